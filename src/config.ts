@@ -1,0 +1,159 @@
+import * as z from "zod";
+import { type Issue, RemError } from "./errors.ts";
+
+const wholeNumber = (minimum: number, maximum: number) =>
+	z
+		.string()
+		.regex(/^\d+$/, `expected a whole number from ${minimum} to ${maximum}`)
+		.transform(Number)
+		.pipe(
+			z
+				.number()
+				.min(minimum, `expected a number from ${minimum} to ${maximum}`)
+				.max(maximum, `expected a number from ${minimum} to ${maximum}`),
+		);
+
+const flag = z
+	.enum(["true", "false", "1", "0"], "expected true or false")
+	.transform((text) => text === "true" || text === "1");
+
+const url = (...protocols: string[]) =>
+	z
+		.string()
+		.refine(
+			(text) => protocols.some((protocol) => text.startsWith(protocol)),
+			`expected an address that starts with ${protocols.join(" or ")}`,
+		);
+
+const databaseUrl = url("postgresql://", "postgres://", "file:", "memory:");
+
+/**
+ * Every environment variable there is: its type, its default and its meaning.
+ * docs/configuration.md is generated from this schema.
+ */
+export const environmentSchema = z.object({
+	POSTGRES__CONNECTION_STRING: databaseUrl.optional().meta({
+		description:
+			"The database: postgresql://user:password@host:port/name, or file:PATH or memory: for the embedded one",
+	}),
+	DATABASE_URL: databaseUrl.optional().meta({
+		description: "The same, read when POSTGRES__CONNECTION_STRING is not set",
+	}),
+	POSTGRES__HOST: z.string().optional().meta({
+		description:
+			"Server to connect to when no connection string is given; without any of these the embedded database in ./.rem is used",
+	}),
+	POSTGRES__PORT: wholeNumber(1, 65535).default(5432).meta({
+		description: "Port of POSTGRES__HOST",
+	}),
+	POSTGRES__DATABASE: z.string().default("remdb").meta({
+		description: "Database on POSTGRES__HOST",
+	}),
+	POSTGRES__USER: z.string().optional().meta({
+		description: "User; without it, the name of the operating system's user",
+	}),
+	POSTGRES__PASSWORD: z.string().optional().meta({ description: "Password" }),
+	POSTGRES__DIRECT_HOST: z.string().optional().meta({
+		description:
+			"Server behind the pooler, for migrations, index builds and workers; without it, POSTGRES__HOST",
+	}),
+	POSTGRES__READ_HOST: z.string().optional().meta({
+		description: "Replica for reads that allow it; without it, POSTGRES__HOST",
+	}),
+	POSTGRES__POOL_SIZE: wholeNumber(1, 1000).default(20).meta({
+		description: "Connections in the pool (the embedded database always has 1)",
+	}),
+	POSTGRES__SCHEMA: z
+		.string()
+		.regex(
+			/^[a-z_][a-z0-9_]{0,62}$/,
+			"expected a lower-case PostgreSQL name of at most 63 characters",
+		)
+		.default("public")
+		.meta({ description: "Schema that holds our tables" }),
+	POSTGRES__DEFAULT_TENANT: z
+		.string()
+		.min(1, "expected a tenant name")
+		.max(100, "expected at most 100 characters")
+		.refine((name) => name !== "*", 'the tenant "*" is reserved')
+		.default("default")
+		.meta({ description: "Tenant of entities and calls that name none" }),
+	EMBEDDING__PROVIDER: z.string().min(1).default("openai").meta({
+		description:
+			"Embedding provider; on the embedded database without a key, the offline provider local",
+	}),
+	EMBEDDING__MODEL: z.string().min(1).optional().meta({
+		description:
+			"Model of the provider; without it, the provider's usual one (openai: text-embedding-3-small)",
+	}),
+	EMBEDDING__DIMENSIONS: wholeNumber(1, 16000).optional().meta({
+		description: "Length of the vectors; without it, the model's own",
+	}),
+	EMBEDDING__BATCH_SIZE: wholeNumber(1, 100_000).default(2048).meta({
+		description:
+			"Most texts in one provider call (the provider's own limit still holds)",
+	}),
+	EMBEDDING__API_KEY: z.string().min(1).optional().meta({
+		description: "Key of the provider, whichever it is",
+	}),
+	EMBEDDING__BASE_URL: url("http://", "https://").optional().meta({
+		description: "Address of an OpenAI-compatible server",
+	}),
+	OPENAI_API_KEY: z.string().min(1).optional().meta({
+		description:
+			"Key for the provider openai when EMBEDDING__API_KEY is not set",
+	}),
+	COHERE_API_KEY: z.string().min(1).optional().meta({
+		description:
+			"Key for the provider cohere when EMBEDDING__API_KEY is not set",
+	}),
+	KV_STORE__PERSISTENCE: z
+		.enum(["unlogged", "logged"])
+		.default("unlogged")
+		.meta({
+			description:
+				"unlogged: fastest, rebuilt after a crash; logged: readable on standbys",
+		}),
+	HNSW__M: wholeNumber(2, 100).default(16).meta({
+		description: "Links per node of an HNSW index",
+	}),
+	HNSW__EF_CONSTRUCTION: wholeNumber(4, 1000).default(64).meta({
+		description: "Candidates kept while an HNSW index is built",
+	}),
+	HNSW__EF_SEARCH: wholeNumber(1, 1000).optional().meta({
+		description: "Candidates kept by an approximate search",
+	}),
+	BACKGROUND_INDEX__ENABLED: flag.default(true).meta({
+		description: "Whether background indexes are built by themselves",
+	}),
+	BACKGROUND_INDEX__CONCURRENCY: wholeNumber(1, 64).default(2).meta({
+		description: "Tables whose indexes are built at the same time",
+	}),
+});
+
+export type Environment = z.output<typeof environmentSchema>;
+
+/**
+ * Reads the environment once. An empty variable counts as not set; a malformed
+ * one throws `CONFIG_INVALID` naming it (its value stays out of the message).
+ */
+export function readEnvironment(
+	variables: Readonly<Record<string, string | undefined>> = process.env,
+): Environment {
+	const set = Object.fromEntries(
+		Object.entries(variables).filter(([, value]) => value !== ""),
+	);
+	const parsed = environmentSchema.safeParse(set);
+	if (parsed.success) return parsed.data;
+	const issues = parsed.error.issues.map(
+		(issue): Issue => ({
+			field: String(issue.path[0]),
+			message: issue.message,
+		}),
+	);
+	throw new RemError(
+		"CONFIG_INVALID",
+		issues.map((issue) => `${issue.field}: ${issue.message}`).join("; "),
+		{ hint: "correct or unset the environment variable", issues },
+	);
+}

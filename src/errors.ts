@@ -1,0 +1,89 @@
+/** Every code a {@link RemError} can carry; docs/errors.md has a heading for each. */
+export const errorCodes = [
+	"VALIDATION",
+	"TENANT_MISMATCH",
+	"TENANT_REQUIRED",
+	"DUPLICATE_KEY",
+	"UNKNOWN_ENTITY",
+	"UNKNOWN_FIELD",
+	"FIELD_NOT_EMBEDDED",
+	"INPUT_LIMIT",
+	"QUERY_SYNTAX",
+	"FILTER_REFUSED",
+	"CONFIG_INVALID",
+	"PROVIDER_NOT_CONFIGURED",
+	"PROVIDER_FAILED",
+	"PROVIDER_RATE_LIMITED",
+	"DIMENSION_MISMATCH",
+	"CONNECTION_FAILED",
+	"POOL_TIMEOUT",
+	"OUTCOME_UNKNOWN",
+	"SERVER_UNSUPPORTED",
+	"EXTENSION_MISSING",
+	"SCHEMA_DRIFT",
+	"TABLE_CONFLICT",
+	"MIGRATION_FAILED",
+	"INDEX_FAILED",
+	"EMBEDDED_LOCKED",
+	"DATABASE",
+	"CANCELLED",
+] as const;
+
+export type ErrorCode = (typeof errorCodes)[number];
+
+/** One thing that is wrong with the input: which row (0-based), which field, and why. */
+export interface Issue {
+	readonly index?: number;
+	readonly field?: string;
+	readonly message: string;
+}
+
+export interface RemErrorOptions {
+	/** What to do about it, as a sentence for the user. */
+	readonly hint?: string;
+	readonly cause?: unknown;
+	/** PostgreSQL's five-character SQLSTATE, when the database said no. */
+	readonly sqlState?: string;
+	/** Every problem found, when there is more than one to tell. */
+	readonly issues?: readonly Issue[];
+}
+
+/**
+ * The only error this library throws.
+ *
+ * `message` names the thing that is wrong, `hint` says what to do, `code` is
+ * for programs. No message carries a password, a key or the content of a row.
+ *
+ * @example
+ * try { await service.lookupEntities({ entityKeys: [], tenantId: "" }) }
+ * catch (error) { if (error instanceof RemError) console.error(error.code, error.hint) }
+ */
+export class RemError extends Error {
+	override readonly name = "RemError";
+	readonly code: ErrorCode;
+	readonly hint: string | undefined;
+	readonly sqlState: string | undefined;
+	readonly issues: readonly Issue[];
+
+	constructor(code: ErrorCode, message: string, options: RemErrorOptions = {}) {
+		super(
+			message,
+			options.cause === undefined ? undefined : { cause: options.cause },
+		);
+		this.code = code;
+		this.hint = options.hint;
+		this.sqlState = options.sqlState;
+		this.issues = options.issues ?? [];
+	}
+
+	/** The form the command prints with `--json`; the cause stays out of it. */
+	toJSON(): Record<string, unknown> {
+		return {
+			code: this.code,
+			message: this.message,
+			...(this.hint === undefined ? {} : { hint: this.hint }),
+			...(this.sqlState === undefined ? {} : { sql_state: this.sqlState }),
+			...(this.issues.length === 0 ? {} : { issues: this.issues }),
+		};
+	}
+}

@@ -1,0 +1,221 @@
+import type * as z from "zod";
+import type { Issue } from "../errors.ts";
+import { isPlainName, toColumn } from "./columns.ts";
+import { type ColumnType, type Field, toField } from "./field.ts";
+import { textProblem } from "./limits.ts";
+import { embeddingsTableName } from "./names.ts";
+
+export type Shape = Readonly<Record<string, z.core.$ZodType>>;
+
+export interface EntityOptions<S extends Shape = Shape> {
+	/**
+	 * The natural key: a field, several (`["uri", "ordinal"]`, found as
+	 * `uri#ordinal`), or `null` for none and no cache entry.
+	 */
+	readonly entityKeyField:
+		| (keyof S & string)
+		| readonly (keyof S & string)[]
+		| null;
+	/** Whether rows belong to a tenant; if not, every tenant reads them. @default true */
+	readonly tenantScoped?: boolean;
+	/** Whether there is a table of vectors. @default true */
+	readonly createEmbeddings?: boolean;
+	/** Whether kv_store is kept for LOOKUP and FUZZY. @default true, when there is a natural key */
+	readonly createKvTrigger?: boolean;
+	/** B-tree indexes besides ours; the tenant is put first. @default [] */
+	readonly indexes?: readonly (readonly (
+		| (keyof S & string)
+		| SystemFieldName
+	)[])[];
+	/** Unique constraints within a tenant, on live rows. @default [] */
+	readonly unique?: readonly (readonly (
+		| (keyof S & string)
+		| SystemFieldName
+	)[])[];
+}
+
+/** A model: its table, its zod fields, and what follows from them. */
+export interface Entity<Name extends string = string, S extends Shape = Shape> {
+	readonly tableName: Name;
+	readonly embeddingsTableName: string;
+	readonly shape: S;
+	/** The model's own fields, in the order they were written. */
+	readonly fields: readonly Field[];
+	/** The same and the system's, by name. */
+	readonly fieldsByName: ReadonlyMap<string, Field>;
+	/** Those whose text gets a vector. */
+	readonly embedFields: readonly Field[];
+	/** Fields of the natural key; `null`: the entity has none. */
+	readonly keyFields: readonly Field[] | null;
+	readonly tenantScoped: boolean;
+	readonly createEmbeddings: boolean;
+	readonly createKvTrigger: boolean;
+	readonly indexes: readonly (readonly Field[])[];
+	readonly unique: readonly (readonly Field[])[];
+	/** What is wrong with the definition; registering it throws them all. */
+	readonly problems: readonly Issue[];
+}
+
+type SystemFieldName = (typeof systemFields)[number]["name"];
+
+/**
+ * Defines a model. It does nothing yet: give it to `PostgresService.connect`,
+ * `service.register` or `registerType`. A mistake in it is told there, all
+ * mistakes at once.
+ *
+ * @example
+ * const Document = defineEntity("documents", {
+ *   name: z.string(),
+ *   content: z.string(),                                  // embeds by default
+ *   notes: z.string().optional().meta({ embed: false }),  // never does
+ * }, { entityKeyField: "name" })
+ */
+export function defineEntity<const Name extends string, const S extends Shape>(
+	tableName: Name,
+	shape: S,
+	options: EntityOptions<S>,
+): Entity<Name, S> {
+	const problems: Issue[] = [];
+	const fields = toFields(shape, problems);
+	const tenantScoped = options.tenantScoped ?? true;
+	const fieldsByName = new Map(
+		[...systemFields, ...fields]
+			.filter((field) => tenantScoped || field.name !== "tenantId")
+			.map((field) => [field.name, field]),
+	);
+	const resolve = (names: readonly string[], what: string) =>
+		names.flatMap((name) => {
+			const field = fieldsByName.get(name);
+			if (field === undefined)
+				problems.push({ field: name, message: `${what} is not in the model` });
+			return field ?? [];
+		});
+	const keyFields = toKeyFields(options.entityKeyField, resolve, problems);
+	checkTableName(tableName, problems);
+	const entity: Entity<Name, S> = {
+		tableName,
+		embeddingsTableName: embeddingsTableName(tableName),
+		shape,
+		fields,
+		fieldsByName,
+		embedFields:
+			(options.createEmbeddings ?? true)
+				? fields.filter((field) => field.embed)
+				: [],
+		keyFields,
+		tenantScoped,
+		createEmbeddings: options.createEmbeddings ?? true,
+		createKvTrigger: keyFields !== null && (options.createKvTrigger ?? true),
+		indexes: (options.indexes ?? []).map((names) => resolve(names, "index")),
+		unique: (options.unique ?? []).map((names) => resolve(names, "unique")),
+		problems,
+	};
+	if (options.createKvTrigger === true && keyFields === null)
+		problems.push({
+			message: "createKvTrigger needs an entityKeyField",
+		});
+	return entity;
+}
+
+const system = (
+	name: string,
+	type: ColumnType,
+	nullable = false,
+	defaultValue?: unknown,
+): Field => ({
+	name,
+	column: toColumn(name),
+	type,
+	nullable,
+	defaultValue,
+	embed: false,
+	bigint: false,
+});
+
+/** Columns that every entity has, before its own. */
+export const systemFields = [
+	{ ...system("id", "uuid"), name: "id" },
+	{ ...system("tenantId", "text"), name: "tenantId" },
+	{ ...system("userId", "text", true), name: "userId" },
+	{ ...system("graphEdges", "jsonb", false, []), name: "graphEdges" },
+	{ ...system("metadata", "jsonb", false, {}), name: "metadata" },
+	{ ...system("tags", "text[]", false, []), name: "tags" },
+	{ ...system("createdAt", "timestamptz"), name: "createdAt" },
+	{ ...system("updatedAt", "timestamptz"), name: "updatedAt" },
+	{ ...system("deletedAt", "timestamptz", true), name: "deletedAt" },
+] as const satisfies readonly Field[];
+
+function toFields(shape: Shape, problems: Issue[]): Field[] {
+	const columns = new Map<string, string>(
+		systemFields.map((field) => [field.column, field.name]),
+	);
+	return Object.entries(shape).flatMap(([name, schema]) => {
+		const field = toField(name, schema);
+		if ("problem" in field) {
+			problems.push({ field: name, message: field.problem });
+			return [];
+		}
+		const problem = columnProblem(field, columns);
+		if (problem !== undefined) {
+			problems.push({ field: name, message: problem });
+			return [];
+		}
+		columns.set(field.column, name);
+		return field;
+	});
+}
+
+function columnProblem(
+	field: Field,
+	columns: ReadonlyMap<string, string>,
+): string | undefined {
+	if (field.name === "vectors")
+		return '"vectors" is where ready vectors are given';
+	if (!isPlainName(field.column))
+		return `"${field.column}" is no column name: letters, digits and _, at most 63`;
+	const other = columns.get(field.column);
+	if (other !== undefined)
+		return `column "${field.column}" is already that of "${other}"`;
+	const { defaultValue } = field;
+	return typeof defaultValue === "string"
+		? textProblem(defaultValue)
+		: undefined;
+}
+
+function toKeyFields(
+	key: EntityOptions["entityKeyField"],
+	resolve: (names: readonly string[], what: string) => Field[],
+	problems: Issue[],
+): readonly Field[] | null {
+	if (key === null) return null;
+	if (key === undefined) {
+		problems.push({
+			message: "entityKeyField is missing: a field, several, or null for none",
+		});
+		return null;
+	}
+	const fields = resolve(typeof key === "string" ? [key] : key, "key");
+	for (const field of fields)
+		if (!["text", "uuid", "bigint", "boolean"].includes(field.type))
+			problems.push({
+				field: field.name,
+				message: `a key is text, a uuid, a whole number or a boolean, not ${field.type}`,
+			});
+	return fields.length === 0 ? null : fields;
+}
+
+function checkTableName(tableName: string, problems: Issue[]): void {
+	if (!isPlainName(tableName))
+		problems.push({
+			message: `"${tableName}" is no table name: lower-case letters, digits and _, at most 63`,
+		});
+	else if (
+		tableName.startsWith("rem_") ||
+		tableName.startsWith("embeddings_") ||
+		tableName === "kv_store" ||
+		tableName === "kv_state"
+	)
+		problems.push({
+			message: `table name "${tableName}" is kept for tables of remdb`,
+		});
+}

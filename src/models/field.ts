@@ -1,0 +1,214 @@
+import * as z from "zod";
+import { toColumn } from "./columns.ts";
+
+/** The types a column can have; `[]` is a one-dimensional array of it. */
+export type ColumnType = ScalarType | `${Exclude<ScalarType, "jsonb">}[]`;
+
+export type ScalarType =
+	| "text"
+	| "uuid"
+	| "bigint"
+	| "double precision"
+	| "boolean"
+	| "timestamptz"
+	| "jsonb";
+
+/** What a zod schema means for a column. */
+export interface Field {
+	/** As TypeScript writes it: `sizeBytes`. */
+	readonly name: string;
+	/** As SQL writes it: `size_bytes`. */
+	readonly column: string;
+	readonly type: ColumnType;
+	/** Whether the column takes NULL: every optional or nullable field does. */
+	readonly nullable: boolean;
+	/** The value of a row that does not say, when it is the same for every row. */
+	readonly defaultValue: unknown;
+	/** Whether the text gets a vector. */
+	readonly embed: boolean;
+	/** Whether a bigint, rather than a number, is read. */
+	readonly bigint: boolean;
+}
+
+/** Text fields of these names embed unless `.meta({ embed: false })` says no. */
+export const defaultEmbedFields: ReadonlySet<string> = new Set([
+	"content",
+	"description",
+	"summary",
+	"text",
+	"body",
+	"message",
+	"notes",
+]);
+
+/** The field, or the reason why there can be none. */
+export function toField(
+	name: string,
+	schema: z.core.$ZodType,
+): Field | { problem: string } {
+	const { inner, nullable, defaultValue, embed } = unwrap(schema);
+	const type = columnType(inner);
+	if (type === undefined)
+		return {
+			problem:
+				inner._zod.def.type === "transform"
+					? "what a transform returns is unknown: say it with .pipe(z.string()) or the like"
+					: `z.${inner._zod.def.type}() has no column type`,
+		};
+	if (embed === true && type !== "text")
+		return { problem: `embed is for text, this is ${type}` };
+	return {
+		name,
+		column: toColumn(name),
+		type,
+		nullable,
+		defaultValue,
+		embed: type === "text" && (embed ?? defaultEmbedFields.has(name)),
+		bigint: inner._zod.def.type === "bigint",
+	};
+}
+
+interface Unwrapped {
+	readonly inner: z.core.$ZodType;
+	readonly nullable: boolean;
+	readonly defaultValue: unknown;
+	readonly embed: boolean | undefined;
+}
+
+/** Looks through optional(), nullable(), default(), readonly() … to what is inside. */
+function unwrap(outer: z.core.$ZodType): Unwrapped {
+	let inner = outer;
+	let optional = false;
+	let nullable = false;
+	let hasDefault = false;
+	let defaultValue: unknown;
+	let embed: boolean | undefined;
+	for (;;) {
+		embed ??= embedMeta(inner);
+		const def = (inner as z.core.$ZodTypes)._zod.def;
+		switch (def.type) {
+			case "optional":
+				optional = true;
+				break;
+			case "nullable":
+				nullable = true;
+				break;
+			case "nonoptional":
+				optional = false;
+				break;
+			case "default":
+			case "prefault":
+				defaultValue ??= constant(def);
+				hasDefault = true;
+				break;
+			case "catch":
+			case "readonly":
+				break;
+			case "lazy":
+				inner = def.getter();
+				continue;
+			case "pipe":
+				// What is stored is what comes out.
+				inner = def.out;
+				continue;
+			default:
+				return {
+					inner,
+					nullable: nullable || (optional && !hasDefault),
+					defaultValue,
+					embed,
+				};
+		}
+		inner = def.innerType;
+	}
+}
+
+function embedMeta(schema: z.core.$ZodType): boolean | undefined {
+	const embed = z.globalRegistry.get(schema)?.embed;
+	return typeof embed === "boolean" ? embed : undefined;
+}
+
+/** A default that is computed anew for each row is none that the table can hold. */
+function constant(def: { readonly defaultValue: unknown }): unknown {
+	const [once, again] = [def.defaultValue, def.defaultValue];
+	if (once instanceof Date) return undefined;
+	if (typeof once === "bigint") return once === again ? once : undefined;
+	return JSON.stringify(once) === JSON.stringify(again) ? once : undefined;
+}
+
+function columnType(schema: z.core.$ZodType): ColumnType | undefined {
+	const def = (schema as z.core.$ZodTypes)._zod.def;
+	switch (def.type) {
+		case "string":
+			return isUuid(schema) ? "uuid" : "text";
+		case "enum":
+			return oneType(Object.values(def.entries));
+		case "literal":
+			return oneType(def.values);
+		case "template_literal":
+			return "text";
+		case "number":
+			return isWhole(schema) ? "bigint" : "double precision";
+		case "bigint":
+			return "bigint";
+		case "boolean":
+			return "boolean";
+		case "date":
+			return "timestamptz";
+		case "array":
+			return arrayType(def.element);
+		case "union":
+			return unionType(def.options);
+		case "object":
+		case "record":
+		case "tuple":
+		case "intersection":
+		case "any":
+		case "unknown":
+			return "jsonb";
+		default:
+			return undefined;
+	}
+}
+
+function isUuid(schema: z.core.$ZodType): boolean {
+	return formats(schema).some((name) => name === "uuid" || name === "guid");
+}
+
+function isWhole(schema: z.core.$ZodType): boolean {
+	return formats(schema).some((name) => name.includes("int"));
+}
+
+/** `z.uuid()` has its format itself, `z.string().uuid()` among its checks. */
+function formats(schema: z.core.$ZodType): string[] {
+	const def = schema._zod.def as z.core.$ZodTypeDef & { format?: unknown };
+	const checks = (def.checks ?? []).map(
+		(check) => check._zod.def as z.core.$ZodCheckDef & { format?: unknown },
+	);
+	return [def, ...checks]
+		.map((holder) => holder.format)
+		.filter((format) => typeof format === "string");
+}
+
+function oneType(values: readonly unknown[]): ColumnType {
+	if (values.every((value) => typeof value === "string")) return "text";
+	if (values.every((value) => typeof value === "boolean")) return "boolean";
+	if (values.every((value) => Number.isSafeInteger(value))) return "bigint";
+	if (values.every((value) => typeof value === "number"))
+		return "double precision";
+	return "jsonb";
+}
+
+/** A list of lists, of objects, or of values that may be null is JSON. */
+function arrayType(element: z.core.$ZodType): ColumnType {
+	const type = columnType(element);
+	return type === undefined || type === "jsonb" || type.endsWith("[]")
+		? "jsonb"
+		: (`${type}[]` as ColumnType);
+}
+
+function unionType(options: readonly z.core.$ZodType[]): ColumnType {
+	const types = new Set(options.map(columnType));
+	const [only] = types;
+	return types.size === 1 && only !== undefined ? only : "jsonb";
+}

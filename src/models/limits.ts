@@ -1,0 +1,100 @@
+/** What is refused before any SQL: PostgreSQL or PGlite would cut it, change it or hang on it. */
+export const limits = {
+	/** Characters of a natural key; kv_store's column holds 255. */
+	keyLength: 255,
+	/** Characters of a tenant or user name. */
+	scopeLength: 100,
+	/** Levels of JSON; PGlite loses rows silently at 7,000. */
+	jsonDepth: 100,
+	/** Characters of a fuzzy query: 100 KB took over 20 s of CPU. */
+	fuzzyQueryLength: 256,
+	/** Rows a read may ask for. */
+	resultRows: 10_000,
+} as const;
+
+/** Kept for entities without a tenant of their own, which every tenant reads. */
+export const sharedTenant = "*";
+
+/** Length as PostgreSQL counts: code points, not UTF-16 units. */
+export function characters(text: string): number {
+	let count = 0;
+	for (const _ of text) count++;
+	return count;
+}
+
+/** Why a value is refused: it is no text or JSON, or it is too much of it. */
+export interface ValueProblem {
+	readonly kind: "value" | "limit";
+	readonly message: string;
+}
+
+/** Why the text cannot be stored as it is, if it cannot. */
+export function textProblem(text: string): string | undefined {
+	if (text.includes("\0")) return "contains a NUL character";
+	// PostgreSQL would store U+FFFD: two different keys would become one.
+	if (!text.isWellFormed()) return "contains a lone surrogate";
+	return undefined;
+}
+
+/** Why the value cannot be stored as text, number, date or JSON, if it cannot. */
+export function valueProblem(
+	value: unknown,
+	depth = 0,
+): ValueProblem | undefined {
+	const message = scalarProblem(value, depth);
+	if (message !== undefined) return { kind: "value", message };
+	if (typeof value !== "object" || value === null || value instanceof Date)
+		return undefined;
+	if (depth >= limits.jsonDepth)
+		return {
+			kind: "limit",
+			message: `is nested deeper than ${limits.jsonDepth} levels`,
+		};
+	for (const [key, item] of Object.entries(value)) {
+		const message = textProblem(key);
+		if (message !== undefined) return { kind: "value", message };
+		const problem = valueProblem(item, depth + 1);
+		if (problem !== undefined) return problem;
+	}
+	return undefined;
+}
+
+function scalarProblem(value: unknown, depth: number): string | undefined {
+	switch (typeof value) {
+		case "string":
+			return textProblem(value);
+		case "number":
+			return Number.isFinite(value) ? undefined : "is not a finite number";
+		case "bigint":
+			if (depth > 0) return "contains a bigint, which JSON has not";
+			return BigInt.asIntN(64, value) === value
+				? undefined
+				: "does not fit into 64 bits";
+		case "function":
+		case "symbol":
+			return `contains a ${typeof value}`;
+		default:
+			return value instanceof Date && Number.isNaN(value.getTime())
+				? "is not a valid date"
+				: foreignObject(value);
+	}
+}
+
+/** Objects that JSON.stringify would turn into `{}` without a word. */
+function foreignObject(value: unknown): string | undefined {
+	return ArrayBuffer.isView(value) ||
+		value instanceof Map ||
+		value instanceof Set
+		? `contains a ${value.constructor.name}, which JSON has not`
+		: undefined;
+}
+
+/** Why the text cannot be a tenant or a user, if it cannot. */
+export function scopeProblem(name: unknown): string | undefined {
+	if (typeof name !== "string") return "is not a text";
+	if (name === "") return "is empty";
+	if (name === sharedTenant) return `is "${sharedTenant}", which is reserved`;
+	if (characters(name) > limits.scopeLength)
+		return `is longer than ${limits.scopeLength} characters`;
+	return textProblem(name);
+}

@@ -1,0 +1,93 @@
+import { RemError } from "../errors.ts";
+import { suggest } from "../util/suggest.ts";
+import type { Entity } from "./entity.ts";
+import type { Field } from "./field.ts";
+
+/** An entity in a schema of the database: what every statement is built from. */
+export interface EntityTable {
+	readonly schema: string;
+	readonly entity: Entity;
+}
+
+/** The entities a service knows, by table name. */
+export class Registry {
+	readonly schema: string;
+	readonly #tables = new Map<string, EntityTable>();
+
+	constructor(schema: string, entities: readonly Entity[]) {
+		this.schema = schema;
+		for (const entity of entities) this.add(entity);
+	}
+
+	/** Registering the same definition twice is fine; another one of that name is not. */
+	add(entity: Entity): EntityTable {
+		checkDefinition(entity);
+		const known = this.#tables.get(entity.tableName);
+		if (known !== undefined && known.entity !== entity)
+			throw new RemError(
+				"VALIDATION",
+				`two models have the table "${entity.tableName}"`,
+				{ hint: "give one of them another table name" },
+			);
+		const table = known ?? { schema: this.schema, entity };
+		this.#tables.set(entity.tableName, table);
+		return table;
+	}
+
+	get(tableName: string): EntityTable {
+		const table = this.#tables.get(tableName);
+		if (table !== undefined) return table;
+		const hint = suggest(tableName, [...this.#tables.keys()]);
+		throw new RemError(
+			"UNKNOWN_ENTITY",
+			`unknown entity "${tableName}"`,
+			hint === undefined ? {} : { hint },
+		);
+	}
+
+	all(): readonly EntityTable[] {
+		return [...this.#tables.values()];
+	}
+}
+
+/** Throws `VALIDATION` with everything that is wrong with the definition. */
+export function checkDefinition(entity: Entity): void {
+	if (entity.problems.length === 0) return;
+	const list = entity.problems.map(({ field, message }) =>
+		field === undefined ? message : `${field}: ${message}`,
+	);
+	throw new RemError(
+		"VALIDATION",
+		`model "${entity.tableName}" cannot be a table: ${list.join("; ")}`,
+		{ issues: entity.problems },
+	);
+}
+
+/** The field of that name, or `UNKNOWN_FIELD` with the nearest one. */
+export function fieldOf(entity: Entity, name: string): Field {
+	const field = entity.fieldsByName.get(name);
+	if (field !== undefined) return field;
+	const hint = suggest(name, [...entity.fieldsByName.keys()]);
+	throw new RemError(
+		"UNKNOWN_FIELD",
+		`unknown field "${name}" of "${entity.tableName}"`,
+		hint === undefined ? {} : { hint },
+	);
+}
+
+/** The embeddable field of that name; `FIELD_NOT_EMBEDDED` tells which there are. */
+export function embedFieldOf(entity: Entity, name: string): Field {
+	const field = fieldOf(entity, name);
+	if (entity.embedFields.includes(field)) return field;
+	throw fieldNotEmbedded(entity, `field "${name}" of "${entity.tableName}"`);
+}
+
+export function fieldNotEmbedded(entity: Entity, what: string): RemError {
+	const fields = entity.embedFields.map((field) => field.name).join(", ");
+	return new RemError("FIELD_NOT_EMBEDDED", `${what} has no embeddings`, {
+		hint:
+			fields === ""
+				? "mark a text field with .meta({ embed: true })"
+				: `embedded fields: ${fields}`,
+	});
+}

@@ -1,0 +1,296 @@
+import * as z from "zod";
+import { type Issue, RemError } from "../errors.ts";
+import { suggest } from "../util/suggest.ts";
+import type { Entity, Shape } from "./entity.ts";
+import {
+	characters,
+	limits,
+	scopeProblem,
+	sharedTenant,
+	valueProblem,
+} from "./limits.ts";
+
+/** A row that can be written as it stands. */
+export interface ValidRow {
+	/** Its place in the input, from 0. */
+	readonly index: number;
+	/** As given; without one, the stored row's of the same key, or a new one. */
+	readonly id: string | undefined;
+	/** `*` for entities without tenants. */
+	readonly tenantId: string;
+	readonly userId: string | null;
+	/** Whether the row itself, or the call, says whose it is. */
+	readonly hasUserId: boolean;
+	/** The natural key as kv_store holds it; `null`: the row has none. */
+	readonly key: string | null;
+	/** What the caller said, by field. Absent fields stay as they are. */
+	readonly supplied: Readonly<Record<string, unknown>>;
+	/** What a new row has where the caller said nothing. */
+	readonly defaults: Readonly<Record<string, unknown>>;
+	readonly vectors: Readonly<Record<string, Float32Array>>;
+}
+
+export interface RowScope {
+	/** Tenant of the call; a row that names another is refused. */
+	readonly tenantId?: string | undefined;
+	/** User of rows that name none. */
+	readonly userId?: string | null | undefined;
+	/** Tenant of rows when neither they nor the call name one; `null`: refused. */
+	readonly defaultTenant: string | null;
+}
+
+/**
+ * Checks rows against the model, all of them before anything is written.
+ * Throws one error that names every bad row and field.
+ */
+export function validateRows(
+	entity: Entity,
+	rows: readonly unknown[],
+	scope: RowScope,
+	firstIndex = 0,
+): ValidRow[] {
+	const check = rowChecker(entity);
+	const problems: Problem[] = [];
+	const valid = rows.flatMap((row, offset) => {
+		const result = validateRow(entity, check, row, firstIndex + offset, scope);
+		if (!Array.isArray(result)) return result;
+		problems.push(...result);
+		return [];
+	});
+	if (problems.length > 0) throw invalidRows(entity, problems);
+	return valid;
+}
+
+interface Problem extends Issue {
+	readonly kind: "value" | "unknown field" | "tenant" | "no tenant" | "limit";
+}
+
+function validateRow(
+	entity: Entity,
+	check: z.core.$ZodType,
+	row: unknown,
+	index: number,
+	scope: RowScope,
+): ValidRow | Problem[] {
+	if (typeof row !== "object" || row === null || Array.isArray(row))
+		return [{ kind: "value", index, message: "expected an object" }];
+	const parsed = parse(check, row);
+	const given = row as Record<string, unknown>;
+	if (!parsed.success)
+		return parsed.error.issues.flatMap((issue) =>
+			toProblems(entity, issue, index),
+		);
+	const output = parsed.data as Record<string, unknown>;
+	const problems = storageProblems(output, index);
+	const tenant = rowTenant(entity, given, scope);
+	if (typeof tenant !== "string") problems.push({ ...tenant, index });
+	const key = naturalKey(entity, output);
+	if (key !== null && characters(key) > limits.keyLength)
+		problems.push({
+			kind: "limit",
+			index,
+			field: entity.keyFields?.[0]?.name ?? "key",
+			message: `key has ${characters(key)} characters, at most ${limits.keyLength} are allowed`,
+		});
+	if (key === "")
+		problems.push({
+			kind: "value",
+			index,
+			field: entity.keyFields?.[0]?.name ?? "key",
+			message: "key is empty",
+		});
+	if (problems.length > 0 || typeof tenant !== "string") return problems;
+	return {
+		index,
+		id: (output.id as string | undefined)?.toLowerCase(),
+		tenantId: tenant,
+		userId: (given.userId ?? scope.userId ?? null) as string | null,
+		hasUserId: given.userId !== undefined || scope.userId !== undefined,
+		key,
+		...splitSupplied(entity, given, output),
+		vectors: (output.vectors ?? {}) as Record<string, Float32Array>,
+	};
+}
+
+/** The caller's own values apart from those that zod filled in. */
+function splitSupplied(
+	entity: Entity,
+	given: Record<string, unknown>,
+	output: Record<string, unknown>,
+): Pick<ValidRow, "supplied" | "defaults"> {
+	const supplied: Record<string, unknown> = {};
+	const defaults: Record<string, unknown> = {};
+	for (const field of entity.fields) {
+		const value = output[field.name];
+		if (value === undefined) continue;
+		(given[field.name] === undefined ? defaults : supplied)[field.name] = value;
+	}
+	for (const name of ["graphEdges", "metadata", "tags", "createdAt"])
+		if (output[name] !== undefined) supplied[name] = output[name];
+	return { supplied, defaults };
+}
+
+const rowCheckers = new WeakMap<Entity, z.core.$ZodType>();
+
+/** The model's fields and the system's as one strict zod object. */
+function rowChecker(entity: Entity): z.core.$ZodType {
+	const known = rowCheckers.get(entity);
+	if (known !== undefined) return known;
+	const fields = entity.fields.map((field): [string, z.core.$ZodType] => {
+		const schema = entity.shape[field.name] as z.core.$ZodType;
+		// `null` clears whatever may be absent, also where zod only says optional.
+		return [field.name, field.nullable ? z.nullable(schema) : schema];
+	});
+	const checker = z.strictObject({
+		...systemInput(entity),
+		...(Object.fromEntries(fields) as Shape),
+	});
+	rowCheckers.set(entity, checker);
+	return checker;
+}
+
+function systemInput(entity: Entity): Shape {
+	const scopeName = z.string().superRefine((name, context) => {
+		const message = scopeProblem(name);
+		if (message !== undefined) context.addIssue({ code: "custom", message });
+	});
+	const vectors = entity.embedFields.map((field) => [
+		field.name,
+		z.optional(z.instanceof(Float32Array, { error: "expected Float32Array" })),
+	]);
+	return {
+		id: z.optional(z.guid()),
+		...(entity.tenantScoped ? { tenantId: z.optional(scopeName) } : {}),
+		userId: z.optional(z.nullable(scopeName)),
+		graphEdges: z.optional(z.array(edgeSchema)),
+		metadata: z.optional(z.record(z.string(), z.unknown())),
+		tags: z.optional(z.array(z.string())),
+		createdAt: z.optional(z.date()),
+		updatedAt: z.optional(z.date()),
+		deletedAt: z.optional(z.null("expected null: use delete()")),
+		vectors: z.optional(z.strictObject(Object.fromEntries(vectors))),
+	};
+}
+
+/** Stored as given; only what TRAVERSE relies on is checked. */
+const edgeSchema = z.looseObject({
+	dst: z.string().min(1),
+	rel_type: z.string().min(1),
+	weight: z.optional(z.number().min(0).max(1)),
+	properties: z.optional(z.record(z.string(), z.unknown())),
+	created_at: z.optional(z.string()),
+});
+
+function parse(check: z.core.$ZodType, row: object) {
+	try {
+		return z.safeParse(check, row);
+	} catch (cause) {
+		if (!(cause instanceof z.core.$ZodAsyncError)) throw cause;
+		throw new RemError(
+			"VALIDATION",
+			"the model has an asynchronous refinement or transform",
+			{ hint: "check such things before the upsert", cause },
+		);
+	}
+}
+
+function toProblems(
+	entity: Entity,
+	issue: z.core.$ZodIssue,
+	index: number,
+): Problem[] {
+	const field = issue.path.map(String).join(".");
+	if (issue.code === "unrecognized_keys" && field === "")
+		return issue.keys.map((key) => {
+			const hint = suggest(key, [...entity.fieldsByName.keys()]);
+			const message = `unknown field${hint === undefined ? "" : `, ${hint}`}`;
+			return { kind: "unknown field", index, field: key, message };
+		});
+	return [
+		{ kind: "value", index, field, message: decapitalise(issue.message) },
+	];
+}
+
+function decapitalise(text: string): string {
+	return text.charAt(0).toLowerCase() + text.slice(1);
+}
+
+function storageProblems(
+	output: Readonly<Record<string, unknown>>,
+	index: number,
+): Problem[] {
+	return Object.entries(output).flatMap(([field, value]) => {
+		if (field === "vectors") return [];
+		const problem = valueProblem(value);
+		return problem === undefined ? [] : [{ ...problem, index, field }];
+	});
+}
+
+function rowTenant(
+	entity: Entity,
+	given: Readonly<Record<string, unknown>>,
+	scope: RowScope,
+): string | Problem {
+	if (!entity.tenantScoped) return sharedTenant;
+	const own = given.tenantId as string | undefined;
+	if (
+		own !== undefined &&
+		scope.tenantId !== undefined &&
+		own !== scope.tenantId
+	)
+		return {
+			kind: "tenant",
+			field: "tenantId",
+			message: `tenant "${own}" is not the call's "${scope.tenantId}"`,
+		};
+	return (
+		own ??
+		scope.tenantId ??
+		scope.defaultTenant ?? {
+			kind: "no tenant",
+			field: "tenantId",
+			message: "no tenant is given",
+		}
+	);
+}
+
+/** Several fields are joined with `#`; a row that lacks one has no key. */
+function naturalKey(
+	entity: Entity,
+	output: Readonly<Record<string, unknown>>,
+): string | null {
+	if (entity.keyFields === null) return null;
+	const values = entity.keyFields.map((field) => output[field.name] ?? null);
+	return values.includes(null) ? null : values.map(String).join("#");
+}
+
+const shownProblems = 10;
+
+function invalidRows(entity: Entity, problems: readonly Problem[]): RemError {
+	const first = problems
+		.slice(0, shownProblems)
+		.map(
+			({ index, field, message }) =>
+				`entity ${index}${field ? `, ${field}` : ""}: ${message}`,
+		);
+	const more = problems.length - first.length;
+	return new RemError(
+		errorCode(problems),
+		`invalid entities for "${entity.tableName}": ${first.join("; ")}${more > 0 ? `; and ${more} more` : ""}`,
+		{
+			hint: "nothing was written; correct the named fields",
+			issues: problems.map(({ kind: _, ...issue }) => issue),
+		},
+	);
+}
+
+/** One kind of problem has its own code; several together are VALIDATION. */
+function errorCode(problems: readonly Problem[]) {
+	const kinds = new Set(problems.map((problem) => problem.kind));
+	if (kinds.size > 1) return "VALIDATION";
+	const [kind] = kinds;
+	if (kind === "unknown field") return "UNKNOWN_FIELD";
+	if (kind === "tenant") return "TENANT_MISMATCH";
+	if (kind === "no tenant") return "TENANT_REQUIRED";
+	return kind === "limit" ? "INPUT_LIMIT" : "VALIDATION";
+}

@@ -1,0 +1,40 @@
+/** The hint for a name nobody knows: the nearest known one, else the list. */
+export function suggest(
+	name: string,
+	known: readonly string[],
+): string | undefined {
+	const nearest = nearestName(name, known);
+	if (nearest !== undefined) return `did you mean "${nearest}"?`;
+	return known.length === 0
+		? undefined
+		: `known: ${[...known].sort().join(", ")}`;
+}
+
+/** The known name at most a third of its letters away, if there is one. */
+function nearestName(
+	name: string,
+	known: readonly string[],
+): string | undefined {
+	let best: { name: string; distance: number } | undefined;
+	for (const candidate of known) {
+		const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
+		if (distance > Math.max(1, Math.floor(candidate.length / 3))) continue;
+		if (best === undefined || distance < best.distance)
+			best = { name: candidate, distance };
+	}
+	return best?.name;
+}
+
+/** Levenshtein distance, one row of the matrix at a time. */
+function editDistance(a: string, b: string): number {
+	let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+	for (let i = 1; i <= a.length; i++) {
+		const next = [i];
+		for (let j = 1; j <= b.length; j++) {
+			const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+			next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+		}
+		row = next;
+	}
+	return row[b.length] ?? 0;
+}
