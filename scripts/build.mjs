@@ -1,0 +1,42 @@
+// Compiles src/ to dist/ and makes the embedded database's boot image.
+import { execFileSync } from "node:child_process";
+import {
+	existsSync,
+	mkdirSync,
+	readFileSync,
+	rmSync,
+	writeFileSync,
+} from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const require = createRequire(import.meta.url);
+
+rmSync(join(root, "dist"), { recursive: true, force: true });
+const tsc = join(
+	dirname(require.resolve("typescript/package.json")),
+	"bin/tsc",
+);
+execFileSync(process.execPath, [tsc, "-p", join(root, "tsconfig.build.json")], {
+	stdio: "inherit",
+});
+
+// The image belongs to one version of PGlite: another one needs its own.
+const { dependencies } = JSON.parse(
+	readFileSync(join(root, "package.json"), "utf8"),
+);
+const engine = JSON.stringify([
+	dependencies["@electric-sql/pglite"],
+	dependencies["@electric-sql/pglite-pgvector"],
+]);
+const stamp = join(root, "assets/embedded-snapshot.json");
+if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== engine) {
+	const { makeSnapshot, snapshotPath } = await import(
+		join(root, "dist/db/embedded.js")
+	);
+	mkdirSync(dirname(snapshotPath), { recursive: true });
+	writeFileSync(snapshotPath, await makeSnapshot());
+	writeFileSync(stamp, engine);
+}

@@ -1,0 +1,59 @@
+import type { Sql, Statement } from "../sql.ts";
+
+/** What an engine can do: data to decide by, instead of asking which engine it is. */
+export interface Capabilities {
+	readonly kind: "server" | "embedded";
+	/** Connections that can work at the same time. */
+	readonly maxConnections: number;
+	/** Whether COPY works through the driver. */
+	readonly copy: boolean;
+	/** Whether NOTIFY reaches other processes. */
+	readonly listen: boolean;
+}
+
+export interface Result<R = Record<string, unknown>> {
+	readonly rows: R[];
+	/** Rows the statement returned or changed. */
+	readonly rowCount: number;
+}
+
+export interface QueryOptions {
+	/** Plan it once per connection. Only where the plan need not follow the tenant's size. */
+	readonly name?: string;
+}
+
+export interface TransactionOptions {
+	/** @default "read committed" */
+	readonly isolation?: "read committed" | "repeatable read" | "serializable";
+	/** @default false */
+	readonly readOnly?: boolean;
+	/** Runs after a serialization failure or deadlock, each from the start. @default 0 */
+	readonly retries?: number;
+}
+
+/** Something that statements can be sent to: a database, or a transaction of it. */
+export interface Handle {
+	query<R = Record<string, unknown>>(
+		statement: Sql | Statement,
+		options?: QueryOptions,
+	): Promise<Result<R>>;
+	/** Sends a text of any number of statements without parameters, as psql would. */
+	script(text: string): Promise<Result[]>;
+	/**
+	 * Runs the work in one transaction: committed when it returns, rolled back
+	 * when it throws. On a transaction's handle it is a savepoint. Inside, use
+	 * only the handle that is passed: the embedded database has one connection.
+	 */
+	transaction<T>(
+		work: (tx: Handle) => Promise<T>,
+		options?: TransactionOptions,
+	): Promise<T>;
+	/** OID of the type `vector` in this database; binary vector arrays name it. */
+	vectorOid(): Promise<number>;
+}
+
+export interface Database extends Handle {
+	readonly capabilities: Capabilities;
+	/** Waits for what runs, then closes. Closing twice is fine. */
+	close(): Promise<void>;
+}

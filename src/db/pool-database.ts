@@ -1,0 +1,260 @@
+import type pg from "pg";
+import { RemError } from "../errors.ts";
+import type { Logger } from "../logger.ts";
+import { compile, type Sql, type Statement, sql } from "../sql.ts";
+import type {
+	Capabilities,
+	Database,
+	Handle,
+	QueryOptions,
+	Result,
+	TransactionOptions,
+} from "./database.ts";
+import { isConnectionLost, isRolledBack, toRemError } from "./sql-state.ts";
+
+export interface PoolDatabaseOptions {
+	readonly capabilities: Capabilities;
+	readonly logger: Logger;
+	/** Says where the server is, for messages: `localhost:5432`. */
+	readonly address: string;
+	/** What to close after the pool. */
+	readonly onClose?: () => Promise<void>;
+}
+
+/** A database behind a pool of `pg`: a server's, or the embedded one's single connection. */
+export class PoolDatabase implements Database {
+	readonly capabilities: Capabilities;
+	readonly #pool: pg.Pool;
+	readonly #options: PoolDatabaseOptions;
+	#vectorOid: Promise<number> | undefined;
+	#closing: Promise<void> | undefined;
+
+	constructor(pool: pg.Pool, options: PoolDatabaseOptions) {
+		this.capabilities = options.capabilities;
+		this.#pool = pool;
+		this.#options = options;
+		// Without these listeners a restart of the server ends the process.
+		pool.on("error", (error) => this.#warn(error));
+		pool.on("connect", (client) =>
+			client.on("error", (error) => this.#warn(error)),
+		);
+	}
+
+	query<R>(statement: Sql | Statement, options?: QueryOptions) {
+		return this.#withClient((client) => send<R>(client, statement, options));
+	}
+
+	script(text: string): Promise<Result[]> {
+		return this.#withClient((client) => sendScript(client, text));
+	}
+
+	async transaction<T>(
+		work: (tx: Handle) => Promise<T>,
+		options: TransactionOptions = {},
+	): Promise<T> {
+		for (let attempt = 0; ; attempt++) {
+			try {
+				return await this.#withClient((client) =>
+					runTransaction(client, work, options),
+				);
+			} catch (error) {
+				if (!isRolledBack(error) || attempt >= (options.retries ?? 0))
+					throw error;
+				await randomPause(attempt);
+			}
+		}
+	}
+
+	vectorOid(): Promise<number> {
+		this.#vectorOid ??= readVectorOid(this).catch((error) => {
+			this.#vectorOid = undefined;
+			throw error;
+		});
+		return this.#vectorOid;
+	}
+
+	close(): Promise<void> {
+		this.#closing ??= this.#pool.end().then(this.#options.onClose);
+		return this.#closing;
+	}
+
+	async #withClient<T>(work: (client: pg.PoolClient) => Promise<T>) {
+		const client = await this.#connect();
+		let lost = false;
+		try {
+			return await work(client);
+		} catch (error) {
+			lost = isConnectionLost(error);
+			throw error;
+		} finally {
+			// Only a broken connection is thrown away: `pool.query` would drop one
+			// for every failing statement.
+			client.release(lost);
+		}
+	}
+
+	async #connect(): Promise<pg.PoolClient> {
+		if (this.#closing !== undefined)
+			throw new RemError("CONNECTION_FAILED", "the database is closed", {
+				hint: "connect again with PostgresService.connect()",
+			});
+		const full = this.#pool.totalCount >= this.capabilities.maxConnections;
+		try {
+			return await this.#pool.connect();
+		} catch (error) {
+			const failure = toRemError(error);
+			const { cause } = failure;
+			// The pool's own time-out has no code: it is told by the pool being full.
+			if (full && failure.sqlState === undefined)
+				throw new RemError(
+					"POOL_TIMEOUT",
+					`all ${this.capabilities.maxConnections} connections are busy`,
+					{ hint: "raise poolSize, or find what holds them", cause },
+				);
+			throw new RemError(
+				failure.code,
+				`cannot connect to ${this.#options.address}: ${failure.message}`,
+				{
+					...(failure.hint === undefined ? {} : { hint: failure.hint }),
+					...(failure.sqlState === undefined
+						? {}
+						: { sqlState: failure.sqlState }),
+					cause,
+				},
+			);
+		}
+	}
+
+	#warn(error: unknown): void {
+		this.#options.logger.warn(`idle connection: ${toRemError(error).message}`);
+	}
+}
+
+/** A transaction's handle; its own transactions are savepoints. */
+class TransactionHandle implements Handle {
+	readonly #client: pg.PoolClient;
+	#depth = 0;
+
+	constructor(client: pg.PoolClient) {
+		this.#client = client;
+	}
+
+	query<R>(statement: Sql | Statement, options?: QueryOptions) {
+		return send<R>(this.#client, statement, options);
+	}
+
+	script(text: string): Promise<Result[]> {
+		return sendScript(this.#client, text);
+	}
+
+	async transaction<T>(work: (tx: Handle) => Promise<T>): Promise<T> {
+		const savepoint = `rem_${++this.#depth}`;
+		await this.script(`SAVEPOINT ${savepoint}`);
+		try {
+			const result = await work(this);
+			await this.script(`RELEASE SAVEPOINT ${savepoint}`);
+			return result;
+		} catch (error) {
+			await this.script(`ROLLBACK TO SAVEPOINT ${savepoint}`).catch(() => {
+				// The connection is gone: the first error says so.
+			});
+			throw error;
+		}
+	}
+
+	vectorOid(): Promise<number> {
+		// Asking the database would wait for ever where it has one connection.
+		return readVectorOid(this);
+	}
+}
+
+async function runTransaction<T>(
+	client: pg.PoolClient,
+	work: (tx: Handle) => Promise<T>,
+	options: TransactionOptions,
+): Promise<T> {
+	const isolation = (options.isolation ?? "read committed").toUpperCase();
+	const access = options.readOnly === true ? "READ ONLY" : "READ WRITE";
+	await sendScript(client, `BEGIN ISOLATION LEVEL ${isolation} ${access}`);
+	let result: T;
+	try {
+		result = await work(new TransactionHandle(client));
+	} catch (error) {
+		await sendScript(client, "ROLLBACK").catch(() => {
+			// The connection is gone, and the transaction with it.
+		});
+		throw error;
+	}
+	await commit(client);
+	return result;
+}
+
+/** A connection lost while COMMIT is under way tells nobody whether it happened. */
+async function commit(client: pg.PoolClient): Promise<void> {
+	try {
+		await sendScript(client, "COMMIT");
+	} catch (error) {
+		const failure = toRemError(error);
+		if (!isConnectionLost(failure)) throw failure;
+		throw new RemError(
+			"OUTCOME_UNKNOWN",
+			"the connection was lost during COMMIT: the transaction may or may not have been applied",
+			{ hint: "run it again if it may be applied twice", cause: failure.cause },
+		);
+	}
+}
+
+async function send<R>(
+	client: pg.PoolClient,
+	statement: Sql | Statement,
+	options: QueryOptions = {},
+): Promise<Result<R>> {
+	const { text, values } = "text" in statement ? statement : compile(statement);
+	try {
+		const result = await client.query({
+			text,
+			values: values as unknown[],
+			...(options.name === undefined ? {} : { name: options.name }),
+		});
+		return { rows: result.rows as R[], rowCount: result.rowCount ?? 0 };
+	} catch (error) {
+		throw toRemError(error);
+	}
+}
+
+async function sendScript(
+	client: pg.PoolClient,
+	text: string,
+): Promise<Result[]> {
+	try {
+		const result: unknown = await client.query(text);
+		const results = (
+			Array.isArray(result) ? result : [result]
+		) as pg.QueryResult[];
+		return results.map(({ rows, rowCount }) => ({
+			rows,
+			rowCount: rowCount ?? 0,
+		}));
+	} catch (error) {
+		throw toRemError(error);
+	}
+}
+
+async function readVectorOid(handle: Handle): Promise<number> {
+	const { rows } = await handle.query<{ oid: number }>(sql`
+SELECT t.oid::integer AS oid
+FROM pg_type t
+JOIN pg_depend d ON d.classid = 'pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e'
+JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+WHERE e.extname = 'vector' AND t.typname = 'vector'`);
+	const [type] = rows;
+	if (type !== undefined) return type.oid;
+	throw new RemError("EXTENSION_MISSING", "extension vector is not installed", {
+		hint: "run `rem migrate` or service.migrate() first",
+	});
+}
+
+function randomPause(attempt: number): Promise<void> {
+	const ms = Math.random() * Math.min(50 * 2 ** attempt, 5000);
+	return new Promise((resolve) => setTimeout(resolve, ms));
+}

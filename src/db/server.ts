@@ -1,0 +1,113 @@
+import pg from "pg";
+import { RemError } from "../errors.ts";
+import type { Logger } from "../logger.ts";
+import { sql } from "../sql.ts";
+import type { Database } from "./database.ts";
+import { resultTypes } from "./decode.ts";
+import { PoolDatabase } from "./pool-database.ts";
+
+/** How to reach a server: an address, or its parts. */
+export interface ServerAddress {
+	readonly connectionString?: string;
+	readonly host?: string;
+	readonly port?: number;
+	readonly database?: string;
+	readonly user?: string;
+	readonly password?: string;
+}
+
+export interface ServerOptions {
+	readonly poolSize: number;
+	/** Longest wait for a connection, in milliseconds. */
+	readonly connectTimeoutMs: number;
+	readonly logger: Logger;
+}
+
+/** Opens a pool to a PostgreSQL server and checks that it can hold what we build. */
+export async function openServer(
+	address: ServerAddress,
+	options: ServerOptions,
+): Promise<Database> {
+	const pool = new pg.Pool({
+		...address,
+		application_name: "remdb",
+		max: options.poolSize,
+		connectionTimeoutMillis: options.connectTimeoutMs,
+		keepAlive: true,
+		types: resultTypes,
+	});
+	const database = new PoolDatabase(pool, {
+		capabilities: {
+			kind: "server",
+			maxConnections: options.poolSize,
+			copy: true,
+			listen: true,
+		},
+		logger: options.logger,
+		address: hostAndPort(address),
+	});
+	try {
+		await checkServer(database);
+		return database;
+	} catch (error) {
+		await database.close();
+		throw error;
+	}
+}
+
+const oldestVersion = 180000;
+const extensions = ["vector", "pg_trgm", "btree_gin"];
+
+async function checkServer(database: Database): Promise<void> {
+	const { rows } = await database.query<{
+		version: number;
+		encoding: string;
+		available: string[];
+	}>(sql`
+SELECT current_setting('server_version_num')::integer AS version,
+  current_setting('server_encoding') AS encoding,
+  ARRAY(SELECT name::text FROM pg_available_extensions) AS available`);
+	const [server] = rows;
+	if (server === undefined) return;
+	if (server.version < oldestVersion)
+		throw new RemError(
+			"SERVER_UNSUPPORTED",
+			`the server is PostgreSQL ${Math.floor(server.version / 10000)}, expected 18 or later`,
+			{ hint: "upgrade it, or use the image pgvector/pgvector:pg18" },
+		);
+	if (server.encoding !== "UTF8")
+		throw new RemError(
+			"SERVER_UNSUPPORTED",
+			`the database is encoded in ${server.encoding}, expected UTF8`,
+			{ hint: "createdb --encoding=UTF8 --template=template0 NAME" },
+		);
+	const missing = extensions.filter((name) => !server.available.includes(name));
+	if (missing.length > 0)
+		throw new RemError(
+			"EXTENSION_MISSING",
+			`the server has no extension ${missing.join(", ")}`,
+			{ hint: installHint(missing) },
+		);
+}
+
+function installHint(missing: readonly string[]): string {
+	const packages = [
+		...(missing.includes("vector") ? ["postgresql-18-pgvector"] : []),
+		...(missing.some((name) => name !== "vector")
+			? ["postgresql-contrib"]
+			: []),
+	];
+	return `on Debian or Ubuntu: apt install ${packages.join(" ")}; or use the image pgvector/pgvector:pg18`;
+}
+
+/** Host and port only: the rest of an address holds the password. */
+function hostAndPort(address: ServerAddress): string {
+	if (address.connectionString === undefined)
+		return `${address.host ?? "localhost"}:${address.port ?? 5432}`;
+	try {
+		const { hostname, port } = new URL(address.connectionString);
+		return `${hostname || "localhost"}:${port || 5432}`;
+	} catch {
+		return "the server";
+	}
+}

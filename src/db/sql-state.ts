@@ -1,0 +1,165 @@
+import { RemError } from "../errors.ts";
+
+/** What both `pg` and PGlite put on their errors. */
+interface DatabaseFailure {
+	readonly message: string;
+	readonly code?: string;
+	readonly severity?: string;
+	readonly schema?: string;
+	readonly table?: string;
+	readonly column?: string;
+	readonly constraint?: string;
+	readonly routine?: string;
+}
+
+/**
+ * The one place where database errors are recognised: by SQLSTATE, and by its
+ * absence, which means that the connection is gone.
+ *
+ * Their `detail` and `where`, and for some classes the `message`, hold values of
+ * rows: these stay out of what is thrown, `cause` included.
+ */
+export function toRemError(error: unknown): RemError {
+	if (error instanceof RemError) return error;
+	const failure = error as DatabaseFailure;
+	const cause = withoutContent(failure);
+	const sqlState = sqlStateOf(failure);
+	if (sqlState === undefined)
+		return new RemError(
+			"CONNECTION_FAILED",
+			`connection to the database failed: ${failure.code ?? failure.message}`,
+			{
+				hint: "check that the server runs and that host and port are right",
+				cause,
+			},
+		);
+	const known = recognise(sqlState);
+	return new RemError(
+		known.code,
+		known.message ?? describe(sqlState, failure),
+		{
+			...(known.hint === undefined ? {} : { hint: known.hint }),
+			cause,
+			sqlState,
+		},
+	);
+}
+
+/** Whether the connection itself is of no more use, so that it must not go back to the pool. */
+export function isConnectionLost(error: unknown): boolean {
+	return (
+		error instanceof RemError &&
+		(error.code === "CONNECTION_FAILED" || error.code === "OUTCOME_UNKNOWN")
+	);
+}
+
+/** Serialization failure or deadlock: the whole transaction was rolled back and may be run again. */
+export function isRolledBack(error: unknown): boolean {
+	return (
+		error instanceof RemError &&
+		(error.sqlState === "40001" || error.sqlState === "40P01")
+	);
+}
+
+function sqlStateOf({ code }: DatabaseFailure): string | undefined {
+	// The digit tells a SQLSTATE from Node's own EPIPE.
+	return code !== undefined && /^(?=.*\d)[0-9A-Z]{5}$/.test(code)
+		? code
+		: undefined;
+}
+
+interface Recognised {
+	readonly code: RemError["code"];
+	readonly message?: string;
+	readonly hint?: string;
+}
+
+function recognise(sqlState: string): Recognised {
+	switch (sqlState) {
+		case "28P01":
+		case "28000":
+			return {
+				code: "CONNECTION_FAILED",
+				hint: "check user and password (POSTGRES__USER, POSTGRES__PASSWORD or the connection string)",
+			};
+		case "3D000":
+			return {
+				code: "CONNECTION_FAILED",
+				hint: "create the database first: createdb NAME",
+			};
+		case "53300":
+			return {
+				code: "CONNECTION_FAILED",
+				hint: "lower POSTGRES__POOL_SIZE or raise the server's max_connections",
+			};
+		case "23505":
+			return {
+				code: "DUPLICATE_KEY",
+				hint: "another live row of this tenant and user has the key, or this id",
+			};
+		case "42P01":
+		case "42703":
+		case "42883":
+		case "3F000":
+			return {
+				code: "SCHEMA_DRIFT",
+				hint: "run `rem migrate` or service.migrate() first",
+			};
+		case "57014":
+			return { code: "CANCELLED" };
+		default:
+			return sqlState.startsWith("08") || sqlState.startsWith("57P")
+				? { code: "CONNECTION_FAILED", hint: "the server ended the connection" }
+				: { code: "DATABASE" };
+	}
+}
+
+function describe(sqlState: string, failure: DatabaseFailure): string {
+	const place = [failure.table, failure.column, failure.constraint].filter(
+		(name) => name !== undefined,
+	);
+	return `${safeMessage(sqlState, failure)}${place.length === 0 ? "" : ` (${place.join(", ")})`}`;
+}
+
+// Classes whose messages speak of statements, names and limits, never of values.
+const speakingClasses = new Set([
+	"08",
+	"0A",
+	"25",
+	"28",
+	"2B",
+	"3D",
+	"3F",
+	"40",
+	"42",
+	"53",
+	"54",
+	"55",
+	"57",
+	"58",
+]);
+
+function safeMessage(sqlState: string, failure: DatabaseFailure): string {
+	if (sqlState === "23505") return "the key is already taken";
+	return speakingClasses.has(sqlState.slice(0, 2))
+		? failure.message
+		: `the database refused a value or failed (SQLSTATE ${sqlState})`;
+}
+
+function withoutContent(failure: DatabaseFailure): Error {
+	const sqlState = sqlStateOf(failure);
+	const cause = new Error(
+		sqlState === undefined ? failure.message : safeMessage(sqlState, failure),
+	);
+	const { code, severity, schema, table, column, constraint, routine } =
+		failure;
+	return Object.assign(cause, {
+		code,
+		severity,
+		schema,
+		table,
+		column,
+		constraint,
+		routine,
+	});
+}
