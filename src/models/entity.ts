@@ -173,6 +173,8 @@ function columnProblem(
 		return '"vectors" is where ready vectors are given';
 	if (!isPlainName(field.column))
 		return `"${field.column}" is no column name: letters, digits and _, at most 63`;
+	if (field.column.startsWith("rem_"))
+		return 'names that begin with "rem_" are kept for remdb';
 	const other = columns.get(field.column);
 	if (other !== undefined)
 		return `column "${field.column}" is already that of "${other}"`;

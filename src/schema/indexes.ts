@@ -1,0 +1,145 @@
+import { embeddingsRef, tableRef } from "../db/tables.ts";
+import type { Field } from "../models/field.ts";
+import { boundedName } from "../models/names.ts";
+import type { EntityTable } from "../models/registry.ts";
+import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
+import { keyExpression, liveKeyed } from "./key.ts";
+
+/** Which vectors stand beside each other: those of one provider, model and length. */
+export interface VectorSpace {
+	readonly provider: string;
+	readonly model: string;
+	readonly dimensions: number;
+}
+
+export interface HnswOptions {
+	readonly m: number;
+	readonly efConstruction: number;
+}
+
+/** Indexes that queries need from the first row on: cheap to keep, made with the table. */
+export function indexesDdl(table: EntityTable): Sql {
+	const { entity } = table;
+	const lists: readonly (readonly string[])[] = [
+		["created_at"],
+		...entity.indexes.map(columnsOf),
+	];
+	const plain = lists.map((columns) =>
+		createIndex(table, {
+			name: indexName("idx", entity.tableName, columns),
+			columns: [...tenantFirst(table, columns)],
+		}),
+	);
+	const unique = entity.unique.map((fields) =>
+		createIndex(table, {
+			name: indexName("uq", entity.tableName, columnsOf(fields)),
+			unique: true,
+			columns: [...tenantFirst(table, columnsOf(fields))],
+			where: sql`deleted_at IS NULL`,
+		}),
+	);
+	return join([...plain, ...unique, normalizedKeyIndex(table)], "");
+}
+
+/** What LOOKUP reads while the cache is being rebuilt. */
+function normalizedKeyIndex(table: EntityTable): Sql {
+	const { entity, schema } = table;
+	if (!entity.createKvTrigger) return empty;
+	const key = sql`${ident(schema, "rem_normalize_key")}(${keyExpression(entity)})`;
+	return createIndex(table, {
+		name: boundedName(`idx_${entity.tableName}_normalized_key`),
+		columns: [
+			...(entity.tenantScoped ? [ident("tenant_id")] : []),
+			sql`(${key})`,
+		],
+		where: liveKeyed(entity),
+	});
+}
+
+/** Indexes built after the load, one statement each, outside any transaction. */
+export function backgroundIndexesDdl(
+	table: EntityTable,
+	space: VectorSpace,
+	hnsw: HnswOptions,
+): Sql {
+	const { entity, schema } = table;
+	const gin = (column: string, expression: Sql) =>
+		createIndex(table, {
+			name: boundedName(`idx_${entity.tableName}_${column}`),
+			concurrently: true,
+			method: "gin",
+			columns: [expression],
+		});
+	return join(
+		[
+			gin("metadata", sql`metadata jsonb_path_ops`),
+			gin("graph_edges", sql`graph_edges jsonb_path_ops`),
+			gin("edge_keys", sql`(${ident(schema, "rem_edge_keys")}(graph_edges))`),
+			...entity.embedFields.map((field) =>
+				hnswIndex(table, field, space, hnsw),
+			),
+		],
+		"",
+	);
+}
+
+// pgvector's HNSW takes 2,000 dimensions of vector, 4,000 of halfvec.
+const maxVectorDimensions = 2000;
+
+/** One graph per field, provider, model and length, so that lengths may differ. */
+function hnswIndex(
+	table: EntityTable,
+	field: Field,
+	space: VectorSpace,
+	hnsw: HnswOptions,
+): Sql {
+	const type = space.dimensions > maxVectorDimensions ? "halfvec" : "vector";
+	const name = boundedName(
+		`idx_${table.entity.embeddingsTableName}_hnsw_${field.column}_${space.provider}_${space.model}_${space.dimensions}`,
+	);
+	return sql`CREATE INDEX CONCURRENTLY IF NOT EXISTS ${ident(name)} ON ${embeddingsRef(table)}
+  USING hnsw ((embedding::${raw(`${type}(${space.dimensions})`)}) ${raw(`${type}_cosine_ops`)})
+  WITH (m = ${raw(String(hnsw.m))}, ef_construction = ${raw(String(hnsw.efConstruction))})
+  WHERE field_name = ${literal(field.name)} AND provider = ${literal(space.provider)}
+    AND model = ${literal(space.model)} AND dimensions = ${raw(String(space.dimensions))};
+`;
+}
+
+interface IndexParts {
+	readonly name: string;
+	readonly columns: readonly Sql[];
+	readonly unique?: boolean;
+	readonly concurrently?: boolean;
+	readonly method?: string;
+	readonly where?: Sql;
+}
+
+function createIndex(table: EntityTable, index: IndexParts): Sql {
+	const words = `CREATE ${index.unique ? "UNIQUE " : ""}INDEX ${index.concurrently ? "CONCURRENTLY " : ""}IF NOT EXISTS `;
+	const method = raw(
+		index.method === undefined ? "" : ` USING ${index.method}`,
+	);
+	const where = index.where === undefined ? empty : sql` WHERE ${index.where}`;
+	return sql`${raw(words)}${ident(index.name)} ON ${tableRef(table)}${method} (${join(index.columns)})${where};
+`;
+}
+
+function tenantFirst({ entity }: EntityTable, columns: readonly string[]) {
+	return [...(entity.tenantScoped ? ["tenant_id"] : []), ...columns].map(
+		(column) => ident(column),
+	);
+}
+
+function columnsOf(fields: readonly Field[]): string[] {
+	return fields
+		.map((field) => field.column)
+		.filter((column) => column !== "tenant_id");
+}
+
+function indexName(
+	prefix: string,
+	tableName: string,
+	columns: readonly string[],
+): string {
+	return boundedName(`${prefix}_${tableName}_${columns.join("_")}`);
+}

@@ -1,0 +1,182 @@
+import { tableRef } from "../db/tables.ts";
+import { boundedName } from "../models/names.ts";
+import type { EntityTable } from "../models/registry.ts";
+import {
+	empty,
+	ident,
+	join,
+	literal,
+	raw,
+	type Sql,
+	sql,
+	toText,
+} from "../sql.ts";
+import {
+	keyExpression,
+	liveKeyed,
+	summaryExpression,
+	tenantExpression,
+} from "./key.ts";
+
+/**
+ * The triggers that keep kv_store equal to the entity's live rows: one per
+ * event (transition tables allow no more), for whole statements (1.3 times an
+ * insert without; row triggers 1.6).
+ *
+ * Ids come from the transition tables, values are read again from the table:
+ * values taken from the transition tables went stale when another trigger
+ * changed the same row. Under REPEATABLE READ and SERIALIZABLE a cache row that
+ * the writer cannot see is a 40001, never a stale row.
+ */
+export function kvTriggerDdl(table: EntityTable): Sql {
+	const { entity, schema } = table;
+	if (!entity.createKvTrigger) return empty;
+	const fn = ident(
+		schema,
+		boundedName(`fn_${entity.tableName}_kv_store_upsert`),
+	);
+	return sql`${forgetReadiness(table)}CREATE OR REPLACE FUNCTION ${fn}() RETURNS TRIGGER
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, ${ident(schema)}, pg_temp
+AS $fn$
+DECLARE
+  rem_ids UUID[];
+  rem_gone UUID[];
+  rem_snapshot BOOLEAN := current_setting('transaction_isolation') <> 'read committed';
+BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    IF rem_snapshot THEN
+      RAISE EXCEPTION 'TRUNCATE of % needs READ COMMITTED: its cache may hold rows this transaction cannot see', TG_TABLE_NAME
+        USING ERRCODE = '0A000';
+    END IF;
+    DELETE FROM ${ident(schema, "kv_store")} WHERE entity_type = ${entityType(table)};
+    RETURN NULL;
+  ELSIF TG_OP = 'INSERT' THEN
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE ${liveKeyed(entity)};
+  ELSIF TG_OP = 'DELETE' THEN
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM old_rows WHERE ${liveKeyed(entity)};
+  ELSE
+    SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM (
+      (${cachedRows(table, "new_rows")} EXCEPT ${cachedRows(table, "old_rows")})
+      UNION ALL
+      (${cachedRows(table, "old_rows")} EXCEPT ${cachedRows(table, "new_rows")})
+    ) AS changed;
+  END IF;
+  IF rem_ids IS NULL THEN RETURN NULL; END IF;
+
+  IF TG_OP <> 'INSERT' THEN
+    SELECT array_agg(changed.id ORDER BY changed.id) INTO rem_gone FROM unnest(rem_ids) AS changed (id)
+    WHERE NOT EXISTS (SELECT FROM ${tableRef(table)} AS r WHERE r.id = changed.id AND ${liveKeyed(entity)});
+    IF rem_gone IS NOT NULL THEN
+      IF rem_snapshot THEN
+        INSERT INTO ${ident(schema, "kv_store")} (entity_key, entity_type, entity_id, tenant_id, normalized_key)
+        SELECT '', ${entityType(table)}, gone.id, '', '' FROM unnest(rem_gone) AS gone (id)
+        ON CONFLICT (entity_type, entity_id) DO NOTHING;
+      END IF;
+      DELETE FROM ${ident(schema, "kv_store")} WHERE entity_type = ${entityType(table)} AND entity_id = ANY (rem_gone);
+    END IF;
+  ELSIF rem_snapshot AND EXISTS (SELECT FROM ${tableRef(table)} WHERE id = ANY (rem_ids) GROUP BY id HAVING count(*) > 1) THEN
+    RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
+  END IF;
+
+  ${kvUpsert(table, sql`r.id = ANY (rem_ids)`)};
+  RETURN NULL;
+END $fn$;
+${join(
+	kvTriggerNames(table).map((trigger) => createTrigger(table, trigger, fn)),
+	"",
+)}`;
+}
+
+interface KvTrigger {
+	readonly name: string;
+	readonly event: string;
+	readonly tables: string;
+}
+
+export function kvTriggerNames({ entity }: EntityTable): readonly KvTrigger[] {
+	const trigger = (event: string, tables: string): KvTrigger => ({
+		name: boundedName(`trg_${entity.tableName}_kv_store_${event}`),
+		event: event.toUpperCase(),
+		tables,
+	});
+	return [
+		trigger("insert", "REFERENCING NEW TABLE AS new_rows"),
+		trigger(
+			"update",
+			"REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows",
+		),
+		trigger("delete", "REFERENCING OLD TABLE AS old_rows"),
+		trigger("truncate", ""),
+	];
+}
+
+/** ALWAYS: also while a dump is restored or rows are replicated to. */
+function createTrigger(
+	table: EntityTable,
+	{ name, event, tables }: KvTrigger,
+	fn: Sql,
+): Sql {
+	return sql`CREATE OR REPLACE TRIGGER ${ident(name)} AFTER ${raw(event)} ON ${tableRef(table)}
+  ${raw(tables === "" ? "" : `${tables}\n  `)}FOR EACH STATEMENT EXECUTE FUNCTION ${fn}();
+ALTER TABLE ${tableRef(table)} ENABLE ALWAYS TRIGGER ${ident(name)};
+`;
+}
+
+/** A table that had rows before it had triggers is not in the cache: it must be built anew. */
+function forgetReadiness(table: EntityTable): Sql {
+	const [first] = kvTriggerNames(table);
+	return sql`DO $do$ BEGIN
+  IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = ${literal(first?.name ?? "")}
+      AND tgrelid = ${literal(toText(tableRef(table)))}::regclass)
+    AND EXISTS (SELECT FROM ${tableRef(table)}) THEN
+    DELETE FROM ${ident(table.schema, "kv_state")} WHERE kind = 'ready';
+  END IF;
+END $do$;
+`;
+}
+
+/** The part of a row that the cache holds, from a transition table. */
+function cachedRows(table: EntityTable, rows: string): Sql {
+	const { entity } = table;
+	return sql`SELECT id, ${tenantExpression(entity, rows)}, user_id, ${keyExpression(entity, rows)},
+        ${summaryExpression(entity, rows)}, metadata, graph_edges, created_at
+      FROM ${raw(rows)} WHERE ${liveKeyed(entity)}`;
+}
+
+/** Copies the live rows `r` that fulfil the condition into the cache. */
+function kvUpsert(table: EntityTable, condition: Sql): Sql {
+	const kvStore = ident(table.schema, "kv_store");
+	return sql`INSERT INTO ${kvStore} AS k (${kvColumns})
+  ${kvRows(table)}
+    AND ${condition}
+  ORDER BY r.id
+  ON CONFLICT (entity_type, entity_id) DO UPDATE SET
+    entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
+    normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
+    metadata = excluded.metadata, graph_edges = excluded.graph_edges,
+    created_at = excluded.created_at, updated_at = now()
+  WHERE (k.entity_key, k.tenant_id, k.user_id, k.normalized_key, k.content_summary, k.metadata, k.graph_edges, k.created_at)
+    IS DISTINCT FROM (excluded.entity_key, excluded.tenant_id, excluded.user_id, excluded.normalized_key,
+      excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at)`;
+}
+
+/** The columns of {@link kvRows}; `updated_at` is the cache's own. */
+export const kvColumns = raw(
+	"tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at",
+);
+
+/** What the cache holds for the entity, read from its table `r`; conditions follow with AND. */
+export function kvRows(table: EntityTable): Sql {
+	const { entity, schema } = table;
+	const key = keyExpression(entity, "r");
+	return sql`SELECT ${tenantExpression(entity, "r")} AS tenant_id, ${key} AS entity_key,
+    ${ident(schema, "rem_normalize_key")}(${key}) AS normalized_key, ${entityType(table)} AS entity_type, r.id AS entity_id,
+    r.user_id, ${summaryExpression(entity, "r")} AS content_summary, r.metadata, r.graph_edges, r.created_at
+  FROM ${tableRef(table)} AS r
+  WHERE r.deleted_at IS NULL AND ${key} IS NOT NULL`;
+}
+
+function entityType({ entity }: EntityTable): Sql {
+	return literal(entity.tableName);
+}
