@@ -35,9 +35,17 @@ export function columnDdl(field: Field): Sql {
 	return sql`${ident(field.column)} ${raw(field.type.toUpperCase())}${notNull}${defaultDdl(field)}`;
 }
 
-function defaultDdl({ type, defaultValue }: Field): Sql {
-	if (defaultValue === undefined || defaultValue === null) return empty;
-	return sql` DEFAULT ${constant(type, defaultValue)}`;
+function defaultDdl(field: Field): Sql {
+	const value = defaultExpression(field);
+	return value === undefined ? empty : sql` DEFAULT ${value}`;
+}
+
+/** The default that the table holds, if it is the same for every row. */
+export function defaultExpression(field: Field): Sql | undefined {
+	const { type, defaultValue } = field;
+	return defaultValue === undefined || defaultValue === null
+		? undefined
+		: constant(type, defaultValue);
 }
 
 function constant(type: ColumnType, value: unknown): Sql {
@@ -63,19 +71,22 @@ function keyLengthCheck({ entity }: EntityTable): Sql[] {
 function keyIndex(table: EntityTable): Sql {
 	const { entity } = table;
 	if (entity.keyFields === null) return empty;
-	const name = boundedName(`uq_${entity.tableName}_key`);
-	return sql`CREATE UNIQUE INDEX IF NOT EXISTS ${ident(name)} ON ${tableRef(table)}
-  (${join(keyColumns(table))}) NULLS NOT DISTINCT
+	return sql`CREATE UNIQUE INDEX IF NOT EXISTS ${ident(keyIndexName(table))} ON ${tableRef(table)}
+  (${join(keyColumns(table).map((column) => ident(column)))}) NULLS NOT DISTINCT
   WHERE ${liveKeyed(entity)};
 `;
 }
 
+export function keyIndexName({ entity }: EntityTable): string {
+	return boundedName(`uq_${entity.tableName}_key`);
+}
+
 /** Columns of the key's unique index, in its order. */
-export function keyColumns({ entity }: EntityTable): Sql[] {
+export function keyColumns({ entity }: EntityTable): string[] {
 	return [
-		...(entity.tenantScoped ? [ident("tenant_id")] : []),
-		ident("user_id"),
-		...(entity.keyFields ?? []).map((field) => ident(field.column)),
+		...(entity.tenantScoped ? ["tenant_id"] : []),
+		"user_id",
+		...(entity.keyFields ?? []).map((field) => field.column),
 	];
 }
 

@@ -17,43 +17,60 @@ export interface HnswOptions {
 	readonly efConstruction: number;
 }
 
+/** An index by its name and the statement that makes it. */
+export interface Index {
+	readonly name: string;
+	readonly statement: Sql;
+}
+
 /** Indexes that queries need from the first row on: cheap to keep, made with the table. */
 export function indexesDdl(table: EntityTable): Sql {
-	const { entity } = table;
-	const lists: readonly (readonly string[])[] = [
-		["created_at"],
-		...entity.indexes.map(columnsOf),
-	];
-	const plain = lists.map((columns) =>
-		createIndex(table, {
-			name: indexName("idx", entity.tableName, columns),
-			columns: [...tenantFirst(table, columns)],
-		}),
+	return join(
+		foregroundIndexes(table).map(({ statement }) => statement),
+		"",
 	);
-	const unique = entity.unique.map((fields) =>
-		createIndex(table, {
+}
+
+/** The same one by one; `concurrently`, for a table that is being written to. */
+export function foregroundIndexes(
+	table: EntityTable,
+	concurrently = false,
+): Index[] {
+	const { entity } = table;
+	const plain = [["created_at"], ...entity.indexes.map(columnsOf)];
+	return [
+		...plain.map((columns) => ({
+			name: indexName("idx", entity.tableName, columns),
+			columns: tenantFirst(table, columns),
+		})),
+		...entity.unique.map((fields) => ({
 			name: indexName("uq", entity.tableName, columnsOf(fields)),
 			unique: true,
-			columns: [...tenantFirst(table, columnsOf(fields))],
+			columns: tenantFirst(table, columnsOf(fields)),
 			where: sql`deleted_at IS NULL`,
-		}),
-	);
-	return join([...plain, ...unique, normalizedKeyIndex(table)], "");
+		})),
+		...normalizedKeyIndex(table),
+	].map((parts) => ({
+		name: parts.name,
+		statement: createIndex(table, { ...parts, concurrently }),
+	}));
 }
 
 /** What LOOKUP reads while the cache is being rebuilt. */
-function normalizedKeyIndex(table: EntityTable): Sql {
+function normalizedKeyIndex(table: EntityTable): IndexParts[] {
 	const { entity, schema } = table;
-	if (!entity.createKvTrigger) return empty;
+	if (!entity.createKvTrigger) return [];
 	const key = sql`${ident(schema, "rem_normalize_key")}(${keyExpression(entity)})`;
-	return createIndex(table, {
-		name: boundedName(`idx_${entity.tableName}_normalized_key`),
-		columns: [
-			...(entity.tenantScoped ? [ident("tenant_id")] : []),
-			sql`(${key})`,
-		],
-		where: liveKeyed(entity),
-	});
+	return [
+		{
+			name: boundedName(`idx_${entity.tableName}_normalized_key`),
+			columns: [
+				...(entity.tenantScoped ? [ident("tenant_id")] : []),
+				sql`(${key})`,
+			],
+			where: liveKeyed(entity),
+		},
+	];
 }
 
 /** Indexes built after the load, one statement each, outside any transaction. */
