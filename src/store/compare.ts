@@ -1,0 +1,48 @@
+import { isDeepStrictEqual } from "node:util";
+import type { Field } from "../models/field.ts";
+import { contentHash } from "../vectors/content-hash.ts";
+
+/** Whether a value equals what {@link readStored} returned for its field. */
+export function equalsStored(
+	field: Field,
+	value: unknown,
+	stored: unknown,
+): boolean {
+	if (value === null || stored === null) return value === stored;
+	switch (field.type) {
+		case "text":
+			return contentHash(value as string).equals(stored as Buffer);
+		case "jsonb":
+			// Through JSON and back: what is stored is what JSON kept of it.
+			return isDeepStrictEqual(JSON.parse(JSON.stringify(value)), stored);
+		case "timestamptz":
+			return (value as Date).getTime() === (stored as Date).getTime();
+		case "bigint":
+			return BigInt(value as number) === BigInt(stored as number);
+		case "uuid":
+			return (value as string).toLowerCase() === stored;
+		case "double precision":
+		case "boolean":
+			return value === stored;
+		default:
+			return equalLists(field, value as unknown[], stored as unknown[]);
+	}
+}
+
+function equalLists(
+	field: Field,
+	value: readonly unknown[],
+	stored: readonly unknown[],
+): boolean {
+	// A text item is not hashed: it is compared as it is.
+	const text = (item: unknown) =>
+		item instanceof Date
+			? item.toISOString()
+			: field.type === "uuid[]"
+				? String(item).toLowerCase()
+				: String(item);
+	return (
+		value.length === stored.length &&
+		value.every((item, index) => text(item) === text(stored[index]))
+	);
+}

@@ -1,0 +1,184 @@
+import type { Handle } from "../db/database.ts";
+import { encodeArray } from "../db/encode.ts";
+import { embeddingsRef, tableRef } from "../db/tables.ts";
+import type { Entity } from "../models/entity.ts";
+import type { Field, ScalarType } from "../models/field.ts";
+import type { EntityTable } from "../models/registry.ts";
+import type { ValidRow } from "../models/validate.ts";
+import type { VectorSpace } from "../schema/indexes.ts";
+import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
+
+/** What the database has of a row that is about to be written. */
+export interface StoredRow {
+	readonly id: string;
+	readonly tenantId: string;
+	readonly userId: string | null;
+	readonly isDeleted: boolean;
+	/** By field: texts as their sha256, everything else as it is. */
+	readonly values: Readonly<Record<string, unknown>>;
+	/** By field: the hash of the text that its vector was made from. */
+	readonly vectorHashes: Readonly<Record<string, Buffer>>;
+}
+
+/**
+ * Reads what is stored for the rows, in their order, in one statement for rows
+ * that are told by their key and one for rows that bring their id. Texts are
+ * hashed there and then: a hash that is kept would be wrong after other writers.
+ */
+export async function readStored(
+	db: Handle,
+	table: EntityTable,
+	rows: readonly ValidRow[],
+	space: VectorSpace | undefined,
+): Promise<(StoredRow | undefined)[]> {
+	const stored = new Array<StoredRow | undefined>(rows.length);
+	const groups = [
+		{ match: byId, of: rows.filter((row) => row.id !== undefined) },
+		{ match: byKey, of: rows.filter((row) => isFoundByKey(row)) },
+	];
+	const at = new Map(rows.map((row, index) => [row, index]));
+	for (const { match, of } of groups) {
+		if (of.length === 0) continue;
+		const fields = suppliedFields(table.entity, of);
+		const statement = readSql(table, fields, space, match(table, of));
+		const result = await db.query<Record<string, unknown>>(statement);
+		for (const record of result.rows) {
+			const row = of[Number(record.rem_ord) - 1] as ValidRow;
+			stored[at.get(row) as number] = toStored(fields, record);
+		}
+	}
+	return stored;
+}
+
+export function isFoundByKey(row: ValidRow): boolean {
+	return row.id === undefined && row.key !== null;
+}
+
+/** Fields that at least one of the rows has a value of its own for. */
+export function suppliedFields(
+	entity: Entity,
+	rows: readonly ValidRow[],
+): Field[] {
+	const names = new Set(rows.flatMap((row) => Object.keys(row.supplied)));
+	names.delete("createdAt"); // of a row that exists, it never changes
+	return [...names].map((name) => entity.fieldsByName.get(name) as Field);
+}
+
+export function readSql(
+	{ entity, schema }: EntityTable,
+	fields: readonly Field[],
+	space: VectorSpace | undefined,
+	input: { readonly from: Sql; readonly on: Sql },
+): Sql {
+	const table: EntityTable = { entity, schema };
+	const values = fields.map((field, index) => {
+		const column = ident("t", field.column);
+		const value =
+			field.type === "text"
+				? sql`sha256(convert_to(${column}, 'UTF8'))`
+				: column;
+		return sql`, ${value} AS ${ident(`v${index}`)}`;
+	});
+	return sql`SELECT i.rem_ord, t.id, ${entity.tenantScoped ? sql`t.tenant_id` : literal("*")} AS tenant_id, t.user_id,
+  t.deleted_at IS NOT NULL AS is_deleted${join(values, "")}${vectorHashes(table, space)}
+FROM ${input.from}
+JOIN ${tableRef(table)} AS t ON ${input.on}`;
+}
+
+function vectorHashes(table: EntityTable, space: VectorSpace | undefined): Sql {
+	if (space === undefined || table.entity.embedFields.length === 0)
+		return empty;
+	return sql`,
+  (SELECT jsonb_object_agg(e.field_name, encode(e.content_hash, 'hex'))
+    FROM ${embeddingsRef(table)} AS e
+    WHERE e.entity_id = t.id AND e.provider = ${space.provider} AND e.model = ${space.model}
+      AND e.dimensions = ${space.dimensions} AND e.chunk = 0) AS vector_hashes`;
+}
+
+function byId(_table: EntityTable, rows: readonly ValidRow[]) {
+	const ids = encodeArray(
+		"uuid",
+		rows.map(({ id }) => id),
+	);
+	return {
+		from: sql`unnest(${ids}::uuid[]) WITH ORDINALITY AS i (id, rem_ord)`,
+		on: sql`t.id = i.id`,
+	};
+}
+
+/** The key's unique index, user by user: NULL does not equal NULL in an index scan. */
+function byKey({ entity }: EntityTable, rows: readonly ValidRow[]) {
+	const keyFields = entity.keyFields ?? [];
+	const scope = [
+		...(entity.tenantScoped
+			? [
+					scopeColumn(
+						"tenant_id",
+						rows.map(({ tenantId }) => tenantId),
+					),
+				]
+			: []),
+		scopeColumn(
+			"user_id",
+			rows.map(({ userId }) => userId),
+		),
+	];
+	const keys = keyFields.map((field) => ({
+		column: field.column,
+		array: arrayOf(
+			field.type as ScalarType,
+			rows.map((row) => fieldValue(row, field)),
+		),
+	}));
+	const columns = [...scope, ...keys];
+	const arrays = columns.map(({ array }) => array);
+	const names = columns.map(({ column }) => ident(column));
+	const equal = columns
+		.filter(({ column }) => column !== "user_id")
+		.map(({ column }) => sql`t.${ident(column)} = i.${ident(column)}`);
+	const isOneUser = rows.every(({ userId }) => userId === rows[0]?.userId);
+	const user = isOneUser
+		? rows[0]?.userId === null
+			? sql`t.user_id IS NULL`
+			: sql`t.user_id = i.user_id`
+		: sql`(t.user_id = i.user_id OR (t.user_id IS NULL AND i.user_id IS NULL))`;
+	return {
+		from: sql`unnest(${join(arrays)}) WITH ORDINALITY AS i (${join(names)}, rem_ord)`,
+		on: sql`${join([...equal, user], " AND ")} AND t.deleted_at IS NULL`,
+	};
+}
+
+function scopeColumn(column: string, values: readonly (string | null)[]) {
+	return { column, array: arrayOf("text", values) };
+}
+
+function arrayOf(type: ScalarType, values: readonly unknown[]): Sql {
+	return sql`${encodeArray(type, values)}::${raw(`${type}[]`)}`;
+}
+
+/** A row's value of a field, whether the caller said it or the model. */
+export function fieldValue(row: ValidRow, field: Field): unknown {
+	return row.supplied[field.name] ?? row.defaults[field.name] ?? null;
+}
+
+function toStored(
+	fields: readonly Field[],
+	record: Readonly<Record<string, unknown>>,
+): StoredRow {
+	const hashes = (record.vector_hashes ?? {}) as Record<string, string>;
+	return {
+		id: record.id as string,
+		tenantId: record.tenant_id as string,
+		userId: record.user_id as string | null,
+		isDeleted: record.is_deleted as boolean,
+		values: Object.fromEntries(
+			fields.map((field, index) => [field.name, record[`v${index}`]]),
+		),
+		vectorHashes: Object.fromEntries(
+			Object.entries(hashes).map(([name, hex]) => [
+				name,
+				Buffer.from(hex, "hex"),
+			]),
+		),
+	};
+}

@@ -1,0 +1,239 @@
+import type { Handle } from "../db/database.ts";
+import { arrayLiteral, encodeArray } from "../db/encode.ts";
+import { tableRef } from "../db/tables.ts";
+import { RemError } from "../errors.ts";
+import type { Entity } from "../models/entity.ts";
+import type { Field, ScalarType } from "../models/field.ts";
+import type { EntityTable } from "../models/registry.ts";
+import type { ValidRow } from "../models/validate.ts";
+import { keyColumns } from "../schema/entity-ddl.ts";
+import { liveKeyed } from "../schema/key.ts";
+import { empty, ident, join, raw, type Sql, sql } from "../sql.ts";
+import { fieldValue } from "./read-stored.ts";
+
+/** A row with the id it gets if it is new. */
+export interface RowToWrite {
+	readonly row: ValidRow;
+	readonly id: string;
+}
+
+export interface WrittenRow {
+	readonly id: string;
+	readonly inserted: boolean;
+	/** Embeddable fields whose text is not what it was, by name. */
+	readonly changedTexts: readonly string[];
+}
+
+/** What tells a row that exists: its natural key, or its id. */
+export type Arbiter = "key" | "id";
+
+/** Rows of one statement: enough to fill a round trip, few enough to stay small in memory. */
+export const rowsPerStatement = 500;
+
+/**
+ * Inserts or updates rows in one statement and returns them in the same order.
+ * The rows must be sorted: writers that lock in one order never deadlock.
+ */
+export async function writeRows(
+	tx: Handle,
+	table: EntityTable,
+	rows: readonly RowToWrite[],
+	arbiter: Arbiter,
+): Promise<WrittenRow[]> {
+	if (rows.length === 0) return [];
+	const result = await tx.query<Record<string, unknown>>(
+		writeRowsSql(table, rows, arbiter),
+	);
+	// PGlite has reported success for rows it did not store; and an id of another
+	// tenant, or of a deleted row, is left alone by the statement.
+	if (result.rowCount !== rows.length)
+		throw new RemError(
+			"DUPLICATE_KEY",
+			`${rows.length - result.rowCount} of ${rows.length} rows of "${table.entity.tableName}" bring an id that is already taken`,
+			{
+				hint: "leave the id out, or restore() the deleted row it belongs to; nothing was written",
+			},
+		);
+	const texts = suppliedTexts(table.entity, rows);
+	return result.rows.map((record) => ({
+		id: record.id as string,
+		inserted: record.inserted as boolean,
+		changedTexts: texts
+			.filter((_, index) => record[`changed${index}`] === true)
+			.map((field) => field.name),
+	}));
+}
+
+export function writeRowsSql(
+	table: EntityTable,
+	rows: readonly RowToWrite[],
+	arbiter: Arbiter,
+): Sql {
+	const { entity } = table;
+	const columns = inputColumns(entity, rows);
+	const mixed = columns.filter((column) => column.supplied === "by some");
+	const changed = suppliedTexts(entity, rows).map(
+		(field, index) =>
+			sql`, old.${ident(field.column)} IS DISTINCT FROM new.${ident(field.column)} AS ${ident(`changed${index}`)}`,
+	);
+	return sql`WITH input AS (
+  SELECT * FROM unnest(${join([...columns.map(({ array }) => array), ...maskArray(rows, mixed)])})
+    WITH ORDINALITY AS i (${join(columns.map(({ name }) => name))}${mixed.length > 0 ? sql`, rem_supplied` : empty}, rem_ord)
+)
+INSERT INTO ${tableRef(table)} AS t (${join(columns.map(({ name }) => name))})
+SELECT ${join(columns.map(({ value }) => value))} FROM input AS i ORDER BY i.rem_ord
+ON CONFLICT ${conflictTarget(table, arbiter)} DO UPDATE SET
+  ${join([...assignments(table, columns, mixed, arbiter), sql`updated_at = now()`], ",\n  ")}
+${arbiter === "id" ? sql`WHERE t.deleted_at IS NULL${entity.tenantScoped ? sql` AND t.tenant_id = excluded.tenant_id` : empty}\n` : empty}RETURNING t.id, old.id IS NULL AS inserted${join(changed, "")}`;
+}
+
+interface InputColumn {
+	readonly column: string;
+	readonly name: Sql;
+	/** The parameter: one array for all rows. */
+	readonly array: Sql;
+	/** How the value is read from the input. */
+	readonly value: Sql;
+	/** Whether rows say something about it; what nobody supplies is only for new rows. */
+	readonly supplied: "by all" | "by some" | "by none";
+	readonly isSupplied: (row: ValidRow) => boolean;
+}
+
+function inputColumns(
+	entity: Entity,
+	rows: readonly RowToWrite[],
+): InputColumn[] {
+	return [
+		column(
+			rows,
+			"id",
+			"uuid",
+			({ id }) => id,
+			() => false,
+		),
+		...(entity.tenantScoped
+			? [
+					column(
+						rows,
+						"tenant_id",
+						"text",
+						({ row }) => row.tenantId,
+						() => false,
+					),
+				]
+			: []),
+		column(
+			rows,
+			"user_id",
+			"text",
+			({ row }) => row.userId,
+			(row) => row.hasUserId,
+		),
+		...usedFields(entity, rows).map((field) =>
+			column(
+				rows,
+				field.column,
+				field.type,
+				({ row }) => newValue(row, field),
+				(row) => field.name !== "createdAt" && field.name in row.supplied,
+			),
+		),
+	];
+}
+
+function column(
+	rows: readonly RowToWrite[],
+	columnName: string,
+	type: Field["type"],
+	valueFor: (row: RowToWrite) => unknown,
+	isSupplied: (row: ValidRow) => boolean,
+): InputColumn {
+	const values = rows.map(valueFor);
+	const count = rows.filter(({ row }) => isSupplied(row)).length;
+	const name = ident(columnName);
+	const isArray = type.endsWith("[]");
+	// unnest would flatten arrays of arrays: these go as their text.
+	const array = isArray
+		? sql`${encodeArray("text", values.map(toLiteral))}::text[]`
+		: sql`${encodeArray(type as ScalarType, values)}::${raw(`${type}[]`)}`;
+	return {
+		column: columnName,
+		name,
+		array,
+		value: isArray ? sql`i.${name}::${raw(type)}` : sql`i.${name}`,
+		supplied:
+			count === rows.length ? "by all" : count === 0 ? "by none" : "by some",
+		isSupplied,
+	};
+}
+
+function toLiteral(value: unknown): string | null {
+	return value === null ? null : arrayLiteral(value as unknown[]);
+}
+
+/** Fields that at least one row has a value for, its own or the model's. */
+function usedFields(entity: Entity, rows: readonly RowToWrite[]): Field[] {
+	const names = new Set(
+		rows.flatMap(({ row }) => [
+			...Object.keys(row.supplied),
+			...Object.keys(row.defaults),
+		]),
+	);
+	return [...entity.fieldsByName.values()].filter(({ name }) =>
+		names.has(name),
+	);
+}
+
+/** What the column of a new row is given; the table's own default where nobody says. */
+function newValue(row: ValidRow, field: Field): unknown {
+	const value = fieldValue(row, field);
+	if (value !== null || field.name in row.supplied) return value;
+	return field.name === "createdAt" ? new Date() : (field.defaultValue ?? null);
+}
+
+function suppliedTexts(entity: Entity, rows: readonly RowToWrite[]): Field[] {
+	return entity.embedFields.filter(({ name }) =>
+		rows.some(({ row }) => name in row.supplied),
+	);
+}
+
+/** For each row, a bit for each column that only some rows supply. */
+function maskArray(
+	rows: readonly RowToWrite[],
+	mixed: readonly InputColumn[],
+): Sql[] {
+	if (mixed.length === 0) return [];
+	const masks = rows.map(({ row }) => {
+		const mask = Buffer.alloc(Math.ceil(mixed.length / 8));
+		mixed.forEach((column, bit) => {
+			if (column.isSupplied(row))
+				mask[bit >> 3] = (mask[bit >> 3] ?? 0) | (1 << (bit & 7));
+		});
+		return mask;
+	});
+	return [sql`${encodeArray("bytea", masks)}::bytea[]`];
+}
+
+function conflictTarget(table: EntityTable, arbiter: Arbiter): Sql {
+	if (arbiter === "id") return sql`(id)`;
+	const columns = keyColumns(table).map((column) => ident(column));
+	return sql`(${join(columns)}) WHERE ${liveKeyed(table.entity)}`;
+}
+
+/** Supplied columns take the new value; where only some rows supply it, these rows'. */
+function assignments(
+	table: EntityTable,
+	columns: readonly InputColumn[],
+	mixed: readonly InputColumn[],
+	arbiter: Arbiter,
+): Sql[] {
+	const same = new Set(arbiter === "key" ? keyColumns(table) : []);
+	return columns.flatMap(({ column, name, supplied }) => {
+		if (supplied === "by none" || same.has(column)) return [];
+		if (supplied === "by all") return [sql`${name} = excluded.${name}`];
+		const bit = mixed.findIndex((other) => other.column === column);
+		return [
+			sql`${name} = CASE WHEN excluded.id IN (SELECT m.id FROM input AS m WHERE get_bit(m.rem_supplied, ${raw(String(bit))}) = 1) THEN excluded.${name} ELSE t.${name} END`,
+		];
+	});
+}
