@@ -78,9 +78,9 @@ export const environmentSchema = z.object({
 		.refine((name) => name !== "*", 'the tenant "*" is reserved')
 		.default("default")
 		.meta({ description: "Tenant of entities and calls that name none" }),
-	EMBEDDING__PROVIDER: z.string().min(1).default("openai").meta({
+	EMBEDDING__PROVIDER: z.string().min(1).optional().meta({
 		description:
-			"Embedding provider; on the embedded database without a key, the offline provider local",
+			"Embedding provider: openai unless set; on the embedded database without a key, the offline provider local",
 	}),
 	EMBEDDING__MODEL: z.string().min(1).optional().meta({
 		description:

@@ -3,6 +3,8 @@ import type { EmbeddingProvider } from "./provider.ts";
 /** Length of the local provider's vectors unless EMBEDDING__DIMENSIONS says another. */
 export const localDimensions = 512;
 
+export const localModel = "lexical-v1";
+
 /**
  * The offline provider: no key, no network, the same vector on every machine.
  *
@@ -17,7 +19,7 @@ export function localProvider(
 ): EmbeddingProvider {
 	return {
 		name: "local",
-		model: "lexical-v1",
+		model: localModel,
 		dimensions,
 		limits: { maxTexts: 1000 },
 		embed: async (texts) => texts.map((text) => vectorOf(text, dimensions)),

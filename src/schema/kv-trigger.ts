@@ -11,6 +11,7 @@ import {
 	sql,
 	toText,
 } from "../sql.ts";
+import { ownershipMark } from "./base.ts";
 import {
 	keyExpression,
 	liveKeyed,
@@ -35,7 +36,7 @@ export function kvTriggerDdl(table: EntityTable): Sql {
 		schema,
 		boundedName(`fn_${entity.tableName}_kv_store_upsert`),
 	);
-	return sql`${forgetReadiness(table)}CREATE OR REPLACE FUNCTION ${fn}() RETURNS TRIGGER
+	return sql`${forgetReadiness(table)}${kvSourceDdl(table)}CREATE OR REPLACE FUNCTION ${fn}() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, ${ident(schema)}, pg_temp
 AS $fn$
@@ -79,7 +80,7 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
-  ${kvUpsert(table, sql`r.id = ANY (rem_ids)`)};
+  ${kvUpsert(table)};
   RETURN NULL;
 END $fn$;
 ${join(
@@ -144,13 +145,11 @@ function cachedRows(table: EntityTable, rows: string): Sql {
       FROM ${raw(rows)} WHERE ${liveKeyed(entity)}`;
 }
 
-/** Copies the live rows `r` that fulfil the condition into the cache. */
-function kvUpsert(table: EntityTable, condition: Sql): Sql {
+/** Copies the live rows with the ids into the cache. */
+function kvUpsert(table: EntityTable): Sql {
 	const kvStore = ident(table.schema, "kv_store");
 	return sql`INSERT INTO ${kvStore} AS k (${kvColumns})
-  ${kvRows(table)}
-    AND ${condition}
-  ORDER BY r.id
+  SELECT ${kvColumns} FROM ${kvSourceRef(table)} WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
@@ -161,20 +160,31 @@ function kvUpsert(table: EntityTable, condition: Sql): Sql {
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at)`;
 }
 
-/** The columns of {@link kvRows}; `updated_at` is the cache's own. */
+/** The columns of a source and of the cache; `updated_at` is the cache's own. */
 export const kvColumns = raw(
 	"tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at",
 );
 
-/** What the cache holds for the entity, read from its table `r`; conditions follow with AND. */
-export function kvRows(table: EntityTable): Sql {
+/** By its comment a source is found, also by a service that does not know the model. */
+export const kvSourceMark = `${ownershipMark}: cache source of `;
+
+/** The view of what the cache holds of the entity: what triggers, rebuild and fallback read. */
+function kvSourceRef({ entity, schema }: EntityTable): Sql {
+	return ident(schema, boundedName(`kv_source_${entity.tableName}`));
+}
+
+function kvSourceDdl(table: EntityTable): Sql {
 	const { entity, schema } = table;
 	const key = keyExpression(entity, "r");
-	return sql`SELECT ${tenantExpression(entity, "r")} AS tenant_id, ${key} AS entity_key,
-    ${ident(schema, "rem_normalize_key")}(${key}) AS normalized_key, ${entityType(table)} AS entity_type, r.id AS entity_id,
-    r.user_id, ${summaryExpression(entity, "r")} AS content_summary, r.metadata, r.graph_edges, r.created_at
-  FROM ${tableRef(table)} AS r
-  WHERE r.deleted_at IS NULL AND ${key} IS NOT NULL`;
+	return sql`CREATE OR REPLACE VIEW ${kvSourceRef(table)} WITH (security_invoker = true) AS
+SELECT ${tenantExpression(entity, "r")} AS tenant_id, (${key})::varchar(255) AS entity_key,
+  ${ident(schema, "rem_normalize_key")}(${key})::varchar(255) AS normalized_key,
+  ${entityType(table)}::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
+  ${summaryExpression(entity, "r")} AS content_summary, r.metadata, r.graph_edges, r.created_at
+FROM ${tableRef(table)} AS r
+WHERE r.deleted_at IS NULL AND ${key} IS NOT NULL;
+COMMENT ON VIEW ${kvSourceRef(table)} IS ${literal(`${kvSourceMark}${entity.tableName}`)};
+`;
 }
 
 function entityType({ entity }: EntityTable): Sql {

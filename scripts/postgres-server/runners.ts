@@ -1,0 +1,265 @@
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import {
+	appendFileSync,
+	closeSync,
+	existsSync,
+	openSync,
+	readFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import {
+	type DockerImage,
+	failureOf,
+	type Installation,
+	output,
+	type Programs,
+} from "./installation.ts";
+import {
+	type ContainerPlace,
+	endSurvivors,
+	markProcess,
+	type ProcessPlace,
+} from "./records.ts";
+
+/** What a server is told when it is created. */
+export interface ServerPlan {
+	readonly port: number;
+	readonly password: string;
+	readonly settings: Readonly<Record<string, string>>;
+	/** Where the system can: the server ends even when its parent is killed. */
+	readonly endsWithParent: boolean;
+}
+
+/** What differs between a child process and a container. */
+export interface Runner {
+	readonly dataFolder: string;
+	place(): ProcessPlace | ContainerPlace;
+	/** Makes the data folder. */
+	create(): Promise<void>;
+	/** Starts the server, without waiting until it answers. */
+	launch(): Promise<void>;
+	/** The postmaster's, while it runs. */
+	pid(): number | undefined;
+	signal(signal: NodeJS.Signals): void;
+	/** What the server wrote since its last launch. */
+	log(): string;
+}
+
+export function runnerFor(
+	installation: Installation,
+	plan: ServerPlan,
+): Runner {
+	return installation.kind === "programs"
+		? new ProcessRunner(installation, plan)
+		: new DockerRunner(installation, plan);
+}
+
+const INITDB_OPTIONS = [
+	"--encoding=UTF8",
+	"--locale=C.UTF-8",
+	"--locale-provider=builtin",
+	"--builtin-locale=C.UTF-8",
+	"--data-checksums",
+];
+
+class ProcessRunner implements Runner {
+	readonly dataFolder: string;
+	readonly #programs: Programs;
+	readonly #plan: ServerPlan;
+	/** The server's folder as the server sees it, and as this process does. */
+	readonly #inside: string;
+	readonly #outside: string;
+	#child: ChildProcess | undefined;
+	#logStart = 0;
+
+	constructor(programs: Programs, plan: ServerPlan) {
+		this.#programs = programs;
+		this.#plan = plan;
+		// On disk, where /tmp may be in memory; short, for the socket's name.
+		this.#inside = `/var/tmp/${newName()}`;
+		this.#outside = join(programs.root, this.#inside);
+		this.dataFolder = join(this.#outside, "data");
+	}
+
+	place(): ProcessPlace {
+		const place = { kind: "process", folder: this.#outside } as const;
+		const pid = this.pid();
+		return pid ? { ...place, postmaster: markProcess(pid) } : place;
+	}
+
+	async create(): Promise<void> {
+		const { bin } = this.#programs;
+		const [command = "sh", ...args] = [
+			...this.#programs.prefix,
+			...["sh", "-euc", CREATE, "sh", this.#inside, bin],
+			...INITDB_OPTIONS,
+		];
+		const failure = await failureOf(command, args, {
+			PASSWORD: this.#plan.password,
+			SETTINGS: settingsFile({
+				...this.#plan.settings,
+				listen_addresses: "127.0.0.1",
+				port: String(this.#plan.port),
+				unix_socket_directories: join(this.#inside, "socket"),
+			}),
+		});
+		if (failure) throw new Error(`initdb failed:\n${failure}`);
+	}
+
+	/**
+	 * The prefix and setpriv replace themselves by PostgreSQL: the child's pid is
+	 * the postmaster's. A session of its own keeps the terminal's Ctrl-C away.
+	 */
+	async launch(): Promise<void> {
+		endSurvivors(this.dataFolder);
+		this.#logStart = this.#readLog().length;
+		const postgres = join(this.#programs.bin, "postgres");
+		const [command = postgres, ...args] = [
+			...this.#programs.prefix,
+			...(this.#plan.endsWithParent ? endWithParent() : []),
+			postgres,
+			"-D",
+			join(this.#inside, "data"),
+		];
+		const log = openSync(this.#logFile(), "a", 0o600);
+		const child = spawn(command, args, {
+			cwd: "/",
+			detached: true,
+			stdio: ["ignore", log, log],
+		});
+		closeSync(log);
+		child.once("error", (error) =>
+			appendFileSync(this.#logFile(), `${error.message}\n`),
+		);
+		child.unref();
+		this.#child = child;
+	}
+
+	pid(): number | undefined {
+		const child = this.#child;
+		const runs = child?.exitCode === null && child.signalCode === null;
+		return runs ? child.pid : undefined;
+	}
+
+	signal(signal: NodeJS.Signals): void {
+		// Through the child: Node knows when it has ended, so that the signal can
+		// never reach another process that was given its pid.
+		this.#child?.kill(signal);
+	}
+
+	log(): string {
+		return this.#readLog().slice(this.#logStart);
+	}
+
+	#logFile(): string {
+		return join(this.#outside, "log");
+	}
+
+	#readLog(): string {
+		return existsSync(this.#logFile())
+			? readFileSync(this.#logFile(), "utf8")
+			: "";
+	}
+}
+
+/** In: the server's folder, PostgreSQL's, initdb's options. Runs as postgres. */
+const CREATE = `
+folder=$1 bin=$2
+shift 2
+umask 077
+mkdir "$folder" "$folder/socket"
+printf %s "$PASSWORD" >"$folder/password"
+"$bin/initdb" --pgdata="$folder/data" --username=postgres \\
+	--auth=scram-sha-256 --pwfile="$folder/password" "$@"
+rm "$folder/password"
+printf %s "$SETTINGS" >>"$folder/data/postgresql.conf"
+`;
+
+/** Unlike -c on the command line, a file leaves ALTER SYSTEM its effect. */
+function settingsFile(settings: Readonly<Record<string, string>>): string {
+	return Object.entries(settings)
+		.map(([name, value]) => `${name} = '${value.replace(/['\\]/g, "$&$&")}'\n`)
+		.join("");
+}
+
+/**
+ * The kernel shuts the server down when its parent dies, even by SIGKILL. It
+ * means the thread: a server started in a worker thread ends with the worker.
+ * Where setpriv cannot do so, the next run removes what was left over.
+ */
+function endWithParent(): readonly string[] {
+	const [command, ...args] = ["setpriv", "--pdeathsig", "QUIT"] as const;
+	const works = output(command, [...args, "true"]) !== undefined;
+	return works ? [command, ...args] : [];
+}
+
+class DockerRunner implements Runner {
+	readonly dataFolder = "/var/lib/postgresql/18/docker";
+	readonly #image: string;
+	readonly #plan: ServerPlan;
+	readonly #name = newName();
+	#launchedAt = "";
+
+	constructor({ image }: DockerImage, plan: ServerPlan) {
+		this.#image = image;
+		this.#plan = plan;
+	}
+
+	place(): ContainerPlace {
+		return { kind: "container", container: this.#name };
+	}
+
+	async create(): Promise<void> {
+		const settings = Object.entries(this.#plan.settings);
+		await docker(
+			[
+				...["create", "--name", this.#name],
+				...["--publish", `127.0.0.1:${this.#plan.port}:5432`],
+				// Docker's 64 MB is too little for a parallel index build.
+				...["--shm-size", "1g"],
+				...["--env", "POSTGRES_PASSWORD", "--env", "POSTGRES_INITDB_ARGS"],
+				...[this.#image, "postgres"],
+				...settings.flatMap(([name, value]) => ["-c", `${name}=${value}`]),
+			],
+			{
+				POSTGRES_PASSWORD: this.#plan.password,
+				POSTGRES_INITDB_ARGS: INITDB_OPTIONS.join(" "),
+			},
+		);
+	}
+
+	async launch(): Promise<void> {
+		this.#launchedAt = new Date().toISOString();
+		await docker(["start", this.#name]);
+	}
+
+	pid(): number | undefined {
+		const format = ["--format", "{{.State.Pid}}"];
+		return (
+			Number(output("docker", ["inspect", ...format, this.#name])) || undefined
+		);
+	}
+
+	signal(signal: NodeJS.Signals): void {
+		output("docker", ["kill", "--signal", signal, this.#name]);
+	}
+
+	log(): string {
+		const args = ["logs", "--since", this.#launchedAt, this.#name];
+		const { stdout, stderr } = spawnSync("docker", args, { encoding: "utf8" });
+		return stdout + stderr;
+	}
+}
+
+async function docker(
+	args: readonly string[],
+	variables?: Readonly<Record<string, string>>,
+): Promise<void> {
+	const failure = await failureOf("docker", args, variables);
+	if (failure) throw new Error(`docker ${args[0]} failed:\n${failure}`);
+}
+
+function newName(): string {
+	return `remdb-${randomBytes(6).toString("hex")}`;
+}

@@ -1,0 +1,61 @@
+export type {
+	Capabilities,
+	Handle,
+	Result,
+	TransactionOptions,
+} from "./db/database.ts";
+export type {
+	EmbeddingProvider,
+	EmbeddingPurpose,
+} from "./embeddings/provider.ts";
+export { type ErrorCode, errorCodes, type Issue, RemError } from "./errors.ts";
+export type { Logger } from "./logger.ts";
+export type { MigrateResult } from "./migrate/migrate.ts";
+export {
+	coreEntities,
+	Feedback,
+	File,
+	ImageResource,
+	Message,
+	Moment,
+	Ontology,
+	OntologyConfig,
+	Resource,
+	Schema,
+	Session,
+	SharedSession,
+	User,
+} from "./models/core-entities.ts";
+export {
+	defineEntity,
+	type Entity,
+	type EntityOptions,
+} from "./models/entity.ts";
+export type {
+	Condition,
+	Edge,
+	FieldName,
+	NewRow,
+	Operators,
+	Row,
+	SystemFields,
+	TextFieldName,
+	Where,
+} from "./models/types.ts";
+export type { FuzzyHit } from "./query/fuzzy.ts";
+export type { LookupHit } from "./query/lookup.ts";
+export {
+	type EntitySql,
+	type RegisterTypeOptions,
+	registerType,
+} from "./schema/register-type.ts";
+export {
+	type BatchUpsertOptions,
+	type CallScope,
+	type FuzzySearchOptions,
+	type LookupOptions,
+	PostgresService,
+	type VectorSearchOptions,
+} from "./service/postgres-service.ts";
+export type { ConnectOptions, EmbeddingOptions } from "./service/settings.ts";
+export type { UpsertProgress, UpsertResult } from "./store/batch-upsert.ts";

@@ -1,0 +1,28 @@
+import type { Handle } from "../db/database.ts";
+import { kvSourceMark } from "../schema/kv-trigger.ts";
+import { ident, type Sql, sql } from "../sql.ts";
+
+/** Where the cache of an entity type comes from. */
+export interface KvSource {
+	readonly entityType: string;
+	/** The view of the rows as the cache holds them. */
+	readonly view: Sql;
+}
+
+/** Every source in the database, also of types that this service has no model for. */
+export async function readKvSources(
+	db: Handle,
+	schema: string,
+): Promise<KvSource[]> {
+	const { rows } = await db.query<{ view: string; comment: string }>(sql`
+SELECT c.relname AS view, d.description AS comment
+FROM pg_class c
+JOIN pg_description d ON d.classoid = 'pg_class'::regclass AND d.objoid = c.oid AND d.objsubid = 0
+WHERE c.relnamespace = ${schema}::regnamespace AND c.relkind = 'v'
+  AND starts_with(d.description, ${kvSourceMark})
+ORDER BY c.relname`);
+	return rows.map(({ view, comment }) => ({
+		entityType: comment.slice(kvSourceMark.length),
+		view: ident(schema, view),
+	}));
+}

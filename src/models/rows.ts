@@ -1,0 +1,21 @@
+import type { Entity } from "./entity.ts";
+import type { Field } from "./field.ts";
+
+/** A database row, by column, as the row of the entity, by field. */
+export function toRow(
+	entity: Entity,
+	record: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+	const row: Record<string, unknown> = {};
+	for (const field of entity.fieldsByName.values())
+		row[field.name] = fromColumn(field, record[field.column]);
+	return row;
+}
+
+function fromColumn(field: Field, value: unknown): unknown {
+	if (value === null || value === undefined) return null;
+	if (!field.bigint) return value;
+	return Array.isArray(value)
+		? value.map((item) => BigInt(item))
+		: BigInt(value as number | bigint);
+}

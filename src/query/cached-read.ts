@@ -1,0 +1,70 @@
+import type { Handle, QueryOptions } from "../db/database.ts";
+import { RemError } from "../errors.ts";
+import { kvReady } from "../schema/kv-ready.ts";
+import { ident, join, raw, type Sql, sql } from "../sql.ts";
+
+/** What a read does when the cache cannot answer. */
+export interface CacheFallback {
+	/** Where the cache comes from, by entity type. */
+	sources(): Promise<readonly { entityType: string; view: Sql }[]>;
+	/** Called once for each read that found the cache empty. */
+	onNotReady(): void;
+}
+
+/**
+ * Reads kv_store, or the primary tables when it is not ready: `select` builds
+ * the same query over whatever it is given as `k`. The check is part of the
+ * statement, so that no crash can come between.
+ */
+export async function readCached<R>(
+	db: Handle,
+	schema: string,
+	select: (from: Sql) => Sql,
+	fallback: CacheFallback,
+	options?: QueryOptions,
+): Promise<R[]> {
+	const rows = await readCache<R>(db, schema, select, options);
+	if (rows !== undefined) return rows;
+	const sources = await fallback.sources();
+	if (sources.length === 0) return [];
+	const all = sources.map(({ view }) => sql`SELECT * FROM ${view}`);
+	const result = await db.query<R & object>(
+		select(sql`(${join(all, " UNION ALL ")})`),
+	);
+	// The rebuild starts behind the answer: on one connection it would go first.
+	fallback.onNotReady();
+	return result.rows;
+}
+
+/** The rows, or `undefined` when the cache was emptied or cannot be read here. */
+async function readCache<R>(
+	db: Handle,
+	schema: string,
+	select: (from: Sql) => Sql,
+	options?: QueryOptions,
+): Promise<R[] | undefined> {
+	try {
+		const { rows } = await db.query<
+			R & { rem_ready: boolean; rem_hit: true | null }
+		>(cachedSql(schema, select), options);
+		if (rows[0]?.rem_ready !== true) return undefined;
+		return rows.filter((row) => row.rem_hit === true);
+	} catch (error) {
+		// A standby has no UNLOGGED tables.
+		if (error instanceof RemError && error.sqlState === "0A000")
+			return undefined;
+		throw error;
+	}
+}
+
+export function cachedSql(schema: string, select: (from: Sql) => Sql): Sql {
+	return sql`SELECT s.rem_ready, k.*
+FROM (SELECT ${kvReady(schema)} AS rem_ready) AS s
+LEFT JOIN LATERAL (SELECT TRUE AS rem_hit, m.* FROM (
+${select(ident(schema, "kv_store"))}
+) AS m) AS k ON s.rem_ready`;
+}
+
+export const entryColumns = raw(
+	"k.entity_key, k.entity_type, k.entity_id, k.user_id, k.metadata, k.content_summary, k.graph_edges",
+);

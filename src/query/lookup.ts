@@ -1,0 +1,112 @@
+import type { Handle } from "../db/database.ts";
+import { encodeArray } from "../db/encode.ts";
+import { RemError } from "../errors.ts";
+import { characters, limits, textProblem } from "../models/limits.ts";
+import type { Edge } from "../models/types.ts";
+import { ident, raw, type Sql, sql } from "../sql.ts";
+import { type CacheFallback, entryColumns, readCached } from "./cached-read.ts";
+import {
+	checkScope,
+	type ReadScope,
+	tenantCondition,
+	userCondition,
+} from "./scope.ts";
+
+export interface LookupRequest extends ReadScope {
+	/** Names to find, in any spelling: "Sarah Chen", "sarah-chen", "SARAH_CHEN". */
+	readonly entityKeys: readonly string[];
+	/** Only entities of this table. */
+	readonly entityType?: string | undefined;
+}
+
+/** An entity that LOOKUP found. */
+export interface LookupHit {
+	/** The key that was asked for. */
+	readonly requestedKey: string;
+	/** The key as the entity has it. */
+	readonly entityKey: string;
+	/** The entity's table. */
+	readonly entityType: string;
+	readonly entityId: string;
+	readonly userId: string | null;
+	readonly metadata: Record<string, unknown>;
+	readonly contentSummary: string | null;
+	readonly graphEdges: Edge[];
+}
+
+/**
+ * Every entity of every key, in the order of the keys, the best match of each
+ * first: exact spelling, the caller's own, shared, then the latest.
+ */
+export async function lookup(
+	db: Handle,
+	schema: string,
+	request: LookupRequest,
+	fallback: CacheFallback,
+): Promise<LookupHit[]> {
+	checkScope(request);
+	request.entityKeys.forEach(checkKey);
+	if (request.entityKeys.length === 0) return [];
+	const rows = await readCached<LookupRow>(
+		db,
+		schema,
+		(from) => lookupSql(schema, from, request),
+		fallback,
+	);
+	return rows.map((row) => ({
+		requestedKey: request.entityKeys[row.rem_ord - 1] as string,
+		entityKey: row.entity_key,
+		entityType: row.entity_type,
+		entityId: row.entity_id,
+		userId: row.user_id,
+		metadata: row.metadata,
+		contentSummary: row.content_summary,
+		graphEdges: row.graph_edges,
+	}));
+}
+
+interface LookupRow {
+	readonly rem_ord: number;
+	readonly entity_key: string;
+	readonly entity_type: string;
+	readonly entity_id: string;
+	readonly user_id: string | null;
+	readonly metadata: Record<string, unknown>;
+	readonly content_summary: string | null;
+	readonly graph_edges: Edge[];
+}
+
+/** The normalised key finds every spelling, the exact one included: one index range a key. */
+export function lookupSql(
+	schema: string,
+	from: Sql,
+	request: LookupRequest,
+): Sql {
+	const keys = encodeArray("text", request.entityKeys);
+	const ofType =
+		request.entityType === undefined
+			? raw("")
+			: sql` AND k.entity_type = ${request.entityType}`;
+	const own =
+		typeof request.userId === "string"
+			? sql`k.user_id IS NOT DISTINCT FROM ${request.userId} DESC, `
+			: raw("");
+	return sql`SELECT q.rem_ord, ${entryColumns}
+FROM unnest(${keys}::text[]) WITH ORDINALITY AS q (key, rem_ord)
+JOIN ${from} AS k ON ${tenantCondition("k", request)}
+  AND k.normalized_key = ${ident(schema, "rem_normalize_key")}(q.key)${ofType}${userCondition("k", request)}
+ORDER BY q.rem_ord, k.entity_key = q.key DESC, ${own}k.user_id IS NULL DESC, k.created_at DESC, k.entity_type, k.entity_id`;
+}
+
+function checkKey(key: string): void {
+	if (typeof key !== "string" || key === "")
+		throw new RemError("VALIDATION", "an entity key is empty or no text");
+	if (characters(key) > limits.keyLength)
+		throw new RemError(
+			"INPUT_LIMIT",
+			`an entity key has ${characters(key)} characters, at most ${limits.keyLength} are allowed`,
+		);
+	const problem = textProblem(key);
+	if (problem !== undefined)
+		throw new RemError("VALIDATION", `an entity key ${problem}`);
+}

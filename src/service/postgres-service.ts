@@ -1,0 +1,385 @@
+import type {
+	Capabilities,
+	Database,
+	Handle,
+	Result,
+	TransactionOptions,
+} from "../db/database.ts";
+import { openEmbedded } from "../db/embedded.ts";
+import { openServer } from "../db/server.ts";
+import { RemError } from "../errors.ts";
+import { KvCache } from "../kv/kv-cache.ts";
+import { type MigrateResult, migrate } from "../migrate/migrate.ts";
+import { coreEntities } from "../models/core-entities.ts";
+import type { Entity } from "../models/entity.ts";
+import { type EntityTable, Registry } from "../models/registry.ts";
+import type { NewRow, Row, TextFieldName, Where } from "../models/types.ts";
+import { type FuzzyHit, fuzzySearch } from "../query/fuzzy.ts";
+import { type LookupHit, lookup } from "../query/lookup.ts";
+import { checkSearch, vectorSearch } from "../query/search.ts";
+import type { SqlValue } from "../sql.ts";
+import {
+	batchUpsert,
+	type UpsertProgress,
+	type UpsertResult,
+} from "../store/batch-upsert.ts";
+import { Embedder } from "./embedder.ts";
+import {
+	type ConnectOptions,
+	resolveSettings,
+	type Settings,
+} from "./settings.ts";
+
+type Models = readonly Entity[];
+type CoreModels = typeof coreEntities;
+type TableName<M extends Models> = M[number]["tableName"];
+type EntityOf<M extends Models, T> = Extract<M[number], { tableName: T }>;
+
+/** Whose rows a call is about. Without a tenant, the default one; see docs/tenancy.md. */
+export interface CallScope {
+	readonly tenantId?: string;
+	/** In reads: that user's and shared rows; `null`: shared only; omitted: the whole tenant. */
+	readonly userId?: string | null;
+}
+
+export interface BatchUpsertOptions<M extends Models, T extends TableName<M>>
+	extends CallScope {
+	readonly tableName: T;
+	/** An array is one transaction; any other (async) iterable is committed in chunks of 500. */
+	readonly entities:
+		| Iterable<NewRow<EntityOf<M, T>>>
+		| AsyncIterable<NewRow<EntityOf<M, T>>>;
+	/** The model's natural key, if you want to say it again. */
+	readonly entityKeyField?: string | readonly string[];
+	/** @default true */
+	readonly generateEmbeddings?: boolean;
+	/** @default the service's */
+	readonly embeddingProvider?: string;
+	/** @default the service's */
+	readonly embeddingModel?: string;
+	/** `"chunk"`: an array, too, is committed in chunks of 500. @default true */
+	readonly atomic?: true | "chunk";
+	readonly onProgress?: (progress: UpsertProgress) => void;
+	/** Stops before the next chunk; what is committed stays. */
+	readonly signal?: AbortSignal;
+}
+
+export interface VectorSearchOptions<M extends Models, T extends TableName<M>>
+	extends CallScope {
+	readonly tableName: T;
+	/** What to search for; or give `queryEmbedding`. */
+	readonly queryText?: string;
+	readonly queryEmbedding?: Float32Array;
+	/** One embedded field; omitted: the best one of each entity. */
+	readonly fieldName?: TextFieldName<EntityOf<M, T>>;
+	/** @default 10 */
+	readonly limit?: number;
+	/** Least cosine similarity, -1 to 1. */
+	readonly minSimilarity?: number;
+	readonly where?: Where<EntityOf<M, T>>;
+	/** @default the service's */
+	readonly provider?: string;
+	/** @default the service's */
+	readonly model?: string;
+}
+
+export interface LookupOptions extends CallScope {
+	/** Only entities of this table. */
+	readonly entityType?: string;
+}
+
+export interface FuzzySearchOptions extends CallScope {
+	/** Nearly a name, at most 256 characters. */
+	readonly query: string;
+	/** Least trigram similarity, 0 to 1. @default 0.3 */
+	readonly threshold?: number;
+	/** @default 10 */
+	readonly limit?: number;
+	readonly entityType?: string;
+}
+
+/**
+ * A database that holds entities, their vectors and the cache of their names.
+ *
+ * @example
+ * const service = await PostgresService.connect({ connectionString: "memory:" })
+ * await service.migrate()
+ * await service.batchUpsert({ tableName: "resources", entities: [{ name: "doc-1", content: "…" }] })
+ * await service.lookupEntity({ entityKey: "doc-1" })
+ */
+export class PostgresService<const M extends Models = CoreModels> {
+	/** The entities this service knows. */
+	readonly registry: Registry;
+	readonly kv: KvCache;
+	readonly #db: Database;
+	readonly #settings: Settings;
+	readonly #embedder: Embedder;
+
+	private constructor(db: Database, registry: Registry, settings: Settings) {
+		this.#db = db;
+		this.#settings = settings;
+		this.#embedder = new Embedder(settings);
+		this.registry = registry;
+		this.kv = new KvCache(db, settings.schema, settings.logger);
+	}
+
+	/**
+	 * Opens the database and checks that it can hold what we build. Throws
+	 * `CONFIG_INVALID`, `CONNECTION_FAILED`, `SERVER_UNSUPPORTED`,
+	 * `EXTENSION_MISSING` or `EMBEDDED_LOCKED`.
+	 */
+	static async connect<const M extends Models = CoreModels>(
+		options: ConnectOptions<M> = {},
+	): Promise<PostgresService<M>> {
+		const settings = resolveSettings(options);
+		const registry = new Registry(
+			settings.schema,
+			options.models ?? coreEntities,
+		);
+		const db = await openDatabase(settings);
+		const service = new PostgresService<M>(db, registry, settings);
+		await service.#noticeEmptiedCache();
+		return service;
+	}
+
+	/** What the engine can do. */
+	get capabilities(): Capabilities {
+		return this.#db.capabilities;
+	}
+
+	/**
+	 * Brings the database to the models. Safe to call again and from several
+	 * processes. A change that would lose or rewrite something is `SCHEMA_DRIFT`;
+	 * a table of that name that is not ours, `TABLE_CONFLICT`.
+	 */
+	async migrate(): Promise<MigrateResult> {
+		const result = await migrate(this.#db, this.registry.all(), {
+			schema: this.#settings.schema,
+			kvPersistence: this.#settings.kvPersistence,
+		});
+		await this.kv.ensureReady();
+		return result;
+	}
+
+	/** Adds a model and brings the database to it. */
+	async register(entity: Entity): Promise<MigrateResult> {
+		this.registry.add(entity);
+		return this.migrate();
+	}
+
+	/**
+	 * Validates, embeds what changed, and writes entities and vectors; LOOKUP and
+	 * FUZZY find them when it returns. Throws `VALIDATION` and its kin naming
+	 * every bad entity (nothing is written), `DUPLICATE_KEY`, `PROVIDER_…`.
+	 *
+	 * @example
+	 * await service.batchUpsert({ tableName: "documents", entities: [{ name: "doc-1", content: "…" }] })
+	 * // { inserted: 1, updated: 0, unchanged: 0, embeddingsGenerated: 1, kvEntries: 1, … }
+	 */
+	async batchUpsert<T extends TableName<M>>(
+		options: BatchUpsertOptions<M, T>,
+	): Promise<UpsertResult> {
+		const table = this.registry.get(options.tableName);
+		checkEntityKeyField(table, options.entityKeyField);
+		const choice = {
+			provider: options.embeddingProvider,
+			model: options.embeddingModel,
+		};
+		const hasTexts = table.entity.embedFields.length > 0;
+		return batchUpsert(this.#db, table, options.entities, {
+			scope: {
+				tenantId: options.tenantId,
+				userId: options.userId,
+				defaultTenant: this.#settings.defaultTenant,
+			},
+			provider:
+				hasTexts && (options.generateEmbeddings ?? true)
+					? this.#embedder.provider(choice)
+					: undefined,
+			space: hasTexts ? this.#embedder.space(choice) : undefined,
+			embeddingBatchSize: this.#settings.embeddingBatchSize,
+			atomic: options.atomic ?? true,
+			onProgress: options.onProgress,
+			signal: options.signal,
+		});
+	}
+
+	/**
+	 * The entity of that name, whatever its spelling and table: the best match
+	 * where there are several (exact spelling, the caller's own, shared, latest).
+	 */
+	async lookupEntity(
+		options: LookupOptions & { readonly entityKey: string },
+	): Promise<LookupHit | undefined> {
+		const { entityKey, ...scope } = options;
+		const [best] = await this.lookupEntities({
+			...scope,
+			entityKeys: [entityKey],
+		});
+		return best;
+	}
+
+	/** Every entity of every name, in one statement, in the order of the names, best match first. */
+	async lookupEntities(
+		options: LookupOptions & { readonly entityKeys: readonly string[] },
+	): Promise<LookupHit[]> {
+		if (options.entityType !== undefined) this.registry.get(options.entityType);
+		return lookup(
+			this.#db,
+			this.#settings.schema,
+			{ ...options, tenantId: this.#tenant(options) },
+			this.#fallback,
+		);
+	}
+
+	/** Entities whose names are like the query, best first; `score` is pg_trgm's similarity. */
+	async fuzzySearch(options: FuzzySearchOptions): Promise<FuzzyHit[]> {
+		if (options.entityType !== undefined) this.registry.get(options.entityType);
+		return fuzzySearch(
+			this.#db,
+			this.#settings.schema,
+			{ ...options, tenantId: this.#tenant(options) },
+			this.#fallback,
+		);
+	}
+
+	/** Rows of the table nearest in meaning to a text or a vector, nearest first, each with its `similarity`. */
+	async vectorSearch<T extends TableName<M>>(
+		options: VectorSearchOptions<M, T>,
+	): Promise<
+		(Row<EntityOf<M, T>> & { similarity: number; matchedField: string })[]
+	> {
+		const table = this.registry.get(options.tableName);
+		const { queryText, queryEmbedding, provider, model, where, ...rest } =
+			options;
+		const choice = { provider, model };
+		const space = this.#embedder.space(choice);
+		const request = {
+			...rest,
+			where: where as Readonly<Record<string, unknown>> | undefined,
+			tenantId: this.#tenant(options),
+		};
+		checkSearch(table, space, { ...request, queryEmbedding });
+		const vector =
+			queryEmbedding ?? (await this.#embedQuery(queryText, choice));
+		const hits = await vectorSearch(this.#db, table, space, {
+			...request,
+			queryEmbedding: vector,
+		});
+		return hits as never;
+	}
+
+	/**
+	 * Runs SQL of your own: without values a text of any number of statements,
+	 * with values (`$1`, …) a single one. Nothing keeps it inside a tenant.
+	 */
+	async execute<R = Record<string, unknown>>(
+		text: string,
+		values?: readonly SqlValue[],
+	): Promise<Result<R>> {
+		try {
+			if (values !== undefined)
+				return await this.#db.query<R>({ text, values });
+			const results = await this.#db.script(text);
+			return (results.at(-1) ?? { rows: [], rowCount: 0 }) as Result<R>;
+		} catch (error) {
+			throw asDatabaseError(error);
+		}
+	}
+
+	/** Runs the work in one transaction; see {@link Handle.transaction}. */
+	transaction<T>(
+		work: (tx: Handle) => Promise<T>,
+		options?: TransactionOptions,
+	): Promise<T> {
+		return this.#db.transaction(work, options);
+	}
+
+	/** Lets what runs in the background finish, then closes. */
+	async close(): Promise<void> {
+		await this.kv.settle();
+		await this.#db.close();
+	}
+
+	[Symbol.asyncDispose](): Promise<void> {
+		return this.close();
+	}
+
+	get #fallback() {
+		return {
+			sources: () => this.kv.sources(),
+			onNotReady: () => this.kv.rebuildInBackground(),
+		};
+	}
+
+	#tenant({ tenantId }: CallScope): string {
+		const tenant = tenantId ?? this.#settings.defaultTenant;
+		if (tenant !== null) return tenant;
+		throw new RemError("TENANT_REQUIRED", "the call names no tenant", {
+			hint: "pass tenantId: the service was connected with strictTenancy",
+		});
+	}
+
+	async #embedQuery(
+		queryText: string | undefined,
+		choice: { provider?: string | undefined; model?: string | undefined },
+	): Promise<Float32Array> {
+		if (queryText === undefined || queryText.trim() === "")
+			throw new RemError("VALIDATION", "the search has no query text", {
+				hint: "pass queryText or queryEmbedding",
+			});
+		const [vector] = await this.#embedder.generate(
+			[queryText],
+			"query",
+			choice,
+		);
+		return vector as Float32Array;
+	}
+
+	/** A crash may have emptied the cache since the last connection: fill it while reads go on. */
+	async #noticeEmptiedCache(): Promise<void> {
+		try {
+			const { ready } = await this.kv.status();
+			if (!ready) this.kv.rebuildInBackground();
+		} catch (error) {
+			// Before the first migration there is no cache; a standby cannot read it.
+			const state = error instanceof RemError ? error.sqlState : undefined;
+			if (state === "42P01" || state === "3F000" || state === "0A000") return;
+			await this.close();
+			throw error;
+		}
+	}
+}
+
+function openDatabase(settings: Settings): Promise<Database> {
+	const { database, poolSize, connectTimeoutMs, logger } = settings;
+	return database.kind === "embedded"
+		? openEmbedded(database.folder, logger)
+		: openServer(database.address, { poolSize, connectTimeoutMs, logger });
+}
+
+/** The key belongs to the model: a call that names another one means another model. */
+function checkEntityKeyField(
+	{ entity }: EntityTable,
+	given: string | readonly string[] | undefined,
+): void {
+	if (given === undefined) return;
+	const own = entity.keyFields?.map(({ name }) => name) ?? [];
+	if ([given].flat().join("\0") === own.join("\0")) return;
+	throw new RemError(
+		"VALIDATION",
+		`the key of "${entity.tableName}" is ${own.join(", ") || "none"}, not ${[given].flat().join(", ")}`,
+		{ hint: "leave entityKeyField out, or change it in defineEntity" },
+	);
+}
+
+/** Of a user's own SQL nothing is known but what the database says. */
+function asDatabaseError(error: unknown): unknown {
+	const codes = ["SCHEMA_DRIFT", "DUPLICATE_KEY"];
+	if (!(error instanceof RemError) || !codes.includes(error.code)) return error;
+	const { message, cause, sqlState } = error;
+	return new RemError("DATABASE", message, {
+		cause,
+		...(sqlState === undefined ? {} : { sqlState }),
+	});
+}
