@@ -106,6 +106,14 @@ DO $do$ BEGIN
     DELETE FROM "public"."kv_state" WHERE kind = 'ready';
   END IF;
 END $do$;
+CREATE OR REPLACE VIEW "public"."kv_source_files" WITH (security_invoker = true) AS
+SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
+  "public"."rem_normalize_key"("r"."name")::varchar(255) AS normalized_key,
+  'files'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
+  left(coalesce(nullif("r"."content", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
+FROM "public"."files" AS r
+WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL;
+COMMENT ON VIEW "public"."kv_source_files" IS 'remdb: cache source of files';
 CREATE OR REPLACE FUNCTION "public"."fn_files_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -159,13 +167,7 @@ BEGIN
   END IF;
 
   INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at)
-  SELECT "r"."tenant_id" AS tenant_id, "r"."name" AS entity_key,
-    "public"."rem_normalize_key"("r"."name") AS normalized_key, 'files' AS entity_type, r.id AS entity_id,
-    r.user_id, left(coalesce(nullif("r"."content", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
-  FROM "public"."files" AS r
-  WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL
-    AND r.id = ANY (rem_ids)
-  ORDER BY r.id
+  SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_files" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
@@ -280,6 +282,14 @@ DO $do$ BEGIN
     DELETE FROM "public"."kv_state" WHERE kind = 'ready';
   END IF;
 END $do$;
+CREATE OR REPLACE VIEW "public"."kv_source_image_resources" WITH (security_invoker = true) AS
+SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
+  "public"."rem_normalize_key"("r"."name")::varchar(255) AS normalized_key,
+  'image_resources'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
+  left(coalesce(nullif("r"."description", ''), nullif("r"."content", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
+FROM "public"."image_resources" AS r
+WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL;
+COMMENT ON VIEW "public"."kv_source_image_resources" IS 'remdb: cache source of image_resources';
 CREATE OR REPLACE FUNCTION "public"."fn_image_resources_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -333,13 +343,7 @@ BEGIN
   END IF;
 
   INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at)
-  SELECT "r"."tenant_id" AS tenant_id, "r"."name" AS entity_key,
-    "public"."rem_normalize_key"("r"."name") AS normalized_key, 'image_resources' AS entity_type, r.id AS entity_id,
-    r.user_id, left(coalesce(nullif("r"."description", ''), nullif("r"."content", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
-  FROM "public"."image_resources" AS r
-  WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL
-    AND r.id = ANY (rem_ids)
-  ORDER BY r.id
+  SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_image_resources" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
@@ -521,6 +525,14 @@ DO $do$ BEGIN
     DELETE FROM "public"."kv_state" WHERE kind = 'ready';
   END IF;
 END $do$;
+CREATE OR REPLACE VIEW "public"."kv_source_moments" WITH (security_invoker = true) AS
+SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
+  "public"."rem_normalize_key"("r"."name")::varchar(255) AS normalized_key,
+  'moments'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
+  left(coalesce(nullif("r"."summary", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
+FROM "public"."moments" AS r
+WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL;
+COMMENT ON VIEW "public"."kv_source_moments" IS 'remdb: cache source of moments';
 CREATE OR REPLACE FUNCTION "public"."fn_moments_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -574,13 +586,7 @@ BEGIN
   END IF;
 
   INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at)
-  SELECT "r"."tenant_id" AS tenant_id, "r"."name" AS entity_key,
-    "public"."rem_normalize_key"("r"."name") AS normalized_key, 'moments' AS entity_type, r.id AS entity_id,
-    r.user_id, left(coalesce(nullif("r"."summary", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
-  FROM "public"."moments" AS r
-  WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL
-    AND r.id = ANY (rem_ids)
-  ORDER BY r.id
+  SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_moments" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
@@ -691,6 +697,14 @@ DO $do$ BEGIN
     DELETE FROM "public"."kv_state" WHERE kind = 'ready';
   END IF;
 END $do$;
+CREATE OR REPLACE VIEW "public"."kv_source_ontologies" WITH (security_invoker = true) AS
+SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
+  "public"."rem_normalize_key"("r"."name")::varchar(255) AS normalized_key,
+  'ontologies'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
+  left(coalesce(nullif("r"."content", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
+FROM "public"."ontologies" AS r
+WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL;
+COMMENT ON VIEW "public"."kv_source_ontologies" IS 'remdb: cache source of ontologies';
 CREATE OR REPLACE FUNCTION "public"."fn_ontologies_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -744,13 +758,7 @@ BEGIN
   END IF;
 
   INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at)
-  SELECT "r"."tenant_id" AS tenant_id, "r"."name" AS entity_key,
-    "public"."rem_normalize_key"("r"."name") AS normalized_key, 'ontologies' AS entity_type, r.id AS entity_id,
-    r.user_id, left(coalesce(nullif("r"."content", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
-  FROM "public"."ontologies" AS r
-  WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL
-    AND r.id = ANY (rem_ids)
-  ORDER BY r.id
+  SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_ontologies" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
@@ -861,6 +869,14 @@ DO $do$ BEGIN
     DELETE FROM "public"."kv_state" WHERE kind = 'ready';
   END IF;
 END $do$;
+CREATE OR REPLACE VIEW "public"."kv_source_ontology_configs" WITH (security_invoker = true) AS
+SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
+  "public"."rem_normalize_key"("r"."name")::varchar(255) AS normalized_key,
+  'ontology_configs'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
+  left(coalesce(nullif("r"."description", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
+FROM "public"."ontology_configs" AS r
+WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL;
+COMMENT ON VIEW "public"."kv_source_ontology_configs" IS 'remdb: cache source of ontology_configs';
 CREATE OR REPLACE FUNCTION "public"."fn_ontology_configs_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -914,13 +930,7 @@ BEGIN
   END IF;
 
   INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at)
-  SELECT "r"."tenant_id" AS tenant_id, "r"."name" AS entity_key,
-    "public"."rem_normalize_key"("r"."name") AS normalized_key, 'ontology_configs' AS entity_type, r.id AS entity_id,
-    r.user_id, left(coalesce(nullif("r"."description", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
-  FROM "public"."ontology_configs" AS r
-  WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL
-    AND r.id = ANY (rem_ids)
-  ORDER BY r.id
+  SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_ontology_configs" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
@@ -1028,6 +1038,14 @@ DO $do$ BEGIN
     DELETE FROM "public"."kv_state" WHERE kind = 'ready';
   END IF;
 END $do$;
+CREATE OR REPLACE VIEW "public"."kv_source_resources" WITH (security_invoker = true) AS
+SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
+  "public"."rem_normalize_key"("r"."name")::varchar(255) AS normalized_key,
+  'resources'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
+  left(coalesce(nullif("r"."description", ''), nullif("r"."content", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
+FROM "public"."resources" AS r
+WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL;
+COMMENT ON VIEW "public"."kv_source_resources" IS 'remdb: cache source of resources';
 CREATE OR REPLACE FUNCTION "public"."fn_resources_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -1081,13 +1099,7 @@ BEGIN
   END IF;
 
   INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at)
-  SELECT "r"."tenant_id" AS tenant_id, "r"."name" AS entity_key,
-    "public"."rem_normalize_key"("r"."name") AS normalized_key, 'resources' AS entity_type, r.id AS entity_id,
-    r.user_id, left(coalesce(nullif("r"."description", ''), nullif("r"."content", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
-  FROM "public"."resources" AS r
-  WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL
-    AND r.id = ANY (rem_ids)
-  ORDER BY r.id
+  SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_resources" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
@@ -1194,6 +1206,14 @@ DO $do$ BEGIN
     DELETE FROM "public"."kv_state" WHERE kind = 'ready';
   END IF;
 END $do$;
+CREATE OR REPLACE VIEW "public"."kv_source_schemas" WITH (security_invoker = true) AS
+SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
+  "public"."rem_normalize_key"("r"."name")::varchar(255) AS normalized_key,
+  'schemas'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
+  left(coalesce(nullif("r"."content", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
+FROM "public"."schemas" AS r
+WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL;
+COMMENT ON VIEW "public"."kv_source_schemas" IS 'remdb: cache source of schemas';
 CREATE OR REPLACE FUNCTION "public"."fn_schemas_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -1247,13 +1267,7 @@ BEGIN
   END IF;
 
   INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at)
-  SELECT "r"."tenant_id" AS tenant_id, "r"."name" AS entity_key,
-    "public"."rem_normalize_key"("r"."name") AS normalized_key, 'schemas' AS entity_type, r.id AS entity_id,
-    r.user_id, left(coalesce(nullif("r"."content", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
-  FROM "public"."schemas" AS r
-  WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL
-    AND r.id = ANY (rem_ids)
-  ORDER BY r.id
+  SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_schemas" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
@@ -1363,6 +1377,14 @@ DO $do$ BEGIN
     DELETE FROM "public"."kv_state" WHERE kind = 'ready';
   END IF;
 END $do$;
+CREATE OR REPLACE VIEW "public"."kv_source_sessions" WITH (security_invoker = true) AS
+SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
+  "public"."rem_normalize_key"("r"."name")::varchar(255) AS normalized_key,
+  'sessions'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
+  left(coalesce(nullif("r"."description", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
+FROM "public"."sessions" AS r
+WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL;
+COMMENT ON VIEW "public"."kv_source_sessions" IS 'remdb: cache source of sessions';
 CREATE OR REPLACE FUNCTION "public"."fn_sessions_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -1416,13 +1438,7 @@ BEGIN
   END IF;
 
   INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at)
-  SELECT "r"."tenant_id" AS tenant_id, "r"."name" AS entity_key,
-    "public"."rem_normalize_key"("r"."name") AS normalized_key, 'sessions' AS entity_type, r.id AS entity_id,
-    r.user_id, left(coalesce(nullif("r"."description", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
-  FROM "public"."sessions" AS r
-  WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL
-    AND r.id = ANY (rem_ids)
-  ORDER BY r.id
+  SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_sessions" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
@@ -1552,6 +1568,14 @@ DO $do$ BEGIN
     DELETE FROM "public"."kv_state" WHERE kind = 'ready';
   END IF;
 END $do$;
+CREATE OR REPLACE VIEW "public"."kv_source_users" WITH (security_invoker = true) AS
+SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
+  "public"."rem_normalize_key"("r"."name")::varchar(255) AS normalized_key,
+  'users'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
+  left(coalesce(nullif("r"."summary", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
+FROM "public"."users" AS r
+WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL;
+COMMENT ON VIEW "public"."kv_source_users" IS 'remdb: cache source of users';
 CREATE OR REPLACE FUNCTION "public"."fn_users_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -1605,13 +1629,7 @@ BEGIN
   END IF;
 
   INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at)
-  SELECT "r"."tenant_id" AS tenant_id, "r"."name" AS entity_key,
-    "public"."rem_normalize_key"("r"."name") AS normalized_key, 'users' AS entity_type, r.id AS entity_id,
-    r.user_id, left(coalesce(nullif("r"."summary", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
-  FROM "public"."users" AS r
-  WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL
-    AND r.id = ANY (rem_ids)
-  ORDER BY r.id
+  SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_users" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,

@@ -58,4 +58,5 @@ export {
 	type VectorSearchOptions,
 } from "./service/postgres-service.ts";
 export type { ConnectOptions, EmbeddingOptions } from "./service/settings.ts";
-export type { UpsertProgress, UpsertResult } from "./store/batch-upsert.ts";
+export type { MergeField } from "./store/merge.ts";
+export type { UpsertProgress, UpsertResult } from "./store/upsert-result.ts";

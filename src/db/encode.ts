@@ -37,26 +37,42 @@ export function encodeArray(
 	);
 }
 
-/** The same for vectors; `vectorOid` is that of the type in this database. */
+/** The same for vectors, straight into one buffer; `vectorOid` is that of the type in this database. */
 export function encodeVectorArray(
 	vectorOid: number,
 	vectors: readonly Float32Array[],
 ): Buffer {
-	return arrayOf(vectorOid, vectors.map(encodeVector));
+	const size = vectors.reduce(
+		(sum, vector) => sum + 8 + vector.byteLength,
+		arrayHeaderSize,
+	);
+	const buffer = Buffer.allocUnsafe(size);
+	let at = writeArrayHeader(buffer, vectorOid, vectors.length, false);
+	for (const vector of vectors) {
+		buffer.writeInt32BE(4 + vector.byteLength, at);
+		at = writeVector(buffer, at + 4, vector);
+	}
+	return buffer.subarray(0, at);
 }
 
 /** A single vector: dimensions, a reserved word, then big-endian floats. */
 export function encodeVector(vector: Float32Array): Buffer {
 	const buffer = Buffer.allocUnsafe(4 + vector.byteLength);
-	buffer.writeInt16BE(vector.length, 0);
-	buffer.writeInt16BE(0, 2);
-	const floats = buffer.subarray(4);
+	writeVector(buffer, 0, vector);
+	return buffer;
+}
+
+/** Returns the place after it. */
+function writeVector(buffer: Buffer, at: number, vector: Float32Array): number {
+	buffer.writeInt16BE(vector.length, at);
+	buffer.writeInt16BE(0, at + 2);
+	const floats = buffer.subarray(at + 4, at + 4 + vector.byteLength);
 	floats.set(
 		new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength),
 	);
 	// swap32 is native: writeFloatBE in a loop took five times as long.
 	floats.swap32();
-	return buffer;
+	return at + 4 + vector.byteLength;
 }
 
 /** PostgreSQL's text form of an array: `{"a","b"}`. For arrays inside arrays, which unnest would flatten. */
@@ -102,22 +118,19 @@ function int64(value: bigint): Buffer {
 	return buffer;
 }
 
+const arrayHeaderSize = 20;
+
 function arrayOf(
 	elementOid: number,
 	elements: readonly (Buffer | null)[],
 ): Buffer {
 	const size = elements.reduce(
 		(sum, element) => sum + 4 + (element?.length ?? 0),
-		20,
+		arrayHeaderSize,
 	);
 	const buffer = Buffer.allocUnsafe(size);
-	buffer.writeInt32BE(elements.length === 0 ? 0 : 1, 0); // dimensions
-	buffer.writeInt32BE(elements.includes(null) ? 1 : 0, 4);
-	buffer.writeInt32BE(elementOid, 8);
-	if (elements.length === 0) return buffer.subarray(0, 12);
-	buffer.writeInt32BE(elements.length, 12);
-	buffer.writeInt32BE(1, 16); // lower bound
-	let at = 20;
+	const hasNull = elements.includes(null);
+	let at = writeArrayHeader(buffer, elementOid, elements.length, hasNull);
 	for (const element of elements) {
 		buffer.writeInt32BE(element?.length ?? -1, at);
 		at += 4;
@@ -125,5 +138,21 @@ function arrayOf(
 		element.copy(buffer, at);
 		at += element.length;
 	}
-	return buffer;
+	return buffer.subarray(0, at);
+}
+
+/** Returns the place after it: an empty array has no dimension. */
+function writeArrayHeader(
+	buffer: Buffer,
+	elementOid: number,
+	length: number,
+	hasNull: boolean,
+): number {
+	buffer.writeInt32BE(length === 0 ? 0 : 1, 0);
+	buffer.writeInt32BE(hasNull ? 1 : 0, 4);
+	buffer.writeInt32BE(elementOid, 8);
+	if (length === 0) return 12;
+	buffer.writeInt32BE(length, 12);
+	buffer.writeInt32BE(1, 16); // lower bound
+	return arrayHeaderSize;
 }

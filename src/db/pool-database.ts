@@ -26,7 +26,7 @@ export class PoolDatabase implements Database {
 	readonly capabilities: Capabilities;
 	readonly #pool: pg.Pool;
 	readonly #options: PoolDatabaseOptions;
-	#vectorOid: Promise<number> | undefined;
+	readonly #oids: TypeOids = {};
 	#closing: Promise<void> | undefined;
 
 	constructor(pool: pg.Pool, options: PoolDatabaseOptions) {
@@ -55,7 +55,11 @@ export class PoolDatabase implements Database {
 		for (let attempt = 0; ; attempt++) {
 			try {
 				return await this.#withClient((client) =>
-					runTransaction(client, work, options),
+					runTransaction(
+						new TransactionHandle(client, this.#oids),
+						work,
+						options,
+					),
 				);
 			} catch (error) {
 				if (!isRolledBack(error) || attempt >= (options.retries ?? 0))
@@ -66,11 +70,7 @@ export class PoolDatabase implements Database {
 	}
 
 	vectorOid(): Promise<number> {
-		this.#vectorOid ??= readVectorOid(this).catch((error) => {
-			this.#vectorOid = undefined;
-			throw error;
-		});
-		return this.#vectorOid;
+		return vectorOid(this, this.#oids);
 	}
 
 	close(): Promise<void> {
@@ -133,10 +133,12 @@ export class PoolDatabase implements Database {
 /** A transaction's handle; its own transactions are savepoints. */
 class TransactionHandle implements Handle {
 	readonly #client: pg.PoolClient;
+	readonly #oids: TypeOids;
 	#depth = 0;
 
-	constructor(client: pg.PoolClient) {
+	constructor(client: pg.PoolClient, oids: TypeOids) {
 		this.#client = client;
+		this.#oids = oids;
 	}
 
 	query<R>(statement: Sql | Statement, options?: QueryOptions) {
@@ -163,45 +165,55 @@ class TransactionHandle implements Handle {
 	}
 
 	vectorOid(): Promise<number> {
-		// Asking the database would wait for ever where it has one connection.
-		return readVectorOid(this);
+		return vectorOid(this, this.#oids);
+	}
+
+	/** A connection lost while COMMIT is under way tells nobody whether it happened. */
+	async commit(): Promise<void> {
+		let command: string;
+		try {
+			({ command } = await this.#client.query("COMMIT"));
+		} catch (error) {
+			const failure = toRemError(error);
+			if (!isConnectionLost(failure)) throw failure;
+			throw new RemError(
+				"OUTCOME_UNKNOWN",
+				"the connection was lost during COMMIT: the transaction may or may not have been applied",
+				{
+					hint: "run it again if it may be applied twice",
+					cause: failure.cause,
+				},
+			);
+		}
+		// PostgreSQL answers a COMMIT after a failed statement with ROLLBACK, and no error.
+		if (command === "ROLLBACK")
+			throw new RemError(
+				"DATABASE",
+				"the transaction was rolled back: one of its statements had failed",
+				{ hint: "do not catch an error inside a transaction and go on" },
+			);
 	}
 }
 
 async function runTransaction<T>(
-	client: pg.PoolClient,
+	tx: TransactionHandle,
 	work: (tx: Handle) => Promise<T>,
 	options: TransactionOptions,
 ): Promise<T> {
 	const isolation = (options.isolation ?? "read committed").toUpperCase();
 	const access = options.readOnly === true ? "READ ONLY" : "READ WRITE";
-	await sendScript(client, `BEGIN ISOLATION LEVEL ${isolation} ${access}`);
+	await tx.script(`BEGIN ISOLATION LEVEL ${isolation} ${access}`);
 	let result: T;
 	try {
-		result = await work(new TransactionHandle(client));
+		result = await work(tx);
 	} catch (error) {
-		await sendScript(client, "ROLLBACK").catch(() => {
+		await tx.script("ROLLBACK").catch(() => {
 			// The connection is gone, and the transaction with it.
 		});
 		throw error;
 	}
-	await commit(client);
+	await tx.commit();
 	return result;
-}
-
-/** A connection lost while COMMIT is under way tells nobody whether it happened. */
-async function commit(client: pg.PoolClient): Promise<void> {
-	try {
-		await sendScript(client, "COMMIT");
-	} catch (error) {
-		const failure = toRemError(error);
-		if (!isConnectionLost(failure)) throw failure;
-		throw new RemError(
-			"OUTCOME_UNKNOWN",
-			"the connection was lost during COMMIT: the transaction may or may not have been applied",
-			{ hint: "run it again if it may be applied twice", cause: failure.cause },
-		);
-	}
 }
 
 async function send<R>(
@@ -238,6 +250,16 @@ async function sendScript(
 	} catch (error) {
 		throw toRemError(error);
 	}
+}
+
+/** What the database's own types are numbered; asked once. */
+interface TypeOids {
+	vector?: number;
+}
+
+async function vectorOid(handle: Handle, oids: TypeOids): Promise<number> {
+	oids.vector ??= await readVectorOid(handle);
+	return oids.vector;
 }
 
 async function readVectorOid(handle: Handle): Promise<number> {

@@ -49,6 +49,26 @@ RETURN (SELECT array_agg(DISTINCT ${ident(schema, "rem_normalize_key")}(edge ->>
   FROM jsonb_array_elements(CASE jsonb_typeof(edges) WHEN 'array' THEN edges ELSE '[]' END) AS edge
   WHERE edge ->> 'dst' IS NOT NULL);
 
+-- Edges added to those that are there: one of the same dst and rel_type takes the old one's place.
+CREATE OR REPLACE FUNCTION ${ident(schema, "rem_merge_edges")}(edges JSONB, added JSONB) RETURNS JSONB
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+  WITH new AS (
+    SELECT DISTINCT ON (edge ->> 'dst', edge ->> 'rel_type') edge, place
+    FROM jsonb_array_elements(added) WITH ORDINALITY AS a (edge, place)
+    ORDER BY edge ->> 'dst', edge ->> 'rel_type', place DESC
+  ), merged AS (
+    SELECT coalesce(n.edge, o.edge) AS edge, o.place
+    FROM jsonb_array_elements(edges) WITH ORDINALITY AS o (edge, place)
+    LEFT JOIN new AS n ON n.edge ->> 'dst' = o.edge ->> 'dst' AND n.edge ->> 'rel_type' = o.edge ->> 'rel_type'
+    UNION ALL
+    SELECT n.edge, jsonb_array_length(edges) + n.place FROM new AS n
+    WHERE NOT EXISTS (SELECT FROM jsonb_array_elements(edges) AS o (edge)
+      WHERE n.edge ->> 'dst' = o.edge ->> 'dst' AND n.edge ->> 'rel_type' = o.edge ->> 'rel_type')
+  )
+  SELECT coalesce(jsonb_agg(edge ORDER BY place), '[]') FROM merged;
+END;
+
 CREATE TABLE IF NOT EXISTS ${ident(schema, "rem_migrations")} (
   name TEXT PRIMARY KEY,
   sha256 TEXT NOT NULL,

@@ -18,11 +18,9 @@ import { type FuzzyHit, fuzzySearch } from "../query/fuzzy.ts";
 import { type LookupHit, lookup } from "../query/lookup.ts";
 import { checkSearch, vectorSearch } from "../query/search.ts";
 import type { SqlValue } from "../sql.ts";
-import {
-	batchUpsert,
-	type UpsertProgress,
-	type UpsertResult,
-} from "../store/batch-upsert.ts";
+import { batchUpsert } from "../store/batch-upsert.ts";
+import type { MergeField } from "../store/merge.ts";
+import type { UpsertProgress, UpsertResult } from "../store/upsert-result.ts";
 import { Embedder } from "./embedder.ts";
 import {
 	type ConnectOptions,
@@ -57,11 +55,15 @@ export interface BatchUpsertOptions<M extends Models, T extends TableName<M>>
 	readonly embeddingProvider?: string;
 	/** @default the service's */
 	readonly embeddingModel?: string;
+	/** Fields to add to instead of replacing them. @default none */
+	readonly merge?: readonly MergeField[];
 	/** `"chunk"`: an array, too, is committed in chunks of 500. @default true */
 	readonly atomic?: true | "chunk";
 	readonly onProgress?: (progress: UpsertProgress) => void;
 	/** Stops before the next chunk; what is committed stays. */
 	readonly signal?: AbortSignal;
+	/** Write inside this transaction of yours, which stays open during provider calls. */
+	readonly transaction?: Handle;
 }
 
 export interface VectorSearchOptions<M extends Models, T extends TableName<M>>
@@ -186,22 +188,28 @@ export class PostgresService<const M extends Models = CoreModels> {
 			model: options.embeddingModel,
 		};
 		const hasTexts = table.entity.embedFields.length > 0;
-		return batchUpsert(this.#db, table, options.entities, {
-			scope: {
-				tenantId: options.tenantId,
-				userId: options.userId,
-				defaultTenant: this.#settings.defaultTenant,
+		return batchUpsert(
+			options.transaction ?? this.#db,
+			table,
+			options.entities,
+			{
+				scope: {
+					tenantId: options.tenantId,
+					userId: options.userId,
+					defaultTenant: this.#settings.defaultTenant,
+				},
+				provider:
+					hasTexts && (options.generateEmbeddings ?? true)
+						? this.#embedder.provider(choice)
+						: undefined,
+				space: hasTexts ? this.#embedder.space(choice) : undefined,
+				embeddingBatchSize: this.#settings.embeddingBatchSize,
+				merge: options.merge ?? [],
+				atomic: options.atomic ?? true,
+				onProgress: options.onProgress,
+				signal: options.signal,
 			},
-			provider:
-				hasTexts && (options.generateEmbeddings ?? true)
-					? this.#embedder.provider(choice)
-					: undefined,
-			space: hasTexts ? this.#embedder.space(choice) : undefined,
-			embeddingBatchSize: this.#settings.embeddingBatchSize,
-			atomic: options.atomic ?? true,
-			onProgress: options.onProgress,
-			signal: options.signal,
-		});
+		);
 	}
 
 	/**

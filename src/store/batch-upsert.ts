@@ -3,50 +3,20 @@ import { generateBatch, vectorProblem } from "../embeddings/generate-batch.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
-import type { RowScope } from "../models/validate.ts";
-import { type ValidRow, validateRows } from "../models/validate.ts";
-import type { VectorSpace } from "../schema/indexes.ts";
 import {
-	deleteStaleVectors,
-	type FieldText,
-	type FieldVector,
-	writeVectors,
-} from "../vectors/write-vectors.ts";
+	type RowScope,
+	type ValidRow,
+	validateRows,
+} from "../models/validate.ts";
+import type { VectorSpace } from "../schema/indexes.ts";
+import { ChunkProgress } from "./chunk-progress.ts";
 import { distinctRows, inLockOrder } from "./distinct-rows.ts";
-import { type PlannedRow, planRows } from "./plan-rows.ts";
-import { isFoundByKey, readStored } from "./read-stored.ts";
-import { rowsPerStatement, type WrittenRow, writeRows } from "./write-rows.ts";
-
-/** What a batch upsert did; all of it is committed. */
-export interface UpsertResult {
-	/** Rows that did not exist. */
-	readonly inserted: number;
-	/** Rows that existed, changed or not. */
-	readonly updated: number;
-	/** Those of `updated` that were equal: nothing was written for them. */
-	readonly unchanged: number;
-	/** Rows of the input that a later one with the same key replaced. */
-	readonly duplicates: number;
-	/** Texts (entity × field) whose vector was stored now. */
-	readonly embeddingsGenerated: number;
-	/** Texts whose stored vector was still that of their content. */
-	readonly embeddingsReused: number;
-	/** Texts left for the embedding worker. */
-	readonly embeddingsQueued: number;
-	/** Entities of the batch that LOOKUP now finds. */
-	readonly kvEntries: number;
-	/** Ids in the order of the input. Empty for an iterable, which may not fit into memory. */
-	readonly ids: readonly string[];
-}
-
-export interface UpsertProgress {
-	/** Entities committed (atomic arrays: embedded) so far. */
-	readonly done: number;
-	/** Entities in all, where that is known. */
-	readonly total: number | undefined;
-	/** Ids of the entities committed since the last call, in input order. */
-	readonly ids: readonly string[];
-}
+import { rowsPerStatement, slices } from "./in-turn.ts";
+import type { MergeField } from "./merge.ts";
+import { planRows } from "./plan-rows.ts";
+import { readStored } from "./read-stored.ts";
+import type { UpsertProgress, UpsertResult } from "./upsert-result.ts";
+import { type Prepared, TextChanged, writeBatch } from "./write-batch.ts";
 
 export interface UpsertOptions {
 	readonly scope: RowScope;
@@ -55,13 +25,12 @@ export interface UpsertOptions {
 	/** Where ready vectors belong, when no provider makes any. */
 	readonly space: VectorSpace | undefined;
 	readonly embeddingBatchSize: number;
+	/** Fields that are added to instead of replaced. */
+	readonly merge: readonly MergeField[];
 	readonly atomic: true | "chunk";
 	readonly onProgress?: ((progress: UpsertProgress) => void) | undefined;
 	readonly signal?: AbortSignal | undefined;
 }
-
-/** Entities validated, embedded and committed together when they come as a stream. */
-export const chunkSize = 500;
 
 /**
  * Writes entities: validate, compare with what is stored, embed what changed
@@ -121,7 +90,7 @@ async function* validatedChunks(
 	let first = 0;
 	for await (const entity of entities) {
 		chunk.push(entity);
-		if (chunk.length < chunkSize) continue;
+		if (chunk.length < rowsPerStatement) continue;
 		yield validateRows(table.entity, chunk, options.scope, first);
 		first += chunk.length;
 		chunk = [];
@@ -138,7 +107,7 @@ async function upsertChunks(
 	options: UpsertOptions,
 	total: number | undefined,
 ): Promise<UpsertResult> {
-	const progress = new ChunkProgress(options, total);
+	const progress = new ChunkProgress(options.onProgress, total);
 	let writing: Promise<void> = Promise.resolve();
 	try {
 		for await (const rows of chunks) {
@@ -164,67 +133,6 @@ async function upsertChunks(
 	return progress.result;
 }
 
-/** How far a batch that is committed in chunks has come. */
-class ChunkProgress {
-	readonly #options: UpsertOptions;
-	readonly #total: number | undefined;
-	/** Kept for arrays only: a stream may not fit into memory. */
-	readonly #ids: string[] = [];
-	#sum = nothingWritten;
-	#done = 0;
-
-	constructor(options: UpsertOptions, total: number | undefined) {
-		this.#options = options;
-		this.#total = total;
-	}
-
-	get result(): UpsertResult {
-		return { ...this.#sum, ids: this.#ids };
-	}
-
-	committed(count: number, result: UpsertResult): void {
-		this.#sum = add(this.#sum, result);
-		this.#done += count;
-		if (this.#total !== undefined) this.#ids.push(...result.ids);
-		this.#options.onProgress?.({
-			done: this.#done,
-			total: this.#total,
-			ids: result.ids,
-		});
-	}
-
-	describe(error: unknown): unknown {
-		if (!(error instanceof RemError)) return error;
-		const committed =
-			this.#done === 0
-				? "nothing was committed"
-				: `the first ${this.#done} entities are committed, the rest is not`;
-		return withHint(error, committed);
-	}
-}
-
-function withHint(error: RemError, hint: string): RemError {
-	const { code, message, cause, issues, sqlState } = error;
-	return new RemError(code, message, {
-		hint: error.hint === undefined ? hint : `${hint}; ${error.hint}`,
-		cause,
-		issues,
-		...(sqlState === undefined ? {} : { sqlState }),
-	});
-}
-
-interface Prepared {
-	/** As validated, duplicates included. */
-	readonly input: readonly ValidRow[];
-	/** One row for each row of the database, in the order of locking. */
-	readonly rows: readonly PlannedRow[];
-	/** For each row of the input, its place in `rows`. */
-	readonly places: readonly number[];
-	readonly space: VectorSpace | undefined;
-	/** Vectors by the hash of their text. */
-	readonly vectors: ReadonlyMap<string, Float32Array>;
-}
-
 /** Everything that needs no transaction: compare, then embed what changed. */
 async function prepare(
 	db: Handle,
@@ -236,7 +144,10 @@ async function prepare(
 	const { rows, places } = distinctRows(table, inLockOrder(input));
 	const space = table.entity.createEmbeddings ? options.space : undefined;
 	const stored = await readStored(db, table, rows, space);
-	const planned = planRows(table, rows, stored, options.provider !== undefined);
+	const planned = planRows(table, rows, stored, {
+		embed: options.provider !== undefined,
+		merge: options.merge,
+	});
 	const vectors = new Map(known);
 	const missing = new Map<string, string>();
 	for (const { texts } of planned)
@@ -257,23 +168,13 @@ async function prepare(
 	return {
 		input,
 		rows: planned,
-		places: placesOf(input, places),
+		places: input.map((row) => places.get(row) as number),
 		space,
 		vectors,
 	};
 }
 
-function placesOf(
-	input: readonly ValidRow[],
-	places: ReadonlyMap<ValidRow, number>,
-): number[] {
-	return input.map((row) => places.get(row) as number);
-}
-
 const attempts = 5;
-
-/** Another writer changed a text between our look and our lock: look again. */
-class TextChanged extends Error {}
 
 async function commit(
 	db: Handle,
@@ -284,9 +185,10 @@ async function commit(
 	let current = prepared;
 	for (let attempt = 1; ; attempt++) {
 		try {
-			return await db.transaction((tx) => writePrepared(tx, table, current), {
-				retries: attempts,
-			});
+			return await db.transaction(
+				(tx) => writeBatch(tx, table, current, options.merge),
+				{ retries: attempts },
+			);
 		} catch (error) {
 			if (!(error instanceof TextChanged) || attempt >= attempts) throw error;
 			current = await prepare(
@@ -298,105 +200,6 @@ async function commit(
 			);
 		}
 	}
-}
-
-async function writePrepared(
-	tx: Handle,
-	table: EntityTable,
-	{ input, rows, places, space, vectors }: Prepared,
-): Promise<UpsertResult> {
-	const ids = rows.map(({ id }) => id);
-	let inserted = 0;
-	const toWrite = rows.flatMap((planned, index) =>
-		planned.isChanged ? [{ planned, index }] : [],
-	);
-	for (const arbiter of ["key", "id"] as const) {
-		const part = toWrite.filter(
-			({ planned }) => isFoundByKey(planned.row) === (arbiter === "key"),
-		);
-		for (const slice of slices(part)) {
-			const written = await writeRows(
-				tx,
-				table,
-				slice.map(({ planned }) => planned),
-				arbiter,
-			);
-			slice.forEach(({ planned, index }, at) => {
-				const result = written[at] as WrittenRow;
-				checkTexts(planned, result);
-				ids[index] = result.id;
-				if (result.inserted) inserted++;
-			});
-		}
-	}
-	const embeddingsGenerated = await storeVectors(tx, table, {
-		rows,
-		ids,
-		space,
-		vectors,
-	});
-	return {
-		inserted,
-		updated: rows.length - inserted,
-		unchanged: rows.length - toWrite.length,
-		duplicates: input.length - rows.length,
-		embeddingsGenerated,
-		embeddingsReused: rows.reduce((sum, row) => sum + row.reused, 0),
-		embeddingsQueued: 0,
-		kvEntries: table.entity.createKvTrigger
-			? rows.filter(({ row }) => row.key !== null).length
-			: 0,
-		ids: places.map((place) => ids[place] as string),
-	};
-}
-
-/** A text that we took for unchanged, and so did not embed, was changed meanwhile. */
-function checkTexts(planned: PlannedRow, written: WrittenRow): void {
-	const handled = new Set(planned.touched.map(({ field }) => field));
-	if (written.changedTexts.some((name) => !handled.has(name)))
-		throw new TextChanged();
-}
-
-interface VectorsToStore {
-	readonly rows: readonly PlannedRow[];
-	readonly ids: readonly string[];
-	readonly space: VectorSpace | undefined;
-	readonly vectors: ReadonlyMap<string, Float32Array>;
-}
-
-async function storeVectors(
-	tx: Handle,
-	table: EntityTable,
-	{ rows, ids, space, vectors }: VectorsToStore,
-): Promise<number> {
-	if (space === undefined) return 0;
-	let stored = 0;
-	for (const isLocked of [true, false]) {
-		const part = rows.flatMap((row, index) =>
-			row.isChanged === isLocked ? [{ row, id: ids[index] as string }] : [],
-		);
-		const toStore = part.flatMap(({ row, id }) =>
-			row.texts.flatMap(({ field, hash, hashBytes, ready }): FieldVector[] => {
-				const vector = ready ?? vectors.get(hash);
-				if (vector === undefined) return [];
-				return [{ entityId: id, field, contentHash: hashBytes, vector }];
-			}),
-		);
-		for (const slice of slices(toStore))
-			stored += await writeVectors(tx, table, space, slice, isLocked);
-		const texts = part.flatMap(({ row, id }): FieldText[] =>
-			row.isNew
-				? []
-				: row.touched.map(({ field, hashBytes }) => ({
-						entityId: id,
-						field,
-						contentHash: hashBytes,
-					})),
-		);
-		for (const slice of slices(texts))
-			await deleteStaleVectors(tx, table, slice);
-	}
-	return stored;
 }
 
 function checkReady(
@@ -420,38 +223,7 @@ function checkReady(
 		);
 }
 
-function* slices<T>(items: readonly T[]): Generator<T[]> {
-	for (let at = 0; at < items.length; at += rowsPerStatement)
-		yield items.slice(at, at + rowsPerStatement);
-}
-
 function checkCancelled(signal: AbortSignal | undefined): void {
 	if (signal?.aborted === true)
 		throw new RemError("CANCELLED", "the batch upsert was cancelled");
-}
-
-const nothingWritten: UpsertResult = {
-	inserted: 0,
-	updated: 0,
-	unchanged: 0,
-	duplicates: 0,
-	embeddingsGenerated: 0,
-	embeddingsReused: 0,
-	embeddingsQueued: 0,
-	kvEntries: 0,
-	ids: [],
-};
-
-function add(a: UpsertResult, b: UpsertResult): UpsertResult {
-	return {
-		inserted: a.inserted + b.inserted,
-		updated: a.updated + b.updated,
-		unchanged: a.unchanged + b.unchanged,
-		duplicates: a.duplicates + b.duplicates,
-		embeddingsGenerated: a.embeddingsGenerated + b.embeddingsGenerated,
-		embeddingsReused: a.embeddingsReused + b.embeddingsReused,
-		embeddingsQueued: a.embeddingsQueued + b.embeddingsQueued,
-		kvEntries: a.kvEntries + b.kvEntries,
-		ids: [],
-	};
 }

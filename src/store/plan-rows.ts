@@ -1,10 +1,12 @@
 import { RemError } from "../errors.ts";
+import type { Entity } from "../models/entity.ts";
 import type { Field } from "../models/field.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { ValidRow } from "../models/validate.ts";
 import { uuidv7 } from "../util/uuid.ts";
 import { contentHash, isEmbeddable } from "../vectors/content-hash.ts";
 import { equalsStored } from "./compare.ts";
+import { type MergeField, mergeValue } from "./merge.ts";
 import { fieldValue, type StoredRow } from "./read-stored.ts";
 
 /** What is to be done with a row. */
@@ -39,39 +41,42 @@ export interface TouchedText {
 	readonly hashBytes: Buffer | null;
 }
 
+export interface PlanOptions {
+	/** Whether texts without a current vector get one. */
+	readonly embed: boolean;
+	readonly merge: readonly MergeField[];
+}
+
 /** Compares rows with what is stored, and says what of them has to be written and embedded. */
 export function planRows(
 	table: EntityTable,
 	rows: readonly ValidRow[],
 	stored: readonly (StoredRow | undefined)[],
-	embed: boolean,
+	options: PlanOptions,
 ): PlannedRow[] {
-	return rows.map((row, index) => planRow(table, row, stored[index], embed));
+	return rows.map((row, index) => planRow(table, row, stored[index], options));
 }
 
 function planRow(
 	{ entity }: EntityTable,
 	row: ValidRow,
 	stored: StoredRow | undefined,
-	embed: boolean,
+	{ embed, merge }: PlanOptions,
 ): PlannedRow {
 	checkTakenId(row, stored);
 	const texts: TextToEmbed[] = [];
 	const touched: TouchedText[] = [];
 	let reused = 0;
 	for (const field of entity.embedFields) {
-		const isSupplied = field.name in row.supplied;
-		if (stored !== undefined && !isSupplied) continue;
+		if (stored !== undefined && !(field.name in row.supplied)) continue;
 		const text = fieldValue(row, field);
-		if (!isEmbeddable(text)) {
-			touched.push({ field: field.name, hashBytes: null });
-			continue;
-		}
-		const hashBytes = contentHash(text);
-		const isSame =
-			stored !== undefined &&
-			(stored.values[field.name] as Buffer | null)?.equals(hashBytes) === true;
-		if (!isSame) touched.push({ field: field.name, hashBytes });
+		const hashBytes = typeof text === "string" ? contentHash(text) : null;
+		if (stored === undefined || !isSameHash(stored, field, hashBytes))
+			touched.push({
+				field: field.name,
+				hashBytes: isEmbeddable(text) ? hashBytes : null,
+			});
+		if (hashBytes === null || !isEmbeddable(text)) continue;
 		const ready = row.vectors[field.name];
 		if (stored?.vectorHashes[field.name]?.equals(hashBytes)) reused++;
 		else if (embed || ready !== undefined)
@@ -87,18 +92,22 @@ function planRow(
 		row,
 		id: stored?.id ?? row.id ?? uuidv7(),
 		isNew: stored === undefined,
-		isChanged: stored === undefined || isChanged(row, stored, entity),
+		isChanged: touched.length > 0 || isChanged(entity, row, stored, merge),
 		texts,
-		touched: touched.filter(
-			({ field, hashBytes }) =>
-				hashBytes !== null || stored === undefined || hadText(stored, field),
-		),
+		touched,
 		reused: embed ? reused : 0,
 	};
 }
 
-function hadText(stored: StoredRow, field: string): boolean {
-	return stored.values[field] !== null;
+function isSameHash(
+	stored: StoredRow,
+	{ name }: Field,
+	hash: Buffer | null,
+): boolean {
+	const before = stored.values[name] as Buffer | null;
+	return before === null || hash === null
+		? before === hash
+		: before.equals(hash);
 }
 
 /** An id of another tenant, or of a deleted row, is not the caller's to write. */
@@ -115,15 +124,25 @@ function checkTakenId(row: ValidRow, stored: StoredRow | undefined): void {
 	);
 }
 
+/** Whether a field is another; those that embed are compared above, by their hash. */
 function isChanged(
+	entity: Entity,
 	row: ValidRow,
-	stored: StoredRow,
-	entity: EntityTable["entity"],
+	stored: StoredRow | undefined,
+	merge: readonly MergeField[],
 ): boolean {
+	if (stored === undefined) return true;
 	if (row.hasUserId && row.userId !== stored.userId) return true;
 	return Object.entries(row.supplied).some(([name, value]) => {
-		if (name === "createdAt") return false;
 		const field = entity.fieldsByName.get(name) as Field;
-		return !equalsStored(field, value ?? null, stored.values[name] ?? null);
+		if (name === "createdAt" || entity.embedFields.includes(field))
+			return false;
+		const before = stored.values[name] ?? null;
+		const merged = merge.find((other) => other === name);
+		const after =
+			merged === undefined
+				? (value ?? null)
+				: mergeValue(merged, before, value);
+		return !equalsStored(field, after, before);
 	});
 }

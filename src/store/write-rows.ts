@@ -1,7 +1,8 @@
-import type { Handle } from "../db/database.ts";
+import type { Result } from "../db/database.ts";
 import { arrayLiteral, encodeArray } from "../db/encode.ts";
 import { tableRef } from "../db/tables.ts";
 import { RemError } from "../errors.ts";
+import { toColumn } from "../models/columns.ts";
 import type { Entity } from "../models/entity.ts";
 import type { Field, ScalarType } from "../models/field.ts";
 import type { EntityTable } from "../models/registry.ts";
@@ -9,6 +10,7 @@ import type { ValidRow } from "../models/validate.ts";
 import { keyColumns } from "../schema/entity-ddl.ts";
 import { liveKeyed } from "../schema/key.ts";
 import { empty, ident, join, raw, type Sql, sql } from "../sql.ts";
+import { type MergeField, mergeSql } from "./merge.ts";
 import { fieldValue } from "./read-stored.ts";
 
 /** A row with the id it gets if it is new. */
@@ -27,34 +29,29 @@ export interface WrittenRow {
 /** What tells a row that exists: its natural key, or its id. */
 export type Arbiter = "key" | "id";
 
-/** Rows of one statement: enough to fill a round trip, few enough to stay small in memory. */
-export const rowsPerStatement = 500;
+export interface WriteOptions {
+	readonly arbiter: Arbiter;
+	/** Fields that are added to instead of replaced. */
+	readonly merge?: readonly MergeField[];
+}
 
-/**
- * Inserts or updates rows in one statement and returns them in the same order.
- * The rows must be sorted: writers that lock in one order never deadlock.
- */
-export async function writeRows(
-	tx: Handle,
-	table: EntityTable,
+/** The result of {@link writeRowsSql}, row by row in the order of the input. */
+export function readWritten(
+	{ entity }: EntityTable,
 	rows: readonly RowToWrite[],
-	arbiter: Arbiter,
-): Promise<WrittenRow[]> {
-	if (rows.length === 0) return [];
-	const result = await tx.query<Record<string, unknown>>(
-		writeRowsSql(table, rows, arbiter),
-	);
+	result: Result,
+): WrittenRow[] {
 	// PGlite has reported success for rows it did not store; and an id of another
 	// tenant, or of a deleted row, is left alone by the statement.
 	if (result.rowCount !== rows.length)
 		throw new RemError(
 			"DUPLICATE_KEY",
-			`${rows.length - result.rowCount} of ${rows.length} rows of "${table.entity.tableName}" bring an id that is already taken`,
+			`${rows.length - result.rowCount} of ${rows.length} rows of "${entity.tableName}" bring an id that is already taken`,
 			{
 				hint: "leave the id out, or restore() the deleted row it belongs to; nothing was written",
 			},
 		);
-	const texts = suppliedTexts(table.entity, rows);
+	const texts = suppliedTexts(entity, rows);
 	return result.rows.map((record) => ({
 		id: record.id as string,
 		inserted: record.inserted as boolean,
@@ -64,10 +61,14 @@ export async function writeRows(
 	}));
 }
 
+/**
+ * Inserts or updates rows in one statement and returns them in the same order.
+ * The rows must be sorted: writers that lock in one order never deadlock.
+ */
 export function writeRowsSql(
 	table: EntityTable,
 	rows: readonly RowToWrite[],
-	arbiter: Arbiter,
+	{ arbiter, merge = [] }: WriteOptions,
 ): Sql {
 	const { entity } = table;
 	const columns = inputColumns(entity, rows);
@@ -83,7 +84,7 @@ export function writeRowsSql(
 INSERT INTO ${tableRef(table)} AS t (${join(columns.map(({ name }) => name))})
 SELECT ${join(columns.map(({ value }) => value))} FROM input AS i ORDER BY i.rem_ord
 ON CONFLICT ${conflictTarget(table, arbiter)} DO UPDATE SET
-  ${join([...assignments(table, columns, mixed, arbiter), sql`updated_at = now()`], ",\n  ")}
+  ${join([...assignments(table, columns, { arbiter, merge }), sql`updated_at = now()`], ",\n  ")}
 ${arbiter === "id" ? sql`WHERE t.deleted_at IS NULL${entity.tenantScoped ? sql` AND t.tenant_id = excluded.tenant_id` : empty}\n` : empty}RETURNING t.id, old.id IS NULL AS inserted${join(changed, "")}`;
 }
 
@@ -224,16 +225,21 @@ function conflictTarget(table: EntityTable, arbiter: Arbiter): Sql {
 function assignments(
 	table: EntityTable,
 	columns: readonly InputColumn[],
-	mixed: readonly InputColumn[],
-	arbiter: Arbiter,
+	{ arbiter, merge = [] }: WriteOptions,
 ): Sql[] {
 	const same = new Set(arbiter === "key" ? keyColumns(table) : []);
+	const mixed = columns.filter(({ supplied }) => supplied === "by some");
 	return columns.flatMap(({ column, name, supplied }) => {
 		if (supplied === "by none" || same.has(column)) return [];
-		if (supplied === "by all") return [sql`${name} = excluded.${name}`];
+		const merged = merge.find((field) => toColumn(field) === column);
+		const value =
+			merged === undefined
+				? sql`excluded.${name}`
+				: mergeSql(table.schema, merged);
+		if (supplied === "by all") return [sql`${name} = ${value}`];
 		const bit = mixed.findIndex((other) => other.column === column);
 		return [
-			sql`${name} = CASE WHEN excluded.id IN (SELECT m.id FROM input AS m WHERE get_bit(m.rem_supplied, ${raw(String(bit))}) = 1) THEN excluded.${name} ELSE t.${name} END`,
+			sql`${name} = CASE WHEN excluded.id IN (SELECT m.id FROM input AS m WHERE get_bit(m.rem_supplied, ${raw(String(bit))}) = 1) THEN ${value} ELSE t.${name} END`,
 		];
 	});
 }

@@ -1,4 +1,3 @@
-import type { Handle } from "../db/database.ts";
 import { encodeArray, encodeVectorArray } from "../db/encode.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
 import type { EntityTable } from "../models/registry.ts";
@@ -14,28 +13,13 @@ export interface FieldVector {
 }
 
 /**
- * Stores vectors in one statement and returns how many there are now. A vector
- * is only stored while the text still has the hash it was made from: the row is
- * locked and looked at, so that a vector of an older text never wins.
+ * Stores vectors in one statement. A vector is only stored while the text still
+ * has the hash it was made from: the row is locked and looked at, so that a
+ * vector of an older text never wins.
  *
  * @param isLocked the caller's transaction has written these rows, so that
  *   nobody else can: the look is saved
  */
-export async function writeVectors(
-	tx: Handle,
-	table: EntityTable,
-	space: VectorSpace,
-	vectors: readonly FieldVector[],
-	isLocked: boolean,
-): Promise<number> {
-	if (vectors.length === 0) return 0;
-	const vectorOid = await tx.vectorOid();
-	const { rowCount } = await tx.query(
-		writeVectorsSql(table, space, vectors, vectorOid, isLocked),
-	);
-	return rowCount;
-}
-
 export function writeVectorsSql(
 	table: EntityTable,
 	space: VectorSpace,
@@ -98,12 +82,10 @@ export interface FieldText {
 }
 
 /** Removes the vectors, of whatever model, that are not those of the texts as they are now. */
-export async function deleteStaleVectors(
-	tx: Handle,
+export function deleteStaleVectorsSql(
 	table: EntityTable,
 	texts: readonly FieldText[],
-): Promise<void> {
-	if (texts.length === 0) return;
+): Sql {
 	const ids = encodeArray(
 		"uuid",
 		texts.map(({ entityId }) => entityId),
@@ -116,8 +98,8 @@ export async function deleteStaleVectors(
 		"bytea",
 		texts.map(({ contentHash }) => contentHash),
 	);
-	await tx.query(sql`DELETE FROM ${embeddingsRef(table)} AS e
+	return sql`DELETE FROM ${embeddingsRef(table)} AS e
 USING unnest(${ids}::uuid[], ${fields}::text[], ${hashes}::bytea[]) AS i (entity_id, field_name, content_hash)
 WHERE e.entity_id = i.entity_id AND e.field_name = i.field_name
-  AND e.content_hash IS DISTINCT FROM i.content_hash`);
+  AND e.content_hash IS DISTINCT FROM i.content_hash`;
 }

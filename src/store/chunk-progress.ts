@@ -1,0 +1,80 @@
+import { RemError } from "../errors.ts";
+import type { UpsertProgress, UpsertResult } from "./upsert-result.ts";
+
+/** How far a batch that is committed in chunks has come. */
+export class ChunkProgress {
+	readonly #onProgress: ((progress: UpsertProgress) => void) | undefined;
+	readonly #total: number | undefined;
+	/** Kept for arrays only: a stream may not fit into memory. */
+	readonly #ids: string[] = [];
+	#sum = nothingWritten;
+	#done = 0;
+
+	constructor(
+		onProgress: ((progress: UpsertProgress) => void) | undefined,
+		total: number | undefined,
+	) {
+		this.#onProgress = onProgress;
+		this.#total = total;
+	}
+
+	get result(): UpsertResult {
+		return { ...this.#sum, ids: this.#ids };
+	}
+
+	committed(count: number, result: UpsertResult): void {
+		this.#sum = add(this.#sum, result);
+		this.#done += count;
+		if (this.#total !== undefined) this.#ids.push(...result.ids);
+		this.#onProgress?.({
+			done: this.#done,
+			total: this.#total,
+			ids: result.ids,
+		});
+	}
+
+	describe(error: unknown): unknown {
+		if (!(error instanceof RemError)) return error;
+		const committed =
+			this.#done === 0
+				? "nothing was committed"
+				: `the first ${this.#done} entities are committed, the rest is not`;
+		return withHint(error, committed);
+	}
+}
+
+function withHint(error: RemError, hint: string): RemError {
+	const { code, message, cause, issues, sqlState } = error;
+	return new RemError(code, message, {
+		hint: error.hint === undefined ? hint : `${hint}; ${error.hint}`,
+		cause,
+		issues,
+		...(sqlState === undefined ? {} : { sqlState }),
+	});
+}
+
+const nothingWritten: UpsertResult = {
+	inserted: 0,
+	updated: 0,
+	unchanged: 0,
+	duplicates: 0,
+	embeddingsGenerated: 0,
+	embeddingsReused: 0,
+	embeddingsQueued: 0,
+	kvEntries: 0,
+	ids: [],
+};
+
+function add(a: UpsertResult, b: UpsertResult): UpsertResult {
+	return {
+		inserted: a.inserted + b.inserted,
+		updated: a.updated + b.updated,
+		unchanged: a.unchanged + b.unchanged,
+		duplicates: a.duplicates + b.duplicates,
+		embeddingsGenerated: a.embeddingsGenerated + b.embeddingsGenerated,
+		embeddingsReused: a.embeddingsReused + b.embeddingsReused,
+		embeddingsQueued: a.embeddingsQueued + b.embeddingsQueued,
+		kvEntries: a.kvEntries + b.kvEntries,
+		ids: [],
+	};
+}

@@ -1,0 +1,177 @@
+import type { Handle } from "../db/database.ts";
+import { RemError } from "../errors.ts";
+import type { EntityTable } from "../models/registry.ts";
+import type { ValidRow } from "../models/validate.ts";
+import type { VectorSpace } from "../schema/indexes.ts";
+import {
+	deleteStaleVectorsSql,
+	type FieldText,
+	type FieldVector,
+	writeVectorsSql,
+} from "../vectors/write-vectors.ts";
+import { sendInTurn } from "./in-turn.ts";
+import type { MergeField } from "./merge.ts";
+import type { PlannedRow } from "./plan-rows.ts";
+import { isFoundByKey } from "./read-stored.ts";
+import type { UpsertResult } from "./upsert-result.ts";
+import { readWritten, type WrittenRow, writeRowsSql } from "./write-rows.ts";
+
+/** A batch that only needs a transaction. */
+export interface Prepared {
+	/** As validated, duplicates included. */
+	readonly input: readonly ValidRow[];
+	/** One row for each row of the database, in the order of locking. */
+	readonly rows: readonly PlannedRow[];
+	/** For each row of the input, its place in `rows`. */
+	readonly places: readonly number[];
+	readonly space: VectorSpace | undefined;
+	/** Vectors by the hash of their text. */
+	readonly vectors: ReadonlyMap<string, Float32Array>;
+}
+
+/** Another writer changed a text between our look and our lock: look again. */
+export class TextChanged extends Error {}
+
+/** Writes rows, then their vectors; the caller's transaction makes it one. */
+export async function writeBatch(
+	tx: Handle,
+	table: EntityTable,
+	prepared: Prepared,
+	merge: readonly MergeField[],
+): Promise<UpsertResult> {
+	const { input, rows, places } = prepared;
+	const ids = rows.map(({ id }) => id);
+	const inserted = await writeChangedRows(tx, table, rows, ids, merge);
+	const embeddingsGenerated = await writeTexts(tx, table, prepared, ids);
+	return {
+		inserted,
+		updated: rows.length - inserted,
+		unchanged: rows.filter(({ isChanged }) => !isChanged).length,
+		duplicates: input.length - rows.length,
+		embeddingsGenerated,
+		embeddingsReused: rows.reduce((sum, row) => sum + row.reused, 0),
+		embeddingsQueued: 0,
+		kvEntries: table.entity.createKvTrigger
+			? rows.filter(({ row }) => row.key !== null).length
+			: 0,
+		ids: places.map((place) => ids[place] as string),
+	};
+}
+
+/** Returns how many were new; `ids` are corrected to those that the database has. */
+async function writeChangedRows(
+	tx: Handle,
+	table: EntityTable,
+	rows: readonly PlannedRow[],
+	ids: string[],
+	merge: readonly MergeField[],
+): Promise<number> {
+	const changed = rows.flatMap((planned, index) =>
+		planned.isChanged
+			? [{ row: planned.row, id: planned.id, planned, index }]
+			: [],
+	);
+	let inserted = 0;
+	for (const arbiter of ["key", "id"] as const)
+		await sendInTurn(
+			tx,
+			changed.filter(({ row }) => isFoundByKey(row) === (arbiter === "key")),
+			(slice) => writeRowsSql(table, slice, { arbiter, merge }),
+			(result, slice) => {
+				const written = readWritten(table, slice, result);
+				slice.forEach(({ planned, index }, at) => {
+					const row = written[at] as WrittenRow;
+					checkTexts(planned, row);
+					ids[index] = row.id;
+					if (row.inserted) inserted++;
+				});
+			},
+		);
+	return inserted;
+}
+
+/** A text that we took for unchanged, and so did not embed, was changed meanwhile. */
+function checkTexts(planned: PlannedRow, written: WrittenRow): void {
+	const handled = new Set(planned.touched.map(({ field }) => field));
+	if (written.changedTexts.some((name) => !handled.has(name)))
+		throw new TextChanged();
+}
+
+/** Stores new vectors and removes stale ones; returns how many were stored. */
+async function writeTexts(
+	tx: Handle,
+	table: EntityTable,
+	prepared: Prepared,
+	ids: readonly string[],
+): Promise<number> {
+	const { rows, space } = prepared;
+	if (!table.entity.createEmbeddings) return 0;
+	const withId = rows.map((row, index) => ({ row, id: ids[index] as string }));
+	let stored = 0;
+	if (space !== undefined)
+		// Rows that this transaction wrote are locked; the others are looked at once more.
+		for (const isLocked of [true, false]) {
+			const vectors = withId
+				.filter(({ row }) => row.isChanged === isLocked)
+				.flatMap(({ row, id }) => vectorsOf(prepared, row, id));
+			stored += await writeVectors(tx, table, space, vectors, isLocked);
+		}
+	await sendInTurn(
+		tx,
+		withId.flatMap(({ row, id }) => staleTexts(row, id)),
+		(slice) => deleteStaleVectorsSql(table, slice),
+		() => {},
+	);
+	return stored;
+}
+
+async function writeVectors(
+	tx: Handle,
+	table: EntityTable,
+	space: VectorSpace,
+	vectors: readonly FieldVector[],
+	isLocked: boolean,
+): Promise<number> {
+	if (vectors.length === 0) return 0;
+	const vectorOid = await tx.vectorOid();
+	let stored = 0;
+	await sendInTurn(
+		tx,
+		vectors,
+		(slice) => writeVectorsSql(table, space, slice, vectorOid, isLocked),
+		({ rowCount }, slice) => {
+			if (isLocked && rowCount !== slice.length)
+				throw new RemError(
+					"DATABASE",
+					`${rowCount} of ${slice.length} vectors of "${table.entity.tableName}" were stored`,
+					{
+						hint: "nothing was written; a trigger of yours may have removed rows",
+					},
+				);
+			stored += rowCount;
+		},
+	);
+	return stored;
+}
+
+function vectorsOf(
+	{ vectors }: Prepared,
+	row: PlannedRow,
+	entityId: string,
+): FieldVector[] {
+	return row.texts.flatMap(({ field, hash, hashBytes, ready }) => {
+		const vector = ready ?? vectors.get(hash);
+		if (vector === undefined) return [];
+		return [{ entityId, field, contentHash: hashBytes, vector }];
+	});
+}
+
+/** A new row has no older vectors. */
+function staleTexts(row: PlannedRow, entityId: string): FieldText[] {
+	if (row.isNew) return [];
+	return row.touched.map(({ field, hashBytes }) => ({
+		entityId,
+		field,
+		contentHash: hashBytes,
+	}));
+}
