@@ -57,6 +57,12 @@ export {
 	PostgresService,
 	type VectorSearchOptions,
 } from "./service/postgres-service.ts";
+export {
+	Repository,
+	type RepositoryFindOptions,
+	type RepositoryOrderBy,
+	type RepositoryUpsertOptions,
+} from "./service/repository.ts";
 export type { ConnectOptions, EmbeddingOptions } from "./service/settings.ts";
 export type { MergeField } from "./store/merge.ts";
 export type { UpsertProgress, UpsertResult } from "./store/upsert-result.ts";

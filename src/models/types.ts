@@ -130,10 +130,13 @@ type OptionalKeys<S extends Shape> = {
 type ClearedBy<T extends z.core.$ZodType> =
 	undefined extends z.output<T> ? null : never;
 
-type TextFields<S extends Shape> = {
-	[K in keyof S & string]: NonNullable<z.output<S[K]>> extends string
-		? K
-		: never;
-}[keyof S & string];
+/** Of a model that is only known at run time, any name may be one. */
+type TextFields<S extends Shape> = string extends keyof S
+	? string
+	: {
+			[K in keyof S & string]: NonNullable<z.output<S[K]>> extends string
+				? K
+				: never;
+		}[keyof S & string];
 
 type Flat<T> = { [K in keyof T]: T[K] } & {};

@@ -21,7 +21,10 @@ export function checkScope({ tenantId, userId }: ReadScope): void {
 }
 
 /** The rows of the user and shared ones, as a condition; nothing for the whole tenant. */
-export function userCondition(alias: string, { userId }: ReadScope): Sql {
+export function userCondition(
+	alias: string,
+	{ userId }: Pick<ReadScope, "userId">,
+): Sql {
 	if (userId === undefined) return raw("");
 	const column = ident(alias, "user_id");
 	return userId === null

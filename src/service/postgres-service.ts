@@ -8,7 +8,7 @@ import type {
 import { openEmbedded } from "../db/embedded.ts";
 import { openServer } from "../db/server.ts";
 import { RemError } from "../errors.ts";
-import { KvCache } from "../kv/kv-cache.ts";
+import type { KvCache } from "../kv/kv-cache.ts";
 import { type MigrateResult, migrate } from "../migrate/migrate.ts";
 import { coreEntities } from "../models/core-entities.ts";
 import type { Entity } from "../models/entity.ts";
@@ -18,10 +18,10 @@ import { type FuzzyHit, fuzzySearch } from "../query/fuzzy.ts";
 import { type LookupHit, lookup } from "../query/lookup.ts";
 import { checkSearch, vectorSearch } from "../query/search.ts";
 import type { SqlValue } from "../sql.ts";
-import { batchUpsert } from "../store/batch-upsert.ts";
 import type { MergeField } from "../store/merge.ts";
 import type { UpsertProgress, UpsertResult } from "../store/upsert-result.ts";
-import { Embedder } from "./embedder.ts";
+import { ServiceCore } from "./core.ts";
+import { Repository } from "./repository.ts";
 import {
 	type ConnectOptions,
 	resolveSettings,
@@ -110,19 +110,11 @@ export interface FuzzySearchOptions extends CallScope {
  * await service.lookupEntity({ entityKey: "doc-1" })
  */
 export class PostgresService<const M extends Models = CoreModels> {
-	/** The entities this service knows. */
-	readonly registry: Registry;
-	readonly kv: KvCache;
-	readonly #db: Database;
-	readonly #settings: Settings;
-	readonly #embedder: Embedder;
+	/** @internal what repositories share with the service */
+	readonly core: ServiceCore;
 
-	private constructor(db: Database, registry: Registry, settings: Settings) {
-		this.#db = db;
-		this.#settings = settings;
-		this.#embedder = new Embedder(settings);
-		this.registry = registry;
-		this.kv = new KvCache(db, settings.schema, settings.logger);
+	private constructor(core: ServiceCore) {
+		this.core = core;
 	}
 
 	/**
@@ -139,14 +131,31 @@ export class PostgresService<const M extends Models = CoreModels> {
 			options.models ?? coreEntities,
 		);
 		const db = await openDatabase(settings);
-		const service = new PostgresService<M>(db, registry, settings);
+		const service = new PostgresService<M>(
+			new ServiceCore(db, registry, settings),
+		);
 		await service.#noticeEmptiedCache();
 		return service;
 	}
 
 	/** What the engine can do. */
 	get capabilities(): Capabilities {
-		return this.#db.capabilities;
+		return this.core.db.capabilities;
+	}
+
+	/** The entities this service knows. */
+	get registry(): Registry {
+		return this.core.registry;
+	}
+
+	/** The cache of names: its state, and how to build it anew. */
+	get kv(): KvCache {
+		return this.core.kv;
+	}
+
+	/** Simple reading and writing of one entity's rows. */
+	repository<E extends M[number]>(entity: E): Repository<E> {
+		return new Repository(entity, this);
 	}
 
 	/**
@@ -155,9 +164,9 @@ export class PostgresService<const M extends Models = CoreModels> {
 	 * a table of that name that is not ours, `TABLE_CONFLICT`.
 	 */
 	async migrate(): Promise<MigrateResult> {
-		const result = await migrate(this.#db, this.registry.all(), {
-			schema: this.#settings.schema,
-			kvPersistence: this.#settings.kvPersistence,
+		const result = await migrate(this.core.db, this.registry.all(), {
+			schema: this.core.settings.schema,
+			kvPersistence: this.core.settings.kvPersistence,
 		});
 		await this.kv.ensureReady();
 		return result;
@@ -183,33 +192,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 	): Promise<UpsertResult> {
 		const table = this.registry.get(options.tableName);
 		checkEntityKeyField(table, options.entityKeyField);
-		const choice = {
-			provider: options.embeddingProvider,
-			model: options.embeddingModel,
-		};
-		const hasTexts = table.entity.embedFields.length > 0;
-		return batchUpsert(
-			options.transaction ?? this.#db,
-			table,
-			options.entities,
-			{
-				scope: {
-					tenantId: options.tenantId,
-					userId: options.userId,
-					defaultTenant: this.#settings.defaultTenant,
-				},
-				provider:
-					hasTexts && (options.generateEmbeddings ?? true)
-						? this.#embedder.provider(choice)
-						: undefined,
-				space: hasTexts ? this.#embedder.space(choice) : undefined,
-				embeddingBatchSize: this.#settings.embeddingBatchSize,
-				merge: options.merge ?? [],
-				atomic: options.atomic ?? true,
-				onProgress: options.onProgress,
-				signal: options.signal,
-			},
-		);
+		return this.core.upsert(table, options.entities, options);
 	}
 
 	/**
@@ -233,9 +216,9 @@ export class PostgresService<const M extends Models = CoreModels> {
 	): Promise<LookupHit[]> {
 		if (options.entityType !== undefined) this.registry.get(options.entityType);
 		return lookup(
-			this.#db,
-			this.#settings.schema,
-			{ ...options, tenantId: this.#tenant(options) },
+			this.core.db,
+			this.core.settings.schema,
+			{ ...options, tenantId: this.core.tenant(options.tenantId) },
 			this.#fallback,
 		);
 	}
@@ -244,9 +227,9 @@ export class PostgresService<const M extends Models = CoreModels> {
 	async fuzzySearch(options: FuzzySearchOptions): Promise<FuzzyHit[]> {
 		if (options.entityType !== undefined) this.registry.get(options.entityType);
 		return fuzzySearch(
-			this.#db,
-			this.#settings.schema,
-			{ ...options, tenantId: this.#tenant(options) },
+			this.core.db,
+			this.core.settings.schema,
+			{ ...options, tenantId: this.core.tenant(options.tenantId) },
 			this.#fallback,
 		);
 	}
@@ -261,16 +244,16 @@ export class PostgresService<const M extends Models = CoreModels> {
 		const { queryText, queryEmbedding, provider, model, where, ...rest } =
 			options;
 		const choice = { provider, model };
-		const space = this.#embedder.space(choice);
+		const space = this.core.embedder.space(choice);
 		const request = {
 			...rest,
 			where: where as Readonly<Record<string, unknown>> | undefined,
-			tenantId: this.#tenant(options),
+			tenantId: this.core.tenant(options.tenantId),
 		};
 		checkSearch(table, space, { ...request, queryEmbedding });
 		const vector =
 			queryEmbedding ?? (await this.#embedQuery(queryText, choice));
-		const hits = await vectorSearch(this.#db, table, space, {
+		const hits = await vectorSearch(this.core.db, table, space, {
 			...request,
 			queryEmbedding: vector,
 		});
@@ -287,8 +270,8 @@ export class PostgresService<const M extends Models = CoreModels> {
 	): Promise<Result<R>> {
 		try {
 			if (values !== undefined)
-				return await this.#db.query<R>({ text, values });
-			const results = await this.#db.script(text);
+				return await this.core.db.query<R>({ text, values });
+			const results = await this.core.db.script(text);
 			return (results.at(-1) ?? { rows: [], rowCount: 0 }) as Result<R>;
 		} catch (error) {
 			throw asDatabaseError(error);
@@ -300,13 +283,13 @@ export class PostgresService<const M extends Models = CoreModels> {
 		work: (tx: Handle) => Promise<T>,
 		options?: TransactionOptions,
 	): Promise<T> {
-		return this.#db.transaction(work, options);
+		return this.core.db.transaction(work, options);
 	}
 
 	/** Lets what runs in the background finish, then closes. */
 	async close(): Promise<void> {
 		await this.kv.settle();
-		await this.#db.close();
+		await this.core.db.close();
 	}
 
 	[Symbol.asyncDispose](): Promise<void> {
@@ -320,14 +303,6 @@ export class PostgresService<const M extends Models = CoreModels> {
 		};
 	}
 
-	#tenant({ tenantId }: CallScope): string {
-		const tenant = tenantId ?? this.#settings.defaultTenant;
-		if (tenant !== null) return tenant;
-		throw new RemError("TENANT_REQUIRED", "the call names no tenant", {
-			hint: "pass tenantId: the service was connected with strictTenancy",
-		});
-	}
-
 	async #embedQuery(
 		queryText: string | undefined,
 		choice: { provider?: string | undefined; model?: string | undefined },
@@ -336,7 +311,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 			throw new RemError("VALIDATION", "the search has no query text", {
 				hint: "pass queryText or queryEmbedding",
 			});
-		const [vector] = await this.#embedder.generate(
+		const [vector] = await this.core.embedder.generate(
 			[queryText],
 			"query",
 			choice,

@@ -1,0 +1,91 @@
+import { RemError } from "../errors.ts";
+import type { Entity } from "../models/entity.ts";
+import type { Field } from "../models/field.ts";
+import { fieldOf } from "../models/registry.ts";
+import { ident, join, raw, type Sql, sql } from "../sql.ts";
+
+/** A field and a direction: `"createdAt asc"`, `"name"`. */
+export type OrderBy = string | readonly string[];
+
+/** One column that rows are ordered by. NULLs come last ascending, first descending. */
+export interface OrderTerm {
+	readonly field: Field;
+	readonly descending: boolean;
+}
+
+/**
+ * The order as terms, `id` last so that it is the same every time.
+ *
+ * @example
+ * parseOrderBy(Message, "createdAt desc") // createdAt descending, then id descending
+ */
+export function parseOrderBy(entity: Entity, orderBy: OrderBy): OrderTerm[] {
+	const terms = [orderBy].flat().map((text) => parseTerm(entity, text));
+	if (terms.some(({ field }) => field.name === "id")) return terms;
+	const descending = terms.at(-1)?.descending ?? false;
+	return [...terms, { field: fieldOf(entity, "id"), descending }];
+}
+
+function parseTerm(entity: Entity, text: string): OrderTerm {
+	const match = /^\s*(\w+)(?:\s+(asc|desc))?\s*$/i.exec(text);
+	if (match === null)
+		throw new RemError("FILTER_REFUSED", `orderBy cannot be read: "${text}"`, {
+			hint: 'a field and a direction, such as "createdAt desc"; several as a list',
+		});
+	const field = fieldOf(entity, match[1] as string);
+	if (field.type === "jsonb")
+		throw new RemError(
+			"FILTER_REFUSED",
+			`rows cannot be ordered by "${field.name}", which is JSON`,
+		);
+	return { field, descending: match[2]?.toLowerCase() === "desc" };
+}
+
+export function orderBySql(terms: readonly OrderTerm[], alias: string): Sql {
+	return join(
+		terms.map(
+			({ field, descending }) =>
+				sql`${ident(alias, field.column)}${raw(descending ? " DESC" : "")}`,
+		),
+	);
+}
+
+/**
+ * Rows after a given one in the order, so that a page begins where the last one
+ * ended. `values` are the last row's columns as PostgreSQL writes them: a
+ * JavaScript Date would lose the microseconds, and rows with them.
+ */
+export function afterSql(
+	terms: readonly OrderTerm[],
+	values: readonly (string | null)[],
+	alias: string,
+): Sql {
+	const alternatives = terms.flatMap((term, index) => {
+		const behind = isBehind(term, values[index] ?? null, alias);
+		if (behind === undefined) return [];
+		const equal = terms
+			.slice(0, index)
+			.map(
+				({ field }, at) =>
+					sql`${ident(alias, field.column)} IS NOT DISTINCT FROM ${values[at] ?? null}::${raw(field.type)}`,
+			);
+		return [sql`(${join([...equal, behind], " AND ")})`];
+	});
+	return sql`(${join(alternatives, " OR ")})`;
+}
+
+/** Behind the value in the term's order; `undefined`: nothing is. */
+function isBehind(
+	{ field, descending }: OrderTerm,
+	value: string | null,
+	alias: string,
+): Sql | undefined {
+	const column = ident(alias, field.column);
+	if (value === null)
+		return descending ? sql`${column} IS NOT NULL` : undefined;
+	const bound = sql`${value}::${raw(field.type)}`;
+	if (descending) return sql`${column} < ${bound}`;
+	return field.nullable
+		? sql`(${column} > ${bound} OR ${column} IS NULL)`
+		: sql`${column} > ${bound}`;
+}

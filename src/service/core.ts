@@ -1,0 +1,76 @@
+import type { Database, Handle } from "../db/database.ts";
+import { RemError } from "../errors.ts";
+import { KvCache } from "../kv/kv-cache.ts";
+import type { EntityTable, Registry } from "../models/registry.ts";
+import { batchUpsert } from "../store/batch-upsert.ts";
+import type { MergeField } from "../store/merge.ts";
+import type { UpsertProgress, UpsertResult } from "../store/upsert-result.ts";
+import { Embedder } from "./embedder.ts";
+import type { Settings } from "./settings.ts";
+
+/** Options of an upsert, whatever the entity. */
+export interface CoreUpsertOptions {
+	readonly tenantId?: string | undefined;
+	readonly userId?: string | null | undefined;
+	readonly generateEmbeddings?: boolean | undefined;
+	readonly embeddingProvider?: string | undefined;
+	readonly embeddingModel?: string | undefined;
+	readonly merge?: readonly MergeField[] | undefined;
+	readonly atomic?: true | "chunk" | undefined;
+	readonly onProgress?: ((progress: UpsertProgress) => void) | undefined;
+	readonly signal?: AbortSignal | undefined;
+	readonly transaction?: Handle | undefined;
+}
+
+/** What a service and its repositories share: the parts, and the rules of every call. */
+export class ServiceCore {
+	readonly db: Database;
+	readonly registry: Registry;
+	readonly settings: Settings;
+	readonly embedder: Embedder;
+	readonly kv: KvCache;
+
+	constructor(db: Database, registry: Registry, settings: Settings) {
+		this.db = db;
+		this.registry = registry;
+		this.settings = settings;
+		this.embedder = new Embedder(settings);
+		this.kv = new KvCache(db, settings.schema, settings.logger);
+	}
+
+	upsert(
+		table: EntityTable,
+		entities: Iterable<unknown> | AsyncIterable<unknown>,
+		options: CoreUpsertOptions,
+	): Promise<UpsertResult> {
+		const choice = {
+			provider: options.embeddingProvider,
+			model: options.embeddingModel,
+		};
+		const hasTexts = table.entity.embedFields.length > 0;
+		const embeds = hasTexts && (options.generateEmbeddings ?? true);
+		return batchUpsert(options.transaction ?? this.db, table, entities, {
+			scope: {
+				tenantId: options.tenantId,
+				userId: options.userId,
+				defaultTenant: this.settings.defaultTenant,
+			},
+			provider: embeds ? this.embedder.provider(choice) : undefined,
+			space: hasTexts ? this.embedder.space(choice) : undefined,
+			embeddingBatchSize: this.settings.embeddingBatchSize,
+			merge: options.merge ?? [],
+			atomic: options.atomic ?? true,
+			onProgress: options.onProgress,
+			signal: options.signal,
+		});
+	}
+
+	/** The call's tenant, or the default one; `TENANT_REQUIRED` where there is no default. */
+	tenant(tenantId: string | undefined): string {
+		const tenant = tenantId ?? this.settings.defaultTenant;
+		if (tenant !== null) return tenant;
+		throw new RemError("TENANT_REQUIRED", "the call names no tenant", {
+			hint: "pass tenantId: the service was connected with strictTenancy",
+		});
+	}
+}

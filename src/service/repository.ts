@@ -1,0 +1,232 @@
+import type { Handle } from "../db/database.ts";
+import { RemError } from "../errors.ts";
+import type { OrderBy } from "../filters/order-by.ts";
+import type { Entity } from "../models/entity.ts";
+import { type EntityTable, fieldOf } from "../models/registry.ts";
+import type { FieldName, NewRow, Row, Where } from "../models/types.ts";
+import { userCondition } from "../query/scope.ts";
+import { type Change, changeRows } from "../store/change-rows.ts";
+import { countRows, findRows, iterateRows } from "../store/find-rows.ts";
+import type { MergeField } from "../store/merge.ts";
+import { isUuid } from "../util/uuid.ts";
+import type { ServiceCore } from "./core.ts";
+
+export interface RepositoryUpsertOptions {
+	readonly tenantId?: string;
+	readonly userId?: string | null;
+	/** @default true */
+	readonly generateEmbeddings?: boolean;
+	/** Fields to add to instead of replacing them. @default none */
+	readonly merge?: readonly MergeField[];
+	/** Write inside this transaction of yours. */
+	readonly transaction?: Handle;
+}
+
+type Direction = "asc" | "desc" | "ASC" | "DESC";
+
+/** A field and a direction; several as a list. */
+export type RepositoryOrderBy<E> = OneOrMany<
+	FieldName<E> | `${FieldName<E>} ${Direction}`
+>;
+
+type OneOrMany<T> = T | readonly T[];
+
+export interface RepositoryFindOptions<E> {
+	/** @default "id": the order of creation */
+	readonly orderBy?: RepositoryOrderBy<E>;
+	/** @default all */
+	readonly limit?: number;
+	/** @default 0 */
+	readonly offset?: number;
+	/** Read inside this transaction of yours. */
+	readonly transaction?: Handle;
+}
+
+/**
+ * Simple reading and writing of one entity's rows. Filters are literal: without
+ * a tenant they run over all tenants, unless the service is strict about it.
+ * Soft-deleted rows are not there, except for a filter on `deletedAt`.
+ *
+ * @example
+ * const messages = service.repository(Message)
+ * const created = await messages.upsert({ content: "Hello", sessionId: "s-1", tenantId: "acme" })
+ * await messages.find({ sessionId: "s-1", tenantId: "acme" }, { orderBy: "createdAt asc", limit: 100 })
+ */
+export class Repository<E extends Entity> {
+	readonly #table: EntityTable;
+	readonly #core: ServiceCore;
+
+	/** The model has to be one of the service's. */
+	constructor(entity: E, service: { readonly core: ServiceCore }) {
+		this.#core = service.core;
+		this.#table = this.#core.registry.get(entity.tableName);
+		if (this.#table.entity !== entity)
+			throw new RemError(
+				"UNKNOWN_ENTITY",
+				`the service has another model for "${entity.tableName}"`,
+				{ hint: "pass the model that the service was connected with" },
+			);
+	}
+
+	/** Writes one entity or several, as batchUpsert does, and returns the stored rows in their order. */
+	async upsert(
+		entity: NewRow<E>,
+		options?: RepositoryUpsertOptions,
+	): Promise<Row<E>>;
+	async upsert(
+		entities: readonly NewRow<E>[],
+		options?: RepositoryUpsertOptions,
+	): Promise<Row<E>[]>;
+	async upsert(
+		given: NewRow<E> | readonly NewRow<E>[],
+		options: RepositoryUpsertOptions = {},
+	): Promise<Row<E> | Row<E>[]> {
+		const entities = Array.isArray(given) ? given : [given];
+		const { ids } = await this.#core.upsert(this.#table, entities, options);
+		const rows = await this.#byIds(ids, options.transaction);
+		return Array.isArray(given) ? rows : (rows[0] as Row<E>);
+	}
+
+	/** Rows that fulfil the filter: values, or operators such as `{ year: { gte: 1990 } }`. */
+	async find(
+		filter: Where<E> = {},
+		options: RepositoryFindOptions<E> = {},
+	): Promise<Row<E>[]> {
+		const { transaction, ...rest } = options;
+		const rows = await findRows(
+			this.#handle(transaction),
+			this.#table,
+			this.#checked(filter),
+			{ ...rest, orderBy: rest.orderBy as OrderBy | undefined },
+		);
+		return rows as Row<E>[];
+	}
+
+	/** The same rows one by one in constant memory, however many there are. */
+	async *iterate(
+		filter: Where<E> = {},
+		options: Pick<RepositoryFindOptions<E>, "orderBy" | "transaction"> = {},
+	): AsyncGenerator<Row<E>> {
+		yield* iterateRows(
+			this.#handle(options.transaction),
+			this.#table,
+			this.#checked(filter),
+			options.orderBy as OrderBy | undefined,
+		) as AsyncGenerator<Row<E>>;
+	}
+
+	async count(
+		filter: Where<E> = {},
+		options: { readonly transaction?: Handle } = {},
+	): Promise<number> {
+		return countRows(
+			this.#handle(options.transaction),
+			this.#table,
+			this.#checked(filter),
+		);
+	}
+
+	/** The live row of that id in the tenant; something that is no UUID finds nothing. */
+	async getById(id: string, tenantId?: string): Promise<Row<E> | undefined> {
+		if (!isUuid(id)) return undefined;
+		const tenant = this.#tenant(tenantId);
+		const filter = tenant === undefined ? { id } : { id, tenantId: tenant };
+		const [row] = await findRows(this.#core.db, this.#table, filter, {});
+		return row as Row<E> | undefined;
+	}
+
+	/** A session's rows in the order they were created; for models with a `sessionId`. */
+	async getBySession(
+		session: {
+			readonly sessionId: string;
+			readonly tenantId?: string;
+			/** Given: that user's and shared rows; `null`: shared only; omitted: all. */
+			readonly userId?: string | null;
+		},
+		options: Pick<RepositoryFindOptions<E>, "limit" | "offset"> = {},
+	): Promise<Row<E>[]> {
+		fieldOf(this.#table.entity, "sessionId");
+		const tenant = this.#tenant(session.tenantId);
+		const filter = {
+			sessionId: session.sessionId,
+			...(tenant === undefined ? {} : { tenantId: tenant }),
+		};
+		const rows = await findRows(this.#core.db, this.#table, filter, {
+			...options,
+			orderBy: "createdAt",
+			condition: userCondition("r", session),
+		});
+		return rows as Row<E>[];
+	}
+
+	/** Deletes softly: true once, then false. Of several: how many. */
+	delete(id: string, tenantId?: string): Promise<boolean>;
+	delete(ids: readonly string[], tenantId?: string): Promise<number>;
+	delete(ids: string | readonly string[], tenantId?: string) {
+		return this.#change("delete", ids, tenantId);
+	}
+
+	/** Brings a deleted row back; `DUPLICATE_KEY` if its key is another's by now. */
+	restore(id: string, tenantId?: string): Promise<boolean>;
+	restore(ids: readonly string[], tenantId?: string): Promise<number>;
+	restore(ids: string | readonly string[], tenantId?: string) {
+		return this.#change("restore", ids, tenantId);
+	}
+
+	/** Removes a row for good, deleted or not, with its vectors. */
+	purge(id: string, tenantId?: string): Promise<boolean>;
+	purge(ids: readonly string[], tenantId?: string): Promise<number>;
+	purge(ids: string | readonly string[], tenantId?: string) {
+		return this.#change("purge", ids, tenantId);
+	}
+
+	async #change(
+		change: Change,
+		ids: string | readonly string[],
+		tenantId: string | undefined,
+	): Promise<never> {
+		const changed = await changeRows(
+			this.#core.db,
+			this.#table,
+			change,
+			[ids].flat(),
+			this.#tenant(tenantId),
+		);
+		return (
+			typeof ids === "string" ? changed.length > 0 : changed.length
+		) as never;
+	}
+
+	async #byIds(
+		ids: readonly string[],
+		transaction: Handle | undefined,
+	): Promise<Row<E>[]> {
+		const rows = await findRows(
+			this.#handle(transaction),
+			this.#table,
+			{ id: { in: [...new Set(ids)] } },
+			{},
+		);
+		const byId = new Map(rows.map((row) => [row.id, row]));
+		return ids.map((id) => byId.get(id) as Row<E>);
+	}
+
+	#handle(transaction: Handle | undefined): Handle {
+		return transaction ?? this.#core.db;
+	}
+
+	#checked(filter: Where<E>): Readonly<Record<string, unknown>> {
+		const isScoped =
+			!this.#table.entity.tenantScoped || Object.hasOwn(filter, "tenantId");
+		// Without a default tenant the service is strict: every call names one.
+		if (!isScoped && this.#core.settings.defaultTenant === null)
+			this.#core.tenant(undefined);
+		return filter as Readonly<Record<string, unknown>>;
+	}
+
+	#tenant(tenantId: string | undefined): string | undefined {
+		return this.#table.entity.tenantScoped
+			? this.#core.tenant(tenantId)
+			: undefined;
+	}
+}

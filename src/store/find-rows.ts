@@ -1,0 +1,145 @@
+import type { Handle } from "../db/database.ts";
+import { tableRef } from "../db/tables.ts";
+import { RemError } from "../errors.ts";
+import {
+	afterSql,
+	type OrderBy,
+	type OrderTerm,
+	orderBySql,
+	parseOrderBy,
+} from "../filters/order-by.ts";
+import { whereSql } from "../filters/where.ts";
+import type { EntityTable } from "../models/registry.ts";
+import { toRow } from "../models/rows.ts";
+import { empty, ident, join, type Sql, sql } from "../sql.ts";
+
+type Filter = Readonly<Record<string, unknown>>;
+type Record_ = Record<string, unknown>;
+
+export interface FindOptions {
+	/** @default "id": the order of creation */
+	readonly orderBy?: OrderBy | undefined;
+	/** @default all */
+	readonly limit?: number | undefined;
+	/** @default 0 */
+	readonly offset?: number | undefined;
+	/** A condition on the table `r` besides the filter, beginning with AND. */
+	readonly condition?: Sql | undefined;
+}
+
+/** Live rows that fulfil the filter; one that names `deletedAt` decides itself. */
+export async function findRows(
+	db: Handle,
+	table: EntityTable,
+	filter: Filter,
+	options: FindOptions,
+): Promise<Record_[]> {
+	const { rows } = await db.query(findSql(table, filter, options));
+	return rows.map((record) => toRow(table.entity, record));
+}
+
+export function findSql(
+	table: EntityTable,
+	filter: Filter,
+	{ orderBy = "id", limit, offset, condition = empty }: FindOptions,
+): Sql {
+	checkCount("limit", limit);
+	checkCount("offset", offset);
+	const terms = parseOrderBy(table.entity, orderBy);
+	return sql`SELECT ${columnsSql(table)}
+FROM ${tableRef(table)} AS r
+WHERE ${liveWhere(table, filter)}${condition}
+ORDER BY ${orderBySql(terms, "r")}${
+		limit === undefined
+			? empty
+			: sql`
+LIMIT ${limit}`
+	}${
+		offset === undefined
+			? empty
+			: sql`
+OFFSET ${offset}`
+	}`;
+}
+
+const pageSize = 500;
+
+/**
+ * The same rows one by one, whatever their number: pages of 500, each beginning
+ * behind the last row of the one before. No transaction is held in between, so
+ * rows that change meanwhile are read as they are when their page is.
+ */
+export async function* iterateRows(
+	db: Handle,
+	table: EntityTable,
+	filter: Filter,
+	orderBy: OrderBy = "id",
+): AsyncGenerator<Record_> {
+	const terms = parseOrderBy(table.entity, orderBy);
+	let after: (string | null)[] | undefined;
+	for (;;) {
+		const { rows } = await db.query<Record_>(
+			pageSql(table, filter, terms, after),
+		);
+		for (const record of rows) yield toRow(table.entity, record);
+		const last = rows.at(-1);
+		if (last === undefined || rows.length < pageSize) return;
+		after = terms.map((_, index) => last[cursorColumn(index)] as string | null);
+	}
+}
+
+export function pageSql(
+	table: EntityTable,
+	filter: Filter,
+	terms: readonly OrderTerm[],
+	after: readonly (string | null)[] | undefined,
+): Sql {
+	const cursor = terms.map(
+		({ field }, index) =>
+			sql`${ident("r", field.column)}::text AS ${ident(cursorColumn(index))}`,
+	);
+	const behind =
+		after === undefined ? empty : sql` AND ${afterSql(terms, after, "r")}`;
+	return sql`SELECT ${columnsSql(table)}, ${join(cursor)}
+FROM ${tableRef(table)} AS r
+WHERE ${liveWhere(table, filter)}${behind}
+ORDER BY ${orderBySql(terms, "r")}
+LIMIT ${pageSize}`;
+}
+
+function cursorColumn(index: number): string {
+	return `rem_cursor_${index}`;
+}
+
+export async function countRows(
+	db: Handle,
+	table: EntityTable,
+	filter: Filter,
+): Promise<number> {
+	const { rows } = await db.query<{ count: number }>(
+		sql`SELECT count(*) AS count FROM ${tableRef(table)} AS r WHERE ${liveWhere(table, filter)}`,
+	);
+	return rows[0]?.count ?? 0;
+}
+
+function columnsSql({ entity }: EntityTable): Sql {
+	return join(
+		[...entity.fieldsByName.values()].map(({ column }) => ident("r", column)),
+	);
+}
+
+function liveWhere({ entity }: EntityTable, filter: Filter): Sql {
+	const where = whereSql(entity, filter, "r");
+	return Object.hasOwn(filter, "deletedAt")
+		? where
+		: sql`${where} AND r.deleted_at IS NULL`;
+}
+
+function checkCount(name: string, value: number | undefined): void {
+	if (value === undefined || (Number.isSafeInteger(value) && value >= 0))
+		return;
+	throw new RemError(
+		"INPUT_LIMIT",
+		`${name} is ${value}, expected a whole number from 0`,
+	);
+}
