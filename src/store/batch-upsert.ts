@@ -10,13 +10,13 @@ import {
 } from "../models/validate.ts";
 import type { VectorSpace } from "../schema/indexes.ts";
 import { ChunkProgress } from "./chunk-progress.ts";
-import { distinctRows, inLockOrder } from "./distinct-rows.ts";
+import { distinctRows } from "./distinct-rows.ts";
 import { rowsPerStatement, slices } from "./in-turn.ts";
 import type { MergeField } from "./merge.ts";
 import { planRows } from "./plan-rows.ts";
 import { readStored } from "./read-stored.ts";
 import type { UpsertProgress, UpsertResult } from "./upsert-result.ts";
-import { type Prepared, TextChanged, writeBatch } from "./write-batch.ts";
+import { type Prepared, RowChanged, writeBatch } from "./write-batch.ts";
 
 export interface UpsertOptions {
 	readonly scope: RowScope;
@@ -141,7 +141,7 @@ async function prepare(
 	options: UpsertOptions,
 	known: ReadonlyMap<string, Float32Array> = new Map(),
 ): Promise<Prepared> {
-	const { rows, places } = distinctRows(table, inLockOrder(input));
+	const { rows, places } = distinctRows(table.entity, input);
 	const space = table.entity.createEmbeddings ? options.space : undefined;
 	const stored = await readStored(db, table, rows, space);
 	const planned = planRows(table, rows, stored, {
@@ -168,7 +168,7 @@ async function prepare(
 	return {
 		input,
 		rows: planned,
-		places: input.map((row) => places.get(row) as number),
+		places,
 		space,
 		vectors,
 	};
@@ -190,7 +190,7 @@ async function commit(
 				{ retries: attempts },
 			);
 		} catch (error) {
-			if (!(error instanceof TextChanged) || attempt >= attempts) throw error;
+			if (!(error instanceof RowChanged) || attempt >= attempts) throw error;
 			current = await prepare(
 				db,
 				table,

@@ -3,7 +3,6 @@ import type { Entity } from "../models/entity.ts";
 import type { Field } from "../models/field.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { ValidRow } from "../models/validate.ts";
-import { uuidv7 } from "../util/uuid.ts";
 import { contentHash, isEmbeddable } from "../vectors/content-hash.ts";
 import { equalsStored } from "./compare.ts";
 import { type MergeField, mergeValue } from "./merge.ts";
@@ -12,9 +11,8 @@ import { fieldValue, type StoredRow } from "./read-stored.ts";
 /** What is to be done with a row. */
 export interface PlannedRow {
 	readonly row: ValidRow;
-	/** The stored row's, or the one it gets if it is new. */
-	readonly id: string;
-	readonly isNew: boolean;
+	/** The stored row's; `undefined`: there is none yet. */
+	readonly storedId: string | undefined;
 	/** Whether there is anything to write in the entity's table. */
 	readonly isChanged: boolean;
 	/** Texts that get a vector. */
@@ -90,8 +88,7 @@ function planRow(
 	}
 	return {
 		row,
-		id: stored?.id ?? row.id ?? uuidv7(),
-		isNew: stored === undefined,
+		storedId: stored?.id,
 		isChanged: touched.length > 0 || isChanged(entity, row, stored, merge),
 		texts,
 		touched,

@@ -3,6 +3,7 @@ import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { ValidRow } from "../models/validate.ts";
 import type { VectorSpace } from "../schema/indexes.ts";
+import { uuidv7 } from "../util/uuid.ts";
 import {
 	deleteStaleVectorsSql,
 	type FieldText,
@@ -29,8 +30,8 @@ export interface Prepared {
 	readonly vectors: ReadonlyMap<string, Float32Array>;
 }
 
-/** Another writer changed a text between our look and our lock: look again. */
-export class TextChanged extends Error {}
+/** Another writer changed or deleted a row between our look and our lock: look again. */
+export class RowChanged extends Error {}
 
 /** Writes rows, then their vectors; the caller's transaction makes it one. */
 export async function writeBatch(
@@ -40,7 +41,9 @@ export async function writeBatch(
 	merge: readonly MergeField[],
 ): Promise<UpsertResult> {
 	const { input, rows, places } = prepared;
-	const ids = rows.map(({ id }) => id);
+	// A row that is taken for stored may be deleted by now: it then needs an id
+	// of its own, so every row is sent with a new one.
+	const ids = rows.map(({ row }) => row.id ?? uuidv7());
 	const inserted = await writeChangedRows(tx, table, rows, ids, merge);
 	const embeddingsGenerated = await writeTexts(tx, table, prepared, ids);
 	return {
@@ -58,7 +61,7 @@ export async function writeBatch(
 	};
 }
 
-/** Returns how many were new; `ids` are corrected to those that the database has. */
+/** Returns how many were new; `ids` become those that the database has. */
 async function writeChangedRows(
 	tx: Handle,
 	table: EntityTable,
@@ -66,11 +69,12 @@ async function writeChangedRows(
 	ids: string[],
 	merge: readonly MergeField[],
 ): Promise<number> {
-	const changed = rows.flatMap((planned, index) =>
-		planned.isChanged
-			? [{ row: planned.row, id: planned.id, planned, index }]
-			: [],
-	);
+	const changed = rows.flatMap((planned, index) => {
+		const { row, isChanged, storedId } = planned;
+		const id = ids[index] as string;
+		if (!isChanged) ids[index] = storedId ?? id;
+		return isChanged ? [{ row, id, planned, index }] : [];
+	});
 	let inserted = 0;
 	for (const arbiter of ["key", "id"] as const)
 		await sendInTurn(
@@ -81,7 +85,7 @@ async function writeChangedRows(
 				const written = readWritten(table, slice, result);
 				slice.forEach(({ planned, index }, at) => {
 					const row = written[at] as WrittenRow;
-					checkTexts(planned, row);
+					checkUnchangedSince(planned, row);
 					ids[index] = row.id;
 					if (row.inserted) inserted++;
 				});
@@ -90,11 +94,12 @@ async function writeChangedRows(
 	return inserted;
 }
 
-/** A text that we took for unchanged, and so did not embed, was changed meanwhile. */
-function checkTexts(planned: PlannedRow, written: WrittenRow): void {
+/** What we planned by what we read: a row or text that is another now needs another plan. */
+function checkUnchangedSince(planned: PlannedRow, written: WrittenRow): void {
 	const handled = new Set(planned.touched.map(({ field }) => field));
-	if (written.changedTexts.some((name) => !handled.has(name)))
-		throw new TextChanged();
+	const isGone = written.inserted && planned.storedId !== undefined;
+	if (isGone || written.changedTexts.some((name) => !handled.has(name)))
+		throw new RowChanged();
 }
 
 /** Stores new vectors and removes stale ones; returns how many were stored. */
@@ -168,7 +173,7 @@ function vectorsOf(
 
 /** A new row has no older vectors. */
 function staleTexts(row: PlannedRow, entityId: string): FieldText[] {
-	if (row.isNew) return [];
+	if (row.storedId === undefined) return [];
 	return row.touched.map(({ field, hashBytes }) => ({
 		entityId,
 		field,
