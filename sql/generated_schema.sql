@@ -100,10 +100,14 @@ CREATE OR REPLACE TRIGGER "trg_files_embeddings" AFTER UPDATE ON "public"."files
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_embeddings_scope"();
 ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_embeddings";
 DO $do$ BEGIN
-  IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_files_kv_store_insert'
-      AND tgrelid = '"public"."files"'::regclass)
-    AND EXISTS (SELECT FROM "public"."files") THEN
+  IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_files_kv_store_insert' AND tgrelid = '"public"."files"'::regclass)
+    AND obj_description(to_regclass('"public"."kv_source_files"'), 'pg_class') = 'remdb: cache source of files (4806856c1f202846)' THEN
+    RETURN;
+  END IF;
+  LOCK TABLE "public"."files" IN SHARE ROW EXCLUSIVE MODE;
+  IF EXISTS (SELECT FROM "public"."files") THEN
     DELETE FROM "public"."kv_state" WHERE kind = 'ready';
+    DELETE FROM "public"."kv_store" WHERE entity_type = 'files';
   END IF;
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_files" WITH (security_invoker = true) AS
@@ -113,7 +117,7 @@ SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
   left(coalesce(nullif("r"."content", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
 FROM "public"."files" AS r
 WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL;
-COMMENT ON VIEW "public"."kv_source_files" IS 'remdb: cache source of files';
+COMMENT ON VIEW "public"."kv_source_files" IS 'remdb: cache source of files (4806856c1f202846)';
 CREATE OR REPLACE FUNCTION "public"."fn_files_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -276,10 +280,14 @@ CREATE OR REPLACE TRIGGER "trg_image_resources_embeddings" AFTER UPDATE ON "publ
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_embeddings_scope"();
 ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings";
 DO $do$ BEGIN
-  IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_image_resources_kv_store_insert'
-      AND tgrelid = '"public"."image_resources"'::regclass)
-    AND EXISTS (SELECT FROM "public"."image_resources") THEN
+  IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_image_resources_kv_store_insert' AND tgrelid = '"public"."image_resources"'::regclass)
+    AND obj_description(to_regclass('"public"."kv_source_image_resources"'), 'pg_class') = 'remdb: cache source of image_resources (9aa943696f0b5bb4)' THEN
+    RETURN;
+  END IF;
+  LOCK TABLE "public"."image_resources" IN SHARE ROW EXCLUSIVE MODE;
+  IF EXISTS (SELECT FROM "public"."image_resources") THEN
     DELETE FROM "public"."kv_state" WHERE kind = 'ready';
+    DELETE FROM "public"."kv_store" WHERE entity_type = 'image_resources';
   END IF;
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_image_resources" WITH (security_invoker = true) AS
@@ -289,7 +297,7 @@ SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
   left(coalesce(nullif("r"."description", ''), nullif("r"."content", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
 FROM "public"."image_resources" AS r
 WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL;
-COMMENT ON VIEW "public"."kv_source_image_resources" IS 'remdb: cache source of image_resources';
+COMMENT ON VIEW "public"."kv_source_image_resources" IS 'remdb: cache source of image_resources (9aa943696f0b5bb4)';
 CREATE OR REPLACE FUNCTION "public"."fn_image_resources_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -519,10 +527,14 @@ CREATE OR REPLACE TRIGGER "trg_moments_embeddings" AFTER UPDATE ON "public"."mom
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_embeddings_scope"();
 ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_embeddings";
 DO $do$ BEGIN
-  IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_moments_kv_store_insert'
-      AND tgrelid = '"public"."moments"'::regclass)
-    AND EXISTS (SELECT FROM "public"."moments") THEN
+  IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_moments_kv_store_insert' AND tgrelid = '"public"."moments"'::regclass)
+    AND obj_description(to_regclass('"public"."kv_source_moments"'), 'pg_class') = 'remdb: cache source of moments (f4a0e2d78292ebe1)' THEN
+    RETURN;
+  END IF;
+  LOCK TABLE "public"."moments" IN SHARE ROW EXCLUSIVE MODE;
+  IF EXISTS (SELECT FROM "public"."moments") THEN
     DELETE FROM "public"."kv_state" WHERE kind = 'ready';
+    DELETE FROM "public"."kv_store" WHERE entity_type = 'moments';
   END IF;
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_moments" WITH (security_invoker = true) AS
@@ -532,7 +544,7 @@ SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
   left(coalesce(nullif("r"."summary", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
 FROM "public"."moments" AS r
 WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL;
-COMMENT ON VIEW "public"."kv_source_moments" IS 'remdb: cache source of moments';
+COMMENT ON VIEW "public"."kv_source_moments" IS 'remdb: cache source of moments (f4a0e2d78292ebe1)';
 CREATE OR REPLACE FUNCTION "public"."fn_moments_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -691,10 +703,14 @@ CREATE OR REPLACE TRIGGER "trg_ontologies_embeddings" AFTER UPDATE ON "public"."
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_embeddings_scope"();
 ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings";
 DO $do$ BEGIN
-  IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_ontologies_kv_store_insert'
-      AND tgrelid = '"public"."ontologies"'::regclass)
-    AND EXISTS (SELECT FROM "public"."ontologies") THEN
+  IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_ontologies_kv_store_insert' AND tgrelid = '"public"."ontologies"'::regclass)
+    AND obj_description(to_regclass('"public"."kv_source_ontologies"'), 'pg_class') = 'remdb: cache source of ontologies (d2d66980b637f7bd)' THEN
+    RETURN;
+  END IF;
+  LOCK TABLE "public"."ontologies" IN SHARE ROW EXCLUSIVE MODE;
+  IF EXISTS (SELECT FROM "public"."ontologies") THEN
     DELETE FROM "public"."kv_state" WHERE kind = 'ready';
+    DELETE FROM "public"."kv_store" WHERE entity_type = 'ontologies';
   END IF;
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_ontologies" WITH (security_invoker = true) AS
@@ -704,7 +720,7 @@ SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
   left(coalesce(nullif("r"."content", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
 FROM "public"."ontologies" AS r
 WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL;
-COMMENT ON VIEW "public"."kv_source_ontologies" IS 'remdb: cache source of ontologies';
+COMMENT ON VIEW "public"."kv_source_ontologies" IS 'remdb: cache source of ontologies (d2d66980b637f7bd)';
 CREATE OR REPLACE FUNCTION "public"."fn_ontologies_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -863,10 +879,14 @@ CREATE OR REPLACE TRIGGER "trg_ontology_configs_embeddings" AFTER UPDATE ON "pub
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_embeddings_scope"();
 ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings";
 DO $do$ BEGIN
-  IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_ontology_configs_kv_store_insert'
-      AND tgrelid = '"public"."ontology_configs"'::regclass)
-    AND EXISTS (SELECT FROM "public"."ontology_configs") THEN
+  IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_ontology_configs_kv_store_insert' AND tgrelid = '"public"."ontology_configs"'::regclass)
+    AND obj_description(to_regclass('"public"."kv_source_ontology_configs"'), 'pg_class') = 'remdb: cache source of ontology_configs (5005c45de8d2672c)' THEN
+    RETURN;
+  END IF;
+  LOCK TABLE "public"."ontology_configs" IN SHARE ROW EXCLUSIVE MODE;
+  IF EXISTS (SELECT FROM "public"."ontology_configs") THEN
     DELETE FROM "public"."kv_state" WHERE kind = 'ready';
+    DELETE FROM "public"."kv_store" WHERE entity_type = 'ontology_configs';
   END IF;
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_ontology_configs" WITH (security_invoker = true) AS
@@ -876,7 +896,7 @@ SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
   left(coalesce(nullif("r"."description", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
 FROM "public"."ontology_configs" AS r
 WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL;
-COMMENT ON VIEW "public"."kv_source_ontology_configs" IS 'remdb: cache source of ontology_configs';
+COMMENT ON VIEW "public"."kv_source_ontology_configs" IS 'remdb: cache source of ontology_configs (5005c45de8d2672c)';
 CREATE OR REPLACE FUNCTION "public"."fn_ontology_configs_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -1032,10 +1052,14 @@ CREATE OR REPLACE TRIGGER "trg_resources_embeddings" AFTER UPDATE ON "public"."r
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_embeddings_scope"();
 ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_embeddings";
 DO $do$ BEGIN
-  IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_resources_kv_store_insert'
-      AND tgrelid = '"public"."resources"'::regclass)
-    AND EXISTS (SELECT FROM "public"."resources") THEN
+  IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_resources_kv_store_insert' AND tgrelid = '"public"."resources"'::regclass)
+    AND obj_description(to_regclass('"public"."kv_source_resources"'), 'pg_class') = 'remdb: cache source of resources (94702c35da66d9dd)' THEN
+    RETURN;
+  END IF;
+  LOCK TABLE "public"."resources" IN SHARE ROW EXCLUSIVE MODE;
+  IF EXISTS (SELECT FROM "public"."resources") THEN
     DELETE FROM "public"."kv_state" WHERE kind = 'ready';
+    DELETE FROM "public"."kv_store" WHERE entity_type = 'resources';
   END IF;
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_resources" WITH (security_invoker = true) AS
@@ -1045,7 +1069,7 @@ SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
   left(coalesce(nullif("r"."description", ''), nullif("r"."content", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
 FROM "public"."resources" AS r
 WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL;
-COMMENT ON VIEW "public"."kv_source_resources" IS 'remdb: cache source of resources';
+COMMENT ON VIEW "public"."kv_source_resources" IS 'remdb: cache source of resources (94702c35da66d9dd)';
 CREATE OR REPLACE FUNCTION "public"."fn_resources_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -1200,10 +1224,14 @@ CREATE OR REPLACE TRIGGER "trg_schemas_embeddings" AFTER UPDATE ON "public"."sch
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_embeddings_scope"();
 ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_embeddings";
 DO $do$ BEGIN
-  IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_schemas_kv_store_insert'
-      AND tgrelid = '"public"."schemas"'::regclass)
-    AND EXISTS (SELECT FROM "public"."schemas") THEN
+  IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_schemas_kv_store_insert' AND tgrelid = '"public"."schemas"'::regclass)
+    AND obj_description(to_regclass('"public"."kv_source_schemas"'), 'pg_class') = 'remdb: cache source of schemas (5d0483012043f9a0)' THEN
+    RETURN;
+  END IF;
+  LOCK TABLE "public"."schemas" IN SHARE ROW EXCLUSIVE MODE;
+  IF EXISTS (SELECT FROM "public"."schemas") THEN
     DELETE FROM "public"."kv_state" WHERE kind = 'ready';
+    DELETE FROM "public"."kv_store" WHERE entity_type = 'schemas';
   END IF;
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_schemas" WITH (security_invoker = true) AS
@@ -1213,7 +1241,7 @@ SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
   left(coalesce(nullif("r"."content", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
 FROM "public"."schemas" AS r
 WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL;
-COMMENT ON VIEW "public"."kv_source_schemas" IS 'remdb: cache source of schemas';
+COMMENT ON VIEW "public"."kv_source_schemas" IS 'remdb: cache source of schemas (5d0483012043f9a0)';
 CREATE OR REPLACE FUNCTION "public"."fn_schemas_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -1371,10 +1399,14 @@ CREATE OR REPLACE TRIGGER "trg_sessions_embeddings" AFTER UPDATE ON "public"."se
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_embeddings_scope"();
 ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_embeddings";
 DO $do$ BEGIN
-  IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_sessions_kv_store_insert'
-      AND tgrelid = '"public"."sessions"'::regclass)
-    AND EXISTS (SELECT FROM "public"."sessions") THEN
+  IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_sessions_kv_store_insert' AND tgrelid = '"public"."sessions"'::regclass)
+    AND obj_description(to_regclass('"public"."kv_source_sessions"'), 'pg_class') = 'remdb: cache source of sessions (56afad318fd7693a)' THEN
+    RETURN;
+  END IF;
+  LOCK TABLE "public"."sessions" IN SHARE ROW EXCLUSIVE MODE;
+  IF EXISTS (SELECT FROM "public"."sessions") THEN
     DELETE FROM "public"."kv_state" WHERE kind = 'ready';
+    DELETE FROM "public"."kv_store" WHERE entity_type = 'sessions';
   END IF;
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_sessions" WITH (security_invoker = true) AS
@@ -1384,7 +1416,7 @@ SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
   left(coalesce(nullif("r"."description", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
 FROM "public"."sessions" AS r
 WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL;
-COMMENT ON VIEW "public"."kv_source_sessions" IS 'remdb: cache source of sessions';
+COMMENT ON VIEW "public"."kv_source_sessions" IS 'remdb: cache source of sessions (56afad318fd7693a)';
 CREATE OR REPLACE FUNCTION "public"."fn_sessions_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -1562,10 +1594,14 @@ CREATE OR REPLACE TRIGGER "trg_users_embeddings" AFTER UPDATE ON "public"."users
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_embeddings_scope"();
 ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_embeddings";
 DO $do$ BEGIN
-  IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_users_kv_store_insert'
-      AND tgrelid = '"public"."users"'::regclass)
-    AND EXISTS (SELECT FROM "public"."users") THEN
+  IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_users_kv_store_insert' AND tgrelid = '"public"."users"'::regclass)
+    AND obj_description(to_regclass('"public"."kv_source_users"'), 'pg_class') = 'remdb: cache source of users (968729693d56b190)' THEN
+    RETURN;
+  END IF;
+  LOCK TABLE "public"."users" IN SHARE ROW EXCLUSIVE MODE;
+  IF EXISTS (SELECT FROM "public"."users") THEN
     DELETE FROM "public"."kv_state" WHERE kind = 'ready';
+    DELETE FROM "public"."kv_store" WHERE entity_type = 'users';
   END IF;
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_users" WITH (security_invoker = true) AS
@@ -1575,7 +1611,7 @@ SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
   left(coalesce(nullif("r"."summary", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
 FROM "public"."users" AS r
 WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL;
-COMMENT ON VIEW "public"."kv_source_users" IS 'remdb: cache source of users';
+COMMENT ON VIEW "public"."kv_source_users" IS 'remdb: cache source of users (968729693d56b190)';
 CREATE OR REPLACE FUNCTION "public"."fn_users_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp

@@ -46,6 +46,8 @@ export interface RemErrorOptions {
 	readonly sqlState?: string;
 	/** Every problem found, when there is more than one to tell. */
 	readonly issues?: readonly Issue[];
+	/** Entities of a batch that are committed all the same, from its beginning. */
+	readonly committed?: number;
 }
 
 /**
@@ -64,6 +66,8 @@ export class RemError extends Error {
 	readonly hint: string | undefined;
 	readonly sqlState: string | undefined;
 	readonly issues: readonly Issue[];
+	/** Of a batch that is committed in chunks: how many entities are, from its beginning. */
+	readonly committed: number | undefined;
 
 	constructor(code: ErrorCode, message: string, options: RemErrorOptions = {}) {
 		super(
@@ -74,6 +78,7 @@ export class RemError extends Error {
 		this.hint = options.hint;
 		this.sqlState = options.sqlState;
 		this.issues = options.issues ?? [];
+		this.committed = options.committed;
 	}
 
 	/** The form the command prints with `--json`; the cause stays out of it. */
@@ -84,6 +89,7 @@ export class RemError extends Error {
 			...(this.hint === undefined ? {} : { hint: this.hint }),
 			...(this.sqlState === undefined ? {} : { sql_state: this.sqlState }),
 			...(this.issues.length === 0 ? {} : { issues: this.issues }),
+			...(this.committed === undefined ? {} : { committed: this.committed }),
 		};
 	}
 }

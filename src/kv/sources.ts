@@ -22,7 +22,7 @@ WHERE c.relnamespace = ${schema}::regnamespace AND c.relkind = 'v'
   AND starts_with(d.description, ${kvSourceMark})
 ORDER BY c.relname`);
 	return rows.map(({ view, comment }) => ({
-		entityType: comment.slice(kvSourceMark.length),
+		entityType: comment.slice(kvSourceMark.length).split(" ")[0] as string,
 		view: ident(schema, view),
 	}));
 }

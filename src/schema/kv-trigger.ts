@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { tableRef } from "../db/tables.ts";
 import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
@@ -36,7 +37,7 @@ export function kvTriggerDdl(table: EntityTable): Sql {
 		schema,
 		boundedName(`fn_${entity.tableName}_kv_store_upsert`),
 	);
-	return sql`${forgetReadiness(table)}${kvSourceDdl(table)}CREATE OR REPLACE FUNCTION ${fn}() RETURNS TRIGGER
+	return sql`${forgetStaleCache(table)}${kvSourceDdl(table)}CREATE OR REPLACE FUNCTION ${fn}() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, ${ident(schema)}, pg_temp
 AS $fn$
@@ -124,14 +125,24 @@ ALTER TABLE ${tableRef(table)} ENABLE ALWAYS TRIGGER ${ident(name)};
 `;
 }
 
-/** A table that had rows before it had triggers is not in the cache: it must be built anew. */
-function forgetReadiness(table: EntityTable): Sql {
+/**
+ * A table that had rows before it had triggers is not in the cache, and one whose
+ * source is another now is in it wrongly: the cache must be built anew. Writers
+ * are held off until the new triggers are there.
+ */
+function forgetStaleCache(table: EntityTable): Sql {
+	const { entity, schema } = table;
+	const tableText = literal(toText(tableRef(table)));
 	const [first] = kvTriggerNames(table);
 	return sql`DO $do$ BEGIN
-  IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = ${literal(first?.name ?? "")}
-      AND tgrelid = ${literal(toText(tableRef(table)))}::regclass)
-    AND EXISTS (SELECT FROM ${tableRef(table)}) THEN
-    DELETE FROM ${ident(table.schema, "kv_state")} WHERE kind = 'ready';
+  IF EXISTS (SELECT FROM pg_trigger WHERE tgname = ${literal(first?.name ?? "")} AND tgrelid = ${tableText}::regclass)
+    AND obj_description(to_regclass(${literal(toText(kvSourceRef(table)))}), 'pg_class') = ${literal(kvSourceComment(table))} THEN
+    RETURN;
+  END IF;
+  LOCK TABLE ${tableRef(table)} IN SHARE ROW EXCLUSIVE MODE;
+  IF EXISTS (SELECT FROM ${tableRef(table)}) THEN
+    DELETE FROM ${ident(schema, "kv_state")} WHERE kind = 'ready';
+    DELETE FROM ${ident(schema, "kv_store")} WHERE entity_type = ${literal(entity.tableName)};
   END IF;
 END $do$;
 `;
@@ -168,23 +179,33 @@ export const kvColumns = raw(
 /** By its comment a source is found, also by a service that does not know the model. */
 export const kvSourceMark = `${ownershipMark}: cache source of `;
 
+/** The comment also tells one definition of the source from another. */
+function kvSourceComment(table: EntityTable): string {
+	const hash = createHash("sha256").update(toText(kvSourceSelect(table)));
+	return `${kvSourceMark}${table.entity.tableName} (${hash.digest("hex").slice(0, 16)})`;
+}
+
 /** The view of what the cache holds of the entity: what triggers, rebuild and fallback read. */
 function kvSourceRef({ entity, schema }: EntityTable): Sql {
 	return ident(schema, boundedName(`kv_source_${entity.tableName}`));
 }
 
 function kvSourceDdl(table: EntityTable): Sql {
+	return sql`CREATE OR REPLACE VIEW ${kvSourceRef(table)} WITH (security_invoker = true) AS
+${kvSourceSelect(table)};
+COMMENT ON VIEW ${kvSourceRef(table)} IS ${literal(kvSourceComment(table))};
+`;
+}
+
+function kvSourceSelect(table: EntityTable): Sql {
 	const { entity, schema } = table;
 	const key = keyExpression(entity, "r");
-	return sql`CREATE OR REPLACE VIEW ${kvSourceRef(table)} WITH (security_invoker = true) AS
-SELECT ${tenantExpression(entity, "r")} AS tenant_id, (${key})::varchar(255) AS entity_key,
+	return sql`SELECT ${tenantExpression(entity, "r")} AS tenant_id, (${key})::varchar(255) AS entity_key,
   ${ident(schema, "rem_normalize_key")}(${key})::varchar(255) AS normalized_key,
   ${entityType(table)}::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
   ${summaryExpression(entity, "r")} AS content_summary, r.metadata, r.graph_edges, r.created_at
 FROM ${tableRef(table)} AS r
-WHERE r.deleted_at IS NULL AND ${key} IS NOT NULL;
-COMMENT ON VIEW ${kvSourceRef(table)} IS ${literal(`${kvSourceMark}${entity.tableName}`)};
-`;
+WHERE r.deleted_at IS NULL AND ${key} IS NOT NULL`;
 }
 
 function entityType({ entity }: EntityTable): Sql {

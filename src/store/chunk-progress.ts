@@ -33,24 +33,22 @@ export class ChunkProgress {
 		});
 	}
 
+	/** Says in the error how far the batch came. */
 	describe(error: unknown): unknown {
 		if (!(error instanceof RemError)) return error;
-		const committed =
+		const { code, message, cause, issues, sqlState } = error;
+		const hint =
 			this.#done === 0
 				? "nothing was committed"
 				: `the first ${this.#done} entities are committed, the rest is not`;
-		return withHint(error, committed);
+		return new RemError(code, message, {
+			hint: error.hint === undefined ? hint : `${hint}; ${error.hint}`,
+			cause,
+			issues,
+			committed: this.#done,
+			...(sqlState === undefined ? {} : { sqlState }),
+		});
 	}
-}
-
-function withHint(error: RemError, hint: string): RemError {
-	const { code, message, cause, issues, sqlState } = error;
-	return new RemError(code, message, {
-		hint: error.hint === undefined ? hint : `${hint}; ${error.hint}`,
-		cause,
-		issues,
-		...(sqlState === undefined ? {} : { sqlState }),
-	});
 }
 
 const nothingWritten: UpsertResult = {
