@@ -1,0 +1,139 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { type NewRow, Resource, User } from "../../src/index.ts";
+import { useService } from "../support/engine.ts";
+
+// 7,633 films and the 11,902 people in them, with all their untidiness. The
+// data is not part of the project: REM_TEST_DATA names the folder that has it.
+const folder = process.env.REM_TEST_DATA;
+if (folder === undefined)
+	console.warn("REM_TEST_DATA is not set: the tests on real data do not run");
+
+interface Film {
+	readonly title: string;
+	readonly year: number;
+	readonly cast: readonly string[];
+	readonly genres: readonly string[];
+	readonly href: string | null;
+	readonly extract?: string;
+}
+
+describe.skipIf(folder === undefined)("films and people", () => {
+	const db = useService({ models: [Resource, User] });
+	const tenantId = "films";
+	let films: Film[] = [];
+	let people: NewRow<typeof User>[] = [];
+
+	beforeAll(() => {
+		films = ["1980s", "1990s", "2010s"].flatMap(
+			(decade) =>
+				JSON.parse(
+					readFileSync(join(folder as string, `movies-${decade}.json`), "utf8"),
+				) as Film[],
+		);
+		people = peopleOf(films);
+	});
+
+	test(
+		"load, and load again as unchanged",
+		async () => {
+			const resources = films.map(toResource);
+			const keys = new Set(resources.map(({ name }) => name)).size;
+			const edges = people.reduce(
+				(sum, { graphEdges }) => sum + (graphEdges?.length ?? 0),
+				0,
+			);
+			expect([films.length, people.length, edges]).toEqual([
+				7633, 11902, 37669,
+			]);
+			for (const time of ["first", "again"]) {
+				const loaded = [
+					await db.service.batchUpsert({
+						tableName: "resources",
+						entities: resources,
+						tenantId,
+					}),
+					await db.service.batchUpsert({
+						tableName: "users",
+						entities: people,
+						tenantId,
+					}),
+				];
+				const isFirst = time === "first";
+				expect(loaded).toMatchObject([
+					{
+						inserted: isFirst ? keys : 0,
+						unchanged: isFirst ? 0 : keys,
+						duplicates: films.length - keys,
+						kvEntries: keys,
+						...(isFirst ? {} : { embeddingsGenerated: 0 }),
+					},
+					{
+						inserted: isFirst ? people.length : 0,
+						unchanged: isFirst ? 0 : people.length,
+						kvEntries: people.length,
+					},
+				]);
+			}
+		},
+		5 * 60_000,
+	);
+
+	test("every hundredth name is found, and none of them by another tenant", async () => {
+		const names = people
+			.filter((_, index) => index % 100 === 0)
+			.map(({ name }) => name);
+		const found = await db.service.lookupEntities({
+			entityKeys: names,
+			tenantId,
+			entityType: "users",
+		});
+		const exact = found.filter((hit) => hit.entityKey === hit.requestedKey);
+		expect(exact.map((hit) => hit.entityKey)).toEqual(names);
+		expect(
+			await db.service.lookupEntities({ entityKeys: names, tenantId: "other" }),
+		).toEqual([]);
+	});
+
+	test("a misspelt name and a sentence from an extract find theirs", async () => {
+		const [person] = await db.service.fuzzySearch({
+			query: "Samual L Jakson",
+			tenantId,
+			entityType: "users",
+		});
+		expect(person?.entityKey).toBe("Samuel L. Jackson");
+		const [film] = await db.service.vectorSearch({
+			tableName: "resources",
+			queryText: "a theme park of cloned dinosaurs on an island",
+			tenantId,
+		});
+		expect(film?.name).toMatch(/^Jurassic/);
+	});
+});
+
+/** One of the titles is a page's style sheet, and longer than a key may be. */
+function keyOf({ title, year }: Film): string {
+	return `${title.slice(0, 200)} (${year})`;
+}
+
+function toResource(film: Film): NewRow<typeof Resource> {
+	return {
+		name: keyOf(film),
+		...(film.extract ? { content: film.extract } : {}),
+		...(film.genres[0] === undefined ? {} : { category: film.genres[0] }),
+		metadata: { year: film.year, genres: film.genres, href: film.href },
+		graphEdges: film.cast.map((name) => ({ dst: name, rel_type: "stars" })),
+	};
+}
+
+function peopleOf(films: readonly Film[]): NewRow<typeof User>[] {
+	const edges = new Map<string, { dst: string; rel_type: string }[]>();
+	for (const film of films)
+		for (const name of film.cast) {
+			const own = edges.get(name) ?? [];
+			own.push({ dst: keyOf(film), rel_type: "starred_in" });
+			edges.set(name, own);
+		}
+	return [...edges].map(([name, graphEdges]) => ({ name, graphEdges }));
+}
