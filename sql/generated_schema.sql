@@ -75,6 +75,8 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_files" (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
   toast_tuple_target = 8160
 );
+-- Statistics on vectors say nothing to the planner, and take long to make.
+ALTER TABLE "public"."embeddings_files" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_files" IS 'remdb: embeddings of files';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_files_scope" ON "public"."embeddings_files" (tenant_id, field_name, provider, model);
 CREATE OR REPLACE FUNCTION "public"."fn_files_embeddings_scope"() RETURNS TRIGGER
@@ -255,6 +257,8 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_image_resources" (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
   toast_tuple_target = 8160
 );
+-- Statistics on vectors say nothing to the planner, and take long to make.
+ALTER TABLE "public"."embeddings_image_resources" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_image_resources" IS 'remdb: embeddings of image_resources';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_image_resources_scope" ON "public"."embeddings_image_resources" (tenant_id, field_name, provider, model);
 CREATE OR REPLACE FUNCTION "public"."fn_image_resources_embeddings_scope"() RETURNS TRIGGER
@@ -424,6 +428,8 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_messages" (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
   toast_tuple_target = 8160
 );
+-- Statistics on vectors say nothing to the planner, and take long to make.
+ALTER TABLE "public"."embeddings_messages" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_messages" IS 'remdb: embeddings of messages';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_messages_scope" ON "public"."embeddings_messages" (tenant_id, field_name, provider, model);
 CREATE OR REPLACE FUNCTION "public"."fn_messages_embeddings_scope"() RETURNS TRIGGER
@@ -502,6 +508,8 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_moments" (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
   toast_tuple_target = 8160
 );
+-- Statistics on vectors say nothing to the planner, and take long to make.
+ALTER TABLE "public"."embeddings_moments" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_moments" IS 'remdb: embeddings of moments';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_moments_scope" ON "public"."embeddings_moments" (tenant_id, field_name, provider, model);
 CREATE OR REPLACE FUNCTION "public"."fn_moments_embeddings_scope"() RETURNS TRIGGER
@@ -678,6 +686,8 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_ontologies" (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
   toast_tuple_target = 8160
 );
+-- Statistics on vectors say nothing to the planner, and take long to make.
+ALTER TABLE "public"."embeddings_ontologies" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_ontologies" IS 'remdb: embeddings of ontologies';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_ontologies_scope" ON "public"."embeddings_ontologies" (tenant_id, field_name, provider, model);
 CREATE OR REPLACE FUNCTION "public"."fn_ontologies_embeddings_scope"() RETURNS TRIGGER
@@ -854,6 +864,8 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_ontology_configs" (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
   toast_tuple_target = 8160
 );
+-- Statistics on vectors say nothing to the planner, and take long to make.
+ALTER TABLE "public"."embeddings_ontology_configs" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_ontology_configs" IS 'remdb: embeddings of ontology_configs';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_ontology_configs_scope" ON "public"."embeddings_ontology_configs" (tenant_id, field_name, provider, model);
 CREATE OR REPLACE FUNCTION "public"."fn_ontology_configs_embeddings_scope"() RETURNS TRIGGER
@@ -1027,6 +1039,8 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_resources" (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
   toast_tuple_target = 8160
 );
+-- Statistics on vectors say nothing to the planner, and take long to make.
+ALTER TABLE "public"."embeddings_resources" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_resources" IS 'remdb: embeddings of resources';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_resources_scope" ON "public"."embeddings_resources" (tenant_id, field_name, provider, model);
 CREATE OR REPLACE FUNCTION "public"."fn_resources_embeddings_scope"() RETURNS TRIGGER
@@ -1199,6 +1213,8 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_schemas" (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
   toast_tuple_target = 8160
 );
+-- Statistics on vectors say nothing to the planner, and take long to make.
+ALTER TABLE "public"."embeddings_schemas" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_schemas" IS 'remdb: embeddings of schemas';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_schemas_scope" ON "public"."embeddings_schemas" (tenant_id, field_name, provider, model);
 CREATE OR REPLACE FUNCTION "public"."fn_schemas_embeddings_scope"() RETURNS TRIGGER
@@ -1374,6 +1390,8 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_sessions" (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
   toast_tuple_target = 8160
 );
+-- Statistics on vectors say nothing to the planner, and take long to make.
+ALTER TABLE "public"."embeddings_sessions" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_sessions" IS 'remdb: embeddings of sessions';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_sessions_scope" ON "public"."embeddings_sessions" (tenant_id, field_name, provider, model);
 CREATE OR REPLACE FUNCTION "public"."fn_sessions_embeddings_scope"() RETURNS TRIGGER
@@ -1569,6 +1587,8 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_users" (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
   toast_tuple_target = 8160
 );
+-- Statistics on vectors say nothing to the planner, and take long to make.
+ALTER TABLE "public"."embeddings_users" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_users" IS 'remdb: embeddings of users';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_users_scope" ON "public"."embeddings_users" (tenant_id, field_name, provider, model);
 CREATE OR REPLACE FUNCTION "public"."fn_users_embeddings_scope"() RETURNS TRIGGER

@@ -7,6 +7,8 @@ export interface Capabilities {
 	readonly maxConnections: number;
 	/** Whether COPY works through the driver. */
 	readonly copy: boolean;
+	/** Whether statistics are kept without being asked for. */
+	readonly autovacuum: boolean;
 	/** Whether NOTIFY reaches other processes. */
 	readonly listen: boolean;
 }

@@ -69,6 +69,7 @@ async function start(
 			kind: "embedded",
 			maxConnections: 1,
 			copy: false,
+			autovacuum: false,
 			listen: false,
 		},
 		logger,

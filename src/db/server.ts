@@ -41,6 +41,7 @@ export async function openServer(
 			kind: "server",
 			maxConnections: options.poolSize,
 			copy: true,
+			autovacuum: true,
 			listen: true,
 		},
 		logger: options.logger,

@@ -1,6 +1,9 @@
 import { RemError } from "../errors.ts";
 import { suggest } from "../util/suggest.ts";
+import { cohereModels, cohereProvider } from "./cohere.ts";
+import { type KnownModels, vectorLength } from "./known-model.ts";
 import { localDimensions, localModel, localProvider } from "./local.ts";
+import { openaiModels, openaiProvider, type RemoteOptions } from "./openai.ts";
 import type { EmbeddingProvider } from "./provider.ts";
 
 /** Which provider, and what it needs; from options or the environment. */
@@ -21,58 +24,56 @@ export interface ProviderSpace {
 
 interface BuiltIn {
 	readonly defaultModel: string;
-	/** Length of each model's vectors. */
-	readonly models: Readonly<Record<string, number>>;
-	open(settings: ProviderSettings): EmbeddingProvider;
+	readonly models: KnownModels;
+	/** Whether there are no other models. */
+	readonly isClosed?: boolean;
+	open(options: RemoteOptions): EmbeddingProvider;
 }
 
 const builtIn: Readonly<Record<string, BuiltIn>> = {
 	local: {
 		defaultModel: localModel,
-		models: { [localModel]: localDimensions },
+		models: { [localModel]: { dimensions: localDimensions, others: "any" } },
+		isClosed: true,
 		open: ({ dimensions }) => localProvider(dimensions),
 	},
 	openai: {
 		defaultModel: "text-embedding-3-small",
-		models: {
-			"text-embedding-3-small": 1536,
-			"text-embedding-3-large": 3072,
+		models: openaiModels,
+		open: (options) => {
+			// A server of one's own may need none.
+			if (options.baseUrl === undefined)
+				requireKey("openai", "OPENAI_API_KEY", options);
+			return openaiProvider(options);
 		},
-		open: needsKey("openai", "OPENAI_API_KEY"),
 	},
 	cohere: {
 		defaultModel: "embed-english-v3.0",
-		models: {
-			"embed-english-v3.0": 1024,
-			"embed-multilingual-v3.0": 1024,
+		models: cohereModels,
+		open: (options) => {
+			requireKey("cohere", "COHERE_API_KEY", options);
+			return cohereProvider(options);
 		},
-		open: needsKey("cohere", "COHERE_API_KEY"),
 	},
 };
 
-/** The provider of that name, ready to be asked; `PROVIDER_NOT_CONFIGURED` says what is missing. */
+export const builtInProviders = Object.keys(builtIn);
+
+/** The built-in provider of that name, ready to be asked; `PROVIDER_NOT_CONFIGURED` says what is missing. */
 export function resolveProvider(settings: ProviderSettings): EmbeddingProvider {
-	const space = resolveSpace(settings);
-	return known(settings).open({ ...settings, ...space });
+	const { model, dimensions } = resolveSpace(settings);
+	const { apiKey, baseUrl } = settings;
+	return known(settings).open({ model, dimensions, apiKey, baseUrl });
 }
 
 /** Where its vectors belong; needs no key, so that ready vectors can be stored and searched. */
 export function resolveSpace(settings: ProviderSettings): ProviderSpace {
-	const { defaultModel, models } = known(settings);
-	const model = settings.model ?? defaultModel;
-	const own = Object.hasOwn(models, model) ? models[model] : undefined;
-	const dimensions = settings.dimensions ?? own;
-	if (dimensions !== undefined)
-		return { provider: settings.provider, model, dimensions };
-	throw new RemError(
-		"PROVIDER_NOT_CONFIGURED",
-		`the length of the vectors of model "${model}" is unknown`,
-		{
-			hint:
-				suggest(model, Object.keys(models)) ??
-				"set EMBEDDING__DIMENSIONS to it",
-		},
-	);
+	const { defaultModel, models, isClosed } = known(settings);
+	const { provider, model = defaultModel } = settings;
+	if (isClosed && !Object.hasOwn(models, model))
+		throw unknownModel(provider, model, Object.keys(models));
+	const dimensions = vectorLength(models, model, settings.dimensions);
+	return { provider, model, dimensions };
 }
 
 function known({ provider }: ProviderSettings): BuiltIn {
@@ -80,29 +81,45 @@ function known({ provider }: ProviderSettings): BuiltIn {
 		? builtIn[provider]
 		: undefined;
 	if (found !== undefined) return found;
-	const hint = suggest(provider, Object.keys(builtIn));
-	throw new RemError(
+	throw unknownProvider(provider, builtInProviders);
+}
+
+export function unknownProvider(
+	provider: string,
+	names: readonly string[],
+): RemError {
+	const hint = suggest(provider, names);
+	return new RemError(
 		"PROVIDER_NOT_CONFIGURED",
 		`unknown embedding provider "${provider}"`,
 		hint === undefined ? {} : { hint },
 	);
 }
 
-// The two that speak to a service come with the next version of this module;
-// until then they say so before anything is written.
-function needsKey(name: string, variable: string): BuiltIn["open"] {
-	return ({ apiKey }) => {
-		throw new RemError(
-			"PROVIDER_NOT_CONFIGURED",
-			apiKey === undefined
-				? `provider "${name}" has no key`
-				: `provider "${name}" is not part of this version`,
-			{
-				hint:
-					apiKey === undefined
-						? `set ${variable} or EMBEDDING__API_KEY, or EMBEDDING__PROVIDER=local to work offline, or pass generateEmbeddings: false`
-						: "set EMBEDDING__PROVIDER=local, or pass a provider object as `embedding`",
-			},
-		);
-	};
+export function unknownModel(
+	provider: string,
+	model: string,
+	models: readonly string[],
+): RemError {
+	const hint = suggest(model, models);
+	return new RemError(
+		"PROVIDER_NOT_CONFIGURED",
+		`embedding provider "${provider}" has no model "${model}"`,
+		hint === undefined ? {} : { hint },
+	);
+}
+
+function requireKey(
+	name: string,
+	variable: string,
+	{ apiKey }: RemoteOptions,
+): void {
+	if (apiKey !== undefined && apiKey !== "") return;
+	throw new RemError(
+		"PROVIDER_NOT_CONFIGURED",
+		`provider "${name}" has no key`,
+		{
+			hint: `set ${variable} or EMBEDDING__API_KEY, or EMBEDDING__PROVIDER=local to work offline, or pass generateEmbeddings: false`,
+		},
+	);
 }

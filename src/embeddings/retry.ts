@@ -54,7 +54,8 @@ export function retryDelayMs(
 	{ attempts, baseMs, maxMs, deadlineMs }: RetryPolicy,
 ): number | undefined {
 	if (kind !== "busy" && kind !== "down" && kind !== "answer") return undefined;
-	const most = kind === "answer" ? Math.min(attempts, answerAttempts) : attempts;
+	const most =
+		kind === "answer" ? Math.min(attempts, answerAttempts) : attempts;
 	if (attempt >= most) return undefined;
 	const delay =
 		retryAfterMs === undefined

@@ -120,6 +120,8 @@ export function embeddingsDdl(table: EntityTable): Sql {
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
   toast_tuple_target = 8160
 );
+-- Statistics on vectors say nothing to the planner, and take long to make.
+ALTER TABLE ${embeddings} ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE ${embeddings} IS ${literal(`${ownershipMark}: embeddings of ${entity.tableName}`)};
 CREATE INDEX IF NOT EXISTS ${ident(scope)} ON ${embeddings} (tenant_id, field_name, provider, model);
 ${embeddingsTrigger(table)}`;

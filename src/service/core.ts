@@ -1,7 +1,9 @@
 import type { Database, Handle } from "../db/database.ts";
+import { embeddingsRef, tableRef } from "../db/tables.ts";
 import { RemError } from "../errors.ts";
 import { KvCache } from "../kv/kv-cache.ts";
 import type { EntityTable, Registry } from "../models/registry.ts";
+import { ident, join, sql } from "../sql.ts";
 import { batchUpsert } from "../store/batch-upsert.ts";
 import type { MergeField } from "../store/merge.ts";
 import type { UpsertProgress, UpsertResult } from "../store/upsert-result.ts";
@@ -22,6 +24,8 @@ export interface CoreUpsertOptions {
 	readonly transaction?: Handle | undefined;
 }
 
+const rowsPerAnalyze = 1000;
+
 /** What a service and its repositories share: the parts, and the rules of every call. */
 export class ServiceCore {
 	readonly db: Database;
@@ -29,6 +33,7 @@ export class ServiceCore {
 	readonly settings: Settings;
 	readonly embedder: Embedder;
 	readonly kv: KvCache;
+	#newRows = 0;
 
 	constructor(db: Database, registry: Registry, settings: Settings) {
 		this.db = db;
@@ -38,7 +43,7 @@ export class ServiceCore {
 		this.kv = new KvCache(db, settings.schema, settings.logger);
 	}
 
-	upsert(
+	async upsert(
 		table: EntityTable,
 		entities: Iterable<unknown> | AsyncIterable<unknown>,
 		options: CoreUpsertOptions,
@@ -49,7 +54,8 @@ export class ServiceCore {
 		};
 		const hasTexts = table.entity.embedFields.length > 0;
 		const embeds = hasTexts && (options.generateEmbeddings ?? true);
-		return batchUpsert(options.transaction ?? this.db, table, entities, {
+		const db = options.transaction ?? this.db;
+		const result = await batchUpsert(db, table, entities, {
 			scope: {
 				tenantId: options.tenantId,
 				userId: options.userId,
@@ -63,6 +69,23 @@ export class ServiceCore {
 			onProgress: options.onProgress,
 			signal: options.signal,
 		});
+		this.#newRows += result.inserted;
+		await this.#analyze(db, table);
+		return result;
+	}
+
+	/** Where no autovacuum does it: a plan made for an empty table is a slow one when it is full. */
+	async #analyze(db: Handle, table: EntityTable): Promise<void> {
+		if (this.db.capabilities.autovacuum || this.#newRows < rowsPerAnalyze)
+			return;
+		this.#newRows = 0;
+		const { schema, entity } = table;
+		const tables = [
+			tableRef(table),
+			...(entity.createEmbeddings ? [embeddingsRef(table)] : []),
+			...(entity.createKvTrigger ? [ident(schema, "kv_store")] : []),
+		];
+		await db.query(sql`ANALYZE ${join(tables)}`);
 	}
 
 	/** The call's tenant, or the default one; `TENANT_REQUIRED` where there is no default. */

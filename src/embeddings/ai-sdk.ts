@@ -1,0 +1,127 @@
+import { cohereModels } from "./cohere.ts";
+import { decodeVector } from "./decode-vector.ts";
+import { knownModel, vectorLength } from "./known-model.ts";
+import { openaiLimits, openaiModels } from "./openai.ts";
+import type {
+	EmbeddingLimits,
+	EmbeddingProvider,
+	EmbeddingPurpose,
+} from "./provider.ts";
+
+/** What we use of an embedding model of the Vercel AI SDK, versions 2 to 4 of its specification. */
+export interface AiSdkEmbeddingModel {
+	readonly specificationVersion: string;
+	readonly provider: string;
+	readonly modelId: string;
+	readonly maxEmbeddingsPerCall:
+		| PromiseLike<number | undefined>
+		| number
+		| undefined;
+	readonly supportsParallelCalls: PromiseLike<boolean> | boolean;
+	doEmbed(options: AiSdkCall): PromiseLike<{
+		readonly embeddings: readonly (readonly number[])[];
+	}>;
+}
+
+interface AiSdkCall {
+	values: string[];
+	abortSignal?: AbortSignal;
+	providerOptions?: AiSdkProviderOptions;
+	/** Known from version 4 of the specification on. */
+	dimensions?: number;
+}
+
+/** Options of the model, by provider: `{ openai: { dimensions: 512 } }`. */
+export type AiSdkProviderOptions = Record<
+	string,
+	Record<string, string | number | boolean>
+>;
+
+export interface FromAiSdkOptions {
+	/** Length of its vectors. @default the model's own, for the models of OpenAI and Cohere we know */
+	readonly dimensions?: number;
+	/** The name its vectors are stored under. @default the model's provider up to the first dot: `openai` */
+	readonly name?: string;
+	/** What every call passes on; a function can tell documents from queries. */
+	readonly providerOptions?:
+		| AiSdkProviderOptions
+		| ((purpose: EmbeddingPurpose) => AiSdkProviderOptions);
+}
+
+/** Whether a value has the shape of an embedding model of the AI SDK. */
+export function isAiSdkModel(value: unknown): value is AiSdkEmbeddingModel {
+	if (typeof value !== "object" || value === null) return false;
+	const { modelId, provider, doEmbed } = value as Partial<AiSdkEmbeddingModel>;
+	return (
+		typeof modelId === "string" &&
+		typeof provider === "string" &&
+		typeof doEmbed === "function"
+	);
+}
+
+const knownModels = { ...openaiModels, ...cohereModels };
+
+/**
+ * An embedding model of the Vercel AI SDK as a provider. The SDK's own retries
+ * are in `embedMany`, which is not used: there is one layer of them, ours.
+ *
+ * @example
+ * fromAiSdk(openai.embedding("text-embedding-3-small"))
+ * fromAiSdk(google.textEmbeddingModel("gemini-embedding-001"), { dimensions: 3072 })
+ */
+export function fromAiSdk(
+	model: AiSdkEmbeddingModel,
+	options: FromAiSdkOptions = {},
+): EmbeddingProvider {
+	const { modelId } = model;
+	const dimensions = vectorLength(knownModels, modelId, options.dimensions);
+	return {
+		name: options.name ?? (model.provider.split(".")[0] as string),
+		model: modelId,
+		dimensions,
+		limits: limitsOf(model),
+		embed: async (texts, { purpose, signal }) => {
+			const call = {
+				...callOptions(model, dimensions, options, purpose),
+				...(signal === undefined ? {} : { abortSignal: signal }),
+			};
+			const vectors: Float32Array[] = [];
+			const size = (await model.maxEmbeddingsPerCall) ?? texts.length;
+			for (let at = 0; at < texts.length; at += size) {
+				const values = texts.slice(at, at + size);
+				const { embeddings } = await model.doEmbed({ ...call, values });
+				vectors.push(...embeddings.map(decodeVector));
+			}
+			return vectors;
+		},
+	};
+}
+
+/** A limit that is a promise is kept by `embed`, which may wait for it. */
+function limitsOf(model: AiSdkEmbeddingModel): EmbeddingLimits {
+	const { modelId, maxEmbeddingsPerCall: max, supportsParallelCalls } = model;
+	const isCount = typeof max === "number" && Number.isFinite(max);
+	return {
+		...(knownModel(openaiModels, modelId) && openaiLimits),
+		maxTexts: isCount ? max : openaiLimits.maxTexts,
+		...(supportsParallelCalls === true ? {} : { maxParallelCalls: 1 }),
+	};
+}
+
+function callOptions(
+	{ specificationVersion, modelId }: AiSdkEmbeddingModel,
+	dimensions: number,
+	{ providerOptions }: FromAiSdkOptions,
+	purpose: EmbeddingPurpose,
+): Omit<AiSdkCall, "values"> {
+	const known = knownModel(knownModels, modelId);
+	const isShortened = known !== undefined && known.dimensions !== dimensions;
+	const chosen =
+		typeof providerOptions === "function"
+			? providerOptions(purpose)
+			: providerOptions;
+	return {
+		...(isShortened && specificationVersion === "v4" ? { dimensions } : {}),
+		...(chosen === undefined ? {} : { providerOptions: chosen }),
+	};
+}

@@ -1,0 +1,178 @@
+import { decodeVector } from "./decode-vector.ts";
+import { CallFailure, mismatch, unreadable } from "./failure.ts";
+import { postJson } from "./http.ts";
+import { type KnownModels, knownModel } from "./known-model.ts";
+import type { EmbeddingLimits, EmbeddingProvider } from "./provider.ts";
+
+/** https://platform.openai.com/docs/guides/embeddings */
+export const openaiModels: KnownModels = {
+	"text-embedding-3-small": { dimensions: 1536, others: "shorter" },
+	"text-embedding-3-large": { dimensions: 3072, others: "shorter" },
+	"text-embedding-ada-002": { dimensions: 1536 },
+};
+
+/** https://platform.openai.com/docs/api-reference/embeddings/create */
+export const openaiLimits: EmbeddingLimits = {
+	maxTexts: 2048,
+	maxTokensPerText: 8192,
+	maxTokensPerRequest: 300_000,
+};
+
+// Of a server of one's own we know nothing; 32 is what text-embeddings-inference
+// takes unless told otherwise, and keeps a call on a CPU within its time.
+const unknownLimits: EmbeddingLimits = { maxTexts: 32 };
+
+const officialUrl = "https://api.openai.com/v1";
+
+export interface RemoteOptions {
+	readonly model: string;
+	readonly dimensions: number;
+	readonly apiKey?: string | undefined;
+	/** @default the provider's public address */
+	readonly baseUrl?: string | undefined;
+}
+
+/** OpenAI's embeddings, or those of any server that speaks its protocol at `baseUrl`. */
+export function openaiProvider(options: RemoteOptions): EmbeddingProvider {
+	const { model, dimensions } = options;
+	const known = knownModel(openaiModels, model);
+	const server = new OpenAiServer(options);
+	return {
+		name: "openai",
+		model,
+		dimensions,
+		limits: known === undefined ? unknownLimits : openaiLimits,
+		embed: (texts, { signal }) => server.embed(texts, signal),
+	};
+}
+
+/** A server, and which of OpenAI's options it turned out to need or not to know. */
+class OpenAiServer {
+	readonly #options: RemoteOptions;
+	readonly #url: string;
+	readonly #isOfficial: boolean;
+	/** base64 is a third of the size of numbers and needs no parsing. */
+	#encoding: "base64" | "float" = "base64";
+	#sendsDimensions: boolean;
+	#hasWorked = false;
+
+	constructor(options: RemoteOptions) {
+		const { model, dimensions, baseUrl = officialUrl } = options;
+		const known = knownModel(openaiModels, model);
+		this.#options = options;
+		this.#url = `${baseUrl.replace(/\/+$/, "")}/embeddings`;
+		this.#isOfficial = baseUrl === officialUrl;
+		this.#sendsDimensions =
+			known !== undefined && known.dimensions !== dimensions;
+	}
+
+	async embed(
+		texts: readonly string[],
+		signal: AbortSignal | undefined,
+	): Promise<Float32Array[]> {
+		const vectors = await this.#inItsEncoding(texts, signal);
+		this.#hasWorked = true;
+		return this.#isTooLong(vectors)
+			? this.#shortened(texts, signal, vectors)
+			: vectors;
+	}
+
+	/** Some versions of vLLM and of gateways refuse base64 with status 400. */
+	async #inItsEncoding(
+		texts: readonly string[],
+		signal: AbortSignal | undefined,
+	): Promise<Float32Array[]> {
+		try {
+			return await this.#ask(texts, signal);
+		} catch (error) {
+			if (!isRefusal(error) || this.#isOfficial || this.#hasWorked) throw error;
+		}
+		const encoding = this.#encoding;
+		this.#encoding = "float";
+		try {
+			return await this.#ask(texts, signal);
+		} catch (error) {
+			this.#encoding = encoding;
+			throw error;
+		}
+	}
+
+	/** Servers differ in whether they know `dimensions`, so a model we do not know is asked only when it must be. */
+	#isTooLong(vectors: readonly Float32Array[]): boolean {
+		const { dimensions } = this.#options;
+		return (
+			!this.#sendsDimensions &&
+			vectors.length > 0 &&
+			vectors.every((vector) => vector.length > dimensions)
+		);
+	}
+
+	async #shortened(
+		texts: readonly string[],
+		signal: AbortSignal | undefined,
+		tooLong: Float32Array[],
+	): Promise<Float32Array[]> {
+		this.#sendsDimensions = true;
+		try {
+			return await this.#ask(texts, signal);
+		} catch (error) {
+			if (!isRefusal(error)) throw error;
+			// It cannot shorten: the wrong length then says what is wrong.
+			this.#sendsDimensions = false;
+			return tooLong;
+		}
+	}
+
+	async #ask(
+		texts: readonly string[],
+		signal: AbortSignal | undefined,
+	): Promise<Float32Array[]> {
+		const { model, dimensions, apiKey } = this.#options;
+		const body = {
+			model,
+			input: texts,
+			encoding_format: this.#encoding,
+			...(this.#sendsDimensions ? { dimensions } : {}),
+		};
+		const answer = await postJson({ url: this.#url, apiKey, body, signal });
+		return inOrder(texts, itemsOf(answer)).map(({ embedding }) =>
+			decodeVector(embedding),
+		);
+	}
+}
+
+/** Whether the server said that it does not like the request itself. */
+function isRefusal(error: unknown): boolean {
+	const { status } = error instanceof CallFailure ? error : {};
+	return status === 400 || status === 422;
+}
+
+interface Item {
+	readonly index?: unknown;
+	readonly embedding?: unknown;
+}
+
+function itemsOf(answer: object): readonly Item[] {
+	const { data } = answer as { data?: unknown };
+	if (Array.isArray(data)) return data.map((item) => item ?? {});
+	throw unreadable("JSON without vectors");
+}
+
+/** The items in the order of their texts, which `index` tells; a few servers leave it out. */
+function inOrder(
+	texts: readonly string[],
+	items: readonly Item[],
+): readonly Item[] {
+	if (items.length !== texts.length)
+		throw mismatch(
+			texts,
+			`answered with ${items.length} vectors for ${texts.length} texts`,
+		);
+	if (items.every(({ index }) => index === undefined)) return items;
+	const placed = new Map(items.map((item) => [item.index, item]));
+	return texts.map((_, index) => {
+		const item = placed.get(index);
+		if (item !== undefined) return item;
+		throw mismatch(texts, "answered with a wrong order of vectors");
+	});
+}

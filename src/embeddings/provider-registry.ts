@@ -1,0 +1,59 @@
+import type { RemError } from "../errors.ts";
+import { checkProvider } from "./check-provider.ts";
+import type { EmbeddingProvider } from "./provider.ts";
+import {
+	builtInProviders,
+	type ProviderSettings,
+	type ProviderSpace,
+	resolveProvider,
+	resolveSpace,
+	unknownModel,
+	unknownProvider,
+} from "./resolve-provider.ts";
+
+/** The providers a service knows: those registered with it, before the built-in ones. */
+export class ProviderRegistry {
+	readonly #own: EmbeddingProvider[] = [];
+
+	/** Adds a provider under its name; one of the same name and model is replaced. */
+	register(provider: EmbeddingProvider): void {
+		checkProvider(provider, "the object to register");
+		const { name, model } = provider;
+		const at = this.#own.findIndex(
+			(own) => own.name === name && own.model === model,
+		);
+		if (at >= 0) this.#own.splice(at, 1);
+		this.#own.unshift(provider);
+	}
+
+	/** The provider of that name and model, ready to be asked; `PROVIDER_NOT_CONFIGURED` says what is missing. */
+	resolve(settings: ProviderSettings): EmbeddingProvider {
+		return this.#find(settings) ?? resolveProvider(settings);
+	}
+
+	/** Where its vectors belong; needs no key. */
+	space(settings: ProviderSettings): ProviderSpace {
+		const own = this.#find(settings);
+		if (own === undefined) return resolveSpace(settings);
+		return { provider: own.name, model: own.model, dimensions: own.dimensions };
+	}
+
+	/** Without a model, the one registered last. */
+	#find({ provider, model }: ProviderSettings): EmbeddingProvider | undefined {
+		const own = this.#own.find(
+			({ name, model: its }) =>
+				name === provider && (model === undefined || model === its),
+		);
+		if (own !== undefined || builtInProviders.includes(provider)) return own;
+		throw this.#unknown(provider, model);
+	}
+
+	#unknown(provider: string, model = ""): RemError {
+		const models = this.#own
+			.filter(({ name }) => name === provider)
+			.map((own) => own.model);
+		if (models.length > 0) return unknownModel(provider, model, models);
+		const names = this.#own.map(({ name }) => name);
+		return unknownProvider(provider, [...names, ...builtInProviders]);
+	}
+}
