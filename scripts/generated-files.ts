@@ -1,3 +1,6 @@
+import { readFileSync } from "node:fs";
+import * as z from "zod";
+import { environmentSchema } from "../src/config.ts";
 import { coreEntities } from "../src/models/core-entities.ts";
 import { baseFiles } from "../src/schema/base.ts";
 import { backgroundIndexes, generatedSchema } from "../src/schema/files.ts";
@@ -17,5 +20,53 @@ export function generatedFiles(): { path: string; text: string }[] {
 			path: "sql/background_indexes.sql",
 			text: backgroundIndexes(coreEntities, source),
 		},
+		{ path: "docs/configuration.md", text: configurationPage() },
 	];
+}
+
+const intro = `<!-- Generated from src/config.ts by npm run generate. Do not edit. -->
+
+# Configuration
+
+Environment variables, read when a service connects. An option of \`PostgresService.connect\` or of the command goes before
+its variable, a variable before its default. The database is the first of: the option \`connectionString\` (\`--url\`),
+\`POSTGRES__CONNECTION_STRING\`, \`DATABASE_URL\`, \`POSTGRES__HOST\` and its kin, the embedded database in \`./.rem\`.
+
+An empty variable counts as not set. A malformed one is [\`CONFIG_INVALID\`](errors.md#config_invalid), which names it and
+does not repeat its value.
+
+| variable | value | default | meaning |
+|---|---|---|---|
+`;
+
+/** The environment's schema as a table, in its order. */
+function configurationPage(): string {
+	const rows = Object.entries(environmentSchema.shape).map(([name, schema]) => {
+		const { description = "" } = schema.meta() ?? {};
+		const byDefault =
+			schema instanceof z.ZodDefault ? `\`${schema.def.defaultValue}\`` : "";
+		const meaning = isUsed(name)
+			? description
+			: `${description}. Checked, but not used by this version`;
+		return `| \`${name}\` | ${allowed(schema)} | ${byDefault} | ${meaning} |\n`;
+	});
+	return intro + rows.join("");
+}
+
+/** What may be set: as the variable is written, and as it is read. */
+function allowed(schema: z.ZodType): string {
+	const options = { unrepresentable: "any" } as const;
+	const written = z.toJSONSchema(schema, { ...options, io: "input" });
+	const read = z.toJSONSchema(schema, { ...options, io: "output" });
+	if (written.enum !== undefined)
+		return written.enum.map((value) => `\`${value}\``).join(", ");
+	return read.minimum === undefined
+		? "text"
+		: `${read.minimum} to ${read.maximum}`;
+}
+
+/** One file turns variables into settings; what it does not name, nobody reads. */
+function isUsed(name: string): boolean {
+	const settings = new URL("../src/service/settings.ts", import.meta.url);
+	return readFileSync(settings, "utf8").includes(name);
 }

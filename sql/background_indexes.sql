@@ -4,125 +4,125 @@
 CREATE INDEX CONCURRENTLY IF NOT EXISTS kv_store_content ON "public"."kv_store" USING gin (tenant_id, content_summary gin_trgm_ops);
 
 -- feedbacks
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_feedbacks_metadata" ON "public"."feedbacks" USING gin (metadata jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_feedbacks_graph_edges" ON "public"."feedbacks" USING gin (graph_edges jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_feedbacks_edge_keys" ON "public"."feedbacks" USING gin (("public"."rem_edge_keys"(graph_edges)));
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_feedbacks__metadata" ON "public"."feedbacks" USING gin (metadata jsonb_path_ops);
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_feedbacks__graph_edges" ON "public"."feedbacks" USING gin (graph_edges jsonb_path_ops);
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_feedbacks__edge_keys" ON "public"."feedbacks" USING gin (("public"."rem_edge_keys"(graph_edges)));
 
 -- files
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_files_metadata" ON "public"."files" USING gin (metadata jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_files_graph_edges" ON "public"."files" USING gin (graph_edges jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_files_edge_keys" ON "public"."files" USING gin (("public"."rem_edge_keys"(graph_edges)));
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_embeddings_files_hnsw_content_openai_text-embeddin_74e2644c" ON "public"."embeddings_files"
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_files__metadata" ON "public"."files" USING gin (metadata jsonb_path_ops);
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_files__graph_edges" ON "public"."files" USING gin (graph_edges jsonb_path_ops);
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_files__edge_keys" ON "public"."files" USING gin (("public"."rem_edge_keys"(graph_edges)));
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_files__content__openai__text-embedding-3-small__1536" ON "public"."embeddings_files"
   USING hnsw ((embedding::vector(1536)) vector_cosine_ops)
   WITH (m = 16, ef_construction = 64)
   WHERE field_name = 'content' AND provider = 'openai'
     AND model = 'text-embedding-3-small' AND dimensions = 1536;
 
 -- image_resources
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_image_resources_metadata" ON "public"."image_resources" USING gin (metadata jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_image_resources_graph_edges" ON "public"."image_resources" USING gin (graph_edges jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_image_resources_edge_keys" ON "public"."image_resources" USING gin (("public"."rem_edge_keys"(graph_edges)));
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_embeddings_image_resources_hnsw_description_openai_67d1e8b7" ON "public"."embeddings_image_resources"
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_image_resources__metadata" ON "public"."image_resources" USING gin (metadata jsonb_path_ops);
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_image_resources__graph_edges" ON "public"."image_resources" USING gin (graph_edges jsonb_path_ops);
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_image_resources__edge_keys" ON "public"."image_resources" USING gin (("public"."rem_edge_keys"(graph_edges)));
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_image_resources__description__openai__text-embedd_3f4d61c2" ON "public"."embeddings_image_resources"
   USING hnsw ((embedding::vector(1536)) vector_cosine_ops)
   WITH (m = 16, ef_construction = 64)
   WHERE field_name = 'description' AND provider = 'openai'
     AND model = 'text-embedding-3-small' AND dimensions = 1536;
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_embeddings_image_resources_hnsw_content_openai_tex_83e7a8fd" ON "public"."embeddings_image_resources"
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_image_resources__content__openai__text-embedding-_b18a2627" ON "public"."embeddings_image_resources"
   USING hnsw ((embedding::vector(1536)) vector_cosine_ops)
   WITH (m = 16, ef_construction = 64)
   WHERE field_name = 'content' AND provider = 'openai'
     AND model = 'text-embedding-3-small' AND dimensions = 1536;
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_embeddings_image_resources_hnsw_vision_description_cf08188a" ON "public"."embeddings_image_resources"
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_image_resources__vision_description__openai__text_cf8a537f" ON "public"."embeddings_image_resources"
   USING hnsw ((embedding::vector(1536)) vector_cosine_ops)
   WITH (m = 16, ef_construction = 64)
   WHERE field_name = 'visionDescription' AND provider = 'openai'
     AND model = 'text-embedding-3-small' AND dimensions = 1536;
 
 -- messages
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_messages_metadata" ON "public"."messages" USING gin (metadata jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_messages_graph_edges" ON "public"."messages" USING gin (graph_edges jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_messages_edge_keys" ON "public"."messages" USING gin (("public"."rem_edge_keys"(graph_edges)));
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_embeddings_messages_hnsw_content_openai_text-embed_214751f3" ON "public"."embeddings_messages"
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_messages__metadata" ON "public"."messages" USING gin (metadata jsonb_path_ops);
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_messages__graph_edges" ON "public"."messages" USING gin (graph_edges jsonb_path_ops);
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_messages__edge_keys" ON "public"."messages" USING gin (("public"."rem_edge_keys"(graph_edges)));
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_messages__content__openai__text-embedding-3-small__1536" ON "public"."embeddings_messages"
   USING hnsw ((embedding::vector(1536)) vector_cosine_ops)
   WITH (m = 16, ef_construction = 64)
   WHERE field_name = 'content' AND provider = 'openai'
     AND model = 'text-embedding-3-small' AND dimensions = 1536;
 
 -- moments
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_moments_metadata" ON "public"."moments" USING gin (metadata jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_moments_graph_edges" ON "public"."moments" USING gin (graph_edges jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_moments_edge_keys" ON "public"."moments" USING gin (("public"."rem_edge_keys"(graph_edges)));
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_embeddings_moments_hnsw_summary_openai_text-embedd_e5557a41" ON "public"."embeddings_moments"
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_moments__metadata" ON "public"."moments" USING gin (metadata jsonb_path_ops);
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_moments__graph_edges" ON "public"."moments" USING gin (graph_edges jsonb_path_ops);
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_moments__edge_keys" ON "public"."moments" USING gin (("public"."rem_edge_keys"(graph_edges)));
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_moments__summary__openai__text-embedding-3-small__1536" ON "public"."embeddings_moments"
   USING hnsw ((embedding::vector(1536)) vector_cosine_ops)
   WITH (m = 16, ef_construction = 64)
   WHERE field_name = 'summary' AND provider = 'openai'
     AND model = 'text-embedding-3-small' AND dimensions = 1536;
 
 -- ontologies
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_ontologies_metadata" ON "public"."ontologies" USING gin (metadata jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_ontologies_graph_edges" ON "public"."ontologies" USING gin (graph_edges jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_ontologies_edge_keys" ON "public"."ontologies" USING gin (("public"."rem_edge_keys"(graph_edges)));
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_embeddings_ontologies_hnsw_content_openai_text-emb_16cfe32b" ON "public"."embeddings_ontologies"
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_ontologies__metadata" ON "public"."ontologies" USING gin (metadata jsonb_path_ops);
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_ontologies__graph_edges" ON "public"."ontologies" USING gin (graph_edges jsonb_path_ops);
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_ontologies__edge_keys" ON "public"."ontologies" USING gin (("public"."rem_edge_keys"(graph_edges)));
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_ontologies__content__openai__text-embedding-3-small__1536" ON "public"."embeddings_ontologies"
   USING hnsw ((embedding::vector(1536)) vector_cosine_ops)
   WITH (m = 16, ef_construction = 64)
   WHERE field_name = 'content' AND provider = 'openai'
     AND model = 'text-embedding-3-small' AND dimensions = 1536;
 
 -- ontology_configs
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_ontology_configs_metadata" ON "public"."ontology_configs" USING gin (metadata jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_ontology_configs_graph_edges" ON "public"."ontology_configs" USING gin (graph_edges jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_ontology_configs_edge_keys" ON "public"."ontology_configs" USING gin (("public"."rem_edge_keys"(graph_edges)));
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_embeddings_ontology_configs_hnsw_description_opena_1743a24c" ON "public"."embeddings_ontology_configs"
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_ontology_configs__metadata" ON "public"."ontology_configs" USING gin (metadata jsonb_path_ops);
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_ontology_configs__graph_edges" ON "public"."ontology_configs" USING gin (graph_edges jsonb_path_ops);
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_ontology_configs__edge_keys" ON "public"."ontology_configs" USING gin (("public"."rem_edge_keys"(graph_edges)));
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_ontology_configs__description__openai__text-embed_cc4177db" ON "public"."embeddings_ontology_configs"
   USING hnsw ((embedding::vector(1536)) vector_cosine_ops)
   WITH (m = 16, ef_construction = 64)
   WHERE field_name = 'description' AND provider = 'openai'
     AND model = 'text-embedding-3-small' AND dimensions = 1536;
 
 -- resources
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_resources_metadata" ON "public"."resources" USING gin (metadata jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_resources_graph_edges" ON "public"."resources" USING gin (graph_edges jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_resources_edge_keys" ON "public"."resources" USING gin (("public"."rem_edge_keys"(graph_edges)));
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_embeddings_resources_hnsw_description_openai_text-_04ece378" ON "public"."embeddings_resources"
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_resources__metadata" ON "public"."resources" USING gin (metadata jsonb_path_ops);
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_resources__graph_edges" ON "public"."resources" USING gin (graph_edges jsonb_path_ops);
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_resources__edge_keys" ON "public"."resources" USING gin (("public"."rem_edge_keys"(graph_edges)));
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_resources__description__openai__text-embedding-3-_2460ff1d" ON "public"."embeddings_resources"
   USING hnsw ((embedding::vector(1536)) vector_cosine_ops)
   WITH (m = 16, ef_construction = 64)
   WHERE field_name = 'description' AND provider = 'openai'
     AND model = 'text-embedding-3-small' AND dimensions = 1536;
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_embeddings_resources_hnsw_content_openai_text-embe_0c66a596" ON "public"."embeddings_resources"
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_resources__content__openai__text-embedding-3-small__1536" ON "public"."embeddings_resources"
   USING hnsw ((embedding::vector(1536)) vector_cosine_ops)
   WITH (m = 16, ef_construction = 64)
   WHERE field_name = 'content' AND provider = 'openai'
     AND model = 'text-embedding-3-small' AND dimensions = 1536;
 
 -- schemas
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_schemas_metadata" ON "public"."schemas" USING gin (metadata jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_schemas_graph_edges" ON "public"."schemas" USING gin (graph_edges jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_schemas_edge_keys" ON "public"."schemas" USING gin (("public"."rem_edge_keys"(graph_edges)));
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_embeddings_schemas_hnsw_content_openai_text-embedd_0825bfac" ON "public"."embeddings_schemas"
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_schemas__metadata" ON "public"."schemas" USING gin (metadata jsonb_path_ops);
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_schemas__graph_edges" ON "public"."schemas" USING gin (graph_edges jsonb_path_ops);
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_schemas__edge_keys" ON "public"."schemas" USING gin (("public"."rem_edge_keys"(graph_edges)));
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_schemas__content__openai__text-embedding-3-small__1536" ON "public"."embeddings_schemas"
   USING hnsw ((embedding::vector(1536)) vector_cosine_ops)
   WITH (m = 16, ef_construction = 64)
   WHERE field_name = 'content' AND provider = 'openai'
     AND model = 'text-embedding-3-small' AND dimensions = 1536;
 
 -- sessions
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_sessions_metadata" ON "public"."sessions" USING gin (metadata jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_sessions_graph_edges" ON "public"."sessions" USING gin (graph_edges jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_sessions_edge_keys" ON "public"."sessions" USING gin (("public"."rem_edge_keys"(graph_edges)));
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_embeddings_sessions_hnsw_description_openai_text-e_8f33e7d4" ON "public"."embeddings_sessions"
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_sessions__metadata" ON "public"."sessions" USING gin (metadata jsonb_path_ops);
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_sessions__graph_edges" ON "public"."sessions" USING gin (graph_edges jsonb_path_ops);
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_sessions__edge_keys" ON "public"."sessions" USING gin (("public"."rem_edge_keys"(graph_edges)));
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_sessions__description__openai__text-embedding-3-s_f17786e2" ON "public"."embeddings_sessions"
   USING hnsw ((embedding::vector(1536)) vector_cosine_ops)
   WITH (m = 16, ef_construction = 64)
   WHERE field_name = 'description' AND provider = 'openai'
     AND model = 'text-embedding-3-small' AND dimensions = 1536;
 
 -- shared_sessions
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_shared_sessions_metadata" ON "public"."shared_sessions" USING gin (metadata jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_shared_sessions_graph_edges" ON "public"."shared_sessions" USING gin (graph_edges jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_shared_sessions_edge_keys" ON "public"."shared_sessions" USING gin (("public"."rem_edge_keys"(graph_edges)));
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_shared_sessions__metadata" ON "public"."shared_sessions" USING gin (metadata jsonb_path_ops);
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_shared_sessions__graph_edges" ON "public"."shared_sessions" USING gin (graph_edges jsonb_path_ops);
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_shared_sessions__edge_keys" ON "public"."shared_sessions" USING gin (("public"."rem_edge_keys"(graph_edges)));
 
 -- users
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_users_metadata" ON "public"."users" USING gin (metadata jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_users_graph_edges" ON "public"."users" USING gin (graph_edges jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_users_edge_keys" ON "public"."users" USING gin (("public"."rem_edge_keys"(graph_edges)));
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "idx_embeddings_users_hnsw_summary_openai_text-embeddin_5792624d" ON "public"."embeddings_users"
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_users__metadata" ON "public"."users" USING gin (metadata jsonb_path_ops);
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_users__graph_edges" ON "public"."users" USING gin (graph_edges jsonb_path_ops);
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_users__edge_keys" ON "public"."users" USING gin (("public"."rem_edge_keys"(graph_edges)));
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_users__summary__openai__text-embedding-3-small__1536" ON "public"."embeddings_users"
   USING hnsw ((embedding::vector(1536)) vector_cosine_ops)
   WITH (m = 16, ef_construction = 64)
   WHERE field_name = 'summary' AND provider = 'openai'

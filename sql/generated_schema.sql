@@ -25,9 +25,9 @@ CREATE TABLE IF NOT EXISTS "public"."feedbacks" (
   deleted_at TIMESTAMPTZ
 );
 COMMENT ON TABLE "public"."feedbacks" IS 'remdb: entity';
-CREATE INDEX IF NOT EXISTS "idx_feedbacks_created_at" ON "public"."feedbacks" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_feedbacks_session_id" ON "public"."feedbacks" ("tenant_id", "session_id");
-CREATE INDEX IF NOT EXISTS "idx_feedbacks_message_id" ON "public"."feedbacks" ("tenant_id", "message_id");
+CREATE INDEX IF NOT EXISTS "idx_feedbacks__created_at" ON "public"."feedbacks" ("tenant_id", "created_at");
+CREATE INDEX IF NOT EXISTS "idx_feedbacks__session_id" ON "public"."feedbacks" ("tenant_id", "session_id");
+CREATE INDEX IF NOT EXISTS "idx_feedbacks__message_id" ON "public"."feedbacks" ("tenant_id", "message_id");
 
 -- files
 CREATE TABLE IF NOT EXISTS "public"."files" (
@@ -50,9 +50,9 @@ CREATE TABLE IF NOT EXISTS "public"."files" (
   CONSTRAINT "files_key_length" CHECK (char_length("name") <= 255)
 );
 COMMENT ON TABLE "public"."files" IS 'remdb: entity';
-CREATE UNIQUE INDEX IF NOT EXISTS "uq_files_key" ON "public"."files"
+CREATE UNIQUE INDEX IF NOT EXISTS "uq_files" ON "public"."files"
   ("tenant_id", "user_id", "name") NULLS NOT DISTINCT
-  WHERE deleted_at IS NULL;
+  WHERE "deleted_at" IS NULL;
 CREATE TABLE IF NOT EXISTS "public"."embeddings_files" (
   id UUID PRIMARY KEY DEFAULT uuidv7(),
   entity_id UUID NOT NULL REFERENCES "public"."files" (id) ON DELETE CASCADE,
@@ -137,29 +137,29 @@ BEGIN
     DELETE FROM "public"."kv_store" WHERE entity_type = 'files';
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
-    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE "new_rows"."deleted_at" IS NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM old_rows WHERE deleted_at IS NULL;
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM old_rows WHERE "old_rows"."deleted_at" IS NULL;
   ELSE
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM (
       (SELECT id, "new_rows"."tenant_id", user_id, "new_rows"."name",
         left(coalesce(nullif("new_rows"."content", '')), 500), metadata, graph_edges, created_at
-      FROM new_rows WHERE deleted_at IS NULL EXCEPT SELECT id, "old_rows"."tenant_id", user_id, "old_rows"."name",
+      FROM new_rows WHERE "new_rows"."deleted_at" IS NULL EXCEPT SELECT id, "old_rows"."tenant_id", user_id, "old_rows"."name",
         left(coalesce(nullif("old_rows"."content", '')), 500), metadata, graph_edges, created_at
-      FROM old_rows WHERE deleted_at IS NULL)
+      FROM old_rows WHERE "old_rows"."deleted_at" IS NULL)
       UNION ALL
       (SELECT id, "old_rows"."tenant_id", user_id, "old_rows"."name",
         left(coalesce(nullif("old_rows"."content", '')), 500), metadata, graph_edges, created_at
-      FROM old_rows WHERE deleted_at IS NULL EXCEPT SELECT id, "new_rows"."tenant_id", user_id, "new_rows"."name",
+      FROM old_rows WHERE "old_rows"."deleted_at" IS NULL EXCEPT SELECT id, "new_rows"."tenant_id", user_id, "new_rows"."name",
         left(coalesce(nullif("new_rows"."content", '')), 500), metadata, graph_edges, created_at
-      FROM new_rows WHERE deleted_at IS NULL)
+      FROM new_rows WHERE "new_rows"."deleted_at" IS NULL)
     ) AS changed;
   END IF;
   IF rem_ids IS NULL THEN RETURN NULL; END IF;
 
   IF TG_OP <> 'INSERT' THEN
     SELECT array_agg(changed.id ORDER BY changed.id) INTO rem_gone FROM unnest(rem_ids) AS changed (id)
-    WHERE NOT EXISTS (SELECT FROM "public"."files" AS r WHERE r.id = changed.id AND deleted_at IS NULL);
+    WHERE NOT EXISTS (SELECT FROM "public"."files" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
         INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key)
@@ -199,10 +199,10 @@ ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_kv_store_delete";
 CREATE OR REPLACE TRIGGER "trg_files_kv_store_truncate" AFTER TRUNCATE ON "public"."files"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_kv_store_upsert"();
 ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_kv_store_truncate";
-CREATE INDEX IF NOT EXISTS "idx_files_created_at" ON "public"."files" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_files_uri" ON "public"."files" ("tenant_id", "uri");
-CREATE INDEX IF NOT EXISTS "idx_files_processing_status" ON "public"."files" ("tenant_id", "processing_status");
-CREATE INDEX IF NOT EXISTS "idx_files_normalized_key" ON "public"."files" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE deleted_at IS NULL;
+CREATE INDEX IF NOT EXISTS "idx_files__created_at" ON "public"."files" ("tenant_id", "created_at");
+CREATE INDEX IF NOT EXISTS "idx_files__uri" ON "public"."files" ("tenant_id", "uri");
+CREATE INDEX IF NOT EXISTS "idx_files__processing_status" ON "public"."files" ("tenant_id", "processing_status");
+CREATE INDEX IF NOT EXISTS "norm_files__key" ON "public"."files" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- image_resources
 CREATE TABLE IF NOT EXISTS "public"."image_resources" (
@@ -232,9 +232,9 @@ CREATE TABLE IF NOT EXISTS "public"."image_resources" (
   CONSTRAINT "image_resources_key_length" CHECK (char_length("name") <= 255)
 );
 COMMENT ON TABLE "public"."image_resources" IS 'remdb: entity';
-CREATE UNIQUE INDEX IF NOT EXISTS "uq_image_resources_key" ON "public"."image_resources"
+CREATE UNIQUE INDEX IF NOT EXISTS "uq_image_resources" ON "public"."image_resources"
   ("tenant_id", "user_id", "name") NULLS NOT DISTINCT
-  WHERE deleted_at IS NULL;
+  WHERE "deleted_at" IS NULL;
 CREATE TABLE IF NOT EXISTS "public"."embeddings_image_resources" (
   id UUID PRIMARY KEY DEFAULT uuidv7(),
   entity_id UUID NOT NULL REFERENCES "public"."image_resources" (id) ON DELETE CASCADE,
@@ -319,29 +319,29 @@ BEGIN
     DELETE FROM "public"."kv_store" WHERE entity_type = 'image_resources';
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
-    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE "new_rows"."deleted_at" IS NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM old_rows WHERE deleted_at IS NULL;
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM old_rows WHERE "old_rows"."deleted_at" IS NULL;
   ELSE
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM (
       (SELECT id, "new_rows"."tenant_id", user_id, "new_rows"."name",
         left(coalesce(nullif("new_rows"."description", ''), nullif("new_rows"."content", '')), 500), metadata, graph_edges, created_at
-      FROM new_rows WHERE deleted_at IS NULL EXCEPT SELECT id, "old_rows"."tenant_id", user_id, "old_rows"."name",
+      FROM new_rows WHERE "new_rows"."deleted_at" IS NULL EXCEPT SELECT id, "old_rows"."tenant_id", user_id, "old_rows"."name",
         left(coalesce(nullif("old_rows"."description", ''), nullif("old_rows"."content", '')), 500), metadata, graph_edges, created_at
-      FROM old_rows WHERE deleted_at IS NULL)
+      FROM old_rows WHERE "old_rows"."deleted_at" IS NULL)
       UNION ALL
       (SELECT id, "old_rows"."tenant_id", user_id, "old_rows"."name",
         left(coalesce(nullif("old_rows"."description", ''), nullif("old_rows"."content", '')), 500), metadata, graph_edges, created_at
-      FROM old_rows WHERE deleted_at IS NULL EXCEPT SELECT id, "new_rows"."tenant_id", user_id, "new_rows"."name",
+      FROM old_rows WHERE "old_rows"."deleted_at" IS NULL EXCEPT SELECT id, "new_rows"."tenant_id", user_id, "new_rows"."name",
         left(coalesce(nullif("new_rows"."description", ''), nullif("new_rows"."content", '')), 500), metadata, graph_edges, created_at
-      FROM new_rows WHERE deleted_at IS NULL)
+      FROM new_rows WHERE "new_rows"."deleted_at" IS NULL)
     ) AS changed;
   END IF;
   IF rem_ids IS NULL THEN RETURN NULL; END IF;
 
   IF TG_OP <> 'INSERT' THEN
     SELECT array_agg(changed.id ORDER BY changed.id) INTO rem_gone FROM unnest(rem_ids) AS changed (id)
-    WHERE NOT EXISTS (SELECT FROM "public"."image_resources" AS r WHERE r.id = changed.id AND deleted_at IS NULL);
+    WHERE NOT EXISTS (SELECT FROM "public"."image_resources" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
         INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key)
@@ -381,9 +381,9 @@ ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resource
 CREATE OR REPLACE TRIGGER "trg_image_resources_kv_store_truncate" AFTER TRUNCATE ON "public"."image_resources"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_kv_store_upsert"();
 ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_kv_store_truncate";
-CREATE INDEX IF NOT EXISTS "idx_image_resources_created_at" ON "public"."image_resources" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_image_resources_uri_ordinal" ON "public"."image_resources" ("tenant_id", "uri", "ordinal");
-CREATE INDEX IF NOT EXISTS "idx_image_resources_normalized_key" ON "public"."image_resources" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE deleted_at IS NULL;
+CREATE INDEX IF NOT EXISTS "idx_image_resources__created_at" ON "public"."image_resources" ("tenant_id", "created_at");
+CREATE INDEX IF NOT EXISTS "idx_image_resources__uri__ordinal" ON "public"."image_resources" ("tenant_id", "uri", "ordinal");
+CREATE INDEX IF NOT EXISTS "norm_image_resources__key" ON "public"."image_resources" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- messages
 CREATE TABLE IF NOT EXISTS "public"."messages" (
@@ -454,8 +454,8 @@ CREATE OR REPLACE TRIGGER "trg_messages_embeddings" AFTER UPDATE ON "public"."me
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_embeddings_scope"();
 ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_embeddings";
-CREATE INDEX IF NOT EXISTS "idx_messages_created_at" ON "public"."messages" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_messages_session_id_created_at" ON "public"."messages" ("tenant_id", "session_id", "created_at");
+CREATE INDEX IF NOT EXISTS "idx_messages__created_at" ON "public"."messages" ("tenant_id", "created_at");
+CREATE INDEX IF NOT EXISTS "idx_messages__session_id__created_at" ON "public"."messages" ("tenant_id", "session_id", "created_at");
 
 -- moments
 CREATE TABLE IF NOT EXISTS "public"."moments" (
@@ -483,9 +483,9 @@ CREATE TABLE IF NOT EXISTS "public"."moments" (
   CONSTRAINT "moments_key_length" CHECK (char_length("name") <= 255)
 );
 COMMENT ON TABLE "public"."moments" IS 'remdb: entity';
-CREATE UNIQUE INDEX IF NOT EXISTS "uq_moments_key" ON "public"."moments"
+CREATE UNIQUE INDEX IF NOT EXISTS "uq_moments" ON "public"."moments"
   ("tenant_id", "user_id", "name") NULLS NOT DISTINCT
-  WHERE deleted_at IS NULL;
+  WHERE "deleted_at" IS NULL;
 CREATE TABLE IF NOT EXISTS "public"."embeddings_moments" (
   id UUID PRIMARY KEY DEFAULT uuidv7(),
   entity_id UUID NOT NULL REFERENCES "public"."moments" (id) ON DELETE CASCADE,
@@ -570,29 +570,29 @@ BEGIN
     DELETE FROM "public"."kv_store" WHERE entity_type = 'moments';
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
-    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE "new_rows"."deleted_at" IS NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM old_rows WHERE deleted_at IS NULL;
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM old_rows WHERE "old_rows"."deleted_at" IS NULL;
   ELSE
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM (
       (SELECT id, "new_rows"."tenant_id", user_id, "new_rows"."name",
         left(coalesce(nullif("new_rows"."summary", '')), 500), metadata, graph_edges, created_at
-      FROM new_rows WHERE deleted_at IS NULL EXCEPT SELECT id, "old_rows"."tenant_id", user_id, "old_rows"."name",
+      FROM new_rows WHERE "new_rows"."deleted_at" IS NULL EXCEPT SELECT id, "old_rows"."tenant_id", user_id, "old_rows"."name",
         left(coalesce(nullif("old_rows"."summary", '')), 500), metadata, graph_edges, created_at
-      FROM old_rows WHERE deleted_at IS NULL)
+      FROM old_rows WHERE "old_rows"."deleted_at" IS NULL)
       UNION ALL
       (SELECT id, "old_rows"."tenant_id", user_id, "old_rows"."name",
         left(coalesce(nullif("old_rows"."summary", '')), 500), metadata, graph_edges, created_at
-      FROM old_rows WHERE deleted_at IS NULL EXCEPT SELECT id, "new_rows"."tenant_id", user_id, "new_rows"."name",
+      FROM old_rows WHERE "old_rows"."deleted_at" IS NULL EXCEPT SELECT id, "new_rows"."tenant_id", user_id, "new_rows"."name",
         left(coalesce(nullif("new_rows"."summary", '')), 500), metadata, graph_edges, created_at
-      FROM new_rows WHERE deleted_at IS NULL)
+      FROM new_rows WHERE "new_rows"."deleted_at" IS NULL)
     ) AS changed;
   END IF;
   IF rem_ids IS NULL THEN RETURN NULL; END IF;
 
   IF TG_OP <> 'INSERT' THEN
     SELECT array_agg(changed.id ORDER BY changed.id) INTO rem_gone FROM unnest(rem_ids) AS changed (id)
-    WHERE NOT EXISTS (SELECT FROM "public"."moments" AS r WHERE r.id = changed.id AND deleted_at IS NULL);
+    WHERE NOT EXISTS (SELECT FROM "public"."moments" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
         INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key)
@@ -632,10 +632,10 @@ ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_kv_store_delet
 CREATE OR REPLACE TRIGGER "trg_moments_kv_store_truncate" AFTER TRUNCATE ON "public"."moments"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_kv_store_upsert"();
 ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_kv_store_truncate";
-CREATE INDEX IF NOT EXISTS "idx_moments_created_at" ON "public"."moments" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_moments_starts_timestamp" ON "public"."moments" ("tenant_id", "starts_timestamp");
-CREATE INDEX IF NOT EXISTS "idx_moments_source_session_id" ON "public"."moments" ("tenant_id", "source_session_id");
-CREATE INDEX IF NOT EXISTS "idx_moments_normalized_key" ON "public"."moments" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE deleted_at IS NULL;
+CREATE INDEX IF NOT EXISTS "idx_moments__created_at" ON "public"."moments" ("tenant_id", "created_at");
+CREATE INDEX IF NOT EXISTS "idx_moments__starts_timestamp" ON "public"."moments" ("tenant_id", "starts_timestamp");
+CREATE INDEX IF NOT EXISTS "idx_moments__source_session_id" ON "public"."moments" ("tenant_id", "source_session_id");
+CREATE INDEX IF NOT EXISTS "norm_moments__key" ON "public"."moments" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- ontologies
 CREATE TABLE IF NOT EXISTS "public"."ontologies" (
@@ -661,9 +661,9 @@ CREATE TABLE IF NOT EXISTS "public"."ontologies" (
   CONSTRAINT "ontologies_key_length" CHECK (char_length("name") <= 255)
 );
 COMMENT ON TABLE "public"."ontologies" IS 'remdb: entity';
-CREATE UNIQUE INDEX IF NOT EXISTS "uq_ontologies_key" ON "public"."ontologies"
+CREATE UNIQUE INDEX IF NOT EXISTS "uq_ontologies" ON "public"."ontologies"
   ("tenant_id", "user_id", "name") NULLS NOT DISTINCT
-  WHERE deleted_at IS NULL;
+  WHERE "deleted_at" IS NULL;
 CREATE TABLE IF NOT EXISTS "public"."embeddings_ontologies" (
   id UUID PRIMARY KEY DEFAULT uuidv7(),
   entity_id UUID NOT NULL REFERENCES "public"."ontologies" (id) ON DELETE CASCADE,
@@ -748,29 +748,29 @@ BEGIN
     DELETE FROM "public"."kv_store" WHERE entity_type = 'ontologies';
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
-    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE "new_rows"."deleted_at" IS NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM old_rows WHERE deleted_at IS NULL;
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM old_rows WHERE "old_rows"."deleted_at" IS NULL;
   ELSE
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM (
       (SELECT id, "new_rows"."tenant_id", user_id, "new_rows"."name",
         left(coalesce(nullif("new_rows"."content", '')), 500), metadata, graph_edges, created_at
-      FROM new_rows WHERE deleted_at IS NULL EXCEPT SELECT id, "old_rows"."tenant_id", user_id, "old_rows"."name",
+      FROM new_rows WHERE "new_rows"."deleted_at" IS NULL EXCEPT SELECT id, "old_rows"."tenant_id", user_id, "old_rows"."name",
         left(coalesce(nullif("old_rows"."content", '')), 500), metadata, graph_edges, created_at
-      FROM old_rows WHERE deleted_at IS NULL)
+      FROM old_rows WHERE "old_rows"."deleted_at" IS NULL)
       UNION ALL
       (SELECT id, "old_rows"."tenant_id", user_id, "old_rows"."name",
         left(coalesce(nullif("old_rows"."content", '')), 500), metadata, graph_edges, created_at
-      FROM old_rows WHERE deleted_at IS NULL EXCEPT SELECT id, "new_rows"."tenant_id", user_id, "new_rows"."name",
+      FROM old_rows WHERE "old_rows"."deleted_at" IS NULL EXCEPT SELECT id, "new_rows"."tenant_id", user_id, "new_rows"."name",
         left(coalesce(nullif("new_rows"."content", '')), 500), metadata, graph_edges, created_at
-      FROM new_rows WHERE deleted_at IS NULL)
+      FROM new_rows WHERE "new_rows"."deleted_at" IS NULL)
     ) AS changed;
   END IF;
   IF rem_ids IS NULL THEN RETURN NULL; END IF;
 
   IF TG_OP <> 'INSERT' THEN
     SELECT array_agg(changed.id ORDER BY changed.id) INTO rem_gone FROM unnest(rem_ids) AS changed (id)
-    WHERE NOT EXISTS (SELECT FROM "public"."ontologies" AS r WHERE r.id = changed.id AND deleted_at IS NULL);
+    WHERE NOT EXISTS (SELECT FROM "public"."ontologies" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
         INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key)
@@ -810,10 +810,10 @@ ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store
 CREATE OR REPLACE TRIGGER "trg_ontologies_kv_store_truncate" AFTER TRUNCATE ON "public"."ontologies"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_kv_store_upsert"();
 ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store_truncate";
-CREATE INDEX IF NOT EXISTS "idx_ontologies_created_at" ON "public"."ontologies" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_ontologies_file_id" ON "public"."ontologies" ("tenant_id", "file_id");
-CREATE INDEX IF NOT EXISTS "idx_ontologies_agent_schema_id" ON "public"."ontologies" ("tenant_id", "agent_schema_id");
-CREATE INDEX IF NOT EXISTS "idx_ontologies_normalized_key" ON "public"."ontologies" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE deleted_at IS NULL;
+CREATE INDEX IF NOT EXISTS "idx_ontologies__created_at" ON "public"."ontologies" ("tenant_id", "created_at");
+CREATE INDEX IF NOT EXISTS "idx_ontologies__file_id" ON "public"."ontologies" ("tenant_id", "file_id");
+CREATE INDEX IF NOT EXISTS "idx_ontologies__agent_schema_id" ON "public"."ontologies" ("tenant_id", "agent_schema_id");
+CREATE INDEX IF NOT EXISTS "norm_ontologies__key" ON "public"."ontologies" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- ontology_configs
 CREATE TABLE IF NOT EXISTS "public"."ontology_configs" (
@@ -839,9 +839,9 @@ CREATE TABLE IF NOT EXISTS "public"."ontology_configs" (
   CONSTRAINT "ontology_configs_key_length" CHECK (char_length("name") <= 255)
 );
 COMMENT ON TABLE "public"."ontology_configs" IS 'remdb: entity';
-CREATE UNIQUE INDEX IF NOT EXISTS "uq_ontology_configs_key" ON "public"."ontology_configs"
+CREATE UNIQUE INDEX IF NOT EXISTS "uq_ontology_configs" ON "public"."ontology_configs"
   ("tenant_id", "user_id", "name") NULLS NOT DISTINCT
-  WHERE deleted_at IS NULL;
+  WHERE "deleted_at" IS NULL;
 CREATE TABLE IF NOT EXISTS "public"."embeddings_ontology_configs" (
   id UUID PRIMARY KEY DEFAULT uuidv7(),
   entity_id UUID NOT NULL REFERENCES "public"."ontology_configs" (id) ON DELETE CASCADE,
@@ -926,29 +926,29 @@ BEGIN
     DELETE FROM "public"."kv_store" WHERE entity_type = 'ontology_configs';
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
-    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE "new_rows"."deleted_at" IS NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM old_rows WHERE deleted_at IS NULL;
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM old_rows WHERE "old_rows"."deleted_at" IS NULL;
   ELSE
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM (
       (SELECT id, "new_rows"."tenant_id", user_id, "new_rows"."name",
         left(coalesce(nullif("new_rows"."description", '')), 500), metadata, graph_edges, created_at
-      FROM new_rows WHERE deleted_at IS NULL EXCEPT SELECT id, "old_rows"."tenant_id", user_id, "old_rows"."name",
+      FROM new_rows WHERE "new_rows"."deleted_at" IS NULL EXCEPT SELECT id, "old_rows"."tenant_id", user_id, "old_rows"."name",
         left(coalesce(nullif("old_rows"."description", '')), 500), metadata, graph_edges, created_at
-      FROM old_rows WHERE deleted_at IS NULL)
+      FROM old_rows WHERE "old_rows"."deleted_at" IS NULL)
       UNION ALL
       (SELECT id, "old_rows"."tenant_id", user_id, "old_rows"."name",
         left(coalesce(nullif("old_rows"."description", '')), 500), metadata, graph_edges, created_at
-      FROM old_rows WHERE deleted_at IS NULL EXCEPT SELECT id, "new_rows"."tenant_id", user_id, "new_rows"."name",
+      FROM old_rows WHERE "old_rows"."deleted_at" IS NULL EXCEPT SELECT id, "new_rows"."tenant_id", user_id, "new_rows"."name",
         left(coalesce(nullif("new_rows"."description", '')), 500), metadata, graph_edges, created_at
-      FROM new_rows WHERE deleted_at IS NULL)
+      FROM new_rows WHERE "new_rows"."deleted_at" IS NULL)
     ) AS changed;
   END IF;
   IF rem_ids IS NULL THEN RETURN NULL; END IF;
 
   IF TG_OP <> 'INSERT' THEN
     SELECT array_agg(changed.id ORDER BY changed.id) INTO rem_gone FROM unnest(rem_ids) AS changed (id)
-    WHERE NOT EXISTS (SELECT FROM "public"."ontology_configs" AS r WHERE r.id = changed.id AND deleted_at IS NULL);
+    WHERE NOT EXISTS (SELECT FROM "public"."ontology_configs" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
         INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key)
@@ -988,9 +988,9 @@ ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_conf
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_kv_store_truncate" AFTER TRUNCATE ON "public"."ontology_configs"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_kv_store_upsert"();
 ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_kv_store_truncate";
-CREATE INDEX IF NOT EXISTS "idx_ontology_configs_created_at" ON "public"."ontology_configs" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_ontology_configs_agent_schema_id" ON "public"."ontology_configs" ("tenant_id", "agent_schema_id");
-CREATE INDEX IF NOT EXISTS "idx_ontology_configs_normalized_key" ON "public"."ontology_configs" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE deleted_at IS NULL;
+CREATE INDEX IF NOT EXISTS "idx_ontology_configs__created_at" ON "public"."ontology_configs" ("tenant_id", "created_at");
+CREATE INDEX IF NOT EXISTS "idx_ontology_configs__agent_schema_id" ON "public"."ontology_configs" ("tenant_id", "agent_schema_id");
+CREATE INDEX IF NOT EXISTS "norm_ontology_configs__key" ON "public"."ontology_configs" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- resources
 CREATE TABLE IF NOT EXISTS "public"."resources" (
@@ -1014,9 +1014,9 @@ CREATE TABLE IF NOT EXISTS "public"."resources" (
   CONSTRAINT "resources_key_length" CHECK (char_length("name") <= 255)
 );
 COMMENT ON TABLE "public"."resources" IS 'remdb: entity';
-CREATE UNIQUE INDEX IF NOT EXISTS "uq_resources_key" ON "public"."resources"
+CREATE UNIQUE INDEX IF NOT EXISTS "uq_resources" ON "public"."resources"
   ("tenant_id", "user_id", "name") NULLS NOT DISTINCT
-  WHERE deleted_at IS NULL;
+  WHERE "deleted_at" IS NULL;
 CREATE TABLE IF NOT EXISTS "public"."embeddings_resources" (
   id UUID PRIMARY KEY DEFAULT uuidv7(),
   entity_id UUID NOT NULL REFERENCES "public"."resources" (id) ON DELETE CASCADE,
@@ -1101,29 +1101,29 @@ BEGIN
     DELETE FROM "public"."kv_store" WHERE entity_type = 'resources';
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
-    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE "new_rows"."deleted_at" IS NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM old_rows WHERE deleted_at IS NULL;
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM old_rows WHERE "old_rows"."deleted_at" IS NULL;
   ELSE
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM (
       (SELECT id, "new_rows"."tenant_id", user_id, "new_rows"."name",
         left(coalesce(nullif("new_rows"."description", ''), nullif("new_rows"."content", '')), 500), metadata, graph_edges, created_at
-      FROM new_rows WHERE deleted_at IS NULL EXCEPT SELECT id, "old_rows"."tenant_id", user_id, "old_rows"."name",
+      FROM new_rows WHERE "new_rows"."deleted_at" IS NULL EXCEPT SELECT id, "old_rows"."tenant_id", user_id, "old_rows"."name",
         left(coalesce(nullif("old_rows"."description", ''), nullif("old_rows"."content", '')), 500), metadata, graph_edges, created_at
-      FROM old_rows WHERE deleted_at IS NULL)
+      FROM old_rows WHERE "old_rows"."deleted_at" IS NULL)
       UNION ALL
       (SELECT id, "old_rows"."tenant_id", user_id, "old_rows"."name",
         left(coalesce(nullif("old_rows"."description", ''), nullif("old_rows"."content", '')), 500), metadata, graph_edges, created_at
-      FROM old_rows WHERE deleted_at IS NULL EXCEPT SELECT id, "new_rows"."tenant_id", user_id, "new_rows"."name",
+      FROM old_rows WHERE "old_rows"."deleted_at" IS NULL EXCEPT SELECT id, "new_rows"."tenant_id", user_id, "new_rows"."name",
         left(coalesce(nullif("new_rows"."description", ''), nullif("new_rows"."content", '')), 500), metadata, graph_edges, created_at
-      FROM new_rows WHERE deleted_at IS NULL)
+      FROM new_rows WHERE "new_rows"."deleted_at" IS NULL)
     ) AS changed;
   END IF;
   IF rem_ids IS NULL THEN RETURN NULL; END IF;
 
   IF TG_OP <> 'INSERT' THEN
     SELECT array_agg(changed.id ORDER BY changed.id) INTO rem_gone FROM unnest(rem_ids) AS changed (id)
-    WHERE NOT EXISTS (SELECT FROM "public"."resources" AS r WHERE r.id = changed.id AND deleted_at IS NULL);
+    WHERE NOT EXISTS (SELECT FROM "public"."resources" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
         INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key)
@@ -1163,10 +1163,10 @@ ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_kv_store_d
 CREATE OR REPLACE TRIGGER "trg_resources_kv_store_truncate" AFTER TRUNCATE ON "public"."resources"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_kv_store_upsert"();
 ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_kv_store_truncate";
-CREATE INDEX IF NOT EXISTS "idx_resources_created_at" ON "public"."resources" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_resources_uri_ordinal" ON "public"."resources" ("tenant_id", "uri", "ordinal");
-CREATE INDEX IF NOT EXISTS "idx_resources_category" ON "public"."resources" ("tenant_id", "category");
-CREATE INDEX IF NOT EXISTS "idx_resources_normalized_key" ON "public"."resources" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE deleted_at IS NULL;
+CREATE INDEX IF NOT EXISTS "idx_resources__created_at" ON "public"."resources" ("tenant_id", "created_at");
+CREATE INDEX IF NOT EXISTS "idx_resources__uri__ordinal" ON "public"."resources" ("tenant_id", "uri", "ordinal");
+CREATE INDEX IF NOT EXISTS "idx_resources__category" ON "public"."resources" ("tenant_id", "category");
+CREATE INDEX IF NOT EXISTS "norm_resources__key" ON "public"."resources" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- schemas
 CREATE TABLE IF NOT EXISTS "public"."schemas" (
@@ -1188,9 +1188,9 @@ CREATE TABLE IF NOT EXISTS "public"."schemas" (
   CONSTRAINT "schemas_key_length" CHECK (char_length("name") <= 255)
 );
 COMMENT ON TABLE "public"."schemas" IS 'remdb: entity';
-CREATE UNIQUE INDEX IF NOT EXISTS "uq_schemas_key" ON "public"."schemas"
+CREATE UNIQUE INDEX IF NOT EXISTS "uq_schemas" ON "public"."schemas"
   ("tenant_id", "user_id", "name") NULLS NOT DISTINCT
-  WHERE deleted_at IS NULL;
+  WHERE "deleted_at" IS NULL;
 CREATE TABLE IF NOT EXISTS "public"."embeddings_schemas" (
   id UUID PRIMARY KEY DEFAULT uuidv7(),
   entity_id UUID NOT NULL REFERENCES "public"."schemas" (id) ON DELETE CASCADE,
@@ -1275,29 +1275,29 @@ BEGIN
     DELETE FROM "public"."kv_store" WHERE entity_type = 'schemas';
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
-    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE "new_rows"."deleted_at" IS NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM old_rows WHERE deleted_at IS NULL;
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM old_rows WHERE "old_rows"."deleted_at" IS NULL;
   ELSE
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM (
       (SELECT id, "new_rows"."tenant_id", user_id, "new_rows"."name",
         left(coalesce(nullif("new_rows"."content", '')), 500), metadata, graph_edges, created_at
-      FROM new_rows WHERE deleted_at IS NULL EXCEPT SELECT id, "old_rows"."tenant_id", user_id, "old_rows"."name",
+      FROM new_rows WHERE "new_rows"."deleted_at" IS NULL EXCEPT SELECT id, "old_rows"."tenant_id", user_id, "old_rows"."name",
         left(coalesce(nullif("old_rows"."content", '')), 500), metadata, graph_edges, created_at
-      FROM old_rows WHERE deleted_at IS NULL)
+      FROM old_rows WHERE "old_rows"."deleted_at" IS NULL)
       UNION ALL
       (SELECT id, "old_rows"."tenant_id", user_id, "old_rows"."name",
         left(coalesce(nullif("old_rows"."content", '')), 500), metadata, graph_edges, created_at
-      FROM old_rows WHERE deleted_at IS NULL EXCEPT SELECT id, "new_rows"."tenant_id", user_id, "new_rows"."name",
+      FROM old_rows WHERE "old_rows"."deleted_at" IS NULL EXCEPT SELECT id, "new_rows"."tenant_id", user_id, "new_rows"."name",
         left(coalesce(nullif("new_rows"."content", '')), 500), metadata, graph_edges, created_at
-      FROM new_rows WHERE deleted_at IS NULL)
+      FROM new_rows WHERE "new_rows"."deleted_at" IS NULL)
     ) AS changed;
   END IF;
   IF rem_ids IS NULL THEN RETURN NULL; END IF;
 
   IF TG_OP <> 'INSERT' THEN
     SELECT array_agg(changed.id ORDER BY changed.id) INTO rem_gone FROM unnest(rem_ids) AS changed (id)
-    WHERE NOT EXISTS (SELECT FROM "public"."schemas" AS r WHERE r.id = changed.id AND deleted_at IS NULL);
+    WHERE NOT EXISTS (SELECT FROM "public"."schemas" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
         INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key)
@@ -1337,9 +1337,9 @@ ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_delet
 CREATE OR REPLACE TRIGGER "trg_schemas_kv_store_truncate" AFTER TRUNCATE ON "public"."schemas"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_kv_store_upsert"();
 ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_truncate";
-CREATE INDEX IF NOT EXISTS "idx_schemas_created_at" ON "public"."schemas" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_schemas_category" ON "public"."schemas" ("tenant_id", "category");
-CREATE INDEX IF NOT EXISTS "idx_schemas_normalized_key" ON "public"."schemas" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE deleted_at IS NULL;
+CREATE INDEX IF NOT EXISTS "idx_schemas__created_at" ON "public"."schemas" ("tenant_id", "created_at");
+CREATE INDEX IF NOT EXISTS "idx_schemas__category" ON "public"."schemas" ("tenant_id", "category");
+CREATE INDEX IF NOT EXISTS "norm_schemas__key" ON "public"."schemas" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- sessions
 CREATE TABLE IF NOT EXISTS "public"."sessions" (
@@ -1365,9 +1365,9 @@ CREATE TABLE IF NOT EXISTS "public"."sessions" (
   CONSTRAINT "sessions_key_length" CHECK (char_length("name") <= 255)
 );
 COMMENT ON TABLE "public"."sessions" IS 'remdb: entity';
-CREATE UNIQUE INDEX IF NOT EXISTS "uq_sessions_key" ON "public"."sessions"
+CREATE UNIQUE INDEX IF NOT EXISTS "uq_sessions" ON "public"."sessions"
   ("tenant_id", "user_id", "name") NULLS NOT DISTINCT
-  WHERE deleted_at IS NULL;
+  WHERE "deleted_at" IS NULL;
 CREATE TABLE IF NOT EXISTS "public"."embeddings_sessions" (
   id UUID PRIMARY KEY DEFAULT uuidv7(),
   entity_id UUID NOT NULL REFERENCES "public"."sessions" (id) ON DELETE CASCADE,
@@ -1452,29 +1452,29 @@ BEGIN
     DELETE FROM "public"."kv_store" WHERE entity_type = 'sessions';
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
-    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE "new_rows"."deleted_at" IS NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM old_rows WHERE deleted_at IS NULL;
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM old_rows WHERE "old_rows"."deleted_at" IS NULL;
   ELSE
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM (
       (SELECT id, "new_rows"."tenant_id", user_id, "new_rows"."name",
         left(coalesce(nullif("new_rows"."description", '')), 500), metadata, graph_edges, created_at
-      FROM new_rows WHERE deleted_at IS NULL EXCEPT SELECT id, "old_rows"."tenant_id", user_id, "old_rows"."name",
+      FROM new_rows WHERE "new_rows"."deleted_at" IS NULL EXCEPT SELECT id, "old_rows"."tenant_id", user_id, "old_rows"."name",
         left(coalesce(nullif("old_rows"."description", '')), 500), metadata, graph_edges, created_at
-      FROM old_rows WHERE deleted_at IS NULL)
+      FROM old_rows WHERE "old_rows"."deleted_at" IS NULL)
       UNION ALL
       (SELECT id, "old_rows"."tenant_id", user_id, "old_rows"."name",
         left(coalesce(nullif("old_rows"."description", '')), 500), metadata, graph_edges, created_at
-      FROM old_rows WHERE deleted_at IS NULL EXCEPT SELECT id, "new_rows"."tenant_id", user_id, "new_rows"."name",
+      FROM old_rows WHERE "old_rows"."deleted_at" IS NULL EXCEPT SELECT id, "new_rows"."tenant_id", user_id, "new_rows"."name",
         left(coalesce(nullif("new_rows"."description", '')), 500), metadata, graph_edges, created_at
-      FROM new_rows WHERE deleted_at IS NULL)
+      FROM new_rows WHERE "new_rows"."deleted_at" IS NULL)
     ) AS changed;
   END IF;
   IF rem_ids IS NULL THEN RETURN NULL; END IF;
 
   IF TG_OP <> 'INSERT' THEN
     SELECT array_agg(changed.id ORDER BY changed.id) INTO rem_gone FROM unnest(rem_ids) AS changed (id)
-    WHERE NOT EXISTS (SELECT FROM "public"."sessions" AS r WHERE r.id = changed.id AND deleted_at IS NULL);
+    WHERE NOT EXISTS (SELECT FROM "public"."sessions" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
         INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key)
@@ -1514,8 +1514,8 @@ ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_del
 CREATE OR REPLACE TRIGGER "trg_sessions_kv_store_truncate" AFTER TRUNCATE ON "public"."sessions"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_kv_store_upsert"();
 ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_truncate";
-CREATE INDEX IF NOT EXISTS "idx_sessions_created_at" ON "public"."sessions" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_sessions_normalized_key" ON "public"."sessions" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE deleted_at IS NULL;
+CREATE INDEX IF NOT EXISTS "idx_sessions__created_at" ON "public"."sessions" ("tenant_id", "created_at");
+CREATE INDEX IF NOT EXISTS "norm_sessions__key" ON "public"."sessions" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- shared_sessions
 CREATE TABLE IF NOT EXISTS "public"."shared_sessions" (
@@ -1533,9 +1533,9 @@ CREATE TABLE IF NOT EXISTS "public"."shared_sessions" (
   deleted_at TIMESTAMPTZ
 );
 COMMENT ON TABLE "public"."shared_sessions" IS 'remdb: entity';
-CREATE INDEX IF NOT EXISTS "idx_shared_sessions_created_at" ON "public"."shared_sessions" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_shared_sessions_shared_with_user_id" ON "public"."shared_sessions" ("tenant_id", "shared_with_user_id");
-CREATE INDEX IF NOT EXISTS "idx_shared_sessions_session_id" ON "public"."shared_sessions" ("tenant_id", "session_id");
+CREATE INDEX IF NOT EXISTS "idx_shared_sessions__created_at" ON "public"."shared_sessions" ("tenant_id", "created_at");
+CREATE INDEX IF NOT EXISTS "idx_shared_sessions__shared_with_user_id" ON "public"."shared_sessions" ("tenant_id", "shared_with_user_id");
+CREATE INDEX IF NOT EXISTS "idx_shared_sessions__session_id" ON "public"."shared_sessions" ("tenant_id", "session_id");
 
 -- users
 CREATE TABLE IF NOT EXISTS "public"."users" (
@@ -1562,9 +1562,9 @@ CREATE TABLE IF NOT EXISTS "public"."users" (
   CONSTRAINT "users_key_length" CHECK (char_length("name") <= 255)
 );
 COMMENT ON TABLE "public"."users" IS 'remdb: entity';
-CREATE UNIQUE INDEX IF NOT EXISTS "uq_users_key" ON "public"."users"
+CREATE UNIQUE INDEX IF NOT EXISTS "uq_users" ON "public"."users"
   ("tenant_id", "user_id", "name") NULLS NOT DISTINCT
-  WHERE deleted_at IS NULL;
+  WHERE "deleted_at" IS NULL;
 CREATE TABLE IF NOT EXISTS "public"."embeddings_users" (
   id UUID PRIMARY KEY DEFAULT uuidv7(),
   entity_id UUID NOT NULL REFERENCES "public"."users" (id) ON DELETE CASCADE,
@@ -1649,29 +1649,29 @@ BEGIN
     DELETE FROM "public"."kv_store" WHERE entity_type = 'users';
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
-    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE "new_rows"."deleted_at" IS NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM old_rows WHERE deleted_at IS NULL;
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM old_rows WHERE "old_rows"."deleted_at" IS NULL;
   ELSE
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM (
       (SELECT id, "new_rows"."tenant_id", user_id, "new_rows"."name",
         left(coalesce(nullif("new_rows"."summary", '')), 500), metadata, graph_edges, created_at
-      FROM new_rows WHERE deleted_at IS NULL EXCEPT SELECT id, "old_rows"."tenant_id", user_id, "old_rows"."name",
+      FROM new_rows WHERE "new_rows"."deleted_at" IS NULL EXCEPT SELECT id, "old_rows"."tenant_id", user_id, "old_rows"."name",
         left(coalesce(nullif("old_rows"."summary", '')), 500), metadata, graph_edges, created_at
-      FROM old_rows WHERE deleted_at IS NULL)
+      FROM old_rows WHERE "old_rows"."deleted_at" IS NULL)
       UNION ALL
       (SELECT id, "old_rows"."tenant_id", user_id, "old_rows"."name",
         left(coalesce(nullif("old_rows"."summary", '')), 500), metadata, graph_edges, created_at
-      FROM old_rows WHERE deleted_at IS NULL EXCEPT SELECT id, "new_rows"."tenant_id", user_id, "new_rows"."name",
+      FROM old_rows WHERE "old_rows"."deleted_at" IS NULL EXCEPT SELECT id, "new_rows"."tenant_id", user_id, "new_rows"."name",
         left(coalesce(nullif("new_rows"."summary", '')), 500), metadata, graph_edges, created_at
-      FROM new_rows WHERE deleted_at IS NULL)
+      FROM new_rows WHERE "new_rows"."deleted_at" IS NULL)
     ) AS changed;
   END IF;
   IF rem_ids IS NULL THEN RETURN NULL; END IF;
 
   IF TG_OP <> 'INSERT' THEN
     SELECT array_agg(changed.id ORDER BY changed.id) INTO rem_gone FROM unnest(rem_ids) AS changed (id)
-    WHERE NOT EXISTS (SELECT FROM "public"."users" AS r WHERE r.id = changed.id AND deleted_at IS NULL);
+    WHERE NOT EXISTS (SELECT FROM "public"."users" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
         INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key)
@@ -1711,8 +1711,8 @@ ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_kv_store_delete";
 CREATE OR REPLACE TRIGGER "trg_users_kv_store_truncate" AFTER TRUNCATE ON "public"."users"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_kv_store_upsert"();
 ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_kv_store_truncate";
-CREATE INDEX IF NOT EXISTS "idx_users_created_at" ON "public"."users" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_users_email" ON "public"."users" ("tenant_id", "email");
-CREATE INDEX IF NOT EXISTS "idx_users_normalized_key" ON "public"."users" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE deleted_at IS NULL;
+CREATE INDEX IF NOT EXISTS "idx_users__created_at" ON "public"."users" ("tenant_id", "created_at");
+CREATE INDEX IF NOT EXISTS "idx_users__email" ON "public"."users" ("tenant_id", "email");
+CREATE INDEX IF NOT EXISTS "norm_users__key" ON "public"."users" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 COMMIT;

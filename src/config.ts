@@ -27,6 +27,19 @@ const url = (...protocols: string[]) =>
 
 const databaseUrl = url("postgresql://", "postgres://", "file:", "memory:");
 
+export const schemaName = z
+	.string()
+	.regex(
+		/^[a-z_][a-z0-9_]{0,62}$/,
+		"expected a lower-case PostgreSQL name of at most 63 characters",
+	);
+
+export const tenantName = z
+	.string()
+	.min(1, "expected a tenant name")
+	.max(100, "expected at most 100 characters")
+	.refine((name) => name !== "*", 'the tenant "*" is reserved');
+
 /**
  * Every environment variable there is: its type, its default and its meaning.
  * docs/configuration.md is generated from this schema.
@@ -63,19 +76,10 @@ export const environmentSchema = z.object({
 	POSTGRES__POOL_SIZE: wholeNumber(1, 1000).default(20).meta({
 		description: "Connections in the pool (the embedded database always has 1)",
 	}),
-	POSTGRES__SCHEMA: z
-		.string()
-		.regex(
-			/^[a-z_][a-z0-9_]{0,62}$/,
-			"expected a lower-case PostgreSQL name of at most 63 characters",
-		)
+	POSTGRES__SCHEMA: schemaName
 		.default("public")
 		.meta({ description: "Schema that holds our tables" }),
-	POSTGRES__DEFAULT_TENANT: z
-		.string()
-		.min(1, "expected a tenant name")
-		.max(100, "expected at most 100 characters")
-		.refine((name) => name !== "*", 'the tenant "*" is reserved')
+	POSTGRES__DEFAULT_TENANT: tenantName
 		.default("default")
 		.meta({ description: "Tenant of entities and calls that name none" }),
 	EMBEDDING__PROVIDER: z.string().min(1).optional().meta({

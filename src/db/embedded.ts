@@ -1,4 +1,3 @@
-import { mkdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -16,21 +15,34 @@ export const snapshotPath = fileURLToPath(
 	new URL("../../assets/embedded-snapshot.tar.gz", import.meta.url),
 );
 
+export interface EmbeddedOptions {
+	/** Longest wait for the one connection, in milliseconds. */
+	readonly connectTimeoutMs: number;
+	readonly logger: Logger;
+}
+
 /** Opens the embedded database: in a folder, or in memory when that is `undefined`. */
 export async function openEmbedded(
 	folder: string | undefined,
-	logger: Logger,
+	options: EmbeddedOptions,
 ): Promise<Database> {
-	if (folder === undefined) return start("memory://", logger, undefined);
+	if (folder === undefined) return start("memory://", options, undefined);
 	const root = resolve(folder);
-	const lock = lockFolder(join(root, "lock"), root);
+	const lock = lockRoot(root);
 	try {
-		// PGlite makes its own folder, but not the one above.
-		mkdirSync(root, { recursive: true });
-		return await start(join(root, "data"), logger, lock);
+		return await start(join(root, "data"), options, lock);
 	} catch (error) {
 		lock.release();
 		throw error;
+	}
+}
+
+function lockRoot(root: string): FolderLock {
+	try {
+		return lockFolder(join(root, "lock"), root);
+	} catch (cause) {
+		if (cause instanceof RemError) throw cause;
+		throw doesNotStart(root, cause);
 	}
 }
 
@@ -48,7 +60,7 @@ export async function makeSnapshot(): Promise<Uint8Array> {
 
 async function start(
 	dataDir: string,
-	logger: Logger,
+	options: EmbeddedOptions,
 	lock: FolderLock | undefined,
 ): Promise<Database> {
 	const { createPgConfig } = await import("@electric-sql/pglite/node-postgres");
@@ -63,7 +75,11 @@ async function start(
 			super(config as unknown as pg.ClientConfig);
 		}
 	}
-	const pool = new pg.Pool({ Client: EmbeddedClient, max: 1 } as pg.PoolConfig);
+	const pool = new pg.Pool({
+		Client: EmbeddedClient,
+		max: 1,
+		connectionTimeoutMillis: options.connectTimeoutMs,
+	} as pg.PoolConfig);
 	return new PoolDatabase(pool, {
 		capabilities: {
 			kind: "embedded",
@@ -72,7 +88,7 @@ async function start(
 			autovacuum: false,
 			listen: false,
 		},
-		logger,
+		logger: options.logger,
 		address: dataDir,
 		onClose: async () => {
 			await engine.close();
@@ -91,12 +107,16 @@ async function boot(dataDir: string): Promise<PGlite> {
 			...(snapshot === undefined ? {} : { loadDataDir: snapshot }),
 		});
 	} catch (cause) {
-		throw new RemError(
-			"CONNECTION_FAILED",
-			`the embedded database in ${dataDir} does not start`,
-			{ hint: "is it a folder this user can write, made by remdb?", cause },
-		);
+		throw doesNotStart(dataDir, cause);
 	}
+}
+
+function doesNotStart(folder: string, cause: unknown): RemError {
+	return new RemError(
+		"CONNECTION_FAILED",
+		`the embedded database in ${folder} does not start`,
+		{ hint: "is it a folder this user can write, made by remdb?", cause },
+	);
 }
 
 async function loadPGlite() {

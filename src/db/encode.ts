@@ -79,10 +79,21 @@ function writeVector(buffer: Buffer, at: number, vector: Float32Array): number {
 export function arrayLiteral(values: readonly unknown[]): string {
 	const items = values.map((value) => {
 		if (value === null || value === undefined) return "NULL";
-		const text = value instanceof Date ? value.toISOString() : String(value);
+		const text = value instanceof Date ? timestampText(value) : String(value);
 		return `"${text.replace(/["\\]/g, "\\$&")}"`;
 	});
 	return `{${items.join(",")}}`;
+}
+
+/**
+ * A Date as PostgreSQL reads it, in UTC. `pg` itself writes the client's zone,
+ * cut to minutes, which is another instant where the offset has seconds.
+ */
+export function timestampText(date: Date): string {
+	const year = date.getUTCFullYear();
+	const rest = date.toISOString().slice(-20); // after the year, "-06-07T…Z"
+	if (year > 0) return `${String(year).padStart(4, "0")}${rest}`;
+	return `${String(1 - year).padStart(4, "0")}${rest} BC`;
 }
 
 const encoders: Readonly<Record<ElementType, (value: unknown) => Buffer>> = {

@@ -10,6 +10,7 @@ import type {
 	Result,
 	TransactionOptions,
 } from "./database.ts";
+import { timestampText } from "./encode.ts";
 import { isConnectionLost, isRolledBack, toRemError } from "./sql-state.ts";
 
 export interface PoolDatabaseOptions {
@@ -27,6 +28,8 @@ export class PoolDatabase implements Database {
 	readonly #pool: pg.Pool;
 	readonly #options: PoolDatabaseOptions;
 	readonly #oids: TypeOids = {};
+	/** What is under way, or waits for a connection. */
+	readonly #running = new Set<Promise<unknown>>();
 	#closing: Promise<void> | undefined;
 
 	constructor(pool: pg.Pool, options: PoolDatabaseOptions) {
@@ -41,16 +44,50 @@ export class PoolDatabase implements Database {
 	}
 
 	query<R>(statement: Sql | Statement, options?: QueryOptions) {
-		return this.#withClient((client) => send<R>(client, statement, options));
+		return this.#track(
+			this.#withClient((client) => send<R>(client, statement, options)),
+		);
 	}
 
 	script(text: string): Promise<Result[]> {
-		return this.#withClient((client) => sendScript(client, text));
+		return this.#track(this.#withClient((client) => sendScript(client, text)));
 	}
 
-	async transaction<T>(
+	transaction<T>(
 		work: (tx: Handle) => Promise<T>,
 		options: TransactionOptions = {},
+	): Promise<T> {
+		return this.#track(this.#retry(work, options));
+	}
+
+	vectorOid(): Promise<number> {
+		return vectorOid(this, this.#oids);
+	}
+
+	close(): Promise<void> {
+		this.#closing ??= this.#finish();
+		return this.#closing;
+	}
+
+	/** The pool would end without serving those who wait for a connection. */
+	async #finish(): Promise<void> {
+		while (this.#running.size > 0) await Promise.allSettled(this.#running);
+		await this.#pool.end();
+		await this.#options.onClose?.();
+	}
+
+	async #track<T>(work: Promise<T>): Promise<T> {
+		this.#running.add(work);
+		try {
+			return await work;
+		} finally {
+			this.#running.delete(work);
+		}
+	}
+
+	async #retry<T>(
+		work: (tx: Handle) => Promise<T>,
+		options: TransactionOptions,
 	): Promise<T> {
 		for (let attempt = 0; ; attempt++) {
 			try {
@@ -69,22 +106,15 @@ export class PoolDatabase implements Database {
 		}
 	}
 
-	vectorOid(): Promise<number> {
-		return vectorOid(this, this.#oids);
-	}
-
-	close(): Promise<void> {
-		this.#closing ??= this.#pool.end().then(this.#options.onClose);
-		return this.#closing;
-	}
-
 	async #withClient<T>(work: (client: pg.PoolClient) => Promise<T>) {
 		const client = await this.#connect();
 		let lost = false;
 		try {
-			return await work(client);
+			const result = await work(client);
+			await refuseOpenTransaction(client);
+			return result;
 		} catch (error) {
-			lost = isConnectionLost(error);
+			lost = isConnectionLost(error) || !(await rollBackIfOpen(client));
 			throw error;
 		} finally {
 			// Only a broken connection is thrown away: `pool.query` would drop one
@@ -195,6 +225,36 @@ class TransactionHandle implements Handle {
 	}
 }
 
+type TransactionStatus = "I" | "T" | "E" | null;
+
+/** Idle, in a transaction, or in a failed one; what the server said last. */
+function statusOf(client: pg.PoolClient): TransactionStatus {
+	const { getTransactionStatus } = client as unknown as {
+		getTransactionStatus(): TransactionStatus;
+	};
+	return getTransactionStatus.call(client);
+}
+
+/** A text with a BEGIN of its own must not leave its transaction to the next one. */
+async function refuseOpenTransaction(client: pg.PoolClient): Promise<void> {
+	if (statusOf(client) !== "T") return;
+	await client.query("ROLLBACK");
+	throw new RemError(
+		"DATABASE",
+		"the text left a transaction open: it was rolled back",
+		{ hint: "end it with COMMIT, or use service.transaction()" },
+	);
+}
+
+/** Returns whether the connection can be used again. */
+async function rollBackIfOpen(client: pg.PoolClient): Promise<boolean> {
+	if (statusOf(client) === "I") return true;
+	return client.query("ROLLBACK").then(
+		() => true,
+		() => false,
+	);
+}
+
 async function runTransaction<T>(
 	tx: TransactionHandle,
 	work: (tx: Handle) => Promise<T>,
@@ -225,7 +285,9 @@ async function send<R>(
 	try {
 		const result = await client.query({
 			text,
-			values: values as unknown[],
+			values: values.map((value) =>
+				value instanceof Date ? timestampText(value) : value,
+			),
 			...(options.name === undefined ? {} : { name: options.name }),
 		});
 		return { rows: result.rows as R[], rowCount: result.rowCount ?? 0 };

@@ -86,7 +86,8 @@ export function fromAiSdk(
 				...(signal === undefined ? {} : { abortSignal: signal }),
 			};
 			const vectors: Float32Array[] = [];
-			const size = (await model.maxEmbeddingsPerCall) ?? texts.length;
+			const max = await model.maxEmbeddingsPerCall;
+			const size = Math.max(1, max ?? texts.length);
 			for (let at = 0; at < texts.length; at += size) {
 				const values = texts.slice(at, at + size);
 				const { embeddings } = await model.doEmbed({ ...call, values });

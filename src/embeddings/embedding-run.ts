@@ -30,6 +30,9 @@ export interface EmbedOptions {
 	readonly signal?: AbortSignal | undefined;
 }
 
+/** How calls are made, whatever they are for. */
+export type CallOptions = Omit<EmbedOptions, "purpose" | "signal">;
+
 export type Result = Float32Array | CallFailure;
 
 /** A short word that every model embeds, to tell a bad text from a bad request. */

@@ -4,9 +4,13 @@ import type { EmbedOptions, Result } from "./embedding-run.ts";
 import { CallFailure, type FailureKind, providerError } from "./failure.ts";
 import type { EmbeddingProvider } from "./provider.ts";
 
+export type { CallOptions } from "./embedding-run.ts";
 export { vectorProblem } from "./vector-problem.ts";
 
-export type GenerateOptions = EmbedOptions;
+export interface GenerateOptions extends EmbedOptions {
+	/** What the issues of an error call the text at that place. @default its place: `texts[3]` */
+	readonly issueOf?: (place: number) => Pick<Issue, "index" | "field">;
+}
 
 /**
  * The vectors of the texts, in their order. Identical texts are asked for once,
@@ -27,7 +31,8 @@ export async function generateBatch(
 	const vectors: Float32Array[] = [];
 	for (const text of texts) {
 		const result = results.get(text) as Result;
-		if (result instanceof CallFailure) throw failed(provider, texts, results);
+		if (result instanceof CallFailure)
+			throw failed(provider, texts, results, options);
 		vectors.push(result);
 	}
 	return vectors;
@@ -47,6 +52,7 @@ function failed(
 	provider: EmbeddingProvider,
 	texts: readonly string[],
 	results: ReadonlyMap<string, Result>,
+	{ issueOf = (place) => ({ field: `texts[${place}]` }) }: GenerateOptions,
 ): RemError {
 	const failures = texts.flatMap((text, place) => {
 		const result = results.get(text);
@@ -61,7 +67,7 @@ function failed(
 			: `; ${failures.length} of ${texts.length} texts have no vector`;
 	const issues = failures.slice(0, 100).map(
 		({ place, failure }): Issue => ({
-			field: `texts[${place}]`,
+			...issueOf(place),
 			message: failure.message,
 		}),
 	);

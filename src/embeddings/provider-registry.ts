@@ -1,10 +1,10 @@
 import type { RemError } from "../errors.ts";
+import type { VectorSpace } from "../models/vector-space.ts";
 import { checkProvider } from "./check-provider.ts";
 import type { EmbeddingProvider } from "./provider.ts";
 import {
 	builtInProviders,
 	type ProviderSettings,
-	type ProviderSpace,
 	resolveProvider,
 	resolveSpace,
 	unknownModel,
@@ -32,7 +32,7 @@ export class ProviderRegistry {
 	}
 
 	/** Where its vectors belong; needs no key. */
-	space(settings: ProviderSettings): ProviderSpace {
+	space(settings: ProviderSettings): VectorSpace {
 		const own = this.#find(settings);
 		if (own === undefined) return resolveSpace(settings);
 		return { provider: own.name, model: own.model, dimensions: own.dimensions };

@@ -1,4 +1,5 @@
 import { RemError } from "../errors.ts";
+import type { VectorSpace } from "../models/vector-space.ts";
 import { suggest } from "../util/suggest.ts";
 import { cohereModels, cohereProvider } from "./cohere.ts";
 import { type KnownModels, vectorLength } from "./known-model.ts";
@@ -13,13 +14,6 @@ export interface ProviderSettings {
 	readonly dimensions?: number | undefined;
 	readonly apiKey?: string | undefined;
 	readonly baseUrl?: string | undefined;
-}
-
-/** A provider as it is named in vectors: whose they are and how long. */
-export interface ProviderSpace {
-	readonly provider: string;
-	readonly model: string;
-	readonly dimensions: number;
 }
 
 interface BuiltIn {
@@ -67,7 +61,7 @@ export function resolveProvider(settings: ProviderSettings): EmbeddingProvider {
 }
 
 /** Where its vectors belong; needs no key, so that ready vectors can be stored and searched. */
-export function resolveSpace(settings: ProviderSettings): ProviderSpace {
+export function resolveSpace(settings: ProviderSettings): VectorSpace {
 	const { defaultModel, models, isClosed } = known(settings);
 	const { provider, model = defaultModel } = settings;
 	if (isClosed && !Object.hasOwn(models, model))

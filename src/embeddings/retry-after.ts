@@ -11,7 +11,8 @@ export function retryAfterMs(headers: HeaderReader): number | undefined {
 	const after = headers("retry-after");
 	const seconds = numberIn(after);
 	if (seconds !== undefined) return seconds * 1000;
-	const until = Date.parse(after ?? "");
+	// Date.parse would take "-5" for a year.
+	const until = after?.endsWith("GMT") ? Date.parse(after) : Number.NaN;
 	return Number.isNaN(until) ? undefined : Math.max(0, until - Date.now());
 }
 

@@ -4,13 +4,15 @@ import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { ownershipMark } from "../schema/base.ts";
 import { keyIndexName } from "../schema/entity-ddl.ts";
-import { ident, join, sql } from "../sql.ts";
+import { ident, join, sql, toText } from "../sql.ts";
 
 /** A table as the database has it. */
 export interface LiveTable {
 	readonly columns: ReadonlyMap<string, LiveColumn>;
 	/** Columns of the index that is the arbiter of upserts; `null`: there is none. */
 	readonly keyColumns: readonly string[] | null;
+	/** Names of the indexes that are there and whole. */
+	readonly indexes: ReadonlySet<string>;
 	readonly hasRows: boolean;
 }
 
@@ -31,7 +33,8 @@ interface LiveRow {
 		notNull: boolean;
 		hasDefault: boolean;
 	}[];
-	indexes: Record<string, string[]> | null;
+	unique: Record<string, string[]> | null;
+	indexes: string[];
 }
 
 /** Reads the tables of the models; a stranger's table of such a name is a `TABLE_CONFLICT`. */
@@ -54,7 +57,9 @@ SELECT c.relname AS name, c.relkind::text AS relkind, obj_description(c.oid, 'pg
       FROM unnest(x.indkey::smallint[]) WITH ORDINALITY AS k (attnum, place)
       JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum))
     FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
-    WHERE x.indrelid = c.oid AND x.indisunique) AS indexes
+    WHERE x.indrelid = c.oid AND x.indisunique) AS "unique",
+  ARRAY(SELECT i.relname::text FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
+    WHERE x.indrelid = c.oid AND x.indisvalid) AS indexes
 FROM pg_class c
 WHERE c.relnamespace = ${schema}::regnamespace AND c.relname = ANY (${arrayLiteral(names)}::text[])`);
 	for (const row of rows) checkOwnership(row);
@@ -66,6 +71,19 @@ WHERE c.relnamespace = ${schema}::regnamespace AND c.relname = ANY (${arrayLiter
 			live.set(row.name, toLiveTable(table, row, withRows));
 	}
 	return live;
+}
+
+/** Our own tables' places may be taken as well; nothing is made around a stranger. */
+export async function checkInternalTables(
+	tx: Handle,
+	schema: string,
+): Promise<void> {
+	const names = ["rem_migrations", "kv_store", "kv_state"];
+	const { rows } = await tx.query<LiveRow>(sql`
+SELECT c.relname AS name, c.relkind::text AS relkind, obj_description(c.oid, 'pg_class') AS comment
+FROM pg_class c
+WHERE c.relnamespace = to_regnamespace(${toText(ident(schema))}) AND c.relname = ANY (${arrayLiteral(names)}::text[])`);
+	rows.forEach(checkOwnership);
 }
 
 function checkOwnership({ name, relkind, comment }: LiveRow): void {
@@ -100,7 +118,8 @@ function toLiveTable(
 ): LiveTable {
 	return {
 		columns: new Map(row.columns.map(({ name, ...column }) => [name, column])),
-		keyColumns: row.indexes?.[keyIndexName(table)] ?? null,
+		keyColumns: row.unique?.[keyIndexName(table)] ?? null,
+		indexes: new Set(row.indexes),
 		hasRows: withRows.has(row.name),
 	};
 }

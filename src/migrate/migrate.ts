@@ -5,9 +5,13 @@ import type { EntityTable } from "../models/registry.ts";
 import { type BaseOptions, baseFiles } from "../schema/base.ts";
 import { embeddingsDdl, tableDdl } from "../schema/entity-ddl.ts";
 import { foregroundIndexes } from "../schema/indexes.ts";
-import { kvTriggerDdl } from "../schema/kv-trigger.ts";
+import { dropKvTriggerDdl, kvTriggerDdl } from "../schema/kv-trigger.ts";
 import { ident, join, sql, toText } from "../sql.ts";
-import { type LiveTable, readLiveTables } from "./live-tables.ts";
+import {
+	checkInternalTables,
+	type LiveTable,
+	readLiveTables,
+} from "./live-tables.ts";
 import { columnSteps } from "./steps.ts";
 
 export interface MigrateResult {
@@ -43,6 +47,7 @@ async function migrateTransaction(
 	tables: readonly EntityTable[],
 	options: BaseOptions,
 ): Promise<Migrated> {
+	await checkInternalTables(tx, options.schema);
 	const ledger = await readLedger(tx, options.schema);
 	const applied: string[] = [];
 	for (const { name, text } of baseFiles(options))
@@ -55,18 +60,24 @@ async function migrateTransaction(
 	for (const table of tables) {
 		const name = `entity:${table.entity.tableName}`;
 		const found = live.get(table.entity.tableName);
-		const steps = found === undefined ? [] : columnSteps(table, found);
-		const text = entityText(table, found);
 		const definition = definitionText(table);
+		const isKnown = ledger.get(name) === sha256(definition);
+		const steps =
+			found === undefined ? [] : columnSteps(table, found, !isKnown);
+		const lacksIndex = foregroundIndexes(table).some(
+			(index) => found?.indexes.has(index.name) === false,
+		);
+		if (found?.hasRows && lacksIndex) indexLater.push(table);
 		const isCurrent =
+			isKnown &&
 			found !== undefined &&
 			steps.length === 0 &&
-			ledger.get(name) === sha256(definition);
+			(found.hasRows || !lacksIndex);
 		if (isCurrent) continue;
 		const changes = steps.map((step) => `${toText(step)};\n`).join("");
-		await apply(tx, options.schema, name, changes + text, definition);
+		const text = changes + entityText(table, found);
+		await apply(tx, options.schema, name, text, definition);
 		applied.push(name);
-		if (found?.hasRows) indexLater.push(table);
 	}
 	return { applied, indexLater };
 }
@@ -76,11 +87,12 @@ function entityText(table: EntityTable, found: LiveTable | undefined): string {
 	const indexes = found?.hasRows
 		? []
 		: foregroundIndexes(table).map(({ statement }) => statement);
+	const hasLostCache = found !== undefined && !table.entity.createKvTrigger;
+	const kvTrigger = hasLostCache
+		? dropKvTriggerDdl(table)
+		: kvTriggerDdl(table);
 	return toText(
-		join(
-			[tableDdl(table), embeddingsDdl(table), kvTriggerDdl(table), ...indexes],
-			"",
-		),
+		join([tableDdl(table), embeddingsDdl(table), kvTrigger, ...indexes], ""),
 	);
 }
 

@@ -4,6 +4,7 @@ import type { Field } from "../models/field.ts";
 import type { EntityTable } from "../models/registry.ts";
 import {
 	columnDdl,
+	columnType,
 	defaultExpression,
 	keyColumns,
 } from "../schema/entity-ddl.ts";
@@ -14,11 +15,16 @@ import type { LiveTable } from "./live-tables.ts";
  * The statements that bring a table to its model without losing or rewriting
  * anything; what needs more is `SCHEMA_DRIFT`, all of it named at once.
  */
-export function columnSteps(table: EntityTable, live: LiveTable): Sql[] {
+export function columnSteps(
+	table: EntityTable,
+	live: LiveTable,
+	isNewDefinition: boolean,
+): Sql[] {
 	const steps: Sql[] = [];
 	const drift: string[] = [];
 	for (const field of table.entity.fieldsByName.values())
 		compareColumn(table, live, field, steps, drift);
+	if (isNewDefinition) steps.push(...defaultSteps(table, live));
 	drift.push(...unknownColumns(table, live), ...keyDrift(table, live));
 	if (drift.length === 0) return steps;
 	throw new RemError(
@@ -59,19 +65,24 @@ function compareColumn(
 		steps.push(sql`${alter} ALTER COLUMN ${column} DROP NOT NULL`);
 	if (!field.nullable && !found.notNull)
 		drift.push(`column "${field.column}" takes NULL, the model does not`);
-	if (!table.entity.fields.includes(field)) return;
-	const value = defaultExpression(field);
-	if (value !== undefined && !found.hasDefault)
-		steps.push(sql`${alter} ALTER COLUMN ${column} SET DEFAULT ${value}`);
-	if (value === undefined && found.hasDefault)
-		steps.push(sql`${alter} ALTER COLUMN ${column} DROP DEFAULT`);
+}
+
+/** Defaults as the model has them now; setting one again changes nothing. */
+function defaultSteps(table: EntityTable, live: LiveTable): Sql[] {
+	return table.entity.fields.flatMap((field) => {
+		const found = live.columns.get(field.column);
+		const value = defaultExpression(field);
+		const alter = sql`ALTER TABLE ${tableRef(table)} ALTER COLUMN ${ident(field.column)}`;
+		if (value !== undefined) return [sql`${alter} SET DEFAULT ${value}`];
+		return found?.hasDefault ? [sql`${alter} DROP DEFAULT`] : [];
+	});
 }
 
 /** The type as the catalogue writes it. */
 function catalogType(field: Field): string {
-	if (field.name === "tenantId" || field.name === "userId")
-		return "character varying(100)";
-	return field.type.replace("timestamptz", "timestamp with time zone");
+	return columnType(field)
+		.replace("timestamptz", "timestamp with time zone")
+		.replace("varchar", "character varying");
 }
 
 /** A column that is not the model's must not be needed by an insert. */
@@ -87,8 +98,11 @@ function unknownColumns({ entity }: EntityTable, live: LiveTable): string[] {
 }
 
 function keyDrift(table: EntityTable, live: LiveTable): string[] {
-	const { keyFields } = table.entity;
-	if (keyFields === null || live.keyColumns === null) return [];
+	if (live.keyColumns === null) return [];
+	if (table.entity.keyFields === null)
+		return [
+			`its key is unique over (${live.keyColumns.join(", ")}), and the model has none`,
+		];
 	const expected = keyColumns(table).join(", ");
 	const found = live.keyColumns.join(", ");
 	return expected === found

@@ -2,7 +2,7 @@ import type * as z from "zod";
 import type { Issue } from "../errors.ts";
 import { isPlainName, toColumn } from "./columns.ts";
 import { type ColumnType, type Field, toField } from "./field.ts";
-import { textProblem } from "./limits.ts";
+import { valueProblem } from "./limits.ts";
 import { embeddingsTableName } from "./names.ts";
 
 export type Shape = Readonly<Record<string, z.core.$ZodType>>;
@@ -171,6 +171,8 @@ function columnProblem(
 ): string | undefined {
 	if (field.name === "vectors")
 		return '"vectors" is where ready vectors are given';
+	if (field.name in Object.prototype)
+		return "every JavaScript object has something of this name";
 	if (!isPlainName(field.column))
 		return `"${field.column}" is no column name: letters, digits and _, at most 63`;
 	if (field.column.startsWith("rem_"))
@@ -178,10 +180,12 @@ function columnProblem(
 	const other = columns.get(field.column);
 	if (other !== undefined)
 		return `column "${field.column}" is already that of "${other}"`;
-	const { defaultValue } = field;
-	return typeof defaultValue === "string"
-		? textProblem(defaultValue)
-		: undefined;
+	const { type, defaultValue } = field;
+	const problem =
+		type.endsWith("[]") && Array.isArray(defaultValue)
+			? defaultValue.map((item) => valueProblem(item)).find(Boolean)
+			: valueProblem(defaultValue);
+	return problem && `its default ${problem.message}`;
 }
 
 function toKeyFields(
@@ -196,6 +200,8 @@ function toKeyFields(
 		});
 		return null;
 	}
+	if (key.length === 0)
+		problems.push({ message: "entityKeyField names no field" });
 	const fields = resolve(typeof key === "string" ? [key] : key, "key");
 	for (const field of fields)
 		if (!["text", "uuid", "bigint", "boolean"].includes(field.type))
@@ -214,6 +220,7 @@ function checkTableName(tableName: string, problems: Issue[]): void {
 	else if (
 		tableName.startsWith("rem_") ||
 		tableName.startsWith("embeddings_") ||
+		tableName.startsWith("kv_source_") ||
 		tableName === "kv_store" ||
 		tableName === "kv_state"
 	)

@@ -46,7 +46,7 @@ export function toField(
 	name: string,
 	schema: z.core.$ZodType,
 ): Field | { problem: string } {
-	const { inner, nullable, defaultValue, embed } = unwrap(schema);
+	const { inner, isOptional, defaultValue, embed } = unwrap(schema);
 	const type = columnType(inner);
 	if (type === undefined)
 		return {
@@ -61,16 +61,17 @@ export function toField(
 		name,
 		column: toColumn(name),
 		type,
-		nullable,
+		nullable: isOptional || takesNull(schema),
 		defaultValue,
 		embed: type === "text" && (embed ?? defaultEmbedFields.has(name)),
-		bigint: inner._zod.def.type === "bigint",
+		bigint: isBigint(inner),
 	};
 }
 
 interface Unwrapped {
 	readonly inner: z.core.$ZodType;
-	readonly nullable: boolean;
+	/** Whether it may be absent, with nothing in its place. */
+	readonly isOptional: boolean;
 	readonly defaultValue: unknown;
 	readonly embed: boolean | undefined;
 }
@@ -78,8 +79,7 @@ interface Unwrapped {
 /** Looks through optional(), nullable(), default(), readonly() … to what is inside. */
 function unwrap(outer: z.core.$ZodType): Unwrapped {
 	let inner = outer;
-	let optional = false;
-	let nullable = false;
+	let isOptional: boolean | undefined; // the outermost word counts
 	let hasDefault = false;
 	let defaultValue: unknown;
 	let embed: boolean | undefined;
@@ -88,19 +88,20 @@ function unwrap(outer: z.core.$ZodType): Unwrapped {
 		const def = (inner as z.core.$ZodTypes)._zod.def;
 		switch (def.type) {
 			case "optional":
-				optional = true;
-				break;
-			case "nullable":
-				nullable = true;
+				isOptional ??= true;
 				break;
 			case "nonoptional":
-				optional = false;
+				isOptional ??= false;
 				break;
 			case "default":
-			case "prefault":
-				defaultValue ??= constant(def);
+				if (!hasDefault) defaultValue = constant(def);
 				hasDefault = true;
 				break;
+			case "prefault":
+				// What comes out of it is not known: the table has no default.
+				hasDefault = true;
+				break;
+			case "nullable":
 			case "catch":
 			case "readonly":
 				break;
@@ -114,13 +115,31 @@ function unwrap(outer: z.core.$ZodType): Unwrapped {
 			default:
 				return {
 					inner,
-					nullable: nullable || (optional && !hasDefault),
+					isOptional: isOptional === true && !hasDefault,
 					defaultValue,
 					embed,
 				};
 		}
 		inner = def.innerType;
 	}
+}
+
+/** Whether zod lets null through, in whatever way the schema says so. */
+function takesNull(schema: z.core.$ZodType): boolean {
+	try {
+		const result = z.safeParse(schema, null);
+		return result.success && result.data === null;
+	} catch {
+		return false; // asynchronous, or code that null is too much for
+	}
+}
+
+function isBigint(schema: z.core.$ZodType): boolean {
+	const def = (schema as z.core.$ZodTypes)._zod.def;
+	if (def.type === "array") return isBigint(def.element);
+	if (def.type === "literal")
+		return def.values.every((value) => typeof value === "bigint");
+	return def.type === "bigint";
 }
 
 function embedMeta(schema: z.core.$ZodType): boolean | undefined {
@@ -142,9 +161,8 @@ function columnType(schema: z.core.$ZodType): ColumnType | undefined {
 		case "string":
 			return isUuid(schema) ? "uuid" : "text";
 		case "enum":
-			return oneType(Object.values(def.entries));
 		case "literal":
-			return oneType(def.values);
+			return oneType([...(schema._zod.values ?? [])]);
 		case "template_literal":
 			return "text";
 		case "number":
@@ -190,7 +208,9 @@ function formats(schema: z.core.$ZodType): string[] {
 		.filter((format) => typeof format === "string");
 }
 
-function oneType(values: readonly unknown[]): ColumnType {
+function oneType(all: readonly unknown[]): ColumnType {
+	const values = all.filter((value) => value !== null);
+	if (values.every((value) => typeof value === "bigint")) return "bigint";
 	if (values.every((value) => typeof value === "string")) return "text";
 	if (values.every((value) => typeof value === "boolean")) return "boolean";
 	if (values.every((value) => Number.isSafeInteger(value))) return "bigint";
@@ -208,7 +228,12 @@ function arrayType(element: z.core.$ZodType): ColumnType {
 }
 
 function unionType(options: readonly z.core.$ZodType[]): ColumnType {
-	const types = new Set(options.map(columnType));
+	const types = new Set(
+		options
+			.map((option) => unwrap(option).inner)
+			.filter((option) => option._zod.def.type !== "null")
+			.map(columnType),
+	);
 	const [only] = types;
 	return types.size === 1 && only !== undefined ? only : "jsonb";
 }

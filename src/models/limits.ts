@@ -74,10 +74,17 @@ function scalarProblem(value: unknown, depth: number): string | undefined {
 		case "symbol":
 			return `contains a ${typeof value}`;
 		default:
-			return value instanceof Date && Number.isNaN(value.getTime())
-				? "is not a valid date"
-				: foreignObject(value);
+			return value instanceof Date ? dateProblem(value) : foreignObject(value);
 	}
+}
+
+// PostgreSQL's first timestamp; its last one is later than JavaScript's.
+const firstTimestampMs = Date.UTC(2000, 0, 1) - 211_813_488_000_000;
+
+function dateProblem(value: Date): string | undefined {
+	const ms = value.getTime();
+	if (Number.isNaN(ms)) return "is not a valid date";
+	return ms < firstTimestampMs ? "is a date before 4713 BC" : undefined;
 }
 
 /** Objects that JSON.stringify would turn into `{}` without a word. */
@@ -87,6 +94,14 @@ function foreignObject(value: unknown): string | undefined {
 		value instanceof Set
 		? `contains a ${value.constructor.name}, which JSON has not`
 		: undefined;
+}
+
+/** Whether the key that zod's records leave out without a word is somewhere in it. */
+export function hasProtoKey(value: unknown): boolean {
+	if (typeof value !== "object" || value === null) return false;
+	return (
+		Object.hasOwn(value, "__proto__") || Object.values(value).some(hasProtoKey)
+	);
 }
 
 /** Why the text cannot be a tenant or a user, if it cannot. */

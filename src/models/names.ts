@@ -9,11 +9,32 @@ export function embeddingsTableName(tableName: string): string {
 }
 
 /**
+ * The name of an index of a table: `idx_events__year__title`. Parts that would
+ * make it the name of another index as well are told apart by a hash.
+ */
+export function indexName(
+	kind: "idx" | "uq" | "gin" | "hnsw" | "norm",
+	tableName: string,
+	columns: readonly string[],
+): string {
+	const name = [`${kind}_${tableName}`, ...columns].join("__");
+	const isAmbiguous = [tableName, ...columns].some((part) =>
+		/^_|__|_$/.test(part),
+	);
+	if (!isAmbiguous) return boundedName(name);
+	return boundedName(`${name}_${hashOf(JSON.stringify([tableName, columns]))}`);
+}
+
+/**
  * A name as it stands when PostgreSQL takes it whole, else its beginning and a
  * hash of the rest: the same name for the same parts, always at most 63 bytes.
  */
 export function boundedName(name: string): string {
 	if (Buffer.byteLength(name) <= maxNameBytes) return name;
-	const hash = createHash("sha256").update(name).digest("hex").slice(0, 8);
+	const hash = hashOf(name);
 	return `${name.slice(0, maxNameBytes - hash.length - 1)}_${hash}`;
+}
+
+function hashOf(text: string): string {
+	return createHash("sha256").update(text).digest("hex").slice(0, 8);
 }

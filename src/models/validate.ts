@@ -4,6 +4,7 @@ import { suggest } from "../util/suggest.ts";
 import type { Entity, Shape } from "./entity.ts";
 import {
 	characters,
+	hasProtoKey,
 	limits,
 	scopeProblem,
 	sharedTenant,
@@ -49,6 +50,7 @@ export function validateRows(
 	scope: RowScope,
 	firstIndex = 0,
 ): ValidRow[] {
+	checkCallScope(scope);
 	const check = rowChecker(entity);
 	const problems: Problem[] = [];
 	const valid = rows.flatMap((row, offset) => {
@@ -74,14 +76,15 @@ function validateRow(
 ): ValidRow | Problem[] {
 	if (typeof row !== "object" || row === null || Array.isArray(row))
 		return [{ kind: "value", index, message: "expected an object" }];
-	const parsed = parse(check, row);
 	const given = row as Record<string, unknown>;
+	const parsed = parse(check, row);
+	if ("problem" in parsed) return [{ ...parsed.problem, index }];
 	if (!parsed.success)
 		return parsed.error.issues.flatMap((issue) =>
 			toProblems(entity, issue, index),
 		);
 	const output = parsed.data as Record<string, unknown>;
-	const problems = storageProblems(output, index);
+	const problems = storageProblems(entity, given, output, index);
 	const tenant = rowTenant(entity, given, scope);
 	if (typeof tenant !== "string") problems.push({ ...tenant, index });
 	const key = naturalKey(entity, output);
@@ -104,7 +107,10 @@ function validateRow(
 		index,
 		id: (output.id as string | undefined)?.toLowerCase(),
 		tenantId: tenant,
-		userId: (given.userId ?? scope.userId ?? null) as string | null,
+		// A row's own null means shared, whoever calls.
+		userId: (given.userId === undefined
+			? (scope.userId ?? null)
+			: given.userId) as string | null,
 		hasUserId: given.userId !== undefined || scope.userId !== undefined,
 		key,
 		...splitSupplied(entity, given, output),
@@ -125,8 +131,9 @@ function splitSupplied(
 		if (value === undefined) continue;
 		(given[field.name] === undefined ? defaults : supplied)[field.name] = value;
 	}
+	// Stored as given: zod has looked at them, its copies lack "__proto__".
 	for (const name of ["graphEdges", "metadata", "tags", "createdAt"])
-		if (output[name] !== undefined) supplied[name] = output[name];
+		if (given[name] !== undefined) supplied[name] = given[name];
 	return { supplied, defaults };
 }
 
@@ -185,12 +192,31 @@ function parse(check: z.core.$ZodType, row: object) {
 	try {
 		return z.safeParse(check, row);
 	} catch (cause) {
-		if (!(cause instanceof z.core.$ZodAsyncError)) throw cause;
-		throw new RemError(
-			"VALIDATION",
-			"the model has an asynchronous refinement or transform",
-			{ hint: "check such things before the upsert", cause },
-		);
+		if (cause instanceof z.core.$ZodAsyncError)
+			throw new RemError(
+				"VALIDATION",
+				"the model has an asynchronous refinement or transform",
+				{ hint: "check such things before the upsert", cause },
+			);
+		// zod walks some JSON by recursion, before its depth is looked at.
+		const isTooDeep = cause instanceof RangeError;
+		const problem: Problem = isTooDeep
+			? { kind: "limit", message: "is nested too deep" }
+			: {
+					kind: "value",
+					message: "a transform or refinement of the model threw",
+				};
+		return { problem };
+	}
+}
+
+/** Those of rows are checked by zod, the call's here. */
+function checkCallScope({ tenantId, userId }: RowScope): void {
+	for (const [name, value] of Object.entries({ tenantId, userId })) {
+		if (value === undefined || value === null) continue;
+		const problem = scopeProblem(value);
+		if (problem !== undefined)
+			throw new RemError("VALIDATION", `${name} ${problem}`);
 	}
 }
 
@@ -216,13 +242,33 @@ function decapitalise(text: string): string {
 }
 
 function storageProblems(
+	entity: Entity,
+	given: Readonly<Record<string, unknown>>,
 	output: Readonly<Record<string, unknown>>,
 	index: number,
 ): Problem[] {
-	return Object.entries(output).flatMap(([field, value]) => {
-		if (field === "vectors") return [];
-		const problem = valueProblem(value);
-		return problem === undefined ? [] : [{ ...problem, index, field }];
+	return Object.entries(output).flatMap(([name, value]): Problem[] => {
+		if (name === "vectors") return [];
+		const field = entity.fieldsByName.get(name);
+		const isList = field?.type.endsWith("[]") && Array.isArray(value);
+		const problem = isList
+			? value.map((item) => valueProblem(item)).find(Boolean)
+			: valueProblem(value);
+		if (problem !== undefined) return [{ ...problem, index, field: name }];
+		const losesKey =
+			field?.type === "jsonb" &&
+			entity.shape[name] !== undefined &&
+			hasProtoKey(given[name]);
+		return losesKey
+			? [
+					{
+						kind: "value",
+						index,
+						field: name,
+						message: 'has a key "__proto__"',
+					},
+				]
+			: [];
 	});
 }
 

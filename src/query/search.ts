@@ -11,7 +11,7 @@ import {
 	fieldNotEmbedded,
 } from "../models/registry.ts";
 import { toRow } from "../models/rows.ts";
-import type { VectorSpace } from "../schema/indexes.ts";
+import type { VectorSpace } from "../models/vector-space.ts";
 import { ident, join, raw, type Sql, sql } from "../sql.ts";
 import {
 	checkLimit,

@@ -32,7 +32,12 @@ ${keyIndex(table)}`;
 /** A column as CREATE TABLE and ADD COLUMN write it. */
 export function columnDdl(field: Field): Sql {
 	const notNull = field.nullable ? empty : sql` NOT NULL`;
-	return sql`${ident(field.column)} ${raw(field.type.toUpperCase())}${notNull}${defaultDdl(field)}`;
+	return sql`${ident(field.column)} ${raw(columnType(field).toUpperCase())}${notNull}${defaultDdl(field)}`;
+}
+
+/** The type of the column; tenants and users are short, as kv_store has them. */
+export function columnType({ name, type }: Field): string {
+	return name === "tenantId" || name === "userId" ? "varchar(100)" : type;
 }
 
 function defaultDdl(field: Field): Sql {
@@ -78,7 +83,7 @@ function keyIndex(table: EntityTable): Sql {
 }
 
 export function keyIndexName({ entity }: EntityTable): string {
-	return boundedName(`uq_${entity.tableName}_key`);
+	return boundedName(`uq_${entity.tableName}`);
 }
 
 /** Columns of the key's unique index, in its order. */

@@ -1,16 +1,10 @@
 import { embeddingsRef, tableRef } from "../db/tables.ts";
 import type { Field } from "../models/field.ts";
-import { boundedName } from "../models/names.ts";
+import { indexName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
+import type { VectorSpace } from "../models/vector-space.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
 import { keyExpression, liveKeyed } from "./key.ts";
-
-/** Which vectors stand beside each other: those of one provider, model and length. */
-export interface VectorSpace {
-	readonly provider: string;
-	readonly model: string;
-	readonly dimensions: number;
-}
 
 export interface HnswOptions {
 	readonly m: number;
@@ -63,7 +57,7 @@ function normalizedKeyIndex(table: EntityTable): IndexParts[] {
 	const key = sql`${ident(schema, "rem_normalize_key")}(${keyExpression(entity)})`;
 	return [
 		{
-			name: boundedName(`idx_${entity.tableName}_normalized_key`),
+			name: indexName("norm", entity.tableName, ["key"]),
 			columns: [
 				...(entity.tenantScoped ? [ident("tenant_id")] : []),
 				sql`(${key})`,
@@ -82,7 +76,7 @@ export function backgroundIndexesDdl(
 	const { entity, schema } = table;
 	const gin = (column: string, expression: Sql) =>
 		createIndex(table, {
-			name: boundedName(`idx_${entity.tableName}_${column}`),
+			name: indexName("gin", entity.tableName, [column]),
 			concurrently: true,
 			method: "gin",
 			columns: [expression],
@@ -111,9 +105,12 @@ function hnswIndex(
 	hnsw: HnswOptions,
 ): Sql {
 	const type = space.dimensions > maxVectorDimensions ? "halfvec" : "vector";
-	const name = boundedName(
-		`idx_${table.entity.embeddingsTableName}_hnsw_${field.column}_${space.provider}_${space.model}_${space.dimensions}`,
-	);
+	const name = indexName("hnsw", table.entity.tableName, [
+		field.column,
+		space.provider,
+		space.model,
+		String(space.dimensions),
+	]);
 	return sql`CREATE INDEX CONCURRENTLY IF NOT EXISTS ${ident(name)} ON ${embeddingsRef(table)}
   USING hnsw ((embedding::${raw(`${type}(${space.dimensions})`)}) ${raw(`${type}_cosine_ops`)})
   WITH (m = ${raw(String(hnsw.m))}, ef_construction = ${raw(String(hnsw.efConstruction))})
@@ -151,12 +148,4 @@ function columnsOf(fields: readonly Field[]): string[] {
 	return fields
 		.map((field) => field.column)
 		.filter((column) => column !== "tenant_id");
-}
-
-function indexName(
-	prefix: string,
-	tableName: string,
-	columns: readonly string[],
-): string {
-	return boundedName(`${prefix}_${tableName}_${columns.join("_")}`);
 }

@@ -15,12 +15,14 @@ export function keyExpression(entity: Entity, alias?: string): Sql {
 }
 
 /** Rows that have a key and are not deleted: the predicate of the key's unique index. */
-export function liveKeyed(entity: Entity): Sql {
+export function liveKeyed(entity: Entity, alias?: string): Sql {
+	const column = (name: string) =>
+		alias === undefined ? ident(name) : ident(alias, name);
 	const nullable = (entity.keyFields ?? []).filter((field) => field.nullable);
 	return join(
 		[
-			sql`deleted_at IS NULL`,
-			...nullable.map((field) => sql`${ident(field.column)} IS NOT NULL`),
+			sql`${column("deleted_at")} IS NULL`,
+			...nullable.map((field) => sql`${column(field.column)} IS NOT NULL`),
 		],
 		" AND ",
 	);

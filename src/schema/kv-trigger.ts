@@ -33,10 +33,7 @@ import {
 export function kvTriggerDdl(table: EntityTable): Sql {
 	const { entity, schema } = table;
 	if (!entity.createKvTrigger) return empty;
-	const fn = ident(
-		schema,
-		boundedName(`fn_${entity.tableName}_kv_store_upsert`),
-	);
+	const fn = kvFunctionRef(table);
 	return sql`${forgetStaleCache(table)}${kvSourceDdl(table)}CREATE OR REPLACE FUNCTION ${fn}() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, ${ident(schema)}, pg_temp
@@ -54,9 +51,9 @@ BEGIN
     DELETE FROM ${ident(schema, "kv_store")} WHERE entity_type = ${entityType(table)};
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
-    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE ${liveKeyed(entity)};
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE ${liveKeyed(entity, "new_rows")};
   ELSIF TG_OP = 'DELETE' THEN
-    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM old_rows WHERE ${liveKeyed(entity)};
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM old_rows WHERE ${liveKeyed(entity, "old_rows")};
   ELSE
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM (
       (${cachedRows(table, "new_rows")} EXCEPT ${cachedRows(table, "old_rows")})
@@ -68,7 +65,7 @@ BEGIN
 
   IF TG_OP <> 'INSERT' THEN
     SELECT array_agg(changed.id ORDER BY changed.id) INTO rem_gone FROM unnest(rem_ids) AS changed (id)
-    WHERE NOT EXISTS (SELECT FROM ${tableRef(table)} AS r WHERE r.id = changed.id AND ${liveKeyed(entity)});
+    WHERE NOT EXISTS (SELECT FROM ${tableRef(table)} AS r WHERE r.id = changed.id AND ${liveKeyed(entity, "r")});
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
         INSERT INTO ${ident(schema, "kv_store")} (entity_key, entity_type, entity_id, tenant_id, normalized_key)
@@ -148,12 +145,29 @@ END $do$;
 `;
 }
 
+/** Takes away what {@link kvTriggerDdl} made, of a model that has no cache any more. */
+export function dropKvTriggerDdl(table: EntityTable): Sql {
+	const { entity, schema } = table;
+	const triggers = kvTriggerNames(table).map(
+		({ name }) =>
+			sql`DROP TRIGGER IF EXISTS ${ident(name)} ON ${tableRef(table)};\n`,
+	);
+	return sql`${join(triggers, "")}DROP FUNCTION IF EXISTS ${kvFunctionRef(table)}();
+DROP VIEW IF EXISTS ${kvSourceRef(table)};
+DELETE FROM ${ident(schema, "kv_store")} WHERE entity_type = ${literal(entity.tableName)};
+`;
+}
+
+function kvFunctionRef({ entity, schema }: EntityTable): Sql {
+	return ident(schema, boundedName(`fn_${entity.tableName}_kv_store_upsert`));
+}
+
 /** The part of a row that the cache holds, from a transition table. */
 function cachedRows(table: EntityTable, rows: string): Sql {
 	const { entity } = table;
 	return sql`SELECT id, ${tenantExpression(entity, rows)}, user_id, ${keyExpression(entity, rows)},
         ${summaryExpression(entity, rows)}, metadata, graph_edges, created_at
-      FROM ${raw(rows)} WHERE ${liveKeyed(entity)}`;
+      FROM ${raw(rows)} WHERE ${liveKeyed(entity, rows)}`;
 }
 
 /** Copies the live rows with the ids into the cache. */

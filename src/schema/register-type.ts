@@ -1,12 +1,12 @@
 import type { Entity } from "../models/entity.ts";
 import { checkDefinition, type EntityTable } from "../models/registry.ts";
+import type { VectorSpace } from "../models/vector-space.ts";
 import { toText } from "../sql.ts";
 import { embeddingsDdl, tableDdl } from "./entity-ddl.ts";
 import {
 	backgroundIndexesDdl,
 	type HnswOptions,
 	indexesDdl,
-	type VectorSpace,
 } from "./indexes.ts";
 import { kvTriggerDdl } from "./kv-trigger.ts";
 

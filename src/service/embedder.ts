@@ -8,7 +8,7 @@ import {
 	resolveProvider,
 	resolveSpace,
 } from "../embeddings/resolve-provider.ts";
-import type { VectorSpace } from "../schema/indexes.ts";
+import type { VectorSpace } from "../models/vector-space.ts";
 import type { Settings } from "./settings.ts";
 
 /** Which provider and model a call asks for; what it leaves out is the service's. */

@@ -337,7 +337,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 function openDatabase(settings: Settings): Promise<Database> {
 	const { database, poolSize, connectTimeoutMs, logger } = settings;
 	return database.kind === "embedded"
-		? openEmbedded(database.folder, logger)
+		? openEmbedded(database.folder, { connectTimeoutMs, logger })
 		: openServer(database.address, { poolSize, connectTimeoutMs, logger });
 }
 

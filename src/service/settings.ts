@@ -1,4 +1,10 @@
-import { type Environment, readEnvironment } from "../config.ts";
+import * as z from "zod";
+import {
+	type Environment,
+	readEnvironment,
+	schemaName,
+	tenantName,
+} from "../config.ts";
 import type { ServerAddress } from "../db/server.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import type { ProviderSettings } from "../embeddings/resolve-provider.ts";
@@ -25,7 +31,7 @@ export interface ConnectOptions<
 	readonly defaultTenant?: string;
 	/** Refuse entities and calls without a tenant. @default false */
 	readonly strictTenancy?: boolean;
-	/** Longest wait for a connection, in milliseconds. @default 10000 */
+	/** Longest wait for a connection, in milliseconds. @default 10000; embedded, where there is one, 60000 */
 	readonly connectTimeoutMs?: number;
 	/** @default silent */
 	readonly logger?: Logger;
@@ -64,12 +70,14 @@ export function resolveSettings(
 	options: ConnectOptions,
 	environment: Environment = readEnvironment(),
 ): Settings {
+	checkOptions(options);
 	const database = resolveDatabase(options.connectionString, environment);
 	const embedding = resolveEmbedding(options, environment, database.kind);
 	return {
 		database,
 		poolSize: options.poolSize ?? environment.POSTGRES__POOL_SIZE,
-		connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
+		connectTimeoutMs:
+			options.connectTimeoutMs ?? defaultConnectTimeoutMs[database.kind],
 		schema: options.schema ?? environment.POSTGRES__SCHEMA,
 		defaultTenant:
 			options.strictTenancy === true
@@ -83,6 +91,37 @@ export function resolveSettings(
 		...embedding,
 		logger: options.logger ?? silentLogger,
 	};
+}
+
+// Whoever waits for the embedded database's one connection waits for a whole load.
+const defaultConnectTimeoutMs = { server: 10_000, embedded: 60_000 } as const;
+
+const whole = (minimum: number) =>
+	z.optional(z.int(`expected a whole number from ${minimum}`).min(minimum));
+
+/** What the environment's variables are held to holds for the options as well. */
+const optionsSchema = z.looseObject({
+	poolSize: whole(1),
+	connectTimeoutMs: whole(1),
+	schema: z.optional(schemaName),
+	defaultTenant: z.optional(tenantName),
+	embedding: z.optional(
+		z.looseObject({ dimensions: whole(1), batchSize: whole(1) }),
+	),
+});
+
+function checkOptions(options: ConnectOptions): void {
+	const checked = optionsSchema.safeParse(options);
+	if (checked.success) return;
+	const issues = checked.error.issues.map(({ path, message }) => ({
+		field: path.join("."),
+		message,
+	}));
+	throw new RemError(
+		"CONFIG_INVALID",
+		issues.map(({ field, message }) => `${field}: ${message}`).join("; "),
+		{ hint: "correct the option", issues },
+	);
 }
 
 function resolveDatabase(
@@ -113,8 +152,8 @@ function fromUrl(url: string): Settings["database"] {
 	if (url === "memory:" || url === "memory://")
 		return { kind: "embedded", folder: undefined };
 	if (url.startsWith("file:")) {
-		const folder = decodeURIComponent(url.replace(/^file:(\/\/)?/, ""));
-		if (folder !== "") return { kind: "embedded", folder };
+		const folder = decode(url.replace(/^file:(\/\/)?/, ""));
+		if (folder) return { kind: "embedded", folder };
 	}
 	if (/^postgres(ql)?:\/\//.test(url))
 		return { kind: "server", address: { connectionString: url } };
@@ -125,6 +164,14 @@ function fromUrl(url: string): Settings["database"] {
 			hint: "expected postgresql://user:password@host:port/name, file:PATH or memory:",
 		},
 	);
+}
+
+function decode(text: string): string | undefined {
+	try {
+		return decodeURIComponent(text);
+	} catch {
+		return undefined; // a % that is none: the address is refused
+	}
 }
 
 function resolveEmbedding(
@@ -142,14 +189,16 @@ function resolveEmbedding(
 		keyFor("openai", embedding, environment) === undefined &&
 		(embedding.baseUrl ?? environment.EMBEDDING__BASE_URL) === undefined;
 	const provider = named ?? (isLocalByDefault ? "local" : "openai");
+	// What the environment says of one provider is not another one's.
+	const other = environment.EMBEDDING__PROVIDER ?? provider;
+	const from = other === provider ? environment : undefined;
 	return {
 		embedding: {
 			provider,
-			// A model belongs to the provider it was named with.
-			model: embedding.model ?? environment.EMBEDDING__MODEL,
-			dimensions: embedding.dimensions ?? environment.EMBEDDING__DIMENSIONS,
+			model: embedding.model ?? from?.EMBEDDING__MODEL,
+			dimensions: embedding.dimensions ?? from?.EMBEDDING__DIMENSIONS,
 			apiKey: keyFor(provider, embedding, environment),
-			baseUrl: embedding.baseUrl ?? environment.EMBEDDING__BASE_URL,
+			baseUrl: embedding.baseUrl ?? from?.EMBEDDING__BASE_URL,
 		},
 		isLocalByDefault,
 		embeddingBatchSize: embedding.batchSize ?? embeddingBatchSize,

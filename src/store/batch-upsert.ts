@@ -8,7 +8,7 @@ import {
 	type ValidRow,
 	validateRows,
 } from "../models/validate.ts";
-import type { VectorSpace } from "../schema/indexes.ts";
+import type { VectorSpace } from "../models/vector-space.ts";
 import { ChunkProgress } from "./chunk-progress.ts";
 import { distinctRows } from "./distinct-rows.ts";
 import { rowsPerStatement, slices } from "./in-turn.ts";

@@ -5,7 +5,7 @@ import type { Entity } from "../models/entity.ts";
 import type { Field, ScalarType } from "../models/field.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { ValidRow } from "../models/validate.ts";
-import type { VectorSpace } from "../schema/indexes.ts";
+import type { VectorSpace } from "../models/vector-space.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
 
 /** What the database has of a row that is about to be written. */

@@ -2,7 +2,7 @@ import type { Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { ValidRow } from "../models/validate.ts";
-import type { VectorSpace } from "../schema/indexes.ts";
+import type { VectorSpace } from "../models/vector-space.ts";
 import { uuidv7 } from "../util/uuid.ts";
 import {
 	deleteStaleVectorsSql,

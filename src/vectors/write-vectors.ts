@@ -1,7 +1,7 @@
 import { encodeArray, encodeVectorArray } from "../db/encode.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
 import type { EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../schema/indexes.ts";
+import type { VectorSpace } from "../models/vector-space.ts";
 import { empty, ident, join, literal, type Sql, sql } from "../sql.ts";
 
 /** The vector of one field's whole text. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { registerType, Resource } from "../../src/index.ts";
+import { Resource, registerType } from "../../src/index.ts";
 import { useService } from "../support/engine.ts";
 
 // The specification's "Usage Examples", in TypeScript, in its order.

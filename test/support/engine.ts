@@ -21,7 +21,10 @@ export async function createDatabase(): Promise<{
 		return { url: "memory:", drop: async () => undefined };
 	const server = process.env.REM_TEST_DATABASE_URL as string;
 	const name = `rem_test_${process.pid}_${Date.now()}_${++databases}`;
-	await asAdmin(server, `CREATE DATABASE ${name} ENCODING 'UTF8' TEMPLATE template0`);
+	await asAdmin(
+		server,
+		`CREATE DATABASE ${name} ENCODING 'UTF8' TEMPLATE template0`,
+	);
 	const url = new URL(server);
 	url.pathname = `/${name}`;
 	return {

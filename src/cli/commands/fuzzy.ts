@@ -1,0 +1,81 @@
+import type { Command } from "commander";
+import type { FuzzyHit } from "../../index.ts";
+import { withReader } from "../open-service.ts";
+import {
+	addHelp,
+	addScopeOptions,
+	limitOption,
+	type ScopeOptions,
+	scopeOf,
+	similarityOption,
+} from "../options.ts";
+import { snakeNames } from "../output/json-names.ts";
+import { type Column, tableLines } from "../output/table.ts";
+import { Terminal } from "../output/terminal.ts";
+
+interface FuzzyCommandOptions extends ScopeOptions {
+	readonly limit: number;
+	readonly threshold?: number;
+	readonly type?: string;
+}
+
+/** `rem fuzzy TEXT` */
+export function addFuzzy(program: Command): void {
+	const command = program
+		.command("fuzzy")
+		.helpGroup("Find:")
+		.summary("find entities by nearly their name")
+		.description(
+			"Finds entities whose natural key is like the text, misspelt or in part, the most alike first.",
+		)
+		.argument("<text>", "nearly a name")
+		.addOption(
+			similarityOption(
+				"--threshold <x>",
+				"least likeness of the names, 0 to 1 (default: 0.3)",
+			),
+		)
+		.addOption(limitOption(10))
+		.option("--type <table>", "only entities of this table")
+		.action(fuzzy);
+	addHelp(
+		addScopeOptions(command),
+		[
+			'rem fuzzy "sara chen"',
+			"rem fuzzy deploymnt-gide --threshold 0.2 --json",
+		],
+		["POSTGRES__CONNECTION_STRING", "POSTGRES__DEFAULT_TENANT"],
+	);
+}
+
+async function fuzzy(
+	query: string,
+	options: FuzzyCommandOptions,
+): Promise<void> {
+	const terminal = new Terminal(options);
+	const { limit, threshold, type } = options;
+	const hits = await withReader(terminal, options, (service) =>
+		service.fuzzySearch({
+			query,
+			limit,
+			...scopeOf(options),
+			...(threshold === undefined ? {} : { threshold }),
+			...(type === undefined ? {} : { entityType: type }),
+		}),
+	);
+	terminal.show(
+		hits.map(snakeNames),
+		tableLines(hits, fuzzyColumns, terminal.width),
+	);
+	if (hits.length === 0)
+		terminal.notice(
+			`no name is like "${query}": a lower --threshold finds more`,
+		);
+}
+
+export const fuzzyColumns: readonly Column<FuzzyHit>[] = [
+	{ title: "SCORE", value: ({ score }) => score.toFixed(2), isRight: true },
+	{ title: "NAME", value: ({ entityKey }) => entityKey },
+	{ title: "TABLE", value: ({ entityType }) => entityType },
+	{ title: "ABOUT", value: ({ contentSummary }) => contentSummary },
+];

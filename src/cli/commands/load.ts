@@ -1,0 +1,53 @@
+import { type Command, Option } from "commander";
+import type { Invocation } from "../invocation.ts";
+import { parseMap } from "../load/mapping.ts";
+import type { LoadCommandOptions } from "../load/run-load.ts";
+import { addHelp, addScopeOptions } from "../options.ts";
+
+/** `rem load FILE… --table T` */
+export function addLoad(program: Command, { signal }: Invocation): void {
+	const command = program
+		.command("load")
+		.helpGroup("Write:")
+		.summary("load rows from files: JSON, JSON Lines, YAML, CSV, Markdown")
+		.description(description)
+		.argument("<file...>", ".json, .jsonl, .ndjson, .yaml, .yml, .csv or .md")
+		.option("--table <table>", "table of rows whose file names none")
+		.addOption(
+			new Option(
+				"--map <field=source>",
+				"fill a field from another property; may be repeated",
+			).argParser(parseMap),
+		)
+		.option("--skip-invalid", "load the other rows when some are not valid")
+		.option("--dry-run", "check every row, write nothing, open no database")
+		.option("--no-embeddings", "load the rows without vectors")
+		.action(async (files: readonly string[], options: LoadCommandOptions) => {
+			const { runLoad } = await import("../load/run-load.ts");
+			await runLoad(files, options, signal);
+		});
+	addHelp(
+		addScopeOptions(command),
+		[
+			"rem load people.yaml --table users --tenant acme-corp",
+			"rem load movies.json --table resources --map name=title --map content=extract --map metadata.year=year",
+			"rem load movies.csv --table resources --map 'name={title} ({year})' --dry-run",
+			"rem load docs/*.md --table resources",
+		],
+		[
+			"POSTGRES__CONNECTION_STRING",
+			"POSTGRES__DEFAULT_TENANT",
+			"EMBEDDING__PROVIDER",
+			"EMBEDDING__MODEL",
+			"OPENAI_API_KEY",
+		],
+	);
+}
+
+const description = `Checks every row of every file, then writes them: rows, vectors and names to look up. Rows that are stored already and unchanged cost nothing: a load that stopped is resumed by running it again.
+
+  .json .yaml  rows, or a list of { table, rows }; one transaction for each table
+  .jsonl .csv  a row a line, any number of them; committed 500 at a time
+  .md          a row a file: front matter, the rest as content, the file's name
+
+Rows may use field names (sizeBytes) or column names (size_bytes). With --map, properties that are no field are left out; a source may be a path (author.name) or a template ({title} ({year})), a target may lie in a JSON field (metadata.year).`;

@@ -1,0 +1,109 @@
+import * as z from "zod";
+import type { Entity } from "../../models/entity.ts";
+import type { Field } from "../../models/field.ts";
+
+/**
+ * A value from a file as the field's type: dates and bigints, which JSON has
+ * not, are read from texts; in a file without types so is everything else. What
+ * does not look like the type stays as it is: validation then says so.
+ */
+export function fieldValue(
+	entity: Entity,
+	field: Field,
+	value: unknown,
+	isUntyped: boolean,
+): unknown {
+	const typed = isUntyped ? fromCell(field, value) : fromJson(field, value);
+	if (typed === value) return value;
+	// A model may take the text itself: z.coerce.date(), z.stringbool(), …
+	const schema = entity.shape[field.name];
+	return schema === undefined || accepts(schema, typed) ? typed : value;
+}
+
+function accepts(schema: z.core.$ZodType, value: unknown): boolean {
+	return z.safeParse(schema, value).success;
+}
+
+function fromJson({ type, bigint }: Field, value: unknown): unknown {
+	if (type === "timestamptz") return toDate(value);
+	if (type === "timestamptz[]" && Array.isArray(value))
+		return value.map(toDate);
+	return bigint ? toBigInt(value) : value;
+}
+
+function fromCell(field: Field, cell: unknown): unknown {
+	if (typeof cell !== "string") return fromJson(field, cell);
+	const text = cell.trim();
+	switch (field.type) {
+		case "text":
+			return cell;
+		case "uuid":
+			return text;
+		case "bigint":
+			return field.bigint ? toBigInt(text) : toNumber(text, cell);
+		case "double precision":
+			return toNumber(text, cell);
+		case "boolean":
+			return booleans.get(text.toLowerCase()) ?? cell;
+		case "timestamptz":
+			return toDate(text);
+		default:
+			return fromJson(field, parseJson(text) ?? cell);
+	}
+}
+
+const booleans = new Map([
+	["true", true],
+	["false", false],
+	["t", true],
+	["f", false],
+	["yes", true],
+	["no", false],
+	["1", true],
+	["0", false],
+]);
+
+function toNumber(text: string, otherwise: string): unknown {
+	const isNumber = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(text);
+	return isNumber ? Number(text) : otherwise;
+}
+
+function toBigInt(value: unknown): unknown {
+	if (typeof value === "number" && Number.isSafeInteger(value))
+		return BigInt(value);
+	return typeof value === "string" && /^-?\d+$/.test(value)
+		? BigInt(value)
+		: value;
+}
+
+function parseJson(text: string): unknown {
+	try {
+		return JSON.parse(text);
+	} catch {
+		return undefined; // validation says what was expected instead
+	}
+}
+
+const iso8601 =
+	/^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?) ?(Z|[+-]\d{2}(?::?\d{2})?)?)?$/i;
+
+/** ISO 8601; a time without a zone is UTC, so that it is the same everywhere. */
+function toDate(value: unknown): unknown {
+	const match = typeof value === "string" ? iso8601.exec(value) : null;
+	if (match === null) return value;
+	const [, day = "", time = "00:00", zone = "Z"] = match;
+	const date = new Date(`${day}T${time}${fullZone(zone)}`);
+	return isCalendarDay(day) && !Number.isNaN(date.getTime()) ? date : value;
+}
+
+/** `+01` and `+0100` → `+01:00`. */
+function fullZone(zone: string): string {
+	if (/^z$/i.test(zone)) return "Z";
+	return `${zone.slice(0, 3)}:${zone.slice(3).replace(":", "") || "00"}`;
+}
+
+/** JavaScript takes 31 February for 3 March. */
+function isCalendarDay(day: string): boolean {
+	const date = new Date(`${day}T00:00Z`);
+	return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(day);
+}

@@ -1,0 +1,29 @@
+import { jsonErrorOffset, lineOf } from "./json-position.ts";
+import { readWholeText } from "./read-text.ts";
+import { groupRows } from "./row-groups.ts";
+import { fileError, type RowGroup } from "./source.ts";
+
+/** An array of objects, or of `{ table, rows }`. */
+export async function readJson(file: string): Promise<RowGroup[]> {
+	const value = parseJson(file, await readWholeText(file));
+	const rows = Array.isArray(value) ? value : [value];
+	return groupRows(
+		file,
+		rows.map((row) => ({ value: row })),
+	);
+}
+
+function parseJson(file: string, text: string): unknown {
+	try {
+		return JSON.parse(text);
+	} catch (cause) {
+		const offset = jsonErrorOffset(text);
+		const isCutOff = offset >= text.trimEnd().length;
+		throw fileError(
+			file,
+			lineOf(text, offset),
+			isCutOff ? "the JSON ends too early" : "is not valid JSON",
+			{ cause },
+		);
+	}
+}

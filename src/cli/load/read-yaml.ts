@@ -1,0 +1,57 @@
+import { type Document, isSeq, LineCounter, parseAllDocuments } from "yaml";
+import { readWholeText } from "./read-text.ts";
+import { groupRows } from "./row-groups.ts";
+import { fileError, type RowGroup, type SourceRow } from "./source.ts";
+
+/** Rows, or `{ table, rows }`, in one list or in documents of their own. */
+export async function readYaml(file: string): Promise<RowGroup[]> {
+	return groupRows(file, parseYaml(file, await readWholeText(file)));
+}
+
+/** Every item of every list, with the line it begins at. */
+export function parseYaml(
+	file: string,
+	text: string,
+	lineOffset = 0,
+): SourceRow[] {
+	const lines = new LineCounter();
+	const documents = parseAllDocuments(text, { lineCounter: lines });
+	return [documents].flat().flatMap((document) => {
+		const lineAt = (offset: number | undefined) =>
+			lineOffset + lines.linePos(offset ?? 0).line;
+		const [error] = document.errors;
+		if (error !== undefined) throw yamlError(file, lineAt(error.pos[0]), error);
+		return itemsOf(file, document, lineAt);
+	});
+}
+
+function itemsOf(
+	file: string,
+	document: Document,
+	lineAt: (offset: number | undefined) => number,
+): SourceRow[] {
+	const value = toValue(file, document);
+	if (value === null) return [];
+	const { contents } = document;
+	if (!Array.isArray(value) || !isSeq(contents))
+		return [{ value, line: lineAt(contents?.range?.[0]) }];
+	return value.map((item, at) => {
+		const node = contents.items[at] as { range?: [number] } | undefined;
+		return { value: item, line: lineAt(node?.range?.[0]) };
+	});
+}
+
+/** Throws on what only shows now: too many aliases, one that has no anchor. */
+function toValue(file: string, document: Document): unknown {
+	try {
+		return document.toJS();
+	} catch (cause) {
+		throw yamlError(file, undefined, cause);
+	}
+}
+
+function yamlError(file: string, line: number | undefined, cause: unknown) {
+	const code = cause instanceof Error && "code" in cause ? cause.code : "";
+	const reason = code === "" ? "" : ` (${String(code)})`;
+	return fileError(file, line, `is not valid YAML${reason}`, { cause });
+}

@@ -1,0 +1,91 @@
+import { readEnvironment } from "../../config.ts";
+import { Registry } from "../../models/registry.ts";
+import {
+	type AnyService,
+	migrateAloud,
+	modelsOf,
+	withService,
+} from "../open-service.ts";
+import { type ScopeOptions, scopeOf } from "../options.ts";
+import { Terminal } from "../output/terminal.ts";
+import { loadRows } from "./load-rows.ts";
+import {
+	type GroupSummary,
+	summaryJson,
+	summaryLines,
+	totalLine,
+} from "./load-summary.ts";
+import type { MapOption } from "./mapping.ts";
+import { openFiles } from "./open-files.ts";
+import { type LoadPlan, planLoad } from "./plan-load.ts";
+
+export interface LoadCommandOptions extends ScopeOptions {
+	readonly table?: string;
+	readonly map?: readonly MapOption[];
+	readonly skipInvalid?: boolean;
+	readonly dryRun?: boolean;
+	readonly embeddings: boolean;
+}
+
+/** Checks every row of every file, then writes them, file by file. */
+export async function runLoad(
+	files: readonly string[],
+	options: LoadCommandOptions,
+	signal: AbortSignal,
+): Promise<void> {
+	const terminal = new Terminal(options);
+	const environment = readEnvironment();
+	const models = await modelsOf(options);
+	const plans = await planLoad(await openFiles(files), {
+		terminal,
+		registry: new Registry(environment.POSTGRES__SCHEMA, models),
+		table: options.table,
+		maps: options.map ?? [],
+		skipsInvalid: options.skipInvalid ?? false,
+		scope: {
+			...scopeOf(options),
+			defaultTenant: environment.POSTGRES__DEFAULT_TENANT,
+		},
+		signal,
+	});
+	const summaries = options.dryRun
+		? plans.map((plan) => tell(terminal, { plan, loaded: undefined }))
+		: await withService(
+				terminal,
+				options,
+				(service) => loadAll(terminal, service, plans, { ...options, signal }),
+				models,
+			);
+	if (terminal.isJson) terminal.show(summaryJson(summaries), []);
+	else if (summaries.length > 1) terminal.print([totalLine(summaries)]);
+}
+
+async function loadAll(
+	terminal: Terminal,
+	service: AnyService,
+	plans: readonly LoadPlan[],
+	options: LoadCommandOptions & { readonly signal: AbortSignal },
+): Promise<GroupSummary[]> {
+	await migrateAloud(terminal, service);
+	const summaries: GroupSummary[] = [];
+	for (const plan of plans) {
+		const loaded = await loadRows(terminal, service, plan, {
+			...scopeOf(options),
+			...(options.embeddings ? {} : { generateEmbeddings: false }),
+			signal: options.signal,
+		});
+		summaries.push(tell(terminal, { plan, loaded }));
+	}
+	return summaries;
+}
+
+/** People read each group as it is done, programs all of them at the end. */
+function tell(terminal: Terminal, summary: GroupSummary): GroupSummary {
+	const { group, entity, checked } = summary.plan;
+	if (checked.leftOut.length > 0)
+		terminal.notice(
+			`${group.file}: left out, being no fields of "${entity.tableName}": ${checked.leftOut.join(", ")}`,
+		);
+	if (!terminal.isJson) terminal.print(summaryLines(summary));
+	return summary;
+}

@@ -1,0 +1,128 @@
+import type { Entity } from "../../models/entity.ts";
+import { fieldValue } from "./field-value.ts";
+import {
+	type FieldMap,
+	findField,
+	type MapOption,
+	readSource,
+	resolveMaps,
+	sourceNames,
+} from "./mapping.ts";
+import { isRecord } from "./record.ts";
+
+/** A source row as a row of the model. */
+export interface ShapedRow {
+	readonly row: unknown;
+	/** Properties that are no field of the model and that no map takes. */
+	readonly unknown: readonly string[];
+}
+
+/** Makes rows of a model from rows of a file, however its properties are named. */
+export class RowShaper {
+	readonly #entity: Entity;
+	readonly #maps: readonly FieldMap[];
+	readonly #isUntyped: boolean;
+	/** Properties that a map takes, whole or a part of them. */
+	readonly #taken: ReadonlySet<string>;
+	/** Those that it takes whole, and that so do not fill a field of their own. */
+	readonly #used: ReadonlySet<string>;
+	/** Fields that a map fills. */
+	readonly #mapped: ReadonlySet<string>;
+	readonly #names = new Map<string, string | undefined>();
+
+	constructor(entity: Entity, maps: readonly MapOption[], isUntyped: boolean) {
+		this.#entity = entity;
+		this.#maps = resolveMaps(entity, maps);
+		this.#isUntyped = isUntyped;
+		this.#taken = new Set(maps.flatMap(({ source }) => sourceNames(source)));
+		this.#used = new Set(this.#maps.map(({ source }) => source));
+		this.#mapped = new Set(
+			this.#maps.flatMap(({ field, path }) =>
+				path.length === 0 ? field.name : [],
+			),
+		);
+	}
+
+	/**
+	 * Properties fill the fields they are named after, unless a map fills the
+	 * field or takes the property. What is no object stays as it is, for
+	 * validation to refuse.
+	 */
+	shape(source: unknown): ShapedRow {
+		if (!isRecord(source)) return { row: source, unknown: [] };
+		const row = new Map<string, unknown>();
+		const unknown: string[] = [];
+		for (const [name, value] of Object.entries(source)) {
+			const field = this.#fieldName(name);
+			if (field === undefined) {
+				if (!this.#taken.has(name)) unknown.push(name);
+			} else if (!this.#used.has(name) && !this.#mapped.has(field))
+				row.set(field, this.#typed(field, value));
+		}
+		for (const map of this.#maps) this.#applyMap(row, map, source);
+		return { row: Object.fromEntries(row), unknown };
+	}
+
+	#applyMap(
+		row: Map<string, unknown>,
+		{ field, path, source }: FieldMap,
+		from: Readonly<Record<string, unknown>>,
+	): void {
+		const value = readSource(from, source);
+		if (value === undefined) return;
+		row.set(
+			field.name,
+			path.length === 0
+				? this.#typed(field.name, value)
+				: withPart(row.get(field.name), path, value),
+		);
+	}
+
+	#typed(name: string, value: unknown): unknown {
+		if (name === "vectors") return toVectors(value);
+		const field = this.#entity.fieldsByName.get(name);
+		return field === undefined
+			? value
+			: fieldValue(this.#entity, field, value, this.#isUntyped);
+	}
+
+	#fieldName(property: string): string | undefined {
+		if (property === "vectors") return property;
+		if (!this.#names.has(property))
+			this.#names.set(property, findField(this.#entity, property)?.name);
+		return this.#names.get(property);
+	}
+}
+
+/** The JSON with one more part, whatever stood there; names as they are. */
+function withPart(
+	json: unknown,
+	[name = "", ...rest]: readonly string[],
+	value: unknown,
+): Record<string, unknown> {
+	const base = isRecord(json) ? json : {};
+	return {
+		...base,
+		[name]:
+			rest.length === 0
+				? value
+				: withPart(Object.hasOwn(base, name) ? base[name] : {}, rest, value),
+	};
+}
+
+/** Ready vectors, which JSON holds as lists of numbers. */
+function toVectors(value: unknown): unknown {
+	if (!isRecord(value)) return value;
+	return Object.fromEntries(
+		Object.entries(value).map(([name, vector]) => [
+			name,
+			isNumbers(vector) ? Float32Array.from(vector) : vector,
+		]),
+	);
+}
+
+function isNumbers(value: unknown): value is number[] {
+	return (
+		Array.isArray(value) && value.every((item) => typeof item === "number")
+	);
+}

@@ -1,0 +1,36 @@
+import { RemError } from "../../errors.ts";
+
+/** A row as a file holds it. */
+export interface SourceRow {
+	readonly value: unknown;
+	/** Where it begins, from 1, in formats that have lines. */
+	readonly line?: number | undefined;
+	/** The file it comes from, when its group has several. */
+	readonly file?: string;
+}
+
+/** Rows of one file for one table. */
+export interface RowGroup {
+	/** The file as the user named it. */
+	readonly file: string;
+	/** The table that the file itself names. */
+	readonly table: string | undefined;
+	/** Whether values are texts without a type, as in CSV. */
+	readonly isUntyped: boolean;
+	/** Rows in memory, or a way to read them, each time from the start. */
+	readonly rows: readonly SourceRow[] | (() => AsyncIterable<SourceRow>);
+}
+
+/** What is wrong in a file, with its line; nothing of the file is written. */
+export function fileError(
+	file: string,
+	line: number | undefined,
+	problem: string,
+	options: { readonly hint?: string; readonly cause?: unknown } = {},
+): RemError {
+	const place = line === undefined ? file : `${file}, line ${line}`;
+	return new RemError("VALIDATION", `${place}: ${problem}`, {
+		hint: "nothing of this file was written",
+		...options,
+	});
+}

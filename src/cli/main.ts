@@ -1,0 +1,71 @@
+#!/usr/bin/env node
+import { basename, relative } from "node:path";
+import type { Command } from "commander";
+import { describeFailure, failureText } from "./failure.ts";
+import type { Invocation } from "./invocation.ts";
+import { buildProgram } from "./program.ts";
+
+const signalCodes = { SIGINT: 130, SIGTERM: 143 } as const;
+
+await main(process.argv.slice(2));
+
+/** The one place that sets the exit code; the process ends when nothing is left to do. */
+async function main(args: readonly string[]): Promise<void> {
+	for (const stream of [process.stdout, process.stderr])
+		stream.on("error", ignoreClosedPipe);
+	const signal = stopOnSignals();
+	const invocation = { signal, program: programName(), exitCode: 0 };
+	const exitCode = await run(args, invocation);
+	process.exitCode = signal.aborted ? signal.reason : exitCode;
+}
+
+async function run(
+	args: readonly string[],
+	invocation: Invocation,
+): Promise<number> {
+	const program = buildProgram(invocation);
+	try {
+		await program.parseAsync(args, { from: "user" });
+		return invocation.exitCode;
+	} catch (error) {
+		const failure = describeFailure(error, calledCommand(program, args));
+		process.stderr.write(failureText(failure, args.includes("--json")));
+		return failure.exitCode;
+	}
+}
+
+/** `rem schema generate`: as much of the arguments as are commands. */
+function calledCommand(program: Command, args: readonly string[]): string {
+	const names = [program.name()];
+	let command: Command | undefined = program;
+	for (const arg of args) {
+		command = command.commands.find((sub) => sub.name() === arg);
+		if (command === undefined) break;
+		names.push(arg);
+	}
+	return names.join(" ");
+}
+
+/** The first signal asks the command to stop; the second does not ask. */
+function stopOnSignals(): AbortSignal {
+	const controller = new AbortController();
+	for (const name of ["SIGINT", "SIGTERM"] as const)
+		process.on(name, () => {
+			if (controller.signal.aborted) process.exit(signalCodes[name]);
+			controller.abort(signalCodes[name]);
+		});
+	return controller.signal;
+}
+
+/** `rem … | head` has what it wanted: the rest of the output goes nowhere. */
+function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
+	if (error.code !== "EPIPE") throw error;
+}
+
+/** As installed `rem`; in a clone the file that was started. */
+function programName(): string {
+	const path = process.argv[1] ?? "";
+	return basename(path) === "rem"
+		? "rem"
+		: `node ${relative(process.cwd(), path)}`;
+}

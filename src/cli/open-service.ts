@@ -1,0 +1,94 @@
+import { RemError } from "../errors.ts";
+import type { PostgresService } from "../index.ts";
+import type { Entity } from "../models/entity.ts";
+import { loadModels } from "./models/load-models.ts";
+import type { DatabaseOptions } from "./options.ts";
+import { counted } from "./output/numbers.ts";
+import type { Terminal } from "./output/terminal.ts";
+
+/** A service whose models are known only now. */
+export type AnyService = PostgresService<readonly Entity[]>;
+
+/** Opens the database, does the work, and closes it whatever happens. */
+export async function withService<T>(
+	terminal: Terminal,
+	options: DatabaseOptions,
+	work: (service: AnyService) => Promise<T>,
+	models?: readonly Entity[],
+): Promise<T> {
+	// Loaded here: `rem --help` need not wait for drivers and engines.
+	const { PostgresService } = await import("../index.ts");
+	const service: AnyService = await PostgresService.connect({
+		models: models ?? (await modelsOf(options)),
+		logger: terminal.logger,
+		...(options.url === undefined ? {} : { connectionString: options.url }),
+	});
+	try {
+		return await work(service);
+	} finally {
+		await service.close();
+	}
+}
+
+/** The models of `--models`, or the built-in ones. */
+export async function modelsOf({
+	models,
+}: DatabaseOptions): Promise<readonly Entity[]> {
+	if (models !== undefined) return loadModels(models);
+	const { coreEntities } = await import("../models/core-entities.ts");
+	return coreEntities;
+}
+
+/**
+ * Opens for reading. The embedded database is set up when it turns out that it
+ * is not (asking each time would cost a read 0.2 s); a server is its owner's.
+ */
+export async function withReader<T>(
+	terminal: Terminal,
+	options: DatabaseOptions,
+	work: (service: AnyService) => Promise<T>,
+): Promise<T> {
+	return withService(terminal, options, async (service) => {
+		try {
+			return await work(service);
+		} catch (error) {
+			const isSetUp = !(
+				error instanceof RemError && error.code === "SCHEMA_DRIFT"
+			);
+			if (isSetUp || service.capabilities.kind !== "embedded") throw error;
+			await migrateAloud(terminal, service);
+			return work(service);
+		}
+	});
+}
+
+/** Brings the database to the models and says what it created. */
+export async function migrateAloud(
+	terminal: Terminal,
+	service: AnyService,
+): Promise<readonly string[]> {
+	const { applied } = await service.migrate();
+	if (applied.length > 0) terminal.notice(describeMigration(applied));
+	return applied;
+}
+
+const namedTables = 5;
+
+/** `set up the database: 2 base files, tables documents and people` */
+function describeMigration(applied: readonly string[]): string {
+	const tables = applied.flatMap((name) =>
+		name.startsWith("entity:") ? name.slice("entity:".length) : [],
+	);
+	const files = applied.length - tables.length;
+	const parts = [
+		...(files === 0 ? [] : [counted(files, "base file")]),
+		...(tables.length === 0 ? [] : [describeTables(tables)]),
+	];
+	return `set up the database: ${parts.join(", ")}`;
+}
+
+function describeTables(tables: readonly string[]): string {
+	const shown = tables.slice(0, namedTables).join(", ");
+	const more = tables.length - namedTables;
+	return `${counted(tables.length, "table")} (${shown}${more > 0 ? ` and ${more} more` : ""})`;
+}

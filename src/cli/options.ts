@@ -1,0 +1,96 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { environmentSchema } from "../config.ts";
+import type { OutputOptions } from "./output/terminal.ts";
+
+/** Options of every command that opens the database. */
+export interface DatabaseOptions extends OutputOptions {
+	readonly url?: string;
+	readonly models?: string;
+}
+
+/** Of every command that reads or writes rows. */
+export interface ScopeOptions extends DatabaseOptions {
+	readonly tenant?: string;
+	readonly user?: string;
+}
+
+export function addScopeOptions(command: Command): Command {
+	return addDatabaseOptions(command)
+		.option("--tenant <name>", "tenant of the rows")
+		.option("--user <name>", "user of the rows; finding includes shared rows");
+}
+
+export function addDatabaseOptions(command: Command): Command {
+	const url =
+		"the database: postgresql://user:password@host/name, file:FOLDER or memory:";
+	return addModelsOption(command.option("--url <url>", url));
+}
+
+export function addModelsOption(command: Command): Command {
+	return addOutputOptions(
+		command.option(
+			"--models <path>",
+			"file or folder of modules that export your models (default: the built-in ones)",
+		),
+	);
+}
+
+export function addOutputOptions(command: Command): Command {
+	return command
+		.option("--json", "results, and errors, as JSON")
+		.option("--quiet", "no notices and no progress on stderr");
+}
+
+export function limitOption(defaultLimit: number): Option {
+	return new Option("--limit <n>", "most results")
+		.argParser(wholeNumber(1, 10_000))
+		.default(defaultLimit);
+}
+
+export function similarityOption(flags: string, description: string): Option {
+	return new Option(flags, description).argParser((text) => {
+		const value = Number(text);
+		if (text.trim() !== "" && value >= -1 && value <= 1) return value;
+		throw new InvalidArgumentError("Expected a number from -1 to 1.");
+	});
+}
+
+function wholeNumber(minimum: number, maximum: number) {
+	return (text: string): number => {
+		const value = Number(text);
+		if (/^\d+$/.test(text) && value >= minimum && value <= maximum)
+			return value;
+		throw new InvalidArgumentError(
+			`Expected a whole number from ${minimum} to ${maximum}.`,
+		);
+	};
+}
+
+/** Examples and the environment variables a command listens to, below its help. */
+export function addHelp(
+	command: Command,
+	examples: readonly string[],
+	variables: readonly (keyof typeof environmentSchema.shape)[] = [],
+): Command {
+	const shown = [
+		"",
+		"Examples:",
+		...examples.map((example) => `  $ ${example}`),
+		...(variables.length === 0 ? [] : ["", "Environment:"]),
+		...variables.flatMap(variableHelp),
+	];
+	return command.addHelpText("after", shown.join("\n"));
+}
+
+function variableHelp(name: keyof typeof environmentSchema.shape): string[] {
+	const { description = "" } = environmentSchema.shape[name].meta() ?? {};
+	return [`  ${name}`, `      ${description}`];
+}
+
+/** Tenant and user as the service's calls take them. */
+export function scopeOf({ tenant, user }: ScopeOptions) {
+	return {
+		...(tenant === undefined ? {} : { tenantId: tenant }),
+		...(user === undefined ? {} : { userId: user }),
+	};
+}

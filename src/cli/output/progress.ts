@@ -1,0 +1,95 @@
+import { count, duration } from "./numbers.ts";
+import { cut } from "./text-width.ts";
+
+/** How far a long piece of work is. */
+export interface Progress {
+	/** Steps done so far, of the total. */
+	readonly update: (done: number) => void;
+	/** Removes the bar; nothing more is shown. */
+	readonly stop: () => void;
+}
+
+export interface ProgressState {
+	readonly label: string;
+	readonly done: number;
+	/** `undefined`: not known yet. */
+	readonly total: number | undefined;
+	readonly elapsedMs: number;
+}
+
+/** Where progress is shown: a terminal, or a file or pipe that gets a line now and then. */
+export interface ProgressStream {
+	readonly isTTY?: boolean;
+	readonly columns?: number;
+	write(text: string): unknown;
+}
+
+/** Puts the cursor on an empty line, whatever stood there. */
+export const clearLine = "\r\x1b[K";
+
+const redrawMs = 100;
+const lineEveryMs = 5000;
+
+/** A bar with rate and remaining time on a terminal, plain lines elsewhere. */
+export function startProgress(
+	stream: ProgressStream,
+	label: string,
+	total: number | undefined,
+): Progress {
+	const isTerminal = stream.isTTY === true;
+	const started = performance.now();
+	let done = 0;
+	const show = () => {
+		const elapsedMs = performance.now() - started;
+		const state = { label, done, total, elapsedMs };
+		stream.write(
+			isTerminal
+				? `${clearLine}${progressBar(state, (stream.columns || 80) - 1)}`
+				: `${progressLine(state)}\n`,
+		);
+	};
+	const timer = setInterval(show, isTerminal ? redrawMs : lineEveryMs);
+	timer.unref();
+	return {
+		update: (now) => {
+			done = now;
+		},
+		stop: () => {
+			clearInterval(timer);
+			if (isTerminal) stream.write(clearLine);
+		},
+	};
+}
+
+/** `movies.json  ████████░░░░░░░░  50 %  1,500 of 3,000  460/s  3 s left` */
+export function progressBar(state: ProgressState, width: number): string {
+	const cells = width >= 70 ? 20 : 10;
+	const filled = Math.round((share(state) ?? 0) * cells);
+	const bar = "█".repeat(filled) + "░".repeat(cells - filled);
+	const parts = state.total === undefined ? [] : [bar];
+	return cut([state.label, ...parts, ...facts(state)].join("  "), width);
+}
+
+/** `movies.json: 50 %, 1,500 of 3,000, 460/s, 3 s left` */
+export function progressLine(state: ProgressState): string {
+	return `${state.label}: ${facts(state).join(", ")}`;
+}
+
+function facts(state: ProgressState): string[] {
+	const { done, total, elapsedMs } = state;
+	const part = share(state);
+	const perMs = done / Math.max(elapsedMs, 1);
+	return [
+		...(part === undefined ? [] : [`${Math.floor(part * 100)} %`]),
+		total === undefined ? count(done) : `${count(done)} of ${count(total)}`,
+		done === 0 ? duration(elapsedMs) : `${count(Math.round(perMs * 1000))}/s`,
+		...(done === 0 || total === undefined
+			? []
+			: [`${duration((total - done) / perMs)} left`]),
+	];
+}
+
+function share({ done, total }: ProgressState): number | undefined {
+	if (total === undefined) return undefined;
+	return total === 0 ? 1 : Math.min(1, done / total);
+}

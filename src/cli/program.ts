@@ -1,0 +1,47 @@
+import { readFileSync } from "node:fs";
+import { Command } from "commander";
+import { addFuzzy } from "./commands/fuzzy.ts";
+import { addLoad } from "./commands/load.ts";
+import { addLookup } from "./commands/lookup.ts";
+import { addMigrate } from "./commands/migrate.ts";
+import { addQuickstart } from "./commands/quickstart.ts";
+import { addSchema } from "./commands/schema.ts";
+import { addSearch } from "./commands/search.ts";
+import type { Invocation } from "./invocation.ts";
+
+/** The whole command line: every command is a file in commands/. */
+export function buildProgram(invocation: Invocation): Command {
+	const program = new Command("rem")
+		.description(
+			"PostgreSQL as the memory of AI applications: entities found by name, by nearly their name and by meaning.",
+		)
+		.version(version(), "-V, --version", "print the version")
+		.helpOption("-h, --help", "explain the command")
+		.exitOverride()
+		// Errors are printed in one place, main.ts, also as JSON.
+		.configureOutput({ outputError: () => {} })
+		.addHelpText("after", learnMore);
+	addQuickstart(program, invocation);
+	addMigrate(program);
+	addSchema(program, invocation);
+	addLoad(program, invocation);
+	addLookup(program);
+	addFuzzy(program);
+	addSearch(program);
+	program.helpCommand("help [command]", "explain a command");
+	return program;
+}
+
+const learnMore = `
+Start with: rem quickstart
+Every command explains itself with examples: rem load --help
+
+The database is --url, else POSTGRES__CONNECTION_STRING, DATABASE_URL or
+POSTGRES__HOST, else the embedded one in ./.rem. Results are on stdout, notices
+and progress on stderr. Exit codes: 0 done, also when nothing was found; 1 failed;
+2 wrong usage; 3 differs.`;
+
+function version(): string {
+	const file = new URL("../../package.json", import.meta.url);
+	return JSON.parse(readFileSync(file, "utf8")).version;
+}

@@ -1,0 +1,102 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import pg from "pg";
+import { afterAll, vi } from "vitest";
+
+// A process that boots the embedded database takes 1 s on an idle machine, and
+// ten on one where several suites run at once.
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
+
+// Registered here, at the top: inside a hook or a test it would not be heard.
+const cleanUps: (() => unknown)[] = [];
+afterAll(async () => {
+	for (const cleanUp of cleanUps) await cleanUp();
+});
+
+/** The built program: `npm test` builds it first. */
+export const main = fileURLToPath(
+	new URL("../../dist/cli/main.js", import.meta.url),
+);
+
+export interface Ended {
+	readonly code: number | null;
+	readonly stdout: string;
+	readonly stderr: string;
+}
+
+export interface RunOptions {
+	/** Folder to run in. @default the system's temporary folder */
+	readonly cwd?: string;
+	readonly env?: Readonly<Record<string, string>>;
+	/** Called as soon as it runs. */
+	readonly onStart?: (child: ChildProcess) => void;
+}
+
+/** Runs `rem` as a user would, without the settings of whoever runs the tests. */
+export function rem(
+	args: readonly string[],
+	{ cwd = tmpdir(), env = {}, onStart }: RunOptions = {},
+): Promise<Ended> {
+	return new Promise((resolve, reject) => {
+		const child = spawn(process.execPath, [main, ...args], {
+			cwd,
+			env: { PATH: process.env.PATH, ...env },
+			stdio: ["ignore", "pipe", "pipe"],
+		});
+		let stdout = "";
+		let stderr = "";
+		child.stdout.setEncoding("utf8").on("data", (text) => {
+			stdout += text;
+		});
+		child.stderr.setEncoding("utf8").on("data", (text) => {
+			stderr += text;
+		});
+		child.on("error", reject);
+		child.on("close", (code) => resolve({ code, stdout, stderr }));
+		onStart?.(child);
+	});
+}
+
+/** A folder that goes when the file's tests are done; files by name and text. */
+export function temporaryFolder(
+	files: Readonly<Record<string, string | Uint8Array>> = {},
+): string {
+	const folder = mkdtempSync(join(tmpdir(), "rem-cli-"));
+	for (const [name, text] of Object.entries(files))
+		writeFileSync(join(folder, name), text);
+	cleanUps.push(() => rmSync(folder, { recursive: true, force: true }));
+	return folder;
+}
+
+/** The engines there are: the embedded one, and a server if one is given. */
+export const engines: readonly ("embedded" | "server")[] =
+	process.env.REM_TEST_DATABASE_URL === undefined
+		? ["embedded"]
+		: ["embedded", "server"];
+
+/** The address of an empty database of the engine; it goes when the file's tests are done. */
+export async function emptyDatabase(engine: string): Promise<string> {
+	if (engine === "embedded") return `file:${join(temporaryFolder(), "db")}`;
+	const server = new URL(process.env.REM_TEST_DATABASE_URL ?? "");
+	const name = `rem_cli_${process.pid}_${Date.now()}`;
+	await execute(server.href, `CREATE DATABASE ${name} TEMPLATE template0`);
+	cleanUps.push(() =>
+		execute(server.href, `DROP DATABASE ${name} WITH (FORCE)`),
+	);
+	const url = new URL(server);
+	url.pathname = `/${name}`;
+	return url.href;
+}
+
+async function execute(url: string, text: string): Promise<void> {
+	const client = new pg.Client({ connectionString: url });
+	await client.connect();
+	try {
+		await client.query(text);
+	} finally {
+		await client.end();
+	}
+}

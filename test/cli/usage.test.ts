@@ -1,0 +1,97 @@
+import { expect, test } from "vitest";
+import { rem } from "./run-rem.ts";
+
+const commands = [
+	"quickstart",
+	"migrate",
+	"schema",
+	"load",
+	"lookup",
+	"fuzzy",
+	"search",
+];
+
+test("--help groups the commands and says what holds for all", async () => {
+	const { code, stdout, stderr } = await rem(["--help"]);
+	expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+	for (const name of commands) expect(stdout).toContain(`  ${name} `);
+	for (const text of ["Find:", "Write:", "Set up:", "Exit codes", "./.rem"])
+		expect(stdout).toContain(text);
+});
+
+test("a command's --help has examples and environment variables", async () => {
+	const { code, stdout } = await rem(["load", "--help"]);
+	expect(code).toBe(0);
+	for (const text of [
+		"Examples:",
+		"$ rem load",
+		"--map <field=source>",
+		"POSTGRES__CONNECTION_STRING",
+		"EMBEDDING__PROVIDER",
+	])
+		expect(stdout).toContain(text);
+});
+
+test("--version is that of the package", async () => {
+	expect((await rem(["--version"])).stdout).toMatch(/^\d+\.\d+\.\d+/);
+});
+
+test.each([
+	[
+		["serach", "x"],
+		"error: unknown command 'serach'\nhint: did you mean search?\n",
+	],
+	[
+		["search", "x", "--table", "t", "--limti", "3"],
+		"error: unknown option '--limti'\nhint: did you mean --limit?\n",
+	],
+	[
+		["search", "x"],
+		"error: required option '--table <table>' not specified\nhint: see rem search --help\n",
+	],
+	[
+		["lookup"],
+		"error: missing required argument 'key'\nhint: see rem lookup --help\n",
+	],
+	[
+		["fuzzy", "x", "--limit", "many"],
+		"error: option '--limit <n>' argument 'many' is invalid. Expected a whole number from 1 to 10000.\nhint: see rem fuzzy --help\n",
+	],
+])("rem %j is wrong usage", async (args, message) => {
+	expect(await rem(args)).toEqual({ code: 2, stdout: "", stderr: message });
+});
+
+test("wrong usage with --json is JSON on stderr", async () => {
+	const { code, stdout, stderr } = await rem(["lookup", "--json"]);
+	expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+	expect(JSON.parse(stderr).error).toEqual({
+		code: "USAGE",
+		message: "missing required argument 'key'",
+		hint: "see rem lookup --help",
+	});
+});
+
+test("no command at all explains itself and is wrong usage", async () => {
+	const { code, stdout, stderr } = await rem([]);
+	expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+	expect(stderr).toContain("Usage: rem");
+});
+
+test("an unreachable server is an error with its address and without the password", async () => {
+	const url = "postgresql://me:geheim@127.0.0.1:9/x";
+	const { code, stdout, stderr } = await rem(["lookup", "x", "--url", url]);
+	expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+	expect(stderr).toContain("[CONNECTION_FAILED]");
+	expect(stderr).toContain("127.0.0.1:9");
+	expect(stderr).not.toContain("geheim");
+});
+
+test("an address nobody knows and a malformed variable are errors", async () => {
+	const wrongUrl = await rem(["lookup", "x", "--url", "mysql://x", "--json"]);
+	expect(wrongUrl.code).toBe(1);
+	expect(JSON.parse(wrongUrl.stderr).error.code).toBe("CONFIG_INVALID");
+	const env = { POSTGRES__PORT: "many" };
+	const wrongVariable = await rem(["lookup", "x"], { env });
+	expect(wrongVariable.code).toBe(1);
+	expect(wrongVariable.stderr).toContain("POSTGRES__PORT");
+});

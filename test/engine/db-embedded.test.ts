@@ -1,0 +1,237 @@
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import {
+	mkdir,
+	mkdtemp,
+	readdir,
+	readFile,
+	rm,
+	writeFile,
+} from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+	afterAll,
+	beforeAll,
+	describe,
+	expect,
+	onTestFinished,
+	test,
+} from "vitest";
+import { lockFolder } from "../../src/db/embedded-lock.ts";
+import { PostgresService, Resource } from "../../src/index.ts";
+import { codeOf, engine } from "../support/engine.ts";
+
+const onEmbedded = describe.runIf(engine === "embedded");
+
+let folders: string;
+
+beforeAll(async () => {
+	folders = await mkdtemp(join(tmpdir(), "rem-embedded-"));
+});
+
+afterAll(() => rm(folders, { recursive: true, force: true }));
+
+function open(name: string) {
+	return PostgresService.connect({
+		connectionString: `file:${join(folders, name)}`,
+		models: [Resource],
+		embedding: { provider: "local", dimensions: 8 },
+	});
+}
+
+const lockFile = (name: string) => join(folders, name, "lock");
+
+async function leaveLock(name: string, owner: unknown): Promise<void> {
+	await mkdir(join(folders, name), { recursive: true });
+	await writeFile(lockFile(name), JSON.stringify(owner) ?? "{");
+}
+
+const lookup = { entityKey: "first", tenantId: "t" };
+const fuzzy = { query: "frist", tenantId: "t", threshold: 0.2 };
+
+onEmbedded("the embedded database in a folder", () => {
+	test("is refused to a second open of this process, free after close", async () => {
+		const service = await open("twice");
+		const error = await open("twice").catch((e) => e);
+		expect(error.code).toBe("EMBEDDED_LOCKED");
+		expect(error.message).toContain("this process");
+		expect(error.message).toContain(join(folders, "twice"));
+		await service.close();
+		expect(existsSync(lockFile("twice"))).toBe(false);
+		await (await open("twice")).close();
+	});
+
+	test("has what was committed when it is opened again", async () => {
+		const first = await open("again");
+		await first.migrate();
+		await first.batchUpsert({
+			tableName: "resources",
+			entities: [{ name: "first", content: "the first text" }],
+			tenantId: "t",
+		});
+		await first.close();
+		const second = await open("again");
+		onTestFinished(() => second.close());
+		expect((await second.migrate()).applied).toEqual([]);
+		expect(await second.lookupEntity(lookup)).toMatchObject({
+			entityKey: "first",
+		});
+		const hits = await second.vectorSearch({
+			tableName: "resources",
+			queryText: "first text",
+			tenantId: "t",
+		});
+		expect(hits.map(({ name }) => name)).toEqual(["first"]);
+	});
+
+	test("that cannot be made or read is CONNECTION_FAILED, and keeps no lock", async () => {
+		await mkdir(join(folders, "broken", "data"), { recursive: true });
+		await writeFile(join(folders, "broken", "data", "PG_VERSION"), "9");
+		expect(await codeOf(open("broken"))).toBe("CONNECTION_FAILED");
+		expect(existsSync(lockFile("broken"))).toBe(false);
+	});
+
+	test("whose path is a file is CONNECTION_FAILED", async () => {
+		await writeFile(join(folders, "file"), "");
+		expect(await codeOf(open("file"))).toBe("CONNECTION_FAILED");
+	});
+});
+
+onEmbedded("the lock of a folder", () => {
+	const lock = (name: string) => lockFolder(lockFile(name), name);
+	const ownerOf = async (name: string) =>
+		JSON.parse(await readFile(lockFile(name), "utf8"));
+
+	test("of a process that is dead is taken over", async () => {
+		const { pid } = spawnSync("true");
+		await leaveLock("dead", { pid, started: null, token: "x" });
+		const { release } = lock("dead");
+		expect((await ownerOf("dead")).pid).toBe(process.pid);
+		release();
+		expect(existsSync(lockFile("dead"))).toBe(false);
+	});
+
+	test("of an earlier process with this one's pid is taken over", async () => {
+		const owner = { pid: process.pid, started: null, token: "earlier" };
+		await leaveLock("container", owner);
+		lock("container").release();
+	});
+
+	test.runIf(existsSync("/proc/self/stat"))(
+		"of a process whose pid is another's by now is taken over",
+		async () => {
+			const owner = { pid: process.ppid, started: "boot:1", token: "x" };
+			await leaveLock("reused", owner);
+			lock("reused").release();
+		},
+	);
+
+	test("of a living process is left alone", async () => {
+		const owner = { pid: process.ppid, started: null, token: "x" };
+		await leaveLock("living", owner);
+		expect(() => lock("living")).toThrow(
+			expect.objectContaining({
+				code: "EMBEDDED_LOCKED",
+				message: expect.stringContaining(`process ${process.ppid}`),
+			}),
+		);
+		expect(await ownerOf("living")).toEqual(owner);
+	});
+
+	test("that cannot be read is left alone", async () => {
+		await leaveLock("garbage", undefined);
+		expect(() => lock("garbage")).toThrow(
+			expect.objectContaining({ code: "EMBEDDED_LOCKED" }),
+		);
+	});
+
+	test("is not taken away by one who lost it", async () => {
+		const { release } = lock("lost");
+		const other = { pid: process.ppid, started: null, token: "other" };
+		await leaveLock("lost", other);
+		release();
+		expect(await ownerOf("lost")).toEqual(other);
+	});
+
+	test("leaves no other files behind", async () => {
+		lock("clean").release();
+		expect(await readdir(join(folders, "clean"))).toEqual([]);
+	});
+});
+
+onEmbedded("the folder of a process that is killed", () => {
+	let child: ChildProcess;
+
+	beforeAll(async () => {
+		child = await openInChild(join(folders, "killed"));
+	});
+
+	afterAll(() => {
+		child?.kill("SIGKILL");
+	});
+
+	test("is refused while it lives, naming its pid", async () => {
+		const error = await open("killed").catch((e) => e);
+		expect(error.code).toBe("EMBEDDED_LOCKED");
+		expect(error.message).toContain(`process ${child.pid}`);
+	});
+
+	test("has every committed row, found by LOOKUP and FUZZY at once", async () => {
+		const exited = once(child, "exit");
+		child.kill("SIGKILL");
+		await exited;
+		const service = await open("killed");
+		onTestFinished(() => service.close());
+		const [byKey, nearly] = await Promise.all([
+			service.lookupEntities({
+				entityKeys: ["first", "row 299", "never"],
+				tenantId: "t",
+			}),
+			service.fuzzySearch(fuzzy),
+		]);
+		expect(byKey.map(({ entityKey }) => entityKey)).toEqual([
+			"first",
+			"row 299",
+		]);
+		expect(nearly.map(({ entityKey }) => entityKey)).toEqual(["first"]);
+		await service.kv.rebuild();
+		expect(await service.kv.status()).toMatchObject({ ready: true });
+		const { rows } = await service.execute(
+			"SELECT count(*) AS rows, (SELECT count(*) FROM kv_store) AS entries FROM resources",
+		);
+		expect(rows).toEqual([{ rows: 301, entries: 301 }]);
+		expect(await service.lookupEntity(lookup)).toMatchObject({
+			entityKey: "first",
+		});
+	});
+});
+
+/** Opens the folder in a process of its own, writes 301 rows and waits. */
+async function openInChild(folder: string): Promise<ChildProcess> {
+	const script = `
+import { createJiti } from "jiti";
+const { PostgresService, Resource } = await createJiti(import.meta.url).import("./src/index.ts");
+const service = await PostgresService.connect({
+	connectionString: "file:" + process.argv[1],
+	models: [Resource],
+	embedding: { provider: "local", dimensions: 8 },
+});
+await service.migrate();
+const names = ["first", ...Array.from({ length: 300 }, (_, i) => "row " + i)];
+await service.batchUpsert({
+	tableName: "resources",
+	entities: names.map((name) => ({ name, content: name })),
+	tenantId: "t",
+});
+process.stdout.write("written");
+setInterval(() => {}, 1000);`;
+	const child = spawn(
+		process.execPath,
+		["--input-type=module", "-e", script, folder],
+		{ stdio: ["ignore", "pipe", "inherit"] },
+	);
+	await once(child.stdout, "data");
+	return child;
+}

@@ -1,0 +1,426 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import * as z from "zod";
+import { whereSql } from "../../src/filters/where.ts";
+import { defineEntity, type RemError } from "../../src/index.ts";
+import { compile } from "../../src/sql.ts";
+import { codeOf, engine, useService } from "../support/engine.ts";
+
+const Film = defineEntity(
+	"films",
+	{
+		name: z.string(),
+		content: z.string(),
+		genre: z.string().optional(),
+		year: z.int().optional(),
+		gross: z.bigint().optional(),
+		rating: z.number().optional(),
+		isSequel: z.boolean().optional(),
+		releasedAt: z.date().optional(),
+		studioId: z.uuid().optional(),
+		cast: z.array(z.string()).optional(),
+		awards: z.array(z.int()).optional(),
+		data: z.record(z.string(), z.unknown()).optional(),
+	},
+	{ entityKeyField: "name" },
+);
+
+const db = useService({
+	models: [Film],
+	embedding: { provider: "local", dimensions: 8 },
+});
+const tenantId = "films";
+const studio = "0123abcd-0000-4000-8000-000000000001";
+
+beforeAll(() =>
+	db.service.batchUpsert({
+		tableName: "films",
+		entities: [
+			{
+				name: "a",
+				content: "x",
+				genre: "drama",
+				year: 1990,
+				gross: 2n ** 53n + 1n,
+				rating: 7.5,
+				isSequel: false,
+				releasedAt: new Date("1990-06-01T00:00:00Z"),
+				studioId: studio,
+				cast: ["Ann", "O'Neil"],
+				awards: [1, 2],
+				data: { oscars: 2, tags: ["x", "y"] },
+				tags: ["old"],
+				metadata: { source: { name: "imdb" } },
+			},
+			{
+				name: "b",
+				content: "x",
+				genre: "Drama 100%_\\",
+				year: 1995,
+				gross: 5n,
+				rating: 8.1,
+				isSequel: true,
+				releasedAt: new Date("1995-06-01T12:00:00.123Z"),
+				cast: [],
+				awards: [2, 3],
+				data: {},
+				userId: "u",
+			},
+			{ name: "c", content: "x" },
+		],
+		tenantId,
+	}),
+);
+
+type Filter = Parameters<typeof db.service.vectorSearch<"films">>[0]["where"];
+
+const names = async (where: unknown) => {
+	const hits = await db.service.vectorSearch({
+		tableName: "films",
+		queryText: "x",
+		tenantId,
+		where: where as NonNullable<Filter>,
+	});
+	return hits
+		.map(({ name }) => name)
+		.sort()
+		.join("");
+};
+
+const statement = (where: Record<string, unknown>) =>
+	compile(whereSql(Film, where, "r"));
+
+describe("a condition", () => {
+	const at = new Date("1995-06-01T12:00:00.123Z");
+
+	test.each<[object, string, unknown[], string]>([
+		[{}, "TRUE", [], "abc"],
+		[
+			{ year: 1990 },
+			`("r"."year" IS NOT DISTINCT FROM $1::bigint)`,
+			[1990],
+			"a",
+		],
+		[{ year: null }, `("r"."year" IS NULL)`, [], "c"],
+		[
+			{ year: { eq: 1990 } },
+			`("r"."year" IS NOT DISTINCT FROM $1::bigint)`,
+			[1990],
+			"a",
+		],
+		[{ year: { eq: null } }, `("r"."year" IS NULL)`, [], "c"],
+		[
+			{ year: { ne: 1990 } },
+			`(NOT ("r"."year" IS NOT DISTINCT FROM $1::bigint))`,
+			[1990],
+			"bc",
+		],
+		[{ year: { ne: null } }, `(NOT ("r"."year" IS NULL))`, [], "ab"],
+		[{ year: { gt: 1990 } }, `("r"."year" > $1::bigint)`, [1990], "b"],
+		[{ year: { gte: 1990 } }, `("r"."year" >= $1::bigint)`, [1990], "ab"],
+		[{ year: { lt: 1995 } }, `("r"."year" < $1::bigint)`, [1995], "a"],
+		[{ year: { lte: 1995 } }, `("r"."year" <= $1::bigint)`, [1995], "ab"],
+		[
+			{ year: { gte: 1990, lt: 1995 } },
+			`("r"."year" >= $1::bigint AND "r"."year" < $2::bigint)`,
+			[1990, 1995],
+			"a",
+		],
+		[
+			{ year: { in: [1990, 1] } },
+			`("r"."year" = ANY ($1::bigint[]))`,
+			['{"1990","1"}'],
+			"a",
+		],
+		[{ year: { in: [] } }, `("r"."year" = ANY ($1::bigint[]))`, ["{}"], ""],
+		[
+			{ year: { notIn: [1990] } },
+			`("r"."year" <> ALL ($1::bigint[]))`,
+			['{"1990"}'],
+			"b",
+		],
+		[{ year: { isNull: true } }, `("r"."year" IS NULL)`, [], "c"],
+		[{ year: { isNull: false } }, `("r"."year" IS NOT NULL)`, [], "ab"],
+		[
+			{ gross: 2n ** 53n + 1n },
+			`("r"."gross" IS NOT DISTINCT FROM $1::bigint)`,
+			["9007199254740993"],
+			"a",
+		],
+		[
+			{ gross: { in: [5n, 6] } },
+			`("r"."gross" = ANY ($1::bigint[]))`,
+			['{"5","6"}'],
+			"b",
+		],
+		[
+			{ rating: { gt: 7.5 } },
+			`("r"."rating" > $1::double precision)`,
+			[7.5],
+			"b",
+		],
+		[
+			{ isSequel: true },
+			`("r"."is_sequel" IS NOT DISTINCT FROM $1::boolean)`,
+			[true],
+			"b",
+		],
+		[
+			{ isSequel: { ne: true } },
+			`(NOT ("r"."is_sequel" IS NOT DISTINCT FROM $1::boolean))`,
+			[true],
+			"ac",
+		],
+		[
+			{ releasedAt: at },
+			`("r"."released_at" IS NOT DISTINCT FROM $1::timestamptz)`,
+			[at],
+			"b",
+		],
+		[
+			{ releasedAt: { lt: at } },
+			`("r"."released_at" < $1::timestamptz)`,
+			[at],
+			"a",
+		],
+		[
+			{ releasedAt: { in: [at] } },
+			`("r"."released_at" = ANY ($1::timestamptz[]))`,
+			['{"1995-06-01T12:00:00.123Z"}'],
+			"b",
+		],
+		[
+			{ studioId: studio.toUpperCase() },
+			`("r"."studio_id" IS NOT DISTINCT FROM $1::uuid)`,
+			[studio.toUpperCase()],
+			"a",
+		],
+		[{ genre: { like: "dra%" } }, `("r"."genre" LIKE $1::text)`, ["dra%"], "a"],
+		[
+			{ genre: { ilike: "DRA%" } },
+			`("r"."genre" ILIKE $1::text)`,
+			["DRA%"],
+			"ab",
+		],
+		[
+			{ genre: { like: "%100\\%\\_\\\\" } },
+			`("r"."genre" LIKE $1::text)`,
+			["%100\\%\\_\\\\"],
+			"b",
+		],
+		[
+			{ cast: { contains: ["O'Neil"] } },
+			`("r"."cast" @> $1::text[])`,
+			[`{"O'Neil"}`],
+			"a",
+		],
+		[{ cast: { contains: [] } }, `("r"."cast" @> $1::text[])`, ["{}"], "ab"],
+		[
+			{ cast: { overlaps: ["Ann", "x"] } },
+			`("r"."cast" && $1::text[])`,
+			['{"Ann","x"}'],
+			"a",
+		],
+		[
+			{ awards: { contains: [2] } },
+			`("r"."awards" @> $1::bigint[])`,
+			['{"2"}'],
+			"ab",
+		],
+		[{ cast: null }, `("r"."cast" IS NULL)`, [], "c"],
+		[
+			{ data: { contains: { tags: ["y"] } } },
+			`("r"."data" @> $1::jsonb)`,
+			['{"tags":["y"]}'],
+			"a",
+		],
+		[{ data: { isNull: true } }, `("r"."data" IS NULL)`, [], "c"],
+		[
+			{ metadata: { contains: { source: { name: "imdb" } } } },
+			`("r"."metadata" @> $1::jsonb)`,
+			['{"source":{"name":"imdb"}}'],
+			"a",
+		],
+		[
+			{ tags: { overlaps: ["old"] } },
+			`("r"."tags" && $1::text[])`,
+			['{"old"}'],
+			"a",
+		],
+		[
+			{ userId: "u" },
+			`("r"."user_id" IS NOT DISTINCT FROM $1::text)`,
+			["u"],
+			"b",
+		],
+		[{ userId: null }, `("r"."user_id" IS NULL)`, [], "ac"],
+		[
+			{ tenantId: "other" },
+			`("r"."tenant_id" IS NOT DISTINCT FROM $1::text)`,
+			["other"],
+			"",
+		],
+		[
+			{ createdAt: { gt: new Date(0) } },
+			`("r"."created_at" > $1::timestamptz)`,
+			[new Date(0)],
+			"abc",
+		],
+		[
+			{ year: { gte: 1990 }, genre: "drama", cast: { isNull: false } },
+			`("r"."year" >= $1::bigint AND "r"."genre" IS NOT DISTINCT FROM $2::text AND "r"."cast" IS NOT NULL)`,
+			[1990, "drama"],
+			"a",
+		],
+	])("%o", async (where, text, values, found) => {
+		expect(statement(where as Record<string, unknown>)).toEqual({
+			text,
+			values,
+		});
+		expect(await names(where)).toBe(found);
+	});
+
+	const rows = () =>
+		db.service.vectorSearch({ tableName: "films", queryText: "x", tenantId });
+
+	test("finds a row again by any of its values", async () => {
+		const fields = [
+			"id",
+			"name",
+			"genre",
+			"year",
+			"gross",
+			"rating",
+			"isSequel",
+			"releasedAt",
+			"studioId",
+			"userId",
+		] as const;
+		for (const row of await rows())
+			for (const field of fields)
+				expect(await names({ name: row.name, [field]: row[field] })).toBe(
+					row.name,
+				);
+	});
+
+	// BUG: now() has microseconds, a Date has not: what is read finds nothing again.
+	test
+		.runIf(engine === "server")
+		.fails("finds a row again by the time it was created", async () => {
+			for (const { name, createdAt } of await rows())
+				expect(await names({ name, createdAt })).toBe(name);
+		});
+});
+
+describe("refused is", () => {
+	test.each<[string, object, string]>([
+		["an unknown field", { yaer: 1 }, "UNKNOWN_FIELD"],
+		["a column's spelling", { is_sequel: true }, "UNKNOWN_FIELD"],
+		["a field of every object", { constructor: 1 }, "UNKNOWN_FIELD"],
+		["__proto__", JSON.parse('{"__proto__":1}'), "UNKNOWN_FIELD"],
+		["SQL for a field", { '"year" = 1 OR 1': 1 }, "UNKNOWN_FIELD"],
+		["undefined", { year: undefined }, "FILTER_REFUSED"],
+		["no operator", { year: {} }, "FILTER_REFUSED"],
+		["an unknown operator", { year: { greater: 1 } }, "FILTER_REFUSED"],
+		[
+			"an operator of every object",
+			{ year: { toString: 1 } },
+			"FILTER_REFUSED",
+		],
+		[
+			"an operator without value",
+			{ year: { gte: undefined } },
+			"FILTER_REFUSED",
+		],
+		["LIKE on a number", { year: { like: "1%" } }, "FILTER_REFUSED"],
+		["an order of JSON", { data: { gt: 1 } }, "FILTER_REFUSED"],
+		["JSON as a value", { data: { oscars: 2 } }, "FILTER_REFUSED"],
+		["a list as a value", { cast: ["Ann"] }, "FILTER_REFUSED"],
+		["a list for a text", { genre: ["drama"] }, "FILTER_REFUSED"],
+		["contains on a text", { genre: { contains: "d" } }, "FILTER_REFUSED"],
+		["a text for a number", { year: "1990" }, "FILTER_REFUSED"],
+		["a number for a text", { genre: 1 }, "FILTER_REFUSED"],
+		["a broken number for a whole one", { year: 1.5 }, "FILTER_REFUSED"],
+		["a number that is not exact", { year: 2 ** 60 }, "FILTER_REFUSED"],
+		["a bigint too large", { gross: 2n ** 63n }, "FILTER_REFUSED"],
+		["NaN", { rating: Number.NaN }, "FILTER_REFUSED"],
+		["NaN in a comparison", { rating: { gte: Number.NaN } }, "FILTER_REFUSED"],
+		["a text for a date", { releasedAt: "1990-01-01" }, "FILTER_REFUSED"],
+		["an invalid date", { releasedAt: new Date("x") }, "FILTER_REFUSED"],
+		["a text that is no UUID", { studioId: "x" }, "FILTER_REFUSED"],
+		["a text for a boolean", { isSequel: "true" }, "FILTER_REFUSED"],
+		["null in a comparison", { year: { gt: null } }, "FILTER_REFUSED"],
+		["null in a list", { year: { in: [null] } }, "FILTER_REFUSED"],
+		["no list for in", { year: { in: 1 } }, "FILTER_REFUSED"],
+		["another type in a list", { year: { in: [1, "2"] } }, "FILTER_REFUSED"],
+		["isNull without yes or no", { year: { isNull: "yes" } }, "FILTER_REFUSED"],
+		["NUL", { genre: "a\0" }, "FILTER_REFUSED"],
+		["NUL in a list", { cast: { contains: ["\0"] } }, "FILTER_REFUSED"],
+		["NUL in JSON", { data: { contains: { a: "\0" } } }, "FILTER_REFUSED"],
+		["a lone surrogate", { genre: { like: "\ud83d" } }, "FILTER_REFUSED"],
+		[
+			"a function in JSON",
+			{ data: { contains: { a: () => 1 } } },
+			"FILTER_REFUSED",
+		],
+	])("%s", async (_, where, code) => {
+		expect(await codeOf(names(where))).toBe(code);
+	});
+
+	test("JSON deeper than 100 levels", async () => {
+		let deep: unknown = 1;
+		for (let level = 0; level < 200; level++) deep = [deep];
+		const code = await codeOf(names({ data: { contains: { deep } } }));
+		expect(["FILTER_REFUSED", "INPUT_LIMIT"]).toContain(code);
+	});
+
+	test.each<[string, object]>([
+		["an empty text", { genre: "" }],
+		["several operators at once", { year: { gt: 1, ne: null, notIn: [3] } }],
+	])("not %s", async (_, where) => {
+		expect(await codeOf(names(where))).toBe("no error");
+	});
+
+	// BUG: PostgreSQL refuses the pattern (22025): DATABASE, without a word about it.
+	test.fails("a pattern that ends with a backslash", async () => {
+		expect(await codeOf(names({ genre: { like: "dram\\" } }))).toBe(
+			"FILTER_REFUSED",
+		);
+	});
+
+	// BUG: PostgreSQL's time ends in 4713 BC (22008): DATABASE.
+	test.fails("a date that PostgreSQL has not", async () => {
+		const where = { releasedAt: { gt: new Date(-8.64e15) } };
+		expect(await codeOf(names(where))).toBe("FILTER_REFUSED");
+	});
+
+	// BUG: a list travels as text, which PostgreSQL does not read for such years.
+	test.fails("not a list with a date after the year 9999", async () => {
+		const where = { releasedAt: { in: [new Date("+012345-01-01T00:00:00Z")] } };
+		expect(await codeOf(names(where))).toBe("no error");
+	});
+
+	test("with a hint of what there is", async () => {
+		const error = await names({ year: { gte1: 1 } }).catch((e: RemError) => e);
+		expect(error).toMatchObject({
+			code: "FILTER_REFUSED",
+			message: 'filter on "year" has no operator "gte1"',
+			hint: 'did you mean "gte"?',
+		});
+	});
+});
+
+test("a value never becomes part of the statement", async () => {
+	const hostile = `'; DROP TABLE films; -- " \\ $1 %`;
+	for (const where of [
+		{ genre: hostile },
+		{ genre: { ne: hostile } },
+		{ genre: { in: [hostile, '"', "{}", ","] } },
+		{ genre: { like: `${hostile}x` } },
+		{ cast: { contains: [hostile] } },
+		{ data: { contains: { [hostile]: hostile } } },
+	]) {
+		expect(statement(where).text).not.toContain("DROP");
+		await names(where);
+	}
+	expect(await names({})).toBe("abc");
+});

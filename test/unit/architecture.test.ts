@@ -1,0 +1,112 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+import ts from "typescript";
+import { expect, test } from "vitest";
+
+// DESIGN.md section 1: lowest layer first. What stands on one line never
+// imports each other; a file imports from its own folder or a lower line.
+const layers = [
+	["errors.ts", "logger.ts", "util"],
+	["models", "sql.ts", "config.ts"],
+	["db"],
+	["schema", "embeddings", "filters", "vectors"],
+	["store", "query", "kv", "indexer", "embed-sync", "migrate"],
+	["service"],
+	["index.ts", "mcp", "studio"],
+	["cli"],
+];
+
+const src = fileURLToPath(new URL("../../src", import.meta.url));
+
+const compilerOptions = {
+	removeComments: true,
+	target: ts.ScriptTarget.ESNext,
+};
+
+const files = readdirSync(src, { recursive: true, encoding: "utf8" })
+	.filter((path) => path.endsWith(".ts"))
+	.map((path) => {
+		const text = readFileSync(join(src, path), "utf8");
+		// Without comments, which may speak of what the code must not do.
+		const code = ts.transpileModule(text, { compilerOptions }).outputText;
+		return { path: path.replaceAll(sep, "/"), text, code };
+	});
+
+/** Modules the file names, `import type` and `import()` included; our own as paths in src. */
+function importsOf({ path, text }: (typeof files)[number]): string[] {
+	return ts
+		.preProcessFile(text)
+		.importedFiles.map(({ fileName }) =>
+			fileName.startsWith(".")
+				? relative(src, join(src, dirname(path), fileName)).replaceAll(sep, "/")
+				: fileName,
+		);
+}
+
+const imports = new Map(files.map((file) => [file.path, importsOf(file)]));
+const ownImports = (path: string) =>
+	(imports.get(path) ?? []).filter((other) => imports.has(other));
+const unitOf = (path: string) => path.split("/", 1)[0] ?? "";
+const layerOf = (path: string) =>
+	layers.findIndex((units) => units.includes(unitOf(path)));
+
+test("every file stands on a layer", () => {
+	expect(files.filter(({ path }) => layerOf(path) < 0)).toEqual([]);
+});
+
+test("files import from their own folder or a lower layer", () => {
+	const wrong = [...imports.keys()].flatMap((path) =>
+		ownImports(path)
+			.filter((other) => unitOf(other) !== unitOf(path))
+			.filter((other) => layerOf(other) >= layerOf(path))
+			.map((other) => `${path} imports ${other}`),
+	);
+	expect(wrong).toEqual([]);
+});
+
+test("no imports go in a circle", () => {
+	const done = new Set<string>();
+	const walk = (path: string, trail: readonly string[]): string[] => {
+		if (trail.includes(path)) return [[...trail, path].join(" > ")];
+		if (done.has(path)) return [];
+		done.add(path);
+		return ownImports(path).flatMap((next) => walk(next, [...trail, path]));
+	};
+	expect([...imports.keys()].flatMap((path) => walk(path, []))).toEqual([]);
+});
+
+/** Files outside the folder whose code has the pattern. */
+function outside(door: string, pattern: RegExp): string[] {
+	return files
+		.filter(({ path }) => path !== door && !path.startsWith(`${door}/`))
+		.filter(({ code }) => pattern.test(code))
+		.map(({ path }) => path);
+}
+
+test("only db imports a driver", () => {
+	const drivers = [...imports].filter(
+		([path, names]) =>
+			!path.startsWith("db/") &&
+			names.some((name) => /^(pg([-/].*)?|@electric-sql\/.*)$/.test(name)),
+	);
+	expect(drivers.map(([path]) => path)).toEqual([]);
+});
+
+test("only embeddings touches the network", () => {
+	const network =
+		/\bfetch\(|globalThis\.fetch|WebSocket|["'](node:)?(https?|http2|net|tls|dgram)["']|["']undici["']/;
+	expect(outside("embeddings", network)).toEqual([]);
+});
+
+test("only config.ts reads process.env", () => {
+	expect(outside("config.ts", /process\.env|["'](node:)?process["']/)).toEqual(
+		[],
+	);
+});
+
+test("only cli prints or sets an exit code", () => {
+	const printing =
+		/\bconsole\.|process\.(stdout|stderr|exit|exitCode|emitWarning)\b/;
+	expect(outside("cli", printing)).toEqual([]);
+});

@@ -1,0 +1,407 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { environmentSchema, readEnvironment } from "../../src/config.ts";
+import { localProvider } from "../../src/embeddings/local.ts";
+import { RemError } from "../../src/errors.ts";
+import {
+	type ConnectOptions,
+	resolveSettings,
+} from "../../src/service/settings.ts";
+
+const settingsOf = (
+	options: ConnectOptions,
+	variables: Record<string, string> = {},
+) => resolveSettings(options, readEnvironment(variables));
+
+function configError(work: () => unknown): RemError {
+	try {
+		work();
+	} catch (error) {
+		if (error instanceof RemError && error.code === "CONFIG_INVALID")
+			return error;
+		throw error;
+	}
+	throw new Error("nothing was thrown");
+}
+
+test("without variables there are only the defaults", () => {
+	expect(readEnvironment({})).toEqual({
+		POSTGRES__PORT: 5432,
+		POSTGRES__DATABASE: "remdb",
+		POSTGRES__POOL_SIZE: 20,
+		POSTGRES__SCHEMA: "public",
+		POSTGRES__DEFAULT_TENANT: "default",
+		EMBEDDING__BATCH_SIZE: 2048,
+		KV_STORE__PERSISTENCE: "unlogged",
+		HNSW__M: 16,
+		HNSW__EF_CONSTRUCTION: 64,
+		BACKGROUND_INDEX__ENABLED: true,
+		BACKGROUND_INDEX__CONCURRENCY: 2,
+	});
+});
+
+const set: Record<string, [text: string, value: unknown]> = {
+	POSTGRES__CONNECTION_STRING: ["postgres://u:p@h:1/d", "postgres://u:p@h:1/d"],
+	DATABASE_URL: ["file:./x", "file:./x"],
+	POSTGRES__HOST: ["db.example", "db.example"],
+	POSTGRES__PORT: ["6432", 6432],
+	POSTGRES__DATABASE: ["other", "other"],
+	POSTGRES__USER: ["me", "me"],
+	POSTGRES__PASSWORD: ["p w", "p w"],
+	POSTGRES__DIRECT_HOST: ["direct", "direct"],
+	POSTGRES__READ_HOST: ["replica", "replica"],
+	POSTGRES__POOL_SIZE: ["7", 7],
+	POSTGRES__SCHEMA: ["rem", "rem"],
+	POSTGRES__DEFAULT_TENANT: ["acme", "acme"],
+	EMBEDDING__PROVIDER: ["cohere", "cohere"],
+	EMBEDDING__MODEL: ["embed-english-v3.0", "embed-english-v3.0"],
+	EMBEDDING__DIMENSIONS: ["1024", 1024],
+	EMBEDDING__BATCH_SIZE: ["96", 96],
+	EMBEDDING__API_KEY: ["k1", "k1"],
+	EMBEDDING__BASE_URL: ["http://localhost:1/v1", "http://localhost:1/v1"],
+	OPENAI_API_KEY: ["k2", "k2"],
+	COHERE_API_KEY: ["k3", "k3"],
+	KV_STORE__PERSISTENCE: ["logged", "logged"],
+	HNSW__M: ["24", 24],
+	HNSW__EF_CONSTRUCTION: ["128", 128],
+	HNSW__EF_SEARCH: ["200", 200],
+	BACKGROUND_INDEX__ENABLED: ["false", false],
+	BACKGROUND_INDEX__CONCURRENCY: ["4", 4],
+};
+
+test("the tables above and below name every variable there is", () => {
+	const all = Object.keys(environmentSchema.shape).sort();
+	expect(Object.keys(set).sort()).toEqual(all);
+	for (const schema of Object.values(environmentSchema.shape))
+		expect(schema.meta()?.description).toMatch(/^[A-Zu]/);
+});
+
+test.each(Object.entries(set))("%s is read", (name, [text, value]) => {
+	const environment = readEnvironment({ [name]: text });
+	expect(environment).toHaveProperty(name, value);
+});
+
+test.each(Object.keys(set))("%s counts as not set when it is empty", (name) => {
+	expect(readEnvironment({ [name]: "" })).toEqual(readEnvironment({}));
+});
+
+test.each([
+	["1", true],
+	["0", false],
+	["true", true],
+])("a flag may be %s", (text, value) => {
+	const environment = readEnvironment({ BACKGROUND_INDEX__ENABLED: text });
+	expect(environment.BACKGROUND_INDEX__ENABLED).toBe(value);
+});
+
+// No value may be part of another word of the message.
+test.each([
+	["POSTGRES__CONNECTION_STRING", "mysql://u:canary@h/d"],
+	["DATABASE_URL", "canary"],
+	["POSTGRES__PORT", "canary"],
+	["POSTGRES__PORT", "0"],
+	["POSTGRES__PORT", "65536"],
+	["POSTGRES__PORT", "5432.5"],
+	["POSTGRES__PORT", "-1"],
+	["POSTGRES__PORT", " 5432"],
+	["POSTGRES__PORT", "0x10"],
+	["POSTGRES__POOL_SIZE", "1001"],
+	["POSTGRES__POOL_SIZE", "canary"],
+	["POSTGRES__SCHEMA", "Canary"],
+	["POSTGRES__SCHEMA", "canary;drop"],
+	["POSTGRES__SCHEMA", "c".repeat(64)],
+	["POSTGRES__DEFAULT_TENANT", "*"],
+	["POSTGRES__DEFAULT_TENANT", "c".repeat(101)],
+	["EMBEDDING__DIMENSIONS", "16001"],
+	["EMBEDDING__DIMENSIONS", "1e3"],
+	["EMBEDDING__BATCH_SIZE", "0"],
+	["EMBEDDING__BASE_URL", "ftp://canary"],
+	["KV_STORE__PERSISTENCE", "canary"],
+	["HNSW__M", "101"],
+	["HNSW__EF_CONSTRUCTION", "3"],
+	["HNSW__EF_SEARCH", "canary"],
+	["BACKGROUND_INDEX__ENABLED", "canary"],
+	["BACKGROUND_INDEX__CONCURRENCY", "65"],
+])("%s = %j is refused by its name", (name, text) => {
+	const error = configError(() => readEnvironment({ [name]: text }));
+	expect(error.message).toMatch(new RegExp(`^${name}: expected |^${name}: `));
+	expect(error.issues.map(({ field }) => field)).toEqual([name]);
+	expect(error.hint).toBeDefined();
+	const all = [error.message, error.hint, JSON.stringify(error)].join(" ");
+	if (text.length > 4) expect(all).not.toContain(text);
+	expect(all).not.toContain("canary");
+});
+
+test("every malformed variable is named at once", () => {
+	const error = configError(() =>
+		readEnvironment({ POSTGRES__PORT: "x", HNSW__M: "y", DATABASE_URL: "z" }),
+	);
+	expect(error.issues.map(({ field }) => field).sort()).toEqual([
+		"DATABASE_URL",
+		"HNSW__M",
+		"POSTGRES__PORT",
+	]);
+});
+
+test("a variable of another program is left alone", () => {
+	expect(readEnvironment({ PATH: "/bin", PGHOST: "x" })).toEqual(
+		readEnvironment({}),
+	);
+});
+
+describe("the process's environment", () => {
+	beforeEach(() => {
+		process.env.POSTGRES__POOL_SIZE = "3";
+	});
+	afterEach(() => {
+		delete process.env.POSTGRES__POOL_SIZE;
+	});
+
+	test("is what is read when nothing else is given", () => {
+		expect(readEnvironment().POSTGRES__POOL_SIZE).toBe(3);
+	});
+});
+
+describe("the database", () => {
+	const everything = {
+		POSTGRES__CONNECTION_STRING: "postgres://a@string/d",
+		DATABASE_URL: "postgres://a@url/d",
+		POSTGRES__HOST: "host",
+	};
+
+	test("is the option's, then the connection string's, then DATABASE_URL's, then the host's, else embedded", () => {
+		const server = (connectionString: string) => ({
+			kind: "server",
+			address: { connectionString },
+		});
+		const { POSTGRES__CONNECTION_STRING: _, ...withoutString } = everything;
+		const { DATABASE_URL: __, ...onlyHost } = withoutString;
+		const connectionString = "postgresql://a@option/d";
+		expect(settingsOf({ connectionString }, everything).database).toEqual(
+			server(connectionString),
+		);
+		expect(settingsOf({}, everything).database).toEqual(
+			server("postgres://a@string/d"),
+		);
+		expect(settingsOf({}, withoutString).database).toEqual(
+			server("postgres://a@url/d"),
+		);
+		expect(settingsOf({}, onlyHost).database).toEqual({
+			kind: "server",
+			address: { host: "host", port: 5432, database: "remdb" },
+		});
+		expect(settingsOf({}).database).toEqual({
+			kind: "embedded",
+			folder: "./.rem",
+		});
+	});
+
+	test("takes user, password, port and name from their own variables", () => {
+		expect(
+			settingsOf(
+				{},
+				{
+					POSTGRES__HOST: "h",
+					POSTGRES__PORT: "1",
+					POSTGRES__DATABASE: "d",
+					POSTGRES__USER: "u",
+					POSTGRES__PASSWORD: "p",
+				},
+			).database,
+		).toEqual({
+			kind: "server",
+			address: { host: "h", port: 1, database: "d", user: "u", password: "p" },
+		});
+	});
+
+	test.each([
+		["memory:", undefined],
+		["memory://", undefined],
+		["file:./x", "./x"],
+		["file:/a/b", "/a/b"],
+		["file:///a/b", "/a/b"],
+		["file:with%20space", "with space"],
+	])("%s is embedded", (connectionString, folder) => {
+		expect(settingsOf({ connectionString }).database).toEqual({
+			kind: "embedded",
+			folder,
+		});
+	});
+
+	test.each(["", "file:", "mysql://u:canary@h", "canary", "POSTGRES://canary"])(
+		"%j is refused, and not repeated",
+		(connectionString) => {
+			const error = configError(() => settingsOf({ connectionString }));
+			expect(JSON.stringify(error)).not.toContain("canary");
+		},
+	);
+
+	test("a file address that is badly encoded is CONFIG_INVALID", () => {
+		configError(() => settingsOf({ connectionString: "file:%E0%A4%A" }));
+	});
+});
+
+describe("other settings", () => {
+	test("come from options before the environment", () => {
+		const variables = {
+			POSTGRES__POOL_SIZE: "7",
+			POSTGRES__SCHEMA: "rem",
+			POSTGRES__DEFAULT_TENANT: "acme",
+			EMBEDDING__BATCH_SIZE: "96",
+		};
+		expect(settingsOf({}, variables)).toMatchObject({
+			poolSize: 7,
+			schema: "rem",
+			defaultTenant: "acme",
+			embeddingBatchSize: 96,
+			connectTimeoutMs: 60_000,
+		});
+		expect(
+			settingsOf(
+				{
+					poolSize: 8,
+					schema: "s",
+					defaultTenant: "t",
+					connectTimeoutMs: 5,
+					embedding: { batchSize: 2 },
+				},
+				variables,
+			),
+		).toMatchObject({
+			poolSize: 8,
+			schema: "s",
+			defaultTenant: "t",
+			embeddingBatchSize: 2,
+			connectTimeoutMs: 5,
+		});
+	});
+
+	test("strictTenancy leaves no default tenant", () => {
+		const options = { strictTenancy: true, defaultTenant: "acme" };
+		expect(settingsOf(options).defaultTenant).toBeNull();
+	});
+
+	test("HNSW and the cache's persistence come from the environment", () => {
+		expect(
+			settingsOf(
+				{},
+				{
+					HNSW__M: "24",
+					HNSW__EF_CONSTRUCTION: "128",
+					KV_STORE__PERSISTENCE: "logged",
+				},
+			),
+		).toMatchObject({
+			hnsw: { m: 24, efConstruction: 128 },
+			kvPersistence: "logged",
+		});
+	});
+
+	test.each<ConnectOptions>([
+		{ poolSize: 0 },
+		{ poolSize: Number.NaN },
+		{ poolSize: 2.5 },
+		{ connectTimeoutMs: -1 },
+		{ schema: 'rem"; DROP SCHEMA public; --' },
+		{ schema: "s".repeat(64) },
+		{ schema: "" },
+		{ defaultTenant: "*" },
+		{ defaultTenant: "" },
+		{ defaultTenant: "t".repeat(101) },
+		{ embedding: { provider: "local", dimensions: 0 } },
+		{ embedding: { provider: "local", dimensions: 1.5 } },
+		{ embedding: { provider: "local", batchSize: 0 } },
+	])("the option %j is refused as the variable is", (options) => {
+		configError(() => settingsOf(options));
+	});
+});
+
+describe("the embedding provider", () => {
+	const memory = { connectionString: "memory:" };
+	const server = { connectionString: "postgres://h/d" };
+
+	test("is local on the embedded database without a key, and that is worth a word", () => {
+		expect(settingsOf(memory)).toMatchObject({
+			embedding: { provider: "local" },
+			isLocalByDefault: true,
+		});
+	});
+
+	test.each<[string, ConnectOptions, Record<string, string>]>([
+		["on a server", server, {}],
+		["with its key", memory, { OPENAI_API_KEY: "k" }],
+		["with the general key", memory, { EMBEDDING__API_KEY: "k" }],
+		["with a key as an option", { ...memory, embedding: { apiKey: "k" } }, {}],
+		["with an address", memory, { EMBEDDING__BASE_URL: "http://h" }],
+		["when it is named", memory, { EMBEDDING__PROVIDER: "openai" }],
+	])("is openai %s", (_, options, variables) => {
+		expect(settingsOf(options, variables)).toMatchObject({
+			embedding: { provider: "openai" },
+			isLocalByDefault: false,
+		});
+	});
+
+	test("named local is nothing to speak of", () => {
+		const options = { ...memory, embedding: { provider: "local" } };
+		expect(settingsOf(options).isLocalByDefault).toBe(false);
+	});
+
+	test("takes each setting from the option before the environment", () => {
+		const variables = {
+			EMBEDDING__PROVIDER: "openai",
+			EMBEDDING__MODEL: "m1",
+			EMBEDDING__DIMENSIONS: "1",
+			EMBEDDING__API_KEY: "k1",
+			EMBEDDING__BASE_URL: "http://one",
+		};
+		expect(settingsOf(server, variables).embedding).toEqual({
+			provider: "openai",
+			model: "m1",
+			dimensions: 1,
+			apiKey: "k1",
+			baseUrl: "http://one",
+		});
+		const embedding = {
+			provider: "openai",
+			model: "m2",
+			dimensions: 2,
+			apiKey: "k2",
+			baseUrl: "http://two",
+		};
+		expect(settingsOf({ ...server, embedding }, variables).embedding).toEqual(
+			embedding,
+		);
+	});
+
+	test("does not take another provider's model, dimensions and address from the environment", () => {
+		const { embedding } = settingsOf(
+			{ ...server, embedding: { provider: "cohere" } },
+			{
+				EMBEDDING__PROVIDER: "openai",
+				EMBEDDING__MODEL: "text-embedding-3-large",
+				EMBEDDING__DIMENSIONS: "3072",
+				EMBEDDING__BASE_URL: "http://one",
+			},
+		);
+		expect(embedding).toMatchObject({ provider: "cohere", model: undefined });
+	});
+
+	test("has its own key where no general one is given", () => {
+		const keys = { OPENAI_API_KEY: "o", COHERE_API_KEY: "c" };
+		const keyOf = (provider: string, variables: Record<string, string>) =>
+			settingsOf({ ...server, embedding: { provider } }, variables).embedding;
+		expect(keyOf("openai", keys)).toMatchObject({ apiKey: "o" });
+		expect(keyOf("cohere", keys)).toMatchObject({ apiKey: "c" });
+		expect(keyOf("cohere", { ...keys, EMBEDDING__API_KEY: "e" })).toMatchObject(
+			{ apiKey: "e" },
+		);
+		expect(keyOf("local", keys)).toMatchObject({ apiKey: undefined });
+	});
+
+	test("may be an object of one's own", () => {
+		const own = localProvider(8);
+		expect(settingsOf({ ...memory, embedding: own })).toMatchObject({
+			embedding: own,
+			isLocalByDefault: false,
+		});
+	});
+});

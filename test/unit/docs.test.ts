@@ -1,0 +1,163 @@
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import ts from "typescript";
+import { describe, expect, test } from "vitest";
+import { environmentSchema } from "../../src/config.ts";
+import { errorCodes } from "../../src/errors.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const read = (path: string) => readFileSync(join(root, path), "utf8");
+const filesIn = (folder: string, extension: string) =>
+	readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+		.filter((name) => name.endsWith(extension))
+		.map((name) => join(folder, name));
+
+const docs = filesIn("docs", ".md");
+const pages = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", ...docs];
+
+describe("docs/errors.md", () => {
+	const page = read("docs/errors.md");
+
+	test("has a heading for every code, and no other", () => {
+		const headings = [...page.matchAll(/^### (.*)$/gm)].map(([, code]) => code);
+		expect(headings.sort()).toEqual([...errorCodes].sort());
+	});
+
+	test("says of the codes that nothing throws that nothing does", () => {
+		const source = filesIn("src", ".ts")
+			.filter((path) => path !== join("src", "errors.ts"))
+			.map(read)
+			.join();
+		const unused = errorCodes.filter((code) => !source.includes(`"${code}"`));
+		const marked = [
+			...page.matchAll(/^### (.*)\n\nNot thrown by this version\./gm),
+		].map(([, code]) => code);
+		expect(marked).toEqual(unused);
+	});
+});
+
+test("docs/configuration.md has every environment variable", () => {
+	const page = read("docs/configuration.md");
+	const missing = Object.keys(environmentSchema.shape).filter(
+		(name) => !page.includes(`| \`${name}\` |`),
+	);
+	expect(missing).toEqual([]);
+});
+
+test("docs/README.md links to every page of docs", () => {
+	const index = linksOf("docs/README.md").map(({ file }) => file);
+	const missing = docs.filter(
+		(page) => page !== join("docs", "README.md") && !index.includes(page),
+	);
+	expect(missing).toEqual([]);
+});
+
+test.each(pages)("the links of %s lead somewhere", (page) => {
+	const broken = linksOf(page).filter(
+		({ file, heading }) =>
+			!existsSync(join(root, file)) ||
+			(heading !== undefined && !headingsOf(file).includes(heading)),
+	);
+	expect(broken).toEqual([]);
+});
+
+/** Links to files, as paths from the root, with the heading they point to. */
+function linksOf(
+	page: string,
+): { file: string; heading: string | undefined }[] {
+	const prose = read(page).replace(/^```[\s\S]*?^```/gm, "");
+	return [...prose.matchAll(/\]\(([^)\s]+)\)/g)]
+		.map(([, target = ""]) => target)
+		.filter((target) => !/^[a-z]+:/.test(target))
+		.map((target) => {
+			const [path = "", heading] = target.split("#");
+			const file = path === "" ? page : join(dirname(page), path);
+			return { file: relative(root, join(root, file)), heading };
+		});
+}
+
+/** The anchors that a page's headings have. */
+function headingsOf(file: string): string[] {
+	if (!statSync(join(root, file)).isFile()) return [];
+	return [...read(file).matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
+		heading
+			.toLowerCase()
+			.replace(/[^\p{L}\p{N} _-]/gu, "")
+			.replaceAll(" ", "-"),
+	);
+}
+
+// Run: ts, console and text; see CONTRIBUTING.md.
+const infos = [
+	"ts",
+	"ts no-run",
+	"text",
+	"console",
+	"sh",
+	"sql",
+	"yaml",
+	"json",
+];
+
+test.each(pages)("the code blocks of %s are of a known kind", (page) => {
+	const fences = [...read(page).matchAll(/^( *)```(.*)$/gm)];
+	const opening = fences.filter((_, at) => at % 2 === 0);
+	const unknown = opening
+		.map(([, indent, info = ""]) => `${indent}${info}`)
+		.filter((fence) => !infos.includes(fence));
+	expect(unknown).toEqual([]);
+});
+
+test("the examples have no type errors", () => {
+	const examples = new Map(
+		pages.map((page) => [
+			join(root, "src", `${page.replaceAll(/\W/g, "-")}.ts`),
+			[...read(page).matchAll(/^```ts\n([\s\S]*?)^```$/gm)]
+				.map(([, code]) => code)
+				.join("\n")
+				.replaceAll('"remdb"', '"./index.ts"'),
+		]),
+	);
+	const config = ts.readConfigFile(
+		join(root, "tsconfig.json"),
+		ts.sys.readFile,
+	);
+	const { options } = ts.parseJsonConfigFileContent(
+		config.config,
+		ts.sys,
+		root,
+	);
+	const host = ts.createCompilerHost(options);
+	const { readFile, fileExists } = host;
+	host.readFile = (path) => examples.get(path) ?? readFile(path);
+	host.fileExists = (path) => examples.has(path) || fileExists(path);
+	const program = ts.createProgram(
+		[...examples].flatMap(([path, code]) => (code === "" ? [] : [path])),
+		{
+			...options,
+			noUnusedLocals: false,
+			noUnusedParameters: false,
+			moduleDetection: ts.ModuleDetectionKind.Force,
+		},
+		host,
+	);
+	const problems = [...examples.keys()].flatMap((path) =>
+		ts
+			.getPreEmitDiagnostics(program, program.getSourceFile(path))
+			.filter(({ file }) => file?.fileName === path)
+			.map((problem) => {
+				const { line } = ts.getLineAndCharacterOfPosition(
+					problem.file as ts.SourceFile,
+					problem.start ?? 0,
+				);
+				const code = problem.file?.text.split("\n")[line];
+				const message = ts.flattenDiagnosticMessageText(
+					problem.messageText,
+					" ",
+				);
+				return `${relative(root, path)}: ${code}: ${message}`;
+			}),
+	);
+	expect(problems).toEqual([]);
+}, 60_000);
