@@ -35,8 +35,6 @@ its variable, a variable before its default. The database is the first of: the o
 An empty variable counts as not set. A malformed one is [\`CONFIG_INVALID\`](errors.md#config_invalid), which names it and
 does not repeat its value.
 
-| variable | value | default | meaning |
-|---|---|---|---|
 `;
 
 /** The environment's schema as a table, in its order. */
@@ -48,9 +46,23 @@ function configurationPage(): string {
 		const meaning = isUsed(name)
 			? description
 			: `${description}. Checked, but not used by this version`;
-		return `| \`${name}\` | ${allowed(schema)} | ${byDefault} | ${meaning} |\n`;
+		return [`\`${name}\``, allowed(schema), byDefault, meaning];
 	});
-	return intro + rows.join("");
+	return intro + table(["variable", "value", "default", "meaning"], rows);
+}
+
+/** As the formatter aligns it. */
+function table(titles: string[], rows: string[][]): string {
+	const widths = titles.map((title, at) =>
+		Math.max(title.length, ...rows.map((row) => row[at]?.length ?? 0)),
+	);
+	const line = (cells: string[], filler = " ") =>
+		`| ${cells.map((cell, at) => cell.padEnd(widths[at] ?? 0, filler)).join(" | ")} |\n`;
+	const rule = line(
+		titles.map(() => ""),
+		"-",
+	);
+	return line(titles) + rule + rows.map((row) => line(row)).join("");
 }
 
 /** What may be set: as the variable is written, and as it is read. */

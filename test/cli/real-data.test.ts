@@ -30,32 +30,23 @@ describe.skipIf(data === undefined).each(engines)(
 			url = await emptyDatabase(engine);
 		});
 
-		test("a title with a style sheet in it is named, and nothing is written", async () => {
-			const { code, stderr } = await run(...load, "--json");
-			expect(code).toBe(1);
-			expect(JSON.parse(stderr).error).toMatchObject({
-				code: "INPUT_LIMIT",
-				issues: [{ index: 1167, field: "name" }],
-			});
-		});
-
-		test("the others load; remakes and films without a text are told", async () => {
-			const { code, stdout, stderr } = await run(...load, "--skip-invalid");
+		test("they load; remakes, films without a text and a title that cannot be meant are told", async () => {
+			const { code, stdout, stderr } = await run(...load);
 			expect(code).toBe(0);
 			expect(stdout).toContain(
-				"2,818 inserted, 0 updated, 2,789 texts embedded, 2,818 names to look up",
+				"2,819 inserted, 0 updated, 2,790 texts embedded, 2,819 names to look up",
 			);
-			expect(stdout).toContain("1 row is not valid and skipped");
+			expect(stdout).toContain("1 row has a name of over 255 characters: cut");
 			expect(stdout).toContain("30 rows have the name of a later row");
 			expect(stdout).toContain("30 rows have no text to embed");
 			expect(stderr).toContain("left out, being no fields");
 		});
 
 		test("loaded again, nothing changes and nothing is embedded", async () => {
-			const { stdout } = await run(...load, "--skip-invalid", "--json");
+			const { stdout } = await run(...load, "--json");
 			expect(JSON.parse(stdout)).toMatchObject({
 				inserted: 0,
-				unchanged: 2818,
+				unchanged: 2819,
 				embeddings_generated: 0,
 			});
 		});

@@ -41,6 +41,7 @@ describe("mapping", () => {
 		).toEqual({
 			row: { name: "x", sizeBytes: 2, tenantId: "t" },
 			unknown: [],
+			isShortened: false,
 		});
 	});
 
@@ -54,6 +55,7 @@ describe("mapping", () => {
 		).toEqual({
 			row: { name: "x", extra: "c" },
 			unknown: [],
+			isShortened: false,
 		});
 	});
 
@@ -90,6 +92,7 @@ describe("mapping", () => {
 		expect(shape({ title: "x", year: 1990 }, template)).toEqual({
 			row: { name: "x (1990)" },
 			unknown: [],
+			isShortened: false,
 		});
 		expect(shape({ title: "x", year: null }, template).row).toEqual({});
 		expect(shape({ cast: ["a", "b"] }, "name={cast}").row).toEqual({

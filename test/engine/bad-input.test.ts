@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { inspect } from "node:util";
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
@@ -7,7 +8,7 @@ import {
 	RemError,
 	registerType,
 } from "../../src/index.ts";
-import { codeOf, useService } from "../support/engine.ts";
+import { codeOf, engine, useService } from "../support/engine.ts";
 
 const Page = defineEntity(
 	"pages",
@@ -19,7 +20,7 @@ const Page = defineEntity(
 		labels: z.array(z.string()).optional(),
 		data: z.record(z.string(), z.unknown()).optional(),
 	},
-	{ entityKeyField: "name" },
+	{ entityKeyField: "name", indexes: [["title"]] },
 );
 const Part = defineEntity(
 	"parts",
@@ -71,7 +72,7 @@ const hostile = [
 	"🙂👩‍👧 é e\u0301 \u202eabc",
 	"日本語 العربية",
 	"\n\r\t\u0001\u007f\u0085\u2028",
-	"\ufeffbom \ufffd",
+	"a\ufeff bom \ufffd",
 	"/* */ -- #",
 	":name ? @>",
 	"../../etc/passwd",
@@ -254,6 +255,26 @@ describe("a hostile text", () => {
 	});
 });
 
+// BUG: PGlite takes a leading U+FEFF for a byte order mark when it decodes a
+// value: it is stored, and read without it.
+(engine === "embedded" ? test.fails : test)(
+	"a text that begins with U+FEFF is read as it was written",
+	async () => {
+		const text = "\ufeffbom";
+		await db.service.batchUpsert({
+			tableName: "pages",
+			entities: [{ name: "bom", content: "bom", title: text }],
+			tenantId: "bom",
+		});
+		const [row] = await db.service.vectorSearch({
+			tableName: "pages",
+			queryText: "bom",
+			tenantId: "bom",
+		});
+		expect(row?.title).toBe(text);
+	},
+);
+
 test("a text of 10 MB is stored, found by its vector, and the same to the next upsert", async () => {
 	const content = "kubernetes karpenter ".repeat(500_000);
 	const upsert = () =>
@@ -302,15 +323,35 @@ test("a text of 10 MB where it has no business is refused at once", async () => 
 	expect(performance.now() - started).toBeLessThan(5000);
 });
 
-// BUG: suggest() compares letter by letter with every known name: 10 MB take seconds.
-test("a name of 100 KB that nobody knows is refused quickly, and briefly", async () => {
-	const huge = "x".repeat(100_000);
-	const started = performance.now();
-	const error = await failureOf(
-		db.service.batchUpsert({ tableName: huge as "pages", entities: [] }),
+// BUG: B-tree entries end at 2.7 KB (54000): DATABASE. The built-in Resource has
+// such an index on `uri`, where data: addresses are common.
+test.fails("a text too long for its index is stored, or INPUT_LIMIT", async () => {
+	const title = randomBytes(9000).toString("base64");
+	const code = await codeOf(
+		db.service.batchUpsert({
+			tableName: "pages",
+			entities: [{ name: "indexed", title }],
+			tenantId,
+		}),
 	);
-	expect(error.code).toBe("UNKNOWN_ENTITY");
-	expect(performance.now() - started).toBeLessThan(1000);
+	expect(["no error", "INPUT_LIMIT"]).toContain(code);
+});
+
+// BUG: suggest() compares it letter by letter with every name that is known.
+test.fails("a text of 10 MB is no name, and that is said quickly", async () => {
+	const huge = "x".repeat(10_000_000);
+	const { service } = db;
+	for (const call of [
+		() => service.batchUpsert({ tableName: huge as "pages", entities: [] }),
+		() => service.lookupEntity({ entityKey: "a", entityType: huge }),
+		() => service.vectorSearch({ tableName: "pages", where: { [huge]: 1 } }),
+	]) {
+		const started = performance.now();
+		const error = await failureOf(call());
+		expect(["UNKNOWN_ENTITY", "UNKNOWN_FIELD"]).toContain(error.code);
+		expect(performance.now() - started).toBeLessThan(300);
+		expect(error.message.length).toBeLessThan(1000);
+	}
 });
 
 test("every bad row is named and nothing is written, whatever is wrong with it", async () => {
@@ -436,7 +477,10 @@ describe("what the types forbid and JavaScript does all the same", () => {
 					threshold: "x" as never,
 				}),
 		],
-		["no table", () => upsert({ tableName: undefined })],
+		[
+			"a number as the call's tenant in a write",
+			() => upsert({ entities: [{ name: "n" }], tenantId: 1 }),
+		],
 		["a text as entities", () => upsert({ entities: "text" })],
 	])("%s is a RemError", async (_, call) => {
 		await expectRemError(call);
@@ -460,10 +504,7 @@ describe("what the types forbid and JavaScript does all the same", () => {
 		],
 		["a number as query text", () => search({ queryText: 1 })],
 		["null as filter", () => search({ where: null })],
-		[
-			"a number as the call's tenant in a write",
-			() => upsert({ entities: [{ name: "n" }], tenantId: 1 }),
-		],
+		["no table", () => upsert({ tableName: undefined })],
 		["no options", () => db.service.lookupEntity(undefined as never)],
 	])("%s is a RemError", async (_, call) => {
 		await expectRemError(call);

@@ -40,7 +40,7 @@ describe("docs/errors.md", () => {
 test("docs/configuration.md has every environment variable", () => {
 	const page = read("docs/configuration.md");
 	const missing = Object.keys(environmentSchema.shape).filter(
-		(name) => !page.includes(`| \`${name}\` |`),
+		(name) => !page.includes(`| \`${name}\` `),
 	);
 	expect(missing).toEqual([]);
 });

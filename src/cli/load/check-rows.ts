@@ -26,6 +26,8 @@ export interface CheckedRows {
 	readonly issues: readonly PlacedIssue[];
 	/** Rows without a text that could be embedded. */
 	readonly withoutText: number;
+	/** Rows whose key is shortened. */
+	readonly shortened: number;
 	/** Properties that no field takes. */
 	readonly leftOut: readonly string[];
 }
@@ -89,6 +91,7 @@ class Check {
 	#waiting: SourceRow[] = [];
 	#rows = 0;
 	#withoutText = 0;
+	#shortened = 0;
 
 	constructor(options: CheckOptions) {
 		this.#options = options;
@@ -120,6 +123,7 @@ class Check {
 			skipped: this.#invalid.size,
 			issues: this.#issues,
 			withoutText: this.#withoutText,
+			shortened: this.#shortened,
 			leftOut: [...this.#unknown.keys()],
 		};
 	}
@@ -136,7 +140,9 @@ class Check {
 	}
 
 	#shape(source: SourceRow, index: number): unknown {
-		const { row, unknown } = this.#options.shaper.shape(source.value);
+		const shaped = this.#options.shaper.shape(source.value);
+		const { row, unknown } = shaped;
+		if (shaped.isShortened) this.#shortened++;
 		for (const field of unknown)
 			if (!this.#unknown.has(field))
 				this.#unknown.set(field, {

@@ -1,4 +1,5 @@
 import type { UpsertResult } from "../../index.ts";
+import { limits } from "../../models/limits.ts";
 import { issueLine } from "../failure.ts";
 import { snakeNames } from "../output/json-names.ts";
 import { count, counted, duration } from "../output/numbers.ts";
@@ -33,6 +34,7 @@ function groupJson({ plan, loaded }: GroupSummary): Record<string, unknown> {
 		duplicates: checked.duplicates,
 		skipped: checked.skipped,
 		rowsWithoutText: checked.withoutText,
+		shortenedKeys: checked.shortened,
 		leftOut: checked.leftOut,
 		...(checked.skipped === 0 ? {} : { issues: checked.issues }),
 		...(loaded === undefined
@@ -55,6 +57,7 @@ export function summaryLines({ plan, loaded }: GroupSummary): string[] {
 		...skippedLines(plan),
 		...duplicatesLine(plan),
 		...withoutTextLine(plan),
+		...shortenedLine(plan),
 	];
 }
 
@@ -115,6 +118,14 @@ function withoutTextLine({ entity, checked }: LoadPlan): string[] {
 	if (checked.withoutText === 0 || entity.embedFields.length === 0) return [];
 	return [
 		`  ${counted(checked.withoutText, "row has", "rows have")} no text to embed: found by name, not by meaning`,
+	];
+}
+
+function shortenedLine({ entity, checked }: LoadPlan): string[] {
+	if (checked.shortened === 0) return [];
+	const key = entity.keyFields?.[0]?.name ?? "key";
+	return [
+		`  ${counted(checked.shortened, "row has", "rows have")} a ${key} of over ${limits.keyLength} characters: cut, with a hash at its end`,
 	];
 }
 

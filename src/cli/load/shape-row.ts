@@ -1,4 +1,6 @@
+import { createHash } from "node:crypto";
 import type { Entity } from "../../models/entity.ts";
+import { characters, limits } from "../../models/limits.ts";
 import { fieldValue } from "./field-value.ts";
 import {
 	type FieldMap,
@@ -15,6 +17,8 @@ export interface ShapedRow {
 	readonly row: unknown;
 	/** Properties that are no field of the model and that no map takes. */
 	readonly unknown: readonly string[];
+	/** Whether its key was longer than a key may be, and is shortened. */
+	readonly isShortened: boolean;
 }
 
 /** Makes rows of a model from rows of a file, however its properties are named. */
@@ -49,7 +53,8 @@ export class RowShaper {
 	 * validation to refuse.
 	 */
 	shape(source: unknown): ShapedRow {
-		if (!isRecord(source)) return { row: source, unknown: [] };
+		if (!isRecord(source))
+			return { row: source, unknown: [], isShortened: false };
 		const row = new Map<string, unknown>();
 		const unknown: string[] = [];
 		for (const [name, value] of Object.entries(source)) {
@@ -60,7 +65,8 @@ export class RowShaper {
 				row.set(field, this.#typed(field, value));
 		}
 		for (const map of this.#maps) this.#applyMap(row, map, source);
-		return { row: Object.fromEntries(row), unknown };
+		const isShortened = shortenKey(this.#entity, row);
+		return { row: Object.fromEntries(row), unknown, isShortened };
 	}
 
 	#applyMap(
@@ -92,6 +98,23 @@ export class RowShaper {
 			this.#names.set(property, findField(this.#entity, property)?.name);
 		return this.#names.get(property);
 	}
+}
+
+/**
+ * Real files have a title or two that nobody could mean as a name. Such a key is
+ * cut, with a hash of the whole at its end, so that it is the same every time
+ * and no two of them become one.
+ */
+function shortenKey(entity: Entity, row: Map<string, unknown>): boolean {
+	const [field, ...others] = entity.keyFields ?? [];
+	if (field?.type !== "text" || others.length > 0) return false;
+	const key = row.get(field.name);
+	if (typeof key !== "string" || characters(key) <= limits.keyLength)
+		return false;
+	const hash = createHash("sha256").update(key).digest("hex").slice(0, 8);
+	const start = [...key].slice(0, limits.keyLength - hash.length - 1).join("");
+	row.set(field.name, `${start}~${hash}`);
+	return true;
 }
 
 /** The JSON with one more part, whatever stood there; names as they are. */

@@ -204,6 +204,32 @@ describe("any model of that shape", () => {
 		expect(calls[0]?.providerOptions).toEqual({ acme: { task: "query" } });
 	});
 
+	test("gets a signal that is aborted when nobody waits any more", async () => {
+		const slow = model({
+			doEmbed: (call: (typeof calls)[number]) => {
+				calls.push(call);
+				return new Promise<never>(() => {});
+			},
+		});
+		await embedEach(fromAiSdk(slow, two), ["a"], {
+			...options,
+			retry: { attempts: 1, timeoutMs: 10 },
+		});
+		expect(calls[0]?.abortSignal?.aborted).toBe(true);
+	});
+
+	test("whose error says that it may pass is asked again", async () => {
+		const failing = model({
+			doEmbed: async (call: (typeof calls)[number]) => {
+				calls.push(call);
+				throw Object.assign(new Error("Cannot connect"), { isRetryable: true });
+			},
+		});
+		const outcomes = await embedEach(fromAiSdk(failing, two), ["a"], options);
+		expect(outcomes).toMatchObject([{ kind: "down" }]);
+		expect(calls).toHaveLength(3);
+	});
+
 	test("can be stored under another name", () => {
 		expect(fromAiSdk(model(), { ...two, name: "mine" }).name).toBe("mine");
 	});

@@ -5,12 +5,14 @@ import {
 	describe,
 	expect,
 	test,
+	vi,
 } from "vitest";
 import {
 	type EmbeddingOutcome,
 	embedEach,
 } from "../../../src/embeddings/embed-each.ts";
 import { openaiProvider } from "../../../src/embeddings/openai.ts";
+import { Pace } from "../../../src/embeddings/pace.ts";
 import type { EmbeddingProvider } from "../../../src/embeddings/provider.ts";
 import type { RemError } from "../../../src/errors.ts";
 import {
@@ -390,6 +392,90 @@ describe("a provider of one's own", () => {
 		const started = performance.now();
 		expect(summary(await embedEach(limited, ["a"], options))).toEqual(["ok"]);
 		expect(performance.now() - started).toBeGreaterThanOrEqual(59);
+	});
+
+	test("pauses all its calls when one was told to come back later", async () => {
+		const started = performance.now();
+		const times: number[] = [];
+		const limited = own(async (texts) => {
+			times.push(performance.now() - started);
+			if (texts[0] === "a" && times.length === 1)
+				throw { status: 429, headers: { "retry-after-ms": "100" } };
+			await new Promise((resolve) => setTimeout(resolve, 10));
+			return good;
+		});
+		const outcomes = await embedEach(limited, ["a", "b", "c", "d"], {
+			...options,
+			batchSize: 1,
+			parallelCalls: 2,
+		});
+		expect(summary(outcomes)).toEqual(["ok", "ok", "ok", "ok"]);
+		// "a" and "b" began at once; nothing else before the time was over.
+		expect(times.filter((time) => time < 99)).toHaveLength(2);
+	});
+
+	test("is kept within its budget", async () => {
+		vi.useFakeTimers();
+		let calls = 0;
+		const counted = own(async () => {
+			calls++;
+			return good;
+		});
+		const all = embedEach(counted, texts(5), {
+			...options,
+			batchSize: 1,
+			pace: new Pace({ requestsPerMinute: 2 }),
+		});
+		await vi.advanceTimersByTimeAsync(59_000);
+		expect(calls).toBe(2);
+		await vi.advanceTimersByTimeAsync(60_000);
+		expect(calls).toBe(4);
+		await vi.advanceTimersByTimeAsync(60_000);
+		expect(summary(await all)).toEqual(Array(5).fill("ok"));
+		vi.useRealTimers();
+	});
+
+	test("has calls no larger than its budget", async () => {
+		const sizes: number[] = [];
+		const counted = own(async (texts) => {
+			sizes.push(texts.length);
+			return texts.map(() => Float32Array.of(1, 2));
+		});
+		await embedEach(counted, ["x".repeat(300), "y".repeat(300)], {
+			...options,
+			parallelCalls: 1,
+			pace: new Pace({ tokensPerMinute: 200 }),
+		});
+		expect(sizes).toEqual([2]);
+		const pace = new Pace({ tokensPerMinute: 150 });
+		vi.useFakeTimers();
+		const all = embedEach(counted, ["x".repeat(300), "y".repeat(300)], {
+			...options,
+			pace,
+		});
+		await vi.advanceTimersByTimeAsync(60_000);
+		await all;
+		vi.useRealTimers();
+		expect(sizes).toEqual([2, 1, 1]);
+	});
+
+	test("is told by its signal when it takes too long, and when all is cancelled", async () => {
+		const signals: AbortSignal[] = [];
+		const slow = own((_, { signal }) => {
+			if (signal !== undefined) signals.push(signal);
+			return new Promise(() => {});
+		});
+		await embedEach(slow, ["a"], {
+			...options,
+			retry: { ...retry, attempts: 1, timeoutMs: 10 },
+		});
+		const controller = new AbortController();
+		setTimeout(() => controller.abort(), 10);
+		await embedEach(slow, ["a"], {
+			...options,
+			signal: controller.signal,
+		}).catch(() => undefined);
+		expect(signals.map(({ aborted }) => aborted)).toEqual([true, true]);
 	});
 
 	test("that ignores the signal is not waited for", async () => {

@@ -139,6 +139,16 @@ test("asks for numbers from a server that refuses base64, and goes on so", async
 	await old.close();
 });
 
+test("goes on with base64 when it was the text that was refused", async () => {
+	server.refuse((text) => text === "bad");
+	const base64 = provider("bge-base", 768);
+	await expect(base64.embed(["bad"], document)).rejects.toMatchObject({
+		kind: "text",
+	});
+	await base64.embed(["good"], document);
+	expect(server.lastBody?.encoding_format).toBe("base64");
+});
+
 test.each([
 	["key-refused", "setup", "refused the key (status 401, invalid_api_key)"],
 	["forbidden", "setup", "refused the key (status 403)"],

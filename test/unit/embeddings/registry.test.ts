@@ -10,6 +10,7 @@ import {
 } from "../../../src/embeddings/load-provider.ts";
 import type { EmbeddingProvider } from "../../../src/embeddings/provider.ts";
 import { ProviderRegistry } from "../../../src/embeddings/provider-registry.ts";
+import { RemError } from "../../../src/errors.ts";
 
 function own(name: string, model: string, dimensions = 3): EmbeddingProvider {
 	return {
@@ -281,6 +282,16 @@ describe("a provider named by its module", () => {
 			expect(error).toMatchObject({ code: "CONFIG_INVALID" });
 			expect(inspect(error, { depth: 10 })).not.toContain("canary");
 		}
+	});
+
+	test("may say itself what is wrong", async () => {
+		const own = new RemError("PROVIDER_NOT_CONFIGURED", "no model file");
+		Object.assign(globalThis, { ownError: own });
+		const path = await write(
+			"own-error.mjs",
+			"export default () => { throw globalThis.ownError }",
+		);
+		await expect(load(path)).rejects.toBe(own);
 	});
 
 	test("that exports something else is told what is missing", async () => {
