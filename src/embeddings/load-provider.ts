@@ -71,10 +71,13 @@ async function defaultExport(specifier: string): Promise<unknown> {
 
 /** The module's own words are left out: it may have read the key when it failed. */
 function notLoaded(specifier: string, error: unknown): RemError {
-	const { code, name } = error as { code?: unknown; name?: unknown };
+	const { code, name } = (error ?? {}) as { code?: unknown; name?: unknown };
+	const kind = [code, name].find(
+		(word) => typeof word === "string" && /^\w{1,60}$/.test(word),
+	);
 	return new RemError(
 		"CONFIG_INVALID",
-		`the embedding provider "${prefix}${specifier}" cannot be loaded (${String(code ?? name)})`,
+		`the embedding provider "${prefix}${specifier}" cannot be loaded (${kind ?? "it threw"})`,
 		{
 			hint: `a path is relative to the working directory; node --eval 'import("${specifier}")' shows what is wrong`,
 		},

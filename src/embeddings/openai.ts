@@ -46,62 +46,74 @@ export function openaiProvider(options: RemoteOptions): EmbeddingProvider {
 	};
 }
 
-/** A server, and which of OpenAI's options it turned out to need or not to know. */
+interface Form {
+	/** base64 is a third of the size of numbers and needs no parsing. */
+	readonly encoding: "base64" | "float";
+	readonly sendsDimensions: boolean;
+}
+
+/** A server, and the form of request that it turned out to want. */
 class OpenAiServer {
 	readonly #options: RemoteOptions;
 	readonly #url: string;
-	readonly #isOfficial: boolean;
-	/** base64 is a third of the size of numbers and needs no parsing. */
-	#encoding: "base64" | "float" = "base64";
-	#sendsDimensions: boolean;
-	#hasWorked = false;
+	#form: Form;
+	/** Whether that form has ever given vectors: then it is not what a refusal is about. */
+	#hasWorked: boolean;
 
 	constructor(options: RemoteOptions) {
 		const { model, dimensions, baseUrl = officialUrl } = options;
 		const known = knownModel(openaiModels, model);
 		this.#options = options;
 		this.#url = `${baseUrl.replace(/\/+$/, "")}/embeddings`;
-		this.#isOfficial = baseUrl === officialUrl;
-		this.#sendsDimensions =
-			known !== undefined && known.dimensions !== dimensions;
+		this.#hasWorked = baseUrl === officialUrl;
+		this.#form = {
+			encoding: "base64",
+			sendsDimensions: known !== undefined && known.dimensions !== dimensions,
+		};
 	}
 
 	async embed(
 		texts: readonly string[],
 		signal: AbortSignal | undefined,
 	): Promise<Float32Array[]> {
-		const vectors = await this.#inItsEncoding(texts, signal);
-		this.#hasWorked = true;
-		return this.#isTooLong(vectors)
-			? this.#shortened(texts, signal, vectors)
+		const form = this.#form;
+		const vectors = await this.#inItsEncoding(texts, form, signal);
+		return this.#isTooLong(vectors, form)
+			? this.#shortened(texts, vectors, signal)
 			: vectors;
 	}
 
 	/** Some versions of vLLM and of gateways refuse base64 with status 400. */
 	async #inItsEncoding(
 		texts: readonly string[],
+		form: Form,
 		signal: AbortSignal | undefined,
 	): Promise<Float32Array[]> {
 		try {
-			return await this.#ask(texts, signal);
+			const vectors = await this.#ask(texts, form, signal);
+			this.#hasWorked = true;
+			return vectors;
 		} catch (error) {
-			if (!isRefusal(error) || this.#isOfficial || this.#hasWorked) throw error;
+			if (!isRefusal(error) || this.#isSettled(form)) throw error;
 		}
-		const encoding = this.#encoding;
-		this.#encoding = "float";
-		try {
-			return await this.#ask(texts, signal);
-		} catch (error) {
-			this.#encoding = encoding;
-			throw error;
-		}
+		return this.#askAndKeep(texts, { ...form, encoding: "float" }, signal);
+	}
+
+	/** Calls that began together learn together: what one of them found out, another need not. */
+	#isSettled(form: Form): boolean {
+		return (
+			form.encoding === "float" || (this.#hasWorked && form === this.#form)
+		);
 	}
 
 	/** Servers differ in whether they know `dimensions`, so a model we do not know is asked only when it must be. */
-	#isTooLong(vectors: readonly Float32Array[]): boolean {
+	#isTooLong(
+		vectors: readonly Float32Array[],
+		{ sendsDimensions }: Form,
+	): boolean {
 		const { dimensions } = this.#options;
 		return (
-			!this.#sendsDimensions &&
+			!sendsDimensions &&
 			vectors.length > 0 &&
 			vectors.every((vector) => vector.length > dimensions)
 		);
@@ -109,30 +121,42 @@ class OpenAiServer {
 
 	async #shortened(
 		texts: readonly string[],
-		signal: AbortSignal | undefined,
 		tooLong: Float32Array[],
+		signal: AbortSignal | undefined,
 	): Promise<Float32Array[]> {
-		this.#sendsDimensions = true;
+		const form = { ...this.#form, sendsDimensions: true };
 		try {
-			return await this.#ask(texts, signal);
+			return await this.#askAndKeep(texts, form, signal);
 		} catch (error) {
-			if (!isRefusal(error)) throw error;
 			// It cannot shorten: the wrong length then says what is wrong.
-			this.#sendsDimensions = false;
-			return tooLong;
+			if (isRefusal(error)) return tooLong;
+			throw error;
 		}
+	}
+
+	/** Another form; when it works, it is the form from now on. */
+	async #askAndKeep(
+		texts: readonly string[],
+		form: Form,
+		signal: AbortSignal | undefined,
+	): Promise<Float32Array[]> {
+		const vectors = await this.#ask(texts, form, signal);
+		this.#form = form;
+		this.#hasWorked = true;
+		return vectors;
 	}
 
 	async #ask(
 		texts: readonly string[],
+		{ encoding, sendsDimensions }: Form,
 		signal: AbortSignal | undefined,
 	): Promise<Float32Array[]> {
 		const { model, dimensions, apiKey } = this.#options;
 		const body = {
 			model,
 			input: texts,
-			encoding_format: this.#encoding,
-			...(this.#sendsDimensions ? { dimensions } : {}),
+			encoding_format: encoding,
+			...(sendsDimensions ? { dimensions } : {}),
 		};
 		const answer = await postJson({ url: this.#url, apiKey, body, signal });
 		return inOrder(texts, itemsOf(answer)).map(({ embedding }) =>

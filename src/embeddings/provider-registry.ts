@@ -15,15 +15,9 @@ import {
 export class ProviderRegistry {
 	readonly #own: EmbeddingProvider[] = [];
 
-	/** Adds a provider under its name; one of the same name and model is replaced. */
+	/** Adds a provider under its name; it goes before one of the same name and model. */
 	register(provider: EmbeddingProvider): void {
-		checkProvider(provider, "the object to register");
-		const { name, model } = provider;
-		const at = this.#own.findIndex(
-			(own) => own.name === name && own.model === model,
-		);
-		if (at >= 0) this.#own.splice(at, 1);
-		this.#own.unshift(provider);
+		this.#own.unshift(checkProvider(provider, "the object to register"));
 	}
 
 	/** The provider of that name and model, ready to be asked; `PROVIDER_NOT_CONFIGURED` says what is missing. */

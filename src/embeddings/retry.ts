@@ -1,7 +1,7 @@
 import type { CallFailure } from "./failure.ts";
 import type { EmbeddingPurpose } from "./provider.ts";
 
-/** How often and how long a call is tried; every text gets its own count. */
+/** How often and how long a call is tried. */
 export interface RetryOptions {
 	/** Calls in all, the first included. @default 6 */
 	readonly attempts?: number;

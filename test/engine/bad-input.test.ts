@@ -298,6 +298,38 @@ test("a text of 10 MB is stored, found by its vector, and the same to the next u
 	expect(found?.contentSummary).toBe(content.slice(0, 500));
 });
 
+test("a text of 10 MB is data wherever data may be long", async () => {
+	const huge = "naïve 🙂 ".repeat(800_000);
+	const { service } = db;
+	const scope = { tenantId: "huge" };
+	await service.batchUpsert({
+		tableName: "pages",
+		entities: [
+			{
+				name: "huge",
+				content: "x",
+				labels: [huge],
+				data: { huge },
+				metadata: { huge },
+				tags: [huge],
+				graphEdges: [{ dst: "a", rel_type: "b", properties: { huge } }],
+			},
+		],
+		...scope,
+	});
+	const hit = await service.lookupEntity({ entityKey: "huge", ...scope });
+	expect(hit?.metadata).toEqual({ huge });
+	const [row] = await service.vectorSearch({
+		tableName: "pages",
+		queryText: huge,
+		where: { labels: { contains: [huge] }, content: { ne: huge } },
+		...scope,
+	});
+	expect(row?.tags).toEqual([huge]);
+	const { rows } = await service.execute("SELECT length($1) AS n", [huge]);
+	expect(rows).toEqual([{ n: [...huge].length }]);
+});
+
 test("a text of 10 MB where it has no business is refused at once", async () => {
 	const huge = "x".repeat(10_000_000);
 	const { service } = db;
@@ -307,6 +339,7 @@ test("a text of 10 MB where it has no business is refused at once", async () => 
 			service.lookupEntity({ entityKey: huge, tenantId }),
 			service.fuzzySearch({ query: huge, tenantId }),
 			service.lookupEntity({ entityKey: "x", tenantId: huge }),
+			service.fuzzySearch({ query: "x", tenantId, userId: huge }),
 			service.batchUpsert({
 				tableName: "pages",
 				entities: [{ name: huge }],
@@ -317,6 +350,7 @@ test("a text of 10 MB where it has no business is refused at once", async () => 
 	expect(codes).toEqual([
 		"INPUT_LIMIT",
 		"INPUT_LIMIT",
+		"VALIDATION",
 		"VALIDATION",
 		"INPUT_LIMIT",
 	]);
@@ -349,7 +383,7 @@ test.fails("a text of 10 MB is no name, and that is said quickly", async () => {
 		const started = performance.now();
 		const error = await failureOf(call());
 		expect(["UNKNOWN_ENTITY", "UNKNOWN_FIELD"]).toContain(error.code);
-		expect(performance.now() - started).toBeLessThan(300);
+		expect(performance.now() - started).toBeLessThan(1000);
 		expect(error.message.length).toBeLessThan(1000);
 	}
 });
@@ -412,8 +446,7 @@ test("a JSON of 100 levels is stored and read, one of 101 refused", async () => 
 	expect(await codeOf(upsert(101))).toBe("INPUT_LIMIT");
 });
 
-// BUG: z.record() leaves "__proto__" out.
-test.fails("a key __proto__ in metadata is stored and read as data", async () => {
+test("a key __proto__ in metadata is stored and read as data", async () => {
 	const metadata = JSON.parse('{"__proto__":{"polluted":true},"a":1}');
 	await db.service.batchUpsert({
 		tableName: "pages",

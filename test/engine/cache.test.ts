@@ -467,6 +467,6 @@ test.runIf(engine === "server")(
 			longest = Math.max(longest, performance.now() - started);
 		}
 		await rebuild;
-		expect(longest).toBeLessThan(2000);
+		expect(longest).toBeLessThan(5000);
 	},
 );

@@ -176,9 +176,12 @@ function withChecks(page: string, block: Block): string {
 		JSON.stringify(url),
 	);
 	const source = ts.createSourceFile(page, code, ts.ScriptTarget.ES2023, true);
+	const expectations = expectationsOf(source);
+	const comments = code.match(/\/\/ (=>|throws) /g) ?? [];
+	expect(expectations, `${page}:${block.line}`).toHaveLength(comments.length);
 	let checked = "";
 	let from = 0;
-	for (const { statement, kind, expected } of expectationsOf(source)) {
+	for (const { statement, kind, expected } of expectations) {
 		const expression = statement.expression.getText(source);
 		const line = source.getLineAndCharacterOfPosition(statement.end).line + 1;
 		const rest = [expected, `${page}:${block.line + line}`]

@@ -477,11 +477,11 @@ describe("a schema of its own", () => {
 				const again = await service.fuzzySearch({ query: "thing" });
 				expect(again.map(({ entityKey }) => entityKey)).toEqual([name]);
 				expect(await service.migrate()).toEqual({ applied: [] });
+				const { rows } = await service.execute(
+					"SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'",
+				);
+				expect(rows).toEqual([]);
 			}
-			const { rows } = await (services[0] as PostgresService).execute(
-				"SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'",
-			);
-			expect(rows).toEqual([]);
 		},
 	);
 

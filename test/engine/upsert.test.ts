@@ -840,7 +840,7 @@ describe("statements", () => {
 )
 INSERT INTO "public"."pages" AS t ("id", "tenant_id", "user_id", "name", "year", "state")
 SELECT i."id", i."tenant_id", i."user_id", i."name", i."year", i."state" FROM input AS i ORDER BY i.rem_ord
-ON CONFLICT ("tenant_id", "user_id", "name") WHERE deleted_at IS NULL DO UPDATE SET
+ON CONFLICT ("tenant_id", "user_id", "name") WHERE "deleted_at" IS NULL DO UPDATE SET
   "year" = excluded."year",
   updated_at = now()
 RETURNING t.id, old.id IS NULL AS inserted`);

@@ -3,6 +3,7 @@ import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { describe, expect, test } from "vitest";
+import { buildProgram } from "../../src/cli/program.ts";
 import { environmentSchema } from "../../src/config.ts";
 import { errorCodes } from "../../src/errors.ts";
 
@@ -42,6 +43,33 @@ test("docs/configuration.md has every environment variable", () => {
 	const missing = Object.keys(environmentSchema.shape).filter(
 		(name) => !page.includes(`| \`${name}\` `),
 	);
+	expect(missing).toEqual([]);
+});
+
+test.each(pages)(
+	"%s names no environment variable that there is not",
+	(page) => {
+		const named = read(page).match(/\b[A-Z]+(_[A-Z]+)*__[A-Z_]+[A-Z]\b/g) ?? [];
+		const unknown = named.filter((name) => !(name in environmentSchema.shape));
+		expect(unknown).toEqual([]);
+	},
+);
+
+test("docs/cli.md has every command and option", () => {
+	const page = read("docs/cli.md");
+	const { signal } = new AbortController();
+	const program = buildProgram({ signal, program: "rem", exitCode: 0 });
+	const leaves = program.commands.flatMap((command) =>
+		command.commands.length === 0 ? command : command.commands,
+	);
+	const missing = leaves.flatMap((command) => {
+		const parent = command.parent === program ? [] : [command.parent?.name()];
+		const words = ["rem", ...parent, command.name()].join(" ");
+		const options = command.options.map(({ long }) => long ?? "");
+		return [`\`${words}`, ...options.map((option) => `\`${option}`)]
+			.filter((text) => !page.includes(text))
+			.map((text) => `${words}: ${text}`);
+	});
 	expect(missing).toEqual([]);
 });
 

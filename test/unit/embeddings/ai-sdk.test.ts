@@ -80,6 +80,14 @@ describe.each(versions)(
 			]);
 		});
 
+		test("of version 4 is asked for shorter vectors by itself", async () => {
+			const short = fromAiSdk(model(), { dimensions: 8 });
+			const outcomes = await embedEach(short, ["one"], options);
+			if (version === "v4")
+				expect(outcomes).toEqual([{ vector: vectorOf("one", 8) }]);
+			else expect(outcomes).toMatchObject([{ kind: "broken" }]);
+		});
+
 		test("is retried by us alone", async () => {
 			server.misbehave("server-error", 2);
 			await generateBatch(fromAiSdk(model()), ["one"], options);

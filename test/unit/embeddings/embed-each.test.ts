@@ -1,5 +1,6 @@
 import {
 	afterAll,
+	afterEach,
 	beforeAll,
 	beforeEach,
 	describe,
@@ -33,6 +34,7 @@ beforeAll(async () => {
 	});
 });
 beforeEach(() => server.reset());
+afterEach(() => vi.useRealTimers());
 afterAll(() => server.close());
 
 const retry = { baseMs: 1, maxMs: 2, deadlineMs: 10_000, timeoutMs: 5000 };
@@ -432,7 +434,6 @@ describe("a provider of one's own", () => {
 		expect(calls).toBe(4);
 		await vi.advanceTimersByTimeAsync(60_000);
 		expect(summary(await all)).toEqual(Array(5).fill("ok"));
-		vi.useRealTimers();
 	});
 
 	test("has calls no larger than its budget", async () => {
@@ -455,7 +456,6 @@ describe("a provider of one's own", () => {
 		});
 		await vi.advanceTimersByTimeAsync(60_000);
 		await all;
-		vi.useRealTimers();
 		expect(sizes).toEqual([2, 1, 1]);
 	});
 

@@ -139,6 +139,28 @@ test("asks for numbers from a server that refuses base64, and goes on so", async
 	await old.close();
 });
 
+test("finds the form a server wants although many calls begin at once and some are bad", async () => {
+	const old = await startEmbeddingServer({ refusesBase64: true });
+	old.refuse((text) => text.startsWith("bad"));
+	const numbers = openaiProvider({
+		model: "bge-base",
+		dimensions: 256,
+		baseUrl: old.openaiUrl,
+	});
+	const texts = ["bad 1", "a", "bad 2", "b", "c", "bad 3"];
+	const calls = texts.map((text) => numbers.embed([text], document));
+	const kinds = (await Promise.allSettled(calls)).map(({ status }) => status);
+	expect(kinds).toEqual(
+		texts.map((text) => (text.startsWith("bad") ? "rejected" : "fulfilled")),
+	);
+	expect(await numbers.embed(["d"], document)).toEqual([vectorOf("d", 256)]);
+	expect(old.lastBody).toMatchObject({
+		encoding_format: "float",
+		dimensions: 256,
+	});
+	await old.close();
+});
+
 test("goes on with base64 when it was the text that was refused", async () => {
 	server.refuse((text) => text === "bad");
 	const base64 = provider("bge-base", 768);

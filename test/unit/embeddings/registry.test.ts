@@ -140,7 +140,7 @@ describe("a registered provider", () => {
 		});
 	});
 
-	test("replaces one of the same name and model", () => {
+	test("takes the place of one of the same name and model", () => {
 		const registry = new ProviderRegistry();
 		const later = own("mine", "a");
 		registry.register(own("mine", "a"));
