@@ -20,9 +20,9 @@ CREATE TABLE IF NOT EXISTS "public"."feedbacks" (
   graph_edges JSONB NOT NULL DEFAULT '[]',
   metadata JSONB NOT NULL DEFAULT '{}',
   tags TEXT[] NOT NULL DEFAULT '{}',
-  created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-  updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-  deleted_at TIMESTAMPTZ
+  created_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
+  updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
+  deleted_at TIMESTAMPTZ(3)
 );
 COMMENT ON TABLE "public"."feedbacks" IS 'remdb: entity';
 CREATE INDEX IF NOT EXISTS "idx_feedbacks__created_at" ON "public"."feedbacks" ("tenant_id", "created_at");
@@ -37,16 +37,16 @@ CREATE TABLE IF NOT EXISTS "public"."files" (
   "name" TEXT NOT NULL,
   "uri" TEXT NOT NULL,
   "content" TEXT,
-  "timestamp" TIMESTAMPTZ,
+  "timestamp" TIMESTAMPTZ(3),
   "size_bytes" BIGINT,
   "mime_type" TEXT,
   "processing_status" TEXT NOT NULL DEFAULT 'pending',
   graph_edges JSONB NOT NULL DEFAULT '[]',
   metadata JSONB NOT NULL DEFAULT '{}',
   tags TEXT[] NOT NULL DEFAULT '{}',
-  created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-  updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-  deleted_at TIMESTAMPTZ,
+  created_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
+  updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
+  deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "files_key_length" CHECK (char_length("name") <= 255)
 );
 COMMENT ON TABLE "public"."files" IS 'remdb: entity';
@@ -214,7 +214,7 @@ CREATE TABLE IF NOT EXISTS "public"."image_resources" (
   "content" TEXT,
   "uri" TEXT,
   "ordinal" BIGINT,
-  "timestamp" TIMESTAMPTZ,
+  "timestamp" TIMESTAMPTZ(3),
   "category" TEXT,
   "related_entities" JSONB NOT NULL DEFAULT '[]',
   "image_width" BIGINT,
@@ -226,9 +226,9 @@ CREATE TABLE IF NOT EXISTS "public"."image_resources" (
   graph_edges JSONB NOT NULL DEFAULT '[]',
   metadata JSONB NOT NULL DEFAULT '{}',
   tags TEXT[] NOT NULL DEFAULT '{}',
-  created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-  updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-  deleted_at TIMESTAMPTZ,
+  created_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
+  updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
+  deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "image_resources_key_length" CHECK (char_length("name") <= 255)
 );
 COMMENT ON TABLE "public"."image_resources" IS 'remdb: entity';
@@ -401,9 +401,9 @@ CREATE TABLE IF NOT EXISTS "public"."messages" (
   graph_edges JSONB NOT NULL DEFAULT '[]',
   metadata JSONB NOT NULL DEFAULT '{}',
   tags TEXT[] NOT NULL DEFAULT '{}',
-  created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-  updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-  deleted_at TIMESTAMPTZ
+  created_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
+  updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
+  deleted_at TIMESTAMPTZ(3)
 );
 COMMENT ON TABLE "public"."messages" IS 'remdb: entity';
 CREATE TABLE IF NOT EXISTS "public"."embeddings_messages" (
@@ -465,8 +465,8 @@ CREATE TABLE IF NOT EXISTS "public"."moments" (
   "name" TEXT NOT NULL,
   "moment_type" TEXT,
   "category" TEXT,
-  "starts_timestamp" TIMESTAMPTZ,
-  "ends_timestamp" TIMESTAMPTZ,
+  "starts_timestamp" TIMESTAMPTZ(3),
+  "ends_timestamp" TIMESTAMPTZ(3),
   "present_persons" JSONB NOT NULL DEFAULT '[]',
   "emotion_tags" TEXT[] NOT NULL DEFAULT '{}',
   "topic_tags" TEXT[] NOT NULL DEFAULT '{}',
@@ -477,9 +477,9 @@ CREATE TABLE IF NOT EXISTS "public"."moments" (
   graph_edges JSONB NOT NULL DEFAULT '[]',
   metadata JSONB NOT NULL DEFAULT '{}',
   tags TEXT[] NOT NULL DEFAULT '{}',
-  created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-  updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-  deleted_at TIMESTAMPTZ,
+  created_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
+  updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
+  deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "moments_key_length" CHECK (char_length("name") <= 255)
 );
 COMMENT ON TABLE "public"."moments" IS 'remdb: entity';
@@ -650,14 +650,14 @@ CREATE TABLE IF NOT EXISTS "public"."ontologies" (
   "model_name" TEXT,
   "extracted_data" JSONB,
   "confidence_score" DOUBLE PRECISION,
-  "extraction_timestamp" TIMESTAMPTZ,
+  "extraction_timestamp" TIMESTAMPTZ(3),
   "content" TEXT,
   graph_edges JSONB NOT NULL DEFAULT '[]',
   metadata JSONB NOT NULL DEFAULT '{}',
   tags TEXT[] NOT NULL DEFAULT '{}',
-  created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-  updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-  deleted_at TIMESTAMPTZ,
+  created_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
+  updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
+  deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "ontologies_key_length" CHECK (char_length("name") <= 255)
 );
 COMMENT ON TABLE "public"."ontologies" IS 'remdb: entity';
@@ -833,9 +833,9 @@ CREATE TABLE IF NOT EXISTS "public"."ontology_configs" (
   graph_edges JSONB NOT NULL DEFAULT '[]',
   metadata JSONB NOT NULL DEFAULT '{}',
   tags TEXT[] NOT NULL DEFAULT '{}',
-  created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-  updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-  deleted_at TIMESTAMPTZ,
+  created_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
+  updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
+  deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "ontology_configs_key_length" CHECK (char_length("name") <= 255)
 );
 COMMENT ON TABLE "public"."ontology_configs" IS 'remdb: entity';
@@ -1002,15 +1002,15 @@ CREATE TABLE IF NOT EXISTS "public"."resources" (
   "content" TEXT,
   "uri" TEXT,
   "ordinal" BIGINT,
-  "timestamp" TIMESTAMPTZ,
+  "timestamp" TIMESTAMPTZ(3),
   "category" TEXT,
   "related_entities" JSONB NOT NULL DEFAULT '[]',
   graph_edges JSONB NOT NULL DEFAULT '[]',
   metadata JSONB NOT NULL DEFAULT '{}',
   tags TEXT[] NOT NULL DEFAULT '{}',
-  created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-  updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-  deleted_at TIMESTAMPTZ,
+  created_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
+  updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
+  deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "resources_key_length" CHECK (char_length("name") <= 255)
 );
 COMMENT ON TABLE "public"."resources" IS 'remdb: entity';
@@ -1182,9 +1182,9 @@ CREATE TABLE IF NOT EXISTS "public"."schemas" (
   graph_edges JSONB NOT NULL DEFAULT '[]',
   metadata JSONB NOT NULL DEFAULT '{}',
   tags TEXT[] NOT NULL DEFAULT '{}',
-  created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-  updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-  deleted_at TIMESTAMPTZ,
+  created_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
+  updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
+  deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "schemas_key_length" CHECK (char_length("name") <= 255)
 );
 COMMENT ON TABLE "public"."schemas" IS 'remdb: entity';
@@ -1359,9 +1359,9 @@ CREATE TABLE IF NOT EXISTS "public"."sessions" (
   graph_edges JSONB NOT NULL DEFAULT '[]',
   metadata JSONB NOT NULL DEFAULT '{}',
   tags TEXT[] NOT NULL DEFAULT '{}',
-  created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-  updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-  deleted_at TIMESTAMPTZ,
+  created_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
+  updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
+  deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "sessions_key_length" CHECK (char_length("name") <= 255)
 );
 COMMENT ON TABLE "public"."sessions" IS 'remdb: entity';
@@ -1528,9 +1528,9 @@ CREATE TABLE IF NOT EXISTS "public"."shared_sessions" (
   graph_edges JSONB NOT NULL DEFAULT '[]',
   metadata JSONB NOT NULL DEFAULT '{}',
   tags TEXT[] NOT NULL DEFAULT '{}',
-  created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-  updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-  deleted_at TIMESTAMPTZ
+  created_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
+  updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
+  deleted_at TIMESTAMPTZ(3)
 );
 COMMENT ON TABLE "public"."shared_sessions" IS 'remdb: entity';
 CREATE INDEX IF NOT EXISTS "idx_shared_sessions__created_at" ON "public"."shared_sessions" ("tenant_id", "created_at");
@@ -1552,13 +1552,13 @@ CREATE TABLE IF NOT EXISTS "public"."users" (
   "interests" TEXT[] NOT NULL DEFAULT '{}',
   "preferred_topics" TEXT[] NOT NULL DEFAULT '{}',
   "activity_level" TEXT,
-  "last_active_at" TIMESTAMPTZ,
+  "last_active_at" TIMESTAMPTZ(3),
   graph_edges JSONB NOT NULL DEFAULT '[]',
   metadata JSONB NOT NULL DEFAULT '{}',
   tags TEXT[] NOT NULL DEFAULT '{}',
-  created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-  updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-  deleted_at TIMESTAMPTZ,
+  created_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
+  updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
+  deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "users_key_length" CHECK (char_length("name") <= 255)
 );
 COMMENT ON TABLE "public"."users" IS 'remdb: entity';

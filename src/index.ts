@@ -1,6 +1,7 @@
 export type {
 	Capabilities,
 	Handle,
+	QueryOptions,
 	Result,
 	TransactionOptions,
 } from "./db/database.ts";
@@ -9,6 +10,8 @@ export type {
 	EmbeddingPurpose,
 } from "./embeddings/provider.ts";
 export { type ErrorCode, errorCodes, type Issue, RemError } from "./errors.ts";
+export type { KvCache, KvStatus } from "./kv/kv-cache.ts";
+export type { RebuildResult } from "./kv/rebuild.ts";
 export type { Logger } from "./logger.ts";
 export type { MigrateResult } from "./migrate/migrate.ts";
 export {
@@ -42,8 +45,10 @@ export type {
 	TextFieldName,
 	Where,
 } from "./models/types.ts";
+export type { VectorSpace } from "./models/vector-space.ts";
 export type { FuzzyHit } from "./query/fuzzy.ts";
 export type { LookupHit } from "./query/lookup.ts";
+export type { HnswOptions } from "./schema/indexes.ts";
 export {
 	type EntitySql,
 	type RegisterTypeOptions,
@@ -64,5 +69,6 @@ export {
 	type RepositoryUpsertOptions,
 } from "./service/repository.ts";
 export type { ConnectOptions, EmbeddingOptions } from "./service/settings.ts";
+export { ident, type Sql, type SqlValue, type Statement, sql } from "./sql.ts";
 export type { MergeField } from "./store/merge.ts";
 export type { UpsertProgress, UpsertResult } from "./store/upsert-result.ts";

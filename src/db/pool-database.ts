@@ -38,9 +38,13 @@ export class PoolDatabase implements Database {
 		this.#options = options;
 		// Without these listeners a restart of the server ends the process.
 		pool.on("error", (error) => this.#warn(error));
-		pool.on("connect", (client) =>
-			client.on("error", (error) => this.#warn(error)),
-		);
+		pool.on("connect", (client) => {
+			client.on("error", (error) => this.#warn(error));
+			// `pg` reads ISO dates only: under another style every timestamp is null.
+			client.query("SET DateStyle TO ISO").catch(() => {
+				// The connection is gone: whoever asked for it is told.
+			});
+		});
 	}
 
 	query<R>(statement: Sql | Statement, options?: QueryOptions) {
@@ -139,10 +143,14 @@ export class PoolDatabase implements Database {
 				throw new RemError(
 					"POOL_TIMEOUT",
 					`all ${this.capabilities.maxConnections} connections are busy`,
-					{ hint: "raise poolSize, or find what holds them", cause },
+					{
+						hint: "raise poolSize, or find what holds them: inside a transaction, pass its handle to every call",
+						cause,
+					},
 				);
 			throw new RemError(
-				failure.code,
+				// Nothing was sent yet: whatever it is, it is about connecting.
+				failure.code === "DATABASE" ? "CONNECTION_FAILED" : failure.code,
 				`cannot connect to ${this.#options.address}: ${failure.message}`,
 				{
 					...(failure.hint === undefined ? {} : { hint: failure.hint }),
@@ -283,14 +291,19 @@ async function send<R>(
 ): Promise<Result<R>> {
 	const { text, values } = "text" in statement ? statement : compile(statement);
 	try {
-		const result = await client.query({
+		const answer = await client.query({
 			text,
 			values: values.map((value) =>
 				value instanceof Date ? timestampText(value) : value,
 			),
 			...(options.name === undefined ? {} : { name: options.name }),
 		});
-		return { rows: result.rows as R[], rowCount: result.rowCount ?? 0 };
+		// Without values it may be a text of several statements: the last one counts.
+		const result = Array.isArray(answer) ? answer.at(-1) : answer;
+		return {
+			rows: (result?.rows ?? []) as R[],
+			rowCount: result?.rowCount ?? 0,
+		};
 	} catch (error) {
 		throw toRemError(error);
 	}

@@ -24,6 +24,12 @@ export function toRemError(error: unknown): RemError {
 	const failure = error as DatabaseFailure;
 	const cause = withoutContent(failure);
 	const sqlState = sqlStateOf(failure);
+	// Thrown before anything was sent: the connection has no part in it.
+	if (error instanceof TypeError || error instanceof RangeError)
+		return new RemError("DATABASE", "the statement could not be sent", {
+			hint: "check the types of its values",
+			cause,
+		});
 	if (sqlState === undefined)
 		return new RemError(
 			"CONNECTION_FAILED",
@@ -104,6 +110,16 @@ function recognise(sqlState: string): Recognised {
 			return {
 				code: "SCHEMA_DRIFT",
 				hint: "run `rem migrate` or service.migrate() first",
+			};
+		case "42501":
+			return {
+				code: "DATABASE",
+				hint: "this user lacks a privilege: let the owner do it, or GRANT it (docs/operations.md)",
+			};
+		case "54000":
+			return {
+				code: "INPUT_LIMIT",
+				hint: "a text in an index may have about 2,700 bytes: shorten it, or leave its field out of `indexes`",
 			};
 		case "57014":
 			return { code: "CANCELLED" };

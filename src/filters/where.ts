@@ -21,6 +21,10 @@ export function whereSql(
 	where: Readonly<Record<string, unknown>>,
 	alias: string,
 ): Sql {
+	if (typeof where !== "object" || where === null || Array.isArray(where))
+		throw new RemError("FILTER_REFUSED", "the filter is no object", {
+			hint: "pass fields and what they must be: { year: { gte: 1990 } }",
+		});
 	const conditions = Object.entries(where).flatMap(([name, condition]) => {
 		const field = fieldOf(entity, name);
 		return fieldConditions(field, condition, ident(alias, field.column));
@@ -80,8 +84,11 @@ const compare = (symbol: string): Operator => ({
 
 const match = (symbol: string): Operator => ({
 	takes: (type) => type === "text",
-	render: (field, value, column) =>
-		sql`${column} ${raw(symbol)} ${scalar(field, value)}`,
+	render: (field, value, column) => {
+		if (typeof value === "string" && /(^|[^\\])(\\\\)*\\$/.test(value))
+			throw refused(field, "ends with a backslash that escapes nothing");
+		return sql`${column} ${raw(symbol)} ${scalar(field, value)}`;
+	},
 });
 
 const operators: Readonly<Record<string, Operator>> = {

@@ -10,12 +10,15 @@ export interface KvStatus {
 	readonly rebuilding: boolean;
 }
 
+const pauseAfterFailureMs = 30_000;
+
 /** The cache's life: noticing that it was emptied, and filling it again, once at a time. */
 export class KvCache {
 	readonly #db: Database;
 	readonly #schema: string;
 	readonly #logger: Logger;
 	#rebuilding: Promise<RebuildResult> | undefined;
+	#notBefore = 0;
 
 	constructor(db: Database, schema: string, logger: Logger) {
 		this.#db = db;
@@ -45,7 +48,10 @@ export class KvCache {
 
 	/** A read found the cache empty: it was answered otherwise, and this goes on by itself. */
 	rebuildInBackground(): void {
+		if (Date.now() < this.#notBefore) return;
 		this.rebuild().catch((error: unknown) => {
+			// It may lack the right to: then not every read need try.
+			this.#notBefore = Date.now() + pauseAfterFailureMs;
 			const message = error instanceof Error ? error.message : String(error);
 			this.#logger.warn(`kv_store is not rebuilt: ${message}`);
 		});

@@ -81,7 +81,7 @@ function defaultSteps(table: EntityTable, live: LiveTable): Sql[] {
 /** The type as the catalogue writes it. */
 function catalogType(field: Field): string {
 	return columnType(field)
-		.replace("timestamptz", "timestamp with time zone")
+		.replace("timestamptz(3)", "timestamp(3) with time zone")
 		.replace("varchar", "character varying");
 }
 

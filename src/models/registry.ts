@@ -1,5 +1,5 @@
 import { RemError } from "../errors.ts";
-import { suggest } from "../util/suggest.ts";
+import { quoted, suggest } from "../util/suggest.ts";
 import type { Entity } from "./entity.ts";
 import type { Field } from "./field.ts";
 
@@ -34,13 +34,22 @@ export class Registry {
 		return table;
 	}
 
+	/** Forgets a model that could not be applied. */
+	remove(entity: Entity): void {
+		this.#tables.delete(entity.tableName);
+	}
+
+	has(entity: Entity): boolean {
+		return this.#tables.get(entity.tableName)?.entity === entity;
+	}
+
 	get(tableName: string): EntityTable {
 		const table = this.#tables.get(tableName);
 		if (table !== undefined) return table;
-		const hint = suggest(tableName, [...this.#tables.keys()]);
+		const hint = suggest(String(tableName), [...this.#tables.keys()]);
 		throw new RemError(
 			"UNKNOWN_ENTITY",
-			`unknown entity "${tableName}"`,
+			`unknown entity ${quoted(tableName)}`,
 			hint === undefined ? {} : { hint },
 		);
 	}
@@ -70,7 +79,7 @@ export function fieldOf(entity: Entity, name: string): Field {
 	const hint = suggest(name, [...entity.fieldsByName.keys()]);
 	throw new RemError(
 		"UNKNOWN_FIELD",
-		`unknown field "${name}" of "${entity.tableName}"`,
+		`unknown field ${quoted(name)} of "${entity.tableName}"`,
 		hint === undefined ? {} : { hint },
 	);
 }

@@ -84,7 +84,10 @@ function validateRow(
 			toProblems(entity, issue, index),
 		);
 	const output = parsed.data as Record<string, unknown>;
-	const problems = storageProblems(entity, given, output, index);
+	const problems = [
+		...storageProblems(entity, given, output, index),
+		...vectorProblems(output, index),
+	];
 	const tenant = rowTenant(entity, given, scope);
 	if (typeof tenant !== "string") problems.push({ ...tenant, index });
 	const key = naturalKey(entity, output);
@@ -129,7 +132,12 @@ function splitSupplied(
 	for (const field of entity.fields) {
 		const value = output[field.name];
 		if (value === undefined) continue;
-		(given[field.name] === undefined ? defaults : supplied)[field.name] = value;
+		const isGiven = given[field.name] !== undefined;
+		(isGiven ? supplied : defaults)[field.name] =
+			// As PostgreSQL writes it: two spellings of a key are one key.
+			field.type === "uuid" && typeof value === "string"
+				? value.toLowerCase()
+				: value;
 	}
 	// Stored as given: zod has looked at them, its copies lack "__proto__".
 	for (const name of ["graphEdges", "metadata", "tags", "createdAt"])
@@ -269,6 +277,19 @@ function storageProblems(
 					},
 				]
 			: [];
+	});
+}
+
+/** A vector is stored as that of a text: without it nobody could tell whether it still is. */
+function vectorProblems(
+	output: Readonly<Record<string, unknown>>,
+	index: number,
+): Problem[] {
+	return Object.keys(output.vectors ?? {}).flatMap((name): Problem[] => {
+		const text = output[name];
+		if (typeof text === "string" && text.trim() !== "") return [];
+		const message = "is given without its text";
+		return [{ kind: "value", index, field: `vectors.${name}`, message }];
 	});
 }
 

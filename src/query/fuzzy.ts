@@ -86,14 +86,19 @@ export function fuzzySql(
 		request.entityType === undefined
 			? raw("")
 			: sql` AND k.entity_type = ${request.entityType}`;
+	// At 0 every key is like it, also one that shares no trigram, which no index finds.
+	const isLike =
+		request.threshold === 0
+			? raw("")
+			: sql`
+    AND k.entity_key % ${request.query}::text`;
 	return sql`SELECT f.* FROM (
   SELECT set_config('pg_trgm.similarity_threshold', ${String(request.threshold)}, TRUE) AS threshold OFFSET 0
 ) AS t, LATERAL (
   SELECT k.entity_key, k.entity_type, k.entity_id, similarity(k.entity_key, ${request.query}) AS score,
     k.metadata, k.content_summary
   FROM ${from} AS k
-  WHERE t.threshold IS NOT NULL AND ${tenantCondition("k", request)}
-    AND k.entity_key % ${request.query}::text${ofType}${userCondition("k", request)}
+  WHERE t.threshold IS NOT NULL AND ${tenantCondition("k", request)}${isLike}${ofType}${userCondition("k", request)}
   ORDER BY score DESC, k.entity_key, k.entity_type, k.entity_id
   LIMIT ${request.limit}
 ) AS f`;

@@ -45,6 +45,8 @@ export async function lookup(
 	fallback: CacheFallback,
 ): Promise<LookupHit[]> {
 	checkScope(request);
+	if (!Array.isArray(request.entityKeys))
+		throw new RemError("VALIDATION", "entityKeys is no list");
 	request.entityKeys.forEach(checkKey);
 	if (request.entityKeys.length === 0) return [];
 	const rows = await readCached<LookupRow>(

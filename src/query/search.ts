@@ -68,10 +68,15 @@ export function checkSearch(
 	if (request.fieldName !== undefined) embedFieldOf(entity, request.fieldName);
 	if (entity.embedFields.length === 0)
 		throw fieldNotEmbedded(entity, `"${entity.tableName}"`);
+	if (request.where !== undefined) whereSql(entity, request.where, "r");
 	const { minSimilarity, queryEmbedding } = request;
 	if (minSimilarity !== undefined && !(Math.abs(minSimilarity) <= 1))
 		throw new RemError("VALIDATION", "minSimilarity is not between -1 and 1");
 	if (queryEmbedding === undefined) return;
+	if (!(queryEmbedding instanceof Float32Array))
+		throw new RemError("VALIDATION", "queryEmbedding is no Float32Array", {
+			hint: "Float32Array.from(numbers)",
+		});
 	const problem = vectorProblem(queryEmbedding, space.dimensions);
 	if (problem !== undefined)
 		throw new RemError(
@@ -131,7 +136,7 @@ function nearestPerEntity(
 }
 
 function fulfilsFilter(table: EntityTable, { where }: SearchRequest): Sql {
-	if (where === undefined || Object.keys(where).length === 0) return raw("");
+	if (where === undefined) return raw("");
 	return sql`
       AND EXISTS (SELECT FROM ${tableRef(table)} AS r WHERE r.id = e.entity_id AND ${whereSql(table.entity, where, "r")})`;
 }

@@ -17,9 +17,9 @@ export function tableDdl(table: EntityTable): Sql {
 		sql`graph_edges JSONB NOT NULL DEFAULT '[]'`,
 		sql`metadata JSONB NOT NULL DEFAULT '{}'`,
 		sql`tags TEXT[] NOT NULL DEFAULT '{}'`,
-		sql`created_at TIMESTAMPTZ NOT NULL DEFAULT now()`,
-		sql`updated_at TIMESTAMPTZ NOT NULL DEFAULT now()`,
-		sql`deleted_at TIMESTAMPTZ`,
+		sql`created_at TIMESTAMPTZ(3) NOT NULL DEFAULT now()`,
+		sql`updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now()`,
+		sql`deleted_at TIMESTAMPTZ(3)`,
 		...keyLengthCheck(table),
 	];
 	return sql`CREATE TABLE IF NOT EXISTS ${tableRef(table)} (
@@ -35,9 +35,15 @@ export function columnDdl(field: Field): Sql {
 	return sql`${ident(field.column)} ${raw(columnType(field).toUpperCase())}${notNull}${defaultDdl(field)}`;
 }
 
-/** The type of the column; tenants and users are short, as kv_store has them. */
+/**
+ * The type of the column. Tenants and users are short, as kv_store has them;
+ * times have milliseconds, as JavaScript has them: with more, a time that is
+ * read would not find its row again.
+ */
 export function columnType({ name, type }: Field): string {
-	return name === "tenantId" || name === "userId" ? "varchar(100)" : type;
+	return name === "tenantId" || name === "userId"
+		? "varchar(100)"
+		: type.replace("timestamptz", "timestamptz(3)");
 }
 
 function defaultDdl(field: Field): Sql {

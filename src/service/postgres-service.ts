@@ -38,6 +38,8 @@ export interface CallScope {
 	readonly tenantId?: string;
 	/** In reads: that user's and shared rows; `null`: shared only; omitted: the whole tenant. */
 	readonly userId?: string | null;
+	/** Work inside this transaction of yours. An upsert keeps it open during provider calls. */
+	readonly transaction?: Handle;
 }
 
 export interface BatchUpsertOptions<M extends Models, T extends TableName<M>>
@@ -45,6 +47,7 @@ export interface BatchUpsertOptions<M extends Models, T extends TableName<M>>
 	readonly tableName: T;
 	/** An array is one transaction; any other (async) iterable is committed in chunks of 500. */
 	readonly entities:
+		| readonly NewRow<EntityOf<M, T>>[]
 		| Iterable<NewRow<EntityOf<M, T>>>
 		| AsyncIterable<NewRow<EntityOf<M, T>>>;
 	/** The model's natural key, if you want to say it again. */
@@ -62,8 +65,6 @@ export interface BatchUpsertOptions<M extends Models, T extends TableName<M>>
 	readonly onProgress?: (progress: UpsertProgress) => void;
 	/** Stops before the next chunk; what is committed stays. */
 	readonly signal?: AbortSignal;
-	/** Write inside this transaction of yours, which stays open during provider calls. */
-	readonly transaction?: Handle;
 }
 
 export interface VectorSearchOptions<M extends Models, T extends TableName<M>>
@@ -174,8 +175,15 @@ export class PostgresService<const M extends Models = CoreModels> {
 
 	/** Adds a model and brings the database to it. */
 	async register(entity: Entity): Promise<MigrateResult> {
+		const isKnown = this.registry.has(entity);
 		this.registry.add(entity);
-		return this.migrate();
+		try {
+			return await this.migrate();
+		} catch (error) {
+			// Else every later migration would fail on it as well.
+			if (!isKnown) this.registry.remove(entity);
+			throw error;
+		}
 	}
 
 	/**
@@ -190,6 +198,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 	async batchUpsert<T extends TableName<M>>(
 		options: BatchUpsertOptions<M, T>,
 	): Promise<UpsertResult> {
+		checkGiven(options);
 		const table = this.registry.get(options.tableName);
 		checkEntityKeyField(table, options.entityKeyField);
 		return this.core.upsert(table, options.entities, options);
@@ -202,6 +211,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 	async lookupEntity(
 		options: LookupOptions & { readonly entityKey: string },
 	): Promise<LookupHit | undefined> {
+		checkGiven(options);
 		const { entityKey, ...scope } = options;
 		const [best] = await this.lookupEntities({
 			...scope,
@@ -214,9 +224,10 @@ export class PostgresService<const M extends Models = CoreModels> {
 	async lookupEntities(
 		options: LookupOptions & { readonly entityKeys: readonly string[] },
 	): Promise<LookupHit[]> {
+		checkGiven(options);
 		if (options.entityType !== undefined) this.registry.get(options.entityType);
 		return lookup(
-			this.core.db,
+			options.transaction ?? this.core.db,
 			this.core.settings.schema,
 			{ ...options, tenantId: this.core.tenant(options.tenantId) },
 			this.#fallback,
@@ -225,9 +236,10 @@ export class PostgresService<const M extends Models = CoreModels> {
 
 	/** Entities whose names are like the query, best first; `score` is pg_trgm's similarity. */
 	async fuzzySearch(options: FuzzySearchOptions): Promise<FuzzyHit[]> {
+		checkGiven(options);
 		if (options.entityType !== undefined) this.registry.get(options.entityType);
 		return fuzzySearch(
-			this.core.db,
+			options.transaction ?? this.core.db,
 			this.core.settings.schema,
 			{ ...options, tenantId: this.core.tenant(options.tenantId) },
 			this.#fallback,
@@ -240,9 +252,11 @@ export class PostgresService<const M extends Models = CoreModels> {
 	): Promise<
 		(Row<EntityOf<M, T>> & { similarity: number; matchedField: string })[]
 	> {
+		checkGiven(options);
 		const table = this.registry.get(options.tableName);
 		const { queryText, queryEmbedding, provider, model, where, ...rest } =
 			options;
+		const db = options.transaction ?? this.core.db;
 		const choice = { provider, model };
 		const space = this.core.embedder.space(choice);
 		const request = {
@@ -253,7 +267,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 		checkSearch(table, space, { ...request, queryEmbedding });
 		const vector =
 			queryEmbedding ?? (await this.#embedQuery(queryText, choice));
-		const hits = await vectorSearch(this.core.db, table, space, {
+		const hits = await vectorSearch(db, table, space, {
 			...request,
 			queryEmbedding: vector,
 		});
@@ -269,8 +283,10 @@ export class PostgresService<const M extends Models = CoreModels> {
 		values?: readonly SqlValue[],
 	): Promise<Result<R>> {
 		try {
-			if (values !== undefined)
+			if (values !== undefined) {
+				values.forEach(checkSqlValue);
 				return await this.core.db.query<R>({ text, values });
+			}
 			const results = await this.core.db.script(text);
 			return (results.at(-1) ?? { rows: [], rowCount: 0 }) as Result<R>;
 		} catch (error) {
@@ -307,7 +323,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 		queryText: string | undefined,
 		choice: { provider?: string | undefined; model?: string | undefined },
 	): Promise<Float32Array> {
-		if (queryText === undefined || queryText.trim() === "")
+		if (typeof queryText !== "string" || queryText.trim() === "")
 			throw new RemError("VALIDATION", "the search has no query text", {
 				hint: "pass queryText or queryEmbedding",
 			});
@@ -331,6 +347,23 @@ export class PostgresService<const M extends Models = CoreModels> {
 			await this.close();
 			throw error;
 		}
+	}
+}
+
+/** From JavaScript a call may come without what TypeScript would ask for. */
+function checkGiven(options: unknown): void {
+	if (typeof options === "object" && options !== null) return;
+	throw new RemError("VALIDATION", "the call has no options");
+}
+
+/** What the driver cannot write would fail halfway, and take the connection with it. */
+function checkSqlValue(value: unknown, index: number): void {
+	if (typeof value !== "object" || value === null || Buffer.isBuffer(value))
+		return;
+	try {
+		JSON.stringify(value);
+	} catch {
+		throw new RemError("VALIDATION", `value $${index + 1} is no JSON`);
 	}
 }
 

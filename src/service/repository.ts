@@ -22,6 +22,11 @@ export interface RepositoryUpsertOptions {
 	readonly transaction?: Handle;
 }
 
+interface InTransaction {
+	/** Work inside this transaction of yours. */
+	readonly transaction?: Handle;
+}
+
 type Direction = "asc" | "desc" | "ASC" | "DESC";
 
 /** A field and a direction; several as a list. */
@@ -117,7 +122,7 @@ export class Repository<E extends Entity> {
 
 	async count(
 		filter: Where<E> = {},
-		options: { readonly transaction?: Handle } = {},
+		options: InTransaction = {},
 	): Promise<number> {
 		return countRows(
 			this.#handle(options.transaction),
@@ -127,11 +132,16 @@ export class Repository<E extends Entity> {
 	}
 
 	/** The live row of that id in the tenant; something that is no UUID finds nothing. */
-	async getById(id: string, tenantId?: string): Promise<Row<E> | undefined> {
+	async getById(
+		id: string,
+		tenantId?: string,
+		options: InTransaction = {},
+	): Promise<Row<E> | undefined> {
 		if (!isUuid(id)) return undefined;
 		const tenant = this.#tenant(tenantId);
 		const filter = tenant === undefined ? { id } : { id, tenantId: tenant };
-		const [row] = await findRows(this.#core.db, this.#table, filter, {});
+		const db = this.#handle(options.transaction);
+		const [row] = await findRows(db, this.#table, filter, {});
 		return row as Row<E> | undefined;
 	}
 
@@ -143,7 +153,7 @@ export class Repository<E extends Entity> {
 			/** Given: that user's and shared rows; `null`: shared only; omitted: all. */
 			readonly userId?: string | null;
 		},
-		options: Pick<RepositoryFindOptions<E>, "limit" | "offset"> = {},
+		options: Omit<RepositoryFindOptions<E>, "orderBy"> = {},
 	): Promise<Row<E>[]> {
 		fieldOf(this.#table.entity, "sessionId");
 		const tenant = this.#tenant(session.tenantId);
@@ -151,8 +161,10 @@ export class Repository<E extends Entity> {
 			sessionId: session.sessionId,
 			...(tenant === undefined ? {} : { tenantId: tenant }),
 		};
-		const rows = await findRows(this.#core.db, this.#table, filter, {
-			...options,
+		const { transaction, ...rest } = options;
+		const db = this.#handle(transaction);
+		const rows = await findRows(db, this.#table, filter, {
+			...rest,
 			orderBy: "createdAt",
 			condition: userCondition("r", session),
 		});
@@ -160,33 +172,70 @@ export class Repository<E extends Entity> {
 	}
 
 	/** Deletes softly: true once, then false. Of several: how many. */
-	delete(id: string, tenantId?: string): Promise<boolean>;
-	delete(ids: readonly string[], tenantId?: string): Promise<number>;
-	delete(ids: string | readonly string[], tenantId?: string) {
-		return this.#change("delete", ids, tenantId);
+	delete(
+		id: string,
+		tenantId?: string,
+		options?: InTransaction,
+	): Promise<boolean>;
+	delete(
+		ids: readonly string[],
+		tenantId?: string,
+		options?: InTransaction,
+	): Promise<number>;
+	delete(
+		ids: string | readonly string[],
+		tenantId?: string,
+		options?: InTransaction,
+	) {
+		return this.#change("delete", ids, tenantId, options);
 	}
 
 	/** Brings a deleted row back; `DUPLICATE_KEY` if its key is another's by now. */
-	restore(id: string, tenantId?: string): Promise<boolean>;
-	restore(ids: readonly string[], tenantId?: string): Promise<number>;
-	restore(ids: string | readonly string[], tenantId?: string) {
-		return this.#change("restore", ids, tenantId);
+	restore(
+		id: string,
+		tenantId?: string,
+		options?: InTransaction,
+	): Promise<boolean>;
+	restore(
+		ids: readonly string[],
+		tenantId?: string,
+		options?: InTransaction,
+	): Promise<number>;
+	restore(
+		ids: string | readonly string[],
+		tenantId?: string,
+		options?: InTransaction,
+	) {
+		return this.#change("restore", ids, tenantId, options);
 	}
 
 	/** Removes a row for good, deleted or not, with its vectors. */
-	purge(id: string, tenantId?: string): Promise<boolean>;
-	purge(ids: readonly string[], tenantId?: string): Promise<number>;
-	purge(ids: string | readonly string[], tenantId?: string) {
-		return this.#change("purge", ids, tenantId);
+	purge(
+		id: string,
+		tenantId?: string,
+		options?: InTransaction,
+	): Promise<boolean>;
+	purge(
+		ids: readonly string[],
+		tenantId?: string,
+		options?: InTransaction,
+	): Promise<number>;
+	purge(
+		ids: string | readonly string[],
+		tenantId?: string,
+		options?: InTransaction,
+	) {
+		return this.#change("purge", ids, tenantId, options);
 	}
 
 	async #change(
 		change: Change,
 		ids: string | readonly string[],
 		tenantId: string | undefined,
+		options: InTransaction = {},
 	): Promise<never> {
 		const changed = await changeRows(
-			this.#core.db,
+			this.#handle(options.transaction),
 			this.#table,
 			change,
 			[ids].flat(),

@@ -10,7 +10,7 @@ import {
 } from "../models/validate.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { ChunkProgress } from "./chunk-progress.ts";
-import { distinctRows } from "./distinct-rows.ts";
+import { distinctRows, distinctStored } from "./distinct-rows.ts";
 import { rowsPerStatement, slices } from "./in-turn.ts";
 import type { MergeField } from "./merge.ts";
 import { planRows } from "./plan-rows.ts";
@@ -45,6 +45,7 @@ export async function batchUpsert(
 	entities: Iterable<unknown> | AsyncIterable<unknown>,
 	options: UpsertOptions,
 ): Promise<UpsertResult> {
+	checkEntities(entities);
 	if (!Array.isArray(entities))
 		return upsertStream(db, table, entities, options);
 	const rows = validateRows(table.entity, entities, options.scope);
@@ -53,6 +54,17 @@ export async function batchUpsert(
 			options.onProgress?.({ done: rows.length, total: rows.length, ids }),
 		);
 	return upsertChunks(db, table, slices(rows), options, rows.length);
+}
+
+function checkEntities(entities: unknown): void {
+	const isMany =
+		typeof entities === "object" &&
+		entities !== null &&
+		(Symbol.iterator in entities || Symbol.asyncIterator in entities);
+	if (isMany) return;
+	throw new RemError("VALIDATION", "entities is no list and no iterable", {
+		hint: "pass an array, also for a single entity",
+	});
 }
 
 /** One transaction for all rows. */
@@ -141,9 +153,12 @@ async function prepare(
 	options: UpsertOptions,
 	known: ReadonlyMap<string, Float32Array> = new Map(),
 ): Promise<Prepared> {
-	const { rows, places } = distinctRows(table.entity, input);
 	const space = table.entity.createEmbeddings ? options.space : undefined;
-	const stored = await readStored(db, table, rows, space);
+	const distinct = distinctRows(table.entity, input);
+	const { rows, stored, places } = distinctStored(
+		distinct,
+		await readStored(db, table, distinct.rows, space),
+	);
 	const planned = planRows(table, rows, stored, {
 		embed: options.provider !== undefined,
 		merge: options.merge,

@@ -1,5 +1,7 @@
+import { RemError } from "../errors.ts";
 import type { Entity } from "../models/entity.ts";
 import type { ValidRow } from "../models/validate.ts";
+import type { StoredRow } from "./read-stored.ts";
 
 /** One row for each row of the database, in the order in which they are locked. */
 export interface DistinctRows {
@@ -16,7 +18,15 @@ export function distinctRows(
 	const winners = new Map<string, ValidRow>();
 	const identities = input.map((row) => identityOf(entity, row));
 	input.forEach((row, index) => {
-		winners.set(identities[index] as string, row);
+		const identity = identities[index] as string;
+		const other = winners.get(identity);
+		if (other !== undefined && other.tenantId !== row.tenantId)
+			throw new RemError(
+				"DUPLICATE_KEY",
+				`entities ${other.index} and ${row.index} bring one id for two tenants`,
+				{ hint: "nothing was written" },
+			);
+		winners.set(identity, row);
 	});
 	const rows = inLockOrder([...winners.values()]);
 	const placeOf = new Map(rows.map((row, place) => [row, place]));
@@ -24,6 +34,36 @@ export function distinctRows(
 		(identity) => placeOf.get(winners.get(identity) as ValidRow) as number,
 	);
 	return { rows, places };
+}
+
+/** The same once more by what is stored: one row brings the id, another the key of it. */
+export function distinctStored(
+	{ rows, places }: DistinctRows,
+	stored: readonly (StoredRow | undefined)[],
+): DistinctRows & { readonly stored: readonly (StoredRow | undefined)[] } {
+	const winners = new Map<string, number>();
+	rows.forEach((row, place) => {
+		const id = stored[place]?.id ?? row.id;
+		if (id === undefined) return;
+		const other = winners.get(id);
+		if (other === undefined || (rows[other] as ValidRow).index < row.index)
+			winners.set(id, place);
+	});
+	const winnerOf = rows.map((row, place) => {
+		const id = stored[place]?.id ?? row.id;
+		return id === undefined ? place : (winners.get(id) as number);
+	});
+	const kept = rows.flatMap((_, place) =>
+		winnerOf[place] === place ? [place] : [],
+	);
+	const newPlace = new Map(kept.map((place, index) => [place, index]));
+	return {
+		rows: kept.map((place) => rows[place] as ValidRow),
+		stored: kept.map((place) => stored[place]),
+		places: places.map(
+			(place) => newPlace.get(winnerOf[place] as number) as number,
+		),
+	};
 }
 
 function identityOf(entity: Entity, row: ValidRow): string {

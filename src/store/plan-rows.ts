@@ -1,3 +1,5 @@
+import { hash } from "node:crypto";
+import { encodeVector } from "../db/encode.ts";
 import { RemError } from "../errors.ts";
 import type { Entity } from "../models/entity.ts";
 import type { Field } from "../models/field.ts";
@@ -21,6 +23,8 @@ export interface PlannedRow {
 	readonly touched: readonly TouchedText[];
 	/** Texts whose stored vector is still theirs. */
 	readonly reused: number;
+	/** Whether LOOKUP finds the row when it is written. */
+	readonly hasKey: boolean;
 }
 
 export interface TextToEmbed {
@@ -76,7 +80,11 @@ function planRow(
 			});
 		if (hashBytes === null || !isEmbeddable(text)) continue;
 		const ready = row.vectors[field.name];
-		if (stored?.vectorHashes[field.name]?.equals(hashBytes)) reused++;
+		const isCurrent =
+			stored?.vectorHashes[field.name]?.equals(hashBytes) === true &&
+			(ready === undefined ||
+				stored.vectorPrints[field.name] === vectorPrint(ready));
+		if (isCurrent) reused++;
 		else if (embed || ready !== undefined)
 			texts.push({
 				field: field.name,
@@ -92,8 +100,25 @@ function planRow(
 		isChanged: touched.length > 0 || isChanged(entity, row, stored, merge),
 		texts,
 		touched,
-		reused: embed ? reused : 0,
+		reused,
+		hasKey: row.key !== null || keepsKey(entity, row, stored),
 	};
+}
+
+/** A row that is told by its id may leave its key as it is. */
+function keepsKey(
+	entity: Entity,
+	row: ValidRow,
+	stored: StoredRow | undefined,
+): boolean {
+	const isCleared = entity.keyFields?.some(
+		({ name }) => row.supplied[name] === null,
+	);
+	return stored?.hasKey === true && isCleared !== true;
+}
+
+function vectorPrint(vector: Float32Array): string {
+	return hash("sha256", encodeVector(vector), "hex");
 }
 
 function isSameHash(

@@ -6,6 +6,7 @@ import type { Field, ScalarType } from "../models/field.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { ValidRow } from "../models/validate.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
+import { keyExpression } from "../schema/key.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
 
 /** What the database has of a row that is about to be written. */
@@ -16,8 +17,12 @@ export interface StoredRow {
 	readonly isDeleted: boolean;
 	/** By field: texts as their sha256, everything else as it is. */
 	readonly values: Readonly<Record<string, unknown>>;
+	/** Whether kv_store finds it by a key. */
+	readonly hasKey: boolean;
 	/** By field: the hash of the text that its vector was made from. */
 	readonly vectorHashes: Readonly<Record<string, Buffer>>;
+	/** By field: sha256 of the vector as it travels; read where ready vectors are given. */
+	readonly vectorPrints: Readonly<Record<string, string>>;
 }
 
 /**
@@ -32,6 +37,7 @@ export async function readStored(
 	space: VectorSpace | undefined,
 ): Promise<(StoredRow | undefined)[]> {
 	const stored = new Array<StoredRow | undefined>(rows.length);
+	const prints = rows.some((row) => Object.keys(row.vectors).length > 0);
 	const groups = [
 		{ match: byId, of: rows.filter((row) => row.id !== undefined) },
 		{ match: byKey, of: rows.filter((row) => isFoundByKey(row)) },
@@ -40,7 +46,12 @@ export async function readStored(
 	for (const { match, of } of groups) {
 		if (of.length === 0) continue;
 		const fields = suppliedFields(table.entity, of);
-		const statement = readSql(table, fields, space, match(table, of));
+		const statement = readSql(
+			table,
+			fields,
+			{ space, prints },
+			match(table, of),
+		);
 		const result = await db.query<Record<string, unknown>>(statement);
 		for (const record of result.rows) {
 			const row = of[Number(record.rem_ord) - 1] as ValidRow;
@@ -67,7 +78,7 @@ export function suppliedFields(
 export function readSql(
 	{ entity, schema }: EntityTable,
 	fields: readonly Field[],
-	space: VectorSpace | undefined,
+	vectors: VectorsToRead,
 	input: { readonly from: Sql; readonly on: Sql },
 ): Sql {
 	const table: EntityTable = { entity, schema };
@@ -79,20 +90,36 @@ export function readSql(
 				: column;
 		return sql`, ${value} AS ${ident(`v${index}`)}`;
 	});
+	const hasKey =
+		entity.keyFields === null
+			? raw("FALSE")
+			: sql`${keyExpression(entity, "t")} IS NOT NULL`;
 	return sql`SELECT i.rem_ord, t.id, ${entity.tenantScoped ? sql`t.tenant_id` : literal("*")} AS tenant_id, t.user_id,
-  t.deleted_at IS NOT NULL AS is_deleted${join(values, "")}${vectorHashes(table, space)}
+  t.deleted_at IS NOT NULL AS is_deleted, ${hasKey} AS has_key${join(values, "")}${vectorHashes(table, vectors)}
 FROM ${input.from}
 JOIN ${tableRef(table)} AS t ON ${input.on}`;
 }
 
-function vectorHashes(table: EntityTable, space: VectorSpace | undefined): Sql {
+/** What is read of the vectors: where they belong, and whether to tell one from another. */
+export interface VectorsToRead {
+	readonly space: VectorSpace | undefined;
+	readonly prints: boolean;
+}
+
+function vectorHashes(
+	table: EntityTable,
+	{ space, prints }: VectorsToRead,
+): Sql {
 	if (space === undefined || table.entity.embedFields.length === 0)
 		return empty;
+	const print = prints
+		? sql`encode(sha256(vector_send(e.embedding)), 'hex')`
+		: raw("NULL");
 	return sql`,
-  (SELECT jsonb_object_agg(e.field_name, encode(e.content_hash, 'hex'))
+  (SELECT jsonb_object_agg(e.field_name, jsonb_build_object('hash', encode(e.content_hash, 'hex'), 'print', ${print}))
     FROM ${embeddingsRef(table)} AS e
     WHERE e.entity_id = t.id AND e.provider = ${space.provider} AND e.model = ${space.model}
-      AND e.dimensions = ${space.dimensions} AND e.chunk = 0) AS vector_hashes`;
+      AND e.dimensions = ${space.dimensions} AND e.chunk = 0) AS vectors`;
 }
 
 function byId(_table: EntityTable, rows: readonly ValidRow[]) {
@@ -165,20 +192,23 @@ function toStored(
 	fields: readonly Field[],
 	record: Readonly<Record<string, unknown>>,
 ): StoredRow {
-	const hashes = (record.vector_hashes ?? {}) as Record<string, string>;
+	const vectors = Object.entries(
+		(record.vectors ?? {}) as Record<string, { hash: string; print: string }>,
+	);
 	return {
 		id: record.id as string,
 		tenantId: record.tenant_id as string,
 		userId: record.user_id as string | null,
 		isDeleted: record.is_deleted as boolean,
+		hasKey: record.has_key as boolean,
 		values: Object.fromEntries(
 			fields.map((field, index) => [field.name, record[`v${index}`]]),
 		),
 		vectorHashes: Object.fromEntries(
-			Object.entries(hashes).map(([name, hex]) => [
-				name,
-				Buffer.from(hex, "hex"),
-			]),
+			vectors.map(([name, { hash }]) => [name, Buffer.from(hash, "hex")]),
+		),
+		vectorPrints: Object.fromEntries(
+			vectors.map(([name, { print }]) => [name, print]),
 		),
 	};
 }

@@ -44,8 +44,15 @@ export async function writeBatch(
 	// A row that is taken for stored may be deleted by now: it then needs an id
 	// of its own, so every row is sent with a new one.
 	const ids = rows.map(({ row }) => row.id ?? uuidv7());
-	const inserted = await writeChangedRows(tx, table, rows, ids, merge);
-	const embeddingsGenerated = await writeTexts(tx, table, prepared, ids);
+	const isInserted = await writeChangedRows(tx, table, rows, ids, merge);
+	const inserted = isInserted.size;
+	const embeddingsGenerated = await writeTexts(
+		tx,
+		table,
+		prepared,
+		ids,
+		isInserted,
+	);
 	return {
 		inserted,
 		updated: rows.length - inserted,
@@ -55,27 +62,27 @@ export async function writeBatch(
 		embeddingsReused: rows.reduce((sum, row) => sum + row.reused, 0),
 		embeddingsQueued: 0,
 		kvEntries: table.entity.createKvTrigger
-			? rows.filter(({ row }) => row.key !== null).length
+			? rows.filter(({ hasKey }) => hasKey).length
 			: 0,
 		ids: places.map((place) => ids[place] as string),
 	};
 }
 
-/** Returns how many were new; `ids` become those that the database has. */
+/** Returns those that were new; `ids` become those that the database has. */
 async function writeChangedRows(
 	tx: Handle,
 	table: EntityTable,
 	rows: readonly PlannedRow[],
 	ids: string[],
 	merge: readonly MergeField[],
-): Promise<number> {
+): Promise<Set<PlannedRow>> {
 	const changed = rows.flatMap((planned, index) => {
 		const { row, isChanged, storedId } = planned;
 		const id = ids[index] as string;
 		if (!isChanged) ids[index] = storedId ?? id;
 		return isChanged ? [{ row, id, planned, index }] : [];
 	});
-	let inserted = 0;
+	const isInserted = new Set<PlannedRow>();
 	for (const arbiter of ["key", "id"] as const)
 		await sendInTurn(
 			tx,
@@ -87,11 +94,11 @@ async function writeChangedRows(
 					const row = written[at] as WrittenRow;
 					checkUnchangedSince(planned, row);
 					ids[index] = row.id;
-					if (row.inserted) inserted++;
+					if (row.inserted) isInserted.add(planned);
 				});
 			},
 		);
-	return inserted;
+	return isInserted;
 }
 
 /** What we planned by what we read: a row or text that is another now needs another plan. */
@@ -108,6 +115,7 @@ async function writeTexts(
 	table: EntityTable,
 	prepared: Prepared,
 	ids: readonly string[],
+	isInserted: ReadonlySet<PlannedRow>,
 ): Promise<number> {
 	const { rows, space } = prepared;
 	if (!table.entity.createEmbeddings) return 0;
@@ -123,7 +131,10 @@ async function writeTexts(
 		}
 	await sendInTurn(
 		tx,
-		withId.flatMap(({ row, id }) => staleTexts(row, id)),
+		// A row that is new has no older vectors.
+		withId.flatMap(({ row, id }) =>
+			isInserted.has(row) ? [] : staleTexts(row, id),
+		),
 		(slice) => deleteStaleVectorsSql(table, slice),
 		() => {},
 	);
@@ -171,9 +182,7 @@ function vectorsOf(
 	});
 }
 
-/** A new row has no older vectors. */
 function staleTexts(row: PlannedRow, entityId: string): FieldText[] {
-	if (row.storedId === undefined) return [];
 	return row.touched.map(({ field, hashBytes }) => ({
 		entityId,
 		field,

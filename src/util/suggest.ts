@@ -10,11 +10,23 @@ export function suggest(
 		: `known: ${[...known].sort().join(", ")}`;
 }
 
+/** Comparing takes the product of the lengths, and nobody misspells at length. */
+const longestName = 200;
+
+/** A name in a message, which must not be as long as a name can be. */
+export function quoted(name: unknown): string {
+	const text = String(name);
+	return text.length > longestName
+		? `"${text.slice(0, longestName)}…"`
+		: `"${text}"`;
+}
+
 /** The known name at most a third of its letters away, if there is one. */
 function nearestName(
 	name: string,
 	known: readonly string[],
 ): string | undefined {
+	if (name.length > longestName) return undefined;
 	let best: { name: string; distance: number } | undefined;
 	for (const candidate of known) {
 		const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());

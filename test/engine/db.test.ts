@@ -247,33 +247,29 @@ describe("a timestamp", () => {
 	}
 });
 
-// BUG: `pg` reads ISO dates only; under another DateStyle of the database or the
-// role every timestamp comes out as null, and every row looks changed.
-test
-	.runIf(engine === "server")
-	.fails(
-		"a timestamp is read whatever DateStyle the database has",
-		async () => {
-			const database = await createDatabase();
-			onTestFinished(() => database.drop());
-			const connect = () =>
-				PostgresService.connect({
-					connectionString: database.url,
-					models: [Everything],
-				});
-			const first = await connect();
-			await first.execute(
-				"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET datestyle TO German', current_database()); END $$",
-			);
-			await first.close();
-			const second = await connect();
-			onTestFinished(() => second.close());
-			const { rows } = await second.execute(
-				"SELECT timestamptz '2000-01-01 00:00:00+00' AS at",
-			);
-			expect(rows).toEqual([{ at: new Date("2000-01-01T00:00:00Z") }]);
-		},
-	);
+test.runIf(engine === "server")(
+	"a timestamp is read whatever DateStyle the database has",
+	async () => {
+		const database = await createDatabase();
+		onTestFinished(() => database.drop());
+		const connect = () =>
+			PostgresService.connect({
+				connectionString: database.url,
+				models: [Everything],
+			});
+		const first = await connect();
+		await first.execute(
+			"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET datestyle TO German', current_database()); END $$",
+		);
+		await first.close();
+		const second = await connect();
+		onTestFinished(() => second.close());
+		const { rows } = await second.execute(
+			"SELECT timestamptz '2000-01-01 00:00:00+00' AS at",
+		);
+		expect(rows).toEqual([{ at: new Date("2000-01-01T00:00:00Z") }]);
+	},
+);
 
 describe("a transaction", () => {
 	const count = async (handle: Pick<Handle, "query">, name: string) => {
