@@ -84,7 +84,7 @@ export const environmentSchema = z.object({
 		.meta({ description: "Tenant of entities and calls that name none" }),
 	EMBEDDING__PROVIDER: z.string().min(1).optional().meta({
 		description:
-			"Embedding provider: openai unless set; on the embedded database without a key, the offline provider local",
+			"Embedding provider: openai, cohere, local, or module: and a path or package; openai unless set; on the embedded database without a key, the offline provider local",
 	}),
 	EMBEDDING__MODEL: z.string().min(1).optional().meta({
 		description:
@@ -97,11 +97,18 @@ export const environmentSchema = z.object({
 		description:
 			"Most texts in one provider call (the provider's own limit still holds)",
 	}),
+	EMBEDDING__REQUESTS_PER_MINUTE: wholeNumber(1, 1_000_000).optional().meta({
+		description: "Calls the provider's account allows in a minute",
+	}),
+	EMBEDDING__TOKENS_PER_MINUTE: wholeNumber(1, 1_000_000_000).optional().meta({
+		description: "Tokens the provider's account allows in a minute",
+	}),
 	EMBEDDING__API_KEY: z.string().min(1).optional().meta({
 		description: "Key of the provider, whichever it is",
 	}),
 	EMBEDDING__BASE_URL: url("http://", "https://").optional().meta({
-		description: "Address of an OpenAI-compatible server",
+		description:
+			"Address of the provider, or of an OpenAI-compatible server, up to /v1; a server of your own needs no key",
 	}),
 	OPENAI_API_KEY: z.string().min(1).optional().meta({
 		description:

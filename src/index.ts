@@ -5,10 +5,17 @@ export type {
 	Result,
 	TransactionOptions,
 } from "./db/database.ts";
+export {
+	type AiSdkEmbeddingModel,
+	type FromAiSdkOptions,
+	fromAiSdk,
+} from "./embeddings/ai-sdk.ts";
 export type {
+	EmbeddingLimits,
 	EmbeddingProvider,
 	EmbeddingPurpose,
 } from "./embeddings/provider.ts";
+export type { RetryOptions } from "./embeddings/retry.ts";
 export { type ErrorCode, errorCodes, type Issue, RemError } from "./errors.ts";
 export type { KvCache, KvStatus } from "./kv/kv-cache.ts";
 export type { RebuildResult } from "./kv/rebuild.ts";

@@ -5,7 +5,6 @@ import { CallFailure, type FailureKind, providerError } from "./failure.ts";
 import type { EmbeddingProvider } from "./provider.ts";
 
 export type { CallOptions } from "./embedding-run.ts";
-export { vectorProblem } from "./vector-problem.ts";
 
 export interface GenerateOptions extends EmbedOptions {
 	/** What the issues of an error call the text at that place. @default its place: `texts[3]` */

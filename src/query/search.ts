@@ -1,7 +1,7 @@
 import type { Handle } from "../db/database.ts";
 import { arrayLiteral, encodeVector } from "../db/encode.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
-import { vectorProblem } from "../embeddings/generate-batch.ts";
+import { vectorProblem } from "../embeddings/vector-problem.ts";
 import { RemError } from "../errors.ts";
 import { whereSql } from "../filters/where.ts";
 import { sharedTenant } from "../models/limits.ts";

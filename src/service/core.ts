@@ -63,7 +63,7 @@ export class ServiceCore {
 			},
 			provider: embeds ? this.embedder.provider(choice) : undefined,
 			space: hasTexts ? this.embedder.space(choice) : undefined,
-			embeddingBatchSize: this.settings.embeddingBatchSize,
+			embeddingCalls: this.embedder.calls(choice),
 			merge: options.merge ?? [],
 			atomic: options.atomic ?? true,
 			onProgress: options.onProgress,

@@ -1,13 +1,14 @@
-import { generateBatch } from "../embeddings/generate-batch.ts";
+import {
+	type CallOptions,
+	generateBatch,
+} from "../embeddings/generate-batch.ts";
+import { Pace } from "../embeddings/pace.ts";
 import type {
 	EmbeddingProvider,
 	EmbeddingPurpose,
 } from "../embeddings/provider.ts";
-import {
-	type ProviderSettings,
-	resolveProvider,
-	resolveSpace,
-} from "../embeddings/resolve-provider.ts";
+import { ProviderRegistry } from "../embeddings/provider-registry.ts";
+import type { ProviderSettings } from "../embeddings/resolve-provider.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import type { Settings } from "./settings.ts";
 
@@ -17,20 +18,38 @@ export interface ProviderChoice {
 	readonly model?: string | undefined;
 }
 
+export interface GenerateBatchOptions extends ProviderChoice {
+	/** What the texts are for: some models embed a question differently. @default "document" */
+	readonly purpose?: EmbeddingPurpose;
+}
+
 /** The providers of a service, each opened when it is first needed. */
 export class Embedder {
 	readonly #settings: Settings;
+	readonly #default: ProviderSettings;
+	readonly #registry = new ProviderRegistry();
 	readonly #open = new Map<string, EmbeddingProvider>();
+	readonly #paces = new Map<string, Pace>();
 
 	constructor(settings: Settings) {
+		const { embedding } = settings;
 		this.#settings = settings;
+		if ("embed" in embedding) {
+			this.#registry.register(embedding);
+			this.#default = { provider: embedding.name, model: embedding.model };
+		} else this.#default = embedding;
+	}
+
+	/** Adds a provider of one's own, to be asked for by its name. */
+	registerProvider(provider: EmbeddingProvider): void {
+		this.#registry.register(provider);
+		this.#open.clear();
 	}
 
 	/** The provider, or `PROVIDER_NOT_CONFIGURED` saying what it lacks. */
 	provider(choice: ProviderChoice = {}): EmbeddingProvider {
 		const chosen = this.#choose(choice);
-		if ("embed" in chosen) return chosen;
-		const key = `${chosen.provider} ${chosen.model ?? ""}`;
+		const key = keyOf(chosen);
 		const provider = this.#open.get(key) ?? this.#resolve(chosen);
 		this.#open.set(key, provider);
 		return provider;
@@ -38,25 +57,34 @@ export class Embedder {
 
 	/** Where the provider's vectors belong; needs no key. */
 	space(choice: ProviderChoice = {}): VectorSpace {
-		const chosen = this.#choose(choice);
-		if (!("embed" in chosen)) return resolveSpace(chosen);
-		const { name, model, dimensions } = chosen;
-		return { provider: name, model, dimensions };
+		return this.#registry.space(this.#choose(choice));
 	}
 
-	async generate(
+	/** How calls to the provider are made; its budget is one for the whole service. */
+	calls(choice: ProviderChoice = {}): CallOptions {
+		const { embeddingBatchSize, embeddingCalls } = this.#settings;
+		const { parallelCalls, retry, ...limits } = embeddingCalls;
+		const key = keyOf(this.#choose(choice));
+		const pace = this.#paces.get(key) ?? new Pace(limits);
+		this.#paces.set(key, pace);
+		return { batchSize: embeddingBatchSize, parallelCalls, retry, pace };
+	}
+
+	/**
+	 * The vectors of the texts, in their order: in as few calls as the provider
+	 * takes, identical texts once, checked before they are returned. The
+	 * specification's generate_embeddings_batch.
+	 */
+	async generateBatch(
 		texts: readonly string[],
-		purpose: EmbeddingPurpose,
-		choice: ProviderChoice = {},
+		{ purpose = "document", ...choice }: GenerateBatchOptions = {},
 	): Promise<Float32Array[]> {
-		return generateBatch(this.provider(choice), texts, {
-			purpose,
-			batchSize: this.#settings.embeddingBatchSize,
-		});
+		const provider = this.provider(choice);
+		return generateBatch(provider, texts, { ...this.calls(choice), purpose });
 	}
 
 	#resolve(chosen: ProviderSettings): EmbeddingProvider {
-		const provider = resolveProvider(chosen);
+		const provider = this.#registry.resolve(chosen);
 		if (this.#settings.isLocalByDefault && chosen.provider === "local")
 			this.#settings.logger.info(
 				"no embedding key is set: using the offline provider local, which compares words, not meanings",
@@ -64,22 +92,18 @@ export class Embedder {
 		return provider;
 	}
 
-	#choose(choice: ProviderChoice): ProviderSettings | EmbeddingProvider {
-		const { embedding } = this.#settings;
-		const { provider, model } = choice;
-		if ("embed" in embedding) {
-			const isThis =
-				(provider ?? embedding.name) === embedding.name &&
-				(model ?? embedding.model) === embedding.model;
-			return isThis
-				? embedding
-				: { provider: provider ?? embedding.name, model };
-		}
-		if (provider === undefined || provider === embedding.provider)
-			return model === undefined || model === embedding.model
-				? embedding
-				: { ...embedding, model, dimensions: undefined };
+	#choose({ provider, model }: ProviderChoice): ProviderSettings {
+		const settings = this.#default;
+		if (provider === undefined || provider === settings.provider)
+			return model === undefined || model === settings.model
+				? settings
+				: { ...settings, model, dimensions: undefined };
 		// Another provider than the service's: its own model, key and address.
-		return { provider, model };
+		const apiKey = this.#settings.embeddingKeys[provider];
+		return { provider, model, apiKey };
 	}
+}
+
+function keyOf({ provider, model = "" }: ProviderSettings): string {
+	return `${provider} ${model}`;
 }

@@ -21,10 +21,11 @@ import type { SqlValue } from "../sql.ts";
 import type { MergeField } from "../store/merge.ts";
 import type { UpsertProgress, UpsertResult } from "../store/upsert-result.ts";
 import { ServiceCore } from "./core.ts";
+import type { Embedder } from "./embedder.ts";
 import { Repository } from "./repository.ts";
 import {
 	type ConnectOptions,
-	resolveSettings,
+	loadSettings,
 	type Settings,
 } from "./settings.ts";
 
@@ -126,7 +127,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 	static async connect<const M extends Models = CoreModels>(
 		options: ConnectOptions<M> = {},
 	): Promise<PostgresService<M>> {
-		const settings = resolveSettings(options);
+		const settings = await loadSettings(options);
 		const registry = new Registry(
 			settings.schema,
 			options.models ?? coreEntities,
@@ -152,6 +153,11 @@ export class PostgresService<const M extends Models = CoreModels> {
 	/** The cache of names: its state, and how to build it anew. */
 	get kv(): KvCache {
 		return this.core.kv;
+	}
+
+	/** The embedding providers: to add one's own, and to ask them directly. */
+	get embeddings(): Embedder {
+		return this.core.embedder;
 	}
 
 	/** Simple reading and writing of one entity's rows. */
@@ -327,11 +333,10 @@ export class PostgresService<const M extends Models = CoreModels> {
 			throw new RemError("VALIDATION", "the search has no query text", {
 				hint: "pass queryText or queryEmbedding",
 			});
-		const [vector] = await this.core.embedder.generate(
-			[queryText],
-			"query",
-			choice,
-		);
+		const [vector] = await this.core.embedder.generateBatch([queryText], {
+			...choice,
+			purpose: "query",
+		});
 		return vector as Float32Array;
 	}
 

@@ -6,8 +6,15 @@ import {
 	tenantName,
 } from "../config.ts";
 import type { ServerAddress } from "../db/server.ts";
+import {
+	type AiSdkEmbeddingModel,
+	fromAiSdk,
+	isAiSdkModel,
+} from "../embeddings/ai-sdk.ts";
+import { isModuleProvider, loadProvider } from "../embeddings/load-provider.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import type { ProviderSettings } from "../embeddings/resolve-provider.ts";
+import type { RetryOptions } from "../embeddings/retry.ts";
 import { RemError } from "../errors.ts";
 import { type Logger, silentLogger } from "../logger.ts";
 import type { Entity } from "../models/entity.ts";
@@ -23,8 +30,11 @@ export interface ConnectOptions<
 	readonly poolSize?: number;
 	/** The entities there are. @default the built-in ones */
 	readonly models?: M;
-	/** A provider by name, or one of your own. */
-	readonly embedding?: EmbeddingOptions | EmbeddingProvider;
+	/** A provider by name, one of your own, or an embedding model of the AI SDK. */
+	readonly embedding?:
+		| EmbeddingOptions
+		| EmbeddingProvider
+		| AiSdkEmbeddingModel;
 	/** Schema of our tables. @default "public" */
 	readonly schema?: string;
 	/** Tenant of entities and calls that name none. @default "default" */
@@ -37,7 +47,8 @@ export interface ConnectOptions<
 	readonly logger?: Logger;
 }
 
-export interface EmbeddingOptions {
+export interface EmbeddingOptions extends EmbeddingCalls {
+	/** `openai`, `cohere`, `local`, or `module:` and a path or package. */
 	readonly provider?: string;
 	readonly model?: string;
 	/** Length of the vectors. @default the model's own */
@@ -46,6 +57,17 @@ export interface EmbeddingOptions {
 	readonly baseUrl?: string;
 	/** Upper bound of texts in one call. @default 2048 */
 	readonly batchSize?: number;
+}
+
+/** How calls to a provider are made. */
+export interface EmbeddingCalls {
+	/** Calls under way at the same time. @default 4 */
+	readonly parallelCalls?: number | undefined;
+	/** @default no limit */
+	readonly requestsPerMinute?: number | undefined;
+	/** Estimated tokens. @default no limit */
+	readonly tokensPerMinute?: number | undefined;
+	readonly retry?: RetryOptions | undefined;
 }
 
 /** Every setting of a service, resolved once: option over environment over default. */
@@ -63,7 +85,18 @@ export interface Settings {
 	/** Whether `local` was taken because there is no key, which is worth a word. */
 	readonly isLocalByDefault: boolean;
 	readonly embeddingBatchSize: number;
+	readonly embeddingCalls: EmbeddingCalls;
+	/** The providers' own keys, for calls that name another than the service's. */
+	readonly embeddingKeys: Readonly<Record<string, string | undefined>>;
 	readonly logger: Logger;
+}
+
+/** The settings, with the provider that is named by its module. */
+export async function loadSettings(options: ConnectOptions): Promise<Settings> {
+	const settings = resolveSettings(options);
+	const { embedding } = settings;
+	if ("embed" in embedding || !isModuleProvider(embedding)) return settings;
+	return { ...settings, embedding: await loadProvider(embedding) };
 }
 
 export function resolveSettings(
@@ -106,7 +139,22 @@ const optionsSchema = z.looseObject({
 	schema: z.optional(schemaName),
 	defaultTenant: z.optional(tenantName),
 	embedding: z.optional(
-		z.looseObject({ dimensions: whole(1), batchSize: whole(1) }),
+		z.looseObject({
+			dimensions: whole(1),
+			batchSize: whole(1),
+			parallelCalls: whole(1),
+			requestsPerMinute: whole(1),
+			tokensPerMinute: whole(1),
+			retry: z.optional(
+				z.looseObject({
+					attempts: whole(1),
+					baseMs: whole(0),
+					maxMs: whole(0),
+					deadlineMs: whole(1),
+					timeoutMs: whole(1),
+				}),
+			),
+		}),
 	),
 });
 
@@ -174,45 +222,92 @@ function decode(text: string): string | undefined {
 	}
 }
 
+type EmbeddingSettings = Pick<
+	Settings,
+	| "embedding"
+	| "isLocalByDefault"
+	| "embeddingBatchSize"
+	| "embeddingCalls"
+	| "embeddingKeys"
+>;
+
 function resolveEmbedding(
 	{ embedding = {} }: ConnectOptions,
 	environment: Environment,
 	kind: "server" | "embedded",
-): Pick<Settings, "embedding" | "isLocalByDefault" | "embeddingBatchSize"> {
-	const embeddingBatchSize = environment.EMBEDDING__BATCH_SIZE;
-	if ("embed" in embedding)
-		return { embedding, isLocalByDefault: false, embeddingBatchSize };
-	const named = embedding.provider ?? environment.EMBEDDING__PROVIDER;
+): EmbeddingSettings {
+	const own = ownProvider(embedding);
+	const options: EmbeddingOptions = own === undefined ? embedding : {};
 	const isLocalByDefault =
-		named === undefined &&
-		kind === "embedded" &&
-		keyFor("openai", embedding, environment) === undefined &&
-		(embedding.baseUrl ?? environment.EMBEDDING__BASE_URL) === undefined;
-	const provider = named ?? (isLocalByDefault ? "local" : "openai");
-	// What the environment says of one provider is not another one's.
-	const other = environment.EMBEDDING__PROVIDER ?? provider;
-	const from = other === provider ? environment : undefined;
+		own === undefined && lacksKey(options, environment, kind);
 	return {
-		embedding: {
-			provider,
-			model: embedding.model ?? from?.EMBEDDING__MODEL,
-			dimensions: embedding.dimensions ?? from?.EMBEDDING__DIMENSIONS,
-			apiKey: keyFor(provider, embedding, environment),
-			baseUrl: embedding.baseUrl ?? from?.EMBEDDING__BASE_URL,
-		},
+		embedding: own ?? namedProvider(options, environment, isLocalByDefault),
 		isLocalByDefault,
-		embeddingBatchSize: embedding.batchSize ?? embeddingBatchSize,
+		embeddingBatchSize: options.batchSize ?? environment.EMBEDDING__BATCH_SIZE,
+		embeddingCalls: {
+			parallelCalls: options.parallelCalls,
+			requestsPerMinute:
+				options.requestsPerMinute ?? environment.EMBEDDING__REQUESTS_PER_MINUTE,
+			tokensPerMinute:
+				options.tokensPerMinute ?? environment.EMBEDDING__TOKENS_PER_MINUTE,
+			retry: options.retry,
+		},
+		embeddingKeys: ownKeys(environment),
 	};
 }
 
-function keyFor(
-	provider: string,
-	embedding: EmbeddingOptions,
+function ownProvider(
+	embedding: NonNullable<ConnectOptions["embedding"]>,
+): EmbeddingProvider | undefined {
+	if (isAiSdkModel(embedding)) return fromAiSdk(embedding);
+	return "embed" in embedding ? embedding : undefined;
+}
+
+/** Nothing says which provider, and the usual one would have no key: `local` needs none. */
+function lacksKey(
+	options: EmbeddingOptions,
 	environment: Environment,
-): string | undefined {
-	const own: Readonly<Record<string, string | undefined>> = {
+	kind: "server" | "embedded",
+): boolean {
+	const { OPENAI_API_KEY, EMBEDDING__API_KEY } = environment;
+	const key = options.apiKey ?? EMBEDDING__API_KEY ?? OPENAI_API_KEY;
+	const url = options.baseUrl ?? environment.EMBEDDING__BASE_URL;
+	const named = options.provider ?? environment.EMBEDDING__PROVIDER;
+	return (
+		kind === "embedded" &&
+		[named, key, url].every((setting) => setting === undefined)
+	);
+}
+
+function namedProvider(
+	options: EmbeddingOptions,
+	environment: Environment,
+	isLocalByDefault: boolean,
+): ProviderSettings {
+	const named = options.provider ?? environment.EMBEDDING__PROVIDER;
+	const provider = named ?? (isLocalByDefault ? "local" : "openai");
+	// What the environment says of one provider is not another one's.
+	const isItsOwn =
+		!isLocalByDefault &&
+		provider === (environment.EMBEDDING__PROVIDER ?? provider);
+	const from = isItsOwn ? environment : undefined;
+	return {
+		provider,
+		model: options.model ?? from?.EMBEDDING__MODEL,
+		dimensions: options.dimensions ?? from?.EMBEDDING__DIMENSIONS,
+		apiKey:
+			options.apiKey ??
+			from?.EMBEDDING__API_KEY ??
+			ownKeys(environment)[provider],
+		baseUrl: options.baseUrl ?? from?.EMBEDDING__BASE_URL,
+	};
+}
+
+function ownKeys(
+	environment: Environment,
+): Readonly<Record<string, string | undefined>> {
+	return {
 		openai: environment.OPENAI_API_KEY,
 		cohere: environment.COHERE_API_KEY,
 	};
-	return embedding.apiKey ?? environment.EMBEDDING__API_KEY ?? own[provider];
 }

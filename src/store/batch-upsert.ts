@@ -1,6 +1,10 @@
 import type { Handle } from "../db/database.ts";
-import { generateBatch, vectorProblem } from "../embeddings/generate-batch.ts";
+import {
+	type CallOptions,
+	generateBatch,
+} from "../embeddings/generate-batch.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
+import { vectorProblem } from "../embeddings/vector-problem.ts";
 import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
 import {
@@ -13,7 +17,7 @@ import { ChunkProgress } from "./chunk-progress.ts";
 import { distinctRows, distinctStored } from "./distinct-rows.ts";
 import { rowsPerStatement, slices } from "./in-turn.ts";
 import type { MergeField } from "./merge.ts";
-import { planRows } from "./plan-rows.ts";
+import { type PlannedRow, planRows } from "./plan-rows.ts";
 import { readStored } from "./read-stored.ts";
 import type { UpsertProgress, UpsertResult } from "./upsert-result.ts";
 import { type Prepared, RowChanged, writeBatch } from "./write-batch.ts";
@@ -24,7 +28,7 @@ export interface UpsertOptions {
 	readonly provider: EmbeddingProvider | undefined;
 	/** Where ready vectors belong, when no provider makes any. */
 	readonly space: VectorSpace | undefined;
-	readonly embeddingBatchSize: number;
+	readonly embeddingCalls: CallOptions;
 	/** Fields that are added to instead of replaced. */
 	readonly merge: readonly MergeField[];
 	readonly atomic: true | "chunk";
@@ -171,12 +175,14 @@ async function prepare(
 			else if (!vectors.has(hash)) missing.set(hash, text);
 		}
 	if (options.provider !== undefined && missing.size > 0) {
+		const hashes = [...missing.keys()];
 		const made = await generateBatch(options.provider, [...missing.values()], {
+			...options.embeddingCalls,
 			purpose: "document",
-			batchSize: options.embeddingBatchSize,
 			signal: options.signal,
+			issueOf: (place) => ownerOf(planned, hashes[place] as string),
 		});
-		[...missing.keys()].forEach((hash, index) => {
+		hashes.forEach((hash, index) => {
 			vectors.set(hash, made[index] as Float32Array);
 		});
 	}
@@ -215,6 +221,18 @@ async function commit(
 			);
 		}
 	}
+}
+
+/** Row and field of a text, the first where several have it. */
+function ownerOf(
+	planned: readonly PlannedRow[],
+	hash: string,
+): { index?: number; field?: string } {
+	for (const { row, texts } of planned) {
+		const text = texts.find((text) => text.hash === hash);
+		if (text !== undefined) return { index: row.index, field: text.field };
+	}
+	return {};
 }
 
 function checkReady(

@@ -139,7 +139,7 @@ const optionsOf = (more: Partial<UpsertOptions> = {}): UpsertOptions => ({
 	scope: { tenantId, defaultTenant: null },
 	provider,
 	space: { provider: "asked", model: local.model, dimensions },
-	embeddingBatchSize: 2048,
+	embeddingCalls: { batchSize: 2048 },
 	merge: [],
 	atomic: true,
 	...more,

@@ -56,6 +56,8 @@ const set: Record<string, [text: string, value: unknown]> = {
 	EMBEDDING__MODEL: ["embed-english-v3.0", "embed-english-v3.0"],
 	EMBEDDING__DIMENSIONS: ["1024", 1024],
 	EMBEDDING__BATCH_SIZE: ["96", 96],
+	EMBEDDING__REQUESTS_PER_MINUTE: ["3000", 3000],
+	EMBEDDING__TOKENS_PER_MINUTE: ["1000000", 1000000],
 	EMBEDDING__API_KEY: ["k1", "k1"],
 	EMBEDDING__BASE_URL: ["http://localhost:1/v1", "http://localhost:1/v1"],
 	OPENAI_API_KEY: ["k2", "k2"],
