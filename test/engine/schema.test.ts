@@ -156,9 +156,9 @@ describe("the texts of registerType", () => {
   graph_edges JSONB NOT NULL DEFAULT '[]',
   metadata JSONB NOT NULL DEFAULT '{}',
   tags TEXT[] NOT NULL DEFAULT '{}',
-  created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-  updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-  deleted_at TIMESTAMPTZ,
+  created_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
+  updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
+  deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "pages_key_length" CHECK (char_length("name") <= 255)
 );
 COMMENT ON TABLE "public"."pages" IS 'remdb: entity';

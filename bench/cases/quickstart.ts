@@ -1,0 +1,66 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import {
+	type BenchCase,
+	below,
+	type Context,
+	type Figure,
+} from "../support/case.ts";
+import { childPath, runChild } from "../support/child.ts";
+import { settle } from "../support/paired.ts";
+
+/** What a newcomer waits for: the quickstart, and opening the embedded database. */
+export const quickstart: BenchCase = { name: "quickstart", run };
+
+const command = fileURLToPath(
+	new URL("../../dist/cli/main.js", import.meta.url),
+);
+
+async function run({ quick, rounds }: Context): Promise<Figure[]> {
+	const wall: number[] = [];
+	const peak: number[] = [];
+	const first: number[] = [];
+	const again: number[] = [];
+	for (let round = 0; round < (quick ? 3 : rounds); round++) {
+		const folder = mkdtempSync(join(tmpdir(), "rem-bench-"));
+		try {
+			await settle();
+			const run = await runChild(command, ["quickstart"], folder);
+			wall.push(run.wallMs);
+			peak.push(run.peakMB);
+			first.push(await openEmbedded(join(folder, "database")));
+			again.push(await openEmbedded(join(folder, "database")));
+		} finally {
+			rmSync(folder, { recursive: true });
+		}
+	}
+	return [
+		{
+			name: "rem quickstart: whole process",
+			values: wall,
+			unit: "ms",
+		},
+		{ name: "rem quickstart: peak memory", values: peak, unit: "MB" },
+		{
+			name: "embedded database in a folder: first open",
+			values: first,
+			unit: "ms",
+			target: below(1_000),
+		},
+		{
+			name: "embedded database in a folder: opened again",
+			values: again,
+			unit: "ms",
+			target: below(600),
+		},
+	];
+}
+
+async function openEmbedded(folder: string): Promise<number> {
+	await settle();
+	const { stdout } = await runChild(childPath("open-embedded.mjs"), [folder]);
+	const { ms }: { ms: number } = JSON.parse(stdout);
+	return ms;
+}

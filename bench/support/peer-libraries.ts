@@ -1,0 +1,142 @@
+import { createRequire } from "node:module";
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import pg from "pg";
+import { dimensions } from "./data.ts";
+
+/** A row as the peers take it: their vectors are arrays of numbers. */
+export interface PeerRow {
+	readonly name: string;
+	readonly description: string;
+	readonly content: string;
+	readonly metadata: Record<string, unknown>;
+	readonly embedding: number[];
+}
+
+/** Another library that writes texts with ready vectors. */
+export interface Peer {
+	readonly name: string;
+	readonly table: string;
+	insert(rows: readonly PeerRow[]): Promise<void>;
+	close(): Promise<void>;
+}
+
+export const howToInstall = `The peers are no dependencies of remdb. To measure them too, install them in a folder of their own:
+
+  mkdir -p /tmp/rem-peers && cd /tmp/rem-peers && npm init -y
+  npm install --legacy-peer-deps drizzle-orm @langchain/community @langchain/core pg
+
+and name it: npm run bench -- --only=peers --peers=/tmp/rem-peers`;
+
+/** Opens the peers that are installed in the folder; their tables are made as their own documentation says. */
+export async function openPeers(folder: string, url: string): Promise<Peer[]> {
+	return [await openDrizzle(folder, url), await openLangChain(folder, url)];
+}
+
+interface DrizzleColumn {
+	primaryKey(): DrizzleColumn;
+	defaultRandom(): DrizzleColumn;
+}
+
+interface DrizzleCore {
+	pgTable(name: string, columns: Record<string, DrizzleColumn>): object;
+	uuid(): DrizzleColumn;
+	text(): DrizzleColumn;
+	jsonb(): DrizzleColumn;
+	vector(options: { dimensions: number }): DrizzleColumn;
+}
+
+interface Drizzle {
+	drizzle(pool: pg.Pool): {
+		insert(table: object): { values(rows: PeerRow[]): Promise<unknown> };
+	};
+}
+
+const rowsPerInsert = 500;
+
+/** `db.insert(table).values([…])`, which is one INSERT of many rows. */
+async function openDrizzle(folder: string, url: string): Promise<Peer> {
+	const core = await load<DrizzleCore>(folder, "drizzle-orm/pg-core");
+	const { drizzle } = await load<Drizzle>(folder, "drizzle-orm/node-postgres");
+	const table = core.pgTable("drizzle_rows", {
+		id: core.uuid().primaryKey().defaultRandom(),
+		name: core.text(),
+		description: core.text(),
+		content: core.text(),
+		metadata: core.jsonb(),
+		embedding: core.vector({ dimensions }),
+	});
+	const pool = new pg.Pool({ connectionString: url });
+	await pool.query(`CREATE TABLE drizzle_rows (
+  id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name text, description text, content text,
+  metadata jsonb, embedding vector(${dimensions}))`);
+	const db = drizzle(pool);
+	return {
+		name: "drizzle-orm insert().values()",
+		table: "drizzle_rows",
+		insert: async (rows) => {
+			for (let at = 0; at < rows.length; at += rowsPerInsert)
+				await db.insert(table).values(rows.slice(at, at + rowsPerInsert));
+		},
+		close: () => pool.end(),
+	};
+}
+
+interface LangChain {
+	readonly PGVectorStore: {
+		initialize(
+			embeddings: object,
+			config: object,
+		): Promise<{
+			addVectors(
+				vectors: readonly number[][],
+				documents: readonly object[],
+			): Promise<void>;
+			end(): Promise<void>;
+		}>;
+	};
+}
+
+/** `PGVectorStore.addVectors`, which inserts 500 rows a statement. */
+async function openLangChain(folder: string, url: string): Promise<Peer> {
+	const { PGVectorStore } = await load<LangChain>(
+		folder,
+		"@langchain/community/vectorstores/pgvector",
+	);
+	const noEmbeddings = {};
+	const store = await PGVectorStore.initialize(noEmbeddings, {
+		postgresConnectionOptions: { connectionString: url },
+		tableName: "langchain_rows",
+		dimensions,
+	});
+	return {
+		name: "LangChain PGVectorStore.addVectors()",
+		table: "langchain_rows",
+		insert: (rows) =>
+			store.addVectors(
+				rows.map(({ embedding }) => embedding),
+				rows.map(({ name, description, content, metadata }) => ({
+					pageContent: content,
+					metadata: { ...metadata, name, description },
+				})),
+			),
+		close: () => store.end(),
+	};
+}
+
+/** A module as the folder has it, not as this package would resolve it. */
+async function load<Module>(folder: string, name: string): Promise<Module> {
+	const require = createRequire(join(resolve(folder), "package.json"));
+	let file: string;
+	try {
+		file = require.resolve(name);
+	} catch (cause) {
+		throw new Error(
+			`${name} is not installed in ${folder}\n\n${howToInstall}`,
+			{
+				cause,
+			},
+		);
+	}
+	return (await import(pathToFileURL(file).href)) as Module;
+}
