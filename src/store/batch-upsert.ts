@@ -195,7 +195,7 @@ async function prepare(
 	};
 }
 
-const attempts = 5;
+const attempts = 20;
 
 async function commit(
 	db: Handle,
@@ -211,7 +211,8 @@ async function commit(
 				{ retries: attempts },
 			);
 		} catch (error) {
-			if (!(error instanceof RowChanged) || attempt >= attempts) throw error;
+			if (!(error instanceof RowChanged)) throw error;
+			if (attempt === attempts) throw tooBusy(table);
 			current = await prepare(
 				db,
 				table,
@@ -221,6 +222,14 @@ async function commit(
 			);
 		}
 	}
+}
+
+function tooBusy({ entity }: EntityTable): RemError {
+	return new RemError(
+		"DATABASE",
+		`rows of "${entity.tableName}" were changed by others ${attempts} times while they were being written`,
+		{ hint: "nothing was written; try again, or write in smaller batches" },
+	);
 }
 
 /** Row and field of a text, the first where several have it. */

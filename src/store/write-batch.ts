@@ -30,7 +30,7 @@ export interface Prepared {
 	readonly vectors: ReadonlyMap<string, Float32Array>;
 }
 
-/** Another writer changed or deleted a row between our look and our lock: look again. */
+/** Another writer made, changed or deleted a row between our look and our lock: look again. */
 export class RowChanged extends Error {}
 
 /** Writes rows, then their vectors; the caller's transaction makes it one. */
@@ -44,15 +44,8 @@ export async function writeBatch(
 	// A row that is taken for stored may be deleted by now: it then needs an id
 	// of its own, so every row is sent with a new one.
 	const ids = rows.map(({ row }) => row.id ?? uuidv7());
-	const isInserted = await writeChangedRows(tx, table, rows, ids, merge);
-	const inserted = isInserted.size;
-	const embeddingsGenerated = await writeTexts(
-		tx,
-		table,
-		prepared,
-		ids,
-		isInserted,
-	);
+	const inserted = await writeChangedRows(tx, table, rows, ids, merge);
+	const embeddingsGenerated = await writeTexts(tx, table, prepared, ids);
 	return {
 		inserted,
 		updated: rows.length - inserted,
@@ -68,21 +61,21 @@ export async function writeBatch(
 	};
 }
 
-/** Returns those that were new; `ids` become those that the database has. */
+/** Returns how many were new; `ids` become those that the database has. */
 async function writeChangedRows(
 	tx: Handle,
 	table: EntityTable,
 	rows: readonly PlannedRow[],
 	ids: string[],
 	merge: readonly MergeField[],
-): Promise<Set<PlannedRow>> {
+): Promise<number> {
 	const changed = rows.flatMap((planned, index) => {
 		const { row, isChanged, storedId } = planned;
 		const id = ids[index] as string;
 		if (!isChanged) ids[index] = storedId ?? id;
 		return isChanged ? [{ row, id, planned, index }] : [];
 	});
-	const isInserted = new Set<PlannedRow>();
+	let inserted = 0;
 	for (const arbiter of ["key", "id"] as const)
 		await sendInTurn(
 			tx,
@@ -94,18 +87,18 @@ async function writeChangedRows(
 					const row = written[at] as WrittenRow;
 					checkUnchangedSince(planned, row);
 					ids[index] = row.id;
-					if (row.inserted) isInserted.add(planned);
+					if (row.inserted) inserted++;
 				});
 			},
 		);
-	return isInserted;
+	return inserted;
 }
 
 /** What we planned by what we read: a row or text that is another now needs another plan. */
 function checkUnchangedSince(planned: PlannedRow, written: WrittenRow): void {
 	const handled = new Set(planned.touched.map(({ field }) => field));
-	const isGone = written.inserted && planned.storedId !== undefined;
-	if (isGone || written.changedTexts.some((name) => !handled.has(name)))
+	const cameOrWent = written.inserted !== (planned.storedId === undefined);
+	if (cameOrWent || written.changedTexts.some((name) => !handled.has(name)))
 		throw new RowChanged();
 }
 
@@ -115,7 +108,6 @@ async function writeTexts(
 	table: EntityTable,
 	prepared: Prepared,
 	ids: readonly string[],
-	isInserted: ReadonlySet<PlannedRow>,
 ): Promise<number> {
 	const { rows, space } = prepared;
 	if (!table.entity.createEmbeddings) return 0;
@@ -131,10 +123,7 @@ async function writeTexts(
 		}
 	await sendInTurn(
 		tx,
-		// A row that is new has no older vectors.
-		withId.flatMap(({ row, id }) =>
-			isInserted.has(row) ? [] : staleTexts(row, id),
-		),
+		withId.flatMap(({ row, id }) => staleTexts(row, id)),
 		(slice) => deleteStaleVectorsSql(table, slice),
 		() => {},
 	);
@@ -182,7 +171,9 @@ function vectorsOf(
 	});
 }
 
+/** A new row has no older vectors. */
 function staleTexts(row: PlannedRow, entityId: string): FieldText[] {
+	if (row.storedId === undefined) return [];
 	return row.touched.map(({ field, hashBytes }) => ({
 		entityId,
 		field,
