@@ -31,6 +31,8 @@ export interface TransactionOptions {
 	readonly readOnly?: boolean;
 	/** Runs after a serialization failure or deadlock, each from the start. @default 0 */
 	readonly retries?: number;
+	/** The server's settings inside it, by name. @default as they are */
+	readonly settings?: Readonly<Record<string, string>>;
 }
 
 /** Something that statements can be sent to: a database, or a transaction of it. */

@@ -1,7 +1,16 @@
 import type pg from "pg";
 import { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import { compile, type Sql, type Statement, sql } from "../sql.ts";
+import {
+	compile,
+	ident,
+	join,
+	literal,
+	type Sql,
+	type Statement,
+	sql,
+	toText,
+} from "../sql.ts";
 import type {
 	Capabilities,
 	Database,
@@ -187,12 +196,19 @@ class TransactionHandle implements Handle {
 		return sendScript(this.#client, text);
 	}
 
-	async transaction<T>(work: (tx: Handle) => Promise<T>): Promise<T> {
+	async transaction<T>(
+		work: (tx: Handle) => Promise<T>,
+		{ settings = {} }: TransactionOptions = {},
+	): Promise<T> {
 		const savepoint = `rem_${++this.#depth}`;
-		await this.script(`SAVEPOINT ${savepoint}`);
+		const shown = await this.script(
+			`${showing(settings)}SAVEPOINT ${savepoint}${setting(settings)}`,
+		);
+		const before = Object.assign({}, ...shown.flatMap(({ rows }) => rows));
 		try {
 			const result = await work(this);
-			await this.script(`RELEASE SAVEPOINT ${savepoint}`);
+			// What was set would outlive the savepoint.
+			await this.script(`RELEASE SAVEPOINT ${savepoint}${setting(before)}`);
 			return result;
 		} catch (error) {
 			await this.script(`ROLLBACK TO SAVEPOINT ${savepoint}`).catch(() => {
@@ -270,7 +286,9 @@ async function runTransaction<T>(
 ): Promise<T> {
 	const isolation = (options.isolation ?? "read committed").toUpperCase();
 	const access = options.readOnly === true ? "READ ONLY" : "READ WRITE";
-	await tx.script(`BEGIN ISOLATION LEVEL ${isolation} ${access}`);
+	await tx.script(
+		`BEGIN ISOLATION LEVEL ${isolation} ${access}${setting(options.settings ?? {})}`,
+	);
 	let result: T;
 	try {
 		result = await work(tx);
@@ -282,6 +300,21 @@ async function runTransaction<T>(
 	}
 	await tx.commit();
 	return result;
+}
+
+/** To be sent in one text with BEGIN: settings cost no round trip of their own. */
+function setting(settings: Readonly<Record<string, string>>): string {
+	const statements = Object.entries(settings).map(
+		([name, value]) => sql`; SET LOCAL ${ident(name)} = ${literal(value)}`,
+	);
+	return toText(join(statements, ""));
+}
+
+function showing(settings: Readonly<Record<string, string>>): string {
+	const statements = Object.keys(settings).map(
+		(name) => sql`SHOW ${ident(name)}; `,
+	);
+	return toText(join(statements, ""));
 }
 
 async function send<R>(

@@ -1,0 +1,67 @@
+import { expect, test } from "vitest";
+import * as z from "zod";
+import { defineEntity } from "../../src/index.ts";
+import { useService } from "../support/engine.ts";
+
+const Page = defineEntity(
+	"pages",
+	{ name: z.string(), content: z.string() },
+	{ entityKeyField: "name" },
+);
+
+// One connection: it keeps the plans of foreign keys and triggers.
+const db = useService({
+	models: [Page],
+	poolSize: 1,
+	embedding: { provider: "local", dimensions: 16 },
+});
+
+const tenantId = "plans";
+
+const upsert = (from: number, to: number) =>
+	db.service.batchUpsert({
+		tableName: "pages",
+		entities: Array.from({ length: to - from }, (_, index) => ({
+			name: `page ${from + index}`,
+			content: `text ${from + index}`,
+		})),
+		tenantId,
+	});
+
+/** Rows that were read by scanning whole tables. */
+async function rowsScanned(): Promise<number> {
+	await db.service.execute("SELECT pg_stat_force_next_flush()");
+	const { rows } = await db.service.execute<{ scanned: number }>(
+		"SELECT sum(seq_tup_read)::integer AS scanned FROM pg_stat_user_tables WHERE relname IN ('pages', 'embeddings_pages', 'kv_store')",
+	);
+	return rows[0]?.scanned ?? 0;
+}
+
+test("a load scans no table, though the connection's first plans were made for a table of one row", async () => {
+	await upsert(0, 1);
+	await db.service.execute("VACUUM (ANALYZE) pages");
+	await db.service.execute("VACUUM (ANALYZE) kv_store");
+	for (let at = 1; at < 12; at++) await upsert(at, at + 1);
+	const before = await rowsScanned();
+	await upsert(12, 1012);
+	// 516,357 rows with plans as PostgreSQL keeps them: 500 times those that are there.
+	expect((await rowsScanned()) - before).toBeLessThan(1000);
+});
+
+test("in a transaction of the caller's, only the upsert has settings of its own", async () => {
+	const settings =
+		"SELECT current_setting('enable_seqscan') AS scan, current_setting('plan_cache_mode') AS plan";
+	await db.service.transaction(async (tx) => {
+		await tx.script("SET LOCAL plan_cache_mode = force_custom_plan");
+		await db.service.batchUpsert({
+			tableName: "pages",
+			entities: [{ name: "page of the caller", content: "text" }],
+			tenantId,
+			transaction: tx,
+		});
+		const [result] = await tx.script(settings);
+		expect(result?.rows).toEqual([{ scan: "on", plan: "force_custom_plan" }]);
+	});
+	const { rows } = await db.service.execute(settings);
+	expect(rows).toEqual([{ scan: "on", plan: "auto" }]);
+});
