@@ -1,19 +1,16 @@
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { PGlite } from "@electric-sql/pglite";
 import pg from "pg";
 import { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
+import { readSnapshot, snapshotPath, unpackSnapshot } from "./boot-image.ts";
 import type { Database } from "./database.ts";
 import { resultTypes } from "./decode.ts";
 import { type FolderLock, lockFolder } from "./embedded-lock.ts";
 import { PoolDatabase } from "./pool-database.ts";
 
-/** PGlite after initdb with our extensions: booting from it takes a third of the time. */
-export const snapshotPath = fileURLToPath(
-	new URL("../../assets/embedded-snapshot.tar.gz", import.meta.url),
-);
+export { snapshotPath };
 
 export interface EmbeddedOptions {
 	/** Longest wait for the one connection, in milliseconds. */
@@ -99,13 +96,21 @@ async function start(
 
 async function boot(dataDir: string): Promise<PGlite> {
 	const { PGlite, extensions } = await loadPGlite();
-	const isNew = dataDir.startsWith("memory:") || !(await exists(dataDir));
-	const snapshot = isNew ? await readSnapshot() : undefined;
+	const inMemory = dataDir.startsWith("memory:");
 	try {
-		return await PGlite.create(dataDir, {
-			extensions,
-			...(snapshot === undefined ? {} : { loadDataDir: snapshot }),
-		});
+		const isNew = inMemory || !(await exists(dataDir));
+		const snapshot = isNew ? await readSnapshot() : undefined;
+		if (snapshot === undefined)
+			return await PGlite.create(dataDir, { extensions });
+		if (inMemory)
+			return await PGlite.create(dataDir, {
+				extensions,
+				loadDataDir: new Blob([new Uint8Array(snapshot)], {
+					type: "application/x-gzip",
+				}),
+			});
+		await unpackSnapshot(snapshot, dataDir);
+		return await PGlite.create(dataDir, { extensions });
 	} catch (cause) {
 		throw doesNotStart(dataDir, cause);
 	}
@@ -135,15 +140,4 @@ async function exists(dataDir: string): Promise<boolean> {
 		() => true,
 		() => false,
 	);
-}
-
-/** Without the file (a checkout that was not built) initdb runs instead, in 2 s. */
-async function readSnapshot(): Promise<Blob | undefined> {
-	try {
-		return new Blob([await readFile(snapshotPath)], {
-			type: "application/x-gzip",
-		});
-	} catch {
-		return undefined;
-	}
 }

@@ -1,0 +1,67 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { readFile, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { gunzip } from "node:zlib";
+
+/** PGlite after initdb with our extensions: booting from it takes a fraction of the time. */
+export const snapshotPath = fileURLToPath(
+	new URL("../../assets/embedded-snapshot.tar.gz", import.meta.url),
+);
+
+/** The image as it is shipped; `undefined` in a checkout that was not built. */
+export async function readSnapshot(): Promise<Buffer | undefined> {
+	return readFile(snapshotPath).catch(() => undefined);
+}
+
+/**
+ * Unpacks the image into a folder that is not there yet. PGlite would load it
+ * itself in 2.7 s; unpacked, it opens the folder like an old one: 1.1 s in all.
+ * The folder appears whole or not at all.
+ */
+export async function unpackSnapshot(
+	snapshot: Buffer,
+	folder: string,
+): Promise<void> {
+	const draft = `${folder}.new`;
+	await rm(draft, { recursive: true, force: true });
+	const tar = await promisify(gunzip)(snapshot);
+	for (const { path, isFolder, content } of entriesOf(tar)) {
+		const target = join(draft, path);
+		// A thousand small files: each by a promise of its own took four times as long.
+		mkdirSync(isFolder ? target : dirname(target), { recursive: true });
+		if (!isFolder) writeFileSync(target, content);
+	}
+	await rename(draft, folder);
+}
+
+interface TarEntry {
+	readonly path: string;
+	readonly isFolder: boolean;
+	readonly content: Buffer;
+}
+
+const blockSize = 512;
+
+/** The entries of a ustar archive with short names, as PGlite writes it. */
+function* entriesOf(tar: Buffer): Generator<TarEntry> {
+	let at = 0;
+	while (at + blockSize <= tar.length && tar[at] !== 0) {
+		const size = Number.parseInt(textAt(tar, at + 124, 12) || "0", 8);
+		const start = at + blockSize;
+		yield {
+			path: join(textAt(tar, at + 345, 155), textAt(tar, at, 100)),
+			isFolder: textAt(tar, at + 156, 1) === "5",
+			content: tar.subarray(start, start + size),
+		};
+		at = start + Math.ceil(size / blockSize) * blockSize;
+	}
+}
+
+/** A field of a header: text up to its first NUL. */
+function textAt(tar: Buffer, start: number, length: number): string {
+	return (
+		tar.toString("latin1", start, start + length).split("\0")[0] ?? ""
+	).trim();
+}
