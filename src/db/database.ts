@@ -56,8 +56,29 @@ export interface Handle {
 	vectorOid(): Promise<number>;
 }
 
+/**
+ * A connection of one's own, past a pooler where POSTGRES__DIRECT_HOST is given:
+ * for what outlasts a statement, such as an index build, LISTEN or a lock of the
+ * session. On the embedded database it shares the only connection.
+ */
+export interface Session extends Handle {
+	/** The server's process behind it; `undefined` on the embedded database. */
+	readonly processId: number | undefined;
+	/** Calls back for each NOTIFY on the channel; only where `capabilities.listen`. */
+	listen(channel: string, onMessage: (payload: string) => void): Promise<void>;
+	/** Ends it, even in the midst of a statement. Closing twice is fine. */
+	close(): Promise<void>;
+}
+
+export interface SessionOptions {
+	/** Told once when the connection is lost; not when it is closed. */
+	readonly onLost?: (error: unknown) => void;
+}
+
 export interface Database extends Handle {
 	readonly capabilities: Capabilities;
+	/** Opens a connection beside the pool; whoever opens it closes it. */
+	openSession(options?: SessionOptions): Promise<Session>;
 	/** Waits for what runs, then closes. Closing twice is fine. */
 	close(): Promise<void>;
 }

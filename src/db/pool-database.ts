@@ -1,32 +1,38 @@
 import type pg from "pg";
 import { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
+import type { Sql, Statement } from "../sql.ts";
 import {
-	compile,
-	ident,
-	join,
-	literal,
-	type Sql,
-	type Statement,
-	sql,
-	toText,
-} from "../sql.ts";
+	cannotConnect,
+	prepareClient,
+	refuseOpenTransaction,
+	retryTransaction,
+	rollBackIfOpen,
+	runTransaction,
+	send,
+	sendScript,
+	type TypeOids,
+	vectorOid,
+} from "./connection.ts";
 import type {
 	Capabilities,
 	Database,
 	Handle,
 	QueryOptions,
 	Result,
+	Session,
+	SessionOptions,
 	TransactionOptions,
 } from "./database.ts";
-import { timestampText } from "./encode.ts";
-import { isConnectionLost, isRolledBack, toRemError } from "./sql-state.ts";
+import { isConnectionLost, toRemError } from "./sql-state.ts";
 
 export interface PoolDatabaseOptions {
 	readonly capabilities: Capabilities;
 	readonly logger: Logger;
 	/** Says where the server is, for messages: `localhost:5432`. */
 	readonly address: string;
+	/** Opens a connection of its own; without it, a session shares the pool. */
+	readonly openSession?: (options: SessionOptions) => Promise<Session>;
 	/** What to close after the pool. */
 	readonly onClose?: () => Promise<void>;
 }
@@ -49,10 +55,7 @@ export class PoolDatabase implements Database {
 		pool.on("error", (error) => this.#warn(error));
 		pool.on("connect", (client) => {
 			client.on("error", (error) => this.#warn(error));
-			// `pg` reads ISO dates only: under another style every timestamp is null.
-			client.query("SET DateStyle TO ISO").catch(() => {
-				// The connection is gone: whoever asked for it is told.
-			});
+			prepareClient(client);
 		});
 	}
 
@@ -70,11 +73,22 @@ export class PoolDatabase implements Database {
 		work: (tx: Handle) => Promise<T>,
 		options: TransactionOptions = {},
 	): Promise<T> {
-		return this.#track(this.#retry(work, options));
+		return this.#track(
+			retryTransaction(options, () =>
+				this.#withClient((client) =>
+					runTransaction(client, this.#oids, work, options),
+				),
+			),
+		);
 	}
 
 	vectorOid(): Promise<number> {
 		return vectorOid(this, this.#oids);
+	}
+
+	async openSession(options: SessionOptions = {}): Promise<Session> {
+		this.#refuseClosed();
+		return this.#options.openSession?.(options) ?? sharedSession(this);
 	}
 
 	close(): Promise<void> {
@@ -98,27 +112,6 @@ export class PoolDatabase implements Database {
 		}
 	}
 
-	async #retry<T>(
-		work: (tx: Handle) => Promise<T>,
-		options: TransactionOptions,
-	): Promise<T> {
-		for (let attempt = 0; ; attempt++) {
-			try {
-				return await this.#withClient((client) =>
-					runTransaction(
-						new TransactionHandle(client, this.#oids),
-						work,
-						options,
-					),
-				);
-			} catch (error) {
-				if (!isRolledBack(error) || attempt >= (options.retries ?? 0))
-					throw error;
-				await randomPause(attempt);
-			}
-		}
-	}
-
 	async #withClient<T>(work: (client: pg.PoolClient) => Promise<T>) {
 		const client = await this.#connect();
 		let lost = false;
@@ -137,10 +130,7 @@ export class PoolDatabase implements Database {
 	}
 
 	async #connect(): Promise<pg.PoolClient> {
-		if (this.#closing !== undefined)
-			throw new RemError("CONNECTION_FAILED", "the database is closed", {
-				hint: "connect again with PostgresService.connect()",
-			});
+		this.#refuseClosed();
 		const full = this.#pool.totalCount >= this.capabilities.maxConnections;
 		try {
 			return await this.#pool.connect();
@@ -157,19 +147,15 @@ export class PoolDatabase implements Database {
 						cause,
 					},
 				);
-			throw new RemError(
-				// Nothing was sent yet: whatever it is, it is about connecting.
-				failure.code === "DATABASE" ? "CONNECTION_FAILED" : failure.code,
-				`cannot connect to ${this.#options.address}: ${failure.message}`,
-				{
-					...(failure.hint === undefined ? {} : { hint: failure.hint }),
-					...(failure.sqlState === undefined
-						? {}
-						: { sqlState: failure.sqlState }),
-					cause,
-				},
-			);
+			throw cannotConnect(this.#options.address, failure);
 		}
+	}
+
+	#refuseClosed(): void {
+		if (this.#closing === undefined) return;
+		throw new RemError("CONNECTION_FAILED", "the database is closed", {
+			hint: "connect again with PostgresService.connect()",
+		});
 	}
 
 	#warn(error: unknown): void {
@@ -177,214 +163,19 @@ export class PoolDatabase implements Database {
 	}
 }
 
-/** A transaction's handle; its own transactions are savepoints. */
-class TransactionHandle implements Handle {
-	readonly #client: pg.PoolClient;
-	readonly #oids: TypeOids;
-	#depth = 0;
-
-	constructor(client: pg.PoolClient, oids: TypeOids) {
-		this.#client = client;
-		this.#oids = oids;
-	}
-
-	query<R>(statement: Sql | Statement, options?: QueryOptions) {
-		return send<R>(this.#client, statement, options);
-	}
-
-	script(text: string): Promise<Result[]> {
-		return sendScript(this.#client, text);
-	}
-
-	async transaction<T>(
-		work: (tx: Handle) => Promise<T>,
-		{ settings = {} }: TransactionOptions = {},
-	): Promise<T> {
-		const savepoint = `rem_${++this.#depth}`;
-		const shown = await this.script(
-			`${showing(settings)}SAVEPOINT ${savepoint}${setting(settings)}`,
-		);
-		const before = Object.assign({}, ...shown.flatMap(({ rows }) => rows));
-		try {
-			const result = await work(this);
-			// What was set would outlive the savepoint.
-			await this.script(`RELEASE SAVEPOINT ${savepoint}${setting(before)}`);
-			return result;
-		} catch (error) {
-			await this.script(`ROLLBACK TO SAVEPOINT ${savepoint}`).catch(() => {
-				// The connection is gone: the first error says so.
+/** Where there is one connection: a session takes it for each statement, and lets others in between. */
+function sharedSession(db: Handle): Session {
+	return {
+		processId: undefined,
+		query: (statement, options) => db.query(statement, options),
+		script: (text) => db.script(text),
+		transaction: (work, options) => db.transaction(work, options),
+		vectorOid: () => db.vectorOid(),
+		listen: async () => {
+			throw new RemError("DATABASE", "this database has no LISTEN", {
+				hint: "ask `capabilities.listen` first",
 			});
-			throw error;
-		}
-	}
-
-	vectorOid(): Promise<number> {
-		return vectorOid(this, this.#oids);
-	}
-
-	/** A connection lost while COMMIT is under way tells nobody whether it happened. */
-	async commit(): Promise<void> {
-		let command: string;
-		try {
-			({ command } = await this.#client.query("COMMIT"));
-		} catch (error) {
-			const failure = toRemError(error);
-			if (!isConnectionLost(failure)) throw failure;
-			throw new RemError(
-				"OUTCOME_UNKNOWN",
-				"the connection was lost during COMMIT: the transaction may or may not have been applied",
-				{
-					hint: "run it again if it may be applied twice",
-					cause: failure.cause,
-				},
-			);
-		}
-		// PostgreSQL answers a COMMIT after a failed statement with ROLLBACK, and no error.
-		if (command === "ROLLBACK")
-			throw new RemError(
-				"DATABASE",
-				"the transaction was rolled back: one of its statements had failed",
-				{ hint: "do not catch an error inside a transaction and go on" },
-			);
-	}
-}
-
-type TransactionStatus = "I" | "T" | "E" | null;
-
-/** Idle, in a transaction, or in a failed one; what the server said last. */
-function statusOf(client: pg.PoolClient): TransactionStatus {
-	const { getTransactionStatus } = client as unknown as {
-		getTransactionStatus(): TransactionStatus;
+		},
+		close: async () => {},
 	};
-	return getTransactionStatus.call(client);
-}
-
-/** A text with a BEGIN of its own must not leave its transaction to the next one. */
-async function refuseOpenTransaction(client: pg.PoolClient): Promise<void> {
-	if (statusOf(client) !== "T") return;
-	await client.query("ROLLBACK");
-	throw new RemError(
-		"DATABASE",
-		"the text left a transaction open: it was rolled back",
-		{ hint: "end it with COMMIT, or use service.transaction()" },
-	);
-}
-
-/** Returns whether the connection can be used again. */
-async function rollBackIfOpen(client: pg.PoolClient): Promise<boolean> {
-	if (statusOf(client) === "I") return true;
-	return client.query("ROLLBACK").then(
-		() => true,
-		() => false,
-	);
-}
-
-async function runTransaction<T>(
-	tx: TransactionHandle,
-	work: (tx: Handle) => Promise<T>,
-	options: TransactionOptions,
-): Promise<T> {
-	const isolation = (options.isolation ?? "read committed").toUpperCase();
-	const access = options.readOnly === true ? "READ ONLY" : "READ WRITE";
-	await tx.script(
-		`BEGIN ISOLATION LEVEL ${isolation} ${access}${setting(options.settings ?? {})}`,
-	);
-	let result: T;
-	try {
-		result = await work(tx);
-	} catch (error) {
-		await tx.script("ROLLBACK").catch(() => {
-			// The connection is gone, and the transaction with it.
-		});
-		throw error;
-	}
-	await tx.commit();
-	return result;
-}
-
-/** To be sent in one text with BEGIN: settings cost no round trip of their own. */
-function setting(settings: Readonly<Record<string, string>>): string {
-	const statements = Object.entries(settings).map(
-		([name, value]) => sql`; SET LOCAL ${ident(name)} = ${literal(value)}`,
-	);
-	return toText(join(statements, ""));
-}
-
-function showing(settings: Readonly<Record<string, string>>): string {
-	const statements = Object.keys(settings).map(
-		(name) => sql`SHOW ${ident(name)}; `,
-	);
-	return toText(join(statements, ""));
-}
-
-async function send<R>(
-	client: pg.PoolClient,
-	statement: Sql | Statement,
-	options: QueryOptions = {},
-): Promise<Result<R>> {
-	const { text, values } = "text" in statement ? statement : compile(statement);
-	try {
-		const answer = await client.query({
-			text,
-			values: values.map((value) =>
-				value instanceof Date ? timestampText(value) : value,
-			),
-			...(options.name === undefined ? {} : { name: options.name }),
-		});
-		// Without values it may be a text of several statements: the last one counts.
-		const result = Array.isArray(answer) ? answer.at(-1) : answer;
-		return {
-			rows: (result?.rows ?? []) as R[],
-			rowCount: result?.rowCount ?? 0,
-		};
-	} catch (error) {
-		throw toRemError(error);
-	}
-}
-
-async function sendScript(
-	client: pg.PoolClient,
-	text: string,
-): Promise<Result[]> {
-	try {
-		const result: unknown = await client.query(text);
-		const results = (
-			Array.isArray(result) ? result : [result]
-		) as pg.QueryResult[];
-		return results.map(({ rows, rowCount }) => ({
-			rows,
-			rowCount: rowCount ?? 0,
-		}));
-	} catch (error) {
-		throw toRemError(error);
-	}
-}
-
-/** What the database's own types are numbered; asked once. */
-interface TypeOids {
-	vector?: number;
-}
-
-async function vectorOid(handle: Handle, oids: TypeOids): Promise<number> {
-	oids.vector ??= await readVectorOid(handle);
-	return oids.vector;
-}
-
-async function readVectorOid(handle: Handle): Promise<number> {
-	const { rows } = await handle.query<{ oid: number }>(sql`
-SELECT t.oid::integer AS oid
-FROM pg_type t
-JOIN pg_depend d ON d.classid = 'pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e'
-JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
-WHERE e.extname = 'vector' AND t.typname = 'vector'`);
-	const [type] = rows;
-	if (type !== undefined) return type.oid;
-	throw new RemError("EXTENSION_MISSING", "extension vector is not installed", {
-		hint: "run `rem migrate` or service.migrate() first",
-	});
-}
-
-function randomPause(attempt: number): Promise<void> {
-	const ms = Math.random() * Math.min(50 * 2 ** attempt, 5000);
-	return new Promise((resolve) => setTimeout(resolve, ms));
 }

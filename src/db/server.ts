@@ -5,6 +5,7 @@ import { sql } from "../sql.ts";
 import type { Database } from "./database.ts";
 import { resultTypes } from "./decode.ts";
 import { PoolDatabase } from "./pool-database.ts";
+import { ServerSession } from "./server-session.ts";
 
 /** How to reach a server: an address, or its parts. */
 export interface ServerAddress {
@@ -20,6 +21,8 @@ export interface ServerOptions {
 	readonly poolSize: number;
 	/** Longest wait for a connection, in milliseconds. */
 	readonly connectTimeoutMs: number;
+	/** The server behind the pooler, for sessions. @default the address itself */
+	readonly directAddress?: ServerAddress | undefined;
 	readonly logger: Logger;
 }
 
@@ -28,14 +31,14 @@ export async function openServer(
 	address: ServerAddress,
 	options: ServerOptions,
 ): Promise<Database> {
-	const pool = new pg.Pool({
-		...address,
+	const client = {
 		application_name: "remdb",
-		max: options.poolSize,
 		connectionTimeoutMillis: options.connectTimeoutMs,
 		keepAlive: true,
 		types: resultTypes,
-	});
+	};
+	const direct = options.directAddress ?? address;
+	const pool = new pg.Pool({ ...client, ...address, max: options.poolSize });
 	const database = new PoolDatabase(pool, {
 		capabilities: {
 			kind: "server",
@@ -46,6 +49,12 @@ export async function openServer(
 		},
 		logger: options.logger,
 		address: hostAndPort(address),
+		openSession: (sessionOptions) =>
+			ServerSession.open(
+				new pg.Client({ ...client, ...direct }),
+				hostAndPort(direct),
+				sessionOptions,
+			),
 	});
 	try {
 		await checkServer(database);

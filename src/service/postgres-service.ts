@@ -376,7 +376,12 @@ function openDatabase(settings: Settings): Promise<Database> {
 	const { database, poolSize, connectTimeoutMs, logger } = settings;
 	return database.kind === "embedded"
 		? openEmbedded(database.folder, { connectTimeoutMs, logger })
-		: openServer(database.address, { poolSize, connectTimeoutMs, logger });
+		: openServer(database.address, {
+				poolSize,
+				connectTimeoutMs,
+				directAddress: database.directAddress,
+				logger,
+			});
 }
 
 /** The key belongs to the model: a call that names another one means another model. */

@@ -73,7 +73,12 @@ export interface EmbeddingCalls {
 /** Every setting of a service, resolved once: option over environment over default. */
 export interface Settings {
 	readonly database:
-		| { readonly kind: "server"; readonly address: ServerAddress }
+		| {
+				readonly kind: "server";
+				readonly address: ServerAddress;
+				/** The server behind a pooler, for what needs a session. */
+				readonly directAddress?: ServerAddress;
+		  }
 		| { readonly kind: "embedded"; readonly folder: string | undefined };
 	readonly poolSize: number;
 	readonly connectTimeoutMs: number;
@@ -184,15 +189,19 @@ function resolveDatabase(
 	const { POSTGRES__HOST: host } = environment;
 	if (host === undefined) return { kind: "embedded", folder: "./.rem" };
 	const { POSTGRES__USER: user, POSTGRES__PASSWORD: password } = environment;
+	const address = {
+		host,
+		port: environment.POSTGRES__PORT,
+		database: environment.POSTGRES__DATABASE,
+		...(user === undefined ? {} : { user }),
+		...(password === undefined ? {} : { password }),
+	};
+	const { POSTGRES__DIRECT_HOST: directHost } = environment;
+	if (directHost === undefined) return { kind: "server", address };
 	return {
 		kind: "server",
-		address: {
-			host,
-			port: environment.POSTGRES__PORT,
-			database: environment.POSTGRES__DATABASE,
-			...(user === undefined ? {} : { user }),
-			...(password === undefined ? {} : { password }),
-		},
+		address,
+		directAddress: { ...address, host: directHost },
 	};
 }
 

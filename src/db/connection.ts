@@ -1,0 +1,277 @@
+import type pg from "pg";
+import { RemError } from "../errors.ts";
+import {
+	compile,
+	ident,
+	join,
+	literal,
+	type Sql,
+	type Statement,
+	sql,
+	toText,
+} from "../sql.ts";
+import type {
+	Handle,
+	QueryOptions,
+	Result,
+	TransactionOptions,
+} from "./database.ts";
+import { timestampText } from "./encode.ts";
+import { isConnectionLost, isRolledBack, toRemError } from "./sql-state.ts";
+
+/** Before anyone uses a new connection. */
+export function prepareClient(client: pg.ClientBase): void {
+	// `pg` reads ISO dates only: under another style every timestamp is null.
+	client.query("SET DateStyle TO ISO").catch(() => {
+		// The connection is gone: whoever asked for it is told.
+	});
+}
+
+/** What failed before anything was sent: whatever it is, it is about connecting. */
+export function cannotConnect(address: string, failure: RemError): RemError {
+	const { code, message, hint, sqlState, cause } = failure;
+	return new RemError(
+		code === "DATABASE" ? "CONNECTION_FAILED" : code,
+		`cannot connect to ${address}: ${message}`,
+		{
+			...(hint === undefined ? {} : { hint }),
+			...(sqlState === undefined ? {} : { sqlState }),
+			cause,
+		},
+	);
+}
+
+/** Once more from the start after a serialization failure or deadlock, as often as the options allow. */
+export async function retryTransaction<T>(
+	{ retries = 0 }: TransactionOptions,
+	run: () => Promise<T>,
+): Promise<T> {
+	for (let attempt = 0; ; attempt++) {
+		try {
+			return await run();
+		} catch (error) {
+			if (!isRolledBack(error) || attempt >= retries) throw error;
+			await randomPause(attempt);
+		}
+	}
+}
+
+/** Runs the work in one transaction of the connection. */
+export async function runTransaction<T>(
+	client: pg.ClientBase,
+	oids: TypeOids,
+	work: (tx: Handle) => Promise<T>,
+	options: TransactionOptions,
+): Promise<T> {
+	const tx = new TransactionHandle(client, oids);
+	const isolation = (options.isolation ?? "read committed").toUpperCase();
+	const access = options.readOnly === true ? "READ ONLY" : "READ WRITE";
+	await tx.script(
+		`BEGIN ISOLATION LEVEL ${isolation} ${access}${setting(options.settings ?? {})}`,
+	);
+	let result: T;
+	try {
+		result = await work(tx);
+	} catch (error) {
+		await tx.script("ROLLBACK").catch(() => {
+			// The connection is gone, and the transaction with it.
+		});
+		throw error;
+	}
+	await tx.commit();
+	return result;
+}
+
+/** A transaction's handle; its own transactions are savepoints. */
+class TransactionHandle implements Handle {
+	readonly #client: pg.ClientBase;
+	readonly #oids: TypeOids;
+	#depth = 0;
+
+	constructor(client: pg.ClientBase, oids: TypeOids) {
+		this.#client = client;
+		this.#oids = oids;
+	}
+
+	query<R>(statement: Sql | Statement, options?: QueryOptions) {
+		return send<R>(this.#client, statement, options);
+	}
+
+	script(text: string): Promise<Result[]> {
+		return sendScript(this.#client, text);
+	}
+
+	async transaction<T>(
+		work: (tx: Handle) => Promise<T>,
+		{ settings = {} }: TransactionOptions = {},
+	): Promise<T> {
+		const savepoint = `rem_${++this.#depth}`;
+		const shown = await this.script(
+			`${showing(settings)}SAVEPOINT ${savepoint}${setting(settings)}`,
+		);
+		const before = Object.assign({}, ...shown.flatMap(({ rows }) => rows));
+		try {
+			const result = await work(this);
+			// What was set would outlive the savepoint.
+			await this.script(`RELEASE SAVEPOINT ${savepoint}${setting(before)}`);
+			return result;
+		} catch (error) {
+			await this.script(`ROLLBACK TO SAVEPOINT ${savepoint}`).catch(() => {
+				// The connection is gone: the first error says so.
+			});
+			throw error;
+		}
+	}
+
+	vectorOid(): Promise<number> {
+		return vectorOid(this, this.#oids);
+	}
+
+	/** A connection lost while COMMIT is under way tells nobody whether it happened. */
+	async commit(): Promise<void> {
+		let command: string;
+		try {
+			({ command } = await this.#client.query("COMMIT"));
+		} catch (error) {
+			const failure = toRemError(error);
+			if (!isConnectionLost(failure)) throw failure;
+			throw new RemError(
+				"OUTCOME_UNKNOWN",
+				"the connection was lost during COMMIT: the transaction may or may not have been applied",
+				{
+					hint: "run it again if it may be applied twice",
+					cause: failure.cause,
+				},
+			);
+		}
+		// PostgreSQL answers a COMMIT after a failed statement with ROLLBACK, and no error.
+		if (command === "ROLLBACK")
+			throw new RemError(
+				"DATABASE",
+				"the transaction was rolled back: one of its statements had failed",
+				{ hint: "do not catch an error inside a transaction and go on" },
+			);
+	}
+}
+
+type TransactionStatus = "I" | "T" | "E" | null;
+
+/** Idle, in a transaction, or in a failed one; what the server said last. */
+function statusOf(client: pg.ClientBase): TransactionStatus {
+	const { getTransactionStatus } = client as unknown as {
+		getTransactionStatus(): TransactionStatus;
+	};
+	return getTransactionStatus.call(client);
+}
+
+/** A text with a BEGIN of its own must not leave its transaction to the next one. */
+export async function refuseOpenTransaction(
+	client: pg.ClientBase,
+): Promise<void> {
+	if (statusOf(client) !== "T") return;
+	await client.query("ROLLBACK");
+	throw new RemError(
+		"DATABASE",
+		"the text left a transaction open: it was rolled back",
+		{ hint: "end it with COMMIT, or use service.transaction()" },
+	);
+}
+
+/** Returns whether the connection can be used again. */
+export async function rollBackIfOpen(client: pg.ClientBase): Promise<boolean> {
+	if (statusOf(client) === "I") return true;
+	return client.query("ROLLBACK").then(
+		() => true,
+		() => false,
+	);
+}
+
+/** To be sent in one text with BEGIN: settings cost no round trip of their own. */
+function setting(settings: Readonly<Record<string, string>>): string {
+	const statements = Object.entries(settings).map(
+		([name, value]) => sql`; SET LOCAL ${ident(name)} = ${literal(value)}`,
+	);
+	return toText(join(statements, ""));
+}
+
+function showing(settings: Readonly<Record<string, string>>): string {
+	const statements = Object.keys(settings).map(
+		(name) => sql`SHOW ${ident(name)}; `,
+	);
+	return toText(join(statements, ""));
+}
+
+export async function send<R>(
+	client: pg.ClientBase,
+	statement: Sql | Statement,
+	options: QueryOptions = {},
+): Promise<Result<R>> {
+	const { text, values } = "text" in statement ? statement : compile(statement);
+	try {
+		const answer = await client.query({
+			text,
+			values: values.map((value) =>
+				value instanceof Date ? timestampText(value) : value,
+			),
+			...(options.name === undefined ? {} : { name: options.name }),
+		});
+		// Without values it may be a text of several statements: the last one counts.
+		const result = Array.isArray(answer) ? answer.at(-1) : answer;
+		return {
+			rows: (result?.rows ?? []) as R[],
+			rowCount: result?.rowCount ?? 0,
+		};
+	} catch (error) {
+		throw toRemError(error);
+	}
+}
+
+export async function sendScript(
+	client: pg.ClientBase,
+	text: string,
+): Promise<Result[]> {
+	try {
+		const result: unknown = await client.query(text);
+		const results = (
+			Array.isArray(result) ? result : [result]
+		) as pg.QueryResult[];
+		return results.map(({ rows, rowCount }) => ({
+			rows,
+			rowCount: rowCount ?? 0,
+		}));
+	} catch (error) {
+		throw toRemError(error);
+	}
+}
+
+/** What the database's own types are numbered; asked once. */
+export interface TypeOids {
+	vector?: number;
+}
+
+export async function vectorOid(
+	handle: Handle,
+	oids: TypeOids,
+): Promise<number> {
+	oids.vector ??= await readVectorOid(handle);
+	return oids.vector;
+}
+
+async function readVectorOid(handle: Handle): Promise<number> {
+	const { rows } = await handle.query<{ oid: number }>(sql`
+SELECT t.oid::integer AS oid
+FROM pg_type t
+JOIN pg_depend d ON d.classid = 'pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e'
+JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+WHERE e.extname = 'vector' AND t.typname = 'vector'`);
+	const [type] = rows;
+	if (type !== undefined) return type.oid;
+	throw new RemError("EXTENSION_MISSING", "extension vector is not installed", {
+		hint: "run `rem migrate` or service.migrate() first",
+	});
+}
+
+function randomPause(attempt: number): Promise<void> {
+	const ms = Math.random() * Math.min(50 * 2 ** attempt, 5000);
+	return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,128 @@
+import type pg from "pg";
+import { RemError } from "../errors.ts";
+import { ident, type Sql, type Statement, sql, toText } from "../sql.ts";
+import {
+	cannotConnect,
+	prepareClient,
+	refuseOpenTransaction,
+	retryTransaction,
+	rollBackIfOpen,
+	runTransaction,
+	send,
+	sendScript,
+	type TypeOids,
+	vectorOid,
+} from "./connection.ts";
+import type {
+	Handle,
+	QueryOptions,
+	Result,
+	Session,
+	SessionOptions,
+	TransactionOptions,
+} from "./database.ts";
+import { toRemError } from "./sql-state.ts";
+
+/** A single connection to a server, one statement at a time. */
+export class ServerSession implements Session {
+	readonly #client: pg.Client;
+	readonly #oids: TypeOids = {};
+	readonly #listeners = new Map<string, (payload: string) => void>();
+	#last: Promise<unknown> = Promise.resolve();
+	#closing: Promise<void> | undefined;
+
+	private constructor(client: pg.Client, { onLost }: SessionOptions) {
+		this.#client = client;
+		let told = false;
+		const lose = (error: unknown) => {
+			if (told || this.#closing !== undefined) return;
+			told = true;
+			onLost?.(toRemError(error));
+		};
+		client.on("error", lose);
+		client.on("end", () => lose(new Error("the server ended the connection")));
+		client.on("notification", ({ channel, payload = "" }) =>
+			this.#listeners.get(channel)?.(payload),
+		);
+	}
+
+	/** Connects; `address` stands for the server in messages. */
+	static async open(
+		client: pg.Client,
+		address: string,
+		options: SessionOptions,
+	): Promise<ServerSession> {
+		const session = new ServerSession(client, options);
+		try {
+			await client.connect();
+		} catch (error) {
+			await session.close();
+			throw cannotConnect(address, toRemError(error));
+		}
+		prepareClient(client);
+		return session;
+	}
+
+	get processId(): number | undefined {
+		const { processID } = this.#client as unknown as { processID?: number };
+		return processID;
+	}
+
+	query<R>(statement: Sql | Statement, options?: QueryOptions) {
+		return this.#inTurn(() => send<R>(this.#client, statement, options));
+	}
+
+	script(text: string): Promise<Result[]> {
+		return this.#inTurn(() => sendScript(this.#client, text));
+	}
+
+	transaction<T>(
+		work: (tx: Handle) => Promise<T>,
+		options: TransactionOptions = {},
+	): Promise<T> {
+		return this.#inTurn(() =>
+			retryTransaction(options, () =>
+				runTransaction(this.#client, this.#oids, work, options),
+			),
+		);
+	}
+
+	vectorOid(): Promise<number> {
+		return vectorOid(this, this.#oids);
+	}
+
+	async listen(
+		channel: string,
+		onMessage: (payload: string) => void,
+	): Promise<void> {
+		this.#listeners.set(channel, onMessage);
+		await this.script(toText(sql`LISTEN ${ident(channel)}`));
+	}
+
+	close(): Promise<void> {
+		this.#closing ??= this.#client.end().catch(() => {
+			// It was lost already.
+		});
+		return this.#closing;
+	}
+
+	/** A transaction's statements must not have others between them. */
+	#inTurn<T>(work: () => Promise<T>): Promise<T> {
+		const turn = this.#last.then(async () => {
+			if (this.#closing !== undefined)
+				throw new RemError("CONNECTION_FAILED", "the session is closed");
+			try {
+				const result = await work();
+				await refuseOpenTransaction(this.#client);
+				return result;
+			} catch (error) {
+				await rollBackIfOpen(this.#client);
+				throw error;
+			}
+		});
+		this.#last = turn.catch(() => {
+			// Whoever waits for it is told.
+		});
+		return turn;
+	}
+}
