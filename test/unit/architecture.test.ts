@@ -8,7 +8,7 @@ import { expect, test } from "vitest";
 // imports each other; a file imports from its own folder or a lower line.
 const layers = [
 	["errors.ts", "logger.ts", "util"],
-	["models", "sql.ts", "config.ts"],
+	["models", "sql.ts", "sql-grammar.ts", "config.ts"],
 	["db"],
 	["schema", "embeddings", "filters", "vectors"],
 	["store", "query", "kv", "indexer", "embed-sync", "migrate"],
