@@ -24,8 +24,9 @@ export async function fingerprint(
 				]
 			: []),
 	];
+	// Sorted: a parallel plan returns the tables in any order.
 	const { rows } = await client.query<{ sum: string }>(
-		parts.join(" UNION ALL "),
+		`${parts.join(" UNION ALL ")} ORDER BY sum`,
 	);
 	return rows.map(({ sum }) => sum).join(" ");
 }

@@ -38,7 +38,13 @@ export async function openServer(
 		types: resultTypes,
 	};
 	const direct = options.directAddress ?? address;
-	const pool = new pg.Pool({ ...client, ...address, max: options.poolSize });
+	const pool = new pg.Pool({
+		...client,
+		...address,
+		// A statement travels while the server is busy with the one before it.
+		pipeline: true,
+		max: options.poolSize,
+	});
 	const database = new PoolDatabase(pool, {
 		capabilities: {
 			kind: "server",

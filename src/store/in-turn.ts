@@ -9,9 +9,12 @@ export function* slices<T>(items: readonly T[]): Generator<T[]> {
 		yield items.slice(at, at + rowsPerStatement);
 }
 
+// One that the server is busy with, and one that travels meanwhile.
+const statementsUnderWay = 2;
+
 /**
- * Sends a statement for each slice of the items, one after the other; the next
- * one is built while the server is busy with this one.
+ * Sends a statement for each slice of the items, in their order; the next one
+ * is built and sent while the server is busy with this one.
  */
 export async function sendInTurn<T>(
 	tx: Handle,
@@ -19,13 +22,14 @@ export async function sendInTurn<T>(
 	build: (slice: readonly T[]) => Sql,
 	onResult: (result: Result, slice: readonly T[]) => void,
 ): Promise<void> {
-	let sent: Promise<void> = Promise.resolve();
+	const underWay: Promise<void>[] = [];
 	for (const slice of slices(items)) {
 		const statement = build(slice);
-		await sent;
-		sent = tx.query(statement).then((result) => onResult(result, slice));
-		// Awaited in the next turn; until then a failure must not go unheard.
+		if (underWay.length === statementsUnderWay) await underWay.shift();
+		const sent = tx.query(statement).then((result) => onResult(result, slice));
+		// Awaited in a later turn; until then a failure must not go unheard.
 		sent.catch(() => {});
+		underWay.push(sent);
 	}
-	await sent;
+	for (const sent of underWay) await sent;
 }

@@ -21,7 +21,7 @@ export interface UpsertResult {
 }
 
 export interface UpsertProgress {
-	/** Entities committed (atomic arrays: embedded) so far. */
+	/** Entities committed so far; one transaction is told once, at its end. */
 	readonly done: number;
 	/** Entities in all, where that is known. */
 	readonly total: number | undefined;
