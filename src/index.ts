@@ -55,7 +55,7 @@ export type {
 export type { VectorSpace } from "./models/vector-space.ts";
 export type { FuzzyHit } from "./query/fuzzy.ts";
 export type { LookupHit } from "./query/lookup.ts";
-export type { HnswOptions } from "./schema/indexes.ts";
+export type { HnswOptions } from "./schema/hnsw.ts";
 export {
 	type EntitySql,
 	type RegisterTypeOptions,

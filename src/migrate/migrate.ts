@@ -3,8 +3,9 @@ import type { Database, Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { type BaseOptions, baseFiles } from "../schema/base.ts";
+import { createIndex } from "../schema/declared-index.ts";
 import { embeddingsDdl, tableDdl } from "../schema/entity-ddl.ts";
-import { foregroundIndexes } from "../schema/indexes.ts";
+import { foregroundIndexes, indexesDdl } from "../schema/indexes.ts";
 import { dropKvTriggerDdl, kvTriggerDdl } from "../schema/kv-trigger.ts";
 import { ident, join, sql, toText } from "../sql.ts";
 import {
@@ -84,9 +85,7 @@ async function migrateTransaction(
 
 /** What is run: a table that has rows gets its indexes later, without a lock on it. */
 function entityText(table: EntityTable, found: LiveTable | undefined): string {
-	const indexes = found?.hasRows
-		? []
-		: foregroundIndexes(table).map(({ statement }) => statement);
+	const indexes = found?.hasRows ? [] : [indexesDdl(table)];
 	const hasLostCache = found !== undefined && !table.entity.createKvTrigger;
 	const kvTrigger = hasLostCache
 		? dropKvTriggerDdl(table)
@@ -105,8 +104,10 @@ async function buildMissingIndexes(
 	db: Database,
 	table: EntityTable,
 ): Promise<void> {
-	for (const { name, statement } of foregroundIndexes(table, true)) {
+	for (const index of foregroundIndexes(table)) {
+		const { name } = index;
 		await dropInvalidIndex(db, table.schema, name);
+		const statement = createIndex(table.schema, index, { concurrently: true });
 		try {
 			await db.script(toText(statement));
 		} catch (cause) {

@@ -32,7 +32,13 @@ export function indexName(
 export function boundedName(name: string): string {
 	if (Buffer.byteLength(name) <= maxNameBytes) return name;
 	const hash = hashOf(name);
-	return `${name.slice(0, maxNameBytes - hash.length - 1)}_${hash}`;
+	return `${firstBytes(name, maxNameBytes - hash.length - 1)}_${hash}`;
+}
+
+/** As many whole characters as fit. */
+function firstBytes(text: string, bytes: number): string {
+	const cut = new TextDecoder().decode(Buffer.from(text).subarray(0, bytes));
+	return cut.replace(/\uFFFD$/, "");
 }
 
 function hashOf(text: string): string {

@@ -4,6 +4,8 @@ import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
 import { ownershipMark } from "./base.ts";
+import { createIndex } from "./declared-index.ts";
+import { vectorScopeIndex } from "./indexes.ts";
 import { keyExpression, liveKeyed } from "./key.ts";
 
 /** The entity's table and what an upsert cannot do without: its key's unique index. */
@@ -108,7 +110,6 @@ export function embeddingsDdl(table: EntityTable): Sql {
 	const embeddings = embeddingsRef(table);
 	const unique = boundedName(`uq_${entity.embeddingsTableName}`);
 	const dimensions = boundedName(`${entity.embeddingsTableName}_dimensions`);
-	const scope = boundedName(`idx_${entity.embeddingsTableName}_scope`);
 	return sql`CREATE TABLE IF NOT EXISTS ${embeddings} (
   id UUID PRIMARY KEY DEFAULT uuidv7(),
   entity_id UUID NOT NULL REFERENCES ${tableRef(table)} (id) ON DELETE CASCADE,
@@ -134,8 +135,7 @@ export function embeddingsDdl(table: EntityTable): Sql {
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE ${embeddings} ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE ${embeddings} IS ${literal(`${ownershipMark}: embeddings of ${entity.tableName}`)};
-CREATE INDEX IF NOT EXISTS ${ident(scope)} ON ${embeddings} (tenant_id, field_name, provider, model);
-${embeddingsTrigger(table)}`;
+${createIndex(table.schema, vectorScopeIndex(table))}${embeddingsTrigger(table)}`;
 }
 
 /** Soft delete removes the vectors in the same statement; a new owner owns them too. */

@@ -1,4 +1,7 @@
 import type { Entity } from "../models/entity.ts";
+import { toText } from "../sql.ts";
+import { createIndex } from "./declared-index.ts";
+import { kvContentIndex } from "./indexes.ts";
 import { type RegisterTypeOptions, registerType } from "./register-type.ts";
 
 /** The whole schema of the entities as one text, for psql on a database that has 001 and 002. */
@@ -25,7 +28,8 @@ export function backgroundIndexes(
 		(entity) =>
 			`-- ${entity.tableName}\n${registerType(entity, options).sql.backgroundIndexes}`,
 	);
-	return `${header(source)}-- kv_store\nCREATE INDEX CONCURRENTLY IF NOT EXISTS kv_store_content ON "${schema}"."kv_store" USING gin (tenant_id, content_summary gin_trgm_ops);\n\n${parts.join("\n")}`;
+	const kvStore = createIndex(schema, kvContentIndex, { concurrently: true });
+	return `${header(source)}-- kv_store\n${toText(kvStore)}\n${parts.join("\n")}`;
 }
 
 /** The same text for the same models, whatever order they were found in. */

@@ -3,11 +3,8 @@ import { checkDefinition, type EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { toText } from "../sql.ts";
 import { embeddingsDdl, tableDdl } from "./entity-ddl.ts";
-import {
-	backgroundIndexesDdl,
-	type HnswOptions,
-	indexesDdl,
-} from "./indexes.ts";
+import type { HnswOptions } from "./hnsw.ts";
+import { backgroundIndexesDdl, indexesDdl } from "./indexes.ts";
 import { kvTriggerDdl } from "./kv-trigger.ts";
 
 export interface RegisterTypeOptions {

@@ -18,7 +18,7 @@ import type { RetryOptions } from "../embeddings/retry.ts";
 import { RemError } from "../errors.ts";
 import { type Logger, silentLogger } from "../logger.ts";
 import type { Entity } from "../models/entity.ts";
-import type { HnswOptions } from "../schema/indexes.ts";
+import type { HnswOptions } from "../schema/hnsw.ts";
 
 /** How to connect; what is not given comes from the environment (docs/configuration.md). */
 export interface ConnectOptions<
