@@ -79,28 +79,118 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_files" (
 ALTER TABLE "public"."embeddings_files" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_files" IS 'remdb: embeddings of files';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_files_scope" ON "public"."embeddings_files" (tenant_id, field_name, provider, model);
-CREATE OR REPLACE FUNCTION "public"."fn_files_embeddings_scope"() RETURNS TRIGGER
+CREATE OR REPLACE FUNCTION "public"."fn_files_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 AS $fn$
 DECLARE
   rem_ids UUID[];
+  rem_fields TEXT[];
+  rem_claim TEXT := current_setting('remdb.settles', true);
 BEGIN
-  SELECT array_agg(id ORDER BY id) INTO rem_ids
-  FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
-  IF rem_ids IS NULL THEN RETURN NULL; END IF;
-  DELETE FROM "public"."embeddings_files" AS e
-  WHERE e.entity_id = ANY (rem_ids)
-    AND NOT EXISTS (SELECT FROM "public"."files" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
-  UPDATE "public"."embeddings_files" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
-  FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."files" WHERE id = ANY (rem_ids)) AS r
-  WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+  IF TG_OP = 'TRUNCATE' THEN
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'files';
+    RETURN NULL;
+  ELSIF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'files' AND entity_id IN (SELECT id FROM old_rows);
+    RETURN NULL;
+  END IF;
+  IF rem_claim <> '' AND (pg_trigger_depth() > 1 OR EXISTS (
+    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal)) THEN
+    rem_claim := NULL;
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    SELECT array_agg(id ORDER BY id) INTO rem_ids
+    FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
+    IF rem_ids IS NOT NULL THEN
+      DELETE FROM "public"."embeddings_files" AS e
+      WHERE e.entity_id = ANY (rem_ids)
+        AND NOT EXISTS (SELECT FROM "public"."files" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
+      UPDATE "public"."embeddings_files" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
+      FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."files" WHERE id = ANY (rem_ids)) AS r
+      WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+    END IF;
+    IF NOT coalesce(starts_with(rem_claim, 'public.files '), false) THEN
+      SELECT array_agg(id), array_agg(field_name) INTO rem_ids, rem_fields
+      FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM old_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM new_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS gone;
+      IF rem_ids IS NOT NULL THEN
+        DELETE FROM "public"."embeddings_files" AS e
+        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+        WHERE e.entity_id = gone.id AND e.field_name = gone.field_name;
+        DELETE FROM "public"."rem_embedding_queue" AS q
+        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+        WHERE q.entity_type = 'files' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+          AND NOT EXISTS (SELECT FROM "public"."files" AS r CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('content', "r"."content")) AS f (field_name, content)
+    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f
+            WHERE r.id = gone.id AND f.field_name = gone.field_name);
+      END IF;
+    END IF;
+  END IF;
+  IF NOT EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'files' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.files', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) THEN RETURN NULL; END IF;
+  IF TG_OP = 'INSERT' THEN
+    INSERT INTO "public"."rem_embedding_queue" AS q
+      (entity_type, entity_id, field_name, provider, model, dimensions)
+    SELECT 'files', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('content', "n"."content")) AS f (field_name, content)
+    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'files' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.files', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
+    ORDER BY changed.id, changed.field_name
+    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  ELSE
+    INSERT INTO "public"."rem_embedding_queue" AS q
+      (entity_type, entity_id, field_name, provider, model, dimensions)
+    SELECT 'files', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM new_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM old_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'files' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.files', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
+    ORDER BY changed.id, changed.field_name
+    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  END IF;
+  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
-CREATE OR REPLACE TRIGGER "trg_files_embeddings" AFTER UPDATE ON "public"."files"
+CREATE OR REPLACE TRIGGER "trg_files_embeddings_insert" AFTER INSERT ON "public"."files"
+  REFERENCING NEW TABLE AS new_rows
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_embeddings"();
+ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_embeddings_insert";
+CREATE OR REPLACE TRIGGER "trg_files_embeddings_update" AFTER UPDATE ON "public"."files"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_embeddings_scope"();
-ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_embeddings";
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_embeddings"();
+ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_embeddings_update";
+CREATE OR REPLACE TRIGGER "trg_files_embeddings_delete" AFTER DELETE ON "public"."files"
+  REFERENCING OLD TABLE AS old_rows
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_embeddings"();
+ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_embeddings_delete";
+CREATE OR REPLACE TRIGGER "trg_files_embeddings_truncate" AFTER TRUNCATE ON "public"."files"
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_embeddings"();
+ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_embeddings_truncate";
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_files_kv_store_insert' AND tgrelid = '"public"."files"'::regclass)
     AND obj_description(to_regclass('"public"."kv_source_files"'), 'pg_class') = 'remdb: cache source of files (4806856c1f202846)' THEN
@@ -261,28 +351,118 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_image_resources" (
 ALTER TABLE "public"."embeddings_image_resources" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_image_resources" IS 'remdb: embeddings of image_resources';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_image_resources_scope" ON "public"."embeddings_image_resources" (tenant_id, field_name, provider, model);
-CREATE OR REPLACE FUNCTION "public"."fn_image_resources_embeddings_scope"() RETURNS TRIGGER
+CREATE OR REPLACE FUNCTION "public"."fn_image_resources_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 AS $fn$
 DECLARE
   rem_ids UUID[];
+  rem_fields TEXT[];
+  rem_claim TEXT := current_setting('remdb.settles', true);
 BEGIN
-  SELECT array_agg(id ORDER BY id) INTO rem_ids
-  FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
-  IF rem_ids IS NULL THEN RETURN NULL; END IF;
-  DELETE FROM "public"."embeddings_image_resources" AS e
-  WHERE e.entity_id = ANY (rem_ids)
-    AND NOT EXISTS (SELECT FROM "public"."image_resources" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
-  UPDATE "public"."embeddings_image_resources" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
-  FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."image_resources" WHERE id = ANY (rem_ids)) AS r
-  WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+  IF TG_OP = 'TRUNCATE' THEN
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'image_resources';
+    RETURN NULL;
+  ELSIF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'image_resources' AND entity_id IN (SELECT id FROM old_rows);
+    RETURN NULL;
+  END IF;
+  IF rem_claim <> '' AND (pg_trigger_depth() > 1 OR EXISTS (
+    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal)) THEN
+    rem_claim := NULL;
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    SELECT array_agg(id ORDER BY id) INTO rem_ids
+    FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
+    IF rem_ids IS NOT NULL THEN
+      DELETE FROM "public"."embeddings_image_resources" AS e
+      WHERE e.entity_id = ANY (rem_ids)
+        AND NOT EXISTS (SELECT FROM "public"."image_resources" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
+      UPDATE "public"."embeddings_image_resources" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
+      FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."image_resources" WHERE id = ANY (rem_ids)) AS r
+      WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+    END IF;
+    IF NOT coalesce(starts_with(rem_claim, 'public.image_resources '), false) THEN
+      SELECT array_agg(id), array_agg(field_name) INTO rem_ids, rem_fields
+      FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM old_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content"), ('visionDescription', "t"."vision_description")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM new_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content"), ('visionDescription', "t"."vision_description")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS gone;
+      IF rem_ids IS NOT NULL THEN
+        DELETE FROM "public"."embeddings_image_resources" AS e
+        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+        WHERE e.entity_id = gone.id AND e.field_name = gone.field_name;
+        DELETE FROM "public"."rem_embedding_queue" AS q
+        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+        WHERE q.entity_type = 'image_resources' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+          AND NOT EXISTS (SELECT FROM "public"."image_resources" AS r CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('description', "r"."description"), ('content', "r"."content"), ('visionDescription', "r"."vision_description")) AS f (field_name, content)
+    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f
+            WHERE r.id = gone.id AND f.field_name = gone.field_name);
+      END IF;
+    END IF;
+  END IF;
+  IF NOT EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'image_resources' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.image_resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) THEN RETURN NULL; END IF;
+  IF TG_OP = 'INSERT' THEN
+    INSERT INTO "public"."rem_embedding_queue" AS q
+      (entity_type, entity_id, field_name, provider, model, dimensions)
+    SELECT 'image_resources', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('description', "n"."description"), ('content', "n"."content"), ('visionDescription', "n"."vision_description")) AS f (field_name, content)
+    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'image_resources' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.image_resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
+    ORDER BY changed.id, changed.field_name
+    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  ELSE
+    INSERT INTO "public"."rem_embedding_queue" AS q
+      (entity_type, entity_id, field_name, provider, model, dimensions)
+    SELECT 'image_resources', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM new_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content"), ('visionDescription', "t"."vision_description")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM old_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content"), ('visionDescription', "t"."vision_description")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'image_resources' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.image_resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
+    ORDER BY changed.id, changed.field_name
+    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  END IF;
+  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
-CREATE OR REPLACE TRIGGER "trg_image_resources_embeddings" AFTER UPDATE ON "public"."image_resources"
+CREATE OR REPLACE TRIGGER "trg_image_resources_embeddings_insert" AFTER INSERT ON "public"."image_resources"
+  REFERENCING NEW TABLE AS new_rows
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_embeddings"();
+ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_insert";
+CREATE OR REPLACE TRIGGER "trg_image_resources_embeddings_update" AFTER UPDATE ON "public"."image_resources"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_embeddings_scope"();
-ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings";
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_embeddings"();
+ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_update";
+CREATE OR REPLACE TRIGGER "trg_image_resources_embeddings_delete" AFTER DELETE ON "public"."image_resources"
+  REFERENCING OLD TABLE AS old_rows
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_embeddings"();
+ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_delete";
+CREATE OR REPLACE TRIGGER "trg_image_resources_embeddings_truncate" AFTER TRUNCATE ON "public"."image_resources"
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_embeddings"();
+ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_truncate";
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_image_resources_kv_store_insert' AND tgrelid = '"public"."image_resources"'::regclass)
     AND obj_description(to_regclass('"public"."kv_source_image_resources"'), 'pg_class') = 'remdb: cache source of image_resources (9aa943696f0b5bb4)' THEN
@@ -432,28 +612,118 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_messages" (
 ALTER TABLE "public"."embeddings_messages" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_messages" IS 'remdb: embeddings of messages';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_messages_scope" ON "public"."embeddings_messages" (tenant_id, field_name, provider, model);
-CREATE OR REPLACE FUNCTION "public"."fn_messages_embeddings_scope"() RETURNS TRIGGER
+CREATE OR REPLACE FUNCTION "public"."fn_messages_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 AS $fn$
 DECLARE
   rem_ids UUID[];
+  rem_fields TEXT[];
+  rem_claim TEXT := current_setting('remdb.settles', true);
 BEGIN
-  SELECT array_agg(id ORDER BY id) INTO rem_ids
-  FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
-  IF rem_ids IS NULL THEN RETURN NULL; END IF;
-  DELETE FROM "public"."embeddings_messages" AS e
-  WHERE e.entity_id = ANY (rem_ids)
-    AND NOT EXISTS (SELECT FROM "public"."messages" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
-  UPDATE "public"."embeddings_messages" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
-  FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."messages" WHERE id = ANY (rem_ids)) AS r
-  WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+  IF TG_OP = 'TRUNCATE' THEN
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'messages';
+    RETURN NULL;
+  ELSIF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'messages' AND entity_id IN (SELECT id FROM old_rows);
+    RETURN NULL;
+  END IF;
+  IF rem_claim <> '' AND (pg_trigger_depth() > 1 OR EXISTS (
+    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal)) THEN
+    rem_claim := NULL;
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    SELECT array_agg(id ORDER BY id) INTO rem_ids
+    FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
+    IF rem_ids IS NOT NULL THEN
+      DELETE FROM "public"."embeddings_messages" AS e
+      WHERE e.entity_id = ANY (rem_ids)
+        AND NOT EXISTS (SELECT FROM "public"."messages" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
+      UPDATE "public"."embeddings_messages" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
+      FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."messages" WHERE id = ANY (rem_ids)) AS r
+      WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+    END IF;
+    IF NOT coalesce(starts_with(rem_claim, 'public.messages '), false) THEN
+      SELECT array_agg(id), array_agg(field_name) INTO rem_ids, rem_fields
+      FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM old_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM new_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS gone;
+      IF rem_ids IS NOT NULL THEN
+        DELETE FROM "public"."embeddings_messages" AS e
+        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+        WHERE e.entity_id = gone.id AND e.field_name = gone.field_name;
+        DELETE FROM "public"."rem_embedding_queue" AS q
+        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+        WHERE q.entity_type = 'messages' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+          AND NOT EXISTS (SELECT FROM "public"."messages" AS r CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('content', "r"."content")) AS f (field_name, content)
+    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f
+            WHERE r.id = gone.id AND f.field_name = gone.field_name);
+      END IF;
+    END IF;
+  END IF;
+  IF NOT EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'messages' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.messages', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) THEN RETURN NULL; END IF;
+  IF TG_OP = 'INSERT' THEN
+    INSERT INTO "public"."rem_embedding_queue" AS q
+      (entity_type, entity_id, field_name, provider, model, dimensions)
+    SELECT 'messages', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('content', "n"."content")) AS f (field_name, content)
+    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'messages' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.messages', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
+    ORDER BY changed.id, changed.field_name
+    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  ELSE
+    INSERT INTO "public"."rem_embedding_queue" AS q
+      (entity_type, entity_id, field_name, provider, model, dimensions)
+    SELECT 'messages', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM new_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM old_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'messages' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.messages', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
+    ORDER BY changed.id, changed.field_name
+    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  END IF;
+  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
-CREATE OR REPLACE TRIGGER "trg_messages_embeddings" AFTER UPDATE ON "public"."messages"
+CREATE OR REPLACE TRIGGER "trg_messages_embeddings_insert" AFTER INSERT ON "public"."messages"
+  REFERENCING NEW TABLE AS new_rows
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_embeddings"();
+ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_embeddings_insert";
+CREATE OR REPLACE TRIGGER "trg_messages_embeddings_update" AFTER UPDATE ON "public"."messages"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_embeddings_scope"();
-ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_embeddings";
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_embeddings"();
+ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_embeddings_update";
+CREATE OR REPLACE TRIGGER "trg_messages_embeddings_delete" AFTER DELETE ON "public"."messages"
+  REFERENCING OLD TABLE AS old_rows
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_embeddings"();
+ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_embeddings_delete";
+CREATE OR REPLACE TRIGGER "trg_messages_embeddings_truncate" AFTER TRUNCATE ON "public"."messages"
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_embeddings"();
+ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_embeddings_truncate";
 CREATE INDEX IF NOT EXISTS "idx_messages__created_at" ON "public"."messages" ("tenant_id", "created_at");
 CREATE INDEX IF NOT EXISTS "idx_messages__session_id__created_at" ON "public"."messages" ("tenant_id", "session_id", "created_at");
 
@@ -512,28 +782,118 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_moments" (
 ALTER TABLE "public"."embeddings_moments" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_moments" IS 'remdb: embeddings of moments';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_moments_scope" ON "public"."embeddings_moments" (tenant_id, field_name, provider, model);
-CREATE OR REPLACE FUNCTION "public"."fn_moments_embeddings_scope"() RETURNS TRIGGER
+CREATE OR REPLACE FUNCTION "public"."fn_moments_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 AS $fn$
 DECLARE
   rem_ids UUID[];
+  rem_fields TEXT[];
+  rem_claim TEXT := current_setting('remdb.settles', true);
 BEGIN
-  SELECT array_agg(id ORDER BY id) INTO rem_ids
-  FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
-  IF rem_ids IS NULL THEN RETURN NULL; END IF;
-  DELETE FROM "public"."embeddings_moments" AS e
-  WHERE e.entity_id = ANY (rem_ids)
-    AND NOT EXISTS (SELECT FROM "public"."moments" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
-  UPDATE "public"."embeddings_moments" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
-  FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."moments" WHERE id = ANY (rem_ids)) AS r
-  WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+  IF TG_OP = 'TRUNCATE' THEN
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'moments';
+    RETURN NULL;
+  ELSIF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'moments' AND entity_id IN (SELECT id FROM old_rows);
+    RETURN NULL;
+  END IF;
+  IF rem_claim <> '' AND (pg_trigger_depth() > 1 OR EXISTS (
+    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal)) THEN
+    rem_claim := NULL;
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    SELECT array_agg(id ORDER BY id) INTO rem_ids
+    FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
+    IF rem_ids IS NOT NULL THEN
+      DELETE FROM "public"."embeddings_moments" AS e
+      WHERE e.entity_id = ANY (rem_ids)
+        AND NOT EXISTS (SELECT FROM "public"."moments" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
+      UPDATE "public"."embeddings_moments" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
+      FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."moments" WHERE id = ANY (rem_ids)) AS r
+      WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+    END IF;
+    IF NOT coalesce(starts_with(rem_claim, 'public.moments '), false) THEN
+      SELECT array_agg(id), array_agg(field_name) INTO rem_ids, rem_fields
+      FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM old_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM new_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS gone;
+      IF rem_ids IS NOT NULL THEN
+        DELETE FROM "public"."embeddings_moments" AS e
+        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+        WHERE e.entity_id = gone.id AND e.field_name = gone.field_name;
+        DELETE FROM "public"."rem_embedding_queue" AS q
+        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+        WHERE q.entity_type = 'moments' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+          AND NOT EXISTS (SELECT FROM "public"."moments" AS r CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('summary', "r"."summary")) AS f (field_name, content)
+    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f
+            WHERE r.id = gone.id AND f.field_name = gone.field_name);
+      END IF;
+    END IF;
+  END IF;
+  IF NOT EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'moments' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.moments', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) THEN RETURN NULL; END IF;
+  IF TG_OP = 'INSERT' THEN
+    INSERT INTO "public"."rem_embedding_queue" AS q
+      (entity_type, entity_id, field_name, provider, model, dimensions)
+    SELECT 'moments', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('summary', "n"."summary")) AS f (field_name, content)
+    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'moments' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.moments', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
+    ORDER BY changed.id, changed.field_name
+    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  ELSE
+    INSERT INTO "public"."rem_embedding_queue" AS q
+      (entity_type, entity_id, field_name, provider, model, dimensions)
+    SELECT 'moments', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM new_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM old_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'moments' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.moments', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
+    ORDER BY changed.id, changed.field_name
+    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  END IF;
+  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
-CREATE OR REPLACE TRIGGER "trg_moments_embeddings" AFTER UPDATE ON "public"."moments"
+CREATE OR REPLACE TRIGGER "trg_moments_embeddings_insert" AFTER INSERT ON "public"."moments"
+  REFERENCING NEW TABLE AS new_rows
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_embeddings"();
+ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_embeddings_insert";
+CREATE OR REPLACE TRIGGER "trg_moments_embeddings_update" AFTER UPDATE ON "public"."moments"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_embeddings_scope"();
-ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_embeddings";
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_embeddings"();
+ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_embeddings_update";
+CREATE OR REPLACE TRIGGER "trg_moments_embeddings_delete" AFTER DELETE ON "public"."moments"
+  REFERENCING OLD TABLE AS old_rows
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_embeddings"();
+ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_embeddings_delete";
+CREATE OR REPLACE TRIGGER "trg_moments_embeddings_truncate" AFTER TRUNCATE ON "public"."moments"
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_embeddings"();
+ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_embeddings_truncate";
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_moments_kv_store_insert' AND tgrelid = '"public"."moments"'::regclass)
     AND obj_description(to_regclass('"public"."kv_source_moments"'), 'pg_class') = 'remdb: cache source of moments (f4a0e2d78292ebe1)' THEN
@@ -690,28 +1050,118 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_ontologies" (
 ALTER TABLE "public"."embeddings_ontologies" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_ontologies" IS 'remdb: embeddings of ontologies';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_ontologies_scope" ON "public"."embeddings_ontologies" (tenant_id, field_name, provider, model);
-CREATE OR REPLACE FUNCTION "public"."fn_ontologies_embeddings_scope"() RETURNS TRIGGER
+CREATE OR REPLACE FUNCTION "public"."fn_ontologies_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 AS $fn$
 DECLARE
   rem_ids UUID[];
+  rem_fields TEXT[];
+  rem_claim TEXT := current_setting('remdb.settles', true);
 BEGIN
-  SELECT array_agg(id ORDER BY id) INTO rem_ids
-  FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
-  IF rem_ids IS NULL THEN RETURN NULL; END IF;
-  DELETE FROM "public"."embeddings_ontologies" AS e
-  WHERE e.entity_id = ANY (rem_ids)
-    AND NOT EXISTS (SELECT FROM "public"."ontologies" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
-  UPDATE "public"."embeddings_ontologies" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
-  FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."ontologies" WHERE id = ANY (rem_ids)) AS r
-  WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+  IF TG_OP = 'TRUNCATE' THEN
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'ontologies';
+    RETURN NULL;
+  ELSIF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'ontologies' AND entity_id IN (SELECT id FROM old_rows);
+    RETURN NULL;
+  END IF;
+  IF rem_claim <> '' AND (pg_trigger_depth() > 1 OR EXISTS (
+    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal)) THEN
+    rem_claim := NULL;
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    SELECT array_agg(id ORDER BY id) INTO rem_ids
+    FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
+    IF rem_ids IS NOT NULL THEN
+      DELETE FROM "public"."embeddings_ontologies" AS e
+      WHERE e.entity_id = ANY (rem_ids)
+        AND NOT EXISTS (SELECT FROM "public"."ontologies" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
+      UPDATE "public"."embeddings_ontologies" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
+      FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."ontologies" WHERE id = ANY (rem_ids)) AS r
+      WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+    END IF;
+    IF NOT coalesce(starts_with(rem_claim, 'public.ontologies '), false) THEN
+      SELECT array_agg(id), array_agg(field_name) INTO rem_ids, rem_fields
+      FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM old_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM new_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS gone;
+      IF rem_ids IS NOT NULL THEN
+        DELETE FROM "public"."embeddings_ontologies" AS e
+        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+        WHERE e.entity_id = gone.id AND e.field_name = gone.field_name;
+        DELETE FROM "public"."rem_embedding_queue" AS q
+        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+        WHERE q.entity_type = 'ontologies' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+          AND NOT EXISTS (SELECT FROM "public"."ontologies" AS r CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('content', "r"."content")) AS f (field_name, content)
+    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f
+            WHERE r.id = gone.id AND f.field_name = gone.field_name);
+      END IF;
+    END IF;
+  END IF;
+  IF NOT EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'ontologies' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.ontologies', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) THEN RETURN NULL; END IF;
+  IF TG_OP = 'INSERT' THEN
+    INSERT INTO "public"."rem_embedding_queue" AS q
+      (entity_type, entity_id, field_name, provider, model, dimensions)
+    SELECT 'ontologies', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('content', "n"."content")) AS f (field_name, content)
+    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'ontologies' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.ontologies', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
+    ORDER BY changed.id, changed.field_name
+    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  ELSE
+    INSERT INTO "public"."rem_embedding_queue" AS q
+      (entity_type, entity_id, field_name, provider, model, dimensions)
+    SELECT 'ontologies', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM new_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM old_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'ontologies' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.ontologies', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
+    ORDER BY changed.id, changed.field_name
+    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  END IF;
+  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
-CREATE OR REPLACE TRIGGER "trg_ontologies_embeddings" AFTER UPDATE ON "public"."ontologies"
+CREATE OR REPLACE TRIGGER "trg_ontologies_embeddings_insert" AFTER INSERT ON "public"."ontologies"
+  REFERENCING NEW TABLE AS new_rows
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_embeddings"();
+ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_insert";
+CREATE OR REPLACE TRIGGER "trg_ontologies_embeddings_update" AFTER UPDATE ON "public"."ontologies"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_embeddings_scope"();
-ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings";
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_embeddings"();
+ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_update";
+CREATE OR REPLACE TRIGGER "trg_ontologies_embeddings_delete" AFTER DELETE ON "public"."ontologies"
+  REFERENCING OLD TABLE AS old_rows
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_embeddings"();
+ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_delete";
+CREATE OR REPLACE TRIGGER "trg_ontologies_embeddings_truncate" AFTER TRUNCATE ON "public"."ontologies"
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_embeddings"();
+ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_truncate";
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_ontologies_kv_store_insert' AND tgrelid = '"public"."ontologies"'::regclass)
     AND obj_description(to_regclass('"public"."kv_source_ontologies"'), 'pg_class') = 'remdb: cache source of ontologies (d2d66980b637f7bd)' THEN
@@ -868,28 +1318,118 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_ontology_configs" (
 ALTER TABLE "public"."embeddings_ontology_configs" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_ontology_configs" IS 'remdb: embeddings of ontology_configs';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_ontology_configs_scope" ON "public"."embeddings_ontology_configs" (tenant_id, field_name, provider, model);
-CREATE OR REPLACE FUNCTION "public"."fn_ontology_configs_embeddings_scope"() RETURNS TRIGGER
+CREATE OR REPLACE FUNCTION "public"."fn_ontology_configs_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 AS $fn$
 DECLARE
   rem_ids UUID[];
+  rem_fields TEXT[];
+  rem_claim TEXT := current_setting('remdb.settles', true);
 BEGIN
-  SELECT array_agg(id ORDER BY id) INTO rem_ids
-  FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
-  IF rem_ids IS NULL THEN RETURN NULL; END IF;
-  DELETE FROM "public"."embeddings_ontology_configs" AS e
-  WHERE e.entity_id = ANY (rem_ids)
-    AND NOT EXISTS (SELECT FROM "public"."ontology_configs" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
-  UPDATE "public"."embeddings_ontology_configs" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
-  FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."ontology_configs" WHERE id = ANY (rem_ids)) AS r
-  WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+  IF TG_OP = 'TRUNCATE' THEN
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'ontology_configs';
+    RETURN NULL;
+  ELSIF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'ontology_configs' AND entity_id IN (SELECT id FROM old_rows);
+    RETURN NULL;
+  END IF;
+  IF rem_claim <> '' AND (pg_trigger_depth() > 1 OR EXISTS (
+    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal)) THEN
+    rem_claim := NULL;
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    SELECT array_agg(id ORDER BY id) INTO rem_ids
+    FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
+    IF rem_ids IS NOT NULL THEN
+      DELETE FROM "public"."embeddings_ontology_configs" AS e
+      WHERE e.entity_id = ANY (rem_ids)
+        AND NOT EXISTS (SELECT FROM "public"."ontology_configs" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
+      UPDATE "public"."embeddings_ontology_configs" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
+      FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."ontology_configs" WHERE id = ANY (rem_ids)) AS r
+      WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+    END IF;
+    IF NOT coalesce(starts_with(rem_claim, 'public.ontology_configs '), false) THEN
+      SELECT array_agg(id), array_agg(field_name) INTO rem_ids, rem_fields
+      FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM old_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM new_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS gone;
+      IF rem_ids IS NOT NULL THEN
+        DELETE FROM "public"."embeddings_ontology_configs" AS e
+        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+        WHERE e.entity_id = gone.id AND e.field_name = gone.field_name;
+        DELETE FROM "public"."rem_embedding_queue" AS q
+        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+        WHERE q.entity_type = 'ontology_configs' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+          AND NOT EXISTS (SELECT FROM "public"."ontology_configs" AS r CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('description', "r"."description")) AS f (field_name, content)
+    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f
+            WHERE r.id = gone.id AND f.field_name = gone.field_name);
+      END IF;
+    END IF;
+  END IF;
+  IF NOT EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'ontology_configs' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.ontology_configs', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) THEN RETURN NULL; END IF;
+  IF TG_OP = 'INSERT' THEN
+    INSERT INTO "public"."rem_embedding_queue" AS q
+      (entity_type, entity_id, field_name, provider, model, dimensions)
+    SELECT 'ontology_configs', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('description', "n"."description")) AS f (field_name, content)
+    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'ontology_configs' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.ontology_configs', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
+    ORDER BY changed.id, changed.field_name
+    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  ELSE
+    INSERT INTO "public"."rem_embedding_queue" AS q
+      (entity_type, entity_id, field_name, provider, model, dimensions)
+    SELECT 'ontology_configs', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM new_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM old_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'ontology_configs' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.ontology_configs', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
+    ORDER BY changed.id, changed.field_name
+    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  END IF;
+  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
-CREATE OR REPLACE TRIGGER "trg_ontology_configs_embeddings" AFTER UPDATE ON "public"."ontology_configs"
+CREATE OR REPLACE TRIGGER "trg_ontology_configs_embeddings_insert" AFTER INSERT ON "public"."ontology_configs"
+  REFERENCING NEW TABLE AS new_rows
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_embeddings"();
+ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_insert";
+CREATE OR REPLACE TRIGGER "trg_ontology_configs_embeddings_update" AFTER UPDATE ON "public"."ontology_configs"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_embeddings_scope"();
-ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings";
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_embeddings"();
+ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_update";
+CREATE OR REPLACE TRIGGER "trg_ontology_configs_embeddings_delete" AFTER DELETE ON "public"."ontology_configs"
+  REFERENCING OLD TABLE AS old_rows
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_embeddings"();
+ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_delete";
+CREATE OR REPLACE TRIGGER "trg_ontology_configs_embeddings_truncate" AFTER TRUNCATE ON "public"."ontology_configs"
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_embeddings"();
+ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_truncate";
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_ontology_configs_kv_store_insert' AND tgrelid = '"public"."ontology_configs"'::regclass)
     AND obj_description(to_regclass('"public"."kv_source_ontology_configs"'), 'pg_class') = 'remdb: cache source of ontology_configs (5005c45de8d2672c)' THEN
@@ -1043,28 +1583,118 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_resources" (
 ALTER TABLE "public"."embeddings_resources" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_resources" IS 'remdb: embeddings of resources';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_resources_scope" ON "public"."embeddings_resources" (tenant_id, field_name, provider, model);
-CREATE OR REPLACE FUNCTION "public"."fn_resources_embeddings_scope"() RETURNS TRIGGER
+CREATE OR REPLACE FUNCTION "public"."fn_resources_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 AS $fn$
 DECLARE
   rem_ids UUID[];
+  rem_fields TEXT[];
+  rem_claim TEXT := current_setting('remdb.settles', true);
 BEGIN
-  SELECT array_agg(id ORDER BY id) INTO rem_ids
-  FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
-  IF rem_ids IS NULL THEN RETURN NULL; END IF;
-  DELETE FROM "public"."embeddings_resources" AS e
-  WHERE e.entity_id = ANY (rem_ids)
-    AND NOT EXISTS (SELECT FROM "public"."resources" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
-  UPDATE "public"."embeddings_resources" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
-  FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."resources" WHERE id = ANY (rem_ids)) AS r
-  WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+  IF TG_OP = 'TRUNCATE' THEN
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'resources';
+    RETURN NULL;
+  ELSIF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'resources' AND entity_id IN (SELECT id FROM old_rows);
+    RETURN NULL;
+  END IF;
+  IF rem_claim <> '' AND (pg_trigger_depth() > 1 OR EXISTS (
+    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal)) THEN
+    rem_claim := NULL;
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    SELECT array_agg(id ORDER BY id) INTO rem_ids
+    FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
+    IF rem_ids IS NOT NULL THEN
+      DELETE FROM "public"."embeddings_resources" AS e
+      WHERE e.entity_id = ANY (rem_ids)
+        AND NOT EXISTS (SELECT FROM "public"."resources" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
+      UPDATE "public"."embeddings_resources" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
+      FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."resources" WHERE id = ANY (rem_ids)) AS r
+      WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+    END IF;
+    IF NOT coalesce(starts_with(rem_claim, 'public.resources '), false) THEN
+      SELECT array_agg(id), array_agg(field_name) INTO rem_ids, rem_fields
+      FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM old_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM new_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS gone;
+      IF rem_ids IS NOT NULL THEN
+        DELETE FROM "public"."embeddings_resources" AS e
+        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+        WHERE e.entity_id = gone.id AND e.field_name = gone.field_name;
+        DELETE FROM "public"."rem_embedding_queue" AS q
+        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+        WHERE q.entity_type = 'resources' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+          AND NOT EXISTS (SELECT FROM "public"."resources" AS r CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('description', "r"."description"), ('content', "r"."content")) AS f (field_name, content)
+    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f
+            WHERE r.id = gone.id AND f.field_name = gone.field_name);
+      END IF;
+    END IF;
+  END IF;
+  IF NOT EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'resources' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) THEN RETURN NULL; END IF;
+  IF TG_OP = 'INSERT' THEN
+    INSERT INTO "public"."rem_embedding_queue" AS q
+      (entity_type, entity_id, field_name, provider, model, dimensions)
+    SELECT 'resources', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('description', "n"."description"), ('content', "n"."content")) AS f (field_name, content)
+    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'resources' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
+    ORDER BY changed.id, changed.field_name
+    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  ELSE
+    INSERT INTO "public"."rem_embedding_queue" AS q
+      (entity_type, entity_id, field_name, provider, model, dimensions)
+    SELECT 'resources', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM new_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM old_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'resources' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
+    ORDER BY changed.id, changed.field_name
+    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  END IF;
+  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
-CREATE OR REPLACE TRIGGER "trg_resources_embeddings" AFTER UPDATE ON "public"."resources"
+CREATE OR REPLACE TRIGGER "trg_resources_embeddings_insert" AFTER INSERT ON "public"."resources"
+  REFERENCING NEW TABLE AS new_rows
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_embeddings"();
+ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_embeddings_insert";
+CREATE OR REPLACE TRIGGER "trg_resources_embeddings_update" AFTER UPDATE ON "public"."resources"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_embeddings_scope"();
-ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_embeddings";
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_embeddings"();
+ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_embeddings_update";
+CREATE OR REPLACE TRIGGER "trg_resources_embeddings_delete" AFTER DELETE ON "public"."resources"
+  REFERENCING OLD TABLE AS old_rows
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_embeddings"();
+ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_embeddings_delete";
+CREATE OR REPLACE TRIGGER "trg_resources_embeddings_truncate" AFTER TRUNCATE ON "public"."resources"
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_embeddings"();
+ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_embeddings_truncate";
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_resources_kv_store_insert' AND tgrelid = '"public"."resources"'::regclass)
     AND obj_description(to_regclass('"public"."kv_source_resources"'), 'pg_class') = 'remdb: cache source of resources (94702c35da66d9dd)' THEN
@@ -1217,28 +1847,118 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_schemas" (
 ALTER TABLE "public"."embeddings_schemas" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_schemas" IS 'remdb: embeddings of schemas';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_schemas_scope" ON "public"."embeddings_schemas" (tenant_id, field_name, provider, model);
-CREATE OR REPLACE FUNCTION "public"."fn_schemas_embeddings_scope"() RETURNS TRIGGER
+CREATE OR REPLACE FUNCTION "public"."fn_schemas_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 AS $fn$
 DECLARE
   rem_ids UUID[];
+  rem_fields TEXT[];
+  rem_claim TEXT := current_setting('remdb.settles', true);
 BEGIN
-  SELECT array_agg(id ORDER BY id) INTO rem_ids
-  FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
-  IF rem_ids IS NULL THEN RETURN NULL; END IF;
-  DELETE FROM "public"."embeddings_schemas" AS e
-  WHERE e.entity_id = ANY (rem_ids)
-    AND NOT EXISTS (SELECT FROM "public"."schemas" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
-  UPDATE "public"."embeddings_schemas" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
-  FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."schemas" WHERE id = ANY (rem_ids)) AS r
-  WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+  IF TG_OP = 'TRUNCATE' THEN
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'schemas';
+    RETURN NULL;
+  ELSIF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'schemas' AND entity_id IN (SELECT id FROM old_rows);
+    RETURN NULL;
+  END IF;
+  IF rem_claim <> '' AND (pg_trigger_depth() > 1 OR EXISTS (
+    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal)) THEN
+    rem_claim := NULL;
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    SELECT array_agg(id ORDER BY id) INTO rem_ids
+    FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
+    IF rem_ids IS NOT NULL THEN
+      DELETE FROM "public"."embeddings_schemas" AS e
+      WHERE e.entity_id = ANY (rem_ids)
+        AND NOT EXISTS (SELECT FROM "public"."schemas" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
+      UPDATE "public"."embeddings_schemas" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
+      FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."schemas" WHERE id = ANY (rem_ids)) AS r
+      WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+    END IF;
+    IF NOT coalesce(starts_with(rem_claim, 'public.schemas '), false) THEN
+      SELECT array_agg(id), array_agg(field_name) INTO rem_ids, rem_fields
+      FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM old_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM new_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS gone;
+      IF rem_ids IS NOT NULL THEN
+        DELETE FROM "public"."embeddings_schemas" AS e
+        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+        WHERE e.entity_id = gone.id AND e.field_name = gone.field_name;
+        DELETE FROM "public"."rem_embedding_queue" AS q
+        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+        WHERE q.entity_type = 'schemas' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+          AND NOT EXISTS (SELECT FROM "public"."schemas" AS r CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('content', "r"."content")) AS f (field_name, content)
+    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f
+            WHERE r.id = gone.id AND f.field_name = gone.field_name);
+      END IF;
+    END IF;
+  END IF;
+  IF NOT EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'schemas' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.schemas', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) THEN RETURN NULL; END IF;
+  IF TG_OP = 'INSERT' THEN
+    INSERT INTO "public"."rem_embedding_queue" AS q
+      (entity_type, entity_id, field_name, provider, model, dimensions)
+    SELECT 'schemas', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('content', "n"."content")) AS f (field_name, content)
+    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'schemas' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.schemas', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
+    ORDER BY changed.id, changed.field_name
+    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  ELSE
+    INSERT INTO "public"."rem_embedding_queue" AS q
+      (entity_type, entity_id, field_name, provider, model, dimensions)
+    SELECT 'schemas', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM new_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM old_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'schemas' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.schemas', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
+    ORDER BY changed.id, changed.field_name
+    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  END IF;
+  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
-CREATE OR REPLACE TRIGGER "trg_schemas_embeddings" AFTER UPDATE ON "public"."schemas"
+CREATE OR REPLACE TRIGGER "trg_schemas_embeddings_insert" AFTER INSERT ON "public"."schemas"
+  REFERENCING NEW TABLE AS new_rows
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_embeddings"();
+ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_insert";
+CREATE OR REPLACE TRIGGER "trg_schemas_embeddings_update" AFTER UPDATE ON "public"."schemas"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_embeddings_scope"();
-ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_embeddings";
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_embeddings"();
+ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_update";
+CREATE OR REPLACE TRIGGER "trg_schemas_embeddings_delete" AFTER DELETE ON "public"."schemas"
+  REFERENCING OLD TABLE AS old_rows
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_embeddings"();
+ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_delete";
+CREATE OR REPLACE TRIGGER "trg_schemas_embeddings_truncate" AFTER TRUNCATE ON "public"."schemas"
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_embeddings"();
+ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_truncate";
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_schemas_kv_store_insert' AND tgrelid = '"public"."schemas"'::regclass)
     AND obj_description(to_regclass('"public"."kv_source_schemas"'), 'pg_class') = 'remdb: cache source of schemas (5d0483012043f9a0)' THEN
@@ -1394,28 +2114,118 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_sessions" (
 ALTER TABLE "public"."embeddings_sessions" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_sessions" IS 'remdb: embeddings of sessions';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_sessions_scope" ON "public"."embeddings_sessions" (tenant_id, field_name, provider, model);
-CREATE OR REPLACE FUNCTION "public"."fn_sessions_embeddings_scope"() RETURNS TRIGGER
+CREATE OR REPLACE FUNCTION "public"."fn_sessions_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 AS $fn$
 DECLARE
   rem_ids UUID[];
+  rem_fields TEXT[];
+  rem_claim TEXT := current_setting('remdb.settles', true);
 BEGIN
-  SELECT array_agg(id ORDER BY id) INTO rem_ids
-  FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
-  IF rem_ids IS NULL THEN RETURN NULL; END IF;
-  DELETE FROM "public"."embeddings_sessions" AS e
-  WHERE e.entity_id = ANY (rem_ids)
-    AND NOT EXISTS (SELECT FROM "public"."sessions" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
-  UPDATE "public"."embeddings_sessions" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
-  FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."sessions" WHERE id = ANY (rem_ids)) AS r
-  WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+  IF TG_OP = 'TRUNCATE' THEN
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'sessions';
+    RETURN NULL;
+  ELSIF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'sessions' AND entity_id IN (SELECT id FROM old_rows);
+    RETURN NULL;
+  END IF;
+  IF rem_claim <> '' AND (pg_trigger_depth() > 1 OR EXISTS (
+    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal)) THEN
+    rem_claim := NULL;
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    SELECT array_agg(id ORDER BY id) INTO rem_ids
+    FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
+    IF rem_ids IS NOT NULL THEN
+      DELETE FROM "public"."embeddings_sessions" AS e
+      WHERE e.entity_id = ANY (rem_ids)
+        AND NOT EXISTS (SELECT FROM "public"."sessions" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
+      UPDATE "public"."embeddings_sessions" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
+      FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."sessions" WHERE id = ANY (rem_ids)) AS r
+      WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+    END IF;
+    IF NOT coalesce(starts_with(rem_claim, 'public.sessions '), false) THEN
+      SELECT array_agg(id), array_agg(field_name) INTO rem_ids, rem_fields
+      FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM old_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM new_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS gone;
+      IF rem_ids IS NOT NULL THEN
+        DELETE FROM "public"."embeddings_sessions" AS e
+        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+        WHERE e.entity_id = gone.id AND e.field_name = gone.field_name;
+        DELETE FROM "public"."rem_embedding_queue" AS q
+        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+        WHERE q.entity_type = 'sessions' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+          AND NOT EXISTS (SELECT FROM "public"."sessions" AS r CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('description', "r"."description")) AS f (field_name, content)
+    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f
+            WHERE r.id = gone.id AND f.field_name = gone.field_name);
+      END IF;
+    END IF;
+  END IF;
+  IF NOT EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'sessions' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.sessions', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) THEN RETURN NULL; END IF;
+  IF TG_OP = 'INSERT' THEN
+    INSERT INTO "public"."rem_embedding_queue" AS q
+      (entity_type, entity_id, field_name, provider, model, dimensions)
+    SELECT 'sessions', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('description', "n"."description")) AS f (field_name, content)
+    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'sessions' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.sessions', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
+    ORDER BY changed.id, changed.field_name
+    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  ELSE
+    INSERT INTO "public"."rem_embedding_queue" AS q
+      (entity_type, entity_id, field_name, provider, model, dimensions)
+    SELECT 'sessions', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM new_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM old_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'sessions' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.sessions', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
+    ORDER BY changed.id, changed.field_name
+    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  END IF;
+  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
-CREATE OR REPLACE TRIGGER "trg_sessions_embeddings" AFTER UPDATE ON "public"."sessions"
+CREATE OR REPLACE TRIGGER "trg_sessions_embeddings_insert" AFTER INSERT ON "public"."sessions"
+  REFERENCING NEW TABLE AS new_rows
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_embeddings"();
+ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_insert";
+CREATE OR REPLACE TRIGGER "trg_sessions_embeddings_update" AFTER UPDATE ON "public"."sessions"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_embeddings_scope"();
-ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_embeddings";
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_embeddings"();
+ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_update";
+CREATE OR REPLACE TRIGGER "trg_sessions_embeddings_delete" AFTER DELETE ON "public"."sessions"
+  REFERENCING OLD TABLE AS old_rows
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_embeddings"();
+ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_delete";
+CREATE OR REPLACE TRIGGER "trg_sessions_embeddings_truncate" AFTER TRUNCATE ON "public"."sessions"
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_embeddings"();
+ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_truncate";
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_sessions_kv_store_insert' AND tgrelid = '"public"."sessions"'::regclass)
     AND obj_description(to_regclass('"public"."kv_source_sessions"'), 'pg_class') = 'remdb: cache source of sessions (56afad318fd7693a)' THEN
@@ -1591,28 +2401,118 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_users" (
 ALTER TABLE "public"."embeddings_users" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_users" IS 'remdb: embeddings of users';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_users_scope" ON "public"."embeddings_users" (tenant_id, field_name, provider, model);
-CREATE OR REPLACE FUNCTION "public"."fn_users_embeddings_scope"() RETURNS TRIGGER
+CREATE OR REPLACE FUNCTION "public"."fn_users_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 AS $fn$
 DECLARE
   rem_ids UUID[];
+  rem_fields TEXT[];
+  rem_claim TEXT := current_setting('remdb.settles', true);
 BEGIN
-  SELECT array_agg(id ORDER BY id) INTO rem_ids
-  FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
-  IF rem_ids IS NULL THEN RETURN NULL; END IF;
-  DELETE FROM "public"."embeddings_users" AS e
-  WHERE e.entity_id = ANY (rem_ids)
-    AND NOT EXISTS (SELECT FROM "public"."users" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
-  UPDATE "public"."embeddings_users" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
-  FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."users" WHERE id = ANY (rem_ids)) AS r
-  WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+  IF TG_OP = 'TRUNCATE' THEN
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'users';
+    RETURN NULL;
+  ELSIF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'users' AND entity_id IN (SELECT id FROM old_rows);
+    RETURN NULL;
+  END IF;
+  IF rem_claim <> '' AND (pg_trigger_depth() > 1 OR EXISTS (
+    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal)) THEN
+    rem_claim := NULL;
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    SELECT array_agg(id ORDER BY id) INTO rem_ids
+    FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
+    IF rem_ids IS NOT NULL THEN
+      DELETE FROM "public"."embeddings_users" AS e
+      WHERE e.entity_id = ANY (rem_ids)
+        AND NOT EXISTS (SELECT FROM "public"."users" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
+      UPDATE "public"."embeddings_users" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
+      FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."users" WHERE id = ANY (rem_ids)) AS r
+      WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+    END IF;
+    IF NOT coalesce(starts_with(rem_claim, 'public.users '), false) THEN
+      SELECT array_agg(id), array_agg(field_name) INTO rem_ids, rem_fields
+      FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM old_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM new_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS gone;
+      IF rem_ids IS NOT NULL THEN
+        DELETE FROM "public"."embeddings_users" AS e
+        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+        WHERE e.entity_id = gone.id AND e.field_name = gone.field_name;
+        DELETE FROM "public"."rem_embedding_queue" AS q
+        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+        WHERE q.entity_type = 'users' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+          AND NOT EXISTS (SELECT FROM "public"."users" AS r CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('summary', "r"."summary")) AS f (field_name, content)
+    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f
+            WHERE r.id = gone.id AND f.field_name = gone.field_name);
+      END IF;
+    END IF;
+  END IF;
+  IF NOT EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'users' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.users', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) THEN RETURN NULL; END IF;
+  IF TG_OP = 'INSERT' THEN
+    INSERT INTO "public"."rem_embedding_queue" AS q
+      (entity_type, entity_id, field_name, provider, model, dimensions)
+    SELECT 'users', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('summary', "n"."summary")) AS f (field_name, content)
+    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'users' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.users', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
+    ORDER BY changed.id, changed.field_name
+    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  ELSE
+    INSERT INTO "public"."rem_embedding_queue" AS q
+      (entity_type, entity_id, field_name, provider, model, dimensions)
+    SELECT 'users', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM new_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
+        FROM old_rows AS t CROSS JOIN LATERAL (
+    SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
+    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
+    WHERE m.entity_type = 'users' AND m.state IN ('active', 'filling')
+      AND concat_ws(' ', 'public.users', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
+    ORDER BY changed.id, changed.field_name
+    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  END IF;
+  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
-CREATE OR REPLACE TRIGGER "trg_users_embeddings" AFTER UPDATE ON "public"."users"
+CREATE OR REPLACE TRIGGER "trg_users_embeddings_insert" AFTER INSERT ON "public"."users"
+  REFERENCING NEW TABLE AS new_rows
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_embeddings"();
+ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_embeddings_insert";
+CREATE OR REPLACE TRIGGER "trg_users_embeddings_update" AFTER UPDATE ON "public"."users"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_embeddings_scope"();
-ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_embeddings";
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_embeddings"();
+ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_embeddings_update";
+CREATE OR REPLACE TRIGGER "trg_users_embeddings_delete" AFTER DELETE ON "public"."users"
+  REFERENCING OLD TABLE AS old_rows
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_embeddings"();
+ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_embeddings_delete";
+CREATE OR REPLACE TRIGGER "trg_users_embeddings_truncate" AFTER TRUNCATE ON "public"."users"
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_embeddings"();
+ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_embeddings_truncate";
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_users_kv_store_insert' AND tgrelid = '"public"."users"'::regclass)
     AND obj_description(to_regclass('"public"."kv_source_users"'), 'pg_class') = 'remdb: cache source of users (968729693d56b190)' THEN

@@ -194,9 +194,11 @@ function setting(settings: Readonly<Record<string, string>>): string {
 	return toText(join(statements, ""));
 }
 
+/** Asked so that a setting of our own, which nobody has set before, is empty and no error. */
 function showing(settings: Readonly<Record<string, string>>): string {
 	const statements = Object.keys(settings).map(
-		(name) => sql`SHOW ${ident(name)}; `,
+		(name) =>
+			sql`SELECT coalesce(current_setting(${literal(name)}, true), '') AS ${ident(name)}; `,
 	);
 	return toText(join(statements, ""));
 }

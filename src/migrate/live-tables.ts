@@ -2,8 +2,8 @@ import type { Handle } from "../db/database.ts";
 import { arrayLiteral } from "../db/encode.ts";
 import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
-import { ownershipMark } from "../schema/base.ts";
 import { keyIndexName } from "../schema/entity-ddl.ts";
+import { ownershipMark } from "../schema/ownership.ts";
 import { ident, join, sql, toText } from "../sql.ts";
 
 /** A table as the database has it. */
@@ -78,7 +78,13 @@ export async function checkInternalTables(
 	tx: Handle,
 	schema: string,
 ): Promise<void> {
-	const names = ["rem_migrations", "kv_store", "kv_state"];
+	const names = [
+		"rem_migrations",
+		"kv_store",
+		"kv_state",
+		"rem_embedding_models",
+		"rem_embedding_queue",
+	];
 	const { rows } = await tx.query<LiveRow>(sql`
 SELECT c.relname AS name, c.relkind::text AS relkind, obj_description(c.oid, 'pg_class') AS comment
 FROM pg_class c

@@ -1,4 +1,6 @@
-import { ident, literal, raw, type Sql, sql, toText } from "../sql.ts";
+import { ident, join, literal, raw, type Sql, sql, toText } from "../sql.ts";
+import { embeddingTablesDdl } from "./embedding-tables.ts";
+import { ours } from "./ownership.ts";
 
 /** A file of the schema: what psql runs and what the package applies. */
 export interface SchemaFile {
@@ -22,7 +24,9 @@ export function baseFiles(options: BaseOptions): readonly SchemaFile[] {
 		},
 		{
 			name: "002_kv_store_cache.sql",
-			text: toText(kvStoreCache(options)),
+			text: toText(
+				join([kvStoreCache(options), embeddingTablesDdl(options.schema)], ""),
+			),
 		},
 	];
 }
@@ -136,11 +140,4 @@ DO $do$ BEGIN
   WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgname LIKE 'trg\\_%\\_kv\\_store%');
 END $do$;
 `;
-}
-
-/** The mark by which a table is known to be ours, and not a namesake. */
-export const ownershipMark = "remdb";
-
-function ours(table: Sql): Sql {
-	return sql`COMMENT ON TABLE ${table} IS ${literal(`${ownershipMark}: internal`)};`;
 }

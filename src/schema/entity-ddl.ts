@@ -3,10 +3,11 @@ import type { ColumnType, Field } from "../models/field.ts";
 import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
-import { ownershipMark } from "./base.ts";
 import { createIndex } from "./declared-index.ts";
+import { embeddingTriggersDdl } from "./embedding-trigger.ts";
 import { vectorScopeIndex } from "./indexes.ts";
 import { keyExpression, liveKeyed } from "./key.ts";
+import { ownershipMark } from "./ownership.ts";
 
 /** The entity's table and what an upsert cannot do without: its key's unique index. */
 export function tableDdl(table: EntityTable): Sql {
@@ -103,7 +104,7 @@ export function keyColumns({ entity }: EntityTable): string[] {
 	];
 }
 
-/** The table of vectors, and the trigger that keeps its tenant, user and life. */
+/** The table of vectors, and the triggers that keep it. */
 export function embeddingsDdl(table: EntityTable): Sql {
 	const { entity } = table;
 	if (!entity.createEmbeddings) return empty;
@@ -135,41 +136,5 @@ export function embeddingsDdl(table: EntityTable): Sql {
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE ${embeddings} ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE ${embeddings} IS ${literal(`${ownershipMark}: embeddings of ${entity.tableName}`)};
-${createIndex(table.schema, vectorScopeIndex(table))}${embeddingsTrigger(table)}`;
-}
-
-/** Soft delete removes the vectors in the same statement; a new owner owns them too. */
-function embeddingsTrigger(table: EntityTable): Sql {
-	const { entity, schema } = table;
-	const name = ident(boundedName(`trg_${entity.tableName}_embeddings`));
-	const fn = ident(
-		schema,
-		boundedName(`fn_${entity.tableName}_embeddings_scope`),
-	);
-	const embeddings = embeddingsRef(table);
-	const tenant = raw(entity.tenantScoped ? "tenant_id" : "'*'");
-	const scope = sql`id, ${tenant} AS tenant_id, user_id, deleted_at IS NULL AS live`;
-	return sql`CREATE OR REPLACE FUNCTION ${fn}() RETURNS TRIGGER
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, ${ident(schema)}, pg_temp
-AS $fn$
-DECLARE
-  rem_ids UUID[];
-BEGIN
-  SELECT array_agg(id ORDER BY id) INTO rem_ids
-  FROM (SELECT ${scope} FROM new_rows EXCEPT SELECT ${scope} FROM old_rows) AS changed;
-  IF rem_ids IS NULL THEN RETURN NULL; END IF;
-  DELETE FROM ${embeddings} AS e
-  WHERE e.entity_id = ANY (rem_ids)
-    AND NOT EXISTS (SELECT FROM ${tableRef(table)} AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
-  UPDATE ${embeddings} AS e SET tenant_id = r.tenant_id, user_id = r.user_id
-  FROM (SELECT ${scope} FROM ${tableRef(table)} WHERE id = ANY (rem_ids)) AS r
-  WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
-  RETURN NULL;
-END $fn$;
-CREATE OR REPLACE TRIGGER ${name} AFTER UPDATE ON ${tableRef(table)}
-  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION ${fn}();
-ALTER TABLE ${tableRef(table)} ENABLE ALWAYS TRIGGER ${name};
-`;
+${createIndex(table.schema, vectorScopeIndex(table))}${embeddingTriggersDdl(table)}`;
 }

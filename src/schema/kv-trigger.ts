@@ -12,13 +12,18 @@ import {
 	sql,
 	toText,
 } from "../sql.ts";
-import { ownershipMark } from "./base.ts";
 import {
 	keyExpression,
 	liveKeyed,
 	summaryExpression,
 	tenantExpression,
 } from "./key.ts";
+import { ownershipMark } from "./ownership.ts";
+import {
+	createTrigger,
+	type StatementTrigger,
+	statementTriggers,
+} from "./statement-triggers.ts";
 
 /**
  * The triggers that keep kv_store equal to the entity's live rows: one per
@@ -87,39 +92,10 @@ ${join(
 )}`;
 }
 
-interface KvTrigger {
-	readonly name: string;
-	readonly event: string;
-	readonly tables: string;
-}
-
-export function kvTriggerNames({ entity }: EntityTable): readonly KvTrigger[] {
-	const trigger = (event: string, tables: string): KvTrigger => ({
-		name: boundedName(`trg_${entity.tableName}_kv_store_${event}`),
-		event: event.toUpperCase(),
-		tables,
-	});
-	return [
-		trigger("insert", "REFERENCING NEW TABLE AS new_rows"),
-		trigger(
-			"update",
-			"REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows",
-		),
-		trigger("delete", "REFERENCING OLD TABLE AS old_rows"),
-		trigger("truncate", ""),
-	];
-}
-
-/** ALWAYS: also while a dump is restored or rows are replicated to. */
-function createTrigger(
+export function kvTriggerNames(
 	table: EntityTable,
-	{ name, event, tables }: KvTrigger,
-	fn: Sql,
-): Sql {
-	return sql`CREATE OR REPLACE TRIGGER ${ident(name)} AFTER ${raw(event)} ON ${tableRef(table)}
-  ${raw(tables === "" ? "" : `${tables}\n  `)}FOR EACH STATEMENT EXECUTE FUNCTION ${fn}();
-ALTER TABLE ${tableRef(table)} ENABLE ALWAYS TRIGGER ${ident(name)};
-`;
+): readonly StatementTrigger[] {
+	return statementTriggers(table, "kv_store");
 }
 
 /**

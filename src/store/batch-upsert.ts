@@ -1,4 +1,5 @@
 import type { Handle } from "../db/database.ts";
+import { settledBy, settlesSetting } from "../db/embedding-queue.ts";
 import {
 	type CallOptions,
 	generateBatch,
@@ -205,10 +206,19 @@ const attempts = 20;
  *   made while the table had a page scans it for every row: loading 20,000
  *   vectors took 23 s instead of 3.4.
  */
-const writeSettings = {
+const planSettings = {
 	plan_cache_mode: "force_generic_plan",
 	enable_seqscan: "off",
 };
+
+/** A batch settles its own texts: the triggers need not queue them. */
+function writeSettings(
+	table: EntityTable,
+	space: VectorSpace | undefined,
+): Record<string, string> {
+	if (space === undefined) return planSettings;
+	return { ...planSettings, [settlesSetting]: settledBy(table, space) };
+}
 
 async function commit(
 	db: Handle,
@@ -221,7 +231,7 @@ async function commit(
 		try {
 			return await db.transaction(
 				(tx) => writeBatch(tx, table, current, options.merge),
-				{ retries: attempts, settings: writeSettings },
+				{ retries: attempts, settings: writeSettings(table, current.space) },
 			);
 		} catch (error) {
 			if (!(error instanceof RowChanged)) throw error;

@@ -21,6 +21,8 @@ export interface PlannedRow {
 	readonly texts: readonly TextToEmbed[];
 	/** Fields whose text is now another, or none: older vectors of them are stale. */
 	readonly touched: readonly TouchedText[];
+	/** Fields whose text is another now, and is not to get its vector here. */
+	readonly left: readonly string[];
 	/** Texts whose stored vector is still theirs. */
 	readonly reused: number;
 	/** Whether LOOKUP finds the row when it is written. */
@@ -68,12 +70,15 @@ function planRow(
 	checkTakenId(row, stored);
 	const texts: TextToEmbed[] = [];
 	const touched: TouchedText[] = [];
+	const left: string[] = [];
 	let reused = 0;
 	for (const field of entity.embedFields) {
 		if (stored !== undefined && !(field.name in row.supplied)) continue;
 		const text = fieldValue(row, field);
 		const hashBytes = typeof text === "string" ? contentHash(text) : null;
-		if (stored === undefined || !isSameHash(stored, field, hashBytes))
+		const isTouched =
+			stored === undefined || !isSameHash(stored, field, hashBytes);
+		if (isTouched)
 			touched.push({
 				field: field.name,
 				hashBytes: isEmbeddable(text) ? hashBytes : null,
@@ -93,6 +98,7 @@ function planRow(
 				hashBytes,
 				ready,
 			});
+		else if (isTouched) left.push(field.name);
 	}
 	return {
 		row,
@@ -100,6 +106,7 @@ function planRow(
 		isChanged: touched.length > 0 || isChanged(entity, row, stored, merge),
 		texts,
 		touched,
+		left,
 		reused,
 		hasKey: row.key !== null || keepsKey(entity, row, stored),
 	};

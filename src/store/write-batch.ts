@@ -5,6 +5,11 @@ import type { ValidRow } from "../models/validate.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { uuidv7 } from "../util/uuid.ts";
 import {
+	type EntityField,
+	queueTextsSql,
+	settleTextsSql,
+} from "../vectors/queue-texts.ts";
+import {
 	deleteStaleVectorsSql,
 	type FieldText,
 	type FieldVector,
@@ -46,6 +51,7 @@ export async function writeBatch(
 	const ids = rows.map(({ row }) => row.id ?? uuidv7());
 	const inserted = await writeChangedRows(tx, table, rows, ids, merge);
 	const embeddingsGenerated = await writeTexts(tx, table, prepared, ids);
+	const embeddingsQueued = await queueRest(tx, table, prepared, ids);
 	return {
 		inserted,
 		updated: rows.length - inserted,
@@ -53,7 +59,7 @@ export async function writeBatch(
 		duplicates: input.length - rows.length,
 		embeddingsGenerated,
 		embeddingsReused: rows.reduce((sum, row) => sum + row.reused, 0),
-		embeddingsQueued: 0,
+		embeddingsQueued,
 		kvEntries: table.entity.createKvTrigger
 			? rows.filter(({ hasKey }) => hasKey).length
 			: 0,
@@ -179,4 +185,57 @@ function staleTexts(row: PlannedRow, entityId: string): FieldText[] {
 		field,
 		contentHash: hashBytes,
 	}));
+}
+
+/**
+ * The queue's part: what now has its vector, or no text, waits no longer; what
+ * was left without one does. Returns how many were queued.
+ */
+async function queueRest(
+	tx: Handle,
+	table: EntityTable,
+	{ rows, space, vectors }: Prepared,
+	ids: readonly string[],
+): Promise<number> {
+	if (space === undefined) return 0;
+	const fields = (
+		of: (row: PlannedRow) => readonly string[],
+		chosen: (row: PlannedRow) => boolean = () => true,
+	) =>
+		rows.flatMap((row, index): EntityField[] =>
+			chosen(row)
+				? of(row).map((field) => ({ entityId: ids[index] as string, field }))
+				: [],
+		);
+	// A new row was not in the queue.
+	await sendInTurn(
+		tx,
+		fields(handledFields, (row) => row.storedId !== undefined),
+		(slice) => settleTextsSql(table, slice),
+		() => {},
+	);
+	let queued = 0;
+	const failed = fields(({ texts }) =>
+		texts
+			.filter(({ hash, ready }) => ready === undefined && !vectors.has(hash))
+			.map(({ field }) => field),
+	);
+	for (const { texts, onlyKnown } of [
+		{ texts: failed, onlyKnown: false },
+		{ texts: fields(({ left }) => left), onlyKnown: true },
+	])
+		await sendInTurn(
+			tx,
+			texts,
+			(slice) => queueTextsSql(table, space, slice, onlyKnown),
+			({ rowCount }) => {
+				queued += rowCount;
+			},
+		);
+	return queued;
+}
+
+/** Fields whose text is another now, or has got its vector. */
+function handledFields({ touched, texts }: PlannedRow): string[] {
+	return [...new Set([...touched, ...texts].map(({ field }) => field))];
 }

@@ -1,0 +1,87 @@
+import { embeddableTexts, textHash } from "../db/embeddable-texts.ts";
+import {
+	embeddingModelsRef,
+	embeddingQueueRef,
+	requeue,
+} from "../db/embedding-queue.ts";
+import { encodeArray } from "../db/encode.ts";
+import { embeddingsRef, tableRef } from "../db/tables.ts";
+import type { EntityTable } from "../models/registry.ts";
+import type { VectorSpace } from "../models/vector-space.ts";
+import { empty, type Sql, sql } from "../sql.ts";
+
+/** A field of an entity. */
+export interface EntityField {
+	readonly entityId: string;
+	readonly field: string;
+}
+
+/**
+ * Queues those of the texts that have no vector of their present content.
+ *
+ * @param onlyKnown only if the table is kept in this model
+ */
+export function queueTextsSql(
+	table: EntityTable,
+	space: VectorSpace,
+	texts: readonly EntityField[],
+	onlyKnown: boolean,
+): Sql {
+	const known = sql`EXISTS (SELECT FROM ${embeddingModelsRef(table.schema)} AS m
+    WHERE m.entity_type = ${table.entity.tableName} AND m.provider = s.provider AND m.model = s.model
+      AND m.dimensions = s.dimensions AND m.state IN ('active', 'filling'))`;
+	return sql`INSERT INTO ${embeddingQueueRef(table.schema)}
+  (entity_type, entity_id, field_name, provider, model, dimensions)
+SELECT ${table.entity.tableName}, r.id, f.field_name, s.provider, s.model, s.dimensions
+FROM ${fieldsOf(texts)} AS i (entity_id, field_name)
+JOIN ${tableRef(table)} AS r ON r.id = i.entity_id
+CROSS JOIN LATERAL ${embeddableTexts(table, "r")}
+CROSS JOIN ${spaceRow(space)}
+WHERE f.field_name = i.field_name AND NOT ${hasCurrentVector(table)}${onlyKnown ? sql` AND ${known}` : empty}
+ORDER BY r.id, f.field_name
+${requeue}`;
+}
+
+/**
+ * Takes out of the queue what it need not hold any more: texts that have the
+ * vector of their present content, or are none now. The caller's transaction
+ * has locked the rows.
+ */
+export function settleTextsSql(
+	table: EntityTable,
+	texts: readonly EntityField[],
+): Sql {
+	const { schema, entity } = table;
+	const queue = embeddingQueueRef(schema);
+	// Asked once for the whole statement: as a rule nothing waits.
+	return sql`DELETE FROM ${queue} AS s
+USING ${fieldsOf(texts)} AS i (entity_id, field_name)
+WHERE EXISTS (SELECT FROM ${queue} WHERE entity_type = ${entity.tableName})
+  AND s.entity_type = ${entity.tableName} AND s.entity_id = i.entity_id AND s.field_name = i.field_name
+  AND NOT EXISTS (SELECT FROM ${tableRef(table)} AS r CROSS JOIN LATERAL ${embeddableTexts(table, "r")}
+    WHERE r.id = s.entity_id AND f.field_name = s.field_name AND NOT ${hasCurrentVector(table)})`;
+}
+
+/** Whether a text `f` of the row `r` has its vector in the space `s`. */
+export function hasCurrentVector(table: EntityTable): Sql {
+	return sql`EXISTS (SELECT FROM ${embeddingsRef(table)} AS e
+    WHERE e.entity_id = r.id AND e.field_name = f.field_name AND e.provider = s.provider
+      AND e.model = s.model AND e.dimensions = s.dimensions AND e.chunk = 0 AND e.content_hash = ${textHash})`;
+}
+
+/** A space as the only row of `s`. */
+export function spaceRow({ provider, model, dimensions }: VectorSpace): Sql {
+	return sql`(SELECT ${provider}::text AS provider, ${model}::text AS model, ${dimensions}::integer AS dimensions) AS s`;
+}
+
+function fieldsOf(texts: readonly EntityField[]): Sql {
+	const ids = encodeArray(
+		"uuid",
+		texts.map(({ entityId }) => entityId),
+	);
+	const fields = encodeArray(
+		"text",
+		texts.map(({ field }) => field),
+	);
+	return sql`unnest(${ids}::uuid[], ${fields}::text[])`;
+}
