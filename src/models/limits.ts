@@ -10,6 +10,10 @@ export const limits = {
 	fuzzyQueryLength: 256,
 	/** Rows a read may ask for. */
 	resultRows: 10_000,
+	/** Levels of AND, OR and NOT, and steps of a path into JSON. */
+	filterDepth: 16,
+	/** Conditions of a filter: each is bound on its own. */
+	filterConditions: 1000,
 } as const;
 
 /** Kept for entities without a tenant of their own, which every tenant reads. */

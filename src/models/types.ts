@@ -77,9 +77,18 @@ export type FieldName<E> = keyof Row<E> & string;
 export type TextFieldName<E> =
 	E extends Entity<string, infer S> ? TextFields<S> : never;
 
-/** `{ year: { gte: 1990 }, category: "drama" }`: all of them must hold. */
+/**
+ * `{ year: { gte: 1990 }, category: "drama" }`: all of them must hold. `AND` and
+ * `OR` take lists of filters, `NOT` one or a list of which none may hold.
+ */
 export type Where<E> = {
 	readonly [K in FieldName<E>]?: Condition<Row<E>[K]> | undefined;
+} & {
+	readonly AND?: readonly Where<E>[];
+	/** At least one of them holds; of an empty list none does. */
+	readonly OR?: readonly Where<E>[];
+	/** Finds exactly the rows that the filter does not find. */
+	readonly NOT?: Where<E> | readonly Where<E>[];
 };
 
 /** A value (equal), `null` (has none), or operators that must all hold. */
@@ -89,19 +98,18 @@ export type Condition<T> =
 	| Operators<NonNullable<T>>;
 
 export type Operators<T> = T extends readonly (infer Item)[]
-	? {
-			/** Holds every one of these items. */
-			readonly contains?: readonly Item[];
-			/** Holds at least one of these items. */
-			readonly overlaps?: readonly Item[];
-			readonly isNull?: boolean;
-		}
-	: T extends Record<string, unknown> & { getTime?: never }
-		? {
-				/** Contains this JSON: PostgreSQL's `@>`. */
-				readonly contains?: Record<string, unknown>;
+	? Item extends Record<string, unknown> & { getTime?: never }
+		? JsonOperators<readonly Partial<Item>[]>
+		: {
+				/** Holds every one of these items. */
+				readonly contains?: readonly Item[];
+				/** Holds at least one of these items. */
+				readonly overlaps?: readonly Item[];
 				readonly isNull?: boolean;
+				readonly exists?: boolean;
 			}
+	: T extends Record<string, unknown> & { getTime?: never }
+		? JsonOperators<Record<string, unknown>>
 		: {
 				readonly eq?: T | null;
 				readonly ne?: T | null;
@@ -116,7 +124,39 @@ export type Operators<T> = T extends readonly (infer Item)[]
 				/** LIKE whatever the case. */
 				readonly ilike?: T extends string ? string : never;
 				readonly isNull?: boolean;
+				readonly exists?: boolean;
 			};
+
+type JsonOperators<Json> =
+	| {
+			/** Contains this JSON: PostgreSQL's `@>`. */
+			readonly contains?: Json;
+			readonly isNull?: boolean;
+			readonly exists?: boolean;
+	  }
+	| PathCondition;
+
+/** What a value inside JSON must be: `{ path: ["source", "year"], gte: 1990 }`. */
+export interface PathCondition {
+	/** Keys, and places in arrays, from the outside in. */
+	readonly path: readonly (string | number)[];
+	readonly eq?: unknown;
+	readonly ne?: unknown;
+	readonly in?: readonly unknown[];
+	readonly notIn?: readonly unknown[];
+	/** Numbers are compared with numbers, texts (dates too) with texts. */
+	readonly gt?: number | string | Date;
+	readonly gte?: number | string | Date;
+	readonly lt?: number | string | Date;
+	readonly lte?: number | string | Date;
+	readonly like?: string;
+	readonly ilike?: string;
+	readonly contains?: unknown;
+	/** Nothing there, or JSON's null. */
+	readonly isNull?: boolean;
+	/** Something there, be it null. */
+	readonly exists?: boolean;
+}
 
 type Stored<T extends z.core.$ZodType> =
 	| Exclude<z.output<T>, undefined>
