@@ -265,6 +265,40 @@ describe("a condition", () => {
 			[new Date(0)],
 			"abc",
 		],
+		[{ genre: { exists: true } }, `("r"."genre" IS NOT NULL)`, [], "ab"],
+		[
+			{ OR: [{ year: 1990 }, { year: null }] },
+			`((("r"."year" IS NOT DISTINCT FROM $1::bigint) OR ("r"."year" IS NULL)))`,
+			[1990],
+			"ac",
+		],
+		[{ OR: [] }, "(FALSE)", [], ""],
+		[{ AND: [] }, "(TRUE)", [], "abc"],
+		[{ NOT: {} }, "((TRUE) IS NOT TRUE)", [], ""],
+		[
+			{ NOT: { year: { gt: 1990 } } },
+			`((("r"."year" > $1::bigint)) IS NOT TRUE)`,
+			[1990],
+			"ac",
+		],
+		[
+			{ metadata: { path: ["source", "name"], eq: "imdb" } },
+			`("r"."metadata" @> $1::jsonb)`,
+			['{"source":{"name":"imdb"}}'],
+			"a",
+		],
+		[
+			{ data: { path: ["tags", 1], eq: "y" } },
+			`(("r"."data" #> $1::text[]) = $2::jsonb)`,
+			['{"tags","1"}', '"y"'],
+			"a",
+		],
+		[
+			{ data: { path: ["oscars"], gte: 2 } },
+			`((jsonb_typeof(("r"."data" #> $1::text[])) = $2 AND ("r"."data" #> $3::text[]) >= $4::jsonb))`,
+			['{"oscars"}', "number", '{"oscars"}', "2"],
+			"a",
+		],
 		[
 			{ year: { gte: 1990 }, genre: "drama", cast: { isNull: false } },
 			`("r"."year" >= $1::bigint AND "r"."genre" IS NOT DISTINCT FROM $2::text AND "r"."cast" IS NOT NULL)`,
@@ -362,8 +396,40 @@ describe("refused is", () => {
 			{ data: { contains: { a: () => 1 } } },
 			"FILTER_REFUSED",
 		],
+		["OR without a list", { OR: { year: 1 } }, "FILTER_REFUSED"],
+		["OR of no filters", { OR: [1] }, "FILTER_REFUSED"],
+		["NOT of nothing", { NOT: undefined }, "FILTER_REFUSED"],
+		["an unknown field inside", { AND: [{ yaer: 1 }] }, "UNKNOWN_FIELD"],
+		[
+			"a path into a column",
+			{ year: { path: ["a"], eq: 1 } },
+			"FILTER_REFUSED",
+		],
+		["an empty path", { data: { path: [], eq: 1 } }, "FILTER_REFUSED"],
+		["a path of text", { data: { path: "a.b", eq: 1 } }, "FILTER_REFUSED"],
+		["a path with NUL", { data: { path: ["\0"], eq: 1 } }, "FILTER_REFUSED"],
+		["a path alone", { data: { path: ["a"] } }, "FILTER_REFUSED"],
+		["a bigint in JSON", { data: { path: ["a"], eq: 1n } }, "FILTER_REFUSED"],
+		[
+			"an order of booleans",
+			{ data: { path: ["a"], gt: true } },
+			"FILTER_REFUSED",
+		],
+		["1,001 conditions", { OR: Array(1001).fill({ year: 1 }) }, "INPUT_LIMIT"],
 	])("%s", async (_, where, code) => {
 		expect(await codeOf(names(where))).toBe(code);
+	});
+
+	test("more than 16 levels of AND, OR and NOT, but not 16", async () => {
+		const nested = (levels: number) =>
+			Array.from({ length: levels }).reduce<object>(
+				(inner, _, level) =>
+					level % 2 ? { NOT: inner } : { OR: [inner, { year: 1 }] },
+				{ year: 1990 },
+			);
+		expect(await codeOf(names(nested(16)))).toBe("no error");
+		expect(await codeOf(names(nested(17)))).toBe("INPUT_LIMIT");
+		expect(await codeOf(names(nested(100_000)))).toBe("INPUT_LIMIT");
 	});
 
 	test("JSON deeper than 100 levels", async () => {
@@ -415,6 +481,8 @@ test("a value never becomes part of the statement", async () => {
 		{ genre: { like: `${hostile}x` } },
 		{ cast: { contains: [hostile] } },
 		{ data: { contains: { [hostile]: hostile } } },
+		{ data: { path: [hostile, 0], eq: hostile } },
+		{ NOT: [{ data: { path: [hostile], like: `${hostile}x` } }] },
 	]) {
 		expect(statement(where).text).not.toContain("DROP");
 		await names(where);
