@@ -97,6 +97,10 @@ export const environmentSchema = z.object({
 		description:
 			"Most texts in one provider call (the provider's own limit still holds)",
 	}),
+	EMBEDDING__MAX_TOKENS_PER_TEXT: wholeNumber(16, 1_000_000).optional().meta({
+		description:
+			"A text of more (estimated) tokens is stored as several passages; without it, what the model takes",
+	}),
 	EMBEDDING__REQUESTS_PER_MINUTE: wholeNumber(1, 1_000_000).optional().meta({
 		description: "Calls the provider's account allows in a minute",
 	}),

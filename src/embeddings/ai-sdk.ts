@@ -1,4 +1,4 @@
-import { cohereModels } from "./cohere.ts";
+import { cohereModels, cohereTokensPerText } from "./cohere.ts";
 import { decodeVector } from "./decode-vector.ts";
 import { knownModel, vectorLength } from "./known-model.ts";
 import { openaiLimits, openaiModels } from "./openai.ts";
@@ -42,6 +42,8 @@ export interface FromAiSdkOptions {
 	readonly dimensions?: number;
 	/** The name its vectors are stored under. @default the model's provider up to the first dot: `openai` */
 	readonly name?: string;
+	/** Tokens it takes of one text; longer ones are stored as several passages. @default known for OpenAI's and Cohere's models */
+	readonly maxTokensPerText?: number;
 	/** What every call passes on; a function can tell documents from queries. */
 	readonly providerOptions?:
 		| AiSdkProviderOptions
@@ -79,7 +81,7 @@ export function fromAiSdk(
 		name: options.name ?? (model.provider.split(".")[0] as string),
 		model: modelId,
 		dimensions,
-		limits: limitsOf(model),
+		limits: limitsOf(model, options),
 		embed: async (texts, { purpose, signal }) => {
 			const call = {
 				...callOptions(model, dimensions, options, purpose),
@@ -99,11 +101,18 @@ export function fromAiSdk(
 }
 
 /** A limit that is a promise is kept by `embed`, which may wait for it. */
-function limitsOf(model: AiSdkEmbeddingModel): EmbeddingLimits {
+function limitsOf(
+	model: AiSdkEmbeddingModel,
+	{ maxTokensPerText }: FromAiSdkOptions,
+): EmbeddingLimits {
 	const { modelId, maxEmbeddingsPerCall: max, supportsParallelCalls } = model;
 	const isCount = typeof max === "number" && Number.isFinite(max);
 	return {
 		...(knownModel(openaiModels, modelId) && openaiLimits),
+		...(knownModel(cohereModels, modelId) && {
+			maxTokensPerText: cohereTokensPerText(modelId),
+		}),
+		...(maxTokensPerText === undefined ? {} : { maxTokensPerText }),
 		maxTexts: isCount ? max : openaiLimits.maxTexts,
 		...(supportsParallelCalls === true ? {} : { maxParallelCalls: 1 }),
 	};

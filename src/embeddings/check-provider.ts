@@ -29,6 +29,8 @@ function shapeProblem({
 		return "dimensions is not a whole number from 1 to 16000";
 	if (!isCount(limits?.maxTexts))
 		return "limits.maxTexts is not a whole number from 1";
+	if (!isCount(limits.maxTokensPerText ?? 1))
+		return "limits.maxTokensPerText is not a whole number from 1";
 	return typeof embed === "function" ? undefined : "embed is not a function";
 }
 

@@ -14,6 +14,10 @@ export const cohereModels: KnownModels = {
 	"embed-v4.0": { dimensions: 1536, others: [256, 512, 1024] },
 };
 
+export function cohereTokensPerText(model: string): number {
+	return model.includes("-v3.") ? 512 : 128_000;
+}
+
 const officialUrl = "https://api.cohere.com";
 
 const inputTypes: Readonly<Record<EmbeddingPurpose, string>> = {
@@ -33,7 +37,7 @@ export function cohereProvider(options: RemoteOptions): EmbeddingProvider {
 		dimensions,
 		limits: {
 			maxTexts: 96,
-			maxTokensPerText: model.includes("-v3.") ? 512 : 128_000,
+			maxTokensPerText: cohereTokensPerText(model),
 		},
 		embed: async (texts, { purpose, signal }) => {
 			const body = {

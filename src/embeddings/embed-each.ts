@@ -11,13 +11,16 @@ import type { EmbeddingProvider } from "./provider.ts";
 /** What became of one text. */
 export type EmbeddingOutcome =
 	| { readonly vector: Float32Array }
-	| {
-			readonly error: RemError;
-			/** `text`: it will fail again. Any other: it may succeed later. */
-			readonly kind: FailureKind;
-			/** How long the provider asks to wait; Infinity: waiting does not help. */
-			readonly retryAfterMs: number | undefined;
-	  };
+	| EmbeddingFailure;
+
+/** Why a text has no vector. */
+export interface EmbeddingFailure {
+	readonly error: RemError;
+	/** `text`: it will fail again. Any other: it may succeed later. */
+	readonly kind: FailureKind;
+	/** How long the provider asks to wait; Infinity: waiting does not help. */
+	readonly retryAfterMs: number | undefined;
+}
 
 /**
  * A vector or the reason why there is none, for each text in its place. One bad
@@ -32,10 +35,18 @@ export async function embedEach(
 	const results = await resultsOf(provider, texts, options);
 	return texts.map((text) => {
 		const result = results.get(text) as Result;
-		if (!(result instanceof CallFailure)) return { vector: result };
-		const { kind, retryAfterMs } = result;
-		return { error: providerError(provider, result), kind, retryAfterMs };
+		return result instanceof CallFailure
+			? failureOutcome(provider, result)
+			: { vector: result };
 	});
+}
+
+export function failureOutcome(
+	provider: EmbeddingProvider,
+	failure: CallFailure,
+): EmbeddingFailure {
+	const { kind, retryAfterMs } = failure;
+	return { error: providerError(provider, failure), kind, retryAfterMs };
 }
 
 /** The same, by text. */

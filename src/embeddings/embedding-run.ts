@@ -22,6 +22,8 @@ export interface EmbedOptions {
 	readonly purpose: EmbeddingPurpose;
 	/** Upper bound of texts in a call; the provider's own limit still holds. */
 	readonly batchSize?: number | undefined;
+	/** A text estimated longer is split, where it can be; the provider's own limit still holds. */
+	readonly maxTokensPerText?: number | undefined;
 	/** Calls under way at the same time; the provider's own limit still holds. @default 4 */
 	readonly parallelCalls?: number | undefined;
 	readonly retry?: RetryOptions | undefined;

@@ -1,6 +1,6 @@
 import type { Issue, RemError } from "../errors.ts";
 import { resultsOf } from "./embed-each.ts";
-import type { EmbedOptions, Result } from "./embedding-run.ts";
+import type { EmbedOptions } from "./embedding-run.ts";
 import { CallFailure, type FailureKind, providerError } from "./failure.ts";
 import type { EmbeddingProvider } from "./provider.ts";
 
@@ -27,14 +27,22 @@ export async function generateBatch(
 	options: GenerateOptions,
 ): Promise<Float32Array[]> {
 	const results = await resultsOf(provider, texts, options);
-	const vectors: Float32Array[] = [];
-	for (const text of texts) {
-		const result = results.get(text) as Result;
+	return allOf(provider, texts, results, options);
+}
+
+/** The result of every text, in their order; throws if one of them failed. */
+export function allOf<R>(
+	provider: EmbeddingProvider,
+	texts: readonly string[],
+	results: ReadonlyMap<string, R | CallFailure>,
+	options: Pick<GenerateOptions, "issueOf">,
+): R[] {
+	return texts.map((text) => {
+		const result = results.get(text) as R | CallFailure;
 		if (result instanceof CallFailure)
 			throw failed(provider, texts, results, options);
-		vectors.push(result);
-	}
-	return vectors;
+		return result;
+	});
 }
 
 /** What weighs most is told first: a refused key explains more than a bad text. */
@@ -50,8 +58,10 @@ const weights: readonly FailureKind[] = [
 function failed(
 	provider: EmbeddingProvider,
 	texts: readonly string[],
-	results: ReadonlyMap<string, Result>,
-	{ issueOf = (place) => ({ field: `texts[${place}]` }) }: GenerateOptions,
+	results: ReadonlyMap<string, unknown>,
+	{
+		issueOf = (place) => ({ field: `texts[${place}]` }),
+	}: Pick<GenerateOptions, "issueOf">,
 ): RemError {
 	const failures = texts.flatMap((text, place) => {
 		const result = results.get(text);

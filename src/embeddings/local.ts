@@ -21,7 +21,9 @@ export function localProvider(
 		name: "local",
 		model: localModel,
 		dimensions,
-		limits: { maxTexts: 1000 },
+		// It could take any length, but a few thousand words have marked every
+		// dimension; and so long texts are stored as they are with OpenAI's models.
+		limits: { maxTexts: 1000, maxTokensPerText: 8192 },
 		embed: async (texts) => texts.map((text) => vectorOf(text, dimensions)),
 	};
 }

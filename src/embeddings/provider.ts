@@ -5,7 +5,7 @@ export type EmbeddingPurpose = "document" | "query";
 export interface EmbeddingLimits {
 	/** Texts in one call. */
 	readonly maxTexts: number;
-	/** A longer text is sent alone, so that its refusal costs no other. */
+	/** A longer text (estimated) is stored as several passages, each with a vector of its own. */
 	readonly maxTokensPerText?: number;
 	/** Tokens of all texts of a call; estimated, see `estimateTokens`. */
 	readonly maxTokensPerRequest?: number;

@@ -63,11 +63,12 @@ export class Embedder {
 	/** How calls to the provider are made; its budget is one for the whole service. */
 	calls(choice: ProviderChoice = {}): CallOptions {
 		const { embeddingBatchSize, embeddingCalls } = this.#settings;
-		const { parallelCalls, retry, ...limits } = embeddingCalls;
+		const { requestsPerMinute, tokensPerMinute, ...calls } = embeddingCalls;
 		const key = keyOf(this.#choose(choice));
-		const pace = this.#paces.get(key) ?? new Pace(limits);
+		const pace =
+			this.#paces.get(key) ?? new Pace({ requestsPerMinute, tokensPerMinute });
 		this.#paces.set(key, pace);
-		return { batchSize: embeddingBatchSize, parallelCalls, retry, pace };
+		return { ...calls, batchSize: embeddingBatchSize, pace };
 	}
 
 	/**

@@ -63,6 +63,8 @@ export interface EmbeddingOptions extends EmbeddingCalls {
 export interface EmbeddingCalls {
 	/** Calls under way at the same time. @default 4 */
 	readonly parallelCalls?: number | undefined;
+	/** A text of more (estimated) tokens is stored as several passages. @default what the model takes */
+	readonly maxTokensPerText?: number | undefined;
 	/** @default no limit */
 	readonly requestsPerMinute?: number | undefined;
 	/** Estimated tokens. @default no limit */
@@ -148,6 +150,7 @@ const optionsSchema = z.looseObject({
 			dimensions: whole(1),
 			batchSize: whole(1),
 			parallelCalls: whole(1),
+			maxTokensPerText: whole(16),
 			requestsPerMinute: whole(1),
 			tokensPerMinute: whole(1),
 			retry: z.optional(
@@ -255,6 +258,8 @@ function resolveEmbedding(
 		embeddingBatchSize: options.batchSize ?? environment.EMBEDDING__BATCH_SIZE,
 		embeddingCalls: {
 			parallelCalls: options.parallelCalls,
+			maxTokensPerText:
+				options.maxTokensPerText ?? environment.EMBEDDING__MAX_TOKENS_PER_TEXT,
 			requestsPerMinute:
 				options.requestsPerMinute ?? environment.EMBEDDING__REQUESTS_PER_MINUTE,
 			tokensPerMinute:

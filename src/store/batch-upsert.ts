@@ -1,12 +1,11 @@
 import type { Handle } from "../db/database.ts";
 import { settledBy, settlesSetting } from "../db/embedding-queue.ts";
-import {
-	type CallOptions,
-	generateBatch,
-} from "../embeddings/generate-batch.ts";
+import { generateForTexts } from "../embeddings/embed-texts.ts";
+import type { CallOptions } from "../embeddings/generate-batch.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import { vectorProblem } from "../embeddings/vector-problem.ts";
 import { RemError } from "../errors.ts";
+import type { PassageVector } from "../models/passage-vector.ts";
 import type { EntityTable } from "../models/registry.ts";
 import {
 	type RowScope,
@@ -21,7 +20,12 @@ import type { MergeField } from "./merge.ts";
 import { type PlannedRow, planRows } from "./plan-rows.ts";
 import { readStored } from "./read-stored.ts";
 import type { UpsertProgress, UpsertResult } from "./upsert-result.ts";
-import { type Prepared, RowChanged, writeBatch } from "./write-batch.ts";
+import {
+	type Prepared,
+	RowChanged,
+	type TextVectors,
+	writeBatch,
+} from "./write-batch.ts";
 
 export interface UpsertOptions {
 	readonly scope: RowScope;
@@ -156,7 +160,7 @@ async function prepare(
 	table: EntityTable,
 	input: readonly ValidRow[],
 	options: UpsertOptions,
-	known: ReadonlyMap<string, Float32Array> = new Map(),
+	known: TextVectors = new Map(),
 ): Promise<Prepared> {
 	const space = table.entity.createEmbeddings ? options.space : undefined;
 	const distinct = distinctRows(table.entity, input);
@@ -177,14 +181,15 @@ async function prepare(
 		}
 	if (options.provider !== undefined && missing.size > 0) {
 		const hashes = [...missing.keys()];
-		const made = await generateBatch(options.provider, [...missing.values()], {
+		const texts = [...missing.values()];
+		const made = await generateForTexts(options.provider, texts, {
 			...options.embeddingCalls,
 			purpose: "document",
 			signal: options.signal,
 			issueOf: (place) => ownerOf(planned, hashes[place] as string),
 		});
 		hashes.forEach((hash, index) => {
-			vectors.set(hash, made[index] as Float32Array);
+			vectors.set(hash, made[index] as readonly PassageVector[]);
 		});
 	}
 	return {

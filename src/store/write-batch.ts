@@ -1,5 +1,6 @@
 import type { Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
+import type { PassageVector } from "../models/passage-vector.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { ValidRow } from "../models/validate.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
@@ -10,7 +11,10 @@ import {
 	settleTextsSql,
 } from "../vectors/queue-texts.ts";
 import {
+	type ChunkCount,
+	chunksOf,
 	deleteStaleVectorsSql,
+	deleteSurplusChunksSql,
 	type FieldText,
 	type FieldVector,
 	writeVectorsSql,
@@ -22,6 +26,9 @@ import { isFoundByKey } from "./read-stored.ts";
 import type { UpsertResult } from "./upsert-result.ts";
 import { readWritten, type WrittenRow, writeRowsSql } from "./write-rows.ts";
 
+/** By the hash of a text: its vector, or those of its passages. */
+export type TextVectors = ReadonlyMap<string, readonly PassageVector[]>;
+
 /** A batch that only needs a transaction. */
 export interface Prepared {
 	/** As validated, duplicates included. */
@@ -32,7 +39,7 @@ export interface Prepared {
 	readonly places: readonly number[];
 	readonly space: VectorSpace | undefined;
 	/** Vectors by the hash of their text. */
-	readonly vectors: ReadonlyMap<string, Float32Array>;
+	readonly vectors: TextVectors;
 }
 
 /** Another writer made, changed or deleted a row between our look and our lock: look again. */
@@ -108,7 +115,7 @@ function checkUnchangedSince(planned: PlannedRow, written: WrittenRow): void {
 		throw new RowChanged();
 }
 
-/** Stores new vectors and removes stale ones; returns how many were stored. */
+/** Stores new vectors and removes stale ones; returns how many texts were given theirs. */
 async function writeTexts(
 	tx: Handle,
 	table: EntityTable,
@@ -119,7 +126,7 @@ async function writeTexts(
 	if (!table.entity.createEmbeddings) return 0;
 	const withId = rows.map((row, index) => ({ row, id: ids[index] as string }));
 	let stored = 0;
-	if (space !== undefined)
+	if (space !== undefined) {
 		// Rows that this transaction wrote are locked; the others are looked at once more.
 		for (const isLocked of [true, false]) {
 			const vectors = withId
@@ -127,6 +134,13 @@ async function writeTexts(
 				.flatMap(({ row, id }) => vectorsOf(prepared, row, id));
 			stored += await writeVectors(tx, table, space, vectors, isLocked);
 		}
+		await sendInTurn(
+			tx,
+			withId.flatMap(({ row, id }) => textsSplitAnew(prepared, row, id)),
+			(slice) => deleteSurplusChunksSql(table, space, slice),
+			() => {},
+		);
+	}
 	await sendInTurn(
 		tx,
 		withId.flatMap(({ row, id }) => staleTexts(row, id)),
@@ -150,7 +164,7 @@ async function writeVectors(
 		tx,
 		vectors,
 		(slice) => writeVectorsSql(table, space, slice, vectorOid, isLocked),
-		({ rowCount }, slice) => {
+		({ rows, rowCount }, slice) => {
 			if (isLocked && rowCount !== slice.length)
 				throw new RemError(
 					"DATABASE",
@@ -159,10 +173,15 @@ async function writeVectors(
 						hint: "nothing was written; a trigger of yours may have removed rows",
 					},
 				);
-			stored += rowCount;
+			stored += firstChunks(isLocked ? slice : rows);
 		},
 	);
 	return stored;
+}
+
+/** How many texts the vectors are of: each has one first passage. */
+function firstChunks(vectors: readonly { readonly chunk?: unknown }[]): number {
+	return vectors.filter(({ chunk }) => chunk === 0).length;
 }
 
 function vectorsOf(
@@ -170,11 +189,41 @@ function vectorsOf(
 	row: PlannedRow,
 	entityId: string,
 ): FieldVector[] {
-	return row.texts.flatMap(({ field, hash, hashBytes, ready }) => {
-		const vector = ready ?? vectors.get(hash);
-		if (vector === undefined) return [];
-		return [{ entityId, field, contentHash: hashBytes, vector }];
-	});
+	return row.texts.flatMap(({ field, hash, hashBytes, ready }) =>
+		chunksOf(
+			{ entityId, field, contentHash: hashBytes },
+			passagesOf(vectors, hash, ready),
+		),
+	);
+}
+
+/** A ready vector is that of the whole text. */
+function passagesOf(
+	vectors: TextVectors,
+	hash: string,
+	ready: Float32Array | undefined,
+): readonly PassageVector[] {
+	return ready === undefined
+		? (vectors.get(hash) ?? [])
+		: [{ vector: ready, start: null, end: null }];
+}
+
+/** Texts that are what they were: their older vectors are not stale, but may be more than the new ones. */
+function textsSplitAnew(
+	{ vectors }: Prepared,
+	row: PlannedRow,
+	entityId: string,
+): ChunkCount[] {
+	if (row.storedId === undefined) return [];
+	const touched = new Set(row.touched.map(({ field }) => field));
+	return row.texts
+		.filter(({ field }) => !touched.has(field))
+		.map(({ field, hash, hashBytes, ready }) => ({
+			entityId,
+			field,
+			contentHash: hashBytes,
+			chunks: passagesOf(vectors, hash, ready).length,
+		}));
 }
 
 /** A new row has no older vectors. */

@@ -1,24 +1,36 @@
 import { encodeArray, encodeVectorArray } from "../db/encode.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
+import type { PassageVector } from "../models/passage-vector.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { empty, ident, join, literal, type Sql, sql } from "../sql.ts";
 
-/** The vector of one field's whole text. */
-export interface FieldVector {
+/** A vector of one field's text, or of a passage of it. */
+export interface FieldVector extends PassageVector {
 	readonly entityId: string;
 	readonly field: string;
+	/** That of the field's whole text. */
 	readonly contentHash: Buffer;
-	readonly vector: Float32Array;
+	/** Which passage of the text, from 0. */
+	readonly chunk: number;
+}
+
+/** The rows that a text's vectors are stored as. */
+export function chunksOf(
+	text: Pick<FieldVector, "entityId" | "field" | "contentHash">,
+	passages: readonly PassageVector[],
+): FieldVector[] {
+	return passages.map((passage, chunk) => ({ ...text, ...passage, chunk }));
 }
 
 /**
  * Stores vectors in one statement. A vector is only stored while the text still
  * has the hash it was made from: the row is locked and looked at, so that a
- * vector of an older text never wins.
+ * vector of an older text never wins. What was stored is then returned by its
+ * `chunk`; a text has one 0.
  *
  * @param isLocked the caller's transaction has written these rows, so that
- *   nobody else can: the look is saved
+ *   nobody else can: the look is saved, and nothing returned
  */
 export function writeVectorsSql(
 	table: EntityTable,
@@ -27,43 +39,63 @@ export function writeVectorsSql(
 	vectorOid: number,
 	isLocked: boolean,
 ): Sql {
-	const ids = encodeArray(
-		"uuid",
-		vectors.map(({ entityId }) => entityId),
-	);
-	const fields = encodeArray(
-		"text",
-		vectors.map(({ field }) => field),
-	);
-	const hashes = encodeArray(
-		"bytea",
-		vectors.map(({ contentHash }) => contentHash),
-	);
+	const integers = (of: (vector: FieldVector) => number | null) =>
+		sql`${encodeArray("integer", vectors.map(of))}::integer[]`;
 	const embeddings = encodeVectorArray(
 		vectorOid,
 		vectors.map(({ vector }) => vector),
 	);
-	const guard = isLocked
-		? empty
-		: sql`
-    AND r.deleted_at IS NULL AND sha256(convert_to(${fieldText(table, vectors)}, 'UTF8')) = i.content_hash
-  FOR SHARE OF r`;
+	const { ids, fields, hashes } = textArrays(vectors);
+	const owner = isLocked
+		? sql`${tableRef(table)} AS r ON r.id = i.entity_id`
+		: sql`current AS r ON r.id = i.entity_id AND r.field_name = i.field_name`;
 	// unnest in the SELECT list streams; in FROM it would first copy every vector
 	// into a tuplestore, which took 15 % longer.
-	return sql`INSERT INTO ${embeddingsRef(table)}
-  (entity_id, tenant_id, user_id, field_name, provider, model, dimensions, content_hash, chunk, embedding)
-SELECT w.entity_id, w.tenant_id, w.user_id, w.field_name, ${space.provider}::text, ${space.model}::text,
-  ${space.dimensions}::integer, w.content_hash, 0, w.embedding
+	return sql`${isLocked ? empty : currentTexts(table, vectors)}INSERT INTO ${embeddingsRef(table)}
+  (entity_id, tenant_id, user_id, field_name, provider, model, dimensions, content_hash, chunk, chunk_start, chunk_end, embedding)
+SELECT i.entity_id, ${tenant(table)}, r.user_id, i.field_name, ${space.provider}::text, ${space.model}::text,
+  ${space.dimensions}::integer, i.content_hash, i.chunk, i.chunk_start, i.chunk_end, i.embedding
 FROM (
-  SELECT i.*, ${table.entity.tenantScoped ? sql`r.tenant_id` : sql`'*' AS tenant_id`}, r.user_id
-  FROM (
-    SELECT unnest(${ids}::uuid[]) AS entity_id, unnest(${fields}::text[]) AS field_name,
-      unnest(${hashes}::bytea[]) AS content_hash, unnest(${embeddings}::vector[]) AS embedding
-  ) AS i
-  JOIN ${tableRef(table)} AS r ON r.id = i.entity_id${guard}
-) AS w
+  SELECT unnest(${ids}) AS entity_id, unnest(${fields}) AS field_name, unnest(${hashes}) AS content_hash,
+    unnest(${integers(({ chunk }) => chunk)}) AS chunk, unnest(${integers(({ start }) => start)}) AS chunk_start,
+    unnest(${integers(({ end }) => end)}) AS chunk_end, unnest(${embeddings}::vector[]) AS embedding
+) AS i
+JOIN ${owner}
 ON CONFLICT (entity_id, field_name, provider, model, dimensions, chunk) DO UPDATE SET
-  embedding = excluded.embedding, content_hash = excluded.content_hash, updated_at = now()`;
+  embedding = excluded.embedding, content_hash = excluded.content_hash,
+  chunk_start = excluded.chunk_start, chunk_end = excluded.chunk_end, updated_at = now()${
+		isLocked
+			? empty
+			: sql`
+RETURNING chunk`
+	}`;
+}
+
+function tenant({ entity }: EntityTable): Sql {
+	return entity.tenantScoped ? sql`r.tenant_id` : literal("*");
+}
+
+/**
+ * The texts that are still what they were, and locked. Each is hashed once,
+ * however many passages it has: a text of 10 MB has hundreds.
+ */
+function currentTexts(
+	table: EntityTable,
+	vectors: readonly FieldVector[],
+): Sql {
+	const texts = new Map(
+		vectors.map((vector) => [`${vector.entityId} ${vector.field}`, vector]),
+	);
+	const { ids, fields, hashes } = textArrays([...texts.values()]);
+	const tenantId = table.entity.tenantScoped ? sql`r.tenant_id, ` : empty;
+	return sql`WITH current AS MATERIALIZED (
+  SELECT r.id, ${tenantId}r.user_id, t.field_name
+  FROM unnest(${ids}, ${fields}, ${hashes}) AS t (entity_id, field_name, content_hash)
+  JOIN ${tableRef(table)} AS r ON r.id = t.entity_id
+  WHERE r.deleted_at IS NULL AND sha256(convert_to(${fieldText(table, vectors)}, 'UTF8')) = t.content_hash
+  FOR SHARE OF r
+)
+`;
 }
 
 /** The text that the row holds now in the field that a vector is for. */
@@ -75,7 +107,7 @@ function fieldText(table: EntityTable, vectors: readonly FieldVector[]): Sql {
 			({ name, column }) =>
 				sql`WHEN ${literal(name)} THEN ${ident("r", column)}`,
 		);
-	return sql`CASE i.field_name ${join(cases, " ")} END`;
+	return sql`CASE t.field_name ${join(cases, " ")} END`;
 }
 
 /** A text as it is now; `null`: there is none. */
@@ -90,20 +122,45 @@ export function deleteStaleVectorsSql(
 	table: EntityTable,
 	texts: readonly FieldText[],
 ): Sql {
-	const ids = encodeArray(
-		"uuid",
-		texts.map(({ entityId }) => entityId),
-	);
-	const fields = encodeArray(
-		"text",
-		texts.map(({ field }) => field),
-	);
-	const hashes = encodeArray(
-		"bytea",
-		texts.map(({ contentHash }) => contentHash),
-	);
+	const { ids, fields, hashes } = textArrays(texts);
 	return sql`DELETE FROM ${embeddingsRef(table)} AS e
-USING unnest(${ids}::uuid[], ${fields}::text[], ${hashes}::bytea[]) AS i (entity_id, field_name, content_hash)
+USING unnest(${ids}, ${fields}, ${hashes}) AS i (entity_id, field_name, content_hash)
 WHERE e.entity_id = i.entity_id AND e.field_name = i.field_name
   AND e.content_hash IS DISTINCT FROM i.content_hash`;
+}
+
+/** A text whose vectors were stored anew, though it had not changed. */
+export interface ChunkCount extends FieldText {
+	readonly contentHash: Buffer;
+	/** How many vectors it has now. */
+	readonly chunks: number;
+}
+
+/** Removes the vectors of passages that the same text no longer has, since it was split in another way. */
+export function deleteSurplusChunksSql(
+	table: EntityTable,
+	space: VectorSpace,
+	texts: readonly ChunkCount[],
+): Sql {
+	const { ids, fields, hashes } = textArrays(texts);
+	const counts = encodeArray(
+		"integer",
+		texts.map(({ chunks }) => chunks),
+	);
+	return sql`DELETE FROM ${embeddingsRef(table)} AS e
+USING unnest(${ids}, ${fields}, ${hashes}, ${counts}::integer[]) AS i (entity_id, field_name, content_hash, chunks)
+WHERE e.entity_id = i.entity_id AND e.field_name = i.field_name
+  AND e.provider = ${space.provider} AND e.model = ${space.model} AND e.dimensions = ${space.dimensions}
+  AND e.content_hash = i.content_hash AND e.chunk >= i.chunks`;
+}
+
+function textArrays(texts: readonly FieldText[]) {
+	const ids = texts.map(({ entityId }) => entityId);
+	const fields = texts.map(({ field }) => field);
+	const hashes = texts.map(({ contentHash }) => contentHash);
+	return {
+		ids: sql`${encodeArray("uuid", ids)}::uuid[]`,
+		fields: sql`${encodeArray("text", fields)}::text[]`,
+		hashes: sql`${encodeArray("bytea", hashes)}::bytea[]`,
+	};
 }

@@ -56,6 +56,7 @@ const set: Record<string, [text: string, value: unknown]> = {
 	EMBEDDING__MODEL: ["embed-english-v3.0", "embed-english-v3.0"],
 	EMBEDDING__DIMENSIONS: ["1024", 1024],
 	EMBEDDING__BATCH_SIZE: ["96", 96],
+	EMBEDDING__MAX_TOKENS_PER_TEXT: ["512", 512],
 	EMBEDDING__REQUESTS_PER_MINUTE: ["3000", 3000],
 	EMBEDDING__TOKENS_PER_MINUTE: ["1000000", 1000000],
 	EMBEDDING__API_KEY: ["k1", "k1"],
@@ -116,6 +117,7 @@ test.each([
 	["EMBEDDING__DIMENSIONS", "16001"],
 	["EMBEDDING__DIMENSIONS", "1e3"],
 	["EMBEDDING__BATCH_SIZE", "0"],
+	["EMBEDDING__MAX_TOKENS_PER_TEXT", "15"],
 	["EMBEDDING__BASE_URL", "ftp://canary"],
 	["KV_STORE__PERSISTENCE", "canary"],
 	["HNSW__M", "101"],
@@ -249,12 +251,14 @@ describe("other settings", () => {
 			POSTGRES__SCHEMA: "rem",
 			POSTGRES__DEFAULT_TENANT: "acme",
 			EMBEDDING__BATCH_SIZE: "96",
+			EMBEDDING__MAX_TOKENS_PER_TEXT: "512",
 		};
 		expect(settingsOf({}, variables)).toMatchObject({
 			poolSize: 7,
 			schema: "rem",
 			defaultTenant: "acme",
 			embeddingBatchSize: 96,
+			embeddingCalls: { maxTokensPerText: 512 },
 			connectTimeoutMs: 60_000,
 		});
 		expect(
