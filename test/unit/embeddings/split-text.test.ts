@@ -144,11 +144,11 @@ test("any text: no cut parts what is seen as one character, if that fits", () =>
 	);
 });
 
-test("10 MB are split in time that grows with their length", () => {
-	const words = "The quick brown fox jumps over the lazy dog. ".repeat(230_000);
+test("megabytes are split in time that grows with their length", () => {
+	const words = "The quick brown fox jumps over the lazy dog. ".repeat(45_000);
 	const count = splitText(words, 8192).length;
 	expect(count).toBeGreaterThan(words.length / 3 / 8192);
 	expect(count).toBeLessThan((words.length / 3 / 8192) * 1.2);
-	expect(splitText("x".repeat(2_000_000), 8192).length).toBeGreaterThan(80);
-	expect(splitText("\n".repeat(2_000_000), 8192)).toEqual([]);
+	expect(splitText("x".repeat(1_000_000), 8192).length).toBeGreaterThan(40);
+	expect(splitText("\n".repeat(1_000_000), 8192)).toEqual([]);
 });
