@@ -53,7 +53,7 @@ export type {
 	Where,
 } from "./models/types.ts";
 export type { VectorSpace } from "./models/vector-space.ts";
-export type { FuzzyHit } from "./query/fuzzy.ts";
+export type { FuzzyHit, FuzzyMode } from "./query/fuzzy.ts";
 export type { LookupHit } from "./query/lookup.ts";
 export type { HnswOptions } from "./schema/hnsw.ts";
 export {

@@ -11,6 +11,8 @@ export interface Capabilities {
 	readonly autovacuum: boolean;
 	/** Whether NOTIFY reaches other processes. */
 	readonly listen: boolean;
+	/** Whether a statement sent by name is still there the next time. */
+	readonly namedStatements: boolean;
 }
 
 export interface Result<R = Record<string, unknown>> {

@@ -1,4 +1,5 @@
 import pg from "pg";
+import type { ColumnType } from "../models/field.ts";
 
 const int8 = 20;
 const int8Array = 1016;
@@ -18,6 +19,29 @@ resultTypes.setTypeParser(int8Array, (text: string) =>
 		item === null ? null : toInteger(item),
 	),
 );
+
+/** A value that came as its `::text` inside JSON, as the driver would have read it from its column. */
+export function decodeText(type: ColumnType, text: string): unknown {
+	const parse = resultTypes.getTypeParser(oids[type]);
+	return (parse as unknown as (text: string) => unknown)(text);
+}
+
+// pg_type.oid of PostgreSQL's own types never changes.
+const oids: Readonly<Record<ColumnType, number>> = {
+	boolean: 16,
+	bigint: int8,
+	text: 25,
+	"double precision": 701,
+	timestamptz: 1184,
+	uuid: 2950,
+	jsonb: 3802,
+	"boolean[]": 1000,
+	"text[]": textArray,
+	"bigint[]": int8Array,
+	"double precision[]": 1022,
+	"timestamptz[]": 1185,
+	"uuid[]": 2951,
+};
 
 function toInteger(text: string): number | bigint {
 	const number = Number(text);

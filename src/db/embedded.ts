@@ -84,6 +84,7 @@ async function start(
 			copy: false,
 			autovacuum: false,
 			listen: false,
+			namedStatements: true,
 		},
 		logger: options.logger,
 		address: dataDir,

@@ -52,6 +52,7 @@ export async function openServer(
 			copy: true,
 			autovacuum: true,
 			listen: true,
+			namedStatements: true,
 		},
 		logger: options.logger,
 		address: hostAndPort(address),

@@ -1,7 +1,8 @@
-import type { Handle, QueryOptions } from "../db/database.ts";
+import type { Handle } from "../db/database.ts";
+import { statementName } from "../db/statement-name.ts";
 import { RemError } from "../errors.ts";
 import { kvReady } from "../schema/kv-ready.ts";
-import { ident, join, raw, type Sql, sql } from "../sql.ts";
+import { compile, ident, join, raw, type Sql, sql } from "../sql.ts";
 
 /** What a read does when the cache cannot answer. */
 export interface CacheFallback {
@@ -9,6 +10,11 @@ export interface CacheFallback {
 	sources(): Promise<readonly { entityType: string; view: Sql }[]>;
 	/** Called once for each read that found the cache empty. */
 	onNotReady(): void;
+}
+
+export interface CachedReadOptions {
+	/** Plan it once per connection, under a name that begins so. Only where the plan need not follow the tenant's size. */
+	readonly name?: string | undefined;
 }
 
 /**
@@ -21,7 +27,7 @@ export async function readCached<R>(
 	schema: string,
 	select: (from: Sql) => Sql,
 	fallback: CacheFallback,
-	options?: QueryOptions,
+	options: CachedReadOptions = {},
 ): Promise<R[]> {
 	const rows = await readCache<R>(db, schema, select, options);
 	if (rows !== undefined) return rows;
@@ -41,12 +47,16 @@ async function readCache<R>(
 	db: Handle,
 	schema: string,
 	select: (from: Sql) => Sql,
-	options?: QueryOptions,
+	{ name }: CachedReadOptions,
 ): Promise<R[] | undefined> {
+	const statement = compile(cachedSql(schema, select));
 	try {
 		const { rows } = await db.query<
 			R & { rem_ready: boolean; rem_hit: true | null }
-		>(cachedSql(schema, select), options);
+		>(
+			statement,
+			name === undefined ? {} : { name: statementName(name, statement.text) },
+		);
 		if (rows[0]?.rem_ready !== true) return undefined;
 		return rows.filter((row) => row.rem_hit === true);
 	} catch (error) {

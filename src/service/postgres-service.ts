@@ -14,14 +14,14 @@ import { coreEntities } from "../models/core-entities.ts";
 import type { Entity } from "../models/entity.ts";
 import { type EntityTable, Registry } from "../models/registry.ts";
 import type { NewRow, Row, TextFieldName, Where } from "../models/types.ts";
-import { type FuzzyHit, fuzzySearch } from "../query/fuzzy.ts";
-import { type LookupHit, lookup } from "../query/lookup.ts";
+import { type FuzzyHit, type FuzzyMode, fuzzySearch } from "../query/fuzzy.ts";
 import { checkSearch, vectorSearch } from "../query/search.ts";
 import type { SqlValue } from "../sql.ts";
 import type { MergeField } from "../store/merge.ts";
 import type { UpsertProgress, UpsertResult } from "../store/upsert-result.ts";
 import { ServiceCore } from "./core.ts";
 import type { Embedder } from "./embedder.ts";
+import { type Found, Lookups } from "./lookups.ts";
 import { Repository } from "./repository.ts";
 import {
 	type ConnectOptions,
@@ -87,16 +87,23 @@ export interface VectorSearchOptions<M extends Models, T extends TableName<M>>
 	readonly model?: string;
 }
 
-export interface LookupOptions extends CallScope {
+export interface LookupOptions<
+	T extends string = string,
+	Hydrate extends boolean = boolean,
+> extends CallScope {
 	/** Only entities of this table. */
-	readonly entityType?: string;
+	readonly entityType?: T;
+	/** Each hit brings its row as `record`, read in the same statement. @default false */
+	readonly hydrate?: Hydrate;
 }
 
 export interface FuzzySearchOptions extends CallScope {
 	/** Nearly a name, at most 256 characters. */
 	readonly query: string;
-	/** Least trigram similarity, 0 to 1. @default 0.3 */
+	/** Least likeness, 0 to 1. @default 0.3 */
 	readonly threshold?: number;
+	/** Compare with the whole key, with the words of it most like the query, or with the content summary. @default "key" */
+	readonly mode?: FuzzyMode;
 	/** @default 10 */
 	readonly limit?: number;
 	readonly entityType?: string;
@@ -114,9 +121,11 @@ export interface FuzzySearchOptions extends CallScope {
 export class PostgresService<const M extends Models = CoreModels> {
 	/** @internal what repositories share with the service */
 	readonly core: ServiceCore;
+	readonly #lookups: Lookups;
 
 	private constructor(core: ServiceCore) {
 		this.core = core;
+		this.#lookups = new Lookups(core, this.#fallback);
 	}
 
 	/**
@@ -214,33 +223,35 @@ export class PostgresService<const M extends Models = CoreModels> {
 	 * The entity of that name, whatever its spelling and table: the best match
 	 * where there are several (exact spelling, the caller's own, shared, latest).
 	 */
-	async lookupEntity(
-		options: LookupOptions & { readonly entityKey: string },
-	): Promise<LookupHit | undefined> {
+	async lookupEntity<
+		T extends string = string,
+		Hydrate extends boolean = false,
+	>(
+		options: LookupOptions<T, Hydrate> & { readonly entityKey: string },
+	): Promise<Found<M, T, Hydrate> | undefined> {
 		checkGiven(options);
-		const { entityKey, ...scope } = options;
-		const [best] = await this.lookupEntities({
-			...scope,
+		const { entityKey, ...rest } = options;
+		const [best] = await this.#lookups.find({
+			...rest,
 			entityKeys: [entityKey],
 		});
-		return best;
+		return best as Found<M, T, Hydrate> | undefined;
 	}
 
 	/** Every entity of every name, in one statement, in the order of the names, best match first. */
-	async lookupEntities(
-		options: LookupOptions & { readonly entityKeys: readonly string[] },
-	): Promise<LookupHit[]> {
+	async lookupEntities<
+		T extends string = string,
+		Hydrate extends boolean = false,
+	>(
+		options: LookupOptions<T, Hydrate> & {
+			readonly entityKeys: readonly string[];
+		},
+	): Promise<Found<M, T, Hydrate>[]> {
 		checkGiven(options);
-		if (options.entityType !== undefined) this.registry.get(options.entityType);
-		return lookup(
-			options.transaction ?? this.core.db,
-			this.core.settings.schema,
-			{ ...options, tenantId: this.core.tenant(options.tenantId) },
-			this.#fallback,
-		);
+		return (await this.#lookups.find(options)) as Found<M, T, Hydrate>[];
 	}
 
-	/** Entities whose names are like the query, best first; `score` is pg_trgm's similarity. */
+	/** Entities whose names (or summaries) are like the query, best first; `score` is pg_trgm's. */
 	async fuzzySearch(options: FuzzySearchOptions): Promise<FuzzyHit[]> {
 		checkGiven(options);
 		if (options.entityType !== undefined) this.registry.get(options.entityType);

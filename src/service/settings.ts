@@ -41,6 +41,8 @@ export interface ConnectOptions<
 	readonly defaultTenant?: string;
 	/** Refuse entities and calls without a tenant. @default false */
 	readonly strictTenancy?: boolean;
+	/** Lookups of the same tick, tenant and user become one statement. @default true */
+	readonly coalesceLookups?: boolean;
 	/** Longest wait for a connection, in milliseconds. @default 10000; embedded, where there is one, 60000 */
 	readonly connectTimeoutMs?: number;
 	/** @default silent */
@@ -86,6 +88,7 @@ export interface Settings {
 	readonly connectTimeoutMs: number;
 	readonly schema: string;
 	readonly defaultTenant: string | null;
+	readonly coalesceLookups: boolean;
 	readonly kvPersistence: "unlogged" | "logged";
 	readonly hnsw: HnswOptions;
 	readonly embedding: ProviderSettings | EmbeddingProvider;
@@ -123,6 +126,7 @@ export function resolveSettings(
 			options.strictTenancy === true
 				? null
 				: (options.defaultTenant ?? environment.POSTGRES__DEFAULT_TENANT),
+		coalesceLookups: options.coalesceLookups ?? true,
 		kvPersistence: environment.KV_STORE__PERSISTENCE,
 		hnsw: {
 			m: environment.HNSW__M,

@@ -87,6 +87,23 @@ describe.each(engines)("on the %s", (engine) => {
 		expect(stderr).toContain('nothing is named "nobody"');
 	});
 
+	test("lookup --hydrate shows the whole row", async () => {
+		const args = ["lookup", "omar-haddad", "--tenant", "acme", "--hydrate"];
+		const { stdout } = await run(...args);
+		expect(stdout).toMatch(/^ {4}lastActiveAt = 2025-01-02T/m);
+		const { stdout: json } = await run(...args, "--json");
+		expect(JSON.parse(json)).toMatchObject([
+			{ entity_key: "Omar Haddad", record: { interests: ["trees"] } },
+		]);
+	});
+
+	test("fuzzy --mode word finds a part of a name", async () => {
+		const { stdout } = await run(
+			...["fuzzy", "hadad", "--tenant", "acme", "--mode", "word", "--json"],
+		);
+		expect(JSON.parse(stdout)).toMatchObject([{ entity_key: "Omar Haddad" }]);
+	});
+
 	test("fuzzy finds a misspelt name, the most alike first", async () => {
 		const { code, stdout } = await run(
 			"fuzzy",

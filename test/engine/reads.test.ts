@@ -415,28 +415,44 @@ WHERE tenant_id = $2 AND similarity(name, $1) >= $3::real ORDER BY score DESC, n
 		},
 	);
 
-	test("sets its threshold within its one statement", () => {
+	test("sets its threshold within its one statement, and asks the tenant's index for it", () => {
 		const { text, values } = compile(
 			fuzzySql(ident("public", "kv_store"), {
 				tenantId: "t",
 				userId: "u",
-				query: "q",
+				query: "query",
 				threshold: 0.25,
 				limit: 5,
 			}),
 		);
-		expect(text).toBe(`SELECT f.* FROM (
-  SELECT set_config('pg_trgm.similarity_threshold', $1, TRUE) AS threshold OFFSET 0
-) AS t, LATERAL (
-  SELECT k.entity_key, k.entity_type, k.entity_id, similarity(k.entity_key, $2) AS score,
-    k.metadata, k.content_summary
+		const entries = (tenant: string, firstValue: number) => {
+			const $ = (at: number) => `$${firstValue + at}`;
+			return `SELECT k.entity_key, k.entity_type, k.entity_id, similarity(k.entity_key, ${$(0)}) AS score, 0 AS tie, k.metadata, k.content_summary
   FROM "public"."kv_store" AS k
-  WHERE t.threshold IS NOT NULL AND "k"."tenant_id" IN ($3, '*')
-    AND k.entity_key % $4::text AND ("k"."user_id" = $5 OR "k"."user_id" IS NULL)
-  ORDER BY score DESC, k.entity_key, k.entity_type, k.entity_id
-  LIMIT $6
+  WHERE t."after0" IS NOT NULL AND k.tenant_id = ${tenant} AND k.entity_key % ${$(tenant === "'*'" ? 1 : 2)}::text AND ("k"."user_id" = ${$(tenant === "'*'" ? 2 : 3)} OR "k"."user_id" IS NULL)`;
+		};
+		expect(
+			text,
+		).toBe(`SELECT f.* FROM (SELECT coalesce(current_setting('pg_trgm.similarity_threshold', TRUE), '0.3') AS "before0" OFFSET 0) AS b,
+LATERAL (SELECT set_config('pg_trgm.similarity_threshold', $1, TRUE) AS "after0" WHERE b.before0 IS NOT NULL OFFSET 0) AS t,
+LATERAL (
+  (SELECT u.entity_key, u.entity_type, u.entity_id, u.score, u.metadata, u.content_summary
+FROM (
+  ${entries("$3", 2)}
+  UNION ALL
+  ${entries("'*'", 6)}
+) AS u
+ORDER BY u.score DESC, u.tie DESC, u.entity_key, u.entity_type, u.entity_id
+LIMIT $9)
+  UNION ALL
+  SELECT NULL, NULL, NULL, NULL, NULL, NULL WHERE concat(set_config('pg_trgm.similarity_threshold', b."before0", TRUE)) IS NULL
 ) AS f`);
-		expect(values).toEqual(["0.25", "q", "t", "q", "u", 5]);
+		expect(values).toEqual([
+			"0.25",
+			...["query", "t", "query", "u"],
+			...["query", "query", "u"],
+			5,
+		]);
 	});
 
 	test.each<[string, object, string]>([
@@ -447,6 +463,7 @@ WHERE tenant_id = $2 AND similarity(name, $1) >= $3::real ORDER BY score DESC, n
 		["a negative threshold", { threshold: -0.1 }, "VALIDATION"],
 		["a threshold above 1", { threshold: 1.1 }, "VALIDATION"],
 		["a threshold that is no number", { threshold: Number.NaN }, "VALIDATION"],
+		["a mode there is not", { mode: "words" }, "VALIDATION"],
 		["the limit 0", { limit: 0 }, "INPUT_LIMIT"],
 		["a limit over 10,000", { limit: 10_001 }, "INPUT_LIMIT"],
 		["a broken limit", { limit: 1.5 }, "INPUT_LIMIT"],

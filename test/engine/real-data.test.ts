@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import { randomFrom } from "../../bench/support/random.ts";
 import { type NewRow, Resource, User } from "../../src/index.ts";
 import { useService } from "../support/engine.ts";
+import { misspell } from "../support/misspell.ts";
 
 // 7,633 films and the 11,902 people in them, with all their untidiness. The
 // data is not part of the project: REM_TEST_DATA names the folder that has it.
@@ -94,6 +96,28 @@ describe.skipIf(folder === undefined)("films and people", () => {
 		expect(
 			await db.service.lookupEntities({ entityKeys: names, tenantId: "other" }),
 		).toEqual([]);
+	});
+
+	test("200 misspelt names find their person first, but for a few", async () => {
+		const random = randomFrom(1);
+		const missed: string[] = [];
+		for (let at = 0; at < 200; at++) {
+			const { name } = people[Math.floor(random() * people.length)] as {
+				name: string;
+			};
+			const query = misspell(name, random);
+			const [hit] = await db.service.fuzzySearch({
+				query,
+				tenantId,
+				entityType: "users",
+			});
+			if (hit?.entityKey !== name)
+				missed.push(`${name}: ${query} found ${hit?.entityKey ?? "nobody"}`);
+		}
+		console.info(
+			`FUZZY, 200 misspelt names among ${people.length}: ${200 - missed.length} find their person first\n${missed.join("\n")}`,
+		);
+		expect(missed.length).toBeLessThanOrEqual(6);
 	});
 
 	test("a misspelt name and a sentence from an extract find theirs", async () => {

@@ -1,5 +1,6 @@
-import type { Command } from "commander";
-import type { FuzzyHit } from "../../index.ts";
+import { type Command, Option } from "commander";
+import type { FuzzyHit, FuzzyMode } from "../../index.ts";
+import { fuzzyModes } from "../../query/fuzzy.ts";
 import { withReader } from "../open-service.ts";
 import {
 	addHelp,
@@ -17,6 +18,7 @@ interface FuzzyCommandOptions extends ScopeOptions {
 	readonly limit: number;
 	readonly threshold?: number;
 	readonly type?: string;
+	readonly mode?: FuzzyMode;
 }
 
 /** `rem fuzzy TEXT` */
@@ -32,8 +34,14 @@ export function addFuzzy(program: Command): void {
 		.addOption(
 			similarityOption(
 				"--threshold <x>",
-				"least likeness of the names, 0 to 1 (default: 0.3)",
+				"least likeness, 0 to 1 (default: 0.3)",
 			),
+		)
+		.addOption(
+			new Option(
+				"--mode <mode>",
+				"compare with the whole name, its words, or what is said of the entity (default: key)",
+			).choices(fuzzyModes),
 		)
 		.addOption(limitOption(10))
 		.option("--type <table>", "only entities of this table")
@@ -43,6 +51,7 @@ export function addFuzzy(program: Command): void {
 		[
 			'rem fuzzy "sara chen"',
 			"rem fuzzy deploymnt-gide --threshold 0.2 --json",
+			"rem fuzzy design --mode word",
 		],
 		["POSTGRES__CONNECTION_STRING", "POSTGRES__DEFAULT_TENANT"],
 	);
@@ -53,7 +62,7 @@ async function fuzzy(
 	options: FuzzyCommandOptions,
 ): Promise<void> {
 	const terminal = new Terminal(options);
-	const { limit, threshold, type } = options;
+	const { limit, threshold, type, mode } = options;
 	const hits = await withReader(terminal, options, (service) =>
 		service.fuzzySearch({
 			query,
@@ -61,6 +70,7 @@ async function fuzzy(
 			...scopeOf(options),
 			...(threshold === undefined ? {} : { threshold }),
 			...(type === undefined ? {} : { entityType: type }),
+			...(mode === undefined ? {} : { mode }),
 		}),
 	);
 	terminal.show(

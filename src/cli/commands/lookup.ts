@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { LookupHit } from "../../index.ts";
+import type { Registry } from "../../models/registry.ts";
 import { withReader } from "../open-service.ts";
 import {
 	addHelp,
@@ -7,13 +8,15 @@ import {
 	type ScopeOptions,
 	scopeOf,
 } from "../options.ts";
-import { snakeNames } from "../output/json-names.ts";
+import { columnNames, snakeNames } from "../output/json-names.ts";
+import { jsonText } from "../output/json-text.ts";
 import { oneLine } from "../output/plain-text.ts";
 import { heading, type Line, Terminal } from "../output/terminal.ts";
 import { cut } from "../output/text-width.ts";
 
 interface LookupCommandOptions extends ScopeOptions {
 	readonly type?: string;
+	readonly hydrate?: boolean;
 }
 
 /** `rem lookup KEY…` */
@@ -27,12 +30,14 @@ export function addLookup(program: Command): void {
 		)
 		.argument("<key...>", "names to look up, all in one statement")
 		.option("--type <table>", "only entities of this table")
+		.option("--hydrate", "show the whole row of each")
 		.action(lookup);
 	addHelp(
 		addScopeOptions(command),
 		[
 			"rem lookup sarah-chen",
 			'rem lookup "Api Design Doc" deployment-guide --tenant acme-corp --json',
+			"rem lookup sarah-chen --hydrate",
 		],
 		["POSTGRES__CONNECTION_STRING", "POSTGRES__DEFAULT_TENANT"],
 	);
@@ -43,20 +48,35 @@ async function lookup(
 	options: LookupCommandOptions,
 ): Promise<void> {
 	const terminal = new Terminal(options);
-	const hits = await withReader(terminal, options, (service) =>
-		service.lookupEntities({
-			entityKeys: keys,
-			...scopeOf(options),
-			...(options.type === undefined ? {} : { entityType: options.type }),
+	const { hits, registry } = await withReader(
+		terminal,
+		options,
+		async (service) => ({
+			hits: (await service.lookupEntities({
+				entityKeys: keys,
+				...scopeOf(options),
+				...(options.type === undefined ? {} : { entityType: options.type }),
+				hydrate: options.hydrate === true,
+			})) as LookupHit[],
+			registry: service.registry,
 		}),
 	);
 	const found = new Set(hits.map(({ requestedKey }) => requestedKey));
 	const missing = keys.filter((key) => !found.has(key));
 	terminal.show(
-		hits.map(snakeNames),
-		hits.flatMap((hit) => describeHit(hit, terminal.width)),
+		hits.map((hit) => jsonHit(hit, registry)),
+		hits.flatMap((hit) => [
+			...describeHit(hit, terminal.width),
+			...describeRecord(hit, terminal.width),
+		]),
 	);
 	for (const key of missing) terminal.notice(`nothing is named "${key}"`);
+}
+
+function jsonHit(hit: LookupHit, registry: Registry): Record<string, unknown> {
+	if (hit.record === undefined) return snakeNames(hit);
+	const { entity } = registry.get(hit.entityType);
+	return { ...snakeNames(hit), record: columnNames(entity, hit.record) };
 }
 
 /** A hit as a block of lines, without what it has not. */
@@ -76,6 +96,20 @@ export function describeHit(hit: LookupHit, width: number): Line[] {
 			.filter(([, value]) => value !== "")
 			.map(([name, value]) => cut(`  ${name.padEnd(9)} ${value}`, width)),
 	];
+}
+
+/** The row's own fields, one a line: what the cache holds of it stands above. */
+function describeRecord({ record = {} }: LookupHit, width: number): Line[] {
+	return Object.entries(record)
+		.filter(([name, value]) => value !== null && !shownAbove.has(name))
+		.map(([name, value]) => cut(`    ${name} = ${valueText(value)}`, width));
+}
+
+const shownAbove = new Set(["id", "userId", "metadata", "graphEdges"]);
+
+function valueText(value: unknown): string {
+	if (value instanceof Date) return value.toISOString();
+	return oneLine(typeof value === "string" ? value : jsonText(value));
 }
 
 function isEmpty(record: Readonly<Record<string, unknown>>): boolean {

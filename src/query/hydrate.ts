@@ -1,0 +1,47 @@
+import { decodeText } from "../db/decode.ts";
+import { tableRef } from "../db/tables.ts";
+import type { EntityTable } from "../models/registry.ts";
+import { toRow } from "../models/rows.ts";
+import { empty, ident, join, literal, type Sql, sql } from "../sql.ts";
+
+/** The values of a row as their texts, in the order of the model's fields; `null`: there is no such row. */
+export type RecordTexts = readonly (string | null)[] | null;
+
+/**
+ * The row itself of a cache entry `k`, as one column: a list of its values as
+ * texts. Looked up by id, and only if it is still the tenant's and not deleted.
+ * Columns side by side would be as many as all tables have together.
+ */
+export function recordSql(tables: readonly EntityTable[]): Sql {
+	if (tables.length === 0) return sql`NULL::json`;
+	const cases = tables.map(
+		(table) =>
+			sql` WHEN ${literal(table.entity.tableName)} THEN (${rowSql(table)})`,
+	);
+	return sql`CASE k.entity_type${join(cases, "")} END`;
+}
+
+function rowSql(table: EntityTable): Sql {
+	const { entity } = table;
+	const texts = [...entity.fieldsByName.values()].map(
+		({ column }) => sql`${ident("r", column)}::text`,
+	);
+	const isOwn = entity.tenantScoped
+		? sql` AND r.tenant_id = k.tenant_id`
+		: empty;
+	return sql`SELECT to_json(ARRAY[${join(texts)}]) FROM ${tableRef(table)} AS r
+    WHERE r.id = k.entity_id${isOwn} AND r.user_id IS NOT DISTINCT FROM k.user_id AND r.deleted_at IS NULL`;
+}
+
+/** The row as `find` would return it. */
+export function readRecord(
+	{ entity }: EntityTable,
+	texts: NonNullable<RecordTexts>,
+): Record<string, unknown> {
+	const fields = [...entity.fieldsByName.values()];
+	const values = fields.map(({ column, type }, index) => {
+		const text = texts[index] ?? null;
+		return [column, text === null ? null : decodeText(type, text)];
+	});
+	return toRow(entity, Object.fromEntries(values));
+}

@@ -1,0 +1,106 @@
+import type { FoundKey, LookupRequest } from "./lookup.ts";
+
+/** Sends one request: what a queue stands before. */
+export type RunLookup = (request: LookupRequest) => Promise<FoundKey[]>;
+
+interface Waiting {
+	readonly keys: readonly string[];
+	readonly resolve: (found: FoundKey[]) => void;
+	readonly reject: (error: unknown) => void;
+}
+
+interface Batch {
+	readonly request: LookupRequest;
+	readonly waiting: Waiting[];
+	keys: number;
+}
+
+// A statement much longer than this takes longer than two.
+const mostKeys = 500;
+
+/**
+ * Makes one statement of the lookups that are issued in the same tick and ask
+ * for the same things of the same tenant and user: ten at once take the time of
+ * little more than one. Requests are checked before they come here, so that
+ * none can spoil another's.
+ */
+export class LookupQueue {
+	readonly #run: RunLookup;
+	readonly #batches = new Map<string, Batch>();
+	#isScheduled = false;
+
+	constructor(run: RunLookup) {
+		this.#run = run;
+	}
+
+	lookup(request: LookupRequest): Promise<FoundKey[]> {
+		const { entityKeys: keys } = request;
+		if (keys.length > mostKeys) return this.#run(request);
+		return new Promise((resolve, reject) => {
+			const batch = this.#batchFor(request);
+			batch.waiting.push({ keys, resolve, reject });
+			batch.keys += keys.length;
+		});
+	}
+
+	#batchFor(request: LookupRequest): Batch {
+		const sort = sortOf(request);
+		const open = this.#batches.get(sort);
+		if (open !== undefined) {
+			if (open.keys + request.entityKeys.length <= mostKeys) return open;
+			this.#send(open);
+		}
+		const batch: Batch = { request, waiting: [], keys: 0 };
+		this.#batches.set(sort, batch);
+		this.#schedule();
+		return batch;
+	}
+
+	/** Behind everything that this tick still does, its settled promises included. */
+	#schedule(): void {
+		if (this.#isScheduled) return;
+		this.#isScheduled = true;
+		Promise.resolve().then(() => process.nextTick(() => this.#flush()));
+	}
+
+	#flush(): void {
+		this.#isScheduled = false;
+		const batches = [...this.#batches.values()];
+		this.#batches.clear();
+		for (const batch of batches) this.#send(batch);
+	}
+
+	#send({ request, waiting }: Batch): void {
+		const entityKeys = waiting.flatMap(({ keys }) => keys);
+		this.#run({ ...request, entityKeys }).then(
+			(found) => answer(waiting, found),
+			(error: unknown) => {
+				for (const { reject } of waiting) reject(error);
+			},
+		);
+	}
+}
+
+/** What must be equal for two requests to share a statement. */
+function sortOf(request: LookupRequest): string {
+	const { tenantId, userId, entityType, hydrate } = request;
+	const user = userId === undefined ? [] : [userId];
+	const tables = hydrate?.map(({ entity }) => entity.tableName);
+	return JSON.stringify([tenantId, user, entityType ?? null, tables ?? null]);
+}
+
+/** To each its own: what is found comes in the order of the keys. */
+function answer(waiting: readonly Waiting[], found: readonly FoundKey[]): void {
+	let firstKey = 0;
+	let at = 0;
+	for (const { keys, resolve } of waiting) {
+		const own: FoundKey[] = [];
+		for (; ; at++) {
+			const next = found[at];
+			if (next === undefined || next.keyIndex >= firstKey + keys.length) break;
+			own.push({ ...next, keyIndex: next.keyIndex - firstKey });
+		}
+		resolve(own);
+		firstKey += keys.length;
+	}
+}

@@ -1,0 +1,56 @@
+import { ident, join, literal, raw, type Sql, sql } from "../sql.ts";
+
+export const keyThreshold = "pg_trgm.similarity_threshold";
+export const wordThreshold = "pg_trgm.word_similarity_threshold";
+
+/** What pg_trgm's operators compare with, by setting. */
+export type TrigramThresholds = ReadonlyMap<Setting, number>;
+
+type Setting = typeof keyThreshold | typeof wordThreshold;
+
+/** What pg_trgm has from the start; before a session's first use it cannot be asked. */
+const usualThresholds: Readonly<Record<Setting, string>> = {
+	[keyThreshold]: "0.3",
+	[wordThreshold]: "0.6",
+};
+
+/**
+ * A query whose operators `%` and `%>` have these thresholds, in one statement.
+ * The operators use the trigram index but read their threshold from a setting:
+ * it is set before the query's rows are read, for which its every part must ask
+ * `isSet` first, and put back behind them, for whoever goes on in the same
+ * transaction. `columns` is how many the query has.
+ */
+export function withThresholds(
+	thresholds: TrigramThresholds,
+	columns: number,
+	select: (isSet: Sql) => Sql,
+): Sql {
+	const settings = [...thresholds].map(([setting, value], at) => ({
+		setting: literal(setting),
+		value: String(value),
+		usual: literal(usualThresholds[setting]),
+		before: ident(`before${at}`),
+		after: ident(`after${at}`),
+	}));
+	if (settings.length === 0) return select(raw("TRUE"));
+	const before = settings.map(
+		(s) =>
+			sql`coalesce(current_setting(${s.setting}, TRUE), ${s.usual}) AS ${s.before}`,
+	);
+	const set = settings.map(
+		(s) => sql`set_config(${s.setting}, ${s.value}, TRUE) AS ${s.after}`,
+	);
+	const isSet = settings.map((s) => sql`t.${s.after} IS NOT NULL`);
+	const putBack = settings.map(
+		(s) => sql`set_config(${s.setting}, b.${s.before}, TRUE)`,
+	);
+	const nothing = Array.from({ length: columns }, () => raw("NULL"));
+	return sql`SELECT f.* FROM (SELECT ${join(before)} OFFSET 0) AS b,
+LATERAL (SELECT ${join(set)} WHERE b.before0 IS NOT NULL OFFSET 0) AS t,
+LATERAL (
+  (${select(join(isSet, " AND "))})
+  UNION ALL
+  SELECT ${join(nothing)} WHERE concat(${join(putBack)}) IS NULL
+) AS f`;
+}

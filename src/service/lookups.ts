@@ -1,0 +1,84 @@
+import type { Handle } from "../db/database.ts";
+import type { Entity } from "../models/entity.ts";
+import type { Row } from "../models/types.ts";
+import type { CacheFallback } from "../query/cached-read.ts";
+import {
+	checkLookup,
+	type FoundKey,
+	type LookupHit,
+	type LookupRequest,
+	lookup,
+} from "../query/lookup.ts";
+import { LookupQueue } from "../query/lookup-queue.ts";
+import type { ServiceCore } from "./core.ts";
+
+type Models = readonly Entity[];
+
+/** What LOOKUP of the table `T` (any, where it is not known) finds. */
+export type Found<M extends Models, T, Hydrate> = Hydrate extends true
+	? Hydrated<
+			string extends T ? M[number] : Extract<M[number], { tableName: T }>
+		>
+	: Omit<LookupHit, "record">;
+
+/** Told apart by `entityType`; a type that no model is registered for comes without its row. */
+type Hydrated<E> =
+	E extends Entity<infer Name>
+		? LookupHit<Row<E>> & { readonly entityType: Name }
+		: never;
+
+export interface LookupCall {
+	readonly entityKeys: readonly string[];
+	readonly tenantId?: string | undefined;
+	readonly userId?: string | null | undefined;
+	readonly transaction?: Handle | undefined;
+	readonly entityType?: string | undefined;
+	readonly hydrate?: boolean | undefined;
+}
+
+/** LOOKUP as the service offers it: by itself in a transaction, else together with those of the same tick. */
+export class Lookups {
+	readonly #core: ServiceCore;
+	readonly #fallback: CacheFallback;
+	readonly #queue: LookupQueue;
+
+	constructor(core: ServiceCore, fallback: CacheFallback) {
+		this.#core = core;
+		this.#fallback = fallback;
+		this.#queue = new LookupQueue((request) => this.#send(core.db, request));
+	}
+
+	async find(call: LookupCall): Promise<LookupHit[]> {
+		const request = this.#request(call);
+		checkLookup(request);
+		const { transaction } = call;
+		const { db, settings } = this.#core;
+		const found =
+			transaction === undefined && settings.coalesceLookups
+				? await this.#queue.lookup(request)
+				: await this.#send(transaction ?? db, request);
+		return found.map(({ hit }) => hit);
+	}
+
+	#request(call: LookupCall): LookupRequest {
+		const { entityKeys, userId, entityType } = call;
+		const tenantId = this.#core.tenant(call.tenantId);
+		const { registry } = this.#core;
+		const tables =
+			entityType === undefined ? registry.all() : [registry.get(entityType)];
+		const cached = tables.filter(({ entity }) => entity.createKvTrigger);
+		return {
+			entityKeys,
+			tenantId,
+			userId,
+			entityType,
+			hydrate: call.hydrate === true ? cached : undefined,
+		};
+	}
+
+	#send(db: Handle, request: LookupRequest): Promise<FoundKey[]> {
+		return lookup(db, this.#core.settings.schema, request, this.#fallback, {
+			named: this.#core.db.capabilities.namedStatements,
+		});
+	}
+}
