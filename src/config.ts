@@ -144,6 +144,24 @@ export const environmentSchema = z.object({
 	BACKGROUND_INDEX__CONCURRENCY: wholeNumber(1, 64).default(2).meta({
 		description: "Tables whose indexes are built at the same time",
 	}),
+	BACKGROUND_INDEX__MIN_ROWS: wholeNumber(1, 1_000_000_000).default(5000).meta({
+		description:
+			"Rows, or vectors, from which an index is built by itself: below, scans are as fast",
+	}),
+	BACKGROUND_INDEX__MEMORY_MB: wholeNumber(16, 1_000_000).default(1024).meta({
+		description:
+			"Most memory of one build, in MB: maintenance_work_mem is set as high as its HNSW graph needs, up to this",
+	}),
+	BACKGROUND_INDEX__PARALLEL_WORKERS: wholeNumber(0, 64).optional().meta({
+		description:
+			"Parallel workers of one build; without it, the server's max_parallel_maintenance_workers",
+	}),
+	BACKGROUND_INDEX__LOCK_TIMEOUT_S: wholeNumber(1, 1_000_000)
+		.default(1800)
+		.meta({
+			description:
+				"Longest wait of a build for other transactions, in seconds; then it is tried again",
+		}),
 });
 
 export type Environment = z.output<typeof environmentSchema>;

@@ -17,6 +17,13 @@ export type {
 } from "./embeddings/provider.ts";
 export type { RetryOptions } from "./embeddings/retry.ts";
 export { type ErrorCode, errorCodes, type Issue, RemError } from "./errors.ts";
+export type {
+	BackgroundIndexer,
+	IndexerStatus,
+	IndexRequest,
+} from "./indexer/background-indexer.ts";
+export type { BlockingTransaction } from "./indexer/build-progress.ts";
+export type { IndexStatus, IndexStatusState } from "./indexer/index-status.ts";
 export type { KvCache, KvStatus } from "./kv/kv-cache.ts";
 export type { RebuildResult } from "./kv/rebuild.ts";
 export type { Logger } from "./logger.ts";
@@ -55,6 +62,7 @@ export type {
 export type { VectorSpace } from "./models/vector-space.ts";
 export type { FuzzyHit, FuzzyMode } from "./query/fuzzy.ts";
 export type { LookupHit } from "./query/lookup.ts";
+export type { IndexType } from "./schema/declared-index.ts";
 export type { HnswOptions } from "./schema/hnsw.ts";
 export {
 	type EntitySql,
@@ -75,7 +83,11 @@ export {
 	type RepositoryOrderBy,
 	type RepositoryUpsertOptions,
 } from "./service/repository.ts";
-export type { ConnectOptions, EmbeddingOptions } from "./service/settings.ts";
+export type {
+	BackgroundIndexOptions,
+	ConnectOptions,
+	EmbeddingOptions,
+} from "./service/settings.ts";
 export { ident, type Sql, type SqlValue, type Statement, sql } from "./sql.ts";
 export type { MergeField } from "./store/merge.ts";
 export type { UpsertProgress, UpsertResult } from "./store/upsert-result.ts";

@@ -40,6 +40,26 @@ DO $do$ BEGIN
   WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgname LIKE 'trg\_%\_kv\_store%');
 END $do$;
 
+-- Indexes to build in the background, and what became of them; `rem index status` shows it.
+CREATE TABLE IF NOT EXISTS "public"."rem_index_builds" (
+  index_name TEXT PRIMARY KEY,
+  table_name TEXT NOT NULL,
+  index_type TEXT NOT NULL,
+  -- Of an HNSW index: provider, model and dimensions.
+  space JSONB,
+  state TEXT NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'building', 'failed', 'built')),
+  attempts INTEGER NOT NULL DEFAULT 0,
+  next_attempt_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+  without_workers BOOLEAN NOT NULL DEFAULT false,
+  -- Percent of the build under way.
+  progress REAL,
+  error TEXT,
+  sql_state TEXT,
+  started_at TIMESTAMPTZ,
+  finished_at TIMESTAMPTZ
+);
+COMMENT ON TABLE "public"."rem_index_builds" IS 'remdb: internal';
+
 -- rem_embedding_models: the models whose vectors a table has. Texts are queued
 -- for the active one, which searches use, and for one that is being filled.
 CREATE TABLE IF NOT EXISTS "public"."rem_embedding_models" (

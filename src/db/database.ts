@@ -68,6 +68,8 @@ export interface Session extends Handle {
 	readonly processId: number | undefined;
 	/** Calls back for each NOTIFY on the channel; only where `capabilities.listen`. */
 	listen(channel: string, onMessage: (payload: string) => void): Promise<void>;
+	/** Lets the process end while it is open. */
+	unref(): void;
 	/** Ends it, even in the midst of a statement. Closing twice is fine. */
 	close(): Promise<void>;
 }

@@ -176,6 +176,7 @@ function sharedSession(db: Handle): Session {
 				hint: "ask `capabilities.listen` first",
 			});
 		},
+		unref: () => {},
 		close: async () => {},
 	};
 }

@@ -99,6 +99,10 @@ export class ServerSession implements Session {
 		await this.script(toText(sql`LISTEN ${ident(channel)}`));
 	}
 
+	unref(): void {
+		(this.#client as unknown as { unref(): void }).unref();
+	}
+
 	close(): Promise<void> {
 		this.#closing ??= this.#client.end().catch(() => {
 			// It was lost already.

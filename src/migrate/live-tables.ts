@@ -84,6 +84,7 @@ export async function checkInternalTables(
 		"kv_state",
 		"rem_embedding_models",
 		"rem_embedding_queue",
+		"rem_index_builds",
 	];
 	const { rows } = await tx.query<LiveRow>(sql`
 SELECT c.relname AS name, c.relkind::text AS relkind, obj_description(c.oid, 'pg_class') AS comment

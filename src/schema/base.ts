@@ -1,5 +1,6 @@
 import { ident, join, literal, raw, type Sql, sql, toText } from "../sql.ts";
 import { embeddingTablesDdl } from "./embedding-tables.ts";
+import { indexBuildsDdl } from "./index-builds.ts";
 import { ours } from "./ownership.ts";
 
 /** A file of the schema: what psql runs and what the package applies. */
@@ -139,5 +140,5 @@ DO $do$ BEGIN
   SELECT 'ready', gen_random_uuid(), pg_relation_filenode(${literal(toText(kvStore))}::regclass)
   WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgname LIKE 'trg\\_%\\_kv\\_store%');
 END $do$;
-`;
+${indexBuildsDdl(schema)}`;
 }

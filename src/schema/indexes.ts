@@ -91,6 +91,21 @@ export function backgroundIndexes(
 	];
 }
 
+/** Every index that a table, its vectors and its part of the cache should have. */
+export function allIndexes(
+	table: EntityTable,
+	spaces: readonly VectorSpace[],
+	hnsw: HnswOptions,
+): DeclaredIndex[] {
+	const { entity } = table;
+	return [
+		...foregroundIndexes(table),
+		...(entity.createEmbeddings ? [vectorScopeIndex(table)] : []),
+		...backgroundIndexes(table, spaces, hnsw),
+		...(entity.createKvTrigger ? [kvContentIndex] : []),
+	];
+}
+
 /** What is searched for in the cache's summaries. */
 export const kvContentIndex: DeclaredIndex = {
 	name: "kv_store_content",

@@ -1,6 +1,7 @@
 import type { Database, Handle } from "../db/database.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
 import { RemError } from "../errors.ts";
+import { BackgroundIndexer } from "../indexer/background-indexer.ts";
 import { KvCache } from "../kv/kv-cache.ts";
 import type { EntityTable, Registry } from "../models/registry.ts";
 import { ident, join, sql } from "../sql.ts";
@@ -33,6 +34,7 @@ export class ServiceCore {
 	readonly settings: Settings;
 	readonly embedder: Embedder;
 	readonly kv: KvCache;
+	readonly indexer: BackgroundIndexer;
 	#newRows = 0;
 
 	constructor(db: Database, registry: Registry, settings: Settings) {
@@ -41,6 +43,14 @@ export class ServiceCore {
 		this.settings = settings;
 		this.embedder = new Embedder(settings);
 		this.kv = new KvCache(db, settings.schema, settings.logger);
+		this.indexer = new BackgroundIndexer(db, {
+			schema: settings.schema,
+			hnsw: settings.hnsw,
+			settings: settings.backgroundIndex,
+			logger: settings.logger,
+			tables: () => registry.all(),
+			space: () => this.embedder.spaceIfKnown(),
+		});
 	}
 
 	async upsert(
@@ -54,6 +64,7 @@ export class ServiceCore {
 		};
 		const hasTexts = table.entity.embedFields.length > 0;
 		const embeds = hasTexts && (options.generateEmbeddings ?? true);
+		const space = hasTexts ? this.embedder.space(choice) : undefined;
 		const db = options.transaction ?? this.db;
 		const result = await batchUpsert(db, table, entities, {
 			scope: {
@@ -62,7 +73,7 @@ export class ServiceCore {
 				defaultTenant: this.settings.defaultTenant,
 			},
 			provider: embeds ? this.embedder.provider(choice) : undefined,
-			space: hasTexts ? this.embedder.space(choice) : undefined,
+			space,
 			embeddingCalls: this.embedder.calls(choice),
 			merge: options.merge ?? [],
 			atomic: options.atomic ?? true,
@@ -71,6 +82,8 @@ export class ServiceCore {
 		});
 		this.#newRows += result.inserted;
 		await this.#analyze(db, table);
+		const newRows = Math.max(result.inserted, result.embeddingsGenerated);
+		this.indexer.noteRows(table, embeds ? space : undefined, newRows);
 		return result;
 	}
 

@@ -60,6 +60,15 @@ export class Embedder {
 		return this.#registry.space(this.#choose(choice));
 	}
 
+	/** Where the service's own vectors belong; `undefined` where its model is not known yet. */
+	spaceIfKnown(): VectorSpace | undefined {
+		try {
+			return this.space();
+		} catch {
+			return undefined; // Whoever embeds with it is told what it lacks.
+		}
+	}
+
 	/** How calls to the provider are made; its budget is one for the whole service. */
 	calls(choice: ProviderChoice = {}): CallOptions {
 		const { embeddingBatchSize, embeddingCalls } = this.#settings;

@@ -8,6 +8,10 @@ import type {
 import { openEmbedded } from "../db/embedded.ts";
 import { openServer } from "../db/server.ts";
 import { RemError } from "../errors.ts";
+import type {
+	BackgroundIndexer,
+	IndexRequest,
+} from "../indexer/background-indexer.ts";
 import type { KvCache } from "../kv/kv-cache.ts";
 import { type MigrateResult, migrate } from "../migrate/migrate.ts";
 import { coreEntities } from "../models/core-entities.ts";
@@ -164,6 +168,11 @@ export class PostgresService<const M extends Models = CoreModels> {
 		return this.core.kv;
 	}
 
+	/** Builds indexes in the background: its queue, and how every index stands. */
+	get indexer(): BackgroundIndexer {
+		return this.core.indexer;
+	}
+
 	/** The embedding providers: to add one's own, and to ask them directly. */
 	get embeddings(): Embedder {
 		return this.core.embedder;
@@ -185,6 +194,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 			kvPersistence: this.core.settings.kvPersistence,
 		});
 		await this.kv.ensureReady();
+		this.indexer.check();
 		return result;
 	}
 
@@ -292,6 +302,18 @@ export class PostgresService<const M extends Models = CoreModels> {
 	}
 
 	/**
+	 * Builds the table's indexes of a type now, without stopping its writers;
+	 * returns when they can be used. Throws `INDEX_FAILED` saying why one is not.
+	 *
+	 * @example
+	 * await service.createIndexConcurrently({ tableName: "documents", indexType: "hnsw" })
+	 */
+	async createIndexConcurrently(request: IndexRequest): Promise<void> {
+		checkGiven(request);
+		await this.indexer.build(request);
+	}
+
+	/**
 	 * Runs SQL of your own: without values a text of any number of statements,
 	 * with values (`$1`, …) a single one. Nothing keeps it inside a tenant.
 	 */
@@ -321,6 +343,8 @@ export class PostgresService<const M extends Models = CoreModels> {
 
 	/** Lets what runs in the background finish, then closes. */
 	async close(): Promise<void> {
+		// A build that takes longer is left to the server.
+		await this.indexer.stop({ waitMs: 1000 });
 		await this.kv.settle();
 		await this.core.db.close();
 	}

@@ -16,6 +16,7 @@ import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import type { ProviderSettings } from "../embeddings/resolve-provider.ts";
 import type { RetryOptions } from "../embeddings/retry.ts";
 import { RemError } from "../errors.ts";
+import type { IndexerSettings } from "../indexer/settings.ts";
 import { type Logger, silentLogger } from "../logger.ts";
 import type { Entity } from "../models/entity.ts";
 import type { HnswOptions } from "../schema/hnsw.ts";
@@ -45,8 +46,27 @@ export interface ConnectOptions<
 	readonly coalesceLookups?: boolean;
 	/** Longest wait for a connection, in milliseconds. @default 10000; embedded, where there is one, 60000 */
 	readonly connectTimeoutMs?: number;
+	/** How indexes are built while the application writes. */
+	readonly backgroundIndex?: BackgroundIndexOptions;
 	/** @default silent */
 	readonly logger?: Logger;
+}
+
+export interface BackgroundIndexOptions {
+	/** Whether they are built by themselves. @default true */
+	readonly enabled?: boolean;
+	/** Tables whose indexes are built at the same time. @default 2 */
+	readonly concurrency?: number;
+	/** Rows, or vectors, from which an index is built by itself. @default 5000 */
+	readonly minRows?: number;
+	/** Most memory of one build, in MB. @default 1024 */
+	readonly memoryMb?: number;
+	/** Parallel workers of one build. @default the server's max_parallel_maintenance_workers */
+	readonly parallelWorkers?: number;
+	/** Longest wait of a build for other transactions, in milliseconds. @default 1800000 */
+	readonly lockTimeoutMs?: number;
+	/** Pause before the second attempt; it doubles with each further one. @default 2000 */
+	readonly retryMs?: number;
 }
 
 export interface EmbeddingOptions extends EmbeddingCalls {
@@ -98,6 +118,7 @@ export interface Settings {
 	readonly embeddingCalls: EmbeddingCalls;
 	/** The providers' own keys, for calls that name another than the service's. */
 	readonly embeddingKeys: Readonly<Record<string, string | undefined>>;
+	readonly backgroundIndex: IndexerSettings;
 	readonly logger: Logger;
 }
 
@@ -133,7 +154,27 @@ export function resolveSettings(
 			efConstruction: environment.HNSW__EF_CONSTRUCTION,
 		},
 		...embedding,
+		backgroundIndex: resolveBackgroundIndex(options, environment),
 		logger: options.logger ?? silentLogger,
+	};
+}
+
+function resolveBackgroundIndex(
+	{ backgroundIndex: options = {} }: ConnectOptions,
+	environment: Environment,
+): IndexerSettings {
+	return {
+		enabled: options.enabled ?? environment.BACKGROUND_INDEX__ENABLED,
+		concurrency:
+			options.concurrency ?? environment.BACKGROUND_INDEX__CONCURRENCY,
+		minRows: options.minRows ?? environment.BACKGROUND_INDEX__MIN_ROWS,
+		memoryMb: options.memoryMb ?? environment.BACKGROUND_INDEX__MEMORY_MB,
+		parallelWorkers:
+			options.parallelWorkers ?? environment.BACKGROUND_INDEX__PARALLEL_WORKERS,
+		lockTimeoutMs:
+			options.lockTimeoutMs ??
+			environment.BACKGROUND_INDEX__LOCK_TIMEOUT_S * 1000,
+		retryMs: options.retryMs ?? 2000,
 	};
 }
 
@@ -149,6 +190,16 @@ const optionsSchema = z.looseObject({
 	connectTimeoutMs: whole(1),
 	schema: z.optional(schemaName),
 	defaultTenant: z.optional(tenantName),
+	backgroundIndex: z.optional(
+		z.looseObject({
+			concurrency: whole(1),
+			minRows: whole(1),
+			memoryMb: whole(16),
+			parallelWorkers: whole(0),
+			lockTimeoutMs: whole(1),
+			retryMs: whole(0),
+		}),
+	),
 	embedding: z.optional(
 		z.looseObject({
 			dimensions: whole(1),

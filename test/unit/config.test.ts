@@ -36,6 +36,9 @@ test("without variables there are only the defaults", () => {
 		HNSW__EF_CONSTRUCTION: 64,
 		BACKGROUND_INDEX__ENABLED: true,
 		BACKGROUND_INDEX__CONCURRENCY: 2,
+		BACKGROUND_INDEX__MIN_ROWS: 5000,
+		BACKGROUND_INDEX__MEMORY_MB: 1024,
+		BACKGROUND_INDEX__LOCK_TIMEOUT_S: 1800,
 	});
 });
 
@@ -69,6 +72,10 @@ const set: Record<string, [text: string, value: unknown]> = {
 	HNSW__EF_SEARCH: ["200", 200],
 	BACKGROUND_INDEX__ENABLED: ["false", false],
 	BACKGROUND_INDEX__CONCURRENCY: ["4", 4],
+	BACKGROUND_INDEX__MIN_ROWS: ["20000", 20000],
+	BACKGROUND_INDEX__MEMORY_MB: ["4096", 4096],
+	BACKGROUND_INDEX__PARALLEL_WORKERS: ["0", 0],
+	BACKGROUND_INDEX__LOCK_TIMEOUT_S: ["60", 60],
 };
 
 test("the tables above and below name every variable there is", () => {
@@ -125,6 +132,10 @@ test.each([
 	["HNSW__EF_SEARCH", "canary"],
 	["BACKGROUND_INDEX__ENABLED", "canary"],
 	["BACKGROUND_INDEX__CONCURRENCY", "65"],
+	["BACKGROUND_INDEX__MIN_ROWS", "0"],
+	["BACKGROUND_INDEX__MEMORY_MB", "15"],
+	["BACKGROUND_INDEX__PARALLEL_WORKERS", "-1"],
+	["BACKGROUND_INDEX__LOCK_TIMEOUT_S", "0"],
 ])("%s = %j is refused by its name", (name, text) => {
 	const error = configError(() => readEnvironment({ [name]: text }));
 	expect(error.message).toMatch(new RegExp(`^${name}: expected |^${name}: `));

@@ -1,0 +1,78 @@
+import { RemError } from "../errors.ts";
+import type { DeclaredIndex } from "../schema/declared-index.ts";
+
+/** What is to be done about a build that failed. */
+export interface BuildFailure {
+	/** Whether another attempt may end otherwise. */
+	readonly isTransient: boolean;
+	/** Whether parallel workers took more memory than there is: the next attempt does without. */
+	readonly lacksMemory: boolean;
+	readonly message: string;
+	readonly sqlState: string | undefined;
+}
+
+// Classes of SQLSTATE that come back with every attempt: features, data,
+// constraints, syntax and names, limits, and what the server has not installed.
+const permanentClasses = new Set(["0A", "22", "23", "25", "42", "54"]);
+const undefinedFile = "58P01";
+const duplicateTable = "42P07";
+
+/** Tells by its SQLSTATE what a failure means. */
+export function judgeFailure(error: unknown): BuildFailure {
+	const { message, sqlState } =
+		error instanceof RemError
+			? error
+			: new RemError("DATABASE", String((error as Error)?.message ?? error));
+	const isPermanent =
+		sqlState !== undefined &&
+		// Somebody else made one of this name meanwhile: the next look tells which.
+		sqlState !== duplicateTable &&
+		(permanentClasses.has(sqlState.slice(0, 2)) || sqlState === undefinedFile);
+	return {
+		isTransient: !isPermanent,
+		lacksMemory: sqlState === "53100" || sqlState === "53200",
+		message,
+		sqlState,
+	};
+}
+
+/** The error of an index that will not be built unless somebody does something. */
+export function indexFailed(
+	{ name, tableName }: Pick<DeclaredIndex, "name" | "tableName">,
+	{ message, sqlState }: Pick<BuildFailure, "message" | "sqlState">,
+	attempts: number,
+): RemError {
+	const tries = attempts > 1 ? ` after ${attempts} attempts` : "";
+	return new RemError(
+		"INDEX_FAILED",
+		`index "${name}" on "${tableName}" is not built${tries}: ${message}`,
+		{
+			hint: hintFor(sqlState),
+			...(sqlState === undefined ? {} : { sqlState }),
+		},
+	);
+}
+
+function hintFor(sqlState: string | undefined): string {
+	switch (sqlState) {
+		case "54000":
+			return "searches stay exact; set EMBEDDING__DIMENSIONS to 4000 or fewer where the model allows";
+		case "25006":
+			return "the server is read-only: connect to the primary";
+		case "0A000":
+		case "42704":
+		case undefinedFile:
+			return "an extension is missing: install postgresql-18-pgvector and postgresql-contrib on the server, then run `rem migrate` and `rem index build`";
+		case "42501":
+			return "only the table's owner may build its indexes: run `rem index build` as the owner";
+		case "23505":
+			return "rows have the same values: mend them, then run `rem index build`";
+		case "53100":
+		case "53200":
+			return "give the server more disk or /dev/shm, or lower BACKGROUND_INDEX__MEMORY_MB, then run `rem index build`";
+		case "55P03":
+			return "a transaction stayed open for longer than BACKGROUND_INDEX__LOCK_TIMEOUT_S: end it (`rem index status` names it), then run `rem index build`";
+		default:
+			return "mend the cause, then run `rem index build`";
+	}
+}

@@ -1,0 +1,189 @@
+import type { Handle } from "../db/database.ts";
+import { boundedName } from "../models/names.ts";
+import { createIndex, type DeclaredIndex } from "../schema/declared-index.ts";
+import { ident, literal, raw, sql, toText } from "../sql.ts";
+import { readRunningBuilds } from "./build-progress.ts";
+import { compareIndexes } from "./index-state.ts";
+import { readLiveIndexes } from "./live-indexes.ts";
+
+/** What the server is told for a build. */
+export interface BuildLimits {
+	readonly lockTimeoutMs: number;
+	readonly memoryMb: number | undefined;
+	/** `undefined`: as many as the server is configured for. */
+	readonly parallelWorkers: number | undefined;
+}
+
+/** Somebody who does not use our locks builds on the table, psql for instance. */
+export class TableBusy extends Error {}
+
+/**
+ * Brings one index to its declaration, on a connection of its own that holds
+ * the table's lock: clears what a dead build left, builds while others write,
+ * puts a changed one beside the old one and swaps them. May be stopped anywhere
+ * and run again.
+ */
+export async function buildIndex(
+	session: Handle,
+	schema: string,
+	index: DeclaredIndex,
+	limits: BuildLimits,
+): Promise<void> {
+	await refuseBusyTable(session, schema, index);
+	try {
+		await setLimits(session, limits);
+		await clearLeftovers(session, schema, index);
+		const state = await stateOf(session, schema, index);
+		if (state === "changed") return await replace(session, schema, index);
+		await drop(session, schema, namesBeside(index.name).next);
+		if (state !== "valid") await create(session, schema, index);
+	} finally {
+		await resetLimits(session);
+	}
+}
+
+async function refuseBusyTable(
+	session: Handle,
+	schema: string,
+	{ tableName }: DeclaredIndex,
+): Promise<void> {
+	const running = await readRunningBuilds(session, schema);
+	if (running.some((build) => build.tableName === tableName))
+		throw new TableBusy(`another index is being built on "${tableName}"`);
+}
+
+const settings = {
+	lock_timeout: ({ lockTimeoutMs }: BuildLimits) => `${lockTimeoutMs}ms`,
+	statement_timeout: () => "0",
+	idle_session_timeout: () => "0",
+	maintenance_work_mem: ({ memoryMb }: BuildLimits) =>
+		memoryMb === undefined ? undefined : `${memoryMb}MB`,
+	max_parallel_maintenance_workers: ({ parallelWorkers }: BuildLimits) =>
+		parallelWorkers?.toString(),
+} as const;
+
+/** In statements of their own: CONCURRENTLY must not share a text with others. */
+async function setLimits(session: Handle, limits: BuildLimits): Promise<void> {
+	const statements = Object.entries(settings).flatMap(([name, choose]) => {
+		const value = choose(limits);
+		return value === undefined
+			? []
+			: toText(sql`SET ${raw(name)} = ${literal(value)};`);
+	});
+	await session.script(statements.join("\n"));
+}
+
+/** The embedded database goes on with the same connection. */
+async function resetLimits(session: Handle): Promise<void> {
+	const statements = Object.keys(settings).map((name) => `RESET ${name};`);
+	await session.script(statements.join("\n")).catch(() => {
+		// The connection is gone, and its settings with it.
+	});
+}
+
+async function stateOf(session: Handle, schema: string, index: DeclaredIndex) {
+	const { compared } = await compareIndexes(session, schema, [index]);
+	return compared[0]?.state;
+}
+
+async function create(
+	session: Handle,
+	schema: string,
+	index: DeclaredIndex,
+): Promise<void> {
+	const statement = createIndex(schema, index, {
+		concurrently: true,
+		mustBeNew: true,
+	});
+	try {
+		await session.script(toText(statement));
+	} catch (error) {
+		await clearSoon(session, schema, index);
+		throw error;
+	}
+}
+
+/** Invalid, it may still be kept up by every write. What blocked the build may block this: then the next attempt does it. */
+async function clearSoon(
+	session: Handle,
+	schema: string,
+	index: DeclaredIndex,
+): Promise<void> {
+	try {
+		await session.script("SET lock_timeout = '1s'");
+		await clearLeftovers(session, schema, index);
+	} catch {
+		// The first error is the one to tell.
+	}
+}
+
+async function replace(
+	session: Handle,
+	schema: string,
+	index: DeclaredIndex,
+): Promise<void> {
+	const { next, old } = namesBeside(index.name);
+	const beside = { ...index, name: next };
+	if ((await stateOf(session, schema, beside)) !== "valid") {
+		await drop(session, schema, next);
+		await create(session, schema, beside);
+	}
+	// Names only: no lock on the table, so nobody waits.
+	await session.transaction((tx) =>
+		tx.script(
+			`${rename(schema, index.name, old)}${rename(schema, next, index.name)}`,
+		),
+	);
+	await drop(session, schema, old);
+}
+
+/** Where the next index is built, and where the last one waits to be dropped. */
+function namesBeside(name: string): { next: string; old: string } {
+	return {
+		next: boundedName(`${name}__next`),
+		old: boundedName(`${name}__old`),
+	};
+}
+
+function rename(schema: string, from: string, to: string): string {
+	return toText(
+		sql`ALTER INDEX ${ident(schema, from)} RENAME TO ${ident(to)};\n`,
+	);
+}
+
+/** Drops what dead builds of the index left; its lock says that none is alive. */
+async function clearLeftovers(
+	session: Handle,
+	schema: string,
+	index: Pick<DeclaredIndex, "name" | "tableName">,
+): Promise<void> {
+	const live = await readLiveIndexes(session, schema, [index.tableName]);
+	for (const { name, isValid } of live)
+		if (isLeftover(index.name, name, isValid))
+			await drop(session, schema, name);
+}
+
+/** Whether `found` is a rest of building `name`, by our hand or by REINDEX CONCURRENTLY. */
+export function isLeftover(
+	name: string,
+	found: string,
+	isValid: boolean,
+): boolean {
+	const { next, old } = namesBeside(name);
+	if (found === old) return true;
+	if (isValid) return false;
+	if (found === name || found === next) return true;
+	const [, stem] = /^(.+)_cc(?:new|old)\d*$/.exec(found) ?? [];
+	// PostgreSQL cuts the stem where the whole would be too long.
+	return stem === name || (found.length >= 63 && name.startsWith(stem ?? " "));
+}
+
+async function drop(
+	session: Handle,
+	schema: string,
+	name: string,
+): Promise<void> {
+	await session.script(
+		toText(sql`DROP INDEX CONCURRENTLY IF EXISTS ${ident(schema, name)}`),
+	);
+}

@@ -1,0 +1,78 @@
+import type { Handle } from "../db/database.ts";
+import type { DeclaredIndex } from "../schema/declared-index.ts";
+import { type HnswOptions, hnswForm } from "../schema/hnsw.ts";
+import { ident, sql } from "../sql.ts";
+import type { IndexerSettings } from "./settings.ts";
+
+const mebibyte = 1024 * 1024;
+
+// A parallel build keeps 3 MB of its memory for other things.
+const besideGraphMb = 4;
+
+/** What a build may use, and what it would need. */
+export interface BuildMemory {
+	readonly vectors: number;
+	/** For the whole graph. */
+	readonly neededMb: number;
+	/** For `maintenance_work_mem`. */
+	readonly grantedMb: number;
+}
+
+/** As much as the graph needs, at most what the settings allow, at least what the server gives anyway. */
+export async function planMemory(
+	db: Handle,
+	schema: string,
+	index: DeclaredIndex,
+	hnsw: HnswOptions,
+	{ memoryMb }: Pick<IndexerSettings, "memoryMb">,
+): Promise<BuildMemory> {
+	const { usualMb, vectors } = await readSizes(db, schema, index);
+	const graphMb = (vectors * graphBytesPerVector(index, hnsw)) / mebibyte;
+	const neededMb = graphMb === 0 ? 0 : Math.ceil(graphMb) + besideGraphMb;
+	return {
+		vectors,
+		neededMb,
+		grantedMb: Math.max(usualMb, Math.min(neededMb, memoryMb)),
+	};
+}
+
+/**
+ * Measured with pgvector 0.8.7 by its notice when the memory is full: from 128
+ * to 3,072 dimensions and m from 8 to 32 this is within 3 %.
+ */
+export function graphBytesPerVector(
+	{ vectors }: DeclaredIndex,
+	hnsw: HnswOptions,
+): number {
+	if (vectors === undefined) return 0;
+	const bitsOf = { vector: 32, halfvec: 16, bit: 1 };
+	const { kind } = hnswForm(vectors.space, hnsw);
+	const vectorBytes = 8 + (vectors.space.dimensions * bitsOf[kind]) / 8;
+	return vectorBytes + 32 * hnsw.m + 200;
+}
+
+/** What to tell whoever reads the log, if the graph does not fit. */
+export function memoryWarning(
+	{ name }: DeclaredIndex,
+	{ vectors, neededMb, grantedMb }: BuildMemory,
+): string | undefined {
+	if (neededMb <= grantedMb) return undefined;
+	return `index "${name}": the graph of ${vectors} vectors needs about ${neededMb} MB, and the build may use ${grantedMb} MB: it will take several times longer; raise BACKGROUND_INDEX__MEMORY_MB if the server has the memory`;
+}
+
+async function readSizes(
+	db: Handle,
+	schema: string,
+	{ tableName, vectors }: DeclaredIndex,
+): Promise<{ usualMb: number; vectors: number }> {
+	const count =
+		vectors === undefined
+			? sql`0`
+			: // Answered by the index on these columns: the dimensions would need the rows.
+				sql`(SELECT count(*)::float8 FROM ${ident(schema, tableName)}
+    WHERE field_name = ${vectors.field} AND provider = ${vectors.space.provider} AND model = ${vectors.space.model})`;
+	const { rows } = await db.query<{ usual_mb: number; vectors: number }>(sql`
+SELECT ceil(setting::float8 / 1024) AS usual_mb, ${count} AS vectors
+FROM pg_settings WHERE name = 'maintenance_work_mem'`);
+	return { usualMb: rows[0]?.usual_mb ?? 0, vectors: rows[0]?.vectors ?? 0 };
+}

@@ -1,0 +1,205 @@
+import type { Database, Session } from "../db/database.ts";
+import type { Logger } from "../logger.ts";
+import type { DeclaredIndex } from "../schema/declared-index.ts";
+import type { HnswOptions } from "../schema/hnsw.ts";
+import { indexFailed, judgeFailure } from "./build-failure.ts";
+import { buildIndex, TableBusy } from "./build-index.ts";
+import { memoryWarning, planMemory } from "./build-memory.ts";
+import { describeBlocker, readRunningBuilds } from "./build-progress.ts";
+import {
+	markBuilt,
+	markFailed,
+	markPostponed,
+	markProgress,
+	markStarted,
+	type QueuedBuild,
+	readQueue,
+	tryLockTable,
+	unlockTable,
+} from "./build-queue.ts";
+import type { IndexerSettings } from "./settings.ts";
+
+export interface WorkerOptions {
+	readonly schema: string;
+	readonly hnsw: HnswOptions;
+	readonly settings: IndexerSettings;
+	readonly logger: Logger;
+}
+
+// The first attempt, and those after 2, 4 and 8 seconds.
+const maxAttempts = 4;
+const busyTableMs = 1000;
+const progressEveryMs = 1000;
+
+/** Builds what is queued for one table, one index after the other, on a connection of its own. */
+export class TableBuilder {
+	readonly tableName: string;
+	readonly #db: Database;
+	readonly #options: WorkerOptions;
+	readonly #declared: (build: QueuedBuild) => DeclaredIndex | undefined;
+	#session: Session | undefined;
+	#isStopping = false;
+
+	constructor(
+		db: Database,
+		tableName: string,
+		declared: (build: QueuedBuild) => DeclaredIndex | undefined,
+		options: WorkerOptions,
+	) {
+		this.#db = db;
+		this.tableName = tableName;
+		this.#declared = declared;
+		this.#options = options;
+	}
+
+	/** Works until nothing of the table is due; not at all while another process does. */
+	async work(): Promise<void> {
+		const { schema } = this.#options;
+		const session = await this.#db.openSession();
+		session.unref();
+		this.#session = session;
+		try {
+			if (!(await tryLockTable(session, schema, this.tableName))) return;
+			try {
+				await this.#buildAll(session);
+			} finally {
+				// The embedded database keeps the connection.
+				await unlockTable(session, schema, this.tableName).catch(() => {
+					// The connection is gone, and the lock with it.
+				});
+			}
+		} finally {
+			await session.close();
+		}
+	}
+
+	/** Begins no further build. */
+	stop(): void {
+		this.#isStopping = true;
+	}
+
+	/** Leaves the build under way to the server, which finishes it. */
+	async letGo(): Promise<void> {
+		this.stop();
+		await this.#session?.close();
+	}
+
+	async #buildAll(session: Session): Promise<void> {
+		while (!this.#isStopping) {
+			const next = await this.#nextDue();
+			if (next === undefined) return;
+			await this.#buildOne(session, ...next);
+		}
+	}
+
+	async #nextDue(): Promise<[QueuedBuild, DeclaredIndex] | undefined> {
+		const queue = await readQueue(this.#db, this.#options.schema);
+		for (const build of queue) {
+			const isDue =
+				build.tableName === this.tableName &&
+				(build.state === "building" || build.state === "queued") &&
+				build.dueInMs === 0;
+			const index = isDue ? this.#declared(build) : undefined;
+			if (index !== undefined) return [build, index];
+		}
+		return undefined;
+	}
+
+	async #buildOne(
+		session: Session,
+		build: QueuedBuild,
+		index: DeclaredIndex,
+	): Promise<void> {
+		const { schema, logger, settings } = this.#options;
+		const started = performance.now();
+		const attempts = build.attempts + 1;
+		try {
+			if (attempts > maxAttempts) throw new Error(diedSilently);
+			await markStarted(this.#db, schema, build);
+			const watch = this.#watch(build, session.processId);
+			try {
+				await buildIndex(
+					session,
+					schema,
+					index,
+					await this.#limits(build, index),
+				);
+			} finally {
+				await watch.end();
+			}
+			await markBuilt(this.#db, schema, build);
+			const seconds = ((performance.now() - started) / 1000).toFixed(1);
+			logger.info(`index "${index.name}" is built (${seconds} s)`);
+		} catch (error) {
+			if (this.#isStopping) return; // The next run sees what has become of it.
+			if (error instanceof TableBusy)
+				return markPostponed(this.#db, schema, build, busyTableMs);
+			const failure = judgeFailure(error);
+			const isFinal = !failure.isTransient || attempts >= maxAttempts;
+			const retryMs = settings.retryMs * 2 ** (attempts - 1);
+			await markFailed(
+				this.#db,
+				schema,
+				build,
+				failure,
+				isFinal ? undefined : retryMs,
+			);
+			if (isFinal) logger.error(indexFailed(index, failure, attempts).message);
+			else
+				logger.warn(
+					`index "${index.name}": ${failure.message}; next attempt in ${retryMs / 1000} s`,
+				);
+		}
+	}
+
+	async #limits(build: QueuedBuild, index: DeclaredIndex) {
+		const { schema, hnsw, settings, logger } = this.#options;
+		const memory =
+			index.vectors === undefined
+				? undefined
+				: await planMemory(this.#db, schema, index, hnsw, settings);
+		const warning = memory && memoryWarning(index, memory);
+		if (warning !== undefined) logger.warn(warning);
+		return {
+			lockTimeoutMs: settings.lockTimeoutMs,
+			memoryMb: memory?.grantedMb,
+			parallelWorkers: build.withoutWorkers ? 0 : settings.parallelWorkers,
+		};
+	}
+
+	/** Notes the progress for those who may not see it in the server's view, and tells once whom it waits for. */
+	#watch(build: QueuedBuild, processId: number | undefined) {
+		// The embedded database answers when the build is done.
+		if (processId === undefined) return { end: async () => {} };
+		const { schema, logger } = this.#options;
+		let told: number | undefined;
+		let looking: Promise<void> = Promise.resolve();
+		const look = async () => {
+			const running = await readRunningBuilds(this.#db, schema);
+			const own = running.find((other) => other.processId === processId);
+			if (own === undefined) return;
+			await markProgress(this.#db, schema, build, own.percent);
+			const { waitsFor } = own;
+			if (waitsFor === null || waitsFor.processId === told) return;
+			told = waitsFor.processId;
+			logger.info(
+				`index "${build.indexName}" waits for ${describeBlocker(waitsFor)}`,
+			);
+		};
+		const timer = setInterval(() => {
+			looking = looking.then(look).catch(() => {
+				// The build itself tells what is wrong.
+			});
+		}, progressEveryMs);
+		timer.unref();
+		return {
+			end: async () => {
+				clearInterval(timer);
+				await looking;
+			},
+		};
+	}
+}
+
+const diedSilently =
+	"its builders died without a word each time, or the server did";

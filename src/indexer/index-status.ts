@@ -1,0 +1,173 @@
+import type { Handle } from "../db/database.ts";
+import type { DeclaredIndex, IndexType } from "../schema/declared-index.ts";
+import {
+	type BlockingTransaction,
+	type RunningBuild,
+	readRunningBuilds,
+} from "./build-progress.ts";
+import type { QueuedBuild } from "./build-queue.ts";
+import type { Declaration } from "./declared-indexes.ts";
+import { indexesThatPay } from "./index-need.ts";
+import { type ComparedIndex, compareIndexes } from "./index-state.ts";
+import type { LiveIndex } from "./live-indexes.ts";
+
+/**
+ * `valid`: searches use it. `building`. `queued`: waits for its turn, or for its
+ * next attempt. `failed`: for good, see `error`. `missing`, `invalid`,
+ * `changed` (valid, and declared otherwise by now): work that nobody has queued.
+ * `deferred`: missing, and its table too small for it to pay. `impossible`: see
+ * `error`.
+ */
+export type IndexStatusState =
+	| "valid"
+	| "building"
+	| "queued"
+	| "failed"
+	| "missing"
+	| "invalid"
+	| "changed"
+	| "deferred"
+	| "impossible";
+
+export interface IndexStatus {
+	readonly indexName: string;
+	readonly tableName: string;
+	/** `null`: an invalid index that the models do not ask for; nothing is done about it. */
+	readonly indexType: IndexType | null;
+	readonly state: IndexStatusState;
+	/** Whether it can be used now: also an index that is being replaced. */
+	readonly usable: boolean;
+	readonly sizeBytes: number;
+	/** Since it was last built or asked for. */
+	readonly attempts: number;
+	readonly nextAttemptAt: Date | null;
+	readonly error: string | null;
+	readonly sqlState: string | null;
+	/** 0 to 100, while it is being built. */
+	readonly percent: number | null;
+	readonly phase: string | null;
+	readonly etaMs: number | null;
+	/** Whose transaction the build waits for. */
+	readonly waitsFor: BlockingTransaction | null;
+}
+
+export async function readIndexStatus(
+	db: Handle,
+	schema: string,
+	{ possible, impossible }: Declaration,
+	queue: readonly QueuedBuild[],
+	minRows: number,
+): Promise<IndexStatus[]> {
+	const { compared, others } = await compareIndexes(db, schema, possible);
+	const running = await readRunningBuilds(db, schema);
+	const paying = await indexesThatPay(
+		db,
+		schema,
+		compared
+			.filter(({ state }) => state === "missing")
+			.map(({ declared }) => declared),
+		minRows,
+	);
+	return [
+		...compared.map((index) =>
+			statusOf(index, queue, running, paying.includes(index.declared)),
+		),
+		...impossible.map(([index, problem]) => impossibleIndex(index, problem)),
+		...others.filter(({ isValid }) => !isValid).map(unasked),
+	].sort(
+		(a, b) =>
+			a.tableName.localeCompare(b.tableName) ||
+			a.indexName.localeCompare(b.indexName),
+	);
+}
+
+const nothingMore = {
+	attempts: 0,
+	nextAttemptAt: null,
+	error: null,
+	sqlState: null,
+	percent: null,
+	phase: null,
+	etaMs: null,
+	waitsFor: null,
+};
+
+function statusOf(
+	{ declared, live, state }: ComparedIndex,
+	queue: readonly QueuedBuild[],
+	running: readonly RunningBuild[],
+	pays: boolean,
+): IndexStatus {
+	const job = queue.find(({ indexName }) => indexName === declared.name);
+	const isBuilding = job?.state === "building" && job.isLocked;
+	// While a changed one is replaced, the build goes by another name.
+	const build = running.find(({ indexName, tableName }) =>
+		isBuilding ? tableName === declared.tableName : indexName === declared.name,
+	);
+	return {
+		...nothingMore,
+		indexName: declared.name,
+		tableName: declared.tableName,
+		indexType: declared.indexType,
+		state: shownState(state, job, isBuilding || build !== undefined, pays),
+		usable: state === "valid" || state === "changed",
+		sizeBytes: live?.sizeBytes ?? 0,
+		...(job === undefined || job.state === "built" || state === "valid"
+			? {}
+			: {
+					attempts: job.attempts,
+					nextAttemptAt: job.state === "queued" ? job.nextAttemptAt : null,
+					error: job.error,
+					sqlState: job.sqlState,
+				}),
+		...(isBuilding || build !== undefined
+			? {
+					percent: build?.percent || (job?.progress ?? 0),
+					phase: build?.phase ?? null,
+					etaMs: build?.etaMs ?? null,
+					waitsFor: build?.waitsFor ?? null,
+				}
+			: {}),
+	};
+}
+
+function shownState(
+	state: ComparedIndex["state"],
+	job: QueuedBuild | undefined,
+	isBuilding: boolean,
+	pays: boolean,
+): IndexStatusState {
+	if (state === "valid") return "valid";
+	if (isBuilding) return "building";
+	if (job?.state === "queued" || job?.state === "building") return "queued";
+	if (job?.state === "failed") return "failed";
+	return state === "missing" && !pays ? "deferred" : state;
+}
+
+function impossibleIndex(
+	{ name, tableName, indexType }: DeclaredIndex,
+	problem: string,
+): IndexStatus {
+	return {
+		...nothingMore,
+		indexName: name,
+		tableName,
+		indexType,
+		state: "impossible",
+		usable: false,
+		sizeBytes: 0,
+		error: problem,
+	};
+}
+
+function unasked({ name, tableName, sizeBytes }: LiveIndex): IndexStatus {
+	return {
+		...nothingMore,
+		indexName: name,
+		tableName,
+		indexType: null,
+		state: "invalid",
+		usable: false,
+		sizeBytes,
+	};
+}

@@ -1,0 +1,191 @@
+import { expect, test } from "vitest";
+import * as z from "zod";
+import {
+	defineEntity,
+	type IndexStatus,
+	PostgresService,
+} from "../../src/index.ts";
+import { codeOf, createDatabase, useService } from "../support/engine.ts";
+
+const Page = defineEntity(
+	"pages",
+	{ name: z.string(), content: z.string(), year: z.int().optional() },
+	{ entityKeyField: "name", indexes: [["year"]] },
+);
+
+const space = { provider: "local", model: "lexical-v1" };
+const options = {
+	models: [Page],
+	embedding: { provider: "local", dimensions: 8 },
+	backgroundIndex: { enabled: false, retryMs: 0, minRows: 50 },
+} as const;
+const db = useService(options);
+
+const hnsw = "hnsw_pages__content__local__lexical-v1__8";
+
+async function fill(
+	service: PostgresService<readonly [typeof Page]>,
+	count: number,
+) {
+	await service.batchUpsert({
+		tableName: "pages",
+		entities: Array.from({ length: count }, (_, at) => ({
+			name: `page ${at}`,
+			content: `content of page ${at} about ${at % 7}`,
+		})),
+	});
+}
+
+async function statusOf(
+	service: PostgresService<readonly [typeof Page]>,
+	indexName: string,
+): Promise<IndexStatus | undefined> {
+	const { indexes } = await service.indexer.status();
+	return indexes.find((index) => index.indexName === indexName);
+}
+
+async function invalidIndexes(
+	service: PostgresService<readonly [typeof Page]>,
+) {
+	const { rows } = await service.execute(
+		"SELECT indexrelid::regclass::text AS name FROM pg_index WHERE NOT indisvalid",
+	);
+	return rows;
+}
+
+test("status tells of every index of the models, deferred ones too", async () => {
+	const { indexes, running } = await db.service.indexer.status();
+	expect(running).toBe(false);
+	expect(
+		indexes.map(({ indexName, state }) => `${indexName} ${state}`),
+	).toEqual([
+		`${hnsw} deferred`,
+		"idx_embeddings_pages_scope valid",
+		"kv_store_content deferred",
+		"gin_pages__edge_keys deferred",
+		"gin_pages__graph_edges deferred",
+		"gin_pages__metadata deferred",
+		"idx_pages__created_at valid",
+		"idx_pages__year valid",
+		"norm_pages__key valid",
+	]);
+});
+
+test("createIndexConcurrently builds the table's indexes of a type", async () => {
+	await db.service.createIndexConcurrently({
+		tableName: "pages",
+		indexType: "gin",
+	});
+	await db.service.createIndexConcurrently({
+		tableName: "pages",
+		indexType: "trgm",
+	});
+	await db.service.createIndexConcurrently({
+		tableName: "pages",
+		indexType: "hnsw",
+	});
+	const { indexes } = await db.service.indexer.status();
+	expect(indexes.filter(({ state }) => state !== "valid")).toEqual([]);
+	expect(indexes).toHaveLength(9);
+});
+
+test("a queued index is built by drain, which is what another process may do", async () => {
+	await db.service.execute(`DROP INDEX "${hnsw}"`);
+	await db.service.indexer.queueIndex({
+		tableName: "pages",
+		indexType: "hnsw",
+	});
+	expect(await statusOf(db.service, hnsw)).toMatchObject({
+		state: "queued",
+		usable: false,
+	});
+	await db.service.indexer.drain();
+	expect(await statusOf(db.service, hnsw)).toMatchObject({
+		state: "valid",
+		usable: true,
+	});
+});
+
+test("an invalid index is repaired, and what REINDEX left is dropped", async () => {
+	await db.service.execute(
+		`UPDATE pg_index SET indisvalid = false WHERE indexrelid = '"${hnsw}"'::regclass`,
+	);
+	await db.service.execute(
+		"CREATE INDEX idx_pages__year_ccnew ON pages (year)",
+	);
+	await db.service.execute(
+		`UPDATE pg_index SET indisvalid = false WHERE indexrelid IN ('idx_pages__year'::regclass, 'idx_pages__year_ccnew'::regclass)`,
+	);
+	expect(await statusOf(db.service, hnsw)).toMatchObject({
+		state: "invalid",
+		usable: false,
+	});
+	expect(await db.service.indexer.repair()).toEqual(
+		expect.arrayContaining([hnsw, "idx_pages__year"]),
+	);
+	await db.service.indexer.drain();
+	expect(await invalidIndexes(db.service)).toEqual([]);
+	const { indexes } = await db.service.indexer.status();
+	expect(indexes.map(({ state }) => state)).toEqual(Array(9).fill("valid"));
+});
+
+test("an index of another definition is replaced by a new one beside it", async () => {
+	await db.service.execute(`DROP INDEX "${hnsw}"`);
+	await db.service.execute(
+		`CREATE INDEX "${hnsw}" ON embeddings_pages USING hnsw ((embedding::vector(8)) vector_cosine_ops) WITH (m = 4, ef_construction = 64)
+     WHERE field_name = 'content' AND provider = '${space.provider}' AND model = '${space.model}' AND dimensions = 8`,
+	);
+	expect(await statusOf(db.service, hnsw)).toMatchObject({
+		state: "changed",
+		usable: true,
+	});
+	await db.service.indexer.repair();
+	await db.service.indexer.drain();
+	expect(await statusOf(db.service, hnsw)).toMatchObject({ state: "valid" });
+	const { rows } = await db.service.execute(
+		"SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'embeddings_pages' AND indexdef LIKE '%hnsw%'",
+	);
+	expect(rows).toHaveLength(1);
+	expect(rows[0]).toMatchObject({
+		indexname: hnsw,
+		indexdef: expect.stringContaining("m='16'"),
+	});
+});
+
+test("a request for what is not there says so", async () => {
+	const { indexer } = db.service;
+	expect(
+		await codeOf(indexer.queueIndex({ tableName: "nope", indexType: "gin" })),
+	).toBe("UNKNOWN_ENTITY");
+	expect(
+		await codeOf(
+			indexer.queueIndex({ tableName: "kv_store", indexType: "hnsw" }),
+		),
+	).toBe("UNKNOWN_ENTITY");
+	expect(
+		await codeOf(
+			indexer.queueIndex({ tableName: "pages", indexType: "x" as never }),
+		),
+	).toBe("VALIDATION");
+});
+
+test("indexes appear by themselves when a table is large enough", async () => {
+	const database = await createDatabase();
+	const service = await PostgresService.connect({
+		...options,
+		connectionString: database.url,
+		backgroundIndex: { minRows: 40 },
+	});
+	await service.migrate();
+	await fill(service, 30);
+	await service.indexer.drain();
+	expect(await statusOf(service, hnsw)).toMatchObject({ state: "deferred" });
+	await fill(service, 60);
+	await expect
+		.poll(async () => (await statusOf(service, hnsw))?.state, {
+			timeout: 20_000,
+		})
+		.toBe("valid");
+	await service.close();
+	await database.drop();
+}, 60_000);
