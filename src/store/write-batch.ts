@@ -17,6 +17,7 @@ import {
 	deleteSurplusChunksSql,
 	type FieldText,
 	type FieldVector,
+	type RowHold,
 	writeVectorsSql,
 } from "../vectors/write-vectors.ts";
 import { sendInTurn } from "./in-turn.ts";
@@ -127,12 +128,11 @@ async function writeTexts(
 	const withId = rows.map((row, index) => ({ row, id: ids[index] as string }));
 	let stored = 0;
 	if (space !== undefined) {
-		// Rows that this transaction wrote are locked; the others are looked at once more.
-		for (const isLocked of [true, false]) {
+		for (const hold of ["new", "locked", "open"] as const) {
 			const vectors = withId
-				.filter(({ row }) => row.isChanged === isLocked)
+				.filter(({ row }) => holdOf(row) === hold)
 				.flatMap(({ row, id }) => vectorsOf(prepared, row, id));
-			stored += await writeVectors(tx, table, space, vectors, isLocked);
+			stored += await writeVectors(tx, table, space, vectors, hold);
 		}
 		await sendInTurn(
 			tx,
@@ -150,12 +150,17 @@ async function writeTexts(
 	return stored;
 }
 
+function holdOf({ storedId, isChanged }: PlannedRow): RowHold {
+	if (storedId === undefined) return "new";
+	return isChanged ? "locked" : "open";
+}
+
 async function writeVectors(
 	tx: Handle,
 	table: EntityTable,
 	space: VectorSpace,
 	vectors: readonly FieldVector[],
-	isLocked: boolean,
+	hold: RowHold,
 ): Promise<number> {
 	if (vectors.length === 0) return 0;
 	const vectorOid = await tx.vectorOid();
@@ -163,9 +168,9 @@ async function writeVectors(
 	await sendInTurn(
 		tx,
 		vectors,
-		(slice) => writeVectorsSql(table, space, slice, vectorOid, isLocked),
+		(slice) => writeVectorsSql(table, space, slice, vectorOid, hold),
 		({ rows, rowCount }, slice) => {
-			if (isLocked && rowCount !== slice.length)
+			if (hold !== "open" && rowCount !== slice.length)
 				throw new RemError(
 					"DATABASE",
 					`${rowCount} of ${slice.length} vectors of "${table.entity.tableName}" were stored`,
@@ -173,7 +178,7 @@ async function writeVectors(
 						hint: "nothing was written; a trigger of yours may have removed rows",
 					},
 				);
-			stored += firstChunks(isLocked ? slice : rows);
+			stored += firstChunks(hold === "open" ? rows : slice);
 		},
 	);
 	return stored;
