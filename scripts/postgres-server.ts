@@ -17,6 +17,7 @@ import {
 	type Missing,
 	say,
 } from "./postgres-server/installation.ts";
+import type { Pooler } from "./postgres-server/pooler.ts";
 import {
 	createRecord,
 	isServing,
@@ -27,9 +28,13 @@ import {
 	type ServerRecord,
 	writeRecord,
 } from "./postgres-server/records.ts";
-import { type Runner, runnerFor } from "./postgres-server/runners.ts";
+import {
+	type CopySource,
+	type Runner,
+	runnerFor,
+} from "./postgres-server/runners.ts";
 
-export type { Server };
+export type { Pooler, Server };
 export { findPostgres };
 
 export interface ServerOptions {
@@ -37,6 +42,11 @@ export interface ServerOptions {
 	readonly settings?: Readonly<Record<string, string>>;
 	/** On 127.0.0.1. @default a free one */
 	readonly port?: number;
+}
+
+export interface CopyOptions extends ServerOptions {
+	/** Follows the server it was copied from, until `promote()`. @default false: as a restored backup */
+	readonly asStandby?: boolean;
 }
 
 export interface TestServer {
@@ -86,6 +96,7 @@ const BACKGROUND = "background";
 async function createAndStart(
 	name: string,
 	options: ServerOptions,
+	copied?: { readonly source: CopySource; readonly password: string },
 ): Promise<Server> {
 	removeLeftovers();
 	const installation = await findPostgres();
@@ -93,10 +104,11 @@ async function createAndStart(
 	const port = options.port ?? (await freePort());
 	// Trust would let every user of this machine run programs as this one; a
 	// password costs 4 ms a connection.
-	const password = randomText();
+	const password = copied?.password ?? randomText();
 	const runner = runnerFor(installation, {
 		port,
 		password,
+		copyOf: copied?.source,
 		settings: { ...DEFAULT_SETTINGS, ...options.settings },
 		endsWithParent: name !== BACKGROUND,
 	});
@@ -150,6 +162,37 @@ class Server {
 	async stop(mode: StopMode = "fast"): Promise<void> {
 		this.kill(STOP_SIGNALS[mode]);
 		await this.#down();
+	}
+
+	/** Signals one of its processes, by the pid that PostgreSQL shows. */
+	killBackend(pid: number, signal: NodeJS.Signals): void {
+		this.#runner.signalBackend(pid, signal);
+	}
+
+	/** Starts a server with a base backup of this one's data, on a port of its own. */
+	copy({ asStandby = false, ...options }: CopyOptions = {}): Promise<Server> {
+		return createAndStart(randomText(), options, {
+			source: { port: this.port, asStandby },
+			password: new URL(this.url).password,
+		});
+	}
+
+	/** Makes a standby a primary; returns when it takes writes. */
+	async promote(): Promise<void> {
+		const client = new pg.Client({ connectionString: this.url });
+		await client.connect();
+		try {
+			await client.query("SELECT pg_promote()");
+		} finally {
+			await client.end();
+		}
+	}
+
+	/** Starts a PgBouncer in front of it, in transaction mode; it goes with the server. */
+	async startPooler(
+		settings: Readonly<Record<string, string>> = {},
+	): Promise<Pooler> {
+		return this.#runner.startPooler({ port: await freePort(), settings });
 	}
 
 	/** Starts a stopped or killed server on its port; returns when it answers. */

@@ -177,39 +177,39 @@ BEGIN
   RETURN NULL;
 END $fn$;
 CREATE OR REPLACE TRIGGER "trg_files_embeddings_insert" AFTER INSERT ON "public"."files"
-  REFERENCING NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_embeddings"();
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_embeddings"();
 ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_embeddings_insert";
 CREATE OR REPLACE TRIGGER "trg_files_embeddings_update" AFTER UPDATE ON "public"."files"
-  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_embeddings"();
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_embeddings"();
 ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_embeddings_update";
 CREATE OR REPLACE TRIGGER "trg_files_embeddings_delete" AFTER DELETE ON "public"."files"
-  REFERENCING OLD TABLE AS old_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_embeddings"();
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_embeddings"();
 ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_embeddings_delete";
 CREATE OR REPLACE TRIGGER "trg_files_embeddings_truncate" AFTER TRUNCATE ON "public"."files"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_embeddings"();
 ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_embeddings_truncate";
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_files_kv_store_insert' AND tgrelid = '"public"."files"'::regclass)
-    AND obj_description(to_regclass('"public"."kv_source_files"'), 'pg_class') = 'remdb: cache source of files (4806856c1f202846)' THEN
+    AND obj_description(to_regclass('"public"."kv_source_files"'), 'pg_class') = 'remdb: cache source of files (dfe4f1b21384db2a)' THEN
     RETURN;
   END IF;
   LOCK TABLE "public"."files" IN SHARE ROW EXCLUSIVE MODE;
-  IF EXISTS (SELECT FROM "public"."files") THEN
-    DELETE FROM "public"."kv_state" WHERE kind = 'ready';
-    DELETE FROM "public"."kv_store" WHERE entity_type = 'files';
+  IF NOT EXISTS (SELECT FROM "public"."files") THEN RETURN; END IF;
+  IF to_regclass('"public"."kv_source_files"') IS NOT NULL THEN
+    ALTER VIEW "public"."kv_source_files" SET (security_invoker = true);
   END IF;
+  LOCK TABLE "public"."kv_state" IN SHARE ROW EXCLUSIVE MODE;
+  DELETE FROM "public"."kv_state";
+  DELETE FROM "public"."kv_store" WHERE entity_type = 'files';
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_files" WITH (security_invoker = true) AS
 SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
-  "public"."rem_normalize_key"("r"."name")::varchar(255) AS normalized_key,
+  "public"."rem_normalize_key"("r"."name") AS normalized_key,
   'files'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
   left(coalesce(nullif("r"."content", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
 FROM "public"."files" AS r
 WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL;
-COMMENT ON VIEW "public"."kv_source_files" IS 'remdb: cache source of files (4806856c1f202846)';
+COMMENT ON VIEW "public"."kv_source_files" IS 'remdb: cache source of files (dfe4f1b21384db2a)';
 CREATE OR REPLACE FUNCTION "public"."fn_files_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -226,6 +226,8 @@ BEGIN
     END IF;
     DELETE FROM "public"."kv_store" WHERE entity_type = 'files';
     RETURN NULL;
+  ELSIF TG_LEVEL = 'ROW' THEN
+    SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE "new_rows"."deleted_at" IS NULL;
   ELSIF TG_OP = 'DELETE' THEN
@@ -275,20 +277,20 @@ BEGIN
   RETURN NULL;
 END $fn$;
 CREATE OR REPLACE TRIGGER "trg_files_kv_store_insert" AFTER INSERT ON "public"."files"
-  REFERENCING NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_kv_store_upsert"();
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_kv_store_upsert"();
 ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_kv_store_insert";
 CREATE OR REPLACE TRIGGER "trg_files_kv_store_update" AFTER UPDATE ON "public"."files"
-  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_kv_store_upsert"();
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_kv_store_upsert"();
 ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_kv_store_update";
 CREATE OR REPLACE TRIGGER "trg_files_kv_store_delete" AFTER DELETE ON "public"."files"
-  REFERENCING OLD TABLE AS old_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_kv_store_upsert"();
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_kv_store_upsert"();
 ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_kv_store_delete";
 CREATE OR REPLACE TRIGGER "trg_files_kv_store_truncate" AFTER TRUNCATE ON "public"."files"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_kv_store_upsert"();
 ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_kv_store_truncate";
+CREATE OR REPLACE TRIGGER "trg_files_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."files"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_files_kv_store_upsert"();
+ALTER TABLE "public"."files" ENABLE REPLICA TRIGGER "trg_files_kv_store_replica";
 CREATE INDEX IF NOT EXISTS "idx_files__created_at" ON "public"."files" ("tenant_id", "created_at");
 CREATE INDEX IF NOT EXISTS "idx_files__uri" ON "public"."files" ("tenant_id", "uri");
 CREATE INDEX IF NOT EXISTS "idx_files__processing_status" ON "public"."files" ("tenant_id", "processing_status");
@@ -449,39 +451,39 @@ BEGIN
   RETURN NULL;
 END $fn$;
 CREATE OR REPLACE TRIGGER "trg_image_resources_embeddings_insert" AFTER INSERT ON "public"."image_resources"
-  REFERENCING NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_embeddings"();
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_embeddings"();
 ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_insert";
 CREATE OR REPLACE TRIGGER "trg_image_resources_embeddings_update" AFTER UPDATE ON "public"."image_resources"
-  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_embeddings"();
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_embeddings"();
 ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_update";
 CREATE OR REPLACE TRIGGER "trg_image_resources_embeddings_delete" AFTER DELETE ON "public"."image_resources"
-  REFERENCING OLD TABLE AS old_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_embeddings"();
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_embeddings"();
 ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_delete";
 CREATE OR REPLACE TRIGGER "trg_image_resources_embeddings_truncate" AFTER TRUNCATE ON "public"."image_resources"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_embeddings"();
 ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_truncate";
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_image_resources_kv_store_insert' AND tgrelid = '"public"."image_resources"'::regclass)
-    AND obj_description(to_regclass('"public"."kv_source_image_resources"'), 'pg_class') = 'remdb: cache source of image_resources (9aa943696f0b5bb4)' THEN
+    AND obj_description(to_regclass('"public"."kv_source_image_resources"'), 'pg_class') = 'remdb: cache source of image_resources (3b406b538d0f1c30)' THEN
     RETURN;
   END IF;
   LOCK TABLE "public"."image_resources" IN SHARE ROW EXCLUSIVE MODE;
-  IF EXISTS (SELECT FROM "public"."image_resources") THEN
-    DELETE FROM "public"."kv_state" WHERE kind = 'ready';
-    DELETE FROM "public"."kv_store" WHERE entity_type = 'image_resources';
+  IF NOT EXISTS (SELECT FROM "public"."image_resources") THEN RETURN; END IF;
+  IF to_regclass('"public"."kv_source_image_resources"') IS NOT NULL THEN
+    ALTER VIEW "public"."kv_source_image_resources" SET (security_invoker = true);
   END IF;
+  LOCK TABLE "public"."kv_state" IN SHARE ROW EXCLUSIVE MODE;
+  DELETE FROM "public"."kv_state";
+  DELETE FROM "public"."kv_store" WHERE entity_type = 'image_resources';
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_image_resources" WITH (security_invoker = true) AS
 SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
-  "public"."rem_normalize_key"("r"."name")::varchar(255) AS normalized_key,
+  "public"."rem_normalize_key"("r"."name") AS normalized_key,
   'image_resources'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
   left(coalesce(nullif("r"."description", ''), nullif("r"."content", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
 FROM "public"."image_resources" AS r
 WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL;
-COMMENT ON VIEW "public"."kv_source_image_resources" IS 'remdb: cache source of image_resources (9aa943696f0b5bb4)';
+COMMENT ON VIEW "public"."kv_source_image_resources" IS 'remdb: cache source of image_resources (3b406b538d0f1c30)';
 CREATE OR REPLACE FUNCTION "public"."fn_image_resources_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -498,6 +500,8 @@ BEGIN
     END IF;
     DELETE FROM "public"."kv_store" WHERE entity_type = 'image_resources';
     RETURN NULL;
+  ELSIF TG_LEVEL = 'ROW' THEN
+    SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE "new_rows"."deleted_at" IS NULL;
   ELSIF TG_OP = 'DELETE' THEN
@@ -547,20 +551,20 @@ BEGIN
   RETURN NULL;
 END $fn$;
 CREATE OR REPLACE TRIGGER "trg_image_resources_kv_store_insert" AFTER INSERT ON "public"."image_resources"
-  REFERENCING NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_kv_store_upsert"();
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_kv_store_upsert"();
 ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_kv_store_insert";
 CREATE OR REPLACE TRIGGER "trg_image_resources_kv_store_update" AFTER UPDATE ON "public"."image_resources"
-  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_kv_store_upsert"();
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_kv_store_upsert"();
 ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_kv_store_update";
 CREATE OR REPLACE TRIGGER "trg_image_resources_kv_store_delete" AFTER DELETE ON "public"."image_resources"
-  REFERENCING OLD TABLE AS old_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_kv_store_upsert"();
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_kv_store_upsert"();
 ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_kv_store_delete";
 CREATE OR REPLACE TRIGGER "trg_image_resources_kv_store_truncate" AFTER TRUNCATE ON "public"."image_resources"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_kv_store_upsert"();
 ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_kv_store_truncate";
+CREATE OR REPLACE TRIGGER "trg_image_resources_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."image_resources"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_image_resources_kv_store_upsert"();
+ALTER TABLE "public"."image_resources" ENABLE REPLICA TRIGGER "trg_image_resources_kv_store_replica";
 CREATE INDEX IF NOT EXISTS "idx_image_resources__created_at" ON "public"."image_resources" ("tenant_id", "created_at");
 CREATE INDEX IF NOT EXISTS "idx_image_resources__uri__ordinal" ON "public"."image_resources" ("tenant_id", "uri", "ordinal");
 CREATE INDEX IF NOT EXISTS "norm_image_resources__key" ON "public"."image_resources" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
@@ -710,16 +714,13 @@ BEGIN
   RETURN NULL;
 END $fn$;
 CREATE OR REPLACE TRIGGER "trg_messages_embeddings_insert" AFTER INSERT ON "public"."messages"
-  REFERENCING NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_embeddings"();
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_embeddings"();
 ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_embeddings_insert";
 CREATE OR REPLACE TRIGGER "trg_messages_embeddings_update" AFTER UPDATE ON "public"."messages"
-  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_embeddings"();
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_embeddings"();
 ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_embeddings_update";
 CREATE OR REPLACE TRIGGER "trg_messages_embeddings_delete" AFTER DELETE ON "public"."messages"
-  REFERENCING OLD TABLE AS old_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_embeddings"();
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_embeddings"();
 ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_embeddings_delete";
 CREATE OR REPLACE TRIGGER "trg_messages_embeddings_truncate" AFTER TRUNCATE ON "public"."messages"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_embeddings"();
@@ -880,39 +881,39 @@ BEGIN
   RETURN NULL;
 END $fn$;
 CREATE OR REPLACE TRIGGER "trg_moments_embeddings_insert" AFTER INSERT ON "public"."moments"
-  REFERENCING NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_embeddings"();
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_embeddings"();
 ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_embeddings_insert";
 CREATE OR REPLACE TRIGGER "trg_moments_embeddings_update" AFTER UPDATE ON "public"."moments"
-  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_embeddings"();
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_embeddings"();
 ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_embeddings_update";
 CREATE OR REPLACE TRIGGER "trg_moments_embeddings_delete" AFTER DELETE ON "public"."moments"
-  REFERENCING OLD TABLE AS old_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_embeddings"();
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_embeddings"();
 ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_embeddings_delete";
 CREATE OR REPLACE TRIGGER "trg_moments_embeddings_truncate" AFTER TRUNCATE ON "public"."moments"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_embeddings"();
 ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_embeddings_truncate";
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_moments_kv_store_insert' AND tgrelid = '"public"."moments"'::regclass)
-    AND obj_description(to_regclass('"public"."kv_source_moments"'), 'pg_class') = 'remdb: cache source of moments (f4a0e2d78292ebe1)' THEN
+    AND obj_description(to_regclass('"public"."kv_source_moments"'), 'pg_class') = 'remdb: cache source of moments (22467f55e5d27269)' THEN
     RETURN;
   END IF;
   LOCK TABLE "public"."moments" IN SHARE ROW EXCLUSIVE MODE;
-  IF EXISTS (SELECT FROM "public"."moments") THEN
-    DELETE FROM "public"."kv_state" WHERE kind = 'ready';
-    DELETE FROM "public"."kv_store" WHERE entity_type = 'moments';
+  IF NOT EXISTS (SELECT FROM "public"."moments") THEN RETURN; END IF;
+  IF to_regclass('"public"."kv_source_moments"') IS NOT NULL THEN
+    ALTER VIEW "public"."kv_source_moments" SET (security_invoker = true);
   END IF;
+  LOCK TABLE "public"."kv_state" IN SHARE ROW EXCLUSIVE MODE;
+  DELETE FROM "public"."kv_state";
+  DELETE FROM "public"."kv_store" WHERE entity_type = 'moments';
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_moments" WITH (security_invoker = true) AS
 SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
-  "public"."rem_normalize_key"("r"."name")::varchar(255) AS normalized_key,
+  "public"."rem_normalize_key"("r"."name") AS normalized_key,
   'moments'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
   left(coalesce(nullif("r"."summary", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
 FROM "public"."moments" AS r
 WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL;
-COMMENT ON VIEW "public"."kv_source_moments" IS 'remdb: cache source of moments (f4a0e2d78292ebe1)';
+COMMENT ON VIEW "public"."kv_source_moments" IS 'remdb: cache source of moments (22467f55e5d27269)';
 CREATE OR REPLACE FUNCTION "public"."fn_moments_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -929,6 +930,8 @@ BEGIN
     END IF;
     DELETE FROM "public"."kv_store" WHERE entity_type = 'moments';
     RETURN NULL;
+  ELSIF TG_LEVEL = 'ROW' THEN
+    SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE "new_rows"."deleted_at" IS NULL;
   ELSIF TG_OP = 'DELETE' THEN
@@ -978,20 +981,20 @@ BEGIN
   RETURN NULL;
 END $fn$;
 CREATE OR REPLACE TRIGGER "trg_moments_kv_store_insert" AFTER INSERT ON "public"."moments"
-  REFERENCING NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_kv_store_upsert"();
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_kv_store_upsert"();
 ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_kv_store_insert";
 CREATE OR REPLACE TRIGGER "trg_moments_kv_store_update" AFTER UPDATE ON "public"."moments"
-  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_kv_store_upsert"();
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_kv_store_upsert"();
 ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_kv_store_update";
 CREATE OR REPLACE TRIGGER "trg_moments_kv_store_delete" AFTER DELETE ON "public"."moments"
-  REFERENCING OLD TABLE AS old_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_kv_store_upsert"();
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_kv_store_upsert"();
 ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_kv_store_delete";
 CREATE OR REPLACE TRIGGER "trg_moments_kv_store_truncate" AFTER TRUNCATE ON "public"."moments"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_kv_store_upsert"();
 ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_kv_store_truncate";
+CREATE OR REPLACE TRIGGER "trg_moments_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."moments"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_moments_kv_store_upsert"();
+ALTER TABLE "public"."moments" ENABLE REPLICA TRIGGER "trg_moments_kv_store_replica";
 CREATE INDEX IF NOT EXISTS "idx_moments__created_at" ON "public"."moments" ("tenant_id", "created_at");
 CREATE INDEX IF NOT EXISTS "idx_moments__starts_timestamp" ON "public"."moments" ("tenant_id", "starts_timestamp");
 CREATE INDEX IF NOT EXISTS "idx_moments__source_session_id" ON "public"."moments" ("tenant_id", "source_session_id");
@@ -1148,39 +1151,39 @@ BEGIN
   RETURN NULL;
 END $fn$;
 CREATE OR REPLACE TRIGGER "trg_ontologies_embeddings_insert" AFTER INSERT ON "public"."ontologies"
-  REFERENCING NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_embeddings"();
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_embeddings"();
 ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_insert";
 CREATE OR REPLACE TRIGGER "trg_ontologies_embeddings_update" AFTER UPDATE ON "public"."ontologies"
-  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_embeddings"();
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_embeddings"();
 ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_update";
 CREATE OR REPLACE TRIGGER "trg_ontologies_embeddings_delete" AFTER DELETE ON "public"."ontologies"
-  REFERENCING OLD TABLE AS old_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_embeddings"();
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_embeddings"();
 ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_delete";
 CREATE OR REPLACE TRIGGER "trg_ontologies_embeddings_truncate" AFTER TRUNCATE ON "public"."ontologies"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_embeddings"();
 ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_truncate";
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_ontologies_kv_store_insert' AND tgrelid = '"public"."ontologies"'::regclass)
-    AND obj_description(to_regclass('"public"."kv_source_ontologies"'), 'pg_class') = 'remdb: cache source of ontologies (d2d66980b637f7bd)' THEN
+    AND obj_description(to_regclass('"public"."kv_source_ontologies"'), 'pg_class') = 'remdb: cache source of ontologies (2b73aa1268e18678)' THEN
     RETURN;
   END IF;
   LOCK TABLE "public"."ontologies" IN SHARE ROW EXCLUSIVE MODE;
-  IF EXISTS (SELECT FROM "public"."ontologies") THEN
-    DELETE FROM "public"."kv_state" WHERE kind = 'ready';
-    DELETE FROM "public"."kv_store" WHERE entity_type = 'ontologies';
+  IF NOT EXISTS (SELECT FROM "public"."ontologies") THEN RETURN; END IF;
+  IF to_regclass('"public"."kv_source_ontologies"') IS NOT NULL THEN
+    ALTER VIEW "public"."kv_source_ontologies" SET (security_invoker = true);
   END IF;
+  LOCK TABLE "public"."kv_state" IN SHARE ROW EXCLUSIVE MODE;
+  DELETE FROM "public"."kv_state";
+  DELETE FROM "public"."kv_store" WHERE entity_type = 'ontologies';
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_ontologies" WITH (security_invoker = true) AS
 SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
-  "public"."rem_normalize_key"("r"."name")::varchar(255) AS normalized_key,
+  "public"."rem_normalize_key"("r"."name") AS normalized_key,
   'ontologies'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
   left(coalesce(nullif("r"."content", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
 FROM "public"."ontologies" AS r
 WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL;
-COMMENT ON VIEW "public"."kv_source_ontologies" IS 'remdb: cache source of ontologies (d2d66980b637f7bd)';
+COMMENT ON VIEW "public"."kv_source_ontologies" IS 'remdb: cache source of ontologies (2b73aa1268e18678)';
 CREATE OR REPLACE FUNCTION "public"."fn_ontologies_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -1197,6 +1200,8 @@ BEGIN
     END IF;
     DELETE FROM "public"."kv_store" WHERE entity_type = 'ontologies';
     RETURN NULL;
+  ELSIF TG_LEVEL = 'ROW' THEN
+    SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE "new_rows"."deleted_at" IS NULL;
   ELSIF TG_OP = 'DELETE' THEN
@@ -1246,20 +1251,20 @@ BEGIN
   RETURN NULL;
 END $fn$;
 CREATE OR REPLACE TRIGGER "trg_ontologies_kv_store_insert" AFTER INSERT ON "public"."ontologies"
-  REFERENCING NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_kv_store_upsert"();
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_kv_store_upsert"();
 ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store_insert";
 CREATE OR REPLACE TRIGGER "trg_ontologies_kv_store_update" AFTER UPDATE ON "public"."ontologies"
-  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_kv_store_upsert"();
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_kv_store_upsert"();
 ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store_update";
 CREATE OR REPLACE TRIGGER "trg_ontologies_kv_store_delete" AFTER DELETE ON "public"."ontologies"
-  REFERENCING OLD TABLE AS old_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_kv_store_upsert"();
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_kv_store_upsert"();
 ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store_delete";
 CREATE OR REPLACE TRIGGER "trg_ontologies_kv_store_truncate" AFTER TRUNCATE ON "public"."ontologies"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_kv_store_upsert"();
 ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store_truncate";
+CREATE OR REPLACE TRIGGER "trg_ontologies_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."ontologies"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontologies_kv_store_upsert"();
+ALTER TABLE "public"."ontologies" ENABLE REPLICA TRIGGER "trg_ontologies_kv_store_replica";
 CREATE INDEX IF NOT EXISTS "idx_ontologies__created_at" ON "public"."ontologies" ("tenant_id", "created_at");
 CREATE INDEX IF NOT EXISTS "idx_ontologies__file_id" ON "public"."ontologies" ("tenant_id", "file_id");
 CREATE INDEX IF NOT EXISTS "idx_ontologies__agent_schema_id" ON "public"."ontologies" ("tenant_id", "agent_schema_id");
@@ -1416,39 +1421,39 @@ BEGIN
   RETURN NULL;
 END $fn$;
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_embeddings_insert" AFTER INSERT ON "public"."ontology_configs"
-  REFERENCING NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_embeddings"();
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_embeddings"();
 ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_insert";
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_embeddings_update" AFTER UPDATE ON "public"."ontology_configs"
-  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_embeddings"();
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_embeddings"();
 ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_update";
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_embeddings_delete" AFTER DELETE ON "public"."ontology_configs"
-  REFERENCING OLD TABLE AS old_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_embeddings"();
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_embeddings"();
 ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_delete";
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_embeddings_truncate" AFTER TRUNCATE ON "public"."ontology_configs"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_embeddings"();
 ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_truncate";
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_ontology_configs_kv_store_insert' AND tgrelid = '"public"."ontology_configs"'::regclass)
-    AND obj_description(to_regclass('"public"."kv_source_ontology_configs"'), 'pg_class') = 'remdb: cache source of ontology_configs (5005c45de8d2672c)' THEN
+    AND obj_description(to_regclass('"public"."kv_source_ontology_configs"'), 'pg_class') = 'remdb: cache source of ontology_configs (6cf100a199cf4d81)' THEN
     RETURN;
   END IF;
   LOCK TABLE "public"."ontology_configs" IN SHARE ROW EXCLUSIVE MODE;
-  IF EXISTS (SELECT FROM "public"."ontology_configs") THEN
-    DELETE FROM "public"."kv_state" WHERE kind = 'ready';
-    DELETE FROM "public"."kv_store" WHERE entity_type = 'ontology_configs';
+  IF NOT EXISTS (SELECT FROM "public"."ontology_configs") THEN RETURN; END IF;
+  IF to_regclass('"public"."kv_source_ontology_configs"') IS NOT NULL THEN
+    ALTER VIEW "public"."kv_source_ontology_configs" SET (security_invoker = true);
   END IF;
+  LOCK TABLE "public"."kv_state" IN SHARE ROW EXCLUSIVE MODE;
+  DELETE FROM "public"."kv_state";
+  DELETE FROM "public"."kv_store" WHERE entity_type = 'ontology_configs';
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_ontology_configs" WITH (security_invoker = true) AS
 SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
-  "public"."rem_normalize_key"("r"."name")::varchar(255) AS normalized_key,
+  "public"."rem_normalize_key"("r"."name") AS normalized_key,
   'ontology_configs'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
   left(coalesce(nullif("r"."description", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
 FROM "public"."ontology_configs" AS r
 WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL;
-COMMENT ON VIEW "public"."kv_source_ontology_configs" IS 'remdb: cache source of ontology_configs (5005c45de8d2672c)';
+COMMENT ON VIEW "public"."kv_source_ontology_configs" IS 'remdb: cache source of ontology_configs (6cf100a199cf4d81)';
 CREATE OR REPLACE FUNCTION "public"."fn_ontology_configs_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -1465,6 +1470,8 @@ BEGIN
     END IF;
     DELETE FROM "public"."kv_store" WHERE entity_type = 'ontology_configs';
     RETURN NULL;
+  ELSIF TG_LEVEL = 'ROW' THEN
+    SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE "new_rows"."deleted_at" IS NULL;
   ELSIF TG_OP = 'DELETE' THEN
@@ -1514,20 +1521,20 @@ BEGIN
   RETURN NULL;
 END $fn$;
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_kv_store_insert" AFTER INSERT ON "public"."ontology_configs"
-  REFERENCING NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_kv_store_upsert"();
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_kv_store_upsert"();
 ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_kv_store_insert";
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_kv_store_update" AFTER UPDATE ON "public"."ontology_configs"
-  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_kv_store_upsert"();
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_kv_store_upsert"();
 ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_kv_store_update";
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_kv_store_delete" AFTER DELETE ON "public"."ontology_configs"
-  REFERENCING OLD TABLE AS old_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_kv_store_upsert"();
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_kv_store_upsert"();
 ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_kv_store_delete";
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_kv_store_truncate" AFTER TRUNCATE ON "public"."ontology_configs"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_kv_store_upsert"();
 ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_kv_store_truncate";
+CREATE OR REPLACE TRIGGER "trg_ontology_configs_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."ontology_configs"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontology_configs_kv_store_upsert"();
+ALTER TABLE "public"."ontology_configs" ENABLE REPLICA TRIGGER "trg_ontology_configs_kv_store_replica";
 CREATE INDEX IF NOT EXISTS "idx_ontology_configs__created_at" ON "public"."ontology_configs" ("tenant_id", "created_at");
 CREATE INDEX IF NOT EXISTS "idx_ontology_configs__agent_schema_id" ON "public"."ontology_configs" ("tenant_id", "agent_schema_id");
 CREATE INDEX IF NOT EXISTS "norm_ontology_configs__key" ON "public"."ontology_configs" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
@@ -1681,39 +1688,39 @@ BEGIN
   RETURN NULL;
 END $fn$;
 CREATE OR REPLACE TRIGGER "trg_resources_embeddings_insert" AFTER INSERT ON "public"."resources"
-  REFERENCING NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_embeddings"();
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_embeddings"();
 ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_embeddings_insert";
 CREATE OR REPLACE TRIGGER "trg_resources_embeddings_update" AFTER UPDATE ON "public"."resources"
-  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_embeddings"();
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_embeddings"();
 ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_embeddings_update";
 CREATE OR REPLACE TRIGGER "trg_resources_embeddings_delete" AFTER DELETE ON "public"."resources"
-  REFERENCING OLD TABLE AS old_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_embeddings"();
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_embeddings"();
 ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_embeddings_delete";
 CREATE OR REPLACE TRIGGER "trg_resources_embeddings_truncate" AFTER TRUNCATE ON "public"."resources"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_embeddings"();
 ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_embeddings_truncate";
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_resources_kv_store_insert' AND tgrelid = '"public"."resources"'::regclass)
-    AND obj_description(to_regclass('"public"."kv_source_resources"'), 'pg_class') = 'remdb: cache source of resources (94702c35da66d9dd)' THEN
+    AND obj_description(to_regclass('"public"."kv_source_resources"'), 'pg_class') = 'remdb: cache source of resources (d4978ca76af19022)' THEN
     RETURN;
   END IF;
   LOCK TABLE "public"."resources" IN SHARE ROW EXCLUSIVE MODE;
-  IF EXISTS (SELECT FROM "public"."resources") THEN
-    DELETE FROM "public"."kv_state" WHERE kind = 'ready';
-    DELETE FROM "public"."kv_store" WHERE entity_type = 'resources';
+  IF NOT EXISTS (SELECT FROM "public"."resources") THEN RETURN; END IF;
+  IF to_regclass('"public"."kv_source_resources"') IS NOT NULL THEN
+    ALTER VIEW "public"."kv_source_resources" SET (security_invoker = true);
   END IF;
+  LOCK TABLE "public"."kv_state" IN SHARE ROW EXCLUSIVE MODE;
+  DELETE FROM "public"."kv_state";
+  DELETE FROM "public"."kv_store" WHERE entity_type = 'resources';
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_resources" WITH (security_invoker = true) AS
 SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
-  "public"."rem_normalize_key"("r"."name")::varchar(255) AS normalized_key,
+  "public"."rem_normalize_key"("r"."name") AS normalized_key,
   'resources'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
   left(coalesce(nullif("r"."description", ''), nullif("r"."content", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
 FROM "public"."resources" AS r
 WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL;
-COMMENT ON VIEW "public"."kv_source_resources" IS 'remdb: cache source of resources (94702c35da66d9dd)';
+COMMENT ON VIEW "public"."kv_source_resources" IS 'remdb: cache source of resources (d4978ca76af19022)';
 CREATE OR REPLACE FUNCTION "public"."fn_resources_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -1730,6 +1737,8 @@ BEGIN
     END IF;
     DELETE FROM "public"."kv_store" WHERE entity_type = 'resources';
     RETURN NULL;
+  ELSIF TG_LEVEL = 'ROW' THEN
+    SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE "new_rows"."deleted_at" IS NULL;
   ELSIF TG_OP = 'DELETE' THEN
@@ -1779,20 +1788,20 @@ BEGIN
   RETURN NULL;
 END $fn$;
 CREATE OR REPLACE TRIGGER "trg_resources_kv_store_insert" AFTER INSERT ON "public"."resources"
-  REFERENCING NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_kv_store_upsert"();
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_kv_store_upsert"();
 ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_kv_store_insert";
 CREATE OR REPLACE TRIGGER "trg_resources_kv_store_update" AFTER UPDATE ON "public"."resources"
-  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_kv_store_upsert"();
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_kv_store_upsert"();
 ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_kv_store_update";
 CREATE OR REPLACE TRIGGER "trg_resources_kv_store_delete" AFTER DELETE ON "public"."resources"
-  REFERENCING OLD TABLE AS old_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_kv_store_upsert"();
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_kv_store_upsert"();
 ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_kv_store_delete";
 CREATE OR REPLACE TRIGGER "trg_resources_kv_store_truncate" AFTER TRUNCATE ON "public"."resources"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_kv_store_upsert"();
 ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_kv_store_truncate";
+CREATE OR REPLACE TRIGGER "trg_resources_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."resources"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_resources_kv_store_upsert"();
+ALTER TABLE "public"."resources" ENABLE REPLICA TRIGGER "trg_resources_kv_store_replica";
 CREATE INDEX IF NOT EXISTS "idx_resources__created_at" ON "public"."resources" ("tenant_id", "created_at");
 CREATE INDEX IF NOT EXISTS "idx_resources__uri__ordinal" ON "public"."resources" ("tenant_id", "uri", "ordinal");
 CREATE INDEX IF NOT EXISTS "idx_resources__category" ON "public"."resources" ("tenant_id", "category");
@@ -1945,39 +1954,39 @@ BEGIN
   RETURN NULL;
 END $fn$;
 CREATE OR REPLACE TRIGGER "trg_schemas_embeddings_insert" AFTER INSERT ON "public"."schemas"
-  REFERENCING NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_embeddings"();
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_embeddings"();
 ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_insert";
 CREATE OR REPLACE TRIGGER "trg_schemas_embeddings_update" AFTER UPDATE ON "public"."schemas"
-  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_embeddings"();
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_embeddings"();
 ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_update";
 CREATE OR REPLACE TRIGGER "trg_schemas_embeddings_delete" AFTER DELETE ON "public"."schemas"
-  REFERENCING OLD TABLE AS old_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_embeddings"();
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_embeddings"();
 ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_delete";
 CREATE OR REPLACE TRIGGER "trg_schemas_embeddings_truncate" AFTER TRUNCATE ON "public"."schemas"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_embeddings"();
 ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_truncate";
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_schemas_kv_store_insert' AND tgrelid = '"public"."schemas"'::regclass)
-    AND obj_description(to_regclass('"public"."kv_source_schemas"'), 'pg_class') = 'remdb: cache source of schemas (5d0483012043f9a0)' THEN
+    AND obj_description(to_regclass('"public"."kv_source_schemas"'), 'pg_class') = 'remdb: cache source of schemas (5b493146c156cba7)' THEN
     RETURN;
   END IF;
   LOCK TABLE "public"."schemas" IN SHARE ROW EXCLUSIVE MODE;
-  IF EXISTS (SELECT FROM "public"."schemas") THEN
-    DELETE FROM "public"."kv_state" WHERE kind = 'ready';
-    DELETE FROM "public"."kv_store" WHERE entity_type = 'schemas';
+  IF NOT EXISTS (SELECT FROM "public"."schemas") THEN RETURN; END IF;
+  IF to_regclass('"public"."kv_source_schemas"') IS NOT NULL THEN
+    ALTER VIEW "public"."kv_source_schemas" SET (security_invoker = true);
   END IF;
+  LOCK TABLE "public"."kv_state" IN SHARE ROW EXCLUSIVE MODE;
+  DELETE FROM "public"."kv_state";
+  DELETE FROM "public"."kv_store" WHERE entity_type = 'schemas';
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_schemas" WITH (security_invoker = true) AS
 SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
-  "public"."rem_normalize_key"("r"."name")::varchar(255) AS normalized_key,
+  "public"."rem_normalize_key"("r"."name") AS normalized_key,
   'schemas'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
   left(coalesce(nullif("r"."content", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
 FROM "public"."schemas" AS r
 WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL;
-COMMENT ON VIEW "public"."kv_source_schemas" IS 'remdb: cache source of schemas (5d0483012043f9a0)';
+COMMENT ON VIEW "public"."kv_source_schemas" IS 'remdb: cache source of schemas (5b493146c156cba7)';
 CREATE OR REPLACE FUNCTION "public"."fn_schemas_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -1994,6 +2003,8 @@ BEGIN
     END IF;
     DELETE FROM "public"."kv_store" WHERE entity_type = 'schemas';
     RETURN NULL;
+  ELSIF TG_LEVEL = 'ROW' THEN
+    SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE "new_rows"."deleted_at" IS NULL;
   ELSIF TG_OP = 'DELETE' THEN
@@ -2043,20 +2054,20 @@ BEGIN
   RETURN NULL;
 END $fn$;
 CREATE OR REPLACE TRIGGER "trg_schemas_kv_store_insert" AFTER INSERT ON "public"."schemas"
-  REFERENCING NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_kv_store_upsert"();
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_kv_store_upsert"();
 ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_insert";
 CREATE OR REPLACE TRIGGER "trg_schemas_kv_store_update" AFTER UPDATE ON "public"."schemas"
-  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_kv_store_upsert"();
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_kv_store_upsert"();
 ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_update";
 CREATE OR REPLACE TRIGGER "trg_schemas_kv_store_delete" AFTER DELETE ON "public"."schemas"
-  REFERENCING OLD TABLE AS old_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_kv_store_upsert"();
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_kv_store_upsert"();
 ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_delete";
 CREATE OR REPLACE TRIGGER "trg_schemas_kv_store_truncate" AFTER TRUNCATE ON "public"."schemas"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_kv_store_upsert"();
 ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_truncate";
+CREATE OR REPLACE TRIGGER "trg_schemas_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."schemas"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_schemas_kv_store_upsert"();
+ALTER TABLE "public"."schemas" ENABLE REPLICA TRIGGER "trg_schemas_kv_store_replica";
 CREATE INDEX IF NOT EXISTS "idx_schemas__created_at" ON "public"."schemas" ("tenant_id", "created_at");
 CREATE INDEX IF NOT EXISTS "idx_schemas__category" ON "public"."schemas" ("tenant_id", "category");
 CREATE INDEX IF NOT EXISTS "norm_schemas__key" ON "public"."schemas" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
@@ -2212,39 +2223,39 @@ BEGIN
   RETURN NULL;
 END $fn$;
 CREATE OR REPLACE TRIGGER "trg_sessions_embeddings_insert" AFTER INSERT ON "public"."sessions"
-  REFERENCING NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_embeddings"();
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_embeddings"();
 ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_insert";
 CREATE OR REPLACE TRIGGER "trg_sessions_embeddings_update" AFTER UPDATE ON "public"."sessions"
-  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_embeddings"();
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_embeddings"();
 ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_update";
 CREATE OR REPLACE TRIGGER "trg_sessions_embeddings_delete" AFTER DELETE ON "public"."sessions"
-  REFERENCING OLD TABLE AS old_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_embeddings"();
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_embeddings"();
 ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_delete";
 CREATE OR REPLACE TRIGGER "trg_sessions_embeddings_truncate" AFTER TRUNCATE ON "public"."sessions"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_embeddings"();
 ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_truncate";
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_sessions_kv_store_insert' AND tgrelid = '"public"."sessions"'::regclass)
-    AND obj_description(to_regclass('"public"."kv_source_sessions"'), 'pg_class') = 'remdb: cache source of sessions (56afad318fd7693a)' THEN
+    AND obj_description(to_regclass('"public"."kv_source_sessions"'), 'pg_class') = 'remdb: cache source of sessions (33ac3929548c0ba3)' THEN
     RETURN;
   END IF;
   LOCK TABLE "public"."sessions" IN SHARE ROW EXCLUSIVE MODE;
-  IF EXISTS (SELECT FROM "public"."sessions") THEN
-    DELETE FROM "public"."kv_state" WHERE kind = 'ready';
-    DELETE FROM "public"."kv_store" WHERE entity_type = 'sessions';
+  IF NOT EXISTS (SELECT FROM "public"."sessions") THEN RETURN; END IF;
+  IF to_regclass('"public"."kv_source_sessions"') IS NOT NULL THEN
+    ALTER VIEW "public"."kv_source_sessions" SET (security_invoker = true);
   END IF;
+  LOCK TABLE "public"."kv_state" IN SHARE ROW EXCLUSIVE MODE;
+  DELETE FROM "public"."kv_state";
+  DELETE FROM "public"."kv_store" WHERE entity_type = 'sessions';
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_sessions" WITH (security_invoker = true) AS
 SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
-  "public"."rem_normalize_key"("r"."name")::varchar(255) AS normalized_key,
+  "public"."rem_normalize_key"("r"."name") AS normalized_key,
   'sessions'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
   left(coalesce(nullif("r"."description", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
 FROM "public"."sessions" AS r
 WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL;
-COMMENT ON VIEW "public"."kv_source_sessions" IS 'remdb: cache source of sessions (56afad318fd7693a)';
+COMMENT ON VIEW "public"."kv_source_sessions" IS 'remdb: cache source of sessions (33ac3929548c0ba3)';
 CREATE OR REPLACE FUNCTION "public"."fn_sessions_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -2261,6 +2272,8 @@ BEGIN
     END IF;
     DELETE FROM "public"."kv_store" WHERE entity_type = 'sessions';
     RETURN NULL;
+  ELSIF TG_LEVEL = 'ROW' THEN
+    SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE "new_rows"."deleted_at" IS NULL;
   ELSIF TG_OP = 'DELETE' THEN
@@ -2310,20 +2323,20 @@ BEGIN
   RETURN NULL;
 END $fn$;
 CREATE OR REPLACE TRIGGER "trg_sessions_kv_store_insert" AFTER INSERT ON "public"."sessions"
-  REFERENCING NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_kv_store_upsert"();
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_kv_store_upsert"();
 ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_insert";
 CREATE OR REPLACE TRIGGER "trg_sessions_kv_store_update" AFTER UPDATE ON "public"."sessions"
-  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_kv_store_upsert"();
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_kv_store_upsert"();
 ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_update";
 CREATE OR REPLACE TRIGGER "trg_sessions_kv_store_delete" AFTER DELETE ON "public"."sessions"
-  REFERENCING OLD TABLE AS old_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_kv_store_upsert"();
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_kv_store_upsert"();
 ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_delete";
 CREATE OR REPLACE TRIGGER "trg_sessions_kv_store_truncate" AFTER TRUNCATE ON "public"."sessions"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_kv_store_upsert"();
 ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_truncate";
+CREATE OR REPLACE TRIGGER "trg_sessions_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."sessions"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_sessions_kv_store_upsert"();
+ALTER TABLE "public"."sessions" ENABLE REPLICA TRIGGER "trg_sessions_kv_store_replica";
 CREATE INDEX IF NOT EXISTS "idx_sessions__created_at" ON "public"."sessions" ("tenant_id", "created_at");
 CREATE INDEX IF NOT EXISTS "norm_sessions__key" ON "public"."sessions" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
@@ -2499,39 +2512,39 @@ BEGIN
   RETURN NULL;
 END $fn$;
 CREATE OR REPLACE TRIGGER "trg_users_embeddings_insert" AFTER INSERT ON "public"."users"
-  REFERENCING NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_embeddings"();
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_embeddings"();
 ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_embeddings_insert";
 CREATE OR REPLACE TRIGGER "trg_users_embeddings_update" AFTER UPDATE ON "public"."users"
-  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_embeddings"();
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_embeddings"();
 ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_embeddings_update";
 CREATE OR REPLACE TRIGGER "trg_users_embeddings_delete" AFTER DELETE ON "public"."users"
-  REFERENCING OLD TABLE AS old_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_embeddings"();
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_embeddings"();
 ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_embeddings_delete";
 CREATE OR REPLACE TRIGGER "trg_users_embeddings_truncate" AFTER TRUNCATE ON "public"."users"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_embeddings"();
 ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_embeddings_truncate";
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_users_kv_store_insert' AND tgrelid = '"public"."users"'::regclass)
-    AND obj_description(to_regclass('"public"."kv_source_users"'), 'pg_class') = 'remdb: cache source of users (968729693d56b190)' THEN
+    AND obj_description(to_regclass('"public"."kv_source_users"'), 'pg_class') = 'remdb: cache source of users (8a851d7fff475bf9)' THEN
     RETURN;
   END IF;
   LOCK TABLE "public"."users" IN SHARE ROW EXCLUSIVE MODE;
-  IF EXISTS (SELECT FROM "public"."users") THEN
-    DELETE FROM "public"."kv_state" WHERE kind = 'ready';
-    DELETE FROM "public"."kv_store" WHERE entity_type = 'users';
+  IF NOT EXISTS (SELECT FROM "public"."users") THEN RETURN; END IF;
+  IF to_regclass('"public"."kv_source_users"') IS NOT NULL THEN
+    ALTER VIEW "public"."kv_source_users" SET (security_invoker = true);
   END IF;
+  LOCK TABLE "public"."kv_state" IN SHARE ROW EXCLUSIVE MODE;
+  DELETE FROM "public"."kv_state";
+  DELETE FROM "public"."kv_store" WHERE entity_type = 'users';
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_users" WITH (security_invoker = true) AS
 SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
-  "public"."rem_normalize_key"("r"."name")::varchar(255) AS normalized_key,
+  "public"."rem_normalize_key"("r"."name") AS normalized_key,
   'users'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
   left(coalesce(nullif("r"."summary", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
 FROM "public"."users" AS r
 WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL;
-COMMENT ON VIEW "public"."kv_source_users" IS 'remdb: cache source of users (968729693d56b190)';
+COMMENT ON VIEW "public"."kv_source_users" IS 'remdb: cache source of users (8a851d7fff475bf9)';
 CREATE OR REPLACE FUNCTION "public"."fn_users_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -2548,6 +2561,8 @@ BEGIN
     END IF;
     DELETE FROM "public"."kv_store" WHERE entity_type = 'users';
     RETURN NULL;
+  ELSIF TG_LEVEL = 'ROW' THEN
+    SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE "new_rows"."deleted_at" IS NULL;
   ELSIF TG_OP = 'DELETE' THEN
@@ -2597,20 +2612,20 @@ BEGIN
   RETURN NULL;
 END $fn$;
 CREATE OR REPLACE TRIGGER "trg_users_kv_store_insert" AFTER INSERT ON "public"."users"
-  REFERENCING NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_kv_store_upsert"();
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_kv_store_upsert"();
 ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_kv_store_insert";
 CREATE OR REPLACE TRIGGER "trg_users_kv_store_update" AFTER UPDATE ON "public"."users"
-  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_kv_store_upsert"();
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_kv_store_upsert"();
 ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_kv_store_update";
 CREATE OR REPLACE TRIGGER "trg_users_kv_store_delete" AFTER DELETE ON "public"."users"
-  REFERENCING OLD TABLE AS old_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_kv_store_upsert"();
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_kv_store_upsert"();
 ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_kv_store_delete";
 CREATE OR REPLACE TRIGGER "trg_users_kv_store_truncate" AFTER TRUNCATE ON "public"."users"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_kv_store_upsert"();
 ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_kv_store_truncate";
+CREATE OR REPLACE TRIGGER "trg_users_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."users"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_users_kv_store_upsert"();
+ALTER TABLE "public"."users" ENABLE REPLICA TRIGGER "trg_users_kv_store_replica";
 CREATE INDEX IF NOT EXISTS "idx_users__created_at" ON "public"."users" ("tenant_id", "created_at");
 CREATE INDEX IF NOT EXISTS "idx_users__email" ON "public"."users" ("tenant_id", "email");
 CREATE INDEX IF NOT EXISTS "norm_users__key" ON "public"."users" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;

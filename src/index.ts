@@ -24,8 +24,13 @@ export type {
 } from "./indexer/background-indexer.ts";
 export type { BlockingTransaction } from "./indexer/build-progress.ts";
 export type { IndexStatus, IndexStatusState } from "./indexer/index-status.ts";
-export type { KvCache, KvStatus } from "./kv/kv-cache.ts";
+export type { KvDifference } from "./kv/compare.ts";
+export type { KvCache } from "./kv/kv-cache.ts";
+export type { KvProblem } from "./kv/problems.ts";
+export type { KvProgress } from "./kv/progress.ts";
 export type { RebuildResult } from "./kv/rebuild.ts";
+export type { KvStatus } from "./kv/status.ts";
+export type { VerifyOptions, VerifyResult } from "./kv/verify.ts";
 export type { Logger } from "./logger.ts";
 export type { MigrateResult } from "./migrate/migrate.ts";
 export {

@@ -15,6 +15,7 @@ import {
 	output,
 	type Programs,
 } from "./installation.ts";
+import { type Pooler, type PoolerOptions, startPooler } from "./pooler.ts";
 import {
 	type ContainerPlace,
 	endSurvivors,
@@ -29,6 +30,14 @@ export interface ServerPlan {
 	readonly settings: Readonly<Record<string, string>>;
 	/** Where the system can: the server ends even when its parent is killed. */
 	readonly endsWithParent: boolean;
+	/** A running server whose files this one begins with, instead of empty ones. */
+	readonly copyOf?: CopySource | undefined;
+}
+
+export interface CopySource {
+	readonly port: number;
+	/** Whether it follows that server, until it is promoted. */
+	readonly asStandby: boolean;
 }
 
 /** What differs between a child process and a container. */
@@ -42,6 +51,10 @@ export interface Runner {
 	/** The postmaster's, while it runs. */
 	pid(): number | undefined;
 	signal(signal: NodeJS.Signals): void;
+	/** Signals one of the server's processes, by the pid that PostgreSQL shows. */
+	signalBackend(pid: number, signal: NodeJS.Signals): void;
+	/** Starts a PgBouncer in front of the server. */
+	startPooler(options: PoolerOptions): Promise<Pooler>;
 	/** What the server wrote since its last launch. */
 	log(): string;
 }
@@ -90,13 +103,15 @@ class ProcessRunner implements Runner {
 
 	async create(): Promise<void> {
 		const { bin } = this.#programs;
-		const [command = "sh", ...args] = [
-			...this.#programs.prefix,
-			...["sh", "-euc", CREATE, "sh", this.#inside, bin],
-			...INITDB_OPTIONS,
-		];
+		const { copyOf } = this.#plan;
+		const make =
+			copyOf === undefined
+				? ["sh", "-euc", CREATE, "sh", this.#inside, bin, ...INITDB_OPTIONS]
+				: ["sh", "-euc", COPY, "sh", this.#inside, bin, ...copyOptions(copyOf)];
+		const [command = "sh", ...args] = [...this.#programs.prefix, ...make];
 		const failure = await failureOf(command, args, {
 			PASSWORD: this.#plan.password,
+			PGPASSWORD: this.#plan.password,
 			SETTINGS: settingsFile({
 				...this.#plan.settings,
 				listen_addresses: "127.0.0.1",
@@ -104,7 +119,7 @@ class ProcessRunner implements Runner {
 				unix_socket_directories: join(this.#inside, "socket"),
 			}),
 		});
-		if (failure) throw new Error(`initdb failed:\n${failure}`);
+		if (failure) throw new Error(`no data folder was made:\n${failure}`);
 	}
 
 	/**
@@ -148,6 +163,26 @@ class ProcessRunner implements Runner {
 		this.#child?.kill(signal);
 	}
 
+	signalBackend(pid: number, signal: NodeJS.Signals): void {
+		process.kill(pid, signal);
+	}
+
+	startPooler(options: PoolerOptions): Promise<Pooler> {
+		return startPooler(
+			{
+				root: this.#programs.root,
+				prefix: [
+					...this.#programs.prefix,
+					...(this.#plan.endsWithParent ? endWithParent() : []),
+				],
+				folder: this.#inside,
+				serverPort: this.#plan.port,
+				password: this.#plan.password,
+			},
+			options,
+		);
+	}
+
 	log(): string {
 		return this.#readLog().slice(this.#logStart);
 	}
@@ -175,6 +210,23 @@ printf %s "$PASSWORD" >"$folder/password"
 rm "$folder/password"
 printf %s "$SETTINGS" >>"$folder/data/postgresql.conf"
 `;
+
+/** In: the server's folder, PostgreSQL's, pg_basebackup's options. Runs as postgres. */
+const COPY = `
+folder=$1 bin=$2
+shift 2
+umask 077
+mkdir "$folder" "$folder/socket"
+"$bin/pg_basebackup" --pgdata="$folder/data" --checkpoint=fast --wal-method=stream "$@"
+printf %s "$SETTINGS" >>"$folder/data/postgresql.conf"
+`;
+
+function copyOptions({ port, asStandby }: CopySource): string[] {
+	return [
+		...["--host=127.0.0.1", `--port=${port}`, "--username=postgres"],
+		...(asStandby ? ["--write-recovery-conf"] : []),
+	];
+}
 
 /** Unlike -c on the command line, a file leaves ALTER SYSTEM its effect. */
 function settingsFile(settings: Readonly<Record<string, string>>): string {
@@ -211,6 +263,8 @@ class DockerRunner implements Runner {
 	}
 
 	async create(): Promise<void> {
+		if (this.#plan.copyOf !== undefined)
+			throw new Error("a copy needs an installation of programs, not docker");
 		const settings = Object.entries(this.#plan.settings);
 		await docker(
 			[
@@ -227,6 +281,15 @@ class DockerRunner implements Runner {
 				POSTGRES_INITDB_ARGS: INITDB_OPTIONS.join(" "),
 			},
 		);
+	}
+
+	signalBackend(pid: number, signal: NodeJS.Signals): void {
+		const kill = ["kill", "-s", signal.replace("SIG", ""), String(pid)];
+		output("docker", ["exec", this.#name, ...kill]);
+	}
+
+	async startPooler(): Promise<Pooler> {
+		throw new Error("PgBouncer needs an installation of programs, not docker");
 	}
 
 	async launch(): Promise<void> {

@@ -2,8 +2,33 @@
 -- An UNLOGGED table is emptied by a crash, a failover or a restore. kv_state is
 -- emptied with it: its row 'ready', bound to the file of kv_store, says that the
 -- cache is whole, and every LOOKUP checks it in its own statement.
-DO $do$ BEGIN
-  IF to_regclass('"public"."kv_store"') IS NOT NULL THEN RETURN; END IF;
+DO $do$
+DECLARE
+  rem_lock_timeout TEXT := current_setting('lock_timeout');
+BEGIN
+  IF to_regclass('"public"."kv_store"') IS NOT NULL THEN
+    IF NOT EXISTS (SELECT FROM pg_class WHERE relpersistence <> 'u'
+      AND oid IN ('"public"."kv_store"'::regclass, '"public"."kv_state"'::regclass)) THEN RETURN; END IF;
+    -- From one persistence to the other: an empty table changes at once, a full
+    -- one would stop all writers and readers while it is copied. The rebuild
+    -- fills it again while they go on. They queue behind a lock that is waited
+    -- for: so it is asked for in short tries.
+    FOR attempt IN 1..100 LOOP
+      BEGIN
+        PERFORM set_config('lock_timeout', '100ms', TRUE);
+        LOCK TABLE "public"."kv_store", "public"."kv_state" IN ACCESS EXCLUSIVE MODE;
+        EXIT;
+      EXCEPTION WHEN lock_not_available THEN
+        IF attempt = 100 THEN RAISE; END IF;
+        PERFORM pg_sleep(0.1 + 0.2 * random());
+      END;
+    END LOOP;
+    PERFORM set_config('lock_timeout', rem_lock_timeout, TRUE);
+    TRUNCATE "public"."kv_store", "public"."kv_state";
+    ALTER TABLE "public"."kv_store" SET UNLOGGED;
+    ALTER TABLE "public"."kv_state" SET UNLOGGED;
+    RETURN;
+  END IF;
   CREATE UNLOGGED TABLE "public"."kv_store" (
     entity_key VARCHAR(255) NOT NULL,
     entity_type VARCHAR(100) NOT NULL,

@@ -18,6 +18,7 @@ import type {
 } from "./database.ts";
 import { timestampText } from "./encode.ts";
 import { isConnectionLost, isRolledBack, toRemError } from "./sql-state.ts";
+import { noteUnloggedRead, refuseOnStandby } from "./standby.ts";
 
 /** Before anyone uses a new connection. */
 export function prepareClient(client: pg.ClientBase): void {
@@ -209,6 +210,8 @@ export async function send<R>(
 	options: QueryOptions = {},
 ): Promise<Result<R>> {
 	const { text, values } = "text" in statement ? statement : compile(statement);
+	const { readsUnlogged = false } = options;
+	if (readsUnlogged) refuseOnStandby(client, statusOf(client) !== "I");
 	try {
 		const answer = await client.query({
 			text,
@@ -217,6 +220,7 @@ export async function send<R>(
 			),
 			...(options.name === undefined ? {} : { name: options.name }),
 		});
+		if (readsUnlogged) noteUnloggedRead(client, undefined);
 		// Without values it may be a text of several statements: the last one counts.
 		const result = Array.isArray(answer) ? answer.at(-1) : answer;
 		return {
@@ -224,7 +228,9 @@ export async function send<R>(
 			rowCount: result?.rowCount ?? 0,
 		};
 	} catch (error) {
-		throw toRemError(error);
+		const failure = toRemError(error);
+		if (readsUnlogged) noteUnloggedRead(client, failure.sqlState);
+		throw failure;
 	}
 }
 

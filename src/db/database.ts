@@ -24,6 +24,11 @@ export interface Result<R = Record<string, unknown>> {
 export interface QueryOptions {
 	/** Plan it once per connection. Only where the plan need not follow the tenant's size. */
 	readonly name?: string;
+	/**
+	 * It reads an UNLOGGED table, which a standby cannot: there it fails with
+	 * SQLSTATE 0A000, as a rule without being sent.
+	 */
+	readonly readsUnlogged?: boolean;
 }
 
 export interface TransactionOptions {

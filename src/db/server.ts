@@ -6,6 +6,7 @@ import type { Database } from "./database.ts";
 import { resultTypes } from "./decode.ts";
 import { PoolDatabase } from "./pool-database.ts";
 import { ServerSession } from "./server-session.ts";
+import { watchStandby } from "./standby.ts";
 
 /** How to reach a server: an address, or its parts. */
 export interface ServerAddress {
@@ -39,6 +40,7 @@ export async function openServer(
 	};
 	const direct = options.directAddress ?? address;
 	const pool = new pg.Pool({
+		Client: ServerClient,
 		...client,
 		...address,
 		// A statement travels while the server is busy with the one before it.
@@ -58,7 +60,7 @@ export async function openServer(
 		address: hostAndPort(address),
 		openSession: (sessionOptions) =>
 			ServerSession.open(
-				new pg.Client({ ...client, ...direct }),
+				new ServerClient({ ...client, ...direct }),
 				hostAndPort(direct),
 				sessionOptions,
 			),
@@ -69,6 +71,13 @@ export async function openServer(
 	} catch (error) {
 		await database.close();
 		throw error;
+	}
+}
+
+class ServerClient extends pg.Client {
+	constructor(config?: pg.ClientConfig) {
+		super(config);
+		watchStandby(this);
 	}
 }
 

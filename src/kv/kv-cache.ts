@@ -1,23 +1,30 @@
-import type { Database } from "../db/database.ts";
+import type { Database, Handle } from "../db/database.ts";
+import { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import { isKvReady, type RebuildResult, rebuildKv } from "./rebuild.ts";
+import { toText } from "../sql.ts";
+import type { KvProgress } from "./progress.ts";
+import {
+	isKvReady,
+	type RebuildOptions,
+	type RebuildResult,
+	rebuildKv,
+} from "./rebuild.ts";
 import { type KvSource, readKvSources } from "./sources.ts";
+import { type KvStatus, readKvStatus } from "./status.ts";
+import { kvState, kvStore } from "./tables.ts";
+import { type VerifyOptions, type VerifyResult, verifyKv } from "./verify.ts";
 
-export interface KvStatus {
-	/** Whether LOOKUP and FUZZY read the cache; if not, they read the primary tables. */
-	readonly ready: boolean;
-	/** Whether this process is rebuilding it. */
-	readonly rebuilding: boolean;
-}
-
-const pauseAfterFailureMs = 30_000;
+// It lacks the right to, or the server is a standby: not every read need try.
+const pauseWithoutRightMs = 30_000;
+const pauseMs = 1000;
 
 /** The cache's life: noticing that it was emptied, and filling it again, once at a time. */
 export class KvCache {
 	readonly #db: Database;
 	readonly #schema: string;
 	readonly #logger: Logger;
-	#rebuilding: Promise<RebuildResult> | undefined;
+	readonly #listeners = new Set<(progress: KvProgress) => void>();
+	#rebuilding: Promise<RebuildResult | undefined> | undefined;
 	#notBefore = 0;
 
 	constructor(db: Database, schema: string, logger: Logger) {
@@ -26,19 +33,34 @@ export class KvCache {
 		this.#logger = logger;
 	}
 
-	async status(): Promise<KvStatus> {
-		return {
-			ready: await isKvReady(this.#db, this.#schema),
-			rebuilding: this.#rebuilding !== undefined,
-		};
+	/** Whether it is in use, how many entries it has, and what endangers it. Counts all entries: for people, not for every request. */
+	status(): Promise<KvStatus> {
+		return readKvStatus(this.#db, this.#schema, this.#rebuilding !== undefined);
 	}
 
-	/** Fills the cache from the primary tables; a rebuild that is under way here is joined. */
-	rebuild(): Promise<RebuildResult> {
-		this.#rebuilding ??= rebuildKv(this.#db, this.#schema).finally(() => {
-			this.#rebuilding = undefined;
-		});
-		return this.#rebuilding;
+	/**
+	 * Fills the cache from the primary tables while writers go on, and marks it
+	 * ready; a rebuild that is under way here is joined. It adds what is missing:
+	 * entries that are wrong are `verify({ repair: true })`'s work.
+	 *
+	 * @example
+	 * await service.kv.rebuild({ onProgress: ({ done, total }) => console.log(`${done} of ${total}`) })
+	 * // { entries: 1500 }
+	 */
+	async rebuild(
+		options: Omit<RebuildOptions, "unlessUnderWay"> = {},
+	): Promise<RebuildResult> {
+		const { onProgress, signal } = options;
+		if (onProgress !== undefined) this.#listeners.add(onProgress);
+		try {
+			// One that was left to another process is no rebuild.
+			for (;;) {
+				const result = await this.#start({ signal });
+				if (result !== undefined) return result;
+			}
+		} finally {
+			if (onProgress !== undefined) this.#listeners.delete(onProgress);
+		}
 	}
 
 	/** Rebuilds if it was emptied. */
@@ -46,15 +68,34 @@ export class KvCache {
 		if (!(await isKvReady(this.#db, this.#schema))) await this.rebuild();
 	}
 
+	/**
+	 * Compares the cache with the primary tables, both ways and at one moment,
+	 * and names the entries that differ; with `repair`, mends exactly those.
+	 *
+	 * @example
+	 * const { differing, differences } = await service.kv.verify()
+	 */
+	verify(options: VerifyOptions = {}): Promise<VerifyResult> {
+		return verifyKv(this.#db, this.#schema, options);
+	}
+
+	/** Frees the space of entries that are gone and renews the planner's statistics, where no autovacuum does. */
+	async vacuum(): Promise<void> {
+		await this.#db.script(
+			`VACUUM (ANALYZE) ${toText(kvStore(this.#schema))}, ${toText(kvState(this.#schema))}`,
+		);
+	}
+
 	/** A read found the cache empty: it was answered otherwise, and this goes on by itself. */
 	rebuildInBackground(): void {
-		if (Date.now() < this.#notBefore) return;
-		this.rebuild().catch((error: unknown) => {
-			// It may lack the right to: then not every read need try.
-			this.#notBefore = Date.now() + pauseAfterFailureMs;
-			const message = error instanceof Error ? error.message : String(error);
-			this.#logger.warn(`kv_store is not rebuilt: ${message}`);
-		});
+		if (this.#rebuilding !== undefined || Date.now() < this.#notBefore) return;
+		this.#start({ unlessUnderWay: true }).then(
+			(result) => {
+				// Another process is at it: reads look again, but not each one.
+				if (result === undefined) this.#notBefore = Date.now() + pauseMs;
+			},
+			(error: unknown) => this.#noteFailure(error),
+		);
 	}
 
 	/** Waits for a rebuild that runs here, so that closing does not cut it off. */
@@ -64,7 +105,51 @@ export class KvCache {
 		});
 	}
 
-	sources(): Promise<KvSource[]> {
-		return readKvSources(this.#db, this.#schema);
+	/** Where the cache comes from, as the handle's transaction sees it. */
+	sources(db: Handle): Promise<KvSource[]> {
+		return readKvSources(db, this.#schema);
 	}
+
+	/** Starts on connecting, where the cache is there and was emptied. */
+	async noticeEmptied(): Promise<void> {
+		try {
+			if (!(await isKvReady(this.#db, this.#schema)))
+				this.rebuildInBackground();
+		} catch (error) {
+			// Before the first migration there is no cache; a standby cannot read it.
+			if (!quietStates.has(sqlStateOf(error) ?? "")) throw error;
+		}
+	}
+
+	#start(options: RebuildOptions): Promise<RebuildResult | undefined> {
+		this.#rebuilding ??= rebuildKv(this.#db, this.#schema, {
+			...options,
+			onProgress:
+				this.#listeners.size === 0
+					? undefined
+					: (progress) => {
+							for (const listener of this.#listeners) listener(progress);
+						},
+		}).finally(() => {
+			this.#rebuilding = undefined;
+		});
+		return this.#rebuilding;
+	}
+
+	#noteFailure(error: unknown): void {
+		const state = sqlStateOf(error) ?? "";
+		const mayNot = state === "42501" || state === readOnly;
+		this.#notBefore = Date.now() + (mayNot ? pauseWithoutRightMs : pauseMs);
+		// A standby's cache is its primary's to rebuild.
+		if (state === readOnly) return;
+		const message = error instanceof Error ? error.message : String(error);
+		this.#logger.warn(`kv_store is not rebuilt: ${message}`);
+	}
+}
+
+const readOnly = "25006";
+const quietStates = new Set(["42P01", "3F000", "0A000"]);
+
+function sqlStateOf(error: unknown): string | undefined {
+	return error instanceof RemError ? error.sqlState : undefined;
 }

@@ -6,8 +6,8 @@ import { compile, ident, join, raw, type Sql, sql } from "../sql.ts";
 
 /** What a read does when the cache cannot answer. */
 export interface CacheFallback {
-	/** Where the cache comes from, by entity type. */
-	sources(): Promise<readonly { entityType: string; view: Sql }[]>;
+	/** Where the cache comes from, by entity type, as the reader's transaction sees it. */
+	sources(db: Handle): Promise<readonly { entityType: string; view: Sql }[]>;
 	/** Called once for each read that found the cache empty. */
 	onNotReady(): void;
 }
@@ -25,53 +25,61 @@ export interface CachedReadOptions {
 export async function readCached<R>(
 	db: Handle,
 	schema: string,
-	select: (from: Sql) => Sql,
+	select: (from: Sql, isFallback: boolean) => Sql,
 	fallback: CacheFallback,
 	options: CachedReadOptions = {},
 ): Promise<R[]> {
-	const rows = await readCache<R>(db, schema, select, options);
-	if (rows !== undefined) return rows;
-	const sources = await fallback.sources();
+	const cached = await readCache<R>(db, schema, select, options);
+	if (cached.rows !== undefined) return cached.rows;
+	const sources = await fallback.sources(db);
 	if (sources.length === 0) return [];
 	const all = sources.map(({ view }) => sql`SELECT * FROM ${view}`);
 	const result = await db.query<R & object>(
-		select(sql`(${join(all, " UNION ALL ")})`),
+		select(sql`(${join(all, " UNION ALL ")})`, true),
 	);
 	// The rebuild starts behind the answer: on one connection it would go first.
-	fallback.onNotReady();
+	if (cached.isReadable) fallback.onNotReady();
 	return result.rows;
 }
 
-/** The rows, or `undefined` when the cache was emptied or cannot be read here. */
+/** The rows, or none when the cache was emptied or, on a standby, cannot be read. */
 async function readCache<R>(
 	db: Handle,
 	schema: string,
-	select: (from: Sql) => Sql,
+	select: (from: Sql, isFallback: boolean) => Sql,
 	{ name }: CachedReadOptions,
-): Promise<R[] | undefined> {
+): Promise<{ rows?: R[]; isReadable: boolean }> {
 	const statement = compile(cachedSql(schema, select));
 	try {
 		const { rows } = await db.query<
 			R & { rem_ready: boolean; rem_hit: true | null }
-		>(
-			statement,
-			name === undefined ? {} : { name: statementName(name, statement.text) },
-		);
-		if (rows[0]?.rem_ready !== true) return undefined;
-		return rows.filter((row) => row.rem_hit === true);
+		>(statement, {
+			readsUnlogged: true,
+			...(name === undefined
+				? {}
+				: { name: statementName(name, statement.text) }),
+		});
+		if (rows[0]?.rem_ready !== true) return { isReadable: true };
+		return {
+			rows: rows.filter((row) => row.rem_hit === true),
+			isReadable: true,
+		};
 	} catch (error) {
 		// A standby has no UNLOGGED tables.
 		if (error instanceof RemError && error.sqlState === "0A000")
-			return undefined;
+			return { isReadable: false };
 		throw error;
 	}
 }
 
-export function cachedSql(schema: string, select: (from: Sql) => Sql): Sql {
+export function cachedSql(
+	schema: string,
+	select: (from: Sql, isFallback: boolean) => Sql,
+): Sql {
 	return sql`SELECT s.rem_ready, k.*
 FROM (SELECT ${kvReady(schema)} AS rem_ready) AS s
 LEFT JOIN LATERAL (SELECT TRUE AS rem_hit, m.* FROM (
-${select(ident(schema, "kv_store"))}
+${select(ident(schema, "kv_store"), false)}
 ) AS m) AS k ON s.rem_ready`;
 }
 

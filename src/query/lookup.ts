@@ -75,7 +75,7 @@ export async function lookup(
 	const rows = await readCached<LookupRow>(
 		db,
 		schema,
-		(from) => lookupSql(schema, from, request),
+		(from, isFallback) => lookupSql(schema, from, request, isFallback),
 		fallback,
 		named ? { name: "lookup" } : {},
 	);
@@ -119,11 +119,16 @@ function toHit({ entityKeys }: LookupRequest, row: LookupRow): LookupHit {
 	};
 }
 
-/** The normalised key finds every spelling, the exact one included: one index range a key. */
+/**
+ * The normalised key finds every spelling, the exact one included: one index
+ * range a key. The primary tables need the keys as a condition of their own: a
+ * join's reaches no index through a union (23 ms instead of 0.3).
+ */
 export function lookupSql(
 	schema: string,
 	from: Sql,
 	request: LookupRequest,
+	isFallback = false,
 ): Sql {
 	const keys = encodeArray("text", request.entityKeys);
 	const ofType =
@@ -134,14 +139,19 @@ export function lookupSql(
 		typeof request.userId === "string"
 			? sql`k.user_id IS NOT DISTINCT FROM ${request.userId} DESC, `
 			: raw("");
+	const normalize = ident(schema, "rem_normalize_key");
+	const byIndex = isFallback
+		? sql`
+  AND k.normalized_key = ANY (ARRAY(SELECT ${normalize}(key) FROM unnest(${keys}::text[]) AS key))`
+		: raw("");
 	const record =
 		request.hydrate === undefined
 			? raw("")
 			: sql`, ${recordSql(request.hydrate)} AS rem_record`;
 	return sql`SELECT q.rem_ord, ${entryColumns}${record}
 FROM unnest(${keys}::text[]) WITH ORDINALITY AS q (key, rem_ord)
-JOIN ${from} AS k ON ${tenantCondition("k", request)}
-  AND k.normalized_key = ${ident(schema, "rem_normalize_key")}(q.key)${ofType}${userCondition("k", request)}
+JOIN ${from} AS k ON ${tenantCondition("k", request)}${byIndex}
+  AND k.normalized_key = ${normalize}(q.key)${ofType}${userCondition("k", request)}
 ORDER BY q.rem_ord, k.entity_key = q.key DESC, ${own}k.user_id IS NULL DESC, k.created_at DESC, k.entity_type, k.entity_id`;
 }
 

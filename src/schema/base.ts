@@ -98,13 +98,42 @@ END $do$;
 function kvStoreCache({ schema, kvPersistence }: BaseOptions): Sql {
 	const kvStore = ident(schema, "kv_store");
 	const kvState = ident(schema, "kv_state");
-	const unlogged = raw(kvPersistence === "unlogged" ? "UNLOGGED " : "");
+	const kvStoreText = literal(toText(kvStore));
+	const isUnlogged = kvPersistence === "unlogged";
+	const unlogged = raw(isUnlogged ? "UNLOGGED " : "");
+	const persistence = raw(isUnlogged ? "UNLOGGED" : "LOGGED");
+	const relpersistence = literal(isUnlogged ? "u" : "p");
 	return sql`-- kv_store: every live entity by its natural key, kept by triggers.
 -- An UNLOGGED table is emptied by a crash, a failover or a restore. kv_state is
 -- emptied with it: its row 'ready', bound to the file of kv_store, says that the
 -- cache is whole, and every LOOKUP checks it in its own statement.
-DO $do$ BEGIN
-  IF to_regclass(${literal(toText(kvStore))}) IS NOT NULL THEN RETURN; END IF;
+DO $do$
+DECLARE
+  rem_lock_timeout TEXT := current_setting('lock_timeout');
+BEGIN
+  IF to_regclass(${kvStoreText}) IS NOT NULL THEN
+    IF NOT EXISTS (SELECT FROM pg_class WHERE relpersistence <> ${relpersistence}
+      AND oid IN (${kvStoreText}::regclass, ${literal(toText(kvState))}::regclass)) THEN RETURN; END IF;
+    -- From one persistence to the other: an empty table changes at once, a full
+    -- one would stop all writers and readers while it is copied. The rebuild
+    -- fills it again while they go on. They queue behind a lock that is waited
+    -- for: so it is asked for in short tries.
+    FOR attempt IN 1..100 LOOP
+      BEGIN
+        PERFORM set_config('lock_timeout', '100ms', TRUE);
+        LOCK TABLE ${kvStore}, ${kvState} IN ACCESS EXCLUSIVE MODE;
+        EXIT;
+      EXCEPTION WHEN lock_not_available THEN
+        IF attempt = 100 THEN RAISE; END IF;
+        PERFORM pg_sleep(0.1 + 0.2 * random());
+      END;
+    END LOOP;
+    PERFORM set_config('lock_timeout', rem_lock_timeout, TRUE);
+    TRUNCATE ${kvStore}, ${kvState};
+    ALTER TABLE ${kvStore} SET ${persistence};
+    ALTER TABLE ${kvState} SET ${persistence};
+    RETURN;
+  END IF;
   CREATE ${unlogged}TABLE ${kvStore} (
     entity_key VARCHAR(255) NOT NULL,
     entity_type VARCHAR(100) NOT NULL,
@@ -137,7 +166,7 @@ DO $do$ BEGIN
   ${ours(kvState)}
   -- A new cache of a database without entities is whole.
   INSERT INTO ${kvState} (kind, token, filenode)
-  SELECT 'ready', gen_random_uuid(), pg_relation_filenode(${literal(toText(kvStore))}::regclass)
+  SELECT 'ready', gen_random_uuid(), pg_relation_filenode(${kvStoreText}::regclass)
   WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgname LIKE 'trg\\_%\\_kv\\_store%');
 END $do$;
 ${indexBuildsDdl(schema)}`;

@@ -45,7 +45,7 @@ ${keepScope(table)}${queues ? removeStale(table) : empty}  END IF;
 ${queues ? queueTexts(table) : empty}  RETURN NULL;
 END $fn$;
 ${join(
-	statementTriggers(table, "embeddings").map((trigger) =>
+	statementTriggers(table.entity.tableName, "embeddings").map((trigger) =>
 		createTrigger(table, trigger, fn),
 	),
 	"",

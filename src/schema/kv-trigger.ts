@@ -21,8 +21,9 @@ import {
 import { ownershipMark } from "./ownership.ts";
 import {
 	createTrigger,
-	type StatementTrigger,
+	replicaTrigger,
 	statementTriggers,
+	type TableTrigger,
 } from "./statement-triggers.ts";
 
 /**
@@ -34,6 +35,9 @@ import {
  * values taken from the transition tables went stale when another trigger
  * changed the same row. Under REPEATABLE READ and SERIALIZABLE a cache row that
  * the writer cannot see is a 40001, never a stale row.
+ *
+ * The apply worker of a subscription fires row triggers only: one more trigger
+ * is there for it, and sleeps everywhere else.
  */
 export function kvTriggerDdl(table: EntityTable): Sql {
 	const { entity, schema } = table;
@@ -55,6 +59,8 @@ BEGIN
     END IF;
     DELETE FROM ${ident(schema, "kv_store")} WHERE entity_type = ${entityType(table)};
     RETURN NULL;
+  ELSIF TG_LEVEL = 'ROW' THEN
+    SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE ${liveKeyed(entity, "new_rows")};
   ELSIF TG_OP = 'DELETE' THEN
@@ -87,36 +93,47 @@ BEGIN
   RETURN NULL;
 END $fn$;
 ${join(
-	kvTriggerNames(table).map((trigger) => createTrigger(table, trigger, fn)),
+	kvTriggers(entity.tableName).map((trigger) =>
+		createTrigger(table, trigger, fn),
+	),
 	"",
 )}`;
 }
 
-export function kvTriggerNames(
-	table: EntityTable,
-): readonly StatementTrigger[] {
-	return statementTriggers(table, "kv_store");
+/** The triggers of a table, by the table's name, which is the entity type. */
+export function kvTriggers(tableName: string): readonly TableTrigger[] {
+	return [
+		...statementTriggers(tableName, "kv_store"),
+		replicaTrigger(tableName, "kv_store"),
+	];
 }
 
 /**
  * A table that had rows before it had triggers is not in the cache, and one whose
  * source is another now is in it wrongly: the cache must be built anew. Writers
- * are held off until the new triggers are there.
+ * are held off until the new triggers are there, rebuilds too: one that read the
+ * old source has ended (the view's lock), and none marks the cache ready that
+ * began before (the tokens are gone with the marker).
  */
 function forgetStaleCache(table: EntityTable): Sql {
 	const { entity, schema } = table;
 	const tableText = literal(toText(tableRef(table)));
-	const [first] = kvTriggerNames(table);
+	const view = literal(toText(kvSourceRef(table)));
+	const kvState = ident(schema, "kv_state");
+	const [first] = kvTriggers(entity.tableName);
 	return sql`DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = ${literal(first?.name ?? "")} AND tgrelid = ${tableText}::regclass)
-    AND obj_description(to_regclass(${literal(toText(kvSourceRef(table)))}), 'pg_class') = ${literal(kvSourceComment(table))} THEN
+    AND obj_description(to_regclass(${view}), 'pg_class') = ${literal(kvSourceComment(table))} THEN
     RETURN;
   END IF;
   LOCK TABLE ${tableRef(table)} IN SHARE ROW EXCLUSIVE MODE;
-  IF EXISTS (SELECT FROM ${tableRef(table)}) THEN
-    DELETE FROM ${ident(schema, "kv_state")} WHERE kind = 'ready';
-    DELETE FROM ${ident(schema, "kv_store")} WHERE entity_type = ${literal(entity.tableName)};
+  IF NOT EXISTS (SELECT FROM ${tableRef(table)}) THEN RETURN; END IF;
+  IF to_regclass(${view}) IS NOT NULL THEN
+    ALTER VIEW ${kvSourceRef(table)} SET (security_invoker = true);
   END IF;
+  LOCK TABLE ${kvState} IN SHARE ROW EXCLUSIVE MODE;
+  DELETE FROM ${kvState};
+  DELETE FROM ${ident(schema, "kv_store")} WHERE entity_type = ${literal(entity.tableName)};
 END $do$;
 `;
 }
@@ -124,7 +141,7 @@ END $do$;
 /** Takes away what {@link kvTriggerDdl} made, of a model that has no cache any more. */
 export function dropKvTriggerDdl(table: EntityTable): Sql {
 	const { entity, schema } = table;
-	const triggers = kvTriggerNames(table).map(
+	const triggers = kvTriggers(entity.tableName).map(
 		({ name }) =>
 			sql`DROP TRIGGER IF EXISTS ${ident(name)} ON ${tableRef(table)};\n`,
 	);
@@ -148,9 +165,14 @@ function cachedRows(table: EntityTable, rows: string): Sql {
 
 /** Copies the live rows with the ids into the cache. */
 function kvUpsert(table: EntityTable): Sql {
-	const kvStore = ident(table.schema, "kv_store");
-	return sql`INSERT INTO ${kvStore} AS k (${kvColumns})
-  SELECT ${kvColumns} FROM ${kvSourceRef(table)} WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
+	const rows = sql`${kvSourceRef(table)} WHERE entity_id = ANY (rem_ids)`;
+	return writeEntries(table.schema, rows);
+}
+
+/** Brings the cache to the source's rows, whatever it holds of them: `rows` follows FROM. */
+export function writeEntries(schema: string, rows: Sql): Sql {
+	return sql`INSERT INTO ${ident(schema, "kv_store")} AS k (${kvColumns})
+  SELECT ${kvColumns} FROM ${rows} ORDER BY entity_id
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
@@ -191,7 +213,7 @@ function kvSourceSelect(table: EntityTable): Sql {
 	const { entity, schema } = table;
 	const key = keyExpression(entity, "r");
 	return sql`SELECT ${tenantExpression(entity, "r")} AS tenant_id, (${key})::varchar(255) AS entity_key,
-  ${ident(schema, "rem_normalize_key")}(${key})::varchar(255) AS normalized_key,
+  ${ident(schema, "rem_normalize_key")}(${key}) AS normalized_key,
   ${entityType(table)}::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
   ${summaryExpression(entity, "r")} AS content_summary, r.metadata, r.graph_edges, r.created_at
 FROM ${tableRef(table)} AS r

@@ -3,22 +3,27 @@ import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { ident, raw, type Sql, sql } from "../sql.ts";
 
-/** A trigger for whole statements of one event; transition tables allow no more events. */
-export interface StatementTrigger {
+/** A trigger that runs after rows of a table were changed. */
+export interface TableTrigger {
 	readonly name: string;
+	/** `INSERT`, or several with OR; transition tables allow one. */
 	readonly event: string;
-	readonly tables: string;
+	/** The transition tables, or none; `undefined`: it runs for each row. */
+	readonly tables: string | undefined;
+	/** ALWAYS: also while a dump is restored; REPLICA: only there and in the apply worker of a subscription. */
+	readonly enabled: "ALWAYS" | "REPLICA";
 }
 
 /** One trigger for each event that changes rows: `trg_films_kv_store_insert`. */
 export function statementTriggers(
-	{ entity }: EntityTable,
+	tableName: string,
 	purpose: string,
-): readonly StatementTrigger[] {
-	const trigger = (event: string, tables: string): StatementTrigger => ({
-		name: boundedName(`trg_${entity.tableName}_${purpose}_${event}`),
+): readonly TableTrigger[] {
+	const trigger = (event: string, tables: string): TableTrigger => ({
+		name: boundedName(`trg_${tableName}_${purpose}_${event}`),
 		event: event.toUpperCase(),
 		tables,
+		enabled: "ALWAYS",
 	});
 	return [
 		trigger("insert", "REFERENCING NEW TABLE AS new_rows"),
@@ -31,14 +36,28 @@ export function statementTriggers(
 	];
 }
 
-/** ALWAYS: also while a dump is restored or rows are replicated to. */
+/** A subscription's apply worker runs the triggers of rows, and none of statements but TRUNCATE. */
+export function replicaTrigger(
+	tableName: string,
+	purpose: string,
+): TableTrigger {
+	return {
+		name: boundedName(`trg_${tableName}_${purpose}_replica`),
+		event: "INSERT OR UPDATE OR DELETE",
+		tables: undefined,
+		enabled: "REPLICA",
+	};
+}
+
 export function createTrigger(
 	table: EntityTable,
-	{ name, event, tables }: StatementTrigger,
+	{ name, event, tables, enabled }: TableTrigger,
 	fn: Sql,
 ): Sql {
+	const level =
+		tables === undefined ? "FOR EACH ROW" : `${tables} FOR EACH STATEMENT`;
 	return sql`CREATE OR REPLACE TRIGGER ${ident(name)} AFTER ${raw(event)} ON ${tableRef(table)}
-  ${raw(tables === "" ? "" : `${tables}\n  `)}FOR EACH STATEMENT EXECUTE FUNCTION ${fn}();
-ALTER TABLE ${tableRef(table)} ENABLE ALWAYS TRIGGER ${ident(name)};
+  ${raw(level.trim())} EXECUTE FUNCTION ${fn}();
+ALTER TABLE ${tableRef(table)} ENABLE ${raw(enabled)} TRIGGER ${ident(name)};
 `;
 }

@@ -149,8 +149,14 @@ export class PostgresService<const M extends Models = CoreModels> {
 		const service = new PostgresService<M>(
 			new ServiceCore(db, registry, settings),
 		);
-		await service.#noticeEmptiedCache();
-		return service;
+		try {
+			// A crash may have emptied the cache since the last connection.
+			await service.kv.noticeEmptied();
+			return service;
+		} catch (error) {
+			await service.close();
+			throw error;
+		}
 	}
 
 	/** What the engine can do. */
@@ -355,7 +361,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 
 	get #fallback() {
 		return {
-			sources: () => this.kv.sources(),
+			sources: (db: Handle) => this.kv.sources(db),
 			onNotReady: () => this.kv.rebuildInBackground(),
 		};
 	}
@@ -373,20 +379,6 @@ export class PostgresService<const M extends Models = CoreModels> {
 			purpose: "query",
 		});
 		return vector as Float32Array;
-	}
-
-	/** A crash may have emptied the cache since the last connection: fill it while reads go on. */
-	async #noticeEmptiedCache(): Promise<void> {
-		try {
-			const { ready } = await this.kv.status();
-			if (!ready) this.kv.rebuildInBackground();
-		} catch (error) {
-			// Before the first migration there is no cache; a standby cannot read it.
-			const state = error instanceof RemError ? error.sqlState : undefined;
-			if (state === "42P01" || state === "3F000" || state === "0A000") return;
-			await this.close();
-			throw error;
-		}
 	}
 }
 

@@ -347,7 +347,7 @@ describe("an emptied cache", () => {
 		await empty();
 		expect(await answers()).toEqual(expected);
 		await db.service.kv.ensureReady();
-		expect(await db.service.kv.status()).toEqual({
+		expect(await db.service.kv.status()).toMatchObject({
 			ready: true,
 			rebuilding: false,
 		});
@@ -402,7 +402,7 @@ describe("an emptied cache", () => {
 			rebuildKv(handle, "public"),
 			keysOf(tenantId, "row 5"),
 		]);
-		expect(one.entries + other.entries).toBeGreaterThan(1400);
+		expect((one?.entries ?? 0) + (other?.entries ?? 0)).toBeGreaterThan(1400);
 		expect(keys).toEqual(["row 5"]);
 		expect(await rebuildKv(handle, "public")).toEqual({ entries: 0 });
 	});

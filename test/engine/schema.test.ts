@@ -187,10 +187,19 @@ CREATE UNIQUE INDEX IF NOT EXISTS "uq_pages" ON "public"."pages"
 			);
 			expect(sql.kvTrigger).toContain(`ENABLE ALWAYS TRIGGER ${name}`);
 		}
-		expect(sql.kvTrigger).toContain("FOR EACH STATEMENT");
-		expect(sql.kvTrigger).not.toContain("FOR EACH ROW");
+		expect(sql.kvTrigger.match(/FOR EACH STATEMENT/g)).toHaveLength(4);
 		expect(sql.kvTrigger).toContain(
 			'SET search_path = pg_catalog, "public", pg_temp',
+		);
+	});
+
+	test("make a row trigger for what a subscription applies, asleep everywhere else", () => {
+		expect(sql.kvTrigger).toContain(
+			`CREATE OR REPLACE TRIGGER "trg_pages_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."pages"
+  FOR EACH ROW EXECUTE FUNCTION`,
+		);
+		expect(sql.kvTrigger).toContain(
+			'ENABLE REPLICA TRIGGER "trg_pages_kv_store_replica"',
 		);
 	});
 

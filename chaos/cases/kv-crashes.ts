@@ -1,0 +1,133 @@
+import { randomInt } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import pg from "pg";
+import { type Server, startServer } from "../../scripts/postgres-server.ts";
+import type { ChaosOptions, ChaosResult } from "../support/case.ts";
+import { prepare, startLoad } from "../support/load.ts";
+import { Tally } from "../support/tally.ts";
+
+/** Crashes of four kinds in turn, some of them into a rebuild. */
+export async function crashUnderLoad({
+	cycles,
+	say,
+}: ChaosOptions): Promise<ChaosResult> {
+	const tally = new Tally();
+	if (cycles === 0) return tally;
+	const server = await startServer({ settings: { shared_buffers: "128MB" } });
+	try {
+		await prepare(server.url, 5_000);
+		const pooler = await server.startPooler().catch((error: Error) => {
+			say(`without a pooler: ${error.message}`);
+			return undefined;
+		});
+		const load = await startLoad(
+			{ url: server.url, poolerUrl: pooler?.url },
+			tally,
+		);
+		try {
+			for (let cycle = 0; cycle < cycles; cycle++) {
+				const { name, crash } = crashes[cycle % crashes.length] as Crash;
+				await sleep(200 + randomInt(600));
+				// Every other cycle the cache is emptied without a crash as well.
+				if (cycle % 2 === 1) await truncateCache(server.url);
+				await sleep(randomInt(300));
+				await crash(server);
+				await untilItAnswers(server);
+				if (cycle % 3 !== 0) await untilReady(server.url);
+				tally.count(name);
+				say(`crash ${cycle + 1} of ${cycles}: ${name}`);
+			}
+			await sleep(500);
+		} finally {
+			await load.finish();
+			await pooler?.stop();
+		}
+	} finally {
+		await server.remove();
+	}
+	return tally;
+}
+
+interface Crash {
+	readonly name: string;
+	readonly crash: (server: Server) => Promise<void>;
+}
+
+const crashes: readonly Crash[] = [
+	{
+		name: "crashes: SIGKILL of the postmaster",
+		crash: async (server) => {
+			server.kill("SIGKILL");
+			await server.start();
+		},
+	},
+	{
+		name: "crashes: SIGKILL of one backend",
+		crash: async (server) => {
+			server.killBackend(await someBackend(server.url), "SIGKILL");
+			// The others notice in a moment.
+			await sleep(50);
+		},
+	},
+	{
+		name: "crashes: immediate stop",
+		crash: async (server) => {
+			await server.stop("immediate");
+			await server.start();
+		},
+	},
+	{
+		name: "restarts",
+		crash: async (server) => {
+			await server.stop("fast");
+			await server.start();
+		},
+	},
+];
+
+async function someBackend(url: string): Promise<number> {
+	const [row] = await ask<{ pid: number }>(
+		url,
+		"SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1",
+	);
+	if (row === undefined) throw new Error("nobody is connected");
+	return row.pid;
+}
+
+async function truncateCache(url: string): Promise<void> {
+	await ask(url, "TRUNCATE kv_store");
+}
+
+async function untilItAnswers({ url }: Server): Promise<void> {
+	await until(url, "SELECT TRUE AS done");
+}
+
+async function untilReady(url: string): Promise<void> {
+	await until(
+		url,
+		"SELECT EXISTS (SELECT FROM kv_state WHERE kind = 'ready' AND filenode = pg_relation_filenode('kv_store')) AS done",
+	);
+}
+
+const patienceMs = 60_000;
+
+async function until(url: string, question: string): Promise<void> {
+	const lastTry = Date.now() + patienceMs;
+	for (;;) {
+		const [row] = await ask<{ done: boolean }>(url, question).catch(() => []);
+		if (row?.done) return;
+		if (Date.now() > lastTry) throw new Error(`never came true: ${question}`);
+		await sleep(50);
+	}
+}
+
+async function ask<R extends object>(url: string, text: string): Promise<R[]> {
+	const client = new pg.Client({ connectionString: url });
+	client.on("error", () => {}); // the query fails too
+	try {
+		await client.connect();
+		return (await client.query<R>(text)).rows;
+	} finally {
+		await client.end().catch(() => {});
+	}
+}

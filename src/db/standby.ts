@@ -1,0 +1,49 @@
+import type pg from "pg";
+import { RemError } from "../errors.ts";
+
+// A standby may become the primary, or its table a logged one: asked again so often.
+const retryAfterMs = 30_000;
+
+/** Connections to a standby, and the time until which its unlogged tables are not asked for. */
+const standbys = new WeakMap<pg.ClientBase, number>();
+
+/** Before the client connects: the server says what it is, and when that changes. */
+export function watchStandby(client: pg.ClientBase): void {
+	const { connection } = client as unknown as {
+		connection: NodeJS.EventEmitter;
+	};
+	connection.on("parameterStatus", ({ parameterName, parameterValue }) => {
+		if (parameterName !== "in_hot_standby") return;
+		if (parameterValue === "on") standbys.set(client, 0);
+		else standbys.delete(client);
+	});
+}
+
+/**
+ * Throws what the standby would answer to a read of an unlogged table, without
+ * asking it: within a transaction always, for the answer would end the transaction.
+ */
+export function refuseOnStandby(
+	client: pg.ClientBase,
+	isInTransaction: boolean,
+): void {
+	const until = standbys.get(client);
+	if (until === undefined) return;
+	if (isInTransaction || Date.now() < until)
+		throw new RemError("DATABASE", "a standby cannot read unlogged tables", {
+			hint: "read on the primary, or set KV_STORE__PERSISTENCE=logged (docs/operations.md)",
+			sqlState: unloggedOnStandby,
+		});
+}
+
+/** What a read of an unlogged table gave: nothing, or its failure's SQLSTATE. */
+export function noteUnloggedRead(
+	client: pg.ClientBase,
+	sqlState: string | undefined,
+): void {
+	if (sqlState === undefined) standbys.delete(client);
+	else if (sqlState === unloggedOnStandby)
+		standbys.set(client, Date.now() + retryAfterMs);
+}
+
+const unloggedOnStandby = "0A000";

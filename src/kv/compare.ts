@@ -1,0 +1,134 @@
+import type { Handle } from "../db/database.ts";
+import { ident, join, literal, type Sql, sql } from "../sql.ts";
+import type { KvSteps } from "./progress.ts";
+import type { KvSource } from "./sources.ts";
+import { kvStore } from "./tables.ts";
+
+/** An entry of the cache that is not what its entity says. */
+export interface KvDifference {
+	/** `missing`: a live entity has none; `extra`: nothing live has it; `stale`: it says something else. */
+	readonly kind: "missing" | "extra" | "stale";
+	readonly tenantId: string;
+	readonly entityType: string;
+	readonly entityId: string;
+	readonly entityKey: string;
+	/** What is stale, by the names of kv_store's columns; else none. */
+	readonly columns: readonly string[];
+}
+
+interface DifferenceRow {
+	readonly kind: KvDifference["kind"];
+	readonly tenant_id: string;
+	readonly entity_id: string;
+	readonly entity_key: string;
+	readonly columns: string[];
+}
+
+/** A range without differences gives one row, of nothing but the count. */
+type ComparedRow = { readonly found: number } & (
+	| DifferenceRow
+	| { readonly kind: null }
+);
+
+const rangeSize = 5000;
+
+/** Compares a type's entries with its entities, both ways, range by range of ids; the handle's snapshot makes it one moment. */
+export async function compareType(
+	tx: Handle,
+	schema: string,
+	source: KvSource,
+	steps: KvSteps,
+): Promise<KvDifference[]> {
+	const differences: KvDifference[] = [];
+	let after = "00000000-0000-0000-0000-000000000000";
+	for (;;) {
+		const bound = await tx.query<{ id: string }>(sql`
+SELECT entity_id AS id FROM ${source.view} WHERE entity_id > ${after}::uuid
+ORDER BY entity_id OFFSET ${rangeSize - 1} LIMIT 1`);
+		const last = bound.rows[0]?.id;
+		const range =
+			last === undefined
+				? sql`entity_id > ${after}::uuid`
+				: sql`entity_id > ${after}::uuid AND entity_id <= ${last}::uuid`;
+		const { rows } = await tx.query<ComparedRow>(
+			compareSql(schema, source, range),
+		);
+		for (const row of rows)
+			if (row.kind !== null) differences.push(toDifference(source, row));
+		steps.add(source.entityType, rows[0]?.found ?? 0);
+		if (last === undefined) return differences;
+		after = last;
+	}
+}
+
+const columns = [
+	"tenant_id",
+	"entity_key",
+	"normalized_key",
+	"user_id",
+	"content_summary",
+	"metadata",
+	"graph_edges",
+	"created_at",
+] as const;
+
+/** The differing rows, and in every row how many entities there are in the range. */
+function compareSql(
+	schema: string,
+	{ view, entityType }: KvSource,
+	range: Sql,
+): Sql {
+	const differs = columns.map(
+		(name) =>
+			sql`CASE WHEN ${ident("s", name)} IS DISTINCT FROM ${ident("k", name)} THEN ${literal(name)} END`,
+	);
+	const all = (alias: string) =>
+		join(columns.map((name) => ident(alias, name)));
+	return sql`WITH s AS MATERIALIZED (SELECT * FROM ${view} WHERE ${range}),
+k AS MATERIALIZED (SELECT * FROM ${kvStore(schema)} WHERE entity_type = ${entityType} AND ${range}),
+d AS (
+  SELECT CASE WHEN k.entity_id IS NULL THEN 'missing' WHEN s.entity_id IS NULL THEN 'extra' ELSE 'stale' END AS kind,
+    coalesce(s.tenant_id, k.tenant_id) AS tenant_id, coalesce(s.entity_id, k.entity_id) AS entity_id,
+    coalesce(s.entity_key, k.entity_key) AS entity_key,
+    CASE WHEN k.entity_id IS NULL OR s.entity_id IS NULL THEN '{}'::text[]
+      ELSE array_remove(ARRAY[${join(differs)}], NULL) END AS columns
+  FROM s FULL JOIN k ON k.entity_id = s.entity_id
+  WHERE s.entity_id IS NULL OR k.entity_id IS NULL
+    OR (${all("s")}) IS DISTINCT FROM (${all("k")})
+)
+SELECT n.found, d.* FROM (SELECT count(*)::integer AS found FROM s) AS n LEFT JOIN d ON TRUE
+ORDER BY d.entity_id`;
+}
+
+/** Entries of types that have no source: of models that were dropped. */
+export async function findUnregistered(
+	tx: Handle,
+	schema: string,
+	sources: readonly KvSource[],
+): Promise<KvDifference[]> {
+	const { rows } = await tx.query<DifferenceRow & { entity_type: string }>(sql`
+SELECT 'extra' AS kind, tenant_id, entity_type, entity_id, entity_key, '{}'::text[] AS columns
+FROM ${kvStore(schema)} WHERE ${isUnregistered(sources)} ORDER BY entity_type, entity_id`);
+	return rows.map((row) => toDifference({ entityType: row.entity_type }, row));
+}
+
+/** Whether an entry's type is none of the sources'. */
+export function isUnregistered(sources: readonly KvSource[]): Sql {
+	if (sources.length === 0) return sql`TRUE`;
+	const types = sources.map(({ entityType }) => sql`${entityType}`);
+	return sql`entity_type NOT IN (${join(types)})`;
+}
+
+function toDifference(
+	{ entityType }: { entityType: string },
+	row: DifferenceRow,
+): KvDifference {
+	return {
+		kind: row.kind,
+		tenantId: row.tenant_id,
+		entityType,
+		entityId: row.entity_id,
+		entityKey: row.entity_key,
+		columns: row.columns,
+	};
+}

@@ -1,0 +1,137 @@
+import type { Handle } from "../db/database.ts";
+import { encodeArray } from "../db/encode.ts";
+import { writeEntries } from "../schema/kv-trigger.ts";
+import { type Sql, sql } from "../sql.ts";
+import { isUnregistered, type KvDifference } from "./compare.ts";
+import { type KvSource, readKvSources } from "./sources.ts";
+import { kvStore } from "./tables.ts";
+
+const batchSize = 500;
+
+/** Brings exactly these entries to what their entities say now, while writers go on. */
+export async function mendDifferences(
+	db: Handle,
+	schema: string,
+	sources: readonly KvSource[],
+	differences: readonly KvDifference[],
+): Promise<void> {
+	for (const source of sources) {
+		const own = differences.filter(
+			({ entityType }) => entityType === source.entityType,
+		);
+		for (let start = 0; start < own.length; start += batchSize)
+			await mendBatch(db, schema, source, own.slice(start, start + batchSize));
+	}
+	await deleteUnregistered(db, schema, differences, sources);
+}
+
+async function mendBatch(
+	db: Handle,
+	schema: string,
+	source: KvSource,
+	differences: readonly KvDifference[],
+): Promise<void> {
+	const idsOf = (some: readonly KvDifference[]) =>
+		some.map(({ entityId }) => entityId);
+	await deleteDead(db, schema, source, idsOf(differences));
+	const live = differences.filter(({ kind }) => kind !== "extra");
+	if (live.length > 0) await writeLive(db, schema, source, idsOf(live));
+}
+
+/**
+ * Entries that no live entity has. The entries are locked first: a writer that
+ * brings one back meanwhile waits, or has committed and is seen by the second
+ * statement's snapshot; with one statement, its entry would be deleted.
+ */
+function deleteDead(
+	db: Handle,
+	schema: string,
+	{ entityType, view }: KvSource,
+	ids: readonly string[],
+): Promise<void> {
+	return inTurn(db, async (tx) => {
+		const entries = sql`${kvStore(schema)} AS k
+WHERE k.entity_type = ${entityType} AND k.entity_id = ANY (${uuids(ids)})
+  AND NOT EXISTS (SELECT FROM ${view} AS s WHERE s.entity_id = k.entity_id)`;
+		await tx.query(
+			sql`SELECT FROM ${entries} ORDER BY k.entity_id FOR UPDATE OF k`,
+		);
+		await tx.query(sql`DELETE FROM ${entries}`);
+	});
+}
+
+/**
+ * Entries of live entities. First whatever nobody is writing, then the others
+ * one by one: whoever waits for a row while holding others deadlocks with
+ * writers.
+ */
+async function writeLive(
+	db: Handle,
+	schema: string,
+	{ view }: KvSource,
+	ids: readonly string[],
+): Promise<void> {
+	const skipped = await inTurn(db, async (tx) => {
+		const those = sql`${view} WHERE entity_id = ANY (${uuids(ids)})`;
+		const live = await readIds(tx, those);
+		const free = await readIds(
+			tx,
+			sql`${those} ORDER BY entity_id FOR SHARE SKIP LOCKED`,
+		);
+		await tx.query(
+			writeEntries(schema, sql`${view} WHERE entity_id = ANY (${uuids(free)})`),
+		);
+		return live.filter((id) => !free.includes(id));
+	});
+	for (const id of skipped)
+		await inTurn(db, (tx) =>
+			tx.query(
+				writeEntries(
+					schema,
+					sql`(SELECT * FROM ${view} WHERE entity_id = ${id}::uuid FOR SHARE) AS s`,
+				),
+			),
+		);
+}
+
+async function readIds(tx: Handle, from: Sql): Promise<string[]> {
+	const { rows } = await tx.query<{ id: string }>(
+		sql`SELECT entity_id AS id FROM ${from}`,
+	);
+	return rows.map(({ id }) => id);
+}
+
+/** The sources are read again under the lock: the type may have come back. */
+async function deleteUnregistered(
+	db: Handle,
+	schema: string,
+	differences: readonly KvDifference[],
+	known: readonly KvSource[],
+): Promise<void> {
+	const types = new Set(known.map(({ entityType }) => entityType));
+	const ids = differences.flatMap(({ entityType, entityId }) =>
+		types.has(entityType) ? [] : entityId,
+	);
+	if (ids.length === 0) return;
+	await inTurn(db, async (tx) => {
+		const entries = (sources: readonly KvSource[]) =>
+			sql`${kvStore(schema)} WHERE entity_id = ANY (${uuids(ids)}) AND ${isUnregistered(sources)}`;
+		await tx.query(
+			sql`SELECT FROM ${entries(known)} ORDER BY entity_id FOR UPDATE`,
+		);
+		const sources = await readKvSources(tx, schema);
+		await tx.query(sql`DELETE FROM ${entries(sources)}`);
+	});
+}
+
+function inTurn<T>(db: Handle, work: (tx: Handle) => Promise<T>): Promise<T> {
+	return db.transaction(work, {
+		isolation: "read committed",
+		settings: { row_security: "off" },
+		retries: 5,
+	});
+}
+
+function uuids(ids: readonly string[]): Sql {
+	return sql`${encodeArray("uuid", ids)}::uuid[]`;
+}

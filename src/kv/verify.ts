@@ -1,0 +1,108 @@
+import type { Database, Handle } from "../db/database.ts";
+import { RemError } from "../errors.ts";
+import { compareType, findUnregistered, type KvDifference } from "./compare.ts";
+import { mendDifferences } from "./mend.ts";
+import { findKvProblems, type KvProblem } from "./problems.ts";
+import { type KvProgress, startKvProgress } from "./progress.ts";
+import { isKvReady } from "./rebuild.ts";
+import { type KvSource, readKvSources } from "./sources.ts";
+
+export interface VerifyOptions {
+	/** Mend the entries that differ, and no others. @default false */
+	readonly repair?: boolean | undefined;
+	/** Most differences to name; all are counted, and mended. @default 1000 */
+	readonly limit?: number | undefined;
+	readonly onProgress?: ((progress: KvProgress) => void) | undefined;
+}
+
+export interface VerifyResult {
+	/** Whether the cache was in use; if not, nothing was compared, and reads are answered from the tables. */
+	readonly ready: boolean;
+	/** Entities that were compared. */
+	readonly compared: number;
+	/** Entries that differed. */
+	readonly differing: number;
+	/** The first of them. */
+	readonly differences: readonly KvDifference[];
+	/** Entries that were mended. */
+	readonly repaired: number;
+	/** What made, or will make, the cache differ. */
+	readonly problems: readonly KvProblem[];
+}
+
+/** Compares the whole cache with the primary tables as they are at one moment. */
+export async function verifyKv(
+	db: Database,
+	schema: string,
+	{ repair = false, limit = 1000, onProgress }: VerifyOptions,
+): Promise<VerifyResult> {
+	const found = await db.transaction(
+		(tx) => compareAll(tx, schema, onProgress),
+		{
+			isolation: "repeatable read",
+			readOnly: true,
+			settings: { row_security: "off" },
+		},
+	);
+	const { differences } = found;
+	if (repair) await mendDifferences(db, schema, found.sources, differences);
+	return {
+		ready: found.ready,
+		compared: found.compared,
+		differing: differences.length,
+		differences: differences.slice(0, limit),
+		repaired: repair ? differences.length : 0,
+		problems: await findKvProblems(db, schema, found.sources),
+	};
+}
+
+interface Comparison {
+	readonly ready: boolean;
+	readonly sources: readonly KvSource[];
+	readonly compared: number;
+	readonly differences: readonly KvDifference[];
+}
+
+async function compareAll(
+	tx: Handle,
+	schema: string,
+	onProgress: VerifyOptions["onProgress"],
+): Promise<Comparison> {
+	const sources = await readKvSources(tx, schema);
+	const nothing = { ready: false, sources, compared: 0, differences: [] };
+	if (!(await isReadyHere(tx, schema))) return nothing;
+	const shown = await startKvProgress(tx, sources, onProgress);
+	let compared = 0;
+	const steps = {
+		add: (entityType: string, rows: number) => {
+			compared += rows;
+			shown.add(entityType, rows);
+		},
+	};
+	const differences: KvDifference[] = [];
+	for (const source of sources)
+		differences.push(...(await compareType(tx, schema, source, steps)));
+	differences.push(...(await findUnregistered(tx, schema, sources)));
+	// A TRUNCATE between the first question and the first comparison is seen by
+	// every snapshot, also by an older one.
+	if (!(await isReadyHere(tx, schema))) return nothing;
+	return { ready: true, sources, compared, differences };
+}
+
+async function isReadyHere(tx: Handle, schema: string): Promise<boolean> {
+	try {
+		return await isKvReady(tx, schema);
+	} catch (error) {
+		if (error instanceof RemError && error.sqlState === "0A000")
+			throw new RemError(
+				"DATABASE",
+				"this is a standby: it has no unlogged kv_store to verify",
+				{
+					hint: "verify on the primary",
+					cause: error,
+					sqlState: "0A000",
+				},
+			);
+		throw error;
+	}
+}
