@@ -46,6 +46,8 @@ export interface RemErrorOptions {
 	readonly sqlState?: string;
 	/** Every problem found, when there is more than one to tell. */
 	readonly issues?: readonly Issue[];
+	/** Of a text that cannot be read: the character where, counted from 1. */
+	readonly position?: number | undefined;
 	/** Entities of a batch that are committed all the same, from its beginning. */
 	readonly committed?: number;
 }
@@ -66,6 +68,8 @@ export class RemError extends Error {
 	readonly hint: string | undefined;
 	readonly sqlState: string | undefined;
 	readonly issues: readonly Issue[];
+	/** Of a text that cannot be read: the character where, counted from 1, as JavaScript counts. */
+	readonly position: number | undefined;
 	/** Of a batch that is committed in chunks: how many entities are, from its beginning. */
 	readonly committed: number | undefined;
 
@@ -78,6 +82,7 @@ export class RemError extends Error {
 		this.hint = options.hint;
 		this.sqlState = options.sqlState;
 		this.issues = options.issues ?? [];
+		this.position = options.position;
 		this.committed = options.committed;
 	}
 
@@ -89,6 +94,7 @@ export class RemError extends Error {
 			...(this.hint === undefined ? {} : { hint: this.hint }),
 			...(this.sqlState === undefined ? {} : { sql_state: this.sqlState }),
 			...(this.issues.length === 0 ? {} : { issues: this.issues }),
+			...(this.position === undefined ? {} : { position: this.position }),
 			...(this.committed === undefined ? {} : { committed: this.committed }),
 		};
 	}

@@ -82,6 +82,12 @@ export {
 	PostgresService,
 	type VectorSearchOptions,
 } from "./service/postgres-service.ts";
+export type {
+	ExplainedStatement,
+	FoundByQuery,
+	QueryExplanation,
+	QueryResult,
+} from "./service/query-result.ts";
 export {
 	Repository,
 	type RepositoryFindOptions,

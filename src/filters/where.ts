@@ -7,6 +7,7 @@ import { ident, join, raw, type Sql, sql } from "../sql.ts";
 import { pathConditions } from "./json-path.ts";
 import { equals, renderOperators } from "./operators.ts";
 import { refused } from "./refused.ts";
+import { SqlFilter } from "./sql-text/sql-filter.ts";
 
 type Filter = Readonly<Record<string, unknown>>;
 
@@ -19,6 +20,8 @@ type Filter = Readonly<Record<string, unknown>>;
  * // ("r"."year" >= $1::bigint AND "r"."category" IS NULL)
  */
 export function whereSql(entity: Entity, where: Filter, alias: string): Sql {
+	// A query of the REM dialect brings its condition as SQL, compiled already.
+	if (where instanceof SqlFilter) return where.toSql(alias);
 	return filterSql({ entity, alias, conditions: 0 }, where, 0);
 }
 

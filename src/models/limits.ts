@@ -14,6 +14,12 @@ export const limits = {
 	filterDepth: 16,
 	/** Conditions of a filter: each is bound on its own. */
 	filterConditions: 1000,
+	/** Values of a list in a query of the REM dialect. */
+	filterListLength: 1000,
+	/** Steps of TRAVERSE away from where it begins. */
+	traverseDepth: 10,
+	/** Bytes of a query of the REM dialect. */
+	queryBytes: 65_536,
 } as const;
 
 /** Kept for entities without a tenant of their own, which every tenant reads. */

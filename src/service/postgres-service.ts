@@ -26,7 +26,9 @@ import type { UpsertProgress, UpsertResult } from "../store/upsert-result.ts";
 import { ServiceCore } from "./core.ts";
 import type { Embedder } from "./embedder.ts";
 import { type Found, Lookups } from "./lookups.ts";
+import type { QueryResult } from "./query-result.ts";
 import { Repository } from "./repository.ts";
+import { type QueryReads, runQuery } from "./run-query.ts";
 import {
 	type ConnectOptions,
 	loadSettings,
@@ -317,6 +319,30 @@ export class PostgresService<const M extends Models = CoreModels> {
 	async createIndexConcurrently(request: IndexRequest): Promise<void> {
 		checkGiven(request);
 		await this.indexer.build(request);
+	}
+
+	/**
+	 * Answers a query of the REM dialect: LOOKUP, FUZZY, SEARCH, TRAVERSE or SQL
+	 * (docs/query-language.md). Whatever the text says, it reads rows of the scope
+	 * only. Throws `QUERY_SYNTAX`, `FILTER_REFUSED`, `UNKNOWN_…` or `INPUT_LIMIT`,
+	 * with `position`.
+	 *
+	 * @example
+	 * const result = await service.query('SEARCH "deploy" IN documents WHERE year > 2020 LIMIT 5')
+	 * if (result.kind === "search") console.log(result.rows[0]?.similarity)
+	 */
+	async query(text: string, scope: CallScope = {}): Promise<QueryResult> {
+		checkGiven(scope);
+		const { tenantId, userId, transaction } = scope;
+		return runQuery(
+			{
+				reads: this as unknown as QueryReads,
+				registry: this.registry,
+				db: this.core.db,
+			},
+			text,
+			{ tenantId: this.core.tenant(tenantId), userId, transaction },
+		);
 	}
 
 	/**

@@ -1,0 +1,135 @@
+import type { TypeName } from "libpg-query";
+import { join, raw, type Sql, sql } from "../../sql.ts";
+import { bindConstant } from "./constants.ts";
+import { type Context, refused, refusedAt } from "./context.ts";
+import { toTime } from "./unify.ts";
+import {
+	isList,
+	nameOfType,
+	type Operand,
+	type Value,
+	type ValueType,
+} from "./value.ts";
+
+const typesByName: Readonly<Record<string, ValueType>> = {
+	text: "text",
+	varchar: "text",
+	int2: "bigint",
+	int4: "bigint",
+	int8: "bigint",
+	numeric: "numeric",
+	float4: "double precision",
+	float8: "double precision",
+	bool: "boolean",
+	timestamp: "timestamptz",
+	timestamptz: "timestamptz",
+	date: "date",
+	interval: "interval",
+	uuid: "uuid",
+	json: "jsonb",
+	jsonb: "jsonb",
+};
+
+/** The type that a cast names. */
+export function castType(context: Context, name: TypeName): ValueType {
+	const names = (name.names ?? []).map((part) =>
+		"String" in part ? (part.String.sval ?? "") : "",
+	);
+	const [first = "", ...rest] =
+		names[0] === "pg_catalog" ? names.slice(1) : names;
+	const type = Object.hasOwn(typesByName, first)
+		? typesByName[first]
+		: undefined;
+	const isPlain =
+		rest.length === 0 &&
+		name.typmods === undefined &&
+		name.setof !== true &&
+		(name.arrayBounds?.length ?? 0) <= 1;
+	if (type === undefined || !isPlain)
+		throw refused(
+			context,
+			name.location,
+			"a filter casts to no such type",
+			"text, int, numeric, float, boolean, timestamptz, date, interval, uuid, jsonb and lists of them",
+		);
+	return (name.arrayBounds === undefined ? type : `${type}[]`) as ValueType;
+}
+
+/**
+ * A cast that cannot fail: what is no such value becomes NULL. PostgreSQL's own
+ * would fail at a row that is not even the caller's, and so tell of it.
+ */
+export function cast(operand: Operand, type: ValueType): Value {
+	if (operand.kind !== "value") return bindConstant(operand, type);
+	if (operand.type === type) return operand;
+	const result = castSql(operand, type);
+	if (result === undefined)
+		throw refusedAt(
+			operand.position,
+			`${nameOfType(operand.type)} cannot be cast to ${type}`,
+		);
+	return { ...operand, asText: undefined, type, ...result } as Value;
+}
+
+type CastResult = Pick<Value, "sql"> & Partial<Value>;
+
+function castSql(operand: Value, type: ValueType): CastResult | undefined {
+	const { type: from, sql: value, asText } = operand;
+	if (type === "text" && printed.has(from))
+		return { sql: sql`(${value})::text` };
+	if (from === "text" && checked.has(type)) return checkedCast(operand, type);
+	if (from === "jsonb" && asText !== undefined && checked.has(type))
+		return checkedCast({ ...operand, sql: asText }, type);
+	if (from === "timestamptz" && type === "date")
+		return { sql: sql`(${value} AT TIME ZONE 'UTC')::date` };
+	if (from === "date" && type === "timestamptz") return toTime(operand);
+	if (from === "bigint" && (type === "numeric" || type === "double precision"))
+		return { sql: sql`(${value})::${raw(type)}` };
+	return undefined;
+}
+
+const printed = new Set<ValueType>([
+	"bigint",
+	"numeric",
+	"double precision",
+	"boolean",
+	"uuid",
+	"jsonb",
+]);
+
+const checked = new Set<ValueType>([
+	"bigint",
+	"numeric",
+	"double precision",
+	"boolean",
+	"timestamptz",
+	"date",
+	"uuid",
+]);
+
+function checkedCast(operand: Value, type: ValueType): CastResult {
+	if (operand.hasCast === true)
+		throw refusedAt(operand.position, "a cast cannot be cast again");
+	const { sql: value } = operand;
+	const valid = (inputType: string): Sql =>
+		sql`pg_input_is_valid(${value}, ${raw(`'${inputType}'`)})`;
+	const { also, through } = checks[type] ?? {};
+	const isValid = [type, ...(also ?? [])].map(valid);
+	return {
+		hasCast: true,
+		sql: sql`CASE WHEN ${join(isValid, " AND ")} THEN (${value})::${raw(through ?? type)} END`,
+	};
+}
+
+/** What the text must be as well, so that no later step can fail. */
+const checks: Readonly<
+	Partial<Record<ValueType, { also: string[]; through?: string }>>
+> = {
+	numeric: { also: ["double precision"] },
+	date: { also: ["timestamp"], through: "timestamp::date" },
+};
+
+/** The elements' type of a list. */
+export function elementType(type: ValueType): ValueType | undefined {
+	return isList(type) ? (type.slice(0, -2) as ValueType) : undefined;
+}

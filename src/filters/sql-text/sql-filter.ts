@@ -1,0 +1,167 @@
+import type { RawStmt, SelectStmt, SortBy } from "libpg-query";
+import { RemError } from "../../errors.ts";
+import type { Entity } from "../../models/entity.ts";
+import { join, raw, type Sql, sql } from "../../sql.ts";
+import {
+	type SqlGrammar,
+	type SqlNode,
+	SqlSyntaxError,
+} from "../../sql-grammar.ts";
+import { compileNode, placeOf } from "./compile.ts";
+import { type Context, positionsIn, refused, type SqlText } from "./context.ts";
+import { as } from "./unify.ts";
+import type { Operand } from "./value.ts";
+
+export type { SqlText } from "./context.ts";
+
+/**
+ * A condition that was written as SQL, read with PostgreSQL's own grammar and
+ * written anew: of the text itself nothing reaches the server. Only columns of
+ * the model, constants and a few operators and functions are taken, none of
+ * which can fail at a row; everything else is `FILTER_REFUSED`.
+ */
+export class SqlFilter {
+	readonly #entity: Entity;
+	readonly #text: SqlText;
+	readonly #node: SqlNode;
+
+	constructor(grammar: SqlGrammar, entity: Entity, text: SqlText) {
+		this.#entity = entity;
+		this.#text = text;
+		const { whereClause } = readSelect(grammar, entity, text, "WHERE");
+		this.#node = whereClause as SqlNode;
+		this.toSql("r");
+	}
+
+	/** The condition on the table of that alias. */
+	toSql(alias: string): Sql {
+		const context = contextOf(this.#entity, this.#text, "WHERE", alias);
+		return as(compileNode(context, this.#node), "boolean").sql;
+	}
+}
+
+/** `created_at DESC, lower(name)` as an order of the table of that alias. */
+export function sqlOrder(
+	grammar: SqlGrammar,
+	entity: Entity,
+	text: SqlText,
+	alias: string,
+): Sql {
+	const { sortClause = [] } = readSelect(grammar, entity, text, "ORDER BY");
+	const context = contextOf(entity, text, "ORDER BY", alias);
+	return join(
+		sortClause.map((node) =>
+			orderTerm(context, (node as { SortBy: SortBy }).SortBy),
+		),
+	);
+}
+
+function orderTerm(context: Context, term: SortBy): Sql {
+	const operand: Operand = compileNode(context, term.node);
+	const isOrderable =
+		operand.kind === "value" &&
+		operand.type !== "jsonb" &&
+		operand.isConstant !== true;
+	if (!isOrderable || term.useOp !== undefined)
+		throw refused(
+			context,
+			placeOf(term),
+			"rows are ordered by columns that are no JSON",
+			"created_at DESC, metadata->>'status'",
+		);
+	const direction = term.sortby_dir === "SORTBY_DESC" ? " DESC" : "";
+	const nulls = nullsOrders[term.sortby_nulls ?? ""] ?? "";
+	return sql`${operand.sql}${raw(direction)}${raw(nulls)}`;
+}
+
+const nullsOrders: Readonly<Record<string, string>> = {
+	SORTBY_NULLS_FIRST: " NULLS FIRST",
+	SORTBY_NULLS_LAST: " NULLS LAST",
+};
+
+type Clause = "WHERE" | "ORDER BY";
+
+function contextOf(
+	entity: Entity,
+	text: SqlText,
+	clause: Clause,
+	alias: string,
+): Context {
+	const positionAt = positionsIn(text, prefixOf(clause).length);
+	return { entity, alias, positionAt };
+}
+
+function prefixOf(clause: Clause): string {
+	return `SELECT FROM r ${clause} `;
+}
+
+/** The statement that the text completes; refused if it makes more of it than that. */
+function readSelect(
+	grammar: SqlGrammar,
+	entity: Entity,
+	text: SqlText,
+	clause: Clause,
+): SelectStmt {
+	const context = contextOf(entity, text, clause, "r");
+	const [first, second] = parse(grammar, context, text, clause);
+	if (second !== undefined)
+		throw refused(context, second.stmt_location, "more than one statement");
+	const select = selectOf(first?.stmt);
+	const foreign = Object.entries(select).find(
+		([name, value]) => !isExpected(name, value, clause),
+	);
+	if (foreign !== undefined)
+		throw refused(
+			context,
+			placeOf(foreign[1]),
+			`${clause} goes on with another clause`,
+		);
+	return select;
+}
+
+function selectOf(node: SqlNode | undefined): SelectStmt {
+	return node !== undefined && "SelectStmt" in node ? node.SelectStmt : {};
+}
+
+function isExpected(name: string, value: unknown, clause: Clause): boolean {
+	switch (name) {
+		case "fromClause":
+			return true;
+		case "whereClause":
+			return clause === "WHERE";
+		case "sortClause":
+			return clause === "ORDER BY";
+		case "op":
+			return value === "SETOP_NONE";
+		case "limitOption":
+			return value === "LIMIT_OPTION_DEFAULT";
+		default:
+			return false;
+	}
+}
+
+function parse(
+	grammar: SqlGrammar,
+	context: Context,
+	text: SqlText,
+	clause: Clause,
+): readonly RawStmt[] {
+	const prefix = prefixOf(clause);
+	try {
+		return grammar.parse(prefix + text.value).stmts ?? [];
+	} catch (error) {
+		if (!(error instanceof SqlSyntaxError)) throw error;
+		const before = Buffer.byteLength(
+			text.value.slice(0, Math.max(0, error.index - prefix.length)),
+		);
+		const position = context.positionAt(prefix.length + before);
+		throw new RemError(
+			"QUERY_SYNTAX",
+			`${error.message}, at character ${position}`,
+			{
+				position,
+				hint: "conditions and orders are written in PostgreSQL's SQL",
+			},
+		);
+	}
+}

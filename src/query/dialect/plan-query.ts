@@ -1,0 +1,236 @@
+import { RemError } from "../../errors.ts";
+import { SqlFilter, sqlOrder } from "../../filters/sql-text/sql-filter.ts";
+import type { Entity } from "../../models/entity.ts";
+import type { Field } from "../../models/field.ts";
+import { limits } from "../../models/limits.ts";
+import { embedFieldOf, type Registry } from "../../models/registry.ts";
+import type { SqlGrammar } from "../../sql-grammar.ts";
+import { quoted, suggest } from "../../util/suggest.ts";
+import type { QueryPlan } from "./query-plan.ts";
+import type { KnownNames, Part, RemQuery, SqlPart } from "./rem-query.ts";
+
+/** Whether SQL is to be read, which takes the grammar. */
+export function needsGrammar(query: RemQuery): boolean {
+	return (
+		(query.kind === "search" && query.where !== undefined) ||
+		(query.kind === "sql" &&
+			(query.where !== undefined || query.orderBy !== undefined))
+	);
+}
+
+/**
+ * What the query does, without doing it: names are looked up among the models,
+ * numbers held to their ranges, SQL compiled. `grammar` is what
+ * {@link needsGrammar} asks for.
+ */
+export function planQuery(
+	query: RemQuery,
+	registry: Registry,
+	grammar: SqlGrammar | undefined,
+): QueryPlan {
+	switch (query.kind) {
+		case "lookup":
+			return {
+				kind: "lookup",
+				entityKeys: query.keys,
+				...entityType(query.table, registry),
+			};
+		case "fuzzy":
+			return planFuzzy(query, registry);
+		case "search":
+			return planSearch(query, registry, grammar);
+		case "traverse":
+			return planTraverse(query);
+		case "sql":
+			return planSql(query, registry, grammar);
+	}
+}
+
+type Fuzzy = Extract<RemQuery, { kind: "fuzzy" }>;
+type Search = Extract<RemQuery, { kind: "search" }>;
+type Traverse = Extract<RemQuery, { kind: "traverse" }>;
+type SqlRead = Extract<RemQuery, { kind: "sql" }>;
+
+function planFuzzy(query: Fuzzy, registry: Registry): QueryPlan {
+	const threshold = inRange(query.threshold, "THRESHOLD", 0, 1);
+	return {
+		kind: "fuzzy",
+		query: query.text,
+		...entityType(query.table, registry),
+		...(threshold === undefined ? {} : { threshold }),
+		limit: limitOf(query.limit, 10),
+	};
+}
+
+function planSearch(
+	query: Search,
+	registry: Registry,
+	grammar: SqlGrammar | undefined,
+): QueryPlan {
+	const entity =
+		query.table === undefined
+			? defaultTable(registry)
+			: entityOf(query.table, registry);
+	const min = inRange(query.min, "MIN", -1, 1);
+	return {
+		kind: "search",
+		tableName: entity.tableName,
+		queryText: query.text,
+		...(query.field === undefined
+			? {}
+			: { fieldName: fieldNamed(query.field, entity).name }),
+		...whereOf(query.where, entity, grammar),
+		...(min === undefined ? {} : { minSimilarity: min }),
+		limit: limitOf(query.limit, 10),
+	};
+}
+
+function planTraverse(query: Traverse): QueryPlan {
+	const types = query.types.filter((type) => type !== "*");
+	return {
+		kind: "traverse",
+		from: query.from,
+		...(types.length === 0 ? {} : { edgeTypes: types }),
+		depth: inRange(query.depth, "DEPTH", 0, limits.traverseDepth) ?? 1,
+		direction: query.direction ?? "out",
+		...(query.orderBy === undefined ? {} : { orderBy: query.orderBy.value }),
+		limit: limitOf(query.limit, 50),
+	};
+}
+
+function planSql(
+	query: SqlRead,
+	registry: Registry,
+	grammar: SqlGrammar | undefined,
+): QueryPlan {
+	const entity = entityOf(query.table, registry);
+	return {
+		kind: "sql",
+		tableName: entity.tableName,
+		...whereOf(query.where, entity, grammar),
+		...(query.orderBy === undefined
+			? {}
+			: { orderBy: sqlOrder(given(grammar), entity, query.orderBy, "r") }),
+		limit: limitOf(query.limit, 100),
+		offset: query.offset?.value ?? 0,
+	};
+}
+
+function whereOf(
+	part: SqlPart | undefined,
+	entity: Entity,
+	grammar: SqlGrammar | undefined,
+): { where?: SqlFilter } {
+	if (part === undefined) return {};
+	return { where: new SqlFilter(given(grammar), entity, part) };
+}
+
+function given(grammar: SqlGrammar | undefined): SqlGrammar {
+	if (grammar !== undefined) return grammar;
+	throw new TypeError("the query has SQL, which takes the grammar to read");
+}
+
+function entityType(part: Part | undefined, registry: Registry) {
+	return part === undefined
+		? {}
+		: { entityType: entityOf(part, registry).tableName };
+}
+
+/** The table, in any case: "Documents" is `documents`. */
+function entityOf(part: Part, registry: Registry): Entity {
+	const entities = registry.all().map(({ entity }) => entity);
+	const found =
+		entities.find(({ tableName }) => tableName === part.value) ??
+		entities.find(({ tableName }) => tableName === part.value.toLowerCase());
+	if (found !== undefined) return found;
+	throw unknown(
+		"UNKNOWN_ENTITY",
+		`unknown entity ${quoted(part.value)}`,
+		part,
+		suggest(
+			part.value,
+			entities.map(({ tableName }) => tableName),
+		),
+	);
+}
+
+/** Where SEARCH names no table: `resources`, or the only one there is to search. */
+function defaultTable(registry: Registry): Entity {
+	const searchable = registry
+		.all()
+		.map(({ entity }) => entity)
+		.filter(({ embedFields }) => embedFields.length > 0);
+	const found =
+		searchable.find(({ tableName }) => tableName === "resources") ??
+		(searchable.length === 1 ? searchable[0] : undefined);
+	if (found !== undefined) return found;
+	throw new RemError("QUERY_SYNTAX", "SEARCH names no table to search in", {
+		hint: `add IN and one of: ${searchable.map(({ tableName }) => tableName).join(", ")}`,
+	});
+}
+
+/** The embedded field, by the name of the field or of its column. */
+function fieldNamed(part: Part, entity: Entity): Field {
+	const fields = [...entity.fieldsByName.values()];
+	const found = fields.find(
+		({ name, column }) => name === part.value || column === part.value,
+	);
+	if (found !== undefined) return embedFieldOf(entity, found.name);
+	throw unknown(
+		"UNKNOWN_FIELD",
+		`unknown field ${quoted(part.value)} of "${entity.tableName}"`,
+		part,
+		suggest(
+			part.value,
+			entity.embedFields.map(({ name }) => name),
+		),
+	);
+}
+
+function unknown(
+	code: "UNKNOWN_ENTITY" | "UNKNOWN_FIELD",
+	message: string,
+	{ index }: Part,
+	hint: string | undefined,
+): RemError {
+	const position = index + 1;
+	return new RemError(code, `${message}, at character ${position}`, {
+		position,
+		...(hint === undefined ? {} : { hint }),
+	});
+}
+
+function limitOf(part: Part<number> | undefined, usual: number): number {
+	return inRange(part, "LIMIT", 1, limits.resultRows) ?? usual;
+}
+
+function inRange(
+	part: Part<number> | undefined,
+	keyword: string,
+	least: number,
+	most: number,
+): number | undefined {
+	if (part === undefined || (part.value >= least && part.value <= most))
+		return part?.value;
+	const position = part.index + 1;
+	throw new RemError(
+		"INPUT_LIMIT",
+		`${keyword} is ${part.value}, expected ${least} to ${most}, at character ${position}`,
+		{ position },
+	);
+}
+
+/** The tables and fields of the models, as the parser asks for them. */
+export function namesOf(registry: Registry): KnownNames {
+	const entities = registry.all().map(({ entity }) => entity);
+	const tables = new Set(entities.map(({ tableName }) => tableName));
+	const fields = new Set(
+		entities.flatMap(({ fieldsByName }) =>
+			[...fieldsByName.values()].flatMap(({ name, column }) => [name, column]),
+		),
+	);
+	return {
+		isTable: (name) => tables.has(name.toLowerCase()),
+		isField: (name) => fields.has(name),
+	};
+}

@@ -1,0 +1,44 @@
+import type { SqlFilter } from "../../filters/sql-text/sql-filter.ts";
+import type { Sql } from "../../sql.ts";
+import type { Direction } from "./rem-query.ts";
+
+/** What a query does: the read it is, with every name known and every limit set. */
+export type QueryPlan =
+	| {
+			readonly kind: "lookup";
+			readonly entityKeys: readonly string[];
+			readonly entityType?: string;
+	  }
+	| {
+			readonly kind: "fuzzy";
+			readonly query: string;
+			readonly entityType?: string;
+			readonly threshold?: number;
+			readonly limit: number;
+	  }
+	| {
+			readonly kind: "search";
+			readonly tableName: string;
+			readonly queryText: string;
+			readonly fieldName?: string;
+			readonly where?: SqlFilter;
+			readonly minSimilarity?: number;
+			readonly limit: number;
+	  }
+	| {
+			readonly kind: "traverse";
+			readonly from: string;
+			readonly edgeTypes?: readonly string[];
+			readonly depth: number;
+			readonly direction: Direction;
+			readonly orderBy?: string;
+			readonly limit: number;
+	  }
+	| {
+			readonly kind: "sql";
+			readonly tableName: string;
+			readonly where?: SqlFilter;
+			readonly orderBy?: Sql;
+			readonly limit: number;
+			readonly offset: number;
+	  };

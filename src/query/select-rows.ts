@@ -1,0 +1,47 @@
+import type { Handle } from "../db/database.ts";
+import { tableRef } from "../db/tables.ts";
+import type { SqlFilter } from "../filters/sql-text/sql-filter.ts";
+import type { EntityTable } from "../models/registry.ts";
+import { toRow } from "../models/rows.ts";
+import { ident, join, raw, type Sql, sql } from "../sql.ts";
+import { checkScope, type ReadScope, userCondition } from "./scope.ts";
+
+export interface SelectRequest extends ReadScope {
+	readonly where?: SqlFilter | undefined;
+	/** On the table `r`. @default the order of creation */
+	readonly orderBy?: Sql | undefined;
+	readonly limit: number;
+	readonly offset: number;
+}
+
+/** Live rows of the scope that fulfil a condition written as SQL. */
+export async function selectRows(
+	db: Handle,
+	table: EntityTable,
+	request: SelectRequest,
+): Promise<Record<string, unknown>[]> {
+	checkScope(request);
+	const { rows } = await db.query(selectSql(table, request));
+	return rows.map((record) => toRow(table.entity, record));
+}
+
+/** `id` comes last in the order, so that it is the same every time. */
+export function selectSql(
+	table: EntityTable,
+	{ where, orderBy, limit, offset, ...scope }: SelectRequest,
+): Sql {
+	const { entity } = table;
+	const columns = [...entity.fieldsByName.values()].map(({ column }) =>
+		ident("r", column),
+	);
+	const isOwn = entity.tenantScoped
+		? sql`r.tenant_id = ${scope.tenantId} AND `
+		: raw("");
+	const fulfils = where === undefined ? raw("") : sql` AND ${where.toSql("r")}`;
+	const order = orderBy === undefined ? raw("r.id") : sql`${orderBy}, r.id`;
+	return sql`SELECT ${join(columns)}
+FROM ${tableRef(table)} AS r
+WHERE ${isOwn}r.deleted_at IS NULL${userCondition("r", scope)}${fulfils}
+ORDER BY ${order}
+LIMIT ${limit} OFFSET ${offset}`;
+}

@@ -1,0 +1,43 @@
+import type { FuzzyHit } from "../query/fuzzy.ts";
+import type { LookupHit } from "../query/lookup.ts";
+import type { SearchHit } from "../query/search.ts";
+
+/** The answer to a query of the REM dialect, told apart by `kind`. */
+export type QueryResult = FoundByQuery | QueryExplanation;
+
+/** What a query found, most fitting first. */
+export type FoundByQuery =
+	| { readonly kind: "lookup"; readonly rows: readonly LookupHit[] }
+	| { readonly kind: "fuzzy"; readonly rows: readonly FuzzyHit[] }
+	| {
+			readonly kind: "search";
+			readonly tableName: string;
+			readonly rows: readonly SearchHit[];
+	  }
+	| {
+			readonly kind: "sql";
+			readonly tableName: string;
+			readonly rows: readonly Record<string, unknown>[];
+	  };
+
+/** How a query is answered: EXPLAIN before any of them. */
+export interface QueryExplanation {
+	readonly kind: "explain";
+	/** The read it is, with every default. */
+	readonly query: Readonly<Record<string, unknown>>;
+	/** What was sent to the database, in this order. */
+	readonly statements: readonly ExplainedStatement[];
+	/** Rows the query found. */
+	readonly rowCount: number;
+	/** All of it, embedding the text included, in milliseconds. */
+	readonly durationMs: number;
+}
+
+export interface ExplainedStatement {
+	/** Values are parameters: `$1`. */
+	readonly text: string;
+	/** PostgreSQL's plan, without costs: its estimates would tell of other tenants' rows. */
+	readonly plan: readonly string[];
+	readonly rowCount: number;
+	readonly durationMs: number;
+}

@@ -1,0 +1,119 @@
+import type { Handle } from "../db/database.ts";
+import { RemError } from "../errors.ts";
+import type { Registry } from "../models/registry.ts";
+import { describePlan } from "../query/dialect/describe-plan.ts";
+import { parseQuery } from "../query/dialect/parse-query.ts";
+import {
+	namesOf,
+	needsGrammar,
+	planQuery,
+} from "../query/dialect/plan-query.ts";
+import type { QueryPlan } from "../query/dialect/query-plan.ts";
+import type { FuzzyHit } from "../query/fuzzy.ts";
+import type { LookupHit } from "../query/lookup.ts";
+import type { ReadScope } from "../query/scope.ts";
+import type { SearchHit } from "../query/search.ts";
+import { selectRows } from "../query/select-rows.ts";
+import { loadSqlGrammar } from "../sql-grammar.ts";
+import { explainingHandle } from "./explaining-handle.ts";
+import type {
+	ExplainedStatement,
+	FoundByQuery,
+	QueryExplanation,
+	QueryResult,
+} from "./query-result.ts";
+
+/** The service's own reads, which a query comes down to. */
+export interface QueryReads {
+	lookupEntities(options: Plan<"lookup"> & Call): Promise<LookupHit[]>;
+	fuzzySearch(options: Plan<"fuzzy"> & Call): Promise<FuzzyHit[]>;
+	vectorSearch(options: Plan<"search"> & Call): Promise<SearchHit[]>;
+}
+
+type Plan<K> = Omit<Extract<QueryPlan, { kind: K }>, "kind">;
+
+/** Whose rows, and through what: every read gets exactly this. */
+export interface Call extends ReadScope {
+	readonly transaction?: Handle | undefined;
+}
+
+/** parse ▶ plan ▶ run: only the last step touches the database. */
+export async function runQuery(
+	{ reads, registry, db }: QueryParts,
+	text: string,
+	call: Call,
+): Promise<QueryResult> {
+	const { explain, query } = parseQuery(text, namesOf(registry));
+	const grammar = needsGrammar(query) ? await loadSqlGrammar() : undefined;
+	const plan = planQuery(query, registry, grammar);
+	const parts = { reads, registry, db };
+	return explain ? explainPlan(parts, plan, call) : runPlan(parts, plan, call);
+}
+
+/** What a query is answered with. */
+export interface QueryParts {
+	readonly reads: QueryReads;
+	readonly registry: Registry;
+	readonly db: Handle;
+}
+
+async function runPlan(
+	{ reads, registry, db }: QueryParts,
+	plan: QueryPlan,
+	call: Call,
+): Promise<FoundByQuery> {
+	switch (plan.kind) {
+		case "lookup": {
+			const { kind, ...request } = plan;
+			return {
+				kind,
+				rows: await reads.lookupEntities({ ...request, ...call }),
+			};
+		}
+		case "fuzzy": {
+			const { kind, ...request } = plan;
+			return { kind, rows: await reads.fuzzySearch({ ...request, ...call }) };
+		}
+		case "search": {
+			const { kind, ...request } = plan;
+			const rows = await reads.vectorSearch({ ...request, ...call });
+			return { kind, tableName: plan.tableName, rows };
+		}
+		case "traverse":
+			throw new RemError(
+				"QUERY_SYNTAX",
+				"this version does not answer TRAVERSE yet",
+			);
+		case "sql": {
+			const { kind, tableName, ...request } = plan;
+			const { transaction = db, ...scope } = call;
+			const table = registry.get(tableName);
+			const rows = await selectRows(transaction, table, {
+				...request,
+				...scope,
+			});
+			return { kind, tableName, rows };
+		}
+	}
+}
+
+async function explainPlan(
+	parts: QueryParts,
+	plan: QueryPlan,
+	call: Call,
+): Promise<QueryExplanation> {
+	const statements: ExplainedStatement[] = [];
+	const transaction = explainingHandle(
+		call.transaction ?? parts.db,
+		statements,
+	);
+	const started = performance.now();
+	const { rows } = await runPlan(parts, plan, { ...call, transaction });
+	return {
+		kind: "explain",
+		query: describePlan(plan),
+		statements,
+		rowCount: rows.length,
+		durationMs: performance.now() - started,
+	};
+}
