@@ -15,7 +15,13 @@ const filesIn = (folder: string, extension: string) =>
 		.map((name) => join(folder, name));
 
 const docs = filesIn("docs", ".md");
-const pages = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", ...docs];
+const pages = [
+	"README.md",
+	"CHANGELOG.md",
+	"CONTRIBUTING.md",
+	...docs,
+	...filesIn("deploy", ".md"),
+];
 
 describe("docs/errors.md", () => {
 	const page = read("docs/errors.md");
@@ -139,13 +145,14 @@ test.each(pages)("the code blocks of %s are of a known kind", (page) => {
 
 test("the examples have no type errors", () => {
 	const examples = new Map(
-		pages.map((page) => [
-			join(root, "src", `${page.replaceAll(/\W/g, "-")}.ts`),
-			[...read(page).matchAll(/^```ts\n([\s\S]*?)^```$/gm)]
+		pages.flatMap((page): [string, string][] => {
+			const code = [...read(page).matchAll(/^```ts\n([\s\S]*?)^```$/gm)]
 				.map(([, code]) => code)
 				.join("\n")
-				.replaceAll('"remdb"', '"./index.ts"'),
-		]),
+				.replaceAll('"remdb"', '"./index.ts"');
+			const path = join(root, "src", `${page.replaceAll(/\W/g, "-")}.ts`);
+			return code === "" ? [] : [[path, code]];
+		}),
 	);
 	const config = ts.readConfigFile(
 		join(root, "tsconfig.json"),
@@ -161,7 +168,7 @@ test("the examples have no type errors", () => {
 	host.readFile = (path) => examples.get(path) ?? readFile(path);
 	host.fileExists = (path) => examples.has(path) || fileExists(path);
 	const program = ts.createProgram(
-		[...examples].flatMap(([path, code]) => (code === "" ? [] : [path])),
+		[...examples.keys()],
 		{
 			...options,
 			noUnusedLocals: false,
