@@ -79,7 +79,11 @@ CREATE TABLE IF NOT EXISTS ${ident(schema, "rem_migrations")} (
   sha256 TEXT NOT NULL,
   applied_at TIMESTAMPTZ NOT NULL DEFAULT now(),
   applied_by TEXT NOT NULL DEFAULT current_user,
-  duration_ms INTEGER NOT NULL
+  -- NULL while a file that is no transaction is under way: statements_done says how far.
+  duration_ms INTEGER,
+  statements_done INTEGER,
+  -- What the catalogue said of the table afterwards, in short.
+  catalogue TEXT
 );
 ${ours(ident(schema, "rem_migrations"))}`;
 }

@@ -191,15 +191,20 @@ export const kvColumns = raw(
 /** By its comment a source is found, also by a service that does not know the model. */
 export const kvSourceMark = `${ownershipMark}: cache source of `;
 
-/** The comment also tells one definition of the source from another. */
+/** The comment also tells one definition of the source from another, whatever the schema. */
 function kvSourceComment(table: EntityTable): string {
-	const hash = createHash("sha256").update(toText(kvSourceSelect(table)));
+	const select = kvSourceSelect({ ...table, schema: "public" });
+	const hash = createHash("sha256").update(toText(select));
 	return `${kvSourceMark}${table.entity.tableName} (${hash.digest("hex").slice(0, 16)})`;
 }
 
 /** The view of what the cache holds of the entity: what triggers, rebuild and fallback read. */
-function kvSourceRef({ entity, schema }: EntityTable): Sql {
-	return ident(schema, boundedName(`kv_source_${entity.tableName}`));
+function kvSourceRef(table: EntityTable): Sql {
+	return ident(table.schema, kvSourceName(table));
+}
+
+export function kvSourceName({ entity }: EntityTable): string {
+	return boundedName(`kv_source_${entity.tableName}`);
 }
 
 function kvSourceDdl(table: EntityTable): Sql {

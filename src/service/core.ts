@@ -9,6 +9,7 @@ import { batchUpsert } from "../store/batch-upsert.ts";
 import type { MergeField } from "../store/merge.ts";
 import type { UpsertProgress, UpsertResult } from "../store/upsert-result.ts";
 import { Embedder } from "./embedder.ts";
+import { SchemaLifecycle } from "./schema-lifecycle.ts";
 import type { Settings } from "./settings.ts";
 
 /** Options of an upsert, whatever the entity. */
@@ -35,6 +36,7 @@ export class ServiceCore {
 	readonly embedder: Embedder;
 	readonly kv: KvCache;
 	readonly indexer: BackgroundIndexer;
+	readonly schema: SchemaLifecycle;
 	#newRows = 0;
 
 	constructor(db: Database, registry: Registry, settings: Settings) {
@@ -48,6 +50,13 @@ export class ServiceCore {
 			hnsw: settings.hnsw,
 			settings: settings.backgroundIndex,
 			logger: settings.logger,
+			tables: () => registry.all(),
+			space: () => this.embedder.spaceIfKnown(),
+		});
+		this.schema = new SchemaLifecycle(db, {
+			schema: settings.schema,
+			kvPersistence: settings.kvPersistence,
+			hnsw: settings.hnsw,
 			tables: () => registry.all(),
 			space: () => this.embedder.spaceIfKnown(),
 		});

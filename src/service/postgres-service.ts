@@ -13,7 +13,7 @@ import type {
 	IndexRequest,
 } from "../indexer/background-indexer.ts";
 import type { KvCache } from "../kv/kv-cache.ts";
-import { type MigrateResult, migrate } from "../migrate/migrate.ts";
+import type { MigrateOptions, MigrateResult } from "../migrate/migrate.ts";
 import { coreEntities } from "../models/core-entities.ts";
 import type { Entity } from "../models/entity.ts";
 import { type EntityTable, Registry } from "../models/registry.ts";
@@ -29,6 +29,7 @@ import { type Found, Lookups } from "./lookups.ts";
 import type { QueryResult } from "./query-result.ts";
 import { Repository } from "./repository.ts";
 import { type QueryReads, runQuery } from "./run-query.ts";
+import type { SchemaLifecycle } from "./schema-lifecycle.ts";
 import {
 	type ConnectOptions,
 	loadSettings,
@@ -181,6 +182,11 @@ export class PostgresService<const M extends Models = CoreModels> {
 		return this.core.indexer;
 	}
 
+	/** The models against the database: differences, the files that were applied, what a migration would do. */
+	get schema(): SchemaLifecycle {
+		return this.core.schema;
+	}
+
 	/** The embedding providers: to add one's own, and to ask them directly. */
 	get embeddings(): Embedder {
 		return this.core.embedder;
@@ -196,11 +202,8 @@ export class PostgresService<const M extends Models = CoreModels> {
 	 * processes. A change that would lose or rewrite something is `SCHEMA_DRIFT`;
 	 * a table of that name that is not ours, `TABLE_CONFLICT`.
 	 */
-	async migrate(): Promise<MigrateResult> {
-		const result = await migrate(this.core.db, this.registry.all(), {
-			schema: this.core.settings.schema,
-			kvPersistence: this.core.settings.kvPersistence,
-		});
+	async migrate(options: MigrateOptions = {}): Promise<MigrateResult> {
+		const result = await this.schema.migrate(options);
 		await this.kv.ensureReady();
 		this.indexer.check();
 		return result;

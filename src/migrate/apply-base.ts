@@ -1,0 +1,93 @@
+import type { Session } from "../db/database.ts";
+import { RemError } from "../errors.ts";
+import { type BaseOptions, baseFiles } from "../schema/base.ts";
+import { sql } from "../sql.ts";
+import { baseNames } from "./base-names.ts";
+import { readOwnCatalogue } from "./fingerprint.ts";
+import { type Ledger, record, sha256 } from "./ledger.ts";
+import { type LockTimeoutOptions, patientTransaction } from "./lock-timeout.ts";
+import { checkOwnership } from "./ownership.ts";
+
+/** Applies the files of ours that are new or changed; their statements may run again. */
+export async function applyBase(
+	session: Session,
+	ledger: Ledger,
+	base: BaseOptions,
+	options: LockTimeoutOptions,
+): Promise<string[]> {
+	refuseNewer(ledger, base);
+	await session.transaction(async (tx) => {
+		const live = await readOwnCatalogue(tx, [], base);
+		checkOwnership([], baseNames(base).relations, live);
+	});
+	const applied: string[] = [];
+	for (const { name, text } of pendingBaseFiles(ledger, base)) {
+		const started = performance.now();
+		try {
+			await patientTransaction(session, options, async (tx) => {
+				await tx.script(text);
+				await record(tx, base.schema, {
+					name,
+					sha256: sha256(text),
+					durationMs: Math.round(performance.now() - started),
+				});
+			});
+		} catch (cause) {
+			throw await baseFailed(session, name, cause);
+		}
+		applied.push(name);
+	}
+	return applied;
+}
+
+export function pendingBaseFiles(ledger: Ledger, base: BaseOptions) {
+	return baseFiles(base).filter(
+		({ name, text }) => ledger.get(name)?.sha256 !== sha256(text),
+	);
+}
+
+/** An older package must not work on tables it does not know. */
+export function refuseNewer(ledger: Ledger, base: BaseOptions): void {
+	const known = new Set(baseFiles(base).map(({ name }) => name));
+	const newer = [...ledger.keys()].find(
+		(name) => /^\d+_.*\.sql$/.test(name) && !known.has(name),
+	);
+	if (newer === undefined) return;
+	throw new RemError(
+		"MIGRATION_FAILED",
+		`the database was migrated by a newer version of remdb, which has ${newer}`,
+		{ hint: "upgrade the package remdb; there is no way back" },
+	);
+}
+
+async function baseFailed(
+	session: Session,
+	name: string,
+	cause: unknown,
+): Promise<unknown> {
+	if (!(cause instanceof RemError) || cause.sqlState === undefined)
+		return cause;
+	const missing =
+		cause.sqlState === "42501" ? await missingExtensions(session) : [];
+	const rest = { cause: cause.cause, sqlState: cause.sqlState };
+	if (missing.length > 0)
+		return new RemError(
+			"EXTENSION_MISSING",
+			`this user may not create the ${missing.length === 1 ? "extension" : "extensions"} ${missing.join(", ")}`,
+			{
+				hint: `let a superuser run, in this database: ${missing.map((extension) => `CREATE EXTENSION ${extension}`).join("; ")}`,
+				...rest,
+			},
+		);
+	return new RemError("MIGRATION_FAILED", `${name}: ${cause.message}`, {
+		hint: "nothing of this file was applied",
+		...rest,
+	});
+}
+
+async function missingExtensions(session: Session): Promise<string[]> {
+	const { rows } = await session.query<{ name: string }>(sql`
+SELECT name FROM unnest('{vector,pg_trgm,btree_gin}'::text[]) AS name
+WHERE NOT EXISTS (SELECT FROM pg_extension WHERE extname = name)`);
+	return rows.map(({ name }) => name);
+}

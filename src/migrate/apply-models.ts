@@ -1,0 +1,157 @@
+import type { Handle, Session } from "../db/database.ts";
+import { RemError } from "../errors.ts";
+import type { EntityTable } from "../models/registry.ts";
+import { type DiffOptions, diffSchema } from "./diff/diff.ts";
+import { entityText, relationsOf } from "./diff/diff-entity.ts";
+import type { Difference } from "./diff/difference.ts";
+import { dropInvalidIndex } from "./index-state.ts";
+import { readLedger } from "./ledger.ts";
+import {
+	isLockTrouble,
+	type LockTimeoutOptions,
+	patiently,
+	patientTransaction,
+} from "./lock-timeout.ts";
+import {
+	isKnown,
+	ledgerName,
+	noteModels,
+	readModelState,
+} from "./model-state.ts";
+
+export interface AppliedModels {
+	/** By their names in the ledger. */
+	readonly applied: readonly string[];
+	/** Safe steps that remain to be taken outside the transaction. */
+	readonly online: readonly Difference[];
+}
+
+type Options = DiffOptions & LockTimeoutOptions;
+
+/** Makes what is missing and takes the safe steps, in one transaction; what needs more is `SCHEMA_DRIFT`. */
+export function applyModels(
+	session: Session,
+	tables: readonly EntityTable[],
+	options: Options,
+): Promise<AppliedModels> {
+	return patientTransaction(session, options, async (tx) => {
+		const started = performance.now();
+		const ledger = await readLedger(tx, options.schema);
+		const state = await readModelState(tx, tables, ledger, options);
+		const { absent, changed, isBaseChanged } = state;
+		const differences =
+			changed.length > 0 || isBaseChanged
+				? await diffSchema(tx, changed, options)
+				: [];
+		refuseDrift(differences);
+		const safe = differences.filter(({ risk }) => risk === undefined);
+		for (const table of absent)
+			await run(tx, ledgerName(table), entityText(table));
+		for (const { table, phase, statements } of safe)
+			if (phase === "transaction")
+				await run(tx, `table "${table}"`, statements.join("\n"));
+		const durationMs = Math.round(performance.now() - started);
+		const online = safe.filter(({ phase }) => phase === "online");
+		await noteModels(tx, tables, options, {
+			durationMs,
+			unfinished: new Set(online.map(({ table }) => table)),
+		});
+		const mended = new Set(safe.map(({ table }) => table));
+		const isApplied = (table: EntityTable) =>
+			absent.includes(table) ||
+			relationsOf(table).some((name) => mended.has(name)) ||
+			(changed.includes(table) && !isKnown(ledger, table));
+		return {
+			applied: tables.filter(isApplied).map(ledgerName),
+			online,
+		};
+	});
+}
+
+/** Takes the steps that need no transaction, one by one, while others read and write. */
+export async function applyOnline(
+	session: Session,
+	tables: readonly EntityTable[],
+	steps: readonly Difference[],
+	options: Options,
+): Promise<void> {
+	for (const { statements } of steps)
+		for (const statement of statements)
+			if (/^(?:CREATE|DROP) .*INDEX CONCURRENTLY /.test(statement))
+				await changeIndex(session, statement, options);
+			else
+				await patientTransaction(session, options, (tx) =>
+					tx.script(withoutFrame(statement)),
+				);
+	if (steps.length > 0)
+		await session.transaction((tx) =>
+			noteModels(tx, tables, options, {
+				durationMs: 0,
+				unfinished: new Set(),
+			}),
+		);
+}
+
+/** The transaction is ours. */
+function withoutFrame(statement: string): string {
+	return statement.replace(/^BEGIN;/, "").replace(/COMMIT;$/, "");
+}
+
+/** IF NOT EXISTS takes the rest of a failed build for the index, and a failed build leaves one. */
+async function changeIndex(
+	session: Session,
+	statement: string,
+	options: Options,
+): Promise<void> {
+	const [, name] =
+		/^CREATE .*INDEX CONCURRENTLY IF NOT EXISTS "([^"]+)"/.exec(statement) ??
+		[];
+	const dropRest = async () => {
+		if (name !== undefined)
+			await dropInvalidIndex(session, [options.schema, name]);
+	};
+	try {
+		// Another build on the same table, the indexer's, makes it a deadlock.
+		await patiently(options, async () => {
+			await dropRest();
+			await session.script(statement);
+		});
+	} catch (cause) {
+		if (name === undefined) throw cause;
+		await dropRest();
+		throw new RemError("INDEX_FAILED", `index "${name}" cannot be built`, {
+			hint: "the rest of the migration is applied; mend the cause and migrate again",
+			cause,
+		});
+	}
+}
+
+function refuseDrift(differences: readonly Difference[]): void {
+	const drift = differences.filter(
+		({ risk, blocks }) => risk !== undefined && blocks,
+	);
+	if (drift.length === 0) return;
+	const tables = [...new Set(drift.map(({ table }) => table))];
+	const parts = tables.map((table) => {
+		const messages = drift
+			.filter((one) => one.table === table)
+			.flatMap((one) => one.messages);
+		return `table "${table}" differs from its model: ${messages.join("; ")}`;
+	});
+	throw new RemError("SCHEMA_DRIFT", parts.join("; "), {
+		hint: "`rem schema diff` shows the statements that would mend it; no model's table was changed",
+	});
+}
+
+async function run(tx: Handle, name: string, text: string): Promise<void> {
+	try {
+		await tx.script(text);
+	} catch (cause) {
+		if (!(cause instanceof RemError) || isLockTrouble(cause)) throw cause;
+		throw new RemError("MIGRATION_FAILED", `${name}: ${cause.message}`, {
+			hint: "no model's table was changed",
+			cause: cause.cause,
+			...(cause.sqlState === undefined ? {} : { sqlState: cause.sqlState }),
+		});
+	}
+}

@@ -1,0 +1,217 @@
+import { literal, toText } from "../../sql.ts";
+import type { Relation } from "../catalogue.ts";
+import { compareColumns, type RetypedColumn } from "./compare-columns.ts";
+import {
+	addConstraint,
+	compareConstraints,
+	dropConstraint,
+	obsoleteConstraints,
+} from "./compare-constraints.ts";
+import {
+	compareIndexes,
+	type IndexRoles,
+	obsoleteIndexes,
+} from "./compare-indexes.ts";
+import { compareTriggers } from "./compare-triggers.ts";
+import { type Difference, difference } from "./difference.ts";
+import type { Spelling } from "./spelling.ts";
+
+export interface Comparison extends IndexRoles {
+	readonly hasRows: boolean;
+	/** What reads the table's columns by their types, and the text that makes it anew. */
+	readonly dependents: Dependents;
+}
+
+export interface Dependents {
+	/** Views to drop before a column changes its type. */
+	readonly views: readonly string[];
+	/** Makes them again, and the triggers that go with them. */
+	readonly text: string;
+	/** Triggers that the text makes: they are not compared by themselves. */
+	readonly triggers: ReadonlySet<string>;
+}
+
+export const noDependents: Dependents = {
+	views: [],
+	text: "",
+	triggers: new Set(),
+};
+
+/** A table against the one it should be, in the order in which it can be mended. */
+export function compareRelation(
+	expected: Relation,
+	live: Relation,
+	comparison: Comparison,
+	spelling: Spelling,
+): Difference[] {
+	const columns = compareColumns(expected, live, comparison.hasRows, spelling);
+	const retype = retypeTogether(
+		expected,
+		live,
+		columns.retyped,
+		comparison,
+		spelling,
+	);
+	const [goal, now] = retype?.rest ?? [expected, live];
+	const isDropped = ({ risk }: Difference) => risk?.kind === "data-loss";
+	return [
+		...compareStorage(expected, live, spelling),
+		...columns.differences.filter((column) => !isDropped(column)),
+		...(retype === undefined ? [] : [retype.difference]),
+		...compareConstraints(goal, now, spelling),
+		...compareIndexes(goal, now, comparison, spelling),
+		...compareTriggers(
+			expected,
+			live,
+			comparison.dependents.triggers,
+			spelling,
+		),
+		...columns.differences.filter(isDropped),
+	];
+}
+
+function compareStorage(
+	expected: Relation,
+	live: Relation,
+	spelling: Spelling,
+): Difference[] {
+	const { name } = expected;
+	const table = spelling.name(name);
+	const missing = expected.options.filter(
+		(option) => !live.options.includes(option),
+	);
+	const options = missing.map((option) =>
+		difference(name, `${option} is not set`, [
+			`ALTER TABLE ${table} SET (${option.replace("=", " = ")});`,
+		]),
+	);
+	return [
+		...options,
+		...comparePersistence(expected, live, spelling),
+		...(spelling.isSame(live.comment, expected.comment)
+			? []
+			: [
+					difference(name, "has another comment", [
+						`COMMENT ON TABLE ${table} IS ${toText(literal(expected.comment ?? ""))};`,
+					]),
+				]),
+	];
+}
+
+function comparePersistence(
+	expected: Relation,
+	live: Relation,
+	spelling: Spelling,
+): Difference[] {
+	if (expected.persistence === live.persistence) return [];
+	const [is, should] =
+		expected.persistence === "u"
+			? ["logged", "UNLOGGED"]
+			: ["UNLOGGED", "LOGGED"];
+	return [
+		difference(
+			expected.name,
+			`is ${is}, expected ${should.toLowerCase()}`,
+			[`ALTER TABLE ${spelling.name(expected.name)} SET ${should};`],
+			{
+				risk: {
+					kind: "rewrite",
+					reason: "the table is written anew under a lock that stops everybody",
+				},
+			},
+		),
+	];
+}
+
+interface Retype {
+	readonly difference: Difference;
+	/** Both sides without what is made anew along with the columns. */
+	readonly rest: readonly [Relation, Relation];
+}
+
+/**
+ * One change for all columns of another type. What depends on them cannot live
+ * through it: it is dropped first and made again after. Nothing of it need be
+ * done without a lock, because the new types hold one all the same.
+ */
+function retypeTogether(
+	expected: Relation,
+	live: Relation,
+	retyped: readonly RetypedColumn[],
+	{ dependents }: Comparison,
+	spelling: Spelling,
+): Retype | undefined {
+	if (retyped.length === 0) return undefined;
+	const { name } = expected;
+	const constraints = changed(expected.constraints, live.constraints, spelling);
+	const indexes = changed(expected.indexes, live.indexes, spelling).filter(
+		({ isOfConstraint }) => !isOfConstraint,
+	);
+	const oldConstraints = obsoleteConstraints(expected, live);
+	// Others follow the column; an expression may not be one of the new type.
+	const oldIndexes = obsoleteIndexes(expected, live).filter(
+		(index) => !index.isUnique && index.name.startsWith("norm_"),
+	);
+	const statements = [
+		...dependents.views.map(
+			(view) => `DROP VIEW IF EXISTS ${spelling.name(view)};`,
+		),
+		...[...indexes, ...oldIndexes].map(
+			(index) => `DROP INDEX IF EXISTS ${spelling.name(index.name)};`,
+		),
+		...[...constraints, ...oldConstraints].map((item) =>
+			dropConstraint(name, item.name, spelling),
+		),
+		`ALTER TABLE ${spelling.name(name)}\n  ${retyped.flatMap(({ clauses }) => clauses).join(",\n  ")};`,
+		...constraints.map((item) => addConstraint(name, item, spelling)),
+		...indexes.map(({ definition }) => `${spelling.placed(definition)};`),
+		...(dependents.text === "" ? [] : [dependents.text]),
+	];
+	const gone = new Set(
+		[...constraints, ...oldConstraints, ...indexes, ...oldIndexes].map(
+			(item) => item.name,
+		),
+	);
+	const isRewrite = retyped.some((column) => column.isRewrite);
+	return {
+		difference: {
+			table: name,
+			messages: retyped.map(({ message }) => message),
+			statements,
+			phase: "transaction",
+			blocks: true,
+			...(isRewrite ? { risk: rewriteRisk } : {}),
+		},
+		rest: [without(expected, gone), without(live, gone)],
+	};
+}
+
+const rewriteRisk = {
+	kind: "rewrite",
+	reason:
+		"the table is written anew under a lock that stops everybody, and values that the new type does not take stand in the way",
+} as const;
+
+/** Those of the expected side that the table has in another form. */
+function changed<T extends { name: string; definition: string }>(
+	expected: readonly T[],
+	live: readonly T[],
+	spelling: Spelling,
+): T[] {
+	return expected.filter((item) =>
+		live.some(
+			(now) =>
+				now.name === item.name &&
+				!spelling.isSame(now.definition, item.definition),
+		),
+	);
+}
+
+function without(relation: Relation, names: ReadonlySet<string>): Relation {
+	const stays = ({ name }: { readonly name: string }) => !names.has(name);
+	return {
+		...relation,
+		constraints: relation.constraints.filter(stays),
+		indexes: relation.indexes.filter(stays),
+	};
+}

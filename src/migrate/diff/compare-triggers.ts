@@ -1,0 +1,69 @@
+import type { Relation, Trigger } from "../catalogue.ts";
+import { type Difference, difference } from "./difference.ts";
+import { quoted, type Spelling } from "./spelling.ts";
+
+/** Triggers and their functions against those that should be there. Somebody's own stay out of it. */
+export function compareTriggers(
+	expected: Relation,
+	live: Relation,
+	elsewhere: ReadonlySet<string>,
+	spelling: Spelling,
+): Difference[] {
+	const table = expected.name;
+	const found = new Map(live.triggers.map((item) => [item.name, item]));
+	const names = new Set(expected.triggers.map(({ name }) => name));
+	return [
+		...expected.triggers
+			.filter(({ name }) => !elsewhere.has(name))
+			.flatMap((trigger) => {
+				const message = triggerProblem(
+					trigger,
+					found.get(trigger.name),
+					spelling,
+				);
+				return message === undefined
+					? []
+					: difference(table, message, make(table, trigger, spelling));
+			}),
+		...live.triggers
+			.filter(({ name }) => !names.has(name) && !elsewhere.has(name))
+			.filter(({ name }) => name.startsWith(`trg_${table}_`))
+			.map(({ name }) =>
+				difference(table, `trigger ${quoted(name)} is not in the model`, [
+					`DROP TRIGGER IF EXISTS ${quoted(name)} ON ${spelling.name(table)};`,
+				]),
+			),
+	];
+}
+
+/** What is wrong with the trigger or its function, if anything is. */
+export function triggerProblem(
+	expected: Trigger,
+	live: Trigger | undefined,
+	spelling: Spelling,
+): string | undefined {
+	const name = `trigger ${quoted(expected.name)}`;
+	if (live === undefined) return `${name} is missing`;
+	if (live.enabled !== expected.enabled)
+		return live.enabled === "D"
+			? `${name} is disabled`
+			: `${name} does not fire always`;
+	if (!spelling.isSame(live.definition, expected.definition))
+		return `${name} is another one`;
+	return spelling.isSame(live.functionDefinition, expected.functionDefinition)
+		? undefined
+		: `function ${quoted(expected.functionName)} is another one`;
+}
+
+function make(table: string, trigger: Trigger, spelling: Spelling): string[] {
+	const { name, definition, functionDefinition, enabled } = trigger;
+	return [
+		`${spelling.placed(functionDefinition).trimEnd()};`,
+		`${spelling.placed(definition).replace(/^CREATE TRIGGER/, "CREATE OR REPLACE TRIGGER")};`,
+		...(enabled === "A"
+			? [
+					`ALTER TABLE ${spelling.name(table)} ENABLE ALWAYS TRIGGER ${quoted(name)};`,
+				]
+			: []),
+	];
+}

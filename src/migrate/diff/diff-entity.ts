@@ -1,0 +1,225 @@
+import { boundedName } from "../../models/names.ts";
+import type { EntityTable } from "../../models/registry.ts";
+import { embeddingsDdl } from "../../schema/entity-ddl.ts";
+import { kvContentIndex } from "../../schema/indexes.ts";
+import {
+	dropKvTriggerDdl,
+	kvSourceName,
+	kvTriggerDdl,
+	kvTriggers,
+} from "../../schema/kv-trigger.ts";
+import { registerType } from "../../schema/register-type.ts";
+import { toText } from "../../sql.ts";
+import type { Catalogue, Relation } from "../catalogue.ts";
+import { compareRelation, noDependents } from "./compare-relation.ts";
+import { triggerProblem } from "./compare-triggers.ts";
+import { type Difference, difference } from "./difference.ts";
+import { quoted, Spelling } from "./spelling.ts";
+
+export interface DiffSides {
+	readonly expected: Catalogue;
+	readonly live: Catalogue;
+	/** Tables that have rows. */
+	readonly withRows: ReadonlySet<string>;
+}
+
+/** All relations that an entity has or may have left behind. */
+export function relationsOf(table: EntityTable): string[] {
+	const { tableName, embeddingsTableName } = table.entity;
+	return [tableName, embeddingsTableName, kvSourceName(table)];
+}
+
+/** An entity's tables, view, triggers and indexes against its model. */
+export function diffEntity(table: EntityTable, sides: DiffSides): Difference[] {
+	const { tableName } = table.entity;
+	const live = sides.live.relations.get(tableName);
+	if (live === undefined)
+		return [difference(tableName, "table is missing", [entityText(table)])];
+	return [
+		...diffMainTable(table, live, sides),
+		...diffEmbeddings(table, live, sides),
+	];
+}
+
+/** All that makes an entity, but for what is built after the load. */
+export function entityText({ entity, schema }: EntityTable): string {
+	const { backgroundIndexes: _, ...texts } = registerType(entity, {
+		schema,
+	}).sql;
+	return Object.values(texts).join("");
+}
+
+function diffMainTable(
+	table: EntityTable,
+	live: Relation,
+	sides: DiffSides,
+): Difference[] {
+	const { entity, schema } = table;
+	const expected = expectedRelation(sides, entity.tableName);
+	const spelling = new Spelling(schema);
+	const kvTriggers = kvTriggers(entity.tableName).map(({ name }) => name);
+	const kvText = entity.createKvTrigger ? forgetAndMake(table, spelling) : "";
+	const differences = compareRelation(
+		expected,
+		live,
+		{
+			hasRows: sides.withRows.has(entity.tableName),
+			key:
+				entity.keyFields === null
+					? undefined
+					: boundedName(`uq_${entity.tableName}`),
+			isBackground,
+			dependents: {
+				views: [kvSourceName(table)],
+				text: kvText,
+				triggers: new Set(kvTriggers),
+			},
+		},
+		spelling,
+	);
+	// The cache's triggers know columns that are new or of another type, and none that go.
+	const at = differences.findIndex(({ risk }) => risk?.kind === "data-loss");
+	const before = at < 0 ? differences : differences.slice(0, at);
+	return [
+		...before,
+		...diffCache(table, expected, live, sides, kvText),
+		...(at < 0 ? [] : differences.slice(at)),
+	];
+}
+
+/** The cache's view and triggers: one text makes all of them. */
+function diffCache(
+	table: EntityTable,
+	expected: Relation,
+	live: Relation,
+	sides: DiffSides,
+	kvText: string,
+): Difference[] {
+	const { entity, schema } = table;
+	const spelling = new Spelling(schema);
+	const view = kvSourceName(table);
+	const liveView = sides.live.relations.get(view);
+	const liveTriggers = new Map(live.triggers.map((item) => [item.name, item]));
+	const names = new Set(kvTriggers(entity.tableName).map(({ name }) => name));
+	if (!entity.createKvTrigger) {
+		const isLeft =
+			liveView !== undefined ||
+			[...liveTriggers.keys()].some((n) => names.has(n));
+		return isLeft
+			? [
+					difference(
+						entity.tableName,
+						"is in the cache, and the model does not want it",
+						[toText(dropKvTriggerDdl(table))],
+					),
+				]
+			: [];
+	}
+	const problems = [
+		...viewProblems(sides.expected.relations.get(view), liveView, spelling),
+		...expected.triggers
+			.filter(({ name }) => names.has(name))
+			.flatMap(
+				(trigger) =>
+					triggerProblem(trigger, liveTriggers.get(trigger.name), spelling) ??
+					[],
+			),
+	];
+	if (problems.length === 0) return [];
+	const drop =
+		liveView === undefined
+			? []
+			: [`DROP VIEW IF EXISTS ${spelling.name(view)};`];
+	return [
+		{
+			...difference(entity.tableName, "", [...drop, kvText]),
+			messages: [...new Set(problems)],
+		},
+	];
+}
+
+function viewProblems(
+	expected: Relation | undefined,
+	live: Relation | undefined,
+	spelling: Spelling,
+): string[] {
+	if (expected === undefined) return [];
+	const name = `view ${quoted(expected.name)}`;
+	if (live === undefined) return [`${name} is missing`];
+	const isSame =
+		spelling.isSame(live.definition, expected.definition) &&
+		live.comment === expected.comment &&
+		live.options.join() === expected.options.join();
+	return isSame ? [] : [`${name} is another one`];
+}
+
+/** Rows that were written past the triggers are in the tables only: the cache is built anew. */
+function forgetAndMake(table: EntityTable, spelling: Spelling): string {
+	return `DELETE FROM ${spelling.name("kv_state")};\n${toText(kvTriggerDdl(table))}`;
+}
+
+function diffEmbeddings(
+	table: EntityTable,
+	main: Relation,
+	sides: DiffSides,
+): Difference[] {
+	const { entity, schema } = table;
+	const name = entity.embeddingsTableName;
+	const live = sides.live.relations.get(name);
+	const spelling = new Spelling(schema);
+	if (!entity.createEmbeddings)
+		return live === undefined ? [] : [dropEmbeddings(table, main, spelling)];
+	if (live === undefined)
+		return [
+			difference(name, "table is missing", [toText(embeddingsDdl(table))]),
+		];
+	return compareRelation(
+		expectedRelation(sides, name),
+		live,
+		{
+			hasRows: sides.withRows.has(name),
+			key: undefined,
+			isBackground,
+			dependents: noDependents,
+		},
+		spelling,
+	);
+}
+
+function dropEmbeddings(
+	table: EntityTable,
+	main: Relation,
+	spelling: Spelling,
+): Difference {
+	const { tableName, embeddingsTableName } = table.entity;
+	const ours = main.triggers.filter(({ functionName }) =>
+		functionName.startsWith(`fn_${tableName}_embedding`),
+	);
+	return difference(
+		embeddingsTableName,
+		"is a table of vectors, and the model wants none",
+		[
+			...ours.map(
+				({ name }) =>
+					`DROP TRIGGER IF EXISTS ${quoted(name)} ON ${spelling.name(tableName)};`,
+			),
+			...[...new Set(ours.map(({ functionName }) => functionName))].map(
+				(fn) => `DROP FUNCTION IF EXISTS ${spelling.name(fn)}();`,
+			),
+			`DROP TABLE IF EXISTS ${spelling.name(embeddingsTableName)};`,
+		],
+		{ risk: { kind: "data-loss", reason: "the vectors are lost" } },
+	);
+}
+
+/** Built after the load, by the indexer. */
+export function isBackground(name: string): boolean {
+	return /^(?:gin|hnsw)_/.test(name) || name === kvContentIndex.name;
+}
+
+function expectedRelation({ expected }: DiffSides, name: string): Relation {
+	const relation = expected.relations.get(name);
+	if (relation === undefined)
+		throw new Error(`the models made no relation "${name}"`);
+	return relation;
+}

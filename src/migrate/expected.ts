@@ -1,0 +1,117 @@
+import type { Handle } from "../db/database.ts";
+import { RemError } from "../errors.ts";
+import type { EntityTable } from "../models/registry.ts";
+import { type BaseOptions, baseFiles } from "../schema/base.ts";
+import {
+	type RegisterTypeOptions,
+	registerType,
+} from "../schema/register-type.ts";
+import { ident, toText } from "../sql.ts";
+import {
+	type Catalogue,
+	type Relation,
+	readTemporaryCatalogue,
+} from "./catalogue.ts";
+
+/** What background indexes depend on besides the model. */
+export type IndexOptions = Pick<RegisterTypeOptions, "embedding" | "hnsw">;
+
+// Stands for the schema in texts until each place of it is known.
+const placeholder = "rem_expected_schema";
+
+/**
+ * What the catalogue says of a database that is just like the models. The very
+ * texts that make the tables make temporary ones, in a savepoint that is rolled
+ * back: PostgreSQL itself then writes both sides of the comparison.
+ */
+export async function expectedCatalogue(
+	tx: Handle,
+	tables: readonly EntityTable[],
+	base: BaseOptions,
+	indexes: IndexOptions,
+): Promise<Catalogue> {
+	const text = expectedText(tables, base, indexes);
+	const unlogged = unloggedTables(text);
+	return rolledBack(tx, async (inner) => {
+		await makeTemporary(inner, temporaryText(text, base.schema));
+		const { relations, functions } = await readTemporaryCatalogue(
+			inner,
+			base.schema,
+		);
+		const withPersistence = [...relations.values()].map(
+			(relation): [string, Relation] => [
+				relation.name,
+				{ ...relation, persistence: unlogged.has(relation.name) ? "u" : "p" },
+			],
+		);
+		return { relations: new Map(withPersistence), functions };
+	});
+}
+
+function expectedText(
+	tables: readonly EntityTable[],
+	base: BaseOptions,
+	indexes: IndexOptions,
+): string {
+	const options = { ...indexes, schema: placeholder };
+	return [
+		...baseFiles({ ...base, schema: placeholder }).map(({ text }) => text),
+		...tables.flatMap(({ entity }) =>
+			Object.values(registerType(entity, options).sql),
+		),
+	]
+		.join("\n")
+		.replaceAll("INDEX CONCURRENTLY ", "INDEX ");
+}
+
+/** A temporary table is neither logged nor unlogged: what it should be is read from the text. */
+function unloggedTables(text: string): Set<string> {
+	const found = text.matchAll(
+		/CREATE UNLOGGED TABLE (?:IF NOT EXISTS )?"[^"]+"\."([^"]+)"/g,
+	);
+	return new Set([...found].map(([, name = ""]) => name));
+}
+
+/** The objects go where temporary ones do; the functions' search_path stays what it will be. */
+function temporaryText(text: string, schema: string): string {
+	return text
+		.replaceAll(`"${placeholder}".`, '"pg_temp".')
+		.replaceAll(`"${placeholder}"`, toText(ident(schema)))
+		.replaceAll("CREATE UNLOGGED TABLE", "CREATE TABLE");
+}
+
+async function makeTemporary(tx: Handle, text: string): Promise<void> {
+	try {
+		await tx.script(text);
+	} catch (error) {
+		if (!(error instanceof RemError) || error.sqlState !== "42501") throw error;
+		throw new RemError(
+			"DATABASE",
+			`the models cannot be compared: ${error.message}`,
+			{
+				hint: "the comparison makes temporary tables: GRANT TEMPORARY ON DATABASE … TO this user",
+				cause: error.cause,
+				sqlState: error.sqlState,
+			},
+		);
+	}
+}
+
+/** Runs the work and takes back all it did to the database. */
+async function rolledBack<T>(
+	tx: Handle,
+	work: (inner: Handle) => Promise<T>,
+): Promise<T> {
+	const undo = new Error("undo");
+	let done: { result: T } | undefined;
+	await tx
+		.transaction(async (inner) => {
+			done = { result: await work(inner) };
+			throw undo;
+		})
+		.catch((error: unknown) => {
+			if (error !== undo) throw error;
+		});
+	if (done === undefined) throw undo;
+	return done.result;
+}

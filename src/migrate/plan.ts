@@ -1,0 +1,56 @@
+import type { Database } from "../db/database.ts";
+import type { EntityTable } from "../models/registry.ts";
+import { pendingBaseFiles, refuseNewer } from "./apply-base.ts";
+import { type DiffOptions, diffSchema } from "./diff/diff.ts";
+import type { Difference } from "./diff/difference.ts";
+import { fileHistory } from "./history.ts";
+import { readLedger } from "./ledger.ts";
+import { type LintWarning, lintFile } from "./lint/lint.ts";
+import { filesOf, type MigrateOptions, pendingFiles } from "./migrate.ts";
+
+/** What a migration would do. */
+export interface MigrationPlan {
+	/** Files, ours first, in the order in which they would be applied. */
+	readonly files: readonly PlannedFile[];
+	/** What models would change, and what they cannot; compared as long as no file is pending. */
+	readonly differences: readonly Difference[];
+}
+
+export interface PlannedFile {
+	/** As in the ledger. */
+	readonly name: string;
+	readonly text: string;
+	readonly warnings: readonly LintWarning[];
+}
+
+/** Says what `migrate` would do, and changes nothing. */
+export async function planMigration(
+	db: Database,
+	tables: readonly EntityTable[],
+	diff: DiffOptions,
+	options: Pick<MigrateOptions, "migrations" | "to">,
+): Promise<MigrationPlan> {
+	const files = await filesOf(options);
+	const ledger = await readLedger(db, diff.schema);
+	refuseNewer(ledger, diff);
+	const pending =
+		files === undefined
+			? []
+			: pendingFiles(fileHistory(files, ledger), options.to);
+	const ours = pendingBaseFiles(ledger, diff).map((file) => ({
+		...file,
+		warnings: [],
+	}));
+	const theirs = await Promise.all(
+		pending.map(async ({ file }) => ({
+			name: `file:${file.name}`,
+			text: file.text,
+			warnings: await lintFile(file),
+		})),
+	);
+	return {
+		files: [...ours, ...theirs],
+		differences:
+			options.to === undefined ? await diffSchema(db, tables, diff) : [],
+	};
+}

@@ -1,0 +1,58 @@
+import { RemError } from "../errors.ts";
+import {
+	loadSqlGrammar,
+	type SqlNode,
+	SqlSyntaxError,
+} from "../sql-grammar.ts";
+
+/** A statement of a file, as PostgreSQL reads it. */
+export interface FileStatement {
+	readonly text: string;
+	/** The file's line it begins on. */
+	readonly line: number;
+	readonly node: SqlNode;
+}
+
+/** The statements of a file in order; what psql alone understands is none. */
+export async function splitStatements(
+	name: string,
+	text: string,
+): Promise<FileStatement[]> {
+	const grammar = await loadSqlGrammar();
+	const bytes = Buffer.from(text);
+	try {
+		return (grammar.parse(text).stmts ?? []).flatMap(
+			({ stmt, stmt_location: from = 0, stmt_len: length }) => {
+				if (stmt === undefined) return [];
+				const to = length === undefined ? undefined : from + length;
+				const whole = bytes.subarray(from, to).toString();
+				const start = from + Buffer.byteLength(leadingSpace(whole));
+				return {
+					text: whole.trim(),
+					line: lineAt(bytes.subarray(0, start).toString()),
+					node: stmt,
+				};
+			},
+		);
+	} catch (error) {
+		if (!(error instanceof SqlSyntaxError)) throw error;
+		throw new RemError(
+			"MIGRATION_FAILED",
+			`${name}, line ${lineAt(text.slice(0, error.index))}: ${error.message}`,
+			{
+				hint: "nothing of the file was applied; commands of psql (\\…) are not SQL",
+			},
+		);
+	}
+}
+
+/** Spaces and comments before the statement. */
+function leadingSpace(text: string): string {
+	const [space = ""] =
+		/^(?:\s+|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*/.exec(text) ?? [];
+	return space;
+}
+
+function lineAt(before: string): number {
+	return before.split("\n").length;
+}

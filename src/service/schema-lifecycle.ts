@@ -1,0 +1,90 @@
+import type { Database } from "../db/database.ts";
+import { type DiffOptions, diffSchema } from "../migrate/diff/diff.ts";
+import type { Difference } from "../migrate/diff/difference.ts";
+import {
+	type MigrateOptions,
+	type MigrateResult,
+	migrate,
+} from "../migrate/migrate.ts";
+import { type MigrationPlan, planMigration } from "../migrate/plan.ts";
+import { type Repaired, repairHistory } from "../migrate/repair.ts";
+import { type MigrationStatus, readStatus } from "../migrate/status.ts";
+import type { EntityTable } from "../models/registry.ts";
+import type { VectorSpace } from "../models/vector-space.ts";
+import type { BaseOptions } from "../schema/base.ts";
+import type { HnswOptions } from "../schema/hnsw.ts";
+
+export interface SchemaLifecycleOptions extends BaseOptions {
+	readonly hnsw: HnswOptions;
+	readonly tables: () => readonly EntityTable[];
+	/** The vectors that get HNSW indexes. */
+	readonly space: () => VectorSpace | undefined;
+}
+
+/** The models against the database, from the first day to the hundredth change. */
+export class SchemaLifecycle {
+	readonly #db: Database;
+	readonly #options: SchemaLifecycleOptions;
+	#last: Promise<unknown> = Promise.resolve();
+
+	constructor(db: Database, options: SchemaLifecycleOptions) {
+		this.#db = db;
+		this.#options = options;
+	}
+
+	/**
+	 * How the tables differ from the models, each difference with the SQL that
+	 * mends it; empty: they do not. Reads only.
+	 */
+	diff(): Promise<Difference[]> {
+		return diffSchema(this.#db, this.#tables, this.#diffOptions);
+	}
+
+	/** What `migrate` would do. Reads only. */
+	plan(
+		options: Pick<MigrateOptions, "migrations" | "to"> = {},
+	): Promise<MigrationPlan> {
+		return planMigration(this.#db, this.#tables, this.#diffOptions, options);
+	}
+
+	/** What was applied and what is to be, file by file and model by model. */
+	status(
+		options: Pick<MigrateOptions, "migrations"> = {},
+	): Promise<MigrationStatus[]> {
+		return readStatus(this.#db, this.#tables, this.#diffOptions, options);
+	}
+
+	/** Accepts files of the folder that were edited, or removed, after they were applied. */
+	repair(options: {
+		readonly migrations: string;
+		readonly names: readonly string[];
+	}): Promise<Repaired[]> {
+		return repairHistory(this.#db, this.#options.schema, options);
+	}
+
+	/** @internal one at a time: on the embedded database nothing else keeps two apart */
+	migrate(options: MigrateOptions): Promise<MigrateResult> {
+		const turn = this.#last.then(() =>
+			migrate(this.#db, this.#tables, this.#diffOptions, options),
+		);
+		this.#last = turn.catch(() => {
+			// Whoever called it is told.
+		});
+		return turn;
+	}
+
+	get #tables(): readonly EntityTable[] {
+		return this.#options.tables();
+	}
+
+	get #diffOptions(): DiffOptions {
+		const { schema, kvPersistence, hnsw } = this.#options;
+		const embedding = this.#options.space();
+		return {
+			schema,
+			kvPersistence,
+			hnsw,
+			...(embedding === undefined ? {} : { embedding }),
+		};
+	}
+}
