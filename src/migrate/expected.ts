@@ -6,7 +6,6 @@ import {
 	type RegisterTypeOptions,
 	registerType,
 } from "../schema/register-type.ts";
-import { ident, toText } from "../sql.ts";
 import {
 	type Catalogue,
 	type Relation,
@@ -16,8 +15,14 @@ import {
 /** What background indexes depend on besides the model. */
 export type IndexOptions = Pick<RegisterTypeOptions, "embedding" | "hnsw">;
 
-// Stands for the schema in texts until each place of it is known.
-const placeholder = "rem_expected_schema";
+/**
+ * Stands for the schema in texts until each place of it is known: a short name
+ * may be that of an alias, too. A long one is none, and may be part of names
+ * that are cut.
+ */
+function placeholderFor(schema: string): string {
+	return schema.length > 20 ? schema : "rem_expected_schema";
+}
 
 /**
  * What the catalogue says of a database that is just like the models. The very
@@ -53,9 +58,10 @@ function expectedText(
 	base: BaseOptions,
 	indexes: IndexOptions,
 ): string {
-	const options = { ...indexes, schema: placeholder };
+	const schema = placeholderFor(base.schema);
+	const options = { ...indexes, schema };
 	return [
-		...baseFiles({ ...base, schema: placeholder }).map(({ text }) => text),
+		...baseFiles({ ...base, schema }).map(({ text }) => text),
 		...tables.flatMap(({ entity }) =>
 			Object.values(registerType(entity, options).sql),
 		),
@@ -74,9 +80,10 @@ function unloggedTables(text: string): Set<string> {
 
 /** The objects go where temporary ones do; the functions' search_path stays what it will be. */
 function temporaryText(text: string, schema: string): string {
+	const placeholder = placeholderFor(schema);
 	return text
 		.replaceAll(`"${placeholder}".`, '"pg_temp".')
-		.replaceAll(`"${placeholder}"`, toText(ident(schema)))
+		.replaceAll(placeholder, schema)
 		.replaceAll("CREATE UNLOGGED TABLE", "CREATE TABLE");
 }
 
