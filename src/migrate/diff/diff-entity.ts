@@ -57,7 +57,7 @@ function diffMainTable(
 	const { entity, schema } = table;
 	const expected = expectedRelation(sides, entity.tableName);
 	const spelling = new Spelling(schema);
-	const kvTriggers = kvTriggers(entity.tableName).map(({ name }) => name);
+	const cacheTriggers = kvTriggers(entity.tableName).map(({ name }) => name);
 	const kvText = entity.createKvTrigger ? forgetAndMake(table, spelling) : "";
 	const differences = compareRelation(
 		expected,
@@ -72,7 +72,7 @@ function diffMainTable(
 			dependents: {
 				views: [kvSourceName(table)],
 				text: kvText,
-				triggers: new Set(kvTriggers),
+				triggers: new Set(cacheTriggers),
 			},
 		},
 		spelling,
