@@ -78,7 +78,7 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_files" (
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_files" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_files" IS 'remdb: embeddings of files';
-CREATE INDEX IF NOT EXISTS "idx_embeddings_files_scope" ON "public"."embeddings_files" (tenant_id, field_name, provider, model);
+CREATE INDEX IF NOT EXISTS "idx_embeddings_files_scope" ON "public"."embeddings_files" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_files_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -352,7 +352,7 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_image_resources" (
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_image_resources" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_image_resources" IS 'remdb: embeddings of image_resources';
-CREATE INDEX IF NOT EXISTS "idx_embeddings_image_resources_scope" ON "public"."embeddings_image_resources" (tenant_id, field_name, provider, model);
+CREATE INDEX IF NOT EXISTS "idx_embeddings_image_resources_scope" ON "public"."embeddings_image_resources" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_image_resources_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -615,7 +615,7 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_messages" (
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_messages" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_messages" IS 'remdb: embeddings of messages';
-CREATE INDEX IF NOT EXISTS "idx_embeddings_messages_scope" ON "public"."embeddings_messages" (tenant_id, field_name, provider, model);
+CREATE INDEX IF NOT EXISTS "idx_embeddings_messages_scope" ON "public"."embeddings_messages" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_messages_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -782,7 +782,7 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_moments" (
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_moments" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_moments" IS 'remdb: embeddings of moments';
-CREATE INDEX IF NOT EXISTS "idx_embeddings_moments_scope" ON "public"."embeddings_moments" (tenant_id, field_name, provider, model);
+CREATE INDEX IF NOT EXISTS "idx_embeddings_moments_scope" ON "public"."embeddings_moments" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_moments_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -1052,7 +1052,7 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_ontologies" (
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_ontologies" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_ontologies" IS 'remdb: embeddings of ontologies';
-CREATE INDEX IF NOT EXISTS "idx_embeddings_ontologies_scope" ON "public"."embeddings_ontologies" (tenant_id, field_name, provider, model);
+CREATE INDEX IF NOT EXISTS "idx_embeddings_ontologies_scope" ON "public"."embeddings_ontologies" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_ontologies_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -1322,7 +1322,7 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_ontology_configs" (
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_ontology_configs" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_ontology_configs" IS 'remdb: embeddings of ontology_configs';
-CREATE INDEX IF NOT EXISTS "idx_embeddings_ontology_configs_scope" ON "public"."embeddings_ontology_configs" (tenant_id, field_name, provider, model);
+CREATE INDEX IF NOT EXISTS "idx_embeddings_ontology_configs_scope" ON "public"."embeddings_ontology_configs" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_ontology_configs_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -1589,7 +1589,7 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_resources" (
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_resources" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_resources" IS 'remdb: embeddings of resources';
-CREATE INDEX IF NOT EXISTS "idx_embeddings_resources_scope" ON "public"."embeddings_resources" (tenant_id, field_name, provider, model);
+CREATE INDEX IF NOT EXISTS "idx_embeddings_resources_scope" ON "public"."embeddings_resources" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_resources_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -1855,7 +1855,7 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_schemas" (
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_schemas" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_schemas" IS 'remdb: embeddings of schemas';
-CREATE INDEX IF NOT EXISTS "idx_embeddings_schemas_scope" ON "public"."embeddings_schemas" (tenant_id, field_name, provider, model);
+CREATE INDEX IF NOT EXISTS "idx_embeddings_schemas_scope" ON "public"."embeddings_schemas" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_schemas_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -2124,7 +2124,7 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_sessions" (
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_sessions" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_sessions" IS 'remdb: embeddings of sessions';
-CREATE INDEX IF NOT EXISTS "idx_embeddings_sessions_scope" ON "public"."embeddings_sessions" (tenant_id, field_name, provider, model);
+CREATE INDEX IF NOT EXISTS "idx_embeddings_sessions_scope" ON "public"."embeddings_sessions" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_sessions_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
@@ -2413,7 +2413,7 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_users" (
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_users" ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE "public"."embeddings_users" IS 'remdb: embeddings of users';
-CREATE INDEX IF NOT EXISTS "idx_embeddings_users_scope" ON "public"."embeddings_users" (tenant_id, field_name, provider, model);
+CREATE INDEX IF NOT EXISTS "idx_embeddings_users_scope" ON "public"."embeddings_users" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_users_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp

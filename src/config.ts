@@ -40,6 +40,13 @@ export const tenantName = z
 	.max(100, "expected at most 100 characters")
 	.refine((name) => name !== "*", 'the tenant "*" is reserved');
 
+export const languageName = z
+	.string()
+	.regex(
+		/^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$/,
+		"expected the name of a text search configuration, such as english or simple",
+	);
+
 /**
  * Every environment variable there is: its type, its default and its meaning.
  * docs/configuration.md is generated from this schema.
@@ -135,8 +142,17 @@ export const environmentSchema = z.object({
 	HNSW__EF_CONSTRUCTION: wholeNumber(4, 1000).default(64).meta({
 		description: "Candidates kept while an HNSW index is built",
 	}),
-	HNSW__EF_SEARCH: wholeNumber(1, 1000).optional().meta({
-		description: "Candidates kept by an approximate search",
+	HNSW__EF_SEARCH: wholeNumber(1, 1000).default(100).meta({
+		description:
+			"Least candidates of an approximate search; a small tenant's share of the index asks for more",
+	}),
+	HNSW__QUANTIZED: flag.default(false).meta({
+		description:
+			"Whether HNSW indexes keep one bit a dimension: 16 times smaller, a little less exact",
+	}),
+	FULL_TEXT__LANGUAGE: languageName.default("english").meta({
+		description:
+			"Text search configuration of PostgreSQL for hybrid searches and their index",
 	}),
 	BACKGROUND_INDEX__ENABLED: flag.default(true).meta({
 		description: "Whether background indexes are built by themselves",

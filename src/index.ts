@@ -65,8 +65,16 @@ export type {
 	Where,
 } from "./models/types.ts";
 export type { VectorSpace } from "./models/vector-space.ts";
+export type {
+	FieldExplanation,
+	SearchExplanation,
+	SearchTiming,
+} from "./query/explain.ts";
 export type { FuzzyHit, FuzzyMode } from "./query/fuzzy.ts";
+export type { HybridMatch, HybridRanks, Rerank } from "./query/hybrid.ts";
 export type { LookupHit } from "./query/lookup.ts";
+export type { Match } from "./query/search.ts";
+export type { SearchMode } from "./query/vector-plan.ts";
 export type { IndexType } from "./schema/declared-index.ts";
 export type { HnswOptions } from "./schema/hnsw.ts";
 export {
@@ -78,6 +86,8 @@ export {
 	type BatchUpsertOptions,
 	type CallScope,
 	type FuzzySearchOptions,
+	type HybridRow,
+	type HybridSearchOptions,
 	type LookupOptions,
 	PostgresService,
 	type VectorSearchOptions,

@@ -7,15 +7,23 @@ import type { Field } from "./field.ts";
 export interface EntityTable {
 	readonly schema: string;
 	readonly entity: Entity;
+	/** Text search configuration of its words. @default "english" */
+	readonly language?: string;
 }
 
 /** The entities a service knows, by table name. */
 export class Registry {
 	readonly schema: string;
+	readonly #language: string;
 	readonly #tables = new Map<string, EntityTable>();
 
-	constructor(schema: string, entities: readonly Entity[]) {
+	constructor(
+		schema: string,
+		entities: readonly Entity[],
+		language = "english",
+	) {
 		this.schema = schema;
+		this.#language = language;
 		for (const entity of entities) this.add(entity);
 	}
 
@@ -29,7 +37,11 @@ export class Registry {
 				`two models have the table "${entity.tableName}"`,
 				{ hint: "give one of them another table name" },
 			);
-		const table = known ?? { schema: this.schema, entity };
+		const table = known ?? {
+			schema: this.schema,
+			entity,
+			language: this.#language,
+		};
 		this.#tables.set(entity.tableName, table);
 		return table;
 	}

@@ -1,10 +1,8 @@
 import type { Handle } from "../db/database.ts";
-import { arrayLiteral, encodeVector } from "../db/encode.ts";
-import { embeddingsRef, tableRef } from "../db/tables.ts";
+import { tableRef } from "../db/tables.ts";
 import { vectorProblem } from "../embeddings/vector-problem.ts";
 import { RemError } from "../errors.ts";
 import { whereSql } from "../filters/where.ts";
-import { sharedTenant } from "../models/limits.ts";
 import {
 	type EntityTable,
 	embedFieldOf,
@@ -12,13 +10,24 @@ import {
 } from "../models/registry.ts";
 import { toRow } from "../models/rows.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
-import { ident, join, raw, type Sql, sql } from "../sql.ts";
+import { type Sql, sql } from "../sql.ts";
 import {
-	checkLimit,
-	checkScope,
-	type ReadScope,
-	userCondition,
-} from "./scope.ts";
+	findNearest,
+	found,
+	type SearchContext,
+	type WithSeen,
+} from "./find-nearest.ts";
+import {
+	branchSql,
+	hitColumns,
+	indexSettings,
+	nearestCtes,
+	seenSql,
+} from "./nearest-sql.ts";
+import { checkLimit, checkScope, type ReadScope } from "./scope.ts";
+import { putBack, settingsCte } from "./settings-sql.ts";
+import type { Branch, SearchMode, Seen } from "./vector-plan.ts";
+import { isVisible } from "./vector-scope.ts";
 
 export interface SearchRequest extends ReadScope {
 	readonly queryEmbedding: Float32Array;
@@ -29,15 +38,26 @@ export interface SearchRequest extends ReadScope {
 	/** Least cosine similarity, -1 to 1; omitted: the nearest, however far. */
 	readonly minSimilarity?: number | undefined;
 	readonly where?: Readonly<Record<string, unknown>> | undefined;
+	/** @default "auto" */
+	readonly mode?: SearchMode | undefined;
+	/** Candidates of an index scan, 1 to 1,000. */
+	readonly efSearch?: number | undefined;
+	/** Search the index of one bit a dimension, and rank what it finds anew. @default false */
+	readonly quantized?: boolean | undefined;
 }
 
-/** A row of the table with what made it a hit. */
-export type SearchHit = Record<string, unknown> & {
+/** What made a row a hit. */
+export type Match = {
 	/** Cosine similarity, -1 to 1. */
 	readonly similarity: number;
 	/** The field whose vector was nearest. */
 	readonly matchedField: string;
+	/** Of a text that was embedded in passages, the nearest of them. */
+	readonly matchedText?: string;
 };
+
+/** A row of the table with what made it a hit. */
+export type SearchHit = Record<string, unknown> & Match;
 
 /** The entities of the scope nearest to a vector, nearest first: min(limit, eligible) rows. */
 export async function vectorSearch(
@@ -45,15 +65,62 @@ export async function vectorSearch(
 	table: EntityTable,
 	space: VectorSpace,
 	request: SearchRequest,
+	context: SearchContext,
 ): Promise<SearchHit[]> {
 	checkSearch(table, space, request);
-	const { rows } = await db.query(searchSql(table, space, request));
-	return rows.map((record) => ({
+	const statement = (branches: readonly Branch[]) =>
+		searchSql(table, space, request, branches);
+	const rows = await findNearest<HitRecord>(db, table, space, request, {
+		...context,
+		statement,
+		run: async (branches) => {
+			const { rows } = await db.query<HitRecord & WithSeen>(
+				statement(branches),
+			);
+			return isPlain(request, branches)
+				? { rows, seen: [seenOf(rows)] }
+				: found(rows, branches);
+		},
+	});
+	return nearestRows(rows, request).map((record) => ({
 		...toRow(table.entity, record),
-		similarity: record.rem_similarity as number,
-		matchedField: record.rem_field as string,
+		...matchOf(record),
 	}));
 }
+
+export interface HitRecord extends Record<string, unknown> {
+	/** `null` in the one row that may come when there is no hit. */
+	readonly rem_distance: number | null;
+	readonly rem_field: string;
+	readonly rem_text: string | null;
+}
+
+export function matchOf(record: HitRecord): Match {
+	return {
+		similarity: 1 - (record.rem_distance as number),
+		matchedField: record.rem_field,
+		...(record.rem_text === null ? {} : { matchedText: record.rem_text }),
+	};
+}
+
+/** Each entity once, by its nearest vector, if that is near enough. */
+function nearestRows(
+	rows: readonly HitRecord[],
+	{ minSimilarity, limit = 10 }: SearchRequest,
+): HitRecord[] {
+	// NaN, of a vector of zeros that somebody else has stored, is never near.
+	const isNear = ({ rem_distance: distance }: HitRecord) =>
+		distance !== null &&
+		(minSimilarity === undefined
+			? Number.isFinite(distance)
+			: distance <= 1 - minSimilarity);
+	const byId = new Map<unknown, HitRecord>();
+	for (const row of rows.filter(isNear))
+		if (!byId.has(row.id)) byId.set(row.id, row);
+	return [...byId.values()].slice(0, limit);
+}
+
+const modes: readonly SearchMode[] = ["auto", "exact", "approximate"];
 
 /** Everything that can be said without a vector, so that no provider is asked for nothing. */
 export function checkSearch(
@@ -69,9 +136,8 @@ export function checkSearch(
 	if (entity.embedFields.length === 0)
 		throw fieldNotEmbedded(entity, `"${entity.tableName}"`);
 	if (request.where !== undefined) whereSql(entity, request.where, "r");
-	const { minSimilarity, queryEmbedding } = request;
-	if (minSimilarity !== undefined && !(Math.abs(minSimilarity) <= 1))
-		throw new RemError("VALIDATION", "minSimilarity is not between -1 and 1");
+	checkHow(request);
+	const { queryEmbedding } = request;
 	if (queryEmbedding === undefined) return;
 	if (!(queryEmbedding instanceof Float32Array))
 		throw new RemError("VALIDATION", "queryEmbedding is no Float32Array", {
@@ -85,74 +151,67 @@ export function checkSearch(
 		);
 }
 
+function checkHow({
+	minSimilarity,
+	mode = "auto",
+	efSearch,
+}: Pick<SearchRequest, "minSimilarity" | "mode" | "efSearch">): void {
+	if (minSimilarity !== undefined && !(Math.abs(minSimilarity) <= 1))
+		throw new RemError("VALIDATION", "minSimilarity is not between -1 and 1");
+	if (!modes.includes(mode))
+		throw new RemError("VALIDATION", `mode is none of ${modes.join(", ")}`);
+	const isEf =
+		efSearch === undefined ||
+		(Number.isInteger(efSearch) && efSearch >= 1 && efSearch <= 1000);
+	if (!isEf)
+		throw new RemError(
+			"INPUT_LIMIT",
+			`efSearch is ${efSearch}, expected a whole number from 1 to 1000`,
+		);
+}
+
 /**
- * An exact scan of the scope's vectors, which `(tenant_id, field_name, …)`
- * bounds; only the nearest are joined to their rows. The threshold is outside,
- * on the distance: NaN fails it, and inside it cost 33 to 74 ms instead of 1.
+ * Only the nearest are joined to their rows. Usually each is another entity's,
+ * and there is nothing to sort out; else one row comes even without a hit: it
+ * says what was seen.
  */
 export function searchSql(
 	table: EntityTable,
 	space: VectorSpace,
 	request: SearchRequest,
+	branches: readonly Branch[],
 ): Sql {
-	const { entity } = table;
-	const columns = [...entity.fieldsByName.values()].map(({ column }) =>
-		ident("r", column),
-	);
-	const isNear =
-		request.minSimilarity === undefined
-			? sql`h.distance < 'Infinity'`
-			: sql`h.distance <= ${1 - request.minSimilarity}`;
-	return sql`SELECT ${join(columns)}, 1 - h.distance AS rem_similarity, h.field_name AS rem_field
-FROM (
-  SELECT h.* FROM (
-    ${nearestPerEntity(table, space, request)}
-  ) AS h
-  WHERE ${isNear}
-  ORDER BY h.distance, h.entity_id
-  LIMIT ${request.limit ?? 10}
-) AS h
-JOIN ${tableRef(table)} AS r ON r.id = h.entity_id
-WHERE ${isVisible(table, request)}
+	const nearest = { ...request, limit: request.limit ?? 10 };
+	const rows = sql`JOIN ${tableRef(table)} AS r ON r.id = h.entity_id AND ${isVisible(table, request)}`;
+	if (isPlain(request, branches))
+		return sql`SELECT ${hitColumns(table, "h")}
+FROM ${branchSql(table, space, nearest, branches[0] as Branch)} AS h
+${rows}
+ORDER BY h.distance, h.entity_id, h.chunk`;
+	const settings = indexSettings(branches);
+	return sql`WITH ${settingsCte(settings)}${nearestCtes(table, space, nearest, branches)}
+SELECT ${hitColumns(table, "h")}, ${seenSql} AS rem_seen${putBack(settings, "near")}
+FROM (SELECT) AS always
+LEFT JOIN (best AS h ${rows}) ON TRUE
 ORDER BY h.distance, h.entity_id`;
 }
 
-/** The nearest vector of each entity, of one field or of all. */
-function nearestPerEntity(
-	table: EntityTable,
-	space: VectorSpace,
-	request: SearchRequest,
-): Sql {
-	const { entity } = table;
-	const fields =
-		request.fieldName === undefined
-			? entity.embedFields.map(({ name }) => name)
-			: [request.fieldName];
-	return sql`SELECT DISTINCT ON (e.entity_id) e.entity_id, e.field_name, e.embedding <=> ${encodeVector(request.queryEmbedding)}::vector AS distance
-    FROM ${embeddingsRef(table)} AS e
-    WHERE e.tenant_id = ${tenantOf(table, request)} AND e.field_name = ANY (${arrayLiteral(fields)}::text[])
-      AND e.provider = ${space.provider} AND e.model = ${space.model} AND e.dimensions = ${space.dimensions}${userCondition("e", request)}${fulfilsFilter(table, request)}
-    ORDER BY e.entity_id, distance`;
+/** One field, scanned for no more vectors than there shall be rows. */
+function isPlain(
+	{ limit = 10 }: SearchRequest,
+	branches: readonly Branch[],
+): boolean {
+	const [branch, ...more] = branches;
+	return (
+		more.length === 0 &&
+		branch?.how === "exact" &&
+		branch.fields.length === 1 &&
+		branch.take === limit
+	);
 }
 
-function fulfilsFilter(table: EntityTable, { where }: SearchRequest): Sql {
-	if (where === undefined) return raw("");
-	return sql`
-      AND EXISTS (SELECT FROM ${tableRef(table)} AS r WHERE r.id = e.entity_id AND ${whereSql(table.entity, where, "r")})`;
-}
-
-/**
- * The row itself once more: vectors of deleted rows are gone with them, and of
- * other tenants' not read. Written so that no index on the tenant is used: before
- * the first ANALYZE it was, and read the whole tenant for every hit.
- */
-function isVisible(table: EntityTable, request: SearchRequest): Sql {
-	const isOwn = table.entity.tenantScoped
-		? sql`r.tenant_id IS NOT DISTINCT FROM ${request.tenantId} AND `
-		: raw("");
-	return sql`${isOwn}r.deleted_at IS NULL`;
-}
-
-function tenantOf({ entity }: EntityTable, request: SearchRequest): string {
-	return entity.tenantScoped ? request.tenantId : sharedTenant;
+/** Without a column for it: every row is a vector. */
+function seenOf(rows: readonly HitRecord[]): Seen {
+	const ids = new Set(rows.map(({ id }) => id));
+	return { vectors: rows.length, entities: ids.size };
 }

@@ -4,6 +4,7 @@ import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { empty, ident, join, raw, type Sql, sql } from "../sql.ts";
 import { createIndex, type DeclaredIndex } from "./declared-index.ts";
+import { fullTextIndex } from "./full-text.ts";
 import { type HnswOptions, hnswIndex, hnswProblem } from "./hnsw.ts";
 import { keyExpression, liveKeyed } from "./key.ts";
 
@@ -63,7 +64,7 @@ export function vectorScopeIndex({ entity }: EntityTable): DeclaredIndex {
 		indexType: "btree",
 		tableName: entity.embeddingsTableName,
 		isUnique: false,
-		definition: sql`(tenant_id, field_name, provider, model)`,
+		definition: sql`(tenant_id, field_name, provider, model, user_id)`,
 	};
 }
 
@@ -85,6 +86,7 @@ export function backgroundIndexes(
 		gin("metadata", sql`metadata jsonb_path_ops`),
 		gin("graph_edges", sql`graph_edges jsonb_path_ops`),
 		gin("edge_keys", sql`(${ident(schema, "rem_edge_keys")}(graph_edges))`),
+		...(entity.embedFields.length === 0 ? [] : [fullTextIndex(table)]),
 		...spaces.flatMap((space) =>
 			entity.embedFields.map((field) => hnswIndex(table, field, space, hnsw)),
 		),

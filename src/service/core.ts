@@ -4,6 +4,7 @@ import { RemError } from "../errors.ts";
 import { BackgroundIndexer } from "../indexer/background-indexer.ts";
 import { KvCache } from "../kv/kv-cache.ts";
 import type { EntityTable, Registry } from "../models/registry.ts";
+import { VectorFacts } from "../query/vector-facts.ts";
 import { ident, join, sql } from "../sql.ts";
 import { batchUpsert } from "../store/batch-upsert.ts";
 import type { MergeField } from "../store/merge.ts";
@@ -35,6 +36,8 @@ export class ServiceCore {
 	readonly settings: Settings;
 	readonly embedder: Embedder;
 	readonly kv: KvCache;
+	/** What searches know of indexes and of the sizes of their scopes. */
+	readonly vectorFacts = new VectorFacts();
 	readonly indexer: BackgroundIndexer;
 	readonly schema: SchemaLifecycle;
 	#newRows = 0;

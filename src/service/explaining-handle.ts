@@ -11,6 +11,9 @@ export function explainingHandle(
 		async query<R>(statement: Sql | Statement, options?: QueryOptions) {
 			const { text, values } =
 				"text" in statement ? statement : compile(statement);
+			// A search asks for estimates like this; they have no plan of their own.
+			if (text.startsWith("EXPLAIN "))
+				return handle.query<R>({ text, values }, options);
 			const plan = await handle.query<{ "QUERY PLAN": string }>({
 				text: `EXPLAIN (COSTS OFF) ${text}`,
 				values,

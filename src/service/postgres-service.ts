@@ -18,8 +18,11 @@ import { coreEntities } from "../models/core-entities.ts";
 import type { Entity } from "../models/entity.ts";
 import { type EntityTable, Registry } from "../models/registry.ts";
 import type { NewRow, Row, TextFieldName, Where } from "../models/types.ts";
+import type { SearchExplanation } from "../query/explain.ts";
 import { type FuzzyHit, type FuzzyMode, fuzzySearch } from "../query/fuzzy.ts";
-import { checkSearch, vectorSearch } from "../query/search.ts";
+import type { HybridMatch, Rerank } from "../query/hybrid.ts";
+import type { Match } from "../query/search.ts";
+import type { SearchMode } from "../query/vector-plan.ts";
 import type { SqlValue } from "../sql.ts";
 import type { MergeField } from "../store/merge.ts";
 import type { UpsertProgress, UpsertResult } from "../store/upsert-result.ts";
@@ -30,6 +33,7 @@ import type { QueryResult } from "./query-result.ts";
 import { Repository } from "./repository.ts";
 import { type QueryReads, runQuery } from "./run-query.ts";
 import type { SchemaLifecycle } from "./schema-lifecycle.ts";
+import { Searches } from "./searches.ts";
 import {
 	type ConnectOptions,
 	loadSettings,
@@ -75,24 +79,51 @@ export interface BatchUpsertOptions<M extends Models, T extends TableName<M>>
 	readonly signal?: AbortSignal;
 }
 
-export interface VectorSearchOptions<M extends Models, T extends TableName<M>>
+/** What both searches by meaning take. */
+interface SearchOptions<M extends Models, T extends TableName<M>>
 	extends CallScope {
 	readonly tableName: T;
-	/** What to search for; or give `queryEmbedding`. */
-	readonly queryText?: string;
 	readonly queryEmbedding?: Float32Array;
-	/** One embedded field; omitted: the best one of each entity. */
-	readonly fieldName?: TextFieldName<EntityOf<M, T>>;
 	/** @default 10 */
 	readonly limit?: number;
-	/** Least cosine similarity, -1 to 1. */
-	readonly minSimilarity?: number;
 	readonly where?: Where<EntityOf<M, T>>;
 	/** @default the service's */
 	readonly provider?: string;
 	/** @default the service's */
 	readonly model?: string;
+	/** `"exact"` compares every vector, `"approximate"` uses an index where there is one. @default "auto": whichever is faster and still right */
+	readonly mode?: SearchMode;
+	/** Candidates of an index scan, 1 to 1,000. @default as many as the tenant's share of the index asks for */
+	readonly efSearch?: number;
+	/** Use the index of one bit a dimension, and rank what it finds by the vectors. @default false */
+	readonly quantized?: boolean;
 }
+
+export interface VectorSearchOptions<M extends Models, T extends TableName<M>>
+	extends SearchOptions<M, T> {
+	/** What to search for; or give `queryEmbedding`. */
+	readonly queryText?: string;
+	/** One embedded field; omitted: the best one of each entity. */
+	readonly fieldName?: TextFieldName<EntityOf<M, T>>;
+	/** Least cosine similarity, -1 to 1. */
+	readonly minSimilarity?: number;
+}
+
+export interface HybridSearchOptions<M extends Models, T extends TableName<M>>
+	extends SearchOptions<M, T> {
+	readonly query: string;
+	/** Text search configuration of PostgreSQL. @default the service's */
+	readonly language?: string;
+	/** Scores the best 60 (or twice `limit`) anew: a cross-encoder, or rules of your own. */
+	readonly rerank?: Rerank<HybridRow<EntityOf<M, T>>>;
+}
+
+/** A row that a hybrid search found. */
+export type HybridRow<E> = Row<E> & HybridMatch;
+
+type ExplainedIf<X> = true extends X
+	? { readonly explain: SearchExplanation }
+	: unknown;
 
 export interface LookupOptions<
 	T extends string = string,
@@ -129,10 +160,12 @@ export class PostgresService<const M extends Models = CoreModels> {
 	/** @internal what repositories share with the service */
 	readonly core: ServiceCore;
 	readonly #lookups: Lookups;
+	readonly #searches: Searches;
 
 	private constructor(core: ServiceCore) {
 		this.core = core;
 		this.#lookups = new Lookups(core, this.#fallback);
+		this.#searches = new Searches(core, this.#fallback);
 	}
 
 	/**
@@ -147,6 +180,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 		const registry = new Registry(
 			settings.schema,
 			options.models ?? coreEntities,
+			settings.language,
 		);
 		const db = await openDatabase(settings);
 		const service = new PostgresService<M>(
@@ -284,32 +318,31 @@ export class PostgresService<const M extends Models = CoreModels> {
 		);
 	}
 
-	/** Rows of the table nearest in meaning to a text or a vector, nearest first, each with its `similarity`. */
-	async vectorSearch<T extends TableName<M>>(
-		options: VectorSearchOptions<M, T>,
-	): Promise<
-		(Row<EntityOf<M, T>> & { similarity: number; matchedField: string })[]
-	> {
+	/**
+	 * Rows of the table nearest in meaning to a text or a vector, nearest first:
+	 * always min(limit, rows there are). With `explain: true` the list tells in
+	 * its property `explain` how it was found.
+	 */
+	async vectorSearch<T extends TableName<M>, X extends boolean = false>(
+		options: VectorSearchOptions<M, T> & { readonly explain?: X },
+	): Promise<(Row<EntityOf<M, T>> & Match)[] & ExplainedIf<X>> {
 		checkGiven(options);
-		const table = this.registry.get(options.tableName);
-		const { queryText, queryEmbedding, provider, model, where, ...rest } =
-			options;
-		const db = options.transaction ?? this.core.db;
-		const choice = { provider, model };
-		const space = this.core.embedder.space(choice);
-		const request = {
-			...rest,
-			where: where as Readonly<Record<string, unknown>> | undefined,
-			tenantId: this.core.tenant(options.tenantId),
-		};
-		checkSearch(table, space, { ...request, queryEmbedding });
-		const vector =
-			queryEmbedding ?? (await this.#embedQuery(queryText, choice));
-		const hits = await vectorSearch(db, table, space, {
-			...request,
-			queryEmbedding: vector,
-		});
-		return hits as never;
+		return (await this.#searches.byVector(options)) as never;
+	}
+
+	/**
+	 * Rows of the table that a query finds by meaning, by its words and by being
+	 * nearly their name, the three lists fused by reciprocal rank, best first.
+	 *
+	 * @example
+	 * await service.hybridSearch({ tableName: "documents", query: "deploy kubernetes", limit: 5 })
+	 * // [{ …, score: 0.0325, ranks: { vector: 2, text: 1 }, similarity: 0.61, matchedField: "content" }, …]
+	 */
+	async hybridSearch<T extends TableName<M>, X extends boolean = false>(
+		options: HybridSearchOptions<M, T> & { readonly explain?: X },
+	): Promise<HybridRow<EntityOf<M, T>>[] & ExplainedIf<X>> {
+		checkGiven(options);
+		return (await this.#searches.hybrid(options as never)) as never;
 	}
 
 	/**
@@ -322,6 +355,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 	async createIndexConcurrently(request: IndexRequest): Promise<void> {
 		checkGiven(request);
 		await this.indexer.build(request);
+		this.core.vectorFacts.forget();
 	}
 
 	/**
@@ -393,21 +427,6 @@ export class PostgresService<const M extends Models = CoreModels> {
 			sources: (db: Handle) => this.kv.sources(db),
 			onNotReady: () => this.kv.rebuildInBackground(),
 		};
-	}
-
-	async #embedQuery(
-		queryText: string | undefined,
-		choice: { provider?: string | undefined; model?: string | undefined },
-	): Promise<Float32Array> {
-		if (typeof queryText !== "string" || queryText.trim() === "")
-			throw new RemError("VALIDATION", "the search has no query text", {
-				hint: "pass queryText or queryEmbedding",
-			});
-		const [vector] = await this.core.embedder.generateBatch([queryText], {
-			...choice,
-			purpose: "query",
-		});
-		return vector as Float32Array;
 	}
 }
 

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import {
 	type Environment,
+	languageName,
 	readEnvironment,
 	schemaName,
 	tenantName,
@@ -48,6 +49,8 @@ export interface ConnectOptions<
 	readonly connectTimeoutMs?: number;
 	/** How indexes are built while the application writes. */
 	readonly backgroundIndex?: BackgroundIndexOptions;
+	/** Text search configuration of PostgreSQL for hybrid searches and their index. @default "english" */
+	readonly language?: string;
 	/** @default silent */
 	readonly logger?: Logger;
 }
@@ -111,6 +114,10 @@ export interface Settings {
 	readonly coalesceLookups: boolean;
 	readonly kvPersistence: "unlogged" | "logged";
 	readonly hnsw: HnswOptions;
+	/** Least candidates of an approximate search. */
+	readonly efSearch: number;
+	/** Text search configuration of hybrid searches and their index. */
+	readonly language: string;
 	readonly embedding: ProviderSettings | EmbeddingProvider;
 	/** Whether `local` was taken because there is no key, which is worth a word. */
 	readonly isLocalByDefault: boolean;
@@ -152,7 +159,10 @@ export function resolveSettings(
 		hnsw: {
 			m: environment.HNSW__M,
 			efConstruction: environment.HNSW__EF_CONSTRUCTION,
+			quantized: environment.HNSW__QUANTIZED,
 		},
+		efSearch: environment.HNSW__EF_SEARCH,
+		language: options.language ?? environment.FULL_TEXT__LANGUAGE,
 		...embedding,
 		backgroundIndex: resolveBackgroundIndex(options, environment),
 		logger: options.logger ?? silentLogger,
@@ -200,6 +210,7 @@ const optionsSchema = z.looseObject({
 			retryMs: whole(0),
 		}),
 	),
+	language: z.optional(languageName),
 	embedding: z.optional(
 		z.looseObject({
 			dimensions: whole(1),

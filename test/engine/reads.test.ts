@@ -638,15 +638,16 @@ describe("SEARCH", () => {
 					minSimilarity: 0.7,
 					where: { year: 1 },
 				},
+				[{ fields: ["content"], how: "exact", take: 140 }],
 			),
 		);
 		expect(text).toMatch(
-			/DISTINCT ON \(e\.entity_id\) e\.entity_id, e\.field_name, e\.embedding <=> \$\d::vector AS distance/,
+			/e\.chunk_end,\s+e\.embedding <=> \$\d::vector AS distance/,
 		);
 		expect(text).toMatch(
-			/WHERE e\.tenant_id = \$\d+ AND e\.field_name = ANY \(\$\d+::text\[\]\)\s+AND e\.provider = \$\d+ AND e\.model = \$\d+ AND e\.dimensions = \$\d+ AND \("e"\."user_id" = \$\d+ OR "e"\."user_id" IS NULL\)/,
+			/WHERE e\.tenant_id = \$\d+ AND e\.field_name = \$\d+\s+AND e\.provider = \$\d+ AND e\.model = \$\d+ AND e\.dimensions = \$\d+ AND \("e"\."user_id" = \$\d+ OR "e"\."user_id" IS NULL\)/,
 		);
-		expect(text).toMatch(/h\.distance <= \$\d/);
+		expect(text).toMatch(/b\.distance <= \$\d/);
 		expect(text).toMatch(/r\.deleted_at IS NULL/);
 		expect(text).not.toContain("'t'");
 	});

@@ -5,6 +5,7 @@ import {
 	defineEntity,
 	type Edge,
 	type FieldName,
+	type Match,
 	type NewRow,
 	PostgresService,
 	type Resource,
@@ -259,10 +260,7 @@ export async function calls(): Promise<void> {
 		fieldName: "content",
 		where: { year: { gte: 1990 } },
 	});
-	same<
-		typeof hits,
-		(Row<typeof Document> & { similarity: number; matchedField: string })[]
-	>(true);
+	same<typeof hits, (Row<typeof Document> & Match)[]>(true);
 	await service.vectorSearch({
 		tableName: "documents",
 		queryEmbedding: new Float32Array(3),
@@ -298,11 +296,7 @@ export async function calls(): Promise<void> {
 		tableName: "resources",
 		queryText: "x",
 	});
-	same<
-		typeof resource,
-		| (Row<typeof Resource> & { similarity: number; matchedField: string })
-		| undefined
-	>(true);
+	same<typeof resource, (Row<typeof Resource> & Match) | undefined>(true);
 	void [edges];
 }
 

@@ -1,0 +1,95 @@
+import type { Handle } from "../db/database.ts";
+import { embeddingsRef } from "../db/tables.ts";
+import type { EntityTable } from "../models/registry.ts";
+import type { VectorSpace } from "../models/vector-space.ts";
+import { compile, type Sql, sql } from "../sql.ts";
+import type { Attempt } from "./find-nearest.ts";
+import type { ReadScope } from "./scope.ts";
+import type { Branch } from "./vector-plan.ts";
+import { vectorScope } from "./vector-scope.ts";
+
+/** How a search was answered. */
+export interface SearchExplanation {
+	/** Whether every vector of the scope was compared, so that none nearer can be missing. */
+	readonly isExact: boolean;
+	/** For each field: how it was searched, and the vectors of the tenant and user. */
+	readonly fields: readonly FieldExplanation[];
+	/** Statements that were run: more than 1 where the first plan found too little. */
+	readonly statements: number;
+	/** The last of them. */
+	readonly sql: string;
+	/** PostgreSQL's own plan of it, as EXPLAIN (ANALYZE) shows it; vectors are left out. */
+	readonly databasePlan: string;
+	readonly timing: SearchTiming;
+}
+
+export interface FieldExplanation {
+	readonly field: string;
+	readonly plan: Branch["how"];
+	/** Vectors in the scope, whatever the filter. */
+	readonly vectors: number;
+	/** Candidates of the index scan. */
+	readonly efSearch?: number;
+}
+
+export interface SearchTiming {
+	/** Until the query's vector was there. */
+	readonly embedMs: number;
+	/** Looking at indexes and the scope's size; next to nothing while that is known. */
+	readonly planMs: number;
+	readonly searchMs: number;
+}
+
+/** Counts the scope and asks PostgreSQL for its plan; the search itself has been made. */
+export async function explainSearch(
+	db: Handle,
+	table: EntityTable,
+	space: VectorSpace,
+	scope: ReadScope,
+	attempts: readonly Attempt[],
+	{ embedMs, totalMs }: { embedMs: number; totalMs: number },
+): Promise<SearchExplanation> {
+	const last = attempts.at(-1) as Attempt;
+	const searchMs = attempts.reduce((sum, { ms }) => sum + ms, 0);
+	return {
+		isExact: last.branches.every(({ how }) => how === "exact"),
+		fields: await explainFields(db, table, space, scope, last.branches),
+		statements: attempts.length,
+		sql: compile(last.statement).text,
+		databasePlan: await databasePlan(db, last.statement),
+		timing: { embedMs, planMs: totalMs - searchMs, searchMs },
+	};
+}
+
+async function explainFields(
+	db: Handle,
+	table: EntityTable,
+	space: VectorSpace,
+	scope: ReadScope,
+	branches: readonly Branch[],
+): Promise<FieldExplanation[]> {
+	const fields = branches.flatMap((branch) =>
+		branch.fields.map((field) => ({ field, branch })),
+	);
+	const names = fields.map(({ field }) => field);
+	const { rows } = await db.query<{ field_name: string; vectors: number }>(sql`
+SELECT e.field_name, count(*) AS vectors FROM ${embeddingsRef(table)} AS e
+WHERE ${vectorScope(table, space, scope, names)}
+GROUP BY e.field_name`);
+	const counts = new Map(rows.map((row) => [row.field_name, row.vectors]));
+	return fields.map(({ field, branch: { how, efSearch } }) => ({
+		field,
+		plan: how,
+		vectors: counts.get(field) ?? 0,
+		...(efSearch === undefined ? {} : { efSearch }),
+	}));
+}
+
+async function databasePlan(db: Handle, statement: Sql): Promise<string> {
+	const { rows } = await db.query<{ "QUERY PLAN": string }>(
+		sql`EXPLAIN (ANALYZE, COSTS OFF, BUFFERS OFF) ${statement}`,
+	);
+	return rows
+		.map((row) => row["QUERY PLAN"].replace(/'\[[^\]]*\]'/g, "'[…]'"))
+		.join("\n");
+}

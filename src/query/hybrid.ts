@@ -1,0 +1,196 @@
+import { languageName } from "../config.ts";
+import type { Handle } from "../db/database.ts";
+import { RemError } from "../errors.ts";
+import { characters, limits, textProblem } from "../models/limits.ts";
+import type { EntityTable } from "../models/registry.ts";
+import { toRow } from "../models/rows.ts";
+import type { VectorSpace } from "../models/vector-space.ts";
+import { fullTextIndex } from "../schema/full-text.ts";
+import { ident, type Sql } from "../sql.ts";
+import { type CacheFallback, readCached } from "./cached-read.ts";
+import {
+	findNearest,
+	found,
+	type SearchContext,
+	type WithSeen,
+} from "./find-nearest.ts";
+import { hybridSql } from "./hybrid-sql.ts";
+import type { ReadScope } from "./scope.ts";
+import { checkSearch, type HitRecord, type Match, matchOf } from "./search.ts";
+import type { Branch, SearchMode } from "./vector-plan.ts";
+
+/** Scores the hits anew, in their order: the highest comes first. */
+export type Rerank<Hit> = (
+	query: string,
+	hits: readonly Hit[],
+) => readonly number[] | Promise<readonly number[]>;
+
+export interface HybridRequest extends ReadScope {
+	readonly query: string;
+	readonly queryEmbedding: Float32Array;
+	/** @default 10 */
+	readonly limit?: number | undefined;
+	readonly where?: Readonly<Record<string, unknown>> | undefined;
+	readonly mode?: SearchMode | undefined;
+	readonly efSearch?: number | undefined;
+	readonly quantized?: boolean | undefined;
+	/** A text search configuration of PostgreSQL. */
+	readonly language: string;
+	readonly rerank?: Rerank<HybridHit> | undefined;
+}
+
+/** A row's places on the lists it is on, from 1. */
+export interface HybridRanks {
+	readonly vector?: number;
+	/** By words. */
+	readonly text?: number;
+	/** By how much the query is like the row's key. */
+	readonly trigram?: number;
+}
+
+/** What made a row a hit of a hybrid search; without a place on the vectors' list it has no similarity. */
+export type HybridMatch = Partial<Match> & {
+	/** The sum of 1 / (60 + rank) over the lists. */
+	readonly score: number;
+	readonly ranks: HybridRanks;
+	/** What the hook gave it. */
+	readonly rerankScore?: number;
+};
+
+export type HybridHit = Record<string, unknown> & HybridMatch;
+
+export interface HybridContext extends SearchContext {
+	readonly fallback: CacheFallback;
+}
+
+/** Rows of the scope that a query finds by meaning, by words and by name, fused by reciprocal rank. */
+export async function hybridSearch(
+	db: Handle,
+	table: EntityTable,
+	space: VectorSpace,
+	request: HybridRequest,
+	context: HybridContext,
+): Promise<HybridHit[]> {
+	const { limit = 10, rerank, query } = request;
+	checkHybrid(table, space, request);
+	const depth = Math.max(leastDepth, 2 * limit);
+	const wanted = {
+		...request,
+		depth,
+		limit: rerank === undefined ? limit : depth,
+		isIndexed: await context.facts.isUsable(
+			db,
+			table.schema,
+			fullTextIndex(table, request.language),
+		),
+		mayBeName: characters(query) <= limits.fuzzyQueryLength,
+	};
+	const statement = (branches: readonly Branch[], kvStore?: Sql) =>
+		hybridSql(table, space, wanted, branches, kvStore);
+	const rows = await findNearest<HybridRecord>(
+		db,
+		table,
+		space,
+		{ ...request, limit: depth },
+		{
+			...context,
+			statement: (branches) =>
+				statement(branches, ident(table.schema, "kv_store")),
+			run: async (branches) =>
+				found(
+					await runHybrid(db, table, context.fallback, (kvStore) =>
+						statement(branches, kvStore),
+					),
+					branches,
+				),
+		},
+	);
+	const hits = rows
+		.filter((record) => record.rem_score !== null)
+		.map((record) => toHit(table, record));
+	return rerank === undefined
+		? hits
+		: (await reranked(query, hits, rerank)).slice(0, limit);
+}
+
+/** Of each list as many as can still bring a row to the top. */
+const leastDepth = 60;
+
+/** Everything that can be said without a vector. */
+export function checkHybrid(
+	table: EntityTable,
+	space: VectorSpace,
+	request: Omit<HybridRequest, "queryEmbedding"> & {
+		readonly queryEmbedding?: Float32Array | undefined;
+	},
+): void {
+	checkSearch(table, space, request);
+	const { query, language } = request;
+	if (typeof query !== "string" || query.trim() === "")
+		throw new RemError("VALIDATION", "the search has no query");
+	const problem = textProblem(query);
+	if (problem !== undefined)
+		throw new RemError("VALIDATION", `the query ${problem}`);
+	if (!languageName.safeParse(language).success)
+		throw new RemError(
+			"VALIDATION",
+			"language is no name of a text search configuration",
+			{ hint: "such as english, german or simple: \\dF in psql lists them" },
+		);
+}
+
+/** With the names in the cache, or in the tables while the cache is being rebuilt. */
+async function runHybrid(
+	db: Handle,
+	{ schema, entity }: EntityTable,
+	fallback: CacheFallback,
+	statement: (kvStore?: Sql) => Sql,
+): Promise<HybridRecord[]> {
+	if (entity.createKvTrigger)
+		return readCached(db, schema, statement, fallback);
+	return (await db.query<HybridRecord>(statement())).rows;
+}
+
+interface HybridRecord extends HitRecord, WithSeen {
+	/** `null` in the one row that comes when there is no hit. */
+	readonly rem_score: number | null;
+	readonly rem_vector: number | null;
+	readonly rem_words: number | null;
+	readonly rem_name: number | null;
+}
+
+function toHit(table: EntityTable, record: HybridRecord): HybridHit {
+	const { rem_vector: vector, rem_words: text, rem_name: trigram } = record;
+	return {
+		...toRow(table.entity, record),
+		score: record.rem_score as number,
+		ranks: {
+			...(vector === null ? {} : { vector }),
+			...(text === null ? {} : { text }),
+			...(trigram === null ? {} : { trigram }),
+		},
+		...(vector === null ? {} : matchOf(record)),
+	};
+}
+
+async function reranked(
+	query: string,
+	hits: readonly HybridHit[],
+	rerank: Rerank<HybridHit>,
+): Promise<HybridHit[]> {
+	if (hits.length === 0) return [];
+	const scores = await rerank(query, hits);
+	const isWhole =
+		Array.isArray(scores) &&
+		scores.length === hits.length &&
+		scores.every((score) => Number.isFinite(score));
+	if (!isWhole)
+		throw new RemError(
+			"VALIDATION",
+			`rerank did not return a number for each of ${hits.length} hits`,
+		);
+	// A stable sort: equal scores keep their order.
+	return hits
+		.map((hit, at) => ({ ...hit, rerankScore: scores[at] as number }))
+		.sort((a, b) => b.rerankScore - a.rerankScore);
+}

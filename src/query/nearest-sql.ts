@@ -1,0 +1,144 @@
+import { encodeVector } from "../db/encode.ts";
+import { embeddingsRef } from "../db/tables.ts";
+import type { EntityTable } from "../models/registry.ts";
+import type { VectorSpace } from "../models/vector-space.ts";
+import { hnswCondition, hnswForm, hnswOperand } from "../schema/hnsw.ts";
+import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
+import { type ReadScope, userCondition } from "./scope.ts";
+import type { Settings } from "./settings-sql.ts";
+import type { Branch } from "./vector-plan.ts";
+import {
+	ofFilteredRows,
+	ofFilteredRowsInOrder,
+	tenantWithoutIndex,
+	vectorScope,
+} from "./vector-scope.ts";
+
+export interface NearestRequest extends ReadScope {
+	readonly queryEmbedding: Float32Array;
+	readonly limit: number;
+	readonly minSimilarity?: number | undefined;
+	readonly where?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/**
+ * Two CTEs: `near`, the vectors that the branches found, and `best`, the nearest
+ * of each entity, `limit` of them. The threshold is outside of the branches:
+ * inside, an index would look on for vectors that are near enough and are not there.
+ */
+export function nearestCtes(
+	table: EntityTable,
+	space: VectorSpace,
+	request: NearestRequest,
+	branches: readonly Branch[],
+): Sql {
+	const parts = branches.map((branch, at) =>
+		branchSql(table, space, request, branch, at),
+	);
+	// NaN, of a vector of zeros that somebody else has stored, is farther than everything.
+	const isNear =
+		request.minSimilarity === undefined
+			? sql`b.distance < 'Infinity'`
+			: sql`b.distance <= ${1 - request.minSimilarity}`;
+	return sql`near AS MATERIALIZED (
+  ${join(parts, "\n  UNION ALL\n  ")}
+), best AS (
+  SELECT * FROM (
+    SELECT DISTINCT ON (n.entity_id) n.* FROM near AS n
+    ORDER BY n.entity_id, n.distance, n.field_name, n.chunk
+  ) AS b
+  WHERE ${isNear}
+  ORDER BY b.distance, b.entity_id
+  LIMIT ${request.limit}
+)`;
+}
+
+/** What the branches met, for {@link widen}. */
+export const seenSql =
+	raw(`(SELECT json_agg(json_build_array(g.branch, g.vectors, g.entities)) FROM (
+    SELECT n.branch, count(*) AS vectors, count(DISTINCT n.entity_id) AS entities FROM near AS n GROUP BY n.branch) AS g)`);
+
+/** What the branches' index scans run with. */
+export function indexSettings(branches: readonly Branch[]): Settings {
+	const efs = branches.flatMap(({ efSearch }) => efSearch ?? []);
+	if (efs.length === 0) return new Map();
+	return new Map([
+		["hnsw.ef_search", String(Math.max(...efs))],
+		["hnsw.iterative_scan", "relaxed_order"],
+	]);
+}
+
+/** The nearest vectors that one branch finds, in parentheses. */
+export function branchSql(
+	table: EntityTable,
+	space: VectorSpace,
+	request: NearestRequest,
+	branch: Branch,
+	at = 0,
+): Sql {
+	return branch.how === "exact"
+		? scan(table, space, request, branch, at)
+		: indexScan(table, space, request, branch, at);
+}
+
+/** Every vector of the scope is compared. */
+function scan(
+	table: EntityTable,
+	space: VectorSpace,
+	request: NearestRequest,
+	{ fields, take }: Branch,
+	at: number,
+): Sql {
+	const nearest =
+		take === undefined
+			? empty
+			: sql`
+   ORDER BY distance, e.entity_id, e.field_name, e.chunk LIMIT ${take}`;
+	return sql`(SELECT ${found(at, request)}
+    FROM ${embeddingsRef(table)} AS e
+    WHERE ${vectorScope(table, space, request, fields)}${ofFilteredRows(table, request.where)}${nearest})`;
+}
+
+/** The index gives its vectors nearest first, and PostgreSQL takes those of the scope until there are enough. */
+function indexScan(
+	table: EntityTable,
+	space: VectorSpace,
+	request: NearestRequest,
+	{ fields: [field = ""], how, take }: Branch,
+	at: number,
+): Sql {
+	const form = { quantized: how === "quantized" };
+	const operand = (vector: Sql) => hnswOperand(vector, space, form);
+	const { operator } = hnswForm(space, form);
+	return sql`(SELECT n.* FROM settings AS s CROSS JOIN LATERAL (
+    SELECT ${found(at, request)}
+    FROM ${embeddingsRef(table)} AS e
+    WHERE s.is_set AND ${tenantWithoutIndex(table, request)} AND ${hnswCondition(field, space)}${userCondition("e", request)}${ofFilteredRowsInOrder(table, request.where)}
+    ORDER BY ${operand(sql`e.embedding`)} ${raw(operator)} ${operand(vectorOf(request))}
+    LIMIT ${take ?? null}
+  ) AS n)`;
+}
+
+function found(at: number, request: NearestRequest): Sql {
+	return sql`${raw(String(at))} AS branch, e.entity_id, e.field_name, e.chunk, e.chunk_start, e.chunk_end,
+      e.embedding <=> ${vectorOf(request)} AS distance`;
+}
+
+function vectorOf({ queryEmbedding }: NearestRequest): Sql {
+	return sql`${encodeVector(queryEmbedding)}::vector`;
+}
+
+/** What is read of a hit: the row's columns, and which passage of it was nearest. */
+export function hitColumns({ entity }: EntityTable, near: string): Sql {
+	const columns = [...entity.fieldsByName.values()].map(({ column }) =>
+		ident("r", column),
+	);
+	const texts = entity.embedFields.map(
+		({ name, column }) => sql`WHEN ${literal(name)} THEN ${ident("r", column)}`,
+	);
+	const h = (column: string) => ident(near, column);
+	return sql`${join(columns)}, ${h("distance")} AS rem_distance, ${h("field_name")} AS rem_field,
+  CASE WHEN ${h("chunk_start")} IS NOT NULL
+    THEN substring(CASE ${h("field_name")} ${join(texts, " ")} END FROM ${h("chunk_start")} + 1 FOR ${h("chunk_end")} - ${h("chunk_start")})
+  END AS rem_text`;
+}

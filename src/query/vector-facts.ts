@@ -1,0 +1,252 @@
+import type { Handle } from "../db/database.ts";
+import { arrayLiteral } from "../db/encode.ts";
+import { embeddingsRef, tableRef } from "../db/tables.ts";
+import { type EntityTable, embedFieldOf } from "../models/registry.ts";
+import type { VectorSpace } from "../models/vector-space.ts";
+import type { DeclaredIndex } from "../schema/declared-index.ts";
+import { hnswIndex, isUsable } from "../schema/hnsw.ts";
+import { ident, join, type Sql, sql, toText } from "../sql.ts";
+import type { ReadScope } from "./scope.ts";
+import {
+	exactUpTo,
+	type FieldFacts,
+	type IndexFacts,
+	type PlanOptions,
+} from "./vector-plan.ts";
+import { eligibleRows, type UserRange, vectorScope } from "./vector-scope.ts";
+
+/** Whose vectors a search is about. */
+export interface VectorScope extends ReadScope {
+	readonly fields: readonly string[];
+	readonly where?: Readonly<Record<string, unknown>> | undefined;
+	readonly quantized?: boolean | undefined;
+}
+
+interface Known {
+	readonly facts: readonly FieldFacts[];
+	readonly until: number;
+}
+
+const keptMs = 30_000;
+const keptScopes = 1000;
+const longestKey = 4000;
+
+/**
+ * What searches know of the data before they plan, kept for half a minute. Facts
+ * that are out of date, or were never right, cost time and never a row.
+ */
+export class VectorFacts {
+	readonly #known = new Map<string, Known>();
+	readonly #usable = new Map<string, { usable: boolean; until: number }>();
+
+	async read(
+		db: Handle,
+		table: EntityTable,
+		space: VectorSpace,
+		scope: VectorScope,
+		options: PlanOptions,
+	): Promise<readonly FieldFacts[]> {
+		const key = keyOf(table, space, scope, options);
+		const known = this.#known.get(key);
+		if (known !== undefined && known.until > Date.now()) return known.facts;
+		const facts = await readFacts(db, table, space, scope, options);
+		this.#keep(key, facts);
+		return facts;
+	}
+
+	/** Keeps what a search has found out, so that the next one of its kind need not. */
+	learn(
+		table: EntityTable,
+		space: VectorSpace,
+		scope: VectorScope,
+		options: PlanOptions,
+		facts: readonly FieldFacts[],
+	): void {
+		this.#keep(keyOf(table, space, scope, options), facts);
+	}
+
+	/** Whether an index is there and whole; one that is not would be no help. */
+	async isUsable(
+		db: Handle,
+		schema: string,
+		index: DeclaredIndex,
+	): Promise<boolean> {
+		const known = this.#usable.get(index.name);
+		if (known !== undefined && known.until > Date.now()) return known.usable;
+		const { rows } = await db.query<{ usable: boolean }>(
+			sql`SELECT ${isUsable(schema, index)} AS usable`,
+		);
+		const usable = rows[0]?.usable === true;
+		this.#usable.set(index.name, { usable, until: Date.now() + keptMs });
+		return usable;
+	}
+
+	/** After an index was built or dropped. */
+	forget(): void {
+		this.#known.clear();
+		this.#usable.clear();
+	}
+
+	#keep(key: string, facts: readonly FieldFacts[]): void {
+		if (key.length > longestKey) return;
+		this.#known.delete(key);
+		this.#known.set(key, { facts, until: Date.now() + keptMs });
+		const [oldest] = this.#known.keys();
+		if (this.#known.size > keptScopes && oldest !== undefined)
+			this.#known.delete(oldest);
+	}
+}
+
+function keyOf(
+	{ entity }: EntityTable,
+	{ provider, model, dimensions }: VectorSpace,
+	{ tenantId, userId, fields, where, quantized }: VectorScope,
+	{ limit, efSearch }: PlanOptions,
+): string {
+	return JSON.stringify(
+		[
+			[entity.tableName, provider, model, dimensions],
+			[tenantId, userId ?? null, userId === undefined, fields, quantized],
+			[limit, efSearch, where],
+		],
+		(_, value: unknown) => (typeof value === "bigint" ? `${value}n` : value),
+	);
+}
+
+async function readFacts(
+	db: Handle,
+	table: EntityTable,
+	space: VectorSpace,
+	scope: VectorScope,
+	options: PlanOptions,
+): Promise<FieldFacts[]> {
+	const indexes = await readIndexes(db, table, space, scope);
+	const indexed = [...indexes].map(([field, index]) => ({
+		field,
+		index,
+		most: exactUpTo(index, options) + 1,
+	}));
+	const counts = await countUpTo(db, table, space, scope, indexed);
+	const facts: FieldFacts[] = [];
+	for (const field of scope.fields) {
+		const at = indexed.findIndex((entry) => entry.field === field);
+		const { index, most = 0 } = indexed[at] ?? {};
+		const count = counts[at] ?? 0;
+		const vectors =
+			count < most
+				? count
+				: await estimate(db, table, space, { ...scope, fields: [field] });
+		facts.push({ field, vectors, index, perEntity: 1 });
+	}
+	return facts;
+}
+
+/** The index of each field that can be searched now. */
+async function readIndexes(
+	db: Handle,
+	table: EntityTable,
+	space: VectorSpace,
+	{ fields, quantized }: VectorScope,
+): Promise<Map<string, IndexFacts>> {
+	const kinds = kindsFor(quantized);
+	const declared = fields.flatMap((field) =>
+		kinds.map((kind) => ({
+			field,
+			kind,
+			name: nameOf(table, space, field, kind),
+		})),
+	);
+	const names = declared.map(({ name }) => toText(ident(table.schema, name)));
+	const { rows } = await db.query<{ at: number; vectors: number }>(sql`
+SELECT n.at::integer, c.reltuples::double precision AS vectors
+FROM unnest(${arrayLiteral(names)}::text[]) WITH ORDINALITY AS n (name, at)
+JOIN pg_index AS i ON i.indexrelid = to_regclass(n.name) AND i.indisvalid
+JOIN pg_class AS c ON c.oid = i.indexrelid
+ORDER BY n.at DESC`);
+	// The kind that was asked for comes last, and stays.
+	return new Map(
+		rows.map(({ at, vectors }) => {
+			const { field, kind } = declared[at - 1] as (typeof declared)[number];
+			return [field, { kind, vectors: Math.max(0, vectors) }];
+		}),
+	);
+}
+
+/** Without a word, bits are searched where there is nothing else. */
+function kindsFor(quantized: boolean | undefined): IndexFacts["kind"][] {
+	if (quantized === false) return ["hnsw"];
+	return quantized === true ? ["quantized", "hnsw"] : ["hnsw", "quantized"];
+}
+
+function nameOf(
+	table: EntityTable,
+	space: VectorSpace,
+	fieldName: string,
+	kind: IndexFacts["kind"],
+): string {
+	const field = embedFieldOf(table.entity, fieldName);
+	const options = { m: 0, efConstruction: 0, quantized: kind === "quantized" };
+	return hnswIndex(table, field, space, options).name;
+}
+
+/** The number of each field's vectors, counted as far as it matters: a range of the scope's index. */
+async function countUpTo(
+	db: Handle,
+	table: EntityTable,
+	space: VectorSpace,
+	scope: VectorScope,
+	fields: readonly { readonly field: string; readonly most: number }[],
+): Promise<readonly number[]> {
+	if (fields.length === 0) return [];
+	const counts = fields.map(({ field, most }) => {
+		const ranges = userRanges(scope).map(
+			(range) =>
+				sql`(SELECT FROM ${embeddingsRef(table)} AS e WHERE ${vectorScope(table, space, range, [field])} LIMIT ${most})`,
+		);
+		return sql`(SELECT count(*) FROM (${join(ranges, " UNION ALL ")}) AS v)`;
+	});
+	const { rows } = await db.query<{ counts: number[] }>(
+		sql`SELECT ARRAY[${join(counts)}] AS counts`,
+	);
+	return rows[0]?.counts ?? [];
+}
+
+/** A user's rows and shared ones are two ranges; as one condition they would be no range at all. */
+function userRanges(scope: VectorScope): UserRange[] {
+	const { tenantId, userId } = scope;
+	if (userId === undefined) return [{ tenantId }];
+	const shared = { tenantId, userId: null };
+	return userId === null
+		? [shared]
+		: [shared, { tenantId, onlyUserId: userId }];
+}
+
+/** What PostgreSQL's statistics say: of the scope, or of the rows that fulfil the filter. */
+async function estimate(
+	db: Handle,
+	table: EntityTable,
+	space: VectorSpace,
+	scope: VectorScope,
+): Promise<number> {
+	const vectors = await estimateRows(
+		db,
+		sql`SELECT FROM ${embeddingsRef(table)} AS e WHERE ${vectorScope(table, space, scope, scope.fields)}`,
+	);
+	if (scope.where === undefined) return vectors;
+	const rows = await estimateRows(
+		db,
+		sql`SELECT FROM ${tableRef(table)} AS r WHERE ${eligibleRows(table, scope)}`,
+	);
+	return Math.min(vectors, rows);
+}
+
+async function estimateRows(db: Handle, statement: Sql): Promise<number> {
+	const { rows } = await db.query<{ "QUERY PLAN": [{ Plan: Plan }] }>(
+		sql`EXPLAIN (FORMAT JSON) ${statement}`,
+	);
+	return rows[0]?.["QUERY PLAN"][0].Plan["Plan Rows"] ?? 0;
+}
+
+interface Plan {
+	readonly "Plan Rows": number;
+}

@@ -1,0 +1,164 @@
+import type { Handle } from "../db/database.ts";
+import { RemError } from "../errors.ts";
+import type { CacheFallback } from "../query/cached-read.ts";
+import { explainSearch, type SearchExplanation } from "../query/explain.ts";
+import type { Attempt } from "../query/find-nearest.ts";
+import {
+	checkHybrid,
+	type HybridHit,
+	hybridSearch,
+	type Rerank,
+} from "../query/hybrid.ts";
+import {
+	checkSearch,
+	type SearchHit,
+	type SearchRequest,
+	vectorSearch,
+} from "../query/search.ts";
+import type { VectorFacts } from "../query/vector-facts.ts";
+import type { ServiceCore } from "./core.ts";
+import type { ProviderChoice } from "./embedder.ts";
+import { QueryVectors } from "./query-vectors.ts";
+
+/** What every search of one table by meaning may say. */
+interface SearchCall
+	extends Omit<SearchRequest, "tenantId" | "queryEmbedding" | "where">,
+		ProviderChoice {
+	readonly tableName: string;
+	readonly tenantId?: string | undefined;
+	readonly queryEmbedding?: Float32Array | undefined;
+	readonly where?: unknown;
+	readonly transaction?: Handle | undefined;
+	readonly explain?: boolean | undefined;
+}
+
+export interface VectorCall extends SearchCall {
+	readonly queryText?: string | undefined;
+}
+
+export interface HybridCall extends SearchCall {
+	readonly query: string;
+	readonly language?: string | undefined;
+	readonly rerank?: Rerank<HybridHit> | undefined;
+}
+
+/** Hits, which carry how they were found where that was asked for. */
+export type Explained<Hits> = Hits & { readonly explain?: SearchExplanation };
+
+/** SEARCH as the service offers it: with a text's vector, a plan from what is known, and its explanation. */
+export class Searches {
+	readonly #core: ServiceCore;
+	readonly #fallback: CacheFallback;
+	readonly #queryVectors = new QueryVectors();
+
+	constructor(core: ServiceCore, fallback: CacheFallback) {
+		this.#core = core;
+		this.#fallback = fallback;
+	}
+
+	async byVector(call: VectorCall): Promise<Explained<SearchHit[]>> {
+		const { table, db, space, request } = this.#resolve(call);
+		checkSearch(table, space, request);
+		const { queryText } = call;
+		return this.#search(call, queryText, (queryEmbedding, context) =>
+			vectorSearch(db, table, space, { ...request, queryEmbedding }, context),
+		);
+	}
+
+	async hybrid(call: HybridCall): Promise<Explained<HybridHit[]>> {
+		const { table, db, space, request } = this.#resolve(call);
+		const { query, language = this.#core.settings.language, rerank } = call;
+		const wanted = { ...request, query, language, rerank };
+		checkHybrid(table, space, wanted);
+		return this.#search(call, query, (queryEmbedding, context) =>
+			hybridSearch(
+				db,
+				table,
+				space,
+				{ ...wanted, queryEmbedding },
+				{ ...context, fallback: this.#fallback },
+			),
+		);
+	}
+
+	#resolve(call: SearchCall) {
+		const core = this.#core;
+		return {
+			table: core.registry.get(call.tableName),
+			db: call.transaction ?? core.db,
+			space: core.embedder.space(call),
+			request: {
+				...call,
+				where: call.where as Readonly<Record<string, unknown>> | undefined,
+				tenantId: core.tenant(call.tenantId),
+			},
+		};
+	}
+
+	async #search<Hit>(
+		call: SearchCall,
+		text: string | undefined,
+		search: (
+			queryEmbedding: Float32Array,
+			context: {
+				facts: VectorFacts;
+				leastEfSearch: number;
+				onAttempt: ((attempt: Attempt) => void) | undefined;
+			},
+		) => Promise<Hit[]>,
+	): Promise<Explained<Hit[]>> {
+		const started = performance.now();
+		const vector = call.queryEmbedding ?? (await this.#embed(text, call));
+		const embedded = performance.now();
+		const attempts: Attempt[] = [];
+		const hits = await search(vector, {
+			facts: this.#core.vectorFacts,
+			leastEfSearch: this.#core.settings.efSearch,
+			onAttempt: call.explain ? (attempt) => attempts.push(attempt) : undefined,
+		});
+		if (!call.explain) return hits;
+		const timing = {
+			embedMs: embedded - started,
+			totalMs: performance.now() - embedded,
+		};
+		return this.#explained(call, hits, attempts, timing);
+	}
+
+	async #explained<Hit>(
+		call: SearchCall,
+		hits: Hit[],
+		attempts: readonly Attempt[],
+		timing: { embedMs: number; totalMs: number },
+	): Promise<Explained<Hit[]>> {
+		const { table, db, space, request } = this.#resolve(call);
+		const explain = await explainSearch(
+			db,
+			table,
+			space,
+			request,
+			attempts,
+			timing,
+		);
+		// Not enumerable: whoever compares or copies the hits has the hits.
+		return Object.defineProperty(hits, "explain", { value: explain });
+	}
+
+	async #embed(
+		text: string | undefined,
+		choice: ProviderChoice,
+	): Promise<Float32Array> {
+		if (typeof text !== "string" || text.trim() === "")
+			throw new RemError("VALIDATION", "the search has no query text", {
+				hint: "pass queryText or queryEmbedding",
+			});
+		const { embedder } = this.#core;
+		return this.#queryVectors.get(embedder.provider(choice), text, async () => {
+			const [vector] = await embedder.generateBatch([text], {
+				provider: choice.provider,
+				model: choice.model,
+				purpose: "query",
+			});
+			return vector as Float32Array;
+		});
+	}
+}
