@@ -83,6 +83,14 @@ export const environmentSchema = z.object({
 	POSTGRES__POOL_SIZE: wholeNumber(1, 1000).default(20).meta({
 		description: "Connections in the pool (the embedded database always has 1)",
 	}),
+	POSTGRES__RETRY_TIMEOUT_MS: wholeNumber(0, 3_600_000).default(5000).meta({
+		description:
+			"How long, in milliseconds, reads and batch upserts are tried again while the server is away; workers bear 90000",
+	}),
+	POSTGRES__QUERY_TIMEOUT_MS: wholeNumber(1, 86_400_000).default(60_000).meta({
+		description:
+			"Longest wait, in milliseconds, for the answer to a read; SQL of your own has no limit",
+	}),
 	POSTGRES__SCHEMA: schemaName
 		.default("public")
 		.meta({ description: "Schema that holds our tables" }),

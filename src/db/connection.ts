@@ -17,7 +17,11 @@ import type {
 	TransactionOptions,
 } from "./database.ts";
 import { timestampText } from "./encode.ts";
-import { isConnectionLost, isRolledBack, toRemError } from "./sql-state.ts";
+import {
+	isConnectionLost,
+	isUnconfirmedCommit,
+	toRemError,
+} from "./sql-state.ts";
 import { noteUnloggedRead, refuseOnStandby } from "./standby.ts";
 
 /** Before anyone uses a new connection. */
@@ -26,6 +30,24 @@ export function prepareClient(client: pg.ClientBase): void {
 	client.query("SET DateStyle TO ISO").catch(() => {
 		// The connection is gone: whoever asked for it is told.
 	});
+	client.on("notice", (notice) => {
+		if (isUnconfirmedCommit(notice)) unconfirmed.add(client);
+	});
+}
+
+/** Connections whose last statement was committed here, and perhaps nowhere else. */
+const unconfirmed = new WeakSet<pg.ClientBase>();
+
+function refuseUnconfirmed(client: pg.ClientBase): void {
+	if (!unconfirmed.delete(client)) return;
+	throw new RemError(
+		"OUTCOME_UNKNOWN",
+		"the wait for a synchronous standby was cancelled: what was committed may be lost in a failover",
+		{
+			hint: "write it again once the standby is back",
+			sqlState: "01000",
+		},
+	);
 }
 
 /** What failed before anything was sent: whatever it is, it is about connecting. */
@@ -42,33 +64,29 @@ export function cannotConnect(address: string, failure: RemError): RemError {
 	);
 }
 
-/** Once more from the start after a serialization failure or deadlock, as often as the options allow. */
-export async function retryTransaction<T>(
-	{ retries = 0 }: TransactionOptions,
-	run: () => Promise<T>,
-): Promise<T> {
-	for (let attempt = 0; ; attempt++) {
-		try {
-			return await run();
-		} catch (error) {
-			if (!isRolledBack(error) || attempt >= retries) throw error;
-			await randomPause(attempt);
-		}
-	}
+/** The connection was lost while the server was at it. */
+export function outcomeUnknown(what: string, lost: unknown): RemError {
+	const { cause } = lost as RemError;
+	return new RemError(
+		"OUTCOME_UNKNOWN",
+		`the connection was lost during ${what}: it may or may not have been applied`,
+		{ hint: "run it again if it may be applied twice", cause },
+	);
 }
 
 /** Runs the work in one transaction of the connection. */
 export async function runTransaction<T>(
 	client: pg.ClientBase,
-	oids: TypeOids,
+	facts: DatabaseFacts,
 	work: (tx: Handle) => Promise<T>,
 	options: TransactionOptions,
 ): Promise<T> {
-	const tx = new TransactionHandle(client, oids);
+	const tx = new TransactionHandle(client, facts);
 	const isolation = (options.isolation ?? "read committed").toUpperCase();
-	const access = options.readOnly === true ? "READ ONLY" : "READ WRITE";
+	// READ WRITE is not said: a standby would refuse the word itself.
+	const access = options.readOnly === true ? " READ ONLY" : "";
 	await tx.script(
-		`BEGIN ISOLATION LEVEL ${isolation} ${access}${setting(options.settings ?? {})}`,
+		`BEGIN ISOLATION LEVEL ${isolation}${access}${setting(options.settings ?? {})}`,
 	);
 	let result: T;
 	try {
@@ -86,16 +104,16 @@ export async function runTransaction<T>(
 /** A transaction's handle; its own transactions are savepoints. */
 class TransactionHandle implements Handle {
 	readonly #client: pg.ClientBase;
-	readonly #oids: TypeOids;
+	readonly #facts: DatabaseFacts;
 	#depth = 0;
 
-	constructor(client: pg.ClientBase, oids: TypeOids) {
+	constructor(client: pg.ClientBase, facts: DatabaseFacts) {
 		this.#client = client;
-		this.#oids = oids;
+		this.#facts = facts;
 	}
 
 	query<R>(statement: Sql | Statement, options?: QueryOptions) {
-		return send<R>(this.#client, statement, options);
+		return send<R>(this.#client, statement, withName(options, this.#facts));
 	}
 
 	script(text: string): Promise<Result[]> {
@@ -125,7 +143,7 @@ class TransactionHandle implements Handle {
 	}
 
 	vectorOid(): Promise<number> {
-		return vectorOid(this, this.#oids);
+		return vectorOid(this, this.#facts);
 	}
 
 	/** A connection lost while COMMIT is under way tells nobody whether it happened. */
@@ -136,15 +154,9 @@ class TransactionHandle implements Handle {
 		} catch (error) {
 			const failure = toRemError(error);
 			if (!isConnectionLost(failure)) throw failure;
-			throw new RemError(
-				"OUTCOME_UNKNOWN",
-				"the connection was lost during COMMIT: the transaction may or may not have been applied",
-				{
-					hint: "run it again if it may be applied twice",
-					cause: failure.cause,
-				},
-			);
+			throw outcomeUnknown("COMMIT", failure);
 		}
+		refuseUnconfirmed(this.#client);
 		// PostgreSQL answers a COMMIT after a failed statement with ROLLBACK, and no error.
 		if (command === "ROLLBACK")
 			throw new RemError(
@@ -219,8 +231,12 @@ export async function send<R>(
 				value instanceof Date ? timestampText(value) : value,
 			),
 			...(options.name === undefined ? {} : { name: options.name }),
+			...(options.timeoutMs === undefined
+				? {}
+				: { query_timeout: options.timeoutMs }),
 		});
 		if (readsUnlogged) noteUnloggedRead(client, undefined);
+		refuseUnconfirmed(client);
 		// Without values it may be a text of several statements: the last one counts.
 		const result = Array.isArray(answer) ? answer.at(-1) : answer;
 		return {
@@ -240,6 +256,7 @@ export async function sendScript(
 ): Promise<Result[]> {
 	try {
 		const result: unknown = await client.query(text);
+		refuseUnconfirmed(client);
 		const results = (
 			Array.isArray(result) ? result : [result]
 		) as pg.QueryResult[];
@@ -252,17 +269,27 @@ export async function sendScript(
 	}
 }
 
-/** What the database's own types are numbered; asked once. */
-export interface TypeOids {
-	vector?: number;
+/** What is found out about a database, once for all its connections. */
+export interface DatabaseFacts {
+	vectorOid?: number;
+	/** A pooler in between gives each transaction another connection, without the named statements. */
+	losesNames?: boolean;
+}
+
+/** The options, without the name where names are lost. */
+export function withName(
+	{ name, ...rest }: QueryOptions = {},
+	{ losesNames = false }: DatabaseFacts,
+): QueryOptions {
+	return name === undefined || losesNames ? rest : { ...rest, name };
 }
 
 export async function vectorOid(
 	handle: Handle,
-	oids: TypeOids,
+	facts: DatabaseFacts,
 ): Promise<number> {
-	oids.vector ??= await readVectorOid(handle);
-	return oids.vector;
+	facts.vectorOid ??= await readVectorOid(handle);
+	return facts.vectorOid;
 }
 
 async function readVectorOid(handle: Handle): Promise<number> {
@@ -277,9 +304,4 @@ WHERE e.extname = 'vector' AND t.typname = 'vector'`);
 	throw new RemError("EXTENSION_MISSING", "extension vector is not installed", {
 		hint: "run `rem migrate` or service.migrate() first",
 	});
-}
-
-function randomPause(attempt: number): Promise<void> {
-	const ms = Math.random() * Math.min(50 * 2 ** attempt, 5000);
-	return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -29,6 +29,13 @@ export interface QueryOptions {
 	 * SQLSTATE 0A000, as a rule without being sent.
 	 */
 	readonly readsUnlogged?: boolean;
+	/**
+	 * It may run twice, as a read may: run again on another connection when the
+	 * one it was sent on is lost. Not within a transaction. @default false
+	 */
+	readonly idempotent?: boolean;
+	/** Longest wait for its answer; the connection is then given up. @default none */
+	readonly timeoutMs?: number;
 }
 
 export interface TransactionOptions {
@@ -36,8 +43,14 @@ export interface TransactionOptions {
 	readonly isolation?: "read committed" | "repeatable read" | "serializable";
 	/** @default false */
 	readonly readOnly?: boolean;
-	/** Runs after a serialization failure or deadlock, each from the start. @default 0 */
+	/**
+	 * Runs, each from the start, after a failure that certainly left nothing
+	 * behind: a serialization failure, a deadlock, a connection lost before
+	 * COMMIT. @default 0
+	 */
 	readonly retries?: number;
+	/** It may be applied twice: run again, too, when a COMMIT went unanswered. @default false */
+	readonly idempotent?: boolean;
 	/** The server's settings inside it, by name. @default as they are */
 	readonly settings?: Readonly<Record<string, string>>;
 }

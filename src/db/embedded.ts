@@ -88,6 +88,7 @@ async function start(
 		},
 		logger: options.logger,
 		address: dataDir,
+		retryTimeoutMs: 0,
 		onClose: async () => {
 			await engine.close();
 			lock?.release();

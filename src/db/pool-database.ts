@@ -1,18 +1,20 @@
 import type pg from "pg";
 import { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import type { Sql, Statement } from "../sql.ts";
+import { compile, type Sql, type Statement } from "../sql.ts";
+import { ConnectGate } from "./connect-gate.ts";
 import {
 	cannotConnect,
+	type DatabaseFacts,
+	outcomeUnknown,
 	prepareClient,
 	refuseOpenTransaction,
-	retryTransaction,
 	rollBackIfOpen,
 	runTransaction,
 	send,
 	sendScript,
-	type TypeOids,
 	vectorOid,
+	withName,
 } from "./connection.ts";
 import type {
 	Capabilities,
@@ -24,13 +26,25 @@ import type {
 	SessionOptions,
 	TransactionOptions,
 } from "./database.ts";
-import { isConnectionLost, toRemError } from "./sql-state.ts";
+import { type RetryUnit, retryUnit } from "./retry.ts";
+import {
+	isConnectionLost,
+	isReadOnlyServer,
+	isStalePlan,
+	isStatementLost,
+	isTransient,
+	toRemError,
+} from "./sql-state.ts";
 
 export interface PoolDatabaseOptions {
 	readonly capabilities: Capabilities;
 	readonly logger: Logger;
 	/** Says where the server is, for messages: `localhost:5432`. */
 	readonly address: string;
+	/** How long work that may run again is run again while the server is away. */
+	readonly retryTimeoutMs: number;
+	/** Longest wait for the answer to a statement that may run again. @default none */
+	readonly queryTimeoutMs?: number;
 	/** Opens a connection of its own; without it, a session shares the pool. */
 	readonly openSession?: (options: SessionOptions) => Promise<Session>;
 	/** What to close after the pool. */
@@ -42,15 +56,24 @@ export class PoolDatabase implements Database {
 	readonly capabilities: Capabilities;
 	readonly #pool: pg.Pool;
 	readonly #options: PoolDatabaseOptions;
-	readonly #oids: TypeOids = {};
+	readonly #facts: DatabaseFacts;
 	/** What is under way, or waits for a connection. */
 	readonly #running = new Set<Promise<unknown>>();
+	readonly #gate = new ConnectGate(async () => {
+		(await this.#take()).release();
+	});
+	/** When each connection was made; those of an earlier time than this one are of no more use. */
+	readonly #ages = new WeakMap<pg.PoolClient, number>();
+	#age = 0;
+	/** Whether it was ever reached: who starts with a wrong address is told at once. */
+	#isProven = false;
 	#closing: Promise<void> | undefined;
 
 	constructor(pool: pg.Pool, options: PoolDatabaseOptions) {
 		this.capabilities = options.capabilities;
 		this.#pool = pool;
 		this.#options = options;
+		this.#facts = { losesNames: !options.capabilities.namedStatements };
 		// Without these listeners a restart of the server ends the process.
 		pool.on("error", (error) => this.#warn(error));
 		pool.on("connect", (client) => {
@@ -59,14 +82,22 @@ export class PoolDatabase implements Database {
 		});
 	}
 
-	query<R>(statement: Sql | Statement, options?: QueryOptions) {
+	query<R>(statement: Sql | Statement, options: QueryOptions = {}) {
 		return this.#track(
-			this.#withClient((client) => send<R>(client, statement, options)),
+			this.#retry(options, (client) =>
+				orUnknown(options.idempotent ? undefined : textOf(statement), () =>
+					send<R>(client, statement, this.#limits(options)),
+				),
+			),
 		);
 	}
 
 	script(text: string): Promise<Result[]> {
-		return this.#track(this.#withClient((client) => sendScript(client, text)));
+		return this.#track(
+			this.#withClient((client) =>
+				orUnknown(text, () => sendScript(client, text)),
+			),
+		);
 	}
 
 	transaction<T>(
@@ -74,16 +105,14 @@ export class PoolDatabase implements Database {
 		options: TransactionOptions = {},
 	): Promise<T> {
 		return this.#track(
-			retryTransaction(options, () =>
-				this.#withClient((client) =>
-					runTransaction(client, this.#oids, work, options),
-				),
+			this.#retry(options, (client) =>
+				runTransaction(client, this.#facts, work, options),
 			),
 		);
 	}
 
 	vectorOid(): Promise<number> {
-		return vectorOid(this, this.#oids);
+		return vectorOid(this, this.#facts);
 	}
 
 	async openSession(options: SessionOptions = {}): Promise<Session> {
@@ -112,6 +141,24 @@ export class PoolDatabase implements Database {
 		}
 	}
 
+	#retry<T>(
+		unit: RetryUnit,
+		work: (client: pg.PoolClient) => Promise<T>,
+	): Promise<T> {
+		return retryUnit(unit, this.#options.retryTimeoutMs, () =>
+			this.#withClient(work),
+		);
+	}
+
+	#limits(options: QueryOptions): QueryOptions {
+		const { queryTimeoutMs } = this.#options;
+		const limited =
+			options.idempotent === true && queryTimeoutMs !== undefined
+				? { timeoutMs: queryTimeoutMs, ...options }
+				: options;
+		return withName(limited, this.#facts);
+	}
+
 	async #withClient<T>(work: (client: pg.PoolClient) => Promise<T>) {
 		const client = await this.#connect();
 		let lost = false;
@@ -120,7 +167,7 @@ export class PoolDatabase implements Database {
 			await refuseOpenTransaction(client);
 			return result;
 		} catch (error) {
-			lost = isConnectionLost(error) || !(await rollBackIfOpen(client));
+			lost = this.#judge(error) || !(await rollBackIfOpen(client));
 			throw error;
 		} finally {
 			// Only a broken connection is thrown away: `pool.query` would drop one
@@ -129,11 +176,43 @@ export class PoolDatabase implements Database {
 		}
 	}
 
+	/** Returns whether the connection that the error came from is of no more use. */
+	#judge(error: unknown): boolean {
+		// The others of a primary that was replaced lead to it as well.
+		if (isReadOnlyServer(error)) this.#age++;
+		if (isStatementLost(error)) this.#facts.losesNames = true;
+		const isLost = isConnectionLost(error);
+		if (isLost) this.#gate.suspect();
+		return isLost || isReadOnlyServer(error) || isStalePlan(error);
+	}
+
+	/** A connection; while the server is away it is waited for. */
 	async #connect(): Promise<pg.PoolClient> {
-		this.#refuseClosed();
+		const deadline = performance.now() + this.#options.retryTimeoutMs;
+		for (;;) {
+			this.#refuseClosed();
+			try {
+				await this.#gate.pass();
+				return await this.#take();
+			} catch (error) {
+				if (!isTransient(error)) throw error;
+				this.#gate.suspect();
+				if (!this.#isProven || performance.now() > deadline) throw error;
+			}
+		}
+	}
+
+	async #take(): Promise<pg.PoolClient> {
 		const full = this.#pool.totalCount >= this.capabilities.maxConnections;
 		try {
-			return await this.#pool.connect();
+			for (;;) {
+				const client = await this.#pool.connect();
+				this.#isProven = true;
+				const age = this.#ages.get(client) ?? this.#age;
+				this.#ages.set(client, age);
+				if (age === this.#age) return client;
+				client.release(true);
+			}
 		} catch (error) {
 			const failure = toRemError(error);
 			const { cause } = failure;
@@ -161,6 +240,28 @@ export class PoolDatabase implements Database {
 	#warn(error: unknown): void {
 		this.#options.logger.warn(`idle connection: ${toRemError(error).message}`);
 	}
+}
+
+/** A connection that is lost while a statement of its own transaction is under way takes the answer with it. */
+async function orUnknown<T>(
+	text: string | undefined,
+	work: () => Promise<T>,
+): Promise<T> {
+	try {
+		return await work();
+	} catch (error) {
+		if (text === undefined || !isConnectionLost(error) || isPlainRead(text))
+			throw error;
+		throw outcomeUnknown("the statement", error);
+	}
+}
+
+function textOf(statement: Sql | Statement): string {
+	return ("text" in statement ? statement : compile(statement)).text;
+}
+
+function isPlainRead(text: string): boolean {
+	return /^\s*(SELECT|SHOW|TABLE|VALUES|EXPLAIN)\b/i.test(text);
 }
 
 /** Where there is one connection: a session takes it for each statement, and lets others in between. */

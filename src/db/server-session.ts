@@ -3,14 +3,13 @@ import { RemError } from "../errors.ts";
 import { ident, type Sql, type Statement, sql, toText } from "../sql.ts";
 import {
 	cannotConnect,
+	type DatabaseFacts,
 	prepareClient,
 	refuseOpenTransaction,
-	retryTransaction,
 	rollBackIfOpen,
 	runTransaction,
 	send,
 	sendScript,
-	type TypeOids,
 	vectorOid,
 } from "./connection.ts";
 import type {
@@ -21,12 +20,13 @@ import type {
 	SessionOptions,
 	TransactionOptions,
 } from "./database.ts";
+import { retryUnit } from "./retry.ts";
 import { toRemError } from "./sql-state.ts";
 
 /** A single connection to a server, one statement at a time. */
 export class ServerSession implements Session {
 	readonly #client: pg.Client;
-	readonly #oids: TypeOids = {};
+	readonly #facts: DatabaseFacts = {};
 	readonly #listeners = new Map<string, (payload: string) => void>();
 	#last: Promise<unknown> = Promise.resolve();
 	#closing: Promise<void> | undefined;
@@ -80,15 +80,17 @@ export class ServerSession implements Session {
 		work: (tx: Handle) => Promise<T>,
 		options: TransactionOptions = {},
 	): Promise<T> {
+		const { retries } = options;
 		return this.#inTurn(() =>
-			retryTransaction(options, () =>
-				runTransaction(this.#client, this.#oids, work, options),
+			// Once it is lost, a session has no other connection to run it on.
+			retryUnit({ retries }, 0, () =>
+				runTransaction(this.#client, this.#facts, work, options),
 			),
 		);
 	}
 
 	vectorOid(): Promise<number> {
-		return vectorOid(this, this.#oids);
+		return vectorOid(this, this.#facts);
 	}
 
 	async listen(

@@ -22,6 +22,10 @@ export interface ServerOptions {
 	readonly poolSize: number;
 	/** Longest wait for a connection, in milliseconds. */
 	readonly connectTimeoutMs: number;
+	/** How long work that may run again is run again while the server is away. */
+	readonly retryTimeoutMs: number;
+	/** Longest wait for the answer to a read. */
+	readonly queryTimeoutMs: number;
 	/** The server behind the pooler, for sessions. @default the address itself */
 	readonly directAddress?: ServerAddress | undefined;
 	readonly logger: Logger;
@@ -36,6 +40,7 @@ export async function openServer(
 		application_name: "remdb",
 		connectionTimeoutMillis: options.connectTimeoutMs,
 		keepAlive: true,
+		keepAliveInitialDelayMillis: 10_000,
 		types: resultTypes,
 	};
 	const direct = options.directAddress ?? address;
@@ -46,6 +51,7 @@ export async function openServer(
 		// A statement travels while the server is busy with the one before it.
 		pipeline: true,
 		max: options.poolSize,
+		maxLifetimeSeconds: 600,
 	});
 	const database = new PoolDatabase(pool, {
 		capabilities: {
@@ -58,6 +64,8 @@ export async function openServer(
 		},
 		logger: options.logger,
 		address: hostAndPort(address),
+		retryTimeoutMs: options.retryTimeoutMs,
+		queryTimeoutMs: options.queryTimeoutMs,
 		openSession: (sessionOptions) =>
 			ServerSession.open(
 				new ServerClient({ ...client, ...direct }),

@@ -67,6 +67,65 @@ export function isRolledBack(error: unknown): boolean {
 	);
 }
 
+/**
+ * Whether the same may succeed on another connection a moment later: the server
+ * restarts, fails over, is full, or was replaced as the primary.
+ */
+export function isTransient(error: unknown): boolean {
+	if (!(error instanceof RemError)) return false;
+	const { code, sqlState, cause } = error;
+	if (sqlState !== undefined)
+		return (
+			transientStates.has(sqlState) ||
+			sqlState.startsWith("08") ||
+			isStalePlan(error) ||
+			isStatementLost(error)
+		);
+	// One of our own, such as "the database is closed", has no cause.
+	const isOfConnection =
+		code === "CONNECTION_FAILED" || code === "OUTCOME_UNKNOWN";
+	return isOfConnection && cause !== undefined;
+}
+
+const readOnlyServer = "25006";
+
+const transientStates = new Set([
+	readOnlyServer,
+	"53200",
+	"53300",
+	"57P01",
+	"57P02",
+	"57P03",
+	"57P05",
+]);
+
+/** The server takes no writes: it is not, or no longer, the primary. */
+export function isReadOnlyServer(error: unknown): boolean {
+	return error instanceof RemError && error.sqlState === readOnlyServer;
+}
+
+/** A table changed under a statement that this connection knows by name. */
+export function isStalePlan(error: unknown): boolean {
+	if (!(error instanceof RemError) || error.sqlState !== "0A000") return false;
+	const { routine } = (error.cause ?? {}) as DatabaseFailure;
+	return routine === "RevalidateCachedQuery";
+}
+
+/** Named statements do not get through: a pooler sends each to another connection. */
+export function isStatementLost(error: unknown): boolean {
+	return (
+		error instanceof RemError &&
+		(error.sqlState === "26000" || error.sqlState === "42P05")
+	);
+}
+
+/** COMMIT returned, but the wait for a standby's answer had been cancelled. */
+export function isUnconfirmedCommit(notice: {
+	readonly routine?: string | undefined;
+}): boolean {
+	return notice.routine === "SyncRepWaitForLSN";
+}
+
 function sqlStateOf({ code }: DatabaseFailure): string | undefined {
 	// The digit tells a SQLSTATE from Node's own EPIPE.
 	return code !== undefined && /^(?=.*\d)[0-9A-Z]{5}$/.test(code)
@@ -123,6 +182,11 @@ function recognise(sqlState: string): Recognised {
 			};
 		case "57014":
 			return { code: "CANCELLED" };
+		case readOnlyServer:
+			return {
+				code: "DATABASE",
+				hint: "the server or the transaction is read-only: connect to the primary",
+			};
 		default:
 			return sqlState.startsWith("08") || sqlState.startsWith("57P")
 				? { code: "CONNECTION_FAILED", hint: "the server ended the connection" }

@@ -448,7 +448,9 @@ function pauseMs(open: readonly QueuedBuild[]): number {
 function isUnreachable(error: unknown): boolean {
 	return (
 		error instanceof RemError &&
-		["CONNECTION_FAILED", "POOL_TIMEOUT"].includes(error.code)
+		["CONNECTION_FAILED", "OUTCOME_UNKNOWN", "POOL_TIMEOUT"].includes(
+			error.code,
+		)
 	);
 }
 

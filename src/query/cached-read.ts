@@ -36,6 +36,7 @@ export async function readCached<R>(
 	const all = sources.map(({ view }) => sql`SELECT * FROM ${view}`);
 	const result = await db.query<R & object>(
 		select(sql`(${join(all, " UNION ALL ")})`, true),
+		{ idempotent: true },
 	);
 	// The rebuild starts behind the answer: on one connection it would go first.
 	if (cached.isReadable) fallback.onNotReady();
@@ -55,6 +56,7 @@ async function readCache<R>(
 			R & { rem_ready: boolean; rem_hit: true | null }
 		>(statement, {
 			readsUnlogged: true,
+			idempotent: true,
 			...(name === undefined
 				? {}
 				: { name: statementName(name, statement.text) }),

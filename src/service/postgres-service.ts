@@ -454,6 +454,8 @@ function openDatabase(settings: Settings): Promise<Database> {
 		: openServer(database.address, {
 				poolSize,
 				connectTimeoutMs,
+				retryTimeoutMs: settings.retryTimeoutMs,
+				queryTimeoutMs: settings.queryTimeoutMs,
 				directAddress: database.directAddress,
 				logger,
 			});

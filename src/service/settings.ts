@@ -47,6 +47,10 @@ export interface ConnectOptions<
 	readonly coalesceLookups?: boolean;
 	/** Longest wait for a connection, in milliseconds. @default 10000; embedded, where there is one, 60000 */
 	readonly connectTimeoutMs?: number;
+	/** How long reads and batch upserts are tried again while the server is away, in milliseconds. @default 5000 */
+	readonly retryTimeoutMs?: number;
+	/** Longest wait for the answer to a read, in milliseconds; your own SQL has no limit. @default 60000 */
+	readonly queryTimeoutMs?: number;
 	/** How indexes are built while the application writes. */
 	readonly backgroundIndex?: BackgroundIndexOptions;
 	/** Text search configuration of PostgreSQL for hybrid searches and their index. @default "english" */
@@ -109,6 +113,8 @@ export interface Settings {
 		| { readonly kind: "embedded"; readonly folder: string | undefined };
 	readonly poolSize: number;
 	readonly connectTimeoutMs: number;
+	readonly retryTimeoutMs: number;
+	readonly queryTimeoutMs: number;
 	readonly schema: string;
 	readonly defaultTenant: string | null;
 	readonly coalesceLookups: boolean;
@@ -149,6 +155,10 @@ export function resolveSettings(
 		poolSize: options.poolSize ?? environment.POSTGRES__POOL_SIZE,
 		connectTimeoutMs:
 			options.connectTimeoutMs ?? defaultConnectTimeoutMs[database.kind],
+		retryTimeoutMs:
+			options.retryTimeoutMs ?? environment.POSTGRES__RETRY_TIMEOUT_MS,
+		queryTimeoutMs:
+			options.queryTimeoutMs ?? environment.POSTGRES__QUERY_TIMEOUT_MS,
 		schema: options.schema ?? environment.POSTGRES__SCHEMA,
 		defaultTenant:
 			options.strictTenancy === true
@@ -198,6 +208,8 @@ const whole = (minimum: number) =>
 const optionsSchema = z.looseObject({
 	poolSize: whole(1),
 	connectTimeoutMs: whole(1),
+	retryTimeoutMs: whole(0),
+	queryTimeoutMs: whole(1),
 	schema: z.optional(schemaName),
 	defaultTenant: z.optional(tenantName),
 	backgroundIndex: z.optional(

@@ -236,7 +236,14 @@ async function commit(
 		try {
 			return await db.transaction(
 				(tx) => writeBatch(tx, table, current, options.merge),
-				{ retries: attempts, settings: writeSettings(table, current.space) },
+				{
+					retries: attempts,
+					// Rows told by key or id are the same rows the second time.
+					idempotent: current.rows.every(
+						({ row }) => (row.id ?? row.key) !== null,
+					),
+					settings: writeSettings(table, current.space),
+				},
 			);
 		} catch (error) {
 			if (!(error instanceof RowChanged)) throw error;

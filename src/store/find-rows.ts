@@ -34,7 +34,9 @@ export async function findRows(
 	filter: Filter,
 	options: FindOptions,
 ): Promise<Record_[]> {
-	const { rows } = await db.query(findSql(table, filter, options));
+	const { rows } = await db.query(findSql(table, filter, options), {
+		idempotent: true,
+	});
 	return rows.map((record) => toRow(table.entity, record));
 }
 
@@ -80,6 +82,7 @@ export async function* iterateRows(
 	for (;;) {
 		const { rows } = await db.query<Record_>(
 			pageSql(table, filter, terms, after),
+			{ idempotent: true },
 		);
 		for (const record of rows) yield toRow(table.entity, record);
 		const last = rows.at(-1);
@@ -118,6 +121,7 @@ export async function countRows(
 ): Promise<number> {
 	const { rows } = await db.query<{ count: number }>(
 		sql`SELECT count(*) AS count FROM ${tableRef(table)} AS r WHERE ${liveWhere(table, filter)}`,
+		{ idempotent: true },
 	);
 	return rows[0]?.count ?? 0;
 }

@@ -52,7 +52,9 @@ export async function readStored(
 			{ space, prints },
 			match(table, of),
 		);
-		const result = await db.query<Record<string, unknown>>(statement);
+		const result = await db.query<Record<string, unknown>>(statement, {
+			idempotent: true,
+		});
 		for (const record of result.rows) {
 			const row = of[Number(record.rem_ord) - 1] as ValidRow;
 			stored[at.get(row) as number] = toStored(fields, record);

@@ -1,0 +1,86 @@
+import { connect, createServer, type Server, type Socket } from "node:net";
+
+/** Stands between client and server on 127.0.0.1, and fails on request. */
+export class TcpProxy {
+	/** When each connection was tried, as `performance.now()`. */
+	readonly attempts: number[] = [];
+	readonly #server: Server;
+	readonly #sockets = new Set<Socket>();
+	#target: number;
+	#isSilent = false;
+	#isAway = false;
+
+	private constructor(target: number) {
+		this.#target = target;
+		this.#server = createServer((client) => this.#join(client));
+	}
+
+	static async start(target: number): Promise<TcpProxy> {
+		const proxy = new TcpProxy(target);
+		await new Promise<void>((resolve) =>
+			proxy.#server.listen(0, "127.0.0.1", resolve),
+		);
+		return proxy;
+	}
+
+	/** The server's address, by way of the proxy. */
+	through(url: string): string {
+		const address = this.#server.address() as { port: number };
+		const result = new URL(url);
+		result.port = String(address.port);
+		return result.href;
+	}
+
+	/** Where connections lead from now on, as after a failover behind one name. */
+	lead(port: number): void {
+		this.#target = port;
+	}
+
+	/** Keeps every connection open and lets nothing through: a cable that was cut. */
+	silence(): void {
+		this.#isSilent = true;
+	}
+
+	/** Cuts every connection; new ones are cut as well, until `comeBack()`. */
+	goAway(): void {
+		this.#isAway = true;
+		this.cut();
+	}
+
+	comeBack(): void {
+		this.#isAway = false;
+		this.#isSilent = false;
+		this.cut();
+	}
+
+	cut(): void {
+		for (const socket of this.#sockets) socket.destroy();
+	}
+
+	async stop(): Promise<void> {
+		this.cut();
+		await new Promise((resolve) => this.#server.close(resolve));
+	}
+
+	#join(client: Socket): void {
+		this.attempts.push(performance.now());
+		if (this.#isAway) return void client.destroy();
+		const server = connect(this.#target, "127.0.0.1");
+		this.#pass(client, server);
+		this.#pass(server, client);
+	}
+
+	#pass(from: Socket, to: Socket): void {
+		this.#sockets.add(from);
+		from.on("data", (bytes) => {
+			if (!this.#isSilent) to.write(bytes);
+		});
+		from.on("error", () => {
+			// The other side is told by its end.
+		});
+		from.on("close", () => {
+			this.#sockets.delete(from);
+			to.destroy();
+		});
+	}
+}
