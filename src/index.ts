@@ -65,6 +65,7 @@ export type {
 	Where,
 } from "./models/types.ts";
 export type { VectorSpace } from "./models/vector-space.ts";
+export { describeQueryLanguage } from "./query/dialect/describe-language.ts";
 export type {
 	FieldExplanation,
 	SearchExplanation,

@@ -4,6 +4,7 @@ import { addFuzzy } from "./commands/fuzzy.ts";
 import { addLoad } from "./commands/load.ts";
 import { addLookup } from "./commands/lookup.ts";
 import { addMigrate } from "./commands/migrate.ts";
+import { addQuery } from "./commands/query.ts";
 import { addQuickstart } from "./commands/quickstart.ts";
 import { addSchema } from "./commands/schema.ts";
 import { addSearch } from "./commands/search.ts";
@@ -28,6 +29,7 @@ export function buildProgram(invocation: Invocation): Command {
 	addLookup(program);
 	addFuzzy(program);
 	addSearch(program);
+	addQuery(program);
 	program.helpCommand("help [command]", "explain a command");
 	return program;
 }

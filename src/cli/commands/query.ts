@@ -1,0 +1,182 @@
+import type { Command } from "commander";
+import type { QueryExplanation, QueryResult } from "../../index.ts";
+import type { Entity } from "../../models/entity.ts";
+import { type AnyService, modelsOf, withReader } from "../open-service.ts";
+import {
+	addHelp,
+	addScopeOptions,
+	type ScopeOptions,
+	scopeOf,
+} from "../options.ts";
+import { columnNames, snakeNames } from "../output/json-names.ts";
+import { counted, duration } from "../output/numbers.ts";
+import { type Column, tableLines } from "../output/table.ts";
+import { heading, type Line, Terminal } from "../output/terminal.ts";
+import { UsageError } from "../usage-error.ts";
+import { fuzzyColumns } from "./fuzzy.ts";
+import { describeHit } from "./lookup.ts";
+import { type AnySearchHit, searchColumns } from "./search.ts";
+
+interface QueryCommandOptions extends ScopeOptions {
+	readonly explain?: boolean;
+	readonly helpLlm?: boolean;
+}
+
+/** `rem query TEXT` */
+export function addQuery(program: Command): void {
+	const command = program
+		.command("query")
+		.helpGroup("Find:")
+		.summary("find by a query of the REM dialect")
+		.description(
+			"Answers LOOKUP, FUZZY, SEARCH and SQL, as docs/query-language.md has them. A query reads the tenant's rows only, and changes nothing.",
+		)
+		.argument("[text...]", "the query; quote it, or the shell reads it first")
+		.option("--explain", "how the answer is found: plan, SQL and timing")
+		.option(
+			"--help-llm",
+			"describe the language and the models' tables, for a prompt",
+		)
+		.action(query);
+	addHelp(
+		addScopeOptions(command),
+		[
+			"rem query 'LOOKUP \"sarah-chen\"'",
+			"rem query 'SEARCH \"how do we deploy?\" IN resources LIMIT 3'",
+			"rem query \"SQL resources WHERE created_at > now() - interval '7 days' ORDER BY name\" --json",
+			"rem query --help-llm --models src/models",
+		],
+		[
+			"POSTGRES__CONNECTION_STRING",
+			"POSTGRES__DEFAULT_TENANT",
+			"EMBEDDING__PROVIDER",
+			"OPENAI_API_KEY",
+		],
+	);
+}
+
+async function query(
+	words: readonly string[],
+	options: QueryCommandOptions,
+): Promise<void> {
+	const terminal = new Terminal(options);
+	if (options.helpLlm === true) return describeLanguage(terminal, options);
+	const text = words.join(" ");
+	if (text.trim() === "") throw new UsageError("the query is missing");
+	await withReader(terminal, options, async (service) => {
+		const explained = options.explain === true ? `EXPLAIN ${text}` : text;
+		const result = await service.query(explained, scopeOf(options));
+		terminal.show(
+			jsonOf(result, service),
+			linesOf(result, service, terminal.width),
+		);
+		if ("rows" in result && result.rows.length === 0)
+			terminal.notice("nothing was found");
+	});
+}
+
+async function describeLanguage(
+	terminal: Terminal,
+	options: QueryCommandOptions,
+): Promise<void> {
+	const { describeQueryLanguage } = await import(
+		"../../query/dialect/describe-language.ts"
+	);
+	const text = describeQueryLanguage(await modelsOf(options));
+	if (terminal.isJson) terminal.show({ description: text }, []);
+	else terminal.raw(text);
+}
+
+/** What was found under `rows`, and of what kind it is. */
+function jsonOf(result: QueryResult, service: AnyService): unknown {
+	switch (result.kind) {
+		case "lookup":
+		case "fuzzy":
+			return { kind: result.kind, rows: result.rows.map(snakeNames) };
+		case "search":
+		case "sql": {
+			const { kind, tableName, rows } = result;
+			const { entity } = service.registry.get(tableName);
+			return {
+				kind,
+				table_name: tableName,
+				rows: rows.map((row) => columnNames(entity, row)),
+			};
+		}
+		case "explain":
+			return {
+				...snakeNames(result),
+				query: snakeNames(result.query),
+				statements: result.statements.map(snakeNames),
+			};
+	}
+}
+
+function linesOf(
+	result: QueryResult,
+	service: AnyService,
+	width: number,
+): Line[] {
+	switch (result.kind) {
+		case "lookup":
+			return result.rows.flatMap((hit) => describeHit(hit, width));
+		case "fuzzy":
+			return tableLines(result.rows, fuzzyColumns, width);
+		case "search":
+			return tableLines(
+				result.rows as readonly AnySearchHit[],
+				searchColumns(service.registry.get(result.tableName).entity),
+				width,
+			);
+		case "sql":
+			return tableLines(
+				result.rows,
+				rowColumns(service.registry.get(result.tableName).entity),
+				width,
+			);
+		case "explain":
+			return explanationLines(result);
+	}
+}
+
+type Row = Readonly<Record<string, unknown>>;
+
+/** The key first, then the model's other fields, and what says whose and when. */
+function rowColumns(entity: Entity): Column<Row>[] {
+	const keys = entity.keyFields ?? [];
+	const others = entity.fields.filter((field) => !keys.includes(field));
+	const system = ["userId", "tags", "createdAt"];
+	return [
+		...(keys.length === 0 ? ["id"] : keys.map(({ name }) => name)),
+		...others.map(({ name }) => name),
+		...system,
+	].map((name) => ({
+		title: (entity.fieldsByName.get(name)?.column ?? name).toUpperCase(),
+		value: (row) => cellText(row[name]),
+	}));
+}
+
+function cellText(value: unknown): string {
+	if (value === null || value === undefined) return "";
+	if (value instanceof Date) return value.toISOString().slice(0, 16);
+	if (Array.isArray(value)) return value.map(cellText).join(", ");
+	return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
+
+function explanationLines(explanation: QueryExplanation): Line[] {
+	const { query, statements, rowCount, durationMs } = explanation;
+	return [
+		heading("plan"),
+		...Object.entries(query).map(
+			([name, value]) => `  ${name}: ${cellText(value)}`,
+		),
+		...statements.flatMap(({ text, plan, ...statement }, index) => [
+			heading(
+				`statement ${index + 1}: ${counted(statement.rowCount, "row")} in ${duration(statement.durationMs)}`,
+			),
+			...text.split("\n").map((line) => `  ${line}`),
+			...plan.map((line) => `    ${line}`),
+		]),
+		`${counted(rowCount, "row")} in ${duration(durationMs)}`,
+	];
+}

@@ -1,0 +1,114 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { emptyDatabase, engines, rem, temporaryFolder } from "./run-rem.ts";
+
+const folder = temporaryFolder({
+	"notes.json": JSON.stringify([
+		{
+			name: "note-1",
+			content: "Pruning apple trees in winter",
+			metadata: { sourceKey: "A" },
+			tags: ["garden"],
+		},
+		{ name: "note-2", content: "Sharpening a spade" },
+	]),
+	"models.ts": `
+import * as z from "zod";
+import { defineEntity } from "remdb";
+export const Plant = defineEntity("plants", { name: z.string(), notes: z.string().optional(), heightCm: z.number().optional() }, { entityKeyField: "name" });`,
+});
+
+describe.each(engines)("on the %s", (engine) => {
+	let url: string;
+	const run = (...args: string[]) =>
+		rem([...args, "--url", url, "--tenant", "acme"], {
+			cwd: folder,
+			env: { EMBEDDING__PROVIDER: "local" },
+		});
+
+	beforeAll(async () => {
+		url = await emptyDatabase(engine);
+		const { code } = await run("load", "notes.json", "--table", "resources");
+		expect(code).toBe(0);
+	});
+
+	test("query prints a table, of the columns that hold something", async () => {
+		const { code, stdout } = await run(
+			"query",
+			"SQL resources WHERE tags @> ARRAY['garden']",
+		);
+		expect(code).toBe(0);
+		const [titles = "", row = "", ...more] = stdout.trimEnd().split("\n");
+		expect(titles).toMatch(/^NAME +CONTENT +.*TAGS +CREATED_AT$/);
+		expect(row).toMatch(/^note-1 +Pruning apple trees in winter +.*garden/);
+		expect(more).toEqual([]);
+	});
+
+	test("query --json gives the kind and the rows by their columns", async () => {
+		const { stdout } = await run(
+			"query",
+			'SEARCH "apple trees" LIMIT 1',
+			"--json",
+		);
+		expect(JSON.parse(stdout)).toMatchObject({
+			kind: "search",
+			table_name: "resources",
+			rows: [
+				{
+					name: "note-1",
+					tenant_id: "acme",
+					metadata: { sourceKey: "A" },
+					matched_field: "content",
+				},
+			],
+		});
+	});
+
+	test("words need no quotes where the shell leaves them alone", async () => {
+		const found = await run("query", "LOOKUP", "NOTE-2,", "note_1");
+		expect(found.stdout).toMatch(/^note-2\n[\s\S]*^note-1\n/m);
+		const nothing = await run("query", "LOOKUP", "nobody");
+		expect(nothing).toMatchObject({ code: 0, stdout: "" });
+		expect(nothing.stderr).toContain("nothing was found");
+	});
+
+	test("query --explain shows plan, SQL and timing", async () => {
+		const { stdout } = await run("query", "--explain", "FUZZY note LIMIT 3");
+		expect(stdout).toMatch(/^plan\n {2}kind: fuzzy\n/);
+		expect(stdout).toMatch(/\nstatement 1: \d rows? in [\d.]+ m?s\n/);
+		expect(stdout).toContain("similarity(");
+		expect(stdout).toMatch(/\n {4}.*Scan/);
+	});
+});
+
+test("a mistake is told with its place, as text and as JSON", async () => {
+	const url = "memory:";
+	const text = await rem(["query", "SERCH x", "--url", url]);
+	expect(text.code).toBe(1);
+	expect(text.stderr).toBe(
+		'error: unknown verb "SERCH", at character 1 [QUERY_SYNTAX]\nhint: did you mean "SEARCH"?\n',
+	);
+	const json = await rem([
+		"query",
+		"SQL users WHERE x = 1",
+		"--json",
+		"--url",
+		url,
+	]);
+	expect(JSON.parse(json.stderr)).toMatchObject({
+		error: { code: "UNKNOWN_FIELD", position: 17 },
+	});
+	expect((await rem(["query"])).code).toBe(2);
+});
+
+test("--help-llm describes the language and the models, without a database", async () => {
+	const { code, stdout } = await rem(
+		["query", "--help-llm", "--models", "models.ts", "--url", "mysql://none"],
+		{ cwd: folder },
+	);
+	expect(code).toBe(0);
+	for (const verb of ["LOOKUP", "FUZZY", "SEARCH", "TRAVERSE", "SQL"])
+		expect(stdout).toMatch(new RegExp(`^${verb} `, "m"));
+	expect(stdout).toContain(
+		"- plants (key name): name text, notes text*, height_cm double precision\n",
+	);
+});
