@@ -72,6 +72,16 @@ export type {
 	SearchTiming,
 } from "./query/explain.ts";
 export type { FuzzyHit, FuzzyMode } from "./query/fuzzy.ts";
+export type {
+	AmbiguousTarget,
+	DanglingEdge,
+	Direction,
+	EdgeCount,
+	GraphNode,
+	Traversal,
+	TraverseNode,
+} from "./query/graph/traversal.ts";
+export type { TraverseOrder } from "./query/graph/traverse-order.ts";
 export type { HybridMatch, HybridRanks, Rerank } from "./query/hybrid.ts";
 export type { LookupHit } from "./query/lookup.ts";
 export type { Match } from "./query/search.ts";
@@ -83,6 +93,12 @@ export {
 	type RegisterTypeOptions,
 	registerType,
 } from "./schema/register-type.ts";
+export type {
+	LinkCall,
+	LinkResult,
+	TraverseCall,
+	UnlinkCall,
+} from "./service/graph.ts";
 export {
 	type BatchUpsertOptions,
 	type CallScope,

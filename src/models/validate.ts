@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { type Issue, RemError } from "../errors.ts";
 import { suggest } from "../util/suggest.ts";
+import { edgeSchema } from "./edge.ts";
 import type { Entity, Shape } from "./entity.ts";
 import {
 	characters,
@@ -186,15 +187,6 @@ function systemInput(entity: Entity): Shape {
 		vectors: z.optional(z.strictObject(Object.fromEntries(vectors))),
 	};
 }
-
-/** Stored as given; only what TRAVERSE relies on is checked. */
-const edgeSchema = z.looseObject({
-	dst: z.string().min(1),
-	rel_type: z.string().min(1),
-	weight: z.optional(z.number().min(0).max(1)),
-	properties: z.optional(z.record(z.string(), z.unknown())),
-	created_at: z.optional(z.string()),
-});
 
 function parse(check: z.core.$ZodType, row: object) {
 	try {

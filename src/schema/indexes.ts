@@ -85,8 +85,12 @@ export function backgroundIndexes(
 	return [
 		gin("metadata", sql`metadata jsonb_path_ops`),
 		gin("graph_edges", sql`graph_edges jsonb_path_ops`),
-		gin("edge_keys", sql`(${ident(schema, "rem_edge_keys")}(graph_edges))`),
 		...(entity.embedFields.length === 0 ? [] : [fullTextIndex(table)]),
+		// With the tenant: names are the same in many of them.
+		gin(
+			"edge_keys",
+			sql`${entity.tenantScoped ? sql`tenant_id, ` : empty}(${ident(schema, "rem_edge_keys")}(graph_edges))`,
+		),
 		...spaces.flatMap((space) =>
 			entity.embedFields.map((field) => hnswIndex(table, field, space, hnsw)),
 		),

@@ -20,6 +20,7 @@ import { type EntityTable, Registry } from "../models/registry.ts";
 import type { NewRow, Row, TextFieldName, Where } from "../models/types.ts";
 import type { SearchExplanation } from "../query/explain.ts";
 import { type FuzzyHit, type FuzzyMode, fuzzySearch } from "../query/fuzzy.ts";
+import type { Traversal } from "../query/graph/traversal.ts";
 import type { HybridMatch, Rerank } from "../query/hybrid.ts";
 import type { Match } from "../query/search.ts";
 import type { SearchMode } from "../query/vector-plan.ts";
@@ -28,6 +29,13 @@ import type { MergeField } from "../store/merge.ts";
 import type { UpsertProgress, UpsertResult } from "../store/upsert-result.ts";
 import { ServiceCore } from "./core.ts";
 import type { Embedder } from "./embedder.ts";
+import {
+	Graph,
+	type LinkCall,
+	type LinkResult,
+	type TraverseCall,
+	type UnlinkCall,
+} from "./graph.ts";
 import { type Found, Lookups } from "./lookups.ts";
 import type { QueryResult } from "./query-result.ts";
 import { Repository } from "./repository.ts";
@@ -161,11 +169,13 @@ export class PostgresService<const M extends Models = CoreModels> {
 	readonly core: ServiceCore;
 	readonly #lookups: Lookups;
 	readonly #searches: Searches;
+	readonly #graph: Graph;
 
 	private constructor(core: ServiceCore) {
 		this.core = core;
 		this.#lookups = new Lookups(core, this.#fallback);
 		this.#searches = new Searches(core, this.#fallback);
+		this.#graph = new Graph(core, this.#fallback);
 	}
 
 	/**
@@ -380,6 +390,30 @@ export class PostgresService<const M extends Models = CoreModels> {
 			text,
 			{ tenantId: this.core.tenant(tenantId), userId, transaction },
 		);
+	}
+
+	/**
+	 * What is within reach of an entity along its `graphEdges`, breadth first,
+	 * each entity once with its depth, its path and the edge that led to it.
+	 *
+	 * @example
+	 * await service.traverse({ from: "sarah-chen", edgeTypes: ["manages"], depth: 2 })
+	 */
+	async traverse(options: TraverseCall): Promise<Traversal> {
+		checkGiven(options);
+		return this.#graph.traverse(options);
+	}
+
+	/** Adds edges to an entity, or replaces those of the same `dst` and `rel_type`, in one statement. */
+	async link(options: LinkCall): Promise<LinkResult> {
+		checkGiven(options);
+		return this.#graph.link(options);
+	}
+
+	/** Removes an entity's edges to a target, and returns how many. */
+	async unlink(options: UnlinkCall): Promise<number> {
+		checkGiven(options);
+		return this.#graph.unlink(options);
 	}
 
 	/**

@@ -1,0 +1,247 @@
+import { encodeArray } from "../../db/encode.ts";
+import { sharedTenant } from "../../models/limits.ts";
+import type { Edge } from "../../models/types.ts";
+import { empty, ident, join, literal, raw, type Sql, sql } from "../../sql.ts";
+import { type ReadScope, tenantCondition, userCondition } from "../scope.ts";
+import type { GraphNode } from "./traversal.ts";
+
+/** Where names are looked up, and for whom. */
+export interface NameContext {
+	readonly schema: string;
+	readonly scope: ReadScope;
+}
+
+/** What every step of a traversal goes by. */
+export interface GraphContext extends NameContext {
+	readonly edgeTypes: readonly string[] | undefined;
+}
+
+/** A step of a traversal: an edge of a frontier's node, and where it leads. */
+export interface StepRow extends Partial<NodeRow> {
+	/** Place of the node in the frontier. */
+	readonly rem_ord: number;
+	readonly edge: Edge;
+	/** How many entities the edge's target names; 0: it is dangling. */
+	readonly matches: number;
+}
+
+export interface NodeRow {
+	readonly entity_key: string;
+	readonly entity_type: string;
+	readonly entity_id: string;
+	readonly user_id: string | null;
+	readonly metadata: Record<string, unknown>;
+	readonly content_summary: string | null;
+}
+
+export function toNode(row: NodeRow): GraphNode {
+	return {
+		entityKey: row.entity_key,
+		entityType: row.entity_type,
+		entityId: row.entity_id,
+		userId: row.user_id,
+		metadata: row.metadata,
+		contentSummary: row.content_summary,
+	};
+}
+
+const nodeColumns = raw(
+	"n.entity_key, n.entity_type, n.entity_id, n.user_id, n.metadata, n.content_summary",
+);
+
+/** Where entries are read: the cache, or the primary tables in its place. */
+export interface Entries {
+	readonly from: Sql;
+	readonly isFallback: boolean;
+}
+
+/** The entity that a text names. */
+export function startSql(
+	entries: Entries,
+	text: string,
+	context: NameContext,
+): Sql {
+	const named = namedEntries(entries, context);
+	return sql`WITH q AS (SELECT ${text}::text AS dst)${named.cte}
+SELECT ${nodeColumns}, n.matches
+FROM q, LATERAL (${targetSql(named.from, context)}) AS n`;
+}
+
+/** Where the edges of the frontier lead: each target once, by its first edge. */
+export function outSql(
+	entries: Entries,
+	frontier: readonly GraphNode[],
+	context: GraphContext & { readonly limit: number; readonly offset: number },
+): Sql {
+	const named = namedEntries(entries, context);
+	return sql`WITH q AS (
+  SELECT * FROM (
+    SELECT DISTINCT ON (e.edge ->> 'dst') f.rem_ord, e.place, e.edge, e.edge ->> 'dst' AS dst
+    FROM ${edgesOf(entries, frontier, context)}
+    ORDER BY e.edge ->> 'dst', f.rem_ord, e.place
+  ) AS d
+  ORDER BY d.rem_ord, d.place
+  LIMIT ${context.limit} OFFSET ${context.offset}
+)${named.cte}
+SELECT q.rem_ord, q.edge, ${nodeColumns}, coalesce(n.matches, 0)::integer AS matches
+FROM q
+LEFT JOIN LATERAL (${targetSql(named.from, context)}) AS n ON TRUE
+ORDER BY q.rem_ord, q.place`;
+}
+
+/**
+ * Whose edges lead to the frontier: each entity once for each type of edge. The
+ * candidates come from the entities' own tables, which have an index for it; an
+ * edge counts only if its text names the very node, and not a better match.
+ */
+export function inSql(
+	entries: Entries,
+	sources: readonly Sql[],
+	frontier: readonly GraphNode[],
+	context: GraphContext & { readonly limit: number },
+): Sql {
+	const named = namedEntries(entries, context);
+	const norm = ident(context.schema, "rem_normalize_key");
+	const edgeKeys = ident(context.schema, "rem_edge_keys");
+	const candidates = sources.flatMap((source) =>
+		[sql`${context.scope.tenantId}`, literal(sharedTenant)].map(
+			(tenant) => sql`SELECT s.* FROM ${source} AS s
+    WHERE s.tenant_id = ${tenant} AND ${edgeKeys}(s.graph_edges) && (SELECT names FROM names)${userCondition("s", context.scope)}`,
+		),
+	);
+	return sql`WITH frontier AS (SELECT f.* FROM ${frontierSql(frontier)}),
+names AS (
+  SELECT array_agg(v.name) AS names
+  FROM frontier AS f,
+  LATERAL (VALUES (${norm}(f.entity_key)), (${norm}(f.entity_type || '/' || f.entity_key)), (f.entity_id::text)) AS v (name)
+),
+pointing AS (
+  SELECT k.*, e.place, e.edge, e.edge ->> 'dst' AS dst
+  FROM (
+    ${join(candidates, "\n    UNION ALL\n    ")}
+  ) AS k,
+  ${edgesSql("k")}
+  WHERE ${isFollowed(context)} AND ${norm}(e.edge ->> 'dst') = ANY ((SELECT names FROM names)::text[])
+),
+q AS (SELECT DISTINCT dst FROM pointing)${named.cte},
+targets AS (
+  SELECT q.dst, t.entity_type, t.entity_id, t.matches
+  FROM q, LATERAL (${targetSql(named.from, context)}) AS t
+)
+SELECT * FROM (
+  SELECT DISTINCT ON (n.entity_type, n.entity_id, n.edge ->> 'rel_type') f.rem_ord, n.edge, ${nodeColumns}, t.matches::integer AS matches
+  FROM pointing AS n
+  JOIN targets AS t ON t.dst = n.dst
+  JOIN frontier AS f ON f.entity_type = t.entity_type AND f.entity_id = t.entity_id
+  ORDER BY n.entity_type, n.entity_id, n.edge ->> 'rel_type', f.rem_ord, n.place
+) AS d
+ORDER BY d.rem_ord, d.entity_type, d.entity_id
+LIMIT ${context.limit}`;
+}
+
+/** How many edges the node has, by type. */
+export function outCountSql(
+	entries: Entries,
+	node: GraphNode,
+	context: GraphContext,
+): Sql {
+	return sql`SELECT e.edge ->> 'rel_type' AS rel_type, count(*)::integer AS count
+FROM ${edgesOf(entries, [node], context)}
+GROUP BY 1
+ORDER BY 2 DESC, 1`;
+}
+
+/** The edges `e` of the frontier's nodes `f`, as a FROM with its WHERE. */
+function edgesOf(
+	{ from, isFallback }: Entries,
+	frontier: readonly GraphNode[],
+	context: GraphContext,
+): Sql {
+	const ids = frontier.map(({ entityId }) => entityId);
+	// A join's condition reaches no index through the union of the tables.
+	const byIndex = isFallback
+		? sql` AND k.entity_id = ANY (${encodeArray("uuid", ids)}::uuid[])`
+		: empty;
+	return sql`${frontierSql(frontier)}
+    JOIN ${from} AS k ON k.entity_type = f.entity_type AND k.entity_id = f.entity_id AND ${tenantCondition("k", context.scope)}${byIndex},
+    ${edgesSql("k")}
+    WHERE ${isFollowed(context)}`;
+}
+
+function frontierSql(frontier: readonly GraphNode[]): Sql {
+	const ords = frontier.map((_, at) => at);
+	const types = frontier.map(({ entityType }) => entityType);
+	const ids = frontier.map(({ entityId }) => entityId);
+	const keys = frontier.map(({ entityKey }) => entityKey);
+	return sql`unnest(${encodeArray("integer", ords)}::integer[], ${encodeArray("text", types)}::text[],
+      ${encodeArray("uuid", ids)}::uuid[], ${encodeArray("text", keys)}::text[]) AS f (rem_ord, entity_type, entity_id, entity_key)`;
+}
+
+/** The edges `e` of a row, whatever another program may have stored in their place. */
+function edgesSql(alias: string): Sql {
+	const edges = ident(alias, "graph_edges");
+	return sql`jsonb_array_elements(CASE jsonb_typeof(${edges}) WHEN 'array' THEN ${edges} ELSE '[]' END) WITH ORDINALITY AS e (edge, place)`;
+}
+
+function isFollowed({ edgeTypes }: GraphContext): Sql {
+	const ofTypes =
+		edgeTypes === undefined
+			? empty
+			: sql` AND e.edge ->> 'rel_type' = ANY (${encodeArray("text", edgeTypes)}::text[])`;
+	return sql`e.edge ->> 'dst' <> '' AND e.edge ->> 'rel_type' IS NOT NULL${ofTypes}`;
+}
+
+/**
+ * The entries that the texts of `q` can name. In place of the cache they are
+ * gathered first: one by one, each would be a scan of all tables (500 ms).
+ */
+function namedEntries(
+	{ from, isFallback }: Entries,
+	{ schema, scope }: NameContext,
+): { readonly cte: Sql; readonly from: Sql } {
+	if (!isFallback) return { cte: empty, from };
+	const norm = ident(schema, "rem_normalize_key");
+	const entries = (condition: Sql) =>
+		sql`SELECT k.* FROM ${from} AS k WHERE ${tenantCondition("k", scope)} AND ${condition}`;
+	return {
+		cte: sql`,
+named AS MATERIALIZED (
+  ${entries(sql`k.normalized_key = ANY (ARRAY(SELECT ${norm}(q.dst) FROM q UNION SELECT ${norm}(${afterSlash}) FROM q WHERE q.dst LIKE '%/%'))`)}
+  UNION
+  ${entries(sql`k.entity_id = ANY (ARRAY(SELECT q.dst::uuid FROM (SELECT q.dst FROM q WHERE ${isUuid} OFFSET 0) AS q))`)}
+)`,
+		from: raw("named"),
+	};
+}
+
+/**
+ * The entity that the text `q.dst` names: by id, by key in any spelling, or as
+ * `table/key`; of several the one that LOOKUP would give first, and how many.
+ */
+function targetSql(from: Sql, { schema, scope }: NameContext): Sql {
+	const norm = ident(schema, "rem_normalize_key");
+	const visible = sql`${tenantCondition("k", scope)}${userCondition("k", scope)}`;
+	const match = (rank: number, condition: Sql) =>
+		sql`SELECT ${raw(String(rank))} AS rank, k.* FROM ${from} AS k WHERE ${visible} AND ${condition}`;
+	const own =
+		typeof scope.userId === "string"
+			? sql`m.user_id IS NOT DISTINCT FROM ${scope.userId} DESC, `
+			: empty;
+	return sql`
+  SELECT m.entity_key, m.entity_type, m.entity_id, m.user_id, m.metadata, m.content_summary, count(*) OVER () AS matches
+  FROM (
+    ${match(0, sql`${isUuid} AND k.entity_id = CASE WHEN ${isUuid} THEN q.dst::uuid END`)}
+    UNION ALL
+    ${match(1, sql`k.normalized_key = ${norm}(q.dst) AND k.entity_id::text <> lower(q.dst)`)}
+    UNION ALL
+    ${match(2, sql`q.dst LIKE '%/%' AND k.entity_type = split_part(q.dst, '/', 1) AND k.normalized_key = ${norm}(${afterSlash})`)}
+  ) AS m
+  ORDER BY m.rank, m.entity_key = q.dst DESC, ${own}m.user_id IS NULL DESC, m.created_at DESC, m.entity_type, m.entity_id
+  LIMIT 1`;
+}
+
+const afterSlash = raw("substr(q.dst, strpos(q.dst, '/') + 1)");
+
+const isUuid = raw(
+	"q.dst ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'",
+);

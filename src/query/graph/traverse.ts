@@ -1,0 +1,313 @@
+import type { Handle } from "../../db/database.ts";
+import { RemError } from "../../errors.ts";
+import { characters, limits, textProblem } from "../../models/limits.ts";
+import type { Sql } from "../../sql.ts";
+import { type CacheFallback, readCached } from "../cached-read.ts";
+import { checkLimit, checkScope } from "../scope.ts";
+import {
+	type Entries,
+	type GraphContext,
+	inSql,
+	type NameContext,
+	type NodeRow,
+	outCountSql,
+	outSql,
+	type StepRow,
+	startSql,
+	toNode,
+} from "./graph-sql.ts";
+import type {
+	AmbiguousTarget,
+	DanglingEdge,
+	EdgeCount,
+	GraphNode,
+	Traversal,
+	TraverseNode,
+	TraverseRequest,
+} from "./traversal.ts";
+import { parseTraverseOrder, sortNodes } from "./traverse-order.ts";
+
+/** What a traversal reads with. */
+export interface GraphReader {
+	readonly db: Handle;
+	readonly schema: string;
+	readonly fallback: CacheFallback;
+	/** Whether the connection keeps the plans. */
+	readonly named: boolean;
+}
+
+const defaults = {
+	depth: 1,
+	direction: "out",
+	limit: 50,
+	nodeBudget: 10_000,
+} as const;
+
+const mostNodes = 100_000;
+
+/**
+ * Everything within reach of an entity, breadth first: one or two statements a
+ * step, however many nodes it has. Each entity comes once, by its shortest way;
+ * of several ways of one length, by the edge that was met first.
+ */
+export async function traverse(
+	reader: GraphReader,
+	request: TraverseRequest,
+): Promise<Traversal> {
+	checkTraverse(request);
+	const { depth = defaults.depth } = request;
+	const { limit = defaults.limit, nodeBudget = defaults.nodeBudget } = request;
+	const order = parseTraverseOrder(request.orderBy);
+	const walk = new Walk(nodeBudget);
+	const names = { schema: reader.schema, scope: request };
+	const found = await findNode(reader, request.from, names);
+	if (found === undefined) return walk.result(undefined, []);
+	walk.begin(found, request.from);
+	const start = found.node;
+	if (depth === 0) {
+		const counts = await countEdges(reader, start, request);
+		return walk.result(start, [], counts);
+	}
+	let frontier: readonly GraphNode[] = [start];
+	for (let step = 1; step <= depth && frontier.length > 0; step++) {
+		const before = walk.nodes.length;
+		// In the order in which they are met, what comes after the limit is cut off anyway.
+		const enough = order.length === 0 ? limit : Number.POSITIVE_INFINITY;
+		for await (const steps of readSteps(reader, frontier, request, walk)) {
+			walk.take(steps, frontier, step);
+			if (walk.nodes.length >= enough || !walk.isComplete) break;
+		}
+		if (walk.nodes.length >= enough || !walk.isComplete) break;
+		frontier = walk.nodes.slice(before);
+	}
+	return walk.result(start, sortNodes(walk.nodes, order).slice(0, limit));
+}
+
+export function checkTraverse(request: TraverseRequest): void {
+	checkScope(request);
+	checkReference("from", request.from);
+	const { depth = defaults.depth, direction = defaults.direction } = request;
+	if (!Number.isInteger(depth) || depth < 0 || depth > limits.traverseDepth)
+		throw new RemError(
+			"INPUT_LIMIT",
+			`depth is ${depth}, expected a whole number from 0 to ${limits.traverseDepth}`,
+		);
+	if (!["out", "in", "both"].includes(direction))
+		throw new RemError("VALIDATION", "direction is none of out, in, both");
+	checkLimit(request.limit ?? defaults.limit);
+	const { nodeBudget = defaults.nodeBudget, edgeTypes = [] } = request;
+	if (!Number.isInteger(nodeBudget) || nodeBudget < 1 || nodeBudget > mostNodes)
+		throw new RemError(
+			"INPUT_LIMIT",
+			`nodeBudget is ${nodeBudget}, expected a whole number from 1 to ${mostNodes}`,
+		);
+	if (!Array.isArray(edgeTypes))
+		throw new RemError("VALIDATION", "edgeTypes is no list");
+	for (const type of edgeTypes) checkReference("edgeTypes", type);
+}
+
+// `table/key`, with the longest of both.
+const longestReference = limits.keyLength + limits.scopeLength;
+
+/** Throws unless the text can name an entity or a type of edge. */
+export function checkReference(name: string, text: string): void {
+	if (typeof text !== "string" || text === "")
+		throw new RemError("VALIDATION", `${name} is empty or no text`);
+	const problem = textProblem(text);
+	if (problem !== undefined)
+		throw new RemError("VALIDATION", `${name} ${problem}`);
+	if (characters(text) > longestReference)
+		throw new RemError(
+			"INPUT_LIMIT",
+			`${name} has ${characters(text)} characters, at most ${longestReference} are allowed`,
+		);
+}
+
+function contextOf(
+	{ schema }: GraphReader,
+	request: TraverseRequest,
+): GraphContext {
+	const { edgeTypes } = request;
+	return {
+		schema,
+		scope: request,
+		edgeTypes: edgeTypes?.length === 0 ? undefined : edgeTypes,
+	};
+}
+
+/** An entity, and how many have the name by which it was found. */
+export interface NamedNode {
+	readonly node: GraphNode;
+	readonly matches: number;
+}
+
+/** The entity that the text names, as LOOKUP would choose it. */
+export async function findNode(
+	reader: GraphReader,
+	text: string,
+	context: NameContext,
+): Promise<NamedNode | undefined> {
+	const [row] = await read<NodeRow & { matches: number }>(reader, (entries) =>
+		startSql(entries, text, context),
+	);
+	return row && { node: toNode(row), matches: row.matches };
+}
+
+// Most traversals need no more; each further page is four times as long.
+const firstPage = 500;
+
+/** Where the edges of the frontier lead, in pages: of a hub, few may be wanted. */
+async function* readSteps(
+	reader: GraphReader,
+	frontier: readonly GraphNode[],
+	request: TraverseRequest,
+	walk: Walk,
+): AsyncGenerator<Step[]> {
+	const { direction = defaults.direction } = request;
+	const context = contextOf(reader, request);
+	if (direction !== "in") {
+		let offset = 0;
+		for (let size = firstPage; ; size *= 4) {
+			const limit = Math.min(size, walk.budget + 1);
+			const rows = await read<StepRow>(reader, (entries) =>
+				outSql(entries, frontier, { ...context, limit, offset }),
+			);
+			yield rows.map((row): Step => ({ row, direction: "out" }));
+			if (rows.length < limit) break;
+			offset += limit;
+		}
+	}
+	if (direction !== "out") {
+		const limit = walk.budget + 1;
+		const rows = await readIncoming(reader, frontier, { ...context, limit });
+		yield rows.map((row): Step => ({ row, direction: "in" }));
+	}
+}
+
+async function readIncoming(
+	reader: GraphReader,
+	frontier: readonly GraphNode[],
+	context: GraphContext & { readonly limit: number },
+): Promise<StepRow[]> {
+	const sources = await reader.fallback.sources(reader.db);
+	if (sources.length === 0) return [];
+	const views = sources.map(({ view }) => view);
+	return read<StepRow>(reader, (entries) =>
+		inSql(entries, views, frontier, context),
+	);
+}
+
+async function countEdges(
+	reader: GraphReader,
+	start: GraphNode,
+	request: TraverseRequest,
+): Promise<EdgeCount[]> {
+	const { direction = defaults.direction } = request;
+	const context = { ...contextOf(reader, request), limit: mostNodes };
+	const counts: EdgeCount[] = [];
+	if (direction !== "in") {
+		const rows = await read<{ rel_type: string; count: number }>(
+			reader,
+			(entries) => outCountSql(entries, start, context),
+		);
+		for (const { rel_type: relType, count } of rows)
+			counts.push({ relType, direction: "out", count });
+	}
+	if (direction !== "out") {
+		const incoming = new Map<string, number>();
+		for (const { edge } of await readIncoming(reader, [start], context))
+			incoming.set(edge.rel_type, (incoming.get(edge.rel_type) ?? 0) + 1);
+		for (const [relType, count] of incoming)
+			counts.push({ relType, direction: "in", count });
+	}
+	return counts.sort((a, b) => b.count - a.count);
+}
+
+function read<R>(reader: GraphReader, select: (entries: Entries) => Sql) {
+	const { db, schema, fallback, named } = reader;
+	return readCached<R>(
+		db,
+		schema,
+		(from, isFallback) => select({ from, isFallback }),
+		fallback,
+		named ? { name: "traverse" } : {},
+	);
+}
+
+interface Step {
+	readonly row: StepRow;
+	readonly direction: "out" | "in";
+}
+
+/** What a traversal has met so far. */
+class Walk {
+	readonly nodes: TraverseNode[] = [];
+	isComplete = true;
+	/** Targets that may still be looked at. */
+	budget: number;
+	readonly #paths = new Map<string, readonly string[]>();
+	readonly #dangling: DanglingEdge[] = [];
+	readonly #ambiguous = new Map<string, AmbiguousTarget>();
+
+	constructor(nodeBudget: number) {
+		this.budget = nodeBudget;
+	}
+
+	begin({ node, matches }: NamedNode, text: string): void {
+		this.#paths.set(idOf(node), [node.entityKey]);
+		this.#note(text, node, matches);
+	}
+
+	/** Keeps what is new. */
+	take(
+		steps: readonly Step[],
+		frontier: readonly GraphNode[],
+		depth: number,
+	): void {
+		for (const { row, direction } of steps) {
+			if (this.budget === 0) {
+				this.isComplete = false;
+				return;
+			}
+			this.budget--;
+			const parent = frontier[row.rem_ord] as GraphNode;
+			if (row.matches === 0) {
+				this.#dangling.push({ from: parent.entityKey, edge: row.edge });
+				continue;
+			}
+			const node = toNode(row as NodeRow);
+			const target = direction === "out" ? node : parent;
+			this.#note(row.edge.dst, target, row.matches);
+			if (this.#paths.has(idOf(node))) continue;
+			const before = this.#paths.get(idOf(parent)) ?? [];
+			const path = [...before, node.entityKey];
+			this.#paths.set(idOf(node), path);
+			this.nodes.push({ ...node, depth, path, edge: row.edge, direction });
+		}
+	}
+
+	result(
+		from: GraphNode | undefined,
+		nodes: readonly TraverseNode[],
+		edges: readonly EdgeCount[] = [],
+	): Traversal {
+		return {
+			from,
+			nodes,
+			edges,
+			dangling: this.#dangling,
+			ambiguous: [...this.#ambiguous.values()],
+			isComplete: this.isComplete,
+		};
+	}
+
+	#note(dst: string, target: GraphNode, matches: number): void {
+		if (matches < 2) return;
+		const taken = `${target.entityType}/${target.entityKey}`;
+		this.#ambiguous.set(dst, { dst, matches, taken });
+	}
+}
+
+function idOf({ entityType, entityId }: GraphNode): string {
+	return `${entityType}/${entityId}`;
+}
