@@ -80,8 +80,8 @@ export type {
 	GraphNode,
 	Traversal,
 	TraverseNode,
+	TraverseOrder,
 } from "./query/graph/traversal.ts";
-export type { TraverseOrder } from "./query/graph/traverse-order.ts";
 export type { HybridMatch, HybridRanks, Rerank } from "./query/hybrid.ts";
 export type { LookupHit } from "./query/lookup.ts";
 export type { Match } from "./query/search.ts";

@@ -55,7 +55,7 @@ export function similarityOption(flags: string, description: string): Option {
 	});
 }
 
-function wholeNumber(minimum: number, maximum: number) {
+export function wholeNumber(minimum: number, maximum: number) {
 	return (text: string): number => {
 		const value = Number(text);
 		if (/^\d+$/.test(text) && value >= minimum && value <= maximum)

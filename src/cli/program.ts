@@ -8,6 +8,7 @@ import { addQuery } from "./commands/query.ts";
 import { addQuickstart } from "./commands/quickstart.ts";
 import { addSchema } from "./commands/schema.ts";
 import { addSearch } from "./commands/search.ts";
+import { addTraverse } from "./commands/traverse.ts";
 import type { Invocation } from "./invocation.ts";
 
 /** The whole command line: every command is a file in commands/. */
@@ -30,6 +31,7 @@ export function buildProgram(invocation: Invocation): Command {
 	addFuzzy(program);
 	addSearch(program);
 	addQuery(program);
+	addTraverse(program);
 	program.helpCommand("help [command]", "explain a command");
 	return program;
 }

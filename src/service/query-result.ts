@@ -1,4 +1,5 @@
 import type { FuzzyHit } from "../query/fuzzy.ts";
+import type { Traversal } from "../query/graph/traversal.ts";
 import type { LookupHit } from "../query/lookup.ts";
 import type { SearchHit } from "../query/search.ts";
 
@@ -14,6 +15,10 @@ export type FoundByQuery =
 			readonly tableName: string;
 			readonly rows: readonly SearchHit[];
 	  }
+	| (Omit<Traversal, "nodes"> & {
+			readonly kind: "traverse";
+			readonly rows: Traversal["nodes"];
+	  })
 	| {
 			readonly kind: "sql";
 			readonly tableName: string;

@@ -1,5 +1,4 @@
 import type { Handle } from "../db/database.ts";
-import { RemError } from "../errors.ts";
 import type { Registry } from "../models/registry.ts";
 import { describePlan } from "../query/dialect/describe-plan.ts";
 import { parseQuery } from "../query/dialect/parse-query.ts";
@@ -10,6 +9,7 @@ import {
 } from "../query/dialect/plan-query.ts";
 import type { QueryPlan } from "../query/dialect/query-plan.ts";
 import type { FuzzyHit } from "../query/fuzzy.ts";
+import type { Traversal } from "../query/graph/traversal.ts";
 import type { LookupHit } from "../query/lookup.ts";
 import type { ReadScope } from "../query/scope.ts";
 import type { SearchHit } from "../query/search.ts";
@@ -28,6 +28,7 @@ export interface QueryReads {
 	lookupEntities(options: Plan<"lookup"> & Call): Promise<LookupHit[]>;
 	fuzzySearch(options: Plan<"fuzzy"> & Call): Promise<FuzzyHit[]>;
 	vectorSearch(options: Plan<"search"> & Call): Promise<SearchHit[]>;
+	traverse(options: Plan<"traverse"> & Call): Promise<Traversal>;
 }
 
 type Plan<K> = Omit<Extract<QueryPlan, { kind: K }>, "kind">;
@@ -79,11 +80,12 @@ async function runPlan(
 			const rows = await reads.vectorSearch({ ...request, ...call });
 			return { kind, tableName: plan.tableName, rows };
 		}
-		case "traverse":
-			throw new RemError(
-				"QUERY_SYNTAX",
-				"this version does not answer TRAVERSE yet",
-			);
+		case "traverse": {
+			const { kind, ...request } = plan;
+			const found = await reads.traverse({ ...request, ...call });
+			const { nodes: rows, ...rest } = found;
+			return { kind, rows, ...rest };
+		}
 		case "sql": {
 			const { kind, tableName, ...request } = plan;
 			const { transaction = db, ...scope } = call;

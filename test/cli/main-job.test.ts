@@ -22,6 +22,14 @@ const folder = temporaryFolder({
 import * as z from "zod";
 import { defineEntity } from "remdb";
 export const Plant = defineEntity("plants", { name: z.string(), heightCm: z.number().optional() }, { entityKeyField: "name" });`,
+	"team.yaml": `- table: users
+  rows:
+    - name: Ada
+      graph_edges: [{ dst: bo, rel_type: leads }, { dst: Di, rel_type: knows }]
+    - name: Bo
+      graph_edges: [{ dst: cy, rel_type: knows }]
+    - name: Cy
+`,
 	"plants.yaml": "- name: oak\n  height_cm: 2000\n",
 });
 
@@ -85,6 +93,22 @@ describe.each(engines)("on the %s", (engine) => {
 		expect(code).toBe(0);
 		expect(stdout).toMatch(/^Sarah Chen\n {2}table {5}users\n/);
 		expect(stderr).toContain('nothing is named "nobody"');
+	});
+
+	test("traverse shows where edges lead, and as JSON all there is to know", async () => {
+		await run("load", "team.yaml", "--tenant", "team", "--quiet");
+		const args = ["traverse", "ada", "--tenant", "team", "--depth", "2"];
+		const { code, stdout, stderr } = await run(...args);
+		expect(code).toBe(0);
+		expect(stdout).toMatch(/^DEPTH {2}NAME +TABLE +BY +WAY\n {4}1 {2}Bo /);
+		expect(stdout).toMatch(/ {4}2 {2}Cy +users +knows → +Ada · Bo\n/);
+		expect(stderr).toContain('nothing is named "Di"');
+		const { stdout: json } = await run(...args, "--type", "leads", "--json");
+		expect(JSON.parse(json)).toMatchObject({
+			from: { entity_key: "Ada" },
+			nodes: [{ entity_key: "Bo", depth: 1, edge: { rel_type: "leads" } }],
+			is_complete: true,
+		});
 	});
 
 	test("lookup --hydrate shows the whole row", async () => {

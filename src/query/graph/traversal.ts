@@ -1,9 +1,23 @@
 import type { Edge } from "../../models/types.ts";
 import type { ReadScope } from "../scope.ts";
-import type { TraverseOrder } from "./traverse-order.ts";
 
 /** Along an edge, against it, or either way. */
 export type Direction = "out" | "in" | "both";
+
+export type TraverseOrderField =
+	| "depth"
+	| "weight"
+	| "relType"
+	| "createdAt"
+	| "entityKey"
+	| "entityType";
+
+/** A field, with a direction if you like; several as a list, or in one text with commas. */
+export type TraverseOrder =
+	| TraverseOrderField
+	| `${TraverseOrderField} ${"asc" | "desc"}`
+	| (string & {})
+	| readonly string[];
 
 export interface TraverseRequest extends ReadScope {
 	/** Where to begin: a key in any spelling, `table/key`, or an id. */

@@ -1,27 +1,23 @@
 import { RemError } from "../../errors.ts";
 import { quoted, suggest } from "../../util/suggest.ts";
-import type { TraverseNode } from "./traversal.ts";
-
-type Field = keyof typeof values;
-
-/** A field, with a direction if you like; several as a list, or in one text with commas. */
-export type TraverseOrder =
-	| Field
-	| `${Field} ${"asc" | "desc"}`
-	| (string & {})
-	| readonly string[];
+import type {
+	TraverseOrderField as Field,
+	TraverseNode,
+	TraverseOrder,
+} from "./traversal.ts";
 
 /** Edges without a weight weigh this. */
 const usualWeight = 0.5;
 
-const values = {
-	depth: (node: TraverseNode) => node.depth,
-	weight: ({ edge }: TraverseNode) => edge.weight ?? usualWeight,
-	relType: ({ edge }: TraverseNode) => edge.rel_type,
-	createdAt: ({ edge }: TraverseNode) => edge.created_at ?? "",
-	entityKey: (node: TraverseNode) => node.entityKey,
-	entityType: (node: TraverseNode) => node.entityType,
-};
+const values: Readonly<Record<Field, (node: TraverseNode) => string | number>> =
+	{
+		depth: (node) => node.depth,
+		weight: ({ edge }) => edge.weight ?? usualWeight,
+		relType: ({ edge }) => edge.rel_type,
+		createdAt: ({ edge }) => edge.created_at ?? "",
+		entityKey: (node) => node.entityKey,
+		entityType: (node) => node.entityType,
+	};
 
 interface OrderTerm {
 	readonly field: Field;

@@ -1,0 +1,133 @@
+import { type Command, Option } from "commander";
+import type { Direction, Traversal, TraverseNode } from "../../index.ts";
+import { withReader } from "../open-service.ts";
+import {
+	addHelp,
+	addScopeOptions,
+	limitOption,
+	type ScopeOptions,
+	scopeOf,
+	wholeNumber,
+} from "../options.ts";
+import { snakeNames } from "../output/json-names.ts";
+import { type Column, tableLines } from "../output/table.ts";
+import { type Line, Terminal } from "../output/terminal.ts";
+
+interface TraverseCommandOptions extends ScopeOptions {
+	readonly depth: number;
+	readonly limit: number;
+	readonly direction: Direction;
+	readonly type?: readonly string[];
+	readonly orderBy?: string;
+}
+
+/** `rem traverse KEY` */
+export function addTraverse(program: Command): void {
+	const command = program
+		.command("traverse")
+		.helpGroup("Find:")
+		.summary("find what an entity is connected with")
+		.description(
+			"Follows the edges of an entity, breadth first: each entity once, with the way that leads to it. With --depth 0 it counts the edges there are.",
+		)
+		.argument("<key>", "a name in any spelling, table/name, or an id")
+		.addOption(
+			new Option("--depth <n>", "steps from the entity, 0 to 10")
+				.argParser(wholeNumber(0, 10))
+				.default(1),
+		)
+		.option("--type <types...>", "only edges of these types")
+		.addOption(
+			new Option("--direction <way>", "along the edges, against them, or both")
+				.choices(["out", "in", "both"])
+				.default("out"),
+		)
+		.option(
+			"--order-by <fields>",
+			'depth, weight, rel_type, created_at, entity_key or entity_type: "weight desc"',
+		)
+		.addOption(limitOption(50))
+		.action(traverse);
+	addHelp(
+		addScopeOptions(command),
+		[
+			"rem traverse sarah-chen --depth 2",
+			"rem traverse projects/apollo --direction in --type manages works_on --json",
+			"rem traverse sarah-chen --depth 0 --direction both",
+		],
+		["POSTGRES__CONNECTION_STRING", "POSTGRES__DEFAULT_TENANT"],
+	);
+}
+
+async function traverse(
+	from: string,
+	options: TraverseCommandOptions,
+): Promise<void> {
+	const terminal = new Terminal(options);
+	const { depth, limit, direction, type, orderBy } = options;
+	const found = await withReader(terminal, options, (service) =>
+		service.traverse({
+			from,
+			depth,
+			limit,
+			direction,
+			...scopeOf(options),
+			...(type === undefined ? {} : { edgeTypes: type }),
+			...(orderBy === undefined ? {} : { orderBy }),
+		}),
+	);
+	terminal.show(jsonTraversal(found), traversalLines(found, terminal.width));
+	notice(terminal, from, found);
+}
+
+/** As JSON prints it. */
+export function jsonTraversal(found: Traversal): Record<string, unknown> {
+	return {
+		...snakeNames(found),
+		...(found.from === undefined ? {} : { from: snakeNames(found.from) }),
+		nodes: found.nodes.map(snakeNames),
+		edges: found.edges.map(snakeNames),
+	};
+}
+
+export function traversalLines(found: Traversal, width: number): Line[] {
+	return [
+		...tableLines(found.nodes, nodeColumns, width),
+		...tableLines(found.edges, edgeColumns, width),
+	];
+}
+
+const nodeColumns: readonly Column<TraverseNode>[] = [
+	{ title: "DEPTH", value: ({ depth }) => depth, isRight: true },
+	{ title: "NAME", value: ({ entityKey }) => entityKey },
+	{ title: "TABLE", value: ({ entityType }) => entityType },
+	{
+		title: "BY",
+		value: ({ edge, direction }) =>
+			direction === "out" ? `${edge.rel_type} →` : `← ${edge.rel_type}`,
+	},
+	{ title: "WAY", value: ({ path }) => path.slice(0, -1).join(" · ") },
+];
+
+const edgeColumns: readonly Column<Traversal["edges"][number]>[] = [
+	{ title: "EDGES", value: ({ count }) => count, isRight: true },
+	{ title: "TYPE", value: ({ relType }) => relType },
+	{ title: "DIRECTION", value: ({ direction }) => direction },
+];
+
+function notice(
+	terminal: Terminal,
+	name: string,
+	{ from, nodes, edges, dangling, ambiguous, isComplete }: Traversal,
+): void {
+	if (from === undefined) terminal.notice(`nothing is named "${name}"`);
+	else if (nodes.length + edges.length === 0)
+		terminal.notice(`"${from.entityKey}" has no such edges`);
+	for (const { dst, matches, taken } of ambiguous)
+		terminal.notice(`${matches} entities are named "${dst}": took ${taken}`);
+	for (const { from: source, edge } of dangling)
+		terminal.notice(
+			`nothing is named "${edge.dst}", where ${edge.rel_type} of "${source}" leads`,
+		);
+	if (!isComplete) terminal.notice("there is more: a shorter --depth sees all");
+}
