@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { addFuzzy } from "./commands/fuzzy.ts";
+import { addIndexes } from "./commands/indexes.ts";
 import { addLoad } from "./commands/load.ts";
 import { addLookup } from "./commands/lookup.ts";
 import { addMigrate } from "./commands/migrate.ts";
@@ -32,6 +33,7 @@ export function buildProgram(invocation: Invocation): Command {
 	addSearch(program);
 	addQuery(program);
 	addTraverse(program);
+	addIndexes(program);
 	program.helpCommand("help [command]", "explain a command");
 	return program;
 }

@@ -52,6 +52,8 @@ export async function openServer(
 		pipeline: true,
 		max: options.poolSize,
 		maxLifetimeSeconds: 600,
+		// What the background does now and then must not keep the process alive.
+		allowExitOnIdle: true,
 	});
 	const database = new PoolDatabase(pool, {
 		capabilities: {

@@ -10,19 +10,16 @@ import {
 } from "../schema/declared-index.ts";
 import type { HnswOptions } from "../schema/hnsw.ts";
 import { quoted } from "../util/suggest.ts";
-import { indexFailed } from "./build-failure.ts";
-import { enqueue, type QueuedBuild, readQueue } from "./build-queue.ts";
-import { TableBuilder } from "./build-worker.ts";
-import {
-	type Declaration,
-	declareIndexes,
-	serves,
-} from "./declared-indexes.ts";
+import { indexFailed, judgeFailure } from "./build-failure.ts";
+import { isLeftover } from "./build-index.ts";
+import { BuildLoop, type IndexerView, openBuilds } from "./build-loop.ts";
+import { enqueue, readQueue } from "./build-queue.ts";
+import { declareIndexes, serves } from "./declared-indexes.ts";
 import { indexesThatPay } from "./index-need.ts";
 import { compareIndexes } from "./index-state.ts";
 import { type IndexStatus, readIndexStatus } from "./index-status.ts";
 import type { IndexerSettings } from "./settings.ts";
-import { Signal } from "./signal.ts";
+import { readVectorSpaces, spacesOf } from "./vector-spaces.ts";
 
 /** Which indexes a call is about. */
 export interface IndexRequest {
@@ -49,9 +46,7 @@ export interface BackgroundIndexerOptions {
 	readonly space: () => VectorSpace | undefined;
 }
 
-const elsewhereMs = 1000;
-const idleMs = 30_000;
-const unreachableMs = [500, 1000, 2000, 4000, 8000, 15_000];
+const readOnly = "25006";
 
 /**
  * Builds indexes while the application writes: what is missing, what a crash
@@ -61,22 +56,15 @@ const unreachableMs = [500, 1000, 2000, 4000, 8000, 15_000];
 export class BackgroundIndexer {
 	readonly #db: Database;
 	readonly #options: BackgroundIndexerOptions;
-	readonly #spaces: VectorSpace[] = [];
-	readonly #builders = new Set<TableBuilder>();
-	readonly #changed = new Signal();
+	readonly #loop: BuildLoop;
+	readonly #usedSpaces = new Map<string, VectorSpace[]>();
 	readonly #newRows = new Map<string, number>();
 	readonly #checks = new Set<Promise<void>>();
-	/** Why the last builder gave up. */
-	#problem: unknown;
-	/** Builders that gave up in a row. */
-	#failures = 0;
-	#work: Promise<void> | undefined;
-	#run: Promise<void> | undefined;
-	#isStopping = false;
 
 	constructor(db: Database, options: BackgroundIndexerOptions) {
 		this.#db = db;
 		this.#options = options;
+		this.#loop = new BuildLoop(db, () => this.#look(), options);
 	}
 
 	/**
@@ -89,24 +77,20 @@ export class BackgroundIndexer {
 	 * await service.indexer.queueIndex({ tableName: "documents", indexType: "hnsw" })
 	 */
 	async queueIndex(request: IndexRequest): Promise<void> {
-		await this.#enqueue(this.#requested(request), true);
+		await this.#enqueue(await this.#requested(request), true);
 		this.#startIfEnabled();
 	}
 
 	/** Builds the table's indexes of that type now; throws `INDEX_FAILED` saying why one is not built. */
 	async build(request: IndexRequest): Promise<void> {
-		const indexes = this.#requested(request);
+		const indexes = await this.#requested(request);
 		await this.#enqueue(indexes, true);
-		await this.#settle(indexes.map(({ name }) => name));
+		await this.#loop.settle(indexes.map(({ name }) => name));
 	}
 
 	/** Builds whatever is queued, now and later, until `stop()`; resolves then. */
 	run(): Promise<void> {
-		this.#isStopping = false;
-		this.#run ??= this.#runOn().finally(() => {
-			this.#run = undefined;
-		});
-		return this.#run;
+		return this.#loop.run();
 	}
 
 	/**
@@ -115,35 +99,26 @@ export class BackgroundIndexer {
 	 * run finds them done. Nothing is cancelled.
 	 */
 	async stop({ waitMs = 10_000 }: { waitMs?: number } = {}): Promise<void> {
-		this.#isStopping = true;
-		for (const builder of this.#builders) builder.stop();
-		this.#changed.raise();
-		const ended = Promise.allSettled([this.#work, this.#run, ...this.#checks]);
-		if (this.#db.capabilities.kind === "server") {
-			const isOver = await within(waitMs, ended);
-			if (!isOver)
-				await Promise.all([...this.#builders].map((one) => one.letGo()));
-		}
-		await ended;
+		await this.#loop.stop(waitMs);
+		await Promise.allSettled(this.#checks);
 	}
 
 	/** Builds what is queued now, waiting for second attempts; throws `INDEX_FAILED` for those that failed for good. */
 	async drain(): Promise<void> {
-		const queue = await readQueue(this.#db, this.#options.schema);
-		await this.#settle(this.#open(queue).map(({ indexName }) => indexName));
+		const open = openBuilds(await this.#look());
+		await this.#loop.settle(open.map(({ indexName }) => indexName));
 	}
 
 	/** Every index that should be there: its state, size, progress, and what it waits for. */
 	async status(): Promise<IndexerStatus> {
-		const queue = await readQueue(this.#db, this.#options.schema);
+		const { schema, settings } = this.#options;
 		return {
-			running: this.#work !== undefined,
+			running: this.#loop.isWorking,
 			indexes: await readIndexStatus(
 				this.#db,
-				this.#options.schema,
-				this.#declaration(queue),
-				queue,
-				this.#options.settings.minRows,
+				schema,
+				await this.#look(),
+				settings.minRows,
 			),
 		};
 	}
@@ -158,11 +133,12 @@ export class BackgroundIndexer {
 	}: {
 		missing?: boolean;
 	} = {}): Promise<string[]> {
-		const queue = await readQueue(this.#db, this.#options.schema);
+		const { queue, possible } = await this.#look();
 		const failed = new Set(
-			this.#ofState(queue, "failed").map(({ indexName }) => indexName),
+			queue.flatMap(({ indexName, state }) =>
+				state === "failed" ? indexName : [],
+			),
 		);
-		const { possible } = this.#declaration(queue);
 		const work = await this.#workOf(possible, missing ? 1 : undefined);
 		const all = possible.filter(
 			(index) => failed.has(index.name) || work.includes(index),
@@ -176,7 +152,7 @@ export class BackgroundIndexer {
 	 * changed, of one table or of all, and builds it.
 	 */
 	check(table?: EntityTable): void {
-		if (!this.#options.settings.enabled || this.#isStopping) return;
+		if (!this.#options.settings.enabled || this.#loop.isStopping) return;
 		const check = this.#checkNow(table)
 			// On a standby, or before the first migration, indexes are somebody else's.
 			.catch((error: unknown) => this.#warn("indexes are not checked", error))
@@ -186,7 +162,7 @@ export class BackgroundIndexer {
 
 	/** Rows or vectors were added: now and then, it is looked whether an index pays. */
 	noteRows(table: EntityTable, space: VectorSpace | undefined, rows: number) {
-		if (space !== undefined) this.#remember(space);
+		if (space !== undefined) this.#remember(table, space);
 		const { tableName } = table.entity;
 		const seen = (this.#newRows.get(tableName) ?? 0) + rows;
 		const isEnough = seen >= Math.ceil(this.#options.settings.minRows / 4);
@@ -195,16 +171,11 @@ export class BackgroundIndexer {
 	}
 
 	async #checkNow(table: EntityTable | undefined): Promise<void> {
-		const queue = await readQueue(this.#db, this.#options.schema);
-		const { possible } = declareIndexes(
-			table === undefined ? this.#options.tables() : [table],
-			this.#knownSpaces(queue),
-			this.#options.hnsw,
-		);
+		const view = await this.#look(table);
 		const { minRows } = this.#options.settings;
-		const work = await this.#workOf(possible, minRows);
+		const work = await this.#workOf(view.possible, minRows);
 		await this.#enqueue(work, false);
-		if (work.length > 0 || this.#open(queue).length > 0) this.#startIfEnabled();
+		if (work.length > 0 || openBuilds(view).length > 0) this.#startIfEnabled();
 	}
 
 	/** What is invalid or changed; and what is missing, where it would have that many rows. */
@@ -213,30 +184,44 @@ export class BackgroundIndexer {
 		minRows: number | undefined,
 	): Promise<DeclaredIndex[]> {
 		const { schema } = this.#options;
-		const { compared } = await compareIndexes(this.#db, schema, declared);
-		const of = (...states: string[]) =>
-			compared
-				.filter(({ state }) => states.includes(state))
-				.map((found) => found.declared);
-		if (minRows === undefined) return of("invalid", "changed");
-		const paying = await indexesThatPay(
+		const { compared, others } = await compareIndexes(
 			this.#db,
 			schema,
-			of("missing"),
-			minRows,
+			declared,
 		);
-		return [...of("invalid", "changed"), ...paying];
+		const missing = compared.filter(({ state }) => state === "missing");
+		const broken = compared.filter(
+			({ state, declared: { name } }) =>
+				state === "invalid" ||
+				state === "changed" ||
+				others.some((other) => isLeftover(name, other.name, other.isValid)),
+		);
+		const found = broken.map((index) => index.declared);
+		if (minRows === undefined) return found;
+		const names = missing.map((index) => index.declared);
+		const paying = await indexesThatPay(this.#db, schema, names, minRows);
+		return [...found, ...paying.filter((index) => !found.includes(index))];
 	}
 
 	async #enqueue(
 		indexes: readonly DeclaredIndex[],
 		again: boolean,
 	): Promise<void> {
-		await enqueue(this.#db, this.#options.schema, indexes, { again });
-		this.#changed.raise();
+		try {
+			await enqueue(this.#db, this.#options.schema, indexes, { again });
+		} catch (error) {
+			const failure = judgeFailure(error);
+			const [first] = indexes;
+			if (failure.sqlState !== readOnly || first === undefined) throw error;
+			throw indexFailed(first, failure, 0);
+		}
+		this.#loop.notify();
 	}
 
-	#requested({ tableName, indexType }: IndexRequest): DeclaredIndex[] {
+	async #requested({
+		tableName,
+		indexType,
+	}: IndexRequest): Promise<DeclaredIndex[]> {
 		if (!indexTypes.includes(indexType))
 			throw new RemError(
 				"VALIDATION",
@@ -247,7 +232,7 @@ export class BackgroundIndexer {
 		const table = tables.find(({ entity }) => entity.tableName === tableName);
 		const isMeant = (index: DeclaredIndex) =>
 			index.indexType === indexType && serves(index, tableName, table);
-		const { possible, impossible } = this.#declaration([]);
+		const { possible, impossible } = await this.#look();
 		const refused = impossible.find(([index]) => isMeant(index));
 		if (refused !== undefined)
 			throw indexFailed(
@@ -266,234 +251,45 @@ export class BackgroundIndexer {
 		);
 	}
 
-	/** All that can be declared, also in spaces that another process has queued. */
-	#declaration(queue: readonly QueuedBuild[]): Declaration {
-		return declareIndexes(
-			this.#options.tables(),
-			this.#knownSpaces(queue),
-			this.#options.hnsw,
+	/** The queue, and all that the models ask for, of one entity or of all. */
+	async #look(table?: EntityTable): Promise<IndexerView> {
+		const { schema, hnsw, tables, space } = this.#options;
+		const queue = await readQueue(this.#db, schema);
+		const known = {
+			written: await readVectorSpaces(this.#db, schema),
+			usual: space(),
+			used: this.#usedSpaces,
+			queue,
+		};
+		const declaration = declareIndexes(
+			table === undefined ? tables() : [table],
+			(entity) => spacesOf(entity, known),
+			hnsw,
 		);
+		return { queue, ...declaration };
 	}
 
-	#knownSpaces(queue: readonly QueuedBuild[]): VectorSpace[] {
-		return [...this.#ownSpaces(), ...queue.flatMap(({ space }) => space ?? [])];
-	}
-
-	#ownSpaces(): VectorSpace[] {
-		const space = this.#options.space();
-		return space === undefined ? this.#spaces : [space, ...this.#spaces];
-	}
-
-	#remember(space: VectorSpace): void {
-		const isKnown = this.#ownSpaces().some(
-			(known) =>
-				known.provider === space.provider &&
-				known.model === space.model &&
-				known.dimensions === space.dimensions,
+	#remember({ entity }: EntityTable, space: VectorSpace): void {
+		const used = this.#usedSpaces.get(entity.tableName) ?? [];
+		const isKnown = used.some(
+			({ provider, model, dimensions }) =>
+				provider === space.provider &&
+				model === space.model &&
+				dimensions === space.dimensions,
 		);
-		if (!isKnown) this.#spaces.push(space);
-	}
-
-	/** What this process can build and nobody has yet. */
-	#open(queue: readonly QueuedBuild[]): QueuedBuild[] {
-		return this.#ofState(queue, "queued", "building");
-	}
-
-	#ofState(
-		queue: readonly QueuedBuild[],
-		...states: readonly QueuedBuild["state"][]
-	): QueuedBuild[] {
-		const { possible } = this.#declaration(queue);
-		const names = new Set(possible.map(({ name }) => name));
-		return queue.filter(
-			({ state, indexName }) => states.includes(state) && names.has(indexName),
-		);
-	}
-
-	/** Waits until each is built, here or elsewhere, or has failed for good. */
-	async #settle(names: readonly string[]): Promise<void> {
-		const waited = new Set(names);
-		this.#isStopping = false;
-		// What is done in the background does not keep the process alive; who waits for it does.
-		const alive = setInterval(() => {}, idleMs);
-		try {
-			for (;;) {
-				const work = this.#start();
-				const queue = await readQueue(this.#db, this.#options.schema);
-				const left = queue.filter(
-					({ indexName, state }) =>
-						waited.has(indexName) &&
-						(state === "queued" || state === "building"),
-				);
-				if (left.length === 0) return throwFailed(queue, waited);
-				if (this.#isStopping)
-					throw new RemError("CANCELLED", "the indexer was stopped");
-				await Promise.race([work, this.#changed.wait(elsewhereMs)]);
-			}
-		} finally {
-			clearInterval(alive);
-		}
+		if (!isKnown) this.#usedSpaces.set(entity.tableName, [...used, space]);
 	}
 
 	#startIfEnabled(): void {
-		if (!this.#options.settings.enabled || this.#isStopping) return;
-		this.#start().catch((error: unknown) =>
-			this.#warn("indexes are not built", error),
-		);
-	}
-
-	/** Works until the queue has nothing left for this process. */
-	#start(): Promise<void> {
-		if (this.#work === undefined) {
-			this.#failures = 0;
-			this.#work = this.#workOff().finally(() => {
-				this.#work = undefined;
-				this.#changed.raise();
-			});
-			// Whoever waits for it is told.
-			this.#work.catch(() => {});
-		}
-		return this.#work;
-	}
-
-	async #runOn(): Promise<void> {
-		while (!this.#isStopping) {
-			await this.#start().catch((error: unknown) =>
-				this.#warn("indexes are not built", error),
-			);
-			if (!this.#isStopping) await this.#changed.wait(idleMs);
-		}
-	}
-
-	async #workOff(): Promise<void> {
-		while (!this.#isStopping) {
-			try {
-				this.#throwProblem();
-				const queue = await readQueue(this.#db, this.#options.schema);
-				const open = this.#open(queue);
-				this.#startBuilders(queue, open);
-				if (open.length === 0 && this.#builders.size === 0) return;
-				await this.#changed.wait(pauseMs(open));
-			} catch (error) {
-				// A server that restarts is back in a while; another mistake stays.
-				const pause = unreachableMs[this.#failures++];
-				if (pause === undefined || !isUnreachable(error)) throw error;
-				await this.#changed.wait(pause);
-			}
-		}
-		while (this.#builders.size > 0) await this.#changed.wait(idleMs);
-	}
-
-	#throwProblem(): void {
-		const problem = this.#problem;
-		this.#problem = undefined;
-		if (problem !== undefined) throw problem;
-	}
-
-	#startBuilders(
-		queue: readonly QueuedBuild[],
-		open: readonly QueuedBuild[],
-	): void {
-		const busy = new Set([...this.#builders].map((one) => one.tableName));
-		const { concurrency } = this.#options.settings;
-		const most = this.#db.capabilities.kind === "server" ? concurrency : 1;
-		for (const { tableName, dueInMs, isLocked } of open) {
-			if (this.#builders.size >= most) return;
-			if (dueInMs > 0 || isLocked || busy.has(tableName)) continue;
-			busy.add(tableName);
-			this.#startBuilder(tableName, queue);
-		}
-	}
-
-	#startBuilder(tableName: string, queue: readonly QueuedBuild[]): void {
-		const builder = new TableBuilder(
-			this.#db,
-			tableName,
-			(build) =>
-				this.#declaration([...queue, build]).possible.find(
-					({ name }) => name === build.indexName,
-				),
-			this.#options,
-		);
-		this.#builders.add(builder);
-		builder
-			.work()
-			.then(
-				() => {
-					this.#failures = 0;
-				},
-				(error: unknown) => {
-					this.#problem = error;
-				},
-			)
-			.finally(() => {
-				this.#builders.delete(builder);
-				this.#changed.raise();
-			});
+		if (!this.#options.settings.enabled || this.#loop.isStopping) return;
+		this.#loop
+			.start()
+			.catch((error: unknown) => this.#warn("indexes are not built", error));
 	}
 
 	#warn(what: string, error: unknown): void {
-		if (this.#isStopping) return;
+		if (this.#loop.isStopping) return;
 		const message = error instanceof Error ? error.message : String(error);
 		this.#options.logger.warn(`${what}: ${message}`);
-	}
-}
-
-/** Until the next one is due, at most a second: another process may have ended its own. */
-function pauseMs(open: readonly QueuedBuild[]): number {
-	const due = open.map(({ dueInMs }) => dueInMs).filter((ms) => ms > 0);
-	return Math.min(elsewhereMs, ...due);
-}
-
-function isUnreachable(error: unknown): boolean {
-	return (
-		error instanceof RemError &&
-		["CONNECTION_FAILED", "OUTCOME_UNKNOWN", "POOL_TIMEOUT"].includes(
-			error.code,
-		)
-	);
-}
-
-function throwFailed(
-	queue: readonly QueuedBuild[],
-	waited: ReadonlySet<string>,
-): void {
-	const errors = queue
-		.filter(
-			({ indexName, state }) => waited.has(indexName) && state === "failed",
-		)
-		.map(({ indexName, tableName, error, sqlState, attempts }) =>
-			indexFailed(
-				{ name: indexName, tableName },
-				{ message: error ?? "", sqlState: sqlState ?? undefined },
-				attempts,
-			),
-		);
-	const [first] = errors;
-	if (first === undefined || errors.length === 1) {
-		if (first !== undefined) throw first;
-		return;
-	}
-	throw new RemError(
-		"INDEX_FAILED",
-		`${errors.length} indexes are not built; the first: ${first.message}`,
-		{
-			...(first.hint === undefined ? {} : { hint: first.hint }),
-			...(first.sqlState === undefined ? {} : { sqlState: first.sqlState }),
-			issues: errors.map(({ message }) => ({ message })),
-		},
-	);
-}
-
-/** Whether the work was over in time. */
-async function within(ms: number, work: Promise<unknown>): Promise<boolean> {
-	let timer: NodeJS.Timeout | undefined;
-	const late = new Promise<false>((resolve) => {
-		timer = setTimeout(() => resolve(false), ms);
-	});
-	try {
-		return await Promise.race([work.then(() => true), late]);
-	} finally {
-		clearTimeout(timer);
 	}
 }

@@ -13,12 +13,12 @@ export interface Declaration {
 
 export function declareIndexes(
 	tables: readonly EntityTable[],
-	spaces: readonly VectorSpace[],
+	spacesOf: (table: EntityTable) => readonly VectorSpace[],
 	hnsw: HnswOptions,
 ): Declaration {
 	const unique = new Map(
 		tables
-			.flatMap((table) => allIndexes(table, distinctSpaces(spaces), hnsw))
+			.flatMap((table) => allIndexes(table, spacesOf(table), hnsw))
 			.map((index) => [index.name, index]),
 	);
 	const possible: DeclaredIndex[] = [];
@@ -43,15 +43,4 @@ export function serves(
 		own === table.entity.embeddingsTableName ||
 		(own === kvContentIndex.tableName && table.entity.createKvTrigger)
 	);
-}
-
-function distinctSpaces(spaces: readonly VectorSpace[]): VectorSpace[] {
-	return [
-		...new Map(
-			spaces.map((space) => [
-				JSON.stringify([space.provider, space.model, space.dimensions]),
-				space,
-			]),
-		).values(),
-	];
 }

@@ -54,8 +54,11 @@ export interface IndexStatus {
 export async function readIndexStatus(
 	db: Handle,
 	schema: string,
-	{ possible, impossible }: Declaration,
-	queue: readonly QueuedBuild[],
+	{
+		possible,
+		impossible,
+		queue,
+	}: Declaration & { readonly queue: readonly QueuedBuild[] },
 	minRows: number,
 ): Promise<IndexStatus[]> {
 	const { compared, others } = await compareIndexes(db, schema, possible);

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
 import {
 	defineEntity,
@@ -65,6 +65,7 @@ test("status tells of every index of the models, deferred ones too", async () =>
 		"gin_pages__edge_keys deferred",
 		"gin_pages__graph_edges deferred",
 		"gin_pages__metadata deferred",
+		"gin_pages__words__english__name__content deferred",
 		"idx_pages__created_at valid",
 		"idx_pages__year valid",
 		"norm_pages__key valid",
@@ -86,7 +87,7 @@ test("createIndexConcurrently builds the table's indexes of a type", async () =>
 	});
 	const { indexes } = await db.service.indexer.status();
 	expect(indexes.filter(({ state }) => state !== "valid")).toEqual([]);
-	expect(indexes).toHaveLength(9);
+	expect(indexes).toHaveLength(10);
 });
 
 test("a queued index is built by drain, which is what another process may do", async () => {
@@ -126,7 +127,24 @@ test("an invalid index is repaired, and what REINDEX left is dropped", async () 
 	await db.service.indexer.drain();
 	expect(await invalidIndexes(db.service)).toEqual([]);
 	const { indexes } = await db.service.indexer.status();
-	expect(indexes.map(({ state }) => state)).toEqual(Array(9).fill("valid"));
+	expect(indexes.map(({ state }) => state)).toEqual(Array(10).fill("valid"));
+});
+
+test("what a cancelled REINDEX left beside a valid index is dropped", async () => {
+	await db.service.execute(
+		"CREATE INDEX idx_pages__year_ccnew1 ON pages (year)",
+	);
+	await db.service.execute(
+		"UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'idx_pages__year_ccnew1'::regclass",
+	);
+	const { indexes } = await db.service.indexer.status();
+	expect(indexes.find(({ indexType }) => indexType === null)).toMatchObject({
+		indexName: "idx_pages__year_ccnew1",
+		state: "invalid",
+	});
+	expect(await db.service.indexer.repair()).toEqual(["idx_pages__year"]);
+	await db.service.indexer.drain();
+	expect(await invalidIndexes(db.service)).toEqual([]);
 });
 
 test("an index of another definition is replaced by a new one beside it", async () => {
@@ -168,6 +186,52 @@ test("a request for what is not there says so", async () => {
 		),
 	).toBe("VALIDATION");
 });
+
+test("vectors of more than 2,000 dimensions are indexed as half floats", async () => {
+	const service = await withDimensions(2001);
+	await service.batchUpsert({
+		tableName: "pages",
+		entities: [{ name: "wide", content: "a page of many dimensions" }],
+	});
+	await service.createIndexConcurrently({
+		tableName: "pages",
+		indexType: "hnsw",
+	});
+	const { rows } = await service.execute(
+		"SELECT indexdef FROM pg_indexes WHERE indexname = 'hnsw_pages__content__local__lexical-v1__2001'",
+	);
+	expect(rows[0]?.indexdef).toContain("halfvec_cosine_ops");
+});
+
+test("more than 4,000 dimensions are refused at once, with what to do", async () => {
+	const service = await withDimensions(4001);
+	const request = { tableName: "pages", indexType: "hnsw" } as const;
+	await expect(service.createIndexConcurrently(request)).rejects.toMatchObject({
+		code: "INDEX_FAILED",
+		sqlState: "54000",
+		message: expect.stringContaining("4001 dimensions"),
+		hint: expect.stringContaining("EMBEDDING__DIMENSIONS"),
+	});
+	expect(
+		await statusOf(service, "hnsw_pages__content__local__lexical-v1__4001"),
+	).toMatchObject({ state: "impossible", attempts: 0 });
+});
+
+/** A service on a database of its own. */
+async function withDimensions(dimensions: number) {
+	const database = await createDatabase();
+	const service = await PostgresService.connect({
+		...options,
+		connectionString: database.url,
+		embedding: { provider: "local", dimensions },
+	});
+	onTestFinished(async () => {
+		await service.close();
+		await database.drop();
+	});
+	await service.migrate();
+	return service;
+}
 
 test("indexes appear by themselves when a table is large enough", async () => {
 	const database = await createDatabase();

@@ -1,10 +1,11 @@
 import { count, duration } from "./numbers.ts";
+import { plainText } from "./plain-text.ts";
 import { cut } from "./text-width.ts";
 
 /** How far a long piece of work is. */
 export interface Progress {
-	/** Steps done so far, of the total. */
-	readonly update: (done: number) => void;
+	/** Steps done so far, of the total; a note stands in the place of counts and rate. */
+	readonly update: (done: number, note?: string) => void;
 	/** Removes the bar; nothing more is shown. */
 	readonly stop: () => void;
 }
@@ -15,6 +16,7 @@ export interface ProgressState {
 	/** `undefined`: not known yet. */
 	readonly total: number | undefined;
 	readonly elapsedMs: number;
+	readonly note?: string | undefined;
 }
 
 /** Where progress is shown: a terminal, or a file or pipe that gets a line now and then. */
@@ -39,9 +41,10 @@ export function startProgress(
 	const isTerminal = stream.isTTY === true;
 	const started = performance.now();
 	let done = 0;
+	let note: string | undefined;
 	const show = () => {
 		const elapsedMs = performance.now() - started;
-		const state = { label, done, total, elapsedMs };
+		const state = { label, done, total, elapsedMs, note };
 		stream.write(
 			isTerminal
 				? `${clearLine}${progressBar(state, (stream.columns || 80) - 1)}`
@@ -51,8 +54,9 @@ export function startProgress(
 	const timer = setInterval(show, isTerminal ? redrawMs : lineEveryMs);
 	timer.unref();
 	return {
-		update: (now) => {
+		update: (now, text) => {
 			done = now;
+			note = text === undefined ? undefined : plainText(text);
 		},
 		stop: () => {
 			clearInterval(timer);
@@ -76,8 +80,13 @@ export function progressLine(state: ProgressState): string {
 }
 
 function facts(state: ProgressState): string[] {
-	const { done, total, elapsedMs } = state;
+	const { done, total, elapsedMs, note } = state;
 	const part = share(state);
+	if (note !== undefined)
+		return [
+			...(part === undefined ? [] : [`${Math.floor(part * 100)} %`]),
+			note,
+		];
 	const perMs = done / Math.max(elapsedMs, 1);
 	return [
 		...(part === undefined ? [] : [`${Math.floor(part * 100)} %`]),

@@ -19,7 +19,7 @@ import {
 } from "./build-queue.ts";
 import type { IndexerSettings } from "./settings.ts";
 
-export interface WorkerOptions {
+export interface TableBuilderOptions {
 	readonly schema: string;
 	readonly hnsw: HnswOptions;
 	readonly settings: IndexerSettings;
@@ -35,20 +35,20 @@ const progressEveryMs = 1000;
 export class TableBuilder {
 	readonly tableName: string;
 	readonly #db: Database;
-	readonly #options: WorkerOptions;
-	readonly #declared: (build: QueuedBuild) => DeclaredIndex | undefined;
+	readonly #options: TableBuilderOptions;
+	readonly #indexes: readonly DeclaredIndex[];
 	#session: Session | undefined;
 	#isStopping = false;
 
 	constructor(
 		db: Database,
 		tableName: string,
-		declared: (build: QueuedBuild) => DeclaredIndex | undefined,
-		options: WorkerOptions,
+		indexes: readonly DeclaredIndex[],
+		options: TableBuilderOptions,
 	) {
 		this.#db = db;
 		this.tableName = tableName;
-		this.#declared = declared;
+		this.#indexes = indexes;
 		this.#options = options;
 	}
 
@@ -96,11 +96,10 @@ export class TableBuilder {
 		const queue = await readQueue(this.#db, this.#options.schema);
 		for (const build of queue) {
 			const isDue =
-				build.tableName === this.tableName &&
 				(build.state === "building" || build.state === "queued") &&
 				build.dueInMs === 0;
-			const index = isDue ? this.#declared(build) : undefined;
-			if (index !== undefined) return [build, index];
+			const index = this.#indexes.find(({ name }) => name === build.indexName);
+			if (isDue && index !== undefined) return [build, index];
 		}
 		return undefined;
 	}

@@ -1,0 +1,105 @@
+import type { Command } from "commander";
+import { type AnyService, withService } from "../open-service.ts";
+import {
+	addDatabaseOptions,
+	addHelp,
+	type DatabaseOptions,
+} from "../options.ts";
+import { counted } from "../output/numbers.ts";
+import { Terminal } from "../output/terminal.ts";
+import { about, progressOf } from "./index-status.ts";
+
+const variables = [
+	"BACKGROUND_INDEX__CONCURRENCY",
+	"BACKGROUND_INDEX__MEMORY_MB",
+	"BACKGROUND_INDEX__PARALLEL_WORKERS",
+	"BACKGROUND_INDEX__LOCK_TIMEOUT_S",
+	"HNSW__M",
+	"HNSW__EF_CONSTRUCTION",
+] as const;
+
+/** `rem index build` */
+export function addIndexBuild(parent: Command): void {
+	const command = parent
+		.command("build")
+		.summary("build now what is missing or queued")
+		.description(
+			"Builds every index that is missing, invalid, changed or has failed, on each table that has rows, while others write. Stopping it is safe: the next one goes on.",
+		)
+		.action((options: DatabaseOptions) => build(options, true));
+	addHelp(
+		addDatabaseOptions(command),
+		["rem index build", "BACKGROUND_INDEX__MEMORY_MB=8192 rem index build"],
+		variables,
+	);
+}
+
+/** `rem index repair` */
+export function addIndexRepair(parent: Command): void {
+	const command = parent
+		.command("repair")
+		.summary("mend invalid, changed and failed indexes")
+		.description(
+			"Drops what dead builds left behind and builds it anew, replaces indexes whose definition has changed, and tries again those that had failed. What is only missing stays missing.",
+		)
+		.action((options: DatabaseOptions) => build(options, false));
+	addHelp(addDatabaseOptions(command), ["rem index repair"], variables);
+}
+
+async function build(
+	options: DatabaseOptions,
+	missing: boolean,
+): Promise<void> {
+	const terminal = new Terminal(options);
+	const built = await withService(terminal, options, async (service) => {
+		const names = await service.indexer.repair({ missing });
+		await drainAloud(terminal, service, names.length);
+		return names;
+	});
+	terminal.show({ built }, [
+		...built.map((name) => `built ${name}`),
+		built.length === 0
+			? "nothing to do"
+			: `${counted(built.length, "index", "indexes")} built`,
+	]);
+}
+
+const lookEveryMs = 500;
+
+async function drainAloud(
+	terminal: Terminal,
+	service: AnyService,
+	count: number,
+): Promise<void> {
+	const progress = terminal.progress("indexes", count * 100);
+	const look = async () => {
+		const { indexes } = await service.indexer.status();
+		const building = indexes.filter(({ state }) => state === "building");
+		const open = indexes.filter(({ state }) => state === "queued");
+		const percent = building.reduce(
+			(sum, { percent }) => sum + (percent ?? 0),
+			0,
+		);
+		const done = count - building.length - open.length;
+		const [first] = building;
+		progress.update(
+			Math.max(0, done * 100 + percent),
+			first === undefined
+				? `${Math.max(0, done)} of ${count}`
+				: [first.indexName, progressOf(first), about(first)].join("  "),
+		);
+	};
+	let looking = Promise.resolve();
+	const timer = setInterval(() => {
+		looking = looking.then(look).catch(() => {
+			// The build itself tells what is wrong.
+		});
+	}, lookEveryMs);
+	try {
+		await service.indexer.drain();
+	} finally {
+		clearInterval(timer);
+		await looking;
+		progress.stop();
+	}
+}

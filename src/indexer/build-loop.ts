@@ -1,0 +1,269 @@
+import type { Database } from "../db/database.ts";
+import { RemError } from "../errors.ts";
+import type { DeclaredIndex } from "../schema/declared-index.ts";
+import { indexFailed } from "./build-failure.ts";
+import type { QueuedBuild } from "./build-queue.ts";
+import type { Declaration } from "./declared-indexes.ts";
+import { Signal } from "./signal.ts";
+import { TableBuilder, type TableBuilderOptions } from "./table-builder.ts";
+
+/** What there is to build, and what the models ask for. */
+export interface IndexerView extends Declaration {
+	readonly queue: readonly QueuedBuild[];
+}
+
+/** What this process can build and nobody has yet. */
+export function openBuilds({ queue, possible }: IndexerView): QueuedBuild[] {
+	const names = new Set(possible.map(({ name }) => name));
+	return queue.filter(
+		({ state, indexName }) =>
+			(state === "queued" || state === "building") && names.has(indexName),
+	);
+}
+
+// How soon another process's progress is seen, and how often an idle one looks.
+const elsewhereMs = 1000;
+const idleMs = 30_000;
+// Pauses while the server cannot be reached: half a minute in all.
+const unreachableMs = [500, 1000, 2000, 4000, 8000, 15_000];
+
+/** Works off the queue: a few tables at a time, each by a {@link TableBuilder}. */
+export class BuildLoop {
+	readonly #db: Database;
+	readonly #look: () => Promise<IndexerView>;
+	readonly #options: TableBuilderOptions;
+	readonly #builders = new Set<TableBuilder>();
+	readonly #changed = new Signal();
+	/** Why the last builder gave up. */
+	#problem: unknown;
+	/** Builders that gave up in a row. */
+	#failures = 0;
+	#work: Promise<void> | undefined;
+	#run: Promise<void> | undefined;
+	#isStopping = false;
+
+	constructor(
+		db: Database,
+		look: () => Promise<IndexerView>,
+		options: TableBuilderOptions,
+	) {
+		this.#db = db;
+		this.#look = look;
+		this.#options = options;
+	}
+
+	get isWorking(): boolean {
+		return this.#work !== undefined;
+	}
+
+	get isStopping(): boolean {
+		return this.#isStopping;
+	}
+
+	/** Something was queued. */
+	notify(): void {
+		this.#changed.raise();
+	}
+
+	/** Until `stop()`. */
+	run(): Promise<void> {
+		this.#isStopping = false;
+		this.#run ??= this.#runOn().finally(() => {
+			this.#run = undefined;
+		});
+		return this.#run;
+	}
+
+	async stop(waitMs: number): Promise<void> {
+		this.#isStopping = true;
+		for (const builder of this.#builders) builder.stop();
+		this.#changed.raise();
+		const ended = Promise.allSettled([this.#work, this.#run]);
+		if (this.#db.capabilities.kind === "server") {
+			const isOver = await within(waitMs, ended);
+			if (!isOver)
+				await Promise.all([...this.#builders].map((one) => one.letGo()));
+		}
+		await ended;
+	}
+
+	/** Waits until each is built, here or elsewhere, or has failed for good. */
+	async settle(names: readonly string[]): Promise<void> {
+		const waited = new Set(names);
+		this.#isStopping = false;
+		// What is done in the background does not keep the process alive; who waits for it does.
+		const alive = setInterval(() => {}, idleMs);
+		try {
+			for (;;) {
+				const work = this.start();
+				const queue = await this.#queueIfReachable();
+				const isOpen = queue?.some(
+					({ indexName, state }) =>
+						waited.has(indexName) &&
+						(state === "queued" || state === "building"),
+				);
+				if (queue !== undefined && !isOpen) return throwFailed(queue, waited);
+				if (this.#isStopping)
+					throw new RemError("CANCELLED", "the indexer was stopped");
+				await Promise.race([work, this.#changed.wait(elsewhereMs)]);
+			}
+		} finally {
+			clearInterval(alive);
+		}
+	}
+
+	/** While the server restarts, the work goes on trying, and tells when it gives up. */
+	async #queueIfReachable(): Promise<readonly QueuedBuild[] | undefined> {
+		try {
+			return (await this.#look()).queue;
+		} catch (error) {
+			if (isUnreachable(error)) return undefined;
+			throw error;
+		}
+	}
+
+	/** Works until the queue has nothing left for this process. */
+	start(): Promise<void> {
+		if (this.#work === undefined) {
+			this.#failures = 0;
+			this.#work = this.#workOff().finally(() => {
+				this.#work = undefined;
+				this.#changed.raise();
+			});
+			// Whoever waits for it is told.
+			this.#work.catch(() => {});
+		}
+		return this.#work;
+	}
+
+	async #runOn(): Promise<void> {
+		while (!this.#isStopping) {
+			await this.start().catch((error: unknown) => this.#warn(error));
+			if (!this.#isStopping) await this.#changed.wait(idleMs);
+		}
+	}
+
+	async #workOff(): Promise<void> {
+		while (!this.#isStopping) {
+			try {
+				this.#throwProblem();
+				const view = await this.#look();
+				const open = openBuilds(view);
+				this.#startBuilders(view.possible, open);
+				if (open.length === 0 && this.#builders.size === 0) return;
+				await this.#changed.wait(pauseMs(open));
+			} catch (error) {
+				// A server that restarts is back in a while; another mistake stays.
+				const pause = unreachableMs[this.#failures++];
+				if (pause === undefined || !isUnreachable(error)) throw error;
+				await this.#changed.wait(pause);
+			}
+		}
+		while (this.#builders.size > 0) await this.#changed.wait(idleMs);
+	}
+
+	#throwProblem(): void {
+		const problem = this.#problem;
+		this.#problem = undefined;
+		if (problem !== undefined) throw problem;
+	}
+
+	#startBuilders(
+		possible: readonly DeclaredIndex[],
+		open: readonly QueuedBuild[],
+	): void {
+		const busy = new Set([...this.#builders].map((one) => one.tableName));
+		const { concurrency } = this.#options.settings;
+		const most = this.#db.capabilities.kind === "server" ? concurrency : 1;
+		for (const { tableName, dueInMs, isLocked } of open) {
+			if (this.#builders.size >= most) return;
+			if (dueInMs > 0 || isLocked || busy.has(tableName)) continue;
+			busy.add(tableName);
+			this.#startBuilder(tableName, possible);
+		}
+	}
+
+	#startBuilder(tableName: string, possible: readonly DeclaredIndex[]): void {
+		const own = possible.filter((index) => index.tableName === tableName);
+		const builder = new TableBuilder(this.#db, tableName, own, this.#options);
+		this.#builders.add(builder);
+		builder
+			.work()
+			.then(
+				() => {
+					this.#failures = 0;
+				},
+				(error: unknown) => {
+					this.#problem = error;
+				},
+			)
+			.finally(() => {
+				this.#builders.delete(builder);
+				this.#changed.raise();
+			});
+	}
+
+	#warn(error: unknown): void {
+		const message = error instanceof Error ? error.message : String(error);
+		this.#options.logger.warn(`indexes are not built: ${message}`);
+	}
+}
+
+/** Until the next one is due, at most a second: another process may have ended its own. */
+function pauseMs(open: readonly QueuedBuild[]): number {
+	const due = open.map(({ dueInMs }) => dueInMs).filter((ms) => ms > 0);
+	return Math.min(elsewhereMs, ...due);
+}
+
+function isUnreachable(error: unknown): boolean {
+	return (
+		error instanceof RemError &&
+		["CONNECTION_FAILED", "OUTCOME_UNKNOWN", "POOL_TIMEOUT"].includes(
+			error.code,
+		)
+	);
+}
+
+function throwFailed(
+	queue: readonly QueuedBuild[],
+	waited: ReadonlySet<string>,
+): void {
+	const errors = queue
+		.filter(
+			({ indexName, state }) => waited.has(indexName) && state === "failed",
+		)
+		.map(({ indexName, tableName, error, sqlState, attempts }) =>
+			indexFailed(
+				{ name: indexName, tableName },
+				{ message: error ?? "", sqlState: sqlState ?? undefined },
+				attempts,
+			),
+		);
+	const [first] = errors;
+	if (first === undefined || errors.length === 1) {
+		if (first !== undefined) throw first;
+		return;
+	}
+	throw new RemError(
+		"INDEX_FAILED",
+		`${errors.length} indexes are not built; the first: ${first.message}`,
+		{
+			...(first.hint === undefined ? {} : { hint: first.hint }),
+			...(first.sqlState === undefined ? {} : { sqlState: first.sqlState }),
+			issues: errors.map(({ message }) => ({ message })),
+		},
+	);
+}
+
+/** Whether the work was over in time. */
+async function within(ms: number, work: Promise<unknown>): Promise<boolean> {
+	let timer: NodeJS.Timeout | undefined;
+	const late = new Promise<false>((resolve) => {
+		timer = setTimeout(() => resolve(false), ms);
+	});
+	try {
+		return await Promise.race([work.then(() => true), late]);
+	} finally {
+		clearTimeout(timer);
+	}
+}

@@ -1,0 +1,97 @@
+import pg from "pg";
+import { beforeAll, describe, expect, test } from "vitest";
+import { emptyDatabase, engines, rem, temporaryFolder } from "./run-rem.ts";
+
+const folder = temporaryFolder({
+	"models.ts": `
+import * as z from "zod";
+import { defineEntity } from "remdb";
+export const Plant = defineEntity("plants", { name: z.string(), about: z.string().optional().meta({ embed: true }) }, { entityKeyField: "name" });`,
+	"plants.json": JSON.stringify([{ name: "oak", about: "a tall tree" }]),
+});
+const env = { EMBEDDING__PROVIDER: "local" };
+const hnsw = /^hnsw_plants__about__local__/;
+
+describe.each(engines)("rem index on the %s", (engine) => {
+	let url: string;
+	const run = (...args: string[]) =>
+		rem([...args, "--models", "models.ts", "--url", url], { cwd: folder, env });
+	const status = async () => {
+		const { code, stdout } = await run("index", "status", "--json");
+		expect(code).toBe(0);
+		return JSON.parse(stdout).indexes as {
+			index_name: string;
+			state: string;
+		}[];
+	};
+
+	beforeAll(async () => {
+		url = await emptyDatabase(engine);
+		await run("load", "plants.json", "--table", "plants");
+	});
+
+	test("status counts what would not pay, and shows the rest", async () => {
+		const { code, stdout } = await run("index", "status");
+		expect(code).toBe(0);
+		expect(stdout).toMatch(/^index +table +state +size\n/);
+		expect(stdout).toMatch(/idx_plants__created_at +plants +valid +\d/);
+		expect(stdout).toContain(
+			"6 indexes wait until their tables have enough rows to pay\n",
+		);
+		const index = (await status()).find(({ index_name }) =>
+			hnsw.test(index_name),
+		);
+		expect(index).toEqual({
+			index_name: expect.any(String),
+			table_name: "embeddings_plants",
+			index_type: "hnsw",
+			state: "deferred",
+			usable: false,
+			size_bytes: 0,
+			attempts: 0,
+			next_attempt_at: null,
+			error: null,
+			sql_state: null,
+			percent: null,
+			phase: null,
+			eta_ms: null,
+			waits_for: null,
+		});
+	});
+
+	test("build makes them all the same, and says which", async () => {
+		const { code, stdout } = await run("index", "build");
+		expect(code).toBe(0);
+		expect(stdout).toContain("built gin_plants__edge_keys\n");
+		expect(stdout).toMatch(/\n6 indexes built\n$/);
+		expect((await status()).map(({ state }) => state)).toEqual(
+			Array(9).fill("valid"),
+		);
+		expect((await run("index", "build")).stdout).toBe("nothing to do\n");
+	});
+
+	test.runIf(engine === "server")(
+		"repair mends an invalid one, and tells of one that it cannot mend",
+		async () => {
+			const client = new pg.Client({ connectionString: url });
+			await client.connect();
+			const spoil =
+				"UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'gin_plants__metadata'::regclass";
+			await client.query(spoil);
+			const { code, stdout } = await run("index", "repair", "--json");
+			expect(code).toBe(0);
+			expect(JSON.parse(stdout)).toEqual({ built: ["gin_plants__metadata"] });
+			await client.query(spoil);
+			await client.query("DROP FUNCTION rem_edge_keys CASCADE");
+			await client.query("DROP INDEX IF EXISTS gin_plants__edge_keys");
+			await client.end();
+			const failed = await run("index", "build", "--json");
+			expect(failed.code).toBe(1);
+			// The last line; the log's are before it.
+			const [error = ""] = failed.stderr.trim().split("\n").slice(-1);
+			expect(JSON.parse(error)).toMatchObject({
+				error: { code: "INDEX_FAILED", sql_state: "42883" },
+			});
+		},
+	);
+});
