@@ -16,6 +16,7 @@ import { UsageError } from "../usage-error.ts";
 import { fuzzyColumns } from "./fuzzy.ts";
 import { describeHit } from "./lookup.ts";
 import { type AnySearchHit, searchColumns } from "./search.ts";
+import { jsonTraversal, noticeTraversal, traversalLines } from "./traverse.ts";
 
 interface QueryCommandOptions extends ScopeOptions {
 	readonly explain?: boolean;
@@ -70,7 +71,9 @@ async function query(
 			jsonOf(result, service),
 			linesOf(result, service, terminal.width),
 		);
-		if ("rows" in result && result.rows.length === 0)
+		if (result.kind === "traverse")
+			noticeTraversal(terminal, { ...result, nodes: result.rows });
+		else if ("rows" in result && result.rows.length === 0)
 			terminal.notice("nothing was found");
 	});
 }
@@ -93,6 +96,11 @@ function jsonOf(result: QueryResult, service: AnyService): unknown {
 		case "lookup":
 		case "fuzzy":
 			return { kind: result.kind, rows: result.rows.map(snakeNames) };
+		case "traverse": {
+			const { kind, rows: nodes, ...rest } = result;
+			const { nodes: rows, ...found } = jsonTraversal({ nodes, ...rest });
+			return { kind, rows, ...found };
+		}
 		case "search":
 		case "sql": {
 			const { kind, tableName, rows } = result;
@@ -134,6 +142,8 @@ function linesOf(
 				rowColumns(service.registry.get(result.tableName).entity),
 				width,
 			);
+		case "traverse":
+			return traversalLines({ ...result, nodes: result.rows }, width);
 		case "explain":
 			return explanationLines(result);
 	}

@@ -77,7 +77,7 @@ async function traverse(
 		}),
 	);
 	terminal.show(jsonTraversal(found), traversalLines(found, terminal.width));
-	notice(terminal, from, found);
+	noticeTraversal(terminal, found, from);
 }
 
 /** As JSON prints it. */
@@ -115,12 +115,17 @@ const edgeColumns: readonly Column<Traversal["edges"][number]>[] = [
 	{ title: "DIRECTION", value: ({ direction }) => direction },
 ];
 
-function notice(
+/** What of a traversal is no result, but worth a word. */
+export function noticeTraversal(
 	terminal: Terminal,
-	name: string,
-	{ from, nodes, edges, dangling, ambiguous, isComplete }: Traversal,
+	found: Traversal,
+	name?: string,
 ): void {
-	if (from === undefined) terminal.notice(`nothing is named "${name}"`);
+	const { from, nodes, edges, dangling, ambiguous, isComplete } = found;
+	if (from === undefined)
+		terminal.notice(
+			name === undefined ? "nothing is named so" : `nothing is named "${name}"`,
+		);
 	else if (nodes.length + edges.length === 0)
 		terminal.notice(`"${from.entityKey}" has no such edges`);
 	for (const { dst, matches, taken } of ambiguous)
