@@ -152,7 +152,7 @@ BEGIN
       AND concat_ws(' ', 'public.files', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
     ORDER BY changed.id, changed.field_name
     ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   ELSE
     INSERT INTO "public"."rem_embedding_queue" AS q
       (entity_type, entity_id, field_name, provider, model, dimensions)
@@ -171,7 +171,7 @@ BEGIN
       AND concat_ws(' ', 'public.files', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
     ORDER BY changed.id, changed.field_name
     ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   END IF;
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
@@ -426,7 +426,7 @@ BEGIN
       AND concat_ws(' ', 'public.image_resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
     ORDER BY changed.id, changed.field_name
     ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   ELSE
     INSERT INTO "public"."rem_embedding_queue" AS q
       (entity_type, entity_id, field_name, provider, model, dimensions)
@@ -445,7 +445,7 @@ BEGIN
       AND concat_ws(' ', 'public.image_resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
     ORDER BY changed.id, changed.field_name
     ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   END IF;
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
@@ -689,7 +689,7 @@ BEGIN
       AND concat_ws(' ', 'public.messages', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
     ORDER BY changed.id, changed.field_name
     ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   ELSE
     INSERT INTO "public"."rem_embedding_queue" AS q
       (entity_type, entity_id, field_name, provider, model, dimensions)
@@ -708,7 +708,7 @@ BEGIN
       AND concat_ws(' ', 'public.messages', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
     ORDER BY changed.id, changed.field_name
     ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   END IF;
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
@@ -856,7 +856,7 @@ BEGIN
       AND concat_ws(' ', 'public.moments', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
     ORDER BY changed.id, changed.field_name
     ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   ELSE
     INSERT INTO "public"."rem_embedding_queue" AS q
       (entity_type, entity_id, field_name, provider, model, dimensions)
@@ -875,7 +875,7 @@ BEGIN
       AND concat_ws(' ', 'public.moments', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
     ORDER BY changed.id, changed.field_name
     ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   END IF;
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
@@ -1126,7 +1126,7 @@ BEGIN
       AND concat_ws(' ', 'public.ontologies', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
     ORDER BY changed.id, changed.field_name
     ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   ELSE
     INSERT INTO "public"."rem_embedding_queue" AS q
       (entity_type, entity_id, field_name, provider, model, dimensions)
@@ -1145,7 +1145,7 @@ BEGIN
       AND concat_ws(' ', 'public.ontologies', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
     ORDER BY changed.id, changed.field_name
     ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   END IF;
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
@@ -1396,7 +1396,7 @@ BEGIN
       AND concat_ws(' ', 'public.ontology_configs', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
     ORDER BY changed.id, changed.field_name
     ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   ELSE
     INSERT INTO "public"."rem_embedding_queue" AS q
       (entity_type, entity_id, field_name, provider, model, dimensions)
@@ -1415,7 +1415,7 @@ BEGIN
       AND concat_ws(' ', 'public.ontology_configs', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
     ORDER BY changed.id, changed.field_name
     ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   END IF;
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
@@ -1663,7 +1663,7 @@ BEGIN
       AND concat_ws(' ', 'public.resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
     ORDER BY changed.id, changed.field_name
     ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   ELSE
     INSERT INTO "public"."rem_embedding_queue" AS q
       (entity_type, entity_id, field_name, provider, model, dimensions)
@@ -1682,7 +1682,7 @@ BEGIN
       AND concat_ws(' ', 'public.resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
     ORDER BY changed.id, changed.field_name
     ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   END IF;
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
@@ -1929,7 +1929,7 @@ BEGIN
       AND concat_ws(' ', 'public.schemas', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
     ORDER BY changed.id, changed.field_name
     ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   ELSE
     INSERT INTO "public"."rem_embedding_queue" AS q
       (entity_type, entity_id, field_name, provider, model, dimensions)
@@ -1948,7 +1948,7 @@ BEGIN
       AND concat_ws(' ', 'public.schemas', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
     ORDER BY changed.id, changed.field_name
     ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   END IF;
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
@@ -2198,7 +2198,7 @@ BEGIN
       AND concat_ws(' ', 'public.sessions', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
     ORDER BY changed.id, changed.field_name
     ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   ELSE
     INSERT INTO "public"."rem_embedding_queue" AS q
       (entity_type, entity_id, field_name, provider, model, dimensions)
@@ -2217,7 +2217,7 @@ BEGIN
       AND concat_ws(' ', 'public.sessions', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
     ORDER BY changed.id, changed.field_name
     ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   END IF;
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
@@ -2487,7 +2487,7 @@ BEGIN
       AND concat_ws(' ', 'public.users', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
     ORDER BY changed.id, changed.field_name
     ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   ELSE
     INSERT INTO "public"."rem_embedding_queue" AS q
       (entity_type, entity_id, field_name, provider, model, dimensions)
@@ -2506,7 +2506,7 @@ BEGIN
       AND concat_ws(' ', 'public.users', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
     ORDER BY changed.id, changed.field_name
     ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   END IF;
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;

@@ -99,3 +99,8 @@ export class RemError extends Error {
 		};
 	}
 }
+
+/** Whether it was a provider that gave no vectors, or none could be asked. */
+export function isProviderError(error: unknown): error is RemError {
+	return error instanceof RemError && error.code.startsWith("PROVIDER_");
+}

@@ -95,6 +95,8 @@ export interface Session extends Handle {
 export interface SessionOptions {
 	/** Told once when the connection is lost; not when it is closed. */
 	readonly onLost?: (error: unknown) => void;
+	/** Lets the process end though the session is open. @default false */
+	readonly isBackground?: boolean;
 }
 
 export interface Database extends Handle {

@@ -20,7 +20,7 @@ export function queueChannel(schema: string): string {
 
 /** The end of an INSERT: what waits already begins anew, in its old place, because the text is another now. */
 export const requeue = sql`ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    generation = excluded.generation, state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL`;
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL`;
 
 /**
  * The setting by which a writer says that it settles the texts of one table and

@@ -60,6 +60,8 @@ export class ServerSession implements Session {
 			throw cannotConnect(address, toRemError(error));
 		}
 		prepareClient(client);
+		if (options.isBackground === true)
+			(client as unknown as { unref(): void }).unref();
 		return session;
 	}
 

@@ -17,6 +17,11 @@ export type FailureKind =
 	| "answer"
 	| "text";
 
+/** Whether it is the provider's, so that other texts would meet it as well. */
+export function isProviders(kind: FailureKind): boolean {
+	return kind !== "text" && kind !== "answer";
+}
+
 export interface FailureDetails {
 	readonly hint?: string | undefined;
 	/** How long the provider asks to wait; Infinity: waiting does not help. */

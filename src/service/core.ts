@@ -1,15 +1,18 @@
 import type { Database, Handle } from "../db/database.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
-import { RemError } from "../errors.ts";
+import type { EmbeddingProvider } from "../embeddings/provider.ts";
+import { isProviderError, RemError } from "../errors.ts";
 import { BackgroundIndexer } from "../indexer/background-indexer.ts";
 import { KvCache } from "../kv/kv-cache.ts";
 import type { EntityTable, Registry } from "../models/registry.ts";
+import type { VectorSpace } from "../models/vector-space.ts";
 import { VectorFacts } from "../query/vector-facts.ts";
 import { ident, join, sql } from "../sql.ts";
 import { batchUpsert } from "../store/batch-upsert.ts";
 import type { MergeField } from "../store/merge.ts";
 import type { UpsertProgress, UpsertResult } from "../store/upsert-result.ts";
 import { Embedder } from "./embedder.ts";
+import { Embeddings } from "./embeddings.ts";
 import { SchemaLifecycle } from "./schema-lifecycle.ts";
 import type { Settings } from "./settings.ts";
 
@@ -20,6 +23,7 @@ export interface CoreUpsertOptions {
 	readonly generateEmbeddings?: boolean | undefined;
 	readonly embeddingProvider?: string | undefined;
 	readonly embeddingModel?: string | undefined;
+	readonly onEmbeddingError?: "fail" | "queue" | undefined;
 	readonly merge?: readonly MergeField[] | undefined;
 	readonly atomic?: true | "chunk" | undefined;
 	readonly onProgress?: ((progress: UpsertProgress) => void) | undefined;
@@ -35,6 +39,7 @@ export class ServiceCore {
 	readonly registry: Registry;
 	readonly settings: Settings;
 	readonly embedder: Embedder;
+	readonly embeddings: Embeddings;
 	readonly kv: KvCache;
 	/** What searches know of indexes and of the sizes of their scopes. */
 	readonly vectorFacts = new VectorFacts();
@@ -48,6 +53,14 @@ export class ServiceCore {
 		this.settings = settings;
 		this.embedder = new Embedder(settings);
 		this.kv = new KvCache(db, settings.schema, settings.logger);
+		this.embeddings = new Embeddings({
+			db,
+			registry,
+			settings,
+			embedder: this.embedder,
+			onStored: (table, space, vectors) =>
+				this.indexer.noteRows(table, space, vectors),
+		});
 		this.indexer = new BackgroundIndexer(db, {
 			schema: settings.schema,
 			hnsw: settings.hnsw,
@@ -74,19 +87,31 @@ export class ServiceCore {
 			provider: options.embeddingProvider,
 			model: options.embeddingModel,
 		};
+		const db = options.transaction ?? this.db;
 		const hasTexts = table.entity.embedFields.length > 0;
 		const embeds = hasTexts && (options.generateEmbeddings ?? true);
-		const space = hasTexts ? this.embedder.space(choice) : undefined;
-		const db = options.transaction ?? this.db;
+		const queuesFailures = embeds && options.onEmbeddingError === "queue";
+		const space = hasTexts
+			? await this.embeddings.models.space(db, table, choice)
+			: undefined;
 		const result = await batchUpsert(db, table, entities, {
 			scope: {
 				tenantId: options.tenantId,
 				userId: options.userId,
 				defaultTenant: this.settings.defaultTenant,
 			},
-			provider: embeds ? this.embedder.provider(choice) : undefined,
+			provider:
+				embeds && space !== undefined
+					? this.#provider(space, queuesFailures)
+					: undefined,
 			space,
-			embeddingCalls: this.embedder.calls(choice),
+			isSpaceClear:
+				choice.provider !== undefined ||
+				choice.model !== undefined ||
+				space === undefined ||
+				this.embeddings.models.isConfigured(space),
+			embeddingCalls: this.embedder.calls(space),
+			queuesFailures,
 			merge: options.merge ?? [],
 			atomic: options.atomic ?? true,
 			onProgress: options.onProgress,
@@ -94,9 +119,23 @@ export class ServiceCore {
 		});
 		this.#newRows += result.inserted;
 		await this.#analyze(db, table);
+		if (result.embeddingsQueued > 0) this.embeddings.wake();
 		const newRows = Math.max(result.inserted, result.embeddingsGenerated);
 		this.indexer.noteRows(table, embeds ? space : undefined, newRows);
 		return result;
+	}
+
+	/** Without a provider that can be asked, everything is queued, if that is wanted. */
+	#provider(
+		space: VectorSpace,
+		queuesFailures: boolean,
+	): EmbeddingProvider | undefined {
+		try {
+			return this.embeddings.open(space).provider;
+		} catch (error) {
+			if (queuesFailures && isProviderError(error)) return undefined;
+			throw error;
+		}
 	}
 
 	/** Where no autovacuum does it: a plan made for an empty table is a slow one when it is full. */

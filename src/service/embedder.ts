@@ -16,6 +16,8 @@ import type { Settings } from "./settings.ts";
 export interface ProviderChoice {
 	readonly provider?: string | undefined;
 	readonly model?: string | undefined;
+	/** @default the model's own */
+	readonly dimensions?: number | undefined;
 }
 
 export interface GenerateBatchOptions extends ProviderChoice {
@@ -73,10 +75,11 @@ export class Embedder {
 	calls(choice: ProviderChoice = {}): CallOptions {
 		const { embeddingBatchSize, embeddingCalls } = this.#settings;
 		const { requestsPerMinute, tokensPerMinute, ...calls } = embeddingCalls;
-		const key = keyOf(this.#choose(choice));
+		const { provider } = this.#choose(choice);
 		const pace =
-			this.#paces.get(key) ?? new Pace({ requestsPerMinute, tokensPerMinute });
-		this.#paces.set(key, pace);
+			this.#paces.get(provider) ??
+			new Pace({ requestsPerMinute, tokensPerMinute });
+		this.#paces.set(provider, pace);
 		return { ...calls, batchSize: embeddingBatchSize, pace };
 	}
 
@@ -102,7 +105,12 @@ export class Embedder {
 		return provider;
 	}
 
-	#choose({ provider, model }: ProviderChoice): ProviderSettings {
+	#choose({ dimensions, ...choice }: ProviderChoice): ProviderSettings {
+		const chosen = this.#chooseModel(choice);
+		return dimensions === undefined ? chosen : { ...chosen, dimensions };
+	}
+
+	#chooseModel({ provider, model }: ProviderChoice): ProviderSettings {
 		const settings = this.#default;
 		if (provider === undefined || provider === settings.provider)
 			return model === undefined || model === settings.model
@@ -114,6 +122,7 @@ export class Embedder {
 	}
 }
 
-function keyOf({ provider, model = "" }: ProviderSettings): string {
-	return `${provider} ${model}`;
+function keyOf(settings: ProviderSettings): string {
+	const { provider, model = "", dimensions = "" } = settings;
+	return `${provider} ${model} ${dimensions}`;
 }

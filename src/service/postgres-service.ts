@@ -28,7 +28,7 @@ import type { SqlValue } from "../sql.ts";
 import type { MergeField } from "../store/merge.ts";
 import type { UpsertProgress, UpsertResult } from "../store/upsert-result.ts";
 import { ServiceCore } from "./core.ts";
-import type { Embedder } from "./embedder.ts";
+import type { Embeddings } from "./embeddings.ts";
 import {
 	Graph,
 	type LinkCall,
@@ -78,6 +78,8 @@ export interface BatchUpsertOptions<M extends Models, T extends TableName<M>>
 	readonly embeddingProvider?: string;
 	/** @default the service's */
 	readonly embeddingModel?: string;
+	/** `"queue"`: where a provider gives no vector, rows are written all the same, and the worker or `sync` embeds them later. @default "fail" */
+	readonly onEmbeddingError?: "fail" | "queue";
 	/** Fields to add to instead of replacing them. @default none */
 	readonly merge?: readonly MergeField[];
 	/** `"chunk"`: an array, too, is committed in chunks of 500. @default true */
@@ -199,6 +201,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 		try {
 			// A crash may have emptied the cache since the last connection.
 			await service.kv.noticeEmptied();
+			await service.embeddings.tellMismatch();
 			return service;
 		} catch (error) {
 			await service.close();
@@ -231,9 +234,9 @@ export class PostgresService<const M extends Models = CoreModels> {
 		return this.core.schema;
 	}
 
-	/** The embedding providers: to add one's own, and to ask them directly. */
-	get embeddings(): Embedder {
-		return this.core.embedder;
+	/** The embedding providers, the queue of texts that wait for vectors, and changes of model. */
+	get embeddings(): Embeddings {
+		return this.core.embeddings;
 	}
 
 	/** Simple reading and writing of one entity's rows. */
@@ -249,6 +252,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 	async migrate(options: MigrateOptions = {}): Promise<MigrateResult> {
 		const result = await this.schema.migrate(options);
 		await this.kv.ensureReady();
+		await this.embeddings.adopt();
 		this.indexer.check();
 		return result;
 	}
@@ -448,6 +452,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 	async close(): Promise<void> {
 		// A build that takes longer is left to the server.
 		await this.indexer.stop({ waitMs: 1000 });
+		await this.embeddings.stop();
 		await this.kv.settle();
 		await this.core.db.close();
 	}

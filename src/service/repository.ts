@@ -16,6 +16,8 @@ export interface RepositoryUpsertOptions {
 	readonly userId?: string | null;
 	/** @default true */
 	readonly generateEmbeddings?: boolean;
+	/** `"queue"`: where a provider gives no vector, the rows are written all the same. @default "fail" */
+	readonly onEmbeddingError?: "fail" | "queue";
 	/** Fields to add to instead of replacing them. @default none */
 	readonly merge?: readonly MergeField[];
 	/** Write inside this transaction of yours. */

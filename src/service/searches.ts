@@ -1,5 +1,7 @@
 import type { Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
+import type { EntityTable } from "../models/registry.ts";
+import type { VectorSpace } from "../models/vector-space.ts";
 import type { CacheFallback } from "../query/cached-read.ts";
 import { explainSearch, type SearchExplanation } from "../query/explain.ts";
 import type { Attempt } from "../query/find-nearest.ts";
@@ -42,6 +44,16 @@ export interface HybridCall extends SearchCall {
 	readonly rerank?: Rerank<HybridHit> | undefined;
 }
 
+interface ResolvedCall {
+	readonly table: EntityTable;
+	readonly db: Handle;
+	readonly space: VectorSpace;
+	readonly request: Omit<SearchCall, "tenantId" | "where"> & {
+		readonly tenantId: string;
+		readonly where: Readonly<Record<string, unknown>> | undefined;
+	};
+}
+
 /** Hits, which carry how they were found where that was asked for. */
 export type Explained<Hits> = Hits & { readonly explain?: SearchExplanation };
 
@@ -57,20 +69,22 @@ export class Searches {
 	}
 
 	async byVector(call: VectorCall): Promise<Explained<SearchHit[]>> {
-		const { table, db, space, request } = this.#resolve(call);
+		const resolved = await this.#resolve(call);
+		const { table, db, space, request } = resolved;
 		checkSearch(table, space, request);
 		const { queryText } = call;
-		return this.#search(call, queryText, (queryEmbedding, context) =>
+		return this.#search(resolved, queryText, (queryEmbedding, context) =>
 			vectorSearch(db, table, space, { ...request, queryEmbedding }, context),
 		);
 	}
 
 	async hybrid(call: HybridCall): Promise<Explained<HybridHit[]>> {
-		const { table, db, space, request } = this.#resolve(call);
+		const resolved = await this.#resolve(call);
+		const { table, db, space, request } = resolved;
 		const { query, language = this.#core.settings.language, rerank } = call;
 		const wanted = { ...request, query, language, rerank };
 		checkHybrid(table, space, wanted);
-		return this.#search(call, query, (queryEmbedding, context) =>
+		return this.#search(resolved, query, (queryEmbedding, context) =>
 			hybridSearch(
 				db,
 				table,
@@ -81,22 +95,23 @@ export class Searches {
 		);
 	}
 
-	#resolve(call: SearchCall) {
+	async #resolve(call: SearchCall): Promise<ResolvedCall> {
 		const core = this.#core;
-		return {
-			table: core.registry.get(call.tableName),
-			db: call.transaction ?? core.db,
-			space: core.embedder.space(call),
-			request: {
-				...call,
-				where: call.where as Readonly<Record<string, unknown>> | undefined,
-				tenantId: core.tenant(call.tenantId),
-			},
+		const table = core.registry.get(call.tableName);
+		const db = call.transaction ?? core.db;
+		const request = {
+			...call,
+			where: call.where as Readonly<Record<string, unknown>> | undefined,
+			tenantId: core.tenant(call.tenantId),
 		};
+		const { provider, model } = call;
+		const choice = { provider, model };
+		const space = await core.embeddings.models.space(db, table, choice);
+		return { table, db, space, request };
 	}
 
 	async #search<Hit>(
-		call: SearchCall,
+		resolved: ResolvedCall,
 		text: string | undefined,
 		search: (
 			queryEmbedding: Float32Array,
@@ -108,29 +123,31 @@ export class Searches {
 		) => Promise<Hit[]>,
 	): Promise<Explained<Hit[]>> {
 		const started = performance.now();
-		const vector = call.queryEmbedding ?? (await this.#embed(text, call));
+		const { request, space } = resolved;
+		const vector = request.queryEmbedding ?? (await this.#embed(text, space));
 		const embedded = performance.now();
 		const attempts: Attempt[] = [];
 		const hits = await search(vector, {
 			facts: this.#core.vectorFacts,
 			leastEfSearch: this.#core.settings.efSearch,
-			onAttempt: call.explain ? (attempt) => attempts.push(attempt) : undefined,
+			onAttempt: request.explain
+				? (attempt) => attempts.push(attempt)
+				: undefined,
 		});
-		if (!call.explain) return hits;
+		if (!request.explain) return hits;
 		const timing = {
 			embedMs: embedded - started,
 			totalMs: performance.now() - embedded,
 		};
-		return this.#explained(call, hits, attempts, timing);
+		return this.#explained(resolved, hits, attempts, timing);
 	}
 
 	async #explained<Hit>(
-		call: SearchCall,
+		{ table, db, space, request }: ResolvedCall,
 		hits: Hit[],
 		attempts: readonly Attempt[],
 		timing: { embedMs: number; totalMs: number },
 	): Promise<Explained<Hit[]>> {
-		const { table, db, space, request } = this.#resolve(call);
 		const explain = await explainSearch(
 			db,
 			table,
@@ -145,17 +162,17 @@ export class Searches {
 
 	async #embed(
 		text: string | undefined,
-		choice: ProviderChoice,
+		space: VectorSpace,
 	): Promise<Float32Array> {
 		if (typeof text !== "string" || text.trim() === "")
 			throw new RemError("VALIDATION", "the search has no query text", {
 				hint: "pass queryText or queryEmbedding",
 			});
-		const { embedder } = this.#core;
-		return this.#queryVectors.get(embedder.provider(choice), text, async () => {
+		const { embedder, embeddings } = this.#core;
+		const { provider } = embeddings.open(space);
+		return this.#queryVectors.get(provider, text, async () => {
 			const [vector] = await embedder.generateBatch([text], {
-				provider: choice.provider,
-				model: choice.model,
+				...space,
 				purpose: "query",
 			});
 			return vector as Float32Array;

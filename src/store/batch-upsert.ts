@@ -1,11 +1,10 @@
 import type { Handle } from "../db/database.ts";
 import { settledBy, settlesSetting } from "../db/embedding-queue.ts";
-import { generateForTexts } from "../embeddings/embed-texts.ts";
+import { rowsPerStatement, slices } from "../db/in-turn.ts";
 import type { CallOptions } from "../embeddings/generate-batch.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import { vectorProblem } from "../embeddings/vector-problem.ts";
 import { RemError } from "../errors.ts";
-import type { PassageVector } from "../models/passage-vector.ts";
 import type { EntityTable } from "../models/registry.ts";
 import {
 	type RowScope,
@@ -15,7 +14,7 @@ import {
 import type { VectorSpace } from "../models/vector-space.ts";
 import { ChunkProgress } from "./chunk-progress.ts";
 import { distinctRows, distinctStored } from "./distinct-rows.ts";
-import { rowsPerStatement, slices } from "./in-turn.ts";
+import { embedMissing } from "./embed-missing.ts";
 import type { MergeField } from "./merge.ts";
 import { type PlannedRow, planRows } from "./plan-rows.ts";
 import { readStored } from "./read-stored.ts";
@@ -33,7 +32,11 @@ export interface UpsertOptions {
 	readonly provider: EmbeddingProvider | undefined;
 	/** Where ready vectors belong, when no provider makes any. */
 	readonly space: VectorSpace | undefined;
+	/** Whether the caller said so, or nothing else could be meant. */
+	readonly isSpaceClear: boolean;
 	readonly embeddingCalls: CallOptions;
+	/** Texts without a vector are queued, instead of failing the call. */
+	readonly queuesFailures: boolean;
 	/** Fields that are added to instead of replaced. */
 	readonly merge: readonly MergeField[];
 	readonly atomic: true | "chunk";
@@ -169,29 +172,20 @@ async function prepare(
 		await readStored(db, table, distinct.rows, space),
 	);
 	const planned = planRows(table, rows, stored, {
-		embed: options.provider !== undefined,
+		embed: options.provider !== undefined || options.queuesFailures,
 		merge: options.merge,
 	});
 	const vectors = new Map(known);
 	const missing = new Map<string, string>();
 	for (const { texts } of planned)
 		for (const { text, hash, ready } of texts) {
-			if (ready !== undefined) checkReady(ready, space);
+			if (ready !== undefined) checkReady(ready, space, options.isSpaceClear);
 			else if (!vectors.has(hash)) missing.set(hash, text);
 		}
-	if (options.provider !== undefined && missing.size > 0) {
-		const hashes = [...missing.keys()];
-		const texts = [...missing.values()];
-		const made = await generateForTexts(options.provider, texts, {
-			...options.embeddingCalls,
-			purpose: "document",
-			signal: options.signal,
-			issueOf: (place) => ownerOf(planned, hashes[place] as string),
-		});
-		hashes.forEach((hash, index) => {
-			vectors.set(hash, made[index] as readonly PassageVector[]);
-		});
-	}
+	const made = await embedMissing(missing, options, (hash) =>
+		ownerOf(planned, hash),
+	);
+	for (const [hash, passages] of made) vectors.set(hash, passages);
 	return {
 		input,
 		rows: planned,
@@ -282,7 +276,14 @@ function ownerOf(
 function checkReady(
 	vector: Float32Array,
 	space: VectorSpace | undefined,
+	isSpaceClear: boolean,
 ): void {
+	if (!isSpaceClear)
+		throw new RemError(
+			"PROVIDER_NOT_CONFIGURED",
+			`ready vectors are given, but not whose they are: the table is kept in another model than the configured one, ${space?.model}`,
+			{ hint: "pass embeddingProvider and embeddingModel" },
+		);
 	if (space === undefined)
 		throw new RemError(
 			"PROVIDER_NOT_CONFIGURED",

@@ -1,4 +1,5 @@
 import type { Handle } from "../db/database.ts";
+import { sendInTurn } from "../db/in-turn.ts";
 import { RemError } from "../errors.ts";
 import type { PassageVector } from "../models/passage-vector.ts";
 import type { EntityTable } from "../models/registry.ts";
@@ -20,7 +21,6 @@ import {
 	type RowHold,
 	writeVectorsSql,
 } from "../vectors/write-vectors.ts";
-import { sendInTurn } from "./in-turn.ts";
 import type { MergeField } from "./merge.ts";
 import type { PlannedRow } from "./plan-rows.ts";
 import { isFoundByKey } from "./read-stored.ts";

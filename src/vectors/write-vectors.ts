@@ -3,7 +3,7 @@ import { embeddingsRef, tableRef } from "../db/tables.ts";
 import type { PassageVector } from "../models/passage-vector.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
-import { empty, ident, join, literal, type Sql, sql } from "../sql.ts";
+import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
 
 /** A vector of one field's text, or of a passage of it. */
 export interface FieldVector extends PassageVector {
@@ -12,6 +12,13 @@ export interface FieldVector extends PassageVector {
 	/** That of the field's whole text. */
 	readonly contentHash: Buffer;
 	/** Which passage of the text, from 0. */
+	readonly chunk: number;
+}
+
+/** A vector that was stored, by its place. */
+export interface StoredVector {
+	readonly entityId: string;
+	readonly field: string;
 	readonly chunk: number;
 }
 
@@ -25,16 +32,17 @@ export function chunksOf(
 
 /**
  * Of the rows that vectors belong to: made by the caller's transaction, so that
- * they have no vectors yet; written by it, so that nobody else can; or neither.
+ * they have no vectors yet; written by it, so that nobody else can; or neither,
+ * and those that somebody is writing are waited for (`open`) or left out (`skip`).
  */
-export type RowHold = "new" | "locked" | "open";
+export type RowHold = "new" | "locked" | "open" | "skip";
 
 /**
  * Stores vectors in one statement. A vector is only stored while the text still
  * has the hash it was made from: the row is locked and looked at, so that a
- * vector of an older text never wins. What was stored is then returned by its
- * `chunk`; a text has one 0. Of rows that are held the look is saved, and nothing
- * returned.
+ * vector of an older text never wins. What was stored is then returned as
+ * {@link StoredVector}; a text has one `chunk` 0. Of rows that are held the
+ * look is saved, and nothing returned.
  */
 export function writeVectorsSql(
 	table: EntityTable,
@@ -43,6 +51,7 @@ export function writeVectorsSql(
 	vectorOid: number,
 	hold: RowHold,
 ): Sql {
+	const isHeld = hold === "new" || hold === "locked";
 	const integers = (of: (vector: FieldVector) => number | null) =>
 		sql`${encodeArray("integer", vectors.map(of))}::integer[]`;
 	const embeddings = encodeVectorArray(
@@ -50,13 +59,12 @@ export function writeVectorsSql(
 		vectors.map(({ vector }) => vector),
 	);
 	const { ids, fields, hashes } = textArrays(vectors);
-	const owner =
-		hold === "open"
-			? sql`current AS r ON r.id = i.entity_id AND r.field_name = i.field_name`
-			: sql`${tableRef(table)} AS r ON r.id = i.entity_id`;
+	const owner = isHeld
+		? sql`${tableRef(table)} AS r ON r.id = i.entity_id`
+		: sql`current AS r ON r.id = i.entity_id AND r.field_name = i.field_name`;
 	// unnest in the SELECT list streams; in FROM it would first copy every vector
 	// into a tuplestore, which took 15 % longer.
-	return sql`${hold === "open" ? currentTexts(table, vectors) : empty}INSERT INTO ${embeddingsRef(table)}
+	return sql`${isHeld ? empty : currentTexts(table, vectors, hold)}INSERT INTO ${embeddingsRef(table)}
   (entity_id, tenant_id, user_id, field_name, provider, model, dimensions, content_hash, chunk, chunk_start, chunk_end, embedding)
 SELECT i.entity_id, ${tenant(table)}, r.user_id, i.field_name, ${space.provider}::text, ${space.model}::text,
   ${space.dimensions}::integer, i.content_hash, i.chunk, i.chunk_start, i.chunk_end, i.embedding
@@ -65,7 +73,7 @@ FROM (
     unnest(${integers(({ chunk }) => chunk)}) AS chunk, unnest(${integers(({ start }) => start)}) AS chunk_start,
     unnest(${integers(({ end }) => end)}) AS chunk_end, unnest(${embeddings}::vector[]) AS embedding
 ) AS i
-JOIN ${owner}${hold === "new" ? empty : replaceOlder}${hold === "open" ? returnChunk : empty}`;
+JOIN ${owner}${hold === "new" ? empty : replaceOlder}${isHeld ? empty : returnStored}`;
 }
 
 // A conflict that cannot be is not looked for: it took a fifth of the server's time.
@@ -74,8 +82,8 @@ ON CONFLICT (entity_id, field_name, provider, model, dimensions, chunk) DO UPDAT
   embedding = excluded.embedding, content_hash = excluded.content_hash,
   chunk_start = excluded.chunk_start, chunk_end = excluded.chunk_end, updated_at = now()`;
 
-const returnChunk = sql`
-RETURNING chunk`;
+const returnStored = sql`
+RETURNING entity_id AS "entityId", field_name AS field, chunk`;
 
 function tenant({ entity }: EntityTable): Sql {
 	return entity.tenantScoped ? sql`r.tenant_id` : literal("*");
@@ -88,6 +96,7 @@ function tenant({ entity }: EntityTable): Sql {
 function currentTexts(
 	table: EntityTable,
 	vectors: readonly FieldVector[],
+	hold: RowHold,
 ): Sql {
 	const texts = new Map(
 		vectors.map((vector) => [`${vector.entityId} ${vector.field}`, vector]),
@@ -99,7 +108,7 @@ function currentTexts(
   FROM unnest(${ids}, ${fields}, ${hashes}) AS t (entity_id, field_name, content_hash)
   JOIN ${tableRef(table)} AS r ON r.id = t.entity_id
   WHERE r.deleted_at IS NULL AND sha256(convert_to(${fieldText(table, vectors)}, 'UTF8')) = t.content_hash
-  FOR SHARE OF r
+  FOR SHARE OF r${raw(hold === "skip" ? " SKIP LOCKED" : "")}
 )
 `;
 }

@@ -17,15 +17,14 @@ import { createDatabase } from "../support/engine.ts";
 // Providers through the whole service: what they make is stored and found.
 
 let server: EmbeddingServer;
-let database: Awaited<ReturnType<typeof createDatabase>>;
+const drops: (() => Promise<void>)[] = [];
 beforeAll(async () => {
 	server = await startEmbeddingServer();
-	database = await createDatabase();
 });
 beforeEach(() => server.reset());
 afterAll(async () => {
 	await server.close();
-	await database.drop();
+	for (const drop of drops) await drop();
 });
 
 let tenants = 0;
@@ -56,7 +55,9 @@ async function storesAndFinds(
 }
 
 async function connect(embedding: NonNullable<ConnectOptions["embedding"]>) {
-	const { url: connectionString } = database;
+	// Each has its own: a table stays with the model that its first vectors are of.
+	const { url: connectionString, drop } = await createDatabase();
+	drops.push(drop);
 	const options = { connectionString, models: [Resource], embedding } as const;
 	const service = await PostgresService.connect(options);
 	await service.migrate();

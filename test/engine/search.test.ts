@@ -411,7 +411,11 @@ describe("a query's vector", () => {
 		try {
 			await service.migrate();
 			const find = () =>
-				service.vectorSearch({ tableName: "pages", queryText: "q" });
+				service.vectorSearch({
+					tableName: "pages",
+					queryText: "q",
+					provider: "counting",
+				});
 			expect(await codeOf(find())).toBe("PROVIDER_FAILED");
 			fails = false;
 			asked.length = 0;

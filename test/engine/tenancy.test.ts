@@ -322,12 +322,12 @@ test("strict tenancy refuses rows and reads without a tenant, and takes both wit
 	await service.migrate();
 	const entities = [{ name: "a" }];
 	for (const call of [
-		service.batchUpsert({ tableName: "pages", entities }),
-		service.lookupEntity({ entityKey: "a" }),
-		service.fuzzySearch({ query: "a" }),
-		service.vectorSearch({ tableName: "pages", queryText: "a" }),
+		() => service.batchUpsert({ tableName: "pages", entities }),
+		() => service.lookupEntity({ entityKey: "a" }),
+		() => service.fuzzySearch({ query: "a" }),
+		() => service.vectorSearch({ tableName: "pages", queryText: "a" }),
 	])
-		expect(await codeOf(call)).toBe("TENANT_REQUIRED");
+		expect(await codeOf(call())).toBe("TENANT_REQUIRED");
 	await service.batchUpsert({
 		tableName: "pages",
 		entities: [{ name: "a", tenantId: "own" }],

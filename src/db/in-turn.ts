@@ -1,5 +1,5 @@
-import type { Handle, Result } from "../db/database.ts";
 import type { Sql } from "../sql.ts";
+import type { Handle, Result } from "./database.ts";
 
 /** Rows of one statement: enough to fill a round trip, few enough to stay small in memory. */
 export const rowsPerStatement = 500;

@@ -1,0 +1,226 @@
+import type { Handle } from "../db/database.ts";
+import { embeddingQueueRef } from "../db/embedding-queue.ts";
+import { encodeArray } from "../db/encode.ts";
+import type { VectorSpace } from "../models/vector-space.ts";
+import { ident, join, type Sql, sql } from "../sql.ts";
+import type { EntityField } from "../vectors/queue-texts.ts";
+
+/** What waits for the same model of the same table. */
+export interface Lane extends VectorSpace {
+	readonly tableName: string;
+}
+
+export interface LaneState extends Lane {
+	/** Until the first text of it may be taken, in milliseconds; 0: now. */
+	readonly dueInMs: number;
+}
+
+/** A text in the hands of a worker. */
+export interface Leased extends EntityField {
+	/** Failures so far. */
+	readonly attempts: number;
+}
+
+/** Texts of a lane that one worker has until it is done, or its lease ends. */
+export interface Lease {
+	readonly lane: Lane;
+	readonly owner: string;
+	readonly texts: readonly Leased[];
+}
+
+/** A worker that died keeps its texts for this long. */
+export const leaseMs = 60_000;
+
+/**
+ * The lanes in which something waits, each with its first text: one step into
+ * the index for each lane, however much waits.
+ */
+export async function readLanes(
+	db: Handle,
+	schema: string,
+): Promise<LaneState[]> {
+	const queue = embeddingQueueRef(schema);
+	const columns = sql`entity_type, provider, model, dimensions`;
+	const { rows } = await db.query<LaneState>(sql`
+WITH RECURSIVE lanes AS (
+  (SELECT ${columns}, due_at FROM ${queue} WHERE state = 'pending'
+    ORDER BY entity_type, provider, model, dimensions, due_at LIMIT 1)
+  UNION ALL
+  SELECT next.* FROM lanes AS l CROSS JOIN LATERAL (
+    SELECT q.entity_type, q.provider, q.model, q.dimensions, q.due_at FROM ${queue} AS q
+    WHERE q.state = 'pending'
+      AND (q.entity_type, q.provider, q.model, q.dimensions) > (l.entity_type, l.provider, l.model, l.dimensions)
+    ORDER BY q.entity_type, q.provider, q.model, q.dimensions, q.due_at LIMIT 1) AS next
+)
+SELECT entity_type AS "tableName", provider, model, dimensions,
+  greatest(0, extract(epoch FROM due_at - clock_timestamp()) * 1000)::double precision AS "dueInMs"
+FROM lanes`);
+	return rows;
+}
+
+/** Takes texts that nobody else has, those that wait longest first. */
+export async function takeLease(
+	db: Handle,
+	schema: string,
+	lane: Lane,
+	{ owner, limit }: { readonly owner: string; readonly limit: number },
+): Promise<Lease> {
+	const { rows } = await db.query<Leased>(sql`
+UPDATE ${embeddingQueueRef(schema)} AS q SET lease_owner = ${owner}::uuid, due_at = ${leaseEnd}
+FROM ${free(schema, sql`${inLane("q", lane)} AND q.state = 'pending' AND q.due_at <= now() ORDER BY q.due_at LIMIT ${limit}`)}
+RETURNING q.entity_id AS "entityId", q.field_name AS field, q.attempts`);
+	return { lane, owner, texts: rows };
+}
+
+/** Says that the worker still lives. */
+export async function renewLease(
+	db: Handle,
+	schema: string,
+	lease: Lease,
+): Promise<void> {
+	await db.query(sql`
+UPDATE ${embeddingQueueRef(schema)} AS q SET due_at = ${leaseEnd}
+FROM ${free(schema, isLeased(lease))}`);
+}
+
+/** Gives back what is still in the worker's hands: the next one may take it at once. */
+export async function releaseLease(
+	db: Handle,
+	schema: string,
+	lease: Lease,
+): Promise<void> {
+	await db.query(sql`
+UPDATE ${embeddingQueueRef(schema)} AS q SET due_at = now(), lease_owner = NULL
+FROM ${free(schema, isLeased(lease))}`);
+}
+
+/** Locks what is still in the worker's hands: a text that has changed since is not, nor one that somebody is writing. */
+export async function holdLease(
+	tx: Handle,
+	schema: string,
+	lease: Lease,
+): Promise<Leased[]> {
+	const { rows } = await tx.query<EntityField>(sql`
+SELECT q.entity_id AS "entityId", q.field_name AS field FROM ${embeddingQueueRef(schema)} AS q
+WHERE ${isLeased(lease)}
+FOR UPDATE SKIP LOCKED`);
+	const held = new Set(rows.map(keyOf));
+	return lease.texts.filter((text) => held.has(keyOf(text)));
+}
+
+/** What became of a text that got no vector. */
+export interface FailedText extends Leased {
+	/** Whether it will fail again, whatever happens. */
+	readonly isDead: boolean;
+	readonly delayMs: number;
+	/** Without the text, and without keys. */
+	readonly reason: string;
+}
+
+/** Puts texts back for later, or where only `retry` and a change of the text get them out. */
+export async function putBack(
+	tx: Handle,
+	schema: string,
+	lane: Lane,
+	failed: readonly FailedText[],
+): Promise<void> {
+	if (failed.length === 0) return;
+	const states = failed.map(({ isDead }) => (isDead ? "dead" : "pending"));
+	const delays = failed.map(({ delayMs }) => Math.round(delayMs));
+	const reasons = failed.map(({ reason }) => reason);
+	await tx.query(sql`
+UPDATE ${embeddingQueueRef(schema)} AS q SET state = i.state, attempts = q.attempts + 1, reason = i.reason,
+  due_at = now() + i.delay_ms * interval '1 millisecond', lease_owner = NULL
+FROM unnest(${idArray(failed)}, ${fieldArray(failed)}, ${encodeArray("text", states)}::text[],
+  ${encodeArray("integer", delays)}::integer[], ${encodeArray("text", reasons)}::text[])
+  AS i (entity_id, field_name, state, delay_ms, reason)
+WHERE ${inLane("q", lane)} AND q.entity_id = i.entity_id AND q.field_name = i.field_name`);
+}
+
+/** Lets waiting texts be taken at once, though they have just failed. */
+export async function cutPauses(
+	db: Handle,
+	schema: string,
+	lane: Lane,
+): Promise<void> {
+	await db.query(sql`
+UPDATE ${embeddingQueueRef(schema)} AS q SET due_at = now()
+FROM ${free(schema, sql`${inLane("q", lane)} AND q.state = 'pending' AND q.due_at > now() AND q.lease_owner IS NULL`)}`);
+}
+
+/** Lets what was given up be tried again; returns how many texts. */
+export async function reviveDead(
+	db: Handle,
+	schema: string,
+	tableNames: readonly string[],
+): Promise<number> {
+	const isOurs = sql`q.entity_type = ANY (${encodeArray("text", tableNames)}::text[])`;
+	const { rowCount } = await db.query(sql`
+UPDATE ${embeddingQueueRef(schema)} AS q SET state = 'pending', attempts = 0, due_at = now(), reason = NULL
+FROM ${free(schema, sql`q.state = 'dead' AND ${isOurs}`)}`);
+	return rowCount;
+}
+
+/** How many texts of a lane wait, or were given up. */
+export async function countTexts(
+	db: Handle,
+	schema: string,
+	lane: Lane,
+	state: "pending" | "dead",
+): Promise<number> {
+	const { rows } = await db.query<{ count: number }>(sql`
+SELECT count(*) AS count FROM ${embeddingQueueRef(schema)} AS q WHERE ${inLane("q", lane)} AND q.state = ${state}`);
+	return rows[0]?.count ?? 0;
+}
+
+export function keyOf({ entityId, field }: EntityField): string {
+	return `${entityId} ${field}`;
+}
+
+const leaseEnd = sql`now() + ${leaseMs} * interval '1 millisecond'`;
+
+/**
+ * Those rows that nobody has locked, to be joined to the update `q`.
+ * Whoever works on the queue never waits: a writer holds its rows and wants
+ * these, and would be the victim of the deadlock as often as we.
+ */
+function free(schema: string, which: Sql): Sql {
+	const key = (alias: string) =>
+		join(keyColumns.map((name) => ident(alias, name)));
+	return sql`(
+  SELECT ${key("q")} FROM ${embeddingQueueRef(schema)} AS q WHERE ${which} FOR UPDATE SKIP LOCKED
+) AS free
+WHERE (${key("q")}) = (${key("free")})`;
+}
+
+const keyColumns = [
+	"entity_type",
+	"entity_id",
+	"field_name",
+	"provider",
+	"model",
+	"dimensions",
+];
+
+/** Those that are still the worker's: of a text that has changed since, the owner is forgotten. */
+function isLeased({ lane, owner, texts }: Lease): Sql {
+	return sql`${inLane("q", lane)} AND (q.entity_id, q.field_name) IN (SELECT * FROM unnest(${idArray(texts)}, ${fieldArray(texts)}))
+    AND q.lease_owner = ${owner}::uuid`;
+}
+
+/** The rows of a lane, of the queue under that name. */
+export function inLane(alias: "q" | "s", lane: Lane): Sql {
+	const column = (name: string) => ident(alias, name);
+	return sql`${column("entity_type")} = ${lane.tableName} AND ${column("provider")} = ${lane.provider}
+    AND ${column("model")} = ${lane.model} AND ${column("dimensions")} = ${lane.dimensions}::integer`;
+}
+
+export function idArray(texts: readonly EntityField[]): Sql {
+	const ids = texts.map(({ entityId }) => entityId);
+	return sql`${encodeArray("uuid", ids)}::uuid[]`;
+}
+
+export function fieldArray(texts: readonly EntityField[]): Sql {
+	const fields = texts.map(({ field }) => field);
+	return sql`${encodeArray("text", fields)}::text[]`;
+}

@@ -1,0 +1,72 @@
+import type { EntityTable } from "../models/registry.ts";
+import type { VectorSpace } from "../models/vector-space.ts";
+import { type DrainResult, drain, laneKey } from "./drain.ts";
+import { queueMissing, removeOrphans } from "./find-missing.ts";
+import { countTexts } from "./queue.ts";
+import type { EmbedContext } from "./work-on-lease.ts";
+
+/** A table, and a model it is to be kept in. */
+export interface Target {
+	readonly table: EntityTable;
+	readonly space: VectorSpace;
+}
+
+export interface SyncProgress {
+	/** Texts done so far. */
+	readonly done: number;
+	/** Texts that waited when it began to embed; more may come meanwhile. */
+	readonly total: number;
+	/** Estimated tokens of the texts done. */
+	readonly tokens: number;
+	/** Estimated tokens of all of them. */
+	readonly totalTokens: number;
+}
+
+export interface SyncResult extends DrainResult {
+	/** Vectors that were removed because their text is gone. */
+	readonly removed: number;
+}
+
+export interface SyncOptions {
+	readonly onProgress?: ((progress: SyncProgress) => void) | undefined;
+	readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Makes what is stored true: compares every text with its vector, removes
+ * vectors without a text, and embeds until nothing waits. It may be cut off at
+ * any time: what is left is in the queue.
+ */
+export async function sync(
+	context: EmbedContext,
+	targets: readonly Target[],
+	{ onProgress, signal }: SyncOptions,
+): Promise<SyncResult> {
+	let removed = 0;
+	let total = 0;
+	let totalTokens = 0;
+	for (const { table, space } of targets) {
+		removed += await removeOrphans(context.db, table, space);
+		totalTokens += await queueMissing(context.db, table, space, signal);
+		const lane = { ...space, tableName: table.entity.tableName };
+		total += await countTexts(context.db, context.schema, lane, "pending");
+	}
+	onProgress?.({ done: 0, total, tokens: 0, totalTokens });
+	const lanes = new Set(
+		targets.map(({ table, space }) =>
+			laneKey({ ...space, tableName: table.entity.tableName }),
+		),
+	);
+	const result = await drain(context, {
+		isOurs: (lane) => lanes.has(laneKey(lane)),
+		onProgress: ({ embedded, settled, dead, tokens }) =>
+			onProgress?.({
+				done: embedded + settled + dead,
+				total,
+				tokens,
+				totalTokens,
+			}),
+		signal,
+	});
+	return { ...result, removed };
+}

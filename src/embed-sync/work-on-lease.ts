@@ -1,0 +1,272 @@
+import { randomUUID } from "node:crypto";
+import type { Database, Handle } from "../db/database.ts";
+import { embeddableTexts, textHash } from "../db/embeddable-texts.ts";
+import { embeddingQueueRef } from "../db/embedding-queue.ts";
+import { encodeArray } from "../db/encode.ts";
+import { sendInTurn } from "../db/in-turn.ts";
+import { tableRef } from "../db/tables.ts";
+import type { EmbeddingFailure } from "../embeddings/embed-each.ts";
+import { embedTexts, type TextOutcome } from "../embeddings/embed-texts.ts";
+import type { CallOptions } from "../embeddings/embedding-run.ts";
+import { estimateTokens } from "../embeddings/estimate-tokens.ts";
+import { isProviders } from "../embeddings/failure.ts";
+import type { EmbeddingProvider } from "../embeddings/provider.ts";
+import type { PassageVector } from "../models/passage-vector.ts";
+import type { EntityTable } from "../models/registry.ts";
+import type { VectorSpace } from "../models/vector-space.ts";
+import { type Sql, sql } from "../sql.ts";
+import { hasCurrentVector, spaceRow } from "../vectors/queue-texts.ts";
+import {
+	chunksOf,
+	deleteStaleVectorsSql,
+	deleteSurplusChunksSql,
+	type StoredVector,
+	writeVectorsSql,
+} from "../vectors/write-vectors.ts";
+import { backoffMs, isHopeless } from "./backoff.ts";
+import {
+	type FailedText,
+	fieldArray,
+	holdLease,
+	idArray,
+	inLane,
+	keyOf,
+	type Lane,
+	type Lease,
+	type Leased,
+	leaseMs,
+	putBack,
+	releaseLease,
+	renewLease,
+	takeLease,
+} from "./queue.ts";
+
+/** What working on the queue needs. */
+export interface EmbedContext {
+	readonly db: Database;
+	readonly schema: string;
+	/** The table of that name, if it is one of the service's and has texts. */
+	readonly table: (name: string) => EntityTable | undefined;
+	/** The provider of a space; throws what it lacks. */
+	readonly open: (space: VectorSpace) => OpenProvider;
+}
+
+export interface OpenProvider {
+	readonly provider: EmbeddingProvider;
+	readonly calls: CallOptions;
+}
+
+export interface WorkOptions extends OpenProvider {
+	/** Most texts to take. */
+	readonly limit: number;
+	readonly signal: AbortSignal | undefined;
+}
+
+/** What became of the texts of one lease. */
+export interface LeaseResult {
+	readonly lane: Lane;
+	/** Texts that were taken; 0: nothing is due. */
+	readonly taken: number;
+	/** Texts that now have their vector. */
+	readonly embedded: number;
+	/** Texts that wait no longer, because they had their vector, or are none any more. */
+	readonly settled: number;
+	/** Texts that were given up. */
+	readonly dead: number;
+	/** Estimated tokens of the texts that were sent. */
+	readonly tokens: number;
+	/** Why the provider gives no vectors at the moment. */
+	readonly failure: EmbeddingFailure | undefined;
+}
+
+const nothing: Omit<LeaseResult, "lane"> = {
+	taken: 0,
+	embedded: 0,
+	settled: 0,
+	dead: 0,
+	tokens: 0,
+	failure: undefined,
+};
+
+/**
+ * Takes texts of a lane, embeds them with no transaction open, and stores the
+ * vectors of those that are still what they were. Whatever happens, what is not
+ * settled is given back; a process that dies gives it back by its lease's end.
+ */
+export async function workOnLease(
+	context: EmbedContext,
+	lane: Lane,
+	{ provider, calls, limit, signal }: WorkOptions,
+): Promise<LeaseResult> {
+	const table = context.table(lane.tableName);
+	if (table === undefined) return { ...nothing, lane };
+	const { db, schema } = context;
+	const lease = await takeLease(db, schema, lane, {
+		owner: randomUUID(),
+		limit,
+	});
+	if (lease.texts.length === 0) return { ...nothing, lane };
+	const heartbeat = setInterval(() => {
+		// One that is missed costs nothing, or at worst a second call for these texts.
+		renewLease(db, schema, lease).catch(() => {});
+	}, leaseMs / 3);
+	heartbeat.unref();
+	try {
+		const texts = await readTexts(db, table, lease);
+		const wanting = texts.filter(({ isDone }) => !isDone);
+		const outcomes = await embedTexts(
+			provider,
+			wanting.map(({ content }) => content),
+			{ ...calls, purpose: "document", signal },
+		);
+		return await settle(db, table, lease, wanting, outcomes);
+	} catch (error) {
+		await releaseLease(db, schema, lease).catch(() => {
+			// The database is away: the lease ends by itself.
+		});
+		throw error;
+	} finally {
+		clearInterval(heartbeat);
+	}
+}
+
+interface WantingText extends Leased {
+	readonly content: string;
+	readonly hash: Buffer;
+	/** Whether it has its vector already. */
+	readonly isDone: boolean;
+}
+
+/** The texts as they are now; one that is gone is not among them. */
+async function readTexts(
+	db: Handle,
+	table: EntityTable,
+	{ lane, texts }: Lease,
+): Promise<WantingText[]> {
+	const attempts = texts.map((text) => text.attempts);
+	const { rows } = await db.query<WantingText>(sql`
+SELECT r.id AS "entityId", f.field_name AS field, i.attempts, f.content, ${textHash} AS hash,
+  ${hasCurrentVector(table)} AS "isDone"
+FROM unnest(${idArray(texts)}, ${fieldArray(texts)}, ${encodeArray("integer", attempts)}::integer[])
+  AS i (entity_id, field_name, attempts)
+JOIN ${tableRef(table)} AS r ON r.id = i.entity_id
+CROSS JOIN LATERAL ${embeddableTexts(table, "r")}
+CROSS JOIN ${spaceRow(lane)}
+WHERE f.field_name = i.field_name`);
+	return rows;
+}
+
+async function settle(
+	db: Database,
+	table: EntityTable,
+	lease: Lease,
+	wanting: readonly WantingText[],
+	outcomes: readonly TextOutcome[],
+): Promise<LeaseResult> {
+	const made: EmbeddedText[] = [];
+	const failed: FailedText[] = [];
+	let failure: EmbeddingFailure | undefined;
+	outcomes.forEach((outcome, index) => {
+		const text = wanting[index] as WantingText;
+		if ("passages" in outcome) {
+			made.push({ ...text, passages: outcome.passages });
+			return;
+		}
+		failed.push(toFailed(text, outcome));
+		if (isProviders(outcome.kind)) failure ??= outcome;
+	});
+	const { schema } = table;
+	const result = await db.transaction(
+		async (tx) => {
+			const held = await holdLease(tx, schema, lease);
+			const keys = new Set(held.map(keyOf));
+			const isHeld = (text: Leased) => keys.has(keyOf(text));
+			const embedded = await storeVectors(
+				tx,
+				table,
+				lease.lane,
+				made.filter(isHeld),
+			);
+			await putBack(tx, schema, lease.lane, failed.filter(isHeld));
+			const { rowCount } = await tx.query(
+				settleLeaseSql(table, lease.lane, held),
+			);
+			return { embedded, settled: rowCount - embedded };
+		},
+		{ retries: 5, settings: { enable_seqscan: "off" } },
+	);
+	// What is left was changed, or held by a writer, in the meantime.
+	await releaseLease(db, schema, lease);
+	return {
+		...result,
+		lane: lease.lane,
+		taken: lease.texts.length,
+		dead: failed.filter(({ isDead }) => isDead).length,
+		tokens: made.reduce((sum, { content }) => sum + estimateTokens(content), 0),
+		failure,
+	};
+}
+
+function toFailed(
+	text: WantingText,
+	{ error, kind, retryAfterMs }: EmbeddingFailure,
+): FailedText {
+	return {
+		...text,
+		isDead: isHopeless(kind, text.attempts + 1),
+		delayMs: backoffMs(text.attempts, retryAfterMs),
+		reason: error.message,
+	};
+}
+
+interface EmbeddedText extends WantingText {
+	readonly passages: readonly PassageVector[];
+}
+
+/** Stores the vectors of texts that are still the same and that nobody is writing; returns how many texts. */
+async function storeVectors(
+	tx: Handle,
+	table: EntityTable,
+	space: VectorSpace,
+	texts: readonly EmbeddedText[],
+): Promise<number> {
+	if (texts.length === 0) return 0;
+	const vectorOid = await tx.vectorOid();
+	const stored = new Set<string>();
+	await sendInTurn(
+		tx,
+		texts.flatMap(({ passages, ...text }) =>
+			chunksOf({ ...text, contentHash: text.hash }, passages),
+		),
+		(slice) => writeVectorsSql(table, space, slice, vectorOid, "skip"),
+		({ rows }) => {
+			for (const row of rows as unknown as StoredVector[])
+				if (row.chunk === 0) stored.add(keyOf(row));
+		},
+	);
+	const present = texts
+		.filter((text) => stored.has(keyOf(text)))
+		.map(({ entityId, field, hash, passages }) => ({
+			entityId,
+			field,
+			contentHash: hash,
+			chunks: passages.length,
+		}));
+	if (present.length === 0) return 0;
+	await tx.query(deleteSurplusChunksSql(table, space, present));
+	await tx.query(deleteStaleVectorsSql(table, present));
+	return present.length;
+}
+
+/** Takes out of the queue what needs no vector any more. The caller's transaction has locked it. */
+function settleLeaseSql(
+	table: EntityTable,
+	lane: Lane,
+	texts: readonly Leased[],
+): Sql {
+	return sql`DELETE FROM ${embeddingQueueRef(table.schema)} AS s
+USING unnest(${idArray(texts)}, ${fieldArray(texts)}) AS i (entity_id, field_name)
+WHERE ${inLane("s", lane)} AND s.entity_id = i.entity_id AND s.field_name = i.field_name
+  AND NOT EXISTS (SELECT FROM ${tableRef(table)} AS r CROSS JOIN LATERAL ${embeddableTexts(table, "r")}
+    WHERE r.id = s.entity_id AND f.field_name = s.field_name AND NOT ${hasCurrentVector(table)})`;
+}

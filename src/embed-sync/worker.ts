@@ -1,0 +1,178 @@
+import { queueChannel } from "../db/embedding-queue.ts";
+import { RemError } from "../errors.ts";
+import type { Logger } from "../logger.ts";
+import { backoffMs } from "./backoff.ts";
+import { type LaneFailure, laneKey, leasesAtOnce, workOnAny } from "./drain.ts";
+import { type Lane, readLanes } from "./queue.ts";
+import type { EmbedContext } from "./work-on-lease.ts";
+
+/** How long a worker sleeps when nobody can wake it: other processes write as well. */
+const pollMs = { listening: 15_000, alone: 1000 };
+
+/**
+ * Embeds what is queued as long as it runs. It wakes when something is queued,
+ * where the engine can tell, and looks for itself now and then. It never keeps
+ * the process alive, and no failure ends it: the queue is durable, so it tries
+ * again later.
+ */
+export class EmbeddingWorker {
+	readonly #context: EmbedContext;
+	readonly #logger: Logger;
+	#stop: AbortController | undefined;
+	#running: Promise<unknown> = Promise.resolve();
+	readonly #sleepers = new Set<() => void>();
+	/** Whether somebody called while it was awake. */
+	#isCalled = false;
+	#isListening = false;
+	/** Lanes whose provider gives no vectors: until when they rest, and how often that was. */
+	readonly #resting = new Map<string, { until: number; failures: number }>();
+
+	constructor(context: EmbedContext, logger: Logger) {
+		this.#context = context;
+		this.#logger = logger;
+	}
+
+	get isRunning(): boolean {
+		return this.#stop !== undefined;
+	}
+
+	/** Starting twice is fine. */
+	start(): void {
+		if (this.#stop !== undefined) return;
+		const stop = new AbortController();
+		this.#stop = stop;
+		this.#resting.clear();
+		this.#running = Promise.all([
+			this.#listen(stop.signal),
+			...Array.from({ length: leasesAtOnce }, () => this.#work(stop.signal)),
+		]);
+	}
+
+	/** Gives back what it has, and ends. Stopping twice is fine. */
+	async stop(): Promise<void> {
+		this.#stop?.abort();
+		this.#stop = undefined;
+		this.wake();
+		await this.#running;
+	}
+
+	/** Something was queued, or may be tried again. */
+	wake(): void {
+		this.#isCalled = true;
+		for (const wake of this.#sleepers) wake();
+	}
+
+	/** Lets resting lanes be tried at once. */
+	retry(): void {
+		this.#resting.clear();
+		this.wake();
+	}
+
+	async #work(signal: AbortSignal): Promise<void> {
+		let failures = 0;
+		while (!signal.aborted)
+			try {
+				const pause = await this.#step(signal);
+				failures = 0;
+				if (pause > 0) await this.#sleep(pause, signal);
+			} catch (error) {
+				if (signal.aborted) return;
+				if (failures === 0) this.#warn(error);
+				await this.#sleep(backoffMs(failures++, undefined), signal);
+			}
+	}
+
+	/** One lease, if there is anything to take; how long to sleep before the next. */
+	async #step(signal: AbortSignal): Promise<number> {
+		const { db, schema, table } = this.#context;
+		this.#isCalled = false;
+		const lanes = (await readLanes(db, schema))
+			.filter((lane) => table(lane.tableName) !== undefined)
+			.map((lane) => ({
+				...lane,
+				dueInMs: Math.max(lane.dueInMs, this.#restMs(lane)),
+			}));
+		const result = await workOnAny(this.#context, lanes, signal);
+		if (result !== undefined) {
+			if ("error" in result) this.#rest(result);
+			else this.#resting.delete(laneKey(result.lane));
+			return 0;
+		}
+		const poll = this.#isListening ? pollMs.listening : pollMs.alone;
+		const due = lanes.map(({ dueInMs }) => dueInMs).filter((ms) => ms > 0);
+		return this.#isCalled ? 0 : Math.max(20, Math.min(poll, ...due));
+	}
+
+	#restMs(lane: Lane): number {
+		const rest = this.#resting.get(laneKey(lane));
+		return rest === undefined ? 0 : rest.until - Date.now();
+	}
+
+	/** The texts that were sent rest for themselves; the others of the lane need not meet the same. */
+	#rest({ lane, error, retryAfterMs }: LaneFailure): void {
+		const failures = this.#resting.get(laneKey(lane))?.failures ?? 0;
+		if (failures === 0) this.#warn(error);
+		this.#resting.set(laneKey(lane), {
+			until: Date.now() + backoffMs(failures, retryAfterMs),
+			failures: failures + 1,
+		});
+	}
+
+	/** Hears NOTIFY on a connection of its own, and gets another one when that is lost. */
+	async #listen(signal: AbortSignal): Promise<void> {
+		if (!this.#context.db.capabilities.listen) return;
+		for (let failures = 0; !signal.aborted; failures++) {
+			const isLost = await this.#hear(signal).catch(() => false);
+			// Polling goes on without it.
+			if (isLost) failures = 0;
+			await this.#sleep(backoffMs(failures, undefined), signal);
+		}
+	}
+
+	/** Returns when the connection is lost, or nobody needs it any more. */
+	async #hear(signal: AbortSignal): Promise<boolean> {
+		const { db, schema } = this.#context;
+		let end = (_isLost: boolean) => {};
+		const ended = new Promise<boolean>((resolve) => {
+			end = resolve;
+		});
+		const session = await db.openSession({
+			onLost: () => end(true),
+			isBackground: true,
+		});
+		signal.addEventListener("abort", () => end(false));
+		if (signal.aborted) end(false);
+		try {
+			await session.listen(queueChannel(schema), () => this.wake());
+			this.#isListening = true;
+			// What was queued while nobody heard it.
+			this.wake();
+			return await ended;
+		} finally {
+			this.#isListening = false;
+			await session.close();
+		}
+	}
+
+	/** Until the time is over or somebody calls; the process may end meanwhile. */
+	#sleep(ms: number, signal: AbortSignal): Promise<void> {
+		return new Promise((resolve) => {
+			const wake = () => {
+				clearTimeout(timer);
+				this.#sleepers.delete(wake);
+				resolve();
+			};
+			const timer = setTimeout(wake, ms);
+			timer.unref();
+			this.#sleepers.add(wake);
+			if (signal.aborted) wake();
+		});
+	}
+
+	#warn(error: unknown): void {
+		const message = error instanceof RemError ? error.message : String(error);
+		this.#logger.warn(
+			`embedding worker: ${message}; what is queued stays queued, and is tried again`,
+		);
+	}
+}

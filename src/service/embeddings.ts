@@ -1,0 +1,409 @@
+import type { Database } from "../db/database.ts";
+import {
+	estimateMissing,
+	type TextEstimate,
+} from "../embed-sync/find-missing.ts";
+import {
+	activateModel,
+	adoptModel,
+	beginModel,
+	hasVectors,
+	isSameSpace,
+	removeModel,
+} from "../embed-sync/models.ts";
+import { countTexts, reviveDead } from "../embed-sync/queue.ts";
+import { type FieldStatus, readStatus } from "../embed-sync/status.ts";
+import {
+	type SyncOptions,
+	type SyncResult,
+	sync,
+	type Target,
+} from "../embed-sync/sync.ts";
+import type {
+	EmbedContext,
+	OpenProvider,
+} from "../embed-sync/work-on-lease.ts";
+import { EmbeddingWorker } from "../embed-sync/worker.ts";
+import type { EmbeddingProvider } from "../embeddings/provider.ts";
+import { RemError } from "../errors.ts";
+import type { EntityTable, Registry } from "../models/registry.ts";
+import type { VectorSpace } from "../models/vector-space.ts";
+import { hnswIndex } from "../schema/hnsw.ts";
+import { ident, sql, toText } from "../sql.ts";
+import type { Embedder, GenerateBatchOptions } from "./embedder.ts";
+import { ModelChoice } from "./model-choice.ts";
+import type { Settings } from "./settings.ts";
+
+/** A model by its name; provider and length where they are not the service's own. */
+export type ModelName =
+	| string
+	| {
+			readonly model: string;
+			readonly provider?: string | undefined;
+			readonly dimensions?: number | undefined;
+	  };
+
+export interface EmbeddingStatus {
+	/** The model of the configuration; `undefined` where it is not known. */
+	readonly configured: VectorSpace | undefined;
+	/** Whether this process works on the queue. */
+	readonly running: boolean;
+	/** Tables whose active model is another than the configured one. */
+	readonly mismatched: readonly string[];
+	/** Each field of each table, under each model that it has vectors of or waits for. */
+	readonly fields: readonly FieldStatus[];
+}
+
+export interface SyncEmbeddingsOptions extends SyncOptions {
+	/** A model to make vectors of, beside those that searches use. @default the models the tables are kept in */
+	readonly model?: ModelName;
+}
+
+export interface EmbeddingsParts {
+	readonly db: Database;
+	readonly registry: Registry;
+	readonly settings: Settings;
+	readonly embedder: Embedder;
+	/** Told how many vectors were stored: they may want an index. */
+	readonly onStored: (
+		table: EntityTable,
+		space: VectorSpace,
+		vectors: number,
+	) => void;
+}
+
+// A worker that waits for its provider holds a lease meanwhile: the queue waits better.
+const workerDeadlineMs = 30_000;
+
+/** Embeddings: the providers, the queue of texts that wait, and the models that tables are kept in. */
+export class Embeddings {
+	/** @internal */
+	readonly models: ModelChoice;
+	readonly #parts: EmbeddingsParts;
+	readonly #worker: EmbeddingWorker;
+
+	constructor(parts: EmbeddingsParts) {
+		const { settings, embedder } = parts;
+		this.#parts = parts;
+		this.models = new ModelChoice(settings.schema, embedder);
+		this.#worker = new EmbeddingWorker(this.#context, settings.logger);
+	}
+
+	/** Adds a provider of one's own, to be asked for by its name. */
+	registerProvider(provider: EmbeddingProvider): void {
+		this.#parts.embedder.registerProvider(provider);
+		this.#worker.retry();
+	}
+
+	/**
+	 * The vectors of the texts, in their order: in as few calls as the provider
+	 * takes, identical texts once, checked before they are returned. The
+	 * specification's generate_embeddings_batch.
+	 */
+	generateBatch(
+		texts: readonly string[],
+		options?: GenerateBatchOptions,
+	): Promise<Float32Array[]> {
+		return this.#parts.embedder.generateBatch(texts, options);
+	}
+
+	/** How many texts there are, have their vector, wait for it, or were given up. It looks at every text. */
+	async status(): Promise<EmbeddingStatus> {
+		const { db, settings, embedder } = this.#parts;
+		this.models.forget();
+		const models = await this.models.all(db);
+		const mismatched = models.filter(
+			(model) => model.state === "active" && !this.models.isConfigured(model),
+		);
+		return {
+			configured: embedder.spaceIfKnown(),
+			running: this.#worker.isRunning,
+			mismatched: mismatched
+				.map(({ tableName }) => tableName)
+				.filter((name) => this.#context.table(name) !== undefined),
+			fields: await readStatus(db, settings.schema, this.#tables, models),
+		};
+	}
+
+	/**
+	 * Embeds what waits, now, and finds whatever lacks its vector, also what no
+	 * trigger saw. With `model`, makes the vectors of another model beside those
+	 * that searches use, until {@link switch}. Cut off, it is resumed by calling it
+	 * again. Throws `PROVIDER_…` if a provider gives no vectors, `CANCELLED`.
+	 */
+	async sync({
+		model,
+		...options
+	}: SyncEmbeddingsOptions = {}): Promise<SyncResult> {
+		if (model !== undefined) await this.#begin(model, options.signal);
+		const targets = await this.#targets(model);
+		const result = await sync(this.#context, targets, options);
+		for (const { table, space } of targets)
+			this.#parts.onStored(table, space, result.embedded);
+		return result;
+	}
+
+	/** What {@link sync} would embed; tokens are estimated, rather too many than too few. */
+	async estimate({
+		model,
+		signal,
+	}: Pick<
+		SyncEmbeddingsOptions,
+		"model" | "signal"
+	> = {}): Promise<TextEstimate> {
+		let sum: TextEstimate = { texts: 0, tokens: 0 };
+		for (const { table, space } of await this.#targets(model)) {
+			const { db } = this.#parts;
+			const { texts, tokens } = await estimateMissing(db, table, space, signal);
+			sum = { texts: sum.texts + texts, tokens: sum.tokens + tokens };
+		}
+		return sum;
+	}
+
+	/** Lets texts that were given up be tried again; returns how many. */
+	async retry(): Promise<number> {
+		const { db, settings } = this.#parts;
+		const names = this.#tables.map(({ entity }) => entity.tableName);
+		const revived = await reviveDead(db, settings.schema, names);
+		this.#worker.retry();
+		return revived;
+	}
+
+	/** Works on the queue in the background until {@link stop} or `close()`. Starting twice is fine. */
+	start(): void {
+		this.#worker.start();
+	}
+
+	/** Gives back what the worker has, and ends it. */
+	stop(): Promise<void> {
+		return this.#worker.stop();
+	}
+
+	/**
+	 * Makes a model that was filled with `sync({ model })` the one that searches
+	 * and writes use; returns the tables. Throws `VALIDATION` while texts lack
+	 * their vector.
+	 */
+	async switch(name: ModelName): Promise<string[]> {
+		const { db } = this.#parts;
+		const space = this.#space(name);
+		const filling = await this.#tablesIn(space, "filling");
+		if (filling.length === 0) {
+			const active = await this.#tablesIn(space, "active");
+			if (active.length > 0) return [];
+			throw notKept(space);
+		}
+		for (const table of filling) await this.#checkFilled(table, space);
+		await db.transaction(async (tx) => {
+			for (const table of filling) await activateModel(tx, table, space);
+		});
+		this.models.forget();
+		return filling.map(({ entity }) => entity.tableName);
+	}
+
+	/** Removes the vectors of a model that no table uses any more; returns how many there were. */
+	async prune(
+		name: ModelName,
+		{ signal }: { readonly signal?: AbortSignal | undefined } = {},
+	): Promise<number> {
+		const space = this.#space(name);
+		const [active] = await this.#tablesIn(space, "active");
+		if (active !== undefined)
+			throw new RemError(
+				"VALIDATION",
+				`"${active.entity.tableName}" is searched in ${describe(space)}`,
+				{ hint: "switch to another model first" },
+			);
+		let removed = 0;
+		for (const table of this.#tables) {
+			await this.#dropIndexes(table, space);
+			removed += await removeModel(this.#parts.db, table, space, signal);
+		}
+		this.models.forget();
+		return removed;
+	}
+
+	/** @internal the provider of a space */
+	open(space: VectorSpace): OpenProvider {
+		const { embedder } = this.#parts;
+		const provider = embedder.provider(space);
+		if (provider.dimensions !== space.dimensions)
+			throw new RemError(
+				"PROVIDER_NOT_CONFIGURED",
+				`provider "${space.provider}" makes vectors of ${provider.dimensions} dimensions, those of ${describe(space)} are stored`,
+				{
+					hint: "configure its length, or change the model with sync and switch",
+				},
+			);
+		return { provider, calls: embedder.calls(space) };
+	}
+
+	/** @internal something was queued here: the worker need not be told by the database */
+	wake(): void {
+		this.#worker.wake();
+	}
+
+	/** @internal after a migration: a table without vectors takes the configured model */
+	async adopt(): Promise<void> {
+		const space = this.#parts.embedder.spaceIfKnown();
+		if (space === undefined) return;
+		this.models.forget();
+		for (const table of this.#tables) {
+			const active = await this.models.active(this.#parts.db, table);
+			if (active === undefined || !isSameSpace(active, space))
+				await adoptModel(this.#parts.db, table, space);
+		}
+		this.models.forget();
+	}
+
+	/** @internal says when tables are kept in another model than the configured one */
+	async tellMismatch(): Promise<void> {
+		const { settings, embedder } = this.#parts;
+		const configured = embedder.spaceIfKnown();
+		if (configured === undefined) return;
+		const others = await this.#keptInOthers(configured).catch(notMigrated);
+		if (others.length > 0)
+			settings.logger.warn(
+				`the configuration says ${describe(configured)}, but vectors are kept of ${others.join(", ")}: these are searched and written until \`rem embeddings sync --model ${configured.model}\` and \`rem embeddings switch ${configured.model}\``,
+			);
+	}
+
+	async #keptInOthers(configured: VectorSpace): Promise<string[]> {
+		const { db } = this.#parts;
+		const others: string[] = [];
+		for (const table of this.#tables) {
+			const active = await this.models.active(db, table);
+			if (active === undefined || isSameSpace(active, configured)) continue;
+			// A model without vectors gives way at the next migration.
+			if (await hasVectors(db, table, active))
+				others.push(`"${table.entity.tableName}" in ${describe(active)}`);
+		}
+		return others;
+	}
+
+	get #context(): EmbedContext {
+		const { db, settings } = this.#parts;
+		return {
+			db,
+			schema: settings.schema,
+			table: (name) =>
+				this.#tables.find(({ entity }) => entity.tableName === name),
+			open: (space) => {
+				const { provider, calls } = this.open(space);
+				const retry = { deadlineMs: workerDeadlineMs, ...calls.retry };
+				return { provider, calls: { ...calls, retry } };
+			},
+		};
+	}
+
+	/** Those whose texts get vectors. */
+	get #tables(): EntityTable[] {
+		return this.#parts.registry
+			.all()
+			.filter(({ entity }) => entity.embedFields.length > 0);
+	}
+
+	async #begin(
+		name: ModelName,
+		signal: AbortSignal | undefined,
+	): Promise<void> {
+		const space = this.#space(name);
+		// What it lacks is better said before anything is written down.
+		this.open(space);
+		for (const table of this.#tables)
+			await beginModel(this.#parts.db, table, space, signal);
+		this.models.forget();
+	}
+
+	/** The models to bring up to date: the named one, or all that the tables are kept in. */
+	async #targets(name: ModelName | undefined): Promise<Target[]> {
+		if (name !== undefined) {
+			const space = this.#space(name);
+			return this.#tables.map((table) => ({ table, space }));
+		}
+		this.models.forget();
+		const models = await this.models.all(this.#parts.db);
+		const configured = this.#parts.embedder.spaceIfKnown();
+		return this.#tables.flatMap((table) => {
+			const kept = models.filter(
+				({ tableName, state }) =>
+					tableName === table.entity.tableName && state !== "retired",
+			);
+			const spaces =
+				kept.length === 0 && configured !== undefined ? [configured] : kept;
+			return spaces.map(({ provider, model, dimensions }) => ({
+				table,
+				space: { provider, model, dimensions },
+			}));
+		});
+	}
+
+	/** They would be changed with every vector that is removed. */
+	async #dropIndexes(table: EntityTable, space: VectorSpace): Promise<void> {
+		const { db, settings } = this.#parts;
+		for (const field of table.entity.embedFields) {
+			const { name } = hnswIndex(table, field, space, settings.hnsw);
+			await db.script(
+				toText(
+					sql`DROP INDEX CONCURRENTLY IF EXISTS ${ident(table.schema, name)}`,
+				),
+			);
+		}
+	}
+
+	#space(name: ModelName): VectorSpace {
+		return this.#parts.embedder.space(
+			typeof name === "string" ? { model: name } : name,
+		);
+	}
+
+	async #tablesIn(
+		space: VectorSpace,
+		state: "active" | "filling",
+	): Promise<EntityTable[]> {
+		this.models.forget();
+		const models = await this.models.all(this.#parts.db);
+		return this.#tables.filter((table) =>
+			models.some(
+				(model) =>
+					model.tableName === table.entity.tableName &&
+					model.state === state &&
+					isSameSpace(model, space),
+			),
+		);
+	}
+
+	async #checkFilled(table: EntityTable, space: VectorSpace): Promise<void> {
+		const { db } = this.#parts;
+		const { tableName } = table.entity;
+		const { texts } = await estimateMissing(db, table, space);
+		const lane = { ...space, tableName };
+		const dead = await countTexts(db, table.schema, lane, "dead");
+		if (texts <= dead) return;
+		throw new RemError(
+			"VALIDATION",
+			`${texts - dead} texts of "${tableName}" have no vector of ${describe(space)} yet`,
+			{ hint: `run \`rem embeddings sync --model ${space.model}\` first` },
+		);
+	}
+}
+
+/** Before the first migration there is nothing to differ from. */
+function notMigrated(error: unknown): string[] {
+	const state = error instanceof RemError ? error.sqlState : undefined;
+	if (state === "42P01" || state === "3F000") return [];
+	throw error;
+}
+
+function notKept(space: VectorSpace): RemError {
+	return new RemError(
+		"VALIDATION",
+		`no table has vectors of ${describe(space)}`,
+		{ hint: `run \`rem embeddings sync --model ${space.model}\` first` },
+	);
+}
+
+/** `openai text-embedding-3-small (1536)` */
+function describe({ provider, model, dimensions }: VectorSpace): string {
+	return `${provider} ${model} (${dimensions})`;
+}
