@@ -1,7 +1,7 @@
 import { randomInt } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import pg from "pg";
 import { type Server, startServer } from "../../scripts/postgres-server.ts";
+import { ask, until, untilReady } from "../support/ask.ts";
 import type { ChaosOptions, ChaosResult } from "../support/case.ts";
 import { prepare, startLoad } from "../support/load.ts";
 import { Tally } from "../support/tally.ts";
@@ -32,7 +32,7 @@ export async function crashUnderLoad({
 				if (cycle % 2 === 1) await truncateCache(server.url);
 				await sleep(randomInt(300));
 				await crash(server);
-				await untilItAnswers(server);
+				await until(server.url, "SELECT TRUE AS done");
 				if (cycle % 3 !== 0) await untilReady(server.url);
 				tally.count(name);
 				say(`crash ${cycle + 1} of ${cycles}: ${name}`);
@@ -96,38 +96,4 @@ async function someBackend(url: string): Promise<number> {
 
 async function truncateCache(url: string): Promise<void> {
 	await ask(url, "TRUNCATE kv_store");
-}
-
-async function untilItAnswers({ url }: Server): Promise<void> {
-	await until(url, "SELECT TRUE AS done");
-}
-
-async function untilReady(url: string): Promise<void> {
-	await until(
-		url,
-		"SELECT EXISTS (SELECT FROM kv_state WHERE kind = 'ready' AND filenode = pg_relation_filenode('kv_store')) AS done",
-	);
-}
-
-const patienceMs = 60_000;
-
-async function until(url: string, question: string): Promise<void> {
-	const lastTry = Date.now() + patienceMs;
-	for (;;) {
-		const [row] = await ask<{ done: boolean }>(url, question).catch(() => []);
-		if (row?.done) return;
-		if (Date.now() > lastTry) throw new Error(`never came true: ${question}`);
-		await sleep(50);
-	}
-}
-
-async function ask<R extends object>(url: string, text: string): Promise<R[]> {
-	const client = new pg.Client({ connectionString: url });
-	client.on("error", () => {}); // the query fails too
-	try {
-		await client.connect();
-		return (await client.query<R>(text)).rows;
-	} finally {
-		await client.end().catch(() => {});
-	}
 }

@@ -24,10 +24,14 @@ export interface ChaosResult {
 	readonly violations: readonly string[];
 }
 
-/** Several parts of one case as one result. */
+/** Several parts of one case as one result: their figures are summed. */
 export function mergeResults(results: readonly ChaosResult[]): ChaosResult {
+	const figures: Record<string, number> = {};
+	for (const result of results)
+		for (const [what, figure] of Object.entries(result.figures))
+			figures[what] = (figures[what] ?? 0) + figure;
 	return {
-		figures: Object.assign({}, ...results.map(({ figures }) => figures)),
+		figures,
 		violations: results.flatMap(({ violations }) => violations),
 	};
 }

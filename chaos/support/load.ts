@@ -35,6 +35,35 @@ export function connect(url: string, poolSize = 2): Promise<Service> {
 	});
 }
 
+/** A reader of its own, as of a standby, until it is told to stop. */
+export async function startReader(
+	url: string,
+	tally: Tally,
+): Promise<{ stop(): Promise<void> }> {
+	let isOver = false;
+	let failure: unknown;
+	const stage: Stage = {
+		isOver: () => isOver,
+		fail: (error) => {
+			failure = error;
+			isOver = true;
+		},
+	};
+	const service = await connect(url);
+	const running = act(stage, async () => {
+		await readAndCompare(service, tally, true);
+		tally.count("snapshots read on a standby and over its promotion");
+	});
+	return {
+		async stop() {
+			isOver = true;
+			await running;
+			await service.close();
+			if (failure !== undefined) throw failure;
+		},
+	};
+}
+
 /** Entities enough for a rebuild to last a while, so that crashes meet it. */
 export async function prepare(url: string, entities: number): Promise<void> {
 	const service = await connect(url);

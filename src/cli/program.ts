@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { addFuzzy } from "./commands/fuzzy.ts";
 import { addIndexes } from "./commands/indexes.ts";
+import { addKv } from "./commands/kv.ts";
 import { addLoad } from "./commands/load.ts";
 import { addLookup } from "./commands/lookup.ts";
 import { addMigrate } from "./commands/migrate.ts";
@@ -34,6 +35,7 @@ export function buildProgram(invocation: Invocation): Command {
 	addQuery(program);
 	addTraverse(program);
 	addIndexes(program);
+	addKv(program, invocation);
 	program.helpCommand("help [command]", "explain a command");
 	return program;
 }

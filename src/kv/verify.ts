@@ -13,6 +13,8 @@ export interface VerifyOptions {
 	/** Most differences to name; all are counted, and mended. @default 1000 */
 	readonly limit?: number | undefined;
 	readonly onProgress?: ((progress: KvProgress) => void) | undefined;
+	/** Stops the comparison; nothing is mended then. */
+	readonly signal?: AbortSignal | undefined;
 }
 
 export interface VerifyResult {
@@ -34,16 +36,13 @@ export interface VerifyResult {
 export async function verifyKv(
 	db: Database,
 	schema: string,
-	{ repair = false, limit = 1000, onProgress }: VerifyOptions,
+	{ repair = false, limit = 1000, ...options }: VerifyOptions,
 ): Promise<VerifyResult> {
-	const found = await db.transaction(
-		(tx) => compareAll(tx, schema, onProgress),
-		{
-			isolation: "repeatable read",
-			readOnly: true,
-			settings: { row_security: "off" },
-		},
-	);
+	const found = await db.transaction((tx) => compareAll(tx, schema, options), {
+		isolation: "repeatable read",
+		readOnly: true,
+		settings: { row_security: "off" },
+	});
 	const { differences } = found;
 	if (repair) await mendDifferences(db, schema, found.sources, differences);
 	return {
@@ -66,7 +65,7 @@ interface Comparison {
 async function compareAll(
 	tx: Handle,
 	schema: string,
-	onProgress: VerifyOptions["onProgress"],
+	{ onProgress, signal }: Pick<VerifyOptions, "onProgress" | "signal">,
 ): Promise<Comparison> {
 	const sources = await readKvSources(tx, schema);
 	const nothing = { ready: false, sources, compared: 0, differences: [] };
@@ -75,6 +74,8 @@ async function compareAll(
 	let compared = 0;
 	const steps = {
 		add: (entityType: string, rows: number) => {
+			if (signal?.aborted)
+				throw new RemError("CANCELLED", "the comparison was stopped");
 			compared += rows;
 			shown.add(entityType, rows);
 		},

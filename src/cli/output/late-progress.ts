@@ -1,0 +1,18 @@
+import type { Terminal } from "./terminal.ts";
+
+/** A bar for work that says with its first step how much there is. */
+export interface LateProgress {
+	readonly onProgress: (step: { done: number; total: number }) => void;
+	readonly stop: () => void;
+}
+
+export function lateProgress(terminal: Terminal, label: string): LateProgress {
+	let bar: ReturnType<Terminal["progress"]> | undefined;
+	return {
+		onProgress: ({ done, total }) => {
+			bar ??= terminal.progress(label, total);
+			bar.update(done);
+		},
+		stop: () => bar?.stop(),
+	};
+}
