@@ -17,7 +17,8 @@ export async function act(
 	while (!stage.isOver()) {
 		try {
 			await step();
-			if (pauseMs > 0) await sleep(pauseMs);
+			// At least a turn of the event loop: a step may find nothing to do.
+			await sleep(pauseMs);
 		} catch (error) {
 			if (!isExpected(error)) return stage.fail(error);
 			await sleep(20);

@@ -33,6 +33,10 @@ export class Ledger {
 		return [...this.#rows.keys()];
 	}
 
+	knows(id: string): boolean {
+		return this.#rows.has(id);
+	}
+
 	acknowledge(changes: ReadonlyMap<string, Possible>): void {
 		for (const [id, state] of changes) this.#rows.set(id, [state]);
 	}

@@ -59,7 +59,7 @@ export class Writer {
 	}
 
 	#chooseChange(table: Table): Change {
-		const count = this.#ledgers[table].ids.length;
+		const count = this.#ledgers[table].certain(() => true).length;
 		if (count < 50) return "create";
 		const kinds: Change[] = ["update", "rename", "remove", "restore", "purge"];
 		if (count < mostRows) kinds.push("create", "create");
@@ -94,8 +94,8 @@ export class Writer {
 		);
 		const found = new Map(rows.map(({ id, ...state }) => [id, state]));
 		for (const id of ids) {
-			const known = this.#ledgers[table].ids.includes(id);
-			if (known && !this.#ledgers[table].allows(id, found.get(id)))
+			const ledger = this.#ledgers[table];
+			if (ledger.knows(id) && !ledger.allows(id, found.get(id)))
 				this.#tally.violate(
 					`${table} ${id}: an acknowledged change is lost (found ${JSON.stringify(found.get(id) ?? "no row")})`,
 				);
