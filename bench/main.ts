@@ -12,6 +12,7 @@ import { kvUpkeep } from "./cases/kv-upkeep.ts";
 import { oneVector } from "./cases/one-vector.ts";
 import { peers } from "./cases/peers.ts";
 import { quickstart } from "./cases/quickstart.ts";
+import { search } from "./cases/search.ts";
 import { stream } from "./cases/stream.ts";
 import { twoVectors } from "./cases/two-vectors.ts";
 import { unchanged } from "./cases/unchanged.ts";
@@ -28,6 +29,7 @@ const cases: readonly BenchCase[] = [
 	vectors,
 	unchanged,
 	kvUpkeep,
+	search,
 	embedded,
 	stream,
 	quickstart,

@@ -26,7 +26,12 @@ import {
 } from "./nearest-sql.ts";
 import { checkLimit, checkScope, type ReadScope } from "./scope.ts";
 import { putBack, settingsCte } from "./settings-sql.ts";
-import type { Branch, SearchMode, Seen } from "./vector-plan.ts";
+import {
+	type Branch,
+	type SearchMode,
+	type Seen,
+	searchModes,
+} from "./vector-plan.ts";
 import { isVisible } from "./vector-scope.ts";
 
 export interface SearchRequest extends ReadScope {
@@ -120,8 +125,6 @@ function nearestRows(
 	return [...byId.values()].slice(0, limit);
 }
 
-const modes: readonly SearchMode[] = ["auto", "exact", "approximate"];
-
 /** Everything that can be said without a vector, so that no provider is asked for nothing. */
 export function checkSearch(
 	{ entity }: EntityTable,
@@ -158,8 +161,11 @@ function checkHow({
 }: Pick<SearchRequest, "minSimilarity" | "mode" | "efSearch">): void {
 	if (minSimilarity !== undefined && !(Math.abs(minSimilarity) <= 1))
 		throw new RemError("VALIDATION", "minSimilarity is not between -1 and 1");
-	if (!modes.includes(mode))
-		throw new RemError("VALIDATION", `mode is none of ${modes.join(", ")}`);
+	if (!searchModes.includes(mode))
+		throw new RemError(
+			"VALIDATION",
+			`mode is none of ${searchModes.join(", ")}`,
+		);
 	const isEf =
 		efSearch === undefined ||
 		(Number.isInteger(efSearch) && efSearch >= 1 && efSearch <= 1000);

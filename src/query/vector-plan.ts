@@ -14,7 +14,9 @@ export interface IndexFacts {
 	readonly vectors: number;
 }
 
-export type SearchMode = "auto" | "exact" | "approximate";
+export const searchModes = ["auto", "exact", "approximate"] as const;
+
+export type SearchMode = (typeof searchModes)[number];
 
 export interface PlanOptions {
 	readonly limit: number;

@@ -131,9 +131,11 @@ export interface HybridSearchOptions<M extends Models, T extends TableName<M>>
 /** A row that a hybrid search found. */
 export type HybridRow<E> = Row<E> & HybridMatch;
 
-type ExplainedIf<X> = true extends X
-	? { readonly explain: SearchExplanation }
-	: unknown;
+type ExplainedIf<X> = boolean extends X
+	? { readonly explain?: SearchExplanation }
+	: X extends true
+		? { readonly explain: SearchExplanation }
+		: unknown;
 
 export interface LookupOptions<
 	T extends string = string,

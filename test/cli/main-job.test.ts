@@ -185,6 +185,27 @@ describe.each(engines)("on the %s", (engine) => {
 		]);
 	});
 
+	test("search --hybrid --explain shows ranks, and how it was made", async () => {
+		const args = ["search", "apple trees", "--table", "resources", "--tenant"];
+		const where = [
+			"--where",
+			'{"metadata": {"path": ["sourceKey"], "eq": "A"}}',
+		];
+		const shown = await run(...args, "acme", ...where, "--hybrid", "--explain");
+		expect(shown.code).toBe(0);
+		expect(shown.stdout).toMatch(/SCORE +NAME +RANKS +TEXT\n/);
+		expect(shown.stdout).toMatch(/vector 1, text 1/);
+		expect(shown.stdout).toMatch(/exact: every vector was compared/);
+		expect(shown.stdout).toMatch(/planning [\d.]+ ms/);
+		const json = await run(...args, "acme", "--explain", "--json");
+		expect(JSON.parse(json.stdout)).toMatchObject({
+			hits: expect.any(Array),
+			explain: { is_exact: true, sql: expect.stringContaining("SELECT") },
+		});
+		const wrong = await run(...args, "acme", "--where", "year=1");
+		expect(wrong.code).toBe(2);
+	});
+
 	test("another tenant finds nothing, with exit code 0", async () => {
 		expect(
 			await run("lookup", "sarah-chen", "--tenant", "other", "--quiet"),

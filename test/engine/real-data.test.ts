@@ -12,6 +12,8 @@ const folder = process.env.REM_TEST_DATA;
 if (folder === undefined)
 	console.warn("REM_TEST_DATA is not set: the tests on real data do not run");
 
+const sentences = Number(process.env.REM_TEST_SENTENCES ?? 25);
+
 interface Film {
 	readonly title: string;
 	readonly year: number;
@@ -120,6 +122,40 @@ describe.skipIf(folder === undefined)("films and people", () => {
 		expect(missed.length).toBeLessThanOrEqual(6);
 	});
 
+	test(`${sentences} sentences from films' texts find their films`, async () => {
+		const random = randomFrom(2);
+		const withText = films.filter(
+			({ extract = "" }) => sentencesOf(extract).length > 1,
+		);
+		type Found = [number, number];
+		const found: Record<"search" | "hybrid", Found> = {
+			search: [0, 0],
+			hybrid: [0, 0],
+		};
+		for (let at = 0; at < sentences; at++) {
+			const film = withText[Math.floor(random() * withText.length)] as Film;
+			const [, ...later] = sentencesOf(film.extract ?? "");
+			const query = later[Math.floor(random() * later.length)] as string;
+			const common = { tableName: "resources", tenantId, limit: 10 } as const;
+			const hits = {
+				search: await db.service.vectorSearch({ ...common, queryText: query }),
+				hybrid: await db.service.hybridSearch({ ...common, query }),
+			};
+			for (const kind of ["search", "hybrid"] as const) {
+				const place = hits[kind].findIndex(({ name }) => name === keyOf(film));
+				if (place === 0) found[kind][0]++;
+				if (place >= 0) found[kind][1]++;
+			}
+		}
+		const share = ([first, ten]: Found) =>
+			`hit@1 ${((100 * first) / sentences).toFixed(1)} %, hit@10 ${((100 * ten) / sentences).toFixed(1)} %`;
+		console.info(
+			`${sentences} sentences among ${films.length} films: SEARCH ${share(found.search)}; hybrid ${share(found.hybrid)}`,
+		);
+		expect(found.search[0]).toBeGreaterThan(0.5 * sentences);
+		expect(found.hybrid[0]).toBeGreaterThan(0.5 * sentences);
+	}, 600_000);
+
 	test("a misspelt name and a sentence from an extract find theirs", async () => {
 		const [person] = await db.service.fuzzySearch({
 			query: "Samual L Jakson",
@@ -135,6 +171,12 @@ describe.skipIf(folder === undefined)("films and people", () => {
 		expect(film?.name).toMatch(/^Jurassic/);
 	});
 });
+
+function sentencesOf(text: string): string[] {
+	return text
+		.split(/(?<=[.!?]) +(?=[A-Z])/)
+		.filter((sentence) => sentence.length >= 40);
+}
 
 /** One of the titles is a page's style sheet, and longer than a key may be. */
 function keyOf({ title, year }: Film): string {

@@ -1,5 +1,7 @@
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { SearchExplanation, SearchMode } from "../../index.ts";
 import type { Entity } from "../../models/entity.ts";
+import { searchModes } from "../../query/vector-plan.ts";
 import { withReader } from "../open-service.ts";
 import {
 	addHelp,
@@ -8,8 +10,10 @@ import {
 	type ScopeOptions,
 	scopeOf,
 	similarityOption,
+	wholeNumber,
 } from "../options.ts";
-import { columnNames } from "../output/json-names.ts";
+import { explanationLines } from "../output/explanation.ts";
+import { columnNames, snakeNames } from "../output/json-names.ts";
 import { type Column, tableLines } from "../output/table.ts";
 import { Terminal } from "../output/terminal.ts";
 
@@ -18,6 +22,11 @@ interface SearchCommandOptions extends ScopeOptions {
 	readonly field?: string;
 	readonly limit: number;
 	readonly minSimilarity?: number;
+	readonly where?: Record<string, unknown>;
+	readonly hybrid?: boolean;
+	readonly mode?: SearchMode;
+	readonly efSearch?: number;
+	readonly explain?: boolean;
 }
 
 /** `rem search TEXT --table T` */
@@ -41,13 +50,38 @@ export function addSearch(program: Command): void {
 				"least cosine similarity, -1 to 1",
 			),
 		)
+		.addOption(
+			new Option("--where <json>", "a filter, as in docs/reading.md").argParser(
+				filter,
+			),
+		)
+		.addOption(
+			new Option(
+				"--hybrid",
+				"by meaning, by words and by name, fused by rank",
+			).conflicts(["field", "minSimilarity"]),
+		)
+		.addOption(
+			new Option(
+				"--mode <mode>",
+				"compare every vector, or use an index (default: auto)",
+			).choices(searchModes),
+		)
+		.addOption(
+			new Option(
+				"--ef-search <n>",
+				"candidates of an index scan, 1 to 1000",
+			).argParser(wholeNumber(1, 1000)),
+		)
+		.option("--explain", "show how it was searched: plan, SQL and timing")
 		.addOption(limitOption(10))
 		.action(search);
 	addHelp(
 		addScopeOptions(command),
 		[
 			'rem search "how do we deploy?" --table resources',
-			'rem search "unhappy customers" --table messages --field content --limit 3 --json',
+			'rem search "deploy kubernetes" --table resources --hybrid --explain',
+			`rem search "unhappy customers" --table messages --field content --limit 3 --where '{"sessionId": "s-1"}' --json`,
 		],
 		[
 			"POSTGRES__CONNECTION_STRING",
@@ -55,59 +89,129 @@ export function addSearch(program: Command): void {
 			"EMBEDDING__PROVIDER",
 			"EMBEDDING__MODEL",
 			"OPENAI_API_KEY",
+			"HNSW__EF_SEARCH",
 		],
 	);
+}
+
+function filter(text: string): Record<string, unknown> {
+	try {
+		return JSON.parse(text);
+	} catch {
+		throw new InvalidArgumentError(`Expected JSON, such as '{"year": 1998}'.`);
+	}
 }
 
 /** A row of any table with what made it a hit. */
 export type AnySearchHit = Readonly<Record<string, unknown>> & {
 	readonly similarity: number;
 	readonly matchedField: string;
+	readonly matchedText?: string;
 };
 
+type AnyHybridHit = Readonly<Record<string, unknown>> &
+	Partial<AnySearchHit> & { readonly score: number };
+
 async function search(
-	queryText: string,
+	text: string,
 	options: SearchCommandOptions,
 ): Promise<void> {
 	const terminal = new Terminal(options);
-	const { table, field, limit, minSimilarity } = options;
+	const { table, field, limit, minSimilarity, where, mode, efSearch } = options;
+	const { explain = false } = options;
 	await withReader(terminal, options, async (service) => {
 		const { entity } = service.registry.get(table);
-		const hits: AnySearchHit[] = await service.vectorSearch({
+		const common = {
 			tableName: table,
-			queryText,
 			limit,
+			explain,
 			...scopeOf(options),
+			...(where === undefined ? {} : { where }),
+			...(mode === undefined ? {} : { mode }),
+			...(efSearch === undefined ? {} : { efSearch }),
+		} as const;
+		if (options.hybrid) {
+			const hits = await service.hybridSearch({ ...common, query: text });
+			return show(terminal, options, entity, hits, hybridColumns(entity));
+		}
+		const hits = await service.vectorSearch({
+			...common,
+			queryText: text,
 			...(field === undefined ? {} : { fieldName: field }),
 			...(minSimilarity === undefined ? {} : { minSimilarity }),
 		});
-		terminal.show(
-			hits.map((hit) => columnNames(entity, hit)),
-			tableLines(hits, searchColumns(entity), terminal.width),
-		);
-		if (hits.length === 0)
-			terminal.notice(
-				`nothing in "${table}" is embedded and near enough to that`,
-			);
+		show(terminal, options, entity, hits, searchColumns(entity));
 	});
 }
 
+function show<Hit extends Readonly<Record<string, unknown>>>(
+	terminal: Terminal,
+	{ table }: SearchCommandOptions,
+	entity: Entity,
+	hits: readonly Hit[] & { readonly explain?: SearchExplanation },
+	columns: readonly Column<Hit>[],
+): void {
+	const rows = hits.map((hit) => columnNames(entity, hit));
+	const lines = tableLines(hits, columns, terminal.width);
+	const { explain } = hits;
+	if (explain === undefined) terminal.show(rows, lines);
+	else
+		terminal.show({ hits: rows, explain: snakeNames(explain) }, [
+			...lines,
+			...explanationLines(explain),
+		]);
+	if (hits.length === 0)
+		terminal.notice(
+			`nothing in "${table}" is embedded and near enough to that`,
+		);
+}
+
 export function searchColumns(entity: Entity): Column<AnySearchHit>[] {
-	const keys = entity.keyFields ?? [];
 	return [
 		{
 			title: "SIMILARITY",
 			value: ({ similarity }) => similarity.toFixed(3),
 			isRight: true,
 		},
-		{
-			title: keys.length === 0 ? "ID" : "NAME",
-			value: (hit) =>
-				keys.length === 0
-					? String(hit.id)
-					: keys.map(({ name }) => String(hit[name] ?? "")).join("#"),
-		},
+		nameColumn(entity),
 		{ title: "FIELD", value: ({ matchedField }) => matchedField },
-		{ title: "TEXT", value: (hit) => String(hit[hit.matchedField] ?? "") },
+		{
+			title: "TEXT",
+			value: (hit) => hit.matchedText ?? String(hit[hit.matchedField] ?? ""),
+		},
 	];
+}
+
+function hybridColumns(entity: Entity): Column<AnyHybridHit>[] {
+	return [
+		{
+			title: "SCORE",
+			value: ({ score }) => score.toFixed(4),
+			isRight: true,
+		},
+		nameColumn(entity),
+		{
+			title: "RANKS",
+			value: ({ ranks }) =>
+				Object.entries(ranks as Record<string, number>)
+					.map(([list, rank]) => `${list} ${rank}`)
+					.join(", "),
+		},
+		{
+			title: "TEXT",
+			value: (hit) =>
+				hit.matchedText ?? String(hit[hit.matchedField ?? ""] ?? ""),
+		},
+	];
+}
+
+function nameColumn(entity: Entity): Column<Readonly<Record<string, unknown>>> {
+	const keys = entity.keyFields ?? [];
+	return {
+		title: keys.length === 0 ? "ID" : "NAME",
+		value: (hit) =>
+			keys.length === 0
+				? String(hit.id)
+				: keys.map(({ name }) => String(hit[name] ?? "")).join("#"),
+	};
 }

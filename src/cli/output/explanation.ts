@@ -1,0 +1,31 @@
+import type { SearchExplanation } from "../../index.ts";
+import { heading, type Line } from "./terminal.ts";
+
+/** How a search was made, below its hits. */
+export function explanationLines(explanation: SearchExplanation): Line[] {
+	const { isExact, fields, statements, sql, databasePlan, timing } =
+		explanation;
+	const { embedMs, planMs, searchMs } = timing;
+	return [
+		"",
+		heading("how"),
+		`  ${isExact ? "exact: every vector was compared" : "approximate: by an index"}${statements > 1 ? `, after ${statements - 1} try that found too little` : ""}`,
+		...fields.map(
+			({ field, plan, vectors, efSearch }) =>
+				`  ${field}: ${plan}, ${vectors} vectors in the scope${efSearch === undefined ? "" : `, ${efSearch} candidates`}`,
+		),
+		`  embedding ${ms(embedMs)}, planning ${ms(planMs)}, searching ${ms(searchMs)}`,
+		heading("sql"),
+		...indented(sql),
+		heading("plan"),
+		...indented(databasePlan),
+	];
+}
+
+function ms(value: number): string {
+	return `${value.toFixed(1)} ms`;
+}
+
+function indented(text: string): string[] {
+	return text.split("\n").map((line) => `  ${line}`);
+}
