@@ -8,6 +8,7 @@
  */
 import { writeFileSync } from "node:fs";
 import { embedded } from "./cases/embedded.ts";
+import { indexBuild } from "./cases/index-build.ts";
 import { kvUpkeep } from "./cases/kv-upkeep.ts";
 import { oneVector } from "./cases/one-vector.ts";
 import { peers } from "./cases/peers.ts";
@@ -30,6 +31,7 @@ const cases: readonly BenchCase[] = [
 	unchanged,
 	kvUpkeep,
 	search,
+	indexBuild,
 	embedded,
 	stream,
 	quickstart,

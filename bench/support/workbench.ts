@@ -21,6 +21,8 @@ export async function withWorkbench<const M extends readonly Entity[], T>(
 			connectionString: database.url,
 			models,
 			embedding: provider,
+			// It would work beside what is measured.
+			backgroundIndex: { enabled: false },
 		});
 		try {
 			await service.migrate();

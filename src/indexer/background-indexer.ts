@@ -47,6 +47,15 @@ export interface BackgroundIndexerOptions {
 }
 
 const readOnly = "25006";
+// A load is over when nothing came for so long; after ten minutes it is none.
+const quietMs = 2000;
+const longestLoadMs = 600_000;
+
+interface Load {
+	readonly table: EntityTable;
+	readonly timer: NodeJS.Timeout;
+	readonly since: number;
+}
 
 /**
  * Builds indexes while the application writes: what is missing, what a crash
@@ -60,6 +69,8 @@ export class BackgroundIndexer {
 	readonly #usedSpaces = new Map<string, VectorSpace[]>();
 	readonly #newRows = new Map<string, number>();
 	readonly #checks = new Set<Promise<void>>();
+	/** Tables that are being loaded, as it seems. */
+	readonly #loads = new Map<string, Load>();
 
 	constructor(db: Database, options: BackgroundIndexerOptions) {
 		this.#db = db;
@@ -101,6 +112,7 @@ export class BackgroundIndexer {
 	async stop({ waitMs = 10_000 }: { waitMs?: number } = {}): Promise<void> {
 		await this.#loop.stop(waitMs);
 		await Promise.allSettled(this.#checks);
+		await this.#queueAfterLoads();
 	}
 
 	/** Builds what is queued now, waiting for second attempts; throws `INDEX_FAILED` for those that failed for good. */
@@ -160,22 +172,61 @@ export class BackgroundIndexer {
 		this.#checks.add(check);
 	}
 
-	/** Rows or vectors were added: now and then, it is looked whether an index pays. */
+	/**
+	 * Rows or vectors were added: now and then, it is looked whether an index
+	 * pays, once the load is over. An index that were there before would make the
+	 * rest of the load 20 times slower.
+	 */
 	noteRows(table: EntityTable, space: VectorSpace | undefined, rows: number) {
 		if (space !== undefined) this.#remember(table, space);
+		if (!this.#options.settings.enabled) return;
 		const { tableName } = table.entity;
 		const seen = (this.#newRows.get(tableName) ?? 0) + rows;
 		const isEnough = seen >= Math.ceil(this.#options.settings.minRows / 4);
 		this.#newRows.set(tableName, isEnough ? 0 : seen);
-		if (isEnough) this.check(table);
+		if (isEnough || this.#loads.has(tableName)) this.#checkWhenQuiet(table);
+	}
+
+	#checkWhenQuiet(table: EntityTable): void {
+		const { tableName } = table.entity;
+		const load = this.#loads.get(tableName);
+		clearTimeout(load?.timer);
+		const since = load?.since ?? performance.now();
+		const left = since + longestLoadMs - performance.now();
+		const timer = setTimeout(
+			() => {
+				this.#loads.delete(tableName);
+				this.check(table);
+			},
+			Math.max(0, Math.min(quietMs, left)),
+		);
+		timer.unref();
+		this.#loads.set(tableName, { table, timer, since });
+	}
+
+	/** What was loaded last goes into the queue, for whoever runs next. */
+	async #queueAfterLoads(): Promise<void> {
+		for (const { table, timer } of this.#loads.values()) {
+			clearTimeout(timer);
+			await this.#checkNow(table).catch(() => {
+				// The next migration looks again.
+			});
+		}
+		this.#loads.clear();
 	}
 
 	async #checkNow(table: EntityTable | undefined): Promise<void> {
 		const view = await this.#look(table);
 		const { minRows } = this.#options.settings;
-		const work = await this.#workOf(view.possible, minRows);
+		const wanted = view.possible.filter((index) => !this.#stops(index));
+		const work = await this.#workOf(wanted, minRows);
 		await this.#enqueue(work, false);
 		if (work.length > 0 || openBuilds(view).length > 0) this.#startIfEnabled();
+	}
+
+	/** On the embedded database's only connection a graph of 5,000 vectors stops all else for half a minute: that must be asked for. */
+	#stops({ indexType }: DeclaredIndex): boolean {
+		return indexType === "hnsw" && this.#db.capabilities.kind === "embedded";
 	}
 
 	/** What is invalid or changed; and what is missing, where it would have that many rows. */
