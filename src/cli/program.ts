@@ -26,7 +26,7 @@ export function buildProgram(invocation: Invocation): Command {
 		.configureOutput({ outputError: () => {} })
 		.addHelpText("after", learnMore);
 	addQuickstart(program, invocation);
-	addMigrate(program);
+	addMigrate(program, invocation);
 	addSchema(program, invocation);
 	addLoad(program, invocation);
 	addLookup(program);

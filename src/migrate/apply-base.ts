@@ -7,6 +7,7 @@ import { readOwnCatalogue } from "./fingerprint.ts";
 import { type Ledger, record, sha256 } from "./ledger.ts";
 import { type LockTimeoutOptions, patientTransaction } from "./lock-timeout.ts";
 import { checkOwnership } from "./ownership.ts";
+import { stepFailed } from "./step-failed.ts";
 
 /** Applies the files of ours that are new or changed; their statements may run again. */
 export async function applyBase(
@@ -63,26 +64,22 @@ export function refuseNewer(ledger: Ledger, base: BaseOptions): void {
 async function baseFailed(
 	session: Session,
 	name: string,
-	cause: unknown,
+	error: unknown,
 ): Promise<unknown> {
-	if (!(cause instanceof RemError) || cause.sqlState === undefined)
-		return cause;
-	const missing =
-		cause.sqlState === "42501" ? await missingExtensions(session) : [];
-	const rest = { cause: cause.cause, sqlState: cause.sqlState };
-	if (missing.length > 0)
-		return new RemError(
-			"EXTENSION_MISSING",
-			`this user may not create the ${missing.length === 1 ? "extension" : "extensions"} ${missing.join(", ")}`,
-			{
-				hint: `let a superuser run, in this database: ${missing.map((extension) => `CREATE EXTENSION ${extension}`).join("; ")}`,
-				...rest,
-			},
-		);
-	return new RemError("MIGRATION_FAILED", `${name}: ${cause.message}`, {
-		hint: "nothing of this file was applied",
-		...rest,
-	});
+	const failure = stepFailed(error, name, "nothing of this file was applied");
+	if (!(failure instanceof RemError) || failure.sqlState !== "42501")
+		return failure;
+	const missing = await missingExtensions(session);
+	if (missing.length === 0) return failure;
+	return new RemError(
+		"EXTENSION_MISSING",
+		`this user may not create the ${missing.length === 1 ? "extension" : "extensions"} ${missing.join(", ")}`,
+		{
+			hint: `let a superuser run, in this database: ${missing.map((extension) => `CREATE EXTENSION ${extension}`).join("; ")}`,
+			cause: failure.cause,
+			sqlState: failure.sqlState,
+		},
+	);
 }
 
 async function missingExtensions(session: Session): Promise<string[]> {

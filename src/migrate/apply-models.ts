@@ -7,7 +7,6 @@ import type { Difference } from "./diff/difference.ts";
 import { dropInvalidIndex } from "./index-state.ts";
 import { readLedger } from "./ledger.ts";
 import {
-	isLockTrouble,
 	type LockTimeoutOptions,
 	patiently,
 	patientTransaction,
@@ -18,6 +17,7 @@ import {
 	noteModels,
 	readModelState,
 } from "./model-state.ts";
+import { stepFailed } from "./step-failed.ts";
 
 export interface AppliedModels {
 	/** By their names in the ledger. */
@@ -146,12 +146,7 @@ function refuseDrift(differences: readonly Difference[]): void {
 async function run(tx: Handle, name: string, text: string): Promise<void> {
 	try {
 		await tx.script(text);
-	} catch (cause) {
-		if (!(cause instanceof RemError) || isLockTrouble(cause)) throw cause;
-		throw new RemError("MIGRATION_FAILED", `${name}: ${cause.message}`, {
-			hint: "no model's table was changed",
-			cause: cause.cause,
-			...(cause.sqlState === undefined ? {} : { sqlState: cause.sqlState }),
-		});
+	} catch (error) {
+		throw stepFailed(error, name, "no model's table was changed");
 	}
 }

@@ -4,13 +4,10 @@ import type { SqlNode } from "../sql-grammar.ts";
 import { filePrefix } from "./history.ts";
 import { dropInvalidIndex, indexState } from "./index-state.ts";
 import { type LedgerEntry, record, sha256 } from "./ledger.ts";
-import {
-	isLockTrouble,
-	type LockTimeoutOptions,
-	patientTransaction,
-} from "./lock-timeout.ts";
+import { type LockTimeoutOptions, patientTransaction } from "./lock-timeout.ts";
 import type { MigrationFile } from "./migration-file.ts";
 import { type FileStatement, splitStatements } from "./split-statements.ts";
+import { stepFailed } from "./step-failed.ts";
 
 export interface RunOptions extends LockTimeoutOptions {
 	readonly schema: string;
@@ -239,16 +236,11 @@ async function run(
 ): Promise<void> {
 	try {
 		await tx.script(statement.text);
-	} catch (cause) {
-		if (!(cause instanceof RemError) || isLockTrouble(cause)) throw cause;
-		throw new RemError(
-			"MIGRATION_FAILED",
-			`${place(file, statement)}: ${cause.message}`,
-			{
-				hint: "nothing of the file was applied; mend it and migrate again",
-				cause: cause.cause,
-				...(cause.sqlState === undefined ? {} : { sqlState: cause.sqlState }),
-			},
+	} catch (error) {
+		throw stepFailed(
+			error,
+			place(file, statement),
+			"nothing of the file was applied; mend it and migrate again",
 		);
 	}
 }

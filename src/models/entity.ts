@@ -117,6 +117,46 @@ export function defineEntity<const Name extends string, const S extends Shape>(
 	return entity;
 }
 
+/** The choices of a model that may be made anew. */
+export type EntityChoices = Pick<
+	EntityOptions,
+	"tenantScoped" | "createEmbeddings" | "createKvTrigger"
+> & {
+	readonly tableName?: string;
+	readonly entityKeyField?: string | readonly string[] | null;
+};
+
+/** The same model under other choices; the very model where there are none. */
+export function withOptions(model: Entity, choices: EntityChoices): Entity {
+	const { tableName, entityKeyField, createKvTrigger } = choices;
+	const isSame = [
+		tableName,
+		entityKeyField,
+		choices.tenantScoped,
+		choices.createEmbeddings,
+		createKvTrigger,
+	].every((choice) => choice === undefined);
+	if (isSame) return model;
+	const names = (fields: readonly Field[]) => fields.map(({ name }) => name);
+	const keyFields =
+		entityKeyField === undefined
+			? model.keyFields && names(model.keyFields)
+			: entityKeyField;
+	return defineEntity(tableName ?? model.tableName, model.shape, {
+		entityKeyField: keyFields,
+		tenantScoped: choices.tenantScoped ?? model.tenantScoped,
+		createEmbeddings: choices.createEmbeddings ?? model.createEmbeddings,
+		createKvTrigger: createKvTrigger ?? (keyFields !== null && hasCache(model)),
+		indexes: model.indexes.map(names),
+		unique: model.unique.map(names),
+	});
+}
+
+/** A model without a key has no cache, and wants one as soon as it has a key. */
+function hasCache({ keyFields, createKvTrigger }: Entity): boolean {
+	return keyFields === null || createKvTrigger;
+}
+
 const system = (
 	name: string,
 	type: ColumnType,

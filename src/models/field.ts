@@ -57,6 +57,8 @@ export function toField(
 		};
 	if (embed === true && type !== "text")
 		return { problem: `embed is for text, this is ${type}` };
+	if (defaultValue !== undefined && !takes(inner, defaultValue))
+		return { problem: "its default is none of the field's values" };
 	return {
 		name,
 		column: toColumn(name),
@@ -131,6 +133,16 @@ function takesNull(schema: z.core.$ZodType): boolean {
 		return result.success && result.data === null;
 	} catch {
 		return false; // asynchronous, or code that null is too much for
+	}
+}
+
+/** zod itself does not ask whether a default is valid. */
+function takes(schema: z.core.$ZodType, value: unknown): boolean {
+	if (value === null) return true;
+	try {
+		return z.safeParse(schema, value).success;
+	} catch {
+		return true; // asynchronous: only a row can tell
 	}
 }
 

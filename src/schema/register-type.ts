@@ -1,4 +1,4 @@
-import type { Entity } from "../models/entity.ts";
+import { type Entity, withOptions } from "../models/entity.ts";
 import { checkDefinition, type EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { toText } from "../sql.ts";
@@ -8,6 +8,12 @@ import { backgroundIndexesDdl, indexesDdl } from "./indexes.ts";
 import { kvTriggerDdl } from "./kv-trigger.ts";
 
 export interface RegisterTypeOptions {
+	/** @default the model's, like all of these five */
+	readonly tableName?: string;
+	readonly entityKeyField?: string | readonly string[] | null;
+	readonly tenantScoped?: boolean;
+	readonly createEmbeddings?: boolean;
+	readonly createKvTrigger?: boolean;
 	/** @default "public" */
 	readonly schema?: string;
 	/** The vectors that get HNSW indexes. @default openai, text-embedding-3-small, 1536 */
@@ -36,6 +42,12 @@ export const defaultVectorSpace: VectorSpace = {
 	dimensions: 1536,
 };
 
+export interface RegisteredType {
+	/** The model as the options have it; `service.register` takes it. */
+	readonly entity: Entity;
+	readonly sql: EntitySql;
+}
+
 /**
  * The schema of an entity as SQL texts, for psql or `service.execute`. They
  * need the files 001 and 002 of sql/migrations, and run in this order: table,
@@ -48,12 +60,14 @@ export const defaultVectorSpace: VectorSpace = {
  * await service.execute(sql.kvTrigger)
  */
 export function registerType(
-	entity: Entity,
+	model: Entity,
 	options: RegisterTypeOptions = {},
-): { sql: EntitySql } {
+): RegisteredType {
+	const entity = withOptions(model, options);
 	checkDefinition(entity);
 	const table: EntityTable = { schema: options.schema ?? "public", entity };
 	return {
+		entity,
 		sql: {
 			table: toText(tableDdl(table)),
 			embeddings: toText(embeddingsDdl(table)),

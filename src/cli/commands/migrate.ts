@@ -1,46 +1,122 @@
-import type { Command } from "commander";
-import { withService } from "../open-service.ts";
+import { type Command, Option } from "commander";
+import type { MigrationPlan } from "../../migrate/plan.ts";
+import type { Invocation } from "../invocation.ts";
 import {
-	addDatabaseOptions,
-	addHelp,
-	type DatabaseOptions,
-} from "../options.ts";
-import { Terminal } from "../output/terminal.ts";
+	addMigrationOptions,
+	type MigrateCommandOptions,
+	onTarget,
+} from "../migration-options.ts";
+import { withService } from "../open-service.ts";
+import { addHelp, wholeNumber } from "../options.ts";
+import { counted } from "../output/numbers.ts";
+import { type Line, Terminal } from "../output/terminal.ts";
+import { describeWarning } from "../schema/describe-warning.ts";
+import { addMigrateLint } from "./migrate-lint.ts";
+import { addMigrateRepair } from "./migrate-repair.ts";
+import { addMigrateStatus } from "./migrate-status.ts";
 
-/** `rem migrate` */
-export function addMigrate(program: Command): void {
+/** `rem migrate`, and `status`, `lint` and `repair` below it. */
+export function addMigrate(program: Command, invocation: Invocation): void {
 	const command = program
 		.command("migrate")
 		.helpGroup("Set up:")
 		.summary("bring the database to the models")
 		.description(
-			"Creates what is missing: extensions, the cache of names, and each model's table, vectors, triggers and indexes. Safe to run again: what is there already stays as it is.",
+			"Applies the files of remdb, then your own (--migrations), then what the models need: tables, vectors, triggers and indexes. Safe to run again and from several machines at once: what is there already stays as it is, and one waits for the other.",
 		)
-		.action(migrate);
+		.option("--to <file>", "stop after this file; models wait, too")
+		.option("--dry-run", "say what would be done, and do nothing")
+		.addOption(
+			new Option(
+				"--lock-timeout <ms>",
+				"longest wait for a table before everybody else gets a turn (default: 500)",
+			).argParser(wholeNumber(1, 600_000)),
+		)
+		.action((options: MigrateCommandOptions) => migrate(options, invocation));
 	addHelp(
-		addDatabaseOptions(command),
+		addMigrationOptions(command),
 		[
 			"rem migrate --url postgresql://me:secret@localhost/remdb",
-			"rem migrate --models src/models",
+			"rem migrate --models src/models --migrations migrations --dry-run",
+			"rem migrate status --migrations migrations",
 		],
 		[
 			"POSTGRES__CONNECTION_STRING",
 			"POSTGRES__HOST",
+			"POSTGRES__DIRECT_HOST",
 			"POSTGRES__SCHEMA",
 			"KV_STORE__PERSISTENCE",
 		],
 	);
+	addMigrateStatus(command);
+	addMigrateLint(command, invocation);
+	addMigrateRepair(command);
 }
 
-async function migrate(options: DatabaseOptions): Promise<void> {
+async function migrate(
+	given: MigrateCommandOptions,
+	invocation: Invocation,
+): Promise<void> {
+	const options = onTarget(given);
 	const terminal = new Terminal(options);
-	const { applied } = await withService(terminal, options, (service) =>
-		service.migrate(),
+	const { migrations, to, dryRun = false, lockTimeout } = options;
+	await withService(terminal, options, async (service) => {
+		const plan =
+			dryRun || migrations !== undefined
+				? await service.schema.plan({ migrations, to })
+				: undefined;
+		if (dryRun && plan !== undefined)
+			return terminal.show({ plan }, describePlan(plan));
+		for (const { warnings } of plan?.files ?? [])
+			for (const warning of warnings) terminal.warn(describeWarning(warning));
+		const { applied } = await service.migrate({
+			migrations,
+			to,
+			lockTimeoutMs: lockTimeout,
+			signal: invocation.signal,
+			onProgress: (progress) =>
+				terminal.notice(
+					progress.kind === "waiting"
+						? "another migration is running: waiting for it"
+						: `applying ${progress.name}`,
+				),
+		});
+		terminal.show({ applied }, describeApplied(applied));
+	});
+}
+
+function describeApplied(applied: readonly string[]): Line[] {
+	return applied.length === 0
+		? ["up to date: nothing to do"]
+		: applied.map((name) => `applied ${plainName(name)}`);
+}
+
+function plainName(name: string): string {
+	return name.replace(/^entity:/, "table ").replace(/^file:/, "");
+}
+
+function describePlan({ files, differences }: MigrationPlan): Line[] {
+	const safe = differences.filter(({ risk }) => risk === undefined);
+	const blocking = differences.filter(
+		({ risk, blocks }) => risk !== undefined && blocks,
 	);
-	terminal.show(
-		{ applied },
-		applied.length === 0
-			? ["up to date: nothing to do"]
-			: applied.map((name) => `applied ${name.replace(/^entity:/, "table ")}`),
-	);
+	if (files.length === 0 && safe.length === 0 && blocking.length === 0)
+		return ["up to date: nothing to do"];
+	return [
+		...files.flatMap(({ name, warnings }) => [
+			`would apply ${plainName(name)}`,
+			...warnings.map((warning) => `  ${describeWarning(warning)}`),
+		]),
+		...safe.flatMap(({ table, messages }) =>
+			messages.map((message) => `would mend ${table}: ${message}`),
+		),
+		...blocking.flatMap(({ table, messages }) =>
+			messages.map((message) => `would refuse ${table}: ${message}`),
+		),
+		...(blocking.length === 0
+			? []
+			: [
+					`${counted(blocking.length, "difference")} to mend by hand: rem schema diff`,
+				]),
+	];
 }

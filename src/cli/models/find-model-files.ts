@@ -7,7 +7,7 @@ export function findModelFiles(path: string): string[] {
 	const files = isFolder(path) ? modulesIn(path) : [path];
 	if (files.length > 0) return files;
 	throw new RemError("VALIDATION", `no modules in "${path}"`, {
-		hint: "models are .ts, .mts, .js or .mjs files",
+		hint: "models are .ts, .mts, .js or .mjs modules, or JSON Schemas in .schema.json files",
 	});
 }
 
@@ -38,5 +38,8 @@ function isSkipped({ name }: Dirent): boolean {
 }
 
 function isModule(name: string): boolean {
-	return /\.m?[tj]s$/.test(name) && !/\.(?:d|test|spec)\.m?[tj]s$/.test(name);
+	return (
+		name.endsWith(".schema.json") ||
+		(/\.m?[tj]s$/.test(name) && !/\.(?:d|test|spec)\.m?[tj]s$/.test(name))
+	);
 }

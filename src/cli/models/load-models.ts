@@ -1,8 +1,10 @@
+import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as z from "zod";
 import { RemError } from "../../errors.ts";
 import type { Entity } from "../../models/entity.ts";
+import { entityFromJsonSchema } from "../../models/json-schema.ts";
 import { oneLine } from "../output/plain-text.ts";
 import { findModelFiles } from "./find-model-files.ts";
 import {
@@ -41,7 +43,9 @@ export async function findModels(path: string): Promise<FoundModels> {
 	const problems: ModelProblem[] = [];
 	for (const file of files) {
 		try {
-			const found = entitiesOf(await load(file));
+			const found = file.endsWith(".json")
+				? await readJsonSchemas(file)
+				: entitiesOf(await load(file));
 			models.push(...found.map((entity) => ({ file, entity })));
 		} catch (error) {
 			problems.push({ file, message: loadProblem(error) });
@@ -74,6 +78,12 @@ async function moduleLoader(): Promise<(file: string) => Promise<unknown>> {
 		virtualModules: { remdb, zod: z, "zod/v4": z },
 	});
 	return (file) => jiti.import(resolve(file));
+}
+
+/** One JSON Schema, or a list of them. */
+async function readJsonSchemas(file: string): Promise<Entity[]> {
+	const content: unknown = JSON.parse(await readFile(file, "utf8"));
+	return [content].flat().map(entityFromJsonSchema);
 }
 
 /** What a module exports by name or by default, alone or in arrays. */

@@ -1,0 +1,52 @@
+import type { Command } from "commander";
+import type { MigrationStatus } from "../../migrate/status.ts";
+import {
+	addMigrationOptions,
+	type MigrateCommandOptions,
+	onTarget,
+} from "../migration-options.ts";
+import { withService } from "../open-service.ts";
+import { addHelp } from "../options.ts";
+import { snakeNames } from "../output/json-names.ts";
+import { type Column, tableLines } from "../output/table.ts";
+import { Terminal } from "../output/terminal.ts";
+
+/** `rem migrate status` */
+export function addMigrateStatus(migrate: Command): void {
+	const command = migrate
+		.command("status")
+		.summary("what was applied, and what is to be")
+		.description(
+			"Every file of remdb, every file of yours and every model: applied (when, by whom, how long it took), pending, changed, or edited, missing, out of order and interrupted, which `rem migrate` refuses or goes on with.",
+		)
+		.action(status);
+	addHelp(addMigrationOptions(command), [
+		"rem migrate status --models src/models --migrations migrations",
+	]);
+}
+
+async function status(_: unknown, command: Command): Promise<void> {
+	const options = onTarget(command.optsWithGlobals<MigrateCommandOptions>());
+	const terminal = new Terminal(options);
+	const { migrations } = options;
+	const rows = await withService(terminal, options, (service) =>
+		service.schema.status({ migrations }),
+	);
+	terminal.show(
+		rows.map(snakeNames),
+		tableLines(rows, columns, terminal.width),
+	);
+}
+
+const columns: readonly Column<MigrationStatus>[] = [
+	{ title: "name", value: ({ name }) => name },
+	{ title: "kind", value: ({ kind }) => kind },
+	{ title: "state", value: ({ state }) => state },
+	{
+		title: "applied",
+		value: ({ appliedAt }) =>
+			appliedAt?.toISOString().slice(0, 19).replace("T", " "),
+	},
+	{ title: "by", value: ({ appliedBy }) => appliedBy },
+	{ title: "ms", value: ({ durationMs }) => durationMs, isRight: true },
+];

@@ -1,0 +1,94 @@
+import type { Command } from "commander";
+import type { Difference } from "../../migrate/diff/difference.ts";
+import type { Invocation } from "../invocation.ts";
+import { withService } from "../open-service.ts";
+import {
+	addDatabaseOptions,
+	addHelp,
+	type DatabaseOptions,
+} from "../options.ts";
+import { counted } from "../output/numbers.ts";
+import { heading, type Line, Terminal } from "../output/terminal.ts";
+import { writeMigration } from "../schema/write-migration.ts";
+import { UsageError } from "../usage-error.ts";
+
+interface DiffOptions extends DatabaseOptions {
+	readonly write?: string;
+	readonly migrations?: string;
+	readonly includeDangerous?: boolean;
+}
+
+/** `rem schema diff --models PATH` */
+export function addSchemaDiff(schema: Command, invocation: Invocation): void {
+	const command = schema
+		.command("diff")
+		.summary("compare models with the database")
+		.description(
+			"Compares the models with what the database has: columns, types, defaults, keys, checks, triggers and their functions, indexes. Prints the SQL that mends each difference, what is dangerous (data lost, a table written anew, a long lock) apart and with its reason. Changes nothing. Exit code 0: they are alike; 3: they differ.",
+		)
+		.option(
+			"--write <name>",
+			"write the statements as migrations of this name into --migrations",
+		)
+		.option("--migrations <folder>", "your folder of migrations")
+		.option(
+			"--include-dangerous",
+			"with --write: what is dangerous is not commented out",
+		)
+		.action(async (options: DiffOptions) => {
+			if (!(await diff(options))) invocation.exitCode = 3;
+		});
+	addHelp(
+		addDatabaseOptions(command),
+		[
+			"rem schema diff --models src/models",
+			"rem schema diff --models src/models --write add_rating --migrations migrations",
+		],
+		["POSTGRES__CONNECTION_STRING", "POSTGRES__SCHEMA"],
+	);
+}
+
+/** Whether they are alike. */
+async function diff(options: DiffOptions): Promise<boolean> {
+	const { write, migrations, includeDangerous = false } = options;
+	if (write !== undefined && migrations === undefined)
+		throw new UsageError("--write needs --migrations: the folder to write to");
+	const terminal = new Terminal(options);
+	const differences = await withService(terminal, options, (service) =>
+		service.schema.diff(),
+	);
+	const written =
+		write === undefined || migrations === undefined || differences.length === 0
+			? []
+			: await writeMigration(differences, {
+					name: write,
+					folder: migrations,
+					includeDangerous,
+				});
+	const { renderDifferences } = await import("../../migrate/diff/render.ts");
+	terminal.show(
+		{ equal: differences.length === 0, differences, written },
+		describe(differences, written, renderDifferences),
+	);
+	return differences.length === 0;
+}
+
+function describe(
+	differences: readonly Difference[],
+	written: readonly string[],
+	render: (differences: readonly Difference[]) => string,
+): Line[] {
+	if (differences.length === 0) return ["the database is as the models are"];
+	const safe = differences.filter(({ risk }) => risk === undefined);
+	const dangerous = differences.filter(({ risk }) => risk !== undefined);
+	const section = (title: string, part: readonly Difference[]): Line[] =>
+		part.length === 0
+			? []
+			: [heading(`-- ${title}`), "", ...render(part).split("\n")];
+	return [
+		...section("safe: `rem migrate` does this by itself", safe),
+		...section("dangerous: look at each", dangerous),
+		`-- ${counted(differences.length, "difference")}: ${safe.length} safe to mend, ${dangerous.length} dangerous`,
+		...written.map((file) => `-- wrote ${file}`),
+	];
+}

@@ -1,0 +1,47 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { RemError } from "../../errors.ts";
+import type { Difference } from "../../migrate/diff/difference.ts";
+import { renderMigration } from "../../migrate/diff/render.ts";
+import { numberOf, readMigrationFiles } from "../../migrate/migration-file.ts";
+import { UsageError } from "../usage-error.ts";
+
+export interface WriteOptions {
+	readonly name: string;
+	readonly folder: string;
+	readonly includeDangerous: boolean;
+}
+
+/** Writes one file, or two where some statements are no part of a transaction; returns their paths. */
+export async function writeMigration(
+	differences: readonly Difference[],
+	{ name, folder, includeDangerous }: WriteOptions,
+): Promise<string[]> {
+	if (!/^[A-Za-z0-9][\w-]*$/.test(name))
+		throw new UsageError("--write takes a name of letters, digits, - and _");
+	const texts = renderMigration(differences, includeDangerous);
+	const files = [
+		{ suffix: "", text: texts.transaction },
+		{ suffix: "_online", text: texts.online },
+	].filter(({ text }) => text !== "");
+	try {
+		await mkdir(folder, { recursive: true });
+		const existing = await readMigrationFiles(folder);
+		const last = numberOf(existing.at(-1)?.name ?? "0");
+		const paths: string[] = [];
+		for (const [at, { suffix, text }] of files.entries()) {
+			const number = `${last + BigInt(at + 1)}`.padStart(4, "0");
+			const path = join(folder, `${number}_${name}${suffix}.sql`);
+			await writeFile(path, text, { flag: "wx" });
+			paths.push(path);
+		}
+		return paths;
+	} catch (cause) {
+		if (cause instanceof RemError) throw cause;
+		const { code } = cause as NodeJS.ErrnoException;
+		throw new RemError("VALIDATION", `cannot write to "${folder}" (${code})`, {
+			hint: "name another folder with --migrations",
+			cause,
+		});
+	}
+}
