@@ -6,4 +6,6 @@ export interface Invocation {
 	readonly program: string;
 	/** Set by commands whose answer is an exit code. */
 	exitCode: number;
+	/** A signal is how the command ends, and no failure: set by what runs until it is stopped. */
+	endsBySignal: boolean;
 }

@@ -14,9 +14,15 @@ async function main(args: readonly string[]): Promise<void> {
 	for (const stream of [process.stdout, process.stderr])
 		stream.on("error", ignoreClosedPipe);
 	const signal = stopOnSignals();
-	const invocation = { signal, program: programName(), exitCode: 0 };
+	const invocation: Invocation = {
+		signal,
+		program: programName(),
+		exitCode: 0,
+		endsBySignal: false,
+	};
 	const exitCode = await run(args, invocation);
-	process.exitCode = signal.aborted ? signal.reason : exitCode;
+	process.exitCode =
+		signal.aborted && !invocation.endsBySignal ? signal.reason : exitCode;
 }
 
 async function run(

@@ -16,18 +16,27 @@ export async function withService<T>(
 	work: (service: AnyService) => Promise<T>,
 	models?: readonly Entity[],
 ): Promise<T> {
-	// Loaded here: `rem --help` need not wait for drivers and engines.
-	const { PostgresService } = await import("../index.ts");
-	const service: AnyService = await PostgresService.connect({
-		models: models ?? (await modelsOf(options)),
-		logger: terminal.logger,
-		...(options.url === undefined ? {} : { connectionString: options.url }),
-	});
+	const service = await openService(terminal, options, models);
 	try {
 		return await work(service);
 	} finally {
 		await service.close();
 	}
+}
+
+/** Opens the database; whoever does closes it. */
+export async function openService(
+	terminal: Terminal,
+	options: DatabaseOptions,
+	models?: readonly Entity[],
+): Promise<AnyService> {
+	// Loaded here: `rem --help` need not wait for drivers and engines.
+	const { PostgresService } = await import("../index.ts");
+	return PostgresService.connect({
+		models: models ?? (await modelsOf(options)),
+		logger: terminal.logger,
+		...(options.url === undefined ? {} : { connectionString: options.url }),
+	});
 }
 
 /** The models of `--models`, or the built-in ones. */

@@ -11,6 +11,7 @@ import { addQuickstart } from "./commands/quickstart.ts";
 import { addSchema } from "./commands/schema.ts";
 import { addSearch } from "./commands/search.ts";
 import { addTraverse } from "./commands/traverse.ts";
+import { addWorker } from "./commands/worker.ts";
 import type { Invocation } from "./invocation.ts";
 
 /** The whole command line: every command is a file in commands/. */
@@ -36,6 +37,7 @@ export function buildProgram(invocation: Invocation): Command {
 	addTraverse(program);
 	addIndexes(program);
 	addKv(program, invocation);
+	addWorker(program, invocation);
 	program.helpCommand("help [command]", "explain a command");
 	return program;
 }

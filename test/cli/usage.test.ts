@@ -9,6 +9,7 @@ const commands = [
 	"lookup",
 	"fuzzy",
 	"search",
+	"worker",
 ];
 
 test("--help groups the commands and says what holds for all", async () => {

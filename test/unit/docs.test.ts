@@ -64,7 +64,12 @@ test.each(pages)(
 test("docs/cli.md has every command and option", () => {
 	const page = read("docs/cli.md");
 	const { signal } = new AbortController();
-	const program = buildProgram({ signal, program: "rem", exitCode: 0 });
+	const program = buildProgram({
+		signal,
+		program: "rem",
+		exitCode: 0,
+		endsBySignal: false,
+	});
 	const leaves = program.commands.flatMap((command) =>
 		command.commands.length === 0 ? command : command.commands,
 	);

@@ -1,0 +1,91 @@
+import type { Command } from "commander";
+import type { Invocation } from "../invocation.ts";
+import { openService } from "../open-service.ts";
+import {
+	addDatabaseOptions,
+	addHelp,
+	type DatabaseOptions,
+	wholeNumber,
+} from "../options.ts";
+import { Terminal } from "../output/terminal.ts";
+import { HealthServer } from "../worker/health-server.ts";
+import { ReadinessCheck } from "../worker/readiness.ts";
+import { connectPatiently, runWorker } from "../worker/run-worker.ts";
+
+interface WorkerOptions extends DatabaseOptions {
+	readonly healthPort?: number;
+}
+
+/** `rem worker` */
+export function addWorker(program: Command, invocation: Invocation): void {
+	const command = program
+		.command("worker")
+		.helpGroup("Run:")
+		.summary("embed, build indexes and keep the cache, until stopped")
+		.description(
+			"Embeds texts that wait in the queue, builds indexes that are missing or invalid, and fills the cache of names when a crash or failover has emptied it. Run as many as you like; SIGTERM or Ctrl-C stops one when its work under way is done. It waits for a database that is away.",
+		)
+		.option(
+			"--health-port <port>",
+			"serve GET /livez and /readyz on this port (0: a free one)",
+			wholeNumber(0, 65_535),
+		)
+		.action((options: WorkerOptions) => work(options, invocation));
+	addHelp(
+		addDatabaseOptions(command),
+		[
+			"rem worker",
+			"rem worker --models src/models --health-port 8080",
+			"curl localhost:8080/readyz",
+		],
+		[
+			"POSTGRES__CONNECTION_STRING",
+			"POSTGRES__HOST",
+			"POSTGRES__RETRY_TIMEOUT_MS",
+			"EMBEDDING__PROVIDER",
+			"BACKGROUND_INDEX__ENABLED",
+			"BACKGROUND_INDEX__CONCURRENCY",
+		],
+	);
+}
+
+async function work(
+	options: WorkerOptions,
+	invocation: Invocation,
+): Promise<void> {
+	const { signal } = invocation;
+	const terminal = new Terminal(options);
+	const readiness = new ReadinessCheck();
+	invocation.endsBySignal = true;
+	const health = await startHealth(options, readiness, terminal);
+	try {
+		const service = await connectPatiently(
+			() => openService(terminal, options),
+			terminal,
+			signal,
+		);
+		if (service === undefined) return;
+		try {
+			readiness.use(service);
+			terminal.notice("working: embedding queue, index builds, kv_store");
+			await runWorker(service, terminal, signal);
+		} finally {
+			readiness.use(undefined);
+			await service.close();
+		}
+		terminal.notice("stopped");
+	} finally {
+		await health?.close();
+	}
+}
+
+async function startHealth(
+	{ healthPort }: WorkerOptions,
+	readiness: ReadinessCheck,
+	terminal: Terminal,
+): Promise<HealthServer | undefined> {
+	if (healthPort === undefined) return undefined;
+	const health = await HealthServer.start(healthPort, () => readiness.reason());
+	terminal.notice(`health: /livez and /readyz on port ${health.port}`);
+	return health;
+}
