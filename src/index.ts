@@ -5,6 +5,10 @@ export type {
 	Result,
 	TransactionOptions,
 } from "./db/database.ts";
+export type { TextEstimate } from "./embed-sync/find-missing.ts";
+export type { ModelState } from "./embed-sync/models.ts";
+export type { FieldStatus } from "./embed-sync/status.ts";
+export type { SyncProgress, SyncResult } from "./embed-sync/sync.ts";
 export {
 	type AiSdkEmbeddingModel,
 	type FromAiSdkOptions,
@@ -93,6 +97,13 @@ export {
 	type RegisterTypeOptions,
 	registerType,
 } from "./schema/register-type.ts";
+export type { BoundScope } from "./service/bound-scope.ts";
+export type {
+	EmbeddingStatus,
+	Embeddings,
+	ModelName,
+	SyncEmbeddingsOptions,
+} from "./service/embeddings.ts";
 export type {
 	LinkCall,
 	LinkResult,
@@ -121,6 +132,7 @@ export {
 	type RepositoryOrderBy,
 	type RepositoryUpsertOptions,
 } from "./service/repository.ts";
+export type { ServiceScope } from "./service/scope.ts";
 export type {
 	BackgroundIndexOptions,
 	ConnectOptions,

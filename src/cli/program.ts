@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import { addEmbeddings } from "./commands/embeddings.ts";
 import { addFuzzy } from "./commands/fuzzy.ts";
 import { addIndexes } from "./commands/indexes.ts";
 import { addKv } from "./commands/kv.ts";
@@ -38,6 +39,7 @@ export function buildProgram(invocation: Invocation): Command {
 	addIndexes(program);
 	addKv(program, invocation);
 	addWorker(program, invocation);
+	addEmbeddings(program, invocation);
 	program.helpCommand("help [command]", "explain a command");
 	return program;
 }

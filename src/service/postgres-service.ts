@@ -27,6 +27,7 @@ import type { SearchMode } from "../query/vector-plan.ts";
 import type { SqlValue } from "../sql.ts";
 import type { MergeField } from "../store/merge.ts";
 import type { UpsertProgress, UpsertResult } from "../store/upsert-result.ts";
+import type { BoundScope } from "./bound-scope.ts";
 import { ServiceCore } from "./core.ts";
 import type { Embeddings } from "./embeddings.ts";
 import {
@@ -41,6 +42,7 @@ import type { QueryResult } from "./query-result.ts";
 import { Repository } from "./repository.ts";
 import { type QueryReads, runQuery } from "./run-query.ts";
 import type { SchemaLifecycle } from "./schema-lifecycle.ts";
+import { openScope, type ServiceScope } from "./scope.ts";
 import { Searches } from "./searches.ts";
 import {
 	type ConnectOptions,
@@ -239,6 +241,19 @@ export class PostgresService<const M extends Models = CoreModels> {
 	/** The embedding providers, the queue of texts that wait for vectors, and changes of model. */
 	get embeddings(): Embeddings {
 		return this.core.embeddings;
+	}
+
+	/**
+	 * The service as one tenant, and perhaps one user, sees it. Hand this to code
+	 * that must not reach further: another tenant in a call is `TENANT_MISMATCH`.
+	 *
+	 * @example
+	 * const acme = service.scope({ tenantId: "acme-corp", userId: "user123" })
+	 * await acme.lookupEntity({ entityKey: "sarah-chen" })
+	 */
+	scope(scope: BoundScope): ServiceScope<PostgresService<M>, M> {
+		checkGiven(scope);
+		return openScope<PostgresService<M>, M>(this, scope);
 	}
 
 	/** Simple reading and writing of one entity's rows. */

@@ -9,6 +9,7 @@ import { type Change, changeRows } from "../store/change-rows.ts";
 import { countRows, findRows, iterateRows } from "../store/find-rows.ts";
 import type { MergeField } from "../store/merge.ts";
 import { isUuid } from "../util/uuid.ts";
+import { type BoundScope, boundTo, checkTenant } from "./bound-scope.ts";
 import type { ServiceCore } from "./core.ts";
 
 export interface RepositoryUpsertOptions {
@@ -62,10 +63,16 @@ export interface RepositoryFindOptions<E> {
 export class Repository<E extends Entity> {
 	readonly #table: EntityTable;
 	readonly #core: ServiceCore;
+	readonly #scope: BoundScope | undefined;
 
-	/** The model has to be one of the service's. */
-	constructor(entity: E, service: { readonly core: ServiceCore }) {
+	/** The model has to be one of the service's. With a scope, every call is about its tenant and user. */
+	constructor(
+		entity: E,
+		service: { readonly core: ServiceCore },
+		scope?: BoundScope,
+	) {
 		this.#core = service.core;
+		this.#scope = scope;
 		this.#table = this.#core.registry.get(entity.tableName);
 		if (this.#table.entity !== entity)
 			throw new RemError(
@@ -89,7 +96,11 @@ export class Repository<E extends Entity> {
 		options: RepositoryUpsertOptions = {},
 	): Promise<Row<E> | Row<E>[]> {
 		const entities = Array.isArray(given) ? given : [given];
-		const { ids } = await this.#core.upsert(this.#table, entities, options);
+		const { ids } = await this.#core.upsert(
+			this.#table,
+			entities,
+			this.#bound(options),
+		);
 		const rows = await this.#byIds(ids, options.transaction);
 		return Array.isArray(given) ? rows : (rows[0] as Row<E>);
 	}
@@ -143,7 +154,9 @@ export class Repository<E extends Entity> {
 		const tenant = this.#tenant(tenantId);
 		const filter = tenant === undefined ? { id } : { id, tenantId: tenant };
 		const db = this.#handle(options.transaction);
-		const [row] = await findRows(db, this.#table, filter, {});
+		const [row] = await findRows(db, this.#table, filter, {
+			condition: userCondition("r", this.#scope ?? {}),
+		});
 		return row as Row<E> | undefined;
 	}
 
@@ -158,7 +171,8 @@ export class Repository<E extends Entity> {
 		options: Omit<RepositoryFindOptions<E>, "orderBy"> = {},
 	): Promise<Row<E>[]> {
 		fieldOf(this.#table.entity, "sessionId");
-		const tenant = this.#tenant(session.tenantId);
+		const { tenantId, userId } = this.#bound(session);
+		const tenant = this.#tenant(tenantId);
 		const filter = {
 			sessionId: session.sessionId,
 			...(tenant === undefined ? {} : { tenantId: tenant }),
@@ -168,7 +182,7 @@ export class Repository<E extends Entity> {
 		const rows = await findRows(db, this.#table, filter, {
 			...rest,
 			orderBy: "createdAt",
-			condition: userCondition("r", session),
+			condition: userCondition("r", { userId }),
 		});
 		return rows as Row<E>[];
 	}
@@ -241,7 +255,7 @@ export class Repository<E extends Entity> {
 			this.#table,
 			change,
 			[ids].flat(),
-			this.#tenant(tenantId),
+			{ tenantId: this.#tenant(tenantId), userId: this.#scope?.userId },
 		);
 		return (
 			typeof ids === "string" ? changed.length > 0 : changed.length
@@ -267,17 +281,44 @@ export class Repository<E extends Entity> {
 	}
 
 	#checked(filter: Where<E>): Readonly<Record<string, unknown>> {
+		const given = filter as Readonly<Record<string, unknown>>;
+		if (this.#scope !== undefined) return this.#narrowed(this.#scope, given);
 		const isScoped =
 			!this.#table.entity.tenantScoped || Object.hasOwn(filter, "tenantId");
 		// Without a default tenant the service is strict: every call names one.
 		if (!isScoped && this.#core.settings.defaultTenant === null)
 			this.#core.tenant(undefined);
-		return filter as Readonly<Record<string, unknown>>;
+		return given;
+	}
+
+	/** The filter within the scope: its tenant's rows, and of a user's scope that user's and shared ones. */
+	#narrowed(
+		scope: BoundScope,
+		filter: Readonly<Record<string, unknown>>,
+	): Readonly<Record<string, unknown>> {
+		const { tenantId, userId } = scope;
+		checkTenant(scope, filter.tenantId);
+		const own = typeof userId === "string" ? [{ userId }] : [];
+		const ofUser =
+			userId === undefined ? [] : [{ OR: [...own, { userId: null }] }];
+		const given = Object.hasOwn(filter, "AND") ? filter.AND : [];
+		return {
+			...filter,
+			...(this.#table.entity.tenantScoped ? { tenantId } : {}),
+			...(ofUser.length === 0
+				? {}
+				: { AND: Array.isArray(given) ? [...given, ...ofUser] : given }),
+		};
+	}
+
+	#bound<T extends object>(options: T): T & Partial<BoundScope> {
+		return this.#scope === undefined ? options : boundTo(this.#scope, options);
 	}
 
 	#tenant(tenantId: string | undefined): string | undefined {
+		if (this.#scope !== undefined) checkTenant(this.#scope, tenantId);
 		return this.#table.entity.tenantScoped
-			? this.#core.tenant(tenantId)
+			? (this.#scope?.tenantId ?? this.#core.tenant(tenantId))
 			: undefined;
 	}
 }

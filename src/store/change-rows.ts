@@ -8,23 +8,31 @@ import { isUuid } from "../util/uuid.ts";
 /** What can be done with rows by their id. */
 export type Change = "delete" | "restore" | "purge";
 
+/** Whose rows may be changed. */
+export interface RowOwner {
+	/** `undefined` for entities without tenants. */
+	readonly tenantId: string | undefined;
+	/** That user's and shared rows; `null`: shared ones; `undefined`: the whole tenant's. */
+	readonly userId?: string | null | undefined;
+}
+
 /**
  * Deletes softly, restores or removes the rows of the tenant, and returns the
  * ids of those it changed: a row that is already so, or another tenant's, is not
- * among them. `tenantId` is `undefined` for entities without tenants.
+ * among them.
  */
 export async function changeRows(
 	db: Handle,
 	table: EntityTable,
 	change: Change,
 	ids: readonly string[],
-	tenantId: string | undefined,
+	owner: RowOwner,
 ): Promise<string[]> {
 	// Something that is no UUID is no row's id: it is not found, which is no error.
 	const uuids = [...new Set(ids.map((id) => id.toLowerCase()))].filter(isUuid);
 	if (uuids.length === 0) return [];
 	const { rows } = await db.query<{ id: string }>(
-		changeSql(table, change, uuids.sort(), tenantId),
+		changeSql(table, change, uuids.sort(), owner),
 	);
 	return rows.map(({ id }) => id);
 }
@@ -33,7 +41,7 @@ export function changeSql(
 	table: EntityTable,
 	change: Change,
 	ids: readonly string[],
-	tenantId: string | undefined,
+	{ tenantId, userId }: RowOwner,
 ): Sql {
 	const state = {
 		delete: sql` AND t.deleted_at IS NULL`,
@@ -44,6 +52,9 @@ export function changeSql(
 		[
 			sql`t.id = ANY (${encodeArray("uuid", ids)}::uuid[])`,
 			...(tenantId === undefined ? [] : [sql`t.tenant_id = ${tenantId}`]),
+			...(userId === undefined
+				? []
+				: [sql`(t.user_id = ${userId} OR t.user_id IS NULL)`]),
 		],
 		" AND ",
 	);

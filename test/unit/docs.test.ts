@@ -137,6 +137,7 @@ const infos = [
 	"sql",
 	"yaml",
 	"json",
+	"python",
 ];
 
 test.each(pages)("the code blocks of %s are of a known kind", (page) => {

@@ -21,7 +21,18 @@ export function addLoad(program: Command, { signal }: Invocation): void {
 		)
 		.option("--skip-invalid", "load the other rows when some are not valid")
 		.option("--dry-run", "check every row, write nothing, open no database")
-		.option("--no-embeddings", "load the rows without vectors")
+		.option(
+			"--no-embeddings",
+			"load the rows without vectors; `rem embeddings sync` makes them",
+		)
+		.addOption(
+			new Option(
+				"--on-embedding-error <what>",
+				"what to do where the provider gives no vectors",
+			)
+				.choices(["fail", "queue"])
+				.default("fail"),
+		)
 		.action(async (files: readonly string[], options: LoadCommandOptions) => {
 			const { runLoad } = await import("../load/run-load.ts");
 			await runLoad(files, options, signal);

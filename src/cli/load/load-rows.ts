@@ -11,6 +11,7 @@ export interface LoadOptions {
 	readonly tenantId?: string;
 	readonly userId?: string;
 	readonly generateEmbeddings?: false;
+	readonly onEmbeddingError: "fail" | "queue";
 	readonly signal: AbortSignal;
 }
 

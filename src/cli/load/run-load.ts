@@ -25,6 +25,7 @@ export interface LoadCommandOptions extends ScopeOptions {
 	readonly skipInvalid?: boolean;
 	readonly dryRun?: boolean;
 	readonly embeddings: boolean;
+	readonly onEmbeddingError: "fail" | "queue";
 }
 
 /** Checks every row of every file, then writes them, file by file. */
@@ -72,6 +73,7 @@ async function loadAll(
 		const loaded = await loadRows(terminal, service, plan, {
 			...scopeOf(options),
 			...(options.embeddings ? {} : { generateEmbeddings: false }),
+			onEmbeddingError: options.onEmbeddingError,
 			signal: options.signal,
 		});
 		summaries.push(tell(terminal, { plan, loaded }));

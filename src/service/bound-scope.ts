@@ -1,0 +1,45 @@
+import { RemError } from "../errors.ts";
+import { quoted } from "../util/suggest.ts";
+
+/** A tenant, and perhaps a user, that every call of a scope is about. */
+export interface BoundScope {
+	readonly tenantId: string;
+	/** A user: own and shared rows; `null`: shared ones; omitted: the whole tenant. */
+	readonly userId?: string | null;
+}
+
+interface CallScope {
+	readonly tenantId?: unknown;
+	readonly userId?: unknown;
+}
+
+/**
+ * The call's options with the scope's tenant and user. Another tenant, or
+ * another user, is `TENANT_MISMATCH`; of a user's scope, `null` asks for less.
+ */
+export function boundTo<T extends object>(
+	scope: BoundScope,
+	options: T,
+): T & BoundScope {
+	const { tenantId, userId } = (options ?? {}) as CallScope;
+	checkTenant(scope, tenantId);
+	const isLess = userId === null || scope.userId === undefined;
+	if (userId === undefined) return { ...options, ...scope };
+	if (isLess || userId === scope.userId)
+		return { ...options, tenantId: scope.tenantId };
+	throw new RemError(
+		"TENANT_MISMATCH",
+		`the call's user ${quoted(String(userId))} is not the scope's`,
+		{ hint: "leave userId out, or open a scope for that user" },
+	);
+}
+
+/** Throws `TENANT_MISMATCH` for any tenant but the scope's. */
+export function checkTenant(scope: BoundScope, tenantId: unknown): void {
+	if (tenantId === undefined || tenantId === scope.tenantId) return;
+	throw new RemError(
+		"TENANT_MISMATCH",
+		`the call's tenant ${quoted(String(tenantId))} is not the scope's ${quoted(scope.tenantId)}`,
+		{ hint: "leave tenantId out, or open a scope for that tenant" },
+	);
+}

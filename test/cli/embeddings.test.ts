@@ -1,0 +1,161 @@
+import pg from "pg";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import {
+	type EmbeddingServer,
+	startEmbeddingServer,
+} from "../support/embedding-server.ts";
+import { emptyDatabase, engines, rem, temporaryFolder } from "./run-rem.ts";
+
+const folder = temporaryFolder({
+	"models.ts": `
+import * as z from "zod";
+import { defineEntity } from "remdb";
+export const Plant = defineEntity("plants", { name: z.string(), content: z.string().optional() }, { entityKeyField: "name" });`,
+	"plants.json": JSON.stringify([
+		{ name: "oak", content: "a tall tree" },
+		{ name: "ivy", content: "poison" },
+	]),
+});
+
+let server: EmbeddingServer;
+beforeAll(async () => {
+	server = await startEmbeddingServer({ apiKey: "sk-secret" });
+});
+afterAll(() => server.close());
+
+describe.each(engines)("rem embeddings on the %s", (engine) => {
+	let url: string;
+	const run = (...args: string[]) =>
+		rem([...args, "--models", "models.ts", "--url", url], {
+			cwd: folder,
+			env: {
+				EMBEDDING__PROVIDER: "openai",
+				EMBEDDING__BASE_URL: server.openaiUrl,
+				OPENAI_API_KEY: "sk-secret",
+			},
+		});
+	const json = async (...args: string[]) => {
+		const { code, stdout, stderr } = await run(...args, "--json");
+		expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+		return JSON.parse(stdout);
+	};
+
+	test("what a load left without vectors is embedded, what cannot be is given up and told", async () => {
+		url = await emptyDatabase(engine);
+		server.reset();
+		server.outage(true);
+		const load = await run(
+			...["load", "plants.json", "--table", "plants", "--no-embeddings"],
+		);
+		expect(load.stdout).toContain("2 queued");
+		server.outage(false);
+		server.refuse((text) => text === "poison");
+		const dryRun = await run("embeddings", "sync", "--dry-run");
+		expect(dryRun.stdout).toBe("2 texts to embed, about 6 tokens\n");
+		expect(await json("embeddings", "sync")).toEqual({
+			embedded: 1,
+			settled: 0,
+			dead: 1,
+			tokens: 4,
+			removed: 0,
+		});
+		const { stdout } = await run("embeddings", "status");
+		expect(stdout).toMatch(
+			/^TEXTS OF +MODEL +STATE +TEXTS +EMBEDDED +GIVEN UP\nplants\.content +openai text-embedding-3-small \(1536\) +active +2 +1 +1\n/,
+		);
+		expect(stdout).toContain(
+			'plants.content: 1 text: embedding provider "openai" refused the text (status 400)\n',
+		);
+		server.reset();
+		expect(await json("embeddings", "retry")).toEqual({ queued: 1 });
+		const sync = await run("embeddings", "sync");
+		expect(sync.stdout).toBe("1 text embedded, about 2 tokens\n");
+		expect(sync.stderr).toContain("1 text to embed, about 2 tokens");
+	});
+
+	test("a model is filled, switched to and the former one pruned", async () => {
+		const large = "text-embedding-3-large";
+		const early = await run("embeddings", "switch", large);
+		expect(early).toMatchObject({ code: 1, stdout: "" });
+		expect(early.stderr).toContain(`rem embeddings sync --model ${large}`);
+		expect(await json("embeddings", "sync", "--model", large)).toMatchObject({
+			embedded: 2,
+		});
+		expect(await json("embeddings", "switch", large)).toEqual({
+			switched: ["plants"],
+		});
+		const prune = await run("embeddings", "prune", "text-embedding-3-small");
+		expect(prune.stdout).toBe("2 vectors of text-embedding-3-small removed\n");
+		// The configuration still names the old one.
+		expect(prune.stderr).toContain("the configuration says openai");
+		const status = await rem(
+			["embeddings", "status", "--json", "--models", "models.ts", "--url", url],
+			{
+				cwd: folder,
+				env: { EMBEDDING__MODEL: large, OPENAI_API_KEY: "sk-secret" },
+			},
+		);
+		expect(JSON.parse(status.stdout)).toEqual({
+			configured: { provider: "openai", model: large, dimensions: 3072 },
+			running: false,
+			mismatched: [],
+			fields: [
+				{
+					table_name: "plants",
+					field_name: "content",
+					provider: "openai",
+					model: large,
+					dimensions: 3072,
+					state: "active",
+					texts: 2,
+					embedded: 2,
+					queued: 0,
+					dead: 0,
+					reasons: [],
+				},
+			],
+		});
+	});
+});
+
+test.runIf(engines.includes("server"))(
+	"rem embeddings sync --watch embeds what others write, until it is stopped",
+	async () => {
+		server.reset();
+		const url = await emptyDatabase("server");
+		const client = new pg.Client({ connectionString: url });
+		await rem(["migrate", "--models", "models.ts", "--url", url], {
+			cwd: folder,
+		});
+		await client.connect();
+		const watching = rem(
+			["embeddings", "sync", "--watch", "--models", "models.ts", "--url", url],
+			{
+				cwd: folder,
+				env: {
+					EMBEDDING__BASE_URL: server.openaiUrl,
+					OPENAI_API_KEY: "sk-secret",
+				},
+				onStart: (child) => {
+					child.stderr?.on("data", async (text: string) => {
+						if (!text.includes("watching")) return;
+						await client.query(
+							"INSERT INTO plants (tenant_id, name, content) VALUES ('t', 'elm', 'a tree')",
+						);
+						await expect
+							.poll(
+								async () =>
+									(await client.query("SELECT FROM embeddings_plants"))
+										.rowCount,
+								{ timeout: 20_000 },
+							)
+							.toBe(1);
+						child.kill("SIGINT");
+					});
+				},
+			},
+		);
+		expect((await watching).code).toBe(130);
+		await client.end();
+	},
+);

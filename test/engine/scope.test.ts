@@ -1,0 +1,340 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import * as z from "zod";
+import { defineEntity, PostgresService } from "../../src/index.ts";
+import { codeOf, useService } from "../support/engine.ts";
+
+const Note = defineEntity(
+	"notes",
+	{
+		name: z.string(),
+		content: z.string().optional(),
+		sessionId: z.string().optional(),
+	},
+	{ entityKeyField: "name" },
+);
+const Common = defineEntity(
+	"common",
+	{ name: z.string(), content: z.string().optional() },
+	{ entityKeyField: "name", tenantScoped: false },
+);
+const options = {
+	models: [Note, Common],
+	embedding: { provider: "local", dimensions: 16 },
+} as const;
+
+const db = useService(options);
+
+const owners = [
+	{ tenantId: "a", userId: null },
+	{ tenantId: "a", userId: "u" },
+	{ tenantId: "a", userId: "v" },
+	{ tenantId: "b", userId: null },
+	{ tenantId: "b", userId: "u" },
+] as const;
+const ids = new Map<string, string>();
+const label = (tenantId: string, userId: string | null) =>
+	`${tenantId}/${userId}`;
+
+beforeAll(async () => {
+	for (const { tenantId, userId } of owners) {
+		const result = await db.service.batchUpsert({
+			tableName: "notes",
+			entities: [
+				{
+					name: "note",
+					content: "the same words",
+					sessionId: "s",
+					metadata: { owner: label(tenantId, userId) },
+					graphEdges: [
+						{ dst: "note", rel_type: "self" },
+						{ dst: "hub", rel_type: "of" },
+					],
+				},
+			],
+			tenantId,
+			userId,
+		});
+		ids.set(label(tenantId, userId), result.ids[0] as string);
+	}
+	for (const tenantId of ["a", "b"])
+		await db.service.batchUpsert({
+			tableName: "notes",
+			entities: [{ name: "hub", metadata: { owner: label(tenantId, null) } }],
+			tenantId,
+		});
+});
+
+interface Scope {
+	readonly tenantId: string;
+	readonly userId?: string | null;
+}
+
+type Found = readonly { readonly metadata: unknown }[];
+type Api = Pick<
+	typeof db.service,
+	| "lookupEntities"
+	| "lookupEntity"
+	| "fuzzySearch"
+	| "vectorSearch"
+	| "hybridSearch"
+	| "traverse"
+	| "query"
+>;
+
+/** Every read there is; `scope` is what each call names, nothing in a bound scope. */
+const reads: Record<
+	string,
+	(api: Api, scope: Partial<Scope>) => Promise<Found>
+> = {
+	lookupEntities: (api, scope) =>
+		api.lookupEntities({ entityKeys: ["NOTE", "hub"], ...scope }),
+	"lookupEntities, hydrated": async (api, scope) => {
+		const hits = await api.lookupEntities({
+			entityKeys: ["note"],
+			hydrate: true,
+			...scope,
+		});
+		return hits.map(({ record }) => record as { metadata: unknown });
+	},
+	lookupEntity: async (api, scope) => {
+		const hit = await api.lookupEntity({ entityKey: "note", ...scope });
+		return hit === undefined ? [] : [hit];
+	},
+	fuzzySearch: (api, scope) =>
+		api.fuzzySearch({ query: "note", threshold: 0.1, ...scope }),
+	"fuzzySearch, by words": (api, scope) =>
+		api.fuzzySearch({ query: "note", mode: "word", ...scope }),
+	"fuzzySearch, by content": (api, scope) =>
+		api.fuzzySearch({ query: "same words", mode: "content", ...scope }),
+	vectorSearch: (api, scope) =>
+		api.vectorSearch({
+			tableName: "notes",
+			queryText: "the same words",
+			limit: 100,
+			...scope,
+		}),
+	"vectorSearch, with a filter on the tenant": (api, scope) =>
+		api.vectorSearch({
+			tableName: "notes",
+			queryText: "the same words",
+			where: { OR: [{ tenantId: "a" }, { tenantId: "b" }] },
+			...scope,
+		}),
+	hybridSearch: (api, scope) =>
+		api.hybridSearch({ tableName: "notes", query: "same words", ...scope }),
+	traverse: async (api, scope) =>
+		(await api.traverse({ from: "hub", direction: "both", depth: 3, ...scope }))
+			.nodes,
+	"query, SQL": async (api, scope) => {
+		const result = await api.query("SQL notes WHERE 1 = 1 OR TRUE", scope);
+		return "rows" in result ? (result.rows as Found) : [];
+	},
+	"query, FUZZY": async (api, scope) => {
+		const result = await api.query('FUZZY "note"', scope);
+		return "rows" in result ? (result.rows as Found) : [];
+	},
+};
+
+const ownersOf = (found: Found) =>
+	new Set(found.map(({ metadata }) => (metadata as { owner: string }).owner));
+
+function seenBy({ tenantId, userId }: Scope): Set<string> {
+	const seen = owners.filter(
+		(owner) =>
+			owner.tenantId === tenantId &&
+			(userId === undefined ||
+				owner.userId === null ||
+				owner.userId === userId),
+	);
+	return new Set(seen.map((owner) => label(owner.tenantId, owner.userId)));
+}
+
+const injected = ["a' OR 'b' = 'b", "a; --", "%", "a\\", '{"a","b"}'];
+const scopes: Scope[] = [
+	...["a", "b", "nobody's", ...injected].map((tenantId) => ({ tenantId })),
+	...["u", "v", "nobody", null, ...injected].map((userId) => ({
+		tenantId: "a",
+		userId,
+	})),
+];
+
+describe.each(Object.entries(reads))("%s", (name, read) => {
+	test("sees what is the tenant's and the user's, all of it where it gives many, by itself and in a scope", async () => {
+		for (const scope of scopes)
+			for (const found of [
+				await read(db.service, scope),
+				await read(db.service.scope(scope), {}),
+				await read(db.service.scope(scope), scope),
+			]) {
+				const expected = seenBy(scope);
+				const seen = ownersOf(found);
+				if (name === "lookupEntity")
+					expect(seen.size, JSON.stringify(scope)).toBe(
+						Math.min(1, expected.size),
+					);
+				else if (!name.startsWith("traverse"))
+					expect(seen, JSON.stringify(scope)).toEqual(expected);
+				for (const owner of seen) expect(expected).toContain(owner);
+			}
+	});
+
+	test("refuses a tenant or user that is empty, shared or broken", async () => {
+		for (const bad of ["", "*", "a\0", "x".repeat(101)]) {
+			expect(await codeOf(read(db.service, { tenantId: bad }))).toBe(
+				"VALIDATION",
+			);
+			expect(
+				await codeOf(read(db.service, { tenantId: "a", userId: bad })),
+			).toBe("VALIDATION");
+		}
+	});
+
+	test("in a scope refuses another tenant and another user", async () => {
+		const scope = db.service.scope({ tenantId: "a", userId: "u" });
+		for (const other of [
+			{ tenantId: "b" },
+			{ tenantId: "A" },
+			{ tenantId: "a", userId: "v" },
+			{ userId: "" },
+		])
+			expect(await codeOf(read(scope as Api, other))).toBe("TENANT_MISMATCH");
+		expect(ownersOf(await read(scope as Api, { userId: null }))).toEqual(
+			name === "traverse"
+				? new Set(["a/null"])
+				: seenBy({ tenantId: "a", userId: null }),
+		);
+	});
+});
+
+describe("a scope", () => {
+	test("binds what is written", async () => {
+		const scope = db.service.scope({ tenantId: "write", userId: "u" });
+		await scope.batchUpsert({ tableName: "notes", entities: [{ name: "w" }] });
+		await scope.link({ from: "w", edges: { dst: "x", rel_type: "r" } });
+		const hit = await db.service.lookupEntity({
+			entityKey: "w",
+			tenantId: "write",
+		});
+		expect(hit).toMatchObject({
+			userId: "u",
+			graphEdges: [{ dst: "x", rel_type: "r" }],
+		});
+		expect(await scope.unlink({ from: "w", dst: "x" })).toBe(1);
+		for (const entities of [[{ name: "w", tenantId: "other" }]])
+			expect(
+				await codeOf(scope.batchUpsert({ tableName: "notes", entities })),
+			).toBe("TENANT_MISMATCH");
+		expect(
+			await codeOf(
+				scope.batchUpsert({
+					tableName: "notes",
+					entities: [{ name: "w" }],
+					tenantId: "other",
+				}),
+			),
+		).toBe("TENANT_MISMATCH");
+	});
+
+	test("binds the repository: filters, ids, sessions and changes", async () => {
+		const notes = db.service
+			.scope({ tenantId: "a", userId: "u" })
+			.repository(Note);
+		const own = new Set(["a/null", "a/u"]);
+		const all = { name: "note" };
+		expect(ownersOf(await notes.find(all))).toEqual(own);
+		expect(ownersOf(await notes.find({ ...all, tenantId: "a" }))).toEqual(own);
+		expect(
+			ownersOf(await notes.find({ OR: [all, { tenantId: "b" }] })),
+		).toEqual(own);
+		expect(ownersOf(await notes.find({ AND: [all, { userId: "v" }] }))).toEqual(
+			new Set(),
+		);
+		expect(await notes.count(all)).toBe(2);
+		expect(ownersOf(await notes.getBySession({ sessionId: "s" }))).toEqual(own);
+		const iterated = [];
+		for await (const row of notes.iterate(all)) iterated.push(row);
+		expect(ownersOf(iterated)).toEqual(own);
+		for (const [owner, id] of ids) {
+			const isSeen = own.has(owner);
+			expect((await notes.getById(id)) !== undefined, owner).toBe(isSeen);
+			if (isSeen) continue;
+			expect(await notes.delete(id), owner).toBe(false);
+			expect(await notes.purge(id), owner).toBe(false);
+		}
+		for (const call of [
+			notes.find({ tenantId: "b" }),
+			notes.find({ tenantId: { ne: "a" } }),
+			notes.count({ tenantId: "b" }),
+			notes.getById(ids.get("b/u") as string, "b"),
+			notes.getBySession({ sessionId: "s", tenantId: "b" }),
+			notes.getBySession({ sessionId: "s", userId: "v" }),
+			notes.delete(ids.get("b/u") as string, "b"),
+			notes.upsert({ name: "x" }, { tenantId: "b" }),
+			notes.upsert({ name: "x", tenantId: "b" }),
+		])
+			expect(await codeOf(call)).toBe("TENANT_MISMATCH");
+		const written = await notes.upsert({ name: "by the scope" });
+		expect(written).toMatchObject({ tenantId: "a", userId: "u" });
+		expect(await notes.purge(written.id)).toBe(true);
+	});
+
+	test("of a tenant sees all its users' rows, and entities without tenants", async () => {
+		const scope = db.service.scope({ tenantId: "a" });
+		expect(await scope.repository(Note).count({ name: "note" })).toBe(3);
+		await scope.batchUpsert({ tableName: "common", entities: [{ name: "c" }] });
+		expect(await scope.lookupEntity({ entityKey: "c" })).toBeDefined();
+		expect(await scope.repository(Common).count()).toBe(1);
+	});
+
+	test("names a tenant, and one that rows can have", () => {
+		for (const scope of [
+			{},
+			{ tenantId: "" },
+			{ tenantId: "*" },
+			{ tenantId: "a", userId: "" },
+		])
+			expect(() => db.service.scope(scope as Scope)).toThrow(
+				expect.objectContaining({ code: "VALIDATION" }),
+			);
+	});
+});
+
+test("strict tenancy refuses every unscoped call, and a scope makes each of them scoped", async () => {
+	const service = await PostgresService.connect({
+		connectionString: db.url,
+		...options,
+		strictTenancy: true,
+	});
+	try {
+		await service.migrate();
+		const calls: Record<
+			string,
+			(api: never, scope: object) => Promise<unknown>
+		> = {
+			...reads,
+			link: (api: unknown) =>
+				(api as typeof service).link({ from: "note", edges: [] }) as never,
+			unlink: (api: unknown) =>
+				(api as typeof service).unlink({ from: "note", dst: "x" }) as never,
+			find: (api: unknown) => (api as typeof service).repository(Note).find({}),
+			count: (api: unknown) =>
+				(api as typeof service).repository(Note).count() as never,
+			getById: (api: unknown) =>
+				(api as typeof service)
+					.repository(Note)
+					.getById("0190f7a0-0000-7000-8000-000000000000") as never,
+		};
+		for (const [name, call] of Object.entries(calls)) {
+			expect(await codeOf(call(service as never, {})), name).toBe(
+				"TENANT_REQUIRED",
+			);
+			const scope = service.scope({ tenantId: "a", userId: null });
+			const expected = name.endsWith("link")
+				? /VALIDATION|no error/
+				: /no error/;
+			expect(await codeOf(call(scope as never, {})), name).toMatch(expected);
+		}
+	} finally {
+		await service.close();
+	}
+});
