@@ -7,6 +7,8 @@ import { buildProgram } from "./program.ts";
 
 const signalCodes = { SIGINT: 130, SIGTERM: 143 } as const;
 
+const longMs = 2 ** 30;
+
 await main(process.argv.slice(2));
 
 /** The one place that sets the exit code; the process ends when nothing is left to do. */
@@ -20,7 +22,11 @@ async function main(args: readonly string[]): Promise<void> {
 		exitCode: 0,
 		endsBySignal: false,
 	};
+	// What works in the background keeps no process alive, nor does an idle
+	// connection; the command that waits for it must.
+	const alive = setInterval(() => {}, longMs);
 	const exitCode = await run(args, invocation);
+	clearInterval(alive);
 	process.exitCode =
 		signal.aborted && !invocation.endsBySignal ? signal.reason : exitCode;
 }

@@ -376,7 +376,11 @@ describe("lookups of one tick", () => {
 		await Promise.all(
 			names.map((entityKey) => service.lookupEntity({ entityKey, tenantId })),
 		);
-		expect(query).toHaveBeenCalledTimes(names.length);
+		// The service's own upkeep asks the same database.
+		const lookups = query.mock.calls.filter(
+			([, options]) => options?.readsUnlogged,
+		);
+		expect(lookups).toHaveLength(names.length);
 	});
 });
 

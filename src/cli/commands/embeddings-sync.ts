@@ -147,8 +147,6 @@ function resultLine({ embedded, dead, removed, tokens }: SyncResult): string {
 	].join("; ");
 }
 
-const longMs = 2 ** 30;
-
 async function watch(
 	terminal: Terminal,
 	service: AnyService,
@@ -156,12 +154,9 @@ async function watch(
 ): Promise<void> {
 	terminal.notice("watching the queue; Ctrl-C ends it");
 	service.embeddings.start();
-	// The worker itself keeps no process alive.
-	const alive = setInterval(() => {}, longMs);
 	await new Promise<void>((resolve) => {
 		if (signal.aborted) resolve();
 		signal.addEventListener("abort", () => resolve(), { once: true });
 	});
-	clearInterval(alive);
 	await service.embeddings.stop();
 }
