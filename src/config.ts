@@ -97,6 +97,10 @@ export const environmentSchema = z.object({
 	POSTGRES__DEFAULT_TENANT: tenantName
 		.default("default")
 		.meta({ description: "Tenant of entities and calls that name none" }),
+	POSTGRES__ROW_LEVEL_SECURITY: flag.default(false).meta({
+		description:
+			"Whether each call tells the server's row level security its tenant",
+	}),
 	EMBEDDING__PROVIDER: z.string().min(1).optional().meta({
 		description:
 			"Embedding provider: openai, cohere, local, or module: and a path or package; openai unless set; on the embedded database without a key, the offline provider local",

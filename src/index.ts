@@ -110,6 +110,7 @@ export type {
 	TraverseCall,
 	UnlinkCall,
 } from "./service/graph.ts";
+export type { IsolationReport } from "./service/isolation/check-isolation.ts";
 export {
 	type BatchUpsertOptions,
 	type CallScope,

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { addEmbeddings } from "./commands/embeddings.ts";
+import { addDoctor } from "./commands/doctor.ts";
 import { addFuzzy } from "./commands/fuzzy.ts";
 import { addIndexes } from "./commands/indexes.ts";
 import { addKv } from "./commands/kv.ts";
@@ -40,6 +41,7 @@ export function buildProgram(invocation: Invocation): Command {
 	addKv(program, invocation);
 	addWorker(program, invocation);
 	addEmbeddings(program, invocation);
+	addDoctor(program, invocation);
 	program.helpCommand("help [command]", "explain a command");
 	return program;
 }

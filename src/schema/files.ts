@@ -3,18 +3,33 @@ import { toText } from "../sql.ts";
 import { createIndex } from "./declared-index.ts";
 import { kvContentIndex } from "./indexes.ts";
 import { type RegisterTypeOptions, registerType } from "./register-type.ts";
+import { rowSecurityDdl } from "./row-security.ts";
 
 /** The whole schema of the entities as one text, for psql on a database that has 001 and 002. */
 export function generatedSchema(
 	entities: readonly Entity[],
 	source: string,
-	options: RegisterTypeOptions = {},
+	{ rowSecurity = false, ...options }: GeneratedSchemaOptions = {},
 ): string {
 	const parts = sorted(entities).map((entity) => {
 		const { sql } = registerType(entity, options);
 		return `-- ${entity.tableName}\n${sql.table}${sql.embeddings}${sql.kvTrigger}${sql.indexes}`;
 	});
+	if (rowSecurity) parts.push(rowSecurityOf(sorted(entities), options));
 	return `${header(source)}BEGIN;\n\n${parts.join("\n")}\nCOMMIT;\n`;
+}
+
+export interface GeneratedSchemaOptions extends RegisterTypeOptions {
+	/** Roles, rights and policies of row level security as well. @default false */
+	readonly rowSecurity?: boolean;
+}
+
+function rowSecurityOf(
+	entities: readonly Entity[],
+	{ schema = "public" }: RegisterTypeOptions,
+): string {
+	const tables = entities.map((entity) => ({ schema, entity }));
+	return toText(rowSecurityDdl(schema, tables));
 }
 
 /** The indexes to build after loading, for psql; no transaction, because of CONCURRENTLY. */

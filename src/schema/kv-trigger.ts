@@ -199,7 +199,7 @@ function kvSourceComment(table: EntityTable): string {
 }
 
 /** The view of what the cache holds of the entity: what triggers, rebuild and fallback read. */
-function kvSourceRef(table: EntityTable): Sql {
+export function kvSourceRef(table: EntityTable): Sql {
 	return ident(table.schema, kvSourceName(table));
 }
 

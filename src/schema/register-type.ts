@@ -6,6 +6,7 @@ import { embeddingsDdl, tableDdl } from "./entity-ddl.ts";
 import type { HnswOptions } from "./hnsw.ts";
 import { backgroundIndexesDdl, indexesDdl } from "./indexes.ts";
 import { kvTriggerDdl } from "./kv-trigger.ts";
+import { entityRowSecurityDdl } from "./row-security.ts";
 
 export interface RegisterTypeOptions {
 	/** @default the model's, like all of these five */
@@ -34,6 +35,12 @@ export interface EntitySql {
 	readonly indexes: string;
 	/** Indexes for after the load: each statement on its own, outside a transaction. */
 	readonly backgroundIndexes: string;
+}
+
+export interface RegisteredType {
+	readonly sql: EntitySql;
+	/** Row level security, for who wants it: rights and policies for the roles that `rem schema generate --rls` makes. */
+	readonly rowSecurity: string;
 }
 
 export const defaultVectorSpace: VectorSpace = {
@@ -81,5 +88,6 @@ export function registerType(
 				),
 			),
 		},
+		rowSecurity: toText(entityRowSecurityDdl(table)),
 	};
 }

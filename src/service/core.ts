@@ -15,6 +15,7 @@ import { Embedder } from "./embedder.ts";
 import { Embeddings } from "./embeddings.ts";
 import { SchemaLifecycle } from "./schema-lifecycle.ts";
 import type { Settings } from "./settings.ts";
+import { tenantHandle } from "./tenant-handle.ts";
 
 /** Options of an upsert, whatever the entity. */
 export interface CoreUpsertOptions {
@@ -87,7 +88,9 @@ export class ServiceCore {
 			provider: options.embeddingProvider,
 			model: options.embeddingModel,
 		};
-		const db = options.transaction ?? this.db;
+		const db = table.entity.tenantScoped
+			? this.handle(options.tenantId, options.transaction)
+			: (options.transaction ?? this.db);
 		const hasTexts = table.entity.embedFields.length > 0;
 		const embeds = hasTexts && (options.generateEmbeddings ?? true);
 		const queuesFailures = embeds && options.onEmbeddingError === "queue";
@@ -150,6 +153,18 @@ export class ServiceCore {
 			...(entity.createKvTrigger ? [ident(schema, "kv_store")] : []),
 		];
 		await db.query(sql`ANALYZE ${join(tables)}`);
+	}
+
+	/**
+	 * What a call about a tenant's rows sends its statements to: the caller's
+	 * transaction or the database, and with row level security either of them
+	 * telling it the tenant. Without a tenant it is the default one's.
+	 */
+	handle(tenantId: string | undefined, transaction?: Handle): Handle {
+		const handle = transaction ?? this.db;
+		return this.settings.rowLevelSecurity
+			? tenantHandle(handle, this.tenant(tenantId))
+			: handle;
 	}
 
 	/** The call's tenant, or the default one; `TENANT_REQUIRED` where there is no default. */

@@ -63,16 +63,16 @@ export class Graph {
 	}
 
 	async traverse(call: TraverseCall): Promise<Traversal> {
-		const { transaction, tenantId, ...rest } = call;
+		const { transaction: _, tenantId, ...rest } = call;
 		const request = { ...rest, tenantId: this.#core.tenant(tenantId) };
-		return traverse(this.#reader(transaction), request);
+		return traverse(this.#reader(call), request);
 	}
 
 	async link(call: LinkCall): Promise<LinkResult> {
 		const edges = [call.edges].flat() as Edge[];
 		edges.forEach(checkEdge);
 		const row = await this.#row(call);
-		const db = call.transaction ?? this.#core.db;
+		const db = this.#core.handle(call.tenantId, call.transaction);
 		const different = new Set(
 			edges.map(({ dst, rel_type }) => JSON.stringify([dst, rel_type])),
 		).size;
@@ -85,18 +85,18 @@ export class Graph {
 		checkReference("dst", dst);
 		if (relType !== undefined) checkReference("relType", relType);
 		const row = await this.#row(call);
-		const db = call.transaction ?? this.#core.db;
+		const db = this.#core.handle(call.tenantId, call.transaction);
 		return unlinkEdges(db, row, { dst, relType });
 	}
 
 	/** The one row that the call's `from` names: a write must not guess. */
 	async #row(call: LinkCall | UnlinkCall): Promise<RowOfTenant> {
-		const { from, userId, transaction } = call;
+		const { from, userId } = call;
 		const { settings, registry } = this.#core;
 		const scope = { tenantId: this.#core.tenant(call.tenantId), userId };
 		checkScope(scope);
 		checkReference("from", from);
-		const found = await findNode(this.#reader(transaction), from, {
+		const found = await findNode(this.#reader(call), from, {
 			schema: settings.schema,
 			scope,
 		});
@@ -109,10 +109,10 @@ export class Graph {
 		return { table: registry.get(entityType), id, tenantId: scope.tenantId };
 	}
 
-	#reader(transaction: Handle | undefined): GraphReader {
+	#reader({ tenantId, transaction }: GraphCall): GraphReader {
 		const { db, settings } = this.#core;
 		return {
-			db: transaction ?? db,
+			db: this.#core.handle(tenantId, transaction),
 			schema: settings.schema,
 			fallback: this.#fallback,
 			named: db.capabilities.namedStatements,

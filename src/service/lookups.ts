@@ -76,7 +76,8 @@ export class Lookups {
 		};
 	}
 
-	#send(db: Handle, request: LookupRequest): Promise<FoundKey[]> {
+	#send(handle: Handle, request: LookupRequest): Promise<FoundKey[]> {
+		const db = this.#core.handle(request.tenantId, handle);
 		return lookup(db, this.#core.settings.schema, request, this.#fallback, {
 			named: this.#core.db.capabilities.namedStatements,
 		});

@@ -37,6 +37,12 @@ import {
 	type TraverseCall,
 	type UnlinkCall,
 } from "./graph.ts";
+import {
+	checkIsolation,
+	type IsolationReport,
+} from "./isolation/check-isolation.ts";
+import { isolationCalls } from "./isolation/isolation-calls.ts";
+import { requireHeldRole } from "./isolation/role-problems.ts";
 import { type Found, Lookups } from "./lookups.ts";
 import type { QueryResult } from "./query-result.ts";
 import { Repository } from "./repository.ts";
@@ -203,6 +209,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 			new ServiceCore(db, registry, settings),
 		);
 		try {
+			if (settings.rowLevelSecurity) await requireHeldRole(db);
 			// A crash may have emptied the cache since the last connection.
 			await service.kv.noticeEmptied();
 			await service.embeddings.tellMismatch();
@@ -342,7 +349,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 		checkGiven(options);
 		if (options.entityType !== undefined) this.registry.get(options.entityType);
 		return fuzzySearch(
-			options.transaction ?? this.core.db,
+			this.core.handle(options.tenantId, options.transaction),
 			this.core.settings.schema,
 			{ ...options, tenantId: this.core.tenant(options.tenantId) },
 			this.#fallback,
@@ -406,7 +413,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 			{
 				reads: this as unknown as QueryReads,
 				registry: this.registry,
-				db: this.core.db,
+				db: this.core.handle(tenantId, transaction),
 			},
 			text,
 			{ tenantId: this.core.tenant(tenantId), userId, transaction },
@@ -435,6 +442,23 @@ export class PostgresService<const M extends Models = CoreModels> {
 	async unlink(options: UnlinkCall): Promise<number> {
 		checkGiven(options);
 		return this.#graph.unlink(options);
+	}
+
+	/**
+	 * Tries whether tenants are kept apart: a row of a made-up tenant in every
+	 * table, and another one that looks for it through every read and write, and
+	 * with row level security through SQL without any condition. Leaves nothing.
+	 *
+	 * @example
+	 * const { library, database } = await service.checkIsolation()
+	 * if (library.length + database.problems.length > 0) throw new Error("not apart")
+	 */
+	checkIsolation(): Promise<IsolationReport> {
+		return checkIsolation(
+			this.core,
+			isolationCalls(this as never),
+			this.core.embedder.spaceIfKnown(),
+		);
 	}
 
 	/**

@@ -96,12 +96,9 @@ export class Repository<E extends Entity> {
 		options: RepositoryUpsertOptions = {},
 	): Promise<Row<E> | Row<E>[]> {
 		const entities = Array.isArray(given) ? given : [given];
-		const { ids } = await this.#core.upsert(
-			this.#table,
-			entities,
-			this.#bound(options),
-		);
-		const rows = await this.#byIds(ids, options.transaction);
+		const bound = this.#bound(options);
+		const { ids } = await this.#core.upsert(this.#table, entities, bound);
+		const rows = await this.#byIds(ids, bound);
 		return Array.isArray(given) ? rows : (rows[0] as Row<E>);
 	}
 
@@ -112,7 +109,7 @@ export class Repository<E extends Entity> {
 	): Promise<Row<E>[]> {
 		const { transaction, ...rest } = options;
 		const rows = await findRows(
-			this.#handle(transaction),
+			this.#handle(transaction, filter.tenantId),
 			this.#table,
 			this.#checked(filter),
 			{ ...rest, orderBy: rest.orderBy as OrderBy | undefined },
@@ -126,7 +123,7 @@ export class Repository<E extends Entity> {
 		options: Pick<RepositoryFindOptions<E>, "orderBy" | "transaction"> = {},
 	): AsyncGenerator<Row<E>> {
 		yield* iterateRows(
-			this.#handle(options.transaction),
+			this.#handle(options.transaction, filter.tenantId),
 			this.#table,
 			this.#checked(filter),
 			options.orderBy as OrderBy | undefined,
@@ -138,7 +135,7 @@ export class Repository<E extends Entity> {
 		options: InTransaction = {},
 	): Promise<number> {
 		return countRows(
-			this.#handle(options.transaction),
+			this.#handle(options.transaction, filter.tenantId),
 			this.#table,
 			this.#checked(filter),
 		);
@@ -153,7 +150,7 @@ export class Repository<E extends Entity> {
 		if (!isUuid(id)) return undefined;
 		const tenant = this.#tenant(tenantId);
 		const filter = tenant === undefined ? { id } : { id, tenantId: tenant };
-		const db = this.#handle(options.transaction);
+		const db = this.#handle(options.transaction, tenant);
 		const [row] = await findRows(db, this.#table, filter, {
 			condition: userCondition("r", this.#scope ?? {}),
 		});
@@ -178,7 +175,7 @@ export class Repository<E extends Entity> {
 			...(tenant === undefined ? {} : { tenantId: tenant }),
 		};
 		const { transaction, ...rest } = options;
-		const db = this.#handle(transaction);
+		const db = this.#handle(transaction, tenant);
 		const rows = await findRows(db, this.#table, filter, {
 			...rest,
 			orderBy: "createdAt",
@@ -251,7 +248,7 @@ export class Repository<E extends Entity> {
 		options: InTransaction = {},
 	): Promise<never> {
 		const changed = await changeRows(
-			this.#handle(options.transaction),
+			this.#handle(options.transaction, tenantId),
 			this.#table,
 			change,
 			[ids].flat(),
@@ -264,10 +261,10 @@ export class Repository<E extends Entity> {
 
 	async #byIds(
 		ids: readonly string[],
-		transaction: Handle | undefined,
+		{ transaction, tenantId }: RepositoryUpsertOptions,
 	): Promise<Row<E>[]> {
 		const rows = await findRows(
-			this.#handle(transaction),
+			this.#handle(transaction, tenantId),
 			this.#table,
 			{ id: { in: [...new Set(ids)] } },
 			{},
@@ -276,8 +273,11 @@ export class Repository<E extends Entity> {
 		return ids.map((id) => byId.get(id) as Row<E>);
 	}
 
-	#handle(transaction: Handle | undefined): Handle {
-		return transaction ?? this.#core.db;
+	#handle(transaction: Handle | undefined, tenantId: unknown): Handle {
+		const given = typeof tenantId === "string" ? tenantId : undefined;
+		return this.#table.entity.tenantScoped
+			? this.#core.handle(this.#scope?.tenantId ?? given, transaction)
+			: (transaction ?? this.#core.db);
 	}
 
 	#checked(filter: Where<E>): Readonly<Record<string, unknown>> {

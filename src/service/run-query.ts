@@ -55,6 +55,7 @@ export async function runQuery(
 export interface QueryParts {
 	readonly reads: QueryReads;
 	readonly registry: Registry;
+	/** The call's transaction, or the database. */
 	readonly db: Handle;
 }
 
@@ -88,12 +89,9 @@ async function runPlan(
 		}
 		case "sql": {
 			const { kind, tableName, ...request } = plan;
-			const { transaction = db, ...scope } = call;
+			const { transaction: _, ...scope } = call;
 			const table = registry.get(tableName);
-			const rows = await selectRows(transaction, table, {
-				...request,
-				...scope,
-			});
+			const rows = await selectRows(db, table, { ...request, ...scope });
 			return { kind, tableName, rows };
 		}
 	}
@@ -105,12 +103,12 @@ async function explainPlan(
 	call: Call,
 ): Promise<QueryExplanation> {
 	const statements: ExplainedStatement[] = [];
-	const transaction = explainingHandle(
-		call.transaction ?? parts.db,
-		statements,
-	);
+	const db = explainingHandle(parts.db, statements);
 	const started = performance.now();
-	const { rows } = await runPlan(parts, plan, { ...call, transaction });
+	const { rows } = await runPlan({ ...parts, db }, plan, {
+		...call,
+		transaction: db,
+	});
 	return {
 		kind: "explain",
 		query: describePlan(plan),

@@ -98,7 +98,7 @@ export class Searches {
 	async #resolve(call: SearchCall): Promise<ResolvedCall> {
 		const core = this.#core;
 		const table = core.registry.get(call.tableName);
-		const db = call.transaction ?? core.db;
+		const db = core.handle(call.tenantId, call.transaction);
 		const request = {
 			...call,
 			where: call.where as Readonly<Record<string, unknown>> | undefined,

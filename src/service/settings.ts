@@ -43,6 +43,12 @@ export interface ConnectOptions<
 	readonly defaultTenant?: string;
 	/** Refuse entities and calls without a tenant. @default false */
 	readonly strictTenancy?: boolean;
+	/**
+	 * Tell the server's row level security, which `rem schema generate --rls` sets
+	 * up, whose rows each call is about; refused for a role that it does not hold.
+	 * @default false
+	 */
+	readonly rowLevelSecurity?: boolean;
 	/** Lookups of the same tick, tenant and user become one statement. @default true */
 	readonly coalesceLookups?: boolean;
 	/** Longest wait for a connection, in milliseconds. @default 10000; embedded, where there is one, 60000 */
@@ -117,6 +123,7 @@ export interface Settings {
 	readonly queryTimeoutMs: number;
 	readonly schema: string;
 	readonly defaultTenant: string | null;
+	readonly rowLevelSecurity: boolean;
 	readonly coalesceLookups: boolean;
 	readonly kvPersistence: "unlogged" | "logged";
 	readonly hnsw: HnswOptions;
@@ -165,6 +172,8 @@ export function resolveSettings(
 				? null
 				: (options.defaultTenant ?? environment.POSTGRES__DEFAULT_TENANT),
 		coalesceLookups: options.coalesceLookups ?? true,
+		rowLevelSecurity:
+			options.rowLevelSecurity ?? environment.POSTGRES__ROW_LEVEL_SECURITY,
 		kvPersistence: environment.KV_STORE__PERSISTENCE,
 		hnsw: {
 			m: environment.HNSW__M,

@@ -11,6 +11,7 @@ import { type OutputOptions, Terminal } from "../output/terminal.ts";
 interface GenerateOptions extends OutputOptions {
 	readonly models?: string;
 	readonly output: string;
+	readonly rls?: boolean;
 }
 
 /** `rem schema generate --models PATH --output FILE` */
@@ -22,6 +23,7 @@ export function addSchemaGenerate(schema: Command): void {
 			"Writes the models' tables, vectors, triggers and indexes as SQL. The same models give the same text. psql runs it after sql/migrations/001_setup_extensions.sql and 002_kv_store_cache.sql.",
 		)
 		.option("--output <file>", "file to write; - is stdout", "-")
+		.option("--rls", "add roles, rights and policies of row level security")
 		.action(generate);
 	addHelp(
 		addModelsOption(command),
@@ -39,7 +41,8 @@ async function generate(options: GenerateOptions): Promise<void> {
 	const entities = await modelsOf(options);
 	const { generatedSchema } = await import("../../schema/files.ts");
 	const { POSTGRES__SCHEMA: schema } = readEnvironment();
-	const text = generatedSchema(entities, models, { schema });
+	const rowSecurity = options.rls === true;
+	const text = generatedSchema(entities, models, { schema, rowSecurity });
 	if (output === "-") return terminal.raw(text);
 	await write(output, text);
 	terminal.show({ output, models: entities.length }, [

@@ -1,0 +1,145 @@
+import { randomBytes, randomUUID } from "node:crypto";
+import type { Handle } from "../../db/database.ts";
+import { encodeVector } from "../../db/encode.ts";
+import { embeddingsRef, tableRef } from "../../db/tables.ts";
+import { RemError } from "../../errors.ts";
+import type { Field } from "../../models/field.ts";
+import type { EntityTable } from "../../models/registry.ts";
+import type { VectorSpace } from "../../models/vector-space.ts";
+import { tenantSetting } from "../../schema/row-security.ts";
+import { ident, join, raw, type Sql, sql } from "../../sql.ts";
+
+/** Where a canary goes, and of which model its vector is, if it gets one. */
+export interface CanaryPlace {
+	readonly table: EntityTable;
+	readonly space?: VectorSpace | undefined;
+}
+
+/** A row of a made-up tenant, gone with its transaction. */
+export interface Canary extends CanaryPlace {
+	readonly id: string;
+	/** Its key, where the model has one of a text. */
+	readonly key: string | undefined;
+}
+
+export interface CanaryTenants {
+	readonly own: string;
+	readonly foreign: string;
+}
+
+export function canaryTenants(): CanaryTenants {
+	const mark = randomBytes(6).toString("hex");
+	return { own: `rem-canary-a-${mark}`, foreign: `rem-canary-b-${mark}` };
+}
+
+/** From here on, to its end, the transaction is about that tenant. */
+export async function setTenant(tx: Handle, tenantId: string): Promise<void> {
+	await tx.query(sql`SELECT set_config(${tenantSetting}, ${tenantId}, TRUE)`);
+}
+
+/** A row with as little in it as the table takes. */
+export async function insertCanary(
+	tx: Handle,
+	{ table, space }: CanaryPlace,
+	tenantId: string,
+): Promise<Canary> {
+	const { entity } = table;
+	const id = randomUUID();
+	const key = `rem canary ${randomBytes(6).toString("hex")}`;
+	const filled = entity.fields.filter(
+		(field) =>
+			entity.keyFields?.includes(field) ||
+			!(field.nullable || field.defaultValue !== undefined),
+	);
+	const columns = ["id", "tenant_id", ...filled.map(({ column }) => column)];
+	const values = [sql`${id}::uuid`, sql`${tenantId}`, ...filled.map(filling)];
+	await tx.query(sql`INSERT INTO ${tableRef(table)} (${join(columns.map((name) => ident(name)))})
+VALUES (${join(values)})`);
+	const [field] = entity.embedFields;
+	if (space !== undefined && field !== undefined) {
+		const { provider, model, dimensions } = space;
+		await tx.query(sql`INSERT INTO ${embeddingsRef(table)}
+  (entity_id, tenant_id, field_name, provider, model, dimensions, content_hash, embedding)
+VALUES (${id}::uuid, ${tenantId}, ${field.name}, ${provider}, ${model}, ${dimensions}, ${Buffer.alloc(32)}, ${encodeVector(canaryVector(dimensions))}::vector)`);
+	}
+	const isNamed = entity.createKvTrigger && entity.keyFields?.length === 1;
+	return {
+		table,
+		space,
+		id,
+		key: isNamed && entity.keyFields?.[0]?.type === "text" ? key : undefined,
+	};
+
+	function filling(field: Field): Sql {
+		return field.type === "text"
+			? sql`${key}::text`
+			: sql`${emptyValues[field.type] ?? "{}"}::${raw(field.type)}`;
+	}
+}
+
+export function canaryVector(dimensions: number): Float32Array {
+	return new Float32Array(dimensions).fill(1);
+}
+
+const emptyValues: Readonly<Record<string, string>> = {
+	uuid: "00000000-0000-4000-8000-000000000000",
+	bigint: "0",
+	"double precision": "0",
+	boolean: "false",
+	timestamptz: "2000-01-01T00:00:00Z",
+	jsonb: "{}",
+};
+
+/** What SQL without any condition on the tenant can do to the row, as another tenant. */
+export async function trySql(
+	tx: Handle,
+	{ table, id, space }: Canary,
+	foreign: string,
+): Promise<readonly string[]> {
+	const name = table.entity.tableName;
+	const ref = tableRef(table);
+	const touched = async (what: string, statement: Sql) => {
+		const { rowCount } = await tx.query(statement);
+		return rowCount > 0
+			? [`SQL can ${what} another tenant's row of ${name}`]
+			: [];
+	};
+	return [
+		...(await touched("read", sql`SELECT FROM ${ref} WHERE id = ${id}::uuid`)),
+		...(await touched(
+			"read the cache's",
+			sql`SELECT FROM ${ident(table.schema, "kv_store")} WHERE entity_id = ${id}::uuid`,
+		)),
+		...(await touched(
+			"change",
+			sql`UPDATE ${ref} SET tags = tags WHERE id = ${id}::uuid`,
+		)),
+		...(await touched(
+			"delete",
+			sql`DELETE FROM ${ref} WHERE id = ${id}::uuid`,
+		)),
+		...(await tryInsert(tx, { table, space }, foreign)),
+		...(table.entity.createEmbeddings
+			? await touched(
+					"read vectors of",
+					sql`SELECT FROM ${embeddingsRef(table)} WHERE tenant_id = ${foreign}`,
+				)
+			: []),
+	];
+}
+
+async function tryInsert(
+	tx: Handle,
+	place: CanaryPlace,
+	foreign: string,
+): Promise<readonly string[]> {
+	try {
+		await tx.transaction((inner) => insertCanary(inner, place, foreign));
+		return [
+			`SQL can insert a row of another tenant into ${place.table.entity.tableName}`,
+		];
+	} catch (error) {
+		if (error instanceof RemError && error.sqlState === "42501") return [];
+		throw error;
+	}
+}

@@ -1,0 +1,148 @@
+import type { Database, Handle } from "../../db/database.ts";
+import type { Registry } from "../../models/registry.ts";
+import type { VectorSpace } from "../../models/vector-space.ts";
+import { ident, sql } from "../../sql.ts";
+import {
+	type Canary,
+	type CanaryPlace,
+	canaryTenants,
+	insertCanary,
+	setTenant,
+	trySql,
+} from "./canaries.ts";
+import { roleProblems } from "./role-problems.ts";
+import { readTableWalls } from "./table-problems.ts";
+
+export interface IsolationReport {
+	/** Ways in which the library itself gave, or changed, another tenant's row: there must be none. */
+	readonly library: readonly string[];
+	/** The second wall, row level security. */
+	readonly database: {
+		/** Whether any table has it. */
+		readonly isSetUp: boolean;
+		/** Why it does not hold; none: SQL without any condition stays inside the tenant. */
+		readonly problems: readonly string[];
+	};
+	/** Tables that were tried with a row of a made-up tenant. */
+	readonly tables: readonly string[];
+}
+
+/** The library's own calls, as the service has them. */
+export interface IsolationCalls {
+	/** Everything that the calls find of the canary, as the tenant; each entry says how. */
+	find(
+		canary: Canary,
+		scope: { readonly tenantId: string; readonly transaction: Handle },
+	): Promise<readonly string[]>;
+	/** Tries to delete, restore and purge it, as the tenant; each entry says what was done. */
+	change(
+		canary: Canary,
+		scope: { readonly tenantId: string; readonly transaction: Handle },
+	): Promise<readonly string[]>;
+}
+
+/**
+ * Tries whether tenants are kept apart: a row of a made-up tenant in every
+ * table, and another tenant that looks for it through every read and write of
+ * the library, and then with SQL that has no condition at all. Everything is
+ * rolled back.
+ */
+export async function checkIsolation(
+	{ db, registry }: { readonly db: Database; readonly registry: Registry },
+	calls: IsolationCalls,
+	space?: VectorSpace,
+): Promise<IsolationReport> {
+	const tables = registry.all().filter(({ entity }) => entity.tenantScoped);
+	const walls = await readTableWalls(db, registry.schema, registry.all());
+	const isSetUp = walls.some(({ hasPolicies }) => hasPolicies);
+	const problems = isSetUp
+		? [
+				...(await roleProblems(db)),
+				...walls.flatMap(({ table, problems }) =>
+					problems.map((problem) => `${table}: ${problem}`),
+				),
+			]
+		: [];
+	const library: string[] = [];
+	for (const table of tables) {
+		const tried = await tryTable(db, { table, space }, calls, isSetUp);
+		library.push(...tried.library);
+		problems.push(...tried.database);
+	}
+	return {
+		library,
+		database: { isSetUp, problems },
+		tables: tables.map(({ entity }) => entity.tableName),
+	};
+}
+
+async function tryTable(
+	db: Database,
+	place: CanaryPlace,
+	calls: IsolationCalls,
+	isSetUp: boolean,
+): Promise<{ library: readonly string[]; database: readonly string[] }> {
+	const { own, foreign } = canaryTenants();
+	let library: readonly string[] = [];
+	let database: readonly string[] = [];
+	await rolledBack(db, async (tx) => {
+		await setTenant(tx, foreign);
+		const canary = await insertCanary(tx, place, foreign);
+		await setTenant(tx, own);
+		const asOwn = { tenantId: own, transaction: tx };
+		library = [
+			...(await calls.find(canary, asOwn)),
+			...(await calls.change(canary, asOwn)),
+			...(await missing(tx, canary, foreign)),
+			...(await unseen(calls, canary, { ...asOwn, tenantId: foreign })),
+		];
+		await setTenant(tx, own);
+		if (isSetUp) database = await trySql(tx, canary, foreign);
+	});
+	return { library, database };
+}
+
+/** Reads that cannot find the row for its own tenant would find nothing wrong either. */
+async function unseen(
+	calls: IsolationCalls,
+	canary: Canary,
+	scope: { readonly tenantId: string; readonly transaction: Handle },
+): Promise<readonly string[]> {
+	await setTenant(scope.transaction, scope.tenantId);
+	const found = await calls.find(canary, scope);
+	return found.length > 0
+		? []
+		: [`the check cannot see its own row of ${canary.table.entity.tableName}`];
+}
+
+/** Whether the row is as it was. */
+async function missing(
+	tx: Handle,
+	{ table, id }: Canary,
+	foreign: string,
+): Promise<readonly string[]> {
+	await setTenant(tx, foreign);
+	const { entity, schema } = table;
+	const { rowCount } = await tx.query(
+		sql`SELECT FROM ${ident(schema, entity.tableName)} WHERE id = ${id}::uuid AND deleted_at IS NULL`,
+	);
+	return rowCount === 1
+		? []
+		: [`another tenant's row of ${entity.tableName} is gone`];
+}
+
+class RollBack extends Error {}
+
+async function rolledBack(
+	db: Database,
+	work: (tx: Handle) => Promise<void>,
+): Promise<void> {
+	try {
+		await db.transaction(async (tx) => {
+			await work(tx);
+			throw new RollBack();
+		});
+	} catch (error) {
+		if (!(error instanceof RollBack)) throw error;
+	}
+}

@@ -1,0 +1,26 @@
+import type { Handle, TransactionOptions } from "../db/database.ts";
+import { tenantSetting } from "../schema/row-security.ts";
+
+/**
+ * A handle that tells row level security whose rows are meant. The setting is
+ * transaction-local, the only kind that a pool cannot hand on to the next one:
+ * so every statement has a transaction around it.
+ */
+export function tenantHandle(handle: Handle, tenantId: string): Handle {
+	const settings = { [tenantSetting]: tenantId };
+	const transaction = <T>(
+		work: (tx: Handle) => Promise<T>,
+		options: TransactionOptions = {},
+	) =>
+		handle.transaction(work, {
+			...options,
+			settings: { ...options.settings, ...settings },
+		});
+	return {
+		query: (statement, options) =>
+			transaction((tx) => tx.query(statement, options)),
+		script: (text) => transaction((tx) => tx.script(text)),
+		transaction,
+		vectorOid: () => handle.vectorOid(),
+	};
+}

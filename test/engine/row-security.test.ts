@@ -1,0 +1,253 @@
+import pg from "pg";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import * as z from "zod";
+import {
+	defineEntity,
+	PostgresService,
+	type RemError,
+	registerType,
+} from "../../src/index.ts";
+import { generatedSchema } from "../../src/schema/files.ts";
+import { codeOf, engine, useService } from "../support/engine.ts";
+
+const Note = defineEntity(
+	"notes",
+	{ title: z.string(), text: z.string(), rank: z.int() },
+	{ entityKeyField: "title" },
+);
+const Country = defineEntity(
+	"countries",
+	{ name: z.string() },
+	{ entityKeyField: "name", tenantScoped: false },
+);
+const models = [Note, Country] as const;
+
+const db = useService({
+	models,
+	embedding: { provider: "local", dimensions: 16 },
+});
+
+const note = (title: string) => ({ title, text: `about ${title}`, rank: 1 });
+
+test("the library alone keeps tenants apart, and the check says so", async () => {
+	expect(await db.service.checkIsolation()).toEqual({
+		library: [],
+		database: { isSetUp: false, problems: [] },
+		tables: ["notes"],
+	});
+	expect(await db.service.repository(Note).count()).toBe(0);
+});
+
+test("a connection that no policy holds is refused", async () => {
+	const connecting = PostgresService.connect({
+		connectionString: db.url,
+		models,
+		rowLevelSecurity: true,
+	});
+	expect(await codeOf(connecting)).toBe("CONFIG_INVALID");
+});
+
+test("the generated policies hold for every tenant's table, and for no shared one", () => {
+	const { rowSecurity } = registerType(Note);
+	expect(rowSecurity).toContain(
+		`CREATE POLICY rem_tenant ON "public"."notes" USING (tenant_id = nullif(current_setting('rem.tenant_id', true), ''))`,
+	);
+	expect(rowSecurity).toContain(
+		'ALTER TABLE "public"."embeddings_notes" FORCE ROW LEVEL SECURITY',
+	);
+	expect(registerType(Country).rowSecurity).not.toContain("POLICY");
+	expect(generatedSchema(models, "a test")).not.toContain("POLICY");
+});
+
+// The embedded database has one role, and that a superuser: policies hold nobody there.
+describe.runIf(engine === "server")("with row level security", () => {
+	const login = `rem_test_app_${process.pid}_${Date.now()}`;
+	let app: PostgresService<typeof models>;
+	let appUrl: string;
+
+	beforeAll(async () => {
+		const text = generatedSchema(models, "a test", { rowSecurity: true });
+		await db.service.execute(text);
+		// Once more: it is run again after each new model.
+		await db.service.execute(text);
+		await db.service.execute(
+			`CREATE ROLE ${login} LOGIN PASSWORD 'app' IN ROLE rem_app`,
+		);
+		const url = new URL(db.url);
+		url.username = login;
+		url.password = "app";
+		appUrl = url.href;
+		app = await PostgresService.connect({
+			connectionString: appUrl,
+			models,
+			embedding: { provider: "local", dimensions: 16 },
+			rowLevelSecurity: true,
+			poolSize: 4,
+		});
+		for (const tenantId of ["own", "other"])
+			await app.batchUpsert({
+				tableName: "notes",
+				entities: [note("same"), note(`only ${tenantId}`)],
+				tenantId,
+			});
+	});
+
+	afterAll(async () => {
+		await app?.close();
+		await db.service.execute(
+			`DROP OWNED BY ${login}; DROP ROLE IF EXISTS ${login}`,
+		);
+	});
+
+	test("every read and write works, and sees one tenant", async () => {
+		const own = { tenantId: "own" };
+		const notes = app.repository(Note);
+		const titles = (rows: readonly { title: string }[]) =>
+			rows.map(({ title }) => title).sort();
+		expect(titles(await notes.find(own))).toEqual(["only own", "same"]);
+		expect(await notes.count(own)).toBe(2);
+		expect(
+			await app.lookupEntities({ entityKeys: ["same", "only other"], ...own }),
+		).toHaveLength(1);
+		expect(
+			await app.fuzzySearch({ query: "only", threshold: 0.1, ...own }),
+		).toMatchObject([{ entityKey: "only own" }]);
+		expect(
+			await app.vectorSearch({
+				tableName: "notes",
+				queryText: "about only other",
+				...own,
+			}),
+		).toHaveLength(2);
+		const answer = await app.query("SQL notes WHERE TRUE ORDER BY title", own);
+		expect(answer).toMatchObject({
+			rows: [{ title: "only own" }, { title: "same" }],
+		});
+		const explained = await app.query("EXPLAIN LOOKUP same", own);
+		expect(explained).toMatchObject({ kind: "explain", rowCount: 1 });
+
+		const saved = await notes.upsert(note("short-lived"), own);
+		expect(await notes.delete(saved.id, "other")).toBe(false);
+		expect(await notes.delete(saved.id, "own")).toBe(true);
+		expect(await notes.restore(saved.id, "own")).toBe(true);
+		expect(await notes.purge(saved.id, "own")).toBe(true);
+	});
+
+	test("entities without tenants are everybody's", async () => {
+		await app.batchUpsert({
+			tableName: "countries",
+			entities: [{ name: "Portugal" }],
+		});
+		const hit = await app.lookupEntity({
+			entityKey: "portugal",
+			tenantId: "own",
+		});
+		expect(hit).toMatchObject({ entityType: "countries" });
+	});
+
+	test("a call inside a transaction of one's own sees its tenant, and leaves no trace of it", async () => {
+		const seen = await app.transaction(async (transaction) => {
+			const own = await app
+				.repository(Note)
+				.find({ tenantId: "own" }, { transaction });
+			const none = await transaction.query({
+				text: "SELECT FROM notes",
+				values: [],
+			});
+			return [own.length, none.rowCount];
+		});
+		expect(seen).toEqual([2, 0]);
+	});
+
+	test("SQL of one's own without a tenant sees and writes nothing", async () => {
+		const count = "SELECT count(*)::int AS n FROM ";
+		for (const table of ["notes", "embeddings_notes", "kv_source_notes"])
+			expect((await app.execute(count + table)).rows).toEqual([{ n: 0 }]);
+		const cached = await app.execute("SELECT DISTINCT tenant_id FROM kv_store");
+		expect(cached.rows).toEqual([{ tenant_id: "*" }]);
+		const failure = await app
+			.execute(
+				"INSERT INTO notes (tenant_id, title, text, rank) VALUES ('own', 'x', 'y', 1)",
+			)
+			.catch((error: RemError) => error);
+		expect(failure).toMatchObject({ sqlState: "42501" });
+		for (const text of [
+			"TRUNCATE notes",
+			"DROP TABLE notes",
+			"DELETE FROM kv_store",
+		])
+			expect(
+				await app.execute(text).catch((error: RemError) => error.sqlState),
+			).toBe("42501");
+	});
+
+	test("a pool's next borrower has no tenant left over", async () => {
+		await app.repository(Note).find({ tenantId: "own" });
+		const { rows } = await app.execute<{ tenant: string | null }>(
+			"SELECT nullif(current_setting('rem.tenant_id', true), '') AS tenant",
+		);
+		expect(rows).toEqual([{ tenant: null }]);
+	});
+
+	test("the check tries the second wall and finds it whole", async () => {
+		expect(await app.checkIsolation()).toEqual({
+			library: [],
+			database: { isSetUp: true, problems: [] },
+			tables: ["notes"],
+		});
+	});
+
+	test.each([
+		[
+			"a policy of somebody else's",
+			"CREATE POLICY all_of_it ON notes USING (true)",
+			"DROP POLICY all_of_it ON notes",
+			/policy "all_of_it" is none of ours/,
+			/SQL can read another tenant's row of notes/,
+		],
+		[
+			"row level security switched off",
+			"ALTER TABLE notes DISABLE ROW LEVEL SECURITY",
+			"ALTER TABLE notes ENABLE ROW LEVEL SECURITY",
+			/notes: row level security is off/,
+			/SQL can delete another tenant's row of notes/,
+		],
+		[
+			"a right to TRUNCATE",
+			"GRANT TRUNCATE ON notes TO rem_app",
+			"REVOKE TRUNCATE ON notes FROM rem_app",
+			/may TRUNCATE/,
+			/may TRUNCATE/,
+		],
+		[
+			"membership of the owner",
+			`GRANT rem_owner TO ${login}`,
+			`REVOKE rem_owner FROM ${login}`,
+			/is a member of rem_owner/,
+			/SQL can change another tenant's row of notes/,
+		],
+	])("the check finds %s", async (_, breach, mend, said, tried) => {
+		await db.service.execute(breach);
+		try {
+			const { library, database } = await app.checkIsolation();
+			expect(library).toEqual([]);
+			expect(database.problems.join("\n")).toMatch(said);
+			expect(database.problems.join("\n")).toMatch(tried);
+		} finally {
+			await db.service.execute(mend);
+		}
+	});
+
+	test("the owner goes on migrating and rebuilding, and sees all rows", async () => {
+		await db.service.migrate();
+		expect(await db.service.kv.rebuild()).toMatchObject({
+			entries: expect.any(Number),
+		});
+		const client = new pg.Client({ connectionString: appUrl });
+		await client.connect();
+		await client.query("SELECT set_config('rem.tenant_id', 'other', false)");
+		const { rows } = await client.query("SELECT title FROM notes ORDER BY 1");
+		await client.end();
+		expect(rows).toEqual([{ title: "only other" }, { title: "same" }]);
+	});
+});
