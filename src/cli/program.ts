@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
-import { addEmbeddings } from "./commands/embeddings.ts";
 import { addDoctor } from "./commands/doctor.ts";
+import { addEmbeddings } from "./commands/embeddings.ts";
 import { addFuzzy } from "./commands/fuzzy.ts";
 import { addIndexes } from "./commands/indexes.ts";
 import { addKv } from "./commands/kv.ts";
