@@ -91,7 +91,7 @@ export async function emptyDatabase(engine: string): Promise<string> {
 	return url.href;
 }
 
-async function execute(url: string, text: string): Promise<void> {
+export async function execute(url: string, text: string): Promise<void> {
 	const client = new pg.Client({ connectionString: url });
 	await client.connect();
 	try {
