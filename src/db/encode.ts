@@ -28,13 +28,25 @@ export function encodeArray(
 	type: ElementType,
 	values: readonly unknown[],
 ): Buffer {
-	const encode = encoders[type];
-	return arrayOf(
-		oids[type],
-		values.map((value) =>
-			value === null || value === undefined ? null : encode(value),
-		),
+	const { prepare = (value: unknown) => value, sizeOf, write } = encoders[type];
+	// Each element is measured, then written in its place: a buffer for each would
+	// be garbage at once.
+	const elements = values.map((value) =>
+		value === null || value === undefined ? null : prepare(value),
 	);
+	const sizes = elements.map((value) => (value === null ? 0 : sizeOf(value)));
+	const buffer = Buffer.allocUnsafe(
+		sizes.reduce((sum, size) => sum + 4 + size, arrayHeaderSize),
+	);
+	const hasNull = elements.includes(null);
+	let at = writeArrayHeader(buffer, oids[type], elements.length, hasNull);
+	elements.forEach((value, index) => {
+		const size = sizes[index] as number;
+		at = buffer.writeInt32BE(value === null ? -1 : size, at);
+		if (value !== null) write(buffer, value, at);
+		at += size;
+	});
+	return buffer.subarray(0, at);
 }
 
 /** The same for vectors, straight into one buffer; `vectorOid` is that of the type in this database. */
@@ -96,61 +108,62 @@ export function timestampText(date: Date): string {
 	return `${String(1 - year).padStart(4, "0")}${rest} BC`;
 }
 
-const encoders: Readonly<Record<ElementType, (value: unknown) => Buffer>> = {
-	boolean: (value) => Buffer.from([value === true ? 1 : 0]),
-	bytea: (value) => value as Buffer,
-	integer: (value) => {
-		const buffer = Buffer.allocUnsafe(4);
-		buffer.writeInt32BE(value as number);
-		return buffer;
+interface Encoder {
+	/** What is measured and written in the value's place. */
+	prepare?(value: unknown): unknown;
+	/** In bytes. */
+	sizeOf(value: unknown): number;
+	write(buffer: Buffer, value: unknown, at: number): void;
+}
+
+function fixed(
+	size: number,
+	write: (buffer: Buffer, value: unknown, at: number) => void,
+): Encoder {
+	return { sizeOf: () => size, write };
+}
+
+const encoders: Readonly<Record<ElementType, Encoder>> = {
+	boolean: fixed(1, (buffer, value, at) => {
+		buffer[at] = value === true ? 1 : 0;
+	}),
+	bytea: {
+		sizeOf: (value) => (value as Buffer).length,
+		write: (buffer, value, at) => buffer.set(value as Buffer, at),
 	},
-	bigint: (value) => int64(BigInt(value as number | bigint)),
-	text: (value) => Buffer.from(value as string, "utf8"),
-	"double precision": (value) => {
-		const buffer = Buffer.allocUnsafe(8);
-		buffer.writeDoubleBE(value as number);
-		return buffer;
+	integer: fixed(4, (buffer, value, at) => {
+		buffer.writeInt32BE(value as number, at);
+	}),
+	bigint: fixed(8, (buffer, value, at) => {
+		buffer.writeBigInt64BE(BigInt(value as number | bigint), at);
+	}),
+	text: {
+		sizeOf: (value) => Buffer.byteLength(value as string),
+		write: (buffer, value, at) => {
+			buffer.write(value as string, at, "utf8");
+		},
 	},
-	timestamptz: (value) =>
-		int64(BigInt((value as Date).getTime() - postgresEpochMs) * 1000n),
-	uuid: (value) => Buffer.from((value as string).replaceAll("-", ""), "hex"),
-	jsonb: (value) => {
-		const text = JSON.stringify(value);
-		const buffer = Buffer.allocUnsafe(1 + Buffer.byteLength(text));
-		buffer[0] = 1; // the version of jsonb's wire format
-		buffer.write(text, 1, "utf8");
-		return buffer;
+	"double precision": fixed(8, (buffer, value, at) => {
+		buffer.writeDoubleBE(value as number, at);
+	}),
+	timestamptz: fixed(8, (buffer, value, at) => {
+		const ms = (value as Date).getTime() - postgresEpochMs;
+		buffer.writeBigInt64BE(BigInt(ms) * 1000n, at);
+	}),
+	uuid: fixed(16, (buffer, value, at) => {
+		buffer.write((value as string).replaceAll("-", ""), at, "hex");
+	}),
+	jsonb: {
+		prepare: (value) => JSON.stringify(value),
+		sizeOf: (text) => 1 + Buffer.byteLength(text as string),
+		write: (buffer, text, at) => {
+			buffer[at] = 1; // the version of jsonb's wire format
+			buffer.write(text as string, at + 1, "utf8");
+		},
 	},
 };
 
-function int64(value: bigint): Buffer {
-	const buffer = Buffer.allocUnsafe(8);
-	buffer.writeBigInt64BE(value);
-	return buffer;
-}
-
 const arrayHeaderSize = 20;
-
-function arrayOf(
-	elementOid: number,
-	elements: readonly (Buffer | null)[],
-): Buffer {
-	const size = elements.reduce(
-		(sum, element) => sum + 4 + (element?.length ?? 0),
-		arrayHeaderSize,
-	);
-	const buffer = Buffer.allocUnsafe(size);
-	const hasNull = elements.includes(null);
-	let at = writeArrayHeader(buffer, elementOid, elements.length, hasNull);
-	for (const element of elements) {
-		buffer.writeInt32BE(element?.length ?? -1, at);
-		at += 4;
-		if (element === null) continue;
-		element.copy(buffer, at);
-		at += element.length;
-	}
-	return buffer.subarray(0, at);
-}
 
 /** Returns the place after it: an empty array has no dimension. */
 function writeArrayHeader(

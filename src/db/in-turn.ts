@@ -1,5 +1,5 @@
 import type { Sql } from "../sql.ts";
-import type { Handle, Result } from "./database.ts";
+import type { Handle, QueryOptions, Result } from "./database.ts";
 
 /** Rows of one statement: enough to fill a round trip, few enough to stay small in memory. */
 export const rowsPerStatement = 500;
@@ -14,19 +14,23 @@ const statementsUnderWay = 2;
 
 /**
  * Sends a statement for each slice of the items, in their order; the next one
- * is built and sent while the server is busy with this one.
+ * is built and sent while the server is busy with this one. In a transaction
+ * they run one after the other; outside, two at once.
  */
 export async function sendInTurn<T>(
-	tx: Handle,
+	db: Handle,
 	items: readonly T[],
 	build: (slice: readonly T[]) => Sql,
 	onResult: (result: Result, slice: readonly T[]) => void,
+	options?: QueryOptions,
 ): Promise<void> {
 	const underWay: Promise<void>[] = [];
 	for (const slice of slices(items)) {
 		const statement = build(slice);
 		if (underWay.length === statementsUnderWay) await underWay.shift();
-		const sent = tx.query(statement).then((result) => onResult(result, slice));
+		const sent = db
+			.query(statement, options)
+			.then((result) => onResult(result, slice));
 		// Awaited in a later turn; until then a failure must not go unheard.
 		sent.catch(() => {});
 		underWay.push(sent);

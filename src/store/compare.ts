@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from "node:util";
 import type { Field } from "../models/field.ts";
 import { contentHash } from "../vectors/content-hash.ts";
 
@@ -14,7 +13,7 @@ export function equalsStored(
 			return contentHash(value as string).equals(stored as Buffer);
 		case "jsonb":
 			// Through JSON and back: what is stored is what JSON kept of it.
-			return isDeepStrictEqual(JSON.parse(JSON.stringify(value)), stored);
+			return equalJson(JSON.parse(JSON.stringify(value)), stored);
 		case "timestamptz":
 			return (value as Date).getTime() === (stored as Date).getTime();
 		case "bigint":
@@ -27,6 +26,26 @@ export function equalsStored(
 		default:
 			return equalLists(field, value as unknown[], stored as unknown[]);
 	}
+}
+
+/** Of values that JSON.parse made: isDeepStrictEqual, which is for any, took three times as long. */
+function equalJson(one: unknown, other: unknown): boolean {
+	if (typeof one !== "object" || typeof other !== "object")
+		return one === other;
+	if (one === null || other === null) return one === other;
+	if (Array.isArray(one) !== Array.isArray(other)) return false;
+	const names = Object.keys(one);
+	return (
+		names.length === Object.keys(other).length &&
+		names.every(
+			(name) =>
+				Object.hasOwn(other, name) &&
+				equalJson(
+					(one as Record<string, unknown>)[name],
+					(other as Record<string, unknown>)[name],
+				),
+		)
+	);
 }
 
 function equalLists(

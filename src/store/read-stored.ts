@@ -1,5 +1,6 @@
 import type { Handle } from "../db/database.ts";
 import { encodeArray } from "../db/encode.ts";
+import { sendInTurn } from "../db/in-turn.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
 import type { Entity } from "../models/entity.ts";
 import type { Field, ScalarType } from "../models/field.ts";
@@ -26,9 +27,8 @@ export interface StoredRow {
 }
 
 /**
- * Reads what is stored for the rows, in their order, in one statement for rows
- * that are told by their key and one for rows that bring their id. Texts are
- * hashed there and then: a hash that is kept would be wrong after other writers.
+ * Reads what is stored for the rows, in their order, rows that are told by their
+ * key apart from rows that bring their id. Texts are hashed there and then: a hash that is kept would be wrong after other writers.
  */
 export async function readStored(
 	db: Handle,
@@ -46,19 +46,18 @@ export async function readStored(
 	for (const { match, of } of groups) {
 		if (of.length === 0) continue;
 		const fields = suppliedFields(table.entity, of);
-		const statement = readSql(
-			table,
-			fields,
-			{ space, prints },
-			match(table, of),
+		await sendInTurn(
+			db,
+			of,
+			(slice) => readSql(table, fields, { space, prints }, match(table, slice)),
+			(result, slice) => {
+				for (const record of result.rows) {
+					const row = slice[Number(record.rem_ord) - 1] as ValidRow;
+					stored[at.get(row) as number] = toStored(fields, record);
+				}
+			},
+			{ idempotent: true },
 		);
-		const result = await db.query<Record<string, unknown>>(statement, {
-			idempotent: true,
-		});
-		for (const record of result.rows) {
-			const row = of[Number(record.rem_ord) - 1] as ValidRow;
-			stored[at.get(row) as number] = toStored(fields, record);
-		}
 	}
 	return stored;
 }

@@ -7,6 +7,7 @@ import type { ValidRow } from "../models/validate.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { uuidv7 } from "../util/uuid.ts";
 import {
+	anyQueuedSql,
 	type EntityField,
 	queueTextsSql,
 	settleTextsSql,
@@ -19,6 +20,7 @@ import {
 	type FieldText,
 	type FieldVector,
 	type RowHold,
+	type StoredVector,
 	writeVectorsSql,
 } from "../vectors/write-vectors.ts";
 import type { MergeField } from "./merge.ts";
@@ -129,17 +131,24 @@ async function writeTexts(
 	let stored = 0;
 	if (space !== undefined) {
 		for (const hold of ["new", "locked", "open"] as const) {
-			const vectors = withId
-				.filter(({ row }) => holdOf(row) === hold)
-				.flatMap(({ row, id }) => vectorsOf(prepared, row, id));
-			stored += await writeVectors(tx, table, space, vectors, hold);
+			const held = withId.filter(({ row }) => holdOf(row) === hold);
+			const written = await writeVectors(
+				tx,
+				table,
+				space,
+				held.flatMap(({ row, id }) => vectorsOf(prepared, row, id)),
+				hold,
+			);
+			stored += written.texts;
+			await sendInTurn(
+				tx,
+				held
+					.flatMap(({ row, id }) => textsSplitAnew(prepared, row, id))
+					.filter((text) => written.mayReplace(text)),
+				(slice) => deleteSurplusChunksSql(table, space, slice),
+				() => {},
+			);
 		}
-		await sendInTurn(
-			tx,
-			withId.flatMap(({ row, id }) => textsSplitAnew(prepared, row, id)),
-			(slice) => deleteSurplusChunksSql(table, space, slice),
-			() => {},
-		);
 	}
 	await sendInTurn(
 		tx,
@@ -155,38 +164,61 @@ function holdOf({ storedId, isChanged }: PlannedRow): RowHold {
 	return isChanged ? "locked" : "open";
 }
 
+interface WrittenVectors {
+	/** How many texts have got their vectors. */
+	readonly texts: number;
+	/** Whether the text may have had vectors already, and so more than now. */
+	mayReplace(text: EntityField): boolean;
+}
+
 async function writeVectors(
 	tx: Handle,
 	table: EntityTable,
 	space: VectorSpace,
 	vectors: readonly FieldVector[],
 	hold: RowHold,
-): Promise<number> {
-	if (vectors.length === 0) return 0;
-	const vectorOid = await tx.vectorOid();
-	let stored = 0;
+): Promise<WrittenVectors> {
+	let texts = 0;
+	const replaced = new Set<string>();
+	const vectorOid = vectors.length === 0 ? 0 : await tx.vectorOid();
 	await sendInTurn(
 		tx,
 		vectors,
 		(slice) => writeVectorsSql(table, space, slice, vectorOid, hold),
 		({ rows, rowCount }, slice) => {
-			if (hold !== "open" && rowCount !== slice.length)
-				throw new RemError(
-					"DATABASE",
-					`${rowCount} of ${slice.length} vectors of "${table.entity.tableName}" were stored`,
-					{
-						hint: "nothing was written; a trigger of yours may have removed rows",
-					},
-				);
-			stored += firstChunks(hold === "open" ? rows : slice);
+			if (hold !== "open") {
+				checkAllStored(table, rowCount, slice.length);
+				texts += slice.filter(({ chunk }) => chunk === 0).length;
+				return;
+			}
+			for (const stored of rows as unknown as StoredVector[]) {
+				if (stored.chunk !== 0) continue;
+				texts++;
+				if (stored.isReplaced) replaced.add(textKey(stored));
+			}
 		},
 	);
-	return stored;
+	return {
+		texts,
+		mayReplace: (text) => hold !== "open" || replaced.has(textKey(text)),
+	};
 }
 
-/** How many texts the vectors are of: each has one first passage. */
-function firstChunks(vectors: readonly { readonly chunk?: unknown }[]): number {
-	return vectors.filter(({ chunk }) => chunk === 0).length;
+function checkAllStored(
+	{ entity }: EntityTable,
+	stored: number,
+	sent: number,
+): void {
+	if (stored === sent) return;
+	throw new RemError(
+		"DATABASE",
+		`${stored} of ${sent} vectors of "${entity.tableName}" were stored`,
+		{ hint: "nothing was written; a trigger of yours may have removed rows" },
+	);
+}
+
+function textKey({ entityId, field }: EntityField): string {
+	return `${entityId} ${field}`;
 }
 
 function vectorsOf(
@@ -261,12 +293,11 @@ async function queueRest(
 				? of(row).map((field) => ({ entityId: ids[index] as string, field }))
 				: [],
 		);
-	// A new row was not in the queue.
-	await sendInTurn(
+	await settle(
 		tx,
+		table,
+		// A new row was not in the queue.
 		fields(handledFields, (row) => row.storedId !== undefined),
-		(slice) => settleTextsSql(table, slice),
-		() => {},
 	);
 	let queued = 0;
 	const failed = fields(({ texts }) =>
@@ -287,6 +318,26 @@ async function queueRest(
 			},
 		);
 	return queued;
+}
+
+/** As a rule nothing waits, and that is asked first. */
+async function settle(
+	tx: Handle,
+	table: EntityTable,
+	texts: readonly EntityField[],
+): Promise<void> {
+	if (texts.length === 0 || !(await isQueued(tx, table))) return;
+	await sendInTurn(
+		tx,
+		texts,
+		(slice) => settleTextsSql(table, slice),
+		() => {},
+	);
+}
+
+async function isQueued(tx: Handle, table: EntityTable): Promise<boolean> {
+	const { rows } = await tx.query(anyQueuedSql(table));
+	return rows.length > 0;
 }
 
 /** Fields whose text is another now, or has got its vector. */

@@ -42,6 +42,11 @@ ORDER BY r.id, f.field_name
 ${requeue}`;
 }
 
+/** One row if any text of the table's rows waits. */
+export function anyQueuedSql({ schema, entity }: EntityTable): Sql {
+	return sql`SELECT FROM ${embeddingQueueRef(schema)} WHERE entity_type = ${entity.tableName} LIMIT 1`;
+}
+
 /**
  * Takes out of the queue what it need not hold any more: texts that have the
  * vector of their present content, or are none now. The caller's transaction
@@ -52,12 +57,9 @@ export function settleTextsSql(
 	texts: readonly EntityField[],
 ): Sql {
 	const { schema, entity } = table;
-	const queue = embeddingQueueRef(schema);
-	// Asked once for the whole statement: as a rule nothing waits.
-	return sql`DELETE FROM ${queue} AS s
+	return sql`DELETE FROM ${embeddingQueueRef(schema)} AS s
 USING ${fieldsOf(texts)} AS i (entity_id, field_name)
-WHERE EXISTS (SELECT FROM ${queue} WHERE entity_type = ${entity.tableName})
-  AND s.entity_type = ${entity.tableName} AND s.entity_id = i.entity_id AND s.field_name = i.field_name
+WHERE s.entity_type = ${entity.tableName} AND s.entity_id = i.entity_id AND s.field_name = i.field_name
   AND NOT EXISTS (SELECT FROM ${tableRef(table)} AS r CROSS JOIN LATERAL ${embeddableTexts(table, "r")}
     WHERE r.id = s.entity_id AND f.field_name = s.field_name AND NOT ${hasCurrentVector(table)})`;
 }

@@ -20,6 +20,8 @@ export interface StoredVector {
 	readonly entityId: string;
 	readonly field: string;
 	readonly chunk: number;
+	/** Whether another was there before. */
+	readonly isReplaced: boolean;
 }
 
 /** The rows that a text's vectors are stored as. */
@@ -83,7 +85,7 @@ ON CONFLICT (entity_id, field_name, provider, model, dimensions, chunk) DO UPDAT
   chunk_start = excluded.chunk_start, chunk_end = excluded.chunk_end, updated_at = now()`;
 
 const returnStored = sql`
-RETURNING entity_id AS "entityId", field_name AS field, chunk`;
+RETURNING new.entity_id AS "entityId", new.field_name AS field, new.chunk, old.chunk IS NOT NULL AS "isReplaced"`;
 
 function tenant({ entity }: EntityTable): Sql {
 	return entity.tenantScoped ? sql`r.tenant_id` : literal("*");

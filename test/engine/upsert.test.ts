@@ -814,7 +814,7 @@ describe("statements", () => {
 		const sent = await textsOf(pages(1500));
 		const inserts = sent.filter((text) => text.includes("INSERT INTO"));
 		expect(inserts).toHaveLength(6);
-		expect(sent).toHaveLength(7);
+		expect(sent).toHaveLength(9);
 	});
 
 	const table = () => db.service.registry.get("pages");
