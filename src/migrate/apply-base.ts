@@ -3,11 +3,18 @@ import { RemError } from "../errors.ts";
 import { type BaseOptions, baseFiles } from "../schema/base.ts";
 import { sql } from "../sql.ts";
 import { baseNames } from "./base-names.ts";
-import { readOwnCatalogue } from "./fingerprint.ts";
+import { readFingerprints } from "./fingerprint.ts";
 import { type Ledger, record, sha256 } from "./ledger.ts";
 import { type LockTimeoutOptions, patientTransaction } from "./lock-timeout.ts";
 import { checkOwnership } from "./ownership.ts";
 import { stepFailed } from "./step-failed.ts";
+
+export interface AppliedBase {
+	/** Names of files. */
+	readonly applied: readonly string[];
+	/** Whether nothing of ours was there before: then it is as the files make it. */
+	readonly isNew: boolean;
+}
 
 /** Applies the files of ours that are new or changed; their statements may run again. */
 export async function applyBase(
@@ -15,12 +22,10 @@ export async function applyBase(
 	ledger: Ledger,
 	base: BaseOptions,
 	options: LockTimeoutOptions,
-): Promise<string[]> {
+): Promise<AppliedBase> {
 	refuseNewer(ledger, base);
-	await session.transaction(async (tx) => {
-		const live = await readOwnCatalogue(tx, [], base);
-		checkOwnership([], baseNames(base).relations, live);
-	});
+	const before = await readFingerprints(session, [], base);
+	checkOwnership([], baseNames(base).relations, before);
 	const applied: string[] = [];
 	for (const { name, text } of pendingBaseFiles(ledger, base)) {
 		const started = performance.now();
@@ -38,7 +43,10 @@ export async function applyBase(
 		}
 		applied.push(name);
 	}
-	return applied;
+	return {
+		applied,
+		isNew: before.relations.size === 0 && before.functions === "",
+	};
 }
 
 export function pendingBaseFiles(ledger: Ledger, base: BaseOptions) {

@@ -5,7 +5,7 @@ import { type DiffOptions, diffSchema } from "./diff/diff.ts";
 import { entityText, relationsOf } from "./diff/diff-entity.ts";
 import type { Difference } from "./diff/difference.ts";
 import { dropInvalidIndex } from "./index-state.ts";
-import { readLedger } from "./ledger.ts";
+import { mayRecord, readLedger } from "./ledger.ts";
 import {
 	type LockTimeoutOptions,
 	patiently,
@@ -32,19 +32,27 @@ type Options = DiffOptions & LockTimeoutOptions;
 export function applyModels(
 	session: Session,
 	tables: readonly EntityTable[],
-	options: Options,
+	options: Options & {
+		/** Whether our own tables were made just now, where there were none. */
+		readonly isBaseNew: boolean;
+	},
 ): Promise<AppliedModels> {
 	return patientTransaction(session, options, async (tx) => {
 		const started = performance.now();
 		const ledger = await readLedger(tx, options.schema);
 		const state = await readModelState(tx, tables, ledger, options);
-		const { absent, changed, isBaseChanged } = state;
+		const { absent, changed } = state;
+		const isBaseChanged = state.isBaseChanged && !options.isBaseNew;
 		const differences =
 			changed.length > 0 || isBaseChanged
 				? await diffSchema(tx, changed, options)
 				: [];
 		refuseDrift(differences);
 		const safe = differences.filter(({ risk }) => risk === undefined);
+		// After a restore all is as it was, and has to be compared once: who may not note it goes on.
+		const isDone = absent.length === 0 && safe.length === 0;
+		if (isDone && !(await mayRecord(tx, options.schema)))
+			return { applied: [], online: [] };
 		for (const table of absent)
 			await run(tx, ledgerName(table), entityText(table));
 		for (const { table, phase, statements } of safe)

@@ -61,6 +61,14 @@ UPDATE ${ident(schema, "rem_migrations")} SET catalogue = ${catalogue}
 WHERE name = ${name} AND catalogue IS DISTINCT FROM ${catalogue}`);
 }
 
+/** Whether this role may write the ledger: an application's own often may not. */
+export async function mayRecord(tx: Handle, schema: string): Promise<boolean> {
+	const table = toText(ident(schema, "rem_migrations"));
+	const { rows } = await tx.query<{ may: boolean }>(sql`
+SELECT has_table_privilege(${table}, 'INSERT') AND has_table_privilege(${table}, 'UPDATE') AS may`);
+	return rows[0]?.may === true;
+}
+
 /** Of the text, whatever its line ends: git may change them. */
 export function sha256(text: string): string {
 	return createHash("sha256")

@@ -144,12 +144,13 @@ async function applyAll(
 		options.onProgress?.({ kind: "applying", name });
 	};
 	begin("base files");
-	const applied = await applyBase(
+	const base = await applyBase(
 		session,
 		await readLedger(session, schema),
 		diff,
 		options,
 	);
+	const applied = [...base.applied];
 	if (files !== undefined) {
 		const history = fileHistory(files, await readLedger(session, schema));
 		for (const { file, status } of pendingFiles(history, options.to)) {
@@ -164,7 +165,11 @@ async function applyAll(
 	}
 	if (options.to !== undefined) return applied;
 	begin("models");
-	const models = await applyModels(session, tables, { ...diff, ...options });
+	const models = await applyModels(session, tables, {
+		...diff,
+		...options,
+		isBaseNew: base.isNew,
+	});
 	if (models.online.length > 0) begin("indexes");
 	await applyOnline(session, tables, models.online, { ...diff, ...options });
 	return [...applied, ...models.applied];

@@ -6,7 +6,7 @@ import { entityText, relationsOf } from "./diff/diff-entity.ts";
 import {
 	baseFingerprint,
 	entityFingerprint,
-	readOwnCatalogue,
+	readFingerprints,
 } from "./fingerprint.ts";
 import {
 	type Ledger,
@@ -27,14 +27,14 @@ export interface ModelState {
 	readonly isBaseChanged: boolean;
 }
 
-/** One read of the catalogue tells, where nothing changed, that nothing is to be done. */
+/** Two short reads tell, where nothing changed, that nothing is to be done. */
 export async function readModelState(
 	tx: Handle,
 	tables: readonly EntityTable[],
 	ledger: Ledger,
 	base: BaseOptions,
 ): Promise<ModelState> {
-	const live = await readOwnCatalogue(tx, tables, base);
+	const live = await readFingerprints(tx, tables, base);
 	checkOwnership(tables, [], live);
 	const isAbsent = ({ entity }: EntityTable) =>
 		!live.relations.has(entity.tableName);
@@ -64,7 +64,7 @@ export async function noteModels(
 	base: BaseOptions,
 	{ durationMs, unfinished }: NoteOptions,
 ): Promise<void> {
-	const live = await readOwnCatalogue(tx, tables, base);
+	const live = await readFingerprints(tx, tables, base);
 	const ledger = await readLedger(tx, base.schema);
 	for (const table of tables) {
 		const name = ledgerName(table);

@@ -1,13 +1,13 @@
 import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { ownershipMark } from "../schema/ownership.ts";
-import type { Catalogue, Relation } from "./catalogue.ts";
+import type { Relation } from "./catalogue.ts";
 
 /** Nothing is made around a stranger: a namesake of one of our tables is `TABLE_CONFLICT`. */
 export function checkOwnership(
 	tables: readonly EntityTable[],
 	baseNames: readonly string[],
-	{ relations }: Catalogue,
+	{ relations }: { readonly relations: ReadonlyMap<string, OwnedRelation> },
 ): void {
 	const names = [
 		...baseNames,

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { type Entity, PostgresService } from "../../src/index.ts";
-import { readOwnCatalogue } from "../../src/migrate/fingerprint.ts";
+import { readOwnCatalogue } from "../../src/migrate/diff/diff.ts";
 import { generatedSchema } from "../../src/schema/files.ts";
 import { createDatabase, engine } from "../support/engine.ts";
 import { psql } from "../support/psql.ts";

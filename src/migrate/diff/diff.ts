@@ -3,12 +3,11 @@ import type { EntityTable } from "../../models/registry.ts";
 import type { BaseOptions } from "../../schema/base.ts";
 import { ident, join, sql } from "../../sql.ts";
 import { baseNames } from "../base-names.ts";
-import type { Catalogue } from "../catalogue.ts";
+import { type Catalogue, readCatalogue } from "../catalogue.ts";
 import { expectedCatalogue, type IndexOptions } from "../expected.ts";
-import { readOwnCatalogue } from "../fingerprint.ts";
 import { checkOwnership } from "../ownership.ts";
 import { diffBase } from "./diff-base.ts";
-import { type DiffSides, diffEntity } from "./diff-entity.ts";
+import { type DiffSides, diffEntity, relationsOf } from "./diff-entity.ts";
 import type { Difference } from "./difference.ts";
 
 export interface DiffOptions extends BaseOptions, IndexOptions {}
@@ -32,6 +31,19 @@ export async function diffSchema(
 			...diffBase(options, sides),
 			...tables.flatMap((table) => diffEntity(table, sides)),
 		];
+	});
+}
+
+/** What the catalogue says of the models' tables and of our own. */
+export function readOwnCatalogue(
+	tx: Handle,
+	tables: readonly EntityTable[],
+	options: DiffOptions,
+): Promise<Catalogue> {
+	const { relations, functions } = baseNames(options);
+	return readCatalogue(tx, options.schema, {
+		relations: [...relations, ...tables.flatMap(relationsOf)],
+		functions,
 	});
 }
 
