@@ -1,48 +1,14 @@
 import type { Handle } from "../db/database.ts";
 import { settledBy, settlesSetting } from "../db/embedding-queue.ts";
 import { rowsPerStatement, slices } from "../db/in-turn.ts";
-import type { CallOptions } from "../embeddings/generate-batch.ts";
-import type { EmbeddingProvider } from "../embeddings/provider.ts";
-import { vectorProblem } from "../embeddings/vector-problem.ts";
 import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
-import {
-	type RowScope,
-	type ValidRow,
-	validateRows,
-} from "../models/validate.ts";
+import { type ValidRow, validateRows } from "../models/validate.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { ChunkProgress } from "./chunk-progress.ts";
-import { distinctRows, distinctStored } from "./distinct-rows.ts";
-import { embedMissing } from "./embed-missing.ts";
-import type { MergeField } from "./merge.ts";
-import { type PlannedRow, planRows } from "./plan-rows.ts";
-import { readStored } from "./read-stored.ts";
-import type { UpsertProgress, UpsertResult } from "./upsert-result.ts";
-import {
-	type Prepared,
-	RowChanged,
-	type TextVectors,
-	writeBatch,
-} from "./write-batch.ts";
-
-export interface UpsertOptions {
-	readonly scope: RowScope;
-	/** `undefined`: texts get no vectors. */
-	readonly provider: EmbeddingProvider | undefined;
-	/** Where ready vectors belong, when no provider makes any. */
-	readonly space: VectorSpace | undefined;
-	/** Whether the caller said so, or nothing else could be meant. */
-	readonly isSpaceClear: boolean;
-	readonly embeddingCalls: CallOptions;
-	/** Texts without a vector are queued, instead of failing the call. */
-	readonly queuesFailures: boolean;
-	/** Fields that are added to instead of replaced. */
-	readonly merge: readonly MergeField[];
-	readonly atomic: true | "chunk";
-	readonly onProgress?: ((progress: UpsertProgress) => void) | undefined;
-	readonly signal?: AbortSignal | undefined;
-}
+import { type Prepared, prepare, type UpsertOptions } from "./prepare.ts";
+import type { UpsertResult } from "./upsert-result.ts";
+import { RowChanged, writeBatch } from "./write-batch.ts";
 
 /**
  * Writes entities: validate, compare with what is stored, embed what changed
@@ -157,44 +123,6 @@ async function upsertChunks(
 	return progress.result;
 }
 
-/** Everything that needs no transaction: compare, then embed what changed. */
-async function prepare(
-	db: Handle,
-	table: EntityTable,
-	input: readonly ValidRow[],
-	options: UpsertOptions,
-	known: TextVectors = new Map(),
-): Promise<Prepared> {
-	const space = table.entity.createEmbeddings ? options.space : undefined;
-	const distinct = distinctRows(table.entity, input);
-	const { rows, stored, places } = distinctStored(
-		distinct,
-		await readStored(db, table, distinct.rows, space),
-	);
-	const planned = planRows(table, rows, stored, {
-		embed: options.provider !== undefined || options.queuesFailures,
-		merge: options.merge,
-	});
-	const vectors = new Map(known);
-	const missing = new Map<string, string>();
-	for (const { texts } of planned)
-		for (const { text, hash, ready } of texts) {
-			if (ready !== undefined) checkReady(ready, space, options.isSpaceClear);
-			else if (!vectors.has(hash)) missing.set(hash, text);
-		}
-	const made = await embedMissing(missing, options, (hash) =>
-		ownerOf(planned, hash),
-	);
-	for (const [hash, passages] of made) vectors.set(hash, passages);
-	return {
-		input,
-		rows: planned,
-		places,
-		space,
-		vectors,
-	};
-}
-
 const attempts = 20;
 
 /**
@@ -259,46 +187,6 @@ function tooBusy({ entity }: EntityTable): RemError {
 		`rows of "${entity.tableName}" were changed by others ${attempts} times while they were being written`,
 		{ hint: "nothing was written; try again, or write in smaller batches" },
 	);
-}
-
-/** Row and field of a text, the first where several have it. */
-function ownerOf(
-	planned: readonly PlannedRow[],
-	hash: string,
-): { index?: number; field?: string } {
-	for (const { row, texts } of planned) {
-		const text = texts.find((text) => text.hash === hash);
-		if (text !== undefined) return { index: row.index, field: text.field };
-	}
-	return {};
-}
-
-function checkReady(
-	vector: Float32Array,
-	space: VectorSpace | undefined,
-	isSpaceClear: boolean,
-): void {
-	if (!isSpaceClear)
-		throw new RemError(
-			"PROVIDER_NOT_CONFIGURED",
-			`ready vectors are given, but not whose they are: the table is kept in another model than the configured one, ${space?.model}`,
-			{ hint: "pass embeddingProvider and embeddingModel" },
-		);
-	if (space === undefined)
-		throw new RemError(
-			"PROVIDER_NOT_CONFIGURED",
-			"ready vectors are given, but not whose they are",
-			{
-				hint: "configure the provider and model they come from, or pass embeddingProvider and embeddingModel",
-			},
-		);
-	const problem = vectorProblem(vector, space.dimensions);
-	if (problem !== undefined)
-		throw new RemError(
-			"DIMENSION_MISMATCH",
-			`a ready vector has ${problem} (model ${space.model})`,
-			{ hint: "nothing was written" },
-		);
 }
 
 function checkCancelled(signal: AbortSignal | undefined): void {

@@ -11,10 +11,8 @@ import {
 } from "../../src/index.ts";
 import { validateRows } from "../../src/models/validate.ts";
 import { compile } from "../../src/sql.ts";
-import {
-	batchUpsert,
-	type UpsertOptions,
-} from "../../src/store/batch-upsert.ts";
+import { batchUpsert } from "../../src/store/batch-upsert.ts";
+import type { UpsertOptions } from "../../src/store/prepare.ts";
 import { readStored } from "../../src/store/read-stored.ts";
 import { writeRowsSql } from "../../src/store/write-rows.ts";
 import { codeOf, useService } from "../support/engine.ts";

@@ -1,0 +1,127 @@
+import type { Handle } from "../db/database.ts";
+import type { CallOptions } from "../embeddings/generate-batch.ts";
+import type { EmbeddingProvider } from "../embeddings/provider.ts";
+import { vectorProblem } from "../embeddings/vector-problem.ts";
+import { RemError } from "../errors.ts";
+import type { PassageVector } from "../models/passage-vector.ts";
+import type { EntityTable } from "../models/registry.ts";
+import type { RowScope, ValidRow } from "../models/validate.ts";
+import type { VectorSpace } from "../models/vector-space.ts";
+import { distinctRows, distinctStored } from "./distinct-rows.ts";
+import { embedMissing } from "./embed-missing.ts";
+import type { MergeField } from "./merge.ts";
+import { type PlannedRow, planRows } from "./plan-rows.ts";
+import { readStored } from "./read-stored.ts";
+import type { UpsertProgress } from "./upsert-result.ts";
+
+export interface UpsertOptions {
+	readonly scope: RowScope;
+	/** `undefined`: texts get no vectors. */
+	readonly provider: EmbeddingProvider | undefined;
+	/** Where ready vectors belong, when no provider makes any. */
+	readonly space: VectorSpace | undefined;
+	/** Whether the caller said so, or nothing else could be meant. */
+	readonly isSpaceClear: boolean;
+	readonly embeddingCalls: CallOptions;
+	/** Texts without a vector are queued, instead of failing the call. */
+	readonly queuesFailures: boolean;
+	/** Fields that are added to instead of replaced. */
+	readonly merge: readonly MergeField[];
+	readonly atomic: true | "chunk";
+	readonly onProgress?: ((progress: UpsertProgress) => void) | undefined;
+	readonly signal?: AbortSignal | undefined;
+}
+
+/** By the hash of a text: its vector, or those of its passages. */
+export type TextVectors = ReadonlyMap<string, readonly PassageVector[]>;
+
+/** A batch that only needs a transaction. */
+export interface Prepared {
+	/** As validated, duplicates included. */
+	readonly input: readonly ValidRow[];
+	/** One row for each row of the database, in the order of locking. */
+	readonly rows: readonly PlannedRow[];
+	/** For each row of the input, its place in `rows`. */
+	readonly places: readonly number[];
+	readonly space: VectorSpace | undefined;
+	/** Vectors by the hash of their text. */
+	readonly vectors: TextVectors;
+}
+
+/** Everything that needs no transaction: compare, then embed what changed. */
+export async function prepare(
+	db: Handle,
+	table: EntityTable,
+	input: readonly ValidRow[],
+	options: UpsertOptions,
+	known: TextVectors = new Map(),
+): Promise<Prepared> {
+	const space = table.entity.createEmbeddings ? options.space : undefined;
+	const distinct = distinctRows(table.entity, input);
+	const { rows, stored, places } = distinctStored(
+		distinct,
+		await readStored(db, table, distinct.rows, space),
+	);
+	const planned = planRows(table, rows, stored, {
+		embed: options.provider !== undefined || options.queuesFailures,
+		merge: options.merge,
+	});
+	const vectors = new Map(known);
+	const missing = new Map<string, string>();
+	for (const { texts } of planned)
+		for (const { text, hash, ready } of texts) {
+			if (ready !== undefined) checkReady(ready, space, options.isSpaceClear);
+			else if (!vectors.has(hash)) missing.set(hash, text);
+		}
+	const made = await embedMissing(missing, options, (hash) =>
+		ownerOf(planned, hash),
+	);
+	for (const [hash, passages] of made) vectors.set(hash, passages);
+	return {
+		input,
+		rows: planned,
+		places,
+		space,
+		vectors,
+	};
+}
+
+/** Row and field of a text, the first where several have it. */
+function ownerOf(
+	planned: readonly PlannedRow[],
+	hash: string,
+): { index?: number; field?: string } {
+	for (const { row, texts } of planned) {
+		const text = texts.find((text) => text.hash === hash);
+		if (text !== undefined) return { index: row.index, field: text.field };
+	}
+	return {};
+}
+
+function checkReady(
+	vector: Float32Array,
+	space: VectorSpace | undefined,
+	isSpaceClear: boolean,
+): void {
+	if (!isSpaceClear)
+		throw new RemError(
+			"PROVIDER_NOT_CONFIGURED",
+			`ready vectors are given, but not whose they are: the table is kept in another model than the configured one, ${space?.model}`,
+			{ hint: "pass embeddingProvider and embeddingModel" },
+		);
+	if (space === undefined)
+		throw new RemError(
+			"PROVIDER_NOT_CONFIGURED",
+			"ready vectors are given, but not whose they are",
+			{
+				hint: "configure the provider and model they come from, or pass embeddingProvider and embeddingModel",
+			},
+		);
+	const problem = vectorProblem(vector, space.dimensions);
+	if (problem !== undefined)
+		throw new RemError(
+			"DIMENSION_MISMATCH",
+			`a ready vector has ${problem} (model ${space.model})`,
+			{ hint: "nothing was written" },
+		);
+}
