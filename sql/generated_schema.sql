@@ -100,6 +100,11 @@ BEGIN
     rem_claim := NULL;
   END IF;
   IF TG_OP = 'UPDATE' THEN
+    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      PERFORM FROM "public"."rem_embedding_queue" AS q
+      WHERE q.entity_type = 'files' AND q.entity_id IN (SELECT id FROM old_rows)
+      FOR UPDATE;
+    END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
     FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
     IF rem_ids IS NOT NULL THEN
@@ -374,6 +379,11 @@ BEGIN
     rem_claim := NULL;
   END IF;
   IF TG_OP = 'UPDATE' THEN
+    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      PERFORM FROM "public"."rem_embedding_queue" AS q
+      WHERE q.entity_type = 'image_resources' AND q.entity_id IN (SELECT id FROM old_rows)
+      FOR UPDATE;
+    END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
     FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
     IF rem_ids IS NOT NULL THEN
@@ -637,6 +647,11 @@ BEGIN
     rem_claim := NULL;
   END IF;
   IF TG_OP = 'UPDATE' THEN
+    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      PERFORM FROM "public"."rem_embedding_queue" AS q
+      WHERE q.entity_type = 'messages' AND q.entity_id IN (SELECT id FROM old_rows)
+      FOR UPDATE;
+    END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
     FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
     IF rem_ids IS NOT NULL THEN
@@ -804,6 +819,11 @@ BEGIN
     rem_claim := NULL;
   END IF;
   IF TG_OP = 'UPDATE' THEN
+    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      PERFORM FROM "public"."rem_embedding_queue" AS q
+      WHERE q.entity_type = 'moments' AND q.entity_id IN (SELECT id FROM old_rows)
+      FOR UPDATE;
+    END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
     FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
     IF rem_ids IS NOT NULL THEN
@@ -1074,6 +1094,11 @@ BEGIN
     rem_claim := NULL;
   END IF;
   IF TG_OP = 'UPDATE' THEN
+    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      PERFORM FROM "public"."rem_embedding_queue" AS q
+      WHERE q.entity_type = 'ontologies' AND q.entity_id IN (SELECT id FROM old_rows)
+      FOR UPDATE;
+    END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
     FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
     IF rem_ids IS NOT NULL THEN
@@ -1344,6 +1369,11 @@ BEGIN
     rem_claim := NULL;
   END IF;
   IF TG_OP = 'UPDATE' THEN
+    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      PERFORM FROM "public"."rem_embedding_queue" AS q
+      WHERE q.entity_type = 'ontology_configs' AND q.entity_id IN (SELECT id FROM old_rows)
+      FOR UPDATE;
+    END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
     FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
     IF rem_ids IS NOT NULL THEN
@@ -1611,6 +1641,11 @@ BEGIN
     rem_claim := NULL;
   END IF;
   IF TG_OP = 'UPDATE' THEN
+    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      PERFORM FROM "public"."rem_embedding_queue" AS q
+      WHERE q.entity_type = 'resources' AND q.entity_id IN (SELECT id FROM old_rows)
+      FOR UPDATE;
+    END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
     FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
     IF rem_ids IS NOT NULL THEN
@@ -1877,6 +1912,11 @@ BEGIN
     rem_claim := NULL;
   END IF;
   IF TG_OP = 'UPDATE' THEN
+    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      PERFORM FROM "public"."rem_embedding_queue" AS q
+      WHERE q.entity_type = 'schemas' AND q.entity_id IN (SELECT id FROM old_rows)
+      FOR UPDATE;
+    END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
     FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
     IF rem_ids IS NOT NULL THEN
@@ -2146,6 +2186,11 @@ BEGIN
     rem_claim := NULL;
   END IF;
   IF TG_OP = 'UPDATE' THEN
+    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      PERFORM FROM "public"."rem_embedding_queue" AS q
+      WHERE q.entity_type = 'sessions' AND q.entity_id IN (SELECT id FROM old_rows)
+      FOR UPDATE;
+    END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
     FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
     IF rem_ids IS NOT NULL THEN
@@ -2435,6 +2480,11 @@ BEGIN
     rem_claim := NULL;
   END IF;
   IF TG_OP = 'UPDATE' THEN
+    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      PERFORM FROM "public"."rem_embedding_queue" AS q
+      WHERE q.entity_type = 'users' AND q.entity_id IN (SELECT id FROM old_rows)
+      FOR UPDATE;
+    END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
     FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM new_rows EXCEPT SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM old_rows) AS changed;
     IF rem_ids IS NOT NULL THEN

@@ -1,13 +1,13 @@
-import type { Handle } from "../db/database.ts";
+import type { Database, Handle } from "../db/database.ts";
 import { embeddableTexts } from "../db/embeddable-texts.ts";
 import { embeddingQueueRef } from "../db/embedding-queue.ts";
 import { encodeArray } from "../db/encode.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
-import { empty, type Sql, sql } from "../sql.ts";
+import { empty, raw, type Sql, sql } from "../sql.ts";
 import { hasCurrentVector, spaceRow } from "../vectors/queue-texts.ts";
-import { isSpace } from "./models.ts";
+import { awaitWriters, isSpace } from "./models.ts";
 
 /** Rows of one statement: hashing their texts takes some tens of milliseconds. */
 const pageSize = 5000;
@@ -23,19 +23,59 @@ export async function queueMissing(
 	space: VectorSpace,
 	signal: AbortSignal | undefined,
 ): Promise<number> {
-	const queue = sql`INSERT INTO ${embeddingQueueRef(table.schema)}
-    (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT ${table.entity.tableName}, m.id, m.field_name, m.provider, m.model, m.dimensions
-  FROM missing AS m ORDER BY m.id, m.field_name
-  ON CONFLICT DO NOTHING`;
 	let sum = 0;
+	const skipped: string[] = [];
 	await overPages(db, table, signal, async (page) => {
-		const { rows } = await db.query<{ tokens: number }>(sql`
-WITH missing AS MATERIALIZED (${missing(table, space, page)}), queued AS (${queue})
-SELECT coalesce(sum(m.tokens), 0)::bigint AS tokens FROM missing AS m`);
-		sum += rows[0]?.tokens ?? 0;
+		const found = await queuePage(db, table, space, page, "SKIP LOCKED");
+		sum += found.tokens;
+		skipped.push(...found.skipped);
 	});
+	if (skipped.length === 0) return sum;
+	await awaitWriters(db, table, signal);
+	const ids = encodeArray("uuid", skipped);
+	const rows = sql`r.id = ANY (${ids}::uuid[])`;
+	const again = await queuePage(db, table, space, rows, "SKIP LOCKED");
+	// Who waits for one row holds none that its writer could want.
+	for (const id of again.skipped) {
+		signal?.throwIfAborted();
+		await queuePage(db, table, space, sql`r.id = ${id}::uuid`, "");
+	}
 	return sum;
+}
+
+interface QueuedPage {
+	/** Of all texts that lack their vector. */
+	readonly tokens: number;
+	/** Rows that have such texts, and that somebody is writing. */
+	readonly skipped: readonly string[];
+}
+
+/**
+ * The rows are locked first: whoever writes one holds its place in the queue as
+ * well, and to wait for that while others wait for us would be a deadlock.
+ */
+async function queuePage(
+	db: Handle,
+	table: EntityTable,
+	space: VectorSpace,
+	page: Sql,
+	wait: "SKIP LOCKED" | "",
+): Promise<QueuedPage> {
+	const { rows } = await db.query<QueuedPage>(sql`
+WITH missing AS MATERIALIZED (${missing(table, space, page)}),
+open AS MATERIALIZED (
+  SELECT r.id FROM ${tableRef(table)} AS r WHERE r.id IN (SELECT m.id FROM missing AS m) FOR SHARE ${raw(wait)}
+),
+queued AS (
+  INSERT INTO ${embeddingQueueRef(table.schema)} (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT ${table.entity.tableName}, m.id, m.field_name, m.provider, m.model, m.dimensions
+  FROM missing AS m JOIN open AS o ON o.id = m.id ORDER BY m.id, m.field_name
+  ON CONFLICT DO NOTHING
+)
+SELECT coalesce(sum(m.tokens), 0)::bigint AS tokens,
+  coalesce(array_agg(DISTINCT m.id) FILTER (WHERE m.id NOT IN (SELECT o.id FROM open AS o)), '{}') AS skipped
+FROM missing AS m`);
+	return rows[0] ?? { tokens: 0, skipped: [] };
 }
 
 export interface TextEstimate {
@@ -94,30 +134,41 @@ SELECT r.id FROM ${tableRef(table)} AS r WHERE TRUE${after} ORDER BY r.id OFFSET
 	}
 }
 
-/** Removes vectors whose text is gone or is no text of the model any more; returns how many. */
+/**
+ * Removes vectors whose text is gone, or whose row is another tenant's or user's
+ * now; returns how many. Rows that somebody is writing are left for the next time.
+ */
 export async function removeOrphans(
-	db: Handle,
+	db: Database,
 	table: EntityTable,
 	space: VectorSpace,
 ): Promise<number> {
 	const embeddings = embeddingsRef(table);
-	const { rows } = await db.query<{ id: string; updatedAt: string }>(sql`
-SELECT e.id, e.updated_at::text AS "updatedAt" FROM ${embeddings} AS e
-WHERE ${isSpace("e", space)} AND NOT EXISTS (
+	const tenant = raw(table.entity.tenantScoped ? "r.tenant_id" : "'*'");
+	const isOrphan = sql`${isSpace("e", space)} AND NOT EXISTS (
   SELECT FROM ${tableRef(table)} AS r CROSS JOIN LATERAL ${embeddableTexts(table, "r")}
-  WHERE r.id = e.entity_id AND f.field_name = e.field_name)`);
+  WHERE r.id = e.entity_id AND f.field_name = e.field_name
+    AND (e.tenant_id, e.user_id) IS NOT DISTINCT FROM (${tenant}, r.user_id))`;
+	const { rows } = await db.query<{ id: string }>(
+		sql`SELECT DISTINCT e.entity_id AS id FROM ${embeddings} AS e WHERE ${isOrphan}`,
+	);
 	if (rows.length === 0) return 0;
 	const ids = encodeArray(
 		"uuid",
 		rows.map(({ id }) => id),
 	);
-	const times = encodeArray(
-		"text",
-		rows.map(({ updatedAt }) => updatedAt),
-	);
-	// One that has been stored anew since has its text back.
-	const { rowCount } = await db.query(sql`
-DELETE FROM ${embeddings} AS e USING unnest(${ids}::uuid[], ${times}::text[]) AS i (id, updated_at)
-WHERE e.id = i.id AND e.updated_at = i.updated_at::timestamptz`);
-	return rowCount;
+	return db.transaction(async (tx) => {
+		// Whoever gives one its text back waits until it is gone, and then queues it.
+		const locked = await tx.query<{ id: string }>(
+			sql`SELECT r.id FROM ${tableRef(table)} AS r WHERE r.id = ANY (${ids}::uuid[]) FOR SHARE SKIP LOCKED`,
+		);
+		const held = encodeArray(
+			"uuid",
+			locked.rows.map(({ id }) => id),
+		);
+		const { rowCount } = await tx.query(
+			sql`DELETE FROM ${embeddings} AS e WHERE e.entity_id = ANY (${held}::uuid[]) AND ${isOrphan}`,
+		);
+		return rowCount;
+	});
 }

@@ -104,7 +104,7 @@ WHERE m.state = 'retired'`);
 const writersPollMs = 50;
 
 /** Waits for the transactions that are writing to the table now. Nobody is held up, as by a lock. */
-async function awaitWriters(
+export async function awaitWriters(
 	db: Handle,
 	table: EntityTable,
 	signal: AbortSignal | undefined,

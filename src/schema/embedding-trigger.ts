@@ -41,7 +41,7 @@ BEGIN
     RETURN NULL;
   END IF;
 ${queues ? checkClaim : empty}  IF TG_OP = 'UPDATE' THEN
-${keepScope(table)}${queues ? removeStale(table) : empty}  END IF;
+${queues ? refuseOldSnapshot(table) : empty}${keepScope(table)}${queues ? removeStale(table) : empty}  END IF;
 ${queues ? queueTexts(table) : empty}  RETURN NULL;
 END $fn$;
 ${join(
@@ -62,6 +62,21 @@ const checkClaim = sql`  IF rem_claim <> '' AND (pg_trigger_depth() > 1 OR EXIST
     rem_claim := NULL;
   END IF;
 `;
+
+/**
+ * A transaction that keeps its snapshot cannot see, and so not remove, a vector
+ * that a worker stored since. But the worker took the text out of the queue: to
+ * lock what the snapshot still shows there fails with 40001, and the writer
+ * begins anew.
+ */
+function refuseOldSnapshot(table: EntityTable): Sql {
+	return sql`    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      PERFORM FROM ${embeddingQueueRef(table.schema)} AS q
+      WHERE q.entity_type = ${entityType(table)} AND q.entity_id IN (SELECT id FROM old_rows)
+      FOR UPDATE;
+    END IF;
+`;
+}
 
 /** Soft delete removes the vectors in the same statement; a new owner owns them too. */
 function keepScope(table: EntityTable): Sql {

@@ -9,6 +9,14 @@ import {
 } from "../vectors/queue-texts.ts";
 import type { PlannedRow } from "./plan-rows.ts";
 import type { Prepared } from "./prepare.ts";
+import { holdOf } from "./write-texts.ts";
+
+export interface BatchTexts {
+	/** Those of the rows, in their order. */
+	readonly ids: readonly string[];
+	/** Texts of rows that the batch did not write, and gave their vectors. */
+	readonly ofOpenRows: readonly EntityField[];
+}
 
 /**
  * The queue's part: what now has its vector, or no text, waits no longer; what
@@ -18,7 +26,7 @@ export async function queueRest(
 	tx: Handle,
 	table: EntityTable,
 	{ rows, space, vectors }: Prepared,
-	ids: readonly string[],
+	{ ids, ofOpenRows }: BatchTexts,
 ): Promise<number> {
 	if (space === undefined) return 0;
 	const fields = (
@@ -30,12 +38,12 @@ export async function queueRest(
 				? of(row).map((field) => ({ entityId: ids[index] as string, field }))
 				: [],
 		);
-	await settle(
-		tx,
-		table,
-		// A new row was not in the queue.
-		fields(handledFields, (row) => row.storedId !== undefined),
-	);
+	// A new row was not in the queue. A row that is not locked may be another by
+	// now, and its text wait anew.
+	await settle(tx, table, [
+		...fields(handledFields, (row) => holdOf(row) === "locked"),
+		...ofOpenRows,
+	]);
 	let queued = 0;
 	const failed = fields(({ texts }) =>
 		texts

@@ -26,14 +26,17 @@ export async function writeBatch(
 	// of its own, so every row is sent with a new one.
 	const ids = rows.map(({ row }) => row.id ?? uuidv7());
 	const inserted = await writeChangedRows(tx, table, rows, ids, merge);
-	const embeddingsGenerated = await writeTexts(tx, table, prepared, ids);
-	const embeddingsQueued = await queueRest(tx, table, prepared, ids);
+	const texts = await writeTexts(tx, table, prepared, ids);
+	const embeddingsQueued = await queueRest(tx, table, prepared, {
+		ids,
+		ofOpenRows: texts.ofOpenRows,
+	});
 	return {
 		inserted,
 		updated: rows.length - inserted,
 		unchanged: rows.filter(({ isChanged }) => !isChanged).length,
 		duplicates: input.length - rows.length,
-		embeddingsGenerated,
+		embeddingsGenerated: texts.written,
 		embeddingsReused: rows.reduce((sum, row) => sum + row.reused, 0),
 		embeddingsQueued,
 		kvEntries: table.entity.createKvTrigger

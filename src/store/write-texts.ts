@@ -19,17 +19,25 @@ import {
 import type { PlannedRow } from "./plan-rows.ts";
 import type { Prepared, TextVectors } from "./prepare.ts";
 
-/** Stores new vectors and removes stale ones; returns how many texts were given theirs. */
+export interface WrittenTexts {
+	/** How many texts were given their vector. */
+	readonly written: number;
+	/** Those of rows that the batch did not write: these are locked since, and only these. */
+	readonly ofOpenRows: readonly EntityField[];
+}
+
+/** Stores new vectors and removes stale ones. */
 export async function writeTexts(
 	tx: Handle,
 	table: EntityTable,
 	prepared: Prepared,
 	ids: readonly string[],
-): Promise<number> {
+): Promise<WrittenTexts> {
 	const { rows, space } = prepared;
-	if (!table.entity.createEmbeddings) return 0;
+	const ofOpenRows: EntityField[] = [];
+	if (!table.entity.createEmbeddings) return { written: 0, ofOpenRows };
 	const withId = rows.map((row, index) => ({ row, id: ids[index] as string }));
-	let stored = 0;
+	let sum = 0;
 	if (space !== undefined) {
 		for (const hold of ["new", "locked", "open"] as const) {
 			const held = withId.filter(({ row }) => holdOf(row) === hold);
@@ -40,7 +48,8 @@ export async function writeTexts(
 				held.flatMap(({ row, id }) => vectorsOf(prepared, row, id)),
 				hold,
 			);
-			stored += written.texts;
+			sum += written.texts.length;
+			if (hold === "open") ofOpenRows.push(...written.texts);
 			await sendInTurn(
 				tx,
 				held
@@ -57,17 +66,17 @@ export async function writeTexts(
 		(slice) => deleteStaleVectorsSql(table, slice),
 		() => {},
 	);
-	return stored;
+	return { written: sum, ofOpenRows };
 }
 
-function holdOf({ storedId, isChanged }: PlannedRow): RowHold {
+export function holdOf({ storedId, isChanged }: PlannedRow): RowHold {
 	if (storedId === undefined) return "new";
 	return isChanged ? "locked" : "open";
 }
 
 interface WrittenVectors {
-	/** How many texts have got their vectors. */
-	readonly texts: number;
+	/** Texts that have got their vectors. */
+	readonly texts: readonly EntityField[];
 	/** Whether the text may have had vectors already, and so more than now. */
 	mayReplace(text: EntityField): boolean;
 }
@@ -79,7 +88,7 @@ async function writeVectors(
 	vectors: readonly FieldVector[],
 	hold: RowHold,
 ): Promise<WrittenVectors> {
-	let texts = 0;
+	const texts: EntityField[] = [];
 	const replaced = new Set<string>();
 	const vectorOid = vectors.length === 0 ? 0 : await tx.vectorOid();
 	await sendInTurn(
@@ -89,12 +98,12 @@ async function writeVectors(
 		({ rows, rowCount }, slice) => {
 			if (hold !== "open") {
 				checkAllStored(table, rowCount, slice.length);
-				texts += slice.filter(({ chunk }) => chunk === 0).length;
+				texts.push(...slice.filter(({ chunk }) => chunk === 0));
 				return;
 			}
 			for (const stored of rows as unknown as StoredVector[]) {
 				if (stored.chunk !== 0) continue;
-				texts++;
+				texts.push(stored);
 				if (stored.isReplaced) replaced.add(textKey(stored));
 			}
 		},
