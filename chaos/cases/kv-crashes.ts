@@ -5,6 +5,10 @@ import { ask, until, untilReady } from "../support/ask.ts";
 import type { ChaosOptions, ChaosResult } from "../support/case.ts";
 import { prepare, startLoad } from "../support/load.ts";
 import { Tally } from "../support/tally.ts";
+import { within } from "../support/within.ts";
+
+// Recovery takes a second; the library's own retries under it some more.
+const longestCycleMs = 240_000;
 
 /** Crashes of four kinds in turn, some of them into a rebuild. */
 export async function crashUnderLoad({
@@ -27,17 +31,21 @@ export async function crashUnderLoad({
 		try {
 			for (let cycle = 0; cycle < cycles; cycle++) {
 				const { name, crash } = crashes[cycle % crashes.length] as Crash;
-				await sleep(200 + randomInt(600));
-				// Every other cycle the cache is emptied without a crash as well.
-				if (cycle % 2 === 1) await truncateCache(server.url);
-				await sleep(randomInt(300));
-				await crash(server);
-				await until(server.url, "SELECT TRUE AS done");
-				if (cycle % 3 !== 0) await untilReady(server.url);
+				const title = `crash ${cycle + 1} of ${cycles} (${name})`;
+				await within(
+					longestCycleMs,
+					() => `${title} does not end`,
+					crashOnce(server, crash, cycle),
+				);
+				load.check();
 				tally.count(name);
-				say(`crash ${cycle + 1} of ${cycles}: ${name}`);
+				say(`${title}; ${tally.summary()}`);
 			}
 			await sleep(500);
+		} catch (error) {
+			// What the end of the load finds may hide it.
+			say(String(error));
+			throw error;
 		} finally {
 			await load.finish();
 			await pooler?.stop();
@@ -46,6 +54,20 @@ export async function crashUnderLoad({
 		await server.remove();
 	}
 	return tally;
+}
+
+async function crashOnce(
+	server: Server,
+	crash: Crash["crash"],
+	cycle: number,
+): Promise<void> {
+	await sleep(200 + randomInt(600));
+	// Every other cycle the cache is emptied without a crash as well.
+	if (cycle % 2 === 1) await truncateCache(server.url);
+	await sleep(randomInt(300));
+	await crash(server);
+	await until(server.url, "SELECT TRUE AS done");
+	if (cycle % 3 !== 0) await untilReady(server.url);
 }
 
 interface Crash {
@@ -64,7 +86,7 @@ const crashes: readonly Crash[] = [
 	{
 		name: "crashes: SIGKILL of one backend",
 		crash: async (server) => {
-			server.killBackend(await someBackend(server.url), "SIGKILL");
+			await killSomeBackend(server);
 			// The others notice in a moment.
 			await sleep(50);
 		},
@@ -85,13 +107,21 @@ const crashes: readonly Crash[] = [
 	},
 ];
 
-async function someBackend(url: string): Promise<number> {
-	const [row] = await ask<{ pid: number }>(
-		url,
-		"SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1",
-	);
-	if (row === undefined) throw new Error("nobody is connected");
-	return row.pid;
+async function killSomeBackend(server: Server): Promise<void> {
+	for (let attempt = 1; ; attempt++) {
+		const [row] = await ask<{ pid: number }>(
+			server.url,
+			"SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1",
+		);
+		try {
+			if (row !== undefined) return server.killBackend(row.pid, "SIGKILL");
+		} catch (error) {
+			// It has disconnected in the meantime: then another one.
+			if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+		}
+		if (attempt === 20) throw new Error("nobody stays connected");
+		await sleep(100);
+	}
 }
 
 async function truncateCache(url: string): Promise<void> {

@@ -11,6 +11,10 @@ import type { ChaosOptions, ChaosResult } from "../support/case.ts";
 import { connect } from "../support/load.ts";
 import { compareWhole } from "../support/reader.ts";
 import { Tally } from "../support/tally.ts";
+import { within } from "../support/within.ts";
+
+// The first start of the embedded database takes seconds, its checks too.
+const longestStepMs = 180_000;
 
 /** A process with the embedded database is killed while it writes; the next one opens the folder. */
 export async function killEmbedded({
@@ -22,12 +26,17 @@ export async function killEmbedded({
 	const acknowledged: string[] = [];
 	try {
 		for (let kill = 0; kill < kills; kill++) {
+			const title = `kill ${kill + 1} of ${kills}`;
 			const names = await writeUntilKilled(folder, acknowledged.length);
 			acknowledged.push(...names);
 			tally.count("embedded: SIGKILLs");
 			tally.count("embedded: acknowledged entities", names.length);
-			await expectAll(folder, acknowledged, tally);
-			say(`kill ${kill + 1} of ${kills}`);
+			await within(
+				longestStepMs,
+				() => `${title}: the folder cannot be checked`,
+				expectAll(folder, acknowledged, tally),
+			);
+			say(`${title}; ${acknowledged.length} entities acknowledged`);
 		}
 	} finally {
 		rmSync(folder, { recursive: true, force: true });
@@ -49,10 +58,17 @@ async function writeUntilKilled(
 	const ended = new Promise((resolve) => child.once("close", resolve));
 	const begun = new Promise((resolve) => lines.once("line", resolve));
 	lines.on("line", (line) => names.push(...(JSON.parse(line) as string[])));
-	await Promise.race([begun, ended]);
-	await sleep(randomInt(400));
-	child.kill("SIGKILL");
-	await ended;
+	try {
+		await within(
+			longestStepMs,
+			() => "the writer writes nothing",
+			Promise.race([begun, ended]),
+		);
+		await sleep(randomInt(400));
+	} finally {
+		child.kill("SIGKILL");
+	}
+	await within(longestStepMs, () => "the killed writer does not end", ended);
 	if (names.length === 0) throw new Error("the writer wrote nothing");
 	return names;
 }

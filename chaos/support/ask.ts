@@ -2,12 +2,18 @@ import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { readiness } from "./items.ts";
 
+const patienceMs = 60_000;
+
 /** One statement on a connection of its own. */
 export async function ask<R extends object>(
 	url: string,
 	text: string,
 ): Promise<R[]> {
-	const client = new pg.Client({ connectionString: url });
+	const client = new pg.Client({
+		connectionString: url,
+		connectionTimeoutMillis: 10_000,
+		query_timeout: patienceMs,
+	});
 	client.on("error", () => {}); // the query fails too
 	try {
 		await client.connect();
@@ -16,8 +22,6 @@ export async function ask<R extends object>(
 		await client.end().catch(() => {});
 	}
 }
-
-const patienceMs = 60_000;
 
 /** Asks until the column `done` is true. */
 export async function until(url: string, question: string): Promise<void> {

@@ -1,8 +1,9 @@
 import { PostgresService } from "../../src/index.ts";
-import { act, type Stage } from "./actors.ts";
 import { models } from "./items.ts";
 import { compareWhole, readAndCompare } from "./reader.ts";
+import { Stage } from "./stage.ts";
 import type { Tally } from "./tally.ts";
+import { within } from "./within.ts";
 import { Writer, type WriterOptions } from "./writer.ts";
 
 type Service = PostgresService<typeof models>;
@@ -14,6 +15,8 @@ export interface LoadTarget {
 }
 
 export interface Load {
+	/** Throws if something is wrong with the load itself, or stuck. */
+	check(): void;
 	/** Ends it, and checks what was acknowledged and the whole cache a last time. */
 	finish(): Promise<void>;
 }
@@ -40,26 +43,19 @@ export async function startReader(
 	url: string,
 	tally: Tally,
 ): Promise<{ stop(): Promise<void> }> {
-	let isOver = false;
-	let failure: unknown;
-	const stage: Stage = {
-		isOver: () => isOver,
-		fail: (error) => {
-			failure = error;
-			isOver = true;
-		},
-	};
+	const stage = new Stage();
 	const service = await connect(url);
-	const running = act(stage, async () => {
+	stage.act("reader of the standby", async () => {
 		await readAndCompare(service, tally, true);
 		tally.count("snapshots read on a standby and over its promotion");
 	});
 	return {
 		async stop() {
-			isOver = true;
-			await running;
-			await service.close();
-			if (failure !== undefined) throw failure;
+			try {
+				await stage.finish();
+			} finally {
+				await closeAll([service]);
+			}
 		},
 	};
 }
@@ -83,15 +79,7 @@ export async function startLoad(
 	target: LoadTarget,
 	tally: Tally,
 ): Promise<Load> {
-	let isOver = false;
-	let failure: unknown;
-	const stage: Stage = {
-		isOver: () => isOver,
-		fail: (error) => {
-			failure ??= error;
-			isOver = true;
-		},
-	};
+	const stage = new Stage();
 	const pooled = target.poolerUrl ?? target.url;
 	const services: Service[] = [];
 	const open = async (url: string) => {
@@ -100,44 +88,49 @@ export async function startLoad(
 		return service;
 	};
 	const scribes: Writer[] = [];
-	const running: Promise<void>[] = [];
 	for (const [index, options] of writers.entries()) {
 		const service = await open(index % 2 === 0 ? target.url : pooled);
 		const writer = new Writer(service, options, tally);
 		scribes.push(writer);
-		running.push(act(stage, () => writer.step()));
+		stage.act(`writer ${options.user}`, () => writer.step());
 	}
-	for (const url of [target.url, pooled]) {
+	for (const [index, url] of [target.url, pooled].entries()) {
 		const reader = await open(url);
-		running.push(act(stage, () => readAndCompare(reader, tally)));
+		stage.act(`reader ${index + 1}`, () => readAndCompare(reader, tally));
 		const rebuilder = await open(url);
-		running.push(
-			act(
-				stage,
-				async () => {
-					if ((await rebuilder.kv.status()).ready) return;
-					await rebuilder.kv.rebuild();
-					tally.count("rebuilds that ended");
-				},
-				20,
-			),
+		stage.act(
+			`rebuilder ${index + 1}`,
+			async () => {
+				if ((await rebuilder.kv.status()).ready) return;
+				await rebuilder.kv.rebuild();
+				tally.count("rebuilds that ended");
+			},
+			20,
 		);
 	}
 	const checker = await open(target.url);
-	running.push(act(stage, () => compareWhole(checker, tally), 20));
+	stage.act("checker", () => compareWhole(checker, tally), 20);
 	return {
+		check: () => stage.check(),
 		async finish() {
-			isOver = true;
-			await Promise.all(running);
 			try {
-				if (failure !== undefined) throw failure;
+				await stage.finish();
 				for (const scribe of scribes) await scribe.expectAll();
 				await expectWhole(checker, tally);
 			} finally {
-				for (const service of services) await service.close();
+				await closeAll(services);
 			}
 		},
 	};
+}
+
+/** A service that does not close must not hide why the run ends. */
+async function closeAll(services: readonly Service[]): Promise<void> {
+	await within(
+		60_000,
+		() => "the load's connections do not close",
+		Promise.allSettled(services.map((service) => service.close())),
+	);
 }
 
 /** When all is quiet: by our comparison and by the library's own. */

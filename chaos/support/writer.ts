@@ -1,6 +1,6 @@
 import { randomInt, randomUUID } from "node:crypto";
 import type { PostgresService, TransactionOptions } from "../../src/index.ts";
-import { isExpected, isRolledBack } from "./actors.ts";
+import { isExpected, isRolledBack } from "./expected-errors.ts";
 import { itemName, type models, tenants } from "./items.ts";
 import { Ledger, type Possible } from "./ledger.ts";
 import type { Tally } from "./tally.ts";

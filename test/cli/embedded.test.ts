@@ -1,4 +1,4 @@
-import type { ChildProcess } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -45,6 +45,59 @@ test("SIGTERM stops a load between chunks; what is committed stays and is told",
 	);
 	expect(existsSync(join(folder, ".rem/lock"))).toBe(false);
 });
+
+test("a process that ends without close leaves an emptied cache, which the next one does not notice", async () => {
+	const folder = temporaryFolder();
+	const connectionString = `file:${join(folder, ".rem")}`;
+	const exited = await new Promise((resolve) => {
+		const child = spawn(
+			process.execPath,
+			["--input-type=module", "-e", writeAndExit(connectionString)],
+			{ stdio: ["ignore", "ignore", "inherit"] },
+		);
+		child.once("exit", resolve);
+	});
+	expect(exited).toBe(7);
+	const service = await PostgresService.connect({
+		connectionString,
+		embedding: { provider: "local" },
+	});
+	try {
+		// At once, one beside the other: whatever comes first answers.
+		const [hit, fuzzy, walked] = await Promise.all([
+			service.lookupEntity({ entityKey: "SARAH chen" }),
+			service.fuzzySearch({ query: "sarah-chem", threshold: 0.5 }),
+			service.traverse({ from: "sarah-chen", depth: 1 }),
+		]);
+		expect(hit).toMatchObject({ entityKey: "sarah-chen" });
+		expect(fuzzy.map(({ entityKey }) => entityKey)).toEqual(["sarah-chen"]);
+		expect(walked.nodes.map(({ entityKey }) => entityKey)).toContain(
+			"tom-reed",
+		);
+		await service.kv.ensureReady();
+		expect(await service.kv.verify()).toMatchObject({
+			ready: true,
+			compared: 2,
+			differing: 0,
+		});
+	} finally {
+		await service.close();
+	}
+}, 120_000);
+
+/** As an application that forgets `close()`, with the package as it is built. */
+function writeAndExit(connectionString: string): string {
+	const index = new URL("../../dist/index.js", import.meta.url).href;
+	return `import { PostgresService } from ${JSON.stringify(index)};
+const service = await PostgresService.connect({ connectionString: ${JSON.stringify(connectionString)}, embedding: { provider: "local" } });
+await service.migrate();
+await service.batchUpsert({ tableName: "users", entities: [
+	{ name: "sarah-chen", graphEdges: [{ dst: "tom-reed", rel_type: "manages" }] },
+	{ name: "tom-reed" },
+] });
+if (!(await service.kv.status()).ready) process.exit(1);
+process.exit(7);`;
+}
 
 function stopWhenSetUp(child: ChildProcess): void {
 	child.stderr?.on("data", (text: string) => {
