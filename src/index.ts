@@ -27,6 +27,7 @@ export type {
 	IndexRequest,
 } from "./indexer/background-indexer.ts";
 export type { BlockingTransaction } from "./indexer/build-progress.ts";
+export type { BulkReport } from "./indexer/bulk-load.ts";
 export type { IndexStatus, IndexStatusState } from "./indexer/index-status.ts";
 export type { KvDifference } from "./kv/compare.ts";
 export type { KvCache } from "./kv/kv-cache.ts";
@@ -98,6 +99,7 @@ export {
 	registerType,
 } from "./schema/register-type.ts";
 export type { BoundScope } from "./service/bound-scope.ts";
+export type { BatchUpsertResult } from "./service/core.ts";
 export type {
 	EmbeddingStatus,
 	Embeddings,

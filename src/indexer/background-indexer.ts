@@ -14,6 +14,7 @@ import { indexFailed, judgeFailure } from "./build-failure.ts";
 import { isLeftover } from "./build-index.ts";
 import { BuildLoop, type IndexerView, openBuilds } from "./build-loop.ts";
 import { enqueue, readQueue } from "./build-queue.ts";
+import { BulkLoad } from "./bulk-load.ts";
 import { declareIndexes, serves } from "./declared-indexes.ts";
 import { indexesThatPay } from "./index-need.ts";
 import { compareIndexes } from "./index-state.ts";
@@ -71,6 +72,8 @@ export class BackgroundIndexer {
 	readonly #checks = new Set<Promise<void>>();
 	/** Tables that are being loaded, as it seems. */
 	readonly #loads = new Map<string, Load>();
+	/** Tables of vectors that are loaded without their index: how many loads. */
+	readonly #held = new Map<string, number>();
 
 	constructor(db: Database, options: BackgroundIndexerOptions) {
 		this.#db = db;
@@ -185,6 +188,43 @@ export class BackgroundIndexer {
 		const isEnough = seen >= Math.ceil(this.#options.settings.minRows / 4);
 		this.#newRows.set(tableName, isEnough ? 0 : seen);
 		if (isEnough || this.#loads.has(tableName)) this.#checkWhenQuiet(table);
+	}
+
+	/**
+	 * A load that may drop the table's HNSW indexes where it is large against
+	 * them; they are built again when it has ended.
+	 */
+	bulkLoad(table: EntityTable, space: VectorSpace | undefined): BulkLoad {
+		const { schema, hnsw, logger, settings } = this.#options;
+		const { embeddingsTableName } = table.entity;
+		const { possible } = declareIndexes(
+			[table],
+			() => (space === undefined ? [] : [space]),
+			hnsw,
+		);
+		return new BulkLoad(this.#db, embeddingsTableName, {
+			schema,
+			logger,
+			minRows: settings.minRows,
+			indexes: possible.filter(({ indexType }) => indexType === "hnsw"),
+			enqueue: (indexes) => this.#enqueue(indexes, true),
+			hold: () => this.#hold(embeddingsTableName),
+			letGo: () => this.#letGo(embeddingsTableName),
+		});
+	}
+
+	#hold(tableName: string): boolean {
+		if (this.#loop.isBuildingOn(tableName)) return false;
+		this.#held.set(tableName, (this.#held.get(tableName) ?? 0) + 1);
+		return true;
+	}
+
+	#letGo(tableName: string): void {
+		const loads = (this.#held.get(tableName) ?? 0) - 1;
+		if (loads > 0) this.#held.set(tableName, loads);
+		else this.#held.delete(tableName);
+		this.#loop.notify();
+		this.#startIfEnabled();
 	}
 
 	#checkWhenQuiet(table: EntityTable): void {
@@ -305,7 +345,10 @@ export class BackgroundIndexer {
 	/** The queue, and all that the models ask for, of one entity or of all. */
 	async #look(table?: EntityTable): Promise<IndexerView> {
 		const { schema, hnsw, tables, space } = this.#options;
-		const queue = await readQueue(this.#db, schema);
+		const queue = (await readQueue(this.#db, schema)).map((build) => ({
+			...build,
+			isLocked: build.isLocked || this.#held.has(build.tableName),
+		}));
 		const known = {
 			written: await readVectorSpaces(this.#db, schema),
 			usual: space(),

@@ -3,6 +3,7 @@ import { boundedName } from "../models/names.ts";
 import { createIndex, type DeclaredIndex } from "../schema/declared-index.ts";
 import { ident, literal, raw, sql, toText } from "../sql.ts";
 import { readRunningBuilds } from "./build-progress.ts";
+import { dropIndex } from "./drop-index.ts";
 import { compareIndexes } from "./index-state.ts";
 import { readLiveIndexes } from "./live-indexes.ts";
 
@@ -35,7 +36,7 @@ export async function buildIndex(
 		await clearLeftovers(session, schema, index);
 		const state = await stateOf(session, schema, index);
 		if (state === "changed") return await replace(session, schema, index);
-		await drop(session, schema, namesBeside(index.name).next);
+		await dropIndex(session, schema, namesBeside(index.name).next);
 		if (state !== "valid") await create(session, schema, index);
 	} finally {
 		await resetLimits(session);
@@ -125,7 +126,7 @@ async function replace(
 	const { next, old } = namesBeside(index.name);
 	const beside = { ...index, name: next };
 	if ((await stateOf(session, schema, beside)) !== "valid") {
-		await drop(session, schema, next);
+		await dropIndex(session, schema, next);
 		await create(session, schema, beside);
 	}
 	// Names only: no lock on the table, so nobody waits.
@@ -134,7 +135,7 @@ async function replace(
 			`${rename(schema, index.name, old)}${rename(schema, next, index.name)}`,
 		),
 	);
-	await drop(session, schema, old);
+	await dropIndex(session, schema, old);
 }
 
 /** Where the next index is built, and where the last one waits to be dropped. */
@@ -160,7 +161,7 @@ async function clearLeftovers(
 	const live = await readLiveIndexes(session, schema, [index.tableName]);
 	for (const { name, isValid } of live)
 		if (isLeftover(index.name, name, isValid))
-			await drop(session, schema, name);
+			await dropIndex(session, schema, name);
 }
 
 /** Whether `found` is a rest of building `name`, by our hand or by REINDEX CONCURRENTLY. */
@@ -176,14 +177,4 @@ export function isLeftover(
 	const [, stem] = /^(.+)_cc(?:new|old)\d*$/.exec(found) ?? [];
 	// PostgreSQL cuts the stem where the whole would be too long.
 	return stem === name || (found.length >= 63 && name.startsWith(stem ?? " "));
-}
-
-async function drop(
-	session: Handle,
-	schema: string,
-	name: string,
-): Promise<void> {
-	await session.script(
-		toText(sql`DROP INDEX CONCURRENTLY IF EXISTS ${ident(schema, name)}`),
-	);
 }

@@ -60,6 +60,11 @@ export class BuildLoop {
 		return this.#isStopping;
 	}
 
+	/** Whether this process works on the table. */
+	isBuildingOn(tableName: string): boolean {
+		return [...this.#builders].some((one) => one.tableName === tableName);
+	}
+
 	/** Something was queued. */
 	notify(): void {
 		this.#changed.raise();

@@ -3,6 +3,7 @@ import { embeddingsRef, tableRef } from "../db/tables.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import { isProviderError, RemError } from "../errors.ts";
 import { BackgroundIndexer } from "../indexer/background-indexer.ts";
+import type { BulkReport } from "../indexer/bulk-load.ts";
 import { KvCache } from "../kv/kv-cache.ts";
 import type { EntityTable, Registry } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
@@ -27,9 +28,16 @@ export interface CoreUpsertOptions {
 	readonly onEmbeddingError?: "fail" | "queue" | undefined;
 	readonly merge?: readonly MergeField[] | undefined;
 	readonly atomic?: true | "chunk" | undefined;
+	readonly bulk?: boolean | undefined;
 	readonly onProgress?: ((progress: UpsertProgress) => void) | undefined;
 	readonly signal?: AbortSignal | undefined;
 	readonly transaction?: Handle | undefined;
+}
+
+/** What a batch upsert did, and with `bulk` what it did to the table's indexes. */
+export interface BatchUpsertResult extends UpsertResult {
+	/** Only with the option `bulk`. */
+	readonly bulk?: BulkReport;
 }
 
 const rowsPerAnalyze = 1000;
@@ -83,11 +91,19 @@ export class ServiceCore {
 		table: EntityTable,
 		entities: Iterable<unknown> | AsyncIterable<unknown>,
 		options: CoreUpsertOptions,
-	): Promise<UpsertResult> {
+	): Promise<BatchUpsertResult> {
 		const choice = {
 			provider: options.embeddingProvider,
 			model: options.embeddingModel,
 		};
+		if (options.bulk && options.transaction !== undefined)
+			throw new RemError(
+				"VALIDATION",
+				"bulk is not possible inside a transaction",
+				{
+					hint: "an index is dropped outside of transactions, and would wait for this one; call batchUpsert on the service, or without bulk",
+				},
+			);
 		const db = table.entity.tenantScoped
 			? this.handle(options.tenantId, options.transaction)
 			: (options.transaction ?? this.db);
@@ -97,6 +113,7 @@ export class ServiceCore {
 		const space = hasTexts
 			? await this.embeddings.models.space(db, table, choice)
 			: undefined;
+		const bulk = options.bulk ? this.indexer.bulkLoad(table, space) : undefined;
 		const result = await batchUpsert(db, table, entities, {
 			scope: {
 				tenantId: options.tenantId,
@@ -117,15 +134,16 @@ export class ServiceCore {
 			queuesFailures,
 			merge: options.merge ?? [],
 			atomic: options.atomic ?? true,
+			beforeWrite: bulk && ((vectors) => bulk.makeWay(vectors)),
 			onProgress: options.onProgress,
 			signal: options.signal,
-		});
+		}).finally(() => bulk?.end());
 		this.#newRows += result.inserted;
 		await this.#analyze(db, table);
 		if (result.embeddingsQueued > 0) this.embeddings.wake();
 		const newRows = Math.max(result.inserted, result.embeddingsGenerated);
 		this.indexer.noteRows(table, embeds ? space : undefined, newRows);
-		return result;
+		return bulk === undefined ? result : { ...result, bulk: bulk.report };
 	}
 
 	/** Without a provider that can be asked, everything is queued, if that is wanted. */

@@ -26,9 +26,9 @@ import type { Match } from "../query/search.ts";
 import type { SearchMode } from "../query/vector-plan.ts";
 import type { SqlValue } from "../sql.ts";
 import type { MergeField } from "../store/merge.ts";
-import type { UpsertProgress, UpsertResult } from "../store/upsert-result.ts";
+import type { UpsertProgress } from "../store/upsert-result.ts";
 import type { BoundScope } from "./bound-scope.ts";
-import { ServiceCore } from "./core.ts";
+import { type BatchUpsertResult, ServiceCore } from "./core.ts";
 import type { Embeddings } from "./embeddings.ts";
 import {
 	Graph,
@@ -92,6 +92,13 @@ export interface BatchUpsertOptions<M extends Models, T extends TableName<M>>
 	readonly merge?: readonly MergeField[];
 	/** `"chunk"`: an array, too, is committed in chunks of 500. @default true */
 	readonly atomic?: true | "chunk";
+	/**
+	 * Drops the table's HNSW index for this load where the load is large: half of
+	 * the vectors in the index or more, and at least BACKGROUND_INDEX__MIN_ROWS.
+	 * It is built again behind it, and searches are exact meanwhile; `bulk` of the
+	 * result says what was done and why. Not inside a transaction. @default false
+	 */
+	readonly bulk?: boolean;
 	readonly onProgress?: (progress: UpsertProgress) => void;
 	/** Stops before the next chunk; what is committed stays. */
 	readonly signal?: AbortSignal;
@@ -305,7 +312,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 	 */
 	async batchUpsert<T extends TableName<M>>(
 		options: BatchUpsertOptions<M, T>,
-	): Promise<UpsertResult> {
+	): Promise<BatchUpsertResult> {
 		checkGiven(options);
 		const table = this.registry.get(options.tableName);
 		checkEntityKeyField(table, options.entityKeyField);

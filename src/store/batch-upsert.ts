@@ -8,6 +8,7 @@ import type { VectorSpace } from "../models/vector-space.ts";
 import { ChunkProgress } from "./chunk-progress.ts";
 import { type Prepared, prepare, type UpsertOptions } from "./prepare.ts";
 import type { UpsertResult } from "./upsert-result.ts";
+import { VectorForecast } from "./vector-forecast.ts";
 import { RowChanged, writeBatch } from "./write-batch.ts";
 
 /**
@@ -56,6 +57,7 @@ async function upsertWhole(
 	checkCancelled(options.signal);
 	const prepared = await prepare(db, table, rows, options);
 	checkCancelled(options.signal);
+	await options.beforeWrite?.(new VectorForecast(rows.length).add(prepared));
 	const result = await commit(db, table, prepared, options);
 	onDone(result.ids);
 	return result;
@@ -98,12 +100,14 @@ async function upsertChunks(
 	total: number | undefined,
 ): Promise<UpsertResult> {
 	const progress = new ChunkProgress(options.onProgress, total);
+	const forecast = new VectorForecast(total);
 	let writing: Promise<void> = Promise.resolve();
 	try {
 		for await (const rows of chunks) {
 			checkCancelled(options.signal);
 			const prepared = await prepare(db, table, rows, options);
 			await writing;
+			await options.beforeWrite?.(forecast.add(prepared));
 			writing = commit(db, table, prepared, options).then((result) =>
 				progress.committed(rows.length, result),
 			);

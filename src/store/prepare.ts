@@ -28,12 +28,17 @@ export interface UpsertOptions {
 	/** Fields that are added to instead of replaced. */
 	readonly merge: readonly MergeField[];
 	readonly atomic: true | "chunk";
+	/** Outside any transaction, before each chunk is written: how many vectors the whole call will write to each field, as it seems by now. */
+	readonly beforeWrite?: ((vectors: VectorCounts) => Promise<void>) | undefined;
 	readonly onProgress?: ((progress: UpsertProgress) => void) | undefined;
 	readonly signal?: AbortSignal | undefined;
 }
 
 /** By the hash of a text: its vector, or those of its passages. */
 export type TextVectors = ReadonlyMap<string, readonly PassageVector[]>;
+
+/** Vectors by field. */
+export type VectorCounts = ReadonlyMap<string, number>;
 
 /** A batch that only needs a transaction. */
 export interface Prepared {

@@ -8,6 +8,10 @@ import * as z from "zod";
 import { defineEntity } from "remdb";
 export const Plant = defineEntity("plants", { name: z.string(), about: z.string().optional().meta({ embed: true }) }, { entityKeyField: "name" });`,
 	"plants.json": JSON.stringify([{ name: "oak", about: "a tall tree" }]),
+	"more.json": JSON.stringify([
+		{ name: "reed", about: "a tall grass" },
+		{ name: "moss", about: "a low carpet" },
+	]),
 });
 const env = { EMBEDDING__PROVIDER: "local" };
 const hnsw = /^hnsw_plants__about__local__/;
@@ -69,6 +73,34 @@ describe.each(engines)("rem index on the %s", (engine) => {
 		);
 		expect((await run("index", "build")).stdout).toBe("nothing to do\n");
 	});
+
+	test("load --bulk drops the vector index for its time, says so, and leaves it valid", async () => {
+		const load = (...args: string[]) =>
+			rem(
+				["load", "more.json", "--table", "plants", "--bulk", ...args].concat(
+					"--models",
+					"models.ts",
+					"--url",
+					url,
+				),
+				{ cwd: folder, env: { ...env, BACKGROUND_INDEX__MIN_ROWS: "1" } },
+			);
+		const { code, stdout, stderr } = await load();
+		expect(code).toBe(0);
+		expect(stdout).toContain("2 inserted, 0 updated, 2 texts embedded");
+		expect(stderr).toMatch(
+			/bulk: dropped hnsw_plants__about\S* for a load of 2 vectors.*searches compare every vector/,
+		);
+		const index = (await status()).find(({ index_name }) =>
+			hnsw.test(index_name),
+		);
+		expect(index?.state).toBe("valid");
+		const again = await load("--json");
+		expect(JSON.parse(again.stdout).files[0].bulk).toEqual({
+			dropped: [],
+			explanation: expect.stringContaining("0 vectors is not large"),
+		});
+	}, 60_000);
 
 	test.runIf(engine === "server")(
 		"repair mends an invalid one, and tells of one that it cannot mend",

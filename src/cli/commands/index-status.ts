@@ -6,8 +6,9 @@ import {
 	addHelp,
 	type DatabaseOptions,
 } from "../options.ts";
+import { about, progressOf } from "../output/index-progress.ts";
 import { snakeNames } from "../output/json-names.ts";
-import { bytes, counted, duration } from "../output/numbers.ts";
+import { bytes, counted } from "../output/numbers.ts";
 import { tableLines } from "../output/table.ts";
 import { type Line, Terminal } from "../output/terminal.ts";
 
@@ -70,25 +71,4 @@ function indexLines(indexes: readonly IndexStatus[], width: number): Line[] {
 					`${counted(deferred, "index waits", "indexes wait")} until ${deferred === 1 ? "its table has" : "their tables have"} enough rows to pay`,
 				]),
 	];
-}
-
-/** `37 %, 3 min 20 s left` */
-export function progressOf({ percent, etaMs }: IndexStatus): string {
-	if (percent === null) return "";
-	const left = etaMs === null ? "" : `, ${duration(etaMs)} left`;
-	return `${Math.floor(percent)} %${left}`;
-}
-
-/** What it waits for, what it does, or what is wrong with it. */
-export function about(index: IndexStatus): string {
-	const { waitsFor, phase, error, nextAttemptAt, attempts } = index;
-	if (waitsFor !== null) {
-		const { processId, application, state, ageMs } = waitsFor;
-		const who = application ? `${processId} (${application})` : processId;
-		const long = ageMs === null ? "" : ` for ${duration(ageMs)}`;
-		return `waits for process ${who}, ${state ?? "at work"}${long}`;
-	}
-	if (error !== null && nextAttemptAt !== null)
-		return `attempt ${attempts + 1} at ${nextAttemptAt.toISOString()}: ${error}`;
-	return phase ?? error ?? "";
 }

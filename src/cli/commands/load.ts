@@ -33,6 +33,10 @@ export function addLoad(program: Command, { signal }: Invocation): void {
 				.choices(["fail", "queue"])
 				.default("fail"),
 		)
+		.option(
+			"--bulk",
+			"drop the table's vector index for a load that is large against it, and build it again at the end",
+		)
 		.action(async (files: readonly string[], options: LoadCommandOptions) => {
 			const { runLoad } = await import("../load/run-load.ts");
 			await runLoad(files, options, signal);

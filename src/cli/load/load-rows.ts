@@ -1,7 +1,7 @@
 import { basename } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { RemError } from "../../errors.ts";
-import type { UpsertResult } from "../../index.ts";
+import type { BatchUpsertResult } from "../../index.ts";
 import type { AnyService } from "../open-service.ts";
 import type { Terminal } from "../output/terminal.ts";
 import { readRows } from "./check-rows.ts";
@@ -12,12 +12,13 @@ export interface LoadOptions {
 	readonly userId?: string;
 	readonly generateEmbeddings?: false;
 	readonly onEmbeddingError: "fail" | "queue";
+	readonly bulk?: true;
 	readonly signal: AbortSignal;
 }
 
 /** What a load wrote, and how long it took. */
 export interface LoadedRows {
-	readonly result: UpsertResult;
+	readonly result: BatchUpsertResult;
 	readonly durationMs: number;
 }
 

@@ -54,6 +54,7 @@ export function summaryLines({ plan, loaded }: GroupSummary): string[] {
 			? `${group.file} → ${entity.tableName}: ${rows} can be loaded; nothing was written`
 			: `${group.file} → ${entity.tableName}: ${rows} in ${duration(loaded.durationMs)} (${rate(checked.rows, loaded.durationMs)})`,
 		...(loaded === undefined ? [] : [`  ${resultLine(loaded.result)}`]),
+		...bulkLine(loaded),
 		...skippedLines(plan),
 		...duplicatesLine(plan),
 		...withoutTextLine(plan),
@@ -86,6 +87,14 @@ function resultLine(result: UpsertResult): string {
 		...(embeddingsQueued === 0 ? [] : [`${count(embeddingsQueued)} queued`]),
 		`${counted(kvEntries, "name")} to look up`,
 	].join(", ");
+}
+
+/** Why the indexes were kept; that they were dropped was told when it was done. */
+function bulkLine(loaded: LoadedRows | undefined): string[] {
+	const bulk = loaded?.result.bulk;
+	return bulk === undefined || bulk.dropped.length > 0
+		? []
+		: [`  ${bulk.explanation}`];
 }
 
 const shownIssues = 10;

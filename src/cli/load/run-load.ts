@@ -7,6 +7,7 @@ import {
 	withService,
 } from "../open-service.ts";
 import { type ScopeOptions, scopeOf } from "../options.ts";
+import { drainAloud } from "../output/drain-aloud.ts";
 import { Terminal } from "../output/terminal.ts";
 import { loadRows } from "./load-rows.ts";
 import {
@@ -25,6 +26,7 @@ export interface LoadCommandOptions extends ScopeOptions {
 	readonly skipInvalid?: boolean;
 	readonly dryRun?: boolean;
 	readonly embeddings: boolean;
+	readonly bulk?: boolean;
 	readonly onEmbeddingError: "fail" | "queue";
 }
 
@@ -74,11 +76,26 @@ async function loadAll(
 			...scopeOf(options),
 			...(options.embeddings ? {} : { generateEmbeddings: false }),
 			onEmbeddingError: options.onEmbeddingError,
+			...(options.bulk ? { bulk: true } : {}),
 			signal: options.signal,
 		});
 		summaries.push(tell(terminal, { plan, loaded }));
 	}
+	await rebuildDropped(terminal, service, summaries);
 	return summaries;
+}
+
+/** A command that dropped indexes does not leave them to somebody else. */
+async function rebuildDropped(
+	terminal: Terminal,
+	service: AnyService,
+	summaries: readonly GroupSummary[],
+): Promise<void> {
+	const dropped = summaries.flatMap(
+		({ loaded }) => loaded?.result.bulk?.dropped ?? [],
+	);
+	if (dropped.length > 0)
+		await drainAloud(terminal, service, new Set(dropped).size);
 }
 
 /** People read each group as it is done, programs all of them at the end. */

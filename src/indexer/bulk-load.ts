@@ -1,0 +1,172 @@
+import type { Database, Session } from "../db/database.ts";
+import type { Logger } from "../logger.ts";
+import type { DeclaredIndex } from "../schema/declared-index.ts";
+import { tryLockTable, unlockTable } from "./build-queue.ts";
+import { dropIndex } from "./drop-index.ts";
+import { indexesThatPay } from "./index-need.ts";
+import { readLiveIndexes } from "./live-indexes.ts";
+
+/** What became of the HNSW indexes of a table that was loaded with `bulk`. */
+export interface BulkReport {
+	/** Dropped for the load, and queued to be built again behind it. */
+	readonly dropped: readonly string[];
+	/** Why they were dropped, or not, and what that means for searches. */
+	readonly explanation: string;
+}
+
+export interface BulkLoadOptions {
+	readonly schema: string;
+	readonly logger: Logger;
+	/** Loads of fewer vectors are not large. */
+	readonly minRows: number;
+	/** The table's indexes that can be dropped. */
+	readonly indexes: readonly DeclaredIndex[];
+	/** Puts those into the queue. */
+	readonly enqueue: (indexes: readonly DeclaredIndex[]) => Promise<void>;
+	/** Keeps this process's own builders away from the table; false: one is at work. */
+	readonly hold: () => boolean;
+	/** Lets them in again, and starts them. */
+	readonly letGo: () => void;
+}
+
+/**
+ * A load is large when it brings at least so many vectors for each that the
+ * index has. Measured on 1,536 dimensions with 20,000 vectors in the index: a
+ * vector costs 4 to 5 times as much in a standing graph as in one that is built.
+ */
+const largeShare = 0.5;
+// Dropping waits for every transaction that uses the table.
+const dropTimeout = "10s";
+
+/**
+ * The time of a load in which its table has no HNSW index. Whoever builds is
+ * kept away by the table's lock, which ends with this process: if the load
+ * dies, the index is missing and in the queue, as any other that is to be built.
+ */
+export class BulkLoad {
+	readonly #db: Database;
+	readonly #tableName: string;
+	readonly #options: BulkLoadOptions;
+	#report: BulkReport;
+	#session: Session | undefined;
+	#isHeld = false;
+	#isDecided = false;
+	/** The most vectors of a field when it was last looked. */
+	#looked = 0;
+
+	constructor(db: Database, tableName: string, options: BulkLoadOptions) {
+		this.#db = db;
+		this.#tableName = tableName;
+		this.#options = options;
+		this.#report = kept(`"${tableName}" has no HNSW index`);
+	}
+
+	get report(): BulkReport {
+		return this.#report;
+	}
+
+	/** Drops the indexes for which the load is large; `vectors` by field. */
+	async makeWay(vectors: ReadonlyMap<string, number>): Promise<void> {
+		if (this.#isDecided || this.#options.indexes.length === 0) return;
+		const most = Math.max(0, ...vectors.values());
+		if (most < this.#options.minRows) {
+			this.#report = kept(
+				`a load of ${most} vectors is not large (BACKGROUND_INDEX__MIN_ROWS is ${this.#options.minRows})`,
+			);
+			return;
+		}
+		// A stream is looked at again when it has doubled: looking counts vectors.
+		if (most < 2 * this.#looked) return;
+		this.#looked = most;
+		const large = await this.#findLarge(vectors);
+		if (large.length > 0) await this.#drop(large, most);
+	}
+
+	/** Lets the indexes be built again, whatever became of the load. */
+	async end(): Promise<void> {
+		this.#isDecided = true;
+		const session = this.#session;
+		this.#session = undefined;
+		if (session !== undefined) {
+			await unlockTable(session, this.#options.schema, this.#tableName).catch(
+				() => {
+					// The connection is gone, and the lock with it.
+				},
+			);
+			await session.close();
+		}
+		if (!this.#isHeld) return;
+		this.#isHeld = false;
+		this.#options.letGo();
+	}
+
+	async #findLarge(
+		vectors: ReadonlyMap<string, number>,
+	): Promise<DeclaredIndex[]> {
+		const { schema, indexes } = this.#options;
+		const live = await readLiveIndexes(this.#db, schema, [this.#tableName]);
+		const names = new Set(live.map(({ name }) => name));
+		const there = indexes.filter(({ name }) => names.has(name));
+		const large: DeclaredIndex[] = [];
+		for (const index of there) {
+			const count = vectors.get(index.vectors?.field ?? "") ?? 0;
+			const limit = Math.floor(count / largeShare) + 1;
+			const beyond = await indexesThatPay(this.#db, schema, [index], limit);
+			if (beyond.length === 0) large.push(index);
+		}
+		if (there.length > 0)
+			this.#report = kept(
+				`${Math.max(...vectors.values())} vectors are few against those that the indexes of "${this.#tableName}" hold`,
+			);
+		return large;
+	}
+
+	async #drop(indexes: readonly DeclaredIndex[], most: number): Promise<void> {
+		this.#isDecided = true;
+		const names = indexes.map(({ name }) => name);
+		if (!(await this.#takeTable())) {
+			this.#report = kept(
+				`an index is being built on "${this.#tableName}" right now`,
+			);
+			return;
+		}
+		await this.#options.enqueue(indexes);
+		try {
+			await this.#session?.script(`SET lock_timeout = '${dropTimeout}'`);
+			for (const name of names)
+				await dropIndex(this.#session as Session, this.#options.schema, name);
+			this.#report = { dropped: names, explanation: whyDropped(names, most) };
+			this.#options.logger.info(this.#report.explanation);
+		} catch (error) {
+			// What it left is invalid and in the queue; the load is only slower.
+			const message = error instanceof Error ? error.message : String(error);
+			this.#report = kept(`they cannot be dropped: ${message}`);
+			this.#options.logger.warn(this.#report.explanation);
+		} finally {
+			await this.#session?.script("RESET lock_timeout").catch(() => {
+				// The connection is gone, and its settings with it.
+			});
+		}
+	}
+
+	/** Takes the table from every builder of every process, until the end. */
+	async #takeTable(): Promise<boolean> {
+		if (!this.#options.hold()) return false;
+		this.#isHeld = true;
+		const session = await this.#db.openSession({ isBackground: true });
+		this.#session = session;
+		if (await tryLockTable(session, this.#options.schema, this.#tableName))
+			return true;
+		this.#session = undefined;
+		await session.close();
+		return false;
+	}
+}
+
+function kept(why: string): BulkReport {
+	return { dropped: [], explanation: `bulk: indexes are kept: ${why}` };
+}
+
+function whyDropped(names: readonly string[], most: number): string {
+	return `bulk: dropped ${names.join(", ")} for a load of ${most} vectors: writing into the graph costs several times as much as building it anew; until it is built again behind the load, searches compare every vector: right, and slower`;
+}
