@@ -8,8 +8,10 @@
  */
 import { writeFileSync } from "node:fs";
 import { embedded } from "./cases/embedded.ts";
+import { fuzzy } from "./cases/fuzzy.ts";
 import { indexBuild } from "./cases/index-build.ts";
 import { kvUpkeep } from "./cases/kv-upkeep.ts";
+import { lookup } from "./cases/lookup.ts";
 import { oneVector } from "./cases/one-vector.ts";
 import { peers } from "./cases/peers.ts";
 import { quickstart } from "./cases/quickstart.ts";
@@ -30,6 +32,8 @@ const cases: readonly BenchCase[] = [
 	vectors,
 	unchanged,
 	kvUpkeep,
+	lookup,
+	fuzzy,
 	search,
 	indexBuild,
 	embedded,

@@ -5,7 +5,7 @@ import {
 	defineEntity,
 	PostgresService,
 } from "../../src/index.ts";
-import { codeOf, useService } from "../support/engine.ts";
+import { codeOf, engine, useService } from "../support/engine.ts";
 
 const Everything = defineEntity(
 	"everything",
@@ -396,3 +396,22 @@ test("a lookup is planned once per connection, under a name of its text", async 
 	expect(names[1]).toBe(names[0]);
 	expect(names[2]).not.toBe(names[0]);
 });
+
+test.runIf(engine === "server")(
+	"the plan is kept: PostgreSQL finds no custom plan cheaper",
+	async () => {
+		const service = await PostgresService.connect({
+			connectionString: db.url,
+			models,
+			poolSize: 1,
+		});
+		onTestFinished(() => service.close());
+		for (let at = 0; at < 10; at++)
+			await service.lookupEntity({ entityKey: `key ${at}`, tenantId: "t" });
+		// Of a named statement the first five plans are made for their values.
+		const { rows } = await service.execute(
+			"SELECT custom_plans::int, generic_plans::int FROM pg_prepared_statements WHERE name LIKE 'rem_lookup_%'",
+		);
+		expect(rows).toEqual([{ custom_plans: 5, generic_plans: 5 }]);
+	},
+);
