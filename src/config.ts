@@ -99,7 +99,7 @@ export const environmentSchema = z.object({
 		.meta({ description: "Tenant of entities and calls that name none" }),
 	POSTGRES__ROW_LEVEL_SECURITY: flag.default(false).meta({
 		description:
-			"Whether each call tells the server's row level security its tenant",
+			"Whether a connection is refused that the server's row level security does not hold",
 	}),
 	EMBEDDING__PROVIDER: z.string().min(1).optional().meta({
 		description:

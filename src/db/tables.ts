@@ -1,3 +1,4 @@
+import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { ident, type Sql } from "../sql.ts";
 
@@ -9,4 +10,14 @@ export function tableRef({ schema, entity }: EntityTable): Sql {
 /** The table of the entity's vectors. */
 export function embeddingsRef({ schema, entity }: EntityTable): Sql {
 	return ident(schema, entity.embeddingsTableName);
+}
+
+/** With row level security: ids of the tenant's rows of a table whose JSON holds something. */
+export function holdingRef(schema: string, tableName: string): Sql {
+	return ident(schema, boundedName(`rem_holding_${tableName}`));
+}
+
+/** With row level security: the tenant's entries of the cache that are like a text. */
+export function similarEntriesRef(schema: string): Sql {
+	return ident(schema, "rem_similar_entries");
 }

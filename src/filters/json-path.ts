@@ -119,6 +119,18 @@ function equals(field: Field, value: unknown, place: Place): Sql {
 	return sql`${at(place)} = ${json(field, value)}`;
 }
 
+/** What the column contains where the condition is one on a path that says so. */
+export function containedInPath({
+	path,
+	eq,
+}: Readonly<Record<string, unknown>>): unknown {
+	const isOneValue =
+		eq !== null && (typeof eq !== "object" || eq instanceof Date);
+	return eq !== undefined && isOneValue && (path as Path).every(isKey)
+		? nested(path as Path, eq)
+		: undefined;
+}
+
 function isKey(step: string | number): boolean {
 	return typeof step === "string" && !/^\s*[+-]?\d/.test(step);
 }

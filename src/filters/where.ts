@@ -1,13 +1,14 @@
 import { RemError } from "../errors.ts";
-import type { Entity } from "../models/entity.ts";
 import type { Field } from "../models/field.ts";
 import { limits } from "../models/limits.ts";
-import { fieldOf } from "../models/registry.ts";
+import { type EntityTable, fieldOf } from "../models/registry.ts";
 import { ident, join, raw, type Sql, sql } from "../sql.ts";
-import { pathConditions } from "./json-path.ts";
+import { throughIndex } from "./indexed-json.ts";
+import { containedInPath, pathConditions } from "./json-path.ts";
 import { equals, renderOperators } from "./operators.ts";
 import { refused } from "./refused.ts";
 import { SqlFilter } from "./sql-text/sql-filter.ts";
+import { json } from "./values.ts";
 
 type Filter = Readonly<Record<string, unknown>>;
 
@@ -16,17 +17,21 @@ type Filter = Readonly<Record<string, unknown>>;
  * field of the model, every value is bound. An empty filter holds for all.
  *
  * @example
- * whereSql(Document, { year: { gte: 1990 }, category: null }, "r")
+ * whereSql(table, { year: { gte: 1990 }, category: null }, "r")
  * // ("r"."year" >= $1::bigint AND "r"."category" IS NULL)
  */
-export function whereSql(entity: Entity, where: Filter, alias: string): Sql {
+export function whereSql(
+	table: EntityTable,
+	where: Filter,
+	alias: string,
+): Sql {
 	// A query of the REM dialect brings its condition as SQL, compiled already.
-	if (where instanceof SqlFilter) return where.toSql(alias);
-	return filterSql({ entity, alias, conditions: 0 }, where, 0);
+	if (where instanceof SqlFilter) return where.toSql(alias, table);
+	return filterSql({ table, alias, conditions: 0 }, where, 0);
 }
 
 interface Context {
-	readonly entity: Entity;
+	readonly table: EntityTable;
 	readonly alias: string;
 	/** How many there are so far. */
 	conditions: number;
@@ -87,12 +92,10 @@ function fieldConditions(
 	name: string,
 	condition: unknown,
 ): Sql[] {
-	const field = fieldOf(context.entity, name);
-	const conditions = conditionsOf(
-		field,
-		condition,
-		ident(context.alias, field.column),
-	);
+	const { table, alias } = context;
+	const field = fieldOf(table.entity, name);
+	const column = ident(alias, field.column);
+	const conditions = conditionsOf(field, condition, column);
 	context.conditions += conditions.length;
 	if (context.conditions > limits.filterConditions)
 		throw new RemError(
@@ -100,7 +103,19 @@ function fieldConditions(
 			`the filter has more than ${limits.filterConditions} conditions`,
 			{ hint: "for many values of one field use `in`" },
 		);
-	return conditions;
+	const contained = containedIn(field, condition);
+	return contained === undefined
+		? conditions
+		: [...conditions, ...throughIndex(table, alias, field, contained)];
+}
+
+/** The JSON that the field holds by the condition, whatever else that says. */
+function containedIn(field: Field, condition: unknown): Sql | undefined {
+	if (field.type !== "jsonb" || !isObject(condition)) return undefined;
+	const contained = Object.hasOwn(condition, "path")
+		? containedInPath(condition)
+		: condition.contains;
+	return contained === undefined ? undefined : json(field, contained);
 }
 
 function conditionsOf(field: Field, condition: unknown, column: Sql): Sql[] {

@@ -3,6 +3,7 @@ import { encodeArray } from "../db/encode.ts";
 import { writeEntries } from "../schema/kv-trigger.ts";
 import { type Sql, sql } from "../sql.ts";
 import { isUnregistered, type KvDifference } from "./compare.ts";
+import { seeingAll } from "./seeing-all.ts";
 import { type KvSource, readKvSources } from "./sources.ts";
 import { kvStore } from "./tables.ts";
 
@@ -124,10 +125,13 @@ async function deleteUnregistered(
 	});
 }
 
-function inTurn<T>(db: Handle, work: (tx: Handle) => Promise<T>): Promise<T> {
+async function inTurn<T>(
+	db: Handle,
+	work: (tx: Handle) => Promise<T>,
+): Promise<T> {
 	return db.transaction(work, {
 		isolation: "read committed",
-		settings: { row_security: "off" },
+		settings: await seeingAll(db),
 		retries: 5,
 	});
 }

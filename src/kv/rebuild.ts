@@ -6,6 +6,7 @@ import { kvReady } from "../schema/kv-ready.ts";
 import { kvColumns } from "../schema/kv-trigger.ts";
 import { type Sql, sql } from "../sql.ts";
 import { type KvProgress, type KvSteps, startKvProgress } from "./progress.ts";
+import { seeingAll } from "./seeing-all.ts";
 import { type KvSource, readKvSources } from "./sources.ts";
 import { kvFilenode, kvState, kvStore } from "./tables.ts";
 
@@ -252,8 +253,7 @@ interface CopiedRows {
 
 /**
  * READ COMMITTED, whatever the role's default: the locks must give the newest
- * rows. Row security would silently leave out what this role may not see: off,
- * it is an error. No conflict target: with one, four rebuilders at once met 23505.
+ * rows. No conflict target: with one, four rebuilders at once met 23505.
  */
 async function copyRows(
 	db: Handle,
@@ -272,6 +272,6 @@ SELECT (SELECT count(*) FROM batch)::integer AS found, (SELECT count(*) FROM cop
   (SELECT entity_id FROM batch ORDER BY entity_id DESC LIMIT 1) AS last`);
 			return rows;
 		},
-		{ isolation: "read committed", settings: { row_security: "off" } },
+		{ isolation: "read committed", settings: await seeingAll(db) },
 	);
 }

@@ -5,6 +5,7 @@ import { mendDifferences } from "./mend.ts";
 import { findKvProblems, type KvProblem } from "./problems.ts";
 import { type KvProgress, startKvProgress } from "./progress.ts";
 import { isKvReady } from "./rebuild.ts";
+import { seeingAll } from "./seeing-all.ts";
 import { type KvSource, readKvSources } from "./sources.ts";
 
 export interface VerifyOptions {
@@ -41,7 +42,7 @@ export async function verifyKv(
 	const found = await db.transaction((tx) => compareAll(tx, schema, options), {
 		isolation: "repeatable read",
 		readOnly: true,
-		settings: { row_security: "off" },
+		settings: await seeingAll(db),
 	});
 	const { differences } = found;
 	if (repair) await mendDifferences(db, schema, found.sources, differences);

@@ -9,21 +9,33 @@ export interface EntityTable {
 	readonly entity: Entity;
 	/** Text search configuration of its words. @default "english" */
 	readonly language?: string;
+	/** Row level security holds its readers: some conditions reach their index through a function only. @default false */
+	readonly hasRowSecurity?: boolean;
+}
+
+/** What tables are read with. */
+export interface RegistryOptions {
+	/** @default "english" */
+	readonly language?: string;
+	/** @default false */
+	readonly rowSecurity?: boolean;
 }
 
 /** The entities a service knows, by table name. */
 export class Registry {
 	readonly schema: string;
 	readonly #language: string;
+	readonly #rowSecurity: boolean;
 	readonly #tables = new Map<string, EntityTable>();
 
 	constructor(
 		schema: string,
 		entities: readonly Entity[],
-		language = "english",
+		{ language = "english", rowSecurity = false }: RegistryOptions = {},
 	) {
 		this.schema = schema;
 		this.#language = language;
+		this.#rowSecurity = rowSecurity;
 		for (const entity of entities) this.add(entity);
 	}
 
@@ -41,6 +53,7 @@ export class Registry {
 			schema: this.schema,
 			entity,
 			language: this.#language,
+			hasRowSecurity: this.#rowSecurity && entity.tenantScoped,
 		};
 		this.#tables.set(entity.tableName, table);
 		return table;

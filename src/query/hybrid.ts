@@ -1,12 +1,13 @@
 import { languageName } from "../config.ts";
 import type { Handle } from "../db/database.ts";
+import { similarEntriesRef } from "../db/tables.ts";
 import { RemError } from "../errors.ts";
 import { characters, limits, textProblem } from "../models/limits.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { toRow } from "../models/rows.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { fullTextIndex } from "../schema/full-text.ts";
-import { ident, type Sql } from "../sql.ts";
+import { ident, type Sql, sql } from "../sql.ts";
 import { type CacheFallback, readCached } from "./cached-read.ts";
 import {
 	findNearest,
@@ -98,8 +99,12 @@ export async function hybridSearch(
 				statement(branches, ident(table.schema, "kv_store")),
 			run: async (branches) =>
 				found(
-					await runHybrid(db, table, context.fallback, (kvStore) =>
-						statement(branches, kvStore),
+					await runHybrid(
+						db,
+						table,
+						context.fallback,
+						(kvStore) => statement(branches, kvStore),
+						wanted.query,
 					),
 					branches,
 				),
@@ -142,12 +147,21 @@ export function checkHybrid(
 /** With the names in the cache, or in the tables while the cache is being rebuilt. */
 async function runHybrid(
 	db: Handle,
-	{ schema, entity }: EntityTable,
+	{ schema, entity, hasRowSecurity }: EntityTable,
 	fallback: CacheFallback,
 	statement: (kvStore?: Sql) => Sql,
+	query: string,
 ): Promise<HybridRecord[]> {
+	// Behind row level security a function finds them, once the threshold is set.
+	const similar = sql`${similarEntriesRef(schema)}('key', CASE WHEN s.is_set THEN ${query}::text END)`;
 	if (entity.createKvTrigger)
-		return readCached(db, schema, statement, fallback);
+		return readCached(
+			db,
+			schema,
+			(from, isFallback) =>
+				statement(hasRowSecurity && !isFallback ? similar : from),
+			fallback,
+		);
 	return (await db.query<HybridRecord>(statement())).rows;
 }
 

@@ -127,18 +127,19 @@ function nearestRows(
 
 /** Everything that can be said without a vector, so that no provider is asked for nothing. */
 export function checkSearch(
-	{ entity }: EntityTable,
+	table: EntityTable,
 	space: VectorSpace,
 	request: Omit<SearchRequest, "queryEmbedding"> & {
 		readonly queryEmbedding?: Float32Array | undefined;
 	},
 ): void {
+	const { entity } = table;
 	checkScope(request);
 	checkLimit(request.limit ?? 10);
 	if (request.fieldName !== undefined) embedFieldOf(entity, request.fieldName);
 	if (entity.embedFields.length === 0)
 		throw fieldNotEmbedded(entity, `"${entity.tableName}"`);
-	if (request.where !== undefined) whereSql(entity, request.where, "r");
+	if (request.where !== undefined) whereSql(table, request.where, "r");
 	checkHow(request);
 	const { queryEmbedding } = request;
 	if (queryEmbedding === undefined) return;

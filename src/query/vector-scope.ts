@@ -66,13 +66,11 @@ export function ofFilteredRows(table: EntityTable, where: Where): Sql {
 export function ofFilteredRowsInOrder(table: EntityTable, where: Where): Sql {
 	if (where === undefined) return empty;
 	return sql`
-      AND (SELECT TRUE FROM ${tableRef(table)} AS r WHERE r.id = e.entity_id${andWhere(table, where)})`;
+      AND (SELECT TRUE FROM ${tableRef(table)} AS r WHERE r.id = e.entity_id${andWhere({ ...table, hasRowSecurity: false }, where)})`;
 }
 
-function andWhere({ entity }: EntityTable, where: Where): Sql {
-	return where === undefined
-		? empty
-		: sql` AND ${whereSql(entity, where, "r")}`;
+function andWhere(table: EntityTable, where: Where): Sql {
+	return where === undefined ? empty : sql` AND ${whereSql(table, where, "r")}`;
 }
 
 /**

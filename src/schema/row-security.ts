@@ -6,6 +6,7 @@ import { embeddingsRef, tableRef } from "../db/tables.ts";
 import { sharedTenant } from "../models/limits.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
+import { holdingDdl, similarEntriesDdl } from "./held-functions.ts";
 import { kvSourceRef } from "./kv-trigger.ts";
 import { ownershipMark } from "./ownership.ts";
 
@@ -32,7 +33,7 @@ export function rowSecurityDdl(
 	return sql`${createRoles(schema)}
 ${takeOwnership(schema)}
 ${internalRights(schema)}
-${tenantPolicies(ident(schema, "kv_store"), ownOrShared)}
+${tenantPolicies(ident(schema, "kv_store"), ownOrShared)}${similarEntriesDdl(schema, heldBy)}
 ${join(tables.map(entityRowSecurityDdl), "\n")}`;
 }
 
@@ -53,13 +54,19 @@ export function entityRowSecurityDdl(table: EntityTable): Sql {
 	return sql`-- ${raw(entity.tableName)}
 GRANT SELECT, INSERT, UPDATE, DELETE ON ${join(own)} TO ${ident(roles.app)};
 GRANT SELECT ON ${join(read)} TO ${ident(roles.app)}, ${ident(roles.readOnly)};
-${policies}`;
+${policies}${entity.tenantScoped ? holdingDdl(table, heldBy) : empty}`;
 }
 
 // After a transaction that set it, the setting is '' and not NULL.
 const current = sql`nullif(current_setting(${literal(tenantSetting)}, true), '')`;
 const ownTenant = sql`tenant_id = ${current}`;
 const ownOrShared = sql`tenant_id IN (${current}, ${literal(sharedTenant)})`;
+
+const heldBy = {
+	owner: roles.owner,
+	readers: [roles.app, roles.readOnly],
+	tenant: current,
+};
 
 function tenantPolicies(table: Sql, isVisible: Sql): Sql {
 	return sql`ALTER TABLE ${table} ENABLE ROW LEVEL SECURITY;

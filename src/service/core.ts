@@ -14,6 +14,7 @@ import type { MergeField } from "../store/merge.ts";
 import type { UpsertProgress, UpsertResult } from "../store/upsert-result.ts";
 import { Embedder } from "./embedder.ts";
 import { Embeddings } from "./embeddings.ts";
+import { heldDatabase } from "./held-database.ts";
 import { SchemaLifecycle } from "./schema-lifecycle.ts";
 import type { Settings } from "./settings.ts";
 import { tenantHandle } from "./tenant-handle.ts";
@@ -61,24 +62,29 @@ export class ServiceCore {
 		this.registry = registry;
 		this.settings = settings;
 		this.embedder = new Embedder(settings);
-		this.kv = new KvCache(db, settings.schema, settings.logger);
+		// What these do is about all tenants.
+		const all = settings.rowLevelSecurity ? heldDatabase(db) : db;
+		this.kv = new KvCache(all, settings.schema, settings.logger);
 		this.embeddings = new Embeddings({
-			db,
+			db: all,
 			registry,
 			settings,
 			embedder: this.embedder,
 			onStored: (table, space, vectors) =>
 				this.indexer.noteRows(table, space, vectors),
 		});
-		this.indexer = new BackgroundIndexer(db, {
+		this.indexer = new BackgroundIndexer(all, {
 			schema: settings.schema,
 			hnsw: settings.hnsw,
-			settings: settings.backgroundIndex,
+			settings: {
+				...settings.backgroundIndex,
+				enabled: settings.backgroundIndex.enabled && !settings.rowLevelSecurity,
+			},
 			logger: settings.logger,
 			tables: () => registry.all(),
 			space: () => this.embedder.spaceIfKnown(),
 		});
-		this.schema = new SchemaLifecycle(db, {
+		this.schema = new SchemaLifecycle(all, {
 			schema: settings.schema,
 			kvPersistence: settings.kvPersistence,
 			hnsw: settings.hnsw,

@@ -110,12 +110,14 @@ export class Graph {
 	}
 
 	#reader({ tenantId, transaction }: GraphCall): GraphReader {
-		const { db, settings } = this.#core;
+		const { db, settings, registry } = this.#core;
+		const held = registry.all().filter((table) => table.hasRowSecurity);
 		return {
 			db: this.#core.handle(tenantId, transaction),
 			schema: settings.schema,
 			fallback: this.#fallback,
 			named: db.capabilities.namedStatements,
+			heldTypes: held.map(({ entity }) => entity.tableName),
 		};
 	}
 }

@@ -16,7 +16,11 @@ import type { KvCache } from "../kv/kv-cache.ts";
 import type { MigrateOptions, MigrateResult } from "../migrate/migrate.ts";
 import { coreEntities } from "../models/core-entities.ts";
 import type { Entity } from "../models/entity.ts";
-import { type EntityTable, Registry } from "../models/registry.ts";
+import {
+	checkDefinition,
+	type EntityTable,
+	Registry,
+} from "../models/registry.ts";
 import type { NewRow, Row, TextFieldName, Where } from "../models/types.ts";
 import type { SearchExplanation } from "../query/explain.ts";
 import { type FuzzyHit, type FuzzyMode, fuzzySearch } from "../query/fuzzy.ts";
@@ -42,7 +46,7 @@ import {
 	type IsolationReport,
 } from "./isolation/check-isolation.ts";
 import { isolationCalls } from "./isolation/isolation-calls.ts";
-import { requireHeldRole } from "./isolation/role-problems.ts";
+import { isHeldByPolicies } from "./isolation/role-problems.ts";
 import { type Found, Lookups } from "./lookups.ts";
 import type { QueryResult } from "./query-result.ts";
 import { Repository } from "./repository.ts";
@@ -205,24 +209,26 @@ export class PostgresService<const M extends Models = CoreModels> {
 	static async connect<const M extends Models = CoreModels>(
 		options: ConnectOptions<M> = {},
 	): Promise<PostgresService<M>> {
-		const settings = await loadSettings(options);
-		const registry = new Registry(
-			settings.schema,
-			options.models ?? coreEntities,
-			settings.language,
-		);
-		const db = await openDatabase(settings);
-		const service = new PostgresService<M>(
-			new ServiceCore(db, registry, settings),
-		);
+		const given = await loadSettings(options);
+		const { schema, language } = given;
+		const models = options.models ?? coreEntities;
+		models.forEach(checkDefinition);
+		const db = await openDatabase(given);
 		try {
-			if (settings.rowLevelSecurity) await requireHeldRole(db);
+			const rowSecurity = await isHeldByPolicies(db, given);
+			const registry = new Registry(schema, models, { language, rowSecurity });
+			const settings = { ...given, rowLevelSecurity: rowSecurity };
+			const service = new PostgresService<M>(
+				new ServiceCore(db, registry, settings),
+			);
+			// What is about all tenants is the owner's to look after.
+			if (rowSecurity) return service;
 			// A crash may have emptied the cache since the last connection.
 			await service.kv.noticeEmptied();
 			await service.embeddings.tellMismatch();
 			return service;
 		} catch (error) {
-			await service.close();
+			await db.close();
 			throw error;
 		}
 	}
@@ -355,9 +361,10 @@ export class PostgresService<const M extends Models = CoreModels> {
 	async fuzzySearch(options: FuzzySearchOptions): Promise<FuzzyHit[]> {
 		checkGiven(options);
 		if (options.entityType !== undefined) this.registry.get(options.entityType);
+		const { schema, rowLevelSecurity } = this.core.settings;
 		return fuzzySearch(
 			this.core.handle(options.tenantId, options.transaction),
-			this.core.settings.schema,
+			{ schema, hasRowSecurity: rowLevelSecurity },
 			{ ...options, tenantId: this.core.tenant(options.tenantId) },
 			this.#fallback,
 		);

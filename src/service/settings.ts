@@ -44,8 +44,9 @@ export interface ConnectOptions<
 	/** Refuse entities and calls without a tenant. @default false */
 	readonly strictTenancy?: boolean;
 	/**
-	 * Tell the server's row level security, which `rem schema generate --rls` sets
-	 * up, whose rows each call is about; refused for a role that it does not hold.
+	 * Refuse a role that the server's row level security, which `rem schema generate
+	 * --rls` sets up, does not hold. One that it does is told the tenant of each call
+	 * in any case.
 	 * @default false
 	 */
 	readonly rowLevelSecurity?: boolean;

@@ -132,8 +132,8 @@ function columnsSql({ entity }: EntityTable): Sql {
 	);
 }
 
-function liveWhere({ entity }: EntityTable, filter: Filter): Sql {
-	const where = whereSql(entity, filter, "r");
+function liveWhere(table: EntityTable, filter: Filter): Sql {
+	const where = whereSql(table, filter, "r");
 	return Object.hasOwn(filter, "deletedAt")
 		? where
 		: sql`${where} AND r.deleted_at IS NULL`;

@@ -87,7 +87,7 @@ const names = async (where: unknown) => {
 };
 
 const statement = (where: Record<string, unknown>) =>
-	compile(whereSql(Film, where, "r"));
+	compile(whereSql({ schema: "public", entity: Film }, where, "r"));
 
 describe("a condition", () => {
 	const at = new Date("1995-06-01T12:00:00.123Z");

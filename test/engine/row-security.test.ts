@@ -9,6 +9,7 @@ import {
 } from "../../src/index.ts";
 import { generatedSchema } from "../../src/schema/files.ts";
 import { codeOf, engine, useService } from "../support/engine.ts";
+import { login } from "../support/row-security.ts";
 
 const Note = defineEntity(
 	"notes",
@@ -61,24 +62,17 @@ test("the generated policies hold for every tenant's table, and for no shared on
 
 // The embedded database has one role, and that a superuser: policies hold nobody there.
 describe.runIf(engine === "server")("with row level security", () => {
-	const login = `rem_test_app_${process.pid}_${Date.now()}`;
+	let account: Awaited<ReturnType<typeof login>>;
 	let app: PostgresService<typeof models>;
-	let appUrl: string;
 
 	beforeAll(async () => {
-		const text = generatedSchema(models, "a test", { rowSecurity: true });
-		await db.service.execute(text);
-		// Once more: it is run again after each new model.
-		await db.service.execute(text);
+		// Twice: it is run again after each new model.
 		await db.service.execute(
-			`CREATE ROLE ${login} LOGIN PASSWORD 'app' IN ROLE rem_app`,
+			generatedSchema(models, "a test", { rowSecurity: true }),
 		);
-		const url = new URL(db.url);
-		url.username = login;
-		url.password = "app";
-		appUrl = url.href;
+		account = await login(db as never, models, "rem_app");
 		app = await PostgresService.connect({
-			connectionString: appUrl,
+			connectionString: account.url,
 			models,
 			embedding: { provider: "local", dimensions: 16 },
 			rowLevelSecurity: true,
@@ -94,9 +88,7 @@ describe.runIf(engine === "server")("with row level security", () => {
 
 	afterAll(async () => {
 		await app?.close();
-		await db.service.execute(
-			`DROP OWNED BY ${login}; DROP ROLE IF EXISTS ${login}`,
-		);
+		await account?.drop();
 	});
 
 	test("every read and write works, and sees one tenant", async () => {
@@ -221,20 +213,148 @@ describe.runIf(engine === "server")("with row level security", () => {
 		],
 		[
 			"membership of the owner",
-			`GRANT rem_owner TO ${login}`,
-			`REVOKE rem_owner FROM ${login}`,
+			"GRANT rem_owner TO $login",
+			"REVOKE rem_owner FROM $login",
 			/is a member of rem_owner/,
 			/SQL can change another tenant's row of notes/,
 		],
 	])("the check finds %s", async (_, breach, mend, said, tried) => {
-		await db.service.execute(breach);
+		await db.service.execute(breach.replace("$login", account.name));
 		try {
 			const { library, database } = await app.checkIsolation();
 			expect(library).toEqual([]);
 			expect(database.problems.join("\n")).toMatch(said);
 			expect(database.problems.join("\n")).toMatch(tried);
 		} finally {
-			await db.service.execute(mend);
+			await db.service.execute(mend.replace("$login", account.name));
+		}
+	});
+
+	test("what is about all tenants is refused, and says to whom it belongs", async () => {
+		for (const call of [
+			() => app.migrate(),
+			() => app.schema.diff(),
+			() => app.kv.status(),
+			() => app.kv.rebuild(),
+			() => app.kv.verify(),
+			() => app.embeddings.status(),
+			() => app.embeddings.sync(),
+			() => app.embeddings.retry(),
+			() => app.indexer.status(),
+			() => app.indexer.repair(),
+			() =>
+				app.createIndexConcurrently({ tableName: "notes", indexType: "gin" }),
+		])
+			expect(await codeOf(call()), String(call)).toBe("CONFIG_INVALID");
+	});
+
+	test("a read that finds the cache emptied is answered, and leaves the rebuild to the owner", async () => {
+		await db.service.execute("TRUNCATE kv_state");
+		const warnings: string[] = [];
+		const service = await PostgresService.connect({
+			connectionString: account.url,
+			models,
+			logger: { warn: (text: string) => warnings.push(text) },
+		} as never);
+		try {
+			for (const tenantId of ["own", "other"]) {
+				const found = await service.fuzzySearch({
+					query: "only",
+					threshold: 0.1,
+					tenantId,
+				});
+				expect(found).toMatchObject([{ entityKey: `only ${tenantId}` }]);
+				expect(
+					await service.lookupEntities({
+						entityKeys: ["same", "only own"],
+						tenantId,
+					}),
+				).toHaveLength(tenantId === "own" ? 2 : 1);
+			}
+			expect(warnings.join()).toMatch(/not rebuilt: .*all tenants/);
+		} finally {
+			await service.close();
+			await db.service.kv.rebuild();
+		}
+	});
+
+	test("texts that wait for their vector wait for the owner", async () => {
+		const owner = await login(db as never, models, "rem_owner");
+		const service = await PostgresService.connect({
+			connectionString: owner.url,
+			models,
+			embedding: { provider: "local", dimensions: 16 },
+		});
+		try {
+			await app.batchUpsert({
+				tableName: "notes",
+				entities: [note("waits")],
+				tenantId: "waiting",
+				generateEmbeddings: false,
+			});
+			const { fields } = await service.embeddings.status();
+			expect(fields).toContainEqual(
+				expect.objectContaining({ texts: 5, embedded: 4, queued: 1 }),
+			);
+			expect(await service.embeddings.sync()).toMatchObject({ embedded: 1 });
+			await service.migrate();
+			await service.createIndexConcurrently({
+				tableName: "notes",
+				indexType: "gin",
+			});
+			await service.execute("TRUNCATE kv_state; DELETE FROM kv_store");
+			expect(await service.kv.rebuild()).toEqual({ entries: 6 });
+			await service.execute("DELETE FROM kv_store WHERE tenant_id = 'own'");
+			expect(await service.kv.verify({ repair: true })).toMatchObject({
+				differing: 2,
+				repaired: 2,
+			});
+			expect(await service.schema.diff()).toEqual([]);
+		} finally {
+			await service.close();
+			await owner.drop();
+		}
+	});
+
+	test("a role that only reads reads one tenant, and writes nothing", async () => {
+		const reader = await login(db as never, models, "rem_ro");
+		const service = await PostgresService.connect({
+			connectionString: reader.url,
+			models,
+			embedding: { provider: "local", dimensions: 16 },
+		});
+		try {
+			const own = { tenantId: "own" };
+			expect(await service.repository(Note).count(own)).toBe(2);
+			expect(
+				await service.fuzzySearch({ query: "only", threshold: 0.1, ...own }),
+			).toHaveLength(1);
+			expect(
+				await service.query(`SQL notes WHERE metadata @> '{}'`, own),
+			).toMatchObject({ rows: [{}, {}] });
+			const writing = service.repository(Note).upsert(note("no"), own);
+			await expect(writing).rejects.toMatchObject({ sqlState: "42501" });
+		} finally {
+			await service.close();
+			await reader.drop();
+		}
+	});
+
+	test("the functions that reach the indexes are about the transaction's tenant only", async () => {
+		const client = new pg.Client({ connectionString: account.url });
+		await client.connect();
+		try {
+			const found = async () => {
+				const { rows } = await client.query(
+					"SELECT entity_key AS key FROM rem_similar_entries('key', 'only own') UNION ALL SELECT title FROM notes WHERE id IN (SELECT rem_holding_notes('metadata', '{}')) UNION ALL SELECT id::text FROM rem_holding_notes('metadata', '{}') AS h (id) WHERE id NOT IN (SELECT id FROM notes) ORDER BY 1",
+				);
+				return rows.map(({ key }) => key);
+			};
+			expect(await found()).toEqual([]);
+			await client.query("SELECT set_config('rem.tenant_id', 'other', false)");
+			expect(await found()).toEqual(["only other", "only other", "same"]);
+		} finally {
+			await client.end();
 		}
 	});
 
@@ -243,7 +363,7 @@ describe.runIf(engine === "server")("with row level security", () => {
 		expect(await db.service.kv.rebuild()).toMatchObject({
 			entries: expect.any(Number),
 		});
-		const client = new pg.Client({ connectionString: appUrl });
+		const client = new pg.Client({ connectionString: account.url });
 		await client.connect();
 		await client.query("SELECT set_config('rem.tenant_id', 'other', false)");
 		const { rows } = await client.query("SELECT title FROM notes ORDER BY 1");

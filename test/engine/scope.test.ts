@@ -1,7 +1,8 @@
-import { beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, PostgresService } from "../../src/index.ts";
-import { codeOf, useService } from "../support/engine.ts";
+import { codeOf, engine, useService } from "../support/engine.ts";
+import { login } from "../support/row-security.ts";
 
 const Note = defineEntity(
 	"notes",
@@ -62,6 +63,33 @@ beforeAll(async () => {
 			entities: [{ name: "hub", metadata: { owner: label(tenantId, null) } }],
 			tenantId,
 		});
+});
+
+// Everything below holds with the library's wall alone, and with the database's behind it.
+const walls =
+	engine === "server"
+		? (["the library alone", "row level security"] as const)
+		: (["the library alone"] as const);
+const services = new Map<string, typeof db.service>();
+let account: Awaited<ReturnType<typeof login>> | undefined;
+
+beforeAll(async () => {
+	services.set("the library alone", db.service);
+	if (engine === "embedded") return;
+	account = await login(db as never, options.models, "rem_app");
+	services.set(
+		"row level security",
+		await PostgresService.connect({
+			connectionString: account.url,
+			...options,
+			rowLevelSecurity: true,
+		}),
+	);
+});
+
+afterAll(async () => {
+	await services.get("row level security")?.close();
+	await account?.drop();
 });
 
 interface Scope {
@@ -158,183 +186,203 @@ const scopes: Scope[] = [
 	})),
 ];
 
-describe.each(Object.entries(reads))("%s", (name, read) => {
-	test("sees what is the tenant's and the user's, all of it where it gives many, by itself and in a scope", async () => {
-		for (const scope of scopes)
-			for (const found of [
-				await read(db.service, scope),
-				await read(db.service.scope(scope), {}),
-				await read(db.service.scope(scope), scope),
-			]) {
-				const expected = seenBy(scope);
-				const seen = ownersOf(found);
-				if (name === "lookupEntity")
-					expect(seen.size, JSON.stringify(scope)).toBe(
-						Math.min(1, expected.size),
-					);
-				else if (!name.startsWith("traverse"))
-					expect(seen, JSON.stringify(scope)).toEqual(expected);
-				for (const owner of seen) expect(expected).toContain(owner);
+describe.each(walls)("with %s", (wall) => {
+	const service = () => services.get(wall) as typeof db.service;
+
+	describe.each(Object.entries(reads))("%s", (name, read) => {
+		test("sees what is the tenant's and the user's, all of it where it gives many, by itself and in a scope", async () => {
+			for (const scope of scopes)
+				for (const found of [
+					await read(service(), scope),
+					await read(service().scope(scope), {}),
+					await read(service().scope(scope), scope),
+				]) {
+					const expected = seenBy(scope);
+					const seen = ownersOf(found);
+					if (name === "lookupEntity")
+						expect(seen.size, JSON.stringify(scope)).toBe(
+							Math.min(1, expected.size),
+						);
+					else if (!name.startsWith("traverse"))
+						expect(seen, JSON.stringify(scope)).toEqual(expected);
+					for (const owner of seen) expect(expected).toContain(owner);
+				}
+		});
+
+		test("refuses a tenant or user that is empty, shared or broken", async () => {
+			for (const bad of ["", "*", "a\0", "x".repeat(101)]) {
+				expect(await codeOf(read(service(), { tenantId: bad }))).toBe(
+					"VALIDATION",
+				);
+				expect(
+					await codeOf(read(service(), { tenantId: "a", userId: bad })),
+				).toBe("VALIDATION");
 			}
-	});
+		});
 
-	test("refuses a tenant or user that is empty, shared or broken", async () => {
-		for (const bad of ["", "*", "a\0", "x".repeat(101)]) {
-			expect(await codeOf(read(db.service, { tenantId: bad }))).toBe(
-				"VALIDATION",
+		test("in a scope refuses another tenant and another user", async () => {
+			const scope = service().scope({ tenantId: "a", userId: "u" });
+			for (const other of [
+				{ tenantId: "b" },
+				{ tenantId: "A" },
+				{ tenantId: "a", userId: "v" },
+				{ userId: "" },
+			])
+				expect(await codeOf(read(scope as Api, other))).toBe("TENANT_MISMATCH");
+			expect(ownersOf(await read(scope as Api, { userId: null }))).toEqual(
+				name === "traverse"
+					? new Set(["a/null"])
+					: seenBy({ tenantId: "a", userId: null }),
 			);
-			expect(
-				await codeOf(read(db.service, { tenantId: "a", userId: bad })),
-			).toBe("VALIDATION");
-		}
+		});
 	});
 
-	test("in a scope refuses another tenant and another user", async () => {
-		const scope = db.service.scope({ tenantId: "a", userId: "u" });
-		for (const other of [
-			{ tenantId: "b" },
-			{ tenantId: "A" },
-			{ tenantId: "a", userId: "v" },
-			{ userId: "" },
-		])
-			expect(await codeOf(read(scope as Api, other))).toBe("TENANT_MISMATCH");
-		expect(ownersOf(await read(scope as Api, { userId: null }))).toEqual(
-			name === "traverse"
-				? new Set(["a/null"])
-				: seenBy({ tenantId: "a", userId: null }),
-		);
-	});
-});
-
-describe("a scope", () => {
-	test("binds what is written", async () => {
-		const scope = db.service.scope({ tenantId: "write", userId: "u" });
-		await scope.batchUpsert({ tableName: "notes", entities: [{ name: "w" }] });
-		await scope.link({ from: "w", edges: { dst: "x", rel_type: "r" } });
-		const hit = await db.service.lookupEntity({
-			entityKey: "w",
-			tenantId: "write",
-		});
-		expect(hit).toMatchObject({
-			userId: "u",
-			graphEdges: [{ dst: "x", rel_type: "r" }],
-		});
-		expect(await scope.unlink({ from: "w", dst: "x" })).toBe(1);
-		for (const entities of [[{ name: "w", tenantId: "other" }]])
+	describe("a scope", () => {
+		test("binds what is written", async () => {
+			const scope = service().scope({ tenantId: "write", userId: "u" });
+			await scope.batchUpsert({
+				tableName: "notes",
+				entities: [{ name: "w" }],
+			});
+			await scope.link({ from: "w", edges: { dst: "x", rel_type: "r" } });
+			const hit = await service().lookupEntity({
+				entityKey: "w",
+				tenantId: "write",
+			});
+			expect(hit).toMatchObject({
+				userId: "u",
+				graphEdges: [{ dst: "x", rel_type: "r" }],
+			});
+			expect(await scope.unlink({ from: "w", dst: "x" })).toBe(1);
+			for (const entities of [[{ name: "w", tenantId: "other" }]])
+				expect(
+					await codeOf(scope.batchUpsert({ tableName: "notes", entities })),
+				).toBe("TENANT_MISMATCH");
 			expect(
-				await codeOf(scope.batchUpsert({ tableName: "notes", entities })),
+				await codeOf(
+					scope.batchUpsert({
+						tableName: "notes",
+						entities: [{ name: "w" }],
+						tenantId: "other",
+					}),
+				),
 			).toBe("TENANT_MISMATCH");
-		expect(
-			await codeOf(
-				scope.batchUpsert({
-					tableName: "notes",
-					entities: [{ name: "w" }],
-					tenantId: "other",
-				}),
-			),
-		).toBe("TENANT_MISMATCH");
-	});
+		});
 
-	test("binds the repository: filters, ids, sessions and changes", async () => {
-		const notes = db.service
-			.scope({ tenantId: "a", userId: "u" })
-			.repository(Note);
-		const own = new Set(["a/null", "a/u"]);
-		const all = { name: "note" };
-		expect(ownersOf(await notes.find(all))).toEqual(own);
-		expect(ownersOf(await notes.find({ ...all, tenantId: "a" }))).toEqual(own);
-		expect(
-			ownersOf(await notes.find({ OR: [all, { tenantId: "b" }] })),
-		).toEqual(own);
-		expect(ownersOf(await notes.find({ AND: [all, { userId: "v" }] }))).toEqual(
-			new Set(),
-		);
-		expect(await notes.count(all)).toBe(2);
-		expect(ownersOf(await notes.getBySession({ sessionId: "s" }))).toEqual(own);
-		const iterated = [];
-		for await (const row of notes.iterate(all)) iterated.push(row);
-		expect(ownersOf(iterated)).toEqual(own);
-		for (const [owner, id] of ids) {
-			const isSeen = own.has(owner);
-			expect((await notes.getById(id)) !== undefined, owner).toBe(isSeen);
-			if (isSeen) continue;
-			expect(await notes.delete(id), owner).toBe(false);
-			expect(await notes.purge(id), owner).toBe(false);
-		}
-		for (const call of [
-			notes.find({ tenantId: "b" }),
-			notes.find({ tenantId: { ne: "a" } }),
-			notes.count({ tenantId: "b" }),
-			notes.getById(ids.get("b/u") as string, "b"),
-			notes.getBySession({ sessionId: "s", tenantId: "b" }),
-			notes.getBySession({ sessionId: "s", userId: "v" }),
-			notes.delete(ids.get("b/u") as string, "b"),
-			notes.upsert({ name: "x" }, { tenantId: "b" }),
-			notes.upsert({ name: "x", tenantId: "b" }),
-		])
-			expect(await codeOf(call)).toBe("TENANT_MISMATCH");
-		const written = await notes.upsert({ name: "by the scope" });
-		expect(written).toMatchObject({ tenantId: "a", userId: "u" });
-		expect(await notes.purge(written.id)).toBe(true);
-	});
-
-	test("of a tenant sees all its users' rows, and entities without tenants", async () => {
-		const scope = db.service.scope({ tenantId: "a" });
-		expect(await scope.repository(Note).count({ name: "note" })).toBe(3);
-		await scope.batchUpsert({ tableName: "common", entities: [{ name: "c" }] });
-		expect(await scope.lookupEntity({ entityKey: "c" })).toBeDefined();
-		expect(await scope.repository(Common).count()).toBe(1);
-	});
-
-	test("names a tenant, and one that rows can have", () => {
-		for (const scope of [
-			{},
-			{ tenantId: "" },
-			{ tenantId: "*" },
-			{ tenantId: "a", userId: "" },
-		])
-			expect(() => db.service.scope(scope as Scope)).toThrow(
-				expect.objectContaining({ code: "VALIDATION" }),
+		test("binds the repository: filters, ids, sessions and changes", async () => {
+			const notes = service()
+				.scope({ tenantId: "a", userId: "u" })
+				.repository(Note);
+			const own = new Set(["a/null", "a/u"]);
+			const all = { name: "note" };
+			expect(ownersOf(await notes.find(all))).toEqual(own);
+			expect(ownersOf(await notes.find({ ...all, tenantId: "a" }))).toEqual(
+				own,
 			);
+			expect(
+				ownersOf(await notes.find({ OR: [all, { tenantId: "b" }] })),
+			).toEqual(own);
+			expect(
+				ownersOf(await notes.find({ AND: [all, { userId: "v" }] })),
+			).toEqual(new Set());
+			expect(await notes.count(all)).toBe(2);
+			expect(ownersOf(await notes.getBySession({ sessionId: "s" }))).toEqual(
+				own,
+			);
+			const iterated = [];
+			for await (const row of notes.iterate(all)) iterated.push(row);
+			expect(ownersOf(iterated)).toEqual(own);
+			for (const [owner, id] of ids) {
+				const isSeen = own.has(owner);
+				expect((await notes.getById(id)) !== undefined, owner).toBe(isSeen);
+				if (isSeen) continue;
+				expect(await notes.delete(id), owner).toBe(false);
+				expect(await notes.purge(id), owner).toBe(false);
+			}
+			for (const call of [
+				notes.find({ tenantId: "b" }),
+				notes.find({ tenantId: { ne: "a" } }),
+				notes.count({ tenantId: "b" }),
+				notes.getById(ids.get("b/u") as string, "b"),
+				notes.getBySession({ sessionId: "s", tenantId: "b" }),
+				notes.getBySession({ sessionId: "s", userId: "v" }),
+				notes.delete(ids.get("b/u") as string, "b"),
+				notes.upsert({ name: "x" }, { tenantId: "b" }),
+				notes.upsert({ name: "x", tenantId: "b" }),
+			])
+				expect(await codeOf(call)).toBe("TENANT_MISMATCH");
+			const written = await notes.upsert({ name: "by the scope" });
+			expect(written).toMatchObject({ tenantId: "a", userId: "u" });
+			expect(await notes.purge(written.id)).toBe(true);
+		});
+
+		test("of a tenant sees all its users' rows, and entities without tenants", async () => {
+			const scope = service().scope({ tenantId: "a" });
+			expect(await scope.repository(Note).count({ name: "note" })).toBe(3);
+			await scope.batchUpsert({
+				tableName: "common",
+				entities: [{ name: "c" }],
+			});
+			expect(await scope.lookupEntity({ entityKey: "c" })).toBeDefined();
+			expect(await scope.repository(Common).count()).toBe(1);
+		});
+
+		test("names a tenant, and one that rows can have", () => {
+			for (const scope of [
+				{},
+				{ tenantId: "" },
+				{ tenantId: "*" },
+				{ tenantId: "a", userId: "" },
+			])
+				expect(() => service().scope(scope as Scope)).toThrow(
+					expect.objectContaining({ code: "VALIDATION" }),
+				);
+		});
 	});
 });
 
-test("strict tenancy refuses every unscoped call, and a scope makes each of them scoped", async () => {
-	const service = await PostgresService.connect({
-		connectionString: db.url,
-		...options,
-		strictTenancy: true,
-	});
-	try {
-		await service.migrate();
-		const calls: Record<
-			string,
-			(api: never, scope: object) => Promise<unknown>
-		> = {
-			...reads,
-			link: (api: unknown) =>
-				(api as typeof service).link({ from: "note", edges: [] }) as never,
-			unlink: (api: unknown) =>
-				(api as typeof service).unlink({ from: "note", dst: "x" }) as never,
-			find: (api: unknown) => (api as typeof service).repository(Note).find({}),
-			count: (api: unknown) =>
-				(api as typeof service).repository(Note).count() as never,
-			getById: (api: unknown) =>
-				(api as typeof service)
-					.repository(Note)
-					.getById("0190f7a0-0000-7000-8000-000000000000") as never,
-		};
-		for (const [name, call] of Object.entries(calls)) {
-			expect(await codeOf(call(service as never, {})), name).toBe(
-				"TENANT_REQUIRED",
-			);
-			const scope = service.scope({ tenantId: "a", userId: null });
-			const expected = name.endsWith("link")
-				? /VALIDATION|no error/
-				: /no error/;
-			expect(await codeOf(call(scope as never, {})), name).toMatch(expected);
+test.each(walls)(
+	"with %s, strict tenancy refuses every unscoped call, and a scope makes each of them scoped",
+	async (wall) => {
+		const service = await PostgresService.connect({
+			connectionString:
+				account !== undefined && wall === "row level security"
+					? account.url
+					: db.url,
+			...options,
+			strictTenancy: true,
+		});
+		try {
+			const calls: Record<
+				string,
+				(api: never, scope: object) => Promise<unknown>
+			> = {
+				...reads,
+				link: (api: unknown) =>
+					(api as typeof service).link({ from: "note", edges: [] }) as never,
+				unlink: (api: unknown) =>
+					(api as typeof service).unlink({ from: "note", dst: "x" }) as never,
+				find: (api: unknown) =>
+					(api as typeof service).repository(Note).find({}),
+				count: (api: unknown) =>
+					(api as typeof service).repository(Note).count() as never,
+				getById: (api: unknown) =>
+					(api as typeof service)
+						.repository(Note)
+						.getById("0190f7a0-0000-7000-8000-000000000000") as never,
+			};
+			for (const [name, call] of Object.entries(calls)) {
+				expect(await codeOf(call(service as never, {})), name).toBe(
+					"TENANT_REQUIRED",
+				);
+				const scope = service.scope({ tenantId: "a", userId: null });
+				const expected = name.endsWith("link")
+					? /VALIDATION|no error/
+					: /no error/;
+				expect(await codeOf(call(scope as never, {})), name).toMatch(expected);
+			}
+		} finally {
+			await service.close();
 		}
-	} finally {
-		await service.close();
-	}
-});
+	},
+);

@@ -13,12 +13,13 @@ import { RemError } from "../../errors.ts";
 import { limits } from "../../models/limits.ts";
 import { empty, ident, join, raw, type Sql, sql } from "../../sql.ts";
 import type { SqlNode } from "../../sql-grammar.ts";
+import { throughIndex } from "../indexed-json.ts";
 import { cast, castType } from "./casts.ts";
 import { findColumn } from "./columns.ts";
 import { type Context, refused, refusedAt } from "./context.ts";
 import { callFunction } from "./functions.ts";
 import { between, inList, like, matchesAny } from "./matches.ts";
-import { applyOperator, sameFamily } from "./operators.ts";
+import { applyOperator, type Operation, sameFamily } from "./operators.ts";
 import { as, settle } from "./unify.ts";
 import type { Constant, Operand, Value } from "./value.ts";
 
@@ -129,11 +130,12 @@ function expression(context: Context, node: A_Expr, compile: Compile): Value {
 		throw refusedAt(position, `${name} stands before nothing it could be for`);
 	switch (kind) {
 		case "AEXPR_OP":
-			return applyOperator(context, location, {
+			return indexed(context, lexpr, {
 				name,
 				left: compile(lexpr),
 				right: compile(rexpr),
 				position,
+				location,
 			});
 		case "AEXPR_IN":
 			return inList(
@@ -162,6 +164,28 @@ function expression(context: Context, node: A_Expr, compile: Compile): Value {
 		default:
 			throw refused(context, location, `a filter has no ${name || kind}`);
 	}
+}
+
+/** The operation, and the way to the index of a column that contains a constant. */
+function indexed(
+	context: Context,
+	lexpr: SqlNode,
+	{
+		location,
+		...operation
+	}: Operation & { readonly location: number | undefined },
+): Value {
+	const value = applyOperator(context, location, operation);
+	const { name, right } = operation;
+	const isConstant =
+		right.kind === "text" ||
+		(right.kind === "value" && right.isConstant === true);
+	if (name !== "@>" || !isConstant || !("ColumnRef" in lexpr)) return value;
+	const field = findColumn(context, lexpr.ColumnRef);
+	if (field.type !== "jsonb") return value;
+	const { table, alias } = context;
+	const more = throughIndex(table, alias, field, as(right, "jsonb").sql);
+	return { ...value, sql: sql`(${join([value.sql, ...more], " AND ")})` };
 }
 
 function operatorName(

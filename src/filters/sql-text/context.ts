@@ -1,5 +1,6 @@
 import { RemError } from "../../errors.ts";
 import type { Entity } from "../../models/entity.ts";
+import type { EntityTable } from "../../models/registry.ts";
 
 /** SQL that a user wrote, and where each of its characters stands in what they wrote. */
 export interface SqlText {
@@ -9,6 +10,7 @@ export interface SqlText {
 
 /** What every step of compiling needs to know. */
 export interface Context {
+	readonly table: EntityTable;
 	readonly entity: Entity;
 	/** The table's name in the statement that the SQL becomes a part of. */
 	readonly alias: string;

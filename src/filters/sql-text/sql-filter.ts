@@ -1,6 +1,6 @@
 import type { RawStmt, SelectStmt, SortBy } from "libpg-query";
 import { RemError } from "../../errors.ts";
-import type { Entity } from "../../models/entity.ts";
+import type { EntityTable } from "../../models/registry.ts";
 import { join, raw, type Sql, sql } from "../../sql.ts";
 import {
 	type SqlGrammar,
@@ -21,21 +21,21 @@ export type { SqlText } from "./context.ts";
  * which can fail at a row; everything else is `FILTER_REFUSED`.
  */
 export class SqlFilter {
-	readonly #entity: Entity;
+	readonly #table: EntityTable;
 	readonly #text: SqlText;
 	readonly #node: SqlNode;
 
-	constructor(grammar: SqlGrammar, entity: Entity, text: SqlText) {
-		this.#entity = entity;
+	constructor(grammar: SqlGrammar, table: EntityTable, text: SqlText) {
+		this.#table = table;
 		this.#text = text;
-		const { whereClause } = readSelect(grammar, entity, text, "WHERE");
+		const { whereClause } = readSelect(grammar, table, text, "WHERE");
 		this.#node = whereClause as SqlNode;
 		this.toSql("r");
 	}
 
 	/** The condition on the table of that alias. */
-	toSql(alias: string): Sql {
-		const context = contextOf(this.#entity, this.#text, "WHERE", alias);
+	toSql(alias: string, table = this.#table): Sql {
+		const context = contextOf(table, this.#text, "WHERE", alias);
 		return as(compileNode(context, this.#node), "boolean").sql;
 	}
 }
@@ -43,12 +43,12 @@ export class SqlFilter {
 /** `created_at DESC, lower(name)` as an order of the table of that alias. */
 export function sqlOrder(
 	grammar: SqlGrammar,
-	entity: Entity,
+	table: EntityTable,
 	text: SqlText,
 	alias: string,
 ): Sql {
-	const { sortClause = [] } = readSelect(grammar, entity, text, "ORDER BY");
-	const context = contextOf(entity, text, "ORDER BY", alias);
+	const { sortClause = [] } = readSelect(grammar, table, text, "ORDER BY");
+	const context = contextOf(table, text, "ORDER BY", alias);
 	return join(
 		sortClause.map((node) =>
 			orderTerm(context, (node as { SortBy: SortBy }).SortBy),
@@ -82,13 +82,13 @@ const nullsOrders: Readonly<Record<string, string>> = {
 type Clause = "WHERE" | "ORDER BY";
 
 function contextOf(
-	entity: Entity,
+	table: EntityTable,
 	text: SqlText,
 	clause: Clause,
 	alias: string,
 ): Context {
 	const positionAt = positionsIn(text, prefixOf(clause).length);
-	return { entity, alias, positionAt };
+	return { table, entity: table.entity, alias, positionAt };
 }
 
 function prefixOf(clause: Clause): string {
@@ -98,11 +98,11 @@ function prefixOf(clause: Clause): string {
 /** The statement that the text completes; refused if it makes more of it than that. */
 function readSelect(
 	grammar: SqlGrammar,
-	entity: Entity,
+	table: EntityTable,
 	text: SqlText,
 	clause: Clause,
 ): SelectStmt {
-	const context = contextOf(entity, text, clause, "r");
+	const context = contextOf(table, text, clause, "r");
 	const [first, second] = parse(grammar, context, text, clause);
 	if (second !== undefined)
 		throw refused(context, second.stmt_location, "more than one statement");

@@ -3,7 +3,11 @@ import { SqlFilter, sqlOrder } from "../../filters/sql-text/sql-filter.ts";
 import type { Entity } from "../../models/entity.ts";
 import type { Field } from "../../models/field.ts";
 import { limits } from "../../models/limits.ts";
-import { embedFieldOf, type Registry } from "../../models/registry.ts";
+import {
+	type EntityTable,
+	embedFieldOf,
+	type Registry,
+} from "../../models/registry.ts";
 import type { SqlGrammar } from "../../sql-grammar.ts";
 import { quoted, suggest } from "../../util/suggest.ts";
 import type { QueryPlan } from "./query-plan.ts";
@@ -67,10 +71,11 @@ function planSearch(
 	registry: Registry,
 	grammar: SqlGrammar | undefined,
 ): QueryPlan {
-	const entity =
+	const table =
 		query.table === undefined
 			? defaultTable(registry)
-			: entityOf(query.table, registry);
+			: tableOf(query.table, registry);
+	const { entity } = table;
 	const min = inRange(query.min, "MIN", -1, 1);
 	return {
 		kind: "search",
@@ -79,7 +84,7 @@ function planSearch(
 		...(query.field === undefined
 			? {}
 			: { fieldName: fieldNamed(query.field, entity).name }),
-		...whereOf(query.where, entity, grammar),
+		...whereOf(query.where, table, grammar),
 		...(min === undefined ? {} : { minSimilarity: min }),
 		limit: limitOf(query.limit, 10),
 	};
@@ -103,14 +108,14 @@ function planSql(
 	registry: Registry,
 	grammar: SqlGrammar | undefined,
 ): QueryPlan {
-	const entity = entityOf(query.table, registry);
+	const table = tableOf(query.table, registry);
 	return {
 		kind: "sql",
-		tableName: entity.tableName,
-		...whereOf(query.where, entity, grammar),
+		tableName: table.entity.tableName,
+		...whereOf(query.where, table, grammar),
 		...(query.orderBy === undefined
 			? {}
-			: { orderBy: sqlOrder(given(grammar), entity, query.orderBy, "r") }),
+			: { orderBy: sqlOrder(given(grammar), table, query.orderBy, "r") }),
 		limit: limitOf(query.limit, 100),
 		offset: query.offset?.value ?? 0,
 	};
@@ -118,11 +123,11 @@ function planSql(
 
 function whereOf(
 	part: SqlPart | undefined,
-	entity: Entity,
+	table: EntityTable,
 	grammar: SqlGrammar | undefined,
 ): { where?: SqlFilter } {
 	if (part === undefined) return {};
-	return { where: new SqlFilter(given(grammar), entity, part) };
+	return { where: new SqlFilter(given(grammar), table, part) };
 }
 
 function given(grammar: SqlGrammar | undefined): SqlGrammar {
@@ -133,15 +138,14 @@ function given(grammar: SqlGrammar | undefined): SqlGrammar {
 function entityType(part: Part | undefined, registry: Registry) {
 	return part === undefined
 		? {}
-		: { entityType: entityOf(part, registry).tableName };
+		: { entityType: tableOf(part, registry).entity.tableName };
 }
 
 /** The table, in any case: "Documents" is `documents`. */
-function entityOf(part: Part, registry: Registry): Entity {
-	const entities = registry.all().map(({ entity }) => entity);
-	const found =
-		entities.find(({ tableName }) => tableName === part.value) ??
-		entities.find(({ tableName }) => tableName === part.value.toLowerCase());
+function tableOf(part: Part, registry: Registry): EntityTable {
+	const named = (name: string) =>
+		registry.all().find(({ entity }) => entity.tableName === name);
+	const found = named(part.value) ?? named(part.value.toLowerCase());
 	if (found !== undefined) return found;
 	throw unknown(
 		"UNKNOWN_ENTITY",
@@ -149,23 +153,22 @@ function entityOf(part: Part, registry: Registry): Entity {
 		part,
 		suggest(
 			part.value,
-			entities.map(({ tableName }) => tableName),
+			registry.all().map(({ entity }) => entity.tableName),
 		),
 	);
 }
 
 /** Where SEARCH names no table: `resources`, or the only one there is to search. */
-function defaultTable(registry: Registry): Entity {
+function defaultTable(registry: Registry): EntityTable {
 	const searchable = registry
 		.all()
-		.map(({ entity }) => entity)
-		.filter(({ embedFields }) => embedFields.length > 0);
+		.filter(({ entity }) => entity.embedFields.length > 0);
 	const found =
-		searchable.find(({ tableName }) => tableName === "resources") ??
+		searchable.find(({ entity }) => entity.tableName === "resources") ??
 		(searchable.length === 1 ? searchable[0] : undefined);
 	if (found !== undefined) return found;
 	throw new RemError("QUERY_SYNTAX", "SEARCH names no table to search in", {
-		hint: `add IN and one of: ${searchable.map(({ tableName }) => tableName).join(", ")}`,
+		hint: `add IN and one of: ${searchable.map(({ entity }) => entity.tableName).join(", ")}`,
 	});
 }
 

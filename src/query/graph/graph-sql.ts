@@ -49,6 +49,12 @@ const nodeColumns = raw(
 	"n.entity_key, n.entity_type, n.entity_id, n.user_id, n.metadata, n.content_summary",
 );
 
+/** Rows with edges, and with row level security the function that finds them by their targets. */
+export interface EdgeSource {
+	readonly view: Sql;
+	readonly holding?: Sql | undefined;
+}
+
 /** Where entries are read: the cache, or the primary tables in its place. */
 export interface Entries {
 	readonly from: Sql;
@@ -96,17 +102,17 @@ ORDER BY q.rem_ord, q.place`;
  */
 export function inSql(
 	entries: Entries,
-	sources: readonly Sql[],
+	sources: readonly EdgeSource[],
 	frontier: readonly GraphNode[],
 	context: GraphContext & { readonly limit: number },
 ): Sql {
 	const named = namedEntries(entries, context);
 	const norm = ident(context.schema, "rem_normalize_key");
 	const edgeKeys = ident(context.schema, "rem_edge_keys");
-	const candidates = sources.flatMap((source) =>
+	const candidates = sources.flatMap(({ view, holding }) =>
 		[sql`${context.scope.tenantId}`, literal(sharedTenant)].map(
-			(tenant) => sql`SELECT s.* FROM ${source} AS s
-    WHERE s.tenant_id = ${tenant} AND ${edgeKeys}(s.graph_edges) && (SELECT names FROM names)${userCondition("s", context.scope)}`,
+			(tenant) => sql`SELECT s.* FROM ${view} AS s
+    WHERE s.tenant_id = ${tenant} AND ${edgeKeys}(s.graph_edges) && (SELECT names FROM names)${userCondition("s", context.scope)}${heldCondition(holding)}`,
 		),
 	);
 	return sql`WITH frontier AS (SELECT f.* FROM ${frontierSql(frontier)}),
@@ -137,6 +143,13 @@ SELECT * FROM (
 ) AS d
 ORDER BY d.rem_ord, d.entity_type, d.entity_id
 LIMIT ${context.limit}`;
+}
+
+/** With row level security the index is reached through a function. */
+function heldCondition(holding: Sql | undefined): Sql {
+	return holding === undefined
+		? empty
+		: sql` AND s.entity_id IN (SELECT h.id FROM ${holding}('edge_keys', (SELECT to_jsonb(names) FROM names)) AS h (id))`;
 }
 
 /** How many edges the node has, by type. */

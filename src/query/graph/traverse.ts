@@ -1,4 +1,5 @@
 import type { Handle } from "../../db/database.ts";
+import { holdingRef } from "../../db/tables.ts";
 import { RemError } from "../../errors.ts";
 import { characters, limits, textProblem } from "../../models/limits.ts";
 import type { Sql } from "../../sql.ts";
@@ -34,6 +35,8 @@ export interface GraphReader {
 	readonly fallback: CacheFallback;
 	/** Whether the connection keeps the plans. */
 	readonly named: boolean;
+	/** Entity types whose rows are behind row level security. @default none */
+	readonly heldTypes?: readonly string[];
 }
 
 const defaults = {
@@ -191,9 +194,15 @@ async function readIncoming(
 ): Promise<StepRow[]> {
 	const sources = await reader.fallback.sources(reader.db);
 	if (sources.length === 0) return [];
-	const views = sources.map(({ view }) => view);
+	const { schema } = reader;
+	const held = sources.map(({ entityType, view }) => ({
+		view,
+		holding: reader.heldTypes?.includes(entityType)
+			? holdingRef(schema, entityType)
+			: undefined,
+	}));
 	return read<StepRow>(reader, (entries) =>
-		inSql(entries, views, frontier, context),
+		inSql(entries, held, frontier, context),
 	);
 }
 

@@ -1,4 +1,4 @@
-import type { Handle } from "../../db/database.ts";
+import type { Database, Handle } from "../../db/database.ts";
 import { RemError } from "../../errors.ts";
 import { roles } from "../../schema/row-security.ts";
 import { sql } from "../../sql.ts";
@@ -25,8 +25,31 @@ FROM pg_roles r WHERE r.rolname = current_user`);
 	];
 }
 
+/**
+ * Whether row level security holds the connection, which then tells it the
+ * tenant of each call. `CONFIG_INVALID` where it was asked for and does not.
+ */
+export async function isHeldByPolicies(
+	db: Database,
+	settings: { readonly rowLevelSecurity: boolean; readonly schema: string },
+): Promise<boolean> {
+	if (settings.rowLevelSecurity) {
+		await requireHeldRole(db);
+		return true;
+	}
+	if (db.capabilities.kind === "embedded") return false;
+	const { rows } = await db.query<{ held: boolean | null }>(
+		sql`
+SELECT row_security_active(c.oid) AND NOT coalesce(pg_has_role(to_regrole(${roles.owner})::oid, 'MEMBER'), FALSE) AS held
+FROM pg_class AS c
+WHERE c.relname = 'kv_store' AND c.relnamespace = to_regnamespace(quote_ident(${settings.schema}))`,
+		{ idempotent: true },
+	);
+	return rows[0]?.held === true;
+}
+
 /** Throws `CONFIG_INVALID`: a wall that everyone walks through is worse than none. */
-export async function requireHeldRole(db: Handle): Promise<void> {
+async function requireHeldRole(db: Handle): Promise<void> {
 	const [problem] = await roleProblems(db);
 	if (problem === undefined) return;
 	throw new RemError(

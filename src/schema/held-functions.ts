@@ -1,0 +1,98 @@
+import { holdingRef, similarEntriesRef, tableRef } from "../db/tables.ts";
+import { sharedTenant } from "../models/limits.ts";
+import type { EntityTable } from "../models/registry.ts";
+import { ident, join, literal, raw, type Sql, sql } from "../sql.ts";
+
+/** What a name, or a summary, is like: a name, a word of one, either, or a word of the summary. */
+export type SimilarBy = "key" | "word" | "either" | "content";
+
+/**
+ * Under row level security PostgreSQL uses an index only for operators that it
+ * knows to tell nothing of a row (LEAKPROOF): `=` is one, `%` and `@>` are not,
+ * and only a superuser can call them so. These functions run as the owner, whom
+ * no policy hides anything from, and so use the indexes. The tenant is theirs to
+ * ask for, not the caller's to say: it is that of the transaction.
+ */
+export function similarEntriesDdl(
+	schema: string,
+	{ owner, readers, tenant }: HeldBy,
+): Sql {
+	const fn = similarEntriesRef(schema);
+	const conditions: Readonly<Record<SimilarBy, string>> = {
+		key: "k.entity_key % rem_query",
+		word: "k.entity_key %> rem_query",
+		either: "(k.entity_key % rem_query OR k.entity_key %> rem_query)",
+		content: "k.content_summary %> rem_query",
+	};
+	// The tenant's and the common entries one by one: with IN, the index is read without the tenant.
+	const branches = Object.entries(conditions).map(
+		([kind, condition]) => sql`  IF rem_kind = ${literal(kind)} THEN
+    RETURN QUERY SELECT k.* FROM ${ident(schema, "kv_store")} AS k WHERE k.tenant_id = rem_tenant AND ${raw(condition)};
+    RETURN QUERY SELECT k.* FROM ${ident(schema, "kv_store")} AS k WHERE k.tenant_id = ${literal(sharedTenant)} AND ${raw(condition)};
+  END IF;
+`,
+	);
+	return sql`CREATE OR REPLACE FUNCTION ${fn}(rem_kind TEXT, rem_query TEXT) RETURNS SETOF ${ident(schema, "kv_store")}
+LANGUAGE plpgsql STABLE STRICT SECURITY DEFINER ROWS 100
+SET plan_cache_mode = force_custom_plan
+AS $fn$
+DECLARE
+  rem_tenant TEXT := ${tenant};
+BEGIN
+${join(branches, "")}END $fn$;
+-- The operators are where the extension is.
+DO $do$
+BEGIN
+  EXECUTE format('ALTER FUNCTION %s(TEXT, TEXT) SET search_path = pg_catalog, %I, %I, pg_temp', ${literal(quotedName(schema, "rem_similar_entries"))}, ${literal(schema)},
+    (SELECT n.nspname FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'pg_trgm'));
+END $do$;
+${hand(sql`${fn}(TEXT, TEXT)`, owner, readers)}`;
+}
+
+/** Ids of the tenant's rows whose `metadata` or `graph_edges` contain something, or whose edges lead to one of several names. */
+export function holdingDdl(
+	table: EntityTable,
+	{ owner, readers, tenant }: HeldBy,
+): Sql {
+	const { schema, entity } = table;
+	const fn = holdingRef(schema, entity.tableName);
+	const find = (kind: string, condition: Sql) =>
+		sql`  IF rem_kind = ${literal(kind)} THEN
+    RETURN QUERY SELECT r.id FROM ${tableRef(table)} AS r WHERE r.tenant_id = rem_tenant AND ${condition};
+  END IF;
+`;
+	return sql`CREATE OR REPLACE FUNCTION ${fn}(rem_kind TEXT, rem_value JSONB) RETURNS SETOF UUID
+LANGUAGE plpgsql STABLE STRICT SECURITY DEFINER ROWS 100
+SET plan_cache_mode = force_custom_plan
+SET search_path = pg_catalog, ${ident(schema)}, pg_temp
+AS $fn$
+DECLARE
+  rem_tenant TEXT := ${tenant};
+  rem_names TEXT[];
+BEGIN
+${find("metadata", sql`r.metadata @> rem_value`)}${find("graph_edges", sql`r.graph_edges @> rem_value`)}  IF rem_kind = 'edge_keys' THEN
+    rem_names := ARRAY(SELECT jsonb_array_elements_text(rem_value));
+    RETURN QUERY SELECT r.id FROM ${tableRef(table)} AS r WHERE r.tenant_id = rem_tenant AND ${ident(schema, "rem_edge_keys")}(r.graph_edges) && rem_names;
+  END IF;
+END $fn$;
+${hand(sql`${fn}(TEXT, JSONB)`, owner, readers)}`;
+}
+
+/** Whose the functions are, who may call them, and the transaction's tenant. */
+export interface HeldBy {
+	readonly owner: string;
+	readonly readers: readonly string[];
+	readonly tenant: Sql;
+}
+
+function hand(fn: Sql, owner: string, readers: readonly string[]): Sql {
+	return sql`ALTER FUNCTION ${fn} OWNER TO ${ident(owner)};
+REVOKE ALL ON FUNCTION ${fn} FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ${fn} TO ${join(readers.map((name) => ident(name)))};
+`;
+}
+
+function quotedName(schema: string, name: string): string {
+	const quote = (part: string) => `"${part.replaceAll('"', '""')}"`;
+	return `${quote(schema)}.${quote(name)}`;
+}
