@@ -353,6 +353,8 @@ test.each(walls)(
 			strictTenancy: true,
 		});
 		try {
+			// The embedded database in memory is another one for each connection.
+			if (engine === "embedded") await service.migrate();
 			const calls: Record<
 				string,
 				(api: never, scope: object) => Promise<unknown>
