@@ -100,6 +100,8 @@ export {
 } from "./schema/register-type.ts";
 export type { BoundScope } from "./service/bound-scope.ts";
 export type { BatchUpsertResult } from "./service/core.ts";
+export type { Check, DoctorOptions } from "./service/doctor/check.ts";
+export type { DoctorReport } from "./service/doctor/doctor.ts";
 export type {
 	EmbeddingStatus,
 	Embeddings,

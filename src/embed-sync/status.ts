@@ -31,7 +31,8 @@ export interface FieldStatus extends VectorSpace {
 	}[];
 }
 
-interface Queued extends VectorSpace {
+/** Texts of a field that wait, or were given up, for the same reason. */
+export interface Queued extends VectorSpace {
 	readonly tableName: string;
 	readonly fieldName: string;
 	readonly state: "pending" | "dead";
@@ -110,7 +111,11 @@ GROUP BY f.field_name`);
 	);
 }
 
-async function readQueued(db: Handle, schema: string): Promise<Queued[]> {
+/** What waits and what was given up, by field, model and reason. */
+export async function readQueued(
+	db: Handle,
+	schema: string,
+): Promise<Queued[]> {
 	const { rows } = await db.query<Queued>(sql`
 SELECT entity_type AS "tableName", field_name AS "fieldName", provider, model, dimensions, state, reason,
   count(*) AS count, extract(epoch FROM now() - min(queued_at)) * 1000 AS "ageMs"

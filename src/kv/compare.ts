@@ -50,15 +50,30 @@ ORDER BY entity_id OFFSET ${rangeSize - 1} LIMIT 1`);
 			last === undefined
 				? sql`entity_id > ${after}::uuid`
 				: sql`entity_id > ${after}::uuid AND entity_id <= ${last}::uuid`;
-		const { rows } = await tx.query<ComparedRow>(
-			compareSql(schema, source, range),
-		);
-		for (const row of rows)
-			if (row.kind !== null) differences.push(toDifference(source, row));
-		steps.add(source.entityType, rows[0]?.found ?? 0);
+		const compared = await compareRange(tx, schema, source, range);
+		differences.push(...compared.differences);
+		steps.add(source.entityType, compared.found);
 		if (last === undefined) return differences;
 		after = last;
 	}
+}
+
+/** Compares the entries and entities that a condition on `entity_id` names; `found` are the entities. */
+export async function compareRange(
+	tx: Handle,
+	schema: string,
+	source: KvSource,
+	range: Sql,
+): Promise<{ found: number; differences: KvDifference[] }> {
+	const { rows } = await tx.query<ComparedRow>(
+		compareSql(schema, source, range),
+	);
+	return {
+		found: rows[0]?.found ?? 0,
+		differences: rows.flatMap((row) =>
+			row.kind === null ? [] : toDifference(source, row),
+		),
+	};
 }
 
 const columns = [

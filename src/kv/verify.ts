@@ -5,12 +5,15 @@ import { mendDifferences } from "./mend.ts";
 import { findKvProblems, type KvProblem } from "./problems.ts";
 import { type KvProgress, startKvProgress } from "./progress.ts";
 import { isKvReady } from "./rebuild.ts";
+import { compareSample } from "./sample.ts";
 import { seeingAll } from "./seeing-all.ts";
 import { type KvSource, readKvSources } from "./sources.ts";
 
 export interface VerifyOptions {
 	/** Mend the entries that differ, and no others. @default false */
 	readonly repair?: boolean | undefined;
+	/** Compare only so many entities and entries of each type, picked at random. @default all */
+	readonly sample?: number | undefined;
 	/** Most differences to name; all are counted, and mended. @default 1000 */
 	readonly limit?: number | undefined;
 	readonly onProgress?: ((progress: KvProgress) => void) | undefined;
@@ -66,11 +69,16 @@ interface Comparison {
 async function compareAll(
 	tx: Handle,
 	schema: string,
-	{ onProgress, signal }: Pick<VerifyOptions, "onProgress" | "signal">,
+	{
+		sample,
+		onProgress,
+		signal,
+	}: Pick<VerifyOptions, "sample" | "onProgress" | "signal">,
 ): Promise<Comparison> {
 	const sources = await readKvSources(tx, schema);
 	const nothing = { ready: false, sources, compared: 0, differences: [] };
 	if (!(await isReadyHere(tx, schema))) return nothing;
+	if (sample !== undefined) return compareSamples(tx, schema, sources, sample);
 	const shown = await startKvProgress(tx, sources, onProgress);
 	let compared = 0;
 	const steps = {
@@ -89,6 +97,23 @@ async function compareAll(
 	// every snapshot, also by an older one.
 	if (!(await isReadyHere(tx, schema))) return nothing;
 	return { ready: true, sources, compared, differences };
+}
+
+async function compareSamples(
+	tx: Handle,
+	schema: string,
+	sources: readonly KvSource[],
+	size: number,
+): Promise<Comparison> {
+	let compared = 0;
+	const differences: KvDifference[] = [];
+	for (const source of sources) {
+		const some = await compareSample(tx, schema, source, size);
+		compared += some.found;
+		differences.push(...some.differences);
+	}
+	const ready = await isReadyHere(tx, schema);
+	return { ready, sources, compared, differences: ready ? differences : [] };
 }
 
 async function isReadyHere(tx: Handle, schema: string): Promise<boolean> {

@@ -33,6 +33,8 @@ import type { MergeField } from "../store/merge.ts";
 import type { UpsertProgress } from "../store/upsert-result.ts";
 import type { BoundScope } from "./bound-scope.ts";
 import { type BatchUpsertResult, ServiceCore } from "./core.ts";
+import type { DoctorOptions } from "./doctor/check.ts";
+import { type DoctorReport, examine } from "./doctor/doctor.ts";
 import type { Embeddings } from "./embeddings.ts";
 import {
 	Graph,
@@ -456,6 +458,20 @@ export class PostgresService<const M extends Models = CoreModels> {
 	async unlink(options: UnlinkCall): Promise<number> {
 		checkGiven(options);
 		return this.#graph.unlink(options);
+	}
+
+	/**
+	 * Looks at everything that is known to go wrong: connection, versions, schema,
+	 * migrations, the cache of names, indexes, embeddings, server settings. Each
+	 * check is `ok`, `warning` or `failed`, with what was found and what to do.
+	 * Changes nothing.
+	 *
+	 * @example
+	 * const { state, checks } = await service.doctor()
+	 * for (const { name, found, remedy } of checks) if (remedy) console.log(name, found, remedy)
+	 */
+	doctor(options: DoctorOptions = {}): Promise<DoctorReport> {
+		return examine(this.core, options);
 	}
 
 	/**

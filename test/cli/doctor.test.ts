@@ -53,3 +53,47 @@ describe.runIf(engines.includes("server"))("with row level security", () => {
 		);
 	}, 240_000);
 });
+
+describe.each(engines)("rem doctor on the %s database", (engine) => {
+	test("ends with 1 where something failed, and with 0 where all is well", async () => {
+		const url = await emptyDatabase(engine);
+		const run = (...args: string[]) =>
+			rem([...args, "--url", url, "--quiet"], {
+				env: { EMBEDDING__PROVIDER: "local" },
+			});
+		const before = await run("doctor");
+		expect(before.code).toBe(1);
+		expect(before.stdout).toMatch(
+			/^failed {3}migrations +nothing was applied yet\n +→ rem migrate/m,
+		);
+		await run("migrate");
+		const after = await run("doctor", "--json");
+		expect(after.code).toBe(0);
+		const { state, checks } = JSON.parse(after.stdout);
+		expect(state).not.toBe("failed");
+		expect(checks).toContainEqual({
+			name: "schema",
+			state: "ok",
+			found: "the database is as the models are",
+		});
+	}, 240_000);
+});
+
+test("rem doctor says that there is no server, and nothing of the password", async () => {
+	const run = (...args: string[]) =>
+		rem([
+			"doctor",
+			"--url",
+			"postgresql://app:secret@127.0.0.1:1/none",
+			...args,
+		]);
+	const lines = await run();
+	expect(lines.code).toBe(1);
+	expect(lines.stdout).toMatch(
+		/^failed {3}connection {2}cannot connect to 127.0.0.1:1/,
+	);
+	expect(lines.stdout + lines.stderr).not.toContain("secret");
+	const { state, checks } = JSON.parse((await run("--json")).stdout);
+	expect(state).toBe("failed");
+	expect(checks).toMatchObject([{ name: "connection", state: "failed" }]);
+});

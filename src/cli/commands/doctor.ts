@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import type { IsolationReport } from "../../index.ts";
+import { RemError } from "../../errors.ts";
+import type { Check, DoctorReport } from "../../index.ts";
 import type { Invocation } from "../invocation.ts";
 import { withService } from "../open-service.ts";
 import {
@@ -9,10 +10,11 @@ import {
 } from "../options.ts";
 import { counted } from "../output/numbers.ts";
 import { type Line, Terminal } from "../output/terminal.ts";
-import { UsageError } from "../usage-error.ts";
+import { tryIsolation } from "./doctor-isolation.ts";
 
 interface DoctorOptions extends DatabaseOptions {
 	readonly isolation?: boolean;
+	readonly migrations?: string;
 }
 
 /** `rem doctor` */
@@ -20,17 +22,26 @@ export function addDoctor(program: Command, invocation: Invocation): void {
 	const command = program
 		.command("doctor")
 		.helpGroup("Set up:")
-		.summary("try whether all is well")
+		.summary("look at all that is known to go wrong")
 		.description(
-			"With --isolation: puts a row of a made-up tenant into every table, looks for it as another tenant through every read and write, and takes it back. Where row level security is set up, tries plain SQL too, and looks at roles, owners and policies. Exit code 1 if anything is found.",
+			"A line for each matter, ok, warning or failed, with what to do: connection, versions, extensions, clock, pool, pooler, standby, subscriptions, migrations, schema, tenancy, cache of names, autovacuum, indexes, memory, embeddings and their queue. Changes nothing. Exit code 1 if anything failed. With --isolation instead: puts a row of a made-up tenant into every table, looks for it as another tenant through every read and write, and takes it back; where row level security is set up, tries plain SQL too, and looks at roles, owners and policies. Exit code 1 if anything is found.",
+		)
+		.option(
+			"--migrations <folder>",
+			"your own migrations, to compare with what was applied",
 		)
 		.option("--isolation", "whether tenants are kept apart")
-		.action((options: DoctorOptions) => examine(options, invocation));
+		.action((options: DoctorOptions) =>
+			options.isolation === true
+				? tryIsolation(options, invocation)
+				: examine(options, invocation),
+		);
 	addHelp(
 		addDatabaseOptions(command),
 		[
-			"rem doctor --isolation",
-			"rem doctor --isolation --url postgresql://app@localhost/remdb --json",
+			"rem doctor",
+			"rem doctor --models src/models --migrations migrations --json",
+			"rem doctor --isolation --url postgresql://app@localhost/remdb",
 		],
 		["POSTGRES__CONNECTION_STRING", "POSTGRES__ROW_LEVEL_SECURITY"],
 	);
@@ -40,42 +51,52 @@ async function examine(
 	options: DoctorOptions,
 	invocation: Invocation,
 ): Promise<void> {
-	if (options.isolation !== true)
-		throw new UsageError("say what to examine: --isolation");
 	const terminal = new Terminal(options);
+	const { migrations } = options;
 	const report = await withService(terminal, options, (service) =>
-		service.checkIsolation(),
-	);
-	const { library, database } = report;
-	if (library.length + database.problems.length > 0) invocation.exitCode = 1;
-	terminal.show(
-		{
-			library,
-			database: {
-				is_set_up: database.isSetUp,
-				problems: database.problems,
-			},
-			tables: report.tables,
-		},
-		isolationLines(report),
-	);
+		service.doctor({ migrations }),
+	).catch(notConnected);
+	if (report.state === "failed") invocation.exitCode = 1;
+	terminal.show(report, reportLines(report));
 }
 
-function isolationLines({
-	library,
-	database,
-	tables,
-}: IsolationReport): Line[] {
-	const tried = counted(tables.length, "table");
-	const wall = database.isSetUp
-		? "row level security holds"
-		: "row level security is not set up (optional: rem schema generate --rls)";
+const ofTheServer = [
+	"CONNECTION_FAILED",
+	"POOL_TIMEOUT",
+	"SERVER_UNSUPPORTED",
+	"EXTENSION_MISSING",
+	"EMBEDDED_LOCKED",
+];
+
+/** Where nothing else can be looked at, that is the report. */
+function notConnected(error: unknown): DoctorReport {
+	if (!(error instanceof RemError) || !ofTheServer.includes(error.code))
+		throw error;
+	const check: Check = {
+		name: "connection",
+		state: "failed",
+		found: error.message,
+		remedy: error.hint ?? "docs/errors.md",
+	};
+	return { state: "failed", checks: [check] };
+}
+
+function reportLines({ checks }: DoctorReport): Line[] {
+	const width = Math.max(...checks.map(({ name }) => name.length));
+	const count = (state: Check["state"]) =>
+		checks.filter((check) => check.state === state).length;
 	return [
-		...(library.length === 0
-			? [`tenants are kept apart by every read and write of ${tried}`]
-			: library.map((problem) => `NOT APART: ${problem}`)),
-		...(database.problems.length === 0
-			? [wall]
-			: database.problems.map((problem) => `row level security: ${problem}`)),
+		...checks.flatMap((check) => checkLines(check, width)),
+		`${count("ok")} ok, ${counted(count("warning"), "warning")}, ${count("failed")} failed`,
 	];
+}
+
+function checkLines(
+	{ name, state, found, remedy }: Check,
+	width: number,
+): Line[] {
+	const text = `${state.padEnd(7)}  ${name.padEnd(width)}  ${found}`;
+	const line: Line = state === "ok" ? text : { text, style: "bold" };
+	if (remedy === undefined) return [line];
+	return [line, `${" ".repeat(7 + 2 + width + 2)}→ ${remedy}`];
 }

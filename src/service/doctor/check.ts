@@ -1,0 +1,52 @@
+import type { ServiceCore } from "../core.ts";
+
+/** What was found of one matter. */
+export interface Finding {
+	readonly state: "ok" | "warning" | "failed";
+	/** In words. */
+	readonly found: string;
+	/** What to do about it; absent where all is well. */
+	readonly remedy?: string;
+}
+
+/** One line of the doctor's report. */
+export interface Check extends Finding {
+	/** The matter: `connection`, `kv store`, … */
+	readonly name: string;
+}
+
+export interface DoctorOptions {
+	/** The folder of your own migrations. @default none: only what the ledger says of them */
+	readonly migrations?: string | undefined;
+}
+
+/** Looks at one matter; without findings there is nothing to say of it. */
+export type Matter = (
+	core: ServiceCore,
+	options: DoctorOptions,
+) => Promise<Finding | readonly Finding[]>;
+
+export const ok = (found: string): Finding => ({ state: "ok", found });
+
+export const warning = (found: string, remedy: string): Finding => ({
+	state: "warning",
+	found,
+	remedy,
+});
+
+export const failed = (found: string, remedy: string): Finding => ({
+	state: "failed",
+	found,
+	remedy,
+});
+
+/** `a, b, c and 4 more` */
+export function some(items: readonly string[], shown = 3): string {
+	const more = items.length - shown;
+	return `${items.slice(0, shown).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+}
+
+/** `1 table`, `2 tables` */
+export function counted(count: number, noun: string): string {
+	return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,104 @@
+import { RemError } from "../../errors.ts";
+import type { ServiceCore } from "../core.ts";
+import {
+	type Check,
+	type DoctorOptions,
+	type Finding,
+	failed,
+	type Matter,
+	warning,
+} from "./check.ts";
+import {
+	checkClock,
+	checkConnection,
+	checkPooler,
+	checkStandby,
+} from "./connection.ts";
+import { checkCoverage, checkQueue } from "./embeddings.ts";
+import { checkIndexes, checkMemory } from "./indexes.ts";
+import {
+	checkAutovacuum,
+	checkKvStore,
+	checkSubscriptions,
+} from "./kv-store.ts";
+import { checkPool } from "./pool.ts";
+import { checkRoles } from "./roles.ts";
+import { checkMigrations, checkSchema } from "./schema.ts";
+import { checkExtensions, checkVersions } from "./versions.ts";
+
+export interface DoctorReport {
+	/** The worst of the checks. */
+	readonly state: Finding["state"];
+	/** Matter by matter; what does not apply to the engine is left out. */
+	readonly checks: readonly Check[];
+}
+
+const ofTheServer: readonly (readonly [name: string, look: Matter])[] = [
+	["connection", checkConnection],
+	["versions", checkVersions],
+	["extensions", checkExtensions],
+	["clock", checkClock],
+	["pool", checkPool],
+	["pooler", checkPooler],
+	["standby", checkStandby],
+	["subscriptions", checkSubscriptions],
+	["migrations", checkMigrations],
+];
+
+/** Of these there is nothing to say before the first migration. */
+const ofTheTables: readonly (readonly [name: string, look: Matter])[] = [
+	["schema", checkSchema],
+	["tenancy", checkRoles],
+	["kv store", checkKvStore],
+	["autovacuum", checkAutovacuum],
+	["indexes", checkIndexes],
+	["memory", checkMemory],
+	["embeddings", checkCoverage],
+	["queue", checkQueue],
+];
+
+/** Looks at everything that is known to go wrong, and changes nothing. */
+export async function examine(
+	core: ServiceCore,
+	options: DoctorOptions,
+): Promise<DoctorReport> {
+	const checks: Check[] = [];
+	const lookAt = async (matters: typeof ofTheServer) => {
+		for (const [name, look] of matters)
+			checks.push(...(await findings(name, look, core, options)));
+	};
+	await lookAt(ofTheServer);
+	const isSetUp = !checks.some(
+		({ name, state }) => name === "migrations" && state === "failed",
+	);
+	if (isSetUp) await lookAt(ofTheTables);
+	return { state: worstOf(checks), checks };
+}
+
+/** The checks of one matter; one that cannot be looked at is told, too. */
+async function findings(
+	name: string,
+	look: Matter,
+	core: ServiceCore,
+	options: DoctorOptions,
+): Promise<Check[]> {
+	const found = await look(core, options).catch(cannotLook);
+	return [found].flat().map((finding) => ({ name, ...finding }));
+}
+
+function cannotLook(error: unknown): Finding {
+	if (!(error instanceof RemError)) throw error;
+	const { message, hint, sqlState } = error;
+	if (sqlState === "42501")
+		return warning(
+			`not looked at: ${message}`,
+			"rem doctor as the tables' owner",
+		);
+	return failed(message, hint ?? "docs/errors.md");
+}
+
+function worstOf(checks: readonly Check[]): Finding["state"] {
+	const states = new Set(checks.map(({ state }) => state));
+	if (states.has("failed")) return "failed";
+	return states.has("warning") ? "warning" : "ok";
+}

@@ -1,0 +1,100 @@
+import {
+	type FieldStatus,
+	type Queued,
+	readQueued,
+} from "../../embed-sync/status.ts";
+import { type Finding, type Matter, ok, some, warning } from "./check.ts";
+
+/** Of each table and model, how many texts have the vector of what they say now. */
+export const checkCoverage: Matter = async (core) => {
+	const embeds = core.registry
+		.all()
+		.some(({ entity }) => entity.embedFields.length > 0);
+	if (!embeds) return [];
+	const { fields } = await core.embeddings.status();
+	const groups = new Map<string, FieldStatus[]>();
+	for (const field of fields) {
+		const { tableName, provider, model, dimensions } = field;
+		if (field.texts === 0 || field.state === "retired") continue;
+		const name = `${tableName} in ${provider}/${model} (${dimensions})`;
+		groups.set(name, [...(groups.get(name) ?? []), field]);
+	}
+	const findings = [...groups].map(([name, group]) => coverage(name, group));
+	if (core.embedder.spaceIfKnown() === undefined)
+		return [
+			warning(
+				"no provider is configured: texts are neither embedded nor searched for",
+				"set EMBEDDING__PROVIDER and its key (docs/embeddings.md)",
+			),
+			...findings,
+		];
+	return findings.length === 0 ? ok("no texts yet") : findings;
+};
+
+function coverage(name: string, fields: readonly FieldStatus[]): Finding {
+	const sum = (of: "texts" | "embedded" | "queued" | "dead") =>
+		fields.reduce((total, field) => total + field[of], 0);
+	const texts = sum("texts");
+	const embedded = sum("embedded");
+	const percent = Math.floor((100 * embedded) / texts);
+	const found = `${name}: ${percent} % of ${texts} texts`;
+	const lost = texts - embedded - sum("queued") - sum("dead");
+	if (lost <= 0) return ok(found);
+	return warning(
+		`${found}; ${lost} have no vector, and do not wait for one`,
+		"rem embeddings sync",
+	);
+}
+
+const toleratedAgeMs = 10 * 60_000;
+
+/** Texts that wait for their vector, and those that were given up. */
+export const checkQueue: Matter = async ({ db, settings }) => {
+	const queued = await readQueued(db, settings.schema);
+	const waiting = tally(queued, "pending");
+	const dead = tally(queued, "dead");
+	const oldestMs = Math.max(
+		0,
+		...queued
+			.filter(({ state }) => state === "pending")
+			.map(({ ageMs }) => Number(ageMs)),
+	);
+	const wait = `${waiting.texts} texts wait, the oldest for ${inWords(oldestMs)}`;
+	const findings = [
+		...(oldestMs > toleratedAgeMs
+			? [
+					warning(
+						`${wait}${waiting.why}`,
+						"run rem worker, or rem embeddings sync",
+					),
+				]
+			: []),
+		...(dead.texts > 0
+			? [
+					warning(
+						`${dead.texts} texts were given up${dead.why}`,
+						"mend the cause, then rem embeddings retry",
+					),
+				]
+			: []),
+	];
+	if (findings.length > 0) return findings;
+	return ok(waiting.texts === 0 ? "empty" : wait);
+};
+
+function tally(queued: readonly Queued[], state: Queued["state"]) {
+	const here = queued.filter((one) => one.state === state);
+	const reasons = here.flatMap(({ reason, count }) =>
+		reason === null ? [] : `${count} × ${reason}`,
+	);
+	return {
+		texts: here.reduce((total, { count }) => total + count, 0),
+		why: reasons.length === 0 ? "" : ` (${some(reasons, 2)})`,
+	};
+}
+
+function inWords(ms: number): string {
+	const minutes = Math.round(ms / 60_000);
+	if (minutes < 1) return `${Math.round(ms / 1000)} s`;
+	return minutes < 120 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
+}

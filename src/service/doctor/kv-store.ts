@@ -1,0 +1,119 @@
+import { kvStore } from "../../kv/tables.ts";
+import { sql, toText } from "../../sql.ts";
+import {
+	counted,
+	type Finding,
+	failed,
+	type Matter,
+	ok,
+	some,
+	warning,
+} from "./check.ts";
+
+const sampleSize = 100;
+
+/** Whether names are found in the cache, and whether it says what the tables say. */
+export const checkKvStore: Matter = async ({ kv }) => {
+	const status = await kv.status();
+	const problems = status.problems.map(({ kind, message, hint }): Finding => {
+		// In doubt it holds back a rebuild, and makes nothing wrong.
+		const tell = kind === "prepared transaction" ? warning : failed;
+		return tell(message, hint);
+	});
+	if (status.standby && status.persistence === "unlogged")
+		return [
+			...problems,
+			warning(
+				"unlogged, which a standby cannot read: names are found in the tables",
+				"read names on the primary, or set KV_STORE__PERSISTENCE=logged",
+			),
+		];
+	if (!status.ready)
+		return [
+			...problems,
+			warning(
+				status.rebuilding
+					? "emptied by a crash, and being filled: names are found in the tables meanwhile"
+					: "emptied by a crash: names are found in the tables",
+				"rem kv rebuild; reads start it by themselves where the role may",
+			),
+		];
+	const sample = await kv.verify({ sample: sampleSize });
+	if (sample.differing > 0)
+		return [
+			...problems,
+			failed(
+				`${sample.differing} of ${counted(sample.compared, "sampled entity").replace("entitys", "entities")} differ from their tables: ${some(sample.differences.map(({ kind, entityType, entityKey }) => `${kind} ${entityType} "${entityKey}"`))}`,
+				"rem kv verify shows all, rem kv verify --repair mends them",
+			),
+		];
+	const entries = Object.values(status.entries ?? {}).reduce(
+		(a, b) => a + b,
+		0,
+	);
+	const fine = ok(
+		`ready, ${entries} names, ${status.persistence}; ${sample.compared} of them compared`,
+	);
+	return problems.length === 0 ? fine : problems;
+};
+
+interface Churn {
+	readonly on: boolean;
+	readonly off_here: boolean;
+	readonly live: number;
+	readonly dead: number;
+}
+
+const toleratedDead = 10_000;
+
+/** Every update of an entity leaves a dead entry behind. */
+export const checkAutovacuum: Matter = async ({ db, settings }) => {
+	if (!db.capabilities.autovacuum) return [];
+	const table = toText(kvStore(settings.schema));
+	const { rows } = await db.query<Churn>(sql`
+SELECT current_setting('autovacuum')::boolean AS on,
+  coalesce('autovacuum_enabled=false' = ANY (c.reloptions), false) AS off_here,
+  coalesce(s.n_live_tup, 0)::float8 AS live, coalesce(s.n_dead_tup, 0)::float8 AS dead
+FROM pg_class c LEFT JOIN pg_stat_all_tables s ON s.relid = c.oid
+WHERE c.oid = ${table}::regclass`);
+	const [churn] = rows;
+	if (churn === undefined) return [];
+	if (!churn.on)
+		return warning(
+			"switched off for the whole server",
+			"ALTER SYSTEM SET autovacuum = on; SELECT pg_reload_conf()",
+		);
+	if (churn.off_here)
+		return warning(
+			"switched off for kv_store",
+			`ALTER TABLE ${table} RESET (autovacuum_enabled)`,
+		);
+	if (churn.dead > toleratedDead && churn.dead > churn.live)
+		return warning(
+			`kv_store has ${churn.dead} dead entries and ${churn.live} live ones`,
+			`VACUUM ${table}; a long transaction, or a replication slot, may hold it back`,
+		);
+	return ok(`on for kv_store: ${churn.dead} dead entries`);
+};
+
+/** What a subscription applies fires row triggers only; ours are there for it. */
+export const checkSubscriptions: Matter = async ({ db, settings }) => {
+	if (settings.database.kind === "embedded") return [];
+	const { rows } = await db.query<{ name: string; enabled: boolean }>(sql`
+SELECT subname::text AS name, subenabled AS enabled FROM pg_subscription
+WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+ORDER BY subname`);
+	if (rows.length === 0) return ok("none");
+	const names = rows.map(({ name }) => name);
+	const disabled = rows.filter(({ enabled }) => !enabled);
+	if (disabled.length > 0)
+		return warning(
+			`${disabled.map(({ name }) => name).join(", ")}: disabled, so these rows grow old`,
+			disabled
+				.map(({ name }) => `ALTER SUBSCRIPTION "${name}" ENABLE`)
+				.join("; "),
+		);
+	return ok(
+		`${some(names)}: what they write is cached by row triggers (rem kv verify compares)`,
+	);
+};
