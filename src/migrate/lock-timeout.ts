@@ -59,12 +59,20 @@ function pauseMs(attempt: number): number {
 	return Math.min(100 * 2 ** attempt, longestPauseMs);
 }
 
-/** A lock that was not to be had in time, or a deadlock: nothing of the transaction is left. */
+/** A lock that was not to be had in time, a deadlock, or another change of the same index: nothing of the transaction is left. */
 export function isLockTrouble(error: unknown): boolean {
+	if (!(error instanceof RemError)) return false;
 	return (
-		error instanceof RemError &&
-		(error.sqlState === "55P03" || error.sqlState === "40P01")
+		error.sqlState === "55P03" ||
+		error.sqlState === "40P01" ||
+		isSimultaneous(error)
 	);
+}
+
+/** "tuple concurrently updated": two of the indexer, a migration and a person mend the same index. */
+function isSimultaneous({ sqlState, cause }: RemError): boolean {
+	const { routine } = (cause ?? {}) as { routine?: string };
+	return sqlState === "XX000" && /^simple_heap_/.test(routine ?? "");
 }
 
 function gaveUp(error: RemError, attempts: number): RemError {
