@@ -13,6 +13,7 @@ import { indexBuild } from "./cases/index-build.ts";
 import { kvUpkeep } from "./cases/kv-upkeep.ts";
 import { lookup } from "./cases/lookup.ts";
 import { oneVector } from "./cases/one-vector.ts";
+import { peerSearches } from "./cases/peer-searches.ts";
 import { peers } from "./cases/peers.ts";
 import { quickstart } from "./cases/quickstart.ts";
 import { search } from "./cases/search.ts";
@@ -40,6 +41,7 @@ const cases: readonly BenchCase[] = [
 	stream,
 	quickstart,
 	peers,
+	peerSearches,
 ];
 
 async function main(): Promise<void> {
@@ -70,7 +72,7 @@ async function main(): Promise<void> {
 function chosen({ only, peersFolder }: Arguments): BenchCase[] {
 	return cases.filter(({ name }) =>
 		only === undefined
-			? name !== "peers" || peersFolder !== undefined
+			? !name.startsWith("peer") || peersFolder !== undefined
 			: only.includes(name),
 	);
 }

@@ -12,6 +12,7 @@ import {
 	openPeers,
 	type Peer,
 	type PeerRow,
+	toNumbers,
 } from "../support/peer-libraries.ts";
 import { ratios } from "../support/statistics.ts";
 import { prepareNotes, tenantId, withWorkbench } from "../support/workbench.ts";
@@ -79,7 +80,6 @@ async function run(context: Context): Promise<Figure[]> {
 	});
 }
 
-/** Nine digits, as an API's JSON has them: exact Float32 values as numbers would be twice the text. */
 function toPeerRow(
 	row: ReturnType<typeof prepareNotes>["withVectors"][number],
 ): PeerRow {
@@ -88,8 +88,7 @@ function toPeerRow(
 		description: row.description,
 		content: row.content,
 		metadata: { ...row.metadata },
-		embedding: Array.from(row.vectors?.content ?? [], (value) =>
-			Number(value.toPrecision(9)),
-		),
+		tenantId,
+		embedding: toNumbers(row.vectors?.content ?? new Float32Array()),
 	};
 }

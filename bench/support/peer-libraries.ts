@@ -11,13 +11,18 @@ export interface PeerRow {
 	readonly content: string;
 	readonly metadata: Record<string, unknown>;
 	readonly embedding: number[];
+	readonly tenantId: string;
 }
 
-/** Another library that writes texts with ready vectors. */
+/** Another library that writes texts with ready vectors, and searches them. */
 export interface Peer {
 	readonly name: string;
 	readonly table: string;
 	insert(rows: readonly PeerRow[]): Promise<void>;
+	/** The HNSW index that its documentation advises, with pgvector's defaults. */
+	buildIndex(): Promise<void>;
+	/** Names of the tenant's nearest rows, as its documentation filters them. */
+	search(embedding: number[], tenantId: string, k: number): Promise<string[]>;
 	close(): Promise<void>;
 }
 
@@ -26,7 +31,7 @@ export const howToInstall = `The peers are no dependencies of remdb. To measure 
   mkdir -p /tmp/rem-peers && cd /tmp/rem-peers && npm init -y
   npm install --legacy-peer-deps drizzle-orm @langchain/community @langchain/core pg
 
-and name it: npm run bench -- --only=peers --peers=/tmp/rem-peers`;
+and name it: npm run bench -- --only=peers,peer-searches --peers=/tmp/rem-peers`;
 
 /** Opens the peers that are installed in the folder; their tables are made as their own documentation says. */
 export async function openPeers(folder: string, url: string): Promise<Peer[]> {
@@ -46,9 +51,23 @@ interface DrizzleCore {
 	vector(options: { dimensions: number }): DrizzleColumn;
 }
 
+interface DrizzleOperators {
+	eq(column: DrizzleColumn, value: string): object;
+	cosineDistance(column: DrizzleColumn, value: number[]): object;
+}
+
 interface Drizzle {
 	drizzle(pool: pg.Pool): {
 		insert(table: object): { values(rows: PeerRow[]): Promise<unknown> };
+		select(): {
+			from(table: object): {
+				where(condition: object): {
+					orderBy(by: object): {
+						limit(k: number): Promise<{ name: string }[]>;
+					};
+				};
+			};
+		};
 	};
 }
 
@@ -58,18 +77,24 @@ const rowsPerInsert = 500;
 async function openDrizzle(folder: string, url: string): Promise<Peer> {
 	const core = await load<DrizzleCore>(folder, "drizzle-orm/pg-core");
 	const { drizzle } = await load<Drizzle>(folder, "drizzle-orm/node-postgres");
-	const table = core.pgTable("drizzle_rows", {
+	const { eq, cosineDistance } = await load<DrizzleOperators>(
+		folder,
+		"drizzle-orm",
+	);
+	const columns = {
 		id: core.uuid().primaryKey().defaultRandom(),
 		name: core.text(),
 		description: core.text(),
 		content: core.text(),
 		metadata: core.jsonb(),
 		embedding: core.vector({ dimensions }),
-	});
+		tenantId: core.text(),
+	};
+	const table = core.pgTable("drizzle_rows", columns);
 	const pool = new pg.Pool({ connectionString: url });
 	await pool.query(`CREATE TABLE drizzle_rows (
   id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name text, description text, content text,
-  metadata jsonb, embedding vector(${dimensions}))`);
+  metadata jsonb, embedding vector(${dimensions}), "tenantId" text)`);
 	const db = drizzle(pool);
 	return {
 		name: "drizzle-orm insert().values()",
@@ -77,6 +102,20 @@ async function openDrizzle(folder: string, url: string): Promise<Peer> {
 		insert: async (rows) => {
 			for (let at = 0; at < rows.length; at += rowsPerInsert)
 				await db.insert(table).values(rows.slice(at, at + rowsPerInsert));
+		},
+		buildIndex: async () => {
+			await pool.query(
+				"CREATE INDEX ON drizzle_rows USING hnsw (embedding vector_cosine_ops)",
+			);
+		},
+		search: async (embedding, tenantId, k) => {
+			const found = await db
+				.select()
+				.from(table)
+				.where(eq(columns.tenantId, tenantId))
+				.orderBy(cosineDistance(columns.embedding, embedding))
+				.limit(k);
+			return found.map(({ name }) => name);
 		},
 		close: () => pool.end(),
 	};
@@ -92,6 +131,12 @@ interface LangChain {
 				vectors: readonly number[][],
 				documents: readonly object[],
 			): Promise<void>;
+			createHnswIndex(config: { dimensions: number }): Promise<void>;
+			similaritySearchVectorWithScore(
+				query: number[],
+				k: number,
+				filter: object,
+			): Promise<[{ metadata: { name: string } }, number][]>;
 			end(): Promise<void>;
 		}>;
 	};
@@ -115,13 +160,25 @@ async function openLangChain(folder: string, url: string): Promise<Peer> {
 		insert: (rows) =>
 			store.addVectors(
 				rows.map(({ embedding }) => embedding),
-				rows.map(({ name, description, content, metadata }) => ({
+				rows.map(({ name, description, content, metadata, tenantId }) => ({
 					pageContent: content,
-					metadata: { ...metadata, name, description },
+					metadata: { ...metadata, name, description, tenantId },
 				})),
 			),
+		buildIndex: () => store.createHnswIndex({ dimensions }),
+		search: async (embedding, tenantId, k) => {
+			const found = await store.similaritySearchVectorWithScore(embedding, k, {
+				tenantId,
+			});
+			return found.map(([{ metadata }]) => metadata.name);
+		},
 		close: () => store.end(),
 	};
+}
+
+/** Nine digits, as an API's JSON has them: exact Float32 values as numbers would be twice the text. */
+export function toNumbers(vector: Float32Array): number[] {
+	return Array.from(vector, (value) => Number(value.toPrecision(9)));
 }
 
 /** A module as the folder has it, not as this package would resolve it. */
