@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type Entity, registerType } from "../../src/index.ts";
-import { diffSchema } from "../../src/migrate/diff/diff.ts";
+import { diffSchema, readOwnCatalogue } from "../../src/migrate/diff/diff.ts";
 import type { Difference } from "../../src/migrate/diff/difference.ts";
 import { Registry } from "../../src/models/registry.ts";
 import { generatedSchema } from "../../src/schema/files.ts";
@@ -37,6 +37,11 @@ async function apply(differences: readonly Difference[]): Promise<void> {
 	for (const statement of inPhase("online"))
 		await db.service.execute(statement);
 }
+
+const catalogueOf = (entity: Entity) =>
+	db.service.transaction((tx) =>
+		readOwnCatalogue(tx, new Registry("public", [entity]).all(), base),
+	);
 
 async function drop(tableName: string): Promise<void> {
 	await db.service.execute(`
@@ -80,6 +85,11 @@ describe("any model", () => {
 						await db.service.execute(generatedSchema([before], "a test"));
 						await apply(await diff(after));
 						expect(await diff(after)).toEqual([]);
+						// What the comparison does not see, the catalogue does.
+						const changed = await catalogueOf(after);
+						await drop("things");
+						await db.service.execute(generatedSchema([after], "a test"));
+						expect(changed).toEqual(await catalogueOf(after));
 					},
 				),
 				{ numRuns: runs },
