@@ -99,6 +99,15 @@ export {
 	registerType,
 } from "./schema/register-type.ts";
 export type { BoundScope } from "./service/bound-scope.ts";
+export type {
+	BatchUpsertOptions,
+	CallScope,
+	FuzzySearchOptions,
+	HybridRow,
+	HybridSearchOptions,
+	LookupOptions,
+	VectorSearchOptions,
+} from "./service/call-options.ts";
 export type { BatchUpsertResult } from "./service/core.ts";
 export type { Check, DoctorOptions } from "./service/doctor/check.ts";
 export type { DoctorReport } from "./service/doctor/doctor.ts";
@@ -115,16 +124,7 @@ export type {
 	UnlinkCall,
 } from "./service/graph.ts";
 export type { IsolationReport } from "./service/isolation/check-isolation.ts";
-export {
-	type BatchUpsertOptions,
-	type CallScope,
-	type FuzzySearchOptions,
-	type HybridRow,
-	type HybridSearchOptions,
-	type LookupOptions,
-	PostgresService,
-	type VectorSearchOptions,
-} from "./service/postgres-service.ts";
+export { PostgresService } from "./service/postgres-service.ts";
 export type {
 	ExplainedStatement,
 	FoundByQuery,

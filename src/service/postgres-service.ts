@@ -21,17 +21,25 @@ import {
 	type EntityTable,
 	Registry,
 } from "../models/registry.ts";
-import type { NewRow, Row, TextFieldName, Where } from "../models/types.ts";
-import type { SearchExplanation } from "../query/explain.ts";
-import { type FuzzyHit, type FuzzyMode, fuzzySearch } from "../query/fuzzy.ts";
+import type { Row } from "../models/types.ts";
+import { type FuzzyHit, fuzzySearch } from "../query/fuzzy.ts";
 import type { Traversal } from "../query/graph/traversal.ts";
-import type { HybridMatch, Rerank } from "../query/hybrid.ts";
 import type { Match } from "../query/search.ts";
-import type { SearchMode } from "../query/vector-plan.ts";
 import type { SqlValue } from "../sql.ts";
-import type { MergeField } from "../store/merge.ts";
-import type { UpsertProgress } from "../store/upsert-result.ts";
 import type { BoundScope } from "./bound-scope.ts";
+import type {
+	BatchUpsertOptions,
+	CallScope,
+	EntityOf,
+	ExplainedIf,
+	FuzzySearchOptions,
+	HybridRow,
+	HybridSearchOptions,
+	LookupOptions,
+	Models,
+	TableName,
+	VectorSearchOptions,
+} from "./call-options.ts";
 import { type BatchUpsertResult, ServiceCore } from "./core.ts";
 import type { DoctorOptions } from "./doctor/check.ts";
 import { type DoctorReport, examine } from "./doctor/doctor.ts";
@@ -62,123 +70,7 @@ import {
 	type Settings,
 } from "./settings.ts";
 
-type Models = readonly Entity[];
 type CoreModels = typeof coreEntities;
-type TableName<M extends Models> = M[number]["tableName"];
-type EntityOf<M extends Models, T> = Extract<M[number], { tableName: T }>;
-
-/** Whose rows a call is about. Without a tenant, the default one; see docs/tenancy.md. */
-export interface CallScope {
-	readonly tenantId?: string;
-	/** In reads: that user's and shared rows; `null`: shared only; omitted: the whole tenant. */
-	readonly userId?: string | null;
-	/** Work inside this transaction of yours. An upsert keeps it open during provider calls. */
-	readonly transaction?: Handle;
-}
-
-export interface BatchUpsertOptions<M extends Models, T extends TableName<M>>
-	extends CallScope {
-	readonly tableName: T;
-	/** An array is one transaction; any other (async) iterable is committed in chunks of 500. */
-	readonly entities:
-		| readonly NewRow<EntityOf<M, T>>[]
-		| Iterable<NewRow<EntityOf<M, T>>>
-		| AsyncIterable<NewRow<EntityOf<M, T>>>;
-	/** The model's natural key, if you want to say it again. */
-	readonly entityKeyField?: string | readonly string[];
-	/** @default true */
-	readonly generateEmbeddings?: boolean;
-	/** @default the service's */
-	readonly embeddingProvider?: string;
-	/** @default the service's */
-	readonly embeddingModel?: string;
-	/** `"queue"`: where a provider gives no vector, rows are written all the same, and the worker or `sync` embeds them later. @default "fail" */
-	readonly onEmbeddingError?: "fail" | "queue";
-	/** Fields to add to instead of replacing them. @default none */
-	readonly merge?: readonly MergeField[];
-	/** `"chunk"`: an array, too, is committed in chunks of 500. @default true */
-	readonly atomic?: true | "chunk";
-	/**
-	 * Drops the table's HNSW index for this load where the load is large: half of
-	 * the vectors in the index or more, and at least BACKGROUND_INDEX__MIN_ROWS.
-	 * It is built again behind it, and searches are exact meanwhile; `bulk` of the
-	 * result says what was done and why. Not inside a transaction. @default false
-	 */
-	readonly bulk?: boolean;
-	readonly onProgress?: (progress: UpsertProgress) => void;
-	/** Stops before the next chunk; what is committed stays. */
-	readonly signal?: AbortSignal;
-}
-
-/** What both searches by meaning take. */
-interface SearchOptions<M extends Models, T extends TableName<M>>
-	extends CallScope {
-	readonly tableName: T;
-	readonly queryEmbedding?: Float32Array;
-	/** @default 10 */
-	readonly limit?: number;
-	readonly where?: Where<EntityOf<M, T>>;
-	/** @default the service's */
-	readonly provider?: string;
-	/** @default the service's */
-	readonly model?: string;
-	/** `"exact"` compares every vector, `"approximate"` uses an index where there is one. @default "auto": whichever is faster and still right */
-	readonly mode?: SearchMode;
-	/** Candidates of an index scan, 1 to 1,000. @default as many as the tenant's share of the index asks for */
-	readonly efSearch?: number;
-	/** Use the index of one bit a dimension, and rank what it finds by the vectors. @default false */
-	readonly quantized?: boolean;
-}
-
-export interface VectorSearchOptions<M extends Models, T extends TableName<M>>
-	extends SearchOptions<M, T> {
-	/** What to search for; or give `queryEmbedding`. */
-	readonly queryText?: string;
-	/** One embedded field; omitted: the best one of each entity. */
-	readonly fieldName?: TextFieldName<EntityOf<M, T>>;
-	/** Least cosine similarity, -1 to 1. */
-	readonly minSimilarity?: number;
-}
-
-export interface HybridSearchOptions<M extends Models, T extends TableName<M>>
-	extends SearchOptions<M, T> {
-	readonly query: string;
-	/** Text search configuration of PostgreSQL. @default the service's */
-	readonly language?: string;
-	/** Scores the best 60 (or twice `limit`) anew: a cross-encoder, or rules of your own. */
-	readonly rerank?: Rerank<HybridRow<EntityOf<M, T>>>;
-}
-
-/** A row that a hybrid search found. */
-export type HybridRow<E> = Row<E> & HybridMatch;
-
-type ExplainedIf<X> = boolean extends X
-	? { readonly explain?: SearchExplanation }
-	: X extends true
-		? { readonly explain: SearchExplanation }
-		: unknown;
-
-export interface LookupOptions<
-	T extends string = string,
-	Hydrate extends boolean = boolean,
-> extends CallScope {
-	/** Only entities of this table. */
-	readonly entityType?: T;
-	/** Each hit brings its row as `record`, read in the same statement. @default false */
-	readonly hydrate?: Hydrate;
-}
-
-export interface FuzzySearchOptions extends CallScope {
-	/** Nearly a name, at most 256 characters. */
-	readonly query: string;
-	/** Least likeness, 0 to 1. @default 0.3 */
-	readonly threshold?: number;
-	/** Compare with the whole key, with the words of it most like the query, or with the content summary. @default "key" */
-	readonly mode?: FuzzyMode;
-	/** @default 10 */
-	readonly limit?: number;
-	readonly entityType?: string;
-}
 
 /**
  * A database that holds entities, their vectors and the cache of their names.
