@@ -10,6 +10,7 @@ import { writeFileSync } from "node:fs";
 import { embedded } from "./cases/embedded.ts";
 import { fuzzy } from "./cases/fuzzy.ts";
 import { indexBuild } from "./cases/index-build.ts";
+import { kvRebuild } from "./cases/kv-rebuild.ts";
 import { kvUpkeep } from "./cases/kv-upkeep.ts";
 import { lookup } from "./cases/lookup.ts";
 import { oneVector } from "./cases/one-vector.ts";
@@ -35,6 +36,7 @@ const cases: readonly BenchCase[] = [
 	kvUpkeep,
 	lookup,
 	fuzzy,
+	kvRebuild,
 	search,
 	indexBuild,
 	embedded,
