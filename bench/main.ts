@@ -7,6 +7,7 @@
  * everything could be measured.
  */
 import { writeFileSync } from "node:fs";
+import { bulkLoad } from "./cases/bulk-load.ts";
 import { embedded } from "./cases/embedded.ts";
 import { fuzzy } from "./cases/fuzzy.ts";
 import { indexBuild } from "./cases/index-build.ts";
@@ -39,6 +40,7 @@ const cases: readonly BenchCase[] = [
 	kvRebuild,
 	search,
 	indexBuild,
+	bulkLoad,
 	embedded,
 	stream,
 	quickstart,

@@ -22,7 +22,8 @@ export async function withWorkbench<const M extends readonly Entity[], T>(
 			models,
 			embedding: provider,
 			// It would work beside what is measured.
-			backgroundIndex: { enabled: false },
+			// Small loads are measured as well.
+			backgroundIndex: { enabled: false, minRows: 100 },
 		});
 		try {
 			await service.migrate();

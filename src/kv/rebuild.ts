@@ -23,8 +23,11 @@ export interface RebuildResult {
 	readonly entries: number;
 }
 
-// A batch holds its row locks for a few milliseconds; measured under writers.
-const batchSize = 1000;
+// A writer that wants a row of a batch waits until it ends: so its size follows
+// what the machine copies in that time.
+const batchMs = 15;
+const batchSizes = { first: 200, least: 50, most: 5000 };
+const missingAtOnce = 1000;
 const attempts = 10;
 
 export async function isKvReady(db: Handle, schema: string): Promise<boolean> {
@@ -53,13 +56,14 @@ export async function rebuildKv(
 		const fence = await Fence.begin(db, schema, options);
 		if (fence === undefined) return undefined;
 		const sources = await readKvSources(db, schema);
+		const copy = await rowCopier(db, schema);
 		const steps = await startKvProgress(db, sources, options.onProgress);
 		try {
 			for (const source of sources)
-				entries += await copyBatches(db, schema, source, fence, steps);
+				entries += await copyBatches(copy, source, fence, steps);
 			await fence.awaitPrepared();
 			for (const source of sources)
-				entries += await copyMissing(db, schema, source, fence);
+				entries += await copyMissing(db, schema, copy, source, fence);
 			if (await fence.finish()) return { entries };
 		} catch (error) {
 			await fence.leave();
@@ -200,30 +204,40 @@ ON CONFLICT (kind) DO UPDATE SET token = excluded.token, filenode = excluded.fil
 
 /** First pass: whatever nobody is writing at this moment, batch by batch in order of id. */
 async function copyBatches(
-	db: Handle,
-	schema: string,
+	copy: RowCopier,
 	{ view, entityType }: KvSource,
 	fence: Fence,
 	steps: KvSteps,
 ): Promise<number> {
 	let copied = 0;
+	let size = batchSizes.first;
 	let after = "00000000-0000-0000-0000-000000000000";
 	for (;;) {
 		await fence.check();
+		const started = performance.now();
 		const batch = sql`SELECT * FROM ${view} WHERE entity_id > ${after}::uuid
-ORDER BY entity_id LIMIT ${batchSize} FOR SHARE SKIP LOCKED`;
-		const [row] = await copyRows(db, schema, batch);
+ORDER BY entity_id LIMIT ${size} FOR SHARE SKIP LOCKED`;
+		const row = await copy(batch);
 		copied += row?.copied ?? 0;
 		steps.add(entityType, row?.found ?? 0);
-		if (!row?.last || row.found < batchSize) return copied;
+		if (!row?.last || row.found < size) return copied;
 		after = row.last;
+		size = nextSize(size, performance.now() - started);
 	}
+}
+
+/** At most twice or half the last one: a single batch may have met anything. */
+function nextSize(size: number, tookMs: number): number {
+	const factor = Math.min(2, Math.max(0.5, batchMs / tookMs));
+	const { least, most } = batchSizes;
+	return Math.min(most, Math.max(least, Math.round(size * factor)));
 }
 
 /** Second pass: what a writer held, one row and so one lock at a time, until none is left. */
 async function copyMissing(
 	db: Handle,
 	schema: string,
+	copy: RowCopier,
 	{ view, entityType }: KvSource,
 	fence: Fence,
 ): Promise<number> {
@@ -234,12 +248,12 @@ async function copyMissing(
 SELECT s.entity_id AS id FROM ${view} AS s
 WHERE NOT EXISTS (SELECT FROM ${kvStore(schema)} AS k
   WHERE k.entity_type = ${entityType} AND k.entity_id = s.entity_id)
-LIMIT ${batchSize}`);
+LIMIT ${missingAtOnce}`);
 		if (rows.length === 0) return copied;
 		for (const { id } of rows) {
 			await fence.check();
 			const one = sql`SELECT * FROM ${view} WHERE entity_id = ${id}::uuid FOR SHARE`;
-			const [row] = await copyRows(db, schema, one);
+			const row = await copy(one);
 			copied += row?.copied ?? 0;
 		}
 	}
@@ -251,17 +265,22 @@ interface CopiedRows {
 	readonly last: string | null;
 }
 
+/** Copies the rows of a SELECT that locks them. */
+type RowCopier = (select: Sql) => Promise<CopiedRows | undefined>;
+
 /**
  * READ COMMITTED, whatever the role's default: the locks must give the newest
  * rows. No conflict target: with one, four rebuilders at once met 23505.
  */
-async function copyRows(
-	db: Handle,
-	schema: string,
-	select: Sql,
-): Promise<CopiedRows[]> {
-	return db.transaction(
-		async (tx) => {
+async function rowCopier(db: Handle, schema: string): Promise<RowCopier> {
+	const options = {
+		isolation: "read committed",
+		// Of a batch only row locks and, where the cache is logged, its rows are
+		// in the WAL: the marker's own commit writes out all of it.
+		settings: { ...(await seeingAll(db)), synchronous_commit: "off" },
+	} as const;
+	return (select) =>
+		db.transaction(async (tx) => {
 			const { rows } = await tx.query<CopiedRows>(sql`
 WITH batch AS MATERIALIZED (${select}),
 copied AS (
@@ -270,8 +289,6 @@ copied AS (
 )
 SELECT (SELECT count(*) FROM batch)::integer AS found, (SELECT count(*) FROM copied)::integer AS copied,
   (SELECT entity_id FROM batch ORDER BY entity_id DESC LIMIT 1) AS last`);
-			return rows;
-		},
-		{ isolation: "read committed", settings: await seeingAll(db) },
-	);
+			return rows[0];
+		}, options);
 }

@@ -1,6 +1,6 @@
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
-import { defineEntity, type Handle } from "../../src/index.ts";
+import { defineEntity, type Handle, PostgresService } from "../../src/index.ts";
 import { rebuildKv } from "../../src/kv/rebuild.ts";
 import { cachedSql } from "../../src/query/cached-read.ts";
 import { compile, sql } from "../../src/sql.ts";
@@ -164,6 +164,17 @@ describe("what another program writes is found at once:", () => {
 		);
 		await run("TRUNCATE pages CASCADE");
 		expect(await keysOf(tenantId, "page", "chunk#1")).toEqual(["chunk#1"]);
+	});
+
+	test("what a restore or a replica writes, as which most triggers sleep", async () => {
+		const tenantId = "replica role";
+		await db.service.transaction(async (tx) => {
+			await tx.script(`SET LOCAL session_replication_role = replica;
+INSERT INTO pages (tenant_id, name) VALUES ('${tenantId}', 'a'), ('${tenantId}', 'b');
+UPDATE pages SET name = 'a2' WHERE tenant_id = '${tenantId}' AND name = 'a';
+DELETE FROM pages WHERE tenant_id = '${tenantId}' AND name = 'b'`);
+		});
+		expect(await keysOf(tenantId, "a", "a2", "b")).toEqual(["a2"]);
 	});
 
 	test("a key that gains and loses a part", async () => {
@@ -363,6 +374,54 @@ describe("an emptied cache", () => {
 			})
 			.toBe(true);
 	});
+
+	test("is rebuilt once, however many reads find it so", async () => {
+		await run("CREATE TABLE rebuilds (kind TEXT)");
+		await db.service.core.db.script(`
+CREATE FUNCTION note_rebuild() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN INSERT INTO public.rebuilds VALUES (NEW.kind); RETURN NULL; END $$;
+CREATE TRIGGER note_rebuild AFTER INSERT ON kv_state FOR EACH ROW
+  WHEN (starts_with(NEW.kind, 'rebuild:')) EXECUTE FUNCTION note_rebuild()`);
+		try {
+			await empty();
+			const reads = Array.from({ length: 20 }, (_, at) => [
+				keysOf(tenantId, `row ${at}`),
+				db.service.fuzzySearch({ query: `row ${at}`, tenantId }),
+			]);
+			await Promise.all(reads.flat());
+			await expect
+				.poll(async () => (await db.service.kv.status()).ready, {
+					timeout: 20_000,
+				})
+				.toBe(true);
+			const { rows } = await run("SELECT count(*)::int AS n FROM rebuilds");
+			expect(rows).toEqual([{ n: 1 }]);
+		} finally {
+			await db.service.core.db.script(
+				"DROP TRIGGER note_rebuild ON kv_state; DROP FUNCTION note_rebuild; DROP TABLE rebuilds",
+			);
+		}
+	});
+
+	test.runIf(engine === "server")(
+		"is rebuilt by whoever connects, without a read",
+		async () => {
+			await empty();
+			const service = await PostgresService.connect({
+				connectionString: db.url,
+				models: [Page],
+				embedding: { provider: "local", dimensions: 8 },
+			});
+			const isReady = async () => {
+				const { rows } = await run(
+					"SELECT EXISTS (SELECT FROM kv_state WHERE kind = 'ready') AS ready",
+				);
+				return rows[0]?.ready;
+			};
+			await expect.poll(isReady, { timeout: 20_000 }).toBe(true);
+			await service.close();
+		},
+	);
 
 	test("takes what is written while it is empty and while it is rebuilt", async () => {
 		await empty();

@@ -152,6 +152,34 @@ describe.runIf(engine === "server")("a build", () => {
 		await expectWhole();
 	});
 
+	test("runs beside that of another table, one on each", async () => {
+		const gin = "gin_pages__metadata";
+		const service = await another();
+		await service.execute(`DROP INDEX IF EXISTS "${gin}"`);
+		const blockers = [
+			await openWriter(db.url, "embeddings_pages"),
+			await openWriter(db.url, "pages"),
+		];
+		const builds = [
+			service.createIndexConcurrently(hnswRequest),
+			service.createIndexConcurrently({ tableName: "pages", indexType: "gin" }),
+		];
+		const running = async () => {
+			const { rows } = await db.service.execute<{ name: string }>(
+				"SELECT relid::regclass::text AS name FROM pg_stat_progress_create_index WHERE datname = current_database()",
+			);
+			return rows.map(({ name }) => name).sort();
+		};
+		await expect
+			.poll(running, { timeout: 20_000 })
+			.toEqual(["embeddings_pages", "pages"]);
+		for (const blocker of blockers) await blocker.release();
+		await Promise.all(builds);
+		await service.close();
+		await expectWhole();
+		expect((await status(gin))?.state).toBe("valid");
+	});
+
 	test("that psql has begun is not touched, only waited for", async () => {
 		const blocker = await openWriter(db.url, "embeddings_pages");
 		const psql = new pg.Client({ connectionString: db.url });
