@@ -108,6 +108,11 @@ export type {
 	LookupOptions,
 	VectorSearchOptions,
 } from "./service/call-options.ts";
+export type {
+	BackgroundIndexOptions,
+	ConnectOptions,
+	EmbeddingOptions,
+} from "./service/connect-options.ts";
 export type { BatchUpsertResult } from "./service/core.ts";
 export type { Check, DoctorOptions } from "./service/doctor/check.ts";
 export type { DoctorReport } from "./service/doctor/doctor.ts";
@@ -138,11 +143,6 @@ export {
 	type RepositoryUpsertOptions,
 } from "./service/repository.ts";
 export type { ServiceScope } from "./service/scope.ts";
-export type {
-	BackgroundIndexOptions,
-	ConnectOptions,
-	EmbeddingOptions,
-} from "./service/settings.ts";
 export { ident, type Sql, type SqlValue, type Statement, sql } from "./sql.ts";
 export type { MergeField } from "./store/merge.ts";
 export type { UpsertProgress, UpsertResult } from "./store/upsert-result.ts";

@@ -40,6 +40,7 @@ import type {
 	TableName,
 	VectorSearchOptions,
 } from "./call-options.ts";
+import type { ConnectOptions } from "./connect-options.ts";
 import { type BatchUpsertResult, ServiceCore } from "./core.ts";
 import type { DoctorOptions } from "./doctor/check.ts";
 import { type DoctorReport, examine } from "./doctor/doctor.ts";
@@ -64,11 +65,7 @@ import { type QueryReads, runQuery } from "./run-query.ts";
 import type { SchemaLifecycle } from "./schema-lifecycle.ts";
 import { openScope, type ServiceScope } from "./scope.ts";
 import { Searches } from "./searches.ts";
-import {
-	type ConnectOptions,
-	loadSettings,
-	type Settings,
-} from "./settings.ts";
+import { loadSettings, type Settings } from "./settings.ts";
 
 type CoreModels = typeof coreEntities;
 

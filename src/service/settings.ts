@@ -7,106 +7,19 @@ import {
 	tenantName,
 } from "../config.ts";
 import type { ServerAddress } from "../db/server.ts";
-import {
-	type AiSdkEmbeddingModel,
-	fromAiSdk,
-	isAiSdkModel,
-} from "../embeddings/ai-sdk.ts";
+import { fromAiSdk, isAiSdkModel } from "../embeddings/ai-sdk.ts";
 import { isModuleProvider, loadProvider } from "../embeddings/load-provider.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import type { ProviderSettings } from "../embeddings/resolve-provider.ts";
-import type { RetryOptions } from "../embeddings/retry.ts";
 import { RemError } from "../errors.ts";
 import type { IndexerSettings } from "../indexer/settings.ts";
 import { type Logger, silentLogger } from "../logger.ts";
-import type { Entity } from "../models/entity.ts";
 import type { HnswOptions } from "../schema/hnsw.ts";
-
-/** How to connect; what is not given comes from the environment (docs/configuration.md). */
-export interface ConnectOptions<
-	M extends readonly Entity[] = readonly Entity[],
-> {
-	/** `postgresql://user:password@host:port/name`; `file:PATH` or `memory:` for the embedded database. */
-	readonly connectionString?: string;
-	/** @default 20; the embedded database always has 1 */
-	readonly poolSize?: number;
-	/** The entities there are. @default the built-in ones */
-	readonly models?: M;
-	/** A provider by name, one of your own, or an embedding model of the AI SDK. */
-	readonly embedding?:
-		| EmbeddingOptions
-		| EmbeddingProvider
-		| AiSdkEmbeddingModel;
-	/** Schema of our tables. @default "public" */
-	readonly schema?: string;
-	/** Tenant of entities and calls that name none. @default "default" */
-	readonly defaultTenant?: string;
-	/** Refuse entities and calls without a tenant. @default false */
-	readonly strictTenancy?: boolean;
-	/**
-	 * Refuse a role that the server's row level security, which `rem schema generate
-	 * --rls` sets up, does not hold. One that it does is told the tenant of each call
-	 * in any case.
-	 * @default false
-	 */
-	readonly rowLevelSecurity?: boolean;
-	/** Lookups of the same tick, tenant and user become one statement. @default true */
-	readonly coalesceLookups?: boolean;
-	/** Longest wait for a connection, in milliseconds. @default 10000; embedded, where there is one, 60000 */
-	readonly connectTimeoutMs?: number;
-	/** How long reads and batch upserts are tried again while the server is away, in milliseconds. @default 5000 */
-	readonly retryTimeoutMs?: number;
-	/** Longest wait for the answer to a read, in milliseconds; your own SQL has no limit. @default 60000 */
-	readonly queryTimeoutMs?: number;
-	/** How indexes are built while the application writes. */
-	readonly backgroundIndex?: BackgroundIndexOptions;
-	/** Text search configuration of PostgreSQL for hybrid searches and their index. @default "english" */
-	readonly language?: string;
-	/** @default silent */
-	readonly logger?: Logger;
-}
-
-export interface BackgroundIndexOptions {
-	/** Whether they are built by themselves. @default true */
-	readonly enabled?: boolean;
-	/** Tables whose indexes are built at the same time. @default 2 */
-	readonly concurrency?: number;
-	/** Rows, or vectors, from which an index is built by itself. @default 5000 */
-	readonly minRows?: number;
-	/** Most memory of one build, in MB. @default 1024 */
-	readonly memoryMb?: number;
-	/** Parallel workers of one build. @default the server's max_parallel_maintenance_workers */
-	readonly parallelWorkers?: number;
-	/** Longest wait of a build for other transactions, in milliseconds. @default 1800000 */
-	readonly lockTimeoutMs?: number;
-	/** Pause before the second attempt; it doubles with each further one. @default 2000 */
-	readonly retryMs?: number;
-}
-
-export interface EmbeddingOptions extends EmbeddingCalls {
-	/** `openai`, `cohere`, `local`, or `module:` and a path or package. */
-	readonly provider?: string;
-	readonly model?: string;
-	/** Length of the vectors. @default the model's own */
-	readonly dimensions?: number;
-	readonly apiKey?: string;
-	readonly baseUrl?: string;
-	/** Upper bound of texts in one call. @default 2048 */
-	readonly batchSize?: number;
-}
-
-/** How calls to a provider are made. */
-export interface EmbeddingCalls {
-	/** Calls under way at the same time. @default 4 */
-	readonly parallelCalls?: number | undefined;
-	/** A text of more (estimated) tokens is stored as several passages. @default what the model takes */
-	readonly maxTokensPerText?: number | undefined;
-	/** @default no limit */
-	readonly requestsPerMinute?: number | undefined;
-	/** Estimated tokens. @default no limit */
-	readonly tokensPerMinute?: number | undefined;
-	readonly retry?: RetryOptions | undefined;
-}
+import type {
+	ConnectOptions,
+	EmbeddingCalls,
+	EmbeddingOptions,
+} from "./connect-options.ts";
 
 /** Every setting of a service, resolved once: option over environment over default. */
 export interface Settings {
