@@ -9,6 +9,7 @@
 import { writeFileSync } from "node:fs";
 import { bulkLoad } from "./cases/bulk-load.ts";
 import { embedded } from "./cases/embedded.ts";
+import { embedding } from "./cases/embedding.ts";
 import { fuzzy } from "./cases/fuzzy.ts";
 import { indexBuild } from "./cases/index-build.ts";
 import { kvRebuild } from "./cases/kv-rebuild.ts";
@@ -34,6 +35,7 @@ const cases: readonly BenchCase[] = [
 	twoVectors,
 	vectors,
 	unchanged,
+	embedding,
 	kvUpkeep,
 	lookup,
 	fuzzy,

@@ -1,4 +1,10 @@
-import { type Entity, type NewRow, PostgresService } from "remdb";
+import {
+	type EmbeddingOptions,
+	type EmbeddingProvider,
+	type Entity,
+	type NewRow,
+	PostgresService,
+} from "remdb";
 import { BenchDatabase } from "./bench-database.ts";
 import type { BenchServer } from "./bench-server.ts";
 import { generateEntities, generateVectors } from "./data.ts";
@@ -12,7 +18,7 @@ export const tenantId = "bench";
 export async function withWorkbench<const M extends readonly Entity[], T>(
 	server: BenchServer,
 	models: M,
-	provider: PrecomputedProvider,
+	provider: EmbeddingProvider | EmbeddingOptions,
 	work: (database: BenchDatabase, service: PostgresService<M>) => Promise<T>,
 ): Promise<T> {
 	const database = await BenchDatabase.create(server);

@@ -6,6 +6,8 @@ export interface Arguments {
 	readonly cycles: number;
 	readonly failovers: number;
 	readonly kills: number;
+	readonly entities: number;
+	readonly workerKills: number;
 	readonly help: boolean;
 }
 
@@ -15,6 +17,8 @@ export const usage = `npm run chaos -- [options]
   --cycles=N       crashes of a server under load (default 8)
   --failovers=N    promotions of a synchronous standby under load (default 2)
   --kills=N        SIGKILLs of a process with the embedded database (default 3)
+  --entities=N     entities that workers embed (default 5000)
+  --worker-kills=N SIGKILLs of a process that embeds them (default 9)
 
 Starts PostgreSQL 18 servers of its own on 127.0.0.1 and crashes only those.
 Exit code 1: a promise was broken, or something could not be run.`;
@@ -31,6 +35,8 @@ export function readArguments(
 			cycles: { type: "string", default: "8" },
 			failovers: { type: "string", default: "2" },
 			kills: { type: "string", default: "3" },
+			entities: { type: "string", default: "5000" },
+			"worker-kills": { type: "string", default: "9" },
 			help: { type: "boolean", default: false },
 		},
 	});
@@ -45,6 +51,8 @@ export function readArguments(
 		cycles: wholeNumber("cycles", values.cycles),
 		failovers: wholeNumber("failovers", values.failovers),
 		kills: wholeNumber("kills", values.kills),
+		entities: wholeNumber("entities", values.entities),
+		workerKills: wholeNumber("worker-kills", values["worker-kills"]),
 		help: values.help,
 	};
 }

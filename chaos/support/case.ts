@@ -13,6 +13,10 @@ export interface ChaosOptions {
 	readonly failovers: number;
 	/** SIGKILLs of a process with the embedded database. */
 	readonly kills: number;
+	/** Entities that workers embed. */
+	readonly entities: number;
+	/** SIGKILLs of a process that embeds them. */
+	readonly workerKills: number;
 	/** Tells the person who waits what is under way. */
 	readonly say: (line: string) => void;
 }

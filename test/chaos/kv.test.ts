@@ -5,7 +5,14 @@ import { killEmbedded } from "../../chaos/cases/kv-kills.ts";
 import { findPostgres } from "../../scripts/postgres-server.ts";
 
 // Small: `npm run chaos` does the same as often as asked.
-const options = { cycles: 8, failovers: 2, kills: 2, say: () => {} };
+const options = {
+	cycles: 8,
+	failovers: 2,
+	kills: 2,
+	entities: 0,
+	workerKills: 0,
+	say: () => {},
+};
 const installation = await findPostgres();
 
 test("the cache never lies while a server crashes under load", async () => {

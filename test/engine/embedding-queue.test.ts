@@ -77,6 +77,21 @@ UPDATE pages SET year = 2000`);
 		expect(fake.asked.toSorted()).toEqual(["one more", "sum", "two"]);
 	});
 
+	test("by COPY", async () => {
+		// The embedded engine has files of its own in memory; of a server, none is left behind.
+		const source =
+			engine === "server"
+				? `PROGRAM $$printf 't\ta\tone\nt\tb\t\\\\N\nt\tc\ttwo\n'$$`
+				: "'/tmp/pages'";
+		if (engine === "embedded")
+			await psql(`
+COPY (VALUES ('t', 'a', 'one'), ('t', 'b', NULL), ('t', 'c', 'two')) TO '/tmp/pages'`);
+		await psql(`COPY pages (tenant_id, name, content) FROM ${source}`);
+		expect(await waiting()).toEqual(["a.content", "c.content"]);
+		expect(await sync()).toMatchObject({ embedded: 2 });
+		expect(await vectors()).toEqual(["a.content", "c.content"]);
+	});
+
 	test("and is not, where the transaction is rolled back", async () => {
 		await service()
 			.transaction(async (tx) => {

@@ -268,7 +268,7 @@ export class EmbeddingServer {
 		const call = { request, response, body, texts, dimensions, isCohere };
 		this.#count(call);
 		const misbehave =
-			this.#canned.shift() ?? this.#misbehaviour() ?? this.#refusalOf(call);
+			this.#canned.shift() ?? this.#faultOf(call) ?? this.#refusalOf(call);
 		(misbehave ?? answer())(call);
 	}
 
@@ -277,6 +277,13 @@ export class EmbeddingServer {
 		if (fault === undefined) return undefined;
 		this.stats.faults[fault] = (this.stats.faults[fault] ?? 0) + 1;
 		return fault === "outage" ? faults.reset : faults[fault];
+	}
+
+	/** No fault makes a vector of a text that is refused. */
+	#faultOf({ texts }: Call): Misbehave | undefined {
+		const fault = this.#misbehaviour();
+		const isRefused = fault !== undefined && texts.some(this.#isRefused);
+		return isRefused ? reply(400, "invalid_request_error") : fault;
 	}
 
 	#nextFault(): Fault | undefined {

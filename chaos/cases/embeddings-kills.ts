@@ -1,0 +1,159 @@
+import { randomInt } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Server, startServer } from "../../scripts/postgres-server.ts";
+import type { EmbeddingServer } from "../../test/support/embedding-server.ts";
+import { act, type Stage } from "../support/actors.ts";
+import { until } from "../support/ask.ts";
+import type { ChaosOptions, ChaosResult } from "../support/case.ts";
+import {
+	checkOutput,
+	checkSecrets,
+	checkSnapshot,
+	checkWhole,
+} from "../support/check-notes.ts";
+import { Child } from "../support/child-process.ts";
+import {
+	changeNotes,
+	copyIn,
+	copyNotes,
+	type NoteStep,
+	orLost,
+	upsertNotes,
+} from "../support/note-writers.ts";
+import {
+	connectNotes,
+	type NoteService,
+	noteName,
+	randomText,
+} from "../support/notes.ts";
+import {
+	beginFaults,
+	endFaults,
+	startProvider,
+	untilAsked,
+} from "../support/provider-faults.ts";
+import { Tally } from "../support/tally.ts";
+
+/** Two worker processes embed what four writers write, and are killed; the provider misbehaves. */
+export async function killWorkers(options: ChaosOptions): Promise<ChaosResult> {
+	const tally = new Tally();
+	if (options.workerKills === 0) return tally;
+	const server = await startServer({ settings: { shared_buffers: "128MB" } });
+	const provider = await startProvider();
+	try {
+		await runUnderLoad(server, provider, options, tally);
+	} finally {
+		await provider.close();
+		await server.remove();
+	}
+	return tally;
+}
+
+async function runUnderLoad(
+	server: Server,
+	provider: EmbeddingServer,
+	{ entities, workerKills, say }: ChaosOptions,
+	tally: Tally,
+): Promise<void> {
+	const services: NoteService[] = [];
+	const connect = async () => {
+		const service = await connectNotes(server.url, provider.openaiUrl);
+		services.push(service);
+		return service;
+	};
+	const startWorker = () =>
+		new Child("embedding-worker", [server.url, provider.openaiUrl]);
+	const workers: Child[] = [];
+	try {
+		const service = await connect();
+		await service.migrate();
+		await copyIn(server.url, firstNotes(entities));
+		beginFaults(provider, randomInt(2 ** 31));
+		workers.push(startWorker(), startWorker());
+		const load = startLoad(
+			[
+				upsertNotes(await connect(), tally),
+				changeNotes(await connect(), tally, "read committed"),
+				changeNotes(await connect(), tally, "repeatable read"),
+				changeNotes(await connect(), tally, "serializable"),
+				orLost(copyNotes(server.url, tally)),
+			],
+			entities,
+			() => checkSnapshot(service, tally),
+		);
+		for (let kill = 0; kill < workerKills; kill++) {
+			const worker = workers.shift() as Child;
+			await worker.begun();
+			await untilAsked(provider, 3);
+			await sleep(randomInt(1500));
+			await worker.kill();
+			checkOutput(worker.output, tally);
+			tally.count("SIGKILLs of a worker");
+			workers.push(startWorker());
+			say(`kill ${kill + 1} of ${workerKills}`);
+			if (kill % 4 === 1) await breakDown(provider, tally);
+			if (kill % 4 === 3) await crash(server, tally);
+		}
+		await load.finish();
+		endFaults(provider, tally);
+		say("waiting until nothing waits");
+		await service.embeddings.retry();
+		const { embedded } = await service.embeddings.sync();
+		tally.count("texts left to the last sync", embedded);
+		await checkWhole(service, tally);
+		await checkSecrets(service, tally);
+		for (const worker of workers) checkOutput(worker.output, tally);
+	} finally {
+		for (const worker of workers) await worker.kill();
+		for (const service of services) await service.close();
+	}
+}
+
+function firstNotes(entities: number): string {
+	return Array.from({ length: entities }, (_, number) => {
+		const text = randomText()?.trim() ?? "\\N";
+		return `${number % 2 === 0 ? "north" : "south"}\t${noteName(number)}\t${text}\n`;
+	}).join("");
+}
+
+function startLoad(
+	steps: readonly NoteStep[],
+	count: number,
+	check: () => Promise<void>,
+): { finish(): Promise<void> } {
+	let isOver = false;
+	let failure: unknown;
+	const stage: Stage = {
+		isOver: () => isOver,
+		fail: (error) => {
+			failure ??= error;
+			isOver = true;
+		},
+	};
+	const running = steps.map((step) => act(stage, () => step(count), 10));
+	running.push(act(stage, check, 200));
+	return {
+		async finish() {
+			isOver = true;
+			await Promise.all(running);
+			if (failure !== undefined) throw failure;
+		},
+	};
+}
+
+async function breakDown(
+	provider: EmbeddingServer,
+	tally: Tally,
+): Promise<void> {
+	provider.outage(true);
+	await sleep(2000);
+	provider.outage(false);
+	tally.count("outages of the provider");
+}
+
+async function crash(server: Server, tally: Tally): Promise<void> {
+	server.kill("SIGKILL");
+	await server.start();
+	await until(server.url, "SELECT TRUE AS done");
+	tally.count("SIGKILLs of the database server");
+}

@@ -1,0 +1,113 @@
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import * as z from "zod";
+import { defineEntity, PostgresService } from "../../src/index.ts";
+import { createDatabase, engine } from "../support/engine.ts";
+import { FakeProvider } from "../support/fake-provider.ts";
+
+// One process after the other on a database that stays.
+
+const Page = defineEntity(
+	"pages",
+	{ name: z.string(), content: z.string().optional() },
+	{ entityKeyField: "name" },
+);
+const models = [Page] as const;
+
+let url: string;
+let drop: () => Promise<void>;
+
+beforeAll(async () => {
+	if (engine === "server") {
+		({ url, drop } = await createDatabase());
+	} else {
+		const folder = mkdtempSync(join(tmpdir(), "remdb-lifetime-"));
+		url = `file:${folder}`;
+		drop = async () => rmSync(folder, { recursive: true, force: true });
+	}
+});
+afterAll(() => drop());
+
+describe("a process with a background worker", () => {
+	test("embeds while it has other things to do, and ends without being told", async () => {
+		const { output, code } = await run(`
+await service.migrate();
+await service.execute("INSERT INTO pages (tenant_id, name, content) VALUES ('default', 'a', 'one'), ('default', 'b', 'two')");
+service.embeddings.start();
+for (;;) {
+	const [field] = (await service.embeddings.status()).fields;
+	if (field.embedded === 2) break;
+	await new Promise((resolve) => setTimeout(resolve, 50));
+}
+console.log("embedded");`);
+		expect({ output, code }).toEqual({ output: "embedded\n", code: 0 });
+	}, 60_000);
+
+	test("ends as well when it is closed in the middle of a call, and gives back what it had", async () => {
+		const { output, code } = await run(`
+await service.execute("UPDATE pages SET content = content || '!'");
+service.embeddings.registerProvider({ name: "local", model: "lexical-v1", dimensions: 512, limits: { maxTexts: 10 }, embed: () => { console.log("called"); service.close().then(() => console.log("closed")); return new Promise(() => {}); } });
+service.embeddings.start();
+await new Promise((resolve) => setTimeout(resolve, 1000));`);
+		expect({ output, code }).toEqual({ output: "called\nclosed\n", code: 0 });
+		const service = await PostgresService.connect({
+			connectionString: url,
+			models,
+			embedding: { provider: "local" },
+		});
+		expect(await service.embeddings.sync()).toMatchObject({ embedded: 2 });
+		await service.close();
+	}, 60_000);
+});
+
+test("a service that is configured for another model than the stored one says so when it connects", async () => {
+	const warnings: string[] = [];
+	const service = await PostgresService.connect({
+		connectionString: url,
+		models,
+		embedding: new FakeProvider("fake", "m1", 8),
+		logger: {
+			info: () => {},
+			warn: (message: string) => warnings.push(message),
+			error: () => {},
+		},
+	});
+	const { mismatched, configured } = await service.embeddings.status();
+	await service.close();
+	expect(warnings).toEqual([
+		'the configuration says fake m1 (8), but vectors are kept of "pages" in local lexical-v1 (512): these are searched and written until `rem embeddings sync --model m1` and `rem embeddings switch m1`',
+	]);
+	expect({ mismatched, configured }).toEqual({
+		mismatched: ["pages"],
+		configured: { provider: "fake", model: "m1", dimensions: 8 },
+	});
+});
+
+/** Runs statements with a `service` on the database, to the end of the process. */
+function run(
+	statements: string,
+): Promise<{ output: string; code: number | null }> {
+	const script = `
+import { createJiti } from "jiti";
+import * as z from "zod";
+const { defineEntity, PostgresService } = await createJiti(import.meta.url).import("./src/index.ts");
+const Page = defineEntity("pages", { name: z.string(), content: z.string().optional() }, { entityKeyField: "name" });
+const service = await PostgresService.connect({ connectionString: ${JSON.stringify(url)}, models: [Page], embedding: { provider: "local" } });
+${statements}`;
+	return new Promise((resolve) => {
+		const child = spawn(
+			process.execPath,
+			["--input-type=module", "-e", script],
+			{ stdio: ["ignore", "pipe", "pipe"], timeout: 50_000 },
+		);
+		let output = "";
+		for (const stream of [child.stdout, child.stderr])
+			stream.setEncoding("utf8").on("data", (text) => {
+				output += text;
+			});
+		child.on("close", (code) => resolve({ output, code }));
+	});
+}
