@@ -84,7 +84,7 @@ async function runUnderLoad(
 		for (let kill = 0; kill < workerKills; kill++) {
 			const worker = workers.shift() as Child;
 			await worker.begun();
-			await untilAsked(provider, 3);
+			await untilAsked(provider, 20);
 			await sleep(randomInt(1500));
 			await worker.kill();
 			checkOutput(worker.output, tally);
