@@ -2,7 +2,6 @@ import { randomInt } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Server, startServer } from "../../scripts/postgres-server.ts";
 import type { EmbeddingServer } from "../../test/support/embedding-server.ts";
-import { act, type Stage } from "../support/actors.ts";
 import { until } from "../support/ask.ts";
 import type { ChaosOptions, ChaosResult } from "../support/case.ts";
 import {
@@ -32,6 +31,7 @@ import {
 	startProvider,
 	untilAsked,
 } from "../support/provider-faults.ts";
+import { Stage } from "../support/stage.ts";
 import { Tally } from "../support/tally.ts";
 
 /** Two worker processes embed what four writers write, and are killed; the provider misbehaves. */
@@ -70,18 +70,19 @@ async function runUnderLoad(
 		await copyIn(server.url, firstNotes(entities));
 		beginFaults(provider, randomInt(2 ** 31));
 		workers.push(startWorker(), startWorker());
-		const load = startLoad(
-			[
-				upsertNotes(await connect(), tally),
-				changeNotes(await connect(), tally, "read committed"),
-				changeNotes(await connect(), tally, "repeatable read"),
-				changeNotes(await connect(), tally, "serializable"),
-				orLost(copyNotes(server.url, tally)),
-			],
-			entities,
-			() => checkSnapshot(service, tally),
-		);
+		const steps: Readonly<Record<string, NoteStep>> = {
+			upserts: upsertNotes(await connect(), tally),
+			"read committed": changeNotes(await connect(), tally, "read committed"),
+			"repeatable read": changeNotes(await connect(), tally, "repeatable read"),
+			serializable: changeNotes(await connect(), tally, "serializable"),
+			copies: orLost(copyNotes(server.url, tally)),
+		};
+		const stage = new Stage();
+		for (const [name, step] of Object.entries(steps))
+			stage.act(name, () => step(entities), 10);
+		stage.act("checker", () => checkSnapshot(service, tally), 200);
 		for (let kill = 0; kill < workerKills; kill++) {
+			stage.check();
 			const worker = workers.shift() as Child;
 			await worker.begun();
 			await untilAsked(provider, 20);
@@ -94,7 +95,7 @@ async function runUnderLoad(
 			if (kill % 4 === 1) await breakDown(provider, tally);
 			if (kill % 4 === 3) await crash(server, tally);
 		}
-		await load.finish();
+		await stage.finish();
 		endFaults(provider, tally);
 		say("waiting until nothing waits");
 		await service.embeddings.retry();
@@ -114,31 +115,6 @@ function firstNotes(entities: number): string {
 		const text = randomText()?.trim() ?? "\\N";
 		return `${number % 2 === 0 ? "north" : "south"}\t${noteName(number)}\t${text}\n`;
 	}).join("");
-}
-
-function startLoad(
-	steps: readonly NoteStep[],
-	count: number,
-	check: () => Promise<void>,
-): { finish(): Promise<void> } {
-	let isOver = false;
-	let failure: unknown;
-	const stage: Stage = {
-		isOver: () => isOver,
-		fail: (error) => {
-			failure ??= error;
-			isOver = true;
-		},
-	};
-	const running = steps.map((step) => act(stage, () => step(count), 10));
-	running.push(act(stage, check, 200));
-	return {
-		async finish() {
-			isOver = true;
-			await Promise.all(running);
-			if (failure !== undefined) throw failure;
-		},
-	};
 }
 
 async function breakDown(

@@ -1,7 +1,7 @@
 /** Changes and embeds notes of the embedded database in a folder, until it is killed. */
-import { act } from "../support/actors.ts";
 import { changeNotes, upsertNotes } from "../support/note-writers.ts";
 import { connectNotes, noteName, randomText } from "../support/notes.ts";
+import { Stage } from "../support/stage.ts";
 import { Tally } from "../support/tally.ts";
 
 const [folder = "", baseUrl = "", count = "0"] = process.argv.slice(2);
@@ -15,15 +15,11 @@ for (let number = 0; number < Number(count); number++)
 	);
 service.embeddings.start();
 const tally = new Tally();
-const stage = {
-	isOver: () => false,
-	fail: (error: unknown) => {
-		throw error;
-	},
-};
+const stage = new Stage();
+const upsert = upsertNotes(service, tally);
+const change = changeNotes(service, tally, "read committed");
+stage.act("upserts", () => upsert(Number(count)), 5);
+stage.act("changes", () => change(Number(count)), 5);
 process.stdout.write("started\n");
-for (const step of [
-	upsertNotes(service, tally),
-	changeNotes(service, tally, "read committed"),
-])
-	void act(stage, () => step(Number(count)), 5);
+// What goes wrong is printed, and seen at the end.
+setInterval(() => stage.check(), 1000);

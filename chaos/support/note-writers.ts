@@ -5,7 +5,7 @@ import {
 	RemError,
 	type TransactionOptions,
 } from "../../src/index.ts";
-import { isExpected } from "./actors.ts";
+import { isExpected } from "./expected-errors.ts";
 import { type NoteService, noteName, randomText } from "./notes.ts";
 import type { Tally } from "./tally.ts";
 

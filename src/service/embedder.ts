@@ -62,10 +62,10 @@ export class Embedder {
 		return this.#registry.space(this.#choose(choice));
 	}
 
-	/** Where the service's own vectors belong; `undefined` where its model is not known yet. */
-	spaceIfKnown(): VectorSpace | undefined {
+	/** The same; `undefined` where the model's vectors are not known yet. */
+	spaceIfKnown(choice: ProviderChoice = {}): VectorSpace | undefined {
 		try {
-			return this.space();
+			return this.space(choice);
 		} catch {
 			return undefined; // Whoever embeds with it is told what it lacks.
 		}

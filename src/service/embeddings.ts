@@ -191,7 +191,7 @@ export class Embeddings {
 		if (filling.length === 0) {
 			const active = await this.#tablesIn(space, "active");
 			if (active.length > 0) return [];
-			throw notKept(space);
+			throw this.#notKept(space);
 		}
 		for (const table of filling) await this.#checkFilled(table, space);
 		await db.transaction(async (tx) => {
@@ -383,8 +383,29 @@ export class Embeddings {
 		throw new RemError(
 			"VALIDATION",
 			`${texts - dead} texts of "${tableName}" have no vector of ${describe(space)} yet`,
-			{ hint: `run \`rem embeddings sync --model ${space.model}\` first` },
+			{ hint: this.#syncFirst(space) },
 		);
+	}
+
+	#notKept(space: VectorSpace): RemError {
+		return new RemError(
+			"VALIDATION",
+			`no table has vectors of ${describe(space)}`,
+			{ hint: this.#syncFirst(space) },
+		);
+	}
+
+	/** With the options that the model's name alone would not mean. */
+	#syncFirst(space: VectorSpace): string {
+		const { embedder } = this.#parts;
+		const meant = embedder.spaceIfKnown({ model: space.model });
+		const provider =
+			meant?.provider === space.provider ? "" : ` --provider ${space.provider}`;
+		const dimensions =
+			meant?.dimensions === space.dimensions
+				? ""
+				: ` --dimensions ${space.dimensions}`;
+		return `run \`rem embeddings sync --model ${space.model}${provider}${dimensions}\` first`;
 	}
 }
 
@@ -393,14 +414,6 @@ function notMigrated(error: unknown): string[] {
 	const state = error instanceof RemError ? error.sqlState : undefined;
 	if (state === "42P01" || state === "3F000") return [];
 	throw error;
-}
-
-function notKept(space: VectorSpace): RemError {
-	return new RemError(
-		"VALIDATION",
-		`no table has vectors of ${describe(space)}`,
-		{ hint: `run \`rem embeddings sync --model ${space.model}\` first` },
-	);
 }
 
 /** `openai text-embedding-3-small (1536)` */

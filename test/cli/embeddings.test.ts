@@ -77,7 +77,11 @@ describe.each(engines)("rem embeddings on the %s", (engine) => {
 		const large = "text-embedding-3-large";
 		const early = await run("embeddings", "switch", large);
 		expect(early).toMatchObject({ code: 1, stdout: "" });
-		expect(early.stderr).toContain(`rem embeddings sync --model ${large}`);
+		expect(early.stderr).toContain(`rem embeddings sync --model ${large}\``);
+		const short = await run(
+			...["embeddings", "switch", large, "--dimensions", "256"],
+		);
+		expect(short.stderr).toContain(`--model ${large} --dimensions 256\``);
 		expect(await json("embeddings", "sync", "--model", large)).toMatchObject({
 			embedded: 2,
 		});
