@@ -11,6 +11,7 @@ import { bulkLoad } from "./cases/bulk-load.ts";
 import { embedded } from "./cases/embedded.ts";
 import { embedding } from "./cases/embedding.ts";
 import { fuzzy } from "./cases/fuzzy.ts";
+import { graph } from "./cases/graph.ts";
 import { indexBuild } from "./cases/index-build.ts";
 import { kvRebuild } from "./cases/kv-rebuild.ts";
 import { kvUpkeep } from "./cases/kv-upkeep.ts";
@@ -41,6 +42,7 @@ const cases: readonly BenchCase[] = [
 	fuzzy,
 	kvRebuild,
 	search,
+	graph,
 	indexBuild,
 	bulkLoad,
 	embedded,

@@ -156,6 +156,47 @@ describe.skipIf(folder === undefined)("films and people", () => {
 		expect(found.hybrid[0]).toBeGreaterThan(0.5 * sentences);
 	}, 600_000);
 
+	test("co-stars are those that a loop over the films finds, along the edges and against them", async () => {
+		const films_ = new Map(films.map((film) => [keyOf(film), film.cast]));
+		const played = new Map(
+			people.map(({ name, graphEdges = [] }) => [
+				name,
+				graphEdges.map(({ dst }) => dst),
+			]),
+		);
+		for (const tableName of ["resources", "users"] as const)
+			await db.service.createIndexConcurrently({ tableName, indexType: "gin" });
+		// As autovacuum would, a little later.
+		await db.service.execute("ANALYZE resources; ANALYZE users");
+		const random = randomFrom(5);
+		const names = [...played.keys()];
+		for (let turn = 0; turn < 20; turn++) {
+			const from = names[Math.floor(random() * names.length)] as string;
+			const own = new Set(played.get(from));
+			for (const direction of ["out", "both"] as const) {
+				const { nodes, isComplete } = await db.service.traverse({
+					from: `users/${from}`,
+					depth: 2,
+					direction,
+					limit: 10_000,
+					tenantId,
+				});
+				expect(isComplete).toBe(true);
+				const at = (depth: number) =>
+					nodes
+						.filter((node) => node.depth === depth)
+						.map(({ entityKey }) => entityKey)
+						.sort();
+				expect(at(1)).toEqual([...own].sort());
+				const coStars = new Set(
+					[...own].flatMap((key) => films_.get(key) ?? []),
+				);
+				coStars.delete(from);
+				expect(at(2)).toEqual([...coStars].sort());
+			}
+		}
+	}, 120_000);
+
 	test("a misspelt name and a sentence from an extract find theirs", async () => {
 		const [person] = await db.service.fuzzySearch({
 			query: "Samual L Jakson",

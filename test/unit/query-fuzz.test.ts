@@ -36,12 +36,12 @@ test("whatever the text, it is a plan or an error of ours that tells its place",
 	const names = namesOf(registry);
 	const grammar = await loadSqlGrammar();
 	grammar.parse("SELECT 1"); // what is slow only the first time
-	let plans = 0;
+	const plans = new Set<string>();
 	let slowest = { ms: 0, text: "" };
 	const check = (text: string) => {
 		try {
 			planQuery(parseQuery(text, names).query, registry, grammar);
-			plans++;
+			plans.add(text);
 		} catch (error) {
 			if (!(error instanceof RemError)) throw error;
 			// Each of them as an expect() would take longer than the parser.
@@ -52,17 +52,27 @@ test("whatever the text, it is a plan or an error of ours that tells its place",
 	};
 	fc.assert(
 		fc.property(queryText, (text) => {
-			const started = performance.now();
-			check(text);
-			const ms = performance.now() - started;
+			let ms = timed(() => check(text));
+			// What another program took is not the parser's: the least of some counts.
+			for (let again = 0; ms > slowest.ms && again < 5; again++)
+				ms = Math.min(
+					ms,
+					timed(() => check(text)),
+				);
 			if (ms > slowest.ms) slowest = { ms, text };
 		}),
 		{ numRuns: runs },
 	);
 	// Else the texts would be noise, and the property empty.
-	expect(plans).toBeGreaterThan(runs / 20);
+	expect(plans.size).toBeGreaterThan(runs / 100);
 	if (given !== undefined)
 		console.info(
-			`${runs} texts, ${plans} of them queries; the slowest took ${slowest.ms.toFixed(1)} ms: ${slowest.text.slice(0, 200)}`,
+			`${runs} texts, ${plans.size} of them queries; the slowest took ${slowest.ms.toFixed(1)} ms: ${slowest.text.slice(0, 200)}`,
 		);
 }, 3_600_000);
+
+function timed(work: () => void): number {
+	const started = performance.now();
+	work();
+	return performance.now() - started;
+}
