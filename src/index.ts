@@ -11,6 +11,7 @@ export type { FieldStatus } from "./embed-sync/status.ts";
 export type { SyncProgress, SyncResult } from "./embed-sync/sync.ts";
 export {
 	type AiSdkEmbeddingModel,
+	type AiSdkProviderOptions,
 	type FromAiSdkOptions,
 	fromAiSdk,
 } from "./embeddings/ai-sdk.ts";
@@ -37,7 +38,16 @@ export type { RebuildResult } from "./kv/rebuild.ts";
 export type { KvStatus } from "./kv/status.ts";
 export type { VerifyOptions, VerifyResult } from "./kv/verify.ts";
 export type { Logger } from "./logger.ts";
-export type { MigrateResult } from "./migrate/migrate.ts";
+export type { Difference, Risk, RiskKind } from "./migrate/diff/difference.ts";
+export type { LintWarning } from "./migrate/lint/lint.ts";
+export type {
+	MigrateOptions,
+	MigrateProgress,
+	MigrateResult,
+} from "./migrate/migrate.ts";
+export type { MigrationPlan, PlannedFile } from "./migrate/plan.ts";
+export type { Repaired } from "./migrate/repair.ts";
+export type { MigrationStatus } from "./migrate/status.ts";
 export {
 	coreEntities,
 	Feedback,
@@ -58,6 +68,8 @@ export {
 	type Entity,
 	type EntityOptions,
 } from "./models/entity.ts";
+export type { ColumnType, Field, ScalarType } from "./models/field.ts";
+export type { EntityTable, Registry } from "./models/registry.ts";
 export type {
 	Condition,
 	Edge,
@@ -86,15 +98,17 @@ export type {
 	Traversal,
 	TraverseNode,
 	TraverseOrder,
+	TraverseOrderField,
 } from "./query/graph/traversal.ts";
 export type { HybridMatch, HybridRanks, Rerank } from "./query/hybrid.ts";
 export type { LookupHit } from "./query/lookup.ts";
-export type { Match } from "./query/search.ts";
+export type { Match, SearchHit } from "./query/search.ts";
 export type { SearchMode } from "./query/vector-plan.ts";
 export type { IndexType } from "./schema/declared-index.ts";
 export type { HnswOptions } from "./schema/hnsw.ts";
 export {
 	type EntitySql,
+	type RegisteredType,
 	type RegisterTypeOptions,
 	registerType,
 } from "./schema/register-type.ts";
@@ -116,6 +130,7 @@ export type {
 export type { BatchUpsertResult } from "./service/core.ts";
 export type { Check, DoctorOptions } from "./service/doctor/check.ts";
 export type { DoctorReport } from "./service/doctor/doctor.ts";
+export type { GenerateBatchOptions } from "./service/embedder.ts";
 export type {
 	EmbeddingStatus,
 	Embeddings,
@@ -142,6 +157,7 @@ export {
 	type RepositoryOrderBy,
 	type RepositoryUpsertOptions,
 } from "./service/repository.ts";
+export type { SchemaLifecycle } from "./service/schema-lifecycle.ts";
 export type { ServiceScope } from "./service/scope.ts";
 export { ident, type Sql, type SqlValue, type Statement, sql } from "./sql.ts";
 export type { MergeField } from "./store/merge.ts";

@@ -191,6 +191,7 @@ export class BackgroundIndexer {
 	}
 
 	/**
+	 * @internal
 	 * A load that may drop the table's HNSW indexes where it is large against
 	 * them; they are built again when it has ended.
 	 */

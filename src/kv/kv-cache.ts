@@ -105,7 +105,7 @@ export class KvCache {
 		});
 	}
 
-	/** Where the cache comes from, as the handle's transaction sees it. */
+	/** @internal where the cache comes from, as the handle's transaction sees it. */
 	sources(db: Handle): Promise<KvSource[]> {
 		return readKvSources(db, this.#schema);
 	}
