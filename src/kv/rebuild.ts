@@ -25,10 +25,13 @@ export interface RebuildResult {
 
 // A writer that wants a row of a batch waits until it ends: so its size follows
 // what the machine copies in that time.
-const batchMs = 15;
+const batchMs = 20;
 const batchSizes = { first: 200, least: 50, most: 5000 };
 const missingAtOnce = 1000;
 const attempts = 10;
+// So many batches go by before the quick way is tried again.
+const carefulBatches = 16;
+const uniqueViolation = "23505";
 
 export async function isKvReady(db: Handle, schema: string): Promise<boolean> {
 	const { rows } = await db.query<{ ready: boolean }>(
@@ -211,18 +214,37 @@ async function copyBatches(
 ): Promise<number> {
 	let copied = 0;
 	let size = batchSizes.first;
+	let careful = 0;
 	let after = "00000000-0000-0000-0000-000000000000";
 	for (;;) {
 		await fence.check();
 		const started = performance.now();
 		const batch = sql`SELECT * FROM ${view} WHERE entity_id > ${after}::uuid
 ORDER BY entity_id LIMIT ${size} FOR SHARE SKIP LOCKED`;
-		const row = await copy(batch);
+		let row = careful > 0 ? await copy(batch) : await copyNew(copy, batch);
+		if (row === "conflict") {
+			careful = carefulBatches;
+			row = await copy(batch);
+		} else careful = Math.max(0, careful - 1);
 		copied += row?.copied ?? 0;
 		steps.add(entityType, row?.found ?? 0);
 		if (!row?.last || row.found < size) return copied;
 		after = row.last;
 		size = nextSize(size, performance.now() - started);
+	}
+}
+
+/** The quick way, which fails where somebody else copies the same rows right now. */
+async function copyNew(
+	copy: RowCopier,
+	batch: Sql,
+): Promise<CopiedRows | undefined | "conflict"> {
+	try {
+		return await copy(batch, { onlyNew: true });
+	} catch (error) {
+		if (error instanceof RemError && error.sqlState === uniqueViolation)
+			return "conflict";
+		throw error;
 	}
 }
 
@@ -265,8 +287,15 @@ interface CopiedRows {
 	readonly last: string | null;
 }
 
-/** Copies the rows of a SELECT that locks them. */
-type RowCopier = (select: Sql) => Promise<CopiedRows | undefined>;
+/**
+ * Copies the rows of a SELECT that locks them. `onlyNew`: looks first which
+ * have no entry, and fails with 23505 where one appears meanwhile. It takes 0.6
+ * to 0.7 of the time: an insert that may conflict takes every row in two steps.
+ */
+type RowCopier = (
+	select: Sql,
+	options?: { readonly onlyNew: boolean },
+) => Promise<CopiedRows | undefined>;
 
 /**
  * READ COMMITTED, whatever the role's default: the locks must give the newest
@@ -279,13 +308,17 @@ async function rowCopier(db: Handle, schema: string): Promise<RowCopier> {
 		// in the WAL: the marker's own commit writes out all of it.
 		settings: { ...(await seeingAll(db)), synchronous_commit: "off" },
 	} as const;
-	return (select) =>
+	// The LIMIT keeps it a look into the index for each row, whatever is known of
+	// the size of a table that was empty a moment ago.
+	const isNew = sql`WHERE (SELECT k.entity_id FROM ${kvStore(schema)} AS k
+    WHERE k.entity_type = batch.entity_type AND k.entity_id = batch.entity_id LIMIT 1) IS NULL`;
+	return (select, { onlyNew } = { onlyNew: false }) =>
 		db.transaction(async (tx) => {
 			const { rows } = await tx.query<CopiedRows>(sql`
 WITH batch AS MATERIALIZED (${select}),
 copied AS (
   INSERT INTO ${kvStore(schema)} (${kvColumns}) SELECT ${kvColumns} FROM batch
-  ON CONFLICT DO NOTHING RETURNING 1
+  ${onlyNew ? isNew : sql`ON CONFLICT DO NOTHING`} RETURNING 1
 )
 SELECT (SELECT count(*) FROM batch)::integer AS found, (SELECT count(*) FROM copied)::integer AS copied,
   (SELECT entity_id FROM batch ORDER BY entity_id DESC LIMIT 1) AS last`);
