@@ -33,6 +33,12 @@ test("a command's --help has examples and environment variables", async () => {
 		expect(stdout).toContain(text);
 });
 
+test("query --help names every verb", async () => {
+	const { stdout } = await rem(["query", "--help"]);
+	for (const verb of ["LOOKUP", "FUZZY", "SEARCH", "TRAVERSE", "SQL"])
+		expect(stdout).toContain(verb);
+});
+
 test("--version is that of the package", async () => {
 	expect((await rem(["--version"])).stdout).toMatch(/^\d+\.\d+\.\d+/);
 });

@@ -30,7 +30,7 @@ export function addQuery(program: Command): void {
 		.helpGroup("Find:")
 		.summary("find by a query of the REM dialect")
 		.description(
-			"Answers LOOKUP, FUZZY, SEARCH and SQL, as docs/query-language.md has them. A query reads the tenant's rows only, and changes nothing.",
+			"Answers LOOKUP, FUZZY, SEARCH, TRAVERSE and SQL, as docs/query-language.md has them. A query reads the tenant's rows only, and changes nothing.",
 		)
 		.argument("[text...]", "the query; quote it, or the shell reads it first")
 		.option("--explain", "how the answer is found: plan, SQL and timing")
@@ -44,6 +44,7 @@ export function addQuery(program: Command): void {
 		[
 			"rem query 'LOOKUP \"sarah-chen\"'",
 			"rem query 'SEARCH \"how do we deploy?\" IN resources LIMIT 3'",
+			"rem query 'TRAVERSE manages WITH LOOKUP \"sarah-chen\" DEPTH 2'",
 			"rem query \"SQL resources WHERE created_at > now() - interval '7 days' ORDER BY name\" --json",
 			"rem query --help-llm --models src/models",
 		],

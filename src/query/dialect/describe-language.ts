@@ -19,7 +19,7 @@ const language = `REM query language. Write exactly one query, on one line.
 LOOKUP "key" [IN table]                    entities by name, any spelling; LOOKUP ["a", "b"] for several
 FUZZY "text" [IN table] [THRESHOLD 0.3] [LIMIT 10]      entities by nearly their name
 SEARCH "text" [IN table] [FIELD field] [WHERE condition] [MIN 0.3] [LIMIT 10]      rows by meaning
-TRAVERSE [type, type] WITH LOOKUP "key" [DEPTH 1] [DIRECTION out|in|both] [LIMIT 50]      what an entity is linked to; DEPTH 0 counts its links
+TRAVERSE [type, type] WITH LOOKUP "key" [DEPTH 1] [DIRECTION out|in|both] [ORDER BY weight DESC] [LIMIT 50]      what an entity is linked to; DEPTH 0 counts its links
 SQL table [WHERE condition] [ORDER BY column DESC] [LIMIT 100] [OFFSET 0]      rows by their columns
 
 Put texts and keys in double quotes. A condition is PostgreSQL without functions of your own, joins or subqueries:
