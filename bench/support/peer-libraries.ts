@@ -44,7 +44,10 @@ interface DrizzleColumn {
 }
 
 interface DrizzleCore {
-	pgTable(name: string, columns: Record<string, DrizzleColumn>): object;
+	pgTable<Columns extends Record<string, DrizzleColumn>>(
+		name: string,
+		columns: Columns,
+	): Columns;
 	uuid(): DrizzleColumn;
 	text(): DrizzleColumn;
 	jsonb(): DrizzleColumn;
@@ -81,7 +84,7 @@ async function openDrizzle(folder: string, url: string): Promise<Peer> {
 		folder,
 		"drizzle-orm",
 	);
-	const columns = {
+	const table = core.pgTable("drizzle_rows", {
 		id: core.uuid().primaryKey().defaultRandom(),
 		name: core.text(),
 		description: core.text(),
@@ -89,15 +92,14 @@ async function openDrizzle(folder: string, url: string): Promise<Peer> {
 		metadata: core.jsonb(),
 		embedding: core.vector({ dimensions }),
 		tenantId: core.text(),
-	};
-	const table = core.pgTable("drizzle_rows", columns);
+	});
 	const pool = new pg.Pool({ connectionString: url });
 	await pool.query(`CREATE TABLE drizzle_rows (
   id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name text, description text, content text,
   metadata jsonb, embedding vector(${dimensions}), "tenantId" text)`);
 	const db = drizzle(pool);
 	return {
-		name: "drizzle-orm insert().values()",
+		name: "drizzle-orm",
 		table: "drizzle_rows",
 		insert: async (rows) => {
 			for (let at = 0; at < rows.length; at += rowsPerInsert)
@@ -112,8 +114,8 @@ async function openDrizzle(folder: string, url: string): Promise<Peer> {
 			const found = await db
 				.select()
 				.from(table)
-				.where(eq(columns.tenantId, tenantId))
-				.orderBy(cosineDistance(columns.embedding, embedding))
+				.where(eq(table.tenantId, tenantId))
+				.orderBy(cosineDistance(table.embedding, embedding))
 				.limit(k);
 			return found.map(({ name }) => name);
 		},
@@ -155,7 +157,7 @@ async function openLangChain(folder: string, url: string): Promise<Peer> {
 		dimensions,
 	});
 	return {
-		name: "LangChain PGVectorStore.addVectors()",
+		name: "LangChain PGVectorStore",
 		table: "langchain_rows",
 		insert: (rows) =>
 			store.addVectors(
