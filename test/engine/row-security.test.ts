@@ -248,6 +248,12 @@ describe.runIf(engine === "server")("with row level security", () => {
 			expect(await codeOf(call()), String(call)).toBe("CONFIG_INVALID");
 	});
 
+	test("the doctor looks at what it may see, and says what it may not", async () => {
+		const { state, checks } = await app.doctor();
+		expect(state).not.toBe("ok");
+		expect(checks.length).toBeGreaterThan(5);
+	});
+
 	test("a read that finds the cache emptied is answered, and leaves the rebuild to the owner", async () => {
 		await db.service.execute("TRUNCATE kv_state");
 		const warnings: string[] = [];

@@ -124,7 +124,7 @@ async function missing(
 	await setTenant(tx, foreign);
 	const { entity, schema } = table;
 	const { rowCount } = await tx.query(
-		sql`SELECT FROM ${ident(schema, entity.tableName)} WHERE id = ${id}::uuid AND deleted_at IS NULL`,
+		sql`SELECT FROM ${ident(schema, entity.tableName)} WHERE id = ${id}::uuid AND tenant_id = ${foreign} AND deleted_at IS NULL`,
 	);
 	return rowCount === 1
 		? []

@@ -23,6 +23,20 @@ export interface TriedService {
 			readonly queryEmbedding: Float32Array;
 		},
 	): Promise<readonly unknown[]>;
+	hybridSearch(
+		options: Scope & {
+			readonly tableName: string;
+			readonly query: string;
+			readonly queryEmbedding: Float32Array;
+		},
+	): Promise<readonly unknown[]>;
+	batchUpsert(
+		options: Scope & {
+			readonly tableName: string;
+			readonly entities: readonly object[];
+			readonly generateEmbeddings: false;
+		},
+	): Promise<{ readonly updated: number }>;
 	traverse(
 		options: Scope & { readonly from: string; readonly direction: "both" },
 	): Promise<{ readonly from: unknown }>;
@@ -31,6 +45,9 @@ export interface TriedService {
 			readonly from: string;
 			readonly edges: readonly object[];
 		},
+	): Promise<unknown>;
+	unlink(
+		options: Scope & { readonly from: string; readonly dst: string },
 	): Promise<unknown>;
 	query(text: string, scope: Scope): Promise<object>;
 	repository(entity: Entity): TriedRepository;
@@ -96,6 +113,16 @@ async function findCanary(
 				queryEmbedding,
 			}),
 		);
+		const query = key ?? "rem canary";
+		note(
+			"hybridSearch",
+			await service.hybridSearch({
+				...scope,
+				tableName,
+				query,
+				queryEmbedding,
+			}),
+		);
 	}
 	const walk = { ...scope, from: key ?? id, direction: "both" } as const;
 	const { from } = await service.traverse(walk);
@@ -128,16 +155,56 @@ async function changeCanary(
 	const link = service.link({ ...scope, from: key ?? id, edges });
 	if (await succeeds(link))
 		changed.push(`link changes a row of ${table.entity.tableName}`);
+	const unlink = service.unlink({ ...scope, from: key ?? id, dst: "nobody" });
+	if (await succeeds(unlink))
+		changed.push(`unlink changes a row of ${table.entity.tableName}`);
+	// A row of the same id: refused, or it would be taken over.
+	const upsert = transaction.transaction((inner) =>
+		service.batchUpsert({
+			tableName: table.entity.tableName,
+			entities: [{ ...canaryFields(table.entity, key ?? id), id }],
+			generateEmbeddings: false,
+			tenantId,
+			transaction: inner,
+		}),
+	);
+	if (await succeeds(upsert, ["DUPLICATE_KEY"]))
+		changed.push(`batchUpsert takes over a row of ${table.entity.tableName}`);
 	return changed;
 }
 
+/** Fields as little as the model may take; what it does not take changes nothing either. */
+function canaryFields(entity: Entity, text: string): Record<string, unknown> {
+	const needed = entity.fields.filter(
+		(field) => !(field.nullable || field.defaultValue !== undefined),
+	);
+	return Object.fromEntries(
+		needed.map(({ name, type }) => [name, emptyFields[type] ?? text]),
+	);
+}
+
+const emptyFields: Readonly<Record<string, unknown>> = {
+	uuid: "00000000-0000-4000-8000-000000000000",
+	bigint: 0,
+	"double precision": 0,
+	boolean: false,
+	timestamptz: "2000-01-01T00:00:00Z",
+	jsonb: {},
+	"text[]": [],
+};
+
 /** Nothing of that name is the answer to expect; any other failure is one of the check. */
-async function succeeds(call: Promise<unknown>): Promise<boolean> {
+async function succeeds(
+	call: Promise<unknown>,
+	alsoExpected: readonly string[] = [],
+): Promise<boolean> {
 	try {
 		await call;
 		return true;
 	} catch (error) {
-		if (error instanceof RemError && error.code === "VALIDATION") return false;
+		const expected = ["VALIDATION", ...alsoExpected];
+		if (error instanceof RemError && expected.includes(error.code))
+			return false;
 		throw error;
 	}
 }
