@@ -89,7 +89,7 @@ async function startWriter(url: string): Promise<{ stop(): Promise<number> }> {
 		for (let turn = 0; !isOver; turn++) {
 			const ms = await timed(() =>
 				client.query(
-					"UPDATE cached_rows SET description = $2 WHERE tenant_id = $3 AND name = 'name ' || $1::int",
+					"UPDATE cached_rows SET description = $2 WHERE tenant_id = $3 AND user_id IS NULL AND name = 'name ' || $1::int AND deleted_at IS NULL",
 					[1 + ((turn * 7919) % 20_000), `turn ${turn}`, tenantId],
 				),
 			);

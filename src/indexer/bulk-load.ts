@@ -31,8 +31,8 @@ export interface BulkLoadOptions {
 
 /**
  * A load is large when it brings at least so many vectors for each that the
- * index has. Measured on 1,536 dimensions with 20,000 vectors in the index: a
- * vector costs 4 to 5 times as much in a standing graph as in one that is built.
+ * index has. Measured with 1,000 vectors of 1,536 dimensions in the index: 500
+ * more took 0.41 of the time with the build behind them, 1,000 more 0.35.
  */
 const largeShare = 0.5;
 // Dropping waits for every transaction that uses the table.
