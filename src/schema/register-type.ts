@@ -37,12 +37,6 @@ export interface EntitySql {
 	readonly backgroundIndexes: string;
 }
 
-export interface RegisteredType {
-	readonly sql: EntitySql;
-	/** Row level security, for who wants it: rights and policies for the roles that `rem schema generate --rls` makes. */
-	readonly rowSecurity: string;
-}
-
 export const defaultVectorSpace: VectorSpace = {
 	provider: "openai",
 	model: "text-embedding-3-small",
@@ -53,6 +47,8 @@ export interface RegisteredType {
 	/** The model as the options have it; `service.register` takes it. */
 	readonly entity: Entity;
 	readonly sql: EntitySql;
+	/** Row level security, for who wants it: rights and policies for the roles that `rem schema generate --rls` makes. */
+	readonly rowSecurity: string;
 }
 
 /**
