@@ -9,7 +9,7 @@
 import { writeFileSync } from "node:fs";
 import { bulkLoad } from "./cases/bulk-load.ts";
 import { embedded } from "./cases/embedded.ts";
-import { embedding } from "./cases/embedding.ts";
+import { chunks, embedding } from "./cases/embedding.ts";
 import { fuzzy } from "./cases/fuzzy.ts";
 import { graph } from "./cases/graph.ts";
 import { indexBuild } from "./cases/index-build.ts";
@@ -37,6 +37,7 @@ const cases: readonly BenchCase[] = [
 	vectors,
 	unchanged,
 	embedding,
+	chunks,
 	kvUpkeep,
 	lookup,
 	fuzzy,
