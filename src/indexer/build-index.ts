@@ -102,6 +102,29 @@ async function create(
 		await clearSoon(session, schema, index);
 		throw error;
 	}
+	await analyzeExpressions(session, schema, index);
+}
+
+/**
+ * What is known of an expression is gathered with its index. Until then the
+ * planner expects one row of it: TRAVERSE against the edges took seconds where
+ * the index gives milliseconds.
+ */
+async function analyzeExpressions(
+	session: Handle,
+	schema: string,
+	{ name, tableName, vectors }: DeclaredIndex,
+): Promise<void> {
+	// The order of vectors needs no statistics, and they are long to read.
+	if (vectors !== undefined) return;
+	const { rows } = await session.query(sql`SELECT FROM pg_index
+WHERE indexrelid = to_regclass(${toText(ident(schema, name))}) AND indexprs IS NOT NULL`);
+	if (rows.length === 0) return;
+	await session
+		.script(`ANALYZE ${toText(ident(schema, tableName))}`)
+		.catch(() => {
+			// The index is there all the same, and autovacuum comes by.
+		});
 }
 
 /** Invalid, it may still be kept up by every write. What blocked the build may block this: then the next attempt does it. */

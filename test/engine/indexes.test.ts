@@ -95,6 +95,32 @@ test("createIndexConcurrently builds the table's indexes of a type", async () =>
 	expect(indexes).toHaveLength(10);
 });
 
+test("what an index computes is analyzed with it: the planner knows it at once", async () => {
+	await db.service.batchUpsert({
+		tableName: "pages",
+		entities: [{ name: "analyzed", content: "a page with words" }],
+	});
+	const computed = async (condition: string) => {
+		const { rows } = await db.service.execute<{ name: string }>(
+			`SELECT c.relname AS name FROM pg_index AS x JOIN pg_class AS c ON c.oid = x.indexrelid
+WHERE x.indrelid = 'pages'::regclass AND x.indexprs IS NOT NULL AND c.relname LIKE 'gin_%' AND ${condition}`,
+		);
+		return rows.map(({ name }) => name);
+	};
+	for (const name of await computed("TRUE"))
+		await db.service.execute(`DROP INDEX "${name}"`);
+	await db.service.createIndexConcurrently({
+		tableName: "pages",
+		indexType: "gin",
+	});
+	expect(await computed("TRUE")).toHaveLength(2);
+	expect(
+		await computed(
+			"NOT EXISTS (SELECT FROM pg_statistic WHERE starelid = c.oid)",
+		),
+	).toEqual([]);
+});
+
 test("a queued index is built by drain, which is what another process may do", async () => {
 	await db.service.execute(`DROP INDEX "${hnsw}"`);
 	await db.service.indexer.queueIndex({
