@@ -233,6 +233,7 @@ async function storeVectors(
 	if (texts.length === 0) return 0;
 	const vectorOid = await tx.vectorOid();
 	const stored = new Set<string>();
+	const replaced = new Set<string>();
 	await sendInTurn(
 		tx,
 		texts.flatMap(({ passages, ...text }) =>
@@ -240,8 +241,11 @@ async function storeVectors(
 		),
 		(slice) => writeVectorsSql(table, space, slice, vectorOid, "skip"),
 		({ rows }) => {
-			for (const row of rows as unknown as StoredVector[])
-				if (row.chunk === 0) stored.add(keyOf(row));
+			for (const row of rows as unknown as StoredVector[]) {
+				if (row.chunk !== 0) continue;
+				stored.add(keyOf(row));
+				if (row.isReplaced) replaced.add(keyOf(row));
+			}
 		},
 	);
 	const present = texts
@@ -253,7 +257,9 @@ async function storeVectors(
 			chunks: passages.length,
 		}));
 	if (present.length === 0) return 0;
-	await tx.query(deleteSurplusChunksSql(table, space, present));
+	const again = present.filter((text) => replaced.has(keyOf(text)));
+	if (again.length > 0)
+		await tx.query(deleteSurplusChunksSql(table, space, again));
 	await tx.query(deleteStaleVectorsSql(table, present));
 	return present.length;
 }
