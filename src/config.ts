@@ -47,6 +47,16 @@ export const languageName = z
 		"expected the name of a text search configuration, such as english or simple",
 	);
 
+/** libpq's, without those that go on unencrypted when the server has no TLS. */
+export const sslModes = [
+	"disable",
+	"require",
+	"verify-ca",
+	"verify-full",
+] as const;
+
+export type SslMode = (typeof sslModes)[number];
+
 /**
  * Every environment variable there is: its type, its default and its meaning.
  * docs/configuration.md is generated from this schema.
@@ -79,6 +89,17 @@ export const environmentSchema = z.object({
 	}),
 	POSTGRES__READ_HOST: z.string().optional().meta({
 		description: "Replica for reads that allow it; without it, POSTGRES__HOST",
+	}),
+	POSTGRES__SSLMODE: z
+		.enum(sslModes, `expected one of ${sslModes.join(", ")}`)
+		.optional()
+		.meta({
+			description:
+				"TLS, of every host: require encrypts, verify-ca checks the certificate's authority, verify-full its name, too; without it none, or verify-full where POSTGRES__SSLROOTCERT is set. sslmode in a connection string goes before it",
+		}),
+	POSTGRES__SSLROOTCERT: z.string().optional().meta({
+		description:
+			"File with the certificate of the servers' authority, or system for those that Node.js trusts",
 	}),
 	POSTGRES__POOL_SIZE: wholeNumber(1, 1000).default(20).meta({
 		description: "Connections in the pool (the embedded database always has 1)",

@@ -7,6 +7,7 @@ import { resultTypes } from "./decode.ts";
 import { PoolDatabase } from "./pool-database.ts";
 import { ServerSession } from "./server-session.ts";
 import { watchStandby } from "./standby.ts";
+import { type TlsSettings, tlsOptions, watchTls, withTls } from "./tls.ts";
 
 /** How to reach a server: an address, or its parts. */
 export interface ServerAddress {
@@ -28,6 +29,7 @@ export interface ServerOptions {
 	readonly queryTimeoutMs: number;
 	/** The server behind the pooler, for sessions. @default the address itself */
 	readonly directAddress?: ServerAddress | undefined;
+	readonly tls: TlsSettings;
 	readonly logger: Logger;
 }
 
@@ -44,10 +46,11 @@ export async function openServer(
 		types: resultTypes,
 	};
 	const direct = options.directAddress ?? address;
+	const directConfig = driverAddress(direct, options.tls);
 	const pool = new pg.Pool({
 		Client: ServerClient,
 		...client,
-		...address,
+		...driverAddress(address, options.tls),
 		// A statement travels while the server is busy with the one before it.
 		pipeline: true,
 		max: options.poolSize,
@@ -70,7 +73,7 @@ export async function openServer(
 		queryTimeoutMs: options.queryTimeoutMs,
 		openSession: (sessionOptions) =>
 			ServerSession.open(
-				new ServerClient({ ...client, ...direct }),
+				new ServerClient({ ...client, ...directConfig }),
 				hostAndPort(direct),
 				sessionOptions,
 			),
@@ -88,7 +91,20 @@ class ServerClient extends pg.Client {
 	constructor(config?: pg.ClientConfig) {
 		super(config);
 		watchStandby(this);
+		watchTls(this);
 	}
+}
+
+/** The address as the driver takes it. */
+function driverAddress(
+	address: ServerAddress,
+	tls: TlsSettings,
+): pg.ClientConfig {
+	const { connectionString, ...parts } = address;
+	if (connectionString !== undefined) return withTls(connectionString, tls);
+	const isSocket = parts.host?.startsWith("/") === true;
+	const ssl = isSocket ? undefined : tlsOptions(tls);
+	return { ...parts, ...(ssl === undefined ? {} : { ssl }) };
 }
 
 const oldestVersion = 180000;

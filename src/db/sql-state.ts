@@ -1,4 +1,5 @@
 import { RemError } from "../errors.ts";
+import { tlsHint } from "./tls.ts";
 
 /** What both `pg` and PGlite put on their errors. */
 interface DatabaseFailure {
@@ -30,15 +31,7 @@ export function toRemError(error: unknown): RemError {
 			hint: "check the types of its values",
 			cause,
 		});
-	if (sqlState === undefined)
-		return new RemError(
-			"CONNECTION_FAILED",
-			`connection to the database failed: ${failure.code ?? failure.message}`,
-			{
-				hint: "check that the server runs and that host and port are right",
-				cause,
-			},
-		);
+	if (sqlState === undefined) return unreachable(failure, cause);
 	const known = recognise(sqlState);
 	return new RemError(
 		known.code,
@@ -47,6 +40,21 @@ export function toRemError(error: unknown): RemError {
 			...(known.hint === undefined ? {} : { hint: known.hint }),
 			cause,
 			sqlState,
+		},
+	);
+}
+
+/** No SQLSTATE: the server had no part in it, or none any more. */
+function unreachable({ code, message }: DatabaseFailure, cause: Error) {
+	const ofTls = tlsHint(code);
+	const what = ofTls === undefined ? (code ?? message) : message;
+	return new RemError(
+		"CONNECTION_FAILED",
+		`connection to the database failed: ${what}`,
+		{
+			hint:
+				ofTls ?? "check that the server runs and that host and port are right",
+			cause,
 		},
 	);
 }
@@ -142,10 +150,14 @@ interface Recognised {
 function recognise(sqlState: string): Recognised {
 	switch (sqlState) {
 		case "28P01":
-		case "28000":
 			return {
 				code: "CONNECTION_FAILED",
 				hint: "check user and password (POSTGRES__USER, POSTGRES__PASSWORD or the connection string)",
+			};
+		case "28000":
+			return {
+				code: "CONNECTION_FAILED",
+				hint: "check user and password, and the server's pg_hba.conf; where it wants TLS, set POSTGRES__SSLMODE",
 			};
 		case "3D000":
 			return {

@@ -456,6 +456,7 @@ function openDatabase(settings: Settings): Promise<Database> {
 				retryTimeoutMs: settings.retryTimeoutMs,
 				queryTimeoutMs: settings.queryTimeoutMs,
 				directAddress: database.directAddress,
+				tls: settings.tls,
 				logger,
 			});
 }

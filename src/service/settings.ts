@@ -7,6 +7,7 @@ import {
 	tenantName,
 } from "../config.ts";
 import type { ServerAddress } from "../db/server.ts";
+import type { TlsSettings } from "../db/tls.ts";
 import { fromAiSdk, isAiSdkModel } from "../embeddings/ai-sdk.ts";
 import { isModuleProvider, loadProvider } from "../embeddings/load-provider.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
@@ -31,6 +32,8 @@ export interface Settings {
 				readonly directAddress?: ServerAddress;
 		  }
 		| { readonly kind: "embedded"; readonly folder: string | undefined };
+	/** Of every host. */
+	readonly tls: TlsSettings;
 	readonly poolSize: number;
 	readonly connectTimeoutMs: number;
 	readonly retryTimeoutMs: number;
@@ -73,6 +76,10 @@ export function resolveSettings(
 	const embedding = resolveEmbedding(options, environment, database.kind);
 	return {
 		database,
+		tls: {
+			mode: environment.POSTGRES__SSLMODE,
+			rootCert: environment.POSTGRES__SSLROOTCERT,
+		},
 		poolSize: options.poolSize ?? environment.POSTGRES__POOL_SIZE,
 		connectTimeoutMs:
 			options.connectTimeoutMs ?? defaultConnectTimeoutMs[database.kind],

@@ -110,12 +110,7 @@ test("every ConfigMap that is used is there, with the key", () => {
 });
 
 test("only variables that exist are set", () => {
-	const known = new Set([
-		...Object.keys(environmentSchema.shape),
-		// Read by the driver and by Node.js.
-		"PGSSLMODE",
-		"NODE_EXTRA_CA_CERTS",
-	]);
+	const known = new Set(Object.keys(environmentSchema.shape));
 	const set = [
 		...Object.keys(configMap("rem-settings")),
 		...manifests.flatMap(({ body }) =>
@@ -123,12 +118,32 @@ test("only variables that exist are set", () => {
 				.flat()
 				.filter(
 					({ name }: Yaml) =>
-						!/^PG(HOST|USER|PASSWORD|DATABASE|SSLROOTCERT)$/.test(name),
+						!/^PG(HOST|USER|PASSWORD|DATABASE|SSLMODE|SSLROOTCERT)$/.test(name),
 				)
 				.map(({ name }: Yaml) => name),
 		),
 	];
 	expect(set.filter((name) => !known.has(name))).toEqual([]);
+});
+
+test("whoever connects checks the certificate against the cluster's own authority", () => {
+	const { POSTGRES__SSLMODE, POSTGRES__SSLROOTCERT } =
+		configMap("rem-settings");
+	expect(POSTGRES__SSLMODE).toBe("verify-full");
+	expect(pods.length).toBeGreaterThan(2);
+	for (const { spec, containers } of pods) {
+		const [volume] = valuesOf(spec.volumes, "secret");
+		expect(volume).toEqual({
+			secretName: "rem-db-ca",
+			items: [{ key: "ca.crt", path: "ca.crt" }],
+		});
+		for (const { volumeMounts } of containers)
+			expect(volumeMounts).toContainEqual({
+				name: "ca",
+				mountPath: POSTGRES__SSLROOTCERT.replace("/ca.crt", ""),
+				readOnly: true,
+			});
+	}
 });
 
 test("hosts are services of the cluster and its poolers, and in the certificate", () => {
