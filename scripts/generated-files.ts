@@ -77,8 +77,10 @@ function allowed(schema: z.ZodType): string {
 		: `${read.minimum} to ${read.maximum}`;
 }
 
-/** One file turns variables into settings; what it does not name, nobody reads. */
+/** Two files turn variables into settings; what they do not name, nobody reads. */
 function isUsed(name: string): boolean {
-	const settings = new URL("../src/service/settings.ts", import.meta.url);
-	return readFileSync(settings, "utf8").includes(name);
+	return ["settings", "database-settings"].some((file) => {
+		const settings = new URL(`../src/service/${file}.ts`, import.meta.url);
+		return readFileSync(settings, "utf8").includes(name);
+	});
 }

@@ -85,10 +85,15 @@ export const environmentSchema = z.object({
 	POSTGRES__PASSWORD: z.string().optional().meta({ description: "Password" }),
 	POSTGRES__DIRECT_HOST: z.string().optional().meta({
 		description:
-			"Server behind the pooler, for migrations, index builds and workers; without it, POSTGRES__HOST",
+			"Server behind the pooler, for migrations, index builds and workers: host, or host:port; without it, POSTGRES__HOST",
 	}),
 	POSTGRES__READ_HOST: z.string().optional().meta({
-		description: "Replica for reads that allow it; without it, POSTGRES__HOST",
+		description:
+			"Replica for reads that allow it: host, or host:port; without it, POSTGRES__HOST",
+	}),
+	POSTGRES__READ_WAIT_MS: wholeNumber(0, 60_000).default(500).meta({
+		description:
+			"Longest wait, in milliseconds, of such a read for the replica to have what this process wrote; then the primary answers",
 	}),
 	POSTGRES__SSLMODE: z
 		.enum(sslModes, `expected one of ${sslModes.join(", ")}`)

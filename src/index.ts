@@ -1,5 +1,6 @@
 export type {
 	Capabilities,
+	Consistency,
 	Handle,
 	QueryOptions,
 	Result,
@@ -120,6 +121,7 @@ export type {
 	HybridRow,
 	HybridSearchOptions,
 	LookupOptions,
+	ReadOptions,
 	VectorSearchOptions,
 } from "./service/call-options.ts";
 export type {
@@ -155,6 +157,7 @@ export {
 	Repository,
 	type RepositoryFindOptions,
 	type RepositoryOrderBy,
+	type RepositoryReadOptions,
 	type RepositoryUpsertOptions,
 } from "./service/repository.ts";
 export type { SchemaLifecycle } from "./service/schema-lifecycle.ts";

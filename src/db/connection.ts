@@ -22,7 +22,11 @@ import {
 	isUnconfirmedCommit,
 	toRemError,
 } from "./sql-state.ts";
-import { noteUnloggedRead, refuseOnStandby } from "./standby.ts";
+import {
+	mayRefuseUnlogged,
+	noteUnloggedRead,
+	refuseOnStandby,
+} from "./standby.ts";
 
 /** Before anyone uses a new connection. */
 export function prepareClient(client: pg.ClientBase): void {
@@ -223,8 +227,12 @@ export async function send<R>(
 ): Promise<Result<R>> {
 	const { text, values } = "text" in statement ? statement : compile(statement);
 	const { readsUnlogged = false } = options;
-	if (readsUnlogged) refuseOnStandby(client, statusOf(client) !== "I");
+	if (readsUnlogged) refuseOnStandby(client);
+	// A refusal would end the transaction.
+	const isTrial =
+		readsUnlogged && statusOf(client) !== "I" && mayRefuseUnlogged(client);
 	try {
+		if (isTrial) await client.query("SAVEPOINT rem_trial");
 		const answer = await client.query({
 			text,
 			values: values.map((value) =>
@@ -246,6 +254,10 @@ export async function send<R>(
 	} catch (error) {
 		const failure = toRemError(error);
 		if (readsUnlogged) noteUnloggedRead(client, failure.sqlState);
+		if (isTrial)
+			await client.query("ROLLBACK TO SAVEPOINT rem_trial").catch(() => {
+				// The connection is gone: the failure says so.
+			});
 		throw failure;
 	}
 }

@@ -30,8 +30,9 @@ export interface QueryOptions {
 	 */
 	readonly readsUnlogged?: boolean;
 	/**
-	 * It may run twice, as a read may: run again on another connection when the
-	 * one it was sent on is lost. Not within a transaction. @default false
+	 * It is a read: run again on another connection when the one it was sent on
+	 * is lost, and no reason for a replica to catch up. Not within a transaction,
+	 * which says so itself. @default false
 	 */
 	readonly idempotent?: boolean;
 	/** Longest wait for its answer; the connection is then given up. @default none */
@@ -54,6 +55,12 @@ export interface TransactionOptions {
 	/** The server's settings inside it, by name. @default as they are */
 	readonly settings?: Readonly<Record<string, string>>;
 }
+
+/**
+ * Who may answer a read: the primary, or a replica, if there is one, that has
+ * all that was written through the same service before.
+ */
+export type Consistency = "primary" | "replica";
 
 /** Something that statements can be sent to: a database, or a transaction of it. */
 export interface Handle {
@@ -93,6 +100,8 @@ export interface Session extends Handle {
 }
 
 export interface SessionOptions {
+	/** Told once when it was closed. */
+	readonly onClosed?: () => void;
 	/** Told once when the connection is lost; not when it is closed. */
 	readonly onLost?: (error: unknown) => void;
 	/** Lets the process end though the session is open. @default false */
@@ -101,6 +110,8 @@ export interface SessionOptions {
 
 export interface Database extends Handle {
 	readonly capabilities: Capabilities;
+	/** How often something ended that may have written: what a replica may not have yet. */
+	readonly writes: number;
 	/** Opens a connection beside the pool; whoever opens it closes it. */
 	openSession(options?: SessionOptions): Promise<Session>;
 	/** Waits for what runs, then closes. Closing twice is fine. */

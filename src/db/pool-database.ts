@@ -26,6 +26,7 @@ import type {
 	SessionOptions,
 	TransactionOptions,
 } from "./database.ts";
+import { PoolConnection } from "./pool-connection.ts";
 import { type RetryUnit, retryUnit } from "./retry.ts";
 import {
 	isConnectionLost,
@@ -68,6 +69,7 @@ export class PoolDatabase implements Database {
 	/** Whether it was ever reached: who starts with a wrong address is told at once. */
 	#isProven = false;
 	#closing: Promise<void> | undefined;
+	#writes = 0;
 
 	constructor(pool: pg.Pool, options: PoolDatabaseOptions) {
 		this.capabilities = options.capabilities;
@@ -82,8 +84,13 @@ export class PoolDatabase implements Database {
 		});
 	}
 
+	get writes(): number {
+		return this.#writes;
+	}
+
 	query<R>(statement: Sql | Statement, options: QueryOptions = {}) {
 		return this.#track(
+			options.idempotent === true,
 			this.#retry(options, (client) =>
 				orUnknown(options.idempotent ? undefined : textOf(statement), () =>
 					send<R>(client, statement, this.#limits(options)),
@@ -94,6 +101,7 @@ export class PoolDatabase implements Database {
 
 	script(text: string): Promise<Result[]> {
 		return this.#track(
+			false,
 			this.#withClient((client) =>
 				orUnknown(text, () => sendScript(client, text)),
 			),
@@ -105,8 +113,22 @@ export class PoolDatabase implements Database {
 		options: TransactionOptions = {},
 	): Promise<T> {
 		return this.#track(
+			options.readOnly === true,
 			this.#retry(options, (client) =>
 				runTransaction(client, this.#facts, work, options),
+			),
+		);
+	}
+
+	/** Runs reads on one connection, without a transaction of their own and only once. */
+	withConnection<T>(
+		work: (connection: PoolConnection) => Promise<T>,
+	): Promise<T> {
+		const limits = (options: QueryOptions) => this.#limits(options);
+		return this.#track(
+			true,
+			this.#withClient((client) =>
+				work(new PoolConnection(client, this.#facts, limits)),
 			),
 		);
 	}
@@ -117,7 +139,14 @@ export class PoolDatabase implements Database {
 
 	async openSession(options: SessionOptions = {}): Promise<Session> {
 		this.#refuseClosed();
-		return this.#options.openSession?.(options) ?? sharedSession(this);
+		const onClosed = () => {
+			this.#writes++;
+			options.onClosed?.();
+		};
+		return (
+			this.#options.openSession?.({ ...options, onClosed }) ??
+			sharedSession(this)
+		);
 	}
 
 	close(): Promise<void> {
@@ -132,12 +161,13 @@ export class PoolDatabase implements Database {
 		await this.#options.onClose?.();
 	}
 
-	async #track<T>(work: Promise<T>): Promise<T> {
+	async #track<T>(isRead: boolean, work: Promise<T>): Promise<T> {
 		this.#running.add(work);
 		try {
 			return await work;
 		} finally {
 			this.#running.delete(work);
+			if (!isRead) this.#writes++;
 		}
 	}
 

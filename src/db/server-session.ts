@@ -31,8 +31,11 @@ export class ServerSession implements Session {
 	#last: Promise<unknown> = Promise.resolve();
 	#closing: Promise<void> | undefined;
 
-	private constructor(client: pg.Client, { onLost }: SessionOptions) {
+	readonly #onClosed: (() => void) | undefined;
+
+	private constructor(client: pg.Client, { onLost, onClosed }: SessionOptions) {
 		this.#client = client;
+		this.#onClosed = onClosed;
 		let told = false;
 		const lose = (error: unknown) => {
 			if (told || this.#closing !== undefined) return;
@@ -108,9 +111,12 @@ export class ServerSession implements Session {
 	}
 
 	close(): Promise<void> {
-		this.#closing ??= this.#client.end().catch(() => {
-			// It was lost already.
-		});
+		this.#closing ??= this.#client
+			.end()
+			.catch(() => {
+				// It was lost already.
+			})
+			.then(this.#onClosed);
 		return this.#closing;
 	}
 

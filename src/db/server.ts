@@ -4,7 +4,8 @@ import type { Logger } from "../logger.ts";
 import { sql } from "../sql.ts";
 import type { Database } from "./database.ts";
 import { resultTypes } from "./decode.ts";
-import { PoolDatabase } from "./pool-database.ts";
+import { PoolDatabase, type PoolDatabaseOptions } from "./pool-database.ts";
+import { Replica } from "./replica.ts";
 import { ServerSession } from "./server-session.ts";
 import { watchStandby } from "./standby.ts";
 import { type TlsSettings, tlsOptions, watchTls, withTls } from "./tls.ts";
@@ -38,18 +39,57 @@ export async function openServer(
 	address: ServerAddress,
 	options: ServerOptions,
 ): Promise<Database> {
-	const client = {
-		application_name: "remdb",
-		connectionTimeoutMillis: options.connectTimeoutMs,
-		keepAlive: true,
-		keepAliveInitialDelayMillis: 10_000,
-		types: resultTypes,
-	};
 	const direct = options.directAddress ?? address;
-	const directConfig = driverAddress(direct, options.tls);
+	const directConfig = {
+		...clientConfig(options),
+		...driverAddress(direct, options.tls),
+	};
+	const database = poolDatabase(address, options, (sessionOptions) =>
+		ServerSession.open(
+			new ServerClient(directConfig),
+			hostAndPort(direct),
+			sessionOptions,
+		),
+	);
+	try {
+		await checkServer(database);
+		return database;
+	} catch (error) {
+		await database.close();
+		throw error;
+	}
+}
+
+// Who waits for a replica had better ask the primary.
+const longestReplicaConnectMs = 2000;
+
+/**
+ * Opens a pool to a replica of the primary, for reads that allow it. It is not
+ * connected to here: one that is away is no reason not to start.
+ */
+export function openReplica(
+	primary: Database,
+	address: ServerAddress,
+	options: ServerOptions & { readonly waitMs: number },
+): Replica {
+	const { connectTimeoutMs, logger, waitMs } = options;
+	const pool = poolDatabase(address, {
+		...options,
+		connectTimeoutMs: Math.min(connectTimeoutMs, longestReplicaConnectMs),
+		retryTimeoutMs: 0,
+	});
+	const place = { address: hostAndPort(address), waitMs, logger };
+	return new Replica(primary, pool, place);
+}
+
+function poolDatabase(
+	address: ServerAddress,
+	options: ServerOptions,
+	openSession?: PoolDatabaseOptions["openSession"],
+): PoolDatabase {
 	const pool = new pg.Pool({
 		Client: ServerClient,
-		...client,
+		...clientConfig(options),
 		...driverAddress(address, options.tls),
 		// A statement travels while the server is busy with the one before it.
 		pipeline: true,
@@ -58,7 +98,7 @@ export async function openServer(
 		// What the background does now and then must not keep the process alive.
 		allowExitOnIdle: true,
 	});
-	const database = new PoolDatabase(pool, {
+	return new PoolDatabase(pool, {
 		capabilities: {
 			kind: "server",
 			maxConnections: options.poolSize,
@@ -71,20 +111,18 @@ export async function openServer(
 		address: hostAndPort(address),
 		retryTimeoutMs: options.retryTimeoutMs,
 		queryTimeoutMs: options.queryTimeoutMs,
-		openSession: (sessionOptions) =>
-			ServerSession.open(
-				new ServerClient({ ...client, ...directConfig }),
-				hostAndPort(direct),
-				sessionOptions,
-			),
+		...(openSession && { openSession }),
 	});
-	try {
-		await checkServer(database);
-		return database;
-	} catch (error) {
-		await database.close();
-		throw error;
-	}
+}
+
+function clientConfig({ connectTimeoutMs }: ServerOptions): pg.ClientConfig {
+	return {
+		application_name: "remdb",
+		connectionTimeoutMillis: connectTimeoutMs,
+		keepAlive: true,
+		keepAliveInitialDelayMillis: 10_000,
+		types: resultTypes,
+	};
 }
 
 class ServerClient extends pg.Client {

@@ -19,21 +19,19 @@ export function watchStandby(client: pg.ClientBase): void {
 	});
 }
 
-/**
- * Throws what the standby would answer to a read of an unlogged table, without
- * asking it: within a transaction always, for the answer would end the transaction.
- */
-export function refuseOnStandby(
-	client: pg.ClientBase,
-	isInTransaction: boolean,
-): void {
+/** Throws what the standby has answered to a read of an unlogged table, without asking it again. */
+export function refuseOnStandby(client: pg.ClientBase): void {
 	const until = standbys.get(client);
-	if (until === undefined) return;
-	if (isInTransaction || Date.now() < until)
-		throw new RemError("DATABASE", "a standby cannot read unlogged tables", {
-			hint: "read on the primary, or set KV_STORE__PERSISTENCE=logged (docs/operations.md)",
-			sqlState: unloggedOnStandby,
-		});
+	if (until === undefined || Date.now() >= until) return;
+	throw new RemError("DATABASE", "a standby cannot read unlogged tables", {
+		hint: "read on the primary, or set KV_STORE__PERSISTENCE=logged (docs/operations.md)",
+		sqlState: unloggedOnStandby,
+	});
+}
+
+/** Whether it is a standby of which nobody knows what it will answer. */
+export function mayRefuseUnlogged(client: pg.ClientBase): boolean {
+	return standbys.has(client);
 }
 
 /** What a read of an unlogged table gave: nothing, or its failure's SQLSTATE. */

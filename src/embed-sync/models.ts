@@ -25,9 +25,12 @@ export async function readModels(
 	db: Handle,
 	schema: string,
 ): Promise<TableModel[]> {
-	const { rows } = await db.query<TableModel>(sql`
+	const { rows } = await db.query<TableModel>(
+		sql`
 SELECT entity_type AS "tableName", provider, model, dimensions, state
-FROM ${embeddingModelsRef(schema)} ORDER BY entity_type, created_at`);
+FROM ${embeddingModelsRef(schema)} ORDER BY entity_type, created_at`,
+		{ idempotent: true },
+	);
 	return rows;
 }
 
@@ -39,6 +42,7 @@ export async function hasVectors(
 ): Promise<boolean> {
 	const { rowCount } = await db.query(
 		sql`SELECT FROM ${embeddingsRef(table)} AS e WHERE ${isSpace("e", space)} LIMIT 1`,
+		{ idempotent: true },
 	);
 	return rowCount > 0;
 }

@@ -14,13 +14,16 @@ export async function readKvSources(
 	db: Handle,
 	schema: string,
 ): Promise<KvSource[]> {
-	const { rows } = await db.query<{ view: string; comment: string }>(sql`
+	const { rows } = await db.query<{ view: string; comment: string }>(
+		sql`
 SELECT c.relname AS view, d.description AS comment
 FROM pg_class c
 JOIN pg_description d ON d.classoid = 'pg_class'::regclass AND d.objoid = c.oid AND d.objsubid = 0
 WHERE c.relnamespace = ${schema}::regnamespace AND c.relkind = 'v'
   AND starts_with(d.description, ${kvSourceMark})
-ORDER BY c.relname`);
+ORDER BY c.relname`,
+		{ idempotent: true },
+	);
 	return rows.map(({ view, comment }) => ({
 		entityType: comment.slice(kvSourceMark.length).split(" ")[0] as string,
 		view: ident(schema, view),

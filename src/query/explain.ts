@@ -72,10 +72,13 @@ async function explainFields(
 		branch.fields.map((field) => ({ field, branch })),
 	);
 	const names = fields.map(({ field }) => field);
-	const { rows } = await db.query<{ field_name: string; vectors: number }>(sql`
+	const { rows } = await db.query<{ field_name: string; vectors: number }>(
+		sql`
 SELECT e.field_name, count(*) AS vectors FROM ${embeddingsRef(table)} AS e
 WHERE ${vectorScope(table, space, scope, names)}
-GROUP BY e.field_name`);
+GROUP BY e.field_name`,
+		{ idempotent: true },
+	);
 	const counts = new Map(rows.map((row) => [row.field_name, row.vectors]));
 	return fields.map(({ field, branch: { how, efSearch } }) => ({
 		field,
@@ -88,6 +91,7 @@ GROUP BY e.field_name`);
 async function databasePlan(db: Handle, statement: Sql): Promise<string> {
 	const { rows } = await db.query<{ "QUERY PLAN": string }>(
 		sql`EXPLAIN (ANALYZE, COSTS OFF, BUFFERS OFF) ${statement}`,
+		{ idempotent: true },
 	);
 	return rows
 		.map((row) => row["QUERY PLAN"].replace(/'\[[^\]]*\]'/g, "'[…]'"))

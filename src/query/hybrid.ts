@@ -162,7 +162,10 @@ async function runHybrid(
 				statement(hasRowSecurity && !isFallback ? similar : from),
 			fallback,
 		);
-	return (await db.query<HybridRecord>(statement())).rows;
+	const { rows } = await db.query<HybridRecord>(statement(), {
+		idempotent: true,
+	});
+	return rows;
 }
 
 interface HybridRecord extends HitRecord, WithSeen {

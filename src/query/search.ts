@@ -81,6 +81,7 @@ export async function vectorSearch(
 		run: async (branches) => {
 			const { rows } = await db.query<HitRecord & WithSeen>(
 				statement(branches),
+				{ idempotent: true },
 			);
 			return isPlain(request, branches)
 				? { rows, seen: [seenOf(rows)] }

@@ -21,7 +21,9 @@ export async function selectRows(
 	request: SelectRequest,
 ): Promise<Record<string, unknown>[]> {
 	checkScope(request);
-	const { rows } = await db.query(selectSql(table, request));
+	const { rows } = await db.query(selectSql(table, request), {
+		idempotent: true,
+	});
 	return rows.map((record) => toRow(table.entity, record));
 }
 

@@ -75,6 +75,7 @@ export class VectorFacts {
 		if (known !== undefined && known.until > Date.now()) return known.usable;
 		const { rows } = await db.query<{ usable: boolean }>(
 			sql`SELECT ${isUsable(schema, index)} AS usable`,
+			{ idempotent: true },
 		);
 		const usable = rows[0]?.usable === true;
 		this.#usable.set(index.name, { usable, until: Date.now() + keptMs });
@@ -157,12 +158,15 @@ async function readIndexes(
 		})),
 	);
 	const names = declared.map(({ name }) => toText(ident(table.schema, name)));
-	const { rows } = await db.query<{ at: number; vectors: number }>(sql`
+	const { rows } = await db.query<{ at: number; vectors: number }>(
+		sql`
 SELECT n.at::integer, c.reltuples::double precision AS vectors
 FROM unnest(${arrayLiteral(names)}::text[]) WITH ORDINALITY AS n (name, at)
 JOIN pg_index AS i ON i.indexrelid = to_regclass(n.name) AND i.indisvalid
 JOIN pg_class AS c ON c.oid = i.indexrelid
-ORDER BY n.at DESC`);
+ORDER BY n.at DESC`,
+		{ idempotent: true },
+	);
 	// The kind that was asked for comes last, and stays.
 	return new Map(
 		rows.map(({ at, vectors }) => {
@@ -207,6 +211,7 @@ async function countUpTo(
 	});
 	const { rows } = await db.query<{ counts: number[] }>(
 		sql`SELECT ARRAY[${join(counts)}] AS counts`,
+		{ idempotent: true },
 	);
 	return rows[0]?.counts ?? [];
 }
@@ -243,6 +248,7 @@ async function estimate(
 async function estimateRows(db: Handle, statement: Sql): Promise<number> {
 	const { rows } = await db.query<{ "QUERY PLAN": [{ Plan: Plan }] }>(
 		sql`EXPLAIN (FORMAT JSON) ${statement}`,
+		{ idempotent: true },
 	);
 	return rows[0]?.["QUERY PLAN"][0].Plan["Plan Rows"] ?? 0;
 }

@@ -1,4 +1,4 @@
-import type { Handle } from "../db/database.ts";
+import type { Consistency, Handle } from "../db/database.ts";
 import type { Entity } from "../models/entity.ts";
 import type { NewRow, Row, TextFieldName, Where } from "../models/types.ts";
 import type { SearchExplanation } from "../query/explain.ts";
@@ -22,6 +22,16 @@ export interface CallScope {
 	readonly userId?: string | null;
 	/** Work inside this transaction of yours. An upsert keeps it open during provider calls. */
 	readonly transaction?: Handle;
+}
+
+/** What every read may say. */
+export interface ReadOptions extends CallScope {
+	/**
+	 * `"replica"`: POSTGRES__READ_HOST may answer, a moment behind others' writes
+	 * but not behind this service's own; where there is none, or it cannot, the
+	 * primary does. A `transaction` goes before. @default "primary"
+	 */
+	readonly consistency?: Consistency;
 }
 
 export interface BatchUpsertOptions<M extends Models, T extends TableName<M>>
@@ -60,7 +70,7 @@ export interface BatchUpsertOptions<M extends Models, T extends TableName<M>>
 
 /** What both searches by meaning take. */
 interface SearchOptions<M extends Models, T extends TableName<M>>
-	extends CallScope {
+	extends ReadOptions {
 	readonly tableName: T;
 	readonly queryEmbedding?: Float32Array;
 	/** @default 10 */
@@ -109,14 +119,14 @@ export type ExplainedIf<X> = boolean extends X
 export interface LookupOptions<
 	T extends string = string,
 	Hydrate extends boolean = boolean,
-> extends CallScope {
+> extends ReadOptions {
 	/** Only entities of this table. */
 	readonly entityType?: T;
 	/** Each hit brings its row as `record`, read in the same statement. @default false */
 	readonly hydrate?: Hydrate;
 }
 
-export interface FuzzySearchOptions extends CallScope {
+export interface FuzzySearchOptions extends ReadOptions {
 	/** Nearly a name, at most 256 characters. */
 	readonly query: string;
 	/** Least likeness, 0 to 1. @default 0.3 */

@@ -10,6 +10,13 @@ export interface ConnectOptions<
 > {
 	/** `postgresql://user:password@host:port/name`; `file:PATH` or `memory:` for the embedded database. */
 	readonly connectionString?: string;
+	/**
+	 * A replica, `host` or `host:port`, for reads with `consistency: "replica"`; the
+	 * rest of its address is the connection string's.
+	 */
+	readonly readHost?: string;
+	/** Longest wait of a read for the replica to have what this service wrote, in milliseconds. @default 500 */
+	readonly readWaitMs?: number;
 	/** @default 20; the embedded database always has 1 */
 	readonly poolSize?: number;
 	/** The entities there are. @default the built-in ones */

@@ -1,4 +1,4 @@
-import type { Database, Handle } from "../db/database.ts";
+import type { Consistency, Database, Handle } from "../db/database.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import { isProviderError, RemError } from "../errors.ts";
@@ -12,6 +12,7 @@ import { ident, join, sql } from "../sql.ts";
 import { batchUpsert } from "../store/batch-upsert.ts";
 import type { MergeField } from "../store/merge.ts";
 import type { UpsertProgress, UpsertResult } from "../store/upsert-result.ts";
+import { quoted } from "../util/suggest.ts";
 import { Embedder } from "./embedder.ts";
 import { Embeddings } from "./embeddings.ts";
 import { heldDatabase } from "./held-database.ts";
@@ -46,6 +47,8 @@ const rowsPerAnalyze = 1000;
 /** What a service and its repositories share: the parts, and the rules of every call. */
 export class ServiceCore {
 	readonly db: Database;
+	/** A replica; without one, the database itself. */
+	readonly replica: Handle;
 	readonly registry: Registry;
 	readonly settings: Settings;
 	readonly embedder: Embedder;
@@ -57,8 +60,14 @@ export class ServiceCore {
 	readonly schema: SchemaLifecycle;
 	#newRows = 0;
 
-	constructor(db: Database, registry: Registry, settings: Settings) {
+	constructor(
+		db: Database,
+		registry: Registry,
+		settings: Settings,
+		replica: Handle = db,
+	) {
 		this.db = db;
+		this.replica = replica;
 		this.registry = registry;
 		this.settings = settings;
 		this.embedder = new Embedder(settings);
@@ -181,14 +190,32 @@ export class ServiceCore {
 
 	/**
 	 * What a call about a tenant's rows sends its statements to: the caller's
-	 * transaction or the database, and with row level security either of them
-	 * telling it the tenant. Without a tenant it is the default one's.
+	 * transaction, the replica or the database, and with row level security any
+	 * of them telling it the tenant. Without a tenant it is the default one's.
 	 */
-	handle(tenantId: string | undefined, transaction?: Handle): Handle {
-		const handle = transaction ?? this.db;
+	handle(
+		tenantId: string | undefined,
+		transaction?: Handle,
+		consistency?: Consistency,
+	): Handle {
+		const handle = this.source(transaction, consistency);
 		return this.settings.rowLevelSecurity
 			? tenantHandle(handle, this.tenant(tenantId))
 			: handle;
+	}
+
+	/** The caller's transaction; else the replica, where the read allows it, or the database. */
+	source(
+		transaction: Handle | undefined,
+		consistency: Consistency = "primary",
+	): Handle {
+		if (consistency !== "primary" && consistency !== "replica")
+			throw new RemError(
+				"VALIDATION",
+				`consistency is ${quoted(String(consistency))}, expected primary or replica`,
+			);
+		const isOnReplica = consistency === "replica";
+		return transaction ?? (isOnReplica ? this.replica : this.db);
 	}
 
 	/** The call's tenant, or the default one; `TENANT_REQUIRED` where there is no default. */

@@ -1,4 +1,4 @@
-import type { Handle } from "../db/database.ts";
+import type { Consistency, Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import { edgeProblem } from "../models/edge.ts";
 import type { Edge } from "../models/types.ts";
@@ -28,7 +28,11 @@ interface GraphCall {
 	readonly transaction?: Handle | undefined;
 }
 
-export type TraverseCall = Omit<TraverseRequest, "tenantId"> & GraphCall;
+export type TraverseCall = Omit<TraverseRequest, "tenantId"> &
+	GraphCall & {
+		/** As of the other reads. @default "primary" */
+		readonly consistency?: Consistency | undefined;
+	};
 
 export interface LinkCall extends GraphCall {
 	/** The entity that gets the edges: its key in any spelling, `table/key`, or its id. */
@@ -63,9 +67,9 @@ export class Graph {
 	}
 
 	async traverse(call: TraverseCall): Promise<Traversal> {
-		const { transaction: _, tenantId, ...rest } = call;
+		const { transaction: _, tenantId, consistency, ...rest } = call;
 		const request = { ...rest, tenantId: this.#core.tenant(tenantId) };
-		return traverse(this.#reader(call), request);
+		return traverse(this.#reader(call, consistency), request);
 	}
 
 	async link(call: LinkCall): Promise<LinkResult> {
@@ -109,11 +113,14 @@ export class Graph {
 		return { table: registry.get(entityType), id, tenantId: scope.tenantId };
 	}
 
-	#reader({ tenantId, transaction }: GraphCall): GraphReader {
+	#reader(
+		{ tenantId, transaction }: GraphCall,
+		consistency?: Consistency,
+	): GraphReader {
 		const { db, settings, registry } = this.#core;
 		const held = registry.all().filter((table) => table.hasRowSecurity);
 		return {
-			db: this.#core.handle(tenantId, transaction),
+			db: this.#core.handle(tenantId, transaction, consistency),
 			schema: settings.schema,
 			fallback: this.#fallback,
 			named: db.capabilities.namedStatements,

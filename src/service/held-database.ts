@@ -18,6 +18,9 @@ export function heldDatabase(db: Database): Database {
 	};
 	return {
 		capabilities: db.capabilities,
+		get writes() {
+			return db.writes;
+		},
 		query: refuse,
 		script: refuse,
 		transaction: refuse,

@@ -1,4 +1,4 @@
-import type { Handle } from "../db/database.ts";
+import type { Consistency, Handle } from "../db/database.ts";
 import type { Entity } from "../models/entity.ts";
 import type { Row } from "../models/types.ts";
 import type { CacheFallback } from "../query/cached-read.ts";
@@ -32,6 +32,7 @@ export interface LookupCall {
 	readonly tenantId?: string | undefined;
 	readonly userId?: string | null | undefined;
 	readonly transaction?: Handle | undefined;
+	readonly consistency?: Consistency | undefined;
 	readonly entityType?: string | undefined;
 	readonly hydrate?: boolean | undefined;
 }
@@ -40,23 +41,29 @@ export interface LookupCall {
 export class Lookups {
 	readonly #core: ServiceCore;
 	readonly #fallback: CacheFallback;
-	readonly #queue: LookupQueue;
+	/** Those that go to the same place are sent together. */
+	readonly #queues = new Map<Handle, LookupQueue>();
 
 	constructor(core: ServiceCore, fallback: CacheFallback) {
 		this.#core = core;
 		this.#fallback = fallback;
-		this.#queue = new LookupQueue((request) => this.#send(core.db, request));
+		for (const handle of [core.db, core.replica])
+			this.#queues.set(
+				handle,
+				new LookupQueue((request) => this.#send(handle, request)),
+			);
 	}
 
 	async find(call: LookupCall): Promise<LookupHit[]> {
 		const request = this.#request(call);
 		checkLookup(request);
-		const { transaction } = call;
-		const { db, settings } = this.#core;
-		const found =
-			transaction === undefined && settings.coalesceLookups
-				? await this.#queue.lookup(request)
-				: await this.#send(transaction ?? db, request);
+		const handle = this.#core.source(call.transaction, call.consistency);
+		const queue = this.#core.settings.coalesceLookups
+			? this.#queues.get(handle)
+			: undefined;
+		const found = await (queue === undefined
+			? this.#send(handle, request)
+			: queue.lookup(request));
 		return found.map(({ hit }) => hit);
 	}
 

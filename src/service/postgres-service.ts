@@ -6,7 +6,8 @@ import type {
 	TransactionOptions,
 } from "../db/database.ts";
 import { openEmbedded } from "../db/embedded.ts";
-import { openServer } from "../db/server.ts";
+import type { Replica } from "../db/replica.ts";
+import { openReplica, openServer } from "../db/server.ts";
 import { RemError } from "../errors.ts";
 import type {
 	BackgroundIndexer,
@@ -29,7 +30,6 @@ import type { SqlValue } from "../sql.ts";
 import type { BoundScope } from "./bound-scope.ts";
 import type {
 	BatchUpsertOptions,
-	CallScope,
 	EntityOf,
 	ExplainedIf,
 	FuzzySearchOptions,
@@ -37,6 +37,7 @@ import type {
 	HybridSearchOptions,
 	LookupOptions,
 	Models,
+	ReadOptions,
 	TableName,
 	VectorSearchOptions,
 } from "./call-options.ts";
@@ -81,12 +82,14 @@ type CoreModels = typeof coreEntities;
 export class PostgresService<const M extends Models = CoreModels> {
 	/** @internal what repositories share with the service */
 	readonly core: ServiceCore;
+	readonly #replica: Replica | undefined;
 	readonly #lookups: Lookups;
 	readonly #searches: Searches;
 	readonly #graph: Graph;
 
-	private constructor(core: ServiceCore) {
+	private constructor(core: ServiceCore, replica: Replica | undefined) {
 		this.core = core;
+		this.#replica = replica;
 		this.#lookups = new Lookups(core, this.#fallback);
 		this.#searches = new Searches(core, this.#fallback);
 		this.#graph = new Graph(core, this.#fallback);
@@ -105,12 +108,14 @@ export class PostgresService<const M extends Models = CoreModels> {
 		const models = options.models ?? coreEntities;
 		models.forEach(checkDefinition);
 		const db = await openDatabase(given);
+		const replica = openReader(db, given);
 		try {
 			const rowSecurity = await isHeldByPolicies(db, given);
 			const registry = new Registry(schema, models, { language, rowSecurity });
 			const settings = { ...given, rowLevelSecurity: rowSecurity };
 			const service = new PostgresService<M>(
-				new ServiceCore(db, registry, settings),
+				new ServiceCore(db, registry, settings, replica),
+				replica,
 			);
 			// What is about all tenants is the owner's to look after.
 			if (rowSecurity) return service;
@@ -119,6 +124,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 			await service.embeddings.tellMismatch();
 			return service;
 		} catch (error) {
+			await replica?.close();
 			await db.close();
 			throw error;
 		}
@@ -253,8 +259,9 @@ export class PostgresService<const M extends Models = CoreModels> {
 		checkGiven(options);
 		if (options.entityType !== undefined) this.registry.get(options.entityType);
 		const { schema, rowLevelSecurity } = this.core.settings;
+		const { tenantId, transaction, consistency } = options;
 		return fuzzySearch(
-			this.core.handle(options.tenantId, options.transaction),
+			this.core.handle(tenantId, transaction, consistency),
 			{ schema, hasRowSecurity: rowLevelSecurity },
 			{ ...options, tenantId: this.core.tenant(options.tenantId) },
 			this.#fallback,
@@ -311,17 +318,22 @@ export class PostgresService<const M extends Models = CoreModels> {
 	 * const result = await service.query('SEARCH "deploy" IN documents WHERE year > 2020 LIMIT 5')
 	 * if (result.kind === "search") console.log(result.rows[0]?.similarity)
 	 */
-	async query(text: string, scope: CallScope = {}): Promise<QueryResult> {
+	async query(text: string, scope: ReadOptions = {}): Promise<QueryResult> {
 		checkGiven(scope);
-		const { tenantId, userId, transaction } = scope;
+		const { tenantId, userId, transaction, consistency } = scope;
 		return runQuery(
 			{
 				reads: this as unknown as QueryReads,
 				registry: this.registry,
-				db: this.core.handle(tenantId, transaction),
+				db: this.core.handle(tenantId, transaction, consistency),
 			},
 			text,
-			{ tenantId: this.core.tenant(tenantId), userId, transaction },
+			{
+				tenantId: this.core.tenant(tenantId),
+				userId,
+				transaction,
+				consistency,
+			},
 		);
 	}
 
@@ -414,6 +426,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 		await this.indexer.stop({ waitMs: 1000 });
 		await this.embeddings.stop();
 		await this.kv.settle();
+		await this.#replica?.close();
 		await this.core.db.close();
 	}
 
@@ -447,18 +460,21 @@ function checkSqlValue(value: unknown, index: number): void {
 }
 
 function openDatabase(settings: Settings): Promise<Database> {
-	const { database, poolSize, connectTimeoutMs, logger } = settings;
+	const { database, connectTimeoutMs, logger } = settings;
 	return database.kind === "embedded"
 		? openEmbedded(database.folder, { connectTimeoutMs, logger })
 		: openServer(database.address, {
-				poolSize,
-				connectTimeoutMs,
-				retryTimeoutMs: settings.retryTimeoutMs,
-				queryTimeoutMs: settings.queryTimeoutMs,
+				...settings,
 				directAddress: database.directAddress,
-				tls: settings.tls,
-				logger,
 			});
+}
+
+/** The embedded database has no replica. */
+function openReader(db: Database, settings: Settings): Replica | undefined {
+	const { database, readWaitMs: waitMs } = settings;
+	return database.kind === "embedded" || database.readAddress === undefined
+		? undefined
+		: openReplica(db, database.readAddress, { ...settings, waitMs });
 }
 
 /** The key belongs to the model: a call that names another one means another model. */

@@ -1,4 +1,4 @@
-import type { Handle } from "../db/database.ts";
+import type { Consistency, Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import type { OrderBy } from "../filters/order-by.ts";
 import type { Entity } from "../models/entity.ts";
@@ -30,6 +30,19 @@ interface InTransaction {
 	readonly transaction?: Handle;
 }
 
+/** Where rows are read. */
+export interface RepositoryReadOptions {
+	/** Read inside this transaction of yours. */
+	readonly transaction?: Handle;
+	/** `"replica"`: the one of POSTGRES__READ_HOST may answer, as of the service's reads. @default "primary" */
+	readonly consistency?: Consistency;
+}
+
+interface ReadPlace {
+	readonly transaction?: Handle | undefined;
+	readonly consistency?: Consistency | undefined;
+}
+
 type Direction = "asc" | "desc" | "ASC" | "DESC";
 
 /** A field and a direction; several as a list. */
@@ -39,15 +52,13 @@ export type RepositoryOrderBy<E> = OneOrMany<
 
 type OneOrMany<T> = T | readonly T[];
 
-export interface RepositoryFindOptions<E> {
+export interface RepositoryFindOptions<E> extends RepositoryReadOptions {
 	/** @default "id": the order of creation */
 	readonly orderBy?: RepositoryOrderBy<E>;
 	/** @default all */
 	readonly limit?: number;
 	/** @default 0 */
 	readonly offset?: number;
-	/** Read inside this transaction of yours. */
-	readonly transaction?: Handle;
 }
 
 /**
@@ -107,9 +118,9 @@ export class Repository<E extends Entity> {
 		filter: Where<E> = {},
 		options: RepositoryFindOptions<E> = {},
 	): Promise<Row<E>[]> {
-		const { transaction, ...rest } = options;
+		const { transaction: _, consistency: __, ...rest } = options;
 		const rows = await findRows(
-			this.#handle(transaction, filter.tenantId),
+			this.#reader(options, filter.tenantId),
 			this.#table,
 			this.#checked(filter),
 			{ ...rest, orderBy: rest.orderBy as OrderBy | undefined },
@@ -120,10 +131,11 @@ export class Repository<E extends Entity> {
 	/** The same rows one by one in constant memory, however many there are. */
 	async *iterate(
 		filter: Where<E> = {},
-		options: Pick<RepositoryFindOptions<E>, "orderBy" | "transaction"> = {},
+		options: Pick<RepositoryFindOptions<E>, "orderBy"> &
+			RepositoryReadOptions = {},
 	): AsyncGenerator<Row<E>> {
 		yield* iterateRows(
-			this.#handle(options.transaction, filter.tenantId),
+			this.#reader(options, filter.tenantId),
 			this.#table,
 			this.#checked(filter),
 			options.orderBy as OrderBy | undefined,
@@ -132,10 +144,10 @@ export class Repository<E extends Entity> {
 
 	async count(
 		filter: Where<E> = {},
-		options: InTransaction = {},
+		options: RepositoryReadOptions = {},
 	): Promise<number> {
 		return countRows(
-			this.#handle(options.transaction, filter.tenantId),
+			this.#reader(options, filter.tenantId),
 			this.#table,
 			this.#checked(filter),
 		);
@@ -145,12 +157,12 @@ export class Repository<E extends Entity> {
 	async getById(
 		id: string,
 		tenantId?: string,
-		options: InTransaction = {},
+		options: RepositoryReadOptions = {},
 	): Promise<Row<E> | undefined> {
 		if (!isUuid(id)) return undefined;
 		const tenant = this.#tenant(tenantId);
 		const filter = tenant === undefined ? { id } : { id, tenantId: tenant };
-		const db = this.#handle(options.transaction, tenant);
+		const db = this.#reader(options, tenant);
 		const [row] = await findRows(db, this.#table, filter, {
 			condition: userCondition("r", this.#scope ?? {}),
 		});
@@ -174,8 +186,8 @@ export class Repository<E extends Entity> {
 			sessionId: session.sessionId,
 			...(tenant === undefined ? {} : { tenantId: tenant }),
 		};
-		const { transaction, ...rest } = options;
-		const db = this.#handle(transaction, tenant);
+		const { transaction: _, consistency: __, ...rest } = options;
+		const db = this.#reader(options, tenant);
 		const rows = await findRows(db, this.#table, filter, {
 			...rest,
 			orderBy: "createdAt",
@@ -274,10 +286,15 @@ export class Repository<E extends Entity> {
 	}
 
 	#handle(transaction: Handle | undefined, tenantId: unknown): Handle {
+		return this.#reader({ transaction }, tenantId);
+	}
+
+	#reader({ transaction, consistency }: ReadPlace, tenantId: unknown): Handle {
 		const given = typeof tenantId === "string" ? tenantId : undefined;
+		const tenant = this.#scope?.tenantId ?? given;
 		return this.#table.entity.tenantScoped
-			? this.#core.handle(this.#scope?.tenantId ?? given, transaction)
-			: (transaction ?? this.#core.db);
+			? this.#core.handle(tenant, transaction, consistency)
+			: this.#core.source(transaction, consistency);
 	}
 
 	#checked(filter: Where<E>): Readonly<Record<string, unknown>> {

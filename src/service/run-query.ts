@@ -1,4 +1,4 @@
-import type { Handle } from "../db/database.ts";
+import type { Consistency, Handle } from "../db/database.ts";
 import type { Registry } from "../models/registry.ts";
 import { describePlan } from "../query/dialect/describe-plan.ts";
 import { parseQuery } from "../query/dialect/parse-query.ts";
@@ -36,6 +36,7 @@ type Plan<K> = Omit<Extract<QueryPlan, { kind: K }>, "kind">;
 /** Whose rows, and through what: every read gets exactly this. */
 export interface Call extends ReadScope {
 	readonly transaction?: Handle | undefined;
+	readonly consistency?: Consistency | undefined;
 }
 
 /** parse ▶ plan ▶ run: only the last step touches the database. */
@@ -55,7 +56,7 @@ export async function runQuery(
 export interface QueryParts {
 	readonly reads: QueryReads;
 	readonly registry: Registry;
-	/** The call's transaction, or the database. */
+	/** The call's transaction, the replica or the database. */
 	readonly db: Handle;
 }
 
@@ -89,7 +90,7 @@ async function runPlan(
 		}
 		case "sql": {
 			const { kind, tableName, ...request } = plan;
-			const { transaction: _, ...scope } = call;
+			const { transaction: _, consistency: __, ...scope } = call;
 			const table = registry.get(tableName);
 			const rows = await selectRows(db, table, { ...request, ...scope });
 			return { kind, tableName, rows };

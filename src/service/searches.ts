@@ -1,4 +1,4 @@
-import type { Handle } from "../db/database.ts";
+import type { Consistency, Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
@@ -31,6 +31,7 @@ interface SearchCall
 	readonly queryEmbedding?: Float32Array | undefined;
 	readonly where?: unknown;
 	readonly transaction?: Handle | undefined;
+	readonly consistency?: Consistency | undefined;
 	readonly explain?: boolean | undefined;
 }
 
@@ -98,7 +99,8 @@ export class Searches {
 	async #resolve(call: SearchCall): Promise<ResolvedCall> {
 		const core = this.#core;
 		const table = core.registry.get(call.tableName);
-		const db = core.handle(call.tenantId, call.transaction);
+		const { tenantId, transaction, consistency } = call;
+		const db = core.handle(tenantId, transaction, consistency);
 		const request = {
 			...call,
 			where: call.where as Readonly<Record<string, unknown>> | undefined,
@@ -106,7 +108,9 @@ export class Searches {
 		};
 		const { provider, model } = call;
 		const choice = { provider, model };
-		const space = await core.embeddings.models.space(db, table, choice);
+		// What the primary says is kept, for writes as well.
+		const primary = core.handle(tenantId, transaction);
+		const space = await core.embeddings.models.space(primary, table, choice);
 		return { table, db, space, request };
 	}
 

@@ -6,7 +6,6 @@ import {
 	schemaName,
 	tenantName,
 } from "../config.ts";
-import type { ServerAddress } from "../db/server.ts";
 import type { TlsSettings } from "../db/tls.ts";
 import { fromAiSdk, isAiSdkModel } from "../embeddings/ai-sdk.ts";
 import { isModuleProvider, loadProvider } from "../embeddings/load-provider.ts";
@@ -21,23 +20,19 @@ import type {
 	EmbeddingCalls,
 	EmbeddingOptions,
 } from "./connect-options.ts";
+import { type DatabaseSettings, resolveDatabase } from "./database-settings.ts";
 
 /** Every setting of a service, resolved once: option over environment over default. */
 export interface Settings {
-	readonly database:
-		| {
-				readonly kind: "server";
-				readonly address: ServerAddress;
-				/** The server behind a pooler, for what needs a session. */
-				readonly directAddress?: ServerAddress;
-		  }
-		| { readonly kind: "embedded"; readonly folder: string | undefined };
+	readonly database: DatabaseSettings;
 	/** Of every host. */
 	readonly tls: TlsSettings;
 	readonly poolSize: number;
 	readonly connectTimeoutMs: number;
 	readonly retryTimeoutMs: number;
 	readonly queryTimeoutMs: number;
+	/** Longest wait of a read for the replica to have what this service wrote. */
+	readonly readWaitMs: number;
 	readonly schema: string;
 	readonly defaultTenant: string | null;
 	readonly rowLevelSecurity: boolean;
@@ -72,7 +67,7 @@ export function resolveSettings(
 	environment: Environment = readEnvironment(),
 ): Settings {
 	checkOptions(options);
-	const database = resolveDatabase(options.connectionString, environment);
+	const database = resolveDatabase(options, environment);
 	const embedding = resolveEmbedding(options, environment, database.kind);
 	return {
 		database,
@@ -87,6 +82,7 @@ export function resolveSettings(
 			options.retryTimeoutMs ?? environment.POSTGRES__RETRY_TIMEOUT_MS,
 		queryTimeoutMs:
 			options.queryTimeoutMs ?? environment.POSTGRES__QUERY_TIMEOUT_MS,
+		readWaitMs: options.readWaitMs ?? environment.POSTGRES__READ_WAIT_MS,
 		schema: options.schema ?? environment.POSTGRES__SCHEMA,
 		defaultTenant:
 			options.strictTenancy === true
@@ -140,6 +136,8 @@ const optionsSchema = z.looseObject({
 	connectTimeoutMs: whole(1),
 	retryTimeoutMs: whole(0),
 	queryTimeoutMs: whole(1),
+	readHost: z.optional(z.string().min(1)),
+	readWaitMs: whole(0),
 	schema: z.optional(schemaName),
 	defaultTenant: z.optional(tenantName),
 	backgroundIndex: z.optional(
@@ -186,60 +184,6 @@ function checkOptions(options: ConnectOptions): void {
 		issues.map(({ field, message }) => `${field}: ${message}`).join("; "),
 		{ hint: "correct the option", issues },
 	);
-}
-
-function resolveDatabase(
-	option: string | undefined,
-	environment: Environment,
-): Settings["database"] {
-	const url =
-		option ??
-		environment.POSTGRES__CONNECTION_STRING ??
-		environment.DATABASE_URL;
-	if (url !== undefined) return fromUrl(url);
-	const { POSTGRES__HOST: host } = environment;
-	if (host === undefined) return { kind: "embedded", folder: "./.rem" };
-	const { POSTGRES__USER: user, POSTGRES__PASSWORD: password } = environment;
-	const address = {
-		host,
-		port: environment.POSTGRES__PORT,
-		database: environment.POSTGRES__DATABASE,
-		...(user === undefined ? {} : { user }),
-		...(password === undefined ? {} : { password }),
-	};
-	const { POSTGRES__DIRECT_HOST: directHost } = environment;
-	if (directHost === undefined) return { kind: "server", address };
-	return {
-		kind: "server",
-		address,
-		directAddress: { ...address, host: directHost },
-	};
-}
-
-function fromUrl(url: string): Settings["database"] {
-	if (url === "memory:" || url === "memory://")
-		return { kind: "embedded", folder: undefined };
-	if (url.startsWith("file:")) {
-		const folder = decode(url.replace(/^file:(\/\/)?/, ""));
-		if (folder) return { kind: "embedded", folder };
-	}
-	if (/^postgres(ql)?:\/\//.test(url))
-		return { kind: "server", address: { connectionString: url } };
-	throw new RemError(
-		"CONFIG_INVALID",
-		"the connection string is none we know",
-		{
-			hint: "expected postgresql://user:password@host:port/name, file:PATH or memory:",
-		},
-	);
-}
-
-function decode(text: string): string | undefined {
-	try {
-		return decodeURIComponent(text);
-	} catch {
-		return undefined; // a % that is none: the address is refused
-	}
 }
 
 type EmbeddingSettings = Pick<

@@ -17,8 +17,13 @@ export function tenantHandle(handle: Handle, tenantId: string): Handle {
 			settings: { ...options.settings, ...settings },
 		});
 	return {
-		query: (statement, options) =>
-			transaction((tx) => tx.query(statement, options)),
+		query: (statement, options = {}) => {
+			const { idempotent = false } = options;
+			return transaction((tx) => tx.query(statement, options), {
+				idempotent,
+				readOnly: idempotent,
+			});
+		},
 		script: (text) => transaction((tx) => tx.script(text)),
 		transaction,
 		vectorOid: () => handle.vectorOid(),

@@ -25,6 +25,7 @@ test("without variables there are only the defaults", () => {
 	expect(readEnvironment({})).toEqual({
 		POSTGRES__PORT: 5432,
 		POSTGRES__DATABASE: "remdb",
+		POSTGRES__READ_WAIT_MS: 500,
 		POSTGRES__POOL_SIZE: 20,
 		POSTGRES__RETRY_TIMEOUT_MS: 5000,
 		POSTGRES__QUERY_TIMEOUT_MS: 60_000,
@@ -56,6 +57,7 @@ const set: Record<string, [text: string, value: unknown]> = {
 	POSTGRES__PASSWORD: ["p w", "p w"],
 	POSTGRES__DIRECT_HOST: ["direct", "direct"],
 	POSTGRES__READ_HOST: ["replica", "replica"],
+	POSTGRES__READ_WAIT_MS: ["0", 0],
 	POSTGRES__SSLMODE: ["verify-full", "verify-full"],
 	POSTGRES__SSLROOTCERT: ["/etc/ca.crt", "/etc/ca.crt"],
 	POSTGRES__POOL_SIZE: ["7", 7],
@@ -125,6 +127,7 @@ test.each([
 	["POSTGRES__PORT", "-1"],
 	["POSTGRES__PORT", " 5432"],
 	["POSTGRES__PORT", "0x10"],
+	["POSTGRES__READ_WAIT_MS", "60001"],
 	["POSTGRES__SSLMODE", "canary"],
 	["POSTGRES__SSLMODE", "prefer"],
 	["POSTGRES__POOL_SIZE", "1001"],
@@ -243,6 +246,64 @@ describe("the database", () => {
 	});
 
 	test.each([
+		["replica", { host: "replica", port: 5432 }],
+		["replica:6000", { host: "replica", port: 6000 }],
+		["[::1]:6000", { host: "::1", port: 6000 }],
+		["::1", { host: "::1", port: 5432 }],
+	])("POSTGRES__READ_HOST=%s is the same database elsewhere", (host, place) => {
+		const rest = { database: "remdb", user: "u", password: "p" };
+		const variables = {
+			POSTGRES__HOST: "h",
+			POSTGRES__USER: "u",
+			POSTGRES__PASSWORD: "p",
+			POSTGRES__READ_HOST: host,
+			POSTGRES__DIRECT_HOST: host,
+		};
+		expect(settingsOf({}, variables).database).toEqual({
+			kind: "server",
+			address: { host: "h", port: 5432, ...rest },
+			readAddress: { ...place, ...rest },
+			directAddress: { ...place, ...rest },
+		});
+	});
+
+	test.each([
+		["postgres://u:p%20w@h:1/d", "postgres://u:p%20w@replica:2/d"],
+		[
+			"postgres://h/d?sslmode=require",
+			"postgres://replica:2/d?sslmode=require",
+		],
+		["postgres://u@h/d?host=/tmp&port=3", "postgres://u@replica:2/d"],
+		["postgres:///d", "postgres://replica:2/d"],
+	])("%s has its replica at %s", (connectionString, replica) => {
+		const variables = {
+			DATABASE_URL: connectionString,
+			POSTGRES__READ_HOST: "replica:2",
+		};
+		const expected = {
+			kind: "server",
+			address: { connectionString },
+			readAddress: { connectionString: replica },
+		};
+		expect(settingsOf({}, variables).database).toEqual(expected);
+		const options = { connectionString, readHost: "replica:2" };
+		expect(settingsOf(options).database).toEqual(expected);
+	});
+
+	test("hosts of the environment are not those of another connection string", () => {
+		const variables = {
+			POSTGRES__HOST: "h",
+			POSTGRES__READ_HOST: "replica",
+			POSTGRES__DIRECT_HOST: "direct",
+		};
+		const connectionString = "postgres://a@option/d";
+		expect(settingsOf({ connectionString }, variables).database).toEqual({
+			kind: "server",
+			address: { connectionString },
+		});
+	});
+
+	test.each([
 		["memory:", undefined],
 		["memory://", undefined],
 		["file:./x", "./x"],
@@ -331,6 +392,8 @@ describe("other settings", () => {
 		{ poolSize: 0 },
 		{ poolSize: Number.NaN },
 		{ poolSize: 2.5 },
+		{ readHost: "" },
+		{ readWaitMs: -1 },
 		{ connectTimeoutMs: -1 },
 		{ schema: 'rem"; DROP SCHEMA public; --' },
 		{ schema: "s".repeat(64) },

@@ -1,0 +1,226 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { RemError } from "../errors.ts";
+import type { Logger } from "../logger.ts";
+import type { Sql, Statement } from "../sql.ts";
+import type {
+	Database,
+	Handle,
+	QueryOptions,
+	Result,
+	TransactionOptions,
+} from "./database.ts";
+import type { PoolConnection } from "./pool-connection.ts";
+import type { PoolDatabase } from "./pool-database.ts";
+import { isConnectionLost, isRolledBack, isTransient } from "./sql-state.ts";
+import {
+	hasReplayed,
+	readCluster,
+	readReplayed,
+	readWritten,
+} from "./wal-position.ts";
+
+export interface ReplicaOptions {
+	/** Says where the replica is, for messages: `localhost:5433`. */
+	readonly address: string;
+	/** Longest wait for the replica to have what was written here. */
+	readonly waitMs: number;
+	readonly logger: Logger;
+}
+
+// Reads go to the primary so long before the replica is asked again.
+const restMs = 2000;
+const longestPauseMs = 25;
+
+/**
+ * Reads on a replica, as a handle like any other. What was written through the
+ * primary's pool beforehand is seen: the replica is waited for, a moment, and
+ * then the primary asked instead. So it is when the replica is away, or gives
+ * up a read because of what it replays.
+ */
+export class Replica implements Handle {
+	readonly #primary: Database;
+	readonly #pool: PoolDatabase;
+	readonly #options: ReplicaOptions;
+	/** Where the primary's log stood after that many of its writes. */
+	#position: { writes: number; lsn: Promise<bigint | undefined> };
+	/** How far the server behind each connection is known to be. */
+	readonly #replayed = new WeakMap<object, bigint>();
+	#sameCluster: Promise<void> | undefined;
+	#restUntil = 0;
+	#isOut = false;
+
+	constructor(primary: Database, pool: PoolDatabase, options: ReplicaOptions) {
+		this.#primary = primary;
+		// What came before was only to connect.
+		this.#position = {
+			writes: primary.writes,
+			lsn: Promise.resolve(undefined),
+		};
+		this.#pool = pool;
+		this.#options = options;
+	}
+
+	query<R>(statement: Sql | Statement, options?: QueryOptions) {
+		const read = { ...options, idempotent: true };
+		return this.#read<Result<R>>((db) => db.query<R>(statement, read));
+	}
+
+	script(text: string): Promise<Result[]> {
+		return this.#read((db) => db.script(text));
+	}
+
+	transaction<T>(
+		work: (tx: Handle) => Promise<T>,
+		options: TransactionOptions = {},
+	): Promise<T> {
+		const read = { ...options, readOnly: true, idempotent: true };
+		return this.#read((db) => db.transaction(work, read));
+	}
+
+	vectorOid(): Promise<number> {
+		return this.#primary.vectorOid();
+	}
+
+	close(): Promise<void> {
+		return this.#pool.close();
+	}
+
+	async #read<T>(read: (db: Handle) => Promise<T>): Promise<T> {
+		if (performance.now() < this.#restUntil) return read(this.#primary);
+		const position = await this.#writtenHere();
+		const answer = await this.#answer(position, read);
+		return answer === undefined ? read(this.#primary) : answer.value;
+	}
+
+	/** The replica's answer, or nothing: then it is the primary's to give. */
+	async #answer<T>(
+		position: bigint | undefined,
+		read: (db: Handle) => Promise<T>,
+	): Promise<{ value: T } | undefined> {
+		// Until this one is back, no other tries a replica that was of no use.
+		const isTrial = this.#isOut;
+		if (isTrial) this.#restUntil = Number.POSITIVE_INFINITY;
+		try {
+			await this.#checkCluster();
+			const waitMs = isTrial ? 0 : this.#options.waitMs;
+			const answer = await this.#whenReplayed(position, waitMs, read);
+			if (answer === undefined) this.#rest("is behind what was written here");
+			else this.#answered();
+			return answer;
+		} catch (error) {
+			const message = error instanceof Error ? error.message : String(error);
+			if (isConnectionLost(error)) this.#rest(message);
+			else this.#answered();
+			if (!isOfReplica(error)) throw error;
+			if (isRolledBack(error)) this.#tell(`gave up a read: ${message}`);
+			return undefined;
+		}
+	}
+
+	/** How far a replica must be to have what was written here; `undefined`: nothing was. */
+	#writtenHere(): Promise<bigint | undefined> {
+		const { writes } = this.#primary;
+		if (writes > this.#position.writes) {
+			const lsn = readWritten(this.#primary);
+			this.#position = { writes, lsn };
+			// Whoever asked is told; the next one asks again.
+			lsn.catch(() => this.#forgetPosition());
+		}
+		return this.#position.lsn;
+	}
+
+	#forgetPosition(): void {
+		this.#position = { ...this.#position, writes: -1 };
+	}
+
+	/** Nothing, when the replica has not come so far in time. */
+	async #whenReplayed<T>(
+		position: bigint | undefined,
+		waitMs: number,
+		read: (db: Handle) => Promise<T>,
+	): Promise<{ value: T } | undefined> {
+		if (position === undefined) return { value: await read(this.#pool) };
+		const deadline = performance.now() + waitMs;
+		for (let pauseMs = 1; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
+			const answer = await this.#pool.withConnection((connection) =>
+				this.#readIfReplayed(connection, position, read),
+			);
+			if (answer !== undefined) return answer;
+			if (performance.now() + pauseMs > deadline) return undefined;
+			await sleep(pauseMs);
+		}
+	}
+
+	async #readIfReplayed<T>(
+		connection: PoolConnection,
+		position: bigint,
+		read: (db: Handle) => Promise<T>,
+	): Promise<{ value: T } | undefined> {
+		const known = this.#replayed.get(connection.identity) ?? 0n;
+		if (known >= position) return { value: await read(connection) };
+		const { replayed, processId } = await readReplayed(connection);
+		if (processId !== connection.processId)
+			// A pooler in between: only within a transaction is it one server that answers.
+			return connection.transaction(
+				async (tx) =>
+					(await hasReplayed(tx, position))
+						? { value: await read(tx) }
+						: undefined,
+				{ readOnly: true },
+			);
+		if (replayed < position) return undefined;
+		this.#replayed.set(connection.identity, replayed);
+		return { value: await read(connection) };
+	}
+
+	/** Another cluster's rows would be answers to other questions. */
+	#checkCluster(): Promise<void> {
+		this.#sameCluster ??= this.#compareClusters().catch((error) => {
+			this.#sameCluster = undefined;
+			throw error;
+		});
+		return this.#sameCluster;
+	}
+
+	async #compareClusters(): Promise<void> {
+		const here = await readCluster(this.#pool);
+		if (here === (await readCluster(this.#primary))) return;
+		throw new RemError(
+			"CONFIG_INVALID",
+			`${this.#options.address} is no replica of this database`,
+			{ hint: "let POSTGRES__READ_HOST lead to a standby of POSTGRES__HOST" },
+		);
+	}
+
+	#rest(why: string): void {
+		this.#restUntil = performance.now() + restMs;
+		// It may have been another primary's log, before a failover.
+		this.#forgetPosition();
+		if (!this.#isOut) this.#tell(`${why}; reads go to the primary`);
+		this.#isOut = true;
+	}
+
+	#answered(): void {
+		if (!this.#isOut) return;
+		this.#isOut = false;
+		this.#restUntil = 0;
+		this.#options.logger.info(`replica ${this.#options.address} answers again`);
+	}
+
+	#tell(what: string): void {
+		this.#options.logger.warn(`replica ${this.#options.address}: ${what}`);
+	}
+}
+
+/** Whether the primary may answer what the replica could not. */
+function isOfReplica(error: unknown): boolean {
+	return (
+		isConnectionLost(error) ||
+		isTransient(error) ||
+		isRolledBack(error) ||
+		// All of its connections are busy; or it has not heard of a migration.
+		codesOfReplica.has((error as { code?: string }).code ?? "")
+	);
+}
+
+const codesOfReplica = new Set(["POOL_TIMEOUT", "SCHEMA_DRIFT"]);

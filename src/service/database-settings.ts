@@ -1,0 +1,111 @@
+import type { Environment } from "../config.ts";
+import type { ServerAddress } from "../db/server.ts";
+import { RemError } from "../errors.ts";
+import type { ConnectOptions } from "./connect-options.ts";
+
+/** Where the database is. */
+export type DatabaseSettings =
+	| {
+			readonly kind: "server";
+			readonly address: ServerAddress;
+			/** The server behind a pooler, for what needs a session. */
+			readonly directAddress?: ServerAddress;
+			/** A replica, for reads that allow it. */
+			readonly readAddress?: ServerAddress;
+	  }
+	| { readonly kind: "embedded"; readonly folder: string | undefined };
+
+export function resolveDatabase(
+	options: ConnectOptions,
+	environment: Environment,
+): DatabaseSettings {
+	const database = named(options.connectionString, environment);
+	if (database.kind === "embedded") return database;
+	// What the environment says of its own database is not another one's.
+	const own = options.connectionString === undefined ? environment : undefined;
+	const directHost = own?.POSTGRES__DIRECT_HOST;
+	const readHost = options.readHost ?? own?.POSTGRES__READ_HOST;
+	const at = (host: string) => elsewhere(database.address, host);
+	return {
+		...database,
+		...(directHost === undefined ? {} : { directAddress: at(directHost) }),
+		...(readHost === undefined ? {} : { readAddress: at(readHost) }),
+	};
+}
+
+function named(
+	option: string | undefined,
+	environment: Environment,
+): DatabaseSettings {
+	const url =
+		option ??
+		environment.POSTGRES__CONNECTION_STRING ??
+		environment.DATABASE_URL;
+	if (url !== undefined) return fromUrl(url);
+	const { POSTGRES__HOST: host } = environment;
+	if (host === undefined) return { kind: "embedded", folder: "./.rem" };
+	const { POSTGRES__USER: user, POSTGRES__PASSWORD: password } = environment;
+	const address = {
+		host,
+		port: environment.POSTGRES__PORT,
+		database: environment.POSTGRES__DATABASE,
+		...(user === undefined ? {} : { user }),
+		...(password === undefined ? {} : { password }),
+	};
+	return { kind: "server", address };
+}
+
+function fromUrl(url: string): DatabaseSettings {
+	if (url === "memory:" || url === "memory://")
+		return { kind: "embedded", folder: undefined };
+	if (url.startsWith("file:")) {
+		const folder = decode(url.replace(/^file:(\/\/)?/, ""));
+		if (folder) return { kind: "embedded", folder };
+	}
+	if (/^postgres(ql)?:\/\//.test(url))
+		return { kind: "server", address: { connectionString: url } };
+	throw new RemError(
+		"CONFIG_INVALID",
+		"the connection string is none we know",
+		{
+			hint: "expected postgresql://user:password@host:port/name, file:PATH or memory:",
+		},
+	);
+}
+
+function decode(text: string): string | undefined {
+	try {
+		return decodeURIComponent(text);
+	} catch {
+		return undefined; // a % that is none: the address is refused
+	}
+}
+
+/** The same database on another host, `name` or `name:port`, as the same user. */
+function elsewhere(address: ServerAddress, place: string): ServerAddress {
+	const { host, port } = hostAndPort(place);
+	if (address.connectionString === undefined)
+		return { ...address, host, ...(port === undefined ? {} : { port }) };
+	try {
+		const url = new URL(address.connectionString);
+		// Parameters of that name would go before.
+		for (const name of ["host", "port"]) url.searchParams.delete(name);
+		url.hostname = host.includes(":") ? `[${host}]` : host;
+		if (port !== undefined) url.port = String(port);
+		return { connectionString: url.href };
+	} catch {
+		throw new RemError(
+			"CONFIG_INVALID",
+			"the connection string has no host that another could stand for",
+			{ hint: "write it as postgresql://user:password@host:port/name" },
+		);
+	}
+}
+
+/** `name`, `name:5433` or `[::1]:5433`; an address of IPv6 without brackets has no port. */
+function hostAndPort(place: string): { host: string; port?: number } {
+	const [, bracketed, name, port] =
+		/^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(place) ?? [];
+	const host = bracketed ?? name ?? place;
+	return port === undefined ? { host } : { host, port: Number(port) };
+}
