@@ -67,7 +67,7 @@ export class EmbeddingRun {
 		const { texts } = missing;
 		const failure = await this.#blame(missing);
 		const isOneText = texts.length === 1;
-		if (failure.kind === "text" && !isOneText) {
+		if (!isOneText && (await this.#isAboutTexts(failure))) {
 			const half = texts.length >> 1;
 			await this.settle(sized(texts.slice(0, half)));
 			return this.settle(sized(texts.slice(half)));
@@ -169,6 +169,18 @@ export class EmbeddingRun {
 			`${failure.message}, and fails for a plain word too`,
 			{ hint: "check the model, its dimensions and the address" },
 		);
+	}
+
+	/** Whether asking for parts of a batch may help: a bad answer is theirs, or bad luck, if a provider that has worked still gives a plain word its vector. */
+	async #isAboutTexts({ kind }: CallFailure): Promise<boolean> {
+		if (kind !== "answer") return kind === "text";
+		if (!this.#hasWorked) return false;
+		const known = this.results.get(probe);
+		this.results.delete(probe);
+		await this.#attempt(sized([probe]));
+		const answer = this.results.get(probe);
+		if (known !== undefined) this.results.set(probe, known);
+		return answer instanceof Float32Array;
 	}
 
 	#fail(texts: readonly string[], failure: CallFailure): void {

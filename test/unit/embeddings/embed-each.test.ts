@@ -102,20 +102,18 @@ describe("faults that pass", () => {
 	});
 
 	test("many faults at random: every text gets its own vector", async () => {
-		// A bad answer in ten: with one in four, so many in a row came now and then
-		// that the provider was taken for one that gives no other.
 		server.misbehaveAtRandom(
 			{
 				"rate-limited-bare": 0.1,
 				"server-error": 0.08,
 				reset: 0.04,
-				truncated: 0.015,
-				short: 0.02,
-				html: 0.01,
-				"duplicate-index": 0.015,
+				truncated: 0.04,
+				short: 0.05,
+				html: 0.03,
+				"duplicate-index": 0.04,
 				permuted: 0.1,
-				"null-vector": 0.02,
-				zeros: 0.02,
+				"null-vector": 0.05,
+				zeros: 0.05,
 				floats: 0.1,
 			},
 			7,
@@ -128,9 +126,7 @@ describe("faults that pass", () => {
 		});
 		const kinds = summary(outcomes);
 		// Three bad answers for one text are possible; whoever asks again gets it.
-		expect(["ok", "answer"]).toEqual(
-			expect.arrayContaining([...new Set(kinds)]),
-		);
+		expect(new Set(kinds)).toEqual(new Set(["ok", "answer"]));
 		expect(kinds.filter((kind) => kind === "answer").length).toBeLessThan(20);
 		const expected = input.map((text) => ({ vector: vectorOf(text, 8) }));
 		const isGood = (_: unknown, at: number) => kinds[at] === "ok";
