@@ -38,7 +38,7 @@ export type { KvProgress } from "./kv/progress.ts";
 export type { RebuildResult } from "./kv/rebuild.ts";
 export type { KvStatus } from "./kv/status.ts";
 export type { VerifyOptions, VerifyResult } from "./kv/verify.ts";
-export type { Logger } from "./logger.ts";
+export type { LogFields, Logger } from "./logger.ts";
 export type { Difference, Risk, RiskKind } from "./migrate/diff/difference.ts";
 export type { LintWarning } from "./migrate/lint/lint.ts";
 export type {

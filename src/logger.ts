@@ -1,12 +1,25 @@
-/** What the library logs to; `console` and pino both fit. No row content is ever logged. */
+/** Names and counts that belong to a message: a table, an index, an SQLSTATE. */
+export type LogFields = Readonly<
+	Record<string, string | number | boolean | undefined>
+>;
+
+/**
+ * What the library logs to: `pino()` and `console` both fit. No row content,
+ * key, query text or tenant is ever logged, nor a value of a statement.
+ */
 export interface Logger {
-	info(message: string): void;
-	warn(message: string): void;
-	error(message: string): void;
+	/** What is routine: a unit of work that is run again. */
+	debug(fields: LogFields, message: string): void;
+	info(fields: LogFields, message: string): void;
+	/** What heals by itself, or is tried again: a lost connection, a cache that was emptied. */
+	warn(fields: LogFields, message: string): void;
+	/** What stays as it is until somebody looks: texts that were given up, an index that failed. */
+	error(fields: LogFields, message: string): void;
 }
 
 /** The default: a library does not print. */
 export const silentLogger: Logger = {
+	debug() {},
 	info() {},
 	warn() {},
 	error() {},

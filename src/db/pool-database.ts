@@ -2,6 +2,7 @@ import type pg from "pg";
 import { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { compile, type Sql, type Statement } from "../sql.ts";
+import { count } from "../telemetry/metrics.ts";
 import { ConnectGate } from "./connect-gate.ts";
 import {
 	cannotConnect,
@@ -175,8 +176,19 @@ export class PoolDatabase implements Database {
 		unit: RetryUnit,
 		work: (client: pg.PoolClient) => Promise<T>,
 	): Promise<T> {
-		return retryUnit(unit, this.#options.retryTimeoutMs, () =>
-			this.#withClient(work),
+		return retryUnit(
+			unit,
+			this.#options.retryTimeoutMs,
+			() => this.#withClient(work),
+			(error, attempt) => this.#tellRetry(error, attempt),
+		);
+	}
+
+	#tellRetry(error: unknown, attempt: number): void {
+		const { code, sqlState } = toRemError(error);
+		this.#options.logger.debug(
+			{ code, sqlState, attempt },
+			`run again after ${[code, sqlState].filter(Boolean).join(" ")}`,
 		);
 	}
 
@@ -197,7 +209,7 @@ export class PoolDatabase implements Database {
 			await refuseOpenTransaction(client);
 			return result;
 		} catch (error) {
-			lost = this.#judge(error) || !(await rollBackIfOpen(client));
+			lost = this.#judge(error, client) || !(await rollBackIfOpen(client));
 			throw error;
 		} finally {
 			// Only a broken connection is thrown away: `pool.query` would drop one
@@ -207,13 +219,24 @@ export class PoolDatabase implements Database {
 	}
 
 	/** Returns whether the connection that the error came from is of no more use. */
-	#judge(error: unknown): boolean {
-		// The others of a primary that was replaced lead to it as well.
-		if (isReadOnlyServer(error)) this.#age++;
+	#judge(error: unknown, client: pg.PoolClient): boolean {
+		if (isReadOnlyServer(error)) this.#evict(client);
 		if (isStatementLost(error)) this.#facts.losesNames = true;
 		const isLost = isConnectionLost(error);
 		if (isLost) this.#gate.suspect();
 		return isLost || isReadOnlyServer(error) || isStalePlan(error);
+	}
+
+	/** The others of a primary that was replaced lead to it as well. */
+	#evict(client: pg.PoolClient): void {
+		// One of an earlier time says nothing of those made since.
+		if (this.#ages.get(client) !== this.#age) return;
+		this.#age++;
+		count("remdb.connections.evicted", {});
+		this.#options.logger.warn(
+			{ sqlState: "25006" },
+			`${this.#options.address} takes no writes: all connections are left for new ones`,
+		);
 	}
 
 	/** A connection; while the server is away it is waited for. */
@@ -268,7 +291,11 @@ export class PoolDatabase implements Database {
 	}
 
 	#warn(error: unknown): void {
-		this.#options.logger.warn(`idle connection: ${toRemError(error).message}`);
+		const { code, message, sqlState } = toRemError(error);
+		this.#options.logger.warn(
+			{ code, sqlState },
+			`idle connection: ${message}`,
+		);
 	}
 }
 

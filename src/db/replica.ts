@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { Sql, Statement } from "../sql.ts";
+import { count } from "../telemetry/metrics.ts";
 import type {
 	Database,
 	Handle,
@@ -86,10 +87,15 @@ export class Replica implements Handle {
 	}
 
 	async #read<T>(read: (db: Handle) => Promise<T>): Promise<T> {
-		if (performance.now() < this.#restUntil) return read(this.#primary);
+		if (performance.now() < this.#restUntil) return this.#askPrimary(read);
 		const position = await this.#writtenHere();
 		const answer = await this.#answer(position, read);
-		return answer === undefined ? read(this.#primary) : answer.value;
+		return answer === undefined ? this.#askPrimary(read) : answer.value;
+	}
+
+	#askPrimary<T>(read: (db: Handle) => Promise<T>): Promise<T> {
+		count("remdb.replica.fallbacks", {});
+		return read(this.#primary);
 	}
 
 	/** The replica's answer, or nothing: then it is the primary's to give. */
@@ -204,11 +210,13 @@ export class Replica implements Handle {
 		if (!this.#isOut) return;
 		this.#isOut = false;
 		this.#restUntil = 0;
-		this.#options.logger.info(`replica ${this.#options.address} answers again`);
+		const { address, logger } = this.#options;
+		logger.info({ address }, `replica ${address} answers again`);
 	}
 
 	#tell(what: string): void {
-		this.#options.logger.warn(`replica ${this.#options.address}: ${what}`);
+		const { address, logger } = this.#options;
+		logger.warn({ address }, `replica ${address}: ${what}`);
 	}
 }
 

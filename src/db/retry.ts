@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { count } from "../telemetry/metrics.ts";
+import { errorType, noteEvent } from "../telemetry/span.ts";
 import { isRolledBack, isTransient } from "./sql-state.ts";
 
 /** How a unit of work may be run again, always whole and on another connection. */
@@ -21,6 +23,7 @@ export async function retryUnit<T>(
 	unit: RetryUnit,
 	deadlineMs: number,
 	run: () => Promise<T>,
+	onRetry: (error: unknown, attempt: number) => void = () => {},
 ): Promise<T> {
 	const deadline = performance.now() + deadlineMs;
 	for (let attempt = 0; ; attempt++) {
@@ -30,9 +33,20 @@ export async function retryUnit<T>(
 			const pauseMs = Math.random() * Math.min(50 * 2 ** attempt, 5000);
 			const isInTime = performance.now() + pauseMs < deadline;
 			if (!mayRunAgain(unit, attempt, isInTime, error)) throw error;
+			tellRetry(error);
+			onRetry(error, attempt + 1);
 			await sleep(pauseMs);
 		}
 	}
+}
+
+function tellRetry(error: unknown): void {
+	const attributes = {
+		"remdb.unit": "database",
+		"error.type": errorType(error),
+	};
+	count("remdb.retries", attributes);
+	noteEvent("remdb.retry", attributes);
 }
 
 function mayRunAgain(

@@ -233,7 +233,9 @@ const speakingClasses = new Set([
 
 function safeMessage(sqlState: string, failure: DatabaseFailure): string {
 	if (sqlState === "23505") return "the key is already taken";
-	return speakingClasses.has(sqlState.slice(0, 2))
+	// Whatever class somebody's function gives it, a RAISE may quote a row.
+	const isRaised = failure.routine === "exec_stmt_raise";
+	return !isRaised && speakingClasses.has(sqlState.slice(0, 2))
 		? failure.message
 		: `the database refused a value or failed (SQLSTATE ${sqlState})`;
 }

@@ -15,6 +15,9 @@ import type { PassageVector } from "../models/passage-vector.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { type Sql, sql } from "../sql.ts";
+import { count } from "../telemetry/metrics.ts";
+import { span } from "../telemetry/span.ts";
+import { databaseAttributes } from "../telemetry/traced.ts";
 import { hasCurrentVector, spaceRow } from "../vectors/queue-texts.ts";
 import {
 	chunksOf,
@@ -93,7 +96,40 @@ const nothing: Omit<LeaseResult, "lane"> = {
  * vectors of those that are still what they were. Whatever happens, what is not
  * settled is given back; a process that dies gives it back by its lease's end.
  */
-export async function workOnLease(
+export function workOnLease(
+	context: EmbedContext,
+	lane: Lane,
+	options: WorkOptions,
+): Promise<LeaseResult> {
+	return span(`embeddings.batch ${lane.tableName}`, spanOf(lane), () =>
+		work(context, lane, options),
+	);
+}
+
+function spanOf(lane: Lane) {
+	return {
+		attributes: {
+			...databaseAttributes("embeddings.batch"),
+			...namesOf(lane),
+		},
+		found: ({ taken, embedded, settled, dead }: LeaseResult) => ({
+			"remdb.taken": taken,
+			"remdb.embedded": embedded,
+			"remdb.settled": settled,
+			"remdb.dead": dead,
+		}),
+	};
+}
+
+function namesOf({ tableName, provider, model }: Lane) {
+	return {
+		"db.collection.name": tableName,
+		"gen_ai.provider.name": provider,
+		"gen_ai.request.model": model,
+	};
+}
+
+async function work(
 	context: EmbedContext,
 	lane: Lane,
 	{ provider, calls, limit, signal }: WorkOptions,
@@ -197,11 +233,14 @@ async function settle(
 	);
 	// What is left was changed, or held by a writer, in the meantime.
 	await releaseLease(db, schema, lease);
+	const dead = failed.filter(({ isDead }) => isDead).length;
+	if (dead > 0)
+		count("remdb.embeddings.dead_letters", namesOf(lease.lane), dead);
 	return {
 		...result,
 		lane: lease.lane,
 		taken: lease.texts.length,
-		dead: failed.filter(({ isDead }) => isDead).length,
+		dead,
 		tokens: made.reduce((sum, { content }) => sum + estimateTokens(content), 0),
 		failure,
 	};

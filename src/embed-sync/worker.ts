@@ -4,7 +4,7 @@ import type { Logger } from "../logger.ts";
 import { backoffMs } from "./backoff.ts";
 import { type LaneFailure, laneKey, leasesAtOnce, workOnAny } from "./drain.ts";
 import { type Lane, readLanes } from "./queue.ts";
-import type { EmbedContext } from "./work-on-lease.ts";
+import type { EmbedContext, LeaseResult } from "./work-on-lease.ts";
 
 /** How long a worker sleeps when nobody can wake it: other processes write as well. */
 const pollMs = { listening: 15_000, alone: 1000 };
@@ -95,12 +95,23 @@ export class EmbeddingWorker {
 		const result = await workOnAny(this.#context, lanes, signal);
 		if (result !== undefined) {
 			if ("error" in result) this.#rest(result);
-			else this.#resting.delete(laneKey(result.lane));
+			else {
+				this.#resting.delete(laneKey(result.lane));
+				this.#tellDead(result);
+			}
 			return 0;
 		}
 		const poll = this.#isListening ? pollMs.listening : pollMs.alone;
 		const due = lanes.map(({ dueInMs }) => dueInMs).filter((ms) => ms > 0);
 		return this.#isCalled ? 0 : Math.max(20, Math.min(poll, ...due));
+	}
+
+	#tellDead({ lane: { tableName, provider, model }, dead }: LeaseResult): void {
+		if (dead === 0) return;
+		this.#logger.error(
+			{ tableName, provider, model, dead },
+			`embedding worker: ${dead} texts of "${tableName}" were given up; \`rem embeddings status\` says why, \`rem embeddings retry\` tries them again`,
+		);
 	}
 
 	#restMs(lane: Lane): number {
@@ -172,6 +183,7 @@ export class EmbeddingWorker {
 	#warn(error: unknown): void {
 		const message = error instanceof RemError ? error.message : String(error);
 		this.#logger.warn(
+			{ code: error instanceof RemError ? error.code : undefined },
 			`embedding worker: ${message}; what is queued stays queued, and is tried again`,
 		);
 	}

@@ -1,7 +1,14 @@
+import { count } from "../telemetry/metrics.ts";
+import { noteEvent, span } from "../telemetry/span.ts";
 import { bounded, checkCancelled, sleep } from "./abort.ts";
 import { decodeVector } from "./decode-vector.ts";
 import { estimateTokens } from "./estimate-tokens.ts";
-import { CallFailure, mismatch, unreadable } from "./failure.ts";
+import {
+	CallFailure,
+	type FailureKind,
+	mismatch,
+	unreadable,
+} from "./failure.ts";
 import { Pace } from "./pace.ts";
 import type { Batch } from "./pack.ts";
 import type {
@@ -30,6 +37,8 @@ export interface EmbedOptions {
 	/** The account's budget; share one among all calls that use the account. */
 	readonly pace?: Pace | undefined;
 	readonly signal?: AbortSignal | undefined;
+	/** Told of each call that is made again. */
+	readonly onRetry?: ((kind: FailureKind, delayMs: number) => void) | undefined;
 }
 
 /** How calls are made, whatever they are for. */
@@ -88,6 +97,7 @@ export class EmbeddingRun {
 			const elapsed = performance.now() - started;
 			const delay = retryDelayMs(failure, attempt, elapsed, this.#policy);
 			if (delay === undefined) return isSettled ? undefined : missing;
+			this.#tellRetry(failure, delay);
 			if (failure.retryAfterMs !== undefined) this.pace.pause(delay);
 			await sleep(delay, this.#options.signal);
 			left = sized(texts);
@@ -112,10 +122,15 @@ export class EmbeddingRun {
 	async #call({ texts, tokens }: Batch): Promise<Float32Array[]> {
 		const { purpose, signal } = this.#options;
 		await this.pace.take(tokens, signal);
-		const answer: unknown = await bounded(
-			async (signal) => this.#provider.embed(texts, { purpose, signal }),
-			this.#policy.timeoutMs,
-			signal,
+		const answer: unknown = await span(
+			`embeddings ${this.#provider.model}`,
+			this.#span(texts),
+			() =>
+				bounded(
+					async (signal) => this.#provider.embed(texts, { purpose, signal }),
+					this.#policy.timeoutMs,
+					signal,
+				),
 		);
 		if (!Array.isArray(answer)) throw unreadable("no list of vectors");
 		// Written in JavaScript, a provider may well return plain arrays.
@@ -129,6 +144,27 @@ export class EmbeddingRun {
 			);
 		this.#checkLengths(vectors);
 		return vectors;
+	}
+
+	/** In OpenTelemetry's words for a call to a model. */
+	#span(texts: readonly string[]) {
+		const { name, model, dimensions } = this.#provider;
+		return {
+			attributes: {
+				"gen_ai.operation.name": "embeddings",
+				"gen_ai.provider.name": name,
+				"gen_ai.request.model": model,
+				"gen_ai.embeddings.dimension.count": dimensions,
+				"remdb.texts": texts.length,
+			},
+		};
+	}
+
+	#tellRetry({ kind }: CallFailure, delayMs: number): void {
+		const attributes = { "remdb.unit": "provider", "error.type": kind };
+		count("remdb.retries", attributes);
+		noteEvent("remdb.retry", attributes);
+		this.#options.onRetry?.(kind, delayMs);
 	}
 
 	/** Vectors that all have another length are another model's: asking again would only cost. */

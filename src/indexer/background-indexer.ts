@@ -385,6 +385,6 @@ export class BackgroundIndexer {
 	#warn(what: string, error: unknown): void {
 		if (this.#loop.isStopping) return;
 		const message = error instanceof Error ? error.message : String(error);
-		this.#options.logger.warn(`${what}: ${message}`);
+		this.#options.logger.warn({}, `${what}: ${message}`);
 	}
 }

@@ -210,7 +210,7 @@ export class BuildLoop {
 
 	#warn(error: unknown): void {
 		const message = error instanceof Error ? error.message : String(error);
-		this.#options.logger.warn(`indexes are not built: ${message}`);
+		this.#options.logger.warn({}, `indexes are not built: ${message}`);
 	}
 }
 

@@ -136,12 +136,18 @@ export class BulkLoad {
 			for (const name of names)
 				await dropIndex(this.#session as Session, this.#options.schema, name);
 			this.#report = { dropped: names, explanation: whyDropped(names, most) };
-			this.#options.logger.info(this.#report.explanation);
+			this.#options.logger.info(
+				{ tableName: this.#tableName },
+				this.#report.explanation,
+			);
 		} catch (error) {
 			// What it left is invalid and in the queue; the load is only slower.
 			const message = error instanceof Error ? error.message : String(error);
 			this.#report = kept(`they cannot be dropped: ${message}`);
-			this.#options.logger.warn(this.#report.explanation);
+			this.#options.logger.warn(
+				{ tableName: this.#tableName },
+				this.#report.explanation,
+			);
 		} finally {
 			await this.#session?.script("RESET lock_timeout").catch(() => {
 				// The connection is gone, and its settings with it.

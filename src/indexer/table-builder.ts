@@ -2,6 +2,8 @@ import type { Database, Session } from "../db/database.ts";
 import type { Logger } from "../logger.ts";
 import type { DeclaredIndex } from "../schema/declared-index.ts";
 import type { HnswOptions } from "../schema/hnsw.ts";
+import { span } from "../telemetry/span.ts";
+import { databaseAttributes } from "../telemetry/traced.ts";
 import { indexFailed, judgeFailure } from "./build-failure.ts";
 import { buildIndex, TableBusy } from "./build-index.ts";
 import { memoryWarning, planMemory } from "./build-memory.ts";
@@ -117,18 +119,19 @@ export class TableBuilder {
 			await markStarted(this.#db, schema, build);
 			const watch = this.#watch(build, session.processId);
 			try {
-				await buildIndex(
-					session,
-					schema,
-					index,
-					await this.#limits(build, index),
+				const limits = await this.#limits(build, index);
+				await span(`index.buildOne ${build.tableName}`, spanOf(build), () =>
+					buildIndex(session, schema, index, limits),
 				);
 			} finally {
 				await watch.end();
 			}
 			await markBuilt(this.#db, schema, build);
 			const seconds = ((performance.now() - started) / 1000).toFixed(1);
-			logger.info(`index "${index.name}" is built (${seconds} s)`);
+			logger.info(
+				about(build),
+				`index "${index.name}" is built (${seconds} s)`,
+			);
 		} catch (error) {
 			if (this.#isStopping) return; // The next run sees what has become of it.
 			if (error instanceof TableBusy)
@@ -143,9 +146,14 @@ export class TableBuilder {
 				failure,
 				isFinal ? undefined : retryMs,
 			);
-			if (isFinal) logger.error(indexFailed(index, failure, attempts).message);
+			if (isFinal)
+				logger.error(
+					about(build),
+					indexFailed(index, failure, attempts).message,
+				);
 			else
 				logger.warn(
+					about(build),
 					`index "${index.name}": ${failure.message}; next attempt in ${retryMs / 1000} s`,
 				);
 		}
@@ -158,7 +166,7 @@ export class TableBuilder {
 				? undefined
 				: await planMemory(this.#db, schema, index, hnsw, settings);
 		const warning = memory && memoryWarning(index, memory);
-		if (warning !== undefined) logger.warn(warning);
+		if (warning !== undefined) logger.warn(about(build), warning);
 		return {
 			lockTimeoutMs: settings.lockTimeoutMs,
 			memoryMb: memory?.grantedMb,
@@ -182,6 +190,7 @@ export class TableBuilder {
 			if (waitsFor === null || waitsFor.processId === told) return;
 			told = waitsFor.processId;
 			logger.info(
+				about(build),
 				`index "${build.indexName}" waits for ${describeBlocker(waitsFor)}`,
 			);
 		};
@@ -202,3 +211,18 @@ export class TableBuilder {
 
 const diedSilently =
 	"its builders died without a word each time, or the server did";
+
+function about({ tableName, indexName }: QueuedBuild) {
+	return { tableName, indexName };
+}
+
+/** Nobody waits for it: whoever queued the index has gone on. */
+function spanOf({ tableName, indexType }: QueuedBuild) {
+	return {
+		attributes: {
+			...databaseAttributes("index.buildOne", tableName),
+			"remdb.index.type": indexType,
+		},
+		root: true,
+	};
+}

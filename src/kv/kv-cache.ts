@@ -2,6 +2,8 @@ import type { Database, Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { toText } from "../sql.ts";
+import { span } from "../telemetry/span.ts";
+import { databaseAttributes } from "../telemetry/traced.ts";
 import type { KvProgress } from "./progress.ts";
 import {
 	isKvReady,
@@ -26,6 +28,7 @@ export class KvCache {
 	readonly #listeners = new Set<(progress: KvProgress) => void>();
 	#rebuilding: Promise<RebuildResult | undefined> | undefined;
 	#notBefore = 0;
+	#isTold = false;
 
 	constructor(db: Database, schema: string, logger: Logger) {
 		this.#db = db;
@@ -89,10 +92,12 @@ export class KvCache {
 	/** A read found the cache empty: it was answered otherwise, and this goes on by itself. */
 	rebuildInBackground(): void {
 		if (this.#rebuilding !== undefined || Date.now() < this.#notBefore) return;
+		this.#tellEmptied();
 		this.#start({ unlessUnderWay: true }).then(
 			(result) => {
 				// Another process is at it: reads look again, but not each one.
 				if (result === undefined) this.#notBefore = Date.now() + pauseMs;
+				else this.#tellRebuilt(result);
 			},
 			(error: unknown) => this.#noteFailure(error),
 		);
@@ -122,18 +127,40 @@ export class KvCache {
 	}
 
 	#start(options: RebuildOptions): Promise<RebuildResult | undefined> {
-		this.#rebuilding ??= rebuildKv(this.#db, this.#schema, {
-			...options,
-			onProgress:
-				this.#listeners.size === 0
-					? undefined
-					: (progress) => {
-							for (const listener of this.#listeners) listener(progress);
-						},
-		}).finally(() => {
+		this.#rebuilding ??= this.#rebuild(options).finally(() => {
 			this.#rebuilding = undefined;
 		});
 		return this.#rebuilding;
+	}
+
+	#rebuild(options: RebuildOptions): Promise<RebuildResult | undefined> {
+		const onProgress =
+			this.#listeners.size === 0
+				? undefined
+				: (progress: KvProgress) => {
+						for (const listener of this.#listeners) listener(progress);
+					};
+		return span("kv.rebuild", rebuildSpan, () =>
+			rebuildKv(this.#db, this.#schema, { ...options, onProgress }),
+		);
+	}
+
+	/** Once, however many reads find it and however often it is tried. */
+	#tellEmptied(): void {
+		if (this.#isTold) return;
+		this.#isTold = true;
+		this.#logger.warn(
+			{},
+			"kv_store was emptied: reads are answered from the tables until it is rebuilt",
+		);
+	}
+
+	#tellRebuilt({ entries }: RebuildResult): void {
+		this.#isTold = false;
+		this.#logger.info(
+			{ entries },
+			`kv_store is rebuilt: ${entries} entries were missing`,
+		);
 	}
 
 	#noteFailure(error: unknown): void {
@@ -143,9 +170,19 @@ export class KvCache {
 		// A standby's cache is its primary's to rebuild.
 		if (state === readOnly) return;
 		const message = error instanceof Error ? error.message : String(error);
-		this.#logger.warn(`kv_store is not rebuilt: ${message}`);
+		this.#logger.warn(
+			{ sqlState: state },
+			`kv_store is not rebuilt: ${message}`,
+		);
 	}
 }
+
+const rebuildSpan = {
+	attributes: databaseAttributes("kv.rebuild"),
+	// None: it was left to another process.
+	found: (result: RebuildResult | undefined) =>
+		result === undefined ? {} : { "remdb.entries": result.entries },
+};
 
 const readOnly = "25006";
 const quietStates = new Set(["42P01", "3F000", "0A000"]);

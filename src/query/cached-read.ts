@@ -3,6 +3,8 @@ import { statementName } from "../db/statement-name.ts";
 import { RemError } from "../errors.ts";
 import { kvReady } from "../schema/kv-ready.ts";
 import { compile, ident, join, raw, type Sql, sql } from "../sql.ts";
+import { count } from "../telemetry/metrics.ts";
+import { note } from "../telemetry/span.ts";
 
 /** What a read does when the cache cannot answer. */
 export interface CacheFallback {
@@ -31,6 +33,9 @@ export async function readCached<R>(
 ): Promise<R[]> {
 	const cached = await readCache<R>(db, schema, select, options);
 	if (cached.rows !== undefined) return cached.rows;
+	const reason = cached.isReadable ? "emptied" : "standby";
+	count("remdb.kv.fallbacks", { "remdb.reason": reason });
+	note("remdb.kv.fallback", reason);
 	const sources = await fallback.sources(db);
 	if (sources.length === 0) return [];
 	const all = sources.map(({ view }) => sql`SELECT * FROM ${view}`);

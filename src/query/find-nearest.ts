@@ -2,6 +2,8 @@ import type { Handle } from "../db/database.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import type { Sql } from "../sql.ts";
+import { count } from "../telemetry/metrics.ts";
+import { note } from "../telemetry/span.ts";
 import type { VectorFacts, VectorScope } from "./vector-facts.ts";
 import {
 	type Branch,
@@ -95,6 +97,7 @@ export async function findNearest<R>(
 		const { rows, seen } = await attempt(branches, nearest);
 		const wider = widenAll(branches, seen, limit);
 		if (wider === undefined) {
+			tellPlan(table, branches);
 			if (branches !== planned)
 				facts.learn(
 					table,
@@ -107,6 +110,16 @@ export async function findNearest<R>(
 		}
 		branches = wider;
 	}
+}
+
+/** How it was answered at last: `exact`, `hnsw`, `quantized`, or several where fields differ. */
+function tellPlan(table: EntityTable, branches: readonly Branch[]): void {
+	const plan = [...new Set(branches.map(({ how }) => how))].sort().join("+");
+	count("remdb.searches", {
+		"remdb.search.plan": plan,
+		"db.collection.name": table.entity.tableName,
+	});
+	note("remdb.search.plan", plan);
 }
 
 async function attempt<R>(

@@ -73,14 +73,23 @@ export class Embedder {
 
 	/** How calls to the provider are made; its budget is one for the whole service. */
 	calls(choice: ProviderChoice = {}): CallOptions {
-		const { embeddingBatchSize, embeddingCalls } = this.#settings;
+		const { embeddingBatchSize, embeddingCalls, logger } = this.#settings;
 		const { requestsPerMinute, tokensPerMinute, ...calls } = embeddingCalls;
 		const { provider } = this.#choose(choice);
 		const pace =
 			this.#paces.get(provider) ??
 			new Pace({ requestsPerMinute, tokensPerMinute });
 		this.#paces.set(provider, pace);
-		return { ...calls, batchSize: embeddingBatchSize, pace };
+		return {
+			...calls,
+			batchSize: embeddingBatchSize,
+			pace,
+			onRetry: (kind, delayMs) =>
+				logger.debug(
+					{ provider, kind, delayMs },
+					`provider "${provider}" gave no vectors (${kind}); asked again in ${delayMs.toFixed(0)} ms`,
+				),
+		};
 	}
 
 	/**
@@ -100,6 +109,7 @@ export class Embedder {
 		const provider = this.#registry.resolve(chosen);
 		if (this.#settings.isLocalByDefault && chosen.provider === "local")
 			this.#settings.logger.info(
+				{ provider: "local" },
 				"no embedding key is set: using the offline provider local, which compares words, not meanings",
 			);
 		return provider;

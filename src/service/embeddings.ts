@@ -264,6 +264,7 @@ export class Embeddings {
 		const others = await this.#keptInOthers(configured).catch(notMigrated);
 		if (others.length > 0)
 			settings.logger.warn(
+				{ provider: configured.provider, model: configured.model },
 				`the configuration says ${describe(configured)}, but vectors are kept of ${others.join(", ")}: these are searched and written until \`rem embeddings sync --model ${configured.model}\` and \`rem embeddings switch ${configured.model}\``,
 			);
 	}

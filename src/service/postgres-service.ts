@@ -27,6 +27,8 @@ import { type FuzzyHit, fuzzySearch } from "../query/fuzzy.ts";
 import type { Traversal } from "../query/graph/traversal.ts";
 import type { Match } from "../query/search.ts";
 import type { SqlValue } from "../sql.ts";
+import { loadTelemetry } from "../telemetry/api.ts";
+import { observeQueues } from "../telemetry/metrics.ts";
 import type { BoundScope } from "./bound-scope.ts";
 import type {
 	BatchUpsertOptions,
@@ -61,12 +63,14 @@ import { isolationCalls } from "./isolation/isolation-calls.ts";
 import { isHeldByPolicies } from "./isolation/role-problems.ts";
 import { type Found, Lookups } from "./lookups.ts";
 import type { QueryResult } from "./query-result.ts";
+import { queueFigures } from "./queue-figures.ts";
 import { Repository } from "./repository.ts";
 import { type QueryReads, runQuery } from "./run-query.ts";
 import type { SchemaLifecycle } from "./schema-lifecycle.ts";
 import { openScope, type ServiceScope } from "./scope.ts";
 import { Searches } from "./searches.ts";
 import { loadSettings, type Settings } from "./settings.ts";
+import { traceVerbs } from "./traced-verbs.ts";
 
 type CoreModels = typeof coreEntities;
 
@@ -86,6 +90,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 	readonly #lookups: Lookups;
 	readonly #searches: Searches;
 	readonly #graph: Graph;
+	#stopObserving = () => {};
 
 	private constructor(core: ServiceCore, replica: Replica | undefined) {
 		this.core = core;
@@ -103,6 +108,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 	static async connect<const M extends Models = CoreModels>(
 		options: ConnectOptions<M> = {},
 	): Promise<PostgresService<M>> {
+		await loadTelemetry();
 		const given = await loadSettings(options);
 		const { schema, language } = given;
 		const models = options.models ?? coreEntities;
@@ -122,6 +128,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 			// A crash may have emptied the cache since the last connection.
 			await service.kv.noticeEmptied();
 			await service.embeddings.tellMismatch();
+			service.#stopObserving = observeQueues(() => queueFigures(db, schema));
 			return service;
 		} catch (error) {
 			await replica?.close();
@@ -422,6 +429,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 
 	/** Lets what runs in the background finish, then closes. */
 	async close(): Promise<void> {
+		this.#stopObserving();
 		// A build that takes longer is left to the server.
 		await this.indexer.stop({ waitMs: 1000 });
 		await this.embeddings.stop();
@@ -441,6 +449,8 @@ export class PostgresService<const M extends Models = CoreModels> {
 		};
 	}
 }
+
+traceVerbs(PostgresService.prototype);
 
 /** From JavaScript a call may come without what TypeScript would ask for. */
 function checkGiven(options: unknown): void {

@@ -72,6 +72,8 @@ export interface RepositoryFindOptions<E> extends RepositoryReadOptions {
  * await messages.find({ sessionId: "s-1", tenantId: "acme" }, { orderBy: "createdAt asc", limit: 100 })
  */
 export class Repository<E extends Entity> {
+	/** The table it reads and writes. */
+	readonly tableName: string;
 	readonly #table: EntityTable;
 	readonly #core: ServiceCore;
 	readonly #scope: BoundScope | undefined;
@@ -84,6 +86,7 @@ export class Repository<E extends Entity> {
 	) {
 		this.#core = service.core;
 		this.#scope = scope;
+		this.tableName = entity.tableName;
 		this.#table = this.#core.registry.get(entity.tableName);
 		if (this.#table.entity !== entity)
 			throw new RemError(

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import * as z from "zod";
 import { startServer } from "../../scripts/postgres-server.ts";
 import { defineEntity, PostgresService } from "../../src/index.ts";
+import { silentLogger } from "../../src/logger.ts";
 import { openSnapshot, openWriter } from "../support/blocker.ts";
 
 const Page = defineEntity(
@@ -20,7 +21,7 @@ const connect = () =>
 		models: [Page],
 		embedding: { provider: "local", dimensions: 8 },
 		backgroundIndex: { enabled: false, retryMs: 50, minRows: 10 },
-		logger: { info: () => {}, warn: () => {}, error: () => {} },
+		logger: silentLogger,
 	});
 
 let server: Awaited<ReturnType<typeof startServer>>;
@@ -167,7 +168,6 @@ const service = await PostgresService.connect({
 	connectionString: process.env.DATABASE_URL, models: [Page],
 	embedding: { provider: "local", dimensions: 8 },
 	backgroundIndex: { enabled: false, minRows: 10 },
-	logger: { info() {}, warn() {}, error() {} },
 });
 setInterval(() => {}, 1000);
 `;

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import * as z from "zod";
 import { startServer } from "../../scripts/postgres-server.ts";
 import { defineEntity, PostgresService } from "../../src/index.ts";
+import { silentLogger } from "../../src/logger.ts";
 
 // Builds meet random faults while rows are written. REM_CHAOS_RUNS=200 for a long look.
 const runs = Number(process.env.REM_CHAOS_RUNS ?? 20);
@@ -39,11 +40,10 @@ function connect(): Promise<Service> {
 		embedding: { provider: "local", dimensions: 64 },
 		poolSize: 4,
 		logger: {
-			info: () => {},
-			warn: (message) => {
+			...silentLogger,
+			warn: (_, message) => {
 				if (message.includes("next attempt")) interrupted++;
 			},
-			error: () => {},
 		},
 		backgroundIndex: { enabled: false, retryMs: 20 },
 	});

@@ -14,6 +14,7 @@ import {
 	defineEntity,
 	PostgresService,
 } from "../../src/index.ts";
+import { silentLogger } from "../../src/logger.ts";
 import { migrate } from "../../src/migrate/migrate.ts";
 
 const Item = defineEntity(
@@ -125,7 +126,7 @@ describe("a prepared transaction", () => {
 		);
 		server.kill("SIGKILL");
 		await server.start();
-		const service = await open(server.url, { logger: silent });
+		const service = await open(server.url, { logger: silentLogger });
 		expect(await found(service, "item 1", "item 2", "in doubt")).toEqual([
 			"item 1",
 			"item 2",
@@ -257,5 +258,3 @@ describe.runIf(canCopy)("a copy of the server", () => {
 		await primary.kv.verify({ repair: true });
 	}, 240_000);
 });
-
-const silent = { info: () => {}, warn: () => {}, error: () => {} };

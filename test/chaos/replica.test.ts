@@ -96,12 +96,12 @@ interface Told {
 
 async function connect(options: ConnectOptions = {}): Promise<Told> {
 	const told: string[] = [];
-	const note = (message: string) => told.push(message);
+	const note = (_: unknown, message: string) => told.push(message);
 	const service = await PostgresService.connect({
 		connectionString: primary.url,
 		readHost: `127.0.0.1:${standby.port}`,
 		embedding: { provider: "local" },
-		logger: { info: note, warn: note, error: note },
+		logger: { debug() {}, info: note, warn: note, error: note },
 		...options,
 		models,
 	});

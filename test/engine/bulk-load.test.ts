@@ -1,6 +1,7 @@
 import { expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, PostgresService } from "../../src/index.ts";
+import { silentLogger } from "../../src/logger.ts";
 import { openWriter } from "../support/blocker.ts";
 import { codeOf, createDatabase, engine } from "../support/engine.ts";
 
@@ -28,9 +29,10 @@ const connect = (
 			...backgroundIndex,
 		},
 		logger: {
-			info: (message) => logged.push(message),
-			warn: (message) => logged.push(message),
-			error: (message) => logged.push(message),
+			...silentLogger,
+			info: (_, message) => logged.push(message),
+			warn: (_, message) => logged.push(message),
+			error: (_, message) => logged.push(message),
 		},
 	});
 

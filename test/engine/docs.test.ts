@@ -15,6 +15,8 @@ import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { format, inspect } from "node:util";
+import { context, trace } from "@opentelemetry/api";
+import * as sdkTraceNode from "@opentelemetry/sdk-trace-node";
 import ts from "typescript";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import * as zod from "zod";
@@ -59,6 +61,8 @@ afterEach(async () => {
 		if (value instanceof remdb.PostgresService) await value.close();
 	vi.restoreAllMocks();
 	vi.unstubAllEnvs();
+	trace.disable();
+	context.disable();
 	process.chdir(here);
 	rmSync(folder, { recursive: true });
 	await drop();
@@ -113,6 +117,12 @@ function blocksOf(page: string, info: string): Block[] {
 	);
 }
 
+const modules: Readonly<Record<string, unknown>> = {
+	remdb,
+	zod,
+	"@opentelemetry/sdk-trace-node": sdkTraceNode,
+};
+
 const AsyncFunction = (async () => {}).constructor as new (
 	...names: string[]
 ) => (...values: unknown[]) => Promise<void>;
@@ -131,7 +141,7 @@ async function runExamples(page: string): Promise<void> {
 	});
 	let printed = "";
 	const names = {
-		require: (name: string) => ({ remdb, zod })[name],
+		require: (name: string) => modules[name],
 		exports: {},
 		console: {
 			log: (...values: unknown[]) => {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, PostgresService } from "../../src/index.ts";
+import { silentLogger } from "../../src/logger.ts";
 import { createDatabase, engine } from "../support/engine.ts";
 import { FakeProvider } from "../support/fake-provider.ts";
 
@@ -71,9 +72,8 @@ test("a service that is configured for another model than the stored one says so
 		models,
 		embedding: new FakeProvider("fake", "m1", 8),
 		logger: {
-			info: () => {},
-			warn: (message: string) => warnings.push(message),
-			error: () => {},
+			...silentLogger,
+			warn: (_: unknown, message: string) => warnings.push(message),
 		},
 	});
 	const { mismatched, configured } = await service.embeddings.status();

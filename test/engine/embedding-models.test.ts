@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, PostgresService } from "../../src/index.ts";
+import { silentLogger } from "../../src/logger.ts";
 import { codeOf, createDatabase, engine } from "../support/engine.ts";
 import { FakeProvider } from "../support/fake-provider.ts";
 
@@ -18,9 +19,8 @@ const old = new FakeProvider("fake", "old", 8);
 const next = new FakeProvider("fake", "new", 12);
 const warnings: string[] = [];
 const logger = {
-	info: () => {},
-	warn: (message: string) => warnings.push(message),
-	error: () => {},
+	...silentLogger,
+	warn: (_: unknown, message: string) => warnings.push(message),
 };
 let database: Awaited<ReturnType<typeof createDatabase>>;
 let service: PostgresService<typeof models>;

@@ -15,12 +15,12 @@ const Page = defineEntity(
 	{ entityKeyField: "name" },
 );
 const logged: string[] = [];
-const note = (message: string) => void logged.push(message);
+const note = (_: unknown, message: string) => void logged.push(message);
 const options = {
 	models: [Page],
 	embedding: { provider: "local", dimensions: 8 },
 	backgroundIndex: { enabled: false, retryMs: 10 },
-	logger: { info: note, warn: note, error: note },
+	logger: { debug() {}, info: note, warn: note, error: note },
 } as const;
 const hnsw = "hnsw_pages__content__local__lexical-v1__8";
 const hnswRequest = { tableName: "pages", indexType: "hnsw" } as const;

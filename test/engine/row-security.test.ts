@@ -7,6 +7,7 @@ import {
 	type RemError,
 	registerType,
 } from "../../src/index.ts";
+import { silentLogger } from "../../src/logger.ts";
 import { generatedSchema } from "../../src/schema/files.ts";
 import { codeOf, engine, useService } from "../support/engine.ts";
 import { login } from "../support/row-security.ts";
@@ -260,7 +261,10 @@ describe.runIf(engine === "server")("with row level security", () => {
 		const service = await PostgresService.connect({
 			connectionString: account.url,
 			models,
-			logger: { warn: (text: string) => warnings.push(text) },
+			logger: {
+				...silentLogger,
+				warn: (_: unknown, text: string) => warnings.push(text),
+			},
 		} as never);
 		try {
 			for (const tenantId of ["own", "other"]) {

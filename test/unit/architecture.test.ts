@@ -8,6 +8,7 @@ import { expect, test } from "vitest";
 // imports each other; a file imports from its own folder or a lower line.
 const layers = [
 	["errors.ts", "logger.ts", "util"],
+	["telemetry"],
 	["models", "sql.ts", "sql-grammar.ts", "config.ts"],
 	["db"],
 	["schema", "embeddings", "filters", "vectors"],

@@ -85,9 +85,10 @@ export class Terminal {
 	/** What the library logs, on stderr. */
 	get logger(): Logger {
 		return {
-			info: (message) => this.notice(oneLine(message)),
-			warn: (message) => this.warn(oneLine(message)),
-			error: (message) => this.warn(oneLine(message)),
+			debug: () => {},
+			info: (_, message) => this.notice(oneLine(message)),
+			warn: (_, message) => this.warn(oneLine(message)),
+			error: (_, message) => this.warn(oneLine(message)),
 		};
 	}
 }

@@ -1,0 +1,62 @@
+import type * as Api from "@opentelemetry/api";
+
+const packageName = "@opentelemetry/api";
+
+/** The name under which spans and metrics are reported. */
+const scope = "remdb";
+
+// One for the process, as the providers that it leads to are.
+let api: typeof Api | undefined;
+let loading: Promise<void> | undefined;
+
+/** Before the first use; a program without OpenTelemetry goes on without it. */
+export function loadTelemetry(): Promise<void> {
+	loading ??= loadApi(() => import("@opentelemetry/api")).then((loaded) => {
+		api = loaded;
+	});
+	return loading;
+}
+
+/** The package, or `undefined` where it is not installed; whatever else fails is thrown. */
+export async function loadApi<T>(
+	load: () => Promise<T>,
+): Promise<T | undefined> {
+	try {
+		return await load();
+	} catch (error) {
+		if (isNotInstalled(error)) return undefined;
+		throw error;
+	}
+}
+
+/** What a module loader says of exactly that package. */
+function isNotInstalled(error: unknown): boolean {
+	const { code, message = "" } = (error ?? {}) as NodeJS.ErrnoException;
+	return (
+		(code === "ERR_MODULE_NOT_FOUND" || code === "MODULE_NOT_FOUND") &&
+		message.includes(`'${packageName}'`)
+	);
+}
+
+/** `undefined` where nobody wants spans: then no work is done for them. */
+export function tracer(): Api.Tracer | undefined {
+	const provider = api?.trace.getTracerProvider() as
+		| Api.ProxyTracerProvider
+		| undefined;
+	if (provider === undefined) return undefined;
+	return provider.getDelegateTracer === undefined
+		? provider.getTracer(scope)
+		: provider.getDelegateTracer(scope);
+}
+
+export function activeSpan(): Api.Span | undefined {
+	return api?.trace.getActiveSpan();
+}
+
+export function meterProvider(): Api.MeterProvider | undefined {
+	return api?.metrics.getMeterProvider();
+}
+
+export function meterOf(provider: Api.MeterProvider): Api.Meter {
+	return provider.getMeter(scope);
+}

@@ -1,0 +1,55 @@
+import { execFile } from "node:child_process";
+import {
+	cpSync,
+	mkdirSync,
+	mkdtempSync,
+	readFileSync,
+	rmSync,
+	symlinkSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { expect, onTestFinished, test } from "vitest";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** A folder with the package and what it needs, without OpenTelemetry. */
+function installed(): string {
+	const folder = mkdtempSync(join(tmpdir(), "rem-plain-"));
+	onTestFinished(() => rmSync(folder, { recursive: true }));
+	const { dependencies, files } = JSON.parse(
+		readFileSync(join(root, "package.json"), "utf8"),
+	);
+	for (const name of [...Object.keys(dependencies), "zod"]) {
+		const link = join(folder, "node_modules", name);
+		mkdirSync(dirname(link), { recursive: true });
+		symlinkSync(join(root, "node_modules", name), link);
+	}
+	const own = join(folder, "node_modules", "remdb");
+	for (const path of ["package.json", ...files])
+		cpSync(join(root, path), join(own, path), { recursive: true });
+	return folder;
+}
+
+test("a program that has no OpenTelemetry installed works, and says nothing of it", async () => {
+	const program = `
+import { PostgresService } from "remdb";
+let found = "installed";
+await import("@opentelemetry/api").catch(({ code }) => { found = code; });
+const service = await PostgresService.connect({ connectionString: "memory:" });
+await service.migrate();
+await service.batchUpsert({ tableName: "resources", entities: [{ name: "doc-1", content: "text" }] });
+const hit = await service.lookupEntity({ entityKey: "Doc 1" });
+await service.close();
+console.log(found, hit.entityKey);
+`;
+	const { stdout, stderr } = await promisify(execFile)(
+		process.execPath,
+		["--input-type=module", "--eval", program],
+		{ cwd: installed() },
+	);
+	expect(stdout).toBe("ERR_MODULE_NOT_FOUND doc-1\n");
+	expect(stderr).toBe("");
+}, 60_000);

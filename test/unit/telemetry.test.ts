@@ -1,0 +1,40 @@
+import { expect, test } from "vitest";
+import { loadApi } from "../../src/telemetry/api.ts";
+import { traced } from "../../src/telemetry/traced.ts";
+
+const failing = (code: string, message: string) => () =>
+	Promise.reject(Object.assign(new Error(message), { code }));
+
+test("OpenTelemetry's package may be missing", async () => {
+	for (const [code, message] of [
+		[
+			"ERR_MODULE_NOT_FOUND",
+			"Cannot find package '@opentelemetry/api' imported from /a/b.js",
+		],
+		["MODULE_NOT_FOUND", "Cannot find module '@opentelemetry/api'"],
+	] as const)
+		expect(await loadApi(failing(code, message))).toBeUndefined();
+});
+
+test("any other failure to load it is no reason to go on without it", async () => {
+	const part = failing(
+		"ERR_MODULE_NOT_FOUND",
+		"Cannot find package 'a-part-of-it' imported from /x/@opentelemetry/api/index.js",
+	);
+	await expect(loadApi(part)).rejects.toThrow("a-part-of-it");
+	await expect(loadApi(failing("EACCES", "denied"))).rejects.toThrow("denied");
+});
+
+test("without OpenTelemetry a call goes to its method as it is", async () => {
+	class Counter {
+		value = 0;
+		async add(by: number, again: number): Promise<number> {
+			this.value += by + again;
+			return this.value;
+		}
+	}
+	traced(Counter.prototype, { add: { operation: "add" } });
+	const counter = new Counter();
+	expect(await counter.add(1, 2)).toBe(3);
+	expect(await counter.add(3, 4)).toBe(10);
+});
