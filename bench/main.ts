@@ -8,6 +8,7 @@
  */
 import { writeFileSync } from "node:fs";
 import { bulkLoad } from "./cases/bulk-load.ts";
+import { connections } from "./cases/connections.ts";
 import { embedded } from "./cases/embedded.ts";
 import { chunks, embedding } from "./cases/embedding.ts";
 import { fuzzy } from "./cases/fuzzy.ts";
@@ -40,6 +41,7 @@ const cases: readonly BenchCase[] = [
 	chunks,
 	kvUpkeep,
 	lookup,
+	connections,
 	fuzzy,
 	kvRebuild,
 	search,
