@@ -46,7 +46,8 @@ export class Replica implements Handle {
 	#position: { writes: number; lsn: Promise<bigint | undefined> };
 	/** How far the server behind each connection is known to be. */
 	readonly #replayed = new WeakMap<object, bigint>();
-	#sameCluster: Promise<void> | undefined;
+	#cluster: Promise<string | undefined> | undefined;
+	#isChecked = false;
 	#restUntil = 0;
 	#isOut = false;
 
@@ -88,8 +89,9 @@ export class Replica implements Handle {
 
 	async #read<T>(read: (db: Handle) => Promise<T>): Promise<T> {
 		if (performance.now() < this.#restUntil) return this.#askPrimary(read);
+		const cluster = await this.#ownCluster();
 		const position = await this.#writtenHere();
-		const answer = await this.#answer(position, read);
+		const answer = await this.#answer({ cluster, position }, read);
 		return answer === undefined ? this.#askPrimary(read) : answer.value;
 	}
 
@@ -100,23 +102,23 @@ export class Replica implements Handle {
 
 	/** The replica's answer, or nothing: then it is the primary's to give. */
 	async #answer<T>(
-		position: bigint | undefined,
+		{ cluster, position }: Wanted,
 		read: (db: Handle) => Promise<T>,
 	): Promise<{ value: T } | undefined> {
 		// Until this one is back, no other tries a replica that was of no use.
 		const isTrial = this.#isOut;
 		if (isTrial) this.#restUntil = Number.POSITIVE_INFINITY;
 		try {
-			await this.#checkCluster();
+			await this.#checkCluster(cluster);
 			const waitMs = isTrial ? 0 : this.#options.waitMs;
 			const answer = await this.#whenReplayed(position, waitMs, read);
 			if (answer === undefined) this.#rest("is behind what was written here");
-			else this.#answered();
+			else if (isTrial) this.#back();
 			return answer;
 		} catch (error) {
 			const message = error instanceof Error ? error.message : String(error);
 			if (isConnectionLost(error)) this.#rest(message);
-			else this.#answered();
+			else if (isTrial) this.#back();
 			if (!isOfReplica(error)) throw error;
 			if (isRolledBack(error)) this.#tell(`gave up a read: ${message}`);
 			return undefined;
@@ -179,35 +181,36 @@ export class Replica implements Handle {
 		return { value: await read(connection) };
 	}
 
-	/** Another cluster's rows would be answers to other questions. */
-	#checkCluster(): Promise<void> {
-		this.#sameCluster ??= this.#compareClusters().catch((error) => {
-			this.#sameCluster = undefined;
+	#ownCluster(): Promise<string | undefined> {
+		this.#cluster ??= readCluster(this.#primary).catch((error) => {
+			this.#cluster = undefined;
 			throw error;
 		});
-		return this.#sameCluster;
+		return this.#cluster;
 	}
 
-	async #compareClusters(): Promise<void> {
-		const here = await readCluster(this.#pool);
-		if (here === (await readCluster(this.#primary))) return;
-		throw new RemError(
-			"CONFIG_INVALID",
-			`${this.#options.address} is no replica of this database`,
-			{ hint: "let POSTGRES__READ_HOST lead to a standby of POSTGRES__HOST" },
-		);
+	/** Another cluster's rows would be answers to other questions. */
+	async #checkCluster(own: string | undefined): Promise<void> {
+		if (this.#isChecked) return;
+		if ((await readCluster(this.#pool)) !== own)
+			throw new RemError(
+				"CONFIG_INVALID",
+				`${this.#options.address} is no replica of this database`,
+				{ hint: "let POSTGRES__READ_HOST lead to a standby of POSTGRES__HOST" },
+			);
+		this.#isChecked = true;
 	}
 
 	#rest(why: string): void {
 		this.#restUntil = performance.now() + restMs;
 		// It may have been another primary's log, before a failover.
 		this.#forgetPosition();
+		this.#isChecked = false;
 		if (!this.#isOut) this.#tell(`${why}; reads go to the primary`);
 		this.#isOut = true;
 	}
 
-	#answered(): void {
-		if (!this.#isOut) return;
+	#back(): void {
 		this.#isOut = false;
 		this.#restUntil = 0;
 		const { address, logger } = this.#options;
@@ -218,6 +221,12 @@ export class Replica implements Handle {
 		const { address, logger } = this.#options;
 		logger.warn({ address }, `replica ${address}: ${what}`);
 	}
+}
+
+/** What a replica must have, and be a copy of. */
+interface Wanted {
+	readonly cluster: string | undefined;
+	readonly position: bigint | undefined;
 }
 
 /** Whether the primary may answer what the replica could not. */

@@ -449,7 +449,30 @@ test("another cluster is no replica", async () => {
 		service.lookupEntity({ entityKey: "ada of acme", ...replica });
 	expect(await codeOf(find())).toBe("CONFIG_INVALID");
 	expect(await codeOf(find())).toBe("CONFIG_INVALID");
+	expect((await service.doctor()).checks).toContainEqual(
+		expect.objectContaining({ name: "replica", state: "failed" }),
+	);
 }, 60_000);
+
+test("the doctor looks at the replica", async () => {
+	const look = async (service: Service) =>
+		(await service.doctor()).checks.find(({ name }) => name === "replica");
+	const { service } = await connect();
+	expect(await look(service)).toMatchObject({ state: "ok" });
+	await pauseReplay();
+	await write(service, "not for the doctor");
+	expect(await look(service)).toMatchObject({
+		state: "warning",
+		found: expect.stringContaining("behind"),
+	});
+	const away = await connect({ readHost: "127.0.0.1:1" });
+	expect(await look(away.service)).toMatchObject({
+		state: "warning",
+		remedy: expect.stringContaining("POSTGRES__READ_HOST"),
+	});
+	const without = await connect({ readHost: undefined } as never);
+	expect(await look(without.service)).toBeUndefined();
+});
 
 test("without a replica, and inside a transaction, the primary answers", async () => {
 	const service = await PostgresService.connect({

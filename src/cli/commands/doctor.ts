@@ -24,7 +24,7 @@ export function addDoctor(program: Command, invocation: Invocation): void {
 		.helpGroup("Set up:")
 		.summary("look at all that is known to go wrong")
 		.description(
-			"A line for each matter, ok, warning or failed, with what to do: connection, versions, extensions, clock, pool, pooler, standby, subscriptions, migrations, schema, tenancy, cache of names, autovacuum, indexes, memory, embeddings and their queue. Changes nothing. Exit code 1 if anything failed. With --isolation instead: puts a row of a made-up tenant into every table, looks for it as another tenant through every read and write, and takes it back; where row level security is set up, tries plain SQL too, and looks at roles, owners and policies. Exit code 1 if anything is found.",
+			"A line for each matter, ok, warning or failed, with what to do: connection, versions, extensions, clock, pool, pooler, standby, replica, subscriptions, migrations, schema, tenancy, cache of names, autovacuum, indexes, memory, embeddings and their queue. Changes nothing. Exit code 1 if anything failed. With --isolation instead: puts a row of a made-up tenant into every table, looks for it as another tenant through every read and write, and takes it back; where row level security is set up, tries plain SQL too, and looks at roles, owners and policies. Exit code 1 if anything is found.",
 		)
 		.option(
 			"--migrations <folder>",

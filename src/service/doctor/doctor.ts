@@ -22,6 +22,7 @@ import {
 	checkSubscriptions,
 } from "./kv-store.ts";
 import { checkPool } from "./pool.ts";
+import { checkReplica } from "./replica.ts";
 import { checkRoles } from "./roles.ts";
 import { checkMigrations, checkSchema } from "./schema.ts";
 import { checkExtensions, checkVersions } from "./versions.ts";
@@ -41,6 +42,7 @@ const ofTheServer: readonly (readonly [name: string, look: Matter])[] = [
 	["pool", checkPool],
 	["pooler", checkPooler],
 	["standby", checkStandby],
+	["replica", checkReplica],
 	["subscriptions", checkSubscriptions],
 	["migrations", checkMigrations],
 ];
