@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { environmentSchema } from "../config.ts";
+import type { Consistency } from "../index.ts";
 import type { OutputOptions } from "./output/terminal.ts";
 
 /** Options of every command that opens the database. */
@@ -12,6 +13,20 @@ export interface DatabaseOptions extends OutputOptions {
 export interface ScopeOptions extends DatabaseOptions {
 	readonly tenant?: string;
 	readonly user?: string;
+}
+
+/** Of every command that only reads rows. */
+export interface ReadScopeOptions extends ScopeOptions {
+	readonly consistency?: Consistency;
+}
+
+export function addReadOptions(command: Command): Command {
+	return addScopeOptions(command).addOption(
+		new Option(
+			"--consistency <who>",
+			"who may answer: the replica of POSTGRES__READ_HOST, too, or only the primary",
+		).choices(["primary", "replica"] satisfies Consistency[]),
+	);
 }
 
 export function addScopeOptions(command: Command): Command {
@@ -92,5 +107,13 @@ export function scopeOf({ tenant, user }: ScopeOptions) {
 	return {
 		...(tenant === undefined ? {} : { tenantId: tenant }),
 		...(user === undefined ? {} : { userId: user }),
+	};
+}
+
+/** The same, and who may answer, as the service's reads take them. */
+export function readScopeOf({ consistency, ...scope }: ReadScopeOptions) {
+	return {
+		...scopeOf(scope),
+		...(consistency === undefined ? {} : { consistency }),
 	};
 }

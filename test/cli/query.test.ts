@@ -9,7 +9,11 @@ const folder = temporaryFolder({
 			metadata: { sourceKey: "A" },
 			tags: ["garden"],
 		},
-		{ name: "note-2", content: "Sharpening a spade" },
+		{
+			name: "note-2",
+			content: "Sharpening a spade",
+			graph_edges: [{ dst: "note-1", rel_type: "before" }],
+		},
 	]),
 	"models.ts": `
 import * as z from "zod";
@@ -42,6 +46,33 @@ describe.each(engines)("on the %s", (engine) => {
 		expect(row).toMatch(/^note-1 +Pruning apple trees in winter +.*garden/);
 		expect(more).toEqual([]);
 	});
+
+	test.each([
+		["lookup", "note-1"],
+		["fuzzy", "note-1"],
+		["search", "apple trees", "--table", "resources"],
+		["traverse", "note-2"],
+		["query", 'LOOKUP "note-1"'],
+	])(
+		"%s --consistency replica asks the replica, if there is one",
+		async (...args) => {
+			const read = [...args, "--tenant", "acme", "--consistency"];
+			const env = { EMBEDDING__PROVIDER: "local", DATABASE_URL: url };
+			const away = { ...env, POSTGRES__READ_HOST: "127.0.0.1:1" };
+			const run = (consistency: string) =>
+				rem([...read, consistency], { cwd: folder, env: away });
+			const primary = await run("primary");
+			expect(primary).toMatchObject({ code: 0 });
+			expect(primary.stdout).toContain("note-1");
+			expect(primary.stderr).not.toContain("replica");
+			const { code, stdout, stderr } = await run("replica");
+			expect({ code, stdout }).toEqual({ code: 0, stdout: primary.stdout });
+			if (engine === "server")
+				expect(stderr).toContain("reads go to the primary");
+			const wrong = await run("eventual");
+			expect(wrong.code).toBe(2);
+		},
+	);
 
 	test("query --json gives the kind and the rows by their columns", async () => {
 		const { stdout } = await run(

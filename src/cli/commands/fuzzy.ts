@@ -4,17 +4,17 @@ import { fuzzyModes } from "../../query/fuzzy.ts";
 import { withReader } from "../open-service.ts";
 import {
 	addHelp,
-	addScopeOptions,
+	addReadOptions,
 	limitOption,
-	type ScopeOptions,
-	scopeOf,
+	type ReadScopeOptions,
+	readScopeOf,
 	similarityOption,
 } from "../options.ts";
 import { snakeNames } from "../output/json-names.ts";
 import { type Column, tableLines } from "../output/table.ts";
 import { Terminal } from "../output/terminal.ts";
 
-interface FuzzyCommandOptions extends ScopeOptions {
+interface FuzzyCommandOptions extends ReadScopeOptions {
 	readonly limit: number;
 	readonly threshold?: number;
 	readonly type?: string;
@@ -47,7 +47,7 @@ export function addFuzzy(program: Command): void {
 		.option("--type <table>", "only entities of this table")
 		.action(fuzzy);
 	addHelp(
-		addScopeOptions(command),
+		addReadOptions(command),
 		[
 			'rem fuzzy "sara chen"',
 			"rem fuzzy deploymnt-gide --threshold 0.2 --json",
@@ -67,7 +67,7 @@ async function fuzzy(
 		service.fuzzySearch({
 			query,
 			limit,
-			...scopeOf(options),
+			...readScopeOf(options),
 			...(threshold === undefined ? {} : { threshold }),
 			...(type === undefined ? {} : { entityType: type }),
 			...(mode === undefined ? {} : { mode }),

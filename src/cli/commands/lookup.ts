@@ -4,9 +4,9 @@ import type { Registry } from "../../models/registry.ts";
 import { withReader } from "../open-service.ts";
 import {
 	addHelp,
-	addScopeOptions,
-	type ScopeOptions,
-	scopeOf,
+	addReadOptions,
+	type ReadScopeOptions,
+	readScopeOf,
 } from "../options.ts";
 import { columnNames, snakeNames } from "../output/json-names.ts";
 import { jsonText } from "../output/json-text.ts";
@@ -14,7 +14,7 @@ import { oneLine } from "../output/plain-text.ts";
 import { heading, type Line, Terminal } from "../output/terminal.ts";
 import { cut } from "../output/text-width.ts";
 
-interface LookupCommandOptions extends ScopeOptions {
+interface LookupCommandOptions extends ReadScopeOptions {
 	readonly type?: string;
 	readonly hydrate?: boolean;
 }
@@ -33,7 +33,7 @@ export function addLookup(program: Command): void {
 		.option("--hydrate", "show the whole row of each")
 		.action(lookup);
 	addHelp(
-		addScopeOptions(command),
+		addReadOptions(command),
 		[
 			"rem lookup sarah-chen",
 			'rem lookup "Api Design Doc" deployment-guide --tenant acme-corp --json',
@@ -54,7 +54,7 @@ async function lookup(
 		async (service) => ({
 			hits: (await service.lookupEntities({
 				entityKeys: keys,
-				...scopeOf(options),
+				...readScopeOf(options),
 				...(options.type === undefined ? {} : { entityType: options.type }),
 				hydrate: options.hydrate === true,
 			})) as LookupHit[],

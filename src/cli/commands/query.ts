@@ -4,9 +4,9 @@ import type { Entity } from "../../models/entity.ts";
 import { type AnyService, modelsOf, withReader } from "../open-service.ts";
 import {
 	addHelp,
-	addScopeOptions,
-	type ScopeOptions,
-	scopeOf,
+	addReadOptions,
+	type ReadScopeOptions,
+	readScopeOf,
 } from "../options.ts";
 import { columnNames, snakeNames } from "../output/json-names.ts";
 import { counted, duration } from "../output/numbers.ts";
@@ -18,7 +18,7 @@ import { describeHit } from "./lookup.ts";
 import { type AnySearchHit, searchColumns } from "./search.ts";
 import { jsonTraversal, noticeTraversal, traversalLines } from "./traverse.ts";
 
-interface QueryCommandOptions extends ScopeOptions {
+interface QueryCommandOptions extends ReadScopeOptions {
 	readonly explain?: boolean;
 	readonly helpLlm?: boolean;
 }
@@ -40,7 +40,7 @@ export function addQuery(program: Command): void {
 		)
 		.action(query);
 	addHelp(
-		addScopeOptions(command),
+		addReadOptions(command),
 		[
 			"rem query 'LOOKUP \"sarah-chen\"'",
 			"rem query 'SEARCH \"how do we deploy?\" IN resources LIMIT 3'",
@@ -67,7 +67,7 @@ async function query(
 	if (text.trim() === "") throw new UsageError("the query is missing");
 	await withReader(terminal, options, async (service) => {
 		const explained = options.explain === true ? `EXPLAIN ${text}` : text;
-		const result = await service.query(explained, scopeOf(options));
+		const result = await service.query(explained, readScopeOf(options));
 		terminal.show(
 			jsonOf(result, service),
 			linesOf(result, service, terminal.width),

@@ -5,10 +5,10 @@ import { searchModes } from "../../query/vector-plan.ts";
 import { withReader } from "../open-service.ts";
 import {
 	addHelp,
-	addScopeOptions,
+	addReadOptions,
 	limitOption,
-	type ScopeOptions,
-	scopeOf,
+	type ReadScopeOptions,
+	readScopeOf,
 	similarityOption,
 	wholeNumber,
 } from "../options.ts";
@@ -17,7 +17,7 @@ import { columnNames, snakeNames } from "../output/json-names.ts";
 import { type Column, tableLines } from "../output/table.ts";
 import { Terminal } from "../output/terminal.ts";
 
-interface SearchCommandOptions extends ScopeOptions {
+interface SearchCommandOptions extends ReadScopeOptions {
 	readonly table: string;
 	readonly field?: string;
 	readonly limit: number;
@@ -77,7 +77,7 @@ export function addSearch(program: Command): void {
 		.addOption(limitOption(10))
 		.action(search);
 	addHelp(
-		addScopeOptions(command),
+		addReadOptions(command),
 		[
 			'rem search "how do we deploy?" --table resources',
 			'rem search "deploy kubernetes" --table resources --hybrid --explain',
@@ -125,7 +125,7 @@ async function search(
 			tableName: table,
 			limit,
 			explain,
-			...scopeOf(options),
+			...readScopeOf(options),
 			...(where === undefined ? {} : { where }),
 			...(mode === undefined ? {} : { mode }),
 			...(efSearch === undefined ? {} : { efSearch }),

@@ -3,17 +3,17 @@ import type { Direction, Traversal, TraverseNode } from "../../index.ts";
 import { withReader } from "../open-service.ts";
 import {
 	addHelp,
-	addScopeOptions,
+	addReadOptions,
 	limitOption,
-	type ScopeOptions,
-	scopeOf,
+	type ReadScopeOptions,
+	readScopeOf,
 	wholeNumber,
 } from "../options.ts";
 import { snakeNames } from "../output/json-names.ts";
 import { type Column, tableLines } from "../output/table.ts";
 import { type Line, Terminal } from "../output/terminal.ts";
 
-interface TraverseCommandOptions extends ScopeOptions {
+interface TraverseCommandOptions extends ReadScopeOptions {
 	readonly depth: number;
 	readonly limit: number;
 	readonly direction: Direction;
@@ -49,7 +49,7 @@ export function addTraverse(program: Command): void {
 		.addOption(limitOption(50))
 		.action(traverse);
 	addHelp(
-		addScopeOptions(command),
+		addReadOptions(command),
 		[
 			"rem traverse sarah-chen --depth 2",
 			"rem traverse projects/apollo --direction in --type manages works_on --json",
@@ -71,7 +71,7 @@ async function traverse(
 			depth,
 			limit,
 			direction,
-			...scopeOf(options),
+			...readScopeOf(options),
 			...(type === undefined ? {} : { edgeTypes: type }),
 			...(orderBy === undefined ? {} : { orderBy }),
 		}),
