@@ -109,6 +109,10 @@ export const environmentSchema = z.object({
 	POSTGRES__POOL_SIZE: wholeNumber(1, 1000).default(20).meta({
 		description: "Connections in the pool (the embedded database always has 1)",
 	}),
+	POSTGRES__CONNECT_TIMEOUT_MS: wholeNumber(1, 3_600_000).optional().meta({
+		description:
+			"Longest wait, in milliseconds, for a connection, a free one of the pool included; without it, 10000, and 60000 for the embedded database",
+	}),
 	POSTGRES__RETRY_TIMEOUT_MS: wholeNumber(0, 3_600_000).default(5000).meta({
 		description:
 			"How long, in milliseconds, reads and batch upserts are tried again while the server is away; workers bear 90000",

@@ -77,7 +77,9 @@ export function resolveSettings(
 		},
 		poolSize: options.poolSize ?? environment.POSTGRES__POOL_SIZE,
 		connectTimeoutMs:
-			options.connectTimeoutMs ?? defaultConnectTimeoutMs[database.kind],
+			options.connectTimeoutMs ??
+			environment.POSTGRES__CONNECT_TIMEOUT_MS ??
+			defaultConnectTimeoutMs[database.kind],
 		retryTimeoutMs:
 			options.retryTimeoutMs ?? environment.POSTGRES__RETRY_TIMEOUT_MS,
 		queryTimeoutMs:

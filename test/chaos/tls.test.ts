@@ -178,6 +178,27 @@ test("the settings hold for every host, and the connection string goes before th
 	expect(hint).toContain("a name that is in the server's certificate");
 });
 
+test("the reading host is checked like the others", async () => {
+	const told: string[] = [];
+	const note = (_: unknown, message: string) => told.push(message);
+	const parameters = {
+		sslmode: "verify-full",
+		sslrootcert: ours.certificate,
+	};
+	for (const [host, expected] of [
+		["localhost", ""],
+		["127.0.0.1", "127.0.0.1 is not in"],
+	] as const) {
+		const service = await connect(address(parameters), {
+			readHost: `${host}:${server.port}`,
+			logger: { debug() {}, info: note, warn: note, error: note },
+		});
+		await service.core.replica.query({ text: "SELECT 1", values: [] });
+		expect(told.join()).toContain(expected);
+		expect(told).toHaveLength(expected === "" ? 0 : 1);
+	}
+});
+
 test("an authority's file is read for each connection: a renewed one needs no restart", async () => {
 	const file = join(ours.certificate, "..", "renewed.crt");
 	copyFileSync(ours.certificate, file);

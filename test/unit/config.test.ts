@@ -61,6 +61,7 @@ const set: Record<string, [text: string, value: unknown]> = {
 	POSTGRES__SSLMODE: ["verify-full", "verify-full"],
 	POSTGRES__SSLROOTCERT: ["/etc/ca.crt", "/etc/ca.crt"],
 	POSTGRES__POOL_SIZE: ["7", 7],
+	POSTGRES__CONNECT_TIMEOUT_MS: ["2000", 2000],
 	POSTGRES__RETRY_TIMEOUT_MS: ["90000", 90_000],
 	POSTGRES__QUERY_TIMEOUT_MS: ["1000", 1000],
 	POSTGRES__SCHEMA: ["rem", "rem"],
@@ -128,6 +129,7 @@ test.each([
 	["POSTGRES__PORT", " 5432"],
 	["POSTGRES__PORT", "0x10"],
 	["POSTGRES__READ_WAIT_MS", "60001"],
+	["POSTGRES__CONNECT_TIMEOUT_MS", "0"],
 	["POSTGRES__SSLMODE", "canary"],
 	["POSTGRES__SSLMODE", "prefer"],
 	["POSTGRES__POOL_SIZE", "1001"],
@@ -365,6 +367,18 @@ describe("other settings", () => {
 			embeddingBatchSize: 2,
 			connectTimeoutMs: 5,
 		});
+	});
+
+	test("the wait for a connection is longer where there is only one", () => {
+		const server = { connectionString: "postgres://h/d" };
+		const memory = { connectionString: "memory:" };
+		const variables = { POSTGRES__CONNECT_TIMEOUT_MS: "7" };
+		expect(settingsOf(server).connectTimeoutMs).toBe(10_000);
+		expect(settingsOf(memory).connectTimeoutMs).toBe(60_000);
+		for (const options of [server, memory])
+			expect(settingsOf(options, variables).connectTimeoutMs).toBe(7);
+		const option = { ...server, connectTimeoutMs: 9 };
+		expect(settingsOf(option, variables).connectTimeoutMs).toBe(9);
 	});
 
 	test("strictTenancy leaves no default tenant", () => {
