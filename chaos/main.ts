@@ -5,11 +5,12 @@
  *     npm run chaos -- --help
  */
 import { embeddings } from "./cases/embeddings.ts";
+import { failovers } from "./cases/failovers.ts";
 import { kv } from "./cases/kv.ts";
 import { readArguments, usage } from "./support/arguments.ts";
 import type { ChaosCase, ChaosResult } from "./support/case.ts";
 
-const cases: readonly ChaosCase[] = [kv, embeddings];
+const cases: readonly ChaosCase[] = [kv, failovers, embeddings];
 
 async function main(): Promise<void> {
 	const options = readArguments(

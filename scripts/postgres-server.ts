@@ -188,11 +188,16 @@ class Server {
 		}
 	}
 
-	/** Starts a PgBouncer in front of it, in transaction mode; it goes with the server. */
+	/**
+	 * Starts a PgBouncer in front of it, or of what listens at another port, in
+	 * transaction mode; it goes with the server.
+	 */
 	async startPooler(
 		settings: Readonly<Record<string, string>> = {},
+		leadsTo?: number,
 	): Promise<Pooler> {
-		return this.#runner.startPooler({ port: await freePort(), settings });
+		const port = await freePort();
+		return this.#runner.startPooler({ port, settings, leadsTo });
 	}
 
 	/** Starts a stopped or killed server on its port; returns when it answers. */

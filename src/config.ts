@@ -119,7 +119,7 @@ export const environmentSchema = z.object({
 	}),
 	POSTGRES__QUERY_TIMEOUT_MS: wholeNumber(1, 86_400_000).default(60_000).meta({
 		description:
-			"Longest wait, in milliseconds, for the answer to a read; SQL of your own has no limit",
+			"Longest wait, in milliseconds, for the answer to a read or to a statement of a batch upsert; SQL of your own has no limit",
 	}),
 	POSTGRES__SCHEMA: schemaName
 		.default("public")

@@ -22,6 +22,8 @@ export interface PoolerOptions {
 	readonly port: number;
 	/** Lines of pgbouncer.ini, over the defaults of this file. */
 	readonly settings?: Readonly<Record<string, string>>;
+	/** A port of 127.0.0.1 to connect to instead of the server's. */
+	readonly leadsTo?: number | undefined;
 }
 
 export interface PoolerPlace {
@@ -49,7 +51,7 @@ const START_TIMEOUT_MS = 10_000;
 
 export async function startPooler(
 	place: PoolerPlace,
-	{ port, settings = {} }: PoolerOptions,
+	{ port, settings = {}, leadsTo = place.serverPort }: PoolerOptions,
 ): Promise<Pooler> {
 	if (!existsSync(join(place.root, PROGRAM)))
 		throw new Error(`there is no ${PROGRAM}: install pgbouncer`);
@@ -59,7 +61,7 @@ export async function startPooler(
 	writeFor(
 		file("pgbouncer.ini"),
 		`[databases]
-* = host=127.0.0.1 port=${place.serverPort}
+* = host=127.0.0.1 port=${leadsTo}
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = ${port}

@@ -78,14 +78,18 @@ export function outcomeUnknown(what: string, lost: unknown): RemError {
 	);
 }
 
-/** Runs the work in one transaction of the connection. */
+/**
+ * Runs the work in one transaction of the connection; an answer that takes
+ * longer than `timeoutMs` ends both.
+ */
 export async function runTransaction<T>(
 	client: pg.ClientBase,
 	facts: DatabaseFacts,
 	work: (tx: Handle) => Promise<T>,
 	options: TransactionOptions,
+	timeoutMs?: number,
 ): Promise<T> {
-	const tx = new TransactionHandle(client, facts);
+	const tx = new TransactionHandle(client, facts, timeoutMs);
 	const isolation = (options.isolation ?? "read committed").toUpperCase();
 	// READ WRITE is not said: a standby would refuse the word itself.
 	const access = options.readOnly === true ? " READ ONLY" : "";
@@ -109,19 +113,26 @@ export async function runTransaction<T>(
 class TransactionHandle implements Handle {
 	readonly #client: pg.ClientBase;
 	readonly #facts: DatabaseFacts;
+	readonly #limit: { readonly timeoutMs?: number };
 	#depth = 0;
 
-	constructor(client: pg.ClientBase, facts: DatabaseFacts) {
+	constructor(
+		client: pg.ClientBase,
+		facts: DatabaseFacts,
+		timeoutMs: number | undefined,
+	) {
 		this.#client = client;
+		this.#limit = timeoutMs === undefined ? {} : { timeoutMs };
 		this.#facts = facts;
 	}
 
 	query<R>(statement: Sql | Statement, options?: QueryOptions) {
-		return send<R>(this.#client, statement, withName(options, this.#facts));
+		const limited = { ...this.#limit, ...options };
+		return send<R>(this.#client, statement, withName(limited, this.#facts));
 	}
 
 	script(text: string): Promise<Result[]> {
-		return sendScript(this.#client, text);
+		return sendScript(this.#client, text, this.#limit);
 	}
 
 	async transaction<T>(
@@ -154,7 +165,7 @@ class TransactionHandle implements Handle {
 	async commit(): Promise<void> {
 		let command: string;
 		try {
-			({ command } = await this.#client.query("COMMIT"));
+			({ command } = await this.#client.query(limited("COMMIT", this.#limit)));
 		} catch (error) {
 			const failure = toRemError(error);
 			if (!isConnectionLost(failure)) throw failure;
@@ -262,12 +273,22 @@ export async function send<R>(
 	}
 }
 
+/** The driver's own words for a text without values. */
+function limited(
+	text: string,
+	{ timeoutMs }: { readonly timeoutMs?: number },
+): pg.QueryConfig {
+	const limit = timeoutMs === undefined ? {} : { query_timeout: timeoutMs };
+	return { text, ...limit };
+}
+
 export async function sendScript(
 	client: pg.ClientBase,
 	text: string,
+	limit: { readonly timeoutMs?: number } = {},
 ): Promise<Result[]> {
 	try {
-		const result: unknown = await client.query(text);
+		const result: unknown = await client.query(limited(text, limit));
 		refuseUnconfirmed(client);
 		const results = (
 			Array.isArray(result) ? result : [result]

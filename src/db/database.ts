@@ -50,7 +50,11 @@ export interface TransactionOptions {
 	 * COMMIT. @default 0
 	 */
 	readonly retries?: number;
-	/** It may be applied twice: run again, too, when a COMMIT went unanswered. @default false */
+	/**
+	 * It may be applied twice: run again, too, when a COMMIT went unanswered; and
+	 * none of its statements is waited for longer than the service's
+	 * `queryTimeoutMs`. @default false
+	 */
 	readonly idempotent?: boolean;
 	/** The server's settings inside it, by name. @default as they are */
 	readonly settings?: Readonly<Record<string, string>>;

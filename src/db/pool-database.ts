@@ -45,7 +45,7 @@ export interface PoolDatabaseOptions {
 	readonly address: string;
 	/** How long work that may run again is run again while the server is away. */
 	readonly retryTimeoutMs: number;
-	/** Longest wait for the answer to a statement that may run again. @default none */
+	/** Longest wait for the answer to a statement that may run again, also in a transaction that may. @default none */
 	readonly queryTimeoutMs?: number;
 	/** Opens a connection of its own; without it, a session shares the pool. */
 	readonly openSession?: (options: SessionOptions) => Promise<Session>;
@@ -116,7 +116,13 @@ export class PoolDatabase implements Database {
 		return this.#track(
 			options.readOnly === true,
 			this.#retry(options, (client) =>
-				runTransaction(client, this.#facts, work, options),
+				runTransaction(
+					client,
+					this.#facts,
+					work,
+					options,
+					options.idempotent ? this.#options.queryTimeoutMs : undefined,
+				),
 			),
 		);
 	}

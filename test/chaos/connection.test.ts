@@ -254,6 +254,16 @@ test("a thousand failing calls leave no connection behind", async () => {
 	const { rows } = await service.execute<{ busy: number; all: number }>(`
 SELECT count(*) FILTER (WHERE state <> 'idle' AND pid <> pg_backend_pid())::int AS busy, count(*)::int AS all
 FROM pg_stat_activity WHERE application_name = 'remdb' AND backend_start > now() - interval '1 minute'`);
+	// Only if all of the pool's connections are back can all of them be used at once.
+	let arrived = 0;
+	await Promise.all(
+		Array.from({ length: 4 }, () =>
+			service.transaction(async () => {
+				arrived++;
+				await expect.poll(() => arrived).toBe(4);
+			}),
+		),
+	);
 	expect(rows[0]?.busy).toBe(0);
 	expect(rows[0]?.all).toBeLessThanOrEqual(8);
 });
