@@ -6,10 +6,11 @@ import {
 	readFileSync,
 	rmSync,
 	symlinkSync,
+	writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
 
@@ -52,4 +53,36 @@ console.log(found, hit.entityKey);
 	);
 	expect(stdout).toBe("ERR_MODULE_NOT_FOUND doc-1\n");
 	expect(stderr).toBe("");
+}, 60_000);
+
+test("the command reports to the SDK that a file of the user's sets up", async () => {
+	const folder = mkdtempSync(join(tmpdir(), "rem-traced-"));
+	onTestFinished(() => rmSync(folder, { recursive: true }));
+	const sdk = import.meta.resolve("@opentelemetry/sdk-trace-node");
+	const file = join(folder, "telemetry.mjs");
+	writeFileSync(
+		file,
+		`import { NodeTracerProvider, SimpleSpanProcessor } from ${JSON.stringify(sdk)};
+const exporter = {
+	export(spans, done) {
+		for (const { name } of spans) process.stderr.write(\`span \${name}\\n\`);
+		done({ code: 0 });
+	},
+	shutdown: async () => {},
+};
+new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }).register();
+`,
+	);
+	const { stderr } = await promisify(execFile)(
+		process.execPath,
+		[
+			`--import=${pathToFileURL(file)}`,
+			join(root, "dist/cli/main.js"),
+			"quickstart",
+		],
+		{ cwd: folder, env: { ...process.env, EMBEDDING__PROVIDER: "local" } },
+	);
+	const lines = stderr.split("\n");
+	expect(lines).toContain("span migrate");
+	expect(lines.some((line) => line.startsWith("span batchUpsert "))).toBe(true);
 }, 60_000);
