@@ -196,6 +196,15 @@ const reads: Record<
 	},
 };
 
+/** Whether a read is not the first statement of its transaction. */
+async function isWithinTransaction(service: Service): Promise<boolean> {
+	const { rows } = await service.core.replica.query<{ within: boolean }>({
+		text: "SELECT now() < statement_timestamp() AS within",
+		values: [],
+	});
+	return rows[0]?.within === true;
+}
+
 /** How often the standby has read a table. */
 async function scansOf(...tables: string[]): Promise<number> {
 	const [row] = await ask<{ n: string }>(
@@ -267,6 +276,64 @@ describe.each(["unlogged", "logged"] as const)("with an %s cache", (kind) => {
 		expect(after[left]).toBe(before[left]);
 	});
 
+	test("a transaction of a standby goes on after it has asked for the cache", async () => {
+		const { service } = await connect({
+			connectionString: standby.url,
+			poolSize: 2,
+		});
+		const names = ["ada of acme", "bert of acme"];
+		const findBoth = () =>
+			service.transaction(
+				async (transaction) => {
+					const found: (string | undefined)[] = [];
+					for (const entityKey of names) {
+						const options = { entityKey, tenantId, transaction };
+						found.push((await service.lookupEntity(options))?.entityKey);
+					}
+					return found;
+				},
+				{ readOnly: true },
+			);
+		// One of the connections has asked already, when it was opened; the other not.
+		const found = await service.transaction(findBoth, { readOnly: true });
+		expect(found).toEqual(names);
+		expect(await findBoth()).toEqual(names);
+	});
+
+	test.each([
+		{ settings: {}, what: "with prepared statements" },
+		{ settings: { max_prepared_statements: "0" }, what: "without them" },
+	])(
+		"behind a pooler $what, own writes are found and the replica answers",
+		async ({ settings }) => {
+			const pooler = await standby.startPooler(settings);
+			onTestFinished(() => pooler.stop());
+			const { port } = new URL(pooler.url);
+			const { service, told } = await connect({
+				readHost: `127.0.0.1:${port}`,
+			});
+			for (let n = 0; n < 20; n++) {
+				await write(service, `pooled ${n}`);
+				const hits = await Promise.all(
+					Array.from({ length: 5 }, () =>
+						service.lookupEntity({ entityKey: `pooled ${n}`, ...replica }),
+					),
+				);
+				expect(hits).not.toContain(undefined);
+			}
+			expect(await whoAnswers(service)).toBe(standby.port);
+			// It may lead each transaction to another standby: the one that was
+			// asked how far it is must be the one that is read.
+			expect(await isWithinTransaction(service)).toBe(true);
+			for (const [name, read] of Object.entries(reads))
+				expect(await read(service, replica), name).toEqual(
+					await read(service, { tenantId }),
+				);
+			expect(told).toEqual([]);
+		},
+		60_000,
+	);
+
 	test.each(Object.entries(reads))(
 		"%s finds on the replica what it finds on the primary",
 		async (_, read) => {
@@ -296,6 +363,7 @@ test("what this service wrote is found on the replica, at once", async () => {
 		expect(hit?.entityKey).toBe(`own ${n}`);
 	}
 	expect(await whoAnswers(service)).toBe(standby.port);
+	expect(await isWithinTransaction(service)).toBe(false);
 });
 
 test("a write costs no round trip more, and several are asked about once", async () => {
@@ -551,37 +619,4 @@ describe("tenants are kept apart on the replica", () => {
 		expect(rows).toEqual([{ tenant_id: "other" }]);
 		expect(told).toEqual([]);
 	}, 60_000);
-});
-
-describe("behind a pooler in transaction mode", () => {
-	test.each([
-		{ settings: {}, what: "with prepared statements" },
-		{ settings: { max_prepared_statements: "0" }, what: "without them" },
-	])(
-		"$what, own writes are found and the replica answers",
-		async ({ settings }) => {
-			const pooler = await standby.startPooler(settings);
-			onTestFinished(() => pooler.stop());
-			const { port } = new URL(pooler.url);
-			const { service, told } = await connect({
-				readHost: `127.0.0.1:${port}`,
-			});
-			for (let n = 0; n < 20; n++) {
-				await write(service, `pooled ${n}`);
-				const hits = await Promise.all(
-					Array.from({ length: 5 }, () =>
-						service.lookupEntity({ entityKey: `pooled ${n}`, ...replica }),
-					),
-				);
-				expect(hits).not.toContain(undefined);
-			}
-			expect(await whoAnswers(service)).toBe(standby.port);
-			for (const [name, read] of Object.entries(reads))
-				expect(await read(service, replica), name).toEqual(
-					await read(service, { tenantId }),
-				);
-			expect(told).toEqual([]);
-		},
-		60_000,
-	);
 });
