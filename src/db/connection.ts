@@ -244,16 +244,15 @@ export async function send<R>(
 		readsUnlogged && statusOf(client) !== "I" && mayRefuseUnlogged(client);
 	try {
 		if (isTrial) await client.query("SAVEPOINT rem_trial");
-		const answer = await client.query({
+		const config: pg.QueryConfig & { query_timeout: number | undefined } = {
 			text,
 			values: values.map((value) =>
 				value instanceof Date ? timestampText(value) : value,
 			),
-			...(options.name === undefined ? {} : { name: options.name }),
-			...(options.timeoutMs === undefined
-				? {}
-				: { query_timeout: options.timeoutMs }),
-		});
+			name: options.name,
+			query_timeout: options.timeoutMs,
+		};
+		const answer = await client.query(config);
 		if (readsUnlogged) noteUnloggedRead(client, undefined);
 		refuseUnconfirmed(client);
 		// Without values it may be a text of several statements: the last one counts.
@@ -311,10 +310,11 @@ export interface DatabaseFacts {
 
 /** The options, without the name where names are lost. */
 export function withName(
-	{ name, ...rest }: QueryOptions = {},
+	options: QueryOptions = {},
 	{ losesNames = false }: DatabaseFacts,
 ): QueryOptions {
-	return name === undefined || losesNames ? rest : { ...rest, name };
+	const isLost = losesNames && options.name !== undefined;
+	return isLost ? { ...options, name: undefined } : options;
 }
 
 export async function vectorOid(

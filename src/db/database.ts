@@ -23,7 +23,7 @@ export interface Result<R = Record<string, unknown>> {
 
 export interface QueryOptions {
 	/** Plan it once per connection. Only where the plan need not follow the tenant's size. */
-	readonly name?: string;
+	readonly name?: string | undefined;
 	/**
 	 * It reads an UNLOGGED table, which a standby cannot: there it fails with
 	 * SQLSTATE 0A000, as a rule without being sent.

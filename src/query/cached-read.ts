@@ -2,7 +2,15 @@ import type { Handle } from "../db/database.ts";
 import { statementName } from "../db/statement-name.ts";
 import { RemError } from "../errors.ts";
 import { kvReady } from "../schema/kv-ready.ts";
-import { compile, ident, join, raw, type Sql, sql } from "../sql.ts";
+import {
+	compile,
+	ident,
+	join,
+	raw,
+	type Sql,
+	type Statement,
+	sql,
+} from "../sql.ts";
 import { count } from "../telemetry/metrics.ts";
 import { note } from "../telemetry/span.ts";
 
@@ -15,6 +23,8 @@ export interface CacheFallback {
 }
 
 export interface CachedReadOptions {
+	/** The statement over kv_store, where it is made already. */
+	readonly statement?: Statement | undefined;
 	/** Plan it once per connection, under a name that begins so. Only where the plan need not follow the tenant's size. */
 	readonly name?: string | undefined;
 }
@@ -53,18 +63,15 @@ async function readCache<R>(
 	db: Handle,
 	schema: string,
 	select: (from: Sql, isFallback: boolean) => Sql,
-	{ name }: CachedReadOptions,
+	{ name, statement = compile(cachedSql(schema, select)) }: CachedReadOptions,
 ): Promise<{ rows?: R[]; isReadable: boolean }> {
-	const statement = compile(cachedSql(schema, select));
 	try {
 		const { rows } = await db.query<
 			R & { rem_ready: boolean; rem_hit: true | null }
 		>(statement, {
 			readsUnlogged: true,
 			idempotent: true,
-			...(name === undefined
-				? {}
-				: { name: statementName(name, statement.text) }),
+			name: name && statementName(name, statement.text),
 		});
 		if (rows[0]?.rem_ready !== true) return { isReadable: true };
 		return {

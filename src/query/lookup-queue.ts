@@ -71,7 +71,10 @@ export class LookupQueue {
 	}
 
 	#send({ request, waiting }: Batch): void {
-		const entityKeys = waiting.flatMap(({ keys }) => keys);
+		const isOne = waiting.length === 1;
+		const entityKeys = isOne
+			? request.entityKeys
+			: waiting.flatMap(({ keys }) => keys);
 		this.#run({ ...request, entityKeys }).then(
 			(found) => answer(waiting, found),
 			(error: unknown) => {
@@ -81,16 +84,19 @@ export class LookupQueue {
 	}
 }
 
-/** What must be equal for two requests to share a statement. */
-function sortOf(request: LookupRequest): string {
-	const { tenantId, userId, entityType, hydrate } = request;
-	const user = userId === undefined ? [] : [userId];
+/** What must be equal for two requests to share a statement. No name has a NUL, and no user is "undefined" without its quotes. */
+function sortOf({ tenantId, userId, entityType, hydrate }: LookupRequest) {
+	const user = typeof userId === "string" ? `"${userId}` : userId;
 	const tables = hydrate?.map(({ entity }) => entity.tableName);
-	return JSON.stringify([tenantId, user, entityType ?? null, tables ?? null]);
+	return `${tenantId}\0${user}\0${entityType}\0${tables}`;
 }
 
 /** To each its own: what is found comes in the order of the keys. */
-function answer(waiting: readonly Waiting[], found: readonly FoundKey[]): void {
+function answer(waiting: readonly Waiting[], found: FoundKey[]): void {
+	if (waiting.length === 1) {
+		waiting[0]?.resolve(found);
+		return;
+	}
 	let firstKey = 0;
 	let at = 0;
 	for (const { keys, resolve } of waiting) {

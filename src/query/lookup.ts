@@ -4,8 +4,13 @@ import { RemError } from "../errors.ts";
 import { characters, limits, textProblem } from "../models/limits.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { Edge } from "../models/types.ts";
-import { ident, raw, type Sql, sql } from "../sql.ts";
-import { type CacheFallback, entryColumns, readCached } from "./cached-read.ts";
+import { compile, ident, raw, type Sql, type Statement, sql } from "../sql.ts";
+import {
+	type CacheFallback,
+	cachedSql,
+	entryColumns,
+	readCached,
+} from "./cached-read.ts";
 import { type RecordTexts, readRecord, recordSql } from "./hydrate.ts";
 import {
 	checkScope,
@@ -61,7 +66,8 @@ export function checkLookup(request: LookupRequest): void {
 
 /**
  * Every entity of every key, in the order of the keys, the best match of each
- * first: exact spelling, the caller's own, shared, then the latest.
+ * first: exact spelling, the caller's own, shared, then the latest. The request
+ * has passed {@link checkLookup}.
  */
 export async function lookup(
 	db: Handle,
@@ -70,17 +76,23 @@ export async function lookup(
 	fallback: CacheFallback,
 	{ named }: LookupOptions,
 ): Promise<FoundKey[]> {
-	checkLookup(request);
 	if (request.entityKeys.length === 0) return [];
+	const statement = lookupStatement(schema, request);
 	const rows = await readCached<LookupRow>(
 		db,
 		schema,
 		(from, isFallback) => lookupSql(schema, from, request, isFallback),
 		fallback,
-		named ? { name: "lookup" } : {},
+		{ statement, name: named ? "lookup" : undefined },
 	);
+	const { hydrate } = request;
+	if (hydrate === undefined)
+		return rows.map((row) => ({
+			keyIndex: row.rem_ord - 1,
+			hit: toHit(request, row),
+		}));
 	const tables = new Map(
-		request.hydrate?.map((table) => [table.entity.tableName, table]),
+		hydrate.map((table) => [table.entity.tableName, table]),
 	);
 	return rows.flatMap((row): FoundKey[] => {
 		const hit = toHit(request, row);
@@ -117,6 +129,43 @@ function toHit({ entityKeys }: LookupRequest, row: LookupRow): LookupHit {
 		contentSummary: row.content_summary,
 		graphEdges: row.graph_edges,
 	};
+}
+
+// Made once for each form of request: it takes longer than all else that is
+// done here for a lookup.
+const known = new Map<string, Statement>();
+
+// What no request has: NUL is refused.
+const places = { tenantId: "\0tenant", userId: "\0user", entityType: "\0type" };
+
+/** The statement over kv_store. */
+function lookupStatement(schema: string, request: LookupRequest): Statement {
+	if (request.hydrate !== undefined) return makeStatement(schema, request);
+	const { userId, entityType, entityKeys } = request;
+	const user = typeof userId === "string" ? places.userId : userId;
+	const type = entityType === undefined ? undefined : places.entityType;
+	const form = `${schema}\0${user}\0${type}`;
+	let made = known.get(form);
+	if (made === undefined) {
+		made = makeStatement(schema, {
+			entityKeys: [],
+			tenantId: places.tenantId,
+			userId: user,
+			entityType: type,
+		});
+		known.set(form, made);
+	}
+	const values = made.values.map((value) => {
+		if (value === places.tenantId) return request.tenantId;
+		if (value === places.userId) return userId as string;
+		if (value === places.entityType) return entityType as string;
+		return encodeArray("text", entityKeys);
+	});
+	return { text: made.text, values };
+}
+
+function makeStatement(schema: string, request: LookupRequest): Statement {
+	return compile(cachedSql(schema, (from) => lookupSql(schema, from, request)));
 }
 
 /**
@@ -161,7 +210,8 @@ ORDER BY q.rem_ord, k.entity_key = q.key DESC, ${own}k.user_id IS NULL DESC, k.c
 function checkKey(key: string): void {
 	if (typeof key !== "string" || key === "")
 		throw new RemError("VALIDATION", "an entity key is empty or no text");
-	if (characters(key) > limits.keyLength)
+	// Of UTF-16 units there are at least as many.
+	if (key.length > limits.keyLength && characters(key) > limits.keyLength)
 		throw new RemError(
 			"INPUT_LIMIT",
 			`an entity key has ${characters(key)} characters, at most ${limits.keyLength} are allowed`,

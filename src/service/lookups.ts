@@ -1,5 +1,6 @@
 import type { Consistency, Handle } from "../db/database.ts";
 import type { Entity } from "../models/entity.ts";
+import type { EntityTable } from "../models/registry.ts";
 import type { Row } from "../models/types.ts";
 import type { CacheFallback } from "../query/cached-read.ts";
 import {
@@ -28,7 +29,6 @@ type Hydrated<E> =
 		: never;
 
 export interface LookupCall {
-	readonly entityKeys: readonly string[];
 	readonly tenantId?: string | undefined;
 	readonly userId?: string | null | undefined;
 	readonly transaction?: Handle | undefined;
@@ -54,8 +54,11 @@ export class Lookups {
 			);
 	}
 
-	async find(call: LookupCall): Promise<LookupHit[]> {
-		const request = this.#request(call);
+	async find(
+		entityKeys: readonly string[],
+		call: LookupCall,
+	): Promise<LookupHit[]> {
+		const request = this.#request(entityKeys, call);
 		checkLookup(request);
 		const handle = this.#core.source(call.transaction, call.consistency);
 		const queue = this.#core.settings.coalesceLookups
@@ -67,20 +70,20 @@ export class Lookups {
 		return found.map(({ hit }) => hit);
 	}
 
-	#request(call: LookupCall): LookupRequest {
-		const { entityKeys, userId, entityType } = call;
+	#request(entityKeys: readonly string[], call: LookupCall): LookupRequest {
+		const { userId, entityType } = call;
 		const tenantId = this.#core.tenant(call.tenantId);
+		const hydrate =
+			call.hydrate === true ? this.#cachedTables(entityType) : undefined;
+		if (entityType !== undefined) this.#core.registry.get(entityType);
+		return { entityKeys, tenantId, userId, entityType, hydrate };
+	}
+
+	#cachedTables(entityType: string | undefined): EntityTable[] {
 		const { registry } = this.#core;
 		const tables =
 			entityType === undefined ? registry.all() : [registry.get(entityType)];
-		const cached = tables.filter(({ entity }) => entity.createKvTrigger);
-		return {
-			entityKeys,
-			tenantId,
-			userId,
-			entityType,
-			hydrate: call.hydrate === true ? cached : undefined,
-		};
+		return tables.filter(({ entity }) => entity.createKvTrigger);
 	}
 
 	#send(handle: Handle, request: LookupRequest): Promise<FoundKey[]> {

@@ -240,11 +240,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 		options: LookupOptions<T, Hydrate> & { readonly entityKey: string },
 	): Promise<Found<M, T, Hydrate> | undefined> {
 		checkGiven(options);
-		const { entityKey, ...rest } = options;
-		const [best] = await this.#lookups.find({
-			...rest,
-			entityKeys: [entityKey],
-		});
+		const [best] = await this.#lookups.find([options.entityKey], options);
 		return best as Found<M, T, Hydrate> | undefined;
 	}
 
@@ -258,7 +254,8 @@ export class PostgresService<const M extends Models = CoreModels> {
 		},
 	): Promise<Found<M, T, Hydrate>[]> {
 		checkGiven(options);
-		return (await this.#lookups.find(options)) as Found<M, T, Hydrate>[];
+		const found = await this.#lookups.find(options.entityKeys, options);
+		return found as Found<M, T, Hydrate>[];
 	}
 
 	/** Entities whose names (or summaries) are like the query, best first; `score` is pg_trgm's. */
