@@ -46,6 +46,8 @@ export class Replica implements Handle {
 	#position: { writes: number; lsn: Promise<bigint | undefined> };
 	/** How far the server behind each connection is known to be. */
 	readonly #replayed = new WeakMap<object, bigint>();
+	/** Connections that lead to a pooler, which gives each transaction another server. */
+	readonly #pooled = new WeakSet<object>();
 	#cluster: Promise<string | undefined> | undefined;
 	#isChecked = false;
 	#restUntil = 0;
@@ -164,20 +166,18 @@ export class Replica implements Handle {
 		position: bigint,
 		read: (db: Handle) => Promise<T>,
 	): Promise<{ value: T } | undefined> {
-		const known = this.#replayed.get(connection.identity) ?? 0n;
+		const { identity } = connection;
+		if (this.#pooled.has(identity))
+			return readWithin(connection, position, read);
+		const known = this.#replayed.get(identity) ?? 0n;
 		if (known >= position) return { value: await read(connection) };
 		const { replayed, processId } = await readReplayed(connection);
-		if (processId !== connection.processId)
-			// A pooler in between: only within a transaction is it one server that answers.
-			return connection.transaction(
-				async (tx) =>
-					(await hasReplayed(tx, position))
-						? { value: await read(tx) }
-						: undefined,
-				{ readOnly: true },
-			);
+		if (processId !== connection.processId) {
+			this.#pooled.add(identity);
+			return readWithin(connection, position, read);
+		}
 		if (replayed < position) return undefined;
-		this.#replayed.set(connection.identity, replayed);
+		this.#replayed.set(identity, replayed);
 		return { value: await read(connection) };
 	}
 
@@ -221,6 +221,19 @@ export class Replica implements Handle {
 		const { address, logger } = this.#options;
 		logger.warn({ address }, `replica ${address}: ${what}`);
 	}
+}
+
+/** Only within a transaction is it one server that says how far it is, and answers. */
+function readWithin<T>(
+	connection: PoolConnection,
+	position: bigint,
+	read: (db: Handle) => Promise<T>,
+): Promise<{ value: T } | undefined> {
+	return connection.transaction(
+		async (tx) =>
+			(await hasReplayed(tx, position)) ? { value: await read(tx) } : undefined,
+		{ readOnly: true },
+	);
 }
 
 /** What a replica must have, and be a copy of. */
