@@ -1,4 +1,5 @@
 import type * as Api from "@opentelemetry/api";
+import { RemError } from "../errors.ts";
 
 const packageName = "@opentelemetry/api";
 
@@ -17,7 +18,7 @@ export function loadTelemetry(): Promise<void> {
 	return loading;
 }
 
-/** The package, or `undefined` where it is not installed; whatever else fails is thrown. */
+/** The package, or `undefined` where it is not installed; whatever else fails is `CONFIG_INVALID`. */
 export async function loadApi<T>(
 	load: () => Promise<T>,
 ): Promise<T | undefined> {
@@ -25,7 +26,10 @@ export async function loadApi<T>(
 		return await load();
 	} catch (error) {
 		if (isNotInstalled(error)) return undefined;
-		throw error;
+		throw new RemError("CONFIG_INVALID", `${packageName} cannot be loaded`, {
+			hint: "install it anew, or remove it: it is optional",
+			cause: error,
+		});
 	}
 }
 
