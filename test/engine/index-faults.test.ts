@@ -266,7 +266,7 @@ CREATE EVENT TRIGGER no_shared_memory ON ddl_command_start WHEN TAG IN ('CREATE 
 				"DROP EVENT TRIGGER no_shared_memory; DROP FUNCTION no_shared_memory()",
 			);
 		}
-		expect(logged[0]).toContain("could not resize shared memory segment");
+		expect(logged[0]).toContain("SQLSTATE 53100");
 		await expectWhole();
 	});
 
