@@ -108,6 +108,18 @@ FOR UPDATE SKIP LOCKED`);
 	return lease.texts.filter((text) => held.has(keyOf(text)));
 }
 
+/** How many texts are still the worker's, whoever has locked them. */
+export async function countLeased(
+	db: Handle,
+	schema: string,
+	lease: Lease,
+): Promise<number> {
+	const { rows } = await db.query<{ count: number }>(
+		sql`SELECT count(*) AS count FROM ${embeddingQueueRef(schema)} AS q WHERE ${isLeased(lease)}`,
+	);
+	return rows[0]?.count ?? 0;
+}
+
 /** What became of a text that got no vector. */
 export interface FailedText extends Leased {
 	/** Whether it will fail again, whatever happens. */

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Database, Handle } from "../db/database.ts";
 import { embeddableTexts, textHash } from "../db/embeddable-texts.ts";
 import { embeddingQueueRef } from "../db/embedding-queue.ts";
@@ -28,6 +29,7 @@ import {
 } from "../vectors/write-vectors.ts";
 import { backoffMs, isHopeless } from "./backoff.ts";
 import {
+	countLeased,
 	type FailedText,
 	fieldArray,
 	holdLease,
@@ -192,6 +194,10 @@ WHERE f.field_name = i.field_name`);
 	return rows;
 }
 
+// What was paid for is only given up where others hold it for longer than this.
+const settleAttempts = 6;
+const settlePauseMs = 25;
+
 async function settle(
 	db: Database,
 	table: EntityTable,
@@ -212,38 +218,70 @@ async function settle(
 		if (isProviders(outcome.kind)) failure ??= outcome;
 	});
 	const { schema } = table;
-	const result = await db.transaction(
-		async (tx) => {
-			const held = await holdLease(tx, schema, lease);
-			const keys = new Set(held.map(keyOf));
-			const isHeld = (text: Leased) => keys.has(keyOf(text));
-			const embedded = await storeVectors(
-				tx,
-				table,
-				lease.lane,
-				made.filter(isHeld),
-			);
-			await putBack(tx, schema, lease.lane, failed.filter(isHeld));
-			const { rowCount } = await tx.query(
-				settleLeaseSql(table, lease.lane, held),
-			);
-			return { embedded, settled: rowCount - embedded };
-		},
-		{ retries: 5, settings: { enable_seqscan: "off" } },
-	);
-	// What is left was changed, or held by a writer, in the meantime.
+	let embedded = 0;
+	let done = 0;
+	let left = lease.texts.length;
+	for (let attempt = 1; left > 0; attempt++) {
+		const step = await storeOutcomes(db, table, lease, { made, failed });
+		embedded += step.embedded;
+		done += step.done;
+		left -= step.done + step.putBack;
+		if (left === 0 || attempt === settleAttempts) break;
+		// Somebody has locked them, if only to see that they are not to be had; of
+		// those that have changed the owner is forgotten.
+		left = await countLeased(db, schema, lease);
+		if (left > 0) await sleep(settlePauseMs * attempt);
+	}
 	await releaseLease(db, schema, lease);
 	const dead = failed.filter(({ isDead }) => isDead).length;
 	if (dead > 0)
 		count("remdb.embeddings.dead_letters", namesOf(lease.lane), dead);
 	return {
-		...result,
+		embedded,
+		settled: done - embedded,
 		lane: lease.lane,
 		taken: lease.texts.length,
 		dead,
 		tokens: made.reduce((sum, { content }) => sum + estimateTokens(content), 0),
 		failure,
 	};
+}
+
+interface Stored {
+	/** Texts whose vector was stored now. */
+	readonly embedded: number;
+	/** Texts that are out of the queue, these included. */
+	readonly done: number;
+	readonly putBack: number;
+}
+
+/** Stores what came of the texts that nobody else has locked at this moment. */
+function storeOutcomes(
+	db: Database,
+	table: EntityTable,
+	lease: Lease,
+	outcomes: {
+		readonly made: readonly EmbeddedText[];
+		readonly failed: readonly FailedText[];
+	},
+): Promise<Stored> {
+	const { schema } = table;
+	return db.transaction(
+		async (tx) => {
+			const held = await holdLease(tx, schema, lease);
+			const keys = new Set(held.map(keyOf));
+			const isHeld = (text: Leased) => keys.has(keyOf(text));
+			const made = outcomes.made.filter(isHeld);
+			const failed = outcomes.failed.filter(isHeld);
+			const embedded = await storeVectors(tx, table, lease.lane, made);
+			await putBack(tx, schema, lease.lane, failed);
+			const { rowCount } = await tx.query(
+				settleLeaseSql(table, lease.lane, held),
+			);
+			return { embedded, done: rowCount, putBack: failed.length };
+		},
+		{ retries: 5, settings: { enable_seqscan: "off" } },
+	);
 }
 
 function toFailed(

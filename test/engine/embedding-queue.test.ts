@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { beforeEach, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, type NewRow, PostgresService } from "../../src/index.ts";
@@ -454,6 +455,32 @@ ${all("ENABLE ALWAYS")}`);
 		expect(new Set(fake.asked).size).toBe(fake.asked.length);
 	});
 });
+
+// The embedded engine has one connection: nobody else can hold a lock.
+test.runIf(engine === "server")(
+	"a text that somebody has locked for a moment is not paid for twice",
+	async () => {
+		await insert("a", "one");
+		await insert("b", "two");
+		let release: Promise<unknown> | undefined;
+		fake.onCall = () => {
+			if (release !== undefined) return;
+			return new Promise<void>((isLocked) => {
+				release = service().transaction(async (tx) => {
+					await tx.script(
+						"SELECT FROM rem_embedding_queue FOR UPDATE; SELECT FROM pages WHERE name = 'b' FOR UPDATE",
+					);
+					isLocked();
+					await sleep(150);
+				});
+			});
+		};
+		expect(await sync()).toMatchObject({ embedded: 2 });
+		await release;
+		expect(fake.asked.toSorted()).toEqual(["one", "two"]);
+		expect(await vectors()).toEqual(["a.content", "b.content"]);
+	},
+);
 
 describe("the worker", () => {
 	test("embeds what is queued while it runs, by others and by upserts", async () => {
