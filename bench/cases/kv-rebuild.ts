@@ -69,7 +69,7 @@ SELECT $1, 'name ' || i, 'description ' || i, 'content of row ' || i FROM genera
 					unit: "ms",
 					target: atMost(50),
 				},
-				await markerFigure(database, rounds, quick ? 500 : 3000),
+				await markerFigure(database, 4 * rounds, quick ? 200 : 1000),
 			];
 		},
 	);

@@ -28,7 +28,7 @@ export interface RebuildResult {
 
 // A writer that wants a row of a batch waits until it ends: so its size follows
 // what the machine copies in that time.
-const batchMs = 25;
+const batchMs = 20;
 const batchSizes = { first: 250, least: 250, most: 5000 };
 const missingAtOnce = 1000;
 const attempts = 10;
