@@ -1,14 +1,20 @@
 import type { Handle } from "../db/database.ts";
-import { sendInTurn } from "../db/in-turn.ts";
+import { rowsPerStatement, sendInTurn } from "../db/in-turn.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { uuidv7 } from "../util/uuid.ts";
+import { gatherFirstStatistics } from "./first-statistics.ts";
 import type { MergeField } from "./merge.ts";
 import type { PlannedRow } from "./plan-rows.ts";
 import type { Prepared } from "./prepare.ts";
 import { queueRest } from "./queue-rest.ts";
 import { isFoundByKey } from "./read-stored.ts";
 import type { UpsertResult } from "./upsert-result.ts";
-import { readWritten, type WrittenRow, writeRowsSql } from "./write-rows.ts";
+import {
+	type Arbiter,
+	readWritten,
+	type WrittenRow,
+	writeRowsSql,
+} from "./write-rows.ts";
 import { writeTexts } from "./write-texts.ts";
 
 /** Another writer made, changed or deleted a row between our look and our lock: look again. */
@@ -61,10 +67,10 @@ async function writeChangedRows(
 		return isChanged ? [{ row, id, planned, index }] : [];
 	});
 	let inserted = 0;
-	for (const arbiter of ["key", "id"] as const)
-		await sendInTurn(
+	const send = (rows: typeof changed, arbiter: Arbiter) =>
+		sendInTurn(
 			tx,
-			changed.filter(({ row }) => isFoundByKey(row) === (arbiter === "key")),
+			rows,
 			(slice) => writeRowsSql(table, slice, { arbiter, merge }),
 			(result, slice) => {
 				const written = readWritten(table, slice, result);
@@ -76,6 +82,14 @@ async function writeChangedRows(
 				});
 			},
 		);
+	for (const arbiter of ["key", "id"] as const) {
+		const rows = changed.filter(
+			({ row }) => isFoundByKey(row) === (arbiter === "key"),
+		);
+		await send(rows.slice(0, rowsPerStatement), arbiter);
+		if (rows.length >= rowsPerStatement) await gatherFirstStatistics(tx, table);
+		await send(rows.slice(rowsPerStatement), arbiter);
+	}
 	return inserted;
 }
 
