@@ -9,9 +9,15 @@ const Page = defineEntity(
 	{ entityKeyField: "name" },
 );
 
+const Event = defineEntity(
+	"fresh_events",
+	{ name: z.string(), content: z.string() },
+	{ entityKeyField: "name" },
+);
+
 // One connection: it keeps the plans of foreign keys and triggers.
 const db = useService({
-	models: [Page],
+	models: [Page, Event],
 	poolSize: 1,
 	embedding: { provider: "local", dimensions: 16 },
 });
@@ -66,12 +72,6 @@ test("in a transaction of the caller's, only the upsert has settings of its own"
 	expect(rows).toEqual([{ scan: "on", plan: "auto" }]);
 });
 
-const Event = defineEntity(
-	"fresh_events",
-	{ name: z.string(), content: z.string() },
-	{ entityKeyField: "name" },
-);
-
 /** Entries of indexes that were read on the way to rows. */
 async function entriesRead(): Promise<number> {
 	await db.service.execute("SELECT pg_stat_force_next_flush()");
@@ -84,7 +84,6 @@ async function entriesRead(): Promise<number> {
 test.each(["chunk", true] as const)(
 	"the first load of a table reads each row a few times, however many there are (atomic: %s)",
 	async (atomic) => {
-		await db.service.register(Event);
 		await db.service.execute("TRUNCATE fresh_events CASCADE");
 		// As if autovacuum had not come by yet.
 		for (const name of ["fresh_events", "kv_store"])
