@@ -6,6 +6,7 @@ import type { EntityTable } from "../models/registry.ts";
 import { type ValidRow, validateRows } from "../models/validate.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { ChunkProgress } from "./chunk-progress.ts";
+import { gatherFirstStatistics } from "./first-statistics.ts";
 import { type Prepared, prepare, type UpsertOptions } from "./prepare.ts";
 import type { UpsertResult } from "./upsert-result.ts";
 import { VectorForecast } from "./vector-forecast.ts";
@@ -102,15 +103,21 @@ async function upsertChunks(
 	const progress = new ChunkProgress(options.onProgress, total);
 	const forecast = new VectorForecast(total);
 	let writing: Promise<void> = Promise.resolve();
+	let isFirst = true;
+	const write = async (prepared: Prepared, count: number) => {
+		const result = await commit(db, table, prepared, options);
+		progress.committed(count, result);
+		if (isFirst && count === rowsPerStatement)
+			await gatherFirstStatistics(db, table);
+		isFirst = false;
+	};
 	try {
 		for await (const rows of chunks) {
 			checkCancelled(options.signal);
 			const prepared = await prepare(db, table, rows, options);
 			await writing;
 			await options.beforeWrite?.(forecast.add(prepared));
-			writing = commit(db, table, prepared, options).then((result) =>
-				progress.committed(rows.length, result),
-			);
+			writing = write(prepared, rows.length);
 			// Awaited with the next chunk; until then a failure must not go unheard.
 			writing.catch(() => {});
 		}

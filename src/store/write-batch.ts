@@ -87,7 +87,8 @@ async function writeChangedRows(
 			({ row }) => isFoundByKey(row) === (arbiter === "key"),
 		);
 		await send(rows.slice(0, rowsPerStatement), arbiter);
-		if (rows.length >= rowsPerStatement) await gatherFirstStatistics(tx, table);
+		if (rows.length <= rowsPerStatement) continue;
+		await gatherFirstStatistics(tx, table);
 		await send(rows.slice(rowsPerStatement), arbiter);
 	}
 	return inserted;

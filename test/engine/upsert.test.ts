@@ -812,7 +812,9 @@ describe("statements", () => {
 		const sent = await textsOf(pages(1500));
 		const inserts = sent.filter((text) => text.includes("INSERT INTO"));
 		expect(inserts).toHaveLength(6);
-		expect(sent).toHaveLength(9);
+		const ofStatistics = sent.filter((text) => /reltuples|ANALYZE/.test(text));
+		expect(sent.length - ofStatistics.length).toBe(9);
+		expect(ofStatistics.length).toBeLessThanOrEqual(2);
 	});
 
 	const table = () => db.service.registry.get("pages");
