@@ -93,7 +93,7 @@ function scan(
 		take === undefined
 			? empty
 			: sql`
-   ORDER BY distance, e.entity_id, e.field_name, e.chunk LIMIT ${take}`;
+   ORDER BY distance, e.entity_id, e.field_name, e.chunk LIMIT ${raw(String(take))}`;
 	return sql`(SELECT ${found(at, request)}
     FROM ${embeddingsRef(table)} AS e
     WHERE ${vectorScope(table, space, request, fields)}${ofFilteredRows(table, request.where)}${nearest})`;
@@ -115,7 +115,7 @@ function indexScan(
     FROM ${embeddingsRef(table)} AS e
     WHERE s.is_set AND ${tenantWithoutIndex(table, request)} AND ${hnswCondition(field, space)}${userCondition("e", request)}${ofFilteredRowsInOrder(table, request.where)}
     ORDER BY ${operand(sql`e.embedding`)} ${raw(operator)} ${operand(vectorOf(request))}
-    LIMIT ${take ?? null}
+    LIMIT ${raw(String(take ?? "ALL"))}
   ) AS n)`;
 }
 

@@ -1,4 +1,5 @@
 import type { Handle } from "../db/database.ts";
+import { statementName } from "../db/statement-name.ts";
 import { tableRef } from "../db/tables.ts";
 import { vectorProblem } from "../embeddings/vector-problem.ts";
 import { RemError } from "../errors.ts";
@@ -10,7 +11,7 @@ import {
 } from "../models/registry.ts";
 import { toRow } from "../models/rows.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
-import { type Sql, sql } from "../sql.ts";
+import { compile, type Sql, sql } from "../sql.ts";
 import {
 	findNearest,
 	found,
@@ -79,10 +80,13 @@ export async function vectorSearch(
 		...context,
 		statement,
 		run: async (branches) => {
-			const { rows } = await db.query<HitRecord & WithSeen>(
-				statement(branches),
-				{ idempotent: true },
-			);
+			const compiled = compile(statement(branches));
+			const { rows } = await db.query<HitRecord & WithSeen>(compiled, {
+				idempotent: true,
+				name: isFrequent(request)
+					? statementName("search", compiled.text)
+					: undefined,
+			});
 			return isPlain(request, branches)
 				? { rows, seen: [seenOf(rows)] }
 				: found(rows, branches);
@@ -202,6 +206,18 @@ SELECT ${hitColumns(table, "h")}, ${seenSql} AS rem_seen${putBack(settings, "nea
 FROM (SELECT) AS always
 LEFT JOIN (best AS h ${rows}) ON TRUE
 ORDER BY h.distance, h.entity_id`;
+}
+
+// More rows take so long that reading the statement anew is nothing to it.
+const frequentLimit = 100;
+
+/**
+ * Whether there are few statements of its form, so that a connection may keep
+ * them: to read and plan one takes a third of a short search. Filters differ
+ * without end.
+ */
+function isFrequent({ where, limit = 10 }: SearchRequest): boolean {
+	return where === undefined && limit <= frequentLimit;
 }
 
 /** One field, scanned for no more vectors than there shall be rows. */

@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
 import {
 	defineEntity,
@@ -8,7 +8,7 @@ import {
 import { createIndex } from "../../src/schema/declared-index.ts";
 import { hnswIndex } from "../../src/schema/hnsw.ts";
 import { toText } from "../../src/sql.ts";
-import { codeOf, useService } from "../support/engine.ts";
+import { codeOf, engine, useService } from "../support/engine.ts";
 
 const dimensions = 24;
 const space = { provider: "local", model: "lexical-v1", dimensions };
@@ -427,3 +427,42 @@ describe("a query's vector", () => {
 		}
 	});
 });
+
+test.runIf(engine === "server")(
+	"a connection keeps one statement for all tenants and vectors, none for filters",
+	async () => {
+		const service = await PostgresService.connect({
+			connectionString: db.url,
+			models: [Page],
+			embedding: { provider: "local", dimensions },
+			backgroundIndex: { enabled: false },
+			poolSize: 1,
+		});
+		onTestFinished(() => service.close());
+		const find = (options: Options) =>
+			service.vectorSearch({
+				tableName: "pages",
+				queryText: "page about birds 3",
+				fieldName: "content",
+				mode: "exact",
+				tenantId: large,
+				...options,
+			});
+		const kept = async () => {
+			const { rows } = await service.execute<{ uses: number }>(
+				"SELECT (custom_plans + generic_plans)::int AS uses FROM pg_prepared_statements WHERE name LIKE 'rem_search_%'",
+			);
+			return rows.map(({ uses }) => uses);
+		};
+		for (let at = 0; at < 8; at++) {
+			expect(await find({ queryText: `stones ${at}` })).toHaveLength(10);
+			expect(await find({ tenantId: small })).toHaveLength(5);
+		}
+		expect(await kept()).toEqual([16]);
+		await find({ where: { name: { like: "large 1%" } } });
+		await find({ limit: 101 });
+		expect(await kept()).toEqual([16]);
+		await find({ limit: 3 });
+		expect(await kept()).toHaveLength(2);
+	},
+);
