@@ -60,9 +60,11 @@ export function valueProblem(
 			kind: "limit",
 			message: `is nested deeper than ${limits.jsonDepth} levels`,
 		};
-	for (const [key, item] of Object.entries(value)) {
+	// By name: pairs of each would be made for nothing, and each row comes by.
+	for (const key of Object.keys(value)) {
 		const message = textProblem(key);
 		if (message !== undefined) return { kind: "value", message };
+		const item = (value as Record<string, unknown>)[key];
 		const problem = valueProblem(item, depth + 1);
 		if (problem !== undefined) return problem;
 	}

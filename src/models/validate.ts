@@ -3,12 +3,14 @@ import { type Issue, RemError } from "../errors.ts";
 import { suggest } from "../util/suggest.ts";
 import { edgeSchema } from "./edge.ts";
 import type { Entity, Shape } from "./entity.ts";
+import type { Field } from "./field.ts";
 import {
 	characters,
 	hasProtoKey,
 	limits,
 	scopeProblem,
 	sharedTenant,
+	type ValueProblem,
 	valueProblem,
 } from "./limits.ts";
 
@@ -247,29 +249,36 @@ function storageProblems(
 	output: Readonly<Record<string, unknown>>,
 	index: number,
 ): Problem[] {
-	return Object.entries(output).flatMap(([name, value]): Problem[] => {
-		if (name === "vectors") return [];
+	const problems: Problem[] = [];
+	// Loops, and no lists in between: each row of a load comes by.
+	for (const name in output) {
+		if (name === "vectors") continue;
 		const field = entity.fieldsByName.get(name);
-		const isList = field?.type.endsWith("[]") && Array.isArray(value);
-		const problem = isList
-			? value.map((item) => valueProblem(item)).find(Boolean)
-			: valueProblem(value);
-		if (problem !== undefined) return [{ ...problem, index, field: name }];
-		const losesKey =
-			field?.type === "jsonb" &&
-			entity.shape[name] !== undefined &&
-			hasProtoKey(given[name]);
-		return losesKey
-			? [
-					{
-						kind: "value",
-						index,
-						field: name,
-						message: 'has a key "__proto__"',
-					},
-				]
-			: [];
-	});
+		const problem = fieldProblem(entity, field, output[name], given[name]);
+		if (problem !== undefined)
+			problems.push({ ...problem, index, field: name });
+	}
+	return problems;
+}
+
+function fieldProblem(
+	entity: Entity,
+	field: Field | undefined,
+	value: unknown,
+	given: unknown,
+): ValueProblem | undefined {
+	const isList = field?.type.endsWith("[]") && Array.isArray(value);
+	const problem = isList
+		? value.map((item) => valueProblem(item)).find(Boolean)
+		: valueProblem(value);
+	if (problem !== undefined) return problem;
+	const losesKey =
+		field?.type === "jsonb" &&
+		entity.shape[field.name] !== undefined &&
+		hasProtoKey(given);
+	return losesKey
+		? { kind: "value", message: 'has a key "__proto__"' }
+		: undefined;
 }
 
 /** A vector is stored as that of a text: without it nobody could tell whether it still is. */
@@ -277,12 +286,14 @@ function vectorProblems(
 	output: Readonly<Record<string, unknown>>,
 	index: number,
 ): Problem[] {
-	return Object.keys(output.vectors ?? {}).flatMap((name): Problem[] => {
+	const problems: Problem[] = [];
+	for (const name in output.vectors ?? {}) {
 		const text = output[name];
-		if (typeof text === "string" && text.trim() !== "") return [];
+		if (typeof text === "string" && text.trim() !== "") continue;
 		const message = "is given without its text";
-		return [{ kind: "value", index, field: `vectors.${name}`, message }];
-	});
+		problems.push({ kind: "value", index, field: `vectors.${name}`, message });
+	}
+	return problems;
 }
 
 function rowTenant(

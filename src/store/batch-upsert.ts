@@ -6,7 +6,10 @@ import type { EntityTable } from "../models/registry.ts";
 import { type ValidRow, validateRows } from "../models/validate.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { ChunkProgress } from "./chunk-progress.ts";
-import { gatherFirstStatistics } from "./first-statistics.ts";
+import {
+	gatherFirstStatistics,
+	rowsBeforeStatistics,
+} from "./first-statistics.ts";
 import { type Prepared, prepare, type UpsertOptions } from "./prepare.ts";
 import type { UpsertResult } from "./upsert-result.ts";
 import { VectorForecast } from "./vector-forecast.ts";
@@ -103,13 +106,13 @@ async function upsertChunks(
 	const progress = new ChunkProgress(options.onProgress, total);
 	const forecast = new VectorForecast(total);
 	let writing: Promise<void> = Promise.resolve();
-	let isFirst = true;
+	let written = 0;
 	const write = async (prepared: Prepared, count: number) => {
 		const result = await commit(db, table, prepared, options);
 		progress.committed(count, result);
-		if (isFirst && count === rowsPerStatement)
+		written += count;
+		if (written === rowsBeforeStatistics)
 			await gatherFirstStatistics(db, table);
-		isFirst = false;
 	};
 	try {
 		for await (const rows of chunks) {

@@ -40,7 +40,7 @@ export function distinctRows(
 export function distinctStored(
 	{ rows, places }: DistinctRows,
 	stored: readonly (StoredRow | undefined)[],
-): DistinctRows & { readonly stored: readonly (StoredRow | undefined)[] } {
+): DistinctRows {
 	const winners = new Map<string, number>();
 	rows.forEach((row, place) => {
 		const id = stored[place]?.id ?? row.id;
@@ -59,7 +59,6 @@ export function distinctStored(
 	const newPlace = new Map(kept.map((place, index) => [place, index]));
 	return {
 		rows: kept.map((place) => rows[place] as ValidRow),
-		stored: kept.map((place) => stored[place]),
 		places: places.map(
 			(place) => newPlace.get(winnerOf[place] as number) as number,
 		),

@@ -8,7 +8,12 @@ import type { ValidRow } from "../models/validate.ts";
 import { contentHash, isEmbeddable } from "../vectors/content-hash.ts";
 import { equalsStored } from "./compare.ts";
 import { type MergeField, mergeValue } from "./merge.ts";
-import { fieldValue, type StoredRow } from "./read-stored.ts";
+import {
+	fieldValue,
+	isFoundByKey,
+	isKnownByKey,
+	type StoredRow,
+} from "./read-stored.ts";
 
 /** What is to be done with a row. */
 export interface PlannedRow {
@@ -51,17 +56,8 @@ export interface PlanOptions {
 	readonly merge: readonly MergeField[];
 }
 
-/** Compares rows with what is stored, and says what of them has to be written and embedded. */
-export function planRows(
-	table: EntityTable,
-	rows: readonly ValidRow[],
-	stored: readonly (StoredRow | undefined)[],
-	options: PlanOptions,
-): PlannedRow[] {
-	return rows.map((row, index) => planRow(table, row, stored[index], options));
-}
-
-function planRow(
+/** Compares a row with what is stored, and says what of it has to be written and embedded. */
+export function planRow(
 	{ entity }: EntityTable,
 	row: ValidRow,
 	stored: StoredRow | undefined,
@@ -166,6 +162,7 @@ function isChanged(
 		const field = entity.fieldsByName.get(name) as Field;
 		if (name === "createdAt" || entity.embedFields.includes(field))
 			return false;
+		if (isFoundByKey(row) && isKnownByKey(entity, field)) return false;
 		const before = stored.values[name] ?? null;
 		const merged = merge.find((other) => other === name);
 		const after =

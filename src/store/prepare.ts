@@ -10,8 +10,8 @@ import type { VectorSpace } from "../models/vector-space.ts";
 import { distinctRows, distinctStored } from "./distinct-rows.ts";
 import { embedMissing } from "./embed-missing.ts";
 import type { MergeField } from "./merge.ts";
-import { type PlannedRow, planRows } from "./plan-rows.ts";
-import { readStored } from "./read-stored.ts";
+import { type PlannedRow, planRow } from "./plan-rows.ts";
+import { readStored, type StoredRow } from "./read-stored.ts";
 import type { UpsertProgress } from "./upsert-result.ts";
 
 export interface UpsertOptions {
@@ -63,14 +63,21 @@ export async function prepare(
 ): Promise<Prepared> {
 	const space = table.entity.createEmbeddings ? options.space : undefined;
 	const distinct = distinctRows(table.entity, input);
-	const { rows, stored, places } = distinctStored(
+	const plans = new Map<ValidRow, PlannedRow>();
+	const plan = (row: ValidRow, stored: StoredRow | undefined) => {
+		const planned = planRow(table, row, stored, {
+			embed: options.provider !== undefined || options.queuesFailures,
+			merge: options.merge,
+		});
+		plans.set(row, planned);
+		return planned;
+	};
+	const { rows, places } = distinctStored(
 		distinct,
-		await readStored(db, table, distinct.rows, space),
+		await readStored(db, table, distinct.rows, space, plan),
 	);
-	const planned = planRows(table, rows, stored, {
-		embed: options.provider !== undefined || options.queuesFailures,
-		merge: options.merge,
-	});
+	// A row without id and key was not looked for.
+	const planned = rows.map((row) => plans.get(row) ?? plan(row, undefined));
 	const vectors = new Map(known);
 	const missing = new Map<string, string>();
 	for (const { texts } of planned)

@@ -28,13 +28,16 @@ export interface StoredRow {
 
 /**
  * Reads what is stored for the rows, in their order, rows that are told by their
- * key apart from rows that bring their id. Texts are hashed there and then: a hash that is kept would be wrong after other writers.
+ * key apart from rows that bring their id. Texts are hashed there and then: a
+ * hash that is kept would be wrong after other writers. `onRead` gets each row
+ * that was looked for, while the server is busy with the next ones.
  */
 export async function readStored(
 	db: Handle,
 	table: EntityTable,
 	rows: readonly ValidRow[],
 	space: VectorSpace | undefined,
+	onRead: (row: ValidRow, stored: StoredRow | undefined) => void,
 ): Promise<(StoredRow | undefined)[]> {
 	const stored = new Array<StoredRow | undefined>(rows.length);
 	const prints = rows.some((row) => Object.keys(row.vectors).length > 0);
@@ -45,7 +48,9 @@ export async function readStored(
 	const at = new Map(rows.map((row, index) => [row, index]));
 	for (const { match, of } of groups) {
 		if (of.length === 0) continue;
-		const fields = suppliedFields(table.entity, of);
+		const fields = suppliedFields(table.entity, of).filter(
+			(field) => match === byId || !isKnownByKey(table.entity, field),
+		);
 		await sendInTurn(
 			db,
 			of,
@@ -55,6 +60,7 @@ export async function readStored(
 					const row = slice[Number(record.rem_ord) - 1] as ValidRow;
 					stored[at.get(row) as number] = toStored(fields, record);
 				}
+				for (const row of slice) onRead(row, stored[at.get(row) as number]);
 			},
 			{ idempotent: true },
 		);
@@ -66,17 +72,23 @@ export function isFoundByKey(row: ValidRow): boolean {
 	return row.id === undefined && row.key !== null;
 }
 
+/** Of a row that was found by its key: whether the field is the same, or it would be another row. */
+export function isKnownByKey(entity: Entity, field: Field): boolean {
+	return (
+		entity.keyFields?.includes(field) === true &&
+		!entity.embedFields.includes(field)
+	);
+}
+
 /** Fields that at least one of the rows has a value of its own for. */
-export function suppliedFields(
-	entity: Entity,
-	rows: readonly ValidRow[],
-): Field[] {
-	const names = new Set(rows.flatMap((row) => Object.keys(row.supplied)));
+function suppliedFields(entity: Entity, rows: readonly ValidRow[]): Field[] {
+	const names = new Set<string>();
+	for (const { supplied } of rows) for (const name in supplied) names.add(name);
 	names.delete("createdAt"); // of a row that exists, it never changes
 	return [...names].map((name) => entity.fieldsByName.get(name) as Field);
 }
 
-export function readSql(
+function readSql(
 	{ entity, schema }: EntityTable,
 	fields: readonly Field[],
 	vectors: VectorsToRead,
@@ -102,7 +114,7 @@ JOIN ${tableRef(table)} AS t ON ${input.on}`;
 }
 
 /** What is read of the vectors: where they belong, and whether to tell one from another. */
-export interface VectorsToRead {
+interface VectorsToRead {
 	readonly space: VectorSpace | undefined;
 	readonly prints: boolean;
 }

@@ -1,8 +1,11 @@
 import type { Handle } from "../db/database.ts";
-import { rowsPerStatement, sendInTurn } from "../db/in-turn.ts";
+import { sendInTurn } from "../db/in-turn.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { uuidv7 } from "../util/uuid.ts";
-import { gatherFirstStatistics } from "./first-statistics.ts";
+import {
+	gatherFirstStatistics,
+	rowsBeforeStatistics,
+} from "./first-statistics.ts";
 import type { MergeField } from "./merge.ts";
 import type { PlannedRow } from "./plan-rows.ts";
 import type { Prepared } from "./prepare.ts";
@@ -29,8 +32,10 @@ export async function writeBatch(
 ): Promise<UpsertResult> {
 	const { input, rows, places } = prepared;
 	// A row that is taken for stored may be deleted by now: it then needs an id
-	// of its own, so every row is sent with a new one.
-	const ids = rows.map(({ row }) => row.id ?? uuidv7());
+	// of its own, so every row that is sent has a new one.
+	const ids = rows.map(({ row, isChanged, storedId }) =>
+		isChanged ? (row.id ?? uuidv7()) : (storedId as string),
+	);
 	const inserted = await writeChangedRows(tx, table, rows, ids, merge);
 	const texts = await writeTexts(tx, table, prepared, ids);
 	const embeddingsQueued = await queueRest(tx, table, prepared, {
@@ -61,10 +66,8 @@ async function writeChangedRows(
 	merge: readonly MergeField[],
 ): Promise<number> {
 	const changed = rows.flatMap((planned, index) => {
-		const { row, isChanged, storedId } = planned;
-		const id = ids[index] as string;
-		if (!isChanged) ids[index] = storedId ?? id;
-		return isChanged ? [{ row, id, planned, index }] : [];
+		const { row, isChanged } = planned;
+		return isChanged ? [{ row, id: ids[index] as string, planned, index }] : [];
 	});
 	let inserted = 0;
 	const send = (rows: typeof changed, arbiter: Arbiter) =>
@@ -86,10 +89,10 @@ async function writeChangedRows(
 		const rows = changed.filter(
 			({ row }) => isFoundByKey(row) === (arbiter === "key"),
 		);
-		await send(rows.slice(0, rowsPerStatement), arbiter);
-		if (rows.length <= rowsPerStatement) continue;
+		await send(rows.slice(0, rowsBeforeStatistics), arbiter);
+		if (rows.length <= rowsBeforeStatistics) continue;
 		await gatherFirstStatistics(tx, table);
-		await send(rows.slice(rowsPerStatement), arbiter);
+		await send(rows.slice(rowsBeforeStatistics), arbiter);
 	}
 	return inserted;
 }

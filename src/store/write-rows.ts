@@ -174,12 +174,11 @@ function toLiteral(value: unknown): string | null {
 
 /** Fields that at least one row has a value for, its own or the model's. */
 function usedFields(entity: Entity, rows: readonly RowToWrite[]): Field[] {
-	const names = new Set(
-		rows.flatMap(({ row }) => [
-			...Object.keys(row.supplied),
-			...Object.keys(row.defaults),
-		]),
-	);
+	const names = new Set<string>();
+	for (const { row } of rows) {
+		for (const name in row.supplied) names.add(name);
+		for (const name in row.defaults) names.add(name);
+	}
 	return [...entity.fieldsByName.values()].filter(({ name }) =>
 		names.has(name),
 	);

@@ -34,27 +34,30 @@ export async function writeTexts(
 	ids: readonly string[],
 ): Promise<WrittenTexts> {
 	const { rows, space } = prepared;
-	const ofOpenRows: EntityField[] = [];
+	let ofOpenRows: readonly EntityField[] = [];
 	if (!table.entity.createEmbeddings) return { written: 0, ofOpenRows };
-	const withId = rows.map((row, index) => ({ row, id: ids[index] as string }));
 	let sum = 0;
 	if (space !== undefined) {
 		for (const hold of ["new", "locked", "open"] as const) {
-			const held = withId.filter(({ row }) => holdOf(row) === hold);
+			const held = rows.flatMap((row, index) =>
+				holdOf(row) === hold && row.texts.length > 0
+					? [{ row, id: ids[index] as string }]
+					: [],
+			);
+			if (held.length === 0) continue;
 			const written = await writeVectors(
 				tx,
 				table,
 				space,
-				held.flatMap(({ row, id }) => vectorsOf(prepared, row, id)),
+				vectorsOf(prepared, held),
 				hold,
 			);
 			sum += written.texts.length;
-			if (hold === "open") ofOpenRows.push(...written.texts);
+			if (hold === "open") ofOpenRows = written.texts;
+			if (hold === "new") continue;
 			await sendInTurn(
 				tx,
-				held
-					.flatMap(({ row, id }) => textsSplitAnew(prepared, row, id))
-					.filter((text) => written.mayReplace(text)),
+				textsSplitAnew(prepared, held, written),
 				(slice) => deleteSurplusChunksSql(table, space, slice),
 				() => {},
 			);
@@ -62,7 +65,7 @@ export async function writeTexts(
 	}
 	await sendInTurn(
 		tx,
-		withId.flatMap(({ row, id }) => staleTexts(row, id)),
+		staleTexts(rows, ids),
 		(slice) => deleteStaleVectorsSql(table, slice),
 		() => {},
 	);
@@ -85,12 +88,12 @@ async function writeVectors(
 	tx: Handle,
 	table: EntityTable,
 	space: VectorSpace,
-	vectors: readonly FieldVector[],
+	vectors: Iterable<FieldVector>,
 	hold: RowHold,
 ): Promise<WrittenVectors> {
 	const texts: EntityField[] = [];
 	const replaced = new Set<string>();
-	const vectorOid = vectors.length === 0 ? 0 : await tx.vectorOid();
+	const vectorOid = await tx.vectorOid();
 	await sendInTurn(
 		tx,
 		vectors,
@@ -131,17 +134,22 @@ function textKey({ entityId, field }: EntityField): string {
 	return `${entityId} ${field}`;
 }
 
-function vectorsOf(
+/** A row, and the id it has by now. */
+interface RowWithId {
+	readonly row: PlannedRow;
+	readonly id: string;
+}
+
+function* vectorsOf(
 	{ vectors }: Prepared,
-	row: PlannedRow,
-	entityId: string,
-): FieldVector[] {
-	return row.texts.flatMap(({ field, hash, hashBytes, ready }) =>
-		chunksOf(
-			{ entityId, field, contentHash: hashBytes },
-			passagesOf(vectors, hash, ready),
-		),
-	);
+	rows: readonly RowWithId[],
+): Generator<FieldVector> {
+	for (const { row, id } of rows)
+		for (const { field, hash, hashBytes, ready } of row.texts)
+			yield* chunksOf(
+				{ entityId: id, field, contentHash: hashBytes },
+				passagesOf(vectors, hash, ready),
+			);
 }
 
 /** A ready vector is that of the whole text. */
@@ -156,29 +164,29 @@ function passagesOf(
 }
 
 /** Texts that are what they were: their older vectors are not stale, but may be more than the new ones. */
-function textsSplitAnew(
+function* textsSplitAnew(
 	{ vectors }: Prepared,
-	row: PlannedRow,
-	entityId: string,
-): ChunkCount[] {
-	if (row.storedId === undefined) return [];
-	const touched = new Set(row.touched.map(({ field }) => field));
-	return row.texts
-		.filter(({ field }) => !touched.has(field))
-		.map(({ field, hash, hashBytes, ready }) => ({
-			entityId,
-			field,
-			contentHash: hashBytes,
-			chunks: passagesOf(vectors, hash, ready).length,
-		}));
+	rows: readonly RowWithId[],
+	written: WrittenVectors,
+): Generator<ChunkCount> {
+	for (const { row, id } of rows)
+		for (const { field, hash, hashBytes, ready } of row.texts) {
+			if (row.touched.some((touched) => touched.field === field)) continue;
+			const chunks = passagesOf(vectors, hash, ready).length;
+			const text = { entityId: id, field, contentHash: hashBytes, chunks };
+			if (written.mayReplace(text)) yield text;
+		}
 }
 
 /** A new row has no older vectors. */
-function staleTexts(row: PlannedRow, entityId: string): FieldText[] {
-	if (row.storedId === undefined) return [];
-	return row.touched.map(({ field, hashBytes }) => ({
-		entityId,
-		field,
-		contentHash: hashBytes,
-	}));
+function* staleTexts(
+	rows: readonly PlannedRow[],
+	ids: readonly string[],
+): Generator<FieldText> {
+	for (const [index, { storedId, touched }] of rows.entries()) {
+		if (storedId === undefined) continue;
+		const entityId = ids[index] as string;
+		for (const { field, hashBytes } of touched)
+			yield { entityId, field, contentHash: hashBytes };
+	}
 }

@@ -812,9 +812,7 @@ describe("statements", () => {
 		const sent = await textsOf(pages(1500));
 		const inserts = sent.filter((text) => text.includes("INSERT INTO"));
 		expect(inserts).toHaveLength(6);
-		const ofStatistics = sent.filter((text) => /reltuples|ANALYZE/.test(text));
-		expect(sent.length - ofStatistics.length).toBe(9);
-		expect(ofStatistics.length).toBeLessThanOrEqual(2);
+		expect(sent).toHaveLength(9);
 	});
 
 	const table = () => db.service.registry.get("pages");
@@ -882,10 +880,11 @@ RETURNING`);
 			table(),
 			rowsOf([{ name: "a", content: "x", year: 1 }]),
 			{ provider: "p", model: "m", dimensions: 3 },
+			() => {},
 		);
 		expect(sent).toEqual([
 			`SELECT i.rem_ord, t.id, t.tenant_id AS tenant_id, t.user_id,
-  t.deleted_at IS NOT NULL AS is_deleted, "t"."name" IS NOT NULL AS has_key, sha256(convert_to("t"."name", 'UTF8')) AS "v0", sha256(convert_to("t"."content", 'UTF8')) AS "v1", "t"."year" AS "v2",
+  t.deleted_at IS NOT NULL AS is_deleted, "t"."name" IS NOT NULL AS has_key, sha256(convert_to("t"."content", 'UTF8')) AS "v0", "t"."year" AS "v1",
   (SELECT jsonb_object_agg(e.field_name, jsonb_build_object('hash', encode(e.content_hash, 'hex'), 'print', NULL))
     FROM "public"."embeddings_pages" AS e
     WHERE e.entity_id = t.id AND e.provider = $1 AND e.model = $2
