@@ -28,25 +28,33 @@ export function encodeArray(
 	type: ElementType,
 	values: readonly unknown[],
 ): Buffer {
-	const { prepare = (value: unknown) => value, sizeOf, write } = encoders[type];
+	const { prepare, sizeOf, write } = encoders[type];
 	// Each element is measured, then written in its place: a buffer for each would
 	// be garbage at once.
-	const elements = values.map((value) =>
-		value === null || value === undefined ? null : prepare(value),
+	const elements =
+		prepare === undefined
+			? values
+			: values.map((value) => (isNull(value) ? null : prepare(value)));
+	const sizes = elements.map((value) => (isNull(value) ? -1 : sizeOf(value)));
+	const size = sizes.reduce(
+		(sum, size) => sum + 4 + Math.max(size, 0),
+		arrayHeaderSize,
 	);
-	const sizes = elements.map((value) => (value === null ? 0 : sizeOf(value)));
-	const buffer = Buffer.allocUnsafe(
-		sizes.reduce((sum, size) => sum + 4 + size, arrayHeaderSize),
-	);
-	const hasNull = elements.includes(null);
+	const buffer = Buffer.allocUnsafe(size);
+	const hasNull = sizes.includes(-1);
 	let at = writeArrayHeader(buffer, oids[type], elements.length, hasNull);
-	elements.forEach((value, index) => {
+	for (const [index, value] of elements.entries()) {
 		const size = sizes[index] as number;
-		at = buffer.writeInt32BE(value === null ? -1 : size, at);
-		if (value !== null) write(buffer, value, at);
+		at = buffer.writeInt32BE(size, at);
+		if (size < 0) continue;
+		write(buffer, value, at);
 		at += size;
-	});
+	}
 	return buffer.subarray(0, at);
+}
+
+function isNull(value: unknown): boolean {
+	return value === null || value === undefined;
 }
 
 /** The same for vectors, straight into one buffer; `vectorOid` is that of the type in this database. */

@@ -54,7 +54,7 @@ export async function writeTexts(
 			);
 			sum += written.texts.length;
 			if (hold === "open") ofOpenRows = written.texts;
-			if (hold === "new") continue;
+			if (!written.mayReplaceAny) continue;
 			await sendInTurn(
 				tx,
 				textsSplitAnew(prepared, held, written),
@@ -80,7 +80,8 @@ export function holdOf({ storedId, isChanged }: PlannedRow): RowHold {
 interface WrittenVectors {
 	/** Texts that have got their vectors. */
 	readonly texts: readonly EntityField[];
-	/** Whether the text may have had vectors already, and so more than now. */
+	/** Whether any text may have had vectors already, and so more than now. */
+	readonly mayReplaceAny: boolean;
 	mayReplace(text: EntityField): boolean;
 }
 
@@ -113,7 +114,8 @@ async function writeVectors(
 	);
 	return {
 		texts,
-		mayReplace: (text) => hold !== "open" || replaced.has(textKey(text)),
+		mayReplaceAny: hold === "locked" || replaced.size > 0,
+		mayReplace: (text) => hold === "locked" || replaced.has(textKey(text)),
 	};
 }
 

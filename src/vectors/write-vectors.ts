@@ -53,7 +53,8 @@ export function chunksOf(
 export type RowHold = "new" | "locked" | "open" | "skip";
 
 /**
- * Stores vectors in one statement. A vector is only stored while the text still
+ * Stores vectors in one statement, those of a text's passages one after the
+ * other. A vector is only stored while the text still
  * has the hash it was made from: the row is locked and looked at, so that a
  * vector of an older text never wins. What was stored is then returned as
  * {@link StoredVector}; a text has one `chunk` 0. Of rows that are held the
@@ -73,13 +74,14 @@ export function writeVectorsSql(
 		vectorOid,
 		vectors.map(({ vector }) => vector),
 	);
-	const { ids, fields, hashes } = textArrays(vectors);
+	const arrays = textArrays(vectors);
+	const { ids, fields, hashes } = arrays;
 	const owner = isHeld
 		? sql`${tableRef(table)} AS r ON r.id = i.entity_id`
 		: sql`current AS r ON r.id = i.entity_id AND r.field_name = i.field_name`;
 	// unnest in the SELECT list streams; in FROM it would first copy every vector
 	// into a tuplestore, which took 15 % longer.
-	return sql`${isHeld ? empty : currentTexts(table, vectors, hold)}INSERT INTO ${embeddingsRef(table)}
+	return sql`${isHeld ? empty : currentTexts(table, vectors, arrays, hold)}INSERT INTO ${embeddingsRef(table)}
   (entity_id, tenant_id, user_id, field_name, provider, model, dimensions, content_hash, chunk, chunk_start, chunk_end, embedding)
 SELECT i.entity_id, ${tenant(table)}, r.user_id, i.field_name, ${space.provider}::text, ${space.model}::text,
   ${space.dimensions}::integer, i.content_hash, i.chunk, i.chunk_start, i.chunk_end, i.embedding
@@ -111,12 +113,16 @@ function tenant({ entity }: EntityTable): Sql {
 function currentTexts(
 	table: EntityTable,
 	vectors: readonly FieldVector[],
+	arrays: TextArrays,
 	hold: RowHold,
 ): Sql {
-	const texts = new Map(
-		vectors.map((vector) => [`${vector.entityId} ${vector.field}`, vector]),
-	);
-	const { ids, fields, hashes } = textArrays([...texts.values()]);
+	const texts = vectors.filter(({ entityId, field }, at) => {
+		const before = vectors[at - 1];
+		return before?.entityId !== entityId || before.field !== field;
+	});
+	// As a rule a text has one passage, and its arrays are encoded already.
+	const { ids, fields, hashes } =
+		texts.length === vectors.length ? arrays : textArrays(texts);
 	const tenantId = table.entity.tenantScoped ? sql`r.tenant_id, ` : empty;
 	return sql`WITH current AS MATERIALIZED (
   SELECT r.id, ${tenantId}r.user_id, t.field_name
@@ -184,7 +190,13 @@ WHERE e.entity_id = i.entity_id AND e.field_name = i.field_name
   AND e.content_hash = i.content_hash AND e.chunk >= i.chunks`;
 }
 
-function textArrays(texts: readonly FieldText[]) {
+interface TextArrays {
+	readonly ids: Sql;
+	readonly fields: Sql;
+	readonly hashes: Sql;
+}
+
+function textArrays(texts: readonly FieldText[]): TextArrays {
 	const ids = texts.map(({ entityId }) => entityId);
 	const fields = texts.map(({ field }) => field);
 	const hashes = texts.map(({ contentHash }) => contentHash);
