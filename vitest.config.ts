@@ -47,6 +47,7 @@ export default defineConfig(async () => {
 					? []
 					: [project("server", ["test/engine/**/*.test.ts"], "server")]),
 				project("cli", ["test/cli/**/*.test.ts"], "none"),
+				project("package", ["test/package/**/*.test.ts"], "none"),
 				...("reason" in installation
 					? []
 					: [project("chaos", ["test/chaos/**/*.test.ts"], "server")]),

@@ -36,7 +36,7 @@ if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== engine) {
 	const { makeSnapshot, snapshotPath } = await import(
 		join(root, "dist/db/embedded.js")
 	);
-	mkdirSync(dirname(snapshotPath), { recursive: true });
-	writeFileSync(snapshotPath, await makeSnapshot());
+	mkdirSync(dirname(snapshotPath()), { recursive: true });
+	writeFileSync(snapshotPath(), await makeSnapshot());
 	writeFileSync(stamp, engine);
 }

@@ -113,9 +113,11 @@ export {
 	type RegisterTypeOptions,
 	registerType,
 } from "./schema/register-type.ts";
+export type { AnyService } from "./service/any-service.ts";
 export type { BoundScope } from "./service/bound-scope.ts";
 export type {
 	BatchUpsertOptions,
+	BatchUpsertResult,
 	CallScope,
 	FuzzySearchOptions,
 	HybridRow,
@@ -129,7 +131,6 @@ export type {
 	ConnectOptions,
 	EmbeddingOptions,
 } from "./service/connect-options.ts";
-export type { BatchUpsertResult } from "./service/core.ts";
 export type { Check, DoctorOptions } from "./service/doctor/check.ts";
 export type { DoctorReport } from "./service/doctor/doctor.ts";
 export type { GenerateBatchOptions } from "./service/embedder.ts";

@@ -1,4 +1,5 @@
 import type { Node, ParseResult } from "libpg-query";
+import { RemError } from "./errors.ts";
 
 /** PostgreSQL's own grammar: its parser, compiled to WebAssembly. */
 export interface SqlGrammar {
@@ -20,8 +21,7 @@ export async function loadSqlGrammar(): Promise<SqlGrammar> {
 let grammar: Promise<SqlGrammar> | undefined;
 
 async function load(): Promise<SqlGrammar> {
-	const { loadModule, parseSync, hasSqlDetails } = await import("libpg-query");
-	await loadModule();
+	const { parseSync, hasSqlDetails } = await loadParser();
 	return {
 		parse(text) {
 			try {
@@ -33,6 +33,24 @@ async function load(): Promise<SqlGrammar> {
 			}
 		},
 	};
+}
+
+/** The parser reads its WebAssembly from a file beside it, which a bundle does not contain. */
+async function loadParser() {
+	try {
+		const parser = await import("libpg-query");
+		await parser.loadModule();
+		return parser;
+	} catch (cause) {
+		throw new RemError(
+			"CONFIG_INVALID",
+			"the package libpg-query cannot be loaded",
+			{
+				hint: "WHERE and ORDER BY of the query language need it: install it, and in a bundle leave it external (docs/bundling.md)",
+				cause,
+			},
+		);
+	}
 }
 
 /** What the grammar says of a text it does not take. */

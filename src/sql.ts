@@ -7,8 +7,8 @@ export interface Sql {
 	readonly values: readonly SqlValue[];
 }
 
-/** A Buffer travels in binary; everything else as text. */
-export type SqlValue = string | number | boolean | null | Date | Buffer;
+/** Bytes are sent in PostgreSQL's binary format; every other value as text. */
+export type SqlValue = string | number | boolean | null | Date | Uint8Array;
 
 /** A statement as the driver takes it. */
 export interface Statement {

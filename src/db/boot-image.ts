@@ -5,14 +5,21 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 
-/** PGlite after initdb with our extensions: booting from it takes a fraction of the time. */
-export const snapshotPath = fileURLToPath(
-	new URL("../../assets/embedded-snapshot.tar.gz", import.meta.url),
-);
+/**
+ * PGlite after initdb with our extensions: booting from it takes a fraction of
+ * the time. `undefined` in a CommonJS bundle, where no module knows its address.
+ */
+export function snapshotPath(): string | undefined {
+	const here: string | undefined = import.meta.url;
+	if (here === undefined) return undefined;
+	return fileURLToPath(new URL("../../assets/embedded-snapshot.tar.gz", here));
+}
 
-/** The image as it is shipped; `undefined` in a checkout that was not built. */
+/** The image as it is shipped; `undefined` in a checkout that was not built, and in a bundle. */
 export async function readSnapshot(): Promise<Buffer | undefined> {
-	return readFile(snapshotPath).catch(() => undefined);
+	const path = snapshotPath();
+	if (path === undefined) return undefined;
+	return readFile(path).catch(() => undefined);
 }
 
 /**

@@ -75,6 +75,7 @@ export class BackgroundIndexer {
 	/** Tables of vectors that are loaded without their index: how many loads. */
 	readonly #held = new Map<string, number>();
 
+	/** @internal */
 	constructor(db: Database, options: BackgroundIndexerOptions) {
 		this.#db = db;
 		this.#options = options;

@@ -30,6 +30,7 @@ export class KvCache {
 	#notBefore = 0;
 	#isTold = false;
 
+	/** @internal */
 	constructor(db: Database, schema: string, logger: Logger) {
 		this.#db = db;
 		this.#schema = schema;

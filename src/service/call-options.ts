@@ -1,4 +1,5 @@
 import type { Consistency, Handle } from "../db/database.ts";
+import type { BulkReport } from "../indexer/bulk-load.ts";
 import type { Entity } from "../models/entity.ts";
 import type { NewRow, Row, TextFieldName, Where } from "../models/types.ts";
 import type { SearchExplanation } from "../query/explain.ts";
@@ -6,7 +7,7 @@ import type { FuzzyMode } from "../query/fuzzy.ts";
 import type { HybridMatch, Rerank } from "../query/hybrid.ts";
 import type { SearchMode } from "../query/vector-plan.ts";
 import type { MergeField } from "../store/merge.ts";
-import type { UpsertProgress } from "../store/upsert-result.ts";
+import type { UpsertProgress, UpsertResult } from "../store/upsert-result.ts";
 
 export type Models = readonly Entity[];
 export type TableName<M extends Models> = M[number]["tableName"];
@@ -136,4 +137,10 @@ export interface FuzzySearchOptions extends ReadOptions {
 	/** @default 10 */
 	readonly limit?: number;
 	readonly entityType?: string;
+}
+
+/** What a batch upsert did, and with `bulk` what it did to the table's indexes. */
+export interface BatchUpsertResult extends UpsertResult {
+	/** Only with the option `bulk`. */
+	readonly bulk?: BulkReport;
 }

@@ -3,7 +3,6 @@ import { embeddingsRef, tableRef } from "../db/tables.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import { isProviderError, RemError } from "../errors.ts";
 import { BackgroundIndexer } from "../indexer/background-indexer.ts";
-import type { BulkReport } from "../indexer/bulk-load.ts";
 import { KvCache } from "../kv/kv-cache.ts";
 import type { EntityTable, Registry } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
@@ -11,8 +10,9 @@ import { VectorFacts } from "../query/vector-facts.ts";
 import { ident, join, sql } from "../sql.ts";
 import { batchUpsert } from "../store/batch-upsert.ts";
 import type { MergeField } from "../store/merge.ts";
-import type { UpsertProgress, UpsertResult } from "../store/upsert-result.ts";
+import type { UpsertProgress } from "../store/upsert-result.ts";
 import { quoted } from "../util/suggest.ts";
+import type { BatchUpsertResult } from "./call-options.ts";
 import { Embedder } from "./embedder.ts";
 import { Embeddings } from "./embeddings.ts";
 import { heldDatabase } from "./held-database.ts";
@@ -34,12 +34,6 @@ export interface CoreUpsertOptions {
 	readonly onProgress?: ((progress: UpsertProgress) => void) | undefined;
 	readonly signal?: AbortSignal | undefined;
 	readonly transaction?: Handle | undefined;
-}
-
-/** What a batch upsert did, and with `bulk` what it did to the table's indexes. */
-export interface BatchUpsertResult extends UpsertResult {
-	/** Only with the option `bulk`. */
-	readonly bulk?: BulkReport;
 }
 
 const rowsPerAnalyze = 1000;

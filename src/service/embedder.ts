@@ -33,6 +33,7 @@ export class Embedder {
 	readonly #open = new Map<string, EmbeddingProvider>();
 	readonly #paces = new Map<string, Pace>();
 
+	/** @internal */
 	constructor(settings: Settings) {
 		const { embedding } = settings;
 		this.#settings = settings;

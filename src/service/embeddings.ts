@@ -59,6 +59,7 @@ export interface SyncEmbeddingsOptions extends SyncOptions {
 	readonly model?: ModelName;
 }
 
+/** @internal */
 export interface EmbeddingsParts {
 	readonly db: Database;
 	readonly registry: Registry;
@@ -82,6 +83,7 @@ export class Embeddings {
 	readonly #parts: EmbeddingsParts;
 	readonly #worker: EmbeddingWorker;
 
+	/** @internal */
 	constructor(parts: EmbeddingsParts) {
 		const { settings, embedder } = parts;
 		this.#parts = parts;

@@ -61,6 +61,7 @@ export class Graph {
 	readonly #core: ServiceCore;
 	readonly #fallback: CacheFallback;
 
+	/** @internal */
 	constructor(core: ServiceCore, fallback: CacheFallback) {
 		this.#core = core;
 		this.#fallback = fallback;

@@ -44,6 +44,7 @@ export class Lookups {
 	/** Those that go to the same place are sent together. */
 	readonly #queues = new Map<Handle, LookupQueue>();
 
+	/** @internal */
 	constructor(core: ServiceCore, fallback: CacheFallback) {
 		this.#core = core;
 		this.#fallback = fallback;

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import type {
 	Capabilities,
 	Database,
@@ -32,6 +33,7 @@ import { observeQueues } from "../telemetry/metrics.ts";
 import type { BoundScope } from "./bound-scope.ts";
 import type {
 	BatchUpsertOptions,
+	BatchUpsertResult,
 	EntityOf,
 	ExplainedIf,
 	FuzzySearchOptions,
@@ -44,7 +46,7 @@ import type {
 	VectorSearchOptions,
 } from "./call-options.ts";
 import type { ConnectOptions } from "./connect-options.ts";
-import { type BatchUpsertResult, ServiceCore } from "./core.ts";
+import { ServiceCore } from "./core.ts";
 import type { DoctorOptions } from "./doctor/check.ts";
 import { type DoctorReport, examine } from "./doctor/doctor.ts";
 import type { Embeddings } from "./embeddings.ts";
@@ -457,7 +459,11 @@ function checkGiven(options: unknown): void {
 
 /** What the driver cannot write would fail halfway, and take the connection with it. */
 function checkSqlValue(value: unknown, index: number): void {
-	if (typeof value !== "object" || value === null || Buffer.isBuffer(value))
+	if (
+		typeof value !== "object" ||
+		value === null ||
+		value instanceof Uint8Array
+	)
 		return;
 	try {
 		JSON.stringify(value);

@@ -9,6 +9,7 @@ import { type Change, changeRows } from "../store/change-rows.ts";
 import { countRows, findRows, iterateRows } from "../store/find-rows.ts";
 import type { MergeField } from "../store/merge.ts";
 import { isUuid } from "../util/uuid.ts";
+import type { AnyService } from "./any-service.ts";
 import { type BoundScope, boundTo, checkTenant } from "./bound-scope.ts";
 import type { ServiceCore } from "./core.ts";
 
@@ -79,11 +80,7 @@ export class Repository<E extends Entity> {
 	readonly #scope: BoundScope | undefined;
 
 	/** The model has to be one of the service's. With a scope, every call is about its tenant and user. */
-	constructor(
-		entity: E,
-		service: { readonly core: ServiceCore },
-		scope?: BoundScope,
-	) {
+	constructor(entity: E, service: AnyService, scope?: BoundScope) {
 		this.#core = service.core;
 		this.#scope = scope;
 		this.tableName = entity.tableName;

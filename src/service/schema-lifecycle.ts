@@ -27,6 +27,7 @@ export class SchemaLifecycle {
 	readonly #options: SchemaLifecycleOptions;
 	#last: Promise<unknown> = Promise.resolve();
 
+	/** @internal */
 	constructor(db: Database, options: SchemaLifecycleOptions) {
 		this.#db = db;
 		this.#options = options;

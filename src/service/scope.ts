@@ -1,7 +1,7 @@
 import type { Entity } from "../models/entity.ts";
 import { checkScope } from "../query/scope.ts";
+import type { AnyService } from "./any-service.ts";
 import { type BoundScope, boundTo } from "./bound-scope.ts";
-import type { ServiceCore } from "./core.ts";
 import { Repository } from "./repository.ts";
 
 const verbs = [
@@ -20,8 +20,7 @@ type Verb = (typeof verbs)[number];
 type AnyVerb = (options: object) => Promise<unknown>;
 
 /** What a scope needs of the service. */
-interface ScopedService extends Readonly<Record<Verb, AnyVerb>> {
-	readonly core: ServiceCore;
+interface ScopedService extends AnyService, Readonly<Record<Verb, AnyVerb>> {
 	query(text: string, options?: object): Promise<unknown>;
 }
 

@@ -64,6 +64,7 @@ export class Searches {
 	readonly #fallback: CacheFallback;
 	readonly #queryVectors = new QueryVectors();
 
+	/** @internal */
 	constructor(core: ServiceCore, fallback: CacheFallback) {
 		this.#core = core;
 		this.#fallback = fallback;

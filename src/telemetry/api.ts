@@ -12,10 +12,17 @@ let loading: Promise<void> | undefined;
 
 /** Before the first use; a program without OpenTelemetry goes on without it. */
 export function loadTelemetry(): Promise<void> {
-	loading ??= loadApi(() => import("@opentelemetry/api")).then((loaded) => {
+	loading ??= loadApi(importApi).then((loaded) => {
 		api = loaded;
 	});
 	return loading;
+}
+
+/** A bundler refuses to build without an optional package, unless its import has a `catch`. */
+function importApi(): Promise<typeof Api> {
+	return import("@opentelemetry/api").catch((error: unknown) => {
+		throw error;
+	});
 }
 
 /** The package, or `undefined` where it is not installed; whatever else fails is `CONFIG_INVALID`. */

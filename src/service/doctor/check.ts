@@ -20,7 +20,7 @@ export interface DoctorOptions {
 	readonly migrations?: string | undefined;
 }
 
-/** Looks at one matter; without findings there is nothing to say of it. */
+/** @internal Looks at one matter; without findings there is nothing to say of it. */
 export type Matter = (
 	core: ServiceCore,
 	options: DoctorOptions,

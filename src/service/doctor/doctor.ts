@@ -59,7 +59,7 @@ const ofTheTables: readonly (readonly [name: string, look: Matter])[] = [
 	["queue", checkQueue],
 ];
 
-/** Looks at everything that is known to go wrong, and changes nothing. */
+/** @internal Looks at everything that is known to go wrong, and changes nothing. */
 export async function examine(
 	core: ServiceCore,
 	options: DoctorOptions,
