@@ -3,27 +3,32 @@ import { describe, expect, test } from "vitest";
 import { jsonErrorOffset } from "../../src/cli/load/json-position.ts";
 import { openFiles } from "../../src/cli/load/open-files.ts";
 import { parseMarkdown } from "../../src/cli/load/read-markdown.ts";
-import type { SourceRow } from "../../src/cli/load/source.ts";
+import { fileError, type SourceRow } from "../../src/cli/load/source.ts";
 import { temporaryFolder } from "./run-rem.ts";
 
 /** The groups of a file with all their rows. */
 async function read(name: string, text: string | Uint8Array) {
-	const groups = await openFiles([
+	const { groups } = await openFiles([
 		join(temporaryFolder({ [name]: text }), name),
 	]);
 	return Promise.all(
 		groups.map(async ({ table, rows }) => ({
 			table,
-			rows: await allOf(typeof rows === "function" ? rows() : rows),
+			rows: await allOf(name, typeof rows === "function" ? rows() : rows),
 		})),
 	);
 }
 
 async function allOf(
+	name: string,
 	rows: Iterable<SourceRow> | AsyncIterable<SourceRow>,
 ): Promise<SourceRow[]> {
 	const all: SourceRow[] = [];
-	for await (const row of rows) all.push(row);
+	for await (const row of rows) {
+		// Such a row stops the load, unless it is to be skipped.
+		if (row.problem !== undefined) throw fileError(name, row.line, row.problem);
+		all.push(row);
+	}
 	return all;
 }
 
@@ -179,16 +184,13 @@ describe("CSV", () => {
 		]);
 	});
 
-	test("rows know the line they end at", async () => {
+	test("rows know the line they begin at", async () => {
 		const [group] = await read("a.csv", 'name\n"x\ny"\nz\n');
-		expect(group?.rows.map(({ line }) => line)).toEqual([3, 4]);
+		expect(group?.rows.map(({ line }) => line)).toEqual([2, 4]);
 	});
 
 	test.each([
-		[
-			"a,b\n1,2\n3\n",
-			"line 3: has another number of cells than the first line",
-		],
+		["a,b\n1,2\n3\n", "line 3: has 1 cells, the first line has 2"],
 		["a,a\n", 'line 1: two columns are named "a"'],
 		["a;b\n1;2\n", "line 1: cells are not separated by commas"],
 		['a\n"x\n', "line 2: a quotation mark that opens here is never closed"],

@@ -11,8 +11,17 @@ export function addLoad(program: Command, { signal }: Invocation): void {
 		.helpGroup("Write:")
 		.summary("load rows from files: JSON, JSON Lines, YAML, CSV, Markdown")
 		.description(description)
-		.argument("<file...>", ".json, .jsonl, .ndjson, .yaml, .yml, .csv or .md")
+		.argument(
+			"<file...>",
+			".json, .jsonl, .ndjson, .yaml, .yml, .csv or .md; - for standard input",
+		)
 		.option("--table <table>", "table of rows whose file names none")
+		.addOption(
+			new Option(
+				"--format <format>",
+				"format of the files, whatever their names",
+			).choices(["json", "jsonl", "yaml", "csv", "markdown"]),
+		)
 		.addOption(
 			new Option(
 				"--map <field=source>",
@@ -48,6 +57,7 @@ export function addLoad(program: Command, { signal }: Invocation): void {
 			"rem load movies.json --table resources --map name=title --map content=extract --map metadata.year=year",
 			"rem load movies.csv --table resources --map 'name={title} ({year})' --dry-run",
 			"rem load docs/*.md --table resources",
+			"gunzip -c movies.csv.gz | rem load - --format csv --table resources",
 		],
 		[
 			"POSTGRES__CONNECTION_STRING",
@@ -63,6 +73,7 @@ const description = `Checks every row of every file, then writes them: rows, vec
 
   .json .yaml  rows, or a list of { table, rows }; one transaction for each table
   .jsonl .csv  a row a line, any number of them; committed 500 at a time
+  -            standard input; --format names its format, unless it is JSON
   .md          a row a file: front matter, the rest as content, the file's name
 
 Rows may use field names (sizeBytes) or column names (size_bytes). With --map, properties that are no field are left out; a source may be a path (author.name) or a template ({title} ({year})), a target may lie in a JSON field (metadata.year).`;

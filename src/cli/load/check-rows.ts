@@ -10,7 +10,7 @@ import { suggest } from "../../util/suggest.ts";
 import { counted } from "../output/numbers.ts";
 import { RowIdentities } from "./row-identities.ts";
 import type { RowShaper } from "./shape-row.ts";
-import type { RowGroup, SourceRow } from "./source.ts";
+import { fileError, type RowGroup, type SourceRow } from "./source.ts";
 
 /** What a look at every row tells before anything is written. */
 export interface CheckedRows {
@@ -63,6 +63,8 @@ export async function checkRows(
 ): Promise<CheckedRows> {
 	const check = new Check(options);
 	for await (const row of readRows(group)) {
+		if (row.problem !== undefined && !options.skipsInvalid)
+			throw fileError(row.file ?? group.file, row.line, row.problem);
 		if (options.signal.aborted)
 			throw new RemError("CANCELLED", "stopped while checking the rows", {
 				hint: "nothing was written",
@@ -129,12 +131,15 @@ class Check {
 	}
 
 	#checkWaiting(): void {
-		const rows = this.#waiting.map((source, at) => ({
-			row: this.#shape(source, this.#rows + at),
-			index: this.#rows + at,
-		}));
+		const rows = this.#waiting.flatMap((source, at) => {
+			const index = this.#rows + at;
+			if (source.problem === undefined)
+				return [{ row: this.#shape(source, index), index }];
+			this.#refuse({ message: source.problem }, index);
+			return [];
+		});
 		for (const row of this.#validate(rows)) this.#note(row);
-		this.#rows += rows.length;
+		this.#rows += this.#waiting.length;
 		this.#waiting = [];
 		this.#options.onProgress(this.#rows);
 	}

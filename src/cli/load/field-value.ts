@@ -28,7 +28,8 @@ function fromJson({ type, bigint }: Field, value: unknown): unknown {
 	if (type === "timestamptz") return toDate(value);
 	if (type === "timestamptz[]" && Array.isArray(value))
 		return value.map(toDate);
-	return bigint ? toBigInt(value) : value;
+	if (!bigint) return value;
+	return Array.isArray(value) ? value.map(toBigInt) : toBigInt(value);
 }
 
 function fromCell(field: Field, cell: unknown): unknown {
@@ -47,9 +48,57 @@ function fromCell(field: Field, cell: unknown): unknown {
 			return booleans.get(text.toLowerCase()) ?? cell;
 		case "timestamptz":
 			return toDate(text);
+		case "jsonb":
+			return parseJson(text) ?? cell;
 		default:
-			return fromJson(field, parseJson(text) ?? cell);
+			return fromJson(field, listOf(field.type, text) ?? cell);
 	}
+}
+
+/**
+ * A list as JSON (`["a","b"]`), as PostgreSQL writes it (`{a,"b c"}`), or as
+ * values between `;`, `|` or `,`: the first of these that the cell contains.
+ */
+function listOf(type: Field["type"], text: string): unknown {
+	const json = parseJson(text);
+	if (Array.isArray(json)) return json;
+	const items =
+		text.startsWith("{") && text.endsWith("}")
+			? arrayLiteral(text.slice(1, -1))
+			: separated(text);
+	const item = itemTypes.get(type);
+	return items?.map((value) =>
+		item === undefined || typeof value !== "string" ? value : item(value),
+	);
+}
+
+const itemTypes: ReadonlyMap<string, (text: string) => unknown> = new Map([
+	["bigint[]", (text) => toNumber(text, text)],
+	["double precision[]", (text) => toNumber(text, text)],
+	["boolean[]", (text) => booleans.get(text.toLowerCase()) ?? text],
+]);
+
+const separators = [";", "|", ","];
+
+function separated(text: string): string[] {
+	const separator = separators.find((one) => text.includes(one));
+	const items = separator === undefined ? [text] : text.split(separator);
+	return items.map((item) => item.trim()).filter((item) => item !== "");
+}
+
+/** The items of PostgreSQL's array literal: bare, or quoted with backslashes. */
+function arrayLiteral(text: string): (string | null)[] | undefined {
+	const item = /(?:\s*"((?:[^"\\]|\\.)*)"\s*|([^",]*))(?:,|$)/sy;
+	const items: (string | null)[] = [];
+	while (item.lastIndex < text.length) {
+		const found = item.exec(text);
+		if (found === null) return undefined;
+		const bare = found[2]?.trim();
+		if (bare === undefined)
+			items.push((found[1] ?? "").replaceAll(/\\(.)/gs, "$1"));
+		else items.push(bare.toUpperCase() === "NULL" ? null : bare);
+	}
+	return items;
 }
 
 const booleans = new Map([

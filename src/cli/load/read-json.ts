@@ -1,14 +1,15 @@
+import type { InputFile } from "./input-file.ts";
 import { jsonErrorOffset, lineOf } from "./json-position.ts";
 import { readWholeText } from "./read-text.ts";
 import { groupRows } from "./row-groups.ts";
 import { fileError, type RowGroup } from "./source.ts";
 
 /** An array of objects, or of `{ table, rows }`. */
-export async function readJson(file: string): Promise<RowGroup[]> {
-	const value = parseJson(file, await readWholeText(file));
+export async function readJson(file: InputFile): Promise<RowGroup[]> {
+	const value = parseJson(file.name, await readWholeText(file));
 	const rows = Array.isArray(value) ? value : [value];
 	return groupRows(
-		file,
+		file.name,
 		rows.map((row) => ({ value: row })),
 	);
 }

@@ -1,19 +1,23 @@
+import type { InputFile } from "./input-file.ts";
 import { readLines } from "./read-lines.ts";
-import { fileError, type SourceRow } from "./source.ts";
+import type { SourceRow } from "./source.ts";
 
 /** A JSON object a line; empty lines are passed over. */
-export async function* readJsonLines(file: string): AsyncGenerator<SourceRow> {
+export async function* readJsonLines(
+	file: InputFile,
+): AsyncGenerator<SourceRow> {
 	for await (const { text, number } of readLines(file))
-		if (text.trim() !== "")
-			yield { value: parseLine(file, number, text), line: number };
+		if (text.trim() !== "") yield parseLine(text, number);
 }
 
-function parseLine(file: string, line: number, text: string): unknown {
+function parseLine(text: string, line: number): SourceRow {
 	try {
-		return JSON.parse(text);
-	} catch (cause) {
-		throw fileError(file, line, "is not valid JSON, or only half of it", {
-			cause,
-		});
+		return { value: JSON.parse(text), line };
+	} catch {
+		return {
+			value: undefined,
+			line,
+			problem: "is not valid JSON, or only half of it",
+		};
 	}
 }

@@ -1,3 +1,4 @@
+import type { InputFile } from "./input-file.ts";
 import { readText } from "./read-text.ts";
 
 export interface Line {
@@ -10,7 +11,7 @@ export interface Line {
  * The lines of a file. Unlike node:readline it splits at line feeds only:
  * U+2028 may stand inside a JSON string.
  */
-export async function* readLines(file: string): AsyncGenerator<Line> {
+export async function* readLines(file: InputFile): AsyncGenerator<Line> {
 	let rest = "";
 	let number = 0;
 	for await (const piece of readText(file)) {

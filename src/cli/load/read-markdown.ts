@@ -1,4 +1,5 @@
 import { basename, extname } from "node:path";
+import type { InputFile } from "./input-file.ts";
 import { readWholeText } from "./read-text.ts";
 import { parseYaml } from "./read-yaml.ts";
 import { isRecord } from "./record.ts";
@@ -8,13 +9,17 @@ const frontMatter = /^---[ \t]*\r?\n((?:[\s\S]*?\r?\n)??)---[ \t]*(?:\r?\n|$)/;
 
 /** A row a file: the front matter's fields, the rest as `content`. */
 export async function readMarkdown(
-	files: readonly string[],
+	files: readonly InputFile[],
 ): Promise<RowGroup> {
 	const rows: SourceRow[] = [];
 	for (const file of files)
-		rows.push({ value: parseMarkdown(file, await readWholeText(file)), file });
-	const [first = "", ...more] = files;
-	const label = more.length === 0 ? first : `${first} and ${more.length} more`;
+		rows.push({
+			value: parseMarkdown(file.name, await readWholeText(file)),
+			file: file.name,
+		});
+	const [first, ...more] = files;
+	const name = first?.name ?? "";
+	const label = more.length === 0 ? name : `${name} and ${more.length} more`;
 	return { file: label, table: undefined, isUntyped: false, rows };
 }
 

@@ -1,53 +1,66 @@
 import { createReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
 import { TextDecoder } from "node:util";
+import { type InputFile, unreadable } from "./input-file.ts";
 import { fileError } from "./source.ts";
 
 const bytesAtOnce = 1 << 20;
 
 /** The text of a file, piece by piece; anything but UTF-8 is an error with its line. */
-export async function* readText(file: string): AsyncGenerator<string> {
+export async function* readText(file: InputFile): AsyncGenerator<string> {
 	const decoder = new TextDecoder("utf-8", { fatal: true });
 	let line = 1;
+	let isFirst = true;
 	try {
-		for await (const bytes of createReadStream(file, {
+		for await (const bytes of createReadStream(file.path, {
 			highWaterMark: bytesAtOnce,
 		})) {
-			const text = decode(decoder, file, line, bytes as Buffer);
+			if (isFirst) checkEncoding(file.name, bytes as Buffer);
+			isFirst = false;
+			const text = decode(decoder, file.name, line, bytes as Buffer);
 			line += text.split("\n").length - 1;
 			yield text;
 		}
 	} catch (cause) {
-		throw isSystemError(cause) ? unreadable(file, cause) : cause;
+		throw isSystemError(cause) ? unreadable(file.name, cause) : cause;
 	}
-	decode(decoder, file, line, undefined);
+	decode(decoder, file.name, line, undefined);
 }
 
 /** All of it at once. */
-export async function readWholeText(file: string): Promise<string> {
+export async function readWholeText(file: InputFile): Promise<string> {
 	const pieces: string[] = [];
 	for await (const piece of readText(file)) pieces.push(piece);
 	return pieces.join("");
 }
 
-/** Whether it can be read, and twice: once to check, once to load. */
-export async function checkFile(file: string): Promise<void> {
-	const found = await stat(file).catch((cause) => {
-		throw unreadable(file, cause);
+/** Spreadsheets and Windows shells write UTF-16, which can be valid UTF-8 full of NULs. */
+function checkEncoding(name: string, bytes: Buffer): void {
+	const encoding = wideEncoding(bytes);
+	if (encoding === undefined) return;
+	throw fileError(name, 1, `is ${encoding.toUpperCase()} text, not UTF-8`, {
+		hint: `convert it, as in: iconv -f ${encoding} -t utf-8 ${name}`,
 	});
-	if (found.isFile()) return;
-	throw found.isDirectory()
-		? fileError(file, undefined, "is a folder", {
-				hint: `name its files, as in ${file.replace(/\/$/, "")}/*.md`,
-			})
-		: fileError(file, undefined, "is not a regular file", {
-				hint: "a file is read twice, to check it and to load it: save it first",
-			});
+}
+
+/** By the byte order mark, or by where the NULs of the first characters are. */
+function wideEncoding(bytes: Buffer): string | undefined {
+	const start = bytes.subarray(0, 4).toString("hex");
+	if (start === "fffe0000" || start === "0000feff") return "utf-32";
+	if (start.startsWith("fffe") || start.startsWith("feff")) return "utf-16";
+	const sample = bytes.subarray(0, 512);
+	const nuls = [0, 0];
+	for (const [at, byte] of sample.entries())
+		if (byte === 0) nuls[at % 2] = (nuls[at % 2] ?? 0) + 1;
+	const [even = 0, odd = 0] = nuls;
+	const enough = sample.length / 8;
+	if (odd > enough && even === 0) return "utf-16le";
+	if (even > enough && odd === 0) return "utf-16be";
+	return undefined;
 }
 
 function decode(
 	decoder: TextDecoder,
-	file: string,
+	name: string,
 	line: number,
 	bytes: Buffer | undefined,
 ): string {
@@ -56,11 +69,11 @@ function decode(
 	} catch (cause) {
 		const good = new TextDecoder().decode(bytes).split("\ufffd")[0] ?? "";
 		throw fileError(
-			file,
+			name,
 			line + good.split("\n").length - 1,
 			"is not UTF-8 text",
 			{
-				hint: `convert it, as in: iconv -f latin1 -t utf-8 ${file}`,
+				hint: `convert it, as in: iconv -f latin1 -t utf-8 ${name}`,
 				cause,
 			},
 		);
@@ -69,18 +82,4 @@ function decode(
 
 function isSystemError(error: unknown): error is NodeJS.ErrnoException {
 	return error instanceof Error && "syscall" in error;
-}
-
-const reasons: Readonly<Record<string, string>> = {
-	ENOENT: "there is no such file",
-	EACCES: "may not be read by this user",
-	EPERM: "may not be read by this user",
-};
-
-function unreadable(file: string, cause: NodeJS.ErrnoException) {
-	const reason = reasons[cause.code ?? ""] ?? `cannot be read (${cause.code})`;
-	return fileError(file, undefined, reason, {
-		hint: "check the path",
-		cause,
-	});
 }

@@ -1,11 +1,12 @@
 import { type Document, isSeq, LineCounter, parseAllDocuments } from "yaml";
+import type { InputFile } from "./input-file.ts";
 import { readWholeText } from "./read-text.ts";
 import { groupRows } from "./row-groups.ts";
 import { fileError, type RowGroup, type SourceRow } from "./source.ts";
 
 /** Rows, or `{ table, rows }`, in one list or in documents of their own. */
-export async function readYaml(file: string): Promise<RowGroup[]> {
-	return groupRows(file, parseYaml(file, await readWholeText(file)));
+export async function readYaml(file: InputFile): Promise<RowGroup[]> {
+	return groupRows(file.name, parseYaml(file.name, await readWholeText(file)));
 }
 
 /** Every item of every list, with the line it begins at. */

@@ -9,6 +9,7 @@ import {
 import { type ScopeOptions, scopeOf } from "../options.ts";
 import { drainAloud } from "../output/drain-aloud.ts";
 import { Terminal } from "../output/terminal.ts";
+import type { Format } from "./input-file.ts";
 import { loadRows } from "./load-rows.ts";
 import {
 	type GroupSummary,
@@ -22,6 +23,7 @@ import { type LoadPlan, planLoad } from "./plan-load.ts";
 
 export interface LoadCommandOptions extends ScopeOptions {
 	readonly table?: string;
+	readonly format?: Format;
 	readonly map?: readonly MapOption[];
 	readonly skipInvalid?: boolean;
 	readonly dryRun?: boolean;
@@ -39,28 +41,34 @@ export async function runLoad(
 	const terminal = new Terminal(options);
 	const environment = readEnvironment();
 	const models = await modelsOf(options);
-	const plans = await planLoad(await openFiles(files), {
-		terminal,
-		registry: new Registry(environment.POSTGRES__SCHEMA, models),
-		table: options.table,
-		maps: options.map ?? [],
-		skipsInvalid: options.skipInvalid ?? false,
-		scope: {
-			...scopeOf(options),
-			defaultTenant: environment.POSTGRES__DEFAULT_TENANT,
-		},
-		signal,
-	});
-	const summaries = options.dryRun
-		? plans.map((plan) => tell(terminal, { plan, loaded: undefined }))
-		: await withService(
-				terminal,
-				options,
-				(service) => loadAll(terminal, service, plans, { ...options, signal }),
-				models,
-			);
-	if (terminal.isJson) terminal.show(summaryJson(summaries), []);
-	else if (summaries.length > 1) terminal.print([totalLine(summaries)]);
+	const { groups, remove } = await openFiles(files, options.format);
+	try {
+		const plans = await planLoad(groups, {
+			terminal,
+			registry: new Registry(environment.POSTGRES__SCHEMA, models),
+			table: options.table,
+			maps: options.map ?? [],
+			skipsInvalid: options.skipInvalid ?? false,
+			scope: {
+				...scopeOf(options),
+				defaultTenant: environment.POSTGRES__DEFAULT_TENANT,
+			},
+			signal,
+		});
+		const summaries = options.dryRun
+			? plans.map((plan) => tell(terminal, { plan, loaded: undefined }))
+			: await withService(
+					terminal,
+					options,
+					(service) =>
+						loadAll(terminal, service, plans, { ...options, signal }),
+					models,
+				);
+		if (terminal.isJson) terminal.show(summaryJson(summaries), []);
+		else if (summaries.length > 1) terminal.print([totalLine(summaries)]);
+	} finally {
+		await remove();
+	}
 }
 
 async function loadAll(

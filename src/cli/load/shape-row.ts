@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Entity } from "../../models/entity.ts";
+import type { Field } from "../../models/field.ts";
 import { characters, limits } from "../../models/limits.ts";
 import { fieldValue } from "./field-value.ts";
 import {
@@ -59,7 +60,10 @@ export class RowShaper {
 		const unknown: string[] = [];
 		for (const [name, value] of Object.entries(source)) {
 			const field = this.#fieldName(name);
-			if (field === undefined) {
+			const part = field === undefined ? this.#partOf(name) : undefined;
+			if (part !== undefined && !this.#taken.has(name))
+				this.#setPart(row, part.field, part.path, value);
+			else if (field === undefined) {
 				if (!this.#taken.has(name)) unknown.push(name);
 			} else if (!this.#used.has(name) && !this.#mapped.has(field))
 				row.set(field, this.#typed(field, value));
@@ -76,12 +80,29 @@ export class RowShaper {
 	): void {
 		const value = readSource(from, source);
 		if (value === undefined) return;
-		row.set(
-			field.name,
-			path.length === 0
-				? this.#typed(field.name, value)
-				: withPart(row.get(field.name), path, value),
-		);
+		if (path.length > 0) this.#setPart(row, field, path, value);
+		else row.set(field.name, this.#typed(field.name, value));
+	}
+
+	#setPart(
+		row: Map<string, unknown>,
+		field: Field,
+		path: readonly string[],
+		value: unknown,
+	): void {
+		row.set(field.name, withPart(row.get(field.name), path, value));
+	}
+
+	/** The column `metadata.year` of a CSV is a part of a JSON field. */
+	#partOf(
+		property: string,
+	): { readonly field: Field; readonly path: string[] } | undefined {
+		if (!this.#isUntyped) return undefined;
+		const [name = "", ...path] = property.split(".");
+		const field = path.includes("") ? undefined : findField(this.#entity, name);
+		return field?.type === "jsonb" && path.length > 0
+			? { field, path }
+			: undefined;
 	}
 
 	#typed(name: string, value: unknown): unknown {

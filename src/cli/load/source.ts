@@ -7,6 +7,8 @@ export interface SourceRow {
 	readonly line?: number | undefined;
 	/** The file it comes from, when its group has several. */
 	readonly file?: string;
+	/** Why the row cannot be read; its value is `undefined`. */
+	readonly problem?: string;
 }
 
 /** Rows of one file for one table. */

@@ -1,0 +1,130 @@
+import { execFile } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { openFiles } from "../../src/cli/load/open-files.ts";
+import { messyFiles } from "./messy-files.ts";
+import { emptyDatabase, main, rem, temporaryFolder } from "./run-rem.ts";
+
+describe.each(messyFiles)("$title", ({ file, bytes, rows, problem, hint }) => {
+	const path = () => join(temporaryFolder({ [file]: bytes }), file);
+
+	if (rows !== undefined)
+		test("gives its rows with their lines", async () => {
+			expect(await read(path())).toEqual(rows);
+		});
+	else
+		test("is an error that names the line and the remedy", async () => {
+			const error = await read(path()).catch((cause: unknown) => cause);
+			expect(error).toMatchObject({
+				code: "VALIDATION",
+				message: expect.stringContaining(`${file}, ${problem}`),
+				hint: expect.stringContaining(hint ?? ""),
+			});
+		});
+});
+
+test("a large file of mixed line ends keeps count across the pieces it is read in", async () => {
+	const ends = ["\n", "\r\n", "\r"];
+	const lines = Array.from(
+		{ length: 60_000 },
+		(_, at) => `row-${at},${"x".repeat(40)}${ends[at % 3]}`,
+	);
+	const folder = temporaryFolder({ "a.csv": `name,note\n${lines.join("")}` });
+	const rows = await read(join(folder, "a.csv"));
+	expect(rows).toHaveLength(lines.length);
+	expect(rows.findIndex(([line], at) => line !== at + 2)).toBe(-1);
+});
+
+test("--skip-invalid skips broken lines and loads the others", async () => {
+	const url = await emptyDatabase("embedded");
+	const folder = temporaryFolder({
+		"a.jsonl": '{"name":"x"}\n{"name":\n{"name":"y"}\n',
+	});
+	const file = join(folder, "a.jsonl");
+	const args = ["load", file, "--table", "resources", "--url", url];
+	const refused = await rem([...args, "--dry-run"]);
+	expect(refused.code).toBe(1);
+	expect(refused.stderr).toContain("a.jsonl, line 2: is not valid JSON");
+	const loaded = await rem([...args, "--skip-invalid", "--json"]);
+	expect(JSON.parse(loaded.stdout)).toMatchObject({ inserted: 2, skipped: 1 });
+});
+
+describe("standard input", () => {
+	test.each([
+		["JSON", [], '[{"name":"x"},{"name":"y"}]', 2],
+		["JSON Lines", [], '{"name":"x"}\n{"name":"y"}\n', 2],
+		["CSV with --format", ["--format", "csv"], "name\nx\ny\nz\n", 3],
+	])("%s is loaded, and its copy removed", async (_, options, text, rows) => {
+		const before = copies();
+		const { stdout, stderr } = await remWithInput(
+			["load", "-", "--table", "resources", "--dry-run", "--json", ...options],
+			text,
+		);
+		expect({ stderr, rows: JSON.parse(stdout).rows }).toEqual({
+			stderr: "",
+			rows,
+		});
+		expect(copies()).toEqual(before);
+	});
+
+	test("without a format that its content tells is an error naming --format", async () => {
+		const { code, stderr } = await remWithInput(
+			["load", "-", "--table", "resources", "--dry-run"],
+			"name\nx\n",
+		);
+		expect(code).toBe(1);
+		expect(stderr).toContain("--format");
+	});
+
+	test("a pipe that the shell names is loaded too", async () => {
+		const folder = temporaryFolder({ "rows.txt": "name\nx\ny\n" });
+		const command = `"$0" "$1" load <(cat "$2") --format csv --table resources --dry-run --json`;
+		const { stdout } = await run("bash", [
+			"-c",
+			command,
+			process.execPath,
+			main,
+			join(folder, "rows.txt"),
+		]);
+		expect(JSON.parse(stdout).rows).toBe(2);
+	});
+});
+
+/** Line and value of each row, or what is wrong with it. */
+async function read(file: string): Promise<[number | undefined, unknown][]> {
+	const { groups } = await openFiles([file]);
+	const found: [number | undefined, unknown][] = [];
+	for (const { rows } of groups)
+		for await (const { line, value, problem } of typeof rows === "function"
+			? rows()
+			: rows)
+			found.push([line, problem ?? value]);
+	return found;
+}
+
+function copies(): string[] {
+	return readdirSync(tmpdir()).filter((name) => name.startsWith("rem-load-"));
+}
+
+function remWithInput(args: readonly string[], input: string) {
+	return run(process.execPath, [main, ...args], input);
+}
+
+function run(
+	program: string,
+	args: readonly string[],
+	input = "",
+): Promise<{ code: number; stdout: string; stderr: string }> {
+	return new Promise((resolve) => {
+		const child = execFile(
+			program,
+			args,
+			{ cwd: tmpdir(), env: { PATH: process.env.PATH } },
+			(error, stdout, stderr) =>
+				resolve({ code: Number(error?.code ?? 0), stdout, stderr }),
+		);
+		child.stdin?.end(input);
+	});
+}
