@@ -1,3 +1,6 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { readEnvironment } from "../config.ts";
 import { RemError } from "../errors.ts";
 import type { PostgresService } from "../index.ts";
 import type { Entity } from "../models/entity.ts";
@@ -32,11 +35,30 @@ export async function openService(
 ): Promise<AnyService> {
 	// Loaded here: `rem --help` need not wait for drivers and engines.
 	const { PostgresService } = await import("../index.ts");
+	const folder = await newFolder(options);
+	if (folder !== undefined)
+		terminal.notice(`creating the embedded database in ${folder}`);
 	return PostgresService.connect({
 		models: models ?? (await modelsOf(options)),
 		logger: terminal.logger,
 		...(options.url === undefined ? {} : { connectionString: options.url }),
 	});
+}
+
+/** The folder that the embedded database is about to be created in. */
+async function newFolder({
+	url,
+}: DatabaseOptions): Promise<string | undefined> {
+	const { resolveDatabase } = await import("../service/database-settings.ts");
+	const database = resolveDatabase(
+		url === undefined ? {} : { connectionString: url },
+		readEnvironment(),
+	);
+	if (database.kind === "server" || database.folder === undefined)
+		return undefined;
+	return existsSync(join(database.folder, "data"))
+		? undefined
+		: database.folder;
 }
 
 /** The models of `--models`, or the built-in ones. */

@@ -16,6 +16,7 @@ import {
 	checkTarget,
 	type MigrationFile,
 	readMigrationFiles,
+	refuseUndecided,
 } from "./migration-file.ts";
 import { readModelState } from "./model-state.ts";
 import { runFile } from "./run-file.ts";
@@ -153,7 +154,9 @@ async function applyAll(
 	const applied = [...base.applied];
 	if (files !== undefined) {
 		const history = fileHistory(files, await readLedger(session, schema));
-		for (const { file, status } of pendingFiles(history, options.to)) {
+		const pending = pendingFiles(history, options.to);
+		refuseUndecided(pending.map(({ file }) => file));
+		for (const { file, status } of pending) {
 			begin(file.name);
 			await runFile(session, file, status.entry, {
 				...options,

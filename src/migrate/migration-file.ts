@@ -11,9 +11,17 @@ export interface MigrationFile {
 	readonly sha256: string;
 	/** Whether its statements run one by one, outside a transaction. */
 	readonly isTransaction: boolean;
+	/** The first line with `-- rem: undecided`, from 1: the file is not applied before somebody removes it. */
+	readonly undecidedLine: number | undefined;
 	/** Rules of the lint that do not hold for it. */
 	readonly ignoredRules: readonly string[];
 }
+
+/** What a comment `-- rem: …` of a file can be. */
+export const directive = {
+	noTransaction: "no-transaction",
+	undecided: "undecided",
+} as const;
 
 /** The folder's migrations, in the order of their numbers. */
 export async function readMigrationFiles(
@@ -33,21 +41,44 @@ export function toMigrationFile(name: string, text: string): MigrationFile {
 		throw new RemError("VALIDATION", `"${name}" is no name of a migration`, {
 			hint: "names begin with a number, which says their order: 0001_add_rating.sql",
 		});
-	const directives = [...text.matchAll(/^--[ \t]*rem:[ \t]*(.*?)\s*$/gm)].map(
-		([, directive = ""]) => directive,
-	);
-	for (const directive of directives) checkDirective(name, directive);
+	const directives = text
+		.split("\n")
+		.flatMap((line) => directivePattern.exec(line)?.[1]?.trim() ?? []);
+	for (const given of directives) checkDirective(name, given);
 	return {
 		name,
 		text,
 		sha256: sha256(text),
-		isTransaction: !directives.includes("no-transaction"),
-		ignoredRules: directives.flatMap((directive) =>
-			directive.startsWith("ignore ")
-				? directive.slice("ignore ".length).split(/[\s,]+/)
+		isTransaction: !directives.includes(directive.noTransaction),
+		undecidedLine: lineOf(text, directive.undecided),
+		ignoredRules: directives.flatMap((given) =>
+			given.startsWith("ignore ")
+				? given.slice("ignore ".length).split(/[\s,]+/)
 				: [],
 		),
 	};
+}
+
+const directivePattern = /^--[ \t]*rem:(.*)$/;
+
+function lineOf(text: string, wanted: string): number | undefined {
+	const at = text
+		.split("\n")
+		.findIndex((line) => directivePattern.exec(line)?.[1]?.trim() === wanted);
+	return at < 0 ? undefined : at + 1;
+}
+
+/** A statement that was written for a person to decide on is neither run nor skipped silently. */
+export function refuseUndecided(files: readonly MigrationFile[]): void {
+	for (const { name, undecidedLine } of files)
+		if (undecidedLine !== undefined)
+			throw new RemError(
+				"MIGRATION_FAILED",
+				`${name}, line ${undecidedLine}: a dangerous statement is not decided on`,
+				{
+					hint: "uncomment its statements or delete them, remove the line `-- rem: undecided`, and migrate again; no file was applied",
+				},
+			);
 }
 
 /** By number, however many digits it has, then by name. */
@@ -73,13 +104,16 @@ async function sqlFilesOf(folder: string): Promise<string[]> {
 	}
 }
 
-/** A misspelt one would be a comment, and nobody would know. */
-function checkDirective(name: string, directive: string): void {
-	if (directive === "no-transaction" || /^ignore \S/.test(directive)) return;
+/** A misspelled one would be a comment without effect. */
+function checkDirective(name: string, given: string): void {
+	const known: readonly string[] = Object.values(directive);
+	if (known.includes(given) || /^ignore \S/.test(given)) return;
 	throw new RemError(
 		"VALIDATION",
-		`${name}: "-- rem: ${directive}" means nothing`,
-		{ hint: "expected -- rem: no-transaction or -- rem: ignore RULE" },
+		`${name}: "-- rem: ${given}" means nothing`,
+		{
+			hint: `expected ${known.map((one) => `-- rem: ${one}`).join(", ")} or -- rem: ignore RULE`,
+		},
 	);
 }
 

@@ -21,6 +21,8 @@ export interface PlannedFile {
 	readonly name: string;
 	readonly text: string;
 	readonly warnings: readonly LintWarning[];
+	/** The line of a dangerous statement that is not decided on: `migrate` refuses the file. */
+	readonly undecidedLine?: number;
 }
 
 /** Says what `migrate` would do, and changes nothing. */
@@ -46,6 +48,9 @@ export async function planMigration(
 			name: `file:${file.name}`,
 			text: file.text,
 			warnings: await lintFile(file),
+			...(file.undecidedLine === undefined
+				? {}
+				: { undecidedLine: file.undecidedLine }),
 		})),
 	);
 	return {

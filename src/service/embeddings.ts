@@ -225,6 +225,18 @@ export class Embeddings {
 		return removed;
 	}
 
+	/** @internal Throws `PROVIDER_NOT_CONFIGURED` if an upsert into the table could embed nothing; works before the first migration. */
+	async checkProvider(table: EntityTable): Promise<void> {
+		const space = await this.models
+			.space(this.#parts.db, table)
+			.catch((error: unknown) => {
+				if (error instanceof RemError && error.code === "SCHEMA_DRIFT")
+					return this.#parts.embedder.space();
+				throw error;
+			});
+		this.open(space);
+	}
+
 	/** @internal the provider of a space */
 	open(space: VectorSpace): OpenProvider {
 		const { embedder } = this.#parts;

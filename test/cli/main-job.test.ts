@@ -53,7 +53,9 @@ describe.each(engines)("on the %s", (engine) => {
 			"acme",
 		);
 		expect(code).toBe(0);
-		expect(stderr).toMatch(/^set up the database: 2 base files, \d+ tables/);
+		expect(stderr).toMatch(
+			/^(?:creating the embedded database in \S+\n)?set up the database: 2 base files, \d+ tables/,
+		);
 		expect(stdout).toMatch(/^people\.csv → users: 4 rows in /);
 		expect(stdout).toContain(
 			"  4 inserted, 0 updated, 4 texts embedded, 4 names to look up\n",

@@ -101,10 +101,33 @@ test("what is dangerous is commented out, unless asked for", async () => {
 		readFileSync(join(cwd, "sql/0001_less.sql"), "utf8"),
 	).toBe(`-- films: column "year" is not in the model
 -- dangerous (data-loss): the values of the column are lost
+-- rem: undecided
 -- ALTER TABLE "public"."films" DROP COLUMN IF EXISTS "year";
 `);
 	const withoutFolder = await run("schema", "diff", "--write", "more");
 	expect(withoutFolder.code).toBe(2);
+
+	// Neither run nor skipped silently.
+	const preview = await run("migrate", "--migrations", "sql", "--dry-run");
+	expect(preview).toMatchObject({
+		code: 3,
+		stdout: expect.stringContaining("would refuse 0001_less.sql: "),
+	});
+	const refused = await run("migrate", "--migrations", "sql");
+	expect(refused.code).toBe(1);
+	expect(refused.stderr).toContain(
+		"0001_less.sql, line 3: a dangerous statement is not decided on [MIGRATION_FAILED]",
+	);
+	const path = join(cwd, "sql/0001_less.sql");
+	writeFileSync(
+		path,
+		readFileSync(path, "utf8").replace("-- rem: undecided\n-- ", ""),
+	);
+	expect(await run("migrate", "--migrations", "sql")).toMatchObject({
+		code: 0,
+		stdout: expect.stringMatching(/^applied 0001_less\.sql\n/),
+	});
+	expect((await run("schema", "diff")).code).toBe(0);
 });
 
 test("migrate lint needs no database, and ends with 1 if it finds something", async () => {

@@ -25,7 +25,10 @@ export function addMigrate(program: Command, invocation: Invocation): void {
 			"Applies the files of remdb, then your own (--migrations), then what the models need: tables, vectors, triggers and indexes. Safe to run again and from several machines at once: what is there already stays as it is, and one waits for the other.",
 		)
 		.option("--to <file>", "stop after this file; models wait, too")
-		.option("--dry-run", "say what would be done, and do nothing")
+		.option(
+			"--dry-run",
+			"show what would be done, and do nothing; exit code 3 if it would be refused",
+		)
 		.addOption(
 			new Option(
 				"--lock-timeout <ms>",
@@ -65,8 +68,10 @@ async function migrate(
 			dryRun || migrations !== undefined
 				? await service.schema.plan({ migrations, to })
 				: undefined;
-		if (dryRun && plan !== undefined)
+		if (dryRun && plan !== undefined) {
+			if (isRefused(plan)) invocation.exitCode = 3;
 			return terminal.show({ plan }, describePlan(plan));
+		}
 		for (const { warnings } of plan?.files ?? [])
 			for (const warning of warnings) terminal.warn(describeWarning(warning));
 		const { applied } = await service.migrate({
@@ -95,6 +100,14 @@ function plainName(name: string): string {
 	return name.replace(/^entity:/, "table ").replace(/^file:/, "");
 }
 
+/** Whether `rem migrate` would end with an error instead. */
+function isRefused({ files, differences }: MigrationPlan): boolean {
+	return (
+		files.some(({ undecidedLine }) => undecidedLine !== undefined) ||
+		differences.some(({ risk, blocks }) => risk !== undefined && blocks)
+	);
+}
+
 function describePlan({ files, differences }: MigrationPlan): Line[] {
 	const safe = differences.filter(({ risk }) => risk === undefined);
 	const blocking = differences.filter(
@@ -103,8 +116,10 @@ function describePlan({ files, differences }: MigrationPlan): Line[] {
 	if (files.length === 0 && safe.length === 0 && blocking.length === 0)
 		return ["up to date: nothing to do"];
 	return [
-		...files.flatMap(({ name, warnings }) => [
-			`would apply ${plainName(name)}`,
+		...files.flatMap(({ name, warnings, undecidedLine }) => [
+			undecidedLine === undefined
+				? `would apply ${plainName(name)}`
+				: `would refuse ${plainName(name)}: the dangerous statement at line ${undecidedLine} is not decided on`,
 			...warnings.map((warning) => `  ${describeWarning(warning)}`),
 		]),
 		...safe.flatMap(({ table, messages }) =>

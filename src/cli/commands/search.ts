@@ -1,6 +1,11 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { SearchExplanation, SearchMode } from "../../index.ts";
 import type { Entity } from "../../models/entity.ts";
+import type { EntityTable, Registry } from "../../models/registry.ts";
+import {
+	defaultSearchTable,
+	searchableTables,
+} from "../../query/default-table.ts";
 import { searchModes } from "../../query/vector-plan.ts";
 import { withReader } from "../open-service.ts";
 import {
@@ -16,9 +21,10 @@ import { explanationLines } from "../output/explanation.ts";
 import { columnNames, snakeNames } from "../output/json-names.ts";
 import { type Column, tableLines } from "../output/table.ts";
 import { Terminal } from "../output/terminal.ts";
+import { UsageError } from "../usage-error.ts";
 
 interface SearchCommandOptions extends ReadScopeOptions {
-	readonly table: string;
+	readonly table?: string;
 	readonly field?: string;
 	readonly limit: number;
 	readonly minSimilarity?: number;
@@ -39,7 +45,10 @@ export function addSearch(program: Command): void {
 			"Finds the rows whose embedded texts are nearest to the text, nearest first. Without a key for a provider the embedded database compares words, not meanings.",
 		)
 		.argument("<text>", "what to search for")
-		.requiredOption("--table <table>", "table to search in")
+		.option(
+			"--table <table>",
+			"table to search in (default: resources, or the only one with embedded texts)",
+		)
 		.option(
 			"--field <field>",
 			"one embedded field (default: the best of each row)",
@@ -79,7 +88,7 @@ export function addSearch(program: Command): void {
 	addHelp(
 		addReadOptions(command),
 		[
-			'rem search "how do we deploy?" --table resources',
+			'rem search "how do we deploy?"',
 			'rem search "deploy kubernetes" --table resources --hybrid --explain',
 			`rem search "unhappy customers" --table messages --field content --limit 3 --where '{"sessionId": "s-1"}' --json`,
 		],
@@ -117,12 +126,12 @@ async function search(
 	options: SearchCommandOptions,
 ): Promise<void> {
 	const terminal = new Terminal(options);
-	const { table, field, limit, minSimilarity, where, mode, efSearch } = options;
+	const { field, limit, minSimilarity, where, mode, efSearch } = options;
 	const { explain = false } = options;
 	await withReader(terminal, options, async (service) => {
-		const { entity } = service.registry.get(table);
+		const { entity } = tableToSearch(service.registry, options.table);
 		const common = {
-			tableName: table,
+			tableName: entity.tableName,
 			limit,
 			explain,
 			...readScopeOf(options),
@@ -132,7 +141,7 @@ async function search(
 		} as const;
 		if (options.hybrid) {
 			const hits = await service.hybridSearch({ ...common, query: text });
-			return show(terminal, options, entity, hits, hybridColumns(entity));
+			return show(terminal, entity, hits, hybridColumns(entity));
 		}
 		const hits = await service.vectorSearch({
 			...common,
@@ -140,13 +149,24 @@ async function search(
 			...(field === undefined ? {} : { fieldName: field }),
 			...(minSimilarity === undefined ? {} : { minSimilarity }),
 		});
-		show(terminal, options, entity, hits, searchColumns(entity));
+		show(terminal, entity, hits, searchColumns(entity));
 	});
+}
+
+function tableToSearch(
+	registry: Registry,
+	table: string | undefined,
+): EntityTable {
+	if (table !== undefined) return registry.get(table);
+	const found = defaultSearchTable(registry);
+	if (found !== undefined) return found;
+	throw new UsageError(
+		`no table to search in\n--table names one of: ${searchableTables(registry).join(", ")}`,
+	);
 }
 
 function show<Hit extends Readonly<Record<string, unknown>>>(
 	terminal: Terminal,
-	{ table }: SearchCommandOptions,
 	entity: Entity,
 	hits: readonly Hit[] & { readonly explain?: SearchExplanation },
 	columns: readonly Column<Hit>[],
@@ -162,7 +182,7 @@ function show<Hit extends Readonly<Record<string, unknown>>>(
 		]);
 	if (hits.length === 0)
 		terminal.notice(
-			`nothing in "${table}" is embedded and near enough to that`,
+			`nothing in "${entity.tableName}" is embedded and near enough to that`,
 		);
 }
 

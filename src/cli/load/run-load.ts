@@ -77,6 +77,8 @@ async function loadAll(
 	plans: readonly LoadPlan[],
 	options: LoadCommandOptions & { readonly signal: AbortSignal },
 ): Promise<GroupSummary[]> {
+	if (options.embeddings && options.onEmbeddingError === "fail")
+		await checkProviders(service, plans);
 	await migrateAloud(terminal, service);
 	const summaries: GroupSummary[] = [];
 	for (const plan of plans) {
@@ -91,6 +93,20 @@ async function loadAll(
 	}
 	await rebuildDropped(terminal, service, summaries);
 	return summaries;
+}
+
+/** A load that could embed nothing fails before it creates a table. */
+async function checkProviders(
+	service: AnyService,
+	plans: readonly LoadPlan[],
+): Promise<void> {
+	const isEmbedded = ({ entity, checked }: LoadPlan) =>
+		entity.embedFields.length > 0 &&
+		checked.withoutText < checked.rows - checked.omitted.size;
+	for (const { entity } of plans.filter(isEmbedded))
+		await service.embeddings.checkProvider(
+			service.registry.get(entity.tableName),
+		);
 }
 
 /** A command that dropped indexes does not leave them to somebody else. */

@@ -1,3 +1,4 @@
+import { directive } from "../migration-file.ts";
 import type { Difference } from "./difference.ts";
 
 /** The statements that mend the differences, with what they are for, as text for people and psql. */
@@ -12,7 +13,7 @@ export interface MigrationTexts {
 	readonly online: string;
 }
 
-/** The same as files of migrations: what is dangerous is left to be uncommented, unless asked for. */
+/** The same as files of migrations: what is dangerous is commented out and marked undecided, unless asked for. */
 export function renderMigration(
 	differences: readonly Difference[],
 	includesDangerous: boolean,
@@ -39,7 +40,7 @@ function renderDifference(one: Difference): string {
 
 function commentedOut(one: Difference): string {
 	const lines = statementsOf(one).trimEnd().split("\n");
-	return `${heading(one)}${lines.map((line) => `-- ${line}\n`).join("")}`;
+	return `${heading(one)}-- rem: ${directive.undecided}\n${lines.map((line) => `-- ${line}\n`).join("")}`;
 }
 
 function heading({ table, messages, risk }: Difference): string {

@@ -10,6 +10,7 @@ import {
 } from "../../models/registry.ts";
 import type { SqlGrammar } from "../../sql-grammar.ts";
 import { quoted, suggest } from "../../util/suggest.ts";
+import { defaultSearchTable, searchableTables } from "../default-table.ts";
 import type { QueryPlan } from "./query-plan.ts";
 import type { KnownNames, Part, RemQuery, SqlPart } from "./rem-query.ts";
 
@@ -158,17 +159,12 @@ function tableOf(part: Part, registry: Registry): EntityTable {
 	);
 }
 
-/** Where SEARCH names no table: `resources`, or the only one there is to search. */
+/** Where SEARCH names no table. */
 function defaultTable(registry: Registry): EntityTable {
-	const searchable = registry
-		.all()
-		.filter(({ entity }) => entity.embedFields.length > 0);
-	const found =
-		searchable.find(({ entity }) => entity.tableName === "resources") ??
-		(searchable.length === 1 ? searchable[0] : undefined);
+	const found = defaultSearchTable(registry);
 	if (found !== undefined) return found;
 	throw new RemError("QUERY_SYNTAX", "SEARCH names no table to search in", {
-		hint: `add IN and one of: ${searchable.map(({ entity }) => entity.tableName).join(", ")}`,
+		hint: `add IN and one of: ${searchableTables(registry).join(", ")}`,
 	});
 }
 
