@@ -58,6 +58,7 @@ export function applyModels(
 		for (const { table, phase, statements } of safe)
 			if (phase === "transaction")
 				await run(tx, `table "${table}"`, statements.join("\n"));
+		await noteLeft(tx, differences);
 		const durationMs = Math.round(performance.now() - started);
 		const online = safe.filter(({ phase }) => phase === "online");
 		await noteModels(tx, tables, options, {
@@ -74,6 +75,21 @@ export function applyModels(
 			online,
 		};
 	});
+}
+
+/** What stays as it is was seen: the next migration does not take it for something new. */
+async function noteLeft(
+	tx: Handle,
+	differences: readonly Difference[],
+): Promise<void> {
+	const statements = differences.flatMap(({ whenLeft }) => whenLeft ?? []);
+	if (statements.length === 0) return;
+	try {
+		await tx.transaction((inner) => inner.script(statements.join("\n")));
+	} catch (error) {
+		// A role that does not own the table cannot; the owner's migration will.
+		if (!(error instanceof RemError && error.sqlState === "42501")) throw error;
+	}
 }
 
 /** Takes the steps that need no transaction, one by one, while others read and write. */
@@ -146,8 +162,16 @@ function refuseDrift(differences: readonly Difference[]): void {
 			.flatMap((one) => one.messages);
 		return `table "${table}" differs from its model: ${messages.join("; ")}`;
 	});
+	const renames = drift.flatMap(({ statements, risk }) =>
+		risk?.kind === "rename" ? [`${statements.join(" ")} ${risk.reason}`] : [],
+	);
+	const hint =
+		"`rem schema diff` shows the statements that would mend it; no model's table was changed";
 	throw new RemError("SCHEMA_DRIFT", parts.join("; "), {
-		hint: "`rem schema diff` shows the statements that would mend it; no model's table was changed",
+		hint: [
+			...renames.map((rename) => `if it was renamed: ${rename}`),
+			hint,
+		].join("\n"),
 	});
 }
 

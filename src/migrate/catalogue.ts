@@ -28,6 +28,7 @@ export interface Column {
 	readonly defaultValue: string | null;
 	/** Statistics target; `null`: the server's. */
 	readonly statistics: number | null;
+	readonly comment: string | null;
 }
 
 export interface Constraint {
@@ -126,7 +127,8 @@ SELECT c.relname AS name, c.relkind::text AS kind, c.relpersistence::text AS per
     'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
     'notNull', a.attnotnull AND NOT EXISTS (SELECT FROM pg_constraint n
       WHERE n.conrelid = c.oid AND n.contype = 'n' AND n.conkey = ARRAY[a.attnum] AND NOT n.convalidated),
-    'defaultValue', pg_get_expr(d.adbin, d.adrelid), 'statistics', a.attstattarget`)}
+    'defaultValue', pg_get_expr(d.adbin, d.adrelid), 'statistics', a.attstattarget,
+    'comment', col_description(a.attrelid, a.attnum)`)}
     FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS o) AS columns,
   ${listOf(sql`

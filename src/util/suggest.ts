@@ -38,7 +38,7 @@ function nearestName(
 }
 
 /** Levenshtein distance, one row of the matrix at a time. */
-function editDistance(a: string, b: string): number {
+export function editDistance(a: string, b: string): number {
 	let row = Array.from({ length: b.length + 1 }, (_, j) => j);
 	for (let i = 1; i <= a.length; i++) {
 		const next = [i];

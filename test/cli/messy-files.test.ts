@@ -51,6 +51,37 @@ test("--skip-invalid skips broken lines and loads the others", async () => {
 	expect(JSON.parse(loaded.stdout)).toMatchObject({ inserted: 2, skipped: 1 });
 });
 
+test("a load without a provider's key fails before it creates anything", async () => {
+	const url = await emptyDatabase("embedded");
+	const folder = temporaryFolder({ "a.jsonl": '{"name":"x","content":"y"}' });
+	const args = ["load", join(folder, "a.jsonl"), "--table", "resources"];
+	const env = { EMBEDDING__PROVIDER: "openai", DATABASE_URL: url };
+	const refused = await rem(args, { env });
+	expect(refused.code).toBe(1);
+	expect(refused.stderr).toContain("creating the embedded database in ");
+	expect(refused.stderr).toContain("[PROVIDER_NOT_CONFIGURED]");
+	expect(refused.stderr).not.toContain("set up the database");
+	// Rows may still be written without vectors.
+	const loaded = await rem([...args, "--no-embeddings"], { env });
+	expect(loaded.stderr).toContain("set up the database");
+	expect(loaded.stderr).not.toContain("creating the embedded database");
+});
+
+test("search without --table searches where the query language does", async () => {
+	const url = await emptyDatabase("embedded");
+	const folder = temporaryFolder({
+		"a.jsonl": '{"name":"x","content":"how to deploy"}',
+	});
+	const env = { DATABASE_URL: url };
+	await rem(["load", join(folder, "a.jsonl"), "--table", "resources"], { env });
+	const named = ["--table", "resources", "--json"];
+	const searched = await rem(["search", "deploy", "--json"], { env });
+	expect(JSON.parse(searched.stdout)).toHaveLength(1);
+	expect(searched.stdout).toBe(
+		(await rem(["search", "deploy", ...named], { env })).stdout,
+	);
+});
+
 describe("standard input", () => {
 	test.each([
 		["JSON", [], '[{"name":"x"},{"name":"y"}]', 2],

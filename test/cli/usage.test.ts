@@ -53,8 +53,8 @@ test.each([
 		"error: unknown option '--limti'\nhint: did you mean --limit?\n",
 	],
 	[
-		["search", "x"],
-		"error: required option '--table <table>' not specified\nhint: see rem search --help\n",
+		["search"],
+		"error: missing required argument 'text'\nhint: see rem search --help\n",
 	],
 	[
 		["lookup"],

@@ -1,4 +1,6 @@
 import { boundedName } from "../../models/names.ts";
+import { literal, toText } from "../../sql.ts";
+import { editDistance } from "../../util/suggest.ts";
 import type { Column, Relation } from "../catalogue.ts";
 import { conversion, isRewrite } from "./conversion.ts";
 import { type Difference, difference } from "./difference.ts";
@@ -28,10 +30,17 @@ export function compareColumns(
 	const differences: Difference[] = [];
 	const retyped: RetypedColumn[] = [];
 	const found = new Map(live.columns.map((column) => [column.name, column]));
+	const renames = hasRows
+		? renamedColumns(expected, live, spelling)
+		: noRenames;
 	for (const column of expected.columns) {
 		const now = found.get(column.name);
 		found.delete(column.name);
-		if (now === undefined)
+		const earlier = renames.get(column.name);
+		if (earlier !== undefined) {
+			found.delete(earlier.name);
+			differences.push(renamed(expected.name, column, earlier, spelling));
+		} else if (now === undefined)
 			differences.push(missing(expected.name, column, hasRows, spelling));
 		else if (!spelling.isSame(now.type, column.type))
 			retyped.push(retype(column, now));
@@ -46,6 +55,77 @@ export function compareColumns(
 	for (const column of found.values())
 		differences.push(unknown(expected.name, column, spelling));
 	return { differences, retyped };
+}
+
+/** The comment of a column that a migration found outside of the model, and left. */
+const leftMark = "remdb: not in the model";
+
+const noRenames: ReadonlyMap<string, Column> = new Map();
+
+/**
+ * A column that is missing, with one of its type that left the model since the
+ * last migration: that may be the same field under a new name, and adding an
+ * empty column would strand its values. The nearest name comes first.
+ */
+function renamedColumns(
+	expected: Relation,
+	live: Relation,
+	spelling: Spelling,
+): ReadonlyMap<string, Column> {
+	const wanted = new Set(expected.columns.map(({ name }) => name));
+	const existing = new Set(live.columns.map(({ name }) => name));
+	const left = live.columns.filter(
+		({ name, comment }) => !wanted.has(name) && !comment?.includes(leftMark),
+	);
+	const pairs = expected.columns
+		.filter(({ name }) => !existing.has(name))
+		.flatMap((column) =>
+			left
+				.filter(({ type }) => spelling.isSame(type, column.type))
+				.map((earlier) => ({
+					column,
+					earlier,
+					distance: editDistance(earlier.name, column.name),
+				})),
+		)
+		.sort((a, b) => a.distance - b.distance);
+	const found = new Map<string, Column>();
+	for (const { column, earlier } of pairs)
+		if (!found.has(column.name) && ![...found.values()].includes(earlier))
+			found.set(column.name, earlier);
+	return found;
+}
+
+function renamed(
+	table: string,
+	column: Column,
+	earlier: Column,
+	spelling: Spelling,
+): Difference {
+	const [from, to] = [quoted(earlier.name), quoted(column.name)];
+	const rename = `ALTER TABLE ${spelling.name(table)} RENAME COLUMN ${from} TO ${to};`;
+	return difference(
+		table,
+		`column ${to} is missing, and ${from} is not in the model any more: renamed?`,
+		[rename],
+		{
+			risk: {
+				kind: "rename",
+				reason: `if ${to} is another field, keep the values of ${from} where they are: ${leaveColumn(table, earlier, spelling)}`,
+			},
+			blocks: true,
+		},
+	);
+}
+
+/** Records that the column is known to be outside of the model. */
+function leaveColumn(
+	table: string,
+	{ name, comment }: Column,
+	spelling: Spelling,
+): string {
+	const text = comment === null ? leftMark : `${comment}; ${leftMark}`;
+	return `COMMENT ON COLUMN ${spelling.name(table)}.${quoted(name)} IS ${toText(literal(text))};`;
 }
 
 function missing(
@@ -188,6 +268,9 @@ function unknown(
 		{
 			risk: { kind: "data-loss", reason: "the values of the column are lost" },
 			blocks: isNeeded,
+			...(column.comment?.includes(leftMark)
+				? {}
+				: { whenLeft: leaveColumn(table, column, spelling) }),
 		},
 	);
 }

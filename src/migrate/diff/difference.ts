@@ -9,6 +9,8 @@ export interface Difference {
 	readonly phase: "transaction" | "online";
 	/** Why somebody should look at it first; absent: nothing is lost, rewritten or locked for long. */
 	readonly risk?: Risk;
+	/** Statement that records that the difference stays as it is; `migrate` runs it when it goes on. */
+	readonly whenLeft?: string;
 	/** Whether remdb cannot work with the table as it is. */
 	readonly blocks: boolean;
 }
@@ -20,6 +22,7 @@ export interface Risk {
 
 export type RiskKind =
 	| "data-loss"
+	| "rename"
 	| "rewrite"
 	| "long-lock"
 	| "may-fail"
