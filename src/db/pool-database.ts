@@ -275,8 +275,12 @@ export class PoolDatabase implements Database {
 		} catch (error) {
 			const failure = toRemError(error);
 			const { cause } = failure;
-			// The pool's own time-out has no code: it is told by the pool being full.
-			if (full && failure.sqlState === undefined)
+			// The pool's own time-out has no code: the full pool distinguishes it.
+			if (
+				full &&
+				failure.sqlState === undefined &&
+				!(error instanceof RemError)
+			)
 				throw new RemError(
 					"POOL_TIMEOUT",
 					`all ${this.capabilities.maxConnections} connections are busy`,
