@@ -1,4 +1,5 @@
 import { Duplex } from "node:stream";
+import { MessageChannel } from "node:worker_threads";
 import type { EmbeddedEngine } from "./embedded-engine.ts";
 
 const terminate = 0x58;
@@ -10,6 +11,7 @@ const terminate = 0x58;
  */
 export class EngineStream extends Duplex {
 	readonly #engine: EmbeddedEngine;
+	readonly #turns = new Turns();
 
 	constructor(engine: EmbeddedEngine) {
 		super({ allowHalfOpen: false });
@@ -32,7 +34,7 @@ export class EngineStream extends Duplex {
 		return this;
 	}
 
-	/** Only statements under way keep the process alive, and those do it themselves. */
+	/** It never keeps the process alive: see `keepAlive`. */
 	ref(): this {
 		return this;
 	}
@@ -53,7 +55,7 @@ export class EngineStream extends Duplex {
 			return;
 		}
 		// In a turn of its own: a row of statements lets timers and sockets in between.
-		setImmediate(() => {
+		this.#turns.next(() => {
 			this.#engine.send(chunk).then((answer) => {
 				for (const bytes of answer) this.push(bytes);
 				done();
@@ -75,5 +77,39 @@ export class EngineStream extends Duplex {
 	override _final(done: () => void): void {
 		this.push(null);
 		done();
+	}
+
+	override _destroy(error: Error | null, done: (error: Error | null) => void) {
+		this.#turns.close();
+		done(error);
+	}
+}
+
+/**
+ * Runs work in the next turn of the event loop, if there is one: unlike
+ * `setImmediate` it does not keep the process alive, and unlike an immediate
+ * without a reference it does not wait for something else to happen.
+ */
+class Turns {
+	readonly #channel = new MessageChannel();
+	#work: (() => void) | undefined;
+
+	constructor() {
+		this.#channel.port2.on("message", () => {
+			const work = this.#work;
+			this.#work = undefined;
+			work?.();
+		});
+		this.#channel.port2.unref();
+	}
+
+	/** A stream writes one chunk at a time. */
+	next(work: () => void): void {
+		this.#work = work;
+		this.#channel.port1.postMessage(null);
+	}
+
+	close(): void {
+		this.#channel.port1.close();
 	}
 }

@@ -1,4 +1,8 @@
 import type { Database, Handle } from "../db/database.ts";
+import {
+	outsideTransactions,
+	refuseInsideTransaction,
+} from "../db/open-transaction.ts";
 import { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { toText } from "../sql.ts";
@@ -53,6 +57,7 @@ export class KvCache {
 	async rebuild(
 		options: Omit<RebuildOptions, "unlessUnderWay"> = {},
 	): Promise<RebuildResult> {
+		refuseInsideTransaction(this.#db);
 		const { onProgress, signal } = options;
 		if (onProgress !== undefined) this.#listeners.add(onProgress);
 		try {
@@ -105,6 +110,7 @@ export class KvCache {
 
 	/** Waits for a rebuild that runs here, so that closing does not cut it off. */
 	async settle(): Promise<void> {
+		refuseInsideTransaction(this.#db);
 		await this.#rebuilding?.catch(() => {
 			// It was reported where it was started.
 		});
@@ -127,7 +133,9 @@ export class KvCache {
 	}
 
 	#start(options: RebuildOptions): Promise<RebuildResult | undefined> {
-		this.#rebuilding ??= this.#rebuild(options).finally(() => {
+		this.#rebuilding ??= outsideTransactions(() =>
+			this.#rebuild(options),
+		).finally(() => {
 			this.#rebuilding = undefined;
 		});
 		return this.#rebuilding;
