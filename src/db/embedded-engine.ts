@@ -2,6 +2,7 @@ import { statfsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { PGlite } from "@electric-sql/pglite";
 import { RemError } from "../errors.ts";
+import type { EngineTimers } from "./engine-timers.ts";
 
 /** What PGlite's module offers and its types do not: the calls that run PostgreSQL. */
 interface EngineModule {
@@ -23,13 +24,19 @@ const statementFailed = 100;
  */
 export class EmbeddedEngine {
 	readonly #pglite: PGlite;
+	readonly #timers: EngineTimers;
 	/** `undefined`: in memory. */
 	readonly #folder: EngineFolder | undefined;
 	#aborted: unknown;
 	#failure: RemError | undefined;
 
-	constructor(pglite: PGlite, folder: string | undefined) {
+	constructor(
+		pglite: PGlite,
+		timers: EngineTimers,
+		folder: string | undefined,
+	) {
 		this.#pglite = pglite;
+		this.#timers = timers;
 		this.#folder = folder === undefined ? undefined : new EngineFolder(folder);
 		this.#noticeAbort(pglite.Module as unknown as EngineModule);
 	}
@@ -53,6 +60,7 @@ export class EmbeddedEngine {
 			this.#aborted ??= error;
 		}
 		if (this.#aborted === undefined) return answer;
+		this.#timers.clear();
 		this.#failure = stopped(this.#aborted, answer, this.#folder);
 		throw this.#failure;
 	}
@@ -64,6 +72,7 @@ export class EmbeddedEngine {
 	}
 
 	async close(): Promise<void> {
+		this.#timers.clear();
 		if (this.#aborted === undefined) await this.#pglite.close();
 		// It cannot end in order; at least its files are closed.
 		else (this.#pglite.Module as unknown as EngineModule).FS.quit();

@@ -12,6 +12,7 @@ import { EmbeddedEngine } from "./embedded-engine.ts";
 import { doesNotStart } from "./embedded-failure.ts";
 import { type FolderLock, lockFolder } from "./embedded-lock.ts";
 import { EngineStream } from "./engine-stream.ts";
+import { EngineTimers } from "./engine-timers.ts";
 import { PoolDatabase } from "./pool-database.ts";
 
 export { snapshotPath };
@@ -73,7 +74,9 @@ async function start(
 	lock: FolderLock | undefined,
 ): Promise<Database> {
 	const folder = lock === undefined ? undefined : dataDir;
-	const engine = new EmbeddedEngine(await boot(dataDir), folder);
+	const timers = new EngineTimers();
+	const pglite = await boot(dataDir, timers);
+	const engine = new EmbeddedEngine(pglite, timers, folder);
 	const stream = () => new EngineStream(engine);
 	class EmbeddedClient extends pg.Client {
 		constructor() {
@@ -124,8 +127,9 @@ const engineAddress = {
 	ssl: false,
 };
 
-async function boot(dataDir: string): Promise<PGlite> {
-	const { PGlite, extensions } = await loadPGlite();
+async function boot(dataDir: string, timers: EngineTimers): Promise<PGlite> {
+	const { PGlite, extensions: ofDatabase } = await loadPGlite();
+	const extensions = { ...ofDatabase, timers: timers.extension };
 	const inMemory = dataDir.startsWith("memory:");
 	try {
 		const version = inMemory ? undefined : await versionOf(dataDir);
