@@ -294,7 +294,7 @@ export class PoolDatabase implements Database {
 					"POOL_TIMEOUT",
 					`all ${this.capabilities.maxConnections} connections are busy`,
 					{
-						hint: "raise poolSize, or find what holds them: inside a transaction, pass its handle to every call",
+						hint: "raise poolSize, or find what uses them: a transaction keeps its connection until its work returns",
 						cause,
 					},
 				);

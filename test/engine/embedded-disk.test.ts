@@ -236,22 +236,4 @@ onEmbedded("a folder", () => {
 		onTestFinished(() => service.close());
 		expect(existsSync(join(project, ".gitignore"))).toBe(false);
 	});
-
-	test("of an engine that stopped for another reason says so, and opens again", async () => {
-		const folder = await copyOf("stopped");
-		const service = await open(folder);
-		const error = await service
-			.execute("SELECT pg_terminate_backend(pg_backend_pid())")
-			.catch((e) => e);
-		expect(error).toMatchObject({ name: "RemError" });
-		await Promise.all(
-			(await failuresOf(service)).map((one) =>
-				expect(one).toMatchObject({ name: "RemError" }),
-			),
-		);
-		await service.close();
-		const again = await open(folder);
-		expect(await again.repository(Resource).count()).toBe(0);
-		await again.close();
-	});
 });
