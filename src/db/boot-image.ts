@@ -34,13 +34,19 @@ export async function unpackSnapshot(
 	const draft = `${folder}.new`;
 	await rm(draft, { recursive: true, force: true });
 	const tar = await promisify(gunzip)(snapshot);
-	for (const { path, isFolder, content } of entriesOf(tar)) {
-		const target = join(draft, path);
-		// A thousand small files: each by a promise of its own took four times as long.
-		mkdirSync(isFolder ? target : dirname(target), { recursive: true });
-		if (!isFolder) writeFileSync(target, content);
+	try {
+		for (const { path, isFolder, content } of entriesOf(tar)) {
+			const target = join(draft, path);
+			// A thousand small files: each by a promise of its own took four times as long.
+			mkdirSync(isFolder ? target : dirname(target), { recursive: true });
+			if (!isFolder) writeFileSync(target, content);
+		}
+		await rename(draft, folder);
+	} catch (error) {
+		// On a full disk it would take the space that the next attempt needs.
+		await rm(draft, { recursive: true, force: true });
+		throw error;
 	}
-	await rename(draft, folder);
 }
 
 interface TarEntry {

@@ -32,7 +32,8 @@ export class ConnectGate {
 	}
 
 	async #try(): Promise<void> {
-		await sleep(Math.max(0, this.#notBefore - performance.now()));
+		const pause = Math.max(0, this.#notBefore - performance.now());
+		await sleep(pause, undefined, { ref: false });
 		this.#notBefore = performance.now() + pauseMs;
 		await this.#probe();
 		this.#isSuspect = false;

@@ -1,3 +1,4 @@
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { PGlite } from "@electric-sql/pglite";
@@ -7,7 +8,11 @@ import type { Logger } from "../logger.ts";
 import { readSnapshot, snapshotPath, unpackSnapshot } from "./boot-image.ts";
 import type { Database } from "./database.ts";
 import { resultTypes } from "./decode.ts";
+import { EmbeddedEngine } from "./embedded-engine.ts";
+import { doesNotStart } from "./embedded-failure.ts";
 import { type FolderLock, lockFolder } from "./embedded-lock.ts";
+import { EngineStream } from "./engine-stream.ts";
+import { EngineTimers } from "./engine-timers.ts";
 import { PoolDatabase } from "./pool-database.ts";
 
 export { snapshotPath };
@@ -25,7 +30,7 @@ export async function openEmbedded(
 ): Promise<Database> {
 	if (folder === undefined) return start("memory://", options, undefined);
 	const root = resolve(folder);
-	const lock = lockRoot(root);
+	const lock = await lockRoot(root);
 	try {
 		return await start(join(root, "data"), options, lock);
 	} catch (error) {
@@ -34,13 +39,21 @@ export async function openEmbedded(
 	}
 }
 
-function lockRoot(root: string): FolderLock {
+async function lockRoot(root: string): Promise<FolderLock> {
 	try {
-		return lockFolder(join(root, "lock"), root);
+		keepOutOfRepositories(root);
+		return await lockFolder(join(root, "lock"), root);
 	} catch (cause) {
 		if (cause instanceof RemError) throw cause;
-		throw doesNotStart(root, cause);
+		throw await doesNotStart(root, cause);
 	}
+}
+
+/** A folder that is new, or empty, belongs to the database: git leaves it out. */
+function keepOutOfRepositories(root: string): void {
+	mkdirSync(root, { recursive: true });
+	if (readdirSync(root).length === 0)
+		writeFileSync(join(root, ".gitignore"), "*\n");
 }
 
 /** Boots PGlite as initdb leaves it, installs the extensions and writes it out; the build calls this. */
@@ -60,22 +73,27 @@ async function start(
 	options: EmbeddedOptions,
 	lock: FolderLock | undefined,
 ): Promise<Database> {
-	const { createPgConfig } = await import("@electric-sql/pglite/node-postgres");
-	const engine = await boot(dataDir);
-	// A pool over createPgConfig itself breaks for good after the first SQL
-	// error; a client that makes its own config does not.
+	const folder = lock === undefined ? undefined : dataDir;
+	const timers = new EngineTimers();
+	const pglite = await boot(dataDir, timers);
+	const engine = new EmbeddedEngine(pglite, timers, folder);
+	const stream = () => new EngineStream(engine);
 	class EmbeddedClient extends pg.Client {
 		constructor() {
-			const config = Object.assign(createPgConfig(engine), {
+			super({
+				...engineAddress,
+				stream,
 				types: resultTypes,
-			});
-			super(config as unknown as pg.ClientConfig);
+			} as pg.ClientConfig);
 		}
 	}
 	const pool = new pg.Pool({
 		Client: EmbeddedClient,
 		max: 1,
 		connectionTimeoutMillis: options.connectTimeoutMs,
+		// Another connection would only be the same engine, reset.
+		idleTimeoutMillis: 0,
+		allowExitOnIdle: true,
 	} as pg.PoolConfig);
 	return new PoolDatabase(pool, {
 		capabilities: {
@@ -90,17 +108,33 @@ async function start(
 		address: dataDir,
 		retryTimeoutMs: 0,
 		onClose: async () => {
-			await engine.close();
-			lock?.release();
+			try {
+				await engine.close();
+			} finally {
+				lock?.release();
+			}
 		},
 	});
 }
 
-async function boot(dataDir: string): Promise<PGlite> {
-	const { PGlite, extensions } = await loadPGlite();
+/** What `pg` would otherwise read from the environment of a server's clients. */
+const engineAddress = {
+	host: "localhost",
+	port: 5432,
+	user: "postgres",
+	password: "",
+	database: "postgres",
+	ssl: false,
+};
+
+async function boot(dataDir: string, timers: EngineTimers): Promise<PGlite> {
+	const { PGlite, extensions: ofDatabase } = await loadPGlite();
+	const extensions = { ...ofDatabase, timers: timers.extension };
 	const inMemory = dataDir.startsWith("memory:");
 	try {
-		const isNew = inMemory || !(await exists(dataDir));
+		const version = inMemory ? undefined : await versionOf(dataDir);
+		if (version !== undefined) checkVersion(dataDir, version);
+		const isNew = version === undefined;
 		const snapshot = isNew ? await readSnapshot() : undefined;
 		if (snapshot === undefined)
 			return await PGlite.create(dataDir, { extensions });
@@ -114,16 +148,8 @@ async function boot(dataDir: string): Promise<PGlite> {
 		await unpackSnapshot(snapshot, dataDir);
 		return await PGlite.create(dataDir, { extensions });
 	} catch (cause) {
-		throw doesNotStart(dataDir, cause);
+		throw await doesNotStart(dataDir, cause);
 	}
-}
-
-function doesNotStart(folder: string, cause: unknown): RemError {
-	return new RemError(
-		"CONNECTION_FAILED",
-		`the embedded database in ${folder} does not start`,
-		{ hint: "is it a folder this user can write, made by remdb?", cause },
-	);
 }
 
 async function loadPGlite() {
@@ -137,9 +163,25 @@ async function loadPGlite() {
 	return { PGlite, extensions: { vector, pg_trgm, btree_gin } };
 }
 
-async function exists(dataDir: string): Promise<boolean> {
-	return readFile(join(dataDir, "PG_VERSION")).then(
-		() => true,
-		() => false,
+async function versionOf(dataDir: string): Promise<string | undefined> {
+	const text = await readFile(join(dataDir, "PG_VERSION"), "utf8").catch(
+		(error: NodeJS.ErrnoException) => {
+			if (error.code === "ENOENT") return undefined;
+			throw error;
+		},
+	);
+	return text?.trim();
+}
+
+const ownVersion = "18";
+
+function checkVersion(dataDir: string, version: string): void {
+	if (version === ownVersion) return;
+	throw new RemError(
+		"CONNECTION_FAILED",
+		`the embedded database in ${dataDir} is of PostgreSQL ${version}, expected ${ownVersion}`,
+		{
+			hint: "open it with the version of remdb that made it, write its rows out, and load them into a new folder",
+		},
 	);
 }

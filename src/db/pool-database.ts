@@ -27,6 +27,7 @@ import type {
 	SessionOptions,
 	TransactionOptions,
 } from "./database.ts";
+import { refuseInsideTransaction } from "./open-transaction.ts";
 import { PoolConnection } from "./pool-connection.ts";
 import { type RetryUnit, retryUnit } from "./retry.ts";
 import {
@@ -89,7 +90,8 @@ export class PoolDatabase implements Database {
 		return this.#writes;
 	}
 
-	query<R>(statement: Sql | Statement, options: QueryOptions = {}) {
+	async query<R>(statement: Sql | Statement, options: QueryOptions = {}) {
+		refuseInsideTransaction(this);
 		return this.#track(
 			options.idempotent === true,
 			this.#retry(options, (client) =>
@@ -100,7 +102,8 @@ export class PoolDatabase implements Database {
 		);
 	}
 
-	script(text: string): Promise<Result[]> {
+	async script(text: string): Promise<Result[]> {
+		refuseInsideTransaction(this);
 		return this.#track(
 			false,
 			this.#withClient((client) =>
@@ -109,10 +112,11 @@ export class PoolDatabase implements Database {
 		);
 	}
 
-	transaction<T>(
+	async transaction<T>(
 		work: (tx: Handle) => Promise<T>,
 		options: TransactionOptions = {},
 	): Promise<T> {
+		refuseInsideTransaction(this);
 		return this.#track(
 			options.readOnly === true,
 			this.#retry(options, (client) =>
@@ -146,6 +150,7 @@ export class PoolDatabase implements Database {
 
 	async openSession(options: SessionOptions = {}): Promise<Session> {
 		this.#refuseClosed();
+		refuseInsideTransaction(this);
 		const onClosed = () => {
 			this.#writes++;
 			options.onClosed?.();
@@ -269,19 +274,27 @@ export class PoolDatabase implements Database {
 				this.#isProven = true;
 				const age = this.#ages.get(client) ?? this.#age;
 				this.#ages.set(client, age);
-				if (age === this.#age) return client;
+				if (age === this.#age) {
+					// Calls keep the process alive, not their connections: see keepAlive().
+					unref(client);
+					return client;
+				}
 				client.release(true);
 			}
 		} catch (error) {
 			const failure = toRemError(error);
 			const { cause } = failure;
-			// The pool's own time-out has no code: it is told by the pool being full.
-			if (full && failure.sqlState === undefined)
+			// The pool's own time-out has no code: the full pool distinguishes it.
+			if (
+				full &&
+				failure.sqlState === undefined &&
+				!(error instanceof RemError)
+			)
 				throw new RemError(
 					"POOL_TIMEOUT",
 					`all ${this.capabilities.maxConnections} connections are busy`,
 					{
-						hint: "raise poolSize, or find what holds them: inside a transaction, pass its handle to every call",
+						hint: "raise poolSize, or find what uses them: a transaction keeps its connection until its work returns",
 						cause,
 					},
 				);
@@ -303,6 +316,10 @@ export class PoolDatabase implements Database {
 			`idle connection: ${message}`,
 		);
 	}
+}
+
+function unref(client: pg.PoolClient): void {
+	(client as unknown as { unref(): void }).unref();
 }
 
 /** A connection that is lost while a statement of its own transaction is under way takes the answer with it. */

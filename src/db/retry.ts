@@ -35,7 +35,7 @@ export async function retryUnit<T>(
 			if (!mayRunAgain(unit, attempt, isInTime, error)) throw error;
 			tellRetry(error);
 			onRetry(error, attempt + 1);
-			await sleep(pauseMs);
+			await sleep(pauseMs, undefined, { ref: false });
 		}
 	}
 }

@@ -230,7 +230,8 @@ async function settle(
 		// Somebody has locked them, if only to see that they are not to be had; of
 		// those that have changed the owner is forgotten.
 		left = await countLeased(db, schema, lease);
-		if (left > 0) await sleep(settlePauseMs * attempt);
+		if (left > 0)
+			await sleep(settlePauseMs * attempt, undefined, { ref: false });
 	}
 	await releaseLease(db, schema, lease);
 	const dead = failed.filter(({ isDead }) => isDead).length;

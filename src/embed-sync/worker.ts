@@ -1,4 +1,5 @@
 import { queueChannel } from "../db/embedding-queue.ts";
+import { outsideTransactions } from "../db/open-transaction.ts";
 import { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { backoffMs } from "./backoff.ts";
@@ -42,10 +43,12 @@ export class EmbeddingWorker {
 		const stop = new AbortController();
 		this.#stop = stop;
 		this.#resting.clear();
-		this.#running = Promise.all([
-			this.#listen(stop.signal),
-			...Array.from({ length: leasesAtOnce }, () => this.#work(stop.signal)),
-		]);
+		this.#running = outsideTransactions(() =>
+			Promise.all([
+				this.#listen(stop.signal),
+				...Array.from({ length: leasesAtOnce }, () => this.#work(stop.signal)),
+			]),
+		);
 	}
 
 	/** Gives back what it has, and ends. Stopping twice is fine. */

@@ -31,6 +31,7 @@ export function sleep(
 			},
 			Math.min(ms, longestTimerMs),
 		);
+		timer.unref();
 		signal?.addEventListener("abort", onAbort, { once: true });
 	});
 }
@@ -53,6 +54,7 @@ export async function bounded<T>(
 			() => stop(tooLate(timeoutMs)),
 			Math.min(timeoutMs, longestTimerMs),
 		);
+		timer.unref();
 		end.signal.addEventListener("abort", () => clearTimeout(timer));
 		signal?.addEventListener("abort", () => stop(cancelled()), {
 			signal: end.signal,

@@ -1,4 +1,8 @@
 import type { Database } from "../db/database.ts";
+import {
+	outsideTransactions,
+	refuseInsideTransaction,
+} from "../db/open-transaction.ts";
 import { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { EntityTable } from "../models/registry.ts";
@@ -114,6 +118,7 @@ export class BackgroundIndexer {
 	 * run finds them done. Nothing is cancelled.
 	 */
 	async stop({ waitMs = 10_000 }: { waitMs?: number } = {}): Promise<void> {
+		refuseInsideTransaction(this.#db);
 		await this.#loop.stop(waitMs);
 		await Promise.allSettled(this.#checks);
 		await this.#queueAfterLoads();
@@ -169,7 +174,7 @@ export class BackgroundIndexer {
 	 */
 	check(table?: EntityTable): void {
 		if (!this.#options.settings.enabled || this.#loop.isStopping) return;
-		const check = this.#checkNow(table)
+		const check = outsideTransactions(() => this.#checkNow(table))
 			// On a standby, or before the first migration, indexes are somebody else's.
 			.catch((error: unknown) => this.#warn("indexes are not checked", error))
 			.finally(() => this.#checks.delete(check));

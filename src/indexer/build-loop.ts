@@ -1,4 +1,5 @@
 import type { Database } from "../db/database.ts";
+import { outsideTransactions } from "../db/open-transaction.ts";
 import { RemError } from "../errors.ts";
 import type { DeclaredIndex } from "../schema/declared-index.ts";
 import { indexFailed } from "./build-failure.ts";
@@ -96,24 +97,17 @@ export class BuildLoop {
 	async settle(names: readonly string[]): Promise<void> {
 		const waited = new Set(names);
 		this.#isStopping = false;
-		// What is done in the background does not keep the process alive; who waits for it does.
-		const alive = setInterval(() => {}, idleMs);
-		try {
-			for (;;) {
-				const work = this.start();
-				const queue = await this.#queueIfReachable();
-				const isOpen = queue?.some(
-					({ indexName, state }) =>
-						waited.has(indexName) &&
-						(state === "queued" || state === "building"),
-				);
-				if (queue !== undefined && !isOpen) return throwFailed(queue, waited);
-				if (this.#isStopping)
-					throw new RemError("CANCELLED", "the indexer was stopped");
-				await Promise.race([work, this.#changed.wait(elsewhereMs)]);
-			}
-		} finally {
-			clearInterval(alive);
+		for (;;) {
+			const work = this.start();
+			const queue = await this.#queueIfReachable();
+			const isOpen = queue?.some(
+				({ indexName, state }) =>
+					waited.has(indexName) && (state === "queued" || state === "building"),
+			);
+			if (queue !== undefined && !isOpen) return throwFailed(queue, waited);
+			if (this.#isStopping)
+				throw new RemError("CANCELLED", "the indexer was stopped");
+			await Promise.race([work, this.#changed.wait(elsewhereMs)]);
 		}
 	}
 
@@ -131,7 +125,7 @@ export class BuildLoop {
 	start(): Promise<void> {
 		if (this.#work === undefined) {
 			this.#failures = 0;
-			this.#work = this.#workOff().finally(() => {
+			this.#work = outsideTransactions(() => this.#workOff()).finally(() => {
 				this.#work = undefined;
 				this.#changed.raise();
 			});

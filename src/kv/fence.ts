@@ -101,7 +101,7 @@ WHERE database = current_database() AND prepared <= ${this.#begun}::timestamptz`
 						hint: "COMMIT PREPARED or ROLLBACK PREPARED what pg_prepared_xacts shows; LOOKUP answers from the primary tables until then",
 					},
 				);
-			await sleep(100);
+			await sleep(100, undefined, { ref: false });
 		}
 	}
 

@@ -1,4 +1,8 @@
 import type { Database, Handle } from "../db/database.ts";
+import {
+	outsideTransactions,
+	refuseInsideTransaction,
+} from "../db/open-transaction.ts";
 import { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { toText } from "../sql.ts";
@@ -54,6 +58,7 @@ export class KvCache {
 	async rebuild(
 		options: Omit<RebuildOptions, "unlessUnderWay"> = {},
 	): Promise<RebuildResult> {
+		refuseInsideTransaction(this.#db);
 		const { onProgress, signal } = options;
 		if (onProgress !== undefined) this.#listeners.add(onProgress);
 		try {
@@ -106,6 +111,7 @@ export class KvCache {
 
 	/** Waits for a rebuild that runs here, so that closing does not cut it off. */
 	async settle(): Promise<void> {
+		refuseInsideTransaction(this.#db);
 		await this.#rebuilding?.catch(() => {
 			// It was reported where it was started.
 		});
@@ -128,7 +134,9 @@ export class KvCache {
 	}
 
 	#start(options: RebuildOptions): Promise<RebuildResult | undefined> {
-		this.#rebuilding ??= this.#rebuild(options).finally(() => {
+		this.#rebuilding ??= outsideTransactions(() =>
+			this.#rebuild(options),
+		).finally(() => {
 			this.#rebuilding = undefined;
 		});
 		return this.#rebuilding;

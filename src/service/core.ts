@@ -1,4 +1,5 @@
 import type { Consistency, Database, Handle } from "../db/database.ts";
+import { refuseInsideTransaction } from "../db/open-transaction.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import { isProviderError, RemError } from "../errors.ts";
@@ -208,8 +209,9 @@ export class ServiceCore {
 				"VALIDATION",
 				`consistency is ${quoted(String(consistency))}, expected primary or replica`,
 			);
-		const isOnReplica = consistency === "replica";
-		return transaction ?? (isOnReplica ? this.replica : this.db);
+		if (transaction !== undefined) return transaction;
+		refuseInsideTransaction(this.db);
+		return consistency === "replica" ? this.replica : this.db;
 	}
 
 	/** The call's tenant, or the default one; `TENANT_REQUIRED` where there is no default. */

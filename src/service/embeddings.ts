@@ -1,4 +1,5 @@
 import type { Database } from "../db/database.ts";
+import { refuseInsideTransaction } from "../db/open-transaction.ts";
 import {
 	estimateMissing,
 	type TextEstimate,
@@ -177,8 +178,9 @@ export class Embeddings {
 	}
 
 	/** Gives back what the worker has, and ends it. */
-	stop(): Promise<void> {
-		return this.#worker.stop();
+	async stop(): Promise<void> {
+		refuseInsideTransaction(this.#parts.db);
+		await this.#worker.stop();
 	}
 
 	/**

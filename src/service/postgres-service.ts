@@ -7,14 +7,18 @@ import type {
 	TransactionOptions,
 } from "../db/database.ts";
 import { openEmbedded } from "../db/embedded.ts";
+import {
+	insideTransaction,
+	refuseInsideTransaction,
+} from "../db/open-transaction.ts";
 import type { Replica } from "../db/replica.ts";
 import { openReplica, openServer } from "../db/server.ts";
 import { RemError } from "../errors.ts";
-import type {
+import {
 	BackgroundIndexer,
-	IndexRequest,
+	type IndexRequest,
 } from "../indexer/background-indexer.ts";
-import type { KvCache } from "../kv/kv-cache.ts";
+import { KvCache } from "../kv/kv-cache.ts";
 import type { MigrateOptions, MigrateResult } from "../migrate/migrate.ts";
 import { coreEntities } from "../models/core-entities.ts";
 import type { Entity } from "../models/entity.ts";
@@ -30,6 +34,7 @@ import type { Match } from "../query/search.ts";
 import type { SqlValue } from "../sql.ts";
 import { loadTelemetry } from "../telemetry/api.ts";
 import { observeQueues } from "../telemetry/metrics.ts";
+import { keepAlive, keepAliveDuringCalls } from "../util/keep-alive.ts";
 import type { BoundScope } from "./bound-scope.ts";
 import type {
 	BatchUpsertOptions,
@@ -49,7 +54,7 @@ import type { ConnectOptions } from "./connect-options.ts";
 import { ServiceCore } from "./core.ts";
 import type { DoctorOptions } from "./doctor/check.ts";
 import { type DoctorReport, examine } from "./doctor/doctor.ts";
-import type { Embeddings } from "./embeddings.ts";
+import { Embeddings } from "./embeddings.ts";
 import {
 	Graph,
 	type LinkCall,
@@ -68,7 +73,7 @@ import type { QueryResult } from "./query-result.ts";
 import { queueFigures } from "./queue-figures.ts";
 import { Repository } from "./repository.ts";
 import { type QueryReads, runQuery } from "./run-query.ts";
-import type { SchemaLifecycle } from "./schema-lifecycle.ts";
+import { SchemaLifecycle } from "./schema-lifecycle.ts";
 import { openScope, type ServiceScope } from "./scope.ts";
 import { Searches } from "./searches.ts";
 import { loadSettings, type Settings } from "./settings.ts";
@@ -107,8 +112,14 @@ export class PostgresService<const M extends Models = CoreModels> {
 	 * `CONFIG_INVALID`, `CONNECTION_FAILED`, `SERVER_UNSUPPORTED`,
 	 * `EXTENSION_MISSING` or `EMBEDDED_LOCKED`.
 	 */
-	static async connect<const M extends Models = CoreModels>(
+	static connect<const M extends Models = CoreModels>(
 		options: ConnectOptions<M> = {},
+	): Promise<PostgresService<M>> {
+		return keepAlive(PostgresService.#connect(options));
+	}
+
+	static async #connect<const M extends Models>(
+		options: ConnectOptions<M>,
 	): Promise<PostgresService<M>> {
 		await loadTelemetry();
 		const given = await loadSettings(options);
@@ -423,11 +434,16 @@ export class PostgresService<const M extends Models = CoreModels> {
 		work: (tx: Handle) => Promise<T>,
 		options?: TransactionOptions,
 	): Promise<T> {
-		return this.core.db.transaction(work, options);
+		const { db } = this.core;
+		return db.transaction(
+			(tx) => insideTransaction(db, async () => work(tx)),
+			options,
+		);
 	}
 
 	/** Lets what runs in the background finish, then closes. */
 	async close(): Promise<void> {
+		refuseInsideTransaction(this.core.db);
 		this.#stopObserving();
 		// A build that takes longer is left to the server.
 		await this.indexer.stop({ waitMs: 1000 });
@@ -450,6 +466,15 @@ export class PostgresService<const M extends Models = CoreModels> {
 }
 
 traceVerbs(PostgresService.prototype);
+for (const { prototype } of [
+	PostgresService,
+	Repository,
+	Embeddings,
+	BackgroundIndexer,
+	KvCache,
+	SchemaLifecycle,
+])
+	keepAliveDuringCalls(prototype);
 
 /** From JavaScript a call may come without what TypeScript would ask for. */
 function checkGiven(options: unknown): void {

@@ -1,14 +1,7 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import {
-	mkdir,
-	mkdtemp,
-	readdir,
-	readFile,
-	rm,
-	writeFile,
-} from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -19,7 +12,6 @@ import {
 	onTestFinished,
 	test,
 } from "vitest";
-import { lockFolder } from "../../src/db/embedded-lock.ts";
 import { PostgresService, Resource } from "../../src/index.ts";
 import { codeOf, engine } from "../support/engine.ts";
 
@@ -42,11 +34,6 @@ function open(name: string) {
 }
 
 const lockFile = (name: string) => join(folders, name, "lock");
-
-async function leaveLock(name: string, owner: unknown): Promise<void> {
-	await mkdir(join(folders, name), { recursive: true });
-	await writeFile(lockFile(name), JSON.stringify(owner) ?? "{");
-}
 
 const lookup = { entityKey: "first", tenantId: "t" };
 const fuzzy = { query: "frist", tenantId: "t", threshold: 0.2 };
@@ -96,68 +83,6 @@ onEmbedded("the embedded database in a folder", () => {
 	test("whose path is a file is CONNECTION_FAILED", async () => {
 		await writeFile(join(folders, "file"), "");
 		expect(await codeOf(open("file"))).toBe("CONNECTION_FAILED");
-	});
-});
-
-onEmbedded("the lock of a folder", () => {
-	const lock = (name: string) => lockFolder(lockFile(name), name);
-	const ownerOf = async (name: string) =>
-		JSON.parse(await readFile(lockFile(name), "utf8"));
-
-	test("of a process that is dead is taken over", async () => {
-		const { pid } = spawnSync("true");
-		await leaveLock("dead", { pid, started: null, token: "x" });
-		const { release } = lock("dead");
-		expect((await ownerOf("dead")).pid).toBe(process.pid);
-		release();
-		expect(existsSync(lockFile("dead"))).toBe(false);
-	});
-
-	test("of an earlier process with this one's pid is taken over", async () => {
-		const owner = { pid: process.pid, started: null, token: "earlier" };
-		await leaveLock("container", owner);
-		lock("container").release();
-	});
-
-	test.runIf(existsSync("/proc/self/stat"))(
-		"of a process whose pid is another's by now is taken over",
-		async () => {
-			const owner = { pid: process.ppid, started: "boot:1", token: "x" };
-			await leaveLock("reused", owner);
-			lock("reused").release();
-		},
-	);
-
-	test("of a living process is left alone", async () => {
-		const owner = { pid: process.ppid, started: null, token: "x" };
-		await leaveLock("living", owner);
-		expect(() => lock("living")).toThrow(
-			expect.objectContaining({
-				code: "EMBEDDED_LOCKED",
-				message: expect.stringContaining(`process ${process.ppid}`),
-			}),
-		);
-		expect(await ownerOf("living")).toEqual(owner);
-	});
-
-	test("that cannot be read is left alone", async () => {
-		await leaveLock("garbage", undefined);
-		expect(() => lock("garbage")).toThrow(
-			expect.objectContaining({ code: "EMBEDDED_LOCKED" }),
-		);
-	});
-
-	test("is not taken away by one who lost it", async () => {
-		const { release } = lock("lost");
-		const other = { pid: process.ppid, started: null, token: "other" };
-		await leaveLock("lost", other);
-		release();
-		expect(await ownerOf("lost")).toEqual(other);
-	});
-
-	test("leaves no other files behind", async () => {
-		lock("clean").release();
-		expect(await readdir(join(folders, "clean"))).toEqual([]);
 	});
 });
 

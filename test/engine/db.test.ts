@@ -464,7 +464,7 @@ test.skipIf(engine === "server")(
 	},
 );
 
-/** Asks the pool for a second connection while the only one is in a transaction. */
+/** Asks the pool for a second connection while the only one is in another caller's transaction. */
 async function waitInside(connectionString: string): Promise<string> {
 	const service = await PostgresService.connect({
 		connectionString,
@@ -472,12 +472,22 @@ async function waitInside(connectionString: string): Promise<string> {
 		poolSize: 1,
 		connectTimeoutMs: 200,
 	});
-	const asked = service.transaction(() => {
-		const second = service.execute("SELECT 1");
-		const tooLong = new Promise((resolve) => setTimeout(resolve, 500));
-		return Promise.race([second, tooLong]);
+	let end = () => {};
+	const held = new Promise<void>((resolve) => {
+		end = resolve;
 	});
-	const code = await codeOf(asked);
+	let begun = () => {};
+	const isHeld = new Promise<void>((resolve) => {
+		begun = resolve;
+	});
+	const transaction = service.transaction(async () => {
+		begun();
+		await held;
+	});
+	await isHeld;
+	const code = await codeOf(service.execute("SELECT 1"));
+	end();
+	await transaction;
 	await service.close();
 	return code;
 }

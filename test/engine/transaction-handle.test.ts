@@ -1,0 +1,265 @@
+import { expect, test } from "vitest";
+import * as z from "zod";
+import {
+	defineEntity,
+	type Handle,
+	PostgresService,
+	RemError,
+} from "../../src/index.ts";
+import { createDatabase, engine, useService } from "../support/engine.ts";
+
+// Within transaction() every call belongs on its handle. One that is made
+// without it would wait for the transaction for ever on the embedded database,
+// and commit beside it on a server: both say so, at once.
+
+const Note = defineEntity(
+	"notes",
+	{
+		name: z.string(),
+		content: z.string().optional(),
+		sessionId: z.string().optional(),
+	},
+	{ entityKeyField: "name" },
+);
+const db = useService({ models: [Note], poolSize: 3 });
+
+const id = "00000000-0000-4000-8000-000000000000";
+const tableName = "notes";
+const never = "does not touch the database";
+
+type Call = () => unknown;
+type Calls = Readonly<Record<string, Call | typeof never>>;
+
+const ofService: Calls = {
+	scope: never,
+	repository: never,
+	migrate: () => db.service.migrate(),
+	register: () =>
+		db.service.register(
+			defineEntity("others", { name: z.string() }, { entityKeyField: "name" }),
+		),
+	batchUpsert: () =>
+		db.service.batchUpsert({ tableName, entities: [{ name: "x" }] }),
+	lookupEntity: () => db.service.lookupEntity({ entityKey: "x" }),
+	lookupEntities: () => db.service.lookupEntities({ entityKeys: ["x", "y"] }),
+	fuzzySearch: () => db.service.fuzzySearch({ query: "x" }),
+	vectorSearch: () => db.service.vectorSearch({ tableName, queryText: "x" }),
+	hybridSearch: () => db.service.hybridSearch({ tableName, query: "x" }),
+	createIndexConcurrently: () =>
+		db.service.createIndexConcurrently({ tableName, indexType: "hnsw" }),
+	query: () => db.service.query('LOOKUP "x"'),
+	traverse: () => db.service.traverse({ from: "x" }),
+	link: () =>
+		db.service.link({
+			from: "x",
+			edges: [{ dst: "y", rel_type: "z" }],
+		} as never),
+	unlink: () => db.service.unlink({ from: "x", dst: "y" } as never),
+	doctor: never, // reports what it finds instead of throwing
+	checkIsolation: () => db.service.checkIsolation(),
+	execute: () => db.service.execute("SELECT 1"),
+	transaction: () => db.service.transaction(async () => 1),
+	close: () => db.service.close(),
+};
+
+const notes = () => db.service.repository(Note);
+
+const ofRepository: Calls = {
+	upsert: () => notes().upsert({ name: "x" }),
+	find: () => notes().find({}),
+	iterate: () => notes().iterate().next(),
+	count: () => notes().count(),
+	getById: () => notes().getById(id),
+	getBySession: () => notes().getBySession({ sessionId: "s" }),
+	delete: () => notes().delete(id),
+	restore: () => notes().restore(id),
+	purge: () => notes().purge(id),
+};
+
+const ofEmbeddings: Calls = {
+	registerProvider: never,
+	generateBatch: never,
+	start: never,
+	open: never,
+	wake: never,
+	tellMismatch: () => db.service.embeddings.tellMismatch(),
+	status: () => db.service.embeddings.status(),
+	sync: () => db.service.embeddings.sync(),
+	estimate: () => db.service.embeddings.estimate(),
+	retry: () => db.service.embeddings.retry(),
+	stop: () => db.service.embeddings.stop(),
+	switch: () => db.service.embeddings.switch("lexical-v1"),
+	prune: () => db.service.embeddings.prune("lexical-v1"),
+	adopt: () => db.service.embeddings.adopt(),
+};
+
+const ofIndexer: Calls = {
+	run: never, // resolves when stop() is called, outside
+	check: never,
+	noteRows: never,
+	bulkLoad: never,
+	queueIndex: () =>
+		db.service.indexer.queueIndex({ tableName, indexType: "hnsw" }),
+	build: () => db.service.indexer.build({ tableName, indexType: "hnsw" }),
+	stop: () => db.service.indexer.stop(),
+	drain: () => db.service.indexer.drain(),
+	status: () => db.service.indexer.status(),
+	repair: () => db.service.indexer.repair(),
+};
+
+const ofKv: Calls = {
+	rebuildInBackground: never,
+	sources: never, // reads on the handle that it is given
+	status: () => db.service.kv.status(),
+	rebuild: () => db.service.kv.rebuild(),
+	ensureReady: () => db.service.kv.ensureReady(),
+	verify: () => db.service.kv.verify(),
+	vacuum: () => db.service.kv.vacuum(),
+	settle: () => db.service.kv.settle(),
+	noticeEmptied: () => db.service.kv.noticeEmptied(),
+};
+
+const ofSchema: Calls = {
+	diff: () => db.service.schema.diff(),
+	plan: () => db.service.schema.plan(),
+	status: () => db.service.schema.status(),
+	repair: () =>
+		db.service.schema.repair({ migrations: "/tmp", names: ["0001_x.sql"] }),
+	migrate: () => db.service.schema.migrate({}),
+};
+
+const classes: readonly [string, () => object, Calls][] = [
+	["service", () => db.service, ofService],
+	["repository", notes, ofRepository],
+	["embeddings", () => db.service.embeddings, ofEmbeddings],
+	["indexer", () => db.service.indexer, ofIndexer],
+	["kv", () => db.service.kv, ofKv],
+	["schema", () => db.service.schema, ofSchema],
+];
+
+test.each(classes)(
+	"every method of the %s is listed here",
+	(_, object, calls) => {
+		const methods = Object.entries(
+			Object.getOwnPropertyDescriptors(Object.getPrototypeOf(object())),
+		)
+			.filter(([, { value }]) => typeof value === "function")
+			.map(([name]) => name)
+			.filter((name) => name !== "constructor");
+		expect(Object.keys(calls).sort()).toEqual(methods.sort());
+	},
+);
+
+const calls = classes.flatMap(([name, , list]) =>
+	Object.entries(list).flatMap(([method, call]): [string, Call][] =>
+		call === never ? [] : [[`${name}.${method}`, call as Call]],
+	),
+);
+
+const mistake = {
+	code: "VALIDATION",
+	message: expect.stringContaining("without the transaction's handle"),
+	hint: expect.stringContaining("transaction: tx"),
+};
+
+test.each(calls)(
+	"%s without the handle is refused inside transaction(), which goes on",
+	async (name, call) => {
+		const { rows } = await db.service.transaction(async (tx) => {
+			const error = await Promise.resolve(call()).then(
+				() => new Error(`${name} was not refused`),
+				(e: unknown) => e,
+			);
+			expect(error).toBeInstanceOf(RemError);
+			expect(error).toMatchObject(mistake);
+			return tx.query({ text: "SELECT 1 AS one", values: [] });
+		});
+		expect(rows).toEqual([{ one: 1 }]);
+	},
+	5000,
+);
+
+test("the mistake is noticed behind awaits, timers and callbacks of the work, and rolls it back when it is not caught", async () => {
+	const wrong = db.service.transaction(async (transaction) => {
+		await notes().upsert({ name: "lost" }, { transaction });
+		await new Promise((resolve) => setTimeout(resolve, 5));
+		const [found] = await Promise.all([notes().find({})]);
+		return found;
+	});
+	await expect(wrong).rejects.toMatchObject(mistake);
+	expect(await notes().find({ name: "lost" })).toEqual([]);
+});
+
+test("calls beside the transaction, and after it, are not affected", async () => {
+	let late: (() => Promise<number>) | undefined;
+	const inside = db.service.transaction(async (tx) => {
+		late = () => notes().count();
+		await tx.query({ text: "SELECT 1", values: [] });
+		return "inside";
+	});
+	const beside = notes().count();
+	expect(await Promise.all([inside, beside])).toEqual(["inside", 0]);
+	expect(await late?.()).toBe(0);
+});
+
+test("work that was started inside goes on when the transaction has ended", async () => {
+	let after: Promise<number> = Promise.resolve(-1);
+	await db.service.transaction(async () => {
+		after = new Promise((resolve, reject) => {
+			setTimeout(() => notes().count().then(resolve, reject), 50);
+		});
+	});
+	expect(await after).toBe(0);
+});
+
+test("inside, everything works on the handle, nested transactions included", async () => {
+	await db.service.transaction(async (transaction) => {
+		await transaction.transaction(async (inner: Handle) => {
+			await notes().upsert({ name: "inner" }, { transaction: inner });
+			const hit = await db.service.lookupEntity({
+				entityKey: "inner",
+				transaction: inner,
+			});
+			expect(hit?.entityKey).toBe("inner");
+		});
+		const [row] = await notes().find({ name: "inner" }, { transaction });
+		await notes().purge(row?.id as string, undefined, { transaction });
+	});
+});
+
+test("another service is another database: its calls are its own", async () => {
+	const { url, drop } =
+		engine === "embedded"
+			? await createDatabase()
+			: { url: db.url, drop: null };
+	const other = await PostgresService.connect({
+		connectionString: url,
+		models: [Note],
+		embedding: { provider: "local" },
+	});
+	try {
+		await other.migrate();
+		await db.service.transaction(async () => {
+			expect(await other.repository(Note).count()).toBe(0);
+			await other.transaction(async () => {
+				await expect(notes().count()).rejects.toMatchObject(mistake);
+			});
+		});
+	} finally {
+		await other.close();
+		await drop?.();
+	}
+});
+
+test("what the service does in the background is not taken for the work's own", async () => {
+	await db.service.transaction(async (transaction) => {
+		db.service.kv.rebuildInBackground();
+		db.service.embeddings.start();
+		db.service.indexer.check();
+		await notes().upsert({ name: "background", content: "c" }, { transaction });
+		await db.service.lookupEntity({ entityKey: "background", transaction });
+	});
+	await db.service.embeddings.stop();
+	await db.service.kv.settle();
+	expect(await db.service.kv.status()).toMatchObject({ ready: true });
+});
