@@ -27,6 +27,7 @@ import {
 	noteUnloggedRead,
 	refuseOnStandby,
 } from "./standby.ts";
+import { isolationSql, takeTransactionOptions } from "./transaction-options.ts";
 
 /** Before anyone uses a new connection. */
 export function prepareClient(client: pg.ClientBase): void {
@@ -90,7 +91,7 @@ export async function runTransaction<T>(
 	timeoutMs?: number,
 ): Promise<T> {
 	const tx = new TransactionHandle(client, facts, timeoutMs);
-	const isolation = (options.isolation ?? "read committed").toUpperCase();
+	const isolation = isolationSql(options.isolation);
 	// READ WRITE is not said: a standby would refuse the word itself.
 	const access = options.readOnly === true ? " READ ONLY" : "";
 	await tx.script(
@@ -137,8 +138,9 @@ class TransactionHandle implements Handle {
 
 	async transaction<T>(
 		work: (tx: Handle) => Promise<T>,
-		{ settings = {} }: TransactionOptions = {},
+		options: TransactionOptions = {},
 	): Promise<T> {
+		const { settings = {} } = takeTransactionOptions(options);
 		const savepoint = `rem_${++this.#depth}`;
 		const shown = await this.script(
 			`${showing(settings)}SAVEPOINT ${savepoint}${setting(settings)}`,

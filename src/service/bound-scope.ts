@@ -1,4 +1,5 @@
 import { RemError } from "../errors.ts";
+import { tenantName } from "../models/checks.ts";
 import { quoted } from "../util/suggest.ts";
 
 /** A tenant, and perhaps a user, that every call of a scope is about. */
@@ -21,7 +22,7 @@ export function boundTo<T extends object>(
 	scope: BoundScope,
 	options: T,
 ): T & BoundScope {
-	const { tenantId, userId } = (options ?? {}) as CallScope;
+	const { tenantId, userId } = options as CallScope;
 	checkTenant(scope, tenantId);
 	const isLess = userId === null || scope.userId === undefined;
 	if (userId === undefined) return { ...options, ...scope };
@@ -34,12 +35,22 @@ export function boundTo<T extends object>(
 	);
 }
 
-/** Throws `TENANT_MISMATCH` for any tenant but the scope's. */
+/** Throws `TENANT_MISMATCH` for any tenant but the scope's, and `VALIDATION` for what is none. */
 export function checkTenant(scope: BoundScope, tenantId: unknown): void {
 	if (tenantId === undefined || tenantId === scope.tenantId) return;
+	refuseOperators(tenantId);
 	throw new RemError(
 		"TENANT_MISMATCH",
 		`the call's tenant ${quoted(String(tenantId))} is not the scope's ${quoted(scope.tenantId)}`,
 		{ hint: "leave tenantId out, or open a scope for that tenant" },
 	);
+}
+
+/** A tenant that a filter names must be one: an operator would name others. */
+export function refuseOperators(tenantId: unknown): void {
+	const problem = tenantName(tenantId);
+	if (problem !== undefined)
+		throw new RemError("VALIDATION", `tenantId ${problem}`, {
+			hint: "name one tenant",
+		});
 }

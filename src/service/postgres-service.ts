@@ -29,6 +29,7 @@ import type { Match } from "../query/search.ts";
 import type { SqlValue } from "../sql.ts";
 import { loadTelemetry } from "../telemetry/api.ts";
 import { observeQueues } from "../telemetry/metrics.ts";
+import { guardMethods } from "./arguments/methods.ts";
 import type { BoundScope } from "./bound-scope.ts";
 import type {
 	BatchUpsertOptions,
@@ -93,6 +94,14 @@ export class PostgresService<const M extends Models = CoreModels> {
 	#stopObserving = () => {};
 
 	private constructor(core: ServiceCore, replica: Replica | undefined) {
+		if (!(core instanceof ServiceCore))
+			throw new RemError(
+				"VALIDATION",
+				"a service is not made with new: it has to connect",
+				{
+					hint: "await PostgresService.connect({ connectionString })",
+				},
+			);
 		this.core = core;
 		this.#replica = replica;
 		this.#lookups = new Lookups(core, this.#fallback);
@@ -176,7 +185,6 @@ export class PostgresService<const M extends Models = CoreModels> {
 	 * await acme.lookupEntity({ entityKey: "sarah-chen" })
 	 */
 	scope(scope: BoundScope): ServiceScope<PostgresService<M>, M> {
-		checkGiven(scope);
 		return openScope<PostgresService<M>, M>(this, scope);
 	}
 
@@ -223,7 +231,6 @@ export class PostgresService<const M extends Models = CoreModels> {
 	async batchUpsert<T extends TableName<M>>(
 		options: BatchUpsertOptions<M, T>,
 	): Promise<BatchUpsertResult> {
-		checkGiven(options);
 		const table = this.registry.get(options.tableName);
 		checkEntityKeyField(table, options.entityKeyField);
 		return this.core.upsert(table, options.entities, options);
@@ -239,7 +246,6 @@ export class PostgresService<const M extends Models = CoreModels> {
 	>(
 		options: LookupOptions<T, Hydrate> & { readonly entityKey: string },
 	): Promise<Found<M, T, Hydrate> | undefined> {
-		checkGiven(options);
 		const [best] = await this.#lookups.find([options.entityKey], options);
 		return best as Found<M, T, Hydrate> | undefined;
 	}
@@ -253,14 +259,12 @@ export class PostgresService<const M extends Models = CoreModels> {
 			readonly entityKeys: readonly string[];
 		},
 	): Promise<Found<M, T, Hydrate>[]> {
-		checkGiven(options);
 		const found = await this.#lookups.find(options.entityKeys, options);
 		return found as Found<M, T, Hydrate>[];
 	}
 
 	/** Entities whose names (or summaries) are like the query, best first; `score` is pg_trgm's. */
 	async fuzzySearch(options: FuzzySearchOptions): Promise<FuzzyHit[]> {
-		checkGiven(options);
 		if (options.entityType !== undefined) this.registry.get(options.entityType);
 		const { schema, rowLevelSecurity } = this.core.settings;
 		const { tenantId, transaction, consistency } = options;
@@ -280,7 +284,6 @@ export class PostgresService<const M extends Models = CoreModels> {
 	async vectorSearch<T extends TableName<M>, X extends boolean = false>(
 		options: VectorSearchOptions<M, T> & { readonly explain?: X },
 	): Promise<(Row<EntityOf<M, T>> & Match)[] & ExplainedIf<X>> {
-		checkGiven(options);
 		return (await this.#searches.byVector(options)) as never;
 	}
 
@@ -295,7 +298,6 @@ export class PostgresService<const M extends Models = CoreModels> {
 	async hybridSearch<T extends TableName<M>, X extends boolean = false>(
 		options: HybridSearchOptions<M, T> & { readonly explain?: X },
 	): Promise<HybridRow<EntityOf<M, T>>[] & ExplainedIf<X>> {
-		checkGiven(options);
 		return (await this.#searches.hybrid(options as never)) as never;
 	}
 
@@ -307,7 +309,6 @@ export class PostgresService<const M extends Models = CoreModels> {
 	 * await service.createIndexConcurrently({ tableName: "documents", indexType: "hnsw" })
 	 */
 	async createIndexConcurrently(request: IndexRequest): Promise<void> {
-		checkGiven(request);
 		await this.indexer.build(request);
 		this.core.vectorFacts.forget();
 	}
@@ -323,7 +324,6 @@ export class PostgresService<const M extends Models = CoreModels> {
 	 * if (result.kind === "search") console.log(result.rows[0]?.similarity)
 	 */
 	async query(text: string, scope: ReadOptions = {}): Promise<QueryResult> {
-		checkGiven(scope);
 		const { tenantId, userId, transaction, consistency } = scope;
 		return runQuery(
 			{
@@ -349,19 +349,16 @@ export class PostgresService<const M extends Models = CoreModels> {
 	 * await service.traverse({ from: "sarah-chen", edgeTypes: ["manages"], depth: 2 })
 	 */
 	async traverse(options: TraverseCall): Promise<Traversal> {
-		checkGiven(options);
 		return this.#graph.traverse(options);
 	}
 
 	/** Adds edges to an entity, or replaces those of the same `dst` and `rel_type`, in one statement. */
 	async link(options: LinkCall): Promise<LinkResult> {
-		checkGiven(options);
 		return this.#graph.link(options);
 	}
 
 	/** Removes an entity's edges to a target, and returns how many. */
 	async unlink(options: UnlinkCall): Promise<number> {
-		checkGiven(options);
 		return this.#graph.unlink(options);
 	}
 
@@ -406,7 +403,6 @@ export class PostgresService<const M extends Models = CoreModels> {
 	): Promise<Result<R>> {
 		try {
 			if (values !== undefined) {
-				values.forEach(checkSqlValue);
 				return await this.core.db.query<R>({ text, values });
 			}
 			const results = await this.core.db.script(text);
@@ -447,24 +443,9 @@ export class PostgresService<const M extends Models = CoreModels> {
 	}
 }
 
+// What is refused is traced as well: the checks are inside.
+guardMethods(PostgresService.prototype, Repository.prototype);
 traceVerbs(PostgresService.prototype);
-
-/** From JavaScript a call may come without what TypeScript would ask for. */
-function checkGiven(options: unknown): void {
-	if (typeof options === "object" && options !== null) return;
-	throw new RemError("VALIDATION", "the call has no options");
-}
-
-/** What the driver cannot write would fail halfway, and take the connection with it. */
-function checkSqlValue(value: unknown, index: number): void {
-	if (typeof value !== "object" || value === null || Buffer.isBuffer(value))
-		return;
-	try {
-		JSON.stringify(value);
-	} catch {
-		throw new RemError("VALIDATION", `value $${index + 1} is no JSON`);
-	}
-}
 
 function openDatabase(settings: Settings): Promise<Database> {
 	const { database, connectTimeoutMs, logger } = settings;

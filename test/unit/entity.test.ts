@@ -210,10 +210,10 @@ describe("a key", () => {
 		]);
 	});
 
-	test("must be said, if only as null", () => {
-		expect(messagesOf({ name }, {})).toEqual([
-			"entityKeyField is missing: a field, several, or null for none",
-		]);
+	test("is none where it is not named", () => {
+		expect(messagesOf({ name }, {})).toEqual([]);
+		expect(defineEntity("a", { name }).keyFields).toBeNull();
+		expect(defineEntity("a", { name }).createKvTrigger).toBe(false);
 	});
 
 	test("must be in the model", () => {
