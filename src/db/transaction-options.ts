@@ -50,6 +50,18 @@ export function isolationSql(
 	});
 }
 
+/** The server does not know a setting, or does not take its value: that is the caller's to correct. */
+export function describeSettings(error: unknown): unknown {
+	const { message, sqlState } = error as RemError;
+	if (!(error instanceof RemError) || sqlState === undefined) return error;
+	if (!["42704", "22023", "22P02", "42602"].includes(sqlState)) return error;
+	return new RemError(
+		"VALIDATION",
+		`the settings of the transaction cannot be applied: ${message}`,
+		{ hint: "SHOW ALL in psql lists the server's settings", sqlState },
+	);
+}
+
 /** Names and values of server settings. */
 function settings(value: unknown): ReturnType<Check> {
 	if (!isRecord(value)) return `must be an object, not ${typeName(value)}`;

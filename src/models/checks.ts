@@ -61,8 +61,12 @@ export const callback: Check = (value) =>
 		: `must be a function, not ${typeName(value)}`;
 
 /** An object with fields: no list, date, map or promise. */
-export const record: Check = (value) =>
-	isRecord(value) ? undefined : `must be an object, not ${typeName(value)}`;
+export const record: Check = (value) => {
+	if (!isRecord(value)) return `must be an object, not ${typeName(value)}`;
+	// A getter that throws does so here, where it is reported.
+	Object.values(value);
+	return undefined;
+};
 
 export const signal: Check = (value) => {
 	if (typeof value !== "object" || value === null)
@@ -134,10 +138,10 @@ export function isRecord(
 ): value is Readonly<Record<string, unknown>> {
 	// A Map, a Promise or a String object has no fields: a filter or options made
 	// of one would say nothing, and hold for everything.
-	return toString.call(value) === "[object Object]";
+	return tagOf.call(value) === "[object Object]";
 }
 
-const { toString } = Object.prototype;
+const tagOf = Object.prototype.toString;
 
 function isNumbers(value: unknown): value is readonly number[] {
 	if (!Array.isArray(value)) return false;
@@ -154,7 +158,5 @@ export function typeName(value: unknown): string {
 	if (ArrayBuffer.isView(value)) return "binary data";
 	const type = typeof value;
 	if (type !== "object") return `a ${type}`;
-	return isRecord(value)
-		? "an object"
-		: `a ${toString.call(value).slice(8, -1)}`;
+	return isRecord(value) ? "an object" : `a ${tagOf.call(value).slice(8, -1)}`;
 }

@@ -1,5 +1,6 @@
 import { RemError } from "../errors.ts";
-import { tenantName } from "../models/checks.ts";
+import { isRecord, tenantName } from "../models/checks.ts";
+import { textProblem } from "../models/limits.ts";
 import { quoted } from "../util/suggest.ts";
 
 /** A tenant, and perhaps a user, that every call of a scope is about. */
@@ -12,6 +13,19 @@ export interface BoundScope {
 interface CallScope {
 	readonly tenantId?: unknown;
 	readonly userId?: unknown;
+}
+
+/** Throws `TENANT_MISMATCH` where the options, whatever else they are, name another tenant or user. */
+export function refuseOthers(scope: BoundScope, options: unknown): void {
+	if (!isRecord(options)) return;
+	const texts = ["tenantId", "userId"].filter((name) => {
+		const value = options[name];
+		return typeof value === "string" && textProblem(value) === undefined;
+	});
+	boundTo(
+		scope,
+		Object.fromEntries(texts.map((name) => [name, options[name]])),
+	);
 }
 
 /**
@@ -30,18 +44,17 @@ export function boundTo<T extends object>(
 		return { ...options, tenantId: scope.tenantId };
 	throw new RemError(
 		"TENANT_MISMATCH",
-		`the call's user ${quoted(String(userId))} is not the scope's`,
+		`the call's user ${quoted(userId)} is not the scope's`,
 		{ hint: "leave userId out, or open a scope for that user" },
 	);
 }
 
-/** Throws `TENANT_MISMATCH` for any tenant but the scope's, and `VALIDATION` for what is none. */
+/** Throws `TENANT_MISMATCH` for any tenant but the scope's. */
 export function checkTenant(scope: BoundScope, tenantId: unknown): void {
 	if (tenantId === undefined || tenantId === scope.tenantId) return;
-	refuseOperators(tenantId);
 	throw new RemError(
 		"TENANT_MISMATCH",
-		`the call's tenant ${quoted(String(tenantId))} is not the scope's ${quoted(scope.tenantId)}`,
+		`the call's tenant ${quoted(tenantId)} is not the scope's ${quoted(scope.tenantId)}`,
 		{ hint: "leave tenantId out, or open a scope for that tenant" },
 	);
 }

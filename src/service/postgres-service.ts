@@ -26,9 +26,11 @@ import type { Row } from "../models/types.ts";
 import { type FuzzyHit, fuzzySearch } from "../query/fuzzy.ts";
 import type { Traversal } from "../query/graph/traversal.ts";
 import type { Match } from "../query/search.ts";
+import { findLanguage } from "../query/text-language.ts";
 import type { SqlValue } from "../sql.ts";
 import { loadTelemetry } from "../telemetry/api.ts";
 import { observeQueues } from "../telemetry/metrics.ts";
+import { quoted } from "../util/suggest.ts";
 import { guardMethods } from "./arguments/methods.ts";
 import type { BoundScope } from "./bound-scope.ts";
 import type {
@@ -125,6 +127,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 		const db = await openDatabase(given);
 		const replica = openReader(db, given);
 		try {
+			await checkLanguage(db, language);
 			const rowSecurity = await isHeldByPolicies(db, given);
 			const registry = new Registry(schema, models, { language, rowSecurity });
 			const settings = { ...given, rowLevelSecurity: rowSecurity };
@@ -455,6 +458,18 @@ function openDatabase(settings: Settings): Promise<Database> {
 				...settings,
 				directAddress: database.directAddress,
 			});
+}
+
+/** Every server has `english`: one of another name is looked for, before an index fails on it. */
+async function checkLanguage(db: Database, language: string): Promise<void> {
+	if (language === "english") return;
+	const { isKnown, hint } = await findLanguage(db, language);
+	if (isKnown) return;
+	throw new RemError(
+		"CONFIG_INVALID",
+		`language (FULL_TEXT__LANGUAGE): the database has no text search configuration ${quoted(language)}`,
+		{ hint },
+	);
 }
 
 /** The embedded database has no replica. */

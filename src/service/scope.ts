@@ -2,7 +2,7 @@ import type { Entity } from "../models/entity.ts";
 import { checkScope } from "../query/scope.ts";
 import { takeArguments } from "./arguments/argument.ts";
 import { scopedQuery, scopedVerbs } from "./arguments/service-methods.ts";
-import { type BoundScope, boundTo } from "./bound-scope.ts";
+import { type BoundScope, boundTo, refuseOthers } from "./bound-scope.ts";
 import type { ServiceCore } from "./core.ts";
 import { Repository } from "./repository.ts";
 
@@ -55,7 +55,9 @@ export function openScope<S, M extends readonly Entity[]>(
 		// Checked before it is bound: a list, or an object in the tenant's place,
 		// must not be taken apart.
 		async (...given: unknown[]) => {
-			const [options] = takeArguments(verb, scopedVerbs[verb], given);
+			const [options] = takeArguments(verb, scopedVerbs[verb], given, () =>
+				refuseOthers(scope, given[0]),
+			);
 			return unbound[verb].call(service, boundTo(scope, options as object));
 		},
 	]);
@@ -63,7 +65,12 @@ export function openScope<S, M extends readonly Entity[]>(
 		...scope,
 		...Object.fromEntries(bound),
 		query: async (...given: unknown[]) => {
-			const [text, options = {}] = takeArguments("query", scopedQuery, given);
+			const [text, options = {}] = takeArguments(
+				"query",
+				scopedQuery,
+				given,
+				() => refuseOthers(scope, given[1]),
+			);
 			return unbound.query(text as string, boundTo(scope, options as object));
 		},
 		repository: (entity: M[number]) => new Repository(entity, unbound, scope),

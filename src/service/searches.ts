@@ -19,7 +19,9 @@ import {
 	type SearchRequest,
 	vectorSearch,
 } from "../query/search.ts";
+import { findLanguage } from "../query/text-language.ts";
 import type { VectorFacts } from "../query/vector-facts.ts";
+import { quoted } from "../util/suggest.ts";
 import type { ServiceCore } from "./core.ts";
 import type { ProviderChoice } from "./embedder.ts";
 import { QueryVectors } from "./query-vectors.ts";
@@ -69,6 +71,7 @@ export class Searches {
 	readonly #core: ServiceCore;
 	readonly #fallback: CacheFallback;
 	readonly #queryVectors = new QueryVectors();
+	readonly #languages = new Set<string>();
 
 	constructor(core: ServiceCore, fallback: CacheFallback) {
 		this.#core = core;
@@ -91,6 +94,7 @@ export class Searches {
 		const { query, language = this.#core.settings.language, rerank } = call;
 		const wanted = { ...request, query, language, rerank };
 		checkHybrid(table, space, wanted);
+		await this.#checkLanguage(db, language);
 		return this.#search(resolved, query, (queryEmbedding, context) =>
 			hybridSearch(
 				db,
@@ -100,6 +104,20 @@ export class Searches {
 				{ ...context, fallback: this.#fallback },
 			),
 		);
+	}
+
+	/** Asked once for each language; that of the configuration was checked when the service connected. */
+	async #checkLanguage(db: Handle, language: string): Promise<void> {
+		if (language === this.#core.settings.language) return;
+		if (this.#languages.has(language)) return;
+		const { isKnown, hint } = await findLanguage(db, language);
+		if (!isKnown)
+			throw new RemError(
+				"VALIDATION",
+				`unknown text search configuration ${quoted(language)}`,
+				{ hint },
+			);
+		this.#languages.add(language);
 	}
 
 	async #resolve(

@@ -81,13 +81,15 @@ export function optionalOptions<T>(checks: OptionChecks<T>): Argument {
 	};
 }
 
-/** The arguments as the method gets them: checked, options as plain objects. */
+/** The arguments as the method gets them: checked, options as plain objects. `before` may refuse them first. */
 export function takeArguments(
 	call: string,
 	{ parameters }: MethodArguments,
 	given: readonly unknown[],
+	before?: () => void,
 ): unknown[] {
 	try {
+		before?.();
 		return parameters.map(({ take }, at) => take(given[at], call));
 	} catch (error) {
 		if (error instanceof RemError) throw error;

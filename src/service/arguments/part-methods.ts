@@ -2,7 +2,6 @@ import type { KvProgress } from "../../kv/progress.ts";
 import type { VerifyOptions } from "../../kv/verify.ts";
 import {
 	anyText,
-	anything,
 	type Check,
 	callback,
 	count,
@@ -101,7 +100,7 @@ const sync_: OptionChecks<SyncEmbeddingsOptions> = {
 };
 
 export const embeddingsMethods: Methods = {
-	registerProvider: sync(argument("provider", anything)),
+	registerProvider: sync(argument("provider", readable)),
 	generateBatch: async(
 		argument("texts", listOf(anyText)),
 		optionalOptions(generateBatch),
@@ -145,4 +144,9 @@ function modelName(value: unknown): string | undefined {
 		if (problem !== undefined) return `.${name} ${problem}`;
 	}
 	return undefined;
+}
+
+/** What a provider must have, its own check tells; here it has to be something that can be looked at. */
+function readable(value: unknown): string | undefined {
+	return value === undefined ? "is missing" : typeName(value) && undefined;
 }

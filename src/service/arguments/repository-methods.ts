@@ -1,6 +1,5 @@
 import {
 	anyText,
-	anything,
 	number,
 	oneOrList,
 	record,
@@ -60,7 +59,7 @@ const change = async(
 );
 
 export const repositoryMethods: Readonly<Record<string, MethodArguments>> = {
-	upsert: async(argument("entities", anything), optionalOptions(upsert)),
+	upsert: async(argument("entities", rows), optionalOptions(upsert)),
 	find: async(filter, optionalOptions(find)),
 	iterate: iterator(
 		filter,
@@ -77,3 +76,8 @@ export const repositoryMethods: Readonly<Record<string, MethodArguments>> = {
 	restore: change,
 	purge: change,
 };
+
+/** One row or several; each of them is checked against the model. */
+function rows(value: unknown): string | undefined {
+	return Array.isArray(value) ? undefined : record(value);
+}

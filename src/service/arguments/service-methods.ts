@@ -3,7 +3,6 @@ import type { IndexRequest } from "../../indexer/background-indexer.ts";
 import type { MigrateOptions } from "../../migrate/migrate.ts";
 import {
 	anyText,
-	anything,
 	callback,
 	flag,
 	listOf,
@@ -15,6 +14,7 @@ import {
 	tenantName,
 	text,
 	transactionHandle,
+	typeName,
 	userName,
 	vector,
 } from "../../models/checks.ts";
@@ -65,7 +65,7 @@ const batchUpsert: OptionChecks<BatchUpsertOptions<Models, string>> = {
 	...callScope,
 	...upsertChecks,
 	tableName: required(anyText),
-	entities: required(anything),
+	entities: required(rows),
 	entityKeyField: oneOrList(anyText),
 	embeddingProvider: text,
 	embeddingModel: text,
@@ -211,6 +211,17 @@ export const serviceMethods: Readonly<Record<string, MethodArguments>> = {
 	),
 	close: none,
 };
+
+/** Many rows; each of them is checked against its model. */
+function rows(value: unknown): string | undefined {
+	const isMany =
+		typeof value === "object" &&
+		value !== null &&
+		(Symbol.iterator in value || Symbol.asyncIterator in value);
+	return isMany
+		? undefined
+		: `must be an array or another iterable, also for a single entity, not ${typeName(value)}`;
+}
 
 /** What the driver cannot write would fail halfway, and take the connection with it. */
 function sqlValue(value: unknown): string | undefined {
