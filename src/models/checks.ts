@@ -154,9 +154,14 @@ function isNumbers(value: unknown): value is readonly number[] {
 export function typeName(value: unknown): string {
 	if (value === null) return "null";
 	if (value === undefined) return "undefined";
-	if (Array.isArray(value)) return "an array";
-	if (ArrayBuffer.isView(value)) return "binary data";
 	const type = typeof value;
 	if (type !== "object") return `a ${type}`;
-	return isRecord(value) ? "an object" : `a ${tagOf.call(value).slice(8, -1)}`;
+	if (ArrayBuffer.isView(value)) return "binary data";
+	try {
+		if (Array.isArray(value)) return "an array";
+		const tag = tagOf.call(value).slice(8, -1);
+		return tag === "Object" ? "an object" : `a ${tag}`;
+	} catch {
+		return "an object"; // a proxy that cannot be read any more
+	}
 }

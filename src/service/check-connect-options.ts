@@ -105,20 +105,17 @@ const embeddingSchema = z.strictObject({
 	embedding: z.strictObject(embedding),
 });
 
+/** The options there are, by the option that they are part of. */
+export const connectOptionNames: Readonly<Record<string, readonly string[]>> = {
+	"": Object.keys(connectOptions),
+	backgroundIndex: Object.keys(backgroundIndex),
+	embedding: Object.keys(embedding),
+	"embedding.retry": Object.keys(retry),
+};
+
 /** Throws `CONFIG_INVALID` naming every option that is unknown or malformed; values stay out of it. */
 export function checkConnectOptions(options: ConnectOptions): void {
-	if (!isRecord(options))
-		throw new RemError(
-			"CONFIG_INVALID",
-			`connect takes an object of options, not ${typeName(options)}`,
-			{
-				hint: 'connect({ connectionString: "postgresql://…", models: [Document] })',
-			},
-		);
-	const problems = [
-		...problemsOf(optionsSchema, options),
-		...embeddingProblems(options.embedding),
-	];
+	const problems = readably(() => findProblems(options));
 	const [first] = problems;
 	if (first === undefined) return;
 	const hints = [...new Set(problems.map(({ hint }) => hint))];
@@ -130,6 +127,35 @@ export function checkConnectOptions(options: ConnectOptions): void {
 			issues: problems.map(({ issue }) => issue),
 		},
 	);
+}
+
+function findProblems(options: unknown): Problem[] {
+	if (isRecord(options))
+		return [
+			...problemsOf(optionsSchema, options),
+			...embeddingProblems(options.embedding),
+		];
+	const message = `must be an object, not ${typeName(options)}`;
+	return [
+		{
+			message: `the options of connect ${message}`,
+			hint: 'connect({ connectionString: "postgresql://…", models: [Document] })',
+			issue: { message },
+		},
+	];
+}
+
+/** A getter or a proxy of the caller's may throw. */
+function readably(find: () => Problem[]): Problem[] {
+	try {
+		return find();
+	} catch (cause) {
+		throw new RemError(
+			"CONFIG_INVALID",
+			"the options of connect cannot be read",
+			{ hint: "pass a plain object", cause },
+		);
+	}
 }
 
 interface Problem {
@@ -195,14 +221,8 @@ function unknown(
 	};
 }
 
-function knownIn(parent: readonly PropertyKey[]): string[] {
-	const tables: Readonly<Record<string, object>> = {
-		"": connectOptions,
-		backgroundIndex,
-		embedding,
-		"embedding.retry": retry,
-	};
-	return Object.keys(tables[parent.map(String).join(".")] ?? {});
+function knownIn(parent: readonly PropertyKey[]): readonly string[] {
+	return connectOptionNames[parent.map(String).join(".")] ?? [];
 }
 
 function modelsProblem(value: unknown): string | undefined {

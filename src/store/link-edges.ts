@@ -36,7 +36,9 @@ export async function linkEdges(
 	throw new RemError(
 		"VALIDATION",
 		`the entity of "${row.table.entity.tableName}" was deleted while its edges were being written`,
-		{ hint: "nothing was written; write the entity again first, or restore it" },
+		{
+			hint: "nothing was written; write the entity again first, or restore it",
+		},
 	);
 }
 

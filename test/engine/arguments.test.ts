@@ -438,7 +438,10 @@ describe("a hostile value", () => {
 describe("an unknown option", () => {
 	/** `tenant_id`, `limiit` */
 	const slip = (name: string) => {
-		const snake = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+		const snake = name.replace(
+			/[A-Z]/g,
+			(letter) => `_${letter.toLowerCase()}`,
+		);
 		return snake === name ? `${name.slice(0, -1)}${name.slice(-2)}` : snake;
 	};
 
@@ -527,7 +530,10 @@ describe("under strict tenancy", () => {
 			await strict.migrate();
 			const notes = strict.repository(Note);
 			for (const [name, value] of hostileValues) {
-				if (typeof value === "string" && /^(SQL|a name|a method|a blank)/.test(name))
+				if (
+					typeof value === "string" &&
+					/^(SQL|a name|a method|a blank)/.test(name)
+				)
 					continue;
 				const filter = { tenantId: value } as never;
 				for (const call of [
