@@ -18,7 +18,9 @@ export function required(check: Check): RequiredCheck {
 }
 
 /** A call's options as a table: what is read, how it is checked, what else is refused. */
-export interface OptionTable {
+export interface OptionTable<T = unknown> {
+	/** Of which options it is; a type only. */
+	readonly of?: T;
 	readonly names: readonly string[];
 	readonly entries: readonly OptionEntry[];
 }
@@ -29,7 +31,7 @@ interface OptionEntry {
 	readonly isRequired: boolean;
 }
 
-export function optionTable<T>(checks: OptionChecks<T>): OptionTable {
+export function optionTable<T>(checks: OptionChecks<T>): OptionTable<T> {
 	const entries = Object.entries<Check | RequiredCheck>(checks).map(
 		([name, check]): OptionEntry =>
 			typeof check === "function"
@@ -44,11 +46,11 @@ export function optionTable<T>(checks: OptionChecks<T>): OptionTable {
  * read once, so that no getter can answer the check and the work differently.
  * Throws `VALIDATION`, of an unknown option with the nearest known one.
  */
-export function takeOptions(
+export function takeOptions<T>(
 	given: unknown,
-	{ names, entries }: OptionTable,
+	{ names, entries }: OptionTable<T>,
 	call: string,
-): Record<string, unknown> {
+): T {
 	if (!isRecord(given))
 		throw new RemError(
 			"VALIDATION",
@@ -69,7 +71,7 @@ export function takeOptions(
 			throw new RemError("VALIDATION", describeProblem(name, problem));
 		taken[name] = value;
 	}
-	return taken;
+	return taken as T;
 }
 
 /** `limit must be a number`, `ids[2] must be a string` */

@@ -673,3 +673,28 @@ test("a link to an entity that is deleted at that moment names it, as one that n
 	).rejects.toMatchObject({ code: "VALIDATION" });
 	await db.service.kv.verify({ repair: true });
 });
+
+test("an interval of the dialect is one that PostgreSQL takes, or refused before it is sent", async () => {
+	const units = ["sec", "second", "min", "minute", "hour", "day", "week"];
+	const more = [...units, "mon", "month", "year"];
+	const texts = more.flatMap((unit) => [
+		...more.map((other) => `1 ${unit} 2 ${other}s`),
+		...["-1.5", "+99", "0.000001", "6000000000", "999999999999"].map(
+			(count) => `${count} ${unit}`,
+		),
+	]);
+	const calls = texts.map((text) => {
+		const query = `SQL notes WHERE created_at > now() - interval '${text}' LIMIT 1`;
+		return [text, () => db.service.query(query, { tenantId })] as const;
+	});
+	expect(
+		await wrong(
+			calls,
+			(error) =>
+				error === undefined ||
+				(error instanceof RemError &&
+					error.code === "FILTER_REFUSED" &&
+					error.position !== undefined),
+		),
+	).toEqual([]);
+});
