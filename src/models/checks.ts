@@ -136,6 +136,8 @@ export function orNull(check: Check): Check {
 export function isRecord(
 	value: unknown,
 ): value is Readonly<Record<string, unknown>> {
+	if (typeof value !== "object" || value === null) return false;
+	if (Object.getPrototypeOf(value) === Object.prototype) return true;
 	// A Map, a Promise or a String object has no fields: a filter or options made
 	// of one would say nothing, and hold for everything.
 	return tagOf.call(value) === "[object Object]";

@@ -22,6 +22,7 @@ export interface OptionTable<T = unknown> {
 	/** Of which options it is; a type only. */
 	readonly of?: T;
 	readonly names: readonly string[];
+	readonly known: ReadonlySet<string>;
 	readonly entries: readonly OptionEntry[];
 }
 
@@ -38,7 +39,8 @@ export function optionTable<T>(checks: OptionChecks<T>): OptionTable<T> {
 				? { name, check, isRequired: false }
 				: { name, check: check.required, isRequired: true },
 	);
-	return { names: entries.map(({ name }) => name), entries };
+	const names = entries.map(({ name }) => name);
+	return { names, known: new Set(names), entries };
 }
 
 /**
@@ -48,7 +50,7 @@ export function optionTable<T>(checks: OptionChecks<T>): OptionTable<T> {
  */
 export function takeOptions<T>(
 	given: unknown,
-	{ names, entries }: OptionTable<T>,
+	{ names, known, entries }: OptionTable<T>,
 	call: string,
 ): T {
 	if (!isRecord(given))
@@ -58,9 +60,11 @@ export function takeOptions<T>(
 			{ hint: `options: ${names.join(", ")}` },
 		);
 	for (const name of Object.keys(given))
-		if (!names.includes(name)) throw unknownOption(name, names, call);
+		if (!known.has(name)) throw unknownOption(name, names, call);
 	const taken: Record<string, unknown> = {};
-	for (const { name, check, isRequired } of entries) {
+	// By index, without an object for each step: every lookup comes by.
+	for (let at = 0; at < entries.length; at++) {
+		const { name, check, isRequired } = entries[at] as OptionEntry;
 		const value = given[name];
 		if (value === undefined) {
 			if (isRequired) throw new RemError("VALIDATION", `${call} needs ${name}`);

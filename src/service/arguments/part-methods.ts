@@ -146,7 +146,8 @@ function modelName(value: unknown): string | undefined {
 	return undefined;
 }
 
-/** What a provider must have, its own check tells; here it has to be something that can be looked at. */
+/** What a provider must have is checked where it is registered; here, that it can be read at all. */
 function readable(value: unknown): string | undefined {
-	return value === undefined ? "is missing" : typeName(value) && undefined;
+	Array.isArray(value);
+	return value === undefined ? "is missing" : undefined;
 }
