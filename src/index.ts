@@ -82,6 +82,7 @@ export type {
 	TextFieldName,
 	Where,
 } from "./models/types.ts";
+export type { VectorInput } from "./models/vector.ts";
 export type { VectorSpace } from "./models/vector-space.ts";
 export { describeQueryLanguage } from "./query/dialect/describe-language.ts";
 export type {
@@ -160,6 +161,7 @@ export {
 	type RepositoryOrderBy,
 	type RepositoryReadOptions,
 	type RepositoryUpsertOptions,
+	type Session as RepositorySession,
 } from "./service/repository.ts";
 export type { SchemaLifecycle } from "./service/schema-lifecycle.ts";
 export type { ServiceScope } from "./service/scope.ts";

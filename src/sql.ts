@@ -1,3 +1,5 @@
+import { RemError } from "./errors.ts";
+
 /**
  * SQL as text and values that never meet: an interpolated value becomes a
  * parameter, an interpolated {@link Sql} is spliced in, and nothing else exists.
@@ -40,6 +42,12 @@ export function sql(
 
 /** A quoted identifier, dotted when several names are given. */
 export function ident(...names: readonly string[]): Sql {
+	for (const name of names)
+		if (typeof name !== "string" || name.includes("\0"))
+			throw new RemError(
+				"VALIDATION",
+				"a name in SQL must be a string without NUL characters",
+			);
 	return raw(names.map((name) => `"${name.replaceAll('"', '""')}"`).join("."));
 }
 

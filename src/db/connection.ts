@@ -27,6 +27,11 @@ import {
 	noteUnloggedRead,
 	refuseOnStandby,
 } from "./standby.ts";
+import {
+	describeSettings,
+	isolationSql,
+	takeTransactionOptions,
+} from "./transaction-options.ts";
 
 /** Before anyone uses a new connection. */
 export function prepareClient(client: pg.ClientBase): void {
@@ -90,12 +95,16 @@ export async function runTransaction<T>(
 	timeoutMs?: number,
 ): Promise<T> {
 	const tx = new TransactionHandle(client, facts, timeoutMs);
-	const isolation = (options.isolation ?? "read committed").toUpperCase();
+	const isolation = isolationSql(options.isolation);
 	// READ WRITE is not said: a standby would refuse the word itself.
 	const access = options.readOnly === true ? " READ ONLY" : "";
-	await tx.script(
-		`BEGIN ISOLATION LEVEL ${isolation}${access}${setting(options.settings ?? {})}`,
-	);
+	await tx
+		.script(
+			`BEGIN ISOLATION LEVEL ${isolation}${access}${setting(options.settings ?? {})}`,
+		)
+		.catch((error: unknown) => {
+			throw describeSettings(error);
+		});
 	let result: T;
 	try {
 		result = await work(tx);
@@ -137,8 +146,11 @@ class TransactionHandle implements Handle {
 
 	async transaction<T>(
 		work: (tx: Handle) => Promise<T>,
-		{ settings = {} }: TransactionOptions = {},
+		options: TransactionOptions = {},
 	): Promise<T> {
+		if (typeof work !== "function")
+			throw new RemError("VALIDATION", "work must be a function");
+		const { settings = {} } = takeTransactionOptions(options);
 		const savepoint = `rem_${++this.#depth}`;
 		const shown = await this.script(
 			`${showing(settings)}SAVEPOINT ${savepoint}${setting(settings)}`,
@@ -236,7 +248,7 @@ export async function send<R>(
 	statement: Sql | Statement,
 	options: QueryOptions = {},
 ): Promise<Result<R>> {
-	const { text, values } = "text" in statement ? statement : compile(statement);
+	const { text, values } = toStatement(statement);
 	const { readsUnlogged = false } = options;
 	if (readsUnlogged) refuseOnStandby(client);
 	// A refusal would end the transaction.
@@ -272,6 +284,20 @@ export async function send<R>(
 	}
 }
 
+/** The statement as the driver takes it; throws `VALIDATION` for what is none. */
+function toStatement(statement: Sql | Statement): Statement {
+	try {
+		if ("parts" in statement) return compile(statement);
+		const { text, values } = statement;
+		if (typeof text === "string" && Array.isArray(values)) return statement;
+	} catch {
+		// It is no object, or one that cannot be read.
+	}
+	throw new RemError("VALIDATION", "the statement is neither SQL nor a text", {
+		hint: "make it with the tag sql, or as { text, values }; script() takes a text without values",
+	});
+}
+
 /** The driver's own words for a text without values. */
 function limited(
 	text: string,
@@ -286,6 +312,11 @@ export async function sendScript(
 	text: string,
 	limit: { readonly timeoutMs?: number } = {},
 ): Promise<Result[]> {
+	if (typeof text !== "string" || text.includes("\0"))
+		throw new RemError(
+			"VALIDATION",
+			"a script must be a string without NUL characters",
+		);
 	try {
 		const result: unknown = await client.query(limited(text, limit));
 		refuseUnconfirmed(client);

@@ -27,10 +27,24 @@ export function toRemError(error: unknown): RemError {
 	const sqlState = sqlStateOf(failure);
 	// Thrown before anything was sent: the connection has no part in it.
 	if (error instanceof TypeError || error instanceof RangeError)
-		return new RemError("DATABASE", "the statement could not be sent", {
-			hint: "check the types of its values",
-			cause,
-		});
+		return new RemError(
+			"VALIDATION",
+			"a value of the statement cannot be sent",
+			{
+				hint: "values are strings, numbers, booleans, null, dates, Buffers, arrays and JSON",
+				cause,
+			},
+		);
+	if (isWrongCount(failure))
+		return new RemError(
+			"VALIDATION",
+			"the number of values is not that of the statement's parameters",
+			{
+				hint: "pass one value for each of $1, $2, …",
+				cause,
+				sqlState: "08P01",
+			},
+		);
 	if (sqlState === undefined) return unreachable(failure, cause);
 	const known = recognise(sqlState);
 	return new RemError(
@@ -42,6 +56,11 @@ export function toRemError(error: unknown): RemError {
 			sqlState,
 		},
 	);
+}
+
+/** The server reports it in the class of lost connections, and goes on. */
+function isWrongCount({ code, routine }: DatabaseFailure): boolean {
+	return code === "08P01" && routine === "exec_bind_message";
 }
 
 /** No SQLSTATE: the server had no part in it, or none any more. */

@@ -1,3 +1,6 @@
+import { RemError } from "../errors.ts";
+import { positive, record, text, typeName } from "../models/checks.ts";
+import { optionTable, takeOptions } from "../models/options.ts";
 import { cohereModels, cohereTokensPerText } from "./cohere.ts";
 import { decodeVector } from "./decode-vector.ts";
 import { knownModel, vectorLength } from "./known-model.ts";
@@ -61,6 +64,14 @@ export function isAiSdkModel(value: unknown): value is AiSdkEmbeddingModel {
 	);
 }
 
+const optionsTable = optionTable<FromAiSdkOptions>({
+	dimensions: positive,
+	name: text,
+	maxTokensPerText: positive,
+	providerOptions: (value) =>
+		typeof value === "function" ? undefined : record(value),
+});
+
 const knownModels = { ...openaiModels, ...cohereModels };
 
 /**
@@ -73,8 +84,15 @@ const knownModels = { ...openaiModels, ...cohereModels };
  */
 export function fromAiSdk(
 	model: AiSdkEmbeddingModel,
-	options: FromAiSdkOptions = {},
+	given: FromAiSdkOptions = {},
 ): EmbeddingProvider {
+	if (!isAiSdkModel(model))
+		throw new RemError(
+			"VALIDATION",
+			`fromAiSdk takes an embedding model of the AI SDK, not ${typeName(model)}`,
+			{ hint: 'fromAiSdk(openai.embedding("text-embedding-3-small"))' },
+		);
+	const options = takeOptions(given, optionsTable, "fromAiSdk");
 	const { modelId } = model;
 	const dimensions = vectorLength(knownModels, modelId, options.dimensions);
 	return {

@@ -1,7 +1,15 @@
 import type * as z from "zod";
 import type { Issue } from "../errors.ts";
+import { suggest } from "../util/suggest.ts";
+import { type Check, flag, isRecord, typeName } from "./checks.ts";
 import { isPlainName, toColumn } from "./columns.ts";
-import { type ColumnType, type Field, toField } from "./field.ts";
+import {
+	type ColumnType,
+	type Field,
+	isZod3,
+	ofZod3,
+	toField,
+} from "./field.ts";
 import { valueProblem } from "./limits.ts";
 import { embeddingsTableName } from "./names.ts";
 
@@ -10,9 +18,9 @@ export type Shape = Readonly<Record<string, z.core.$ZodType>>;
 export interface EntityOptions<S extends Shape = Shape> {
 	/**
 	 * The natural key: a field, several (`["uri", "ordinal"]`, found as
-	 * `uri#ordinal`), or `null` for none and no cache entry.
+	 * `uri#ordinal`), or `null` for none and no cache entry. @default null
 	 */
-	readonly entityKeyField:
+	readonly entityKeyField?:
 		| (keyof S & string)
 		| readonly (keyof S & string)[]
 		| null;
@@ -39,6 +47,8 @@ export interface Entity<Name extends string = string, S extends Shape = Shape> {
 	readonly tableName: Name;
 	readonly embeddingsTableName: string;
 	readonly shape: S;
+	/** Refinements of a `z.object`, which look at the whole row. */
+	readonly refinements: readonly z.core.$ZodCheck[];
 	/** The model's own fields, in the order they were written. */
 	readonly fields: readonly Field[];
 	/** The same and the system's, by name. */
@@ -59,9 +69,10 @@ export interface Entity<Name extends string = string, S extends Shape = Shape> {
 type SystemFieldName = (typeof systemFields)[number]["name"];
 
 /**
- * Defines a model. It does nothing yet: give it to `PostgresService.connect`,
- * `service.register` or `registerType`. A mistake in it is told there, all
- * mistakes at once.
+ * Defines a model: of fields, or of a `z.object`. It does nothing yet: give it to
+ * `PostgresService.connect`, `service.register` or `registerType`. They report
+ * every mistake in it at once. Without an `entityKeyField` rows have no natural
+ * key: each upsert without an id inserts, and LOOKUP does not find them.
  *
  * @example
  * const Document = defineEntity("documents", {
@@ -72,10 +83,37 @@ type SystemFieldName = (typeof systemFields)[number]["name"];
  */
 export function defineEntity<const Name extends string, const S extends Shape>(
 	tableName: Name,
-	shape: S,
-	options: EntityOptions<S>,
+	fields: z.core.$ZodObject<S>,
+	options?: EntityOptions<S>,
+): Entity<Name, S>;
+export function defineEntity<const Name extends string, const S extends Shape>(
+	tableName: Name,
+	fields: S,
+	options?: EntityOptions<S>,
+): Entity<Name, S>;
+export function defineEntity<const Name extends string, const S extends Shape>(
+	tableName: Name,
+	given: S | z.core.$ZodObject<S>,
+	options: EntityOptions<S> = {},
 ): Entity<Name, S> {
 	const problems: Issue[] = [];
+	const { shape, refinements } = toShape(given, problems);
+	return toEntity(
+		checkTableName(tableName, problems) as Name,
+		shape as S,
+		refinements,
+		checkOptions(options, problems),
+		problems,
+	);
+}
+
+function toEntity<Name extends string, S extends Shape>(
+	tableName: Name,
+	shape: S,
+	refinements: readonly z.core.$ZodCheck[],
+	options: EntityOptions,
+	problems: Issue[],
+): Entity<Name, S> {
 	const fields = toFields(shape, problems);
 	const tenantScoped = options.tenantScoped ?? true;
 	const fieldsByName = new Map(
@@ -91,11 +129,11 @@ export function defineEntity<const Name extends string, const S extends Shape>(
 			return field ?? [];
 		});
 	const keyFields = toKeyFields(options.entityKeyField, resolve, problems);
-	checkTableName(tableName, problems);
 	const entity: Entity<Name, S> = {
 		tableName,
 		embeddingsTableName: embeddingsTableName(tableName),
 		shape,
+		refinements,
 		fields,
 		fieldsByName,
 		embedFields:
@@ -115,6 +153,100 @@ export function defineEntity<const Name extends string, const S extends Shape>(
 			message: "createKvTrigger needs an entityKeyField",
 		});
 	return entity;
+}
+
+/** Whether `defineEntity` has made it. */
+export function isEntity(value: unknown): value is Entity {
+	if (typeof value !== "object" || value === null) return false;
+	const { tableName, fields, fieldsByName, problems } =
+		value as Partial<Entity>;
+	return (
+		typeof tableName === "string" &&
+		Array.isArray(fields) &&
+		typeof fieldsByName?.get === "function" &&
+		Array.isArray(problems)
+	);
+}
+
+/** A model, as an argument. */
+export const model: Check = (value) =>
+	isEntity(value)
+		? undefined
+		: `must be a model that defineEntity returns, not ${typeName(value)}`;
+
+/** The fields, and what looks at the whole row. */
+function toShape(
+	given: unknown,
+	problems: Issue[],
+): { shape: Shape; refinements: readonly z.core.$ZodCheck[] } {
+	const def = (given as { _zod?: { def?: z.core.$ZodObjectDef } } | undefined)
+		?._zod?.def;
+	if (def?.type === "object")
+		return { shape: def.shape, refinements: def.checks ?? [] };
+	const problem = shapeProblem(given, def);
+	if (problem === undefined) return { shape: given as Shape, refinements: [] };
+	problems.push({ message: problem });
+	return { shape: {}, refinements: [] };
+}
+
+function shapeProblem(given: unknown, def: unknown): string | undefined {
+	const expected = "expected fields such as { name: z.string() }, or z.object";
+	if (def !== undefined)
+		return `the second argument is another schema: ${expected}`;
+	if (isZod3(given)) return `the second argument ${ofZod3}`;
+	return isRecord(given)
+		? undefined
+		: `the second argument is ${typeName(given)}: ${expected}`;
+}
+
+const optionChecks: Readonly<Record<keyof EntityOptions, Check>> = {
+	entityKeyField: (value) =>
+		value === null || typeof value === "string" || isNames(value)
+			? undefined
+			: "must be the name of a field, an array of names, or null",
+	tenantScoped: flag,
+	createEmbeddings: flag,
+	createKvTrigger: flag,
+	indexes: listsOfNames,
+	unique: listsOfNames,
+};
+
+/** The options that can be used; what is wrong with the others is noted. */
+function checkOptions(given: unknown, problems: Issue[]): EntityOptions {
+	if (!isRecord(given)) {
+		problems.push({
+			message: `the options must be an object, not ${typeName(given)}: { entityKeyField: "name" }`,
+		});
+		return {};
+	}
+	const taken: Record<string, unknown> = {};
+	for (const [name, value] of Object.entries(given)) {
+		const check = Object.hasOwn(optionChecks, name)
+			? optionChecks[name as keyof EntityOptions]
+			: undefined;
+		const problem =
+			check === undefined
+				? `unknown option "${name}", ${suggest(name, Object.keys(optionChecks))}`
+				: value !== undefined && check(value);
+		if (typeof problem !== "string") taken[name] = value;
+		else
+			problems.push({
+				message: check === undefined ? problem : `${name} ${problem}`,
+			});
+	}
+	return taken as EntityOptions;
+}
+
+function isNames(value: unknown): boolean {
+	return (
+		Array.isArray(value) && value.every((name) => typeof name === "string")
+	);
+}
+
+function listsOfNames(value: unknown): string | undefined {
+	return Array.isArray(value) && value.every(isNames)
+		? undefined
+		: 'must be an array of arrays of field names, such as [["year"]]';
 }
 
 /** The choices of a model that may be made anew. */
@@ -142,14 +274,22 @@ export function withOptions(model: Entity, choices: EntityChoices): Entity {
 		entityKeyField === undefined
 			? model.keyFields && names(model.keyFields)
 			: entityKeyField;
-	return defineEntity(tableName ?? model.tableName, model.shape, {
-		entityKeyField: keyFields,
-		tenantScoped: choices.tenantScoped ?? model.tenantScoped,
-		createEmbeddings: choices.createEmbeddings ?? model.createEmbeddings,
-		createKvTrigger: createKvTrigger ?? (keyFields !== null && hasCache(model)),
-		indexes: model.indexes.map(names),
-		unique: model.unique.map(names),
-	});
+	const problems: Issue[] = [];
+	return toEntity(
+		checkTableName(tableName ?? model.tableName, problems),
+		model.shape,
+		model.refinements,
+		{
+			entityKeyField: keyFields,
+			tenantScoped: choices.tenantScoped ?? model.tenantScoped,
+			createEmbeddings: choices.createEmbeddings ?? model.createEmbeddings,
+			createKvTrigger:
+				createKvTrigger ?? (keyFields !== null && hasCache(model)),
+			indexes: model.indexes.map(names),
+			unique: model.unique.map(names),
+		},
+		problems,
+	);
 }
 
 /** A model without a key has no cache, and wants one as soon as it has a key. */
@@ -233,13 +373,7 @@ function toKeyFields(
 	resolve: (names: readonly string[], what: string) => Field[],
 	problems: Issue[],
 ): readonly Field[] | null {
-	if (key === null) return null;
-	if (key === undefined) {
-		problems.push({
-			message: "entityKeyField is missing: a field, several, or null for none",
-		});
-		return null;
-	}
+	if (key === null || key === undefined) return null;
 	if (key.length === 0)
 		problems.push({ message: "entityKeyField names no field" });
 	const fields = resolve(typeof key === "string" ? [key] : key, "key");
@@ -252,7 +386,13 @@ function toKeyFields(
 	return fields.length === 0 ? null : fields;
 }
 
-function checkTableName(tableName: string, problems: Issue[]): void {
+function checkTableName(tableName: unknown, problems: Issue[]): string {
+	if (typeof tableName !== "string") {
+		problems.push({
+			message: `the table name must be a string, not ${typeName(tableName)}`,
+		});
+		return "";
+	}
 	if (!isPlainName(tableName))
 		problems.push({
 			message: `"${tableName}" is no table name: lower-case letters, digits and _, at most 63`,
@@ -267,4 +407,5 @@ function checkTableName(tableName: string, problems: Issue[]): void {
 		problems.push({
 			message: `table name "${tableName}" is kept for tables of remdb`,
 		});
+	return tableName;
 }

@@ -44,6 +44,35 @@ export const defaultEmbedFields: ReadonlySet<string> = new Set([
 /** The field, or the reason why there can be none. */
 export function toField(
 	name: string,
+	schema: unknown,
+): Field | { problem: string } {
+	if (isZod3(schema)) return { problem: ofZod3 };
+	if (!isZod4(schema)) return { problem: "is not a schema of zod" };
+	try {
+		return toKnownField(name, schema);
+	} catch {
+		// A schema of another version, or none, somewhere inside.
+		return { problem: "contains something that is not a schema of zod 4" };
+	}
+}
+
+export const ofZod3 =
+	'is a schema of zod 3, expected zod 4: install zod 4, or import from "zod/v4"';
+
+/** Whether the value is a schema of zod 3, which knows nothing of zod 4. */
+export function isZod3(value: unknown): boolean {
+	const { _zod, _def } = (value ?? {}) as { _zod?: unknown; _def?: unknown };
+	const { typeName } = (_def ?? {}) as { typeName?: unknown };
+	return _zod === undefined && typeof typeName === "string";
+}
+
+function isZod4(value: unknown): value is z.core.$ZodType {
+	const { _zod } = (value ?? {}) as { _zod?: { def?: unknown } };
+	return typeof _zod?.def === "object" && _zod.def !== null;
+}
+
+function toKnownField(
+	name: string,
 	schema: z.core.$ZodType,
 ): Field | { problem: string } {
 	const { inner, isOptional, defaultValue, embed } = unwrap(schema);
@@ -78,6 +107,8 @@ interface Unwrapped {
 	readonly embed: boolean | undefined;
 }
 
+const mostLayers = 100;
+
 /** Looks through optional(), nullable(), default(), readonly() … to what is inside. */
 function unwrap(outer: z.core.$ZodType): Unwrapped {
 	let inner = outer;
@@ -85,7 +116,9 @@ function unwrap(outer: z.core.$ZodType): Unwrapped {
 	let hasDefault = false;
 	let defaultValue: unknown;
 	let embed: boolean | undefined;
-	for (;;) {
+	for (let layers = 0; ; layers++) {
+		// A lazy schema may lead back to itself.
+		if (layers > mostLayers) throw new RangeError("the schema has no end");
 		embed ??= embedMeta(inner);
 		const def = (inner as z.core.$ZodTypes)._zod.def;
 		switch (def.type) {

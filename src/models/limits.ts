@@ -8,6 +8,8 @@ export const limits = {
 	jsonDepth: 100,
 	/** Characters of a fuzzy query: 100 KB took over 20 s of CPU. */
 	fuzzyQueryLength: 256,
+	/** Characters of the text of a search. */
+	queryTextLength: 65_536,
 	/** Rows a read may ask for. */
 	resultRows: 10_000,
 	/** Levels of AND, OR and NOT, and steps of a path into JSON. */
@@ -121,7 +123,8 @@ export function scopeProblem(name: unknown): string | undefined {
 	if (typeof name !== "string") return "is not a text";
 	if (name === "") return "is empty";
 	if (name === sharedTenant) return `is "${sharedTenant}", which is reserved`;
-	if (characters(name) > limits.scopeLength)
+	// Of UTF-16 units there are at least as many, and counting those costs nothing.
+	if (name.length > limits.scopeLength && characters(name) > limits.scopeLength)
 		return `is longer than ${limits.scopeLength} characters`;
 	return textProblem(name);
 }

@@ -1,5 +1,6 @@
 import type * as z from "zod";
 import type { Entity, Shape } from "./entity.ts";
+import type { VectorInput } from "./vector.ts";
 
 /** An edge of the graph, kept in `graphEdges` exactly as it is given. */
 export interface Edge {
@@ -49,7 +50,7 @@ export type NewRow<E> =
 				} & NewSystemFields & {
 						/** Ready vectors by field: stored as they are, no provider is asked. */
 						readonly vectors?:
-							| { readonly [K in TextFields<S>]?: Float32Array }
+							| { readonly [K in TextFields<S>]?: VectorInput }
 							| undefined;
 					}
 			>

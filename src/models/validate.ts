@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { type Issue, RemError } from "../errors.ts";
 import { suggest } from "../util/suggest.ts";
+import { vector } from "./checks.ts";
 import { edgeSchema } from "./edge.ts";
 import type { Entity, Shape } from "./entity.ts";
 import type { Field } from "./field.ts";
@@ -13,6 +14,7 @@ import {
 	type ValueProblem,
 	valueProblem,
 } from "./limits.ts";
+import { toVector } from "./vector.ts";
 
 /** A row that can be written as it stands. */
 export interface ValidRow {
@@ -120,8 +122,19 @@ function validateRow(
 		hasUserId: given.userId !== undefined || scope.userId !== undefined,
 		key,
 		...splitSupplied(entity, given, output),
-		vectors: (output.vectors ?? {}) as Record<string, Float32Array>,
+		vectors: toVectors(output.vectors as GivenVectors | undefined),
 	};
+}
+
+type GivenVectors = Readonly<Record<string, Float32Array | readonly number[]>>;
+
+function toVectors(given: GivenVectors = {}): Record<string, Float32Array> {
+	const vectors: Record<string, Float32Array> = {};
+	for (const name in given) {
+		const vector = given[name];
+		if (vector !== undefined) vectors[name] = toVector(vector);
+	}
+	return vectors;
 }
 
 /** The caller's own values apart from those that zod filled in. */
@@ -148,6 +161,8 @@ function splitSupplied(
 	return { supplied, defaults };
 }
 
+type Row = Record<string, unknown>;
+
 const rowCheckers = new WeakMap<Entity, z.core.$ZodType>();
 
 /** The model's fields and the system's as one strict zod object. */
@@ -159,10 +174,12 @@ function rowChecker(entity: Entity): z.core.$ZodType {
 		// `null` clears whatever may be absent, also where zod only says optional.
 		return [field.name, field.nullable ? z.nullable(schema) : schema];
 	});
-	const checker = z.strictObject({
-		...systemInput(entity),
-		...(Object.fromEntries(fields) as Shape),
-	});
+	const checker = z
+		.strictObject({
+			...systemInput(entity),
+			...(Object.fromEntries(fields) as Shape),
+		})
+		.check(...(entity.refinements as readonly z.core.$ZodCheck<Row>[]));
 	rowCheckers.set(entity, checker);
 	return checker;
 }
@@ -174,7 +191,12 @@ function systemInput(entity: Entity): Shape {
 	});
 	const vectors = entity.embedFields.map((field) => [
 		field.name,
-		z.optional(z.instanceof(Float32Array, { error: "expected Float32Array" })),
+		z.optional(
+			z.custom<Float32Array | readonly number[]>(
+				(value) => vector(value) === undefined,
+				{ error: "expected a Float32Array or an array of numbers" },
+			),
+		),
 	]);
 	return {
 		id: z.optional(z.guid()),

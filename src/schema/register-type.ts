@@ -1,4 +1,20 @@
-import { type Entity, withOptions } from "../models/entity.ts";
+import { schemaName } from "../config.ts";
+import { RemError } from "../errors.ts";
+import {
+	anyText,
+	type Check,
+	flag,
+	isRecord,
+	oneOrList,
+	orNull,
+	typeName,
+} from "../models/checks.ts";
+import {
+	type Entity,
+	model as isModel,
+	withOptions,
+} from "../models/entity.ts";
+import { optionTable, takeOptions } from "../models/options.ts";
 import { checkDefinition, type EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { toText } from "../sql.ts";
@@ -64,8 +80,12 @@ export interface RegisteredType {
  */
 export function registerType(
 	model: Entity,
-	options: RegisterTypeOptions = {},
+	given: RegisterTypeOptions = {},
 ): RegisteredType {
+	const problem = isModel(model);
+	if (problem !== undefined)
+		throw new RemError("VALIDATION", `registerType: the model ${problem}`);
+	const options = takeOptions(given, optionsTable, "registerType");
 	const entity = withOptions(model, options);
 	checkDefinition(entity);
 	const table: EntityTable = { schema: options.schema ?? "public", entity };
@@ -86,4 +106,57 @@ export function registerType(
 		},
 		rowSecurity: toText(entityRowSecurityDdl(table)),
 	};
+}
+
+/** Parts of these become DDL, which takes no parameters: each has to be what it says. */
+const optionsTable = optionTable<RegisterTypeOptions>({
+	tableName: anyText,
+	entityKeyField: orNull(oneOrList(anyText)),
+	tenantScoped: flag,
+	createEmbeddings: flag,
+	createKvTrigger: flag,
+	schema: (value) =>
+		schemaName.safeParse(value).success
+			? undefined
+			: "must be a lower-case PostgreSQL name of at most 63 characters",
+	embedding: withParts({
+		provider: named(50),
+		model: named(100),
+		dimensions: wholeNumber(1, 16_000),
+	}),
+	hnsw: withParts({
+		m: wholeNumber(2, 100),
+		efConstruction: wholeNumber(4, 1000),
+		quantized: (value) => (value === undefined ? undefined : flag(value)),
+	}),
+});
+
+function withParts(parts: Readonly<Record<string, Check>>): Check {
+	return (value) => {
+		if (!isRecord(value)) return `must be an object, not ${typeName(value)}`;
+		for (const name of Object.keys(value))
+			if (!Object.hasOwn(parts, name))
+				return `has an unknown part; there are ${Object.keys(parts).join(", ")}`;
+		for (const [name, check] of Object.entries(parts)) {
+			const problem = check(value[name]);
+			if (problem !== undefined) return `.${name} ${problem}`;
+		}
+		return undefined;
+	};
+}
+
+function named(length: number): Check {
+	return (value) =>
+		typeof value === "string" && value !== "" && value.length <= length
+			? undefined
+			: `must be a string of 1 to ${length} characters`;
+}
+
+function wholeNumber(minimum: number, maximum: number): Check {
+	return (value) =>
+		Number.isInteger(value) &&
+		(value as number) >= minimum &&
+		(value as number) <= maximum
+			? undefined
+			: `must be a whole number from ${minimum} to ${maximum}`;
 }

@@ -1,4 +1,6 @@
 import { RemError } from "../errors.ts";
+import { isRecord, tenantName } from "../models/checks.ts";
+import { textProblem } from "../models/limits.ts";
 import { quoted } from "../util/suggest.ts";
 
 /** A tenant, and perhaps a user, that every call of a scope is about. */
@@ -13,6 +15,19 @@ interface CallScope {
 	readonly userId?: unknown;
 }
 
+/** Throws `TENANT_MISMATCH` where the options, whatever else they are, name another tenant or user. */
+export function refuseOthers(scope: BoundScope, options: unknown): void {
+	if (!isRecord(options)) return;
+	const texts = ["tenantId", "userId"].filter((name) => {
+		const value = options[name];
+		return typeof value === "string" && textProblem(value) === undefined;
+	});
+	boundTo(
+		scope,
+		Object.fromEntries(texts.map((name) => [name, options[name]])),
+	);
+}
+
 /**
  * The call's options with the scope's tenant and user. Another tenant, or
  * another user, is `TENANT_MISMATCH`; of a user's scope, `null` asks for less.
@@ -21,7 +36,7 @@ export function boundTo<T extends object>(
 	scope: BoundScope,
 	options: T,
 ): T & BoundScope {
-	const { tenantId, userId } = (options ?? {}) as CallScope;
+	const { tenantId, userId } = options as CallScope;
 	checkTenant(scope, tenantId);
 	const isLess = userId === null || scope.userId === undefined;
 	if (userId === undefined) return { ...options, ...scope };
@@ -29,7 +44,7 @@ export function boundTo<T extends object>(
 		return { ...options, tenantId: scope.tenantId };
 	throw new RemError(
 		"TENANT_MISMATCH",
-		`the call's user ${quoted(String(userId))} is not the scope's`,
+		`the call's user ${quoted(userId)} is not the scope's`,
 		{ hint: "leave userId out, or open a scope for that user" },
 	);
 }
@@ -39,7 +54,16 @@ export function checkTenant(scope: BoundScope, tenantId: unknown): void {
 	if (tenantId === undefined || tenantId === scope.tenantId) return;
 	throw new RemError(
 		"TENANT_MISMATCH",
-		`the call's tenant ${quoted(String(tenantId))} is not the scope's ${quoted(scope.tenantId)}`,
+		`the call's tenant ${quoted(tenantId)} is not the scope's ${quoted(scope.tenantId)}`,
 		{ hint: "leave tenantId out, or open a scope for that tenant" },
 	);
+}
+
+/** A tenant that a filter names must be one: an operator would name others. */
+export function refuseOperators(tenantId: unknown): void {
+	const problem = tenantName(tenantId);
+	if (problem !== undefined)
+		throw new RemError("VALIDATION", `tenantId ${problem}`, {
+			hint: "name one tenant",
+		});
 }

@@ -2,6 +2,7 @@ import type { Consistency, Handle } from "../db/database.ts";
 import type { BulkReport } from "../indexer/bulk-load.ts";
 import type { Entity } from "../models/entity.ts";
 import type { NewRow, Row, TextFieldName, Where } from "../models/types.ts";
+import type { VectorInput } from "../models/vector.ts";
 import type { SearchExplanation } from "../query/explain.ts";
 import type { FuzzyMode } from "../query/fuzzy.ts";
 import type { HybridMatch, Rerank } from "../query/hybrid.ts";
@@ -73,7 +74,8 @@ export interface BatchUpsertOptions<M extends Models, T extends TableName<M>>
 interface SearchOptions<M extends Models, T extends TableName<M>>
 	extends ReadOptions {
 	readonly tableName: T;
-	readonly queryEmbedding?: Float32Array;
+	/** Ready, instead of a text's: it is compared in 32-bit floats. */
+	readonly queryEmbedding?: VectorInput;
 	/** @default 10 */
 	readonly limit?: number;
 	readonly where?: Where<EntityOf<M, T>>;

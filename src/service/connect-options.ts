@@ -73,12 +73,18 @@ export interface BackgroundIndexOptions {
 }
 
 export interface EmbeddingOptions extends EmbeddingCalls {
-	/** `openai`, `cohere`, `local`, or `module:` and a path or package. */
-	readonly provider?: string;
+	/**
+	 * `openai`, `cohere`, `local`, `module:` and a path or package, a provider of
+	 * your own, or an embedding model of the AI SDK.
+	 */
+	readonly provider?: string | EmbeddingProvider | AiSdkEmbeddingModel;
+	/** Of a provider that is named. @default the provider's usual one */
 	readonly model?: string;
 	/** Length of the vectors. @default the model's own */
 	readonly dimensions?: number;
+	/** Of a provider that is named. */
 	readonly apiKey?: string;
+	/** Of a provider that is named. */
 	readonly baseUrl?: string;
 	/** Upper bound of texts in one call. @default 2048 */
 	readonly batchSize?: number;

@@ -2,6 +2,11 @@ import type { Environment } from "../config.ts";
 import type { ServerAddress } from "../db/server.ts";
 import { RemError } from "../errors.ts";
 import type { ConnectOptions } from "./connect-options.ts";
+import {
+	checkPlace,
+	checkServerParts,
+	checkServerUrl,
+} from "./server-address.ts";
 
 /** Where the database is. */
 export type DatabaseSettings =
@@ -25,6 +30,9 @@ export function resolveDatabase(
 	const own = options.connectionString === undefined ? environment : undefined;
 	const directHost = own?.POSTGRES__DIRECT_HOST;
 	const readHost = options.readHost ?? own?.POSTGRES__READ_HOST;
+	if (options.readHost !== undefined) checkPlace(options.readHost, "readHost");
+	else if (readHost !== undefined) checkPlace(readHost, "POSTGRES__READ_HOST");
+	if (directHost !== undefined) checkPlace(directHost, "POSTGRES__DIRECT_HOST");
 	const at = (host: string) => elsewhere(database.address, host);
 	return {
 		...database,
@@ -52,6 +60,7 @@ function named(
 		...(user === undefined ? {} : { user }),
 		...(password === undefined ? {} : { password }),
 	};
+	checkServerParts(address);
 	return { kind: "server", address };
 }
 
@@ -62,11 +71,13 @@ function fromUrl(url: string): DatabaseSettings {
 		const folder = decode(url.replace(/^file:(\/\/)?/, ""));
 		if (folder) return { kind: "embedded", folder };
 	}
-	if (/^postgres(ql)?:\/\//.test(url))
+	if (/^postgres(ql)?:\/\//.test(url)) {
+		checkServerUrl(url);
 		return { kind: "server", address: { connectionString: url } };
+	}
 	throw new RemError(
 		"CONFIG_INVALID",
-		"the connection string is none we know",
+		"the connection string has an unknown form",
 		{
 			hint: "expected postgresql://user:password@host:port/name, file:PATH or memory:",
 		},

@@ -31,10 +31,13 @@ import type { Row } from "../models/types.ts";
 import { type FuzzyHit, fuzzySearch } from "../query/fuzzy.ts";
 import type { Traversal } from "../query/graph/traversal.ts";
 import type { Match } from "../query/search.ts";
+import { findLanguage } from "../query/text-language.ts";
 import type { SqlValue } from "../sql.ts";
 import { loadTelemetry } from "../telemetry/api.ts";
 import { observeQueues } from "../telemetry/metrics.ts";
 import { keepAlive, keepAliveDuringCalls } from "../util/keep-alive.ts";
+import { quoted } from "../util/suggest.ts";
+import { guardMethods } from "./arguments/methods.ts";
 import type { BoundScope } from "./bound-scope.ts";
 import type {
 	BatchUpsertOptions,
@@ -100,6 +103,14 @@ export class PostgresService<const M extends Models = CoreModels> {
 	#stopObserving = () => {};
 
 	private constructor(core: ServiceCore, replica: Replica | undefined) {
+		if (!(core instanceof ServiceCore))
+			throw new RemError(
+				"VALIDATION",
+				"a service is not made with new: it has to connect",
+				{
+					hint: "await PostgresService.connect({ connectionString })",
+				},
+			);
 		this.core = core;
 		this.#replica = replica;
 		this.#lookups = new Lookups(core, this.#fallback);
@@ -129,6 +140,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 		const db = await openDatabase(given);
 		const replica = openReader(db, given);
 		try {
+			await checkLanguage(db, language);
 			const rowSecurity = await isHeldByPolicies(db, given);
 			const registry = new Registry(schema, models, { language, rowSecurity });
 			const settings = { ...given, rowLevelSecurity: rowSecurity };
@@ -189,7 +201,6 @@ export class PostgresService<const M extends Models = CoreModels> {
 	 * await acme.lookupEntity({ entityKey: "sarah-chen" })
 	 */
 	scope(scope: BoundScope): ServiceScope<PostgresService<M>, M> {
-		checkGiven(scope);
 		return openScope<PostgresService<M>, M>(this, scope);
 	}
 
@@ -236,7 +247,6 @@ export class PostgresService<const M extends Models = CoreModels> {
 	async batchUpsert<T extends TableName<M>>(
 		options: BatchUpsertOptions<M, T>,
 	): Promise<BatchUpsertResult> {
-		checkGiven(options);
 		const table = this.registry.get(options.tableName);
 		checkEntityKeyField(table, options.entityKeyField);
 		return this.core.upsert(table, options.entities, options);
@@ -252,7 +262,6 @@ export class PostgresService<const M extends Models = CoreModels> {
 	>(
 		options: LookupOptions<T, Hydrate> & { readonly entityKey: string },
 	): Promise<Found<M, T, Hydrate> | undefined> {
-		checkGiven(options);
 		const [best] = await this.#lookups.find([options.entityKey], options);
 		return best as Found<M, T, Hydrate> | undefined;
 	}
@@ -266,14 +275,12 @@ export class PostgresService<const M extends Models = CoreModels> {
 			readonly entityKeys: readonly string[];
 		},
 	): Promise<Found<M, T, Hydrate>[]> {
-		checkGiven(options);
 		const found = await this.#lookups.find(options.entityKeys, options);
 		return found as Found<M, T, Hydrate>[];
 	}
 
 	/** Entities whose names (or summaries) are like the query, best first; `score` is pg_trgm's. */
 	async fuzzySearch(options: FuzzySearchOptions): Promise<FuzzyHit[]> {
-		checkGiven(options);
 		if (options.entityType !== undefined) this.registry.get(options.entityType);
 		const { schema, rowLevelSecurity } = this.core.settings;
 		const { tenantId, transaction, consistency } = options;
@@ -293,7 +300,6 @@ export class PostgresService<const M extends Models = CoreModels> {
 	async vectorSearch<T extends TableName<M>, X extends boolean = false>(
 		options: VectorSearchOptions<M, T> & { readonly explain?: X },
 	): Promise<(Row<EntityOf<M, T>> & Match)[] & ExplainedIf<X>> {
-		checkGiven(options);
 		return (await this.#searches.byVector(options)) as never;
 	}
 
@@ -308,7 +314,6 @@ export class PostgresService<const M extends Models = CoreModels> {
 	async hybridSearch<T extends TableName<M>, X extends boolean = false>(
 		options: HybridSearchOptions<M, T> & { readonly explain?: X },
 	): Promise<HybridRow<EntityOf<M, T>>[] & ExplainedIf<X>> {
-		checkGiven(options);
 		return (await this.#searches.hybrid(options as never)) as never;
 	}
 
@@ -320,7 +325,6 @@ export class PostgresService<const M extends Models = CoreModels> {
 	 * await service.createIndexConcurrently({ tableName: "documents", indexType: "hnsw" })
 	 */
 	async createIndexConcurrently(request: IndexRequest): Promise<void> {
-		checkGiven(request);
 		await this.indexer.build(request);
 		this.core.vectorFacts.forget();
 	}
@@ -336,7 +340,6 @@ export class PostgresService<const M extends Models = CoreModels> {
 	 * if (result.kind === "search") console.log(result.rows[0]?.similarity)
 	 */
 	async query(text: string, scope: ReadOptions = {}): Promise<QueryResult> {
-		checkGiven(scope);
 		const { tenantId, userId, transaction, consistency } = scope;
 		return runQuery(
 			{
@@ -362,19 +365,16 @@ export class PostgresService<const M extends Models = CoreModels> {
 	 * await service.traverse({ from: "sarah-chen", edgeTypes: ["manages"], depth: 2 })
 	 */
 	async traverse(options: TraverseCall): Promise<Traversal> {
-		checkGiven(options);
 		return this.#graph.traverse(options);
 	}
 
 	/** Adds edges to an entity, or replaces those of the same `dst` and `rel_type`, in one statement. */
 	async link(options: LinkCall): Promise<LinkResult> {
-		checkGiven(options);
 		return this.#graph.link(options);
 	}
 
 	/** Removes an entity's edges to a target, and returns how many. */
 	async unlink(options: UnlinkCall): Promise<number> {
-		checkGiven(options);
 		return this.#graph.unlink(options);
 	}
 
@@ -419,7 +419,6 @@ export class PostgresService<const M extends Models = CoreModels> {
 	): Promise<Result<R>> {
 		try {
 			if (values !== undefined) {
-				values.forEach(checkSqlValue);
 				return await this.core.db.query<R>({ text, values });
 			}
 			const results = await this.core.db.script(text);
@@ -465,6 +464,8 @@ export class PostgresService<const M extends Models = CoreModels> {
 	}
 }
 
+// What is refused is traced as well: the checks are inside.
+guardMethods(PostgresService.prototype, Repository.prototype);
 traceVerbs(PostgresService.prototype);
 for (const { prototype } of [
 	PostgresService,
@@ -476,27 +477,6 @@ for (const { prototype } of [
 ])
 	keepAliveDuringCalls(prototype);
 
-/** From JavaScript a call may come without what TypeScript would ask for. */
-function checkGiven(options: unknown): void {
-	if (typeof options === "object" && options !== null) return;
-	throw new RemError("VALIDATION", "the call has no options");
-}
-
-/** What the driver cannot write would fail halfway, and take the connection with it. */
-function checkSqlValue(value: unknown, index: number): void {
-	if (
-		typeof value !== "object" ||
-		value === null ||
-		value instanceof Uint8Array
-	)
-		return;
-	try {
-		JSON.stringify(value);
-	} catch {
-		throw new RemError("VALIDATION", `value $${index + 1} is no JSON`);
-	}
-}
-
 function openDatabase(settings: Settings): Promise<Database> {
 	const { database, connectTimeoutMs, logger } = settings;
 	return database.kind === "embedded"
@@ -505,6 +485,18 @@ function openDatabase(settings: Settings): Promise<Database> {
 				...settings,
 				directAddress: database.directAddress,
 			});
+}
+
+/** Every server has `english`: one of another name is looked for, before an index fails on it. */
+async function checkLanguage(db: Database, language: string): Promise<void> {
+	if (language === "english") return;
+	const { isKnown, hint } = await findLanguage(db, language);
+	if (isKnown) return;
+	throw new RemError(
+		"CONFIG_INVALID",
+		`language (FULL_TEXT__LANGUAGE): the database has no text search configuration ${quoted(language)}`,
+		{ hint },
+	);
 }
 
 /** The embedded database has no replica. */

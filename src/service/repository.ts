@@ -1,17 +1,22 @@
 import type { Consistency, Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import type { OrderBy } from "../filters/order-by.ts";
-import type { Entity } from "../models/entity.ts";
+import { type Entity, model } from "../models/entity.ts";
 import { type EntityTable, fieldOf } from "../models/registry.ts";
 import type { FieldName, NewRow, Row, Where } from "../models/types.ts";
-import { userCondition } from "../query/scope.ts";
+import { checkScope, userCondition } from "../query/scope.ts";
 import { type Change, changeRows } from "../store/change-rows.ts";
 import { countRows, findRows, iterateRows } from "../store/find-rows.ts";
 import type { MergeField } from "../store/merge.ts";
 import { isUuid } from "../util/uuid.ts";
 import type { AnyService } from "./any-service.ts";
-import { type BoundScope, boundTo, checkTenant } from "./bound-scope.ts";
-import type { ServiceCore } from "./core.ts";
+import {
+	type BoundScope,
+	boundTo,
+	checkTenant,
+	refuseOperators,
+} from "./bound-scope.ts";
+import { ServiceCore } from "./core.ts";
 
 export interface RepositoryUpsertOptions {
 	readonly tenantId?: string;
@@ -37,6 +42,14 @@ export interface RepositoryReadOptions {
 	readonly transaction?: Handle;
 	/** `"replica"`: the one of POSTGRES__READ_HOST may answer, as of the service's reads. @default "primary" */
 	readonly consistency?: Consistency;
+}
+
+/** Whose session is read. */
+export interface Session {
+	readonly sessionId: string;
+	readonly tenantId?: string;
+	/** Given: that user's and shared rows; `null`: shared only; omitted: all. */
+	readonly userId?: string | null;
 }
 
 interface ReadPlace {
@@ -81,8 +94,11 @@ export class Repository<E extends Entity> {
 
 	/** The model has to be one of the service's. With a scope, every call is about its tenant and user. */
 	constructor(entity: E, service: AnyService, scope?: BoundScope) {
-		this.#core = service.core;
-		this.#scope = scope;
+		const problem = model(entity);
+		if (problem !== undefined)
+			throw new RemError("VALIDATION", `entity ${problem}`);
+		this.#core = coreOf(service);
+		this.#scope = scope && ownScope(scope);
 		this.tableName = entity.tableName;
 		this.#table = this.#core.registry.get(entity.tableName);
 		if (this.#table.entity !== entity)
@@ -171,12 +187,7 @@ export class Repository<E extends Entity> {
 
 	/** A session's rows in the order they were created; for models with a `sessionId`. */
 	async getBySession(
-		session: {
-			readonly sessionId: string;
-			readonly tenantId?: string;
-			/** Given: that user's and shared rows; `null`: shared only; omitted: all. */
-			readonly userId?: string | null;
-		},
+		session: Session,
 		options: Omit<RepositoryFindOptions<E>, "orderBy"> = {},
 	): Promise<Row<E>[]> {
 		fieldOf(this.#table.entity, "sessionId");
@@ -297,15 +308,19 @@ export class Repository<E extends Entity> {
 			: this.#core.source(transaction, consistency);
 	}
 
-	#checked(filter: Where<E>): Readonly<Record<string, unknown>> {
-		const given = filter as Readonly<Record<string, unknown>>;
+	#checked(where: Where<E>): Readonly<Record<string, unknown>> {
+		const given = where as Readonly<Record<string, unknown>>;
 		if (this.#scope !== undefined) return this.#narrowed(this.#scope, given);
-		const isScoped =
-			!this.#table.entity.tenantScoped || Object.hasOwn(filter, "tenantId");
 		// Without a default tenant the service is strict: every call names one.
-		if (!isScoped && this.#core.settings.defaultTenant === null)
-			this.#core.tenant(undefined);
-		return given;
+		const isStrict =
+			this.#table.entity.tenantScoped &&
+			this.#core.settings.defaultTenant === null;
+		if (!isStrict) return given;
+		if (!Object.hasOwn(given, "tenantId")) this.#core.tenant(undefined);
+		// Read once: what is checked is what the filter says.
+		const filter = { ...given };
+		refuseOperators(filter.tenantId);
+		return filter;
 	}
 
 	/** The filter within the scope: its tenant's rows, and of a user's scope that user's and shared ones. */
@@ -338,4 +353,20 @@ export class Repository<E extends Entity> {
 			? (this.#scope?.tenantId ?? this.#core.tenant(tenantId))
 			: undefined;
 	}
+}
+
+/** What a service shares with its repositories. */
+function coreOf(service: unknown): ServiceCore {
+	const { core } = (service ?? {}) as { core?: unknown };
+	if (core instanceof ServiceCore) return core;
+	throw new RemError("VALIDATION", "the second argument is not a service", {
+		hint: "new Repository(Document, service), with the service that PostgresService.connect returns",
+	});
+}
+
+function ownScope(given: BoundScope): BoundScope {
+	const { tenantId, userId } = given;
+	const scope = { tenantId, ...(userId === undefined ? {} : { userId }) };
+	checkScope(scope);
+	return scope;
 }

@@ -1,4 +1,5 @@
 import type { Consistency, Handle } from "../db/database.ts";
+import { RemError } from "../errors.ts";
 import type { Registry } from "../models/registry.ts";
 import { describePlan } from "../query/dialect/describe-plan.ts";
 import { parseQuery } from "../query/dialect/parse-query.ts";
@@ -49,7 +50,39 @@ export async function runQuery(
 	const grammar = needsGrammar(query) ? await loadSqlGrammar() : undefined;
 	const plan = planQuery(query, registry, grammar);
 	const parts = { reads, registry, db };
-	return explain ? explainPlan(parts, plan, call) : runPlan(parts, plan, call);
+	try {
+		return await (explain
+			? explainPlan(parts, plan, call)
+			: runPlan(parts, plan, call));
+	} catch (error) {
+		throw asRefusal(error);
+	}
+}
+
+/** Why a condition that could be read cannot be computed, by the SQLSTATEs of class 22. */
+const reasons: Readonly<Record<string, string>> = {
+	"22003": "a number is out of range",
+	"22007": "a time or an interval has an unknown form",
+	"22008": "a time or an interval is out of range",
+	"22012": "it divides by zero",
+	"22015": "an interval is out of range",
+};
+
+/** The values are the text's or the rows': the database's own words stay out of the message. */
+function asRefusal(error: unknown): unknown {
+	const { code, sqlState } = error as RemError;
+	if (!(error instanceof RemError) || code !== "DATABASE") return error;
+	if (sqlState?.startsWith("22") !== true) return error;
+	const reason = reasons[sqlState] ?? `SQLSTATE ${sqlState}`;
+	return new RemError(
+		"FILTER_REFUSED",
+		`the query's condition cannot be computed: ${reason}`,
+		{
+			hint: "compare with a constant in range instead of computing with the rows' values",
+			sqlState,
+			cause: error.cause,
+		},
+	);
 }
 
 /** What a query is answered with. */

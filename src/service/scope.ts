@@ -1,22 +1,14 @@
 import type { Entity } from "../models/entity.ts";
 import { checkScope } from "../query/scope.ts";
 import type { AnyService } from "./any-service.ts";
-import { type BoundScope, boundTo } from "./bound-scope.ts";
+import { takeArguments } from "./arguments/argument.ts";
+import { scopedQuery, scopedVerbs } from "./arguments/service-methods.ts";
+import { type BoundScope, boundTo, refuseOthers } from "./bound-scope.ts";
 import { Repository } from "./repository.ts";
 
-const verbs = [
-	"batchUpsert",
-	"lookupEntity",
-	"lookupEntities",
-	"fuzzySearch",
-	"vectorSearch",
-	"hybridSearch",
-	"traverse",
-	"link",
-	"unlink",
-] as const;
+const verbs = Object.keys(scopedVerbs) as Verb[];
 
-type Verb = (typeof verbs)[number];
+type Verb = keyof typeof scopedVerbs;
 type AnyVerb = (options: object) => Promise<unknown>;
 
 /** What a scope needs of the service. */
@@ -59,14 +51,27 @@ export function openScope<S, M extends readonly Entity[]>(
 	const unbound = service as unknown as ScopedService;
 	const bound = verbs.map((verb) => [
 		verb,
-		async (options: object) =>
-			unbound[verb].call(service, boundTo(scope, options)),
+		// Checked before it is bound: a list, or an object in the tenant's place,
+		// must not be taken apart.
+		async (...given: unknown[]) => {
+			const [options] = takeArguments(verb, scopedVerbs[verb], given, () =>
+				refuseOthers(scope, given[0]),
+			);
+			return unbound[verb].call(service, boundTo(scope, options as object));
+		},
 	]);
 	return {
 		...scope,
 		...Object.fromEntries(bound),
-		query: async (text: string, options: object = {}) =>
-			unbound.query(text, boundTo(scope, options)),
+		query: async (...given: unknown[]) => {
+			const [text, options = {}] = takeArguments(
+				"query",
+				scopedQuery,
+				given,
+				() => refuseOthers(scope, given[1]),
+			);
+			return unbound.query(text as string, boundTo(scope, options as object));
+		},
 		repository: (entity: M[number]) => new Repository(entity, unbound, scope),
 	} as ServiceScope<S, M>;
 }

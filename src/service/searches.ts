@@ -1,6 +1,8 @@
 import type { Consistency, Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
+import { limits, textProblem } from "../models/limits.ts";
 import type { EntityTable } from "../models/registry.ts";
+import { toVector, type VectorInput } from "../models/vector.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import type { CacheFallback } from "../query/cached-read.ts";
 import { explainSearch, type SearchExplanation } from "../query/explain.ts";
@@ -17,7 +19,9 @@ import {
 	type SearchRequest,
 	vectorSearch,
 } from "../query/search.ts";
+import { findLanguage } from "../query/text-language.ts";
 import type { VectorFacts } from "../query/vector-facts.ts";
+import { quoted } from "../util/suggest.ts";
 import type { ServiceCore } from "./core.ts";
 import type { ProviderChoice } from "./embedder.ts";
 import { QueryVectors } from "./query-vectors.ts";
@@ -28,7 +32,7 @@ interface SearchCall
 		ProviderChoice {
 	readonly tableName: string;
 	readonly tenantId?: string | undefined;
-	readonly queryEmbedding?: Float32Array | undefined;
+	readonly queryEmbedding?: VectorInput | undefined;
 	readonly where?: unknown;
 	readonly transaction?: Handle | undefined;
 	readonly consistency?: Consistency | undefined;
@@ -49,7 +53,11 @@ interface ResolvedCall {
 	readonly table: EntityTable;
 	readonly db: Handle;
 	readonly space: VectorSpace;
-	readonly request: Omit<SearchCall, "tenantId" | "where"> & {
+	readonly request: Omit<
+		SearchCall,
+		"tenantId" | "where" | "queryEmbedding"
+	> & {
+		readonly queryEmbedding: Float32Array | undefined;
 		readonly tenantId: string;
 		readonly where: Readonly<Record<string, unknown>> | undefined;
 	};
@@ -63,6 +71,7 @@ export class Searches {
 	readonly #core: ServiceCore;
 	readonly #fallback: CacheFallback;
 	readonly #queryVectors = new QueryVectors();
+	readonly #languages = new Set<string>();
 
 	/** @internal */
 	constructor(core: ServiceCore, fallback: CacheFallback) {
@@ -71,7 +80,7 @@ export class Searches {
 	}
 
 	async byVector(call: VectorCall): Promise<Explained<SearchHit[]>> {
-		const resolved = await this.#resolve(call);
+		const resolved = await this.#resolve(call, call.queryText);
 		const { table, db, space, request } = resolved;
 		checkSearch(table, space, request);
 		const { queryText } = call;
@@ -81,11 +90,12 @@ export class Searches {
 	}
 
 	async hybrid(call: HybridCall): Promise<Explained<HybridHit[]>> {
-		const resolved = await this.#resolve(call);
+		const resolved = await this.#resolve(call, call.query);
 		const { table, db, space, request } = resolved;
 		const { query, language = this.#core.settings.language, rerank } = call;
 		const wanted = { ...request, query, language, rerank };
 		checkHybrid(table, space, wanted);
+		await this.#checkLanguage(db, language);
 		return this.#search(resolved, query, (queryEmbedding, context) =>
 			hybridSearch(
 				db,
@@ -97,7 +107,25 @@ export class Searches {
 		);
 	}
 
-	async #resolve(call: SearchCall): Promise<ResolvedCall> {
+	/** Asked once for each language; that of the configuration was checked when the service connected. */
+	async #checkLanguage(db: Handle, language: string): Promise<void> {
+		if (language === this.#core.settings.language) return;
+		if (this.#languages.has(language)) return;
+		const { isKnown, hint } = await findLanguage(db, language);
+		if (!isKnown)
+			throw new RemError(
+				"VALIDATION",
+				`unknown text search configuration ${quoted(language)}`,
+				{ hint },
+			);
+		this.#languages.add(language);
+	}
+
+	async #resolve(
+		call: SearchCall,
+		query: string | undefined,
+	): Promise<ResolvedCall> {
+		if (query !== undefined) checkQueryText(query);
 		const core = this.#core;
 		const table = core.registry.get(call.tableName);
 		const { tenantId, transaction, consistency } = call;
@@ -106,6 +134,7 @@ export class Searches {
 			...call,
 			where: call.where as Readonly<Record<string, unknown>> | undefined,
 			tenantId: core.tenant(call.tenantId),
+			queryEmbedding: call.queryEmbedding && toVector(call.queryEmbedding),
 		};
 		const { provider, model } = call;
 		const choice = { provider, model };
@@ -169,7 +198,7 @@ export class Searches {
 		text: string | undefined,
 		space: VectorSpace,
 	): Promise<Float32Array> {
-		if (typeof text !== "string" || text.trim() === "")
+		if (text === undefined || text.trim() === "")
 			throw new RemError("VALIDATION", "the search has no query text", {
 				hint: "pass queryText or queryEmbedding",
 			});
@@ -183,4 +212,17 @@ export class Searches {
 			return vector as Float32Array;
 		});
 	}
+}
+
+/** A provider would cut a longer text, or refuse it; full text search takes as long as it is. */
+function checkQueryText(query: string): void {
+	const problem = textProblem(query);
+	if (problem !== undefined)
+		throw new RemError("VALIDATION", `the query ${problem}`);
+	if (query.length > limits.queryTextLength)
+		throw new RemError(
+			"INPUT_LIMIT",
+			`the query has ${query.length} characters, at most ${limits.queryTextLength} are allowed`,
+			{ hint: "search with its beginning, or with a summary of it" },
+		);
 }

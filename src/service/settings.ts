@@ -1,13 +1,11 @@
-import * as z from "zod";
-import {
-	type Environment,
-	languageName,
-	readEnvironment,
-	schemaName,
-	tenantName,
-} from "../config.ts";
+import { type Environment, readEnvironment } from "../config.ts";
 import type { TlsSettings } from "../db/tls.ts";
-import { fromAiSdk, isAiSdkModel } from "../embeddings/ai-sdk.ts";
+import {
+	type AiSdkEmbeddingModel,
+	fromAiSdk,
+	isAiSdkModel,
+} from "../embeddings/ai-sdk.ts";
+import { checkProvider } from "../embeddings/check-provider.ts";
 import { isModuleProvider, loadProvider } from "../embeddings/load-provider.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import type { ProviderSettings } from "../embeddings/resolve-provider.ts";
@@ -15,6 +13,7 @@ import { RemError } from "../errors.ts";
 import type { IndexerSettings } from "../indexer/settings.ts";
 import { type Logger, silentLogger } from "../logger.ts";
 import type { HnswOptions } from "../schema/hnsw.ts";
+import { checkConnectOptions } from "./check-connect-options.ts";
 import type {
 	ConnectOptions,
 	EmbeddingCalls,
@@ -66,7 +65,7 @@ export function resolveSettings(
 	options: ConnectOptions,
 	environment: Environment = readEnvironment(),
 ): Settings {
-	checkOptions(options);
+	checkConnectOptions(options);
 	const database = resolveDatabase(options, environment);
 	const embedding = resolveEmbedding(options, environment, database.kind);
 	return {
@@ -129,65 +128,6 @@ function resolveBackgroundIndex(
 // Whoever waits for the embedded database's one connection waits for a whole load.
 const defaultConnectTimeoutMs = { server: 10_000, embedded: 60_000 } as const;
 
-const whole = (minimum: number) =>
-	z.optional(z.int(`expected a whole number from ${minimum}`).min(minimum));
-
-/** What the environment's variables are held to holds for the options as well. */
-const optionsSchema = z.looseObject({
-	poolSize: whole(1),
-	connectTimeoutMs: whole(1),
-	retryTimeoutMs: whole(0),
-	queryTimeoutMs: whole(1),
-	readHost: z.optional(z.string().min(1)),
-	readWaitMs: whole(0),
-	schema: z.optional(schemaName),
-	defaultTenant: z.optional(tenantName),
-	backgroundIndex: z.optional(
-		z.looseObject({
-			concurrency: whole(1),
-			minRows: whole(1),
-			memoryMb: whole(16),
-			parallelWorkers: whole(0),
-			lockTimeoutMs: whole(1),
-			retryMs: whole(0),
-		}),
-	),
-	language: z.optional(languageName),
-	embedding: z.optional(
-		z.looseObject({
-			dimensions: whole(1),
-			batchSize: whole(1),
-			parallelCalls: whole(1),
-			maxTokensPerText: whole(16),
-			requestsPerMinute: whole(1),
-			tokensPerMinute: whole(1),
-			retry: z.optional(
-				z.looseObject({
-					attempts: whole(1),
-					baseMs: whole(0),
-					maxMs: whole(0),
-					deadlineMs: whole(1),
-					timeoutMs: whole(1),
-				}),
-			),
-		}),
-	),
-});
-
-function checkOptions(options: ConnectOptions): void {
-	const checked = optionsSchema.safeParse(options);
-	if (checked.success) return;
-	const issues = checked.error.issues.map(({ path, message }) => ({
-		field: path.join("."),
-		message,
-	}));
-	throw new RemError(
-		"CONFIG_INVALID",
-		issues.map(({ field, message }) => `${field}: ${message}`).join("; "),
-		{ hint: "correct the option", issues },
-	);
-}
-
 type EmbeddingSettings = Pick<
 	Settings,
 	| "embedding"
@@ -203,7 +143,7 @@ function resolveEmbedding(
 	kind: "server" | "embedded",
 ): EmbeddingSettings {
 	const own = ownProvider(embedding);
-	const options: EmbeddingOptions = own === undefined ? embedding : {};
+	const options = isProvider(embedding) ? {} : embedding;
 	const isLocalByDefault =
 		own === undefined && lacksKey(options, environment, kind);
 	return {
@@ -224,11 +164,43 @@ function resolveEmbedding(
 	};
 }
 
+/** The provider that is an object: given as it is, or with how it is to be called. */
 function ownProvider(
 	embedding: NonNullable<ConnectOptions["embedding"]>,
 ): EmbeddingProvider | undefined {
-	if (isAiSdkModel(embedding)) return fromAiSdk(embedding);
-	return "embed" in embedding ? embedding : undefined;
+	if (isProvider(embedding)) return toProvider(embedding, "embedding");
+	const { provider, model, dimensions } = embedding;
+	if (typeof provider !== "object") return undefined;
+	const own = toProvider(provider, "embedding.provider", dimensions);
+	if (model !== undefined && model !== own.model)
+		throw notItsOwn("model", own.model);
+	if (dimensions !== undefined && dimensions !== own.dimensions)
+		throw notItsOwn("dimensions", String(own.dimensions));
+	return own;
+}
+
+function isProvider(
+	embedding: NonNullable<ConnectOptions["embedding"]>,
+): embedding is EmbeddingProvider | AiSdkEmbeddingModel {
+	return isAiSdkModel(embedding) || "embed" in embedding;
+}
+
+function toProvider(
+	given: EmbeddingProvider | AiSdkEmbeddingModel,
+	origin: string,
+	dimensions?: number,
+): EmbeddingProvider {
+	return isAiSdkModel(given)
+		? fromAiSdk(given, dimensions === undefined ? {} : { dimensions })
+		: checkProvider(given, origin);
+}
+
+function notItsOwn(name: string, own: string): RemError {
+	return new RemError(
+		"CONFIG_INVALID",
+		`embedding.${name}: the provider that is given has ${own}`,
+		{ hint: `leave ${name} out: it is the provider's` },
+	);
 }
 
 /** Nothing says which provider, and the usual one would have no key: `local` needs none. */
@@ -240,7 +212,7 @@ function lacksKey(
 	const { OPENAI_API_KEY, EMBEDDING__API_KEY } = environment;
 	const key = options.apiKey ?? EMBEDDING__API_KEY ?? OPENAI_API_KEY;
 	const url = options.baseUrl ?? environment.EMBEDDING__BASE_URL;
-	const named = options.provider ?? environment.EMBEDDING__PROVIDER;
+	const named = nameOf(options) ?? environment.EMBEDDING__PROVIDER;
 	return (
 		kind === "embedded" &&
 		[named, key, url].every((setting) => setting === undefined)
@@ -252,7 +224,7 @@ function namedProvider(
 	environment: Environment,
 	isLocalByDefault: boolean,
 ): ProviderSettings {
-	const named = options.provider ?? environment.EMBEDDING__PROVIDER;
+	const named = nameOf(options) ?? environment.EMBEDDING__PROVIDER;
 	const provider = named ?? (isLocalByDefault ? "local" : "openai");
 	// What the environment says of one provider is not another one's.
 	const isItsOwn =
@@ -269,6 +241,10 @@ function namedProvider(
 			ownKeys(environment)[provider],
 		baseUrl: options.baseUrl ?? from?.EMBEDDING__BASE_URL,
 	};
+}
+
+function nameOf({ provider }: EmbeddingOptions): string | undefined {
+	return typeof provider === "string" ? provider : undefined;
 }
 
 function ownKeys(

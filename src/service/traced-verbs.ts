@@ -107,10 +107,21 @@ function tableOfCall(
 	{ core }: TracedService,
 	options: { readonly tableName?: unknown } | undefined,
 ): string | undefined {
+	const name = nameIn(options);
 	const table = core.registry
 		.all()
-		.find(({ entity }) => entity.tableName === options?.tableName);
+		.find(({ entity }) => entity.tableName === name);
 	return table?.entity.tableName;
+}
+
+function nameIn(
+	options: { readonly tableName?: unknown } | undefined,
+): unknown {
+	try {
+		return options?.tableName;
+	} catch {
+		return undefined; // a getter threw: the call reports it
+	}
 }
 
 function rows(found: readonly unknown[]) {

@@ -34,8 +34,11 @@ export async function linkEdges(
 	const [changed] = rows;
 	if (changed !== undefined) return changed.added;
 	throw new RemError(
-		"DATABASE",
-		"the entity was deleted while its edges were being written",
+		"VALIDATION",
+		`the entity of "${row.table.entity.tableName}" was deleted while its edges were being written`,
+		{
+			hint: "nothing was written; write the entity again first, or restore it",
+		},
 	);
 }
 

@@ -15,7 +15,8 @@ const longestName = 200;
 
 /** A name in a message, which must not be as long as a name can be. */
 export function quoted(name: unknown): string {
-	const text = String(name);
+	// Not everything can be written as a text: an object may have no toString.
+	const text = typeof name === "object" ? "[object]" : String(name);
 	return text.length > longestName
 		? `"${text.slice(0, longestName)}…"`
 		: `"${text}"`;

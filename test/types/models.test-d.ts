@@ -140,8 +140,12 @@ const vectorOfNumber: NewRow<typeof Document> = {
 };
 const vectorAsList: NewRow<typeof Document> = {
 	...smallest,
-	// @ts-expect-error a list of numbers is no Float32Array
 	vectors: { content: [1, 2, 3] },
+};
+const vectorOfTexts: NewRow<typeof Document> = {
+	...smallest,
+	// @ts-expect-error a vector has numbers
+	vectors: { content: ["1", "2"] },
 };
 const edgeWithoutTarget: NewRow<typeof Document> = {
 	...smallest,
@@ -202,8 +206,27 @@ const shape = { name: z.string() };
 defineEntity("a", shape, { entityKeyField: "nmae" });
 // @ts-expect-error each of several keys, too
 defineEntity("a", shape, { entityKeyField: ["name", "x"] });
-// @ts-expect-error a key is said, if only as null
+// Without a key, and without options.
+same<Row<ReturnType<typeof unkeyed>>["name"], string>(true);
+const unkeyed = () => defineEntity("a", shape);
 defineEntity("a", shape, {});
+// @ts-expect-error an option that there is not
+defineEntity("a", shape, { entityKeyFeild: "name" });
+// A z.object, with and without options.
+const Whole = defineEntity(
+	"wholes",
+	z.object({ name: z.string(), year: z.int().optional() }),
+	{ entityKeyField: "name", indexes: [["year"]] },
+);
+same<Row<typeof Whole>["year"], number | null>(true);
+same<typeof Whole.tableName, "wholes">(true);
+const Refined = defineEntity(
+	"refined",
+	z.strictObject({ from: z.int(), to: z.int() }).refine(() => true),
+);
+same<Row<typeof Refined>["to"], number>(true);
+// @ts-expect-error the key is a field of the object
+defineEntity("a", z.object(shape), { entityKeyField: "nmae" });
 // @ts-expect-error an index is on fields of the model or the system
 defineEntity("a", shape, { entityKeyField: "name", indexes: [["x"]] });
 const text: string = registerType(Document).sql.kvTrigger;
@@ -269,7 +292,6 @@ export async function calls(): Promise<void> {
 	});
 	await service.vectorSearch({
 		tableName: "documents",
-		// @ts-expect-error a list of numbers is no Float32Array
 		queryEmbedding: [1, 2, 3],
 	});
 	await service.vectorSearch({
@@ -315,6 +337,7 @@ void [
 	dateAsText,
 	vectorOfNumber,
 	vectorAsList,
+	vectorOfTexts,
 	edgeWithoutTarget,
 	deleted,
 	noteAgain,

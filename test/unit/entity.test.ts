@@ -1,13 +1,23 @@
+import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
 import * as z from "zod";
-import type { RemError } from "../../src/errors.ts";
+import * as zm from "zod/mini";
+import * as z3 from "zod/v3";
+import { fromAiSdk } from "../../src/embeddings/ai-sdk.ts";
+import { RemError } from "../../src/errors.ts";
 import { coreEntities } from "../../src/models/core-entities.ts";
 import {
 	defineEntity,
+	type Entity,
 	type EntityOptions,
 	type Shape,
 } from "../../src/models/entity.ts";
 import { checkDefinition, Registry } from "../../src/models/registry.ts";
+import { validateRows } from "../../src/models/validate.ts";
+import { describeQueryLanguage } from "../../src/query/dialect/describe-language.ts";
+import { registerType } from "../../src/schema/register-type.ts";
+import { ident } from "../../src/sql.ts";
+import { hostileValues } from "../support/hostile-values.ts";
 
 const byName: EntityOptions = { entityKeyField: "name" };
 
@@ -210,10 +220,10 @@ describe("a key", () => {
 		]);
 	});
 
-	test("must be said, if only as null", () => {
-		expect(messagesOf({ name }, {})).toEqual([
-			"entityKeyField is missing: a field, several, or null for none",
-		]);
+	test("is none where it is not named", () => {
+		expect(messagesOf({ name }, {})).toEqual([]);
+		expect(defineEntity("a", { name }).keyFields).toBeNull();
+		expect(defineEntity("a", { name }).createKvTrigger).toBe(false);
 	});
 
 	test("must be in the model", () => {
@@ -302,3 +312,129 @@ describe("the registry", () => {
 		);
 	});
 });
+
+describe("a definition", () => {
+	const refined = z
+		.object({ name: z.string(), from: z.int(), to: z.int() })
+		.refine(({ from, to }) => from <= to, "ends before it begins");
+
+	test("may be a z.object, whose refinements look at each row", () => {
+		const Span = defineEntity("spans", refined, { entityKeyField: "name" });
+		expect(Span.problems).toEqual([]);
+		expect(Span.fields.map(({ name }) => name)).toEqual(["name", "from", "to"]);
+		const rows = (to: number) =>
+			validateRows(Span, [{ name: "a", from: 1, to }], { defaultTenant: "t" });
+		expect(rows(2)).toHaveLength(1);
+		expect(() => rows(0)).toThrow(
+			expect.objectContaining({
+				code: "VALIDATION",
+				message: expect.stringContaining("ends before it begins"),
+			}),
+		);
+		// Other choices leave them as they are.
+		const { entity } = registerType(Span, { tableName: "others" });
+		expect(entity.refinements).toBe(Span.refinements);
+	});
+
+	test.each([
+		["z.strictObject", z.strictObject({ name: z.string() })],
+		["z.looseObject", z.looseObject({ name: z.string() })],
+		["a mini object", zm.object({ name: zm.string() })],
+		["fields of mini", { name: zm.string() }],
+	])("may be %s, without options", (_, given) => {
+		const entity: Entity = defineEntity("things", given as never);
+		expect(entity.problems).toEqual([]);
+		expect(entity.fields.map(({ name, type }) => [name, type])).toEqual([
+			["name", "text"],
+		]);
+	});
+
+	test.each([
+		["an object of zod 3", z3.object({ name: z3.string() }), /zod 3/],
+		["a field of zod 3", { name: z3.string() }, /name: is a schema of zod 3/],
+		["zod 3 inside", { name: z.array(z3.string() as never) }, /zod 4/],
+		["a text as field", { name: "string" }, /name: is not a schema/],
+		["null as field", { name: null }, /name: is not a schema/],
+		["JSON Schema", { type: "object", properties: {} }, /not a schema/],
+		["another schema", z.string(), /another schema/],
+		["a transformed object", refined.transform((row) => row), /another schema/],
+		["a schema without an end", { name: endless() }, /name: contains/],
+		["nothing", undefined, /undefined: expected fields/],
+	])("of %s has a problem that says so", (_, given, message) => {
+		const { problems } = defineEntity("things", given as never);
+		const texts = problems.map(({ field, message }) => `${field}: ${message}`);
+		expect(texts.join("; ")).toMatch(message);
+	});
+
+	test("and its options of any hostile type have problems, and nothing is thrown", () => {
+		const options = [
+			"entityKeyField",
+			"tenantScoped",
+			"createEmbeddings",
+			"createKvTrigger",
+			"indexes",
+			"unique",
+		];
+		for (const [name, value] of hostileValues) {
+			// A revoked proxy cannot even be asked what it is.
+			if (name === "a revoked proxy") continue;
+			for (const option of options)
+				defineEntity("things", { name: z.string() }, {
+					[option]: value,
+				} as never);
+			for (const given of [
+				[value, { name: z.string() }],
+				["things", value],
+				["things", { name: value }],
+				["things", { name: z.string() }, value],
+			])
+				(defineEntity as (...given: unknown[]) => Entity)(...given);
+			expect(
+				() => registerType(value as never),
+				`registerType of ${name}`,
+			).toThrow(expect.objectContaining({ code: "VALIDATION" }));
+			for (const option of ["schema", "hnsw", "embedding", "tableName"])
+				expectOurs(() =>
+					registerType(defineEntity("things", { name: z.string() }), {
+						[option]: value,
+					} as never),
+				);
+			expectOurs(() => fromAiSdk(value as never));
+			expectOurs(() => describeQueryLanguage(value as never));
+			expectOurs(() => ident(value as never));
+		}
+	});
+
+	test("has no option that is unknown, and none that becomes SQL", () => {
+		const { problems } = defineEntity("things", { name: z.string() }, {
+			entityKeyFeild: "name",
+		} as never);
+		expect(problems[0]?.message).toBe(
+			'unknown option "entityKeyFeild", did you mean "entityKeyField"?',
+		);
+		const Thing = defineEntity("things", { content: z.string() });
+		for (const options of [
+			{ hnsw: { m: "16); DROP TABLE a; --", efConstruction: 64 } },
+			{ hnsw: { m: 16, efConstruction: "64" } },
+			{ embedding: { provider: "a", model: "b", dimensions: "3); --" } },
+			{ schema: 'a"; --' },
+			{ tabelName: "x" },
+		])
+			expect(() => registerType(Thing, options as never)).toThrow(
+				expect.objectContaining({ code: "VALIDATION" }),
+			);
+	});
+});
+
+function expectOurs(call: () => unknown): void {
+	try {
+		call();
+	} catch (error) {
+		expect(error, inspect(error)).toBeInstanceOf(RemError);
+	}
+}
+
+function endless(): z.ZodType {
+	const schema: z.ZodType = z.lazy(() => schema);
+	return schema;
+}

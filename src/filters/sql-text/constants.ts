@@ -89,7 +89,7 @@ const formats: Readonly<Partial<Record<ValueType, string>>> = {
 	boolean: "true or false",
 	timestamptz: "'2026-03-01', '2026-03-01 12:30' or with a zone; UTC without",
 	date: "'2026-03-01'",
-	interval: "'2 days', '3 months 1 hour', at most 200 years",
+	interval: "'2 days', '3 months 1 hour', each unit once, at most 200 years",
 	"text[]": "ARRAY['a', 'b'] or '{a,b}'",
 };
 
@@ -145,13 +145,17 @@ const intervalPart =
 function intervalText(text: string): string | undefined {
 	const value = text.trim();
 	let seconds = 0;
+	const units = new Set<number>();
 	intervalPart.lastIndex = 0;
 	while (intervalPart.lastIndex < value.length) {
 		const part = intervalPart.exec(value);
 		if (part === null) return undefined;
 		const [, count, unit = ""] = part;
-		seconds +=
-			Math.abs(Number(count)) * (secondsOf[unit.toLowerCase()] ?? Infinity);
+		const length = secondsOf[unit.toLowerCase()] ?? Infinity;
+		// PostgreSQL takes each unit once, by whichever of its names.
+		if (units.has(length)) return undefined;
+		units.add(length);
+		seconds += Math.abs(Number(count)) * length;
 	}
 	return value !== "" && seconds <= mostSeconds ? value : undefined;
 }

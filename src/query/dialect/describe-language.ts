@@ -1,4 +1,8 @@
-import type { Entity } from "../../models/entity.ts";
+import { RemError } from "../../errors.ts";
+import { listOf } from "../../models/checks.ts";
+import { type Entity, model } from "../../models/entity.ts";
+
+const models = listOf(model);
 
 /**
  * The REM dialect and the tables of the models, to be put into the prompt of a
@@ -8,6 +12,12 @@ import type { Entity } from "../../models/entity.ts";
  * const system = `You answer from the company's memory.\n\n${describeQueryLanguage([Document])}`
  */
 export function describeQueryLanguage(entities: readonly Entity[]): string {
+	if (models(entities) !== undefined)
+		throw new RemError(
+			"VALIDATION",
+			"describeQueryLanguage takes an array of models",
+			{ hint: "describeQueryLanguage([Document])" },
+		);
 	const tables = [...entities]
 		.sort((a, b) => (a.tableName < b.tableName ? -1 : 1))
 		.map(describeTable);

@@ -1,0 +1,77 @@
+import { RemError } from "../errors.ts";
+import {
+	type Check,
+	count,
+	flag,
+	isRecord,
+	oneOf,
+	typeName,
+} from "../models/checks.ts";
+import { textProblem } from "../models/limits.ts";
+import {
+	type OptionChecks,
+	optionTable,
+	takeOptions,
+} from "../models/options.ts";
+import type { TransactionOptions } from "./database.ts";
+
+/** The only words that can stand behind ISOLATION LEVEL. */
+const isolationLevels = {
+	"read committed": "READ COMMITTED",
+	"repeatable read": "REPEATABLE READ",
+	serializable: "SERIALIZABLE",
+} as const;
+
+export const transactionChecks: OptionChecks<TransactionOptions> = {
+	isolation: oneOf(...Object.keys(isolationLevels)),
+	readOnly: flag,
+	retries: count,
+	idempotent: flag,
+	settings,
+};
+
+const table = optionTable(transactionChecks);
+
+/** Throws `VALIDATION` for anything that is no option of a transaction, or of another type. */
+export function takeTransactionOptions(
+	options: TransactionOptions,
+): TransactionOptions {
+	return takeOptions(options, table, "transaction");
+}
+
+/** The isolation level as SQL: what is not on the list never becomes text of a statement. */
+export function isolationSql(
+	isolation: TransactionOptions["isolation"] = "read committed",
+): string {
+	if (Object.hasOwn(isolationLevels, isolation))
+		return isolationLevels[isolation];
+	throw new RemError("VALIDATION", "unknown isolation level", {
+		hint: `one of ${Object.keys(isolationLevels).join(", ")}`,
+	});
+}
+
+/** The server does not know a setting, or does not take its value: that is the caller's to correct. */
+export function describeSettings(error: unknown): unknown {
+	const { message, sqlState } = error as RemError;
+	if (!(error instanceof RemError) || sqlState === undefined) return error;
+	if (!["42704", "22023", "22P02", "42602"].includes(sqlState)) return error;
+	return new RemError(
+		"VALIDATION",
+		`the settings of the transaction cannot be applied: ${message}`,
+		{ hint: "SHOW ALL in psql lists the server's settings", sqlState },
+	);
+}
+
+/** Names and values of server settings. */
+function settings(value: unknown): ReturnType<Check> {
+	if (!isRecord(value)) return `must be an object, not ${typeName(value)}`;
+	for (const [name, setting] of Object.entries(value)) {
+		if (!/^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$/i.test(name))
+			return "has a name that no setting can have";
+		if (typeof setting !== "string")
+			return `must have strings as values, not ${typeName(setting)}`;
+		const problem = textProblem(setting);
+		if (problem !== undefined) return problem;
+	}
+	return undefined;
+}

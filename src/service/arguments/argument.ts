@@ -1,0 +1,105 @@
+import { RemError } from "../../errors.ts";
+import type { Check } from "../../models/checks.ts";
+import {
+	describeProblem,
+	type OptionChecks,
+	type OptionTable,
+	optionTable,
+	takeOptions,
+} from "../../models/options.ts";
+
+/** One parameter of a public method. */
+export interface Argument {
+	readonly name: string;
+	readonly isOptional: boolean;
+	/** Of an object of options: what there is. */
+	readonly table?: OptionTable;
+	/** The value as the method gets it; throws `VALIDATION`. `call` is the method's name. */
+	take(value: unknown, call: string): unknown;
+}
+
+/** How a public method is called, and how it reports what is wrong with a call. */
+export interface MethodArguments {
+	/** `sync` throws, `async` returns a rejected promise, `iterator` throws at the first row. */
+	readonly kind: "sync" | "async" | "iterator";
+	readonly parameters: readonly Argument[];
+}
+
+export function async(...parameters: readonly Argument[]): MethodArguments {
+	return { kind: "async", parameters };
+}
+
+export function sync(...parameters: readonly Argument[]): MethodArguments {
+	return { kind: "sync", parameters };
+}
+
+export function iterator(...parameters: readonly Argument[]): MethodArguments {
+	return { kind: "iterator", parameters };
+}
+
+export function argument(name: string, check: Check): Argument {
+	return { name, isOptional: false, take: taker(name, check) };
+}
+
+export function optional(name: string, check: Check): Argument {
+	const take = taker(name, check);
+	return {
+		name,
+		isOptional: true,
+		take: (value) => (value === undefined ? undefined : take(value)),
+	};
+}
+
+function taker(name: string, check: Check) {
+	return (value: unknown): unknown => {
+		const problem = check(value);
+		if (problem !== undefined)
+			throw new RemError("VALIDATION", describeProblem(name, problem));
+		return value;
+	};
+}
+
+/** An object of options that the call cannot do without. */
+export function options<T>(checks: OptionChecks<T>): Argument {
+	const table = optionTable(checks);
+	return {
+		name: "options",
+		isOptional: false,
+		table,
+		take: (value, call) => takeOptions(value, table, call),
+	};
+}
+
+/** An object of options that may be left out. */
+export function optionalOptions<T>(checks: OptionChecks<T>): Argument {
+	const required = options(checks);
+	return {
+		...required,
+		isOptional: true,
+		take: (value, call) =>
+			value === undefined ? undefined : required.take(value, call),
+	};
+}
+
+/** The arguments as the method gets them: checked, options as plain objects. `before` may refuse them first. */
+export function takeArguments(
+	call: string,
+	{ parameters }: MethodArguments,
+	given: readonly unknown[],
+	before?: () => void,
+): unknown[] {
+	try {
+		before?.();
+		return parameters.map(({ take }, at) => take(given[at], call));
+	} catch (error) {
+		if (error instanceof RemError) throw error;
+		// A getter or a proxy of the caller's threw.
+		throw new RemError(
+			"VALIDATION",
+			`the arguments of ${call} cannot be read`,
+			{
+				cause: error,
+			},
+		);
+	}
+}

@@ -1,0 +1,153 @@
+import type { KvProgress } from "../../kv/progress.ts";
+import type { VerifyOptions } from "../../kv/verify.ts";
+import {
+	anyText,
+	type Check,
+	callback,
+	count,
+	flag,
+	isRecord,
+	listOf,
+	number,
+	oneOf,
+	positive,
+	record,
+	signal,
+	text,
+	typeName,
+} from "../../models/checks.ts";
+import { model } from "../../models/entity.ts";
+import { type OptionChecks, required } from "../../models/options.ts";
+import type { GenerateBatchOptions } from "../embedder.ts";
+import type { SyncEmbeddingsOptions } from "../embeddings.ts";
+import {
+	argument,
+	async,
+	type MethodArguments,
+	optional,
+	optionalOptions,
+	options,
+	sync,
+} from "./argument.ts";
+import { indexRequest, migrateChecks } from "./service-methods.ts";
+
+type Methods = Readonly<Record<string, MethodArguments>>;
+
+const none = async();
+
+const verify: OptionChecks<VerifyOptions> = {
+	repair: flag,
+	sample: positive,
+	limit: count,
+	onProgress: callback,
+	signal,
+};
+
+interface Rebuild {
+	readonly onProgress?: ((progress: KvProgress) => void) | undefined;
+	readonly signal?: AbortSignal | undefined;
+}
+
+export const kvMethods: Methods = {
+	status: none,
+	rebuild: async(optionalOptions<Rebuild>({ onProgress: callback, signal })),
+	ensureReady: none,
+	verify: async(optionalOptions(verify)),
+	vacuum: none,
+};
+
+export const indexerMethods: Methods = {
+	queueIndex: async(options(indexRequest)),
+	build: async(options(indexRequest)),
+	run: none,
+	stop: async(optionalOptions<{ waitMs?: number }>({ waitMs: count })),
+	drain: none,
+	status: none,
+	repair: async(optionalOptions<{ missing?: boolean }>({ missing: flag })),
+	check: sync(optional("table", record)),
+	noteRows: sync(
+		argument("table", record),
+		optional("space", record),
+		argument("rows", number),
+	),
+};
+
+const { migrations, to } = migrateChecks;
+
+export const schemaMethods: Methods = {
+	diff: none,
+	plan: async(optionalOptions({ migrations, to })),
+	status: async(optionalOptions({ migrations })),
+	repair: async(
+		options<{ migrations: string; names: readonly string[] }>({
+			migrations: required(text),
+			names: required(listOf(text)),
+		}),
+	),
+};
+
+const generateBatch: OptionChecks<GenerateBatchOptions> = {
+	provider: text,
+	model: text,
+	dimensions: positive,
+	purpose: oneOf("document", "query"),
+};
+
+const sync_: OptionChecks<SyncEmbeddingsOptions> = {
+	model: modelName,
+	onProgress: callback,
+	signal,
+};
+
+export const embeddingsMethods: Methods = {
+	registerProvider: sync(argument("provider", readable)),
+	generateBatch: async(
+		argument("texts", listOf(anyText)),
+		optionalOptions(generateBatch),
+	),
+	status: none,
+	sync: async(optionalOptions(sync_)),
+	estimate: async(optionalOptions({ model: modelName, signal })),
+	retry: none,
+	start: sync(),
+	stop: none,
+	switch: async(argument("name", modelName)),
+	prune: async(argument("name", modelName), optionalOptions({ signal })),
+};
+
+export const registryMethods: Methods = {
+	add: sync(argument("entity", model)),
+	remove: sync(argument("entity", model)),
+	has: sync(argument("entity", model)),
+	get: sync(argument("tableName", anyText)),
+	all: sync(),
+};
+
+const ofModel: Readonly<Record<string, Check>> = {
+	model: text,
+	provider: text,
+	dimensions: positive,
+};
+
+/** A model's name, or an object with its provider and length. */
+function modelName(value: unknown): string | undefined {
+	if (typeof value === "string") return text(value);
+	if (!isRecord(value))
+		return `must be a string or { model, provider, dimensions }, not ${typeName(value)}`;
+	if (value.model === undefined) return "has no model";
+	for (const [name, part] of Object.entries(value)) {
+		const problem = Object.hasOwn(ofModel, name)
+			? part === undefined
+				? undefined
+				: ofModel[name]?.(part)
+			: "is not an option";
+		if (problem !== undefined) return `.${name} ${problem}`;
+	}
+	return undefined;
+}
+
+/** What a provider must have is checked where it is registered; here, that it can be read at all. */
+function readable(value: unknown): string | undefined {
+	Array.isArray(value);
+	return value === undefined ? "is missing" : undefined;
+}

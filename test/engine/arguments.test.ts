@@ -1,0 +1,700 @@
+import { inspect } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import * as z from "zod";
+import {
+	type BoundScope,
+	defineEntity,
+	PostgresService,
+	RemError,
+	Repository,
+} from "../../src/index.ts";
+import { BackgroundIndexer } from "../../src/indexer/background-indexer.ts";
+import { KvCache } from "../../src/kv/kv-cache.ts";
+import { Registry } from "../../src/models/registry.ts";
+import type { MethodArguments } from "../../src/service/arguments/argument.ts";
+import {
+	internalMethods,
+	publicMethods,
+} from "../../src/service/arguments/methods.ts";
+import { Embeddings } from "../../src/service/embeddings.ts";
+import { SchemaLifecycle } from "../../src/service/schema-lifecycle.ts";
+import { codeOf, useService } from "../support/engine.ts";
+import { hostileValues } from "../support/hostile-values.ts";
+
+const Note = defineEntity(
+	"notes",
+	{
+		name: z.string(),
+		content: z.string().optional(),
+		sessionId: z.string().optional(),
+	},
+	{ entityKeyField: "name" },
+);
+
+const db = useService({
+	models: [Note],
+	embedding: { provider: "local", dimensions: 8 },
+	backgroundIndex: { enabled: false },
+});
+
+const tenantId = "tenant a";
+const ids: Record<string, string> = {};
+
+beforeAll(async () => {
+	for (const owner of [tenantId, "tenant b"]) {
+		const { ids: written } = await db.service.batchUpsert({
+			tableName: "notes",
+			entities: [
+				{
+					name: "a note",
+					content: `of ${owner}`,
+					sessionId: "s",
+					metadata: { owner },
+					graphEdges: [{ dst: "a note", rel_type: "is" }],
+				},
+				{ name: "another", sessionId: "s", userId: "u", metadata: { owner } },
+			],
+			tenantId: owner,
+		});
+		ids[owner] = written[0] as string;
+	}
+});
+
+const vector = new Float32Array(8).fill(1);
+
+/** The least that each method can be called with; what runs on its own until it is stopped is not called. */
+const samples: Readonly<
+	Record<string, Readonly<Record<string, () => unknown[]>>>
+> = {
+	PostgresService: {
+		batchUpsert: () => [{ tableName: "notes", entities: [], tenantId }],
+		lookupEntity: () => [{ entityKey: "a note", tenantId }],
+		lookupEntities: () => [{ entityKeys: ["a note"], tenantId }],
+		fuzzySearch: () => [{ query: "a note", tenantId }],
+		vectorSearch: () => [
+			{ tableName: "notes", queryEmbedding: vector, tenantId },
+		],
+		hybridSearch: () => [
+			{ tableName: "notes", query: "note", queryEmbedding: vector, tenantId },
+		],
+		traverse: () => [{ from: "a note", tenantId }],
+		link: () => [{ from: "a note", edges: [], tenantId }],
+		unlink: () => [{ from: "a note", dst: "nothing", tenantId }],
+		query: () => ['LOOKUP "a note"', { tenantId }],
+		scope: () => [{ tenantId }],
+		repository: () => [Note],
+		migrate: () => [],
+		register: () => [Note],
+		createIndexConcurrently: () => [{ tableName: "notes", indexType: "btree" }],
+		doctor: () => [],
+		checkIsolation: () => [],
+		execute: () => ["SELECT 1", []],
+		transaction: () => [async () => {}],
+		close: () => [],
+	},
+	Repository: {
+		upsert: () => [[], { tenantId }],
+		find: () => [{ tenantId }],
+		iterate: () => [{ tenantId }],
+		count: () => [{ tenantId }],
+		getById: () => [ids[tenantId], tenantId],
+		getBySession: () => [{ sessionId: "s", tenantId }],
+		delete: () => [[], tenantId],
+		restore: () => [[], tenantId],
+		purge: () => [[], tenantId],
+	},
+	KvCache: {
+		status: () => [],
+		rebuild: () => [],
+		ensureReady: () => [],
+		verify: () => [],
+		vacuum: () => [],
+	},
+	BackgroundIndexer: {
+		queueIndex: () => [{ tableName: "notes", indexType: "btree" }],
+		build: () => [{ tableName: "notes", indexType: "btree" }],
+		run: () => [],
+		stop: () => [],
+		drain: () => [],
+		status: () => [],
+		repair: () => [],
+		check: () => [],
+		noteRows: () => [db.service.registry.get("notes"), undefined, 1],
+	},
+	SchemaLifecycle: {
+		diff: () => [],
+		plan: () => [],
+		status: () => [],
+		repair: () => [{ migrations: "test/none", names: [] }],
+	},
+	Embeddings: {
+		registerProvider: () => [{}],
+		generateBatch: () => [["a text"]],
+		status: () => [],
+		sync: () => [],
+		estimate: () => [],
+		retry: () => [],
+		start: () => [],
+		stop: () => [],
+		switch: () => ["a model"],
+		prune: () => ["a model"],
+	},
+	Registry: {
+		add: () => [Note],
+		remove: () => [Note],
+		has: () => [Note],
+		get: () => ["notes"],
+		all: () => [],
+	},
+};
+
+const classes = {
+	PostgresService,
+	Repository,
+	KvCache,
+	BackgroundIndexer,
+	SchemaLifecycle,
+	Embeddings,
+	Registry,
+} as const;
+
+type ClassName = keyof typeof publicMethods;
+
+/** The object that a test calls, where it is not the service itself. */
+const objects: Readonly<Record<ClassName, () => object>> = {
+	PostgresService: () => db.service,
+	Repository: () => db.service.repository(Note),
+	KvCache: () => db.service.kv,
+	BackgroundIndexer: () => db.service.indexer,
+	SchemaLifecycle: () => db.service.schema,
+	Embeddings: () => db.service.embeddings,
+	Registry: () => db.service.registry,
+};
+
+interface Case {
+	readonly name: string;
+	readonly method: MethodArguments;
+	call(given: readonly unknown[]): Promise<unknown>;
+	sample(): unknown[];
+}
+
+const cases: readonly Case[] = Object.entries(publicMethods).flatMap(
+	([className, methods]) =>
+		Object.entries(methods).map(([name, method]) => ({
+			name: `${className}.${name}`,
+			method,
+			sample: () => samples[className]?.[name]?.() ?? [],
+			call: (given: readonly unknown[]) =>
+				settled(() => invoke(objects[className as ClassName](), name, given)),
+		})),
+);
+
+const scopedCases: readonly Case[] = [
+	"batchUpsert",
+	"lookupEntity",
+	"lookupEntities",
+	"fuzzySearch",
+	"vectorSearch",
+	"hybridSearch",
+	"traverse",
+	"link",
+	"unlink",
+	"query",
+].map((name) => ({
+	name: `scope.${name}`,
+	method: publicMethods.PostgresService[name] as MethodArguments,
+	sample: () => samples.PostgresService?.[name]?.() ?? [],
+	call: (given) =>
+		settled(() => invoke(db.service.scope({ tenantId }), name, given)),
+}));
+
+const withArguments = [...cases, ...scopedCases].filter(
+	({ method }) => method.parameters.length > 0,
+);
+
+function invoke(target: object, name: string, given: readonly unknown[]) {
+	return (Reflect.get(target, name) as (...given: unknown[]) => unknown).apply(
+		target,
+		[...given],
+	);
+}
+
+/** The result, with every row of an iterator; what is thrown at once counts as well. */
+async function settled(call: () => unknown): Promise<unknown> {
+	const result = await call();
+	if (typeof result !== "object" || result === null) return result;
+	if (!(Symbol.asyncIterator in result)) return result;
+	const rows: unknown[] = [];
+	for await (const row of result as AsyncIterable<unknown>) rows.push(row);
+	return rows;
+}
+
+describe("the table of public methods", () => {
+	test.each(Object.entries(classes))(
+		"has an entry, and this test a sample, for every method of %s",
+		(className, { prototype }) => {
+			const methods = Object.entries(
+				Object.getOwnPropertyDescriptors(prototype),
+			).flatMap(([name, { value }]) =>
+				typeof value === "function" && name !== "constructor" ? [name] : [],
+			);
+			const known = [
+				...Object.keys(publicMethods[className as ClassName]),
+				...(internalMethods[className as ClassName] ?? []),
+			];
+			expect(known.toSorted()).toEqual(methods.toSorted());
+			expect(Object.keys(samples[className] ?? {}).toSorted()).toEqual(
+				Object.keys(publicMethods[className as ClassName]).toSorted(),
+			);
+		},
+	);
+
+	test("covers every method of a scope", () => {
+		const scope = db.service.scope({ tenantId, userId: "u" });
+		const methods = Object.entries(scope).flatMap(([name, value]) =>
+			typeof value === "function" ? [`scope.${name}`] : [],
+		);
+		expect(methods.toSorted()).toEqual(
+			[...scopedCases.map(({ name }) => name), "scope.repository"].toSorted(),
+		);
+	});
+});
+
+/** Everything that a call could have written. */
+const stored = async () => {
+	const { rows } = await db.service.execute(
+		"SELECT (SELECT array_agg((n.id, n.tenant_id, n.name, n.content, n.metadata, n.deleted_at) ORDER BY n.id)::text FROM notes n) AS notes, (SELECT array_agg((k.entity_id, k.tenant_id, k.entity_key, k.metadata) ORDER BY k.entity_id)::text FROM kv_store k) AS kv",
+	);
+	return rows;
+};
+
+let before: unknown;
+beforeAll(async () => {
+	before = await stored();
+});
+afterAll(async () => {
+	expect(await stored()).toEqual(before);
+});
+
+/** Of the calls, those that did not answer or fail as they should. */
+async function wrong(
+	calls: readonly (readonly [what: string, () => Promise<unknown>])[],
+	isRight: (error: unknown, value: unknown) => boolean,
+): Promise<string[]> {
+	const found: string[] = [];
+	for (const [what, call] of calls) {
+		const [error, value] = await call().then(
+			(value) => [undefined, value],
+			(error: unknown) => [error ?? "nothing", undefined],
+		);
+		if (!isRight(error, value))
+			found.push(`${what}: ${inspect(error ?? value).slice(0, 200)}`);
+	}
+	return found;
+}
+
+/** An answer, or an error of ours that names a cause; the database has not been asked in vain. */
+const isOurs = (error: unknown) =>
+	error === undefined ||
+	(error instanceof RemError && error.code !== "DATABASE");
+
+const isRefused = (error: unknown) =>
+	error instanceof RemError && error.code === "VALIDATION";
+
+/** The sample's call with one argument, or one of its options, replaced. */
+function* replaced(
+	{ method, sample, call }: Case,
+	values: typeof hostileValues,
+): Generator<readonly [string, string, () => Promise<unknown>]> {
+	for (const [at, parameter] of method.parameters.entries()) {
+		for (const [what, value] of values) {
+			const given = sample();
+			given[at] = value;
+			yield [parameter.name, what, () => call(given)];
+		}
+		for (const name of parameter.table?.names ?? [])
+			for (const [what, value] of values) {
+				const given = sample();
+				given[at] = { ...(given[at] as object), [name]: value };
+				yield [name, what, () => call(given)];
+			}
+	}
+}
+
+describe("a hostile value", () => {
+	test.each(withArguments.map((one) => [one.name, one] as const))(
+		"in any place of %s is an answer or an error of ours",
+		async (_, one) => {
+			const calls = [...replaced(one, hostileValues)].map(
+				([name, what, call]) => [`${name} = ${what}`, call] as const,
+			);
+			// SQL of the caller's own is the database's to refuse.
+			const isRight =
+				one.name === "PostgresService.execute"
+					? (error: unknown) => error === undefined || error instanceof RemError
+					: isOurs;
+			expect(await wrong(calls, isRight)).toEqual([]);
+		},
+		120_000,
+	);
+
+	const names = ["tenantId", "userId", "sessionId", "id"];
+	const noNames = hostileValues.filter(
+		([, value]) =>
+			typeof value !== "string" ||
+			value.includes("\0") ||
+			!value.isWellFormed(),
+	);
+	/** What `id` takes besides: a list of ids, and a user may be null. */
+	const isMeant = (name: string, what: string) =>
+		(name === "userId" && what === "null") ||
+		(name === "id" && what === "an empty array") ||
+		(name === "id" && what === "an array");
+
+	test.each(withArguments.map((one) => [one.name, one] as const))(
+		"is no tenant, user, session or id of %s",
+		async (_, one) => {
+			const calls = [...replaced(one, noNames)]
+				.filter(([name, what]) => names.includes(name) && !isMeant(name, what))
+				.map(([name, what, call]) => [`${name} = ${what}`, call] as const);
+			expect(await wrong(calls, isRefused)).toEqual([]);
+		},
+	);
+
+	test("is no tenant or user of a scope", async () => {
+		for (const [name, value] of noNames) {
+			const open = (scope: object) =>
+				settled(() => db.service.scope(scope as BoundScope));
+			const make = (scope: object) =>
+				settled(() => new Repository(Note, db.service, scope as BoundScope));
+			for (const attempt of [open, make]) {
+				expect(await codeOf(attempt({ tenantId: value })), name).toBe(
+					"VALIDATION",
+				);
+				if (value !== null)
+					expect(await codeOf(attempt({ tenantId, userId: value })), name).toBe(
+						"VALIDATION",
+					);
+			}
+		}
+	});
+
+	test("in a filter of a scope never finds another tenant's rows", async () => {
+		const notes = db.service.scope({ tenantId }).repository(Note);
+		// An error of the caller's own getter comes through as it is.
+		const throwing = ["an object whose getters throw", "a revoked proxy"];
+		for (const [name, value] of hostileValues.filter(
+			([name]) => !throwing.includes(name),
+		))
+			for (const field of [
+				"tenantId",
+				"userId",
+				"sessionId",
+				"id",
+				"OR",
+				"NOT",
+			]) {
+				const filter = { [field]: value } as object;
+				const rows = await settled(() => notes.find(filter)).catch(
+					(error: unknown) => {
+						expect(isOurs(error), `${field} = ${name} ${inspect(error)}`).toBe(
+							true,
+						);
+						return [];
+					},
+				);
+				for (const row of rows as { tenantId: string }[])
+					expect(row.tenantId, name).toBe(tenantId);
+			}
+	});
+
+	test("is no argument of a transaction's handle", async () => {
+		const handleCalls = (["query", "script", "transaction"] as const).flatMap(
+			(method) =>
+				hostileValues.map(
+					([what, value]) =>
+						[
+							`${method} ${what}`,
+							() =>
+								db.service.transaction(async (tx) =>
+									settled(() => invoke(tx, method, [value])),
+								),
+						] as const,
+				),
+		);
+		// A text is a statement that the database may refuse.
+		const isText = (what: string) =>
+			typeof new Map(hostileValues).get(what.replace(/^script /, "")) ===
+			"string";
+		expect(
+			await wrong(
+				handleCalls.filter(([what]) => !isText(what)),
+				(error, value) => isRefused(error) || value === "tenant a",
+			),
+		).toEqual([]);
+	});
+});
+
+describe("an unknown option", () => {
+	/** `tenant_id`, `limiit` */
+	const slip = (name: string) => {
+		const snake = name.replace(
+			/[A-Z]/g,
+			(letter) => `_${letter.toLowerCase()}`,
+		);
+		return snake === name ? `${name.slice(0, -1)}${name.slice(-2)}` : snake;
+	};
+
+	test.each(
+		withArguments
+			.filter(({ method }) => method.parameters.some(({ table }) => table))
+			.map((one) => [one.name, one] as const),
+	)("of %s is refused with the nearest known one", async (_, one) => {
+		const calls = one.method.parameters.flatMap(({ table }, at) =>
+			(table?.names ?? []).map((name) => {
+				const given = one.sample();
+				given[at] = { ...(given[at] as object), [slip(name)]: "x" };
+				return [name, () => one.call(given)] as const;
+			}),
+		);
+		expect(
+			await wrong(
+				calls,
+				(error) =>
+					error instanceof RemError &&
+					error.code === "VALIDATION" &&
+					/unknown option/.test(error.message) &&
+					/^did you mean "\w+"\?$/.test(error.hint ?? ""),
+			),
+		).toEqual([]);
+	});
+
+	test("that is nowhere near one is refused with those there are", async () => {
+		await expect(
+			db.service.link({
+				from: "a note",
+				edges: [],
+				tenantId,
+				zzzzzzzzzzzz: undefined,
+			} as never),
+		).rejects.toMatchObject({
+			code: "VALIDATION",
+			message: 'unknown option "zzzzzzzzzzzz" of link',
+			hint: "known: edges, from, tenantId, transaction, userId",
+		});
+	});
+
+	test("of an inherited or frozen object is no way around the tenant", async () => {
+		class Call {
+			readonly entityKey = "a note";
+			get tenantId() {
+				return "tenant b";
+			}
+		}
+		for (const call of [
+			new Call(),
+			Object.freeze({ entityKey: "a note", tenantId: "tenant b" }),
+			Object.create({ entityKey: "a note", tenantId: "tenant b" }) as object,
+		]) {
+			const found = await db.service.lookupEntity(call as never);
+			expect(found?.metadata).toEqual({ owner: "tenant b" });
+			const scope = db.service.scope({ tenantId });
+			expect(await codeOf(scope.lookupEntity(call as never))).toBe(
+				"TENANT_MISMATCH",
+			);
+		}
+	});
+
+	test("is read once: what was checked is what is used", async () => {
+		let reads = 0;
+		const call = {
+			entityKey: "a note",
+			get tenantId() {
+				return ++reads === 1 ? tenantId : ({ ne: "" } as never);
+			},
+		};
+		const found = await db.service.lookupEntity(call);
+		expect(found?.metadata).toEqual({ owner: tenantId });
+	});
+});
+
+describe("under strict tenancy", () => {
+	test("a filter's tenant is one tenant, no operator", async () => {
+		const strict = await PostgresService.connect({
+			connectionString: db.url,
+			models: [Note],
+			strictTenancy: true,
+			embedding: { provider: "local", dimensions: 8 },
+		});
+		try {
+			await strict.migrate();
+			const notes = strict.repository(Note);
+			for (const [name, value] of hostileValues) {
+				if (
+					typeof value === "string" &&
+					/^(SQL|a name|a method|a blank)/.test(name)
+				)
+					continue;
+				const filter = { tenantId: value } as never;
+				for (const call of [
+					() => notes.find(filter),
+					() => notes.count(filter),
+					() => settled(() => notes.iterate(filter)),
+				])
+					expect(await codeOf(call()), name).toBe("VALIDATION");
+			}
+			expect(await codeOf(notes.find({ OR: [{ tenantId }] }))).toBe(
+				"TENANT_REQUIRED",
+			);
+			expect(await codeOf(notes.getById(ids[tenantId] as string))).toBe(
+				"TENANT_REQUIRED",
+			);
+		} finally {
+			await strict.close();
+		}
+	});
+});
+
+test("the isolation level is one of three words", async () => {
+	for (const isolation of [
+		"serializable; DROP TABLE notes; --",
+		"SERIALIZABLE",
+		"read uncommitted",
+		"constructor",
+		"__proto__",
+	])
+		expect(
+			await codeOf(
+				db.service.transaction(async () => {}, { isolation } as never),
+			),
+			isolation,
+		).toBe("VALIDATION");
+	for (const isolation of [
+		"read committed",
+		"repeatable read",
+		"serializable",
+	] as const) {
+		const found = await db.service.transaction(
+			(tx) => tx.script("SHOW transaction_isolation"),
+			{ isolation },
+		);
+		expect(found[0]?.rows).toEqual([{ transaction_isolation: isolation }]);
+	}
+});
+
+test("a vector may be a list of numbers, given to a search, a row or returned by a provider", async () => {
+	const list = [1, 2, 3, 4, 5, 6, 7, 8];
+	const scope = { tenantId: "tenant of lists" };
+	const { service } = db;
+	await service.batchUpsert({
+		tableName: "notes",
+		entities: [{ name: "l", content: "c", vectors: { content: list } }],
+		...scope,
+	});
+	for (const queryEmbedding of [list, Float32Array.from(list)])
+		for (const hits of [
+			await service.vectorSearch({
+				tableName: "notes",
+				queryEmbedding,
+				...scope,
+			}),
+			await service.hybridSearch({
+				tableName: "notes",
+				query: "c",
+				queryEmbedding,
+				...scope,
+			}),
+		])
+			expect(hits[0]?.similarity).toBeCloseTo(1, 6);
+	for (const [queryEmbedding, code] of [
+		[[], "DIMENSION_MISMATCH"],
+		[[1, 2], "DIMENSION_MISMATCH"],
+		[new Array(8), "VALIDATION"],
+		[["1", 2, 3, 4, 5, 6, 7, 8], "VALIDATION"],
+		[[Number.NaN, 2, 3, 4, 5, 6, 7, 8], "DIMENSION_MISMATCH"],
+	] as const)
+		expect(
+			await codeOf(
+				service.vectorSearch({
+					tableName: "notes",
+					queryEmbedding: queryEmbedding as number[],
+					...scope,
+				}),
+			),
+		).toBe(code);
+	await service.repository(Note).purge(
+		(await service.repository(Note).find(scope)).map(({ id }) => id),
+		scope.tenantId,
+	);
+});
+
+test("an unknown language is named, with the nearest one", async () => {
+	await expect(
+		db.service.hybridSearch({
+			tableName: "notes",
+			query: "note",
+			language: "germn",
+			tenantId,
+		}),
+	).rejects.toMatchObject({
+		code: "VALIDATION",
+		message: 'unknown text search configuration "germn"',
+		hint: 'did you mean "german"?',
+	});
+	for (const language of ["german", "pg_catalog.german", "simple"])
+		await db.service.hybridSearch({
+			tableName: "notes",
+			query: "note",
+			language,
+			tenantId,
+		});
+	await expect(
+		PostgresService.connect({ connectionString: db.url, language: "klingon" }),
+	).rejects.toMatchObject({ code: "CONFIG_INVALID" });
+});
+
+test("a link to an entity that is deleted at that moment names it, as one that never was", async () => {
+	const scope = { tenantId: "tenant of links" };
+	await db.service.batchUpsert({
+		tableName: "notes",
+		entities: [{ name: "gone" }],
+		...scope,
+	});
+	// The cache still knows the name when the row is gone.
+	await db.service.execute(
+		"ALTER TABLE notes DISABLE TRIGGER USER; DELETE FROM notes WHERE name = 'gone'; ALTER TABLE notes ENABLE TRIGGER USER",
+	);
+	await expect(
+		db.service.link({
+			from: "gone",
+			edges: { dst: "a note", rel_type: "r" },
+			...scope,
+		}),
+	).rejects.toMatchObject({ code: "VALIDATION" });
+	await db.service.kv.verify({ repair: true });
+});
+
+test("an interval of the dialect is one that PostgreSQL takes, or refused before it is sent", async () => {
+	const units = ["sec", "second", "min", "minute", "hour", "day", "week"];
+	const more = [...units, "mon", "month", "year"];
+	const texts = more.flatMap((unit) => [
+		...more.map((other) => `1 ${unit} 2 ${other}s`),
+		...["-1.5", "+99", "0.000001", "6000000000", "999999999999"].map(
+			(count) => `${count} ${unit}`,
+		),
+	]);
+	const calls = texts.map((text) => {
+		const query = `SQL notes WHERE created_at > now() - interval '${text}' LIMIT 1`;
+		return [text, () => db.service.query(query, { tenantId })] as const;
+	});
+	expect(
+		await wrong(
+			calls,
+			(error) =>
+				error === undefined ||
+				(error instanceof RemError &&
+					error.code === "FILTER_REFUSED" &&
+					error.position !== undefined),
+		),
+	).toEqual([]);
+});
