@@ -120,11 +120,11 @@ BEGIN
       FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
       IF rem_ids IS NOT NULL THEN
         DELETE FROM "public"."embeddings_files" AS e
@@ -135,7 +135,7 @@ BEGIN
         WHERE q.entity_type = 'files' AND q.entity_id = gone.id AND q.field_name = gone.field_name
           AND NOT EXISTS (SELECT FROM "public"."files" AS r CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "r"."content")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f
             WHERE r.id = gone.id AND f.field_name = gone.field_name);
       END IF;
@@ -150,7 +150,7 @@ BEGIN
     SELECT 'files', changed.id, changed.field_name, m.provider, m.model, m.dimensions
     FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "n"."content")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'files' AND m.state IN ('active', 'filling')
@@ -165,11 +165,11 @@ BEGIN
     FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'files' AND m.state IN ('active', 'filling')
@@ -399,11 +399,11 @@ BEGIN
       FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content"), ('visionDescription', "t"."vision_description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content"), ('visionDescription', "t"."vision_description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
       IF rem_ids IS NOT NULL THEN
         DELETE FROM "public"."embeddings_image_resources" AS e
@@ -414,7 +414,7 @@ BEGIN
         WHERE q.entity_type = 'image_resources' AND q.entity_id = gone.id AND q.field_name = gone.field_name
           AND NOT EXISTS (SELECT FROM "public"."image_resources" AS r CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "r"."description"), ('content', "r"."content"), ('visionDescription', "r"."vision_description")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f
             WHERE r.id = gone.id AND f.field_name = gone.field_name);
       END IF;
@@ -429,7 +429,7 @@ BEGIN
     SELECT 'image_resources', changed.id, changed.field_name, m.provider, m.model, m.dimensions
     FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "n"."description"), ('content', "n"."content"), ('visionDescription', "n"."vision_description")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'image_resources' AND m.state IN ('active', 'filling')
@@ -444,11 +444,11 @@ BEGIN
     FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content"), ('visionDescription', "t"."vision_description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content"), ('visionDescription', "t"."vision_description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'image_resources' AND m.state IN ('active', 'filling')
@@ -667,11 +667,11 @@ BEGIN
       FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
       IF rem_ids IS NOT NULL THEN
         DELETE FROM "public"."embeddings_messages" AS e
@@ -682,7 +682,7 @@ BEGIN
         WHERE q.entity_type = 'messages' AND q.entity_id = gone.id AND q.field_name = gone.field_name
           AND NOT EXISTS (SELECT FROM "public"."messages" AS r CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "r"."content")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f
             WHERE r.id = gone.id AND f.field_name = gone.field_name);
       END IF;
@@ -697,7 +697,7 @@ BEGIN
     SELECT 'messages', changed.id, changed.field_name, m.provider, m.model, m.dimensions
     FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "n"."content")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'messages' AND m.state IN ('active', 'filling')
@@ -712,11 +712,11 @@ BEGIN
     FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'messages' AND m.state IN ('active', 'filling')
@@ -839,11 +839,11 @@ BEGIN
       FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
       IF rem_ids IS NOT NULL THEN
         DELETE FROM "public"."embeddings_moments" AS e
@@ -854,7 +854,7 @@ BEGIN
         WHERE q.entity_type = 'moments' AND q.entity_id = gone.id AND q.field_name = gone.field_name
           AND NOT EXISTS (SELECT FROM "public"."moments" AS r CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('summary', "r"."summary")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f
             WHERE r.id = gone.id AND f.field_name = gone.field_name);
       END IF;
@@ -869,7 +869,7 @@ BEGIN
     SELECT 'moments', changed.id, changed.field_name, m.provider, m.model, m.dimensions
     FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('summary', "n"."summary")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'moments' AND m.state IN ('active', 'filling')
@@ -884,11 +884,11 @@ BEGIN
     FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'moments' AND m.state IN ('active', 'filling')
@@ -1114,11 +1114,11 @@ BEGIN
       FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
       IF rem_ids IS NOT NULL THEN
         DELETE FROM "public"."embeddings_ontologies" AS e
@@ -1129,7 +1129,7 @@ BEGIN
         WHERE q.entity_type = 'ontologies' AND q.entity_id = gone.id AND q.field_name = gone.field_name
           AND NOT EXISTS (SELECT FROM "public"."ontologies" AS r CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "r"."content")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f
             WHERE r.id = gone.id AND f.field_name = gone.field_name);
       END IF;
@@ -1144,7 +1144,7 @@ BEGIN
     SELECT 'ontologies', changed.id, changed.field_name, m.provider, m.model, m.dimensions
     FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "n"."content")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'ontologies' AND m.state IN ('active', 'filling')
@@ -1159,11 +1159,11 @@ BEGIN
     FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'ontologies' AND m.state IN ('active', 'filling')
@@ -1389,11 +1389,11 @@ BEGIN
       FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
       IF rem_ids IS NOT NULL THEN
         DELETE FROM "public"."embeddings_ontology_configs" AS e
@@ -1404,7 +1404,7 @@ BEGIN
         WHERE q.entity_type = 'ontology_configs' AND q.entity_id = gone.id AND q.field_name = gone.field_name
           AND NOT EXISTS (SELECT FROM "public"."ontology_configs" AS r CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "r"."description")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f
             WHERE r.id = gone.id AND f.field_name = gone.field_name);
       END IF;
@@ -1419,7 +1419,7 @@ BEGIN
     SELECT 'ontology_configs', changed.id, changed.field_name, m.provider, m.model, m.dimensions
     FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "n"."description")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'ontology_configs' AND m.state IN ('active', 'filling')
@@ -1434,11 +1434,11 @@ BEGIN
     FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'ontology_configs' AND m.state IN ('active', 'filling')
@@ -1661,11 +1661,11 @@ BEGIN
       FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
       IF rem_ids IS NOT NULL THEN
         DELETE FROM "public"."embeddings_resources" AS e
@@ -1676,7 +1676,7 @@ BEGIN
         WHERE q.entity_type = 'resources' AND q.entity_id = gone.id AND q.field_name = gone.field_name
           AND NOT EXISTS (SELECT FROM "public"."resources" AS r CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "r"."description"), ('content', "r"."content")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f
             WHERE r.id = gone.id AND f.field_name = gone.field_name);
       END IF;
@@ -1691,7 +1691,7 @@ BEGIN
     SELECT 'resources', changed.id, changed.field_name, m.provider, m.model, m.dimensions
     FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "n"."description"), ('content', "n"."content")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'resources' AND m.state IN ('active', 'filling')
@@ -1706,11 +1706,11 @@ BEGIN
     FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'resources' AND m.state IN ('active', 'filling')
@@ -1932,11 +1932,11 @@ BEGIN
       FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
       IF rem_ids IS NOT NULL THEN
         DELETE FROM "public"."embeddings_schemas" AS e
@@ -1947,7 +1947,7 @@ BEGIN
         WHERE q.entity_type = 'schemas' AND q.entity_id = gone.id AND q.field_name = gone.field_name
           AND NOT EXISTS (SELECT FROM "public"."schemas" AS r CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "r"."content")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f
             WHERE r.id = gone.id AND f.field_name = gone.field_name);
       END IF;
@@ -1962,7 +1962,7 @@ BEGIN
     SELECT 'schemas', changed.id, changed.field_name, m.provider, m.model, m.dimensions
     FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "n"."content")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'schemas' AND m.state IN ('active', 'filling')
@@ -1977,11 +1977,11 @@ BEGIN
     FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'schemas' AND m.state IN ('active', 'filling')
@@ -2206,11 +2206,11 @@ BEGIN
       FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
       IF rem_ids IS NOT NULL THEN
         DELETE FROM "public"."embeddings_sessions" AS e
@@ -2221,7 +2221,7 @@ BEGIN
         WHERE q.entity_type = 'sessions' AND q.entity_id = gone.id AND q.field_name = gone.field_name
           AND NOT EXISTS (SELECT FROM "public"."sessions" AS r CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "r"."description")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f
             WHERE r.id = gone.id AND f.field_name = gone.field_name);
       END IF;
@@ -2236,7 +2236,7 @@ BEGIN
     SELECT 'sessions', changed.id, changed.field_name, m.provider, m.model, m.dimensions
     FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "n"."description")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'sessions' AND m.state IN ('active', 'filling')
@@ -2251,11 +2251,11 @@ BEGIN
     FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'sessions' AND m.state IN ('active', 'filling')
@@ -2500,11 +2500,11 @@ BEGIN
       FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
       IF rem_ids IS NOT NULL THEN
         DELETE FROM "public"."embeddings_users" AS e
@@ -2515,7 +2515,7 @@ BEGIN
         WHERE q.entity_type = 'users' AND q.entity_id = gone.id AND q.field_name = gone.field_name
           AND NOT EXISTS (SELECT FROM "public"."users" AS r CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('summary', "r"."summary")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f
             WHERE r.id = gone.id AND f.field_name = gone.field_name);
       END IF;
@@ -2530,7 +2530,7 @@ BEGIN
     SELECT 'users', changed.id, changed.field_name, m.provider, m.model, m.dimensions
     FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('summary', "n"."summary")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'users' AND m.state IN ('active', 'filling')
@@ -2545,11 +2545,11 @@ BEGIN
     FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'users' AND m.state IN ('active', 'filling')

@@ -18,8 +18,14 @@ import type {
 } from "./database.ts";
 import { timestampText } from "./encode.ts";
 import {
+	localSettings,
+	type PinOptions,
+	pinSettings,
+} from "./session-settings.ts";
+import {
 	isConnectionLost,
 	isUnconfirmedCommit,
+	runsOutsideTransactions,
 	toRemError,
 } from "./sql-state.ts";
 import {
@@ -28,15 +34,15 @@ import {
 	refuseOnStandby,
 } from "./standby.ts";
 
-/** Before anyone uses a new connection. */
-export function prepareClient(client: pg.ClientBase): void {
-	// `pg` reads ISO dates only: under another style every timestamp is null.
-	client.query("SET DateStyle TO ISO").catch(() => {
-		// The connection is gone: whoever asked for it is told.
-	});
+/** Before the first statement of a new connection. */
+export function prepareClient(
+	client: pg.ClientBase,
+	options: PinOptions,
+): Promise<void> {
 	client.on("notice", (notice) => {
 		if (isUnconfirmedCommit(notice)) unconfirmed.add(client);
 	});
+	return pinSettings(client, options);
 }
 
 /** Connections whose last statement was committed here, and perhaps nowhere else. */
@@ -94,7 +100,7 @@ export async function runTransaction<T>(
 	// READ WRITE is not said: a standby would refuse the word itself.
 	const access = options.readOnly === true ? " READ ONLY" : "";
 	await tx.script(
-		`BEGIN ISOLATION LEVEL ${isolation}${access}${setting(options.settings ?? {})}`,
+		`BEGIN ISOLATION LEVEL ${isolation}${access}${localSettings(client)}${setting(options.settings ?? {})}`,
 	);
 	let result: T;
 	try {
@@ -127,12 +133,12 @@ class TransactionHandle implements Handle {
 	}
 
 	query<R>(statement: Sql | Statement, options?: QueryOptions) {
-		const limited = { ...this.#limit, ...options };
+		const limited = { ...this.#limit, ...options, isInside: true };
 		return send<R>(this.#client, statement, withName(limited, this.#facts));
 	}
 
 	script(text: string): Promise<Result[]> {
-		return sendScript(this.#client, text, this.#limit);
+		return sendScript(this.#client, text, { ...this.#limit, isInside: true });
 	}
 
 	async transaction<T>(
@@ -231,10 +237,45 @@ function showing(settings: Readonly<Record<string, string>>): string {
 	return toText(join(statements, ""));
 }
 
+/** A statement of a transaction that is open already. */
+interface Inside {
+	readonly isInside?: boolean;
+}
+
+/** Where a connection keeps no settings, a statement is a transaction that makes them first: three messages, one round trip. */
+async function withLocalSettings(
+	client: pg.ClientBase,
+	config: pg.QueryConfig,
+	{ isInside = false }: Inside,
+): Promise<pg.QueryResult> {
+	const settings = localSettings(client);
+	if (isInside || settings === "") return client.query(config);
+	const sent = [
+		client.query(`BEGIN ISOLATION LEVEL READ COMMITTED${settings}`),
+		client.query(config),
+		client.query("COMMIT"),
+	] as const;
+	for (const answer of sent)
+		answer.catch(() => {
+			// The first failure is thrown below.
+		});
+	try {
+		await sent[0];
+		const answer = await sent[1];
+		await sent[2];
+		return answer;
+	} catch (error) {
+		// VACUUM and the like were refused before they did anything.
+		if (!runsOutsideTransactions(error)) throw error;
+		await sent[2];
+		return client.query(config);
+	}
+}
+
 export async function send<R>(
 	client: pg.ClientBase,
 	statement: Sql | Statement,
-	options: QueryOptions = {},
+	options: QueryOptions & Inside = {},
 ): Promise<Result<R>> {
 	const { text, values } = "text" in statement ? statement : compile(statement);
 	const { readsUnlogged = false } = options;
@@ -252,7 +293,7 @@ export async function send<R>(
 			name: options.name,
 			query_timeout: options.timeoutMs,
 		};
-		const answer = await client.query(config);
+		const answer = await withLocalSettings(client, config, options);
 		if (readsUnlogged) noteUnloggedRead(client, undefined);
 		refuseUnconfirmed(client);
 		// Without values it may be a text of several statements: the last one counts.
@@ -284,10 +325,11 @@ function limited(
 export async function sendScript(
 	client: pg.ClientBase,
 	text: string,
-	limit: { readonly timeoutMs?: number } = {},
+	limit: { readonly timeoutMs?: number } & Inside = {},
 ): Promise<Result[]> {
 	try {
-		const result: unknown = await client.query(limited(text, limit));
+		const config = limited(text, limit);
+		const result: unknown = await withLocalSettings(client, config, limit);
 		refuseUnconfirmed(client);
 		const results = (
 			Array.isArray(result) ? result : [result]

@@ -67,6 +67,8 @@ export class PoolDatabase implements Database {
 	/** When each connection was made; those of an earlier time than this one are of no more use. */
 	readonly #ages = new WeakMap<pg.PoolClient, number>();
 	#age = 0;
+	/** Of connections that nothing was sent on yet: the settings that are made first. */
+	readonly #prepared = new WeakMap<pg.PoolClient, Promise<void>>();
 	/** Whether it was ever reached: who starts with a wrong address is told at once. */
 	#isProven = false;
 	#closing: Promise<void> | undefined;
@@ -81,7 +83,13 @@ export class PoolDatabase implements Database {
 		pool.on("error", (error) => this.#warn(error));
 		pool.on("connect", (client) => {
 			client.on("error", (error) => this.#warn(error));
-			prepareClient(client);
+			const isDirect = options.capabilities.kind === "embedded";
+			const timeoutMs = pool.options.connectionTimeoutMillis;
+			const prepared = prepareClient(client, { isDirect, timeoutMs });
+			prepared.catch(() => {
+				// Thrown to the caller that takes the connection.
+			});
+			this.#prepared.set(client, prepared);
 		});
 	}
 
@@ -266,6 +274,7 @@ export class PoolDatabase implements Database {
 		try {
 			for (;;) {
 				const client = await this.#pool.connect();
+				await this.#prepare(client);
 				this.#isProven = true;
 				const age = this.#ages.get(client) ?? this.#age;
 				this.#ages.set(client, age);
@@ -276,7 +285,7 @@ export class PoolDatabase implements Database {
 			const failure = toRemError(error);
 			const { cause } = failure;
 			// The pool's own time-out has no code: it is told by the pool being full.
-			if (full && failure.sqlState === undefined)
+			if (full && error !== failure && failure.sqlState === undefined)
 				throw new RemError(
 					"POOL_TIMEOUT",
 					`all ${this.capabilities.maxConnections} connections are busy`,
@@ -286,6 +295,18 @@ export class PoolDatabase implements Database {
 					},
 				);
 			throw cannotConnect(this.#options.address, failure);
+		}
+	}
+
+	async #prepare(client: pg.PoolClient): Promise<void> {
+		const prepared = this.#prepared.get(client);
+		if (prepared === undefined) return;
+		try {
+			await prepared;
+			this.#prepared.delete(client);
+		} catch (error) {
+			client.release(true);
+			throw error;
 		}
 	}
 

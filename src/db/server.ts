@@ -6,6 +6,7 @@ import type { Database } from "./database.ts";
 import { resultTypes } from "./decode.ts";
 import { PoolDatabase, type PoolDatabaseOptions } from "./pool-database.ts";
 import { Replica } from "./replica.ts";
+import { extensionNames } from "./session-settings.ts";
 import { ServerSession } from "./server-session.ts";
 import { watchStandby } from "./standby.ts";
 import { type TlsSettings, tlsOptions, watchTls, withTls } from "./tls.ts";
@@ -48,7 +49,7 @@ export async function openServer(
 		ServerSession.open(
 			new ServerClient(directConfig),
 			hostAndPort(direct),
-			sessionOptions,
+			{ ...sessionOptions, timeoutMs: options.connectTimeoutMs },
 		),
 	);
 	try {
@@ -146,7 +147,7 @@ function driverAddress(
 }
 
 const oldestVersion = 180000;
-const extensions = ["vector", "pg_trgm", "btree_gin"];
+const extensions = extensionNames;
 
 async function checkServer(database: Database): Promise<void> {
 	const { rows } = await database.query<{

@@ -190,7 +190,9 @@ interface Match {
 }
 
 function matchOf(request: FuzzyRequest): Match {
-	const { query, threshold = defaultThreshold, mode = "key" } = request;
+	const { query, mode = "key" } = request;
+	// As pg_trgm computes: a similarity of 0.7 is less than 0.7 is as a double.
+	const threshold = Math.fround(request.threshold ?? defaultThreshold);
 	const text = textOf(mode);
 	const isKey = mode === "key";
 	const score = isKey
