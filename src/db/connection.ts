@@ -18,12 +18,14 @@ import type {
 } from "./database.ts";
 import { timestampText } from "./encode.ts";
 import {
+	isReadOnlyByDefault,
 	localSettings,
 	type PinOptions,
 	pinSettings,
 } from "./session-settings.ts";
 import {
 	isConnectionLost,
+	isReadOnlyServer,
 	isUnconfirmedCommit,
 	runsOutsideTransactions,
 	toRemError,
@@ -309,8 +311,22 @@ export async function send<R>(
 			await client.query("ROLLBACK TO SAVEPOINT rem_trial").catch(() => {
 				// The connection is gone: the failure says so.
 			});
-		throw failure;
+		throw ofFrozenDatabase(client, failure);
 	}
+}
+
+/** A database that is read-only by a setting is no standby: no other connection leads to a primary. */
+function ofFrozenDatabase(client: pg.ClientBase, failure: RemError): RemError {
+	if (!isReadOnlyServer(failure) || !isReadOnlyByDefault(client))
+		return failure;
+	return new RemError(
+		"DATABASE",
+		"default_transaction_read_only is on for this role or database: nothing can be written",
+		{
+			hint: "ALTER ROLE … RESET default_transaction_read_only, or ALTER DATABASE … RESET it, and connect again",
+			cause: failure.cause,
+		},
+	);
 }
 
 /** The driver's own words for a text without values. */
@@ -339,7 +355,7 @@ export async function sendScript(
 			rowCount: rowCount ?? 0,
 		}));
 	} catch (error) {
-		throw toRemError(error);
+		throw ofFrozenDatabase(client, toRemError(error));
 	}
 }
 

@@ -91,6 +91,7 @@ export async function pinSettings(
 		({ rows }) => rows,
 	);
 	if (pins.some(({ state }) => state === "refused")) throw replicationRole();
+	if (pins.some(({ state }) => state === "frozen")) frozen.add(client);
 	const local = pins.filter(({ state }) => state === "local");
 	if (local.length > 0) unpinned.set(client, localText(local));
 }
@@ -102,6 +103,17 @@ export function localSettings(client: pg.ClientBase): string {
 
 const unpinned = new WeakMap<pg.ClientBase, string>();
 
+/**
+ * Whether the role or the database makes every transaction read-only by default.
+ * It is how a database is closed to writers, for a switchover say: so it is
+ * reported, and not set back.
+ */
+export function isReadOnlyByDefault(client: pg.ClientBase): boolean {
+	return frozen.has(client);
+}
+
+const frozen = new WeakSet<pg.ClientBase>();
+
 function localText(pins: readonly Pin[]): string {
 	const set = pins.map(
 		({ name, value }) =>
@@ -110,15 +122,23 @@ function localText(pins: readonly Pin[]): string {
 	return `; ${toText(sql`SELECT ${join(set)}`)}`;
 }
 
-/** For a session in which SQL of the user's ran, which can have changed settings: a dump begins with an empty search_path. */
-export const repinText = (): string =>
-	`RESET search_path; ${pinText({ isDirect: true, isMaintenance: true }, 0)}`;
+/**
+ * For a session in which SQL of the user's ran, which can have changed settings:
+ * a dump, for one, begins with an empty search_path.
+ *
+ * @param processId the session's; `undefined` on the embedded database
+ */
+export function repinText(processId: number | undefined): string {
+	const isDirect = processId === undefined;
+	const options = { isDirect, isMaintenance: !isDirect };
+	return `RESET search_path; ${pinText(options, processId ?? 0)}`;
+}
 
 interface Pin {
 	readonly name: string;
 	readonly value: string;
-	/** `local`: to be set in each transaction; `refused`: this role may not set it. */
-	readonly state: "session" | "local" | "refused";
+	/** `local`: to be set in each transaction; `refused`: this role may not set it; `frozen`: it is not ours to set. */
+	readonly state: "session" | "local" | "refused" | "frozen";
 }
 
 function pinText(
@@ -142,11 +162,13 @@ function pinText(
 	return toText(sql`BEGIN ISOLATION LEVEL READ COMMITTED;
 SELECT p.name, p.value, CASE
   WHEN p.name = 'session_replication_role' AND NOT pg_catalog.has_parameter_privilege(p.name, 'SET') THEN 'refused'
+  WHEN p.name = 'default_transaction_read_only' THEN 'frozen'
   WHEN NOT (p.is_carried OR ${hasSession}) THEN 'local'
   WHEN pg_catalog.set_config(p.name, p.value, FALSE) IS NOT NULL THEN 'session' END AS state
 FROM (
   SELECT v.* FROM (VALUES ${join(rows)}) AS v (name, value, is_carried)${ofSession}
   UNION ALL SELECT 'search_path', s.path, FALSE FROM (${searchPath}) AS s
+  UNION ALL SELECT 'default_transaction_read_only', 'off', FALSE WHERE NOT pg_catalog.pg_is_in_recovery()
 ) AS p
 WHERE pg_catalog.current_setting(p.name) <> p.value;
 COMMIT`);
