@@ -82,6 +82,7 @@ CREATE INDEX IF NOT EXISTS "idx_embeddings_files_scope" ON "public"."embeddings_
 CREATE OR REPLACE FUNCTION "public"."fn_files_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -218,6 +219,7 @@ COMMENT ON VIEW "public"."kv_source_files" IS 'remdb: cache source of files (dfe
 CREATE OR REPLACE FUNCTION "public"."fn_files_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -361,6 +363,7 @@ CREATE INDEX IF NOT EXISTS "idx_embeddings_image_resources_scope" ON "public"."e
 CREATE OR REPLACE FUNCTION "public"."fn_image_resources_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -497,6 +500,7 @@ COMMENT ON VIEW "public"."kv_source_image_resources" IS 'remdb: cache source of 
 CREATE OR REPLACE FUNCTION "public"."fn_image_resources_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -629,6 +633,7 @@ CREATE INDEX IF NOT EXISTS "idx_embeddings_messages_scope" ON "public"."embeddin
 CREATE OR REPLACE FUNCTION "public"."fn_messages_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -801,6 +806,7 @@ CREATE INDEX IF NOT EXISTS "idx_embeddings_moments_scope" ON "public"."embedding
 CREATE OR REPLACE FUNCTION "public"."fn_moments_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -937,6 +943,7 @@ COMMENT ON VIEW "public"."kv_source_moments" IS 'remdb: cache source of moments 
 CREATE OR REPLACE FUNCTION "public"."fn_moments_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -1076,6 +1083,7 @@ CREATE INDEX IF NOT EXISTS "idx_embeddings_ontologies_scope" ON "public"."embedd
 CREATE OR REPLACE FUNCTION "public"."fn_ontologies_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -1212,6 +1220,7 @@ COMMENT ON VIEW "public"."kv_source_ontologies" IS 'remdb: cache source of ontol
 CREATE OR REPLACE FUNCTION "public"."fn_ontologies_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -1351,6 +1360,7 @@ CREATE INDEX IF NOT EXISTS "idx_embeddings_ontology_configs_scope" ON "public"."
 CREATE OR REPLACE FUNCTION "public"."fn_ontology_configs_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -1487,6 +1497,7 @@ COMMENT ON VIEW "public"."kv_source_ontology_configs" IS 'remdb: cache source of
 CREATE OR REPLACE FUNCTION "public"."fn_ontology_configs_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -1623,6 +1634,7 @@ CREATE INDEX IF NOT EXISTS "idx_embeddings_resources_scope" ON "public"."embeddi
 CREATE OR REPLACE FUNCTION "public"."fn_resources_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -1759,6 +1771,7 @@ COMMENT ON VIEW "public"."kv_source_resources" IS 'remdb: cache source of resour
 CREATE OR REPLACE FUNCTION "public"."fn_resources_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -1894,6 +1907,7 @@ CREATE INDEX IF NOT EXISTS "idx_embeddings_schemas_scope" ON "public"."embedding
 CREATE OR REPLACE FUNCTION "public"."fn_schemas_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -2030,6 +2044,7 @@ COMMENT ON VIEW "public"."kv_source_schemas" IS 'remdb: cache source of schemas 
 CREATE OR REPLACE FUNCTION "public"."fn_schemas_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -2168,6 +2183,7 @@ CREATE INDEX IF NOT EXISTS "idx_embeddings_sessions_scope" ON "public"."embeddin
 CREATE OR REPLACE FUNCTION "public"."fn_sessions_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -2304,6 +2320,7 @@ COMMENT ON VIEW "public"."kv_source_sessions" IS 'remdb: cache source of session
 CREATE OR REPLACE FUNCTION "public"."fn_sessions_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -2462,6 +2479,7 @@ CREATE INDEX IF NOT EXISTS "idx_embeddings_users_scope" ON "public"."embeddings_
 CREATE OR REPLACE FUNCTION "public"."fn_users_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -2598,6 +2616,7 @@ COMMENT ON VIEW "public"."kv_source_users" IS 'remdb: cache source of users (8a8
 CREATE OR REPLACE FUNCTION "public"."fn_users_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
