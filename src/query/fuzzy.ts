@@ -191,8 +191,7 @@ interface Match {
 
 function matchOf(request: FuzzyRequest): Match {
 	const { query, mode = "key" } = request;
-	// As pg_trgm computes: a similarity of 0.7 is less than 0.7 is as a double.
-	const threshold = Math.fround(request.threshold ?? defaultThreshold);
+	const threshold = asReal(request.threshold ?? defaultThreshold);
 	const text = textOf(mode);
 	const isKey = mode === "key";
 	const score = isKey
@@ -236,6 +235,15 @@ function matchOf(request: FuzzyRequest): Match {
 		score,
 		kind: "key",
 	};
+}
+
+/**
+ * The threshold that pg_trgm's operators have to be set, so that a name whose
+ * similarity is the threshold is found: similarities are of 32 bits, in which
+ * 0.7 is less than the 0.7 of 64 bits that a setting is.
+ */
+function asReal(threshold: number): number {
+	return Math.min(threshold, Math.fround(threshold));
 }
 
 // What one or two letters have in common with a word that begins with them is a
