@@ -11,7 +11,11 @@ import { embeddingsRef, tableRef } from "../db/tables.ts";
 import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
-import { createTrigger, functionSettings, statementTriggers } from "./statement-triggers.ts";
+import {
+	createTrigger,
+	functionSettings,
+	statementTriggers,
+} from "./statement-triggers.ts";
 
 /**
  * The triggers by which every text that changes without its vector is queued in
