@@ -82,6 +82,7 @@ CREATE INDEX IF NOT EXISTS "idx_embeddings_files_scope" ON "public"."embeddings_
 CREATE OR REPLACE FUNCTION "public"."fn_files_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -120,11 +121,11 @@ BEGIN
       FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
       IF rem_ids IS NOT NULL THEN
         DELETE FROM "public"."embeddings_files" AS e
@@ -135,7 +136,7 @@ BEGIN
         WHERE q.entity_type = 'files' AND q.entity_id = gone.id AND q.field_name = gone.field_name
           AND NOT EXISTS (SELECT FROM "public"."files" AS r CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "r"."content")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f
             WHERE r.id = gone.id AND f.field_name = gone.field_name);
       END IF;
@@ -150,7 +151,7 @@ BEGIN
     SELECT 'files', changed.id, changed.field_name, m.provider, m.model, m.dimensions
     FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "n"."content")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'files' AND m.state IN ('active', 'filling')
@@ -165,11 +166,11 @@ BEGIN
     FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'files' AND m.state IN ('active', 'filling')
@@ -218,6 +219,7 @@ COMMENT ON VIEW "public"."kv_source_files" IS 'remdb: cache source of files (dfe
 CREATE OR REPLACE FUNCTION "public"."fn_files_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -361,6 +363,7 @@ CREATE INDEX IF NOT EXISTS "idx_embeddings_image_resources_scope" ON "public"."e
 CREATE OR REPLACE FUNCTION "public"."fn_image_resources_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -399,11 +402,11 @@ BEGIN
       FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content"), ('visionDescription', "t"."vision_description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content"), ('visionDescription', "t"."vision_description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
       IF rem_ids IS NOT NULL THEN
         DELETE FROM "public"."embeddings_image_resources" AS e
@@ -414,7 +417,7 @@ BEGIN
         WHERE q.entity_type = 'image_resources' AND q.entity_id = gone.id AND q.field_name = gone.field_name
           AND NOT EXISTS (SELECT FROM "public"."image_resources" AS r CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "r"."description"), ('content', "r"."content"), ('visionDescription', "r"."vision_description")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f
             WHERE r.id = gone.id AND f.field_name = gone.field_name);
       END IF;
@@ -429,7 +432,7 @@ BEGIN
     SELECT 'image_resources', changed.id, changed.field_name, m.provider, m.model, m.dimensions
     FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "n"."description"), ('content', "n"."content"), ('visionDescription', "n"."vision_description")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'image_resources' AND m.state IN ('active', 'filling')
@@ -444,11 +447,11 @@ BEGIN
     FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content"), ('visionDescription', "t"."vision_description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content"), ('visionDescription', "t"."vision_description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'image_resources' AND m.state IN ('active', 'filling')
@@ -497,6 +500,7 @@ COMMENT ON VIEW "public"."kv_source_image_resources" IS 'remdb: cache source of 
 CREATE OR REPLACE FUNCTION "public"."fn_image_resources_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -629,6 +633,7 @@ CREATE INDEX IF NOT EXISTS "idx_embeddings_messages_scope" ON "public"."embeddin
 CREATE OR REPLACE FUNCTION "public"."fn_messages_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -667,11 +672,11 @@ BEGIN
       FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
       IF rem_ids IS NOT NULL THEN
         DELETE FROM "public"."embeddings_messages" AS e
@@ -682,7 +687,7 @@ BEGIN
         WHERE q.entity_type = 'messages' AND q.entity_id = gone.id AND q.field_name = gone.field_name
           AND NOT EXISTS (SELECT FROM "public"."messages" AS r CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "r"."content")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f
             WHERE r.id = gone.id AND f.field_name = gone.field_name);
       END IF;
@@ -697,7 +702,7 @@ BEGIN
     SELECT 'messages', changed.id, changed.field_name, m.provider, m.model, m.dimensions
     FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "n"."content")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'messages' AND m.state IN ('active', 'filling')
@@ -712,11 +717,11 @@ BEGIN
     FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'messages' AND m.state IN ('active', 'filling')
@@ -801,6 +806,7 @@ CREATE INDEX IF NOT EXISTS "idx_embeddings_moments_scope" ON "public"."embedding
 CREATE OR REPLACE FUNCTION "public"."fn_moments_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -839,11 +845,11 @@ BEGIN
       FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
       IF rem_ids IS NOT NULL THEN
         DELETE FROM "public"."embeddings_moments" AS e
@@ -854,7 +860,7 @@ BEGIN
         WHERE q.entity_type = 'moments' AND q.entity_id = gone.id AND q.field_name = gone.field_name
           AND NOT EXISTS (SELECT FROM "public"."moments" AS r CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('summary', "r"."summary")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f
             WHERE r.id = gone.id AND f.field_name = gone.field_name);
       END IF;
@@ -869,7 +875,7 @@ BEGIN
     SELECT 'moments', changed.id, changed.field_name, m.provider, m.model, m.dimensions
     FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('summary', "n"."summary")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'moments' AND m.state IN ('active', 'filling')
@@ -884,11 +890,11 @@ BEGIN
     FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'moments' AND m.state IN ('active', 'filling')
@@ -937,6 +943,7 @@ COMMENT ON VIEW "public"."kv_source_moments" IS 'remdb: cache source of moments 
 CREATE OR REPLACE FUNCTION "public"."fn_moments_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -1076,6 +1083,7 @@ CREATE INDEX IF NOT EXISTS "idx_embeddings_ontologies_scope" ON "public"."embedd
 CREATE OR REPLACE FUNCTION "public"."fn_ontologies_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -1114,11 +1122,11 @@ BEGIN
       FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
       IF rem_ids IS NOT NULL THEN
         DELETE FROM "public"."embeddings_ontologies" AS e
@@ -1129,7 +1137,7 @@ BEGIN
         WHERE q.entity_type = 'ontologies' AND q.entity_id = gone.id AND q.field_name = gone.field_name
           AND NOT EXISTS (SELECT FROM "public"."ontologies" AS r CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "r"."content")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f
             WHERE r.id = gone.id AND f.field_name = gone.field_name);
       END IF;
@@ -1144,7 +1152,7 @@ BEGIN
     SELECT 'ontologies', changed.id, changed.field_name, m.provider, m.model, m.dimensions
     FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "n"."content")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'ontologies' AND m.state IN ('active', 'filling')
@@ -1159,11 +1167,11 @@ BEGIN
     FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'ontologies' AND m.state IN ('active', 'filling')
@@ -1212,6 +1220,7 @@ COMMENT ON VIEW "public"."kv_source_ontologies" IS 'remdb: cache source of ontol
 CREATE OR REPLACE FUNCTION "public"."fn_ontologies_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -1351,6 +1360,7 @@ CREATE INDEX IF NOT EXISTS "idx_embeddings_ontology_configs_scope" ON "public"."
 CREATE OR REPLACE FUNCTION "public"."fn_ontology_configs_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -1389,11 +1399,11 @@ BEGIN
       FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
       IF rem_ids IS NOT NULL THEN
         DELETE FROM "public"."embeddings_ontology_configs" AS e
@@ -1404,7 +1414,7 @@ BEGIN
         WHERE q.entity_type = 'ontology_configs' AND q.entity_id = gone.id AND q.field_name = gone.field_name
           AND NOT EXISTS (SELECT FROM "public"."ontology_configs" AS r CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "r"."description")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f
             WHERE r.id = gone.id AND f.field_name = gone.field_name);
       END IF;
@@ -1419,7 +1429,7 @@ BEGIN
     SELECT 'ontology_configs', changed.id, changed.field_name, m.provider, m.model, m.dimensions
     FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "n"."description")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'ontology_configs' AND m.state IN ('active', 'filling')
@@ -1434,11 +1444,11 @@ BEGIN
     FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'ontology_configs' AND m.state IN ('active', 'filling')
@@ -1487,6 +1497,7 @@ COMMENT ON VIEW "public"."kv_source_ontology_configs" IS 'remdb: cache source of
 CREATE OR REPLACE FUNCTION "public"."fn_ontology_configs_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -1623,6 +1634,7 @@ CREATE INDEX IF NOT EXISTS "idx_embeddings_resources_scope" ON "public"."embeddi
 CREATE OR REPLACE FUNCTION "public"."fn_resources_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -1661,11 +1673,11 @@ BEGIN
       FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
       IF rem_ids IS NOT NULL THEN
         DELETE FROM "public"."embeddings_resources" AS e
@@ -1676,7 +1688,7 @@ BEGIN
         WHERE q.entity_type = 'resources' AND q.entity_id = gone.id AND q.field_name = gone.field_name
           AND NOT EXISTS (SELECT FROM "public"."resources" AS r CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "r"."description"), ('content', "r"."content")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f
             WHERE r.id = gone.id AND f.field_name = gone.field_name);
       END IF;
@@ -1691,7 +1703,7 @@ BEGIN
     SELECT 'resources', changed.id, changed.field_name, m.provider, m.model, m.dimensions
     FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "n"."description"), ('content', "n"."content")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'resources' AND m.state IN ('active', 'filling')
@@ -1706,11 +1718,11 @@ BEGIN
     FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'resources' AND m.state IN ('active', 'filling')
@@ -1759,6 +1771,7 @@ COMMENT ON VIEW "public"."kv_source_resources" IS 'remdb: cache source of resour
 CREATE OR REPLACE FUNCTION "public"."fn_resources_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -1894,6 +1907,7 @@ CREATE INDEX IF NOT EXISTS "idx_embeddings_schemas_scope" ON "public"."embedding
 CREATE OR REPLACE FUNCTION "public"."fn_schemas_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -1932,11 +1946,11 @@ BEGIN
       FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
       IF rem_ids IS NOT NULL THEN
         DELETE FROM "public"."embeddings_schemas" AS e
@@ -1947,7 +1961,7 @@ BEGIN
         WHERE q.entity_type = 'schemas' AND q.entity_id = gone.id AND q.field_name = gone.field_name
           AND NOT EXISTS (SELECT FROM "public"."schemas" AS r CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "r"."content")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f
             WHERE r.id = gone.id AND f.field_name = gone.field_name);
       END IF;
@@ -1962,7 +1976,7 @@ BEGIN
     SELECT 'schemas', changed.id, changed.field_name, m.provider, m.model, m.dimensions
     FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "n"."content")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'schemas' AND m.state IN ('active', 'filling')
@@ -1977,11 +1991,11 @@ BEGIN
     FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'schemas' AND m.state IN ('active', 'filling')
@@ -2030,6 +2044,7 @@ COMMENT ON VIEW "public"."kv_source_schemas" IS 'remdb: cache source of schemas 
 CREATE OR REPLACE FUNCTION "public"."fn_schemas_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -2168,6 +2183,7 @@ CREATE INDEX IF NOT EXISTS "idx_embeddings_sessions_scope" ON "public"."embeddin
 CREATE OR REPLACE FUNCTION "public"."fn_sessions_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -2206,11 +2222,11 @@ BEGIN
       FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
       IF rem_ids IS NOT NULL THEN
         DELETE FROM "public"."embeddings_sessions" AS e
@@ -2221,7 +2237,7 @@ BEGIN
         WHERE q.entity_type = 'sessions' AND q.entity_id = gone.id AND q.field_name = gone.field_name
           AND NOT EXISTS (SELECT FROM "public"."sessions" AS r CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "r"."description")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f
             WHERE r.id = gone.id AND f.field_name = gone.field_name);
       END IF;
@@ -2236,7 +2252,7 @@ BEGIN
     SELECT 'sessions', changed.id, changed.field_name, m.provider, m.model, m.dimensions
     FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "n"."description")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'sessions' AND m.state IN ('active', 'filling')
@@ -2251,11 +2267,11 @@ BEGIN
     FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'sessions' AND m.state IN ('active', 'filling')
@@ -2304,6 +2320,7 @@ COMMENT ON VIEW "public"."kv_source_sessions" IS 'remdb: cache source of session
 CREATE OR REPLACE FUNCTION "public"."fn_sessions_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -2462,6 +2479,7 @@ CREATE INDEX IF NOT EXISTS "idx_embeddings_users_scope" ON "public"."embeddings_
 CREATE OR REPLACE FUNCTION "public"."fn_users_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -2500,11 +2518,11 @@ BEGIN
       FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
       IF rem_ids IS NOT NULL THEN
         DELETE FROM "public"."embeddings_users" AS e
@@ -2515,7 +2533,7 @@ BEGIN
         WHERE q.entity_type = 'users' AND q.entity_id = gone.id AND q.field_name = gone.field_name
           AND NOT EXISTS (SELECT FROM "public"."users" AS r CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('summary', "r"."summary")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f
             WHERE r.id = gone.id AND f.field_name = gone.field_name);
       END IF;
@@ -2530,7 +2548,7 @@ BEGIN
     SELECT 'users', changed.id, changed.field_name, m.provider, m.model, m.dimensions
     FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('summary', "n"."summary")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'users' AND m.state IN ('active', 'filling')
@@ -2545,11 +2563,11 @@ BEGIN
     FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM new_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
         FROM old_rows AS t CROSS JOIN LATERAL (
     SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
     CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
     WHERE m.entity_type = 'users' AND m.state IN ('active', 'filling')
@@ -2598,6 +2616,7 @@ COMMENT ON VIEW "public"."kv_source_users" IS 'remdb: cache source of users (8a8
 CREATE OR REPLACE FUNCTION "public"."fn_users_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_ids UUID[];

@@ -1,16 +1,45 @@
 -- Extensions, functions and the ledger of migrations.
 -- vector needs a superuser (or a role that may create it); the others are trusted.
-CREATE EXTENSION IF NOT EXISTS vector;
-CREATE EXTENSION IF NOT EXISTS pg_trgm;
-CREATE EXTENSION IF NOT EXISTS btree_gin;
+DO $do$
+DECLARE
+  rem_place TEXT := CASE WHEN EXISTS (SELECT FROM pg_namespace WHERE nspname = 'public' AND has_schema_privilege(oid, 'USAGE'))
+    THEN 'public' ELSE 'public' END;
+BEGIN
+  EXECUTE format('CREATE EXTENSION IF NOT EXISTS vector SCHEMA %I', rem_place);
+  EXECUTE format('CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA %I', rem_place);
+  EXECUTE format('CREATE EXTENSION IF NOT EXISTS btree_gin SCHEMA %I', rem_place);
+END $do$;
+
+DO $do$
+DECLARE
+  rem_function REGPROCEDURE := to_regprocedure('"public"."rem_normalize_key"(text)');
+  rem_index REGCLASS;
+BEGIN
+  IF rem_function IS NULL OR obj_description(rem_function, 'pg_proc') = 'remdb: keys adfc60d22f862127' THEN RETURN; END IF;
+  FOR rem_index IN
+    SELECT c.oid::regclass FROM pg_depend AS d JOIN pg_class AS c ON c.oid = d.objid AND c.relkind = 'i'
+    WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_proc'::regclass
+      AND d.refobjid IN (rem_function, to_regprocedure('"public"."rem_edge_keys"(jsonb)'))
+  LOOP
+    EXECUTE format('DROP INDEX %s', rem_index);
+  END LOOP;
+  IF to_regclass('"public"."kv_store"') IS NOT NULL THEN
+    TRUNCATE "public"."kv_store", "public"."kv_state";
+  END IF;
+END $do$;
 
 -- One spelling for "Sarah Chen", "sarah-chen" and "SARAH_CHEN". Only this
 -- function normalises keys, so that no two places can differ.
 CREATE OR REPLACE FUNCTION "public"."rem_normalize_key"(key TEXT) RETURNS TEXT
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-RETURN left(btrim(regexp_replace(
-  casefold(normalize(key, NFKC) COLLATE pg_unicode_fast),
-  '[\s_-]+', '-', 'g'), '-'), 255);
+RETURN rtrim(left(ltrim(
+  regexp_replace(regexp_replace(
+    normalize(casefold(normalize(replace(casefold(normalize(
+      regexp_replace(key COLLATE pg_unicode_fast, E'[\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufff8\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0000-\\U000e0fff]+', '', 'g'),
+    NFD)), chr(180), ''''), NFKD)), NFKC),
+  E'[`\\u02b9\\u02bb-\\u02bd\\u02c8\\u055a\\u05f3\\u07f4\\u07f5\\u2018\\u2019\\u201a\\u201b\\u2032\\u2035\\ua78b\\ua78c]', '''', 'g'), E'[\\s_\\u02d7\\u058a\\u05be\\u1400\\u1806\\u2010-\\u2015\\u2043\\u2053\\u2212\\u2e17\\u2e1a\\u2e3a\\u2e3b\\u2e40\\u2e5d\\u301c\\u3030\\u30a0\\U00010d6e\\U00010ead-]+', '-', 'g'),
+'-'), 255), '-');
+COMMENT ON FUNCTION "public"."rem_normalize_key"(TEXT) IS 'remdb: keys adfc60d22f862127';
 
 -- The normalised targets of a row's edges, for an index on inbound edges.
 CREATE OR REPLACE FUNCTION "public"."rem_edge_keys"(edges JSONB) RETURNS TEXT[]

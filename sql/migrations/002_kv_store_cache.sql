@@ -62,7 +62,7 @@ BEGIN
   -- A new cache of a database without entities is whole.
   INSERT INTO "public"."kv_state" (kind, token, filenode)
   SELECT 'ready', gen_random_uuid(), pg_relation_filenode('"public"."kv_store"'::regclass)
-  WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgname LIKE 'trg\_%\_kv\_store%');
+  WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgname ~ '^trg_.*_kv_store');
 END $do$;
 
 -- Indexes to build in the background, and what became of them; `rem index status` shows it.

@@ -18,8 +18,16 @@ import type {
 } from "./database.ts";
 import { timestampText } from "./encode.ts";
 import {
+	isReadOnlyByDefault,
+	localSettings,
+	type PinOptions,
+	pinSettings,
+} from "./session-settings.ts";
+import {
 	isConnectionLost,
+	isReadOnlyServer,
 	isUnconfirmedCommit,
+	runsOutsideTransactions,
 	toRemError,
 } from "./sql-state.ts";
 import {
@@ -33,15 +41,15 @@ import {
 	takeTransactionOptions,
 } from "./transaction-options.ts";
 
-/** Before anyone uses a new connection. */
-export function prepareClient(client: pg.ClientBase): void {
-	// `pg` reads ISO dates only: under another style every timestamp is null.
-	client.query("SET DateStyle TO ISO").catch(() => {
-		// The connection is gone: whoever asked for it is told.
-	});
+/** Before the first statement of a new connection. */
+export function prepareClient(
+	client: pg.ClientBase,
+	options: PinOptions,
+): Promise<void> {
 	client.on("notice", (notice) => {
 		if (isUnconfirmedCommit(notice)) unconfirmed.add(client);
 	});
+	return pinSettings(client, options);
 }
 
 /** Connections whose last statement was committed here, and perhaps nowhere else. */
@@ -100,7 +108,7 @@ export async function runTransaction<T>(
 	const access = options.readOnly === true ? " READ ONLY" : "";
 	await tx
 		.script(
-			`BEGIN ISOLATION LEVEL ${isolation}${access}${setting(options.settings ?? {})}`,
+			`BEGIN ISOLATION LEVEL ${isolation}${access}${localSettings(client)}${setting(options.settings ?? {})}`,
 		)
 		.catch((error: unknown) => {
 			throw describeSettings(error);
@@ -136,12 +144,12 @@ class TransactionHandle implements Handle {
 	}
 
 	query<R>(statement: Sql | Statement, options?: QueryOptions) {
-		const limited = { ...this.#limit, ...options };
+		const limited = { ...this.#limit, ...options, isInside: true };
 		return send<R>(this.#client, statement, withName(limited, this.#facts));
 	}
 
 	script(text: string): Promise<Result[]> {
-		return sendScript(this.#client, text, this.#limit);
+		return sendScript(this.#client, text, { ...this.#limit, isInside: true });
 	}
 
 	async transaction<T>(
@@ -243,10 +251,45 @@ function showing(settings: Readonly<Record<string, string>>): string {
 	return toText(join(statements, ""));
 }
 
+/** A statement of a transaction that is open already. */
+interface Inside {
+	readonly isInside?: boolean;
+}
+
+/** Where a connection keeps no settings, a statement is a transaction that makes them first: three messages, one round trip. */
+async function withLocalSettings(
+	client: pg.ClientBase,
+	config: pg.QueryConfig,
+	{ isInside = false }: Inside,
+): Promise<pg.QueryResult> {
+	const settings = localSettings(client);
+	if (isInside || settings === "") return client.query(config);
+	const sent = [
+		client.query(`BEGIN ISOLATION LEVEL READ COMMITTED${settings}`),
+		client.query(config),
+		client.query("COMMIT"),
+	] as const;
+	for (const answer of sent)
+		answer.catch(() => {
+			// The first failure is thrown below.
+		});
+	try {
+		await sent[0];
+		const answer = await sent[1];
+		await sent[2];
+		return answer;
+	} catch (error) {
+		// VACUUM and the like were refused before they did anything.
+		if (!runsOutsideTransactions(error)) throw error;
+		await sent[2];
+		return client.query(config);
+	}
+}
+
 export async function send<R>(
 	client: pg.ClientBase,
 	statement: Sql | Statement,
-	options: QueryOptions = {},
+	options: QueryOptions & Inside = {},
 ): Promise<Result<R>> {
 	const { text, values } = toStatement(statement);
 	const { readsUnlogged = false } = options;
@@ -264,7 +307,7 @@ export async function send<R>(
 			name: options.name,
 			query_timeout: options.timeoutMs,
 		};
-		const answer = await client.query(config);
+		const answer = await withLocalSettings(client, config, options);
 		if (readsUnlogged) noteUnloggedRead(client, undefined);
 		refuseUnconfirmed(client);
 		// Without values it may be a text of several statements: the last one counts.
@@ -280,7 +323,7 @@ export async function send<R>(
 			await client.query("ROLLBACK TO SAVEPOINT rem_trial").catch(() => {
 				// The connection is gone: the failure says so.
 			});
-		throw failure;
+		throw ofFrozenDatabase(client, failure);
 	}
 }
 
@@ -298,6 +341,20 @@ function toStatement(statement: Sql | Statement): Statement {
 	});
 }
 
+/** A database that is read-only by a setting is no standby: no other connection leads to a primary. */
+function ofFrozenDatabase(client: pg.ClientBase, failure: RemError): RemError {
+	if (!isReadOnlyServer(failure) || !isReadOnlyByDefault(client))
+		return failure;
+	return new RemError(
+		"DATABASE",
+		"default_transaction_read_only is on for this role or database: nothing can be written",
+		{
+			hint: "ALTER ROLE … RESET default_transaction_read_only, or ALTER DATABASE … RESET it, and connect again",
+			cause: failure.cause,
+		},
+	);
+}
+
 /** The driver's own words for a text without values. */
 function limited(
 	text: string,
@@ -310,7 +367,7 @@ function limited(
 export async function sendScript(
 	client: pg.ClientBase,
 	text: string,
-	limit: { readonly timeoutMs?: number } = {},
+	limit: { readonly timeoutMs?: number } & Inside = {},
 ): Promise<Result[]> {
 	if (typeof text !== "string" || text.includes("\0"))
 		throw new RemError(
@@ -318,7 +375,8 @@ export async function sendScript(
 			"a script must be a string without NUL characters",
 		);
 	try {
-		const result: unknown = await client.query(limited(text, limit));
+		const config = limited(text, limit);
+		const result: unknown = await withLocalSettings(client, config, limit);
 		refuseUnconfirmed(client);
 		const results = (
 			Array.isArray(result) ? result : [result]
@@ -328,7 +386,7 @@ export async function sendScript(
 			rowCount: rowCount ?? 0,
 		}));
 	} catch (error) {
-		throw toRemError(error);
+		throw ofFrozenDatabase(client, toRemError(error));
 	}
 }
 

@@ -1,5 +1,5 @@
 import type { EntityTable } from "../models/registry.ts";
-import { ident, join, literal, raw, type Sql, sql } from "../sql.ts";
+import { ident, join, literal, type Sql, sql } from "../sql.ts";
 
 /**
  * The texts of a live row that get vectors, as rows of `f (field_name, content)`:
@@ -11,7 +11,7 @@ export function embeddableTexts({ entity }: EntityTable, row: string): Sql {
 	);
 	return sql`(
     SELECT field_name, content FROM (VALUES ${join(fields)}) AS f (field_name, content)
-    WHERE ${ident(row)}.deleted_at IS NULL AND content ~ ${raw(`'[^${blank}]'`)}
+    WHERE ${ident(row)}.deleted_at IS NULL AND content ~ ${literal(`[^${blank}]`)}
   ) AS f`;
 }
 

@@ -68,6 +68,8 @@ export class PoolDatabase implements Database {
 	/** When each connection was made; those of an earlier time than this one are of no more use. */
 	readonly #ages = new WeakMap<pg.PoolClient, number>();
 	#age = 0;
+	/** Of connections that nothing was sent on yet: the settings that are made first. */
+	readonly #prepared = new WeakMap<pg.PoolClient, Promise<void>>();
 	/** Whether it was ever reached: who starts with a wrong address is told at once. */
 	#isProven = false;
 	#closing: Promise<void> | undefined;
@@ -82,7 +84,13 @@ export class PoolDatabase implements Database {
 		pool.on("error", (error) => this.#warn(error));
 		pool.on("connect", (client) => {
 			client.on("error", (error) => this.#warn(error));
-			prepareClient(client);
+			const isDirect = options.capabilities.kind === "embedded";
+			const timeoutMs = pool.options.connectionTimeoutMillis;
+			const prepared = prepareClient(client, { isDirect, timeoutMs });
+			prepared.catch(() => {
+				// Thrown to the caller that takes the connection.
+			});
+			this.#prepared.set(client, prepared);
 		});
 	}
 
@@ -271,6 +279,7 @@ export class PoolDatabase implements Database {
 		try {
 			for (;;) {
 				const client = await this.#pool.connect();
+				await this.#prepare(client);
 				this.#isProven = true;
 				const age = this.#ages.get(client) ?? this.#age;
 				this.#ages.set(client, age);
@@ -299,6 +308,18 @@ export class PoolDatabase implements Database {
 					},
 				);
 			throw cannotConnect(this.#options.address, failure);
+		}
+	}
+
+	async #prepare(client: pg.PoolClient): Promise<void> {
+		const prepared = this.#prepared.get(client);
+		if (prepared === undefined) return;
+		try {
+			await prepared;
+			this.#prepared.delete(client);
+		} catch (error) {
+			client.release(true);
+			throw error;
 		}
 	}
 

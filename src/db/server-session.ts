@@ -53,16 +53,17 @@ export class ServerSession implements Session {
 	static async open(
 		client: pg.Client,
 		address: string,
-		options: SessionOptions,
+		options: SessionOptions & { readonly timeoutMs?: number },
 	): Promise<ServerSession> {
 		const session = new ServerSession(client, options);
 		try {
 			await client.connect();
+			const { timeoutMs } = options;
+			await prepareClient(client, { isMaintenance: true, timeoutMs });
 		} catch (error) {
 			await session.close();
 			throw cannotConnect(address, toRemError(error));
 		}
-		prepareClient(client);
 		if (options.isBackground === true)
 			(client as unknown as { unref(): void }).unref();
 		return session;

@@ -1,12 +1,13 @@
 import pg from "pg";
 import { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import { sql } from "../sql.ts";
+import { ident, sql, toText } from "../sql.ts";
 import type { Database } from "./database.ts";
 import { resultTypes } from "./decode.ts";
 import { PoolDatabase, type PoolDatabaseOptions } from "./pool-database.ts";
 import { Replica } from "./replica.ts";
 import { ServerSession } from "./server-session.ts";
+import { extensionNames } from "./session-settings.ts";
 import { watchStandby } from "./standby.ts";
 import { type TlsSettings, tlsOptions, watchTls, withTls } from "./tls.ts";
 
@@ -45,11 +46,10 @@ export async function openServer(
 		...driverAddress(direct, options.tls),
 	};
 	const database = poolDatabase(address, options, (sessionOptions) =>
-		ServerSession.open(
-			new ServerClient(directConfig),
-			hostAndPort(direct),
-			sessionOptions,
-		),
+		ServerSession.open(new ServerClient(directConfig), hostAndPort(direct), {
+			...sessionOptions,
+			timeoutMs: options.connectTimeoutMs,
+		}),
 	);
 	try {
 		await checkServer(database);
@@ -146,17 +146,23 @@ function driverAddress(
 }
 
 const oldestVersion = 180000;
-const extensions = ["vector", "pg_trgm", "btree_gin"];
+const extensions = extensionNames;
 
 async function checkServer(database: Database): Promise<void> {
 	const { rows } = await database.query<{
 		version: number;
 		encoding: string;
 		available: string[];
+		closed: { name: string; schema: string }[] | null;
+		role: string;
 	}>(sql`
 SELECT current_setting('server_version_num')::integer AS version,
   current_setting('server_encoding') AS encoding,
-  ARRAY(SELECT name::text FROM pg_available_extensions) AS available`);
+  ARRAY(SELECT name::text FROM pg_available_extensions) AS available,
+  (SELECT jsonb_agg(jsonb_build_object('name', x.extname, 'schema', n.nspname) ORDER BY x.extname)
+    FROM pg_extension AS x JOIN pg_namespace AS n ON n.oid = x.extnamespace
+    WHERE x.extname IN ('vector', 'pg_trgm') AND NOT has_schema_privilege(n.oid, 'USAGE')) AS closed,
+  current_user::text AS role`);
 	const [server] = rows;
 	if (server === undefined) return;
 	if (server.version < oldestVersion)
@@ -177,6 +183,15 @@ SELECT current_setting('server_version_num')::integer AS version,
 			"EXTENSION_MISSING",
 			`the server has no extension ${missing.join(", ")}`,
 			{ hint: installHint(missing) },
+		);
+	const [closed] = server.closed ?? [];
+	if (closed !== undefined)
+		throw new RemError(
+			"EXTENSION_MISSING",
+			`extension ${closed.name} is installed in schema "${closed.schema}", which role "${server.role}" may not use`,
+			{
+				hint: `let the schema's owner run: ${toText(sql`GRANT USAGE ON SCHEMA ${ident(closed.schema)} TO ${ident(server.role)}`)}`,
+			},
 		);
 }
 

@@ -153,6 +153,11 @@ export function isUnconfirmedCommit(notice: {
 	return notice.routine === "SyncRepWaitForLSN";
 }
 
+/** The statement was refused in a transaction, before it did anything: VACUUM, CREATE INDEX CONCURRENTLY. */
+export function runsOutsideTransactions(error: unknown): boolean {
+	return toRemError(error).sqlState === "25001";
+}
+
 function sqlStateOf({ code }: DatabaseFailure): string | undefined {
 	// The digit tells a SQLSTATE from Node's own EPIPE.
 	return code !== undefined && /^(?=.*\d)[0-9A-Z]{5}$/.test(code)

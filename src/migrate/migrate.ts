@@ -1,4 +1,5 @@
 import type { Database, Session } from "../db/database.ts";
+import { repinText } from "../db/session-settings.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { applyBase, pendingBaseFiles, refuseNewer } from "./apply-base.ts";
 import { applyModels, applyOnline } from "./apply-models.ts";
@@ -163,6 +164,7 @@ async function applyAll(
 				schema,
 				checkGoOn,
 			});
+			await session.script(repinText(session.processId));
 			applied.push(filePrefix + file.name);
 		}
 	}

@@ -34,6 +34,13 @@ export function characters(text: string): number {
 	return count;
 }
 
+/** Whether there is nothing in the text but blanks, control characters and what cannot be seen. */
+export function isBlank(text: string): boolean {
+	return /^[\s\p{White_Space}\p{Cc}\p{Default_Ignorable_Code_Point}]*$/u.test(
+		text,
+	);
+}
+
 /** Why a value is refused: it is no text or JSON, or it is too much of it. */
 export interface ValueProblem {
 	readonly kind: "value" | "limit";

@@ -8,6 +8,7 @@ import type { Field } from "./field.ts";
 import {
 	characters,
 	hasProtoKey,
+	isBlank,
 	limits,
 	scopeProblem,
 	sharedTenant,
@@ -103,12 +104,12 @@ function validateRow(
 			field: entity.keyFields?.[0]?.name ?? "key",
 			message: `key has ${characters(key)} characters, at most ${limits.keyLength} are allowed`,
 		});
-	if (key === "")
+	if (key !== null && isBlank(key))
 		problems.push({
 			kind: "value",
 			index,
 			field: entity.keyFields?.[0]?.name ?? "key",
-			message: "key is empty",
+			message: key === "" ? "key is empty" : "key is blank",
 		});
 	if (problems.length > 0 || typeof tenant !== "string") return problems;
 	return {

@@ -190,7 +190,8 @@ interface Match {
 }
 
 function matchOf(request: FuzzyRequest): Match {
-	const { query, threshold = defaultThreshold, mode = "key" } = request;
+	const { query, mode = "key" } = request;
+	const threshold = asReal(request.threshold ?? defaultThreshold);
 	const text = textOf(mode);
 	const isKey = mode === "key";
 	const score = isKey
@@ -234,6 +235,15 @@ function matchOf(request: FuzzyRequest): Match {
 		score,
 		kind: "key",
 	};
+}
+
+/**
+ * The threshold that pg_trgm's operators have to be set, so that a name whose
+ * similarity is the threshold is found: similarities are of 32 bits, in which
+ * 0.7 is less than the 0.7 of 64 bits that a setting is.
+ */
+function asReal(threshold: number): number {
+	return Math.min(threshold, Math.fround(threshold));
 }
 
 // What one or two letters have in common with a word that begins with them is a

@@ -79,7 +79,7 @@ const mostRowsOfWord = 10_000;
 function wordCtes(table: EntityTable, request: HybridSqlRequest): Sql {
 	const { query, language, depth } = request;
 	return sql`words AS MATERIALIZED (
-  SELECT w.lexeme, ('''' || replace(replace(w.lexeme, '\\', '\\\\'), '''', '''''') || '''')::tsquery AS query
+  SELECT w.lexeme, ('''' || replace(replace(w.lexeme, E'\\\\', E'\\\\\\\\'), '''', '''''') || '''')::tsquery AS query
   FROM unnest(to_tsvector(${literal(language)}::regconfig, ${query}::text)) AS w
   ORDER BY w.positions[1], w.lexeme
   LIMIT ${raw(String(mostWords))}

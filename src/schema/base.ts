@@ -1,6 +1,8 @@
+import { extensionNames } from "../db/session-settings.ts";
 import { ident, join, literal, raw, type Sql, sql, toText } from "../sql.ts";
 import { embeddingTablesDdl } from "./embedding-tables.ts";
 import { indexBuildsDdl } from "./index-builds.ts";
+import { normalizeKeyDdl } from "./normalize-key.ts";
 import { ours } from "./ownership.ts";
 
 /** A file of the schema: what psql runs and what the package applies. */
@@ -35,18 +37,8 @@ export function baseFiles(options: BaseOptions): readonly SchemaFile[] {
 function setupExtensions(schema: string): Sql {
 	return sql`-- Extensions, functions and the ledger of migrations.
 -- vector needs a superuser (or a role that may create it); the others are trusted.
-${createSchema(schema)}CREATE EXTENSION IF NOT EXISTS vector;
-CREATE EXTENSION IF NOT EXISTS pg_trgm;
-CREATE EXTENSION IF NOT EXISTS btree_gin;
-
--- One spelling for "Sarah Chen", "sarah-chen" and "SARAH_CHEN". Only this
--- function normalises keys, so that no two places can differ.
-CREATE OR REPLACE FUNCTION ${ident(schema, "rem_normalize_key")}(key TEXT) RETURNS TEXT
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-RETURN left(btrim(regexp_replace(
-  casefold(normalize(key, NFKC) COLLATE pg_unicode_fast),
-  '[\\s_-]+', '-', 'g'), '-'), 255);
-
+${createSchema(schema)}${createExtensions(schema)}
+${normalizeKeyDdl(schema)}
 -- The normalised targets of a row's edges, for an index on inbound edges.
 CREATE OR REPLACE FUNCTION ${ident(schema, "rem_edge_keys")}(edges JSONB) RETURNS TEXT[]
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -86,6 +78,26 @@ CREATE TABLE IF NOT EXISTS ${ident(schema, "rem_migrations")} (
   catalogue TEXT
 );
 ${ours(ident(schema, "rem_migrations"))}`;
+}
+
+/**
+ * Not where the search_path of a session leads, which may be nowhere: in
+ * `public`, or beside our tables where `public` is missing or closed. Those
+ * that are installed stay where they are.
+ */
+function createExtensions(schema: string): Sql {
+	const create = extensionNames.map(
+		(name) =>
+			sql`  EXECUTE format('CREATE EXTENSION IF NOT EXISTS ${raw(name)} SCHEMA %I', rem_place);
+`,
+	);
+	return sql`DO $do$
+DECLARE
+  rem_place TEXT := CASE WHEN EXISTS (SELECT FROM pg_namespace WHERE nspname = 'public' AND has_schema_privilege(oid, 'USAGE'))
+    THEN 'public' ELSE ${literal(schema)} END;
+BEGIN
+${join(create, "")}END $do$;
+`;
 }
 
 /** `public` is there; of another schema, creating it must not be asked where it exists. */
@@ -171,7 +183,7 @@ BEGIN
   -- A new cache of a database without entities is whole.
   INSERT INTO ${kvState} (kind, token, filenode)
   SELECT 'ready', gen_random_uuid(), pg_relation_filenode(${kvStoreText}::regclass)
-  WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgname LIKE 'trg\\_%\\_kv\\_store%');
+  WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgname ~ '^trg_.*_kv_store');
 END $do$;
 ${indexBuildsDdl(schema)}`;
 }

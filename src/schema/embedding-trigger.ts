@@ -11,7 +11,11 @@ import { embeddingsRef, tableRef } from "../db/tables.ts";
 import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
-import { createTrigger, statementTriggers } from "./statement-triggers.ts";
+import {
+	createTrigger,
+	functionSettings,
+	statementTriggers,
+} from "./statement-triggers.ts";
 
 /**
  * The triggers by which every text that changes without its vector is queued in
@@ -26,8 +30,7 @@ export function embeddingTriggersDdl(table: EntityTable): Sql {
 	const queues = entity.embedFields.length > 0;
 	return sql`CREATE OR REPLACE FUNCTION ${fn}() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, ${ident(schema)}, pg_temp
-AS $fn$
+${functionSettings(schema)}AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];

@@ -21,6 +21,7 @@ import {
 import { ownershipMark } from "./ownership.ts";
 import {
 	createTrigger,
+	functionSettings,
 	replicaTrigger,
 	statementTriggers,
 	type TableTrigger,
@@ -45,8 +46,7 @@ export function kvTriggerDdl(table: EntityTable): Sql {
 	const fn = kvFunctionRef(table);
 	return sql`${forgetStaleCache(table)}${kvSourceDdl(table)}CREATE OR REPLACE FUNCTION ${fn}() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, ${ident(schema)}, pg_temp
-AS $fn$
+${functionSettings(schema)}AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_gone UUID[];

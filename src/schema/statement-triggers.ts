@@ -49,6 +49,16 @@ export function replicaTrigger(
 	};
 }
 
+/**
+ * What a trigger's function runs with, whatever the writer's session has set: it
+ * finds no tables but ours, and may read our views.
+ */
+export function functionSettings(schema: string): Sql {
+	return sql`SET search_path = pg_catalog, ${ident(schema)}, pg_temp
+SET restrict_nonsystem_relation_kind = ''
+`;
+}
+
 export function createTrigger(
 	table: EntityTable,
 	{ name, event, tables, enabled }: TableTrigger,

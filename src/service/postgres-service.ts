@@ -71,6 +71,7 @@ import {
 } from "./isolation/check-isolation.ts";
 import { isolationCalls } from "./isolation/isolation-calls.ts";
 import { isHeldByPolicies } from "./isolation/role-problems.ts";
+import { readLocale } from "./locale.ts";
 import { type Found, Lookups } from "./lookups.ts";
 import type { QueryResult } from "./query-result.ts";
 import { queueFigures } from "./queue-figures.ts";
@@ -216,10 +217,17 @@ export class PostgresService<const M extends Models = CoreModels> {
 	 */
 	async migrate(options: MigrateOptions = {}): Promise<MigrateResult> {
 		const result = await this.schema.migrate(options);
+		if (options.to === undefined) await this.#warnOfLocale();
 		await this.kv.ensureReady();
 		await this.embeddings.adopt();
 		this.indexer.check();
 		return result;
+	}
+
+	async #warnOfLocale(): Promise<void> {
+		const { problems } = await readLocale(this.core.db);
+		for (const { found, remedy } of problems)
+			this.core.settings.logger.warn({ remedy }, found);
 	}
 
 	/** Adds a model and brings the database to it. */

@@ -129,6 +129,64 @@ UNION ALL SELECT 'temporary', relname::text FROM pg_class WHERE relpersistence =
 	expect(left).toEqual([]);
 });
 
+test("settings of the database that a pooler does not carry are made in each transaction", async () => {
+	const name = new URL(server.url).pathname.slice(1);
+	const settings: Record<string, string> = {
+		extra_float_digits: "0",
+		search_path: "nowhere",
+		array_nulls: "off",
+		gin_fuzzy_search_limit: "1",
+		default_transaction_isolation: "serializable",
+		TimeZone: "Asia/Tokyo",
+		standard_conforming_strings: "off",
+	};
+	const alter = (how: (name: string, value: string) => string) =>
+		ask(
+			server.url,
+			Object.entries(settings)
+				.map((entry) => `ALTER DATABASE ${name} ${how(...entry)}`)
+				.join("; "),
+		);
+	await alter((setting, value) => `SET ${setting} = '${value}'`);
+	onTestFinished(async () => {
+		await alter((setting) => `RESET ${setting}`);
+	});
+	const pooler = await server.startPooler({
+		default_pool_size: "3",
+		min_pool_size: "0",
+	});
+	onTestFinished(() => pooler.stop());
+	const [first, second] = [
+		await connect(pooler.url, { poolSize: 3 }),
+		await connect(pooler.url, { poolSize: 3 }),
+	];
+	await Promise.all([useAll(first), useAll(second), useAll(first)]);
+	const sums = await Promise.all(
+		Array.from({ length: 20 }, (_, n) =>
+			(n % 2 === 0 ? first : second).execute(
+				"SELECT 0.1::float8 + $1::float8 AS sum, now()::text ~ '\\+00$' AS utc, current_setting('transaction_isolation') AS isolation",
+				[0.2],
+			),
+		),
+	);
+	for (const { rows } of sums)
+		expect(rows[0]).toMatchObject({
+			sum: 0.1 + 0.2,
+			utc: true,
+			isolation: "read committed",
+		});
+	// Neither of these can run in a transaction.
+	await first.execute("VACUUM public.notes");
+	await first.execute("VACUUM public.notes", []);
+	await expect(first.execute("SELECT 1/0")).rejects.toMatchObject({
+		sqlState: "22012",
+	});
+	await expect(first.execute("SELECT 1/$1", [0])).rejects.toMatchObject({
+		sqlState: "22012",
+	});
+	await first.execute("CREATE TEMPORARY TABLE t (n int) ON COMMIT DROP");
+});
+
 test("nor the tenant that row level security is told", async () => {
 	const pooler = await server.startPooler(narrow);
 	onTestFinished(() => pooler.stop());

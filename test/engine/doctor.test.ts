@@ -106,6 +106,7 @@ describe("the doctor", () => {
 			"clock",
 			...(engine === "server" ? server : []),
 			"migrations",
+			"locale",
 			"schema",
 			...(engine === "server" ? ["tenancy"] : []),
 			"kv store",

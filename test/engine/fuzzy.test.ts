@@ -185,3 +185,81 @@ current_setting('pg_trgm.word_similarity_threshold') AS word`,
 	});
 	expect(before).toMatchObject({ key: "0.3", word: "0.6" });
 });
+
+describe("a threshold is compared in 32 bits, as pg_trgm's similarities are", () => {
+	const tenantId = "exact thresholds";
+	const words = ["ab", "abc", "abcd", "abcde", "abcdef", "abcdefg", "bcd", "x"];
+	const entities = words.flatMap((a) =>
+		words.map((b) => ({ name: `${a} ${b}`, summary: `${b} ${a} ${b}x` })),
+	);
+
+	beforeAll(async () => {
+		await db.service.batchUpsert({ tableName: "topics", entities, tenantId });
+	});
+
+	test.each<[FuzzyMode, string]>([
+		["key", "similarity(entity_key, $1)"],
+		["word", "word_similarity($1, entity_key)"],
+		["content", "word_similarity($1, content_summary)"],
+	])("in mode %s", async (mode, score) => {
+		let exact = 0;
+		for (const query of ["abcdef abc", "abcd x", "abcdefg bcd"]) {
+			const { rows } = await db.service.execute<{
+				name: string;
+				score: number;
+			}>(
+				`SELECT entity_key AS name, ${score} AS score FROM kv_store WHERE tenant_id = 'exact thresholds'`,
+				[query],
+			);
+			const thresholds = [
+				...Array.from({ length: 20 }, (_, n) => (n + 1) / 20),
+				// As they are read: a driver has no more digits than tell them apart.
+				...rows.map((row) => row.score).filter((found) => found > 0),
+			];
+			for (const threshold of new Set(thresholds)) {
+				const expected = rows.filter(
+					(row) => Math.fround(row.score) >= Math.fround(threshold),
+				);
+				exact += expected.filter(
+					(row) =>
+						Math.fround(row.score) === Math.fround(threshold) &&
+						Math.fround(threshold) < threshold,
+				).length;
+				const hits = await db.service.fuzzySearch({
+					query,
+					tenantId,
+					mode,
+					threshold,
+					limit: 100,
+					entityType: "topics",
+				});
+				expect([
+					threshold,
+					hits.map(({ entityKey }) => entityKey).sort(),
+				]).toEqual([threshold, expected.map(({ name }) => name).sort()]);
+			}
+		}
+		expect(exact).toBeGreaterThan(0);
+	});
+
+	test("also in the dialect: seven of ten trigrams are 0.7", async () => {
+		await db.service.batchUpsert({
+			tableName: "topics",
+			entities: [{ name: "abcdef gh" }],
+			tenantId: "seven of ten",
+		});
+		for (const [threshold, found] of [
+			["0.7", 1],
+			["0.700001", 0],
+		] as const) {
+			const query = `FUZZY "abcdef" THRESHOLD ${threshold}`;
+			const result = await db.service.query(query, {
+				tenantId: "seven of ten",
+			});
+			expect([threshold, "rows" in result && result.rows.length]).toEqual([
+				threshold,
+				found,
+			]);
+		}
+	});
+});

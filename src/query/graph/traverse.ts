@@ -1,7 +1,12 @@
 import type { Handle } from "../../db/database.ts";
 import { holdingRef } from "../../db/tables.ts";
 import { RemError } from "../../errors.ts";
-import { characters, limits, textProblem } from "../../models/limits.ts";
+import {
+	characters,
+	isBlank,
+	limits,
+	textProblem,
+} from "../../models/limits.ts";
 import type { Sql } from "../../sql.ts";
 import { type CacheFallback, readCached } from "../cached-read.ts";
 import { checkLimit, checkScope } from "../scope.ts";
@@ -119,6 +124,7 @@ export function checkReference(name: string, text: string): void {
 	const problem = textProblem(text);
 	if (problem !== undefined)
 		throw new RemError("VALIDATION", `${name} ${problem}`);
+	if (isBlank(text)) throw new RemError("VALIDATION", `${name} is blank`);
 	if (characters(text) > longestReference)
 		throw new RemError(
 			"INPUT_LIMIT",

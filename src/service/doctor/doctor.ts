@@ -21,6 +21,7 @@ import {
 	checkKvStore,
 	checkSubscriptions,
 } from "./kv-store.ts";
+import { checkLocale } from "./locale.ts";
 import { checkPool } from "./pool.ts";
 import { checkReplica } from "./replica.ts";
 import { checkRoles } from "./roles.ts";
@@ -49,6 +50,7 @@ const ofTheServer: readonly (readonly [name: string, look: Matter])[] = [
 
 /** Of these there is nothing to say before the first migration. */
 const ofTheTables: readonly (readonly [name: string, look: Matter])[] = [
+	["locale", checkLocale],
 	["schema", checkSchema],
 	["tenancy", checkRoles],
 	["kv store", checkKvStore],
