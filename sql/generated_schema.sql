@@ -181,6 +181,8 @@ BEGIN
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_files_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_files_embeddings_insert" AFTER INSERT ON "public"."files"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_embeddings"();
 ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_embeddings_insert";
@@ -281,6 +283,8 @@ BEGIN
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_files_kv_store_upsert"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_files_kv_store_insert" AFTER INSERT ON "public"."files"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_kv_store_upsert"();
 ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_kv_store_insert";
@@ -460,6 +464,8 @@ BEGIN
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_image_resources_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_image_resources_embeddings_insert" AFTER INSERT ON "public"."image_resources"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_embeddings"();
 ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_insert";
@@ -560,6 +566,8 @@ BEGIN
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_image_resources_kv_store_upsert"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_image_resources_kv_store_insert" AFTER INSERT ON "public"."image_resources"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_kv_store_upsert"();
 ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_kv_store_insert";
@@ -728,6 +736,8 @@ BEGIN
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_messages_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_messages_embeddings_insert" AFTER INSERT ON "public"."messages"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_embeddings"();
 ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_embeddings_insert";
@@ -900,6 +910,8 @@ BEGIN
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_moments_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_moments_embeddings_insert" AFTER INSERT ON "public"."moments"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_embeddings"();
 ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_embeddings_insert";
@@ -1000,6 +1012,8 @@ BEGIN
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_moments_kv_store_upsert"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_moments_kv_store_insert" AFTER INSERT ON "public"."moments"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_kv_store_upsert"();
 ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_kv_store_insert";
@@ -1175,6 +1189,8 @@ BEGIN
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_ontologies_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_ontologies_embeddings_insert" AFTER INSERT ON "public"."ontologies"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_embeddings"();
 ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_insert";
@@ -1275,6 +1291,8 @@ BEGIN
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_ontologies_kv_store_upsert"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_ontologies_kv_store_insert" AFTER INSERT ON "public"."ontologies"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_kv_store_upsert"();
 ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store_insert";
@@ -1450,6 +1468,8 @@ BEGIN
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_ontology_configs_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_embeddings_insert" AFTER INSERT ON "public"."ontology_configs"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_embeddings"();
 ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_insert";
@@ -1550,6 +1570,8 @@ BEGIN
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_ontology_configs_kv_store_upsert"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_kv_store_insert" AFTER INSERT ON "public"."ontology_configs"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_kv_store_upsert"();
 ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_kv_store_insert";
@@ -1722,6 +1744,8 @@ BEGIN
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_resources_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_resources_embeddings_insert" AFTER INSERT ON "public"."resources"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_embeddings"();
 ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_embeddings_insert";
@@ -1822,6 +1846,8 @@ BEGIN
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_resources_kv_store_upsert"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_resources_kv_store_insert" AFTER INSERT ON "public"."resources"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_kv_store_upsert"();
 ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_kv_store_insert";
@@ -1993,6 +2019,8 @@ BEGIN
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_schemas_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_schemas_embeddings_insert" AFTER INSERT ON "public"."schemas"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_embeddings"();
 ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_insert";
@@ -2093,6 +2121,8 @@ BEGIN
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_schemas_kv_store_upsert"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_schemas_kv_store_insert" AFTER INSERT ON "public"."schemas"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_kv_store_upsert"();
 ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_insert";
@@ -2267,6 +2297,8 @@ BEGIN
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_sessions_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_sessions_embeddings_insert" AFTER INSERT ON "public"."sessions"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_embeddings"();
 ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_insert";
@@ -2367,6 +2399,8 @@ BEGIN
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_sessions_kv_store_upsert"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_sessions_kv_store_insert" AFTER INSERT ON "public"."sessions"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_kv_store_upsert"();
 ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_insert";
@@ -2561,6 +2595,8 @@ BEGIN
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_users_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_users_embeddings_insert" AFTER INSERT ON "public"."users"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_embeddings"();
 ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_embeddings_insert";
@@ -2661,6 +2697,8 @@ BEGIN
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_users_kv_store_upsert"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_users_kv_store_insert" AFTER INSERT ON "public"."users"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_kv_store_upsert"();
 ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_kv_store_insert";

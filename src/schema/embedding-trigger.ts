@@ -44,6 +44,8 @@ ${queues ? checkClaim : empty}  IF TG_OP = 'UPDATE' THEN
 ${queues ? refuseOldSnapshot(table) : empty}${keepScope(table)}${queues ? removeStale(table) : empty}  END IF;
 ${queues ? queueTexts(table) : empty}  RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION ${fn}() FROM PUBLIC;
 ${join(
 	statementTriggers(table.entity.tableName, "embeddings").map((trigger) =>
 		createTrigger(table, trigger, fn),
