@@ -37,7 +37,8 @@ WHERE c.oid IN (${join(writtenTables(table).map(oidOf))})
 	});
 }
 
-function writtenTables(table: EntityTable): Sql[] {
+/** The tables whose statistics a load of the entity needs. */
+export function writtenTables(table: EntityTable): Sql[] {
 	const { entity, schema } = table;
 	return [
 		tableRef(table),

@@ -109,7 +109,7 @@ describe("the doctor", () => {
 			"schema",
 			...(engine === "server" ? ["tenancy"] : []),
 			"kv store",
-			...(engine === "server" ? ["autovacuum"] : []),
+			...(engine === "server" ? ["autovacuum", "statistics"] : []),
 			"indexes",
 			...(engine === "server" ? ["memory"] : []),
 			"embeddings",

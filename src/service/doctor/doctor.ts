@@ -23,7 +23,7 @@ import {
 } from "./kv-store.ts";
 import { checkPool } from "./pool.ts";
 import { checkReplica } from "./replica.ts";
-import { checkRoles } from "./roles.ts";
+import { checkRoles, checkStatistics } from "./roles.ts";
 import { checkMigrations, checkSchema } from "./schema.ts";
 import { checkExtensions, checkVersions } from "./versions.ts";
 
@@ -53,6 +53,7 @@ const ofTheTables: readonly (readonly [name: string, look: Matter])[] = [
 	["tenancy", checkRoles],
 	["kv store", checkKvStore],
 	["autovacuum", checkAutovacuum],
+	["statistics", checkStatistics],
 	["indexes", checkIndexes],
 	["memory", checkMemory],
 	["embeddings", checkCoverage],
