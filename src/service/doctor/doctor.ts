@@ -16,13 +16,10 @@ import {
 } from "./connection.ts";
 import { checkCoverage, checkQueue } from "./embeddings.ts";
 import { checkIndexes, checkMemory } from "./indexes.ts";
-import {
-	checkAutovacuum,
-	checkKvStore,
-	checkSubscriptions,
-} from "./kv-store.ts";
+import { checkAutovacuum, checkKvStore } from "./kv-store.ts";
 import { checkPool } from "./pool.ts";
 import { checkReplica } from "./replica.ts";
+import { checkPublications, checkSubscriptions } from "./replication.ts";
 import { checkRoles, checkStatistics } from "./roles.ts";
 import { checkMigrations, checkSchema } from "./schema.ts";
 import { checkExtensions, checkVersions } from "./versions.ts";
@@ -43,6 +40,7 @@ const ofTheServer: readonly (readonly [name: string, look: Matter])[] = [
 	["pooler", checkPooler],
 	["standby", checkStandby],
 	["replica", checkReplica],
+	["publications", checkPublications],
 	["subscriptions", checkSubscriptions],
 	["migrations", checkMigrations],
 ];
