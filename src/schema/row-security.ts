@@ -4,7 +4,11 @@ import { sharedTenant } from "../models/limits.ts";
 import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
-import { holdingDdl, similarEntriesDdl } from "./held-functions.ts";
+import {
+	firstStatisticsDdl,
+	holdingDdl,
+	similarEntriesDdl,
+} from "./held-functions.ts";
 import { kvSourceRef } from "./kv-trigger.ts";
 import { ownershipMark } from "./ownership.ts";
 
@@ -30,7 +34,7 @@ export function rowSecurityDdl(
 ): Sql {
 	return sql`${createRoles(schema)}
 ${takeOwnership(schema)}
-${internalRightsDdl(schema)}${tenantPolicies(ident(schema, "kv_store"), ownOrShared, ownTenant)}${queuePolicies(embeddingQueueRef(schema))}${similarEntriesDdl(schema, heldBy)}
+${internalRightsDdl(schema)}${tenantPolicies(ident(schema, "kv_store"), ownOrShared, ownTenant)}${queuePolicies(embeddingQueueRef(schema))}${similarEntriesDdl(schema, heldBy)}${firstStatisticsDdl(schema, heldBy.owner, roles.app)}
 ${join(tables.map(entityRowSecurityDdl), "\n")}`;
 }
 
@@ -42,10 +46,12 @@ export function entityRowSecurityDdl(table: EntityTable): Sql {
 		? sql`${tenantPolicies(tableRef(table), ownTenant, ownTenant)}${holdingDdl(table, heldBy)}`
 		: empty;
 	const cached = entity.createKvTrigger
-		? sql`GRANT SELECT ON ${kvSourceRef(table)} TO ${readers};
+		? sql`REVOKE ALL ON ${kvSourceRef(table)} FROM ${readers};
+GRANT SELECT ON ${kvSourceRef(table)} TO ${readers};
 `
 		: empty;
 	return sql`-- ${raw(entity.tableName)}
+REVOKE ALL ON ${tableRef(table)} FROM ${readers};
 GRANT SELECT, INSERT, UPDATE, DELETE ON ${tableRef(table)} TO ${ident(roles.app)};
 GRANT SELECT ON ${tableRef(table)} TO ${ident(roles.readOnly)};
 ${cached}${policies}${entity.createEmbeddings ? vectorsDdl(table) : empty}`;
@@ -149,7 +155,10 @@ BEGIN
   END IF;
 END $do$;
 GRANT USAGE, CREATE ON SCHEMA ${ident(schema)} TO ${ident(owner)};
-GRANT USAGE ON SCHEMA ${ident(schema)} TO ${ident(app)}, ${ident(readOnly)};`;
+GRANT USAGE ON SCHEMA ${ident(schema)} TO ${ident(app)}, ${ident(readOnly)};
+-- A table that comes later has no policies yet: nobody gets rights on it by itself.
+ALTER DEFAULT PRIVILEGES IN SCHEMA ${ident(schema)} REVOKE ALL ON TABLES FROM ${ident(app)}, ${ident(readOnly)};
+ALTER DEFAULT PRIVILEGES FOR ROLE ${ident(owner)} IN SCHEMA ${ident(schema)} REVOKE ALL ON TABLES FROM ${ident(app)}, ${ident(readOnly)};`;
 }
 
 /** Functions that run as their owner must be rem_owner's: only it sees all rows. */

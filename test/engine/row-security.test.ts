@@ -302,6 +302,48 @@ describe.runIf(engine === "server")("with row level security", () => {
 		}
 	});
 
+	test("a large load gathers the first statistics, without a right to MAINTAIN", async () => {
+		const { rows: rights } = await app.execute(
+			"SELECT has_table_privilege('notes', 'MAINTAIN') OR has_table_privilege('kv_store', 'MAINTAIN') AS may",
+		);
+		expect(rights).toEqual([{ may: false }]);
+		const unanalyzed = async () => {
+			const { rows } = await db.service.execute<{ name: string }>(
+				"SELECT relname::text AS name FROM pg_class WHERE relname IN ('notes', 'kv_store') AND reltuples < 0 ORDER BY 1",
+			);
+			return rows.map(({ name }) => name);
+		};
+		// As a table is that nobody has analysed yet.
+		await db.service.execute(
+			"UPDATE pg_class SET reltuples = -1 WHERE oid IN ('notes'::regclass, 'kv_store'::regclass)",
+		);
+		expect(await unanalyzed()).toEqual(["kv_store", "notes"]);
+		await app.batchUpsert({
+			tableName: "notes",
+			entities: Array.from({ length: 6000 }, (_, n) => note(`load ${n}`)),
+			tenantId: "loading",
+			generateEmbeddings: false,
+		});
+		expect(await unanalyzed()).toEqual([]);
+		await db.service.execute("DELETE FROM notes WHERE tenant_id = 'loading'");
+	});
+
+	test("tables that come later give the application no rights by themselves", async () => {
+		await db.service.execute(
+			"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO rem_app",
+		);
+		await db.service.execute(
+			generatedSchema(models, "a test", { rowSecurity: true }),
+		);
+		await db.service.execute("CREATE TABLE later (tenant_id TEXT)");
+		expect(
+			await app
+				.execute("SELECT FROM later")
+				.catch((error: RemError) => error.sqlState),
+		).toBe("42501");
+		await db.service.execute("DROP TABLE later");
+	});
+
 	test("what is about all tenants is refused, and says to whom it belongs", async () => {
 		for (const call of [
 			() => app.migrate(),

@@ -325,6 +325,8 @@ FROM pg_proc AS p WHERE p.pronamespace = 'public'::regnamespace
 			({ isDefiner, mayExecute }) => isDefiner && mayExecute,
 		);
 		expect(callable.map(({ name }) => name)).toEqual([
+			// Gathers statistics, and returns nothing.
+			"rem_first_statistics",
 			"rem_holding_notes",
 			"rem_holding_tasks",
 			"rem_similar_entries",
