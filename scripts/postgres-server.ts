@@ -69,7 +69,8 @@ export async function acquireTestServer(): Promise<TestServer | Missing> {
 	const url = process.env.REM_TEST_DATABASE_URL;
 	if (url) return { url, stop: async () => {} };
 	try {
-		const server = await startServer();
+		// For tests with a publication and a subscription.
+		const server = await startServer({ settings: { wal_level: "logical" } });
 		return { url: server.url, stop: () => server.remove() };
 	} catch (error) {
 		return { reason: messageOf(error) };

@@ -89,6 +89,9 @@ DECLARE
   rem_fields TEXT[];
   rem_claim TEXT := current_setting('remdb.settles', true);
 BEGIN
+  -- The first copy of a subscription that brings the vectors as well.
+  IF current_setting('session_replication_role') = 'replica' AND EXISTS (SELECT FROM pg_subscription_rel
+    WHERE srrelid = to_regclass(format('%I.%I', TG_TABLE_SCHEMA, 'embeddings_files'))) THEN RETURN NULL; END IF;
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'files';
     RETURN NULL;
@@ -182,6 +185,8 @@ BEGIN
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_files_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_files_embeddings_insert" AFTER INSERT ON "public"."files"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_embeddings"();
 ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_embeddings_insert";
@@ -194,6 +199,59 @@ ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_embeddings_delete"
 CREATE OR REPLACE TRIGGER "trg_files_embeddings_truncate" AFTER TRUNCATE ON "public"."files"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_embeddings"();
 ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_embeddings_truncate";
+CREATE OR REPLACE FUNCTION "public"."fn_files_embeddings_replica"() RETURNS TRIGGER
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, "public", pg_temp
+AS $fn$
+DECLARE
+  rem_fields TEXT[];
+BEGIN
+  IF EXISTS (SELECT FROM pg_subscription_rel
+    WHERE srrelid = to_regclass(format('%I.%I', TG_TABLE_SCHEMA, 'embeddings_files'))) THEN RETURN NULL; END IF;
+  IF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."embeddings_files" WHERE entity_id = OLD.id;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'files' AND entity_id = OLD.id;
+    RETURN NULL;
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    UPDATE "public"."embeddings_files" AS e SET tenant_id = "new"."tenant_id", user_id = NEW.user_id
+    WHERE e.entity_id = NEW.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM ("new"."tenant_id", NEW.user_id);
+    IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_files" WHERE entity_id = NEW.id; END IF;
+    SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('content', "old"."content")) AS f (field_name, content)
+    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS gone;
+    DELETE FROM "public"."embeddings_files" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
+    DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'files' AND q.entity_id = NEW.id
+      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS t);
+  END IF;
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT 'files', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+  FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('content', "old"."content")) AS f (field_name, content)
+    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'files' AND m.state IN ('active', 'filling')
+  ORDER BY changed.field_name
+  ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+  RETURN NULL;
+END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_files_embeddings_replica"() FROM PUBLIC;
+CREATE OR REPLACE TRIGGER "trg_files_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."files"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_files_embeddings_replica"();
+ALTER TABLE "public"."files" ENABLE REPLICA TRIGGER "trg_files_embeddings_replica";
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_files_kv_store_insert' AND tgrelid = '"public"."files"'::regclass)
     AND obj_description(to_regclass('"public"."kv_source_files"'), 'pg_class') = 'remdb: cache source of files (dfe4f1b21384db2a)' THEN
@@ -283,6 +341,8 @@ BEGIN
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_files_kv_store_upsert"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_files_kv_store_insert" AFTER INSERT ON "public"."files"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_kv_store_upsert"();
 ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_kv_store_insert";
@@ -370,6 +430,9 @@ DECLARE
   rem_fields TEXT[];
   rem_claim TEXT := current_setting('remdb.settles', true);
 BEGIN
+  -- The first copy of a subscription that brings the vectors as well.
+  IF current_setting('session_replication_role') = 'replica' AND EXISTS (SELECT FROM pg_subscription_rel
+    WHERE srrelid = to_regclass(format('%I.%I', TG_TABLE_SCHEMA, 'embeddings_image_resources'))) THEN RETURN NULL; END IF;
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'image_resources';
     RETURN NULL;
@@ -463,6 +526,8 @@ BEGIN
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_image_resources_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_image_resources_embeddings_insert" AFTER INSERT ON "public"."image_resources"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_embeddings"();
 ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_insert";
@@ -475,6 +540,59 @@ ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resource
 CREATE OR REPLACE TRIGGER "trg_image_resources_embeddings_truncate" AFTER TRUNCATE ON "public"."image_resources"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_embeddings"();
 ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_truncate";
+CREATE OR REPLACE FUNCTION "public"."fn_image_resources_embeddings_replica"() RETURNS TRIGGER
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, "public", pg_temp
+AS $fn$
+DECLARE
+  rem_fields TEXT[];
+BEGIN
+  IF EXISTS (SELECT FROM pg_subscription_rel
+    WHERE srrelid = to_regclass(format('%I.%I', TG_TABLE_SCHEMA, 'embeddings_image_resources'))) THEN RETURN NULL; END IF;
+  IF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."embeddings_image_resources" WHERE entity_id = OLD.id;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'image_resources' AND entity_id = OLD.id;
+    RETURN NULL;
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    UPDATE "public"."embeddings_image_resources" AS e SET tenant_id = "new"."tenant_id", user_id = NEW.user_id
+    WHERE e.entity_id = NEW.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM ("new"."tenant_id", NEW.user_id);
+    IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_image_resources" WHERE entity_id = NEW.id; END IF;
+    SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('description', "old"."description"), ('content', "old"."content"), ('visionDescription', "old"."vision_description")) AS f (field_name, content)
+    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('description', "new"."description"), ('content', "new"."content"), ('visionDescription', "new"."vision_description")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS gone;
+    DELETE FROM "public"."embeddings_image_resources" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
+    DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'image_resources' AND q.entity_id = NEW.id
+      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('description', "new"."description"), ('content', "new"."content"), ('visionDescription', "new"."vision_description")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS t);
+  END IF;
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT 'image_resources', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+  FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('description', "new"."description"), ('content', "new"."content"), ('visionDescription', "new"."vision_description")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('description', "old"."description"), ('content', "old"."content"), ('visionDescription', "old"."vision_description")) AS f (field_name, content)
+    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'image_resources' AND m.state IN ('active', 'filling')
+  ORDER BY changed.field_name
+  ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+  RETURN NULL;
+END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_image_resources_embeddings_replica"() FROM PUBLIC;
+CREATE OR REPLACE TRIGGER "trg_image_resources_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."image_resources"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_image_resources_embeddings_replica"();
+ALTER TABLE "public"."image_resources" ENABLE REPLICA TRIGGER "trg_image_resources_embeddings_replica";
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_image_resources_kv_store_insert' AND tgrelid = '"public"."image_resources"'::regclass)
     AND obj_description(to_regclass('"public"."kv_source_image_resources"'), 'pg_class') = 'remdb: cache source of image_resources (3b406b538d0f1c30)' THEN
@@ -564,6 +682,8 @@ BEGIN
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_image_resources_kv_store_upsert"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_image_resources_kv_store_insert" AFTER INSERT ON "public"."image_resources"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_kv_store_upsert"();
 ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_kv_store_insert";
@@ -640,6 +760,9 @@ DECLARE
   rem_fields TEXT[];
   rem_claim TEXT := current_setting('remdb.settles', true);
 BEGIN
+  -- The first copy of a subscription that brings the vectors as well.
+  IF current_setting('session_replication_role') = 'replica' AND EXISTS (SELECT FROM pg_subscription_rel
+    WHERE srrelid = to_regclass(format('%I.%I', TG_TABLE_SCHEMA, 'embeddings_messages'))) THEN RETURN NULL; END IF;
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'messages';
     RETURN NULL;
@@ -733,6 +856,8 @@ BEGIN
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_messages_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_messages_embeddings_insert" AFTER INSERT ON "public"."messages"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_embeddings"();
 ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_embeddings_insert";
@@ -745,6 +870,59 @@ ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_embeddings_d
 CREATE OR REPLACE TRIGGER "trg_messages_embeddings_truncate" AFTER TRUNCATE ON "public"."messages"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_embeddings"();
 ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_embeddings_truncate";
+CREATE OR REPLACE FUNCTION "public"."fn_messages_embeddings_replica"() RETURNS TRIGGER
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, "public", pg_temp
+AS $fn$
+DECLARE
+  rem_fields TEXT[];
+BEGIN
+  IF EXISTS (SELECT FROM pg_subscription_rel
+    WHERE srrelid = to_regclass(format('%I.%I', TG_TABLE_SCHEMA, 'embeddings_messages'))) THEN RETURN NULL; END IF;
+  IF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."embeddings_messages" WHERE entity_id = OLD.id;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'messages' AND entity_id = OLD.id;
+    RETURN NULL;
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    UPDATE "public"."embeddings_messages" AS e SET tenant_id = "new"."tenant_id", user_id = NEW.user_id
+    WHERE e.entity_id = NEW.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM ("new"."tenant_id", NEW.user_id);
+    IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_messages" WHERE entity_id = NEW.id; END IF;
+    SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('content', "old"."content")) AS f (field_name, content)
+    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS gone;
+    DELETE FROM "public"."embeddings_messages" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
+    DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'messages' AND q.entity_id = NEW.id
+      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS t);
+  END IF;
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT 'messages', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+  FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('content', "old"."content")) AS f (field_name, content)
+    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'messages' AND m.state IN ('active', 'filling')
+  ORDER BY changed.field_name
+  ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+  RETURN NULL;
+END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_messages_embeddings_replica"() FROM PUBLIC;
+CREATE OR REPLACE TRIGGER "trg_messages_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."messages"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_messages_embeddings_replica"();
+ALTER TABLE "public"."messages" ENABLE REPLICA TRIGGER "trg_messages_embeddings_replica";
 CREATE INDEX IF NOT EXISTS "idx_messages__created_at" ON "public"."messages" ("tenant_id", "created_at");
 CREATE INDEX IF NOT EXISTS "idx_messages__session_id__created_at" ON "public"."messages" ("tenant_id", "session_id", "created_at");
 
@@ -813,6 +991,9 @@ DECLARE
   rem_fields TEXT[];
   rem_claim TEXT := current_setting('remdb.settles', true);
 BEGIN
+  -- The first copy of a subscription that brings the vectors as well.
+  IF current_setting('session_replication_role') = 'replica' AND EXISTS (SELECT FROM pg_subscription_rel
+    WHERE srrelid = to_regclass(format('%I.%I', TG_TABLE_SCHEMA, 'embeddings_moments'))) THEN RETURN NULL; END IF;
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'moments';
     RETURN NULL;
@@ -906,6 +1087,8 @@ BEGIN
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_moments_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_moments_embeddings_insert" AFTER INSERT ON "public"."moments"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_embeddings"();
 ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_embeddings_insert";
@@ -918,6 +1101,59 @@ ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_embeddings_del
 CREATE OR REPLACE TRIGGER "trg_moments_embeddings_truncate" AFTER TRUNCATE ON "public"."moments"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_embeddings"();
 ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_embeddings_truncate";
+CREATE OR REPLACE FUNCTION "public"."fn_moments_embeddings_replica"() RETURNS TRIGGER
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, "public", pg_temp
+AS $fn$
+DECLARE
+  rem_fields TEXT[];
+BEGIN
+  IF EXISTS (SELECT FROM pg_subscription_rel
+    WHERE srrelid = to_regclass(format('%I.%I', TG_TABLE_SCHEMA, 'embeddings_moments'))) THEN RETURN NULL; END IF;
+  IF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."embeddings_moments" WHERE entity_id = OLD.id;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'moments' AND entity_id = OLD.id;
+    RETURN NULL;
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    UPDATE "public"."embeddings_moments" AS e SET tenant_id = "new"."tenant_id", user_id = NEW.user_id
+    WHERE e.entity_id = NEW.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM ("new"."tenant_id", NEW.user_id);
+    IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_moments" WHERE entity_id = NEW.id; END IF;
+    SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('summary', "old"."summary")) AS f (field_name, content)
+    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('summary', "new"."summary")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS gone;
+    DELETE FROM "public"."embeddings_moments" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
+    DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'moments' AND q.entity_id = NEW.id
+      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('summary', "new"."summary")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS t);
+  END IF;
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT 'moments', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+  FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('summary', "new"."summary")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('summary', "old"."summary")) AS f (field_name, content)
+    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'moments' AND m.state IN ('active', 'filling')
+  ORDER BY changed.field_name
+  ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+  RETURN NULL;
+END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_moments_embeddings_replica"() FROM PUBLIC;
+CREATE OR REPLACE TRIGGER "trg_moments_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."moments"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_moments_embeddings_replica"();
+ALTER TABLE "public"."moments" ENABLE REPLICA TRIGGER "trg_moments_embeddings_replica";
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_moments_kv_store_insert' AND tgrelid = '"public"."moments"'::regclass)
     AND obj_description(to_regclass('"public"."kv_source_moments"'), 'pg_class') = 'remdb: cache source of moments (22467f55e5d27269)' THEN
@@ -1007,6 +1243,8 @@ BEGIN
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_moments_kv_store_upsert"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_moments_kv_store_insert" AFTER INSERT ON "public"."moments"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_kv_store_upsert"();
 ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_kv_store_insert";
@@ -1090,6 +1328,9 @@ DECLARE
   rem_fields TEXT[];
   rem_claim TEXT := current_setting('remdb.settles', true);
 BEGIN
+  -- The first copy of a subscription that brings the vectors as well.
+  IF current_setting('session_replication_role') = 'replica' AND EXISTS (SELECT FROM pg_subscription_rel
+    WHERE srrelid = to_regclass(format('%I.%I', TG_TABLE_SCHEMA, 'embeddings_ontologies'))) THEN RETURN NULL; END IF;
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'ontologies';
     RETURN NULL;
@@ -1183,6 +1424,8 @@ BEGIN
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_ontologies_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_ontologies_embeddings_insert" AFTER INSERT ON "public"."ontologies"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_embeddings"();
 ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_insert";
@@ -1195,6 +1438,59 @@ ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_embeddin
 CREATE OR REPLACE TRIGGER "trg_ontologies_embeddings_truncate" AFTER TRUNCATE ON "public"."ontologies"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_embeddings"();
 ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_truncate";
+CREATE OR REPLACE FUNCTION "public"."fn_ontologies_embeddings_replica"() RETURNS TRIGGER
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, "public", pg_temp
+AS $fn$
+DECLARE
+  rem_fields TEXT[];
+BEGIN
+  IF EXISTS (SELECT FROM pg_subscription_rel
+    WHERE srrelid = to_regclass(format('%I.%I', TG_TABLE_SCHEMA, 'embeddings_ontologies'))) THEN RETURN NULL; END IF;
+  IF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."embeddings_ontologies" WHERE entity_id = OLD.id;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'ontologies' AND entity_id = OLD.id;
+    RETURN NULL;
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    UPDATE "public"."embeddings_ontologies" AS e SET tenant_id = "new"."tenant_id", user_id = NEW.user_id
+    WHERE e.entity_id = NEW.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM ("new"."tenant_id", NEW.user_id);
+    IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_ontologies" WHERE entity_id = NEW.id; END IF;
+    SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('content', "old"."content")) AS f (field_name, content)
+    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS gone;
+    DELETE FROM "public"."embeddings_ontologies" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
+    DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'ontologies' AND q.entity_id = NEW.id
+      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS t);
+  END IF;
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT 'ontologies', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+  FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('content', "old"."content")) AS f (field_name, content)
+    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'ontologies' AND m.state IN ('active', 'filling')
+  ORDER BY changed.field_name
+  ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+  RETURN NULL;
+END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_ontologies_embeddings_replica"() FROM PUBLIC;
+CREATE OR REPLACE TRIGGER "trg_ontologies_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."ontologies"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontologies_embeddings_replica"();
+ALTER TABLE "public"."ontologies" ENABLE REPLICA TRIGGER "trg_ontologies_embeddings_replica";
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_ontologies_kv_store_insert' AND tgrelid = '"public"."ontologies"'::regclass)
     AND obj_description(to_regclass('"public"."kv_source_ontologies"'), 'pg_class') = 'remdb: cache source of ontologies (2b73aa1268e18678)' THEN
@@ -1284,6 +1580,8 @@ BEGIN
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_ontologies_kv_store_upsert"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_ontologies_kv_store_insert" AFTER INSERT ON "public"."ontologies"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_kv_store_upsert"();
 ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store_insert";
@@ -1367,6 +1665,9 @@ DECLARE
   rem_fields TEXT[];
   rem_claim TEXT := current_setting('remdb.settles', true);
 BEGIN
+  -- The first copy of a subscription that brings the vectors as well.
+  IF current_setting('session_replication_role') = 'replica' AND EXISTS (SELECT FROM pg_subscription_rel
+    WHERE srrelid = to_regclass(format('%I.%I', TG_TABLE_SCHEMA, 'embeddings_ontology_configs'))) THEN RETURN NULL; END IF;
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'ontology_configs';
     RETURN NULL;
@@ -1460,6 +1761,8 @@ BEGIN
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_ontology_configs_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_embeddings_insert" AFTER INSERT ON "public"."ontology_configs"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_embeddings"();
 ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_insert";
@@ -1472,6 +1775,59 @@ ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_conf
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_embeddings_truncate" AFTER TRUNCATE ON "public"."ontology_configs"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_embeddings"();
 ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_truncate";
+CREATE OR REPLACE FUNCTION "public"."fn_ontology_configs_embeddings_replica"() RETURNS TRIGGER
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, "public", pg_temp
+AS $fn$
+DECLARE
+  rem_fields TEXT[];
+BEGIN
+  IF EXISTS (SELECT FROM pg_subscription_rel
+    WHERE srrelid = to_regclass(format('%I.%I', TG_TABLE_SCHEMA, 'embeddings_ontology_configs'))) THEN RETURN NULL; END IF;
+  IF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."embeddings_ontology_configs" WHERE entity_id = OLD.id;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'ontology_configs' AND entity_id = OLD.id;
+    RETURN NULL;
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    UPDATE "public"."embeddings_ontology_configs" AS e SET tenant_id = "new"."tenant_id", user_id = NEW.user_id
+    WHERE e.entity_id = NEW.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM ("new"."tenant_id", NEW.user_id);
+    IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_ontology_configs" WHERE entity_id = NEW.id; END IF;
+    SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('description', "old"."description")) AS f (field_name, content)
+    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('description', "new"."description")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS gone;
+    DELETE FROM "public"."embeddings_ontology_configs" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
+    DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'ontology_configs' AND q.entity_id = NEW.id
+      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('description', "new"."description")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS t);
+  END IF;
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT 'ontology_configs', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+  FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('description', "new"."description")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('description', "old"."description")) AS f (field_name, content)
+    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'ontology_configs' AND m.state IN ('active', 'filling')
+  ORDER BY changed.field_name
+  ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+  RETURN NULL;
+END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_ontology_configs_embeddings_replica"() FROM PUBLIC;
+CREATE OR REPLACE TRIGGER "trg_ontology_configs_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."ontology_configs"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontology_configs_embeddings_replica"();
+ALTER TABLE "public"."ontology_configs" ENABLE REPLICA TRIGGER "trg_ontology_configs_embeddings_replica";
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_ontology_configs_kv_store_insert' AND tgrelid = '"public"."ontology_configs"'::regclass)
     AND obj_description(to_regclass('"public"."kv_source_ontology_configs"'), 'pg_class') = 'remdb: cache source of ontology_configs (6cf100a199cf4d81)' THEN
@@ -1561,6 +1917,8 @@ BEGIN
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_ontology_configs_kv_store_upsert"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_kv_store_insert" AFTER INSERT ON "public"."ontology_configs"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_kv_store_upsert"();
 ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_kv_store_insert";
@@ -1641,6 +1999,9 @@ DECLARE
   rem_fields TEXT[];
   rem_claim TEXT := current_setting('remdb.settles', true);
 BEGIN
+  -- The first copy of a subscription that brings the vectors as well.
+  IF current_setting('session_replication_role') = 'replica' AND EXISTS (SELECT FROM pg_subscription_rel
+    WHERE srrelid = to_regclass(format('%I.%I', TG_TABLE_SCHEMA, 'embeddings_resources'))) THEN RETURN NULL; END IF;
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'resources';
     RETURN NULL;
@@ -1734,6 +2095,8 @@ BEGIN
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_resources_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_resources_embeddings_insert" AFTER INSERT ON "public"."resources"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_embeddings"();
 ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_embeddings_insert";
@@ -1746,6 +2109,59 @@ ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_embeddings
 CREATE OR REPLACE TRIGGER "trg_resources_embeddings_truncate" AFTER TRUNCATE ON "public"."resources"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_embeddings"();
 ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_embeddings_truncate";
+CREATE OR REPLACE FUNCTION "public"."fn_resources_embeddings_replica"() RETURNS TRIGGER
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, "public", pg_temp
+AS $fn$
+DECLARE
+  rem_fields TEXT[];
+BEGIN
+  IF EXISTS (SELECT FROM pg_subscription_rel
+    WHERE srrelid = to_regclass(format('%I.%I', TG_TABLE_SCHEMA, 'embeddings_resources'))) THEN RETURN NULL; END IF;
+  IF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."embeddings_resources" WHERE entity_id = OLD.id;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'resources' AND entity_id = OLD.id;
+    RETURN NULL;
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    UPDATE "public"."embeddings_resources" AS e SET tenant_id = "new"."tenant_id", user_id = NEW.user_id
+    WHERE e.entity_id = NEW.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM ("new"."tenant_id", NEW.user_id);
+    IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_resources" WHERE entity_id = NEW.id; END IF;
+    SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('description', "old"."description"), ('content', "old"."content")) AS f (field_name, content)
+    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('description', "new"."description"), ('content', "new"."content")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS gone;
+    DELETE FROM "public"."embeddings_resources" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
+    DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'resources' AND q.entity_id = NEW.id
+      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('description', "new"."description"), ('content', "new"."content")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS t);
+  END IF;
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT 'resources', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+  FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('description', "new"."description"), ('content', "new"."content")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('description', "old"."description"), ('content', "old"."content")) AS f (field_name, content)
+    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'resources' AND m.state IN ('active', 'filling')
+  ORDER BY changed.field_name
+  ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+  RETURN NULL;
+END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_resources_embeddings_replica"() FROM PUBLIC;
+CREATE OR REPLACE TRIGGER "trg_resources_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."resources"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_resources_embeddings_replica"();
+ALTER TABLE "public"."resources" ENABLE REPLICA TRIGGER "trg_resources_embeddings_replica";
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_resources_kv_store_insert' AND tgrelid = '"public"."resources"'::regclass)
     AND obj_description(to_regclass('"public"."kv_source_resources"'), 'pg_class') = 'remdb: cache source of resources (d4978ca76af19022)' THEN
@@ -1835,6 +2251,8 @@ BEGIN
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_resources_kv_store_upsert"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_resources_kv_store_insert" AFTER INSERT ON "public"."resources"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_kv_store_upsert"();
 ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_kv_store_insert";
@@ -1914,6 +2332,9 @@ DECLARE
   rem_fields TEXT[];
   rem_claim TEXT := current_setting('remdb.settles', true);
 BEGIN
+  -- The first copy of a subscription that brings the vectors as well.
+  IF current_setting('session_replication_role') = 'replica' AND EXISTS (SELECT FROM pg_subscription_rel
+    WHERE srrelid = to_regclass(format('%I.%I', TG_TABLE_SCHEMA, 'embeddings_schemas'))) THEN RETURN NULL; END IF;
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'schemas';
     RETURN NULL;
@@ -2007,6 +2428,8 @@ BEGIN
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_schemas_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_schemas_embeddings_insert" AFTER INSERT ON "public"."schemas"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_embeddings"();
 ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_insert";
@@ -2019,6 +2442,59 @@ ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_del
 CREATE OR REPLACE TRIGGER "trg_schemas_embeddings_truncate" AFTER TRUNCATE ON "public"."schemas"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_embeddings"();
 ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_truncate";
+CREATE OR REPLACE FUNCTION "public"."fn_schemas_embeddings_replica"() RETURNS TRIGGER
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, "public", pg_temp
+AS $fn$
+DECLARE
+  rem_fields TEXT[];
+BEGIN
+  IF EXISTS (SELECT FROM pg_subscription_rel
+    WHERE srrelid = to_regclass(format('%I.%I', TG_TABLE_SCHEMA, 'embeddings_schemas'))) THEN RETURN NULL; END IF;
+  IF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."embeddings_schemas" WHERE entity_id = OLD.id;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'schemas' AND entity_id = OLD.id;
+    RETURN NULL;
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    UPDATE "public"."embeddings_schemas" AS e SET tenant_id = "new"."tenant_id", user_id = NEW.user_id
+    WHERE e.entity_id = NEW.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM ("new"."tenant_id", NEW.user_id);
+    IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_schemas" WHERE entity_id = NEW.id; END IF;
+    SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('content', "old"."content")) AS f (field_name, content)
+    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS gone;
+    DELETE FROM "public"."embeddings_schemas" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
+    DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'schemas' AND q.entity_id = NEW.id
+      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS t);
+  END IF;
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT 'schemas', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+  FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('content', "old"."content")) AS f (field_name, content)
+    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'schemas' AND m.state IN ('active', 'filling')
+  ORDER BY changed.field_name
+  ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+  RETURN NULL;
+END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_schemas_embeddings_replica"() FROM PUBLIC;
+CREATE OR REPLACE TRIGGER "trg_schemas_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."schemas"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_schemas_embeddings_replica"();
+ALTER TABLE "public"."schemas" ENABLE REPLICA TRIGGER "trg_schemas_embeddings_replica";
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_schemas_kv_store_insert' AND tgrelid = '"public"."schemas"'::regclass)
     AND obj_description(to_regclass('"public"."kv_source_schemas"'), 'pg_class') = 'remdb: cache source of schemas (5b493146c156cba7)' THEN
@@ -2108,6 +2584,8 @@ BEGIN
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_schemas_kv_store_upsert"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_schemas_kv_store_insert" AFTER INSERT ON "public"."schemas"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_kv_store_upsert"();
 ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_insert";
@@ -2190,6 +2668,9 @@ DECLARE
   rem_fields TEXT[];
   rem_claim TEXT := current_setting('remdb.settles', true);
 BEGIN
+  -- The first copy of a subscription that brings the vectors as well.
+  IF current_setting('session_replication_role') = 'replica' AND EXISTS (SELECT FROM pg_subscription_rel
+    WHERE srrelid = to_regclass(format('%I.%I', TG_TABLE_SCHEMA, 'embeddings_sessions'))) THEN RETURN NULL; END IF;
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'sessions';
     RETURN NULL;
@@ -2283,6 +2764,8 @@ BEGIN
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_sessions_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_sessions_embeddings_insert" AFTER INSERT ON "public"."sessions"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_embeddings"();
 ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_insert";
@@ -2295,6 +2778,59 @@ ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_d
 CREATE OR REPLACE TRIGGER "trg_sessions_embeddings_truncate" AFTER TRUNCATE ON "public"."sessions"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_embeddings"();
 ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_truncate";
+CREATE OR REPLACE FUNCTION "public"."fn_sessions_embeddings_replica"() RETURNS TRIGGER
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, "public", pg_temp
+AS $fn$
+DECLARE
+  rem_fields TEXT[];
+BEGIN
+  IF EXISTS (SELECT FROM pg_subscription_rel
+    WHERE srrelid = to_regclass(format('%I.%I', TG_TABLE_SCHEMA, 'embeddings_sessions'))) THEN RETURN NULL; END IF;
+  IF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."embeddings_sessions" WHERE entity_id = OLD.id;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'sessions' AND entity_id = OLD.id;
+    RETURN NULL;
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    UPDATE "public"."embeddings_sessions" AS e SET tenant_id = "new"."tenant_id", user_id = NEW.user_id
+    WHERE e.entity_id = NEW.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM ("new"."tenant_id", NEW.user_id);
+    IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_sessions" WHERE entity_id = NEW.id; END IF;
+    SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('description', "old"."description")) AS f (field_name, content)
+    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('description', "new"."description")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS gone;
+    DELETE FROM "public"."embeddings_sessions" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
+    DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'sessions' AND q.entity_id = NEW.id
+      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('description', "new"."description")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS t);
+  END IF;
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT 'sessions', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+  FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('description', "new"."description")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('description', "old"."description")) AS f (field_name, content)
+    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'sessions' AND m.state IN ('active', 'filling')
+  ORDER BY changed.field_name
+  ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+  RETURN NULL;
+END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_sessions_embeddings_replica"() FROM PUBLIC;
+CREATE OR REPLACE TRIGGER "trg_sessions_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."sessions"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_sessions_embeddings_replica"();
+ALTER TABLE "public"."sessions" ENABLE REPLICA TRIGGER "trg_sessions_embeddings_replica";
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_sessions_kv_store_insert' AND tgrelid = '"public"."sessions"'::regclass)
     AND obj_description(to_regclass('"public"."kv_source_sessions"'), 'pg_class') = 'remdb: cache source of sessions (33ac3929548c0ba3)' THEN
@@ -2384,6 +2920,8 @@ BEGIN
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_sessions_kv_store_upsert"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_sessions_kv_store_insert" AFTER INSERT ON "public"."sessions"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_kv_store_upsert"();
 ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_insert";
@@ -2486,6 +3024,9 @@ DECLARE
   rem_fields TEXT[];
   rem_claim TEXT := current_setting('remdb.settles', true);
 BEGIN
+  -- The first copy of a subscription that brings the vectors as well.
+  IF current_setting('session_replication_role') = 'replica' AND EXISTS (SELECT FROM pg_subscription_rel
+    WHERE srrelid = to_regclass(format('%I.%I', TG_TABLE_SCHEMA, 'embeddings_users'))) THEN RETURN NULL; END IF;
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'users';
     RETURN NULL;
@@ -2579,6 +3120,8 @@ BEGIN
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_users_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_users_embeddings_insert" AFTER INSERT ON "public"."users"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_embeddings"();
 ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_embeddings_insert";
@@ -2591,6 +3134,59 @@ ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_embeddings_delete"
 CREATE OR REPLACE TRIGGER "trg_users_embeddings_truncate" AFTER TRUNCATE ON "public"."users"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_embeddings"();
 ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_embeddings_truncate";
+CREATE OR REPLACE FUNCTION "public"."fn_users_embeddings_replica"() RETURNS TRIGGER
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, "public", pg_temp
+AS $fn$
+DECLARE
+  rem_fields TEXT[];
+BEGIN
+  IF EXISTS (SELECT FROM pg_subscription_rel
+    WHERE srrelid = to_regclass(format('%I.%I', TG_TABLE_SCHEMA, 'embeddings_users'))) THEN RETURN NULL; END IF;
+  IF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."embeddings_users" WHERE entity_id = OLD.id;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'users' AND entity_id = OLD.id;
+    RETURN NULL;
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    UPDATE "public"."embeddings_users" AS e SET tenant_id = "new"."tenant_id", user_id = NEW.user_id
+    WHERE e.entity_id = NEW.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM ("new"."tenant_id", NEW.user_id);
+    IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_users" WHERE entity_id = NEW.id; END IF;
+    SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('summary', "old"."summary")) AS f (field_name, content)
+    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('summary', "new"."summary")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS gone;
+    DELETE FROM "public"."embeddings_users" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
+    DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'users' AND q.entity_id = NEW.id
+      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('summary', "new"."summary")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS t);
+  END IF;
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT 'users', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+  FROM (SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('summary', "new"."summary")) AS f (field_name, content)
+    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
+    SELECT field_name, content FROM (VALUES ('summary', "old"."summary")) AS f (field_name, content)
+    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+  ) AS f) AS changed
+  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'users' AND m.state IN ('active', 'filling')
+  ORDER BY changed.field_name
+  ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+  RETURN NULL;
+END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_users_embeddings_replica"() FROM PUBLIC;
+CREATE OR REPLACE TRIGGER "trg_users_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."users"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_users_embeddings_replica"();
+ALTER TABLE "public"."users" ENABLE REPLICA TRIGGER "trg_users_embeddings_replica";
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_users_kv_store_insert' AND tgrelid = '"public"."users"'::regclass)
     AND obj_description(to_regclass('"public"."kv_source_users"'), 'pg_class') = 'remdb: cache source of users (8a851d7fff475bf9)' THEN
@@ -2680,6 +3276,8 @@ BEGIN
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_users_kv_store_upsert"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_users_kv_store_insert" AFTER INSERT ON "public"."users"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_kv_store_upsert"();
 ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_kv_store_insert";

@@ -4,7 +4,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 
 const MAJOR = "18";
-const IMAGE = `pgvector/pgvector:pg${MAJOR}`;
+const IMAGE = `pgvector/pgvector:0.8.7-pg${MAJOR}`;
 const DEBIAN_BIN = `/usr/lib/postgresql/${MAJOR}/bin`;
 const EXTENSIONS = ["vector", "pg_trgm", "btree_gin"];
 const AS_POSTGRES = [

@@ -169,7 +169,7 @@ SELECT current_setting('server_version_num')::integer AS version,
 		throw new RemError(
 			"SERVER_UNSUPPORTED",
 			`the server is PostgreSQL ${Math.floor(server.version / 10000)}, expected 18 or later`,
-			{ hint: "upgrade it, or use the image pgvector/pgvector:pg18" },
+			{ hint: "upgrade it, or use the image pgvector/pgvector:0.8.7-pg18" },
 		);
 	if (server.encoding !== "UTF8")
 		throw new RemError(
@@ -202,7 +202,7 @@ function installHint(missing: readonly string[]): string {
 			? ["postgresql-contrib"]
 			: []),
 	];
-	return `on Debian or Ubuntu: apt install ${packages.join(" ")}; or use the image pgvector/pgvector:pg18`;
+	return `on Debian or Ubuntu: apt install ${packages.join(" ")}; or use the image pgvector/pgvector:0.8.7-pg18`;
 }
 
 /** Host and port only: the rest of an address holds the password. */

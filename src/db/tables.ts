@@ -21,3 +21,8 @@ export function holdingRef(schema: string, tableName: string): Sql {
 export function similarEntriesRef(schema: string): Sql {
 	return ident(schema, "rem_similar_entries");
 }
+
+/** With row level security: ANALYZE, for those of the tables that never were. */
+export function firstStatisticsRef(schema: string): Sql {
+	return ident(schema, "rem_first_statistics");
+}

@@ -16,7 +16,12 @@ import type { HnswOptions } from "../schema/hnsw.ts";
 import { quoted } from "../util/suggest.ts";
 import { indexFailed, judgeFailure } from "./build-failure.ts";
 import { isLeftover } from "./build-index.ts";
-import { BuildLoop, type IndexerView, openBuilds } from "./build-loop.ts";
+import {
+	BuildLoop,
+	type IndexerView,
+	openBuilds,
+	queuedBuilds,
+} from "./build-loop.ts";
 import { enqueue, readQueue } from "./build-queue.ts";
 import { BulkLoad } from "./bulk-load.ts";
 import { declareIndexes, serves } from "./declared-indexes.ts";
@@ -124,9 +129,9 @@ export class BackgroundIndexer {
 		await this.#queueAfterLoads();
 	}
 
-	/** Builds what is queued now, waiting for second attempts; throws `INDEX_FAILED` for those that failed for good. */
+	/** Builds what is queued now, waiting for second attempts; throws `INDEX_FAILED` for those that failed for good, and for those that only the owner of their table may build. */
 	async drain(): Promise<void> {
-		const open = openBuilds(await this.#look());
+		const open = queuedBuilds(await this.#look());
 		await this.#loop.settle(open.map(({ indexName }) => indexName));
 	}
 

@@ -15,6 +15,8 @@ export interface BuildFailure {
 // constraints, syntax and names, limits, and what the server has not installed.
 const permanentClasses = new Set(["0A", "22", "23", "25", "42", "54"]);
 const undefinedFile = "58P01";
+/** Insufficient privilege: of one role, and not of the index. */
+export const notPermitted = "42501";
 const duplicateTable = "42P07";
 
 /** Tells by its SQLSTATE what a failure means. */
@@ -34,6 +36,21 @@ export function judgeFailure(error: unknown): BuildFailure {
 		message,
 		sqlState,
 	};
+}
+
+/** The error of an index that waits for another role to build it. */
+export function leftToOwner(
+	index: Pick<DeclaredIndex, "name" | "tableName">,
+	owner: string,
+): RemError {
+	return indexFailed(
+		index,
+		{
+			message: `the table belongs to role "${owner}", and only its owner may build indexes`,
+			sqlState: notPermitted,
+		},
+		0,
+	);
 }
 
 /** The error of an index that will not be built unless somebody does something. */
@@ -63,8 +80,8 @@ function hintFor(sqlState: string | undefined): string {
 		case "42704":
 		case undefinedFile:
 			return "an extension is missing: install postgresql-18-pgvector and postgresql-contrib on the server, then run `rem migrate` and `rem index build`";
-		case "42501":
-			return "only the table's owner may build its indexes: run `rem index build` as the owner";
+		case notPermitted:
+			return "it stays queued for a worker of the table's owner: run `rem worker` or `rem index build` as that role";
 		case "23505":
 			return "rows have the same values: mend them, then run `rem index build`";
 		case "53100":

@@ -2,7 +2,7 @@ import type { Database } from "../db/database.ts";
 import { outsideTransactions } from "../db/open-transaction.ts";
 import { RemError } from "../errors.ts";
 import type { DeclaredIndex } from "../schema/declared-index.ts";
-import { indexFailed } from "./build-failure.ts";
+import { indexFailed, leftToOwner } from "./build-failure.ts";
 import type { QueuedBuild } from "./build-queue.ts";
 import type { Declaration } from "./declared-indexes.ts";
 import { Signal } from "./signal.ts";
@@ -14,7 +14,12 @@ export interface IndexerView extends Declaration {
 }
 
 /** What this process can build and nobody has yet. */
-export function openBuilds({ queue, possible }: IndexerView): QueuedBuild[] {
+export function openBuilds(view: IndexerView): QueuedBuild[] {
+	return queuedBuilds(view).filter(({ leftTo }) => leftTo === null);
+}
+
+/** What the models ask for and is in the queue, also what only another role may build. */
+export function queuedBuilds({ queue, possible }: IndexerView): QueuedBuild[] {
 	const names = new Set(possible.map(({ name }) => name));
 	return queue.filter(
 		({ state, indexName }) =>
@@ -25,6 +30,8 @@ export function openBuilds({ queue, possible }: IndexerView): QueuedBuild[] {
 // How soon another process's progress is seen, and how often an idle one looks.
 const elsewhereMs = 1000;
 const idleMs = 30_000;
+// Until a build that this role was not permitted is tried again: rights may have been granted.
+const refusedMs = 300_000;
 // Pauses while the server cannot be reached: half a minute in all.
 const unreachableMs = [500, 1000, 2000, 4000, 8000, 15_000];
 
@@ -35,6 +42,8 @@ export class BuildLoop {
 	readonly #options: TableBuilderOptions;
 	readonly #builders = new Set<TableBuilder>();
 	readonly #changed = new Signal();
+	/** Builds that this role was not permitted, by index. */
+	readonly #refused = new Map<string, { error: RemError; until: number }>();
 	/** Why the last builder gave up. */
 	#problem: unknown;
 	/** Builders that gave up in a row. */
@@ -100,15 +109,34 @@ export class BuildLoop {
 		for (;;) {
 			const work = this.start();
 			const queue = await this.#queueIfReachable();
-			const isOpen = queue?.some(
+			const open = queue?.filter(
 				({ indexName, state }) =>
 					waited.has(indexName) && (state === "queued" || state === "building"),
 			);
-			if (queue !== undefined && !isOpen) return throwFailed(queue, waited);
+			const refusals = open?.flatMap((build) => this.#refusal(build) ?? []);
+			// What another role has to build is not waited for, unless it is at it.
+			if (queue !== undefined && open?.length === refusals?.length)
+				return throwFailed(queue, waited, refusals);
 			if (this.#isStopping)
 				throw new RemError("CANCELLED", "the indexer was stopped");
 			await Promise.race([work, this.#changed.wait(elsewhereMs)]);
 		}
+	}
+
+	/** Why this process does not build it. */
+	#refusal({
+		indexName,
+		tableName,
+		isLocked,
+		leftTo,
+	}: QueuedBuild): RemError | undefined {
+		if (isLocked) return undefined;
+		if (leftTo !== null)
+			return leftToOwner({ name: indexName, tableName }, leftTo);
+		const refused = this.#refused.get(indexName);
+		return refused !== undefined && refused.until > performance.now()
+			? refused.error
+			: undefined;
 	}
 
 	/** While the server restarts, the work goes on trying, and tells when it gives up. */
@@ -147,7 +175,9 @@ export class BuildLoop {
 			try {
 				this.#throwProblem();
 				const view = await this.#look();
-				const open = openBuilds(view);
+				const open = openBuilds(view).filter(
+					(build) => this.#refusal(build) === undefined,
+				);
 				this.#startBuilders(view.possible, open);
 				if (open.length === 0 && this.#builders.size === 0) return;
 				await this.#changed.wait(pauseMs(open));
@@ -191,6 +221,9 @@ export class BuildLoop {
 			.then(
 				() => {
 					this.#failures = 0;
+					const until = performance.now() + refusedMs;
+					for (const [name, error] of builder.refused)
+						this.#refused.set(name, { error, until });
 				},
 				(error: unknown) => {
 					this.#problem = error;
@@ -226,8 +259,9 @@ function isUnreachable(error: unknown): boolean {
 function throwFailed(
 	queue: readonly QueuedBuild[],
 	waited: ReadonlySet<string>,
+	refusals: readonly RemError[] = [],
 ): void {
-	const errors = queue
+	const failed = queue
 		.filter(
 			({ indexName, state }) => waited.has(indexName) && state === "failed",
 		)
@@ -238,6 +272,7 @@ function throwFailed(
 				attempts,
 			),
 		);
+	const errors = [...failed, ...refusals];
 	const [first] = errors;
 	if (first === undefined || errors.length === 1) {
 		if (first !== undefined) throw first;

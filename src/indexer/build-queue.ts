@@ -3,7 +3,8 @@ import { arrayLiteral } from "../db/encode.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import type { DeclaredIndex, IndexType } from "../schema/declared-index.ts";
 import { ident, type Sql, sql } from "../sql.ts";
-import type { BuildFailure } from "./build-failure.ts";
+import { type BuildFailure, notPermitted } from "./build-failure.ts";
+import { foreignOwner } from "./table-owner.ts";
 
 /** An index in the queue, or what became of it. */
 export interface QueuedBuild {
@@ -23,6 +24,8 @@ export interface QueuedBuild {
 	readonly sqlState: string | null;
 	/** Whether another connection works on its table. */
 	readonly isLocked: boolean;
+	/** The owner of its table, where this connection's role may not build for it. */
+	readonly leftTo: string | null;
 }
 
 /** All that the queue knows. */
@@ -31,7 +34,10 @@ export async function readQueue(
 	schema: string,
 ): Promise<QueuedBuild[]> {
 	const { rows } = await db.query<QueuedBuild>(sql`
-SELECT index_name AS "indexName", table_name AS "tableName", index_type AS "indexType", space, state, attempts,
+SELECT index_name AS "indexName", table_name AS "tableName", index_type AS "indexType", space,
+  -- A role that may not build it has no say in whether another can.
+  CASE WHEN state = 'failed' AND sql_state = ${notPermitted} THEN 'queued' ELSE state END AS state, attempts,
+  ${foreignOwner(schema, sql`table_name`)} AS "leftTo",
   next_attempt_at AS "nextAttemptAt",
   greatest(0, extract(epoch FROM next_attempt_at - clock_timestamp()) * 1000)::float8 AS "dueInMs",
   without_workers AS "withoutWorkers", progress, error, sql_state AS "sqlState",
@@ -136,6 +142,19 @@ export async function markPostponed(
 ): Promise<void> {
 	await db.query(sql`
 UPDATE ${builds(schema)} SET state = 'queued', attempts = greatest(0, attempts - 1), next_attempt_at = ${inMs(delayMs)}
+WHERE index_name = ${indexName}`);
+}
+
+/** This role may not build it: it stays queued for one that may, and this was no attempt. */
+export async function markLeft(
+	db: Handle,
+	schema: string,
+	{ indexName }: QueuedBuild,
+	{ message, sqlState }: BuildFailure,
+): Promise<void> {
+	await db.query(sql`
+UPDATE ${builds(schema)} SET state = 'queued', attempts = greatest(0, attempts - 1), progress = NULL,
+  next_attempt_at = clock_timestamp(), error = ${message}, sql_state = ${sqlState ?? null}, finished_at = clock_timestamp()
 WHERE index_name = ${indexName}`);
 }
 

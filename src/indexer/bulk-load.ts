@@ -5,6 +5,7 @@ import { tryLockTable, unlockTable } from "./build-queue.ts";
 import { dropIndex } from "./drop-index.ts";
 import { indexesThatPay } from "./index-need.ts";
 import { readLiveIndexes } from "./live-indexes.ts";
+import { readForeignOwner } from "./table-owner.ts";
 
 /** What became of the HNSW indexes of a table that was loaded with `bulk`. */
 export interface BulkReport {
@@ -124,6 +125,14 @@ export class BulkLoad {
 	async #drop(indexes: readonly DeclaredIndex[], most: number): Promise<void> {
 		this.#isDecided = true;
 		const names = indexes.map(({ name }) => name);
+		const { schema } = this.#options;
+		const owner = await readForeignOwner(this.#db, schema, this.#tableName);
+		if (owner !== null) {
+			this.#report = kept(
+				`only role "${owner}", which owns "${this.#tableName}", may drop them`,
+			);
+			return;
+		}
 		if (!(await this.#takeTable())) {
 			this.#report = kept(
 				`an index is being built on "${this.#tableName}" right now`,

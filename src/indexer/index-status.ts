@@ -49,6 +49,8 @@ export interface IndexStatus {
 	readonly etaMs: number | null;
 	/** Whose transaction the build waits for. */
 	readonly waitsFor: BlockingTransaction | null;
+	/** The owner of the table, where it is queued and only a worker of that role may build it. */
+	readonly leftTo: string | null;
 }
 
 export async function readIndexStatus(
@@ -93,6 +95,7 @@ const nothingMore = {
 	phase: null,
 	etaMs: null,
 	waitsFor: null,
+	leftTo: null,
 };
 
 function statusOf(
@@ -122,6 +125,7 @@ function statusOf(
 					nextAttemptAt: job.state === "queued" ? job.nextAttemptAt : null,
 					error: job.error,
 					sqlState: job.sqlState,
+					leftTo: isBuilding ? null : job.leftTo,
 				}),
 		...(isBuilding || build !== undefined
 			? {

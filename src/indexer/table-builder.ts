@@ -1,16 +1,23 @@
 import type { Database, Session } from "../db/database.ts";
+import type { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { DeclaredIndex } from "../schema/declared-index.ts";
 import type { HnswOptions } from "../schema/hnsw.ts";
 import { span } from "../telemetry/span.ts";
 import { databaseAttributes } from "../telemetry/traced.ts";
-import { indexFailed, judgeFailure } from "./build-failure.ts";
+import {
+	type BuildFailure,
+	indexFailed,
+	judgeFailure,
+	notPermitted,
+} from "./build-failure.ts";
 import { buildIndex, TableBusy } from "./build-index.ts";
 import { memoryWarning, planMemory } from "./build-memory.ts";
 import { describeBlocker, readRunningBuilds } from "./build-progress.ts";
 import {
 	markBuilt,
 	markFailed,
+	markLeft,
 	markPostponed,
 	markProgress,
 	markStarted,
@@ -36,6 +43,8 @@ const progressEveryMs = 1000;
 /** Builds what is queued for one table, one index after the other, on a connection of its own. */
 export class TableBuilder {
 	readonly tableName: string;
+	/** What this connection's role was not permitted to build, and why. */
+	readonly refused = new Map<string, RemError>();
 	readonly #db: Database;
 	readonly #options: TableBuilderOptions;
 	readonly #indexes: readonly DeclaredIndex[];
@@ -101,7 +110,8 @@ export class TableBuilder {
 				(build.state === "building" || build.state === "queued") &&
 				build.dueInMs === 0;
 			const index = this.#indexes.find(({ name }) => name === build.indexName);
-			if (isDue && index !== undefined) return [build, index];
+			if (isDue && index !== undefined && !this.refused.has(index.name))
+				return [build, index];
 		}
 		return undefined;
 	}
@@ -137,6 +147,8 @@ export class TableBuilder {
 			if (error instanceof TableBusy)
 				return markPostponed(this.#db, schema, build, busyTableMs);
 			const failure = judgeFailure(error);
+			if (failure.sqlState === notPermitted)
+				return this.#leave(build, index, failure);
 			const isFinal = !failure.isTransient || attempts >= maxAttempts;
 			const retryMs = settings.retryMs * 2 ** (attempts - 1);
 			await markFailed(
@@ -157,6 +169,21 @@ export class TableBuilder {
 					`index "${index.name}": ${failure.message}; next attempt in ${retryMs / 1000} s`,
 				);
 		}
+	}
+
+	/** A verdict on this role is none on the others: the owner's worker builds it. */
+	async #leave(
+		build: QueuedBuild,
+		index: DeclaredIndex,
+		failure: BuildFailure,
+	): Promise<void> {
+		const error = indexFailed(index, failure, 0);
+		this.refused.set(index.name, error);
+		await markLeft(this.#db, this.#options.schema, build, failure);
+		this.#options.logger.warn(
+			about(build),
+			`${error.message}; it is left to a worker of another role`,
+		);
 	}
 
 	async #limits(build: QueuedBuild, index: DeclaredIndex) {

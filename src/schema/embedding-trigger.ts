@@ -11,6 +11,7 @@ import { embeddingsRef, tableRef } from "../db/tables.ts";
 import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
+import { vectorsArrive } from "./embedding-replica-trigger.ts";
 import {
 	createTrigger,
 	functionSettings,
@@ -36,6 +37,8 @@ DECLARE
   rem_fields TEXT[];
   rem_claim TEXT := current_setting(${literal(settlesSetting)}, true);
 BEGIN
+  -- The first copy of a subscription that brings the vectors as well.
+  IF current_setting('session_replication_role') = 'replica' AND ${vectorsArrive(table)} THEN RETURN NULL; END IF;
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM ${embeddingQueueRef(schema)} WHERE entity_type = ${entityType(table)};
     RETURN NULL;
@@ -47,6 +50,8 @@ ${queues ? checkClaim : empty}  IF TG_OP = 'UPDATE' THEN
 ${queues ? refuseOldSnapshot(table) : empty}${keepScope(table)}${queues ? removeStale(table) : empty}  END IF;
 ${queues ? queueTexts(table) : empty}  RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION ${fn}() FROM PUBLIC;
 ${join(
 	statementTriggers(table.entity.tableName, "embeddings").map((trigger) =>
 		createTrigger(table, trigger, fn),

@@ -4,6 +4,7 @@ import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
 import { createIndex } from "./declared-index.ts";
+import { embeddingReplicaTriggerDdl } from "./embedding-replica-trigger.ts";
 import { embeddingTriggersDdl } from "./embedding-trigger.ts";
 import { vectorScopeIndex } from "./indexes.ts";
 import { keyExpression, liveKeyed } from "./key.ts";
@@ -136,5 +137,5 @@ export function embeddingsDdl(table: EntityTable): Sql {
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE ${embeddings} ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE ${embeddings} IS ${literal(`${ownershipMark}: embeddings of ${entity.tableName}`)};
-${createIndex(table.schema, vectorScopeIndex(table))}${embeddingTriggersDdl(table)}`;
+${createIndex(table.schema, vectorScopeIndex(table))}${embeddingTriggersDdl(table)}${embeddingReplicaTriggerDdl(table)}`;
 }

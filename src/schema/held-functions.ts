@@ -1,7 +1,13 @@
-import { holdingRef, similarEntriesRef, tableRef } from "../db/tables.ts";
+import {
+	firstStatisticsRef,
+	holdingRef,
+	similarEntriesRef,
+	tableRef,
+} from "../db/tables.ts";
 import { sharedTenant } from "../models/limits.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { ident, join, literal, raw, type Sql, sql } from "../sql.ts";
+import { ownershipMark } from "./ownership.ts";
 
 /** What a name, or a summary, is like: a name, a word of one, either, or a word of the summary. */
 export type SimilarBy = "key" | "word" | "either" | "content";
@@ -76,6 +82,34 @@ ${find("metadata", sql`r.metadata @> rem_value`)}${find("graph_edges", sql`r.gra
   END IF;
 END $fn$;
 ${hand(sql`${fn}(TEXT, JSONB)`, owner, readers)}`;
+}
+
+/**
+ * The first statistics of tables that are being loaded. MAINTAIN would allow a
+ * tenant more than ANALYZE: VACUUM FULL of kv_store empties the cache for all.
+ */
+export function firstStatisticsDdl(
+	schema: string,
+	owner: string,
+	writer: string,
+): Sql {
+	const fn = firstStatisticsRef(schema);
+	return sql`CREATE OR REPLACE FUNCTION ${fn}(rem_tables TEXT[]) RETURNS VOID
+LANGUAGE plpgsql STRICT SECURITY DEFINER
+SET search_path = pg_catalog, ${ident(schema)}, pg_temp
+AS $fn$
+DECLARE
+  rem_table REGCLASS;
+BEGIN
+  FOR rem_table IN
+    SELECT c.oid::regclass FROM pg_class AS c
+    WHERE c.relnamespace = ${literal(schema)}::regnamespace AND c.relname = ANY (rem_tables) AND c.relkind = 'r' AND c.reltuples < 0
+      AND starts_with(obj_description(c.oid, 'pg_class'), ${literal(`${ownershipMark}: `)})
+  LOOP
+    EXECUTE format('ANALYZE (SKIP_LOCKED) %s', rem_table);
+  END LOOP;
+END $fn$;
+${hand(sql`${fn}(TEXT[])`, owner, [writer])}`;
 }
 
 /** Whose the functions are, who may call them, and the transaction's tenant. */

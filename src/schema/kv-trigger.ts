@@ -92,6 +92,8 @@ BEGIN
   ${kvUpsert(table)};
   RETURN NULL;
 END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION ${fn}() FROM PUBLIC;
 ${join(
 	kvTriggers(entity.tableName).map((trigger) =>
 		createTrigger(table, trigger, fn),

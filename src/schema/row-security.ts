@@ -1,12 +1,14 @@
-import {
-	embeddingModelsRef,
-	embeddingQueueRef,
-} from "../db/embedding-queue.ts";
+import { embeddingQueueRef } from "../db/embedding-queue.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
 import { sharedTenant } from "../models/limits.ts";
+import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
-import { holdingDdl, similarEntriesDdl } from "./held-functions.ts";
+import {
+	firstStatisticsDdl,
+	holdingDdl,
+	similarEntriesDdl,
+} from "./held-functions.ts";
 import { kvSourceRef } from "./kv-trigger.ts";
 import { ownershipMark } from "./ownership.ts";
 
@@ -32,29 +34,68 @@ export function rowSecurityDdl(
 ): Sql {
 	return sql`${createRoles(schema)}
 ${takeOwnership(schema)}
-${internalRights(schema)}
-${tenantPolicies(ident(schema, "kv_store"), ownOrShared)}${similarEntriesDdl(schema, heldBy)}
+${internalRightsDdl(schema)}${tenantPolicies(ident(schema, "kv_store"), ownOrShared, ownTenant)}${queuePolicies(embeddingQueueRef(schema))}${similarEntriesDdl(schema, heldBy)}${firstStatisticsDdl(schema, heldBy.owner, roles.app)}
 ${join(tables.map(entityRowSecurityDdl), "\n")}`;
 }
 
 /** Policies and rights of one entity's tables. */
 export function entityRowSecurityDdl(table: EntityTable): Sql {
 	const { entity } = table;
-	const own = [
-		tableRef(table),
-		...(entity.createEmbeddings ? [embeddingsRef(table)] : []),
-	];
+	const readers = sql`${ident(roles.app)}, ${ident(roles.readOnly)}`;
 	const policies = entity.tenantScoped
-		? join(
-				own.map((name) => tenantPolicies(name, ownTenant)),
-				"",
+		? sql`${tenantPolicies(tableRef(table), ownTenant, ownTenant)}${holdingDdl(table, heldBy)}`
+		: empty;
+	const cached = entity.createKvTrigger
+		? sql`REVOKE ALL ON ${kvSourceRef(table)} FROM ${readers};
+GRANT SELECT ON ${kvSourceRef(table)} TO ${readers};
+`
+		: empty;
+	return sql`-- ${raw(entity.tableName)}
+REVOKE ALL ON ${tableRef(table)} FROM ${readers};
+GRANT SELECT, INSERT, UPDATE, DELETE ON ${tableRef(table)} TO ${ident(roles.app)};
+GRANT SELECT ON ${tableRef(table)} TO ${ident(roles.readOnly)};
+${cached}${policies}${entity.createEmbeddings ? vectorsDdl(table) : empty}`;
+}
+
+/** What the verbs write of a vector when it is new, and when it replaces another. */
+const vectorColumns = {
+	insert:
+		"entity_id, tenant_id, user_id, field_name, provider, model, dimensions, content_hash, chunk, chunk_start, chunk_end, embedding",
+	update: "embedding, content_hash, chunk_start, chunk_end, updated_at",
+} as const;
+
+/**
+ * A vector, and a text in the queue, belong to the tenant of their entity: with
+ * a foreign entity's id and one's own tenant, a row would hide from that entity's
+ * tenant and break its upserts by the unique constraint.
+ */
+function vectorsDdl(table: EntityTable): Sql {
+	const { entity, schema } = table;
+	const embeddings = embeddingsRef(table);
+	const queue = embeddingQueueRef(schema);
+	const policy = ident(boundedName(`rem_tenant_${entity.tableName}`));
+	const policies = entity.tenantScoped
+		? tenantPolicies(
+				embeddings,
+				ownTenant,
+				sql`${ownTenant} AND ${isOfOwnEntity(table, embeddings)}`,
 			)
 		: empty;
-	const read = entity.createKvTrigger ? [...own, kvSourceRef(table)] : own;
-	return sql`-- ${raw(entity.tableName)}
-GRANT SELECT, INSERT, UPDATE, DELETE ON ${join(own)} TO ${ident(roles.app)};
-GRANT SELECT ON ${join(read)} TO ${ident(roles.app)}, ${ident(roles.readOnly)};
-${policies}${entity.tenantScoped ? holdingDdl(table, heldBy) : empty}`;
+	return sql`REVOKE ALL ON ${embeddings} FROM ${ident(roles.app)}, ${ident(roles.readOnly)};
+GRANT SELECT, DELETE, INSERT (${raw(vectorColumns.insert)}), UPDATE (${raw(vectorColumns.update)}) ON ${embeddings} TO ${ident(roles.app)};
+GRANT SELECT ON ${embeddings} TO ${ident(roles.readOnly)};
+${policies}DROP POLICY IF EXISTS ${policy} ON ${queue};
+CREATE POLICY ${policy} ON ${queue} USING (entity_type = ${literal(entity.tableName)} AND ${isOfOwnEntity(table, queue)});
+`;
+}
+
+/** A scalar subquery: PostgreSQL looks up one row by its primary key, and never hashes the whole tenant as it may for EXISTS. */
+function isOfOwnEntity(table: EntityTable, referrer: Sql): Sql {
+	const { entity } = table;
+	const row = sql`FROM ${tableRef(table)} AS rem_entity WHERE rem_entity.id = ${referrer}.entity_id`;
+	return entity.tenantScoped
+		? sql`(SELECT rem_entity.tenant_id ${row}) = ${current}`
+		: sql`(SELECT TRUE ${row})`;
 }
 
 // After a transaction that set it, the setting is '' and not NULL.
@@ -68,12 +109,27 @@ const heldBy = {
 	tenant: current,
 };
 
-function tenantPolicies(table: Sql, isVisible: Sql): Sql {
+function tenantPolicies(table: Sql, isVisible: Sql, isWritable: Sql): Sql {
+	return sql`${force(table)}DROP POLICY IF EXISTS rem_tenant ON ${table};
+CREATE POLICY rem_tenant ON ${table} USING (${isVisible}) WITH CHECK (${isWritable});
+${ownerPolicy(table)}`;
+}
+
+/** Which texts are a tenant's is a policy of each entity's; pg_monitor counts all: the table contains no text. */
+function queuePolicies(queue: Sql): Sql {
+	return sql`${force(queue)}${ownerPolicy(queue)}DROP POLICY IF EXISTS rem_monitor ON ${queue};
+CREATE POLICY rem_monitor ON ${queue} FOR SELECT TO pg_monitor USING (true);
+`;
+}
+
+function force(table: Sql): Sql {
 	return sql`ALTER TABLE ${table} ENABLE ROW LEVEL SECURITY;
 ALTER TABLE ${table} FORCE ROW LEVEL SECURITY;
-DROP POLICY IF EXISTS rem_tenant ON ${table};
-CREATE POLICY rem_tenant ON ${table} USING (${isVisible}) WITH CHECK (${ownTenant});
-DROP POLICY IF EXISTS rem_owner ON ${table};
+`;
+}
+
+function ownerPolicy(table: Sql): Sql {
+	return sql`DROP POLICY IF EXISTS rem_owner ON ${table};
 CREATE POLICY rem_owner ON ${table} TO ${ident(roles.owner)} USING (true) WITH CHECK (true);
 `;
 }
@@ -99,7 +155,10 @@ BEGIN
   END IF;
 END $do$;
 GRANT USAGE, CREATE ON SCHEMA ${ident(schema)} TO ${ident(owner)};
-GRANT USAGE ON SCHEMA ${ident(schema)} TO ${ident(app)}, ${ident(readOnly)};`;
+GRANT USAGE ON SCHEMA ${ident(schema)} TO ${ident(app)}, ${ident(readOnly)};
+-- A table that comes later has no policies yet: nobody gets rights on it by itself.
+ALTER DEFAULT PRIVILEGES IN SCHEMA ${ident(schema)} REVOKE ALL ON TABLES FROM ${ident(app)}, ${ident(readOnly)};
+ALTER DEFAULT PRIVILEGES FOR ROLE ${ident(owner)} IN SCHEMA ${ident(schema)} REVOKE ALL ON TABLES FROM ${ident(app)}, ${ident(readOnly)};`;
 }
 
 /** Functions that run as their owner must be rem_owner's: only it sees all rows. */
@@ -124,20 +183,57 @@ BEGIN
   LOOP
     EXECUTE format('ALTER %s %s OWNER TO %I', rem_object.kind, rem_object.name, ${owner});
   END LOOP;
+  -- Any role could attach such a function to a temporary table of its own, and
+  -- delete by it, as the owner, what other tenants have in the cache and the queue.
+  FOR rem_object IN
+    SELECT p.oid::regprocedure::text AS name FROM pg_proc p
+    WHERE p.pronamespace = ${literal(schema)}::regnamespace AND p.prosecdef AND p.prorettype = 'trigger'::regtype
+      AND p.proowner = ${owner}::regrole
+  LOOP
+    EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC, %I, %I', rem_object.name, ${literal(roles.app)}, ${literal(roles.readOnly)});
+  END LOOP;
 END $do$;`;
 }
 
-/** What the library keeps for itself holds ids and names of models, no content. */
-function internalRights(schema: string): Sql {
+/** Rights on a table that contains no entity, but what all tenants depend on. */
+export interface InternalRights {
+	readonly table: string;
+	readonly app: readonly string[];
+	readonly readOnly: readonly string[];
+}
+
+/**
+ * Exactly what the verbs need on a connection that policies restrict. Everything
+ * else is done by triggers and workers, as the owner: a tenant's own SQL must not
+ * be able to change the models, the index builds or the state of the cache.
+ */
+export const internalRights: readonly InternalRights[] = [
+	{ table: "kv_store", app: ["SELECT"], readOnly: ["SELECT"] },
+	{ table: "kv_state", app: ["SELECT"], readOnly: ["SELECT"] },
+	{ table: "rem_embedding_models", app: ["SELECT"], readOnly: ["SELECT"] },
+	{
+		table: "rem_embedding_queue",
+		app: ["SELECT", "INSERT", "UPDATE", "DELETE"],
+		readOnly: [],
+	},
+	{ table: "rem_index_builds", app: [], readOnly: [] },
+	{ table: "rem_migrations", app: [], readOnly: [] },
+];
+
+function internalRightsDdl(schema: string): Sql {
 	const app = ident(roles.app);
-	const read = ["kv_store", "kv_state", "rem_migrations"].map((name) =>
-		ident(schema, name),
+	const readOnly = ident(roles.readOnly);
+	const grant = (rights: readonly string[], table: Sql, role: Sql) =>
+		rights.length === 0
+			? empty
+			: sql`GRANT ${raw(rights.join(", "))} ON ${table} TO ${role};
+`;
+	return join(
+		internalRights.map(({ table, ...rights }) => {
+			const ref = ident(schema, table);
+			return sql`REVOKE ALL ON ${ref} FROM ${app}, ${readOnly};
+${grant(rights.app, ref, app)}${grant(rights.readOnly, ref, readOnly)}`;
+		}),
+		"",
 	);
-	const queues = [
-		embeddingModelsRef(schema),
-		embeddingQueueRef(schema),
-		ident(schema, "rem_index_builds"),
-	];
-	return sql`GRANT SELECT ON ${join(read)} TO ${app}, ${ident(roles.readOnly)};
-GRANT SELECT, INSERT, UPDATE, DELETE ON ${join(queues)} TO ${app};`;
 }

@@ -1,7 +1,8 @@
 import type { Handle } from "../db/database.ts";
 import { embeddingQueueRef } from "../db/embedding-queue.ts";
+import { arrayLiteral } from "../db/encode.ts";
 import { rowsPerStatement } from "../db/in-turn.ts";
-import { embeddingsRef, tableRef } from "../db/tables.ts";
+import { embeddingsRef, firstStatisticsRef, tableRef } from "../db/tables.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { ident, join, literal, raw, type Sql, sql, toText } from "../sql.ts";
 
@@ -22,22 +23,40 @@ export async function gatherFirstStatistics(
 	db: Handle,
 	table: EntityTable,
 ): Promise<void> {
-	const { rows } = await db.query<{ name: string }>(
+	const asOwner = firstStatisticsRef(table.schema);
+	const { rows } = await db.query<Unanalyzed>(
 		sql`
-SELECT c.oid::regclass::text AS name FROM pg_class AS c
-WHERE c.oid IN (${join(writtenTables(table).map(oidOf))})
-  AND c.reltuples < 0 AND has_table_privilege(c.oid, 'MAINTAIN')`,
+SELECT c.oid::regclass::text AS name, c.relname::text AS "relationName", has_table_privilege(c.oid, 'MAINTAIN') AS "isOurs"
+FROM pg_class AS c
+WHERE c.oid IN (${join(writtenTables(table).map(oidOf))}) AND c.reltuples < 0
+  AND (has_table_privilege(c.oid, 'MAINTAIN')
+    OR has_function_privilege(to_regprocedure(${`${toText(asOwner)}(text[])`})::oid, 'EXECUTE'))`,
 		{ idempotent: true },
 	);
-	if (rows.length === 0) return;
-	const names = rows.map(({ name }) => raw(name));
+	const ours = rows.filter(({ isOurs }) => isOurs);
 	// Whoever has the lock analyses it, or is about to change it.
-	await db.query(sql`ANALYZE (SKIP_LOCKED) ${join(names)}`, {
-		idempotent: true,
-	});
+	if (ours.length > 0)
+		await db.query(
+			sql`ANALYZE (SKIP_LOCKED) ${join(ours.map(({ name }) => raw(name)))}`,
+			{ idempotent: true },
+		);
+	const others = rows.filter(({ isOurs }) => !isOurs);
+	if (others.length > 0)
+		await db.query(
+			sql`SELECT ${asOwner}(${arrayLiteral(others.map(({ relationName }) => relationName))}::text[])`,
+			{ idempotent: true },
+		);
 }
 
-function writtenTables(table: EntityTable): Sql[] {
+interface Unanalyzed {
+	readonly name: string;
+	readonly relationName: string;
+	/** Whether this role may analyse it; else a function of row level security does, as the owner. */
+	readonly isOurs: boolean;
+}
+
+/** The tables whose statistics a load of the entity needs. */
+export function writtenTables(table: EntityTable): Sql[] {
 	const { entity, schema } = table;
 	return [
 		tableRef(table),

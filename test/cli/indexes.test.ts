@@ -59,6 +59,7 @@ describe.each(engines)("rem index on the %s", (engine) => {
 			percent: null,
 			phase: null,
 			eta_ms: null,
+			left_to: null,
 			waits_for: null,
 		});
 	});

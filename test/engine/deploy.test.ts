@@ -1,8 +1,21 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import pg from "pg";
 import { afterAll, expect, test } from "vitest";
 import { PostgresService, Resource } from "../../src/index.ts";
-import { documents, ofKind, textOf } from "../support/deploy/manifests.ts";
-import { codeOf, engine, useService } from "../support/engine.ts";
+import {
+	deployFolder,
+	documents,
+	ofKind,
+	textOf,
+} from "../support/deploy/manifests.ts";
+import {
+	codeOf,
+	createDatabase,
+	engine,
+	useService,
+} from "../support/engine.ts";
+import { psql } from "../support/psql.ts";
 
 // The SQL of deploy/: metrics and grants, run on a migrated database.
 
@@ -137,5 +150,67 @@ test.runIf(onServer)(
 			"kv_state",
 			"rem_embedding_queue",
 		]);
+	},
+);
+
+test.runIf(onServer)(
+	"compose's roles: the owner migrates and builds, the application reads and writes, neither is a superuser",
+	async () => {
+		const database = await createDatabase();
+		const mark = `${process.pid}_${Date.now()}`;
+		const named = (text: string) =>
+			text
+				.replaceAll("rem_owner", `rem_test_owner_${mark}`)
+				.replaceAll("rem_app", `rem_test_app_${mark}`);
+		const roles = named(
+			readFileSync(join(deployFolder, "roles.sql"), "utf8"),
+		).replace(/^\\getenv (\w+) \w+$/gm, "\\set $1 'secret'");
+		const connect = (role: string) => {
+			const url = new URL(database.url);
+			url.username = named(role);
+			url.password = "secret";
+			return PostgresService.connect({
+				connectionString: url.href,
+				models: [Resource],
+				embedding: { provider: "local" },
+				backgroundIndex: { enabled: false },
+			});
+		};
+		try {
+			await psql(database.url, roles);
+			const owner = await connect("rem_owner");
+			await owner.migrate();
+			await psql(database.url, roles); // with every start
+			await owner.execute(named(textOf("base/grants.sql")));
+			const app = await connect("rem_app");
+			await app.batchUpsert({
+				tableName: "resources",
+				entities: [{ name: "Compose", content: "one machine" }],
+			});
+			await owner.execute("TRUNCATE kv_store");
+			expect(await app.kv.rebuild()).toEqual({ entries: 1 });
+			const gin = { tableName: "resources", indexType: "gin" } as const;
+			expect(await codeOf(app.createIndexConcurrently(gin))).toBe(
+				"INDEX_FAILED",
+			);
+			await owner.createIndexConcurrently(gin);
+			const { checks } = await app.doctor();
+			expect(
+				checks.filter(
+					({ name, state }) =>
+						["tenancy", "statistics"].includes(name) && state !== "ok",
+				),
+			).toEqual([]);
+			expect(await codeOf(app.execute("DROP TABLE resources"))).toBe(
+				"DATABASE",
+			);
+			await app.close();
+			await owner.close();
+		} finally {
+			await database.drop();
+			await db.service.execute(
+				named("DROP ROLE IF EXISTS rem_app; DROP ROLE IF EXISTS rem_owner"),
+			);
+		}
 	},
 );

@@ -98,7 +98,13 @@ describe("the doctor", () => {
 			entities: [{ name: "a", content: "some text" }, { name: "b" }],
 		});
 		const { checks } = await db.service.doctor();
-		const server = ["pool", "pooler", "standby", "subscriptions"];
+		const server = [
+			"pool",
+			"pooler",
+			"standby",
+			"publications",
+			"subscriptions",
+		];
 		expect(checks.map(({ name }) => name)).toEqual([
 			"connection",
 			"versions",
@@ -110,7 +116,7 @@ describe("the doctor", () => {
 			"schema",
 			...(engine === "server" ? ["tenancy"] : []),
 			"kv store",
-			...(engine === "server" ? ["autovacuum"] : []),
+			...(engine === "server" ? ["autovacuum", "statistics"] : []),
 			"indexes",
 			...(engine === "server" ? ["memory"] : []),
 			"embeddings",

@@ -57,7 +57,10 @@ test("the generated policies hold for every tenant's table, and for no shared on
 	expect(rowSecurity).toContain(
 		'ALTER TABLE "public"."embeddings_notes" FORCE ROW LEVEL SECURITY',
 	);
-	expect(registerType(Country).rowSecurity).not.toContain("POLICY");
+	// Its texts in the queue have a policy: they are tied to rows that exist.
+	expect(registerType(Country).rowSecurity).not.toMatch(
+		/POLICY \S+ ON "public"."(embeddings_)?countries"/,
+	);
 	expect(generatedSchema(models, "a test")).not.toContain("POLICY");
 });
 
@@ -124,6 +127,45 @@ describe.runIf(engine === "server")("with row level security", () => {
 		expect(await notes.delete(saved.id, "own")).toBe(true);
 		expect(await notes.restore(saved.id, "own")).toBe(true);
 		expect(await notes.purge(saved.id, "own")).toBe(true);
+	});
+
+	test("texts without their vector are queued, and taken out of the queue by the upsert that embeds them", async () => {
+		const queued = async () => {
+			const { rows } = await db.service.execute<{ of: string; n: number }>(
+				"SELECT n.tenant_id AS of, count(*)::int AS n FROM rem_embedding_queue AS q JOIN notes AS n ON n.id = q.entity_id GROUP BY 1 ORDER BY 1",
+			);
+			return rows.map(({ of, n }) => `${of} ${n}`);
+		};
+		const upsert = (tenantId: string, generateEmbeddings: boolean) =>
+			app.batchUpsert({
+				tableName: "notes",
+				entities: [note("first"), note("second")],
+				tenantId,
+				generateEmbeddings,
+			});
+		expect(await upsert("queued-1", false)).toMatchObject({
+			embeddingsQueued: 2,
+		});
+		await upsert("queued-2", false);
+		expect(await queued()).toEqual(["queued-1 2", "queued-2 2"]);
+		expect(await upsert("queued-1", true)).toMatchObject({
+			unchanged: 2,
+			embeddingsGenerated: 2,
+		});
+		expect(await queued()).toEqual(["queued-2 2"]);
+		await app.repository(Note).purge(
+			(await app.repository(Note).find({ tenantId: "queued-2" })).map(
+				({ id }) => id,
+			),
+			"queued-2",
+		);
+		expect(await queued()).toEqual([]);
+		await app.repository(Note).purge(
+			(await app.repository(Note).find({ tenantId: "queued-1" })).map(
+				({ id }) => id,
+			),
+			"queued-1",
+		);
 	});
 
 	test("entities without tenants are everybody's", async () => {
@@ -219,6 +261,35 @@ describe.runIf(engine === "server")("with row level security", () => {
 			/is a member of rem_owner/,
 			/SQL can change another tenant's row of notes/,
 		],
+		[
+			"rights on what all tenants depend on",
+			"GRANT UPDATE (state) ON rem_embedding_models TO rem_app; GRANT DELETE ON rem_index_builds TO rem_app",
+			"REVOKE ALL ON rem_embedding_models, rem_index_builds FROM rem_app; GRANT SELECT ON rem_embedding_models TO rem_app",
+			/rem_embedding_models: this role may UPDATE what all tenants depend on/,
+			/rem_index_builds: this role may DELETE/,
+		],
+		[
+			"a trigger function that anyone may attach",
+			"GRANT EXECUTE ON FUNCTION fn_notes_embeddings() TO PUBLIC",
+			"REVOKE EXECUTE ON FUNCTION fn_notes_embeddings() FROM PUBLIC",
+			/fn_notes_embeddings: this role may attach the function/,
+			/fn_notes_embeddings/,
+		],
+		[
+			"vectors that are not tied to their entity",
+			"ALTER POLICY rem_tenant ON embeddings_notes WITH CHECK (true)",
+			`ALTER POLICY rem_tenant ON embeddings_notes WITH CHECK (tenant_id = nullif(current_setting('rem.tenant_id', true), '')
+			AND (SELECT e.tenant_id FROM notes AS e WHERE e.id = entity_id) = nullif(current_setting('rem.tenant_id', true), ''))`,
+			/SQL can insert a vector for another tenant's row of notes/,
+			/SQL can insert a vector/,
+		],
+		[
+			"a queue of texts without policies",
+			"ALTER TABLE rem_embedding_queue DISABLE ROW LEVEL SECURITY",
+			"ALTER TABLE rem_embedding_queue ENABLE ROW LEVEL SECURITY",
+			/rem_embedding_queue: row level security is off/,
+			/SQL can delete queued texts of another tenant's row of notes/,
+		],
 	])("the check finds %s", async (_, breach, mend, said, tried) => {
 		await db.service.execute(breach.replace("$login", account.name));
 		try {
@@ -229,6 +300,48 @@ describe.runIf(engine === "server")("with row level security", () => {
 		} finally {
 			await db.service.execute(mend.replace("$login", account.name));
 		}
+	});
+
+	test("a large load gathers the first statistics, without a right to MAINTAIN", async () => {
+		const { rows: rights } = await app.execute(
+			"SELECT has_table_privilege('notes', 'MAINTAIN') OR has_table_privilege('kv_store', 'MAINTAIN') AS may",
+		);
+		expect(rights).toEqual([{ may: false }]);
+		const unanalyzed = async () => {
+			const { rows } = await db.service.execute<{ name: string }>(
+				"SELECT relname::text AS name FROM pg_class WHERE relname IN ('notes', 'kv_store') AND reltuples < 0 ORDER BY 1",
+			);
+			return rows.map(({ name }) => name);
+		};
+		// As a table is that nobody has analysed yet.
+		await db.service.execute(
+			"UPDATE pg_class SET reltuples = -1 WHERE oid IN ('notes'::regclass, 'kv_store'::regclass)",
+		);
+		expect(await unanalyzed()).toEqual(["kv_store", "notes"]);
+		await app.batchUpsert({
+			tableName: "notes",
+			entities: Array.from({ length: 6000 }, (_, n) => note(`load ${n}`)),
+			tenantId: "loading",
+			generateEmbeddings: false,
+		});
+		expect(await unanalyzed()).toEqual([]);
+		await db.service.execute("DELETE FROM notes WHERE tenant_id = 'loading'");
+	});
+
+	test("tables that come later give the application no rights by themselves", async () => {
+		await db.service.execute(
+			"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO rem_app",
+		);
+		await db.service.execute(
+			generatedSchema(models, "a test", { rowSecurity: true }),
+		);
+		await db.service.execute("CREATE TABLE later (tenant_id TEXT)");
+		expect(
+			await app
+				.execute("SELECT FROM later")
+				.catch((error: RemError) => error.sqlState),
+		).toBe("42501");
+		await db.service.execute("DROP TABLE later");
 	});
 
 	test("what is about all tenants is refused, and says to whom it belongs", async () => {
@@ -339,6 +452,13 @@ describe.runIf(engine === "server")("with row level security", () => {
 			expect(
 				await service.fuzzySearch({ query: "only", threshold: 0.1, ...own }),
 			).toHaveLength(1);
+			expect(
+				await service.vectorSearch({
+					tableName: "notes",
+					queryText: "about same",
+					...own,
+				}),
+			).toHaveLength(2);
 			expect(
 				await service.query(`SQL notes WHERE metadata @> '{}'`, own),
 			).toMatchObject({ rows: [{}, {}] });

@@ -10,7 +10,9 @@ export function progressOf({ percent, etaMs }: IndexStatus): string {
 
 /** What it waits for, what it does, or what is wrong with it. */
 export function about(index: IndexStatus): string {
-	const { waitsFor, phase, error, nextAttemptAt, attempts } = index;
+	const { waitsFor, phase, error, nextAttemptAt, attempts, leftTo } = index;
+	if (leftTo !== null)
+		return `left to a worker of role "${leftTo}", which owns the table`;
 	if (waitsFor !== null) {
 		const { processId, application, state, ageMs } = waitsFor;
 		const who = application ? `${processId} (${application})` : processId;

@@ -56,14 +56,23 @@ export function triggerProblem(
 }
 
 function make(table: string, trigger: Trigger, spelling: Spelling): string[] {
-	const { name, definition, functionDefinition, enabled } = trigger;
+	const { name, definition, functionDefinition, functionName, enabled } =
+		trigger;
+	const always = enableAs[enabled];
 	return [
 		`${spelling.placed(functionDefinition).trimEnd()};`,
+		// Else any role could attach it to a table of its own.
+		`REVOKE ALL ON FUNCTION ${spelling.name(functionName)}() FROM PUBLIC;`,
 		`${spelling.placed(definition).replace(/^CREATE TRIGGER/, "CREATE OR REPLACE TRIGGER")};`,
-		...(enabled === "A"
-			? [
-					`ALTER TABLE ${spelling.name(table)} ENABLE ALWAYS TRIGGER ${quoted(name)};`,
-				]
-			: []),
+		...(always === undefined
+			? []
+			: [
+					`ALTER TABLE ${spelling.name(table)} ENABLE ${always} TRIGGER ${quoted(name)};`,
+				]),
 	];
 }
+
+const enableAs: Readonly<Record<string, string>> = {
+	A: "ALWAYS",
+	R: "REPLICA",
+};

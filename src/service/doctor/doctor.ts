@@ -16,15 +16,12 @@ import {
 } from "./connection.ts";
 import { checkCoverage, checkQueue } from "./embeddings.ts";
 import { checkIndexes, checkMemory } from "./indexes.ts";
-import {
-	checkAutovacuum,
-	checkKvStore,
-	checkSubscriptions,
-} from "./kv-store.ts";
+import { checkAutovacuum, checkKvStore } from "./kv-store.ts";
 import { checkLocale } from "./locale.ts";
 import { checkPool } from "./pool.ts";
 import { checkReplica } from "./replica.ts";
-import { checkRoles } from "./roles.ts";
+import { checkPublications, checkSubscriptions } from "./replication.ts";
+import { checkRoles, checkStatistics } from "./roles.ts";
 import { checkMigrations, checkSchema } from "./schema.ts";
 import { checkExtensions, checkVersions } from "./versions.ts";
 
@@ -44,6 +41,7 @@ const ofTheServer: readonly (readonly [name: string, look: Matter])[] = [
 	["pooler", checkPooler],
 	["standby", checkStandby],
 	["replica", checkReplica],
+	["publications", checkPublications],
 	["subscriptions", checkSubscriptions],
 	["migrations", checkMigrations],
 ];
@@ -55,6 +53,7 @@ const ofTheTables: readonly (readonly [name: string, look: Matter])[] = [
 	["tenancy", checkRoles],
 	["kv store", checkKvStore],
 	["autovacuum", checkAutovacuum],
+	["statistics", checkStatistics],
 	["indexes", checkIndexes],
 	["memory", checkMemory],
 	["embeddings", checkCoverage],

@@ -50,6 +50,11 @@ const toleratedAgeMs = 10 * 60_000;
 
 /** Texts that wait for their vector, and those that were given up. */
 export const checkQueue: Matter = async ({ db, settings }) => {
+	if (settings.rowLevelSecurity)
+		return warning(
+			"not checked: row level security shows this connection one tenant's texts",
+			"rem doctor as the tables' owner",
+		);
 	const queued = await readQueued(db, settings.schema);
 	const waiting = tally(queued, "pending");
 	const dead = tally(queued, "dead");

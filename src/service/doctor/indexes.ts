@@ -33,9 +33,14 @@ export const checkIndexes: Matter = async ({ indexer }) => {
 		),
 	].flat();
 	if (findings.length > 0) return findings;
+	const left = indexes.filter(({ leftTo }) => leftTo !== null);
+	const underWay = inState("building", "queued").filter(
+		(index) => !left.includes(index),
+	);
 	const parts = [
 		`${inState("valid").length} in use`,
-		...count(inState("building", "queued"), "under way"),
+		...count(underWay, "under way"),
+		...count(left, `left to a worker of role "${left[0]?.leftTo}"`),
 		...count(inState("deferred"), "not needed, as their tables are small"),
 	];
 	return ok(parts.join(", "));

@@ -95,25 +95,3 @@ WHERE c.oid = ${table}::regclass`);
 		);
 	return ok(`on for kv_store: ${churn.dead} dead entries`);
 };
-
-/** What a subscription applies fires row triggers only; ours are there for it. */
-export const checkSubscriptions: Matter = async ({ db, settings }) => {
-	if (settings.database.kind === "embedded") return [];
-	const { rows } = await db.query<{ name: string; enabled: boolean }>(sql`
-SELECT subname::text AS name, subenabled AS enabled FROM pg_subscription
-WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
-ORDER BY subname`);
-	if (rows.length === 0) return ok("none");
-	const names = rows.map(({ name }) => name);
-	const disabled = rows.filter(({ enabled }) => !enabled);
-	if (disabled.length > 0)
-		return warning(
-			`${disabled.map(({ name }) => name).join(", ")}: disabled, so these rows grow old`,
-			disabled
-				.map(({ name }) => `ALTER SUBSCRIPTION "${name}" ENABLE`)
-				.join("; "),
-		);
-	return ok(
-		`${some(names)}: what they write is cached by row triggers (rem kv verify compares)`,
-	);
-};

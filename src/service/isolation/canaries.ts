@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import type { Handle } from "../../db/database.ts";
+import { embeddingQueueRef } from "../../db/embedding-queue.ts";
 import { encodeVector } from "../../db/encode.ts";
 import { embeddingsRef, tableRef } from "../../db/tables.ts";
 import { RemError } from "../../errors.ts";
@@ -110,6 +111,15 @@ export async function trySql(
 			"read the cache's",
 			sql`SELECT FROM ${ident(table.schema, "kv_store")} WHERE entity_id = ${id}::uuid`,
 		)),
+		...(table.entity.createEmbeddings
+			? [
+					...(await touched(
+						"read vectors of",
+						sql`SELECT FROM ${embeddingsRef(table)} WHERE tenant_id = ${foreign}`,
+					)),
+					...(await tryVectors(tx, { table, id, space })),
+				]
+			: []),
 		...(await touched(
 			"change",
 			sql`UPDATE ${ref} SET tags = tags WHERE id = ${id}::uuid`,
@@ -119,13 +129,58 @@ export async function trySql(
 			sql`DELETE FROM ${ref} WHERE id = ${id}::uuid`,
 		)),
 		...(await tryInsert(tx, { table, space }, foreign)),
-		...(table.entity.createEmbeddings
-			? await touched(
-					"read vectors of",
-					sql`SELECT FROM ${embeddingsRef(table)} WHERE tenant_id = ${foreign}`,
-				)
-			: []),
 	];
+}
+
+/** A vector of one's own tenant for another tenant's row, and its texts in the queue. */
+async function tryVectors(
+	tx: Handle,
+	{ table, id, space }: Pick<Canary, "table" | "id" | "space">,
+): Promise<string[]> {
+	const name = table.entity.tableName;
+	const field = table.entity.embedFields[0]?.name ?? "content";
+	const { provider, model, dimensions } = space ?? {
+		provider: "canary",
+		model: "canary",
+		dimensions: 1,
+	};
+	const queue = embeddingQueueRef(table.schema);
+	const attempts: readonly (readonly [string, Sql])[] = [
+		[
+			`insert a vector for another tenant's row of ${name}`,
+			sql`INSERT INTO ${embeddingsRef(table)} (entity_id, tenant_id, field_name, provider, model, dimensions, content_hash, chunk, embedding)
+VALUES (${id}::uuid, current_setting(${tenantSetting}), ${field}, ${provider}, ${model}, ${dimensions}, ${Buffer.alloc(32)}, 1, ${encodeVector(canaryVector(dimensions))}::vector)`,
+		],
+		[
+			`queue texts of another tenant's row of ${name}`,
+			sql`INSERT INTO ${queue} (entity_type, entity_id, field_name, provider, model, dimensions)
+VALUES (${name}, ${id}::uuid, ${field}, 'canary', ${model}, ${dimensions})`,
+		],
+		[
+			`read queued texts of another tenant's row of ${name}`,
+			sql`SELECT FROM ${queue} WHERE entity_type = ${name} AND entity_id = ${id}::uuid`,
+		],
+		[
+			`delete queued texts of another tenant's row of ${name}`,
+			sql`DELETE FROM ${queue} WHERE entity_type = ${name} AND entity_id = ${id}::uuid`,
+		],
+	];
+	const found: string[] = [];
+	for (const [what, statement] of attempts)
+		if (await changesRows(tx, statement)) found.push(`SQL can ${what}`);
+	return found;
+}
+
+/** Whether the statement is allowed and touches any row. */
+async function changesRows(tx: Handle, statement: Sql): Promise<boolean> {
+	try {
+		return await tx.transaction(
+			async (inner) => (await inner.query(statement)).rowCount > 0,
+		);
+	} catch (error) {
+		if (error instanceof RemError && error.sqlState === "42501") return false;
+		throw error;
+	}
 }
 
 async function tryInsert(

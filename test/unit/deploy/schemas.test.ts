@@ -38,7 +38,7 @@ test.skipIf(!hasKubectl)(
 	`what kustomize builds is checked as well${hasKubectl ? "" : ": no kubectl here"}`,
 	() => {
 		const counts = kustomized.map((found) => found?.length);
-		expect(counts).toEqual([17, 20, 26]);
+		expect(counts).toEqual([17, 20, 27]);
 	},
 );
 
