@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { plainNumbers } from "./exact-numbers.ts";
 import { valueProblem } from "./limits.ts";
 
 /** Stored as given; only what TRAVERSE relies on is checked. */
@@ -14,6 +15,6 @@ export const edgeSchema = z.looseObject({
 export function edgeProblem(value: unknown): string | undefined {
 	const stored = valueProblem(value);
 	if (stored !== undefined) return stored.message;
-	const [issue] = edgeSchema.safeParse(value).error?.issues ?? [];
+	const [issue] = edgeSchema.safeParse(plainNumbers(value)).error?.issues ?? [];
 	return issue && [...issue.path, issue.message].join(": ");
 }

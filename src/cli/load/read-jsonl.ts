@@ -1,3 +1,4 @@
+import { parseJson } from "../../models/json-text.ts";
 import { readLines } from "./read-lines.ts";
 import { fileError, type SourceRow } from "./source.ts";
 
@@ -10,7 +11,7 @@ export async function* readJsonLines(file: string): AsyncGenerator<SourceRow> {
 
 function parseLine(file: string, line: number, text: string): unknown {
 	try {
-		return JSON.parse(text);
+		return parseJson(text);
 	} catch (cause) {
 		throw fileError(file, line, "is not valid JSON, or only half of it", {
 			cause,

@@ -1,4 +1,5 @@
 import { arrayLiteral } from "../../db/encode.ts";
+import { parseJson } from "../../models/json-text.ts";
 import { limits, valueProblem } from "../../models/limits.ts";
 import { raw, sql } from "../../sql.ts";
 import { isUuid } from "../../util/uuid.ts";
@@ -158,7 +159,7 @@ function intervalText(text: string): string | undefined {
 
 function jsonText(text: string): string | undefined {
 	try {
-		return valueProblem(JSON.parse(text)) === undefined ? text : undefined;
+		return valueProblem(parseJson(text)) === undefined ? text : undefined;
 	} catch {
 		return undefined; // it is no JSON
 	}
