@@ -218,8 +218,14 @@ test("the model's own checks see the number, and its transforms make another", (
 
 test.each([
 	["a bigint in JSON", { metadata: { id: 653247040368672769n } }],
-	["a number too large for numeric", { metadata: { n: new JsonNumber("1e131072") } }],
-	["a number too small for numeric", { metadata: { n: new JsonNumber("1e-16384") } }],
+	[
+		"a number too large for numeric",
+		{ metadata: { n: new JsonNumber("1e131072") } },
+	],
+	[
+		"a number too small for numeric",
+		{ metadata: { n: new JsonNumber("1e-16384") } },
+	],
 	["Infinity", { metadata: { n: Number.POSITIVE_INFINITY } }],
 	["a bigint that is no whole number's", { whole: 2n ** 64n }],
 ])("%s is refused", (_, row) => {
