@@ -1,7 +1,7 @@
 import { RemError } from "../errors.ts";
 import type { Field } from "../models/field.ts";
-import { limits } from "../models/limits.ts";
 import { isJsonNumber } from "../models/json-number.ts";
+import { limits } from "../models/limits.ts";
 import { type EntityTable, fieldOf } from "../models/registry.ts";
 import { ident, join, raw, type Sql, sql } from "../sql.ts";
 import { throughIndex } from "./indexed-json.ts";

@@ -60,7 +60,7 @@ VALUES (${tenantId}, 'a', 'a text', 's', ${stored.metadata}::jsonb, ${stored.gra
 		generateEmbeddings: false,
 	});
 	const [row] = await repository().find({ tenantId, name: "a" });
-	return row as NonNullable<typeof row>;
+	return { ...(row as NonNullable<typeof row>), deletedAt: null };
 }
 const repository = () => db.service.repository(Note);
 
@@ -82,7 +82,7 @@ const embedNothing = { generateEmbeddings: false } as const;
 test("a row that another program wrote is read with every digit, by every read", async () => {
 	const tenantId = "reads";
 	const row = await storedByAnother(tenantId);
-	await db.service.embeddings.sync({ tableName: "notes" });
+	await db.service.embeddings.sync();
 	const { service } = db;
 	const iterated = [];
 	for await (const one of repository().iterate({ tenantId }))
