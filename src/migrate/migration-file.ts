@@ -33,8 +33,8 @@ export function toMigrationFile(name: string, text: string): MigrationFile {
 		throw new RemError("VALIDATION", `"${name}" is no name of a migration`, {
 			hint: "names begin with a number, which says their order: 0001_add_rating.sql",
 		});
-	const directives = [...text.matchAll(/^--[ \t]*rem:[ \t]*(.*?)\s*$/gm)].map(
-		([, directive = ""]) => directive,
+	const directives = [...text.matchAll(/^--[ \t]*rem:(.*)$/gm)].map(
+		([, directive = ""]) => directive.trim(),
 	);
 	for (const directive of directives) checkDirective(name, directive);
 	return {

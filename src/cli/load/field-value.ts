@@ -73,7 +73,7 @@ const booleans = new Map([
 ]);
 
 function toNumber(text: string, otherwise: string): unknown {
-	const isNumber = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(text);
+	const isNumber = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i.test(text);
 	return isNumber ? Number(text) : otherwise;
 }
 

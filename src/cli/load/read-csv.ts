@@ -38,7 +38,8 @@ function toRow(
 
 function checkHeader(file: string, cells: readonly string[]): string[] {
 	const names = cells.map((cell) => cell.trim());
-	const twice = names.find((name, at) => names.indexOf(name) !== at);
+	const first = new Map(names.map((name, at) => [name, at]));
+	const twice = names.find((name, at) => first.get(name) !== at);
 	if (twice !== undefined)
 		throw fileError(file, 1, `two columns are named "${twice}"`);
 	if (names.length === 1 && /[;\t|]/.test(names[0] ?? ""))

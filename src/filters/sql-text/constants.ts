@@ -101,7 +101,7 @@ function isBigint({ value }: { readonly value: string }): boolean {
 }
 
 function finite(text: string): string | undefined {
-	const isNumber = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text);
+	const isNumber = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i.test(text);
 	const value = Number(text);
 	// Below the smallest number PostgreSQL fails, where JavaScript gives 0.
 	const isTooSmall = value === 0 && /[1-9]/.test(text.replace(/e.*/i, ""));
@@ -178,7 +178,7 @@ function arrayText(constant: Constant | ConstantList, type: ValueType): string {
 }
 
 const arrayItem =
-	/\s*(?:"((?:[^"\\]|\\[\s\S])*)"|([^\s",{}\\][^",{}\\]*))\s*(?:,|$)/y;
+	/\s*(?:"((?:[^"\\]|\\[\s\S])*)"\s*|([^\s",{}\\][^",{}\\]*))(?:,|$)/y;
 
 /** `{a,"b c"}`, one level deep. */
 function parseArray(constant: Constant, type: ValueType): Constant[] {
