@@ -308,7 +308,7 @@ const cell = (name: string) => (text: string) =>
 const readers: Record<string, (text: string) => unknown> = {
 	"local embeddings": (text) => local.embed([text], { purpose: "document" }),
 	"passages of 128 tokens": (text) => splitText(text, 128),
-	"passages of 8192 tokens": (text) => splitText(text, 8192),
+	"passages of 1024 tokens": (text) => splitText(text, 1024),
 	"validation of texts": (text) =>
 		validateRows(Note, [{ name: text, content: text }], scope),
 	"validation of JSON": (text) =>
@@ -341,7 +341,6 @@ const readers: Record<string, (text: string) => unknown> = {
 	"numbers of JSON": isExactNumber,
 	"place of an error in JSON": jsonErrorOffset,
 	"JSON lines": (text) => drained(readJsonLines, text),
-	CSV: (text) => drained(readCsv, text),
 	"CSV below a header": (text) => drained(readCsv, `name,content\na,${text}`),
 	"front matter": (text) => parseMarkdown("a.md", `---\n${text}`),
 	"text behind front matter": (text) =>
