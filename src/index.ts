@@ -70,6 +70,7 @@ export {
 	type EntityOptions,
 } from "./models/entity.ts";
 export type { ColumnType, Field, ScalarType } from "./models/field.ts";
+export { JsonNumber } from "./models/json-number.ts";
 export type { EntityTable, Registry } from "./models/registry.ts";
 export type {
 	Condition,

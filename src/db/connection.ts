@@ -1,5 +1,7 @@
 import type pg from "pg";
 import { RemError } from "../errors.ts";
+import { isJsonNumber } from "../models/json-number.ts";
+import { writeJson } from "../models/json-text.ts";
 import {
 	compile,
 	ident,
@@ -301,9 +303,7 @@ export async function send<R>(
 		if (isTrial) await client.query("SAVEPOINT rem_trial");
 		const config: pg.QueryConfig & { query_timeout: number | undefined } = {
 			text,
-			values: values.map((value) =>
-				value instanceof Date ? timestampText(value) : value,
-			),
+			values: values.map(parameter),
 			name: options.name,
 			query_timeout: options.timeoutMs,
 		};
@@ -353,6 +353,17 @@ function ofFrozenDatabase(client: pg.ClientBase, failure: RemError): RemError {
 			cause: failure.cause,
 		},
 	);
+}
+
+/** What the driver would write in its own way: dates, and JSON with exact numbers. */
+function parameter(value: unknown): unknown {
+	if (typeof value !== "object" || value === null) return value;
+	if (value instanceof Date) return timestampText(value);
+	if (isJsonNumber(value)) return value.text;
+	if (Array.isArray(value)) return value.map(parameter);
+	return Object.getPrototypeOf(value) === Object.prototype
+		? writeJson(value)
+		: value;
 }
 
 /** The driver's own words for a text without values. */

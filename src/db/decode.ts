@@ -1,13 +1,17 @@
 import pg from "pg";
 import type { ColumnType } from "../models/field.ts";
+import { parseJson } from "../models/json-text.ts";
 
 const int8 = 20;
 const int8Array = 1016;
 const textArray = 1009;
+const json = 114;
+const jsonb = 3802;
+const jsonArrays = [199, 3807];
 
 /**
  * How results become values: `pg`'s own parsers, but a bigint is a number
- * where that is exact. Timestamps are TIMESTAMPTZ everywhere, so a Date is the
+ * where that is exact, and so is a number in JSON. Timestamps are TIMESTAMPTZ everywhere, so a Date is the
  * instant that was written, whatever the time zones on the way.
  */
 export const resultTypes = new pg.TypeOverrides();
@@ -15,10 +19,14 @@ export const resultTypes = new pg.TypeOverrides();
 resultTypes.setTypeParser(int8, toInteger);
 const parseTextArray = pg.types.getTypeParser(textArray as never);
 resultTypes.setTypeParser(int8Array, (text: string) =>
-	(parseTextArray(text) as unknown as (string | null)[]).map((item) =>
-		item === null ? null : toInteger(item),
-	),
+	mapItems(parseTextArray(text), toInteger),
 );
+resultTypes.setTypeParser(json, parseJson);
+resultTypes.setTypeParser(jsonb, parseJson);
+for (const oid of jsonArrays)
+	resultTypes.setTypeParser(oid, (text: string) =>
+		mapItems(parseTextArray(text), parseJson),
+	);
 
 /** A value that came as its `::text` inside JSON, as the driver would have read it from its column. */
 export function decodeText(type: ColumnType, text: string): unknown {
@@ -34,7 +42,7 @@ const oids: Readonly<Record<ColumnType, number>> = {
 	"double precision": 701,
 	timestamptz: 1184,
 	uuid: 2950,
-	jsonb: 3802,
+	jsonb,
 	"boolean[]": 1000,
 	"text[]": textArray,
 	"bigint[]": int8Array,
@@ -42,6 +50,12 @@ const oids: Readonly<Record<ColumnType, number>> = {
 	"timestamptz[]": 1185,
 	"uuid[]": 2951,
 };
+
+/** The items of an array, which may be nested, by their texts. */
+function mapItems(items: unknown, read: (text: string) => unknown): unknown {
+	if (Array.isArray(items)) return items.map((item) => mapItems(item, read));
+	return items === null ? null : read(items as string);
+}
 
 function toInteger(text: string): number | bigint {
 	const number = Number(text);

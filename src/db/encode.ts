@@ -1,4 +1,5 @@
 import type { ScalarType } from "../models/field.ts";
+import { writeJson } from "../models/json-text.ts";
 
 /** Element types that have a binary form here; `vector`'s OID differs from database to database. */
 export type ElementType = ScalarType | "bytea" | "integer";
@@ -162,7 +163,7 @@ const encoders: Readonly<Record<ElementType, Encoder>> = {
 		buffer.write((value as string).replaceAll("-", ""), at, "hex");
 	}),
 	jsonb: {
-		prepare: (value) => JSON.stringify(value),
+		prepare: (value) => writeJson(value),
 		sizeOf: (text) => 1 + Buffer.byteLength(text as string),
 		write: (buffer, text, at) => {
 			buffer[at] = 1; // the version of jsonb's wire format

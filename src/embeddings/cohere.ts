@@ -1,6 +1,6 @@
 import { decodeVector } from "./decode-vector.ts";
 import { unreadable } from "./failure.ts";
-import { postJson } from "./http.ts";
+import { mostNumbers, postJson, withoutSlashes } from "./http.ts";
 import { type KnownModels, knownModel } from "./known-model.ts";
 import type { RemoteOptions } from "./openai.ts";
 import type { EmbeddingProvider, EmbeddingPurpose } from "./provider.ts";
@@ -28,9 +28,10 @@ const inputTypes: Readonly<Record<EmbeddingPurpose, string>> = {
 /** Cohere's embeddings (https://docs.cohere.com/reference/embed). */
 export function cohereProvider(options: RemoteOptions): EmbeddingProvider {
 	const { model, dimensions, apiKey, baseUrl = officialUrl } = options;
-	const url = `${baseUrl.replace(/\/+$/, "")}/v2/embed`;
-	const isShortened =
-		(knownModel(cohereModels, model)?.dimensions ?? dimensions) !== dimensions;
+	const url = `${withoutSlashes(baseUrl)}/v2/embed`;
+	const known = knownModel(cohereModels, model);
+	const isShortened = (known?.dimensions ?? dimensions) !== dimensions;
+	const numbers = Math.max(dimensions, known?.dimensions ?? mostNumbers);
 	return {
 		name: "cohere",
 		model,
@@ -51,7 +52,8 @@ export function cohereProvider(options: RemoteOptions): EmbeddingProvider {
 				truncate: "NONE",
 				...(isShortened ? { output_dimension: dimensions } : {}),
 			};
-			const answer = await postJson({ url, apiKey, body, signal });
+			const vectors = { count: texts.length, numbers };
+			const answer = await postJson({ url, apiKey, body, vectors, signal });
 			return floatsOf(answer).map(decodeVector);
 		},
 	};

@@ -187,7 +187,10 @@ export class EmbeddingRun {
 			const vector = vectors[index] as Float32Array;
 			const problem = vectorProblem(vector, dimensions);
 			this.#hasWorked ||= problem === undefined;
-			this.results.set(text, problem === undefined ? vector : bad(problem));
+			this.results.set(
+				text,
+				problem === undefined ? vector : bad(problem.message),
+			);
 			return problem !== undefined;
 		});
 	}

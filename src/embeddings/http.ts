@@ -6,7 +6,41 @@ export interface JsonRequest {
 	readonly url: string;
 	readonly apiKey?: string | undefined;
 	readonly body: unknown;
+	/** What is asked for, which says how long an answer can be. */
+	readonly vectors: VectorsAsked;
 	readonly signal?: AbortSignal | undefined;
+}
+
+export interface VectorsAsked {
+	readonly count: number;
+	/** Most numbers that one of them can have. */
+	readonly numbers: number;
+}
+
+/** Of a model whose own vectors we do not know: the most that a column `vector` takes. */
+export const mostNumbers = 16_000;
+
+// 24 characters for a double and 8 for indentation, a line break and a comma.
+const bytesPerNumber = 32;
+const bytesPerVector = 1024;
+const bytesAround = 65_536;
+
+/** Of an error's body, which needs no more than a code. */
+const errorBytes = 65_536;
+
+/**
+ * Most bytes that an answer can have, decompressed. It may repeat the texts of
+ * the request, with each character escaped.
+ */
+export function answerLimit(
+	{ count, numbers }: VectorsAsked,
+	requestBytes: number,
+): number {
+	return (
+		bytesAround +
+		3 * requestBytes +
+		count * (bytesPerVector + numbers * bytesPerNumber)
+	);
 }
 
 /**
@@ -16,22 +50,34 @@ export interface JsonRequest {
  * texts.
  */
 export async function postJson(request: JsonRequest): Promise<object> {
-	const { response, text } = await exchange(request);
+	const payload = JSON.stringify(request.body);
+	const limit = answerLimit(request.vectors, Buffer.byteLength(payload));
+	const { response, text, excess } = await exchange(request, payload, limit);
 	if (!response.ok)
 		throw statusFailure(
 			response.status,
 			(name) => response.headers.get(name),
 			reasonIn(text),
 		);
+	if (excess !== undefined) throw tooLong(excess, limit, request.vectors);
 	const answer = objectIn(text);
 	if (answer === undefined) throw unreadable("something that is not JSON");
 	return answer;
 }
 
+/** The address without slashes at its end. An expression for them would take the square of their number. */
+export function withoutSlashes(url: string): string {
+	let end = url.length;
+	while (url[end - 1] === "/") end--;
+	return url.slice(0, end);
+}
+
 async function exchange(
 	request: JsonRequest,
-): Promise<{ response: Response; text: string }> {
-	const { url, apiKey, body, signal } = request;
+	payload: string,
+	limit: number,
+): Promise<Body & { response: Response }> {
+	const { url, apiKey, signal } = request;
 	try {
 		const response = await fetch(url, {
 			method: "POST",
@@ -40,15 +86,56 @@ async function exchange(
 				accept: "application/json",
 				...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
 			},
-			body: JSON.stringify(body),
+			body: payload,
 			redirect: "manual",
 			signal: signal ?? null,
 		});
-		return { response, text: await response.text() };
+		const body = await readBody(response, response.ok ? limit : errorBytes);
+		return { response, ...body };
 	} catch (error) {
 		// Its message may quote the address and, if it is malformed, the key.
 		throw lost(error, request);
 	}
+}
+
+interface Body {
+	readonly text: string;
+	/** How long it is at least, where it is longer than the limit: the rest is not read. */
+	readonly excess?: number;
+}
+
+/** Piece by piece: a few kilobytes may decompress to gigabytes. */
+async function readBody(response: Response, limit: number): Promise<Body> {
+	const { body } = response;
+	if (body === null) return { text: "" };
+	const announced = Number(response.headers.get("content-length"));
+	if (announced > limit) {
+		await body.cancel();
+		return { text: "", excess: announced };
+	}
+	const pieces: Uint8Array[] = [];
+	let size = 0;
+	// Leaving the loop ends the connection.
+	for await (const piece of body as AsyncIterable<Uint8Array>) {
+		size += piece.byteLength;
+		if (size > limit) return { text: "", excess: size };
+		pieces.push(piece);
+	}
+	return { text: new TextDecoder().decode(Buffer.concat(pieces)) };
+}
+
+function tooLong(
+	size: number,
+	limit: number,
+	{ count, numbers }: VectorsAsked,
+): CallFailure {
+	return new CallFailure(
+		"broken",
+		`answered with ${size} bytes or more, at most ${limit} are read for ${count === 1 ? "1 vector" : `${count} vectors`} of up to ${numbers} numbers`,
+		{
+			hint: "check the provider's address (EMBEDDING__BASE_URL) and the model",
+		},
+	);
 }
 
 /** `fetch` throws a TypeError for a lost connection as for an address or a key it cannot send. */

@@ -1,6 +1,6 @@
 import { decodeVector } from "./decode-vector.ts";
 import { CallFailure, mismatch, unreadable } from "./failure.ts";
-import { postJson } from "./http.ts";
+import { mostNumbers, postJson, withoutSlashes } from "./http.ts";
 import { type KnownModels, knownModel } from "./known-model.ts";
 import type { EmbeddingLimits, EmbeddingProvider } from "./provider.ts";
 
@@ -64,7 +64,7 @@ class OpenAiServer {
 		const { model, dimensions, baseUrl = officialUrl } = options;
 		const known = knownModel(openaiModels, model);
 		this.#options = options;
-		this.#url = `${baseUrl.replace(/\/+$/, "")}/embeddings`;
+		this.#url = `${withoutSlashes(baseUrl)}/embeddings`;
 		this.#hasWorked = baseUrl === officialUrl;
 		this.#form = {
 			encoding: "base64",
@@ -158,7 +158,18 @@ class OpenAiServer {
 			encoding_format: encoding,
 			...(sendsDimensions ? { dimensions } : {}),
 		};
-		const answer = await postJson({ url: this.#url, apiKey, body, signal });
+		const known = knownModel(openaiModels, model);
+		const answer = await postJson({
+			url: this.#url,
+			apiKey,
+			body,
+			// Asked for shorter ones, a server may send the model's own all the same.
+			vectors: {
+				count: texts.length,
+				numbers: Math.max(dimensions, known?.dimensions ?? mostNumbers),
+			},
+			signal,
+		});
 		return inOrder(texts, itemsOf(answer)).map(({ embedding }) =>
 			decodeVector(embedding),
 		);

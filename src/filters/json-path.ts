@@ -1,5 +1,6 @@
 import { arrayLiteral } from "../db/encode.ts";
 import type { Field } from "../models/field.ts";
+import { isJsonNumber } from "../models/json-number.ts";
 import { limits, valueProblem } from "../models/limits.ts";
 import { raw, type Sql, sql } from "../sql.ts";
 import { type Operator, renderAll, yesOrNo } from "./operators.ts";
@@ -53,7 +54,7 @@ const compare = (symbol: string): Operator<Place> => ({
 	takes: always,
 	render: (field, value, place) => {
 		const text = jsonText(field, value);
-		const type = typeof JSON.parse(text);
+		const type = isJsonNumber(value) ? "number" : typeof JSON.parse(text);
 		if (type !== "number" && type !== "string")
 			throw refused(field, "is compared with a number or a text");
 		// PostgreSQL has an order among the types too: every text is below every number.
@@ -112,7 +113,7 @@ const pathOperators: Readonly<Record<string, Operator<Place>>> = {
 
 function equals(field: Field, value: unknown, place: Place): Sql {
 	if (value === null) return isNull(place);
-	const isOneValue = typeof value !== "object" || value instanceof Date;
+	const isOneValue = isScalar(value);
 	// Containment says the same, and has an index: but a number in a path may mean a place in an array.
 	if (isOneValue && place.path.every(isKey))
 		return sql`${place.column} @> ${json(field, nested(place.path, value))}`;
@@ -124,11 +125,15 @@ export function containedInPath({
 	path,
 	eq,
 }: Readonly<Record<string, unknown>>): unknown {
-	const isOneValue =
-		eq !== null && (typeof eq !== "object" || eq instanceof Date);
-	return eq !== undefined && isOneValue && (path as Path).every(isKey)
+	return eq !== undefined && isScalar(eq) && (path as Path).every(isKey)
 		? nested(path as Path, eq)
 		: undefined;
+}
+
+function isScalar(value: unknown): boolean {
+	return (
+		typeof value !== "object" || value instanceof Date || isJsonNumber(value)
+	);
 }
 
 function isKey(step: string | number): boolean {

@@ -1,5 +1,6 @@
 import { arrayLiteral } from "../db/encode.ts";
 import type { ColumnType, Field } from "../models/field.ts";
+import { writeJson } from "../models/json-text.ts";
 import { valueProblem } from "../models/limits.ts";
 import { raw, type Sql, sql } from "../sql.ts";
 import { isUuid } from "../util/uuid.ts";
@@ -27,7 +28,7 @@ export function jsonText(field: Field, value: unknown): string {
 	// Inside of something, a bigint too is a problem.
 	const problem = valueProblem([value]);
 	if (problem !== undefined) throw refused(field, problem.message);
-	return JSON.stringify(value);
+	return writeJson(value);
 }
 
 /** A pattern for LIKE. */

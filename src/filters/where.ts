@@ -1,5 +1,6 @@
 import { RemError } from "../errors.ts";
 import type { Field } from "../models/field.ts";
+import { isJsonNumber } from "../models/json-number.ts";
 import { limits } from "../models/limits.ts";
 import { type EntityTable, fieldOf } from "../models/registry.ts";
 import { ident, join, raw, type Sql, sql } from "../sql.ts";
@@ -132,6 +133,7 @@ function isObject(value: unknown): value is Filter {
 		typeof value === "object" &&
 		value !== null &&
 		!Array.isArray(value) &&
-		!(value instanceof Date)
+		!(value instanceof Date) &&
+		!isJsonNumber(value)
 	);
 }

@@ -20,6 +20,14 @@ export async function splitStatements(
 ): Promise<FileStatement[]> {
 	const grammar = await loadSqlGrammar();
 	const bytes = Buffer.from(text);
+	// Statements come in their order: the lines before each are counted once.
+	let line = 1;
+	let counted = 0;
+	const lineOf = (byte: number) => {
+		line += lineAt(bytes.subarray(counted, byte).toString("latin1")) - 1;
+		counted = byte;
+		return line;
+	};
 	try {
 		return (grammar.parse(text).stmts ?? []).flatMap(
 			({ stmt, stmt_location: from = 0, stmt_len: length }) => {
@@ -29,7 +37,7 @@ export async function splitStatements(
 				const start = from + Buffer.byteLength(leadingSpace(whole));
 				return {
 					text: whole.trim(),
-					line: lineAt(bytes.subarray(0, start).toString()),
+					line: lineOf(start),
 					node: stmt,
 				};
 			},

@@ -1,3 +1,5 @@
+import { isJsonNumber, jsonNumberProblem } from "./json-number.ts";
+
 /** What is refused before any SQL: PostgreSQL or PGlite would cut it, change it or hang on it. */
 export const limits = {
 	/** Characters of a natural key; kv_store's column holds 255. */
@@ -64,6 +66,7 @@ export function valueProblem(
 	if (message !== undefined) return { kind: "value", message };
 	if (typeof value !== "object" || value === null || value instanceof Date)
 		return undefined;
+	if (isJsonNumber(value)) return undefined;
 	if (depth >= limits.jsonDepth)
 		return {
 			kind: "limit",
@@ -87,7 +90,8 @@ function scalarProblem(value: unknown, depth: number): string | undefined {
 		case "number":
 			return Number.isFinite(value) ? undefined : "is not a finite number";
 		case "bigint":
-			if (depth > 0) return "contains a bigint, which JSON has not";
+			if (depth > 0)
+				return "contains a bigint, which JSON does not have: use a JsonNumber";
 			return BigInt.asIntN(64, value) === value
 				? undefined
 				: "does not fit into 64 bits";
@@ -110,6 +114,7 @@ function dateProblem(value: Date): string | undefined {
 
 /** Objects that JSON.stringify would turn into `{}` without a word. */
 function foreignObject(value: unknown): string | undefined {
+	if (isJsonNumber(value)) return jsonNumberProblem(value);
 	return ArrayBuffer.isView(value) ||
 		value instanceof Map ||
 		value instanceof Set

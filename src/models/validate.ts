@@ -4,6 +4,11 @@ import { suggest } from "../util/suggest.ts";
 import { vector } from "./checks.ts";
 import { edgeSchema } from "./edge.ts";
 import type { Entity, Shape } from "./entity.ts";
+import {
+	checkedRow,
+	isOnlyBeyondSafe,
+	restoreNumbers,
+} from "./exact-numbers.ts";
 import type { Field } from "./field.ts";
 import {
 	characters,
@@ -83,7 +88,7 @@ function validateRow(
 	if (typeof row !== "object" || row === null || Array.isArray(row))
 		return [{ kind: "value", index, message: "expected an object" }];
 	const given = row as Record<string, unknown>;
-	const parsed = parse(check, row);
+	const parsed = parseExact(entity, check, given);
 	if ("problem" in parsed) return [{ ...parsed.problem, index }];
 	if (!parsed.success)
 		return parsed.error.issues.flatMap((issue) =>
@@ -211,6 +216,24 @@ function systemInput(entity: Entity): Shape {
 		deletedAt: z.optional(z.null("expected null: use delete()")),
 		vectors: z.optional(z.strictObject(Object.fromEntries(vectors))),
 	};
+}
+
+/** With numbers that JavaScript cannot hold as they are, whatever zod knows of them. */
+function parseExact(
+	entity: Entity,
+	check: z.core.$ZodType,
+	row: Record<string, unknown>,
+) {
+	let checked = checkedRow(entity, row);
+	let parsed = parse(check, checked.row);
+	if (checked.fields.length === 0 || "problem" in parsed) return parsed;
+	if (!parsed.success && isOnlyBeyondSafe(parsed.error.issues)) {
+		checked = checkedRow(entity, row, true);
+		parsed = parse(check, checked.row);
+	}
+	if ("problem" in parsed || !parsed.success) return parsed;
+	restoreNumbers(checked, row, parsed.data as Record<string, unknown>);
+	return parsed;
 }
 
 function parse(check: z.core.$ZodType, row: object) {

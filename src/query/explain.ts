@@ -94,6 +94,6 @@ async function databasePlan(db: Handle, statement: Sql): Promise<string> {
 		{ idempotent: true },
 	);
 	return rows
-		.map((row) => row["QUERY PLAN"].replace(/'\[[^\]]*\]'/g, "'[…]'"))
+		.map((row) => row["QUERY PLAN"].replace(/'\[[^\]']*\]'/g, "'[…]'"))
 		.join("\n");
 }

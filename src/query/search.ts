@@ -155,8 +155,8 @@ export function checkSearch(
 	const problem = vectorProblem(queryEmbedding, space.dimensions);
 	if (problem !== undefined)
 		throw new RemError(
-			"DIMENSION_MISMATCH",
-			`the query's vector has ${problem} (model ${space.model})`,
+			problem.code,
+			`the query's vector has ${problem.message} (model ${space.model})`,
 		);
 }
 

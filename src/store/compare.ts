@@ -1,4 +1,10 @@
 import type { Field } from "../models/field.ts";
+import {
+	equalNumbers,
+	isJsonNumber,
+	type JsonNumber,
+} from "../models/json-number.ts";
+import { parseJson, writeJson } from "../models/json-text.ts";
 import { contentHash } from "../vectors/content-hash.ts";
 
 /** Whether a value equals what {@link readStored} returned for its field. */
@@ -32,6 +38,8 @@ export function equalsStored(
  * as it is: a copy through JSON of every row of a load took three times as long.
  */
 function equalsJson(value: unknown, stored: unknown): boolean {
+	if (isJsonNumber(value) || isJsonNumber(stored))
+		return isNumber(value) && isNumber(stored) && equalNumbers(value, stored);
 	if (typeof value !== "object" || typeof stored !== "object")
 		return value === stored;
 	if (value === null || stored === null) return value === stored;
@@ -55,15 +63,20 @@ function equalsJson(value: unknown, stored: unknown): boolean {
 	return count === Object.keys(kept).length;
 }
 
+function isNumber(value: unknown): value is number | JsonNumber {
+	return typeof value === "number" || isJsonNumber(value);
+}
+
 /** The value as JSON keeps it, down to its own fields; `undefined`: not at all. */
 function asJson(value: unknown): unknown {
-	if (typeof value !== "object" || value === null) return value;
+	if (typeof value !== "object" || value === null || isJsonNumber(value))
+		return value;
 	const isPlain =
 		Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype;
 	const { toJSON } = value as { toJSON?: unknown };
 	return isPlain && typeof toJSON !== "function"
 		? value
-		: JSON.parse(JSON.stringify({ value })).value;
+		: (parseJson(writeJson({ value })) as { value?: unknown }).value;
 }
 
 function equalLists(

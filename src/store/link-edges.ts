@@ -1,6 +1,7 @@
 import type { Handle } from "../db/database.ts";
 import { tableRef } from "../db/tables.ts";
 import { RemError } from "../errors.ts";
+import { writeJson } from "../models/json-text.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { Edge } from "../models/types.ts";
 import { empty, ident, type Sql, sql } from "../sql.ts";
@@ -44,7 +45,7 @@ export async function linkEdges(
 
 export function linkSql(row: RowOfTenant, edges: readonly Edge[]): Sql {
 	const merge = ident(row.table.schema, "rem_merge_edges");
-	return sql`UPDATE ${tableRef(row.table)} AS t SET graph_edges = ${merge}(t.graph_edges, ${JSON.stringify(edges)}::jsonb), updated_at = now()
+	return sql`UPDATE ${tableRef(row.table)} AS t SET graph_edges = ${merge}(t.graph_edges, ${writeJson(edges)}::jsonb), updated_at = now()
 WHERE ${isRow(row)}
 RETURNING jsonb_array_length(new.graph_edges) - jsonb_array_length(old.graph_edges) AS added`;
 }

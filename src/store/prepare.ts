@@ -132,8 +132,8 @@ function checkReady(
 	const problem = vectorProblem(vector, space.dimensions);
 	if (problem !== undefined)
 		throw new RemError(
-			"DIMENSION_MISMATCH",
-			`a ready vector has ${problem} (model ${space.model})`,
+			problem.code,
+			`a ready vector has ${problem.message} (model ${space.model})`,
 			{ hint: "nothing was written" },
 		);
 }

@@ -59,7 +59,11 @@ describe("a value", () => {
 		["an invalid date", new Date("x"), "is not a valid date"],
 		["an invalid date inside", [new Date("x")], "is not a valid date"],
 		["a bigint too large", 2n ** 63n, "does not fit into 64 bits"],
-		["a bigint in JSON", { a: 1n }, "contains a bigint, which JSON has not"],
+		[
+			"a bigint in JSON",
+			{ a: 1n },
+			"contains a bigint, which JSON does not have: use a JsonNumber",
+		],
 		["a function", { a: () => 1 }, "contains a function"],
 		["a symbol", [Symbol("x")], "contains a symbol"],
 		["a map", { a: new Map() }, "contains a Map, which JSON has not"],

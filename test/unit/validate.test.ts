@@ -317,7 +317,7 @@ describe("what storage cannot hold", () => {
 			"a bigint in JSON",
 			{ metadata: { a: 1n } },
 			"metadata",
-			"contains a bigint, which JSON has not",
+			"contains a bigint, which JSON does not have: use a JsonNumber",
 		],
 		[
 			"a bigint too large",

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { LookupHit } from "../../index.ts";
+import { writeJson } from "../../models/json-text.ts";
 import type { Registry } from "../../models/registry.ts";
 import { withReader } from "../open-service.ts";
 import {
@@ -87,7 +88,7 @@ export function describeHit(hit: LookupHit, width: number): Line[] {
 		["id", hit.entityId],
 		["user", hit.userId ?? ""],
 		["about", oneLine(hit.contentSummary ?? "")],
-		["metadata", isEmpty(hit.metadata) ? "" : JSON.stringify(hit.metadata)],
+		["metadata", isEmpty(hit.metadata) ? "" : writeJson(hit.metadata)],
 		["edges", edges.join(", ")],
 	] as const;
 	return [

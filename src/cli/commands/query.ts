@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { QueryExplanation, QueryResult } from "../../index.ts";
 import type { Entity } from "../../models/entity.ts";
+import { writeJson } from "../../models/json-text.ts";
 import { type AnyService, modelsOf, withReader } from "../open-service.ts";
 import {
 	addHelp,
@@ -171,7 +172,7 @@ function cellText(value: unknown): string {
 	if (value === null || value === undefined) return "";
 	if (value instanceof Date) return value.toISOString().slice(0, 16);
 	if (Array.isArray(value)) return value.map(cellText).join(", ");
-	return typeof value === "object" ? JSON.stringify(value) : String(value);
+	return typeof value === "object" ? writeJson(value) : String(value);
 }
 
 function explanationLines(explanation: QueryExplanation): Line[] {

@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { SearchExplanation, SearchMode } from "../../index.ts";
 import type { Entity } from "../../models/entity.ts";
+import { parseJson } from "../../models/json-text.ts";
 import type { EntityTable, Registry } from "../../models/registry.ts";
 import {
 	defaultSearchTable,
@@ -105,7 +106,7 @@ export function addSearch(program: Command): void {
 
 function filter(text: string): Record<string, unknown> {
 	try {
-		return JSON.parse(text);
+		return parseJson(text) as Record<string, unknown>;
 	} catch {
 		throw new InvalidArgumentError(`Expected JSON, such as '{"year": 1998}'.`);
 	}

@@ -1,6 +1,8 @@
 import * as z from "zod";
 import type { Entity } from "../../models/entity.ts";
 import type { Field } from "../../models/field.ts";
+import { isJsonNumber, type JsonNumber } from "../../models/json-number.ts";
+import { parseJson } from "../../models/json-text.ts";
 
 /**
  * A value from a file as the field's type: dates and bigints, which JSON has
@@ -14,7 +16,7 @@ export function fieldValue(
 	isUntyped: boolean,
 ): unknown {
 	const typed = isUntyped ? fromCell(field, value) : fromJson(field, value);
-	if (typed === value) return value;
+	if (typed === value || isJsonNumber(value)) return typed;
 	// A model may take the text itself: z.coerce.date(), z.stringbool(), …
 	const schema = entity.shape[field.name];
 	return schema === undefined || accepts(schema, typed) ? typed : value;
@@ -28,8 +30,15 @@ function fromJson({ type, bigint }: Field, value: unknown): unknown {
 	if (type === "timestamptz") return toDate(value);
 	if (type === "timestamptz[]" && Array.isArray(value))
 		return value.map(toDate);
+	if (isJsonNumber(value) && type !== "jsonb") return plainNumber(type, value);
 	if (!bigint) return value;
 	return Array.isArray(value) ? value.map(toBigInt) : toBigInt(value);
+}
+
+/** A number of a file that JavaScript cannot hold: columns have types of their own. */
+function plainNumber(type: Field["type"], number: JsonNumber): unknown {
+	if (type === "double precision") return Number(number);
+	return type === "bigint" ? toBigInt(number.text) : number;
 }
 
 function fromCell(field: Field, cell: unknown): unknown {
@@ -49,7 +58,7 @@ function fromCell(field: Field, cell: unknown): unknown {
 		case "timestamptz":
 			return toDate(text);
 		case "jsonb":
-			return parseJson(text) ?? cell;
+			return jsonIn(text) ?? cell;
 		default:
 			return fromJson(field, listOf(field.type, text) ?? cell);
 	}
@@ -60,7 +69,7 @@ function fromCell(field: Field, cell: unknown): unknown {
  * values between `;`, `|` or `,`: the first of these that the cell contains.
  */
 function listOf(type: Field["type"], text: string): unknown {
-	const json = parseJson(text);
+	const json = jsonIn(text);
 	if (Array.isArray(json)) return json;
 	const items =
 		text.startsWith("{") && text.endsWith("}")
@@ -113,7 +122,7 @@ const booleans = new Map([
 ]);
 
 function toNumber(text: string, otherwise: string): unknown {
-	const isNumber = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(text);
+	const isNumber = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i.test(text);
 	return isNumber ? Number(text) : otherwise;
 }
 
@@ -125,9 +134,9 @@ function toBigInt(value: unknown): unknown {
 		: value;
 }
 
-function parseJson(text: string): unknown {
+function jsonIn(text: string): unknown {
 	try {
-		return JSON.parse(text);
+		return parseJson(text);
 	} catch {
 		return undefined; // validation says what was expected instead
 	}

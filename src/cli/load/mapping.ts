@@ -2,6 +2,7 @@ import { InvalidArgumentError } from "commander";
 import { RemError } from "../../errors.ts";
 import type { Entity } from "../../models/entity.ts";
 import type { Field } from "../../models/field.ts";
+import { writeJson } from "../../models/json-text.ts";
 import { fieldOf } from "../../models/registry.ts";
 import { isRecord } from "./record.ts";
 
@@ -98,7 +99,7 @@ function fill(
 
 function asText(value: unknown): string {
 	if (Array.isArray(value)) return value.map(asText).join(", ");
-	return isRecord(value) ? JSON.stringify(value) : String(value);
+	return isRecord(value) ? writeJson(value) : String(value);
 }
 
 /** A property of that very name, dots and all, or else the path. */

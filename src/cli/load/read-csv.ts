@@ -97,7 +97,8 @@ function checkHeader(
 	cells: readonly string[],
 ): string[] {
 	const names = cells.map((cell) => cell.trim());
-	const twice = names.find((name, at) => names.indexOf(name) !== at);
+	const first = new Map(names.map((name, at) => [name, at]));
+	const twice = names.find((name, at) => first.get(name) !== at);
 	if (twice !== undefined)
 		throw fileError(file, line, `two columns are named "${twice}"`);
 	if (names.length === 1 && /[;\t|]/.test(names[0] ?? ""))

@@ -1,3 +1,4 @@
+import { parseJson } from "../../models/json-text.ts";
 import type { InputFile } from "./input-file.ts";
 import { jsonErrorOffset, lineOf } from "./json-position.ts";
 import { readWholeText } from "./read-text.ts";
@@ -6,7 +7,7 @@ import { fileError, type RowGroup } from "./source.ts";
 
 /** An array of objects, or of `{ table, rows }`. */
 export async function readJson(file: InputFile): Promise<RowGroup[]> {
-	const value = parseJson(file.name, await readWholeText(file));
+	const value = parseFile(file.name, await readWholeText(file));
 	const rows = Array.isArray(value) ? value : [value];
 	return groupRows(
 		file.name,
@@ -14,9 +15,9 @@ export async function readJson(file: InputFile): Promise<RowGroup[]> {
 	);
 }
 
-function parseJson(file: string, text: string): unknown {
+function parseFile(file: string, text: string): unknown {
 	try {
-		return JSON.parse(text);
+		return parseJson(text);
 	} catch (cause) {
 		const offset = jsonErrorOffset(text);
 		const isCutOff = offset >= text.trimEnd().length;

@@ -1,3 +1,4 @@
+import { parseJson } from "../../models/json-text.ts";
 import type { InputFile } from "./input-file.ts";
 import { readLines } from "./read-lines.ts";
 import type { SourceRow } from "./source.ts";
@@ -12,7 +13,7 @@ export async function* readJsonLines(
 
 function parseLine(text: string, line: number): SourceRow {
 	try {
-		return { value: JSON.parse(text), line };
+		return { value: parseJson(text), line };
 	} catch {
 		return {
 			value: undefined,

@@ -12,12 +12,18 @@ export interface Line {
  * U+2028 may stand inside a JSON string.
  */
 export async function* readLines(file: InputFile): AsyncGenerator<Line> {
-	let rest = "";
+	// Of a line that has not ended: put together once, when it does.
+	let pieces: string[] = [];
 	let number = 0;
 	for await (const piece of readText(file)) {
-		const lines = (rest + piece).split("\n");
-		rest = lines.pop() ?? "";
+		const [end = "", ...lines] = piece.split("\n");
+		pieces.push(end);
+		const rest = lines.pop();
+		if (rest === undefined) continue;
+		yield { text: pieces.join(""), number: ++number };
 		for (const text of lines) yield { text, number: ++number };
+		pieces = [rest];
 	}
-	if (rest !== "") yield { text: rest, number: ++number };
+	const last = pieces.join("");
+	if (last !== "") yield { text: last, number: ++number };
 }

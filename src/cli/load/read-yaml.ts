@@ -1,4 +1,16 @@
-import { type Document, isSeq, LineCounter, parseAllDocuments } from "yaml";
+import {
+	type Document,
+	isSeq,
+	LineCounter,
+	parseAllDocuments,
+	type Scalar,
+	visit,
+} from "yaml";
+import {
+	isExactNumber,
+	isJsonNumberText,
+	JsonNumber,
+} from "../../models/json-number.ts";
 import type { InputFile } from "./input-file.ts";
 import { readWholeText } from "./read-text.ts";
 import { groupRows } from "./row-groups.ts";
@@ -45,10 +57,25 @@ function itemsOf(
 /** Throws on what only shows now: too many aliases, one that has no anchor. */
 function toValue(file: string, document: Document): unknown {
 	try {
+		visit(document, { Scalar: keepExact });
 		return document.toJS();
 	} catch (cause) {
 		throw yamlError(file, undefined, cause);
 	}
+}
+
+/** A number of more digits than JavaScript holds stays as it is written. */
+function keepExact(key: number | "key" | "value" | null, node: Scalar): void {
+	if (typeof node.value !== "number" || node.source === undefined) return;
+	const text = decimal(node.source.replace("+", ""));
+	if (!isJsonNumberText(text) || isExactNumber(text)) return;
+	node.value = key === "key" ? text : new JsonNumber(text);
+}
+
+function decimal(source: string): string {
+	return /^0(?:x[\da-f]+|o[0-7]+)$/i.test(source)
+		? BigInt(source).toString()
+		: source;
 }
 
 function yamlError(file: string, line: number | undefined, cause: unknown) {

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Entity } from "../../models/entity.ts";
 import type { Field } from "../../models/field.ts";
+import { isJsonNumber, type JsonNumber } from "../../models/json-number.ts";
 import { characters, limits } from "../../models/limits.ts";
 import { fieldValue } from "./field-value.ts";
 import {
@@ -160,13 +161,14 @@ function toVectors(value: unknown): unknown {
 	return Object.fromEntries(
 		Object.entries(value).map(([name, vector]) => [
 			name,
-			isNumbers(vector) ? Float32Array.from(vector) : vector,
+			isNumbers(vector) ? Float32Array.from(vector, Number) : vector,
 		]),
 	);
 }
 
-function isNumbers(value: unknown): value is number[] {
+function isNumbers(value: unknown): value is (number | JsonNumber)[] {
 	return (
-		Array.isArray(value) && value.every((item) => typeof item === "number")
+		Array.isArray(value) &&
+		value.every((item) => typeof item === "number" || isJsonNumber(item))
 	);
 }

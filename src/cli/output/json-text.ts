@@ -1,8 +1,9 @@
+import { writeJson } from "../../models/json-text.ts";
 import { plainJson } from "./plain-text.ts";
 
-/** JSON as the command prints it: harmless for a terminal, whole numbers of any size. */
+/** JSON as the command prints it: harmless for a terminal, numbers of any size. */
 export function jsonText(value: unknown, indent?: number): string {
-	const text = JSON.stringify(value, withBigInts, indent) ?? "null";
+	const text = writeJson(value, indent, withBigInts) ?? "null";
 	// Line breaks between values are JSON's own; those inside are escaped already.
 	return text.split("\n").map(plainJson).join("\n");
 }

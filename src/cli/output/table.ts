@@ -19,11 +19,11 @@ export function tableLines<Row>(
 ): Line[] {
 	if (rows.length === 0) return [];
 	const shown = columns.filter(({ value }) =>
-		rows.some((row) => cell(value(row)) !== ""),
+		rows.some((row) => cell(value(row), width) !== ""),
 	);
 	const cells = [
 		shown.map(({ title }) => title),
-		...rows.map((row) => shown.map(({ value }) => cell(value(row)))),
+		...rows.map((row) => shown.map(({ value }) => cell(value(row), width))),
 	];
 	const widths = shrink(
 		shown.map((_, at) =>
@@ -43,8 +43,12 @@ export function tableLines<Row>(
 	return [heading(titles), ...lines];
 }
 
-function cell(value: string | number | null | undefined): string {
-	return plainText(oneLine(String(value ?? "")));
+/** Of a long text only what can be seen: to segment 64 KiB takes seconds. */
+function cell(
+	value: string | number | null | undefined,
+	width: number,
+): string {
+	return plainText(oneLine(String(value ?? "").slice(0, 16 * width)));
 }
 
 /** Takes from the widest column, one by one, what does not fit. */

@@ -1,4 +1,5 @@
 import { arrayLiteral } from "../../db/encode.ts";
+import { parseJson } from "../../models/json-text.ts";
 import { limits, valueProblem } from "../../models/limits.ts";
 import { raw, sql } from "../../sql.ts";
 import { isUuid } from "../../util/uuid.ts";
@@ -100,7 +101,7 @@ function isBigint({ value }: { readonly value: string }): boolean {
 }
 
 function finite(text: string): string | undefined {
-	const isNumber = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text);
+	const isNumber = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i.test(text);
 	const value = Number(text);
 	// Below the smallest number PostgreSQL fails, where JavaScript gives 0.
 	const isTooSmall = value === 0 && /[1-9]/.test(text.replace(/e.*/i, ""));
@@ -162,7 +163,7 @@ function intervalText(text: string): string | undefined {
 
 function jsonText(text: string): string | undefined {
 	try {
-		return valueProblem(JSON.parse(text)) === undefined ? text : undefined;
+		return valueProblem(parseJson(text)) === undefined ? text : undefined;
 	} catch {
 		return undefined; // it is no JSON
 	}
@@ -181,7 +182,7 @@ function arrayText(constant: Constant | ConstantList, type: ValueType): string {
 }
 
 const arrayItem =
-	/\s*(?:"((?:[^"\\]|\\[\s\S])*)"|([^\s",{}\\][^",{}\\]*))\s*(?:,|$)/y;
+	/\s*(?:"((?:[^"\\]|\\[\s\S])*)"\s*|([^\s",{}\\][^",{}\\]*))(?:,|$)/y;
 
 /** `{a,"b c"}`, one level deep. */
 function parseArray(constant: Constant, type: ValueType): Constant[] {

@@ -37,7 +37,7 @@ export function beginsClause(
 }
 
 export function isNumber(text: string): boolean {
-	return /^[+-]?(\d+\.?\d*|\.\d+)$/.test(text);
+	return /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)$/.test(text);
 }
 
 export function isWholeNumber(text: string): boolean {

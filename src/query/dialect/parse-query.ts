@@ -35,10 +35,16 @@ import { syntaxError } from "./syntax-error.ts";
  */
 export function parseQuery(text: string, names: KnownNames): ParsedQuery {
 	checkText(text);
-	// A statement's habit, harmless here.
-	const cursor = new Cursor(text.replace(/[\s;]+$/, ""));
+	const cursor = new Cursor(withoutEnd(text));
 	const explain = cursor.takeKeyword("EXPLAIN") !== undefined;
 	return { explain, query: readQuery(cursor, names) };
+}
+
+/** Without semicolons and spaces at the end. An expression for them would take the square of their number. */
+function withoutEnd(text: string): string {
+	let end = text.length;
+	while (end > 0 && /[\s;]/.test(text[end - 1] as string)) end--;
+	return text.slice(0, end);
 }
 
 function checkText(text: string): void {

@@ -26,7 +26,9 @@ test("base64 that is not of whole floats is no vector", () => {
 
 test("base64 decoded as bytes of numbers would be a quarter as long, which the check says", () => {
 	const truncated = decodeVector(base64Of(Array(384).fill(1)));
-	expect(vectorProblem(truncated, 1536)).toBe("384 dimensions, expected 1536");
+	expect(vectorProblem(truncated, 1536)?.message).toBe(
+		"384 dimensions, expected 1536",
+	);
 });
 
 test("numbers are taken as they are, what is no number becomes NaN", () => {
@@ -48,5 +50,5 @@ test.each([
 	[[1, 0], undefined],
 	[[1e-20, 0], undefined],
 ])("vectorProblem of %j", (numbers, problem) => {
-	expect(vectorProblem(Float32Array.from(numbers), 2)).toBe(problem);
+	expect(vectorProblem(Float32Array.from(numbers), 2)?.message).toBe(problem);
 });

@@ -1,0 +1,125 @@
+import { randomUUID } from "node:crypto";
+import {
+	isExactNumber,
+	isJsonNumber,
+	isJsonNumberText,
+	JsonNumber,
+} from "./json-number.ts";
+
+/**
+ * JSON as a value, like `JSON.parse`, but a number that a JavaScript number
+ * cannot hold with the same decimal value is a {@link JsonNumber}.
+ */
+export function parseJson(text: string): unknown {
+	const value: unknown = JSON.parse(text);
+	if (!mayBeInexact.test(text)) return value;
+	const marked = markInexact(text);
+	return marked === undefined ? value : readMarks(JSON.parse(marked));
+}
+
+// Up to 15 digits with an exponent below 100 always are exact.
+const mayBeInexact = /\d(?:\.?\d){15}|\d[eE][+-]?\d{3}/;
+
+/** Stands before the text of a number that travels as a string; no text of anyone else has it. */
+const mark = `${randomUUID()}:`;
+
+/** The JSON with inexact numbers as marked strings; `undefined`: there are none. */
+function markInexact(json: string): string | undefined {
+	const parts: string[] = [];
+	let done = 0;
+	for (const { start, end } of numbersIn(json)) {
+		const number = json.slice(start, end);
+		if (isExactNumber(number)) continue;
+		parts.push(json.slice(done, start), `"${mark}${number}"`);
+		done = end;
+	}
+	return parts.length === 0 ? undefined : [...parts, json.slice(done)].join("");
+}
+
+/** The places of the numbers outside strings, of valid JSON. */
+function* numbersIn(json: string): Generator<{ start: number; end: number }> {
+	const numberOrQuote = /"|-?\d[\d.eE+-]*/g;
+	for (;;) {
+		const found = numberOrQuote.exec(json);
+		if (found === null) return;
+		if (found[0] === '"')
+			numberOrQuote.lastIndex = endOfString(json, found.index);
+		else yield { start: found.index, end: numberOrQuote.lastIndex };
+	}
+}
+
+/** Behind the closing quote. One expression over megabytes would overflow its stack. */
+function endOfString(json: string, start: number): number {
+	let quote = json.indexOf('"', start + 1);
+	while (isEscaped(json, quote)) quote = json.indexOf('"', quote + 1);
+	return quote + 1;
+}
+
+function isEscaped(json: string, at: number): boolean {
+	let start = at;
+	while (json[start - 1] === "\\") start--;
+	return (at - start) % 2 === 1;
+}
+
+/** Without recursion: stored JSON may nest deeper than the stack. */
+function readMarks(value: unknown): unknown {
+	const root: Record<string, unknown> = { value };
+	const open: Record<string, unknown>[] = [root];
+	for (;;) {
+		const parent = open.pop();
+		if (parent === undefined) return root.value;
+		for (const key of Object.keys(parent)) {
+			const item = parent[key];
+			if (typeof item === "string") {
+				if (item.startsWith(mark))
+					parent[key] = new JsonNumber(item.slice(mark.length));
+			} else if (typeof item === "object" && item !== null)
+				open.push(item as Record<string, unknown>);
+		}
+	}
+}
+
+/**
+ * The value as JSON, like `JSON.stringify`, but a {@link JsonNumber} is written
+ * as the number it is.
+ */
+export function writeJson(
+	value: unknown,
+	indent?: number,
+	replace?: (key: string, value: unknown) => unknown,
+): string {
+	if (!mayHaveExact(value)) return JSON.stringify(value, replace, indent);
+	const marked = JSON.stringify(
+		value,
+		function (this: unknown, key, item: unknown) {
+			const given = (this as Record<string, unknown>)[key];
+			// `item` is what toJSON made of it.
+			const number = isJsonNumber(given) ? given : item;
+			if (isJsonNumber(number)) return markedNumber(number);
+			return replace === undefined ? item : replace(key, item);
+		},
+		indent,
+	);
+	return marked.replaceAll(marks, "$1");
+}
+
+const marks = new RegExp(`"${mark}([-+.\\deE]+)"`, "g");
+
+/** `null`, as JSON.stringify writes NaN, for what was made to look like one. */
+function markedNumber({ text }: JsonNumber): string | null {
+	return isJsonNumberText(text) ? `${mark}${text}` : null;
+}
+
+/** Whether a JsonNumber is in it, or may come out of a toJSON. */
+function mayHaveExact(value: unknown): boolean {
+	if (typeof value !== "object" || value === null) return false;
+	if (Array.isArray(value)) {
+		for (const item of value) if (mayHaveExact(item)) return true;
+		return false;
+	}
+	if (typeof (value as { toJSON?: unknown }).toJSON === "function")
+		return !(value instanceof Date);
+	for (const key in value)
+		if (mayHaveExact((value as Record<string, unknown>)[key])) return true;
+	return false;
+}
