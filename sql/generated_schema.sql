@@ -25,9 +25,11 @@ CREATE TABLE IF NOT EXISTS "public"."feedbacks" (
   deleted_at TIMESTAMPTZ(3)
 );
 COMMENT ON TABLE "public"."feedbacks" IS 'remdb: entity';
-CREATE INDEX IF NOT EXISTS "idx_feedbacks__created_at" ON "public"."feedbacks" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_feedbacks__session_id" ON "public"."feedbacks" ("tenant_id", "session_id");
-CREATE INDEX IF NOT EXISTS "idx_feedbacks__message_id" ON "public"."feedbacks" ("tenant_id", "message_id");
+CREATE INDEX IF NOT EXISTS "idx_feedbacks__created_at" ON "public"."feedbacks" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_feedbacks__id" ON "public"."feedbacks" ("tenant_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_feedbacks__user_id" ON "public"."feedbacks" ("tenant_id", "user_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_feedbacks__session_id__created_at" ON "public"."feedbacks" ("tenant_id", "session_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_feedbacks__message_id" ON "public"."feedbacks" ("tenant_id", "message_id", "id");
 
 -- files
 CREATE TABLE IF NOT EXISTS "public"."files" (
@@ -296,9 +298,11 @@ ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_kv_store_truncate"
 CREATE OR REPLACE TRIGGER "trg_files_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."files"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_files_kv_store_upsert"();
 ALTER TABLE "public"."files" ENABLE REPLICA TRIGGER "trg_files_kv_store_replica";
-CREATE INDEX IF NOT EXISTS "idx_files__created_at" ON "public"."files" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_files__uri" ON "public"."files" ("tenant_id", "uri");
-CREATE INDEX IF NOT EXISTS "idx_files__processing_status" ON "public"."files" ("tenant_id", "processing_status");
+CREATE INDEX IF NOT EXISTS "idx_files__created_at" ON "public"."files" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_files__id" ON "public"."files" ("tenant_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_files__name" ON "public"."files" ("tenant_id", "name", "id");
+CREATE INDEX IF NOT EXISTS "idx_files__uri" ON "public"."files" ("tenant_id", "uri", "id");
+CREATE INDEX IF NOT EXISTS "idx_files__processing_status" ON "public"."files" ("tenant_id", "processing_status", "id");
 CREATE INDEX IF NOT EXISTS "norm_files__key" ON "public"."files" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- image_resources
@@ -575,8 +579,10 @@ ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resource
 CREATE OR REPLACE TRIGGER "trg_image_resources_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."image_resources"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_image_resources_kv_store_upsert"();
 ALTER TABLE "public"."image_resources" ENABLE REPLICA TRIGGER "trg_image_resources_kv_store_replica";
-CREATE INDEX IF NOT EXISTS "idx_image_resources__created_at" ON "public"."image_resources" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_image_resources__uri__ordinal" ON "public"."image_resources" ("tenant_id", "uri", "ordinal");
+CREATE INDEX IF NOT EXISTS "idx_image_resources__created_at" ON "public"."image_resources" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_image_resources__id" ON "public"."image_resources" ("tenant_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_image_resources__name" ON "public"."image_resources" ("tenant_id", "name", "id");
+CREATE INDEX IF NOT EXISTS "idx_image_resources__uri__ordinal" ON "public"."image_resources" ("tenant_id", "uri", "ordinal", "id");
 CREATE INDEX IF NOT EXISTS "norm_image_resources__key" ON "public"."image_resources" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- messages
@@ -740,8 +746,10 @@ ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_embeddings_d
 CREATE OR REPLACE TRIGGER "trg_messages_embeddings_truncate" AFTER TRUNCATE ON "public"."messages"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_embeddings"();
 ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_embeddings_truncate";
-CREATE INDEX IF NOT EXISTS "idx_messages__created_at" ON "public"."messages" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_messages__session_id__created_at" ON "public"."messages" ("tenant_id", "session_id", "created_at");
+CREATE INDEX IF NOT EXISTS "idx_messages__created_at" ON "public"."messages" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_messages__id" ON "public"."messages" ("tenant_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_messages__user_id" ON "public"."messages" ("tenant_id", "user_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_messages__session_id__created_at" ON "public"."messages" ("tenant_id", "session_id", "created_at", "id");
 
 -- moments
 CREATE TABLE IF NOT EXISTS "public"."moments" (
@@ -1015,9 +1023,11 @@ ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_kv_store_trunc
 CREATE OR REPLACE TRIGGER "trg_moments_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."moments"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_moments_kv_store_upsert"();
 ALTER TABLE "public"."moments" ENABLE REPLICA TRIGGER "trg_moments_kv_store_replica";
-CREATE INDEX IF NOT EXISTS "idx_moments__created_at" ON "public"."moments" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_moments__starts_timestamp" ON "public"."moments" ("tenant_id", "starts_timestamp");
-CREATE INDEX IF NOT EXISTS "idx_moments__source_session_id" ON "public"."moments" ("tenant_id", "source_session_id");
+CREATE INDEX IF NOT EXISTS "idx_moments__created_at" ON "public"."moments" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_moments__id" ON "public"."moments" ("tenant_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_moments__name" ON "public"."moments" ("tenant_id", "name", "id");
+CREATE INDEX IF NOT EXISTS "idx_moments__starts_timestamp" ON "public"."moments" ("tenant_id", "starts_timestamp", "id");
+CREATE INDEX IF NOT EXISTS "idx_moments__source_session_id" ON "public"."moments" ("tenant_id", "source_session_id", "id");
 CREATE INDEX IF NOT EXISTS "norm_moments__key" ON "public"."moments" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- ontologies
@@ -1290,9 +1300,11 @@ ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store
 CREATE OR REPLACE TRIGGER "trg_ontologies_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."ontologies"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontologies_kv_store_upsert"();
 ALTER TABLE "public"."ontologies" ENABLE REPLICA TRIGGER "trg_ontologies_kv_store_replica";
-CREATE INDEX IF NOT EXISTS "idx_ontologies__created_at" ON "public"."ontologies" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_ontologies__file_id" ON "public"."ontologies" ("tenant_id", "file_id");
-CREATE INDEX IF NOT EXISTS "idx_ontologies__agent_schema_id" ON "public"."ontologies" ("tenant_id", "agent_schema_id");
+CREATE INDEX IF NOT EXISTS "idx_ontologies__created_at" ON "public"."ontologies" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_ontologies__id" ON "public"."ontologies" ("tenant_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_ontologies__name" ON "public"."ontologies" ("tenant_id", "name", "id");
+CREATE INDEX IF NOT EXISTS "idx_ontologies__file_id" ON "public"."ontologies" ("tenant_id", "file_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_ontologies__agent_schema_id" ON "public"."ontologies" ("tenant_id", "agent_schema_id", "id");
 CREATE INDEX IF NOT EXISTS "norm_ontologies__key" ON "public"."ontologies" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- ontology_configs
@@ -1565,8 +1577,10 @@ ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_conf
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."ontology_configs"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontology_configs_kv_store_upsert"();
 ALTER TABLE "public"."ontology_configs" ENABLE REPLICA TRIGGER "trg_ontology_configs_kv_store_replica";
-CREATE INDEX IF NOT EXISTS "idx_ontology_configs__created_at" ON "public"."ontology_configs" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_ontology_configs__agent_schema_id" ON "public"."ontology_configs" ("tenant_id", "agent_schema_id");
+CREATE INDEX IF NOT EXISTS "idx_ontology_configs__created_at" ON "public"."ontology_configs" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_ontology_configs__id" ON "public"."ontology_configs" ("tenant_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_ontology_configs__name" ON "public"."ontology_configs" ("tenant_id", "name", "id");
+CREATE INDEX IF NOT EXISTS "idx_ontology_configs__agent_schema_id" ON "public"."ontology_configs" ("tenant_id", "agent_schema_id", "id");
 CREATE INDEX IF NOT EXISTS "norm_ontology_configs__key" ON "public"."ontology_configs" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- resources
@@ -1837,9 +1851,11 @@ ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_kv_store_t
 CREATE OR REPLACE TRIGGER "trg_resources_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."resources"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_resources_kv_store_upsert"();
 ALTER TABLE "public"."resources" ENABLE REPLICA TRIGGER "trg_resources_kv_store_replica";
-CREATE INDEX IF NOT EXISTS "idx_resources__created_at" ON "public"."resources" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_resources__uri__ordinal" ON "public"."resources" ("tenant_id", "uri", "ordinal");
-CREATE INDEX IF NOT EXISTS "idx_resources__category" ON "public"."resources" ("tenant_id", "category");
+CREATE INDEX IF NOT EXISTS "idx_resources__created_at" ON "public"."resources" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_resources__id" ON "public"."resources" ("tenant_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_resources__name" ON "public"."resources" ("tenant_id", "name", "id");
+CREATE INDEX IF NOT EXISTS "idx_resources__uri__ordinal" ON "public"."resources" ("tenant_id", "uri", "ordinal", "id");
+CREATE INDEX IF NOT EXISTS "idx_resources__category" ON "public"."resources" ("tenant_id", "category", "id");
 CREATE INDEX IF NOT EXISTS "norm_resources__key" ON "public"."resources" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- schemas
@@ -2108,8 +2124,10 @@ ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_trunc
 CREATE OR REPLACE TRIGGER "trg_schemas_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."schemas"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_schemas_kv_store_upsert"();
 ALTER TABLE "public"."schemas" ENABLE REPLICA TRIGGER "trg_schemas_kv_store_replica";
-CREATE INDEX IF NOT EXISTS "idx_schemas__created_at" ON "public"."schemas" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_schemas__category" ON "public"."schemas" ("tenant_id", "category");
+CREATE INDEX IF NOT EXISTS "idx_schemas__created_at" ON "public"."schemas" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_schemas__id" ON "public"."schemas" ("tenant_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_schemas__name" ON "public"."schemas" ("tenant_id", "name", "id");
+CREATE INDEX IF NOT EXISTS "idx_schemas__category" ON "public"."schemas" ("tenant_id", "category", "id");
 CREATE INDEX IF NOT EXISTS "norm_schemas__key" ON "public"."schemas" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- sessions
@@ -2382,7 +2400,9 @@ ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_tru
 CREATE OR REPLACE TRIGGER "trg_sessions_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."sessions"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_sessions_kv_store_upsert"();
 ALTER TABLE "public"."sessions" ENABLE REPLICA TRIGGER "trg_sessions_kv_store_replica";
-CREATE INDEX IF NOT EXISTS "idx_sessions__created_at" ON "public"."sessions" ("tenant_id", "created_at");
+CREATE INDEX IF NOT EXISTS "idx_sessions__created_at" ON "public"."sessions" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_sessions__id" ON "public"."sessions" ("tenant_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_sessions__name" ON "public"."sessions" ("tenant_id", "name", "id");
 CREATE INDEX IF NOT EXISTS "norm_sessions__key" ON "public"."sessions" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- shared_sessions
@@ -2401,9 +2421,11 @@ CREATE TABLE IF NOT EXISTS "public"."shared_sessions" (
   deleted_at TIMESTAMPTZ(3)
 );
 COMMENT ON TABLE "public"."shared_sessions" IS 'remdb: entity';
-CREATE INDEX IF NOT EXISTS "idx_shared_sessions__created_at" ON "public"."shared_sessions" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_shared_sessions__shared_with_user_id" ON "public"."shared_sessions" ("tenant_id", "shared_with_user_id");
-CREATE INDEX IF NOT EXISTS "idx_shared_sessions__session_id" ON "public"."shared_sessions" ("tenant_id", "session_id");
+CREATE INDEX IF NOT EXISTS "idx_shared_sessions__created_at" ON "public"."shared_sessions" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_shared_sessions__id" ON "public"."shared_sessions" ("tenant_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_shared_sessions__user_id" ON "public"."shared_sessions" ("tenant_id", "user_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_shared_sessions__session_id__created_at" ON "public"."shared_sessions" ("tenant_id", "session_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_shared_sessions__shared_with_user_id" ON "public"."shared_sessions" ("tenant_id", "shared_with_user_id", "id");
 
 -- users
 CREATE TABLE IF NOT EXISTS "public"."users" (
@@ -2676,8 +2698,10 @@ ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_kv_store_truncate"
 CREATE OR REPLACE TRIGGER "trg_users_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."users"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_users_kv_store_upsert"();
 ALTER TABLE "public"."users" ENABLE REPLICA TRIGGER "trg_users_kv_store_replica";
-CREATE INDEX IF NOT EXISTS "idx_users__created_at" ON "public"."users" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_users__email" ON "public"."users" ("tenant_id", "email");
+CREATE INDEX IF NOT EXISTS "idx_users__created_at" ON "public"."users" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_users__id" ON "public"."users" ("tenant_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_users__name" ON "public"."users" ("tenant_id", "name", "id");
+CREATE INDEX IF NOT EXISTS "idx_users__email" ON "public"."users" ("tenant_id", "email", "id");
 CREATE INDEX IF NOT EXISTS "norm_users__key" ON "public"."users" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 COMMIT;

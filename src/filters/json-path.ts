@@ -74,7 +74,7 @@ const pathOperators: Readonly<Record<string, Operator<Place>>> = {
 		render: (field, value, place) =>
 			value === null
 				? sql`NOT ${isNull(place)}`
-				: sql`${at(place)} IS DISTINCT FROM ${json(field, value)}`,
+				: sql`(${at(place)} = ${json(field, value)}) IS NOT TRUE`,
 	},
 	in: {
 		takes: always,

@@ -72,6 +72,8 @@ test("status tells of every index of the models, deferred ones too", async () =>
 		"gin_pages__metadata deferred",
 		"gin_pages__words__english__name__content deferred",
 		"idx_pages__created_at valid",
+		"idx_pages__id valid",
+		"idx_pages__name valid",
 		"idx_pages__year valid",
 		"norm_pages__key valid",
 	]);
@@ -92,7 +94,7 @@ test("createIndexConcurrently builds the table's indexes of a type", async () =>
 	});
 	const { indexes } = await db.service.indexer.status();
 	expect(indexes.filter(({ state }) => state !== "valid")).toEqual([]);
-	expect(indexes).toHaveLength(10);
+	expect(indexes).toHaveLength(12);
 });
 
 test("what an index computes is analyzed with it: the planner knows it at once", async () => {
@@ -158,7 +160,7 @@ test("an invalid index is repaired, and what REINDEX left is dropped", async () 
 	await db.service.indexer.drain();
 	expect(await invalidIndexes(db.service)).toEqual([]);
 	const { indexes } = await db.service.indexer.status();
-	expect(indexes.map(({ state }) => state)).toEqual(Array(10).fill("valid"));
+	expect(indexes.map(({ state }) => state)).toEqual(Array(12).fill("valid"));
 });
 
 test("what a cancelled REINDEX left beside a valid index is dropped", async () => {

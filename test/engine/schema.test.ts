@@ -206,8 +206,10 @@ CREATE UNIQUE INDEX IF NOT EXISTS "uq_pages" ON "public"."pages"
 	test("put the tenant first in every index", () => {
 		expect(
 			sql.indexes,
-		).toBe(`CREATE INDEX IF NOT EXISTS "idx_pages__created_at" ON "public"."pages" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_pages__year" ON "public"."pages" ("tenant_id", "year");
+		).toBe(`CREATE INDEX IF NOT EXISTS "idx_pages__created_at" ON "public"."pages" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_pages__id" ON "public"."pages" ("tenant_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_pages__name" ON "public"."pages" ("tenant_id", "name", "id");
+CREATE INDEX IF NOT EXISTS "idx_pages__year" ON "public"."pages" ("tenant_id", "year", "id");
 CREATE UNIQUE INDEX IF NOT EXISTS "uq_pages__state__year" ON "public"."pages" ("tenant_id", "state", "year") WHERE deleted_at IS NULL;
 CREATE INDEX IF NOT EXISTS "norm_pages__key" ON "public"."pages" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 `);
