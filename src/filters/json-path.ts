@@ -67,7 +67,7 @@ const match = (symbol: string): Operator<Place> => ({
 		sql`(jsonb_typeof(${at(place)}) = 'string' AND ${place.column} #>> ${steps(place)} ${raw(symbol)} ${pattern(field, value)})`,
 });
 
-const pathOperators: Readonly<Record<string, Operator<Place>>> = {
+export const pathOperators: Readonly<Record<string, Operator<Place>>> = {
 	eq: { takes: always, render: equals },
 	ne: {
 		takes: always,

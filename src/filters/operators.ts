@@ -18,7 +18,7 @@ export function renderOperators(
 	conditions: Conditions,
 	column: Sql,
 ): Sql[] {
-	return renderAll(operators, field, conditions, column);
+	return renderAll(filterOperators, field, conditions, column);
 }
 
 /** Each operator of the conditions, or `FILTER_REFUSED` with those there are. */
@@ -62,7 +62,7 @@ const match = (symbol: string): Operator<Sql> => ({
 		sql`${column} ${raw(symbol)} ${pattern(field, value)}`,
 });
 
-const operators: Readonly<Record<string, Operator<Sql>>> = {
+export const filterOperators: Readonly<Record<string, Operator<Sql>>> = {
 	eq: { takes: isScalar, render: equals },
 	ne: {
 		takes: isScalar,
@@ -115,8 +115,8 @@ const operators: Readonly<Record<string, Operator<Sql>>> = {
 export function equals(field: Field, value: unknown, column: Sql): Sql {
 	if (value === null) return sql`${column} IS NULL`;
 	if (!isScalar(field.type)) {
-		const names = Object.keys(operators).filter((name) =>
-			operators[name]?.takes(field.type),
+		const names = Object.keys(filterOperators).filter((name) =>
+			filterOperators[name]?.takes(field.type),
 		);
 		throw refused(
 			field,
