@@ -23,6 +23,10 @@ CREATE TABLE IF NOT EXISTS "public"."feedbacks" (
   created_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   deleted_at TIMESTAMPTZ(3)
+) WITH (
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 COMMENT ON TABLE "public"."feedbacks" IS 'remdb: entity';
 CREATE INDEX IF NOT EXISTS "idx_feedbacks__created_at" ON "public"."feedbacks" ("tenant_id", "created_at", "id");
@@ -50,6 +54,10 @@ CREATE TABLE IF NOT EXISTS "public"."files" (
   updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "files_key_length" CHECK (char_length("name") <= 255)
+) WITH (
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 COMMENT ON TABLE "public"."files" IS 'remdb: entity';
 CREATE UNIQUE INDEX IF NOT EXISTS "uq_files" ON "public"."files"
@@ -75,7 +83,10 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_files" (
   CONSTRAINT "embeddings_files_dimensions" CHECK (vector_dims(embedding) = dimensions)
 ) WITH (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
-  toast_tuple_target = 8160
+  toast_tuple_target = 8160,
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_files" ALTER COLUMN embedding SET STATISTICS 0;
@@ -331,6 +342,10 @@ CREATE TABLE IF NOT EXISTS "public"."image_resources" (
   updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "image_resources_key_length" CHECK (char_length("name") <= 255)
+) WITH (
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 COMMENT ON TABLE "public"."image_resources" IS 'remdb: entity';
 CREATE UNIQUE INDEX IF NOT EXISTS "uq_image_resources" ON "public"."image_resources"
@@ -356,7 +371,10 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_image_resources" (
   CONSTRAINT "embeddings_image_resources_dimensions" CHECK (vector_dims(embedding) = dimensions)
 ) WITH (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
-  toast_tuple_target = 8160
+  toast_tuple_target = 8160,
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_image_resources" ALTER COLUMN embedding SET STATISTICS 0;
@@ -604,6 +622,10 @@ CREATE TABLE IF NOT EXISTS "public"."messages" (
   created_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   deleted_at TIMESTAMPTZ(3)
+) WITH (
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 COMMENT ON TABLE "public"."messages" IS 'remdb: entity';
 CREATE TABLE IF NOT EXISTS "public"."embeddings_messages" (
@@ -626,7 +648,10 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_messages" (
   CONSTRAINT "embeddings_messages_dimensions" CHECK (vector_dims(embedding) = dimensions)
 ) WITH (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
-  toast_tuple_target = 8160
+  toast_tuple_target = 8160,
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_messages" ALTER COLUMN embedding SET STATISTICS 0;
@@ -775,6 +800,10 @@ CREATE TABLE IF NOT EXISTS "public"."moments" (
   updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "moments_key_length" CHECK (char_length("name") <= 255)
+) WITH (
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 COMMENT ON TABLE "public"."moments" IS 'remdb: entity';
 CREATE UNIQUE INDEX IF NOT EXISTS "uq_moments" ON "public"."moments"
@@ -800,7 +829,10 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_moments" (
   CONSTRAINT "embeddings_moments_dimensions" CHECK (vector_dims(embedding) = dimensions)
 ) WITH (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
-  toast_tuple_target = 8160
+  toast_tuple_target = 8160,
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_moments" ALTER COLUMN embedding SET STATISTICS 0;
@@ -1052,6 +1084,10 @@ CREATE TABLE IF NOT EXISTS "public"."ontologies" (
   updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "ontologies_key_length" CHECK (char_length("name") <= 255)
+) WITH (
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 COMMENT ON TABLE "public"."ontologies" IS 'remdb: entity';
 CREATE UNIQUE INDEX IF NOT EXISTS "uq_ontologies" ON "public"."ontologies"
@@ -1077,7 +1113,10 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_ontologies" (
   CONSTRAINT "embeddings_ontologies_dimensions" CHECK (vector_dims(embedding) = dimensions)
 ) WITH (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
-  toast_tuple_target = 8160
+  toast_tuple_target = 8160,
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_ontologies" ALTER COLUMN embedding SET STATISTICS 0;
@@ -1329,6 +1368,10 @@ CREATE TABLE IF NOT EXISTS "public"."ontology_configs" (
   updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "ontology_configs_key_length" CHECK (char_length("name") <= 255)
+) WITH (
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 COMMENT ON TABLE "public"."ontology_configs" IS 'remdb: entity';
 CREATE UNIQUE INDEX IF NOT EXISTS "uq_ontology_configs" ON "public"."ontology_configs"
@@ -1354,7 +1397,10 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_ontology_configs" (
   CONSTRAINT "embeddings_ontology_configs_dimensions" CHECK (vector_dims(embedding) = dimensions)
 ) WITH (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
-  toast_tuple_target = 8160
+  toast_tuple_target = 8160,
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_ontology_configs" ALTER COLUMN embedding SET STATISTICS 0;
@@ -1603,6 +1649,10 @@ CREATE TABLE IF NOT EXISTS "public"."resources" (
   updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "resources_key_length" CHECK (char_length("name") <= 255)
+) WITH (
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 COMMENT ON TABLE "public"."resources" IS 'remdb: entity';
 CREATE UNIQUE INDEX IF NOT EXISTS "uq_resources" ON "public"."resources"
@@ -1628,7 +1678,10 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_resources" (
   CONSTRAINT "embeddings_resources_dimensions" CHECK (vector_dims(embedding) = dimensions)
 ) WITH (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
-  toast_tuple_target = 8160
+  toast_tuple_target = 8160,
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_resources" ALTER COLUMN embedding SET STATISTICS 0;
@@ -1876,6 +1929,10 @@ CREATE TABLE IF NOT EXISTS "public"."schemas" (
   updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "schemas_key_length" CHECK (char_length("name") <= 255)
+) WITH (
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 COMMENT ON TABLE "public"."schemas" IS 'remdb: entity';
 CREATE UNIQUE INDEX IF NOT EXISTS "uq_schemas" ON "public"."schemas"
@@ -1901,7 +1958,10 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_schemas" (
   CONSTRAINT "embeddings_schemas_dimensions" CHECK (vector_dims(embedding) = dimensions)
 ) WITH (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
-  toast_tuple_target = 8160
+  toast_tuple_target = 8160,
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_schemas" ALTER COLUMN embedding SET STATISTICS 0;
@@ -2152,6 +2212,10 @@ CREATE TABLE IF NOT EXISTS "public"."sessions" (
   updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "sessions_key_length" CHECK (char_length("name") <= 255)
+) WITH (
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 COMMENT ON TABLE "public"."sessions" IS 'remdb: entity';
 CREATE UNIQUE INDEX IF NOT EXISTS "uq_sessions" ON "public"."sessions"
@@ -2177,7 +2241,10 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_sessions" (
   CONSTRAINT "embeddings_sessions_dimensions" CHECK (vector_dims(embedding) = dimensions)
 ) WITH (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
-  toast_tuple_target = 8160
+  toast_tuple_target = 8160,
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_sessions" ALTER COLUMN embedding SET STATISTICS 0;
@@ -2419,6 +2486,10 @@ CREATE TABLE IF NOT EXISTS "public"."shared_sessions" (
   created_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   deleted_at TIMESTAMPTZ(3)
+) WITH (
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 COMMENT ON TABLE "public"."shared_sessions" IS 'remdb: entity';
 CREATE INDEX IF NOT EXISTS "idx_shared_sessions__created_at" ON "public"."shared_sessions" ("tenant_id", "created_at", "id");
@@ -2450,6 +2521,10 @@ CREATE TABLE IF NOT EXISTS "public"."users" (
   updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "users_key_length" CHECK (char_length("name") <= 255)
+) WITH (
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 COMMENT ON TABLE "public"."users" IS 'remdb: entity';
 CREATE UNIQUE INDEX IF NOT EXISTS "uq_users" ON "public"."users"
@@ -2475,7 +2550,10 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_users" (
   CONSTRAINT "embeddings_users_dimensions" CHECK (vector_dims(embedding) = dimensions)
 ) WITH (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
-  toast_tuple_target = 8160
+  toast_tuple_target = 8160,
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_users" ALTER COLUMN embedding SET STATISTICS 0;

@@ -27,6 +27,7 @@ import {
 	noteUnloggedRead,
 	refuseOnStandby,
 } from "./standby.ts";
+import { withTimeLimit } from "./time-limit.ts";
 
 /** Before anyone uses a new connection. */
 export function prepareClient(client: pg.ClientBase): void {
@@ -165,7 +166,11 @@ class TransactionHandle implements Handle {
 	async commit(): Promise<void> {
 		let command: string;
 		try {
-			({ command } = await this.#client.query(limited("COMMIT", this.#limit)));
+			({ command } = await withTimeLimit(
+				this.#client,
+				this.#limit.timeoutMs,
+				(limit) => this.#client.query({ text: "COMMIT", ...limit }),
+			));
 		} catch (error) {
 			const failure = toRemError(error);
 			if (!isConnectionLost(failure)) throw failure;
@@ -244,15 +249,16 @@ export async function send<R>(
 		readsUnlogged && statusOf(client) !== "I" && mayRefuseUnlogged(client);
 	try {
 		if (isTrial) await client.query("SAVEPOINT rem_trial");
-		const config: pg.QueryConfig & { query_timeout: number | undefined } = {
+		const config: pg.QueryConfig = {
 			text,
 			values: values.map((value) =>
 				value instanceof Date ? timestampText(value) : value,
 			),
-			name: options.name,
-			query_timeout: options.timeoutMs,
+			name: options.name as string,
 		};
-		const answer = await client.query(config);
+		const answer = await withTimeLimit(client, options.timeoutMs, (limit) =>
+			client.query({ ...config, ...limit }),
+		);
 		if (readsUnlogged) noteUnloggedRead(client, undefined);
 		refuseUnconfirmed(client);
 		// Without values it may be a text of several statements: the last one counts.
@@ -272,22 +278,17 @@ export async function send<R>(
 	}
 }
 
-/** The driver's own words for a text without values. */
-function limited(
-	text: string,
-	{ timeoutMs }: { readonly timeoutMs?: number },
-): pg.QueryConfig {
-	const limit = timeoutMs === undefined ? {} : { query_timeout: timeoutMs };
-	return { text, ...limit };
-}
-
 export async function sendScript(
 	client: pg.ClientBase,
 	text: string,
 	limit: { readonly timeoutMs?: number } = {},
 ): Promise<Result[]> {
 	try {
-		const result: unknown = await client.query(limited(text, limit));
+		const result: unknown = await withTimeLimit(
+			client,
+			limit.timeoutMs,
+			(limited) => client.query({ text, ...limited }),
+		);
 		refuseUnconfirmed(client);
 		const results = (
 			Array.isArray(result) ? result : [result]
