@@ -106,7 +106,9 @@ export function pageSql(
 		({ field }, index) =>
 			sql`${ident("r", field.column)}::text AS ${ident(cursorColumn(index))}`,
 	);
-	const part = (condition: Sql) => sql`SELECT ${columnsSql(table)}, ${join(cursor)}
+	const part = (
+		condition: Sql,
+	) => sql`SELECT ${columnsSql(table)}, ${join(cursor)}
 FROM ${tableRef(table)} AS r
 WHERE ${liveWhere(table, filter)}${condition}
 ORDER BY ${order}

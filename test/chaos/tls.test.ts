@@ -226,7 +226,9 @@ test("the request to cancel a statement is encrypted as its connection is", asyn
 		await tx.script("LOCK TABLE resources IN ACCESS EXCLUSIVE MODE");
 		const started = performance.now();
 		await expect(
-			service.repository(service.registry.get("resources").entity as never).find(),
+			service
+				.repository(service.registry.get("resources").entity as never)
+				.find(),
 		).rejects.toMatchObject({ code: "QUERY_TIMEOUT" });
 		expect(performance.now() - started).toBeLessThan(1000);
 	});

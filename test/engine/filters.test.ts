@@ -94,19 +94,9 @@ describe("a condition", () => {
 
 	test.each<[object, string, unknown[], string]>([
 		[{}, "TRUE", [], "abc"],
-		[
-			{ year: 1990 },
-			`("r"."year" = $1::bigint)`,
-			[1990],
-			"a",
-		],
+		[{ year: 1990 }, `("r"."year" = $1::bigint)`, [1990], "a"],
 		[{ year: null }, `("r"."year" IS NULL)`, [], "c"],
-		[
-			{ year: { eq: 1990 } },
-			`("r"."year" = $1::bigint)`,
-			[1990],
-			"a",
-		],
+		[{ year: { eq: 1990 } }, `("r"."year" = $1::bigint)`, [1990], "a"],
 		[{ year: { eq: null } }, `("r"."year" IS NULL)`, [], "c"],
 		[
 			{ year: { ne: 1990 } },
@@ -158,24 +148,14 @@ describe("a condition", () => {
 			[7.5],
 			"b",
 		],
-		[
-			{ isSequel: true },
-			`("r"."is_sequel" = $1::boolean)`,
-			[true],
-			"b",
-		],
+		[{ isSequel: true }, `("r"."is_sequel" = $1::boolean)`, [true], "b"],
 		[
 			{ isSequel: { ne: true } },
 			`(("r"."is_sequel" = $1::boolean) IS NOT TRUE)`,
 			[true],
 			"ac",
 		],
-		[
-			{ releasedAt: at },
-			`("r"."released_at" = $1::timestamptz)`,
-			[at],
-			"b",
-		],
+		[{ releasedAt: at }, `("r"."released_at" = $1::timestamptz)`, [at], "b"],
 		[
 			{ releasedAt: { lt: at } },
 			`("r"."released_at" < $1::timestamptz)`,
@@ -246,19 +226,9 @@ describe("a condition", () => {
 			['{"old"}'],
 			"a",
 		],
-		[
-			{ userId: "u" },
-			`("r"."user_id" = $1::text)`,
-			["u"],
-			"b",
-		],
+		[{ userId: "u" }, `("r"."user_id" = $1::text)`, ["u"], "b"],
 		[{ userId: null }, `("r"."user_id" IS NULL)`, [], "ac"],
-		[
-			{ tenantId: "other" },
-			`("r"."tenant_id" = $1::text)`,
-			["other"],
-			"",
-		],
+		[{ tenantId: "other" }, `("r"."tenant_id" = $1::text)`, ["other"], ""],
 		[
 			{ createdAt: { gt: new Date(0) } },
 			`("r"."created_at" > $1::timestamptz)`,

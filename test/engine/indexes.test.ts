@@ -5,6 +5,7 @@ import {
 	type IndexStatus,
 	PostgresService,
 } from "../../src/index.ts";
+import { openWriter } from "../support/blocker.ts";
 import {
 	codeOf,
 	createDatabase,
@@ -312,5 +313,35 @@ test.runIf(engine === "server")(
 		const next = await connect(false);
 		expect(await statusOf(next, hnsw)).toMatchObject({ state: "queued" });
 		await next.close();
+	},
+);
+
+test.runIf(engine === "server")(
+	"the doctor names an index that is being built, and nothing is wrong with it",
+	async () => {
+		const name = "gin_pages__metadata";
+		await db.service.execute(`DROP INDEX IF EXISTS ${name}`);
+		const blocker = await openWriter(db.url, "pages");
+		const build = db.service.createIndexConcurrently({
+			tableName: "pages",
+			indexType: "gin",
+		});
+		await expect
+			.poll(async () => {
+				const { checks } = await db.service.doctor();
+				return checks
+					.filter(({ name: of }) => of === "indexes" || of === "schema")
+					.map(({ state, found }) => `${state}: ${found}`)
+					.join("\n");
+			})
+			.toMatch(
+				/ok: the database is as the models are\nok: .*gin_pages__metadata is being built/,
+			);
+		const { differences } = await db.service.schema
+			.diff()
+			.then((found) => ({ differences: found }));
+		expect(differences).toEqual([]);
+		await blocker.release();
+		await build;
 	},
 );

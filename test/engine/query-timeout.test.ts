@@ -114,7 +114,11 @@ const writes: Record<string, Call> = {
 	restore: () => papers().restore(id, tenantId),
 	purge: () => remarks().purge(remark, tenantId),
 	link: () =>
-		service.link({ from: "a", edges: [{ dst: "b", rel_type: "cites" }], tenantId }),
+		service.link({
+			from: "a",
+			edges: [{ dst: "b", rel_type: "cites" }],
+			tenantId,
+		}),
 	unlink: () => service.unlink({ from: "a", dst: "b", tenantId }),
 };
 

@@ -160,6 +160,10 @@ describe("the texts of registerType", () => {
   updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "pages_key_length" CHECK (char_length("name") <= 255)
+) WITH (
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 COMMENT ON TABLE "public"."pages" IS 'remdb: entity';
 CREATE UNIQUE INDEX IF NOT EXISTS "uq_pages" ON "public"."pages"

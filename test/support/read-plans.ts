@@ -64,7 +64,10 @@ async function record(
 		return query(statement, options);
 	}) as Handle["query"];
 	own.transaction = ((inner, options) =>
-		transaction((tx) => inner(recording(tx)), options)) as Handle["transaction"];
+		transaction(
+			(tx) => inner(recording(tx)),
+			options,
+		)) as Handle["transaction"];
 	try {
 		await work();
 	} finally {
@@ -100,8 +103,7 @@ async function explain(
 		rows: plan["Actual Rows"],
 		scanned: nodesOf(plan)
 			.filter(
-				(node) =>
-					node["Node Type"] === "Seq Scan" && node["Actual Loops"] > 0,
+				(node) => node["Node Type"] === "Seq Scan" && node["Actual Loops"] > 0,
 			)
 			.map((node) => node["Relation Name"] ?? ""),
 	};

@@ -168,10 +168,7 @@ function expression(context: Context, node: A_Expr, compile: Compile): Value {
  * constant it is written as an equality that is false, not unknown, where there
  * is no value. Of columns only: what is not one would be there twice.
  */
-function distinct(
-	{ lexpr, rexpr, kind }: A_Expr,
-	compile: Compile,
-): Value {
+function distinct({ lexpr, rexpr, kind }: A_Expr, compile: Compile): Value {
 	const [a, b] = sameFamily(compile(lexpr), compile(rexpr));
 	const isNot = kind === "AEXPR_NOT_DISTINCT";
 	const column =

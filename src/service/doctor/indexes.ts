@@ -32,10 +32,13 @@ export const checkIndexes: Matter = async ({ indexer }) => {
 			"docs/indexes.md: choose another model or fewer dimensions",
 		),
 	].flat();
-	if (findings.length > 0) return findings;
+	const building = inState("building").map(beingBuilt);
+	if (findings.length > 0)
+		return building.length === 0 ? findings : [...findings, ok(some(building))];
 	const parts = [
 		`${inState("valid").length} in use`,
-		...count(inState("building", "queued"), "under way"),
+		...(building.length === 0 ? [] : [some(building)]),
+		...count(inState("queued"), "waiting to be built"),
 		...count(inState("deferred"), "not needed, as their tables are small"),
 	];
 	return ok(parts.join(", "));
@@ -52,6 +55,10 @@ function tell(
 			`${indexName} is ${state}${error === null ? "" : ` (${error})`}`,
 	);
 	return [as(some(names), remedy)];
+}
+
+function beingBuilt({ indexName, percent }: IndexStatus): string {
+	return `${indexName} is being built${percent === null ? "" : ` (${Math.floor(percent)} %)`}`;
 }
 
 function count(indexes: readonly IndexStatus[], what: string): string[] {
