@@ -27,6 +27,7 @@ import { type FuzzyHit, fuzzySearch } from "../query/fuzzy.ts";
 import type { Traversal } from "../query/graph/traversal.ts";
 import type { Match } from "../query/search.ts";
 import type { SqlValue } from "../sql.ts";
+import { preloadSqlGrammar } from "../sql-grammar.ts";
 import { loadTelemetry } from "../telemetry/api.ts";
 import { observeQueues } from "../telemetry/metrics.ts";
 import type { BoundScope } from "./bound-scope.ts";
@@ -91,6 +92,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 	readonly #searches: Searches;
 	readonly #graph: Graph;
 	#stopObserving = () => {};
+	#stopPreloading = () => {};
 
 	private constructor(core: ServiceCore, replica: Replica | undefined) {
 		this.core = core;
@@ -123,6 +125,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 				new ServiceCore(db, registry, settings, replica),
 				replica,
 			);
+			service.#stopPreloading = preloadSqlGrammar();
 			// What is about all tenants is the owner's to look after.
 			if (rowSecurity) return service;
 			// A crash may have emptied the cache since the last connection.
@@ -427,6 +430,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 	/** Lets what runs in the background finish, then closes. */
 	async close(): Promise<void> {
 		this.#stopObserving();
+		this.#stopPreloading();
 		// A build that takes longer is left to the server.
 		await this.indexer.stop({ waitMs: 1000 });
 		await this.embeddings.stop();
