@@ -247,6 +247,26 @@ describe("equality on an indexed field reads the rows that it returns", () => {
 		await expectCheap((s) => papers(s).count(where as never), rows);
 	});
 
+	test.each([
+		["name", "paper 7", 100],
+		["name", "nowhere", 0],
+		["publishedAt", at, 100],
+		["id", author, 1],
+	])("without a tenant: %s %s", async (name, value, rows) => {
+		await expectCheap(
+			(s) => papers(s).find({ [name]: value } as never),
+			// A place in the index for each tenant.
+			rows + tenants,
+		);
+	});
+
+	test("a session without a tenant", async () => {
+		await expectCheap(
+			(s) => remarks(s).find({ sessionId: "nowhere" }),
+			tenants,
+		);
+	});
+
 	test("the first rows by any indexed order, forwards and backwards", async () => {
 		for (const [name] of [...indexed, ["id"], ["createdAt"]] as const)
 			for (const direction of ["asc", "desc"])
@@ -471,6 +491,19 @@ FROM generate_series(1, 5000) AS i`);
 		const blocks = plans.reduce((sum, plan) => sum + plan.blocks, 0);
 		expect(blocks).toBeLessThan(4 * 5000);
 	});
+
+	test.each(["created_at", "created_at DESC", "category DESC", "year DESC"])(
+		"and the dialect's ORDER BY %s reads the rows it returns",
+		async (order) => {
+			await expectCheap(
+				(s) =>
+					s.query(`SQL papers ORDER BY ${order} LIMIT 10`, {
+						tenantId: "large",
+					}),
+				10,
+			);
+		},
+	);
 
 	test("by a mixed order each page reads a group of equals at most", async () => {
 		const found = new Set<string>();
