@@ -179,7 +179,7 @@ describe("each kind of query gives its own rows", () => {
 				kind: "sql",
 				tableName: "documents",
 				where: '("r"."name" = $1::text)',
-				orderBy: '"r"."year"',
+				orderBy: '"r"."year", "r"."id"',
 				limit: 100,
 				offset: 0,
 			},
