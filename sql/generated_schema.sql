@@ -23,11 +23,17 @@ CREATE TABLE IF NOT EXISTS "public"."feedbacks" (
   created_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   deleted_at TIMESTAMPTZ(3)
+) WITH (
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 COMMENT ON TABLE "public"."feedbacks" IS 'remdb: entity';
-CREATE INDEX IF NOT EXISTS "idx_feedbacks__created_at" ON "public"."feedbacks" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_feedbacks__session_id" ON "public"."feedbacks" ("tenant_id", "session_id");
-CREATE INDEX IF NOT EXISTS "idx_feedbacks__message_id" ON "public"."feedbacks" ("tenant_id", "message_id");
+CREATE INDEX IF NOT EXISTS "idx_feedbacks__created_at" ON "public"."feedbacks" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_feedbacks__id" ON "public"."feedbacks" ("tenant_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_feedbacks__user_id" ON "public"."feedbacks" ("tenant_id", "user_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_feedbacks__session_id__created_at" ON "public"."feedbacks" ("tenant_id", "session_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_feedbacks__message_id" ON "public"."feedbacks" ("tenant_id", "message_id", "id");
 
 -- files
 CREATE TABLE IF NOT EXISTS "public"."files" (
@@ -48,6 +54,10 @@ CREATE TABLE IF NOT EXISTS "public"."files" (
   updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "files_key_length" CHECK (char_length("name") <= 255)
+) WITH (
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 COMMENT ON TABLE "public"."files" IS 'remdb: entity';
 CREATE UNIQUE INDEX IF NOT EXISTS "uq_files" ON "public"."files"
@@ -73,7 +83,10 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_files" (
   CONSTRAINT "embeddings_files_dimensions" CHECK (vector_dims(embedding) = dimensions)
 ) WITH (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
-  toast_tuple_target = 8160
+  toast_tuple_target = 8160,
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_files" ALTER COLUMN embedding SET STATISTICS 0;
@@ -219,26 +232,26 @@ BEGIN
     IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_files" WHERE entity_id = NEW.id; END IF;
     SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('content', "old"."content")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
     DELETE FROM "public"."embeddings_files" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
     DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'files' AND q.entity_id = NEW.id
       AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS t);
   END IF;
   INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
   SELECT 'files', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
   FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('content', "old"."content")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
   JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'files' AND m.state IN ('active', 'filling')
   ORDER BY changed.field_name
@@ -358,9 +371,11 @@ ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_kv_store_truncate"
 CREATE OR REPLACE TRIGGER "trg_files_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."files"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_files_kv_store_upsert"();
 ALTER TABLE "public"."files" ENABLE REPLICA TRIGGER "trg_files_kv_store_replica";
-CREATE INDEX IF NOT EXISTS "idx_files__created_at" ON "public"."files" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_files__uri" ON "public"."files" ("tenant_id", "uri");
-CREATE INDEX IF NOT EXISTS "idx_files__processing_status" ON "public"."files" ("tenant_id", "processing_status");
+CREATE INDEX IF NOT EXISTS "idx_files__created_at" ON "public"."files" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_files__id" ON "public"."files" ("tenant_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_files__name" ON "public"."files" ("tenant_id", "name", "id");
+CREATE INDEX IF NOT EXISTS "idx_files__uri" ON "public"."files" ("tenant_id", "uri", "id");
+CREATE INDEX IF NOT EXISTS "idx_files__processing_status" ON "public"."files" ("tenant_id", "processing_status", "id");
 CREATE INDEX IF NOT EXISTS "norm_files__key" ON "public"."files" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- image_resources
@@ -389,6 +404,10 @@ CREATE TABLE IF NOT EXISTS "public"."image_resources" (
   updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "image_resources_key_length" CHECK (char_length("name") <= 255)
+) WITH (
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 COMMENT ON TABLE "public"."image_resources" IS 'remdb: entity';
 CREATE UNIQUE INDEX IF NOT EXISTS "uq_image_resources" ON "public"."image_resources"
@@ -414,7 +433,10 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_image_resources" (
   CONSTRAINT "embeddings_image_resources_dimensions" CHECK (vector_dims(embedding) = dimensions)
 ) WITH (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
-  toast_tuple_target = 8160
+  toast_tuple_target = 8160,
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_image_resources" ALTER COLUMN embedding SET STATISTICS 0;
@@ -560,26 +582,26 @@ BEGIN
     IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_image_resources" WHERE entity_id = NEW.id; END IF;
     SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('description', "old"."description"), ('content', "old"."content"), ('visionDescription', "old"."vision_description")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('description', "new"."description"), ('content', "new"."content"), ('visionDescription', "new"."vision_description")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
     DELETE FROM "public"."embeddings_image_resources" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
     DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'image_resources' AND q.entity_id = NEW.id
       AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('description', "new"."description"), ('content', "new"."content"), ('visionDescription', "new"."vision_description")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS t);
   END IF;
   INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
   SELECT 'image_resources', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
   FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('description', "new"."description"), ('content', "new"."content"), ('visionDescription', "new"."vision_description")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('description', "old"."description"), ('content', "old"."content"), ('visionDescription', "old"."vision_description")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
   JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'image_resources' AND m.state IN ('active', 'filling')
   ORDER BY changed.field_name
@@ -699,8 +721,10 @@ ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resource
 CREATE OR REPLACE TRIGGER "trg_image_resources_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."image_resources"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_image_resources_kv_store_upsert"();
 ALTER TABLE "public"."image_resources" ENABLE REPLICA TRIGGER "trg_image_resources_kv_store_replica";
-CREATE INDEX IF NOT EXISTS "idx_image_resources__created_at" ON "public"."image_resources" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_image_resources__uri__ordinal" ON "public"."image_resources" ("tenant_id", "uri", "ordinal");
+CREATE INDEX IF NOT EXISTS "idx_image_resources__created_at" ON "public"."image_resources" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_image_resources__id" ON "public"."image_resources" ("tenant_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_image_resources__name" ON "public"."image_resources" ("tenant_id", "name", "id");
+CREATE INDEX IF NOT EXISTS "idx_image_resources__uri__ordinal" ON "public"."image_resources" ("tenant_id", "uri", "ordinal", "id");
 CREATE INDEX IF NOT EXISTS "norm_image_resources__key" ON "public"."image_resources" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- messages
@@ -722,6 +746,10 @@ CREATE TABLE IF NOT EXISTS "public"."messages" (
   created_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   deleted_at TIMESTAMPTZ(3)
+) WITH (
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 COMMENT ON TABLE "public"."messages" IS 'remdb: entity';
 CREATE TABLE IF NOT EXISTS "public"."embeddings_messages" (
@@ -744,7 +772,10 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_messages" (
   CONSTRAINT "embeddings_messages_dimensions" CHECK (vector_dims(embedding) = dimensions)
 ) WITH (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
-  toast_tuple_target = 8160
+  toast_tuple_target = 8160,
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_messages" ALTER COLUMN embedding SET STATISTICS 0;
@@ -890,26 +921,26 @@ BEGIN
     IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_messages" WHERE entity_id = NEW.id; END IF;
     SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('content', "old"."content")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
     DELETE FROM "public"."embeddings_messages" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
     DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'messages' AND q.entity_id = NEW.id
       AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS t);
   END IF;
   INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
   SELECT 'messages', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
   FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('content', "old"."content")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
   JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'messages' AND m.state IN ('active', 'filling')
   ORDER BY changed.field_name
@@ -923,8 +954,10 @@ REVOKE ALL ON FUNCTION "public"."fn_messages_embeddings_replica"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_messages_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."messages"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_messages_embeddings_replica"();
 ALTER TABLE "public"."messages" ENABLE REPLICA TRIGGER "trg_messages_embeddings_replica";
-CREATE INDEX IF NOT EXISTS "idx_messages__created_at" ON "public"."messages" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_messages__session_id__created_at" ON "public"."messages" ("tenant_id", "session_id", "created_at");
+CREATE INDEX IF NOT EXISTS "idx_messages__created_at" ON "public"."messages" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_messages__id" ON "public"."messages" ("tenant_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_messages__user_id" ON "public"."messages" ("tenant_id", "user_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_messages__session_id__created_at" ON "public"."messages" ("tenant_id", "session_id", "created_at", "id");
 
 -- moments
 CREATE TABLE IF NOT EXISTS "public"."moments" (
@@ -950,6 +983,10 @@ CREATE TABLE IF NOT EXISTS "public"."moments" (
   updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "moments_key_length" CHECK (char_length("name") <= 255)
+) WITH (
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 COMMENT ON TABLE "public"."moments" IS 'remdb: entity';
 CREATE UNIQUE INDEX IF NOT EXISTS "uq_moments" ON "public"."moments"
@@ -975,7 +1012,10 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_moments" (
   CONSTRAINT "embeddings_moments_dimensions" CHECK (vector_dims(embedding) = dimensions)
 ) WITH (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
-  toast_tuple_target = 8160
+  toast_tuple_target = 8160,
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_moments" ALTER COLUMN embedding SET STATISTICS 0;
@@ -1121,26 +1161,26 @@ BEGIN
     IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_moments" WHERE entity_id = NEW.id; END IF;
     SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('summary', "old"."summary")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('summary', "new"."summary")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
     DELETE FROM "public"."embeddings_moments" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
     DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'moments' AND q.entity_id = NEW.id
       AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('summary', "new"."summary")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS t);
   END IF;
   INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
   SELECT 'moments', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
   FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('summary', "new"."summary")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('summary', "old"."summary")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
   JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'moments' AND m.state IN ('active', 'filling')
   ORDER BY changed.field_name
@@ -1260,9 +1300,11 @@ ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_kv_store_trunc
 CREATE OR REPLACE TRIGGER "trg_moments_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."moments"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_moments_kv_store_upsert"();
 ALTER TABLE "public"."moments" ENABLE REPLICA TRIGGER "trg_moments_kv_store_replica";
-CREATE INDEX IF NOT EXISTS "idx_moments__created_at" ON "public"."moments" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_moments__starts_timestamp" ON "public"."moments" ("tenant_id", "starts_timestamp");
-CREATE INDEX IF NOT EXISTS "idx_moments__source_session_id" ON "public"."moments" ("tenant_id", "source_session_id");
+CREATE INDEX IF NOT EXISTS "idx_moments__created_at" ON "public"."moments" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_moments__id" ON "public"."moments" ("tenant_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_moments__name" ON "public"."moments" ("tenant_id", "name", "id");
+CREATE INDEX IF NOT EXISTS "idx_moments__starts_timestamp" ON "public"."moments" ("tenant_id", "starts_timestamp", "id");
+CREATE INDEX IF NOT EXISTS "idx_moments__source_session_id" ON "public"."moments" ("tenant_id", "source_session_id", "id");
 CREATE INDEX IF NOT EXISTS "norm_moments__key" ON "public"."moments" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- ontologies
@@ -1287,6 +1329,10 @@ CREATE TABLE IF NOT EXISTS "public"."ontologies" (
   updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "ontologies_key_length" CHECK (char_length("name") <= 255)
+) WITH (
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 COMMENT ON TABLE "public"."ontologies" IS 'remdb: entity';
 CREATE UNIQUE INDEX IF NOT EXISTS "uq_ontologies" ON "public"."ontologies"
@@ -1312,7 +1358,10 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_ontologies" (
   CONSTRAINT "embeddings_ontologies_dimensions" CHECK (vector_dims(embedding) = dimensions)
 ) WITH (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
-  toast_tuple_target = 8160
+  toast_tuple_target = 8160,
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_ontologies" ALTER COLUMN embedding SET STATISTICS 0;
@@ -1458,26 +1507,26 @@ BEGIN
     IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_ontologies" WHERE entity_id = NEW.id; END IF;
     SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('content', "old"."content")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
     DELETE FROM "public"."embeddings_ontologies" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
     DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'ontologies' AND q.entity_id = NEW.id
       AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS t);
   END IF;
   INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
   SELECT 'ontologies', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
   FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('content', "old"."content")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
   JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'ontologies' AND m.state IN ('active', 'filling')
   ORDER BY changed.field_name
@@ -1597,9 +1646,11 @@ ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store
 CREATE OR REPLACE TRIGGER "trg_ontologies_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."ontologies"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontologies_kv_store_upsert"();
 ALTER TABLE "public"."ontologies" ENABLE REPLICA TRIGGER "trg_ontologies_kv_store_replica";
-CREATE INDEX IF NOT EXISTS "idx_ontologies__created_at" ON "public"."ontologies" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_ontologies__file_id" ON "public"."ontologies" ("tenant_id", "file_id");
-CREATE INDEX IF NOT EXISTS "idx_ontologies__agent_schema_id" ON "public"."ontologies" ("tenant_id", "agent_schema_id");
+CREATE INDEX IF NOT EXISTS "idx_ontologies__created_at" ON "public"."ontologies" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_ontologies__id" ON "public"."ontologies" ("tenant_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_ontologies__name" ON "public"."ontologies" ("tenant_id", "name", "id");
+CREATE INDEX IF NOT EXISTS "idx_ontologies__file_id" ON "public"."ontologies" ("tenant_id", "file_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_ontologies__agent_schema_id" ON "public"."ontologies" ("tenant_id", "agent_schema_id", "id");
 CREATE INDEX IF NOT EXISTS "norm_ontologies__key" ON "public"."ontologies" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- ontology_configs
@@ -1624,6 +1675,10 @@ CREATE TABLE IF NOT EXISTS "public"."ontology_configs" (
   updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "ontology_configs_key_length" CHECK (char_length("name") <= 255)
+) WITH (
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 COMMENT ON TABLE "public"."ontology_configs" IS 'remdb: entity';
 CREATE UNIQUE INDEX IF NOT EXISTS "uq_ontology_configs" ON "public"."ontology_configs"
@@ -1649,7 +1704,10 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_ontology_configs" (
   CONSTRAINT "embeddings_ontology_configs_dimensions" CHECK (vector_dims(embedding) = dimensions)
 ) WITH (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
-  toast_tuple_target = 8160
+  toast_tuple_target = 8160,
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_ontology_configs" ALTER COLUMN embedding SET STATISTICS 0;
@@ -1795,26 +1853,26 @@ BEGIN
     IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_ontology_configs" WHERE entity_id = NEW.id; END IF;
     SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('description', "old"."description")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('description', "new"."description")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
     DELETE FROM "public"."embeddings_ontology_configs" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
     DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'ontology_configs' AND q.entity_id = NEW.id
       AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('description', "new"."description")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS t);
   END IF;
   INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
   SELECT 'ontology_configs', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
   FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('description', "new"."description")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('description', "old"."description")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
   JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'ontology_configs' AND m.state IN ('active', 'filling')
   ORDER BY changed.field_name
@@ -1934,8 +1992,10 @@ ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_conf
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."ontology_configs"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontology_configs_kv_store_upsert"();
 ALTER TABLE "public"."ontology_configs" ENABLE REPLICA TRIGGER "trg_ontology_configs_kv_store_replica";
-CREATE INDEX IF NOT EXISTS "idx_ontology_configs__created_at" ON "public"."ontology_configs" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_ontology_configs__agent_schema_id" ON "public"."ontology_configs" ("tenant_id", "agent_schema_id");
+CREATE INDEX IF NOT EXISTS "idx_ontology_configs__created_at" ON "public"."ontology_configs" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_ontology_configs__id" ON "public"."ontology_configs" ("tenant_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_ontology_configs__name" ON "public"."ontology_configs" ("tenant_id", "name", "id");
+CREATE INDEX IF NOT EXISTS "idx_ontology_configs__agent_schema_id" ON "public"."ontology_configs" ("tenant_id", "agent_schema_id", "id");
 CREATE INDEX IF NOT EXISTS "norm_ontology_configs__key" ON "public"."ontology_configs" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- resources
@@ -1958,6 +2018,10 @@ CREATE TABLE IF NOT EXISTS "public"."resources" (
   updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "resources_key_length" CHECK (char_length("name") <= 255)
+) WITH (
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 COMMENT ON TABLE "public"."resources" IS 'remdb: entity';
 CREATE UNIQUE INDEX IF NOT EXISTS "uq_resources" ON "public"."resources"
@@ -1983,7 +2047,10 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_resources" (
   CONSTRAINT "embeddings_resources_dimensions" CHECK (vector_dims(embedding) = dimensions)
 ) WITH (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
-  toast_tuple_target = 8160
+  toast_tuple_target = 8160,
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_resources" ALTER COLUMN embedding SET STATISTICS 0;
@@ -2129,26 +2196,26 @@ BEGIN
     IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_resources" WHERE entity_id = NEW.id; END IF;
     SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('description', "old"."description"), ('content', "old"."content")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('description', "new"."description"), ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
     DELETE FROM "public"."embeddings_resources" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
     DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'resources' AND q.entity_id = NEW.id
       AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('description', "new"."description"), ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS t);
   END IF;
   INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
   SELECT 'resources', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
   FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('description', "new"."description"), ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('description', "old"."description"), ('content', "old"."content")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
   JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'resources' AND m.state IN ('active', 'filling')
   ORDER BY changed.field_name
@@ -2268,9 +2335,11 @@ ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_kv_store_t
 CREATE OR REPLACE TRIGGER "trg_resources_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."resources"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_resources_kv_store_upsert"();
 ALTER TABLE "public"."resources" ENABLE REPLICA TRIGGER "trg_resources_kv_store_replica";
-CREATE INDEX IF NOT EXISTS "idx_resources__created_at" ON "public"."resources" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_resources__uri__ordinal" ON "public"."resources" ("tenant_id", "uri", "ordinal");
-CREATE INDEX IF NOT EXISTS "idx_resources__category" ON "public"."resources" ("tenant_id", "category");
+CREATE INDEX IF NOT EXISTS "idx_resources__created_at" ON "public"."resources" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_resources__id" ON "public"."resources" ("tenant_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_resources__name" ON "public"."resources" ("tenant_id", "name", "id");
+CREATE INDEX IF NOT EXISTS "idx_resources__uri__ordinal" ON "public"."resources" ("tenant_id", "uri", "ordinal", "id");
+CREATE INDEX IF NOT EXISTS "idx_resources__category" ON "public"."resources" ("tenant_id", "category", "id");
 CREATE INDEX IF NOT EXISTS "norm_resources__key" ON "public"."resources" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- schemas
@@ -2291,6 +2360,10 @@ CREATE TABLE IF NOT EXISTS "public"."schemas" (
   updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "schemas_key_length" CHECK (char_length("name") <= 255)
+) WITH (
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 COMMENT ON TABLE "public"."schemas" IS 'remdb: entity';
 CREATE UNIQUE INDEX IF NOT EXISTS "uq_schemas" ON "public"."schemas"
@@ -2316,7 +2389,10 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_schemas" (
   CONSTRAINT "embeddings_schemas_dimensions" CHECK (vector_dims(embedding) = dimensions)
 ) WITH (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
-  toast_tuple_target = 8160
+  toast_tuple_target = 8160,
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_schemas" ALTER COLUMN embedding SET STATISTICS 0;
@@ -2462,26 +2538,26 @@ BEGIN
     IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_schemas" WHERE entity_id = NEW.id; END IF;
     SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('content', "old"."content")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
     DELETE FROM "public"."embeddings_schemas" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
     DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'schemas' AND q.entity_id = NEW.id
       AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS t);
   END IF;
   INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
   SELECT 'schemas', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
   FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('content', "old"."content")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
   JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'schemas' AND m.state IN ('active', 'filling')
   ORDER BY changed.field_name
@@ -2601,8 +2677,10 @@ ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_trunc
 CREATE OR REPLACE TRIGGER "trg_schemas_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."schemas"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_schemas_kv_store_upsert"();
 ALTER TABLE "public"."schemas" ENABLE REPLICA TRIGGER "trg_schemas_kv_store_replica";
-CREATE INDEX IF NOT EXISTS "idx_schemas__created_at" ON "public"."schemas" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_schemas__category" ON "public"."schemas" ("tenant_id", "category");
+CREATE INDEX IF NOT EXISTS "idx_schemas__created_at" ON "public"."schemas" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_schemas__id" ON "public"."schemas" ("tenant_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_schemas__name" ON "public"."schemas" ("tenant_id", "name", "id");
+CREATE INDEX IF NOT EXISTS "idx_schemas__category" ON "public"."schemas" ("tenant_id", "category", "id");
 CREATE INDEX IF NOT EXISTS "norm_schemas__key" ON "public"."schemas" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- sessions
@@ -2627,6 +2705,10 @@ CREATE TABLE IF NOT EXISTS "public"."sessions" (
   updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "sessions_key_length" CHECK (char_length("name") <= 255)
+) WITH (
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 COMMENT ON TABLE "public"."sessions" IS 'remdb: entity';
 CREATE UNIQUE INDEX IF NOT EXISTS "uq_sessions" ON "public"."sessions"
@@ -2652,7 +2734,10 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_sessions" (
   CONSTRAINT "embeddings_sessions_dimensions" CHECK (vector_dims(embedding) = dimensions)
 ) WITH (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
-  toast_tuple_target = 8160
+  toast_tuple_target = 8160,
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_sessions" ALTER COLUMN embedding SET STATISTICS 0;
@@ -2798,26 +2883,26 @@ BEGIN
     IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_sessions" WHERE entity_id = NEW.id; END IF;
     SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('description', "old"."description")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('description', "new"."description")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
     DELETE FROM "public"."embeddings_sessions" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
     DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'sessions' AND q.entity_id = NEW.id
       AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('description', "new"."description")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS t);
   END IF;
   INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
   SELECT 'sessions', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
   FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('description', "new"."description")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('description', "old"."description")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
   JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'sessions' AND m.state IN ('active', 'filling')
   ORDER BY changed.field_name
@@ -2937,7 +3022,9 @@ ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_tru
 CREATE OR REPLACE TRIGGER "trg_sessions_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."sessions"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_sessions_kv_store_upsert"();
 ALTER TABLE "public"."sessions" ENABLE REPLICA TRIGGER "trg_sessions_kv_store_replica";
-CREATE INDEX IF NOT EXISTS "idx_sessions__created_at" ON "public"."sessions" ("tenant_id", "created_at");
+CREATE INDEX IF NOT EXISTS "idx_sessions__created_at" ON "public"."sessions" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_sessions__id" ON "public"."sessions" ("tenant_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_sessions__name" ON "public"."sessions" ("tenant_id", "name", "id");
 CREATE INDEX IF NOT EXISTS "norm_sessions__key" ON "public"."sessions" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- shared_sessions
@@ -2954,11 +3041,17 @@ CREATE TABLE IF NOT EXISTS "public"."shared_sessions" (
   created_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   deleted_at TIMESTAMPTZ(3)
+) WITH (
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 COMMENT ON TABLE "public"."shared_sessions" IS 'remdb: entity';
-CREATE INDEX IF NOT EXISTS "idx_shared_sessions__created_at" ON "public"."shared_sessions" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_shared_sessions__shared_with_user_id" ON "public"."shared_sessions" ("tenant_id", "shared_with_user_id");
-CREATE INDEX IF NOT EXISTS "idx_shared_sessions__session_id" ON "public"."shared_sessions" ("tenant_id", "session_id");
+CREATE INDEX IF NOT EXISTS "idx_shared_sessions__created_at" ON "public"."shared_sessions" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_shared_sessions__id" ON "public"."shared_sessions" ("tenant_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_shared_sessions__user_id" ON "public"."shared_sessions" ("tenant_id", "user_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_shared_sessions__session_id__created_at" ON "public"."shared_sessions" ("tenant_id", "session_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_shared_sessions__shared_with_user_id" ON "public"."shared_sessions" ("tenant_id", "shared_with_user_id", "id");
 
 -- users
 CREATE TABLE IF NOT EXISTS "public"."users" (
@@ -2983,6 +3076,10 @@ CREATE TABLE IF NOT EXISTS "public"."users" (
   updated_at TIMESTAMPTZ(3) NOT NULL DEFAULT now(),
   deleted_at TIMESTAMPTZ(3),
   CONSTRAINT "users_key_length" CHECK (char_length("name") <= 255)
+) WITH (
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 COMMENT ON TABLE "public"."users" IS 'remdb: entity';
 CREATE UNIQUE INDEX IF NOT EXISTS "uq_users" ON "public"."users"
@@ -3008,7 +3105,10 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_users" (
   CONSTRAINT "embeddings_users_dimensions" CHECK (vector_dims(embedding) = dimensions)
 ) WITH (
   -- Vectors stay in the row: exact scans are 2.5 to 3 times faster than from TOAST.
-  toast_tuple_target = 8160
+  toast_tuple_target = 8160,
+  -- Statistics are to know a new tenant soon.
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE "public"."embeddings_users" ALTER COLUMN embedding SET STATISTICS 0;
@@ -3154,26 +3254,26 @@ BEGIN
     IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_users" WHERE entity_id = NEW.id; END IF;
     SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('summary', "old"."summary")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('summary', "new"."summary")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS gone;
     DELETE FROM "public"."embeddings_users" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
     DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'users' AND q.entity_id = NEW.id
       AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('summary', "new"."summary")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS t);
   END IF;
   INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
   SELECT 'users', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
   FROM (SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('summary', "new"."summary")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f EXCEPT SELECT f.field_name, f.content FROM (
     SELECT field_name, content FROM (VALUES ('summary', "old"."summary")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ '[^\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]'
+    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
   ) AS f) AS changed
   JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'users' AND m.state IN ('active', 'filling')
   ORDER BY changed.field_name
@@ -3293,8 +3393,10 @@ ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_kv_store_truncate"
 CREATE OR REPLACE TRIGGER "trg_users_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."users"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_users_kv_store_upsert"();
 ALTER TABLE "public"."users" ENABLE REPLICA TRIGGER "trg_users_kv_store_replica";
-CREATE INDEX IF NOT EXISTS "idx_users__created_at" ON "public"."users" ("tenant_id", "created_at");
-CREATE INDEX IF NOT EXISTS "idx_users__email" ON "public"."users" ("tenant_id", "email");
+CREATE INDEX IF NOT EXISTS "idx_users__created_at" ON "public"."users" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_users__id" ON "public"."users" ("tenant_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_users__name" ON "public"."users" ("tenant_id", "name", "id");
+CREATE INDEX IF NOT EXISTS "idx_users__email" ON "public"."users" ("tenant_id", "email", "id");
 CREATE INDEX IF NOT EXISTS "norm_users__key" ON "public"."users" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 COMMIT;

@@ -119,7 +119,7 @@ export const environmentSchema = z.object({
 	}),
 	POSTGRES__QUERY_TIMEOUT_MS: wholeNumber(1, 86_400_000).default(60_000).meta({
 		description:
-			"Longest wait, in milliseconds, for the answer to a read or to a statement of a batch upsert; SQL of your own has no limit",
+			"Longest time, in milliseconds, of a read's or a write's statement: then it is cancelled on the server; SQL of your own has no limit",
 	}),
 	POSTGRES__SCHEMA: schemaName
 		.default("public")

@@ -37,6 +37,7 @@ import {
 	noteUnloggedRead,
 	refuseOnStandby,
 } from "./standby.ts";
+import { withTimeLimit } from "./time-limit.ts";
 import {
 	describeSettings,
 	isolationSql,
@@ -187,7 +188,11 @@ class TransactionHandle implements Handle {
 	async commit(): Promise<void> {
 		let command: string;
 		try {
-			({ command } = await this.#client.query(limited("COMMIT", this.#limit)));
+			({ command } = await withTimeLimit(
+				this.#client,
+				this.#limit.timeoutMs,
+				(limit) => this.#client.query({ text: "COMMIT", ...limit }),
+			));
 		} catch (error) {
 			const failure = toRemError(error);
 			if (!isConnectionLost(failure)) throw failure;
@@ -301,13 +306,14 @@ export async function send<R>(
 		readsUnlogged && statusOf(client) !== "I" && mayRefuseUnlogged(client);
 	try {
 		if (isTrial) await client.query("SAVEPOINT rem_trial");
-		const config: pg.QueryConfig & { query_timeout: number | undefined } = {
+		const config: pg.QueryConfig = {
 			text,
 			values: values.map(parameter),
-			name: options.name,
-			query_timeout: options.timeoutMs,
+			name: options.name as string,
 		};
-		const answer = await withLocalSettings(client, config, options);
+		const answer = await withTimeLimit(client, options.timeoutMs, (limit) =>
+			withLocalSettings(client, { ...config, ...limit }, options),
+		);
 		if (readsUnlogged) noteUnloggedRead(client, undefined);
 		refuseUnconfirmed(client);
 		// Without values it may be a text of several statements: the last one counts.
@@ -366,15 +372,6 @@ function parameter(value: unknown): unknown {
 		: value;
 }
 
-/** The driver's own words for a text without values. */
-function limited(
-	text: string,
-	{ timeoutMs }: { readonly timeoutMs?: number },
-): pg.QueryConfig {
-	const limit = timeoutMs === undefined ? {} : { query_timeout: timeoutMs };
-	return { text, ...limit };
-}
-
 export async function sendScript(
 	client: pg.ClientBase,
 	text: string,
@@ -386,8 +383,11 @@ export async function sendScript(
 			"a script must be a string without NUL characters",
 		);
 	try {
-		const config = limited(text, limit);
-		const result: unknown = await withLocalSettings(client, config, limit);
+		const result: unknown = await withTimeLimit(
+			client,
+			limit.timeoutMs,
+			(limited) => withLocalSettings(client, { text, ...limited }, limit),
+		);
 		refuseUnconfirmed(client);
 		const results = (
 			Array.isArray(result) ? result : [result]

@@ -35,7 +35,9 @@ export interface QueryOptions {
 	 * which says so itself. @default false
 	 */
 	readonly idempotent?: boolean;
-	/** Longest wait for its answer; the connection is then given up. @default none */
+	/** A write that ends by the service's `queryTimeoutMs`, as a read does. @default false */
+	readonly isLimited?: boolean;
+	/** Longest time that it may take; then it is cancelled on the server: `QUERY_TIMEOUT`. @default none */
 	readonly timeoutMs?: number;
 }
 
@@ -52,10 +54,12 @@ export interface TransactionOptions {
 	readonly retries?: number;
 	/**
 	 * It may be applied twice: run again, too, when a COMMIT went unanswered; and
-	 * none of its statements is waited for longer than the service's
+	 * none of its statements may take longer than the service's
 	 * `queryTimeoutMs`. @default false
 	 */
 	readonly idempotent?: boolean;
+	/** None of its statements may take longer than the service's `queryTimeoutMs`, as of one that is `idempotent`. @default false */
+	readonly isLimited?: boolean;
 	/** The server's settings inside it, by name. @default as they are */
 	readonly settings?: Readonly<Record<string, string>>;
 }

@@ -46,7 +46,7 @@ export interface PoolDatabaseOptions {
 	readonly address: string;
 	/** How long work that may run again is run again while the server is away. */
 	readonly retryTimeoutMs: number;
-	/** Longest wait for the answer to a statement that may run again, also in a transaction that may. @default none */
+	/** Longest time of a statement that is idempotent or limited, also in such a transaction; then it is cancelled. @default none */
 	readonly queryTimeoutMs?: number;
 	/** Opens a connection of its own; without it, a session shares the pool. */
 	readonly openSession?: (options: SessionOptions) => Promise<Session>;
@@ -133,7 +133,7 @@ export class PoolDatabase implements Database {
 					this.#facts,
 					work,
 					options,
-					options.idempotent ? this.#options.queryTimeoutMs : undefined,
+					isLimited(options) ? this.#options.queryTimeoutMs : undefined,
 				),
 			),
 		);
@@ -214,7 +214,7 @@ export class PoolDatabase implements Database {
 	#limits(options: QueryOptions): QueryOptions {
 		const { queryTimeoutMs } = this.#options;
 		const limited =
-			options.idempotent === true && queryTimeoutMs !== undefined
+			isLimited(options) && queryTimeoutMs !== undefined
 				? { timeoutMs: queryTimeoutMs, ...options }
 				: options;
 		return withName(limited, this.#facts);
@@ -355,6 +355,10 @@ async function orUnknown<T>(
 			throw error;
 		throw outcomeUnknown("the statement", error);
 	}
+}
+
+function isLimited(unit: QueryOptions | TransactionOptions): boolean {
+	return unit.idempotent === true || unit.isLimited === true;
 }
 
 function textOf(statement: Sql | Statement): string {

@@ -27,7 +27,7 @@ export interface ServerOptions {
 	readonly connectTimeoutMs: number;
 	/** How long work that may run again is run again while the server is away. */
 	readonly retryTimeoutMs: number;
-	/** Longest wait for the answer to what may run again. */
+	/** Longest time of a statement, unless it is SQL of the user's or of the background. */
 	readonly queryTimeoutMs: number;
 	/** The server behind the pooler, for sessions. @default the address itself */
 	readonly directAddress?: ServerAddress | undefined;

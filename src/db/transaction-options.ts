@@ -27,6 +27,7 @@ export const transactionChecks: OptionChecks<TransactionOptions> = {
 	readOnly: flag,
 	retries: count,
 	idempotent: flag,
+	isLimited: flag,
 	settings,
 };
 

@@ -68,14 +68,14 @@ const match = (symbol: string): Operator<Place> => ({
 		sql`(jsonb_typeof(${at(place)}) = 'string' AND ${place.column} #>> ${steps(place)} ${raw(symbol)} ${pattern(field, value)})`,
 });
 
-const pathOperators: Readonly<Record<string, Operator<Place>>> = {
+export const pathOperators: Readonly<Record<string, Operator<Place>>> = {
 	eq: { takes: always, render: equals },
 	ne: {
 		takes: always,
 		render: (field, value, place) =>
 			value === null
 				? sql`NOT ${isNull(place)}`
-				: sql`${at(place)} IS DISTINCT FROM ${json(field, value)}`,
+				: sql`(${at(place)} = ${json(field, value)}) IS NOT TRUE`,
 	},
 	in: {
 		takes: always,

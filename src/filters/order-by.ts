@@ -51,41 +51,49 @@ export function orderBySql(terms: readonly OrderTerm[], alias: string): Sql {
 }
 
 /**
- * Rows after a given one in the order, so that a page begins where the last one
- * ended. `values` are the last row's columns as PostgreSQL writes them: a
- * JavaScript Date would lose the microseconds, and rows with them.
+ * The rows after a given one as ranges, in the order of their rows: those that
+ * are equal in all terms but the last, then all but the last two, and so on. Each
+ * is a range of an index on the terms; as one condition with OR they are none.
+ * `values` are the given row's columns as PostgreSQL writes them: a JavaScript
+ * Date would lose the microseconds, and rows with them.
  */
-export function afterSql(
+export function rangesAfter(
 	terms: readonly OrderTerm[],
 	values: readonly (string | null)[],
 	alias: string,
-): Sql {
-	const alternatives = terms.flatMap((term, index) => {
-		const behind = isBehind(term, values[index] ?? null, alias);
-		if (behind === undefined) return [];
-		const equal = terms
-			.slice(0, index)
-			.map(
-				({ field }, at) =>
-					sql`${ident(alias, field.column)} IS NOT DISTINCT FROM ${values[at] ?? null}::${raw(field.type)}`,
-			);
-		return [sql`(${join([...equal, behind], " AND ")})`];
-	});
-	return sql`(${join(alternatives, " OR ")})`;
+): Sql[] {
+	const equal = terms.map((term, at) => isEqual(term, values[at], alias));
+	return terms
+		.flatMap((term, at) =>
+			// Reversed as a whole below.
+			behind(term, values[at] ?? null, alias)
+				.reverse()
+				.map((range) => join([...equal.slice(0, at), range], " AND ")),
+		)
+		.reverse();
 }
 
-/** Behind the value in the term's order; `undefined`: nothing is. */
-function isBehind(
+function isEqual(
+	{ field }: OrderTerm,
+	value: string | null | undefined,
+	alias: string,
+): Sql {
+	const column = ident(alias, field.column);
+	return value === null || value === undefined
+		? sql`${column} IS NULL`
+		: sql`${column} = ${value}::${raw(field.type)}`;
+}
+
+/** The ranges behind the value in the term's order; none: nothing is. */
+function behind(
 	{ field, descending }: OrderTerm,
 	value: string | null,
 	alias: string,
-): Sql | undefined {
+): Sql[] {
 	const column = ident(alias, field.column);
-	if (value === null)
-		return descending ? sql`${column} IS NOT NULL` : undefined;
+	if (value === null) return descending ? [sql`${column} IS NOT NULL`] : [];
 	const bound = sql`${value}::${raw(field.type)}`;
-	if (descending) return sql`${column} < ${bound}`;
-	return field.nullable
-		? sql`(${column} > ${bound} OR ${column} IS NULL)`
-		: sql`${column} > ${bound}`;
+	if (descending) return [sql`${column} < ${bound}`];
+	const greater = sql`${column} > ${bound}`;
+	return field.nullable ? [greater, sql`${column} IS NULL`] : [greater];
 }

@@ -78,7 +78,9 @@ export async function readIndexStatus(
 			statusOf(index, queue, running, paying.includes(index.declared)),
 		),
 		...impossible.map(([index, problem]) => impossibleIndex(index, problem)),
-		...others.filter(({ isValid }) => !isValid).map(unasked),
+		...others
+			.filter(({ isValid }) => !isValid)
+			.map((index) => unasked(index, running)),
 	].sort(
 		(a, b) =>
 			a.tableName.localeCompare(b.tableName) ||
@@ -167,13 +169,23 @@ function impossibleIndex(
 	};
 }
 
-function unasked({ name, tableName, sizeBytes }: LiveIndex): IndexStatus {
+function unasked(
+	{ name, tableName, sizeBytes }: LiveIndex,
+	running: readonly RunningBuild[],
+): IndexStatus {
+	const build = running.find(({ indexName }) => indexName === name);
 	return {
 		...nothingMore,
+		...(build && {
+			percent: build.percent,
+			phase: build.phase,
+			etaMs: build.etaMs,
+			waitsFor: build.waitsFor,
+		}),
 		indexName: name,
 		tableName,
 		indexType: null,
-		state: "invalid",
+		state: build === undefined ? "invalid" : "building",
 		usable: false,
 		sizeBytes,
 	};

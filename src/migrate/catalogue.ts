@@ -44,6 +44,8 @@ export interface LiveIndex {
 	readonly definition: string;
 	readonly isUnique: boolean;
 	readonly isValid: boolean;
+	/** Whether a process builds it now. */
+	readonly isBuilding: boolean;
 	/** Whether a constraint made it: the constraint is compared then. */
 	readonly isOfConstraint: boolean;
 }
@@ -138,6 +140,7 @@ SELECT c.relname AS name, c.relkind::text AS kind, c.relpersistence::text AS per
   ${listOf(sql`
     'name', i.relname, 'definition', pg_get_indexdef(x.indexrelid), 'isUnique', x.indisunique,
     'isValid', x.indisvalid AND x.indisready,
+    'isBuilding', NOT (x.indisvalid AND x.indisready) AND ${isBuilding},
     'isOfConstraint', EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.indexrelid AND k.conrelid = c.oid)`)}
     FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid WHERE x.indrelid = c.oid) AS o) AS indexes,
   ${listOf(sql`
@@ -148,6 +151,13 @@ FROM pg_class c
 WHERE c.relnamespace = ${namespace} AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')${named(sql`c.relname`, names)}`);
 	return new Map(rows.map((row) => [row.name, row]));
 }
+
+/** Of another role's build only the process and its lock are to be seen. */
+const isBuilding = sql`EXISTS (
+      SELECT FROM pg_stat_progress_create_index b
+      JOIN pg_locks l ON l.pid = b.pid AND l.locktype = 'relation' AND l.relation = c.oid AND l.granted
+        AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock')
+      WHERE b.datname = current_database() AND coalesce(b.index_relid, 0) IN (0, x.indexrelid))`;
 
 /** The beginning of a subquery that makes a list of objects; the first member names them. */
 function listOf(members: Sql): Sql {

@@ -96,7 +96,7 @@ export const Message = defineEntity(
 		traceId: text(),
 		spanId: text(),
 	},
-	{ entityKeyField: null, indexes: [["sessionId", "createdAt"]] },
+	{ entityKeyField: null },
 );
 
 /** A conversation. */
@@ -128,7 +128,7 @@ export const SharedSession = defineEntity(
 	{
 		entityKeyField: null,
 		createEmbeddings: false,
-		indexes: [["sharedWithUserId"], ["sessionId"]],
+		indexes: [["sharedWithUserId"]],
 	},
 );
 
@@ -218,7 +218,7 @@ export const Feedback = defineEntity(
 	{
 		entityKeyField: null,
 		createEmbeddings: false,
-		indexes: [["sessionId"], ["messageId"]],
+		indexes: [["messageId"]],
 	},
 );
 

@@ -8,7 +8,7 @@ import { checkScope, type ReadScope, userCondition } from "./scope.ts";
 
 export interface SelectRequest extends ReadScope {
 	readonly where?: SqlFilter | undefined;
-	/** On the table `r`. @default the order of creation */
+	/** On the table `r`, with `id` last. @default the order of creation */
 	readonly orderBy?: Sql | undefined;
 	readonly limit: number;
 	readonly offset: number;
@@ -27,7 +27,6 @@ export async function selectRows(
 	return rows.map((record) => toRow(table.entity, record));
 }
 
-/** `id` comes last in the order, so that it is the same every time. */
 export function selectSql(
 	table: EntityTable,
 	{ where, orderBy, limit, offset, ...scope }: SelectRequest,
@@ -40,10 +39,9 @@ export function selectSql(
 		? sql`r.tenant_id = ${scope.tenantId} AND `
 		: raw("");
 	const fulfils = where === undefined ? raw("") : sql` AND ${where.toSql("r")}`;
-	const order = orderBy === undefined ? raw("r.id") : sql`${orderBy}, r.id`;
 	return sql`SELECT ${join(columns)}
 FROM ${tableRef(table)} AS r
 WHERE ${isOwn}r.deleted_at IS NULL${userCondition("r", scope)}${fulfils}
-ORDER BY ${order}
+ORDER BY ${orderBy ?? raw("r.id")}
 LIMIT ${limit} OFFSET ${offset}`;
 }

@@ -103,7 +103,9 @@ DECLARE
 BEGIN
   FOR rem_table IN
     SELECT c.oid::regclass FROM pg_class AS c
-    WHERE c.relnamespace = ${literal(schema)}::regnamespace AND c.relname = ANY (rem_tables) AND c.relkind = 'r' AND c.reltuples < 0
+    WHERE c.relnamespace = ${literal(schema)}::regnamespace AND c.relname = ANY (rem_tables) AND c.relkind = 'r'
+      AND (c.reltuples < 0 OR greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid), '-infinity')
+        < clock_timestamp() - interval '1 minute')
       AND starts_with(obj_description(c.oid, 'pg_class'), ${literal(`${ownershipMark}: `)})
   LOOP
     EXECUTE format('ANALYZE (SKIP_LOCKED) %s', rem_table);

@@ -1,3 +1,4 @@
+import type { Entity } from "../models/entity.ts";
 import type { Field } from "../models/field.ts";
 import { boundedName, indexName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
@@ -19,25 +20,59 @@ export function indexesDdl(table: EntityTable): Sql {
 /** The same one by one. */
 export function foregroundIndexes(table: EntityTable): DeclaredIndex[] {
 	const { entity } = table;
-	const btree = (
-		kind: "idx" | "uq",
-		columns: readonly string[],
-		where: Sql = empty,
-	): DeclaredIndex => ({
-		name: indexName(kind, entity.tableName, columns),
-		indexType: "btree",
-		tableName: entity.tableName,
-		isUnique: kind === "uq",
-		definition: sql`(${join(tenantFirst(table, columns))})${where}`,
-	});
-	return [
-		btree("idx", ["created_at"]),
-		...entity.indexes.map((fields) => btree("idx", columnsOf(fields))),
-		...entity.unique.map((fields) =>
-			btree("uq", columnsOf(fields), sql` WHERE deleted_at IS NULL`),
-		),
-		...normalizedKeyIndex(table),
+	const ordered = orderedColumns(entity).map(
+		(columns): DeclaredIndex => ({
+			name: indexName("idx", entity.tableName, columns),
+			indexType: "btree",
+			tableName: entity.tableName,
+			isUnique: false,
+			definition: sql`(${join(tenantFirst(table, withId(columns)))})`,
+		}),
+	);
+	const unique = entity.unique.map(columnsOf).map(
+		(columns): DeclaredIndex => ({
+			name: indexName("uq", entity.tableName, columns),
+			indexType: "btree",
+			tableName: entity.tableName,
+			isUnique: true,
+			definition: sql`(${join(tenantFirst(table, columns))}) WHERE deleted_at IS NULL`,
+		}),
+	);
+	return [...ordered, ...unique, ...normalizedKeyIndex(table)];
+}
+
+/**
+ * What rows of a tenant are found and ordered by: their id, which is the order of
+ * creation, the time, the key, the session, and what the model declares. Rows
+ * without a key have their user's index here; the others have that of the key.
+ */
+function orderedColumns(entity: Entity): string[][] {
+	const session = entity.fieldsByName.get("sessionId")?.type ?? "jsonb";
+	const hasSession = session !== "jsonb" && !session.endsWith("[]");
+	const all = [
+		["created_at"],
+		// The primary key, where there is no tenant.
+		...(entity.tenantScoped ? [["id"]] : []),
+		entity.keyFields === null ? ["user_id"] : columnsOf(entity.keyFields),
+		...(hasSession ? [["session_id", "created_at"]] : []),
+		...entity.indexes.map(columnsOf),
 	];
+	const known = new Set<string>();
+	return all.filter((columns) => {
+		const name = columns.join();
+		const isNew = columns.length > 0 && !known.has(name);
+		known.add(name);
+		return isNew;
+	});
+}
+
+/**
+ * Rows are ordered by `id` last. With it in the index, a page begins where the
+ * last one ended even where all rows have the same value; without it, each page
+ * sorted all of them.
+ */
+function withId(columns: readonly string[]): string[] {
+	return columns.includes("id") ? [...columns] : [...columns, "id"];
 }
 
 /** What LOOKUP reads while the cache is being rebuilt. */

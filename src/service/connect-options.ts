@@ -45,7 +45,7 @@ export interface ConnectOptions<
 	readonly connectTimeoutMs?: number;
 	/** How long reads and batch upserts are tried again while the server is away, in milliseconds. @default 5000 */
 	readonly retryTimeoutMs?: number;
-	/** Longest wait for the answer to a read or to a statement of a batch upsert, in milliseconds; your own SQL has no limit. @default 60000 */
+	/** Longest time of a verb's statement, in milliseconds: then it is cancelled on the server, and the call is `QUERY_TIMEOUT`; your own SQL has no limit. @default 60000 */
 	readonly queryTimeoutMs?: number;
 	/** How indexes are built while the application writes. */
 	readonly backgroundIndex?: BackgroundIndexOptions;

@@ -10,6 +10,7 @@ import type { VectorSpace } from "../models/vector-space.ts";
 import { VectorFacts } from "../query/vector-facts.ts";
 import { ident, join, sql } from "../sql.ts";
 import { batchUpsert } from "../store/batch-upsert.ts";
+import { gatherTenantStatistics } from "../store/first-statistics.ts";
 import type { MergeField } from "../store/merge.ts";
 import type { UpsertProgress } from "../store/upsert-result.ts";
 import { quoted } from "../util/suggest.ts";
@@ -150,6 +151,8 @@ export class ServiceCore {
 		}).finally(() => bulk?.end());
 		this.#newRows += result.inserted;
 		await this.#analyze(db, table);
+		if (options.transaction === undefined)
+			await this.#analyzeNewTenant(table, options, result.inserted);
 		if (result.embeddingsQueued > 0) this.embeddings.wake();
 		const newRows = Math.max(result.inserted, result.embeddingsGenerated);
 		this.indexer.noteRows(table, embeds ? space : undefined, newRows);
@@ -181,6 +184,26 @@ export class ServiceCore {
 			...(entity.createKvTrigger ? [ident(schema, "kv_store")] : []),
 		];
 		await db.query(sql`ANALYZE ${join(tables)}`);
+	}
+
+	/** Where autovacuum does it, it comes late for a tenant that is new in a large table. */
+	async #analyzeNewTenant(
+		table: EntityTable,
+		{ tenantId = this.settings.defaultTenant ?? undefined }: CoreUpsertOptions,
+		inserted: number,
+	): Promise<void> {
+		const isSeen = this.db.capabilities.autovacuum && table.entity.tenantScoped;
+		if (!isSeen || inserted < rowsPerAnalyze || tenantId === undefined) return;
+		await gatherTenantStatistics(this.db, table, tenantId, inserted).catch(
+			(error: unknown) => {
+				// What was loaded is committed: it is only planned for less well.
+				const { code, sqlState } = error as RemError;
+				this.settings.logger.warn(
+					{ code, sqlState },
+					`"${table.entity.tableName}" could not be analysed after a load`,
+				);
+			},
+		);
 	}
 
 	/**

@@ -33,6 +33,7 @@ import type { Traversal } from "../query/graph/traversal.ts";
 import type { Match } from "../query/search.ts";
 import { findLanguage } from "../query/text-language.ts";
 import type { SqlValue } from "../sql.ts";
+import { preloadSqlGrammar } from "../sql-grammar.ts";
 import { loadTelemetry } from "../telemetry/api.ts";
 import { observeQueues } from "../telemetry/metrics.ts";
 import { keepAlive, keepAliveDuringCalls } from "../util/keep-alive.ts";
@@ -102,6 +103,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 	readonly #searches: Searches;
 	readonly #graph: Graph;
 	#stopObserving = () => {};
+	#stopPreloading = () => {};
 
 	private constructor(core: ServiceCore, replica: Replica | undefined) {
 		if (!(core instanceof ServiceCore))
@@ -149,6 +151,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 				new ServiceCore(db, registry, settings, replica),
 				replica,
 			);
+			service.#stopPreloading = preloadSqlGrammar();
 			// What is about all tenants is the owner's to look after.
 			if (rowSecurity) return service;
 			// A crash may have emptied the cache since the last connection.
@@ -452,6 +455,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 	async close(): Promise<void> {
 		refuseInsideTransaction(this.core.db);
 		this.#stopObserving();
+		this.#stopPreloading();
 		// A build that takes longer is left to the server.
 		await this.indexer.stop({ waitMs: 1000 });
 		await this.embeddings.stop();

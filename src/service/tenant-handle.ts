@@ -18,9 +18,10 @@ export function tenantHandle(handle: Handle, tenantId: string): Handle {
 		});
 	return {
 		query: (statement, options = {}) => {
-			const { idempotent = false } = options;
+			const { idempotent = false, isLimited = false } = options;
 			return transaction((tx) => tx.query(statement, options), {
 				idempotent,
+				isLimited,
 				readOnly: idempotent,
 			});
 		},

@@ -174,6 +174,7 @@ async function commit(
 				(tx) => writeBatch(tx, table, current, options.merge),
 				{
 					retries: attempts,
+					isLimited: true,
 					// Rows told by key or id are the same rows the second time.
 					idempotent: current.rows.every(
 						({ row }) => (row.id ?? row.key) !== null,

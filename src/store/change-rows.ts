@@ -33,6 +33,7 @@ export async function changeRows(
 	if (uuids.length === 0) return [];
 	const { rows } = await db.query<{ id: string }>(
 		changeSql(table, change, uuids.sort(), owner),
+		{ isLimited: true },
 	);
 	return rows.map(({ id }) => id);
 }

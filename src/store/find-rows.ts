@@ -2,16 +2,16 @@ import type { Handle } from "../db/database.ts";
 import { tableRef } from "../db/tables.ts";
 import { RemError } from "../errors.ts";
 import {
-	afterSql,
 	type OrderBy,
 	type OrderTerm,
 	orderBySql,
 	parseOrderBy,
+	rangesAfter,
 } from "../filters/order-by.ts";
 import { whereSql } from "../filters/where.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { toRow } from "../models/rows.ts";
-import { empty, ident, join, type Sql, sql } from "../sql.ts";
+import { empty, ident, join, raw, type Sql, sql } from "../sql.ts";
 
 type Filter = Readonly<Record<string, unknown>>;
 type Record_ = Record<string, unknown>;
@@ -91,22 +91,47 @@ export async function* iterateRows(
 	}
 }
 
+/**
+ * A page from the beginning, or behind a row. Behind one it is made of ranges,
+ * each read only if those before it do not fill the page.
+ */
 export function pageSql(
 	table: EntityTable,
 	filter: Filter,
 	terms: readonly OrderTerm[],
 	after: readonly (string | null)[] | undefined,
 ): Sql {
+	const order = orderBySql(terms, "r");
 	const cursor = terms.map(
 		({ field }, index) =>
 			sql`${ident("r", field.column)}::text AS ${ident(cursorColumn(index))}`,
 	);
-	const behind =
-		after === undefined ? empty : sql` AND ${afterSql(terms, after, "r")}`;
-	return sql`SELECT ${columnsSql(table)}, ${join(cursor)}
+	const part = (
+		condition: Sql,
+	) => sql`SELECT ${columnsSql(table)}, ${join(cursor)}
 FROM ${tableRef(table)} AS r
-WHERE ${liveWhere(table, filter)}${behind}
-ORDER BY ${orderBySql(terms, "r")}
+WHERE ${liveWhere(table, filter)}${condition}
+ORDER BY ${order}
+LIMIT ${pageSize}`;
+	if (after === undefined) return part(empty);
+	const ranges = rangesAfter(terms, after, "r");
+	const [only] = ranges;
+	if (ranges.length === 1) return part(sql` AND ${only as Sql}`);
+	const name = (at: number) => raw(`rem_page_${at}`);
+	const parts = ranges.map((range, at) => {
+		const before = ranges
+			.slice(0, at)
+			.map((_, index) => sql`(SELECT count(*) FROM ${name(index)})`);
+		const isOpen =
+			at === 0 ? empty : sql` AND ${join(before, " + ")} < ${pageSize}`;
+		return sql`${name(at)} AS MATERIALIZED (
+${part(sql` AND ${range}${isOpen}`)}
+)`;
+	});
+	const all = ranges.map((_, at) => sql`SELECT * FROM ${name(at)}`);
+	return sql`WITH ${join(parts)}
+SELECT * FROM (${join(all, " UNION ALL ")}) AS r
+ORDER BY ${order}
 LIMIT ${pageSize}`;
 }
 

@@ -23,12 +23,52 @@ export async function gatherFirstStatistics(
 	db: Handle,
 	table: EntityTable,
 ): Promise<void> {
+	await analyzeThose(db, table, raw("c.reltuples < 0"));
+}
+
+/** From so many times as many rows on, a plan for the estimate is a bad one. */
+const farOff = 10;
+
+/**
+ * Analyses the tables after a load of a tenant that statistics take for a tenth of
+ * it at most, as of one that is new. They would learn of it when a share of the
+ * whole table has changed; until then its searches and traversals are planned for
+ * a row or two. Not again within a minute: a sample may miss a tenant.
+ */
+export async function gatherTenantStatistics(
+	db: Handle,
+	table: EntityTable,
+	tenantId: string,
+	rowsLoaded: number,
+): Promise<void> {
+	const { rows } = await db.query<{
+		"QUERY PLAN": [{ Plan: { "Plan Rows": number } }];
+	}>(
+		sql`EXPLAIN (FORMAT JSON) SELECT FROM ${tableRef(table)} WHERE tenant_id = ${tenantId}`,
+		{ idempotent: true },
+	);
+	const estimate = rows[0]?.["QUERY PLAN"][0].Plan["Plan Rows"] ?? rowsLoaded;
+	if (estimate * farOff > rowsLoaded) return;
+	await analyzeThose(
+		db,
+		table,
+		sql`greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid), '-infinity')
+    < clock_timestamp() - interval '1 minute'`,
+	);
+}
+
+/** Analyses the tables that the condition holds for, as this role or as the owner. */
+async function analyzeThose(
+	db: Handle,
+	table: EntityTable,
+	condition: Sql,
+): Promise<void> {
 	const asOwner = firstStatisticsRef(table.schema);
-	const { rows } = await db.query<Unanalyzed>(
+	const { rows } = await db.query<Analyzed>(
 		sql`
 SELECT c.oid::regclass::text AS name, c.relname::text AS "relationName", has_table_privilege(c.oid, 'MAINTAIN') AS "isOurs"
 FROM pg_class AS c
-WHERE c.oid IN (${join(writtenTables(table).map(oidOf))}) AND c.reltuples < 0
+WHERE c.oid IN (${join(writtenTables(table).map(oidOf))}) AND ${condition}
   AND (has_table_privilege(c.oid, 'MAINTAIN')
     OR has_function_privilege(to_regprocedure(${`${toText(asOwner)}(text[])`})::oid, 'EXECUTE'))`,
 		{ idempotent: true },
@@ -48,7 +88,7 @@ WHERE c.oid IN (${join(writtenTables(table).map(oidOf))}) AND c.reltuples < 0
 		);
 }
 
-interface Unanalyzed {
+interface Analyzed {
 	readonly name: string;
 	readonly relationName: string;
 	/** Whether this role may analyse it; else a function of row level security does, as the owner. */

@@ -31,7 +31,9 @@ export async function linkEdges(
 	row: RowOfTenant,
 	edges: readonly Edge[],
 ): Promise<number> {
-	const { rows } = await db.query<{ added: number }>(linkSql(row, edges));
+	const { rows } = await db.query<{ added: number }>(linkSql(row, edges), {
+		isLimited: true,
+	});
 	const [changed] = rows;
 	if (changed !== undefined) return changed.added;
 	throw new RemError(

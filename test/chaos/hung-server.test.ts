@@ -159,7 +159,7 @@ test("a frozen connection is left for another, by a read and by a write", async 
 
 test("a write that is frozen between two of its statements is run again whole", async () => {
 	const service = await connectForTest(server.url, {
-		queryTimeoutMs: 2000,
+		queryTimeoutMs: 4000,
 		retryTimeoutMs: 20_000,
 	});
 	const blocker = await connectForTest(server.url);

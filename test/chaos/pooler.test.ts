@@ -296,3 +296,23 @@ test("what needs a session goes past it: migrations, index builds", async () => 
 		found: expect.stringContaining("POSTGRES__DIRECT_HOST"),
 	});
 });
+
+test("a read that takes too long is cancelled on the server behind the pooler, and no other client's statement", async () => {
+	const pooler = await server.startPooler(narrow);
+	onTestFinished(() => pooler.stop());
+	const service = await connect(pooler.url, {
+		queryTimeoutMs: 300,
+		retryTimeoutMs: 30_000,
+	});
+	await owner.transaction(async (tx) => {
+		await tx.script("LOCK TABLE notes IN ACCESS EXCLUSIVE MODE");
+		const failed = service.repository(Note).find({ tenantId });
+		await expect(failed).rejects.toMatchObject({ code: "QUERY_TIMEOUT" });
+		const { rows } = await owner.execute(
+			"SELECT query FROM pg_stat_activity WHERE wait_event_type = 'Lock'",
+		);
+		expect(rows).toEqual([]);
+		for (let at = 0; at < 20; at++) await service.execute("SELECT 1");
+	});
+	await service.repository(Note).find({ tenantId });
+});

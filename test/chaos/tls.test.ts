@@ -215,3 +215,21 @@ test("an authority's file is read for each connection: a renewed one needs no re
 	});
 	await service.transaction(() => service.execute("SELECT 1"));
 });
+
+test("the request to cancel a statement is encrypted as its connection is", async () => {
+	const service = await connect(
+		address({ sslmode: "verify-full", sslrootcert: ours.certificate }),
+		{ queryTimeoutMs: 300, poolSize: 2 },
+	);
+	await service.migrate();
+	await service.transaction(async (tx) => {
+		await tx.script("LOCK TABLE resources IN ACCESS EXCLUSIVE MODE");
+		const started = performance.now();
+		await expect(
+			service
+				.repository(service.registry.get("resources").entity as never)
+				.find(),
+		).rejects.toMatchObject({ code: "QUERY_TIMEOUT" });
+		expect(performance.now() - started).toBeLessThan(1000);
+	});
+});

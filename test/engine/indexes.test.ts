@@ -5,6 +5,7 @@ import {
 	type IndexStatus,
 	PostgresService,
 } from "../../src/index.ts";
+import { openWriter } from "../support/blocker.ts";
 import {
 	codeOf,
 	createDatabase,
@@ -72,6 +73,8 @@ test("status tells of every index of the models, deferred ones too", async () =>
 		"gin_pages__metadata deferred",
 		"gin_pages__words__english__name__content deferred",
 		"idx_pages__created_at valid",
+		"idx_pages__id valid",
+		"idx_pages__name valid",
 		"idx_pages__year valid",
 		"norm_pages__key valid",
 	]);
@@ -92,7 +95,7 @@ test("createIndexConcurrently builds the table's indexes of a type", async () =>
 	});
 	const { indexes } = await db.service.indexer.status();
 	expect(indexes.filter(({ state }) => state !== "valid")).toEqual([]);
-	expect(indexes).toHaveLength(10);
+	expect(indexes).toHaveLength(12);
 });
 
 test("what an index computes is analyzed with it: the planner knows it at once", async () => {
@@ -158,7 +161,7 @@ test("an invalid index is repaired, and what REINDEX left is dropped", async () 
 	await db.service.indexer.drain();
 	expect(await invalidIndexes(db.service)).toEqual([]);
 	const { indexes } = await db.service.indexer.status();
-	expect(indexes.map(({ state }) => state)).toEqual(Array(10).fill("valid"));
+	expect(indexes.map(({ state }) => state)).toEqual(Array(12).fill("valid"));
 });
 
 test("what a cancelled REINDEX left beside a valid index is dropped", async () => {
@@ -310,5 +313,35 @@ test.runIf(engine === "server")(
 		const next = await connect(false);
 		expect(await statusOf(next, hnsw)).toMatchObject({ state: "queued" });
 		await next.close();
+	},
+);
+
+test.runIf(engine === "server")(
+	"the doctor names an index that is being built, and nothing is wrong with it",
+	async () => {
+		const name = "gin_pages__metadata";
+		await db.service.execute(`DROP INDEX IF EXISTS ${name}`);
+		const blocker = await openWriter(db.url, "pages");
+		const build = db.service.createIndexConcurrently({
+			tableName: "pages",
+			indexType: "gin",
+		});
+		await expect
+			.poll(async () => {
+				const { checks } = await db.service.doctor();
+				return checks
+					.filter(({ name: of }) => of === "indexes" || of === "schema")
+					.map(({ state, found }) => `${state}: ${found}`)
+					.join("\n");
+			})
+			.toMatch(
+				/ok: the database is as the models are\nok: .*gin_pages__metadata is being built/,
+			);
+		const { differences } = await db.service.schema
+			.diff()
+			.then((found) => ({ differences: found }));
+		expect(differences).toEqual([]);
+		await blocker.release();
+		await build;
 	},
 );

@@ -52,6 +52,12 @@ const changes: Record<string, readonly [text: string, undo?: string]> = {
 	"a view that is gone": ["DROP VIEW kv_source_notes CASCADE"],
 	"a table of vectors that is gone": ["DROP TABLE embeddings_notes"],
 	"a storage parameter": ["ALTER TABLE kv_store SET (fillfactor = 90)"],
+	"autovacuum settings of a table of an earlier version": [
+		"ALTER TABLE notes RESET (autovacuum_vacuum_scale_factor, autovacuum_analyze_scale_factor)",
+	],
+	"autovacuum settings of a table of vectors": [
+		"ALTER TABLE embeddings_notes RESET (autovacuum_analyze_scale_factor)",
+	],
 	"a cache that is logged": ["ALTER TABLE kv_store SET LOGGED"],
 	"a table that is no longer known as ours": [
 		"COMMENT ON TABLE notes IS 'mine'",
@@ -77,6 +83,30 @@ describe("after the last migration", () => {
 		await service.migrate();
 		expect(await service.schema.diff()).toEqual([]);
 	});
+});
+
+test("autovacuum settings that the operator tuned stay", async () => {
+	const { service } = db;
+	const options = async (name: string) => {
+		const { rows } = await service.execute<{ options: string[] }>(
+			`SELECT reloptions AS options FROM pg_class WHERE relname = '${name}'`,
+		);
+		return rows[0]?.options;
+	};
+	const tuned = "autovacuum_analyze_scale_factor=0.5";
+	for (const name of ["notes", "embeddings_notes", "kv_store"]) {
+		await service.execute(`ALTER TABLE ${name} SET (${tuned})`);
+		expect((await service.schema.diff()).length).toBe(0);
+		await service.migrate();
+		expect(await options(name)).toContain(tuned);
+		await service.execute(
+			`ALTER TABLE ${name} RESET (autovacuum_analyze_scale_factor)`,
+		);
+		await service.migrate();
+		expect(await options(name)).toContain(
+			"autovacuum_analyze_scale_factor=0.02",
+		);
+	}
 });
 
 // The embedded database has one role.

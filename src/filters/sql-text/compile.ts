@@ -156,14 +156,43 @@ function expression(context: Context, node: A_Expr, compile: Compile): Value {
 		case "AEXPR_ILIKE":
 			return like(compile(lexpr), compile(rexpr), name);
 		case "AEXPR_DISTINCT":
-		case "AEXPR_NOT_DISTINCT": {
-			const [a, b] = sameFamily(compile(lexpr), compile(rexpr));
-			const not = raw(kind === "AEXPR_DISTINCT" ? "" : "NOT ");
-			return boolean(a, sql`(${a.sql} IS ${not}DISTINCT FROM ${b.sql})`);
-		}
+		case "AEXPR_NOT_DISTINCT":
+			return distinct(node, compile);
 		default:
 			throw refused(context, location, `a filter has no ${name || kind}`);
 	}
+}
+
+/**
+ * No index of PostgreSQL 18 answers IS NOT DISTINCT FROM. Of a column and a
+ * constant it is written as an equality that is false, not unknown, where there
+ * is no value. Of columns only: what is not one would be there twice.
+ */
+function distinct({ lexpr, rexpr, kind }: A_Expr, compile: Compile): Value {
+	const [a, b] = sameFamily(compile(lexpr), compile(rexpr));
+	const isNot = kind === "AEXPR_NOT_DISTINCT";
+	const column =
+		isColumn(lexpr) && b.isConstant === true
+			? a
+			: isColumn(rexpr) && a.isConstant === true
+				? b
+				: undefined;
+	if (column === undefined)
+		return boolean(
+			a,
+			sql`(${a.sql} IS ${raw(isNot ? "NOT " : "")}DISTINCT FROM ${b.sql})`,
+		);
+	const equal = sql`${a.sql} = ${b.sql}`;
+	return boolean(
+		a,
+		isNot
+			? sql`(${equal} AND ${column.sql} IS NOT NULL)`
+			: sql`((${equal}) IS NOT TRUE)`,
+	);
+}
+
+function isColumn(node: SqlNode | undefined): boolean {
+	return node !== undefined && "ColumnRef" in node;
 }
 
 /** The operation, and the way to the index of a column that contains a constant. */

@@ -1,7 +1,7 @@
 import type { RawStmt, SelectStmt, SortBy } from "libpg-query";
 import { RemError } from "../../errors.ts";
 import type { EntityTable } from "../../models/registry.ts";
-import { join, raw, type Sql, sql } from "../../sql.ts";
+import { ident, join, raw, type Sql, sql } from "../../sql.ts";
 import {
 	type SqlGrammar,
 	type SqlNode,
@@ -40,7 +40,11 @@ export class SqlFilter {
 	}
 }
 
-/** `created_at DESC, lower(name)` as an order of the table of that alias. */
+/**
+ * `created_at DESC, lower(name)` as an order of the table of that alias. `id` comes
+ * last, so that it is the same every time, in the direction of the term before it:
+ * so an index that ends with `id` has the whole order.
+ */
 export function sqlOrder(
 	grammar: SqlGrammar,
 	table: EntityTable,
@@ -49,11 +53,12 @@ export function sqlOrder(
 ): Sql {
 	const { sortClause = [] } = readSelect(grammar, table, text, "ORDER BY");
 	const context = contextOf(table, text, "ORDER BY", alias);
-	return join(
-		sortClause.map((node) =>
-			orderTerm(context, (node as { SortBy: SortBy }).SortBy),
-		),
-	);
+	const terms = sortClause.map((node) => (node as { SortBy: SortBy }).SortBy);
+	const isDescending = terms.at(-1)?.sortby_dir === "SORTBY_DESC";
+	return join([
+		...terms.map((term) => orderTerm(context, term)),
+		sql`${ident(alias, "id")}${raw(isDescending ? " DESC" : "")}`,
+	]);
 }
 
 function orderTerm(context: Context, term: SortBy): Sql {

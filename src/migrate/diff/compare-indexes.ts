@@ -28,6 +28,7 @@ export function compareIndexes(
 					return roles.isBackground(index.name)
 						? []
 						: missing(table, index, spelling);
+				if (now.isBuilding) return [];
 				if (!now.isValid) return invalid(table, index, spelling);
 				return spelling.isSame(now.definition, index.definition)
 					? []
@@ -46,8 +47,11 @@ export function obsoleteIndexes(
 ): LiveIndex[] {
 	const names = new Set(expected.indexes.map(({ name }) => name));
 	return live.indexes.filter(
-		({ name, isOfConstraint }) =>
-			!isOfConstraint && !names.has(name) && isOurs(expected.name, name),
+		({ name, isOfConstraint, isBuilding }) =>
+			!isOfConstraint &&
+			!isBuilding &&
+			!names.has(name) &&
+			isOurs(expected.name, name),
 	);
 }
 

@@ -32,14 +32,15 @@ export const checkIndexes: Matter = async ({ indexer }) => {
 			"docs/indexes.md: choose another model or fewer dimensions",
 		),
 	].flat();
-	if (findings.length > 0) return findings;
+	const building = inState("building").map(beingBuilt);
+	if (findings.length > 0)
+		return building.length === 0 ? findings : [...findings, ok(some(building))];
 	const left = indexes.filter(({ leftTo }) => leftTo !== null);
-	const underWay = inState("building", "queued").filter(
-		(index) => !left.includes(index),
-	);
+	const queued = inState("queued").filter((index) => !left.includes(index));
 	const parts = [
 		`${inState("valid").length} in use`,
-		...count(underWay, "under way"),
+		...(building.length === 0 ? [] : [some(building)]),
+		...count(queued, "waiting to be built"),
 		...count(left, `left to a worker of role "${left[0]?.leftTo}"`),
 		...count(inState("deferred"), "not needed, as their tables are small"),
 	];
@@ -57,6 +58,10 @@ function tell(
 			`${indexName} is ${state}${error === null ? "" : ` (${error})`}`,
 	);
 	return [as(some(names), remedy)];
+}
+
+function beingBuilt({ indexName, percent }: IndexStatus): string {
+	return `${indexName} is being built${percent === null ? "" : ` (${Math.floor(percent)} %)`}`;
 }
 
 function count(indexes: readonly IndexStatus[], what: string): string[] {

@@ -1,0 +1,109 @@
+import pg from "pg";
+import { RemError } from "../errors.ts";
+import { toRemError } from "./sql-state.ts";
+
+/**
+ * How long the server has to end a statement that it was asked to cancel. One that
+ * does not answer in that time is hung, or out of reach.
+ */
+function graceOf(timeoutMs: number): number {
+	return Math.min(5000, Math.max(1000, timeoutMs));
+}
+
+/** What the driver knows of a connection, beyond its types. */
+interface OpenClient {
+	readonly host: string;
+	readonly port: number;
+	readonly ssl: unknown;
+	readonly sslNegotiation?: string;
+	readonly processID: number | null;
+	readonly secretKey: number | null;
+}
+
+interface DriverConnection extends NodeJS.EventEmitter {
+	readonly stream: { destroy(): void };
+	connect(port: number | string, host?: string): void;
+	requestSsl(): void;
+	cancel(processId: number, secretKey: number): void;
+}
+
+/** Connections whose statement was asked to be cancelled, until it has ended. */
+const cancelled = new WeakSet<pg.ClientBase>();
+
+/**
+ * Sends a statement that may take so long. After that the server is asked to
+ * cancel it: so it does not go on there, its outcome is known, and the connection
+ * can be used again. By a request, not by the setting `statement_timeout`: behind a
+ * pooler a setting would reach other clients, and for one statement it would cost
+ * a transaction. Only where the server does not answer that either is the
+ * connection given up, as one that is lost.
+ */
+export async function withTimeLimit<T>(
+	client: pg.ClientBase,
+	timeoutMs: number | undefined,
+	send: (limit: { readonly query_timeout?: number }) => Promise<T>,
+): Promise<T> {
+	if (timeoutMs === undefined) return send({});
+	const graceMs = graceOf(timeoutMs);
+	let request: Promise<void> | undefined;
+	const timer = setTimeout(() => {
+		cancelled.add(client);
+		request = requestCancel(client, graceMs);
+	}, timeoutMs);
+	try {
+		return await send({ query_timeout: timeoutMs + graceMs });
+	} catch (error) {
+		throw cancelled.has(client) ? asTimeout(error, timeoutMs) : error;
+	} finally {
+		clearTimeout(timer);
+		// Until it is through, it could end the connection's next statement.
+		await request;
+		if (request !== undefined) cancelled.delete(client);
+	}
+}
+
+function asTimeout(error: unknown, timeoutMs: number): unknown {
+	const { sqlState, cause } = toRemError(error);
+	if (sqlState === "57014")
+		return new RemError(
+			"QUERY_TIMEOUT",
+			`the statement took more than ${timeoutMs} ms, and was cancelled on the server`,
+			{
+				hint: "narrow it (limit, where, tenantId), look for a missing index or a lock with `rem doctor`, or raise queryTimeoutMs (POSTGRES__QUERY_TIMEOUT_MS)",
+				sqlState,
+				cause,
+			},
+		);
+	return error;
+}
+
+/** Asks the server, on a connection of its own, to cancel what the client waits for. Never fails. */
+function requestCancel(client: pg.ClientBase, graceMs: number): Promise<void> {
+	const { host, port, ssl, sslNegotiation, processID, secretKey } =
+		client as unknown as OpenClient;
+	if (processID === null || secretKey === null) return Promise.resolve();
+	const connection = new (
+		pg as unknown as {
+			Connection: new (config: object) => DriverConnection;
+		}
+	).Connection({ ssl, sslNegotiation });
+	return new Promise((resolve) => {
+		const done = () => {
+			clearTimeout(timer);
+			connection.stream.destroy();
+			resolve();
+		};
+		const timer = setTimeout(done, graceMs);
+		const isDirect = sslNegotiation === "direct";
+		connection.on("connect", () => {
+			if (!ssl) connection.cancel(processID, secretKey);
+			else if (!isDirect) connection.requestSsl();
+		});
+		connection.on("sslconnect", () => connection.cancel(processID, secretKey));
+		connection.on("error", done);
+		// The server has signalled the process when it hangs up.
+		connection.on("end", done);
+		if (host.startsWith("/")) connection.connect(`${host}/.s.PGSQL.${port}`);
+		else connection.connect(port, host);
+	});
+}

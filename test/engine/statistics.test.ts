@@ -1,0 +1,53 @@
+import { expect, test } from "vitest";
+import * as z from "zod";
+import { defineEntity } from "../../src/index.ts";
+import { useService } from "../support/engine.ts";
+
+const Paper = defineEntity(
+	"papers",
+	{ name: z.string(), content: z.string() },
+	{ entityKeyField: "name" },
+);
+const db = useService({
+	models: [Paper],
+	embedding: { provider: "local", dimensions: 8 },
+	backgroundIndex: { enabled: false },
+});
+
+const tables = ["papers", "embeddings_papers", "kv_store"];
+
+async function estimated(tableName: string, tenantId: string) {
+	const { rows } = await db.service.execute<{
+		"QUERY PLAN": [{ Plan: { "Plan Rows": number } }];
+	}>(
+		`EXPLAIN (FORMAT JSON) SELECT FROM ${tableName} WHERE tenant_id = '${tenantId}'`,
+	);
+	return rows[0]?.["QUERY PLAN"][0].Plan["Plan Rows"] ?? 0;
+}
+
+const load = (tenantId: string, count: number) =>
+	db.service.batchUpsert({
+		tableName: "papers",
+		tenantId,
+		entities: Array.from({ length: count }, (_, at) => ({
+			name: `paper ${at}`,
+			content: `content ${at}`,
+		})),
+	});
+
+test("after a load of a tenant that statistics do not know they know it, in every table", async () => {
+	for (const tenantId of ["a", "b", "c"]) await load(tenantId, 1000);
+	for (const name of tables) {
+		// As if autovacuum had not come by yet, and an analysis were long ago.
+		await db.service.execute(
+			`ALTER TABLE ${name} SET (autovacuum_enabled = off)`,
+		);
+		await db.service.execute(`ANALYZE ${name}`);
+	}
+	await db.service.execute(
+		"SELECT pg_stat_reset_single_table_counters(oid) FROM pg_class WHERE relname IN ('papers', 'embeddings_papers', 'kv_store')",
+	);
+	await load("new", 1500);
+	for (const name of tables)
+		expect(await estimated(name, "new"), name).toBeGreaterThan(1000);
+});
