@@ -27,9 +27,11 @@ import {
 	noteUnloggedRead,
 	refuseOnStandby,
 } from "./standby.ts";
+import { takeTurns } from "./take-turns.ts";
 
 /** Before anyone uses a new connection. */
 export function prepareClient(client: pg.ClientBase): void {
+	takeTurns(client);
 	// `pg` reads ISO dates only: under another style every timestamp is null.
 	client.query("SET DateStyle TO ISO").catch(() => {
 		// The connection is gone: whoever asked for it is told.
