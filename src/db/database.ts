@@ -35,6 +35,12 @@ export interface QueryOptions {
 	 * which says so itself. @default false
 	 */
 	readonly idempotent?: boolean;
+	/**
+	 * Runs after a failure that certainly left nothing behind, as of a
+	 * transaction: a deadlock, a serialization failure. Not within a transaction,
+	 * which says so itself. @default 0
+	 */
+	readonly retries?: number;
 	/** Longest wait for its answer; the connection is then given up. @default none */
 	readonly timeoutMs?: number;
 }

@@ -18,9 +18,10 @@ export function tenantHandle(handle: Handle, tenantId: string): Handle {
 		});
 	return {
 		query: (statement, options = {}) => {
-			const { idempotent = false } = options;
+			const { idempotent = false, retries = 0 } = options;
 			return transaction((tx) => tx.query(statement, options), {
 				idempotent,
+				retries,
 				readOnly: idempotent,
 			});
 		},

@@ -4,6 +4,7 @@ import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { Edge } from "../models/types.ts";
 import { empty, ident, type Sql, sql } from "../sql.ts";
+import { changeRetries } from "./change-rows.ts";
 
 /** A live row of the tenant, by its id. */
 export interface RowOfTenant {
@@ -30,7 +31,9 @@ export async function linkEdges(
 	row: RowOfTenant,
 	edges: readonly Edge[],
 ): Promise<number> {
-	const { rows } = await db.query<{ added: number }>(linkSql(row, edges));
+	const { rows } = await db.query<{ added: number }>(linkSql(row, edges), {
+		retries: changeRetries,
+	});
 	const [changed] = rows;
 	if (changed !== undefined) return changed.added;
 	throw new RemError(
@@ -54,6 +57,7 @@ export async function unlinkEdges(
 ): Promise<number> {
 	const { rows } = await db.query<{ removed: number }>(
 		unlinkSql(row, selection),
+		{ retries: changeRetries },
 	);
 	return rows[0]?.removed ?? 0;
 }
