@@ -10,6 +10,7 @@ import {
 	sql,
 	toText,
 } from "../sql.ts";
+import { cancelSettled } from "./cancel-request.ts";
 import type {
 	Handle,
 	QueryOptions,
@@ -27,6 +28,7 @@ import {
 	noteUnloggedRead,
 	refuseOnStandby,
 } from "./standby.ts";
+import { untilStopped } from "./stoppable.ts";
 import { takeTurns } from "./take-turns.ts";
 
 /** Before anyone uses a new connection. */
@@ -102,6 +104,7 @@ export async function runTransaction<T>(
 	try {
 		result = await work(tx);
 	} catch (error) {
+		await cancelSettled(client);
 		await tx.script("ROLLBACK").catch(() => {
 			// The connection is gone, and the transaction with it.
 		});
@@ -254,7 +257,9 @@ export async function send<R>(
 			name: options.name,
 			query_timeout: options.timeoutMs,
 		};
-		const answer = await client.query(config);
+		const answer = await untilStopped(client, options.signal, () =>
+			client.query(config),
+		);
 		if (readsUnlogged) noteUnloggedRead(client, undefined);
 		refuseUnconfirmed(client);
 		// Without values it may be a text of several statements: the last one counts.

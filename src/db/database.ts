@@ -41,6 +41,8 @@ export interface QueryOptions {
 	 * which says so itself. @default 0
 	 */
 	readonly retries?: number;
+	/** Once aborted, it is not sent, or the server is asked to cancel it: `CANCELLED`. @default none */
+	readonly signal?: AbortSignal;
 	/** Longest wait for its answer; the connection is then given up. @default none */
 	readonly timeoutMs?: number;
 }
