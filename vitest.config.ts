@@ -38,6 +38,7 @@ export default defineConfig(async () => {
 			maxWorkers: 2,
 			testTimeout: 30_000,
 			hookTimeout: 60_000,
+			setupFiles: ["test/support/no-deprecation.ts"],
 			expect: { poll: { timeout: 20_000 } },
 			typecheck: { enabled: false },
 			projects: [

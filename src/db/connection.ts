@@ -12,6 +12,7 @@ import {
 	sql,
 	toText,
 } from "../sql.ts";
+import { cancelSettled } from "./cancel-request.ts";
 import type {
 	Handle,
 	QueryOptions,
@@ -37,6 +38,8 @@ import {
 	noteUnloggedRead,
 	refuseOnStandby,
 } from "./standby.ts";
+import { untilStopped } from "./stoppable.ts";
+import { takeTurns } from "./take-turns.ts";
 import { withTimeLimit } from "./time-limit.ts";
 import {
 	describeSettings,
@@ -49,6 +52,7 @@ export function prepareClient(
 	client: pg.ClientBase,
 	options: PinOptions,
 ): Promise<void> {
+	takeTurns(client);
 	client.on("notice", (notice) => {
 		if (isUnconfirmedCommit(notice)) unconfirmed.add(client);
 	});
@@ -120,6 +124,7 @@ export async function runTransaction<T>(
 	try {
 		result = await work(tx);
 	} catch (error) {
+		await cancelSettled(client);
 		await tx.script("ROLLBACK").catch(() => {
 			// The connection is gone, and the transaction with it.
 		});
@@ -311,8 +316,10 @@ export async function send<R>(
 			values: values.map(parameter),
 			name: options.name as string,
 		};
-		const answer = await withTimeLimit(client, options.timeoutMs, (limit) =>
-			withLocalSettings(client, { ...config, ...limit }, options),
+		const answer = await untilStopped(client, options.signal, () =>
+			withTimeLimit(client, options.timeoutMs, (limit) =>
+				withLocalSettings(client, { ...config, ...limit }, options),
+			),
 		);
 		if (readsUnlogged) noteUnloggedRead(client, undefined);
 		refuseUnconfirmed(client);

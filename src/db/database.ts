@@ -37,6 +37,14 @@ export interface QueryOptions {
 	readonly idempotent?: boolean;
 	/** A write that ends by the service's `queryTimeoutMs`, as a read does. @default false */
 	readonly isLimited?: boolean;
+	/**
+	 * Runs after a failure that certainly left nothing behind, as of a
+	 * transaction: a deadlock, a serialization failure. Not within a transaction,
+	 * which says so itself. @default 0
+	 */
+	readonly retries?: number;
+	/** Once aborted, it is not sent, or the server is asked to cancel it: `CANCELLED`. @default none */
+	readonly signal?: AbortSignal;
 	/** Longest time that it may take; then it is cancelled on the server: `QUERY_TIMEOUT`. @default none */
 	readonly timeoutMs?: number;
 }

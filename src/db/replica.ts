@@ -13,11 +13,12 @@ import type {
 import type { PoolConnection } from "./pool-connection.ts";
 import type { PoolDatabase } from "./pool-database.ts";
 import { isConnectionLost, isRolledBack, isTransient } from "./sql-state.ts";
+import { isFollowing } from "./standby.ts";
 import {
-	hasReplayed,
 	readCluster,
-	readReplayed,
+	readServerState,
 	readWritten,
+	type ServerState,
 } from "./wal-position.ts";
 
 export interface ReplicaOptions {
@@ -31,6 +32,13 @@ export interface ReplicaOptions {
 // Reads go to the primary so long before the replica is asked again.
 const restMs = 2000;
 const longestPauseMs = 25;
+// So long it is taken for granted that the primary is the same server.
+const primaryKnownMs = 1000;
+// So long, that a standby follows the same server.
+const standbyKnownMs = 5000;
+
+/** The server of the read host has a log of its own: its rows are not the primary's. */
+class Forked extends Error {}
 
 /**
  * Reads on a replica, as a handle like any other. What was written through the
@@ -44,11 +52,15 @@ export class Replica implements Handle {
 	readonly #options: ReplicaOptions;
 	/** Where the primary's log stood after that many of its writes. */
 	#position: { writes: number; lsn: Promise<bigint | undefined> };
-	/** How far the server behind each connection is known to be. */
-	readonly #replayed = new WeakMap<object, bigint>();
+	/** What the server behind each connection last reported, and when. */
+	readonly #states = new WeakMap<object, Reported>();
 	/** Connections that lead to a pooler, which gives each transaction another server. */
 	readonly #pooled = new WeakSet<object>();
 	#cluster: Promise<string | undefined> | undefined;
+	#primaryState:
+		| { readonly at: number; state: Promise<ServerState> }
+		| undefined;
+	#fork: string | undefined;
 	#isChecked = false;
 	#restUntil = 0;
 	#isOut = false;
@@ -62,6 +74,11 @@ export class Replica implements Handle {
 		};
 		this.#pool = pool;
 		this.#options = options;
+	}
+
+	/** Why the server of the read host is not used: it no longer follows the primary. */
+	get fork(): string | undefined {
+		return this.#fork;
 	}
 
 	query<R>(statement: Sql | Statement, options?: QueryOptions) {
@@ -115,9 +132,17 @@ export class Replica implements Handle {
 			const waitMs = isTrial ? 0 : this.#options.waitMs;
 			const answer = await this.#whenReplayed(position, waitMs, read);
 			if (answer === undefined) this.#rest("is behind what was written here");
-			else if (isTrial) this.#back();
+			else {
+				this.#fork = undefined;
+				if (isTrial) this.#back();
+			}
 			return answer;
 		} catch (error) {
+			if (error instanceof Forked) {
+				this.#fork = error.message;
+				this.#rest(error.message);
+				return undefined;
+			}
 			const message = error instanceof Error ? error.message : String(error);
 			if (isConnectionLost(error)) this.#rest(message);
 			else if (isTrial) this.#back();
@@ -149,11 +174,10 @@ export class Replica implements Handle {
 		waitMs: number,
 		read: (db: Handle) => Promise<T>,
 	): Promise<{ value: T } | undefined> {
-		if (position === undefined) return { value: await read(this.#pool) };
 		const deadline = performance.now() + waitMs;
 		for (let pauseMs = 1; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
 			const answer = await this.#pool.withConnection((connection) =>
-				this.#readIfReplayed(connection, position, read),
+				this.#readIfReplayed(connection, position ?? 0n, read),
 			);
 			if (answer !== undefined) return answer;
 			if (performance.now() + pauseMs > deadline) return undefined;
@@ -168,17 +192,89 @@ export class Replica implements Handle {
 	): Promise<{ value: T } | undefined> {
 		const { identity } = connection;
 		if (this.#pooled.has(identity))
-			return readWithin(connection, position, read);
-		const known = this.#replayed.get(identity) ?? 0n;
-		if (known >= position) return { value: await read(connection) };
-		const { replayed, processId } = await readReplayed(connection);
-		if (processId !== connection.processId) {
-			this.#pooled.add(identity);
-			return readWithin(connection, position, read);
+			return this.#readWithin(connection, position, read);
+		let reported = this.#states.get(identity);
+		if (!this.#isCurrent(reported, identity, position)) {
+			const state = await readServerState(connection);
+			if (state.processId !== connection.processId) {
+				this.#pooled.add(identity);
+				return this.#readWithin(connection, position, read);
+			}
+			reported = { at: performance.now(), state };
+			this.#states.set(identity, reported);
 		}
-		if (replayed < position) return undefined;
-		this.#replayed.set(identity, replayed);
-		return { value: await read(connection) };
+		await this.#refuseFork(reported.state);
+		if (reported.state.replayed < position) return undefined;
+		const value = await read(connection);
+		// It was promoted before it answered: what it answered may be its own.
+		if (reported.state.isStandby && !isFollowing(identity))
+			await this.#refuseFork(await readServerState(connection));
+		return { value };
+	}
+
+	#isCurrent(
+		reported: Reported | undefined,
+		identity: object,
+		position: bigint,
+	): reported is Reported {
+		if (reported === undefined) return false;
+		const { at, state } = reported;
+		if (state.replayed < position) return false;
+		if (state.isStandby !== isFollowing(identity)) return false;
+		return !state.isStandby || performance.now() < at + standbyKnownMs;
+	}
+
+	/** Only within a transaction is it one server that reports how far it is, and answers. */
+	#readWithin<T>(
+		connection: PoolConnection,
+		position: bigint,
+		read: (db: Handle) => Promise<T>,
+	): Promise<{ value: T } | undefined> {
+		return connection.transaction(
+			async (tx) => {
+				const state = await readServerState(tx);
+				await this.#refuseFork(state);
+				if (state.replayed < position) return undefined;
+				return { value: await read(tx) };
+			},
+			// The rows of the moment in which it reported what it is.
+			{ readOnly: true, isolation: "repeatable read" },
+		);
+	}
+
+	/**
+	 * A server that takes writes itself has the primary's rows only if it is the
+	 * primary; one that follows another server, only if that one is. A promotion
+	 * begins a new timeline, so that its followers are ahead of the primary's.
+	 */
+	async #refuseFork(state: ServerState): Promise<void> {
+		const isForked = async (maxAgeMs: number) => {
+			const primary = await this.#askPrimaryState(maxAgeMs);
+			return state.isStandby
+				? isAhead(state, primary)
+				: state.started !== primary.started;
+		};
+		// A failover may have made another server the primary since it was asked.
+		const knownMs = state.isStandby ? Number.POSITIVE_INFINITY : primaryKnownMs;
+		if (!(await isForked(knownMs)) || !(await isForked(0))) return;
+		throw new Forked(
+			state.isStandby
+				? "it follows a server that was promoted, and its rows are no longer the primary's"
+				: "it is no standby, and not the primary: it was promoted, and its rows are no longer the primary's",
+		);
+	}
+
+	#askPrimaryState(maxAgeMs: number): Promise<ServerState> {
+		const known = this.#primaryState;
+		if (known !== undefined && performance.now() < known.at + maxAgeMs)
+			return known.state;
+		const state = readServerState(this.#primary);
+		this.#primaryState = { at: performance.now(), state };
+		state.catch(() => {
+			// Whoever asked is informed; the next one asks again.
+			this.#primaryState = undefined;
+		});
+		return state;
 	}
 
 	#ownCluster(): Promise<string | undefined> {
@@ -205,6 +301,7 @@ export class Replica implements Handle {
 		this.#restUntil = performance.now() + restMs;
 		// It may have been another primary's log, before a failover.
 		this.#forgetPosition();
+		this.#primaryState = undefined;
 		this.#isChecked = false;
 		if (!this.#isOut) this.#tell(`${why}; reads go to the primary`);
 		this.#isOut = true;
@@ -223,16 +320,16 @@ export class Replica implements Handle {
 	}
 }
 
-/** Only within a transaction is it one server that says how far it is, and answers. */
-function readWithin<T>(
-	connection: PoolConnection,
-	position: bigint,
-	read: (db: Handle) => Promise<T>,
-): Promise<{ value: T } | undefined> {
-	return connection.transaction(
-		async (tx) =>
-			(await hasReplayed(tx, position)) ? { value: await read(tx) } : undefined,
-		{ readOnly: true },
+interface Reported {
+	readonly at: number;
+	readonly state: ServerState;
+}
+
+function isAhead(state: ServerState, primary: ServerState): boolean {
+	return (
+		state.timeline !== null &&
+		primary.timeline !== null &&
+		state.timeline > primary.timeline
 	);
 }
 

@@ -206,6 +206,13 @@ function recognise(sqlState: string): Recognised {
 				code: "SCHEMA_DRIFT",
 				hint: "run `rem migrate` or service.migrate() first",
 			};
+		// No unique index for ON CONFLICT: the model has another key; or another type.
+		case "42P10":
+		case "42804":
+			return {
+				code: "SCHEMA_DRIFT",
+				hint: "the table differs from its model: run `rem migrate` or service.migrate() first (`rem schema diff` shows what differs)",
+			};
 		case "42501":
 			return {
 				code: "DATABASE",

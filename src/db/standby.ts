@@ -7,6 +7,18 @@ const retryAfterMs = 30_000;
 /** Connections to a standby, and the time until which its unlogged tables are not asked for. */
 const standbys = new WeakMap<pg.ClientBase, number>();
 
+/** Connections to a server that follows another one. */
+const following = new WeakSet<object>();
+
+/**
+ * Whether the server of the connection followed another one when it answered
+ * last. A server reports a promotion before its next answer is complete; a
+ * pooler may not pass it on.
+ */
+export function isFollowing(client: object): boolean {
+	return following.has(client);
+}
+
 /** Before the client connects: the server says what it is, and when that changes. */
 export function watchStandby(client: pg.ClientBase): void {
 	const { connection } = client as unknown as {
@@ -14,8 +26,13 @@ export function watchStandby(client: pg.ClientBase): void {
 	};
 	connection.on("parameterStatus", ({ parameterName, parameterValue }) => {
 		if (parameterName !== "in_hot_standby") return;
-		if (parameterValue === "on") standbys.set(client, 0);
-		else standbys.delete(client);
+		if (parameterValue === "on") {
+			standbys.set(client, 0);
+			following.add(client);
+		} else {
+			standbys.delete(client);
+			following.delete(client);
+		}
 	});
 }
 

@@ -1,5 +1,6 @@
-import pg from "pg";
+import type pg from "pg";
 import { RemError } from "../errors.ts";
+import { requestCancel } from "./cancel-request.ts";
 import { toRemError } from "./sql-state.ts";
 
 /**
@@ -8,23 +9,6 @@ import { toRemError } from "./sql-state.ts";
  */
 function graceOf(timeoutMs: number): number {
 	return Math.min(5000, Math.max(1000, timeoutMs));
-}
-
-/** What the driver knows of a connection, beyond its types. */
-interface OpenClient {
-	readonly host: string;
-	readonly port: number;
-	readonly ssl: unknown;
-	readonly sslNegotiation?: string;
-	readonly processID: number | null;
-	readonly secretKey: number | null;
-}
-
-interface DriverConnection extends NodeJS.EventEmitter {
-	readonly stream: { destroy(): void };
-	connect(port: number | string, host?: string): void;
-	requestSsl(): void;
-	cancel(processId: number, secretKey: number): void;
 }
 
 /** Connections whose statement was asked to be cancelled, until it has ended. */
@@ -48,7 +32,7 @@ export async function withTimeLimit<T>(
 	let request: Promise<void> | undefined;
 	const timer = setTimeout(() => {
 		cancelled.add(client);
-		request = requestCancel(client, graceMs);
+		request = requestCancel(client);
 	}, timeoutMs);
 	try {
 		return await send({ query_timeout: timeoutMs + graceMs });
@@ -75,35 +59,4 @@ function asTimeout(error: unknown, timeoutMs: number): unknown {
 			},
 		);
 	return error;
-}
-
-/** Asks the server, on a connection of its own, to cancel what the client waits for. Never fails. */
-function requestCancel(client: pg.ClientBase, graceMs: number): Promise<void> {
-	const { host, port, ssl, sslNegotiation, processID, secretKey } =
-		client as unknown as OpenClient;
-	if (processID === null || secretKey === null) return Promise.resolve();
-	const connection = new (
-		pg as unknown as {
-			Connection: new (config: object) => DriverConnection;
-		}
-	).Connection({ ssl, sslNegotiation });
-	return new Promise((resolve) => {
-		const done = () => {
-			clearTimeout(timer);
-			connection.stream.destroy();
-			resolve();
-		};
-		const timer = setTimeout(done, graceMs);
-		const isDirect = sslNegotiation === "direct";
-		connection.on("connect", () => {
-			if (!ssl) connection.cancel(processID, secretKey);
-			else if (!isDirect) connection.requestSsl();
-		});
-		connection.on("sslconnect", () => connection.cancel(processID, secretKey));
-		connection.on("error", done);
-		// The server has signalled the process when it hangs up.
-		connection.on("end", done);
-		if (host.startsWith("/")) connection.connect(`${host}/.s.PGSQL.${port}`);
-		else connection.connect(port, host);
-	});
 }

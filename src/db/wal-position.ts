@@ -20,27 +20,35 @@ END::text AS at`,
 	return toPosition(rows[0]?.at);
 }
 
-/** How far the server is, and which of its processes said so. */
-export async function readReplayed(
-	db: Handle,
-): Promise<{ replayed: bigint; processId: number }> {
-	const { rows } = await db.query<{ at: string; processId: number }>(
-		// One that was promoted replays no more, it writes.
-		sql`SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END)::text AS at,
-  pg_backend_pid() AS "processId"`,
-		{ idempotent: true },
-	);
-	return {
-		replayed: toPosition(rows[0]?.at) ?? 0n,
-		processId: rows[0]?.processId ?? 0,
-	};
+/** What a server reports of itself and of its log. */
+export interface ServerState {
+	/** Up to where its rows are. */
+	readonly replayed: bigint;
+	/** Of the connection that reported it. */
+	readonly processId: number;
+	/** Whether it follows another server; a standby that was promoted does not. */
+	readonly isStandby: boolean;
+	/** When it was started: the same for two connections only where both lead to one server. */
+	readonly started: string;
+	/** Of its log; a promotion begins another one. `null` where the role may not ask. */
+	readonly timeline: number | null;
 }
 
-export async function hasReplayed(
-	db: Handle,
-	position: bigint,
-): Promise<boolean> {
-	return (await readReplayed(db)).replayed >= position;
+export async function readServerState(db: Handle): Promise<ServerState> {
+	const { rows } = await db.query<
+		Omit<ServerState, "replayed"> & { readonly at: string }
+	>(
+		// One that was promoted replays no more, it writes.
+		sql`SELECT (CASE WHEN standby THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END)::text AS at,
+  pg_backend_pid() AS "processId", standby AS "isStandby",
+  extract(epoch FROM pg_postmaster_start_time())::text AS started,
+  CASE WHEN standby THEN (SELECT received_tli FROM pg_stat_wal_receiver)
+    ELSE ('x' || left(pg_walfile_name(pg_current_wal_flush_lsn()), 8))::bit(32)::integer END AS timeline
+FROM (SELECT pg_is_in_recovery() AS standby) AS s`,
+		{ idempotent: true },
+	);
+	const { at, ...state } = rows[0] as (typeof rows)[0];
+	return { ...state, replayed: toPosition(at) ?? 0n };
 }
 
 /** What a cluster and its physical copies have in common; `undefined` where the role may not ask. */

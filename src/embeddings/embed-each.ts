@@ -1,3 +1,4 @@
+import { setImmediate as aTurn } from "node:timers/promises";
 import type { RemError } from "../errors.ts";
 import {
 	EmbeddingRun,
@@ -71,7 +72,11 @@ export async function resultsOf(
 	);
 	// A generator gives each of its users the next batch.
 	const work = async () => {
-		for (const batch of batches) await run.settle(batch);
+		for (const batch of batches) {
+			// A provider that answers without waiting would keep the signal from firing.
+			if (options.signal !== undefined) await aTurn();
+			await run.settle(batch);
+		}
 	};
 	await Promise.all(Array.from({ length: parallel }, work));
 	return run.results;

@@ -129,8 +129,15 @@ export class BackgroundIndexer {
 		await this.#queueAfterLoads();
 	}
 
-	/** Builds what is queued now, waiting for second attempts; throws `INDEX_FAILED` for those that failed for good, and for those that only the owner of their table may build. */
+	/**
+	 * Builds what is queued now and what rows written so far need, waiting for
+	 * second attempts. Throws `INDEX_FAILED` for those that failed for good, and
+	 * for those that only the owner of their table may build.
+	 */
 	async drain(): Promise<void> {
+		// What was loaded a moment ago is looked at now: nothing of it is queued later.
+		await this.#queueAfterLoads();
+		await Promise.allSettled(this.#checks);
 		const open = queuedBuilds(await this.#look());
 		await this.#loop.settle(open.map(({ indexName }) => indexName));
 	}

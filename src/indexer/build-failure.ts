@@ -7,6 +7,11 @@ export interface BuildFailure {
 	readonly isTransient: boolean;
 	/** Whether parallel workers took more memory than there is: the next attempt does without. */
 	readonly lacksMemory: boolean;
+	/**
+	 * Whether it met another command on the table, an ANALYZE or VACUUM of the
+	 * user's: that is no attempt, and it is built once the command has ended.
+	 */
+	readonly isConflict: boolean;
 	readonly message: string;
 	readonly sqlState: string | undefined;
 }
@@ -18,6 +23,7 @@ const undefinedFile = "58P01";
 /** Insufficient privilege: of one role, and not of the index. */
 export const notPermitted = "42501";
 const duplicateTable = "42P07";
+const deadlock = "40P01";
 
 /** Tells by its SQLSTATE what a failure means. */
 export function judgeFailure(error: unknown): BuildFailure {
@@ -32,6 +38,7 @@ export function judgeFailure(error: unknown): BuildFailure {
 		(permanentClasses.has(sqlState.slice(0, 2)) || sqlState === undefinedFile);
 	return {
 		isTransient: !isPermanent,
+		isConflict: sqlState === deadlock,
 		lacksMemory: sqlState === "53100" || sqlState === "53200",
 		message,
 		sqlState,

@@ -147,6 +147,13 @@ export class TableBuilder {
 			if (error instanceof TableBusy)
 				return markPostponed(this.#db, schema, build, busyTableMs);
 			const failure = judgeFailure(error);
+			if (failure.isConflict) {
+				logger.info(
+					about(build),
+					`index "${index.name}": it and another command on the table waited for each other (SQLSTATE 40P01); next attempt in ${busyTableMs / 1000} s`,
+				);
+				return markPostponed(this.#db, schema, build, busyTableMs);
+			}
 			if (failure.sqlState === notPermitted)
 				return this.#leave(build, index, failure);
 			const isFinal = !failure.isTransient || attempts >= maxAttempts;

@@ -1,6 +1,7 @@
 import type { Handle } from "../db/database.ts";
 import { kvColumns } from "../schema/kv-trigger.ts";
 import { type Sql, sql } from "../sql.ts";
+import { orderedWalk } from "./plan-settings.ts";
 import { seeingAll } from "./seeing-all.ts";
 import { kvStore } from "./tables.ts";
 
@@ -38,7 +39,11 @@ export async function rowCopier(
 		isolation: "read committed",
 		// Of a batch only row locks and, where the cache is logged, its rows are
 		// in the WAL: the marker's own commit writes out all of it.
-		settings: { ...(await seeingAll(db)), synchronous_commit: "off" },
+		settings: {
+			...orderedWalk,
+			...(await seeingAll(db)),
+			synchronous_commit: "off",
+		},
 	} as const;
 	return (select, start) =>
 		db.transaction(async (tx) => {

@@ -31,6 +31,8 @@ export class KvCache {
 	readonly #logger: Logger;
 	readonly #listeners = new Set<(progress: KvProgress) => void>();
 	#rebuilding: Promise<RebuildResult | undefined> | undefined;
+	/** Stops the rebuild that runs. */
+	#stopping = new AbortController();
 	#notBefore = 0;
 	#isTold = false;
 
@@ -61,20 +63,46 @@ export class KvCache {
 		refuseInsideTransaction(this.#db);
 		const { onProgress, signal } = options;
 		if (onProgress !== undefined) this.#listeners.add(onProgress);
+		// Also one that was started elsewhere and only joined here.
+		const stop = () => this.#stopping.abort();
+		signal?.addEventListener("abort", stop);
 		try {
-			// One that was left to another process is no rebuild.
 			for (;;) {
-				const result = await this.#start({ signal });
+				if (signal?.aborted) throw stopped();
+				const result = await this.#start({}).catch((error: unknown) => {
+					// Another caller stopped the rebuild that both of them waited for.
+					if (signal?.aborted || !isCancelled(error)) throw error;
+					return undefined;
+				});
+				// One that was left to another process is no rebuild.
 				if (result !== undefined) return result;
 			}
 		} finally {
+			signal?.removeEventListener("abort", stop);
 			if (onProgress !== undefined) this.#listeners.delete(onProgress);
 		}
 	}
 
-	/** Rebuilds if it was emptied. */
-	async ensureReady(): Promise<void> {
-		if (!(await isKvReady(this.#db, this.#schema))) await this.rebuild();
+	/** Rebuilds if it is incomplete: it was emptied, or a migration added rows to it. Returns when it is in use. */
+	async ensureReady(
+		options: Pick<RebuildOptions, "onProgress" | "signal"> = {},
+	): Promise<void> {
+		if (!(await isKvReady(this.#db, this.#schema))) await this.rebuild(options);
+	}
+
+	/**
+	 * @internal
+	 * After a migration: starts a rebuild if the cache lacks rows of a table that
+	 * was there before, and does not wait for it. Returns whether it did.
+	 */
+	async catchUp(): Promise<boolean> {
+		if (await isKvReady(this.#db, this.#schema)) return false;
+		this.#notBefore = 0;
+		this.#rebuildBehind(
+			"kv_store is being filled: reads are answered from the tables until then",
+			"info",
+		);
+		return true;
 	}
 
 	/**
@@ -97,8 +125,15 @@ export class KvCache {
 
 	/** A read found the cache empty: it was answered otherwise, and this goes on by itself. */
 	rebuildInBackground(): void {
+		this.#rebuildBehind(
+			"kv_store was emptied: reads are answered from the tables until it is rebuilt",
+			"warn",
+		);
+	}
+
+	#rebuildBehind(reason: string, level: "info" | "warn"): void {
 		if (this.#rebuilding !== undefined || Date.now() < this.#notBefore) return;
-		this.#tellEmptied();
+		this.#logOnce(reason, level);
 		this.#start({ unlessUnderWay: true }).then(
 			(result) => {
 				// Another process is at it: reads look again, but not each one.
@@ -133,9 +168,14 @@ export class KvCache {
 		}
 	}
 
-	#start(options: RebuildOptions): Promise<RebuildResult | undefined> {
-		this.#rebuilding ??= outsideTransactions(() =>
-			this.#rebuild(options),
+	#start(
+		options: Pick<RebuildOptions, "unlessUnderWay">,
+	): Promise<RebuildResult | undefined> {
+		if (this.#rebuilding !== undefined) return this.#rebuilding;
+		this.#stopping = new AbortController();
+		const { signal } = this.#stopping;
+		this.#rebuilding = outsideTransactions(() =>
+			this.#rebuild({ ...options, signal }),
 		).finally(() => {
 			this.#rebuilding = undefined;
 		});
@@ -155,13 +195,10 @@ export class KvCache {
 	}
 
 	/** Once, however many reads find it and however often it is tried. */
-	#tellEmptied(): void {
+	#logOnce(reason: string, level: "info" | "warn"): void {
 		if (this.#isTold) return;
 		this.#isTold = true;
-		this.#logger.warn(
-			{},
-			"kv_store was emptied: reads are answered from the tables until it is rebuilt",
-		);
+		this.#logger[level]({}, reason);
 	}
 
 	#tellRebuilt({ entries }: RebuildResult): void {
@@ -173,6 +210,8 @@ export class KvCache {
 	}
 
 	#noteFailure(error: unknown): void {
+		// Whoever stopped it is informed.
+		if (isCancelled(error)) return;
 		const state = sqlStateOf(error) ?? "";
 		const mayNot = state === "42501" || state === readOnly;
 		this.#notBefore = Date.now() + (mayNot ? pauseWithoutRightMs : pauseMs);
@@ -192,6 +231,16 @@ const rebuildSpan = {
 	found: (result: RebuildResult | undefined) =>
 		result === undefined ? {} : { "remdb.entries": result.entries },
 };
+
+function stopped(): RemError {
+	return new RemError("CANCELLED", "the rebuild was stopped", {
+		hint: "what was copied remains; reads are answered from the tables, and the next rebuild goes on from there",
+	});
+}
+
+function isCancelled(error: unknown): boolean {
+	return error instanceof RemError && error.code === "CANCELLED";
+}
 
 const readOnly = "25006";
 const quietStates = new Set(["42P01", "3F000", "0A000"]);

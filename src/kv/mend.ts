@@ -3,6 +3,7 @@ import { encodeArray } from "../db/encode.ts";
 import { writeEntries } from "../schema/kv-trigger.ts";
 import { type Sql, sql } from "../sql.ts";
 import { isUnregistered, type KvDifference } from "./compare.ts";
+import { orderedWalk } from "./plan-settings.ts";
 import { seeingAll } from "./seeing-all.ts";
 import { type KvSource, readKvSources } from "./sources.ts";
 import { kvStore } from "./tables.ts";
@@ -131,7 +132,7 @@ async function inTurn<T>(
 ): Promise<T> {
 	return db.transaction(work, {
 		isolation: "read committed",
-		settings: await seeingAll(db),
+		settings: { ...orderedWalk, ...(await seeingAll(db)) },
 		retries: 5,
 	});
 }

@@ -9,7 +9,9 @@ import {
 	rowCopier,
 } from "./copy-rows.ts";
 import { Fence, Fenced } from "./fence.ts";
+import { orderedWalk } from "./plan-settings.ts";
 import { type KvProgress, type KvSteps, startKvProgress } from "./progress.ts";
+import { seeingAll } from "./seeing-all.ts";
 import { type KvSource, readKvSources } from "./sources.ts";
 import { kvStore } from "./tables.ts";
 
@@ -30,7 +32,8 @@ export interface RebuildResult {
 // what the machine copies in that time.
 const batchMs = 20;
 const batchSizes = { first: 250, least: 250, most: 5000 };
-const missingAtOnce = 1000;
+const rangeSize = 5000;
+const firstId = "00000000-0000-0000-0000-000000000000";
 const attempts = 10;
 // So many batches go by before the quick way is tried again.
 const carefulBatches = 16;
@@ -98,7 +101,7 @@ async function copyBatches(
 	let copied = 0;
 	let size = batchSizes.first;
 	let careful = 0;
-	let after = "00000000-0000-0000-0000-000000000000";
+	let after = firstId;
 	for (;;) {
 		await fence.check();
 		const started = performance.now();
@@ -142,28 +145,65 @@ function nextSize(size: number, tookMs: number): number {
 	return Math.min(most, Math.max(least, Math.round(size * factor)));
 }
 
-/** Second pass: what a writer held, one row and so one lock at a time, until none is left. */
+/**
+ * Second pass: what a writer held, one row and so one lock at a time, until none
+ * is left. Range by range of ids: a row that appears behind it has its entry from
+ * the trigger.
+ */
 async function copyMissing(
 	db: Handle,
 	schema: string,
 	copy: RowCopier,
-	{ view, entityType }: KvSource,
+	source: KvSource,
 	fence: Fence,
 ): Promise<number> {
 	let copied = 0;
+	let after = firstId;
+	const findMissing = await missingFinder(db, schema, source);
 	for (;;) {
 		await fence.check();
-		const { rows } = await db.query<{ id: string }>(sql`
-SELECT s.entity_id AS id FROM ${view} AS s
-WHERE NOT EXISTS (SELECT FROM ${kvStore(schema)} AS k
-  WHERE k.entity_type = ${entityType} AND k.entity_id = s.entity_id)
-LIMIT ${missingAtOnce}`);
-		if (rows.length === 0) return copied;
-		for (const { id } of rows) {
+		const { last, missing } = await findMissing(after);
+		for (const id of missing) {
 			await fence.check();
-			const one = sql`SELECT * FROM ${view} WHERE entity_id = ${id}::uuid FOR SHARE`;
+			const one = sql`SELECT * FROM ${source.view} WHERE entity_id = ${id}::uuid FOR SHARE`;
 			const row = await copy(one);
 			copied += row?.copied ?? 0;
 		}
+		if (missing.length > 0) continue;
+		if (last === null) return copied;
+		after = last;
 	}
+}
+
+interface MissingRows {
+	/** Ids without an entry. */
+	readonly missing: readonly string[];
+	/** Where the next range begins; `null`: this was the last one. */
+	readonly last: string | null;
+}
+
+/** Finds the rows of a range of ids that have no entry: one look into the index for each. */
+async function missingFinder(
+	db: Handle,
+	schema: string,
+	{ view, entityType }: KvSource,
+): Promise<(after: string) => Promise<MissingRows>> {
+	const options = {
+		readOnly: true,
+		idempotent: true,
+		settings: { ...orderedWalk, ...(await seeingAll(db)) },
+	} as const;
+	return (after) =>
+		db.transaction(async (tx) => {
+			const { rows } = await tx.query<MissingRows>(sql`
+WITH s AS MATERIALIZED (
+  SELECT entity_id FROM ${view} WHERE entity_id > ${after}::uuid
+  ORDER BY entity_id LIMIT ${rangeSize}
+)
+SELECT ARRAY(SELECT s.entity_id::text FROM s
+    WHERE (SELECT k.entity_id FROM ${kvStore(schema)} AS k
+      WHERE k.entity_type = ${entityType} AND k.entity_id = s.entity_id LIMIT 1) IS NULL) AS missing,
+  (SELECT s.entity_id FROM s OFFSET ${rangeSize - 1} LIMIT 1) AS last`);
+			return rows[0] ?? { missing: [], last: null };
+		}, options);
 }

@@ -2,6 +2,7 @@ import type { Database, Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import { compareType, findUnregistered, type KvDifference } from "./compare.ts";
 import { mendDifferences } from "./mend.ts";
+import { orderedWalk } from "./plan-settings.ts";
 import { findKvProblems, type KvProblem } from "./problems.ts";
 import { type KvProgress, startKvProgress } from "./progress.ts";
 import { isKvReady } from "./rebuild.ts";
@@ -90,8 +91,13 @@ async function compareAll(
 		},
 	};
 	const differences: KvDifference[] = [];
-	for (const source of sources)
-		differences.push(...(await compareType(tx, schema, source, steps)));
+	for (const source of sources) {
+		const ofType = await tx.transaction(
+			(inner) => compareType(inner, schema, source, steps),
+			{ settings: orderedWalk },
+		);
+		differences.push(...ofType);
+	}
 	differences.push(...(await findUnregistered(tx, schema, sources)));
 	// A TRUNCATE between the first question and the first comparison is seen by
 	// every snapshot, also by an older one.

@@ -61,15 +61,32 @@ export function validateRows(
 	scope: RowScope,
 	firstIndex = 0,
 ): ValidRow[] {
+	const steps = validationSteps(entity, rows, scope, firstIndex);
+	for (;;) {
+		const step = steps.next();
+		if (step.done === true) return step.value;
+	}
+}
+
+const rowsPerStep = 500;
+
+/** The same, with a pause after some rows, in which the caller can stop it. */
+export function* validationSteps(
+	entity: Entity,
+	rows: readonly unknown[],
+	scope: RowScope,
+	firstIndex = 0,
+): Generator<undefined, ValidRow[]> {
 	checkCallScope(scope);
 	const check = rowChecker(entity);
 	const problems: Problem[] = [];
-	const valid = rows.flatMap((row, offset) => {
+	const valid: ValidRow[] = [];
+	for (const [offset, row] of rows.entries()) {
+		if (offset % rowsPerStep === rowsPerStep - 1) yield;
 		const result = validateRow(entity, check, row, firstIndex + offset, scope);
-		if (!Array.isArray(result)) return result;
-		problems.push(...result);
-		return [];
-	});
+		if (Array.isArray(result)) problems.push(...result);
+		else valid.push(result);
+	}
 	if (problems.length > 0) throw invalidRows(entity, problems);
 	return valid;
 }

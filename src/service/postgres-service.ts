@@ -217,11 +217,14 @@ export class PostgresService<const M extends Models = CoreModels> {
 	 * Brings the database to the models. Safe to call again and from several
 	 * processes. A change that would lose or rewrite something is `SCHEMA_DRIFT`;
 	 * a table of that name that is not ours, `TABLE_CONFLICT`.
+	 *
+	 * Rows that the cache of names lacks afterwards are copied in the background;
+	 * reads are complete meanwhile. `kv.ensureReady()` waits for it.
 	 */
 	async migrate(options: MigrateOptions = {}): Promise<MigrateResult> {
 		const result = await this.schema.migrate(options);
 		if (options.to === undefined) await this.#warnOfLocale();
-		await this.kv.ensureReady();
+		await this.kv.catchUp();
 		await this.embeddings.adopt();
 		this.indexer.check();
 		return result;

@@ -18,10 +18,11 @@ export function tenantHandle(handle: Handle, tenantId: string): Handle {
 		});
 	return {
 		query: (statement, options = {}) => {
-			const { idempotent = false, isLimited = false } = options;
+			const { idempotent = false, isLimited = false, retries = 0 } = options;
 			return transaction((tx) => tx.query(statement, options), {
 				idempotent,
 				isLimited,
+				retries,
 				readOnly: idempotent,
 			});
 		},

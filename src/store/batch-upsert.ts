@@ -1,9 +1,15 @@
+import { setImmediate as aTurn } from "node:timers/promises";
 import type { Handle } from "../db/database.ts";
 import { settledBy, settlesSetting } from "../db/embedding-queue.ts";
 import { rowsPerStatement, slices } from "../db/in-turn.ts";
+import { stoppable } from "../db/stoppable.ts";
 import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
-import { type ValidRow, validateRows } from "../models/validate.ts";
+import {
+	type ValidRow,
+	validateRows,
+	validationSteps,
+} from "../models/validate.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { ChunkProgress } from "./chunk-progress.ts";
 import {
@@ -29,14 +35,79 @@ export async function batchUpsert(
 	options: UpsertOptions,
 ): Promise<UpsertResult> {
 	checkEntities(entities);
+	const { signal } = options;
+	try {
+		checkCancelled(signal);
+		return await upsertAny(stoppable(db, signal), table, entities, options);
+	} catch (error) {
+		throw signal?.aborted === true ? asCancelled(error) : asDrift(table, error);
+	}
+}
+
+async function upsertAny(
+	db: Handle,
+	table: EntityTable,
+	entities: Iterable<unknown> | AsyncIterable<unknown>,
+	options: UpsertOptions,
+): Promise<UpsertResult> {
 	if (!Array.isArray(entities))
 		return upsertStream(db, table, entities, options);
-	const rows = validateRows(table.entity, entities, options.scope);
+	const rows = await validateAll(table, entities, options);
 	if (options.atomic === true)
 		return upsertWhole(db, table, rows, options, (ids) =>
 			options.onProgress?.({ done: rows.length, total: rows.length, ids }),
 		);
 	return upsertChunks(db, table, slices(rows), options, rows.length);
+}
+
+/** Where the call can be stopped, others get their turn now and then. */
+async function validateAll(
+	table: EntityTable,
+	entities: readonly unknown[],
+	{ scope, signal }: UpsertOptions,
+): Promise<ValidRow[]> {
+	if (signal === undefined) return validateRows(table.entity, entities, scope);
+	const steps = validationSteps(table.entity, entities, scope);
+	for (;;) {
+		const step = steps.next();
+		if (step.done === true) return step.value;
+		await aTurn();
+		checkCancelled(signal);
+	}
+}
+
+/** Rows are checked against their model: a column that still wants a value is not the model's, or not as it is there. */
+function asDrift({ entity }: EntityTable, error: unknown): unknown {
+	if (!(error instanceof RemError) || error.sqlState !== "23502") return error;
+	const { table, column } = (error.cause ?? {}) as Readonly<
+		Record<string, string>
+	>;
+	if (table !== entity.tableName) return error;
+	const { committed, cause, sqlState } = error;
+	return new RemError(
+		"SCHEMA_DRIFT",
+		`table "${table}" differs from its model: column "${column}" must not be null`,
+		{
+			hint: "run `rem migrate` or service.migrate() first (`rem schema diff` shows what differs)",
+			cause,
+			sqlState,
+			...(committed === undefined ? {} : { committed }),
+		},
+	);
+}
+
+/** Whatever was under way when it was cancelled reports it in its own words. */
+function asCancelled(error: unknown): unknown {
+	if (!(error instanceof RemError) || error.code !== "CANCELLED") return error;
+	const { committed } = error;
+	return new RemError("CANCELLED", "the batch upsert was cancelled", {
+		hint:
+			committed === undefined
+				? "nothing was written"
+				: (error.hint ?? "nothing was committed"),
+		cause: error.cause,
+		...(committed === undefined ? {} : { committed }),
+	});
 }
 
 function checkEntities(entities: unknown): void {

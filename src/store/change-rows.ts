@@ -8,6 +8,13 @@ import { isUuid } from "../util/uuid.ts";
 /** What can be done with rows by their id. */
 export type Change = "delete" | "restore" | "purge";
 
+/**
+ * Writers lock rows in one order; what their triggers, foreign keys and unique
+ * indexes lock may be in another. The server rolls one of them back, and it runs
+ * again.
+ */
+export const changeRetries = 20;
+
 /** Whose rows may be changed. */
 export interface RowOwner {
 	/** `undefined` for entities without tenants. */
@@ -33,7 +40,7 @@ export async function changeRows(
 	if (uuids.length === 0) return [];
 	const { rows } = await db.query<{ id: string }>(
 		changeSql(table, change, uuids.sort(), owner),
-		{ isLimited: true },
+		{ isLimited: true, retries: changeRetries },
 	);
 	return rows.map(({ id }) => id);
 }

@@ -33,22 +33,39 @@ export class ChunkProgress {
 		});
 	}
 
-	/** Says in the error how far the batch came. */
+	/** States in the error how far the batch came, also in one that the source of the entities threw. */
 	describe(error: unknown): unknown {
-		if (!(error instanceof RemError)) return error;
-		const { code, message, cause, issues, sqlState } = error;
+		if (!(error instanceof RemError)) return withCommitted(error, this.#done);
+		const { code, message, cause, issues, sqlState, position } = error;
 		const hint =
 			this.#done === 0
 				? "nothing was committed"
 				: `the first ${this.#done} entities are committed, the rest is not`;
+		const rest = withoutOutcome(error.hint);
 		return new RemError(code, message, {
-			hint: error.hint === undefined ? hint : `${hint}; ${error.hint}`,
+			hint: rest === "" ? hint : `${hint}; ${rest}`,
 			cause,
 			issues,
+			position,
 			committed: this.#done,
 			...(sqlState === undefined ? {} : { sqlState }),
 		});
 	}
+}
+
+/** What a part of the work knows is that itself wrote nothing; the batch is more than that. */
+function withoutOutcome(hint = ""): string {
+	return hint
+		.split("; ")
+		.filter((part) => part !== "nothing was written")
+		.join("; ");
+}
+
+/** An error that is not ours stays what it is. */
+function withCommitted(error: unknown, committed: number): unknown {
+	if (typeof error === "object" && error !== null && Object.isExtensible(error))
+		Object.assign(error, { committed });
+	return error;
 }
 
 const nothingWritten: UpsertResult = {

@@ -5,6 +5,7 @@ import { writeJson } from "../models/json-text.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { Edge } from "../models/types.ts";
 import { empty, ident, type Sql, sql } from "../sql.ts";
+import { changeRetries } from "./change-rows.ts";
 
 /** A live row of the tenant, by its id. */
 export interface RowOfTenant {
@@ -33,6 +34,7 @@ export async function linkEdges(
 ): Promise<number> {
 	const { rows } = await db.query<{ added: number }>(linkSql(row, edges), {
 		isLimited: true,
+		retries: changeRetries,
 	});
 	const [changed] = rows;
 	if (changed !== undefined) return changed.added;
@@ -60,6 +62,7 @@ export async function unlinkEdges(
 ): Promise<number> {
 	const { rows } = await db.query<{ removed: number }>(
 		unlinkSql(row, selection),
+		{ retries: changeRetries },
 	);
 	return rows[0]?.removed ?? 0;
 }

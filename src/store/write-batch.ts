@@ -6,6 +6,7 @@ import {
 	gatherFirstStatistics,
 	rowsBeforeStatistics,
 } from "./first-statistics.ts";
+import { lockRows } from "./lock-rows.ts";
 import type { MergeField } from "./merge.ts";
 import type { PlannedRow } from "./plan-rows.ts";
 import type { Prepared } from "./prepare.ts";
@@ -36,6 +37,7 @@ export async function writeBatch(
 	const ids = rows.map(({ row, isChanged, storedId }) =>
 		isChanged ? (row.id ?? uuidv7()) : (storedId as string),
 	);
+	await lockRows(tx, table, rows);
 	const inserted = await writeChangedRows(tx, table, rows, ids, merge);
 	const texts = await writeTexts(tx, table, prepared, ids);
 	const embeddingsQueued = await queueRest(tx, table, prepared, {

@@ -129,7 +129,7 @@ function currentTexts(
   FROM unnest(${ids}, ${fields}, ${hashes}) AS t (entity_id, field_name, content_hash)
   JOIN ${tableRef(table)} AS r ON r.id = t.entity_id
   WHERE r.deleted_at IS NULL AND sha256(convert_to(${fieldText(table, vectors)}, 'UTF8')) = t.content_hash
-  FOR SHARE OF r${raw(hold === "skip" ? " SKIP LOCKED" : "")}
+  ORDER BY r.id FOR SHARE OF r${raw(hold === "skip" ? " SKIP LOCKED" : "")}
 )
 `;
 }

@@ -371,7 +371,7 @@ test("a write costs no round trip more, and several are asked about once", async
 	const sent = vi.spyOn(service.core.db, "query");
 	const asked = () =>
 		sent.mock.calls.filter(([statement]) =>
-			JSON.stringify(statement).includes("wal_flush_lsn"),
+			JSON.stringify(statement).includes("wal_insert_lsn"),
 		).length;
 	await service.lookupEntity({ entityKey: "ada of acme", ...replica });
 	for (let n = 0; n < 5; n++) await write(service, `counted ${n}`);
@@ -521,6 +521,138 @@ test("another cluster is no replica", async () => {
 		expect.objectContaining({ name: "replica", state: "failed" }),
 	);
 }, 60_000);
+
+describe("a replica that was promoted", () => {
+	const only = (name: string) => ({ entityKey: name, ...replica });
+
+	/** A standby with a log of its own after `promote`, which writes to it and to the primary. */
+	async function fork() {
+		const server = await primary.copy({ asStandby: true });
+		onTestFinished(() => server.remove());
+		await caughtUp(server.url);
+		return {
+			server,
+			promote: async (name: string) => {
+				await server.promote();
+				await ask(
+					server.url,
+					`INSERT INTO notes (tenant_id, name, content) VALUES ('${tenantId}', 'only there ${name}', 'x')`,
+				);
+				await write(writer, `only here ${name}`);
+			},
+		};
+	}
+
+	test.each([
+		{ what: "directly", isPooled: false, hasWritten: false },
+		{ what: "after a write of its own", isPooled: false, hasWritten: true },
+		{ what: "through a pooler", isPooled: true, hasWritten: false },
+		{
+			what: "through a pooler, after a write",
+			isPooled: true,
+			hasWritten: true,
+		},
+	])(
+		"is not asked any more $what, and is reported",
+		async ({ what, isPooled, hasWritten }) => {
+			const { server, promote } = await fork();
+			const pooler = isPooled ? await server.startPooler({}) : undefined;
+			onTestFinished(async () => {
+				await pooler?.stop();
+			});
+			const port = pooler ? new URL(pooler.url).port : server.port;
+			const { service, told } = await connect({
+				readHost: `127.0.0.1:${port}`,
+				poolSize: 4,
+			});
+			if (hasWritten) await write(service, `before ${what}`);
+			// Connections that were open before the promotion go on after it.
+			expect(await whoAnswers(service)).toBe(server.port);
+			await promote(what);
+			const found = await Promise.all(
+				Array.from({ length: 12 }, () =>
+					service.lookupEntity(only(`only there ${what}`)),
+				),
+			);
+			expect(found.every((one) => one === undefined)).toBe(true);
+			expect(
+				await service.lookupEntity(only(`only here ${what}`)),
+			).toBeDefined();
+			for (const [name, read] of Object.entries(reads))
+				expect(await read(service, replica), name).toEqual(
+					await read(service, { tenantId }),
+				);
+			expect(await whoAnswers(service)).toBe(primary.port);
+			expect(told.filter((line) => line.includes("promoted"))).toHaveLength(1);
+			expect((await service.doctor()).checks).toContainEqual(
+				expect.objectContaining({
+					name: "replica",
+					state: "failed",
+					found: expect.stringContaining("promoted"),
+				}),
+			);
+			// Nor by one that connects only now, also when it looks again.
+			const later = await connect({ readHost: `127.0.0.1:${port}` });
+			for (const pauseMs of [0, 2100]) {
+				await sleep(pauseMs);
+				expect(await whoAnswers(later.service)).toBe(primary.port);
+			}
+		},
+		90_000,
+	);
+
+	test("nor is one that follows it", async () => {
+		const { server, promote } = await fork();
+		const follower = await server.copy({ asStandby: true });
+		onTestFinished(() => follower.remove());
+		await promote("followed");
+		await expect
+			.poll(() =>
+				ask(
+					follower.url,
+					"SELECT FROM notes WHERE name = 'only there followed'",
+				),
+			)
+			.toHaveLength(1);
+		const { service, told } = await connect({
+			readHost: `127.0.0.1:${follower.port}`,
+		});
+		expect(
+			await service.lookupEntity(only("only there followed")),
+		).toBeUndefined();
+		expect(await whoAnswers(service)).toBe(primary.port);
+		expect(told.join()).toContain("promoted");
+	}, 90_000);
+
+	test("the primary itself as its own replica answers without a complaint", async () => {
+		const { service, told } = await connect({
+			readHost: `127.0.0.1:${primary.port}`,
+		});
+		await write(service, "of itself");
+		expect(await service.lookupEntity(only("of itself"))).toBeDefined();
+		expect(told).toEqual([]);
+	});
+
+	test("after a failover, the new primary and what follows it are used", async () => {
+		const { server } = await fork();
+		const follower = await server.copy({ asStandby: true });
+		onTestFinished(() => follower.remove());
+		const { service, told } = await connect({
+			connectionString: server.url,
+			readHost: `127.0.0.1:${follower.port}`,
+		});
+		expect(await whoAnswers(service)).toBe(follower.port);
+		await server.promote();
+		await write(service, "after the failover");
+		await expect
+			.poll(() => whoAnswers(service), { timeout: 20_000 })
+			.toBe(follower.port);
+		expect(
+			await service.lookupEntity(only("after the failover")),
+		).toBeDefined();
+		expect(told.join()).not.toContain("promoted");
+	}, 90_000);
+});
 
 test("the doctor looks at the replica", async () => {
 	const look = async (service: Service) =>

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import * as z from "zod";
-import { defineEntity } from "../../src/index.ts";
-import { useService } from "../support/engine.ts";
+import { defineEntity, type RemError } from "../../src/index.ts";
+import { engine, useService } from "../support/engine.ts";
 
 const Page = defineEntity(
 	"pages",
@@ -129,3 +129,189 @@ test("a row deleted and written at the same time is one or the other, and says s
 		expect(await wrongVectors(tenantId)).toBe(0);
 	}
 });
+
+describe.runIf(engine === "server")(
+	"every kind of writer over the same rows",
+	() => {
+		const names = Array.from({ length: 60 }, (_, i) => `page ${i}`);
+		const some = <T>(all: readonly T[]): T[] =>
+			all
+				.map((one) => ({ one, at: Math.random() }))
+				.filter(({ at }) => at < 0.6)
+				.sort((a, b) => a.at - b.at)
+				.map(({ one }) => one);
+
+		interface Known {
+			readonly id: string;
+			readonly name: string;
+		}
+		const idsOf = (rows: readonly Known[]) => rows.map(({ id }) => id);
+
+		/** Everything that changes rows, or what is derived from them; `rows` exist, live or not. */
+		const writers: Record<
+			string,
+			(
+				tenantId: string,
+				rows: readonly Known[],
+				round: number,
+			) => Promise<unknown>
+		> = {
+			"upsert by key": (tenantId, _, round) =>
+				db.service.batchUpsert({
+					tableName: "pages",
+					tenantId,
+					entities: some(names).map((name) => ({
+						name,
+						content: `by key ${round}`,
+					})),
+				}),
+			"upsert by key, in chunks": (tenantId, _, round) =>
+				db.service.batchUpsert({
+					tableName: "pages",
+					tenantId,
+					atomic: "chunk",
+					entities: some(names).map((name) => ({ name, views: round })),
+				}),
+			"upsert by id": (tenantId, rows, round) =>
+				db.service.batchUpsert({
+					tableName: "pages",
+					tenantId,
+					entities: some(rows).map((row) => ({
+						...row,
+						colour: `by id ${round}`,
+					})),
+				}),
+			"upsert by id and by key": (tenantId, rows, round) =>
+				db.service.batchUpsert({
+					tableName: "pages",
+					tenantId,
+					entities: [
+						...some(rows).map((row) => ({
+							...row,
+							content: `mixed ${round % 3}`,
+						})),
+						...some(names).map((name) => ({
+							name,
+							content: `mixed ${round % 3}`,
+						})),
+					],
+				}),
+			"upsert without vectors": (tenantId, _, round) =>
+				db.service.batchUpsert({
+					tableName: "pages",
+					tenantId,
+					generateEmbeddings: false,
+					entities: some(names).map((name) => ({
+						name,
+						content: `queued ${round}`,
+					})),
+				}),
+			delete: (tenantId, rows) =>
+				db.service.repository(Page).delete(idsOf(some(rows)), tenantId),
+			restore: (tenantId, rows) =>
+				db.service.repository(Page).restore(idsOf(some(rows)), tenantId),
+			purge: (tenantId, rows) =>
+				db.service
+					.repository(Page)
+					.purge(idsOf(some(rows)).slice(0, 3), tenantId),
+			link: (tenantId, _, round) =>
+				db.service.link({
+					from: names[round % names.length] as string,
+					tenantId,
+					edges: [{ dst: `page ${round + 1}`, rel_type: "next" }],
+				}),
+			unlink: (tenantId, _, round) =>
+				db.service.unlink({
+					from: names[(7 * round) % names.length] as string,
+					dst: "page 1",
+					tenantId,
+				}),
+			"embedding worker": () => db.service.embeddings.sync(),
+			"rebuild of the cache": () => db.service.kv.rebuild(),
+			"repair of the cache": () => db.service.kv.verify({ repair: true }),
+		};
+		// A row that another writer deleted, or a key that is taken by now, is an answer.
+		const isAnswer = (error: RemError) =>
+			error.code === "DUPLICATE_KEY" ||
+			error.message.startsWith("nothing is named") ||
+			(error.code === "DATABASE" &&
+				error.message.includes("was deleted while"));
+
+		const deadlocks = async () => {
+			const { rows } = await db.service.execute<{ n: number }>(
+				"SELECT deadlocks::int AS n FROM pg_stat_database WHERE datname = current_database()",
+			);
+			return rows[0]?.n ?? 0;
+		};
+
+		async function race(
+			tenantId: string,
+			chosen: readonly string[],
+			rounds: number,
+		): Promise<string[]> {
+			// One by one and in no order: the order of the ids is not that of the keys.
+			for (const name of [...some(names), ...names])
+				await db.service.batchUpsert({
+					tableName: "pages",
+					tenantId,
+					entities: [{ name, content: "first" }],
+				});
+			const failures: string[] = [];
+			await Promise.all(
+				chosen.map(async (name) => {
+					for (let round = 0; round < rounds; round++) {
+						const { rows } = await db.service.execute<Known>(
+							"SELECT id, name FROM pages WHERE tenant_id = $1",
+							[tenantId],
+						);
+						await writers[name]?.(tenantId, rows, round).catch((error) => {
+							if (!isAnswer(error))
+								failures.push(
+									`${name}: ${error.code} ${error.sqlState} ${error.message.slice(0, 100)}`,
+								);
+						});
+					}
+				}),
+			);
+			return failures;
+		}
+
+		test("no failure reaches a caller, and all that is derived is right afterwards", async () => {
+			const tenantId = "all writers";
+			expect(await race(tenantId, Object.keys(writers), 25)).toEqual([]);
+			await db.service.embeddings.sync();
+			expect(await wrongVectors(tenantId)).toBe(0);
+			expect(await db.service.kv.verify()).toMatchObject({
+				ready: true,
+				differing: 0,
+			});
+		}, 180_000);
+
+		test("writers of rows that exist lock them in one order", async () => {
+			const before = await deadlocks();
+			const chosen = [
+				"upsert by key",
+				"upsert by id",
+				"upsert by id and by key",
+				"upsert without vectors",
+				"link",
+			];
+			expect(
+				await race("one order", [...chosen, ...chosen, "embedding worker"], 25),
+			).toEqual([]);
+			expect(await deadlocks()).toBe(before);
+		}, 180_000);
+
+		test("a list is deleted and restored while it is written", async () => {
+			const before = await deadlocks();
+			const chosen = [
+				"delete",
+				"delete",
+				"upsert by id",
+				"upsert by id and by key",
+			];
+			expect(await race("deleted", chosen, 40)).toEqual([]);
+			expect(await deadlocks()).toBe(before);
+		}, 180_000);
+	},
+);

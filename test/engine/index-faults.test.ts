@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { beforeEach, describe, expect, test } from "vitest";
 import * as z from "zod";
@@ -135,6 +136,94 @@ describe.runIf(engine === "server")("a build", () => {
 		await impatient.indexer.drain();
 		await impatient.close();
 		await expectWhole();
+	}, 60_000);
+
+	test("that deadlocks with a command of the user's, more often than it has attempts, is built", async () => {
+		const user = new pg.Client({ connectionString: db.url });
+		await user.connect();
+		const building = db.service.createIndexConcurrently(hnswRequest);
+		building.catch(() => {});
+		try {
+			// Whoever looks for a deadlock first is its victim: not this one.
+			await user.query("SET deadlock_timeout = '10min'");
+			let deadlocks = 0;
+			for (let round = 0; round < 12 && deadlocks < 5; round++) {
+				await user.query(
+					"BEGIN; LOCK TABLE embeddings_pages IN ROW EXCLUSIVE MODE",
+				);
+				await untilWaiting("waiting for writers");
+				const seen = logged.length;
+				await user.query("ANALYZE embeddings_pages");
+				await user.query("COMMIT");
+				await expect
+					.poll(() => logged.slice(seen).join())
+					.toMatch(/40P01|is built/);
+				if (logged.slice(seen).join().includes("40P01")) deadlocks++;
+			}
+			expect(deadlocks).toBe(5);
+		} finally {
+			await user.end();
+		}
+		await building;
+		expect(await status()).toMatchObject({ state: "valid", attempts: 0 });
+	}, 90_000);
+
+	test("beside ANALYZE and VACUUM without a pause is built", async () => {
+		const stop = new AbortController();
+		const loops = ["ANALYZE embeddings_pages", "VACUUM embeddings_pages"].map(
+			async (command) => {
+				const user = new pg.Client({ connectionString: db.url });
+				await user.connect();
+				while (!stop.signal.aborted)
+					await user.query(command).catch((error: { code?: string }) => {
+						// PostgreSQL may choose either of the two.
+						if (error.code !== "40P01") throw error;
+					});
+				await user.end();
+			},
+		);
+		try {
+			for (let round = 0; round < 5; round++) {
+				await db.service.execute(`DROP INDEX IF EXISTS "${hnsw}"`);
+				await db.service.createIndexConcurrently(hnswRequest);
+			}
+		} finally {
+			stop.abort();
+			await Promise.all(loops);
+		}
+		await expectWhole();
+	}, 90_000);
+
+	test("of what was loaded just before is not queued after drain()", async () => {
+		const service = await PostgresService.connect({
+			...options,
+			connectionString: db.url,
+			backgroundIndex: { minRows: 10, retryMs: 10 },
+		});
+		try {
+			await service.batchUpsert({
+				tableName: "pages",
+				tenantId: "loaded",
+				entities: Array.from({ length: 50 }, (_, at) => ({
+					name: `loaded ${at}`,
+					content: `loaded ${at}`,
+				})),
+			});
+			await service.indexer.drain();
+			expect(await status()).toMatchObject({ state: "valid" });
+			const queue = async () => {
+				const { rows } = await db.service.execute(
+					"SELECT index_name, finished_at FROM rem_index_builds ORDER BY 1",
+				);
+				return rows;
+			};
+			const before = await queue();
+			await sleep(3000);
+			expect(await queue()).toEqual(before);
+			expect((await service.indexer.status()).running).toBe(false);
+		} finally {
+			await service.close();
+		}
 	}, 60_000);
 
 	test("by two processes, of the same and of other indexes, deadlocks nowhere", async () => {

@@ -943,6 +943,8 @@ describe("a stream", () => {
 		expect(error.code).toBe("VALIDATION");
 		expect(error.issues).toMatchObject([{ index: 1100, field: "name" }]);
 		expect(error.hint).toContain("1000 entities are committed");
+		expect(error.hint).not.toContain("nothing was");
+		expect(error.committed).toBe(1000);
 		expect(await stored()).toHaveLength(1000);
 		expect(closed).toBe(true);
 	});
@@ -954,6 +956,7 @@ describe("a stream", () => {
 			throw failure;
 		}
 		await expect(upsert(source())).rejects.toBe(failure);
+		expect(failure).toMatchObject({ committed: 500 });
 		expect(await stored()).toHaveLength(500);
 	});
 

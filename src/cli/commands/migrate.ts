@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import { RemError } from "../../errors.ts";
 import type { MigrationPlan } from "../../migrate/plan.ts";
 import type { Invocation } from "../invocation.ts";
 import {
@@ -6,7 +7,7 @@ import {
 	type MigrateCommandOptions,
 	onTarget,
 } from "../migration-options.ts";
-import { withService } from "../open-service.ts";
+import { type AnyService, withService } from "../open-service.ts";
 import { addHelp, wholeNumber } from "../options.ts";
 import { counted } from "../output/numbers.ts";
 import { type Line, Terminal } from "../output/terminal.ts";
@@ -86,9 +87,39 @@ async function migrate(
 						: `applying ${progress.name}`,
 				),
 		});
+		await fillCache(terminal, service, invocation.signal);
 		terminal.show({ applied }, describeApplied(applied));
 	});
 }
+
+/**
+ * The command ends with a cache that is in use, where it can: a process that
+ * ended would leave it to the first read. What was applied stays applied if that
+ * fails or is stopped, and reads are answered from the tables.
+ */
+async function fillCache(
+	terminal: Terminal,
+	service: AnyService,
+	signal: AbortSignal,
+): Promise<void> {
+	const late = setTimeout(() => {
+		terminal.notice(
+			"filling kv_store: reads are answered from the tables until then, and stopping loses nothing",
+		);
+	}, noticeAfterMs);
+	try {
+		await service.kv.ensureReady({ signal });
+	} catch (error) {
+		if (signal.aborted || !(error instanceof RemError)) throw error;
+		terminal.warn(
+			`kv_store is not filled yet: ${error.message}; reads are answered from the tables`,
+		);
+	} finally {
+		clearTimeout(late);
+	}
+}
+
+const noticeAfterMs = 1000;
 
 function describeApplied(applied: readonly string[]): Line[] {
 	return applied.length === 0

@@ -1,5 +1,6 @@
+import { Replica } from "../../db/replica.ts";
 import { sql } from "../../sql.ts";
-import { type Matter, ok, warning } from "./check.ts";
+import { failed, type Matter, ok, warning } from "./check.ts";
 
 interface Replay {
 	readonly standby: boolean;
@@ -14,6 +15,11 @@ export const checkReplica: Matter = async ({ replica, settings }) => {
 	const { rows } = await replica.query<Replay>(sql`
 SELECT pg_is_in_recovery() AS standby,
   pg_size_pretty(pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())) AS behind`);
+	if (replica instanceof Replica && replica.fork !== undefined)
+		return failed(
+			replica.fork,
+			"let POSTGRES__READ_HOST lead to a standby of POSTGRES__HOST, or both to the server that was promoted; build the other one again from a base backup or with pg_rewind",
+		);
 	const [replay] = rows;
 	if (replay?.standby !== true)
 		return warning(

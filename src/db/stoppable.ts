@@ -1,0 +1,50 @@
+import { setImmediate as aTurn } from "node:timers/promises";
+import type pg from "pg";
+import { RemError } from "../errors.ts";
+import { requestCancel } from "./cancel-request.ts";
+import type { Handle, TransactionOptions } from "./database.ts";
+
+/** A handle whose statements are not sent any more, or are cancelled, once the signal is aborted. */
+export function stoppable(
+	handle: Handle,
+	signal: AbortSignal | undefined,
+): Handle {
+	if (signal === undefined) return handle;
+	return {
+		query: (statement, options) =>
+			handle.query(statement, { ...options, signal }),
+		script: (text) => handle.script(text),
+		transaction: <T>(
+			work: (tx: Handle) => Promise<T>,
+			options?: TransactionOptions,
+		) => handle.transaction((tx) => work(stoppable(tx, signal)), options),
+		vectorOid: () => handle.vectorOid(),
+	};
+}
+
+/** Sends a statement; when the signal is aborted, the server is asked to cancel it. */
+export async function untilStopped<T>(
+	client: pg.ClientBase,
+	signal: AbortSignal | undefined,
+	send: () => Promise<T>,
+): Promise<T> {
+	if (signal === undefined) return send();
+	// The embedded database answers without leaving the event loop: no timer fires.
+	await aTurn();
+	if (signal.aborted) throw stopped();
+	let request: Promise<void> | undefined;
+	const stop = () => {
+		request = requestCancel(client);
+	};
+	signal.addEventListener("abort", stop, { once: true });
+	try {
+		return await send();
+	} finally {
+		signal.removeEventListener("abort", stop);
+		await request;
+	}
+}
+
+function stopped(): RemError {
+	return new RemError("CANCELLED", "the call was cancelled");
+}

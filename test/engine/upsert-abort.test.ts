@@ -1,0 +1,125 @@
+import pg from "pg";
+import { describe, expect, test } from "vitest";
+import * as z from "zod";
+import { defineEntity, type RemError } from "../../src/index.ts";
+import { engine, useService } from "../support/engine.ts";
+
+const Page = defineEntity(
+	"pages",
+	{ name: z.string(), content: z.string(), count: z.number().optional() },
+	{ entityKeyField: "name" },
+);
+const db = useService({
+	models: [Page],
+	embedding: { provider: "local", dimensions: 8 },
+	poolSize: 4,
+});
+
+const pages = (count: number, mark: string) =>
+	Array.from({ length: count }, (_, n) => ({
+		name: `page ${n}`,
+		content: `content ${n} ${mark}`,
+	}));
+
+/** Milliseconds from the abort to the answer, which must be CANCELLED. */
+async function abortAfter(
+	delayMs: number,
+	tenantId: string,
+	options: object,
+): Promise<number> {
+	const controller = new AbortController();
+	let aborted = 0;
+	setTimeout(() => {
+		aborted = performance.now();
+		controller.abort();
+	}, delayMs);
+	const error: RemError = await db.service
+		.batchUpsert({
+			tableName: "pages",
+			tenantId,
+			entities: [],
+			signal: controller.signal,
+			...options,
+		})
+		.then(
+			() => expect.fail("it was not cancelled"),
+			(error) => error,
+		);
+	expect(error).toMatchObject({
+		code: "CANCELLED",
+		hint: "nothing was written",
+	});
+	expect(await db.service.repository(Page).count({ tenantId })).toBe(0);
+	return performance.now() - aborted;
+}
+
+// Whatever the call is at, at any of these moments.
+test.each([1, 50, 400, 1500, 4000])(
+	"an array of 30,000 rows that is aborted after %i ms answers within two seconds",
+	async (delayMs) => {
+		const tenantId = `after ${delayMs}`;
+		const entities = pages(30_000, "x");
+		expect(await abortAfter(delayMs, tenantId, { entities })).toBeLessThan(
+			2000,
+		);
+	},
+	120_000,
+);
+
+describe.runIf(engine === "server")(
+	"a statement in flight is cancelled",
+	() => {
+		test("that waits for a row", async () => {
+			const tenantId = "waits";
+			await db.service.batchUpsert({
+				tableName: "pages",
+				tenantId,
+				entities: pages(1200, "before"),
+			});
+			const blocker = new pg.Client({ connectionString: db.url });
+			await blocker.connect();
+			try {
+				await blocker.query(
+					"BEGIN; UPDATE pages SET count = 1 WHERE name = 'page 7'",
+				);
+				const controller = new AbortController();
+				const writing = db.service.batchUpsert({
+					tableName: "pages",
+					tenantId,
+					entities: pages(1200, "after"),
+					signal: controller.signal,
+				});
+				writing.catch(() => {});
+				await expect
+					.poll(async () => {
+						const { rows } = await blocker.query(
+							"SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+						);
+						return rows.length;
+					})
+					.toBe(1);
+				const aborted = performance.now();
+				controller.abort();
+				await expect(writing).rejects.toMatchObject({ code: "CANCELLED" });
+				expect(performance.now() - aborted).toBeLessThan(2000);
+				// And does not go on there.
+				const { rows } = await blocker.query(
+					"SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+				);
+				expect(rows).toHaveLength(0);
+			} finally {
+				await blocker.end();
+			}
+			// The connections that were used are as good as before.
+			await Promise.all(
+				Array.from({ length: 12 }, () =>
+					db.service.repository(Page).count({ tenantId }),
+				),
+			);
+			const changed = await db.service
+				.repository(Page)
+				.count({ tenantId, content: { like: "%after%" } } as never);
+			expect(changed).toBe(0);
+		}, 60_000);
+	},
+);
