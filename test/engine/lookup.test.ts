@@ -1,3 +1,4 @@
+import { AsyncResource } from "node:async_hooks";
 import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import * as z from "zod";
 import {
@@ -326,6 +327,8 @@ describe("lookups of one tick", () => {
 	});
 
 	test("of a transaction see what it has written, others do not", async () => {
+		// A caller that is not part of the transaction's work.
+		const lookBeside = AsyncResource.bind(look);
 		const [inside, outside] = await db.service.transaction(
 			async (transaction) => {
 				await db.service.batchUpsert({
@@ -336,7 +339,7 @@ describe("lookups of one tick", () => {
 				});
 				const other =
 					db.service.capabilities.maxConnections > 1
-						? look("uncommitted")
+						? lookBeside("uncommitted")
 						: undefined;
 				return Promise.all([look("uncommitted", { transaction }), other]);
 			},
