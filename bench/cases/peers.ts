@@ -89,6 +89,6 @@ function toPeerRow(
 		content: row.content,
 		metadata: { ...row.metadata },
 		tenantId,
-		embedding: toNumbers(row.vectors?.content ?? new Float32Array()),
+		embedding: toNumbers(Float32Array.from(row.vectors?.content ?? [])),
 	};
 }

@@ -194,7 +194,7 @@ function shapeProblem(given: unknown, def: unknown): string | undefined {
 	if (def !== undefined)
 		return `the second argument is another schema: ${expected}`;
 	if (isZod3(given)) return `the second argument ${ofZod3}`;
-	return isRecord(given)
+	return isReadable(given)
 		? undefined
 		: `the second argument is ${typeName(given)}: ${expected}`;
 }
@@ -213,7 +213,7 @@ const optionChecks: Readonly<Record<keyof EntityOptions, Check>> = {
 
 /** The options that can be used; what is wrong with the others is noted. */
 function checkOptions(given: unknown, problems: Issue[]): EntityOptions {
-	if (!isRecord(given)) {
+	if (!isReadable(given)) {
 		problems.push({
 			message: `the options must be an object, not ${typeName(given)}: { entityKeyField: "name" }`,
 		});
@@ -235,6 +235,17 @@ function checkOptions(given: unknown, problems: Issue[]): EntityOptions {
 			});
 	}
 	return taken as EntityOptions;
+}
+
+/** An object whose getters do not throw. */
+function isReadable(
+	given: unknown,
+): given is Readonly<Record<string, unknown>> {
+	try {
+		return isRecord(given) && Object.values(given).length >= 0;
+	} catch {
+		return false;
+	}
 }
 
 function isNames(value: unknown): boolean {
