@@ -82,8 +82,8 @@ describe("a normalised key", () => {
 	test("is the same of all forms of every cased code point", async () => {
 		const given: string[] = [];
 		const forms: string[] = [];
+		// NFKC makes the acute accent a space and a mark; here it is an apostrophe.
 		for (const code of codePoints)
-			// NFKC makes the acute accent a space and a mark; here it is an apostrophe.
 			for (const form of formsOf(code))
 				if (form !== code && code.normalize("NFC") !== "´") {
 					given.push(`x${code}y`);
