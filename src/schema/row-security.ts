@@ -1,4 +1,5 @@
 import {
+	embeddingFieldsRef,
 	embeddingModelsRef,
 	embeddingQueueRef,
 } from "../db/embedding-queue.ts";
@@ -130,9 +131,12 @@ END $do$;`;
 /** What the library keeps for itself holds ids and names of models, no content. */
 function internalRights(schema: string): Sql {
 	const app = ident(roles.app);
-	const read = ["kv_store", "kv_state", "rem_migrations"].map((name) =>
-		ident(schema, name),
-	);
+	const read = [
+		...["kv_store", "kv_state", "rem_migrations"].map((name) =>
+			ident(schema, name),
+		),
+		embeddingFieldsRef(schema),
+	];
 	const queues = [
 		embeddingModelsRef(schema),
 		embeddingQueueRef(schema),

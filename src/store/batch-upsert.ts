@@ -1,5 +1,5 @@
 import type { Handle } from "../db/database.ts";
-import { settledBy, settlesSetting } from "../db/embedding-queue.ts";
+import { settles } from "../db/embedding-queue.ts";
 import { rowsPerStatement, slices } from "../db/in-turn.ts";
 import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
@@ -158,7 +158,7 @@ function writeSettings(
 	space: VectorSpace | undefined,
 ): Record<string, string> {
 	if (space === undefined) return planSettings;
-	return { ...planSettings, [settlesSetting]: settledBy(table, space) };
+	return { ...planSettings, ...settles(table, space) };
 }
 
 async function commit(
