@@ -1,8 +1,8 @@
-import { arrayLiteral } from "./encode.ts";
 import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { ident, type Sql, sql } from "../sql.ts";
+import { arrayLiteral } from "./encode.ts";
 
 /** The texts that wait for their vectors. */
 export function embeddingQueueRef(schema: string): Sql {

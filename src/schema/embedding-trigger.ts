@@ -1,3 +1,4 @@
+import { blank } from "../db/embeddable-texts.ts";
 import {
 	embeddingFieldsRef,
 	embeddingModelsRef,
@@ -8,7 +9,6 @@ import {
 	settledTable,
 	settlesSetting,
 } from "../db/embedding-queue.ts";
-import { blank } from "../db/embeddable-texts.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
 import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
