@@ -2,7 +2,7 @@ import { decodeVector } from "./decode-vector.ts";
 import { unreadable } from "./failure.ts";
 import { postJson } from "./http.ts";
 import { type KnownModels, knownModel } from "./known-model.ts";
-import type { RemoteOptions } from "./openai.ts";
+import { endpoint, type RemoteOptions } from "./openai.ts";
 import type { EmbeddingProvider, EmbeddingPurpose } from "./provider.ts";
 
 /** https://docs.cohere.com/docs/cohere-embed */
@@ -28,7 +28,7 @@ const inputTypes: Readonly<Record<EmbeddingPurpose, string>> = {
 /** Cohere's embeddings (https://docs.cohere.com/reference/embed). */
 export function cohereProvider(options: RemoteOptions): EmbeddingProvider {
 	const { model, dimensions, apiKey, baseUrl = officialUrl } = options;
-	const url = `${baseUrl.replace(/\/+$/, "")}/v2/embed`;
+	const url = endpoint(baseUrl.replace(/\/v2\/?(?=$|\?)/, ""), "/v2/embed");
 	const isShortened =
 		(knownModel(cohereModels, model)?.dimensions ?? dimensions) !== dimensions;
 	return {

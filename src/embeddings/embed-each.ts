@@ -5,6 +5,7 @@ import {
 	type Result,
 } from "./embedding-run.ts";
 import { CallFailure, type FailureKind, providerError } from "./failure.ts";
+import { learnedLimit } from "./learned-limit.ts";
 import { pack } from "./pack.ts";
 import type { EmbeddingProvider } from "./provider.ts";
 
@@ -57,9 +58,16 @@ export async function resultsOf(
 ): Promise<ReadonlyMap<string, Result>> {
 	const run = new EmbeddingRun(provider, options);
 	const { limits } = provider;
+	const learned = learnedLimit(provider);
 	const batches = pack(new Set(texts), {
 		...limits,
-		maxTexts: Math.min(limits.maxTexts, options.batchSize ?? limits.maxTexts),
+		get maxTexts() {
+			return Math.min(
+				limits.maxTexts,
+				options.batchSize ?? limits.maxTexts,
+				learned.maxTexts,
+			);
+		},
 		maxTokensPerRequest: Math.min(
 			limits.maxTokensPerRequest ?? Number.POSITIVE_INFINITY,
 			run.pace.maxTokens,

@@ -41,7 +41,9 @@ type Version = keyof typeof versions;
 const fake = new FakeProvider();
 let url: string;
 let drop: () => Promise<void>;
-const open = new Map<Version, PostgresService>();
+/** For the compiler, every version is the one with all fields. */
+type Service = PostgresService<readonly [typeof versions.both]>;
+const open = new Map<Version, Service>();
 
 beforeEach(async () => {
 	fake.reset();
@@ -64,7 +66,7 @@ async function closeAll(): Promise<void> {
 }
 
 /** The service of a version; on the embedded engine the others are closed first. */
-async function at(version: Version): Promise<PostgresService> {
+async function at(version: Version): Promise<Service> {
 	const known = open.get(version);
 	if (known !== undefined) return known;
 	if (engine === "embedded") await closeAll();
@@ -74,7 +76,7 @@ async function at(version: Version): Promise<PostgresService> {
 		embedding: fake,
 		poolSize: 4,
 		backgroundIndex: { enabled: false },
-	})) as PostgresService;
+	})) as unknown as Service;
 	open.set(version, service);
 	return service;
 }
@@ -84,7 +86,11 @@ const migrate = async (version: Version) => (await at(version)).migrate();
 const upsert = async (
 	version: Version,
 	entities: readonly Record<string, unknown>[],
-) => (await at(version)).batchUpsert({ tableName: "pages", entities });
+) =>
+	(await at(version)).batchUpsert({
+		tableName: "pages",
+		entities: entities as readonly { name: string }[],
+	});
 
 /** As another program would, through whichever connection there is. */
 const psql = async <R>(text: string) => {
