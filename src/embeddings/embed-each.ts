@@ -81,6 +81,8 @@ export async function resultsOf(
 	const work = async () => {
 		for (const batch of batches) await run.settle(batch);
 	};
+	const first = learned.isFirst ? batches.next() : undefined;
+	if (first?.done === false) await run.settle(first.value);
 	await Promise.all(Array.from({ length: parallel }, work));
 	return run.results;
 }

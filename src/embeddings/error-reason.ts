@@ -137,7 +137,7 @@ type Members = Readonly<Record<string, unknown>>;
 
 /** The objects that may say why, the outermost first; a text in place of one is its message. */
 function partsOf(body: unknown): Members[] {
-	const outer = (Array.isArray(body) ? body : [body]).slice(0, 3);
+	const outer = [body].flat(2).slice(0, 10);
 	return outer.flatMap((item) => {
 		const object = membersOf(item);
 		const inner = [object.error, object.errors, object.detail, object.details]

@@ -12,6 +12,13 @@ export class LearnedLimit {
 	#suspected = Number.POSITIVE_INFINITY;
 	#suspicions = 0;
 
+	/** Whether the first call goes alone: what it finds out, others would find out at the same time. */
+	beginsAlone = false;
+
+	get isFirst(): boolean {
+		return this.beginsAlone && this.#works === 0;
+	}
+
 	/** Texts for the next call. */
 	get maxTexts(): number {
 		if (this.#fails === Number.POSITIVE_INFINITY) return this.#fails;
@@ -62,22 +69,9 @@ export class LearnedLimit {
 
 const limits = new WeakMap<EmbeddingProvider, LearnedLimit>();
 
-/** The provider's, for as long as the process lives. */
+/** The provider's, for as long as it is in use. */
 export function learnedLimit(provider: EmbeddingProvider): LearnedLimit {
 	const limit = limits.get(provider) ?? new LearnedLimit();
 	limits.set(provider, limit);
 	return limit;
-}
-
-const shared = new Map<string, LearnedLimit>();
-
-/** Providers of one server, each made for a call or a service, have one limit. */
-export function shareLimit(
-	provider: EmbeddingProvider,
-	server: string,
-): EmbeddingProvider {
-	const limit = shared.get(server) ?? learnedLimit(provider);
-	shared.set(server, limit);
-	limits.set(provider, limit);
-	return provider;
 }

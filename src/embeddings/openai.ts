@@ -2,7 +2,7 @@ import { decodeVector } from "./decode-vector.ts";
 import { CallFailure, mismatch, unreadable } from "./failure.ts";
 import { postJson } from "./http.ts";
 import { type KnownModels, knownModel } from "./known-model.ts";
-import { shareLimit } from "./learned-limit.ts";
+import { learnedLimit } from "./learned-limit.ts";
 import type { EmbeddingLimits, EmbeddingProvider } from "./provider.ts";
 
 /** https://platform.openai.com/docs/guides/embeddings */
@@ -38,16 +38,15 @@ export function openaiProvider(options: RemoteOptions): EmbeddingProvider {
 	const { model, dimensions } = options;
 	const known = knownModel(openaiModels, model);
 	const server = new OpenAiServer(options);
-	return shareLimit(
-		{
-			name: "openai",
-			model,
-			dimensions,
-			limits: known === undefined ? unknownLimits : openaiLimits,
-			embed: (texts, { signal }) => server.embed(texts, signal),
-		},
-		server.key,
-	);
+	const provider: EmbeddingProvider = {
+		name: "openai",
+		model,
+		dimensions,
+		limits: known === undefined ? unknownLimits : openaiLimits,
+		embed: (texts, { signal }) => server.embed(texts, signal),
+	};
+	learnedLimit(provider).beginsAlone = known === undefined;
+	return provider;
 }
 
 interface Form {
@@ -56,7 +55,7 @@ interface Form {
 	readonly sendsDimensions: boolean;
 }
 
-/** What a server turned out to want: one for all providers of this process that ask it for the model. */
+/** What a server turned out to want. */
 interface Learned {
 	form: Form;
 	/** Whether that form has ever given vectors: then it is not what a refusal is about. */
@@ -69,14 +68,10 @@ interface Learned {
 	alike: number;
 }
 
-const learned = new Map<string, Learned>();
-
 /** A server, asked in the form that it turned out to want. */
 class OpenAiServer {
 	readonly #options: RemoteOptions;
 	readonly #url: string;
-	/** Tells the server and the model from others. */
-	readonly key: string;
 	readonly #learned: Learned;
 
 	constructor(options: RemoteOptions) {
@@ -84,8 +79,7 @@ class OpenAiServer {
 		const known = knownModel(openaiModels, model);
 		this.#options = options;
 		this.#url = endpoint(baseUrl, "/embeddings");
-		this.key = JSON.stringify([this.#url, model, dimensions]);
-		this.#learned = learned.get(this.key) ?? {
+		this.#learned = {
 			form: {
 				encoding: "base64",
 				sendsDimensions: known !== undefined && known.dimensions !== dimensions,
@@ -95,7 +89,6 @@ class OpenAiServer {
 			otherForms: 0,
 			alike: 0,
 		};
-		learned.set(this.key, this.#learned);
 	}
 
 	async embed(

@@ -32,10 +32,9 @@ export function statusFailure(
 /** The body's status counts where the answer's own says less. */
 function effectiveStatus(answered: number, stated: number | undefined): number {
 	if (stated === undefined) return answered < 300 ? 500 : answered;
-	const saysMore = [401, 402, 403, 429].includes(stated);
-	return answered < 300 || answered >= 500 || (saysMore && answered < 429)
-		? stated
-		: answered;
+	const saysMore =
+		stated === 402 || ([401, 403, 429].includes(stated) && answered !== 429);
+	return answered < 300 || answered >= 500 || saysMore ? stated : answered;
 }
 
 interface Meaning {
