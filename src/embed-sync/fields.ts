@@ -53,6 +53,20 @@ async function mayRead(db: Handle, schema: string): Promise<boolean> {
 	return rows[0]?.may === true;
 }
 
+/** Whether this role may note what becomes of fields: an application's own often may not. */
+export async function mayNoteFields(
+	db: Handle,
+	schema: string,
+): Promise<boolean> {
+	const fields = toText(embeddingFieldsRef(schema));
+	const versions = toText(embeddingVersionsRef(schema));
+	const { rows } = await db.query<{ may: boolean }>(sql`
+SELECT coalesce(bool_and(has_table_privilege(t.oid, 'SELECT') AND has_table_privilege(t.oid, 'INSERT')
+  AND has_table_privilege(t.oid, 'UPDATE') AND has_table_privilege(t.oid, 'DELETE')), FALSE) AS may
+FROM (VALUES (to_regclass(${fields})), (to_regclass(${versions}))) AS t (oid)`);
+	return rows[0]?.may === true;
+}
+
 /**
  * The table with the fields that have vectors in the database: also those that
  * only another version of the model knows. Work on the queue goes by it.
@@ -118,47 +132,59 @@ function textField(name: string, column: string): Field {
 }
 
 /**
- * Notes which fields the model embeds. Every version adds its own; only the
+ * Notes which fields the models embed. Every version adds its own; only the
  * latest one takes away what it does not embed, so that a process of an older
  * version which starts again removes nothing. A field whose column is gone, or
  * was renamed, goes in any case.
  */
 export async function registerFields(
 	db: Database,
-	table: EntityTable,
+	schema: string,
+	tables: readonly EntityTable[],
 	fields: readonly EmbeddedField[] | undefined,
 ): Promise<void> {
-	const { schema, entity } = table;
-	if (fields === undefined || !entity.createEmbeddings) return;
-	const version = versionOf(table);
-	const own = fields.filter(({ tableName }) => tableName === entity.tableName);
+	if (fields === undefined || !(await mayNoteFields(db, schema))) return;
 	const versions = embeddingVersionsRef(schema);
-	const { rows } = await db.query<{ version: string }>(sql`
-SELECT version FROM ${versions} WHERE entity_type = ${entity.tableName} ORDER BY ordinal DESC`);
-	const isNewest = rows[0]?.version === version;
-	const isKnown = rows.some((row) => row.version === version);
-	if (isKnown && isSettled(table, own, isNewest)) return;
+	const { rows } = await db.query<{ tableName: string; version: string }>(sql`
+SELECT entity_type AS "tableName", version FROM ${versions} ORDER BY ordinal DESC`);
+	const changed = tables.filter((table) => {
+		const { tableName } = table.entity;
+		const known = rows.filter((row) => row.tableName === tableName);
+		const version = versionOf(table);
+		const own = fields.filter((field) => field.tableName === tableName);
+		const isNewest = known[0]?.version === version;
+		const isKnown = known.some((row) => row.version === version);
+		return !(isKnown && isSettled(table, own, isNewest));
+	});
+	if (changed.length === 0) return;
 	const registry = embeddingFieldsRef(schema);
-	const names = entity.embedFields.map(({ name }) => name);
-	const columns = entity.embedFields.map(({ column }) => column);
+	const models = sql`unnest(${textArray(changed.map(({ entity }) => entity.tableName))},
+  ${textArray(changed.map(versionOf))}) AS i (entity_type, version)`;
+	const embedded = changed.flatMap(({ entity }) =>
+		entity.embedFields.map((field) => ({ ...field, type: entity.tableName })),
+	);
+	const own = sql`unnest(${textArray(embedded.map(({ type }) => type))}, ${textArray(embedded.map(({ name }) => name))},
+  ${textArray(embedded.map(({ column }) => column))}) AS o (entity_type, field_name, column_name)`;
 	await db.transaction(
 		async (tx) => {
 			// One at a time: two versions may migrate at once.
 			await tx.query(sql`LOCK TABLE ${versions} IN SHARE ROW EXCLUSIVE MODE`);
 			await tx.query(sql`
-INSERT INTO ${versions} (entity_type, version) VALUES (${entity.tableName}, ${version}) ON CONFLICT DO NOTHING`);
+INSERT INTO ${versions} (entity_type, version) SELECT i.entity_type, i.version FROM ${models} ON CONFLICT DO NOTHING`);
 			await tx.query(sql`
 INSERT INTO ${registry} AS f (entity_type, field_name, column_name)
-SELECT ${entity.tableName}, i.name, i.col FROM unnest(${textArray(names)}, ${textArray(columns)}) AS i (name, col)
+SELECT o.entity_type, o.field_name, o.column_name FROM ${own}
 ON CONFLICT (entity_type, field_name) DO UPDATE SET
   column_name = excluded.column_name, state = 'filling', updated_at = clock_timestamp()
 WHERE f.state = 'removing' OR f.column_name <> excluded.column_name`);
 			await tx.query(sql`
 UPDATE ${registry} AS f SET state = 'removing', updated_at = clock_timestamp()
-WHERE f.entity_type = ${entity.tableName} AND f.state <> 'removing' AND f.field_name <> ALL (${textArray(names)})
-  AND (${version} = (SELECT v.version FROM ${versions} AS v WHERE v.entity_type = f.entity_type ORDER BY v.ordinal DESC LIMIT 1)
-    OR NOT EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = to_regclass(${toText(tableRef(table))})
-      AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped))`);
+FROM ${models}
+WHERE f.entity_type = i.entity_type AND f.state <> 'removing'
+  AND NOT EXISTS (SELECT FROM ${own} WHERE o.entity_type = f.entity_type AND o.field_name = f.field_name)
+  AND (i.version = (SELECT v.version FROM ${versions} AS v WHERE v.entity_type = f.entity_type ORDER BY v.ordinal DESC LIMIT 1)
+    OR NOT EXISTS (SELECT FROM pg_attribute AS a WHERE a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped
+      AND a.attrelid = to_regclass(quote_ident(${schema}) || '.' || quote_ident(f.entity_type))))`);
 		},
 		{ retries: 5 },
 	);

@@ -7,6 +7,7 @@ import {
 	type EmbeddedField,
 	forgetField,
 	markEmbedded,
+	mayNoteFields,
 	readFields,
 	removeOutdated,
 	removeVectors,
@@ -27,6 +28,9 @@ export async function settleFields(
 ): Promise<boolean> {
 	const { db, schema } = context;
 	const fields = (await readFields(db, schema)) ?? [];
+	const isDone = fields.every(({ state }) => state === "embedded");
+	// What this role may not note is left to a process of the owner's.
+	if (isDone || !(await mayNoteFields(db, schema))) return false;
 	let isLeft = false;
 	for (const field of fields) {
 		signal?.throwIfAborted();

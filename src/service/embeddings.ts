@@ -277,7 +277,7 @@ export class Embeddings {
 		await this.#adoptModels();
 		const { db, registry, settings } = this.#parts;
 		const fields = await readFields(db, settings.schema);
-		for (const table of registry.all()) await registerFields(db, table, fields);
+		await registerFields(db, settings.schema, registry.all(), fields);
 		this.models.forget();
 		await this.#settleSoon();
 	}
