@@ -100,7 +100,10 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
+  rem_present BOOLEAN[];
+  rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
+  rem_settled TEXT[] := '{}';
 BEGIN
   -- The first copy of a subscription that brings the vectors as well.
   IF current_setting('session_replication_role') = 'replica' AND EXISTS (SELECT FROM pg_subscription_rel
@@ -112,9 +115,9 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'files' AND entity_id IN (SELECT id FROM old_rows);
     RETURN NULL;
   END IF;
-  IF rem_claim <> '' AND (pg_trigger_depth() > 1 OR EXISTS (
-    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal)) THEN
-    rem_claim := NULL;
+  IF starts_with(rem_claim, 'public.files ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
+    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal) THEN
+    rem_settled := coalesce(nullif(current_setting('remdb.settles_fields', true), ''), '{}')::TEXT[];
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
@@ -132,69 +135,45 @@ BEGIN
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."files" WHERE id = ANY (rem_ids)) AS r
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
-    IF NOT coalesce(starts_with(rem_claim, 'public.files '), false) THEN
-      SELECT array_agg(id), array_agg(field_name) INTO rem_ids, rem_fields
-      FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM old_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM new_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS gone;
-      IF rem_ids IS NOT NULL THEN
-        DELETE FROM "public"."embeddings_files" AS e
-        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-        WHERE e.entity_id = gone.id AND e.field_name = gone.field_name;
-        DELETE FROM "public"."rem_embedding_queue" AS q
-        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-        WHERE q.entity_type = 'files' AND q.entity_id = gone.id AND q.field_name = gone.field_name
-          AND NOT EXISTS (SELECT FROM "public"."files" AS r CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('content', "r"."content")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f
-            WHERE r.id = gone.id AND f.field_name = gone.field_name);
-      END IF;
-    END IF;
   END IF;
-  IF NOT EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'files' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.files', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) THEN RETURN NULL; END IF;
-  IF TG_OP = 'INSERT' THEN
-    INSERT INTO "public"."rem_embedding_queue" AS q
-      (entity_type, entity_id, field_name, provider, model, dimensions)
-    SELECT 'files', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-    FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('content', "n"."content")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
-    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'files' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.files', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
-    ORDER BY changed.id, changed.field_name
-    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  ELSE
-    INSERT INTO "public"."rem_embedding_queue" AS q
-      (entity_type, entity_id, field_name, provider, model, dimensions)
-    SELECT 'files', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-    FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM new_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM old_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
-    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'files' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.files', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
-    ORDER BY changed.id, changed.field_name
-    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  SELECT string_agg(format(
+      CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
+      f.field_name, f.column_name), ', ') INTO rem_texts
+  FROM "public"."rem_embedding_fields" AS f
+  WHERE f.entity_type = 'files' AND (f.field_name <> ALL (rem_settled) OR EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
+      WHERE m.entity_type = 'files' AND m.state IN ('active', 'filling')
+        AND concat_ws(' ', 'public.files', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
+    AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
+    AND EXISTS (SELECT FROM pg_attribute AS a
+      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+  IF rem_texts IS NULL THEN RETURN NULL; END IF;
+  EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
+    ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
+    || rem_texts || ') AS f (field_name, before, after) WHERE f.before IS DISTINCT FROM f.after) AS c'
+    INTO rem_ids, rem_fields, rem_present USING E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'::TEXT;
+  IF rem_ids IS NULL THEN RETURN NULL; END IF;
+  IF TG_OP = 'UPDATE' THEN
+    DELETE FROM "public"."embeddings_files" AS e
+    USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+    WHERE e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
+    DELETE FROM "public"."rem_embedding_queue" AS q
+    USING unnest(rem_ids, rem_fields, rem_present) AS gone (id, field_name, is_present)
+    WHERE q.entity_type = 'files' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+      AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
+  INSERT INTO "public"."rem_embedding_queue" AS q
+    (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT 'files', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+  JOIN "public"."rem_embedding_fields" AS f
+    ON f.entity_type = 'files' AND f.field_name = changed.field_name AND f.state <> 'removing'
+  JOIN "public"."rem_embedding_models" AS m
+    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.files', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+  WHERE changed.is_present
+  ORDER BY changed.id, changed.field_name
+  ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
@@ -212,9 +191,12 @@ ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_embeddings_delete"
 CREATE OR REPLACE TRIGGER "trg_files_embeddings_truncate" AFTER TRUNCATE ON "public"."files"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_embeddings"();
 ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_embeddings_truncate";
+INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
+VALUES ('files', 'content', 'content') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_files_embeddings_replica"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_fields TEXT[];
@@ -450,7 +432,10 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
+  rem_present BOOLEAN[];
+  rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
+  rem_settled TEXT[] := '{}';
 BEGIN
   -- The first copy of a subscription that brings the vectors as well.
   IF current_setting('session_replication_role') = 'replica' AND EXISTS (SELECT FROM pg_subscription_rel
@@ -462,9 +447,9 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'image_resources' AND entity_id IN (SELECT id FROM old_rows);
     RETURN NULL;
   END IF;
-  IF rem_claim <> '' AND (pg_trigger_depth() > 1 OR EXISTS (
-    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal)) THEN
-    rem_claim := NULL;
+  IF starts_with(rem_claim, 'public.image_resources ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
+    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal) THEN
+    rem_settled := coalesce(nullif(current_setting('remdb.settles_fields', true), ''), '{}')::TEXT[];
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
@@ -482,69 +467,45 @@ BEGIN
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."image_resources" WHERE id = ANY (rem_ids)) AS r
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
-    IF NOT coalesce(starts_with(rem_claim, 'public.image_resources '), false) THEN
-      SELECT array_agg(id), array_agg(field_name) INTO rem_ids, rem_fields
-      FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM old_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content"), ('visionDescription', "t"."vision_description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM new_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content"), ('visionDescription', "t"."vision_description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS gone;
-      IF rem_ids IS NOT NULL THEN
-        DELETE FROM "public"."embeddings_image_resources" AS e
-        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-        WHERE e.entity_id = gone.id AND e.field_name = gone.field_name;
-        DELETE FROM "public"."rem_embedding_queue" AS q
-        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-        WHERE q.entity_type = 'image_resources' AND q.entity_id = gone.id AND q.field_name = gone.field_name
-          AND NOT EXISTS (SELECT FROM "public"."image_resources" AS r CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('description', "r"."description"), ('content', "r"."content"), ('visionDescription', "r"."vision_description")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f
-            WHERE r.id = gone.id AND f.field_name = gone.field_name);
-      END IF;
-    END IF;
   END IF;
-  IF NOT EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'image_resources' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.image_resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) THEN RETURN NULL; END IF;
-  IF TG_OP = 'INSERT' THEN
-    INSERT INTO "public"."rem_embedding_queue" AS q
-      (entity_type, entity_id, field_name, provider, model, dimensions)
-    SELECT 'image_resources', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-    FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('description', "n"."description"), ('content', "n"."content"), ('visionDescription', "n"."vision_description")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
-    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'image_resources' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.image_resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
-    ORDER BY changed.id, changed.field_name
-    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  ELSE
-    INSERT INTO "public"."rem_embedding_queue" AS q
-      (entity_type, entity_id, field_name, provider, model, dimensions)
-    SELECT 'image_resources', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-    FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM new_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content"), ('visionDescription', "t"."vision_description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM old_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content"), ('visionDescription', "t"."vision_description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
-    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'image_resources' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.image_resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
-    ORDER BY changed.id, changed.field_name
-    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  SELECT string_agg(format(
+      CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
+      f.field_name, f.column_name), ', ') INTO rem_texts
+  FROM "public"."rem_embedding_fields" AS f
+  WHERE f.entity_type = 'image_resources' AND (f.field_name <> ALL (rem_settled) OR EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
+      WHERE m.entity_type = 'image_resources' AND m.state IN ('active', 'filling')
+        AND concat_ws(' ', 'public.image_resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
+    AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
+    AND EXISTS (SELECT FROM pg_attribute AS a
+      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+  IF rem_texts IS NULL THEN RETURN NULL; END IF;
+  EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
+    ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
+    || rem_texts || ') AS f (field_name, before, after) WHERE f.before IS DISTINCT FROM f.after) AS c'
+    INTO rem_ids, rem_fields, rem_present USING E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'::TEXT;
+  IF rem_ids IS NULL THEN RETURN NULL; END IF;
+  IF TG_OP = 'UPDATE' THEN
+    DELETE FROM "public"."embeddings_image_resources" AS e
+    USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+    WHERE e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
+    DELETE FROM "public"."rem_embedding_queue" AS q
+    USING unnest(rem_ids, rem_fields, rem_present) AS gone (id, field_name, is_present)
+    WHERE q.entity_type = 'image_resources' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+      AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
+  INSERT INTO "public"."rem_embedding_queue" AS q
+    (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT 'image_resources', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+  JOIN "public"."rem_embedding_fields" AS f
+    ON f.entity_type = 'image_resources' AND f.field_name = changed.field_name AND f.state <> 'removing'
+  JOIN "public"."rem_embedding_models" AS m
+    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.image_resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+  WHERE changed.is_present
+  ORDER BY changed.id, changed.field_name
+  ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
@@ -562,9 +523,12 @@ ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resource
 CREATE OR REPLACE TRIGGER "trg_image_resources_embeddings_truncate" AFTER TRUNCATE ON "public"."image_resources"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_embeddings"();
 ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_truncate";
+INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
+VALUES ('image_resources', 'description', 'description'), ('image_resources', 'content', 'content'), ('image_resources', 'visionDescription', 'vision_description') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_image_resources_embeddings_replica"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_fields TEXT[];
@@ -789,7 +753,10 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
+  rem_present BOOLEAN[];
+  rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
+  rem_settled TEXT[] := '{}';
 BEGIN
   -- The first copy of a subscription that brings the vectors as well.
   IF current_setting('session_replication_role') = 'replica' AND EXISTS (SELECT FROM pg_subscription_rel
@@ -801,9 +768,9 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'messages' AND entity_id IN (SELECT id FROM old_rows);
     RETURN NULL;
   END IF;
-  IF rem_claim <> '' AND (pg_trigger_depth() > 1 OR EXISTS (
-    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal)) THEN
-    rem_claim := NULL;
+  IF starts_with(rem_claim, 'public.messages ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
+    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal) THEN
+    rem_settled := coalesce(nullif(current_setting('remdb.settles_fields', true), ''), '{}')::TEXT[];
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
@@ -821,69 +788,45 @@ BEGIN
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."messages" WHERE id = ANY (rem_ids)) AS r
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
-    IF NOT coalesce(starts_with(rem_claim, 'public.messages '), false) THEN
-      SELECT array_agg(id), array_agg(field_name) INTO rem_ids, rem_fields
-      FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM old_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM new_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS gone;
-      IF rem_ids IS NOT NULL THEN
-        DELETE FROM "public"."embeddings_messages" AS e
-        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-        WHERE e.entity_id = gone.id AND e.field_name = gone.field_name;
-        DELETE FROM "public"."rem_embedding_queue" AS q
-        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-        WHERE q.entity_type = 'messages' AND q.entity_id = gone.id AND q.field_name = gone.field_name
-          AND NOT EXISTS (SELECT FROM "public"."messages" AS r CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('content', "r"."content")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f
-            WHERE r.id = gone.id AND f.field_name = gone.field_name);
-      END IF;
-    END IF;
   END IF;
-  IF NOT EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'messages' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.messages', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) THEN RETURN NULL; END IF;
-  IF TG_OP = 'INSERT' THEN
-    INSERT INTO "public"."rem_embedding_queue" AS q
-      (entity_type, entity_id, field_name, provider, model, dimensions)
-    SELECT 'messages', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-    FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('content', "n"."content")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
-    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'messages' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.messages', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
-    ORDER BY changed.id, changed.field_name
-    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  ELSE
-    INSERT INTO "public"."rem_embedding_queue" AS q
-      (entity_type, entity_id, field_name, provider, model, dimensions)
-    SELECT 'messages', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-    FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM new_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM old_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
-    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'messages' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.messages', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
-    ORDER BY changed.id, changed.field_name
-    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  SELECT string_agg(format(
+      CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
+      f.field_name, f.column_name), ', ') INTO rem_texts
+  FROM "public"."rem_embedding_fields" AS f
+  WHERE f.entity_type = 'messages' AND (f.field_name <> ALL (rem_settled) OR EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
+      WHERE m.entity_type = 'messages' AND m.state IN ('active', 'filling')
+        AND concat_ws(' ', 'public.messages', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
+    AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
+    AND EXISTS (SELECT FROM pg_attribute AS a
+      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+  IF rem_texts IS NULL THEN RETURN NULL; END IF;
+  EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
+    ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
+    || rem_texts || ') AS f (field_name, before, after) WHERE f.before IS DISTINCT FROM f.after) AS c'
+    INTO rem_ids, rem_fields, rem_present USING E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'::TEXT;
+  IF rem_ids IS NULL THEN RETURN NULL; END IF;
+  IF TG_OP = 'UPDATE' THEN
+    DELETE FROM "public"."embeddings_messages" AS e
+    USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+    WHERE e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
+    DELETE FROM "public"."rem_embedding_queue" AS q
+    USING unnest(rem_ids, rem_fields, rem_present) AS gone (id, field_name, is_present)
+    WHERE q.entity_type = 'messages' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+      AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
+  INSERT INTO "public"."rem_embedding_queue" AS q
+    (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT 'messages', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+  JOIN "public"."rem_embedding_fields" AS f
+    ON f.entity_type = 'messages' AND f.field_name = changed.field_name AND f.state <> 'removing'
+  JOIN "public"."rem_embedding_models" AS m
+    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.messages', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+  WHERE changed.is_present
+  ORDER BY changed.id, changed.field_name
+  ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
@@ -901,9 +844,12 @@ ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_embeddings_d
 CREATE OR REPLACE TRIGGER "trg_messages_embeddings_truncate" AFTER TRUNCATE ON "public"."messages"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_embeddings"();
 ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_embeddings_truncate";
+INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
+VALUES ('messages', 'content', 'content') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_messages_embeddings_replica"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_fields TEXT[];
@@ -1029,7 +975,10 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
+  rem_present BOOLEAN[];
+  rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
+  rem_settled TEXT[] := '{}';
 BEGIN
   -- The first copy of a subscription that brings the vectors as well.
   IF current_setting('session_replication_role') = 'replica' AND EXISTS (SELECT FROM pg_subscription_rel
@@ -1041,9 +990,9 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'moments' AND entity_id IN (SELECT id FROM old_rows);
     RETURN NULL;
   END IF;
-  IF rem_claim <> '' AND (pg_trigger_depth() > 1 OR EXISTS (
-    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal)) THEN
-    rem_claim := NULL;
+  IF starts_with(rem_claim, 'public.moments ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
+    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal) THEN
+    rem_settled := coalesce(nullif(current_setting('remdb.settles_fields', true), ''), '{}')::TEXT[];
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
@@ -1061,69 +1010,45 @@ BEGIN
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."moments" WHERE id = ANY (rem_ids)) AS r
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
-    IF NOT coalesce(starts_with(rem_claim, 'public.moments '), false) THEN
-      SELECT array_agg(id), array_agg(field_name) INTO rem_ids, rem_fields
-      FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM old_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM new_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS gone;
-      IF rem_ids IS NOT NULL THEN
-        DELETE FROM "public"."embeddings_moments" AS e
-        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-        WHERE e.entity_id = gone.id AND e.field_name = gone.field_name;
-        DELETE FROM "public"."rem_embedding_queue" AS q
-        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-        WHERE q.entity_type = 'moments' AND q.entity_id = gone.id AND q.field_name = gone.field_name
-          AND NOT EXISTS (SELECT FROM "public"."moments" AS r CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('summary', "r"."summary")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f
-            WHERE r.id = gone.id AND f.field_name = gone.field_name);
-      END IF;
-    END IF;
   END IF;
-  IF NOT EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'moments' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.moments', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) THEN RETURN NULL; END IF;
-  IF TG_OP = 'INSERT' THEN
-    INSERT INTO "public"."rem_embedding_queue" AS q
-      (entity_type, entity_id, field_name, provider, model, dimensions)
-    SELECT 'moments', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-    FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('summary', "n"."summary")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
-    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'moments' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.moments', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
-    ORDER BY changed.id, changed.field_name
-    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  ELSE
-    INSERT INTO "public"."rem_embedding_queue" AS q
-      (entity_type, entity_id, field_name, provider, model, dimensions)
-    SELECT 'moments', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-    FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM new_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM old_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
-    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'moments' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.moments', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
-    ORDER BY changed.id, changed.field_name
-    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  SELECT string_agg(format(
+      CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
+      f.field_name, f.column_name), ', ') INTO rem_texts
+  FROM "public"."rem_embedding_fields" AS f
+  WHERE f.entity_type = 'moments' AND (f.field_name <> ALL (rem_settled) OR EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
+      WHERE m.entity_type = 'moments' AND m.state IN ('active', 'filling')
+        AND concat_ws(' ', 'public.moments', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
+    AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
+    AND EXISTS (SELECT FROM pg_attribute AS a
+      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+  IF rem_texts IS NULL THEN RETURN NULL; END IF;
+  EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
+    ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
+    || rem_texts || ') AS f (field_name, before, after) WHERE f.before IS DISTINCT FROM f.after) AS c'
+    INTO rem_ids, rem_fields, rem_present USING E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'::TEXT;
+  IF rem_ids IS NULL THEN RETURN NULL; END IF;
+  IF TG_OP = 'UPDATE' THEN
+    DELETE FROM "public"."embeddings_moments" AS e
+    USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+    WHERE e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
+    DELETE FROM "public"."rem_embedding_queue" AS q
+    USING unnest(rem_ids, rem_fields, rem_present) AS gone (id, field_name, is_present)
+    WHERE q.entity_type = 'moments' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+      AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
+  INSERT INTO "public"."rem_embedding_queue" AS q
+    (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT 'moments', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+  JOIN "public"."rem_embedding_fields" AS f
+    ON f.entity_type = 'moments' AND f.field_name = changed.field_name AND f.state <> 'removing'
+  JOIN "public"."rem_embedding_models" AS m
+    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.moments', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+  WHERE changed.is_present
+  ORDER BY changed.id, changed.field_name
+  ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
@@ -1141,9 +1066,12 @@ ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_embeddings_del
 CREATE OR REPLACE TRIGGER "trg_moments_embeddings_truncate" AFTER TRUNCATE ON "public"."moments"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_embeddings"();
 ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_embeddings_truncate";
+INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
+VALUES ('moments', 'summary', 'summary') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_moments_embeddings_replica"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_fields TEXT[];
@@ -1375,7 +1303,10 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
+  rem_present BOOLEAN[];
+  rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
+  rem_settled TEXT[] := '{}';
 BEGIN
   -- The first copy of a subscription that brings the vectors as well.
   IF current_setting('session_replication_role') = 'replica' AND EXISTS (SELECT FROM pg_subscription_rel
@@ -1387,9 +1318,9 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'ontologies' AND entity_id IN (SELECT id FROM old_rows);
     RETURN NULL;
   END IF;
-  IF rem_claim <> '' AND (pg_trigger_depth() > 1 OR EXISTS (
-    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal)) THEN
-    rem_claim := NULL;
+  IF starts_with(rem_claim, 'public.ontologies ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
+    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal) THEN
+    rem_settled := coalesce(nullif(current_setting('remdb.settles_fields', true), ''), '{}')::TEXT[];
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
@@ -1407,69 +1338,45 @@ BEGIN
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."ontologies" WHERE id = ANY (rem_ids)) AS r
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
-    IF NOT coalesce(starts_with(rem_claim, 'public.ontologies '), false) THEN
-      SELECT array_agg(id), array_agg(field_name) INTO rem_ids, rem_fields
-      FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM old_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM new_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS gone;
-      IF rem_ids IS NOT NULL THEN
-        DELETE FROM "public"."embeddings_ontologies" AS e
-        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-        WHERE e.entity_id = gone.id AND e.field_name = gone.field_name;
-        DELETE FROM "public"."rem_embedding_queue" AS q
-        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-        WHERE q.entity_type = 'ontologies' AND q.entity_id = gone.id AND q.field_name = gone.field_name
-          AND NOT EXISTS (SELECT FROM "public"."ontologies" AS r CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('content', "r"."content")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f
-            WHERE r.id = gone.id AND f.field_name = gone.field_name);
-      END IF;
-    END IF;
   END IF;
-  IF NOT EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'ontologies' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.ontologies', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) THEN RETURN NULL; END IF;
-  IF TG_OP = 'INSERT' THEN
-    INSERT INTO "public"."rem_embedding_queue" AS q
-      (entity_type, entity_id, field_name, provider, model, dimensions)
-    SELECT 'ontologies', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-    FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('content', "n"."content")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
-    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'ontologies' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.ontologies', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
-    ORDER BY changed.id, changed.field_name
-    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  ELSE
-    INSERT INTO "public"."rem_embedding_queue" AS q
-      (entity_type, entity_id, field_name, provider, model, dimensions)
-    SELECT 'ontologies', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-    FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM new_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM old_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
-    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'ontologies' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.ontologies', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
-    ORDER BY changed.id, changed.field_name
-    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  SELECT string_agg(format(
+      CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
+      f.field_name, f.column_name), ', ') INTO rem_texts
+  FROM "public"."rem_embedding_fields" AS f
+  WHERE f.entity_type = 'ontologies' AND (f.field_name <> ALL (rem_settled) OR EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
+      WHERE m.entity_type = 'ontologies' AND m.state IN ('active', 'filling')
+        AND concat_ws(' ', 'public.ontologies', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
+    AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
+    AND EXISTS (SELECT FROM pg_attribute AS a
+      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+  IF rem_texts IS NULL THEN RETURN NULL; END IF;
+  EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
+    ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
+    || rem_texts || ') AS f (field_name, before, after) WHERE f.before IS DISTINCT FROM f.after) AS c'
+    INTO rem_ids, rem_fields, rem_present USING E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'::TEXT;
+  IF rem_ids IS NULL THEN RETURN NULL; END IF;
+  IF TG_OP = 'UPDATE' THEN
+    DELETE FROM "public"."embeddings_ontologies" AS e
+    USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+    WHERE e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
+    DELETE FROM "public"."rem_embedding_queue" AS q
+    USING unnest(rem_ids, rem_fields, rem_present) AS gone (id, field_name, is_present)
+    WHERE q.entity_type = 'ontologies' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+      AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
+  INSERT INTO "public"."rem_embedding_queue" AS q
+    (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT 'ontologies', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+  JOIN "public"."rem_embedding_fields" AS f
+    ON f.entity_type = 'ontologies' AND f.field_name = changed.field_name AND f.state <> 'removing'
+  JOIN "public"."rem_embedding_models" AS m
+    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.ontologies', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+  WHERE changed.is_present
+  ORDER BY changed.id, changed.field_name
+  ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
@@ -1487,9 +1394,12 @@ ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_embeddin
 CREATE OR REPLACE TRIGGER "trg_ontologies_embeddings_truncate" AFTER TRUNCATE ON "public"."ontologies"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_embeddings"();
 ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_truncate";
+INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
+VALUES ('ontologies', 'content', 'content') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_ontologies_embeddings_replica"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_fields TEXT[];
@@ -1721,7 +1631,10 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
+  rem_present BOOLEAN[];
+  rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
+  rem_settled TEXT[] := '{}';
 BEGIN
   -- The first copy of a subscription that brings the vectors as well.
   IF current_setting('session_replication_role') = 'replica' AND EXISTS (SELECT FROM pg_subscription_rel
@@ -1733,9 +1646,9 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'ontology_configs' AND entity_id IN (SELECT id FROM old_rows);
     RETURN NULL;
   END IF;
-  IF rem_claim <> '' AND (pg_trigger_depth() > 1 OR EXISTS (
-    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal)) THEN
-    rem_claim := NULL;
+  IF starts_with(rem_claim, 'public.ontology_configs ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
+    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal) THEN
+    rem_settled := coalesce(nullif(current_setting('remdb.settles_fields', true), ''), '{}')::TEXT[];
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
@@ -1753,69 +1666,45 @@ BEGIN
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."ontology_configs" WHERE id = ANY (rem_ids)) AS r
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
-    IF NOT coalesce(starts_with(rem_claim, 'public.ontology_configs '), false) THEN
-      SELECT array_agg(id), array_agg(field_name) INTO rem_ids, rem_fields
-      FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM old_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM new_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS gone;
-      IF rem_ids IS NOT NULL THEN
-        DELETE FROM "public"."embeddings_ontology_configs" AS e
-        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-        WHERE e.entity_id = gone.id AND e.field_name = gone.field_name;
-        DELETE FROM "public"."rem_embedding_queue" AS q
-        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-        WHERE q.entity_type = 'ontology_configs' AND q.entity_id = gone.id AND q.field_name = gone.field_name
-          AND NOT EXISTS (SELECT FROM "public"."ontology_configs" AS r CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('description', "r"."description")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f
-            WHERE r.id = gone.id AND f.field_name = gone.field_name);
-      END IF;
-    END IF;
   END IF;
-  IF NOT EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'ontology_configs' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.ontology_configs', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) THEN RETURN NULL; END IF;
-  IF TG_OP = 'INSERT' THEN
-    INSERT INTO "public"."rem_embedding_queue" AS q
-      (entity_type, entity_id, field_name, provider, model, dimensions)
-    SELECT 'ontology_configs', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-    FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('description', "n"."description")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
-    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'ontology_configs' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.ontology_configs', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
-    ORDER BY changed.id, changed.field_name
-    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  ELSE
-    INSERT INTO "public"."rem_embedding_queue" AS q
-      (entity_type, entity_id, field_name, provider, model, dimensions)
-    SELECT 'ontology_configs', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-    FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM new_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM old_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
-    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'ontology_configs' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.ontology_configs', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
-    ORDER BY changed.id, changed.field_name
-    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  SELECT string_agg(format(
+      CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
+      f.field_name, f.column_name), ', ') INTO rem_texts
+  FROM "public"."rem_embedding_fields" AS f
+  WHERE f.entity_type = 'ontology_configs' AND (f.field_name <> ALL (rem_settled) OR EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
+      WHERE m.entity_type = 'ontology_configs' AND m.state IN ('active', 'filling')
+        AND concat_ws(' ', 'public.ontology_configs', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
+    AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
+    AND EXISTS (SELECT FROM pg_attribute AS a
+      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+  IF rem_texts IS NULL THEN RETURN NULL; END IF;
+  EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
+    ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
+    || rem_texts || ') AS f (field_name, before, after) WHERE f.before IS DISTINCT FROM f.after) AS c'
+    INTO rem_ids, rem_fields, rem_present USING E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'::TEXT;
+  IF rem_ids IS NULL THEN RETURN NULL; END IF;
+  IF TG_OP = 'UPDATE' THEN
+    DELETE FROM "public"."embeddings_ontology_configs" AS e
+    USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+    WHERE e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
+    DELETE FROM "public"."rem_embedding_queue" AS q
+    USING unnest(rem_ids, rem_fields, rem_present) AS gone (id, field_name, is_present)
+    WHERE q.entity_type = 'ontology_configs' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+      AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
+  INSERT INTO "public"."rem_embedding_queue" AS q
+    (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT 'ontology_configs', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+  JOIN "public"."rem_embedding_fields" AS f
+    ON f.entity_type = 'ontology_configs' AND f.field_name = changed.field_name AND f.state <> 'removing'
+  JOIN "public"."rem_embedding_models" AS m
+    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.ontology_configs', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+  WHERE changed.is_present
+  ORDER BY changed.id, changed.field_name
+  ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
@@ -1833,9 +1722,12 @@ ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_conf
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_embeddings_truncate" AFTER TRUNCATE ON "public"."ontology_configs"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_embeddings"();
 ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_truncate";
+INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
+VALUES ('ontology_configs', 'description', 'description') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_ontology_configs_embeddings_replica"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_fields TEXT[];
@@ -2064,7 +1956,10 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
+  rem_present BOOLEAN[];
+  rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
+  rem_settled TEXT[] := '{}';
 BEGIN
   -- The first copy of a subscription that brings the vectors as well.
   IF current_setting('session_replication_role') = 'replica' AND EXISTS (SELECT FROM pg_subscription_rel
@@ -2076,9 +1971,9 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'resources' AND entity_id IN (SELECT id FROM old_rows);
     RETURN NULL;
   END IF;
-  IF rem_claim <> '' AND (pg_trigger_depth() > 1 OR EXISTS (
-    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal)) THEN
-    rem_claim := NULL;
+  IF starts_with(rem_claim, 'public.resources ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
+    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal) THEN
+    rem_settled := coalesce(nullif(current_setting('remdb.settles_fields', true), ''), '{}')::TEXT[];
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
@@ -2096,69 +1991,45 @@ BEGIN
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."resources" WHERE id = ANY (rem_ids)) AS r
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
-    IF NOT coalesce(starts_with(rem_claim, 'public.resources '), false) THEN
-      SELECT array_agg(id), array_agg(field_name) INTO rem_ids, rem_fields
-      FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM old_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM new_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS gone;
-      IF rem_ids IS NOT NULL THEN
-        DELETE FROM "public"."embeddings_resources" AS e
-        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-        WHERE e.entity_id = gone.id AND e.field_name = gone.field_name;
-        DELETE FROM "public"."rem_embedding_queue" AS q
-        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-        WHERE q.entity_type = 'resources' AND q.entity_id = gone.id AND q.field_name = gone.field_name
-          AND NOT EXISTS (SELECT FROM "public"."resources" AS r CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('description', "r"."description"), ('content', "r"."content")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f
-            WHERE r.id = gone.id AND f.field_name = gone.field_name);
-      END IF;
-    END IF;
   END IF;
-  IF NOT EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'resources' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) THEN RETURN NULL; END IF;
-  IF TG_OP = 'INSERT' THEN
-    INSERT INTO "public"."rem_embedding_queue" AS q
-      (entity_type, entity_id, field_name, provider, model, dimensions)
-    SELECT 'resources', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-    FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('description', "n"."description"), ('content', "n"."content")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
-    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'resources' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
-    ORDER BY changed.id, changed.field_name
-    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  ELSE
-    INSERT INTO "public"."rem_embedding_queue" AS q
-      (entity_type, entity_id, field_name, provider, model, dimensions)
-    SELECT 'resources', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-    FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM new_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM old_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('description', "t"."description"), ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
-    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'resources' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
-    ORDER BY changed.id, changed.field_name
-    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  SELECT string_agg(format(
+      CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
+      f.field_name, f.column_name), ', ') INTO rem_texts
+  FROM "public"."rem_embedding_fields" AS f
+  WHERE f.entity_type = 'resources' AND (f.field_name <> ALL (rem_settled) OR EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
+      WHERE m.entity_type = 'resources' AND m.state IN ('active', 'filling')
+        AND concat_ws(' ', 'public.resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
+    AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
+    AND EXISTS (SELECT FROM pg_attribute AS a
+      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+  IF rem_texts IS NULL THEN RETURN NULL; END IF;
+  EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
+    ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
+    || rem_texts || ') AS f (field_name, before, after) WHERE f.before IS DISTINCT FROM f.after) AS c'
+    INTO rem_ids, rem_fields, rem_present USING E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'::TEXT;
+  IF rem_ids IS NULL THEN RETURN NULL; END IF;
+  IF TG_OP = 'UPDATE' THEN
+    DELETE FROM "public"."embeddings_resources" AS e
+    USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+    WHERE e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
+    DELETE FROM "public"."rem_embedding_queue" AS q
+    USING unnest(rem_ids, rem_fields, rem_present) AS gone (id, field_name, is_present)
+    WHERE q.entity_type = 'resources' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+      AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
+  INSERT INTO "public"."rem_embedding_queue" AS q
+    (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT 'resources', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+  JOIN "public"."rem_embedding_fields" AS f
+    ON f.entity_type = 'resources' AND f.field_name = changed.field_name AND f.state <> 'removing'
+  JOIN "public"."rem_embedding_models" AS m
+    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+  WHERE changed.is_present
+  ORDER BY changed.id, changed.field_name
+  ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
@@ -2176,9 +2047,12 @@ ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_embeddings
 CREATE OR REPLACE TRIGGER "trg_resources_embeddings_truncate" AFTER TRUNCATE ON "public"."resources"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_embeddings"();
 ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_embeddings_truncate";
+INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
+VALUES ('resources', 'description', 'description'), ('resources', 'content', 'content') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_resources_embeddings_replica"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_fields TEXT[];
@@ -2406,7 +2280,10 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
+  rem_present BOOLEAN[];
+  rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
+  rem_settled TEXT[] := '{}';
 BEGIN
   -- The first copy of a subscription that brings the vectors as well.
   IF current_setting('session_replication_role') = 'replica' AND EXISTS (SELECT FROM pg_subscription_rel
@@ -2418,9 +2295,9 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'schemas' AND entity_id IN (SELECT id FROM old_rows);
     RETURN NULL;
   END IF;
-  IF rem_claim <> '' AND (pg_trigger_depth() > 1 OR EXISTS (
-    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal)) THEN
-    rem_claim := NULL;
+  IF starts_with(rem_claim, 'public.schemas ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
+    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal) THEN
+    rem_settled := coalesce(nullif(current_setting('remdb.settles_fields', true), ''), '{}')::TEXT[];
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
@@ -2438,69 +2315,45 @@ BEGIN
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."schemas" WHERE id = ANY (rem_ids)) AS r
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
-    IF NOT coalesce(starts_with(rem_claim, 'public.schemas '), false) THEN
-      SELECT array_agg(id), array_agg(field_name) INTO rem_ids, rem_fields
-      FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM old_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM new_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS gone;
-      IF rem_ids IS NOT NULL THEN
-        DELETE FROM "public"."embeddings_schemas" AS e
-        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-        WHERE e.entity_id = gone.id AND e.field_name = gone.field_name;
-        DELETE FROM "public"."rem_embedding_queue" AS q
-        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-        WHERE q.entity_type = 'schemas' AND q.entity_id = gone.id AND q.field_name = gone.field_name
-          AND NOT EXISTS (SELECT FROM "public"."schemas" AS r CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('content', "r"."content")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f
-            WHERE r.id = gone.id AND f.field_name = gone.field_name);
-      END IF;
-    END IF;
   END IF;
-  IF NOT EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'schemas' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.schemas', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) THEN RETURN NULL; END IF;
-  IF TG_OP = 'INSERT' THEN
-    INSERT INTO "public"."rem_embedding_queue" AS q
-      (entity_type, entity_id, field_name, provider, model, dimensions)
-    SELECT 'schemas', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-    FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('content', "n"."content")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
-    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'schemas' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.schemas', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
-    ORDER BY changed.id, changed.field_name
-    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  ELSE
-    INSERT INTO "public"."rem_embedding_queue" AS q
-      (entity_type, entity_id, field_name, provider, model, dimensions)
-    SELECT 'schemas', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-    FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM new_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM old_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('content', "t"."content")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
-    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'schemas' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.schemas', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
-    ORDER BY changed.id, changed.field_name
-    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  SELECT string_agg(format(
+      CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
+      f.field_name, f.column_name), ', ') INTO rem_texts
+  FROM "public"."rem_embedding_fields" AS f
+  WHERE f.entity_type = 'schemas' AND (f.field_name <> ALL (rem_settled) OR EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
+      WHERE m.entity_type = 'schemas' AND m.state IN ('active', 'filling')
+        AND concat_ws(' ', 'public.schemas', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
+    AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
+    AND EXISTS (SELECT FROM pg_attribute AS a
+      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+  IF rem_texts IS NULL THEN RETURN NULL; END IF;
+  EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
+    ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
+    || rem_texts || ') AS f (field_name, before, after) WHERE f.before IS DISTINCT FROM f.after) AS c'
+    INTO rem_ids, rem_fields, rem_present USING E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'::TEXT;
+  IF rem_ids IS NULL THEN RETURN NULL; END IF;
+  IF TG_OP = 'UPDATE' THEN
+    DELETE FROM "public"."embeddings_schemas" AS e
+    USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+    WHERE e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
+    DELETE FROM "public"."rem_embedding_queue" AS q
+    USING unnest(rem_ids, rem_fields, rem_present) AS gone (id, field_name, is_present)
+    WHERE q.entity_type = 'schemas' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+      AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
+  INSERT INTO "public"."rem_embedding_queue" AS q
+    (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT 'schemas', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+  JOIN "public"."rem_embedding_fields" AS f
+    ON f.entity_type = 'schemas' AND f.field_name = changed.field_name AND f.state <> 'removing'
+  JOIN "public"."rem_embedding_models" AS m
+    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.schemas', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+  WHERE changed.is_present
+  ORDER BY changed.id, changed.field_name
+  ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
@@ -2518,9 +2371,12 @@ ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_del
 CREATE OR REPLACE TRIGGER "trg_schemas_embeddings_truncate" AFTER TRUNCATE ON "public"."schemas"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_embeddings"();
 ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_truncate";
+INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
+VALUES ('schemas', 'content', 'content') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_schemas_embeddings_replica"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_fields TEXT[];
@@ -2751,7 +2607,10 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
+  rem_present BOOLEAN[];
+  rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
+  rem_settled TEXT[] := '{}';
 BEGIN
   -- The first copy of a subscription that brings the vectors as well.
   IF current_setting('session_replication_role') = 'replica' AND EXISTS (SELECT FROM pg_subscription_rel
@@ -2763,9 +2622,9 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'sessions' AND entity_id IN (SELECT id FROM old_rows);
     RETURN NULL;
   END IF;
-  IF rem_claim <> '' AND (pg_trigger_depth() > 1 OR EXISTS (
-    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal)) THEN
-    rem_claim := NULL;
+  IF starts_with(rem_claim, 'public.sessions ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
+    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal) THEN
+    rem_settled := coalesce(nullif(current_setting('remdb.settles_fields', true), ''), '{}')::TEXT[];
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
@@ -2783,69 +2642,45 @@ BEGIN
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."sessions" WHERE id = ANY (rem_ids)) AS r
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
-    IF NOT coalesce(starts_with(rem_claim, 'public.sessions '), false) THEN
-      SELECT array_agg(id), array_agg(field_name) INTO rem_ids, rem_fields
-      FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM old_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM new_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS gone;
-      IF rem_ids IS NOT NULL THEN
-        DELETE FROM "public"."embeddings_sessions" AS e
-        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-        WHERE e.entity_id = gone.id AND e.field_name = gone.field_name;
-        DELETE FROM "public"."rem_embedding_queue" AS q
-        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-        WHERE q.entity_type = 'sessions' AND q.entity_id = gone.id AND q.field_name = gone.field_name
-          AND NOT EXISTS (SELECT FROM "public"."sessions" AS r CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('description', "r"."description")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f
-            WHERE r.id = gone.id AND f.field_name = gone.field_name);
-      END IF;
-    END IF;
   END IF;
-  IF NOT EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'sessions' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.sessions', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) THEN RETURN NULL; END IF;
-  IF TG_OP = 'INSERT' THEN
-    INSERT INTO "public"."rem_embedding_queue" AS q
-      (entity_type, entity_id, field_name, provider, model, dimensions)
-    SELECT 'sessions', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-    FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('description', "n"."description")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
-    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'sessions' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.sessions', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
-    ORDER BY changed.id, changed.field_name
-    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  ELSE
-    INSERT INTO "public"."rem_embedding_queue" AS q
-      (entity_type, entity_id, field_name, provider, model, dimensions)
-    SELECT 'sessions', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-    FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM new_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM old_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('description', "t"."description")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
-    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'sessions' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.sessions', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
-    ORDER BY changed.id, changed.field_name
-    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  SELECT string_agg(format(
+      CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
+      f.field_name, f.column_name), ', ') INTO rem_texts
+  FROM "public"."rem_embedding_fields" AS f
+  WHERE f.entity_type = 'sessions' AND (f.field_name <> ALL (rem_settled) OR EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
+      WHERE m.entity_type = 'sessions' AND m.state IN ('active', 'filling')
+        AND concat_ws(' ', 'public.sessions', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
+    AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
+    AND EXISTS (SELECT FROM pg_attribute AS a
+      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+  IF rem_texts IS NULL THEN RETURN NULL; END IF;
+  EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
+    ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
+    || rem_texts || ') AS f (field_name, before, after) WHERE f.before IS DISTINCT FROM f.after) AS c'
+    INTO rem_ids, rem_fields, rem_present USING E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'::TEXT;
+  IF rem_ids IS NULL THEN RETURN NULL; END IF;
+  IF TG_OP = 'UPDATE' THEN
+    DELETE FROM "public"."embeddings_sessions" AS e
+    USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+    WHERE e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
+    DELETE FROM "public"."rem_embedding_queue" AS q
+    USING unnest(rem_ids, rem_fields, rem_present) AS gone (id, field_name, is_present)
+    WHERE q.entity_type = 'sessions' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+      AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
+  INSERT INTO "public"."rem_embedding_queue" AS q
+    (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT 'sessions', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+  JOIN "public"."rem_embedding_fields" AS f
+    ON f.entity_type = 'sessions' AND f.field_name = changed.field_name AND f.state <> 'removing'
+  JOIN "public"."rem_embedding_models" AS m
+    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.sessions', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+  WHERE changed.is_present
+  ORDER BY changed.id, changed.field_name
+  ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
@@ -2863,9 +2698,12 @@ ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_d
 CREATE OR REPLACE TRIGGER "trg_sessions_embeddings_truncate" AFTER TRUNCATE ON "public"."sessions"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_embeddings"();
 ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_truncate";
+INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
+VALUES ('sessions', 'description', 'description') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_sessions_embeddings_replica"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_fields TEXT[];
@@ -3122,7 +2960,10 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
+  rem_present BOOLEAN[];
+  rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
+  rem_settled TEXT[] := '{}';
 BEGIN
   -- The first copy of a subscription that brings the vectors as well.
   IF current_setting('session_replication_role') = 'replica' AND EXISTS (SELECT FROM pg_subscription_rel
@@ -3134,9 +2975,9 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'users' AND entity_id IN (SELECT id FROM old_rows);
     RETURN NULL;
   END IF;
-  IF rem_claim <> '' AND (pg_trigger_depth() > 1 OR EXISTS (
-    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal)) THEN
-    rem_claim := NULL;
+  IF starts_with(rem_claim, 'public.users ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
+    SELECT FROM pg_trigger WHERE tgrelid = TG_RELID AND tgtype & 3 = 3 AND tgenabled <> 'D' AND NOT tgisinternal) THEN
+    rem_settled := coalesce(nullif(current_setting('remdb.settles_fields', true), ''), '{}')::TEXT[];
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
@@ -3154,69 +2995,45 @@ BEGIN
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."users" WHERE id = ANY (rem_ids)) AS r
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
-    IF NOT coalesce(starts_with(rem_claim, 'public.users '), false) THEN
-      SELECT array_agg(id), array_agg(field_name) INTO rem_ids, rem_fields
-      FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM old_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM new_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS gone;
-      IF rem_ids IS NOT NULL THEN
-        DELETE FROM "public"."embeddings_users" AS e
-        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-        WHERE e.entity_id = gone.id AND e.field_name = gone.field_name;
-        DELETE FROM "public"."rem_embedding_queue" AS q
-        USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-        WHERE q.entity_type = 'users' AND q.entity_id = gone.id AND q.field_name = gone.field_name
-          AND NOT EXISTS (SELECT FROM "public"."users" AS r CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('summary', "r"."summary")) AS f (field_name, content)
-    WHERE "r".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f
-            WHERE r.id = gone.id AND f.field_name = gone.field_name);
-      END IF;
-    END IF;
   END IF;
-  IF NOT EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'users' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.users', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) THEN RETURN NULL; END IF;
-  IF TG_OP = 'INSERT' THEN
-    INSERT INTO "public"."rem_embedding_queue" AS q
-      (entity_type, entity_id, field_name, provider, model, dimensions)
-    SELECT 'users', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-    FROM (SELECT n.id, f.field_name FROM new_rows AS n CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('summary', "n"."summary")) AS f (field_name, content)
-    WHERE "n".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
-    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'users' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.users', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
-    ORDER BY changed.id, changed.field_name
-    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  ELSE
-    INSERT INTO "public"."rem_embedding_queue" AS q
-      (entity_type, entity_id, field_name, provider, model, dimensions)
-    SELECT 'users', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-    FROM (SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM new_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT t.id, f.field_name, sha256(convert_to(f.content, 'UTF8')) AS content_hash
-        FROM old_rows AS t CROSS JOIN LATERAL (
-    SELECT field_name, content FROM (VALUES ('summary', "t"."summary")) AS f (field_name, content)
-    WHERE "t".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
-    CROSS JOIN (SELECT m.provider, m.model, m.dimensions FROM "public"."rem_embedding_models" AS m
-    WHERE m.entity_type = 'users' AND m.state IN ('active', 'filling')
-      AND concat_ws(' ', 'public.users', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim) AS m
-    ORDER BY changed.id, changed.field_name
-    ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
+  SELECT string_agg(format(
+      CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
+      f.field_name, f.column_name), ', ') INTO rem_texts
+  FROM "public"."rem_embedding_fields" AS f
+  WHERE f.entity_type = 'users' AND (f.field_name <> ALL (rem_settled) OR EXISTS (SELECT FROM "public"."rem_embedding_models" AS m
+      WHERE m.entity_type = 'users' AND m.state IN ('active', 'filling')
+        AND concat_ws(' ', 'public.users', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
+    AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
+    AND EXISTS (SELECT FROM pg_attribute AS a
+      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+  IF rem_texts IS NULL THEN RETURN NULL; END IF;
+  EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
+    ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
+    || rem_texts || ') AS f (field_name, before, after) WHERE f.before IS DISTINCT FROM f.after) AS c'
+    INTO rem_ids, rem_fields, rem_present USING E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'::TEXT;
+  IF rem_ids IS NULL THEN RETURN NULL; END IF;
+  IF TG_OP = 'UPDATE' THEN
+    DELETE FROM "public"."embeddings_users" AS e
+    USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
+    WHERE e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
+    DELETE FROM "public"."rem_embedding_queue" AS q
+    USING unnest(rem_ids, rem_fields, rem_present) AS gone (id, field_name, is_present)
+    WHERE q.entity_type = 'users' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+      AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
+  INSERT INTO "public"."rem_embedding_queue" AS q
+    (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT 'users', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+  JOIN "public"."rem_embedding_fields" AS f
+    ON f.entity_type = 'users' AND f.field_name = changed.field_name AND f.state <> 'removing'
+  JOIN "public"."rem_embedding_models" AS m
+    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.users', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+  WHERE changed.is_present
+  ORDER BY changed.id, changed.field_name
+  ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
+    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
   IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
@@ -3234,9 +3051,12 @@ ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_embeddings_delete"
 CREATE OR REPLACE TRIGGER "trg_users_embeddings_truncate" AFTER TRUNCATE ON "public"."users"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_embeddings"();
 ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_embeddings_truncate";
+INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
+VALUES ('users', 'summary', 'summary') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_users_embeddings_replica"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
 AS $fn$
 DECLARE
   rem_fields TEXT[];

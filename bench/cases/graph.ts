@@ -5,7 +5,7 @@ import {
 	type Context,
 	type Figure,
 } from "../support/case.ts";
-import { castGraph, clique, hub, type Node } from "../support/graphs.ts";
+import { castGraph, clique, dense, hub, type Node } from "../support/graphs.ts";
 import { Cached } from "../support/models.ts";
 import { whole } from "../support/numbers.ts";
 import { settle, timed } from "../support/paired.ts";
@@ -34,6 +34,9 @@ async function run(context: Context): Promise<Figure[]> {
 			await write(service, "films", cast.nodes);
 			await write(service, "clique", clique(members));
 			await write(service, "hub", hub(leaves));
+			const size = context.quick ? 100 : 500;
+			await write(service, "dense", dense(size, size * 0.3));
+			await service.indexer.drain();
 			await database.client.query("VACUUM (ANALYZE)");
 			context.say(
 				`graph: ${whole(cast.nodes.length)} nodes ${cast.source} are there`,
@@ -76,9 +79,53 @@ async function run(context: Context): Promise<Figure[]> {
 							leaves,
 						),
 				}),
+				await measure(context, {
+					name: `all of a leaf's way in to ${whole(leaves)} edges, median of 3`,
+					times: 3,
+					walk: () =>
+						expectReach(
+							service,
+							"hub",
+							{ from: "leaf 7", depth: 1, direction: "in" },
+							1,
+						),
+				}),
+				...(await bothWays(context, service, size)),
 			];
 		},
 	);
+}
+
+/** Where each has edges to and from a third of all others: against them, within 3 times along them. */
+async function bothWays(
+	context: Context,
+	service: Service,
+	size: number,
+): Promise<Figure[]> {
+	const walk = (direction: "out" | "in") => () =>
+		reach(service, "dense", {
+			from: "node 3",
+			depth: 2,
+			limit: 1000,
+			nodeBudget: 100_000,
+			direction,
+		});
+	const name = (way: string) =>
+		`${whole(size)} × ${whole(size * 0.3)} edges, depth 2, ${way}, median of 5`;
+	const along = await measure(context, {
+		name: name("along"),
+		times: 5,
+		walk: walk("out"),
+	});
+	return [
+		along,
+		await measure(context, {
+			name: name("against"),
+			times: 5,
+			bound: 3 * median(along.values),
+			walk: walk("in"),
+		}),
+	];
 }
 
 interface Measured {
@@ -122,6 +169,8 @@ interface Walk {
 	readonly from: string;
 	readonly depth: number;
 	readonly limit?: number;
+	readonly direction?: "out" | "in";
+	readonly nodeBudget?: number;
 }
 
 async function reach(

@@ -59,6 +59,20 @@ export function hub(edges: number): Node[] {
 	];
 }
 
+/** Each leads to many others, and is led to by as many. */
+export function dense(size: number, edges: number): Node[] {
+	return Array.from({ length: size }, (_, at) =>
+		node(
+			`node ${at}`,
+			Array.from(
+				{ length: edges },
+				(_, edge) => `node ${(at + 1 + edge * 7) % size}`,
+			),
+			"knows",
+		),
+	);
+}
+
 function node(name: string, targets: readonly string[], type: string): Node {
 	const graphEdges = targets.map((dst) => ({ dst, rel_type: type }));
 	return { name, description: "", content: "", graphEdges };

@@ -99,6 +99,27 @@ CREATE TABLE IF NOT EXISTS "public"."rem_embedding_models" (
 );
 CREATE UNIQUE INDEX IF NOT EXISTS rem_embedding_models_active ON "public"."rem_embedding_models" (entity_type) WHERE state = 'active';
 COMMENT ON TABLE "public"."rem_embedding_models" IS 'remdb: internal';
+-- rem_embedding_fields: the fields whose texts have vectors. The triggers go by
+-- it, so that two versions of a model can be in use at once.
+CREATE TABLE IF NOT EXISTS "public"."rem_embedding_fields" (
+  entity_type VARCHAR(100) NOT NULL,
+  field_name VARCHAR(100) NOT NULL,
+  column_name VARCHAR(63) NOT NULL,
+  -- filling: older texts are still to be queued; removing: its vectors are being removed.
+  state TEXT NOT NULL DEFAULT 'filling' CHECK (state IN ('filling', 'embedded', 'removing')),
+  updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+  PRIMARY KEY (entity_type, field_name)
+);
+COMMENT ON TABLE "public"."rem_embedding_fields" IS 'remdb: internal';
+-- rem_embedding_versions: the versions of each model, in the order in which they
+-- came. Only the latest takes a field out of rem_embedding_fields.
+CREATE TABLE IF NOT EXISTS "public"."rem_embedding_versions" (
+  entity_type VARCHAR(100) NOT NULL,
+  version TEXT NOT NULL,
+  ordinal BIGINT GENERATED ALWAYS AS IDENTITY,
+  PRIMARY KEY (entity_type, version)
+);
+COMMENT ON TABLE "public"."rem_embedding_versions" IS 'remdb: internal';
 -- rem_embedding_queue: texts without the vector of their present content, once
 -- for each entity, field and model. It holds no text.
 CREATE TABLE IF NOT EXISTS "public"."rem_embedding_queue" (
@@ -125,4 +146,6 @@ CREATE TABLE IF NOT EXISTS "public"."rem_embedding_queue" (
 );
 CREATE INDEX IF NOT EXISTS rem_embedding_queue_due ON "public"."rem_embedding_queue"
   (entity_type, provider, model, dimensions, due_at) WHERE state = 'pending';
+-- Leases that end later than any lease can, after the clock was set back.
+CREATE INDEX IF NOT EXISTS rem_embedding_queue_leases ON "public"."rem_embedding_queue" (due_at) WHERE lease_owner IS NOT NULL;
 COMMENT ON TABLE "public"."rem_embedding_queue" IS 'remdb: internal';

@@ -16,7 +16,7 @@ export function embeddableTexts({ entity }: EntityTable, row: string): Sql {
 }
 
 /** What JavaScript's `trim` takes away, whatever the database's locale calls a space. */
-const blank =
+export const blank =
 	"\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff";
 
 /** The hash of a text `f`, as it is stored with its vector. */

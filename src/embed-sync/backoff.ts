@@ -1,7 +1,8 @@
 import type { FailureKind } from "../embeddings/failure.ts";
 
 const firstMs = 1000;
-const longestMs = 5 * 60_000;
+/** No text rests for longer. */
+export const longestPauseMs = 5 * 60_000;
 
 /**
  * How long a text rests after a failure: doubling, at random within the second
@@ -12,9 +13,12 @@ export function backoffMs(
 	attempts: number,
 	retryAfterMs: number | undefined,
 ): number {
-	const ceiling = Math.min(firstMs * 2 ** Math.min(attempts, 30), longestMs);
+	const ceiling = Math.min(
+		firstMs * 2 ** Math.min(attempts, 30),
+		longestPauseMs,
+	);
 	const ms = ceiling * (0.5 + Math.random() / 2);
-	return Math.min(Math.max(ms, retryAfterMs ?? 0), longestMs);
+	return Math.min(Math.max(ms, retryAfterMs ?? 0), longestPauseMs);
 }
 
 /** Answers that are no vectors may be one text's fault, though nobody says so. */

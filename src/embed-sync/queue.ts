@@ -4,6 +4,7 @@ import { encodeArray } from "../db/encode.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { ident, join, type Sql, sql } from "../sql.ts";
 import type { EntityField } from "../vectors/queue-texts.ts";
+import { longestPauseMs } from "./backoff.ts";
 
 /** What waits for the same model of the same table. */
 export interface Lane extends VectorSpace {
@@ -28,12 +29,14 @@ export interface Lease {
 	readonly texts: readonly Leased[];
 }
 
-/** A worker that died keeps its texts for this long. */
-export const leaseMs = 60_000;
+/** A worker that died keeps its texts for this long; one that lives renews its lease four times in it. */
+export const leaseMs = 10_000;
 
 /**
- * The lanes in which something waits, each with its first text: one step into
- * the index for each lane, however much waits.
+ * The lanes in which something waits, each with its first text: two steps into
+ * the index for each lane, however much waits. Texts whose time is further ahead
+ * than any lease or pause reaches are freed first: the server's clock was set
+ * back since they were put there.
  */
 export async function readLanes(
 	db: Handle,
@@ -41,7 +44,7 @@ export async function readLanes(
 ): Promise<LaneState[]> {
 	const queue = embeddingQueueRef(schema);
 	const columns = sql`entity_type, provider, model, dimensions`;
-	const { rows } = await db.query<LaneState>(sql`
+	const read = sql`
 WITH RECURSIVE lanes AS (
   (SELECT ${columns}, due_at FROM ${queue} WHERE state = 'pending'
     ORDER BY entity_type, provider, model, dimensions, due_at LIMIT 1)
@@ -53,9 +56,28 @@ WITH RECURSIVE lanes AS (
     ORDER BY q.entity_type, q.provider, q.model, q.dimensions, q.due_at LIMIT 1) AS next
 )
 SELECT entity_type AS "tableName", provider, model, dimensions,
-  greatest(0, extract(epoch FROM due_at - clock_timestamp()) * 1000)::double precision AS "dueInMs"
-FROM lanes`);
-	return rows;
+  greatest(0, extract(epoch FROM due_at - clock_timestamp()) * 1000)::double precision AS "dueInMs",
+  EXISTS (SELECT FROM ${queue} AS q WHERE q.lease_owner IS NOT NULL AND q.due_at > ${noLeaseEnds})
+    OR (SELECT max(q.due_at) FROM ${queue} AS q WHERE q.state = 'pending' AND q.entity_type = l.entity_type
+      AND q.provider = l.provider AND q.model = l.model AND q.dimensions = l.dimensions) > ${pauseEnd} AS "isMisdated"
+FROM lanes AS l`;
+	const { rows } = await db.query<LaneRow>(read);
+	if (!rows.some(({ isMisdated }) => isMisdated)) return rows.map(toLane);
+	await freeMisdated(db, schema);
+	const freed = await db.query<LaneRow>(read);
+	return freed.rows.map(toLane);
+}
+
+type LaneRow = LaneState & { readonly isMisdated: boolean };
+
+function toLane({ isMisdated: _, ...lane }: LaneRow): LaneState {
+	return lane;
+}
+
+function freeMisdated(db: Handle, schema: string): Promise<unknown> {
+	return db.query(sql`
+UPDATE ${embeddingQueueRef(schema)} AS q SET due_at = now(), lease_owner = NULL
+FROM ${free(schema, sql`q.state = 'pending' AND (q.due_at > ${pauseEnd} OR q.lease_owner IS NOT NULL AND q.due_at > ${noLeaseEnds})`)}`);
 }
 
 /** Takes texts that nobody else has, those that wait longest first. */
@@ -160,7 +182,11 @@ UPDATE ${embeddingQueueRef(schema)} AS q SET due_at = now()
 FROM ${free(schema, sql`${inLane("q", lane)} AND q.state = 'pending' AND q.due_at > now() AND q.lease_owner IS NULL`)}`);
 }
 
-/** Lets what was given up be tried again; returns how many texts. */
+/**
+ * Lets what was given up be tried again; returns how many texts. Leases and
+ * pauses end as well: a worker that lives gets no use out of the texts it has,
+ * and one that died holds up nobody.
+ */
 export async function reviveDead(
 	db: Handle,
 	schema: string,
@@ -170,6 +196,9 @@ export async function reviveDead(
 	const { rowCount } = await db.query(sql`
 UPDATE ${embeddingQueueRef(schema)} AS q SET state = 'pending', attempts = 0, due_at = now(), reason = NULL
 FROM ${free(schema, sql`q.state = 'dead' AND ${isOurs}`)}`);
+	await db.query(sql`
+UPDATE ${embeddingQueueRef(schema)} AS q SET due_at = now(), lease_owner = NULL
+FROM ${free(schema, sql`q.state = 'pending' AND q.due_at > now() AND ${isOurs}`)}`);
 	return rowCount;
 }
 
@@ -189,6 +218,9 @@ export function keyOf({ entityId, field }: EntityField): string {
 	return `${entityId} ${field}`;
 }
 
+// A statement's now() may be a moment before that of a renewal it already sees.
+const noLeaseEnds = sql`now() + ${leaseMs + 2000} * interval '1 millisecond'`;
+const pauseEnd = sql`now() + ${longestPauseMs} * interval '1 millisecond'`;
 const leaseEnd = sql`now() + ${leaseMs} * interval '1 millisecond'`;
 
 /**

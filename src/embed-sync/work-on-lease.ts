@@ -28,6 +28,7 @@ import {
 	writeVectorsSql,
 } from "../vectors/write-vectors.ts";
 import { backoffMs, isHopeless } from "./backoff.ts";
+import { asRegistered, readFields } from "./fields.ts";
 import {
 	countLeased,
 	type FailedText,
@@ -50,7 +51,7 @@ import {
 export interface EmbedContext {
 	readonly db: Database;
 	readonly schema: string;
-	/** The table of that name, if it is one of the service's and has texts. */
+	/** The table of that name, if it is one of the service's and has vectors. */
 	readonly table: (name: string) => EntityTable | undefined;
 	/** The provider of a space; throws what it lacks. */
 	readonly open: (space: VectorSpace) => OpenProvider;
@@ -136,20 +137,24 @@ async function work(
 	lane: Lane,
 	{ provider, calls, limit, signal }: WorkOptions,
 ): Promise<LeaseResult> {
-	const table = context.table(lane.tableName);
-	if (table === undefined) return { ...nothing, lane };
+	const modelled = context.table(lane.tableName);
+	if (modelled === undefined) return { ...nothing, lane };
 	const { db, schema } = context;
 	const lease = await takeLease(db, schema, lane, {
 		owner: randomUUID(),
 		limit,
 	});
 	if (lease.texts.length === 0) return { ...nothing, lane };
+	let table = modelled;
 	const heartbeat = setInterval(() => {
 		// One that is missed costs nothing, or at worst a second call for these texts.
 		renewLease(db, schema, lease).catch(() => {});
-	}, leaseMs / 3);
+	}, leaseMs / 4);
 	heartbeat.unref();
 	try {
+		// Read when the texts are taken: a text of a field that another version of
+		// the model embeds is no text that is gone.
+		table = asRegistered(modelled, await readFields(db, schema));
 		const texts = await readTexts(db, table, lease);
 		const wanting = texts.filter(({ isDone }) => !isDone);
 		const outcomes = await embedTexts(

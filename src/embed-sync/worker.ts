@@ -5,10 +5,17 @@ import type { Logger } from "../logger.ts";
 import { backoffMs } from "./backoff.ts";
 import { type LaneFailure, laneKey, leasesAtOnce, workOnAny } from "./drain.ts";
 import { type Lane, readLanes } from "./queue.ts";
+import { settleFields } from "./settle-fields.ts";
 import type { EmbedContext, LeaseResult } from "./work-on-lease.ts";
 
-/** How long a worker sleeps when nobody can wake it: other processes write as well. */
-const pollMs = { listening: 15_000, alone: 1000 };
+/**
+ * How long a worker sleeps when nobody can wake it: other processes write as
+ * well, and a lease of one that died ends. With the lease itself it is less than
+ * 15 seconds.
+ */
+const pollMs = { listening: 4000, alone: 1000 };
+
+const fieldsPollMs = 60_000;
 
 /**
  * Embeds what is queued as long as it runs. It wakes when something is queued,
@@ -46,6 +53,7 @@ export class EmbeddingWorker {
 		this.#running = outsideTransactions(() =>
 			Promise.all([
 				this.#listen(stop.signal),
+				this.#settleFields(stop.signal),
 				...Array.from({ length: leasesAtOnce }, () => this.#work(stop.signal)),
 			]),
 		);
@@ -132,6 +140,16 @@ export class EmbeddingWorker {
 		});
 	}
 
+	/** Fields that begin or cease to embed: with the start, and now and then. */
+	async #settleFields(signal: AbortSignal): Promise<void> {
+		while (!signal.aborted) {
+			await settleFields(this.#context, signal).catch((error: unknown) => {
+				if (!signal.aborted) this.#warn(error);
+			});
+			await this.#rested(fieldsPollMs, signal);
+		}
+	}
+
 	/** Hears NOTIFY on a connection of its own, and gets another one when that is lost. */
 	async #listen(signal: AbortSignal): Promise<void> {
 		if (!this.#context.db.capabilities.listen) return;
@@ -166,6 +184,19 @@ export class EmbeddingWorker {
 			this.#isListening = false;
 			await session.close();
 		}
+	}
+
+	/** Until the time is over or the worker stops; no call wakes it. */
+	#rested(ms: number, signal: AbortSignal): Promise<void> {
+		return new Promise((resolve) => {
+			if (signal.aborted) return resolve();
+			const timer = setTimeout(resolve, ms);
+			timer.unref();
+			signal.addEventListener("abort", () => {
+				clearTimeout(timer);
+				resolve();
+			});
+		});
 	}
 
 	/** Until the time is over or somebody calls; the process may end meanwhile. */

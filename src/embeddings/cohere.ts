@@ -1,8 +1,8 @@
 import { decodeVector } from "./decode-vector.ts";
 import { unreadable } from "./failure.ts";
-import { mostNumbers, postJson, withoutSlashes } from "./http.ts";
+import { mostNumbers, postJson } from "./http.ts";
 import { type KnownModels, knownModel } from "./known-model.ts";
-import type { RemoteOptions } from "./openai.ts";
+import { endpoint, type RemoteOptions } from "./openai.ts";
 import type { EmbeddingProvider, EmbeddingPurpose } from "./provider.ts";
 
 /** https://docs.cohere.com/docs/cohere-embed */
@@ -28,7 +28,7 @@ const inputTypes: Readonly<Record<EmbeddingPurpose, string>> = {
 /** Cohere's embeddings (https://docs.cohere.com/reference/embed). */
 export function cohereProvider(options: RemoteOptions): EmbeddingProvider {
 	const { model, dimensions, apiKey, baseUrl = officialUrl } = options;
-	const url = `${withoutSlashes(baseUrl)}/v2/embed`;
+	const url = endpoint(baseUrl.replace(/\/v2\/?(?=$|\?)/, ""), "/v2/embed");
 	const known = knownModel(cohereModels, model);
 	const isShortened = (known?.dimensions ?? dimensions) !== dimensions;
 	const numbers = Math.max(dimensions, known?.dimensions ?? mostNumbers);

@@ -6,6 +6,7 @@ import {
 	type Result,
 } from "./embedding-run.ts";
 import { CallFailure, type FailureKind, providerError } from "./failure.ts";
+import { learnedLimit } from "./learned-limit.ts";
 import { pack } from "./pack.ts";
 import type { EmbeddingProvider } from "./provider.ts";
 
@@ -58,9 +59,16 @@ export async function resultsOf(
 ): Promise<ReadonlyMap<string, Result>> {
 	const run = new EmbeddingRun(provider, options);
 	const { limits } = provider;
+	const learned = learnedLimit(provider);
 	const batches = pack(new Set(texts), {
 		...limits,
-		maxTexts: Math.min(limits.maxTexts, options.batchSize ?? limits.maxTexts),
+		get maxTexts() {
+			return Math.min(
+				limits.maxTexts,
+				options.batchSize ?? limits.maxTexts,
+				learned.maxTexts,
+			);
+		},
 		maxTokensPerRequest: Math.min(
 			limits.maxTokensPerRequest ?? Number.POSITIVE_INFINITY,
 			run.pace.maxTokens,
@@ -78,6 +86,8 @@ export async function resultsOf(
 			await run.settle(batch);
 		}
 	};
+	const first = learned.isFirst ? batches.next() : undefined;
+	if (first?.done === false) await run.settle(first.value);
 	await Promise.all(Array.from({ length: parallel }, work));
 	return run.results;
 }

@@ -9,6 +9,7 @@ import {
 	mismatch,
 	unreadable,
 } from "./failure.ts";
+import { type LearnedLimit, learnedLimit } from "./learned-limit.ts";
 import { Pace } from "./pace.ts";
 import type { Batch } from "./pack.ts";
 import type {
@@ -60,48 +61,173 @@ export class EmbeddingRun {
 	#stop: CallFailure | undefined;
 	/** Whether any text was embedded: then a refusal is about the texts. */
 	#hasWorked = false;
+	readonly #limit: LearnedLimit;
+	/** The first call that is split. */
+	#splitting: Promise<unknown> = Promise.resolve();
+	#hasSplit = false;
 
 	constructor(provider: EmbeddingProvider, options: EmbedOptions) {
 		this.#provider = provider;
 		this.#options = options;
 		this.#policy = retryPolicy(options.purpose, options.retry);
 		this.pace = options.pace ?? new Pace();
+		this.#limit = learnedLimit(provider);
 	}
 
 	/** Gives every text of the batch its result. */
-	async settle(batch: Batch): Promise<void> {
+	settle(batch: Batch): Promise<void> {
+		return this.#settle(batch, 0);
+	}
+
+	/** @param depth how many refused calls the texts were part of */
+	async #settle(batch: Batch, depth: number): Promise<void> {
 		if (this.#stop !== undefined) return this.#fail(batch.texts, this.#stop);
-		const missing = await this.#attempt(batch);
-		if (missing === undefined) return;
+		if (batch.texts.length > this.#limit.maxTexts)
+			return this.#settleParts(batch.texts, this.#limit.maxTexts, depth);
+		const missing = await this.#attempt(batch, depth);
+		if (missing === undefined) return this.#limit.worked(batch.texts.length);
 		const { texts } = missing;
 		const failure = await this.#blame(missing);
 		const isOneText = texts.length === 1;
-		if (!isOneText && (await this.#isAboutTexts(failure))) {
-			const half = texts.length >> 1;
-			await this.settle(sized(texts.slice(0, half)));
-			return this.settle(sized(texts.slice(half)));
-		}
+		const isAboutTexts =
+			missing.isAboutTexts ?? (await this.#isAboutTexts(failure));
+		if (!isOneText && isAboutTexts) return this.#split(texts, failure, depth);
 		const isItsFault = failure.kind === "text" || failure.kind === "answer";
 		if (!isOneText || !isItsFault) this.#stop = failure;
 		this.#fail(texts, failure);
 	}
 
+	/**
+	 * The texts of a refused call in smaller ones: one of them is bad, or they
+	 * were too many. The first call to be split finds out, and calls that were
+	 * refused at the same time wait for what it learns.
+	 */
+	async #split(
+		texts: readonly string[],
+		failure: CallFailure,
+		depth: number,
+	): Promise<void> {
+		if (depth > 0 || this.#hasSplit) return this.#halve(texts, failure, depth);
+		const turn = this.#splitting.then(() => {
+			const isLearned = this.#hasSplit && texts.length > this.#limit.maxTexts;
+			return isLearned
+				? this.#settleParts(texts, this.#limit.maxTexts, 0)
+				: this.#halve(texts, failure, 0);
+		});
+		this.#splitting = turn.then(
+			() => {
+				this.#hasSplit = true;
+			},
+			() => {},
+		);
+		return turn;
+	}
+
+	async #halve(
+		texts: readonly string[],
+		{ kind, status, maxTexts, isLength }: CallFailure,
+		depth: number,
+	): Promise<void> {
+		const isStated = maxTexts !== undefined && maxTexts < texts.length;
+		const size = isStated ? maxTexts : this.#limit.sizeBelow(texts.length);
+		await this.#settleParts(texts, size, depth + 1);
+		const isCount =
+			kind === "text" &&
+			!isLength &&
+			(isStated || status !== undefined) &&
+			texts.every((text) => this.results.get(text) instanceof Float32Array);
+		if (!isCount) return;
+		if (isStated) this.#limit.stated(size);
+		else this.#limit.refused(texts.length, depth > 0);
+	}
+
+	/** One after the other, in parts of that size, or smaller where that is learnt meanwhile. */
+	async #settleParts(
+		texts: readonly string[],
+		size: number,
+		depth: number,
+	): Promise<void> {
+		for (let at = 0; at < texts.length; at += size)
+			await this.#settle(sized(texts.slice(at, at + size)), depth);
+	}
+
 	/** Calls until every text has a result or another call makes no sense: then what is missing, and why. */
-	async #attempt(batch: Batch): Promise<Missing | undefined> {
+	async #attempt(batch: Batch, depth = 0): Promise<Missing | undefined> {
 		const started = performance.now();
 		let left = batch;
+		let others: "unknown" | "fail" | "work" = "unknown";
 		for (let attempt = 1; ; attempt++) {
 			const missing = await this.#tryOnce(left);
 			if (missing === undefined) return undefined;
 			const { texts, failure, isSettled } = missing;
-			const elapsed = performance.now() - started;
-			const delay = retryDelayMs(failure, attempt, elapsed, this.#policy);
-			if (delay === undefined) return isSettled ? undefined : missing;
-			this.#tellRetry(failure, delay);
-			if (failure.retryAfterMs !== undefined) this.pace.pause(delay);
-			await sleep(delay, this.#options.signal);
+			const delay = this.#delayAfter(failure, attempt, started);
+			const isOver = delay === undefined;
+			if (others === "work" && failure.kind === "down" && (isOver || depth > 0))
+				return aboutTexts(missing);
+			if (!isOver) await this.#pause(failure, delay);
 			left = sized(texts);
+			const isTurn =
+				others === "unknown" &&
+				mayBeTexts(failure) &&
+				!isProbe(texts) &&
+				this.#asksOthers(attempt, {
+					isAlone: texts.length === 1 && depth === 0,
+					isOver,
+				});
+			if (isTurn) {
+				// In the place of one of the tries, so that an outage costs no more calls.
+				if (!isOver) attempt++;
+				others = (await this.#answersProbe()) ? "work" : "fail";
+				const isLast =
+					this.#delayAfter(failure, attempt, started) === undefined;
+				if (others === "work" && (texts.length > 1 || isLast))
+					return aboutTexts(missing);
+				if (isLast) return missing;
+			} else if (isOver) return isSettled ? undefined : missing;
 		}
+	}
+
+	#delayAfter(
+		failure: CallFailure,
+		attempt: number,
+		started: number,
+	): number | undefined {
+		const elapsed = performance.now() - started;
+		return retryDelayMs(failure, attempt, elapsed, this.#policy);
+	}
+
+	async #pause(failure: CallFailure, delay: number): Promise<void> {
+		this.#tellRetry(failure, delay);
+		if (failure.retryAfterMs !== undefined) this.pace.pause(delay);
+		await sleep(delay, this.#options.signal);
+	}
+
+	/**
+	 * Whether it is time to ask whether other texts get their vectors: soon, where
+	 * texts can be told from each other; at the end, where there is only one. Where
+	 * time is up before, it costs a call more.
+	 */
+	#asksOthers(
+		attempt: number,
+		{
+			isAlone,
+			isOver,
+		}: { readonly isAlone: boolean; readonly isOver: boolean },
+	): boolean {
+		const { attempts } = this.#policy;
+		if (isOver) return attempt < attempts;
+		const at = isAlone ? attempts : Math.min(attempts, askOthersAt);
+		return attempt + 1 === at && (!isAlone || attempts > askOthersAt);
+	}
+
+	/** Whether the provider gives a plain word its vector, at this moment. */
+	async #answersProbe(): Promise<boolean> {
+		const known = this.results.get(probe);
+		this.results.delete(probe);
+		const missing = await this.#tryOnce(sized([probe]));
+		if (known === undefined) this.results.delete(probe);
+		else this.results.set(probe, known);
+		return missing === undefined;
 	}
 
 	/** One call; the texts it left without a good vector. */
@@ -127,7 +253,9 @@ export class EmbeddingRun {
 			this.#span(texts),
 			() =>
 				bounded(
-					async (signal) => this.#provider.embed(texts, { purpose, signal }),
+					// A copy: a provider that changes it changes nothing here.
+					async (signal) =>
+						this.#provider.embed([...texts], { purpose, signal }),
 					this.#policy.timeoutMs,
 					signal,
 				),
@@ -229,12 +357,48 @@ export class EmbeddingRun {
 	}
 }
 
+/** With the third try, a plain word is asked for instead. */
+const askOthersAt = 3;
+
+/** Whether the provider may be fine but for these texts: it fails, and asks for no patience. */
+function mayBeTexts({ kind, retryAfterMs }: CallFailure): boolean {
+	return kind === "down" && retryAfterMs === undefined;
+}
+
+function isProbe(texts: readonly string[]): boolean {
+	return texts.length === 1 && texts[0] === probe;
+}
+
+/**
+ * A failure of the provider that only these texts meet. An error 500 is believed
+ * as a refusal is; what may be a matter of time, a lost connection or an answer
+ * that did not come, only when it happens again and again.
+ */
+function ofTexts({ message, status }: CallFailure): CallFailure {
+	return new CallFailure(
+		status === 500 || status === 501 ? "text" : "answer",
+		`${message}, and gives other texts their vectors`,
+		{ ...(status === undefined ? {} : { status }) },
+	);
+}
+
+function aboutTexts(missing: Missing): Missing {
+	return {
+		...missing,
+		failure: ofTexts(missing.failure),
+		isSettled: false,
+		isAboutTexts: true,
+	};
+}
+
 /** The texts a call left without a vector, and why. */
 interface Missing {
 	readonly texts: readonly string[];
 	readonly failure: CallFailure;
 	/** Whether each has a failure of its own, that of its vector. */
 	readonly isSettled: boolean;
+	/** Whether that is known already. */
+	readonly isAboutTexts?: boolean;
 }
 
 function sized(texts: readonly string[]): Batch {

@@ -28,6 +28,10 @@ export interface FailureDetails {
 	readonly retryAfterMs?: number | undefined;
 	/** The HTTP status, if that is what failed. */
 	readonly status?: number;
+	/** The most texts that the provider takes in a call, as it seems. */
+	readonly maxTexts?: number | undefined;
+	/** Whether length is what is refused, of a text or of all of a call. */
+	readonly isLength?: boolean;
 }
 
 /**
@@ -41,17 +45,27 @@ export class CallFailure extends Error {
 	readonly hint: string | undefined;
 	readonly retryAfterMs: number | undefined;
 	readonly status: number | undefined;
+	readonly maxTexts: number | undefined;
+	readonly isLength: boolean;
 
 	constructor(
 		kind: FailureKind,
 		message: string,
-		{ hint, retryAfterMs, status }: FailureDetails = {},
+		{
+			hint,
+			retryAfterMs,
+			status,
+			maxTexts,
+			isLength = false,
+		}: FailureDetails = {},
 	) {
 		super(message);
 		this.kind = kind;
 		this.hint = hint;
 		this.retryAfterMs = retryAfterMs;
 		this.status = status;
+		this.maxTexts = maxTexts;
+		this.isLength = isLength;
 	}
 }
 

@@ -1,3 +1,4 @@
+import { errorReason, isErrorAnswer } from "./error-reason.ts";
 import { CallFailure, unreadable } from "./failure.ts";
 import { statusFailure } from "./status-failure.ts";
 import { systemCode, unreachable } from "./thrown-failure.ts";
@@ -57,11 +58,23 @@ export async function postJson(request: JsonRequest): Promise<object> {
 		throw statusFailure(
 			response.status,
 			(name) => response.headers.get(name),
-			reasonIn(text),
+			errorReason(objectIn(text) ?? { message: text }, {
+				status: response.status,
+				texts: textsOf(request),
+			}),
 		);
 	if (excess !== undefined) throw tooLong(excess, limit, request.vectors);
 	const answer = objectIn(text);
 	if (answer === undefined) throw unreadable("something that is not JSON");
+	if (isErrorAnswer(answer))
+		throw statusFailure(
+			response.status,
+			(name) => response.headers.get(name),
+			errorReason(answer, {
+				status: response.status,
+				texts: textsOf(request),
+			}),
+		);
 	return answer;
 }
 
@@ -157,11 +170,10 @@ function isSendable({ url, apiKey = "" }: JsonRequest): boolean {
 	}
 }
 
-/** Servers of OpenAI's kind say why in `error.code` or `error.type`. */
-function reasonIn(text: string): unknown {
-	const { error } = (objectIn(text) ?? {}) as { error?: unknown };
-	const { code, type } = (error ?? {}) as { code?: unknown; type?: unknown };
-	return code ?? type;
+/** How many texts the request has, in either protocol. */
+function textsOf({ body }: JsonRequest): number {
+	const { input, texts } = body as { input?: unknown; texts?: unknown };
+	return [input, texts].flat().filter((text) => text !== undefined).length;
 }
 
 function objectIn(text: string): object | undefined {

@@ -2,6 +2,7 @@ import { decodeVector } from "./decode-vector.ts";
 import { CallFailure, mismatch, unreadable } from "./failure.ts";
 import { mostNumbers, postJson, withoutSlashes } from "./http.ts";
 import { type KnownModels, knownModel } from "./known-model.ts";
+import { learnedLimit } from "./learned-limit.ts";
 import type { EmbeddingLimits, EmbeddingProvider } from "./provider.ts";
 
 /** https://platform.openai.com/docs/guides/embeddings */
@@ -37,13 +38,15 @@ export function openaiProvider(options: RemoteOptions): EmbeddingProvider {
 	const { model, dimensions } = options;
 	const known = knownModel(openaiModels, model);
 	const server = new OpenAiServer(options);
-	return {
+	const provider: EmbeddingProvider = {
 		name: "openai",
 		model,
 		dimensions,
 		limits: known === undefined ? unknownLimits : openaiLimits,
 		embed: (texts, { signal }) => server.embed(texts, signal),
 	};
+	learnedLimit(provider).beginsAlone = known === undefined;
+	return provider;
 }
 
 interface Form {
@@ -52,23 +55,39 @@ interface Form {
 	readonly sendsDimensions: boolean;
 }
 
-/** A server, and the form of request that it turned out to want. */
+/** What a server turned out to want. */
+interface Learned {
+	form: Form;
+	/** Whether that form has ever given vectors: then it is not what a refusal is about. */
+	hasWorked: boolean;
+	/** Whether the server has refused `dimensions` and gone on without. */
+	refusesDimensions: boolean;
+	/** Errors of the server that another form did not avoid either. */
+	otherForms: number;
+	/** Calls in a row whose vectors all had the number 0: their order is not known, so texts go alone. */
+	alike: number;
+}
+
+/** A server, asked in the form that it turned out to want. */
 class OpenAiServer {
 	readonly #options: RemoteOptions;
 	readonly #url: string;
-	#form: Form;
-	/** Whether that form has ever given vectors: then it is not what a refusal is about. */
-	#hasWorked: boolean;
+	readonly #learned: Learned;
 
 	constructor(options: RemoteOptions) {
 		const { model, dimensions, baseUrl = officialUrl } = options;
 		const known = knownModel(openaiModels, model);
 		this.#options = options;
-		this.#url = `${withoutSlashes(baseUrl)}/embeddings`;
-		this.#hasWorked = baseUrl === officialUrl;
-		this.#form = {
-			encoding: "base64",
-			sendsDimensions: known !== undefined && known.dimensions !== dimensions,
+		this.#url = endpoint(baseUrl, "/embeddings");
+		this.#learned = {
+			form: {
+				encoding: "base64",
+				sendsDimensions: known !== undefined && known.dimensions !== dimensions,
+			},
+			hasWorked: baseUrl === officialUrl,
+			refusesDimensions: false,
+			otherForms: 0,
+			alike: 0,
 		};
 	}
 
@@ -76,34 +95,77 @@ class OpenAiServer {
 		texts: readonly string[],
 		signal: AbortSignal | undefined,
 	): Promise<Float32Array[]> {
-		const form = this.#form;
-		const vectors = await this.#inItsEncoding(texts, form, signal);
+		const { form } = this.#learned;
+		const vectors = await this.#inItsForm(texts, form, signal);
 		return this.#isTooLong(vectors, form)
 			? this.#shortened(texts, vectors, signal)
 			: vectors;
 	}
 
-	/** Some versions of vLLM and of gateways refuse base64 with status 400. */
-	async #inItsEncoding(
+	/**
+	 * Servers without base64 refuse it with 400, 422, 500 or 501, or answer with
+	 * nothing in the place of vectors; some refuse `dimensions`. Until a form has
+	 * worked, the others are tried, and the one that works stays.
+	 */
+	async #inItsForm(
 		texts: readonly string[],
 		form: Form,
 		signal: AbortSignal | undefined,
 	): Promise<Float32Array[]> {
+		let first: unknown;
 		try {
 			const vectors = await this.#ask(texts, form, signal);
-			this.#hasWorked = true;
+			if (this.#isSettled(form) || vectors.some(({ length }) => length > 0)) {
+				this.#learned.hasWorked = true;
+				return vectors;
+			}
+			first = withoutVectors(texts);
+		} catch (error) {
+			if (!this.#mayBeTheForm(error, form)) throw error;
+			first = error;
+		}
+		for (const other of otherForms(form)) {
+			const found = await this.#tryForm(texts, other, signal);
+			if (found === undefined) continue;
+			if (form.sendsDimensions && !other.sendsDimensions)
+				this.#learned.refusesDimensions = true;
+			return found;
+		}
+		throw first;
+	}
+
+	#mayBeTheForm(error: unknown, form: Form): boolean {
+		if (this.#isSettled(form)) return false;
+		if (isRefusal(error)) return true;
+		const { status, kind } = error instanceof CallFailure ? error : {};
+		if (status === undefined) return kind === "answer" || kind === "text";
+		// Of a server that is only out of order, few calls are made twice.
+		return (
+			(status === 500 || status === 501) &&
+			this.#learned.otherForms++ < mostOtherForms
+		);
+	}
+
+	/** `undefined`: this form gives no vectors either. */
+	async #tryForm(
+		texts: readonly string[],
+		form: Form,
+		signal: AbortSignal | undefined,
+	): Promise<Float32Array[] | undefined> {
+		try {
+			const vectors = await this.#ask(texts, form, signal);
+			if (!vectors.some(({ length }) => length > 0)) return undefined;
+			this.#keep(form);
 			return vectors;
 		} catch (error) {
-			if (!isRefusal(error) || this.#isSettled(form)) throw error;
+			if (error instanceof CallFailure && !signal?.aborted) return undefined;
+			throw error;
 		}
-		return this.#askAndKeep(texts, { ...form, encoding: "float" }, signal);
 	}
 
 	/** Calls that began together learn together: what one of them found out, another need not. */
 	#isSettled(form: Form): boolean {
-		return (
-			form.encoding === "float" || (this.#hasWorked && form === this.#form)
-		);
+		return this.#learned.hasWorked && form === this.#learned.form;
 	}
 
 	/** Servers differ in whether they know `dimensions`, so a model we do not know is asked only when it must be. */
@@ -114,6 +176,7 @@ class OpenAiServer {
 		const { dimensions } = this.#options;
 		return (
 			!sendsDimensions &&
+			!this.#learned.refusesDimensions &&
 			vectors.length > 0 &&
 			vectors.every((vector) => vector.length > dimensions)
 		);
@@ -124,26 +187,23 @@ class OpenAiServer {
 		tooLong: Float32Array[],
 		signal: AbortSignal | undefined,
 	): Promise<Float32Array[]> {
-		const form = { ...this.#form, sendsDimensions: true };
+		const form = { ...this.#learned.form, sendsDimensions: true };
 		try {
-			return await this.#askAndKeep(texts, form, signal);
+			const vectors = await this.#ask(texts, form, signal);
+			this.#keep(form);
+			return vectors;
 		} catch (error) {
+			if (!isRefusal(error)) throw error;
 			// It cannot shorten: the wrong length then says what is wrong.
-			if (isRefusal(error)) return tooLong;
-			throw error;
+			this.#learned.refusesDimensions = true;
+			return tooLong;
 		}
 	}
 
-	/** Another form; when it works, it is the form from now on. */
-	async #askAndKeep(
-		texts: readonly string[],
-		form: Form,
-		signal: AbortSignal | undefined,
-	): Promise<Float32Array[]> {
-		const vectors = await this.#ask(texts, form, signal);
-		this.#form = form;
-		this.#hasWorked = true;
-		return vectors;
+	/** A form that worked is the form from now on. */
+	#keep(form: Form): void {
+		this.#learned.form = form;
+		this.#learned.hasWorked = true;
 	}
 
 	async #ask(
@@ -170,16 +230,64 @@ class OpenAiServer {
 			},
 			signal,
 		});
-		return inOrder(texts, itemsOf(answer)).map(({ embedding }) =>
+		const items = itemsOf(answer);
+		if (this.#numbersAllAlike(texts, items))
+			throw new CallFailure("text", "numbers all vectors of a call alike", {
+				maxTexts: 1,
+			});
+		return inOrder(texts, items).map(({ embedding }) =>
 			decodeVector(embedding),
 		);
 	}
+
+	/** Of two texts it may be an accident, once. */
+	#numbersAllAlike(
+		{ length }: readonly string[],
+		items: readonly Item[],
+	): boolean {
+		if (length < 2 || items.length !== length) return false;
+		const isAlike = items.every(({ index }) => index === 0);
+		this.#learned.alike = isAlike ? this.#learned.alike + 1 : 0;
+		return isAlike && (length > 2 || this.#learned.alike > 1);
+	}
+}
+
+const mostOtherForms = 3;
+
+/** The other forms, the likelier first. */
+function otherForms({ encoding, sendsDimensions }: Form): Form[] {
+	return [
+		...(encoding === "base64"
+			? [{ encoding: "float" as const, sendsDimensions }]
+			: []),
+		...(sendsDimensions ? [{ encoding, sendsDimensions: false }] : []),
+		...(encoding === "base64" && sendsDimensions
+			? [{ encoding: "float" as const, sendsDimensions: false }]
+			: []),
+	];
+}
+
+/** `https://host/v1?version=2` with its path, also where the address has it already. */
+export function endpoint(baseUrl: string, path: string): string {
+	const [, address = "", query = ""] =
+		/^([^?#]*)(\?[^#]*)?/.exec(baseUrl) ?? [];
+	const bare = withoutSlashes(address);
+	return `${bare.endsWith(path) ? bare : bare + path}${query}`;
 }
 
 /** Whether the server said that it does not like the request itself. */
 function isRefusal(error: unknown): boolean {
-	const { status } = error instanceof CallFailure ? error : {};
-	return status === 400 || status === 422;
+	const { status, kind } = error instanceof CallFailure ? error : {};
+	// A key or an empty account is not a matter of the form, whatever the status.
+	return (
+		kind !== "setup" &&
+		kind !== "busy" &&
+		(status === 400 || status === 415 || status === 422)
+	);
+}
+
+function withoutVectors(texts: readonly string[]): CallFailure {
+	return mismatch(texts, "answered with empty vectors");
 }
 
 interface Item {
@@ -193,7 +301,10 @@ function itemsOf(answer: object): readonly Item[] {
 	throw unreadable("JSON without vectors");
 }
 
-/** The items in the order of their texts, which `index` tells; a few servers leave it out. */
+/**
+ * The items in the order of their texts, which `index` tells. Some servers leave
+ * it out, of all or of the first, or make a text of it: they answer in order.
+ */
 function inOrder(
 	texts: readonly string[],
 	items: readonly Item[],
@@ -203,7 +314,7 @@ function inOrder(
 			texts,
 			`answered with ${items.length} vectors for ${texts.length} texts`,
 		);
-	if (items.every(({ index }) => index === undefined)) return items;
+	if (!items.every(({ index }) => Number.isInteger(index))) return items;
 	const placed = new Map(items.map((item) => [item.index, item]));
 	return texts.map((_, index) => {
 		const item = placed.get(index);

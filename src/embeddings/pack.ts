@@ -10,13 +10,14 @@ export interface Batch {
 
 /**
  * The texts in calls that are as large as count and tokens allow, in their
- * order. A text that may be too long for the model goes alone: whether it is,
+ * order; `maxTexts` is read for each, so that it may change. A text that may be too long for the model goes alone: whether it is,
  * only the provider knows, and its refusal then costs no other.
  */
 export function* pack(
 	texts: Iterable<string>,
-	{ maxTexts, maxTokensPerText, maxTokensPerRequest }: EmbeddingLimits,
+	limits: EmbeddingLimits,
 ): Generator<Batch> {
+	const { maxTokensPerText, maxTokensPerRequest } = limits;
 	const maxTokens = maxTokensPerRequest ?? Number.POSITIVE_INFINITY;
 	const longest = maxTokensPerText ?? maxTokens;
 	let batch: string[] = [];
@@ -27,7 +28,7 @@ export function* pack(
 			yield { texts: [text], tokens };
 			continue;
 		}
-		if (batch.length >= maxTexts || sum + tokens > maxTokens) {
+		if (batch.length >= limits.maxTexts || sum + tokens > maxTokens) {
 			if (batch.length > 0) yield { texts: batch, tokens: sum };
 			batch = [];
 			sum = 0;

@@ -1,40 +1,41 @@
+import type { ErrorReason, Reason } from "./error-reason.ts";
 import { CallFailure, type FailureKind } from "./failure.ts";
 import { type HeaderReader, retryAfterMs } from "./retry-after.ts";
 
 /**
- * The failure that an HTTP status stands for. `reason` is the error code in the
- * provider's answer; only a known one is repeated.
+ * The failure that an HTTP status stands for, and what the body says of its
+ * reason. Proxies wrap one in the other: an empty account in a 403, a refused
+ * text in a 500, any error in a 200.
  */
 export function statusFailure(
-	status: number,
+	answered: number,
 	headers: HeaderReader,
-	reason?: unknown,
+	{ reason, status: stated, maxTexts }: ErrorReason = {},
 ): CallFailure {
-	const known = knownReasons.find((name) => name === reason);
-	const said = `(status ${status}${known === undefined ? "" : `, ${known}`})`;
-	const meaning: Meaning = meanings[meaningOf(status, known)];
+	const said = `(status ${answered}${reason === undefined ? "" : `, ${reason}`})`;
+	const status = effectiveStatus(answered, stated);
+	const meaning: Meaning = meanings[meaningOf(status, reason)];
 	const { kind, message, hint } = meaning;
 	return new CallFailure(kind, `${message} ${said}`, {
 		hint,
 		status,
-		retryAfterMs: isSpent(status, known)
+		maxTexts,
+		isLength:
+			reason === "context_length_exceeded" ||
+			reason === "max_tokens_per_request",
+		retryAfterMs: isSpent(status, reason)
 			? Number.POSITIVE_INFINITY
 			: retryAfterMs(headers),
 	});
 }
 
-const knownReasons = [
-	"insufficient_quota",
-	"billing_hard_limit_reached",
-	"rate_limit_exceeded",
-	"invalid_api_key",
-	"model_not_found",
-	"context_length_exceeded",
-	"max_tokens_per_request",
-	"unsupported_country_region_territory",
-] as const;
-
-type Reason = (typeof knownReasons)[number];
+/** The body's status counts where the answer's own says less. */
+function effectiveStatus(answered: number, stated: number | undefined): number {
+	if (stated === undefined) return answered < 300 ? 500 : answered;
+	const saysMore =
+		stated === 402 || ([401, 403, 429].includes(stated) && answered !== 429);
+	return answered < 300 || answered >= 500 || saysMore ? stated : answered;
+}
 
 interface Meaning {
 	readonly kind: FailureKind;
@@ -69,7 +70,6 @@ const meanings = {
 		hint: "try again later; nothing was stored for these texts",
 	},
 	text: { kind: "text", message: "refused the text" },
-	unreadable: { kind: "answer", message: "answered with no vectors" },
 	unknown: { kind: "broken", message: "answered with an error" },
 } as const satisfies Record<string, Meaning>;
 
@@ -84,13 +84,12 @@ function meaningOf(
 	reason: Reason | undefined,
 ): keyof typeof meanings {
 	if (isSpent(status, reason)) return "spent";
+	if (status === 429 || reason === "rate_limit_exceeded") return "busy";
 	if (status === 401 || status === 403 || reason === "invalid_api_key")
 		return "key";
 	if (reason === "model_not_found" || modelStatuses.has(status)) return "model";
-	if (status === 429) return "busy";
 	if (status >= 500 || downStatuses.has(status)) return "down";
 	if (textStatuses.has(status)) return "text";
-	if (status < 300) return "unreadable";
 	// A redirect is not followed: the texts would go to another address.
 	return status < 400 ? "model" : "unknown";
 }

@@ -1,4 +1,5 @@
 import { RemError } from "../errors.ts";
+import { errorReason } from "./error-reason.ts";
 import { CallFailure } from "./failure.ts";
 import type { HeaderReader } from "./retry-after.ts";
 import { statusFailure } from "./status-failure.ts";
@@ -10,11 +11,15 @@ import { statusFailure } from "./status-failure.ts";
 export function failureOf(thrown: unknown): CallFailure {
 	if (thrown instanceof CallFailure) return thrown;
 	if (thrown instanceof RemError) return ownFailure(thrown);
-	const { status, statusCode, headers, responseHeaders, isRetryable } =
-		membersOf(thrown);
+	const members = membersOf(thrown);
+	const { status, statusCode, headers, responseHeaders, isRetryable } = members;
 	for (const number of [status, statusCode])
 		if (typeof number === "number")
-			return statusFailure(number, readerOf(headers ?? responseHeaders));
+			return statusFailure(
+				number,
+				readerOf(headers ?? responseHeaders),
+				errorReason(bodyOf(members), { status: number }),
+			);
 	const code = systemCode(thrown);
 	if (code !== undefined || isRetryable === true) return unreachable(code);
 	const name = nameOf(thrown);
@@ -22,6 +27,21 @@ export function failureOf(thrown: unknown): CallFailure {
 		setupNames.has(name) ? "setup" : "text",
 		`failed with ${name}`,
 	);
+}
+
+/** The answer as the clients of OpenAI and the AI SDK hand it on, and what they made of it. */
+function bodyOf(error: Readonly<Record<string, unknown>>): unknown {
+	const { error: inner, data, responseBody, code, type } = error;
+	return [{ error: inner, code, type }, data, parsed(responseBody)];
+}
+
+function parsed(text: unknown): unknown {
+	try {
+		return typeof text === "string" ? JSON.parse(text) : undefined;
+	} catch {
+		// A page of a gateway: the status alone tells.
+		return undefined;
+	}
 }
 
 /** A provider may throw our own error: its words are meant to be read. */

@@ -9,7 +9,11 @@ import { embeddingsRef } from "../db/tables.ts";
 import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { empty, ident, literal, raw, type Sql, sql } from "../sql.ts";
-import { createTrigger, replicaTrigger } from "./statement-triggers.ts";
+import {
+	createTrigger,
+	functionSettings,
+	replicaTrigger,
+} from "./statement-triggers.ts";
 
 /**
  * Rows that a subscription applies fire no statement triggers, and no foreign
@@ -28,8 +32,7 @@ export function embeddingReplicaTriggerDdl(table: EntityTable): Sql {
 		entity.tenantScoped ? ident(row, "tenant_id") : raw("'*'");
 	return sql`CREATE OR REPLACE FUNCTION ${fn}() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, ${ident(schema)}, pg_temp
-AS $fn$
+${functionSettings(schema)}AS $fn$
 DECLARE
   rem_fields TEXT[];
 BEGIN

@@ -1,6 +1,8 @@
 import {
+	embeddingFieldsRef,
 	embeddingModelsRef,
 	embeddingQueueRef,
+	embeddingVersionsRef,
 } from "../db/embedding-queue.ts";
 import { type Sql, sql } from "../sql.ts";
 import { ours } from "./ownership.ts";
@@ -9,6 +11,8 @@ import { ours } from "./ownership.ts";
 export function embeddingTablesDdl(schema: string): Sql {
 	const models = embeddingModelsRef(schema);
 	const queue = embeddingQueueRef(schema);
+	const fields = embeddingFieldsRef(schema);
+	const versions = embeddingVersionsRef(schema);
 	return sql`
 -- rem_embedding_models: the models whose vectors a table has. Texts are queued
 -- for the active one, which searches use, and for one that is being filled.
@@ -24,6 +28,27 @@ CREATE TABLE IF NOT EXISTS ${models} (
 );
 CREATE UNIQUE INDEX IF NOT EXISTS rem_embedding_models_active ON ${models} (entity_type) WHERE state = 'active';
 ${ours(models)}
+-- rem_embedding_fields: the fields whose texts have vectors. The triggers go by
+-- it, so that two versions of a model can be in use at once.
+CREATE TABLE IF NOT EXISTS ${fields} (
+  entity_type VARCHAR(100) NOT NULL,
+  field_name VARCHAR(100) NOT NULL,
+  column_name VARCHAR(63) NOT NULL,
+  -- filling: older texts are still to be queued; removing: its vectors are being removed.
+  state TEXT NOT NULL DEFAULT 'filling' CHECK (state IN ('filling', 'embedded', 'removing')),
+  updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+  PRIMARY KEY (entity_type, field_name)
+);
+${ours(fields)}
+-- rem_embedding_versions: the versions of each model, in the order in which they
+-- came. Only the latest takes a field out of rem_embedding_fields.
+CREATE TABLE IF NOT EXISTS ${versions} (
+  entity_type VARCHAR(100) NOT NULL,
+  version TEXT NOT NULL,
+  ordinal BIGINT GENERATED ALWAYS AS IDENTITY,
+  PRIMARY KEY (entity_type, version)
+);
+${ours(versions)}
 -- rem_embedding_queue: texts without the vector of their present content, once
 -- for each entity, field and model. It holds no text.
 CREATE TABLE IF NOT EXISTS ${queue} (
@@ -50,6 +75,8 @@ CREATE TABLE IF NOT EXISTS ${queue} (
 );
 CREATE INDEX IF NOT EXISTS rem_embedding_queue_due ON ${queue}
   (entity_type, provider, model, dimensions, due_at) WHERE state = 'pending';
+-- Leases that end later than any lease can, after the clock was set back.
+CREATE INDEX IF NOT EXISTS rem_embedding_queue_leases ON ${queue} (due_at) WHERE lease_owner IS NOT NULL;
 ${ours(queue)}
 `;
 }

@@ -84,7 +84,10 @@ export function hnswCondition(fieldName: string, space: VectorSpace): Sql {
 }
 
 /** Whether the index can be searched; false while it is being built, and after a build that failed. */
-export function isUsable(schema: string, { name }: DeclaredIndex): Sql {
+export function isUsable(
+	schema: string,
+	{ name }: Pick<DeclaredIndex, "name">,
+): Sql {
 	return sql`EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass(${toText(ident(schema, name))}) AND indisvalid)`;
 }
 

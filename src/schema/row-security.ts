@@ -211,6 +211,8 @@ export const internalRights: readonly InternalRights[] = [
 	{ table: "kv_store", app: ["SELECT"], readOnly: ["SELECT"] },
 	{ table: "kv_state", app: ["SELECT"], readOnly: ["SELECT"] },
 	{ table: "rem_embedding_models", app: ["SELECT"], readOnly: ["SELECT"] },
+	{ table: "rem_embedding_fields", app: ["SELECT"], readOnly: ["SELECT"] },
+	{ table: "rem_embedding_versions", app: [], readOnly: [] },
 	{
 		table: "rem_embedding_queue",
 		app: ["SELECT", "INSERT", "UPDATE", "DELETE"],

@@ -1,6 +1,7 @@
 import type { Consistency, Database, Handle } from "../db/database.ts";
 import { refuseInsideTransaction } from "../db/open-transaction.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
+import { knownFields } from "../embed-sync/fields.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import { isProviderError, RemError } from "../errors.ts";
 import { BackgroundIndexer } from "../indexer/background-indexer.ts";
@@ -125,7 +126,10 @@ export class ServiceCore {
 			? await this.embeddings.models.space(db, table, choice)
 			: undefined;
 		const bulk = options.bulk ? this.indexer.bulkLoad(table, space) : undefined;
-		const result = await batchUpsert(db, table, entities, {
+		const written = hasTexts
+			? knownFields(table, await this.embeddings.models.fields(db))
+			: table;
+		const result = await batchUpsert(db, written, entities, {
 			scope: {
 				tenantId: options.tenantId,
 				userId: options.userId,

@@ -52,7 +52,8 @@ export class Embedder {
 	/** The provider, or `PROVIDER_NOT_CONFIGURED` saying what it lacks. */
 	provider(choice: ProviderChoice = {}): EmbeddingProvider {
 		const chosen = this.#choose(choice);
-		const key = keyOf(chosen);
+		// By its vectors, so that what it learns of its server is learnt once.
+		const key = keyOf(this.#registry.space(chosen));
 		const provider = this.#open.get(key) ?? this.#resolve(chosen);
 		this.#open.set(key, provider);
 		return provider;
@@ -133,7 +134,6 @@ export class Embedder {
 	}
 }
 
-function keyOf(settings: ProviderSettings): string {
-	const { provider, model = "", dimensions = "" } = settings;
+function keyOf({ provider, model, dimensions }: VectorSpace): string {
 	return `${provider} ${model} ${dimensions}`;
 }

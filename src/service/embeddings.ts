@@ -1,6 +1,11 @@
 import type { Database } from "../db/database.ts";
 import { refuseInsideTransaction } from "../db/open-transaction.ts";
 import {
+	asRegistered,
+	readFields,
+	registerFields,
+} from "../embed-sync/fields.ts";
+import {
 	estimateMissing,
 	type TextEstimate,
 } from "../embed-sync/find-missing.ts";
@@ -13,6 +18,7 @@ import {
 	removeModel,
 } from "../embed-sync/models.ts";
 import { countTexts, reviveDead } from "../embed-sync/queue.ts";
+import { settleFields } from "../embed-sync/settle-fields.ts";
 import { type FieldStatus, readStatus } from "../embed-sync/status.ts";
 import {
 	type SyncOptions,
@@ -77,12 +83,19 @@ export interface EmbeddingsParts {
 // A worker that waits for its provider holds a lease meanwhile: the queue waits better.
 const workerDeadlineMs = 30_000;
 
+/** How long a migration waits for fields whose vectors begin or cease. */
+const settleWaitMs = 2000;
+const settleAgainMs = 65_000;
+
 /** Embeddings: the providers, the queue of texts that wait, and the models that tables are kept in. */
 export class Embeddings {
 	/** @internal */
 	readonly models: ModelChoice;
 	readonly #parts: EmbeddingsParts;
 	readonly #worker: EmbeddingWorker;
+	#settling: Promise<void> = Promise.resolve();
+	#settleStop = new AbortController();
+	#settleAgain: NodeJS.Timeout | undefined;
 
 	/** @internal */
 	constructor(parts: EmbeddingsParts) {
@@ -124,7 +137,12 @@ export class Embeddings {
 			mismatched: mismatched
 				.map(({ tableName }) => tableName)
 				.filter((name) => this.#context.table(name) !== undefined),
-			fields: await readStatus(db, settings.schema, this.#tables, models),
+			fields: await readStatus(
+				db,
+				settings.schema,
+				await this.#embedded(),
+				models,
+			),
 		};
 	}
 
@@ -139,6 +157,7 @@ export class Embeddings {
 		...options
 	}: SyncEmbeddingsOptions = {}): Promise<SyncResult> {
 		if (model !== undefined) await this.#begin(model, options.signal);
+		await settleFields(this.#context, options.signal);
 		const targets = await this.#targets(model);
 		const result = await sync(this.#context, targets, options);
 		for (const { table, space } of targets)
@@ -163,10 +182,13 @@ export class Embeddings {
 		return sum;
 	}
 
-	/** Lets texts that were given up be tried again; returns how many. */
+	/**
+	 * Lets texts that were given up be tried again; returns how many. What waits
+	 * after a failure, or in the lease of a worker, may be taken at once as well.
+	 */
 	async retry(): Promise<number> {
-		const { db, settings } = this.#parts;
-		const names = this.#tables.map(({ entity }) => entity.tableName);
+		const { db, settings, registry } = this.#parts;
+		const names = registry.all().map(({ entity }) => entity.tableName);
 		const revived = await reviveDead(db, settings.schema, names);
 		this.#worker.retry();
 		return revived;
@@ -180,7 +202,9 @@ export class Embeddings {
 	/** Gives back what the worker has, and ends it. */
 	async stop(): Promise<void> {
 		refuseInsideTransaction(this.#parts.db);
-		await this.#worker.stop();
+		clearTimeout(this.#settleAgain);
+		this.#settleStop.abort();
+		await Promise.all([this.#worker.stop(), this.#settling]);
 	}
 
 	/**
@@ -219,7 +243,7 @@ export class Embeddings {
 				{ hint: "switch to another model first" },
 			);
 		let removed = 0;
-		for (const table of this.#tables) {
+		for (const table of await this.#embedded()) {
 			await this.#dropIndexes(table, space);
 			removed += await removeModel(this.#parts.db, table, space, signal);
 		}
@@ -259,8 +283,22 @@ export class Embeddings {
 		this.#worker.wake();
 	}
 
-	/** @internal after a migration: a table without vectors takes the configured model */
+	/**
+	 * @internal after a migration: a table without vectors takes the configured
+	 * model, and the models' fields are noted. Older texts of a field that is new
+	 * among them are queued, and the vectors of one that is none any more removed;
+	 * that goes on in the background where it takes longer.
+	 */
 	async adopt(): Promise<void> {
+		await this.#adoptModels();
+		const { db, registry, settings } = this.#parts;
+		const fields = await readFields(db, settings.schema);
+		await registerFields(db, settings.schema, registry.all(), fields);
+		this.models.forget();
+		await this.#settleSoon();
+	}
+
+	async #adoptModels(): Promise<void> {
 		const space = this.#parts.embedder.spaceIfKnown();
 		if (space === undefined) return;
 		this.models.forget();
@@ -269,7 +307,40 @@ export class Embeddings {
 			if (active === undefined || !isSameSpace(active, space))
 				await adoptModel(this.#parts.db, table, space);
 		}
-		this.models.forget();
+	}
+
+	/** Waits a moment for what is short, so that a small table is ready when the migration is. */
+	async #settleSoon(): Promise<void> {
+		clearTimeout(this.#settleAgain);
+		this.#settleStop.abort();
+		await this.#settling;
+		this.#settleStop = new AbortController();
+		const { signal } = this.#settleStop;
+		this.#settling = this.#settle(signal);
+		let timer: NodeJS.Timeout | undefined;
+		const moment = new Promise((resolve) => {
+			timer = setTimeout(resolve, settleWaitMs);
+		});
+		await Promise.race([this.#settling, moment]);
+		clearTimeout(timer);
+	}
+
+	async #settle(signal: AbortSignal): Promise<void> {
+		try {
+			const isLeft = await settleFields(this.#context, signal);
+			if (!isLeft || signal.aborted) return;
+			// A writer that did not know yet may have stored another one.
+			this.#settleAgain = setTimeout(() => {
+				this.#settling = this.#settle(signal);
+			}, settleAgainMs);
+			this.#settleAgain.unref();
+		} catch (error) {
+			if (signal.aborted) return;
+			this.#parts.settings.logger.warn(
+				{ code: error instanceof RemError ? error.code : undefined },
+				`embeddings: the fields' vectors could not be brought up to date: ${error instanceof RemError ? error.message : String(error)}; a worker or \`rem embeddings sync\` does it`,
+			);
+		}
 	}
 
 	/** @internal says when tables are kept in another model than the configured one */
@@ -304,7 +375,12 @@ export class Embeddings {
 			db,
 			schema: settings.schema,
 			table: (name) =>
-				this.#tables.find(({ entity }) => entity.tableName === name),
+				this.#parts.registry
+					.all()
+					.find(
+						({ entity }) =>
+							entity.createEmbeddings && entity.tableName === name,
+					),
 			open: (space) => {
 				const { provider, calls } = this.open(space);
 				const retry = { deadlineMs: workerDeadlineMs, ...calls.retry };
@@ -313,7 +389,18 @@ export class Embeddings {
 		};
 	}
 
-	/** Those whose texts get vectors. */
+	/** The tables that have vectors, with the fields of every version of their models. */
+	async #embedded(): Promise<EntityTable[]> {
+		const { db, registry, settings } = this.#parts;
+		const fields = await readFields(db, settings.schema);
+		return registry
+			.all()
+			.filter(({ entity }) => entity.createEmbeddings)
+			.map((table) => asRegistered(table, fields))
+			.filter(({ entity }) => entity.embedFields.length > 0);
+	}
+
+	/** Those whose texts get vectors by their models here. */
 	get #tables(): EntityTable[] {
 		return this.#parts.registry
 			.all()
@@ -327,7 +414,7 @@ export class Embeddings {
 		const space = this.#space(name);
 		// What it lacks is better said before anything is written down.
 		this.open(space);
-		for (const table of this.#tables)
+		for (const table of await this.#embedded())
 			await beginModel(this.#parts.db, table, space, signal);
 		this.models.forget();
 	}
@@ -336,12 +423,12 @@ export class Embeddings {
 	async #targets(name: ModelName | undefined): Promise<Target[]> {
 		if (name !== undefined) {
 			const space = this.#space(name);
-			return this.#tables.map((table) => ({ table, space }));
+			return (await this.#embedded()).map((table) => ({ table, space }));
 		}
 		this.models.forget();
 		const models = await this.models.all(this.#parts.db);
 		const configured = this.#parts.embedder.spaceIfKnown();
-		return this.#tables.flatMap((table) => {
+		return (await this.#embedded()).flatMap((table) => {
 			const kept = models.filter(
 				({ tableName, state }) =>
 					tableName === table.entity.tableName && state !== "retired",
@@ -380,7 +467,7 @@ export class Embeddings {
 	): Promise<EntityTable[]> {
 		this.models.forget();
 		const models = await this.models.all(this.#parts.db);
-		return this.#tables.filter((table) =>
+		return (await this.#embedded()).filter((table) =>
 			models.some(
 				(model) =>
 					model.tableName === table.entity.tableName &&

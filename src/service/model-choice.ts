@@ -1,4 +1,5 @@
 import type { Handle } from "../db/database.ts";
+import { type EmbeddedField, readFields } from "../embed-sync/fields.ts";
 import {
 	isSameSpace,
 	readModels,
@@ -21,6 +22,8 @@ export class ModelChoice {
 	readonly #embedder: Embedder;
 	#models: readonly TableModel[] = [];
 	#readAt = Number.NEGATIVE_INFINITY;
+	#fields: readonly EmbeddedField[] | undefined;
+	#fieldsReadAt = Number.NEGATIVE_INFINITY;
 
 	constructor(schema: string, embedder: Embedder) {
 		this.#schema = schema;
@@ -62,8 +65,18 @@ export class ModelChoice {
 		return this.#models;
 	}
 
+	/** Which fields have vectors in the database; `undefined`: the models alone decide. */
+	async fields(db: Handle): Promise<readonly EmbeddedField[] | undefined> {
+		if (performance.now() - this.#fieldsReadAt > maxAgeMs) {
+			this.#fields = await readFields(db, this.#schema);
+			this.#fieldsReadAt = performance.now();
+		}
+		return this.#fields;
+	}
+
 	/** Reads them anew at the next call. */
 	forget(): void {
+		this.#fieldsReadAt = Number.NEGATIVE_INFINITY;
 		this.#readAt = Number.NEGATIVE_INFINITY;
 	}
 }

@@ -1,6 +1,6 @@
 import { setImmediate as aTurn } from "node:timers/promises";
 import type { Handle } from "../db/database.ts";
-import { settledBy, settlesSetting } from "../db/embedding-queue.ts";
+import { settles } from "../db/embedding-queue.ts";
 import { rowsPerStatement, slices } from "../db/in-turn.ts";
 import { stoppable } from "../db/stoppable.ts";
 import { RemError } from "../errors.ts";
@@ -229,7 +229,7 @@ function writeSettings(
 	space: VectorSpace | undefined,
 ): Record<string, string> {
 	if (space === undefined) return planSettings;
-	return { ...planSettings, [settlesSetting]: settledBy(table, space) };
+	return { ...planSettings, ...settles(table, space) };
 }
 
 async function commit(

@@ -9,6 +9,7 @@ import {
 	kvTriggers,
 } from "../../schema/kv-trigger.ts";
 import { registerType } from "../../schema/register-type.ts";
+import { statementTriggers } from "../../schema/statement-triggers.ts";
 import { toText } from "../../sql.ts";
 import type { Catalogue, Relation } from "../catalogue.ts";
 import { compareRelation, noDependents } from "./compare-relation.ts";
@@ -57,7 +58,13 @@ function diffMainTable(
 	const { entity, schema } = table;
 	const expected = expectedRelation(sides, entity.tableName);
 	const spelling = new Spelling(schema);
-	const cacheTriggers = kvTriggers(entity.tableName).map(({ name }) => name);
+	const triggersElsewhere = [
+		...kvTriggers(entity.tableName),
+		// Another version of the model may have vectors; they go with their table.
+		...(entity.createEmbeddings
+			? []
+			: statementTriggers(entity.tableName, "embeddings")),
+	].map(({ name }) => name);
 	const kvText = entity.createKvTrigger ? forgetAndMake(table, spelling) : "";
 	const differences = compareRelation(
 		expected,
@@ -72,7 +79,7 @@ function diffMainTable(
 			dependents: {
 				views: [kvSourceName(table)],
 				text: kvText,
-				triggers: new Set(cacheTriggers),
+				triggers: new Set(triggersElsewhere),
 			},
 		},
 		spelling,

@@ -1,6 +1,8 @@
 import { encodeArray } from "../../db/encode.ts";
 import { sharedTenant } from "../../models/limits.ts";
+import { indexName } from "../../models/names.ts";
 import type { Edge } from "../../models/types.ts";
+import { isUsable } from "../../schema/hnsw.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../../sql.ts";
 import { type ReadScope, tenantCondition, userCondition } from "../scope.ts";
 import type { GraphNode } from "./traversal.ts";
@@ -51,6 +53,7 @@ const nodeColumns = raw(
 
 /** Rows with edges, and with row level security the function that finds them by their targets. */
 export interface EdgeSource {
+	readonly entityType: string;
 	readonly view: Sql;
 	readonly holding?: Sql | undefined;
 }
@@ -99,57 +102,92 @@ ORDER BY q.rem_ord, q.place`;
  * Whose edges lead to the frontier: each entity once for each type of edge. The
  * candidates come from the entities' own tables, which have an index for it; an
  * edge counts only if its text names the very node, and not a better match.
+ *
+ * Of a dense graph there are many more edges than names in them: names are
+ * normalised and resolved once each, and what is sorted of an edge is a number.
+ * With both for each edge, 75,000 edges took 5.8 seconds instead of 0.3.
  */
 export function inSql(
 	entries: Entries,
 	sources: readonly EdgeSource[],
 	frontier: readonly GraphNode[],
-	context: GraphContext & { readonly limit: number },
+	context: GraphContext & { readonly limit: number; readonly offset: number },
 ): Sql {
 	const named = namedEntries(entries, context);
 	const norm = ident(context.schema, "rem_normalize_key");
-	const edgeKeys = ident(context.schema, "rem_edge_keys");
-	const candidates = sources.flatMap(({ view, holding }) =>
-		[sql`${context.scope.tenantId}`, literal(sharedTenant)].map(
-			(tenant) => sql`SELECT s.* FROM ${view} AS s
-    WHERE s.tenant_id = ${tenant} AND ${edgeKeys}(s.graph_edges) && (SELECT names FROM names)${userCondition("s", context.scope)}${heldCondition(holding)}`,
+	const candidates = sources.flatMap((source) =>
+		[sql`${context.scope.tenantId}`, literal(sharedTenant)].flatMap((tenant) =>
+			candidatesSql(source, tenant, context),
 		),
 	);
-	return sql`WITH frontier AS (SELECT f.* FROM ${frontierSql(frontier)}),
-names AS (
+	return sql`WITH frontier AS MATERIALIZED (SELECT f.* FROM ${frontierSql(frontier)}),
+names AS MATERIALIZED (
   SELECT array_agg(v.name) AS names
   FROM frontier AS f,
   LATERAL (VALUES (${norm}(f.entity_key)), (${norm}(f.entity_type || '/' || f.entity_key)), (f.entity_id::text)) AS v (name)
 ),
-pointing AS (
-  SELECT k.*, e.place, e.edge, e.edge ->> 'dst' AS dst
-  FROM (
+pointing AS MATERIALIZED (
+  SELECT row_number() OVER () AS no, k.* FROM (
     ${join(candidates, "\n    UNION ALL\n    ")}
-  ) AS k,
-  ${edgesSql("k")}
-  WHERE ${isFollowed(context)} AND ${norm}(e.edge ->> 'dst') = ANY ((SELECT names FROM names)::text[])
+  ) AS k
 ),
-q AS (SELECT DISTINCT dst FROM pointing)${named.cte},
-targets AS (
-  SELECT q.dst, t.entity_type, t.entity_id, t.matches
-  FROM q, LATERAL (${targetSql(named.from, context)}) AS t
+edges AS MATERIALIZED (
+  SELECT k.no, e.place, e.edge ->> 'dst' AS dst, e.edge ->> 'rel_type' AS rel_type
+  FROM pointing AS k, ${edgesSql("k")}
+  WHERE ${isFollowed(context)}
+),
+q AS MATERIALIZED (
+  SELECT d.dst FROM (SELECT DISTINCT dst FROM edges OFFSET 0) AS d
+  WHERE ${norm}(d.dst) IN (SELECT unnest(n.names) FROM names AS n)
+)${named.cte},
+targets AS MATERIALIZED (
+  SELECT q.dst, f.rem_ord, t.matches
+  FROM q, LATERAL (${targetSql(named.from, context)}) AS t, frontier AS f
+  WHERE f.entity_type = t.entity_type AND f.entity_id = t.entity_id
+),
+firsts AS (
+  SELECT e.no, min(t.rem_ord::bigint << 32 | e.place) AS first
+  FROM edges AS e JOIN targets AS t ON t.dst = e.dst
+  GROUP BY e.no, e.rel_type
 )
-SELECT * FROM (
-  SELECT DISTINCT ON (n.entity_type, n.entity_id, n.edge ->> 'rel_type') f.rem_ord, n.edge, ${nodeColumns}, t.matches::integer AS matches
-  FROM pointing AS n
-  JOIN targets AS t ON t.dst = n.dst
-  JOIN frontier AS f ON f.entity_type = t.entity_type AND f.entity_id = t.entity_id
-  ORDER BY n.entity_type, n.entity_id, n.edge ->> 'rel_type', f.rem_ord, n.place
-) AS d
-ORDER BY d.rem_ord, d.entity_type, d.entity_id
-LIMIT ${context.limit}`;
+SELECT n.rem_ord, n.edge, ${nodeColumns}, t.matches::integer AS matches
+FROM (
+  SELECT k.*, (d.first >> 32)::integer AS rem_ord, k.graph_edges -> ((d.first & 4294967295) - 1)::integer AS edge
+  FROM firsts AS d JOIN pointing AS k ON k.no = d.no
+  ORDER BY d.first >> 32, k.entity_type, k.entity_id, d.first
+  LIMIT ${context.limit} OFFSET ${context.offset}
+) AS n
+JOIN targets AS t ON t.dst = n.edge ->> 'dst'
+ORDER BY n.rem_ord, n.entity_type, n.entity_id, n.edge ->> 'rel_type'`;
+}
+
+/**
+ * Rows of which an edge may lead to one of the names, by the index. While that
+ * is not built, all rows with edges are candidates: to normalise the names in
+ * each of them would cost more than the rest.
+ */
+function candidatesSql(
+	{ entityType, view, holding }: EdgeSource,
+	tenant: Sql,
+	{ schema, scope }: GraphContext,
+): Sql[] {
+	const select = sql`SELECT s.* FROM ${view} AS s WHERE s.tenant_id = ${tenant}${userCondition("s", scope)}`;
+	const names = raw("(SELECT names FROM names)");
+	const leads = sql` AND ${ident(schema, "rem_edge_keys")}(s.graph_edges) && ${names}`;
+	if (holding !== undefined)
+		return [sql`${select}${leads}${heldCondition(holding)}`];
+	const index = { name: indexName("gin", entityType, ["edge_keys"]) };
+	// Neither depends on a row: the branch that is not wanted is not begun.
+	const isBuilt = sql`(SELECT ${isUsable(schema, index)})`;
+	return [
+		sql`${select} AND ${isBuilt}${leads}`,
+		sql`${select} AND NOT ${isBuilt} AND s.graph_edges <> '[]'`,
+	];
 }
 
 /** With row level security the index is reached through a function. */
-function heldCondition(holding: Sql | undefined): Sql {
-	return holding === undefined
-		? empty
-		: sql` AND s.entity_id IN (SELECT h.id FROM ${holding}('edge_keys', (SELECT to_jsonb(names) FROM names)) AS h (id))`;
+function heldCondition(holding: Sql): Sql {
+	return sql` AND s.entity_id IN (SELECT h.id FROM ${holding}('edge_keys', (SELECT to_jsonb(names) FROM names)) AS h (id))`;
 }
 
 /** How many edges the node has, by type. */

@@ -187,21 +187,34 @@ async function* readSteps(
 		}
 	}
 	if (direction !== "out") {
-		const limit = walk.budget + 1;
-		const rows = await readIncoming(reader, frontier, { ...context, limit });
-		yield rows.map((row): Step => ({ row, direction: "in" }));
+		// All of them are found for each page: a second one reads the rest.
+		const { limit: wanted = defaults.limit } = request;
+		const isPaged =
+			wanted <= firstPage && parseTraverseOrder(request.orderBy).length === 0;
+		let offset = 0;
+		for (;;) {
+			const isFirst = isPaged && offset === 0;
+			const rest = walk.budget + 1;
+			const limit = isFirst ? Math.min(firstPage, rest) : rest;
+			const page = { ...context, limit, offset };
+			const rows = await readIncoming(reader, frontier, page);
+			yield rows.map((row): Step => ({ row, direction: "in" }));
+			if (!isFirst || rows.length < limit) break;
+			offset = limit;
+		}
 	}
 }
 
 async function readIncoming(
 	reader: GraphReader,
 	frontier: readonly GraphNode[],
-	context: GraphContext & { readonly limit: number },
+	context: GraphContext & { readonly limit: number; readonly offset: number },
 ): Promise<StepRow[]> {
 	const sources = await reader.fallback.sources(reader.db);
 	if (sources.length === 0) return [];
 	const { schema } = reader;
 	const held = sources.map(({ entityType, view }) => ({
+		entityType,
 		view,
 		holding: reader.heldTypes?.includes(entityType)
 			? holdingRef(schema, entityType)
@@ -218,7 +231,11 @@ async function countEdges(
 	request: TraverseRequest,
 ): Promise<EdgeCount[]> {
 	const { direction = defaults.direction } = request;
-	const context = { ...contextOf(reader, request), limit: mostNodes };
+	const context = {
+		...contextOf(reader, request),
+		limit: mostNodes,
+		offset: 0,
+	};
 	const counts: EdgeCount[] = [];
 	if (direction !== "in") {
 		const rows = await read<{ rel_type: string; count: number }>(

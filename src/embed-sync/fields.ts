@@ -1,0 +1,313 @@
+import { createHash } from "node:crypto";
+import type { Database, Handle } from "../db/database.ts";
+import {
+	embeddingFieldsRef,
+	embeddingQueueRef,
+	embeddingVersionsRef,
+} from "../db/embedding-queue.ts";
+import { encodeArray } from "../db/encode.ts";
+import { embeddingsRef, tableRef } from "../db/tables.ts";
+import type { Field } from "../models/field.ts";
+import type { EntityTable } from "../models/registry.ts";
+import { ident, type Sql, sql, toText } from "../sql.ts";
+
+/**
+ * - `filling`: older texts are still to be queued
+ * - `embedded`: every text has its vector or waits for it
+ * - `removing`: the latest version of the model does not embed it
+ */
+export type FieldState = "filling" | "embedded" | "removing";
+
+/** A field whose texts have vectors, whatever the model of this process says. */
+export interface EmbeddedField {
+	readonly tableName: string;
+	readonly field: string;
+	readonly column: string;
+	readonly state: FieldState;
+	/** Changes with the state, so that a step settles only what it began with. */
+	readonly stamp: string;
+}
+
+/** `undefined` where the table is not there yet, or may not be read: models alone decide then. */
+export async function readFields(
+	db: Handle,
+	schema: string,
+): Promise<EmbeddedField[] | undefined> {
+	if (!(await mayRead(db, schema))) return undefined;
+	const { rows } = await db.query<EmbeddedField>(
+		sql`
+SELECT entity_type AS "tableName", field_name AS field, column_name AS "column", state, updated_at::text AS stamp
+FROM ${embeddingFieldsRef(schema)} ORDER BY entity_type, field_name`,
+		{ idempotent: true },
+	);
+	return rows;
+}
+
+/** Asked first: inside a caller's transaction a failed statement would end it. */
+async function mayRead(db: Handle, schema: string): Promise<boolean> {
+	const name = toText(embeddingFieldsRef(schema));
+	const { rows } = await db.query<{ may: boolean }>(
+		sql`SELECT coalesce(has_table_privilege(to_regclass(${name}), 'SELECT'), FALSE) AS may`,
+		{ idempotent: true },
+	);
+	return rows[0]?.may === true;
+}
+
+/** Whether this role may note what becomes of fields: an application's own often may not. */
+export async function mayNoteFields(
+	db: Handle,
+	schema: string,
+): Promise<boolean> {
+	const fields = toText(embeddingFieldsRef(schema));
+	const versions = toText(embeddingVersionsRef(schema));
+	const { rows } = await db.query<{ may: boolean }>(sql`
+SELECT coalesce(bool_and(has_table_privilege(t.oid, 'SELECT') AND has_table_privilege(t.oid, 'INSERT')
+  AND has_table_privilege(t.oid, 'UPDATE') AND has_table_privilege(t.oid, 'DELETE')), FALSE) AS may
+FROM (VALUES (to_regclass(${fields})), (to_regclass(${versions}))) AS t (oid)`);
+	return rows[0]?.may === true;
+}
+
+/**
+ * The table with the fields that have vectors in the database: also those that
+ * only another version of the model knows. Work on the queue goes by it.
+ */
+export function asRegistered(
+	table: EntityTable,
+	fields: readonly EmbeddedField[] | undefined,
+): EntityTable {
+	const registered = fieldsOf(table, fields);
+	if (registered === undefined) return table;
+	const { entity } = table;
+	const embedFields = registered
+		.filter(({ state }) => state !== "removing")
+		.map(
+			({ field, column }) =>
+				entity.embedFields.find(({ name }) => name === field) ??
+				textField(field, column),
+		);
+	return { ...table, entity: { ...entity, embedFields } };
+}
+
+/**
+ * The table with those of its model's fields that have vectors in the database:
+ * a writer gives no vector to a field that no trigger watches, before the
+ * migration that adds it or after the one that removes it.
+ */
+export function knownFields(
+	table: EntityTable,
+	fields: readonly EmbeddedField[] | undefined,
+): EntityTable {
+	const registered = fieldsOf(table, fields);
+	const { entity } = table;
+	const embedFields = entity.embedFields.filter(
+		({ name }) =>
+			registered === undefined ||
+			registered.some(
+				({ field, state }) => field === name && state !== "removing",
+			),
+	);
+	if (embedFields.length === entity.embedFields.length) return table;
+	return { ...table, entity: { ...entity, embedFields } };
+}
+
+function fieldsOf(
+	{ entity }: EntityTable,
+	fields: readonly EmbeddedField[] | undefined,
+): EmbeddedField[] | undefined {
+	const own = fields?.filter(({ tableName }) => tableName === entity.tableName);
+	// A table that was never migrated to has none.
+	return own === undefined || own.length === 0 ? undefined : own;
+}
+
+function textField(name: string, column: string): Field {
+	return {
+		name,
+		column,
+		type: "text",
+		nullable: true,
+		defaultValue: undefined,
+		embed: true,
+		bigint: false,
+	};
+}
+
+/**
+ * Notes which fields the models embed. Every version adds its own; only the
+ * latest one takes away what it does not embed, so that a process of an older
+ * version which starts again removes nothing. A field whose column is gone, or
+ * was renamed, goes in any case.
+ */
+export async function registerFields(
+	db: Database,
+	schema: string,
+	tables: readonly EntityTable[],
+	fields: readonly EmbeddedField[] | undefined,
+): Promise<void> {
+	if (fields === undefined || !(await mayNoteFields(db, schema))) return;
+	const versions = embeddingVersionsRef(schema);
+	const { rows } = await db.query<{ tableName: string; version: string }>(sql`
+SELECT entity_type AS "tableName", version FROM ${versions} ORDER BY ordinal DESC`);
+	const changed = tables.filter((table) => {
+		const { tableName } = table.entity;
+		const known = rows.filter((row) => row.tableName === tableName);
+		const version = versionOf(table);
+		const own = fields.filter((field) => field.tableName === tableName);
+		const isNewest = known[0]?.version === version;
+		const isKnown = known.some((row) => row.version === version);
+		return !(isKnown && isSettled(table, own, isNewest));
+	});
+	if (changed.length === 0) return;
+	const registry = embeddingFieldsRef(schema);
+	const models = sql`unnest(${textArray(changed.map(({ entity }) => entity.tableName))},
+  ${textArray(changed.map(versionOf))}) AS i (entity_type, version)`;
+	const embedded = changed.flatMap(({ entity }) =>
+		entity.embedFields.map((field) => ({ ...field, type: entity.tableName })),
+	);
+	const own = sql`unnest(${textArray(embedded.map(({ type }) => type))}, ${textArray(embedded.map(({ name }) => name))},
+  ${textArray(embedded.map(({ column }) => column))}) AS o (entity_type, field_name, column_name)`;
+	await db.transaction(
+		async (tx) => {
+			// One at a time: two versions may migrate at once.
+			await tx.query(sql`LOCK TABLE ${versions} IN SHARE ROW EXCLUSIVE MODE`);
+			await tx.query(sql`
+INSERT INTO ${versions} (entity_type, version) SELECT i.entity_type, i.version FROM ${models} ON CONFLICT DO NOTHING`);
+			await tx.query(sql`
+INSERT INTO ${registry} AS f (entity_type, field_name, column_name)
+SELECT o.entity_type, o.field_name, o.column_name FROM ${own}
+ON CONFLICT (entity_type, field_name) DO UPDATE SET
+  column_name = excluded.column_name, state = 'filling', updated_at = clock_timestamp()
+WHERE f.state = 'removing' OR f.column_name <> excluded.column_name`);
+			await tx.query(sql`
+UPDATE ${registry} AS f SET state = 'removing', updated_at = clock_timestamp()
+FROM ${models}
+WHERE f.entity_type = i.entity_type AND f.state <> 'removing'
+  AND NOT EXISTS (SELECT FROM ${own} WHERE o.entity_type = f.entity_type AND o.field_name = f.field_name)
+  AND (i.version = (SELECT v.version FROM ${versions} AS v WHERE v.entity_type = f.entity_type ORDER BY v.ordinal DESC LIMIT 1)
+    OR NOT EXISTS (SELECT FROM pg_attribute AS a WHERE a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped
+      AND a.attrelid = to_regclass(quote_ident(${schema}) || '.' || quote_ident(f.entity_type))))`);
+		},
+		{ retries: 5 },
+	);
+}
+
+/** Whether a migration has nothing to note. A column that is gone is found by {@link registerFields} of the version without it. */
+function isSettled(
+	{ entity }: EntityTable,
+	own: readonly EmbeddedField[],
+	isNewest: boolean,
+): boolean {
+	const active = own.filter(({ state }) => state !== "removing");
+	const hasAll = entity.embedFields.every((field) =>
+		active.some(
+			(one) => one.field === field.name && one.column === field.column,
+		),
+	);
+	return hasAll && (!isNewest || active.length === entity.embedFields.length);
+}
+
+/** What tells one version of a model from another. */
+function versionOf({ entity }: EntityTable): string {
+	const fields = entity.fields.map(({ name, column, type, nullable }) => [
+		name,
+		column,
+		type,
+		nullable,
+		entity.embedFields.some((field) => field.name === name),
+	]);
+	const keys = entity.keyFields?.map(({ name }) => name) ?? null;
+	return createHash("sha256")
+		.update(JSON.stringify([fields, keys, entity.tenantScoped]))
+		.digest("hex");
+}
+
+/** Vectors of the field's texts as they were: those of texts that no trigger watched. */
+export async function removeOutdated(
+	db: Handle,
+	table: EntityTable,
+	field: Field,
+	signal: AbortSignal | undefined,
+): Promise<void> {
+	await overVectors(db, table, signal, async (page) => {
+		await db.query(sql`
+DELETE FROM ${embeddingsRef(table)} AS e USING (${page}) AS page, ${tableRef(table)} AS r
+WHERE e.id = page.id AND page.field_name = ${field.name} AND r.id = e.entity_id
+  AND e.content_hash IS DISTINCT FROM sha256(convert_to(${ident("r", field.column)}, 'UTF8'))`);
+	});
+}
+
+/** Removes the vectors of fields and what waits for them; returns how many vectors there were. */
+export async function removeVectors(
+	db: Handle,
+	table: EntityTable,
+	fields: readonly string[],
+	signal: AbortSignal | undefined,
+): Promise<number> {
+	const names = textArray(fields);
+	await db.query(sql`
+DELETE FROM ${embeddingQueueRef(table.schema)} AS q
+WHERE q.entity_type = ${table.entity.tableName} AND q.field_name = ANY (${names})`);
+	let removed = 0;
+	await overVectors(db, table, signal, async (page) => {
+		const { rowCount } = await db.query(sql`
+DELETE FROM ${embeddingsRef(table)} AS e USING (${page}) AS page
+WHERE e.id = page.id AND page.field_name = ANY (${names})`);
+		removed += rowCount;
+	});
+	return removed;
+}
+
+const vectorsPerPage = 5000;
+
+/** Page after page in the order of their ids: each vector is looked at once. */
+async function overVectors(
+	db: Handle,
+	table: EntityTable,
+	signal: AbortSignal | undefined,
+	work: (page: Sql) => Promise<void>,
+): Promise<void> {
+	const embeddings = embeddingsRef(table);
+	let after = sql`TRUE`;
+	for (;;) {
+		signal?.throwIfAborted();
+		const { rows } = await db.query<{ id: string }>(sql`
+SELECT v.id FROM ${embeddings} AS v WHERE ${after} ORDER BY v.id OFFSET ${vectorsPerPage - 1} LIMIT 1`);
+		const last = rows[0]?.id;
+		const page =
+			last === undefined ? after : sql`${after} AND v.id <= ${last}::uuid`;
+		await work(
+			sql`SELECT v.id, v.field_name FROM ${embeddings} AS v WHERE ${page}`,
+		);
+		if (last === undefined) return;
+		after = sql`v.id > ${last}::uuid`;
+	}
+}
+
+/** A field's older texts are queued. */
+export async function markEmbedded(
+	db: Handle,
+	schema: string,
+	{ tableName, field, stamp }: EmbeddedField,
+): Promise<void> {
+	await db.query(sql`
+UPDATE ${embeddingFieldsRef(schema)} SET state = 'embedded', updated_at = clock_timestamp()
+WHERE entity_type = ${tableName} AND field_name = ${field} AND state = 'filling' AND updated_at = ${stamp}::timestamptz`);
+}
+
+/** A field's vectors are gone, and every writer knows: nothing is left to watch. */
+export async function forgetField(
+	db: Handle,
+	schema: string,
+	{ tableName, field, stamp }: EmbeddedField,
+): Promise<void> {
+	await db.query(sql`
+DELETE FROM ${embeddingFieldsRef(schema)}
+WHERE entity_type = ${tableName} AND field_name = ${field} AND state = 'removing' AND updated_at = ${stamp}::timestamptz
+  AND updated_at < clock_timestamp() - ${removalMs} * interval '1 millisecond'`);
+}
+
+/** Writers follow within five seconds; a transaction of theirs may take longer. */
+const removalMs = 60_000;
+
+function textArray(values: readonly string[]): Sql {
+	return sql`${encodeArray("text", values)}::text[]`;
+}

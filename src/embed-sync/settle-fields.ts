@@ -1,0 +1,98 @@
+import type { Handle } from "../db/database.ts";
+import { embeddingsRef } from "../db/tables.ts";
+import type { EntityTable } from "../models/registry.ts";
+import { ident, literal, sql, toText } from "../sql.ts";
+import {
+	asRegistered,
+	type EmbeddedField,
+	forgetField,
+	markEmbedded,
+	mayNoteFields,
+	readFields,
+	removeOutdated,
+	removeVectors,
+} from "./fields.ts";
+import { queueMissing } from "./find-missing.ts";
+import { awaitWriters, readModels } from "./models.ts";
+import type { EmbedContext } from "./work-on-lease.ts";
+
+/**
+ * Brings the vectors to what `rem_embedding_fields` says: queues the older texts
+ * of a field that embeds from now on, removes the vectors of one that no longer
+ * does. It may be cut off at any time and done again, by several processes at
+ * once. Returns whether a field is being removed that is to be looked at again.
+ */
+export async function settleFields(
+	context: EmbedContext,
+	signal: AbortSignal | undefined,
+): Promise<boolean> {
+	const { db, schema } = context;
+	const fields = (await readFields(db, schema)) ?? [];
+	const isDone = fields.every(({ state }) => state === "embedded");
+	// What this role may not note is left to a process of the owner's.
+	if (isDone || !(await mayNoteFields(db, schema))) return false;
+	let isLeft = false;
+	for (const field of fields) {
+		signal?.throwIfAborted();
+		const table = context.table(field.tableName);
+		if (table === undefined) continue;
+		if (field.state === "filling") await fill(db, table, field, signal);
+		if (field.state !== "removing") continue;
+		isLeft = true;
+		await dropIndexes(db, table, field);
+		await removeVectors(db, table, [field.field], signal);
+		await forgetField(db, schema, field);
+	}
+	return isLeft;
+}
+
+async function fill(
+	db: Handle,
+	table: EntityTable,
+	field: EmbeddedField,
+	signal: AbortSignal | undefined,
+): Promise<void> {
+	// Their triggers may have run before the field was registered.
+	await awaitWriters(db, table, signal);
+	const only = asRegistered(table, [field]);
+	const [column] = only.entity.embedFields;
+	if (column === undefined || !(await hasColumn(db, table, field))) return;
+	await removeOutdated(db, table, column, signal);
+	for (const model of await readModels(db, table.schema))
+		if (
+			model.tableName === field.tableName &&
+			(model.state === "active" || model.state === "filling")
+		)
+			await queueMissing(db, only, model, signal);
+	await markEmbedded(db, table.schema, field);
+}
+
+/** A column may be dropped at any time; the next migration takes its field out. */
+async function hasColumn(
+	db: Handle,
+	{ schema, entity }: EntityTable,
+	{ column }: EmbeddedField,
+): Promise<boolean> {
+	const { rowCount } = await db.query(sql`
+SELECT FROM pg_attribute WHERE attrelid = to_regclass(${toText(ident(schema, entity.tableName))})
+  AND attname = ${column} AND attnum > 0 AND NOT attisdropped`);
+	return rowCount > 0;
+}
+
+/** They would be changed with every vector that is removed. A role that does not own them leaves them. */
+async function dropIndexes(
+	db: Handle,
+	table: EntityTable,
+	{ field }: EmbeddedField,
+): Promise<void> {
+	const { rows } = await db.query<{ name: string }>(sql`
+SELECT c.relname AS name FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_am AS a ON a.oid = c.relam
+WHERE i.indrelid = to_regclass(${toText(embeddingsRef(table))}) AND a.amname = 'hnsw' AND pg_has_role(c.relowner, 'USAGE')
+  AND strpos(pg_get_expr(i.indpred, i.indrelid), ${`(field_name)::text = ${toText(literal(field))}::text`}) > 0`);
+	for (const { name } of rows)
+		await db.script(
+			toText(
+				sql`DROP INDEX CONCURRENTLY IF EXISTS ${ident(table.schema, name)}`,
+			),
+		);
+}

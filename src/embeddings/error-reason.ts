@@ -1,0 +1,231 @@
+/** What an error's body says of its cause, in the words that OpenAI's API has for it. */
+export interface ErrorReason {
+	/** A word we know; anything else might quote the key or a text. */
+	readonly reason?: Reason;
+	/** The HTTP status that a proxy, or an error inside a 200, states in the body. */
+	readonly status?: number;
+	/** The most texts of a call, if the message seems to state it: to be tried, not to be believed. */
+	readonly maxTexts?: number;
+}
+
+export type Reason = keyof typeof spellings;
+
+/**
+ * How servers and proxies write the reasons that decide what to do. More than
+ * one may be in a body: the first of this list that is there counts, since a
+ * rate limit that is really an empty account is no matter of waiting.
+ */
+const spellings = {
+	insufficient_quota:
+		/^(?:(?:code_)?insufficient[_ ]?(?:user[_ ]?|account[_ ]?)?(?:quota|balance|credits?|funds)|(?:quota|dailyLimit|daily_limit)_?exceeded|billing_not_active|account_(?:deactivated|overdue)|arrearage|payment_required|out_of_credits?|credit_balance_(?:too_)?low|pre_consume_token_quota_failed)$/i,
+	billing_hard_limit_reached: /^billing_hard_limit_reached$/i,
+	invalid_api_key:
+		/^(?:invalid_?api_?key|api_?key_?(?:invalid|expired|service_blocked)|authentication_?error|unauthenticated|unauthorized|invalid_?authentication|permission_?denied|permission_error|access_denied)$/i,
+	rate_limit_exceeded:
+		/^(?:(?:user_?)?rate_?limit(?:_?exceeded|_?error|_?reached)?|resource_?exhausted|too_?many_?requests|throttl(?:ed|ing)(?:[._]\w+)?|requests|tokens)$/i,
+	model_not_found: /^(?:model_?not_?found|deployment_?not_?found)$/i,
+	context_length_exceeded: /^context_length_exceeded$/i,
+	max_tokens_per_request: /^max_tokens_per_request$/i,
+	unsupported_country_region_territory:
+		/^unsupported_country_region_territory$/i,
+} as const satisfies Record<string, RegExp>;
+
+/** The same, where only the sentence for humans has it. */
+const sentences: readonly (readonly [Reason, RegExp])[] = [
+	[
+		"insufficient_quota",
+		/insufficient[_ ](?:user |account )?(?:quota|balance|credits?|funds)|credit balance is too low|out of credits|no credits? (?:left|remaining)|billing hard limit|account (?:is )?(?:in arrears|overdue)/i,
+	],
+	[
+		"invalid_api_key",
+		/\b(?:invalid|incorrect|expired) api[ _-]?key|api key (?:not valid|is invalid|expired)/i,
+	],
+	["rate_limit_exceeded", /\brate[ -]?limit|too many requests/i],
+];
+
+/** OpenAI's words for an account that is used up; Google says the same of a minute that is. */
+const openaiSpent = /exceeded your current quota/i;
+
+/** Google's names of statuses (google.rpc.Code), which other gateways repeat. */
+const namedStatuses: Readonly<Record<string, number>> = {
+	INVALID_ARGUMENT: 400,
+	FAILED_PRECONDITION: 400,
+	OUT_OF_RANGE: 400,
+	UNAUTHENTICATED: 401,
+	PERMISSION_DENIED: 403,
+	NOT_FOUND: 404,
+	ABORTED: 409,
+	RESOURCE_EXHAUSTED: 429,
+	INTERNAL: 500,
+	UNIMPLEMENTED: 501,
+	UNAVAILABLE: 503,
+	DEADLINE_EXCEEDED: 504,
+	invalid_request_error: 400,
+	not_found_error: 404,
+	server_error: 500,
+	api_error: 500,
+	overloaded_error: 503,
+};
+
+/** The call that was answered with an error. */
+export interface FailedCall {
+	/** Of the answer; `undefined`: not known. */
+	readonly status?: number;
+	/** How many texts it had. @default 1 */
+	readonly texts?: number;
+}
+
+/**
+ * Reads the body of an error, whatever surrounds it: `{ error: {…} }`,
+ * `{ error: "…" }`, `{ code, message }`, a list around any of these.
+ */
+export function errorReason(
+	body: unknown,
+	{ status: answered, texts = 1 }: FailedCall = {},
+): ErrorReason {
+	const parts = partsOf(body);
+	const words = parts.flatMap(wordsOf);
+	const messages = parts.flatMap(messagesOf);
+	// Of a text that is refused, the sentence may quote the text.
+	const sentences = mayQuote(answered) ? [] : messages;
+	const reason =
+		reasonOf(words, sentences) ??
+		(messages.some((message) =>
+			/^[^"'`]{0,20}api key (?:not valid|is invalid|expired)/i.test(message),
+		)
+			? "invalid_api_key"
+			: undefined);
+	const status = words.map(statusOf).find((one) => one !== undefined);
+	const maxTexts = statedLimit(messages, texts);
+	return {
+		...(reason === undefined ? {} : { reason }),
+		...(status === undefined ? {} : { status }),
+		...(maxTexts === undefined ? {} : { maxTexts }),
+	};
+}
+
+/** Whether an answer with status 200 is an error all the same. */
+export function isErrorAnswer(answer: object): boolean {
+	if (Array.isArray(answer)) return answer.some((item) => isError(item));
+	return isError(answer);
+}
+
+function mayQuote(status: number | undefined): boolean {
+	return (
+		status !== undefined &&
+		status >= 400 &&
+		![401, 402, 403, 429].includes(status)
+	);
+}
+
+function isError(value: unknown): boolean {
+	const { error, errors, data, embeddings, code, message, detail } =
+		membersOf(value);
+	if (Array.isArray(data) || embeddings !== undefined) return false;
+	if (isSaid(error) || isSaid(errors)) return true;
+	return code !== undefined && (isSaid(message) || isSaid(detail));
+}
+
+function isSaid(value: unknown): boolean {
+	if (Array.isArray(value)) return value.length > 0;
+	return (
+		value !== undefined && value !== null && value !== "" && value !== false
+	);
+}
+
+type Members = Readonly<Record<string, unknown>>;
+
+/** The objects that may say why, the outermost first; a text in place of one is its message. */
+function partsOf(body: unknown): Members[] {
+	const outer = [body].flat(2).slice(0, 10);
+	return outer.flatMap((item) => {
+		const object = membersOf(item);
+		const inner = [object.error, object.errors, object.detail, object.details]
+			.flat()
+			.slice(0, 20);
+		const within = inner.flatMap((one) => {
+			const part = typeof one === "string" ? { message: one } : membersOf(one);
+			const details = [part.details, part.errors, part.metadata, part.error]
+				.flat()
+				.slice(0, 20);
+			return [
+				part,
+				...details.map((detail) =>
+					typeof detail === "string" ? { message: detail } : membersOf(detail),
+				),
+			];
+		});
+		return [object, ...within];
+	});
+}
+
+function wordsOf({
+	code,
+	type,
+	status,
+	reason,
+	statusCode,
+}: Members): string[] {
+	return [code, type, status, reason, statusCode].flatMap((value) =>
+		typeof value === "string" || typeof value === "number" ? String(value) : [],
+	);
+}
+
+function messagesOf({ message, detail, msg }: Members): string[] {
+	return [message, detail, msg].flatMap((value) =>
+		typeof value === "string" ? value.slice(0, longestMessage) : [],
+	);
+}
+
+// What counts stands at the beginning; the rest may be a whole text.
+const longestMessage = 500;
+
+function reasonOf(
+	words: readonly string[],
+	messages: readonly string[],
+): Reason | undefined {
+	for (const [name, spelling] of Object.entries(spellings))
+		if (words.some((word) => spelling.test(word))) {
+			// A rate limit may still be an empty account, by its sentence.
+			if (name !== "rate_limit_exceeded") return name as Reason;
+			break;
+		}
+	const isGoogles = words.some((word) => /^[A-Z_]{4,}$/.test(word));
+	const spent = sentences[0] as readonly [Reason, RegExp];
+	if (
+		messages.some(
+			(message) =>
+				spent[1].test(message) || (!isGoogles && openaiSpent.test(message)),
+		)
+	)
+		return "insufficient_quota";
+	for (const [name, spelling] of Object.entries(spellings))
+		if (words.some((word) => spelling.test(word))) return name as Reason;
+	return sentences.find(([, sentence]) =>
+		messages.some((message) => sentence.test(message)),
+	)?.[0];
+}
+
+function statusOf(word: string): number | undefined {
+	if (Object.hasOwn(namedStatuses, word)) return namedStatuses[word];
+	const number = /^[45]\d\d$/.test(word) ? Number(word) : undefined;
+	return number;
+}
+
+/** `batch size 64 > maximum allowed batch size 32`, `should not be larger than 10`. */
+function statedLimit(
+	messages: readonly string[],
+	texts: number,
+): number | undefined {
+	if (texts < 2) return undefined;
+	const numbers = messages
+		.filter((message) => /batch|input|texts|items|array|length/i.test(message))
+		.flatMap((message) => message.match(/\b\d{1,4}\b/g) ?? [])
+		.map(Number)
+		.filter((number) => number >= 1 && number < texts);
+	return numbers.length === 0 ? undefined : Math.max(...numbers);
+}
+
+function membersOf(value: unknown): Members {
+	return typeof value === "object" && value !== null ? (value as Members) : {};
+}

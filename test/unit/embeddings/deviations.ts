@@ -1,0 +1,369 @@
+/**
+ * Ways in which servers of OpenAI's protocol differ from it, from reports of
+ * their users. To add one: what the server answers, and what must come of it.
+ */
+
+/** A request as it came. */
+export interface Asked {
+	readonly input: readonly string[];
+	readonly encoding_format: "base64" | "float";
+	readonly dimensions?: number;
+}
+
+export interface Reply {
+	readonly status?: number;
+	/** Text is sent as it is. */
+	readonly body: unknown;
+}
+
+/** `undefined`: the server answers as documented. */
+export type Deviates = (asked: Asked, good: GoodItem[]) => Reply | undefined;
+
+export interface GoodItem {
+	readonly index: number;
+	readonly embedding: unknown;
+}
+
+export interface Deviation {
+	readonly name: string;
+	readonly deviates: Deviates;
+	/** Texts of a second pass are answered with no more requests than this. @default as many as there are calls */
+	readonly requestsLater?: number;
+	/** Length of the vectors that are asked for. @default that of the server's model */
+	readonly dimensions?: number;
+	readonly model?: string;
+}
+
+const refusal = (status: number, message: string, rest = {}): Reply => ({
+	status,
+	body: { error: { message, ...rest } },
+});
+
+const onBase64 =
+	(reply: (asked: Asked, good: GoodItem[]) => Reply): Deviates =>
+	(asked, good) =>
+		asked.encoding_format === "base64" ? reply(asked, good) : undefined;
+
+const items = (data: readonly unknown[]): Reply => ({
+	body: { object: "list", data },
+});
+
+/** Every text gets its vector all the same, and the second time at no extra cost. */
+export const worksAnyway: readonly Deviation[] = [
+	...[400, 415, 422, 500, 501].map(
+		(status): Deviation => ({
+			name: `base64 is refused with status ${status}`,
+			deviates: onBase64(() => refusal(status, "unsupported")),
+		}),
+	),
+	{
+		name: 'base64 is an "unknown field encoding_format"',
+		deviates: onBase64(() =>
+			refusal(400, 'json: unknown field "encoding_format"'),
+		),
+	},
+	{
+		name: "base64 is refused in an error inside a 200",
+		deviates: onBase64(() => ({
+			body: {
+				error: { message: "encoding_format is not supported", code: 400 },
+			},
+		})),
+	},
+	{
+		name: "base64 is answered with 200 and no data",
+		deviates: onBase64(() => items([])),
+	},
+	{
+		name: "base64 is answered with 200 and data null",
+		deviates: onBase64(() => ({ body: { data: null } })),
+	},
+	...(["", null, [], undefined] as const).map(
+		(embedding): Deviation => ({
+			name: `base64 is answered with ${JSON.stringify(embedding) ?? "nothing"} for each vector`,
+			deviates: onBase64((_, good) =>
+				items(good.map(({ index }) => ({ index, embedding }))),
+			),
+		}),
+	),
+	{
+		name: "base64 is answered with something that is not JSON",
+		deviates: onBase64(() => ({ body: "<html></html>" })),
+	},
+	...[400, 422, 500, 501].map(
+		(status): Deviation => ({
+			name: `dimensions are refused with status ${status}, and right without`,
+			model: "text-embedding-3-small",
+			dimensions: 768,
+			deviates: ({ dimensions }) =>
+				dimensions === undefined
+					? undefined
+					: refusal(status, "extra fields not permitted: dimensions"),
+		}),
+	),
+	{
+		name: "neither base64 nor dimensions are known",
+		model: "text-embedding-3-small",
+		dimensions: 768,
+		deviates: ({ dimensions, encoding_format }) =>
+			dimensions !== undefined || encoding_format === "base64"
+				? refusal(422, "extra inputs are not permitted")
+				: undefined,
+	},
+	{
+		name: "index is missing",
+		deviates: (_, good) => items(good.map(({ embedding }) => ({ embedding }))),
+	},
+	{
+		name: "index is missing of the first item, as of a protobuf zero",
+		deviates: (_, good) =>
+			items(
+				good.map(({ index, embedding }) =>
+					index === 0 ? { embedding } : { index, embedding },
+				),
+			),
+	},
+	{
+		name: "index is null",
+		deviates: (_, good) =>
+			items(good.map((item) => ({ ...item, index: null }))),
+	},
+	{
+		name: "index is null of the first item",
+		deviates: (_, good) =>
+			items(
+				good.map((item) => ({
+					...item,
+					index: item.index === 0 ? null : item.index,
+				})),
+			),
+	},
+	{
+		name: "index is a text",
+		deviates: (_, good) =>
+			items(good.map((item) => ({ ...item, index: String(item.index) }))),
+	},
+	{
+		name: "index is 0 for each: texts go alone",
+		deviates: (_, good) => items(good.map((item) => ({ ...item, index: 0 }))),
+		requestsLater: 20,
+	},
+	{
+		name: "the items come in another order, told by index",
+		deviates: (_, good) => items(good.toReversed()),
+	},
+	...[400, 413, 422, 500].map(
+		(status): Deviation => ({
+			name: `more than 7 texts a call are refused with status ${status}`,
+			deviates: ({ input }) =>
+				input.length > 7 ? refusal(status, "no") : undefined,
+			...(status === 500 ? { requestsLater: 12 } : { requestsLater: 4 }),
+		}),
+	),
+	{
+		name: "the limit of texts a call is stated: it is taken at its word",
+		deviates: ({ input }) =>
+			input.length > 7
+				? refusal(400, `batch size is invalid, it should not be larger than 7.`)
+				: undefined,
+		requestsLater: 3,
+	},
+];
+
+/** What a server says, in which status, and what it means. */
+export interface Verdict {
+	readonly name: string;
+	readonly status: number;
+	readonly body: unknown;
+	readonly kind: "setup" | "busy" | "text" | "down";
+	/** Whether waiting does not help. */
+	readonly isSpent?: boolean;
+}
+
+const spent = { kind: "busy", isSpent: true } as const;
+const busy = { kind: "busy" } as const;
+const key = { kind: "setup" } as const;
+
+const said = (error: unknown) => ({ error });
+
+export const verdicts: readonly Verdict[] = [
+	// An empty account, whoever says so and however.
+	...[
+		{ code: "insufficient_quota" },
+		{ type: "insufficient_quota" },
+		{ code: 429, type: "insufficient_quota" },
+		{ code: "429", type: "insufficient_quota" },
+		{ code: null, type: "insufficient_quota" },
+		{ code: 402 },
+		{ code: "402", type: "None" },
+		{ code: "insufficient_user_quota" },
+		{ code: "billing_hard_limit_reached" },
+		{ code: "billing_not_active" },
+		{
+			message:
+				"You exceeded your current quota, please check your plan and billing details.",
+		},
+		{ message: "Your credit balance is too low" },
+		{ code: "1113", message: "Insufficient balance" },
+	].map((error) => ({
+		name: `429 ${JSON.stringify(error)}`,
+		status: 429,
+		body: said(error),
+		...spent,
+	})),
+	{
+		name: "429 with the code beside the message",
+		status: 429,
+		body: { code: "insufficient_quota", message: "no" },
+		...spent,
+	},
+	{
+		name: "403 quota",
+		status: 403,
+		body: said({ code: "insufficient_user_quota", message: "quota" }),
+		...spent,
+	},
+	{
+		name: "403 quota exceeded",
+		status: 403,
+		body: said({ code: 403, errors: [{ reason: "quotaExceeded" }] }),
+		...spent,
+	},
+	{ name: "402", status: 402, body: {}, ...spent },
+	{
+		name: "200 with insufficient_quota",
+		status: 200,
+		body: said({ code: "insufficient_quota" }),
+		...spent,
+	},
+	// A rate limit.
+	...[
+		{ code: "rate_limit_exceeded", type: "requests" },
+		{ type: "tokens" },
+		{ code: 429, message: "Too many requests" },
+		{},
+	].map((error) => ({
+		name: `429 ${JSON.stringify(error)}`,
+		status: 429,
+		body: said(error),
+		...busy,
+	})),
+	{
+		name: "a list around Gemini's rate limit",
+		status: 429,
+		body: [
+			said({
+				code: 429,
+				message:
+					"You exceeded your current quota, please check your plan and billing details.",
+				status: "RESOURCE_EXHAUSTED",
+			}),
+		],
+		...busy,
+	},
+	{
+		name: "Gemini's rate limit in a 200",
+		status: 200,
+		body: [said({ code: 429, status: "RESOURCE_EXHAUSTED" })],
+		...busy,
+	},
+	{
+		name: "200 with a rate limit",
+		status: 200,
+		body: said({ code: 429, message: "slow down" }),
+		...busy,
+	},
+	{
+		name: "200 with code and message",
+		status: 200,
+		body: { code: "rate_limit_exceeded", message: "slow down" },
+		...busy,
+	},
+	{
+		name: "403 rate limit",
+		status: 403,
+		body: said({ code: 403, errors: [{ reason: "rateLimitExceeded" }] }),
+		...busy,
+	},
+	{
+		name: "500 around a 429",
+		status: 500,
+		body: said({ code: "429", type: "None" }),
+		...busy,
+	},
+	// The key.
+	{
+		name: "Gemini's bad key, which is a 400 in a list",
+		status: 400,
+		body: [
+			said({
+				code: 400,
+				message: "API key not valid. Please pass a valid API key.",
+				status: "INVALID_ARGUMENT",
+				details: [{ reason: "API_KEY_INVALID" }],
+			}),
+		],
+		...key,
+	},
+	{
+		name: "Gemini's bad key without details",
+		status: 400,
+		body: [said({ code: 400, message: "API key not valid." })],
+		...key,
+	},
+	{
+		name: "200 with a bad key",
+		status: 200,
+		body: said({ code: "invalid_api_key" }),
+		...key,
+	},
+	{
+		name: "200 with status 401",
+		status: 200,
+		body: said({ code: 401, message: "no" }),
+		...key,
+	},
+	{ name: "403", status: 403, body: {}, ...key },
+	{ name: "401 as text", status: 401, body: "Unauthorized", ...key },
+	{
+		name: "403 permission denied",
+		status: 403,
+		body: [said({ code: 403, status: "PERMISSION_DENIED" })],
+		...key,
+	},
+	// The text; what it says must not be taken for what the server says.
+	{
+		name: "400 that quotes a text about rate limits and keys",
+		status: 400,
+		body: said({
+			message: `cannot embed "rate limit, insufficient quota, api key not valid"`,
+		}),
+		kind: "text",
+	},
+	{
+		name: "200 with a bad request",
+		status: 200,
+		body: said({ code: 400, message: "no" }),
+		kind: "text",
+	},
+	{
+		name: "500 around a 400",
+		status: 500,
+		body: said({ code: 400, message: "no" }),
+		kind: "text",
+	},
+	// The server.
+	{
+		name: "500",
+		status: 500,
+		body: said({ type: "server_error" }),
+		kind: "down",
+	},
+	{
+		name: "200 with an error that says nothing",
+		status: 200,
+		body: said("something went wrong"),
+		kind: "down",
+	},
+	{ name: "503 as a page", status: 503, body: "<html></html>", kind: "down" },
+];
