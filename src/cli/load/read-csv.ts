@@ -1,5 +1,6 @@
 import { pipeline, Readable } from "node:stream";
 import { CsvError, type Info, parse } from "csv-parse";
+import type { RemError } from "../../errors.ts";
 import type { InputFile } from "./input-file.ts";
 import { LineEnds } from "./line-ends.ts";
 import { readText } from "./read-text.ts";
@@ -12,9 +13,6 @@ interface CsvRecord {
 	readonly info: Info & { readonly bytes: number };
 }
 
-/** With the offset of the cell that is wrong. */
-type BrokenRecord = CsvError & { readonly bytes: number };
-
 /**
  * Rows by the names of the first line. An empty cell is an absent value. Lines
  * may end with LF, CRLF or CR, mixed in one file; blank ones are passed over. A
@@ -22,39 +20,31 @@ type BrokenRecord = CsvError & { readonly bytes: number };
  */
 export async function* readCsv(file: InputFile): AsyncGenerator<SourceRow> {
 	const ends = new LineEnds();
-	const broken: BrokenRecord[] = [];
 	const parser = parse({
 		bom: true,
 		info: true,
 		raw: true,
 		record_delimiter: ["\r\n", "\n", "\r"],
 		relax_column_count: true,
-		skip_records_with_error: true,
-		on_skip(error) {
-			if (error !== undefined) broken.push(error as BrokenRecord);
-			return undefined;
-		},
+		// Misplaced quotation marks are found below: the parser's own errors quote all of the cell, each time.
+		relax_quotes: true,
 	});
 	// Errors arrive below: pipeline destroys the parser with them.
 	pipeline(Readable.from(bytesOf(file, ends)), parser, () => {});
 	let header: readonly string[] | undefined;
 	try {
 		for await (const found of parser as AsyncIterable<CsvRecord>) {
-			// The parser is ahead of this loop.
-			while ((broken[0]?.bytes ?? Number.POSITIVE_INFINITY) < found.info.bytes)
-				yield brokenRow(file, ends, broken.shift() as BrokenRecord);
-			const line = ends.lineAt(found.info.bytes - Buffer.byteLength(found.raw));
+			const { record, raw, info } = found;
+			const line = ends.lineAt(info.bytes - Buffer.byteLength(raw));
 			if (isBlank(found)) continue;
-			if (header === undefined)
-				header = checkHeader(file.name, line, found.record);
-			else yield toRow(header, found.record, line);
+			const problem = quoteProblem(raw);
+			if (header !== undefined) yield toRow(header, record, line, problem);
+			else if (problem !== undefined) throw fileError(file.name, line, problem);
+			else header = checkHeader(file.name, line, record);
 		}
 	} catch (error) {
-		throw error instanceof CsvError
-			? fileError(file.name, undefined, "is not valid CSV", { cause: error })
-			: error;
+		throw error instanceof CsvError ? csvError(file.name, ends, error) : error;
 	}
-	for (const error of broken) yield brokenRow(file, ends, error);
 }
 
 /** The parser counts bytes; so does whatever finds the line of a record. */
@@ -77,7 +67,9 @@ function toRow(
 	header: readonly string[],
 	cells: readonly string[],
 	line: number,
+	problem: string | undefined,
 ): SourceRow {
+	if (problem !== undefined) return { value: undefined, line, problem };
 	if (cells.length !== header.length)
 		return {
 			value: undefined,
@@ -108,23 +100,31 @@ function checkHeader(
 	return names;
 }
 
-const reasons: Readonly<Record<string, string>> = {
-	CSV_QUOTE_NOT_CLOSED: "a quotation mark that opens here is never closed",
-	CSV_INVALID_CLOSING_QUOTE:
-		"a quotation mark stands inside a quoted cell: double it",
-	INVALID_OPENING_QUOTE:
-		"a quotation mark stands inside a cell: quote the cell and double it",
-};
+/** A quotation mark that neither begins nor ends a cell. */
+function quoteProblem(raw: string): string | undefined {
+	let state: "start" | "plain" | "quoted" | "closed" = "start";
+	for (const character of raw) {
+		if (state === "quoted") {
+			if (character === '"') state = "closed";
+		} else if (state === "closed" && character === '"') state = "quoted";
+		else if (character === "," || character === "\n" || character === "\r")
+			state = "start";
+		else if (state === "closed")
+			return "a quotation mark stands inside a quoted cell: double it";
+		else if (character !== '"') state = "plain";
+		else if (state === "plain")
+			return "a quotation mark stands inside a cell: quote the cell and double it";
+		else state = "quoted";
+	}
+	return undefined;
+}
 
 /** The parser's own messages quote the file. */
-function brokenRow(
-	{ name }: InputFile,
-	ends: LineEnds,
-	{ code, bytes }: BrokenRecord,
-): SourceRow {
-	const line = ends.lineAt(bytes);
-	const problem = reasons[code] ?? "is not valid CSV";
-	// It took all that follows into its cell: there is nothing left to go on with.
-	if (code === "CSV_QUOTE_NOT_CLOSED") throw fileError(name, line, problem);
-	return { value: undefined, line, problem };
+function csvError(name: string, ends: LineEnds, error: CsvError): RemError {
+	const { code, bytes } = error as CsvError & { readonly bytes: number };
+	const problem =
+		code === "CSV_QUOTE_NOT_CLOSED"
+			? "a quotation mark that opens here is never closed"
+			: "is not valid CSV";
+	return fileError(name, ends.lineAt(bytes), problem, { cause: error });
 }
