@@ -212,29 +212,30 @@ BEGIN
     UPDATE "public"."embeddings_files" AS e SET tenant_id = "new"."tenant_id", user_id = NEW.user_id
     WHERE e.entity_id = NEW.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM ("new"."tenant_id", NEW.user_id);
     IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_files" WHERE entity_id = NEW.id; END IF;
-    SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('content', "old"."content")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS gone;
+    SELECT array_agg(gone.field_name) INTO rem_fields
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'files' AND true AND "old".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'files' AND true AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS gone;
     DELETE FROM "public"."embeddings_files" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
     DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'files' AND q.entity_id = NEW.id
-      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS t);
+      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'files' AND true AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
   INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
   SELECT 'files', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('content', "old"."content")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
+  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'files' AND f.state <> 'removing' AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'files' AND f.state <> 'removing' AND "old".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
   JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'files' AND m.state IN ('active', 'filling')
   ORDER BY changed.field_name
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
@@ -544,29 +545,30 @@ BEGIN
     UPDATE "public"."embeddings_image_resources" AS e SET tenant_id = "new"."tenant_id", user_id = NEW.user_id
     WHERE e.entity_id = NEW.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM ("new"."tenant_id", NEW.user_id);
     IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_image_resources" WHERE entity_id = NEW.id; END IF;
-    SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('description', "old"."description"), ('content', "old"."content"), ('visionDescription', "old"."vision_description")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('description', "new"."description"), ('content', "new"."content"), ('visionDescription', "new"."vision_description")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS gone;
+    SELECT array_agg(gone.field_name) INTO rem_fields
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'image_resources' AND true AND "old".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'image_resources' AND true AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS gone;
     DELETE FROM "public"."embeddings_image_resources" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
     DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'image_resources' AND q.entity_id = NEW.id
-      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('description', "new"."description"), ('content', "new"."content"), ('visionDescription', "new"."vision_description")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS t);
+      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'image_resources' AND true AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
   INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
   SELECT 'image_resources', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('description', "new"."description"), ('content', "new"."content"), ('visionDescription', "new"."vision_description")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('description', "old"."description"), ('content', "old"."content"), ('visionDescription', "old"."vision_description")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
+  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'image_resources' AND f.state <> 'removing' AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'image_resources' AND f.state <> 'removing' AND "old".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
   JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'image_resources' AND m.state IN ('active', 'filling')
   ORDER BY changed.field_name
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
@@ -865,29 +867,30 @@ BEGIN
     UPDATE "public"."embeddings_messages" AS e SET tenant_id = "new"."tenant_id", user_id = NEW.user_id
     WHERE e.entity_id = NEW.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM ("new"."tenant_id", NEW.user_id);
     IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_messages" WHERE entity_id = NEW.id; END IF;
-    SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('content', "old"."content")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS gone;
+    SELECT array_agg(gone.field_name) INTO rem_fields
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'messages' AND true AND "old".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'messages' AND true AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS gone;
     DELETE FROM "public"."embeddings_messages" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
     DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'messages' AND q.entity_id = NEW.id
-      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS t);
+      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'messages' AND true AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
   INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
   SELECT 'messages', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('content', "old"."content")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
+  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'messages' AND f.state <> 'removing' AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'messages' AND f.state <> 'removing' AND "old".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
   JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'messages' AND m.state IN ('active', 'filling')
   ORDER BY changed.field_name
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
@@ -1087,29 +1090,30 @@ BEGIN
     UPDATE "public"."embeddings_moments" AS e SET tenant_id = "new"."tenant_id", user_id = NEW.user_id
     WHERE e.entity_id = NEW.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM ("new"."tenant_id", NEW.user_id);
     IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_moments" WHERE entity_id = NEW.id; END IF;
-    SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('summary', "old"."summary")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('summary', "new"."summary")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS gone;
+    SELECT array_agg(gone.field_name) INTO rem_fields
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'moments' AND true AND "old".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'moments' AND true AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS gone;
     DELETE FROM "public"."embeddings_moments" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
     DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'moments' AND q.entity_id = NEW.id
-      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('summary', "new"."summary")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS t);
+      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'moments' AND true AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
   INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
   SELECT 'moments', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('summary', "new"."summary")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('summary', "old"."summary")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
+  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'moments' AND f.state <> 'removing' AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'moments' AND f.state <> 'removing' AND "old".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
   JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'moments' AND m.state IN ('active', 'filling')
   ORDER BY changed.field_name
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
@@ -1415,29 +1419,30 @@ BEGIN
     UPDATE "public"."embeddings_ontologies" AS e SET tenant_id = "new"."tenant_id", user_id = NEW.user_id
     WHERE e.entity_id = NEW.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM ("new"."tenant_id", NEW.user_id);
     IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_ontologies" WHERE entity_id = NEW.id; END IF;
-    SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('content', "old"."content")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS gone;
+    SELECT array_agg(gone.field_name) INTO rem_fields
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'ontologies' AND true AND "old".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'ontologies' AND true AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS gone;
     DELETE FROM "public"."embeddings_ontologies" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
     DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'ontologies' AND q.entity_id = NEW.id
-      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS t);
+      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'ontologies' AND true AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
   INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
   SELECT 'ontologies', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('content', "old"."content")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
+  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'ontologies' AND f.state <> 'removing' AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'ontologies' AND f.state <> 'removing' AND "old".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
   JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'ontologies' AND m.state IN ('active', 'filling')
   ORDER BY changed.field_name
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
@@ -1743,29 +1748,30 @@ BEGIN
     UPDATE "public"."embeddings_ontology_configs" AS e SET tenant_id = "new"."tenant_id", user_id = NEW.user_id
     WHERE e.entity_id = NEW.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM ("new"."tenant_id", NEW.user_id);
     IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_ontology_configs" WHERE entity_id = NEW.id; END IF;
-    SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('description', "old"."description")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('description', "new"."description")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS gone;
+    SELECT array_agg(gone.field_name) INTO rem_fields
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'ontology_configs' AND true AND "old".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'ontology_configs' AND true AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS gone;
     DELETE FROM "public"."embeddings_ontology_configs" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
     DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'ontology_configs' AND q.entity_id = NEW.id
-      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('description', "new"."description")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS t);
+      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'ontology_configs' AND true AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
   INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
   SELECT 'ontology_configs', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('description', "new"."description")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('description', "old"."description")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
+  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'ontology_configs' AND f.state <> 'removing' AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'ontology_configs' AND f.state <> 'removing' AND "old".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
   JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'ontology_configs' AND m.state IN ('active', 'filling')
   ORDER BY changed.field_name
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
@@ -2068,29 +2074,30 @@ BEGIN
     UPDATE "public"."embeddings_resources" AS e SET tenant_id = "new"."tenant_id", user_id = NEW.user_id
     WHERE e.entity_id = NEW.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM ("new"."tenant_id", NEW.user_id);
     IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_resources" WHERE entity_id = NEW.id; END IF;
-    SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('description', "old"."description"), ('content', "old"."content")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('description', "new"."description"), ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS gone;
+    SELECT array_agg(gone.field_name) INTO rem_fields
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'resources' AND true AND "old".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'resources' AND true AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS gone;
     DELETE FROM "public"."embeddings_resources" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
     DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'resources' AND q.entity_id = NEW.id
-      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('description', "new"."description"), ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS t);
+      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'resources' AND true AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
   INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
   SELECT 'resources', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('description', "new"."description"), ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('description', "old"."description"), ('content', "old"."content")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
+  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'resources' AND f.state <> 'removing' AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'resources' AND f.state <> 'removing' AND "old".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
   JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'resources' AND m.state IN ('active', 'filling')
   ORDER BY changed.field_name
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
@@ -2392,29 +2399,30 @@ BEGIN
     UPDATE "public"."embeddings_schemas" AS e SET tenant_id = "new"."tenant_id", user_id = NEW.user_id
     WHERE e.entity_id = NEW.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM ("new"."tenant_id", NEW.user_id);
     IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_schemas" WHERE entity_id = NEW.id; END IF;
-    SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('content', "old"."content")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS gone;
+    SELECT array_agg(gone.field_name) INTO rem_fields
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'schemas' AND true AND "old".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'schemas' AND true AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS gone;
     DELETE FROM "public"."embeddings_schemas" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
     DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'schemas' AND q.entity_id = NEW.id
-      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS t);
+      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'schemas' AND true AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
   INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
   SELECT 'schemas', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('content', "new"."content")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('content', "old"."content")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
+  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'schemas' AND f.state <> 'removing' AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'schemas' AND f.state <> 'removing' AND "old".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
   JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'schemas' AND m.state IN ('active', 'filling')
   ORDER BY changed.field_name
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
@@ -2719,29 +2727,30 @@ BEGIN
     UPDATE "public"."embeddings_sessions" AS e SET tenant_id = "new"."tenant_id", user_id = NEW.user_id
     WHERE e.entity_id = NEW.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM ("new"."tenant_id", NEW.user_id);
     IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_sessions" WHERE entity_id = NEW.id; END IF;
-    SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('description', "old"."description")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('description', "new"."description")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS gone;
+    SELECT array_agg(gone.field_name) INTO rem_fields
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'sessions' AND true AND "old".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'sessions' AND true AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS gone;
     DELETE FROM "public"."embeddings_sessions" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
     DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'sessions' AND q.entity_id = NEW.id
-      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('description', "new"."description")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS t);
+      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'sessions' AND true AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
   INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
   SELECT 'sessions', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('description', "new"."description")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('description', "old"."description")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
+  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'sessions' AND f.state <> 'removing' AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'sessions' AND f.state <> 'removing' AND "old".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
   JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'sessions' AND m.state IN ('active', 'filling')
   ORDER BY changed.field_name
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
@@ -3072,29 +3081,30 @@ BEGIN
     UPDATE "public"."embeddings_users" AS e SET tenant_id = "new"."tenant_id", user_id = NEW.user_id
     WHERE e.entity_id = NEW.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM ("new"."tenant_id", NEW.user_id);
     IF NEW.deleted_at IS NOT NULL THEN DELETE FROM "public"."embeddings_users" WHERE entity_id = NEW.id; END IF;
-    SELECT array_agg(gone.field_name) INTO rem_fields FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('summary', "old"."summary")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('summary', "new"."summary")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS gone;
+    SELECT array_agg(gone.field_name) INTO rem_fields
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'users' AND true AND "old".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'users' AND true AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS gone;
     DELETE FROM "public"."embeddings_users" WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
     DELETE FROM "public"."rem_embedding_queue" AS q WHERE q.entity_type = 'users' AND q.entity_id = NEW.id
-      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('summary', "new"."summary")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS t);
+      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'users' AND true AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
   INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
   SELECT 'users', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('summary', "new"."summary")) AS f (field_name, content)
-    WHERE "new".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f EXCEPT SELECT f.field_name, f.content FROM (
-    SELECT field_name, content FROM (VALUES ('summary', "old"."summary")) AS f (field_name, content)
-    WHERE "old".deleted_at IS NULL AND content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]'
-  ) AS f) AS changed
+  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'users' AND f.state <> 'removing' AND "new".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
+      WHERE f.entity_type = 'users' AND f.state <> 'removing' AND "old".deleted_at IS NULL
+        AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
   JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'users' AND m.state IN ('active', 'filling')
   ORDER BY changed.field_name
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET

@@ -59,7 +59,12 @@ function expectedText(
 	indexes: IndexOptions,
 ): string {
 	const schema = placeholderFor(base.schema);
-	const options = { ...indexes, schema };
+	const { hnsw, embedding } = indexes;
+	const options = {
+		schema,
+		...(hnsw === undefined ? {} : { hnsw }),
+		...(embedding === undefined ? {} : { embedding }),
+	};
 	return [
 		...baseFiles({ ...base, schema }).map(({ text }) => text),
 		...tables.flatMap(({ entity }) =>

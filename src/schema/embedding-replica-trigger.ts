@@ -1,5 +1,6 @@
-import { embeddableTexts } from "../db/embeddable-texts.ts";
+import { blank } from "../db/embeddable-texts.ts";
 import {
+	embeddingFieldsRef,
 	embeddingModelsRef,
 	embeddingQueueRef,
 	queueChannel,
@@ -8,7 +9,7 @@ import {
 import { embeddingsRef } from "../db/tables.ts";
 import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
-import { empty, ident, literal, raw, type Sql, sql } from "../sql.ts";
+import { ident, literal, raw, type Sql, sql } from "../sql.ts";
 import {
 	createTrigger,
 	functionSettings,
@@ -46,8 +47,8 @@ BEGIN
     UPDATE ${embeddings} AS e SET tenant_id = ${tenant("new")}, user_id = NEW.user_id
     WHERE e.entity_id = NEW.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (${tenant("new")}, NEW.user_id);
     IF NEW.deleted_at IS NOT NULL THEN DELETE FROM ${embeddings} WHERE entity_id = NEW.id; END IF;
-${entity.embedFields.length > 0 ? removeChanged(table) : empty}  END IF;
-${entity.embedFields.length > 0 ? queueChanged(table) : empty}  RETURN NULL;
+${removeChanged(table)}  END IF;
+${queueChanged(table)}  RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
 REVOKE ALL ON FUNCTION ${fn}() FROM PUBLIC;
@@ -61,19 +62,22 @@ export function vectorsArrive({ entity }: EntityTable): Sql {
 }
 
 function removeChanged(table: EntityTable): Sql {
-	const queue = embeddingQueueRef(table.schema);
-	return sql`    SELECT array_agg(gone.field_name) INTO rem_fields FROM (${texts(table, "old")} EXCEPT ${texts(table, "new")}) AS gone;
+	const { schema, entity } = table;
+	const all = raw("true");
+	return sql`    SELECT array_agg(gone.field_name) INTO rem_fields
+    FROM (${texts(table, "old", all)} EXCEPT ${texts(table, "new", all)}) AS gone;
     DELETE FROM ${embeddingsRef(table)} WHERE entity_id = NEW.id AND field_name = ANY (rem_fields);
-    DELETE FROM ${queue} AS q WHERE q.entity_type = ${literal(table.entity.tableName)} AND q.entity_id = NEW.id
-      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (${texts(table, "new")}) AS t);
+    DELETE FROM ${embeddingQueueRef(schema)} AS q WHERE q.entity_type = ${literal(entity.tableName)} AND q.entity_id = NEW.id
+      AND q.field_name = ANY (rem_fields) AND q.field_name NOT IN (SELECT t.field_name FROM (${texts(table, "new", all)}) AS t);
 `;
 }
 
 function queueChanged(table: EntityTable): Sql {
 	const { schema, entity } = table;
+	const kept = raw("f.state <> 'removing'");
 	return sql`  INSERT INTO ${embeddingQueueRef(schema)} AS q (entity_type, entity_id, field_name, provider, model, dimensions)
   SELECT ${literal(entity.tableName)}, NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (${texts(table, "new")} EXCEPT ${texts(table, "old")}) AS changed
+  FROM (${texts(table, "new", kept)} EXCEPT ${texts(table, "old", kept)}) AS changed
   JOIN ${embeddingModelsRef(schema)} AS m ON m.entity_type = ${literal(entity.tableName)} AND m.state IN ('active', 'filling')
   ORDER BY changed.field_name
   ${requeue};
@@ -81,7 +85,14 @@ function queueChanged(table: EntityTable): Sql {
 `;
 }
 
-/** Those of one version of the row; of a row that is not there, all columns are NULL. */
-function texts(table: EntityTable, row: "old" | "new"): Sql {
-	return sql`SELECT f.field_name, f.content FROM ${embeddableTexts(table, row)}`;
+/**
+ * The texts of one version of the row, of the fields that the database has on
+ * record: the function is the same for every version of a model. Of a row that
+ * does not exist, all columns are NULL.
+ */
+function texts(table: EntityTable, row: "old" | "new", fields: Sql): Sql {
+	return sql`SELECT f.field_name, t.content FROM ${embeddingFieldsRef(table.schema)} AS f
+      CROSS JOIN LATERAL (SELECT to_jsonb(${ident(row)}) ->> f.column_name AS content) AS t
+      WHERE f.entity_type = ${literal(table.entity.tableName)} AND ${fields} AND ${ident(row)}.deleted_at IS NULL
+        AND t.content ~ ${literal(`[^${blank}]`)}`;
 }

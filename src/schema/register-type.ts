@@ -1,4 +1,3 @@
-import { schemaName } from "../config.ts";
 import { RemError } from "../errors.ts";
 import {
 	anyText,
@@ -115,10 +114,14 @@ const optionsTable = optionTable<RegisterTypeOptions>({
 	tenantScoped: flag,
 	createEmbeddings: flag,
 	createKvTrigger: flag,
+	// Quoted wherever it stands: any name that PostgreSQL takes whole.
 	schema: (value) =>
-		schemaName.safeParse(value).success
+		typeof value === "string" &&
+		value !== "" &&
+		!value.includes("\0") &&
+		Buffer.byteLength(value) <= 63
 			? undefined
-			: "must be a lower-case PostgreSQL name of at most 63 characters",
+			: "must be a PostgreSQL name of at most 63 bytes",
 	embedding: withParts({
 		provider: named(50),
 		model: named(100),
