@@ -30,6 +30,7 @@ import {
 	isConnectionLost,
 	isReadOnlyServer,
 	isUnconfirmedCommit,
+	readOnlyBySetting,
 	runsOutsideTransactions,
 	toRemError,
 } from "./sql-state.ts";
@@ -356,16 +357,9 @@ function toStatement(statement: Sql | Statement): Statement {
 
 /** A database that is read-only by a setting is no standby: no other connection leads to a primary. */
 function ofFrozenDatabase(client: pg.ClientBase, failure: RemError): RemError {
-	if (!isReadOnlyServer(failure) || !isReadOnlyByDefault(client))
-		return failure;
-	return new RemError(
-		"DATABASE",
-		"default_transaction_read_only is on for this role or database: nothing can be written",
-		{
-			hint: "ALTER ROLE … RESET default_transaction_read_only, or ALTER DATABASE … RESET it, and connect again",
-			cause: failure.cause,
-		},
-	);
+	return isReadOnlyServer(failure) && isReadOnlyByDefault(client)
+		? readOnlyBySetting(failure)
+		: failure;
 }
 
 /** What the driver would write in its own way: dates, and JSON with exact numbers. */

@@ -101,6 +101,7 @@ export function isRolledBack(error: unknown): boolean {
 export function isTransient(error: unknown): boolean {
 	if (!(error instanceof RemError)) return false;
 	const { code, sqlState, cause } = error;
+	if (ofSetting.has(error)) return false;
 	if (sqlState !== undefined)
 		return (
 			transientStates.has(sqlState) ||
@@ -128,7 +129,29 @@ const transientStates = new Set([
 
 /** The server takes no writes: it is not, or no longer, the primary. */
 export function isReadOnlyServer(error: unknown): boolean {
-	return error instanceof RemError && error.sqlState === readOnlyServer;
+	return (
+		error instanceof RemError &&
+		error.sqlState === readOnlyServer &&
+		!ofSetting.has(error)
+	);
+}
+
+/** Refusals of a primary whose database or role is read-only by a setting. */
+const ofSetting = new WeakSet<RemError>();
+
+/** The error of a write that `default_transaction_read_only` refuses: no other connection takes it. */
+export function readOnlyBySetting({ cause }: RemError): RemError {
+	const error = new RemError(
+		"DATABASE",
+		"default_transaction_read_only is on for this role or database: nothing can be written",
+		{
+			hint: "ALTER ROLE … RESET default_transaction_read_only, or ALTER DATABASE … RESET it, and connect again; after a switchover connect to the new primary",
+			sqlState: readOnlyServer,
+			cause,
+		},
+	);
+	ofSetting.add(error);
+	return error;
 }
 
 /** A table changed under a statement that this connection knows by name. */

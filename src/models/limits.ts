@@ -36,11 +36,9 @@ export function characters(text: string): number {
 	return count;
 }
 
-/** Whether there is nothing in the text but blanks, control characters and what cannot be seen. */
+/** Whether there is nothing in the text but blanks and what cannot be seen. A control character is something. */
 export function isBlank(text: string): boolean {
-	return /^[\s\p{White_Space}\p{Cc}\p{Default_Ignorable_Code_Point}]*$/u.test(
-		text,
-	);
+	return /^[\s\p{White_Space}\p{Default_Ignorable_Code_Point}]*$/u.test(text);
 }
 
 /** Why a value is refused: it is no text or JSON, or it is too much of it. */

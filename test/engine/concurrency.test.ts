@@ -234,8 +234,7 @@ describe.runIf(engine === "server")(
 		const isAnswer = (error: RemError) =>
 			error.code === "DUPLICATE_KEY" ||
 			error.message.startsWith("nothing is named") ||
-			(error.code === "DATABASE" &&
-				error.message.includes("was deleted while"));
+			error.message.includes("was deleted while");
 
 		const deadlocks = async () => {
 			const { rows } = await db.service.execute<{ n: number }>(

@@ -72,11 +72,13 @@ const ownersOnly: Readonly<Record<string, string>> = {
 /** Public to the library's own parts only. */
 const internal = [
 	"embeddings.adopt",
+	"embeddings.checkProvider",
 	"embeddings.open",
 	"embeddings.tellMismatch",
 	"embeddings.wake",
 	"indexer.bulkLoad",
 	"indexer.noteRows",
+	"kv.catchUp",
 	"kv.noticeEmptied",
 	"kv.rebuildInBackground",
 	"kv.settle",

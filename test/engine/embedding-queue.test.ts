@@ -1,3 +1,4 @@
+import { AsyncResource } from "node:async_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeEach, describe, expect, test } from "vitest";
 import * as z from "zod";
@@ -531,6 +532,8 @@ test.runIf(engine === "server")(
 		await upsert([{ name: "a", content: "one" }]);
 		await insert("b", "two");
 		await psql("UPDATE pages SET content = 'one more' WHERE name = 'a'");
+		// What another client sees, and no part of the transaction.
+		const vectorsBeside = AsyncResource.bind(vectors);
 		await service().transaction(async (tx) => {
 			await tx.script("UPDATE pages SET content = 'last' WHERE name = 'a'");
 			const other = await PostgresService.connect({
@@ -539,7 +542,9 @@ test.runIf(engine === "server")(
 				embedding: fake,
 			});
 			other.embeddings.start();
-			await expect.poll(vectors, { timeout: 10_000 }).toEqual(["b.content"]);
+			await expect
+				.poll(vectorsBeside, { timeout: 10_000 })
+				.toEqual(["b.content"]);
 			await other.close();
 		});
 		await sync();

@@ -83,6 +83,8 @@ const ofEmbeddings: Calls = {
 	open: never,
 	wake: never,
 	tellMismatch: () => db.service.embeddings.tellMismatch(),
+	checkProvider: () =>
+		db.service.embeddings.checkProvider(db.service.registry.get(tableName)),
 	status: () => db.service.embeddings.status(),
 	sync: () => db.service.embeddings.sync(),
 	estimate: () => db.service.embeddings.estimate(),
@@ -117,6 +119,7 @@ const ofKv: Calls = {
 	vacuum: () => db.service.kv.vacuum(),
 	settle: () => db.service.kv.settle(),
 	noticeEmptied: () => db.service.kv.noticeEmptied(),
+	catchUp: () => db.service.kv.catchUp(),
 };
 
 const ofSchema: Calls = {

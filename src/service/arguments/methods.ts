@@ -32,10 +32,16 @@ export const publicMethods = {
 export const internalMethods: Readonly<
 	Partial<Record<keyof typeof publicMethods, readonly string[]>>
 > = {
-	KvCache: ["rebuildInBackground", "settle", "sources", "noticeEmptied"],
+	KvCache: [
+		"rebuildInBackground",
+		"settle",
+		"sources",
+		"noticeEmptied",
+		"catchUp",
+	],
 	BackgroundIndexer: ["bulkLoad"],
 	SchemaLifecycle: ["migrate"],
-	Embeddings: ["open", "wake", "adopt", "tellMismatch"],
+	Embeddings: ["open", "wake", "adopt", "tellMismatch", "checkProvider"],
 };
 
 /** Makes every public method check its arguments; once, when the classes are loaded. */
