@@ -8,7 +8,7 @@ import {
 	RemError,
 	registerType,
 } from "../../src/index.ts";
-import { codeOf, engine, useService } from "../support/engine.ts";
+import { codeOf, useService } from "../support/engine.ts";
 
 const Page = defineEntity(
 	"pages",
