@@ -144,6 +144,7 @@ async function runExamples(page: string): Promise<void> {
 		require: (name: string) => modules[name],
 		exports: {},
 		console: {
+			...console,
 			log: (...values: unknown[]) => {
 				printed += `${format(...values)}\n`;
 			},

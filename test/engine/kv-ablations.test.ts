@@ -1,3 +1,4 @@
+import { AsyncResource } from "node:async_hooks";
 import { beforeEach, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, type Handle } from "../../src/index.ts";
@@ -142,10 +143,14 @@ describe.runIf(engine === "server")("without the isolation guard", () => {
 	/** Deletes a row in a snapshot that is older than its entry. */
 	async function deleteInOldSnapshot(): Promise<void> {
 		await run("TRUNCATE kv_store");
+		// Of another process, and no part of the transaction.
+		const rebuildBeside = AsyncResource.bind(() =>
+			rebuildKv(db.service.core.db, "public"),
+		);
 		await db.service.transaction(
 			async (tx) => {
 				await tx.query(sql`SELECT FROM notes_of_day`);
-				await rebuildKv(db.service.core.db, "public");
+				await rebuildBeside();
 				await tx.query(sql`DELETE FROM notes_of_day WHERE name = ${"note 3"}`);
 			},
 			{ isolation: "repeatable read" },

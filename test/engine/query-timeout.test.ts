@@ -1,6 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
-import { defineEntity, PostgresService } from "../../src/index.ts";
+import {
+	defineEntity,
+	type Handle,
+	PostgresService,
+	sql,
+} from "../../src/index.ts";
 import { codeOf, engine, useService } from "../support/engine.ts";
 
 // The embedded database runs one statement at a time in this very process: there
@@ -54,20 +59,20 @@ beforeAll(async () => {
 });
 afterAll(() => service?.close());
 
-const waiting = async () => {
-	const { rows } = await db.service.execute<{ query: string }>(
-		"SELECT query FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+const waiting = async (tx: Handle) => {
+	const { rows } = await tx.query<{ query: string }>(
+		sql`SELECT query FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
 	);
 	return rows.map(({ query }) => query);
 };
 
 /** Runs the work while no statement on our tables goes on. */
-async function whileLocked(work: () => Promise<void>): Promise<void> {
+async function whileLocked(work: (tx: Handle) => Promise<void>): Promise<void> {
 	await db.service.transaction(async (tx) => {
 		await tx.script(
 			"LOCK TABLE papers, remarks, embeddings_papers, embeddings_remarks, kv_store IN ACCESS EXCLUSIVE MODE",
 		);
-		await work();
+		await work(tx);
 	});
 }
 
@@ -127,7 +132,7 @@ describe.runIf(engine === "server")("queryTimeoutMs", () => {
 		"%s is cancelled on the server, sent once, and its connection goes on",
 		async (_, call) => {
 			const before = await processId();
-			await whileLocked(async () => {
+			await whileLocked(async (tx) => {
 				const started = performance.now();
 				const failure = await call().then(
 					() => undefined,
@@ -139,7 +144,7 @@ describe.runIf(engine === "server")("queryTimeoutMs", () => {
 					hint: expect.stringContaining("POSTGRES__QUERY_TIMEOUT_MS"),
 				});
 				expect(performance.now() - started).toBeLessThan(5000);
-				expect(await waiting()).toEqual([]);
+				expect(await waiting(tx)).toEqual([]);
 			});
 			expect(await processId()).toBe(before);
 		},
