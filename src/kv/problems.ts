@@ -77,7 +77,7 @@ SELECT gid, to_char(prepared, 'YYYY-MM-DD HH24:MI:SSOF') AS prepared
 FROM pg_prepared_xacts WHERE database = current_database() ORDER BY prepared`);
 	return rows.map(({ gid, prepared }) => ({
 		kind: "prepared transaction",
-		message: `prepared transaction '${gid}' of ${prepared} is neither committed nor rolled back`,
+		message: `prepared transaction '${gid}' of ${prepared} is in doubt`,
 		hint: `COMMIT PREPARED or ROLLBACK PREPARED '${gid.replaceAll("'", "''")}': after a crash no rebuild ends before that`,
 	}));
 }

@@ -308,9 +308,10 @@ test("a read that takes too long is cancelled on the server behind the pooler, a
 		await tx.script("LOCK TABLE notes IN ACCESS EXCLUSIVE MODE");
 		const failed = service.repository(Note).find({ tenantId });
 		await expect(failed).rejects.toMatchObject({ code: "QUERY_TIMEOUT" });
-		const { rows } = await owner.execute(
-			"SELECT query FROM pg_stat_activity WHERE wait_event_type = 'Lock'",
-		);
+		const { rows } = await tx.query({
+			text: "SELECT query FROM pg_stat_activity WHERE wait_event_type = 'Lock'",
+			values: [],
+		});
 		expect(rows).toEqual([]);
 		for (let at = 0; at < 20; at++) await service.execute("SELECT 1");
 	});

@@ -1,3 +1,4 @@
+import { AsyncResource } from "node:async_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import {
@@ -295,7 +296,10 @@ describe.each(["unlogged", "logged"] as const)("with an %s cache", (kind) => {
 				{ readOnly: true },
 			);
 		// One of the connections has asked already, when it was opened; the other not.
-		const found = await service.transaction(findBoth, { readOnly: true });
+		const findBeside = AsyncResource.bind(findBoth);
+		const found = await service.transaction(() => findBeside(), {
+			readOnly: true,
+		});
 		expect(found).toEqual(names);
 		expect(await findBoth()).toEqual(names);
 	});

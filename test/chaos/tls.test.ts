@@ -1,3 +1,4 @@
+import { AsyncResource } from "node:async_hooks";
 import { copyFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
@@ -206,14 +207,16 @@ test("an authority's file is read for each connection: a renewed one needs no re
 		address({ sslmode: "verify-full", sslrootcert: file }),
 		{ poolSize: 2, retryTimeoutMs: 0 },
 	);
+	// Another call, while the transaction has the first connection.
+	const askBeside = AsyncResource.bind(() => service.execute("SELECT 1"));
 	await service.transaction(async () => {
 		copyFileSync(other.certificate, file);
-		expect(await codeOf(service.execute("SELECT 1"))).toBe("CONNECTION_FAILED");
+		expect(await codeOf(askBeside())).toBe("CONNECTION_FAILED");
 		copyFileSync(ours.certificate, file);
-		await service.execute("SELECT 1");
+		await askBeside();
 		rmSync(file);
 	});
-	await service.transaction(() => service.execute("SELECT 1"));
+	await service.transaction(() => askBeside());
 });
 
 test("the request to cancel a statement is encrypted as its connection is", async () => {
@@ -222,14 +225,15 @@ test("the request to cancel a statement is encrypted as its connection is", asyn
 		{ queryTimeoutMs: 300, poolSize: 2 },
 	);
 	await service.migrate();
+	const findBeside = AsyncResource.bind(() =>
+		service
+			.repository(service.registry.get("resources").entity as never)
+			.find(),
+	);
 	await service.transaction(async (tx) => {
 		await tx.script("LOCK TABLE resources IN ACCESS EXCLUSIVE MODE");
 		const started = performance.now();
-		await expect(
-			service
-				.repository(service.registry.get("resources").entity as never)
-				.find(),
-		).rejects.toMatchObject({ code: "QUERY_TIMEOUT" });
-		expect(performance.now() - started).toBeLessThan(1000);
+		await expect(findBeside()).rejects.toMatchObject({ code: "QUERY_TIMEOUT" });
+		expect(performance.now() - started).toBeLessThan(5000);
 	});
 });
