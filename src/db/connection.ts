@@ -108,9 +108,14 @@ export async function runTransaction<T>(
 	facts: DatabaseFacts,
 	work: (tx: Handle) => Promise<T>,
 	options: TransactionOptions,
-	timeoutMs?: number,
+	queryTimeoutMs?: number,
 ): Promise<T> {
-	const tx = new TransactionHandle(client, facts, timeoutMs);
+	const tx = new TransactionHandle(
+		client,
+		facts,
+		queryTimeoutMs,
+		isLimited(options),
+	);
 	const isolation = isolationSql(options.isolation);
 	// READ WRITE is not said: a standby would refuse the word itself.
 	const access = options.readOnly === true ? " READ ONLY" : "";
@@ -126,38 +131,53 @@ export async function runTransaction<T>(
 		result = await work(tx);
 	} catch (error) {
 		await cancelSettled(client);
-		await tx.script("ROLLBACK").catch(() => {
-			// The connection is gone, and the transaction with it.
-		});
+		await tx.rollback();
 		throw error;
 	}
 	await tx.commit();
 	return result;
 }
 
+/** Whether its statements may take no longer than the service's `queryTimeoutMs`. */
+export function isLimited(unit: QueryOptions | TransactionOptions): boolean {
+	return unit.idempotent === true || unit.isLimited === true;
+}
+
 /** A transaction's handle; its own transactions are savepoints. */
 class TransactionHandle implements Handle {
 	readonly #client: pg.ClientBase;
 	readonly #facts: DatabaseFacts;
+	/** The longest time of a statement that is limited. */
+	readonly #timeLimit: { readonly timeoutMs?: number };
+	/** That of all others: none, or the same. */
 	readonly #limit: { readonly timeoutMs?: number };
+	readonly #end: { isOver: boolean };
 	#depth = 0;
 
 	constructor(
 		client: pg.ClientBase,
 		facts: DatabaseFacts,
-		timeoutMs: number | undefined,
+		queryTimeoutMs: number | undefined,
+		limitsAll: boolean,
+		end = { isOver: false },
 	) {
 		this.#client = client;
-		this.#limit = timeoutMs === undefined ? {} : { timeoutMs };
+		this.#end = end;
+		this.#timeLimit =
+			queryTimeoutMs === undefined ? {} : { timeoutMs: queryTimeoutMs };
+		this.#limit = limitsAll ? this.#timeLimit : {};
 		this.#facts = facts;
 	}
 
-	query<R>(statement: Sql | Statement, options?: QueryOptions) {
-		const limited = { ...this.#limit, ...options, isInside: true };
+	async query<R>(statement: Sql | Statement, options: QueryOptions = {}) {
+		this.#refuseEnded();
+		const limit = isLimited(options) ? this.#timeLimit : this.#limit;
+		const limited = { ...limit, ...options, isInside: true };
 		return send<R>(this.#client, statement, withName(limited, this.#facts));
 	}
 
-	script(text: string): Promise<Result[]> {
+	async script(text: string): Promise<Result[]> {
+		this.#refuseEnded();
 		return sendScript(this.#client, text, { ...this.#limit, isInside: true });
 	}
 
@@ -174,7 +194,7 @@ class TransactionHandle implements Handle {
 		);
 		const before = Object.assign({}, ...shown.flatMap(({ rows }) => rows));
 		try {
-			const result = await work(this);
+			const result = await work(isLimited(options) ? this.#limited() : this);
 			// What was set would outlive the savepoint.
 			await this.script(`RELEASE SAVEPOINT ${savepoint}${setting(before)}`);
 			return result;
@@ -190,8 +210,41 @@ class TransactionHandle implements Handle {
 		return vectorOid(this, this.#facts);
 	}
 
+	/** The same transaction, in which no statement may take longer. */
+	#limited(): TransactionHandle {
+		const { timeoutMs } = this.#timeLimit;
+		return new TransactionHandle(
+			this.#client,
+			this.#facts,
+			timeoutMs,
+			true,
+			this.#end,
+		);
+	}
+
+	/** The connection is another caller's by then: what is sent would be part of that one's work. */
+	#refuseEnded(): void {
+		if (!this.#end.isOver) return;
+		throw new RemError(
+			"VALIDATION",
+			"the transaction of this handle has ended",
+			{
+				hint: "await every call inside of transaction(), and use its handle there only",
+			},
+		);
+	}
+
+	async rollback(): Promise<void> {
+		const rolledBack = this.script("ROLLBACK").catch(() => {
+			// The connection is gone, and the transaction with it.
+		});
+		this.#end.isOver = true;
+		await rolledBack;
+	}
+
 	/** A connection lost while COMMIT is under way tells nobody whether it happened. */
 	async commit(): Promise<void> {
+		this.#end.isOver = true;
 		let command: string;
 		try {
 			({ command } = await withTimeLimit(

@@ -65,6 +65,7 @@ async function tryLock(
 	folder: string,
 ): Promise<FolderLock | undefined> {
 	const file = openSync(path, "a+");
+	let ofFolder: number | undefined;
 	let isTaken = false;
 	try {
 		const outcome = await flock(file);
@@ -74,13 +75,26 @@ async function tryLock(
 		const owner = parseOwner(readFileSync(path, "utf8"));
 		if (outcome === "busy") throw locked(owner, path, folder);
 		refuseOwnerWithoutFlock(owner, path, folder);
+		// A file can be removed or replaced while it is locked; the folder that is open cannot.
+		ofFolder = openSync(dirname(path), "r");
+		if ((await flock(ofFolder)) === "busy")
+			throw locked(undefined, path, folder);
+		const held = ofFolder;
 		const token = randomUUID();
 		ftruncateSync(file);
 		writeSync(file, JSON.stringify(thisOwner(token, "flock")));
 		isTaken = true;
-		return { release: () => releaseFile(path, file) };
+		return {
+			release() {
+				closeSync(held);
+				releaseFile(path, file);
+			},
+		};
 	} finally {
-		if (!isTaken) closeSync(file);
+		if (!isTaken) {
+			closeSync(file);
+			if (ofFolder !== undefined) closeSync(ofFolder);
+		}
 	}
 }
 

@@ -39,11 +39,18 @@ export function parseOwner(text: string): FolderOwner | undefined {
 			Number.isSafeInteger(owner.pid) &&
 			(owner.pid as number) > 0 &&
 			"token" in owner &&
-			typeof owner.token === "string";
+			typeof owner.token === "string" &&
+			isTextIfThere(owner, "started") &&
+			isTextIfThere(owner, "pidNamespace");
 		return isOwner ? (owner as FolderOwner) : undefined;
 	} catch {
 		return undefined;
 	}
+}
+
+function isTextIfThere(record: object, name: string): boolean {
+	const value: unknown = Reflect.get(record, name);
+	return value === undefined || value === null || typeof value === "string";
 }
 
 /** `unknown`: it counts its number in another pid namespace, where this process cannot look. */

@@ -7,6 +7,7 @@ import { ConnectGate } from "./connect-gate.ts";
 import {
 	cannotConnect,
 	type DatabaseFacts,
+	isLimited,
 	outcomeUnknown,
 	prepareClient,
 	refuseOpenTransaction,
@@ -133,7 +134,7 @@ export class PoolDatabase implements Database {
 					this.#facts,
 					work,
 					options,
-					isLimited(options) ? this.#options.queryTimeoutMs : undefined,
+					this.#options.queryTimeoutMs,
 				),
 			),
 		);
@@ -343,6 +344,10 @@ function unref(client: pg.PoolClient): void {
 	(client as unknown as { unref(): void }).unref();
 }
 
+function textOf(statement: Sql | Statement): string {
+	return ("text" in statement ? statement : compile(statement)).text;
+}
+
 /** A connection that is lost while a statement of its own transaction is under way takes the answer with it. */
 async function orUnknown<T>(
 	text: string | undefined,
@@ -355,14 +360,6 @@ async function orUnknown<T>(
 			throw error;
 		throw outcomeUnknown("the statement", error);
 	}
-}
-
-function isLimited(unit: QueryOptions | TransactionOptions): boolean {
-	return unit.idempotent === true || unit.isLimited === true;
-}
-
-function textOf(statement: Sql | Statement): string {
-	return ("text" in statement ? statement : compile(statement)).text;
 }
 
 function isPlainRead(text: string): boolean {

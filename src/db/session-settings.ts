@@ -30,6 +30,7 @@ export const pinnedSettings: Readonly<Record<string, string>> = {
 	// Off, a read that a policy would filter is an error.
 	row_security: "on",
 	// Above 0, a GIN index returns a random part of what it finds.
+	exit_on_error: "off",
 	gin_fuzzy_search_limit: "0",
 	// Set to `view`, the sources of kv_store cannot be read.
 	restrict_nonsystem_relation_kind: "",
@@ -188,19 +189,56 @@ function replicationRole(): RemError {
 	);
 }
 
+const needed = sql`(VALUES ${join(extensionNames.map((name) => sql`(${literal(name)})`))}) AS needed (name)`;
+
+/** What is used of the extensions, by its name alone. */
+const extensionObjects = {
+	functions: [
+		"similarity",
+		"word_similarity",
+		"strict_word_similarity",
+		"show_trgm",
+		"vector_dims",
+		"vector_norm",
+		"cosine_distance",
+		"binary_quantize",
+		"l2_normalize",
+		"hamming_distance",
+	],
+	types: ["vector", "halfvec", "sparsevec"],
+	operators: ["%", "<%", "%>", "<<%", "<->", "<=>", "<#>", "<~>"],
+} as const;
+
+/** Whether a schema of the path that the extensions are not in has something of these names. */
+const isShadowed = sql`EXISTS (
+    SELECT FROM pg_catalog.pg_namespace AS o
+    WHERE o.nspname = ANY (pg_catalog.current_schemas(FALSE)) AND o.nspname <> 'pg_catalog'
+      AND o.oid NOT IN (SELECT x.extnamespace FROM pg_catalog.pg_extension AS x WHERE x.extname IN (SELECT needed.name FROM ${needed}))
+      AND (EXISTS (SELECT FROM pg_catalog.pg_proc AS p WHERE p.pronamespace = o.oid AND p.proname IN (${names(extensionObjects.functions)}))
+        OR EXISTS (SELECT FROM pg_catalog.pg_type AS t WHERE t.typnamespace = o.oid AND t.typname IN (${names(extensionObjects.types)}))
+        OR EXISTS (SELECT FROM pg_catalog.pg_operator AS t WHERE t.oprnamespace = o.oid AND t.oprname IN (${names(extensionObjects.operators)}))))`;
+
+function names(list: readonly string[]): Sql {
+	return join(list.map(literal));
+}
+
 /**
- * The path with the schemas of the extensions behind it; before there are any,
- * with `public`, where they are going to be. A path that puts pg_catalog behind
- * another schema could replace any function: there pg_catalog goes first again.
+ * The path with the schemas of the extensions behind it, or before it where a
+ * schema of the path shadows them; before there are any, with `public`, where they
+ * are going to be. A path that puts pg_catalog behind another schema could replace
+ * any function: there pg_catalog goes first again.
  */
-const searchPath = sql`SELECT pg_catalog.concat_ws(', ', nullif(b.path, ''), m.missing) AS path
+const searchPath = sql`SELECT pg_catalog.concat_ws(', ', CASE WHEN s.is_shadowed THEN m.schemas END, nullif(b.path, ''),
+    CASE WHEN NOT s.is_shadowed THEN m.missing END) AS path
   FROM (SELECT CASE WHEN pg_catalog.array_position(pg_catalog.current_schemas(FALSE)::text[], 'pg_catalog') > 1
       THEN (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(u.name), ', ' ORDER BY u.place)
         FROM unnest(pg_catalog.current_schemas(FALSE)::text[]) WITH ORDINALITY AS u (name, place) WHERE u.name <> 'pg_catalog')
       ELSE pg_catalog.current_setting('search_path') END AS path) AS b,
-    (SELECT pg_catalog.string_agg(DISTINCT pg_catalog.quote_ident(e.name), ', ') AS missing
+    (SELECT ${isShadowed} AS is_shadowed) AS s,
+    (SELECT pg_catalog.string_agg(DISTINCT pg_catalog.quote_ident(e.name), ', ') AS schemas,
+        pg_catalog.string_agg(DISTINCT pg_catalog.quote_ident(e.name), ', ')
+          FILTER (WHERE e.name <> ALL (pg_catalog.current_schemas(TRUE)::text[])) AS missing
       FROM (SELECT coalesce(n.nspname::text, 'public') AS name
-        FROM (VALUES ${join(extensionNames.map((name) => sql`(${literal(name)})`))}) AS needed (name)
+        FROM ${needed}
         LEFT JOIN pg_catalog.pg_extension AS x ON x.extname = needed.name
-        LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = x.extnamespace) AS e
-      WHERE e.name <> ALL (pg_catalog.current_schemas(TRUE)::text[])) AS m`;
+        LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = x.extnamespace) AS e) AS m`;

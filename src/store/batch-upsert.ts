@@ -4,6 +4,7 @@ import { settles } from "../db/embedding-queue.ts";
 import { rowsPerStatement, slices } from "../db/in-turn.ts";
 import { stoppable } from "../db/stoppable.ts";
 import { RemError } from "../errors.ts";
+import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
 import {
 	type ValidRow,
@@ -78,15 +79,23 @@ async function validateAll(
 
 /** Rows are checked against their model: a column that still wants a value is not the model's, or not as it is there. */
 function asDrift({ entity }: EntityTable, error: unknown): unknown {
-	if (!(error instanceof RemError) || error.sqlState !== "23502") return error;
-	const { table, column } = (error.cause ?? {}) as Readonly<
+	if (!(error instanceof RemError)) return error;
+	const { committed, cause, sqlState } = error;
+	const { table, column, constraint } = (cause ?? {}) as Readonly<
 		Record<string, string>
 	>;
 	if (table !== entity.tableName) return error;
-	const { committed, cause, sqlState } = error;
+	const isKeyOfAnother =
+		sqlState === "23505" &&
+		entity.keyFields === null &&
+		constraint === boundedName(`uq_${table}`);
+	if (sqlState !== "23502" && !isKeyOfAnother) return error;
+	const difference = isKeyOfAnother
+		? "it has a natural key, the model has none"
+		: `column "${column}" must not be null`;
 	return new RemError(
 		"SCHEMA_DRIFT",
-		`table "${table}" differs from its model: column "${column}" must not be null`,
+		`table "${table}" differs from its model: ${difference}`,
 		{
 			hint: "run `rem migrate` or service.migrate() first (`rem schema diff` shows what differs)",
 			cause,

@@ -204,6 +204,19 @@ onEmbedded("the lock of a folder", () => {
 		);
 	});
 
+	test.runIf(hasFlock)(
+		"that is removed or replaced leaves the folder to its owner",
+		async () => {
+			const first = await open("unlinked");
+			await rm(lockFile("unlinked"));
+			expect(await codeOf(open("unlinked"))).toBe("EMBEDDED_LOCKED");
+			await leave("unlinked", "restored from a backup");
+			expect(await codeOf(open("unlinked"))).toBe("EMBEDDED_LOCKED");
+			await first.close();
+			await (await open("unlinked")).close();
+		},
+	);
+
 	test.runIf(hasFlock)("of a thread that was terminated is free", async () => {
 		const { thread, ask } = await startThread("terminated");
 		expect(await ask("lock")).toBe("taken");

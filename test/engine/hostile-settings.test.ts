@@ -38,6 +38,7 @@ const hostile: Readonly<Record<string, string>> = {
 	default_transaction_isolation: "serializable",
 	default_transaction_deferrable: "on",
 	row_security: "off",
+	exit_on_error: "on",
 	gin_fuzzy_search_limit: "1",
 	restrict_nonsystem_relation_kind: "view, foreign-table",
 	session_replication_role: "replica",
@@ -491,6 +492,7 @@ onServer.each([
 	"pg_temp",
 	"evil, pg_catalog",
 	"evil",
+	"evil, public",
 ])("search_path = %s: all verbs answer as usual", async (path) => {
 	const url = await newDatabase();
 	await asUser(
@@ -498,6 +500,10 @@ onServer.each([
 		`CREATE SCHEMA evil;
 		CREATE FUNCTION evil.lower(text) RETURNS text LANGUAGE sql AS $$ SELECT 'evil'::text $$;
 		CREATE FUNCTION evil.left(text, integer) RETURNS text LANGUAGE sql AS $$ SELECT 'evil'::text $$;
+		CREATE FUNCTION evil.similarity(text, text) RETURNS real LANGUAGE sql AS $$ SELECT 0::real $$;
+		CREATE FUNCTION evil.word_similarity(text, text) RETURNS real LANGUAGE sql AS $$ SELECT 0::real $$;
+		CREATE FUNCTION evil.show_trgm(text) RETURNS text[] LANGUAGE sql AS $$ SELECT '{}'::text[] $$;
+		CREATE DOMAIN evil.vector AS text;
 		CREATE FUNCTION evil.no(text, text) RETURNS boolean LANGUAGE sql AS $$ SELECT false $$;
 		CREATE OPERATOR evil.= (LEFTARG = text, RIGHTARG = text, FUNCTION = evil.no)`,
 	);

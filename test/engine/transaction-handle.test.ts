@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import * as z from "zod";
 import {
 	defineEntity,
@@ -227,6 +227,51 @@ test("inside, everything works on the handle, nested transactions included", asy
 		});
 		const [row] = await notes().find({ name: "inner" }, { transaction });
 		await notes().purge(row?.id as string, undefined, { transaction });
+	});
+});
+
+describe("a handle whose transaction has ended", () => {
+	const used = (transaction: Handle) => ({
+		query: () => transaction.query({ text: "SELECT 1", values: [] }),
+		script: () => transaction.script("SELECT 1"),
+		transaction: () => transaction.transaction(async () => {}),
+		upsert: () => notes().upsert({ name: "late" }, { transaction }),
+		find: () => notes().find({}, { transaction }),
+		delete: () => notes().delete(id, undefined, { transaction }),
+		lookup: () => db.service.lookupEntity({ entityKey: "late", transaction }),
+	});
+
+	test.each(["committed", "rolled back"])("%s is refused", async (how) => {
+		let handle: Handle | undefined;
+		let inner: Handle | undefined;
+		await db.service
+			.transaction(async (tx) => {
+				handle = tx;
+				await tx.transaction(async (savepoint) => {
+					inner = savepoint;
+				});
+				if (how === "rolled back") throw new Error("no");
+			})
+			.catch(() => {});
+		for (const ended of [handle, inner])
+			for (const call of Object.values(used(ended as Handle)))
+				await expect(call()).rejects.toMatchObject({
+					code: "VALIDATION",
+					message: "the transaction of this handle has ended",
+				});
+		expect(await notes().count({ name: "late" })).toBe(0);
+	});
+
+	test("takes no part in the next transaction of its connection", async () => {
+		let handle: Handle | undefined;
+		await db.service.transaction(async (tx) => {
+			handle = tx;
+		});
+		await db.service.transaction(async () => {
+			await expect(
+				notes().upsert({ name: "late" }, { transaction: handle as Handle }),
+			).rejects.toMatchObject({ code: "VALIDATION" });
+		});
 	});
 });
 

@@ -9,6 +9,8 @@ DO $do$ BEGIN
   -- What was migrated is the owner's to write down, and builds are not forgotten.
   REVOKE INSERT, UPDATE, DELETE, MAINTAIN ON public.rem_migrations FROM rem_app;
   REVOKE DELETE, MAINTAIN ON public.rem_index_builds FROM rem_app;
+  -- Which fields have vectors is decided by the owner's migrations.
+  REVOKE INSERT, UPDATE, DELETE, MAINTAIN ON public.rem_embedding_fields, public.rem_embedding_versions FROM rem_app;
 END $do$;
 -- What the metrics read; no row content is in these.
 GRANT SELECT ON kv_state, rem_embedding_queue TO pg_monitor;
