@@ -253,14 +253,15 @@ export class Embeddings {
 
 	/** @internal Throws `PROVIDER_NOT_CONFIGURED` if an upsert into the table could embed nothing; works before the first migration. */
 	async checkProvider(table: EntityTable): Promise<void> {
-		const space = await this.models
-			.space(this.#parts.db, table)
-			.catch((error: unknown) => {
-				if (error instanceof RemError && error.code === "SCHEMA_DRIFT")
-					return this.#parts.embedder.space();
-				throw error;
-			});
-		this.open(space);
+		const { db, embedder } = this.#parts;
+		try {
+			// A table without vectors takes the configured model when it is migrated.
+			this.open(embedder.space());
+		} catch (error) {
+			const active = await this.models.active(db, table).catch(() => undefined);
+			if (active === undefined) throw error;
+			this.open(active);
+		}
 	}
 
 	/** @internal the provider of a space */

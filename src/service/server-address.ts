@@ -1,5 +1,6 @@
 import type { ServerAddress } from "../db/server.ts";
 import { RemError } from "../errors.ts";
+import { quoted, suggest } from "../util/suggest.ts";
 
 const form = "postgresql://user:password@host:port/database";
 
@@ -135,12 +136,7 @@ function checkParameters(url: string): void {
 			`write ${ofTls[isOff ? "false" : "true"]} instead of ssl=…`,
 		);
 	}
-	for (const name of given.keys())
-		if (/^ssl/i.test(name) && !known.has(name))
-			throw refused(
-				"has an unknown parameter for TLS",
-				`parameters: sslmode, sslrootcert, sslcert, sslkey`,
-			);
+	for (const name of given.keys()) checkParameterName(name);
 	const host = given.get("host");
 	if (host?.includes(",")) throw refused("names several hosts", severalHosts);
 	const port = given.get("port");
@@ -149,6 +145,47 @@ function checkParameters(url: string): void {
 			"has a parameter port that is no whole number from 1 to 65535",
 			"correct the port",
 		);
+}
+
+/** Parameters of an address that the driver or the server takes, and those of libpq that change nothing here. */
+const knownParameters = [
+	..."host port user password application_name fallback_application_name options client_encoding".split(
+		" ",
+	),
+	..."connect_timeout statement_timeout lock_timeout idle_in_transaction_session_timeout query_timeout".split(
+		" ",
+	),
+	..."keepalives keepalives_idle keepalives_interval keepalives_count tcp_user_timeout".split(
+		" ",
+	),
+	..."channel_binding require_auth gssencmode krbsrvname target_session_attrs replication uselibpqcompat".split(
+		" ",
+	),
+];
+
+/** Where to write what other programs take as a parameter. */
+const elsewhere: Readonly<Record<string, string>> = {
+	dbname: "the database's name stands in the path: …@host/name",
+	database: "the database's name stands in the path: …@host/name",
+	tenant_id: "pass tenantId to the calls, or set POSTGRES__DEFAULT_TENANT",
+};
+
+function checkParameterName(name: string): void {
+	if (known.has(name) || knownParameters.includes(name)) return;
+	if (/^ssl/i.test(name))
+		throw refused(
+			"has an unknown parameter for TLS",
+			`parameters: sslmode, sslrootcert, sslcert, sslkey`,
+		);
+	// Addresses of other programs have parameters of their own, which mean nothing here.
+	const nearest = suggest(name, [...known, ...knownParameters]);
+	const hint = Object.hasOwn(elsewhere, name)
+		? elsewhere[name]
+		: nearest?.startsWith("did you mean")
+			? nearest
+			: undefined;
+	if (hint !== undefined)
+		throw refused(`has an unknown parameter ${quoted(name)}`, hint);
 }
 
 /** A name, an address or the folder of a socket. */

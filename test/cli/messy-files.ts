@@ -1,3 +1,5 @@
+import { gzipSync } from "node:zlib";
+
 /** Bytes as programs really write them, and what becomes of them. Add the next report here. */
 export interface MessyFile {
 	readonly title: string;
@@ -117,6 +119,20 @@ export const messyFiles: readonly MessyFile[] = [
 		bytes: utf16('[{"name":"x"}]', false).swap16(),
 		problem: "line 1: is UTF-16BE text, not UTF-8",
 		hint: "iconv -f utf-16be -t utf-8",
+	},
+	{
+		title: "a compressed file",
+		file: "a.csv",
+		bytes: gzipSync("name,note\nx,1\n"),
+		problem: "is compressed (gzip)",
+		hint: "gunzip -c",
+	},
+	{
+		title: "an Excel workbook by the name of a CSV",
+		file: "a.csv",
+		bytes: Buffer.from("504b0304140006000800", "hex"),
+		problem: "is a ZIP archive or an Excel workbook",
+		hint: "save the sheet as comma-separated values",
 	},
 	{
 		title: "JSON Lines with blank lines and CRLF",

@@ -35,6 +35,15 @@ export async function readWholeText(file: InputFile): Promise<string> {
 
 /** Spreadsheets and Windows shells write UTF-16, which can be valid UTF-8 full of NULs. */
 function checkEncoding(name: string, bytes: Buffer): void {
+	const start = bytes.subarray(0, 4).toString("hex");
+	if (start.startsWith("1f8b"))
+		throw fileError(name, undefined, "is compressed (gzip)", {
+			hint: `unpack it first, as in: gunzip -c ${name} | rem load - --format FORMAT`,
+		});
+	if (start === "504b0304")
+		throw fileError(name, undefined, "is a ZIP archive or an Excel workbook", {
+			hint: "unpack it, or save the sheet as comma-separated values",
+		});
 	const encoding = wideEncoding(bytes);
 	if (encoding === undefined) return;
 	throw fileError(name, 1, `is ${encoding.toUpperCase()} text, not UTF-8`, {

@@ -100,10 +100,9 @@ async function checkProviders(
 	service: AnyService,
 	plans: readonly LoadPlan[],
 ): Promise<void> {
-	const isEmbedded = ({ entity, checked }: LoadPlan) =>
-		entity.embedFields.length > 0 &&
-		checked.withoutText < checked.rows - checked.omitted.size;
-	for (const { entity } of plans.filter(isEmbedded))
+	for (const { entity } of plans.filter(
+		(plan) => plan.entity.embedFields.length > 0,
+	))
 		await service.embeddings.checkProvider(
 			service.registry.get(entity.tableName),
 		);
