@@ -70,7 +70,7 @@ describe.each(engines)("rem index on the %s", (engine) => {
 		expect(stdout).toContain("built gin_plants__edge_keys\n");
 		expect(stdout).toMatch(/\n6 indexes built\n$/);
 		expect((await status()).map(({ state }) => state)).toEqual(
-			Array(9).fill("valid"),
+			Array(11).fill("valid"),
 		);
 		expect((await run("index", "build")).stdout).toBe("nothing to do\n");
 	});
