@@ -64,8 +64,8 @@ interface Learned {
 	refusesDimensions: boolean;
 	/** Errors of the server that another form did not avoid either. */
 	otherForms: number;
-	/** Calls in a row whose vectors all had the number 0: their order is not known, so texts go alone. */
-	alike: number;
+	/** Calls in a row whose vectors had no order that can be known: then texts go alone. */
+	withoutOrder: number;
 }
 
 /** A server, asked in the form that it turned out to want. */
@@ -87,7 +87,7 @@ class OpenAiServer {
 			hasWorked: baseUrl === officialUrl,
 			refusesDimensions: false,
 			otherForms: 0,
-			alike: 0,
+			withoutOrder: 0,
 		};
 	}
 
@@ -230,25 +230,37 @@ class OpenAiServer {
 			},
 			signal,
 		});
-		const items = itemsOf(answer);
-		if (this.#numbersAllAlike(texts, items))
-			throw new CallFailure("text", "numbers all vectors of a call alike", {
-				maxTexts: 1,
-			});
-		return inOrder(texts, items).map(({ embedding }) =>
+		return this.#inOrder(texts, itemsOf(answer)).map(({ embedding }) =>
 			decodeVector(embedding),
 		);
 	}
 
-	/** Of two texts it may be an accident, once. */
-	#numbersAllAlike(
-		{ length }: readonly string[],
-		items: readonly Item[],
-	): boolean {
-		if (length < 2 || items.length !== length) return false;
-		const isAlike = items.every(({ index }) => index === 0);
-		this.#learned.alike = isAlike ? this.#learned.alike + 1 : 0;
-		return isAlike && (length > 2 || this.#learned.alike > 1);
+	/**
+	 * The items in the order of their texts, which `index` tells, counted from 0 or
+	 * from 1. Where it is missing, the position counts, unless another item's index
+	 * contradicts it. An order that cannot be known is no order: a vector at the
+	 * wrong text would never be found out.
+	 */
+	#inOrder(texts: readonly string[], items: readonly Item[]): readonly Item[] {
+		if (items.length !== texts.length)
+			throw mismatch(
+				texts,
+				`answered with ${items.length} vectors for ${texts.length} texts`,
+			);
+		if (texts.length < 2) return items;
+		const ordered = inOrder(items);
+		const learned = this.#learned;
+		learned.withoutOrder = ordered === undefined ? learned.withoutOrder + 1 : 0;
+		if (ordered !== undefined) return ordered;
+		// All alike is how a server numbers; anything else may be an accident.
+		const isSure = isAlike(items)
+			? texts.length > 2 || learned.withoutOrder > 1
+			: learned.withoutOrder > 2;
+		throw new CallFailure(
+			"text",
+			"answered with a wrong order of vectors",
+			isSure ? { maxTexts: 1 } : {},
+		);
 	}
 }
 
@@ -301,24 +313,29 @@ function itemsOf(answer: object): readonly Item[] {
 	throw unreadable("JSON without vectors");
 }
 
-/**
- * The items in the order of their texts, which `index` tells. Some servers leave
- * it out, of all or of the first, or make a text of it: they answer in order.
- */
-function inOrder(
-	texts: readonly string[],
-	items: readonly Item[],
-): readonly Item[] {
-	if (items.length !== texts.length)
-		throw mismatch(
-			texts,
-			`answered with ${items.length} vectors for ${texts.length} texts`,
-		);
-	if (!items.every(({ index }) => Number.isInteger(index))) return items;
-	const placed = new Map(items.map((item) => [item.index, item]));
-	return texts.map((_, index) => {
-		const item = placed.get(index);
-		if (item !== undefined) return item;
-		throw mismatch(texts, "answered with a wrong order of vectors");
-	});
+/** `undefined`: what the items say of their order contradicts itself or their positions. */
+function inOrder(items: readonly Item[]): readonly Item[] | undefined {
+	const numbers = items.map(({ index }) => numberOf(index));
+	if (numbers.every((number, at) => number === undefined || number === at))
+		return items;
+	const placed = new Map(numbers.map((number, at) => [number, items[at]]));
+	for (const first of [0, 1]) {
+		const ordered = items.map((_, at) => placed.get(at + first));
+		if (ordered.every((item) => item !== undefined)) return ordered;
+	}
+	return undefined;
+}
+
+function isAlike(items: readonly Item[]): boolean {
+	const first = numberOf(items[0]?.index);
+	return items.every(({ index }) => numberOf(index) === first);
+}
+
+/** Some servers make a text of the number. */
+function numberOf(index: unknown): number | undefined {
+	if (typeof index === "string" && /^\s*[+-]?\d{1,15}(?:\.0*)?\s*$/.test(index))
+		return Number(index);
+	return typeof index === "number" && Number.isInteger(index)
+		? index
+		: undefined;
 }

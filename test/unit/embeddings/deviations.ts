@@ -148,6 +148,73 @@ export const worksAnyway: readonly Deviation[] = [
 		deviates: (_, good) => items(good.map((item) => ({ ...item, index: 0 }))),
 		requestsLater: 20,
 	},
+	...[1, -1, 7, "0", "1"].map(
+		(index): Deviation => ({
+			name: `index is ${JSON.stringify(index)} for each: texts go alone`,
+			deviates: (_, good) => items(good.map((item) => ({ ...item, index }))),
+			requestsLater: 20,
+		}),
+	),
+	{
+		name: "index counts from 1",
+		deviates: (_, good) =>
+			items(good.map((item) => ({ ...item, index: item.index + 1 }))),
+	},
+	{
+		name: "index counts from 1, as a text, in another order",
+		deviates: (_, good) =>
+			items(
+				good
+					.map((item) => ({ ...item, index: String(item.index + 1) }))
+					.toReversed(),
+			),
+	},
+	{
+		name: "index is a text, in another order",
+		deviates: (_, good) =>
+			items(
+				good
+					.map((item) => ({ ...item, index: String(item.index) }))
+					.toReversed(),
+			),
+	},
+	...([null, undefined, "first", {}, 0.5] as const).map(
+		(index): Deviation => ({
+			name: `index of one item is ${JSON.stringify(index) ?? "missing"}, in another order: texts go alone`,
+			deviates: (_, good) =>
+				items(
+					good
+						.map((item, at) => (at === 1 ? { ...item, index } : item))
+						.toReversed(),
+				),
+			requestsLater: 20,
+		}),
+	),
+	{
+		name: "index of all but one is missing, and that one contradicts its place",
+		deviates: (_, good) =>
+			items(
+				good
+					.map((item) =>
+						item.index === 3 ? item : { embedding: item.embedding },
+					)
+					.toReversed(),
+			),
+		requestsLater: 20,
+	},
+	{
+		name: "index is the same for each two: texts go alone",
+		deviates: (_, good) =>
+			items(good.map((item) => ({ ...item, index: item.index >> 1 }))),
+		requestsLater: 20,
+	},
+	{
+		name: "index of a single text is anything",
+		deviates: (_, good) =>
+			good.length === 1
+				? items(good.map((item) => ({ ...item, index: 99 })))
+				: undefined,
+	},
 	{
 		name: "the items come in another order, told by index",
 		deviates: (_, good) => items(good.toReversed()),
