@@ -6,6 +6,10 @@ export interface ErrorReason {
 	readonly status?: number;
 	/** The most texts of a call, if the message seems to state it: to be tried, not to be believed. */
 	readonly maxTexts?: number;
+	/** Whether the message is about the size of the call: fewer texts, or a shorter one, may pass. */
+	readonly isSize?: boolean;
+	/** Whether it reads like an API's own error, not like a page or the word of a gateway. */
+	readonly isApis?: boolean;
 }
 
 export type Reason = keyof typeof spellings;
@@ -101,6 +105,8 @@ export function errorReason(
 		...(reason === undefined ? {} : { reason }),
 		...(status === undefined ? {} : { status }),
 		...(maxTexts === undefined ? {} : { maxTexts }),
+		...(messages.some(isAboutSize) ? { isSize: true } : {}),
+		...(isApisError(body, messages) ? { isApis: true } : {}),
 	};
 }
 
@@ -124,6 +130,28 @@ function isError(value: unknown): boolean {
 	if (Array.isArray(data) || embeddings !== undefined) return false;
 	if (isSaid(error) || isSaid(errors)) return true;
 	return code !== undefined && (isSaid(message) || isSaid(detail));
+}
+
+/** As servers say it that count what a call has, even where they call it a rate limit. */
+const sizes =
+	/too (?:large|big|long)|too many (?:input|text|item|document|string|sequence|token)s?\b|must be (?:reduced|shorter|smaller)|reduce (?:the|your)|(?:batch|input|request|payload) (?:size|length|limit)|larger than|exceeds? (?:the )?max|maximum (?:batch|number|size|length|context)/i;
+
+/** A limit of a minute that is used up may state sizes as well, and when it is over. */
+function isAboutSize(message: string): boolean {
+	return sizes.test(message) && !/try again in|retry after/i.test(message);
+}
+
+/** OpenAI's form of an error, unless it says that it is about what was sent. */
+function isApisError(body: unknown, messages: readonly string[]): boolean {
+	const isObject = [body]
+		.flat()
+		.some((item) => typeof membersOf(item).error === "object");
+	const isContents = messages.some((message) =>
+		/content|polic(?:y|ies)|filter|moderat|block|safety|flagged|firewall/i.test(
+			message,
+		),
+	);
+	return isObject && !isContents;
 }
 
 function isSaid(value: unknown): boolean {

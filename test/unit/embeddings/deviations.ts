@@ -219,12 +219,25 @@ export const worksAnyway: readonly Deviation[] = [
 		name: "the items come in another order, told by index",
 		deviates: (_, good) => items(good.toReversed()),
 	},
-	...[400, 413, 422, 500].map(
+	...[400, 402, 413, 422, 431, 500].map(
 		(status): Deviation => ({
 			name: `more than 7 texts a call are refused with status ${status}`,
 			deviates: ({ input }) =>
 				input.length > 7 ? refusal(status, "no") : undefined,
 			...(status === 500 ? { requestsLater: 12 } : { requestsLater: 4 }),
+		}),
+	),
+	...[
+		"batch too large for rate",
+		"Request too large on tokens per min (TPM): Limit 10, Requested 20. The input must be reduced",
+	].map(
+		(message): Deviation => ({
+			name: `more than 7 texts a call are refused with status 429: ${message}`,
+			deviates: ({ input }) =>
+				input.length > 7
+					? refusal(429, message, { code: "rate_limit_exceeded" })
+					: undefined,
+			requestsLater: 4,
 		}),
 	),
 	{
@@ -433,4 +446,91 @@ export const verdicts: readonly Verdict[] = [
 		kind: "down",
 	},
 	{ name: "503 as a page", status: 503, body: "<html></html>", kind: "down" },
+];
+
+/** What a server does with any call that one bad text is in; the others get their vectors. */
+export interface Poison {
+	readonly name: string;
+	/** `"hang"`: no answer at all. */
+	readonly reply: (asked: Asked, good: GoodItem[]) => Reply | "hang";
+	/** `text`: it is known to fail again; `answer`: it is tried again, some times. */
+	readonly kind: "text" | "answer";
+}
+
+const always =
+	(status: number, body: unknown): Poison["reply"] =>
+	() => ({ status, body });
+
+export const poisons: readonly Poison[] = [
+	...[300, 302, 307, 402, 404, 405, 406, 410, 418, 431, 451, 500, 501].flatMap(
+		(status): Poison[] => [
+			{
+				name: `status ${status}`,
+				reply: always(status, { error: "x" }),
+				kind: "text",
+			},
+			{
+				name: `status ${status} with a page`,
+				reply: always(status, "<html>blocked</html>"),
+				kind: "text",
+			},
+		],
+	),
+	...[
+		"<html>Request blocked</html>",
+		{ message: "Forbidden" },
+		{ error: { message: "blocked by the content filter" } },
+	].map(
+		(body): Poison => ({
+			name: `status 403 ${JSON.stringify(body)}`,
+			reply: always(403, body),
+			kind: "text",
+		}),
+	),
+	...[502, 503, 504, 520, 424].map(
+		(status): Poison => ({
+			name: `status ${status}`,
+			reply: always(status, {}),
+			kind: "answer",
+		}),
+	),
+	{
+		name: "status 429 about its size",
+		reply: always(
+			429,
+			said({
+				message:
+					"Request too large on tokens per min (TPM): Limit 10, Requested 20. Your input must be reduced",
+				type: "tokens",
+				code: "rate_limit_exceeded",
+			}),
+		),
+		kind: "answer",
+	},
+	{
+		name: "an answer over the limit of its size",
+		reply: () => ({ body: " ".repeat(40_000_000) }),
+		kind: "text",
+	},
+	{
+		name: "NaN, which is no JSON",
+		reply: () => ({ body: '{"data":[{"index":0,"embedding":[NaN]}]}' }),
+		kind: "answer",
+	},
+	{
+		name: "a page with status 200",
+		reply: always(200, "<html></html>"),
+		kind: "answer",
+	},
+	{
+		name: "an object without vectors",
+		reply: always(200, { object: "error", message: "content filter" }),
+		kind: "answer",
+	},
+	{
+		name: "an error inside a 200",
+		reply: always(200, said({ message: "no", code: "content_filter" })),
+		kind: "text",
+	},
+	{ name: "no answer in time", reply: () => "hang", kind: "answer" },
 ];
