@@ -10,6 +10,8 @@ export interface ErrorReason {
 	readonly isSize?: boolean;
 	/** Whether it reads like an API's own error, not like a page or the word of a gateway. */
 	readonly isApis?: boolean;
+	/** Whether it names `encoding_format`, or says that a field is unknown. */
+	readonly isAboutEncoding?: boolean;
 }
 
 export type Reason = keyof typeof spellings;
@@ -107,6 +109,7 @@ export function errorReason(
 		...(maxTexts === undefined ? {} : { maxTexts }),
 		...(messages.some(isAboutSize) ? { isSize: true } : {}),
 		...(isApisError(body, messages) ? { isApis: true } : {}),
+		...(isAboutEncoding(body) ? { isAboutEncoding: true } : {}),
 	};
 }
 
@@ -140,6 +143,15 @@ const sizes =
 function isAboutSize(message: string): boolean {
 	return sizes.test(message) && !/try again in|retry after/i.test(message);
 }
+
+/** Only a hint what to try: it may quote a text. */
+function isAboutEncoding(body: unknown): boolean {
+	return /encoding_?format|unrecognized|unknown (?:field|param|arg|name)|unexpected|extra (?:field|input)s?|not permitted/i.test(
+		JSON.stringify(body)?.slice(0, errorLength) ?? "",
+	);
+}
+
+const errorLength = 5000;
 
 /** OpenAI's form of an error, unless it says that it is about what was sent. */
 function isApisError(body: unknown, messages: readonly string[]): boolean {

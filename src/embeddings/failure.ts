@@ -37,6 +37,8 @@ export interface FailureDetails {
 	 * address or account: a firewall's page, say. A plain word tells.
 	 */
 	readonly isDoubtful?: boolean;
+	/** Whether the answer names `encoding_format`, or a field that it does not know. */
+	readonly isAboutEncoding?: boolean;
 }
 
 /**
@@ -53,6 +55,7 @@ export class CallFailure extends Error {
 	readonly maxTexts: number | undefined;
 	readonly isLength: boolean;
 	readonly isDoubtful: boolean;
+	readonly isAboutEncoding: boolean;
 
 	constructor(
 		kind: FailureKind,
@@ -64,6 +67,7 @@ export class CallFailure extends Error {
 			maxTexts,
 			isLength = false,
 			isDoubtful = false,
+			isAboutEncoding = false,
 		}: FailureDetails = {},
 	) {
 		super(message);
@@ -74,6 +78,7 @@ export class CallFailure extends Error {
 		this.maxTexts = maxTexts;
 		this.isLength = isLength;
 		this.isDoubtful = isDoubtful;
+		this.isAboutEncoding = isAboutEncoding;
 	}
 }
 

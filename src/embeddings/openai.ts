@@ -4,6 +4,7 @@ import { mostNumbers, postJson, withoutSlashes } from "./http.ts";
 import { type KnownModels, knownModel } from "./known-model.ts";
 import { learnedLimit } from "./learned-limit.ts";
 import type { EmbeddingLimits, EmbeddingProvider } from "./provider.ts";
+import { vectorProblem } from "./vector-problem.ts";
 
 /** https://platform.openai.com/docs/guides/embeddings */
 export const openaiModels: KnownModels = {
@@ -50,8 +51,8 @@ export function openaiProvider(options: RemoteOptions): EmbeddingProvider {
 }
 
 interface Form {
-	/** base64 is a third of the size of numbers and needs no parsing. */
-	readonly encoding: "base64" | "float";
+	/** base64 is a third of the size of numbers and needs no parsing; some servers refuse the field itself. */
+	readonly encoding: "base64" | "float" | undefined;
 	readonly sendsDimensions: boolean;
 }
 
@@ -103,8 +104,8 @@ class OpenAiServer {
 	}
 
 	/**
-	 * Servers without base64 refuse it with 400, 422, 500 or 501, or answer with
-	 * nothing in the place of vectors; some refuse `dimensions`. Until a form has
+	 * Servers without base64 refuse it with whatever status, or answer with nothing
+	 * or nonsense in the place of vectors; some refuse the field, or `dimensions`. Until a form has
 	 * worked, the others are tried, and the one that works stays.
 	 */
 	async #inItsForm(
@@ -113,37 +114,67 @@ class OpenAiServer {
 		signal: AbortSignal | undefined,
 	): Promise<Float32Array[]> {
 		let first: unknown;
+		let doubtful: Float32Array[] | undefined;
 		try {
 			const vectors = await this.#ask(texts, form, signal);
-			if (this.#isSettled(form) || vectors.some(({ length }) => length > 0)) {
-				this.#learned.hasWorked = true;
+			if (this.#isSettled(form) || !this.#mayBeForms(vectors, form)) {
+				this.#learned.hasWorked ||= vectors.some(isPlausible);
 				return vectors;
 			}
-			first = withoutVectors(texts);
+			if (vectors.some(({ length }) => length > 0)) doubtful = vectors;
+			else first = withoutVectors(texts);
 		} catch (error) {
 			if (!this.#mayBeTheForm(error, form)) throw error;
 			first = error;
 		}
-		for (const other of otherForms(form)) {
-			const found = await this.#tryForm(texts, other, signal);
+		for (const other of otherForms(form, isAboutEncoding(first))) {
+			const found = await this.#tryForm(texts, other, signal, doubtful);
 			if (found === undefined) continue;
 			if (form.sendsDimensions && !other.sendsDimensions)
 				this.#learned.refusesDimensions = true;
 			return found;
 		}
+		// Vectors that no other form makes better: the check of the answer says what is wrong.
+		if (doubtful !== undefined) {
+			this.#learned.hasWorked ||= doubtful.some(isPlausible);
+			return doubtful;
+		}
 		throw first;
+	}
+
+	/**
+	 * Whether vectors are such as a server makes that reads the form wrongly: empty,
+	 * zeros, no numbers, or of a length that doubles, halves or hex digits have in
+	 * base64. A model's own length is left alone.
+	 */
+	#mayBeForms(vectors: readonly Float32Array[], form: Form): boolean {
+		if (vectors.length === 0) return false;
+		if (!vectors.some(isPlausible)) {
+			const isEmpty = vectors.every(({ length }) => length === 0);
+			return isEmpty || this.#mayTryOthers(form);
+		}
+		const { dimensions } = this.#options;
+		const isMisread = vectors.every(({ length }) =>
+			misreadings.includes(length / dimensions),
+		);
+		return isMisread && form.encoding === "base64" && this.#mayTryOthers(form);
+	}
+
+	/** Of a server that is only out of order, few calls are made twice. */
+	#mayTryOthers({ encoding, sendsDimensions }: Form): boolean {
+		if (encoding !== "base64" && !sendsDimensions) return false;
+		return this.#learned.otherForms++ < mostOtherForms;
 	}
 
 	#mayBeTheForm(error: unknown, form: Form): boolean {
 		if (this.#isSettled(form)) return false;
 		if (isRefusal(error)) return true;
-		const { status, kind } = error instanceof CallFailure ? error : {};
+		if (!(error instanceof CallFailure)) return false;
+		const { status, kind, isDoubtful } = error;
 		if (status === undefined) return kind === "answer" || kind === "text";
-		// Of a server that is only out of order, few calls are made twice.
-		return (
-			(status === 500 || status === 501) &&
-			this.#learned.otherForms++ < mostOtherForms
-		);
+		const mayBe =
+			isDoubtful || status === 403 || (kind === "down" && status !== 504);
+		return mayBe && status !== 429 && this.#mayTryOthers(form);
 	}
 
 	/** `undefined`: this form gives no vectors either. */
@@ -151,10 +182,16 @@ class OpenAiServer {
 		texts: readonly string[],
 		form: Form,
 		signal: AbortSignal | undefined,
+		doubtful: readonly Float32Array[] | undefined,
 	): Promise<Float32Array[] | undefined> {
 		try {
 			const vectors = await this.#ask(texts, form, signal);
-			if (!vectors.some(({ length }) => length > 0)) return undefined;
+			if (!vectors.some(isPlausible)) return undefined;
+			// The same length in another form: it is the model's.
+			const isSame =
+				doubtful?.some(isPlausible) &&
+				doubtful.every(({ length }, at) => length === vectors[at]?.length);
+			if (isSame) return undefined;
 			this.#keep(form);
 			return vectors;
 		} catch (error) {
@@ -215,7 +252,7 @@ class OpenAiServer {
 		const body = {
 			model,
 			input: texts,
-			encoding_format: encoding,
+			...(encoding === undefined ? {} : { encoding_format: encoding }),
 			...(sendsDimensions ? { dimensions } : {}),
 		};
 		const known = knownModel(openaiModels, model);
@@ -267,16 +304,38 @@ class OpenAiServer {
 const mostOtherForms = 3;
 
 /** The other forms, the likelier first. */
-function otherForms({ encoding, sendsDimensions }: Form): Form[] {
+function otherForms(
+	{ encoding, sendsDimensions }: Form,
+	isAboutEncoding: boolean,
+): Form[] {
+	const encodings: Form["encoding"][] =
+		encoding === "base64"
+			? ["float", ...(isAboutEncoding ? [undefined] : [])]
+			: encoding === "float" && isAboutEncoding
+				? [undefined]
+				: [];
 	return [
-		...(encoding === "base64"
-			? [{ encoding: "float" as const, sendsDimensions }]
-			: []),
-		...(sendsDimensions ? [{ encoding, sendsDimensions: false }] : []),
-		...(encoding === "base64" && sendsDimensions
-			? [{ encoding: "float" as const, sendsDimensions: false }]
+		...encodings.map((other) => ({ encoding: other, sendsDimensions })),
+		...(sendsDimensions
+			? [encoding, ...encodings].map((other) => ({
+					encoding: other,
+					sendsDimensions: false,
+				}))
 			: []),
 	];
+}
+
+function isPlausible(vector: Float32Array): boolean {
+	return (
+		vectorProblem(vector, vector.length) === undefined && vector.length > 0
+	);
+}
+
+/** Of 32-bit floats' length: doubles, hex digits, half-precision floats and bytes. */
+const misreadings: readonly number[] = [2, 1.5, 0.5, 0.25];
+
+function isAboutEncoding(error: unknown): boolean {
+	return error instanceof CallFailure && error.isAboutEncoding;
 }
 
 /** `https://host/v1?version=2` with its path, also where the address has it already. */

@@ -25,6 +25,7 @@ export function statusFailure(
 			reason === "context_length_exceeded" ||
 			reason === "max_tokens_per_request",
 		isDoubtful: isDoubtful(status, kind, body),
+		isAboutEncoding: body.isAboutEncoding === true,
 		retryAfterMs: isSpent(status, reason)
 			? Number.POSITIVE_INFINITY
 			: retryAfterMs(headers),

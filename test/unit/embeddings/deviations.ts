@@ -6,7 +6,7 @@
 /** A request as it came. */
 export interface Asked {
 	readonly input: readonly string[];
-	readonly encoding_format: "base64" | "float";
+	readonly encoding_format?: "base64" | "float";
 	readonly dimensions?: number;
 }
 
@@ -44,13 +44,16 @@ const onBase64 =
 	(asked, good) =>
 		asked.encoding_format === "base64" ? reply(asked, good) : undefined;
 
+const base64 = ({ buffer }: { readonly buffer: ArrayBufferLike }): string =>
+	Buffer.from(buffer).toString("base64");
+
 const items = (data: readonly unknown[]): Reply => ({
 	body: { object: "list", data },
 });
 
 /** Every text gets its vector all the same, and the second time at no extra cost. */
 export const worksAnyway: readonly Deviation[] = [
-	...[400, 415, 422, 500, 501].map(
+	...[400, 403, 404, 405, 406, 415, 418, 422, 500, 501, 502, 503].map(
 		(status): Deviation => ({
 			name: `base64 is refused with status ${status}`,
 			deviates: onBase64(() => refusal(status, "unsupported")),
@@ -84,6 +87,55 @@ export const worksAnyway: readonly Deviation[] = [
 			deviates: onBase64((_, good) =>
 				items(good.map(({ index }) => ({ index, embedding }))),
 			),
+		}),
+	),
+	...(
+		[
+			["zeros", (floats) => floats.map(() => 0)],
+			["null for each number", (floats) => [...floats].map(() => null)],
+			["zeros in base64", (floats) => base64(new Float32Array(floats.length))],
+			[
+				"NaN in base64",
+				(floats) => base64(new Float32Array(floats.length).fill(Number.NaN)),
+			],
+			["64-bit floats", (floats) => base64(Float64Array.from(floats))],
+			["16-bit floats", (floats) => base64(Uint16Array.from(floats))],
+			["bytes", (floats) => base64(Int8Array.from(floats))],
+			[
+				"hex digits",
+				(floats) =>
+					Buffer.from(Float32Array.from(floats).buffer).toString("hex"),
+			],
+			["words", () => "base64 is not supported!"],
+			["JSON in a text", (floats) => JSON.stringify([...floats])],
+		] as [string, (floats: Float32Array) => unknown][]
+	).map(
+		([name, change]): Deviation => ({
+			name: `base64 is answered with ${name}`,
+			deviates: onBase64((_, good) =>
+				items(
+					good.map(({ index, embedding }) => {
+						const { buffer } = Uint8Array.from(
+							Buffer.from(embedding as string, "base64"),
+						);
+						return {
+							index,
+							embedding: change(new Float32Array(buffer)),
+						};
+					}),
+				),
+			),
+		}),
+	),
+	...[
+		"Unrecognized request argument supplied: encoding_format",
+		"Extra inputs are not permitted",
+		'json: unknown field "encoding_format"',
+	].map(
+		(message): Deviation => ({
+			name: `the field encoding_format is refused: ${message}`,
+			deviates: ({ encoding_format }) =>
+				encoding_format === undefined ? undefined : refusal(400, message),
 		}),
 	),
 	{
