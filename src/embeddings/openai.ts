@@ -367,9 +367,21 @@ interface Item {
 }
 
 function itemsOf(answer: object): readonly Item[] {
-	const { data } = answer as { data?: unknown };
-	if (Array.isArray(data)) return data.map((item) => item ?? {});
+	// Some gateways put the answer into one of their own.
+	const { data, result, output, response } = answer as Wrapped;
+	for (const list of [data, ...[result, output, response, data].map(dataOf)])
+		if (Array.isArray(list)) return list.map((item) => item ?? {});
 	throw unreadable("JSON without vectors");
+}
+
+type Wrapped = Readonly<
+	Record<"data" | "result" | "output" | "response", unknown>
+>;
+
+function dataOf(value: unknown): unknown {
+	return typeof value === "object" && value !== null
+		? (value as { data?: unknown }).data
+		: undefined;
 }
 
 /** `undefined`: what the items say of their order contradicts itself or their positions. */

@@ -72,6 +72,11 @@ const meanings = {
 		message: "refused the key",
 		hint: "check the provider's API key and what it may be used for",
 	},
+	proxy: {
+		kind: "setup",
+		message: "is behind a proxy that wants authentication",
+		hint: "give the proxy what it wants, or reach the provider without it (HTTPS_PROXY, NO_PROXY)",
+	},
 	model: {
 		kind: "setup",
 		message: "does not offer this model at this address",
@@ -108,6 +113,7 @@ function meaningOf(
 ): keyof typeof meanings {
 	if (isSpent(status, reason)) return "spent";
 	if (status === 429 || reason === "rate_limit_exceeded") return "busy";
+	if (status === 407) return "proxy";
 	if (status === 401 || status === 403 || reason === "invalid_api_key")
 		return "key";
 	if (reason === "model_not_found" || modelStatuses.has(status)) return "model";

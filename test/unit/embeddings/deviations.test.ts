@@ -156,6 +156,13 @@ describe("what an error means", () => {
 	);
 });
 
+// fetch itself keeps the status from us.
+test("407, thrown by a client, is about a proxy", () => {
+	const failure = failureOf(Object.assign(new Error("no"), { status: 407 }));
+	expect(failure.kind).toBe("setup");
+	expect(failure.message).toContain("proxy");
+});
+
 describe("one text that makes the server fail", () => {
 	const poison = "text 13";
 
@@ -181,7 +188,11 @@ describe("one text that makes the server fail", () => {
 				asked.input.includes(poison) ? reply(asked, good) : undefined;
 			const quick = {
 				purpose: "document",
-				retry: { ...retry, attempts: 3, timeoutMs: 150 },
+				retry: {
+					...retry,
+					attempts: 3,
+					timeoutMs: name === "no answer in time" ? 150 : 5000,
+				},
 			} as const;
 			const outcomes = await embedEach(provider(), texts(20), quick);
 			expect(

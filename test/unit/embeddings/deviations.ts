@@ -162,6 +162,14 @@ export const worksAnyway: readonly Deviation[] = [
 				? refusal(422, "extra inputs are not permitted")
 				: undefined,
 	},
+	...["result", "output", "response", "data"].map(
+		(member): Deviation => ({
+			name: `the answer is within ${member} of another one`,
+			deviates: (_, good) => ({
+				body: { code: 0, message: "ok", [member]: { data: good } },
+			}),
+		}),
+	),
 	{
 		name: "index is missing",
 		deviates: (_, good) => items(good.map(({ embedding }) => ({ embedding }))),
@@ -463,6 +471,51 @@ export const verdicts: readonly Verdict[] = [
 		body: [said({ code: 403, status: "PERMISSION_DENIED" })],
 		...key,
 	},
+	...[
+		[{ success: false, error_msg: "Invalid API key", error_code: 401 }, key],
+		[{ status: "error", message: "unauthorized" }, key],
+		[{ code: 429, msg: "too many requests", data: null }, busy],
+		[{ data: [], error: { code: "rate_limit_exceeded", message: "no" } }, busy],
+	].map(([body, verdict]) => ({
+		name: `200 ${JSON.stringify(body)}`,
+		status: 200,
+		body,
+		...(verdict as typeof key | typeof busy),
+	})),
+	...[
+		"quota exceeded",
+		{ title: "Quota Exceeded", detail: "Monthly quota exhausted" },
+		{ message: "Monthly quota exhausted" },
+		{ message: "You have run out of tokens for this month" },
+	].map((body) => ({
+		name: `429 ${JSON.stringify(body)}`,
+		status: 429,
+		body,
+		...spent,
+	})),
+	{
+		name: "429 with a quota of a minute",
+		status: 429,
+		body: said({ message: "Quota exceeded: 60 requests per minute" }),
+		...busy,
+	},
+	{
+		name: "400 without credit",
+		status: 400,
+		body: said({ message: "Your credit balance is too low to access the API" }),
+		...spent,
+	},
+	...[
+		{ message: "Invalid model: m", type: "invalid_model" },
+		{ code: 20012, message: "Model does not exist. Please check it." },
+		{ message: "Invalid model: m" },
+		{ message: "The model `m` does not exist." },
+	].map((error) => ({
+		name: `400 ${JSON.stringify(error)}`,
+		status: 400,
+		body: said(error),
+		...key,
+	})),
 	// The text; what it says must not be taken for what the server says.
 	{
 		name: "400 that quotes a text about rate limits and keys",
@@ -561,7 +614,7 @@ export const poisons: readonly Poison[] = [
 	},
 	{
 		name: "an answer over the limit of its size",
-		reply: () => ({ body: " ".repeat(40_000_000) }),
+		reply: () => ({ body: " ".repeat(12_000_000) }),
 		kind: "text",
 	},
 	{
