@@ -65,6 +65,10 @@ export class EmbeddingRun {
 	/** The first call that is split. */
 	#splitting: Promise<unknown> = Promise.resolve();
 	#hasSplit = false;
+	/** A plain word that is being asked for. */
+	#probing: Promise<boolean> | undefined;
+	/** The one asked for because of a limit of the rate. */
+	#onBusy: Promise<boolean> | undefined;
 
 	constructor(provider: EmbeddingProvider, options: EmbedOptions) {
 		this.#provider = provider;
@@ -132,12 +136,13 @@ export class EmbeddingRun {
 		const size = isStated ? maxTexts : this.#limit.sizeBelow(texts.length);
 		await this.#settleParts(texts, size, depth + 1);
 		const isCount =
-			kind === "text" &&
+			(kind === "text" || status === 429) &&
 			!isLength &&
 			(isStated || status !== undefined) &&
 			texts.every((text) => this.results.get(text) instanceof Float32Array);
 		if (!isCount) return;
-		if (isStated) this.#limit.stated(size);
+		// Unless the number was another one, and less was found out.
+		if (isStated && this.#limit.maxTexts > size) this.#limit.stated(size);
 		else this.#limit.refused(texts.length, depth > 0);
 	}
 
@@ -160,6 +165,10 @@ export class EmbeddingRun {
 			const missing = await this.#tryOnce(left);
 			if (missing === undefined) return undefined;
 			const { texts, failure, isSettled } = missing;
+			if (failure.isDoubtful && !isProbe(texts)) {
+				if (await this.#isOnlyTheirs(failure)) return aboutTexts(missing);
+				if (failure.kind !== "busy") return missing;
+			}
 			const delay = this.#delayAfter(failure, attempt, started);
 			const isOver = delay === undefined;
 			if (others === "work" && failure.kind === "down" && (isOver || depth > 0))
@@ -168,11 +177,13 @@ export class EmbeddingRun {
 			left = sized(texts);
 			const isTurn =
 				others === "unknown" &&
-				mayBeTexts(failure) &&
+				mayBeTexts(missing) &&
 				!isProbe(texts) &&
 				this.#asksOthers(attempt, {
-					isAlone: texts.length === 1 && depth === 0,
+					texts: texts.length,
+					depth,
 					isOver,
+					isSilent: failure.status === undefined && failure.kind === "down",
 				});
 			if (isTurn) {
 				// In the place of one of the tries, so that an outage costs no more calls.
@@ -185,6 +196,21 @@ export class EmbeddingRun {
 				if (isLast) return missing;
 			} else if (isOver) return isSettled ? undefined : missing;
 		}
+	}
+
+	/** Whether a plain word gets its vector where these texts did not. Where the rate may be limited, it is asked for once. */
+	async #isOnlyTheirs({ kind }: CallFailure): Promise<boolean> {
+		if (kind !== "busy") return this.#sharedProbe();
+		this.#onBusy ??= this.#sharedProbe();
+		return this.#onBusy;
+	}
+
+	/** Calls that fail together ask together. */
+	#sharedProbe(): Promise<boolean> {
+		this.#probing ??= this.#answersProbe().finally(() => {
+			this.#probing = undefined;
+		});
+		return this.#probing;
 	}
 
 	#delayAfter(
@@ -205,19 +231,26 @@ export class EmbeddingRun {
 	/**
 	 * Whether it is time to ask whether other texts get their vectors: soon, where
 	 * texts can be told from each other; at the end, where there is only one. Where
-	 * time is up before, it costs a call more.
+	 * time is up before, it costs a call more, but not while somebody waits.
 	 */
 	#asksOthers(
 		attempt: number,
-		{
-			isAlone,
-			isOver,
-		}: { readonly isAlone: boolean; readonly isOver: boolean },
+		{ texts, depth, isOver, isSilent }: Turn,
 	): boolean {
 		const { attempts } = this.#policy;
-		if (isOver) return attempt < attempts;
-		const at = isAlone ? attempts : Math.min(attempts, askOthersAt);
-		return attempt + 1 === at && (!isAlone || attempts > askOthersAt);
+		const isAlone = texts === 1 && depth === 0;
+		const isTriedAgain = attempts > 1 || !isSilent;
+		if (isOver)
+			return (
+				attempt < attempts ||
+				(isTriedAgain && this.#options.purpose === "document")
+			);
+		if (isSilent && depth > 0 && texts > 1) return true;
+		if (!isAlone) return attempt + 1 === Math.min(attempts, askOthersAt);
+		return (
+			attempt + 1 === attempts &&
+			(attempts > askOthersAt || (isSilent && attempts === askOthersAt))
+		);
 	}
 
 	/** Whether the provider gives a plain word its vector, at this moment. */
@@ -304,7 +337,11 @@ export class EmbeddingRun {
 			throw new CallFailure(
 				"broken",
 				`answered with vectors of ${length} dimensions, expected ${dimensions}`,
-				{ hint: "check that model and dimensions are right" },
+				{
+					hint: "check that model and dimensions are right",
+					// Of a single text, a plain word tells; all of several are the model's.
+					isDoubtful: vectors.length === 1,
+				},
 			);
 	}
 
@@ -360,8 +397,23 @@ export class EmbeddingRun {
 /** With the third try, a plain word is asked for instead. */
 const askOthersAt = 3;
 
-/** Whether the provider may be fine but for these texts: it fails, and asks for no patience. */
-function mayBeTexts({ kind, retryAfterMs }: CallFailure): boolean {
+/** What is known of a call that failed, when it is to be decided how to go on. */
+interface Turn {
+	readonly texts: number;
+	readonly depth: number;
+	/** Whether there is no other try. */
+	readonly isOver: boolean;
+	/** Whether no answer came, which takes long to find out. */
+	readonly isSilent: boolean;
+}
+
+/**
+ * Whether the provider may be fine but for these texts: it fails, and asks for no
+ * patience. An answer that cannot be read is a single text's own anyway.
+ */
+function mayBeTexts({ texts, failure, isSettled }: Missing): boolean {
+	const { kind, retryAfterMs } = failure;
+	if (kind === "answer") return texts.length > 1 && !isSettled;
 	return kind === "down" && retryAfterMs === undefined;
 }
 
@@ -370,15 +422,26 @@ function isProbe(texts: readonly string[]): boolean {
 }
 
 /**
- * A failure of the provider that only these texts meet. An error 500 is believed
- * as a refusal is; what may be a matter of time, a lost connection or an answer
- * that did not come, only when it happens again and again.
+ * A failure of the provider that only these texts meet. A refusal and an error
+ * 500 are believed; what may be a matter of time, a limited rate, a lost
+ * connection or an answer that did not come, only when it happens again and again.
  */
-function ofTexts({ message, status }: CallFailure): CallFailure {
+function ofTexts({
+	kind,
+	message,
+	status,
+	maxTexts,
+	isLength,
+}: CallFailure): CallFailure {
+	const isRefusal = kind !== "down" && kind !== "answer" && kind !== "busy";
+	const isSure =
+		isRefusal || status === 402 || status === 500 || status === 501;
+	// The verdict on key, model or account was none.
+	const isVerdict = isRefusal || kind === "busy";
 	return new CallFailure(
-		status === 500 || status === 501 ? "text" : "answer",
-		`${message}, and gives other texts their vectors`,
-		{ ...(status === undefined ? {} : { status }) },
+		isSure ? "text" : "answer",
+		`${isVerdict && status !== undefined ? `refused the text (status ${status})` : message}, and gives other texts their vectors`,
+		{ ...(status === undefined ? {} : { status }), maxTexts, isLength },
 	);
 }
 

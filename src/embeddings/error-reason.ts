@@ -6,6 +6,12 @@ export interface ErrorReason {
 	readonly status?: number;
 	/** The most texts of a call, if the message seems to state it: to be tried, not to be believed. */
 	readonly maxTexts?: number;
+	/** Whether the message is about the size of the call: fewer texts, or a shorter one, may pass. */
+	readonly isSize?: boolean;
+	/** Whether it reads like an API's own error, not like a page or the word of a gateway. */
+	readonly isApis?: boolean;
+	/** Whether it names `encoding_format`, or says that a field is unknown. */
+	readonly isAboutEncoding?: boolean;
 }
 
 export type Reason = keyof typeof spellings;
@@ -23,7 +29,8 @@ const spellings = {
 		/^(?:invalid_?api_?key|api_?key_?(?:invalid|expired|service_blocked)|authentication_?error|unauthenticated|unauthorized|invalid_?authentication|permission_?denied|permission_error|access_denied)$/i,
 	rate_limit_exceeded:
 		/^(?:(?:user_?)?rate_?limit(?:_?exceeded|_?error|_?reached)?|resource_?exhausted|too_?many_?requests|throttl(?:ed|ing)(?:[._]\w+)?|requests|tokens)$/i,
-	model_not_found: /^(?:model_?not_?found|deployment_?not_?found)$/i,
+	model_not_found:
+		/^(?:model_?not_?(?:found|exists?|supported|available)|deployment_?not_?found|(?:invalid|unknown|no_such|unsupported)_?model(?:_error)?)$/i,
 	context_length_exceeded: /^context_length_exceeded$/i,
 	max_tokens_per_request: /^max_tokens_per_request$/i,
 	unsupported_country_region_territory:
@@ -34,17 +41,38 @@ const spellings = {
 const sentences: readonly (readonly [Reason, RegExp])[] = [
 	[
 		"insufficient_quota",
-		/insufficient[_ ](?:user |account )?(?:quota|balance|credits?|funds)|credit balance is too low|out of credits|no credits? (?:left|remaining)|billing hard limit|account (?:is )?(?:in arrears|overdue)/i,
+		/insufficient[_ ](?:user |account )?(?:quota|balance|credits?|funds)|(?:monthly|daily|free|account|included|total) (?:quota|credits?|limit) (?:is |has been |was )?(?:exhausted|exceeded|used up|reached)|quota (?:is |has been |was )?(?:exhausted|used up|depleted)|run out of (?:tokens|credits?|quota|funds)|exceeded your (?:monthly|daily|free|included)|credit balance is too low|out of credits|no credits? (?:left|remaining)|billing hard limit|account (?:is )?(?:in arrears|overdue)/i,
 	],
 	[
 		"invalid_api_key",
 		/\b(?:invalid|incorrect|expired) api[ _-]?key|api key (?:not valid|is invalid|expired)/i,
 	],
+	["invalid_api_key", /^\s*unauthori[sz]ed\b/i],
 	["rate_limit_exceeded", /\brate[ -]?limit|too many requests/i],
 ];
 
 /** OpenAI's words for an account that is used up; Google says the same of a minute that is. */
-const openaiSpent = /exceeded your current quota/i;
+const openaiSpent = /exceeded your current quota|\bquota exceeded/i;
+
+/** What is over in a minute is no empty account. */
+const ofAMinute =
+	/per[ _-]?(?:minute|min|second|sec|hour)\b|\b[rt]pm\b|try again in/i;
+
+/**
+ * What a refusal of a request may be about as well. At the beginning, where no
+ * text is quoted before it.
+ */
+const openings: readonly (readonly [Reason, RegExp])[] = [
+	["insufficient_quota", /^[^"'`]{0,20}credit balance is too low/i],
+	[
+		"invalid_api_key",
+		/^[^"'`]{0,20}api key (?:not valid|is invalid|expired)|^(?:incorrect|invalid) api key/i,
+	],
+	[
+		"model_not_found",
+		/^(?:the )?model [^"]{0,80}?(?:does not|doesn't|not) exist|^(?:the )?model [^"]{0,80}?not (?:found|supported|available)|^(?:invalid|unknown|unsupported|no such) model\b/i,
+	],
+];
 
 /** Google's names of statuses (google.rpc.Code), which other gateways repeat. */
 const namedStatuses: Readonly<Record<string, number>> = {
@@ -90,17 +118,18 @@ export function errorReason(
 	const sentences = mayQuote(answered) ? [] : messages;
 	const reason =
 		reasonOf(words, sentences) ??
-		(messages.some((message) =>
-			/^[^"'`]{0,20}api key (?:not valid|is invalid|expired)/i.test(message),
-		)
-			? "invalid_api_key"
-			: undefined);
+		openings.find(([, opening]) =>
+			messages.some((message) => opening.test(message)),
+		)?.[0];
 	const status = words.map(statusOf).find((one) => one !== undefined);
 	const maxTexts = statedLimit(messages, texts);
 	return {
 		...(reason === undefined ? {} : { reason }),
 		...(status === undefined ? {} : { status }),
 		...(maxTexts === undefined ? {} : { maxTexts }),
+		...(messages.some(isAboutSize) ? { isSize: true } : {}),
+		...(isApisError(body, messages) ? { isApis: true } : {}),
+		...(isAboutEncoding(body) ? { isAboutEncoding: true } : {}),
 	};
 }
 
@@ -119,11 +148,51 @@ function mayQuote(status: number | undefined): boolean {
 }
 
 function isError(value: unknown): boolean {
-	const { error, errors, data, embeddings, code, message, detail } =
-		membersOf(value);
-	if (Array.isArray(data) || embeddings !== undefined) return false;
+	const { error, errors, data, embeddings, ...rest } = membersOf(value);
+	if (embeddings !== undefined) return false;
+	if (Array.isArray(data) && data.length > 0) return false;
 	if (isSaid(error) || isSaid(errors)) return true;
-	return code !== undefined && (isSaid(message) || isSaid(detail));
+	if (Array.isArray(data)) return false;
+	const { code, success, status } = rest;
+	if (success === false) return true;
+	const isCode = isSaid(code) && !successes.test(String(code));
+	const isStatus =
+		typeof status === "string" && /^(?:error|fail(?:ed|ure)?)$/i.test(status);
+	return (isCode || isStatus) && messagesOf(rest).length > 0;
+}
+
+/** Codes of wrappers around what went well. */
+const successes = /^(?:0+|2\d\d|20000|ok|success)$/i;
+
+/** As servers say it that count what a call has, even where they call it a rate limit. */
+const sizes =
+	/too (?:large|big|long)|too many (?:input|text|item|document|string|sequence|token)s?\b|must be (?:reduced|shorter|smaller)|reduce (?:the|your)|(?:batch|input|request|payload) (?:size|length|limit)|larger than|exceeds? (?:the )?max|maximum (?:batch|number|size|length|context)/i;
+
+/** A limit of a minute that is used up may state sizes as well, and when it is over. */
+function isAboutSize(message: string): boolean {
+	return sizes.test(message) && !/try again in|retry after/i.test(message);
+}
+
+/** Only a hint what to try: it may quote a text. */
+function isAboutEncoding(body: unknown): boolean {
+	return /encoding_?format|unrecognized|unknown (?:field|param|arg|name)|unexpected|extra (?:field|input)s?|not permitted/i.test(
+		JSON.stringify(body)?.slice(0, errorLength) ?? "",
+	);
+}
+
+const errorLength = 5000;
+
+/** OpenAI's form of an error, unless it says that it is about what was sent. */
+function isApisError(body: unknown, messages: readonly string[]): boolean {
+	const isObject = [body]
+		.flat()
+		.some((item) => typeof membersOf(item).error === "object");
+	const isContents = messages.some((message) =>
+		/content|polic(?:y|ies)|filter|moderat|block|safety|flagged|firewall/i.test(
+			message,
+		),
+	);
+	return isObject && !isContents;
 }
 
 function isSaid(value: unknown): boolean {
@@ -139,7 +208,8 @@ type Members = Readonly<Record<string, unknown>>;
 function partsOf(body: unknown): Members[] {
 	const outer = [body].flat(2).slice(0, 10);
 	return outer.flatMap((item) => {
-		const object = membersOf(item);
+		const object =
+			typeof item === "string" ? { message: item } : membersOf(item);
 		const inner = [object.error, object.errors, object.detail, object.details]
 			.flat()
 			.slice(0, 20);
@@ -165,14 +235,26 @@ function wordsOf({
 	status,
 	reason,
 	statusCode,
+	error_code,
 }: Members): string[] {
-	return [code, type, status, reason, statusCode].flatMap((value) =>
-		typeof value === "string" || typeof value === "number" ? String(value) : [],
+	return [code, type, status, reason, statusCode, error_code].flatMap(
+		(value) =>
+			typeof value === "string" || typeof value === "number"
+				? String(value)
+				: [],
 	);
 }
 
-function messagesOf({ message, detail, msg }: Members): string[] {
-	return [message, detail, msg].flatMap((value) =>
+function messagesOf({
+	message,
+	detail,
+	msg,
+	title,
+	error_msg,
+	error_message,
+}: Members): string[] {
+	const all = [message, detail, msg, title, error_msg, error_message];
+	return all.flatMap((value) =>
 		typeof value === "string" ? value.slice(0, longestMessage) : [],
 	);
 }
@@ -195,7 +277,8 @@ function reasonOf(
 	if (
 		messages.some(
 			(message) =>
-				spent[1].test(message) || (!isGoogles && openaiSpent.test(message)),
+				!ofAMinute.test(message) &&
+				(spent[1].test(message) || (!isGoogles && openaiSpent.test(message))),
 		)
 	)
 		return "insufficient_quota";

@@ -32,6 +32,13 @@ export interface FailureDetails {
 	readonly maxTexts?: number | undefined;
 	/** Whether length is what is refused, of a text or of all of a call. */
 	readonly isLength?: boolean;
+	/**
+	 * Whether it may be about these texts although it reads like a verdict on key,
+	 * address or account: a firewall's page, say. A plain word tells.
+	 */
+	readonly isDoubtful?: boolean;
+	/** Whether the answer names `encoding_format`, or a field that it does not know. */
+	readonly isAboutEncoding?: boolean;
 }
 
 /**
@@ -47,6 +54,8 @@ export class CallFailure extends Error {
 	readonly status: number | undefined;
 	readonly maxTexts: number | undefined;
 	readonly isLength: boolean;
+	readonly isDoubtful: boolean;
+	readonly isAboutEncoding: boolean;
 
 	constructor(
 		kind: FailureKind,
@@ -57,6 +66,8 @@ export class CallFailure extends Error {
 			status,
 			maxTexts,
 			isLength = false,
+			isDoubtful = false,
+			isAboutEncoding = false,
 		}: FailureDetails = {},
 	) {
 		super(message);
@@ -66,6 +77,8 @@ export class CallFailure extends Error {
 		this.status = status;
 		this.maxTexts = maxTexts;
 		this.isLength = isLength;
+		this.isDoubtful = isDoubtful;
+		this.isAboutEncoding = isAboutEncoding;
 	}
 }
 

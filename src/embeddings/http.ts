@@ -147,6 +147,7 @@ function tooLong(
 		`answered with ${size} bytes or more, at most ${limit} are read for ${count === 1 ? "1 vector" : `${count} vectors`} of up to ${numbers} numbers`,
 		{
 			hint: "check the provider's address (EMBEDDING__BASE_URL) and the model",
+			isDoubtful: true,
 		},
 	);
 }

@@ -4,6 +4,7 @@ import { mostNumbers, postJson, withoutSlashes } from "./http.ts";
 import { type KnownModels, knownModel } from "./known-model.ts";
 import { learnedLimit } from "./learned-limit.ts";
 import type { EmbeddingLimits, EmbeddingProvider } from "./provider.ts";
+import { vectorProblem } from "./vector-problem.ts";
 
 /** https://platform.openai.com/docs/guides/embeddings */
 export const openaiModels: KnownModels = {
@@ -50,8 +51,8 @@ export function openaiProvider(options: RemoteOptions): EmbeddingProvider {
 }
 
 interface Form {
-	/** base64 is a third of the size of numbers and needs no parsing. */
-	readonly encoding: "base64" | "float";
+	/** base64 is a third of the size of numbers and needs no parsing; some servers refuse the field itself. */
+	readonly encoding: "base64" | "float" | undefined;
 	readonly sendsDimensions: boolean;
 }
 
@@ -64,8 +65,8 @@ interface Learned {
 	refusesDimensions: boolean;
 	/** Errors of the server that another form did not avoid either. */
 	otherForms: number;
-	/** Calls in a row whose vectors all had the number 0: their order is not known, so texts go alone. */
-	alike: number;
+	/** Calls in a row whose vectors had no order that can be known: then texts go alone. */
+	withoutOrder: number;
 }
 
 /** A server, asked in the form that it turned out to want. */
@@ -87,7 +88,7 @@ class OpenAiServer {
 			hasWorked: baseUrl === officialUrl,
 			refusesDimensions: false,
 			otherForms: 0,
-			alike: 0,
+			withoutOrder: 0,
 		};
 	}
 
@@ -103,8 +104,8 @@ class OpenAiServer {
 	}
 
 	/**
-	 * Servers without base64 refuse it with 400, 422, 500 or 501, or answer with
-	 * nothing in the place of vectors; some refuse `dimensions`. Until a form has
+	 * Servers without base64 refuse it with whatever status, or answer with nothing
+	 * or nonsense in the place of vectors; some refuse the field, or `dimensions`. Until a form has
 	 * worked, the others are tried, and the one that works stays.
 	 */
 	async #inItsForm(
@@ -113,37 +114,67 @@ class OpenAiServer {
 		signal: AbortSignal | undefined,
 	): Promise<Float32Array[]> {
 		let first: unknown;
+		let doubtful: Float32Array[] | undefined;
 		try {
 			const vectors = await this.#ask(texts, form, signal);
-			if (this.#isSettled(form) || vectors.some(({ length }) => length > 0)) {
-				this.#learned.hasWorked = true;
+			if (this.#isSettled(form) || !this.#mayBeForms(vectors, form)) {
+				this.#learned.hasWorked ||= vectors.some(isPlausible);
 				return vectors;
 			}
-			first = withoutVectors(texts);
+			if (vectors.some(({ length }) => length > 0)) doubtful = vectors;
+			else first = withoutVectors(texts);
 		} catch (error) {
 			if (!this.#mayBeTheForm(error, form)) throw error;
 			first = error;
 		}
-		for (const other of otherForms(form)) {
-			const found = await this.#tryForm(texts, other, signal);
+		for (const other of otherForms(form, isAboutEncoding(first))) {
+			const found = await this.#tryForm(texts, other, signal, doubtful);
 			if (found === undefined) continue;
 			if (form.sendsDimensions && !other.sendsDimensions)
 				this.#learned.refusesDimensions = true;
 			return found;
 		}
+		// Vectors that no other form makes better: the check of the answer says what is wrong.
+		if (doubtful !== undefined) {
+			this.#learned.hasWorked ||= doubtful.some(isPlausible);
+			return doubtful;
+		}
 		throw first;
+	}
+
+	/**
+	 * Whether vectors are such as a server makes that reads the form wrongly: empty,
+	 * zeros, no numbers, or of a length that doubles, halves or hex digits have in
+	 * base64. A model's own length is left alone.
+	 */
+	#mayBeForms(vectors: readonly Float32Array[], form: Form): boolean {
+		if (vectors.length === 0) return false;
+		if (!vectors.some(isPlausible)) {
+			const isEmpty = vectors.every(({ length }) => length === 0);
+			return isEmpty || this.#mayTryOthers(form);
+		}
+		const { dimensions } = this.#options;
+		const isMisread = vectors.every(({ length }) =>
+			misreadings.includes(length / dimensions),
+		);
+		return isMisread && form.encoding === "base64" && this.#mayTryOthers(form);
+	}
+
+	/** Of a server that is only out of order, few calls are made twice. */
+	#mayTryOthers({ encoding, sendsDimensions }: Form): boolean {
+		if (encoding !== "base64" && !sendsDimensions) return false;
+		return this.#learned.otherForms++ < mostOtherForms;
 	}
 
 	#mayBeTheForm(error: unknown, form: Form): boolean {
 		if (this.#isSettled(form)) return false;
 		if (isRefusal(error)) return true;
-		const { status, kind } = error instanceof CallFailure ? error : {};
+		if (!(error instanceof CallFailure)) return false;
+		const { status, kind, isDoubtful } = error;
 		if (status === undefined) return kind === "answer" || kind === "text";
-		// Of a server that is only out of order, few calls are made twice.
-		return (
-			(status === 500 || status === 501) &&
-			this.#learned.otherForms++ < mostOtherForms
-		);
+		const mayBe =
+			isDoubtful || status === 403 || (kind === "down" && status !== 504);
+		return mayBe && status !== 429 && this.#mayTryOthers(form);
 	}
 
 	/** `undefined`: this form gives no vectors either. */
@@ -151,10 +182,16 @@ class OpenAiServer {
 		texts: readonly string[],
 		form: Form,
 		signal: AbortSignal | undefined,
+		doubtful: readonly Float32Array[] | undefined,
 	): Promise<Float32Array[] | undefined> {
 		try {
 			const vectors = await this.#ask(texts, form, signal);
-			if (!vectors.some(({ length }) => length > 0)) return undefined;
+			if (!vectors.some(isPlausible)) return undefined;
+			// The same length in another form: it is the model's.
+			const isSame =
+				doubtful?.some(isPlausible) &&
+				doubtful.every(({ length }, at) => length === vectors[at]?.length);
+			if (isSame) return undefined;
 			this.#keep(form);
 			return vectors;
 		} catch (error) {
@@ -215,7 +252,7 @@ class OpenAiServer {
 		const body = {
 			model,
 			input: texts,
-			encoding_format: encoding,
+			...(encoding === undefined ? {} : { encoding_format: encoding }),
 			...(sendsDimensions ? { dimensions } : {}),
 		};
 		const known = knownModel(openaiModels, model);
@@ -230,41 +267,75 @@ class OpenAiServer {
 			},
 			signal,
 		});
-		const items = itemsOf(answer);
-		if (this.#numbersAllAlike(texts, items))
-			throw new CallFailure("text", "numbers all vectors of a call alike", {
-				maxTexts: 1,
-			});
-		return inOrder(texts, items).map(({ embedding }) =>
+		return this.#inOrder(texts, itemsOf(answer)).map(({ embedding }) =>
 			decodeVector(embedding),
 		);
 	}
 
-	/** Of two texts it may be an accident, once. */
-	#numbersAllAlike(
-		{ length }: readonly string[],
-		items: readonly Item[],
-	): boolean {
-		if (length < 2 || items.length !== length) return false;
-		const isAlike = items.every(({ index }) => index === 0);
-		this.#learned.alike = isAlike ? this.#learned.alike + 1 : 0;
-		return isAlike && (length > 2 || this.#learned.alike > 1);
+	/**
+	 * The items in the order of their texts, which `index` tells, counted from 0 or
+	 * from 1. Where it is missing, the position counts, unless another item's index
+	 * contradicts it. An order that cannot be known is no order: a vector at the
+	 * wrong text would never be found out.
+	 */
+	#inOrder(texts: readonly string[], items: readonly Item[]): readonly Item[] {
+		if (items.length !== texts.length)
+			throw mismatch(
+				texts,
+				`answered with ${items.length} vectors for ${texts.length} texts`,
+			);
+		if (texts.length < 2) return items;
+		const ordered = inOrder(items);
+		const learned = this.#learned;
+		learned.withoutOrder = ordered === undefined ? learned.withoutOrder + 1 : 0;
+		if (ordered !== undefined) return ordered;
+		// All alike is how a server numbers; anything else may be an accident.
+		const isSure = isAlike(items)
+			? texts.length > 2 || learned.withoutOrder > 1
+			: learned.withoutOrder > 2;
+		throw new CallFailure(
+			"text",
+			"answered with a wrong order of vectors",
+			isSure ? { maxTexts: 1 } : {},
+		);
 	}
 }
 
 const mostOtherForms = 3;
 
 /** The other forms, the likelier first. */
-function otherForms({ encoding, sendsDimensions }: Form): Form[] {
+function otherForms(
+	{ encoding, sendsDimensions }: Form,
+	isAboutEncoding: boolean,
+): Form[] {
+	const encodings: Form["encoding"][] =
+		encoding === "base64"
+			? ["float", ...(isAboutEncoding ? [undefined] : [])]
+			: encoding === "float" && isAboutEncoding
+				? [undefined]
+				: [];
 	return [
-		...(encoding === "base64"
-			? [{ encoding: "float" as const, sendsDimensions }]
-			: []),
-		...(sendsDimensions ? [{ encoding, sendsDimensions: false }] : []),
-		...(encoding === "base64" && sendsDimensions
-			? [{ encoding: "float" as const, sendsDimensions: false }]
+		...encodings.map((other) => ({ encoding: other, sendsDimensions })),
+		...(sendsDimensions
+			? [encoding, ...encodings].map((other) => ({
+					encoding: other,
+					sendsDimensions: false,
+				}))
 			: []),
 	];
+}
+
+function isPlausible(vector: Float32Array): boolean {
+	return (
+		vectorProblem(vector, vector.length) === undefined && vector.length > 0
+	);
+}
+
+/** Of 32-bit floats' length: doubles, hex digits, half-precision floats and bytes. */
+const misreadings: readonly number[] = [2, 1.5, 0.5, 0.25];
+
+function isAboutEncoding(error: unknown): boolean {
+	return error instanceof CallFailure && error.isAboutEncoding;
 }
 
 /** `https://host/v1?version=2` with its path, also where the address has it already. */
@@ -296,29 +367,46 @@ interface Item {
 }
 
 function itemsOf(answer: object): readonly Item[] {
-	const { data } = answer as { data?: unknown };
-	if (Array.isArray(data)) return data.map((item) => item ?? {});
+	// Some gateways put the answer into one of their own.
+	const { data, result, output, response } = answer as Wrapped;
+	for (const list of [data, ...[result, output, response, data].map(dataOf)])
+		if (Array.isArray(list)) return list.map((item) => item ?? {});
 	throw unreadable("JSON without vectors");
 }
 
-/**
- * The items in the order of their texts, which `index` tells. Some servers leave
- * it out, of all or of the first, or make a text of it: they answer in order.
- */
-function inOrder(
-	texts: readonly string[],
-	items: readonly Item[],
-): readonly Item[] {
-	if (items.length !== texts.length)
-		throw mismatch(
-			texts,
-			`answered with ${items.length} vectors for ${texts.length} texts`,
-		);
-	if (!items.every(({ index }) => Number.isInteger(index))) return items;
-	const placed = new Map(items.map((item) => [item.index, item]));
-	return texts.map((_, index) => {
-		const item = placed.get(index);
-		if (item !== undefined) return item;
-		throw mismatch(texts, "answered with a wrong order of vectors");
-	});
+type Wrapped = Readonly<
+	Record<"data" | "result" | "output" | "response", unknown>
+>;
+
+function dataOf(value: unknown): unknown {
+	return typeof value === "object" && value !== null
+		? (value as { data?: unknown }).data
+		: undefined;
+}
+
+/** `undefined`: what the items say of their order contradicts itself or their positions. */
+function inOrder(items: readonly Item[]): readonly Item[] | undefined {
+	const numbers = items.map(({ index }) => numberOf(index));
+	if (numbers.every((number, at) => number === undefined || number === at))
+		return items;
+	const placed = new Map(numbers.map((number, at) => [number, items[at]]));
+	for (const first of [0, 1]) {
+		const ordered = items.map((_, at) => placed.get(at + first));
+		if (ordered.every((item) => item !== undefined)) return ordered;
+	}
+	return undefined;
+}
+
+function isAlike(items: readonly Item[]): boolean {
+	const first = numberOf(items[0]?.index);
+	return items.every(({ index }) => numberOf(index) === first);
+}
+
+/** Some servers make a text of the number. */
+function numberOf(index: unknown): number | undefined {
+	if (typeof index === "string" && /^\s*[+-]?\d{1,15}(?:\.0*)?\s*$/.test(index))
+		return Number(index);
+	return typeof index === "number" && Number.isInteger(index)
+		? index
+		: undefined;
 }

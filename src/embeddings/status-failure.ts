@@ -10,8 +10,9 @@ import { type HeaderReader, retryAfterMs } from "./retry-after.ts";
 export function statusFailure(
 	answered: number,
 	headers: HeaderReader,
-	{ reason, status: stated, maxTexts }: ErrorReason = {},
+	body: ErrorReason = {},
 ): CallFailure {
+	const { reason, status: stated, maxTexts } = body;
 	const said = `(status ${answered}${reason === undefined ? "" : `, ${reason}`})`;
 	const status = effectiveStatus(answered, stated);
 	const meaning: Meaning = meanings[meaningOf(status, reason)];
@@ -23,10 +24,32 @@ export function statusFailure(
 		isLength:
 			reason === "context_length_exceeded" ||
 			reason === "max_tokens_per_request",
+		isDoubtful: isDoubtful(status, kind, body),
+		isAboutEncoding: body.isAboutEncoding === true,
 		retryAfterMs: isSpent(status, reason)
 			? Number.POSITIVE_INFINITY
 			: retryAfterMs(headers),
 	});
+}
+
+/**
+ * Whether a plain word should be asked for before the verdict is believed. Not
+ * where the server says why; a 403 in the form of an API's error is about the key.
+ */
+function isDoubtful(
+	status: number,
+	kind: FailureKind,
+	{ reason, isSize, isApis }: ErrorReason,
+): boolean {
+	if (status === 401 || status === 407) return false;
+	if (status === 429)
+		return isSize === true && kind === "busy" && !isFinal(reason);
+	if (reason !== undefined || kind === "down" || kind === "text") return false;
+	return status !== 403 || isApis !== true;
+}
+
+function isFinal(reason: Reason | undefined): boolean {
+	return reason !== undefined && reason !== "rate_limit_exceeded";
 }
 
 /** The body's status counts where the answer's own says less. */
@@ -48,6 +71,11 @@ const meanings = {
 		kind: "setup",
 		message: "refused the key",
 		hint: "check the provider's API key and what it may be used for",
+	},
+	proxy: {
+		kind: "setup",
+		message: "is behind a proxy that wants authentication",
+		hint: "give the proxy what it wants, or reach the provider without it (HTTPS_PROXY, NO_PROXY)",
 	},
 	model: {
 		kind: "setup",
@@ -85,6 +113,7 @@ function meaningOf(
 ): keyof typeof meanings {
 	if (isSpent(status, reason)) return "spent";
 	if (status === 429 || reason === "rate_limit_exceeded") return "busy";
+	if (status === 407) return "proxy";
 	if (status === 401 || status === 403 || reason === "invalid_api_key")
 		return "key";
 	if (reason === "model_not_found" || modelStatuses.has(status)) return "model";

@@ -18,6 +18,7 @@ import {
 	type Asked,
 	type Deviates,
 	type GoodItem,
+	poisons,
 	type Reply,
 	verdicts,
 	worksAnyway,
@@ -28,7 +29,7 @@ const retry = { baseMs: 1, maxMs: 2, deadlineMs: 10_000, timeoutMs: 5000 };
 const options = { purpose: "document", retry } as const;
 
 let server: Server;
-let deviates: Deviates;
+let deviates: (...args: Parameters<Deviates>) => ReturnType<Deviates> | "hang";
 let requests: Asked[];
 let paths: string[];
 
@@ -58,12 +59,14 @@ async function respond(
 	for await (const chunk of request) text += chunk;
 	const asked: Asked = JSON.parse(text);
 	requests.push(asked);
-	const { status = 200, body } = reply(asked);
+	const answer = reply(asked);
+	if (answer === "hang") return;
+	const { status = 200, body } = answer;
 	response.writeHead(status, { "content-type": "application/json" });
 	response.end(typeof body === "string" ? body : JSON.stringify(body));
 }
 
-function reply(asked: Asked): Reply {
+function reply(asked: Asked): Reply | "hang" {
 	const good = [asked.input ?? []].flat().map((input, index): GoodItem => {
 		const vector = vectorOf(input, asked.dimensions ?? length);
 		const bytes = Buffer.from(
@@ -153,6 +156,13 @@ describe("what an error means", () => {
 	);
 });
 
+// fetch itself keeps the status from us.
+test("407, thrown by a client, is about a proxy", () => {
+	const failure = failureOf(Object.assign(new Error("no"), { status: 407 }));
+	expect(failure.kind).toBe("setup");
+	expect(failure.message).toContain("proxy");
+});
+
 describe("one text that makes the server fail", () => {
 	const poison = "text 13";
 
@@ -170,6 +180,81 @@ describe("one text that makes the server fail", () => {
 		).toEqual(texts(64).map((text) => (text === poison ? kind : "ok")));
 		expect(requests.length).toBeLessThan(50);
 	});
+
+	test.each(poisons)(
+		"by $name fails alone",
+		async ({ name, reply, kind }) => {
+			deviates = (asked, good) =>
+				asked.input.includes(poison) ? reply(asked, good) : undefined;
+			const quick = {
+				purpose: "document",
+				retry: {
+					...retry,
+					attempts: 3,
+					timeoutMs: name === "no answer in time" ? 150 : 5000,
+				},
+			} as const;
+			const outcomes = await embedEach(provider(), texts(20), quick);
+			expect(
+				outcomes.map((outcome) => ("vector" in outcome ? "ok" : outcome.kind)),
+			).toEqual(texts(20).map((text) => (text === poison ? kind : "ok")));
+			expect(requests.length).toBeLessThan(60);
+			for (const attempts of [1, 2, 3, 6]) {
+				// Whether a server is slow, one try does not tell.
+				if (attempts === 1 && name === "no answer in time") continue;
+				const calls = { ...quick, retry: { ...quick.retry, attempts } };
+				const alone = await embedEach(provider(), [poison], calls);
+				expect(alone).toMatchObject([{ kind }]);
+			}
+			await expect(
+				generateBatch(provider(), texts(20), quick),
+			).rejects.toMatchObject({
+				code: "PROVIDER_FAILED",
+				issues: [{ field: "texts[13]" }],
+			});
+		},
+		30_000,
+	);
+
+	test("by a vector of another length fails alone", async () => {
+		deviates = ({ input }, good) =>
+			input.includes(poison)
+				? {
+						body: {
+							data: good.map((item, at) =>
+								input[at] === poison ? { ...item, embedding: [1, 2] } : item,
+							),
+						},
+					}
+				: undefined;
+		const outcomes = await embedEach(provider(), texts(20), options);
+		expect(
+			outcomes.flatMap((outcome, at) => ("vector" in outcome ? [] : [at])),
+		).toEqual([13]);
+		const alone = await embedEach(provider(), [poison], options);
+		expect(alone).toMatchObject([{ kind: "text" }]);
+	});
+
+	test.each([
+		[401, {}, "setup", 4],
+		[402, { error: "x" }, "busy", 4],
+		[403, "<html></html>", "setup", 4],
+		[404, {}, "setup", 4],
+		[429, { error: { message: "batch too large" } }, "busy", 12],
+	] as const)(
+		"is not looked for where a plain word meets status %i as well",
+		async (status, body, kind, most) => {
+			deviates = () => ({ status, body });
+			const outcomes = await embedEach(provider(), texts(100), {
+				...options,
+				retry: { ...retry, attempts: 4 },
+			});
+			expect(new Set(outcomes.map((one) => "kind" in one && one.kind))).toEqual(
+				new Set([kind]),
+			);
+			expect(requests.length).toBeLessThanOrEqual(most);
+		},
+	);
 
 	test("fails as itself where it is the only one", async () => {
 		deviates = ({ input }) =>

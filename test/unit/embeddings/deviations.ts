@@ -6,7 +6,7 @@
 /** A request as it came. */
 export interface Asked {
 	readonly input: readonly string[];
-	readonly encoding_format: "base64" | "float";
+	readonly encoding_format?: "base64" | "float";
 	readonly dimensions?: number;
 }
 
@@ -44,13 +44,16 @@ const onBase64 =
 	(asked, good) =>
 		asked.encoding_format === "base64" ? reply(asked, good) : undefined;
 
+const base64 = ({ buffer }: { readonly buffer: ArrayBufferLike }): string =>
+	Buffer.from(buffer).toString("base64");
+
 const items = (data: readonly unknown[]): Reply => ({
 	body: { object: "list", data },
 });
 
 /** Every text gets its vector all the same, and the second time at no extra cost. */
 export const worksAnyway: readonly Deviation[] = [
-	...[400, 415, 422, 500, 501].map(
+	...[400, 403, 404, 405, 406, 415, 418, 422, 500, 501, 502, 503].map(
 		(status): Deviation => ({
 			name: `base64 is refused with status ${status}`,
 			deviates: onBase64(() => refusal(status, "unsupported")),
@@ -86,6 +89,55 @@ export const worksAnyway: readonly Deviation[] = [
 			),
 		}),
 	),
+	...(
+		[
+			["zeros", (floats) => floats.map(() => 0)],
+			["null for each number", (floats) => [...floats].map(() => null)],
+			["zeros in base64", (floats) => base64(new Float32Array(floats.length))],
+			[
+				"NaN in base64",
+				(floats) => base64(new Float32Array(floats.length).fill(Number.NaN)),
+			],
+			["64-bit floats", (floats) => base64(Float64Array.from(floats))],
+			["16-bit floats", (floats) => base64(Uint16Array.from(floats))],
+			["bytes", (floats) => base64(Int8Array.from(floats))],
+			[
+				"hex digits",
+				(floats) =>
+					Buffer.from(Float32Array.from(floats).buffer).toString("hex"),
+			],
+			["words", () => "base64 is not supported!"],
+			["JSON in a text", (floats) => JSON.stringify([...floats])],
+		] as [string, (floats: Float32Array) => unknown][]
+	).map(
+		([name, change]): Deviation => ({
+			name: `base64 is answered with ${name}`,
+			deviates: onBase64((_, good) =>
+				items(
+					good.map(({ index, embedding }) => {
+						const { buffer } = Uint8Array.from(
+							Buffer.from(embedding as string, "base64"),
+						);
+						return {
+							index,
+							embedding: change(new Float32Array(buffer)),
+						};
+					}),
+				),
+			),
+		}),
+	),
+	...[
+		"Unrecognized request argument supplied: encoding_format",
+		"Extra inputs are not permitted",
+		'json: unknown field "encoding_format"',
+	].map(
+		(message): Deviation => ({
+			name: `the field encoding_format is refused: ${message}`,
+			deviates: ({ encoding_format }) =>
+				encoding_format === undefined ? undefined : refusal(400, message),
+		}),
+	),
 	{
 		name: "base64 is answered with something that is not JSON",
 		deviates: onBase64(() => ({ body: "<html></html>" })),
@@ -110,6 +162,14 @@ export const worksAnyway: readonly Deviation[] = [
 				? refusal(422, "extra inputs are not permitted")
 				: undefined,
 	},
+	...["result", "output", "response", "data"].map(
+		(member): Deviation => ({
+			name: `the answer is within ${member} of another one`,
+			deviates: (_, good) => ({
+				body: { code: 0, message: "ok", [member]: { data: good } },
+			}),
+		}),
+	),
 	{
 		name: "index is missing",
 		deviates: (_, good) => items(good.map(({ embedding }) => ({ embedding }))),
@@ -148,16 +208,96 @@ export const worksAnyway: readonly Deviation[] = [
 		deviates: (_, good) => items(good.map((item) => ({ ...item, index: 0 }))),
 		requestsLater: 20,
 	},
+	...[1, -1, 7, "0", "1"].map(
+		(index): Deviation => ({
+			name: `index is ${JSON.stringify(index)} for each: texts go alone`,
+			deviates: (_, good) => items(good.map((item) => ({ ...item, index }))),
+			requestsLater: 20,
+		}),
+	),
+	{
+		name: "index counts from 1",
+		deviates: (_, good) =>
+			items(good.map((item) => ({ ...item, index: item.index + 1 }))),
+	},
+	{
+		name: "index counts from 1, as a text, in another order",
+		deviates: (_, good) =>
+			items(
+				good
+					.map((item) => ({ ...item, index: String(item.index + 1) }))
+					.toReversed(),
+			),
+	},
+	{
+		name: "index is a text, in another order",
+		deviates: (_, good) =>
+			items(
+				good
+					.map((item) => ({ ...item, index: String(item.index) }))
+					.toReversed(),
+			),
+	},
+	...([null, undefined, "first", {}, 0.5] as const).map(
+		(index): Deviation => ({
+			name: `index of one item is ${JSON.stringify(index) ?? "missing"}, in another order: texts go alone`,
+			deviates: (_, good) =>
+				items(
+					good
+						.map((item, at) => (at === 1 ? { ...item, index } : item))
+						.toReversed(),
+				),
+			requestsLater: 20,
+		}),
+	),
+	{
+		name: "index of all but one is missing, and that one contradicts its place",
+		deviates: (_, good) =>
+			items(
+				good
+					.map((item) =>
+						item.index === 3 ? item : { embedding: item.embedding },
+					)
+					.toReversed(),
+			),
+		requestsLater: 20,
+	},
+	{
+		name: "index is the same for each two: texts go alone",
+		deviates: (_, good) =>
+			items(good.map((item) => ({ ...item, index: item.index >> 1 }))),
+		requestsLater: 20,
+	},
+	{
+		name: "index of a single text is anything",
+		deviates: (_, good) =>
+			good.length === 1
+				? items(good.map((item) => ({ ...item, index: 99 })))
+				: undefined,
+	},
 	{
 		name: "the items come in another order, told by index",
 		deviates: (_, good) => items(good.toReversed()),
 	},
-	...[400, 413, 422, 500].map(
+	...[400, 402, 413, 422, 431, 500].map(
 		(status): Deviation => ({
 			name: `more than 7 texts a call are refused with status ${status}`,
 			deviates: ({ input }) =>
 				input.length > 7 ? refusal(status, "no") : undefined,
 			...(status === 500 ? { requestsLater: 12 } : { requestsLater: 4 }),
+		}),
+	),
+	...[
+		"batch too large for rate",
+		"Request too large on tokens per min (TPM): Limit 10, Requested 20. The input must be reduced",
+	].map(
+		(message): Deviation => ({
+			name: `more than 7 texts a call are refused with status 429: ${message}`,
+			deviates: ({ input }) =>
+				input.length > 7
+					? refusal(429, message, { code: "rate_limit_exceeded" })
+					: undefined,
+			requestsLater: 4,
 		}),
 	),
 	{
@@ -331,6 +471,51 @@ export const verdicts: readonly Verdict[] = [
 		body: [said({ code: 403, status: "PERMISSION_DENIED" })],
 		...key,
 	},
+	...[
+		[{ success: false, error_msg: "Invalid API key", error_code: 401 }, key],
+		[{ status: "error", message: "unauthorized" }, key],
+		[{ code: 429, msg: "too many requests", data: null }, busy],
+		[{ data: [], error: { code: "rate_limit_exceeded", message: "no" } }, busy],
+	].map(([body, verdict]) => ({
+		name: `200 ${JSON.stringify(body)}`,
+		status: 200,
+		body,
+		...(verdict as typeof key | typeof busy),
+	})),
+	...[
+		"quota exceeded",
+		{ title: "Quota Exceeded", detail: "Monthly quota exhausted" },
+		{ message: "Monthly quota exhausted" },
+		{ message: "You have run out of tokens for this month" },
+	].map((body) => ({
+		name: `429 ${JSON.stringify(body)}`,
+		status: 429,
+		body,
+		...spent,
+	})),
+	{
+		name: "429 with a quota of a minute",
+		status: 429,
+		body: said({ message: "Quota exceeded: 60 requests per minute" }),
+		...busy,
+	},
+	{
+		name: "400 without credit",
+		status: 400,
+		body: said({ message: "Your credit balance is too low to access the API" }),
+		...spent,
+	},
+	...[
+		{ message: "Invalid model: m", type: "invalid_model" },
+		{ code: 20012, message: "Model does not exist. Please check it." },
+		{ message: "Invalid model: m" },
+		{ message: "The model `m` does not exist." },
+	].map((error) => ({
+		name: `400 ${JSON.stringify(error)}`,
+		status: 400,
+		body: said(error),
+		...key,
+	})),
 	// The text; what it says must not be taken for what the server says.
 	{
 		name: "400 that quotes a text about rate limits and keys",
@@ -366,4 +551,91 @@ export const verdicts: readonly Verdict[] = [
 		kind: "down",
 	},
 	{ name: "503 as a page", status: 503, body: "<html></html>", kind: "down" },
+];
+
+/** What a server does with any call that one bad text is in; the others get their vectors. */
+export interface Poison {
+	readonly name: string;
+	/** `"hang"`: no answer at all. */
+	readonly reply: (asked: Asked, good: GoodItem[]) => Reply | "hang";
+	/** `text`: it is known to fail again; `answer`: it is tried again, some times. */
+	readonly kind: "text" | "answer";
+}
+
+const always =
+	(status: number, body: unknown): Poison["reply"] =>
+	() => ({ status, body });
+
+export const poisons: readonly Poison[] = [
+	...[300, 302, 307, 402, 404, 405, 406, 410, 418, 431, 451, 500, 501].flatMap(
+		(status): Poison[] => [
+			{
+				name: `status ${status}`,
+				reply: always(status, { error: "x" }),
+				kind: "text",
+			},
+			{
+				name: `status ${status} with a page`,
+				reply: always(status, "<html>blocked</html>"),
+				kind: "text",
+			},
+		],
+	),
+	...[
+		"<html>Request blocked</html>",
+		{ message: "Forbidden" },
+		{ error: { message: "blocked by the content filter" } },
+	].map(
+		(body): Poison => ({
+			name: `status 403 ${JSON.stringify(body)}`,
+			reply: always(403, body),
+			kind: "text",
+		}),
+	),
+	...[502, 503, 504, 520, 424].map(
+		(status): Poison => ({
+			name: `status ${status}`,
+			reply: always(status, {}),
+			kind: "answer",
+		}),
+	),
+	{
+		name: "status 429 about its size",
+		reply: always(
+			429,
+			said({
+				message:
+					"Request too large on tokens per min (TPM): Limit 10, Requested 20. Your input must be reduced",
+				type: "tokens",
+				code: "rate_limit_exceeded",
+			}),
+		),
+		kind: "answer",
+	},
+	{
+		name: "an answer over the limit of its size",
+		reply: () => ({ body: " ".repeat(12_000_000) }),
+		kind: "text",
+	},
+	{
+		name: "NaN, which is no JSON",
+		reply: () => ({ body: '{"data":[{"index":0,"embedding":[NaN]}]}' }),
+		kind: "answer",
+	},
+	{
+		name: "a page with status 200",
+		reply: always(200, "<html></html>"),
+		kind: "answer",
+	},
+	{
+		name: "an object without vectors",
+		reply: always(200, { object: "error", message: "content filter" }),
+		kind: "answer",
+	},
+	{
+		name: "an error inside a 200",
+		reply: always(200, said({ message: "no", code: "content_filter" })),
+		kind: "text",
+	},
+	{ name: "no answer in time", reply: () => "hang", kind: "answer" },
 ];
