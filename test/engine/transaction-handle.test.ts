@@ -83,8 +83,7 @@ const ofEmbeddings: Calls = {
 	open: never,
 	wake: never,
 	tellMismatch: () => db.service.embeddings.tellMismatch(),
-	checkProvider: () =>
-		db.service.embeddings.checkProvider(db.service.registry.get(tableName)),
+	checkProvider: never, // unless there is no key for the configured provider
 	status: () => db.service.embeddings.status(),
 	sync: () => db.service.embeddings.sync(),
 	estimate: () => db.service.embeddings.estimate(),
