@@ -417,7 +417,7 @@ describe("a definition", () => {
 			{ hnsw: { m: "16); DROP TABLE a; --", efConstruction: 64 } },
 			{ hnsw: { m: 16, efConstruction: "64" } },
 			{ embedding: { provider: "a", model: "b", dimensions: "3); --" } },
-			{ schema: 'a"; --' },
+			{ schema: "a".repeat(64) },
 			{ tabelName: "x" },
 		])
 			expect(() => registerType(Thing, options as never)).toThrow(
