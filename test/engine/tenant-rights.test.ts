@@ -102,7 +102,7 @@ SELECT c.relname::text AS name, array_agg(a.attname::text ORDER BY a.attnum) AS 
   coalesce(array_agg(a.attname::text ORDER BY a.attnum)
     FILTER (WHERE has_column_privilege('rem_app', c.oid, a.attnum, 'INSERT')), '{}') AS insertable
 FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-WHERE c.relnamespace = 'public'::regnamespace AND c.relkind NOT IN ('i', 'I', 't', 'c')
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind NOT IN ('i', 'I', 't', 'c', 'S')
   AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.objid = c.oid AND d.deptype = 'e')
 GROUP BY c.relname ORDER BY c.relname`);
 	return rows;
@@ -233,6 +233,20 @@ test("nothing of another tenant, and nothing that all depend on, can be deleted"
 			name.startsWith("kv_source_") ? "42809" : "42501",
 		);
 	}
+});
+
+test("no sequence can be read or set", async () => {
+	const { rows } = await db.service.execute<{ name: string }>(
+		"SELECT relname::text AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'S'",
+	);
+	expect(rows.length).toBeGreaterThan(0);
+	for (const { name } of rows)
+		for (const statement of [
+			`SELECT last_value FROM ${name}`,
+			`SELECT nextval('${name}')`,
+			`SELECT setval('${name}', 1)`,
+		])
+			expect(await expectHarmless(statement), statement).toBe("42501");
 });
 
 test("no row can be inserted for another tenant, or for its entities", async () => {
