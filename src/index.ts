@@ -116,7 +116,7 @@ export {
 	registerType,
 } from "./schema/register-type.ts";
 export type { AnyService } from "./service/any-service.ts";
-export type { BoundScope } from "./service/bound-scope.ts";
+export type { BoundScope } from "./verbs/bound-scope.ts";
 export type {
 	BatchUpsertOptions,
 	BatchUpsertResult,
@@ -127,35 +127,35 @@ export type {
 	LookupOptions,
 	ReadOptions,
 	VectorSearchOptions,
-} from "./service/call-options.ts";
+} from "./verbs/call-options.ts";
 export type {
 	BackgroundIndexOptions,
 	ConnectOptions,
 	EmbeddingOptions,
-} from "./service/connect-options.ts";
-export type { Check, DoctorOptions } from "./service/doctor/check.ts";
-export type { DoctorReport } from "./service/doctor/doctor.ts";
-export type { GenerateBatchOptions } from "./service/embedder.ts";
+} from "./settings/connect-options.ts";
+export type { Check, DoctorOptions } from "./doctor/check.ts";
+export type { DoctorReport } from "./doctor/doctor.ts";
+export type { GenerateBatchOptions } from "./core/embedder.ts";
 export type {
 	EmbeddingStatus,
 	Embeddings,
 	ModelName,
 	SyncEmbeddingsOptions,
-} from "./service/embeddings.ts";
+} from "./core/embeddings.ts";
 export type {
 	LinkCall,
 	LinkResult,
 	TraverseCall,
 	UnlinkCall,
 } from "./service/graph.ts";
-export type { IsolationReport } from "./service/isolation/check-isolation.ts";
+export type { IsolationReport } from "./isolation/check-isolation.ts";
 export { PostgresService } from "./service/postgres-service.ts";
 export type {
 	ExplainedStatement,
 	FoundByQuery,
 	QueryExplanation,
 	QueryResult,
-} from "./service/query-result.ts";
+} from "./verbs/query-result.ts";
 export {
 	Repository,
 	type RepositoryFindOptions,
@@ -164,7 +164,7 @@ export {
 	type RepositoryUpsertOptions,
 	type Session as RepositorySession,
 } from "./service/repository.ts";
-export type { SchemaLifecycle } from "./service/schema-lifecycle.ts";
+export type { SchemaLifecycle } from "./core/schema-lifecycle.ts";
 export type { ServiceScope } from "./service/scope.ts";
 export { ident, type Sql, type SqlValue, type Statement, sql } from "./sql.ts";
 export type { MergeField } from "./store/merge.ts";

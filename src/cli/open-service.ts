@@ -49,7 +49,7 @@ export async function openService(
 async function newFolder({
 	url,
 }: DatabaseOptions): Promise<string | undefined> {
-	const { resolveDatabase } = await import("../service/database-settings.ts");
+	const { resolveDatabase } = await import("../settings/database-settings.ts");
 	const database = resolveDatabase(
 		url === undefined ? {} : { connectionString: url },
 		readEnvironment(),

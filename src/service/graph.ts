@@ -20,7 +20,7 @@ import {
 	type RowOfTenant,
 	unlinkEdges,
 } from "../store/link-edges.ts";
-import type { ServiceCore } from "./core.ts";
+import type { ServiceCore } from "../core/service-core.ts";
 
 interface GraphCall {
 	readonly tenantId?: string | undefined;

@@ -11,7 +11,7 @@ import {
 	lookup,
 } from "../query/lookup.ts";
 import { LookupQueue } from "../query/lookup-queue.ts";
-import type { ServiceCore } from "./core.ts";
+import type { ServiceCore } from "../core/service-core.ts";
 
 type Models = readonly Entity[];
 

@@ -39,7 +39,7 @@ import { observeQueues } from "../telemetry/metrics.ts";
 import { keepAlive, keepAliveDuringCalls } from "../util/keep-alive.ts";
 import { quoted } from "../util/suggest.ts";
 import { guardMethods } from "./arguments/methods.ts";
-import type { BoundScope } from "./bound-scope.ts";
+import type { BoundScope } from "../verbs/bound-scope.ts";
 import type {
 	BatchUpsertOptions,
 	BatchUpsertResult,
@@ -53,12 +53,12 @@ import type {
 	ReadOptions,
 	TableName,
 	VectorSearchOptions,
-} from "./call-options.ts";
-import type { ConnectOptions } from "./connect-options.ts";
-import { ServiceCore } from "./core.ts";
-import type { DoctorOptions } from "./doctor/check.ts";
-import { type DoctorReport, examine } from "./doctor/doctor.ts";
-import { Embeddings } from "./embeddings.ts";
+} from "../verbs/call-options.ts";
+import type { ConnectOptions } from "../settings/connect-options.ts";
+import { ServiceCore } from "../core/service-core.ts";
+import type { DoctorOptions } from "../doctor/check.ts";
+import { type DoctorReport, examine } from "../doctor/doctor.ts";
+import { Embeddings } from "../core/embeddings.ts";
 import {
 	Graph,
 	type LinkCall,
@@ -69,19 +69,19 @@ import {
 import {
 	checkIsolation,
 	type IsolationReport,
-} from "./isolation/check-isolation.ts";
-import { isolationCalls } from "./isolation/isolation-calls.ts";
-import { isHeldByPolicies } from "./isolation/role-problems.ts";
-import { readLocale } from "./locale.ts";
+} from "../isolation/check-isolation.ts";
+import { isolationCalls } from "../isolation/isolation-calls.ts";
+import { isHeldByPolicies } from "../isolation/role-problems.ts";
+import { readLocale } from "../core/locale.ts";
 import { type Found, Lookups } from "./lookups.ts";
-import type { QueryResult } from "./query-result.ts";
-import { queueFigures } from "./queue-figures.ts";
+import type { QueryResult } from "../verbs/query-result.ts";
+import { queueFigures } from "../core/queue-figures.ts";
 import { Repository } from "./repository.ts";
 import { type QueryReads, runQuery } from "./run-query.ts";
-import { SchemaLifecycle } from "./schema-lifecycle.ts";
+import { SchemaLifecycle } from "../core/schema-lifecycle.ts";
 import { openScope, type ServiceScope } from "./scope.ts";
 import { Searches } from "./searches.ts";
-import { loadSettings, type Settings } from "./settings.ts";
+import { loadSettings, type Settings } from "../settings/settings.ts";
 import { traceVerbs } from "./traced-verbs.ts";
 
 type CoreModels = typeof coreEntities;

@@ -15,8 +15,8 @@ import {
 	boundTo,
 	checkTenant,
 	refuseOperators,
-} from "./bound-scope.ts";
-import { ServiceCore } from "./core.ts";
+} from "../verbs/bound-scope.ts";
+import { ServiceCore } from "../core/service-core.ts";
 
 export interface RepositoryUpsertOptions {
 	readonly tenantId?: string;

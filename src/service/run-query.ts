@@ -16,13 +16,13 @@ import type { ReadScope } from "../query/scope.ts";
 import type { SearchHit } from "../query/search.ts";
 import { selectRows } from "../query/select-rows.ts";
 import { loadSqlGrammar } from "../sql-grammar.ts";
-import { explainingHandle } from "./explaining-handle.ts";
+import { explainingHandle } from "../verbs/explaining-handle.ts";
 import type {
 	ExplainedStatement,
 	FoundByQuery,
 	QueryExplanation,
 	QueryResult,
-} from "./query-result.ts";
+} from "../verbs/query-result.ts";
 
 /** The service's own reads, which a query comes down to. */
 export interface QueryReads {

@@ -1,9 +1,9 @@
 import type { Entity } from "../models/entity.ts";
 import { checkScope } from "../query/scope.ts";
 import type { AnyService } from "./any-service.ts";
-import { takeArguments } from "./arguments/argument.ts";
+import { takeArguments } from "../calls/arguments.ts";
 import { scopedQuery, scopedVerbs } from "./arguments/service-methods.ts";
-import { type BoundScope, boundTo, refuseOthers } from "./bound-scope.ts";
+import { type BoundScope, boundTo, refuseOthers } from "../verbs/bound-scope.ts";
 import { Repository } from "./repository.ts";
 
 const verbs = Object.keys(scopedVerbs) as Verb[];

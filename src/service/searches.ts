@@ -22,9 +22,9 @@ import {
 import { findLanguage } from "../query/text-language.ts";
 import type { VectorFacts } from "../query/vector-facts.ts";
 import { quoted } from "../util/suggest.ts";
-import type { ServiceCore } from "./core.ts";
-import type { ProviderChoice } from "./embedder.ts";
-import { QueryVectors } from "./query-vectors.ts";
+import type { ServiceCore } from "../core/service-core.ts";
+import type { ProviderChoice } from "../core/embedder.ts";
+import { QueryVectors } from "../core/query-vectors.ts";
 
 /** What every search of one table by meaning may say. */
 interface SearchCall

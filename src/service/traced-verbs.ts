@@ -2,7 +2,7 @@ import { BackgroundIndexer } from "../indexer/background-indexer.ts";
 import { KvCache } from "../kv/kv-cache.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { type TracedMethod, traced } from "../telemetry/traced.ts";
-import { Embeddings } from "./embeddings.ts";
+import { Embeddings } from "../core/embeddings.ts";
 import { Repository } from "./repository.ts";
 
 interface TracedService {

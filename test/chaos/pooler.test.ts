@@ -4,7 +4,7 @@ import * as z from "zod";
 import { startServer } from "../../scripts/postgres-server.ts";
 import { defineEntity, PostgresService } from "../../src/index.ts";
 import { tenantSetting } from "../../src/schema/row-security.ts";
-import { tenantHandle } from "../../src/service/tenant-handle.ts";
+import { tenantHandle } from "../../src/core/tenant-handle.ts";
 
 // What a pooler in transaction mode asks of its clients: no state of a session,
 // no startup parameters but its own, no statements that it does not carry.

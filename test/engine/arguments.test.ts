@@ -11,13 +11,13 @@ import {
 import { BackgroundIndexer } from "../../src/indexer/background-indexer.ts";
 import { KvCache } from "../../src/kv/kv-cache.ts";
 import { Registry } from "../../src/models/registry.ts";
-import type { MethodArguments } from "../../src/service/arguments/argument.ts";
+import type { MethodArguments } from "../../src/calls/arguments.ts";
 import {
 	internalMethods,
 	publicMethods,
 } from "../../src/service/arguments/methods.ts";
-import { Embeddings } from "../../src/service/embeddings.ts";
-import { SchemaLifecycle } from "../../src/service/schema-lifecycle.ts";
+import { Embeddings } from "../../src/core/embeddings.ts";
+import { SchemaLifecycle } from "../../src/core/schema-lifecycle.ts";
 import { codeOf, useService } from "../support/engine.ts";
 import { hostileValues } from "../support/hostile-values.ts";
 

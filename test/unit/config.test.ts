@@ -2,8 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { environmentSchema, readEnvironment } from "../../src/config.ts";
 import { localProvider } from "../../src/embeddings/local.ts";
 import { RemError } from "../../src/errors.ts";
-import type { ConnectOptions } from "../../src/service/connect-options.ts";
-import { resolveSettings } from "../../src/service/settings.ts";
+import type { ConnectOptions } from "../../src/settings/connect-options.ts";
+import { resolveSettings } from "../../src/settings/settings.ts";
 
 const settingsOf = (
 	options: ConnectOptions,

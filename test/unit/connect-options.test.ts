@@ -2,8 +2,8 @@ import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
 import { readEnvironment } from "../../src/config.ts";
 import { PostgresService, RemError, Resource } from "../../src/index.ts";
-import { connectOptionNames } from "../../src/service/check-connect-options.ts";
-import { resolveSettings } from "../../src/service/settings.ts";
+import { connectOptionNames } from "../../src/settings/check-connect-options.ts";
+import { resolveSettings } from "../../src/settings/settings.ts";
 import { FakeProvider } from "../support/fake-provider.ts";
 import { hostileValues } from "../support/hostile-values.ts";
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { QueryVectors } from "../../src/service/query-vectors.ts";
+import { QueryVectors } from "../../src/core/query-vectors.ts";
 
 const provider = () => ({
 	name: "p",

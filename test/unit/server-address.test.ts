@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { readEnvironment } from "../../src/config.ts";
 import { RemError } from "../../src/errors.ts";
-import { resolveSettings } from "../../src/service/settings.ts";
+import { resolveSettings } from "../../src/settings/settings.ts";
 
 const settingsOf = (
 	options: object,

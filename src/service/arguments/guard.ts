@@ -1,4 +1,4 @@
-import { type MethodArguments, takeArguments } from "./argument.ts";
+import { type MethodArguments, takeArguments } from "../../calls/arguments.ts";
 
 type Work = (this: object, ...given: unknown[]) => unknown;
 

@@ -1,9 +1,9 @@
 import { BackgroundIndexer } from "../../indexer/background-indexer.ts";
 import { KvCache } from "../../kv/kv-cache.ts";
 import { Registry } from "../../models/registry.ts";
-import { Embeddings } from "../embeddings.ts";
-import { SchemaLifecycle } from "../schema-lifecycle.ts";
-import type { MethodArguments } from "./argument.ts";
+import { Embeddings } from "../../core/embeddings.ts";
+import { SchemaLifecycle } from "../../core/schema-lifecycle.ts";
+import type { MethodArguments } from "../../calls/arguments.ts";
 import { guard } from "./guard.ts";
 import {
 	embeddingsMethods,

@@ -18,8 +18,8 @@ import {
 } from "../../models/checks.ts";
 import { model } from "../../models/entity.ts";
 import { type OptionChecks, required } from "../../models/options.ts";
-import type { GenerateBatchOptions } from "../embedder.ts";
-import type { SyncEmbeddingsOptions } from "../embeddings.ts";
+import type { GenerateBatchOptions } from "../../core/embedder.ts";
+import type { SyncEmbeddingsOptions } from "../../core/embeddings.ts";
 import {
 	argument,
 	async,
@@ -28,7 +28,7 @@ import {
 	optionalOptions,
 	options,
 	sync,
-} from "./argument.ts";
+} from "../../calls/arguments.ts";
 import { indexRequest, migrateChecks } from "./service-methods.ts";
 
 type Methods = Readonly<Record<string, MethodArguments>>;

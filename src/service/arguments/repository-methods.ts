@@ -24,7 +24,7 @@ import {
 	optional,
 	optionalOptions,
 	options,
-} from "./argument.ts";
+} from "../../calls/arguments.ts";
 import { callScope, consistency, upsertChecks } from "./service-methods.ts";
 
 const upsert: OptionChecks<RepositoryUpsertOptions> = {

@@ -21,7 +21,7 @@ import {
 import { model } from "../../models/entity.ts";
 import { type OptionChecks, required } from "../../models/options.ts";
 import { indexTypes } from "../../schema/declared-index.ts";
-import type { BoundScope } from "../bound-scope.ts";
+import type { BoundScope } from "../../verbs/bound-scope.ts";
 import type {
 	BatchUpsertOptions,
 	CallScope,
@@ -31,8 +31,8 @@ import type {
 	Models,
 	ReadOptions,
 	VectorSearchOptions,
-} from "../call-options.ts";
-import type { DoctorOptions } from "../doctor/check.ts";
+} from "../../verbs/call-options.ts";
+import type { DoctorOptions } from "../../doctor/check.ts";
 import type { LinkCall, TraverseCall, UnlinkCall } from "../graph.ts";
 import {
 	argument,
@@ -42,7 +42,7 @@ import {
 	optionalOptions,
 	options,
 	sync,
-} from "./argument.ts";
+} from "../../calls/arguments.ts";
 
 export const callScope: OptionChecks<CallScope> = {
 	tenantId: tenantName,

@@ -39,7 +39,7 @@ import { hnswIndex } from "../schema/hnsw.ts";
 import { ident, sql, toText } from "../sql.ts";
 import type { Embedder, GenerateBatchOptions } from "./embedder.ts";
 import { ModelChoice } from "./model-choice.ts";
-import type { Settings } from "./settings.ts";
+import type { Settings } from "../settings/settings.ts";
 
 /** A model by its name; provider and length where they are not the service's own. */
 export type ModelName =

@@ -1,5 +1,5 @@
-import { kvStore } from "../../kv/tables.ts";
-import { sql, toText } from "../../sql.ts";
+import { kvStore } from "../kv/tables.ts";
+import { sql, toText } from "../sql.ts";
 import {
 	counted,
 	type Finding,

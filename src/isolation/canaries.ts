@@ -1,14 +1,14 @@
 import { randomBytes, randomUUID } from "node:crypto";
-import type { Handle } from "../../db/database.ts";
-import { embeddingQueueRef } from "../../db/embedding-queue.ts";
-import { encodeVector } from "../../db/encode.ts";
-import { embeddingsRef, tableRef } from "../../db/tables.ts";
-import { RemError } from "../../errors.ts";
-import type { Field } from "../../models/field.ts";
-import type { EntityTable } from "../../models/registry.ts";
-import type { VectorSpace } from "../../models/vector-space.ts";
-import { tenantSetting } from "../../schema/row-security.ts";
-import { ident, join, raw, type Sql, sql } from "../../sql.ts";
+import type { Handle } from "../db/database.ts";
+import { embeddingQueueRef } from "../db/embedding-queue.ts";
+import { encodeVector } from "../db/encode.ts";
+import { embeddingsRef, tableRef } from "../db/tables.ts";
+import { RemError } from "../errors.ts";
+import type { Field } from "../models/field.ts";
+import type { EntityTable } from "../models/registry.ts";
+import type { VectorSpace } from "../models/vector-space.ts";
+import { tenantSetting } from "../schema/row-security.ts";
+import { ident, join, raw, type Sql, sql } from "../sql.ts";
 
 /** Where a canary goes, and of which model its vector is, if it gets one. */
 export interface CanaryPlace {

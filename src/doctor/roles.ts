@@ -1,6 +1,6 @@
-import { arrayLiteral } from "../../db/encode.ts";
-import { sql, toText } from "../../sql.ts";
-import { writtenTables } from "../../store/first-statistics.ts";
+import { arrayLiteral } from "../db/encode.ts";
+import { sql, toText } from "../sql.ts";
+import { writtenTables } from "../store/first-statistics.ts";
 import { roleProblems } from "../isolation/role-problems.ts";
 import { readTableWalls } from "../isolation/table-problems.ts";
 import { type Matter, ok, some, warning } from "./check.ts";

@@ -2,7 +2,7 @@ import {
 	type FieldStatus,
 	type Queued,
 	readQueued,
-} from "../../embed-sync/status.ts";
+} from "../embed-sync/status.ts";
 import { type Finding, type Matter, ok, some, warning } from "./check.ts";
 
 /** Of each table and model, how many texts have the vector of what they say now. */

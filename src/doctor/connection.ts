@@ -1,5 +1,5 @@
-import type { Database } from "../../db/database.ts";
-import { sql } from "../../sql.ts";
+import type { Database } from "../db/database.ts";
+import { sql } from "../sql.ts";
 import { type Matter, ok, warning } from "./check.ts";
 
 /** Where it is, and as whom. */

@@ -1,7 +1,7 @@
-import type { Database, Handle } from "../../db/database.ts";
-import { RemError } from "../../errors.ts";
-import { roles } from "../../schema/row-security.ts";
-import { sql } from "../../sql.ts";
+import type { Database, Handle } from "../db/database.ts";
+import { RemError } from "../errors.ts";
+import { roles } from "../schema/row-security.ts";
+import { sql } from "../sql.ts";
 
 /** Why row level security does not hold for the role of this connection; none: it does. */
 export async function roleProblems(db: Handle): Promise<readonly string[]> {

@@ -1,6 +1,6 @@
-import { embeddingsRef } from "../../db/tables.ts";
-import type { IndexStatus } from "../../indexer/index-status.ts";
-import { sql, toText } from "../../sql.ts";
+import { embeddingsRef } from "../db/tables.ts";
+import type { IndexStatus } from "../indexer/index-status.ts";
+import { sql, toText } from "../sql.ts";
 import {
 	type Finding,
 	failed,

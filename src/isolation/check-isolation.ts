@@ -1,7 +1,7 @@
-import type { Database, Handle } from "../../db/database.ts";
-import type { Registry } from "../../models/registry.ts";
-import type { VectorSpace } from "../../models/vector-space.ts";
-import { ident, sql } from "../../sql.ts";
+import type { Database, Handle } from "../db/database.ts";
+import type { Registry } from "../models/registry.ts";
+import type { VectorSpace } from "../models/vector-space.ts";
+import { ident, sql } from "../sql.ts";
 import {
 	type Canary,
 	type CanaryPlace,

@@ -1,4 +1,4 @@
-import { sql } from "../../sql.ts";
+import { sql } from "../sql.ts";
 import { type Matter, ok, warning } from "./check.ts";
 
 interface Limits {

@@ -1,12 +1,12 @@
-import { RemError } from "../../errors.ts";
-import type { Check } from "../../models/checks.ts";
+import { RemError } from "../errors.ts";
+import type { Check } from "../models/checks.ts";
 import {
 	describeProblem,
 	type OptionChecks,
 	type OptionTable,
 	optionTable,
 	takeOptions,
-} from "../../models/options.ts";
+} from "../models/options.ts";
 
 /** One parameter of a public method. */
 export interface Argument {

@@ -1,9 +1,9 @@
-import type { Handle } from "../../db/database.ts";
-import { embeddingQueueRef } from "../../db/embedding-queue.ts";
-import { arrayLiteral } from "../../db/encode.ts";
-import type { EntityTable } from "../../models/registry.ts";
-import { internalRights } from "../../schema/row-security.ts";
-import { ident, sql, toText } from "../../sql.ts";
+import type { Handle } from "../db/database.ts";
+import { embeddingQueueRef } from "../db/embedding-queue.ts";
+import { arrayLiteral } from "../db/encode.ts";
+import type { EntityTable } from "../models/registry.ts";
+import { internalRights } from "../schema/row-security.ts";
+import { ident, sql, toText } from "../sql.ts";
 import { type Finding, type Matter, ok, some, warning } from "./check.ts";
 
 /** Each database fills these for itself: copied, they conflict with the subscriber's own. */

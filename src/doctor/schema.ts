@@ -1,7 +1,7 @@
-import { RemError } from "../../errors.ts";
-import { refuseNewer } from "../../migrate/apply-base.ts";
-import { readLedger } from "../../migrate/ledger.ts";
-import type { MigrationStatus } from "../../migrate/status.ts";
+import { RemError } from "../errors.ts";
+import { refuseNewer } from "../migrate/apply-base.ts";
+import { readLedger } from "../migrate/ledger.ts";
+import type { MigrationStatus } from "../migrate/status.ts";
 import { counted, failed, type Matter, ok, some, warning } from "./check.ts";
 
 /** Whether everything was applied, and nothing but what is known here. */

@@ -15,12 +15,12 @@ import { gatherTenantStatistics } from "../store/first-statistics.ts";
 import type { MergeField } from "../store/merge.ts";
 import type { UpsertProgress } from "../store/upsert-result.ts";
 import { quoted } from "../util/suggest.ts";
-import type { BatchUpsertResult } from "./call-options.ts";
+import type { BatchUpsertResult } from "../verbs/call-options.ts";
 import { Embedder } from "./embedder.ts";
 import { Embeddings } from "./embeddings.ts";
 import { heldDatabase } from "./held-database.ts";
 import { SchemaLifecycle } from "./schema-lifecycle.ts";
-import type { Settings } from "./settings.ts";
+import type { Settings } from "../settings/settings.ts";
 import { tenantHandle } from "./tenant-handle.ts";
 
 /** Options of an upsert, whatever the entity. */

@@ -1,6 +1,6 @@
-import type { Handle } from "../../db/database.ts";
-import { RemError } from "../../errors.ts";
-import type { Entity } from "../../models/entity.ts";
+import type { Handle } from "../db/database.ts";
+import { RemError } from "../errors.ts";
+import type { Entity } from "../models/entity.ts";
 import { type Canary, canaryVector } from "./canaries.ts";
 import type { IsolationCalls } from "./check-isolation.ts";
 

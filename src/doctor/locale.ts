@@ -1,4 +1,4 @@
-import { readLocale } from "../locale.ts";
+import { readLocale } from "../core/locale.ts";
 import { type Matter, ok, warning } from "./check.ts";
 
 /** Which letters the database knows. */

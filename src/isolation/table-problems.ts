@@ -1,8 +1,8 @@
-import type { Handle } from "../../db/database.ts";
-import { arrayLiteral } from "../../db/encode.ts";
-import type { EntityTable } from "../../models/registry.ts";
-import { internalRights } from "../../schema/row-security.ts";
-import { sql } from "../../sql.ts";
+import type { Handle } from "../db/database.ts";
+import { arrayLiteral } from "../db/encode.ts";
+import type { EntityTable } from "../models/registry.ts";
+import { internalRights } from "../schema/row-security.ts";
+import { sql } from "../sql.ts";
 
 /** A table that holds tenants' rows, and what its wall lacks. */
 export interface TableWall {

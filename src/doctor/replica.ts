@@ -1,5 +1,5 @@
-import { Replica } from "../../db/replica.ts";
-import { sql } from "../../sql.ts";
+import { Replica } from "../db/replica.ts";
+import { sql } from "../sql.ts";
 import { failed, type Matter, ok, warning } from "./check.ts";
 
 interface Replay {

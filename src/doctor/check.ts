@@ -1,4 +1,4 @@
-import type { ServiceCore } from "../core.ts";
+import type { ServiceCore } from "../core/service-core.ts";
 
 /** What was found of one matter. */
 export interface Finding {
