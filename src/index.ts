@@ -1,3 +1,12 @@
+export type { GenerateBatchOptions } from "./core/embedder.ts";
+export type {
+	EmbeddingStatus,
+	Embeddings,
+	ModelName,
+	SyncEmbeddingsOptions,
+} from "./core/embeddings.ts";
+export type { SchemaLifecycle } from "./core/schema-lifecycle.ts";
+export type { BatchUpsertResult } from "./core/upsert-rows.ts";
 export type {
 	Capabilities,
 	Consistency,
@@ -6,6 +15,8 @@ export type {
 	Result,
 	TransactionOptions,
 } from "./db/database.ts";
+export type { Check, DoctorOptions } from "./doctor/check.ts";
+export type { DoctorReport } from "./doctor/doctor.ts";
 export type { TextEstimate } from "./embed-sync/find-missing.ts";
 export type { ModelState } from "./embed-sync/models.ts";
 export type { FieldStatus } from "./embed-sync/status.ts";
@@ -31,6 +42,7 @@ export type {
 export type { BlockingTransaction } from "./indexer/build-progress.ts";
 export type { BulkReport } from "./indexer/bulk-load.ts";
 export type { IndexStatus, IndexStatusState } from "./indexer/index-status.ts";
+export type { IsolationReport } from "./isolation/check-isolation.ts";
 export type { KvDifference } from "./kv/compare.ts";
 export type { KvCache } from "./kv/kv-cache.ts";
 export type { KvProblem } from "./kv/problems.ts";
@@ -116,56 +128,37 @@ export {
 	registerType,
 } from "./schema/register-type.ts";
 export type { AnyService } from "./service/any-service.ts";
-export type { BoundScope } from "./verbs/bound-scope.ts";
-export type {
-	BatchUpsertOptions,
-	BatchUpsertResult,
-	CallScope,
-	FuzzySearchOptions,
-	HybridRow,
-	HybridSearchOptions,
-	LookupOptions,
-	ReadOptions,
-	VectorSearchOptions,
-} from "./verbs/call-options.ts";
+export { PostgresService } from "./service/postgres-service.ts";
+export { Repository } from "./service/repository.ts";
+export type { ServiceScope } from "./service/scope.ts";
 export type {
 	BackgroundIndexOptions,
 	ConnectOptions,
 	EmbeddingOptions,
 } from "./settings/connect-options.ts";
-export type { Check, DoctorOptions } from "./doctor/check.ts";
-export type { DoctorReport } from "./doctor/doctor.ts";
-export type { GenerateBatchOptions } from "./core/embedder.ts";
-export type {
-	EmbeddingStatus,
-	Embeddings,
-	ModelName,
-	SyncEmbeddingsOptions,
-} from "./core/embeddings.ts";
-export type {
-	LinkCall,
-	LinkResult,
-	TraverseCall,
-	UnlinkCall,
-} from "./service/graph.ts";
-export type { IsolationReport } from "./isolation/check-isolation.ts";
-export { PostgresService } from "./service/postgres-service.ts";
+export { ident, type Sql, type SqlValue, type Statement, sql } from "./sql.ts";
+export type { MergeField } from "./store/merge.ts";
+export type { UpsertProgress, UpsertResult } from "./store/upsert-result.ts";
+export type { BatchUpsertOptions } from "./verbs/batch-upsert.ts";
+export type { BoundScope } from "./verbs/bound-scope.ts";
+export type { CallScope, ReadOptions } from "./verbs/call-options.ts";
+export type { FuzzySearchOptions } from "./verbs/fuzzy-search.ts";
+export type { HybridRow, HybridSearchOptions } from "./verbs/hybrid-search.ts";
+export type { LinkCall, LinkResult } from "./verbs/link.ts";
+export type { LookupOptions } from "./verbs/lookup.ts";
 export type {
 	ExplainedStatement,
 	FoundByQuery,
 	QueryExplanation,
 	QueryResult,
 } from "./verbs/query-result.ts";
-export {
-	Repository,
-	type RepositoryFindOptions,
-	type RepositoryOrderBy,
-	type RepositoryReadOptions,
-	type RepositoryUpsertOptions,
-	type Session as RepositorySession,
-} from "./service/repository.ts";
-export type { SchemaLifecycle } from "./core/schema-lifecycle.ts";
-export type { ServiceScope } from "./service/scope.ts";
-export { ident, type Sql, type SqlValue, type Statement, sql } from "./sql.ts";
-export type { MergeField } from "./store/merge.ts";
-export type { UpsertProgress, UpsertResult } from "./store/upsert-result.ts";
+export type {
+	RepositoryFindOptions,
+	RepositoryOrderBy,
+} from "./verbs/repository/find.ts";
+export type { Session as RepositorySession } from "./verbs/repository/get-by-session.ts";
+export type { RepositoryReadOptions } from "./verbs/repository/rows.ts";
+export type { RepositoryUpsertOptions } from "./verbs/repository/upsert.ts";
+export type { TraverseCall } from "./verbs/traverse.ts";
+export type { UnlinkCall } from "./verbs/unlink.ts";
+export type { VectorSearchOptions } from "./verbs/vector-search.ts";

@@ -25,18 +25,6 @@ export interface MethodArguments {
 	readonly parameters: readonly Argument[];
 }
 
-export function async(...parameters: readonly Argument[]): MethodArguments {
-	return { kind: "async", parameters };
-}
-
-export function sync(...parameters: readonly Argument[]): MethodArguments {
-	return { kind: "sync", parameters };
-}
-
-export function iterator(...parameters: readonly Argument[]): MethodArguments {
-	return { kind: "iterator", parameters };
-}
-
 export function argument(name: string, check: Check): Argument {
 	return { name, isOptional: false, take: taker(name, check) };
 }

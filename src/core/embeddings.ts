@@ -1,3 +1,11 @@
+import { argument, optionalOptions } from "../calls/arguments.ts";
+import {
+	async,
+	counts,
+	publicMethods,
+	sync as synchronous,
+	traced,
+} from "../calls/public-methods.ts";
 import type { Database } from "../db/database.ts";
 import { refuseInsideTransaction } from "../db/open-transaction.ts";
 import {
@@ -33,13 +41,25 @@ import type {
 import { EmbeddingWorker } from "../embed-sync/worker.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import { RemError } from "../errors.ts";
+import {
+	anyText,
+	type Check,
+	callback,
+	isRecord,
+	listOf,
+	oneOf,
+	positive,
+	signal,
+	text,
+	typeName,
+} from "../models/checks.ts";
 import type { EntityTable, Registry } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { hnswIndex } from "../schema/hnsw.ts";
+import type { Settings } from "../settings/settings.ts";
 import { ident, sql, toText } from "../sql.ts";
 import type { Embedder, GenerateBatchOptions } from "./embedder.ts";
 import { ModelChoice } from "./model-choice.ts";
-import type { Settings } from "../settings/settings.ts";
 
 /** A model by its name; provider and length where they are not the service's own. */
 export type ModelName =
@@ -525,3 +545,74 @@ function notMigrated(error: unknown): string[] {
 function describe({ provider, model, dimensions }: VectorSpace): string {
 	return `${provider} ${model} (${dimensions})`;
 }
+
+const ofModel: Readonly<Record<string, Check>> = {
+	model: text,
+	provider: text,
+	dimensions: positive,
+};
+
+/** A model's name, or an object with its provider and length. */
+function modelName(value: unknown): string | undefined {
+	if (typeof value === "string") return text(value);
+	if (!isRecord(value))
+		return `must be a string or { model, provider, dimensions }, not ${typeName(value)}`;
+	if (value.model === undefined) return "has no model";
+	for (const [name, part] of Object.entries(value)) {
+		const problem = Object.hasOwn(ofModel, name)
+			? part === undefined
+				? undefined
+				: ofModel[name]?.(part)
+			: "is not an option";
+		if (problem !== undefined) return `.${name} ${problem}`;
+	}
+	return undefined;
+}
+
+/** What a provider must have is checked where it is registered; here, that it can be read at all. */
+function readable(value: unknown): string | undefined {
+	Array.isArray(value);
+	return value === undefined ? "is missing" : undefined;
+}
+
+publicMethods<Embeddings>()(
+	Embeddings,
+	{
+		registerProvider: synchronous(argument("provider", readable)),
+		generateBatch: async(
+			argument("texts", listOf(anyText)),
+			optionalOptions<GenerateBatchOptions>({
+				provider: text,
+				model: text,
+				dimensions: positive,
+				purpose: oneOf("document", "query"),
+			}),
+		),
+		status: async(),
+		sync: traced(
+			async(
+				optionalOptions<SyncEmbeddingsOptions>({
+					model: modelName,
+					onProgress: callback,
+					signal,
+				}),
+			),
+			{
+				operation: "embeddings.sync",
+				found: counts("embedded", "settled", "dead", "removed"),
+			},
+		),
+		estimate: async(optionalOptions({ model: modelName, signal })),
+		retry: traced(async(), { operation: "embeddings.retry" }),
+		start: synchronous(),
+		stop: async(),
+		switch: traced(async(argument("name", modelName)), {
+			operation: "embeddings.switch",
+		}),
+		prune: traced(
+			async(argument("name", modelName), optionalOptions({ signal })),
+			{ operation: "embeddings.prune" },
+		),
+	},
+	["open", "wake", "adopt", "tellMismatch", "checkProvider"],
+);

@@ -1,3 +1,5 @@
+import { optionalOptions, options } from "../calls/arguments.ts";
+import { async, publicMethods } from "../calls/public-methods.ts";
 import type { Database } from "../db/database.ts";
 import { type DiffOptions, diffSchema } from "../migrate/diff/diff.ts";
 import type { Difference } from "../migrate/diff/difference.ts";
@@ -5,10 +7,13 @@ import {
 	type MigrateOptions,
 	type MigrateResult,
 	migrate,
+	migrateChecks,
 } from "../migrate/migrate.ts";
 import { type MigrationPlan, planMigration } from "../migrate/plan.ts";
 import { type Repaired, repairHistory } from "../migrate/repair.ts";
 import { type MigrationStatus, readStatus } from "../migrate/status.ts";
+import { listOf, text } from "../models/checks.ts";
+import { required } from "../models/options.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import type { BaseOptions } from "../schema/base.ts";
@@ -89,3 +94,21 @@ export class SchemaLifecycle {
 		};
 	}
 }
+
+const { migrations, to } = migrateChecks;
+
+publicMethods<SchemaLifecycle>()(
+	SchemaLifecycle,
+	{
+		diff: async(),
+		plan: async(optionalOptions({ migrations, to })),
+		status: async(optionalOptions({ migrations })),
+		repair: async(
+			options<{ migrations: string; names: readonly string[] }>({
+				migrations: required(text),
+				names: required(listOf(text)),
+			}),
+		),
+	},
+	["migrate"],
+);

@@ -1,45 +1,23 @@
+import { argument } from "../calls/arguments.ts";
+import { publicMethods, sync } from "../calls/public-methods.ts";
 import type { Consistency, Database, Handle } from "../db/database.ts";
 import { refuseInsideTransaction } from "../db/open-transaction.ts";
-import { embeddingsRef, tableRef } from "../db/tables.ts";
-import { knownFields } from "../embed-sync/fields.ts";
-import type { EmbeddingProvider } from "../embeddings/provider.ts";
-import { isProviderError, RemError } from "../errors.ts";
+import { RemError } from "../errors.ts";
 import { BackgroundIndexer } from "../indexer/background-indexer.ts";
 import { KvCache } from "../kv/kv-cache.ts";
-import type { EntityTable, Registry } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import { anyText } from "../models/checks.ts";
+import { model } from "../models/entity.ts";
+import { Registry } from "../models/registry.ts";
+import type { CacheFallback } from "../query/cached-read.ts";
 import { VectorFacts } from "../query/vector-facts.ts";
-import { ident, join, sql } from "../sql.ts";
-import { batchUpsert } from "../store/batch-upsert.ts";
-import { gatherTenantStatistics } from "../store/first-statistics.ts";
-import type { MergeField } from "../store/merge.ts";
-import type { UpsertProgress } from "../store/upsert-result.ts";
+import type { Settings } from "../settings/settings.ts";
 import { quoted } from "../util/suggest.ts";
-import type { BatchUpsertResult } from "../verbs/call-options.ts";
 import { Embedder } from "./embedder.ts";
 import { Embeddings } from "./embeddings.ts";
 import { heldDatabase } from "./held-database.ts";
+import { LoadStatistics } from "./load-statistics.ts";
 import { SchemaLifecycle } from "./schema-lifecycle.ts";
-import type { Settings } from "../settings/settings.ts";
 import { tenantHandle } from "./tenant-handle.ts";
-
-/** Options of an upsert, whatever the entity. */
-export interface CoreUpsertOptions {
-	readonly tenantId?: string | undefined;
-	readonly userId?: string | null | undefined;
-	readonly generateEmbeddings?: boolean | undefined;
-	readonly embeddingProvider?: string | undefined;
-	readonly embeddingModel?: string | undefined;
-	readonly onEmbeddingError?: "fail" | "queue" | undefined;
-	readonly merge?: readonly MergeField[] | undefined;
-	readonly atomic?: true | "chunk" | undefined;
-	readonly bulk?: boolean | undefined;
-	readonly onProgress?: ((progress: UpsertProgress) => void) | undefined;
-	readonly signal?: AbortSignal | undefined;
-	readonly transaction?: Handle | undefined;
-}
-
-const rowsPerAnalyze = 1000;
 
 /** What a service and its repositories share: the parts, and the rules of every call. */
 export class ServiceCore {
@@ -55,7 +33,9 @@ export class ServiceCore {
 	readonly vectorFacts = new VectorFacts();
 	readonly indexer: BackgroundIndexer;
 	readonly schema: SchemaLifecycle;
-	#newRows = 0;
+	/** What reads do when the cache of names cannot answer. */
+	readonly cacheFallback: CacheFallback;
+	readonly loadStatistics: LoadStatistics;
 
 	constructor(
 		db: Database,
@@ -68,6 +48,7 @@ export class ServiceCore {
 		this.registry = registry;
 		this.settings = settings;
 		this.embedder = new Embedder(settings);
+		this.loadStatistics = new LoadStatistics(db, settings.logger);
 		// What these do is about all tenants.
 		const all = settings.rowLevelSecurity ? heldDatabase(db) : db;
 		this.kv = new KvCache(all, settings.schema, settings.logger);
@@ -79,6 +60,10 @@ export class ServiceCore {
 			onStored: (table, space, vectors) =>
 				this.indexer.noteRows(table, space, vectors),
 		});
+		this.cacheFallback = {
+			sources: (handle) => this.kv.sources(handle),
+			onNotReady: () => this.kv.rebuildInBackground(),
+		};
 		this.indexer = new BackgroundIndexer(all, {
 			schema: settings.schema,
 			hnsw: settings.hnsw,
@@ -97,117 +82,6 @@ export class ServiceCore {
 			tables: () => registry.all(),
 			space: () => this.embedder.spaceIfKnown(),
 		});
-	}
-
-	async upsert(
-		table: EntityTable,
-		entities: Iterable<unknown> | AsyncIterable<unknown>,
-		options: CoreUpsertOptions,
-	): Promise<BatchUpsertResult> {
-		const choice = {
-			provider: options.embeddingProvider,
-			model: options.embeddingModel,
-		};
-		if (options.bulk && options.transaction !== undefined)
-			throw new RemError(
-				"VALIDATION",
-				"bulk is not possible inside a transaction",
-				{
-					hint: "an index is dropped outside of transactions, and would wait for this one; call batchUpsert on the service, or without bulk",
-				},
-			);
-		const db = table.entity.tenantScoped
-			? this.handle(options.tenantId, options.transaction)
-			: (options.transaction ?? this.db);
-		const hasTexts = table.entity.embedFields.length > 0;
-		const embeds = hasTexts && (options.generateEmbeddings ?? true);
-		const queuesFailures = embeds && options.onEmbeddingError === "queue";
-		const space = hasTexts
-			? await this.embeddings.models.space(db, table, choice)
-			: undefined;
-		const bulk = options.bulk ? this.indexer.bulkLoad(table, space) : undefined;
-		const written = hasTexts
-			? knownFields(table, await this.embeddings.models.fields(db))
-			: table;
-		const result = await batchUpsert(db, written, entities, {
-			scope: {
-				tenantId: options.tenantId,
-				userId: options.userId,
-				defaultTenant: this.settings.defaultTenant,
-			},
-			provider:
-				embeds && space !== undefined
-					? this.#provider(space, queuesFailures)
-					: undefined,
-			space,
-			isSpaceClear:
-				choice.provider !== undefined ||
-				choice.model !== undefined ||
-				space === undefined ||
-				this.embeddings.models.isConfigured(space),
-			embeddingCalls: this.embedder.calls(space),
-			queuesFailures,
-			merge: options.merge ?? [],
-			atomic: options.atomic ?? true,
-			beforeWrite: bulk && ((vectors) => bulk.makeWay(vectors)),
-			onProgress: options.onProgress,
-			signal: options.signal,
-		}).finally(() => bulk?.end());
-		this.#newRows += result.inserted;
-		await this.#analyze(db, table);
-		if (options.transaction === undefined)
-			await this.#analyzeNewTenant(table, options, result.inserted);
-		if (result.embeddingsQueued > 0) this.embeddings.wake();
-		const newRows = Math.max(result.inserted, result.embeddingsGenerated);
-		this.indexer.noteRows(table, embeds ? space : undefined, newRows);
-		return bulk === undefined ? result : { ...result, bulk: bulk.report };
-	}
-
-	/** Without a provider that can be asked, everything is queued, if that is wanted. */
-	#provider(
-		space: VectorSpace,
-		queuesFailures: boolean,
-	): EmbeddingProvider | undefined {
-		try {
-			return this.embeddings.open(space).provider;
-		} catch (error) {
-			if (queuesFailures && isProviderError(error)) return undefined;
-			throw error;
-		}
-	}
-
-	/** Where no autovacuum does it: a plan made for an empty table is a slow one when it is full. */
-	async #analyze(db: Handle, table: EntityTable): Promise<void> {
-		if (this.db.capabilities.autovacuum || this.#newRows < rowsPerAnalyze)
-			return;
-		this.#newRows = 0;
-		const { schema, entity } = table;
-		const tables = [
-			tableRef(table),
-			...(entity.createEmbeddings ? [embeddingsRef(table)] : []),
-			...(entity.createKvTrigger ? [ident(schema, "kv_store")] : []),
-		];
-		await db.query(sql`ANALYZE ${join(tables)}`);
-	}
-
-	/** Where autovacuum does it, it comes late for a tenant that is new in a large table. */
-	async #analyzeNewTenant(
-		table: EntityTable,
-		{ tenantId = this.settings.defaultTenant ?? undefined }: CoreUpsertOptions,
-		inserted: number,
-	): Promise<void> {
-		const isSeen = this.db.capabilities.autovacuum && table.entity.tenantScoped;
-		if (!isSeen || inserted < rowsPerAnalyze || tenantId === undefined) return;
-		await gatherTenantStatistics(this.db, table, tenantId, inserted).catch(
-			(error: unknown) => {
-				// What was loaded is committed: it is only planned for less well.
-				const { code, sqlState } = error as RemError;
-				this.settings.logger.warn(
-					{ code, sqlState },
-					`"${table.entity.tableName}" could not be analysed after a load`,
-				);
-			},
-		);
 	}
 
 	/**
@@ -250,3 +124,11 @@ export class ServiceCore {
 		});
 	}
 }
+
+publicMethods<Registry>()(Registry, {
+	add: sync(argument("entity", model)),
+	remove: sync(argument("entity", model)),
+	has: sync(argument("entity", model)),
+	get: sync(argument("tableName", anyText)),
+	all: sync(),
+});

@@ -1,5 +1,5 @@
-import { RemError } from "../errors.ts";
 import type { ServiceCore } from "../core/service-core.ts";
+import { RemError } from "../errors.ts";
 import {
 	type Check,
 	type DoctorOptions,

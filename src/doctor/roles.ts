@@ -1,8 +1,8 @@
 import { arrayLiteral } from "../db/encode.ts";
-import { sql, toText } from "../sql.ts";
-import { writtenTables } from "../store/first-statistics.ts";
 import { roleProblems } from "../isolation/role-problems.ts";
 import { readTableWalls } from "../isolation/table-problems.ts";
+import { sql, toText } from "../sql.ts";
+import { writtenTables } from "../store/first-statistics.ts";
 import { type Matter, ok, some, warning } from "./check.ts";
 
 /** Whom row level security holds, where it is set up; and whether the role may do more than an application needs. */

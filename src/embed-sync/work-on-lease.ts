@@ -17,8 +17,7 @@ import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { type Sql, sql } from "../sql.ts";
 import { count } from "../telemetry/metrics.ts";
-import { span } from "../telemetry/span.ts";
-import { databaseAttributes } from "../telemetry/traced.ts";
+import { databaseAttributes, span } from "../telemetry/span.ts";
 import { hasCurrentVector, spaceRow } from "../vectors/queue-texts.ts";
 import {
 	chunksOf,

@@ -1,3 +1,5 @@
+import { optional, optionalOptions, options } from "../calls/arguments.ts";
+import { async, publicMethods, sync, traced } from "../calls/public-methods.ts";
 import type { Database } from "../db/database.ts";
 import {
 	outsideTransactions,
@@ -5,6 +7,8 @@ import {
 } from "../db/open-transaction.ts";
 import { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
+import { anyText, count, flag, oneOf, record } from "../models/checks.ts";
+import { type OptionChecks, required } from "../models/options.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import {
@@ -55,6 +59,11 @@ export interface BackgroundIndexerOptions {
 	/** Where the service's own vectors are. */
 	readonly space: () => VectorSpace | undefined;
 }
+
+export const indexRequest: OptionChecks<IndexRequest> = {
+	tableName: required(anyText),
+	indexType: required(oneOf(...indexTypes)),
+};
 
 const readOnly = "25006";
 // A load is over when nothing came for so long; after ten minutes it is none.
@@ -194,6 +203,7 @@ export class BackgroundIndexer {
 	}
 
 	/**
+	 * @internal
 	 * Rows or vectors were added: now and then, it is looked whether an index
 	 * pays, once the load is over. An index that were there before would make the
 	 * rest of the load 20 times slower.
@@ -406,3 +416,18 @@ export class BackgroundIndexer {
 		this.#options.logger.warn({}, `${what}: ${message}`);
 	}
 }
+
+publicMethods<BackgroundIndexer>()(
+	BackgroundIndexer,
+	{
+		queueIndex: async(options(indexRequest)),
+		build: traced(async(options(indexRequest)), { operation: "index.build" }),
+		run: async(),
+		stop: async(optionalOptions<{ waitMs?: number }>({ waitMs: count })),
+		drain: async(),
+		status: async(),
+		repair: async(optionalOptions<{ missing?: boolean }>({ missing: flag })),
+		check: sync(optional("table", record)),
+	},
+	["noteRows", "bulkLoad"],
+);

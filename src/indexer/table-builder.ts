@@ -3,8 +3,7 @@ import type { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { DeclaredIndex } from "../schema/declared-index.ts";
 import type { HnswOptions } from "../schema/hnsw.ts";
-import { span } from "../telemetry/span.ts";
-import { databaseAttributes } from "../telemetry/traced.ts";
+import { databaseAttributes, span } from "../telemetry/span.ts";
 import {
 	type BuildFailure,
 	indexFailed,

@@ -9,6 +9,7 @@ import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { tenantSetting } from "../schema/row-security.ts";
 import { ident, join, raw, type Sql, sql } from "../sql.ts";
+import type { ForeignRow } from "../verbs/verb.ts";
 
 /** Where a canary goes, and of which model its vector is, if it gets one. */
 export interface CanaryPlace {
@@ -17,10 +18,8 @@ export interface CanaryPlace {
 }
 
 /** A row of a made-up tenant, gone with its transaction. */
-export interface Canary extends CanaryPlace {
-	readonly id: string;
-	/** Its key, where the model has one of a text. */
-	readonly key: string | undefined;
+export interface Canary extends ForeignRow {
+	readonly space: VectorSpace | undefined;
 }
 
 export interface CanaryTenants {
@@ -67,6 +66,10 @@ VALUES (${id}::uuid, ${tenantId}, ${field.name}, ${provider}, ${model}, ${dimens
 	return {
 		table,
 		space,
+		vector:
+			space === undefined || field === undefined
+				? undefined
+				: canaryVector(space.dimensions),
 		id,
 		key: isNamed && entity.keyFields?.[0]?.type === "text" ? key : undefined,
 	};

@@ -1,7 +1,7 @@
+import type { ServiceCore } from "../core/service-core.ts";
 import type { Database, Handle } from "../db/database.ts";
-import type { Registry } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
 import { ident, sql } from "../sql.ts";
+import type { ProbeScope } from "../verbs/verb.ts";
 import {
 	type Canary,
 	type CanaryPlace,
@@ -12,6 +12,7 @@ import {
 } from "./canaries.ts";
 import { roleProblems } from "./role-problems.ts";
 import { readTableWalls } from "./table-problems.ts";
+import { tryVerbs } from "./try-verbs.ts";
 
 export interface IsolationReport {
 	/** Ways in which the library itself gave, or changed, another tenant's row: there must be none. */
@@ -27,31 +28,18 @@ export interface IsolationReport {
 	readonly tables: readonly string[];
 }
 
-/** The library's own calls, as the service has them. */
-export interface IsolationCalls {
-	/** Everything that the calls find of the canary, as the tenant; each entry says how. */
-	find(
-		canary: Canary,
-		scope: { readonly tenantId: string; readonly transaction: Handle },
-	): Promise<readonly string[]>;
-	/** Tries to delete, restore and purge it, as the tenant; each entry says what was done. */
-	change(
-		canary: Canary,
-		scope: { readonly tenantId: string; readonly transaction: Handle },
-	): Promise<readonly string[]>;
-}
-
 /**
+ * @internal
  * Tries whether tenants are kept apart: a row of a made-up tenant in every
  * table, and another tenant that looks for it through every read and write of
  * the library, and then with SQL that has no condition at all. Everything is
  * rolled back.
  */
 export async function checkIsolation(
-	{ db, registry }: { readonly db: Database; readonly registry: Registry },
-	calls: IsolationCalls,
-	space?: VectorSpace,
+	core: ServiceCore,
 ): Promise<IsolationReport> {
+	const { db, registry } = core;
+	const space = core.embedder.spaceIfKnown();
 	const tables = registry.all().filter(({ entity }) => entity.tenantScoped);
 	const walls = await readTableWalls(db, registry.schema, registry.all());
 	const isSetUp = walls.some(({ hasPolicies }) => hasPolicies);
@@ -65,7 +53,7 @@ export async function checkIsolation(
 		: [];
 	const library: string[] = [];
 	for (const table of tables) {
-		const tried = await tryTable(db, { table, space }, calls, isSetUp);
+		const tried = await tryTable(core, { table, space }, isSetUp);
 		library.push(...tried.library);
 		problems.push(...tried.database);
 	}
@@ -77,24 +65,23 @@ export async function checkIsolation(
 }
 
 async function tryTable(
-	db: Database,
+	core: ServiceCore,
 	place: CanaryPlace,
-	calls: IsolationCalls,
 	isSetUp: boolean,
 ): Promise<{ library: readonly string[]; database: readonly string[] }> {
 	const { own, foreign } = canaryTenants();
 	let library: readonly string[] = [];
 	let database: readonly string[] = [];
-	await rolledBack(db, async (tx) => {
+	await rolledBack(core.db, async (tx) => {
 		await setTenant(tx, foreign);
 		const canary = await insertCanary(tx, place, foreign);
 		await setTenant(tx, own);
 		const asOwn = { tenantId: own, transaction: tx };
 		library = [
-			...(await calls.find(canary, asOwn)),
-			...(await calls.change(canary, asOwn)),
+			...(await tryVerbs(core, "reads", canary, asOwn)),
+			...(await tryVerbs(core, "writes", canary, asOwn)),
 			...(await missing(tx, canary, foreign)),
-			...(await unseen(calls, canary, { ...asOwn, tenantId: foreign })),
+			...(await unseen(core, canary, { ...asOwn, tenantId: foreign })),
 		];
 		await setTenant(tx, own);
 		if (isSetUp) database = await trySql(tx, canary, foreign);
@@ -104,12 +91,12 @@ async function tryTable(
 
 /** Reads that cannot find the row for its own tenant would find nothing wrong either. */
 async function unseen(
-	calls: IsolationCalls,
+	core: ServiceCore,
 	canary: Canary,
-	scope: { readonly tenantId: string; readonly transaction: Handle },
+	scope: ProbeScope,
 ): Promise<readonly string[]> {
 	await setTenant(scope.transaction, scope.tenantId);
-	const found = await calls.find(canary, scope);
+	const found = await tryVerbs(core, "reads", canary, scope);
 	return found.length > 0
 		? []
 		: [`the check cannot see its own row of ${canary.table.entity.tableName}`];

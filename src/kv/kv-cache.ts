@@ -1,3 +1,10 @@
+import { optionalOptions } from "../calls/arguments.ts";
+import {
+	async,
+	counts,
+	publicMethods,
+	traced,
+} from "../calls/public-methods.ts";
 import type { Database, Handle } from "../db/database.ts";
 import {
 	outsideTransactions,
@@ -5,9 +12,9 @@ import {
 } from "../db/open-transaction.ts";
 import { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
+import { callback, count, flag, positive, signal } from "../models/checks.ts";
 import { toText } from "../sql.ts";
-import { span } from "../telemetry/span.ts";
-import { databaseAttributes } from "../telemetry/traced.ts";
+import { databaseAttributes, span } from "../telemetry/span.ts";
 import type { KvProgress } from "./progress.ts";
 import {
 	isKvReady,
@@ -224,6 +231,34 @@ export class KvCache {
 		);
 	}
 }
+
+publicMethods<KvCache>()(
+	KvCache,
+	{
+		status: async(),
+		rebuild: async(
+			optionalOptions<Pick<RebuildOptions, "onProgress" | "signal">>({
+				onProgress: callback,
+				signal,
+			}),
+		),
+		ensureReady: async(),
+		verify: traced(
+			async(
+				optionalOptions<VerifyOptions>({
+					repair: flag,
+					sample: positive,
+					limit: count,
+					onProgress: callback,
+					signal,
+				}),
+			),
+			{ operation: "kv.verify", found: counts("compared", "differing") },
+		),
+		vacuum: async(),
+	},
+	["rebuildInBackground", "settle", "sources", "noticeEmptied", "catchUp"],
+);
 
 const rebuildSpan = {
 	attributes: databaseAttributes("kv.rebuild"),

@@ -1,5 +1,7 @@
 import type { Database, Session } from "../db/database.ts";
 import { repinText } from "../db/session-settings.ts";
+import { callback, number, signal, text } from "../models/checks.ts";
+import type { OptionChecks } from "../models/options.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { applyBase, pendingBaseFiles, refuseNewer } from "./apply-base.ts";
 import { applyModels, applyOnline } from "./apply-models.ts";
@@ -31,6 +33,15 @@ export interface MigrateOptions extends LockTimeoutOptions {
 	/** Stops before the next file or step; what is applied stays. */
 	readonly signal?: AbortSignal | undefined;
 }
+
+export const migrateChecks: OptionChecks<MigrateOptions> = {
+	migrations: text,
+	to: text,
+	lockTimeoutMs: number,
+	lockAttempts: number,
+	onProgress: callback,
+	signal,
+};
 
 /** What a migration is at: `waiting` while another one runs. */
 export type MigrateProgress =

@@ -1,5 +1,5 @@
-import type { Registry } from "../models/registry.ts";
 import type { ServiceCore } from "../core/service-core.ts";
+import type { Registry } from "../models/registry.ts";
 
 /** A service, whatever its models: what a repository is opened on. */
 export interface AnyService {

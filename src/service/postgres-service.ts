@@ -1,4 +1,22 @@
 /// <reference lib="esnext.disposable" preserve="true" />
+import {
+	argument,
+	optional,
+	optionalOptions,
+	options,
+} from "../calls/arguments.ts";
+import {
+	async,
+	publicMethods,
+	rowsReturned,
+	sync,
+	traced,
+} from "../calls/public-methods.ts";
+import type { Embeddings } from "../core/embeddings.ts";
+import { readLocale } from "../core/locale.ts";
+import { queueFigures } from "../core/queue-figures.ts";
+import type { SchemaLifecycle } from "../core/schema-lifecycle.ts";
+import { ServiceCore } from "../core/service-core.ts";
 import type {
 	Capabilities,
 	Database,
@@ -13,76 +31,52 @@ import {
 } from "../db/open-transaction.ts";
 import type { Replica } from "../db/replica.ts";
 import { openReplica, openServer } from "../db/server.ts";
-import { RemError } from "../errors.ts";
-import {
-	BackgroundIndexer,
-	type IndexRequest,
-} from "../indexer/background-indexer.ts";
-import { KvCache } from "../kv/kv-cache.ts";
-import type { MigrateOptions, MigrateResult } from "../migrate/migrate.ts";
-import { coreEntities } from "../models/core-entities.ts";
-import type { Entity } from "../models/entity.ts";
-import {
-	checkDefinition,
-	type EntityTable,
-	Registry,
-} from "../models/registry.ts";
-import type { Row } from "../models/types.ts";
-import { type FuzzyHit, fuzzySearch } from "../query/fuzzy.ts";
-import type { Traversal } from "../query/graph/traversal.ts";
-import type { Match } from "../query/search.ts";
-import { findLanguage } from "../query/text-language.ts";
-import type { SqlValue } from "../sql.ts";
-import { preloadSqlGrammar } from "../sql-grammar.ts";
-import { loadTelemetry } from "../telemetry/api.ts";
-import { observeQueues } from "../telemetry/metrics.ts";
-import { keepAlive, keepAliveDuringCalls } from "../util/keep-alive.ts";
-import { quoted } from "../util/suggest.ts";
-import { guardMethods } from "./arguments/methods.ts";
-import type { BoundScope } from "../verbs/bound-scope.ts";
-import type {
-	BatchUpsertOptions,
-	BatchUpsertResult,
-	EntityOf,
-	ExplainedIf,
-	FuzzySearchOptions,
-	HybridRow,
-	HybridSearchOptions,
-	LookupOptions,
-	Models,
-	ReadOptions,
-	TableName,
-	VectorSearchOptions,
-} from "../verbs/call-options.ts";
-import type { ConnectOptions } from "../settings/connect-options.ts";
-import { ServiceCore } from "../core/service-core.ts";
+import { transactionChecks } from "../db/transaction-options.ts";
 import type { DoctorOptions } from "../doctor/check.ts";
 import { type DoctorReport, examine } from "../doctor/doctor.ts";
-import { Embeddings } from "../core/embeddings.ts";
+import { RemError } from "../errors.ts";
 import {
-	Graph,
-	type LinkCall,
-	type LinkResult,
-	type TraverseCall,
-	type UnlinkCall,
-} from "./graph.ts";
+	type BackgroundIndexer,
+	type IndexRequest,
+	indexRequest,
+} from "../indexer/background-indexer.ts";
 import {
 	checkIsolation,
 	type IsolationReport,
 } from "../isolation/check-isolation.ts";
-import { isolationCalls } from "../isolation/isolation-calls.ts";
 import { isHeldByPolicies } from "../isolation/role-problems.ts";
-import { readLocale } from "../core/locale.ts";
-import { type Found, Lookups } from "./lookups.ts";
-import type { QueryResult } from "../verbs/query-result.ts";
-import { queueFigures } from "../core/queue-figures.ts";
-import { Repository } from "./repository.ts";
-import { type QueryReads, runQuery } from "./run-query.ts";
-import { SchemaLifecycle } from "../core/schema-lifecycle.ts";
-import { openScope, type ServiceScope } from "./scope.ts";
-import { Searches } from "./searches.ts";
+import type { KvCache } from "../kv/kv-cache.ts";
+import {
+	type MigrateOptions,
+	type MigrateResult,
+	migrateChecks,
+} from "../migrate/migrate.ts";
+import {
+	callback,
+	listOf,
+	tenantName,
+	text,
+	userName,
+} from "../models/checks.ts";
+import { coreEntities } from "../models/core-entities.ts";
+import { type Entity, model } from "../models/entity.ts";
+import { required } from "../models/options.ts";
+import { checkDefinition, Registry } from "../models/registry.ts";
+import { findLanguage } from "../query/text-language.ts";
+import type { ConnectOptions } from "../settings/connect-options.ts";
 import { loadSettings, type Settings } from "../settings/settings.ts";
-import { traceVerbs } from "./traced-verbs.ts";
+import type { SqlValue } from "../sql.ts";
+import { preloadSqlGrammar } from "../sql-grammar.ts";
+import { loadTelemetry } from "../telemetry/api.ts";
+import { observeQueues } from "../telemetry/metrics.ts";
+import { keepAlive } from "../util/keep-alive.ts";
+import { quoted } from "../util/suggest.ts";
+import type { BoundScope } from "../verbs/bound-scope.ts";
+import { type Models, tableOfCall } from "../verbs/call-options.ts";
+import { VerbMethods, type Verbs } from "../verbs/verbs.ts";
+import type { AnyService } from "./any-service.ts";
+import { Repository } from "./repository.ts";
+import { openScope, type ServiceScope } from "./scope.ts";
 
 type CoreModels = typeof coreEntities;
 
@@ -95,30 +89,19 @@ type CoreModels = typeof coreEntities;
  * await service.batchUpsert({ tableName: "resources", entities: [{ name: "doc-1", content: "…" }] })
  * await service.lookupEntity({ entityKey: "doc-1" })
  */
-export class PostgresService<const M extends Models = CoreModels> {
+export class PostgresService<
+	const M extends Models = CoreModels,
+> extends VerbMethods<M> {
 	/** @internal what repositories share with the service */
 	readonly core: ServiceCore;
 	readonly #replica: Replica | undefined;
-	readonly #lookups: Lookups;
-	readonly #searches: Searches;
-	readonly #graph: Graph;
 	#stopObserving = () => {};
 	#stopPreloading = () => {};
 
 	private constructor(core: ServiceCore, replica: Replica | undefined) {
-		if (!(core instanceof ServiceCore))
-			throw new RemError(
-				"VALIDATION",
-				"a service is not made with new: it has to connect",
-				{
-					hint: "await PostgresService.connect({ connectionString })",
-				},
-			);
+		super(connected(core));
 		this.core = core;
 		this.#replica = replica;
-		this.#lookups = new Lookups(core, this.#fallback);
-		this.#searches = new Searches(core, this.#fallback);
-		this.#graph = new Graph(core, this.#fallback);
 	}
 
 	/**
@@ -204,8 +187,8 @@ export class PostgresService<const M extends Models = CoreModels> {
 	 * const acme = service.scope({ tenantId: "acme-corp", userId: "user123" })
 	 * await acme.lookupEntity({ entityKey: "sarah-chen" })
 	 */
-	scope(scope: BoundScope): ServiceScope<PostgresService<M>, M> {
-		return openScope<PostgresService<M>, M>(this, scope);
+	scope(scope: BoundScope): ServiceScope<M> {
+		return openScope<M>(this, scope);
 	}
 
 	/** Simple reading and writing of one entity's rows. */
@@ -250,88 +233,6 @@ export class PostgresService<const M extends Models = CoreModels> {
 	}
 
 	/**
-	 * Validates, embeds what changed, and writes entities and vectors; LOOKUP and
-	 * FUZZY find them when it returns. Throws `VALIDATION` and its kin naming
-	 * every bad entity (nothing is written), `DUPLICATE_KEY`, `PROVIDER_…`.
-	 *
-	 * @example
-	 * await service.batchUpsert({ tableName: "documents", entities: [{ name: "doc-1", content: "…" }] })
-	 * // { inserted: 1, updated: 0, unchanged: 0, embeddingsGenerated: 1, kvEntries: 1, … }
-	 */
-	async batchUpsert<T extends TableName<M>>(
-		options: BatchUpsertOptions<M, T>,
-	): Promise<BatchUpsertResult> {
-		const table = this.registry.get(options.tableName);
-		checkEntityKeyField(table, options.entityKeyField);
-		return this.core.upsert(table, options.entities, options);
-	}
-
-	/**
-	 * The entity of that name, whatever its spelling and table: the best match
-	 * where there are several (exact spelling, the caller's own, shared, latest).
-	 */
-	async lookupEntity<
-		T extends string = string,
-		Hydrate extends boolean = false,
-	>(
-		options: LookupOptions<T, Hydrate> & { readonly entityKey: string },
-	): Promise<Found<M, T, Hydrate> | undefined> {
-		const [best] = await this.#lookups.find([options.entityKey], options);
-		return best as Found<M, T, Hydrate> | undefined;
-	}
-
-	/** Every entity of every name, in one statement, in the order of the names, best match first. */
-	async lookupEntities<
-		T extends string = string,
-		Hydrate extends boolean = false,
-	>(
-		options: LookupOptions<T, Hydrate> & {
-			readonly entityKeys: readonly string[];
-		},
-	): Promise<Found<M, T, Hydrate>[]> {
-		const found = await this.#lookups.find(options.entityKeys, options);
-		return found as Found<M, T, Hydrate>[];
-	}
-
-	/** Entities whose names (or summaries) are like the query, best first; `score` is pg_trgm's. */
-	async fuzzySearch(options: FuzzySearchOptions): Promise<FuzzyHit[]> {
-		if (options.entityType !== undefined) this.registry.get(options.entityType);
-		const { schema, rowLevelSecurity } = this.core.settings;
-		const { tenantId, transaction, consistency } = options;
-		return fuzzySearch(
-			this.core.handle(tenantId, transaction, consistency),
-			{ schema, hasRowSecurity: rowLevelSecurity },
-			{ ...options, tenantId: this.core.tenant(options.tenantId) },
-			this.#fallback,
-		);
-	}
-
-	/**
-	 * Rows of the table nearest in meaning to a text or a vector, nearest first:
-	 * always min(limit, rows there are). With `explain: true` the list tells in
-	 * its property `explain` how it was found.
-	 */
-	async vectorSearch<T extends TableName<M>, X extends boolean = false>(
-		options: VectorSearchOptions<M, T> & { readonly explain?: X },
-	): Promise<(Row<EntityOf<M, T>> & Match)[] & ExplainedIf<X>> {
-		return (await this.#searches.byVector(options)) as never;
-	}
-
-	/**
-	 * Rows of the table that a query finds by meaning, by its words and by being
-	 * nearly their name, the three lists fused by reciprocal rank, best first.
-	 *
-	 * @example
-	 * await service.hybridSearch({ tableName: "documents", query: "deploy kubernetes", limit: 5 })
-	 * // [{ …, score: 0.0325, ranks: { vector: 2, text: 1 }, similarity: 0.61, matchedField: "content" }, …]
-	 */
-	async hybridSearch<T extends TableName<M>, X extends boolean = false>(
-		options: HybridSearchOptions<M, T> & { readonly explain?: X },
-	): Promise<HybridRow<EntityOf<M, T>>[] & ExplainedIf<X>> {
-		return (await this.#searches.hybrid(options as never)) as never;
-	}
-
-	/**
 	 * Builds the table's indexes of a type now, without stopping its writers;
 	 * returns when they can be used. Throws `INDEX_FAILED` saying why one is not.
 	 *
@@ -341,55 +242,6 @@ export class PostgresService<const M extends Models = CoreModels> {
 	async createIndexConcurrently(request: IndexRequest): Promise<void> {
 		await this.indexer.build(request);
 		this.core.vectorFacts.forget();
-	}
-
-	/**
-	 * Answers a query of the REM dialect: LOOKUP, FUZZY, SEARCH, TRAVERSE or SQL
-	 * (docs/query-language.md). Whatever the text says, it reads rows of the scope
-	 * only. Throws `QUERY_SYNTAX`, `FILTER_REFUSED`, `UNKNOWN_…` or `INPUT_LIMIT`,
-	 * with `position`.
-	 *
-	 * @example
-	 * const result = await service.query('SEARCH "deploy" IN documents WHERE year > 2020 LIMIT 5')
-	 * if (result.kind === "search") console.log(result.rows[0]?.similarity)
-	 */
-	async query(text: string, scope: ReadOptions = {}): Promise<QueryResult> {
-		const { tenantId, userId, transaction, consistency } = scope;
-		return runQuery(
-			{
-				reads: this as unknown as QueryReads,
-				registry: this.registry,
-				db: this.core.handle(tenantId, transaction, consistency),
-			},
-			text,
-			{
-				tenantId: this.core.tenant(tenantId),
-				userId,
-				transaction,
-				consistency,
-			},
-		);
-	}
-
-	/**
-	 * What is within reach of an entity along its `graphEdges`, breadth first,
-	 * each entity once with its depth, its path and the edge that led to it.
-	 *
-	 * @example
-	 * await service.traverse({ from: "sarah-chen", edgeTypes: ["manages"], depth: 2 })
-	 */
-	async traverse(options: TraverseCall): Promise<Traversal> {
-		return this.#graph.traverse(options);
-	}
-
-	/** Adds edges to an entity, or replaces those of the same `dst` and `rel_type`, in one statement. */
-	async link(options: LinkCall): Promise<LinkResult> {
-		return this.#graph.link(options);
-	}
-
-	/** Removes an entity's edges to a target, and returns how many. */
-	async unlink(options: UnlinkCall): Promise<number> {
-		return this.#graph.unlink(options);
 	}
 
 	/**
@@ -416,11 +268,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 	 * if (library.length + database.problems.length > 0) throw new Error("not apart")
 	 */
 	checkIsolation(): Promise<IsolationReport> {
-		return checkIsolation(
-			this.core,
-			isolationCalls(this as never),
-			this.core.embedder.spaceIfKnown(),
-		);
+		return checkIsolation(this.core);
 	}
 
 	/**
@@ -470,27 +318,57 @@ export class PostgresService<const M extends Models = CoreModels> {
 	[Symbol.asyncDispose](): Promise<void> {
 		return this.close();
 	}
-
-	get #fallback() {
-		return {
-			sources: (db: Handle) => this.kv.sources(db),
-			onNotReady: () => this.kv.rebuildInBackground(),
-		};
-	}
 }
 
-// What is refused is traced as well: the checks are inside.
-guardMethods(PostgresService.prototype, Repository.prototype);
-traceVerbs(PostgresService.prototype);
-for (const { prototype } of [
+publicMethods<Omit<PostgresService<Models>, keyof Verbs<Models>>>()(
 	PostgresService,
-	Repository,
-	Embeddings,
-	BackgroundIndexer,
-	KvCache,
-	SchemaLifecycle,
-])
-	keepAliveDuringCalls(prototype);
+	{
+		scope: sync(
+			options<BoundScope>({ tenantId: required(tenantName), userId: userName }),
+		),
+		repository: sync(argument("entity", model)),
+		migrate: traced(async(optionalOptions(migrateChecks)), {
+			operation: "migrate",
+			found: ({ applied }: MigrateResult) => ({
+				"remdb.applied": applied.length,
+			}),
+		}),
+		register: async(argument("entity", model)),
+		createIndexConcurrently: traced(async(options(indexRequest)), {
+			operation: "createIndexConcurrently",
+			table: (service: AnyService, request: IndexRequest) =>
+				tableOfCall(service.core, request),
+		}),
+		doctor: traced(
+			async(optionalOptions<DoctorOptions>({ migrations: text })),
+			{
+				operation: "doctor",
+			},
+		),
+		checkIsolation: async(),
+		execute: traced(
+			async(argument("text", text), optional("values", listOf(sqlValue))),
+			{
+				operation: "execute",
+				found: ({ rowCount }: Result) => rowsReturned(rowCount),
+			},
+		),
+		transaction: traced(
+			async(argument("work", callback), optionalOptions(transactionChecks)),
+			{ operation: "transaction" },
+		),
+		close: async(),
+	},
+);
+
+function connected(core: unknown): ServiceCore {
+	if (core instanceof ServiceCore) return core;
+	throw new RemError(
+		"VALIDATION",
+		"a service is not made with new: it has to connect",
+		{ hint: "await PostgresService.connect({ connectionString })" },
+	);
+}
 
 function openDatabase(settings: Settings): Promise<Database> {
 	const { database, connectTimeoutMs, logger } = settings;
@@ -522,21 +400,6 @@ function openReader(db: Database, settings: Settings): Replica | undefined {
 		: openReplica(db, database.readAddress, { ...settings, waitMs });
 }
 
-/** The key belongs to the model: a call that names another one means another model. */
-function checkEntityKeyField(
-	{ entity }: EntityTable,
-	given: string | readonly string[] | undefined,
-): void {
-	if (given === undefined) return;
-	const own = entity.keyFields?.map(({ name }) => name) ?? [];
-	if ([given].flat().join("\0") === own.join("\0")) return;
-	throw new RemError(
-		"VALIDATION",
-		`the key of "${entity.tableName}" is ${own.join(", ") || "none"}, not ${[given].flat().join(", ")}`,
-		{ hint: "leave entityKeyField out, or change it in defineEntity" },
-	);
-}
-
 /** Of a user's own SQL nothing is known but what the database says. */
 function asDatabaseError(error: unknown): unknown {
 	const codes = ["SCHEMA_DRIFT", "DUPLICATE_KEY"];
@@ -546,4 +409,19 @@ function asDatabaseError(error: unknown): unknown {
 		cause,
 		...(sqlState === undefined ? {} : { sqlState }),
 	});
+}
+
+/** What the driver cannot write would fail halfway, and take the connection with it. */
+function sqlValue(value: unknown): string | undefined {
+	if (typeof value === "string") return text(value);
+	if (typeof value === "function" || typeof value === "symbol")
+		return `cannot be a ${typeof value}`;
+	if (typeof value !== "object" || value === null || Buffer.isBuffer(value))
+		return undefined;
+	try {
+		JSON.stringify(value);
+		return undefined;
+	} catch {
+		return "must be a value that JSON can represent";
+	}
 }

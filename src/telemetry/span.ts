@@ -78,3 +78,15 @@ export function note(name: string, value: string | number | boolean): void {
 export function noteEvent(name: string, attributes: Attributes): void {
 	if (tracer() !== undefined) activeSpan()?.addEvent(name, attributes);
 }
+
+/** OpenTelemetry's words for a call to a database. */
+export function databaseAttributes(
+	operation: string,
+	table?: string,
+): Attributes {
+	return {
+		"db.system.name": "postgresql",
+		"db.operation.name": operation,
+		...(table === undefined ? {} : { "db.collection.name": table }),
+	};
+}

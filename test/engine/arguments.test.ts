@@ -1,6 +1,9 @@
 import { inspect } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
+import type { MethodArguments } from "../../src/calls/arguments.ts";
+import { Embeddings } from "../../src/core/embeddings.ts";
+import { SchemaLifecycle } from "../../src/core/schema-lifecycle.ts";
 import {
 	type BoundScope,
 	defineEntity,
@@ -11,15 +14,13 @@ import {
 import { BackgroundIndexer } from "../../src/indexer/background-indexer.ts";
 import { KvCache } from "../../src/kv/kv-cache.ts";
 import { Registry } from "../../src/models/registry.ts";
-import type { MethodArguments } from "../../src/calls/arguments.ts";
-import {
-	internalMethods,
-	publicMethods,
-} from "../../src/service/arguments/methods.ts";
-import { Embeddings } from "../../src/core/embeddings.ts";
-import { SchemaLifecycle } from "../../src/core/schema-lifecycle.ts";
 import { codeOf, useService } from "../support/engine.ts";
 import { hostileValues } from "../support/hostile-values.ts";
+import {
+	internalMethods,
+	methodNames,
+	publicMethods,
+} from "../support/public-methods.ts";
 
 const Note = defineEntity(
 	"notes",
@@ -119,7 +120,6 @@ const samples: Readonly<
 		status: () => [],
 		repair: () => [],
 		check: () => [],
-		noteRows: () => [db.service.registry.get("notes"), undefined, 1],
 	},
 	SchemaLifecycle: {
 		diff: () => [],
@@ -158,7 +158,7 @@ const classes = {
 	Registry,
 } as const;
 
-type ClassName = keyof typeof publicMethods;
+type ClassName = keyof typeof classes;
 
 /** The object that a test calls, where it is not the service itself. */
 const objects: Readonly<Record<ClassName, () => object>> = {
@@ -202,7 +202,7 @@ const scopedCases: readonly Case[] = [
 	"query",
 ].map((name) => ({
 	name: `scope.${name}`,
-	method: publicMethods.PostgresService[name] as MethodArguments,
+	method: publicMethods.PostgresService?.[name] as MethodArguments,
 	sample: () => samples.PostgresService?.[name]?.() ?? [],
 	call: (given) =>
 		settled(() => invoke(db.service.scope({ tenantId }), name, given)),
@@ -233,18 +233,14 @@ describe("the table of public methods", () => {
 	test.each(Object.entries(classes))(
 		"has an entry, and this test a sample, for every method of %s",
 		(className, { prototype }) => {
-			const methods = Object.entries(
-				Object.getOwnPropertyDescriptors(prototype),
-			).flatMap(([name, { value }]) =>
-				typeof value === "function" && name !== "constructor" ? [name] : [],
-			);
+			const methods = methodNames(prototype);
 			const known = [
-				...Object.keys(publicMethods[className as ClassName]),
-				...(internalMethods[className as ClassName] ?? []),
+				...Object.keys(publicMethods[className] ?? {}),
+				...(internalMethods[className] ?? []),
 			];
 			expect(known.toSorted()).toEqual(methods.toSorted());
 			expect(Object.keys(samples[className] ?? {}).toSorted()).toEqual(
-				Object.keys(publicMethods[className as ClassName]).toSorted(),
+				Object.keys(publicMethods[className] ?? {}).toSorted(),
 			);
 		},
 	);

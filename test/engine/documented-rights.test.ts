@@ -12,6 +12,7 @@ import { Repository } from "../../src/service/repository.ts";
 import { textOf } from "../support/deploy/manifests.ts";
 import { codeOf, engine, useService } from "../support/engine.ts";
 import { FakeProvider } from "../support/fake-provider.ts";
+import { methodNames } from "../support/public-methods.ts";
 
 // The rights that docs/operations.md and deploy/ give an application, and every
 // public verb with exactly these. The lists of verbs come from the classes: a
@@ -222,11 +223,7 @@ function verbsOf(app: Service): string[] {
 	};
 	return Object.entries(classes)
 		.flatMap(([name, prototype]) =>
-			Object.entries(Object.getOwnPropertyDescriptors(prototype))
-				.filter(([key, { value }]) => {
-					return typeof value === "function" && key !== "constructor";
-				})
-				.map(([key]) => `${name}.${key}`),
+			methodNames(prototype).map((key) => `${name}.${key}`),
 		)
 		.filter((verb) => !internal.includes(verb))
 		.sort();

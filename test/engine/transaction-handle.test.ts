@@ -1,4 +1,7 @@
-import { describe, expect, test } from "vitest";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import {
 	defineEntity,
@@ -7,6 +10,7 @@ import {
 	RemError,
 } from "../../src/index.ts";
 import { createDatabase, engine, useService } from "../support/engine.ts";
+import { methodNames } from "../support/public-methods.ts";
 
 // Within transaction() every call belongs on its handle. One that is made
 // without it would wait for the transaction for ever on the embedded database,
@@ -22,6 +26,9 @@ const Note = defineEntity(
 	{ entityKeyField: "name" },
 );
 const db = useService({ models: [Note], poolSize: 3 });
+
+const noFiles = mkdtempSync(join(tmpdir(), "rem-no-files-"));
+afterAll(() => rmSync(noFiles, { recursive: true }));
 
 const id = "00000000-0000-4000-8000-000000000000";
 const tableName = "notes";
@@ -126,7 +133,7 @@ const ofSchema: Calls = {
 	plan: () => db.service.schema.plan(),
 	status: () => db.service.schema.status(),
 	repair: () =>
-		db.service.schema.repair({ migrations: "/tmp", names: ["0001_x.sql"] }),
+		db.service.schema.repair({ migrations: noFiles, names: ["0001_x.sql"] }),
 	migrate: () => db.service.schema.migrate({}),
 };
 
@@ -142,12 +149,7 @@ const classes: readonly [string, () => object, Calls][] = [
 test.each(classes)(
 	"every method of the %s is listed here",
 	(_, object, calls) => {
-		const methods = Object.entries(
-			Object.getOwnPropertyDescriptors(Object.getPrototypeOf(object())),
-		)
-			.filter(([, { value }]) => typeof value === "function")
-			.map(([name]) => name)
-			.filter((name) => name !== "constructor");
+		const methods = methodNames(Object.getPrototypeOf(object()));
 		expect(Object.keys(calls).sort()).toEqual(methods.sort());
 	},
 );

@@ -1,6 +1,13 @@
 import { expect, test } from "vitest";
+import { argument } from "../../src/calls/arguments.ts";
+import {
+	async,
+	publicMethod,
+	traced,
+	type Work,
+} from "../../src/calls/public-methods.ts";
+import { number } from "../../src/models/checks.ts";
 import { loadApi } from "../../src/telemetry/api.ts";
-import { traced } from "../../src/telemetry/traced.ts";
 
 const failing = (code: string, message: string) => () =>
 	Promise.reject(Object.assign(new Error(message), { code }));
@@ -35,8 +42,12 @@ test("without OpenTelemetry a call goes to its method as it is", async () => {
 			return this.value;
 		}
 	}
-	traced(Counter.prototype, { add: { operation: "add" } });
-	const counter = new Counter();
+	const { add } = Counter.prototype;
+	const by = argument("by", number);
+	const method = traced(async(by, by), { operation: "add" });
+	const counter = Object.assign(new Counter(), {
+		add: publicMethod("add", method, add as Work),
+	});
 	expect(await counter.add(1, 2)).toBe(3);
 	expect(await counter.add(3, 4)).toBe(10);
 });

@@ -1,5 +1,8 @@
+import { argument, optionalOptions } from "../calls/arguments.ts";
+import { async, rows, traced } from "../calls/public-methods.ts";
 import type { Consistency, Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
+import { anyText } from "../models/checks.ts";
 import type { Registry } from "../models/registry.ts";
 import { describePlan } from "../query/dialect/describe-plan.ts";
 import { parseQuery } from "../query/dialect/parse-query.ts";
@@ -16,16 +19,32 @@ import type { ReadScope } from "../query/scope.ts";
 import type { SearchHit } from "../query/search.ts";
 import { selectRows } from "../query/select-rows.ts";
 import { loadSqlGrammar } from "../sql-grammar.ts";
-import { explainingHandle } from "../verbs/explaining-handle.ts";
+import { type ReadOptions, readOptions } from "./call-options.ts";
+import { explainingHandle } from "./explaining-handle.ts";
 import type {
 	ExplainedStatement,
 	FoundByQuery,
 	QueryExplanation,
 	QueryResult,
-} from "../verbs/query-result.ts";
+} from "./query-result.ts";
+import { verb } from "./verb.ts";
+
+export interface Query {
+	/**
+	 * Answers a query of the REM dialect: LOOKUP, FUZZY, SEARCH, TRAVERSE or SQL
+	 * (docs/query-language.md). Whatever the text says, it reads rows of the scope
+	 * only. Throws `QUERY_SYNTAX`, `FILTER_REFUSED`, `UNKNOWN_…` or `INPUT_LIMIT`,
+	 * with `position`.
+	 *
+	 * @example
+	 * const result = await service.query('SEARCH "deploy" IN documents WHERE year > 2020 LIMIT 5')
+	 * if (result.kind === "search") console.log(result.rows[0]?.similarity)
+	 */
+	query(text: string, scope?: ReadOptions): Promise<QueryResult>;
+}
 
 /** The service's own reads, which a query comes down to. */
-export interface QueryReads {
+interface QueryReads {
 	lookupEntities(options: Plan<"lookup"> & Call): Promise<LookupHit[]>;
 	fuzzySearch(options: Plan<"fuzzy"> & Call): Promise<FuzzyHit[]>;
 	vectorSearch(options: Plan<"search"> & Call): Promise<SearchHit[]>;
@@ -35,21 +54,63 @@ export interface QueryReads {
 type Plan<K> = Omit<Extract<QueryPlan, { kind: K }>, "kind">;
 
 /** Whose rows, and through what: every read gets exactly this. */
-export interface Call extends ReadScope {
+interface Call extends ReadScope {
 	readonly transaction?: Handle | undefined;
 	readonly consistency?: Consistency | undefined;
 }
 
+/** @internal */
+export const query = verb({
+	name: "query",
+	method: traced(
+		async(argument("text", anyText), optionalOptions(readOptions)),
+		{
+			operation: "query",
+			found: (result: QueryResult) => ({
+				"remdb.query.kind": result.kind,
+				...("rows" in result ? rows(result.rows) : {}),
+			}),
+		},
+	),
+	scopeAt: 1,
+	run: async (
+		{ core, verbs },
+		text: string,
+		scope: ReadOptions = {},
+	): Promise<QueryResult> => {
+		const { tenantId, userId, transaction, consistency } = scope;
+		const parts: QueryParts = {
+			reads: verbs as QueryReads,
+			registry: core.registry,
+			db: core.handle(tenantId, transaction, consistency),
+		};
+		return answer(parts, text, {
+			tenantId: core.tenant(tenantId),
+			userId,
+			transaction,
+			consistency,
+		});
+	},
+	probe: {
+		does: "finds",
+		reaches: async (call, { table, id }, scope) => {
+			const text = `SQL "${table.entity.tableName}" WHERE id = '${id}' OR TRUE`;
+			const answer = await call(text, scope);
+			return "rows" in answer && answer.rows.length > 0;
+		},
+	},
+});
+
 /** parse ▶ plan ▶ run: only the last step touches the database. */
-export async function runQuery(
-	{ reads, registry, db }: QueryParts,
+async function answer(
+	parts: QueryParts,
 	text: string,
 	call: Call,
 ): Promise<QueryResult> {
+	const { registry } = parts;
 	const { explain, query } = parseQuery(text, namesOf(registry));
 	const grammar = needsGrammar(query) ? await loadSqlGrammar() : undefined;
 	const plan = planQuery(query, registry, grammar);
-	const parts = { reads, registry, db };
 	try {
 		return await (explain
 			? explainPlan(parts, plan, call)
@@ -86,7 +147,7 @@ function asRefusal(error: unknown): unknown {
 }
 
 /** What a query is answered with. */
-export interface QueryParts {
+interface QueryParts {
 	readonly reads: QueryReads;
 	readonly registry: Registry;
 	/** The call's transaction, the replica or the database. */

@@ -1,0 +1,68 @@
+import type { Database, Handle } from "../db/database.ts";
+import { embeddingsRef, tableRef } from "../db/tables.ts";
+import type { RemError } from "../errors.ts";
+import type { Logger } from "../logger.ts";
+import type { EntityTable } from "../models/registry.ts";
+import { ident, join, sql } from "../sql.ts";
+import { gatherTenantStatistics } from "../store/first-statistics.ts";
+
+const rowsPerAnalyze = 1000;
+
+/** A write that has just ended. */
+interface Load {
+	readonly table: EntityTable;
+	/** Rows that did not exist before. */
+	readonly inserted: number;
+	/** The tenant of its rows, where all are of one. */
+	readonly tenantId: string | undefined;
+	/** Whether the caller's transaction has yet to commit them. */
+	readonly isOpen: boolean;
+}
+
+/** Keeps the planner's statistics true after loads: plans made for an empty table are slow ones when it is full. */
+export class LoadStatistics {
+	readonly #db: Database;
+	readonly #logger: Logger;
+	#newRows = 0;
+
+	constructor(db: Database, logger: Logger) {
+		this.#db = db;
+		this.#logger = logger;
+	}
+
+	async note(db: Handle, load: Load): Promise<void> {
+		this.#newRows += load.inserted;
+		if (this.#db.capabilities.autovacuum) {
+			if (!load.isOpen) await this.#analyzeNewTenant(load);
+		} else await this.#analyze(db, load.table);
+	}
+
+	/** Where no autovacuum does it. */
+	async #analyze(db: Handle, table: EntityTable): Promise<void> {
+		if (this.#newRows < rowsPerAnalyze) return;
+		this.#newRows = 0;
+		const { schema, entity } = table;
+		const tables = [
+			tableRef(table),
+			...(entity.createEmbeddings ? [embeddingsRef(table)] : []),
+			...(entity.createKvTrigger ? [ident(schema, "kv_store")] : []),
+		];
+		await db.query(sql`ANALYZE ${join(tables)}`);
+	}
+
+	/** Where autovacuum does it, it comes late for a tenant that is new in a large table. */
+	async #analyzeNewTenant({ table, inserted, tenantId }: Load): Promise<void> {
+		if (inserted < rowsPerAnalyze || !table.entity.tenantScoped) return;
+		if (tenantId === undefined) return;
+		try {
+			await gatherTenantStatistics(this.#db, table, tenantId, inserted);
+		} catch (error) {
+			// What was loaded is committed: it is only planned for less well.
+			const { code, sqlState } = error as RemError;
+			this.#logger.warn(
+				{ code, sqlState },
+				`"${table.entity.tableName}" could not be analysed after a load`,
+			);
+		}
+	}
+}

@@ -1,0 +1,154 @@
+import type { Handle } from "../db/database.ts";
+import { knownFields } from "../embed-sync/fields.ts";
+import type { EmbeddingProvider } from "../embeddings/provider.ts";
+import { isProviderError, RemError } from "../errors.ts";
+import type { BulkReport } from "../indexer/bulk-load.ts";
+import type { EntityTable } from "../models/registry.ts";
+import type { VectorSpace } from "../models/vector-space.ts";
+import { batchUpsert } from "../store/batch-upsert.ts";
+import type { MergeField } from "../store/merge.ts";
+import type { UpsertProgress, UpsertResult } from "../store/upsert-result.ts";
+import type { ServiceCore } from "./service-core.ts";
+
+/** Options of an upsert, whatever the entity. */
+export interface UpsertRowsOptions {
+	readonly tenantId?: string | undefined;
+	readonly userId?: string | null | undefined;
+	readonly generateEmbeddings?: boolean | undefined;
+	readonly embeddingProvider?: string | undefined;
+	readonly embeddingModel?: string | undefined;
+	readonly onEmbeddingError?: "fail" | "queue" | undefined;
+	readonly merge?: readonly MergeField[] | undefined;
+	readonly atomic?: true | "chunk" | undefined;
+	readonly bulk?: boolean | undefined;
+	readonly onProgress?: ((progress: UpsertProgress) => void) | undefined;
+	readonly signal?: AbortSignal | undefined;
+	readonly transaction?: Handle | undefined;
+}
+
+/** What a batch upsert did, and with `bulk` what it did to the table's indexes. */
+export interface BatchUpsertResult extends UpsertResult {
+	/** Only with the option `bulk`. */
+	readonly bulk?: BulkReport;
+}
+
+/**
+ * @internal
+ * The policy round a write of rows: which model embeds them, which indexes give
+ * way to a bulk load, and what is to do behind it (statistics, the embedding
+ * worker, indexes that pay now). The write itself is the store's.
+ */
+export async function upsertRows(
+	core: ServiceCore,
+	table: EntityTable,
+	entities: Iterable<unknown> | AsyncIterable<unknown>,
+	options: UpsertRowsOptions,
+): Promise<BatchUpsertResult> {
+	checkBulk(options);
+	const { embeddings, indexer, embedder, settings } = core;
+	const { tenantId, userId, transaction } = options;
+	const db = table.entity.tenantScoped
+		? core.handle(tenantId, transaction)
+		: core.source(transaction);
+	const embedding = await planEmbedding(core, db, table, options);
+	const { space, embeds, queuesFailures } = embedding;
+	const bulk = options.bulk ? indexer.bulkLoad(table, space) : undefined;
+	const result = await batchUpsert(db, embedding.table, entities, {
+		scope: { tenantId, userId, defaultTenant: settings.defaultTenant },
+		provider: embedding.provider,
+		space,
+		isSpaceClear: embedding.isSpaceClear,
+		embeddingCalls: embedder.calls(space),
+		queuesFailures,
+		merge: options.merge ?? [],
+		atomic: options.atomic ?? true,
+		beforeWrite: bulk && ((vectors) => bulk.makeWay(vectors)),
+		onProgress: options.onProgress,
+		signal: options.signal,
+	}).finally(() => bulk?.end());
+	const { inserted, embeddingsGenerated, embeddingsQueued } = result;
+	await core.loadStatistics.note(db, {
+		table,
+		inserted,
+		tenantId: tenantId ?? settings.defaultTenant ?? undefined,
+		isOpen: transaction !== undefined,
+	});
+	if (embeddingsQueued > 0) embeddings.wake();
+	indexer.noteRows(
+		table,
+		embeds ? space : undefined,
+		Math.max(inserted, embeddingsGenerated),
+	);
+	return bulk === undefined ? result : { ...result, bulk: bulk.report };
+}
+
+/** How the texts of a write get their vectors. */
+interface EmbeddingPlan {
+	/** The table with the fields that embed in the database at this moment. */
+	readonly table: EntityTable;
+	readonly space: VectorSpace | undefined;
+	/** Whether the call or the configuration names the space: else the table's own was taken. */
+	readonly isSpaceClear: boolean;
+	readonly embeds: boolean;
+	readonly queuesFailures: boolean;
+	/** `undefined`: everything is queued. */
+	readonly provider: EmbeddingProvider | undefined;
+}
+
+async function planEmbedding(
+	core: ServiceCore,
+	db: Handle,
+	table: EntityTable,
+	options: UpsertRowsOptions,
+): Promise<EmbeddingPlan> {
+	if (table.entity.embedFields.length === 0)
+		return {
+			table,
+			space: undefined,
+			isSpaceClear: true,
+			embeds: false,
+			queuesFailures: false,
+			provider: undefined,
+		};
+	const { models } = core.embeddings;
+	const { embeddingProvider: provider, embeddingModel: model } = options;
+	const space = await models.space(db, table, { provider, model });
+	const embeds = options.generateEmbeddings ?? true;
+	const queuesFailures = embeds && options.onEmbeddingError === "queue";
+	return {
+		table: knownFields(table, await models.fields(db)),
+		space,
+		isSpaceClear:
+			provider !== undefined ||
+			model !== undefined ||
+			models.isConfigured(space),
+		embeds,
+		queuesFailures,
+		provider: embeds ? openProvider(core, space, queuesFailures) : undefined,
+	};
+}
+
+/** Without a provider that can be asked, everything is queued, if that is wanted. */
+function openProvider(
+	{ embeddings }: ServiceCore,
+	space: VectorSpace,
+	queuesFailures: boolean,
+): EmbeddingProvider | undefined {
+	try {
+		return embeddings.open(space).provider;
+	} catch (error) {
+		if (queuesFailures && isProviderError(error)) return undefined;
+		throw error;
+	}
+}
+
+function checkBulk({ bulk, transaction }: UpsertRowsOptions): void {
+	if (!bulk || transaction === undefined) return;
+	throw new RemError(
+		"VALIDATION",
+		"bulk is not possible inside a transaction",
+		{
+			hint: "an index is dropped outside of transactions, and would wait for this one; call batchUpsert on the service, or without bulk",
+		},
+	);
+}

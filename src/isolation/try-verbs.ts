@@ -1,0 +1,36 @@
+import type { ServiceCore } from "../core/service-core.ts";
+import type { Models } from "../verbs/call-options.ts";
+import { RowsMethods, rowsVerbs } from "../verbs/repository/verbs.ts";
+import type { ForeignRow, IsolationProbe, ProbeScope } from "../verbs/verb.ts";
+import { VerbMethods, verbs } from "../verbs/verbs.ts";
+
+/** Reads find; writes change. */
+export type ProbeKind = "reads" | "writes";
+
+const reading: readonly IsolationProbe<never>["does"][] = ["finds", "counts"];
+
+/** Tries every verb of the kind on the row, as the scope's tenant; each entry says which one reached it. */
+export async function tryVerbs(
+	core: ServiceCore,
+	kind: ProbeKind,
+	row: ForeignRow,
+	scope: ProbeScope,
+): Promise<string[]> {
+	const service = new VerbMethods<Models>(core);
+	const rows = new RowsMethods({ core, table: row.table, scope: undefined });
+	const reached: string[] = [];
+	for (const [owner, all] of [
+		[service, verbs],
+		[rows, rowsVerbs],
+	] as const)
+		for (const { name, probe } of all) {
+			if (probe === undefined) continue;
+			if (reading.includes(probe.does) !== (kind === "reads")) continue;
+			const call = Reflect.get(owner, name).bind(owner);
+			if (await probe.reaches(call as never, row, scope))
+				reached.push(
+					`${name} ${probe.does} a row of ${row.table.entity.tableName}`,
+				);
+		}
+	return reached;
+}

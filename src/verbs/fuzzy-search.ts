@@ -1,0 +1,65 @@
+import { options } from "../calls/arguments.ts";
+import { async, rows, traced } from "../calls/public-methods.ts";
+import { anyText, number, oneOf } from "../models/checks.ts";
+import { type OptionChecks, required } from "../models/options.ts";
+import {
+	type FuzzyHit,
+	type FuzzyMode,
+	fuzzyModes,
+	fuzzySearch as searchNames,
+} from "../query/fuzzy.ts";
+import { type ReadOptions, readOptions } from "./call-options.ts";
+import { verb } from "./verb.ts";
+
+export interface FuzzySearchOptions extends ReadOptions {
+	/** Nearly a name, at most 256 characters. */
+	readonly query: string;
+	/** Least likeness, 0 to 1. @default 0.3 */
+	readonly threshold?: number;
+	/** Compare with the whole key, with the words of it most like the query, or with the content summary. @default "key" */
+	readonly mode?: FuzzyMode;
+	/** @default 10 */
+	readonly limit?: number;
+	readonly entityType?: string;
+}
+
+export interface FuzzySearch {
+	/** Entities whose names (or summaries) are like the query, best first; `score` is pg_trgm's. */
+	fuzzySearch(options: FuzzySearchOptions): Promise<FuzzyHit[]>;
+}
+
+const checks: OptionChecks<FuzzySearchOptions> = {
+	...readOptions,
+	query: required(anyText),
+	threshold: number,
+	mode: oneOf(...fuzzyModes),
+	limit: number,
+	entityType: anyText,
+};
+
+/** @internal */
+export const fuzzySearch = verb({
+	name: "fuzzySearch",
+	method: traced(async(options(checks)), {
+		operation: "fuzzySearch",
+		found: rows,
+	}),
+	scopeAt: 0,
+	run: async ({ core }, options: FuzzySearchOptions): Promise<FuzzyHit[]> => {
+		const { tenantId, transaction, consistency, entityType } = options;
+		if (entityType !== undefined) core.registry.get(entityType);
+		const { schema, rowLevelSecurity } = core.settings;
+		return searchNames(
+			core.handle(tenantId, transaction, consistency),
+			{ schema, hasRowSecurity: rowLevelSecurity },
+			{ ...options, tenantId: core.tenant(tenantId) },
+			core.cacheFallback,
+		);
+	},
+	probe: {
+		does: "finds",
+		reaches: async (call, { key }, scope) =>
+			key !== undefined &&
+			(await call({ ...scope, query: key, threshold: 0.9 })).length > 0,
+	},
+});

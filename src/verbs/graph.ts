@@ -1,0 +1,60 @@
+import type { ServiceCore } from "../core/service-core.ts";
+import type { Consistency } from "../db/database.ts";
+import { RemError } from "../errors.ts";
+import type { GraphNode } from "../query/graph/traversal.ts";
+import {
+	checkReference,
+	findNode,
+	type GraphReader,
+} from "../query/graph/traverse.ts";
+import { checkScope } from "../query/scope.ts";
+import type { RowOfTenant } from "../store/link-edges.ts";
+import type { CallScope } from "./call-options.ts";
+
+// What traverse, link and unlink have in common.
+
+/** @internal What the graph is read with. */
+export function graphReader(
+	core: ServiceCore,
+	{ tenantId, transaction }: CallScope,
+	consistency?: Consistency,
+): GraphReader {
+	const { db, settings, registry, cacheFallback: fallback } = core;
+	const held = registry.all().filter((table) => table.hasRowSecurity);
+	return {
+		db: core.handle(tenantId, transaction, consistency),
+		schema: settings.schema,
+		fallback,
+		named: db.capabilities.namedStatements,
+		heldTypes: held.map(({ entity }) => entity.tableName),
+	};
+}
+
+/** @internal The one row that the call's `from` names: a write must not guess. */
+export async function rowNamed(
+	core: ServiceCore,
+	from: string,
+	call: CallScope,
+): Promise<RowOfTenant> {
+	const { settings, registry } = core;
+	const scope = { tenantId: core.tenant(call.tenantId), userId: call.userId };
+	checkScope(scope);
+	checkReference("from", from);
+	const found = await findNode(graphReader(core, call), from, {
+		schema: settings.schema,
+		scope,
+	});
+	if (found === undefined)
+		throw new RemError("VALIDATION", `nothing is named "${from}"`, {
+			hint: "write the entity first; its edges are part of it",
+		});
+	if (found.matches > 1) throw ambiguous(from, found.matches, found.node);
+	const { entityType, entityId: id } = found.node;
+	return { table: registry.get(entityType), id, tenantId: scope.tenantId };
+}
+
+function ambiguous(from: string, matches: number, node: GraphNode): RemError {
+	return new RemError("VALIDATION", `${matches} entities are named "${from}"`, {
+		hint: `name the one you mean by its id, or as "${node.entityType}/${node.entityKey}"`,
+	});
+}

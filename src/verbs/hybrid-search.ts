@@ -1,0 +1,137 @@
+import { options } from "../calls/arguments.ts";
+import { async, rows, traced } from "../calls/public-methods.ts";
+import type { ServiceCore } from "../core/service-core.ts";
+import type { Handle } from "../db/database.ts";
+import { RemError } from "../errors.ts";
+import { anyText, callback } from "../models/checks.ts";
+import { type OptionChecks, required } from "../models/options.ts";
+import type { Row } from "../models/types.ts";
+import {
+	checkHybrid,
+	type HybridHit,
+	type HybridMatch,
+	type Rerank,
+	hybridSearch as searchHybrid,
+} from "../query/hybrid.ts";
+import { findLanguage } from "../query/text-language.ts";
+import { quoted } from "../util/suggest.ts";
+import {
+	type EntityOf,
+	type Models,
+	type TableName,
+	tableOfCall,
+} from "./call-options.ts";
+import {
+	type ExplainedIf,
+	resolveSearch,
+	type SearchCall,
+	type SearchOptions,
+	searchNear,
+	searchOptions,
+} from "./search.ts";
+import { verb } from "./verb.ts";
+
+/** A row that a hybrid search found. */
+export type HybridRow<E> = Row<E> & HybridMatch;
+
+export interface HybridSearchOptions<M extends Models, T extends TableName<M>>
+	extends SearchOptions<M, T> {
+	readonly query: string;
+	/** Text search configuration of PostgreSQL. @default the service's */
+	readonly language?: string;
+	/** Scores the best 60 (or twice `limit`) again: a cross-encoder, or rules of your own. */
+	readonly rerank?: Rerank<HybridRow<EntityOf<M, T>>>;
+}
+
+export interface HybridSearch<M extends Models> {
+	/**
+	 * Rows of the table that a query finds by meaning, by its words and by being
+	 * nearly their name, the three lists fused by reciprocal rank, best first.
+	 *
+	 * @example
+	 * await service.hybridSearch({ tableName: "documents", query: "deploy kubernetes", limit: 5 })
+	 * // [{ …, score: 0.0325, ranks: { vector: 2, text: 1 }, similarity: 0.61, matchedField: "content" }, …]
+	 */
+	hybridSearch<T extends TableName<M>, X extends boolean = false>(
+		options: HybridSearchOptions<M, T> & { readonly explain?: X },
+	): Promise<HybridRow<EntityOf<M, T>>[] & ExplainedIf<X>>;
+}
+
+interface Options extends SearchCall {
+	readonly query: string;
+	readonly language?: string;
+	readonly rerank?: Rerank<HybridHit>;
+}
+
+const checks: OptionChecks<Options> = {
+	...searchOptions,
+	query: required(anyText),
+	language: anyText,
+	rerank: callback,
+};
+
+/** @internal */
+export const hybridSearch = verb({
+	name: "hybridSearch",
+	method: traced(async(options(checks)), {
+		operation: "hybridSearch",
+		table: tableOfCall,
+		found: rows,
+	}),
+	scopeAt: 0,
+	run: async ({ core }, call: Options): Promise<HybridHit[]> => {
+		const place = await resolveSearch(core, call, call.query);
+		const { db, table, space, tenantId, where } = place;
+		const { language = core.settings.language } = call;
+		const request = { ...call, tenantId, where, language };
+		checkHybrid(table, space, {
+			...request,
+			queryEmbedding: place.queryEmbedding,
+		});
+		await checkLanguage(core, db, language);
+		return searchNear(place, call.query, (queryEmbedding, context) =>
+			searchHybrid(
+				db,
+				table,
+				space,
+				{ ...request, queryEmbedding },
+				{ ...context, fallback: core.cacheFallback },
+			),
+		);
+	},
+	probe: {
+		does: "finds",
+		reaches: async (call, { table, key, vector }, scope) =>
+			vector !== undefined &&
+			(
+				await call({
+					...scope,
+					tableName: table.entity.tableName,
+					query: key ?? "rem canary",
+					queryEmbedding: vector,
+				})
+			).length > 0,
+	},
+});
+
+const knownLanguages = new WeakMap<ServiceCore, Set<string>>();
+
+/** Asked once for each language; that of the configuration was checked when the service connected. */
+async function checkLanguage(
+	core: ServiceCore,
+	db: Handle,
+	language: string,
+): Promise<void> {
+	if (language === core.settings.language) return;
+	const known = knownLanguages.get(core) ?? new Set<string>();
+	knownLanguages.set(core, known);
+	if (known.has(language)) return;
+	const { isKnown, hint } = await findLanguage(db, language);
+	if (!isKnown)
+		throw new RemError(
+			"VALIDATION",
+			`unknown text search configuration ${quoted(language)}`,
+			{ hint },
+		);
+	known.add(language);
+}

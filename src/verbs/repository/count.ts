@@ -1,0 +1,41 @@
+import { optionalOptions } from "../../calls/arguments.ts";
+import { async, traced } from "../../calls/public-methods.ts";
+import type { Entity } from "../../models/entity.ts";
+import type { Where } from "../../models/types.ts";
+import { countRows } from "../../store/find-rows.ts";
+import { rowsVerb } from "../verb.ts";
+import { type Filter, filterArgument } from "./find.ts";
+import {
+	type RepositoryReadOptions,
+	readOptions,
+	rowsHandle,
+	scopedFilter,
+} from "./rows.ts";
+
+export interface Count<E extends Entity> {
+	/** How many rows fulfil the filter. */
+	count(filter?: Where<E>, options?: RepositoryReadOptions): Promise<number>;
+}
+
+/** @internal */
+export const count = rowsVerb({
+	name: "count",
+	method: traced(async(filterArgument, optionalOptions(readOptions)), {
+		operation: "count",
+	}),
+	run: async (
+		caller,
+		filter: Filter = {},
+		options: RepositoryReadOptions = {},
+	) =>
+		countRows(
+			rowsHandle(caller, options, filter.tenantId),
+			caller.table,
+			scopedFilter(caller, filter),
+		),
+	probe: {
+		does: "counts",
+		reaches: async (call, _, { tenantId, transaction }) =>
+			(await call({ tenantId }, { transaction })) > 0,
+	},
+});

@@ -1,0 +1,101 @@
+import type { Consistency, Handle } from "../../db/database.ts";
+import { transactionHandle } from "../../models/checks.ts";
+import type { OptionChecks } from "../../models/options.ts";
+import {
+	type BoundScope,
+	boundTo,
+	checkTenant,
+	refuseOperators,
+} from "../bound-scope.ts";
+import { consistency } from "../call-options.ts";
+import type { RowsCaller } from "../verb.ts";
+
+// What a repository's verbs have in common: filters are literal, and without a
+// tenant they run over all tenants, unless the service is strict about it.
+
+export interface InTransaction {
+	/** Work inside this transaction of yours. */
+	readonly transaction?: Handle;
+}
+
+/** Where rows are read. */
+export interface RepositoryReadOptions {
+	/** Read inside this transaction of yours. */
+	readonly transaction?: Handle;
+	/** `"replica"`: the one of POSTGRES__READ_HOST may answer, as of the service's reads. @default "primary" */
+	readonly consistency?: Consistency;
+}
+
+/** @internal */
+export const readOptions: OptionChecks<RepositoryReadOptions> = {
+	transaction: transactionHandle,
+	consistency,
+};
+
+type Filter = Readonly<Record<string, unknown>>;
+
+/** @internal What the rows of a tenant are read with, or changed. */
+export function rowsHandle(
+	{ core, table, scope }: RowsCaller,
+	{ transaction, consistency }: RepositoryReadOptions,
+	tenantId: unknown,
+): Handle {
+	const given = typeof tenantId === "string" ? tenantId : undefined;
+	return table.entity.tenantScoped
+		? core.handle(scope?.tenantId ?? given, transaction, consistency)
+		: core.source(transaction, consistency);
+}
+
+/** @internal The filter as it may be asked: inside the scope; of a strict service, naming its tenant. */
+export function scopedFilter(caller: RowsCaller, given: Filter): Filter {
+	const { core, table, scope } = caller;
+	if (scope !== undefined) return narrowed(caller, scope, given);
+	// Without a default tenant the service is strict: every call names one.
+	const isStrict =
+		table.entity.tenantScoped && core.settings.defaultTenant === null;
+	if (!isStrict) return given;
+	if (!Object.hasOwn(given, "tenantId")) core.tenant(undefined);
+	// Read once: what is checked is what the filter says.
+	const filter = { ...given };
+	refuseOperators(filter.tenantId);
+	return filter;
+}
+
+/** The filter within the scope: its tenant's rows, and of a user's scope that user's and shared ones. */
+function narrowed(
+	{ table }: RowsCaller,
+	{ tenantId, userId }: BoundScope,
+	filter: Filter,
+): Filter {
+	checkTenant({ tenantId }, filter.tenantId);
+	const own = typeof userId === "string" ? [{ userId }] : [];
+	const ofUser =
+		userId === undefined ? [] : [{ OR: [...own, { userId: null }] }];
+	const given = Object.hasOwn(filter, "AND") ? filter.AND : [];
+	return {
+		...filter,
+		...(table.entity.tenantScoped ? { tenantId } : {}),
+		...(ofUser.length === 0
+			? {}
+			: { AND: Array.isArray(given) ? [...given, ...ofUser] : given }),
+	};
+}
+
+/** @internal The options with the scope's tenant and user, where the repository is bound to one. */
+export function bound<T extends object>(
+	{ scope }: RowsCaller,
+	options: T,
+): T & Partial<BoundScope> {
+	return scope === undefined ? options : boundTo(scope, options);
+}
+
+/** @internal The tenant that the call is about; `undefined` for entities without tenants. */
+export function tenantOf(
+	{ core, table, scope }: RowsCaller,
+	tenantId: string | undefined,
+): string | undefined {
+	if (scope !== undefined) checkTenant(scope, tenantId);
+	return table.entity.tenantScoped
+		? (scope?.tenantId ?? core.tenant(tenantId))
+		: undefined;
+}

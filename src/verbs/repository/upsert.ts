@@ -1,0 +1,74 @@
+import { argument, optionalOptions } from "../../calls/arguments.ts";
+import { async, oneOrRows, traced } from "../../calls/public-methods.ts";
+import { upsertRows } from "../../core/upsert-rows.ts";
+import type { Handle } from "../../db/database.ts";
+import { record } from "../../models/checks.ts";
+import type { Entity } from "../../models/entity.ts";
+import type { OptionChecks } from "../../models/options.ts";
+import type { NewRow, Row } from "../../models/types.ts";
+import { findRows } from "../../store/find-rows.ts";
+import type { MergeField } from "../../store/merge.ts";
+import { upsertChecks } from "../batch-upsert.ts";
+import { callScope } from "../call-options.ts";
+import { rowsVerb } from "../verb.ts";
+import { bound, rowsHandle } from "./rows.ts";
+
+export interface RepositoryUpsertOptions {
+	readonly tenantId?: string;
+	readonly userId?: string | null;
+	/** @default true */
+	readonly generateEmbeddings?: boolean;
+	/** `"queue"`: where a provider gives no vector, the rows are written all the same. @default "fail" */
+	readonly onEmbeddingError?: "fail" | "queue";
+	/** Fields to add to instead of replacing them. @default none */
+	readonly merge?: readonly MergeField[];
+	/** Write inside this transaction of yours. */
+	readonly transaction?: Handle;
+}
+
+export interface Upsert<E extends Entity> {
+	/** Writes one entity or several, as batchUpsert does, and returns the stored rows in their order. */
+	upsert(entity: NewRow<E>, options?: RepositoryUpsertOptions): Promise<Row<E>>;
+	upsert(
+		entities: readonly NewRow<E>[],
+		options?: RepositoryUpsertOptions,
+	): Promise<Row<E>[]>;
+}
+
+const checks: OptionChecks<RepositoryUpsertOptions> = {
+	...callScope,
+	...upsertChecks,
+};
+
+/** @internal */
+export const upsert = rowsVerb({
+	name: "upsert",
+	method: traced(
+		async(argument("entities", oneOrManyRows), optionalOptions(checks)),
+		{ operation: "upsert", found: oneOrRows },
+	),
+	run: async (
+		caller,
+		given: object | readonly object[],
+		options: RepositoryUpsertOptions = {},
+	) => {
+		const { core, table } = caller;
+		const entities = Array.isArray(given) ? given : [given];
+		const ofScope = bound(caller, options);
+		const { ids } = await upsertRows(core, table, entities, ofScope);
+		const rows = await findRows(
+			rowsHandle(caller, ofScope, ofScope.tenantId),
+			table,
+			{ id: { in: [...new Set(ids)] } },
+			{},
+		);
+		const byId = new Map(rows.map((row) => [row.id, row]));
+		const inOrder = ids.map((id) => byId.get(id));
+		return Array.isArray(given) ? inOrder : inOrder[0];
+	},
+});
+
+/** Each row is checked against the model. */
+function oneOrManyRows(value: unknown): string | undefined {
+	return Array.isArray(value) ? undefined : record(value);
+}

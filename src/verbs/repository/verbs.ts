@@ -1,0 +1,81 @@
+import { definePublic, publicMethod } from "../../calls/public-methods.ts";
+import type { Entity } from "../../models/entity.ts";
+import type { RowsCaller, RowsVerb } from "../verb.ts";
+import {
+	type Delete,
+	deleteRows,
+	type Purge,
+	purgeRows,
+	type Restore,
+	restoreRows,
+} from "./change.ts";
+import { type Count, count } from "./count.ts";
+import { type Find, find } from "./find.ts";
+import { type GetById, getById } from "./get-by-id.ts";
+import { type GetBySession, getBySession } from "./get-by-session.ts";
+import { type Iterate, iterate } from "./iterate.ts";
+import { type Upsert, upsert } from "./upsert.ts";
+
+/** @internal Every verb about one entity's rows. The repository and the check of isolation have them from here. */
+export const rowsVerbs: readonly RowsVerb[] = [
+	upsert,
+	find,
+	iterate,
+	count,
+	getById,
+	getBySession,
+	deleteRows,
+	restoreRows,
+	purgeRows,
+];
+
+/** The verbs as methods. */
+export interface RowsVerbs<E extends Entity>
+	extends Upsert<E>,
+		Find<E>,
+		Iterate<E>,
+		Count<E>,
+		GetById<E>,
+		GetBySession<E>,
+		Delete,
+		Restore,
+		Purge {}
+
+class CallableRowsVerbs {
+	readonly #caller: RowsCaller;
+
+	constructor(caller: RowsCaller) {
+		this.#caller = caller;
+	}
+
+	static {
+		for (const { name, method, run } of rowsVerbs)
+			definePublic(
+				CallableRowsVerbs.prototype,
+				name,
+				publicMethod(
+					name,
+					{
+						...method,
+						...(method.span && {
+							span: {
+								...method.span,
+								table: (self: CallableRowsVerbs) =>
+									self.#caller.table.entity.tableName,
+							},
+						}),
+					},
+					function (this: CallableRowsVerbs, ...given: never[]) {
+						return run(this.#caller, ...given);
+					},
+				),
+			);
+	}
+}
+
+/** A class of its own for the types: they are those of the entity, and do not name the service's core. */
+export const RowsMethods = CallableRowsVerbs as unknown as new <
+	E extends Entity,
+>(
+	caller: object,
+) => RowsVerbs<E>;

@@ -1,0 +1,60 @@
+import { options } from "../calls/arguments.ts";
+import { async, rows, traced } from "../calls/public-methods.ts";
+import { anyText, listOf, number, oneOf, oneOrList } from "../models/checks.ts";
+import { type OptionChecks, required } from "../models/options.ts";
+import type { Traversal, TraverseRequest } from "../query/graph/traversal.ts";
+import { traverse as walk } from "../query/graph/traverse.ts";
+import { type ReadOptions, readOptions } from "./call-options.ts";
+import { graphReader } from "./graph.ts";
+import { verb } from "./verb.ts";
+
+export type TraverseCall = Omit<TraverseRequest, "tenantId" | "userId"> &
+	ReadOptions;
+
+export interface Traverse {
+	/**
+	 * What is within reach of an entity along its `graphEdges`, breadth first,
+	 * each entity once with its depth, its path and the edge that led to it.
+	 *
+	 * @example
+	 * await service.traverse({ from: "sarah-chen", edgeTypes: ["manages"], depth: 2 })
+	 */
+	traverse(options: TraverseCall): Promise<Traversal>;
+}
+
+const checks: OptionChecks<TraverseCall> = {
+	...readOptions,
+	from: required(anyText),
+	edgeTypes: listOf(anyText),
+	depth: number,
+	direction: oneOf("out", "in", "both"),
+	limit: number,
+	nodeBudget: number,
+	orderBy: oneOrList(anyText),
+};
+
+/** @internal */
+export const traverse = verb({
+	name: "traverse",
+	method: traced(async(options(checks)), {
+		operation: "traverse",
+		found: ({ nodes }: Traversal) => rows(nodes),
+	}),
+	scopeAt: 0,
+	run: async ({ core }, call: TraverseCall): Promise<Traversal> => {
+		const { transaction: _, tenantId, consistency, ...rest } = call;
+		const request = { ...rest, tenantId: core.tenant(tenantId) };
+		return walk(graphReader(core, call, consistency), request);
+	},
+	probe: {
+		does: "finds",
+		reaches: async (call, { id, key }, scope) => {
+			const { from } = await call({
+				...scope,
+				from: key ?? id,
+				direction: "both",
+			});
+			return from !== undefined;
+		},
+	},
+});

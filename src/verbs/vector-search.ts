@@ -1,0 +1,95 @@
+import { options } from "../calls/arguments.ts";
+import { async, rows, traced } from "../calls/public-methods.ts";
+import { anyText, number } from "../models/checks.ts";
+import type { OptionChecks } from "../models/options.ts";
+import type { Row, TextFieldName } from "../models/types.ts";
+import {
+	checkSearch,
+	type Match,
+	type SearchHit,
+	vectorSearch as searchVectors,
+} from "../query/search.ts";
+import {
+	type EntityOf,
+	type Models,
+	type TableName,
+	tableOfCall,
+} from "./call-options.ts";
+import {
+	type ExplainedIf,
+	resolveSearch,
+	type SearchCall,
+	type SearchOptions,
+	searchNear,
+	searchOptions,
+} from "./search.ts";
+import { verb } from "./verb.ts";
+
+export interface VectorSearchOptions<M extends Models, T extends TableName<M>>
+	extends SearchOptions<M, T> {
+	/** What to search for; or give `queryEmbedding`. */
+	readonly queryText?: string;
+	/** One embedded field; omitted: the best one of each entity. */
+	readonly fieldName?: TextFieldName<EntityOf<M, T>>;
+	/** Least cosine similarity, -1 to 1. */
+	readonly minSimilarity?: number;
+}
+
+export interface VectorSearch<M extends Models> {
+	/**
+	 * Rows of the table nearest in meaning to a text or a vector, nearest first:
+	 * always min(limit, rows there are). With `explain: true` the list has a
+	 * property `explain`: how it was found.
+	 */
+	vectorSearch<T extends TableName<M>, X extends boolean = false>(
+		options: VectorSearchOptions<M, T> & { readonly explain?: X },
+	): Promise<(Row<EntityOf<M, T>> & Match)[] & ExplainedIf<X>>;
+}
+
+interface Options extends SearchCall {
+	readonly queryText?: string;
+	readonly fieldName?: string;
+	readonly minSimilarity?: number;
+}
+
+const checks: OptionChecks<Options> = {
+	...searchOptions,
+	queryText: anyText,
+	fieldName: anyText,
+	minSimilarity: number,
+};
+
+/** @internal */
+export const vectorSearch = verb({
+	name: "vectorSearch",
+	method: traced(async(options(checks)), {
+		operation: "vectorSearch",
+		table: tableOfCall,
+		found: rows,
+	}),
+	scopeAt: 0,
+	run: async ({ core }, call: Options): Promise<SearchHit[]> => {
+		const place = await resolveSearch(core, call, call.queryText);
+		const { db, table, space, tenantId, where } = place;
+		const request = { ...call, tenantId, where };
+		checkSearch(table, space, {
+			...request,
+			queryEmbedding: place.queryEmbedding,
+		});
+		return searchNear(place, call.queryText, (queryEmbedding, context) =>
+			searchVectors(db, table, space, { ...request, queryEmbedding }, context),
+		);
+	},
+	probe: {
+		does: "finds",
+		reaches: async (call, { table, vector }, scope) =>
+			vector !== undefined &&
+			(
+				await call({
+					...scope,
+					tableName: table.entity.tableName,
+					queryEmbedding: vector,
+				})
+			).length > 0,
+	},
+});

@@ -1,0 +1,98 @@
+import { definePublic, publicMethod } from "../calls/public-methods.ts";
+import type { ServiceCore } from "../core/service-core.ts";
+import { type BatchUpsert, batchUpsert } from "./batch-upsert.ts";
+import { type BoundScope, boundTo, refuseOthers } from "./bound-scope.ts";
+import type { Models } from "./call-options.ts";
+import { type FuzzySearch, fuzzySearch } from "./fuzzy-search.ts";
+import { type HybridSearch, hybridSearch } from "./hybrid-search.ts";
+import { type Link, link } from "./link.ts";
+import { type LookupEntities, lookupEntities } from "./lookup-entities.ts";
+import { type LookupEntity, lookupEntity } from "./lookup-entity.ts";
+import { type Query, query } from "./query.ts";
+import { type Traverse, traverse } from "./traverse.ts";
+import { type Unlink, unlink } from "./unlink.ts";
+import { type VectorSearch, vectorSearch } from "./vector-search.ts";
+import type { Verb } from "./verb.ts";
+
+/** @internal Every verb about a tenant's rows. The service, its scopes and the check of isolation have them from here. */
+export const verbs: readonly Verb[] = [
+	batchUpsert,
+	lookupEntity,
+	lookupEntities,
+	fuzzySearch,
+	vectorSearch,
+	hybridSearch,
+	traverse,
+	link,
+	unlink,
+	query,
+];
+
+/** The verbs as methods. */
+export interface Verbs<M extends Models>
+	extends BatchUpsert<M>,
+		LookupEntity<M>,
+		LookupEntities<M>,
+		FuzzySearch,
+		VectorSearch<M>,
+		HybridSearch<M>,
+		Traverse,
+		Link,
+		Unlink,
+		Query {}
+
+/** An object whose methods are the verbs; with a scope, each call is about its tenant and user. */
+class CallableVerbs {
+	readonly #core: ServiceCore;
+	readonly #scope: BoundScope | undefined;
+
+	constructor(core: ServiceCore, scope?: BoundScope) {
+		this.#core = core;
+		this.#scope = scope;
+	}
+
+	static {
+		for (const verb of verbs) {
+			const { name, method, scopeAt, run } = verb;
+			const table = method.span?.table;
+			definePublic(
+				CallableVerbs.prototype,
+				name,
+				publicMethod(
+					name,
+					{
+						...method,
+						...(method.span && {
+							span: {
+								...method.span,
+								table: (self: CallableVerbs, options: never) =>
+									table?.(self.#core as never, options),
+							},
+						}),
+						// Checked before it is bound: a list, or an object in the tenant's
+						// place, must not be taken apart.
+						before: (self: CallableVerbs, given) => {
+							if (self.#scope !== undefined)
+								refuseOthers(self.#scope, given[scopeAt]);
+						},
+					},
+					function (this: CallableVerbs, ...given: never[]) {
+						const caller = { core: this.#core, verbs: this };
+						if (this.#scope !== undefined)
+							given[scopeAt] = boundTo(
+								this.#scope,
+								given[scopeAt] ?? {},
+							) as never;
+						return run(caller, ...given);
+					},
+				),
+			);
+		}
+	}
+}
+
+/** A class of its own for the types: they are those of the service's models, and do not name its core. */
+export const VerbMethods = CallableVerbs as unknown as new <M extends Models>(
+	core: object,
+	scope?: BoundScope,
+) => Verbs<M>;
