@@ -1,100 +1,152 @@
-import { execFile } from "node:child_process";
-import {
-	mkdtempSync,
-	readFileSync,
-	renameSync,
-	rmSync,
-	writeFileSync,
-} from "node:fs";
-import { cp, mkdir } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { build } from "esbuild";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import * as remdb from "../../src/index.ts";
 import { emptyDatabase } from "../cli/run-rem.ts";
+import { manifest, npm, root, run, usersProject } from "./project.ts";
 
-const run = promisify(execFile);
-const require = createRequire(import.meta.url);
-const root = fileURLToPath(new URL("../..", import.meta.url));
-const programs = fileURLToPath(new URL("programs", import.meta.url));
-const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const project = usersProject();
 
-/** A project of a user: the packed package and zod, nothing else. */
-const project = mkdtempSync(join(tmpdir(), "rem-package-"));
-afterAll(() => rmSync(project, { recursive: true, force: true }));
+describe("the packed package", () => {
+	const installed = () => join(project.folder, "node_modules/remdb");
 
-beforeAll(async () => {
-	const { stdout } = await npm(
-		root,
-		"pack",
-		"--ignore-scripts",
-		"--json",
-		"--pack-destination",
-		project,
-	);
-	const [{ filename }] = JSON.parse(stdout) as [{ filename: string }];
-	await cp(programs, join(project, "programs"), { recursive: true });
-	await npm(project, "init", "--yes");
-	await npm(project, "pkg", "set", "type=module");
-	await npm(
-		project,
-		"install",
-		"--no-audit",
-		"--no-fund",
-		"--prefer-offline",
-		join(project, basename(filename)),
-		`zod@${manifest.devDependencies.zod}`,
-	);
-}, 180_000);
-
-describe("the published types", () => {
-	const compilers = ["typescript-5.4", "typescript-5.9", "typescript"];
-	const modes = [
-		{ module: "nodenext", moduleResolution: "nodenext" },
-		{ module: "esnext", moduleResolution: "bundler" },
-	];
-	const cases = compilers.flatMap((compiler) =>
-		modes.map((mode) => ({ compiler, ...mode })),
-	);
-
-	// Neither @types/node nor @types/pg is installed in the project.
-	test.each(cases)(
-		"compile without skipLibCheck: $compiler, $moduleResolution",
-		async ({ compiler, module, moduleResolution }) => {
-			const tsc = join(
-				dirname(require.resolve(`${compiler}/package.json`)),
-				"bin/tsc",
+	test("contains what runs and what it refers to, nothing else", async () => {
+		const files = await packedFiles();
+		const others = files.filter(
+			(path) =>
+				!/^dist\/.*\.(js|cjs|d\.ts|d\.cts)$/.test(path) &&
+				!/^(docs|deploy|samples|sql)\//.test(path) &&
+				!/^assets\/embedded-snapshot\.(json|tar\.gz)$/.test(path) &&
+				!/^(README|CHANGELOG)\.md$|^(LICENSE|package\.json)$/.test(path),
+		);
+		expect(others).toEqual([]);
+		const scripts = files.filter((path) => /^dist\/.*\.c?js$/.test(path));
+		for (const path of scripts)
+			expect(readFileSync(join(installed(), path), "utf8"), path).not.toContain(
+				"sourceMappingURL",
 			);
-			const config = join(
-				project,
-				`tsconfig-${compiler}-${moduleResolution}.json`,
+	});
+
+	test("has each type that the public types refer to, and no other", async () => {
+		const files = await packedFiles();
+		const needed = new Set(["dist/index.d.ts", "dist/index.d.cts"]);
+		for (const path of needed)
+			for (const [, to = ""] of readFileSync(
+				join(installed(), path),
+				"utf8",
+			).matchAll(/(?:from |import\()"(\.[^"]*)"/g))
+				needed.add(
+					join(dirname(path), to.replace(/(\.d)?\.[tj]s$/, ".d.ts")).replaceAll(
+						"\\",
+						"/",
+					),
+				);
+		const types = files.filter((path) => /\.d\.c?ts$/.test(path));
+		expect([...types].sort()).toEqual([...needed].sort());
+	});
+
+	test("is installed without a warning, and runs no script for it", () => {
+		expect(project.warnings).toBe("");
+		const lock = JSON.parse(
+			readFileSync(join(project.folder, "package-lock.json"), "utf8"),
+		) as { packages: Record<string, { hasInstallScript?: boolean }> };
+		const withScripts = Object.entries(lock.packages)
+			.filter(([, { hasInstallScript }]) => hasInstallScript)
+			.map(([path]) => path);
+		expect(withScripts).toEqual([]);
+	});
+
+	test("has the command, from a folder with a space in its name", async () => {
+		const { stdout } = await npm(
+			project.folder,
+			"exec",
+			"--offline",
+			"--",
+			"rem",
+			"--version",
+		);
+		expect(stdout).toBe(`${manifest.version}\n`);
+		const quickstart = await npm(
+			project.folder,
+			"exec",
+			"--",
+			"rem",
+			"quickstart",
+		);
+		expect(quickstart.stdout).toContain("battery");
+	}, 90_000);
+
+	test("names its home, and npm ci has no engine to warn of", async () => {
+		for (const field of [
+			"repository",
+			"homepage",
+			"bugs",
+			"author",
+			"license",
+			"engines",
+		])
+			expect(manifest).toHaveProperty(field);
+		for (const path of [
+			manifest.main,
+			manifest.types,
+			...Object.values(manifest.bin),
+		])
+			expect(existsSync(join(installed(), path as string)), `${path}`).toBe(
+				true,
 			);
-			writeFileSync(
-				config,
-				JSON.stringify({
-					compilerOptions: {
-						module,
-						moduleResolution,
-						target: "es2022",
-						strict: true,
-						exactOptionalPropertyTypes: true,
-						skipLibCheck: false,
-						noEmit: true,
-						// Not those of a folder above this one.
-						types: [],
-					},
-					files: ["programs/consumer.ts"],
-				}),
+		const { stderr } = await npm(root, "ci", "--dry-run", "--ignore-scripts");
+		expect(stderr).toBe("");
+	});
+});
+
+describe("CommonJS and ES modules", () => {
+	test("find the same objects, without a warning", async () => {
+		const program = `
+const required = require("remdb");
+import("remdb").then((imported) => {
+	const names = Object.keys(imported);
+	const same = names.filter((name) => required[name] === imported[name]);
+	console.log(JSON.stringify([names, same, Object.keys(required)]));
+});`;
+		writeFileSync(join(project.folder, "both.cjs"), program);
+		const { stdout, stderr } = await run(process.execPath, ["both.cjs"], {
+			cwd: project.folder,
+		});
+		const names = Object.keys(remdb).sort();
+		expect(JSON.parse(stdout)).toEqual([names, names, names]);
+		expect(stderr).toBe("");
+	});
+
+	test("declare the same names", () => {
+		const types = readFileSync(
+			join(project.folder, "node_modules/remdb/dist/index.d.cts"),
+			"utf8",
+		);
+		const declared = [...types.matchAll(/^export declare const (\w+):/gm)];
+		expect(declared.map(([, name]) => name).sort()).toEqual(
+			Object.keys(remdb).sort(),
+		);
+	});
+
+	test.each(["esm", "cjs"] as const)(
+		"run the program unbundled: %s",
+		async (format) => {
+			const file = join(
+				project.folder,
+				`program.${format === "esm" ? "mjs" : "cjs"}`,
 			);
-			const { stdout } = await run(process.execPath, [tsc, "-p", config], {
-				cwd: project,
-			}).catch((error: { stdout: string }) => error);
-			expect(stdout).toBe("");
+			await build({
+				entryPoints: [join(project.folder, "programs/program.ts")],
+				outfile: file,
+				format,
+				logLevel: "silent",
+			});
+			expect(await runProgram(file, await emptyDatabase("embedded"))).toBe(
+				"river 1\n",
+			);
 		},
-		120_000,
 	);
 });
 
@@ -115,7 +167,7 @@ describe("a bundle", () => {
 		"for a server runs without the packages of the embedded engine: %s",
 		async (format) => {
 			const file = await bundle("program.ts", format, ofServer);
-			const away = join(project, "node_modules/@electric-sql");
+			const away = join(project.folder, "node_modules/@electric-sql");
 			renameSync(away, `${away}-away`);
 			try {
 				expect(await runProgram(file, await emptyDatabase("server"))).toBe(
@@ -140,7 +192,7 @@ describe("a bundle", () => {
 			"cjs",
 			ofEmbedded.filter((name) => name !== "libpg-query"),
 		);
-		const folder = join(project, "elsewhere");
+		const folder = join(project.folder, "elsewhere");
 		await mkdir(folder, { recursive: true });
 		await expect(runProgram(file, "memory:")).rejects.toMatchObject({
 			stderr: expect.stringContaining("libpg-query"),
@@ -153,11 +205,11 @@ describe("a bundle", () => {
 		external: readonly string[],
 	): Promise<string> {
 		const outfile = join(
-			project,
+			project.folder,
 			`bundle-${external.length}.${format === "esm" ? "mjs" : "cjs"}`,
 		);
 		const { warnings } = await build({
-			entryPoints: [join(project, "programs", program)],
+			entryPoints: [join(project.folder, "programs", program)],
 			bundle: true,
 			platform: "node",
 			format,
@@ -174,76 +226,82 @@ describe("a bundle", () => {
 	}
 });
 
-test("importing the package needs neither the embedded engine nor the grammar", async () => {
-	const kept = join(project, "node_modules");
-	const optional = [
-		"@electric-sql",
-		"libpg-query",
-		"jiti",
-		"commander",
-		"yaml",
-		"csv-parse",
-	];
-	for (const name of optional)
-		renameSync(join(kept, name), join(kept, `${name}-away`));
-	try {
+/** `node --import` this and it prints the address of each file that is loaded. */
+const listLoaded = `
+import { createRequire, register } from "node:module";
+register("data:text/javascript," + encodeURIComponent(\`
+import { writeSync } from "node:fs";
+export async function load(url, context, next) {
+	writeSync(1, url + "\\\\n");
+	return next(url, context);
+}\`));
+process.on("exit", () => {
+	for (const path of Object.keys(createRequire(import.meta.url).cache)) console.log(path);
+});`;
+
+describe("what is loaded", () => {
+	test("by an import is the package, zod and pg", async () => {
+		const loaded = await loadedBy("");
+		expect(loaded.packages.filter((name) => !isOfPg(name))).toEqual([
+			"remdb",
+			"zod",
+		]);
+		expect(
+			loaded.files.filter((path) => path.includes("/remdb/dist/cli/")),
+		).toEqual([]);
+	});
+
+	test("by opening an embedded database is PGlite as well", async () => {
+		const { packages } = await loadedBy(
+			'const service = await PostgresService.connect({ connectionString: "memory:" }); await service.close();',
+		);
+		expect(packages).toContain("@electric-sql/pglite");
+		expect(packages).not.toContain("commander");
+	});
+
+	const isOfPg = (name: string) =>
+		/^(pg|pg-.*|pgpass|postgres-.*|split2|xtend)$/.test(name);
+
+	async function loadedBy(
+		program: string,
+	): Promise<{ packages: string[]; files: string[] }> {
+		const hook = join(project.folder, "list-loaded.mjs");
+		const file = join(project.folder, "loads.mjs");
+		writeFileSync(hook, listLoaded);
+		writeFileSync(file, `import { PostgresService } from "remdb"; ${program}`);
 		const { stdout } = await run(
 			process.execPath,
-			[
-				"--input-type=module",
-				"--eval",
-				'console.log(typeof (await import("remdb")).PostgresService)',
-			],
-			{ cwd: project },
+			["--import", "./list-loaded.mjs", file],
+			{ cwd: project.folder, maxBuffer: 16 * 1024 * 1024 },
 		);
-		expect(stdout).toBe("function\n");
-	} finally {
-		for (const name of optional)
-			renameSync(join(kept, `${name}-away`), join(kept, name));
+		const files = [...new Set(stdout.split("\n"))].filter((path) =>
+			path.includes("/node_modules/"),
+		);
+		const packages = files.map(
+			(path) => /.*\/node_modules\/((?:@[^/]*\/)?[^/]*)/.exec(path)?.[1] ?? "",
+		);
+		return { packages: [...new Set(packages)].sort(), files };
 	}
 });
 
-test("the program runs unbundled", async () => {
-	const file = join(project, "program.mjs");
-	await build({
-		entryPoints: [join(project, "programs/program.ts")],
-		outfile: file,
-		logLevel: "silent",
-	});
-	expect(await runProgram(file, await emptyDatabase("embedded"))).toBe(
-		"river 1\n",
+async function packedFiles(): Promise<string[]> {
+	const { stdout } = await npm(
+		root,
+		"pack",
+		"--dry-run",
+		"--ignore-scripts",
+		"--json",
 	);
-});
-
-test("the manifest names its home, and npm ci has no engine to warn of", async () => {
-	for (const field of [
-		"repository",
-		"homepage",
-		"bugs",
-		"author",
-		"license",
-		"engines",
-	])
-		expect(manifest).toHaveProperty(field);
-	const { stderr } = await npm(root, "ci", "--dry-run", "--ignore-scripts");
-	expect(stderr).not.toContain("EBADENGINE");
-});
-
-/** Runs npm as a user's shell would, without the variables of the npm that runs this. */
-function npm(cwd: string, ...args: readonly string[]) {
-	const env = Object.fromEntries(
-		Object.entries(process.env).filter(
-			([name]) =>
-				!/^(npm_(package|lifecycle|command)|INIT_CWD|NODE_ENV)/.test(name),
-		),
-	);
-	return run("npm", args, { cwd, env, maxBuffer: 64 * 1024 * 1024 });
+	const [{ files }] = JSON.parse(stdout) as [{ files: { path: string }[] }];
+	return files.map(({ path }) => path);
 }
 
+/** What the program prints; it prints no warning. */
 async function runProgram(file: string, url: string): Promise<string> {
-	const { stdout } = await run(process.execPath, [file], {
-		cwd: project,
+	const { stdout, stderr } = await run(process.execPath, [file], {
+		cwd: project.folder,
 		env: { PATH: process.env.PATH, DATABASE_URL: url },
 	});
+	expect(stderr).toBe("");
 	return stdout;
 }
