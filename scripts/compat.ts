@@ -4,19 +4,16 @@
 import { execFile } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { cp, mkdir, writeFile } from "node:fs/promises";
-import { homedir, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import pg from "pg";
+import { cacheFolder } from "./postgres-server/installation.ts";
 import { acquireTestServer } from "./postgres-server.ts";
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, "..");
-const { REM_TEST_CACHE, XDG_CACHE_HOME } = process.env;
-const cache = join(
-	REM_TEST_CACHE || join(XDG_CACHE_HOME || join(homedir(), ".cache"), "remdb"),
-	"runtimes",
-);
+const cache = join(cacheFolder(), "runtimes");
 const target = `${process.platform}-${process.arch}`;
 const bunTarget = target.replace("arm64", "aarch64");
 const denoTarget = process.platform === "linux" ? `${target}-glibc` : target;
