@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { loadApi } from "../../src/telemetry/api.ts";
 import { traced } from "../../src/telemetry/traced.ts";
 
-const failing = (code: string, message: string) => () =>
+const failing = (code: string | undefined, message: string) => () =>
 	Promise.reject(Object.assign(new Error(message), { code }));
 
 test("OpenTelemetry's package may be missing", async () => {
@@ -12,6 +12,11 @@ test("OpenTelemetry's package may be missing", async () => {
 			"Cannot find package '@opentelemetry/api' imported from /a/b.js",
 		],
 		["MODULE_NOT_FOUND", "Cannot find module '@opentelemetry/api'"],
+		// What Vite puts into a bundle.
+		[
+			undefined,
+			'Could not resolve "@opentelemetry/api" imported by "remdb". Is it installed?',
+		],
 	] as const)
 		expect(await loadApi(failing(code, message))).toBeUndefined();
 });
