@@ -13,7 +13,7 @@ import type { Field } from "./field.ts";
 import {
 	characters,
 	hasProtoKey,
-	isBlank,
+	keyProblem,
 	limits,
 	scopeProblem,
 	sharedTenant,
@@ -126,12 +126,13 @@ function validateRow(
 			field: entity.keyFields?.[0]?.name ?? "key",
 			message: `key has ${characters(key)} characters, at most ${limits.keyLength} are allowed`,
 		});
-	if (key !== null && isBlank(key))
+	const nameless = key === null ? undefined : keyProblem(key);
+	if (nameless !== undefined)
 		problems.push({
 			kind: "value",
 			index,
 			field: entity.keyFields?.[0]?.name ?? "key",
-			message: key === "" ? "key is empty" : "key is blank",
+			message: `key ${nameless}`,
 		});
 	if (problems.length > 0 || typeof tenant !== "string") return problems;
 	return {
