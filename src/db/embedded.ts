@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { PGlite } from "@electric-sql/pglite";
@@ -10,7 +10,7 @@ import type { Database } from "./database.ts";
 import { resultTypes } from "./decode.ts";
 import { EmbeddedEngine } from "./embedded-engine.ts";
 import { doesNotStart } from "./embedded-failure.ts";
-import { type FolderLock, lockFolder } from "./embedded-lock.ts";
+import { type FolderLock, lockFolder, makeFolder } from "./embedded-lock.ts";
 import { EngineStream } from "./engine-stream.ts";
 import { EngineTimers } from "./engine-timers.ts";
 import { PoolDatabase } from "./pool-database.ts";
@@ -51,7 +51,7 @@ async function lockRoot(root: string): Promise<FolderLock> {
 
 /** A folder that is new, or empty, belongs to the database: git leaves it out. */
 function keepOutOfRepositories(root: string): void {
-	mkdirSync(root, { recursive: true });
+	makeFolder(root);
 	if (readdirSync(root).length === 0)
 		writeFileSync(join(root, ".gitignore"), "*\n");
 }

@@ -1,9 +1,12 @@
 import { isJsonNumber, jsonNumberProblem } from "./json-number.ts";
+import { isNameless } from "./key-characters.ts";
 
 /** What is refused before any SQL: PostgreSQL or PGlite would cut it, change it or hang on it. */
 export const limits = {
 	/** Characters of a natural key; kv_store's column holds 255. */
 	keyLength: 255,
+	/** Characters of an edge's target, a key or an address; so many of a key are normalised. */
+	edgeTargetLength: 2048,
 	/** Characters of a tenant or user name. */
 	scopeLength: 100,
 	/** Levels of JSON; PGlite loses rows silently at 7,000. */
@@ -39,6 +42,13 @@ export function characters(text: string): number {
 /** Whether there is nothing in the text but blanks and what cannot be seen. A control character is something. */
 export function isBlank(text: string): boolean {
 	return /^[\s\p{White_Space}\p{Default_Ignorable_Code_Point}]*$/u.test(text);
+}
+
+/** Why the text names no entity, if it does not. */
+export function keyProblem(key: string): string | undefined {
+	if (key === "") return "is empty";
+	if (isBlank(key)) return "is blank";
+	return isNameless(key) ? "has nothing but dashes and underscores" : undefined;
 }
 
 /** Why a value is refused: it is no text or JSON, or it is too much of it. */

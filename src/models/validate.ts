@@ -4,16 +4,12 @@ import { suggest } from "../util/suggest.ts";
 import { vector } from "./checks.ts";
 import { edgeSchema } from "./edge.ts";
 import type { Entity, Shape } from "./entity.ts";
-import {
-	checkedRow,
-	isOnlyBeyondSafe,
-	restoreNumbers,
-} from "./exact-numbers.ts";
+import { beyondSafe, checkedRow, restoreNumbers } from "./exact-numbers.ts";
 import type { Field } from "./field.ts";
 import {
 	characters,
 	hasProtoKey,
-	isBlank,
+	keyProblem,
 	limits,
 	scopeProblem,
 	sharedTenant,
@@ -39,6 +35,8 @@ export interface ValidRow {
 	readonly supplied: Readonly<Record<string, unknown>>;
 	/** What a new row has where the caller said nothing. */
 	readonly defaults: Readonly<Record<string, unknown>>;
+	/** Fields with an infinity or NaN: they may stay so, but not become so. */
+	readonly unwritable: readonly string[];
 	readonly vectors: Readonly<Record<string, Float32Array>>;
 }
 
@@ -112,8 +110,9 @@ function validateRow(
 			toProblems(entity, issue, index),
 		);
 	const output = parsed.data as Record<string, unknown>;
+	const unwritable = "unwritable" in parsed ? parsed.unwritable : [];
 	const problems = [
-		...storageProblems(entity, given, output, index),
+		...storageProblems(entity, given, output, { index, unwritable }),
 		...vectorProblems(output, index),
 	];
 	const tenant = rowTenant(entity, given, scope);
@@ -126,12 +125,13 @@ function validateRow(
 			field: entity.keyFields?.[0]?.name ?? "key",
 			message: `key has ${characters(key)} characters, at most ${limits.keyLength} are allowed`,
 		});
-	if (key !== null && isBlank(key))
+	const nameless = key === null ? undefined : keyProblem(key);
+	if (nameless !== undefined)
 		problems.push({
 			kind: "value",
 			index,
 			field: entity.keyFields?.[0]?.name ?? "key",
-			message: key === "" ? "key is empty" : "key is blank",
+			message: `key ${nameless}`,
 		});
 	if (problems.length > 0 || typeof tenant !== "string") return problems;
 	return {
@@ -145,6 +145,7 @@ function validateRow(
 		hasUserId: given.userId !== undefined || scope.userId !== undefined,
 		key,
 		...splitSupplied(entity, given, output),
+		unwritable: unwritable.map(({ name }) => name),
 		vectors: toVectors(output.vectors as GivenVectors | undefined),
 	};
 }
@@ -244,13 +245,14 @@ function parseExact(
 	let checked = checkedRow(entity, row);
 	let parsed = parse(check, checked.row);
 	if (checked.fields.length === 0 || "problem" in parsed) return parsed;
-	if (!parsed.success && isOnlyBeyondSafe(parsed.error.issues)) {
-		checked = checkedRow(entity, row, true);
+	const bounded = parsed.success ? undefined : beyondSafe(parsed.error.issues);
+	if (bounded !== undefined && bounded.size > 0) {
+		checked = checkedRow(entity, row, bounded);
 		parsed = parse(check, checked.row);
 	}
 	if ("problem" in parsed || !parsed.success) return parsed;
 	restoreNumbers(checked, row, parsed.data as Record<string, unknown>);
-	return parsed;
+	return { ...parsed, unwritable: checked.unwritable };
 }
 
 function parse(check: z.core.$ZodType, row: object) {
@@ -310,13 +312,14 @@ function storageProblems(
 	entity: Entity,
 	given: Readonly<Record<string, unknown>>,
 	output: Readonly<Record<string, unknown>>,
-	index: number,
+	{ index, unwritable }: { index: number; unwritable: readonly Field[] },
 ): Problem[] {
 	const problems: Problem[] = [];
 	// Loops, and no lists in between: each row of a load comes by.
 	for (const name in output) {
 		if (name === "vectors") continue;
 		const field = entity.fieldsByName.get(name);
+		if (field !== undefined && unwritable.includes(field)) continue;
 		const problem = fieldProblem(entity, field, output[name], given[name]);
 		if (problem !== undefined)
 			problems.push({ ...problem, index, field: name });

@@ -9,6 +9,7 @@ import type {
 	TraverseRequest,
 } from "../query/graph/traversal.ts";
 import {
+	checkEntityName,
 	checkReference,
 	findNode,
 	type GraphReader,
@@ -87,7 +88,7 @@ export class Graph {
 
 	async unlink(call: UnlinkCall): Promise<number> {
 		const { dst, relType } = call;
-		checkReference("dst", dst);
+		checkEntityName("dst", dst);
 		if (relType !== undefined) checkReference("relType", relType);
 		const row = await this.#row(call);
 		const db = this.#core.handle(call.tenantId, call.transaction);
@@ -100,7 +101,7 @@ export class Graph {
 		const { settings, registry } = this.#core;
 		const scope = { tenantId: this.#core.tenant(call.tenantId), userId };
 		checkScope(scope);
-		checkReference("from", from);
+		checkEntityName("from", from);
 		const found = await findNode(this.#reader(call), from, {
 			schema: settings.schema,
 			scope,

@@ -29,6 +29,7 @@ import { toColumn } from "../../src/models/columns.ts";
 import { defineEntity } from "../../src/models/entity.ts";
 import { isExactNumber } from "../../src/models/json-number.ts";
 import { parseJson, writeJson } from "../../src/models/json-text.ts";
+import { isNameless } from "../../src/models/key-characters.ts";
 import { Registry } from "../../src/models/registry.ts";
 import { validateRows } from "../../src/models/validate.ts";
 import { parseQuery } from "../../src/query/dialect/parse-query.ts";
@@ -93,6 +94,9 @@ const commonPieces = [
 	"{a",
 	"\n ",
 	"-- rem: ",
+	"+-",
+	"/*+",
+	"/*/ ",
 	"AND ",
 	"IN ",
 	"LIMIT ",
@@ -361,9 +365,12 @@ const readers: Record<string, (text: string) => unknown> = {
 	"JSON in a terminal": (text) => jsonText({ text }, 2),
 	"migration files": (text) => toMigrationFile("1.sql", `-- rem: ${text}`),
 	"migration comments": (text) => toMigrationFile("1.sql", `--${text}x`),
-	// PostgreSQL's own scanner takes the square of comments that are never closed.
-	"migration statements": (text) =>
-		text.startsWith("/*") ? undefined : splitStatements("1.sql", text),
+	"migration statements": (text) => splitStatements("1.sql", text),
+	"operators of migration statements": (text) =>
+		splitStatements("1.sql", `SELECT 1 @${text}`),
+	"comments of migration statements": (text) =>
+		splitStatements("1.sql", `/*${text}`),
+	"names of entities": isNameless,
 	"Retry-After": (text) => retryAfterMs(() => text),
 	"addresses of providers": (text) => withoutSlashes(`${text}x`),
 };

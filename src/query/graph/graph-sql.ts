@@ -288,7 +288,9 @@ named AS MATERIALIZED (
  * `table/key`; of several the one that LOOKUP would give first, and how many.
  */
 function targetSql(from: Sql, { schema, scope }: NameContext): Sql {
-	const norm = ident(schema, "rem_normalize_key");
+	// Another program may have written keys and edges of dashes alone: the empty form names nothing.
+	const named = (text: Sql) =>
+		sql`nullif(${ident(schema, "rem_normalize_key")}(${text}), '')`;
 	const visible = sql`${tenantCondition("k", scope)}${userCondition("k", scope)}`;
 	const match = (rank: number, condition: Sql) =>
 		sql`SELECT ${raw(String(rank))} AS rank, k.* FROM ${from} AS k WHERE ${visible} AND ${condition}`;
@@ -301,9 +303,9 @@ function targetSql(from: Sql, { schema, scope }: NameContext): Sql {
   FROM (
     ${match(0, sql`${isUuid} AND k.entity_id = CASE WHEN ${isUuid} THEN q.dst::uuid END`)}
     UNION ALL
-    ${match(1, sql`k.normalized_key = ${norm}(q.dst) AND k.entity_id::text <> lower(q.dst)`)}
+    ${match(1, sql`k.normalized_key = ${named(raw("q.dst"))} AND k.entity_id::text <> lower(q.dst)`)}
     UNION ALL
-    ${match(2, sql`q.dst LIKE '%/%' AND k.entity_type = split_part(q.dst, '/', 1) AND k.normalized_key = ${norm}(${afterSlash})`)}
+    ${match(2, sql`q.dst LIKE '%/%' AND k.entity_type = split_part(q.dst, '/', 1) AND k.normalized_key = ${named(afterSlash)}`)}
   ) AS m
   ORDER BY m.rank, m.entity_key = q.dst DESC, ${own}m.user_id IS NULL DESC, m.created_at DESC, m.entity_type, m.entity_id
   LIMIT 1`;
