@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -182,6 +182,17 @@ test.each(Object.entries(publicMethods))(
 		expect(Object.keys(listed).sort()).toEqual(Object.keys(methods).sort());
 	},
 );
+
+test("the documentation lists the calls without a limit", () => {
+	const text = readFileSync("docs/operations.md", "utf8");
+	const [, list = ""] = text.split("- Calls whose purpose is long work");
+	const [paragraph = ""] = list.split("\n- ");
+	const reasons: readonly Reason[] = Object.values(long);
+	for (const methods of Object.values(calls))
+		for (const [name, reason] of Object.entries(methods))
+			if (typeof reason === "string" && reasons.includes(reason))
+				expect(paragraph).toMatch(new RegExp(`[\`.]${name}\``));
+});
 
 const limited = Object.entries(calls).flatMap(([name, methods]) =>
 	Object.entries(methods).flatMap(([method, call]): [string, Call][] =>
