@@ -252,6 +252,21 @@ describe.runIf(engine === "server")("while every table is locked", () => {
 		expect(pages).toEqual([1]);
 	});
 
+	test.each(["rem_migrations", "papers"])(
+		"migrate gives up a lock of %s as its options say",
+		async (table) => {
+			await db.service.execute("ALTER TABLE papers ALTER id DROP DEFAULT");
+			await whileLocked([table], async () => {
+				expect(
+					await codeOf(
+						service.migrate({ lockTimeoutMs: 100, lockAttempts: 2 }),
+					),
+				).toBe("MIGRATION_FAILED");
+			});
+			await service.migrate();
+		},
+	);
+
 	test("a service connects nevertheless", async () => {
 		await whileLocked(await tables(), async () => {
 			const connected = PostgresService.connect({
