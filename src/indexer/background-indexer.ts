@@ -1,4 +1,5 @@
 import type { Database } from "../db/database.ts";
+import { limited } from "../db/limited.ts";
 import {
 	outsideTransactions,
 	refuseInsideTransaction,
@@ -74,6 +75,8 @@ interface Load {
  */
 export class BackgroundIndexer {
 	readonly #db: Database;
+	/** For what looks and does not build. */
+	readonly #limited: Database;
 	readonly #options: BackgroundIndexerOptions;
 	readonly #loop: BuildLoop;
 	readonly #usedSpaces = new Map<string, VectorSpace[]>();
@@ -87,8 +90,10 @@ export class BackgroundIndexer {
 	/** @internal */
 	constructor(db: Database, options: BackgroundIndexerOptions) {
 		this.#db = db;
+		this.#limited = limited(db);
 		this.#options = options;
-		this.#loop = new BuildLoop(db, () => this.#look(), options);
+		// What builds in the background waits for tables that are locked.
+		this.#loop = new BuildLoop(db, () => this.#look({ db }), options);
 	}
 
 	/**
@@ -113,7 +118,8 @@ export class BackgroundIndexer {
 	}
 
 	/** Builds whatever is queued, now and later, until `stop()`; resolves then. */
-	run(): Promise<void> {
+	async run(): Promise<void> {
+		refuseInsideTransaction(this.#db);
 		return this.#loop.run();
 	}
 
@@ -148,7 +154,7 @@ export class BackgroundIndexer {
 		return {
 			running: this.#loop.isWorking,
 			indexes: await readIndexStatus(
-				this.#db,
+				this.#limited,
 				schema,
 				await this.#look(),
 				settings.minRows,
@@ -275,7 +281,7 @@ export class BackgroundIndexer {
 	}
 
 	async #checkNow(table: EntityTable | undefined): Promise<void> {
-		const view = await this.#look(table);
+		const view = await this.#look({ table });
 		const { minRows } = this.#options.settings;
 		const wanted = view.possible.filter((index) => !this.#stops(index));
 		const work = await this.#workOf(wanted, minRows);
@@ -295,7 +301,7 @@ export class BackgroundIndexer {
 	): Promise<DeclaredIndex[]> {
 		const { schema } = this.#options;
 		const { compared, others } = await compareIndexes(
-			this.#db,
+			this.#limited,
 			schema,
 			declared,
 		);
@@ -309,7 +315,7 @@ export class BackgroundIndexer {
 		const found = broken.map((index) => index.declared);
 		if (minRows === undefined) return found;
 		const names = missing.map((index) => index.declared);
-		const paying = await indexesThatPay(this.#db, schema, names, minRows);
+		const paying = await indexesThatPay(this.#limited, schema, names, minRows);
 		return [...found, ...paying.filter((index) => !found.includes(index))];
 	}
 
@@ -362,14 +368,20 @@ export class BackgroundIndexer {
 	}
 
 	/** The queue, and all that the models ask for, of one entity or of all. */
-	async #look(table?: EntityTable): Promise<IndexerView> {
+	async #look({
+		table,
+		db = this.#limited,
+	}: {
+		readonly table?: EntityTable | undefined;
+		readonly db?: Database;
+	} = {}): Promise<IndexerView> {
 		const { schema, hnsw, tables, space } = this.#options;
-		const queue = (await readQueue(this.#db, schema)).map((build) => ({
+		const queue = (await readQueue(db, schema)).map((build) => ({
 			...build,
 			isLocked: build.isLocked || this.#held.has(build.tableName),
 		}));
 		const known = {
-			written: await readVectorSpaces(this.#db, schema),
+			written: await readVectorSpaces(db, schema),
 			usual: space(),
 			used: this.#usedSpaces,
 			queue,

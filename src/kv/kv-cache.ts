@@ -1,4 +1,5 @@
 import type { Database, Handle } from "../db/database.ts";
+import { limited } from "../db/limited.ts";
 import {
 	outsideTransactions,
 	refuseInsideTransaction,
@@ -45,7 +46,11 @@ export class KvCache {
 
 	/** Whether it is in use, how many entries it has, and what endangers it. Counts all entries: for people, not for every request. */
 	status(): Promise<KvStatus> {
-		return readKvStatus(this.#db, this.#schema, this.#rebuilding !== undefined);
+		return readKvStatus(
+			limited(this.#db),
+			this.#schema,
+			this.#rebuilding !== undefined,
+		);
 	}
 
 	/**
@@ -113,7 +118,7 @@ export class KvCache {
 	 * const { differing, differences } = await service.kv.verify()
 	 */
 	verify(options: VerifyOptions = {}): Promise<VerifyResult> {
-		return verifyKv(this.#db, this.#schema, options);
+		return verifyKv(limited(this.#db), this.#schema, options);
 	}
 
 	/** Frees the space of entries that are gone and renews the planner's statistics, where no autovacuum does. */
@@ -157,14 +162,16 @@ export class KvCache {
 		return readKvSources(db, this.#schema);
 	}
 
-	/** Starts on connecting, where the cache is there and was emptied. */
+	/** Starts on connecting, where the cache is there and was emptied; one that is locked is left to the reads, which look themselves. */
 	async noticeEmptied(): Promise<void> {
 		try {
 			if (!(await isKvReady(this.#db, this.#schema)))
 				this.rebuildInBackground();
 		} catch (error) {
 			// Before the first migration there is no cache; a standby cannot read it.
-			if (!quietStates.has(sqlStateOf(error) ?? "")) throw error;
+			if (quietStates.has(sqlStateOf(error) ?? "")) return;
+			if (!isTimeout(error)) throw error;
+			this.#logger.warn({}, `kv_store was not looked at: ${error.message}`);
 		}
 	}
 
@@ -236,6 +243,10 @@ function stopped(): RemError {
 	return new RemError("CANCELLED", "the rebuild was stopped", {
 		hint: "what was copied remains; reads are answered from the tables, and the next rebuild goes on from there",
 	});
+}
+
+function isTimeout(error: unknown): error is RemError {
+	return error instanceof RemError && error.code === "QUERY_TIMEOUT";
 }
 
 function isCancelled(error: unknown): boolean {

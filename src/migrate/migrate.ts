@@ -12,7 +12,7 @@ import {
 } from "./history.ts";
 import { readLedger } from "./ledger.ts";
 import { underLock } from "./lock.ts";
-import type { LockTimeoutOptions } from "./lock-timeout.ts";
+import { type LockTimeoutOptions, patientTransaction } from "./lock-timeout.ts";
 import {
 	checkTarget,
 	type MigrationFile,
@@ -111,9 +111,10 @@ async function isUpToDate(
 	tables: readonly EntityTable[],
 	diff: DiffOptions,
 	files: readonly MigrationFile[] | undefined,
-	{ to }: MigrateOptions,
+	options: MigrateOptions,
 ): Promise<boolean> {
-	return db.transaction(async (tx) => {
+	const { to } = options;
+	return patientTransaction(db, options, async (tx) => {
 		const ledger = await readLedger(tx, diff.schema);
 		refuseNewer(ledger, diff);
 		if (pendingBaseFiles(ledger, diff).length > 0) return false;
@@ -145,16 +146,13 @@ async function applyAll(
 		checkGoOn();
 		options.onProgress?.({ kind: "applying", name });
 	};
+	const readApplied = () =>
+		patientTransaction(session, options, (tx) => readLedger(tx, schema));
 	begin("base files");
-	const base = await applyBase(
-		session,
-		await readLedger(session, schema),
-		diff,
-		options,
-	);
+	const base = await applyBase(session, await readApplied(), diff, options);
 	const applied = [...base.applied];
 	if (files !== undefined) {
-		const history = fileHistory(files, await readLedger(session, schema));
+		const history = fileHistory(files, await readApplied());
 		const pending = pendingFiles(history, options.to);
 		refuseUndecided(pending.map(({ file }) => file));
 		for (const { file, status } of pending) {

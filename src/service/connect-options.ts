@@ -45,7 +45,7 @@ export interface ConnectOptions<
 	readonly connectTimeoutMs?: number;
 	/** How long reads and batch upserts are tried again while the server is away, in milliseconds. @default 5000 */
 	readonly retryTimeoutMs?: number;
-	/** Longest time of a verb's statement, in milliseconds: then it is cancelled on the server, and the call is `QUERY_TIMEOUT`; your own SQL has no limit. @default 60000 */
+	/** Longest time of a call's statement, in milliseconds: then it is cancelled on the server, and the call is `QUERY_TIMEOUT`; your own SQL and calls for long work have no limit. @default 60000 */
 	readonly queryTimeoutMs?: number;
 	/** How indexes are built while the application writes. */
 	readonly backgroundIndex?: BackgroundIndexOptions;

@@ -1,4 +1,5 @@
 import type { Database } from "../db/database.ts";
+import { limited } from "../db/limited.ts";
 import { refuseInsideTransaction } from "../db/open-transaction.ts";
 import {
 	asRegistered,
@@ -92,6 +93,8 @@ export class Embeddings {
 	/** @internal */
 	readonly models: ModelChoice;
 	readonly #parts: EmbeddingsParts;
+	/** For all but {@link sync}, {@link prune} and what goes on in the background. */
+	readonly #limited: Database;
 	readonly #worker: EmbeddingWorker;
 	#settling: Promise<void> = Promise.resolve();
 	#settleStop = new AbortController();
@@ -101,6 +104,7 @@ export class Embeddings {
 	constructor(parts: EmbeddingsParts) {
 		const { settings, embedder } = parts;
 		this.#parts = parts;
+		this.#limited = limited(parts.db);
 		this.models = new ModelChoice(settings.schema, embedder);
 		this.#worker = new EmbeddingWorker(this.#context, settings.logger);
 	}
@@ -125,7 +129,8 @@ export class Embeddings {
 
 	/** How many texts there are, have their vector, wait for it, or were given up. It looks at every text. */
 	async status(): Promise<EmbeddingStatus> {
-		const { db, settings, embedder } = this.#parts;
+		const { settings, embedder } = this.#parts;
+		const db = this.#limited;
 		this.models.forget();
 		const models = await this.models.all(db);
 		const mismatched = models.filter(
@@ -175,8 +180,12 @@ export class Embeddings {
 	> = {}): Promise<TextEstimate> {
 		let sum: TextEstimate = { texts: 0, tokens: 0 };
 		for (const { table, space } of await this.#targets(model)) {
-			const { db } = this.#parts;
-			const { texts, tokens } = await estimateMissing(db, table, space, signal);
+			const { texts, tokens } = await estimateMissing(
+				this.#limited,
+				table,
+				space,
+				signal,
+			);
 			sum = { texts: sum.texts + texts, tokens: sum.tokens + tokens };
 		}
 		return sum;
@@ -213,7 +222,6 @@ export class Embeddings {
 	 * their vector.
 	 */
 	async switch(name: ModelName): Promise<string[]> {
-		const { db } = this.#parts;
 		const space = this.#space(name);
 		const filling = await this.#tablesIn(space, "filling");
 		if (filling.length === 0) {
@@ -222,7 +230,7 @@ export class Embeddings {
 			throw this.#notKept(space);
 		}
 		for (const table of filling) await this.#checkFilled(table, space);
-		await db.transaction(async (tx) => {
+		await this.#limited.transaction(async (tx) => {
 			for (const table of filling) await activateModel(tx, table, space);
 		});
 		this.models.forget();
@@ -349,7 +357,7 @@ export class Embeddings {
 		const { settings, embedder } = this.#parts;
 		const configured = embedder.spaceIfKnown();
 		if (configured === undefined) return;
-		const others = await this.#keptInOthers(configured).catch(notMigrated);
+		const others = await this.#keptInOthers(configured).catch(notReadable);
 		if (others.length > 0)
 			settings.logger.warn(
 				{ provider: configured.provider, model: configured.model },
@@ -479,7 +487,7 @@ export class Embeddings {
 	}
 
 	async #checkFilled(table: EntityTable, space: VectorSpace): Promise<void> {
-		const { db } = this.#parts;
+		const db = this.#limited;
 		const { tableName } = table.entity;
 		const { texts } = await estimateMissing(db, table, space);
 		const lane = { ...space, tableName };
@@ -514,10 +522,12 @@ export class Embeddings {
 	}
 }
 
-/** Before the first migration there is nothing to differ from. */
-function notMigrated(error: unknown): string[] {
-	const state = error instanceof RemError ? error.sqlState : undefined;
-	if (state === "42P01" || state === "3F000") return [];
+/** Before the first migration there is nothing to differ from; a table that is locked must not keep anybody from connecting. */
+function notReadable(error: unknown): string[] {
+	if (!(error instanceof RemError)) throw error;
+	const { code, sqlState } = error;
+	if (sqlState === "42P01" || sqlState === "3F000") return [];
+	if (code === "QUERY_TIMEOUT") return [];
 	throw error;
 }
 

@@ -7,6 +7,7 @@ import type {
 	TransactionOptions,
 } from "../db/database.ts";
 import { openEmbedded } from "../db/embedded.ts";
+import { limited } from "../db/limited.ts";
 import {
 	insideTransaction,
 	refuseInsideTransaction,
@@ -157,7 +158,9 @@ export class PostgresService<const M extends Models = CoreModels> {
 			// A crash may have emptied the cache since the last connection.
 			await service.kv.noticeEmptied();
 			await service.embeddings.tellMismatch();
-			service.#stopObserving = observeQueues(() => queueFigures(db, schema));
+			service.#stopObserving = observeQueues(() =>
+				queueFigures(limited(db), schema),
+			);
 			return service;
 		} catch (error) {
 			await replica?.close();
@@ -402,7 +405,8 @@ export class PostgresService<const M extends Models = CoreModels> {
 	 * const { state, checks } = await service.doctor()
 	 * for (const { name, found, remedy } of checks) if (remedy) console.log(name, found, remedy)
 	 */
-	doctor(options: DoctorOptions = {}): Promise<DoctorReport> {
+	async doctor(options: DoctorOptions = {}): Promise<DoctorReport> {
+		refuseInsideTransaction(this.core.db);
 		return examine(this.core, options);
 	}
 
@@ -417,7 +421,7 @@ export class PostgresService<const M extends Models = CoreModels> {
 	 */
 	checkIsolation(): Promise<IsolationReport> {
 		return checkIsolation(
-			this.core,
+			{ db: limited(this.core.db), registry: this.registry },
 			isolationCalls(this as never),
 			this.core.embedder.spaceIfKnown(),
 		);
