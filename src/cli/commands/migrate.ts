@@ -7,16 +7,18 @@ import {
 	type MigrateCommandOptions,
 	onTarget,
 } from "../migration-options.ts";
-import { type AnyService, withService } from "../open-service.ts";
+import {
+	type AnyService,
+	withoutCreating,
+	withService,
+} from "../open-service.ts";
 import { addHelp, wholeNumber } from "../options.ts";
 import { counted } from "../output/numbers.ts";
 import { type Line, Terminal } from "../output/terminal.ts";
-import { describeWarning } from "../schema/describe-warning.ts";
-import { addMigrateLint } from "./migrate-lint.ts";
 import { addMigrateRepair } from "./migrate-repair.ts";
 import { addMigrateStatus } from "./migrate-status.ts";
 
-/** `rem migrate`, and `status`, `lint` and `repair` below it. */
+/** `rem migrate`, and `status` and `repair` below it. */
 export function addMigrate(program: Command, invocation: Invocation): void {
 	const command = program
 		.command("migrate")
@@ -53,7 +55,6 @@ export function addMigrate(program: Command, invocation: Invocation): void {
 		],
 	);
 	addMigrateStatus(command);
-	addMigrateLint(command, invocation);
 	addMigrateRepair(command);
 }
 
@@ -64,17 +65,13 @@ async function migrate(
 	const options = onTarget(given);
 	const terminal = new Terminal(options);
 	const { migrations, to, dryRun = false, lockTimeout } = options;
-	await withService(terminal, options, async (service) => {
-		const plan =
-			dryRun || migrations !== undefined
-				? await service.schema.plan({ migrations, to })
-				: undefined;
-		if (dryRun && plan !== undefined) {
+	if (dryRun)
+		return withoutCreating(terminal, options, async (service) => {
+			const plan = await service.schema.plan({ migrations, to });
 			if (isRefused(plan)) invocation.exitCode = 3;
-			return terminal.show({ plan }, describePlan(plan));
-		}
-		for (const { warnings } of plan?.files ?? [])
-			for (const warning of warnings) terminal.warn(describeWarning(warning));
+			terminal.show({ plan }, describePlan(plan));
+		});
+	await withService(terminal, options, async (service) => {
 		const { applied } = await service.migrate({
 			migrations,
 			to,
@@ -147,12 +144,11 @@ function describePlan({ files, differences }: MigrationPlan): Line[] {
 	if (files.length === 0 && safe.length === 0 && blocking.length === 0)
 		return ["up to date: nothing to do"];
 	return [
-		...files.flatMap(({ name, warnings, undecidedLine }) => [
+		...files.map(({ name, undecidedLine }) =>
 			undecidedLine === undefined
 				? `would apply ${plainName(name)}`
 				: `would refuse ${plainName(name)}: the dangerous statement at line ${undecidedLine} is not decided on`,
-			...warnings.map((warning) => `  ${describeWarning(warning)}`),
-		]),
+		),
 		...safe.flatMap(({ table, messages }) =>
 			messages.map((message) => `would mend ${table}: ${message}`),
 		),
