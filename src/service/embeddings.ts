@@ -50,6 +50,14 @@ export type ModelName =
 			readonly dimensions?: number | undefined;
 	  };
 
+/** @internal A table whose texts get the vectors of another model from the next migration on. */
+export interface PlannedModel {
+	readonly tableName: string;
+	/** `undefined`: it has had none. */
+	readonly from: VectorSpace | undefined;
+	readonly to: VectorSpace;
+}
+
 export interface EmbeddingStatus {
 	/** The model of the configuration; `undefined` where it is not known. */
 	readonly configured: VectorSpace | undefined;
@@ -310,6 +318,33 @@ export class Embeddings {
 		}
 	}
 
+	/**
+	 * @internal what the next migration does to the models of tables that exist:
+	 * one without vectors gives way to the configured model
+	 */
+	async plannedModels(): Promise<PlannedModel[]> {
+		const to = this.#parts.embedder.spaceIfKnown();
+		if (to === undefined) return [];
+		const { db } = this.#parts;
+		this.models.forget();
+		const all = await this.models.all(db).catch(notMigrated);
+		const fields = await this.models.fields(db).catch(() => undefined);
+		const planned: PlannedModel[] = [];
+		for (const table of this.#tables) {
+			const { tableName } = table.entity;
+			const own = all.filter((model) => model.tableName === tableName);
+			const from = own.find(({ state }) => state === "active");
+			const isSwitched =
+				from === undefined
+					? fields?.some((field) => field.tableName === tableName)
+					: own.length === 1 &&
+						!isSameSpace(from, to) &&
+						!(await hasVectors(db, table, from));
+			if (isSwitched) planned.push({ tableName, from, to });
+		}
+		return planned;
+	}
+
 	/** Waits a moment for what is short, so that a small table is ready when the migration is. */
 	async #settleSoon(): Promise<void> {
 		clearTimeout(this.#settleAgain);
@@ -515,7 +550,7 @@ export class Embeddings {
 }
 
 /** Before the first migration there is nothing to differ from. */
-function notMigrated(error: unknown): string[] {
+function notMigrated(error: unknown): never[] {
 	const state = error instanceof RemError ? error.sqlState : undefined;
 	if (state === "42P01" || state === "3F000") return [];
 	throw error;

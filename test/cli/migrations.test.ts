@@ -128,6 +128,60 @@ test("what is dangerous is commented out, unless asked for", async () => {
 	expect((await run("schema", "diff")).code).toBe(0);
 });
 
+test.each(engines)(
+	"a change of the embedding model is shown before and after it is made (%s)",
+	async (engine) => {
+		const cwd = temporaryFolder({ "film.ts": model("plot: z.string()") });
+		const url = await emptyDatabase(engine);
+		const run = (env: Readonly<Record<string, string>>, ...args: string[]) =>
+			rem(["migrate", ...args, "--url", url, "--models", "film.ts"], {
+				cwd,
+				env,
+			});
+		const local = { EMBEDDING__PROVIDER: "local" };
+		const openai = { EMBEDDING__PROVIDER: "openai", OPENAI_API_KEY: "x" };
+		// Without a key a server knows no model, and the embedded database its own.
+		const first = await run({});
+		expect(first.stdout).not.toContain("embedding model");
+		const before = engine === "server" ? "none" : "local lexical-v1 (512)";
+		const change = `films: ${before} → openai text-embedding-3-small (1536)`;
+		for (const _ of [1, 2])
+			expect((await run(openai, "--dry-run")).stdout).toBe(
+				`would change the embedding model of ${change}\n`,
+			);
+		expect((await run(openai)).stdout).toBe(`embedding model of ${change}\n`);
+		expect((await run(openai)).stdout).toBe("up to date: nothing to do\n");
+		const back = await run(local, "--dry-run", "--json");
+		expect(JSON.parse(back.stdout).models).toMatchObject([
+			{ tables: ["films"], from: "openai text-embedding-3-small (1536)" },
+		]);
+	},
+);
+
+test.each([
+	["migrate", "--dry-run"],
+	["migrate", "status"],
+	["schema", "diff"],
+	["doctor"],
+	["doctor", "--isolation"],
+	["lookup", "x"],
+	["fuzzy", "x"],
+	["search", "x"],
+	["query", "LOOKUP x"],
+	["traverse", "x"],
+	["kv", "status"],
+	["kv", "verify"],
+	["index", "status"],
+	["embeddings", "status"],
+	["embeddings", "sync", "--dry-run"],
+])("rem %s %s creates nothing where there is no database", async (...args) => {
+	const cwd = temporaryFolder();
+	const given = args.filter((argument) => argument !== undefined);
+	const { stdout, stderr } = await rem(given, { cwd });
+	expect(stdout + stderr).toContain("there is no embedded database in ./.rem");
+	expect(readdirSync(cwd)).toEqual([]);
+});
+
 test("models may be JSON Schemas, as Pydantic exports them", async () => {
 	const schema = {
 		title: "Film",
