@@ -131,7 +131,7 @@ test("what is dangerous is commented out, unless asked for", async () => {
 test.each(engines)(
 	"a change of the embedding model is shown before and after it is made (%s)",
 	async (engine) => {
-		const cwd = temporaryFolder({ "film.ts": model("plot: z.string()") });
+		const cwd = temporaryFolder({ "film.ts": model("content: z.string()") });
 		const url = await emptyDatabase(engine);
 		const run = (env: Readonly<Record<string, string>>, ...args: string[]) =>
 			rem(["migrate", ...args, "--url", url, "--models", "film.ts"], {
