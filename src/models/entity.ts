@@ -370,7 +370,9 @@ function columnProblem(
 		return 'names that begin with "rem_" are kept for remdb';
 	const other = columns.get(field.column);
 	if (other !== undefined)
-		return `column "${field.column}" is already that of "${other}"`;
+		return systemFields.some(({ name }) => name === other)
+			? `every entity has the field "${other}" already: leave it out, or name it otherwise`
+			: `its column "${field.column}" is that of the field "${other}", too: name it otherwise`;
 	const { type, defaultValue } = field;
 	const problem =
 		type.endsWith("[]") && Array.isArray(defaultValue)

@@ -51,6 +51,14 @@ export type ModelName =
 			readonly dimensions?: number | undefined;
 	  };
 
+/** @internal A table whose texts get the vectors of another model from the next migration on. */
+export interface PlannedModel {
+	readonly tableName: string;
+	/** `undefined`: it has had none. */
+	readonly from: VectorSpace | undefined;
+	readonly to: VectorSpace;
+}
+
 export interface EmbeddingStatus {
 	/** The model of the configuration; `undefined` where it is not known. */
 	readonly configured: VectorSpace | undefined;
@@ -318,6 +326,33 @@ export class Embeddings {
 		}
 	}
 
+	/**
+	 * @internal what the next migration does to the models of tables that exist:
+	 * one without vectors gives way to the configured model
+	 */
+	async plannedModels(): Promise<PlannedModel[]> {
+		const to = this.#parts.embedder.spaceIfKnown();
+		if (to === undefined) return [];
+		const { db } = this.#parts;
+		this.models.forget();
+		const all = await this.models.all(db).catch(notReadable);
+		const fields = await this.models.fields(db).catch(() => undefined);
+		const planned: PlannedModel[] = [];
+		for (const table of this.#tables) {
+			const { tableName } = table.entity;
+			const own = all.filter((model) => model.tableName === tableName);
+			const from = own.find(({ state }) => state === "active");
+			const isSwitched =
+				from === undefined
+					? fields?.some((field) => field.tableName === tableName)
+					: own.length === 1 &&
+						!isSameSpace(from, to) &&
+						!(await hasVectors(db, table, from));
+			if (isSwitched) planned.push({ tableName, from, to });
+		}
+		return planned;
+	}
+
 	/** Waits a moment for what is short, so that a small table is ready when the migration is. */
 	async #settleSoon(): Promise<void> {
 		clearTimeout(this.#settleAgain);
@@ -523,7 +558,7 @@ export class Embeddings {
 }
 
 /** Before the first migration there is nothing to differ from; a table that is locked must not keep anybody from connecting. */
-function notReadable(error: unknown): string[] {
+function notReadable(error: unknown): never[] {
 	if (!(error instanceof RemError)) throw error;
 	const { code, sqlState } = error;
 	if (sqlState === "42P01" || sqlState === "3F000") return [];

@@ -22,9 +22,16 @@ test("a folder that another process has open is an error that names the process"
 });
 
 test("without an address the embedded database in ./.rem is set up on first use", async () => {
-	const folder = temporaryFolder();
-	const { code, stdout, stderr } = await rem(["lookup", "x"], { cwd: folder });
-	expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
+	const folder = temporaryFolder({ "a.jsonl": '{"name":"x"}' });
+	const read = await rem(["lookup", "x"], { cwd: folder });
+	expect(read).toMatchObject({ code: 0, stdout: "" });
+	expect(existsSync(join(folder, ".rem"))).toBe(false);
+	const { code, stderr } = await rem(
+		["load", "a.jsonl", "--table", "resources"],
+		{ cwd: folder },
+	);
+	expect(code).toBe(0);
+	expect(stderr).toContain("creating the embedded database in ./.rem");
 	expect(stderr).toContain("set up the database");
 	expect(existsSync(join(folder, ".rem/data"))).toBe(true);
 });
