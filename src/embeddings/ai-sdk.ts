@@ -1,5 +1,5 @@
 import { RemError } from "../errors.ts";
-import { positive, record, text, typeName } from "../models/checks.ts";
+import { record, text, typeName, wholeNumber } from "../models/checks.ts";
 import { optionTable, takeOptions } from "../models/options.ts";
 import { cohereModels, cohereTokensPerText } from "./cohere.ts";
 import { decodeVector } from "./decode-vector.ts";
@@ -65,9 +65,9 @@ export function isAiSdkModel(value: unknown): value is AiSdkEmbeddingModel {
 }
 
 const optionsTable = optionTable<FromAiSdkOptions>({
-	dimensions: positive,
+	dimensions: wholeNumber(1, 16_000),
 	name: text,
-	maxTokensPerText: positive,
+	maxTokensPerText: wholeNumber(1),
 	providerOptions: (value) =>
 		typeof value === "function" ? undefined : record(value),
 });
