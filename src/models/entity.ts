@@ -1,6 +1,6 @@
 import type * as z from "zod";
-import type { Issue } from "../errors.ts";
-import { suggest } from "../util/suggest.ts";
+import { type Issue, reading } from "../errors.ts";
+import { quoted, suggest } from "../util/suggest.ts";
 import { type Check, flag, isRecord, typeName } from "./checks.ts";
 import { isPlainName, toColumn } from "./columns.ts";
 import {
@@ -12,6 +12,7 @@ import {
 } from "./field.ts";
 import { valueProblem } from "./limits.ts";
 import { embeddingsTableName } from "./names.ts";
+import { namesIn } from "./options.ts";
 
 export type Shape = Readonly<Record<string, z.core.$ZodType>>;
 
@@ -96,15 +97,17 @@ export function defineEntity<const Name extends string, const S extends Shape>(
 	given: S | z.core.$ZodObject<S>,
 	options: EntityOptions<S> = {},
 ): Entity<Name, S> {
-	const problems: Issue[] = [];
-	const { shape, refinements } = toShape(given, problems);
-	return toEntity(
-		checkTableName(tableName, problems) as Name,
-		shape as S,
-		refinements,
-		checkOptions(options, problems),
-		problems,
-	);
+	return reading("defineEntity", () => {
+		const problems: Issue[] = [];
+		const { shape, refinements } = toShape(given, problems);
+		return toEntity(
+			checkTableName(tableName, problems) as Name,
+			shape as S,
+			refinements,
+			checkOptions(options, problems),
+			problems,
+		);
+	});
 }
 
 function toEntity<Name extends string, S extends Shape>(
@@ -220,13 +223,18 @@ function checkOptions(given: unknown, problems: Issue[]): EntityOptions {
 		return {};
 	}
 	const taken: Record<string, unknown> = {};
-	for (const [name, value] of Object.entries(given)) {
+	for (const name of namesIn(given)) {
+		if (typeof name === "symbol") {
+			problems.push({ message: `unknown option ${quoted(name)}` });
+			continue;
+		}
+		const value = given[name];
 		const check = Object.hasOwn(optionChecks, name)
 			? optionChecks[name as keyof EntityOptions]
 			: undefined;
 		const problem =
 			check === undefined
-				? `unknown option "${name}", ${suggest(name, Object.keys(optionChecks))}`
+				? `unknown option ${quoted(name)}, ${suggest(name, Object.keys(optionChecks))}`
 				: value !== undefined && check(value);
 		if (typeof problem !== "string") taken[name] = value;
 		else

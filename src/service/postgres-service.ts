@@ -13,7 +13,7 @@ import {
 } from "../db/open-transaction.ts";
 import type { Replica } from "../db/replica.ts";
 import { openReplica, openServer } from "../db/server.ts";
-import { RemError } from "../errors.ts";
+import { asRemError, RemError } from "../errors.ts";
 import {
 	BackgroundIndexer,
 	type IndexRequest,
@@ -129,7 +129,11 @@ export class PostgresService<const M extends Models = CoreModels> {
 	static connect<const M extends Models = CoreModels>(
 		options: ConnectOptions<M> = {},
 	): Promise<PostgresService<M>> {
-		return keepAlive(PostgresService.#connect(options));
+		return keepAlive(
+			PostgresService.#connect(options).catch((error: unknown) => {
+				throw asRemError(error, "connect");
+			}),
+		);
 	}
 
 	static async #connect<const M extends Models>(

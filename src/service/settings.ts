@@ -11,7 +11,7 @@ import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import type { ProviderSettings } from "../embeddings/resolve-provider.ts";
 import { RemError } from "../errors.ts";
 import type { IndexerSettings } from "../indexer/settings.ts";
-import { type Logger, silentLogger } from "../logger.ts";
+import { type Logger, shielded, silentLogger } from "../logger.ts";
 import type { HnswOptions } from "../schema/hnsw.ts";
 import { checkConnectOptions } from "./check-connect-options.ts";
 import type {
@@ -102,7 +102,8 @@ export function resolveSettings(
 		language: options.language ?? environment.FULL_TEXT__LANGUAGE,
 		...embedding,
 		backgroundIndex: resolveBackgroundIndex(options, environment),
-		logger: options.logger ?? silentLogger,
+		logger:
+			options.logger === undefined ? silentLogger : shielded(options.logger),
 	};
 }
 

@@ -50,12 +50,15 @@ interface Rebuild {
 	readonly signal?: AbortSignal | undefined;
 }
 
+const rebuild: OptionChecks<Rebuild> = {
+	onProgress: progressCallback,
+	signal,
+};
+
 export const kvMethods: Methods = {
 	status: none,
-	rebuild: async(
-		optionalOptions<Rebuild>({ onProgress: progressCallback, signal }),
-	),
-	ensureReady: none,
+	rebuild: async(optionalOptions(rebuild)),
+	ensureReady: async(optionalOptions(rebuild)),
 	verify: async(optionalOptions(verify)),
 	vacuum: none,
 };
