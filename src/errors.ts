@@ -137,8 +137,9 @@ export function reading<T>(call: string, work: () => T): T {
 function readable(given: RemErrorOptions): RemErrorOptions {
 	try {
 		const options = { ...given };
-		const issues = [...(options.issues ?? [])].map(boundedIssue);
-		return { ...options, issues };
+		// A list may have any length, and holes.
+		const issues = [...(options.issues ?? []).slice(0, mostIssues)];
+		return { ...options, issues: issues.map(boundedIssue) };
 	} catch {
 		return {};
 	}
@@ -146,6 +147,9 @@ function readable(given: RemErrorOptions): RemErrorOptions {
 
 /** Bytes of a message or hint in UTF-8: what they quote may be of any length. */
 export const longestMessage = 2048;
+/** Problems that an error lists. */
+export const mostIssues = 10_000;
+
 const bytesOfBeginning = 1500;
 const bytesOfEnd = 450;
 

@@ -1,7 +1,14 @@
 import type * as z from "zod";
 import { type Issue, reading } from "../errors.ts";
 import { quoted, suggest } from "../util/suggest.ts";
-import { type Check, flag, isRecord, typeName } from "./checks.ts";
+import {
+	anyText,
+	type Check,
+	flag,
+	isRecord,
+	listOf,
+	typeName,
+} from "./checks.ts";
 import { isPlainName, toColumn } from "./columns.ts";
 import {
 	type ColumnType,
@@ -257,13 +264,12 @@ function isReadable(
 }
 
 function isNames(value: unknown): boolean {
-	return (
-		Array.isArray(value) && value.every((name) => typeof name === "string")
-	);
+	return listOf(anyText)(value) === undefined;
 }
 
 function listsOfNames(value: unknown): string | undefined {
-	return Array.isArray(value) && value.every(isNames)
+	const names: Check = (item) => (isNames(item) ? undefined : "is none");
+	return listOf(names)(value) === undefined
 		? undefined
 		: 'must be an array of arrays of field names, such as [["year"]]';
 }

@@ -1,4 +1,4 @@
-import { RemError, reading } from "../errors.ts";
+import { RemError } from "../errors.ts";
 
 /** Shared by all copies of the package in a process, where `instanceof` fails. */
 const brand: unique symbol = Symbol.for("remdb.JsonNumber");
@@ -19,7 +19,9 @@ export class JsonNumber {
 	readonly text: string;
 
 	constructor(value: string | number | bigint) {
-		const text = reading("new JsonNumber", () => String(value));
+		const text = ["string", "number", "bigint"].includes(typeof value)
+			? String(value)
+			: undefined;
 		if (!isJsonNumberText(text))
 			throw new RemError("VALIDATION", "a JsonNumber is not a JSON number", {
 				hint: 'new JsonNumber("653247040368672769"): digits, a decimal point and an exponent as JSON writes them',

@@ -13,7 +13,7 @@ import {
 } from "../db/open-transaction.ts";
 import type { Replica } from "../db/replica.ts";
 import { openReplica, openServer } from "../db/server.ts";
-import { asRemError, RemError } from "../errors.ts";
+import { asRemError, RemError, reading } from "../errors.ts";
 import {
 	BackgroundIndexer,
 	type IndexRequest,
@@ -106,7 +106,11 @@ export class PostgresService<const M extends Models = CoreModels> {
 	#stopPreloading = () => {};
 
 	private constructor(core: ServiceCore, replica: Replica | undefined) {
-		if (!(core instanceof ServiceCore))
+		const isCore = reading(
+			"new PostgresService",
+			() => core instanceof ServiceCore,
+		);
+		if (!isCore)
 			throw new RemError(
 				"VALIDATION",
 				"a service is not made with new: it has to connect",

@@ -1,4 +1,4 @@
-import { RemError } from "../errors.ts";
+import { isRemError, RemError } from "../errors.ts";
 import type { UpsertProgress, UpsertResult } from "./upsert-result.ts";
 
 /** How far a batch that is committed in chunks has come. */
@@ -35,13 +35,13 @@ export class ChunkProgress {
 
 	/** States in the error how far the batch came, also in one that the source of the entities threw. */
 	describe(error: unknown): unknown {
-		if (!(error instanceof RemError)) return withCommitted(error, this.#done);
-		const { code, message, cause, issues, sqlState, position } = error;
+		const { code, message, cause, issues, sqlState, position, ...failure } =
+			asFailure(error);
 		const hint =
 			this.#done === 0
 				? "nothing was committed"
 				: `the first ${this.#done} entities are committed, the rest is not`;
-		const rest = withoutOutcome(error.hint);
+		const rest = withoutOutcome(failure.hint);
 		return new RemError(code, message, {
 			hint: rest === "" ? hint : `${hint}; ${rest}`,
 			cause,
@@ -61,11 +61,17 @@ function withoutOutcome(hint = ""): string {
 		.join("; ");
 }
 
-/** An error that is not ours stays what it is. */
-function withCommitted(error: unknown, committed: number): unknown {
-	if (typeof error === "object" && error !== null && Object.isExtensible(error))
-		Object.assign(error, { committed });
-	return error;
+/** What is not ours was thrown by the source of the entities. */
+function asFailure(error: unknown): RemError {
+	if (isRemError(error)) return error;
+	return new RemError(
+		"VALIDATION",
+		"the source of the entities threw an error",
+		{
+			hint: "the cause is what it threw",
+			cause: error,
+		},
+	);
 }
 
 const nothingWritten: UpsertResult = {
