@@ -111,9 +111,16 @@ export function isRemError(error: unknown): error is RemError {
 	}
 }
 
+/** Errors that come through as they are: of a caller's source of entities. */
+const callersOwn = new WeakSet<object>();
+
+export function markCallersOwn(error: object): void {
+	callersOwn.add(error);
+}
+
 /** The error as a public method throws it: what code of the caller's threw is its cause. */
-export function asRemError(error: unknown, call: string): RemError {
-	if (isRemError(error)) return error;
+export function asRemError(error: unknown, call: string): unknown {
+	if (isRemError(error) || callersOwn.has(error as object)) return error;
 	return new RemError(
 		"VALIDATION",
 		`${call} cannot use a value that was passed to it: an error was thrown while it was read`,

@@ -1,4 +1,4 @@
-import { isRemError, RemError } from "../errors.ts";
+import { isRemError, markCallersOwn, RemError } from "../errors.ts";
 import type { UpsertProgress, UpsertResult } from "./upsert-result.ts";
 
 /** How far a batch that is committed in chunks has come. */
@@ -35,13 +35,13 @@ export class ChunkProgress {
 
 	/** States in the error how far the batch came, also in one that the source of the entities threw. */
 	describe(error: unknown): unknown {
-		const { code, message, cause, issues, sqlState, position, ...failure } =
-			asFailure(error);
+		if (!isRemError(error)) return withCommitted(error, this.#done);
+		const { code, message, cause, issues, sqlState, position } = error;
 		const hint =
 			this.#done === 0
 				? "nothing was committed"
 				: `the first ${this.#done} entities are committed, the rest is not`;
-		const rest = withoutOutcome(failure.hint);
+		const rest = withoutOutcome(error.hint);
 		return new RemError(code, message, {
 			hint: rest === "" ? hint : `${hint}; ${rest}`,
 			cause,
@@ -61,17 +61,12 @@ function withoutOutcome(hint = ""): string {
 		.join("; ");
 }
 
-/** What is not ours was thrown by the source of the entities. */
-function asFailure(error: unknown): RemError {
-	if (isRemError(error)) return error;
-	return new RemError(
-		"VALIDATION",
-		"the source of the entities threw an error",
-		{
-			hint: "the cause is what it threw",
-			cause: error,
-		},
-	);
+/** An error that is not ours was thrown by the source of the entities, and stays what it is. */
+function withCommitted(error: unknown, committed: number): unknown {
+	if (typeof error !== "object" || error === null) return error;
+	markCallersOwn(error);
+	if (Object.isExtensible(error)) Object.assign(error, { committed });
+	return error;
 }
 
 const nothingWritten: UpsertResult = {
