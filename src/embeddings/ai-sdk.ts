@@ -1,5 +1,5 @@
-import { RemError } from "../errors.ts";
-import { positive, record, text, typeName } from "../models/checks.ts";
+import { RemError, reading } from "../errors.ts";
+import { record, text, typeName, wholeNumber } from "../models/checks.ts";
 import { optionTable, takeOptions } from "../models/options.ts";
 import { cohereModels, cohereTokensPerText } from "./cohere.ts";
 import { decodeVector } from "./decode-vector.ts";
@@ -65,9 +65,9 @@ export function isAiSdkModel(value: unknown): value is AiSdkEmbeddingModel {
 }
 
 const optionsTable = optionTable<FromAiSdkOptions>({
-	dimensions: positive,
+	dimensions: wholeNumber(1, 16_000),
 	name: text,
-	maxTokensPerText: positive,
+	maxTokensPerText: wholeNumber(1),
 	providerOptions: (value) =>
 		typeof value === "function" ? undefined : record(value),
 });
@@ -86,20 +86,12 @@ export function fromAiSdk(
 	model: AiSdkEmbeddingModel,
 	given: FromAiSdkOptions = {},
 ): EmbeddingProvider {
-	if (!isAiSdkModel(model))
-		throw new RemError(
-			"VALIDATION",
-			`fromAiSdk takes an embedding model of the AI SDK, not ${typeName(model)}`,
-			{ hint: 'fromAiSdk(openai.embedding("text-embedding-3-small"))' },
-		);
-	const options = takeOptions(given, optionsTable, "fromAiSdk");
-	const { modelId } = model;
-	const dimensions = vectorLength(knownModels, modelId, options.dimensions);
+	const { options, dimensions, ...described } = reading("fromAiSdk", () =>
+		describeModel(model, given),
+	);
 	return {
-		name: options.name ?? (model.provider.split(".")[0] as string),
-		model: modelId,
+		...described,
 		dimensions,
-		limits: limitsOf(model, options),
 		embed: async (texts, { purpose, signal }) => {
 			const call = {
 				...callOptions(model, dimensions, options, purpose),
@@ -115,6 +107,23 @@ export function fromAiSdk(
 			}
 			return vectors;
 		},
+	};
+}
+
+function describeModel(model: AiSdkEmbeddingModel, given: FromAiSdkOptions) {
+	if (!isAiSdkModel(model))
+		throw new RemError(
+			"VALIDATION",
+			`fromAiSdk takes an embedding model of the AI SDK, not ${typeName(model)}`,
+			{ hint: 'fromAiSdk(openai.embedding("text-embedding-3-small"))' },
+		);
+	const options = takeOptions(given, optionsTable, "fromAiSdk");
+	return {
+		options,
+		name: options.name ?? (model.provider.split(".")[0] as string),
+		model: model.modelId,
+		dimensions: vectorLength(knownModels, model.modelId, options.dimensions),
+		limits: limitsOf(model, options),
 	};
 }
 

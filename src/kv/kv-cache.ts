@@ -67,14 +67,25 @@ export class KvCache {
 	): Promise<RebuildResult> {
 		refuseInsideTransaction(this.#db);
 		const { onProgress, signal } = options;
-		if (onProgress !== undefined) this.#listeners.add(onProgress);
 		// Also one that was started elsewhere and only joined here.
 		const stop = () => this.#stopping.abort();
+		// One that throws stops it for its own caller; others start it again.
+		let failure: { readonly error: unknown } | undefined;
+		const listener = (progress: KvProgress) => {
+			try {
+				onProgress?.(progress);
+			} catch (error) {
+				failure ??= { error };
+				stop();
+			}
+		};
+		if (onProgress !== undefined) this.#listeners.add(listener);
 		signal?.addEventListener("abort", stop);
 		try {
 			for (;;) {
 				if (signal?.aborted) throw stopped();
 				const result = await this.#start({}).catch((error: unknown) => {
+					if (failure !== undefined) throw failure.error;
 					// Another caller stopped the rebuild that both of them waited for.
 					if (signal?.aborted || !isCancelled(error)) throw error;
 					return undefined;
@@ -84,7 +95,7 @@ export class KvCache {
 			}
 		} finally {
 			signal?.removeEventListener("abort", stop);
-			if (onProgress !== undefined) this.#listeners.delete(onProgress);
+			if (onProgress !== undefined) this.#listeners.delete(listener);
 		}
 	}
 

@@ -80,6 +80,7 @@ export function valueProblem(
 			kind: "limit",
 			message: `is nested deeper than ${limits.jsonDepth} levels`,
 		};
+	if (hasHoles(value)) return { kind: "limit", message: holes };
 	// By name: pairs of each would be made for nothing, and each row comes by.
 	for (const key of Object.keys(value)) {
 		const message = textProblem(key);
@@ -128,6 +129,17 @@ function foreignObject(value: unknown): string | undefined {
 		value instanceof Set
 		? `contains a ${value.constructor.name}, which JSON has not`
 		: undefined;
+}
+
+const mostHoles = 100_000;
+
+export const holes = `contains an array of more than ${mostHoles} items that lacks some`;
+
+/** Whether it is a long list that lacks items: JSON would have null for each, be they four billion. */
+export function hasHoles(value: unknown): boolean {
+	if (!Array.isArray(value) || value.length <= mostHoles) return false;
+	for (let at = 0; at < value.length; at++) if (!(at in value)) return true;
+	return false;
 }
 
 /** Whether the key that zod's records leave out without a word is somewhere in it. */

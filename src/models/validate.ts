@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { type Issue, RemError } from "../errors.ts";
+import { type Issue, mostIssues, RemError } from "../errors.ts";
 import { suggest } from "../util/suggest.ts";
 import { vector } from "./checks.ts";
 import { edgeSchema } from "./edge.ts";
@@ -8,7 +8,9 @@ import { beyondSafe, checkedRow, restoreNumbers } from "./exact-numbers.ts";
 import type { Field } from "./field.ts";
 import {
 	characters,
+	hasHoles,
 	hasProtoKey,
+	holes,
 	keyProblem,
 	limits,
 	scopeProblem,
@@ -81,6 +83,8 @@ export function* validationSteps(
 	const valid: ValidRow[] = [];
 	for (const [offset, row] of rows.entries()) {
 		if (offset % rowsPerStep === rowsPerStep - 1) yield;
+		// A list without end would be one of problems without end.
+		if (problems.length > mostIssues) break;
 		const result = validateRow(entity, check, row, firstIndex + offset, scope);
 		if (Array.isArray(result)) problems.push(...result);
 		else valid.push(result);
@@ -103,6 +107,9 @@ function validateRow(
 	if (typeof row !== "object" || row === null || Array.isArray(row))
 		return [{ kind: "value", index, message: "expected an object" }];
 	const given = row as Record<string, unknown>;
+	const holey = Object.keys(given).find((name) => hasHoles(given[name]));
+	if (holey !== undefined)
+		return [{ kind: "limit", index, field: holey, message: holes }];
 	const parsed = parseExact(entity, check, given);
 	if ("problem" in parsed) return [{ ...parsed.problem, index }];
 	if (!parsed.success)
@@ -412,7 +419,7 @@ function invalidRows(entity: Entity, problems: readonly Problem[]): RemError {
 	const more = problems.length - first.length;
 	return new RemError(
 		errorCode(problems),
-		`invalid entities for "${entity.tableName}": ${first.join("; ")}${more > 0 ? `; and ${more} more` : ""}`,
+		`invalid entities for "${entity.tableName}": ${first.join("; ")}${more > 0 ? `; and ${problems.length > mostIssues ? "at least " : ""}${more} more` : ""}`,
 		{
 			hint: "nothing was written; correct the named fields",
 			issues: problems.map(({ kind: _, ...issue }) => issue),

@@ -14,7 +14,7 @@ import {
 } from "../db/open-transaction.ts";
 import type { Replica } from "../db/replica.ts";
 import { openReplica, openServer } from "../db/server.ts";
-import { RemError } from "../errors.ts";
+import { asRemError, RemError, reading } from "../errors.ts";
 import {
 	BackgroundIndexer,
 	type IndexRequest,
@@ -107,7 +107,11 @@ export class PostgresService<const M extends Models = CoreModels> {
 	#stopPreloading = () => {};
 
 	private constructor(core: ServiceCore, replica: Replica | undefined) {
-		if (!(core instanceof ServiceCore))
+		const isCore = reading(
+			"new PostgresService",
+			() => core instanceof ServiceCore,
+		);
+		if (!isCore)
 			throw new RemError(
 				"VALIDATION",
 				"a service is not made with new: it has to connect",
@@ -130,7 +134,11 @@ export class PostgresService<const M extends Models = CoreModels> {
 	static connect<const M extends Models = CoreModels>(
 		options: ConnectOptions<M> = {},
 	): Promise<PostgresService<M>> {
-		return keepAlive(PostgresService.#connect(options));
+		return keepAlive(
+			PostgresService.#connect(options).catch((error: unknown) => {
+				throw asRemError(error, "connect");
+			}),
+		);
 	}
 
 	static async #connect<const M extends Models>(

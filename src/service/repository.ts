@@ -1,13 +1,14 @@
 import type { Consistency, Handle } from "../db/database.ts";
-import { RemError } from "../errors.ts";
+import { RemError, reading } from "../errors.ts";
 import type { OrderBy } from "../filters/order-by.ts";
 import { type Entity, model } from "../models/entity.ts";
 import { type EntityTable, fieldOf } from "../models/registry.ts";
 import type { FieldName, NewRow, Row, Where } from "../models/types.ts";
-import { checkScope, userCondition } from "../query/scope.ts";
+import { userCondition } from "../query/scope.ts";
 import { type Change, changeRows } from "../store/change-rows.ts";
 import { countRows, findRows, iterateRows } from "../store/find-rows.ts";
 import type { MergeField } from "../store/merge.ts";
+import { quoted } from "../util/suggest.ts";
 import { isUuid } from "../util/uuid.ts";
 import type { AnyService } from "./any-service.ts";
 import {
@@ -15,6 +16,7 @@ import {
 	boundTo,
 	checkTenant,
 	refuseOperators,
+	takeScope,
 } from "./bound-scope.ts";
 import { ServiceCore } from "./core.ts";
 
@@ -94,19 +96,15 @@ export class Repository<E extends Entity> {
 
 	/** The model has to be one of the service's. With a scope, every call is about its tenant and user. */
 	constructor(entity: E, service: AnyService, scope?: BoundScope) {
-		const problem = model(entity);
-		if (problem !== undefined)
-			throw new RemError("VALIDATION", `entity ${problem}`);
-		this.#core = coreOf(service);
-		this.#scope = scope && ownScope(scope);
-		this.tableName = entity.tableName;
-		this.#table = this.#core.registry.get(entity.tableName);
-		if (this.#table.entity !== entity)
-			throw new RemError(
-				"UNKNOWN_ENTITY",
-				`the service has another model for "${entity.tableName}"`,
-				{ hint: "pass the model that the service was connected with" },
-			);
+		const parts = reading("new Repository", () => ({
+			table: tableOf(entity, service),
+			core: coreOf(service),
+			scope: scope === undefined ? undefined : takeScope(scope),
+		}));
+		this.#table = parts.table;
+		this.#core = parts.core;
+		this.#scope = parts.scope;
+		this.tableName = parts.table.entity.tableName;
 	}
 
 	/** Writes one entity or several, as batchUpsert does, and returns the stored rows in their order. */
@@ -355,6 +353,20 @@ export class Repository<E extends Entity> {
 	}
 }
 
+/** The model's table, where it is one of the service's. */
+function tableOf(entity: Entity, service: AnyService): EntityTable {
+	const problem = model(entity);
+	if (problem !== undefined)
+		throw new RemError("VALIDATION", `entity ${problem}`);
+	const table = coreOf(service).registry.get(entity.tableName);
+	if (table.entity === entity) return table;
+	throw new RemError(
+		"UNKNOWN_ENTITY",
+		`the service has another model for ${quoted(entity.tableName)}`,
+		{ hint: "pass the model that the service was connected with" },
+	);
+}
+
 /** What a service shares with its repositories. */
 function coreOf(service: unknown): ServiceCore {
 	const { core } = (service ?? {}) as { core?: unknown };
@@ -362,11 +374,4 @@ function coreOf(service: unknown): ServiceCore {
 	throw new RemError("VALIDATION", "the second argument is not a service", {
 		hint: "new Repository(Document, service), with the service that PostgresService.connect returns",
 	});
-}
-
-function ownScope(given: BoundScope): BoundScope {
-	const { tenantId, userId } = given;
-	const scope = { tenantId, ...(userId === undefined ? {} : { userId }) };
-	checkScope(scope);
-	return scope;
 }

@@ -1,10 +1,12 @@
+import { asRemError, reading } from "../../errors.ts";
 import { type MethodArguments, takeArguments } from "./argument.ts";
 
 type Work = (this: object, ...given: unknown[]) => unknown;
 
 /**
  * Makes each of these methods check its arguments before anything else: what it
- * gets then is of the right types, and has no option that it does not know.
+ * gets then is of the right types, and has no option that it does not know. What
+ * the caller's values throw later, while they are used, is a `RemError` as well.
  */
 export function guard(
 	prototype: object,
@@ -24,22 +26,27 @@ const guarded = (name: string, method: MethodArguments, work: Work): Work => {
 	switch (method.kind) {
 		case "sync":
 			return function (...given) {
-				return work.apply(this, takeArguments(name, method, given));
+				const taken = takeArguments(name, method, given);
+				return reading(name, () => work.apply(this, taken));
 			};
 		case "async":
-			return function (...given) {
-				let taken: unknown[];
+			return async function (...given) {
+				const taken = takeArguments(name, method, given);
+				if (method.runsWork === true) return work.apply(this, taken);
 				try {
-					taken = takeArguments(name, method, given);
+					return await work.apply(this, taken);
 				} catch (error) {
-					return Promise.reject(error);
+					throw asRemError(error, name);
 				}
-				return work.apply(this, taken);
 			};
 		case "iterator":
 			return async function* (...given) {
 				const taken = takeArguments(name, method, given);
-				yield* work.apply(this, taken) as AsyncIterable<unknown>;
+				try {
+					yield* work.apply(this, taken) as AsyncIterable<unknown>;
+				} catch (error) {
+					throw asRemError(error, name);
+				}
 			};
 	}
 };

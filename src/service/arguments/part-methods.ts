@@ -2,22 +2,24 @@ import type { KvProgress } from "../../kv/progress.ts";
 import type { VerifyOptions } from "../../kv/verify.ts";
 import {
 	anyText,
-	type Check,
-	callback,
-	count,
 	flag,
 	isRecord,
 	listOf,
-	number,
+	longestWaitMs,
 	oneOf,
-	positive,
 	record,
 	signal,
 	text,
 	typeName,
+	wholeNumber,
 } from "../../models/checks.ts";
 import { model } from "../../models/entity.ts";
-import { type OptionChecks, required } from "../../models/options.ts";
+import {
+	type OptionChecks,
+	progressCallback,
+	required,
+	withParts,
+} from "../../models/options.ts";
 import type { GenerateBatchOptions } from "../embedder.ts";
 import type { SyncEmbeddingsOptions } from "../embeddings.ts";
 import {
@@ -37,9 +39,9 @@ const none = async();
 
 const verify: OptionChecks<VerifyOptions> = {
 	repair: flag,
-	sample: positive,
-	limit: count,
-	onProgress: callback,
+	sample: wholeNumber(1),
+	limit: wholeNumber(0),
+	onProgress: progressCallback,
 	signal,
 };
 
@@ -48,10 +50,15 @@ interface Rebuild {
 	readonly signal?: AbortSignal | undefined;
 }
 
+const rebuild: OptionChecks<Rebuild> = {
+	onProgress: progressCallback,
+	signal,
+};
+
 export const kvMethods: Methods = {
 	status: none,
-	rebuild: async(optionalOptions<Rebuild>({ onProgress: callback, signal })),
-	ensureReady: none,
+	rebuild: async(optionalOptions(rebuild)),
+	ensureReady: async(optionalOptions(rebuild)),
 	verify: async(optionalOptions(verify)),
 	vacuum: none,
 };
@@ -60,7 +67,11 @@ export const indexerMethods: Methods = {
 	queueIndex: async(options(indexRequest)),
 	build: async(options(indexRequest)),
 	run: none,
-	stop: async(optionalOptions<{ waitMs?: number }>({ waitMs: count })),
+	stop: async(
+		optionalOptions<{ waitMs?: number }>({
+			waitMs: wholeNumber(0, longestWaitMs),
+		}),
+	),
 	drain: none,
 	status: none,
 	repair: async(optionalOptions<{ missing?: boolean }>({ missing: flag })),
@@ -68,7 +79,7 @@ export const indexerMethods: Methods = {
 	noteRows: sync(
 		argument("table", record),
 		optional("space", record),
-		argument("rows", number),
+		argument("rows", wholeNumber(0)),
 	),
 };
 
@@ -89,13 +100,13 @@ export const schemaMethods: Methods = {
 const generateBatch: OptionChecks<GenerateBatchOptions> = {
 	provider: text,
 	model: text,
-	dimensions: positive,
+	dimensions: wholeNumber(1, 16_000),
 	purpose: oneOf("document", "query"),
 };
 
 const sync_: OptionChecks<SyncEmbeddingsOptions> = {
 	model: modelName,
-	onProgress: callback,
+	onProgress: progressCallback,
 	signal,
 };
 
@@ -123,27 +134,18 @@ export const registryMethods: Methods = {
 	all: sync(),
 };
 
-const ofModel: Readonly<Record<string, Check>> = {
+const ofModel = withParts({
 	model: text,
 	provider: text,
-	dimensions: positive,
-};
+	dimensions: wholeNumber(1, 16_000),
+});
 
 /** A model's name, or an object with its provider and length. */
 function modelName(value: unknown): string | undefined {
 	if (typeof value === "string") return text(value);
 	if (!isRecord(value))
 		return `must be a string or { model, provider, dimensions }, not ${typeName(value)}`;
-	if (value.model === undefined) return "has no model";
-	for (const [name, part] of Object.entries(value)) {
-		const problem = Object.hasOwn(ofModel, name)
-			? part === undefined
-				? undefined
-				: ofModel[name]?.(part)
-			: "is not an option";
-		if (problem !== undefined) return `.${name} ${problem}`;
-	}
-	return undefined;
+	return value.model === undefined ? "has no model" : ofModel(value);
 }
 
 /** What a provider must have is checked where it is registered; here, that it can be read at all. */

@@ -1,6 +1,6 @@
 import {
 	anyText,
-	number,
+	numberOf,
 	oneOrList,
 	record,
 	tenantName,
@@ -37,7 +37,11 @@ const read: OptionChecks<RepositoryReadOptions> = {
 	consistency,
 };
 
-const page = { ...read, limit: number, offset: number };
+const page = {
+	...read,
+	limit: numberOf("a whole number from 0"),
+	offset: numberOf("a whole number from 0"),
+};
 
 const find: OptionChecks<RepositoryFindOptions<Entity>> = {
 	...page,

@@ -6,7 +6,8 @@ import {
 	callback,
 	flag,
 	listOf,
-	number,
+	longestWaitMs,
+	numberOf,
 	oneOf,
 	oneOrList,
 	record,
@@ -17,11 +18,17 @@ import {
 	typeName,
 	userName,
 	vector,
+	wholeNumber,
 } from "../../models/checks.ts";
 import { model } from "../../models/entity.ts";
-import { type OptionChecks, required } from "../../models/options.ts";
+import { limits } from "../../models/limits.ts";
+import {
+	type OptionChecks,
+	progressCallback,
+	required,
+} from "../../models/options.ts";
 import { indexTypes } from "../../schema/declared-index.ts";
-import type { BoundScope } from "../bound-scope.ts";
+import { scopeChecks } from "../bound-scope.ts";
 import type {
 	BatchUpsertOptions,
 	CallScope,
@@ -71,7 +78,7 @@ const batchUpsert: OptionChecks<BatchUpsertOptions<Models, string>> = {
 	embeddingModel: text,
 	atomic: oneOf(true, "chunk"),
 	bulk: flag,
-	onProgress: callback,
+	onProgress: progressCallback,
 	signal,
 };
 
@@ -84,9 +91,9 @@ const lookup: OptionChecks<LookupOptions> = {
 const fuzzy: OptionChecks<FuzzySearchOptions> = {
 	...readOptions,
 	query: required(anyText),
-	threshold: number,
+	threshold: numberOf("a number from 0 to 1"),
 	mode: oneOf("key", "word", "content"),
-	limit: number,
+	limit: numberOf(`a whole number from 1 to ${limits.resultRows}`),
 	entityType: anyText,
 };
 
@@ -94,12 +101,12 @@ const search = {
 	...readOptions,
 	tableName: required(anyText),
 	queryEmbedding: vector,
-	limit: number,
+	limit: numberOf(`a whole number from 1 to ${limits.resultRows}`),
 	where: record,
 	provider: text,
 	model: text,
 	mode: oneOf("auto", "exact", "approximate"),
-	efSearch: number,
+	efSearch: numberOf("a whole number from 1 to 1000"),
 	quantized: flag,
 	explain: flag,
 };
@@ -112,7 +119,7 @@ const vectorSearch: OptionChecks<
 	...search,
 	queryText: anyText,
 	fieldName: anyText,
-	minSimilarity: number,
+	minSimilarity: numberOf("a number from -1 to 1"),
 };
 
 const hybridSearch: OptionChecks<
@@ -128,10 +135,10 @@ const traverse: OptionChecks<TraverseCall> = {
 	...readOptions,
 	from: required(anyText),
 	edgeTypes: listOf(anyText),
-	depth: number,
+	depth: numberOf(`a whole number from 0 to ${limits.traverseDepth}`),
 	direction: oneOf("out", "in", "both"),
-	limit: number,
-	nodeBudget: number,
+	limit: numberOf(`a whole number from 1 to ${limits.resultRows}`),
+	nodeBudget: numberOf("a whole number from 1"),
 	orderBy: oneOrList(anyText),
 };
 
@@ -156,9 +163,9 @@ export const indexRequest: OptionChecks<IndexRequest> = {
 export const migrateChecks: OptionChecks<MigrateOptions> = {
 	migrations: text,
 	to: text,
-	lockTimeoutMs: number,
-	lockAttempts: number,
-	onProgress: callback,
+	lockTimeoutMs: wholeNumber(1, longestWaitMs),
+	lockAttempts: wholeNumber(1, 1_000_000),
+	onProgress: progressCallback,
 	signal,
 };
 
@@ -195,20 +202,18 @@ const none = async();
 export const serviceMethods: Readonly<Record<string, MethodArguments>> = {
 	...scopedVerbs,
 	query: scopedQuery,
-	scope: sync(
-		options<BoundScope>({ tenantId: required(tenantName), userId: userName }),
-	),
+	scope: sync(options(scopeChecks)),
 	repository: sync(argument("entity", model)),
 	migrate: async(optionalOptions(migrateChecks)),
 	register: async(argument("entity", model)),
 	createIndexConcurrently: async(options(indexRequest)),
 	doctor: async(optionalOptions<DoctorOptions>({ migrations: text })),
 	checkIsolation: none,
-	execute: async(argument("text", text), optional("values", listOf(sqlValue))),
-	transaction: async(
-		argument("work", callback),
-		optionalOptions(transactionChecks),
-	),
+	execute: async(argument("text", text), optional("values", sqlValues)),
+	transaction: {
+		...async(argument("work", callback), optionalOptions(transactionChecks)),
+		runsWork: true,
+	},
 	close: none,
 };
 
@@ -221,6 +226,15 @@ function rows(value: unknown): string | undefined {
 	return isMany
 		? undefined
 		: `must be an array or another iterable, also for a single entity, not ${typeName(value)}`;
+}
+
+// The protocol counts them in 16 bits.
+const mostValues = 65_535;
+
+function sqlValues(value: unknown): string | undefined {
+	return Array.isArray(value) && value.length > mostValues
+		? `must have at most ${mostValues} items, not ${value.length}`
+		: listOf(sqlValue)(value);
 }
 
 /** What the driver cannot write would fail halfway, and take the connection with it. */
