@@ -1,5 +1,5 @@
 import { encodeVector } from "../db/encode.ts";
-import { embeddingsRef } from "../db/tables.ts";
+import { embeddingsRef, tableRef } from "../db/tables.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { hnswCondition, hnswForm, hnswOperand } from "../schema/hnsw.ts";
@@ -8,7 +8,7 @@ import { type ReadScope, userCondition } from "./scope.ts";
 import type { Settings } from "./settings-sql.ts";
 import type { Branch } from "./vector-plan.ts";
 import {
-	ofFilteredRows,
+	eligibleRows,
 	ofFilteredRowsInOrder,
 	tenantWithoutIndex,
 	vectorScope,
@@ -93,11 +93,27 @@ function scan(
 		take === undefined
 			? empty
 			: sql`
-   ORDER BY distance, e.entity_id, e.field_name, e.chunk LIMIT ${raw(String(take))}`;
-	return sql`(SELECT ${found(at, request)}
+   ORDER BY distance, entity_id, field_name, chunk LIMIT ${raw(String(take))}`;
+	const vectors = sql`SELECT ${found(at, request)}
     FROM ${embeddingsRef(table)} AS e
-    WHERE ${vectorScope(table, space, request, fields)}${ofFilteredRows(table, request.where)}${nearest})`;
+    WHERE ${vectorScope(table, space, request, fields)}`;
+	if (request.where === undefined) return sql`(${vectors}${nearest})`;
+	return sql`(WITH eligible AS MATERIALIZED (
+      SELECT r.id FROM ${tableRef(table)} AS r WHERE ${eligibleRows(table, request)}
+    ), few AS MATERIALIZED (
+      SELECT count(*) <= ${raw(String(mostByEntity))} AS "is" FROM eligible
+    )
+    ${vectors} AND (SELECT "is" FROM few) AND e.entity_id = ANY (ARRAY(SELECT id FROM eligible))
+    UNION ALL
+    ${vectors} AND NOT (SELECT "is" FROM few) AND e.entity_id IN (SELECT id FROM eligible)${nearest})`;
 }
+
+/**
+ * The filter's rows come first: one that selects few decides what is read,
+ * whatever statistics make of it. Up to so many rows their vectors are looked up
+ * one by one; of more, the scope's vectors are read and compared with the ids.
+ */
+const mostByEntity = 1000;
 
 /** The index gives its vectors nearest first, and PostgreSQL takes those of the scope until there are enough. */
 function indexScan(

@@ -205,7 +205,8 @@ async function countUpTo(
 	const counts = fields.map(({ field, most }) => {
 		const ranges = userRanges(scope).map(
 			(range) =>
-				sql`(SELECT FROM ${embeddingsRef(table)} AS e WHERE ${vectorScope(table, space, range, [field])} LIMIT ${most})`,
+				// In the index's order: otherwise PostgreSQL may look for the first of them in the whole table.
+				sql`(SELECT FROM ${embeddingsRef(table)} AS e WHERE ${vectorScope(table, space, range, [field])} ORDER BY e.user_id LIMIT ${most})`,
 		);
 		return sql`(SELECT count(*) FROM (${join(ranges, " UNION ALL ")}) AS v)`;
 	});

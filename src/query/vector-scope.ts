@@ -55,14 +55,7 @@ export function eligibleRows(
 	return sql`${tenant}r.deleted_at IS NULL${userCondition("r", scope)}${andWhere(table, scope.where)}`;
 }
 
-/** Vectors `e` of rows that fulfil the filter, in whatever order PostgreSQL finds best. */
-export function ofFilteredRows(table: EntityTable, where: Where): Sql {
-	if (where === undefined) return empty;
-	return sql`
-      AND EXISTS (SELECT FROM ${tableRef(table)} AS r WHERE r.id = e.entity_id${andWhere(table, where)})`;
-}
-
-/** The same vector by vector: as a join, PostgreSQL might give up the graph's order for it. */
+/** Vectors `e` of rows that fulfil the filter, vector by vector: as a join, PostgreSQL might give up the graph's order for it. */
 export function ofFilteredRowsInOrder(table: EntityTable, where: Where): Sql {
 	if (where === undefined) return empty;
 	return sql`
