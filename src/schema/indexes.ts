@@ -149,10 +149,13 @@ export function backgroundIndexes(
 		...(entity.embedFields.length === 0 ? [] : [fullTextIndex(table)]),
 		// With the tenant: tags and names are the same in many of them.
 		gin("tags", sql`${tenant}tags`),
-		gin(
-			"edge_keys",
-			sql`${tenant}(${ident(schema, "rem_edge_keys")}(graph_edges))`,
-		),
+		{
+			...gin(
+				"edge_keys",
+				sql`${tenant}(${ident(schema, "rem_edge_keys")}(graph_edges))`,
+			),
+			elementsOf: "graph_edges",
+		},
 		...spaces.flatMap((space) =>
 			entity.embedFields.map((field) => hnswIndex(table, field, space, hnsw)),
 		),

@@ -16,6 +16,7 @@ import type { MergeField } from "../store/merge.ts";
 import type { UpsertProgress } from "../store/upsert-result.ts";
 import { quoted } from "../util/suggest.ts";
 import type { BatchUpsertResult } from "./call-options.ts";
+import { EdgeCount } from "./edge-count.ts";
 import { Embedder } from "./embedder.ts";
 import { Embeddings } from "./embeddings.ts";
 import { heldDatabase } from "./held-database.ts";
@@ -129,7 +130,8 @@ export class ServiceCore {
 		const written = hasTexts
 			? knownFields(table, await this.embeddings.models.fields(db))
 			: table;
-		const result = await batchUpsert(db, written, entities, {
+		const count = new EdgeCount();
+		const result = await batchUpsert(db, written, count.of(entities), {
 			scope: {
 				tenantId: options.tenantId,
 				userId: options.userId,
@@ -158,7 +160,12 @@ export class ServiceCore {
 		if (options.transaction === undefined)
 			await this.#analyzeNewTenant(table, options, result.inserted);
 		if (result.embeddingsQueued > 0) this.embeddings.wake();
-		const newRows = Math.max(result.inserted, result.embeddingsGenerated);
+		const newEdges = result.inserted + result.updated > 0 ? count.edges : 0;
+		const newRows = Math.max(
+			result.inserted,
+			result.embeddingsGenerated,
+			newEdges,
+		);
 		this.indexer.noteRows(table, embeds ? space : undefined, newRows);
 		return bulk === undefined ? result : { ...result, bulk: bulk.report };
 	}
