@@ -157,16 +157,17 @@ function columnsSql({ entity }: EntityTable): Sql {
 	);
 }
 
-/** Of live rows `deletedAt` is no order: all of them are without one. */
+/** Without what is the same for all rows: `deletedAt` of live ones, and the tenant of a tenant's. */
 function orderTerms(
 	{ entity }: EntityTable,
 	filter: Filter,
 	orderBy: OrderBy,
 ): OrderTerm[] {
 	const terms = parseOrderBy(entity, orderBy);
-	return Object.hasOwn(filter, "deletedAt")
-		? terms
-		: terms.filter(({ field }) => field.name !== "deletedAt");
+	const isConstant = ({ field: { name } }: OrderTerm) =>
+		(name === "deletedAt" && !Object.hasOwn(filter, "deletedAt")) ||
+		(name === "tenantId" && typeof filter.tenantId === "string");
+	return terms.filter((term) => !isConstant(term));
 }
 
 /**
