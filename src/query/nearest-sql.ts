@@ -12,6 +12,7 @@ import {
 	ofFilteredRowsInOrder,
 	tenantWithoutIndex,
 	vectorScope,
+	vectorsByEntity,
 } from "./vector-scope.ts";
 
 export interface NearestRequest extends ReadScope {
@@ -94,18 +95,20 @@ function scan(
 			? empty
 			: sql`
    ORDER BY distance, entity_id, field_name, chunk LIMIT ${raw(String(take))}`;
-	const vectors = sql`SELECT ${found(at, request)}
+	const vectors = (scope: Sql) => sql`SELECT ${found(at, request)}
     FROM ${embeddingsRef(table)} AS e
-    WHERE ${vectorScope(table, space, request, fields)}`;
-	if (request.where === undefined) return sql`(${vectors}${nearest})`;
+    WHERE ${scope}`;
+	const ofScope = vectors(vectorScope(table, space, request, fields));
+	if (request.where === undefined) return sql`(${ofScope}${nearest})`;
+	const byEntity = vectors(vectorsByEntity(table, space, request, fields));
 	return sql`(WITH eligible AS MATERIALIZED (
       SELECT r.id FROM ${tableRef(table)} AS r WHERE ${eligibleRows(table, request)}
     ), few AS MATERIALIZED (
       SELECT count(*) <= ${raw(String(mostByEntity))} AS "is" FROM eligible
     )
-    ${vectors} AND (SELECT "is" FROM few) AND e.entity_id = ANY (ARRAY(SELECT id FROM eligible))
+    ${byEntity} AND (SELECT "is" FROM few) AND e.entity_id = ANY (ARRAY(SELECT id FROM eligible))
     UNION ALL
-    ${vectors} AND NOT (SELECT "is" FROM few) AND e.entity_id IN (SELECT id FROM eligible)${nearest})`;
+    ${ofScope} AND NOT (SELECT "is" FROM few) AND e.entity_id IN (SELECT id FROM eligible)${nearest})`;
 }
 
 /**

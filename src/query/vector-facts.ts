@@ -136,7 +136,11 @@ async function readFacts(
 		const vectors =
 			count < most
 				? count
-				: await estimate(db, table, space, { ...scope, fields: [field] });
+				: Math.max(
+						// So many were counted, also where statistics do not know the tenant.
+						scope.where === undefined ? count : 0,
+						await estimate(db, table, space, { ...scope, fields: [field] }),
+					);
 		facts.push({ field, vectors, index, perEntity: 1 });
 	}
 	return facts;

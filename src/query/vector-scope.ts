@@ -22,17 +22,33 @@ export function vectorScope(
 	scope: UserRange,
 	fields: readonly string[],
 ): Sql {
-	const [field, ...more] = fields;
-	const isField =
-		field !== undefined && more.length === 0
-			? sql`e.field_name = ${field}`
-			: sql`e.field_name = ANY (${arrayLiteral(fields)}::text[])`;
 	const user =
 		scope.onlyUserId === undefined
 			? userCondition("e", scope)
 			: sql` AND e.user_id = ${scope.onlyUserId}`;
-	return sql`e.tenant_id = ${tenantOf(table, scope)} AND ${isField}
+	return sql`e.tenant_id = ${tenantOf(table, scope)} AND ${ofFields(fields)}
       AND e.provider = ${provider} AND e.model = ${model} AND e.dimensions = ${dimensions}${user}`;
+}
+
+/**
+ * The same vectors, for a look-up by their entities: not by the scope's index,
+ * which PostgreSQL takes for short as long as its statistics do not know the tenant.
+ */
+export function vectorsByEntity(
+	table: EntityTable,
+	{ provider, model, dimensions }: VectorSpace,
+	scope: ReadScope,
+	fields: readonly string[],
+): Sql {
+	return sql`${tenantWithoutIndex(table, scope)} AND ${ofFields(fields)}
+      AND e.provider = ${provider} AND e.model = ${model} AND e.dimensions = ${dimensions}${userCondition("e", scope)}`;
+}
+
+function ofFields(fields: readonly string[]): Sql {
+	const [field, ...more] = fields;
+	return field !== undefined && more.length === 0
+		? sql`e.field_name = ${field}`
+		: sql`e.field_name = ANY (${arrayLiteral(fields)}::text[])`;
 }
 
 /** The same tenant, said so that no index on it can be used: only the graph's order is left. */

@@ -20,6 +20,7 @@ import { EdgeCount } from "./edge-count.ts";
 import { Embedder } from "./embedder.ts";
 import { Embeddings } from "./embeddings.ts";
 import { heldDatabase } from "./held-database.ts";
+import { RowCounts } from "./row-counts.ts";
 import { SchemaLifecycle } from "./schema-lifecycle.ts";
 import type { Settings } from "./settings.ts";
 import { tenantHandle } from "./tenant-handle.ts";
@@ -57,6 +58,7 @@ export class ServiceCore {
 	readonly indexer: BackgroundIndexer;
 	readonly schema: SchemaLifecycle;
 	#newRows = 0;
+	readonly #tenantRows = new RowCounts();
 
 	constructor(
 		db: Database,
@@ -157,8 +159,7 @@ export class ServiceCore {
 		}).finally(() => bulk?.end());
 		this.#newRows += result.inserted;
 		await this.#analyze(db, table);
-		if (options.transaction === undefined)
-			await this.#analyzeNewTenant(table, options, result.inserted);
+		await this.#analyzeNewTenant(table, options, result.inserted);
 		if (result.embeddingsQueued > 0) this.embeddings.wake();
 		const newEdges = result.inserted + result.updated > 0 ? count.edges : 0;
 		const newRows = Math.max(
@@ -197,15 +198,26 @@ export class ServiceCore {
 		await db.query(sql`ANALYZE ${join(tables)}`);
 	}
 
-	/** Where autovacuum does it, it comes late for a tenant that is new in a large table. */
+	/**
+	 * Where autovacuum does it, it comes late for a tenant that is new in a large
+	 * table. Its rows are counted over all calls: they may come one by one.
+	 */
 	async #analyzeNewTenant(
 		table: EntityTable,
-		{ tenantId = this.settings.defaultTenant ?? undefined }: CoreUpsertOptions,
+		{
+			tenantId = this.settings.defaultTenant ?? undefined,
+			transaction,
+		}: CoreUpsertOptions,
 		inserted: number,
 	): Promise<void> {
 		const isSeen = this.db.capabilities.autovacuum && table.entity.tenantScoped;
-		if (!isSeen || inserted < rowsPerAnalyze || tenantId === undefined) return;
-		await gatherTenantStatistics(this.db, table, tenantId, inserted).catch(
+		if (!isSeen || inserted === 0 || tenantId === undefined) return;
+		const name = JSON.stringify([table.entity.tableName, tenantId]);
+		const rows = this.#tenantRows.add(name, inserted);
+		// A transaction's rows are not seen by others yet; a later call looks.
+		if (rows < rowsPerAnalyze || transaction !== undefined) return;
+		this.#tenantRows.delete(name);
+		await gatherTenantStatistics(this.db, table, tenantId, rows).catch(
 			(error: unknown) => {
 				// What was loaded is committed: it is only planned for less well.
 				const { code, sqlState } = error as RemError;
