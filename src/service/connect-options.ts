@@ -60,7 +60,7 @@ export interface BackgroundIndexOptions {
 	readonly enabled?: boolean;
 	/** Tables whose indexes are built at the same time. @default 2 */
 	readonly concurrency?: number;
-	/** Rows, or vectors, from which an index is built by itself. @default 5000 */
+	/** Rows, vectors or edges from which an index is built by itself. @default 5000 */
 	readonly minRows?: number;
 	/** Most memory of one build, in MB. @default 1024 */
 	readonly memoryMb?: number;

@@ -16,9 +16,11 @@ import type { MergeField } from "../store/merge.ts";
 import type { UpsertProgress } from "../store/upsert-result.ts";
 import { quoted } from "../util/suggest.ts";
 import type { BatchUpsertResult } from "./call-options.ts";
+import { EdgeCount } from "./edge-count.ts";
 import { Embedder } from "./embedder.ts";
 import { Embeddings } from "./embeddings.ts";
 import { heldDatabase } from "./held-database.ts";
+import { RowCounts } from "./row-counts.ts";
 import { SchemaLifecycle } from "./schema-lifecycle.ts";
 import type { Settings } from "./settings.ts";
 import { tenantHandle } from "./tenant-handle.ts";
@@ -56,6 +58,7 @@ export class ServiceCore {
 	readonly indexer: BackgroundIndexer;
 	readonly schema: SchemaLifecycle;
 	#newRows = 0;
+	readonly #tenantRows = new RowCounts();
 
 	constructor(
 		db: Database,
@@ -129,7 +132,8 @@ export class ServiceCore {
 		const written = hasTexts
 			? knownFields(table, await this.embeddings.models.fields(db))
 			: table;
-		const result = await batchUpsert(db, written, entities, {
+		const count = new EdgeCount();
+		const result = await batchUpsert(db, written, count.of(entities), {
 			scope: {
 				tenantId: options.tenantId,
 				userId: options.userId,
@@ -155,10 +159,14 @@ export class ServiceCore {
 		}).finally(() => bulk?.end());
 		this.#newRows += result.inserted;
 		await this.#analyze(db, table);
-		if (options.transaction === undefined)
-			await this.#analyzeNewTenant(table, options, result.inserted);
+		await this.#analyzeNewTenant(table, options, result.inserted);
 		if (result.embeddingsQueued > 0) this.embeddings.wake();
-		const newRows = Math.max(result.inserted, result.embeddingsGenerated);
+		const newEdges = result.inserted + result.updated > 0 ? count.edges : 0;
+		const newRows = Math.max(
+			result.inserted,
+			result.embeddingsGenerated,
+			newEdges,
+		);
 		this.indexer.noteRows(table, embeds ? space : undefined, newRows);
 		return bulk === undefined ? result : { ...result, bulk: bulk.report };
 	}
@@ -190,15 +198,26 @@ export class ServiceCore {
 		await db.query(sql`ANALYZE ${join(tables)}`);
 	}
 
-	/** Where autovacuum does it, it comes late for a tenant that is new in a large table. */
+	/**
+	 * Where autovacuum does it, it comes late for a tenant that is new in a large
+	 * table. Its rows are counted over all calls: they may come one by one.
+	 */
 	async #analyzeNewTenant(
 		table: EntityTable,
-		{ tenantId = this.settings.defaultTenant ?? undefined }: CoreUpsertOptions,
+		{
+			tenantId = this.settings.defaultTenant ?? undefined,
+			transaction,
+		}: CoreUpsertOptions,
 		inserted: number,
 	): Promise<void> {
 		const isSeen = this.db.capabilities.autovacuum && table.entity.tenantScoped;
-		if (!isSeen || inserted < rowsPerAnalyze || tenantId === undefined) return;
-		await gatherTenantStatistics(this.db, table, tenantId, inserted).catch(
+		if (!isSeen || inserted === 0 || tenantId === undefined) return;
+		const name = JSON.stringify([table.entity.tableName, tenantId]);
+		const rows = this.#tenantRows.add(name, inserted);
+		// A transaction's rows are not seen by others yet; a later call looks.
+		if (rows < rowsPerAnalyze || transaction !== undefined) return;
+		this.#tenantRows.delete(name);
+		await gatherTenantStatistics(this.db, table, tenantId, rows).catch(
 			(error: unknown) => {
 				// What was loaded is committed: it is only planned for less well.
 				const { code, sqlState } = error as RemError;

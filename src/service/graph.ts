@@ -83,6 +83,7 @@ export class Graph {
 			edges.map(({ dst, rel_type }) => JSON.stringify([dst, rel_type])),
 		).size;
 		const added = await linkEdges(db, row, edges);
+		this.#core.indexer.noteRows(row.table, undefined, added);
 		return { added, replaced: different - added };
 	}
 
