@@ -135,7 +135,9 @@ export function errorReason(
 
 /** Whether an answer with status 200 is an error all the same. */
 export function isErrorAnswer(answer: object): boolean {
-	if (Array.isArray(answer)) return answer.some((item) => isError(item));
+	// Of a list of vectors, each item may have an error of its own.
+	if (Array.isArray(answer))
+		return answer.length > 0 && answer.every((item) => isError(item));
 	return isError(answer);
 }
 
@@ -195,7 +197,7 @@ function isApisError(body: unknown, messages: readonly string[]): boolean {
 	return isObject && !isContents;
 }
 
-function isSaid(value: unknown): boolean {
+export function isSaid(value: unknown): boolean {
 	if (Array.isArray(value)) return value.length > 0;
 	return (
 		value !== undefined && value !== null && value !== "" && value !== false
