@@ -147,9 +147,12 @@ function isNumeric(value: unknown): boolean {
 
 type Members = Readonly<Record<string, unknown>>;
 
-/** An object with members, which a list, a typed array and a Map are not. */
+/** An object with members, which a list, a typed array and a buffer are not. */
 function isObject(value: unknown): value is Members {
 	return (
-		typeof value === "object" && value !== null && !(Symbol.iterator in value)
+		typeof value === "object" &&
+		value !== null &&
+		!(Symbol.iterator in value) &&
+		Object.prototype.toString.call(value) === "[object Object]"
 	);
 }

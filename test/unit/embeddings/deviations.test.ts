@@ -408,7 +408,7 @@ describe("what came in the place of vectors is named", () => {
 		],
 		[
 			"an error",
-			{ body: { data: [{ index: 0, error: { message: "oops" } }] } },
+			{ body: { data: [{ error: { message: "oops" } }] } },
 			"an error in the place of a vector",
 		],
 		[
@@ -428,7 +428,13 @@ describe("what came in the place of vectors is named", () => {
 			"a list of 2 vectors in the place of one",
 		],
 	])("%s", async (_, answer, what) => {
-		deviates = () => answer;
+		deviates = ({ input }) => {
+			const { data } = answer.body as { data?: unknown[] };
+			// The same for each text.
+			return data === undefined
+				? answer
+				: { body: { data: input.flatMap(() => data) } };
+		};
 		const [outcome] = await embedEach(provider(), ["one"], {
 			...options,
 			purpose: "query",
