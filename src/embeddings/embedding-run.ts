@@ -355,13 +355,16 @@ export class EmbeddingRun {
 		}
 		const { dimensions } = this.#provider;
 		const length = first?.length;
-		if (this.#hasWorked || length === dimensions) return;
-		if (vectors.every((vector) => vector.length === length))
-			throw new CallFailure(
-				"broken",
-				`answered with vectors of ${length} dimensions, expected ${dimensions}`,
-				{ hint: lengthHint, isDoubtful: true },
-			);
+		if (length === dimensions) return;
+		if (vectors.some((vector) => vector.length !== length)) return;
+		const message = `answered with vectors of ${length} dimensions, expected ${dimensions}`;
+		if (!this.#hasWorked)
+			throw new CallFailure("broken", message, {
+				hint: lengthHint,
+				isDoubtful: true,
+			});
+		// One of them may be the reason for all.
+		if (texts.length > 1) throw mismatch(texts, message, lengthHint);
 	}
 
 	/** Keeps the good vectors; the texts of the others are returned. */
