@@ -142,6 +142,11 @@ export async function countLeased(
 	return rows[0]?.count ?? 0;
 }
 
+/** The rows of the texts that are still the worker's. */
+export function leasedIds(schema: string, lease: Lease): Sql {
+	return sql`SELECT q.entity_id FROM ${embeddingQueueRef(schema)} AS q WHERE ${isLeased(lease)}`;
+}
+
 /** What became of a text that got no vector. */
 export interface FailedText extends Leased {
 	/** Whether it will fail again, whatever happens. */

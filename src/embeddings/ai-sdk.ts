@@ -2,7 +2,6 @@ import { RemError, reading } from "../errors.ts";
 import { record, text, typeName, wholeNumber } from "../models/checks.ts";
 import { optionTable, takeOptions } from "../models/options.ts";
 import { cohereModels, cohereTokensPerText } from "./cohere.ts";
-import { decodeVector } from "./decode-vector.ts";
 import { knownModel, vectorLength } from "./known-model.ts";
 import { openaiLimits, openaiModels } from "./openai.ts";
 import type {
@@ -10,6 +9,7 @@ import type {
 	EmbeddingProvider,
 	EmbeddingPurpose,
 } from "./provider.ts";
+import { vectorsOf } from "./read-items.ts";
 
 /** What we use of an embedding model of the Vercel AI SDK, versions 2 to 4 of its specification. */
 export interface AiSdkEmbeddingModel {
@@ -102,8 +102,8 @@ export function fromAiSdk(
 			const size = Math.max(1, max ?? texts.length);
 			for (let at = 0; at < texts.length; at += size) {
 				const values = texts.slice(at, at + size);
-				const { embeddings } = await model.doEmbed({ ...call, values });
-				vectors.push(...embeddings.map(decodeVector));
+				const answer = await model.doEmbed({ ...call, values });
+				vectors.push(...(await vectorsOf(answer, values.length, dimensions)));
 			}
 			return vectors;
 		},

@@ -483,6 +483,30 @@ test.runIf(engine === "server")(
 	},
 );
 
+// A worker that looks for texts locks those that another one has just taken, until
+// its own commit is on disk: under load that took longer than half a second.
+test.runIf(engine === "server")(
+	"a text whose place in the queue another worker has locked is not paid for twice",
+	async () => {
+		await insert("a", "one");
+		await insert("b", "two");
+		let release: Promise<unknown> | undefined;
+		fake.onCall = () => {
+			if (release !== undefined) return;
+			return new Promise<void>((isLocked) => {
+				release = service().transaction(async (tx) => {
+					await tx.script("SELECT FROM rem_embedding_queue FOR UPDATE");
+					isLocked();
+					await sleep(1500);
+				});
+			});
+		};
+		expect(await sync()).toMatchObject({ embedded: 2 });
+		await release;
+		expect(fake.asked.toSorted()).toEqual(["one", "two"]);
+	},
+);
+
 describe("the worker", () => {
 	test("embeds what is queued while it runs, by others and by upserts", async () => {
 		service().embeddings.start();
