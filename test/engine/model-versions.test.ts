@@ -38,6 +38,9 @@ const versions = {
 } satisfies Record<string, Entity>;
 type Version = keyof typeof versions;
 
+/** Of the random test; `npm run proofs` takes more. */
+const steps = Number(process.env.REM_TEST_STEPS ?? 20);
+
 const fake = new FakeProvider();
 let url: string;
 let drop: () => Promise<void>;
@@ -368,7 +371,7 @@ test("whatever the order of writers, migrations and workers of both versions, no
 	// Where the versions take turns, a version stays for some steps.
 	let version: Version = "content";
 	let inserted = 0;
-	const steps: Record<string, () => Promise<unknown>> = {
+	const actions: Record<string, () => Promise<unknown>> = {
 		upsert: () =>
 			upsert(version, [{ name: name(), content: text(), title: text() }]),
 		"upsert of a title": () =>
@@ -397,11 +400,11 @@ test("whatever the order of writers, migrations and workers of both versions, no
 		migrate: () => migrate(version),
 		sync: async () => (await at(version)).embeddings.sync(),
 	};
-	for (let step = 0; step < (engine === "server" ? 120 : 60); step++) {
+	for (let step = 0; step < steps; step++) {
 		if (random(engine === "server" ? 2 : 12) === 0)
 			version = pick(["content", "both"]);
 		await at(version);
-		const [what, run] = pick(Object.entries(steps));
+		const [what, run] = pick(Object.entries(actions));
 		await run();
 		expect(
 			await broken(),

@@ -12,16 +12,16 @@ import {
 	vi,
 } from "vitest";
 import * as z from "zod";
-import { startServer } from "../../scripts/postgres-server.ts";
+import { startServer } from "../../../scripts/postgres-server.ts";
 import {
 	type ConnectOptions,
 	defineEntity,
 	PostgresService,
 	type ReadOptions,
-} from "../../src/index.ts";
-import { codeOf } from "../support/engine.ts";
-import { login } from "../support/row-security.ts";
-import { TcpProxy } from "../support/tcp-proxy.ts";
+} from "../../../src/index.ts";
+import { codeOf } from "../../support/engine.ts";
+import { login } from "../../support/row-security.ts";
+import { TcpProxy } from "../../support/tcp-proxy.ts";
 
 const Note = defineEntity(
 	"notes",

@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
-import { startServer } from "../../scripts/postgres-server.ts";
+import { startServer } from "../../../scripts/postgres-server.ts";
 import {
 	type ConnectOptions,
 	defineEntity,
 	PostgresService,
-} from "../../src/index.ts";
-import { codeOf } from "../support/engine.ts";
-import { TcpProxy } from "../support/tcp-proxy.ts";
+} from "../../../src/index.ts";
+import { codeOf } from "../../support/engine.ts";
+import { TcpProxy } from "../../support/tcp-proxy.ts";
 
 // A server that neither answers nor ends its connections: SIGSTOP, and a cable
 // that was cut. Nothing tells the client; only its own limits end the waiting.

@@ -7,15 +7,15 @@ import {
 	test,
 } from "vitest";
 import * as z from "zod";
-import { ask, until } from "../../chaos/support/ask.ts";
-import { findPostgres, startServer } from "../../scripts/postgres-server.ts";
+import { ask, until } from "../../../chaos/support/ask.ts";
+import { findPostgres, startServer } from "../../../scripts/postgres-server.ts";
 import {
 	type ConnectOptions,
 	defineEntity,
 	PostgresService,
-} from "../../src/index.ts";
-import { silentLogger } from "../../src/logger.ts";
-import { migrate } from "../../src/migrate/migrate.ts";
+} from "../../../src/index.ts";
+import { silentLogger } from "../../../src/logger.ts";
+import { migrate } from "../../../src/migrate/migrate.ts";
 
 const Item = defineEntity(
 	"items",

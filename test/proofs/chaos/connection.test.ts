@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
-import { startServer } from "../../scripts/postgres-server.ts";
+import { startServer } from "../../../scripts/postgres-server.ts";
 import {
 	type ConnectOptions,
 	defineEntity,
 	PostgresService,
-} from "../../src/index.ts";
-import { codeOf } from "../support/engine.ts";
-import { TcpProxy } from "../support/tcp-proxy.ts";
+} from "../../../src/index.ts";
+import { codeOf } from "../../support/engine.ts";
+import { TcpProxy } from "../../support/tcp-proxy.ts";
 
 const Item = defineEntity(
 	"items",

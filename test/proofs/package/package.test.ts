@@ -14,11 +14,11 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { emptyDatabase } from "../cli/run-rem.ts";
+import { emptyDatabase } from "../../cli/run-rem.ts";
 
 const run = promisify(execFile);
 const require = createRequire(import.meta.url);
-const root = fileURLToPath(new URL("../..", import.meta.url));
+const root = fileURLToPath(new URL("../../..", import.meta.url));
 const programs = fileURLToPath(new URL("programs", import.meta.url));
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 

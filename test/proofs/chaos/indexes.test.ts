@@ -2,9 +2,9 @@ import { randomInt } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import * as z from "zod";
-import { startServer } from "../../scripts/postgres-server.ts";
-import { defineEntity, PostgresService } from "../../src/index.ts";
-import { silentLogger } from "../../src/logger.ts";
+import { startServer } from "../../../scripts/postgres-server.ts";
+import { defineEntity, PostgresService } from "../../../src/index.ts";
+import { silentLogger } from "../../../src/logger.ts";
 
 // Builds meet random faults while rows are written. REM_CHAOS_RUNS=200 for a long look.
 const runs = Number(process.env.REM_CHAOS_RUNS ?? 20);

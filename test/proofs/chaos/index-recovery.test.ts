@@ -2,10 +2,10 @@ import { spawn } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import * as z from "zod";
-import { startServer } from "../../scripts/postgres-server.ts";
-import { defineEntity, PostgresService } from "../../src/index.ts";
-import { silentLogger } from "../../src/logger.ts";
-import { openSnapshot, openWriter } from "../support/blocker.ts";
+import { startServer } from "../../../scripts/postgres-server.ts";
+import { defineEntity, PostgresService } from "../../../src/index.ts";
+import { silentLogger } from "../../../src/logger.ts";
+import { openSnapshot, openWriter } from "../../support/blocker.ts";
 
 const Page = defineEntity(
 	"pages",

@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import * as z from "zod";
-import { defineEntity, PostgresService } from "../../src/index.ts";
-import { createDatabase, engine } from "../support/engine.ts";
-import { FakeProvider } from "../support/fake-provider.ts";
+import { defineEntity, PostgresService } from "../../../src/index.ts";
+import { createDatabase, engine } from "../../support/engine.ts";
+import { FakeProvider } from "../../support/fake-provider.ts";
 
 // What a worker has taken is free again 15 seconds after its death at the latest,
 // whatever the server's clock does meanwhile. A clock that was set back by two

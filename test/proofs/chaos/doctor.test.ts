@@ -1,8 +1,8 @@
 import pg from "pg";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
-import { findPostgres, startServer } from "../../scripts/postgres-server.ts";
-import { defineEntity, PostgresService } from "../../src/index.ts";
+import { findPostgres, startServer } from "../../../scripts/postgres-server.ts";
+import { defineEntity, PostgresService } from "../../../src/index.ts";
 
 const Note = defineEntity(
 	"notes",
