@@ -55,10 +55,10 @@ export default defineConfig(async () => {
 			maxWorkers: 3,
 			// A machine may have ten times the work that it has cores: a limit is
 			// there to end what hangs, not to measure.
-			testTimeout: 180_000,
-			hookTimeout: 180_000,
+			testTimeout: 300_000,
+			hookTimeout: 300_000,
 			teardownTimeout: 60_000,
-			expect: { poll: { timeout: 90_000 } },
+			expect: { poll: { timeout: 120_000 } },
 			setupFiles: ["test/support/no-deprecation.ts"],
 			typecheck: { enabled: false },
 			projects: [

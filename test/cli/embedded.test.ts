@@ -83,7 +83,7 @@ test("a process that ends without close leaves an emptied cache, which the next 
 	} finally {
 		await service.close();
 	}
-}, 120_000);
+});
 
 /** As an application that forgets `close()`, with the package as it is built. */
 function writeAndExit(connectionString: string): string {

@@ -4,12 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
-import { afterAll, vi } from "vitest";
+import { afterAll } from "vitest";
 import { runInProcess } from "./in-process.mjs";
-
-// A process that boots the embedded database takes 1 s on an idle machine, and
-// ten on one where several suites run at once.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 // Registered here, at the top: inside a hook or a test it would not be heard.
 const cleanUps: (() => unknown)[] = [];

@@ -77,7 +77,6 @@ test.each(withExamples)(
 	async (page) => {
 		await runExamples(page);
 	},
-	60_000,
 );
 
 const withCommands = pages.filter(
@@ -90,7 +89,6 @@ test.runIf(engine === "embedded").each(withCommands)(
 	async (page) => {
 		await runCommands(page);
 	},
-	240_000,
 );
 
 interface Block {

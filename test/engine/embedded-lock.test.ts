@@ -190,7 +190,6 @@ onEmbedded("the lock of a folder", () => {
 			lockByFile(lockFile(what), what)?.release();
 			expect(await readdir(at(what))).toEqual([]);
 		},
-		5000,
 	);
 
 	test("of an older version's living process is left alone", async () => {
@@ -251,7 +250,7 @@ onEmbedded("the lock of a folder", () => {
 		}
 		await Promise.all(threads.map(({ thread }) => thread.terminate()));
 		expect(await readdir(at("race"))).toEqual([]);
-	}, 60_000);
+	});
 });
 
 onEmbedded("without flock", () => {

@@ -196,7 +196,7 @@ describe("a field that embeds from a later version on", () => {
 		expect(await vectors()).toHaveLength(4);
 		await psql("UPDATE pages SET title = 'Again' WHERE name = 'a'");
 		old.embeddings.start();
-		await expect.poll(waiting, { timeout: 10_000 }).toEqual([]);
+		await expect.poll(waiting).toEqual([]);
 		await old.embeddings.stop();
 		expect(await vectors()).toHaveLength(4);
 		expect(await broken()).toEqual([]);
@@ -250,9 +250,7 @@ describe("a field that no longer embeds", () => {
 
 	test("loses its vectors and what waits for them after the migration", async () => {
 		await migrate("content");
-		await expect
-			.poll(vectors, { timeout: 10_000 })
-			.toEqual(["a.content", "b.content"]);
+		await expect.poll(vectors).toEqual(["a.content", "b.content"]);
 		expect(await waiting()).toEqual([]);
 		await psql("UPDATE pages SET title = 'New'");
 		await upsert("content", [{ name: "a", title: "Newer" }]);
@@ -265,7 +263,7 @@ describe("a field that no longer embeds", () => {
 			"CREATE INDEX hnsw_pages_title_x ON embeddings_pages USING hnsw ((embedding::vector(8)) vector_cosine_ops) WHERE field_name = 'title'",
 		);
 		await migrate("none");
-		await expect.poll(vectors, { timeout: 10_000 }).toEqual([]);
+		await expect.poll(vectors).toEqual([]);
 		expect(
 			await psql("SELECT FROM pg_class WHERE relname = 'hnsw_pages_title_x'"),
 		).toEqual([]);
@@ -273,16 +271,14 @@ describe("a field that no longer embeds", () => {
 
 	test("gets no vector from a writer of the older version, once that knows", async () => {
 		await migrate("content");
-		await expect
-			.poll(vectors, { timeout: 10_000 })
-			.toEqual(["a.content", "b.content"]);
+		await expect.poll(vectors).toEqual(["a.content", "b.content"]);
 		await expect
 			.poll(
 				async () => {
 					await upsert("both", [{ name: "c", title: `At ${Date.now()}` }]);
 					return (await vectors()).includes("c.title");
 				},
-				{ timeout: 10_000, interval: 500 },
+				{ interval: 500 },
 			)
 			.toBe(false);
 		await upsert("content", [{ name: "c", title: "Other" }]);
@@ -291,15 +287,13 @@ describe("a field that no longer embeds", () => {
 
 	test("comes back with a migration of the version that embeds it, and goes with the latest one", async () => {
 		await migrate("content");
-		await expect.poll(vectors, { timeout: 10_000 }).toHaveLength(2);
+		await expect.poll(vectors).toHaveLength(2);
 		await migrate("both");
 		expect(await waiting()).toEqual(["a.title", "b.title"]);
 		await (await at("both")).embeddings.sync();
 		expect(await broken()).toEqual([]);
 		await migrate("content");
-		await expect
-			.poll(vectors, { timeout: 10_000 })
-			.toEqual(["a.content", "b.content"]);
+		await expect.poll(vectors).toEqual(["a.content", "b.content"]);
 	});
 });
 
@@ -339,11 +333,11 @@ describe("a column", () => {
 		expect(await waiting()).toEqual(["a.content", "b.content"]);
 		await migrate("heading");
 		await expect
-			.poll(waiting, { timeout: 10_000 })
+			.poll(waiting)
 			.toEqual(["a.content", "a.heading", "b.content", "b.heading"]);
 		await (await at("heading")).embeddings.sync();
 		await expect
-			.poll(vectors, { timeout: 10_000 })
+			.poll(vectors)
 			.toEqual(["a.content", "a.heading", "b.content", "b.heading"]);
 		expect(await broken(["content", "heading"])).toEqual([]);
 	});
@@ -353,7 +347,7 @@ describe("a column", () => {
 		await psql("UPDATE pages SET content = 'new' WHERE name = 'a'");
 		expect(await waiting()).toEqual(["a.content"]);
 		await migrate("heading");
-		await expect.poll(vectors, { timeout: 10_000 }).toEqual(["b.content"]);
+		await expect.poll(vectors).toEqual(["b.content"]);
 	});
 });
 
@@ -411,7 +405,7 @@ test("whatever the order of writers, migrations and workers of both versions, no
 			`after ${what} of "${version}" (step ${step})`,
 		).toEqual([]);
 	}
-}, 120_000);
+});
 
 test("a claim of an earlier release, which names no fields, settles none", async () => {
 	await migrate("both");

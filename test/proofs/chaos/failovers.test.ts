@@ -58,4 +58,4 @@ test("the comparison sees a lost write, a lost row and one that nobody wrote", a
 		expect(tally.violations).toHaveLength(before + 3);
 	}
 	await service.close();
-}, 60_000);
+});

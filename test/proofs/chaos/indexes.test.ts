@@ -26,12 +26,12 @@ beforeAll(async () => {
 	service = await connect();
 	await service.migrate();
 	await Promise.all([write(service, 0, 400), write(service, 0, 400, "notes")]);
-}, 180_000);
+});
 
 afterAll(async () => {
 	await service?.close();
 	await server?.remove();
-}, 60_000);
+});
 
 function connect(): Promise<Service> {
 	return PostgresService.connect({

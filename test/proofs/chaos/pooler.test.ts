@@ -28,7 +28,7 @@ beforeAll(async () => {
 		embedding: { provider: "local" },
 	});
 	await owner.migrate();
-}, 180_000);
+});
 afterAll(async () => {
 	await owner?.close();
 	await server?.remove();

@@ -17,7 +17,7 @@ beforeAll(async () => {
 	other = new Authority("another");
 	[server, plain] = await Promise.all([startServer(), startServer()]);
 	await encrypt(server, ours.sign("DNS:localhost"));
-}, 180_000);
+});
 afterAll(async () => {
 	await Promise.all([server?.remove(), plain?.remove()]);
 	ours?.remove();

@@ -94,7 +94,7 @@ describe.each(Object.entries(statistics))(
 			} finally {
 				await service.close();
 			}
-		}, 300_000);
+		});
 	},
 );
 

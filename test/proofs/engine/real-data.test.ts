@@ -195,7 +195,7 @@ describe.skipIf(folder === undefined)("films and people", () => {
 				expect(at(2)).toEqual([...coStars].sort());
 			}
 		}
-	}, 120_000);
+	});
 
 	test("a misspelt name and a sentence from an extract find theirs", async () => {
 		const [person] = await db.service.fuzzySearch({

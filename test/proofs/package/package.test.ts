@@ -48,7 +48,7 @@ beforeAll(async () => {
 		join(project, basename(filename)),
 		`zod@${manifest.devDependencies.zod}`,
 	);
-}, 180_000);
+});
 
 describe("the published types", () => {
 	const compilers = ["typescript-5.4", "typescript-5.9", "typescript"];
@@ -94,7 +94,6 @@ describe("the published types", () => {
 			}).catch((error: { stdout: string }) => error);
 			expect(stdout).toBe("");
 		},
-		120_000,
 	);
 });
 
