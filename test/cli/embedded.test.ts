@@ -3,14 +3,14 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { PostgresService } from "../../src/index.ts";
-import { rem, temporaryFolder } from "./run-rem.ts";
+import { rem, remProcess, temporaryFolder } from "./run-rem.ts";
 
 test("a folder that another process has open is an error that names the process", async () => {
 	const folder = temporaryFolder();
 	const connectionString = `file:${join(folder, ".rem")}`;
 	const service = await PostgresService.connect({ connectionString });
 	try {
-		const { code, stdout, stderr } = await rem(["lookup", "x"], {
+		const { code, stdout, stderr } = await remProcess(["lookup", "x"], {
 			cwd: folder,
 		});
 		expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
@@ -23,7 +23,9 @@ test("a folder that another process has open is an error that names the process"
 
 test("without an address the embedded database in ./.rem is set up on first use", async () => {
 	const folder = temporaryFolder();
-	const { code, stdout, stderr } = await rem(["lookup", "x"], { cwd: folder });
+	const { code, stdout, stderr } = await remProcess(["lookup", "x"], {
+		cwd: folder,
+	});
 	expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
 	expect(stderr).toContain("set up the database");
 	expect(existsSync(join(folder, ".rem/data"))).toBe(true);

@@ -10,9 +10,8 @@ import {
 	symlinkSync,
 	writeFileSync,
 } from "node:fs";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { delimiter, dirname, join } from "node:path";
+import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { format, inspect } from "node:util";
 import { context, trace } from "@opentelemetry/api";
@@ -243,17 +242,13 @@ async function runCommands(page: string): Promise<void> {
 		}
 }
 
-/** `rem` from the sources, so that no build is needed. */
+/** `rem` as it is built. */
 function makeCommand(): string {
 	const bin = join(folder, "bin");
-	const jiti = join(
-		dirname(createRequire(import.meta.url).resolve("jiti/package.json")),
-		"lib/jiti-cli.mjs",
-	);
 	mkdirSync(bin);
 	writeFileSync(
 		join(bin, "rem"),
-		`#!/bin/sh\nexec "${process.execPath}" "${jiti}" "${join(root, "src/cli/main.ts")}" "$@"\n`,
+		`#!/bin/sh\nexec "${process.execPath}" "${join(root, "dist/cli/main.js")}" "$@"\n`,
 	);
 	chmodSync(join(bin, "rem"), 0o755);
 	return bin;
