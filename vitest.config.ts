@@ -76,7 +76,7 @@ export default defineConfig(async () => {
 				project("cli", ["test/cli/**/*.test.ts"], shared),
 				project("proofs-unit", longUnitForms, long),
 				project("proofs-embedded", engineProofs, {
-					...long,
+					env: { ...longEnv, ...longEnvEmbedded },
 					engine: "embedded",
 				}),
 				...onServer(
@@ -114,6 +114,8 @@ const longEnv = {
 	REM_TEST_QUERY_TEXTS: "100000",
 	REM_TEST_LINEAR: "all",
 };
+/** There the versions of a model take turns, and each turn opens the folder. */
+const longEnvEmbedded = { REM_TEST_STEPS: "60", REM_TEST_QUERY_RUNS: "500" };
 
 function sayWhatIsMissing(reason: string, consequence: string): void {
 	const message = `PostgreSQL 18 is not available: ${reason}`;
