@@ -5,7 +5,12 @@ import type { PGlite } from "@electric-sql/pglite";
 import pg from "pg";
 import { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import { readSnapshot, snapshotPath, unpackSnapshot } from "./boot-image.ts";
+import {
+	imageInMemory,
+	readSnapshot,
+	snapshotPath,
+	unpackSnapshot,
+} from "./boot-image.ts";
 import type { Database } from "./database.ts";
 import { resultTypes } from "./decode.ts";
 import { EmbeddedEngine } from "./embedded-engine.ts";
@@ -128,7 +133,7 @@ const engineAddress = {
 };
 
 async function boot(dataDir: string, timers: EngineTimers): Promise<PGlite> {
-	const { PGlite, extensions: ofDatabase } = await loadPGlite();
+	const { PGlite, MemoryFS, extensions: ofDatabase } = await loadPGlite();
 	const extensions = { ...ofDatabase, timers: timers.extension };
 	const inMemory = dataDir.startsWith("memory:");
 	try {
@@ -139,11 +144,9 @@ async function boot(dataDir: string, timers: EngineTimers): Promise<PGlite> {
 		if (snapshot === undefined)
 			return await PGlite.create(dataDir, { extensions });
 		if (inMemory)
-			return await PGlite.create(dataDir, {
+			return await PGlite.create({
 				extensions,
-				loadDataDir: new Blob([new Uint8Array(snapshot)], {
-					type: "application/x-gzip",
-				}),
+				fs: await imageInMemory(MemoryFS, snapshot),
 			});
 		await unpackSnapshot(snapshot, dataDir);
 		return await PGlite.create(dataDir, { extensions });
@@ -153,14 +156,14 @@ async function boot(dataDir: string, timers: EngineTimers): Promise<PGlite> {
 }
 
 async function loadPGlite() {
-	const [{ PGlite }, { vector }, { pg_trgm }, { btree_gin }] =
+	const [{ PGlite, MemoryFS }, { vector }, { pg_trgm }, { btree_gin }] =
 		await Promise.all([
 			import("@electric-sql/pglite"),
 			import("@electric-sql/pglite-pgvector"),
 			import("@electric-sql/pglite/contrib/pg_trgm"),
 			import("@electric-sql/pglite/contrib/btree_gin"),
 		]);
-	return { PGlite, extensions: { vector, pg_trgm, btree_gin } };
+	return { PGlite, MemoryFS, extensions: { vector, pg_trgm, btree_gin } };
 }
 
 async function versionOf(dataDir: string): Promise<string | undefined> {

@@ -11,7 +11,6 @@ export const Film = defineEntity("films", { name: z.string(), ${fields} }, { ent
 // Where there is a server it is enough: test/engine compares on both.
 test.each(engines.slice(-1))(
 	"a model's changes go through diff, a written migration and migrate (%s)",
-	{ timeout: 240_000 },
 	async (engine) => {
 		const cwd = temporaryFolder({
 			"film.ts": model("year: z.int().optional()"),

@@ -192,7 +192,6 @@ onEmbedded("the lock of a folder", () => {
 			(await lockByFile(lockFile(what), at(what)))?.release();
 			expect(await readdir(at(what))).toEqual([]);
 		},
-		5000,
 	);
 
 	test("of an older version's living process is left alone", async () => {
@@ -253,7 +252,7 @@ onEmbedded("the lock of a folder", () => {
 		}
 		await Promise.all(threads.map(({ thread }) => thread.terminate()));
 		expect(await readdir(at("race"))).toEqual([]);
-	}, 60_000);
+	});
 });
 
 onEmbedded("without flock", () => {

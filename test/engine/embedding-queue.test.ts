@@ -512,16 +512,14 @@ describe("the worker", () => {
 		service().embeddings.start();
 		service().embeddings.start();
 		await insert("a", "one");
-		await expect.poll(vectors, { timeout: 10_000 }).toEqual(["a.content"]);
+		await expect.poll(vectors).toEqual(["a.content"]);
 		fake.fail(401);
 		await upsert([{ name: "b", content: "two" }], {
 			onEmbeddingError: "queue",
 		});
 		fake.reset();
 		await service().embeddings.retry();
-		await expect
-			.poll(vectors, { timeout: 10_000 })
-			.toEqual(["a.content", "b.content"]);
+		await expect.poll(vectors).toEqual(["a.content", "b.content"]);
 		expect((await service().embeddings.status()).running).toBe(true);
 		await service().embeddings.stop();
 		await service().embeddings.stop();
@@ -566,9 +564,7 @@ test.runIf(engine === "server")(
 				embedding: fake,
 			});
 			other.embeddings.start();
-			await expect
-				.poll(vectorsBeside, { timeout: 10_000 })
-				.toEqual(["b.content"]);
+			await expect.poll(vectorsBeside).toEqual(["b.content"]);
 			await other.close();
 		});
 		await sync();

@@ -333,7 +333,7 @@ test("a trigger that was switched off or changed is mended, and the cache with i
 // Several processes, and connections that are cut, need a server.
 describe.skipIf(engine === "embedded")("on a server", () => {
 	test("four migrators at once apply each file once", {
-		timeout: 60_000 * rounds,
+		timeout: 300_000 * rounds,
 	}, async () => {
 		for (let round = 0; round < rounds; round++) {
 			const { url, service } = await open([Note]);
@@ -363,7 +363,7 @@ describe.skipIf(engine === "embedded")("on a server", () => {
 	});
 
 	test("a migrator whose connections are cut anywhere can be run again", {
-		timeout: 60_000 * rounds,
+		timeout: 300_000 * rounds,
 	}, async () => {
 		for (let round = 0; round < rounds; round++) {
 			const { url, service } = await open([Note]);

@@ -183,7 +183,6 @@ test.each(calls)(
 		});
 		expect(rows).toEqual([{ one: 1 }]);
 	},
-	5000,
 );
 
 test("the mistake is noticed behind awaits, timers and callbacks of the work, and rolls it back when it is not caught", async () => {

@@ -251,4 +251,4 @@ test("the examples have no type errors", () => {
 			}),
 	);
 	expect(problems).toEqual([]);
-}, 60_000);
+});

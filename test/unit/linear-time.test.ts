@@ -60,31 +60,36 @@ const registry = new Registry("public", [Note]);
 const table = registry.get("notes");
 const grammar = await loadSqlGrammar();
 
-/** Pieces whose repetition an expression or a loop may read again and again. */
-const commonPieces = [
+/** One of each kind of character, and of words that open something. */
+const fewPieces = [
 	" ",
 	"\n",
 	"a",
 	"1",
-	"é",
 	"\u0301\u0316",
+	'"',
+	"(",
+	",",
+	"a ",
+	"AND ",
+];
+
+/** Pieces whose repetition an expression or a loop may read again and again. */
+const morePieces = [
+	"é",
 	"🙂",
 	"'",
-	'"',
 	'\\"',
 	"\\\\",
-	"(",
 	"[",
 	"{",
 	"}",
-	",",
 	";",
 	".",
 	"-",
 	"/*",
 	"$",
 	"=",
-	"a ",
 	"1,",
 	"1.",
 	"a_",
@@ -103,10 +108,6 @@ const commonPieces = [
 	'MIN"a"',
 	'{"a":',
 	"1 day ",
-];
-
-/** The others, for a long look: REM_TEST_LINEAR=all. */
-const otherPieces = [
 	"\r\n",
 	"\t",
 	"\u00a0",
@@ -176,10 +177,11 @@ const otherPieces = [
 	"CASE ",
 	"a.b",
 ];
+/** All of them in `npm run proofs`. */
 const pieces =
 	process.env.REM_TEST_LINEAR === "all"
-		? [...commonPieces, ...otherPieces]
-		: commonPieces;
+		? [...fewPieces, ...morePieces]
+		: fewPieces;
 
 /** Each verb with a place for the text in every part of it. */
 const queries = [
@@ -375,23 +377,27 @@ const readers: Record<string, (text: string) => unknown> = {
 	"addresses of providers": (text) => withoutSlashes(`${text}x`),
 };
 
-/** Milliseconds that it takes, the least of several runs; an error is an answer too. */
+/**
+ * Milliseconds of processor time that it takes, which other programs do not
+ * lengthen, the minimum of several runs; an error is an answer too.
+ */
 async function msOf(
 	read: (text: string) => unknown,
 	text: string,
 	runs: number,
 ) {
-	let least = Number.POSITIVE_INFINITY;
+	let min = Number.POSITIVE_INFINITY;
 	for (let run = 0; run < runs; run++) {
-		const started = performance.now();
+		const started = process.cpuUsage();
 		try {
 			await read(text);
 		} catch {
 			// Refused, in its time.
 		}
-		least = Math.min(least, performance.now() - started);
+		const { user, system } = process.cpuUsage(started);
+		min = Math.min(min, (user + system) / 1000);
 	}
-	return least;
+	return min;
 }
 
 const bytes = 65_536;
@@ -433,7 +439,7 @@ async function problems(read: (text: string) => unknown, place = "§") {
 }
 
 describe("64 KiB of anything take a time in proportion to their length", {
-	timeout: 120_000,
+	timeout: 600_000,
 }, () => {
 	test.each(queries)("in the query %s", async (place) => {
 		expect(await problems(plan, place)).toEqual([]);

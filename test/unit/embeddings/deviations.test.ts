@@ -24,7 +24,7 @@ import {
 	worksAnyway,
 } from "./deviations.ts";
 
-const length = 768;
+const length = 48;
 const retry = { baseMs: 1, maxMs: 2, deadlineMs: 10_000, timeoutMs: 5000 };
 const options = { purpose: "document", retry } as const;
 

@@ -152,7 +152,7 @@ export const worksAnyway: readonly Deviation[] = [
 		(status): Deviation => ({
 			name: `dimensions are refused with status ${status}, and right without`,
 			model: "text-embedding-3-small",
-			dimensions: 768,
+			dimensions: 48,
 			deviates: ({ dimensions }) =>
 				dimensions === undefined
 					? undefined
@@ -162,7 +162,7 @@ export const worksAnyway: readonly Deviation[] = [
 	{
 		name: "neither base64 nor dimensions are known",
 		model: "text-embedding-3-small",
-		dimensions: 768,
+		dimensions: 48,
 		deviates: ({ dimensions, encoding_format }) =>
 			dimensions !== undefined || encoding_format === "base64"
 				? refusal(422, "extra inputs are not permitted")

@@ -3,8 +3,8 @@ import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { build } from "esbuild";
 import { describe, expect, test } from "vitest";
-import * as remdb from "../../src/index.ts";
-import { emptyDatabase } from "../cli/run-rem.ts";
+import * as remdb from "../../../src/index.ts";
+import { emptyDatabase } from "../../cli/run-rem.ts";
 import { manifest, npm, root, run, usersProject } from "./project.ts";
 
 const project = usersProject();

@@ -7,15 +7,15 @@ import {
 	test,
 } from "vitest";
 import * as z from "zod";
-import { ask, until } from "../../chaos/support/ask.ts";
-import { findPostgres, startServer } from "../../scripts/postgres-server.ts";
+import { ask, until } from "../../../chaos/support/ask.ts";
+import { findPostgres, startServer } from "../../../scripts/postgres-server.ts";
 import {
 	type ConnectOptions,
 	defineEntity,
 	PostgresService,
-} from "../../src/index.ts";
-import { silentLogger } from "../../src/logger.ts";
-import { migrate } from "../../src/migrate/migrate.ts";
+} from "../../../src/index.ts";
+import { silentLogger } from "../../../src/logger.ts";
+import { migrate } from "../../../src/migrate/migrate.ts";
 
 const Item = defineEntity(
 	"items",
@@ -47,8 +47,8 @@ beforeAll(async () => {
 	});
 	await service.kv.ensureReady();
 	await service.close();
-}, 180_000);
-afterAll(() => server?.remove(), 60_000);
+});
+afterAll(() => server?.remove());
 
 function connect(
 	connectionString: string,
@@ -157,7 +157,7 @@ describe("a prepared transaction", () => {
 			differing: 0,
 			problems: [],
 		});
-	}, 120_000);
+	});
 });
 
 describe.runIf(canCopy)("a copy of the server", () => {
@@ -192,7 +192,7 @@ describe.runIf(canCopy)("a copy of the server", () => {
 		expect((await service.kv.status()).entries).toEqual({
 			items: rows[0]?.n,
 		});
-	}, 180_000);
+	});
 
 	test("that is a standby answers from its tables, and tries the cache once a connection", async () => {
 		const standby = await server.copy({
@@ -256,5 +256,5 @@ describe.runIf(canCopy)("a copy of the server", () => {
 		expect(await found(reader, "item 7", "item 8")).toEqual(["item 7"]);
 		expect(await reader.kv.verify()).toMatchObject({ differing: 1 });
 		await primary.kv.verify({ repair: true });
-	}, 240_000);
+	});
 });

@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
-import { failOverUnderCalls } from "../../chaos/cases/failovers.ts";
-import { models } from "../../chaos/support/items.ts";
-import { Registers } from "../../chaos/support/registers.ts";
-import { Tally } from "../../chaos/support/tally.ts";
-import { findPostgres } from "../../scripts/postgres-server.ts";
-import { PostgresService } from "../../src/index.ts";
+import { failOverUnderCalls } from "../../../chaos/cases/failovers.ts";
+import { models } from "../../../chaos/support/items.ts";
+import { Registers } from "../../../chaos/support/registers.ts";
+import { Tally } from "../../../chaos/support/tally.ts";
+import { findPostgres } from "../../../scripts/postgres-server.ts";
+import { PostgresService } from "../../../src/index.ts";
 
 const installation = await findPostgres();
 
@@ -58,4 +58,4 @@ test("the comparison sees a lost write, a lost row and one that nobody wrote", a
 		expect(tally.violations).toHaveLength(before + 3);
 	}
 	await service.close();
-}, 60_000);
+});

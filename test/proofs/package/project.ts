@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll } from "vitest";
 
 export const run = promisify(execFile);
-export const root = fileURLToPath(new URL("../..", import.meta.url));
+export const root = fileURLToPath(new URL("../../..", import.meta.url));
 const programs = fileURLToPath(new URL("programs", import.meta.url));
 export const manifest = JSON.parse(
 	readFileSync(join(root, "package.json"), "utf8"),

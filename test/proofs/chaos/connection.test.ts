@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
-import { startServer } from "../../scripts/postgres-server.ts";
+import { startServer } from "../../../scripts/postgres-server.ts";
 import {
 	type ConnectOptions,
 	defineEntity,
 	PostgresService,
-} from "../../src/index.ts";
-import { codeOf } from "../support/engine.ts";
-import { TcpProxy } from "../support/tcp-proxy.ts";
+} from "../../../src/index.ts";
+import { codeOf } from "../../support/engine.ts";
+import { TcpProxy } from "../../support/tcp-proxy.ts";
 
 const Item = defineEntity(
 	"items",
@@ -24,7 +24,7 @@ beforeAll(async () => {
 	const service = await connect(server.url);
 	await service.migrate();
 	await service.batchUpsert({ tableName: "items", entities: [{ name: "a" }] });
-}, 180_000);
+});
 afterAll(() => server?.remove());
 
 async function connect(
@@ -85,7 +85,7 @@ test("reads and batch upserts outlast a restart of the server", async () => {
 	await Promise.all([writer, reader]);
 	const found = await service.repository(Item).find({ name: { in: written } });
 	expect(found).toHaveLength(written.length);
-}, 120_000);
+});
 
 test("killed connections are replaced without anyone noticing", async () => {
 	const service = await connect(server.url);
@@ -179,7 +179,7 @@ test("a primary that was replaced is left, with all its connections", async () =
 		entities: [{ name: "after the switch" }],
 	});
 	expect(result.inserted).toBe(1);
-}, 120_000);
+});
 
 test("a cancelled wait for a synchronous standby is no success", async () => {
 	const service = await connect(server.url);

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { killEmbeddedWorkers } from "../../chaos/cases/embeddings-embedded.ts";
-import { killWorkers } from "../../chaos/cases/embeddings-kills.ts";
+import { killEmbeddedWorkers } from "../../../chaos/cases/embeddings-embedded.ts";
+import { killWorkers } from "../../../chaos/cases/embeddings-kills.ts";
 
 // Small: `npm run chaos` does the same as often as asked.
 const options = {

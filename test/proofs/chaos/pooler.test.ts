@@ -1,10 +1,10 @@
 import pg from "pg";
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import * as z from "zod";
-import { startServer } from "../../scripts/postgres-server.ts";
-import { defineEntity, PostgresService } from "../../src/index.ts";
-import { tenantSetting } from "../../src/schema/row-security.ts";
-import { tenantHandle } from "../../src/service/tenant-handle.ts";
+import { startServer } from "../../../scripts/postgres-server.ts";
+import { defineEntity, PostgresService } from "../../../src/index.ts";
+import { tenantSetting } from "../../../src/schema/row-security.ts";
+import { tenantHandle } from "../../../src/service/tenant-handle.ts";
 
 // What a pooler in transaction mode asks of its clients: no state of a session,
 // no startup parameters but its own, no statements that it does not carry.
@@ -28,7 +28,7 @@ beforeAll(async () => {
 		embedding: { provider: "local" },
 	});
 	await owner.migrate();
-}, 180_000);
+});
 afterAll(async () => {
 	await owner?.close();
 	await server?.remove();

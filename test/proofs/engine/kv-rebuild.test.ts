@@ -1,8 +1,8 @@
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
-import { defineEntity, PostgresService } from "../../src/index.ts";
-import { createDatabase, engine } from "../support/engine.ts";
+import { defineEntity, PostgresService } from "../../../src/index.ts";
+import { createDatabase, engine } from "../../support/engine.ts";
 
 // Statistics that know nothing of an entity type are the rule after a crash,
 // after a table was renamed, and for a model that gets its cache later.
@@ -94,7 +94,7 @@ describe.each(Object.entries(statistics))(
 			} finally {
 				await service.close();
 			}
-		}, 300_000);
+		});
 	},
 );
 

@@ -1,10 +1,10 @@
 import { AsyncResource } from "node:async_hooks";
 import { beforeEach, describe, expect, test } from "vitest";
 import * as z from "zod";
-import { defineEntity, type Handle } from "../../src/index.ts";
-import { rebuildKv } from "../../src/kv/rebuild.ts";
-import { compile, type Sql, type Statement, sql } from "../../src/sql.ts";
-import { engine, useService } from "../support/engine.ts";
+import { defineEntity, type Handle } from "../../../src/index.ts";
+import { rebuildKv } from "../../../src/kv/rebuild.ts";
+import { compile, type Sql, type Statement, sql } from "../../../src/sql.ts";
+import { engine, useService } from "../../support/engine.ts";
 
 // What protects the cache is taken away, piece by piece: each time verify must
 // find the cache wrong, or nobody knows that it would see it.

@@ -2,9 +2,9 @@ import { randomInt } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import * as z from "zod";
-import { startServer } from "../../scripts/postgres-server.ts";
-import { defineEntity, PostgresService } from "../../src/index.ts";
-import { silentLogger } from "../../src/logger.ts";
+import { startServer } from "../../../scripts/postgres-server.ts";
+import { defineEntity, PostgresService } from "../../../src/index.ts";
+import { silentLogger } from "../../../src/logger.ts";
 
 // Builds meet random faults while rows are written. REM_CHAOS_RUNS=200 for a long look.
 const runs = Number(process.env.REM_CHAOS_RUNS ?? 20);
@@ -26,12 +26,12 @@ beforeAll(async () => {
 	service = await connect();
 	await service.migrate();
 	await Promise.all([write(service, 0, 400), write(service, 0, 400, "notes")]);
-}, 180_000);
+});
 
 afterAll(async () => {
 	await service?.close();
 	await server?.remove();
-}, 60_000);
+});
 
 function connect(): Promise<Service> {
 	return PostgresService.connect({

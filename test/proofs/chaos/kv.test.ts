@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { crashUnderLoad } from "../../chaos/cases/kv-crashes.ts";
-import { failOverUnderLoad } from "../../chaos/cases/kv-failovers.ts";
-import { killEmbedded } from "../../chaos/cases/kv-kills.ts";
-import { findPostgres } from "../../scripts/postgres-server.ts";
+import { crashUnderLoad } from "../../../chaos/cases/kv-crashes.ts";
+import { failOverUnderLoad } from "../../../chaos/cases/kv-failovers.ts";
+import { killEmbedded } from "../../../chaos/cases/kv-kills.ts";
+import { findPostgres } from "../../../scripts/postgres-server.ts";
 
 // Small: `npm run chaos` does the same as often as asked.
 const options = {

@@ -9,8 +9,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
-import { defineEntity, PostgresService } from "../../src/index.ts";
-import { createDatabase, engine } from "../support/engine.ts";
+import { defineEntity, PostgresService } from "../../../src/index.ts";
+import { createDatabase, engine } from "../../support/engine.ts";
 
 /** More rounds by hand: REM_TEST_ROUNDS=20. */
 const rounds = Number(process.env.REM_TEST_ROUNDS ?? 1);
@@ -89,7 +89,7 @@ async function migrateAndKill(
 		"lib/jiti-cli.mjs",
 	);
 	const script = fileURLToPath(
-		new URL("../support/migrate-child.ts", import.meta.url),
+		new URL("../../support/migrate-child.ts", import.meta.url),
 	);
 	const child = spawn(process.execPath, [jiti, script, url, migrations], {
 		stdio: ["ignore", "pipe", "inherit"],

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { emptyDatabase, engines, rem } from "./run-rem.ts";
+import { emptyDatabase, engines, rem } from "../../cli/run-rem.ts";
 
 const data = process.env.REM_TEST_DATA;
 if (data === undefined)

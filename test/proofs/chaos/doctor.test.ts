@@ -1,8 +1,8 @@
 import pg from "pg";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
-import { findPostgres, startServer } from "../../scripts/postgres-server.ts";
-import { defineEntity, PostgresService } from "../../src/index.ts";
+import { findPostgres, startServer } from "../../../scripts/postgres-server.ts";
+import { defineEntity, PostgresService } from "../../../src/index.ts";
 
 const Note = defineEntity(
 	"notes",
@@ -26,7 +26,7 @@ beforeAll(async () => {
 	const service = await connect(server.url, 2);
 	await service.migrate();
 	await service.close();
-}, 180_000);
+});
 afterAll(() => server?.remove());
 
 async function connect(url: string, poolSize = 4) {
@@ -80,7 +80,7 @@ test("the doctor finds settings of the server that do not fit", async () => {
 			remedy: expect.stringContaining("BACKGROUND_INDEX__MEMORY_MB"),
 		},
 	]);
-}, 180_000);
+});
 
 // Docker's containers have no way to each other here.
 test.skipIf("kind" in installation && installation.kind === "docker")(
@@ -108,5 +108,4 @@ test.skipIf("kind" in installation && installation.kind === "docker")(
 				remedy: expect.any(String),
 			});
 	},
-	180_000,
 );

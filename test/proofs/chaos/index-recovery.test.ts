@@ -2,10 +2,10 @@ import { spawn } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import * as z from "zod";
-import { startServer } from "../../scripts/postgres-server.ts";
-import { defineEntity, PostgresService } from "../../src/index.ts";
-import { silentLogger } from "../../src/logger.ts";
-import { openSnapshot, openWriter } from "../support/blocker.ts";
+import { startServer } from "../../../scripts/postgres-server.ts";
+import { defineEntity, PostgresService } from "../../../src/index.ts";
+import { silentLogger } from "../../../src/logger.ts";
+import { openSnapshot, openWriter } from "../../support/blocker.ts";
 
 const Page = defineEntity(
 	"pages",
@@ -31,11 +31,11 @@ beforeAll(async () => {
 	server = await startServer({ settings: { shared_buffers: "64MB" } });
 	service = await connect();
 	await service.migrate();
-}, 180_000);
+});
 afterAll(async () => {
 	await service?.close();
 	await server?.remove();
-}, 60_000);
+});
 
 beforeEach(async () => {
 	await service.execute("DELETE FROM pages");
@@ -56,7 +56,7 @@ async function statusOf(indexName = hnsw) {
 
 async function untilPhase(phase: string): Promise<void> {
 	await expect
-		.poll(async () => (await statusOf())?.phase ?? "", { timeout: 60_000 })
+		.poll(async () => (await statusOf())?.phase ?? "")
 		.toContain(phase);
 }
 
@@ -92,7 +92,6 @@ test.each([
 		await next.close();
 		await expectWhole();
 	},
-	240_000,
 );
 
 test("nobody at work, the rest of a build that died with its server is seen, and built by whoever asks", async () => {
@@ -105,13 +104,11 @@ test("nobody at work, the rest of a build that died with its server is seen, and
 	await server.stop("immediate");
 	await server.start();
 	// In the queue since before: nobody has built it.
-	await expect
-		.poll(async () => (await statusOf())?.state, { timeout: 60_000 })
-		.toBe("queued");
+	await expect.poll(async () => (await statusOf())?.state).toBe("queued");
 	expect(await statusOf()).toMatchObject({ usable: false, attempts: 1 });
 	await service.indexer.drain();
 	await expectWhole();
-}, 240_000);
+});
 
 test("an index that a bulk load dropped is built again when the load's process was killed", async () => {
 	await service.createIndexConcurrently(request);
@@ -122,9 +119,7 @@ test("an index that a bulk load dropped is built again when the load's process w
 			yield { name: "page " + at, content: "content of page " + at };
 		}
 	})() })`);
-	await expect
-		.poll(async () => (await statusOf())?.state, { timeout: 60_000 })
-		.toBe("queued");
+	await expect.poll(async () => (await statusOf())?.state).toBe("queued");
 	const drained = service.indexer.drain().then(() => "drained");
 	// While the load lives nobody builds.
 	expect(await Promise.race([drained, sleep(2000, "loading")])).toBe("loading");
@@ -138,7 +133,7 @@ test("an index that a bulk load dropped is built again when the load's process w
 		limit: 1,
 	});
 	expect(hit?.similarity).toBeCloseTo(1);
-}, 240_000);
+});
 
 /** A process of its own that does this, and has to be killed. */
 function startChild(work: string) {

@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
-import { startServer } from "../../scripts/postgres-server.ts";
+import { startServer } from "../../../scripts/postgres-server.ts";
 import {
 	type ConnectOptions,
 	defineEntity,
 	PostgresService,
-} from "../../src/index.ts";
-import { codeOf } from "../support/engine.ts";
-import { TcpProxy } from "../support/tcp-proxy.ts";
+} from "../../../src/index.ts";
+import { codeOf } from "../../support/engine.ts";
+import { TcpProxy } from "../../support/tcp-proxy.ts";
 
 // A server that neither answers nor ends its connections: SIGSTOP, and a cable
 // that was cut. Nothing tells the client; only its own limits end the waiting.
@@ -32,7 +32,7 @@ beforeAll(async () => {
 	await service.migrate();
 	await service.batchUpsert({ tableName: "items", entities: [{ name: "a" }] });
 	await service.close();
-}, 180_000);
+});
 afterAll(() => server?.remove());
 
 type Service = PostgresService<typeof models>;
@@ -118,7 +118,7 @@ test("a frozen server: reads and writes end by their limits, and go on when it d
 		const rows = await service.repository(Item).find({ name });
 		expect(rows.map(({ rank }) => rank)).toEqual([2]);
 	}
-}, 60_000);
+});
 
 test("who is patient enough outlasts a freeze without an error", async () => {
 	const service = await connectForTest(server.url, {
@@ -134,7 +134,7 @@ test("who is patient enough outlasts a freeze without an error", async () => {
 	expect(
 		await service.repository(Item).find({ name: "outlasts" }),
 	).toHaveLength(1);
-}, 90_000);
+});
 
 test("a frozen connection is left for another, by a read and by a write", async () => {
 	const service = await connectForTest(server.url, {
@@ -155,7 +155,7 @@ test("a frozen connection is left for another, by a read and by a write", async 
 	expect(
 		await service.repository(Item).find({ name: "on another" }),
 	).toHaveLength(1);
-}, 60_000);
+});
 
 test("a write that is frozen between two of its statements is run again whole", async () => {
 	const service = await connectForTest(server.url, {
@@ -200,7 +200,7 @@ test("a write that is frozen between two of its statements is run again whole", 
 		.toBe(0);
 	const rows = await service.repository(Item).find({ name: "held" });
 	expect(rows.map(({ rank }) => rank)).toEqual([2]);
-}, 60_000);
+});
 
 test("a cable that was cut: a write ends by its limit, and the next finds another way", async () => {
 	const proxy = await TcpProxy.start(server.port);
@@ -214,4 +214,4 @@ test("a cable that was cut: a write ends by its limit, and the next finds anothe
 	proxy.comeBack();
 	await expect.poll(() => codeOf(look(service))).toBe("no error");
 	expect((await write(service, "after")).inserted).toBe(1);
-}, 60_000);
+});

@@ -2,10 +2,10 @@ import { AsyncResource } from "node:async_hooks";
 import { copyFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
-import { startServer } from "../../scripts/postgres-server.ts";
-import { type ConnectOptions, PostgresService } from "../../src/index.ts";
-import { Authority, encrypt } from "../support/certificates.ts";
-import { codeOf } from "../support/engine.ts";
+import { startServer } from "../../../scripts/postgres-server.ts";
+import { type ConnectOptions, PostgresService } from "../../../src/index.ts";
+import { Authority, encrypt } from "../../support/certificates.ts";
+import { codeOf } from "../../support/engine.ts";
 
 let server: Awaited<ReturnType<typeof startServer>>;
 let plain: Awaited<ReturnType<typeof startServer>>;
@@ -17,7 +17,7 @@ beforeAll(async () => {
 	other = new Authority("another");
 	[server, plain] = await Promise.all([startServer(), startServer()]);
 	await encrypt(server, ours.sign("DNS:localhost"));
-}, 180_000);
+});
 afterAll(async () => {
 	await Promise.all([server?.remove(), plain?.remove()]);
 	ours?.remove();
