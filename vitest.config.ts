@@ -2,10 +2,12 @@ import { defineConfig } from "vitest/config";
 import { acquireTestServer, findPostgres } from "./scripts/postgres-server.ts";
 
 /**
- * The suite runs twice: on the embedded database and on a PostgreSQL 18 server
- * (REM_TEST_DATABASE_URL, else one that is started here). The project `chaos`
- * crashes servers of its own. With REM_TEST_REQUIRE_SERVER set, as in CI, it
- * fails without one.
+ * `npm test` runs the projects unit, embedded, server and cli; `npm run proofs`
+ * those that begin with `proofs-`: what lives in test/proofs, and the long forms
+ * of random tests. test/engine runs twice: on the embedded database and on a
+ * PostgreSQL 18 server (REM_TEST_DATABASE_URL, else one that is started here).
+ * The project `proofs-chaos` crashes servers of its own. With
+ * REM_TEST_REQUIRE_SERVER set, as in CI, it fails without one.
  */
 export default defineConfig(async () => {
 	const server = await acquireTestServer();
@@ -21,41 +23,99 @@ export default defineConfig(async () => {
 			"NO SERVER IS CRASHED: install PostgreSQL 18 with pgvector, or docker",
 		);
 	const url = "url" in server ? server.url : undefined;
-	const project = (name: string, include: string[], engine: string) => ({
+	const project = (
+		name: string,
+		include: readonly string[],
+		{ engine = "none", env = {}, isolate = true }: ProjectOptions = {},
+	) => ({
 		extends: true as const,
 		test: {
 			name,
-			include,
+			include: [...include],
+			isolate,
 			env: {
+				...env,
 				REM_TEST_ENGINE: engine,
 				...(url === undefined ? {} : { REM_TEST_DATABASE_URL: url }),
 			},
 		},
 	});
+	const onServer = <P>(one: P): P[] => (url === undefined ? [] : [one]);
+	const crashes = "reason" in installation ? [] : ["test/proofs/chaos"];
+	const engineProofs = [
+		"test/proofs/engine/**/*.test.ts",
+		...longForms.map((name) => `test/engine/${name}.test.ts`),
+	];
+	const shared = { isolate: false };
+	const long = { env: longEnv };
 	return {
 		test: {
 			pool: "forks" as const,
-			maxWorkers: 2,
-			testTimeout: 30_000,
-			hookTimeout: 60_000,
+			// A test waits for the server, a timer or a process now and then.
+			maxWorkers: 3,
+			// A machine may have ten times the work that it has cores: a limit is
+			// there to end what hangs, not to measure.
+			testTimeout: 300_000,
+			hookTimeout: 300_000,
+			teardownTimeout: 60_000,
+			expect: { poll: { timeout: 120_000 } },
 			setupFiles: ["test/support/no-deprecation.ts"],
-			expect: { poll: { timeout: 20_000 } },
 			typecheck: { enabled: false },
 			projects: [
-				project("unit", ["test/unit/**/*.test.ts"], "none"),
-				project("embedded", ["test/engine/**/*.test.ts"], "embedded"),
-				...(url === undefined
-					? []
-					: [project("server", ["test/engine/**/*.test.ts"], "server")]),
-				project("cli", ["test/cli/**/*.test.ts"], "none"),
-				project("package", ["test/package/**/*.test.ts"], "none"),
-				...("reason" in installation
-					? []
-					: [project("chaos", ["test/chaos/**/*.test.ts"], "server")]),
+				project("unit", ["test/unit/**/*.test.ts"], shared),
+				project("embedded", ["test/engine/**/*.test.ts"], {
+					...shared,
+					engine: "embedded",
+				}),
+				...onServer(
+					project("server", ["test/engine/**/*.test.ts"], {
+						...shared,
+						engine: "server",
+					}),
+				),
+				project("cli", ["test/cli/**/*.test.ts"], shared),
+				project("proofs-unit", longUnitForms, long),
+				project("proofs-embedded", engineProofs, {
+					env: { ...longEnv, ...longEnvEmbedded },
+					engine: "embedded",
+				}),
+				...onServer(
+					project("proofs-server", engineProofs, { ...long, engine: "server" }),
+				),
+				project("proofs-cli", ["test/proofs/cli/**/*.test.ts"]),
+				project("proofs-package", ["test/proofs/package/**/*.test.ts"]),
+				...crashes.map((folder) =>
+					project("proofs-chaos", [`${folder}/**/*.test.ts`], {
+						engine: "server",
+					}),
+				),
 			],
 		},
 	};
 });
+
+interface ProjectOptions {
+	readonly engine?: "embedded" | "server" | "none";
+	readonly env?: Readonly<Record<string, string>>;
+	/** `false`: the files of a worker share one process and its modules. */
+	readonly isolate?: boolean;
+}
+
+/** Tests of test/engine and test/unit that run longer as a proof. */
+const longForms = ["model", "model-versions", "query"];
+const longUnitForms = [
+	"test/unit/linear-time.test.ts",
+	"test/unit/query-fuzz.test.ts",
+];
+const longEnv = {
+	REM_TEST_SEQUENCES: "2000",
+	REM_TEST_STEPS: "120",
+	REM_TEST_QUERY_RUNS: "5000",
+	REM_TEST_QUERY_TEXTS: "100000",
+	REM_TEST_LINEAR: "all",
+};
+/** There the versions of a model take turns, and each turn opens the folder. */
+const longEnvEmbedded = { REM_TEST_STEPS: "60", REM_TEST_QUERY_RUNS: "500" };
 
 function sayWhatIsMissing(reason: string, consequence: string): void {
 	const message = `PostgreSQL 18 is not available: ${reason}`;

@@ -1,4 +1,5 @@
-// Compiles src/ to dist/ and makes the embedded database's boot image.
+// Compiles src/ to dist/, adds the entry for CommonJS and makes the embedded
+// database's boot image.
 import { execFileSync } from "node:child_process";
 import {
 	existsSync,
@@ -10,6 +11,7 @@ import {
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { finishTypes } from "./published-types.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const require = createRequire(import.meta.url);
@@ -22,6 +24,7 @@ const tsc = join(
 execFileSync(process.execPath, [tsc, "-p", join(root, "tsconfig.build.json")], {
 	stdio: "inherit",
 });
+finishTypes(join(root, "dist"));
 
 // The image belongs to one version of PGlite: another one needs its own.
 const { dependencies } = JSON.parse(

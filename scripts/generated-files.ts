@@ -32,6 +32,11 @@ Environment variables, read when a service connects. An option of \`PostgresServ
 its variable, a variable before its default. The database is the first of: the option \`connectionString\` (\`--url\`),
 \`POSTGRES__CONNECTION_STRING\`, \`DATABASE_URL\`, \`POSTGRES__HOST\` and its kin, the embedded database in \`./.rem\`.
 
+Of a connection string's parameters these are honoured: \`host\`, \`port\`, \`user\`, \`password\`, \`application_name\`, \`options\`,
+\`connect_timeout\` (seconds), \`statement_timeout\`, \`lock_timeout\`, \`idle_in_transaction_session_timeout\` (milliseconds), \`channel_binding\`,
+\`sslmode\`, \`sslrootcert\`, \`sslcert\`, \`sslkey\`. Any other is \`CONFIG_INVALID\` with what to write instead. What an address leaves out, the
+driver takes from \`PGHOST\`, \`PGPORT\`, \`PGUSER\`, \`PGPASSWORD\`, \`PGDATABASE\`, \`PGOPTIONS\` and \`PGSSLMODE\`.
+
 An empty variable counts as not set. A malformed one is [\`CONFIG_INVALID\`](errors.md#config_invalid), which names it and
 does not repeat its value.
 

@@ -30,10 +30,12 @@ CREATE TABLE IF NOT EXISTS "public"."feedbacks" (
 );
 COMMENT ON TABLE "public"."feedbacks" IS 'remdb: entity';
 CREATE INDEX IF NOT EXISTS "idx_feedbacks__created_at" ON "public"."feedbacks" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_feedbacks__updated_at" ON "public"."feedbacks" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_feedbacks__id" ON "public"."feedbacks" ("tenant_id", "id");
 CREATE INDEX IF NOT EXISTS "idx_feedbacks__user_id" ON "public"."feedbacks" ("tenant_id", "user_id", "id");
 CREATE INDEX IF NOT EXISTS "idx_feedbacks__session_id__created_at" ON "public"."feedbacks" ("tenant_id", "session_id", "created_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_feedbacks__message_id" ON "public"."feedbacks" ("tenant_id", "message_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_feedbacks__deleted_at" ON "public"."feedbacks" ("tenant_id", "deleted_at", "id") WHERE deleted_at IS NOT NULL;
 
 -- files
 CREATE TABLE IF NOT EXISTS "public"."files" (
@@ -355,10 +357,12 @@ CREATE OR REPLACE TRIGGER "trg_files_kv_store_replica" AFTER INSERT OR UPDATE OR
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_files_kv_store_upsert"();
 ALTER TABLE "public"."files" ENABLE REPLICA TRIGGER "trg_files_kv_store_replica";
 CREATE INDEX IF NOT EXISTS "idx_files__created_at" ON "public"."files" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_files__updated_at" ON "public"."files" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_files__id" ON "public"."files" ("tenant_id", "id");
 CREATE INDEX IF NOT EXISTS "idx_files__name" ON "public"."files" ("tenant_id", "name", "id");
 CREATE INDEX IF NOT EXISTS "idx_files__uri" ON "public"."files" ("tenant_id", "uri", "id");
 CREATE INDEX IF NOT EXISTS "idx_files__processing_status" ON "public"."files" ("tenant_id", "processing_status", "id");
+CREATE INDEX IF NOT EXISTS "idx_files__deleted_at" ON "public"."files" ("tenant_id", "deleted_at", "id") WHERE deleted_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS "norm_files__key" ON "public"."files" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- image_resources
@@ -688,9 +692,11 @@ CREATE OR REPLACE TRIGGER "trg_image_resources_kv_store_replica" AFTER INSERT OR
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_image_resources_kv_store_upsert"();
 ALTER TABLE "public"."image_resources" ENABLE REPLICA TRIGGER "trg_image_resources_kv_store_replica";
 CREATE INDEX IF NOT EXISTS "idx_image_resources__created_at" ON "public"."image_resources" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_image_resources__updated_at" ON "public"."image_resources" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_image_resources__id" ON "public"."image_resources" ("tenant_id", "id");
 CREATE INDEX IF NOT EXISTS "idx_image_resources__name" ON "public"."image_resources" ("tenant_id", "name", "id");
 CREATE INDEX IF NOT EXISTS "idx_image_resources__uri__ordinal" ON "public"."image_resources" ("tenant_id", "uri", "ordinal", "id");
+CREATE INDEX IF NOT EXISTS "idx_image_resources__deleted_at" ON "public"."image_resources" ("tenant_id", "deleted_at", "id") WHERE deleted_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS "norm_image_resources__key" ON "public"."image_resources" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- messages
@@ -904,9 +910,11 @@ CREATE OR REPLACE TRIGGER "trg_messages_embeddings_replica" AFTER INSERT OR UPDA
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_messages_embeddings_replica"();
 ALTER TABLE "public"."messages" ENABLE REPLICA TRIGGER "trg_messages_embeddings_replica";
 CREATE INDEX IF NOT EXISTS "idx_messages__created_at" ON "public"."messages" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_messages__updated_at" ON "public"."messages" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_messages__id" ON "public"."messages" ("tenant_id", "id");
 CREATE INDEX IF NOT EXISTS "idx_messages__user_id" ON "public"."messages" ("tenant_id", "user_id", "id");
 CREATE INDEX IF NOT EXISTS "idx_messages__session_id__created_at" ON "public"."messages" ("tenant_id", "session_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_messages__deleted_at" ON "public"."messages" ("tenant_id", "deleted_at", "id") WHERE deleted_at IS NOT NULL;
 
 -- moments
 CREATE TABLE IF NOT EXISTS "public"."moments" (
@@ -1233,10 +1241,12 @@ CREATE OR REPLACE TRIGGER "trg_moments_kv_store_replica" AFTER INSERT OR UPDATE 
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_moments_kv_store_upsert"();
 ALTER TABLE "public"."moments" ENABLE REPLICA TRIGGER "trg_moments_kv_store_replica";
 CREATE INDEX IF NOT EXISTS "idx_moments__created_at" ON "public"."moments" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_moments__updated_at" ON "public"."moments" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_moments__id" ON "public"."moments" ("tenant_id", "id");
 CREATE INDEX IF NOT EXISTS "idx_moments__name" ON "public"."moments" ("tenant_id", "name", "id");
 CREATE INDEX IF NOT EXISTS "idx_moments__starts_timestamp" ON "public"."moments" ("tenant_id", "starts_timestamp", "id");
 CREATE INDEX IF NOT EXISTS "idx_moments__source_session_id" ON "public"."moments" ("tenant_id", "source_session_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_moments__deleted_at" ON "public"."moments" ("tenant_id", "deleted_at", "id") WHERE deleted_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS "norm_moments__key" ON "public"."moments" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- ontologies
@@ -1562,10 +1572,12 @@ CREATE OR REPLACE TRIGGER "trg_ontologies_kv_store_replica" AFTER INSERT OR UPDA
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontologies_kv_store_upsert"();
 ALTER TABLE "public"."ontologies" ENABLE REPLICA TRIGGER "trg_ontologies_kv_store_replica";
 CREATE INDEX IF NOT EXISTS "idx_ontologies__created_at" ON "public"."ontologies" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_ontologies__updated_at" ON "public"."ontologies" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_ontologies__id" ON "public"."ontologies" ("tenant_id", "id");
 CREATE INDEX IF NOT EXISTS "idx_ontologies__name" ON "public"."ontologies" ("tenant_id", "name", "id");
 CREATE INDEX IF NOT EXISTS "idx_ontologies__file_id" ON "public"."ontologies" ("tenant_id", "file_id", "id");
 CREATE INDEX IF NOT EXISTS "idx_ontologies__agent_schema_id" ON "public"."ontologies" ("tenant_id", "agent_schema_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_ontologies__deleted_at" ON "public"."ontologies" ("tenant_id", "deleted_at", "id") WHERE deleted_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS "norm_ontologies__key" ON "public"."ontologies" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- ontology_configs
@@ -1891,9 +1903,11 @@ CREATE OR REPLACE TRIGGER "trg_ontology_configs_kv_store_replica" AFTER INSERT O
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontology_configs_kv_store_upsert"();
 ALTER TABLE "public"."ontology_configs" ENABLE REPLICA TRIGGER "trg_ontology_configs_kv_store_replica";
 CREATE INDEX IF NOT EXISTS "idx_ontology_configs__created_at" ON "public"."ontology_configs" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_ontology_configs__updated_at" ON "public"."ontology_configs" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_ontology_configs__id" ON "public"."ontology_configs" ("tenant_id", "id");
 CREATE INDEX IF NOT EXISTS "idx_ontology_configs__name" ON "public"."ontology_configs" ("tenant_id", "name", "id");
 CREATE INDEX IF NOT EXISTS "idx_ontology_configs__agent_schema_id" ON "public"."ontology_configs" ("tenant_id", "agent_schema_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_ontology_configs__deleted_at" ON "public"."ontology_configs" ("tenant_id", "deleted_at", "id") WHERE deleted_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS "norm_ontology_configs__key" ON "public"."ontology_configs" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- resources
@@ -2217,10 +2231,12 @@ CREATE OR REPLACE TRIGGER "trg_resources_kv_store_replica" AFTER INSERT OR UPDAT
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_resources_kv_store_upsert"();
 ALTER TABLE "public"."resources" ENABLE REPLICA TRIGGER "trg_resources_kv_store_replica";
 CREATE INDEX IF NOT EXISTS "idx_resources__created_at" ON "public"."resources" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_resources__updated_at" ON "public"."resources" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_resources__id" ON "public"."resources" ("tenant_id", "id");
 CREATE INDEX IF NOT EXISTS "idx_resources__name" ON "public"."resources" ("tenant_id", "name", "id");
 CREATE INDEX IF NOT EXISTS "idx_resources__uri__ordinal" ON "public"."resources" ("tenant_id", "uri", "ordinal", "id");
 CREATE INDEX IF NOT EXISTS "idx_resources__category" ON "public"."resources" ("tenant_id", "category", "id");
+CREATE INDEX IF NOT EXISTS "idx_resources__deleted_at" ON "public"."resources" ("tenant_id", "deleted_at", "id") WHERE deleted_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS "norm_resources__key" ON "public"."resources" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- schemas
@@ -2542,9 +2558,11 @@ CREATE OR REPLACE TRIGGER "trg_schemas_kv_store_replica" AFTER INSERT OR UPDATE 
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_schemas_kv_store_upsert"();
 ALTER TABLE "public"."schemas" ENABLE REPLICA TRIGGER "trg_schemas_kv_store_replica";
 CREATE INDEX IF NOT EXISTS "idx_schemas__created_at" ON "public"."schemas" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_schemas__updated_at" ON "public"."schemas" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_schemas__id" ON "public"."schemas" ("tenant_id", "id");
 CREATE INDEX IF NOT EXISTS "idx_schemas__name" ON "public"."schemas" ("tenant_id", "name", "id");
 CREATE INDEX IF NOT EXISTS "idx_schemas__category" ON "public"."schemas" ("tenant_id", "category", "id");
+CREATE INDEX IF NOT EXISTS "idx_schemas__deleted_at" ON "public"."schemas" ("tenant_id", "deleted_at", "id") WHERE deleted_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS "norm_schemas__key" ON "public"."schemas" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- sessions
@@ -2870,8 +2888,10 @@ CREATE OR REPLACE TRIGGER "trg_sessions_kv_store_replica" AFTER INSERT OR UPDATE
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_sessions_kv_store_upsert"();
 ALTER TABLE "public"."sessions" ENABLE REPLICA TRIGGER "trg_sessions_kv_store_replica";
 CREATE INDEX IF NOT EXISTS "idx_sessions__created_at" ON "public"."sessions" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_sessions__updated_at" ON "public"."sessions" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_sessions__id" ON "public"."sessions" ("tenant_id", "id");
 CREATE INDEX IF NOT EXISTS "idx_sessions__name" ON "public"."sessions" ("tenant_id", "name", "id");
+CREATE INDEX IF NOT EXISTS "idx_sessions__deleted_at" ON "public"."sessions" ("tenant_id", "deleted_at", "id") WHERE deleted_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS "norm_sessions__key" ON "public"."sessions" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 -- shared_sessions
@@ -2895,10 +2915,12 @@ CREATE TABLE IF NOT EXISTS "public"."shared_sessions" (
 );
 COMMENT ON TABLE "public"."shared_sessions" IS 'remdb: entity';
 CREATE INDEX IF NOT EXISTS "idx_shared_sessions__created_at" ON "public"."shared_sessions" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_shared_sessions__updated_at" ON "public"."shared_sessions" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_shared_sessions__id" ON "public"."shared_sessions" ("tenant_id", "id");
 CREATE INDEX IF NOT EXISTS "idx_shared_sessions__user_id" ON "public"."shared_sessions" ("tenant_id", "user_id", "id");
 CREATE INDEX IF NOT EXISTS "idx_shared_sessions__session_id__created_at" ON "public"."shared_sessions" ("tenant_id", "session_id", "created_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_shared_sessions__shared_with_user_id" ON "public"."shared_sessions" ("tenant_id", "shared_with_user_id", "id");
+CREATE INDEX IF NOT EXISTS "idx_shared_sessions__deleted_at" ON "public"."shared_sessions" ("tenant_id", "deleted_at", "id") WHERE deleted_at IS NOT NULL;
 
 -- users
 CREATE TABLE IF NOT EXISTS "public"."users" (
@@ -3224,9 +3246,11 @@ CREATE OR REPLACE TRIGGER "trg_users_kv_store_replica" AFTER INSERT OR UPDATE OR
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_users_kv_store_upsert"();
 ALTER TABLE "public"."users" ENABLE REPLICA TRIGGER "trg_users_kv_store_replica";
 CREATE INDEX IF NOT EXISTS "idx_users__created_at" ON "public"."users" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_users__updated_at" ON "public"."users" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_users__id" ON "public"."users" ("tenant_id", "id");
 CREATE INDEX IF NOT EXISTS "idx_users__name" ON "public"."users" ("tenant_id", "name", "id");
 CREATE INDEX IF NOT EXISTS "idx_users__email" ON "public"."users" ("tenant_id", "email", "id");
+CREATE INDEX IF NOT EXISTS "idx_users__deleted_at" ON "public"."users" ("tenant_id", "deleted_at", "id") WHERE deleted_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS "norm_users__key" ON "public"."users" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 
 COMMIT;

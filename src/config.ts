@@ -204,7 +204,7 @@ export const environmentSchema = z.object({
 	}),
 	BACKGROUND_INDEX__MIN_ROWS: wholeNumber(1, 1_000_000_000).default(5000).meta({
 		description:
-			"Rows, or vectors, from which an index is built by itself: below, scans are as fast",
+			"Rows, vectors or edges from which an index is built by itself: below, scans are as fast",
 	}),
 	BACKGROUND_INDEX__MEMORY_MB: wholeNumber(16, 1_000_000).default(1024).meta({
 		description:

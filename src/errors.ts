@@ -74,13 +74,14 @@ export class RemError extends Error {
 	/** Of a batch that is committed in chunks: how many entities are, from its beginning. */
 	readonly committed: number | undefined;
 
-	constructor(code: ErrorCode, message: string, options: RemErrorOptions = {}) {
+	constructor(code: ErrorCode, message: string, given: RemErrorOptions = {}) {
+		const options = readable(given);
 		super(
-			message,
+			bounded(message),
 			options.cause === undefined ? undefined : { cause: options.cause },
 		);
 		this.code = code;
-		this.hint = options.hint;
+		this.hint = options.hint === undefined ? undefined : bounded(options.hint);
 		this.sqlState = options.sqlState;
 		this.issues = options.issues ?? [];
 		this.position = options.position;
@@ -99,6 +100,86 @@ export class RemError extends Error {
 			...(this.committed === undefined ? {} : { committed: this.committed }),
 		};
 	}
+}
+
+/** Whether the error is ours. A value that cannot even be asked is not. */
+export function isRemError(error: unknown): error is RemError {
+	try {
+		return error instanceof RemError;
+	} catch {
+		return false; // a proxy that was revoked
+	}
+}
+
+/** Errors that come through as they are: of a caller's source of entities. */
+const callersOwn = new WeakSet<object>();
+
+export function markCallersOwn(error: object): void {
+	callersOwn.add(error);
+}
+
+/** The error as a public method throws it: what code of the caller's threw is its cause. */
+export function asRemError(error: unknown, call: string): unknown {
+	if (isRemError(error) || callersOwn.has(error as object)) return error;
+	return new RemError(
+		"VALIDATION",
+		`${call} cannot use a value that was passed to it: an error was thrown while it was read`,
+		{
+			hint: "pass plain objects and arrays; the cause is what a getter, a proxy or a function threw (if it comes from remdb itself, please report it)",
+			cause: error,
+		},
+	);
+}
+
+/** Runs a function that reads the caller's values; whatever is thrown is a `RemError`. */
+export function reading<T>(call: string, work: () => T): T {
+	try {
+		return work();
+	} catch (error) {
+		throw asRemError(error, call);
+	}
+}
+
+/** An error is thrown for what is wrong elsewhere: its own arguments must not hide that. */
+function readable(given: RemErrorOptions): RemErrorOptions {
+	try {
+		const options = { ...given };
+		// A list may have any length, and holes.
+		const issues = [...(options.issues ?? []).slice(0, mostIssues)];
+		return { ...options, issues: issues.map(boundedIssue) };
+	} catch {
+		return {};
+	}
+}
+
+/** Bytes of a message or hint in UTF-8: what they quote may be of any length. */
+export const longestMessage = 2048;
+/** Problems that an error lists. */
+export const mostIssues = 10_000;
+
+const bytesOfBeginning = 1500;
+const bytesOfEnd = 450;
+
+/** The text, or its beginning and its end: the problem stands in one of them. */
+function bounded(given: string): string {
+	const text = typeof given === "string" ? given : "(no message)";
+	// UTF-8 has at most 3 bytes for a UTF-16 unit.
+	if (text.length * 3 <= longestMessage) return text;
+	if (Buffer.byteLength(text) <= longestMessage) return text;
+	// A slice first: a text of any length would be encoded twice.
+	const head = Buffer.from(text.slice(0, bytesOfBeginning));
+	const tail = Buffer.from(text.slice(-bytesOfEnd));
+	const beginning = head.subarray(0, bytesOfBeginning).toString();
+	const end = tail.subarray(-bytesOfEnd).toString();
+	return `${beginning.replace(/\uFFFD+$/, "")} [… ${text.length} characters …] ${end.replace(/^\uFFFD+/, "")}`;
+}
+
+function boundedIssue(issue: Issue): Issue {
+	const message = bounded(issue.message);
+	const field = issue.field === undefined ? undefined : bounded(issue.field);
+	return message === issue.message && field === issue.field
+		? issue
+		: { ...issue, message, ...(field === undefined ? {} : { field }) };
 }
 
 /** Whether it was a provider that gave no vectors, or none could be asked. */

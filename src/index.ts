@@ -52,7 +52,6 @@ export type { KvStatus } from "./kv/status.ts";
 export type { VerifyOptions, VerifyResult } from "./kv/verify.ts";
 export type { LogFields, Logger } from "./logger.ts";
 export type { Difference, Risk, RiskKind } from "./migrate/diff/difference.ts";
-export type { LintWarning } from "./migrate/lint/lint.ts";
 export type {
 	MigrateOptions,
 	MigrateProgress,

@@ -17,6 +17,26 @@ export interface Logger {
 	error(fields: LogFields, message: string): void;
 }
 
+/** The logger, which cannot make a call fail: what it throws, or rejects with, is dropped. */
+export function shielded(logger: Logger): Logger {
+	const to =
+		(level: keyof Logger) =>
+		(fields: LogFields, message: string): void => {
+			try {
+				const result: unknown = logger[level](fields, message);
+				if (result instanceof Promise) result.catch(() => {});
+			} catch {
+				// There is nowhere left to log it.
+			}
+		};
+	return {
+		debug: to("debug"),
+		info: to("info"),
+		warn: to("warn"),
+		error: to("error"),
+	};
+}
+
 /** The default: a library does not print. */
 export const silentLogger: Logger = {
 	debug() {},

@@ -1,4 +1,4 @@
-import { RemError } from "./errors.ts";
+import { RemError, reading } from "./errors.ts";
 
 /**
  * SQL as text and values that never meet: an interpolated value becomes a
@@ -27,17 +27,19 @@ export function sql(
 	strings: TemplateStringsArray,
 	...inserted: readonly (Sql | SqlValue)[]
 ): Sql {
-	const parts = [strings[0] ?? ""];
-	const values: SqlValue[] = [];
-	inserted.forEach((item, index) => {
-		if (isSql(item)) append(parts, values, item);
-		else {
-			values.push(item);
-			parts.push("");
-		}
-		parts[parts.length - 1] += strings[index + 1] ?? "";
+	return reading("sql", () => {
+		const parts = [strings[0] ?? ""];
+		const values: SqlValue[] = [];
+		inserted.forEach((item, index) => {
+			if (isSql(item)) append(parts, values, item);
+			else {
+				values.push(item);
+				parts.push("");
+			}
+			parts[parts.length - 1] += strings[index + 1] ?? "";
+		});
+		return { parts, values };
 	});
-	return { parts, values };
 }
 
 /** A quoted identifier, dotted when several names are given. */

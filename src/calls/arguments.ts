@@ -1,4 +1,4 @@
-import { RemError } from "../errors.ts";
+import { RemError, reading } from "../errors.ts";
 import type { Check } from "../models/checks.ts";
 import {
 	describeProblem,
@@ -23,6 +23,8 @@ export interface MethodArguments {
 	/** `sync` throws, `async` returns a rejected promise, `iterator` throws at the first row. */
 	readonly kind: "sync" | "async" | "iterator";
 	readonly parameters: readonly Argument[];
+	/** It runs a function whose errors are the caller's own. @default false */
+	readonly runsWork?: true;
 }
 
 export function argument(name: string, check: Check): Argument {
@@ -76,18 +78,21 @@ export function takeArguments(
 	given: readonly unknown[],
 	before?: () => void,
 ): unknown[] {
-	try {
+	return reading(call, () => {
 		before?.();
+		for (let at = parameters.length; at < given.length; at++)
+			if (given[at] !== undefined) throw tooMany(call, parameters);
 		return parameters.map(({ take }, at) => take(given[at], call));
-	} catch (error) {
-		if (error instanceof RemError) throw error;
-		// A getter or a proxy of the caller's threw.
-		throw new RemError(
-			"VALIDATION",
-			`the arguments of ${call} cannot be read`,
-			{
-				cause: error,
-			},
-		);
-	}
+	});
+}
+
+function tooMany(call: string, parameters: readonly Argument[]): RemError {
+	const names = parameters.map(({ name }) => name).join(", ");
+	return new RemError(
+		"VALIDATION",
+		parameters.length === 0
+			? `${call} takes no arguments`
+			: `${call} takes no argument behind ${parameters.at(-1)?.name}`,
+		{ hint: `call it as ${call}(${names})` },
+	);
 }

@@ -1,4 +1,5 @@
 import type { Attributes } from "@opentelemetry/api";
+import { asRemError, reading } from "../errors.ts";
 import { tracer } from "../telemetry/api.ts";
 import { databaseAttributes, span } from "../telemetry/span.ts";
 import { keepAlive, whileWaitedFor } from "../util/keep-alive.ts";
@@ -48,7 +49,8 @@ type AnyWork = (this: object, ...given: unknown[]) => unknown;
 /**
  * The function that users call. Before the work its arguments are checked, so
  * that the work gets values of the right types and no option that it does not
- * know. A call has a span where OpenTelemetry listens, also one that is refused,
+ * know; what the caller's values throw later, while they are used, is a
+ * `RemError` as well. A call has a span where OpenTelemetry listens, also one that is refused,
  * and keeps the process alive until it ends.
  */
 export function publicMethod(
@@ -65,17 +67,20 @@ export function publicMethod(
 			values,
 			before && (() => before(self as never, values)),
 		);
-	const run = (self: object, values: readonly unknown[]): Promise<unknown> => {
+	const run = async (self: object, values: readonly unknown[]) => {
+		const taken = take(self, values);
+		if (method.runsWork === true) return work.apply(self, taken);
 		try {
-			return Promise.resolve(work.apply(self, take(self, values)));
+			return await work.apply(self, taken);
 		} catch (error) {
-			return Promise.reject(error);
+			throw asRemError(error, name);
 		}
 	};
 	switch (method.kind) {
 		case "sync":
 			return function (...values) {
-				return work.apply(this, take(this, values));
+				const taken = take(this, values);
+				return reading(name, () => work.apply(this, taken));
 			};
 		case "async":
 			return function (...values) {
@@ -92,7 +97,12 @@ export function publicMethod(
 	}
 
 	async function* checkedFirst(self: object, values: readonly unknown[]) {
-		yield* work.apply(self, take(self, values)) as AsyncIterable<unknown>;
+		const taken = take(self, values);
+		try {
+			yield* work.apply(self, taken) as AsyncIterable<unknown>;
+		} catch (error) {
+			throw asRemError(error, name);
+		}
 	}
 }
 

@@ -1,9 +1,7 @@
 #!/usr/bin/env node
 import { basename, relative } from "node:path";
-import type { Command } from "commander";
-import { describeFailure, failureText } from "./failure.ts";
 import type { Invocation } from "./invocation.ts";
-import { buildProgram } from "./program.ts";
+import { run } from "./run.ts";
 
 const signalCodes = { SIGINT: 130, SIGTERM: 143 } as const;
 
@@ -25,37 +23,11 @@ async function main(args: readonly string[]): Promise<void> {
 	// What works in the background keeps no process alive, nor does an idle
 	// connection; the command that waits for it must.
 	const alive = setInterval(() => {}, longMs);
-	const exitCode = await run(args, invocation);
+	const { exitCode, failure } = await run(args, invocation);
+	process.stderr.write(failure);
 	clearInterval(alive);
 	process.exitCode =
 		signal.aborted && !invocation.endsBySignal ? signal.reason : exitCode;
-}
-
-async function run(
-	args: readonly string[],
-	invocation: Invocation,
-): Promise<number> {
-	const program = buildProgram(invocation);
-	try {
-		await program.parseAsync(args, { from: "user" });
-		return invocation.exitCode;
-	} catch (error) {
-		const failure = describeFailure(error, calledCommand(program, args));
-		process.stderr.write(failureText(failure, args.includes("--json")));
-		return failure.exitCode;
-	}
-}
-
-/** `rem schema generate`: as much of the arguments as are commands. */
-function calledCommand(program: Command, args: readonly string[]): string {
-	const names = [program.name()];
-	let command: Command | undefined = program;
-	for (const arg of args) {
-		command = command.commands.find((sub) => sub.name() === arg);
-		if (command === undefined) break;
-		names.push(arg);
-	}
-	return names.join(" ");
 }
 
 /** The first signal asks the command to stop; the second does not ask. */

@@ -35,7 +35,7 @@ export async function openService(
 ): Promise<AnyService> {
 	// Loaded here: `rem --help` need not wait for drivers and engines.
 	const { PostgresService } = await import("../index.ts");
-	const folder = await newFolder(options);
+	const folder = await missingFolder(options);
 	if (folder !== undefined)
 		terminal.notice(`creating the embedded database in ${folder}`);
 	return PostgresService.connect({
@@ -45,8 +45,8 @@ export async function openService(
 	});
 }
 
-/** The folder that the embedded database is about to be created in. */
-async function newFolder({
+/** The folder of the embedded database, if there is no database in it yet. */
+export async function missingFolder({
 	url,
 }: DatabaseOptions): Promise<string | undefined> {
 	const { resolveDatabase } = await import("../settings/database-settings.ts");
@@ -71,10 +71,42 @@ export async function modelsOf({
 }
 
 /**
- * Opens for reading. The embedded database is set up when it turns out that it
- * is not (asking each time would cost a read 0.2 s); a server is its owner's.
+ * Opens for commands that change nothing: a missing embedded database is not
+ * created, an empty one in memory takes its place.
  */
+export async function withoutCreating<T>(
+	terminal: Terminal,
+	options: DatabaseOptions,
+	work: (service: AnyService) => Promise<T>,
+): Promise<T> {
+	const folder = await missingFolder(options);
+	if (folder === undefined) return withService(terminal, options, work);
+	terminal.notice(
+		`there is no embedded database in ${folder}: it is treated as empty, and not created`,
+	);
+	return withService(terminal, { ...options, url: "memory:" }, work);
+}
+
+/** The same for commands that need the tables, which a database in memory gets. */
 export async function withReader<T>(
+	terminal: Terminal,
+	options: DatabaseOptions,
+	work: (service: AnyService) => Promise<T>,
+): Promise<T> {
+	if ((await missingFolder(options)) === undefined)
+		return withTables(terminal, options, work);
+	return withoutCreating(terminal, options, async (service) => {
+		await service.migrate();
+		return work(service);
+	});
+}
+
+/**
+ * Opens for commands that write and need the tables. The embedded database is
+ * set up when it turns out that it is not (asking each time would cost 0.2 s); a
+ * server is its owner's.
+ */
+export async function withTables<T>(
 	terminal: Terminal,
 	options: DatabaseOptions,
 	work: (service: AnyService) => Promise<T>,

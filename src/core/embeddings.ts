@@ -7,6 +7,7 @@ import {
 	traced,
 } from "../calls/public-methods.ts";
 import type { Database } from "../db/database.ts";
+import { limited } from "../db/limited.ts";
 import { refuseInsideTransaction } from "../db/open-transaction.ts";
 import {
 	asRegistered,
@@ -43,16 +44,15 @@ import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import { RemError } from "../errors.ts";
 import {
 	anyText,
-	type Check,
-	callback,
 	isRecord,
 	listOf,
 	oneOf,
-	positive,
 	signal,
 	text,
 	typeName,
+	wholeNumber,
 } from "../models/checks.ts";
+import { progressCallback, withParts } from "../models/options.ts";
 import type { EntityTable, Registry } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { hnswIndex } from "../schema/hnsw.ts";
@@ -69,6 +69,14 @@ export type ModelName =
 			readonly provider?: string | undefined;
 			readonly dimensions?: number | undefined;
 	  };
+
+/** @internal A table whose texts get the vectors of another model from the next migration on. */
+export interface PlannedModel {
+	readonly tableName: string;
+	/** `undefined`: it has had none. */
+	readonly from: VectorSpace | undefined;
+	readonly to: VectorSpace;
+}
 
 export interface EmbeddingStatus {
 	/** The model of the configuration; `undefined` where it is not known. */
@@ -112,6 +120,8 @@ export class Embeddings {
 	/** @internal */
 	readonly models: ModelChoice;
 	readonly #parts: EmbeddingsParts;
+	/** For all but {@link sync}, {@link prune} and what goes on in the background. */
+	readonly #limited: Database;
 	readonly #worker: EmbeddingWorker;
 	#settling: Promise<void> = Promise.resolve();
 	#settleStop = new AbortController();
@@ -121,6 +131,7 @@ export class Embeddings {
 	constructor(parts: EmbeddingsParts) {
 		const { settings, embedder } = parts;
 		this.#parts = parts;
+		this.#limited = limited(parts.db);
 		this.models = new ModelChoice(settings.schema, embedder);
 		this.#worker = new EmbeddingWorker(this.#context, settings.logger);
 	}
@@ -145,7 +156,8 @@ export class Embeddings {
 
 	/** How many texts there are, have their vector, wait for it, or were given up. It looks at every text. */
 	async status(): Promise<EmbeddingStatus> {
-		const { db, settings, embedder } = this.#parts;
+		const { settings, embedder } = this.#parts;
+		const db = this.#limited;
 		this.models.forget();
 		const models = await this.models.all(db);
 		const mismatched = models.filter(
@@ -195,8 +207,12 @@ export class Embeddings {
 	> = {}): Promise<TextEstimate> {
 		let sum: TextEstimate = { texts: 0, tokens: 0 };
 		for (const { table, space } of await this.#targets(model)) {
-			const { db } = this.#parts;
-			const { texts, tokens } = await estimateMissing(db, table, space, signal);
+			const { texts, tokens } = await estimateMissing(
+				this.#limited,
+				table,
+				space,
+				signal,
+			);
 			sum = { texts: sum.texts + texts, tokens: sum.tokens + tokens };
 		}
 		return sum;
@@ -233,7 +249,6 @@ export class Embeddings {
 	 * their vector.
 	 */
 	async switch(name: ModelName): Promise<string[]> {
-		const { db } = this.#parts;
 		const space = this.#space(name);
 		const filling = await this.#tablesIn(space, "filling");
 		if (filling.length === 0) {
@@ -242,7 +257,7 @@ export class Embeddings {
 			throw this.#notKept(space);
 		}
 		for (const table of filling) await this.#checkFilled(table, space);
-		await db.transaction(async (tx) => {
+		await this.#limited.transaction(async (tx) => {
 			for (const table of filling) await activateModel(tx, table, space);
 		});
 		this.models.forget();
@@ -330,6 +345,33 @@ export class Embeddings {
 		}
 	}
 
+	/**
+	 * @internal what the next migration does to the models of tables that exist:
+	 * one without vectors gives way to the configured model
+	 */
+	async plannedModels(): Promise<PlannedModel[]> {
+		const to = this.#parts.embedder.spaceIfKnown();
+		if (to === undefined) return [];
+		const { db } = this.#parts;
+		this.models.forget();
+		const all = await this.models.all(db).catch(notReadable);
+		const fields = await this.models.fields(db).catch(() => undefined);
+		const planned: PlannedModel[] = [];
+		for (const table of this.#tables) {
+			const { tableName } = table.entity;
+			const own = all.filter((model) => model.tableName === tableName);
+			const from = own.find(({ state }) => state === "active");
+			const isSwitched =
+				from === undefined
+					? fields?.some((field) => field.tableName === tableName)
+					: own.length === 1 &&
+						!isSameSpace(from, to) &&
+						!(await hasVectors(db, table, from));
+			if (isSwitched) planned.push({ tableName, from, to });
+		}
+		return planned;
+	}
+
 	/** Waits a moment for what is short, so that a small table is ready when the migration is. */
 	async #settleSoon(): Promise<void> {
 		clearTimeout(this.#settleAgain);
@@ -369,7 +411,7 @@ export class Embeddings {
 		const { settings, embedder } = this.#parts;
 		const configured = embedder.spaceIfKnown();
 		if (configured === undefined) return;
-		const others = await this.#keptInOthers(configured).catch(notMigrated);
+		const others = await this.#keptInOthers(configured).catch(notReadable);
 		if (others.length > 0)
 			settings.logger.warn(
 				{ provider: configured.provider, model: configured.model },
@@ -499,7 +541,7 @@ export class Embeddings {
 	}
 
 	async #checkFilled(table: EntityTable, space: VectorSpace): Promise<void> {
-		const { db } = this.#parts;
+		const db = this.#limited;
 		const { tableName } = table.entity;
 		const { texts } = await estimateMissing(db, table, space);
 		const lane = { ...space, tableName };
@@ -534,10 +576,12 @@ export class Embeddings {
 	}
 }
 
-/** Before the first migration there is nothing to differ from. */
-function notMigrated(error: unknown): string[] {
-	const state = error instanceof RemError ? error.sqlState : undefined;
-	if (state === "42P01" || state === "3F000") return [];
+/** Before the first migration there is nothing to differ from; a table that is locked must not keep anybody from connecting. */
+function notReadable(error: unknown): never[] {
+	if (!(error instanceof RemError)) throw error;
+	const { code, sqlState } = error;
+	if (sqlState === "42P01" || sqlState === "3F000") return [];
+	if (code === "QUERY_TIMEOUT") return [];
 	throw error;
 }
 
@@ -546,27 +590,18 @@ function describe({ provider, model, dimensions }: VectorSpace): string {
 	return `${provider} ${model} (${dimensions})`;
 }
 
-const ofModel: Readonly<Record<string, Check>> = {
+const ofModel = withParts({
 	model: text,
 	provider: text,
-	dimensions: positive,
-};
+	dimensions: wholeNumber(1, 16_000),
+});
 
 /** A model's name, or an object with its provider and length. */
 function modelName(value: unknown): string | undefined {
 	if (typeof value === "string") return text(value);
 	if (!isRecord(value))
 		return `must be a string or { model, provider, dimensions }, not ${typeName(value)}`;
-	if (value.model === undefined) return "has no model";
-	for (const [name, part] of Object.entries(value)) {
-		const problem = Object.hasOwn(ofModel, name)
-			? part === undefined
-				? undefined
-				: ofModel[name]?.(part)
-			: "is not an option";
-		if (problem !== undefined) return `.${name} ${problem}`;
-	}
-	return undefined;
+	return value.model === undefined ? "has no model" : ofModel(value);
 }
 
 /** What a provider must have is checked where it is registered; here, that it can be read at all. */
@@ -584,7 +619,7 @@ publicMethods<Embeddings>()(
 			optionalOptions<GenerateBatchOptions>({
 				provider: text,
 				model: text,
-				dimensions: positive,
+				dimensions: wholeNumber(1, 16_000),
 				purpose: oneOf("document", "query"),
 			}),
 		),
@@ -593,7 +628,7 @@ publicMethods<Embeddings>()(
 			async(
 				optionalOptions<SyncEmbeddingsOptions>({
 					model: modelName,
-					onProgress: callback,
+					onProgress: progressCallback,
 					signal,
 				}),
 			),
@@ -614,5 +649,5 @@ publicMethods<Embeddings>()(
 			{ operation: "embeddings.prune" },
 		),
 	},
-	["open", "wake", "adopt", "tellMismatch", "checkProvider"],
+	["open", "wake", "adopt", "tellMismatch", "checkProvider", "plannedModels"],
 );

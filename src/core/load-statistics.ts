@@ -5,6 +5,7 @@ import type { Logger } from "../logger.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { ident, join, sql } from "../sql.ts";
 import { gatherTenantStatistics } from "../store/first-statistics.ts";
+import { RowCounts } from "./row-counts.ts";
 
 const rowsPerAnalyze = 1000;
 
@@ -24,6 +25,7 @@ export class LoadStatistics {
 	readonly #db: Database;
 	readonly #logger: Logger;
 	#newRows = 0;
+	readonly #tenantRows = new RowCounts();
 
 	constructor(db: Database, logger: Logger) {
 		this.#db = db;
@@ -32,9 +34,8 @@ export class LoadStatistics {
 
 	async note(db: Handle, load: Load): Promise<void> {
 		this.#newRows += load.inserted;
-		if (this.#db.capabilities.autovacuum) {
-			if (!load.isOpen) await this.#analyzeNewTenant(load);
-		} else await this.#analyze(db, load.table);
+		if (this.#db.capabilities.autovacuum) await this.#analyzeNewTenant(load);
+		else await this.#analyze(db, load.table);
 	}
 
 	/** Where no autovacuum does it. */
@@ -50,18 +51,31 @@ export class LoadStatistics {
 		await db.query(sql`ANALYZE ${join(tables)}`);
 	}
 
-	/** Where autovacuum does it, it comes late for a tenant that is new in a large table. */
-	async #analyzeNewTenant({ table, inserted, tenantId }: Load): Promise<void> {
-		if (inserted < rowsPerAnalyze || !table.entity.tenantScoped) return;
-		if (tenantId === undefined) return;
+	/**
+	 * Where autovacuum does it, it comes late for a tenant that is new in a large
+	 * table. Its rows are counted over all calls: they may come one by one.
+	 */
+	async #analyzeNewTenant({
+		table,
+		inserted,
+		tenantId,
+		isOpen,
+	}: Load): Promise<void> {
+		const { tableName, tenantScoped } = table.entity;
+		if (!tenantScoped || inserted === 0 || tenantId === undefined) return;
+		const name = JSON.stringify([tableName, tenantId]);
+		const rows = this.#tenantRows.add(name, inserted);
+		// A transaction's rows are not seen by others yet; a later call looks.
+		if (rows < rowsPerAnalyze || isOpen) return;
+		this.#tenantRows.delete(name);
 		try {
-			await gatherTenantStatistics(this.#db, table, tenantId, inserted);
+			await gatherTenantStatistics(this.#db, table, tenantId, rows);
 		} catch (error) {
 			// What was loaded is committed: it is only planned for less well.
 			const { code, sqlState } = error as RemError;
 			this.#logger.warn(
 				{ code, sqlState },
-				`"${table.entity.tableName}" could not be analysed after a load`,
+				`"${tableName}" could not be analysed after a load`,
 			);
 		}
 	}

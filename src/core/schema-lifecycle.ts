@@ -1,6 +1,7 @@
 import { optionalOptions, options } from "../calls/arguments.ts";
 import { async, publicMethods } from "../calls/public-methods.ts";
 import type { Database } from "../db/database.ts";
+import { limited } from "../db/limited.ts";
 import { type DiffOptions, diffSchema } from "../migrate/diff/diff.ts";
 import type { Difference } from "../migrate/diff/difference.ts";
 import {
@@ -29,12 +30,15 @@ export interface SchemaLifecycleOptions extends BaseOptions {
 /** The models against the database, from the first day to the hundredth change. */
 export class SchemaLifecycle {
 	readonly #db: Database;
+	/** For all but migrations. */
+	readonly #limited: Database;
 	readonly #options: SchemaLifecycleOptions;
 	#last: Promise<unknown> = Promise.resolve();
 
 	/** @internal */
 	constructor(db: Database, options: SchemaLifecycleOptions) {
 		this.#db = db;
+		this.#limited = limited(db);
 		this.#options = options;
 	}
 
@@ -43,21 +47,26 @@ export class SchemaLifecycle {
 	 * mends it; empty: they do not. Reads only.
 	 */
 	diff(): Promise<Difference[]> {
-		return diffSchema(this.#db, this.#tables, this.#diffOptions);
+		return diffSchema(this.#limited, this.#tables, this.#diffOptions);
 	}
 
 	/** What `migrate` would do. Reads only. */
 	plan(
 		options: Pick<MigrateOptions, "migrations" | "to"> = {},
 	): Promise<MigrationPlan> {
-		return planMigration(this.#db, this.#tables, this.#diffOptions, options);
+		return planMigration(
+			this.#limited,
+			this.#tables,
+			this.#diffOptions,
+			options,
+		);
 	}
 
 	/** What was applied and what is to be, file by file and model by model. */
 	status(
 		options: Pick<MigrateOptions, "migrations"> = {},
 	): Promise<MigrationStatus[]> {
-		return readStatus(this.#db, this.#tables, this.#diffOptions, options);
+		return readStatus(this.#limited, this.#tables, this.#diffOptions, options);
 	}
 
 	/** Accepts files of the folder that were edited, or removed, after they were applied. */
@@ -65,7 +74,7 @@ export class SchemaLifecycle {
 		readonly migrations: string;
 		readonly names: readonly string[];
 	}): Promise<Repaired[]> {
-		return repairHistory(this.#db, this.#options.schema, options);
+		return repairHistory(this.#limited, this.#options.schema, options);
 	}
 
 	/** @internal one at a time: on the embedded database nothing else keeps two apart */

@@ -8,6 +8,7 @@ import type { VectorSpace } from "../models/vector-space.ts";
 import { batchUpsert } from "../store/batch-upsert.ts";
 import type { MergeField } from "../store/merge.ts";
 import type { UpsertProgress, UpsertResult } from "../store/upsert-result.ts";
+import { EdgeCount } from "./edge-count.ts";
 import type { ServiceCore } from "./service-core.ts";
 
 /** Options of an upsert, whatever the entity. */
@@ -53,7 +54,8 @@ export async function upsertRows(
 	const embedding = await planEmbedding(core, db, table, options);
 	const { space, embeds, queuesFailures } = embedding;
 	const bulk = options.bulk ? indexer.bulkLoad(table, space) : undefined;
-	const result = await batchUpsert(db, embedding.table, entities, {
+	const count = new EdgeCount();
+	const result = await batchUpsert(db, embedding.table, count.of(entities), {
 		scope: { tenantId, userId, defaultTenant: settings.defaultTenant },
 		provider: embedding.provider,
 		space,
@@ -66,7 +68,7 @@ export async function upsertRows(
 		onProgress: options.onProgress,
 		signal: options.signal,
 	}).finally(() => bulk?.end());
-	const { inserted, embeddingsGenerated, embeddingsQueued } = result;
+	const { inserted, updated, embeddingsGenerated, embeddingsQueued } = result;
 	await core.loadStatistics.note(db, {
 		table,
 		inserted,
@@ -77,7 +79,11 @@ export async function upsertRows(
 	indexer.noteRows(
 		table,
 		embeds ? space : undefined,
-		Math.max(inserted, embeddingsGenerated),
+		Math.max(
+			inserted,
+			embeddingsGenerated,
+			inserted + updated > 0 ? count.edges : 0,
+		),
 	);
 	return bulk === undefined ? result : { ...result, bulk: bulk.report };
 }

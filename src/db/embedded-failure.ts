@@ -41,6 +41,11 @@ function explain(
 				message: `${what}: the path, or a part of it, is a file`,
 				hint: "name a folder",
 			};
+		case "ENOENT":
+			return {
+				message: `${what}: no folder can be created there`,
+				hint: "name a folder on a disk; /proc, /sys and the like take none",
+			};
 		default:
 			return {
 				message: what,

@@ -4,6 +4,7 @@ import {
 	fstatSync,
 	ftruncateSync,
 	linkSync,
+	lstatSync,
 	mkdirSync,
 	openSync,
 	readFileSync,
@@ -20,10 +21,18 @@ import { flock } from "./flock.ts";
 import {
 	describeOwner,
 	type FolderOwner,
+	type OwnerState,
 	parseOwner,
 	stateOf,
 	thisOwner,
 } from "./folder-owner.ts";
+import {
+	inodeOf,
+	lifeOf,
+	lifeSignsOf,
+	removeLifeSign,
+	showLife,
+} from "./life-sign.ts";
 
 /** A taken lock. */
 export interface FolderLock {
@@ -46,7 +55,8 @@ export async function lockFolder(
 	path: string,
 	folder: string,
 ): Promise<FolderLock> {
-	mkdirSync(dirname(path), { recursive: true });
+	makeFolder(dirname(path));
+	refuseOtherThanFile(path);
 	for (let attempt = 1; attempt <= maxAttempts; attempt++) {
 		const lock = await tryLock(path, folder);
 		if (lock !== undefined) return lock;
@@ -69,12 +79,12 @@ async function tryLock(
 	let isTaken = false;
 	try {
 		const outcome = await flock(file);
-		if (outcome === "unavailable") return lockByFile(path, folder);
+		if (outcome === "unavailable") return await lockByFile(path, folder);
 		// The one who released it may have removed it after it was opened here.
 		if (!isFileAt(path, file)) return undefined;
 		const owner = parseOwner(readFileSync(path, "utf8"));
 		if (outcome === "busy") throw locked(owner, path, folder);
-		refuseOwnerWithoutFlock(owner, path, folder);
+		await refuseOwnerWithoutFlock(owner, path, folder);
 		// A file can be removed or replaced while it is locked; the folder that is open cannot.
 		ofFolder = openSync(dirname(path), "r");
 		if ((await flock(ofFolder)) === "busy")
@@ -98,6 +108,34 @@ async function tryLock(
 	}
 }
 
+/** Node's own recursion never ends where the system creates nothing, as in /proc. */
+export function makeFolder(path: string): void {
+	if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+	const parent = dirname(path);
+	if (parent !== path) makeFolder(parent);
+	try {
+		mkdirSync(path);
+	} catch (error) {
+		const isThere = statSync(path, { throwIfNoEntry: false })?.isDirectory();
+		if (isThere !== true) throw error;
+	}
+}
+
+function refuseOtherThanFile(path: string): void {
+	const there = lstatSync(path, { throwIfNoEntry: false });
+	if (there === undefined || there.isFile()) return;
+	const what = there.isDirectory()
+		? "a folder"
+		: there.isSymbolicLink()
+			? "a symbolic link"
+			: "no regular file";
+	throw new RemError(
+		"CONNECTION_FAILED",
+		`the lock file ${path} is ${what}, expected a regular file`,
+		{ hint: "remove it, or name another folder for the database" },
+	);
+}
+
 /** Removed before it is unlocked: whoever has opened it meanwhile sees that it is gone. */
 function releaseFile(path: string, file: number): void {
 	try {
@@ -116,61 +154,108 @@ function isFileAt(path: string, file: number): boolean {
 }
 
 /** A process of an older version, or one that found no `flock`, may have it open. */
-function refuseOwnerWithoutFlock(
+async function refuseOwnerWithoutFlock(
 	owner: FolderOwner | undefined,
 	path: string,
 	folder: string,
-): void {
+): Promise<void> {
+	await refuseLifeSigns(path, folder);
 	if (owner === undefined || owner.lockedBy === "flock") return;
-	if (stateOf(owner) !== "dead") throw locked(owner, path, folder);
+	const state = await stateIn(path, owner);
+	if (state !== "dead") throw locked(owner, path, folder, state);
+}
+
+/** Of an owner whose lock file was removed or replaced; what dead ones left behind is removed. */
+async function refuseLifeSigns(path: string, folder: string): Promise<void> {
+	for (const token of lifeSignsOf(path)) {
+		const life = await lifeOf(path, token);
+		const owner = readRecord(path)?.owner;
+		if (life === "alive")
+			throw locked(owner?.token === token ? owner : undefined, path, folder);
+		if (life === "dead" && owner?.token !== token) removeLifeSign(path, token);
+	}
+}
+
+/** Whether the owner lives: its socket knows, else its pid. A copied folder has none. */
+async function stateIn(path: string, owner: FolderOwner): Promise<OwnerState> {
+	if (owner.folder !== undefined && owner.folder !== inodeOf(dirname(path)))
+		return "dead";
+	const life =
+		owner.hasSocket === true ? await lifeOf(path, owner.token) : "unknown";
+	return life === "unknown" ? stateOf(owner) : life;
 }
 
 /**
- * Without the kernel's lock: the file names its owner, and a dead owner's file
- * is replaced in one step by the one who links a claim named after it first. A
- * claim counts only while that dead owner is still the one in the file, so a
- * claimant who was too slow gives up. An owner that cannot be looked at counts
- * as alive. `undefined` if the file was replaced during it, or is not there.
+ * Without the kernel's lock: the file names its owner, whose socket tells whether
+ * it lives, and a dead owner's file is replaced in one step by the one who links a
+ * claim named after it first. A claim counts only while that dead owner is still
+ * the one in the file, so a claimant who was too slow gives up. An owner that
+ * cannot be looked at counts as alive. `undefined` if the file was replaced during
+ * it, or is not there.
  */
-export function lockByFile(
+export async function lockByFile(
 	path: string,
 	folder: string,
-): FolderLock | undefined {
-	const mine = thisOwner(randomUUID(), "file");
-	const draft = `${path}.${mine.token}`;
-	writeFileSync(draft, JSON.stringify(mine));
+): Promise<FolderLock | undefined> {
+	await refuseLifeSigns(path, folder);
+	const token = randomUUID();
+	const life = await showLife(path, token);
+	const draft = `${path}.${token}`;
+	let isTaken = false;
 	try {
-		const dead = readRecord(path);
-		if (dead === undefined) return undefined;
-		const claims = claimAfter(dead, draft, path, folder);
-		if (claims === undefined) return undefined;
-		const isLate = readRecord(path)?.name !== dead.name;
-		if (!isLate) renameSync(draft, path);
-		for (const claim of isLate ? claims.slice(-1) : claims)
-			rmSync(claim, { force: true });
-		if (isLate) return undefined;
+		const mine: FolderOwner = {
+			...thisOwner(token, "file"),
+			folder: inodeOf(dirname(path)),
+			hasSocket: life !== undefined,
+		};
+		writeFileSync(draft, JSON.stringify(mine));
+		isTaken = await replaceDead(path, draft, folder);
 	} finally {
 		rmSync(draft, { force: true });
+		if (!isTaken) life?.end();
 	}
+	if (!isTaken) return undefined;
 	return {
 		release() {
-			if (readRecord(path)?.name === mine.token) rmSync(path, { force: true });
+			if (readRecord(path)?.name === token) rmSync(path, { force: true });
+			life?.end();
 		},
 	};
 }
 
+/** Whether the draft is the lock file now. */
+async function replaceDead(
+	path: string,
+	draft: string,
+	folder: string,
+): Promise<boolean> {
+	const dead = readRecord(path);
+	if (dead === undefined) return false;
+	const claims = await claimAfter(dead, draft, path, folder);
+	if (claims === undefined) return false;
+	const isLate = readRecord(path)?.name !== dead.name;
+	if (!isLate) {
+		renameSync(draft, path);
+		if (dead.owner !== undefined) removeLifeSign(path, dead.owner.token);
+	}
+	for (const claim of isLate ? claims.slice(-1) : claims)
+		rmSync(claim, { force: true });
+	return !isLate;
+}
+
 /** The claims from the dead owner to this one; more than one if claimants died, too. */
-function claimAfter(
+async function claimAfter(
 	dead: LockRecord,
 	draft: string,
 	path: string,
 	folder: string,
-): string[] | undefined {
+): Promise<string[] | undefined> {
 	const claims: string[] = [];
 	for (let last: LockRecord | undefined = dead; last !== undefined; ) {
 		const { owner, name } = last;
-		if (owner !== undefined && stateOf(owner) !== "dead")
-			throw locked(owner, path, folder);
+		const state = owner === undefined ? "dead" : await stateIn(path, owner);
+		if (owner !== undefined && state !== "dead")
+			throw locked(owner, path, folder, state);
 		const claim = `${path}.after-${name}`;
 		claims.push(claim);
 		if (tryLink(draft, claim)) return claims;
@@ -211,13 +296,11 @@ function locked(
 	owner: FolderOwner | undefined,
 	path: string,
 	folder: string,
+	state: OwnerState = "alive",
 ): RemError {
 	const who = owner === undefined ? "another process" : describeOwner(owner);
-	const isUnsure =
-		owner !== undefined &&
-		owner.lockedBy !== "flock" &&
-		stateOf(owner) === "unknown";
 	const close = `close it there first, or use a server: an embedded database can be open once at a time (lock file ${path})`;
+	const isUnsure = state === "unknown";
 	return new RemError(
 		"EMBEDDED_LOCKED",
 		isUnsure

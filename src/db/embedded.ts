@@ -1,16 +1,21 @@
-import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { PGlite } from "@electric-sql/pglite";
 import pg from "pg";
 import { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import { readSnapshot, snapshotPath, unpackSnapshot } from "./boot-image.ts";
+import {
+	imageInMemory,
+	readSnapshot,
+	snapshotPath,
+	unpackSnapshot,
+} from "./boot-image.ts";
 import type { Database } from "./database.ts";
 import { resultTypes } from "./decode.ts";
 import { EmbeddedEngine } from "./embedded-engine.ts";
 import { doesNotStart } from "./embedded-failure.ts";
-import { type FolderLock, lockFolder } from "./embedded-lock.ts";
+import { type FolderLock, lockFolder, makeFolder } from "./embedded-lock.ts";
 import { EngineStream } from "./engine-stream.ts";
 import { EngineTimers } from "./engine-timers.ts";
 import { PoolDatabase } from "./pool-database.ts";
@@ -51,7 +56,7 @@ async function lockRoot(root: string): Promise<FolderLock> {
 
 /** A folder that is new, or empty, belongs to the database: git leaves it out. */
 function keepOutOfRepositories(root: string): void {
-	mkdirSync(root, { recursive: true });
+	makeFolder(root);
 	if (readdirSync(root).length === 0)
 		writeFileSync(join(root, ".gitignore"), "*\n");
 }
@@ -128,7 +133,7 @@ const engineAddress = {
 };
 
 async function boot(dataDir: string, timers: EngineTimers): Promise<PGlite> {
-	const { PGlite, extensions: ofDatabase } = await loadPGlite();
+	const { PGlite, MemoryFS, extensions: ofDatabase } = await loadPGlite();
 	const extensions = { ...ofDatabase, timers: timers.extension };
 	const inMemory = dataDir.startsWith("memory:");
 	try {
@@ -139,11 +144,9 @@ async function boot(dataDir: string, timers: EngineTimers): Promise<PGlite> {
 		if (snapshot === undefined)
 			return await PGlite.create(dataDir, { extensions });
 		if (inMemory)
-			return await PGlite.create(dataDir, {
+			return await PGlite.create({
 				extensions,
-				loadDataDir: new Blob([new Uint8Array(snapshot)], {
-					type: "application/x-gzip",
-				}),
+				fs: await imageInMemory(MemoryFS, snapshot),
 			});
 		await unpackSnapshot(snapshot, dataDir);
 		return await PGlite.create(dataDir, { extensions });
@@ -153,14 +156,14 @@ async function boot(dataDir: string, timers: EngineTimers): Promise<PGlite> {
 }
 
 async function loadPGlite() {
-	const [{ PGlite }, { vector }, { pg_trgm }, { btree_gin }] =
+	const [{ PGlite, MemoryFS }, { vector }, { pg_trgm }, { btree_gin }] =
 		await Promise.all([
 			import("@electric-sql/pglite"),
 			import("@electric-sql/pglite-pgvector"),
 			import("@electric-sql/pglite/contrib/pg_trgm"),
 			import("@electric-sql/pglite/contrib/btree_gin"),
 		]);
-	return { PGlite, extensions: { vector, pg_trgm, btree_gin } };
+	return { PGlite, MemoryFS, extensions: { vector, pg_trgm, btree_gin } };
 }
 
 async function versionOf(dataDir: string): Promise<string | undefined> {

@@ -100,7 +100,12 @@ function writeVector(buffer: Buffer, at: number, vector: Float32Array): number {
 export function arrayLiteral(values: readonly unknown[]): string {
 	const items = values.map((value) => {
 		if (value === null || value === undefined) return "NULL";
-		const text = value instanceof Date ? timestampText(value) : String(value);
+		const text =
+			value instanceof Date
+				? timestampText(value)
+				: Object.is(value, -0)
+					? "-0"
+					: String(value);
 		return `"${text.replace(/["\\]/g, "\\$&")}"`;
 	});
 	return `{${items.join(",")}}`;
@@ -115,6 +120,12 @@ export function timestampText(date: Date): string {
 	const rest = date.toISOString().slice(-20); // after the year, "-06-07T…Z"
 	if (year > 0) return `${String(year).padStart(4, "0")}${rest}`;
 	return `${String(1 - year).padStart(4, "0")}${rest} BC`;
+}
+
+/** Since PostgreSQL's epoch; its infinities are the ends of the range. */
+function microseconds(ms: number): bigint {
+	if (Number.isFinite(ms)) return BigInt(ms - postgresEpochMs) * 1000n;
+	return ms > 0 ? 2n ** 63n - 1n : -(2n ** 63n);
 }
 
 interface Encoder {
@@ -156,8 +167,7 @@ const encoders: Readonly<Record<ElementType, Encoder>> = {
 		buffer.writeDoubleBE(value as number, at);
 	}),
 	timestamptz: fixed(8, (buffer, value, at) => {
-		const ms = (value as Date).getTime() - postgresEpochMs;
-		buffer.writeBigInt64BE(BigInt(ms) * 1000n, at);
+		buffer.writeBigInt64BE(microseconds(Number(value)), at);
 	}),
 	uuid: fixed(16, (buffer, value, at) => {
 		buffer.write((value as string).replaceAll("-", ""), at, "hex");

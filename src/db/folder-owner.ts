@@ -12,7 +12,13 @@ export interface FolderOwner {
 	readonly thread?: number;
 	/** `flock`: the kernel knows whether the owner lives. `file`: only this record does. */
 	readonly lockedBy?: "flock" | "file";
+	/** The folder's inode: a copy of the folder has another one. */
+	readonly folder?: string;
+	/** Whether it listens on a socket beside the lock file. */
+	readonly hasSocket?: boolean;
 }
+
+export type OwnerState = "alive" | "dead" | "unknown";
 
 export function thisOwner(
 	token: string,
@@ -40,6 +46,7 @@ export function parseOwner(text: string): FolderOwner | undefined {
 			(owner.pid as number) > 0 &&
 			"token" in owner &&
 			typeof owner.token === "string" &&
+			/^[\w-]+$/.test(owner.token) &&
 			isTextIfThere(owner, "started") &&
 			isTextIfThere(owner, "pidNamespace");
 		return isOwner ? (owner as FolderOwner) : undefined;
@@ -54,7 +61,7 @@ function isTextIfThere(record: object, name: string): boolean {
 }
 
 /** `unknown`: it counts its number in another pid namespace, where this process cannot look. */
-export function stateOf(owner: FolderOwner): "alive" | "dead" | "unknown" {
+export function stateOf(owner: FolderOwner): OwnerState {
 	const { started = null } = owner;
 	const boot = bootOf(started);
 	const here = startOf(process.pid);

@@ -2,6 +2,11 @@ import pg from "pg";
 import { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { ident, sql, toText } from "../sql.ts";
+import {
+	type ChannelBinding,
+	channelBindingOf,
+	requireChannelBinding,
+} from "./channel-binding.ts";
 import type { Database } from "./database.ts";
 import { resultTypes } from "./decode.ts";
 import { PoolDatabase, type PoolDatabaseOptions } from "./pool-database.ts";
@@ -125,21 +130,38 @@ function clientConfig({ connectTimeoutMs }: ServerOptions): pg.ClientConfig {
 	};
 }
 
+/** What the driver is given besides its own settings. */
+interface ServerClientConfig extends pg.ClientConfig {
+	readonly channelBinding?: ChannelBinding | undefined;
+}
+
 class ServerClient extends pg.Client {
-	constructor(config?: pg.ClientConfig) {
-		super(config);
+	constructor(config: ServerClientConfig = {}) {
+		const { channelBinding } = config;
+		const isWanted = channelBinding !== undefined;
+		super(isWanted ? withChannelBinding(config) : config);
+		if (channelBinding === "require") requireChannelBinding(this);
 		watchStandby(this);
 		watchTls(this);
 	}
+}
+
+function withChannelBinding(config: pg.ClientConfig): pg.ClientConfig {
+	const enabled = { enableChannelBinding: true };
+	return { ...config, ...enabled };
 }
 
 /** The address as the driver takes it. */
 function driverAddress(
 	address: ServerAddress,
 	tls: TlsSettings,
-): pg.ClientConfig {
+): ServerClientConfig {
 	const { connectionString, ...parts } = address;
-	if (connectionString !== undefined) return withTls(connectionString, tls);
+	if (connectionString !== undefined)
+		return {
+			...withTls(connectionString, tls),
+			channelBinding: channelBindingOf(connectionString),
+		};
 	const isSocket = parts.host?.startsWith("/") === true;
 	const ssl = isSocket ? undefined : tlsOptions(tls);
 	return { ...parts, ...(ssl === undefined ? {} : { ssl }) };

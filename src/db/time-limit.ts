@@ -53,7 +53,7 @@ function asTimeout(error: unknown, timeoutMs: number): unknown {
 			"QUERY_TIMEOUT",
 			`the statement took more than ${timeoutMs} ms, and was cancelled on the server`,
 			{
-				hint: "narrow it (limit, where, tenantId), look for a missing index or a lock with `rem doctor`, or raise queryTimeoutMs (POSTGRES__QUERY_TIMEOUT_MS)",
+				hint: "narrow it (limit, where, tenantId), look for a locked table or a missing index with `rem doctor`, or raise queryTimeoutMs (POSTGRES__QUERY_TIMEOUT_MS)",
 				sqlState,
 				cause,
 			},

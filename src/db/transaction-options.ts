@@ -1,11 +1,11 @@
 import { RemError } from "../errors.ts";
 import {
 	type Check,
-	count,
 	flag,
 	isRecord,
 	oneOf,
 	typeName,
+	wholeNumber,
 } from "../models/checks.ts";
 import { textProblem } from "../models/limits.ts";
 import {
@@ -22,10 +22,13 @@ const isolationLevels = {
 	serializable: "SERIALIZABLE",
 } as const;
 
+/** Each attempt runs the whole work again. */
+const mostRetries = 100;
+
 export const transactionChecks: OptionChecks<TransactionOptions> = {
 	isolation: oneOf(...Object.keys(isolationLevels)),
 	readOnly: flag,
-	retries: count,
+	retries: wholeNumber(0, mostRetries),
 	idempotent: flag,
 	isLimited: flag,
 	settings,

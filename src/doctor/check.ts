@@ -20,9 +20,23 @@ export interface DoctorOptions {
 	readonly migrations?: string | undefined;
 }
 
+/** @internal What is examined; every statement sent by it is limited. */
+export type Examined = Pick<
+	ServiceCore,
+	| "db"
+	| "replica"
+	| "registry"
+	| "settings"
+	| "embedder"
+	| "embeddings"
+	| "kv"
+	| "indexer"
+	| "schema"
+>;
+
 /** @internal Looks at one matter; without findings there is nothing to say of it. */
 export type Matter = (
-	core: ServiceCore,
+	core: Examined,
 	options: DoctorOptions,
 ) => Promise<Finding | readonly Finding[]>;
 

@@ -1,8 +1,10 @@
 import type { ServiceCore } from "../core/service-core.ts";
+import { limited } from "../db/limited.ts";
 import { RemError } from "../errors.ts";
 import {
 	type Check,
 	type DoctorOptions,
+	type Examined,
 	type Finding,
 	failed,
 	type Matter,
@@ -18,6 +20,7 @@ import { checkCoverage, checkQueue } from "./embeddings.ts";
 import { checkIndexes, checkMemory } from "./indexes.ts";
 import { checkAutovacuum, checkKvStore } from "./kv-store.ts";
 import { checkLocale } from "./locale.ts";
+import { notInTime } from "./locks.ts";
 import { checkPool } from "./pool.ts";
 import { checkReplica } from "./replica.ts";
 import { checkPublications, checkSubscriptions } from "./replication.ts";
@@ -65,10 +68,21 @@ export async function examine(
 	core: ServiceCore,
 	options: DoctorOptions,
 ): Promise<DoctorReport> {
+	const examined: Examined = {
+		db: limited(core.db),
+		replica: core.replica,
+		registry: core.registry,
+		settings: core.settings,
+		embedder: core.embedder,
+		embeddings: core.embeddings,
+		kv: core.kv,
+		indexer: core.indexer,
+		schema: core.schema,
+	};
 	const checks: Check[] = [];
 	const lookAt = async (matters: typeof ofTheServer) => {
 		for (const [name, look] of matters)
-			checks.push(...(await findings(name, look, core, options)));
+			checks.push(...(await findings(name, look, examined, options)));
 	};
 	await lookAt(ofTheServer);
 	const isSetUp = !checks.some(
@@ -82,16 +96,19 @@ export async function examine(
 async function findings(
 	name: string,
 	look: Matter,
-	core: ServiceCore,
+	core: Examined,
 	options: DoctorOptions,
 ): Promise<Check[]> {
-	const found = await look(core, options).catch(cannotLook);
+	const found = await look(core, options).catch((error: unknown) =>
+		cannotLook(core, error),
+	);
 	return [found].flat().map((finding) => ({ name, ...finding }));
 }
 
-function cannotLook(error: unknown): Finding {
+async function cannotLook(core: Examined, error: unknown): Promise<Finding> {
 	if (!(error instanceof RemError)) throw error;
-	const { message, hint, sqlState } = error;
+	const { code, message, hint, sqlState } = error;
+	if (code === "QUERY_TIMEOUT") return notInTime(core, message);
 	if (sqlState === "42501")
 		return warning(
 			`not looked at: ${message}`,

@@ -142,6 +142,11 @@ export async function countLeased(
 	return rows[0]?.count ?? 0;
 }
 
+/** The rows of the texts that are still the worker's. */
+export function leasedIds(schema: string, lease: Lease): Sql {
+	return sql`SELECT q.entity_id FROM ${embeddingQueueRef(schema)} AS q WHERE ${isLeased(lease)}`;
+}
+
 /** What became of a text that got no vector. */
 export interface FailedText extends Leased {
 	/** Whether it will fail again, whatever happens. */
@@ -193,12 +198,18 @@ export async function reviveDead(
 	tableNames: readonly string[],
 ): Promise<number> {
 	const isOurs = sql`q.entity_type = ANY (${encodeArray("text", tableNames)}::text[])`;
-	const { rowCount } = await db.query(sql`
+	const { rowCount } = await db.query(
+		sql`
 UPDATE ${embeddingQueueRef(schema)} AS q SET state = 'pending', attempts = 0, due_at = now(), reason = NULL
-FROM ${free(schema, sql`q.state = 'dead' AND ${isOurs}`)}`);
-	await db.query(sql`
+FROM ${free(schema, sql`q.state = 'dead' AND ${isOurs}`)}`,
+		{ isLimited: true },
+	);
+	await db.query(
+		sql`
 UPDATE ${embeddingQueueRef(schema)} AS q SET due_at = now(), lease_owner = NULL
-FROM ${free(schema, sql`q.state = 'pending' AND q.due_at > now() AND ${isOurs}`)}`);
+FROM ${free(schema, sql`q.state = 'pending' AND q.due_at > now() AND ${isOurs}`)}`,
+		{ isLimited: true },
+	);
 	return rowCount;
 }
 

@@ -39,6 +39,7 @@ import {
 	type Lane,
 	type Lease,
 	type Leased,
+	leasedIds,
 	leaseMs,
 	putBack,
 	releaseLease,
@@ -161,7 +162,7 @@ async function work(
 			wanting.map(({ content }) => content),
 			{ ...calls, purpose: "document", signal },
 		);
-		return await settle(db, table, lease, wanting, outcomes);
+		return await settle(db, table, lease, wanting, { outcomes, signal });
 	} catch (error) {
 		await releaseLease(db, schema, lease).catch(() => {
 			// The database is away: the lease ends by itself.
@@ -198,16 +199,20 @@ WHERE f.field_name = i.field_name`);
 	return rows;
 }
 
-// What was paid for is only given up where others hold it for longer than this.
+// What was paid for is only given up where others hold it for longer than this:
+// a writer for the first, a worker that looks for texts to take for the second.
+// That one holds the rows until its commit is on disk.
 const settleAttempts = 6;
+const maxSettleAttempts = 60;
 const settlePauseMs = 25;
+const maxSettlePauseMs = 150;
 
 async function settle(
 	db: Database,
 	table: EntityTable,
 	lease: Lease,
 	wanting: readonly WantingText[],
-	outcomes: readonly TextOutcome[],
+	{ outcomes, signal }: Outcomes,
 ): Promise<LeaseResult> {
 	const made: EmbeddedText[] = [];
 	const failed: FailedText[] = [];
@@ -230,12 +235,18 @@ async function settle(
 		embedded += step.embedded;
 		done += step.done;
 		left -= step.done + step.putBack;
-		if (left === 0 || attempt === settleAttempts) break;
-		// Somebody has locked them, if only to see that they are not to be had; of
+		if (left === 0 || attempt === maxSettleAttempts || signal?.aborted) break;
+		// Another client has locked them, if only to see that they cannot be taken; of
 		// those that have changed the owner is forgotten.
 		left = await countLeased(db, schema, lease);
-		if (left > 0)
-			await sleep(settlePauseMs * attempt, undefined, { ref: false });
+		if (left === 0) break;
+		if (attempt >= settleAttempts && !(await isAnyFree(db, table, lease)))
+			break;
+		await sleep(
+			Math.min(settlePauseMs * attempt, maxSettlePauseMs),
+			undefined,
+			{ ref: false },
+		);
 	}
 	await releaseLease(db, schema, lease);
 	const dead = failed.filter(({ isDead }) => isDead).length;
@@ -250,6 +261,23 @@ async function settle(
 		tokens: made.reduce((sum, { content }) => sum + estimateTokens(content), 0),
 		failure,
 	};
+}
+
+interface Outcomes {
+	/** Of the texts that were sent, in their places. */
+	readonly outcomes: readonly TextOutcome[];
+	readonly signal: AbortSignal | undefined;
+}
+
+/** Whether a text that is still the worker's is in a row that no client is writing. */
+async function isAnyFree(
+	db: Handle,
+	table: EntityTable,
+	lease: Lease,
+): Promise<boolean> {
+	const { rowCount } = await db.query(sql`
+SELECT FROM ${tableRef(table)} AS r WHERE r.id IN (${leasedIds(table.schema, lease)}) LIMIT 1 FOR SHARE SKIP LOCKED`);
+	return rowCount > 0;
 }
 
 interface Stored {

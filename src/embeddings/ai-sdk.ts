@@ -1,8 +1,7 @@
-import { RemError } from "../errors.ts";
-import { positive, record, text, typeName } from "../models/checks.ts";
+import { RemError, reading } from "../errors.ts";
+import { record, text, typeName, wholeNumber } from "../models/checks.ts";
 import { optionTable, takeOptions } from "../models/options.ts";
 import { cohereModels, cohereTokensPerText } from "./cohere.ts";
-import { decodeVector } from "./decode-vector.ts";
 import { knownModel, vectorLength } from "./known-model.ts";
 import { openaiLimits, openaiModels } from "./openai.ts";
 import type {
@@ -10,6 +9,7 @@ import type {
 	EmbeddingProvider,
 	EmbeddingPurpose,
 } from "./provider.ts";
+import { vectorsOf } from "./read-items.ts";
 
 /** What we use of an embedding model of the Vercel AI SDK, versions 2 to 4 of its specification. */
 export interface AiSdkEmbeddingModel {
@@ -65,9 +65,9 @@ export function isAiSdkModel(value: unknown): value is AiSdkEmbeddingModel {
 }
 
 const optionsTable = optionTable<FromAiSdkOptions>({
-	dimensions: positive,
+	dimensions: wholeNumber(1, 16_000),
 	name: text,
-	maxTokensPerText: positive,
+	maxTokensPerText: wholeNumber(1),
 	providerOptions: (value) =>
 		typeof value === "function" ? undefined : record(value),
 });
@@ -86,20 +86,12 @@ export function fromAiSdk(
 	model: AiSdkEmbeddingModel,
 	given: FromAiSdkOptions = {},
 ): EmbeddingProvider {
-	if (!isAiSdkModel(model))
-		throw new RemError(
-			"VALIDATION",
-			`fromAiSdk takes an embedding model of the AI SDK, not ${typeName(model)}`,
-			{ hint: 'fromAiSdk(openai.embedding("text-embedding-3-small"))' },
-		);
-	const options = takeOptions(given, optionsTable, "fromAiSdk");
-	const { modelId } = model;
-	const dimensions = vectorLength(knownModels, modelId, options.dimensions);
+	const { options, dimensions, ...described } = reading("fromAiSdk", () =>
+		describeModel(model, given),
+	);
 	return {
-		name: options.name ?? (model.provider.split(".")[0] as string),
-		model: modelId,
+		...described,
 		dimensions,
-		limits: limitsOf(model, options),
 		embed: async (texts, { purpose, signal }) => {
 			const call = {
 				...callOptions(model, dimensions, options, purpose),
@@ -110,11 +102,28 @@ export function fromAiSdk(
 			const size = Math.max(1, max ?? texts.length);
 			for (let at = 0; at < texts.length; at += size) {
 				const values = texts.slice(at, at + size);
-				const { embeddings } = await model.doEmbed({ ...call, values });
-				vectors.push(...embeddings.map(decodeVector));
+				const answer = await model.doEmbed({ ...call, values });
+				vectors.push(...(await vectorsOf(answer, values.length, dimensions)));
 			}
 			return vectors;
 		},
+	};
+}
+
+function describeModel(model: AiSdkEmbeddingModel, given: FromAiSdkOptions) {
+	if (!isAiSdkModel(model))
+		throw new RemError(
+			"VALIDATION",
+			`fromAiSdk takes an embedding model of the AI SDK, not ${typeName(model)}`,
+			{ hint: 'fromAiSdk(openai.embedding("text-embedding-3-small"))' },
+		);
+	const options = takeOptions(given, optionsTable, "fromAiSdk");
+	return {
+		options,
+		name: options.name ?? (model.provider.split(".")[0] as string),
+		model: model.modelId,
+		dimensions: vectorLength(knownModels, model.modelId, options.dimensions),
+		limits: limitsOf(model, options),
 	};
 }
 

@@ -54,7 +54,7 @@ export function cohereProvider(options: RemoteOptions): EmbeddingProvider {
 			};
 			const vectors = { count: texts.length, numbers };
 			const answer = await postJson({ url, apiKey, body, vectors, signal });
-			return floatsOf(answer).map(decodeVector);
+			return floatsOf(answer).map((item) => decodeVector(item, dimensions));
 		},
 	};
 }

@@ -1,14 +1,9 @@
 import { count } from "../telemetry/metrics.ts";
 import { noteEvent, span } from "../telemetry/span.ts";
 import { bounded, checkCancelled, sleep } from "./abort.ts";
-import { decodeVector } from "./decode-vector.ts";
+import { NoVector } from "./decode-vector.ts";
 import { estimateTokens } from "./estimate-tokens.ts";
-import {
-	CallFailure,
-	type FailureKind,
-	mismatch,
-	unreadable,
-} from "./failure.ts";
+import { CallFailure, type FailureKind, mismatch } from "./failure.ts";
 import { type LearnedLimit, learnedLimit } from "./learned-limit.ts";
 import { Pace } from "./pace.ts";
 import type { Batch } from "./pack.ts";
@@ -17,6 +12,7 @@ import type {
 	EmbeddingProvider,
 	EmbeddingPurpose,
 } from "./provider.ts";
+import { vectorsOf } from "./read-items.ts";
 import {
 	type RetryOptions,
 	type RetryPolicy,
@@ -92,6 +88,10 @@ export class EmbeddingRun {
 		if (missing === undefined) return this.#limit.worked(batch.texts.length);
 		const { texts } = missing;
 		const failure = await this.#blame(missing);
+		if (missing.isSettled && this.#hasWorked) {
+			this.#limit.worked(batch.texts.length);
+			return this.#conclude(texts);
+		}
 		const isOneText = texts.length === 1;
 		const isAboutTexts =
 			missing.isAboutTexts ?? (await this.#isAboutTexts(failure));
@@ -99,6 +99,15 @@ export class EmbeddingRun {
 		const isItsFault = failure.kind === "text" || failure.kind === "answer";
 		if (!isOneText || !isItsFault) this.#stop = failure;
 		this.#fail(texts, failure);
+	}
+
+	/** Each has a failure of its own. Another length than the others' does not change any more. */
+	#conclude(texts: readonly string[]): void {
+		for (const text of texts) {
+			const failure = this.results.get(text);
+			if (failure instanceof CallFailure && failure.isOtherLength)
+				this.results.set(text, ofTexts(failure));
+		}
 	}
 
 	/**
@@ -164,7 +173,7 @@ export class EmbeddingRun {
 		for (let attempt = 1; ; attempt++) {
 			const missing = await this.#tryOnce(left);
 			if (missing === undefined) return undefined;
-			const { texts, failure, isSettled } = missing;
+			const { texts, failure } = missing;
 			if (failure.isDoubtful && !isProbe(texts)) {
 				if (await this.#isOnlyTheirs(failure)) return aboutTexts(missing);
 				if (failure.kind !== "busy") return missing;
@@ -193,8 +202,8 @@ export class EmbeddingRun {
 					this.#delayAfter(failure, attempt, started) === undefined;
 				if (others === "work" && (texts.length > 1 || isLast))
 					return aboutTexts(missing);
-				if (isLast) return missing;
-			} else if (isOver) return isSettled ? undefined : missing;
+				if (isLast) return { ...missing, failsAlike: others === "fail" };
+			} else if (isOver) return { ...missing, failsAlike: others === "fail" };
 		}
 	}
 
@@ -239,12 +248,8 @@ export class EmbeddingRun {
 	): boolean {
 		const { attempts } = this.#policy;
 		const isAlone = texts === 1 && depth === 0;
-		const isTriedAgain = attempts > 1 || !isSilent;
 		if (isOver)
-			return (
-				attempt < attempts ||
-				(isTriedAgain && this.#options.purpose === "document")
-			);
+			return attempt < attempts || this.#options.purpose === "document";
 		if (isSilent && depth > 0 && texts > 1) return true;
 		if (!isAlone) return attempt + 1 === Math.min(attempts, askOthersAt);
 		return (
@@ -268,8 +273,7 @@ export class EmbeddingRun {
 		try {
 			const vectors = await this.#call(batch);
 			const bad = this.#keep(batch.texts, vectors);
-			const failure = this.results.get(bad[0] as string) as CallFailure;
-			if (bad.length > 0) return { texts: bad, failure, isSettled: true };
+			if (bad.length > 0) return this.#settled(bad);
 		} catch (error) {
 			checkCancelled(this.#options.signal);
 			const failure = failureOf(error);
@@ -278,32 +282,40 @@ export class EmbeddingRun {
 		return undefined;
 	}
 
+	/** Of texts whose vectors are bad, those that may get better ones count first. */
+	#settled(bad: readonly string[]): Missing {
+		const failureOf = (text: string) => this.results.get(text) as CallFailure;
+		const passing = bad.filter((text) => failureOf(text).kind !== "text");
+		const texts = passing.length > 0 ? passing : bad;
+		const failure = failureOf(texts[0] as string);
+		return { texts, failure, isSettled: true };
+	}
+
 	async #call({ texts, tokens }: Batch): Promise<Float32Array[]> {
 		const { purpose, signal } = this.#options;
 		await this.pace.take(tokens, signal);
-		const answer: unknown = await span(
+		const vectors = await span(
 			`embeddings ${this.#provider.model}`,
 			this.#span(texts),
 			() =>
 				bounded(
 					// A copy: a provider that changes it changes nothing here.
 					async (signal) =>
-						this.#provider.embed([...texts], { purpose, signal }),
+						vectorsOf(
+							await this.#provider.embed([...texts], { purpose, signal }),
+							texts.length,
+							this.#provider.dimensions,
+						),
 					this.#policy.timeoutMs,
 					signal,
 				),
-		);
-		if (!Array.isArray(answer)) throw unreadable("no list of vectors");
-		// Written in JavaScript, a provider may well return plain arrays.
-		const vectors = answer.map((vector: unknown) =>
-			vector instanceof Float32Array ? vector : decodeVector(vector),
 		);
 		if (vectors.length !== texts.length)
 			throw mismatch(
 				texts,
 				`answered with ${vectors.length} vectors for ${texts.length} texts`,
 			);
-		this.#checkLengths(vectors);
+		this.#checkAll(texts, vectors);
 		return vectors;
 	}
 
@@ -328,21 +340,31 @@ export class EmbeddingRun {
 		this.#options.onRetry?.(kind, delayMs);
 	}
 
-	/** Vectors that all have another length are another model's: asking again would only cost. */
-	#checkLengths(vectors: readonly Float32Array[]): void {
+	/**
+	 * What is wrong with all vectors of a call alike. Another length is another
+	 * model's, unless a plain word gets the right one; values that are no vectors
+	 * are what some servers answer to a call with one bad text in it.
+	 */
+	#checkAll(texts: readonly string[], vectors: readonly Float32Array[]): void {
+		const [first] = vectors;
+		if (first instanceof NoVector) {
+			const { kind, message, hint } = first.failure;
+			if (kind === "answer" && vectors.every(isUnread))
+				throw mismatch(texts, message, hint);
+			return;
+		}
 		const { dimensions } = this.#provider;
-		const length = vectors[0]?.length;
-		if (this.#hasWorked || length === 0 || length === dimensions) return;
-		if (vectors.every((vector) => vector.length === length))
-			throw new CallFailure(
-				"broken",
-				`answered with vectors of ${length} dimensions, expected ${dimensions}`,
-				{
-					hint: "check that model and dimensions are right",
-					// Of a single text, a plain word tells; all of several are the model's.
-					isDoubtful: vectors.length === 1,
-				},
-			);
+		const length = first?.length;
+		if (length === dimensions) return;
+		if (vectors.some((vector) => vector.length !== length)) return;
+		const message = `answered with vectors of ${length} dimensions, expected ${dimensions}`;
+		if (!this.#hasWorked)
+			throw new CallFailure("broken", message, {
+				hint: lengthHint,
+				isDoubtful: true,
+			});
+		// One of them may be the reason for all.
+		if (texts.length > 1) throw mismatch(texts, message, lengthHint);
 	}
 
 	/** Keeps the good vectors; the texts of the others are returned. */
@@ -350,20 +372,23 @@ export class EmbeddingRun {
 		const { dimensions } = this.#provider;
 		return texts.filter((text, index) => {
 			const vector = vectors[index] as Float32Array;
-			const problem = vectorProblem(vector, dimensions);
-			this.#hasWorked ||= problem === undefined;
-			this.results.set(
-				text,
-				problem === undefined ? vector : bad(problem.message),
-			);
-			return problem !== undefined;
+			const failure = failureIn(vector, dimensions);
+			this.#hasWorked ||= failure === undefined;
+			this.results.set(text, failure ?? vector);
+			return failure !== undefined;
 		});
 	}
 
 	/** Whether a refusal is about the texts. As long as nothing has worked, a plain word must tell. */
-	async #blame({ failure }: Missing): Promise<CallFailure> {
-		if (failure.kind !== "text" || this.#hasWorked) return failure;
-		const missing = await this.#attempt(sized([probe]));
+	async #blame({ failure, failsAlike }: Missing): Promise<CallFailure> {
+		const mayBeTheirs =
+			failure.kind === "text" ||
+			// Somebody waits for a query: its answer is tried again, no more.
+			(failure.kind === "answer" && this.#options.purpose === "document");
+		if (!mayBeTheirs || this.#hasWorked) return failure;
+		const missing = failsAlike
+			? undefined
+			: await this.#attempt(sized([probe]));
 		if (this.#hasWorked) return failure;
 		const { kind = "text" } = missing?.failure ?? {};
 		if (missing !== undefined && kind !== "text" && kind !== "answer")
@@ -371,7 +396,9 @@ export class EmbeddingRun {
 		return new CallFailure(
 			"broken",
 			`${failure.message}, and fails for a plain word too`,
-			{ hint: "check the model, its dimensions and the address" },
+			{
+				hint: failure.hint ?? "check the model, its dimensions and the address",
+			},
 		);
 	}
 
@@ -430,18 +457,28 @@ function ofTexts({
 	kind,
 	message,
 	status,
+	hint,
 	maxTexts,
 	isLength,
+	isOtherLength,
 }: CallFailure): CallFailure {
 	const isRefusal = kind !== "down" && kind !== "answer" && kind !== "busy";
 	const isSure =
-		isRefusal || status === 402 || status === 500 || status === 501;
+		isRefusal ||
+		isOtherLength ||
+		status === 402 ||
+		status === 500 ||
+		status === 501;
 	// The verdict on key, model or account was none.
 	const isVerdict = isRefusal || kind === "busy";
 	return new CallFailure(
 		isSure ? "text" : "answer",
 		`${isVerdict && status !== undefined ? `refused the text (status ${status})` : message}, and gives other texts their vectors`,
-		{ ...(status === undefined ? {} : { status }), maxTexts, isLength },
+		{
+			...(status === undefined ? { hint } : { status }),
+			maxTexts,
+			isLength,
+		},
 	);
 }
 
@@ -462,6 +499,8 @@ interface Missing {
 	readonly isSettled: boolean;
 	/** Whether that is known already. */
 	readonly isAboutTexts?: boolean;
+	/** Whether a plain word was asked for and failed as well. */
+	readonly failsAlike?: boolean;
 }
 
 function sized(texts: readonly string[]): Batch {
@@ -469,10 +508,24 @@ function sized(texts: readonly string[]): Batch {
 	return { texts, tokens };
 }
 
-function bad(problem: string): CallFailure {
-	return new CallFailure("answer", `answered with a vector of ${problem}`, {
-		hint: "check that model and dimensions are right",
-	});
+const lengthHint = "check that model and dimensions are right";
+
+function isUnread(vector: Float32Array): boolean {
+	return vector instanceof NoVector && vector.failure.kind === "answer";
+}
+
+function failureIn(
+	vector: Float32Array,
+	dimensions: number,
+): CallFailure | undefined {
+	if (vector instanceof NoVector) return vector.failure;
+	const problem = vectorProblem(vector, dimensions);
+	if (problem === undefined) return undefined;
+	return new CallFailure(
+		"answer",
+		`answered with a vector of ${problem.message}`,
+		{ hint: lengthHint, isOtherLength: vector.length !== dimensions },
+	);
 }
 
 /** A refused text that is probably too long is told so; its words are not repeated. */

@@ -26,7 +26,9 @@ const spellings = {
 		/^(?:(?:code_)?insufficient[_ ]?(?:user[_ ]?|account[_ ]?)?(?:quota|balance|credits?|funds)|(?:quota|dailyLimit|daily_limit)_?exceeded|billing_not_active|account_(?:deactivated|overdue)|arrearage|payment_required|out_of_credits?|credit_balance_(?:too_)?low|pre_consume_token_quota_failed)$/i,
 	billing_hard_limit_reached: /^billing_hard_limit_reached$/i,
 	invalid_api_key:
-		/^(?:invalid_?api_?key|api_?key_?(?:invalid|expired|service_blocked)|authentication_?error|unauthenticated|unauthorized|invalid_?authentication|permission_?denied|permission_error|access_denied)$/i,
+		/^(?:invalid_?api_?key|api_?key_?(?:invalid|expired|service_blocked)|(?:invalid|expired)_?token|token_?(?:invalid|expired)|authentication_?error|unauthenticated|unauthorized|invalid_?authentication)$/i,
+	permission_denied:
+		/^(?:permission_?denied|permission_error|access_denied|missing_scope|insufficient_permissions?)$/i,
 	rate_limit_exceeded:
 		/^(?:(?:user_?)?rate_?limit(?:_?exceeded|_?error|_?reached)?|resource_?exhausted|too_?many_?requests|throttl(?:ed|ing)(?:[._]\w+)?|requests|tokens)$/i,
 	model_not_found:
@@ -34,7 +36,7 @@ const spellings = {
 	context_length_exceeded: /^context_length_exceeded$/i,
 	max_tokens_per_request: /^max_tokens_per_request$/i,
 	unsupported_country_region_territory:
-		/^unsupported_country_region_territory$/i,
+		/^(?:unsupported_(?:country|region|location)\w{0,30}|(?:region|country|location)_not_supported)$/i,
 } as const satisfies Record<string, RegExp>;
 
 /** The same, where only the sentence for humans has it. */
@@ -46,6 +48,18 @@ const sentences: readonly (readonly [Reason, RegExp])[] = [
 	[
 		"invalid_api_key",
 		/\b(?:invalid|incorrect|expired) api[ _-]?key|api key (?:not valid|is invalid|expired)/i,
+	],
+	[
+		"unsupported_country_region_territory",
+		/(?:country|region|territory|location)s?\b[^"]{0,40} (?:is |are )?not (?:supported|available|allowed|served)|not (?:available|supported) in your (?:country|region|location)/i,
+	],
+	[
+		"model_not_found",
+		/(?:not have|no|denied) (?:access|permission)s? (?:to|for) (?:the |this )?model\b|not (?:allowed|permitted|authorized) to (?:use|access) (?:the |this )?model\b/i,
+	],
+	[
+		"permission_denied",
+		/insufficient permissions?|missing scopes?|permission denied|not (?:have|has) (?:the )?(?:required )?permissions?|ip (?:address )?[^"]{0,40}not (?:allowed|authori[sz]ed|whitelisted)/i,
 	],
 	["invalid_api_key", /^\s*unauthori[sz]ed\b/i],
 	["rate_limit_exceeded", /\brate[ -]?limit|too many requests/i],
@@ -68,6 +82,8 @@ const openings: readonly (readonly [Reason, RegExp])[] = [
 		"invalid_api_key",
 		/^[^"'`]{0,20}api key (?:not valid|is invalid|expired)|^(?:incorrect|invalid) api key/i,
 	],
+	["unsupported_country_region_territory", /^user location is not supported/i],
+	["invalid_api_key", /^(?:invalid|expired) (?:access )?token\b/i],
 	[
 		"model_not_found",
 		/^(?:the )?model [^"]{0,80}?(?:does not|doesn't|not) exist|^(?:the )?model [^"]{0,80}?not (?:found|supported|available)|^(?:invalid|unknown|unsupported|no such) model\b/i,
@@ -133,9 +149,18 @@ export function errorReason(
 	};
 }
 
+/** Its sentences for humans, which may quote a key or a text. */
+export function errorMessages(body: unknown): string[] {
+	return partsOf(body)
+		.flatMap(messagesOf)
+		.filter((message) => !/^\s*</.test(message));
+}
+
 /** Whether an answer with status 200 is an error all the same. */
 export function isErrorAnswer(answer: object): boolean {
-	if (Array.isArray(answer)) return answer.some((item) => isError(item));
+	// Of a list of vectors, each item may have an error of its own.
+	if (Array.isArray(answer))
+		return answer.length > 0 && answer.every((item) => isError(item));
 	return isError(answer);
 }
 
@@ -195,7 +220,7 @@ function isApisError(body: unknown, messages: readonly string[]): boolean {
 	return isObject && !isContents;
 }
 
-function isSaid(value: unknown): boolean {
+export function isSaid(value: unknown): boolean {
 	if (Array.isArray(value)) return value.length > 0;
 	return (
 		value !== undefined && value !== null && value !== "" && value !== false

@@ -39,6 +39,8 @@ export interface FailureDetails {
 	readonly isDoubtful?: boolean;
 	/** Whether the answer names `encoding_format`, or a field that it does not know. */
 	readonly isAboutEncoding?: boolean;
+	/** Whether it is a vector of another length than expected, which asking again does not change. */
+	readonly isOtherLength?: boolean;
 }
 
 /**
@@ -56,6 +58,7 @@ export class CallFailure extends Error {
 	readonly isLength: boolean;
 	readonly isDoubtful: boolean;
 	readonly isAboutEncoding: boolean;
+	readonly isOtherLength: boolean;
 
 	constructor(
 		kind: FailureKind,
@@ -68,6 +71,7 @@ export class CallFailure extends Error {
 			isLength = false,
 			isDoubtful = false,
 			isAboutEncoding = false,
+			isOtherLength = false,
 		}: FailureDetails = {},
 	) {
 		super(message);
@@ -79,6 +83,7 @@ export class CallFailure extends Error {
 		this.isLength = isLength;
 		this.isDoubtful = isDoubtful;
 		this.isAboutEncoding = isAboutEncoding;
+		this.isOtherLength = isOtherLength;
 	}
 }
 
@@ -89,8 +94,11 @@ export class CallFailure extends Error {
 export function mismatch(
 	texts: readonly string[],
 	message: string,
+	hint?: string,
 ): CallFailure {
-	return new CallFailure(texts.length > 1 ? "text" : "answer", message);
+	return new CallFailure(texts.length > 1 ? "text" : "answer", message, {
+		hint,
+	});
 }
 
 /** An answer that holds nothing to read vectors from. */

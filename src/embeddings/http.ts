@@ -1,7 +1,8 @@
 import { errorReason, isErrorAnswer } from "./error-reason.ts";
 import { CallFailure, unreadable } from "./failure.ts";
+import { quotable } from "./quotable.ts";
 import { statusFailure } from "./status-failure.ts";
-import { systemCode, unreachable } from "./thrown-failure.ts";
+import { brokenOff, systemCode, unreachable } from "./thrown-failure.ts";
 
 export interface JsonRequest {
 	readonly url: string;
@@ -54,28 +55,45 @@ export async function postJson(request: JsonRequest): Promise<object> {
 	const payload = JSON.stringify(request.body);
 	const limit = answerLimit(request.vectors, Buffer.byteLength(payload));
 	const { response, text, excess } = await exchange(request, payload, limit);
-	if (!response.ok)
-		throw statusFailure(
-			response.status,
+	const { status } = response;
+	const failureOf = (body: object) =>
+		statusFailure(
+			status,
 			(name) => response.headers.get(name),
-			errorReason(objectIn(text) ?? { message: text }, {
-				status: response.status,
-				texts: textsOf(request),
-			}),
+			errorReason(body, { status, texts: textsOf(request).length }),
+			quotable(body, textsOf(request), request.apiKey),
 		);
+	if (!response.ok) throw failureOf(objectIn(text) ?? pageOf(text));
 	if (excess !== undefined) throw tooLong(excess, limit, request.vectors);
-	const answer = objectIn(text);
-	if (answer === undefined) throw unreadable("something that is not JSON");
-	if (isErrorAnswer(answer))
-		throw statusFailure(
-			response.status,
-			(name) => response.headers.get(name),
-			errorReason(answer, {
-				status: response.status,
-				texts: textsOf(request),
-			}),
-		);
+	const answer = objectIn(text) ?? eventIn(text);
+	if (answer === undefined) throw unreadable(kindOf(text, status));
+	if (isErrorAnswer(answer)) throw failureOf(answer);
 	return answer;
+}
+
+/** A page's title says as much as the page. */
+function pageOf(text: string): object {
+	return {
+		message: text,
+		title: /<title[^>]{0,100}>([^<]{1,200})/i.exec(text)?.[1],
+	};
+}
+
+/** The only object of a stream of events: a server that streams its answer whole, or its error. */
+function eventIn(text: string): object | undefined {
+	if (!/^(?:data|event|id|retry)?:/.test(text)) return undefined;
+	const events = text
+		.split(/\r?\n/)
+		.filter((line) => line.startsWith("data:"))
+		.map((line) => objectIn(line.slice("data:".length)))
+		.filter((event) => event !== undefined);
+	return events.length === 1 ? events[0] : undefined;
+}
+
+function kindOf(text: string, status: number): string {
+	if (text.trim() === "") return `an empty body (status ${status})`;
+	if (/^\s*</.test(text)) return "a page that is not JSON";
+	return "something that is not JSON";
 }
 
 /** The address without slashes at its end. An expression for them would take the square of their number. */
@@ -91,8 +109,9 @@ async function exchange(
 	limit: number,
 ): Promise<Body & { response: Response }> {
 	const { url, apiKey, signal } = request;
+	let response: Response | undefined;
 	try {
-		const response = await fetch(url, {
+		response = await fetch(url, {
 			method: "POST",
 			headers: {
 				"content-type": "application/json",
@@ -107,7 +126,9 @@ async function exchange(
 		return { response, ...body };
 	} catch (error) {
 		// Its message may quote the address and, if it is malformed, the key.
-		throw lost(error, request);
+		throw response === undefined
+			? lost(error, request)
+			: brokenOff(systemCode(error));
 	}
 }
 
@@ -171,10 +192,10 @@ function isSendable({ url, apiKey = "" }: JsonRequest): boolean {
 	}
 }
 
-/** How many texts the request has, in either protocol. */
-function textsOf({ body }: JsonRequest): number {
+/** The texts of the request, in either protocol. */
+function textsOf({ body }: JsonRequest): string[] {
 	const { input, texts } = body as { input?: unknown; texts?: unknown };
-	return [input, texts].flat().filter((text) => text !== undefined).length;
+	return [input, texts].flat().filter((text) => typeof text === "string");
 }
 
 function objectIn(text: string): object | undefined {

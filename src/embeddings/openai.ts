@@ -1,9 +1,9 @@
-import { decodeVector } from "./decode-vector.ts";
-import { CallFailure, mismatch, unreadable } from "./failure.ts";
+import { CallFailure, mismatch } from "./failure.ts";
 import { mostNumbers, postJson, withoutSlashes } from "./http.ts";
 import { type KnownModels, knownModel } from "./known-model.ts";
 import { learnedLimit } from "./learned-limit.ts";
 import type { EmbeddingLimits, EmbeddingProvider } from "./provider.ts";
+import { type Item, itemsOf, vectorIn } from "./read-items.ts";
 import { vectorProblem } from "./vector-problem.ts";
 
 /** https://platform.openai.com/docs/guides/embeddings */
@@ -121,8 +121,7 @@ class OpenAiServer {
 				this.#learned.hasWorked ||= vectors.some(isPlausible);
 				return vectors;
 			}
-			if (vectors.some(({ length }) => length > 0)) doubtful = vectors;
-			else first = withoutVectors(texts);
+			doubtful = vectors;
 		} catch (error) {
 			if (!this.#mayBeTheForm(error, form)) throw error;
 			first = error;
@@ -143,7 +142,7 @@ class OpenAiServer {
 	}
 
 	/**
-	 * Whether vectors are such as a server makes that reads the form wrongly: empty,
+	 * Whether vectors are such as a server makes that reads the form wrongly: none,
 	 * zeros, no numbers, or of a length that doubles, halves or hex digits have in
 	 * base64. A model's own length is left alone.
 	 */
@@ -267,8 +266,9 @@ class OpenAiServer {
 			},
 			signal,
 		});
-		return this.#inOrder(texts, itemsOf(answer)).map(({ embedding }) =>
-			decodeVector(embedding),
+		const items = itemsOf(answer, texts.length);
+		return this.#inOrder(texts, items).map((item) =>
+			vectorIn(item, dimensions),
 		);
 	}
 
@@ -355,33 +355,6 @@ function isRefusal(error: unknown): boolean {
 		kind !== "busy" &&
 		(status === 400 || status === 415 || status === 422)
 	);
-}
-
-function withoutVectors(texts: readonly string[]): CallFailure {
-	return mismatch(texts, "answered with empty vectors");
-}
-
-interface Item {
-	readonly index?: unknown;
-	readonly embedding?: unknown;
-}
-
-function itemsOf(answer: object): readonly Item[] {
-	// Some gateways put the answer into one of their own.
-	const { data, result, output, response } = answer as Wrapped;
-	for (const list of [data, ...[result, output, response, data].map(dataOf)])
-		if (Array.isArray(list)) return list.map((item) => item ?? {});
-	throw unreadable("JSON without vectors");
-}
-
-type Wrapped = Readonly<
-	Record<"data" | "result" | "output" | "response", unknown>
->;
-
-function dataOf(value: unknown): unknown {
-	return typeof value === "object" && value !== null
-		? (value as { data?: unknown }).data
-		: undefined;
 }
 
 /** `undefined`: what the items say of their order contradicts itself or their positions. */

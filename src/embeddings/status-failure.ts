@@ -11,13 +11,16 @@ export function statusFailure(
 	answered: number,
 	headers: HeaderReader,
 	body: ErrorReason = {},
+	words?: string,
 ): CallFailure {
 	const { reason, status: stated, maxTexts } = body;
 	const said = `(status ${answered}${reason === undefined ? "" : `, ${reason}`})`;
 	const status = effectiveStatus(answered, stated);
 	const meaning: Meaning = meanings[meaningOf(status, reason)];
 	const { kind, message, hint } = meaning;
-	return new CallFailure(kind, `${message} ${said}`, {
+	// Of a refused text, the server's words may well be the text's.
+	const quoted = words === undefined || kind === "text" ? "" : `: ${words}`;
+	return new CallFailure(kind, `${message} ${said}${quoted}`, {
 		hint,
 		status,
 		maxTexts,
@@ -72,6 +75,21 @@ const meanings = {
 		message: "refused the key",
 		hint: "check the provider's API key and what it may be used for",
 	},
+	permission: {
+		kind: "setup",
+		message: "does not permit this to the key",
+		hint: "check with the provider what the key, its project and this address may use",
+	},
+	region: {
+		kind: "setup",
+		message: "does not serve this region",
+		hint: "check where the provider may be used, and the route to it",
+	},
+	redirect: {
+		kind: "setup",
+		message: "redirects to another address, which is not followed",
+		hint: "set EMBEDDING__BASE_URL to the address it redirects to; look for https and the path",
+	},
 	proxy: {
 		kind: "setup",
 		message: "is behind a proxy that wants authentication",
@@ -102,8 +120,9 @@ const meanings = {
 } as const satisfies Record<string, Meaning>;
 
 // 424 is what text-embeddings-inference says when its backend failed, 498 what
-// Cohere says of a text with a token it does not allow.
-const downStatuses = new Set([408, 409, 424, 425]);
+// Cohere says of a text with a token it does not allow, 499 what nginx says of a
+// call that ended too early.
+const downStatuses = new Set([408, 409, 424, 425, 499]);
 const textStatuses = new Set([400, 413, 422, 498]);
 const modelStatuses = new Set([404, 405, 410]);
 
@@ -112,15 +131,18 @@ function meaningOf(
 	reason: Reason | undefined,
 ): keyof typeof meanings {
 	if (isSpent(status, reason)) return "spent";
-	if (status === 429 || reason === "rate_limit_exceeded") return "busy";
+	if (status === 429 || status === 420 || reason === "rate_limit_exceeded")
+		return "busy";
 	if (status === 407) return "proxy";
-	if (status === 401 || status === 403 || reason === "invalid_api_key")
-		return "key";
+	if (status === 401 || reason === "invalid_api_key") return "key";
+	if (reason === "unsupported_country_region_territory" || status === 451)
+		return "region";
 	if (reason === "model_not_found" || modelStatuses.has(status)) return "model";
+	if (status === 403 || reason === "permission_denied") return "permission";
 	if (status >= 500 || downStatuses.has(status)) return "down";
 	if (textStatuses.has(status)) return "text";
-	// A redirect is not followed: the texts would go to another address.
-	return status < 400 ? "model" : "unknown";
+	// Not followed: the texts would go to another address.
+	return status < 400 ? "redirect" : "unknown";
 }
 
 /** Waiting does not bring the credit back. */

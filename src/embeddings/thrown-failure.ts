@@ -1,6 +1,6 @@
 import { RemError } from "../errors.ts";
 import { errorReason } from "./error-reason.ts";
-import { CallFailure } from "./failure.ts";
+import { CallFailure, type FailureKind } from "./failure.ts";
 import type { HeaderReader } from "./retry-after.ts";
 import { statusFailure } from "./status-failure.ts";
 
@@ -12,27 +12,53 @@ export function failureOf(thrown: unknown): CallFailure {
 	if (thrown instanceof CallFailure) return thrown;
 	if (thrown instanceof RemError) return ownFailure(thrown);
 	const members = membersOf(thrown);
-	const { status, statusCode, headers, responseHeaders, isRetryable } = members;
-	for (const number of [status, statusCode])
-		if (typeof number === "number")
-			return statusFailure(
-				number,
-				readerOf(headers ?? responseHeaders),
-				errorReason(bodyOf(members), { status: number }),
-			);
+	// The AI SDK's, after tries of its own.
+	if (members.lastError !== undefined) return failureOf(members.lastError);
+	const status = statusOf(members);
+	if (status !== undefined)
+		return statusFailure(
+			status,
+			readerOf(members.headers ?? members.responseHeaders),
+			errorReason(bodyOf(members), { status }),
+		);
 	const code = systemCode(thrown);
-	if (code !== undefined || isRetryable === true) return unreachable(code);
+	if (code !== undefined || members.isRetryable === true)
+		return unreachable(code);
 	const name = nameOf(thrown);
-	return new CallFailure(
-		setupNames.has(name) ? "setup" : "text",
-		`failed with ${name}`,
-	);
+	return new CallFailure(kindOf(name), `failed with ${name}`);
+}
+
+/** As `fetch`, the AI SDK, axios, Google's and Amazon's clients put it. */
+function statusOf(error: Members): number | undefined {
+	const { status, statusCode, code, response, $metadata } = error;
+	const candidates = [
+		status,
+		statusCode,
+		membersOf(response).status,
+		membersOf($metadata).httpStatusCode,
+		code,
+	];
+	return candidates
+		.filter((one) => /^[3-5]\d\d$/.test(String(one)))
+		.map(Number)
+		.find((one) => one !== undefined);
+}
+
+function kindOf(name: string): FailureKind {
+	if (setupNames.has(name)) return "setup";
+	if (answerNames.has(name)) return "answer";
+	return /timeout|abort|connection/i.test(name) ? "down" : "text";
 }
 
 /** The answer as the clients of OpenAI and the AI SDK hand it on, and what they made of it. */
-function bodyOf(error: Readonly<Record<string, unknown>>): unknown {
-	const { error: inner, data, responseBody, code, type } = error;
-	return [{ error: inner, code, type }, data, parsed(responseBody)];
+function bodyOf(error: Members): unknown {
+	const { error: inner, data, responseBody, response, code, type } = error;
+	return [
+		{ error: inner, code, type },
+		data,
+		parsed(responseBody),
+		membersOf(response).data,
+	];
 }
 
 function parsed(text: unknown): unknown {
@@ -63,8 +89,18 @@ export function unreachable(code: string | undefined): CallFailure {
 	);
 }
 
-// ECONNREFUSED, EAI_AGAIN and undici's own; an invalid certificate is none of them.
-const systemCodes = /^(E[A-Z]+|EAI_AGAIN|UND_ERR_[A-Z_]+)$/;
+/** After its headers. */
+export function brokenOff(code: string | undefined): CallFailure {
+	return new CallFailure(
+		"down",
+		`broke off its answer${code === undefined ? "" : ` (${code})`}`,
+		{ hint: "try again later; nothing was stored for these texts" },
+	);
+}
+
+// ECONNREFUSED, EAI_AGAIN, undici's own, and those of a body that cannot be
+// decompressed; an invalid certificate is none of them.
+const systemCodes = /^(E[A-Z]+|EAI_AGAIN|UND_ERR_[A-Z_]+|Z_[A-Z_]+)$/;
 
 /** The code of the system error behind an error of `fetch`, a few causes down. */
 export function systemCode(thrown: unknown): string | undefined {
@@ -84,8 +120,21 @@ const setupNames = new Set([
 	"AI_NoSuchModelError",
 ]);
 
+/** And those for an answer that it could not read. */
+const answerNames = new Set([
+	"AI_EmptyResponseBodyError",
+	"AI_InvalidResponseDataError",
+	"AI_JSONParseError",
+	"AI_TypeValidationError",
+]);
+
+/** Some clients leave `name` as it is, and have a class of their own. */
 function nameOf(thrown: unknown): string {
-	const name = thrown instanceof Error ? thrown.name : typeof thrown;
+	const given = thrown instanceof Error ? thrown.name : typeof thrown;
+	const name =
+		thrown instanceof Error && given === "Error"
+			? thrown.constructor.name
+			: given;
 	return /^\w{1,40}$/.test(name) ? name : "an error";
 }
 
@@ -98,8 +147,8 @@ function readerOf(headers: unknown): HeaderReader {
 	};
 }
 
-function membersOf(value: unknown): Readonly<Record<string, unknown>> {
-	return typeof value === "object" && value !== null
-		? (value as Readonly<Record<string, unknown>>)
-		: {};
+type Members = Readonly<Record<string, unknown>>;
+
+function membersOf(value: unknown): Members {
+	return typeof value === "object" && value !== null ? (value as Members) : {};
 }

@@ -1,7 +1,7 @@
 import { arrayLiteral } from "../db/encode.ts";
 import type { Field } from "../models/field.ts";
 import { isJsonNumber } from "../models/json-number.ts";
-import { limits, valueProblem } from "../models/limits.ts";
+import { hasHoles, limits, valueProblem } from "../models/limits.ts";
 import { raw, type Sql, sql } from "../sql.ts";
 import { type Operator, renderAll, yesOrNo } from "./operators.ts";
 import { refused } from "./refused.ts";
@@ -35,6 +35,7 @@ function checkPath(field: Field, path: unknown): asserts path is Path {
 	const isPath =
 		Array.isArray(path) &&
 		path.length > 0 &&
+		!hasHoles(path) &&
 		path.every((step) => typeof step === "string" || Number.isInteger(step));
 	if (!isPath)
 		throw refused(

@@ -82,6 +82,8 @@ function connect(
 		throw new RemError("FILTER_REFUSED", `${name} takes a list of filters`, {
 			hint: `{ ${name}: [{ year: 1990 }, { year: 1991 }] }`,
 		});
+	if (Array.isArray(filters) && filters.length > limits.filterConditions)
+		throw tooManyConditions();
 	const list: unknown[] = [filters].flat();
 	return connectives[name](
 		list.map((filter) => filterSql(context, filter, depth + 1)),
@@ -98,16 +100,19 @@ function fieldConditions(
 	const column = ident(alias, field.column);
 	const conditions = conditionsOf(field, condition, column);
 	context.conditions += conditions.length;
-	if (context.conditions > limits.filterConditions)
-		throw new RemError(
-			"INPUT_LIMIT",
-			`the filter has more than ${limits.filterConditions} conditions`,
-			{ hint: "for many values of one field use `in`" },
-		);
+	if (context.conditions > limits.filterConditions) throw tooManyConditions();
 	const contained = containedIn(field, condition);
 	return contained === undefined
 		? conditions
 		: [...conditions, ...throughIndex(table, alias, field, contained)];
+}
+
+function tooManyConditions(): RemError {
+	return new RemError(
+		"INPUT_LIMIT",
+		`the filter has more than ${limits.filterConditions} conditions`,
+		{ hint: "for many values of one field use `in`" },
+	);
 }
 
 /** The JSON that the field holds by the condition, whatever else that says. */

@@ -1,13 +1,21 @@
 import { optional, optionalOptions, options } from "../calls/arguments.ts";
 import { async, publicMethods, sync, traced } from "../calls/public-methods.ts";
 import type { Database } from "../db/database.ts";
+import { limited } from "../db/limited.ts";
 import {
 	outsideTransactions,
 	refuseInsideTransaction,
 } from "../db/open-transaction.ts";
 import { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import { anyText, count, flag, oneOf, record } from "../models/checks.ts";
+import {
+	anyText,
+	flag,
+	longestWaitMs,
+	oneOf,
+	record,
+	wholeNumber,
+} from "../models/checks.ts";
 import { type OptionChecks, required } from "../models/options.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
@@ -83,6 +91,8 @@ interface Load {
  */
 export class BackgroundIndexer {
 	readonly #db: Database;
+	/** For what looks and does not build. */
+	readonly #limited: Database;
 	readonly #options: BackgroundIndexerOptions;
 	readonly #loop: BuildLoop;
 	readonly #usedSpaces = new Map<string, VectorSpace[]>();
@@ -96,8 +106,10 @@ export class BackgroundIndexer {
 	/** @internal */
 	constructor(db: Database, options: BackgroundIndexerOptions) {
 		this.#db = db;
+		this.#limited = limited(db);
 		this.#options = options;
-		this.#loop = new BuildLoop(db, () => this.#look(), options);
+		// What builds in the background waits for tables that are locked.
+		this.#loop = new BuildLoop(db, () => this.#look({ db }), options);
 	}
 
 	/**
@@ -122,7 +134,8 @@ export class BackgroundIndexer {
 	}
 
 	/** Builds whatever is queued, now and later, until `stop()`; resolves then. */
-	run(): Promise<void> {
+	async run(): Promise<void> {
+		refuseInsideTransaction(this.#db);
 		return this.#loop.run();
 	}
 
@@ -157,7 +170,7 @@ export class BackgroundIndexer {
 		return {
 			running: this.#loop.isWorking,
 			indexes: await readIndexStatus(
-				this.#db,
+				this.#limited,
 				schema,
 				await this.#look(),
 				settings.minRows,
@@ -285,7 +298,7 @@ export class BackgroundIndexer {
 	}
 
 	async #checkNow(table: EntityTable | undefined): Promise<void> {
-		const view = await this.#look(table);
+		const view = await this.#look({ table });
 		const { minRows } = this.#options.settings;
 		const wanted = view.possible.filter((index) => !this.#stops(index));
 		const work = await this.#workOf(wanted, minRows);
@@ -305,7 +318,7 @@ export class BackgroundIndexer {
 	): Promise<DeclaredIndex[]> {
 		const { schema } = this.#options;
 		const { compared, others } = await compareIndexes(
-			this.#db,
+			this.#limited,
 			schema,
 			declared,
 		);
@@ -319,7 +332,7 @@ export class BackgroundIndexer {
 		const found = broken.map((index) => index.declared);
 		if (minRows === undefined) return found;
 		const names = missing.map((index) => index.declared);
-		const paying = await indexesThatPay(this.#db, schema, names, minRows);
+		const paying = await indexesThatPay(this.#limited, schema, names, minRows);
 		return [...found, ...paying.filter((index) => !found.includes(index))];
 	}
 
@@ -372,14 +385,20 @@ export class BackgroundIndexer {
 	}
 
 	/** The queue, and all that the models ask for, of one entity or of all. */
-	async #look(table?: EntityTable): Promise<IndexerView> {
+	async #look({
+		table,
+		db = this.#limited,
+	}: {
+		readonly table?: EntityTable | undefined;
+		readonly db?: Database;
+	} = {}): Promise<IndexerView> {
 		const { schema, hnsw, tables, space } = this.#options;
-		const queue = (await readQueue(this.#db, schema)).map((build) => ({
+		const queue = (await readQueue(db, schema)).map((build) => ({
 			...build,
 			isLocked: build.isLocked || this.#held.has(build.tableName),
 		}));
 		const known = {
-			written: await readVectorSpaces(this.#db, schema),
+			written: await readVectorSpaces(db, schema),
 			usual: space(),
 			used: this.#usedSpaces,
 			queue,
@@ -423,7 +442,11 @@ publicMethods<BackgroundIndexer>()(
 		queueIndex: async(options(indexRequest)),
 		build: traced(async(options(indexRequest)), { operation: "index.build" }),
 		run: async(),
-		stop: async(optionalOptions<{ waitMs?: number }>({ waitMs: count })),
+		stop: async(
+			optionalOptions<{ waitMs?: number }>({
+				waitMs: wholeNumber(0, longestWaitMs),
+			}),
+		),
 		drain: async(),
 		status: async(),
 		repair: async(optionalOptions<{ missing?: boolean }>({ missing: flag })),

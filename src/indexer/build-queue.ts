@@ -87,7 +87,8 @@ export async function enqueue(
 	{ again }: { readonly again: boolean },
 ): Promise<void> {
 	if (indexes.length === 0) return;
-	await db.query(sql`
+	await db.query(
+		sql`
 INSERT INTO ${builds(schema)} AS b (index_name, table_name, index_type, space)
 SELECT * FROM unnest(${arrayLiteral(indexes.map(({ name }) => name))}::text[],
   ${arrayLiteral(indexes.map(({ tableName }) => tableName))}::text[],
@@ -96,7 +97,9 @@ SELECT * FROM unnest(${arrayLiteral(indexes.map(({ name }) => name))}::text[],
 ON CONFLICT (index_name) DO UPDATE SET
   state = CASE b.state WHEN 'building' THEN b.state ELSE 'queued' END, attempts = 0, next_attempt_at = clock_timestamp(), without_workers = false,
   progress = NULL, error = NULL, sql_state = NULL
-WHERE b.state = 'built' OR ${again}`);
+WHERE b.state = 'built' OR ${again}`,
+		{ isLimited: true },
+	);
 }
 
 /** Counted before it starts: a build that takes the server down with it must not go on for ever. */

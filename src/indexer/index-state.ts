@@ -118,5 +118,7 @@ function loose(schema: string, definition: string): string {
 		.replace(/^USING btree /, "")
 		.replace(/::(text|regconfig)\b/g, "")
 		.replaceAll("COALESCE", "coalesce")
+		.replace(/\bE(?=')/g, "")
+		.replaceAll("\\\\", "\\")
 		.replace(/[\s()'"]/g, "");
 }

@@ -1,5 +1,6 @@
 import type { ServiceCore } from "../core/service-core.ts";
 import type { Database, Handle } from "../db/database.ts";
+import { limited } from "../db/limited.ts";
 import { ident, sql } from "../sql.ts";
 import type { ProbeScope } from "../verbs/verb.ts";
 import {
@@ -38,7 +39,8 @@ export interface IsolationReport {
 export async function checkIsolation(
 	core: ServiceCore,
 ): Promise<IsolationReport> {
-	const { db, registry } = core;
+	const { registry } = core;
+	const db = limited(core.db);
 	const space = core.embedder.spaceIfKnown();
 	const tables = registry.all().filter(({ entity }) => entity.tenantScoped);
 	const walls = await readTableWalls(db, registry.schema, registry.all());
@@ -53,7 +55,7 @@ export async function checkIsolation(
 		: [];
 	const library: string[] = [];
 	for (const table of tables) {
-		const tried = await tryTable(core, { table, space }, isSetUp);
+		const tried = await tryTable(core, db, { table, space, isSetUp });
 		library.push(...tried.library);
 		problems.push(...tried.database);
 	}
@@ -66,13 +68,13 @@ export async function checkIsolation(
 
 async function tryTable(
 	core: ServiceCore,
-	place: CanaryPlace,
-	isSetUp: boolean,
+	db: Database,
+	{ isSetUp, ...place }: CanaryPlace & { readonly isSetUp: boolean },
 ): Promise<{ library: readonly string[]; database: readonly string[] }> {
 	const { own, foreign } = canaryTenants();
 	let library: readonly string[] = [];
 	let database: readonly string[] = [];
-	await rolledBack(core.db, async (tx) => {
+	await rolledBack(db, async (tx) => {
 		await setTenant(tx, foreign);
 		const canary = await insertCanary(tx, place, foreign);
 		await setTenant(tx, own);

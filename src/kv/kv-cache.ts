@@ -6,13 +6,15 @@ import {
 	traced,
 } from "../calls/public-methods.ts";
 import type { Database, Handle } from "../db/database.ts";
+import { limited } from "../db/limited.ts";
 import {
 	outsideTransactions,
 	refuseInsideTransaction,
 } from "../db/open-transaction.ts";
 import { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import { callback, count, flag, positive, signal } from "../models/checks.ts";
+import { flag, signal, wholeNumber } from "../models/checks.ts";
+import { progressCallback } from "../models/options.ts";
 import { toText } from "../sql.ts";
 import { databaseAttributes, span } from "../telemetry/span.ts";
 import type { KvProgress } from "./progress.ts";
@@ -52,7 +54,11 @@ export class KvCache {
 
 	/** Whether it is in use, how many entries it has, and what endangers it. Counts all entries: for people, not for every request. */
 	status(): Promise<KvStatus> {
-		return readKvStatus(this.#db, this.#schema, this.#rebuilding !== undefined);
+		return readKvStatus(
+			limited(this.#db),
+			this.#schema,
+			this.#rebuilding !== undefined,
+		);
 	}
 
 	/**
@@ -69,14 +75,25 @@ export class KvCache {
 	): Promise<RebuildResult> {
 		refuseInsideTransaction(this.#db);
 		const { onProgress, signal } = options;
-		if (onProgress !== undefined) this.#listeners.add(onProgress);
 		// Also one that was started elsewhere and only joined here.
 		const stop = () => this.#stopping.abort();
+		// One that throws stops it for its own caller; others start it again.
+		let failure: { readonly error: unknown } | undefined;
+		const listener = (progress: KvProgress) => {
+			try {
+				onProgress?.(progress);
+			} catch (error) {
+				failure ??= { error };
+				stop();
+			}
+		};
+		if (onProgress !== undefined) this.#listeners.add(listener);
 		signal?.addEventListener("abort", stop);
 		try {
 			for (;;) {
 				if (signal?.aborted) throw stopped();
 				const result = await this.#start({}).catch((error: unknown) => {
+					if (failure !== undefined) throw failure.error;
 					// Another caller stopped the rebuild that both of them waited for.
 					if (signal?.aborted || !isCancelled(error)) throw error;
 					return undefined;
@@ -86,7 +103,7 @@ export class KvCache {
 			}
 		} finally {
 			signal?.removeEventListener("abort", stop);
-			if (onProgress !== undefined) this.#listeners.delete(onProgress);
+			if (onProgress !== undefined) this.#listeners.delete(listener);
 		}
 	}
 
@@ -120,7 +137,7 @@ export class KvCache {
 	 * const { differing, differences } = await service.kv.verify()
 	 */
 	verify(options: VerifyOptions = {}): Promise<VerifyResult> {
-		return verifyKv(this.#db, this.#schema, options);
+		return verifyKv(limited(this.#db), this.#schema, options);
 	}
 
 	/** Frees the space of entries that are gone and renews the planner's statistics, where no autovacuum does. */
@@ -164,14 +181,16 @@ export class KvCache {
 		return readKvSources(db, this.#schema);
 	}
 
-	/** Starts on connecting, where the cache is there and was emptied. */
+	/** Starts on connecting, where the cache is there and was emptied; one that is locked is left to the reads, which look themselves. */
 	async noticeEmptied(): Promise<void> {
 		try {
 			if (!(await isKvReady(this.#db, this.#schema)))
 				this.rebuildInBackground();
 		} catch (error) {
 			// Before the first migration there is no cache; a standby cannot read it.
-			if (!quietStates.has(sqlStateOf(error) ?? "")) throw error;
+			if (quietStates.has(sqlStateOf(error) ?? "")) return;
+			if (!isTimeout(error)) throw error;
+			this.#logger.warn({}, `kv_store was not looked at: ${error.message}`);
 		}
 	}
 
@@ -232,24 +251,23 @@ export class KvCache {
 	}
 }
 
+const rebuildOptions = optionalOptions<
+	Pick<RebuildOptions, "onProgress" | "signal">
+>({ onProgress: progressCallback, signal });
+
 publicMethods<KvCache>()(
 	KvCache,
 	{
 		status: async(),
-		rebuild: async(
-			optionalOptions<Pick<RebuildOptions, "onProgress" | "signal">>({
-				onProgress: callback,
-				signal,
-			}),
-		),
-		ensureReady: async(),
+		rebuild: async(rebuildOptions),
+		ensureReady: async(rebuildOptions),
 		verify: traced(
 			async(
 				optionalOptions<VerifyOptions>({
 					repair: flag,
-					sample: positive,
-					limit: count,
-					onProgress: callback,
+					sample: wholeNumber(1),
+					limit: wholeNumber(0),
+					onProgress: progressCallback,
 					signal,
 				}),
 			),
@@ -271,6 +289,10 @@ function stopped(): RemError {
 	return new RemError("CANCELLED", "the rebuild was stopped", {
 		hint: "what was copied remains; reads are answered from the tables, and the next rebuild goes on from there",
 	});
+}
+
+function isTimeout(error: unknown): error is RemError {
+	return error instanceof RemError && error.code === "QUERY_TIMEOUT";
 }
 
 function isCancelled(error: unknown): boolean {

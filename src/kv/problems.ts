@@ -56,7 +56,7 @@ WHERE c.relnamespace = ${schema}::regnamespace AND c.relname = ANY (${encodeArra
 					{
 						...problem,
 						message: `table ${type} has no trigger ${name}`,
-						hint: `apply registerType(…).sql.kvTrigger of its model again, then \`rem kv verify --repair\``,
+						hint: "`rem migrate` with its model: it makes the trigger again, and fills the cache",
 					},
 				];
 			return [

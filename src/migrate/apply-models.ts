@@ -1,7 +1,7 @@
 import type { Handle, Session } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
-import { type DiffOptions, diffSchema } from "./diff/diff.ts";
+import { askRenamed, type DiffOptions, diffSchema } from "./diff/diff.ts";
 import { entityText, relationsOf } from "./diff/diff-entity.ts";
 import type { Difference } from "./diff/difference.ts";
 import { dropInvalidIndex } from "./index-state.ts";
@@ -47,7 +47,10 @@ export function applyModels(
 			changed.length > 0 || isBaseChanged
 				? await diffSchema(tx, changed, options)
 				: [];
-		refuseDrift(differences);
+		refuseDrift([
+			...(await askRenamed(tx, absent, tables, options)),
+			...differences,
+		]);
 		const safe = differences.filter(({ risk }) => risk === undefined);
 		// After a restore all is as it was, and has to be compared once: who may not note it goes on.
 		const isDone = absent.length === 0 && safe.length === 0;
@@ -163,7 +166,7 @@ function refuseDrift(differences: readonly Difference[]): void {
 		return `table "${table}" differs from its model: ${messages.join("; ")}`;
 	});
 	const renames = drift.flatMap(({ statements, risk }) =>
-		risk?.kind === "rename" ? [`${statements.join(" ")} ${risk.reason}`] : [],
+		risk?.kind === "rename" ? [`${rename(statements)} ${risk.reason}`] : [],
 	);
 	const hint =
 		"`rem schema diff` shows the statements that would mend it; no model's table was changed";
@@ -173,6 +176,12 @@ function refuseDrift(differences: readonly Difference[]): void {
 			hint,
 		].join("\n"),
 	});
+}
+
+/** The statement, if one does it. */
+function rename(statements: readonly string[]): string {
+	const [first = "", ...more] = statements;
+	return more.length === 0 ? first : "run the statements of `rem schema diff`;";
 }
 
 async function run(tx: Handle, name: string, text: string): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Handle, Session } from "../db/database.ts";
+import type { Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 
 export interface LockTimeoutOptions {
@@ -20,13 +20,13 @@ const longestPauseMs = 1500;
  * everybody else out of the table for as long.
  */
 export function patientTransaction<T>(
-	session: Session,
+	db: Handle,
 	options: LockTimeoutOptions,
 	work: (tx: Handle) => Promise<T>,
 ): Promise<T> {
 	const { lockTimeoutMs } = withDefaults(options);
 	const settings = { lock_timeout: `${lockTimeoutMs}`, statement_timeout: "0" };
-	return patiently(options, () => session.transaction(work, { settings }));
+	return patiently(options, () => db.transaction(work, { settings }));
 }
 
 /** Runs the work again as long as a lock, or a deadlock, stands in its way. */

@@ -1,7 +1,7 @@
 import type { Database, Session } from "../db/database.ts";
 import { repinText } from "../db/session-settings.ts";
-import { callback, number, signal, text } from "../models/checks.ts";
-import type { OptionChecks } from "../models/options.ts";
+import { longestWaitMs, signal, text, wholeNumber } from "../models/checks.ts";
+import { type OptionChecks, progressCallback } from "../models/options.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { applyBase, pendingBaseFiles, refuseNewer } from "./apply-base.ts";
 import { applyModels, applyOnline } from "./apply-models.ts";
@@ -14,7 +14,7 @@ import {
 } from "./history.ts";
 import { readLedger } from "./ledger.ts";
 import { underLock } from "./lock.ts";
-import type { LockTimeoutOptions } from "./lock-timeout.ts";
+import { type LockTimeoutOptions, patientTransaction } from "./lock-timeout.ts";
 import {
 	checkTarget,
 	type MigrationFile,
@@ -37,9 +37,9 @@ export interface MigrateOptions extends LockTimeoutOptions {
 export const migrateChecks: OptionChecks<MigrateOptions> = {
 	migrations: text,
 	to: text,
-	lockTimeoutMs: number,
-	lockAttempts: number,
-	onProgress: callback,
+	lockTimeoutMs: wholeNumber(1, longestWaitMs),
+	lockAttempts: wholeNumber(1, 1_000_000),
+	onProgress: progressCallback,
 	signal,
 };
 
@@ -122,9 +122,10 @@ async function isUpToDate(
 	tables: readonly EntityTable[],
 	diff: DiffOptions,
 	files: readonly MigrationFile[] | undefined,
-	{ to }: MigrateOptions,
+	options: MigrateOptions,
 ): Promise<boolean> {
-	return db.transaction(async (tx) => {
+	const { to } = options;
+	return patientTransaction(db, options, async (tx) => {
 		const ledger = await readLedger(tx, diff.schema);
 		refuseNewer(ledger, diff);
 		if (pendingBaseFiles(ledger, diff).length > 0) return false;
@@ -156,16 +157,13 @@ async function applyAll(
 		checkGoOn();
 		options.onProgress?.({ kind: "applying", name });
 	};
+	const readApplied = () =>
+		patientTransaction(session, options, (tx) => readLedger(tx, schema));
 	begin("base files");
-	const base = await applyBase(
-		session,
-		await readLedger(session, schema),
-		diff,
-		options,
-	);
+	const base = await applyBase(session, await readApplied(), diff, options);
 	const applied = [...base.applied];
 	if (files !== undefined) {
-		const history = fileHistory(files, await readLedger(session, schema));
+		const history = fileHistory(files, await readApplied());
 		const pending = pendingFiles(history, options.to);
 		refuseUndecided(pending.map(({ file }) => file));
 		for (const { file, status } of pending) {

@@ -13,8 +13,6 @@ export interface MigrationFile {
 	readonly isTransaction: boolean;
 	/** The first line with `-- rem: undecided`, from 1: the file is not applied before somebody removes it. */
 	readonly undecidedLine: number | undefined;
-	/** Rules of the lint that do not hold for it. */
-	readonly ignoredRules: readonly string[];
 }
 
 /** What a comment `-- rem: …` of a file can be. */
@@ -51,11 +49,6 @@ export function toMigrationFile(name: string, text: string): MigrationFile {
 		sha256: sha256(text),
 		isTransaction: !directives.includes(directive.noTransaction),
 		undecidedLine: lineOf(text, directive.undecided),
-		ignoredRules: directives.flatMap((given) =>
-			given.startsWith("ignore ")
-				? given.slice("ignore ".length).split(/[\s,]+/)
-				: [],
-		),
 	};
 }
 
@@ -107,12 +100,12 @@ async function sqlFilesOf(folder: string): Promise<string[]> {
 /** A misspelled one would be a comment without effect. */
 function checkDirective(name: string, given: string): void {
 	const known: readonly string[] = Object.values(directive);
-	if (known.includes(given) || /^ignore \S/.test(given)) return;
+	if (known.includes(given)) return;
 	throw new RemError(
 		"VALIDATION",
 		`${name}: "-- rem: ${given}" means nothing`,
 		{
-			hint: `expected ${known.map((one) => `-- rem: ${one}`).join(", ")} or -- rem: ignore RULE`,
+			hint: `expected ${known.map((one) => `-- rem: ${one}`).join(" or ")}`,
 		},
 	);
 }

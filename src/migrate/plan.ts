@@ -5,7 +5,6 @@ import { type DiffOptions, diffSchema } from "./diff/diff.ts";
 import type { Difference } from "./diff/difference.ts";
 import { fileHistory } from "./history.ts";
 import { readLedger } from "./ledger.ts";
-import { type LintWarning, lintFile } from "./lint/lint.ts";
 import { filesOf, type MigrateOptions, pendingFiles } from "./migrate.ts";
 
 /** What a migration would do. */
@@ -20,7 +19,6 @@ export interface PlannedFile {
 	/** As in the ledger. */
 	readonly name: string;
 	readonly text: string;
-	readonly warnings: readonly LintWarning[];
 	/** The line of a dangerous statement that is not decided on: `migrate` refuses the file. */
 	readonly undecidedLine?: number;
 }
@@ -39,22 +37,13 @@ export async function planMigration(
 		files === undefined
 			? []
 			: pendingFiles(fileHistory(files, ledger), options.to);
-	const ours = pendingBaseFiles(ledger, diff).map((file) => ({
-		...file,
-		warnings: [],
+	const theirs = pending.map(({ file: { name, text, undecidedLine } }) => ({
+		name: `file:${name}`,
+		text,
+		...(undecidedLine === undefined ? {} : { undecidedLine }),
 	}));
-	const theirs = await Promise.all(
-		pending.map(async ({ file }) => ({
-			name: `file:${file.name}`,
-			text: file.text,
-			warnings: await lintFile(file),
-			...(file.undecidedLine === undefined
-				? {}
-				: { undecidedLine: file.undecidedLine }),
-		})),
-	);
 	return {
-		files: [...ours, ...theirs],
+		files: [...pendingBaseFiles(ledger, diff), ...theirs],
 		differences:
 			options.to === undefined ? await diffSchema(db, tables, diff) : [],
 	};

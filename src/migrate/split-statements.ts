@@ -18,6 +18,7 @@ export async function splitStatements(
 	name: string,
 	text: string,
 ): Promise<FileStatement[]> {
+	refuseLongRuns(name, text);
 	const grammar = await loadSqlGrammar();
 	const bytes = Buffer.from(text);
 	// Statements come in their order: the lines before each are counted once.
@@ -49,6 +50,28 @@ export async function splitStatements(
 			`${name}, line ${lineAt(text.slice(0, error.index))}: ${error.message}`,
 			{
 				hint: "nothing of the file was applied; commands of psql (\\…) are not SQL",
+			},
+		);
+	}
+}
+
+const maxSigns = 4096;
+const signs = new RegExp(`[-+*/<>=~!@#%^&|\`?]{${maxSigns + 1},}`, "g");
+/** A line of one sign, as comments have it. */
+const ruler = /^\/?([-*/<>=~!@#%^&|`?])\1*\/?$/;
+
+/**
+ * PostgreSQL's scanner takes the square of a run of operator characters: 64 KiB of
+ * comments that open and never close took 40 seconds. No statement has such a run.
+ */
+function refuseLongRuns(name: string, text: string): void {
+	for (const { 0: run, index } of text.matchAll(signs)) {
+		if (ruler.test(run)) continue;
+		throw new RemError(
+			"MIGRATION_FAILED",
+			`${name}, line ${lineAt(text.slice(0, index))}: more than ${maxSigns} operator characters in a row`,
+			{
+				hint: "nothing of the file was applied; put a space or a line break between them",
 			},
 		);
 	}

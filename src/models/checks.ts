@@ -37,23 +37,33 @@ export const flag: Check = (value) =>
 		? undefined
 		: `must be true or false, not ${typeName(value)}`;
 
-/** The range is checked where it is known. */
-export const number: Check = (value) =>
-	typeof value === "number"
-		? undefined
-		: `must be a number, not ${typeName(value)}`;
+/** A number of the range in words, which the verb itself checks. */
+export function numberOf(range: string): Check {
+	return (value) =>
+		typeof value === "number"
+			? undefined
+			: `must be ${range}, not ${typeName(value)}`;
+}
 
-export const count: Check = (value) =>
-	number(value) ??
-	(Number.isSafeInteger(value) && (value as number) >= 0
-		? undefined
-		: "must be a whole number from 0");
+export function wholeNumber(
+	minimum: number,
+	maximum = Number.MAX_SAFE_INTEGER,
+): Check {
+	const range =
+		maximum === Number.MAX_SAFE_INTEGER
+			? `a whole number from ${minimum}`
+			: `a whole number from ${minimum} to ${maximum}`;
+	return (value) => {
+		if (typeof value !== "number")
+			return `must be ${range}, not ${typeName(value)}`;
+		const isWithin =
+			Number.isSafeInteger(value) && value >= minimum && value <= maximum;
+		return isWithin ? undefined : `must be ${range}, not ${value}`;
+	};
+}
 
-export const positive: Check = (value) =>
-	number(value) ??
-	(Number.isSafeInteger(value) && (value as number) >= 1
-		? undefined
-		: "must be a whole number from 1");
+/** How long a timer can wait: a day. Node.js takes what is beyond 24 days for 1 ms. */
+export const longestWaitMs = 86_400_000;
 
 export const callback: Check = (value) =>
 	typeof value === "function"

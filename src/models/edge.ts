@@ -1,13 +1,18 @@
 import * as z from "zod";
 import { plainNumbers } from "./exact-numbers.ts";
-import { valueProblem } from "./limits.ts";
+import { keyProblem, limits, valueProblem } from "./limits.ts";
 
-/** UTF-16 units: a key, or an address. PostgreSQL takes the square of it to normalise some texts. */
-const longestTarget = 2048;
+const target = z
+	.string()
+	.max(limits.edgeTargetLength)
+	.superRefine((dst, context) => {
+		const message = keyProblem(dst);
+		if (message !== undefined) context.addIssue({ code: "custom", message });
+	});
 
 /** Stored as given; only what TRAVERSE relies on is checked. */
 export const edgeSchema = z.looseObject({
-	dst: z.string().min(1).max(longestTarget),
+	dst: target,
 	rel_type: z.string().min(1),
 	weight: z.optional(z.number().min(0).max(1)),
 	properties: z.optional(z.record(z.string(), z.unknown())),

@@ -1,7 +1,14 @@
 import type * as z from "zod";
-import type { Issue } from "../errors.ts";
-import { suggest } from "../util/suggest.ts";
-import { type Check, flag, isRecord, typeName } from "./checks.ts";
+import { type Issue, reading } from "../errors.ts";
+import { quoted, suggest } from "../util/suggest.ts";
+import {
+	anyText,
+	type Check,
+	flag,
+	isRecord,
+	listOf,
+	typeName,
+} from "./checks.ts";
 import { isPlainName, toColumn } from "./columns.ts";
 import {
 	type ColumnType,
@@ -12,6 +19,7 @@ import {
 } from "./field.ts";
 import { valueProblem } from "./limits.ts";
 import { embeddingsTableName } from "./names.ts";
+import { namesIn } from "./options.ts";
 
 export type Shape = Readonly<Record<string, z.core.$ZodType>>;
 
@@ -96,15 +104,17 @@ export function defineEntity<const Name extends string, const S extends Shape>(
 	given: S | z.core.$ZodObject<S>,
 	options: EntityOptions<S> = {},
 ): Entity<Name, S> {
-	const problems: Issue[] = [];
-	const { shape, refinements } = toShape(given, problems);
-	return toEntity(
-		checkTableName(tableName, problems) as Name,
-		shape as S,
-		refinements,
-		checkOptions(options, problems),
-		problems,
-	);
+	return reading("defineEntity", () => {
+		const problems: Issue[] = [];
+		const { shape, refinements } = toShape(given, problems);
+		return toEntity(
+			checkTableName(tableName, problems) as Name,
+			shape as S,
+			refinements,
+			checkOptions(options, problems),
+			problems,
+		);
+	});
 }
 
 function toEntity<Name extends string, S extends Shape>(
@@ -220,13 +230,18 @@ function checkOptions(given: unknown, problems: Issue[]): EntityOptions {
 		return {};
 	}
 	const taken: Record<string, unknown> = {};
-	for (const [name, value] of Object.entries(given)) {
+	for (const name of namesIn(given)) {
+		if (typeof name === "symbol") {
+			problems.push({ message: `unknown option ${quoted(name)}` });
+			continue;
+		}
+		const value = given[name];
 		const check = Object.hasOwn(optionChecks, name)
 			? optionChecks[name as keyof EntityOptions]
 			: undefined;
 		const problem =
 			check === undefined
-				? `unknown option "${name}", ${suggest(name, Object.keys(optionChecks))}`
+				? `unknown option ${quoted(name)}, ${suggest(name, Object.keys(optionChecks))}`
 				: value !== undefined && check(value);
 		if (typeof problem !== "string") taken[name] = value;
 		else
@@ -249,13 +264,12 @@ function isReadable(
 }
 
 function isNames(value: unknown): boolean {
-	return (
-		Array.isArray(value) && value.every((name) => typeof name === "string")
-	);
+	return listOf(anyText)(value) === undefined;
 }
 
 function listsOfNames(value: unknown): string | undefined {
-	return Array.isArray(value) && value.every(isNames)
+	const names: Check = (item) => (isNames(item) ? undefined : "is none");
+	return listOf(names)(value) === undefined
 		? undefined
 		: 'must be an array of arrays of field names, such as [["year"]]';
 }
@@ -370,7 +384,9 @@ function columnProblem(
 		return 'names that begin with "rem_" are kept for remdb';
 	const other = columns.get(field.column);
 	if (other !== undefined)
-		return `column "${field.column}" is already that of "${other}"`;
+		return systemFields.some(({ name }) => name === other)
+			? `every entity has the field "${other}" already: leave it out, or name it otherwise`
+			: `its column "${field.column}" is that of the field "${other}", too: name it otherwise`;
 	const { type, defaultValue } = field;
 	const problem =
 		type.endsWith("[]") && Array.isArray(defaultValue)

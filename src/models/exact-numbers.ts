@@ -5,40 +5,51 @@ import { isExactInteger, isJsonNumber } from "./json-number.ts";
 import { limits } from "./limits.ts";
 
 /**
- * Zod knows numbers only as JavaScript has them. Where a row has a number that
- * those cannot hold, as another program may have stored it, zod checks the
- * nearest one, and the row keeps its own: what is read can be written again.
+ * Zod knows numbers only as JavaScript has them, finite ones, and dates only where
+ * they are no infinity. Where a row has another one, as another program may have
+ * stored it, zod checks the nearest one, and the row keeps its own: what is read
+ * can be written again.
  */
 export interface CheckedRow {
 	/** The row as zod checks it; the row itself where it has no such number. */
 	readonly row: Readonly<Record<string, unknown>>;
 	/** Fields that differ from the row's own. */
 	readonly fields: readonly Field[];
+	/** Those of them that may only be written where they are stored already: not finite. */
+	readonly unwritable: readonly Field[];
 }
 
 type Row = Readonly<Record<string, unknown>>;
+type Path = readonly PropertyKey[];
 
-/** `isBounded`: whole numbers are the nearest that `z.int()` takes. */
+/** `bounded`: of these values the nearest that `z.int()` takes. */
 export function checkedRow(
 	entity: Entity,
 	row: Row,
-	isBounded = false,
+	bounded: ReadonlySet<string> = new Set(),
 ): CheckedRow {
 	let copy: Record<string, unknown> | undefined;
 	const fields: Field[] = [];
+	const unwritable: Field[] = [];
 	for (const field of fieldsWithNumbers(entity)) {
 		const given = row[field.name];
-		if (typeof given !== "object" && typeof given !== "bigint") continue;
-		const plain =
-			field.type === "jsonb"
-				? plainNumbers(given, isBounded)
-				: plainBigints(given, isBounded);
-		if (plain === given) continue;
+		if (isPlain(given)) continue;
+		const plain = plainValue(field, given, { bounded, path: [field.name] });
+		if (Object.is(plain, given)) continue;
 		copy ??= { ...row };
 		copy[field.name] = plain;
 		fields.push(field);
+		if (isOfFinite(field)) unwritable.push(field);
 	}
-	return { row: copy ?? row, fields };
+	return { row: copy ?? row, fields, unwritable };
+}
+
+/** What most fields have: nothing to look into. */
+function isPlain(value: unknown): boolean {
+	return typeof value === "object"
+		? value === null || value instanceof Date
+		: typeof value !== "bigint" &&
+				(typeof value !== "number" || Number.isFinite(value));
 }
 
 /** The fields' own numbers in what zod returned, except where a transform made other ones. */
@@ -51,13 +62,28 @@ export function restoreNumbers(
 		output[name] = restored(given[name], row[name], output[name]);
 }
 
-/** Whether zod refused nothing but whole numbers beyond those that a number counts exactly. */
-export function isOnlyBeyondSafe(issues: readonly z.core.$ZodIssue[]): boolean {
-	return issues.every(
-		(issue) =>
+/** The places of whole numbers that zod refused because a number does not count them exactly. */
+export function beyondSafe(
+	issues: readonly z.core.$ZodIssue[],
+	within: Path = [],
+): Set<string> {
+	const places = new Set<string>();
+	for (const issue of issues) {
+		const path = [...within, ...issue.path];
+		if (
 			(issue.code === "too_big" && issue.maximum === maxSafe) ||
-			(issue.code === "too_small" && issue.minimum === -maxSafe),
-	);
+			(issue.code === "too_small" && issue.minimum === -maxSafe)
+		)
+			places.add(placeOf(path));
+		if (issue.code !== "invalid_union") continue;
+		for (const branch of issue.errors)
+			for (const place of beyondSafe(branch, path)) places.add(place);
+	}
+	return places;
+}
+
+function placeOf(path: Path): string {
+	return JSON.stringify(path.map(String));
 }
 
 const maxSafe = Number.MAX_SAFE_INTEGER;
@@ -69,31 +95,72 @@ function fieldsWithNumbers(entity: Entity): readonly Field[] {
 	const known = fieldsOf.get(entity);
 	if (known !== undefined) return known;
 	const fields = [...entity.fieldsByName.values()].filter(
-		({ name, type, bigint }) =>
-			(type === "jsonb" && name !== "metadata") ||
-			((type === "bigint" || type === "bigint[]") && !bigint),
+		(field) =>
+			(field.type === "jsonb" && field.name !== "metadata") ||
+			isOfFinite(field) ||
+			((field.type === "bigint" || field.type === "bigint[]") && !field.bigint),
 	);
 	fieldsOf.set(entity, fields);
 	return fields;
 }
 
+/** Whether PostgreSQL stores an infinity in the field, and zod takes none. */
+function isOfFinite({ type }: Field): boolean {
+	return type.startsWith("double precision") || type.startsWith("timestamptz");
+}
+
+interface Bounds {
+	readonly bounded: ReadonlySet<string>;
+	readonly path: Path;
+}
+
+function plainValue(field: Field, given: unknown, bounds: Bounds): unknown {
+	if (field.type === "jsonb") return plainNumbers(given, bounds);
+	const plain = (item: unknown, at: Bounds): unknown => {
+		if (Array.isArray(item)) {
+			const items = item.map((one, place) =>
+				plain(one, { ...at, path: [...at.path, place] }),
+			);
+			return items.some((one, place) => !Object.is(one, item[place]))
+				? items
+				: item;
+		}
+		if (!isOfFinite(field)) return plainBigint(item, at);
+		if (typeof item !== "number" || Number.isFinite(item)) return item;
+		return field.type.startsWith("timestamptz")
+			? farDate(item)
+			: farNumber(item);
+	};
+	return plain(given, bounds);
+}
+
+/** The last or first date that JavaScript has. */
+function farDate(item: number): unknown {
+	return Number.isNaN(item) ? item : new Date(Math.sign(item) * 8.64e15);
+}
+
+/** What zod checks in place of a double that is not finite. */
+function farNumber(item: number): number {
+	return Number.isNaN(item) ? 0 : Math.sign(item) * Number.MAX_VALUE;
+}
+
+const unbounded: Bounds = { bounded: new Set(), path: [] };
+
 /** The same value where there is no exact number in it, else a copy with plain ones. */
-export function plainNumbers(
-	value: unknown,
-	isBounded = false,
-	depth = 0,
-): unknown {
-	if (isJsonNumber(value))
-		return nearest(
-			Number(value),
-			isBounded && isExactInteger(value) ? maxSafe : Number.MAX_VALUE,
-		);
+export function plainNumbers(value: unknown, bounds = unbounded): unknown {
+	const { bounded, path } = bounds;
+	if (isJsonNumber(value)) {
+		const isBounded =
+			bounded.size > 0 && isExactInteger(value) && bounded.has(placeOf(path));
+		return nearest(Number(value), isBounded ? maxSafe : Number.MAX_VALUE);
+	}
 	// Deeper is refused.
-	if (!isContainer(value) || depth > limits.jsonDepth) return value;
+	if (!isContainer(value) || path.length > limits.jsonDepth + 1) return value;
 	let copy: Record<string, unknown> | undefined;
 	for (const key of Object.keys(value)) {
 		const item = value[key];
-		const plain = plainNumbers(item, isBounded, depth + 1);
+		if (typeof item !== "object") continue;
+		const plain = plainNumbers(item, { bounded, path: [...path, key] });
 		if (plain === item) continue;
 		copy ??= (Array.isArray(value) ? [...value] : { ...value }) as Record<
 			string,
@@ -104,15 +171,12 @@ export function plainNumbers(
 	return copy ?? value;
 }
 
-/** Bigints that a whole number cannot count exactly: a column may have them. */
-function plainBigints(value: unknown, isBounded: boolean): unknown {
-	if (Array.isArray(value)) {
-		const plain = value.map((item) => plainBigints(item, isBounded));
-		return plain.some((item, at) => item !== value[at]) ? plain : value;
-	}
-	return typeof value !== "bigint" || Number.isSafeInteger(Number(value))
-		? value
-		: nearest(Number(value), isBounded ? maxSafe : Number.MAX_VALUE);
+/** A bigint that a whole number cannot count exactly: a column may have it. */
+function plainBigint(value: unknown, { bounded, path }: Bounds): unknown {
+	if (typeof value !== "bigint" || Number.isSafeInteger(Number(value)))
+		return value;
+	const isBounded = bounded.size > 0 && bounded.has(placeOf(path));
+	return nearest(Number(value), isBounded ? maxSafe : Number.MAX_VALUE);
 }
 
 function nearest(number: number, most: number): number {
@@ -120,8 +184,12 @@ function nearest(number: number, most: number): number {
 }
 
 function restored(given: unknown, checked: unknown, output: unknown): unknown {
-	if (given === checked) return output;
+	if (Object.is(given, checked)) return output;
 	if (typeof checked === "number") return output === checked ? given : output;
+	if (checked instanceof Date)
+		return output instanceof Date && output.getTime() === checked.getTime()
+			? given
+			: output;
 	if (!isContainer(given) || !isContainer(checked) || !isContainer(output))
 		return output;
 	// A copy: what z.readonly() returns is frozen.

@@ -19,7 +19,9 @@ export class JsonNumber {
 	readonly text: string;
 
 	constructor(value: string | number | bigint) {
-		const text = String(value);
+		const text = ["string", "number", "bigint"].includes(typeof value)
+			? String(value)
+			: undefined;
 		if (!isJsonNumberText(text))
 			throw new RemError("VALIDATION", "a JsonNumber is not a JSON number", {
 				hint: 'new JsonNumber("653247040368672769"): digits, a decimal point and an exponent as JSON writes them',

@@ -1,9 +1,12 @@
 import { isJsonNumber, jsonNumberProblem } from "./json-number.ts";
+import { isNameless } from "./key-characters.ts";
 
 /** What is refused before any SQL: PostgreSQL or PGlite would cut it, change it or hang on it. */
 export const limits = {
 	/** Characters of a natural key; kv_store's column holds 255. */
 	keyLength: 255,
+	/** Characters of an edge's target, a key or an address; so many of a key are normalised. */
+	edgeTargetLength: 2048,
 	/** Characters of a tenant or user name. */
 	scopeLength: 100,
 	/** Levels of JSON; PGlite loses rows silently at 7,000. */
@@ -41,6 +44,13 @@ export function isBlank(text: string): boolean {
 	return /^[\s\p{White_Space}\p{Default_Ignorable_Code_Point}]*$/u.test(text);
 }
 
+/** Why the text names no entity, if it does not. */
+export function keyProblem(key: string): string | undefined {
+	if (key === "") return "is empty";
+	if (isBlank(key)) return "is blank";
+	return isNameless(key) ? "has nothing but dashes and underscores" : undefined;
+}
+
 /** Why a value is refused: it is no text or JSON, or it is too much of it. */
 export interface ValueProblem {
 	readonly kind: "value" | "limit";
@@ -70,6 +80,7 @@ export function valueProblem(
 			kind: "limit",
 			message: `is nested deeper than ${limits.jsonDepth} levels`,
 		};
+	if (hasHoles(value)) return { kind: "limit", message: holes };
 	// By name: pairs of each would be made for nothing, and each row comes by.
 	for (const key of Object.keys(value)) {
 		const message = textProblem(key);
@@ -118,6 +129,17 @@ function foreignObject(value: unknown): string | undefined {
 		value instanceof Set
 		? `contains a ${value.constructor.name}, which JSON has not`
 		: undefined;
+}
+
+const mostHoles = 100_000;
+
+export const holes = `contains an array of more than ${mostHoles} items that lacks some`;
+
+/** Whether it is a long list that lacks items: JSON would have null for each, be they four billion. */
+export function hasHoles(value: unknown): boolean {
+	if (!Array.isArray(value) || value.length <= mostHoles) return false;
+	for (let at = 0; at < value.length; at++) if (!(at in value)) return true;
+	return false;
 }
 
 /** Whether the key that zod's records leave out without a word is somewhere in it. */

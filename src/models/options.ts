@@ -1,15 +1,21 @@
-import { RemError } from "../errors.ts";
+import { isRemError, RemError } from "../errors.ts";
 import { quoted, suggest } from "../util/suggest.ts";
-import { type Check, isRecord, typeName } from "./checks.ts";
+import { type Check, callback, isRecord, typeName } from "./checks.ts";
 
 /** A check of an option that a call cannot do without. */
 export interface RequiredCheck {
 	readonly required: Check;
 }
 
+/** A check of an option that the call gets in another form. */
+export interface ConvertedCheck {
+	readonly check: Check;
+	readonly convert: (value: unknown) => unknown;
+}
+
 /** One entry for each option: a new option without one does not compile. */
 export type OptionChecks<T> = {
-	readonly [Name in keyof T]-?: Check | RequiredCheck;
+	readonly [Name in keyof T]-?: Check | RequiredCheck | ConvertedCheck;
 };
 
 /** Of an option that a call cannot do without. */
@@ -30,15 +36,19 @@ interface OptionEntry {
 	readonly name: string;
 	readonly check: Check;
 	readonly isRequired: boolean;
+	readonly convert: ((value: unknown) => unknown) | undefined;
 }
 
 export function optionTable<T>(checks: OptionChecks<T>): OptionTable<T> {
-	const entries = Object.entries<Check | RequiredCheck>(checks).map(
-		([name, check]): OptionEntry =>
-			typeof check === "function"
-				? { name, check, isRequired: false }
-				: { name, check: check.required, isRequired: true },
-	);
+	const entries = Object.entries<Check | RequiredCheck | ConvertedCheck>(
+		checks,
+	).map(([name, check]): OptionEntry => {
+		const entry = { name, isRequired: false, convert: undefined };
+		if (typeof check === "function") return { ...entry, check };
+		return "required" in check
+			? { ...entry, check: check.required, isRequired: true }
+			: { ...entry, ...check };
+	});
 	const names = entries.map(({ name }) => name);
 	return { names, known: new Set(names), entries };
 }
@@ -59,12 +69,12 @@ export function takeOptions<T>(
 			`the options of ${call} must be an object, not ${typeName(given)}`,
 			{ hint: `options: ${names.join(", ")}` },
 		);
-	for (const name of Object.keys(given))
-		if (!known.has(name)) throw unknownOption(name, names, call);
+	for (const name of namesIn(given))
+		if (!known.has(name as string)) throw unknownOption(name, names, call);
 	const taken: Record<string, unknown> = {};
 	// By index, without an object for each step: every lookup comes by.
 	for (let at = 0; at < entries.length; at++) {
-		const { name, check, isRequired } = entries[at] as OptionEntry;
+		const { name, check, isRequired, convert } = entries[at] as OptionEntry;
 		const value = given[name];
 		if (value === undefined) {
 			if (isRequired) throw new RemError("VALIDATION", `${call} needs ${name}`);
@@ -73,9 +83,75 @@ export function takeOptions<T>(
 		const problem = check(value);
 		if (problem !== undefined)
 			throw new RemError("VALIDATION", describeProblem(name, problem));
-		taken[name] = value;
+		taken[name] = convert === undefined ? value : convert(value);
 	}
 	return taken as T;
+}
+
+/** The names of all that the object can be asked for, symbols and what it inherits included. */
+export function namesIn(given: object): readonly (string | symbol)[] {
+	const names = Reflect.ownKeys(given);
+	const prototype = Object.getPrototypeOf(given);
+	if (prototype === Object.prototype || prototype === null) return names;
+	for (const name in given) names.push(name);
+	return names;
+}
+
+/**
+ * A function that a call reports its progress to. One that throws stops the
+ * call, and so does one whose promise is rejected, at the next report.
+ */
+export const progressCallback: ConvertedCheck = {
+	check: callback,
+	convert: (given) => {
+		const onProgress = given as (progress: unknown) => unknown;
+		let failure: { readonly cause: unknown } | undefined;
+		return (progress: unknown): void => {
+			if (failure !== undefined) throw stoppedBy(failure.cause);
+			try {
+				const result = onProgress(progress);
+				if (result instanceof Promise)
+					result.catch((cause: unknown) => {
+						failure = { cause };
+					});
+			} catch (cause) {
+				throw stoppedBy(cause);
+			}
+		};
+	},
+};
+
+function stoppedBy(cause: unknown): RemError {
+	if (isRemError(cause)) return cause;
+	return new RemError(
+		"CANCELLED",
+		"onProgress threw an error: the call was stopped",
+		{
+			hint: "what was done before is kept; the cause is what onProgress threw",
+			cause,
+		},
+	);
+}
+
+/** An object of these parts only: the nearest known one is named for another. */
+export function withParts(
+	parts: Readonly<Record<string, Check>>,
+	requiredParts: readonly string[] = [],
+): Check {
+	const known = Object.keys(parts);
+	return (value) => {
+		if (!isRecord(value)) return `must be an object, not ${typeName(value)}`;
+		for (const name of namesIn(value))
+			if (typeof name === "symbol" || !Object.hasOwn(parts, name))
+				return `has an unknown option ${quoted(name)}, ${suggest(String(name), known)}`;
+		for (const [name, check] of Object.entries(parts)) {
+			const part = value[name];
+			const isLeftOut = part === undefined && !requiredParts.includes(name);
+			const problem = isLeftOut ? undefined : check(part);
+			if (problem !== undefined) return `.${name} ${problem}`;
+		}
+		return undefined;
+	};
 }
 
 /** `limit must be a number`, `ids[2] must be a string` */
@@ -84,11 +160,11 @@ export function describeProblem(name: string, problem: string): string {
 }
 
 export function unknownOption(
-	name: string,
+	name: string | symbol,
 	known: readonly string[],
 	call: string,
 ): RemError {
-	const hint = suggest(name, known);
+	const hint = suggest(String(name), known);
 	return new RemError(
 		"VALIDATION",
 		`unknown option ${quoted(name)} of ${call}`,

@@ -1,19 +1,17 @@
 import * as z from "zod";
-import { type Issue, RemError } from "../errors.ts";
+import { type Issue, mostIssues, RemError } from "../errors.ts";
 import { suggest } from "../util/suggest.ts";
 import { vector } from "./checks.ts";
 import { edgeSchema } from "./edge.ts";
 import type { Entity, Shape } from "./entity.ts";
-import {
-	checkedRow,
-	isOnlyBeyondSafe,
-	restoreNumbers,
-} from "./exact-numbers.ts";
+import { beyondSafe, checkedRow, restoreNumbers } from "./exact-numbers.ts";
 import type { Field } from "./field.ts";
 import {
 	characters,
+	hasHoles,
 	hasProtoKey,
-	isBlank,
+	holes,
+	keyProblem,
 	limits,
 	scopeProblem,
 	sharedTenant,
@@ -39,6 +37,8 @@ export interface ValidRow {
 	readonly supplied: Readonly<Record<string, unknown>>;
 	/** What a new row has where the caller said nothing. */
 	readonly defaults: Readonly<Record<string, unknown>>;
+	/** Fields with an infinity or NaN: they may stay so, but not become so. */
+	readonly unwritable: readonly string[];
 	readonly vectors: Readonly<Record<string, Float32Array>>;
 }
 
@@ -83,6 +83,8 @@ export function* validationSteps(
 	const valid: ValidRow[] = [];
 	for (const [offset, row] of rows.entries()) {
 		if (offset % rowsPerStep === rowsPerStep - 1) yield;
+		// A list without end would be one of problems without end.
+		if (problems.length > mostIssues) break;
 		const result = validateRow(entity, check, row, firstIndex + offset, scope);
 		if (Array.isArray(result)) problems.push(...result);
 		else valid.push(result);
@@ -105,6 +107,9 @@ function validateRow(
 	if (typeof row !== "object" || row === null || Array.isArray(row))
 		return [{ kind: "value", index, message: "expected an object" }];
 	const given = row as Record<string, unknown>;
+	const holey = Object.keys(given).find((name) => hasHoles(given[name]));
+	if (holey !== undefined)
+		return [{ kind: "limit", index, field: holey, message: holes }];
 	const parsed = parseExact(entity, check, given);
 	if ("problem" in parsed) return [{ ...parsed.problem, index }];
 	if (!parsed.success)
@@ -112,8 +117,9 @@ function validateRow(
 			toProblems(entity, issue, index),
 		);
 	const output = parsed.data as Record<string, unknown>;
+	const unwritable = "unwritable" in parsed ? parsed.unwritable : [];
 	const problems = [
-		...storageProblems(entity, given, output, index),
+		...storageProblems(entity, given, output, { index, unwritable }),
 		...vectorProblems(output, index),
 	];
 	const tenant = rowTenant(entity, given, scope);
@@ -126,12 +132,13 @@ function validateRow(
 			field: entity.keyFields?.[0]?.name ?? "key",
 			message: `key has ${characters(key)} characters, at most ${limits.keyLength} are allowed`,
 		});
-	if (key !== null && isBlank(key))
+	const nameless = key === null ? undefined : keyProblem(key);
+	if (nameless !== undefined)
 		problems.push({
 			kind: "value",
 			index,
 			field: entity.keyFields?.[0]?.name ?? "key",
-			message: key === "" ? "key is empty" : "key is blank",
+			message: `key ${nameless}`,
 		});
 	if (problems.length > 0 || typeof tenant !== "string") return problems;
 	return {
@@ -145,6 +152,7 @@ function validateRow(
 		hasUserId: given.userId !== undefined || scope.userId !== undefined,
 		key,
 		...splitSupplied(entity, given, output),
+		unwritable: unwritable.map(({ name }) => name),
 		vectors: toVectors(output.vectors as GivenVectors | undefined),
 	};
 }
@@ -244,13 +252,14 @@ function parseExact(
 	let checked = checkedRow(entity, row);
 	let parsed = parse(check, checked.row);
 	if (checked.fields.length === 0 || "problem" in parsed) return parsed;
-	if (!parsed.success && isOnlyBeyondSafe(parsed.error.issues)) {
-		checked = checkedRow(entity, row, true);
+	const bounded = parsed.success ? undefined : beyondSafe(parsed.error.issues);
+	if (bounded !== undefined && bounded.size > 0) {
+		checked = checkedRow(entity, row, bounded);
 		parsed = parse(check, checked.row);
 	}
 	if ("problem" in parsed || !parsed.success) return parsed;
 	restoreNumbers(checked, row, parsed.data as Record<string, unknown>);
-	return parsed;
+	return { ...parsed, unwritable: checked.unwritable };
 }
 
 function parse(check: z.core.$ZodType, row: object) {
@@ -310,13 +319,14 @@ function storageProblems(
 	entity: Entity,
 	given: Readonly<Record<string, unknown>>,
 	output: Readonly<Record<string, unknown>>,
-	index: number,
+	{ index, unwritable }: { index: number; unwritable: readonly Field[] },
 ): Problem[] {
 	const problems: Problem[] = [];
 	// Loops, and no lists in between: each row of a load comes by.
 	for (const name in output) {
 		if (name === "vectors") continue;
 		const field = entity.fieldsByName.get(name);
+		if (field !== undefined && unwritable.includes(field)) continue;
 		const problem = fieldProblem(entity, field, output[name], given[name]);
 		if (problem !== undefined)
 			problems.push({ ...problem, index, field: name });
@@ -409,7 +419,7 @@ function invalidRows(entity: Entity, problems: readonly Problem[]): RemError {
 	const more = problems.length - first.length;
 	return new RemError(
 		errorCode(problems),
-		`invalid entities for "${entity.tableName}": ${first.join("; ")}${more > 0 ? `; and ${more} more` : ""}`,
+		`invalid entities for "${entity.tableName}": ${first.join("; ")}${more > 0 ? `; and ${problems.length > mostIssues ? "at least " : ""}${more} more` : ""}`,
 		{
 			hint: "nothing was written; correct the named fields",
 			issues: problems.map(({ kind: _, ...issue }) => issue),

@@ -102,7 +102,10 @@ export function checkFuzzy(request: FuzzyRequest): void {
 	checkLimit(request.limit ?? defaultLimit);
 	const { threshold = defaultThreshold, mode = "key" } = request;
 	if (!(threshold >= 0 && threshold <= 1))
-		throw new RemError("VALIDATION", "threshold is not between 0 and 1");
+		throw new RemError(
+			"VALIDATION",
+			`threshold is ${threshold}, expected a number from 0 to 1`,
+		);
 	if (!fuzzyModes.includes(mode))
 		throw new RemError(
 			"VALIDATION",

@@ -1,7 +1,7 @@
 import { languageName } from "../config.ts";
 import type { Handle } from "../db/database.ts";
 import { similarEntriesRef } from "../db/tables.ts";
-import { RemError } from "../errors.ts";
+import { isRemError, RemError } from "../errors.ts";
 import { characters, limits, textProblem } from "../models/limits.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { toRow } from "../models/rows.ts";
@@ -190,13 +190,30 @@ function toHit(table: EntityTable, record: HybridRecord): HybridHit {
 	};
 }
 
+/** Errors of the hook are the cause of one that names it. */
+async function scored(
+	query: string,
+	hits: readonly HybridHit[],
+	rerank: Rerank<HybridHit>,
+): Promise<readonly number[]> {
+	try {
+		return await rerank(query, hits);
+	} catch (cause) {
+		if (isRemError(cause)) throw cause;
+		throw new RemError("VALIDATION", "rerank threw an error", {
+			hint: "the cause is what it threw",
+			cause,
+		});
+	}
+}
+
 async function reranked(
 	query: string,
 	hits: readonly HybridHit[],
 	rerank: Rerank<HybridHit>,
 ): Promise<HybridHit[]> {
 	if (hits.length === 0) return [];
-	const scores = await rerank(query, hits);
+	const scores = await scored(query, hits, rerank);
 	const isWhole =
 		Array.isArray(scores) &&
 		scores.length === hits.length &&

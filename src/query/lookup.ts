@@ -1,7 +1,12 @@
 import type { Handle } from "../db/database.ts";
 import { encodeArray } from "../db/encode.ts";
 import { RemError } from "../errors.ts";
-import { characters, isBlank, limits, textProblem } from "../models/limits.ts";
+import {
+	characters,
+	keyProblem,
+	limits,
+	textProblem,
+} from "../models/limits.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { Edge } from "../models/types.ts";
 import { compile, ident, raw, type Sql, type Statement, sql } from "../sql.ts";
@@ -219,5 +224,7 @@ function checkKey(key: string): void {
 	const problem = textProblem(key);
 	if (problem !== undefined)
 		throw new RemError("VALIDATION", `an entity key ${problem}`);
-	if (isBlank(key)) throw new RemError("VALIDATION", "an entity key is blank");
+	const nameless = keyProblem(key);
+	if (nameless !== undefined)
+		throw new RemError("VALIDATION", `an entity key ${nameless}`);
 }

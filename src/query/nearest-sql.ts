@@ -1,5 +1,5 @@
 import { encodeVector } from "../db/encode.ts";
-import { embeddingsRef } from "../db/tables.ts";
+import { embeddingsRef, tableRef } from "../db/tables.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { hnswCondition, hnswForm, hnswOperand } from "../schema/hnsw.ts";
@@ -8,10 +8,11 @@ import { type ReadScope, userCondition } from "./scope.ts";
 import type { Settings } from "./settings-sql.ts";
 import type { Branch } from "./vector-plan.ts";
 import {
-	ofFilteredRows,
+	eligibleRows,
 	ofFilteredRowsInOrder,
 	tenantWithoutIndex,
 	vectorScope,
+	vectorsByEntity,
 } from "./vector-scope.ts";
 
 export interface NearestRequest extends ReadScope {
@@ -93,11 +94,29 @@ function scan(
 		take === undefined
 			? empty
 			: sql`
-   ORDER BY distance, e.entity_id, e.field_name, e.chunk LIMIT ${raw(String(take))}`;
-	return sql`(SELECT ${found(at, request)}
+   ORDER BY distance, entity_id, field_name, chunk LIMIT ${raw(String(take))}`;
+	const vectors = (scope: Sql) => sql`SELECT ${found(at, request)}
     FROM ${embeddingsRef(table)} AS e
-    WHERE ${vectorScope(table, space, request, fields)}${ofFilteredRows(table, request.where)}${nearest})`;
+    WHERE ${scope}`;
+	const ofScope = vectors(vectorScope(table, space, request, fields));
+	if (request.where === undefined) return sql`(${ofScope}${nearest})`;
+	const byEntity = vectors(vectorsByEntity(table, space, request, fields));
+	return sql`(WITH eligible AS MATERIALIZED (
+      SELECT r.id FROM ${tableRef(table)} AS r WHERE ${eligibleRows(table, request)}
+    ), few AS MATERIALIZED (
+      SELECT count(*) <= ${raw(String(mostByEntity))} AS "is" FROM eligible
+    )
+    ${byEntity} AND (SELECT "is" FROM few) AND e.entity_id = ANY (ARRAY(SELECT id FROM eligible))
+    UNION ALL
+    ${ofScope} AND NOT (SELECT "is" FROM few) AND e.entity_id IN (SELECT id FROM eligible)${nearest})`;
 }
+
+/**
+ * The filter's rows come first: one that selects few decides what is read,
+ * whatever statistics make of it. Up to so many rows their vectors are looked up
+ * one by one; of more, the scope's vectors are read and compared with the ids.
+ */
+const mostByEntity = 1000;
 
 /** The index gives its vectors nearest first, and PostgreSQL takes those of the scope until there are enough. */
 function indexScan(

@@ -166,7 +166,10 @@ function checkHow({
 	efSearch,
 }: Pick<SearchRequest, "minSimilarity" | "mode" | "efSearch">): void {
 	if (minSimilarity !== undefined && !(Math.abs(minSimilarity) <= 1))
-		throw new RemError("VALIDATION", "minSimilarity is not between -1 and 1");
+		throw new RemError(
+			"VALIDATION",
+			`minSimilarity is ${minSimilarity}, expected a number from -1 to 1`,
+		);
 	if (!searchModes.includes(mode))
 		throw new RemError(
 			"VALIDATION",

@@ -136,7 +136,11 @@ async function readFacts(
 		const vectors =
 			count < most
 				? count
-				: await estimate(db, table, space, { ...scope, fields: [field] });
+				: Math.max(
+						// So many were counted, also where statistics do not know the tenant.
+						scope.where === undefined ? count : 0,
+						await estimate(db, table, space, { ...scope, fields: [field] }),
+					);
 		facts.push({ field, vectors, index, perEntity: 1 });
 	}
 	return facts;
@@ -205,7 +209,8 @@ async function countUpTo(
 	const counts = fields.map(({ field, most }) => {
 		const ranges = userRanges(scope).map(
 			(range) =>
-				sql`(SELECT FROM ${embeddingsRef(table)} AS e WHERE ${vectorScope(table, space, range, [field])} LIMIT ${most})`,
+				// In the index's order: otherwise PostgreSQL may look for the first of them in the whole table.
+				sql`(SELECT FROM ${embeddingsRef(table)} AS e WHERE ${vectorScope(table, space, range, [field])} ORDER BY e.user_id LIMIT ${most})`,
 		);
 		return sql`(SELECT count(*) FROM (${join(ranges, " UNION ALL ")}) AS v)`;
 	});

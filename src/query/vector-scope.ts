@@ -22,17 +22,33 @@ export function vectorScope(
 	scope: UserRange,
 	fields: readonly string[],
 ): Sql {
-	const [field, ...more] = fields;
-	const isField =
-		field !== undefined && more.length === 0
-			? sql`e.field_name = ${field}`
-			: sql`e.field_name = ANY (${arrayLiteral(fields)}::text[])`;
 	const user =
 		scope.onlyUserId === undefined
 			? userCondition("e", scope)
 			: sql` AND e.user_id = ${scope.onlyUserId}`;
-	return sql`e.tenant_id = ${tenantOf(table, scope)} AND ${isField}
+	return sql`e.tenant_id = ${tenantOf(table, scope)} AND ${ofFields(fields)}
       AND e.provider = ${provider} AND e.model = ${model} AND e.dimensions = ${dimensions}${user}`;
+}
+
+/**
+ * The same vectors, for a look-up by their entities: not by the scope's index,
+ * which PostgreSQL takes for short as long as its statistics do not know the tenant.
+ */
+export function vectorsByEntity(
+	table: EntityTable,
+	{ provider, model, dimensions }: VectorSpace,
+	scope: ReadScope,
+	fields: readonly string[],
+): Sql {
+	return sql`${tenantWithoutIndex(table, scope)} AND ${ofFields(fields)}
+      AND e.provider = ${provider} AND e.model = ${model} AND e.dimensions = ${dimensions}${userCondition("e", scope)}`;
+}
+
+function ofFields(fields: readonly string[]): Sql {
+	const [field, ...more] = fields;
+	return field !== undefined && more.length === 0
+		? sql`e.field_name = ${field}`
+		: sql`e.field_name = ANY (${arrayLiteral(fields)}::text[])`;
 }
 
 /** The same tenant, said so that no index on it can be used: only the graph's order is left. */
@@ -55,14 +71,7 @@ export function eligibleRows(
 	return sql`${tenant}r.deleted_at IS NULL${userCondition("r", scope)}${andWhere(table, scope.where)}`;
 }
 
-/** Vectors `e` of rows that fulfil the filter, in whatever order PostgreSQL finds best. */
-export function ofFilteredRows(table: EntityTable, where: Where): Sql {
-	if (where === undefined) return empty;
-	return sql`
-      AND EXISTS (SELECT FROM ${tableRef(table)} AS r WHERE r.id = e.entity_id${andWhere(table, where)})`;
-}
-
-/** The same vector by vector: as a join, PostgreSQL might give up the graph's order for it. */
+/** Vectors `e` of rows that fulfil the filter, vector by vector: as a join, PostgreSQL might give up the graph's order for it. */
 export function ofFilteredRowsInOrder(table: EntityTable, where: Where): Sql {
 	if (where === undefined) return empty;
 	return sql`

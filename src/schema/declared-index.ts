@@ -16,6 +16,8 @@ export interface DeclaredIndex {
 	readonly isUnique: boolean;
 	/** All that CREATE INDEX says after the table's name. */
 	readonly definition: Sql;
+	/** The JSON column whose elements it has entries of: they count as its rows. */
+	readonly elementsOf?: string;
 	/** Of an HNSW index: whose vectors are in it. */
 	readonly vectors?: {
 		readonly field: string;

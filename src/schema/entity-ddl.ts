@@ -10,6 +10,9 @@ import { vectorScopeIndex } from "./indexes.ts";
 import { keyExpression, liveKeyed } from "./key.ts";
 import { ownershipMark } from "./ownership.ts";
 
+/** The comment of an entity's table. */
+export const entityMark = `${ownershipMark}: entity`;
+
 /** The entity's table and what an upsert cannot do without: its key's unique index. */
 export function tableDdl(table: EntityTable): Sql {
 	const { entity } = table;
@@ -31,7 +34,7 @@ export function tableDdl(table: EntityTable): Sql {
 ) WITH (
   ${frequentAutovacuum}
 );
-COMMENT ON TABLE ${tableRef(table)} IS ${literal(`${ownershipMark}: entity`)};
+COMMENT ON TABLE ${tableRef(table)} IS ${literal(entityMark)};
 ${keyIndex(table)}`;
 }
 

@@ -38,12 +38,17 @@ export function foregroundIndexes(table: EntityTable): DeclaredIndex[] {
 			definition: sql`(${join(tenantFirst(table, columns))}) WHERE deleted_at IS NULL`,
 		}),
 	);
-	return [...ordered, ...unique, ...normalizedKeyIndex(table)];
+	return [
+		...ordered,
+		...deletedIndex(table),
+		...unique,
+		...normalizedKeyIndex(table),
+	];
 }
 
 /**
  * What rows of a tenant are found and ordered by: their id, which is the order of
- * creation, the time, the key, the session, and what the model declares. Rows
+ * creation, the times, the key, the session, and what the model declares. Rows
  * without a key have their user's index here; the others have that of the key.
  */
 function orderedColumns(entity: Entity): string[][] {
@@ -51,6 +56,7 @@ function orderedColumns(entity: Entity): string[][] {
 	const hasSession = session !== "jsonb" && !session.endsWith("[]");
 	const all = [
 		["created_at"],
+		["updated_at"],
 		// The primary key, where there is no tenant.
 		...(entity.tenantScoped ? [["id"]] : []),
 		entity.keyFields === null ? ["user_id"] : columnsOf(entity.keyFields),
@@ -73,6 +79,25 @@ function orderedColumns(entity: Entity): string[][] {
  */
 function withId(columns: readonly string[]): string[] {
 	return columns.includes("id") ? [...columns] : [...columns, "id"];
+}
+
+/** Deleted rows, which all other reads leave out: of a table without any it is empty. */
+function deletedIndex(table: EntityTable): DeclaredIndex[] {
+	const { entity } = table;
+	const columns = ["deleted_at"];
+	const isDeclared = entity.indexes.some(
+		(fields) => columnsOf(fields).join() === columns.join(),
+	);
+	if (isDeclared) return [];
+	return [
+		{
+			name: indexName("idx", entity.tableName, columns),
+			indexType: "btree",
+			tableName: entity.tableName,
+			isUnique: false,
+			definition: sql`(${join(tenantFirst(table, withId(columns)))}) WHERE deleted_at IS NOT NULL`,
+		},
+	];
 }
 
 /** What LOOKUP reads while the cache is being rebuilt. */
@@ -117,15 +142,20 @@ export function backgroundIndexes(
 		isUnique: false,
 		definition: sql`USING gin (${expression})`,
 	});
+	const tenant = entity.tenantScoped ? raw("tenant_id, ") : empty;
 	return [
 		gin("metadata", sql`metadata jsonb_path_ops`),
 		gin("graph_edges", sql`graph_edges jsonb_path_ops`),
 		...(entity.embedFields.length === 0 ? [] : [fullTextIndex(table)]),
-		// With the tenant: names are the same in many of them.
-		gin(
-			"edge_keys",
-			sql`${entity.tenantScoped ? sql`tenant_id, ` : empty}(${ident(schema, "rem_edge_keys")}(graph_edges))`,
-		),
+		// With the tenant: tags and names are the same in many of them.
+		gin("tags", sql`${tenant}tags`),
+		{
+			...gin(
+				"edge_keys",
+				sql`${tenant}(${ident(schema, "rem_edge_keys")}(graph_edges))`,
+			),
+			elementsOf: "graph_edges",
+		},
 		...spaces.flatMap((space) =>
 			entity.embedFields.map((field) => hnswIndex(table, field, space, hnsw)),
 		),

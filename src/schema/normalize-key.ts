@@ -1,5 +1,12 @@
 import { createHash } from "node:crypto";
-import { ident, literal, type Sql, sql, toText } from "../sql.ts";
+import {
+	apostropheMarks,
+	apostrophes,
+	dashes,
+	sqlClass,
+} from "../models/key-characters.ts";
+import { limits } from "../models/limits.ts";
+import { ident, literal, raw, type Sql, sql, toText } from "../sql.ts";
 
 /**
  * Characters that cannot be seen: Unicode's property Default_Ignorable_Code_Point
@@ -9,28 +16,23 @@ import { ident, literal, type Sql, sql, toText } from "../sql.ts";
 const invisible =
 	"\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufff8\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0000-\\U000e0fff";
 
-/** What stands for an apostrophe: grave, acute, quotation marks, primes, modifier letters. */
-const apostrophes =
-	"`\\u02b9\\u02bb-\\u02bd\\u02c8\\u055a\\u05f3\\u07f4\\u07f5\\u2018\\u2019\\u201a\\u201b\\u2032\\u2035\\ua78b\\ua78c";
-
-/** Unicode's property Dash, and the characters that look like one; NFKC writes the others with these. */
-const dashes =
-	"\\u02d7\\u058a\\u05be\\u1400\\u1806\\u2010-\\u2015\\u2043\\u2053\\u2212\\u2e17\\u2e1a\\u2e3a\\u2e3b\\u2e40\\u2e5d\\u301c\\u3030\\u30a0\\U00010d6e\\U00010ead";
-
 /**
  * One form for every spelling of a key: Unicode's compatibility caseless match
  * (The Unicode Standard, D146: NFD, fold, NFKD, fold; the result in NFKC), without
  * what cannot be seen, with one apostrophe, and with one hyphen for each run of
- * spaces, underscores and dashes. The acute accent is replaced early: NFKC makes
- * it a space and a combining mark. Each function here is strict and the key is
- * used once: so PostgreSQL inlines the whole.
+ * spaces, underscores and dashes. Apostrophes are replaced in the NFKC form, where
+ * a spacing accent is a space and a mark: so a key and its NFKC form are one. Each
+ * function here is strict and the key is used once: so PostgreSQL inlines the whole.
+ *
+ * PostgreSQL takes the square of a run of combining marks to normalise it. Of a key
+ * that another program writes, 2,048 characters are read: its form has 255.
  */
 const body = sql`rtrim(left(ltrim(
   regexp_replace(regexp_replace(
-    normalize(casefold(normalize(replace(casefold(normalize(
-      regexp_replace(key COLLATE pg_unicode_fast, ${literal(`[${invisible}]+`)}, '', 'g'),
-    NFD)), chr(180), ''''), NFKD)), NFKC),
-  ${literal(`[${apostrophes}]`)}, '''', 'g'), ${literal(`[\\s_${dashes}-]+`)}, '-', 'g'),
+    normalize(casefold(normalize(casefold(normalize(
+      regexp_replace(left(key, ${raw(String(limits.edgeTargetLength))}) COLLATE pg_unicode_fast, ${literal(`[${invisible}]+`)}, '', 'g'),
+    NFD)), NFKD)), NFKC),
+  ${literal(` [${sqlClass(apostropheMarks)}]|[${sqlClass(apostrophes)}]`)}, '''', 'g'), ${literal(`[\\s_${sqlClass(dashes)}]+`)}, '-', 'g'),
 '-'), 255), '-')`;
 
 /** Which rules a key was normalised by: what is stored by others has to be made again. */

@@ -1,19 +1,18 @@
-import { RemError } from "../errors.ts";
+import { RemError, reading } from "../errors.ts";
 import {
 	anyText,
 	type Check,
 	flag,
-	isRecord,
 	oneOrList,
 	orNull,
-	typeName,
+	wholeNumber,
 } from "../models/checks.ts";
 import {
 	type Entity,
 	model as isModel,
 	withOptions,
 } from "../models/entity.ts";
-import { optionTable, takeOptions } from "../models/options.ts";
+import { optionTable, takeOptions, withParts } from "../models/options.ts";
 import { checkDefinition, type EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { toText } from "../sql.ts";
@@ -81,13 +80,9 @@ export function registerType(
 	model: Entity,
 	given: RegisterTypeOptions = {},
 ): RegisteredType {
-	const problem = isModel(model);
-	if (problem !== undefined)
-		throw new RemError("VALIDATION", `registerType: the model ${problem}`);
-	const options = takeOptions(given, optionsTable, "registerType");
-	const entity = withOptions(model, options);
-	checkDefinition(entity);
-	const table: EntityTable = { schema: options.schema ?? "public", entity };
+	const { entity, table, options } = reading("registerType", () =>
+		takeModel(model, given),
+	);
 	return {
 		entity,
 		sql: {
@@ -107,6 +102,17 @@ export function registerType(
 	};
 }
 
+function takeModel(model: Entity, given: RegisterTypeOptions) {
+	const problem = isModel(model);
+	if (problem !== undefined)
+		throw new RemError("VALIDATION", `registerType: the model ${problem}`);
+	const options = takeOptions(given, optionsTable, "registerType");
+	const entity = withOptions(model, options);
+	checkDefinition(entity);
+	const table: EntityTable = { schema: options.schema ?? "public", entity };
+	return { options, entity, table };
+}
+
 /** Parts of these become DDL, which takes no parameters: each has to be what it says. */
 const optionsTable = optionTable<RegisterTypeOptions>({
 	tableName: anyText,
@@ -122,44 +128,27 @@ const optionsTable = optionTable<RegisterTypeOptions>({
 		Buffer.byteLength(value) <= 63
 			? undefined
 			: "must be a PostgreSQL name of at most 63 bytes",
-	embedding: withParts({
-		provider: named(50),
-		model: named(100),
-		dimensions: wholeNumber(1, 16_000),
-	}),
-	hnsw: withParts({
-		m: wholeNumber(2, 100),
-		efConstruction: wholeNumber(4, 1000),
-		quantized: (value) => (value === undefined ? undefined : flag(value)),
-	}),
+	embedding: withParts(
+		{
+			provider: named(50),
+			model: named(100),
+			dimensions: wholeNumber(1, 16_000),
+		},
+		["provider", "model", "dimensions"],
+	),
+	hnsw: withParts(
+		{
+			m: wholeNumber(2, 100),
+			efConstruction: wholeNumber(4, 1000),
+			quantized: flag,
+		},
+		["m", "efConstruction"],
+	),
 });
-
-function withParts(parts: Readonly<Record<string, Check>>): Check {
-	return (value) => {
-		if (!isRecord(value)) return `must be an object, not ${typeName(value)}`;
-		for (const name of Object.keys(value))
-			if (!Object.hasOwn(parts, name))
-				return `has an unknown part; there are ${Object.keys(parts).join(", ")}`;
-		for (const [name, check] of Object.entries(parts)) {
-			const problem = check(value[name]);
-			if (problem !== undefined) return `.${name} ${problem}`;
-		}
-		return undefined;
-	};
-}
 
 function named(length: number): Check {
 	return (value) =>
 		typeof value === "string" && value !== "" && value.length <= length
 			? undefined
 			: `must be a string of 1 to ${length} characters`;
-}
-
-function wholeNumber(minimum: number, maximum: number): Check {
-	return (value) =>
-		Number.isInteger(value) &&
-		(value as number) >= minimum &&
-		(value as number) <= maximum
-			? undefined
-			: `must be a whole number from ${minimum} to ${maximum}`;
 }

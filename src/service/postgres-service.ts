@@ -25,6 +25,7 @@ import type {
 	TransactionOptions,
 } from "../db/database.ts";
 import { openEmbedded } from "../db/embedded.ts";
+import { limited } from "../db/limited.ts";
 import {
 	insideTransaction,
 	refuseInsideTransaction,
@@ -34,7 +35,7 @@ import { openReplica, openServer } from "../db/server.ts";
 import { transactionChecks } from "../db/transaction-options.ts";
 import type { DoctorOptions } from "../doctor/check.ts";
 import { type DoctorReport, examine } from "../doctor/doctor.ts";
-import { RemError } from "../errors.ts";
+import { asRemError, RemError, reading } from "../errors.ts";
 import {
 	type BackgroundIndexer,
 	type IndexRequest,
@@ -51,16 +52,9 @@ import {
 	type MigrateResult,
 	migrateChecks,
 } from "../migrate/migrate.ts";
-import {
-	callback,
-	listOf,
-	tenantName,
-	text,
-	userName,
-} from "../models/checks.ts";
+import { callback, listOf, text } from "../models/checks.ts";
 import { coreEntities } from "../models/core-entities.ts";
 import { type Entity, model } from "../models/entity.ts";
-import { required } from "../models/options.ts";
 import { checkDefinition, Registry } from "../models/registry.ts";
 import { findLanguage } from "../query/text-language.ts";
 import type { ConnectOptions } from "../settings/connect-options.ts";
@@ -71,7 +65,7 @@ import { loadTelemetry } from "../telemetry/api.ts";
 import { observeQueues } from "../telemetry/metrics.ts";
 import { keepAlive } from "../util/keep-alive.ts";
 import { quoted } from "../util/suggest.ts";
-import type { BoundScope } from "../verbs/bound-scope.ts";
+import { type BoundScope, scopeChecks } from "../verbs/bound-scope.ts";
 import { type Models, tableOfCall } from "../verbs/call-options.ts";
 import { VerbMethods, type Verbs } from "../verbs/verbs.ts";
 import type { AnyService } from "./any-service.ts";
@@ -112,7 +106,11 @@ export class PostgresService<
 	static connect<const M extends Models = CoreModels>(
 		options: ConnectOptions<M> = {},
 	): Promise<PostgresService<M>> {
-		return keepAlive(PostgresService.#connect(options));
+		return keepAlive(
+			PostgresService.#connect(options).catch((error: unknown) => {
+				throw asRemError(error, "connect");
+			}),
+		);
 	}
 
 	static async #connect<const M extends Models>(
@@ -140,7 +138,9 @@ export class PostgresService<
 			// A crash may have emptied the cache since the last connection.
 			await service.kv.noticeEmptied();
 			await service.embeddings.tellMismatch();
-			service.#stopObserving = observeQueues(() => queueFigures(db, schema));
+			service.#stopObserving = observeQueues(() =>
+				queueFigures(limited(db), schema),
+			);
 			return service;
 		} catch (error) {
 			await replica?.close();
@@ -254,7 +254,8 @@ export class PostgresService<
 	 * const { state, checks } = await service.doctor()
 	 * for (const { name, found, remedy } of checks) if (remedy) console.log(name, found, remedy)
 	 */
-	doctor(options: DoctorOptions = {}): Promise<DoctorReport> {
+	async doctor(options: DoctorOptions = {}): Promise<DoctorReport> {
+		refuseInsideTransaction(this.core.db);
 		return examine(this.core, options);
 	}
 
@@ -323,9 +324,7 @@ export class PostgresService<
 publicMethods<Omit<PostgresService<Models>, keyof Verbs<Models>>>()(
 	PostgresService,
 	{
-		scope: sync(
-			options<BoundScope>({ tenantId: required(tenantName), userId: userName }),
-		),
+		scope: sync(options(scopeChecks)),
 		repository: sync(argument("entity", model)),
 		migrate: traced(async(optionalOptions(migrateChecks)), {
 			operation: "migrate",
@@ -347,22 +346,27 @@ publicMethods<Omit<PostgresService<Models>, keyof Verbs<Models>>>()(
 		),
 		checkIsolation: async(),
 		execute: traced(
-			async(argument("text", text), optional("values", listOf(sqlValue))),
+			async(argument("text", text), optional("values", sqlValues)),
 			{
 				operation: "execute",
 				found: ({ rowCount }: Result) => rowsReturned(rowCount),
 			},
 		),
-		transaction: traced(
-			async(argument("work", callback), optionalOptions(transactionChecks)),
-			{ operation: "transaction" },
-		),
+		transaction: {
+			...async(argument("work", callback), optionalOptions(transactionChecks)),
+			runsWork: true,
+			span: { operation: "transaction" },
+		},
 		close: async(),
 	},
 );
 
 function connected(core: unknown): ServiceCore {
-	if (core instanceof ServiceCore) return core;
+	const isCore = reading(
+		"new PostgresService",
+		() => core instanceof ServiceCore,
+	);
+	if (isCore) return core as ServiceCore;
 	throw new RemError(
 		"VALIDATION",
 		"a service is not made with new: it has to connect",
@@ -409,6 +413,15 @@ function asDatabaseError(error: unknown): unknown {
 		cause,
 		...(sqlState === undefined ? {} : { sqlState }),
 	});
+}
+
+// The protocol counts them in 16 bits.
+const maxValues = 65_535;
+
+function sqlValues(value: unknown): string | undefined {
+	return Array.isArray(value) && value.length > maxValues
+		? `must have at most ${maxValues} items, not ${value.length}`
+		: listOf(sqlValue)(value);
 }
 
 /** What the driver cannot write would fail halfway, and take the connection with it. */

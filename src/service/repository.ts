@@ -1,8 +1,9 @@
 import { ServiceCore } from "../core/service-core.ts";
-import { RemError } from "../errors.ts";
+import { RemError, reading } from "../errors.ts";
 import { type Entity, model } from "../models/entity.ts";
-import { checkScope } from "../query/scope.ts";
-import type { BoundScope } from "../verbs/bound-scope.ts";
+import type { EntityTable } from "../models/registry.ts";
+import { quoted } from "../util/suggest.ts";
+import { type BoundScope, takeScope } from "../verbs/bound-scope.ts";
 import { RowsMethods } from "../verbs/repository/verbs.ts";
 import type { RowsCaller } from "../verbs/verb.ts";
 import type { AnyService } from "./any-service.ts";
@@ -24,8 +25,9 @@ export class Repository<E extends Entity> extends RowsMethods<E> {
 
 	/** The model has to be one of the service's. With a scope, every call is about its tenant and user. */
 	constructor(entity: E, service: AnyService, scope?: BoundScope) {
-		super(rowsOf(entity, service, scope));
-		this.tableName = entity.tableName;
+		const rows = rowsOf(entity, service, scope);
+		super(rows);
+		this.tableName = rows.table.entity.tableName;
 	}
 }
 
@@ -34,18 +36,25 @@ function rowsOf(
 	service: AnyService,
 	scope: BoundScope | undefined,
 ): RowsCaller {
+	return reading("new Repository", () => ({
+		core: coreOf(service),
+		table: tableOf(entity, service),
+		scope: scope === undefined ? undefined : takeScope(scope),
+	}));
+}
+
+/** The model's table, where it is one of the service's. */
+function tableOf(entity: Entity, service: AnyService): EntityTable {
 	const problem = model(entity);
 	if (problem !== undefined)
 		throw new RemError("VALIDATION", `entity ${problem}`);
-	const core = coreOf(service);
-	const table = core.registry.get(entity.tableName);
-	if (table.entity !== entity)
-		throw new RemError(
-			"UNKNOWN_ENTITY",
-			`the service has another model for "${entity.tableName}"`,
-			{ hint: "pass the model that the service was connected with" },
-		);
-	return { core, table, scope: scope && ownScope(scope) };
+	const table = coreOf(service).registry.get(entity.tableName);
+	if (table.entity === entity) return table;
+	throw new RemError(
+		"UNKNOWN_ENTITY",
+		`the service has another model for ${quoted(entity.tableName)}`,
+		{ hint: "pass the model that the service was connected with" },
+	);
 }
 
 /** What a service shares with its repositories. */
@@ -55,11 +64,4 @@ function coreOf(service: unknown): ServiceCore {
 	throw new RemError("VALIDATION", "the second argument is not a service", {
 		hint: "new Repository(Document, service), with the service that PostgresService.connect returns",
 	});
-}
-
-function ownScope(given: BoundScope): BoundScope {
-	const { tenantId, userId } = given;
-	const scope = { tenantId, ...(userId === undefined ? {} : { userId }) };
-	checkScope(scope);
-	return scope;
 }

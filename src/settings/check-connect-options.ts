@@ -3,8 +3,9 @@ import { languageName, schemaName, tenantName } from "../config.ts";
 import { isAiSdkModel } from "../embeddings/ai-sdk.ts";
 import type { RetryOptions } from "../embeddings/retry.ts";
 import { type Issue, RemError } from "../errors.ts";
-import { having, isRecord, typeName } from "../models/checks.ts";
+import { having, isRecord, longestWaitMs, typeName } from "../models/checks.ts";
 import { isEntity } from "../models/entity.ts";
+import { namesIn } from "../models/options.ts";
 import { quoted, suggest } from "../util/suggest.ts";
 import type {
 	BackgroundIndexOptions,
@@ -14,13 +15,11 @@ import type {
 
 type Options<T> = { readonly [Name in keyof T]-?: z.ZodType };
 
-const whole = (minimum: number, maximum = Number.MAX_SAFE_INTEGER) => {
-	const expected = `expected a whole number from ${minimum}`;
+/** The bounds of the environment's variables, which are those of timers and of the server. */
+const whole = (minimum: number, maximum: number) => {
+	const expected = `expected a whole number from ${minimum} to ${maximum}`;
 	return z.optional(
-		z
-			.int(expected)
-			.min(minimum, expected)
-			.max(maximum, `expected at most ${maximum}`),
+		z.int(expected).min(minimum, expected).max(maximum, expected),
 	);
 };
 const flag = z.optional(z.boolean("expected true or false"));
@@ -37,11 +36,11 @@ const checked = (check: (value: unknown) => string | undefined) =>
 	);
 
 const retry: Options<RetryOptions> = {
-	attempts: whole(1),
-	baseMs: whole(0),
-	maxMs: whole(0),
-	deadlineMs: whole(1),
-	timeoutMs: whole(1),
+	attempts: whole(1, 1000),
+	baseMs: whole(0, longestWaitMs),
+	maxMs: whole(0, longestWaitMs),
+	deadlineMs: whole(1, longestWaitMs),
+	timeoutMs: whole(1, longestWaitMs),
 };
 
 const embedding: Options<EmbeddingOptions> = {
@@ -61,30 +60,30 @@ const embedding: Options<EmbeddingOptions> = {
 				"expected an address that starts with http:// or https://",
 			),
 	),
-	batchSize: whole(1),
-	parallelCalls: whole(1),
-	maxTokensPerText: whole(16),
-	requestsPerMinute: whole(1),
-	tokensPerMinute: whole(1),
+	batchSize: whole(1, 100_000),
+	parallelCalls: whole(1, 1000),
+	maxTokensPerText: whole(16, 1_000_000),
+	requestsPerMinute: whole(1, 1_000_000),
+	tokensPerMinute: whole(1, 1_000_000_000),
 	retry: z.optional(z.strictObject(retry)),
 };
 
 const backgroundIndex: Options<BackgroundIndexOptions> = {
 	enabled: flag,
-	concurrency: whole(1),
-	minRows: whole(1),
-	memoryMb: whole(16),
-	parallelWorkers: whole(0),
-	lockTimeoutMs: whole(1),
-	retryMs: whole(0),
+	concurrency: whole(1, 64),
+	minRows: whole(1, 1_000_000_000),
+	memoryMb: whole(16, 1_000_000),
+	parallelWorkers: whole(0, 64),
+	lockTimeoutMs: whole(1, 1_000_000_000),
+	retryMs: whole(0, longestWaitMs),
 };
 
 /** What the environment's variables are held to holds for the options as well. */
 const connectOptions: Options<ConnectOptions> = {
 	connectionString: z.optional(z.string("expected a string")),
 	readHost: text,
-	readWaitMs: whole(0),
-	poolSize: whole(1),
+	readWaitMs: whole(0, 60_000),
+	poolSize: whole(1, 1000),
 	models: checked(modelsProblem),
 	embedding: z.optional(z.unknown()),
 	schema: z.optional(schemaName),
@@ -92,9 +91,9 @@ const connectOptions: Options<ConnectOptions> = {
 	strictTenancy: flag,
 	rowLevelSecurity: flag,
 	coalesceLookups: flag,
-	connectTimeoutMs: whole(1),
-	retryTimeoutMs: whole(0),
-	queryTimeoutMs: whole(1),
+	connectTimeoutMs: whole(1, 3_600_000),
+	retryTimeoutMs: whole(0, 3_600_000),
+	queryTimeoutMs: whole(1, longestWaitMs),
 	backgroundIndex: z.optional(z.strictObject(backgroundIndex)),
 	language: z.optional(languageName),
 	logger: checked(having("a logger", "debug", "info", "warn", "error")),
@@ -132,6 +131,7 @@ export function checkConnectOptions(options: ConnectOptions): void {
 function findProblems(options: unknown): Problem[] {
 	if (isRecord(options))
 		return [
+			...hiddenProblems(options),
 			...problemsOf(optionsSchema, options),
 			...embeddingProblems(options.embedding),
 		];
@@ -142,6 +142,27 @@ function findProblems(options: unknown): Problem[] {
 			hint: 'connect({ connectionString: "postgresql://…", models: [Document] })',
 			issue: { message },
 		},
+	];
+}
+
+/** Options that the schemas do not look at: symbols, and those that are inherited. */
+function hiddenProblems(
+	options: Readonly<Record<string, unknown>>,
+	path: readonly string[] = [],
+): Problem[] {
+	const known = knownIn(path);
+	if (known.length === 0) return [];
+	const own = new Set(Object.keys(options));
+	return [
+		...namesIn(options)
+			.filter((name) => typeof name === "symbol" || !own.has(name))
+			.filter((name) => !known.includes(String(name)))
+			.map((name) => unknown([...path, String(name)], path)),
+		...Object.entries(options)
+			.filter(([, value]) => isRecord(value) && !("embed" in value))
+			.flatMap(([name, value]) =>
+				hiddenProblems(value as typeof options, [...path, name]),
+			),
 	];
 }
 

@@ -45,7 +45,7 @@ export interface ConnectOptions<
 	readonly connectTimeoutMs?: number;
 	/** How long reads and batch upserts are tried again while the server is away, in milliseconds. @default 5000 */
 	readonly retryTimeoutMs?: number;
-	/** Longest time of a verb's statement, in milliseconds: then it is cancelled on the server, and the call is `QUERY_TIMEOUT`; your own SQL has no limit. @default 60000 */
+	/** Longest time of a call's statement, in milliseconds: then it is cancelled on the server, and the call is `QUERY_TIMEOUT`; your own SQL and calls for long work have no limit. @default 60000 */
 	readonly queryTimeoutMs?: number;
 	/** How indexes are built while the application writes. */
 	readonly backgroundIndex?: BackgroundIndexOptions;
@@ -60,7 +60,7 @@ export interface BackgroundIndexOptions {
 	readonly enabled?: boolean;
 	/** Tables whose indexes are built at the same time. @default 2 */
 	readonly concurrency?: number;
-	/** Rows, or vectors, from which an index is built by itself. @default 5000 */
+	/** Rows, vectors or edges from which an index is built by itself. @default 5000 */
 	readonly minRows?: number;
 	/** Most memory of one build, in MB. @default 1024 */
 	readonly memoryMb?: number;

@@ -6,6 +6,7 @@ import {
 	checkPlace,
 	checkServerParts,
 	checkServerUrl,
+	hasControls,
 } from "./server-address.ts";
 
 /** Where the database is. */
@@ -65,23 +66,73 @@ function named(
 }
 
 function fromUrl(url: string): DatabaseSettings {
-	if (url === "memory:" || url === "memory://")
-		return { kind: "embedded", folder: undefined };
-	if (url.startsWith("file:")) {
-		const folder = decode(url.replace(/^file:(\/\/)?/, ""));
-		if (folder) return { kind: "embedded", folder };
-	}
+	if (/^memory:/i.test(url)) return { kind: "embedded", folder: memory(url) };
+	if (/^file:/i.test(url)) return { kind: "embedded", folder: folderOf(url) };
 	if (/^postgres(ql)?:\/\//.test(url)) {
 		checkServerUrl(url);
 		return { kind: "server", address: { connectionString: url } };
 	}
-	throw new RemError(
-		"CONFIG_INVALID",
-		"the connection string has an unknown form",
-		{
-			hint: "expected postgresql://user:password@host:port/name, file:PATH or memory:",
-		},
+	if (url.trim() !== url)
+		throw refused("has white space before or behind it", "remove it");
+	if (/^postgres(ql)?:\/\//i.test(url))
+		throw refused(
+			"has its scheme in capitals",
+			"write postgresql:// in lower case",
+		);
+	throw refused("has an unknown form", forms);
+}
+
+const forms =
+	"expected postgresql://user:password@host:port/name, file:PATH or memory:";
+
+function memory(url: string): undefined {
+	if (url === "memory:" || url === "memory://") return undefined;
+	throw refused(
+		"has something behind memory:, where a database has no name",
+		"write memory:, or file:PATH for one that stays",
 	);
+}
+
+/** Relative to the working folder, unless it begins with a slash. */
+function folderOf(url: string): string {
+	const path = url.replace(/^file:/, "");
+	if (path === url)
+		throw refused("has its scheme in capitals", "write file: in lower case");
+	if (/^\/\/(?![/.])./.test(path))
+		throw refused(
+			"names a host behind file://",
+			"write file:/PATH, or file:PATH relative to the working folder",
+		);
+	if (/[?#]/.test(path))
+		throw refused(
+			'has "?" or "#" in the path: file: has no parameters',
+			'write "?" as %3F and "#" as %23, or leave out what is behind it',
+		);
+	const folder = decode(path.replace(/^\/\//, ""));
+	if (folder === undefined)
+		throw refused(
+			'has a "%" in the path that begins no escape',
+			'write "%" as %25',
+		);
+	if (folder.trim() !== folder || folder === "" || hasControls(folder))
+		throw refused(
+			folder.trim() === ""
+				? "has no path behind file:"
+				: "has white space or a control character around or in the path",
+			"write file:PATH, such as file:./data",
+		);
+	if (/^~/.test(folder))
+		throw refused(
+			'begins with "~", which only a shell replaces',
+			"write the whole path, such as file:/home/me/data",
+		);
+	return folder;
+}
+
+function refused(problem: string, hint: string): RemError {
+	return new RemError("CONFIG_INVALID", `the connection string ${problem}`, {
+		hint,
+	});
 }
 
 function decode(text: string): string | undefined {

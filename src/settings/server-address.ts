@@ -1,6 +1,6 @@
 import type { ServerAddress } from "../db/server.ts";
 import { RemError } from "../errors.ts";
-import { quoted, suggest } from "../util/suggest.ts";
+import { parameterProblem } from "./address-parameters.ts";
 
 const form = "postgresql://user:password@host:port/database";
 
@@ -11,6 +11,14 @@ const form = "postgresql://user:password@host:port/database";
  */
 export function checkServerUrl(url: string): void {
 	const rest = url.replace(/^[a-z]+:\/\//, "");
+	// A URL leaves out tabs and line ends, and the driver cannot send a NUL.
+	if (hasControls(url) || /%00/.test(url))
+		throw refused(
+			"has a line end, a tab or another control character in it",
+			"remove it: a file or a shell may have added it at the end",
+		);
+	if (url.trim() !== url)
+		throw refused("has white space before or behind it", "remove it");
 	// The driver would escape the address once more, its escapes included.
 	if (/\s/.test(url) && url.includes("%"))
 		throw refused("has a space and escapes", "write a space as %20");
@@ -28,11 +36,33 @@ export function checkServerUrl(url: string): void {
 		);
 	const at = authority.lastIndexOf("@");
 	checkEscapes(authority.slice(0, Math.max(at, 0)), behind);
+	if (!isDecodable(authority.slice(at + 1)))
+		throw refused(
+			'has a "%" in the host that begins no escape',
+			'write "%" as %25, and "/" of a socket\'s folder as %2F',
+		);
 	checkHosts(authority.slice(at + 1));
 	checkParameters(url);
 	// Without a host there may be a user: the socket is a parameter then.
 	if (!URL.canParse(url) && !URL.canParse(url.replace("@/", "@host/")))
 		throw refused("cannot be read", `expected ${form}`);
+}
+
+/** Of ASCII: what is beyond belongs to names and passwords. */
+export function hasControls(text: string): boolean {
+	for (let at = 0; at < text.length; at++) {
+		const code = text.charCodeAt(at);
+		if (code < 32 || code === 127) return true;
+	}
+	return false;
+}
+
+/** `connect_timeout` of an address, which libpq has in seconds. */
+export function connectTimeoutMsOf(url: string): number | undefined {
+	const at = url.indexOf("?");
+	if (at < 0) return undefined;
+	const seconds = new URLSearchParams(url.slice(at)).get("connect_timeout");
+	return seconds === null ? undefined : Number(seconds) * 1000;
 }
 
 /** Parts of an address as the environment has them. */
@@ -87,6 +117,11 @@ function checkHosts(hosts: string): void {
 	const [, port] =
 		(isBracketed ? /\]:(.*)$/ : /^[^:]*:(.*)$/).exec(hosts) ?? [];
 	if (isBracketed) {
+		if (/^\[[0-9a-f:.]+%/i.test(hosts))
+			throw refused(
+				"has an address of IPv6 with a zone, which no URL can have",
+				"set POSTGRES__HOST=fe80::1%eth0, and POSTGRES__PORT and the others",
+			);
 		if (!/^\[[0-9a-f:.]+\]/i.test(hosts))
 			throw refused(
 				"has a host in brackets that is no address of IPv6",
@@ -110,14 +145,9 @@ const severalHosts =
 const ofTls = {
 	true: "sslmode=verify-full",
 	false: "sslmode=disable",
+	"no-verify": "sslmode=require",
 } as const;
 const offWords = ["false", "no", "off", "disable", "disabled"];
-const known = new Set(
-	"ssl sslmode sslrootcert sslcert sslkey sslpassword sslcrl sslcrldir sslsni sslcompression sslnegotiation sslcertmode sslkeylogfile ssl_min_protocol_version ssl_max_protocol_version".split(
-		" ",
-	),
-);
-
 function checkParameters(url: string): void {
 	const at = url.indexOf("?");
 	if (at < 0) return;
@@ -133,10 +163,15 @@ function checkParameters(url: string): void {
 		const isOff = offWords.includes(ssl.toLowerCase());
 		throw refused(
 			`has the parameter ssl with a value that is not supported`,
-			`write ${ofTls[isOff ? "false" : "true"]} instead of ssl=…`,
+			`write ${ofTls[ssl === "no-verify" ? "no-verify" : isOff ? "false" : "true"]} instead of ssl=…`,
 		);
 	}
-	for (const name of given.keys()) checkParameterName(name);
+	for (const [name, value] of given) {
+		const found = parameterProblem(name, value);
+		if (found !== undefined) throw refused(found.problem, found.hint);
+		if (given.getAll(name).length > 1)
+			throw refused(`has the parameter ${name} twice`, "write it once");
+	}
 	const host = given.get("host");
 	if (host?.includes(",")) throw refused("names several hosts", severalHosts);
 	const port = given.get("port");
@@ -145,47 +180,6 @@ function checkParameters(url: string): void {
 			"has a parameter port that is no whole number from 1 to 65535",
 			"correct the port",
 		);
-}
-
-/** Parameters of an address that the driver or the server takes, and those of libpq that change nothing here. */
-const knownParameters = [
-	..."host port user password application_name fallback_application_name options client_encoding".split(
-		" ",
-	),
-	..."connect_timeout statement_timeout lock_timeout idle_in_transaction_session_timeout query_timeout".split(
-		" ",
-	),
-	..."keepalives keepalives_idle keepalives_interval keepalives_count tcp_user_timeout".split(
-		" ",
-	),
-	..."channel_binding require_auth gssencmode krbsrvname target_session_attrs replication uselibpqcompat".split(
-		" ",
-	),
-];
-
-/** Where to write what other programs take as a parameter. */
-const elsewhere: Readonly<Record<string, string>> = {
-	dbname: "the database's name stands in the path: …@host/name",
-	database: "the database's name stands in the path: …@host/name",
-	tenant_id: "pass tenantId to the calls, or set POSTGRES__DEFAULT_TENANT",
-};
-
-function checkParameterName(name: string): void {
-	if (known.has(name) || knownParameters.includes(name)) return;
-	if (/^ssl/i.test(name))
-		throw refused(
-			"has an unknown parameter for TLS",
-			`parameters: sslmode, sslrootcert, sslcert, sslkey`,
-		);
-	// Addresses of other programs have parameters of their own, which mean nothing here.
-	const nearest = suggest(name, [...known, ...knownParameters]);
-	const hint = Object.hasOwn(elsewhere, name)
-		? elsewhere[name]
-		: nearest?.startsWith("did you mean")
-			? nearest
-			: undefined;
-	if (hint !== undefined)
-		throw refused(`has an unknown parameter ${quoted(name)}`, hint);
 }
 
 /** A name, an address or the folder of a socket. */

@@ -11,7 +11,7 @@ import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import type { ProviderSettings } from "../embeddings/resolve-provider.ts";
 import { RemError } from "../errors.ts";
 import type { IndexerSettings } from "../indexer/settings.ts";
-import { type Logger, silentLogger } from "../logger.ts";
+import { type Logger, shielded, silentLogger } from "../logger.ts";
 import type { HnswOptions } from "../schema/hnsw.ts";
 import { checkConnectOptions } from "./check-connect-options.ts";
 import type {
@@ -20,6 +20,7 @@ import type {
 	EmbeddingOptions,
 } from "./connect-options.ts";
 import { type DatabaseSettings, resolveDatabase } from "./database-settings.ts";
+import { connectTimeoutMsOf } from "./server-address.ts";
 
 /** Every setting of a service, resolved once: option over environment over default. */
 export interface Settings {
@@ -77,6 +78,7 @@ export function resolveSettings(
 		poolSize: options.poolSize ?? environment.POSTGRES__POOL_SIZE,
 		connectTimeoutMs:
 			options.connectTimeoutMs ??
+			connectTimeoutMs(database) ??
 			environment.POSTGRES__CONNECT_TIMEOUT_MS ??
 			defaultConnectTimeoutMs[database.kind],
 		retryTimeoutMs:
@@ -102,7 +104,8 @@ export function resolveSettings(
 		language: options.language ?? environment.FULL_TEXT__LANGUAGE,
 		...embedding,
 		backgroundIndex: resolveBackgroundIndex(options, environment),
-		logger: options.logger ?? silentLogger,
+		logger:
+			options.logger === undefined ? silentLogger : shielded(options.logger),
 	};
 }
 
@@ -123,6 +126,12 @@ function resolveBackgroundIndex(
 			environment.BACKGROUND_INDEX__LOCK_TIMEOUT_S * 1000,
 		retryMs: options.retryMs ?? 2000,
 	};
+}
+
+function connectTimeoutMs(database: DatabaseSettings): number | undefined {
+	const url =
+		database.kind === "server" ? database.address.connectionString : undefined;
+	return url === undefined ? undefined : connectTimeoutMsOf(url);
 }
 
 // Whoever waits for the embedded database's one connection waits for a whole load.

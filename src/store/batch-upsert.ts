@@ -3,7 +3,7 @@ import type { Handle } from "../db/database.ts";
 import { settles } from "../db/embedding-queue.ts";
 import { rowsPerStatement, slices } from "../db/in-turn.ts";
 import { stoppable } from "../db/stoppable.ts";
-import { RemError } from "../errors.ts";
+import { RemError, reading } from "../errors.ts";
 import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
 import {
@@ -164,15 +164,19 @@ async function* validatedChunks(
 ): AsyncGenerator<ValidRow[]> {
 	let chunk: unknown[] = [];
 	let first = 0;
+	// What a row's getter throws is not the source's error.
+	const validated = () =>
+		reading("batchUpsert", () =>
+			validateRows(table.entity, chunk, options.scope, first),
+		);
 	for await (const entity of entities) {
 		chunk.push(entity);
 		if (chunk.length < rowsPerStatement) continue;
-		yield validateRows(table.entity, chunk, options.scope, first);
+		yield validated();
 		first += chunk.length;
 		chunk = [];
 	}
-	if (chunk.length > 0)
-		yield validateRows(table.entity, chunk, options.scope, first);
+	if (chunk.length > 0) yield validated();
 }
 
 /** Each chunk is committed on its own, while the next one is read, validated and embedded. */

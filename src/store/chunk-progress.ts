@@ -1,4 +1,4 @@
-import { RemError } from "../errors.ts";
+import { isRemError, markCallersOwn, RemError } from "../errors.ts";
 import type { UpsertProgress, UpsertResult } from "./upsert-result.ts";
 
 /** How far a batch that is committed in chunks has come. */
@@ -35,7 +35,7 @@ export class ChunkProgress {
 
 	/** States in the error how far the batch came, also in one that the source of the entities threw. */
 	describe(error: unknown): unknown {
-		if (!(error instanceof RemError)) return withCommitted(error, this.#done);
+		if (!isRemError(error)) return withCommitted(error, this.#done);
 		const { code, message, cause, issues, sqlState, position } = error;
 		const hint =
 			this.#done === 0
@@ -61,10 +61,11 @@ function withoutOutcome(hint = ""): string {
 		.join("; ");
 }
 
-/** An error that is not ours stays what it is. */
+/** An error that is not ours was thrown by the source of the entities, and stays what it is. */
 function withCommitted(error: unknown, committed: number): unknown {
-	if (typeof error === "object" && error !== null && Object.isExtensible(error))
-		Object.assign(error, { committed });
+	if (typeof error !== "object" || error === null) return error;
+	markCallersOwn(error);
+	if (Object.isExtensible(error)) Object.assign(error, { committed });
 	return error;
 }
 

@@ -20,12 +20,14 @@ export function equalsStored(
 		case "jsonb":
 			return equalsJson(asJson(value), stored);
 		case "timestamptz":
-			return (value as Date).getTime() === (stored as Date).getTime();
+			// An infinity is a number.
+			return Number(value) === Number(stored);
 		case "bigint":
 			return BigInt(value as number) === BigInt(stored as number);
 		case "uuid":
 			return (value as string).toLowerCase() === stored;
 		case "double precision":
+			return value === stored || Object.is(value, stored);
 		case "boolean":
 			return value === stored;
 		default:
@@ -87,12 +89,15 @@ function equalLists(
 	// A text item is not hashed: it is compared as it is.
 	const text = (item: unknown) =>
 		item instanceof Date
-			? item.toISOString()
+			? String(item.getTime())
 			: field.type === "uuid[]"
 				? String(item).toLowerCase()
 				: String(item);
+	// Another program may have stored NULL in a list, which is not "null".
+	const isSame = (one: unknown, other: unknown) =>
+		one === null || other === null ? one === other : text(one) === text(other);
 	return (
 		value.length === stored.length &&
-		value.every((item, index) => text(item) === text(stored[index]))
+		value.every((item, index) => isSame(item, stored[index]))
 	);
 }

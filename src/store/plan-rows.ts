@@ -64,6 +64,7 @@ export function planRow(
 	{ embed, merge }: PlanOptions,
 ): PlannedRow {
 	checkTakenId(row, stored);
+	checkUnwritable(entity, row, stored);
 	const texts: TextToEmbed[] = [];
 	const touched: TouchedText[] = [];
 	const left: string[] = [];
@@ -147,6 +148,35 @@ function checkTakenId(row: ValidRow, stored: StoredRow | undefined): void {
 			issues: [{ index: row.index, field: "id", message: "is already taken" }],
 		},
 	);
+}
+
+/** What is not finite may stay where another program stored it. */
+function checkUnwritable(
+	entity: Entity,
+	row: ValidRow,
+	stored: StoredRow | undefined,
+): void {
+	for (const name of row.unwritable) {
+		if (!(name in row.supplied)) continue;
+		const field = entity.fieldsByName.get(name) as Field;
+		// Of a row that exists, it never changes.
+		const isSame =
+			stored !== undefined &&
+			(name === "createdAt" ||
+				equalsStored(field, row.supplied[name], stored.values[name] ?? null));
+		if (isSame) continue;
+		const message = field.type.startsWith("timestamptz")
+			? "is not a finite date"
+			: "is not a finite number";
+		throw new RemError(
+			"VALIDATION",
+			`invalid entities for "${entity.tableName}": entity ${row.index}, ${name}: ${message}`,
+			{
+				hint: "nothing was written; an infinity or NaN can only be written back where it is stored already",
+				issues: [{ index: row.index, field: name, message }],
+			},
+		);
+	}
 }
 
 /** Whether a field is another; those that embed are compared above, by their hash. */

@@ -90,6 +90,7 @@ ${arbiter === "id" ? sql`WHERE t.deleted_at IS NULL${entity.tenantScoped ? sql` 
 
 interface InputColumn {
 	readonly column: string;
+	readonly type: Field["type"];
 	readonly name: Sql;
 	/** The parameter: one array for all rows. */
 	readonly array: Sql;
@@ -159,6 +160,7 @@ function column(
 		: sql`${encodeArray(type as ScalarType, values)}::${raw(`${type}[]`)}`;
 	return {
 		column: columnName,
+		type,
 		name,
 		array,
 		value: isArray ? sql`i.${name}::${raw(type)}` : sql`i.${name}`,
@@ -220,6 +222,20 @@ function conflictTarget(table: EntityTable, arbiter: Arbiter): Sql {
 	return sql`(${join(columns)}) WHERE ${liveKeyed(table.entity)}`;
 }
 
+/**
+ * What is stored, where the new value equals it: PostgreSQL keeps more than is
+ * read of it, the scale of a number in JSON (1.00), JSON's null apart from NULL,
+ * and where an array begins to count.
+ */
+function newOrStored(type: Field["type"], name: Sql): Sql {
+	const isStored = type.endsWith("[]")
+		? sql`t.${name}[:] = excluded.${name}`
+		: sql`t.${name} = coalesce(excluded.${name}, 'null')`;
+	return type === "jsonb" || type.endsWith("[]")
+		? sql`CASE WHEN ${isStored} THEN t.${name} ELSE excluded.${name} END`
+		: sql`excluded.${name}`;
+}
+
 /** Supplied columns take the new value; where only some rows supply it, these rows'. */
 function assignments(
 	table: EntityTable,
@@ -228,12 +244,12 @@ function assignments(
 ): Sql[] {
 	const same = new Set(arbiter === "key" ? keyColumns(table) : []);
 	const mixed = columns.filter(({ supplied }) => supplied === "by some");
-	return columns.flatMap(({ column, name, supplied }) => {
+	return columns.flatMap(({ column, type, name, supplied }) => {
 		if (supplied === "by none" || same.has(column)) return [];
 		const merged = merge.find((field) => toColumn(field) === column);
 		const value =
 			merged === undefined
-				? sql`excluded.${name}`
+				? newOrStored(type, name)
 				: mergeSql(table.schema, merged);
 		if (supplied === "by all") return [sql`${name} = ${value}`];
 		const bit = mixed.findIndex((other) => other.column === column);

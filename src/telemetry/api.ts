@@ -40,9 +40,10 @@ export async function loadApi<T>(
 	}
 }
 
-/** What a module loader says of exactly that package. */
+/** What a module loader reports of exactly that package, or a file that Vite puts in its place. */
 function isNotInstalled(error: unknown): boolean {
 	const { code, message = "" } = (error ?? {}) as NodeJS.ErrnoException;
+	if (message.startsWith(`Could not resolve "${packageName}"`)) return true;
 	return (
 		(code === "ERR_MODULE_NOT_FOUND" || code === "MODULE_NOT_FOUND") &&
 		message.includes(`'${packageName}'`)

@@ -4,7 +4,6 @@ import { type BatchUpsertResult, upsertRows } from "../core/upsert-rows.ts";
 import { RemError } from "../errors.ts";
 import {
 	anyText,
-	callback,
 	flag,
 	listOf,
 	oneOf,
@@ -13,7 +12,11 @@ import {
 	text,
 	typeName,
 } from "../models/checks.ts";
-import { type OptionChecks, required } from "../models/options.ts";
+import {
+	type OptionChecks,
+	progressCallback,
+	required,
+} from "../models/options.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { NewRow } from "../models/types.ts";
 import type { MergeField } from "../store/merge.ts";
@@ -96,7 +99,7 @@ const checks: OptionChecks<Options> = {
 	embeddingModel: text,
 	atomic: oneOf(true, "chunk"),
 	bulk: flag,
-	onProgress: callback,
+	onProgress: progressCallback,
 	signal,
 };
 

@@ -1,6 +1,12 @@
 import { RemError } from "../errors.ts";
-import { isRecord, tenantName } from "../models/checks.ts";
+import { isRecord, tenantName, userName } from "../models/checks.ts";
 import { textProblem } from "../models/limits.ts";
+import {
+	type OptionChecks,
+	optionTable,
+	required,
+	takeOptions,
+} from "../models/options.ts";
 import { quoted } from "../util/suggest.ts";
 
 /** A tenant, and perhaps a user, that every call of a scope is about. */
@@ -8,6 +14,18 @@ export interface BoundScope {
 	readonly tenantId: string;
 	/** A user: own and shared rows; `null`: shared ones; omitted: the whole tenant. */
 	readonly userId?: string | null;
+}
+
+export const scopeChecks: OptionChecks<BoundScope> = {
+	tenantId: required(tenantName),
+	userId: userName,
+};
+
+const scopeTable = optionTable(scopeChecks);
+
+/** The scope of a repository; throws `VALIDATION` unless it is one. */
+export function takeScope(given: unknown): BoundScope {
+	return takeOptions(given, scopeTable, "new Repository");
 }
 
 interface CallScope {

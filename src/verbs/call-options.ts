@@ -1,12 +1,14 @@
 import type { ServiceCore } from "../core/service-core.ts";
 import type { Consistency, Handle } from "../db/database.ts";
 import {
+	numberOf,
 	oneOf,
 	tenantName,
 	transactionHandle,
 	userName,
 } from "../models/checks.ts";
 import type { Entity } from "../models/entity.ts";
+import { limits } from "../models/limits.ts";
 import type { OptionChecks } from "../models/options.ts";
 
 export type Models = readonly Entity[];
@@ -40,6 +42,11 @@ export const callScope: OptionChecks<CallScope> = {
 	userId: userName,
 	transaction: transactionHandle,
 };
+
+/** A number of rows to return. */
+export const resultRows = numberOf(
+	`a whole number from 1 to ${limits.resultRows}`,
+);
 
 export const consistency = oneOf("primary", "replica");
 

@@ -1,6 +1,6 @@
 import { options } from "../calls/arguments.ts";
 import { async, rows, traced } from "../calls/public-methods.ts";
-import { anyText, number, oneOf } from "../models/checks.ts";
+import { anyText, numberOf, oneOf } from "../models/checks.ts";
 import { type OptionChecks, required } from "../models/options.ts";
 import {
 	type FuzzyHit,
@@ -8,7 +8,7 @@ import {
 	fuzzyModes,
 	fuzzySearch as searchNames,
 } from "../query/fuzzy.ts";
-import { type ReadOptions, readOptions } from "./call-options.ts";
+import { type ReadOptions, readOptions, resultRows } from "./call-options.ts";
 import { verb } from "./verb.ts";
 
 export interface FuzzySearchOptions extends ReadOptions {
@@ -31,9 +31,9 @@ export interface FuzzySearch {
 const checks: OptionChecks<FuzzySearchOptions> = {
 	...readOptions,
 	query: required(anyText),
-	threshold: number,
+	threshold: numberOf("a number from 0 to 1"),
 	mode: oneOf(...fuzzyModes),
-	limit: number,
+	limit: resultRows,
 	entityType: anyText,
 };
 

@@ -3,7 +3,7 @@ import type { Consistency } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import type { GraphNode } from "../query/graph/traversal.ts";
 import {
-	checkReference,
+	checkEntityName,
 	findNode,
 	type GraphReader,
 } from "../query/graph/traverse.ts";
@@ -39,7 +39,7 @@ export async function rowNamed(
 	const { settings, registry } = core;
 	const scope = { tenantId: core.tenant(call.tenantId), userId: call.userId };
 	checkScope(scope);
-	checkReference("from", from);
+	checkEntityName("from", from);
 	const found = await findNode(graphReader(core, call), from, {
 		schema: settings.schema,
 		scope,

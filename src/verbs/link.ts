@@ -49,6 +49,7 @@ export const link = verb({
 			edges.map(({ dst, rel_type }) => JSON.stringify([dst, rel_type])),
 		).size;
 		const added = await linkEdges(db, row, edges);
+		core.indexer.noteRows(row.table, undefined, added);
 		return { added, replaced: different - added };
 	},
 	probe: {

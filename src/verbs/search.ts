@@ -5,7 +5,7 @@ import { RemError } from "../errors.ts";
 import {
 	anyText,
 	flag,
-	number,
+	numberOf,
 	oneOf,
 	record,
 	text,
@@ -26,6 +26,7 @@ import {
 	type Models,
 	type ReadOptions,
 	readOptions,
+	resultRows,
 	type TableName,
 } from "./call-options.ts";
 
@@ -56,12 +57,12 @@ export const searchOptions = {
 	...readOptions,
 	tableName: required(anyText),
 	queryEmbedding: vector,
-	limit: number,
+	limit: resultRows,
 	where: record,
 	provider: text,
 	model: text,
 	mode: oneOf(...searchModes),
-	efSearch: number,
+	efSearch: numberOf("a whole number from 1 to 1000"),
 	quantized: flag,
 	explain: flag,
 };

@@ -1,10 +1,17 @@
 import { options } from "../calls/arguments.ts";
 import { async, rows, traced } from "../calls/public-methods.ts";
-import { anyText, listOf, number, oneOf, oneOrList } from "../models/checks.ts";
+import {
+	anyText,
+	listOf,
+	numberOf,
+	oneOf,
+	oneOrList,
+} from "../models/checks.ts";
+import { limits } from "../models/limits.ts";
 import { type OptionChecks, required } from "../models/options.ts";
 import type { Traversal, TraverseRequest } from "../query/graph/traversal.ts";
 import { traverse as walk } from "../query/graph/traverse.ts";
-import { type ReadOptions, readOptions } from "./call-options.ts";
+import { type ReadOptions, readOptions, resultRows } from "./call-options.ts";
 import { graphReader } from "./graph.ts";
 import { verb } from "./verb.ts";
 
@@ -26,10 +33,10 @@ const checks: OptionChecks<TraverseCall> = {
 	...readOptions,
 	from: required(anyText),
 	edgeTypes: listOf(anyText),
-	depth: number,
+	depth: numberOf(`a whole number from 0 to ${limits.traverseDepth}`),
 	direction: oneOf("out", "in", "both"),
-	limit: number,
-	nodeBudget: number,
+	limit: resultRows,
+	nodeBudget: numberOf("a whole number from 1"),
 	orderBy: oneOrList(anyText),
 };
 

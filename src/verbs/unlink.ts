@@ -2,7 +2,7 @@ import { options } from "../calls/arguments.ts";
 import { async, traced } from "../calls/public-methods.ts";
 import { anyText } from "../models/checks.ts";
 import { type OptionChecks, required } from "../models/options.ts";
-import { checkReference } from "../query/graph/traverse.ts";
+import { checkEntityName, checkReference } from "../query/graph/traverse.ts";
 import { unlinkEdges } from "../store/link-edges.ts";
 import { type CallScope, callScope } from "./call-options.ts";
 import { rowNamed } from "./graph.ts";
@@ -35,7 +35,7 @@ export const unlink = verb({
 	scopeAt: 0,
 	run: async ({ core }, call: UnlinkCall): Promise<number> => {
 		const { dst, relType } = call;
-		checkReference("dst", dst);
+		checkEntityName("dst", dst);
 		if (relType !== undefined) checkReference("relType", relType);
 		const row = await rowNamed(core, call.from, call);
 		const db = core.handle(call.tenantId, call.transaction);

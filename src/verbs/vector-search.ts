@@ -1,6 +1,6 @@
 import { options } from "../calls/arguments.ts";
 import { async, rows, traced } from "../calls/public-methods.ts";
-import { anyText, number } from "../models/checks.ts";
+import { anyText, numberOf } from "../models/checks.ts";
 import type { OptionChecks } from "../models/options.ts";
 import type { Row, TextFieldName } from "../models/types.ts";
 import {
@@ -56,7 +56,7 @@ const checks: OptionChecks<Options> = {
 	...searchOptions,
 	queryText: anyText,
 	fieldName: anyText,
-	minSimilarity: number,
+	minSimilarity: numberOf("a number from -1 to 1"),
 };
 
 /** @internal */

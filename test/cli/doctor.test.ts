@@ -28,7 +28,7 @@ row level security is not set up (optional: rem schema generate --rls)
 			const status = await run("kv", "status", "--json");
 			const { entries } = JSON.parse(status.stdout);
 			expect(Object.values(entries).every((count) => count === 0)).toBe(true);
-		}, 240_000);
+		});
 	},
 );
 
@@ -51,7 +51,7 @@ describe.runIf(engines.includes("server"))("with row level security", () => {
 		expect(database.problems).toContain(
 			"SQL can read another tenant's row of resources",
 		);
-	}, 240_000);
+	});
 });
 
 describe.each(engines)("rem doctor on the %s database", (engine) => {
@@ -76,7 +76,7 @@ describe.each(engines)("rem doctor on the %s database", (engine) => {
 			state: "ok",
 			found: "the database is as the models are",
 		});
-	}, 240_000);
+	});
 });
 
 test("rem doctor says that there is no server, and nothing of the password", async () => {

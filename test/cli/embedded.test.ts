@@ -3,14 +3,14 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { PostgresService } from "../../src/index.ts";
-import { rem, temporaryFolder } from "./run-rem.ts";
+import { rem, remProcess, temporaryFolder } from "./run-rem.ts";
 
 test("a folder that another process has open is an error that names the process", async () => {
 	const folder = temporaryFolder();
 	const connectionString = `file:${join(folder, ".rem")}`;
 	const service = await PostgresService.connect({ connectionString });
 	try {
-		const { code, stdout, stderr } = await rem(["lookup", "x"], {
+		const { code, stdout, stderr } = await remProcess(["lookup", "x"], {
 			cwd: folder,
 		});
 		expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
@@ -22,9 +22,16 @@ test("a folder that another process has open is an error that names the process"
 });
 
 test("without an address the embedded database in ./.rem is set up on first use", async () => {
-	const folder = temporaryFolder();
-	const { code, stdout, stderr } = await rem(["lookup", "x"], { cwd: folder });
-	expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
+	const folder = temporaryFolder({ "a.jsonl": '{"name":"x"}' });
+	const read = await rem(["lookup", "x"], { cwd: folder });
+	expect(read).toMatchObject({ code: 0, stdout: "" });
+	expect(existsSync(join(folder, ".rem"))).toBe(false);
+	const { code, stderr } = await rem(
+		["load", "a.jsonl", "--table", "resources"],
+		{ cwd: folder },
+	);
+	expect(code).toBe(0);
+	expect(stderr).toContain("creating the embedded database in ./.rem");
 	expect(stderr).toContain("set up the database");
 	expect(existsSync(join(folder, ".rem/data"))).toBe(true);
 });
@@ -83,7 +90,7 @@ test("a process that ends without close leaves an emptied cache, which the next 
 	} finally {
 		await service.close();
 	}
-}, 120_000);
+});
 
 /** As an application that forgets `close()`, with the package as it is built. */
 function writeAndExit(connectionString: string): string {

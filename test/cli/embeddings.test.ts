@@ -151,7 +151,6 @@ test.runIf(engines.includes("server"))(
 								async () =>
 									(await client.query("SELECT FROM embeddings_plants"))
 										.rowCount,
-								{ timeout: 20_000 },
 							)
 							.toBe(1);
 						child.kill("SIGINT");

@@ -101,7 +101,7 @@ describe.each(engines)("rem index on the %s", (engine) => {
 			dropped: [],
 			explanation: expect.stringContaining("0 vectors is not large"),
 		});
-	}, 60_000);
+	});
 
 	test.runIf(engine === "server")(
 		"repair mends an invalid one, and tells of one that it cannot mend",

@@ -47,7 +47,7 @@ describe.each(engines)("rem kv on the %s database", (engine) => {
 		expect((await run("kv", "verify")).stdout).toBe(
 			"2 entities compared: nothing differs\n",
 		);
-	}, 240_000);
+	});
 });
 
 /** As another program would, with the package as it is built. */

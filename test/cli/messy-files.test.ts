@@ -3,8 +3,12 @@ import { readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import * as z from "zod";
+import { checkRows, readRows } from "../../src/cli/load/check-rows.ts";
 import { openFiles } from "../../src/cli/load/open-files.ts";
-import { messyFiles } from "./messy-files.ts";
+import { RowShaper } from "../../src/cli/load/shape-row.ts";
+import { defineEntity } from "../../src/index.ts";
+import { messyCells, messyFiles } from "./messy-files.ts";
 import { emptyDatabase, main, rem, temporaryFolder } from "./run-rem.ts";
 
 describe.each(messyFiles)("$title", ({ file, bytes, rows, problem, hint }) => {
@@ -23,6 +27,54 @@ describe.each(messyFiles)("$title", ({ file, bytes, rows, problem, hint }) => {
 				hint: expect.stringContaining(hint ?? ""),
 			});
 		});
+});
+
+const Thing = defineEntity(
+	"things",
+	{
+		name: z.string(),
+		n: z.int().optional(),
+		x: z.number().optional(),
+		b: z.boolean().optional(),
+		d: z.date().optional(),
+		l: z.array(z.int()).optional(),
+		s: z.array(z.string()).optional(),
+		j: z.unknown().optional(),
+		t: z.string().optional(),
+		sizeBytes: z.int().optional(),
+	},
+	{ entityKeyField: "name" },
+);
+
+test.each(messyCells)(
+	"$field: $cell",
+	async ({ field, cell, value, problem }) => {
+		const file = temporaryFolder({ "a.csv": `name,${field}\nx,${cell}\n` });
+		const { rows, issues } = await shaped(join(file, "a.csv"));
+		if (problem === undefined) {
+			expect(issues).toEqual([]);
+			expect(rows).toEqual([
+				{ name: "x", ...(value === undefined ? {} : { [field]: value }) },
+			]);
+		} else
+			expect(issues).toMatchObject([
+				{ line: 2, field, message: expect.stringContaining(problem) },
+			]);
+	},
+);
+
+test("two properties that are one field are refused, not one of them taken", async () => {
+	const folder = temporaryFolder({
+		"a.jsonl": '{"name":"x","sizeBytes":1,"size_bytes":2}\n',
+	});
+	const { issues } = await shaped(join(folder, "a.jsonl"));
+	expect(issues).toMatchObject([
+		{
+			line: 1,
+			field: "sizeBytes",
+			message: '"sizeBytes" and "size_bytes" are both this field',
+		},
+	]);
 });
 
 test("a large file of mixed line ends keeps count across the pieces it is read in", async () => {
@@ -109,6 +161,15 @@ describe("standard input", () => {
 		expect(stderr).toContain("--format");
 	});
 
+	test("that is empty is an error that says so", async () => {
+		const { code, stderr } = await remWithInput(
+			["load", "-", "--table", "resources", "--dry-run"],
+			"",
+		);
+		expect(code).toBe(1);
+		expect(stderr).toContain("standard input: is empty");
+	});
+
 	test("a pipe that the shell names is loaded too", async () => {
 		const folder = temporaryFolder({ "rows.txt": "name\nx\ny\n" });
 		const command = `"$0" "$1" load <(cat "$2") --format csv --table resources --dry-run --json`;
@@ -122,6 +183,27 @@ describe("standard input", () => {
 		expect(JSON.parse(stdout).rows).toBe(2);
 	});
 });
+
+/** Rows as the model gets them, and what is wrong with the others. */
+async function shaped(file: string) {
+	const { groups } = await openFiles([file]);
+	const [group] = groups;
+	if (group === undefined) throw new Error("no rows");
+	const shaper = new RowShaper(Thing, [], group.isUntyped);
+	const { issues, omitted } = await checkRows(group, {
+		entity: Thing,
+		shaper,
+		scope: { defaultTenant: "t" },
+		leavesOut: false,
+		skipsInvalid: true,
+		signal: new AbortController().signal,
+		onProgress: () => {},
+	});
+	const rows: unknown[] = [];
+	for await (const { value } of readRows(group))
+		if (!omitted.has(rows.length)) rows.push(shaper.shape(value).row);
+	return { rows, issues };
+}
 
 /** Line and value of each row, or what is wrong with it. */
 async function read(file: string): Promise<[number | undefined, unknown][]> {

@@ -6,7 +6,10 @@ export interface MessyFile {
 	readonly file: string;
 	readonly bytes: string | Uint8Array;
 	/** Line and value of each row, or the line and what is wrong with it. */
-	readonly rows?: readonly (readonly [line: number, value: unknown])[];
+	readonly rows?: readonly (readonly [
+		line: number | undefined,
+		value: unknown,
+	])[];
 	/** What is wrong with the whole file. */
 	readonly problem?: string;
 	readonly hint?: string;
@@ -91,7 +94,186 @@ export const messyFiles: readonly MessyFile[] = [
 		title: "a quotation mark that is never closed takes the rest of the file",
 		file: "a.csv",
 		bytes: 'name,note\nx,1\ny,"2\nz,3\n',
-		problem: "line 3: a quotation mark that opens here is never closed",
+		rows: [
+			[2, row("x", "1")],
+			[
+				3,
+				"a quotation mark that opens here is never closed: lines 3 to 4 are one row so far",
+			],
+		],
+	},
+	{
+		title: "a quotation mark that the next quoted cell closes",
+		file: "a.csv",
+		bytes: 'name,note\nx,"1\ny,"2"\nz,3\n',
+		rows: [
+			[
+				2,
+				"a quotation mark stands inside a quoted cell: double it: lines 2 to 3 are one row so far",
+			],
+			[4, row("z", "3")],
+		],
+	},
+	{
+		title: "a quotation mark that opens in the first line and is never closed",
+		file: "a.csv",
+		bytes: '"name,note\nx,1\n',
+		rows: [
+			[
+				1,
+				"a quotation mark that opens here is never closed: lines 1 to 2 are one row so far",
+			],
+		],
+	},
+	{
+		title: "a comma at the end of every line",
+		file: "a.csv",
+		bytes: "name,note,\nx,1,\ny,2,\n",
+		rows: [
+			[2, row("x", "1")],
+			[3, row("y", "2")],
+		],
+	},
+	{
+		title: "a column without a name",
+		file: "a.csv",
+		bytes: ",name\n1,x\n2,y\n",
+		rows: [
+			[2, { "column 1 (no name)": "1", name: "x" }],
+			[3, { "column 1 (no name)": "2", name: "y" }],
+		],
+	},
+	{
+		title: "two columns of one name",
+		file: "a.csv",
+		bytes: "name,note,name\nx,1,y\n",
+		problem: 'line 1: two columns are named "name"',
+		hint: "give the columns 1 and 3 different names",
+	},
+	{
+		title: "Excel's sep= before the header, of commas",
+		file: "a.csv",
+		bytes: "\ufeffsep=,\r\nname,note\r\nx,1\r\n",
+		rows: [[3, row("x", "1")]],
+	},
+	{
+		title: "Excel's sep= before the header, of semicolons",
+		file: "a.csv",
+		bytes: "sep=;\r\nname;note\r\nx;1\r\n",
+		problem: "line 1: cells are not separated by commas but by semicolons",
+		hint: "--ifs semicolon",
+	},
+	{
+		title: "cells between semicolons",
+		file: "a.csv",
+		bytes: "name;note\nx;1\n",
+		problem: "line 1: cells are not separated by commas but by semicolons",
+		hint: "--ifs semicolon",
+	},
+	{
+		title: "cells between tabs",
+		file: "a.csv",
+		bytes: "name\tnote\nx\t1\n",
+		problem: "line 1: cells are not separated by commas but by tabs",
+		hint: "--ifs tab",
+	},
+	{
+		title: "text that begins as a ZIP archive does",
+		file: "a.csv",
+		bytes: "PK,name\n1,x\n",
+		rows: [[2, { PK: "1", name: "x" }]],
+	},
+	{
+		title: "one line in latin-1 among UTF-8",
+		file: "a.csv",
+		bytes: Buffer.concat([
+			Buffer.from("name,note\nx,\u00e9\ny,"),
+			Buffer.from([0xe9]),
+			Buffer.from("\nz,1\n"),
+		]),
+		problem: "line 3: is not UTF-8 text",
+		hint: "where other lines are UTF-8, correct this line alone",
+	},
+	{
+		title: "a line of eight megabytes, and one after it",
+		file: "a.csv",
+		bytes: `name,note\nx,${"1".repeat(8 << 20)}\ny,2\n`,
+		rows: [
+			[2, row("x", "1".repeat(8 << 20))],
+			[3, row("y", "2")],
+		],
+	},
+	{
+		title: "an empty CSV",
+		file: "a.csv",
+		bytes: "",
+		rows: [],
+	},
+	{
+		title: "an empty JSON",
+		file: "a.json",
+		bytes: " \n",
+		problem: "is empty",
+		hint: "[]",
+	},
+	{
+		title: "JSON Lines by the name of JSON",
+		file: "a.json",
+		bytes: '{"name":"x"}\n{"name":"y"}\n',
+		problem: "line 2: a second JSON value begins",
+		hint: "--format jsonl",
+	},
+	{
+		title: "objects over several lines, one after the other",
+		file: "a.json",
+		bytes: '{\n"name":"x"\n}\n{\n"name":"y"\n}\n',
+		problem: "line 4: a second JSON value begins",
+		hint: "jq -s",
+	},
+	{
+		title: "a JSON list by the name of JSON Lines",
+		file: "a.jsonl",
+		bytes: '[\n{"name":"x"}\n]\n',
+		problem: "line 1: begins a list",
+		hint: "--format json",
+	},
+	{
+		title: "a JSON object over several lines by the name of JSON Lines",
+		file: "a.jsonl",
+		bytes: '{\n"name":"x"\n}\n',
+		problem: "line 1: begins an object that goes on below",
+		hint: "--format json",
+	},
+	{
+		title: "JSON that is cut off, with lines that CR ends",
+		file: "a.json",
+		bytes: '[{"name":"x"},\r{"name":',
+		problem: "line 2: the JSON ends too early",
+	},
+	{
+		title: "JSON Lines that CR ends",
+		file: "a.jsonl",
+		bytes: '{"name":"x"}\r{"name":"y"}\r',
+		rows: [
+			[1, row("x")],
+			[2, row("y")],
+		],
+	},
+	{
+		title: "YAML of several documents",
+		file: "a.yaml",
+		bytes: "name: x\n---\nname: y\n---\n- name: z\n",
+		rows: [
+			[1, row("x")],
+			[3, row("y")],
+			[5, row("z")],
+		],
+	},
+	{
+		title: "Markdown without front matter",
+		file: "a.md",
+		bytes: "# Title\n\nText.\n",
+		rows: [[undefined, { name: "a", content: "# Title\n\nText." }]],
 	},
 	{
 		title: "a byte order mark before the header",
@@ -153,4 +335,55 @@ export const messyFiles: readonly MessyFile[] = [
 			[3, row("y")],
 		],
 	},
+];
+
+/** A cell of a CSV and what its field gets, or why it is refused. */
+export interface MessyCell {
+	readonly field: string;
+	/** As it is in the file. */
+	readonly cell: string;
+	readonly value?: unknown;
+	readonly problem?: string;
+}
+
+export const messyCells: readonly MessyCell[] = [
+	{ field: "n", cell: " 5 ", value: 5 },
+	{ field: "n", cell: "5.0", value: 5 },
+	{ field: "n", cell: "abc", problem: "expected a whole number, such as 1234" },
+	{ field: "n", cell: "1.5", problem: "expected a whole number, such as 1234" },
+	{ field: "n", cell: '"1,234"', problem: "without thousands separators" },
+	{ field: "n", cell: "1.234.567", problem: "without thousands separators" },
+	{ field: "n", cell: "1'234", problem: "without thousands separators" },
+	{ field: "n", cell: "NULL", problem: "leave the cell empty" },
+	{ field: "n", cell: "N/A", problem: "leave the cell empty" },
+	{ field: "n", cell: "" },
+	{ field: "n", cell: '""' },
+	{ field: "x", cell: "1e3", value: 1000 },
+	{ field: "x", cell: '"1.234,50"', problem: "such as 1234.5" },
+	{ field: "b", cell: "yes", value: true },
+	{ field: "b", cell: "No", value: false },
+	{ field: "b", cell: "Y", value: true },
+	{ field: "b", cell: "off", value: false },
+	{ field: "b", cell: "1", value: true },
+	{ field: "b", cell: "maybe", problem: "expected true or false" },
+	{ field: "d", cell: "2024-12-31", value: new Date("2024-12-31") },
+	{ field: "d", cell: "12/31/2024", problem: "such as 2024-12-31" },
+	{ field: "d", cell: "31.12.2024", problem: "such as 2024-12-31" },
+	{ field: "d", cell: "2024-02-31", problem: "such as 2024-12-31" },
+	{ field: "l", cell: "1;2", value: [1, 2] },
+	{ field: "l", cell: '"{1,2}"', value: [1, 2] },
+	{ field: "l", cell: '"[1,2]"', value: [1, 2] },
+	{ field: "l", cell: "a;b", problem: "expected a list of whole numbers" },
+	{ field: "s", cell: "a;b", value: ["a", "b"] },
+	{ field: "s", cell: '"[""a"",""b""]"', value: ["a", "b"] },
+	{ field: "s", cell: '"[""a"""', problem: "expected a list of values" },
+	{ field: "s", cell: "[a", problem: "expected a list of values" },
+	{ field: "s", cell: '"{a,b"', problem: "expected a list of values" },
+	{ field: "s", cell: '"{""a"":1}"', problem: "expected a list of values" },
+	{ field: "j", cell: '"{""a"":1}"', value: { a: 1 } },
+	{ field: "j", cell: "plain text", value: "plain text" },
+	{ field: "j", cell: '"{""a"":"', problem: "expected JSON" },
+	{ field: "j", cell: "{a: 1}", problem: "expected JSON" },
+	{ field: "t", cell: "NULL", value: "NULL" },
+	{ field: "t", cell: "a\0b", problem: "contains a NUL character" },
 ];

@@ -4,11 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
-import { afterAll, vi } from "vitest";
-
-// A process that boots the embedded database takes 1 s on an idle machine, and
-// ten on one where several suites run at once.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
+import { afterAll } from "vitest";
+import { runInProcess } from "./in-process.mjs";
 
 // Registered here, at the top: inside a hook or a test it would not be heard.
 const cleanUps: (() => unknown)[] = [];
@@ -31,19 +28,41 @@ export interface RunOptions {
 	/** Folder to run in. @default the system's temporary folder */
 	readonly cwd?: string;
 	readonly env?: Readonly<Record<string, string>>;
-	/** Called as soon as it runs. */
+	/** Called as soon as its process runs. */
 	readonly onStart?: (child: ChildProcess) => void;
 }
 
-/** Runs `rem` as a user would, without the settings of whoever runs the tests. */
+/**
+ * Runs the built `rem` in this process, without the settings of the shell that
+ * runs the tests; with `onStart` in a process of its own.
+ */
 export function rem(
+	args: readonly string[],
+	options: RunOptions = {},
+): Promise<Ended> {
+	if (options.onStart !== undefined) return remProcess(args, options);
+	const { cwd = tmpdir(), env = {} } = options;
+	const result = lastRun.then(() =>
+		runInProcess(main, args, { cwd, env: { PATH, ...env } }),
+	);
+	lastRun = result.catch(() => {});
+	return result;
+}
+
+/** The output, the folder and the environment of this process serve one command at a time. */
+let lastRun: Promise<unknown> = Promise.resolve();
+
+const { PATH = "" } = process.env;
+
+/** The same in a process of its own, where the process is what is tested. */
+export function remProcess(
 	args: readonly string[],
 	{ cwd = tmpdir(), env = {}, onStart }: RunOptions = {},
 ): Promise<Ended> {
 	return new Promise((resolve, reject) => {
 		const child = spawn(process.execPath, [main, ...args], {
 			cwd,
-			env: { PATH: process.env.PATH, ...env },
+			env: { PATH, ...env },
 			stdio: ["ignore", "pipe", "pipe"],
 		});
 		let stdout = "";

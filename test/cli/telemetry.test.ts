@@ -53,7 +53,7 @@ console.log(found, hit.entityKey);
 	);
 	expect(stdout).toBe("ERR_MODULE_NOT_FOUND doc-1\n");
 	expect(stderr).toBe("");
-}, 60_000);
+});
 
 test("the command reports to the SDK that a file of the user's sets up", async () => {
 	const folder = mkdtempSync(join(tmpdir(), "rem-traced-"));
@@ -85,4 +85,4 @@ new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }).
 	const lines = stderr.split("\n");
 	expect(lines).toContain("span migrate");
 	expect(lines.some((line) => line.startsWith("span batchUpsert "))).toBe(true);
-}, 60_000);
+});

@@ -93,7 +93,7 @@ test("where the indexer runs, the index is back by itself", async () => {
 	const { service } = await open({ enabled: true });
 	const { bulk } = await service.batchUpsert(load(20, 60));
 	expect(bulk?.dropped).toEqual([hnsw]);
-	await expect.poll(() => stateOf(service), { timeout: 20_000 }).toBe("valid");
+	await expect.poll(() => stateOf(service)).toBe("valid");
 });
 
 test("a load that is small against the table, or small at all, keeps it and says why", async () => {
@@ -239,7 +239,7 @@ test.runIf(engine === "server")(
 			bulk: true,
 		});
 		expect(during).toBe("queued");
-		await expect.poll(() => stateOf(other), { timeout: 20_000 }).toBe("valid");
+		await expect.poll(() => stateOf(other)).toBe("valid");
 	},
 );
 
@@ -278,5 +278,4 @@ test.runIf(engine === "server")(
 		await service.indexer.drain();
 		expect(await stateOf(service)).toBe("valid");
 	},
-	60_000,
 );

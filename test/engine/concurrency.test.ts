@@ -284,7 +284,7 @@ describe.runIf(engine === "server")(
 				ready: true,
 				differing: 0,
 			});
-		}, 180_000);
+		});
 
 		test("writers of rows that exist lock them in one order", async () => {
 			const before = await deadlocks();
@@ -299,7 +299,7 @@ describe.runIf(engine === "server")(
 				await race("one order", [...chosen, ...chosen, "embedding worker"], 25),
 			).toEqual([]);
 			expect(await deadlocks()).toBe(before);
-		}, 180_000);
+		});
 
 		test("a list is deleted and restored while it is written", async () => {
 			const before = await deadlocks();
@@ -311,6 +311,6 @@ describe.runIf(engine === "server")(
 			];
 			expect(await race("deleted", chosen, 40)).toEqual([]);
 			expect(await deadlocks()).toBe(before);
-		}, 180_000);
+		});
 	},
 );

@@ -234,49 +234,45 @@ describe.runIf(engine === "server")("an application's role", () => {
 	test.each([
 		["docs/operations.md", documented],
 		["deploy/cloudnativepg/base/grants.sql", shipped],
-	])(
-		"runs every verb with the rights of %s",
-		async (_, grants) => {
-			expect(grants).toContain("GRANT");
-			const name = roleName("app");
-			const url = await login(name, grants);
-			const warnings: string[] = [];
-			const note = (_: unknown, text: string) => warnings.push(text);
-			const app = (await PostgresService.connect({
-				connectionString: url,
-				models,
-				embedding,
-				backgroundIndex: { enabled: false },
-				logger: { debug() {}, info() {}, warn: note, error: note },
-			})) as Service;
-			const all = calls(app);
-			expect(Object.keys(all).sort()).toEqual(verbsOf(app));
-			try {
-				for (const [verb, call] of Object.entries(all)) {
-					const outcome = await (async () => call())().then(
-						() => "works",
-						(error: RemError) => [error.code, error.sqlState],
-					);
-					const expected = ownersOnly[verb];
-					expect([verb, outcome]).toEqual([
-						verb,
-						expected === undefined ? "works" : [expected, "42501"],
-					]);
-				}
-				// Closed last: nothing failed behind the calls either.
-				expect(
-					warnings.filter((text) => /permission|denied/.test(text)),
-				).toEqual([]);
-			} finally {
-				await app.close();
-				await drop(name);
-				await db.service.execute(
-					"DELETE FROM resources; DELETE FROM rem_index_builds",
+	])("runs every verb with the rights of %s", async (_, grants) => {
+		expect(grants).toContain("GRANT");
+		const name = roleName("app");
+		const url = await login(name, grants);
+		const warnings: string[] = [];
+		const note = (_: unknown, text: string) => warnings.push(text);
+		const app = (await PostgresService.connect({
+			connectionString: url,
+			models,
+			embedding,
+			backgroundIndex: { enabled: false },
+			logger: { debug() {}, info() {}, warn: note, error: note },
+		})) as Service;
+		const all = calls(app);
+		expect(Object.keys(all).sort()).toEqual(verbsOf(app));
+		try {
+			for (const [verb, call] of Object.entries(all)) {
+				const outcome = await (async () => call())().then(
+					() => "works",
+					(error: RemError) => [error.code, error.sqlState],
 				);
+				const expected = ownersOnly[verb];
+				expect([verb, outcome]).toEqual([
+					verb,
+					expected === undefined ? "works" : [expected, "42501"],
+				]);
 			}
-		},
-		60_000,
-	);
+			// Closed last: nothing failed behind the calls either.
+			expect(warnings.filter((text) => /permission|denied/.test(text))).toEqual(
+				[],
+			);
+		} finally {
+			await app.close();
+			await drop(name);
+			await db.service.execute(
+				"DELETE FROM resources; DELETE FROM rem_index_builds",
+			);
+		}
+	});
 
 	describe("that owns nothing", () => {
 		const name = roleName("app");

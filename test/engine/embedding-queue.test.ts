@@ -483,21 +483,43 @@ test.runIf(engine === "server")(
 	},
 );
 
+// A worker that looks for texts locks those that another one has just taken, until
+// its own commit is on disk: under load that took longer than half a second.
+test.runIf(engine === "server")(
+	"a text whose place in the queue another worker has locked is not paid for twice",
+	async () => {
+		await insert("a", "one");
+		await insert("b", "two");
+		let release: Promise<unknown> | undefined;
+		fake.onCall = () => {
+			if (release !== undefined) return;
+			return new Promise<void>((isLocked) => {
+				release = service().transaction(async (tx) => {
+					await tx.script("SELECT FROM rem_embedding_queue FOR UPDATE");
+					isLocked();
+					await sleep(1500);
+				});
+			});
+		};
+		expect(await sync()).toMatchObject({ embedded: 2 });
+		await release;
+		expect(fake.asked.toSorted()).toEqual(["one", "two"]);
+	},
+);
+
 describe("the worker", () => {
 	test("embeds what is queued while it runs, by others and by upserts", async () => {
 		service().embeddings.start();
 		service().embeddings.start();
 		await insert("a", "one");
-		await expect.poll(vectors, { timeout: 10_000 }).toEqual(["a.content"]);
+		await expect.poll(vectors).toEqual(["a.content"]);
 		fake.fail(401);
 		await upsert([{ name: "b", content: "two" }], {
 			onEmbeddingError: "queue",
 		});
 		fake.reset();
 		await service().embeddings.retry();
-		await expect
-			.poll(vectors, { timeout: 10_000 })
-			.toEqual(["a.content", "b.content"]);
+		await expect.poll(vectors).toEqual(["a.content", "b.content"]);
 		expect((await service().embeddings.status()).running).toBe(true);
 		await service().embeddings.stop();
 		await service().embeddings.stop();
@@ -542,9 +564,7 @@ test.runIf(engine === "server")(
 				embedding: fake,
 			});
 			other.embeddings.start();
-			await expect
-				.poll(vectorsBeside, { timeout: 10_000 })
-				.toEqual(["b.content"]);
+			await expect.poll(vectorsBeside).toEqual(["b.content"]);
 			await other.close();
 		});
 		await sync();

@@ -290,8 +290,12 @@ async function openDatabase() {
 	return { url: `file:${folder}`, drop };
 }
 
-async function connect(connectionString: string): Promise<Service> {
+async function connect(
+	connectionString: string,
+	options: { readonly retryTimeoutMs?: number } = {},
+): Promise<Service> {
 	return PostgresService.connect({
+		...options,
 		connectionString,
 		models,
 		embedding: { provider: "local" },
@@ -303,8 +307,9 @@ async function connect(connectionString: string): Promise<Service> {
 async function withService<T>(
 	url: string,
 	work: (service: Service) => Promise<T>,
+	options: { readonly retryTimeoutMs?: number } = {},
 ): Promise<T> {
-	const service = await connect(url);
+	const service = await connect(url, options);
 	try {
 		return await work(service);
 	} finally {
@@ -594,25 +599,28 @@ test("a database that is closed by default_transaction_read_only is read, and sa
 		default_transaction_read_only: "on",
 		work_mem: "1MB",
 	});
-	const started = performance.now();
-	await withService(url, async (service) => {
-		expect(
-			await service.lookupEntities({ entityKeys: ["data"], tenantId }),
-		).toHaveLength(1);
-		const write = service.batchUpsert({
-			tableName: "notes",
-			tenantId,
-			entities: [{ name: "x", content: "y" }],
-		});
-		await expect(write).rejects.toMatchObject({
-			code: "DATABASE",
-			message: expect.stringContaining("default_transaction_read_only"),
-		});
-		await expect(service.execute("CREATE TABLE t ()")).rejects.toMatchObject({
-			message: expect.stringContaining("default_transaction_read_only"),
-		});
-	});
-	expect(performance.now() - started).toBeLessThan(4000);
+	// What is tried again would be for an hour.
+	await withService(
+		url,
+		async (service) => {
+			expect(
+				await service.lookupEntities({ entityKeys: ["data"], tenantId }),
+			).toHaveLength(1);
+			const write = service.batchUpsert({
+				tableName: "notes",
+				tenantId,
+				entities: [{ name: "x", content: "y" }],
+			});
+			await expect(write).rejects.toMatchObject({
+				code: "DATABASE",
+				message: expect.stringContaining("default_transaction_read_only"),
+			});
+			await expect(service.execute("CREATE TABLE t ()")).rejects.toMatchObject({
+				message: expect.stringContaining("default_transaction_read_only"),
+			});
+		},
+		{ retryTimeoutMs: 3_600_000 },
+	);
 });
 
 test("a migration file that sets an empty search_path, as a dump does, disturbs nothing", async () => {

@@ -51,7 +51,7 @@ describe.runIf(engine === "server")("a build", () => {
 
 	async function untilWaiting(phase: string) {
 		await expect
-			.poll(async () => (await status())?.phase ?? "", { timeout: 20_000 })
+			.poll(async () => (await status())?.phase ?? "")
 			.toContain(phase);
 		return status();
 	}
@@ -101,9 +101,7 @@ describe.runIf(engine === "server")("a build", () => {
 			const build = db.service.createIndexConcurrently(hnswRequest);
 			await untilWaiting("waiting for old snapshots");
 			await db.service.execute(`SELECT ${end}($1)`, [await builderPid()]);
-			await expect
-				.poll(() => logged.join("\n"), { timeout: 20_000 })
-				.toContain("next attempt");
+			await expect.poll(() => logged.join("\n")).toContain("next attempt");
 			await blocker.release();
 			await build;
 			await expectWhole();
@@ -136,7 +134,7 @@ describe.runIf(engine === "server")("a build", () => {
 		await impatient.indexer.drain();
 		await impatient.close();
 		await expectWhole();
-	}, 60_000);
+	});
 
 	test("that deadlocks with a command of the user's, more often than it has attempts, is built", async () => {
 		const user = new pg.Client({ connectionString: db.url });
@@ -166,7 +164,7 @@ describe.runIf(engine === "server")("a build", () => {
 		}
 		await building;
 		expect(await status()).toMatchObject({ state: "valid", attempts: 0 });
-	}, 90_000);
+	});
 
 	test("beside ANALYZE and VACUUM without a pause is built", async () => {
 		const stop = new AbortController();
@@ -192,7 +190,7 @@ describe.runIf(engine === "server")("a build", () => {
 			await Promise.all(loops);
 		}
 		await expectWhole();
-	}, 90_000);
+	});
 
 	test("of what was loaded just before is not queued after drain()", async () => {
 		const service = await PostgresService.connect({
@@ -224,7 +222,7 @@ describe.runIf(engine === "server")("a build", () => {
 		} finally {
 			await service.close();
 		}
-	}, 60_000);
+	});
 
 	test("by two processes, of the same and of other indexes, deadlocks nowhere", async () => {
 		const services = await Promise.all([another(), another(), another()]);
@@ -259,9 +257,7 @@ describe.runIf(engine === "server")("a build", () => {
 			);
 			return rows.map(({ name }) => name).sort();
 		};
-		await expect
-			.poll(running, { timeout: 20_000 })
-			.toEqual(["embeddings_pages", "pages"]);
+		await expect.poll(running).toEqual(["embeddings_pages", "pages"]);
 		for (const blocker of blockers) await blocker.release();
 		await Promise.all(builds);
 		await service.close();
@@ -283,9 +279,7 @@ describe.runIf(engine === "server")("a build", () => {
 		);
 		const build = db.service.createIndexConcurrently(hnswRequest);
 		await expect
-			.poll(async () => (await status())?.nextAttemptAt !== null, {
-				timeout: 20_000,
-			})
+			.poll(async () => (await status())?.nextAttemptAt !== null)
 			.toBe(true);
 		await blocker.release();
 		await foreign;
@@ -398,7 +392,6 @@ CREATE EVENT TRIGGER no_shared_memory ON ddl_command_start WHEN TAG IN ('CREATE 
 			await db.service.indexer.drain();
 			await expectWhole();
 		},
-		60_000,
 	);
 
 	test("without its extension fails at once, naming it", async () => {

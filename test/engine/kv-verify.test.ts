@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity } from "../../src/index.ts";
 import { migrate } from "../../src/migrate/migrate.ts";
+import { kvTriggers } from "../../src/schema/kv-trigger.ts";
 import { compile, sql } from "../../src/sql.ts";
 import { useService } from "../support/engine.ts";
 
@@ -159,6 +160,33 @@ describe("verify", () => {
 		expect((await db.service.kv.status()).problems).toEqual([]);
 		await db.service.kv.ensureReady();
 	});
+
+	const broken = kvTriggers("books").flatMap(({ name }) => [
+		[`DROP TRIGGER ${name} ON books`, `table books has no trigger ${name}`],
+		[
+			`ALTER TABLE books DISABLE TRIGGER ${name}`,
+			`trigger ${name} of books is disabled`,
+		],
+	]);
+	test.each(broken)(
+		"after %s a migration makes it again, and the cache what the tables say",
+		async (statement, message) => {
+			await run(statement ?? "");
+			await run("DELETE FROM books WHERE name = 'Book 1'");
+			await run("UPDATE books SET name = 'Renamed' WHERE name = 'Book 2'");
+			await run("INSERT INTO books (tenant_id, name) VALUES ('other', 'New')");
+			for (const reported of [db.service.kv.verify(), db.service.kv.status()])
+				expect((await reported).problems).toEqual([
+					{ kind: "trigger", message, hint: expect.anything() },
+				]);
+			expect((await db.service.migrate()).applied).toEqual(["entity:books"]);
+			await db.service.kv.ensureReady();
+			expect(await db.service.kv.verify()).toMatchObject({
+				differing: 0,
+				problems: [],
+			});
+		},
+	);
 
 	test("finds entries of a table that was dropped", async () => {
 		const Gone = defineEntity(

@@ -281,7 +281,7 @@ COMMIT;
 });
 
 describe("what a migration would do", () => {
-	test("is told, with warnings, and not done", async () => {
+	test("is reported and not done", async () => {
 		const { service } = await open([Note]);
 		const migrations = folderOf({
 			"1_a.sql": "ALTER TABLE t DROP COLUMN c;",
@@ -291,9 +291,6 @@ describe("what a migration would do", () => {
 			"001_setup_extensions.sql",
 			"002_kv_store_cache.sql",
 			"file:1_a.sql",
-		]);
-		expect(plan.files[2]?.warnings).toMatchObject([
-			{ file: "1_a.sql", line: 1, rule: "drop-column" },
 		]);
 		expect(plan.differences.length).toBeGreaterThan(0);
 		const { rows } = await service.execute(
@@ -336,7 +333,7 @@ test("a trigger that was switched off or changed is mended, and the cache with i
 // Several processes, and connections that are cut, need a server.
 describe.skipIf(engine === "embedded")("on a server", () => {
 	test("four migrators at once apply each file once", {
-		timeout: 60_000 * rounds,
+		timeout: 300_000 * rounds,
 	}, async () => {
 		for (let round = 0; round < rounds; round++) {
 			const { url, service } = await open([Note]);
@@ -366,7 +363,7 @@ describe.skipIf(engine === "embedded")("on a server", () => {
 	});
 
 	test("a migrator whose connections are cut anywhere can be run again", {
-		timeout: 60_000 * rounds,
+		timeout: 300_000 * rounds,
 	}, async () => {
 		for (let round = 0; round < rounds; round++) {
 			const { url, service } = await open([Note]);

@@ -38,6 +38,9 @@ const versions = {
 } satisfies Record<string, Entity>;
 type Version = keyof typeof versions;
 
+/** Of the random test; `npm run proofs` takes more. */
+const steps = Number(process.env.REM_TEST_STEPS ?? 20);
+
 const fake = new FakeProvider();
 let url: string;
 let drop: () => Promise<void>;
@@ -193,7 +196,7 @@ describe("a field that embeds from a later version on", () => {
 		expect(await vectors()).toHaveLength(4);
 		await psql("UPDATE pages SET title = 'Again' WHERE name = 'a'");
 		old.embeddings.start();
-		await expect.poll(waiting, { timeout: 10_000 }).toEqual([]);
+		await expect.poll(waiting).toEqual([]);
 		await old.embeddings.stop();
 		expect(await vectors()).toHaveLength(4);
 		expect(await broken()).toEqual([]);
@@ -247,9 +250,7 @@ describe("a field that no longer embeds", () => {
 
 	test("loses its vectors and what waits for them after the migration", async () => {
 		await migrate("content");
-		await expect
-			.poll(vectors, { timeout: 10_000 })
-			.toEqual(["a.content", "b.content"]);
+		await expect.poll(vectors).toEqual(["a.content", "b.content"]);
 		expect(await waiting()).toEqual([]);
 		await psql("UPDATE pages SET title = 'New'");
 		await upsert("content", [{ name: "a", title: "Newer" }]);
@@ -262,7 +263,7 @@ describe("a field that no longer embeds", () => {
 			"CREATE INDEX hnsw_pages_title_x ON embeddings_pages USING hnsw ((embedding::vector(8)) vector_cosine_ops) WHERE field_name = 'title'",
 		);
 		await migrate("none");
-		await expect.poll(vectors, { timeout: 10_000 }).toEqual([]);
+		await expect.poll(vectors).toEqual([]);
 		expect(
 			await psql("SELECT FROM pg_class WHERE relname = 'hnsw_pages_title_x'"),
 		).toEqual([]);
@@ -270,16 +271,14 @@ describe("a field that no longer embeds", () => {
 
 	test("gets no vector from a writer of the older version, once that knows", async () => {
 		await migrate("content");
-		await expect
-			.poll(vectors, { timeout: 10_000 })
-			.toEqual(["a.content", "b.content"]);
+		await expect.poll(vectors).toEqual(["a.content", "b.content"]);
 		await expect
 			.poll(
 				async () => {
 					await upsert("both", [{ name: "c", title: `At ${Date.now()}` }]);
 					return (await vectors()).includes("c.title");
 				},
-				{ timeout: 10_000, interval: 500 },
+				{ interval: 500 },
 			)
 			.toBe(false);
 		await upsert("content", [{ name: "c", title: "Other" }]);
@@ -288,15 +287,13 @@ describe("a field that no longer embeds", () => {
 
 	test("comes back with a migration of the version that embeds it, and goes with the latest one", async () => {
 		await migrate("content");
-		await expect.poll(vectors, { timeout: 10_000 }).toHaveLength(2);
+		await expect.poll(vectors).toHaveLength(2);
 		await migrate("both");
 		expect(await waiting()).toEqual(["a.title", "b.title"]);
 		await (await at("both")).embeddings.sync();
 		expect(await broken()).toEqual([]);
 		await migrate("content");
-		await expect
-			.poll(vectors, { timeout: 10_000 })
-			.toEqual(["a.content", "b.content"]);
+		await expect.poll(vectors).toEqual(["a.content", "b.content"]);
 	});
 });
 
@@ -336,11 +333,11 @@ describe("a column", () => {
 		expect(await waiting()).toEqual(["a.content", "b.content"]);
 		await migrate("heading");
 		await expect
-			.poll(waiting, { timeout: 10_000 })
+			.poll(waiting)
 			.toEqual(["a.content", "a.heading", "b.content", "b.heading"]);
 		await (await at("heading")).embeddings.sync();
 		await expect
-			.poll(vectors, { timeout: 10_000 })
+			.poll(vectors)
 			.toEqual(["a.content", "a.heading", "b.content", "b.heading"]);
 		expect(await broken(["content", "heading"])).toEqual([]);
 	});
@@ -350,7 +347,7 @@ describe("a column", () => {
 		await psql("UPDATE pages SET content = 'new' WHERE name = 'a'");
 		expect(await waiting()).toEqual(["a.content"]);
 		await migrate("heading");
-		await expect.poll(vectors, { timeout: 10_000 }).toEqual(["b.content"]);
+		await expect.poll(vectors).toEqual(["b.content"]);
 	});
 });
 
@@ -368,7 +365,7 @@ test("whatever the order of writers, migrations and workers of both versions, no
 	// Where the versions take turns, a version stays for some steps.
 	let version: Version = "content";
 	let inserted = 0;
-	const steps: Record<string, () => Promise<unknown>> = {
+	const actions: Record<string, () => Promise<unknown>> = {
 		upsert: () =>
 			upsert(version, [{ name: name(), content: text(), title: text() }]),
 		"upsert of a title": () =>
@@ -397,18 +394,18 @@ test("whatever the order of writers, migrations and workers of both versions, no
 		migrate: () => migrate(version),
 		sync: async () => (await at(version)).embeddings.sync(),
 	};
-	for (let step = 0; step < (engine === "server" ? 120 : 60); step++) {
+	for (let step = 0; step < steps; step++) {
 		if (random(engine === "server" ? 2 : 12) === 0)
 			version = pick(["content", "both"]);
 		await at(version);
-		const [what, run] = pick(Object.entries(steps));
+		const [what, run] = pick(Object.entries(actions));
 		await run();
 		expect(
 			await broken(),
 			`after ${what} of "${version}" (step ${step})`,
 		).toEqual([]);
 	}
-}, 120_000);
+});
 
 test("a claim of an earlier release, which names no fields, settles none", async () => {
 	await migrate("both");

@@ -57,7 +57,7 @@ describe.skipIf(engine === "embedded")("psql", () => {
 		expect(await byPsql.service.migrate()).toEqual({ applied: [] });
 		await psql(byPsql.url, file("background_indexes.sql"));
 		expect(await byPsql.service.schema.diff()).toEqual([]);
-	}, 120_000);
+	});
 
 	test(
 		"makes of any model's generated text what the model is",

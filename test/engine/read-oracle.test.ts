@@ -88,7 +88,7 @@ beforeAll(async () => {
 			tenant: isCommon ? "*" : row.tenant,
 		});
 	}
-}, 180_000);
+});
 
 interface Scope {
 	readonly tenantId: string;

@@ -86,7 +86,7 @@ SELECT 't' || i % ${tenants}, CASE i / ${tenants} % 3 WHEN 0 THEN NULL ELSE 'u' 
 FROM generate_series(0, ${tenants * rowsPerTenant - 1}) AS i`);
 	for (const name of ["papers", "embeddings_papers", "remarks", "kv_store"])
 		await service.execute(`VACUUM (ANALYZE) ${name}`);
-}, 120_000);
+});
 
 type Service = PostgresService<typeof models>;
 
@@ -464,7 +464,7 @@ INSERT INTO papers (tenant_id, name, content, category, year)
 SELECT 'large', 'paper ' || md5(i::text), 'content ' || i, 'c' || i % 10, CASE WHEN i % 3 > 0 THEN 1950 + i % 7 END
 FROM generate_series(1, 5000) AS i`);
 		await db.service.execute("VACUUM (ANALYZE) papers");
-	}, 60_000);
+	});
 
 	test.each([
 		"id",

@@ -95,11 +95,35 @@ test("a column that left the model earlier is not taken for a new field", async 
 	expect(await read(Color)).toMatchObject({ color: null });
 });
 
-test("another type is no rename", async () => {
-	await store(Colour, { colour: "red" });
+test("a field under a new name and with another type is a question, too", async () => {
+	await store(Colour, { colour: "7" });
 	const Wheeled = model({ wheels: z.number().optional() });
-	await become(Wheeled);
-	expect(await read(Wheeled)).toMatchObject({ wheels: null });
+	await expect(become(Wheeled)).rejects.toMatchObject({
+		code: "SCHEMA_DRIFT",
+		message: expect.stringContaining(
+			'column "wheels" is missing, and "colour" (text, expected double precision) is not in the model any more: renamed?',
+		),
+	});
+	service.registry.add(Wheeled);
+	const [rename] = await service.schema.diff();
+	await service.execute(rename?.statements.join("\n") ?? "");
+	const [retype] = await service.schema.diff();
+	expect(retype?.risk?.kind).toBe("rewrite");
+	await service.execute(retype?.statements.join("\n") ?? "");
+	await service.migrate();
+	expect(await service.schema.diff()).toEqual([]);
+	expect(await read(Wheeled)).toMatchObject({ wheels: 7 });
+});
+
+test("of several columns one of the same type is offered first", async () => {
+	const Two = model({ colour: text(), wheels: z.number().optional() });
+	await store(Two, { colour: "red", wheels: 4 });
+	const After = model({ colours: z.number().optional(), paint: text() });
+	await expect(become(After)).rejects.toMatchObject({
+		hint: expect.stringMatching(
+			/"wheels" TO "colours"[\s\S]*"colour" TO "paint"/,
+		),
+	});
 });
 
 test("a table without rows has nothing to strand", async () => {
@@ -119,5 +143,103 @@ test("of several the nearest name is offered, and a comment of the user's stays"
 	expect(error).toMatchObject({
 		code: "SCHEMA_DRIFT",
 		hint: expect.stringContaining(`IS 'who made it; remdb: not in the model'`),
+	});
+});
+
+describe("a table under a new name", () => {
+	const shape = () => ({
+		title: z.string(),
+		year: z.int().optional(),
+		plot: z.string().optional().meta({ embed: true }),
+	});
+	const options = { entityKeyField: "title", unique: [["year"]] } as const;
+	const Film = defineEntity("films", shape(), options);
+	const Movie = defineEntity("movies", shape(), options);
+	// A name that PostgreSQL would cut.
+	const Long = defineEntity(`${"long_".repeat(11)}names`, shape(), options);
+
+	async function storeFilm() {
+		await service.register(Film);
+		await service.repository(Film).upsert({
+			title: "Heat",
+			year: 1995,
+			plot: "A policeman hunts a thief in Los Angeles.",
+		});
+		service.registry.remove(Film);
+	}
+
+	test.each([
+		["movies", Movie],
+		["a name that is cut", Long],
+	])(
+		"keeps rows, vectors and names by the statements that are offered: %s",
+		async (_, After) => {
+			await storeFilm();
+			await expect(service.register(After)).rejects.toMatchObject({
+				code: "SCHEMA_DRIFT",
+				message: expect.stringContaining(
+					'table is missing, and "films", which has its columns, is in no model: renamed?',
+				),
+				hint: expect.stringContaining("COMMENT ON TABLE"),
+			});
+			service.registry.add(After);
+			const [first, ...more] = await service.schema.diff();
+			expect(more).toEqual([]);
+			expect(first?.risk?.kind).toBe("rename");
+			await service.execute(`BEGIN;\n${first?.statements.join("\n")}\nCOMMIT;`);
+			expect(await service.schema.diff()).toEqual([]);
+			await service.migrate();
+			expect(await service.schema.diff()).toEqual([]);
+
+			const { rows } = await service.execute(`
+SELECT relname FROM pg_class WHERE relname LIKE '%films%'
+UNION ALL SELECT conname FROM pg_constraint WHERE conname LIKE '%films%' AND contype <> 'n'
+UNION ALL SELECT tgname FROM pg_trigger WHERE tgname LIKE '%films%'
+UNION ALL SELECT proname FROM pg_proc WHERE proname LIKE '%films%'
+UNION ALL SELECT entity_type FROM kv_store WHERE entity_type = 'films'
+UNION ALL SELECT entity_type FROM rem_embedding_models WHERE entity_type = 'films'
+UNION ALL SELECT name FROM rem_migrations WHERE name = 'entity:films'`);
+			expect(rows).toEqual([]);
+			const hit = await service.lookupEntity({ entityKey: "Heat" });
+			expect(hit).toMatchObject({ entityType: After.tableName });
+			const { fields } = await service.embeddings.status();
+			expect(fields).toMatchObject([
+				{ tableName: After.tableName, texts: 1, embedded: 1, queued: 0 },
+			]);
+			const [nearest] = await service.vectorSearch({
+				tableName: After.tableName,
+				queryText: "policeman",
+			});
+			expect(nearest).toMatchObject({ title: "Heat" });
+			await service.repository(After).upsert({ title: "Ronin", year: 1998 });
+			expect(await service.kv.verify()).toMatchObject({ differing: 0 });
+		},
+	);
+
+	test("is another table by the other statement", async () => {
+		await storeFilm();
+		const error = await service
+			.register(Movie)
+			.catch((cause: unknown) => cause);
+		const [comment] =
+			/COMMENT ON TABLE .*';/.exec(String((error as { hint: string }).hint)) ??
+			[];
+		await service.execute(comment ?? "");
+		service.registry.remove(Movie);
+		await service.register(Movie);
+		expect(await service.repository(Movie).count()).toBe(0);
+		expect((await service.execute("SELECT title FROM films")).rows).toEqual([
+			{ title: "Heat" },
+		]);
+	});
+
+	test("is not asked about where the columns are others, or the old table is empty", async () => {
+		await storeFilm();
+		await service.register(
+			defineEntity("people", { name: z.string(), born: z.int() }),
+		);
+		await service.execute("DELETE FROM films");
+		await service.register(Movie);
+		expect(await service.repository(Movie).count()).toBe(0);
 	});
 });

@@ -211,9 +211,11 @@ CREATE UNIQUE INDEX IF NOT EXISTS "uq_pages" ON "public"."pages"
 		expect(
 			sql.indexes,
 		).toBe(`CREATE INDEX IF NOT EXISTS "idx_pages__created_at" ON "public"."pages" ("tenant_id", "created_at", "id");
+CREATE INDEX IF NOT EXISTS "idx_pages__updated_at" ON "public"."pages" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_pages__id" ON "public"."pages" ("tenant_id", "id");
 CREATE INDEX IF NOT EXISTS "idx_pages__name" ON "public"."pages" ("tenant_id", "name", "id");
 CREATE INDEX IF NOT EXISTS "idx_pages__year" ON "public"."pages" ("tenant_id", "year", "id");
+CREATE INDEX IF NOT EXISTS "idx_pages__deleted_at" ON "public"."pages" ("tenant_id", "deleted_at", "id") WHERE deleted_at IS NOT NULL;
 CREATE UNIQUE INDEX IF NOT EXISTS "uq_pages__state__year" ON "public"."pages" ("tenant_id", "state", "year") WHERE deleted_at IS NULL;
 CREATE INDEX IF NOT EXISTS "norm_pages__key" ON "public"."pages" ("tenant_id", ("public"."rem_normalize_key"("name"))) WHERE "deleted_at" IS NULL;
 `);

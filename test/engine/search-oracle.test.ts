@@ -181,7 +181,7 @@ describe.each(["exact", "auto", "approximate"] as const)(
 				mode === "approximate" ? found * 0.05 : 0,
 			);
 			expect(found).toBeGreaterThan(runs);
-		}, 120_000);
+		});
 	},
 );
 
@@ -319,7 +319,7 @@ describe.each(["without", "with"])("hybrid, %s an index of words", (which) => {
 			}),
 			{ numRuns: Math.ceil(runs / 2), seed: 7 },
 		);
-	}, 120_000);
+	});
 
 	type Asked = typeof asked extends fc.Arbitrary<infer T> ? T : never;
 	type Places = Record<string, [number, number]>;

@@ -35,10 +35,10 @@ const load = (tenantId: string, count: number) =>
 		})),
 	});
 
-test("after a load of a tenant that statistics do not know they know it, in every table", async () => {
+/** Statistics of some tenants, and none since: as if autovacuum had not come by, and an analysis were long ago. */
+async function forgetLaterTenants() {
 	for (const tenantId of ["a", "b", "c"]) await load(tenantId, 1000);
 	for (const name of tables) {
-		// As if autovacuum had not come by yet, and an analysis were long ago.
 		await db.service.execute(
 			`ALTER TABLE ${name} SET (autovacuum_enabled = off)`,
 		);
@@ -47,7 +47,32 @@ test("after a load of a tenant that statistics do not know they know it, in ever
 	await db.service.execute(
 		"SELECT pg_stat_reset_single_table_counters(oid) FROM pg_class WHERE relname IN ('papers', 'embeddings_papers', 'kv_store')",
 	);
+}
+
+test("after a load of a tenant that statistics do not know they know it, in every table", async () => {
+	await forgetLaterTenants();
 	await load("new", 1500);
 	for (const name of tables)
 		expect(await estimated(name, "new"), name).toBeGreaterThan(1000);
+});
+
+test("of a tenant that comes in small batches as well, also where some are a transaction's", async () => {
+	await forgetLaterTenants();
+	for (let at = 0; at < 12; at++) {
+		const batch = {
+			tableName: "papers",
+			tenantId: "slow",
+			entities: Array.from({ length: 100 }, (_, row) => ({
+				name: `paper ${at} ${row}`,
+				content: `content ${at} ${row}`,
+			})),
+		} as const;
+		if (at % 2 === 0) await db.service.batchUpsert(batch);
+		else
+			await db.service.transaction((transaction) =>
+				db.service.batchUpsert({ ...batch, transaction }),
+			);
+	}
+	for (const name of tables)
+		expect(await estimated(name, "slow"), name).toBeGreaterThan(700);
 });

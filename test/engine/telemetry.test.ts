@@ -288,13 +288,13 @@ describe.runIf(engine === "server")("on a server", () => {
 				0,
 		);
 		const slow = db.service.core.db.query(
-			{ text: "SELECT pg_sleep(0.5)", values: [] },
+			{ text: "SELECT pg_sleep(5)", values: [] },
 			{ idempotent: true },
 		);
 		await expect
 			.poll(async () => {
 				const { rows } = await db.service.execute<{ killed: boolean }>(
-					"SELECT pg_terminate_backend(pid) AS killed FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(0.5)' AND state = 'active' AND datname = current_database()",
+					"SELECT pg_terminate_backend(pid) AS killed FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(5)' AND state = 'active' AND datname = current_database()",
 				);
 				return rows.length;
 			})

@@ -541,5 +541,5 @@ describe("random graphs", () => {
 			),
 			{ numRuns: graphs },
 		);
-	}, 120_000);
+	});
 });

@@ -21,18 +21,24 @@ const pages = (count: number, mark: string) =>
 		content: `content ${n} ${mark}`,
 	}));
 
-/** Milliseconds from the abort to the answer, which must be CANCELLED. */
+/**
+ * Aborts after some processor time; returns how much more of it passes until the
+ * answer, which must be CANCELLED.
+ */
 async function abortAfter(
-	delayMs: number,
+	spentMs: number,
 	tenantId: string,
 	options: object,
 ): Promise<number> {
 	const controller = new AbortController();
-	let aborted = 0;
-	setTimeout(() => {
-		aborted = performance.now();
+	let abortedMs = 0;
+	const startedMs = processorMs();
+	const timer = setInterval(() => {
+		abortedMs = processorMs();
+		if (abortedMs - startedMs < spentMs) return;
+		clearInterval(timer);
 		controller.abort();
-	}, delayMs);
+	}, 1);
 	const error: RemError = await db.service
 		.batchUpsert({
 			tableName: "pages",
@@ -49,23 +55,31 @@ async function abortAfter(
 		code: "CANCELLED",
 		hint: "nothing was written",
 	});
-	const answeredMs = performance.now() - aborted;
+	const answeredMs = processorMs() - abortedMs;
 	expect(await db.service.repository(Page).count({ tenantId })).toBe(0);
 	return answeredMs;
 }
 
-/** How long the whole call takes on this machine. */
+/** What this process works: other programs do not lengthen it. */
+function processorMs(): number {
+	const { user, system } = process.cpuUsage();
+	return (user + system) / 1000;
+}
+
+/** How long the whole call takes, once its code has been compiled. */
 let wholeMs = 0;
 beforeAll(async () => {
-	const started = performance.now();
-	await db.service.batchUpsert({
-		tableName: "pages",
-		tenantId: "whole",
-		entities: pages(30_000, "x"),
-	});
-	wholeMs = performance.now() - started;
-	await db.service.execute("TRUNCATE pages CASCADE");
-}, 180_000);
+	for (const tenantId of ["cold", "warm"]) {
+		const startedMs = processorMs();
+		await db.service.batchUpsert({
+			tableName: "pages",
+			tenantId,
+			entities: pages(30_000, "x"),
+		});
+		wholeMs = processorMs() - startedMs;
+		await db.service.execute("TRUNCATE pages CASCADE");
+	}
+});
 
 // Whatever the call is at, at any of these parts of its time. It took as long as
 // the rest of the call before.
@@ -75,9 +89,8 @@ test.each([0, 0.05, 0.2, 0.4, 0.6])(
 		const tenantId = `after ${part}`;
 		const entities = pages(30_000, "x");
 		const answeredMs = await abortAfter(part * wholeMs, tenantId, { entities });
-		expect(answeredMs).toBeLessThan(Math.max(2000, 0.3 * wholeMs));
+		expect(answeredMs).toBeLessThan(Math.max(1000, 0.3 * wholeMs));
 	},
-	180_000,
 );
 
 describe.runIf(engine === "server")(
@@ -112,10 +125,9 @@ describe.runIf(engine === "server")(
 						return rows.length;
 					})
 					.toBe(1);
-				const aborted = performance.now();
 				controller.abort();
+				// The row stays locked: without the cancellation this waits for ever.
 				await expect(writing).rejects.toMatchObject({ code: "CANCELLED" });
-				expect(performance.now() - aborted).toBeLessThan(8000);
 				// And does not go on there.
 				const { rows } = await blocker.query(
 					"SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
@@ -134,6 +146,6 @@ describe.runIf(engine === "server")(
 				.repository(Page)
 				.count({ tenantId, content: { like: "%after%" } } as never);
 			expect(changed).toBe(0);
-		}, 60_000);
+		});
 	},
 );

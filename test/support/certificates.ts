@@ -71,7 +71,7 @@ export async function encrypt(
 	}
 	await send(server.url, "ALTER SYSTEM SET ssl = on");
 	await send(server.url, "SELECT pg_reload_conf()");
-	const lastTry = Date.now() + 10_000;
+	const lastTry = Date.now() + 60_000;
 	while (!(await answers(server.url))) {
 		if (Date.now() > lastTry) throw new Error("the server speaks no TLS");
 		await sleep(20);

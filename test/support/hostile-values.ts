@@ -1,3 +1,5 @@
+import { runInNewContext } from "node:vm";
+
 /** Values that no argument of another type may be taken for, by what they are. */
 export const hostileValues: readonly (readonly [
 	name: string,
@@ -32,6 +34,27 @@ export const hostileValues: readonly (readonly [
 	["an object without a prototype", Object.create(null)],
 	["an object whose getters throw", throwing()],
 	["a revoked proxy", revoked()],
+	["an object whose toString throws", failing("toString")],
+	["an object whose toJSON throws", failing("toJSON")],
+	["an object whose Symbol.toPrimitive throws", failing(Symbol.toPrimitive)],
+	["an object with a nested getter that throws", { a: [throwing()] }],
+	["an array with a revoked proxy", [revoked()]],
+	["a proxy whose every trap throws", throwingProxy()],
+	["a cyclic object", cyclic()],
+	[
+		"an instance of a class",
+		new (class Tenant {
+			readonly ne = "";
+		})(),
+	],
+	["an object with a symbol", { [Symbol("tenantId")]: "tenant a" }],
+	["a frozen object", Object.freeze({ ne: "" })],
+	["an object of another realm", runInNewContext("({ ne: '' })")],
+	["an array of another realm", runInNewContext("['tenant a']")],
+	["an object of 20,000 levels", deep(20_000)],
+	["a sparse array", sparse()],
+	["Infinity", Number.POSITIVE_INFINITY],
+	["a number as text", "5"],
 	["a date", new Date(0)],
 	["an invalid date", new Date(Number.NaN)],
 	["a regular expression", /./],
@@ -57,6 +80,48 @@ function throwing(): object {
 			throw new TypeError("the getter threw");
 		},
 	});
+}
+
+function failing(name: string | symbol): object {
+	return {
+		[name]: () => {
+			throw new TypeError("the method threw");
+		},
+	};
+}
+
+function throwingProxy(): object {
+	const trap = () => {
+		throw new TypeError("the trap threw");
+	};
+	return new Proxy(
+		{},
+		{
+			get: trap,
+			has: trap,
+			ownKeys: trap,
+			getPrototypeOf: trap,
+			getOwnPropertyDescriptor: trap,
+		},
+	);
+}
+
+function cyclic(): object {
+	const value: Record<string, unknown> = { a: 1 };
+	value.self = value;
+	return value;
+}
+
+function deep(levels: number): object {
+	let value: object = {};
+	for (let level = 0; level < levels; level++) value = { a: value };
+	return value;
+}
+
+function sparse(): unknown[] {
+	const list: unknown[] = [];
+	list[2 ** 32 - 2] = "tenant a";
+	return list;
 }
 
 function revoked(): object {

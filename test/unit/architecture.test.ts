@@ -104,6 +104,8 @@ test("only embeddings touches the network", () => {
 	const network =
 		/\bfetch\(|globalThis\.fetch|WebSocket|["'](node:)?(https?|http2|net|tls|dgram)["']|["']undici["']/;
 	expect(outside("embeddings", network)).toEqual([
+		// Sockets of this machine: they tell whether a folder's owner lives.
+		"db/life-sign.ts",
 		// Asks nobody: it answers the probes of `rem worker`.
 		"cli/worker/health-server.ts",
 	]);

@@ -134,6 +134,7 @@ const infos = [
 	"text",
 	"console",
 	"sh",
+	"js",
 	"sql",
 	"yaml",
 	"json",
@@ -148,6 +149,55 @@ test.each(pages)("the code blocks of %s are of a known kind", (page) => {
 		.filter((fence) => !infos.includes(fence));
 	expect(unknown).toEqual([]);
 });
+
+test("the examples in TypeScript that are not run are those that need more than the package", () => {
+	const notRun = pages.flatMap((page) =>
+		[...read(page).matchAll(/^```ts no-run\n([\s\S]*?)^```$/gm)].map(
+			([, code = ""]) => [page, code.split("\n")[0]],
+		),
+	);
+	expect(notRun).toEqual([
+		["docs/embeddings.md", 'import { openai } from "@ai-sdk/openai";'],
+		["docs/scale.md", "const clusters = new Map(["],
+	]);
+});
+
+test.each(pages)(
+	"the shell commands of %s exist, with their options",
+	(page) => {
+		const { scripts } = JSON.parse(read("package.json")) as {
+			scripts: Record<string, string>;
+		};
+		const { signal } = new AbortController();
+		const program = buildProgram({
+			signal,
+			program: "rem",
+			exitCode: 0,
+			endsBySignal: false,
+		});
+		const lines = [...read(page).matchAll(/^```sh\n([\s\S]*?)^```$/gm)].flatMap(
+			([, text = ""]) =>
+				text.split("\n").map((line) => line.replace(/\s#.*/, "")),
+		);
+		const wrong = lines.flatMap((line) => {
+			const script = /npm run (\S+)/.exec(line)?.[1];
+			if (script !== undefined) return script in scripts ? [] : [line];
+			const [, call] = /(?:^| )rem ([^|]*)/.exec(line) ?? [];
+			if (call === undefined) return [];
+			const [first, second] = call.trim().split(/\s+/);
+			const group = program.commands.find(
+				(command) => command.name() === first,
+			);
+			const command =
+				group?.commands.find((inner) => inner.name() === second) ?? group;
+			const known = command?.options.map(({ long }) => long) ?? [];
+			const named = call.match(/(?<=\s)--[a-z-]+/g) ?? [];
+			const unknown = named.filter((option) => !known.includes(option));
+			return command === undefined || unknown.length > 0 ? [line] : [];
+		});
+		expect(wrong).toEqual([]);
+	},
+);
 
 test("the examples have no type errors", () => {
 	const examples = new Map(
@@ -201,4 +251,4 @@ test("the examples have no type errors", () => {
 			}),
 	);
 	expect(problems).toEqual([]);
-}, 60_000);
+});

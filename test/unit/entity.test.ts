@@ -140,17 +140,50 @@ describe("a field", () => {
 	);
 
 	test.each([
-		["id", 'column "id" is already that of "id"'],
-		["tenantId", 'column "tenant_id" is already that of "tenantId"'],
-		["tenant_id", 'column "tenant_id" is already that of "tenantId"'],
-		["userId", 'column "user_id" is already that of "userId"'],
-		["graphEdges", 'column "graph_edges" is already that of "graphEdges"'],
-		["metadata", 'column "metadata" is already that of "metadata"'],
-		["tags", 'column "tags" is already that of "tags"'],
-		["createdAt", 'column "created_at" is already that of "createdAt"'],
-		["updatedAt", 'column "updated_at" is already that of "updatedAt"'],
-		["deletedAt", 'column "deleted_at" is already that of "deletedAt"'],
-		["Name", 'column "name" is already that of "name"'],
+		[
+			"id",
+			'every entity has the field "id" already: leave it out, or name it otherwise',
+		],
+		[
+			"tenantId",
+			'every entity has the field "tenantId" already: leave it out, or name it otherwise',
+		],
+		[
+			"tenant_id",
+			'every entity has the field "tenantId" already: leave it out, or name it otherwise',
+		],
+		[
+			"userId",
+			'every entity has the field "userId" already: leave it out, or name it otherwise',
+		],
+		[
+			"graphEdges",
+			'every entity has the field "graphEdges" already: leave it out, or name it otherwise',
+		],
+		[
+			"metadata",
+			'every entity has the field "metadata" already: leave it out, or name it otherwise',
+		],
+		[
+			"tags",
+			'every entity has the field "tags" already: leave it out, or name it otherwise',
+		],
+		[
+			"createdAt",
+			'every entity has the field "createdAt" already: leave it out, or name it otherwise',
+		],
+		[
+			"updatedAt",
+			'every entity has the field "updatedAt" already: leave it out, or name it otherwise',
+		],
+		[
+			"deletedAt",
+			'every entity has the field "deletedAt" already: leave it out, or name it otherwise',
+		],
+		[
+			"Name",
+			'its column "name" is that of the field "name", too: name it otherwise',
+		],
 		["vectors", '"vectors" is where ready vectors are given'],
 		["remId", 'names that begin with "rem_" are kept for remdb'],
 		["a b", '"a b" is no column name: letters, digits and _, at most 63'],

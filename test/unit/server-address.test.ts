@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { readEnvironment } from "../../src/config.ts";
 import { RemError } from "../../src/errors.ts";
+import { parameterNames } from "../../src/settings/address-parameters.ts";
 import { resolveSettings } from "../../src/settings/settings.ts";
 
 const settingsOf = (
@@ -54,6 +55,18 @@ const refused: readonly (readonly [url: string, part: RegExp, hint: RegExp])[] =
 		["postgresql://u:p@h/d?ssl=require", /ssl/, /sslmode=verify-full/],
 		["postgresql://u:p@h/d?sslmod=require", /TLS/, /sslmode/],
 		["postgresql://u:p@h/d?sslMode=require", /TLS/, /sslmode/],
+		["postgresql://u:p@h/d?ssl=no-verify", /ssl/, /sslmode=require/],
+		["postgresql://u:p@h/d?foo=bar", /"foo"/, /leave it out/],
+		["postgresql://u:p@h/d?lock_timeout=1&lock_timeout=2", /twice/, /once/],
+		["postgresql://u:p@h/d\n", /line end/, /remove/],
+		["postgresql://u:p@h\t/d", /line end/, /remove/],
+		["postgresql://u:p@h/d%00", /control/, /remove/],
+		[" postgresql://u:p@h/d", /white space/, /remove/],
+		["postgresql://u:p@h/d ", /white space/, /remove/],
+		["POSTGRESQL://u:p@h/d", /capitals/, /lower case/],
+		["postgresql://u:p@%zz/d", /host/, /%25/],
+		["postgresql://u:p@[fe80::1%25eth0]/d", /zone/, /POSTGRES__HOST/],
+		["postgresql://u:p@h:/d?port=0", /port/, /port/],
 		["postgresql://u:p@h/d?options=%zz", /parameter/, /%25/],
 	];
 
@@ -66,7 +79,11 @@ describe("an address that would be read otherwise than it is meant", () => {
 		for (const secret of ["pa#ss", "pa/ss", "pa?ss", "ss@", "pa%"])
 			expect(`${error.message} ${error.hint}`).not.toContain(secret);
 		// Of the environment, too.
-		expect(errorOf({}, { DATABASE_URL: url }).message).toBe(error.message);
+		// What does not even begin as an address is named by the variable.
+		const begins = /^postgres(ql)?:/.test(url);
+		expect(errorOf({}, { DATABASE_URL: url }).message).toMatch(
+			begins ? error.message : /^DATABASE_URL: /,
+		);
 	});
 
 	test.each([
@@ -131,12 +148,151 @@ test.each([
 	"postgresql://h/d?application_name=me@laptop",
 	"postgresql://u:p@h/d?sslmode=require&channel_binding=require",
 	"postgresql://u:p@h/d?ssl=true",
-	"postgresql://u:p@h/d?schema=public&connection_limit=5&pgbouncer=true",
+	"postgresql://",
+	"postgres://u@/d",
+	"postgresql://u:p@h:/d",
+	"postgresql://u:p@h/d?connect_timeout=5&statement_timeout=1000&lock_timeout=0",
+	"postgresql://u:p@h/d?keepalives=1&gssencmode=prefer&target_session_attrs=any",
+	"postgresql://u:p@h/d?host=/nope",
 	"postgresql://u:p@h/d?options=-c%20search_path%3Da",
 ])("%s is an address", (connectionString) => {
 	expect(settingsOf({ connectionString }).database).toEqual({
 		kind: "server",
 		address: { connectionString },
+	});
+});
+
+/** What each refused parameter, or value, is answered with. */
+const refusedParameters: readonly (readonly [query: string, hint: RegExp])[] = [
+	["target_session_attrs=read-write", /readHost/],
+	["target_session_attrs=standby", /readHost/],
+	["channel_binding=always", /disable, prefer, require/],
+	["connect_timeout=abc", /1 to 3600/],
+	["connect_timeout=0", /1 to 3600/],
+	["connect_timeout=-1", /1 to 3600/],
+	["connect_timeout=1.5", /1 to 3600/],
+	["statement_timeout=abc", /milliseconds/],
+	["statement_timeout=5s", /milliseconds/],
+	["lock_timeout=99999999999", /2147483647/],
+	["keepalives=0", /TCP/],
+	["keepalives_idle=5", /10 seconds/],
+	["keepalives_interval=5", /sysctl/],
+	["keepalives_count=5", /sysctl/],
+	["tcp_user_timeout=5", /sysctl/],
+	["gssencmode=require", /sslmode/],
+	["krbsrvname=x", /Kerberos/],
+	["require_auth=scram-sha-256", /pg_hba/],
+	["passfile=/x", /PGPASSFILE/],
+	["service=x", /service files/],
+	["hostaddr=10.0.0.1", /host/],
+	["client_encoding=latin1", /UTF8/],
+	["replication=database", /statements/],
+	["query_timeout=5", /queryTimeoutMs/],
+	["sslcrl=/x", /revoked/],
+	["sslsni=0", /always/],
+	["sslnegotiation=direct", /PostgreSQL/],
+	["ssl_min_protocol_version=TLSv1.3", /tls-min/],
+	["schema=public", /POSTGRES__SCHEMA/],
+	["connection_limit=5", /poolSize/],
+	["pgbouncer=true", /poolers/],
+	["fallback_application_name=x", /application_name/],
+];
+
+test.each(refusedParameters)(
+	"the parameter %s is refused by name, with the remedy",
+	(query, remedy) => {
+		const [name = "", value = ""] = query.split("=");
+		const error = errorOf({
+			connectionString: `postgresql://u:s3cret@h/d?${query}`,
+		});
+		expect(error.code).toBe("CONFIG_INVALID");
+		expect(error.message).toContain(`"${name}"`);
+		expect(error.hint).toMatch(remedy);
+		const texts = `${error.message} ${error.hint}`;
+		expect(texts).not.toContain("s3cret");
+		if (value.length > 8) expect(error.message).not.toContain(value);
+	},
+);
+
+test("every parameter with a rule takes or refuses any value, and repeats none", () => {
+	for (const name of parameterNames)
+		for (const value of [
+			"",
+			"canary",
+			"0",
+			"1",
+			"%F0%9F%90%A4",
+			"x".repeat(5000),
+		]) {
+			const url = `postgresql://u:s3cret@h/d?${name}=${value}`;
+			try {
+				settingsOf({ connectionString: url });
+			} catch (error) {
+				expect(error).toBeInstanceOf(RemError);
+				expect(JSON.stringify(error)).not.toMatch(/canary|s3cret|xxxxx/);
+			}
+		}
+});
+
+test("connect_timeout goes before the environment's, and behind the option", () => {
+	const connectionString = "postgresql://h/d?connect_timeout=7";
+	const variables = { POSTGRES__CONNECT_TIMEOUT_MS: "5" };
+	expect(settingsOf({ connectionString }, variables).connectTimeoutMs).toBe(
+		7000,
+	);
+	expect(
+		settingsOf({ connectionString, connectTimeoutMs: 3 }, variables)
+			.connectTimeoutMs,
+	).toBe(3);
+});
+
+const refusedFolders: readonly (readonly [
+	url: string,
+	part: RegExp,
+	hint: RegExp,
+])[] = [
+	["file:", /no path/, /file:/],
+	["file:   ", /no path/, /file:/],
+	["file://", /no path/, /file:/],
+	["file:a\0", /control/, /file:/],
+	["file:%00", /control/, /file:/],
+	["file:a\n", /white space/, /file:/],
+	["file: a", /white space/, /file:/],
+	["file:~/x", /"~"/, /whole path/],
+	["file:~me/x", /"~"/, /whole path/],
+	["file://host/x", /host/, /file:\/PATH/],
+	["file://x", /host/, /file:PATH/],
+	["file:///x?y#z", /"\?" or "#"/, /%3F/],
+	["file:x#z", /"\?" or "#"/, /%23/],
+	["file:%zz", /"%"/, /%25/],
+	["FILE:x", /capitals/, /lower case/],
+	["memory:x", /memory:/, /file:PATH/],
+	["memory:///", /memory:/, /file:PATH/],
+	["memory://?x=y", /memory:/, /file:PATH/],
+	["Memory:", /memory:/, /write memory:/],
+	[":memory:", /unknown form/, /memory:/],
+	["memory", /unknown form/, /memory:/],
+	["", /unknown form/, /memory:/],
+	["./data", /unknown form/, /file:PATH/],
+];
+
+test.each(refusedFolders)("%j is no embedded database", (url, part, hint) => {
+	const error = errorOf({ connectionString: url });
+	expect(error.code).toBe("CONFIG_INVALID");
+	expect(error.message).toMatch(part);
+	expect(error.hint).toMatch(hint);
+});
+
+test.each([
+	["file:../x", "../x"],
+	["file:a/../b", "a/../b"],
+	["file://./x", "./x"],
+	["file:what%3F%23", "what?#"],
+	["file:/tmp/a b", "/tmp/a b"],
+])("%s is a folder", (connectionString, folder) => {
+	expect(settingsOf({ connectionString }).database).toEqual({
+		kind: "embedded",
+		folder,
 	});
 });
 

@@ -6,10 +6,10 @@ import {
 	traced,
 	type Work,
 } from "../../src/calls/public-methods.ts";
-import { number } from "../../src/models/checks.ts";
+import { numberOf } from "../../src/models/checks.ts";
 import { loadApi } from "../../src/telemetry/api.ts";
 
-const failing = (code: string, message: string) => () =>
+const failing = (code: string | undefined, message: string) => () =>
 	Promise.reject(Object.assign(new Error(message), { code }));
 
 test("OpenTelemetry's package may be missing", async () => {
@@ -19,6 +19,11 @@ test("OpenTelemetry's package may be missing", async () => {
 			"Cannot find package '@opentelemetry/api' imported from /a/b.js",
 		],
 		["MODULE_NOT_FOUND", "Cannot find module '@opentelemetry/api'"],
+		// What Vite puts into a bundle.
+		[
+			undefined,
+			'Could not resolve "@opentelemetry/api" imported by "remdb". Is it installed?',
+		],
 	] as const)
 		expect(await loadApi(failing(code, message))).toBeUndefined();
 });
@@ -43,7 +48,7 @@ test("without OpenTelemetry a call goes to its method as it is", async () => {
 		}
 	}
 	const { add } = Counter.prototype;
-	const by = argument("by", number);
+	const by = argument("by", numberOf("a number"));
 	const method = traced(async(by, by), { operation: "add" });
 	const counter = Object.assign(new Counter(), {
 		add: publicMethod("add", method, add as Work),

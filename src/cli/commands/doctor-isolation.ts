@@ -1,6 +1,6 @@
 import type { IsolationReport } from "../../index.ts";
 import type { Invocation } from "../invocation.ts";
-import { withService } from "../open-service.ts";
+import { withoutCreating } from "../open-service.ts";
 import type { DatabaseOptions } from "../options.ts";
 import { counted } from "../output/numbers.ts";
 import { type Line, Terminal } from "../output/terminal.ts";
@@ -11,7 +11,7 @@ export async function tryIsolation(
 	invocation: Invocation,
 ): Promise<void> {
 	const terminal = new Terminal(options);
-	const report = await withService(terminal, options, (service) =>
+	const report = await withoutCreating(terminal, options, (service) =>
 		service.checkIsolation(),
 	);
 	const { library, database } = report;

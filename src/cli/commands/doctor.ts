@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { RemError } from "../../errors.ts";
 import type { Check, DoctorReport } from "../../index.ts";
 import type { Invocation } from "../invocation.ts";
-import { withService } from "../open-service.ts";
+import { missingFolder, withService } from "../open-service.ts";
 import {
 	addDatabaseOptions,
 	addHelp,
@@ -53,9 +53,16 @@ async function examine(
 ): Promise<void> {
 	const terminal = new Terminal(options);
 	const { migrations } = options;
-	const report = await withService(terminal, options, (service) =>
-		service.doctor({ migrations }),
-	).catch(notConnected);
+	const folder = await missingFolder(options);
+	const report =
+		folder === undefined
+			? await withService(terminal, options, (service) =>
+					service.doctor({ migrations }),
+				).catch(notConnected)
+			: failedConnection(
+					`there is no embedded database in ${folder}`,
+					"rem migrate creates it, as does the first `rem load`",
+				);
 	if (report.state === "failed") invocation.exitCode = 1;
 	terminal.show(report, reportLines(report));
 }
@@ -72,12 +79,11 @@ const ofTheServer = [
 function notConnected(error: unknown): DoctorReport {
 	if (!(error instanceof RemError) || !ofTheServer.includes(error.code))
 		throw error;
-	const check: Check = {
-		name: "connection",
-		state: "failed",
-		found: error.message,
-		remedy: error.hint ?? "docs/errors.md",
-	};
+	return failedConnection(error.message, error.hint ?? "docs/errors.md");
+}
+
+function failedConnection(found: string, remedy: string): DoctorReport {
+	const check: Check = { name: "connection", state: "failed", found, remedy };
 	return { state: "failed", checks: [check] };
 }
 

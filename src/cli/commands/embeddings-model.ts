@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { Invocation } from "../invocation.ts";
-import { withReader } from "../open-service.ts";
+import { withTables } from "../open-service.ts";
 import {
 	addDatabaseOptions,
 	addHelp,
@@ -30,7 +30,7 @@ export function addEmbeddingsRetry(parent: Command): void {
 
 async function retry(options: DatabaseOptions): Promise<void> {
 	const terminal = new Terminal(options);
-	const queued = await withReader(terminal, options, (service) =>
+	const queued = await withTables(terminal, options, (service) =>
 		service.embeddings.retry(),
 	);
 	terminal.show({ queued }, [`${counted(queued, "text")} queued again`]);
@@ -56,7 +56,7 @@ async function switchModel(
 	options: ModelOptions,
 ): Promise<void> {
 	const terminal = new Terminal(options);
-	const switched = await withReader(terminal, options, (service) =>
+	const switched = await withTables(terminal, options, (service) =>
 		service.embeddings.switch(namedModel(model, options)),
 	);
 	terminal.show({ switched }, [
@@ -96,7 +96,7 @@ async function prune(
 	signal: AbortSignal,
 ): Promise<void> {
 	const terminal = new Terminal(options);
-	const removed = await withReader(terminal, options, (service) =>
+	const removed = await withTables(terminal, options, (service) =>
 		service.embeddings.prune(namedModel(model, options), { signal }),
 	);
 	terminal.show({ removed }, [

@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { SyncResult } from "../../index.ts";
 import type { Invocation } from "../invocation.ts";
-import { type AnyService, withReader } from "../open-service.ts";
+import { type AnyService, withReader, withTables } from "../open-service.ts";
 import {
 	addDatabaseOptions,
 	addHelp,
@@ -92,7 +92,8 @@ async function runSync(
 	const { model } = options;
 	const named =
 		model === undefined ? {} : { model: namedModel(model, options) };
-	await withReader(terminal, options, async (service) => {
+	const open = options.dryRun ? withReader : withTables;
+	await open(terminal, options, async (service) => {
 		if (options.dryRun) {
 			const estimate = await service.embeddings.estimate({ ...named, signal });
 			const { texts, tokens } = estimate;

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { IndexStatus } from "../../index.ts";
-import { withService } from "../open-service.ts";
+import { withoutCreating } from "../open-service.ts";
 import {
 	addDatabaseOptions,
 	addHelp,
@@ -29,7 +29,7 @@ export function addIndexStatus(parent: Command): void {
 
 async function status(options: DatabaseOptions): Promise<void> {
 	const terminal = new Terminal(options);
-	const { indexes } = await withService(terminal, options, (service) =>
+	const { indexes } = await withoutCreating(terminal, options, (service) =>
 		service.indexer.status(),
 	);
 	terminal.show(

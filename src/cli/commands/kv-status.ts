@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { KvProblem, KvStatus } from "../../index.ts";
-import { withService } from "../open-service.ts";
+import { withoutCreating } from "../open-service.ts";
 import {
 	addDatabaseOptions,
 	addHelp,
@@ -19,7 +19,7 @@ export function addKvStatus(kv: Command): void {
 		)
 		.action(async (options: DatabaseOptions) => {
 			const terminal = new Terminal(options);
-			const status = await withService(terminal, options, (service) =>
+			const status = await withoutCreating(terminal, options, (service) =>
 				service.kv.status(),
 			);
 			terminal.show(status, describeStatus(status));

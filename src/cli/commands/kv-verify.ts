@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { KvDifference, VerifyResult } from "../../index.ts";
 import type { Invocation } from "../invocation.ts";
-import { withService } from "../open-service.ts";
+import { withoutCreating, withService } from "../open-service.ts";
 import {
 	addDatabaseOptions,
 	addHelp,
@@ -45,7 +45,8 @@ async function verify(
 	signal: AbortSignal,
 ): Promise<VerifyResult> {
 	const terminal = new Terminal(options);
-	const result = await withService(terminal, options, async (service) => {
+	const open = options.repair ? withService : withoutCreating;
+	const result = await open(terminal, options, async (service) => {
 		// One that was emptied has nothing to compare.
 		await service.kv.ensureReady();
 		const bar = lateProgress(terminal, "verify");

@@ -5,7 +5,7 @@ import {
 	type MigrateCommandOptions,
 	onTarget,
 } from "../migration-options.ts";
-import { withService } from "../open-service.ts";
+import { withoutCreating } from "../open-service.ts";
 import { addHelp } from "../options.ts";
 import { snakeNames } from "../output/json-names.ts";
 import { type Column, tableLines } from "../output/table.ts";
@@ -29,7 +29,7 @@ async function status(_: unknown, command: Command): Promise<void> {
 	const options = onTarget(command.optsWithGlobals<MigrateCommandOptions>());
 	const terminal = new Terminal(options);
 	const { migrations } = options;
-	const rows = await withService(terminal, options, (service) =>
+	const rows = await withoutCreating(terminal, options, (service) =>
 		service.schema.status({ migrations }),
 	);
 	terminal.show(

@@ -1,22 +1,25 @@
 import { type Command, Option } from "commander";
 import { RemError } from "../../errors.ts";
 import type { MigrationPlan } from "../../migrate/plan.ts";
+import type { VectorSpace } from "../../models/vector-space.ts";
 import type { Invocation } from "../invocation.ts";
 import {
 	addMigrationOptions,
 	type MigrateCommandOptions,
 	onTarget,
 } from "../migration-options.ts";
-import { type AnyService, withService } from "../open-service.ts";
+import {
+	type AnyService,
+	withoutCreating,
+	withService,
+} from "../open-service.ts";
 import { addHelp, wholeNumber } from "../options.ts";
 import { counted } from "../output/numbers.ts";
 import { type Line, Terminal } from "../output/terminal.ts";
-import { describeWarning } from "../schema/describe-warning.ts";
-import { addMigrateLint } from "./migrate-lint.ts";
 import { addMigrateRepair } from "./migrate-repair.ts";
 import { addMigrateStatus } from "./migrate-status.ts";
 
-/** `rem migrate`, and `status`, `lint` and `repair` below it. */
+/** `rem migrate`, and `status` and `repair` below it. */
 export function addMigrate(program: Command, invocation: Invocation): void {
 	const command = program
 		.command("migrate")
@@ -53,7 +56,6 @@ export function addMigrate(program: Command, invocation: Invocation): void {
 		],
 	);
 	addMigrateStatus(command);
-	addMigrateLint(command, invocation);
 	addMigrateRepair(command);
 }
 
@@ -64,17 +66,15 @@ async function migrate(
 	const options = onTarget(given);
 	const terminal = new Terminal(options);
 	const { migrations, to, dryRun = false, lockTimeout } = options;
-	await withService(terminal, options, async (service) => {
-		const plan =
-			dryRun || migrations !== undefined
-				? await service.schema.plan({ migrations, to })
-				: undefined;
-		if (dryRun && plan !== undefined) {
+	if (dryRun)
+		return withoutCreating(terminal, options, async (service) => {
+			const plan = await service.schema.plan({ migrations, to });
 			if (isRefused(plan)) invocation.exitCode = 3;
-			return terminal.show({ plan }, describePlan(plan));
-		}
-		for (const { warnings } of plan?.files ?? [])
-			for (const warning of warnings) terminal.warn(describeWarning(warning));
+			const models = to === undefined ? await plannedModels(service) : [];
+			terminal.show({ plan, models }, describePlan(plan, models));
+		});
+	await withService(terminal, options, async (service) => {
+		const models = to === undefined ? await plannedModels(service) : [];
 		const { applied } = await service.migrate({
 			migrations,
 			to,
@@ -88,7 +88,7 @@ async function migrate(
 				),
 		});
 		await fillCache(terminal, service, invocation.signal);
-		terminal.show({ applied }, describeApplied(applied));
+		terminal.show({ applied, models }, describeApplied(applied, models));
 	});
 }
 
@@ -121,10 +121,45 @@ async function fillCache(
 
 const noticeAfterMs = 1000;
 
-function describeApplied(applied: readonly string[]): Line[] {
-	return applied.length === 0
+function describeApplied(
+	applied: readonly string[],
+	models: readonly ModelSwitch[],
+): Line[] {
+	return applied.length === 0 && models.length === 0
 		? ["up to date: nothing to do"]
-		: applied.map((name) => `applied ${plainName(name)}`);
+		: [
+				...applied.map((name) => `applied ${plainName(name)}`),
+				...models.map((model) => describeSwitch(model, "embedding model of")),
+			];
+}
+
+/** Tables whose texts are embedded with another model from now on. */
+interface ModelSwitch {
+	readonly tables: readonly string[];
+	/** `null`: they have had none. */
+	readonly from: string | null;
+	readonly to: string;
+}
+
+async function plannedModels(service: AnyService): Promise<ModelSwitch[]> {
+	const planned = await service.embeddings.plannedModels();
+	const name = ({ provider, model, dimensions }: VectorSpace) =>
+		`${provider} ${model} (${dimensions})`;
+	const former = new Set(planned.map(({ from }) => from && name(from)));
+	return [...former].map((from) => {
+		const group = planned.filter(
+			(one) => (one.from && name(one.from)) === from,
+		);
+		return {
+			tables: group.map(({ tableName }) => tableName),
+			from: from ?? null,
+			to: group.map(({ to }) => name(to))[0] ?? "",
+		};
+	});
+}
+
+function describeSwitch({ tables, from, to }: ModelSwitch, verb: string): Line {
+	return `${verb} ${tables.join(", ")}: ${from ?? "none"} → ${to}`;
 }
 
 function plainName(name: string): string {
@@ -139,22 +174,27 @@ function isRefused({ files, differences }: MigrationPlan): boolean {
 	);
 }
 
-function describePlan({ files, differences }: MigrationPlan): Line[] {
+function describePlan(
+	{ files, differences }: MigrationPlan,
+	models: readonly ModelSwitch[],
+): Line[] {
 	const safe = differences.filter(({ risk }) => risk === undefined);
 	const blocking = differences.filter(
 		({ risk, blocks }) => risk !== undefined && blocks,
 	);
-	if (files.length === 0 && safe.length === 0 && blocking.length === 0)
-		return ["up to date: nothing to do"];
+	const count = files.length + safe.length + blocking.length + models.length;
+	if (count === 0) return ["up to date: nothing to do"];
 	return [
-		...files.flatMap(({ name, warnings, undecidedLine }) => [
+		...files.map(({ name, undecidedLine }) =>
 			undecidedLine === undefined
 				? `would apply ${plainName(name)}`
 				: `would refuse ${plainName(name)}: the dangerous statement at line ${undecidedLine} is not decided on`,
-			...warnings.map((warning) => `  ${describeWarning(warning)}`),
-		]),
+		),
 		...safe.flatMap(({ table, messages }) =>
 			messages.map((message) => `would mend ${table}: ${message}`),
+		),
+		...models.map((model) =>
+			describeSwitch(model, "would change the embedding model of"),
 		),
 		...blocking.flatMap(({ table, messages }) =>
 			messages.map((message) => `would refuse ${table}: ${message}`),

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { Difference } from "../../migrate/diff/difference.ts";
 import type { Invocation } from "../invocation.ts";
-import { withService } from "../open-service.ts";
+import { withoutCreating } from "../open-service.ts";
 import {
 	addDatabaseOptions,
 	addHelp,
@@ -54,7 +54,7 @@ async function diff(options: DiffOptions): Promise<boolean> {
 	if (write !== undefined && migrations === undefined)
 		throw new UsageError("--write needs --migrations: the folder to write to");
 	const terminal = new Terminal(options);
-	const differences = await withService(terminal, options, (service) =>
+	const differences = await withoutCreating(terminal, options, (service) =>
 		service.schema.diff(),
 	);
 	const written =

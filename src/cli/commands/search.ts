@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { RemError } from "../../errors.ts";
 import type { SearchExplanation, SearchMode } from "../../index.ts";
 import type { Entity } from "../../models/entity.ts";
 import { parseJson } from "../../models/json-text.ts";
@@ -22,7 +23,6 @@ import { explanationLines } from "../output/explanation.ts";
 import { columnNames, snakeNames } from "../output/json-names.ts";
 import { type Column, tableLines } from "../output/table.ts";
 import { Terminal } from "../output/terminal.ts";
-import { UsageError } from "../usage-error.ts";
 
 interface SearchCommandOptions extends ReadScopeOptions {
 	readonly table?: string;
@@ -161,9 +161,9 @@ function tableToSearch(
 	if (table !== undefined) return registry.get(table);
 	const found = defaultSearchTable(registry);
 	if (found !== undefined) return found;
-	throw new UsageError(
-		`no table to search in\n--table names one of: ${searchableTables(registry).join(", ")}`,
-	);
+	throw new RemError("VALIDATION", "no table to search in", {
+		hint: `--table names one of: ${searchableTables(registry).join(", ")}`,
+	});
 }
 
 function show<Hit extends Readonly<Record<string, unknown>>>(

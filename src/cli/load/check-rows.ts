@@ -9,7 +9,7 @@ import {
 import { suggest } from "../../util/suggest.ts";
 import { counted } from "../output/numbers.ts";
 import { RowIdentities } from "./row-identities.ts";
-import type { RowShaper } from "./shape-row.ts";
+import type { RowShaper, ShapedRow } from "./shape-row.ts";
 import { fileError, type RowGroup, type SourceRow } from "./source.ts";
 
 /** What a look at every row tells before anything is written. */
@@ -64,7 +64,9 @@ export async function checkRows(
 	const check = new Check(options);
 	for await (const row of readRows(group)) {
 		if (row.problem !== undefined && !options.skipsInvalid)
-			throw fileError(row.file ?? group.file, row.line, row.problem);
+			throw fileError(row.file ?? group.file, row.line, row.problem, {
+				hint: "nothing was written; correct the file, or load the other rows with --skip-invalid",
+			});
 		if (options.signal.aborted)
 			throw new RemError("CANCELLED", "stopped while checking the rows", {
 				hint: "nothing was written",
@@ -133,10 +135,13 @@ class Check {
 	#checkWaiting(): void {
 		const rows = this.#waiting.flatMap((source, at) => {
 			const index = this.#rows + at;
-			if (source.problem === undefined)
-				return [{ row: this.#shape(source, index), index }];
-			this.#refuse({ message: source.problem }, index);
-			return [];
+			if (source.problem !== undefined) {
+				this.#refuse({ message: source.problem }, index);
+				return [];
+			}
+			const { row, problems } = this.#shape(source, index);
+			for (const problem of problems) this.#refuse(problem, index);
+			return problems.length === 0 ? [{ row, index }] : [];
 		});
 		for (const row of this.#validate(rows)) this.#note(row);
 		this.#rows += this.#waiting.length;
@@ -144,9 +149,9 @@ class Check {
 		this.#options.onProgress(this.#rows);
 	}
 
-	#shape(source: SourceRow, index: number): unknown {
+	#shape(source: SourceRow, index: number): ShapedRow {
 		const shaped = this.#options.shaper.shape(source.value);
-		const { row, unknown } = shaped;
+		const { unknown } = shaped;
 		if (shaped.isShortened) this.#shortened++;
 		for (const field of unknown)
 			if (!this.#unknown.has(field))
@@ -156,12 +161,12 @@ class Check {
 					message: "unknown field",
 					...placeOf(source),
 				});
-		return row;
+		return shaped;
 	}
 
 	/** The valid ones; what is wrong with the others is kept. */
 	#validate(rows: readonly IndexedRow[]): ValidRow[] {
-		const { entity, scope } = this.#options;
+		const { entity, scope, shaper } = this.#options;
 		const given = rows.map(({ row }) => row);
 		try {
 			return validateRows(entity, given, scope).map((valid) => ({
@@ -174,7 +179,8 @@ class Check {
 			const bad = new Set<number | undefined>();
 			for (const issue of error.issues) {
 				bad.add(issue.index);
-				this.#refuse(issue, rows[issue.index ?? 0]?.index ?? 0);
+				const at = rows[issue.index ?? 0];
+				this.#refuse(shaper.explain(issue, at?.row), at?.index ?? 0);
 			}
 			return this.#validate(rows.filter((_, at) => !bad.has(at)));
 		}

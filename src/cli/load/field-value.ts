@@ -22,6 +22,46 @@ export function fieldValue(
 	return schema === undefined || accepts(schema, typed) ? typed : value;
 }
 
+/**
+ * What is wrong with a cell that is a text still although its field is none, in
+ * place of a parser's "expected number, received string". The cell itself is not
+ * quoted: it may be anything.
+ */
+export function cellProblem({ type }: Field, cell: string): string {
+	const text = cell.trim();
+	if (/^(?:null|nil|none|n\/a|na|nan|\\n|-)$/i.test(text))
+		return `expected ${expectedCell(type)}; leave the cell empty where there is no value`;
+	if (/^[+-]?\d{1,3}(?:[,.' ]\d{3})+(?:[.,]\d+)?$/.test(text))
+		return `expected ${expectedCell(type)}, without thousands separators`;
+	return `expected ${expectedCell(type)}`;
+}
+
+/** A cell that begins like JSON and is none would be stored as the text that it is. */
+export function isBrokenJson({ type }: Field, cell: string): boolean {
+	const text = cell.trim();
+	return type === "jsonb" && /^[[{"]/.test(text) && jsonIn(text) === undefined;
+}
+
+const expectedCells: Readonly<Partial<Record<Field["type"], string>>> = {
+	bigint: "a whole number, such as 1234",
+	"double precision": "a number, such as 1234.5",
+	boolean: "true or false (or yes and no, 1 and 0)",
+	timestamptz: "a date, such as 2024-12-31 or 2024-12-31T08:30:00Z",
+	jsonb: 'JSON, such as {"a": 1}, with its quotation marks doubled in CSV',
+	uuid: "a UUID",
+};
+
+function expectedCell(type: Field["type"]): string {
+	const known = expectedCells[type];
+	if (known !== undefined) return known;
+	if (!type.endsWith("[]")) return `a value of type ${type}`;
+	const item =
+		{ "bigint[]": "whole numbers", "double precision[]": "numbers" }[
+			type as string
+		] ?? "values";
+	return `a list of ${item}, such as [1, 2], {1,2} or 1; 2`;
+}
+
 function accepts(schema: z.core.$ZodType, value: unknown): boolean {
 	return z.safeParse(schema, value).success;
 }
@@ -71,6 +111,8 @@ function fromCell(field: Field, cell: unknown): unknown {
 function listOf(type: Field["type"], text: string): unknown {
 	const json = jsonIn(text);
 	if (Array.isArray(json)) return json;
+	// Not the JSON or the literal that it begins like: half of it is no list of texts.
+	if (/^[[{]/.test(text) && !/^\{.*\}$/s.test(text)) return undefined;
 	const items =
 		text.startsWith("{") && text.endsWith("}")
 			? arrayLiteral(text.slice(1, -1))
@@ -117,6 +159,10 @@ const booleans = new Map([
 	["f", false],
 	["yes", true],
 	["no", false],
+	["y", true],
+	["n", false],
+	["on", true],
+	["off", false],
 	["1", true],
 	["0", false],
 ]);

@@ -101,6 +101,10 @@ async function formatOf(
 		: undefined;
 	const found = known ?? (isStream ? await formatByContent(path) : undefined);
 	if (found !== undefined) return found;
+	if (isStream && (await isEmpty(path)))
+		throw fileError(name, undefined, "is empty: there is nothing to load", {
+			hint: "look at the command before the pipe; with --format, no rows are no error",
+		});
 	throw fileError(
 		name,
 		undefined,
@@ -111,6 +115,10 @@ async function formatOf(
 			hint: `files are named ${Object.keys(formats).join(", ")}; --format names the format of any other`,
 		},
 	);
+}
+
+async function isEmpty(path: string): Promise<boolean> {
+	return (await stat(path)).size === 0;
 }
 
 const bytesToLookAt = 65_536;
@@ -134,7 +142,7 @@ async function formatByContent(path: string): Promise<Format | undefined> {
 	}
 }
 
-function isJson(text: string): boolean {
+export function isJson(text: string): boolean {
 	try {
 		JSON.parse(text);
 		return true;

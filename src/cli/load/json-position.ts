@@ -12,8 +12,10 @@ export function jsonErrorOffset(text: string): number {
 /** The line, from 1, of an offset. */
 export function lineOf(text: string, offset: number): number {
 	let line = 1;
-	for (let at = text.indexOf("\n"); at !== -1 && at < offset; line++)
-		at = text.indexOf("\n", at + 1);
+	for (const { index, 0: end } of text.matchAll(/\r\n|\n|\r/g)) {
+		if (index + end.length > offset) break;
+		line++;
+	}
 	return line;
 }
 

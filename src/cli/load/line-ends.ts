@@ -32,6 +32,12 @@ export class LineEnds {
 		return this.#dropped + this.#passed + 1;
 	}
 
+	/** The last line, from 1, of what was added. */
+	get lastLine(): number {
+		const isEnded = this.#ends.at(-1) === this.#bytes;
+		return this.#dropped + this.#ends.length + (isEnded ? 0 : 1);
+	}
+
 	#dropPassed(): void {
 		// The last one may turn out to be the first half of a CRLF.
 		const count = Math.max(0, this.#passed - 1);

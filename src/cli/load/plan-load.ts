@@ -3,11 +3,10 @@ import type { Entity } from "../../models/entity.ts";
 import type { Registry } from "../../models/registry.ts";
 import type { RowScope } from "../../models/validate.ts";
 import type { Terminal } from "../output/terminal.ts";
-import { UsageError } from "../usage-error.ts";
 import { type CheckedRows, checkRows } from "./check-rows.ts";
 import type { MapOption } from "./mapping.ts";
 import { RowShaper } from "./shape-row.ts";
-import type { RowGroup } from "./source.ts";
+import { fileError, type RowGroup } from "./source.ts";
 
 /** A group of rows that is fit to be loaded. */
 export interface LoadPlan {
@@ -66,7 +65,7 @@ async function planGroup(
 function tableOf(group: RowGroup, option: string | undefined): string {
 	const table = group.table ?? option;
 	if (table !== undefined) return table;
-	throw new UsageError(
-		`${group.file} does not name a table\n--table says which table its rows are for`,
-	);
+	throw fileError(group.file, undefined, "does not name a table", {
+		hint: "--table says which table its rows are for",
+	});
 }

@@ -1,6 +1,5 @@
 import { pipeline, Readable } from "node:stream";
 import { CsvError, type Info, parse } from "csv-parse";
-import type { RemError } from "../../errors.ts";
 import type { InputFile } from "./input-file.ts";
 import { LineEnds } from "./line-ends.ts";
 import { readText } from "./read-text.ts";
@@ -19,6 +18,46 @@ interface CsvRecord {
  * record that cannot be read is a row with its problem.
  */
 export async function* readCsv(file: InputFile): AsyncGenerator<SourceRow> {
+	let count = 0;
+	try {
+		for await (const row of readRecords(file)) {
+			count++;
+			yield row;
+		}
+	} catch (error) {
+		if (!(error instanceof UnclosedQuote)) throw error;
+		// The parser dropped the rows that it had read and not given out yet.
+		for await (const row of readRecords(file, error.offset))
+			if (--count < 0) yield row;
+		yield { value: undefined, line: error.line, problem: error.message };
+	}
+}
+
+/** A quotation mark that takes the rest of the file. */
+class UnclosedQuote extends Error {
+	/** Of the first byte of the record. */
+	readonly offset: number;
+	readonly line: number;
+
+	constructor(offset: number, line: number, lastLine: number) {
+		super(
+			`a quotation mark that opens here is never closed${upTo(line, lastLine)}`,
+		);
+		this.offset = offset;
+		this.line = line;
+	}
+}
+
+/** What a record takes besides its first line. */
+function upTo(line: number, last: number): string {
+	return last > line ? `: lines ${line} to ${last} are one row so far` : "";
+}
+
+/** The rows of the file, or of its first bytes. */
+async function* readRecords(
+	file: InputFile,
+	bytes?: number,
+): AsyncGenerator<SourceRow> {
 	const ends = new LineEnds();
 	const parser = parse({
 		bom: true,
@@ -30,20 +69,28 @@ export async function* readCsv(file: InputFile): AsyncGenerator<SourceRow> {
 		relax_quotes: true,
 	});
 	// Errors arrive below: pipeline destroys the parser with them.
-	pipeline(Readable.from(bytesOf(file, ends)), parser, () => {});
+	pipeline(Readable.from(bytesOf(file, ends, bytes)), parser, () => {});
 	let header: readonly string[] | undefined;
 	try {
 		for await (const found of parser as AsyncIterable<CsvRecord>) {
 			const { record, raw, info } = found;
 			const line = ends.lineAt(info.bytes - Buffer.byteLength(raw));
 			if (isBlank(found)) continue;
-			const problem = quoteProblem(raw);
+			// The part of a record before the end that was asked for.
+			if (bytes !== undefined && !/[\r\n]$/.test(raw)) break;
+			const problem = quoteProblem(raw, line);
 			if (header !== undefined) yield toRow(header, record, line, problem);
 			else if (problem !== undefined) throw fileError(file.name, line, problem);
-			else header = checkHeader(file.name, line, record);
+			else if (!namesSeparator(file.name, line, raw))
+				header = checkHeader(file.name, line, record);
 		}
 	} catch (error) {
-		throw error instanceof CsvError ? csvError(file.name, ends, error) : error;
+		if (!(error instanceof CsvError)) throw error;
+		const { code, bytes: offset } = error as CsvError & { bytes: number };
+		const line = ends.lineAt(offset);
+		throw code === "CSV_QUOTE_NOT_CLOSED"
+			? new UnclosedQuote(offset, line, ends.lastLine)
+			: fileError(file.name, line, "is not valid CSV", { cause: error });
 	}
 }
 
@@ -51,11 +98,15 @@ export async function* readCsv(file: InputFile): AsyncGenerator<SourceRow> {
 async function* bytesOf(
 	file: InputFile,
 	ends: LineEnds,
+	limit = Number.POSITIVE_INFINITY,
 ): AsyncGenerator<Buffer> {
+	let rest = limit;
 	for await (const piece of readText(file)) {
-		const bytes = Buffer.from(piece);
+		const bytes = Buffer.from(piece).subarray(0, rest);
 		ends.add(bytes);
 		yield bytes;
+		rest -= bytes.length;
+		if (rest <= 0) return;
 	}
 }
 
@@ -88,20 +139,55 @@ function checkHeader(
 	line: number,
 	cells: readonly string[],
 ): string[] {
-	const names = cells.map((cell) => cell.trim());
-	const first = new Map(names.map((name, at) => [name, at]));
-	const twice = names.find((name, at) => first.get(name) !== at);
-	if (twice !== undefined)
-		throw fileError(file, line, `two columns are named "${twice}"`);
-	if (names.length === 1 && /[;\t|]/.test(names[0] ?? ""))
-		throw fileError(file, line, "cells are not separated by commas", {
-			hint: "save the file as comma-separated values",
+	const names = cells.map(
+		(cell, at) => cell.trim() || `column ${at + 1} (no name)`,
+	);
+	const last = new Map(names.map((name, at) => [name, at]));
+	const twice = names.findIndex((name, at) => last.get(name) !== at);
+	const name = names[twice];
+	if (name !== undefined)
+		throw fileError(file, line, `two columns are named "${name}"`, {
+			hint: `give the columns ${twice + 1} and ${(last.get(name) ?? 0) + 1} different names, or delete one`,
 		});
+	const separator = names.length === 1 && /[;\t|]/.exec(names[0] ?? "")?.[0];
+	if (separator) throw otherSeparator(file, line, separator);
 	return names;
 }
 
+/** Excel's own first line; true where it names the comma. */
+function namesSeparator(file: string, line: number, raw: string): boolean {
+	const [, separator] = /^(?:\ufeff)?sep=(.)[\r\n]*$/i.exec(raw) ?? [];
+	if (separator === undefined || separator === ",")
+		return separator !== undefined;
+	throw otherSeparator(file, line, separator);
+}
+
+function otherSeparator(file: string, line: number, separator: string) {
+	const names: Readonly<Record<string, string>> = {
+		";": "semicolon",
+		"\t": "tab",
+		"|": "pipe",
+	};
+	const name = names[separator] ?? separator;
+	return fileError(
+		file,
+		line,
+		`cells are not separated by commas but by ${names[separator] === undefined ? `"${separator}"` : `${name}s`}`,
+		{
+			hint: `save the file as comma-separated values, as in: mlr --icsv --ifs ${name} --ocsv cat ${file}`,
+		},
+	);
+}
+
 /** A quotation mark that neither begins nor ends a cell. */
-function quoteProblem(raw: string): string | undefined {
+function quoteProblem(raw: string, line: number): string | undefined {
+	const problem = misplacedQuote(raw);
+	if (problem === undefined) return undefined;
+	const lines = raw.replace(/(?:\r\n|\n|\r)$/, "").split(/\r\n|\n|\r/).length;
+	return `${problem}${upTo(line, line + lines - 1)}`;
+}
+
+function misplacedQuote(raw: string): string | undefined {
 	let state: "start" | "plain" | "quoted" | "closed" = "start";
 	for (const character of raw) {
 		if (state === "quoted") {
@@ -117,14 +203,4 @@ function quoteProblem(raw: string): string | undefined {
 		else state = "quoted";
 	}
 	return undefined;
-}
-
-/** The parser's own messages quote the file. */
-function csvError(name: string, ends: LineEnds, error: CsvError): RemError {
-	const { code, bytes } = error as CsvError & { readonly bytes: number };
-	const problem =
-		code === "CSV_QUOTE_NOT_CLOSED"
-			? "a quotation mark that opens here is never closed"
-			: "is not valid CSV";
-	return fileError(name, ends.lineAt(bytes), problem, { cause: error });
 }

@@ -1,14 +1,32 @@
 import { parseJson } from "../../models/json-text.ts";
 import type { InputFile } from "./input-file.ts";
 import { readLines } from "./read-lines.ts";
-import type { SourceRow } from "./source.ts";
+import { fileError, type SourceRow } from "./source.ts";
 
 /** A JSON object a line; empty lines are passed over. */
 export async function* readJsonLines(
 	file: InputFile,
 ): AsyncGenerator<SourceRow> {
-	for await (const { text, number } of readLines(file))
-		if (text.trim() !== "") yield parseLine(text, number);
+	let isFirst = true;
+	for await (const { text, number } of readLines(file)) {
+		if (text.trim() === "") continue;
+		if (isFirst) refuseJson(file.name, text.trim(), number);
+		isFirst = false;
+		yield parseLine(text, number);
+	}
+}
+
+/** A list, or an object over several lines, is one JSON value and not a value a line. */
+function refuseJson(file: string, text: string, line: number): void {
+	if (!text.startsWith("[") && text !== "{") return;
+	throw fileError(
+		file,
+		line,
+		text === "{"
+			? "begins an object that goes on below, where each line is to be one"
+			: "begins a list, where each line is to be an object",
+		{ hint: "name the file .json, or give --format json" },
+	);
 }
 
 function parseLine(text: string, line: number): SourceRow {

@@ -8,15 +8,21 @@ export interface Line {
 }
 
 /**
- * The lines of a file. Unlike node:readline it splits at line feeds only:
- * U+2028 may stand inside a JSON string.
+ * The lines of a file, ended by LF, CRLF or CR. Unlike node:readline it does not
+ * split at U+2028, which may stand inside a JSON string.
  */
 export async function* readLines(file: InputFile): AsyncGenerator<Line> {
 	// Of a line that has not ended: put together once, when it does.
 	let pieces: string[] = [];
 	let number = 0;
+	let returned = "";
 	for await (const piece of readText(file)) {
-		const [end = "", ...lines] = piece.split("\n");
+		const whole = returned + piece;
+		// The next piece may begin with the LF that belongs to it.
+		returned = whole.endsWith("\r") ? "\r" : "";
+		const [end = "", ...lines] = whole
+			.slice(0, whole.length - returned.length)
+			.split(/\r\n|\n|\r/);
 		pieces.push(end);
 		const rest = lines.pop();
 		if (rest === undefined) continue;

@@ -17,7 +17,7 @@ export async function* readText(file: InputFile): AsyncGenerator<string> {
 			if (isFirst) checkEncoding(file.name, bytes as Buffer);
 			isFirst = false;
 			const text = decode(decoder, file.name, line, bytes as Buffer);
-			line += text.split("\n").length - 1;
+			line += lineEnds(text);
 			yield text;
 		}
 	} catch (cause) {
@@ -77,16 +77,16 @@ function decode(
 		return decoder.decode(bytes, { stream: bytes !== undefined });
 	} catch (cause) {
 		const good = new TextDecoder().decode(bytes).split("\ufffd")[0] ?? "";
-		throw fileError(
-			name,
-			line + good.split("\n").length - 1,
-			"is not UTF-8 text",
-			{
-				hint: `convert it, as in: iconv -f latin1 -t utf-8 ${name}`,
-				cause,
-			},
-		);
+		throw fileError(name, line + lineEnds(good), "is not UTF-8 text", {
+			hint: `convert it, as in: iconv -f latin1 -t utf-8 ${name}; where other lines are UTF-8, correct this line alone`,
+			cause,
+		});
 	}
+}
+
+/** One that two pieces share is counted twice at most. */
+function lineEnds(text: string): number {
+	return text.split(/\r\n|\n|\r/).length - 1;
 }
 
 function isSystemError(error: unknown): error is NodeJS.ErrnoException {

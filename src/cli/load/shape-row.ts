@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
+import type { Issue } from "../../errors.ts";
 import type { Entity } from "../../models/entity.ts";
 import type { Field } from "../../models/field.ts";
 import { isJsonNumber, type JsonNumber } from "../../models/json-number.ts";
 import { characters, limits } from "../../models/limits.ts";
-import { fieldValue } from "./field-value.ts";
+import { cellProblem, fieldValue, isBrokenJson } from "./field-value.ts";
 import {
 	type FieldMap,
 	findField,
@@ -14,14 +15,24 @@ import {
 } from "./mapping.ts";
 import { isRecord } from "./record.ts";
 
+export interface FieldProblem {
+	readonly field: string;
+	readonly message: string;
+}
+
 /** A source row as a row of the model. */
 export interface ShapedRow {
 	readonly row: unknown;
 	/** Properties that are no field of the model and that no map takes. */
 	readonly unknown: readonly string[];
+	/** What is wrong with values of it, by field. */
+	readonly problems: readonly FieldProblem[];
 	/** Whether its key was longer than a key may be, and is shortened. */
 	readonly isShortened: boolean;
 }
+
+/** Of these a text is a value like any other. */
+const textTypes: readonly string[] = ["text", "jsonb", "uuid"];
 
 /** Makes rows of a model from rows of a file, however its properties are named. */
 export class RowShaper {
@@ -56,9 +67,11 @@ export class RowShaper {
 	 */
 	shape(source: unknown): ShapedRow {
 		if (!isRecord(source))
-			return { row: source, unknown: [], isShortened: false };
+			return { row: source, unknown: [], problems: [], isShortened: false };
 		const row = new Map<string, unknown>();
 		const unknown: string[] = [];
+		const problems: FieldProblem[] = [];
+		const filledBy = new Map<string, string>();
 		for (const [name, value] of Object.entries(source)) {
 			const field = this.#fieldName(name);
 			const part = field === undefined ? this.#partOf(name) : undefined;
@@ -66,23 +79,32 @@ export class RowShaper {
 				this.#setPart(row, part.field, part.path, value);
 			else if (field === undefined) {
 				if (!this.#taken.has(name)) unknown.push(name);
-			} else if (!this.#used.has(name) && !this.#mapped.has(field))
-				row.set(field, this.#typed(field, value));
+			} else if (!this.#used.has(name) && !this.#mapped.has(field)) {
+				const other = filledBy.get(field);
+				if (other !== undefined)
+					problems.push({
+						field,
+						message: `"${other}" and "${name}" are both this field`,
+					});
+				filledBy.set(field, name);
+				row.set(field, this.#typed(field, value, problems));
+			}
 		}
-		for (const map of this.#maps) this.#applyMap(row, map, source);
+		for (const map of this.#maps) this.#applyMap(row, map, source, problems);
 		const isShortened = shortenKey(this.#entity, row);
-		return { row: Object.fromEntries(row), unknown, isShortened };
+		return { row: Object.fromEntries(row), unknown, problems, isShortened };
 	}
 
 	#applyMap(
 		row: Map<string, unknown>,
 		{ field, path, source }: FieldMap,
 		from: Readonly<Record<string, unknown>>,
+		problems: FieldProblem[],
 	): void {
 		const value = readSource(from, source);
 		if (value === undefined) return;
 		if (path.length > 0) this.#setPart(row, field, path, value);
-		else row.set(field.name, this.#typed(field.name, value));
+		else row.set(field.name, this.#typed(field.name, value, problems));
 	}
 
 	#setPart(
@@ -106,12 +128,29 @@ export class RowShaper {
 			: undefined;
 	}
 
-	#typed(name: string, value: unknown): unknown {
+	#typed(name: string, value: unknown, problems: FieldProblem[]): unknown {
 		if (name === "vectors") return toVectors(value);
 		const field = this.#entity.fieldsByName.get(name);
-		return field === undefined
-			? value
-			: fieldValue(this.#entity, field, value, this.#isUntyped);
+		if (field === undefined) return value;
+		if (
+			this.#isUntyped &&
+			typeof value === "string" &&
+			isBrokenJson(field, value)
+		)
+			problems.push({ field: name, message: cellProblem(field, value) });
+		return fieldValue(this.#entity, field, value, this.#isUntyped);
+	}
+
+	/** In the words of whoever writes a file without types; else what validation says. */
+	explain(issue: Issue, row: unknown): Issue {
+		const field = this.#entity.fieldsByName.get(issue.field ?? "");
+		const value = isRecord(row) ? row[issue.field ?? ""] : undefined;
+		return this.#isUntyped &&
+			typeof value === "string" &&
+			field !== undefined &&
+			!textTypes.includes(field.type)
+			? { ...issue, message: cellProblem(field, value) }
+			: issue;
 	}
 
 	#fieldName(property: string): string | undefined {

@@ -63,9 +63,10 @@ const leftMark = "remdb: not in the model";
 const noRenames: ReadonlyMap<string, Column> = new Map();
 
 /**
- * A column that is missing, with one of its type that left the model since the
- * last migration: that may be the same field under a new name, and adding an
- * empty column would strand its values. The nearest name comes first.
+ * A column that is missing, with one that left the model since the last
+ * migration: that may be the same field under a new name, and adding an empty
+ * column would strand its values. One of the same type comes first, then the
+ * nearest name.
  */
 function renamedColumns(
 	expected: Relation,
@@ -80,15 +81,17 @@ function renamedColumns(
 	const pairs = expected.columns
 		.filter(({ name }) => !existing.has(name))
 		.flatMap((column) =>
-			left
-				.filter(({ type }) => spelling.isSame(type, column.type))
-				.map((earlier) => ({
-					column,
-					earlier,
-					distance: editDistance(earlier.name, column.name),
-				})),
+			left.map((earlier) => ({
+				column,
+				earlier,
+				isRetyped: !spelling.isSame(earlier.type, column.type),
+				distance: editDistance(earlier.name, column.name),
+			})),
 		)
-		.sort((a, b) => a.distance - b.distance);
+		.sort(
+			(a, b) =>
+				Number(a.isRetyped) - Number(b.isRetyped) || a.distance - b.distance,
+		);
 	const found = new Map<string, Column>();
 	for (const { column, earlier } of pairs)
 		if (!found.has(column.name) && ![...found.values()].includes(earlier))
@@ -104,14 +107,19 @@ function renamed(
 ): Difference {
 	const [from, to] = [quoted(earlier.name), quoted(column.name)];
 	const rename = `ALTER TABLE ${spelling.name(table)} RENAME COLUMN ${from} TO ${to};`;
+	const isRetyped = !spelling.isSame(earlier.type, column.type);
+	const types = isRetyped ? ` (${earlier.type}, expected ${column.type})` : "";
+	const next = isRetyped
+		? "afterwards `rem schema diff` shows the change of its type; "
+		: "";
 	return difference(
 		table,
-		`column ${to} is missing, and ${from} is not in the model any more: renamed?`,
+		`column ${to} is missing, and ${from}${types} is not in the model any more: renamed?`,
 		[rename],
 		{
 			risk: {
 				kind: "rename",
-				reason: `if ${to} is another field, keep the values of ${from} where they are: ${leaveColumn(table, earlier, spelling)}`,
+				reason: `${next}if ${to} is another field, keep the values of ${from} where they are: ${leaveColumn(table, earlier, spelling)}`,
 			},
 			blocks: true,
 		},

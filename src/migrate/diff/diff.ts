@@ -1,7 +1,6 @@
 import type { Handle } from "../../db/database.ts";
 import type { EntityTable } from "../../models/registry.ts";
 import type { BaseOptions } from "../../schema/base.ts";
-import { ident, join, sql } from "../../sql.ts";
 import { baseNames } from "../base-names.ts";
 import { type Catalogue, readCatalogue } from "../catalogue.ts";
 import { expectedCatalogue, type IndexOptions } from "../expected.ts";
@@ -9,6 +8,7 @@ import { checkOwnership } from "../ownership.ts";
 import { diffBase } from "./diff-base.ts";
 import { type DiffSides, diffEntity, relationsOf } from "./diff-entity.ts";
 import type { Difference } from "./difference.ts";
+import { readDeparted, renamedTables, withRows } from "./renamed-tables.ts";
 
 export interface DiffOptions extends BaseOptions, IndexOptions {}
 
@@ -25,13 +25,41 @@ export async function diffSchema(
 		const expected = await expectedCatalogue(tx, tables, options, options);
 		const live = await readOwnCatalogue(tx, tables, options);
 		checkOwnership(tables, baseNames(options).relations, live);
-		const withRows = await readWhichHaveRows(tx, options.schema, live);
-		const sides: DiffSides = { expected, live, withRows };
+		const filled = await readWhichHaveRows(tx, options.schema, live);
+		const missing = tables.filter(
+			({ entity }) => !live.relations.has(entity.tableName),
+		);
+		const departed =
+			missing.length === 0
+				? undefined
+				: await readDeparted(tx, options.schema, tables);
+		const renamed =
+			departed === undefined
+				? new Map<string, Difference>()
+				: renamedTables(missing, expected, departed);
+		const sides: DiffSides = { expected, live, withRows: filled };
 		return [
 			...diffBase(options, sides),
-			...tables.flatMap((table) => diffEntity(table, sides)),
+			...tables.flatMap(
+				(table) =>
+					renamed.get(table.entity.tableName) ?? diffEntity(table, sides),
+			),
 		];
 	});
+}
+
+/** Questions about tables that are missing: each may be one that left the models under another name. */
+export async function askRenamed(
+	tx: Handle,
+	missing: readonly EntityTable[],
+	tables: readonly EntityTable[],
+	options: DiffOptions,
+): Promise<Difference[]> {
+	if (missing.length === 0) return [];
+	const departed = await readDeparted(tx, options.schema, tables);
+	if (departed === undefined) return [];
+	const expected = await expectedCatalogue(tx, missing, options, options);
+	return [...renamedTables(missing, expected, departed).values()];
 }
 
 /** What the catalogue says of the models' tables and of our own. */
@@ -54,13 +82,6 @@ async function readWhichHaveRows(
 	{ relations }: Catalogue,
 ): Promise<Set<string>> {
 	const tables = [...relations.values()].filter(({ kind }) => kind === "r");
-	if (tables.length === 0) return new Set();
-	const checks = tables.map(
-		({ name }) =>
-			sql`SELECT ${name}::text AS name WHERE EXISTS (SELECT FROM ${ident(schema, name)})`,
-	);
-	const { rows } = await tx.query<{ name: string }>(
-		join(checks, " UNION ALL "),
-	);
-	return new Set(rows.map(({ name }) => name));
+	const names = tables.map(({ name }) => name);
+	return new Set(await withRows(tx, schema, names));
 }

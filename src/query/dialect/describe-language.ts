@@ -1,4 +1,4 @@
-import { RemError } from "../../errors.ts";
+import { RemError, reading } from "../../errors.ts";
 import { listOf } from "../../models/checks.ts";
 import { type Entity, model } from "../../models/entity.ts";
 
@@ -12,16 +12,20 @@ const models = listOf(model);
  * const system = `You answer from the company's memory.\n\n${describeQueryLanguage([Document])}`
  */
 export function describeQueryLanguage(entities: readonly Entity[]): string {
+	const tables = reading("describeQueryLanguage", () => tablesOf(entities));
+	return `${language}\nTables (* has an embedding, which SEARCH needs):\n${tables.join("\n")}\nEvery table also has: ${systemColumns}.\n`;
+}
+
+function tablesOf(entities: readonly Entity[]): string[] {
 	if (models(entities) !== undefined)
 		throw new RemError(
 			"VALIDATION",
 			"describeQueryLanguage takes an array of models",
 			{ hint: "describeQueryLanguage([Document])" },
 		);
-	const tables = [...entities]
+	return [...entities]
 		.sort((a, b) => (a.tableName < b.tableName ? -1 : 1))
 		.map(describeTable);
-	return `${language}\nTables (* has an embedding, which SEARCH needs):\n${tables.join("\n")}\nEvery table also has: ${systemColumns}.\n`;
 }
 
 const language = `REM query language. Write exactly one query, on one line.

@@ -132,9 +132,9 @@ pointing AS MATERIALIZED (
   ) AS k
 ),
 edges AS MATERIALIZED (
-  SELECT k.no, e.place, e.dst, e.rel_type
-  FROM pointing AS k, ${edgeNamesSql("k")}
-  WHERE e.dst <> '' AND e.rel_type IS NOT NULL${ofTypes(raw("e.rel_type"), context)}
+  SELECT k.no, e.place, e.edge ->> 'dst' AS dst, (e.edge ->> 'rel_type') COLLATE "C" AS rel_type
+  FROM pointing AS k, ${edgesSql("k")}
+  WHERE ${isFollowed(context)}
 ),
 q AS MATERIALIZED (
   SELECT d.dst FROM (SELECT DISTINCT dst FROM edges OFFSET 0) AS d
@@ -234,21 +234,6 @@ function edgesSql(alias: string): Sql {
 	return sql`jsonb_array_elements(CASE jsonb_typeof(${edges}) WHEN 'array' THEN ${edges} ELSE '[]' END) WITH ORDINALITY AS e (edge, place)`;
 }
 
-/**
- * Their targets and types alone: half the time of taking both out of each edge.
- * The function refuses what is no object, so an empty one stands in its place.
- */
-function edgeNamesSql(alias: string): Sql {
-	const edges = ident(alias, "graph_edges");
-	return sql`ROWS FROM (jsonb_to_recordset(
-    CASE WHEN jsonb_typeof(${edges}) <> 'array' THEN '[]'
-      WHEN ${edges} @? '$[*] ? (@.type() != "object")' THEN (
-        SELECT jsonb_agg(CASE jsonb_typeof(o.edge) WHEN 'object' THEN o.edge ELSE '{}' END ORDER BY o.place)
-        FROM jsonb_array_elements(${edges}) WITH ORDINALITY AS o (edge, place))
-      ELSE ${edges} END
-  ) AS (dst TEXT, rel_type TEXT)) WITH ORDINALITY AS e (dst, rel_type, place)`;
-}
-
 function isFollowed(context: GraphContext): Sql {
 	const type = raw("e.edge ->> 'rel_type'");
 	return sql`e.edge ->> 'dst' <> '' AND ${type} IS NOT NULL${ofTypes(type, context)}`;
@@ -288,7 +273,9 @@ named AS MATERIALIZED (
  * `table/key`; of several the one that LOOKUP would give first, and how many.
  */
 function targetSql(from: Sql, { schema, scope }: NameContext): Sql {
-	const norm = ident(schema, "rem_normalize_key");
+	// Another program may have written keys and edges of dashes alone: the empty form names nothing.
+	const named = (text: Sql) =>
+		sql`nullif(${ident(schema, "rem_normalize_key")}(${text}), '')`;
 	const visible = sql`${tenantCondition("k", scope)}${userCondition("k", scope)}`;
 	const match = (rank: number, condition: Sql) =>
 		sql`SELECT ${raw(String(rank))} AS rank, k.* FROM ${from} AS k WHERE ${visible} AND ${condition}`;
@@ -301,9 +288,9 @@ function targetSql(from: Sql, { schema, scope }: NameContext): Sql {
   FROM (
     ${match(0, sql`${isUuid} AND k.entity_id = CASE WHEN ${isUuid} THEN q.dst::uuid END`)}
     UNION ALL
-    ${match(1, sql`k.normalized_key = ${norm}(q.dst) AND k.entity_id::text <> lower(q.dst)`)}
+    ${match(1, sql`k.normalized_key = ${named(raw("q.dst"))} AND k.entity_id::text <> lower(q.dst)`)}
     UNION ALL
-    ${match(2, sql`q.dst LIKE '%/%' AND k.entity_type = split_part(q.dst, '/', 1) AND k.normalized_key = ${norm}(${afterSlash})`)}
+    ${match(2, sql`q.dst LIKE '%/%' AND k.entity_type = split_part(q.dst, '/', 1) AND k.normalized_key = ${named(afterSlash)}`)}
   ) AS m
   ORDER BY m.rank, m.entity_key = q.dst DESC, ${own}m.user_id IS NULL DESC, m.created_at DESC, m.entity_type, m.entity_id
   LIMIT 1`;

@@ -4,6 +4,7 @@ import { RemError } from "../../errors.ts";
 import {
 	characters,
 	isBlank,
+	keyProblem,
 	limits,
 	textProblem,
 } from "../../models/limits.ts";
@@ -93,7 +94,7 @@ export async function traverse(
 
 export function checkTraverse(request: TraverseRequest): void {
 	checkScope(request);
-	checkReference("from", request.from);
+	checkEntityName("from", request.from);
 	const { depth = defaults.depth, direction = defaults.direction } = request;
 	if (!Number.isInteger(depth) || depth < 0 || depth > limits.traverseDepth)
 		throw new RemError(
@@ -112,6 +113,14 @@ export function checkTraverse(request: TraverseRequest): void {
 	if (!Array.isArray(edgeTypes))
 		throw new RemError("VALIDATION", "edgeTypes is no list");
 	for (const type of edgeTypes) checkReference("edgeTypes", type);
+}
+
+/** Throws unless the text can name an entity. */
+export function checkEntityName(name: string, text: string): void {
+	checkReference(name, text);
+	const problem = keyProblem(text);
+	if (problem !== undefined)
+		throw new RemError("VALIDATION", `${name} ${problem}`);
 }
 
 // `table/key`, with the longest of both.

@@ -1,6 +1,6 @@
 import { optional, optionalOptions } from "../../calls/arguments.ts";
 import { async, rows, traced } from "../../calls/public-methods.ts";
-import { anyText, number, oneOrList, record } from "../../models/checks.ts";
+import { anyText, numberOf, oneOrList, record } from "../../models/checks.ts";
 import type { Entity } from "../../models/entity.ts";
 import type { OptionChecks } from "../../models/options.ts";
 import type { FieldName, Row, Where } from "../../models/types.ts";
@@ -43,7 +43,11 @@ export interface Find<E extends Entity> {
 export const filterArgument = optional("filter", record);
 
 /** @internal */
-export const pageOptions = { ...readOptions, limit: number, offset: number };
+export const pageOptions = {
+	...readOptions,
+	limit: numberOf("a whole number from 0"),
+	offset: numberOf("a whole number from 0"),
+};
 
 const checks: OptionChecks<RepositoryFindOptions<Entity>> = {
 	...pageOptions,

@@ -71,7 +71,7 @@ describe("Kubernetes' kinds", () => {
 	let problems: string[] = [];
 	beforeAll(() => {
 		problems = typeProblems([...all.filter(hasType), ...mistaken]);
-	}, 120_000);
+	});
 
 	test("have no unknown, wrong or missing field", () => {
 		const planted = /^(whole|patch) \d/;

@@ -24,7 +24,7 @@ import {
 	worksAnyway,
 } from "./deviations.ts";
 
-const length = 768;
+const length = 48;
 const retry = { baseMs: 1, maxMs: 2, deadlineMs: 10_000, timeoutMs: 5000 };
 const options = { purpose: "document", retry } as const;
 
@@ -156,6 +156,56 @@ describe("what an error means", () => {
 	);
 });
 
+describe("what the server says is repeated, where it quotes nothing", () => {
+	test.each<[string, object | string, string | undefined]>([
+		[
+			"a sentence",
+			{ error: { message: "Your project may not use this endpoint." } },
+			"Your project may not use this endpoint.",
+		],
+		[
+			"the title of a page",
+			"<html><title>Attention Required | Cloudflare</title>secret</html>",
+			"Attention Required | Cloudflare",
+		],
+		[
+			"the key",
+			{ error: { message: "No access for sk-12345 here" } },
+			undefined,
+		],
+		[
+			"part of the key",
+			{ message: "The key c4n4ry-4-k is blocked" },
+			undefined,
+		],
+		["a text", { message: "Not allowed: my dear diary" }, undefined],
+		[
+			"a quoted text",
+			{ message: 'No "Dear Bob. My heart is. Bye"' },
+			undefined,
+		],
+		["a word only", { message: "Forbidden" }, undefined],
+		[
+			"of much the beginning",
+			{ message: "ab cd ".repeat(200) },
+			"ab cd ".repeat(200).slice(0, 160),
+		],
+	])("%s", async (_, body, words) => {
+		deviates = () => ({ status: 403, body });
+		const failure = await openaiProvider({
+			model: "m",
+			dimensions: length,
+			baseUrl: baseUrl(),
+			apiKey: "c4n4ry-4-key",
+		})
+			.embed(["My dear diary, today"], { purpose: "query" })
+			.catch((error: unknown) => error);
+		expect((failure as Error).message).toBe(
+			`does not permit this to the key (status 403)${words === undefined ? "" : `: ${words}`}`,
+		);
+	});
+});
+
 // fetch itself keeps the status from us.
 test("407, thrown by a client, is about a proxy", () => {
 	const failure = failureOf(Object.assign(new Error("no"), { status: 407 }));
@@ -200,8 +250,6 @@ describe("one text that makes the server fail", () => {
 			).toEqual(texts(20).map((text) => (text === poison ? kind : "ok")));
 			expect(requests.length).toBeLessThan(60);
 			for (const attempts of [1, 2, 3, 6]) {
-				// Whether a server is slow, one try does not tell.
-				if (attempts === 1 && name === "no answer in time") continue;
 				const calls = { ...quick, retry: { ...quick.retry, attempts } };
 				const alone = await embedEach(provider(), [poison], calls);
 				expect(alone).toMatchObject([{ kind }]);
@@ -344,6 +392,121 @@ test("a provider that changes its input changes only its copy", async () => {
 	};
 	const outcomes = await embedEach(failing, texts(5), options);
 	expect(outcomes).toHaveLength(5);
+});
+
+describe("what came in the place of vectors is named", () => {
+	test.each<[string, Reply, string]>([
+		["an empty body", { body: "" }, "an empty body (status 200)"],
+		["204", { status: 204, body: "" }, "an empty body (status 204)"],
+		["a page", { body: "<!doctype html><p>hi" }, "a page that is not JSON"],
+		["words", { body: "ok" }, "something that is not JSON"],
+		["null", { body: { data: [null] } }, "null in the place of a vector"],
+		[
+			"an object",
+			{ body: { data: [{ embedding: { code: 1 } }] } },
+			"an object (code) in the place of a vector",
+		],
+		[
+			"an error",
+			{ body: { data: [{ error: { message: "oops" } }] } },
+			"an error in the place of a vector",
+		],
+		[
+			"a vector of each token",
+			{
+				body: {
+					data: [
+						{
+							embedding: [
+								[1, 2],
+								[3, 4],
+							],
+						},
+					],
+				},
+			},
+			"a list of 2 vectors in the place of one",
+		],
+	])("%s", async (_, answer, what) => {
+		deviates = ({ input }) => {
+			const { data } = answer.body as { data?: unknown[] };
+			// The same for each text.
+			return data === undefined
+				? answer
+				: { body: { data: input.flatMap(() => data) } };
+		};
+		const [outcome] = await embedEach(provider(), ["one"], {
+			...options,
+			purpose: "query",
+		});
+		expect(outcome).toMatchObject({
+			kind: "answer",
+			error: { message: `embedding provider "openai" answered with ${what}` },
+		});
+		const many = await embedEach(provider(), texts(20), options);
+		expect(many).toMatchObject(
+			texts(20).map(() => ({
+				kind: "broken",
+				error: { message: expect.stringContaining(what) },
+			})),
+		);
+	});
+});
+
+test("an item's own error fails its text alone, as what it is", async () => {
+	const errors = new Map<string, unknown>([
+		["text 3", { code: "rate_limit_exceeded" }],
+		["text 5", { status: 400, message: "no" }],
+		["text 7", "no"],
+	]);
+	deviates = ({ input }, good) => ({
+		body: {
+			data: good.map((item, at) => {
+				const error = errors.get(input[at] as string);
+				return error === undefined ? item : { index: item.index, error };
+			}),
+		},
+	});
+	const outcomes = await embedEach(provider(), texts(20), {
+		...options,
+		retry: { ...retry, attempts: 2 },
+	});
+	expect(
+		outcomes.map((outcome) => ("vector" in outcome ? "ok" : outcome.kind)),
+	).toEqual(
+		texts(20).map(
+			(_, at) =>
+				new Map([
+					[3, "busy"],
+					[5, "text"],
+					[7, "answer"],
+				]).get(at) ?? "ok",
+		),
+	);
+});
+
+test("texts that all get vectors of another length fail alone, if a plain word gets its own", async () => {
+	const isBad = (text: string) => text.startsWith("bad");
+	deviates = ({ input }, good) =>
+		input.some(isBad)
+			? { body: { data: good.map((item) => ({ ...item, embedding: [1, 2] })) } }
+			: undefined;
+	const bad = texts(5, "bad");
+	const outcomes = await embedEach(provider(), bad, options);
+	expect(outcomes).toMatchObject(
+		bad.map(() => ({
+			kind: "text",
+			error: {
+				message:
+					'embedding provider "openai" answered with a vector of 2 dimensions, expected 768, and gives other texts their vectors',
+			},
+		})),
+	);
+	const mixed = await embedEach(provider(), [...bad, "good"], options);
+	expect(mixed.map((one) => "vector" in one)).toEqual([
+		...bad.map(() => false),
+		true,
+	]);
 });
 
 describe("the address", () => {

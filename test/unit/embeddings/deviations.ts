@@ -51,6 +51,12 @@ const items = (data: readonly unknown[]): Reply => ({
 	body: { object: "list", data },
 });
 
+/** Either form of the good answer's. */
+const floatsIn = (embedding: unknown): Float32Array =>
+	typeof embedding === "string"
+		? new Float32Array(Uint8Array.from(Buffer.from(embedding, "base64")).buffer)
+		: Float32Array.from(embedding as number[]);
+
 /** Every text gets its vector all the same, and the second time at no extra cost. */
 export const worksAnyway: readonly Deviation[] = [
 	...[400, 403, 404, 405, 406, 415, 418, 422, 500, 501, 502, 503].map(
@@ -146,7 +152,7 @@ export const worksAnyway: readonly Deviation[] = [
 		(status): Deviation => ({
 			name: `dimensions are refused with status ${status}, and right without`,
 			model: "text-embedding-3-small",
-			dimensions: 768,
+			dimensions: 48,
 			deviates: ({ dimensions }) =>
 				dimensions === undefined
 					? undefined
@@ -156,7 +162,7 @@ export const worksAnyway: readonly Deviation[] = [
 	{
 		name: "neither base64 nor dimensions are known",
 		model: "text-embedding-3-small",
-		dimensions: 768,
+		dimensions: 48,
 		deviates: ({ dimensions, encoding_format }) =>
 			dimensions !== undefined || encoding_format === "base64"
 				? refusal(422, "extra inputs are not permitted")
@@ -170,6 +176,62 @@ export const worksAnyway: readonly Deviation[] = [
 			}),
 		}),
 	),
+	...(
+		[
+			["texts of numbers", (floats) => [...floats].map(String)],
+			["a list around each vector", (floats) => [[...floats]]],
+			["an object with numbers as members", (floats) => ({ ...floats })],
+			["an object with values", (floats) => ({ values: [...floats] })],
+			["JSON in a text, whatever is asked", (floats) => `[${[...floats]}]`],
+			[
+				"base64 of 64-bit floats, whatever is asked",
+				(floats) => base64(Float64Array.from(floats)),
+			],
+			["base64, whatever is asked", (floats) => base64(floats)],
+		] as [string, (floats: Float32Array) => unknown][]
+	).map(
+		([name, change]): Deviation => ({
+			name: `vectors come as ${name}`,
+			deviates: (_, good) =>
+				items(
+					good.map(({ index, embedding }) => ({
+						index,
+						embedding: change(floatsIn(embedding)),
+					})),
+				),
+		}),
+	),
+	...["embeddings", "vector", "values"].map(
+		(member): Deviation => ({
+			name: `a vector is called ${member}`,
+			deviates: (_, good) =>
+				items(
+					good.map(({ index, embedding }) => ({ index, [member]: embedding })),
+				),
+		}),
+	),
+	{
+		name: "the items are the vectors",
+		deviates: (_, good) => items(good.map(({ embedding }) => embedding)),
+	},
+	{
+		name: "the answer is a list of vectors",
+		deviates: (_, good) => ({
+			body: good.map(({ embedding }) => [...floatsIn(embedding)]),
+		}),
+	},
+	{
+		name: "the answer has embeddings",
+		deviates: (_, good) => ({
+			body: { embeddings: good.map(({ embedding }) => embedding) },
+		}),
+	},
+	{
+		name: "the answer is the only event of a stream",
+		deviates: (_, good) => ({
+			body: `data: ${JSON.stringify({ data: good })}\n\ndata: [DONE]\n\n`,
+		}),
+	},
 	{
 		name: "index is missing",
 		deviates: (_, good) => items(good.map(({ embedding }) => ({ embedding }))),
@@ -537,6 +599,79 @@ export const verdicts: readonly Verdict[] = [
 		body: said({ code: 400, message: "no" }),
 		kind: "text",
 	},
+	// What the key may do, and where.
+	...[
+		{
+			message: "Country, region, or territory not supported",
+			type: "request_forbidden",
+			code: "unsupported_country_region_territory",
+		},
+		{ message: "Country, region, or territory not supported" },
+		{ message: "This model is not available in your region." },
+		{
+			message: "Project p does not have access to model m",
+			type: "invalid_request_error",
+			code: "model_not_found",
+		},
+		{ message: "You do not have access to the model m" },
+		{
+			message:
+				"You have insufficient permissions for this operation. Missing scopes: model.request",
+			type: "invalid_request_error",
+		},
+		{ message: "Your IP address is not authorized", code: "ip_not_authorized" },
+		{ message: "no", type: "invalid_request_error", param: null, code: null },
+	].map((error) => ({
+		name: `403 ${JSON.stringify(error)}`,
+		status: 403,
+		body: said(error),
+		...key,
+	})),
+	{
+		name: "403 with a quota in words",
+		status: 403,
+		body: said({
+			message: "You exceeded your current quota, please check your plan",
+		}),
+		...spent,
+	},
+	{
+		name: "403 with a rate limit in words",
+		status: 403,
+		body: said({ message: "Rate limit exceeded, try again in 20s" }),
+		...busy,
+	},
+	{
+		name: "400 of Gemini for a region",
+		status: 400,
+		body: said({
+			code: 400,
+			message: "User location is not supported for the API use.",
+			status: "FAILED_PRECONDITION",
+		}),
+		...key,
+	},
+	{ name: "451", status: 451, body: "<html></html>", ...key },
+	{
+		name: "498 with a token that is not valid",
+		status: 498,
+		body: { message: "Invalid token." },
+		...key,
+	},
+	...[413, 422, 498].map((status) => ({
+		name: `${status} as a page`,
+		status,
+		body: "<html><title>no</title></html>",
+		kind: "text" as const,
+	})),
+	...[408, 409, 425, 499, 502, 504, 520, 521, 522, 523, 524, 525, 529, 530].map(
+		(status) => ({
+			name: `${status} as a page`,
+			status,
+			body: "<html><title>Error | Cloudflare</title></html>",
+			kind: "down" as const,
+		}),
+	),
 	// The server.
 	{
 		name: "500",

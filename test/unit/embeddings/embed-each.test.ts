@@ -145,8 +145,8 @@ describe("faults that stay", () => {
 		["key-refused", "setup", "PROVIDER_NOT_CONFIGURED", 1],
 		["forbidden", "setup", "PROVIDER_NOT_CONFIGURED", 1],
 		["no-such-model", "setup", "PROVIDER_NOT_CONFIGURED", 1],
-		["html", "answer", "PROVIDER_FAILED", 3],
-		["other-model", "broken", "PROVIDER_FAILED", 1],
+		["html", "broken", "PROVIDER_FAILED", 3],
+		["other-model", "broken", "PROVIDER_FAILED", 2],
 	])("%s: kind %s, code %s, %i calls", async (fault, kind, code, calls) => {
 		server.misbehave(fault, 100);
 		const outcomes = await embedEach(provider, texts(3), {
@@ -466,7 +466,7 @@ describe("a provider of one's own", () => {
 			return new Promise(() => {});
 		});
 		await embedEach(slow, ["a"], {
-			...options,
+			purpose: "query",
 			retry: { ...retry, attempts: 1, timeoutMs: 10 },
 		});
 		const controller = new AbortController();
@@ -509,6 +509,9 @@ describe("a provider of one's own", () => {
 		["null among the numbers", [[1, null]]],
 	])("may not answer with %s", async (_, answer) => {
 		const odd = own(async () => answer as unknown as Float32Array[]);
-		expect(summary(await embedEach(odd, ["a"], options))).toEqual(["answer"]);
+		// Nothing but that, so that it is no text's fault.
+		expect(summary(await embedEach(odd, ["a"], options))).toEqual(["broken"]);
+		const query = { ...options, purpose: "query" } as const;
+		expect(summary(await embedEach(odd, ["a"], query))).toEqual(["answer"]);
 	});
 });

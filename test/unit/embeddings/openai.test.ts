@@ -173,7 +173,7 @@ test("goes on with base64 when it was the text that was refused", async () => {
 
 test.each([
 	["key-refused", "setup", "refused the key (status 401, invalid_api_key)"],
-	["forbidden", "setup", "refused the key (status 403)"],
+	["forbidden", "setup", "does not permit this to the key (status 403)"],
 	[
 		"no-such-model",
 		"setup",
@@ -182,7 +182,7 @@ test.each([
 	[
 		"redirect",
 		"setup",
-		"does not offer this model at this address (status 307)",
+		"redirects to another address, which is not followed (status 307)",
 	],
 	[
 		"rate-limited",
@@ -197,10 +197,10 @@ test.each([
 	["server-error", "down", "answered with an error (status 500)"],
 	["bad-request", "text", "refused the text (status 400)"],
 	["too-large", "text", "refused the text (status 413)"],
-	["html", "answer", "answered with something that is not JSON"],
+	["html", "answer", "answered with a page that is not JSON"],
 	["other-json", "answer", "answered with JSON without vectors"],
 	["reset", "down", "could not be reached (UND_ERR_SOCKET)"],
-	["truncated", "down", "could not be reached (UND_ERR_SOCKET)"],
+	["truncated", "down", "broke off its answer (UND_ERR_SOCKET)"],
 	["short", "text", "answered with 1 vectors for 2 texts"],
 	["duplicate-index", "text", "answered with a wrong order of vectors"],
 ] as const)("%s is a failure of kind %s", async (fault, kind, message) => {

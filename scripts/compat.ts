@@ -1,0 +1,183 @@
+// npm run compat: packs the package, installs the tarball into an empty project and runs a
+// smoke test of every verb on each supported runtime, on both engines. The runtimes are npm
+// packages; they are installed once, into a cache folder.
+import { execFile } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { cp, mkdir, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import pg from "pg";
+import { cacheFolder } from "./postgres-server/installation.ts";
+import { acquireTestServer } from "./postgres-server.ts";
+
+const run = promisify(execFile);
+const root = join(import.meta.dirname, "..");
+const cache = join(cacheFolder(), "runtimes");
+const target = `${process.platform}-${process.arch}`;
+const bunTarget = target.replace("arm64", "aarch64");
+const denoTarget = process.platform === "linux" ? `${target}-glibc` : target;
+
+interface Runtime {
+	readonly name: string;
+	/** The npm package that has the program, with its version. */
+	readonly source: string;
+	/** The program in that package. */
+	readonly program: string;
+	readonly args: readonly string[];
+}
+
+const node = (version: string): Runtime => ({
+	name: `Node.js ${version}`,
+	source: `node-${target}@${version}`,
+	program: "bin/node",
+	args: [],
+});
+
+/** The oldest that package.json allows of each line, and the newest. */
+const runtimes: readonly Runtime[] = [
+	node("20.19.0"),
+	node("22.12.0"),
+	node("22"),
+	node("24"),
+	{
+		name: "Bun",
+		source: `@oven/bun-${bunTarget}@1`,
+		program: "bin/bun",
+		args: ["run"],
+	},
+	{
+		name: "Deno",
+		source: `@deno/${denoTarget}@2`,
+		program: "deno",
+		args: ["run", "--allow-all"],
+	},
+];
+
+const only = process.argv.slice(2);
+const failures: string[] = [];
+const project = mkdtempSync(join(tmpdir(), "rem compat-"));
+const server = await acquireTestServer();
+try {
+	if ("reason" in server) {
+		if (process.env.REM_TEST_REQUIRE_SERVER !== undefined)
+			throw new Error(server.reason);
+		console.log(`*** only the embedded engine is tried: ${server.reason}`);
+	}
+	await makeProject();
+	for (const runtime of runtimes)
+		if (only.length === 0 || only.some((word) => runtime.name.includes(word)))
+			await tryRuntime(runtime);
+} finally {
+	if ("url" in server) await server.stop();
+	rmSync(project, { recursive: true, force: true });
+}
+for (const failure of failures) console.error(`\n${failure}`);
+process.exitCode = failures.length === 0 ? 0 : 1;
+
+async function makeProject(): Promise<void> {
+	const { stdout } = await run(
+		"npm",
+		["pack", "--ignore-scripts", "--json", "--pack-destination", project],
+		{ cwd: root, maxBuffer: 64 * 1024 * 1024 },
+	);
+	const [{ filename }] = JSON.parse(stdout) as [{ filename: string }];
+	const { devDependencies } = JSON.parse(
+		readFileSync(join(root, "package.json"), "utf8"),
+	) as { devDependencies: { zod: string } };
+	await install(project, [filename, `zod@${devDependencies.zod}`]);
+	await cp(join(root, "scripts/compat"), project, { recursive: true });
+}
+
+async function tryRuntime(runtime: Runtime): Promise<void> {
+	const program = await programOf(runtime);
+	const { stdout } = await run(program, ["--version"]);
+	const version = stdout.split("\n")[0];
+	const start = performance.now();
+	const works = await Promise.all([
+		attempt(runtime, program, "require.cjs", "memory:"),
+		attempt(runtime, program, "smoke.mjs", `file:./${runtime.source}`),
+		...("url" in server ? [attemptOnServer(runtime, program, server.url)] : []),
+	]);
+	const seconds = ((performance.now() - start) / 1000).toFixed(0);
+	console.log(
+		`${works.includes(false) ? "failed" : "passed"}  ${runtime.name} (${version}), ${seconds} s`,
+	);
+}
+
+async function attemptOnServer(
+	runtime: Runtime,
+	program: string,
+	server: string,
+): Promise<boolean> {
+	const url = await createDatabase(server);
+	const works = await attempt(runtime, program, "smoke.mjs", url);
+	await execute(server, `DROP DATABASE ${nameOf(url)} WITH (FORCE)`);
+	return works;
+}
+
+/** Whether the file prints "ok" and nothing else, no warning either. */
+async function attempt(
+	{ name, args }: Runtime,
+	program: string,
+	file: string,
+	url: string,
+): Promise<boolean> {
+	const { stdout, stderr } = await run(program, [...args, file], {
+		cwd: project,
+		env: { PATH: process.env.PATH, HOME: project, DATABASE_URL: url },
+		timeout: 180_000,
+	}).catch((error: { stdout: string; stderr: string }) => error);
+	if (stdout === "ok\n" && stderr === "") return true;
+	failures.push(
+		`${name}: ${file} on ${url.split(":")[0]}:\n${stdout}${stderr}`,
+	);
+	return false;
+}
+
+/** The runtime's program, installed if the cache does not have it. */
+async function programOf({ source, program }: Runtime): Promise<string> {
+	const folder = join(cache, source.replaceAll("/", "+"));
+	const path = join(
+		folder,
+		"node_modules",
+		source.slice(0, source.lastIndexOf("@")),
+		program,
+	);
+	if (!existsSync(path)) {
+		await mkdir(folder, { recursive: true });
+		await install(folder, [source]);
+	}
+	return path;
+}
+
+async function install(
+	folder: string,
+	packages: readonly string[],
+): Promise<void> {
+	await writeFile(join(folder, "package.json"), '{ "private": true }\n');
+	await run(
+		"npm",
+		["install", "--ignore-scripts", "--no-audit", "--no-fund", ...packages],
+		{ cwd: folder },
+	);
+}
+
+async function createDatabase(url: string): Promise<string> {
+	const name = `remdb_compat_${process.pid}_${Date.now()}`;
+	await execute(url, `CREATE DATABASE ${name} TEMPLATE template0`);
+	const created = new URL(url);
+	created.pathname = `/${name}`;
+	return created.href;
+}
+
+function nameOf(url: string): string {
+	return new URL(url).pathname.slice(1);
+}
+
+async function execute(url: string, text: string): Promise<void> {
+	const client = new pg.Client({ connectionString: url });
+	await client.connect();
+	await client.query(text);
+	await client.end();
+}

@@ -1,0 +1,40 @@
+import type { Command } from "commander";
+import { describeFailure, failureText } from "./failure.ts";
+import type { Invocation } from "./invocation.ts";
+import { buildProgram } from "./program.ts";
+
+export interface Outcome {
+	readonly exitCode: number;
+	/** What went wrong, for stderr; empty where nothing did. */
+	readonly failure: string;
+}
+
+/** Runs a command line; results are printed meanwhile. */
+export async function run(
+	args: readonly string[],
+	invocation: Invocation,
+): Promise<Outcome> {
+	const program = buildProgram(invocation);
+	try {
+		await program.parseAsync(args, { from: "user" });
+		return { exitCode: invocation.exitCode, failure: "" };
+	} catch (error) {
+		const failure = describeFailure(error, calledCommand(program, args));
+		return {
+			exitCode: failure.exitCode,
+			failure: failureText(failure, args.includes("--json")),
+		};
+	}
+}
+
+/** `rem schema generate`: as much of the arguments as are commands. */
+function calledCommand(program: Command, args: readonly string[]): string {
+	const names = [program.name()];
+	let command: Command | undefined = program;
+	for (const arg of args) {
+		command = command.commands.find((sub) => sub.name() === arg);
+		if (command === undefined) break;
+		names.push(arg);
+	}
+	return names.join(" ");
+}

@@ -1,0 +1,245 @@
+import type { Handle } from "../../db/database.ts";
+import { arrayLiteral } from "../../db/encode.ts";
+import { systemFields } from "../../models/entity.ts";
+import { embeddingsTableName } from "../../models/names.ts";
+import type { EntityTable } from "../../models/registry.ts";
+import { entityMark } from "../../schema/entity-ddl.ts";
+import { dropKvTriggerDdl } from "../../schema/kv-trigger.ts";
+import { ident, join, literal, sql, toText } from "../../sql.ts";
+import { editDistance } from "../../util/suggest.ts";
+import { type Catalogue, type Relation, readCatalogue } from "../catalogue.ts";
+import { entityText } from "./diff-entity.ts";
+import { type Difference, difference } from "./difference.ts";
+import { quoted, Spelling } from "./spelling.ts";
+
+/** Tables with rows that no model has. */
+export interface DepartedTables {
+	readonly names: readonly string[];
+	/** Of these and their tables of vectors. */
+	readonly catalogue: Catalogue;
+}
+
+/** Reads the tables of entities that are in no model, have rows, and were not asked about before. */
+export async function readDeparted(
+	tx: Handle,
+	schema: string,
+	tables: readonly EntityTable[],
+): Promise<DepartedTables | undefined> {
+	const known = tables.map(({ entity }) => entity.tableName);
+	const { rows } = await tx.query<{ name: string }>(sql`
+SELECT relname AS name FROM pg_class
+WHERE relnamespace = to_regnamespace(${toText(ident(schema))}) AND relkind = 'r'
+  AND obj_description(oid, 'pg_class') = ${entityMark} AND relname <> ALL (${arrayLiteral(known)}::text[])
+ORDER BY relname`);
+	const names = await withRows(
+		tx,
+		schema,
+		rows.map(({ name }) => name),
+	);
+	if (names.length === 0) return undefined;
+	const relations = [...names, ...names.map(embeddingsTableName)];
+	return {
+		names,
+		catalogue: await readCatalogue(tx, schema, { relations, functions: [] }),
+	};
+}
+
+/** Those of the tables that have rows. */
+export async function withRows(
+	tx: Handle,
+	schema: string,
+	tables: readonly string[],
+): Promise<string[]> {
+	if (tables.length === 0) return [];
+	const checks = tables.map(
+		(name) =>
+			sql`SELECT ${name}::text AS name WHERE EXISTS (SELECT FROM ${ident(schema, name)})`,
+	);
+	const { rows } = await tx.query<{ name: string }>(
+		join(checks, " UNION ALL "),
+	);
+	return rows.map(({ name }) => name);
+}
+
+/**
+ * For each table that is missing, one that has its columns and left the models:
+ * that may be the same table under a new name, and an empty one would strand its
+ * rows. By the name of the missing table.
+ */
+export function renamedTables(
+	missing: readonly EntityTable[],
+	expected: Catalogue,
+	{ names, catalogue }: DepartedTables,
+): Map<string, Difference> {
+	const pairs = missing
+		.flatMap((table) =>
+			names.map((name) => ({ table, name, ...likeness(table, name) })),
+		)
+		.filter(({ share }) => share >= minShare)
+		.sort((a, b) => b.share - a.share || a.distance - b.distance);
+	const taken = new Set<string>();
+	const found = new Map<string, Difference>();
+	for (const { table, name } of pairs) {
+		const { tableName } = table.entity;
+		if (taken.has(name) || found.has(tableName)) continue;
+		taken.add(name);
+		found.set(tableName, renamedTable(table, name, expected, catalogue));
+	}
+	return found;
+
+	function likeness({ entity }: EntityTable, name: string) {
+		const columns = ownColumns(expected.relations.get(entity.tableName));
+		const earlier = ownColumns(catalogue.relations.get(name));
+		const same = columns.filter((column) => earlier.includes(column));
+		return {
+			share: same.length / Math.max(columns.length, earlier.length, 1),
+			distance: editDistance(entity.tableName, name),
+		};
+	}
+}
+
+/** The part of the columns that a renamed table has in common with its former self, at least. */
+const minShare = 0.75;
+
+/** Names and types of the columns that the model itself defines. */
+function ownColumns(relation: Relation | undefined): string[] {
+	const ofAll = new Set<string>(systemFields.map(({ column }) => column));
+	return (relation?.columns ?? [])
+		.filter(({ name }) => !ofAll.has(name))
+		.map(({ name, type }) => `${name} ${type}`);
+}
+
+function renamedTable(
+	table: EntityTable,
+	from: string,
+	expected: Catalogue,
+	live: Catalogue,
+): Difference {
+	const to = table.entity.tableName;
+	const spelling = new Spelling(table.schema);
+	return difference(
+		to,
+		`table is missing, and ${quoted(from)}, which has its columns, is in no model: renamed?`,
+		renameStatements(table, from, { expected, live }, spelling),
+		{
+			risk: {
+				kind: "rename",
+				reason: `if ${quoted(to)} is another table, leave ${quoted(from)} as it is: COMMENT ON TABLE ${spelling.name(from)} IS ${toText(literal(`${entityMark}, in no model`))};`,
+			},
+			blocks: true,
+		},
+	);
+}
+
+/** The table, its vectors, its entries in our own tables, and all that is named after it. */
+function renameStatements(
+	table: EntityTable,
+	from: string,
+	sides: { readonly expected: Catalogue; readonly live: Catalogue },
+	spelling: Spelling,
+): string[] {
+	const { tableName: to, embeddingsTableName: vectors } = table.entity;
+	const before: EntityTable = {
+		...table,
+		entity: { ...table.entity, tableName: from },
+	};
+	const relations: readonly (readonly [string, string])[] = [
+		[embeddingsTableName(from), vectors],
+		[from, to],
+	];
+	return [
+		toText(dropKvTriggerDdl(before)).trimEnd(),
+		...dropTriggers(sides.live.relations.get(from), spelling),
+		...relations.flatMap(([old, name]) => {
+			const live = sides.live.relations.get(old);
+			const expected = sides.expected.relations.get(name);
+			if (live === undefined) return [];
+			return [
+				`ALTER TABLE ${spelling.name(old)} RENAME TO ${quoted(name)};`,
+				...(expected === undefined
+					? []
+					: renameParts(live, expected, from, spelling)),
+			];
+		}),
+		...ownTables.map((name) => renameEntries(spelling.name(name), from, to)),
+		`DELETE FROM ${spelling.name("rem_index_builds")} WHERE table_name IN (${toText(literal(from))}, ${toText(literal(embeddingsTableName(from)))});`,
+		`UPDATE ${spelling.name("rem_migrations")} SET name = ${toText(literal(`entity:${to}`))} WHERE name = ${toText(literal(`entity:${from}`))};`,
+		entityText(table),
+	];
+}
+
+/** Those of our own tables that name the entity's. */
+const ownTables = [
+	"rem_embedding_models",
+	"rem_embedding_fields",
+	"rem_embedding_versions",
+	"rem_embedding_queue",
+];
+
+/** What an earlier table of the new name left behind would be in the way. */
+function renameEntries(table: string, from: string, to: string): string {
+	return `DELETE FROM ${table} WHERE entity_type = ${toText(literal(to))};
+UPDATE ${table} SET entity_type = ${toText(literal(to))} WHERE entity_type = ${toText(literal(from))};`;
+}
+
+/** Their functions name the table; the model's text makes them again. */
+function dropTriggers(
+	live: Relation | undefined,
+	spelling: Spelling,
+): string[] {
+	if (live === undefined) return [];
+	const ours = live.triggers.filter(({ functionName }) =>
+		functionName.startsWith(`fn_${live.name}_embedding`),
+	);
+	return [
+		...ours.map(
+			({ name }) =>
+				`DROP TRIGGER IF EXISTS ${quoted(name)} ON ${spelling.name(live.name)};`,
+		),
+		...[...new Set(ours.map(({ functionName }) => functionName))].map(
+			(name) => `DROP FUNCTION IF EXISTS ${spelling.name(name)}();`,
+		),
+	];
+}
+
+/** Constraints and indexes that are the expected ones but for their names. */
+function renameParts(
+	live: Relation,
+	expected: Relation,
+	from: string,
+	spelling: Spelling,
+): string[] {
+	const alike = (text: string) =>
+		spelling
+			.bare(text)
+			.replace(/^(CREATE (?:UNIQUE )?INDEX )\S+( ON )\S+/, "$1$2")
+			.replace(/ REFERENCES [^(]+\(/, " REFERENCES (");
+	const renames = <T extends { name: string; definition: string }>(
+		kind: string,
+		goal: readonly T[],
+		now: readonly T[],
+	) =>
+		goal.flatMap(({ name, definition }) => {
+			const found = now.find(
+				(item) =>
+					item.name.includes(from.slice(0, minNamePart)) &&
+					alike(item.definition) === alike(definition),
+			);
+			return found === undefined || found.name === name
+				? []
+				: [renamePart(kind, found.name, name)];
+		});
+	const renamePart = (kind: string, old: string, name: string) =>
+		kind === "INDEX"
+			? `ALTER INDEX ${spelling.name(old)} RENAME TO ${quoted(name)};`
+			: `ALTER TABLE ${spelling.name(expected.name)} RENAME CONSTRAINT ${quoted(old)} TO ${quoted(name)};`;
+	const own = <T extends { isOfConstraint: boolean }>(indexes: readonly T[]) =>
+		indexes.filter(({ isOfConstraint }) => !isOfConstraint);
+	return [
+		...renames("CONSTRAINT", expected.constraints, live.constraints),
+		...renames("INDEX", own(expected.indexes), own(live.indexes)),
+	];
+}
+
+/** Long names are cut, with a hash at their end. */
+const minNamePart = 20;
