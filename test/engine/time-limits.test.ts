@@ -145,7 +145,6 @@ const calls: Record<
 		run: long.index,
 		stop: long.work,
 		check: noTable,
-		noteRows: noTable,
 	},
 	SchemaLifecycle: {
 		diff: () => service.schema.diff(),
