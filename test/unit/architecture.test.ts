@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { expect, test } from "vitest";
 
-// DESIGN.md section 1: lowest layer first. What stands on one line never
+// docs/decisions/0001-layers-and-doors.md: lowest layer first. What stands on one line never
 // imports each other; a file imports from its own folder or a lower line.
 const layers = [
 	["errors.ts", "logger.ts", "util"],
