@@ -20,6 +20,7 @@ import type {
 	TransactionOptions,
 } from "./database.ts";
 import { timestampText } from "./encode.ts";
+import { takeQueryOptions } from "./query-options.ts";
 import {
 	isReadOnlyByDefault,
 	localSettings,
@@ -169,8 +170,9 @@ class TransactionHandle implements Handle {
 		this.#facts = facts;
 	}
 
-	async query<R>(statement: Sql | Statement, options: QueryOptions = {}) {
+	async query<R>(statement: Sql | Statement, given: QueryOptions = {}) {
 		this.#refuseEnded();
+		const options = takeQueryOptions(given);
 		const limit = isLimited(options) ? this.#timeLimit : this.#limit;
 		const limited = { ...limit, ...options, isInside: true };
 		return send<R>(this.#client, statement, withName(limited, this.#facts));

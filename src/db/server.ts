@@ -5,6 +5,7 @@ import { ident, sql, toText } from "../sql.ts";
 import {
 	type ChannelBinding,
 	channelBindingOf,
+	refuseWithoutTls,
 	requireChannelBinding,
 } from "./channel-binding.ts";
 import type { Database } from "./database.ts";
@@ -157,11 +158,12 @@ function driverAddress(
 	tls: TlsSettings,
 ): ServerClientConfig {
 	const { connectionString, ...parts } = address;
-	if (connectionString !== undefined)
-		return {
-			...withTls(connectionString, tls),
-			channelBinding: channelBindingOf(connectionString),
-		};
+	if (connectionString !== undefined) {
+		const config = withTls(connectionString, tls);
+		const channelBinding = channelBindingOf(connectionString);
+		if (channelBinding === "require") refuseWithoutTls(config.ssl);
+		return { ...config, channelBinding };
+	}
 	const isSocket = parts.host?.startsWith("/") === true;
 	const ssl = isSocket ? undefined : tlsOptions(tls);
 	return { ...parts, ...(ssl === undefined ? {} : { ssl }) };
