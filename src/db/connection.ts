@@ -280,6 +280,11 @@ function statusOf(client: pg.ClientBase): TransactionStatus {
 	return getTransactionStatus.call(client);
 }
 
+/** Whether the server has said all that belongs to the last statement. */
+function isReady(client: pg.ClientBase): boolean {
+	return (client as unknown as { readyForQuery: boolean }).readyForQuery;
+}
+
 /** A text with a BEGIN of its own must not leave its transaction to the next one. */
 export async function refuseOpenTransaction(
 	client: pg.ClientBase,
@@ -295,11 +300,15 @@ export async function refuseOpenTransaction(
 
 /** Returns whether the connection can be used again. */
 export async function rollBackIfOpen(client: pg.ClientBase): Promise<boolean> {
-	if (statusOf(client) === "I") return true;
-	return client.query("ROLLBACK").then(
-		() => true,
-		() => false,
-	);
+	try {
+		// An error arrives before the word on the transaction that it left open: an
+		// empty statement is answered behind that.
+		if (!isReady(client)) await client.query("");
+		if (statusOf(client) !== "I") await client.query("ROLLBACK");
+		return true;
+	} catch {
+		return false;
+	}
 }
 
 /** To be sent in one text with BEGIN: settings cost no round trip of their own. */

@@ -14,6 +14,8 @@ const table = optionTable<QueryOptions>({
 			return "must be a text that is not empty";
 		if (Buffer.byteLength(value) > longestName)
 			return `must have at most ${longestName} bytes`;
+		if (value in Object.prototype)
+			return "is what every JavaScript object has something of";
 		return textProblem(value);
 	},
 	readsUnlogged: flag,
