@@ -83,7 +83,9 @@ export function cannotConnect(address: string, failure: RemError): RemError {
 		code === "DATABASE" ? "CONNECTION_FAILED" : code,
 		`cannot connect to ${address}: ${message}`,
 		{
-			...(hint === undefined ? {} : { hint }),
+			hint:
+				hint ??
+				"check the address: host, port, database, user, and parameters such as options",
 			...(sqlState === undefined ? {} : { sqlState }),
 			cause,
 		},

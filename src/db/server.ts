@@ -234,8 +234,13 @@ function hostAndPort(address: ServerAddress): string {
 	if (address.connectionString === undefined)
 		return `${address.host ?? "localhost"}:${address.port ?? 5432}`;
 	try {
-		const { hostname, port } = new URL(address.connectionString);
-		return `${hostname || "localhost"}:${port || 5432}`;
+		// Without a host there may be a user.
+		const { hostname, port, searchParams } = new URL(
+			address.connectionString.replace("@/", "@localhost/"),
+		);
+		const host = searchParams.get("host") ?? decodeURIComponent(hostname);
+		const shownPort = searchParams.get("port") ?? port;
+		return `${host || "localhost"}:${shownPort || 5432}`;
 	} catch {
 		return "the server";
 	}
