@@ -240,7 +240,9 @@ describe("bad texts", () => {
 			embed: async (texts, call) => {
 				const vectors = await provider.embed(texts, call);
 				return vectors.map((vector, at) =>
-					texts[at] === "text number 3" ? vector.fill(0) : vector,
+					texts[at] === "text number 3"
+						? new Float32Array(vector.length)
+						: vector,
 				);
 			},
 		};
