@@ -1,5 +1,6 @@
 import type { Database, Session } from "../db/database.ts";
 import { repinText } from "../db/session-settings.ts";
+import type { Logger } from "../logger.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { applyBase, pendingBaseFiles, refuseNewer } from "./apply-base.ts";
 import { applyModels, applyOnline } from "./apply-models.ts";
@@ -32,6 +33,11 @@ export interface MigrateOptions extends LockTimeoutOptions {
 	readonly signal?: AbortSignal | undefined;
 }
 
+/** The caller's options, and who hears of what may have been meant otherwise. */
+interface MigrateSettings extends MigrateOptions {
+	readonly logger?: Logger;
+}
+
 /** What a migration is at: `waiting` while another one runs. */
 export type MigrateProgress =
 	| { readonly kind: "waiting" }
@@ -51,7 +57,7 @@ export async function migrate(
 	db: Database,
 	tables: readonly EntityTable[],
 	diff: DiffOptions,
-	options: MigrateOptions = {},
+	options: MigrateSettings = {},
 ): Promise<MigrateResult> {
 	const files = await filesOf(options);
 	if (await isUpToDate(db, tables, diff, files, options))
@@ -138,7 +144,7 @@ async function applyAll(
 	tables: readonly EntityTable[],
 	diff: DiffOptions,
 	files: readonly MigrationFile[] | undefined,
-	options: MigrateOptions,
+	options: MigrateSettings,
 	checkGoOn: () => void,
 ): Promise<string[]> {
 	const { schema } = diff;
@@ -173,6 +179,7 @@ async function applyAll(
 		...options,
 		isBaseNew: base.isNew,
 	});
+	for (const warning of models.warnings) options.logger?.warn({}, warning);
 	if (models.online.length > 0) begin("indexes");
 	await applyOnline(session, tables, models.online, { ...diff, ...options });
 	return [...applied, ...models.applied];

@@ -337,7 +337,6 @@ describe.runIf(engine === "server")("doctor", () => {
 				await patient.close();
 			}
 		},
-		120_000,
 	);
 });
 

@@ -95,6 +95,7 @@ const ofEmbeddings: Calls = {
 	status: () => db.service.embeddings.status(),
 	sync: () => db.service.embeddings.sync(),
 	estimate: () => db.service.embeddings.estimate(),
+	plannedModels: () => db.service.embeddings.plannedModels(),
 	retry: () => db.service.embeddings.retry(),
 	stop: () => db.service.embeddings.stop(),
 	switch: () => db.service.embeddings.switch("lexical-v1"),
