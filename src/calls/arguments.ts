@@ -1,5 +1,6 @@
 import { RemError, reading } from "../errors.ts";
 import type { Check } from "../models/checks.ts";
+import { holesProblem } from "../models/limits.ts";
 import {
 	describeProblem,
 	type OptionChecks,
@@ -42,7 +43,7 @@ export function optional(name: string, check: Check): Argument {
 
 function taker(name: string, check: Check) {
 	return (value: unknown): unknown => {
-		const problem = check(value);
+		const problem = holesProblem(value) ?? check(value);
 		if (problem !== undefined)
 			throw new RemError("VALIDATION", describeProblem(name, problem));
 		return value;

@@ -2,6 +2,7 @@ import { optionalOptions, options } from "../calls/arguments.ts";
 import { async, publicMethods } from "../calls/public-methods.ts";
 import type { Database } from "../db/database.ts";
 import { limited } from "../db/limited.ts";
+import type { Logger } from "../logger.ts";
 import { type DiffOptions, diffSchema } from "../migrate/diff/diff.ts";
 import type { Difference } from "../migrate/diff/difference.ts";
 import {
@@ -22,6 +23,7 @@ import type { HnswOptions } from "../schema/hnsw.ts";
 
 export interface SchemaLifecycleOptions extends BaseOptions {
 	readonly hnsw: HnswOptions;
+	readonly logger: Logger;
 	readonly tables: () => readonly EntityTable[];
 	/** The vectors that get HNSW indexes. */
 	readonly space: () => VectorSpace | undefined;
@@ -79,8 +81,12 @@ export class SchemaLifecycle {
 
 	/** @internal one at a time: on the embedded database nothing else keeps two apart */
 	migrate(options: MigrateOptions): Promise<MigrateResult> {
+		const { logger } = this.#options;
 		const turn = this.#last.then(() =>
-			migrate(this.#db, this.#tables, this.#diffOptions, options),
+			migrate(this.#db, this.#tables, this.#diffOptions, {
+				...options,
+				logger,
+			}),
 		);
 		this.#last = turn.catch(() => {
 			// Whoever called it is told.

@@ -79,6 +79,7 @@ export class ServiceCore {
 			schema: settings.schema,
 			kvPersistence: settings.kvPersistence,
 			hnsw: settings.hnsw,
+			logger: settings.logger,
 			tables: () => registry.all(),
 			space: () => this.embedder.spaceIfKnown(),
 		});

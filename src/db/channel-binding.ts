@@ -46,6 +46,18 @@ export function requireChannelBinding(client: pg.ClientBase): void {
 		connection.on(`authentication${other}`, () => refuseUnless(isProven));
 }
 
+/** Without TLS there is nothing that the password could be bound to. */
+export function refuseWithoutTls(ssl: pg.ClientConfig["ssl"]): void {
+	if (ssl !== undefined && ssl !== false) return;
+	throw new RemError(
+		"CONFIG_INVALID",
+		"the connection string has channel_binding=require, and the connection no TLS",
+		{
+			hint: "add sslmode=require, or verify-full (a socket of this machine has no TLS), or leave channel_binding=require out",
+		},
+	);
+}
+
 function unbound(): RemError {
 	return new RemError(
 		"CONNECTION_FAILED",

@@ -20,6 +20,7 @@ import type {
 	TransactionOptions,
 } from "./database.ts";
 import { timestampText } from "./encode.ts";
+import { takeQueryOptions } from "./query-options.ts";
 import {
 	isReadOnlyByDefault,
 	localSettings,
@@ -82,7 +83,9 @@ export function cannotConnect(address: string, failure: RemError): RemError {
 		code === "DATABASE" ? "CONNECTION_FAILED" : code,
 		`cannot connect to ${address}: ${message}`,
 		{
-			...(hint === undefined ? {} : { hint }),
+			hint:
+				hint ??
+				"check the address: host, port, database, user, and parameters such as options",
 			...(sqlState === undefined ? {} : { sqlState }),
 			cause,
 		},
@@ -169,8 +172,9 @@ class TransactionHandle implements Handle {
 		this.#facts = facts;
 	}
 
-	async query<R>(statement: Sql | Statement, options: QueryOptions = {}) {
+	async query<R>(statement: Sql | Statement, given: QueryOptions = {}) {
 		this.#refuseEnded();
+		const options = takeQueryOptions(given);
 		const limit = isLimited(options) ? this.#timeLimit : this.#limit;
 		const limited = { ...limit, ...options, isInside: true };
 		return send<R>(this.#client, statement, withName(limited, this.#facts));
@@ -278,6 +282,11 @@ function statusOf(client: pg.ClientBase): TransactionStatus {
 	return getTransactionStatus.call(client);
 }
 
+/** Whether the server has said all that belongs to the last statement. */
+function isReady(client: pg.ClientBase): boolean {
+	return (client as unknown as { readyForQuery: boolean }).readyForQuery;
+}
+
 /** A text with a BEGIN of its own must not leave its transaction to the next one. */
 export async function refuseOpenTransaction(
 	client: pg.ClientBase,
@@ -293,11 +302,15 @@ export async function refuseOpenTransaction(
 
 /** Returns whether the connection can be used again. */
 export async function rollBackIfOpen(client: pg.ClientBase): Promise<boolean> {
-	if (statusOf(client) === "I") return true;
-	return client.query("ROLLBACK").then(
-		() => true,
-		() => false,
-	);
+	try {
+		// An error arrives before the word on the transaction that it left open: an
+		// empty statement is answered behind that.
+		if (!isReady(client)) await client.query("");
+		if (statusOf(client) !== "I") await client.query("ROLLBACK");
+		return true;
+	} catch {
+		return false;
+	}
 }
 
 /** To be sent in one text with BEGIN: settings cost no round trip of their own. */

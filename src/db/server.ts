@@ -5,6 +5,7 @@ import { ident, sql, toText } from "../sql.ts";
 import {
 	type ChannelBinding,
 	channelBindingOf,
+	refuseWithoutTls,
 	requireChannelBinding,
 } from "./channel-binding.ts";
 import type { Database } from "./database.ts";
@@ -157,11 +158,12 @@ function driverAddress(
 	tls: TlsSettings,
 ): ServerClientConfig {
 	const { connectionString, ...parts } = address;
-	if (connectionString !== undefined)
-		return {
-			...withTls(connectionString, tls),
-			channelBinding: channelBindingOf(connectionString),
-		};
+	if (connectionString !== undefined) {
+		const config = withTls(connectionString, tls);
+		const channelBinding = channelBindingOf(connectionString);
+		if (channelBinding === "require") refuseWithoutTls(config.ssl);
+		return { ...config, channelBinding };
+	}
 	const isSocket = parts.host?.startsWith("/") === true;
 	const ssl = isSocket ? undefined : tlsOptions(tls);
 	return { ...parts, ...(ssl === undefined ? {} : { ssl }) };
@@ -232,8 +234,13 @@ function hostAndPort(address: ServerAddress): string {
 	if (address.connectionString === undefined)
 		return `${address.host ?? "localhost"}:${address.port ?? 5432}`;
 	try {
-		const { hostname, port } = new URL(address.connectionString);
-		return `${hostname || "localhost"}:${port || 5432}`;
+		// Without a host there may be a user.
+		const { hostname, port, searchParams } = new URL(
+			address.connectionString.replace("@/", "@localhost/"),
+		);
+		const host = searchParams.get("host") ?? decodeURIComponent(hostname);
+		const shownPort = searchParams.get("port") ?? port;
+		return `${host || "localhost"}:${shownPort || 5432}`;
 	} catch {
 		return "the server";
 	}

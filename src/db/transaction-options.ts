@@ -1,4 +1,4 @@
-import { RemError } from "../errors.ts";
+import { RemError, reading } from "../errors.ts";
 import {
 	type Check,
 	flag,
@@ -23,7 +23,7 @@ const isolationLevels = {
 } as const;
 
 /** Each attempt runs the whole work again. */
-const mostRetries = 100;
+export const mostRetries = 100;
 
 export const transactionChecks: OptionChecks<TransactionOptions> = {
 	isolation: oneOf(...Object.keys(isolationLevels)),
@@ -40,7 +40,9 @@ const table = optionTable(transactionChecks);
 export function takeTransactionOptions(
 	options: TransactionOptions,
 ): TransactionOptions {
-	return takeOptions(options, table, "transaction");
+	return reading("transaction", () =>
+		takeOptions(options, table, "transaction"),
+	);
 }
 
 /** The isolation level as SQL: what is not on the list never becomes text of a statement. */

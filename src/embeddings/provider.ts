@@ -1,3 +1,5 @@
+import type { VectorInput } from "../models/vector.ts";
+
 /** What the text is for: some models embed a question differently from a document. */
 export type EmbeddingPurpose = "document" | "query";
 
@@ -32,12 +34,12 @@ export interface EmbeddingProvider {
 	/** Length of every vector it returns. */
 	readonly dimensions: number;
 	readonly limits: EmbeddingLimits;
-	/** One vector for each text, in the order of the texts. */
+	/** One vector for each text, in the order of the texts: typed arrays or lists of numbers. */
 	embed(
 		texts: readonly string[],
 		options: {
 			readonly purpose: EmbeddingPurpose;
 			readonly signal?: AbortSignal | undefined;
 		},
-	): Promise<Float32Array[]>;
+	): Promise<readonly VectorInput[]>;
 }

@@ -1,9 +1,10 @@
 import type { Handle, Session } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
-import { askRenamed, type DiffOptions, diffSchema } from "./diff/diff.ts";
+import { type DiffOptions, diffSchema, findRenamed } from "./diff/diff.ts";
 import { entityText, relationsOf } from "./diff/diff-entity.ts";
 import type { Difference } from "./diff/difference.ts";
+import { renameWarning } from "./diff/renamed-tables.ts";
 import { dropInvalidIndex } from "./index-state.ts";
 import { mayRecord, readLedger } from "./ledger.ts";
 import {
@@ -24,6 +25,8 @@ export interface AppliedModels {
 	readonly applied: readonly string[];
 	/** Safe steps that remain to be taken outside the transaction. */
 	readonly online: readonly Difference[];
+	/** What somebody should know who may have meant something else. */
+	readonly warnings: readonly string[];
 }
 
 type Options = DiffOptions & LockTimeoutOptions;
@@ -47,15 +50,13 @@ export function applyModels(
 			changed.length > 0 || isBaseChanged
 				? await diffSchema(tx, changed, options)
 				: [];
-		refuseDrift([
-			...(await askRenamed(tx, absent, tables, options)),
-			...differences,
-		]);
+		refuseDrift(differences);
+		const renames = await findRenamed(tx, absent, tables, options);
 		const safe = differences.filter(({ risk }) => risk === undefined);
 		// After a restore all is as it was, and has to be compared once: who may not note it goes on.
 		const isDone = absent.length === 0 && safe.length === 0;
 		if (isDone && !(await mayRecord(tx, options.schema)))
-			return { applied: [], online: [] };
+			return { applied: [], online: [], warnings: [] };
 		for (const table of absent)
 			await run(tx, ledgerName(table), entityText(table));
 		for (const { table, phase, statements } of safe)
@@ -76,6 +77,7 @@ export function applyModels(
 		return {
 			applied: tables.filter(isApplied).map(ledgerName),
 			online,
+			warnings: renames.map(renameWarning),
 		};
 	});
 }
@@ -166,7 +168,7 @@ function refuseDrift(differences: readonly Difference[]): void {
 		return `table "${table}" differs from its model: ${messages.join("; ")}`;
 	});
 	const renames = drift.flatMap(({ statements, risk }) =>
-		risk?.kind === "rename" ? [`${rename(statements)} ${risk.reason}`] : [],
+		risk?.kind === "rename" ? [`${statements.join(" ")} ${risk.reason}`] : [],
 	);
 	const hint =
 		"`rem schema diff` shows the statements that would mend it; no model's table was changed";
@@ -176,12 +178,6 @@ function refuseDrift(differences: readonly Difference[]): void {
 			hint,
 		].join("\n"),
 	});
-}
-
-/** The statement, if one does it. */
-function rename(statements: readonly string[]): string {
-	const [first = "", ...more] = statements;
-	return more.length === 0 ? first : "run the statements of `rem schema diff`;";
 }
 
 async function run(tx: Handle, name: string, text: string): Promise<void> {

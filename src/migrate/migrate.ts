@@ -1,5 +1,6 @@
 import type { Database, Session } from "../db/database.ts";
 import { repinText } from "../db/session-settings.ts";
+import type { Logger } from "../logger.ts";
 import { longestWaitMs, signal, text, wholeNumber } from "../models/checks.ts";
 import { type OptionChecks, progressCallback } from "../models/options.ts";
 import type { EntityTable } from "../models/registry.ts";
@@ -42,6 +43,10 @@ export const migrateChecks: OptionChecks<MigrateOptions> = {
 	onProgress: progressCallback,
 	signal,
 };
+/** The caller's options, and who hears of what may have been meant otherwise. */
+interface MigrateSettings extends MigrateOptions {
+	readonly logger?: Logger;
+}
 
 /** What a migration is at: `waiting` while another one runs. */
 export type MigrateProgress =
@@ -62,7 +67,7 @@ export async function migrate(
 	db: Database,
 	tables: readonly EntityTable[],
 	diff: DiffOptions,
-	options: MigrateOptions = {},
+	options: MigrateSettings = {},
 ): Promise<MigrateResult> {
 	const files = await filesOf(options);
 	if (await isUpToDate(db, tables, diff, files, options))
@@ -149,7 +154,7 @@ async function applyAll(
 	tables: readonly EntityTable[],
 	diff: DiffOptions,
 	files: readonly MigrationFile[] | undefined,
-	options: MigrateOptions,
+	options: MigrateSettings,
 	checkGoOn: () => void,
 ): Promise<string[]> {
 	const { schema } = diff;
@@ -184,6 +189,7 @@ async function applyAll(
 		...options,
 		isBaseNew: base.isNew,
 	});
+	for (const warning of models.warnings) options.logger?.warn({}, warning);
 	if (models.online.length > 0) begin("indexes");
 	await applyOnline(session, tables, models.online, { ...diff, ...options });
 	return [...applied, ...models.applied];

@@ -87,11 +87,13 @@ export const signal: Check = (value) => {
 		: "must be an AbortSignal";
 };
 
-/** Numbers: a Float32Array or a list. */
+/** Numbers: a Float32Array, a Float64Array or a list. */
 export const vector: Check = (value) =>
-	value instanceof Float32Array || isNumbers(value)
+	value instanceof Float32Array ||
+	value instanceof Float64Array ||
+	isNumbers(value)
 		? undefined
-		: `must be a Float32Array or an array of numbers${Array.isArray(value) ? "" : `, not ${typeName(value)}`}`;
+		: `must be a Float32Array, a Float64Array or an array of numbers${Array.isArray(value) ? "" : `, not ${typeName(value)}`}`;
 
 /** An object that has these methods. */
 export function having(what: string, ...methods: readonly string[]): Check {

@@ -242,7 +242,7 @@ function checkOptions(given: unknown, problems: Issue[]): EntityOptions {
 		const problem =
 			check === undefined
 				? `unknown option ${quoted(name)}, ${suggest(name, Object.keys(optionChecks))}`
-				: value !== undefined && check(value);
+				: value !== undefined && problemOf(check, value);
 		if (typeof problem !== "string") taken[name] = value;
 		else
 			problems.push({
@@ -250,6 +250,14 @@ function checkOptions(given: unknown, problems: Issue[]): EntityOptions {
 			});
 	}
 	return taken as EntityOptions;
+}
+
+function problemOf(check: Check, value: unknown): string | undefined {
+	try {
+		return check(value);
+	} catch {
+		return "cannot be read: a proxy or getter within throws";
+	}
 }
 
 /** An object whose getters do not throw. */

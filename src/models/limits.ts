@@ -133,13 +133,35 @@ function foreignObject(value: unknown): string | undefined {
 
 const mostHoles = 100_000;
 
-export const holes = `contains an array of more than ${mostHoles} items that lacks some`;
+const holes = `contains an array of more than ${mostHoles} items that lacks some`;
 
 /** Whether it is a long list that lacks items: JSON would have null for each, be they four billion. */
 export function hasHoles(value: unknown): boolean {
 	if (!Array.isArray(value) || value.length <= mostHoles) return false;
 	for (let at = 0; at < value.length; at++) if (!(at in value)) return true;
 	return false;
+}
+
+/** Why a list cannot be gone through, if it cannot; nothing is said of what it contains. */
+export function holesProblem(value: unknown): string | undefined {
+	return hasHoles(value) ? holes : undefined;
+}
+
+/** The same of a list anywhere inside a value: a schema would go through it item by item. */
+export function innerHolesProblem(value: unknown): string | undefined {
+	// What is added while the set is gone through comes by as well.
+	const found = new Set([value]);
+	for (const one of found) {
+		if (typeof one !== "object" || one === null || ArrayBuffer.isView(one))
+			continue;
+		if (hasHoles(one)) return holes;
+		const items: readonly unknown[] = Array.isArray(one)
+			? one
+			: Object.values(one);
+		for (const item of items)
+			if (typeof item === "object" && item !== null) found.add(item);
+	}
+	return undefined;
 }
 
 /** Whether the key that zod's records leave out without a word is somewhere in it. */

@@ -1,6 +1,7 @@
 import { isRemError, RemError } from "../errors.ts";
 import { quoted, suggest } from "../util/suggest.ts";
 import { type Check, callback, isRecord, typeName } from "./checks.ts";
+import { holesProblem } from "./limits.ts";
 
 /** A check of an option that a call cannot do without. */
 export interface RequiredCheck {
@@ -80,7 +81,7 @@ export function takeOptions<T>(
 			if (isRequired) throw new RemError("VALIDATION", `${call} needs ${name}`);
 			continue;
 		}
-		const problem = check(value);
+		const problem = holesProblem(value) ?? check(value);
 		if (problem !== undefined)
 			throw new RemError("VALIDATION", describeProblem(name, problem));
 		taken[name] = convert === undefined ? value : convert(value);

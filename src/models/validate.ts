@@ -8,9 +8,8 @@ import { beyondSafe, checkedRow, restoreNumbers } from "./exact-numbers.ts";
 import type { Field } from "./field.ts";
 import {
 	characters,
-	hasHoles,
 	hasProtoKey,
-	holes,
+	innerHolesProblem,
 	keyProblem,
 	limits,
 	scopeProblem,
@@ -18,7 +17,7 @@ import {
 	type ValueProblem,
 	valueProblem,
 } from "./limits.ts";
-import { toVector } from "./vector.ts";
+import { toVector, type VectorInput } from "./vector.ts";
 
 /** A row that can be written as it stands. */
 export interface ValidRow {
@@ -107,9 +106,13 @@ function validateRow(
 	if (typeof row !== "object" || row === null || Array.isArray(row))
 		return [{ kind: "value", index, message: "expected an object" }];
 	const given = row as Record<string, unknown>;
-	const holey = Object.keys(given).find((name) => hasHoles(given[name]));
-	if (holey !== undefined)
-		return [{ kind: "limit", index, field: holey, message: holes }];
+	for (const name of Object.keys(given)) {
+		const value = given[name];
+		if (typeof value !== "object" || value === null) continue;
+		const message = innerHolesProblem(value);
+		if (message !== undefined)
+			return [{ kind: "limit", index, field: name, message }];
+	}
 	const parsed = parseExact(entity, check, given);
 	if ("problem" in parsed) return [{ ...parsed.problem, index }];
 	if (!parsed.success)
@@ -157,7 +160,7 @@ function validateRow(
 	};
 }
 
-type GivenVectors = Readonly<Record<string, Float32Array | readonly number[]>>;
+type GivenVectors = Readonly<Record<string, VectorInput>>;
 
 function toVectors(given: GivenVectors = {}): Record<string, Float32Array> {
 	const vectors: Record<string, Float32Array> = {};
@@ -223,10 +226,9 @@ function systemInput(entity: Entity): Shape {
 	const vectors = entity.embedFields.map((field) => [
 		field.name,
 		z.optional(
-			z.custom<Float32Array | readonly number[]>(
-				(value) => vector(value) === undefined,
-				{ error: "expected a Float32Array or an array of numbers" },
-			),
+			z.custom<VectorInput>((value) => vector(value) === undefined, {
+				error: "expected a Float32Array, a Float64Array or an array of numbers",
+			}),
 		),
 	]);
 	return {

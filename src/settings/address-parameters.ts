@@ -118,7 +118,11 @@ const parameters: Readonly<Record<string, Rule>> = {
 	dbname: "the database's name stands in the path: …@host/name",
 	database: "the database's name stands in the path: …@host/name",
 	tenant_id: "pass tenantId to the calls, or set POSTGRES__DEFAULT_TENANT",
-	schema: "leave it out, and set the option schema, or POSTGRES__SCHEMA",
+	// As many tools write it; the schema that is meant anyway.
+	schema: only(
+		["public"],
+		"leave it out, and set the option schema, or POSTGRES__SCHEMA",
+	),
 	search_path: "leave it out, and set the option schema, or POSTGRES__SCHEMA",
 	connection_limit:
 		"leave it out, and set the option poolSize, or POSTGRES__POOL_SIZE",
@@ -126,7 +130,7 @@ const parameters: Readonly<Record<string, Rule>> = {
 		"leave it out, and set the option connectTimeoutMs, or POSTGRES__CONNECT_TIMEOUT_MS",
 	socket_timeout:
 		"leave it out, and set the option queryTimeoutMs, or POSTGRES__QUERY_TIMEOUT_MS",
-	pgbouncer: "leave it out: poolers need no setting",
+	pgbouncer: only(["true", "false"], "leave it out: poolers need no setting"),
 	statement_cache_size: "leave it out",
 	sslaccept: "leave it out, and write sslmode=require or verify-full",
 };

@@ -159,7 +159,7 @@ function hiddenProblems(
 			.filter((name) => !known.includes(String(name)))
 			.map((name) => unknown([...path, String(name)], path)),
 		...Object.entries(options)
-			.filter(([, value]) => isRecord(value) && !("embed" in value))
+			.filter(([, value]) => isRecord(value) && !isProvider(value))
 			.flatMap(([name, value]) =>
 				hiddenProblems(value as typeof options, [...path, name]),
 			),
@@ -185,12 +185,14 @@ interface Problem {
 	readonly issue: Issue;
 }
 
+/** It has its own check, and what belongs to it is its own affair. */
+function isProvider(given: unknown): boolean {
+	return isAiSdkModel(given) || (isRecord(given) && "embed" in given);
+}
+
 function embeddingProblems(given: unknown): Problem[] {
-	if (given === undefined) return [];
-	if (isRecord(given) || isAiSdkModel(given)) {
-		// A provider has its own check, and what belongs to it is its own affair.
-		const isProvider = isAiSdkModel(given) || "embed" in given;
-		if (isProvider) return [];
+	if (given === undefined || isProvider(given)) return [];
+	if (isRecord(given)) {
 		const own = typeof given.provider === "object" ? given : {};
 		const ofNamed = ["apiKey", "baseUrl"].filter(
 			(name) => Object.hasOwn(own, name) && own[name] !== undefined,

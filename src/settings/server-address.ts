@@ -130,7 +130,7 @@ function checkHosts(hosts: string): void {
 	} else if (port?.includes(":"))
 		throw refused(
 			"has an address of IPv6 without brackets",
-			`write it as [${hosts}]`,
+			"write the address in brackets, and the port behind them: [::1]:5432",
 		);
 	if (port !== undefined && port !== "" && !isPort(port))
 		throw refused(

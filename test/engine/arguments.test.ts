@@ -741,7 +741,15 @@ test("a vector may be a list of numbers, given to a search, a row or returned by
 		entities: [{ name: "l", content: "c", vectors: { content: list } }],
 		...scope,
 	});
-	for (const queryEmbedding of [list, Float32Array.from(list)])
+	const wide = Float64Array.from(list);
+	await service.batchUpsert({
+		tableName: "notes",
+		entities: [
+			{ name: "w", content: "of 64 bits", vectors: { content: wide } },
+		],
+		...scope,
+	});
+	for (const queryEmbedding of [list, Float32Array.from(list), wide])
 		for (const hits of [
 			await service.vectorSearch({
 				tableName: "notes",
@@ -776,6 +784,55 @@ test("a vector may be a list of numbers, given to a search, a row or returned by
 		(await service.repository(Note).find(scope)).map(({ id }) => id),
 		scope.tenantId,
 	);
+});
+
+test("a list of four billion holes is refused wherever it stands", async () => {
+	const sparse: unknown[] = [];
+	sparse[2 ** 32 - 2] = "x";
+	const typed = defineEntity("typed", {
+		lists: z.array(z.array(z.string())).optional(),
+		object: z.object({ list: z.array(z.string().optional()) }).optional(),
+		maybe: z
+			.union([z.array(z.unknown()), z.string()])
+			.array()
+			.optional(),
+	});
+	const service = await PostgresService.connect({
+		connectionString: "memory:",
+		models: [typed],
+		embedding: { provider: "local", dimensions: 8 },
+	});
+	try {
+		await service.migrate();
+		const typedRows = service.repository(typed);
+		for (const row of [
+			{ lists: [sparse] },
+			{ object: { list: sparse } },
+			{ maybe: [sparse] },
+			{ metadata: { a: { b: sparse } } },
+			{ graphEdges: [{ dst: "x", rel_type: "r", properties: { a: sparse } }] },
+		])
+			await expect(
+				typedRows.upsert(row as never, { tenantId }),
+			).rejects.toMatchObject({
+				code: "INPUT_LIMIT",
+				message: expect.stringContaining(Object.keys(row)[0] as string),
+			});
+		for (const call of [
+			() => typedRows.upsert(sparse as never),
+			() =>
+				service.batchUpsert({
+					tableName: "typed",
+					entities: sparse as never,
+					tenantId,
+				}),
+			() => service.embeddings.generateBatch(sparse as never),
+			() => service.lookupEntities({ entityKeys: sparse as never, tenantId }),
+		])
+			expect(await codeOf(call())).toBe("VALIDATION");
+	} finally {
+		await service.close();
+	}
 });
 
 test("an unknown language is named, with the nearest one", async () => {

@@ -61,7 +61,7 @@ const hostile = [
 	"') OR TRUE --",
 	"$1 $2 $$ $tag$",
 	"%",
-	"_",
+	"v_ctim",
 	"%' OR name LIKE '%",
 	"\\",
 	"\\' \\\\ \\x00 \\u0000",

@@ -472,7 +472,7 @@ async function waitInside(connectionString: string): Promise<string> {
 		connectionString,
 		models: [Everything],
 		poolSize: 1,
-		connectTimeoutMs: 200,
+		connectTimeoutMs: 5000,
 	});
 	let end = () => {};
 	const held = new Promise<void>((resolve) => {

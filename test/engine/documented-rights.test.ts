@@ -155,6 +155,7 @@ function calls(app: Service): Readonly<Record<string, () => unknown>> {
 		"embeddings.generateBatch": () => app.embeddings.generateBatch(["text"]),
 		"embeddings.status": () => app.embeddings.status(),
 		"embeddings.estimate": () => app.embeddings.estimate(),
+		"embeddings.plannedModels": () => app.embeddings.plannedModels(),
 		"embeddings.sync": async () => {
 			await app.embeddings.sync();
 			await app.embeddings.sync({

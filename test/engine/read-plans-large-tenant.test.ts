@@ -60,7 +60,7 @@ FROM papers AS p, rem_embedding_models AS m WHERE p.tenant_id <> 'other' AND p.d
 	await service.indexer.build({ tableName: "papers", indexType: "gin" });
 	for (const name of ["papers", "embeddings_papers", "kv_store"])
 		await service.execute(`VACUUM (ANALYZE) ${name}`);
-}, 120_000);
+});
 
 const large = new Set(["papers", "embeddings_papers", "kv_store"]);
 /** Pages that a statement of no rows looks at. */

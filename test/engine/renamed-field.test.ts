@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, type Entity, PostgresService } from "../../src/index.ts";
-import { createDatabase } from "../support/engine.ts";
+import { createDatabase, engine } from "../support/engine.ts";
 
 const model = (shape: Record<string, z.ZodType>) =>
 	defineEntity(
@@ -16,15 +16,39 @@ const Color = model({ color: text() });
 
 let database: Awaited<ReturnType<typeof createDatabase>>;
 let service: PostgresService<readonly Entity[]>;
+let warned: string[];
 
 beforeEach(async () => {
+	warned = [];
 	database = await createDatabase();
-	service = await PostgresService.connect<readonly Entity[]>({
-		connectionString: database.url,
-		models: [],
-		embedding: { provider: "local", dimensions: 8 },
-	});
+	({ service } = await connect([]));
 });
+
+async function connect(models: readonly Entity[]) {
+	const quiet = () => {};
+	const service = await PostgresService.connect<readonly Entity[]>({
+		connectionString: database.url,
+		models,
+		embedding: { provider: "local", dimensions: 8 },
+		logger: {
+			debug: quiet,
+			info: quiet,
+			warn: (_: object, text: string) => warned.push(text),
+			error: quiet,
+		},
+	});
+	return {
+		service,
+		models,
+		[Symbol.asyncDispose]: () => service.close(),
+	};
+}
+
+/** What was said of tables. */
+function warnings(): string[] {
+	return warned.filter((text) => text.startsWith("table "));
+}
+
 afterEach(async () => {
 	await service.close();
 	await database.drop();
@@ -175,20 +199,25 @@ describe("a table under a new name", () => {
 		"keeps rows, vectors and names by the statements that are offered: %s",
 		async (_, After) => {
 			await storeFilm();
-			await expect(service.register(After)).rejects.toMatchObject({
-				code: "SCHEMA_DRIFT",
-				message: expect.stringContaining(
-					'table is missing, and "films", which has its columns, is in no model: renamed?',
-				),
-				hint: expect.stringContaining("COMMENT ON TABLE"),
-			});
 			service.registry.add(After);
-			const [first, ...more] = await service.schema.diff();
-			expect(more).toEqual([]);
-			expect(first?.risk?.kind).toBe("rename");
-			await service.execute(`BEGIN;\n${first?.statements.join("\n")}\nCOMMIT;`);
+			const differences = await service.schema.diff();
+			expect(differences).toMatchObject([
+				{
+					table: After.tableName,
+					messages: [
+						'table is missing, and "films", which has its columns, is in no model here: renamed?',
+					],
+					risk: { kind: "rename" },
+					blocks: false,
+				},
+				{ table: After.tableName, messages: ["table is missing"] },
+			]);
+			expect(await service.schema.plan()).toEqual({ files: [], differences });
+			const statements = differences.flatMap((one) => one.statements);
+			await service.execute(`BEGIN;\n${statements.join("\n")}\nCOMMIT;`);
 			expect(await service.schema.diff()).toEqual([]);
 			await service.migrate();
+			expect(warnings()).toEqual([]);
 			expect(await service.schema.diff()).toEqual([]);
 
 			const { rows } = await service.execute(`
@@ -216,22 +245,65 @@ UNION ALL SELECT name FROM rem_migrations WHERE name = 'entity:films'`);
 		},
 	);
 
-	test("is another table by the other statement", async () => {
+	test("is made beside the other one, with one warning", async () => {
 		await storeFilm();
-		const error = await service
-			.register(Movie)
-			.catch((cause: unknown) => cause);
-		const [comment] =
-			/COMMENT ON TABLE .*';/.exec(String((error as { hint: string }).hint)) ??
-			[];
-		await service.execute(comment ?? "");
-		service.registry.remove(Movie);
 		await service.register(Movie);
+		await service.migrate();
+		expect(warnings()).toEqual([
+			'table "movies" is new, and "films", which has its columns, is in no model here; if it was renamed, drop the new one while it is empty (DROP TABLE "public"."movies", "public"."embeddings_movies" CASCADE;) and run the statements of `rem schema diff`',
+		]);
+		expect(await service.schema.diff()).toEqual([]);
 		expect(await service.repository(Movie).count()).toBe(0);
 		expect((await service.execute("SELECT title FROM films")).rows).toEqual([
 			{ title: "Heat" },
 		]);
 	});
+
+	test("can still be the other one after the warning, by what it says", async () => {
+		await storeFilm();
+		await service.register(Movie);
+		const [drop = ""] =
+			/DROP TABLE .* CASCADE;/.exec(warnings()[0] ?? "") ?? [];
+		await service.execute(drop);
+		const [rename] = await service.schema.diff();
+		expect(rename?.risk?.kind).toBe("rename");
+		await service.execute(`BEGIN;\n${rename?.statements.join("\n")}\nCOMMIT;`);
+		await service.migrate();
+		expect(await service.schema.diff()).toEqual([]);
+		const hit = await service.lookupEntity({ entityKey: "Heat" });
+		expect(hit).toMatchObject({ entityType: "movies" });
+		const [nearest] = await service.vectorSearch({
+			tableName: "movies",
+			queryText: "policeman",
+		});
+		expect(nearest).toMatchObject({ title: "Heat" });
+		expect(await service.kv.verify()).toMatchObject({ differing: 0 });
+	});
+
+	// One connection is all that the embedded database has.
+	test.runIf(engine === "server")(
+		"two services with models of one shape migrate one schema",
+		async () => {
+			const Book = defineEntity("books", shape(), options);
+			const Play = defineEntity("plays", shape(), options);
+			await using films = await connect([Film, Book]);
+			await using movies = await connect([Movie, Play]);
+			for (const { service, models } of [films, movies, films, movies]) {
+				await service.migrate();
+				for (const model of models)
+					await service.repository(model).upsert({ title: "Heat" });
+				expect(await service.schema.diff()).toEqual([]);
+				expect(await service.schema.plan()).toEqual({
+					files: [],
+					differences: [],
+				});
+			}
+			expect(warnings().map((text) => text.slice(0, 14))).toEqual([
+				'table "movies"',
+				'table "plays" ',
+			]);
+		},
+	);
 
 	test("is not asked about where the columns are others, or the old table is empty", async () => {
 		await storeFilm();

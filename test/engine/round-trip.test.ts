@@ -189,7 +189,6 @@ test.each(cases)(
 			expect(read).toMatchObject({ [nameOf(column)]: row[nameOf(column)] });
 		}
 	},
-	120_000,
 );
 
 test.each(cases.filter(({ refused }) => refused !== undefined))(
@@ -208,7 +207,6 @@ test.each(cases.filter(({ refused }) => refused !== undefined))(
 			expect(await stored()).toEqual(before);
 		}
 	},
-	120_000,
 );
 
 test.each(typeNames.filter((type) => /double|timestamptz/.test(type)))(

@@ -336,7 +336,6 @@ describe.runIf(engine === "server")("doctor", () => {
 				await patient.close();
 			}
 		},
-		120_000,
 	);
 });
 

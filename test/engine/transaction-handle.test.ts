@@ -11,7 +11,9 @@ import {
 	RemError,
 } from "../../src/index.ts";
 import { createDatabase, engine, useService } from "../support/engine.ts";
+import { hostileValues } from "../support/hostile-values.ts";
 import { methodNames } from "../support/public-methods.ts";
+import { TcpProxy } from "../support/tcp-proxy.ts";
 
 // Within transaction() every call belongs on its handle. One that is made
 // without it would wait for the transaction for ever on the embedded database,
@@ -94,6 +96,7 @@ const ofEmbeddings: Calls = {
 	status: () => db.service.embeddings.status(),
 	sync: () => db.service.embeddings.sync(),
 	estimate: () => db.service.embeddings.estimate(),
+	plannedModels: () => db.service.embeddings.plannedModels(),
 	retry: () => db.service.embeddings.retry(),
 	stop: () => db.service.embeddings.stop(),
 	switch: () => db.service.embeddings.switch("lexical-v1"),
@@ -360,4 +363,93 @@ test("what the service does in the background is not taken for the work's own", 
 	await db.service.embeddings.stop();
 	await db.service.kv.settle();
 	expect(await db.service.kv.status()).toMatchObject({ ready: true });
+});
+
+describe.runIf(engine === "server")("after a statement that failed", () => {
+	test("the connection is handed on without the transaction, though the server's word on it comes later", async () => {
+		const proxy = await TcpProxy.start(Number(new URL(db.url).port));
+		proxy.split();
+		const service = await PostgresService.connect({
+			connectionString: proxy.through(db.url),
+			models: [Note],
+			embedding: { provider: "local" },
+			poolSize: 1,
+		});
+		try {
+			for (let round = 0; round < 5; round++) {
+				await expect(
+					service.transaction(async () => {}, { settings: { nowhere: "x" } }),
+				).rejects.toMatchObject({ code: "VALIDATION" });
+				expect((await service.execute("SELECT 1 AS one", [])).rows).toEqual([
+					{ one: 1 },
+				]);
+				await expect(
+					service.execute("BEGIN; SELECT 1/0"),
+				).rejects.toMatchObject({ sqlState: "22012" });
+				await service.execute("SELECT 1", []);
+			}
+		} finally {
+			await service.close();
+			await proxy.stop();
+		}
+	});
+});
+
+describe("an option of a statement on the handle", () => {
+	const statement = { text: "SELECT 1", values: [] };
+	const asked = (options: unknown) =>
+		db.service.transaction((tx) => tx.query(statement, options as object));
+
+	test.each([
+		"name",
+		"readsUnlogged",
+		"idempotent",
+		"isLimited",
+		"retries",
+		"signal",
+		"timeoutMs",
+	])("%s of another type is VALIDATION", async (name) => {
+		for (const [what, value] of hostileValues) {
+			const error = await asked({ [name]: value }).then(
+				() => undefined,
+				(error: unknown) => error,
+			);
+			if (error !== undefined)
+				expect(error, `${name} = ${what}`).toMatchObject({
+					name: "RemError",
+					code: "VALIDATION",
+				});
+		}
+	});
+
+	test("that is unknown, or cannot be read, is VALIDATION", async () => {
+		await expect(asked({ timeout_ms: 5 })).rejects.toMatchObject({
+			code: "VALIDATION",
+			message: 'unknown option "timeout_ms" of query',
+			hint: 'did you mean "timeoutMs"?',
+		});
+		for (const [what, value] of hostileValues) {
+			if (
+				what === "an empty object" ||
+				what === "an object without a prototype"
+			)
+				continue;
+			await expect(asked(value), what).rejects.toMatchObject({
+				name: "RemError",
+				code: "VALIDATION",
+			});
+		}
+	});
+
+	test("of a transaction inside it that cannot be read is VALIDATION", async () => {
+		const broken = Object.defineProperty({}, "readOnly", {
+			enumerable: true,
+			get() {
+				throw new TypeError("mine");
+			},
+		});
+		await expect(
+			db.service.transaction((tx) => tx.transaction(async () => {}, broken)),
+		).rejects.toMatchObject({ code: "VALIDATION" });
+	});
 });

@@ -1,4 +1,5 @@
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
 
 /** Stands between client and server on 127.0.0.1, and fails on request. */
 export class TcpProxy {
@@ -9,6 +10,7 @@ export class TcpProxy {
 	#target: number;
 	#isSilent = false;
 	#isAway = false;
+	#isSplitting = false;
 
 	private constructor(target: number) {
 		this.#target = target;
@@ -41,6 +43,11 @@ export class TcpProxy {
 		this.#isSilent = true;
 	}
 
+	/** Sends the end of every answer, which says that the server is ready, in a packet of its own. */
+	split(): void {
+		this.#isSplitting = true;
+	}
+
 	/** Cuts every connection; new ones are cut as well, until `comeBack()`. */
 	goAway(): void {
 		this.#isAway = true;
@@ -66,14 +73,32 @@ export class TcpProxy {
 		this.attempts.push(performance.now());
 		if (this.#isAway) return void client.destroy();
 		const server = connect(this.#target, "127.0.0.1");
+		client.setNoDelay();
 		this.#pass(client, server);
-		this.#pass(server, client);
+		if (this.#isSplitting) this.#passInParts(server, client);
+		else this.#pass(server, client);
 	}
 
-	#pass(from: Socket, to: Socket): void {
+	/** ReadyForQuery has six bytes. */
+	#passInParts(from: Socket, to: Socket): void {
+		let sent: Promise<unknown> = Promise.resolve();
+		this.#pass(from, to, (bytes) => {
+			sent = sent.then(async () => {
+				to.write(bytes.subarray(0, -6));
+				await pause(2);
+				to.write(bytes.subarray(-6));
+			});
+		});
+	}
+
+	#pass(
+		from: Socket,
+		to: Socket,
+		send = (bytes: Buffer): unknown => to.write(bytes),
+	): void {
 		this.#sockets.add(from);
 		from.on("data", (bytes) => {
-			if (!this.#isSilent) to.write(bytes);
+			if (!this.#isSilent) send(bytes);
 		});
 		from.on("error", () => {
 			// The other side is told by its end.

@@ -409,8 +409,9 @@ describe("a definition", () => {
 			"unique",
 		];
 		for (const [name, value] of hostileValues) {
-			// A revoked proxy cannot even be asked what it is.
-			if (name === "a revoked proxy") continue;
+			// These cannot even be asked what they are: exports.test.ts has them.
+			if (name === "a revoked proxy" || /every trap throws/.test(name))
+				continue;
 			for (const option of options)
 				defineEntity("things", { name: z.string() }, {
 					[option]: value,

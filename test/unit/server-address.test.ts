@@ -35,6 +35,7 @@ const refused: readonly (readonly [url: string, part: RegExp, hint: RegExp])[] =
 		["postgresql://u:p@h:x/d", /port/, /port/],
 		["postgresql://u:p@h/d?port=x", /port/, /port/],
 		["postgresql://u:p@::1/d", /IPv6/, /\[::1\]/],
+		["postgresql://u:p@::1:5432/d", /IPv6/, /\[::1\]:5432/],
 		["postgresql://u:p@[::1/d", /IPv6/, /\[::1\]/],
 		["postgresql://u:p@[localhost]/d", /IPv6/, /\[::1\]/],
 		["postgresql://u:p@h/d?dbname=other", /"dbname"/, /in the path/],
@@ -154,6 +155,7 @@ test.each([
 	"postgresql://u:p@h/d?connect_timeout=5&statement_timeout=1000&lock_timeout=0",
 	"postgresql://u:p@h/d?keepalives=1&gssencmode=prefer&target_session_attrs=any",
 	"postgresql://u:p@h/d?host=/nope",
+	"postgresql://u:p@h/d?schema=public&pgbouncer=true",
 	"postgresql://u:p@h/d?options=-c%20search_path%3Da",
 ])("%s is an address", (connectionString) => {
 	expect(settingsOf({ connectionString }).database).toEqual({
@@ -192,9 +194,9 @@ const refusedParameters: readonly (readonly [query: string, hint: RegExp])[] = [
 	["sslsni=0", /always/],
 	["sslnegotiation=direct", /PostgreSQL/],
 	["ssl_min_protocol_version=TLSv1.3", /tls-min/],
-	["schema=public", /POSTGRES__SCHEMA/],
+	["schema=tenant", /POSTGRES__SCHEMA/],
 	["connection_limit=5", /poolSize/],
-	["pgbouncer=true", /poolers/],
+	["pgbouncer=maybe", /poolers/],
 	["fallback_application_name=x", /application_name/],
 ];
 

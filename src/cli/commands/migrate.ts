@@ -182,6 +182,9 @@ function describePlan(
 	const blocking = differences.filter(
 		({ risk, blocks }) => risk !== undefined && blocks,
 	);
+	const questions = differences.filter(
+		({ risk, blocks }) => risk?.kind === "rename" && !blocks,
+	);
 	const count = files.length + safe.length + blocking.length + models.length;
 	if (count === 0) return ["up to date: nothing to do"];
 	return [
@@ -190,6 +193,11 @@ function describePlan(
 				? `would apply ${plainName(name)}`
 				: `would refuse ${plainName(name)}: the dangerous statement at line ${undecidedLine} is not decided on`,
 		),
+		...questions.flatMap(({ table, messages, statements }) => [
+			...messages.map((message) => `question about ${table}: ${message}`),
+			"if it was, run this first:",
+			...statements.flatMap((text) => text.split("\n")),
+		]),
 		...safe.flatMap(({ table, messages }) =>
 			messages.map((message) => `would mend ${table}: ${message}`),
 		),

@@ -8,7 +8,13 @@ import { checkOwnership } from "../ownership.ts";
 import { diffBase } from "./diff-base.ts";
 import { type DiffSides, diffEntity, relationsOf } from "./diff-entity.ts";
 import type { Difference } from "./difference.ts";
-import { readDeparted, renamedTables, withRows } from "./renamed-tables.ts";
+import {
+	type PossibleRename,
+	possibleRenames,
+	readDeparted,
+	renameDifference,
+	withRows,
+} from "./renamed-tables.ts";
 
 export interface DiffOptions extends BaseOptions, IndexOptions {}
 
@@ -33,33 +39,34 @@ export async function diffSchema(
 			missing.length === 0
 				? undefined
 				: await readDeparted(tx, options.schema, tables);
-		const renamed =
+		const renames =
 			departed === undefined
-				? new Map<string, Difference>()
-				: renamedTables(missing, expected, departed);
+				? []
+				: possibleRenames(missing, expected, departed).map((rename) =>
+						renameDifference(rename, expected, departed.catalogue),
+					);
 		const sides: DiffSides = { expected, live, withRows: filled };
 		return [
 			...diffBase(options, sides),
-			...tables.flatMap(
-				(table) =>
-					renamed.get(table.entity.tableName) ?? diffEntity(table, sides),
-			),
+			// First: what is renamed is not missing any more.
+			...renames,
+			...tables.flatMap((table) => diffEntity(table, sides)),
 		];
 	});
 }
 
-/** Questions about tables that are missing: each may be one that left the models under another name. */
-export async function askRenamed(
+/** Of tables that are missing, those that may be there under a former name. */
+export async function findRenamed(
 	tx: Handle,
 	missing: readonly EntityTable[],
 	tables: readonly EntityTable[],
 	options: DiffOptions,
-): Promise<Difference[]> {
+): Promise<PossibleRename[]> {
 	if (missing.length === 0) return [];
 	const departed = await readDeparted(tx, options.schema, tables);
 	if (departed === undefined) return [];
 	const expected = await expectedCatalogue(tx, missing, options, options);
-	return [...renamedTables(missing, expected, departed).values()];
+	return possibleRenames(missing, expected, departed);
 }
 
 /** What the catalogue says of the models' tables and of our own. */

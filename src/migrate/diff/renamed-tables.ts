@@ -8,7 +8,6 @@ import { dropKvTriggerDdl } from "../../schema/kv-trigger.ts";
 import { ident, join, literal, sql, toText } from "../../sql.ts";
 import { editDistance } from "../../util/suggest.ts";
 import { type Catalogue, type Relation, readCatalogue } from "../catalogue.ts";
-import { entityText } from "./diff-entity.ts";
 import { type Difference, difference } from "./difference.ts";
 import { quoted, Spelling } from "./spelling.ts";
 
@@ -19,7 +18,13 @@ export interface DepartedTables {
 	readonly catalogue: Catalogue;
 }
 
-/** Reads the tables of entities that are in no model, have rows, and were not asked about before. */
+/** A table that is missing, and the one that may be its former self. */
+export interface PossibleRename {
+	readonly table: EntityTable;
+	readonly from: string;
+}
+
+/** Reads the tables of entities that are in none of the models and have rows. */
 export async function readDeparted(
 	tx: Handle,
 	schema: string,
@@ -62,29 +67,24 @@ export async function withRows(
 }
 
 /**
- * For each table that is missing, one that has its columns and left the models:
- * that may be the same table under a new name, and an empty one would strand its
- * rows. By the name of the missing table.
+ * For each table that is missing, one that has its columns and is in no model:
+ * that may be the same table under its former name, or another application's.
  */
-export function renamedTables(
+export function possibleRenames(
 	missing: readonly EntityTable[],
 	expected: Catalogue,
 	{ names, catalogue }: DepartedTables,
-): Map<string, Difference> {
+): PossibleRename[] {
 	const pairs = missing
 		.flatMap((table) =>
-			names.map((name) => ({ table, name, ...likeness(table, name) })),
+			names.map((from) => ({ table, from, ...likeness(table, from) })),
 		)
 		.filter(({ share }) => share >= minShare)
 		.sort((a, b) => b.share - a.share || a.distance - b.distance);
-	const taken = new Set<string>();
-	const found = new Map<string, Difference>();
-	for (const { table, name } of pairs) {
-		const { tableName } = table.entity;
-		if (taken.has(name) || found.has(tableName)) continue;
-		taken.add(name);
-		found.set(tableName, renamedTable(table, name, expected, catalogue));
-	}
+	const found: PossibleRename[] = [];
+	for (const { table, from } of pairs)
+		if (!found.some((one) => one.table === table || one.from === from))
+			found.push({ table, from });
 	return found;
 
 	function likeness({ entity }: EntityTable, name: string) {
@@ -109,9 +109,9 @@ function ownColumns(relation: Relation | undefined): string[] {
 		.map(({ name, type }) => `${name} ${type}`);
 }
 
-function renamedTable(
-	table: EntityTable,
-	from: string,
+/** A notice: whatever the answer is, the missing table can be made. */
+export function renameDifference(
+	{ table, from }: PossibleRename,
 	expected: Catalogue,
 	live: Catalogue,
 ): Difference {
@@ -119,19 +119,30 @@ function renamedTable(
 	const spelling = new Spelling(table.schema);
 	return difference(
 		to,
-		`table is missing, and ${quoted(from)}, which has its columns, is in no model: renamed?`,
+		`table is missing, and ${quoted(from)}, which has its columns, is in no model here: renamed?`,
 		renameStatements(table, from, { expected, live }, spelling),
 		{
 			risk: {
 				kind: "rename",
-				reason: `if ${quoted(to)} is another table, leave ${quoted(from)} as it is: COMMENT ON TABLE ${spelling.name(from)} IS ${toText(literal(`${entityMark}, in no model`))};`,
+				reason: `only if ${quoted(from)} is the former name of ${quoted(to)}; if it is another table, or another application's, leave it as it is`,
 			},
-			blocks: true,
 		},
 	);
 }
 
-/** The table, its vectors, its entries in our own tables, and all that is named after it. */
+/** What is said of it once the table is made, and the two stand side by side. */
+export function renameWarning({
+	table: { entity, schema },
+	from,
+}: PossibleRename): string {
+	const { tableName, embeddingsTableName, createEmbeddings } = entity;
+	const spelling = new Spelling(schema);
+	const made = [tableName, ...(createEmbeddings ? [embeddingsTableName] : [])];
+	const names = made.map((name) => spelling.name(name)).join(", ");
+	return `table ${quoted(tableName)} is new, and ${quoted(from)}, which has its columns, is in no model here; if it was renamed, drop the new one while it is empty (DROP TABLE ${names} CASCADE;) and run the statements of \`rem schema diff\``;
+}
+
+/** The table, its vectors, its entries in our own tables, and what is named after it. The model's text makes the rest. */
 function renameStatements(
 	table: EntityTable,
 	from: string,
@@ -162,9 +173,12 @@ function renameStatements(
 			];
 		}),
 		...ownTables.map((name) => renameEntries(spelling.name(name), from, to)),
-		`DELETE FROM ${spelling.name("rem_index_builds")} WHERE table_name IN (${toText(literal(from))}, ${toText(literal(embeddingsTableName(from)))});`,
+		`DELETE FROM ${spelling.name("rem_index_builds")} WHERE table_name IN (${relations
+			.flat()
+			.map((name) => toText(literal(name)))
+			.join(", ")});`,
+		`DELETE FROM ${spelling.name("rem_migrations")} WHERE name = ${toText(literal(`entity:${to}`))};`,
 		`UPDATE ${spelling.name("rem_migrations")} SET name = ${toText(literal(`entity:${to}`))} WHERE name = ${toText(literal(`entity:${from}`))};`,
-		entityText(table),
 	];
 }
 

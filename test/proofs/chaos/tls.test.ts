@@ -1,7 +1,18 @@
 import { AsyncResource } from "node:async_hooks";
-import { copyFileSync, rmSync } from "node:fs";
+import { copyFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { connect as connectTo, createServer, type Socket } from "node:net";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
+import { connect as connectTls, TLSSocket } from "node:tls";
+import pg from "pg";
+import {
+	afterAll,
+	beforeAll,
+	describe,
+	expect,
+	onTestFinished,
+	test,
+	vi,
+} from "vitest";
 import { startServer } from "../../../scripts/postgres-server.ts";
 import { type ConnectOptions, PostgresService } from "../../../src/index.ts";
 import { Authority, encrypt } from "../../support/certificates.ts";
@@ -237,3 +248,166 @@ test("the request to cancel a statement is encrypted as its connection is", asyn
 		expect(performance.now() - started).toBeLessThan(5000);
 	});
 });
+
+describe("channel_binding=require", () => {
+	const bound = { channel_binding: "require", sslmode: "require" };
+
+	test("is honoured over TLS, with SCRAM, by every connection", async () => {
+		const service = await connect(address(bound));
+		const session = await service.core.db.openSession();
+		onTestFinished(() => session.close());
+		const shown = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+		expect((await service.execute(shown)).rows).toEqual([{ ssl: true }]);
+		expect((await session.query({ text: shown, values: [] })).rows).toEqual([
+			{ ssl: true },
+		]);
+		await connect(address({ ...bound, channel_binding: "prefer" }));
+	});
+
+	test("without TLS is refused before anything is sent", async () => {
+		for (const sslmode of ["disable", undefined])
+			expect(
+				await failure(
+					address({
+						channel_binding: "require",
+						...(sslmode === undefined ? {} : { sslmode }),
+					}),
+				),
+			).toMatchObject({
+				code: "CONFIG_INVALID",
+				message: expect.stringContaining("channel_binding=require"),
+				hint: expect.stringContaining("sslmode=require"),
+			});
+	});
+
+	test("takes the mode of TLS from the environment", async () => {
+		vi.stubEnv("POSTGRES__SSLMODE", "require");
+		onTestFinished(() => {
+			vi.unstubAllEnvs();
+		});
+		await connect(address({ channel_binding: "require" }));
+	});
+
+	/** How the server asks for the password of its role. */
+	test.each([
+		["trust", "scram-sha-256"],
+		["password", "scram-sha-256"],
+		["md5", "md5"],
+	])(
+		"is not satisfied by a server that asks for %s",
+		async (method, encryption) => {
+			const name = `asked_by_${method}`;
+			await asAdmin(
+				`SET password_encryption = '${encryption}'; CREATE ROLE ${name} LOGIN PASSWORD 'secret of ${name}'`,
+			);
+			await withFirstRule(`hostssl all ${name} all ${method}`, async () => {
+				const url = new URL(address(bound));
+				url.username = name;
+				url.password = `secret of ${name}`;
+				const { message, ...rest } = await failure(url.href);
+				expect(rest).toMatchObject({
+					code: "CONNECTION_FAILED",
+					hint: expect.stringContaining("scram-sha-256"),
+				});
+				expect(message).toContain("channel binding");
+				expect(`${message} ${rest.hint}`).not.toContain("secret");
+			});
+		},
+	);
+
+	test("a proxy with a certificate of its own between them is found out", async () => {
+		const certified = ours.sign("DNS:localhost");
+		const proxy = await startTlsProxy(certified, server.port);
+		onTestFinished(() => proxy.close());
+		const through = (parameters: Record<string, string>) => {
+			const url = new URL(address(parameters));
+			url.port = String(proxy.port);
+			return url.href;
+		};
+		await connect(through({ sslmode: "require" }));
+		expect((await failure(through(bound))).code).toBe("CONNECTION_FAILED");
+	});
+});
+
+async function asAdmin(text: string): Promise<unknown[]> {
+	const client = new pg.Client({ connectionString: server.url });
+	await client.connect();
+	try {
+		const { rows } = await client.query(text);
+		return rows;
+	} finally {
+		await client.end();
+	}
+}
+
+/** While the work runs, the server's pg_hba.conf begins with this line. */
+async function withFirstRule(
+	rule: string,
+	work: () => Promise<void>,
+): Promise<void> {
+	const file = join(server.dataFolder, "pg_hba.conf");
+	const rules = readFileSync(file, "utf8");
+	try {
+		writeFileSync(file, `${rule}\n${rules}`);
+		await reload();
+		await work();
+	} finally {
+		writeFileSync(file, rules);
+		await reload();
+	}
+}
+
+/** Returns when new connections go by the configuration as it is now. */
+async function reload(): Promise<void> {
+	const loaded = "SELECT pg_conf_load_time()::text AS time";
+	const [before] = await asAdmin(loaded);
+	await asAdmin("SELECT pg_reload_conf()");
+	await expect.poll(() => asAdmin(loaded)).not.toEqual([before]);
+}
+
+/** Speaks TLS with either side, as who reads along would. */
+async function startTlsProxy(
+	{ certificate, key }: { certificate: string; key: string },
+	target: number,
+) {
+	const secured = {
+		cert: readFileSync(certificate),
+		key: readFileSync(key),
+		isServer: true,
+	};
+	const sockets = new Set<Socket>();
+	const relay = (...pair: readonly [Socket, Socket]) => {
+		for (const [at, from] of pair.entries()) {
+			const to = pair[1 - at] as Socket;
+			sockets.add(from);
+			from.pipe(to);
+			from.on("error", () => to.destroy());
+			from.on("close", () => to.destroy());
+		}
+	};
+	const proxy = createServer((client) => {
+		client.on("error", () => {}); // the other side is told by its end
+		// The client asks for TLS, and is told that there is some.
+		client.once("data", (request) => {
+			client.write("S");
+			const behind = connectTo(target, "127.0.0.1");
+			behind.on("error", () => client.destroy());
+			behind.write(request);
+			behind.once("data", () =>
+				relay(
+					new TLSSocket(client, secured),
+					connectTls({ socket: behind, rejectUnauthorized: false }),
+				),
+			);
+		});
+	});
+	await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+	const { port } = proxy.address() as { port: number };
+	return {
+		port,
+		close: () => {
+			for (const socket of sockets) socket.destroy();
+			proxy.close();
+		},
+	};
+}

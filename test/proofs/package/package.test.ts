@@ -76,7 +76,7 @@ describe("the packed package", () => {
 			"quickstart",
 		);
 		expect(quickstart.stdout).toContain("battery");
-	}, 90_000);
+	});
 
 	test("names its home, and npm ci has no engine to warn of", async () => {
 		for (const field of [

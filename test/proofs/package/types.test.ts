@@ -91,7 +91,6 @@ test.each(cases)(
 		}).catch((error: { stdout: string }) => error);
 		expect(stdout).toBe("");
 	},
-	120_000,
 );
 
 describe("what checks packages finds nothing wrong", () => {
@@ -103,7 +102,7 @@ describe("what checks packages finds nothing wrong", () => {
 			types: { kind: "included" },
 			problems: [],
 		});
-	}, 60_000);
+	});
 
 	test("with the manifest: publint", async () => {
 		const { messages } = await publint({
@@ -111,5 +110,5 @@ describe("what checks packages finds nothing wrong", () => {
 			strict: true,
 		});
 		expect(messages).toEqual([]);
-	}, 60_000);
+	});
 });

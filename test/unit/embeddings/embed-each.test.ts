@@ -92,7 +92,7 @@ describe("faults that pass", () => {
 
 	test("an outage is waited for", async () => {
 		server.outage(true);
-		setTimeout(() => server.outage(false), 60);
+		void firstRequest().then(() => server.outage(false));
 		const outcomes = await embedEach(provider, ["a"], {
 			...options,
 			retry: { ...retry, attempts: 50, baseMs: 10, maxMs: 10 },
@@ -149,7 +149,9 @@ describe("faults that stay", () => {
 		["other-model", "broken", "PROVIDER_FAILED", 2],
 	])("%s: kind %s, code %s, %i calls", async (fault, kind, code, calls) => {
 		server.misbehave(fault, 100);
-		const outcomes = await embedEach(provider, texts(3), {
+		// On a busy machine a call can be over before its request arrives.
+		const embed = vi.fn(provider.embed);
+		const outcomes = await embedEach({ ...provider, embed }, texts(3), {
 			...options,
 			retry: {
 				...retry,
@@ -160,7 +162,7 @@ describe("faults that stay", () => {
 		expect(outcomes).toHaveLength(3);
 		for (const outcome of outcomes)
 			expect(outcome).toMatchObject({ kind, error: { code } });
-		expect(server.stats.requests).toBe(calls);
+		expect(embed).toHaveBeenCalledTimes(calls);
 	});
 
 	test("what has not been sent yet fails with the same reason", async () => {
@@ -240,7 +242,9 @@ describe("bad texts", () => {
 			embed: async (texts, call) => {
 				const vectors = await provider.embed(texts, call);
 				return vectors.map((vector, at) =>
-					texts[at] === "text number 3" ? vector.fill(0) : vector,
+					texts[at] === "text number 3"
+						? new Float32Array(vector.length)
+						: vector,
 				);
 			},
 		};
