@@ -5,6 +5,7 @@ import {
 	type ConnectOptions,
 	defineEntity,
 	PostgresService,
+	RemError,
 } from "../../src/index.ts";
 import { codeOf, engine, useService } from "../support/engine.ts";
 
@@ -315,7 +316,7 @@ describe("lookups of one tick", () => {
 
 	test("all fail when their statement does, and the next one works", async () => {
 		vi.spyOn(db.service.core.db, "query").mockRejectedValueOnce(
-			Object.assign(new Error("gone"), { code: "CONNECTION_FAILED" }),
+			new RemError("CONNECTION_FAILED", "gone"),
 		);
 		const codes = await Promise.all([
 			codeOf(look("name 1")),

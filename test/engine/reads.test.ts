@@ -62,7 +62,7 @@ describe("LOOKUP", () => {
 			"Sarah",
 			"cafe",
 			"%",
-			"_",
+			"S_rah Chen",
 		])
 			expect(
 				await db.service.lookupEntity({ entityKey, tenantId }),
