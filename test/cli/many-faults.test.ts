@@ -139,7 +139,11 @@ describe.each(engines)("of many faults in the %s database", (engine) => {
 
 	test.each([
 		{ command: "doctor", code: 1, line: /^(?:warning|failed) +schema +(.*)/ },
-		{ command: "schema diff", code: 3, line: /^-- ((?!safe|dangerous)\w+: .*)/ },
+		{
+			command: "schema diff",
+			code: 3,
+			line: /^-- ((?!safe|dangerous)\w+: .*)/,
+		},
 		{ command: "schema diff", code: 3, line: /^-- dangerous \([^)]*\): (.*)/ },
 		{ command: "migrate --dry-run", code: 3, line: /^would \w+ (\w+: .*)/ },
 	])(
