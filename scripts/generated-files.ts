@@ -28,14 +28,15 @@ const intro = `<!-- Generated from src/config.ts by npm run generate. Do not edi
 
 # Configuration
 
-Environment variables, read when a service connects. An option of \`PostgresService.connect\` or of the command goes before
-its variable, a variable before its default. The database is the first of: the option \`connectionString\` (\`--url\`),
-\`POSTGRES__CONNECTION_STRING\`, \`DATABASE_URL\`, \`POSTGRES__HOST\` and its kin, the embedded database in \`./.rem\`.
+A service reads these environment variables when it connects. An option of \`PostgresService.connect\` or of the command takes precedence
+over its variable, a variable over its default. The database is the first of: the option \`connectionString\` (\`--url\`),
+\`POSTGRES__CONNECTION_STRING\`, \`DATABASE_URL\`, \`POSTGRES__HOST\` and the variables that belong to it, the embedded database in
+\`./.rem\`.
 
-Of a connection string's parameters these are honoured: \`host\`, \`port\`, \`user\`, \`password\`, \`application_name\`, \`options\`,
+A connection string may have these parameters: \`host\`, \`port\`, \`user\`, \`password\`, \`application_name\`, \`options\`,
 \`connect_timeout\` (seconds), \`statement_timeout\`, \`lock_timeout\`, \`idle_in_transaction_session_timeout\` (milliseconds), \`channel_binding\`,
-\`sslmode\`, \`sslrootcert\`, \`sslcert\`, \`sslkey\`. Any other is \`CONFIG_INVALID\` with what to write instead. What an address leaves out, the
-driver takes from \`PGHOST\`, \`PGPORT\`, \`PGUSER\`, \`PGPASSWORD\`, \`PGDATABASE\`, \`PGOPTIONS\` and \`PGSSLMODE\`.
+\`sslmode\`, \`sslrootcert\`, \`sslcert\`, \`sslkey\`. Any other is \`CONFIG_INVALID\`, with what to write instead. For parts that an address
+omits, the driver uses \`PGHOST\`, \`PGPORT\`, \`PGUSER\`, \`PGPASSWORD\`, \`PGDATABASE\`, \`PGOPTIONS\` and \`PGSSLMODE\`.
 
 An empty variable counts as not set. A malformed one is [\`CONFIG_INVALID\`](errors.md#config_invalid), which names it and
 does not repeat its value.

@@ -222,14 +222,14 @@ function recognise(sqlState: string): Recognised {
 				hint: "another live row of this tenant and user has the key, or this id",
 			};
 		case "42P01":
-		case "42703":
 		case "42883":
 		case "3F000":
 			return {
 				code: "SCHEMA_DRIFT",
 				hint: "run `rem migrate` or service.migrate() first",
 			};
-		// No unique index for ON CONFLICT: the model has another key; or another type.
+		// A column is missing; no unique index for ON CONFLICT: the model has another key; or another type.
+		case "42703":
 		case "42P10":
 		case "42804":
 			return {

@@ -109,12 +109,32 @@ async function cannotLook(core: Examined, error: unknown): Promise<Finding> {
 	if (!(error instanceof RemError)) throw error;
 	const { code, message, hint, sqlState } = error;
 	if (code === "QUERY_TIMEOUT") return notInTime(core, message);
+	if (sqlState === "42703")
+		return failed(
+			`${await tablesWithout(core, message)}${message}`,
+			"rem migrate, or rem schema diff where it refuses",
+		);
 	if (sqlState === "42501")
 		return warning(
 			`not looked at: ${message}`,
 			"rem doctor as the tables' owner",
 		);
 	return failed(message, hint ?? "docs/errors.md");
+}
+
+/** The tables that lack the column of the message: PostgreSQL does not name them. */
+async function tablesWithout(core: Examined, message: string): Promise<string> {
+	const [, column] =
+		/^column (?:[^\s".]+\.)?"?([^\s"]+)"? does not exist/.exec(message) ?? [];
+	if (column === undefined) return "";
+	// What cannot be compared has a line of its own.
+	const differences = await core.schema.diff().catch(() => []);
+	const tables = differences
+		.filter(({ messages }) =>
+			messages.some((one) => one.startsWith(`column "${column}" is missing`)),
+		)
+		.map(({ table }) => table);
+	return tables.length === 0 ? "" : `${[...new Set(tables)].join(", ")}: `;
 }
 
 function worstOf(checks: readonly Check[]): Finding["state"] {

@@ -1,8 +1,16 @@
 import { RemError } from "../errors.ts";
 import { refuseNewer } from "../migrate/apply-base.ts";
+import type { Difference } from "../migrate/diff/difference.ts";
 import { readLedger } from "../migrate/ledger.ts";
 import type { MigrationStatus } from "../migrate/status.ts";
-import { counted, failed, type Matter, ok, some, warning } from "./check.ts";
+import {
+	type Finding,
+	failed,
+	type Matter,
+	ok,
+	some,
+	warning,
+} from "./check.ts";
 
 /** Whether everything was applied, and nothing but what is known here. */
 export const checkMigrations: Matter = async (core, { migrations }) => {
@@ -51,11 +59,19 @@ export const checkSchema: Matter = async (core) => {
 			"rem doctor on the primary",
 		);
 	if (differences.length === 0) return ok("the database is as the models are");
-	const found = `${counted(differences.length, "difference")}: ${some(
-		differences.map(
-			({ table, messages }) => `${table}: ${messages.join("; ")}`,
+	const tables = new Set(differences.map(({ table }) => table));
+	return [...tables].map((table) =>
+		ofTable(
+			table,
+			differences.filter((one) => one.table === table),
 		),
-	)}`;
+	);
+};
+
+/** All that differs in one table, with the remedy of its worst difference. */
+function ofTable(table: string, differences: readonly Difference[]): Finding {
+	const messages = differences.flatMap((one) => one.messages);
+	const found = `${table}: ${messages.join("; ")}`;
 	if (differences.some(({ risk, blocks }) => risk !== undefined && blocks))
 		return failed(
 			found,
@@ -64,4 +80,4 @@ export const checkSchema: Matter = async (core) => {
 	if (differences.some(({ risk }) => risk === undefined))
 		return warning(found, "rem migrate mends what is safe");
 	return warning(found, "rem schema diff --write NAME, and look at it");
-};
+}

@@ -1,4 +1,5 @@
 import type { Handle } from "../db/database.ts";
+import { RemError } from "../errors.ts";
 import type { DeclaredIndex } from "../schema/declared-index.ts";
 import { hnswCondition } from "../schema/hnsw.ts";
 import { ident, join, type Sql, sql } from "../sql.ts";
@@ -20,6 +21,39 @@ WHERE ${minRows} <= (SELECT count(*) FROM (SELECT ${entriesOf(schema, index)} LI
 	);
 	const names = new Set(rows.map(({ name }) => name));
 	return indexes.filter(({ name }) => names.has(name));
+}
+
+/** The same, and why each of the others cannot be counted: its table, or a column of it, is missing. */
+export async function indexNeed(
+	db: Handle,
+	schema: string,
+	indexes: readonly DeclaredIndex[],
+	minRows: number,
+): Promise<{
+	readonly paying: readonly DeclaredIndex[];
+	readonly problems: ReadonlyMap<DeclaredIndex, string>;
+}> {
+	const count = (some: readonly DeclaredIndex[]) =>
+		indexesThatPay(db, schema, some, minRows);
+	const problems = new Map<DeclaredIndex, string>();
+	try {
+		return { paying: await count(indexes), problems };
+	} catch (error) {
+		if (!isDrift(error)) throw error;
+	}
+	const paying: DeclaredIndex[] = [];
+	for (const index of indexes)
+		try {
+			paying.push(...(await count([index])));
+		} catch (error) {
+			if (!isDrift(error)) throw error;
+			problems.set(index, `${error.message}: rem migrate adds it`);
+		}
+	return { paying, problems };
+}
+
+function isDrift(error: unknown): error is RemError {
+	return error instanceof RemError && error.code === "SCHEMA_DRIFT";
 }
 
 /** A row for each entry of the index; of a JSON column's elements at least one for each row, so that counting ends soon. */

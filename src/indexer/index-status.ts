@@ -7,7 +7,7 @@ import {
 } from "./build-progress.ts";
 import type { QueuedBuild } from "./build-queue.ts";
 import type { Declaration } from "./declared-indexes.ts";
-import { indexesThatPay } from "./index-need.ts";
+import { indexNeed } from "./index-need.ts";
 import { type ComparedIndex, compareIndexes } from "./index-state.ts";
 import type { LiveIndex } from "./live-indexes.ts";
 
@@ -65,7 +65,7 @@ export async function readIndexStatus(
 ): Promise<IndexStatus[]> {
 	const { compared, others } = await compareIndexes(db, schema, possible);
 	const running = await readRunningBuilds(db, schema);
-	const paying = await indexesThatPay(
+	const { paying, problems } = await indexNeed(
 		db,
 		schema,
 		compared
@@ -75,7 +75,12 @@ export async function readIndexStatus(
 	);
 	return [
 		...compared.map((index) =>
-			statusOf(index, queue, running, paying.includes(index.declared)),
+			statusOf(index, {
+				queue,
+				running,
+				pays: paying.includes(index.declared),
+				problem: problems.get(index.declared),
+			}),
 		),
 		...impossible.map(([index, problem]) => impossibleIndex(index, problem)),
 		...others
@@ -100,11 +105,17 @@ const nothingMore = {
 	leftTo: null,
 };
 
+interface Known {
+	readonly queue: readonly QueuedBuild[];
+	readonly running: readonly RunningBuild[];
+	readonly pays: boolean;
+	/** Why that is not known. */
+	readonly problem: string | undefined;
+}
+
 function statusOf(
 	{ declared, live, state }: ComparedIndex,
-	queue: readonly QueuedBuild[],
-	running: readonly RunningBuild[],
-	pays: boolean,
+	{ queue, running, pays, problem }: Known,
 ): IndexStatus {
 	const job = queue.find(({ indexName }) => indexName === declared.name);
 	const isBuilding = job?.state === "building" && job.isLocked;
@@ -117,9 +128,15 @@ function statusOf(
 		indexName: declared.name,
 		tableName: declared.tableName,
 		indexType: declared.indexType,
-		state: shownState(state, job, isBuilding || build !== undefined, pays),
+		state: shownState(
+			state,
+			job,
+			isBuilding || build !== undefined,
+			pays || problem !== undefined,
+		),
 		usable: state === "valid" || state === "changed",
 		sizeBytes: live?.sizeBytes ?? 0,
+		error: problem ?? null,
 		...(job === undefined || job.state === "built" || state === "valid"
 			? {}
 			: {

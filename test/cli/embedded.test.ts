@@ -36,7 +36,7 @@ test("without an address the embedded database in ./.rem is set up on first use"
 	expect(existsSync(join(folder, ".rem/data"))).toBe(true);
 });
 
-test("SIGTERM stops a load between chunks; what is committed stays and is told", async () => {
+test("SIGTERM stops a load between chunks; what is committed stays and is reported", async () => {
 	const row = (at: number) =>
 		`{"name":"doc ${at}","content":"text number ${at}"}\n`;
 	const rows = Array.from({ length: 20_000 }, (_, at) => row(at));

@@ -40,7 +40,7 @@ describe.each(engines)("rem embeddings on the %s", (engine) => {
 		return JSON.parse(stdout);
 	};
 
-	test("what a load left without vectors is embedded, what cannot be is given up and told", async () => {
+	test("texts that a load left without vectors are embedded; those that cannot be are dead-lettered and reported", async () => {
 		url = await emptyDatabase(engine);
 		server.reset();
 		server.outage(true);

@@ -130,7 +130,7 @@ test.each(withDatabase.map((command) => [command.join(" "), command] as const))(
 	},
 );
 
-/** Of a server whose database holds nothing; what is missing here is refused with 1. */
+/** For a server whose database is empty; a command that is missing here is refused with 1. */
 const onEmptyServer: Readonly<Record<string, number>> = {
 	migrate: 0,
 	"migrate status": 0,

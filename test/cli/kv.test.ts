@@ -6,7 +6,7 @@ import { emptyDatabase, engines, rem, temporaryFolder } from "./run-rem.ts";
 const people = "- { name: sarah-chen }\n- { name: tom-reed }\n";
 
 describe.each(engines)("rem kv on the %s database", (engine) => {
-	test("says its state, rebuilds, verifies with exit code 3 and repairs", async () => {
+	test("prints its state, rebuilds, verifies with exit code 3 and repairs", async () => {
 		const url = await emptyDatabase(engine);
 		const folder = temporaryFolder({ "people.yaml": people });
 		const run = (...args: string[]) =>

@@ -35,7 +35,7 @@ const mapped = [
 	"content=plot",
 ];
 
-test("a dry run tells about rows that share a key and rows without a text", async () => {
+test("a dry run reports rows that share a key and rows without a text", async () => {
 	const { code, stdout, stderr } = await check("films.json", ...mapped);
 	expect(code).toBe(0);
 	expect(stdout.split("\n")).toEqual([
@@ -91,7 +91,7 @@ test("several files, tables and formats in one run end with a total", async () =
 	]);
 });
 
-test("properties that are no field are refused unless --map says what to take", async () => {
+test("properties that are not a field are refused unless --map is used", async () => {
 	const { code, stdout, stderr } = await check(
 		"films.json",
 		"--table",
@@ -137,7 +137,7 @@ test("every bad row is named with its line, and with --skip-invalid left out", a
 	});
 });
 
-test("a key that is too long is cut, and the summary says so", async () => {
+test("a key that is too long is cut, and the summary counts it", async () => {
 	const { code, stdout } = await check("keys.jsonl", "--table", "resources");
 	expect(code).toBe(0);
 	expect(stdout).toContain("1 row has a name of over 255 characters: cut");

@@ -43,7 +43,7 @@ describe.each(engines)("on the %s", (engine) => {
 		url = await emptyDatabase(engine);
 	});
 
-	test("load sets the database up, says so, and counts what it did", async () => {
+	test("load sets the database up, reports that, and counts what it did", async () => {
 		const { code, stdout, stderr } = await run(
 			"load",
 			"people.csv",
@@ -84,7 +84,7 @@ describe.each(engines)("on the %s", (engine) => {
 		});
 	});
 
-	test("lookup finds names in any spelling, and says which it does not", async () => {
+	test("lookup finds names in any case, and reports those it does not find", async () => {
 		const { code, stdout, stderr } = await run(
 			"lookup",
 			"sarah_chen",
@@ -130,7 +130,7 @@ describe.each(engines)("on the %s", (engine) => {
 		expect(JSON.parse(stdout)).toMatchObject([{ entity_key: "Omar Haddad" }]);
 	});
 
-	test("fuzzy finds a misspelt name, the most alike first", async () => {
+	test("fuzzy finds a misspelt name, the closest first", async () => {
 		const { code, stdout } = await run(
 			"fuzzy",
 			"sarah chan",

@@ -77,7 +77,7 @@ test("two properties that are one field are refused, not one of them taken", asy
 	]);
 });
 
-test("a large file of mixed line ends keeps count across the pieces it is read in", async () => {
+test("lines of a large file of mixed line ends are counted across the pieces it is read in", async () => {
 	const ends = ["\n", "\r\n", "\r"];
 	const lines = Array.from(
 		{ length: 60_000 },
@@ -152,7 +152,7 @@ describe("standard input", () => {
 		expect(copies()).toEqual(before);
 	});
 
-	test("without a format that its content tells is an error naming --format", async () => {
+	test("whose content does not show its format is an error naming --format", async () => {
 		const { code, stderr } = await remWithInput(
 			["load", "-", "--table", "resources", "--dry-run"],
 			"name\nx\n",
@@ -161,7 +161,7 @@ describe("standard input", () => {
 		expect(stderr).toContain("--format");
 	});
 
-	test("that is empty is an error that says so", async () => {
+	test("that is empty is an error that names the cause", async () => {
 		const { code, stderr } = await remWithInput(
 			["load", "-", "--table", "resources", "--dry-run"],
 			"",

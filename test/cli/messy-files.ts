@@ -303,6 +303,52 @@ export const messyFiles: readonly MessyFile[] = [
 		hint: "iconv -f utf-16be -t utf-8",
 	},
 	{
+		title: "UTF-16 without a mark, of a script whose letters have no NULs",
+		file: "a.csv",
+		bytes: utf16(`名前,説明\n${"あいうえお,さしすせそ\n".repeat(20)}`, false),
+		problem: "line 1: is UTF-16LE text, not UTF-8",
+		hint: "iconv -f utf-16le -t utf-8",
+	},
+	{
+		title: "the same, big-endian",
+		file: "a.csv",
+		bytes: utf16(
+			`名前,説明\n${"あいうえお,さしすせそ\n".repeat(20)}`,
+			false,
+		).swap16(),
+		problem: "line 1: is UTF-16BE text, not UTF-8",
+		hint: "iconv -f utf-16be -t utf-8",
+	},
+	{
+		title: "a NUL in a text of UTF-8",
+		file: "a.csv",
+		bytes: `name,note\nx,${"é".repeat(600)}a\0b\n`,
+		rows: [[2, row("x", `${"é".repeat(600)}a\0b`)]],
+	},
+	{
+		title: "a compressed file whose name a shell would take apart",
+		file: "it's a.csv",
+		bytes: gzipSync("name,note\nx,1\n"),
+		problem: "is compressed (gzip)",
+		hint: "it'\\''s a.csv' | rem load -",
+	},
+	{
+		title: "a broken document of YAML among others",
+		file: "a.yaml",
+		bytes: "name: x\n---\nname: [\n---\n- name: y\n",
+		rows: [
+			[1, row("x")],
+			[4, "is not valid YAML (BAD_INDENT)"],
+			[5, row("y")],
+		],
+	},
+	{
+		title: "a list of YAML with one broken item",
+		file: "a.yaml",
+		bytes: "- name: x\n- name: [\n- name: y\n",
+		problem: "is not valid YAML",
+	},
+	{
 		title: "a compressed file",
 		file: "a.csv",
 		bytes: gzipSync("name,note\nx,1\n"),

@@ -97,7 +97,7 @@ test("what is dangerous is commented out, unless asked for", async () => {
 	expect(
 		readFileSync(join(cwd, "sql/0001_less.sql"), "utf8"),
 	).toBe(`-- films: column "year" is not in the model
--- dangerous (data-loss): the values of the column are lost
+-- dangerous (data-loss): films: the values of column "year" are lost
 -- rem: undecided
 -- ALTER TABLE "public"."films" DROP COLUMN IF EXISTS "year";
 `);
@@ -139,11 +139,11 @@ test.each(engines)(
 			});
 		const local = { EMBEDDING__PROVIDER: "local" };
 		const openai = { EMBEDDING__PROVIDER: "openai", OPENAI_API_KEY: "x" };
-		// Without a key a server knows no model, and the embedded database its own.
-		const first = await run({});
+		// Without a key the embedded database has its own model.
+		const first = await run(engine === "embedded" ? {} : local);
 		expect(first.stdout).not.toContain("embedding model");
-		const before = engine === "server" ? "none" : "local lexical-v1 (512)";
-		const change = `films: ${before} → openai text-embedding-3-small (1536)`;
+		const change =
+			"films: local lexical-v1 (512) → openai text-embedding-3-small (1536)";
 		for (const _ of [1, 2])
 			expect((await run(openai, "--dry-run")).stdout).toBe(
 				`would change the embedding model of ${change}\n`,

@@ -114,6 +114,9 @@ describe("progress", () => {
 		expect(written).toEqual([]);
 		startProgress({ isTTY: true, write }, "a", 10).stop();
 		expect(written).toEqual(["\r\x1b[K"]);
+		const plain = { isTTY: true, hasColors: () => false, write };
+		startProgress(plain, "a", 10).stop();
+		expect(written).toHaveLength(1);
 	});
 });
 

@@ -35,7 +35,7 @@ describe.each(engines)("on the %s", (engine) => {
 		expect(code).toBe(0);
 	});
 
-	test("query prints a table, of the columns that hold something", async () => {
+	test("query prints a table of the columns that have values", async () => {
 		const { code, stdout } = await run(
 			"query",
 			"SQL resources WHERE tags @> ARRAY['garden']",
@@ -111,7 +111,7 @@ describe.each(engines)("on the %s", (engine) => {
 	});
 });
 
-test("a mistake is told with its place, as text and as JSON", async () => {
+test("a mistake is reported with its position, as text and as JSON", async () => {
 	const url = "memory:";
 	const text = await rem(["query", "SERCH x", "--url", url]);
 	expect(text.code).toBe(1);

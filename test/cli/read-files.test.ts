@@ -192,7 +192,10 @@ describe("CSV", () => {
 	test.each([
 		["a,b\n1,2\n3\n", "line 3: has 1 cells, the first line has 2"],
 		["a,a\n", 'line 1: two columns are named "a"'],
-		["a;b\n1;2\n", "line 1: cells are not separated by commas"],
+		[
+			"a;b\n1;2\n",
+			"line 1: cells are not separated by commas but by semicolons",
+		],
 		['a\n"x\n', "line 2: a quotation mark that opens here is never closed"],
 		[
 			'a\n"x"y\n',

@@ -37,10 +37,11 @@ function shape(source: unknown, ...texts: string[]) {
 describe("mapping", () => {
 	test("properties fill the fields they are named after, in either spelling", () => {
 		expect(
-			shape({ name: "x", size_bytes: 1, sizeBytes: 2, tenant_id: "t" }),
+			shape({ name: "x", size_bytes: 1, tenantId: "t", user_id: "u" }),
 		).toEqual({
-			row: { name: "x", sizeBytes: 2, tenantId: "t" },
+			row: { name: "x", sizeBytes: 1, tenantId: "t", userId: "u" },
 			unknown: [],
+			problems: [],
 			isShortened: false,
 		});
 	});
@@ -55,6 +56,7 @@ describe("mapping", () => {
 		).toEqual({
 			row: { name: "x", extra: "c" },
 			unknown: [],
+			problems: [],
 			isShortened: false,
 		});
 	});
@@ -92,6 +94,7 @@ describe("mapping", () => {
 		expect(shape({ title: "x", year: 1990 }, template)).toEqual({
 			row: { name: "x (1990)" },
 			unknown: [],
+			problems: [],
 			isShortened: false,
 		});
 		expect(shape({ title: "x", year: null }, template).row).toEqual({});

@@ -34,7 +34,7 @@ function installed(): string {
 	return folder;
 }
 
-test("a program that has no OpenTelemetry installed works, and says nothing of it", async () => {
+test("a program without OpenTelemetry works, and prints nothing about it", async () => {
 	const program = `
 import { PostgresService } from "remdb";
 let found = "installed";

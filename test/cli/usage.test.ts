@@ -12,7 +12,7 @@ const commands = [
 	"worker",
 ];
 
-test("--help groups the commands and says what holds for all", async () => {
+test("--help groups the commands and lists the common options", async () => {
 	const { code, stdout, stderr } = await rem(["--help"]);
 	expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
 	for (const name of commands) expect(stdout).toContain(`  ${name} `);
@@ -93,7 +93,7 @@ test("an unreachable server is an error with its address and without the passwor
 	expect(stderr).not.toContain("geheim");
 });
 
-test("an address nobody knows and a malformed variable are errors", async () => {
+test("an unknown address and a malformed variable are errors", async () => {
 	const wrongUrl = await rem(["lookup", "x", "--url", "mysql://x", "--json"]);
 	expect(wrongUrl.code).toBe(1);
 	expect(JSON.parse(wrongUrl.stderr).error.code).toBe("CONFIG_INVALID");

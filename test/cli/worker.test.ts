@@ -15,7 +15,7 @@ interface Worker {
 	readonly child: ChildProcess;
 	/** The status of a path, and the reason that stands in the answer. */
 	ask(path: string): Promise<{ status: number; reason?: string }>;
-	/** What it said on stderr so far. */
+	/** What it has printed on stderr so far. */
 	said(): string;
 	/** Sends SIGTERM; its exit code. */
 	stop(): Promise<number | null>;
@@ -71,7 +71,7 @@ async function migratedService(engine: string) {
 }
 
 describe.skipIf(!engines.includes("server"))("on a server", () => {
-	test("two workers embed, build indexes and fill the cache, and stop when told", async () => {
+	test("two workers embed, build indexes and fill the cache, and stop on request", async () => {
 		const { url, service } = await migratedService("server");
 		const workers = [await startWorker(url), await startWorker(url)];
 		for (const worker of workers)
@@ -147,7 +147,7 @@ describe.skipIf(!engines.includes("server"))("on a server", () => {
 		await expect
 			.poll(() => empty.ask("/readyz"), soon)
 			.toEqual({ status: 503, reason: "SCHEMA_DRIFT" });
-		// No marker and nobody who could set it: the tables answer.
+		// No marker, and no process that could set it: the tables answer.
 		await service.execute("DELETE FROM kv_state");
 		await service.execute(
 			"ALTER TABLE kv_state ADD CONSTRAINT no_more CHECK (false) NOT VALID",
@@ -160,7 +160,7 @@ describe.skipIf(!engines.includes("server"))("on a server", () => {
 		expect(await worker.stop()).toBe(0);
 	});
 
-	test("what waiting does not mend ends it at once", async () => {
+	test("an error that waiting does not resolve ends it at once", async () => {
 		const url = new URL(await emptyDatabase("server"));
 		url.pathname = "/no_such_database";
 		const { code, stderr } = await rem(["worker", "--url", url.href]);
@@ -169,7 +169,7 @@ describe.skipIf(!engines.includes("server"))("on a server", () => {
 	});
 });
 
-test("a worker of the embedded database answers probes and stops when told", async () => {
+test("a worker of the embedded database answers probes and stops on request", async () => {
 	const { url, service } = await migratedService("embedded");
 	await service.close();
 	const worker = await startWorker(url);

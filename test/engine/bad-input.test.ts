@@ -368,7 +368,7 @@ test("a text too long for its index is stored, or INPUT_LIMIT", async () => {
 	expect(["no error", "INPUT_LIMIT"]).toContain(code);
 });
 
-test("a text of 10 MB is no name, and that is said quickly", async () => {
+test("a text of 10 MB is not a name, and is refused quickly", async () => {
 	const huge = "x".repeat(10_000_000);
 	const { service } = db;
 	for (const call of [

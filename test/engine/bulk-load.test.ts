@@ -74,7 +74,7 @@ async function exists(service: Service): Promise<boolean> {
 const load = (from: number, to: number) =>
 	({ tableName: "pages", entities: pages(from, to), bulk: true }) as const;
 
-test("a load that is large against the table drops the index, says so, and has it built again", async () => {
+test("a load that is large compared with the table drops the index, reports that, and has it built again", async () => {
 	const logged: string[] = [];
 	const { service } = await open({ enabled: false }, logged);
 	const result = await service.batchUpsert(load(20, 60));
@@ -82,7 +82,7 @@ test("a load that is large against the table drops the index, says so, and has i
 	expect(result.bulk?.dropped).toEqual([hnsw]);
 	expect(result.bulk?.explanation).toMatch(/dropped .* searches compare every/);
 	expect(logged).toContain(result.bulk?.explanation);
-	// No indexer runs here: it waits in the queue for whoever runs one.
+	// No indexer runs here: it stays queued until a process runs one.
 	expect(await exists(service)).toBe(false);
 	expect(await stateOf(service)).toBe("queued");
 	await service.indexer.drain();
@@ -96,7 +96,7 @@ test("where the indexer runs, the index is back by itself", async () => {
 	await expect.poll(() => stateOf(service)).toBe("valid");
 });
 
-test("a load that is small against the table, or small at all, keeps it and says why", async () => {
+test("a load that is small, or small compared with the table, does not drop it and reports why", async () => {
 	const { service } = await open();
 	const few = await service.batchUpsert(load(20, 25));
 	expect(few.bulk).toEqual({
@@ -264,7 +264,7 @@ test.runIf(engine === "server")(
 );
 
 test.runIf(engine === "server")(
-	"an index that a long transaction keeps from being dropped is mended behind it",
+	"an index that cannot be dropped because of a long transaction is repaired after it",
 	async () => {
 		const logged: string[] = [];
 		const { service, url } = await open({}, logged);

@@ -108,7 +108,7 @@ test("a tenant's name may begin with it", async () => {
 	expect(await scope.repository(Text).count()).toBe(1);
 });
 
-test("values, column names, arrays, JSON and errors of SQL of your own keep it", async () => {
+test("values, column names, arrays, JSON and errors of your own SQL retain it", async () => {
 	const { rows } = await db.service.execute(
 		`SELECT $1::text AS "${bom}column", ARRAY[$1::text] AS texts, jsonb_build_object($1::text, $1::text) AS json, to_json($1::text) AS scalar, $1::varchar AS v, $1::name AS n`,
 		[`${bom}x`],

@@ -166,7 +166,7 @@ describe("what another program writes is found at once:", () => {
 		expect(await keysOf(tenantId, "page", "chunk#1")).toEqual(["chunk#1"]);
 	});
 
-	test("what a restore or a replica writes, as which most triggers sleep", async () => {
+	test("writes of a restore or a replica, for which ordinary triggers do not fire", async () => {
 		const tenantId = "replica role";
 		await db.service.transaction(async (tx) => {
 			await tx.script(`SET LOCAL session_replication_role = replica;
@@ -400,7 +400,7 @@ CREATE TRIGGER note_rebuild AFTER INSERT ON kv_state FOR EACH ROW
 	});
 
 	test.runIf(engine === "server")(
-		"is rebuilt by whoever connects, without a read",
+		"is rebuilt by the next service that connects, without a read",
 		async () => {
 			await empty();
 			const service = await PostgresService.connect({
@@ -480,7 +480,7 @@ CREATE TRIGGER note_rebuild AFTER INSERT ON kv_state FOR EACH ROW
 			query: async (...given) => {
 				const [statement] = given;
 				const { text } = "text" in statement ? statement : compile(statement);
-				// Just before it would say so: the first time, the cache loses its rows.
+				// Just before it would set the marker: the first time, the cache loses its rows.
 				if (text.includes("'ready', token, filenode") && truncations++ === 0)
 					await real.script("TRUNCATE kv_store");
 				return real.query(...given);

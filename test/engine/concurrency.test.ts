@@ -112,7 +112,7 @@ test("writers that bring ids and writers that bring keys get along", async () =>
 	expect(await wrongVectors(tenantId)).toBe(0);
 });
 
-test("a row deleted and written at the same time is one or the other, and says so", async () => {
+test("a row deleted and written at the same time is one or the other, and reports which", async () => {
 	const tenantId = "delete and write";
 	const pages = db.service.repository(Page);
 	for (let round = 0; round < 10; round++) {

@@ -73,7 +73,7 @@ onEmbedded("the embedded database in a folder", () => {
 		expect(hits.map(({ name }) => name)).toEqual(["first"]);
 	});
 
-	test("that cannot be made or read is CONNECTION_FAILED, and keeps no lock", async () => {
+	test("that cannot be made or read is CONNECTION_FAILED, and leaves no lock", async () => {
 		await mkdir(join(folders, "broken", "data"), { recursive: true });
 		await writeFile(join(folders, "broken", "data", "PG_VERSION"), "9");
 		expect(await codeOf(open("broken"))).toBe("CONNECTION_FAILED");

@@ -349,7 +349,7 @@ describe("a transaction", () => {
 		).rejects.toMatchObject({ code: "DATABASE", sqlState: "25006" });
 	});
 
-	test("runs again after a serialization failure as often as it is told", async () => {
+	test("runs again after a serialization failure as often as configured", async () => {
 		const failing = (failures: number, name: string) => {
 			let runs = 0;
 			return async (tx: Handle) => {
@@ -414,7 +414,7 @@ test("a text of several statements gives the last one's rows", async () => {
 });
 
 describe("a closed database", () => {
-	test("says so, and closes twice", async () => {
+	test("reports it, and closes twice", async () => {
 		const database = await createDatabase();
 		onTestFinished(() => database.drop());
 		const service = await PostgresService.connect({
@@ -541,7 +541,7 @@ describe("no error shows the content of a row", () => {
 		],
 	];
 
-	test("whatever the database says", async () => {
+	test("whatever the database answers", async () => {
 		await db.service.batchUpsert({
 			tableName: "everything",
 			entities: [{ name: `${canary} name`, content: canary }],
@@ -663,7 +663,7 @@ describe.runIf(engine === "server")("a server that cannot be reached", () => {
 		}
 	});
 
-	test("does not keep the process alive", () => {
+	test("does not prevent the process from exiting", () => {
 		const script = `
 import { createJiti } from "jiti";
 const { PostgresService } = await createJiti(import.meta.url).import("./src/index.ts");

@@ -55,7 +55,7 @@ test("every metric's query runs and returns what it describes", async () => {
 	}
 });
 
-test("the metrics see an emptied cache, a failed index, waiting and given up texts", async () => {
+test("the metrics show an emptied cache, a failed index, queued and dead-lettered texts", async () => {
 	const { service } = db;
 	expect(await metricsOf("rem_kv")).toEqual({ ready: 1 });
 	await service.execute("TRUNCATE kv_store");
@@ -92,7 +92,7 @@ const role = `rem_app_${process.pid}`;
 const onServer = engine === "server";
 afterAll(async () => {
 	if (!onServer) return;
-	// Before the database is dropped: its grants hold the role.
+	// Before the database is dropped: its grants depend on the role.
 	await db.service.execute(`DROP OWNED BY ${role}`);
 	await db.service.execute(`DROP ROLE ${role}`);
 });

@@ -22,7 +22,7 @@ import * as zod from "zod";
 import * as remdb from "../../src/index.ts";
 import { createDatabase, engine } from "../support/engine.ts";
 
-// What README.md and docs/*.md show is run here; CONTRIBUTING.md tells how
+// What README.md and docs/*.md show is run here; CONTRIBUTING.md describes how
 // they are written.
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -72,7 +72,7 @@ const withExamples = pages
 	.filter((page) => engine === "embedded" || !embeddedOnly.includes(page));
 
 test.each(withExamples)(
-	"the examples of %s give what it says",
+	"the examples of %s give the documented results",
 	async (page) => {
 		await runExamples(page);
 	},
@@ -84,7 +84,7 @@ const withCommands = pages.filter(
 
 // Where a reader first runs them, in ./.rem; test/cli runs `rem` on both engines.
 test.runIf(engine === "embedded").each(withCommands)(
-	"the commands of %s print what it says",
+	"the commands of %s print the documented output",
 	async (page) => {
 		await runCommands(page);
 	},
@@ -177,7 +177,7 @@ async function runExamples(page: string): Promise<void> {
 	);
 }
 
-/** The block on the database of this test, with checks in place of what says what it gives. */
+/** The block on the database of this test, with checks in place of the comments with expected results. */
 function withChecks(page: string, block: Block): string {
 	const code = block.text.replace(
 		/"(memory:|postgresql:[^"]*)"/g,

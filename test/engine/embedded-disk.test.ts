@@ -227,7 +227,7 @@ onEmbedded("a folder", () => {
 		expect(error.message).toContain("PostgreSQL 17, expected 18");
 	});
 
-	test("that is new keeps itself out of repositories; one with other files does not hide them", async () => {
+	test("that is new excludes itself from repositories; one with other files does not", async () => {
 		expect(readFileSync(join(made, ".gitignore"), "utf8")).toBe("*\n");
 		const project = join(folders, "project");
 		mkdirSync(project);

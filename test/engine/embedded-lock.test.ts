@@ -30,8 +30,8 @@ import { stateOf, thisOwner } from "../../src/db/folder-owner.ts";
 import { PostgresService, Resource } from "../../src/index.ts";
 import { codeOf, engine } from "../support/engine.ts";
 
-// Whoever opens a folder that is open must be refused, whichever process,
-// thread, container or copy of the package it is; and nobody else may be.
+// A second opening of a folder must be refused, whichever process,
+// thread, container or copy of the package it is; and no other may be.
 
 const onEmbedded = describe.runIf(engine === "embedded");
 
@@ -268,7 +268,7 @@ onEmbedded("without flock", () => {
 		expect(await codeOf(lock("own"))).toBe("EMBEDDED_LOCKED");
 	});
 
-	test("the file of an owner that cannot be looked at is refused, saying what to do", async () => {
+	test("the file of an owner that cannot be checked is refused, with a remedy", async () => {
 		const elsewhere = { ...thisOwner("x", "file"), pidNamespace: "pid:[1]" };
 		if (stateOf(elsewhere) !== "unknown") return; // no namespaces here
 		await leave("elsewhere", elsewhere);
@@ -412,7 +412,7 @@ onEmbedded("a folder that cannot be", () => {
 	);
 });
 
-test("flock tells a lock of another open file from its own", async () => {
+test("flock distinguishes a lock of another open file from its own", async () => {
 	if (!hasFlock) return;
 	const { openSync, closeSync } = await import("node:fs");
 	const [one, other] = [openSync(at("f"), "a+"), openSync(at("f"), "a+")];

@@ -33,7 +33,7 @@ beforeAll(async () => {
 afterAll(() => drop());
 
 describe("a process with a background worker", () => {
-	test("embeds while it has other things to do, and ends without the worker being stopped", async () => {
+	test("embeds while it does other work, and ends without the worker being stopped", async () => {
 		const { output, code } = await run(`
 await service.migrate();
 await service.execute("INSERT INTO pages (tenant_id, name, content) VALUES ('default', 'a', 'one'), ('default', 'b', 'two')");
@@ -65,7 +65,7 @@ service.embeddings.start();`);
 	});
 });
 
-test("a service that is configured for another model than the stored one says so when it connects", async () => {
+test("a service that is configured for another model than the stored one logs that when it connects", async () => {
 	const warnings: string[] = [];
 	const service = await PostgresService.connect({
 		connectionString: url,

@@ -88,7 +88,7 @@ test("nothing is switched to that was not filled, nor pruned while it is searche
 	);
 });
 
-test("another one is filled beside it, cut off and resumed, while searches keep the old", async () => {
+test("another one is filled beside it, interrupted and resumed, while searches use the old one", async () => {
 	expect(await service.embeddings.estimate({ model: "new" })).toMatchObject({
 		texts: 2,
 	});
@@ -111,7 +111,7 @@ test("another one is filled beside it, cut off and resumed, while searches keep 
 	expect(next.asked.toSorted()).toEqual(["one", "two"]);
 });
 
-test("meanwhile every text that changes is queued for it", async () => {
+test("during the fill every text that changes is queued for it", async () => {
 	expect(await upsert("b", "two more")).toMatchObject({
 		embeddingsGenerated: 1,
 		embeddingsQueued: 0,
@@ -139,7 +139,7 @@ test("after the switch searches and writes use it; the old one is left behind, a
 	expect(await states()).toEqual(["new active 3 of 3"]);
 });
 
-test("ready vectors that do not say whose they are are refused while the configuration differs", async () => {
+test("ready vectors without provider and model are refused while the configuration differs", async () => {
 	const row = {
 		name: "d",
 		content: "four",
@@ -154,7 +154,7 @@ test("ready vectors that do not say whose they are are refused while the configu
 });
 
 test.runIf(engine === "server")(
-	"a service that is configured for another model says so when it connects, and goes on with the stored one",
+	"a service that is configured for another model logs that when it connects, and uses the stored one",
 	async () => {
 		const other = await connect(old);
 		expect(warnings).toEqual([

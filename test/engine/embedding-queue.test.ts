@@ -6,7 +6,7 @@ import { defineEntity, type NewRow, PostgresService } from "../../src/index.ts";
 import { codeOf, engine, useService } from "../support/engine.ts";
 import { FakeProvider } from "../support/fake-provider.ts";
 
-// Whoever writes a text, and whatever happens to the provider: in the end every
+// Whichever program writes a text, and whatever happens to the provider: in the end every
 // text has the vector of its present content, and nothing else has one.
 
 const Page = defineEntity(
@@ -123,7 +123,7 @@ COPY (VALUES ('t', 'a', 'one'), ('t', 'b', NULL), ('t', 'c', 'two')) TO '/tmp/pa
 		expect(await waiting()).toEqual(["a.content"]);
 	});
 
-	test("when somebody's trigger puts another text in the place of ours", async () => {
+	test("when another program's trigger replaces our text", async () => {
 		await psql(`
 CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.content := upper(NEW.content); RETURN NEW; END $$;
 CREATE TRIGGER shout BEFORE INSERT OR UPDATE ON pages FOR EACH ROW EXECUTE FUNCTION shout()`);
@@ -273,7 +273,7 @@ SELECT 'pages', id, 'content', 'fake', 'm1', 8 FROM pages`);
 });
 
 describe("when the provider fails", () => {
-	test("a refused text alone is given up, with a reason that does not quote it; retry brings it back", async () => {
+	test("only a refused text is dead-lettered, with a reason that does not quote it; retry queues it again", async () => {
 		await insert("a", "fine");
 		await insert("b", "secret poison");
 		fake.refuse((text) => text.includes("poison"));
@@ -313,7 +313,7 @@ describe("when the provider fails", () => {
 		expect(await sync()).toMatchObject({ embedded: 1 });
 	});
 
-	test("sync says so, and everything stays queued", async () => {
+	test("sync reports it, and everything stays queued", async () => {
 		await insert("a", "one");
 		fake.fail(401);
 		expect(await codeOf(sync())).toBe("PROVIDER_NOT_CONFIGURED");
@@ -322,7 +322,7 @@ describe("when the provider fails", () => {
 		expect(await sync()).toMatchObject({ embedded: 1 });
 	});
 
-	test("an upsert fails and writes nothing, unless it is told to queue", async () => {
+	test("an upsert fails and writes nothing, unless it is to queue", async () => {
 		fake.fail(401);
 		const rows = [{ name: "a", content: "one" }, { name: "b" }];
 		expect(await codeOf(upsert(rows))).toBe("PROVIDER_NOT_CONFIGURED");
@@ -343,7 +343,7 @@ describe("when the provider fails", () => {
 		expect(await vectors()).toEqual(["a.content"]);
 	});
 
-	test("of one text, the others of the upsert keep theirs", async () => {
+	test("of one text, the others of the upsert get theirs", async () => {
 		fake.refuse((text) => text === "poison");
 		const result = await upsert(
 			[
@@ -414,7 +414,7 @@ ${all("ENABLE ALWAYS")}`);
 		});
 	});
 
-	test("tells how far it is, and can be cut off", async () => {
+	test("reports its progress, and can be interrupted", async () => {
 		await psql(
 			"INSERT INTO pages (tenant_id, name, content) SELECT 't', 'p' || n, 'text ' || n FROM generate_series(1, 1200) AS n",
 		);
@@ -457,9 +457,9 @@ ${all("ENABLE ALWAYS")}`);
 	});
 });
 
-// The embedded engine has one connection: nobody else can hold a lock.
+// The embedded engine has one connection: no other client can own a lock.
 test.runIf(engine === "server")(
-	"a text that somebody has locked for a moment is not paid for twice",
+	"a text that another client has locked for a moment is not paid for twice",
 	async () => {
 		await insert("a", "one");
 		await insert("b", "two");
@@ -549,7 +549,7 @@ describe("the worker", () => {
 });
 
 test.runIf(engine === "server")(
-	"a writer that holds a row holds up no worker, and is held up by none",
+	"a writer that has locked a row does not block a worker, nor a worker the writer",
 	async () => {
 		await upsert([{ name: "a", content: "one" }]);
 		await insert("b", "two");

@@ -7,7 +7,7 @@ import { FakeProvider } from "../support/fake-provider.ts";
 
 // Interleavings of writers and workers, step by step: no vector is ever that of
 // an older text, or of another owner. The embedded engine has one connection,
-// so that there nobody comes in between.
+// so that no other client comes in between.
 
 const Page = defineEntity(
 	"pages",
@@ -61,7 +61,7 @@ WHERE CASE WHEN e IS NULL THEN p.deleted_at IS NULL AND p.content <> '' AND q IS
 		["another tenant", "tenant_id = 'u'"],
 		["a soft delete", "deleted_at = now()"],
 	])(
-		"a REPEATABLE READ writer that cannot see the vector must begin anew: %s",
+		"a REPEATABLE READ writer that cannot see the vector must begin again: %s",
 		async (_, change) => {
 			await insert("a", "one");
 			const other = await writer();
@@ -96,7 +96,7 @@ WHERE CASE WHEN e IS NULL THEN p.deleted_at IS NULL AND p.content <> '' AND q IS
 		expect(await wrong()).toEqual([]);
 	});
 
-	test("a vector of another tenant is replaced by the next sync, whoever put it there", async () => {
+	test("a vector of another tenant is replaced by the next sync, whatever wrote it", async () => {
 		await insert("a", "one");
 		await db.service.embeddings.sync();
 		await db.service.execute("UPDATE embeddings_pages SET tenant_id = 'u'");

@@ -4,7 +4,7 @@ import * as z from "zod";
 import { defineEntity, type NewRow, type Where } from "../../src/index.ts";
 import { useService } from "../support/engine.ts";
 
-// Random filters on random rows, held against a filter written in JavaScript.
+// Random filters on random rows, compared with a filter written in JavaScript.
 const runs = Number(process.env.REM_TEST_RUNS ?? 150);
 
 const Thing = defineEntity(

@@ -73,7 +73,7 @@ describe("the mode word", () => {
 		);
 	});
 
-	test("puts the key with the least besides first", async () => {
+	test("puts the key with the least other text first", async () => {
 		expect(await names("sarah", { mode: "word", threshold: 0.8 })).toEqual([
 			"Sarah",
 			"Sarah Jane",
@@ -122,7 +122,7 @@ describe("the mode content", () => {
 });
 
 describe("a query of one or two letters", () => {
-	test("finds names with a word that begins with it, the most alike first", async () => {
+	test("finds names with a word that begins with it, the closest first", async () => {
 		expect(await names("c")).toEqual([
 			"C",
 			"C#",
@@ -135,13 +135,13 @@ describe("a query of one or two letters", () => {
 		expect(await names("c#")).toEqual(await names("c"));
 	});
 
-	test("is held to a threshold that is given", async () => {
+	test("is subject to a threshold that is given", async () => {
 		expect(await names("c", { threshold: 0.3 })).toEqual(["C", "C#"]);
 	});
 });
 
 describe("a query without letters", () => {
-	test("finds the names, or summaries, that hold it literally", async () => {
+	test("finds the names, or summaries, that contain it literally", async () => {
 		expect(await names("?")).toEqual(["what??"]);
 		expect(await names(" #\t")).toEqual(["C#"]);
 		expect(await names("_")).toEqual(["a_b"]);
@@ -213,7 +213,7 @@ describe("a threshold is compared in 32 bits, as pg_trgm's similarities are", ()
 			);
 			const thresholds = [
 				...Array.from({ length: 20 }, (_, n) => (n + 1) / 20),
-				// As they are read: a driver has no more digits than tell them apart.
+				// As they are read: a driver has no more digits than distinguish them.
 				...rows.map((row) => row.score).filter((found) => found > 0),
 			];
 			for (const threshold of new Set(thresholds)) {

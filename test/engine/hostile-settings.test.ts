@@ -106,7 +106,7 @@ const rows = [
 
 type Service = PostgresService<typeof models>;
 
-/** What every verb answers, without what is made anew each time. */
+/** What every verb answers, without values that differ in each run. */
 async function useAll(service: Service) {
 	const notes = service.repository(Note);
 	const upsert = () =>
@@ -589,7 +589,7 @@ onServer(
 	},
 );
 
-test("a database that is closed by default_transaction_read_only is read, and says why it is not written", async () => {
+test("a database that is closed by default_transaction_read_only can be read, and reports why it is not written", async () => {
 	const url = await newDatabase();
 	await withService(url, async (service) => {
 		await service.migrate();

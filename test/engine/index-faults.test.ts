@@ -75,7 +75,7 @@ describe.runIf(engine === "server")("a build", () => {
 		expect(rows).toEqual([]);
 	}
 
-	test("tells whom it waits for, and how far it is", async () => {
+	test("reports which process it waits for, and its progress", async () => {
 		const blocker = await openWriter(db.url, "embeddings_pages");
 		const build = db.service.createIndexConcurrently(hnswRequest);
 		const waiting = await untilWaiting("waiting for writers before build");
@@ -142,7 +142,7 @@ describe.runIf(engine === "server")("a build", () => {
 		const building = db.service.createIndexConcurrently(hnswRequest);
 		building.catch(() => {});
 		try {
-			// Whoever looks for a deadlock first is its victim: not this one.
+			// The process that checks for a deadlock first is its victim: not this one.
 			await user.query("SET deadlock_timeout = '10min'");
 			let deadlocks = 0;
 			for (let round = 0; round < 12 && deadlocks < 5; round++) {

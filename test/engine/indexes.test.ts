@@ -59,7 +59,7 @@ async function invalidIndexes(
 	return rows;
 }
 
-test("status tells of every index of the models, deferred ones too", async () => {
+test("status lists every index of the models, deferred ones too", async () => {
 	const { indexes, running } = await db.service.indexer.status();
 	expect(running).toBe(false);
 	expect(
@@ -207,7 +207,7 @@ test("an index of another definition is replaced by a new one beside it", async 
 	});
 });
 
-test("a request for what is not there says so", async () => {
+test("a request for a missing index reports that", async () => {
 	const { indexer } = db.service;
 	expect(
 		await codeOf(indexer.queueIndex({ tableName: "nope", indexType: "gin" })),
@@ -299,7 +299,7 @@ test("indexes appear by themselves when a table is large enough and its load is 
 });
 
 test.runIf(engine === "server")(
-	"what is loaded just before closing is queued for whoever runs next",
+	"what is loaded just before closing is queued for the next process",
 	async () => {
 		const database = await createDatabase();
 		onTestFinished(() => database.drop());

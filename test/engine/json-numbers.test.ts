@@ -29,7 +29,7 @@ const run = (statement: Sql) => {
 	return db.service.execute(text, values);
 };
 
-/** Numbers that a double cannot hold, as jsonb stores them. */
+/** Numbers that a double cannot represent, as jsonb stores them. */
 const numbers = [
 	"653247040368672769",
 	"-653247040368672769",

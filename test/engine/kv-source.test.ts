@@ -6,7 +6,7 @@ import * as z from "zod";
 import { defineEntity, PostgresService } from "../../src/index.ts";
 import { createDatabase, engine } from "../support/engine.ts";
 
-test("a model whose summary comes from another field has its old rows cached anew", async () => {
+test("a model whose summary comes from another field has its old rows cached again", async () => {
 	const folder = mkdtempSync(join(tmpdir(), "rem-"));
 	const database = await createDatabase();
 	const connect = (shape: Record<string, z.ZodType>) =>

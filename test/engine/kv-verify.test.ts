@@ -79,7 +79,7 @@ describe("verify", () => {
 		});
 	});
 
-	test("names entries that were deleted, changed and added by hand, and mends exactly them", async () => {
+	test("names entries that were deleted, changed and added by hand, and repairs exactly them", async () => {
 		const missing = await run(
 			"DELETE FROM kv_store WHERE entity_key = 'Book 1' RETURNING entity_id",
 		);
@@ -115,7 +115,7 @@ describe("verify", () => {
 		expect(after.rows).toEqual(before.rows);
 	});
 
-	test("names no more than asked for, and counts and mends all", async () => {
+	test("names no more than asked for, and counts and repairs all", async () => {
 		await run("DELETE FROM kv_store WHERE entity_type = 'books'");
 		const result = await db.service.kv.verify({ limit: 2, repair: true });
 		expect(result.differences).toHaveLength(2);
@@ -142,7 +142,7 @@ describe("verify", () => {
 		]);
 	});
 
-	test("says that a trigger is off or gone, and how to mend it", async () => {
+	test("reports that a trigger is disabled or missing, and how to repair it", async () => {
 		await run("ALTER TABLE books DISABLE TRIGGER trg_books_kv_store_update");
 		const [problem] = (await db.service.kv.verify()).problems;
 		expect(problem).toMatchObject({
@@ -169,7 +169,7 @@ describe("verify", () => {
 		],
 	]);
 	test.each(broken)(
-		"after %s a migration makes it again, and the cache what the tables say",
+		"after %s a migration makes it again, and the cache equal to the tables",
 		async (statement, message) => {
 			await run(statement ?? "");
 			await run("DELETE FROM books WHERE name = 'Book 1'");
@@ -217,7 +217,7 @@ describe("verify", () => {
 		});
 	});
 
-	test("tells how far it is, and stops when asked", async () => {
+	test("reports its progress, and stops when asked", async () => {
 		const seen: number[] = [];
 		await db.service.kv.verify({
 			onProgress: ({ done, total }) => seen.push(done, total),
@@ -230,7 +230,7 @@ describe("verify", () => {
 });
 
 describe("a rebuild", () => {
-	test("tells how far it is, and stops when asked", async () => {
+	test("reports its progress, and stops when asked", async () => {
 		await run("TRUNCATE kv_store");
 		await expect(
 			db.service.kv.rebuild({ signal: AbortSignal.abort() }),

@@ -140,7 +140,7 @@ describe.runIf(engine === "server")("in a database", () => {
 			.find({ tenantId }, { orderBy: "name" });
 		expect(ordered.map(({ name }) => name)).toEqual(seen);
 
-		// All that is not found is said, by `migrate` and by the doctor.
+		// `migrate` and the doctor report everything that is not found.
 		const expected = [
 			...(letters ? [] : [/^LC_CTYPE is "C": FUZZY finds no name outside/]),
 			...(folds === "ascii" ? [/only ASCII letters have upper and/] : []),

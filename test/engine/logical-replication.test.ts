@@ -288,7 +288,7 @@ describe.runIf(engine === "server")("a publisher that embeds", () => {
 		expect(await vectorsOf(subscriber)).toEqual([]);
 	});
 
-	test("conflicts with a subscriber that embeds too, and the doctor of that one says so", async () => {
+	test("conflicts with a subscriber that embeds too, and the doctor of that one reports it", async () => {
 		const { publisher, subscriber, subscription } = pair;
 		expect(await check(subscriber, "subscriptions")).toMatchObject([
 			{ state: "ok" },
@@ -336,7 +336,7 @@ describe.runIf(engine === "server")("a publication of all tables", () => {
 	});
 	afterAll(() => pair?.close());
 
-	test("never completes, and both doctors say why", async () => {
+	test("never completes, and both doctors report why", async () => {
 		const { publisher, subscriber } = pair;
 		expect(await check(publisher, "publications")).toMatchObject([
 			{

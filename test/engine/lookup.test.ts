@@ -5,6 +5,7 @@ import {
 	type ConnectOptions,
 	defineEntity,
 	PostgresService,
+	RemError,
 } from "../../src/index.ts";
 import { codeOf, engine, useService } from "../support/engine.ts";
 
@@ -108,7 +109,7 @@ describe("hydrate", () => {
 		expect(sent).toBe(1);
 	});
 
-	test("tells records apart by the entity's type", async () => {
+	test("distinguishes records by the entity's type", async () => {
 		const tenantId = "hydrate types";
 		await plain(tenantId, ["same"]);
 		await db.service.batchUpsert({
@@ -315,7 +316,7 @@ describe("lookups of one tick", () => {
 
 	test("all fail when their statement does, and the next one works", async () => {
 		vi.spyOn(db.service.core.db, "query").mockRejectedValueOnce(
-			Object.assign(new Error("gone"), { code: "CONNECTION_FAILED" }),
+			new RemError("CONNECTION_FAILED", "gone"),
 		);
 		const codes = await Promise.all([
 			codeOf(look("name 1")),
@@ -348,7 +349,7 @@ describe("lookups of one tick", () => {
 		expect(outside).toBeUndefined();
 	});
 
-	test("more than a statement should hold go in several", async () => {
+	test("more than fit into a statement go in several", async () => {
 		const lists = Array.from({ length: 4 }, (_, list) =>
 			Array.from({ length: 200 }, (_, at) => `name ${(list * 200 + at) % 30}`),
 		);
@@ -368,7 +369,7 @@ describe("lookups of one tick", () => {
 		expect(sent).toBe(2);
 	});
 
-	test("are sent one by one where the service was told so", async () => {
+	test("are sent one by one if the service is configured so", async () => {
 		const options: ConnectOptions<typeof models> = {
 			connectionString: db.url,
 			models,
@@ -403,7 +404,7 @@ test("a lookup is planned once per connection, under a name of its text", async 
 });
 
 test.runIf(engine === "server")(
-	"the plan is kept: PostgreSQL finds no custom plan cheaper",
+	"the plan is reused: PostgreSQL finds no custom plan cheaper",
 	async () => {
 		const service = await PostgresService.connect({
 			connectionString: db.url,

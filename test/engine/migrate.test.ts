@@ -48,7 +48,7 @@ const insert = (table: string, name: string) =>
 	);
 
 describe("migrate", () => {
-	test("says what it applied, and the second time nothing", async () => {
+	test("returns what it applied, and the second time nothing", async () => {
 		const database = await createDatabase();
 		onTestFinished(() => database.drop());
 		const service = await PostgresService.connect({
@@ -152,7 +152,7 @@ describe("a changed model", () => {
 		for (const name of names) await insert(table, name);
 	}
 
-	test("with an optional field gets its column, and rows are kept", async () => {
+	test("with an optional field gets its column, and rows stay", async () => {
 		await given("with_optional", "a");
 		const shape = { ...before, extra: z.array(text).optional() };
 		const model = defineEntity("with_optional", shape, byName);
@@ -167,7 +167,7 @@ describe("a changed model", () => {
 		expect(await migrateTo(model)).toEqual({ applied: [] });
 	});
 
-	test("with a field that has a default gets it for rows that are there", async () => {
+	test("with a field that has a default gets it for stored rows", async () => {
 		await given("with_default", "a");
 		const shape = {
 			...before,
@@ -306,7 +306,7 @@ describe("a changed model", () => {
 		).toBeDefined();
 	});
 
-	test("without its key any more is told, or takes rows of one name", async () => {
+	test("that lost its key is reported, or accepts rows of one name", async () => {
 		await given("unkeyed", "a");
 		const model = defineEntity("unkeyed", before, { entityKeyField: null });
 		if ((await codeOf(migrateTo(model))) === "SCHEMA_DRIFT") return;
@@ -367,7 +367,7 @@ describe("a changed model", () => {
 		expect(names).toContain("uq_indexed_late__name__year");
 	});
 
-	test("whose new unique index rows contradict is INDEX_FAILED, and may be mended", async () => {
+	test("whose new unique index rows violate is INDEX_FAILED, and may be repaired", async () => {
 		await given("contradicted", "a", "b");
 		const model = defineEntity("contradicted", before, {
 			...byName,
@@ -436,7 +436,7 @@ describe("a table that remdb did not make", () => {
 describe("a schema of its own", () => {
 	// Two services need a server.
 	test.skipIf(engine === "embedded")(
-		"holds everything, and two of them hold their own rows",
+		"contains everything, and two of them have their own rows",
 		async () => {
 			const database = await createDatabase();
 			onTestFinished(() => database.drop());

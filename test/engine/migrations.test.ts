@@ -143,7 +143,7 @@ describe("files of one's own", () => {
 		).toBe("VALIDATION");
 	});
 
-	test("that fail leave nothing, and say which line", async () => {
+	test("that fail leave nothing, and name the line", async () => {
 		const { service } = await open();
 		const migrations = folderOf({
 			"1_a.sql": "CREATE TABLE kept ();",
@@ -201,7 +201,7 @@ describe("files of one's own", () => {
 		expect(await statesOf(service, migrations)).toEqual(["1_a.sql applied"]);
 	});
 
-	test("are refused with a name that says no order", async () => {
+	test("are refused with a name that has no number", async () => {
 		const { service } = await open();
 		const migrations = folderOf({ "init.sql": "SELECT 1" });
 		expect(await codeOf(service.migrate({ migrations }))).toBe("VALIDATION");
@@ -255,7 +255,7 @@ COMMIT;
 		expect(rows).toEqual([{ name: "numbers_n" }, { name: "numbers_unique" }]);
 	});
 
-	test("may be mended behind the place where it stopped, not before", async () => {
+	test("may be edited after the statement where it stopped, not before", async () => {
 		const { service, migrations } = await withDuplicates();
 		await service.migrate({ migrations }).catch(() => {});
 		const file = join(migrations, "1_indexes.sql");
@@ -311,7 +311,7 @@ test("a database that a newer version migrated is refused", async () => {
 	expect(error.message).toContain("900_later.sql");
 });
 
-test("a trigger that was switched off or changed is mended, and the cache with it", async () => {
+test("a trigger that was disabled or changed is repaired, and the cache with it", async () => {
 	const { service } = await open([Note]);
 	await service.migrate();
 	await service.execute(
@@ -399,7 +399,7 @@ describe.skipIf(engine === "embedded")("on a server", () => {
 		}
 	});
 
-	test("a step that waits for a lock lets others read meanwhile, and is tried again", async () => {
+	test("a step that waits for a lock does not block readers, and is tried again", async () => {
 		const { url, service } = await open([Note]);
 		await service.migrate();
 		const reader = new pg.Client({ connectionString: url });
@@ -427,7 +427,7 @@ describe.skipIf(engine === "embedded")("on a server", () => {
 		expect((await migrating).applied).toEqual(["entity:notes"]);
 	});
 
-	test("a role that may not create extensions is told which, and goes on where they are there", async () => {
+	test("a role that may not create extensions gets their names, and succeeds if they exist", async () => {
 		const { url, service } = await open();
 		const role = `rem_role_${process.pid}_${Date.now()}`;
 		await service.execute(

@@ -6,8 +6,8 @@ import { useService } from "../support/engine.ts";
 
 /**
  * Random sequences of upserts, renames, deletes, restores and purges by several
- * tenants and users: the database, its cache and its vectors must hold what an
- * in-memory model of a few lines holds. REM_TEST_SEQUENCES sets how many; `npm run proofs` runs 2000.
+ * tenants and users: the database, its cache and its vectors must contain what an
+ * in-memory model of a few lines contains. REM_TEST_SEQUENCES sets how many; `npm run proofs` runs 2000.
  */
 const sequences = Number(process.env.REM_TEST_SEQUENCES ?? 100);
 

@@ -6,7 +6,7 @@ import { codeOf, engine, useService } from "../support/engine.ts";
 import { FakeProvider } from "../support/fake-provider.ts";
 import { useTelemetry } from "../support/telemetry.ts";
 
-// Rows, keys, tenants, users and queries that all hold one word: nothing that
+// Rows, keys, tenants, users and queries that all contain one word: nothing that
 // the library logs or measures may.
 const marker = "zorglub";
 
@@ -23,7 +23,7 @@ const Secret = defineEntity(
 const models = [Secret] as const;
 const provider = new FakeProvider("fake", "m1", 8);
 const lines: string[] = [];
-// The real thing, at its most talkative.
+// A real logger, at its lowest level.
 const logger = pino({ level: "trace" }, { write: (line) => lines.push(line) });
 const telemetry = useTelemetry();
 const options = {
@@ -111,7 +111,7 @@ async function failAll(service: Service): Promise<void> {
 	expect(codes).not.toContain("no error");
 }
 
-/** Whatever was said with the word in it. */
+/** Every line with the word in it. */
 async function told(): Promise<string[]> {
 	const spans = telemetry
 		.spans()

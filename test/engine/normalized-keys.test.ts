@@ -125,7 +125,7 @@ describe("a normalised key", () => {
 		expect(new Set(await normalized(texts))).toEqual(new Set(["o'brien"]));
 	});
 
-	test("has nothing that cannot be seen", async () => {
+	test("has no invisible characters", async () => {
 		const invisible = codePoints.filter((one) =>
 			/\p{Default_Ignorable_Code_Point}/u.test(one),
 		);
@@ -165,7 +165,7 @@ function isOld(text: string): boolean {
 	);
 }
 
-test("every spelling of a name finds it, in every verb", async () => {
+test("every form of a name finds it, in every verb", async () => {
 	const entities = [
 		{
 			name: "Jean-Luc O'Brien",

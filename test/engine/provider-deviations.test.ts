@@ -32,7 +32,7 @@ import {
 } from "../unit/embeddings/deviations.ts";
 
 // What odd servers and providers come to where they are used: in batchUpsert, in
-// sync and in a search. Each row says what must come of it in all three.
+// sync and in a search. Each row states the expected outcome in all three.
 
 const dimensions = 16;
 const Note = defineEntity(
@@ -102,7 +102,7 @@ afterAll(() => {
 });
 beforeEach(() => db.service.execute("TRUNCATE notes CASCADE"));
 
-/** A provider that has learnt nothing yet. */
+/** A provider that has inferred nothing yet. */
 function renew(): void {
 	requests = 0;
 	const { port } = server.address() as AddressInfo;

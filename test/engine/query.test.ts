@@ -148,7 +148,7 @@ describe("each kind of query gives its own rows", () => {
 		).toEqual(["a"]);
 	});
 
-	test("SQL: rows of the table, in the order of creation unless it says another", async () => {
+	test("SQL: rows of the table, in the order of creation unless it names another", async () => {
 		const result = await db.service.query("SQL documents LIMIT 2", own);
 		expect(result).toMatchObject({
 			kind: "sql",
@@ -321,7 +321,7 @@ describe("WHERE", () => {
 		);
 	});
 
-	test("a name that nobody knows comes with the nearest", async () => {
+	test("an unknown name comes with the closest", async () => {
 		expect(await failureOf("SQL documnts")).toMatchObject({
 			code: "UNKNOWN_ENTITY",
 			position: 5,

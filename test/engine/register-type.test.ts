@@ -19,7 +19,7 @@ const db = useService({
 	embedding: { provider: "local", dimensions: 8 },
 });
 
-/** Runs the texts, twice, as a user would, and tells the service of the model. */
+/** Runs the texts, twice, as a user would, and registers the model. */
 async function apply(options: RegisterTypeOptions): Promise<Entity> {
 	const { entity, sql } = registerType(Note, options);
 	for (const text of [sql.table, sql.embeddings, sql.kvTrigger, sql.indexes]) {
@@ -63,7 +63,7 @@ describe("registerType's option", () => {
 		expect(await find("a name#a title", "both_notes")).toBeDefined();
 	});
 
-	test("entityKeyField null inserts rows anew each time", async () => {
+	test("entityKeyField null inserts new rows each time", async () => {
 		await apply({
 			tableName: "keyless_notes",
 			entityKeyField: null,

@@ -85,7 +85,7 @@ describe("a field under a new name", () => {
 		});
 	});
 
-	test("keeps its values by the statement that is offered", async () => {
+	test("retains its values by the statement that is offered", async () => {
 		await store(Colour, { colour: "red" });
 		await become(Color).catch(() => undefined);
 		service.registry.add(Color);
@@ -196,7 +196,7 @@ describe("a table under a new name", () => {
 		["movies", Movie],
 		["a name that is cut", Long],
 	])(
-		"keeps rows, vectors and names by the statements that are offered: %s",
+		"retains rows, vectors and names by the statements that are offered: %s",
 		async (_, After) => {
 			await storeFilm();
 			service.registry.add(After);

@@ -207,7 +207,7 @@ describe("delete, restore and purge", () => {
 		expect(await events().find({ tenantId: "many" })).toEqual([]);
 	});
 
-	test("a key that was taken meanwhile cannot be restored over", async () => {
+	test("a row cannot be restored after its key was taken", async () => {
 		const old = await events().upsert({ title: "taken", tenantId: "taken" });
 		await events().delete(old.id, "taken");
 		const now = await events().upsert({ title: "taken", tenantId: "taken" });

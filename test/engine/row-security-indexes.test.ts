@@ -17,11 +17,11 @@ const models = [Note] as const;
 const db = useService({ models });
 const tenantId = "t1";
 
-// The embedded database has one role, and that a superuser: policies hold nobody there.
+// The embedded database has one role, and that a superuser: policies apply to no role there.
 describe.runIf(engine === "server")("with row level security", () => {
 	let account: Awaited<ReturnType<typeof login>>;
 	let app: PostgresService<typeof models>;
-	/** A superuser's connection that goes on as the application, and is told every plan. */
+	/** A superuser's connection that continues as the application, and receives every plan. */
 	let client: pg.Client;
 	let plans: string[] = [];
 

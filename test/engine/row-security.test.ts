@@ -31,7 +31,7 @@ const db = useService({
 
 const note = (title: string) => ({ title, text: `about ${title}`, rank: 1 });
 
-test("the library alone keeps tenants apart, and the check says so", async () => {
+test("the library alone isolates tenants, and the check confirms it", async () => {
 	expect(await db.service.checkIsolation()).toEqual({
 		library: [],
 		database: { isSetUp: false, problems: [] },
@@ -40,7 +40,7 @@ test("the library alone keeps tenants apart, and the check says so", async () =>
 	expect(await db.service.repository(Note).count()).toBe(0);
 });
 
-test("a connection that no policy holds is refused", async () => {
+test("a connection to which no policy applies is refused", async () => {
 	const connecting = PostgresService.connect({
 		connectionString: db.url,
 		models,
@@ -49,7 +49,7 @@ test("a connection that no policy holds is refused", async () => {
 	expect(await codeOf(connecting)).toBe("CONFIG_INVALID");
 });
 
-test("the generated policies hold for every tenant's table, and for no shared one", () => {
+test("the generated policies apply to every tenant's table, and to no shared one", () => {
 	const { rowSecurity } = registerType(Note);
 	expect(rowSecurity).toContain(
 		`CREATE POLICY rem_tenant ON "public"."notes" USING (tenant_id = nullif(current_setting('rem.tenant_id', true), ''))`,
@@ -64,7 +64,7 @@ test("the generated policies hold for every tenant's table, and for no shared on
 	expect(generatedSchema(models, "a test")).not.toContain("POLICY");
 });
 
-// The embedded database has one role, and that a superuser: policies hold nobody there.
+// The embedded database has one role, and that a superuser: policies apply to no role there.
 describe.runIf(engine === "server")("with row level security", () => {
 	let account: Awaited<ReturnType<typeof login>>;
 	let app: PostgresService<typeof models>;
@@ -168,7 +168,7 @@ describe.runIf(engine === "server")("with row level security", () => {
 		);
 	});
 
-	test("entities without tenants are everybody's", async () => {
+	test("every tenant reads and writes entities without tenants", async () => {
 		await app.batchUpsert({
 			tableName: "countries",
 			entities: [{ name: "Portugal" }],
@@ -313,7 +313,7 @@ describe.runIf(engine === "server")("with row level security", () => {
 			);
 			return rows.map(({ name }) => name);
 		};
-		// As a table is that nobody has analysed yet.
+		// As a table that has not been analysed yet.
 		await db.service.execute(
 			"UPDATE pg_class SET reltuples = -1 WHERE oid IN ('notes'::regclass, 'kv_store'::regclass)",
 		);
@@ -344,7 +344,7 @@ describe.runIf(engine === "server")("with row level security", () => {
 		await db.service.execute("DROP TABLE later");
 	});
 
-	test("what is about all tenants is refused, and says to whom it belongs", async () => {
+	test("methods on all tenants are refused, with the role that may call them", async () => {
 		for (const call of [
 			() => app.migrate(),
 			() => app.schema.diff(),
@@ -362,7 +362,7 @@ describe.runIf(engine === "server")("with row level security", () => {
 			expect(await codeOf(call()), String(call)).toBe("CONFIG_INVALID");
 	});
 
-	test("the doctor looks at what it may see, and says what it may not", async () => {
+	test("the doctor checks what it may read, and reports what it may not", async () => {
 		const { state, checks } = await app.doctor();
 		expect(state).not.toBe("ok");
 		expect(checks.length).toBeGreaterThan(5);

@@ -304,7 +304,7 @@ describe("an entity", () => {
 		expect(again).toMatchObject({ inserted: 0, updated: 1, kvEntries: 1 });
 	});
 
-	test("without a key is inserted anew each time, and searched only", async () => {
+	test("without a key is inserted as a new row each time, and searched only", async () => {
 		const upsert = () =>
 			db.service.batchUpsert({
 				tableName: "logs",
@@ -448,7 +448,7 @@ describe("a unique constraint", () => {
 			tenantId,
 		});
 
-	test("holds within a tenant, among live rows", async () => {
+	test("applies within a tenant, among live rows", async () => {
 		await upsert("one", "a", "unique");
 		await upsert("two", "it's", "unique");
 		await upsert("one", "a", "unique 2");
@@ -459,7 +459,7 @@ describe("a unique constraint", () => {
 		expect(await upsert("three", "a", "unique")).toMatchObject({ inserted: 1 });
 	});
 
-	test("on a field called key holds as well", async () => {
+	test("on a field called key applies as well", async () => {
 		const Keyed = defineEntity(
 			"keyed",
 			{ name: text, key: text },
@@ -475,7 +475,7 @@ describe("a unique constraint", () => {
 		expect(await codeOf(insert("two"))).toBe("DATABASE");
 	});
 
-	test("holds whatever the names of the tables beside it", async () => {
+	test("applies whatever the names of the tables beside it", async () => {
 		const A = defineEntity(
 			"ua",
 			{ name: text, bC: text },

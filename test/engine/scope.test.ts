@@ -65,7 +65,7 @@ beforeAll(async () => {
 		});
 });
 
-// Everything below holds with the library's wall alone, and with the database's behind it.
+// Everything below is true with the library's checks alone, and with the policies of the database.
 const walls =
 	engine === "server"
 		? (["the library alone", "row level security"] as const)
@@ -353,7 +353,7 @@ test.each(walls)(
 			strictTenancy: true,
 		});
 		try {
-			// The embedded database in memory is another one for each connection.
+			// Each connection to `memory:` has its own embedded database.
 			if (engine === "embedded") await service.migrate();
 			const calls: Record<
 				string,

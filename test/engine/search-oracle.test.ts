@@ -8,7 +8,7 @@ import { hnswIndex } from "../../src/schema/hnsw.ts";
 import { toText } from "../../src/sql.ts";
 import { useService } from "../support/engine.ts";
 
-// Random searches of random rows, held against brute force in JavaScript.
+// Random searches of random rows, compared with brute force in JavaScript.
 const runs = Number(process.env.REM_TEST_RUNS ?? 100);
 
 const Paper = defineEntity(

@@ -116,14 +116,14 @@ describe("how a search is made", () => {
 			expect(ms).toBeGreaterThanOrEqual(0);
 	});
 
-	test("an index that gives too little is given up for an exact scan", async () => {
+	test("an index that gives too few rows is replaced by an exact scan", async () => {
 		await buildIndex();
 		const hits = await search({ tenantId: small, mode: "approximate" });
 		expect(hits).toHaveLength(5);
 		expect(hits.explain).toMatchObject({ isExact: true, statements: 2 });
 	});
 
-	test("facts that are wrong cost time and no row", async () => {
+	test("wrong statistics cost time and no row", async () => {
 		await buildIndex();
 		expect(await planOf()).toEqual(["hnsw"]);
 		const rolledBack = new Error("enough");
@@ -183,7 +183,7 @@ describe("how a search is made", () => {
 		]);
 	});
 
-	test("quantized ranks anew what the bits have found", async () => {
+	test("quantized ranks again what the bits have found", async () => {
 		await buildIndex({ quantized: true });
 		const exact = await search({ mode: "exact", limit: 600 });
 		const hits = await search({ quantized: true });
@@ -429,7 +429,7 @@ describe("a query's vector", () => {
 });
 
 test.runIf(engine === "server")(
-	"a connection keeps one statement for all tenants and vectors, none for filters",
+	"a connection caches one statement for all tenants and vectors, none for filters",
 	async () => {
 		const service = await PostgresService.connect({
 			connectionString: db.url,

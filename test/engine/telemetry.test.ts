@@ -161,7 +161,7 @@ test("every public verb is a span", async () => {
 	).toEqual([]);
 });
 
-test("a failed call's span says the code, and nothing of the message", async () => {
+test("a failed call's span has the code, and nothing of the message", async () => {
 	const secret = "hidden-in-the-message";
 	await codeOf(
 		db.service.vectorSearch({
@@ -192,7 +192,7 @@ test("searches are counted by their plan", async () => {
 	expect(await figure("remdb.searches", attributes)).toBe(before + 2);
 });
 
-test("a read that found the cache emptied is counted, and its span says so", async () => {
+test("a read that found the cache emptied is counted, and marked in its span", async () => {
 	await write("fallen back");
 	await db.service.execute("TRUNCATE kv_store");
 	telemetry.forgetSpans();
@@ -205,7 +205,7 @@ test("a read that found the cache emptied is counted, and its span says so", asy
 	await db.service.kv.ensureReady();
 });
 
-test("what is run again is counted, and told in the span of the call", async () => {
+test("what is run again is counted, and reported in the span of the call", async () => {
 	await db.service.execute("CREATE SEQUENCE conflicts");
 	await db.service.execute(`
 CREATE FUNCTION conflict_once() RETURNS trigger LANGUAGE plpgsql AS $$

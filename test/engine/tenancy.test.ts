@@ -56,7 +56,7 @@ beforeAll(async () => {
 	});
 });
 
-/** Everything a read gives, in every spelling of its request. */
+/** Everything a read gives, for every form of its request. */
 async function readAll(
 	service: Pick<
 		typeof db.service,
@@ -162,7 +162,7 @@ test("a row that another program moves to another tenant goes with its vector an
 	expect(await found("to")).toEqual([1, 1]);
 });
 
-test("unique constraints hold within a tenant only", async () => {
+test("unique constraints apply within a tenant only", async () => {
 	const write = (tenantId: string, name: string) =>
 		db.service.batchUpsert({
 			tableName: "pages",
@@ -288,7 +288,7 @@ describe("the user of a row", () => {
 		expect(await visibleTo(null)).toEqual([1, 0, 1]);
 	});
 
-	test("null in a row keeps it shared, whoever writes it", async () => {
+	test("null in a row makes it shared, whichever user writes it", async () => {
 		const { ids } = await db.service.batchUpsert({
 			tableName: "pages",
 			entities: [{ name: "stays shared" }],

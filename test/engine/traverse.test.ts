@@ -99,7 +99,7 @@ describe("a small company", () => {
 		expect(isComplete).toBe(true);
 	});
 
-	test("has the depth 1 and goes along the edges unless told", async () => {
+	test("has the depth 1 and follows outgoing edges by default", async () => {
 		expect(keys(await traverse({ from: "Sally" }))).toEqual([
 			"Bob",
 			"Carol",
@@ -107,7 +107,7 @@ describe("a small company", () => {
 		]);
 	});
 
-	test("follows only the types it is told, exactly as they are written", async () => {
+	test("follows only the given types, exactly as they are written", async () => {
 		const of = async (...edgeTypes: string[]) =>
 			keys(await traverse({ from: "Sally", edgeTypes, depth: 5 }));
 		expect(await of("manages")).toEqual(["Bob", "Carol", "Dave"]);
@@ -156,14 +156,14 @@ describe("a small company", () => {
 		).toEqual(["Sally"]);
 	});
 
-	test("begins at a key in any spelling, at table/key and at an id", async () => {
+	test("begins at a key in any case, at table/key and at an id", async () => {
 		const { from: sally } = await traverse({ from: "Sally" });
 		const id = sally?.entityId ?? "";
 		for (const from of ["SALLY", "people/sally", id, id.toUpperCase()])
 			expect((await traverse({ from })).from?.entityKey, from).toBe("Sally");
 	});
 
-	test("of a name that nobody has there is no beginning", async () => {
+	test("an unknown name is no start", async () => {
 		for (const from of [
 			"Eve",
 			"projects/Sally",
@@ -211,7 +211,7 @@ describe("a small company", () => {
 		]);
 	});
 
-	test("orders by what it is told, and cuts off after that", async () => {
+	test("orders as requested, and applies the limit after that", async () => {
 		const by = async (orderBy: string | string[], limit = 1000) =>
 			keys(await traverse({ from: "Sally", orderBy, limit, depth: 2 }));
 		expect(await by("weight desc")).toEqual(["Bob", "Carol", "Dave", "Apollo"]);
@@ -236,7 +236,7 @@ describe("a small company", () => {
 		expect(await codeOf(by("weight up"))).toBe("VALIDATION");
 	});
 
-	test("says when its budget was not enough", async () => {
+	test("reports when its budget was not enough", async () => {
 		const some = await traverse({ from: "Sally", depth: 3, nodeBudget: 2 });
 		expect(keys(some)).toEqual(["Bob", "Carol"]);
 		expect(some.isComplete).toBe(false);
@@ -308,7 +308,7 @@ describe("users", () => {
 		),
 	);
 
-	test("a user's own and shared entities are the graph that is seen", async () => {
+	test("a user's own and shared entities are the visible graph", async () => {
 		const seen = async (userId?: string | null) => {
 			const { nodes, dangling } = await db.service.traverse({
 				from: "shared",
@@ -416,7 +416,7 @@ describe("link and unlink", () => {
 		expect(await edgesOf("Tess")).toEqual([]);
 	});
 
-	test("refuse what is no edge, nobody, or several", async () => {
+	test("refuse values that are not an edge, unknown names and ambiguous ones", async () => {
 		await write("people", [{ name: "Twin" }], tenantId);
 		await write("projects", [{ name: "Twin" }], tenantId);
 		const link = (from: string, edges: unknown, tenant = tenantId) =>

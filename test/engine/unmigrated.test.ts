@@ -4,7 +4,7 @@ import { defineEntity, type RemError } from "../../src/index.ts";
 import { useService } from "../support/engine.ts";
 
 // A database that is older or newer than the models: whichever verb meets it
-// says so, and names the remedy.
+// reports that, and names the remedy.
 
 const model = (tableName: string) =>
 	defineEntity(

@@ -19,7 +19,7 @@ const db = useService({
 	embedding: { provider: "local", dimensions: 8 },
 });
 
-/** What somebody does behind our back; and where `migrate()` refuses it, what takes it back. */
+/** Changes by another client; and if `migrate()` refuses one, the statement that reverts it. */
 const changes: Record<string, readonly [text: string, undo?: string]> = {
 	"a column that is dropped": ["ALTER TABLE notes DROP state"],
 	"a column of another type": [
@@ -153,7 +153,7 @@ REVOKE INSERT, UPDATE ON rem_migrations FROM ${role}`);
 			expect(await service.migrate()).toEqual({ applied: [] });
 		});
 
-		test("is told of what it may not mend", async () => {
+		test("reports what it may not repair", async () => {
 			await db.service.migrate();
 			const { role, database, service } = await openAsUser();
 			await db.service.execute(

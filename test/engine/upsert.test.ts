@@ -182,7 +182,7 @@ describe("counts", () => {
 		expect(asked).toEqual([]);
 	});
 
-	test("of changed rows say which texts were embedded anew", async () => {
+	test("of changed rows show which texts were embedded again", async () => {
 		await upsert(two);
 		asked = [];
 		const result = await upsert([
@@ -221,7 +221,7 @@ describe("counts", () => {
 });
 
 describe("absent and null", () => {
-	test("are told apart, row by row and column by column, in one batch", async () => {
+	test("are distinguished, row by row and column by column, in one batch", async () => {
 		const at = new Date("2020-01-01T00:00:00Z");
 		const full = {
 			content: "c",
@@ -275,7 +275,7 @@ describe("absent and null", () => {
 		]);
 	});
 
-	test("are told apart by more than eight columns that only some rows have", async () => {
+	test("are distinguished for more than eight columns that only some rows have", async () => {
 		const columns = {
 			content: "1",
 			summary: "2",
@@ -394,7 +394,7 @@ describe("duplicates in a batch", () => {
 		]);
 	});
 
-	test("keys of two users, or spelt otherwise, are none", async () => {
+	test("keys of two users, or written differently, are none", async () => {
 		const result = await upsert([
 			{ name: "a", userId: "u" },
 			{ name: "a", userId: "v" },
@@ -606,7 +606,7 @@ describe("vectors", () => {
 		expect(await currentVectors()).toContain("b.content");
 	});
 
-	test("of a text that somebody else changed are made anew", async () => {
+	test("of a text that another client changed are made again", async () => {
 		await db.service.execute(
 			"UPDATE pages SET content = 'by hand' WHERE tenant_id = $1",
 			[tenantId],
@@ -841,7 +841,7 @@ RETURNING t.id, old.id IS NULL AS inserted`);
 		expect(values.every(Buffer.isBuffer)).toBe(true);
 	});
 
-	test("tell by a mask which rows supply a column", () => {
+	test("mark by a mask which rows supply a column", () => {
 		const { text } = compile(
 			writeRowsSql(
 				table(),
@@ -902,7 +902,7 @@ describe("a stream", () => {
 	}
 	const names = async () => (await stored()).map(({ name }) => name);
 
-	test("is committed in chunks of 500, told by onProgress", async () => {
+	test("is committed in chunks of 500, reported by onProgress", async () => {
 		const progress: [number, number | undefined, number][] = [];
 		const seen: string[] = [];
 		const result = await upsert(pages(1200), {
@@ -996,7 +996,7 @@ describe("a stream", () => {
 		expect(await stored()).toEqual([]);
 	});
 
-	test("a list is one transaction, told once", async () => {
+	test("a list is one transaction, reported once", async () => {
 		const progress: number[] = [];
 		const entities: NewPage[] = [];
 		for await (const page of pages(600)) entities.push(page);
@@ -1036,7 +1036,7 @@ describe("an AbortSignal", () => {
 		expect(await stored()).toEqual([]);
 	});
 
-	test("between chunks leaves what is committed, and says so", async () => {
+	test("between chunks leaves what is committed, and reports it", async () => {
 		const controller = new AbortController();
 		async function* source() {
 			for (let i = 0; ; i++) yield { name: `page ${i}` };
@@ -1081,7 +1081,7 @@ describe("other writers", () => {
 			expect([...ids].sort()).toEqual(rows.map(({ id }) => id).sort());
 	});
 
-	/** A handle whose first transaction begins after somebody else's change. */
+	/** A handle whose first transaction begins after another client's change. */
 	function after(change: () => Promise<unknown>): Handle {
 		const { db: real } = db.service.core;
 		let isDone = false;
@@ -1121,7 +1121,7 @@ describe("other writers", () => {
 		expect(await countVectors()).toBe(1);
 	});
 
-	test("a text changed while we leave it alone keeps its own vector", async () => {
+	test("a text that changed and is not ours to write retains its own vector", async () => {
 		await upsert([{ name: "a", content: "old", year: 1 }]);
 		await upsertAfter(
 			() => upsert([{ name: "a", content: "theirs" }]),
@@ -1143,7 +1143,7 @@ describe("other writers", () => {
 		expect(await countVectors()).toBe((await currentVectors()).length);
 	});
 
-	test("a row deleted between our look and our write is written anew", async () => {
+	test("a row deleted between our read and our write is written again", async () => {
 		const [first] = (await upsert([{ name: "a", content: "x" }])).ids;
 		const { ids } = await upsertAfter(
 			() =>
@@ -1172,7 +1172,7 @@ describe("other writers", () => {
 		expect(await countVectors()).toBe(1);
 	});
 
-	test("a row inserted meanwhile loses the vector of its text to ours without one", async () => {
+	test("a row inserted between our read and our write loses the vector of its text", async () => {
 		await upsertAfter(
 			() => upsert([{ name: "a", content: "theirs" }]),
 			[{ name: "a", content: "ours" }],

@@ -15,7 +15,7 @@ const Event = defineEntity(
 	{ entityKeyField: "name" },
 );
 
-// One connection: it keeps the plans of foreign keys and triggers.
+// One connection: it caches the plans of foreign keys and triggers.
 const db = useService({
 	models: [Page, Event],
 	poolSize: 1,
@@ -50,7 +50,7 @@ test("a load scans no table, though the connection's first plans were made for a
 	for (let at = 1; at < 12; at++) await upsert(at, at + 1);
 	const before = await rowsScanned();
 	await upsert(12, 1012);
-	// 516,357 rows with plans as PostgreSQL keeps them: 500 times those that are there.
+	// 516,357 rows with plans as PostgreSQL caches them: 500 times the stored ones.
 	expect((await rowsScanned()) - before).toBeLessThan(1000);
 });
 

@@ -88,7 +88,7 @@ async function send(url: string, text: string): Promise<void> {
 	}
 }
 
-/** Over TLS, whoever signed its certificate. */
+/** Over TLS, whichever authority signed its certificate. */
 async function answers(url: string): Promise<boolean> {
 	const ssl = { rejectUnauthorized: false };
 	const client = new pg.Client({ connectionString: url, ssl });

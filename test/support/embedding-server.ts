@@ -16,7 +16,7 @@ export const faults = {
 	"rate-limited": reply(429, "rate_limit_exceeded", { "retry-after": "0.05" }),
 	/** 429 with `retry-after-ms: 50`. */
 	"rate-limited-ms": reply(429, null, { "retry-after-ms": "50" }),
-	/** 429 that says nothing about when. */
+	/** 429 without a time. */
 	"rate-limited-bare": reply(429, "rate_limit_exceeded"),
 	/** 429 with an hour to wait. */
 	"rate-limited-long": reply(429, null, { "retry-after": "3600" }),
@@ -54,7 +54,7 @@ export const faults = {
 			at === vectors.length - 1 && at > 0 ? { ...item, index: 0 } : item,
 		),
 	),
-	/** Right vectors in another order, told by their index: no fault at all. */
+	/** Right vectors in another order, marked by their index: no fault at all. */
 	permuted: answer((vectors) => vectors.toReversed()),
 	/** No index at all, which some servers think is fine. */
 	"no-index": answer((vectors) =>
@@ -132,7 +132,7 @@ export interface ServerStats {
 	texts: number;
 	/** Texts of the largest request. */
 	largestBatch: number;
-	/** Most requests under way at the same time. */
+	/** Highest number of requests at the same time. */
 	mostAtOnce: number;
 	readonly faults: Partial<Record<Fault | "outage", number>>;
 }
@@ -298,7 +298,7 @@ export class EmbeddingServer {
 		this.stats.largestBatch = Math.max(this.stats.largestBatch, texts.length);
 	}
 
-	/** What the documentation says is refused. */
+	/** What the documentation lists as refused. */
 	#refusalOf({ request, body, texts, isCohere }: Call): Misbehave | undefined {
 		const { apiKey, refusesBase64, refusesDimensions } = this.#options;
 		const isKnown = body.model in ownLengths;
@@ -346,7 +346,7 @@ function lengthOf(
 	return dimensions ?? output_dimension ?? ownLengths[model] ?? otherwise;
 }
 
-/** About what a real tokenizer says of English. */
+/** About what a real tokenizer counts for English. */
 function tokensOf(text: string): number {
 	return Math.ceil(text.length / 4);
 }

@@ -47,7 +47,7 @@ async function asAdmin(url: string, text: string): Promise<void> {
 
 /**
  * A migrated service on a database of its own for all tests of a file (or of a
- * describe block): tests keep apart by using tenants of their own.
+ * describe block): tests are separated by using tenants of their own.
  *
  * @example
  * const db = useService({ models: [Document] })

@@ -1,5 +1,5 @@
 /**
- * Migrates and tells on stdout what it begins: to be killed at any moment.
+ * Migrates and prints on stdout what it begins: to be killed at any moment.
  *
  *     jiti migrate-child.ts URL FOLDER
  */

@@ -38,7 +38,7 @@ export class TcpProxy {
 		this.#target = port;
 	}
 
-	/** Keeps every connection open and lets nothing through: a cable that was cut. */
+	/** Leaves every connection open and passes nothing on: a cable that was cut. */
 	silence(): void {
 		this.#isSilent = true;
 	}

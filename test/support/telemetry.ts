@@ -20,7 +20,7 @@ export interface Point {
 	readonly value: unknown;
 }
 
-/** OpenTelemetry's own SDK, kept in memory, for the tests of a file. */
+/** OpenTelemetry's own SDK, in memory, for the tests of a file. */
 export function useTelemetry() {
 	const spanExporter = new InMemorySpanExporter();
 	const metricExporter = new InMemoryMetricExporter(

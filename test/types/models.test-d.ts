@@ -135,7 +135,7 @@ const unknownField: NewRow<typeof Document> = { ...smallest, yaer: 1999 };
 const dateAsText: NewRow<typeof Document> = { ...smallest, at: "2020-01-01" };
 const vectorOfNumber: NewRow<typeof Document> = {
 	...smallest,
-	// @ts-expect-error year holds no text
+	// @ts-expect-error year is not a text
 	vectors: { year: new Float32Array(3) },
 };
 const vectorAsList: NewRow<typeof Document> = {

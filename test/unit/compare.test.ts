@@ -51,7 +51,7 @@ const { value: json } = fc.letrec((tie) => ({
 }));
 const object = fc.dictionary(fc.constantFrom("a", "b", "c"), json);
 
-test("a value is equal to what JSON keeps of it", () => {
+test("a value is equal to what JSON retains of it", () => {
 	fc.assert(
 		fc.property(object, (value) => {
 			expect(equalsStored(metadata, value, kept(value))).toBe(true);
@@ -60,7 +60,7 @@ test("a value is equal to what JSON keeps of it", () => {
 	);
 });
 
-test("two values are equal if JSON keeps the same of both", () => {
+test("two values are equal if JSON retains the same of both", () => {
 	fc.assert(
 		fc.property(object, object, (value, other) => {
 			const equal = isDeepStrictEqual(kept(value), kept(other));

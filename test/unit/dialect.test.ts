@@ -194,7 +194,7 @@ describe("a query is read as it is documented", () => {
 	});
 });
 
-describe("a mistake is told with its place and what would do", () => {
+describe("a mistake is reported with its position and a valid text", () => {
 	test.each<[string, number, RegExp, string | undefined]>([
 		["", 1, /query is empty/, "begin with LOOKUP"],
 		["SERCH x", 1, /unknown verb "SERCH"/, 'did you mean "SEARCH"?'],

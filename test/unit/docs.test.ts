@@ -31,7 +31,7 @@ describe("docs/errors.md", () => {
 		expect(headings.sort()).toEqual([...errorCodes].sort());
 	});
 
-	test("says of the codes that nothing throws that nothing does", () => {
+	test("marks the codes that are not thrown", () => {
 		const source = filesIn("src", ".ts")
 			.filter((path) => path !== join("src", "errors.ts"))
 			.map(read)

@@ -62,7 +62,7 @@ test.each<[Parameters<typeof encodeArray>[0], unknown, string, string]>([
 	],
 	["jsonb", { a: "é" }, "00000eda", "0000000b017b2261223a22c3a9227d"],
 	["bytea", Buffer.from([0, 255]), "00000011", "0000000200ff"],
-])("an array of %s holds %o", (type, value, oid, element) => {
+])("an array of %s contains %o", (type, value, oid, element) => {
 	const array = hex(encodeArray(type, [value]));
 	expect(array).toBe(`0000000100000000${oid}0000000100000001${element}`);
 });

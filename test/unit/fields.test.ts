@@ -134,7 +134,7 @@ describe("what has no column type", () => {
 			z.string().transform((text) => text.length),
 			"what a transform returns is unknown: say it with .pipe(z.string()) or the like",
 		],
-	])("%s is told", (_, schema, problem) => {
+	])("%s is reported", (_, schema, problem) => {
 		expect(toField("x", schema)).toEqual({ problem });
 	});
 
@@ -254,7 +254,7 @@ describe("the default", () => {
 		expect(field(schema).defaultValue).toEqual(defaultValue);
 	});
 
-	test("that is computed anew each time is not the table's", () => {
+	test("that differs in each call is not the table's", () => {
 		let count = 0;
 		expect(field(z.number().default(() => count++)).defaultValue).toBe(
 			undefined,
@@ -330,7 +330,7 @@ describe("embedding", () => {
 		).toBe(false);
 	});
 
-	test("is what the outermost meta says", () => {
+	test("is that of the outermost meta", () => {
 		const schema = z
 			.string()
 			.meta({ embed: true })

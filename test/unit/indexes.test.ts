@@ -51,7 +51,7 @@ test.each([
 	else expect(found).toMatch(problem);
 });
 
-test("a quantized index holds bits, under a name of its own", () => {
+test("a quantized index stores bits, under a name of its own", () => {
 	const index = hnswOf(1536, { ...usual, quantized: true });
 	expect(toText(createIndex("public", index, { concurrently: true }))).toBe(
 		`CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_pages__content__p__m__1536__binary" ON "public"."embeddings_pages" USING hnsw ((binary_quantize(embedding::vector(1536))::bit(1536)) bit_hamming_ops)
@@ -72,7 +72,7 @@ test.each(['it\'s a "model"', "模型".repeat(40), "x".repeat(100), "a USING b"]
 	},
 );
 
-// What pgvector itself said with 1 MB: "graph no longer fits … after N tuples".
+// What pgvector itself reported with 1 MB: "graph no longer fits … after N tuples".
 test.each([
 	[1536, 8, 159],
 	[1536, 16, 154],
@@ -90,7 +90,7 @@ test.each([
 	},
 );
 
-test("a graph that does not fit is told of with its figures", () => {
+test("a graph that does not fit is reported with its figures", () => {
 	const index = hnswOf(1536);
 	const memory = { vectors: 1_000_000, neededMb: 6551, grantedMb: 1024 };
 	expect(memoryWarning(index, memory)).toMatch(

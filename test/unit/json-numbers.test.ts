@@ -118,7 +118,7 @@ test("__proto__ stays a key, and nested JSON of 5,000 levels is read", () => {
 	expect(String(inner)).toBe("653247040368672769");
 });
 
-test("a JsonNumber counts, compares and prints; JSON.stringify keeps its digits", () => {
+test("a JsonNumber counts, compares and prints; JSON.stringify preserves its digits", () => {
 	const id = new JsonNumber("653247040368672769");
 	expect(`${id}`).toBe("653247040368672769");
 	expect(Number(id)).toBe(653247040368672800);

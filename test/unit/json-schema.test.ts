@@ -77,14 +77,14 @@ describe("a JSON Schema as Pydantic exports it", () => {
 		]);
 	});
 
-	test("embeds what it says, and texts of the usual names", () => {
+	test("embeds marked fields, and texts of the usual names", () => {
 		expect(entity.embedFields.map(({ name }) => name)).toEqual([
 			"content",
 			"visionDescription",
 		]);
 	});
 
-	test("says table, key and choices beside its fields", () => {
+	test("sets table, key and options beside its fields", () => {
 		const model = entityFromJsonSchema({
 			title: "Whatever",
 			table_name: "pages",

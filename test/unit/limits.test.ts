@@ -85,7 +85,7 @@ describe("a value", () => {
 		});
 	});
 
-	test("an object that holds itself is over the limit", () => {
+	test("an object that contains itself is over the limit", () => {
 		const circle: Record<string, unknown> = {};
 		circle.self = circle;
 		expect(valueProblem(circle)?.kind).toBe("limit");

@@ -53,7 +53,7 @@ function namesIn(checker: ts.TypeChecker, symbol: ts.Symbol): ts.Symbol[] {
 	const found: ts.Symbol[] = [];
 	const visit = (node: ts.Node): void => {
 		if (ts.isBlock(node) || isHidden(node)) return;
-		// What is inherited is spelt out with the members; who makes instances is ours.
+		// Inherited members are listed with the members; only remdb makes instances.
 		if (ts.isHeritageClause(node) || ts.isConstructorDeclaration(node)) return;
 		// Only a part of it is named: `Status["state"]`, `Omit<Options, "signal">`.
 		if (ts.isIndexedAccessTypeNode(node)) return;
@@ -115,7 +115,7 @@ function isComputed(symbol: ts.Symbol): boolean {
 /** `readonly Entity[]`, and a record of zod types. */
 const shorthands = new Set(["Models", "Shape"]);
 
-/** A type that its own file keeps to itself is spelt out where it is used. */
+/** A type that its file does not export is expanded where it is used. */
 function isExportedThere(declaration: ts.Declaration): boolean {
 	return (
 		ts.canHaveModifiers(declaration) &&

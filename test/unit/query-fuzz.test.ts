@@ -32,7 +32,7 @@ const codes = new Set<string>([
 const given = process.env.REM_TEST_QUERY_TEXTS;
 const runs = Number(given ?? 10_000);
 
-test("whatever the text, it is a plan or an error of ours that tells its place", async () => {
+test("whatever the text, it is a plan or an error of ours that has its position", async () => {
 	const names = namesOf(registry);
 	const grammar = await loadSqlGrammar();
 	grammar.parse("SELECT 1"); // what is slow only the first time
@@ -53,7 +53,7 @@ test("whatever the text, it is a plan or an error of ours that tells its place",
 	fc.assert(
 		fc.property(queryText, (text) => {
 			let ms = timed(() => check(text));
-			// What another program took is not the parser's: the least of some counts.
+			// What another program took is not the parser's: the minimum of several counts.
 			for (let again = 0; ms > slowest.ms && again < 5; again++)
 				ms = Math.min(
 					ms,

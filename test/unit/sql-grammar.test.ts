@@ -8,7 +8,7 @@ test("a text is read as PostgreSQL 18 reads it", async () => {
 	expect(stmts).toHaveLength(2);
 });
 
-test("an error tells its place in JavaScript's counting, after any letters", async () => {
+test("an error has its position as JavaScript counts, after any letters", async () => {
 	const grammar = await loadSqlGrammar();
 	const text = "SELECT 'é🙂', 1 = = 2";
 	const failure = catchError(() => grammar.parse(text));

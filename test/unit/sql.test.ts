@@ -18,7 +18,7 @@ test("a value becomes a parameter and never meets the text", () => {
 	});
 });
 
-test("a fragment is spliced in and its parameters are numbered anew", () => {
+test("a fragment is spliced in and its parameters are renumbered", () => {
 	const inner = sql`b = ${"b"} AND c = ${"c"}`;
 	expect(
 		compile(sql`SELECT ${"a"} WHERE ${inner} OR ${inner} LIMIT ${1}`),
@@ -70,7 +70,7 @@ test.each([
 	expect(toText(literal(value))).toBe(text);
 });
 
-test("join puts the separator between fragments and keeps their values", () => {
+test("join puts the separator between fragments and retains their values", () => {
 	const list = [sql`a = ${1}`, raw("b"), sql`c = ${2}`];
 	expect(compile(join(list, " AND "))).toEqual({
 		text: "a = $1 AND b AND c = $2",

@@ -20,6 +20,6 @@ test("of two at the same distance it names the first", () => {
 	expect(suggest("cat", ["car", "can"])).toBe('did you mean "car"?');
 });
 
-test("it says nothing where nothing is known", () => {
+test("it suggests nothing if nothing is known", () => {
 	expect(suggest("x", [])).toBeUndefined();
 });

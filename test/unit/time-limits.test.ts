@@ -7,7 +7,7 @@ import { expect, test } from "vitest";
 const folder = fileURLToPath(new URL("..", import.meta.url));
 const minMs = 300_000;
 
-// A limit that an idle machine keeps fails on a busy one. What hangs is ended by
+// A limit that an idle machine meets fails on a busy one. What hangs is ended by
 // the limits of vitest.config.ts.
 test("no test, hook or poll has a limit of time shorter than everything's", () => {
 	const files = readdirSync(folder, { recursive: true, encoding: "utf8" });

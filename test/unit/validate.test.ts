@@ -53,7 +53,7 @@ function nested(levels: number): unknown {
 }
 
 describe("a valid row", () => {
-	test("has its tenant, user, key, and what was said apart from defaults", () => {
+	test("has its tenant, user, key, and the given values apart from defaults", () => {
 		expect(validateOne({ year: 1999, tags: ["t"] })).toEqual({
 			index: 0,
 			id: undefined,
@@ -68,7 +68,7 @@ describe("a valid row", () => {
 		});
 	});
 
-	test("keeps null apart from absent and from undefined", () => {
+	test("distinguishes null from absent and from undefined", () => {
 		const row = validateOne({ content: null, year: undefined, state: "done" });
 		expect(row.supplied).toEqual({ name: "a", content: null, state: "done" });
 		expect(row.defaults).toEqual({});
@@ -160,7 +160,7 @@ describe("bad rows", () => {
 		expect(error.issues[0]?.index).toBe(500);
 	});
 
-	test("are told without their content", () => {
+	test("are reported without their content", () => {
 		const error = failure(() =>
 			validate([
 				{ name: "canary", year: "canary" },
@@ -192,7 +192,7 @@ describe("the code is", () => {
 		]);
 	});
 
-	test("UNKNOWN_FIELD for a column's spelling", () => {
+	test("UNKNOWN_FIELD for a column's name", () => {
 		expect(failureOf({ graph_edges: [] }).code).toBe("UNKNOWN_FIELD");
 	});
 
@@ -204,7 +204,7 @@ describe("the code is", () => {
 		expect(validateOne({ tenantId: "acme" }, scope).tenantId).toBe("acme");
 	});
 
-	test("TENANT_REQUIRED where nobody names one", () => {
+	test("TENANT_REQUIRED if none is named", () => {
 		expect(failureOf({}, { defaultTenant: null }).code).toBe("TENANT_REQUIRED");
 		expect(
 			validateOne({ tenantId: "acme" }, { defaultTenant: null }).tenantId,
@@ -267,7 +267,7 @@ describe("a key", () => {
 	});
 });
 
-describe("what storage cannot hold", () => {
+describe("what PostgreSQL cannot store", () => {
 	test.each<[string, object, string, string]>([
 		["NUL in a key", { name: "a\0" }, "name", "contains a NUL character"],
 		[
@@ -567,7 +567,7 @@ describe("models that need care", () => {
 		expect(error).toMatchObject({ code: "VALIDATION", issues: [{ index: 0 }] });
 	});
 
-	test("defaults are made anew for each row", () => {
+	test("defaults are made again for each row", () => {
 		let count = 0;
 		const Counted = defineEntity(
 			"counted",

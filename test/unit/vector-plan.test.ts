@@ -39,7 +39,7 @@ describe("an index is used", () => {
 		expect(plan(3, 1e6, { mode: "approximate" })?.how).toBe("hnsw");
 	});
 
-	test("from the size on that exactUpTo tells", () => {
+	test("from the size that exactUpTo returns", () => {
 		for (const vectors of [2_000, 50_000, 1e6, 1e7]) {
 			const most = exactUpTo({ kind: "hnsw", vectors }, options);
 			expect(plan(most - 1, vectors)?.how).toBe("exact");
@@ -101,7 +101,7 @@ describe("looking further", () => {
 		expect(widen(...given)).toEqual(expected);
 	});
 
-	test("ends, and what it learnt leads there at once", () => {
+	test("ends, and what it inferred leads there at once", () => {
 		const known = [field(50_000, 50_000)];
 		const planned = planSearch(known, options);
 		const wider = planned.map(

@@ -92,17 +92,30 @@ function reportLines({ checks }: DoctorReport): Line[] {
 	const count = (state: Check["state"]) =>
 		checks.filter((check) => check.state === state).length;
 	return [
-		...checks.flatMap((check) => checkLines(check, width)),
+		...withRemedies(checks, width),
 		`${count("ok")} ok, ${counted(count("warning"), "warning")}, ${count("failed")} failed`,
 	];
 }
 
-function checkLines(
-	{ name, state, found, remedy }: Check,
-	width: number,
-): Line[] {
+/** Findings of one check with the same remedy stand together above it; no remedy is printed twice. */
+function withRemedies(checks: readonly Check[], width: number): Line[] {
+	const groups = new Map<string, Check[]>();
+	for (const check of checks) {
+		const key = `${check.name}: ${check.remedy}`;
+		groups.set(key, [...(groups.get(key) ?? []), check]);
+	}
+	const printed = new Set<string>();
+	return [...groups.values()].flatMap((group) => {
+		const [{ name, remedy } = { name: "" }] = group;
+		const lines = group.map((check) => findingLine(check, width));
+		if (remedy === undefined) return lines;
+		const text = printed.has(remedy) ? `${name}: ${remedy}` : remedy;
+		printed.add(remedy);
+		return [...lines, `${" ".repeat(7 + 2 + width + 2)}→ ${text}`];
+	});
+}
+
+function findingLine({ name, state, found }: Check, width: number): Line {
 	const text = `${state.padEnd(7)}  ${name.padEnd(width)}  ${found}`;
-	const line: Line = state === "ok" ? text : { text, style: "bold" };
-	if (remedy === undefined) return [line];
-	return [line, `${" ".repeat(7 + 2 + width + 2)}→ ${remedy}`];
+	return state === "ok" ? text : { text, style: "bold" };
 }

@@ -125,7 +125,7 @@ class Check {
 			omitted: new Set([...replaced, ...this.#invalid]),
 			duplicates: replaced.size,
 			skipped: this.#invalid.size,
-			issues: this.#issues,
+			issues: this.#inOrder(),
 			withoutText: this.#withoutText,
 			shortened: this.#shortened,
 			leftOut: [...this.#unknown.keys()],
@@ -193,6 +193,11 @@ class Check {
 		this.#issues.push({ ...issue, index, ...placeOf(source) });
 	}
 
+	/** What cannot be read is found before what is not valid. */
+	#inOrder(): PlacedIssue[] {
+		return this.#issues.sort((a, b) => (a.index ?? 0) - (b.index ?? 0));
+	}
+
 	#note(row: ValidRow): void {
 		this.#identities.add(row);
 		const hasText = this.#options.entity.embedFields.some(
@@ -228,7 +233,7 @@ class Check {
 			`${file}: ${most}${counted(this.#invalid.size, "row")} cannot be loaded into "${this.#options.entity.tableName}"`,
 			{
 				hint: "nothing was written; correct the file, choose other fields with --map, or load the other rows with --skip-invalid",
-				issues: this.#issues,
+				issues: this.#inOrder(),
 			},
 		);
 	}

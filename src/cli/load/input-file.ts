@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { UsageError } from "../usage-error.ts";
-import { fileError } from "./source.ts";
+import { fileError, standardInput } from "./source.ts";
 
 export type Format = "json" | "jsonl" | "yaml" | "csv" | "markdown";
 
@@ -32,8 +32,8 @@ export const formats: Readonly<Record<string, Format>> = {
 	".markdown": "markdown",
 };
 
-/** The name of standard input on the command line. */
-const standardInput = "-";
+/** Standard input on the command line. */
+const hyphen = "-";
 
 /**
  * Finds the files and their formats. Rows are read twice, to check them and to
@@ -43,7 +43,7 @@ export async function findInput(
 	names: readonly string[],
 	format: Format | undefined,
 ): Promise<InputFiles> {
-	if (names.filter((name) => name === standardInput).length > 1)
+	if (names.filter((name) => name === hyphen).length > 1)
 		throw new UsageError("standard input (-) can be read only once");
 	const copies: string[] = [];
 	const remove = async () => {
@@ -53,9 +53,9 @@ export async function findInput(
 	try {
 		const files: InputFile[] = [];
 		for (const name of names) {
-			const isStream = name === standardInput || (await isPipe(name));
+			const isStream = name === hyphen || (await isPipe(name));
 			const path = isStream ? await copyOf(name, copies) : name;
-			const label = name === standardInput ? "standard input" : name;
+			const label = name === hyphen ? standardInput : name;
 			files.push({
 				name: label,
 				path,
@@ -85,7 +85,7 @@ async function copyOf(name: string, copies: string[]): Promise<string> {
 	const folder = await mkdtemp(join(tmpdir(), "rem-load-"));
 	copies.push(folder);
 	const path = join(folder, "input");
-	const input = name === standardInput ? process.stdin : createReadStream(name);
+	const input = name === hyphen ? process.stdin : createReadStream(name);
 	await pipeline(input, createWriteStream(path, { mode: 0o600 }));
 	return path;
 }

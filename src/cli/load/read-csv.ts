@@ -3,7 +3,7 @@ import { CsvError, type Info, parse } from "csv-parse";
 import type { InputFile } from "./input-file.ts";
 import { LineEnds } from "./line-ends.ts";
 import { readText } from "./read-text.ts";
-import { fileError, type SourceRow } from "./source.ts";
+import { fileError, type SourceRow, shellArgument } from "./source.ts";
 
 interface CsvRecord {
 	readonly record: readonly string[];
@@ -174,7 +174,7 @@ function otherSeparator(file: string, line: number, separator: string) {
 		line,
 		`cells are not separated by commas but by ${names[separator] === undefined ? `"${separator}"` : `${name}s`}`,
 		{
-			hint: `save the file as comma-separated values, as in: mlr --icsv --ifs ${name} --ocsv cat ${file}`,
+			hint: `save the file as comma-separated values, as in: mlr --icsv --ifs ${name} --ocsv cat ${shellArgument(file)}`,
 		},
 	);
 }

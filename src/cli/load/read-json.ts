@@ -4,7 +4,7 @@ import { isJson } from "./input-file.ts";
 import { jsonErrorOffset, lineOf } from "./json-position.ts";
 import { readWholeText } from "./read-text.ts";
 import { groupRows } from "./row-groups.ts";
-import { fileError, type RowGroup } from "./source.ts";
+import { fileError, type RowGroup, shellArgument } from "./source.ts";
 
 /** An array of objects, or of `{ table, rows }`. */
 export async function readJson(file: InputFile): Promise<RowGroup[]> {
@@ -31,7 +31,7 @@ function parseFile(file: string, text: string): unknown {
 			throw fileError(file, line, "a second JSON value begins", {
 				hint: isJson(text.trimStart().split(/[\r\n]/, 1)[0] ?? "")
 					? "name the file .jsonl, or give --format jsonl: a value a line"
-					: `put the values into one list, as in: jq -s . ${file}`,
+					: `put the values into one list, as in: jq -s . ${shellArgument(file)}`,
 				cause,
 			});
 		throw fileError(

@@ -1,7 +1,7 @@
 import { createReadStream } from "node:fs";
 import { TextDecoder } from "node:util";
 import { type InputFile, unreadable } from "./input-file.ts";
-import { fileError } from "./source.ts";
+import { fileError, shellArgument } from "./source.ts";
 
 const bytesAtOnce = 1 << 20;
 
@@ -38,7 +38,7 @@ function checkEncoding(name: string, bytes: Buffer): void {
 	const start = bytes.subarray(0, 4).toString("hex");
 	if (start.startsWith("1f8b"))
 		throw fileError(name, undefined, "is compressed (gzip)", {
-			hint: `unpack it first, as in: gunzip -c ${name} | rem load - --format FORMAT`,
+			hint: `unpack it first, as in: gunzip -c ${shellArgument(name)} | rem load - --format FORMAT`,
 		});
 	if (start === "504b0304")
 		throw fileError(name, undefined, "is a ZIP archive or an Excel workbook", {
@@ -47,7 +47,7 @@ function checkEncoding(name: string, bytes: Buffer): void {
 	const encoding = wideEncoding(bytes);
 	if (encoding === undefined) return;
 	throw fileError(name, 1, `is ${encoding.toUpperCase()} text, not UTF-8`, {
-		hint: `convert it, as in: iconv -f ${encoding} -t utf-8 ${name}`,
+		hint: `convert it, as in: iconv -f ${encoding} -t utf-8 ${shellArgument(name)}`,
 	});
 }
 
@@ -61,10 +61,21 @@ function wideEncoding(bytes: Buffer): string | undefined {
 	for (const [at, byte] of sample.entries())
 		if (byte === 0) nuls[at % 2] = (nuls[at % 2] ?? 0) + 1;
 	const [even = 0, odd = 0] = nuls;
-	const enough = sample.length / 8;
+	// Half of Latin text is NULs; of other scripts, only spaces and punctuation have one.
+	const enough = isUtf8(sample) ? sample.length / 8 : 0;
 	if (odd > enough && even === 0) return "utf-16le";
 	if (even > enough && odd === 0) return "utf-16be";
 	return undefined;
+}
+
+/** Whether it may be the beginning of a text in UTF-8. */
+function isUtf8(bytes: Buffer): boolean {
+	try {
+		new TextDecoder("utf-8", { fatal: true }).decode(bytes, { stream: true });
+		return true;
+	} catch {
+		return false;
+	}
 }
 
 function decode(
@@ -78,7 +89,7 @@ function decode(
 	} catch (cause) {
 		const good = new TextDecoder().decode(bytes).split("\ufffd")[0] ?? "";
 		throw fileError(name, line + lineEnds(good), "is not UTF-8 text", {
-			hint: `convert it, as in: iconv -f latin1 -t utf-8 ${name}; where other lines are UTF-8, correct this line alone`,
+			hint: `convert it, as in: iconv -f latin1 -t utf-8 ${shellArgument(name)}; where other lines are UTF-8, correct this line alone`,
 			cause,
 		});
 	}

@@ -29,12 +29,16 @@ export function parseYaml(
 ): SourceRow[] {
 	const lines = new LineCounter();
 	const documents = parseAllDocuments(text, { lineCounter: lines });
-	return [documents].flat().flatMap((document) => {
+	const all = [documents].flat();
+	return all.flatMap((document): SourceRow[] => {
 		const lineAt = (offset: number | undefined) =>
 			lineOffset + lines.linePos(offset ?? 0).line;
 		const [error] = document.errors;
-		if (error !== undefined) throw yamlError(file, lineAt(error.pos[0]), error);
-		return itemsOf(file, document, lineAt);
+		if (error === undefined) return itemsOf(file, document, lineAt);
+		const line = lineAt(error.pos[0]);
+		if (all.length === 1)
+			throw fileError(file, line, reasonOf(error), { cause: error });
+		return [{ value: undefined, line, problem: reasonOf(error) }];
 	});
 }
 
@@ -60,7 +64,7 @@ function toValue(file: string, document: Document): unknown {
 		visit(document, { Scalar: keepExact });
 		return document.toJS();
 	} catch (cause) {
-		throw yamlError(file, undefined, cause);
+		throw fileError(file, undefined, reasonOf(cause), { cause });
 	}
 }
 
@@ -78,8 +82,7 @@ function decimal(source: string): string {
 		: source;
 }
 
-function yamlError(file: string, line: number | undefined, cause: unknown) {
+function reasonOf(cause: unknown): string {
 	const code = cause instanceof Error && "code" in cause ? cause.code : "";
-	const reason = code === "" ? "" : ` (${String(code)})`;
-	return fileError(file, line, `is not valid YAML${reason}`, { cause });
+	return `is not valid YAML${code === "" ? "" : ` (${String(code)})`}`;
 }

@@ -36,3 +36,14 @@ export function fileError(
 		...options,
 	});
 }
+
+/** The name of standard input in messages. */
+export const standardInput = "standard input";
+
+/** The file as an argument in an example of a shell command. */
+export function shellArgument(file: string): string {
+	if (file === standardInput) return "FILE";
+	return /^[\w./+,@:%-]+$/.test(file)
+		? file
+		: `'${file.replaceAll("'", "'\\''")}'`;
+}

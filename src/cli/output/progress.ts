@@ -23,6 +23,8 @@ export interface ProgressState {
 export interface ProgressStream {
 	readonly isTTY?: boolean;
 	readonly columns?: number;
+	/** False where NO_COLOR is set, and on terminals that know no escape codes. */
+	hasColors?(): boolean;
 	write(text: string): unknown;
 }
 
@@ -32,13 +34,18 @@ export const clearLine = "\r\x1b[K";
 const redrawMs = 100;
 const lineEveryMs = 5000;
 
+/** Whether the stream is a terminal on which escape codes are wanted. */
+export function takesEscapes(stream: Omit<ProgressStream, "write">): boolean {
+	return stream.isTTY === true && stream.hasColors?.() !== false;
+}
+
 /** A bar with rate and remaining time on a terminal, plain lines elsewhere. */
 export function startProgress(
 	stream: ProgressStream,
 	label: string,
 	total: number | undefined,
 ): Progress {
-	const isTerminal = stream.isTTY === true;
+	const isTerminal = takesEscapes(stream);
 	const started = performance.now();
 	let done = 0;
 	let note: string | undefined;

@@ -2,7 +2,12 @@ import { styleText } from "node:util";
 import type { Logger } from "../../logger.ts";
 import { jsonText } from "./json-text.ts";
 import { oneLine, plainText } from "./plain-text.ts";
-import { clearLine, type Progress, startProgress } from "./progress.ts";
+import {
+	clearLine,
+	type Progress,
+	startProgress,
+	takesEscapes,
+} from "./progress.ts";
 
 export interface OutputOptions {
 	/** Results as JSON. */
@@ -66,7 +71,7 @@ export class Terminal {
 	progress(label: string, total: number | undefined): Progress {
 		if (!this.#hasNotices) return { update: () => {}, stop: () => {} };
 		const progress = startProgress(process.stderr, plainText(label), total);
-		this.#hasBar = process.stderr.isTTY;
+		this.#hasBar = takesEscapes(process.stderr);
 		return {
 			update: progress.update,
 			stop: () => {
@@ -97,7 +102,7 @@ function write(stream: NodeJS.WriteStream, line: Line): void {
 	const { text, style } =
 		typeof line === "string" ? { text: line, style: undefined } : line;
 	const plain = plainText(text);
-	const isStyled = style !== undefined && stream.isTTY && stream.hasColors();
+	const isStyled = style !== undefined && takesEscapes(stream);
 	// The stream was asked already; styleText itself would ask stdout only.
 	const options = { validateStream: false };
 	stream.write(`${isStyled ? styleText(style, plain, options) : plain}\n`);

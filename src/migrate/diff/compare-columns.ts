@@ -160,8 +160,7 @@ function missing(
 		{
 			risk: {
 				kind: "may-fail",
-				reason:
-					"rows that exist need a value before the column can be NOT NULL",
+				reason: `rows that exist need a value before column ${name} can be NOT NULL`,
 			},
 			blocks: true,
 		},
@@ -232,7 +231,7 @@ function compareNull(
 				phase: "online",
 				risk: {
 					kind: "may-fail",
-					reason: "rows without a value stand in the way",
+					reason: `rows without a value in column ${name} stand in the way`,
 				},
 				blocks: true,
 			},
@@ -274,7 +273,10 @@ function unknown(
 			: `column ${name} is not in the model`,
 		[`ALTER TABLE ${spelling.name(table)} DROP COLUMN IF EXISTS ${name};`],
 		{
-			risk: { kind: "data-loss", reason: "the values of the column are lost" },
+			risk: {
+				kind: "data-loss",
+				reason: `the values of column ${name} are lost`,
+			},
 			blocks: isNeeded,
 			...(column.comment?.includes(leftMark)
 				? {}

@@ -64,8 +64,7 @@ function add(
 			{
 				risk: {
 					kind: "long-lock",
-					reason:
-						"its index is built under a lock that stops everybody, and fails on duplicates",
+					reason: `the index of constraint ${quoted(constraint.name)} is built under a lock that stops everybody, and fails on duplicates`,
 				},
 			},
 		);

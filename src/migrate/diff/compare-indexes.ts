@@ -126,7 +126,7 @@ function swapRisk(
 		return {
 			risk: {
 				kind: "behaviour",
-				reason: "the build may take hours of processor time on a large table",
+				reason: `the build of index ${quoted(index.name)} may take hours of processor time on a large table`,
 			},
 		};
 	return {};
@@ -150,8 +150,8 @@ function obsolete(
 			risk: {
 				kind: "behaviour",
 				reason: index.isUnique
-					? "duplicates are refused no longer"
-					: "queries that used it become slow",
+					? `duplicates that index ${quoted(index.name)} refused are stored`
+					: `queries that used index ${quoted(index.name)} become slow`,
 			},
 			blocks: isKey,
 		},

@@ -47,7 +47,7 @@ function heading({ table, messages, risk }: Difference): string {
 	const about = messages.map((message) => `-- ${table}: ${message}\n`).join("");
 	return risk === undefined
 		? about
-		: `${about}-- dangerous (${risk.kind}): ${risk.reason}\n`;
+		: `${about}-- dangerous (${risk.kind}): ${table}: ${risk.reason}\n`;
 }
 
 function statementsOf({ statements }: Difference): string {

@@ -141,7 +141,7 @@ test("a read through a cut cable ends in time, and the next finds another connec
 	expect(await lookA(service)).toBeDefined();
 });
 
-test("a full server is told as such, and waited for", async () => {
+test("a full server is reported as such, and waited for", async () => {
 	const service = await connect(server.url, { retryTimeoutMs: 500 });
 	await service.execute(
 		"CREATE ROLE narrow LOGIN PASSWORD 'narrow' CONNECTION LIMIT 1 SUPERUSER",
@@ -192,7 +192,7 @@ test("a cancelled wait for a synchronous standby is no success", async () => {
 		await admin.execute("ALTER SYSTEM RESET synchronous_standby_names");
 		await admin.execute("SELECT pg_reload_conf()");
 	});
-	// Acknowledged until the server has read its settings anew.
+	// Acknowledged until the server has read its settings again.
 	const untilUnconfirmed = async () => {
 		for (let rank = 0; ; rank++) {
 			const entities = [{ name: "unconfirmed", rank }];

@@ -12,7 +12,7 @@ const options = {
 	say: () => {},
 };
 
-test("every text ends with the vector of its present content, whoever dies", async () => {
+test("every text ends with the vector of its present content, whichever process dies", async () => {
 	const { figures, violations } = await killWorkers(options);
 	expect(violations).toEqual([]);
 	expect(figures["SIGKILLs of a worker"]).toBe(4);
@@ -21,7 +21,7 @@ test("every text ends with the vector of its present content, whoever dies", asy
 	expect(figures["dead letters"]).toBeGreaterThan(0);
 }, 600_000);
 
-test("also where the process that dies holds the embedded database", async () => {
+test("also if the process that dies has the embedded database open", async () => {
 	const { figures, violations } = await killEmbeddedWorkers(options);
 	expect(violations).toEqual([]);
 	expect(figures["embedded: vectors at the end"]).toBeGreaterThan(0);

@@ -31,7 +31,7 @@ test.skipIf("kind" in installation && installation.kind === "docker")(
 	600_000,
 );
 
-test("the comparison sees a lost write, a lost row and one that nobody wrote", async () => {
+test("the comparison detects a lost write, a lost row and one that was never written", async () => {
 	const tally = new Tally();
 	const registers = new Registers(["ann"], 1, tally);
 	const service = await PostgresService.connect({

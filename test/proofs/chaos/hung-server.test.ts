@@ -10,7 +10,7 @@ import { codeOf } from "../../support/engine.ts";
 import { TcpProxy } from "../../support/tcp-proxy.ts";
 
 // A server that neither answers nor ends its connections: SIGSTOP, and a cable
-// that was cut. Nothing tells the client; only its own limits end the waiting.
+// that was cut. The client is not notified; only its own limits end the waiting.
 
 const Item = defineEntity(
 	"items",
@@ -187,7 +187,7 @@ test("a write that is frozen between two of its statements is run again whole", 
 	freeze(frozen);
 	release();
 	await held;
-	// The frozen one holds nothing yet: it was waiting.
+	// The frozen one owns no lock yet: it was waiting.
 	expect((await upsert).updated).toBe(1);
 	thaw(frozen);
 	await expect

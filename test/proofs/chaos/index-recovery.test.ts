@@ -94,7 +94,7 @@ test.each([
 	},
 );
 
-test("nobody at work, the rest of a build that died with its server is seen, and built by whoever asks", async () => {
+test("without an indexer, an index left invalid by a crash of the server is reported, and built on request", async () => {
 	await openWriter(server.url, "embeddings_pages");
 	const child = startChild(
 		`service.createIndexConcurrently({ tableName: "pages", indexType: "hnsw" }).catch(() => {})`,
@@ -103,7 +103,7 @@ test("nobody at work, the rest of a build that died with its server is seen, and
 	await child.kill();
 	await server.stop("immediate");
 	await server.start();
-	// In the queue since before: nobody has built it.
+	// In the queue since before: no process has built it.
 	await expect.poll(async () => (await statusOf())?.state).toBe("queued");
 	expect(await statusOf()).toMatchObject({ usable: false, attempts: 1 });
 	await service.indexer.drain();
@@ -121,7 +121,7 @@ test("an index that a bulk load dropped is built again when the load's process w
 	})() })`);
 	await expect.poll(async () => (await statusOf())?.state).toBe("queued");
 	const drained = service.indexer.drain().then(() => "drained");
-	// While the load lives nobody builds.
+	// While the load lives no process builds.
 	expect(await Promise.race([drained, sleep(2000, "loading")])).toBe("loading");
 	await child.kill();
 	expect(await drained).toBe("drained");

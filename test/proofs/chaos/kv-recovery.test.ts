@@ -92,7 +92,7 @@ describe("a prepared transaction", () => {
 			`BEGIN; ${statement}; PREPARE TRANSACTION '${gid.replaceAll("'", "''")}'`,
 		);
 
-	test("is told as in doubt, and committed, its rows are found", async () => {
+	test("is reported as in doubt, and once committed, its rows are found", async () => {
 		const service = await open(server.url);
 		await prepare(
 			"o'clock",
@@ -115,7 +115,7 @@ describe("a prepared transaction", () => {
 		});
 	});
 
-	test("that outlives a crash keeps the cache from being called whole, and no name is missing", async () => {
+	test("that outlives a crash prevents the cache from being marked complete, and no name is missing", async () => {
 		await prepare(
 			"doubt",
 			`INSERT INTO items (tenant_id, name) VALUES ('${tenantId}', 'in doubt')`,

@@ -420,7 +420,7 @@ test("readWaitMs: 0 asks the primary when the replica is not there yet", async (
 	expect(hit).toBeDefined();
 });
 
-test("a replica that is killed: the primary answers, it is told once, and used again when it is back", async () => {
+test("a replica that is killed: the primary answers, it is logged once, and used again when it is back", async () => {
 	const { service, told } = await connect();
 	expect(await whoAnswers(service)).toBe(standby.port);
 	await standby.stop("immediate");
@@ -462,7 +462,7 @@ test("a cable that is cut, and backends that are killed, cost no read", async ()
 	}
 });
 
-test("a read that replay gives up is answered by the primary", async () => {
+test("a read that replay cancels is answered by the primary", async () => {
 	const strict = await primary.copy({
 		asStandby: true,
 		settings: { max_standby_streaming_delay: "0", hot_standby_feedback: "off" },
@@ -484,7 +484,7 @@ test("a read that replay gives up is answered by the primary", async () => {
 		});
 		return rows[0]?.port;
 	});
-	// On the primary there is no table any more: its answer, and no other, says so.
+	// On the primary there is no table any more: its answer, and no other, shows that.
 	await expect(answer).rejects.toMatchObject({ code: "SCHEMA_DRIFT" });
 	expect(attempts).toBe(2);
 	expect(told.join()).toMatch(/gave up a read|reads go to the primary/);
@@ -707,7 +707,7 @@ test.each(Object.entries(reads))(
 	},
 );
 
-describe("tenants are kept apart on the replica", () => {
+describe("tenants are isolated on the replica", () => {
 	test.each(Object.entries(reads))("%s", async (name, read) => {
 		const { service } = await connect();
 		const found = JSON.stringify(

@@ -30,7 +30,7 @@ describe.skipIf(data === undefined).each(engines)(
 			url = await emptyDatabase(engine);
 		});
 
-		test("they load; remakes, films without a text and a title that cannot be meant are told", async () => {
+		test("they load; remakes, films without a text and an impossible title are reported", async () => {
 			const { code, stdout, stderr } = await run(...load);
 			expect(code).toBe(0);
 			expect(stdout).toContain(

@@ -10,7 +10,7 @@ import { createDatabase, engine } from "../../support/engine.ts";
 import { FakeProvider } from "../../support/fake-provider.ts";
 
 // What a worker has taken is free again 15 seconds after its death at the latest,
-// whatever the server's clock does meanwhile. A clock that was set back by two
+// whatever the server's clock does during that time. A clock that was set back by two
 // hours is the same to the queue as times that lie two hours further ahead.
 
 const Page = defineEntity(

@@ -7,7 +7,7 @@ import { compile, type Sql, type Statement, sql } from "../../../src/sql.ts";
 import { engine, useService } from "../../support/engine.ts";
 
 // What protects the cache is taken away, piece by piece: each time verify must
-// find the cache wrong, or nobody knows that it would see it.
+// find the cache wrong, or it is not known to detect errors.
 
 const Note = defineEntity(
 	"notes_of_day",
@@ -128,7 +128,7 @@ describe.runIf(engine === "server")("without the locks of the rebuild", () => {
 gate AS MATERIALIZED (SELECT pg_advisory_xact_lock(77) FROM (SELECT count(*) FROM batch) AS n)
 INSERT INTO kv_store (${columns}) SELECT ${columns} FROM batch, gate ON CONFLICT DO NOTHING`;
 
-	test("a row that was deleted meanwhile comes back", async () => {
+	test("a row that was deleted during the rebuild comes back", async () => {
 		await copyWhileDeleting(copyOf(""));
 		expect(await found()).toEqual([true, ["extra", "note 7"]]);
 	});

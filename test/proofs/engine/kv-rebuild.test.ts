@@ -112,7 +112,7 @@ async function lateCache(tableName: string, rows: number) {
 }
 
 test.runIf(engine === "server")(
-	"migrate does not wait for the rebuild, and reads are complete meanwhile",
+	"migrate does not wait for the rebuild, and reads are complete during it",
 	async () => {
 		const service = await lateCache("late", 2000);
 		const writer = new pg.Client({ connectionString: database.url });

@@ -26,7 +26,7 @@ export function hasType({ body }: Manifest): boolean {
 }
 
 /**
- * What the compiler says of manifests that are written as constants of their
+ * What the compiler reports about manifests that are written as constants of their
  * type: unknown fields, wrong types and missing fields, without a cluster.
  */
 export function typeProblems(manifests: readonly Manifest[]): string[] {

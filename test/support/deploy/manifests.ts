@@ -15,9 +15,9 @@ export interface Manifest {
 	readonly name: string;
 	readonly folder: string;
 	readonly file: string;
-	// biome-ignore lint/suspicious/noExplicitAny: any YAML; the schemas tell what is in it
+	// biome-ignore lint/suspicious/noExplicitAny: any YAML; the schemas describe its content
 	readonly body: any;
-	/** Whether it only says what differs from a manifest of the base. */
+	/** Whether it only has what differs from a manifest of the base. */
 	readonly isPatch: boolean;
 }
 

@@ -9,7 +9,7 @@ import {
 	textOf,
 } from "../../support/deploy/manifests.ts";
 
-// What no schema tells: that the manifests name each other rightly.
+// What no schema checks: that the manifests name each other rightly.
 
 // biome-ignore lint/suspicious/noExplicitAny: parts of YAML
 type Yaml = any;
@@ -126,7 +126,7 @@ test("only variables that exist are set", () => {
 	expect(set.filter((name) => !known.has(name))).toEqual([]);
 });
 
-test("whoever connects checks the certificate against the cluster's own authority", () => {
+test("every client checks the certificate against the cluster's own authority", () => {
 	const { POSTGRES__SSLMODE, POSTGRES__SSLROOTCERT } =
 		configMap("rem-settings");
 	expect(POSTGRES__SSLMODE).toBe("verify-full");
@@ -196,7 +196,7 @@ test("selectors find the pods they are for", () => {
 		expect(named("Pooler")).toContain(name);
 });
 
-test("probes and services name ports that are there; both pods answer both probes", () => {
+test("probes and services name existing ports; both pods answer both probes", () => {
 	for (const { containers } of pods)
 		for (const { ports = [], livenessProbe, readinessProbe } of containers) {
 			if (ports.length === 0) continue;
@@ -260,7 +260,7 @@ test("images are pinned, and the catalog's is the one psql comes from", () => {
 	expect(containers[1].image).toBe(image);
 });
 
-test("shared memory holds the graph of a parallel index build", () => {
+test("shared memory is large enough for the graph of a parallel index build", () => {
 	for (const { body } of manifests) {
 		const memory = body.spec?.postgresql?.parameters?.maintenance_work_mem;
 		if (memory === undefined) continue;

@@ -123,7 +123,7 @@ describe.skipIf(crds === undefined)(
 			expect(problems(wrong).join("\n")).toMatch(new RegExp(named));
 		});
 
-		test("in a patch too, which may leave things out and remove them", () => {
+		test("in a patch too, which may omit and remove fields", () => {
 			const patch = manifestNamed("overlays/local/cluster.yaml Cluster rem-db");
 			expect(patch).toMatchObject({ isPatch: true });
 			expect(patch.body.spec.walStorage).toBe(null);

@@ -125,7 +125,7 @@ describe.each(versions)(
 			expect(server.stats.requests).toBe(3);
 		});
 
-		test("says that its key is refused, without saying it", async () => {
+		test("reports that its key is refused, without quoting it", async () => {
 			const error = await generateBatch(
 				fromAiSdk(model("sk-canary-wrong")),
 				["canary"],
@@ -192,7 +192,7 @@ describe("any model of that shape", () => {
 	});
 	const two = { dimensions: 2 };
 
-	test("of unknown length must be told it", () => {
+	test("of unknown length must be given it", () => {
 		expect(() => fromAiSdk(model())).toThrowError(
 			expect.objectContaining({
 				code: "PROVIDER_NOT_CONFIGURED",
@@ -201,7 +201,7 @@ describe("any model of that shape", () => {
 		);
 	});
 
-	test("keeps its limit, also one it has to be waited for", async () => {
+	test("respects its limit, also one that is a promise", async () => {
 		for (const maxEmbeddingsPerCall of [2, Promise.resolve(2)]) {
 			calls.length = 0;
 			const limited = fromAiSdk(model({ maxEmbeddingsPerCall }), two);
@@ -228,7 +228,7 @@ describe("any model of that shape", () => {
 		expect(limits.maxParallelCalls).toBe(1);
 	});
 
-	test("can be told what a text is for", async () => {
+	test("receives the purpose of a text", async () => {
 		const tasked = fromAiSdk(model(), {
 			...two,
 			providerOptions: (purpose) => ({ acme: { task: purpose } }),
@@ -237,7 +237,7 @@ describe("any model of that shape", () => {
 		expect(calls[0]?.providerOptions).toEqual({ acme: { task: "query" } });
 	});
 
-	test("gets a signal that is aborted when nobody waits any more", async () => {
+	test("gets a signal that is aborted when no caller waits any more", async () => {
 		const slow = model({
 			doEmbed: (call: (typeof calls)[number]) => {
 				calls.push(call);
@@ -251,7 +251,7 @@ describe("any model of that shape", () => {
 		expect(calls[0]?.abortSignal?.aborted).toBe(true);
 	});
 
-	test("whose error says that it may pass is asked again", async () => {
+	test("whose error is marked as retryable is called again", async () => {
 		const failing = model({
 			doEmbed: async (call: (typeof calls)[number]) => {
 				calls.push(call);

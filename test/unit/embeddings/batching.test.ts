@@ -47,7 +47,7 @@ describe("pack", () => {
 		expect(sizes(texts, limits)).toEqual([2, 2, 1]);
 	});
 
-	test("keeps the order and counts the tokens", () => {
+	test("preserves the order and counts the tokens", () => {
 		expect([...pack(["abc", "defdef", "g"], { maxTexts: 2 })]).toEqual([
 			{ texts: ["abc", "defdef"], tokens: 3 },
 			{ texts: ["g"], tokens: 1 },

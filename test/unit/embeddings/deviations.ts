@@ -372,7 +372,7 @@ export const worksAnyway: readonly Deviation[] = [
 	},
 ];
 
-/** What a server says, in which status, and what it means. */
+/** The answers of servers, with their status and meaning. */
 export interface Verdict {
 	readonly name: string;
 	readonly status: number;
@@ -389,7 +389,7 @@ const key = { kind: "setup" } as const;
 const said = (error: unknown) => ({ error });
 
 export const verdicts: readonly Verdict[] = [
-	// An empty account, whoever says so and however.
+	// An empty account, whichever provider reports it and however.
 	...[
 		{ code: "insufficient_quota" },
 		{ type: "insufficient_quota" },
@@ -578,7 +578,7 @@ export const verdicts: readonly Verdict[] = [
 		body: said(error),
 		...key,
 	})),
-	// The text; what it says must not be taken for what the server says.
+	// The text; its words must not be taken for those of the server.
 	{
 		name: "400 that quotes a text about rate limits and keys",
 		status: 400,

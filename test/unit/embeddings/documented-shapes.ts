@@ -1,5 +1,5 @@
 /**
- * Requests and answers as the providers document them, kept beside the tests so
+ * Requests and answers as the providers document them, stored beside the tests so
  * that a reader sees what they rely on without a key or a network. Vectors are
  * cut to a few numbers.
  */

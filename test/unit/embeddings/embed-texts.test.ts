@@ -9,7 +9,7 @@ import { splitText } from "../../../src/embeddings/split-text.ts";
 
 const options = { purpose: "document", retry: { baseMs: 1 } } as const;
 
-/** A provider whose vectors tell the length of their text, and which says why not. */
+/** A provider whose vectors contain the length of their text, and which reports why not. */
 function lengths(
 	refuses: (text: string) => boolean = () => false,
 	maxTokensPerText = 16,
@@ -54,7 +54,7 @@ test("a short text has one vector and no place, a long one a vector for each pas
 	expect(calls).toEqual([["short", ...passages.map(({ text }) => text)]]);
 });
 
-test("one bad passage costs its text the vectors, no other, and is told by its place", async () => {
+test("one bad passage costs only its text the vectors, and is reported by its position", async () => {
 	const isBad = (text: string) => text.includes("third");
 	const { provider } = lengths(isBad);
 	const [bad, good] = await embedTexts(provider, [long, "good"], options);
@@ -120,7 +120,7 @@ test("a setting makes passages shorter, never longer than the model takes", asyn
 	expect(await count(100, 100)).toBe(1);
 });
 
-test("a failure that is not of the text is told as it is", async () => {
+test("a failure that is not of the text is reported as it is", async () => {
 	const { provider } = lengths();
 	const down: EmbeddingProvider = {
 		...provider,

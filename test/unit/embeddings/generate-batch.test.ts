@@ -56,7 +56,7 @@ test("returns the vectors in the order of the texts, repeated ones included", as
 	);
 });
 
-test("throws when one text has no vector, and says how many and which", async () => {
+test("throws when one text has no vector, and reports how many and which", async () => {
 	server.refuse((text) => text === "bad");
 	const texts = ["good", "bad", "fine", "bad"];
 	await expect(generateBatch(openai(), texts, options)).rejects.toMatchObject({
@@ -79,7 +79,7 @@ test("names at most a hundred texts", async () => {
 	});
 });
 
-test("tells first what explains most", async () => {
+test("reports the best explanation first", async () => {
 	server.refuse((text) => text === "bad");
 	server.misbehave("none", 6);
 	server.misbehave("key-refused", 50);

@@ -26,7 +26,7 @@ test("the same text has the same vector, today and on any machine", async () => 
 	);
 });
 
-test("has 512 dimensions unless told otherwise", async () => {
+test("has 512 dimensions by default", async () => {
 	expect(localProvider()).toMatchObject({
 		name: "local",
 		model: "lexical-v1",
@@ -60,7 +60,7 @@ describe("every text has a vector of length 1", () => {
 	});
 });
 
-describe("compares words and spellings", () => {
+describe("compares words and letters", () => {
 	test("a shared word is nearer than none", async () => {
 		const query = "kubernetes deployment";
 		const near = await similarity(query, "How we deploy to Kubernetes");
@@ -74,7 +74,7 @@ describe("compares words and spellings", () => {
 		expect(await similarity("destroying", "deploy")).toBeLessThan(0.1);
 	});
 
-	test("case, width and order of words do not matter", async () => {
+	test("case, width and order of words make no difference", async () => {
 		expect(await similarity("Blue Sky", "ｓｋｙ BLUE")).toBeCloseTo(1, 5);
 	});
 

@@ -74,7 +74,7 @@ test("accepts numbers although it asked for base64", async () => {
 	]);
 });
 
-test("puts vectors into the order that index tells", async () => {
+test("puts vectors into the order of their index", async () => {
 	server.misbehave("permuted");
 	const texts = ["one", "two", "three"];
 	expect(await provider().embed(texts, document)).toEqual(
@@ -98,7 +98,7 @@ test("asks for shorter vectors of a model that can make them", async () => {
 	expect(vector).toEqual(vectorOf("one", 256));
 });
 
-test("says nothing of dimensions when they are the model's own", async () => {
+test("omits dimensions when they are the model's own", async () => {
 	await provider("text-embedding-3-large", 3072).embed(["one"], document);
 	expect(server.lastBody).not.toHaveProperty("dimensions");
 });
@@ -247,7 +247,7 @@ test.each([
 	["a key that is not ASCII", { apiKey: "sk-canary-ключ" }],
 	["a password in the address", { baseUrl: "http://me:canary@127.0.0.1/v1" }],
 	["no address", { baseUrl: "canary" }],
-])("%s is a matter of configuration", async (_, options) => {
+])("%s is an error of configuration", async (_, options) => {
 	const wrong = openaiProvider({
 		model: "m",
 		dimensions: 4,

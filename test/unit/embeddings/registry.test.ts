@@ -47,7 +47,7 @@ describe("built-in providers", () => {
 			expect(registry.resolve({ provider, apiKey: "k" }).name).toBe(provider);
 	});
 
-	test("without a key they say what to set", () => {
+	test("without a key they report what to set", () => {
 		expect(() => registry.resolve({ provider: "openai" })).toThrowError(
 			expect.objectContaining({
 				code: "PROVIDER_NOT_CONFIGURED",
@@ -266,7 +266,7 @@ describe("a provider named by its module", () => {
 		expect(await load(path)).toMatchObject({ name: "mine" });
 	});
 
-	test("that is not there, or fails, is a matter of configuration", async () => {
+	test("that does not exist, or fails, is an error of configuration", async () => {
 		const failing = await write(
 			"failing.mjs",
 			"export default () => { throw new TypeError('canary') }",
@@ -284,7 +284,7 @@ describe("a provider named by its module", () => {
 		}
 	});
 
-	test("may say itself what is wrong", async () => {
+	test("may report itself what is wrong", async () => {
 		const own = new RemError("PROVIDER_NOT_CONFIGURED", "no model file");
 		Object.assign(globalThis, { ownError: own });
 		const path = await write(
@@ -294,7 +294,7 @@ describe("a provider named by its module", () => {
 		await expect(load(path)).rejects.toBe(own);
 	});
 
-	test("that exports something else is told what is missing", async () => {
+	test("that exports something else is refused with what is missing", async () => {
 		const path = await write("other.mjs", "export default { name: 'x' }");
 		await expect(load(path)).rejects.toMatchObject({
 			code: "CONFIG_INVALID",

@@ -72,7 +72,7 @@ describe("retryDelayMs", () => {
 		expect(retryDelayMs(answer, 3, 0, policy)).toBeUndefined();
 	});
 
-	test("somebody waits for a query: it gives up sooner", () => {
+	test("a user waits for a query: it has an earlier deadline", () => {
 		expect(retryPolicy("query")).toMatchObject({
 			deadlineMs: 20_000,
 			timeoutMs: 20_000,
@@ -112,12 +112,12 @@ describe("Pace", () => {
 		expect(await timesOf(new Pace(), [1e9, 1e9, 1e9])).toEqual([0, 0, 0]);
 	});
 
-	test("keeps requests per minute", async () => {
+	test("respects requests per minute", async () => {
 		const pace = new Pace({ requestsPerMinute: 2 });
 		expect(await timesOf(pace, [1, 1, 1, 1, 1])).toEqual([0, 0, 60, 60, 120]);
 	});
 
-	test("keeps tokens per minute", async () => {
+	test("respects tokens per minute", async () => {
 		const pace = new Pace({ tokensPerMinute: 100 });
 		expect(await timesOf(pace, [60, 40, 50, 50, 1])).toEqual([
 			0, 0, 60, 60, 120,
@@ -129,7 +129,7 @@ describe("Pace", () => {
 		expect(await timesOf(pace, [500, 500])).toEqual([0, 60]);
 	});
 
-	test("lets every call wait when one was told to", async () => {
+	test("makes every call wait when one has to", async () => {
 		const pace = new Pace();
 		pace.pause(5000);
 		pace.pause(1000);

@@ -47,7 +47,7 @@ describe("where a text is cut", () => {
 		}
 	});
 
-	test("never inside what is seen as one character", () => {
+	test("never inside a visible character", () => {
 		const family = "👩‍👩‍👧‍👦";
 		expect(passages(family.repeat(5), 40).join("")).toMatch(
 			new RegExp(`^(${family})+$`, "u"),
@@ -97,7 +97,7 @@ const pieces = fc.oneof(
 );
 const texts = fc.array(pieces, { maxLength: 40 }).map((all) => all.join(""));
 
-test("any text: every passage is within the limit and where it says, and together they are the whole", () => {
+test("any text: every passage is within the limit and at its position, and together they are the whole", () => {
 	fc.assert(
 		fc.property(texts, fc.integer({ min: 16, max: 90 }), (text, maxTokens) => {
 			let covered = 0;
@@ -122,7 +122,7 @@ test("any text: every passage is within the limit and where it says, and togethe
 	);
 });
 
-test("any text: no cut parts what is seen as one character, if that fits", () => {
+test("any text: no cut divides a visible character, if that fits", () => {
 	const graphemes = new Intl.Segmenter("en", { granularity: "grapheme" });
 	fc.assert(
 		fc.property(texts, (text) => {
