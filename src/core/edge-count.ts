@@ -25,7 +25,11 @@ export class EdgeCount {
 	}
 
 	#add(entity: unknown): void {
-		const { graphEdges } = Object(entity) as { graphEdges?: unknown };
-		if (Array.isArray(graphEdges)) this.edges += graphEdges.length;
+		try {
+			const { graphEdges } = Object(entity) as { graphEdges?: unknown };
+			if (Array.isArray(graphEdges)) this.edges += graphEdges.length;
+		} catch {
+			// A getter or a proxy threw: the write reports which entity it is.
+		}
 	}
 }

@@ -835,6 +835,35 @@ test("a list of four billion holes is refused wherever it stands", async () => {
 	}
 });
 
+test.each([
+	["an array", (row: object) => [row]],
+	["a set", (row: object) => new Set([row])],
+	[
+		"a stream",
+		async function* (row: object) {
+			yield { name: "before it" };
+			yield row;
+		},
+	],
+] as const)("an edge list that cannot be read, in %s", async (_, source) => {
+	const row = {
+		name: "a row",
+		get graphEdges() {
+			throw new TypeError("of the caller");
+		},
+	};
+	const call = db.service.batchUpsert({
+		tableName: "notes",
+		entities: source(row) as never,
+		tenantId: "tenant of getters",
+	});
+	await expect(call).rejects.toMatchObject({
+		name: "RemError",
+		code: "VALIDATION",
+		cause: { message: "of the caller" },
+	});
+});
+
 test("an unknown language is named, with the nearest one", async () => {
 	await expect(
 		db.service.hybridSearch({
