@@ -48,6 +48,7 @@ export type {
 export type { MigrationPlan, PlannedFile } from "./migrate/plan.ts";
 export type { Repaired } from "./migrate/repair.ts";
 export type { MigrationStatus } from "./migrate/status.ts";
+export type { ColumnType, ScalarType } from "./models/column-types.ts";
 export {
 	coreEntities,
 	Feedback,
@@ -68,7 +69,7 @@ export {
 	type Entity,
 	type EntityOptions,
 } from "./models/entity.ts";
-export type { ColumnType, Field, ScalarType } from "./models/field.ts";
+export type { Field } from "./models/field.ts";
 export { JsonNumber } from "./models/json-number.ts";
 export type { EntityTable, Registry } from "./models/registry.ts";
 export type {

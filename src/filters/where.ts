@@ -7,9 +7,8 @@ import { ident, join, raw, type Sql, sql } from "../sql.ts";
 import { throughIndex } from "./indexed-json.ts";
 import { containedInPath, pathConditions } from "./json-path.ts";
 import { equals, renderOperators } from "./operators.ts";
-import { refused } from "./refused.ts";
 import { SqlFilter } from "./sql-text/sql-filter.ts";
-import { json } from "./values.ts";
+import { json, refused } from "./values.ts";
 
 type Filter = Readonly<Record<string, unknown>>;
 

@@ -9,14 +9,9 @@ import {
 	listOf,
 	typeName,
 } from "./checks.ts";
+import { type ColumnType, definitionOf, isArrayType } from "./column-types.ts";
 import { isPlainName, toColumn } from "./columns.ts";
-import {
-	type ColumnType,
-	type Field,
-	isZod3,
-	ofZod3,
-	toField,
-} from "./field.ts";
+import { type Field, isZod3, ofZod3, toField } from "./field.ts";
 import { valueProblem } from "./limits.ts";
 import { embeddingsTableName } from "./names.ts";
 import { namesIn } from "./options.ts";
@@ -389,7 +384,7 @@ function columnProblem(
 			: `its column "${field.column}" is that of the field "${other}", too: name it otherwise`;
 	const { type, defaultValue } = field;
 	const problem =
-		type.endsWith("[]") && Array.isArray(defaultValue)
+		isArrayType(type) && Array.isArray(defaultValue)
 			? defaultValue.map((item) => valueProblem(item)).find(Boolean)
 			: valueProblem(defaultValue);
 	return problem && `its default ${problem.message}`;
@@ -405,7 +400,7 @@ function toKeyFields(
 		problems.push({ message: "entityKeyField names no field" });
 	const fields = resolve(typeof key === "string" ? [key] : key, "key");
 	for (const field of fields)
-		if (!["text", "uuid", "bigint", "boolean"].includes(field.type))
+		if (isArrayType(field.type) || !definitionOf(field.type).isKey)
 			problems.push({
 				field: field.name,
 				message: `a key is text, a uuid, a whole number or a boolean, not ${field.type}`,

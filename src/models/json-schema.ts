@@ -1,25 +1,8 @@
 import * as z from "zod";
+import type { JsonSchema } from "./column-types/definition.ts";
+import { scalarTypeEntries } from "./column-types.ts";
 import { isPlainName, toColumn } from "./columns.ts";
 import { defineEntity, type Entity, systemFields } from "./entity.ts";
-
-/** The part of JSON Schema that says what a column is, and what Pydantic puts beside it. */
-interface JsonSchema {
-	readonly [keyword: string]: unknown;
-	readonly title?: string;
-	readonly type?: string | readonly string[];
-	readonly properties?: Readonly<Record<string, JsonSchema>>;
-	readonly required?: readonly string[];
-	readonly anyOf?: readonly JsonSchema[];
-	readonly oneOf?: readonly JsonSchema[];
-	readonly allOf?: readonly JsonSchema[];
-	readonly items?: JsonSchema;
-	readonly enum?: readonly unknown[];
-	readonly format?: string;
-	readonly $ref?: string;
-	readonly $defs?: Readonly<Record<string, JsonSchema>>;
-	readonly embed?: boolean;
-	readonly entity_key?: boolean;
-}
 
 /**
  * The model that a JSON Schema describes, as `model_json_schema()` of Pydantic
@@ -170,48 +153,17 @@ function scalar(
 	root: JsonSchema,
 	depth: number,
 ): z.ZodType {
-	switch (schema.type) {
-		case "string":
-			return text(schema);
-		case "integer":
-			return within(z.int(), schema);
-		case "number":
-			return within(z.number(), schema);
-		case "boolean":
-			return z.boolean();
-		case "array":
-			return z.array(
-				schema.items === undefined
-					? z.unknown()
-					: typeOf(schema.items, root, depth + 1),
-			);
-		case "object":
-			return z.record(z.string(), z.unknown());
-		default:
-			return z.unknown();
+	if (schema.type === "array")
+		return z.array(
+			schema.items === undefined
+				? z.unknown()
+				: typeOf(schema.items, root, depth + 1),
+		);
+	for (const [, type] of scalarTypeEntries) {
+		const zod = type.fromJsonSchema?.(schema);
+		if (zod !== undefined) return zod;
 	}
-}
-
-function text(schema: JsonSchema): z.ZodType {
-	if (schema.format === "uuid") return z.guid();
-	if (schema.format === "date-time") return z.date();
-	const { minLength, maxLength } = schema;
-	let type = z.string();
-	if (typeof minLength === "number") type = type.min(minLength);
-	if (typeof maxLength === "number") type = type.max(maxLength);
-	return type;
-}
-
-function within<T extends z.ZodNumber>(type: T, schema: JsonSchema): T {
-	const { minimum, maximum, exclusiveMinimum, exclusiveMaximum } = schema;
-	let bounded = type;
-	if (typeof minimum === "number") bounded = bounded.gte(minimum);
-	if (typeof maximum === "number") bounded = bounded.lte(maximum);
-	if (typeof exclusiveMinimum === "number")
-		bounded = bounded.gt(exclusiveMinimum);
-	if (typeof exclusiveMaximum === "number")
-		bounded = bounded.lt(exclusiveMaximum);
-	return bounded;
+	return z.unknown();
 }
 
 /** `#/$defs/Tier` of the same file; what stands beside the reference is kept. */

@@ -2,6 +2,7 @@ import * as z from "zod";
 import { type Issue, mostIssues, RemError } from "../errors.ts";
 import { suggest } from "../util/suggest.ts";
 import { vector } from "./checks.ts";
+import { definitionOf, isArrayType } from "./column-types.ts";
 import { edgeSchema } from "./edge.ts";
 import type { Entity, Shape } from "./entity.ts";
 import { beyondSafe, checkedRow, restoreNumbers } from "./exact-numbers.ts";
@@ -180,11 +181,9 @@ function splitSupplied(
 		const value = output[field.name];
 		if (value === undefined) continue;
 		const isGiven = given[field.name] !== undefined;
-		(isGiven ? supplied : defaults)[field.name] =
-			// As PostgreSQL writes it: two spellings of a key are one key.
-			field.type === "uuid" && typeof value === "string"
-				? value.toLowerCase()
-				: value;
+		(isGiven ? supplied : defaults)[field.name] = isArrayType(field.type)
+			? value
+			: (definitionOf(field.type).canonical?.(value) ?? value);
 	}
 	// Stored as given: zod has looked at them, its copies lack "__proto__".
 	for (const name of ["graphEdges", "metadata", "tags", "createdAt"])
@@ -340,7 +339,8 @@ function fieldProblem(
 	value: unknown,
 	given: unknown,
 ): ValueProblem | undefined {
-	const isList = field?.type.endsWith("[]") && Array.isArray(value);
+	const isList =
+		field !== undefined && isArrayType(field.type) && Array.isArray(value);
 	const problem = isList
 		? value.map((item) => valueProblem(item)).find(Boolean)
 		: valueProblem(value);

@@ -1,5 +1,11 @@
 import { embeddingsRef, tableRef } from "../db/tables.ts";
-import type { ColumnType, Field } from "../models/field.ts";
+import {
+	type ColumnType,
+	definitionOf,
+	elementTypeOf,
+	isArrayType,
+} from "../models/column-types.ts";
+import type { Field } from "../models/field.ts";
 import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
@@ -53,15 +59,11 @@ export function columnDdl(field: Field): Sql {
 	return sql`${ident(field.column)} ${raw(columnType(field).toUpperCase())}${notNull}${defaultDdl(field)}`;
 }
 
-/**
- * The type of the column. Tenants and users are short, as kv_store has them;
- * times have milliseconds, as JavaScript has them: with more, a time that is
- * read would not find its row again.
- */
+/** The type of the column. Tenants and users are short, as kv_store has them. */
 export function columnType({ name, type }: Field): string {
-	return name === "tenantId" || name === "userId"
-		? "varchar(100)"
-		: type.replace("timestamptz", "timestamptz(3)");
+	if (name === "tenantId" || name === "userId") return "varchar(100)";
+	const ddl = definitionOf(type).ddl ?? elementTypeOf(type);
+	return isArrayType(type) ? `${ddl}[]` : ddl;
 }
 
 function defaultDdl(field: Field): Sql {
@@ -81,7 +83,7 @@ function constant(type: ColumnType, value: unknown): Sql {
 	if (type === "jsonb") return literal(JSON.stringify(value));
 	if (Array.isArray(value)) {
 		if (value.length === 0) return raw("'{}'");
-		const element = type.replace("[]", "") as ColumnType;
+		const element = elementTypeOf(type);
 		return sql`ARRAY[${join(value.map((item) => constant(element, item)))}]::${raw(type)}`;
 	}
 	return typeof value === "string" ? literal(value) : raw(String(value));

@@ -1,3 +1,4 @@
+import { isOrdered } from "../models/column-types.ts";
 import type { Entity } from "../models/entity.ts";
 import type { Field } from "../models/field.ts";
 import { boundedName, indexName } from "../models/names.ts";
@@ -52,8 +53,8 @@ export function foregroundIndexes(table: EntityTable): DeclaredIndex[] {
  * without a key have their user's index here; the others have that of the key.
  */
 function orderedColumns(entity: Entity): string[][] {
-	const session = entity.fieldsByName.get("sessionId")?.type ?? "jsonb";
-	const hasSession = session !== "jsonb" && !session.endsWith("[]");
+	const session = entity.fieldsByName.get("sessionId");
+	const hasSession = session !== undefined && isOrdered(session.type);
 	const all = [
 		["created_at"],
 		["updated_at"],

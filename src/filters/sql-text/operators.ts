@@ -1,13 +1,8 @@
 import { raw, type Sql, sql } from "../../sql.ts";
 import { type Context, refused, refusedAt } from "./context.ts";
 import { as, settle, toTime, unify } from "./unify.ts";
-import {
-	familyOf,
-	isList,
-	nameOfType,
-	type Operand,
-	type Value,
-} from "./value.ts";
+import type { Operand, Value } from "./value.ts";
+import { familyOf, isList, nameOfType } from "./value-types.ts";
 
 /** `left name right` */
 export interface Operation {

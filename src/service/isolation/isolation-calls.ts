@@ -1,5 +1,6 @@
 import type { Handle } from "../../db/database.ts";
 import { RemError } from "../../errors.ts";
+import { definitionOf, isArrayType } from "../../models/column-types.ts";
 import type { Entity } from "../../models/entity.ts";
 import { type Canary, canaryVector } from "./canaries.ts";
 import type { IsolationCalls } from "./check-isolation.ts";
@@ -179,19 +180,16 @@ function canaryFields(entity: Entity, text: string): Record<string, unknown> {
 		(field) => !(field.nullable || field.defaultValue !== undefined),
 	);
 	return Object.fromEntries(
-		needed.map(({ name, type }) => [name, emptyFields[type] ?? text]),
+		needed.map(({ name, type }) => [
+			name,
+			type === "text"
+				? text
+				: isArrayType(type)
+					? []
+					: definitionOf(type).empty.value,
+		]),
 	);
 }
-
-const emptyFields: Readonly<Record<string, unknown>> = {
-	uuid: "00000000-0000-4000-8000-000000000000",
-	bigint: 0,
-	"double precision": 0,
-	boolean: false,
-	timestamptz: "2000-01-01T00:00:00Z",
-	jsonb: {},
-	"text[]": [],
-};
 
 /** Nothing of that name is the answer to expect; any other failure is one of the check. */
 async function succeeds(
