@@ -107,8 +107,8 @@ export type { HybridMatch, HybridRanks, Rerank } from "./query/hybrid.ts";
 export type { LookupHit } from "./query/lookup.ts";
 export type { Match, SearchHit } from "./query/search.ts";
 export type { SearchMode } from "./query/vector-plan.ts";
-export type { IndexType } from "./schema/declared-index.ts";
-export type { HnswOptions } from "./schema/hnsw.ts";
+export type { HnswOptions } from "./schema/index-types/definition.ts";
+export type { IndexType } from "./schema/index-types.ts";
 export {
 	type EntitySql,
 	type RegisteredType,

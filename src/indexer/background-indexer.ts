@@ -8,12 +8,13 @@ import { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
+import type { HnswOptions } from "../schema/index-types/definition.ts";
 import {
 	type DeclaredIndex,
+	definitionOf,
 	type IndexType,
-	indexTypes,
-} from "../schema/declared-index.ts";
-import type { HnswOptions } from "../schema/hnsw.ts";
+	indexTypeNames,
+} from "../schema/index-types.ts";
 import { quoted } from "../util/suggest.ts";
 import { indexFailed, judgeFailure } from "./build-failure.ts";
 import { isLeftover } from "./build-index.ts";
@@ -27,7 +28,7 @@ import { enqueue, readQueue } from "./build-queue.ts";
 import { BulkLoad } from "./bulk-load.ts";
 import { declareIndexes, serves } from "./declared-indexes.ts";
 import { indexesThatPay } from "./index-need.ts";
-import { compareIndexes } from "./index-state.ts";
+import { readIndexStates } from "./index-state.ts";
 import { type IndexStatus, readIndexStatus } from "./index-status.ts";
 import type { IndexerSettings } from "./settings.ts";
 import { readVectorSpaces, spacesOf } from "./vector-spaces.ts";
@@ -231,7 +232,9 @@ export class BackgroundIndexer {
 			schema,
 			logger,
 			minRows: settings.minRows,
-			indexes: possible.filter(({ indexType }) => indexType === "hnsw"),
+			indexes: possible.filter(
+				(index) => definitionOf(index).vectors !== undefined,
+			),
 			enqueue: (indexes) => this.#enqueue(indexes, true),
 			hold: () => this.#hold(embeddingsTableName),
 			letGo: () => this.#letGo(embeddingsTableName),
@@ -283,15 +286,18 @@ export class BackgroundIndexer {
 	async #checkNow(table: EntityTable | undefined): Promise<void> {
 		const view = await this.#look({ table });
 		const { minRows } = this.#options.settings;
-		const wanted = view.possible.filter((index) => !this.#stops(index));
+		const wanted = view.possible.filter((index) => !this.#stopsAllElse(index));
 		const work = await this.#workOf(wanted, minRows);
 		await this.#enqueue(work, false);
 		if (work.length > 0 || openBuilds(view).length > 0) this.#startIfEnabled();
 	}
 
 	/** On the embedded database's only connection a graph of 5,000 vectors stops all else for half a minute: that must be asked for. */
-	#stops({ indexType }: DeclaredIndex): boolean {
-		return indexType === "hnsw" && this.#db.capabilities.kind === "embedded";
+	#stopsAllElse(index: DeclaredIndex): boolean {
+		return (
+			definitionOf(index).vectors !== undefined &&
+			this.#db.capabilities.kind === "embedded"
+		);
 	}
 
 	/** What is invalid or changed; and what is missing, where it would have that many rows. */
@@ -300,7 +306,7 @@ export class BackgroundIndexer {
 		minRows: number | undefined,
 	): Promise<DeclaredIndex[]> {
 		const { schema } = this.#options;
-		const { compared, others } = await compareIndexes(
+		const { compared, others } = await readIndexStates(
 			this.#limited,
 			schema,
 			declared,
@@ -338,11 +344,11 @@ export class BackgroundIndexer {
 		tableName,
 		indexType,
 	}: IndexRequest): Promise<DeclaredIndex[]> {
-		if (!indexTypes.includes(indexType))
+		if (!indexTypeNames.includes(indexType))
 			throw new RemError(
 				"VALIDATION",
 				`unknown index type ${quoted(String(indexType))}`,
-				{ hint: `expected one of ${indexTypes.join(", ")}` },
+				{ hint: `expected one of ${indexTypeNames.join(", ")}` },
 			);
 		const tables = this.#options.tables();
 		const table = tables.find(({ entity }) => entity.tableName === tableName);

@@ -1,5 +1,5 @@
 import { RemError } from "../errors.ts";
-import type { DeclaredIndex } from "../schema/declared-index.ts";
+import type { DeclaredIndex } from "../schema/index-types.ts";
 
 /** What is to be done about a build that failed. */
 export interface BuildFailure {

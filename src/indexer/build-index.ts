@@ -1,11 +1,11 @@
+import { dropIndex, readIndexes } from "../db/catalogue/indexes.ts";
 import type { Handle } from "../db/database.ts";
 import { boundedName } from "../models/names.ts";
-import { createIndex, type DeclaredIndex } from "../schema/declared-index.ts";
+import { type DeclaredIndex, definitionOf } from "../schema/index-types.ts";
+import { createIndex } from "../schema/indexes.ts";
 import { ident, literal, raw, sql, toText } from "../sql.ts";
 import { readRunningBuilds } from "./build-progress.ts";
-import { dropIndex } from "./drop-index.ts";
-import { compareIndexes } from "./index-state.ts";
-import { readLiveIndexes } from "./live-indexes.ts";
+import { readIndexStates } from "./index-state.ts";
 
 /** What the server is told for a build. */
 export interface BuildLimits {
@@ -83,7 +83,7 @@ async function resetLimits(session: Handle): Promise<void> {
 }
 
 async function stateOf(session: Handle, schema: string, index: DeclaredIndex) {
-	const { compared } = await compareIndexes(session, schema, [index]);
+	const { compared } = await readIndexStates(session, schema, [index]);
 	return compared[0]?.state;
 }
 
@@ -113,13 +113,13 @@ async function create(
 async function analyzeExpressions(
 	session: Handle,
 	schema: string,
-	{ name, tableName, vectors }: DeclaredIndex,
+	index: DeclaredIndex,
 ): Promise<void> {
 	// The order of vectors needs no statistics, and they are long to read.
-	if (vectors !== undefined) return;
-	const { rows } = await session.query(sql`SELECT FROM pg_index
-WHERE indexrelid = to_regclass(${toText(ident(schema, name))}) AND indexprs IS NOT NULL`);
-	if (rows.length === 0) return;
+	if (definitionOf(index).vectors !== undefined) return;
+	const { name, tableName } = index;
+	const stored = await readIndexes(session, schema, [tableName]);
+	if (!stored.some((one) => one.name === name && one.hasExpressions)) return;
 	await session
 		.script(`ANALYZE ${toText(ident(schema, tableName))}`)
 		.catch(() => {
@@ -181,7 +181,7 @@ async function clearLeftovers(
 	schema: string,
 	index: Pick<DeclaredIndex, "name" | "tableName">,
 ): Promise<void> {
-	const live = await readLiveIndexes(session, schema, [index.tableName]);
+	const live = await readIndexes(session, schema, [index.tableName]);
 	for (const { name, isValid } of live)
 		if (isLeftover(index.name, name, isValid))
 			await dropIndex(session, schema, name);

@@ -1,7 +1,7 @@
 import type { Database } from "../db/database.ts";
 import { outsideTransactions } from "../db/open-transaction.ts";
 import { RemError } from "../errors.ts";
-import type { DeclaredIndex } from "../schema/declared-index.ts";
+import type { DeclaredIndex } from "../schema/index-types.ts";
 import { indexFailed, leftToOwner } from "./build-failure.ts";
 import type { QueuedBuild } from "./build-queue.ts";
 import type { Declaration } from "./declared-indexes.ts";

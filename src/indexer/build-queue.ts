@@ -1,7 +1,7 @@
 import type { Handle } from "../db/database.ts";
 import { arrayLiteral } from "../db/encode.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
-import type { DeclaredIndex, IndexType } from "../schema/declared-index.ts";
+import type { DeclaredIndex, IndexType } from "../schema/index-types.ts";
 import { ident, type Sql, sql } from "../sql.ts";
 import { type BuildFailure, notPermitted } from "./build-failure.ts";
 import { foreignOwner } from "./table-owner.ts";

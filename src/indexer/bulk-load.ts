@@ -1,10 +1,9 @@
+import { dropIndex, readIndexes } from "../db/catalogue/indexes.ts";
 import type { Database, Session } from "../db/database.ts";
 import type { Logger } from "../logger.ts";
-import type { DeclaredIndex } from "../schema/declared-index.ts";
+import type { DeclaredIndex } from "../schema/index-types.ts";
 import { tryLockTable, unlockTable } from "./build-queue.ts";
-import { dropIndex } from "./drop-index.ts";
 import { indexesThatPay } from "./index-need.ts";
-import { readLiveIndexes } from "./live-indexes.ts";
 import { readForeignOwner } from "./table-owner.ts";
 
 /** What became of the HNSW indexes of a table that was loaded with `bulk`. */
@@ -105,7 +104,7 @@ export class BulkLoad {
 		vectors: ReadonlyMap<string, number>,
 	): Promise<DeclaredIndex[]> {
 		const { schema, indexes } = this.#options;
-		const live = await readLiveIndexes(this.#db, schema, [this.#tableName]);
+		const live = await readIndexes(this.#db, schema, [this.#tableName]);
 		const names = new Set(live.map(({ name }) => name));
 		const there = indexes.filter(({ name }) => names.has(name));
 		const large: DeclaredIndex[] = [];

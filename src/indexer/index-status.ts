@@ -1,5 +1,6 @@
+import type { StoredIndex } from "../db/catalogue/indexes.ts";
 import type { Handle } from "../db/database.ts";
-import type { DeclaredIndex, IndexType } from "../schema/declared-index.ts";
+import type { DeclaredIndex, IndexType } from "../schema/index-types.ts";
 import {
 	type BlockingTransaction,
 	type RunningBuild,
@@ -8,8 +9,7 @@ import {
 import type { QueuedBuild } from "./build-queue.ts";
 import type { Declaration } from "./declared-indexes.ts";
 import { indexesThatPay } from "./index-need.ts";
-import { type ComparedIndex, compareIndexes } from "./index-state.ts";
-import type { LiveIndex } from "./live-indexes.ts";
+import { type ComparedIndex, readIndexStates } from "./index-state.ts";
 
 /**
  * `valid`: searches use it. `building`. `queued`: waits for its turn, or for its
@@ -63,7 +63,7 @@ export async function readIndexStatus(
 	}: Declaration & { readonly queue: readonly QueuedBuild[] },
 	minRows: number,
 ): Promise<IndexStatus[]> {
-	const { compared, others } = await compareIndexes(db, schema, possible);
+	const { compared, others } = await readIndexStates(db, schema, possible);
 	const running = await readRunningBuilds(db, schema);
 	const paying = await indexesThatPay(
 		db,
@@ -170,7 +170,7 @@ function impossibleIndex(
 }
 
 function unasked(
-	{ name, tableName, sizeBytes }: LiveIndex,
+	{ name, tableName, sizeBytes }: StoredIndex,
 	running: readonly RunningBuild[],
 ): IndexStatus {
 	const build = running.find(({ indexName }) => indexName === name);

@@ -1,8 +1,8 @@
 import type { Database, Session } from "../db/database.ts";
 import type { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import type { DeclaredIndex } from "../schema/declared-index.ts";
-import type { HnswOptions } from "../schema/hnsw.ts";
+import type { HnswOptions } from "../schema/index-types/definition.ts";
+import { type DeclaredIndex, definitionOf } from "../schema/index-types.ts";
 import { span } from "../telemetry/span.ts";
 import { databaseAttributes } from "../telemetry/traced.ts";
 import {
@@ -196,7 +196,7 @@ export class TableBuilder {
 	async #limits(build: QueuedBuild, index: DeclaredIndex) {
 		const { schema, hnsw, settings, logger } = this.#options;
 		const memory =
-			index.vectors === undefined
+			definitionOf(index).vectors === undefined
 				? undefined
 				: await planMemory(this.#db, schema, index, hnsw, settings);
 		const warning = memory && memoryWarning(index, memory);

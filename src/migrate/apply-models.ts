@@ -1,10 +1,10 @@
+import { dropInvalidIndex } from "../db/catalogue/indexes.ts";
 import type { Handle, Session } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { askRenamed, type DiffOptions, diffSchema } from "./diff/diff.ts";
 import { entityText, relationsOf } from "./diff/diff-entity.ts";
 import type { Difference } from "./diff/difference.ts";
-import { dropInvalidIndex } from "./index-state.ts";
 import { mayRecord, readLedger } from "./ledger.ts";
 import {
 	type LockTimeoutOptions,

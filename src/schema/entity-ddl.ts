@@ -9,10 +9,10 @@ import type { Field } from "../models/field.ts";
 import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
-import { createIndex } from "./declared-index.ts";
 import { embeddingReplicaTriggerDdl } from "./embedding-replica-trigger.ts";
 import { embeddingTriggersDdl } from "./embedding-trigger.ts";
-import { vectorScopeIndex } from "./indexes.ts";
+import { vectorScopeIndex } from "./index-types/btree.ts";
+import { createIndex } from "./indexes.ts";
 import { keyExpression, liveKeyed } from "./key.ts";
 import { ownershipMark } from "./ownership.ts";
 

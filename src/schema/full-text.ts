@@ -3,7 +3,7 @@ import type { Field } from "../models/field.ts";
 import { indexName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
-import type { DeclaredIndex } from "./declared-index.ts";
+import type { IndexDeclaration } from "./index-types/definition.ts";
 
 // A tsvector of more than 1 MB is an error, which an index would turn into a
 // refused write: even 4 bytes a character, each kept twice, stay below it.
@@ -38,11 +38,11 @@ function textFields(fields: readonly Field[]): Field[] {
 	return [...new Set(fields)].filter(({ type }) => type === "text");
 }
 
-/** What finds words; built once there are rows, for entities that have texts to search. */
+/** What finds words; for entities that have texts to search. */
 export function fullTextIndex(
 	{ entity, language: own }: EntityTable,
 	language = own ?? "english",
-): DeclaredIndex {
+): IndexDeclaration {
 	const columns = textFields([
 		...(entity.keyFields ?? []),
 		...entity.embedFields,
@@ -54,7 +54,6 @@ export function fullTextIndex(
 			language,
 			...columns.map(({ column }) => column),
 		]),
-		indexType: "gin",
 		tableName: entity.tableName,
 		isUnique: false,
 		definition: sql`USING gin (${tenant}(${fullText(entity, language)})) WHERE deleted_at IS NULL`,

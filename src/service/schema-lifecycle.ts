@@ -13,7 +13,7 @@ import { type MigrationStatus, readStatus } from "../migrate/status.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import type { BaseOptions } from "../schema/base.ts";
-import type { HnswOptions } from "../schema/hnsw.ts";
+import type { HnswOptions } from "../schema/index-types/definition.ts";
 
 export interface SchemaLifecycleOptions extends BaseOptions {
 	readonly hnsw: HnswOptions;

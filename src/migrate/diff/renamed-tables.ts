@@ -1,5 +1,10 @@
+import {
+	type Catalogue,
+	type Relation,
+	readCatalogue,
+	readRelationHeads,
+} from "../../db/catalogue/relations.ts";
 import type { Handle } from "../../db/database.ts";
-import { arrayLiteral } from "../../db/encode.ts";
 import { systemFields } from "../../models/entity.ts";
 import { embeddingsTableName } from "../../models/names.ts";
 import type { EntityTable } from "../../models/registry.ts";
@@ -7,10 +12,9 @@ import { entityMark } from "../../schema/entity-ddl.ts";
 import { dropKvTriggerDdl } from "../../schema/kv-trigger.ts";
 import { ident, join, literal, sql, toText } from "../../sql.ts";
 import { editDistance } from "../../util/suggest.ts";
-import { type Catalogue, type Relation, readCatalogue } from "../catalogue.ts";
 import { entityText } from "./diff-entity.ts";
 import { type Difference, difference } from "./difference.ts";
-import { quoted, Spelling } from "./spelling.ts";
+import { quoted, SchemaText } from "./schema-text.ts";
 
 /** Tables with rows that no model has. */
 export interface DepartedTables {
@@ -26,21 +30,27 @@ export async function readDeparted(
 	tables: readonly EntityTable[],
 ): Promise<DepartedTables | undefined> {
 	const known = tables.map(({ entity }) => entity.tableName);
-	const { rows } = await tx.query<{ name: string }>(sql`
-SELECT relname AS name FROM pg_class
-WHERE relnamespace = to_regnamespace(${toText(ident(schema))}) AND relkind = 'r'
-  AND obj_description(oid, 'pg_class') = ${entityMark} AND relname <> ALL (${arrayLiteral(known)}::text[])
-ORDER BY relname`);
+	const relations = await readRelationHeads(tx, schema, {
+		commentPrefix: entityMark,
+	});
 	const names = await withRows(
 		tx,
 		schema,
-		rows.map(({ name }) => name),
+		relations
+			.filter(
+				({ name, kind, comment }) =>
+					kind === "r" && comment === entityMark && !known.includes(name),
+			)
+			.map(({ name }) => name),
 	);
 	if (names.length === 0) return undefined;
-	const relations = [...names, ...names.map(embeddingsTableName)];
+	const withVectors = [...names, ...names.map(embeddingsTableName)];
 	return {
 		names,
-		catalogue: await readCatalogue(tx, schema, { relations, functions: [] }),
+		catalogue: await readCatalogue(tx, schema, {
+			relations: withVectors,
+			functions: [],
+		}),
 	};
 }
 
@@ -116,15 +126,15 @@ function renamedTable(
 	live: Catalogue,
 ): Difference {
 	const to = table.entity.tableName;
-	const spelling = new Spelling(table.schema);
+	const schemaText = new SchemaText(table.schema);
 	return difference(
 		to,
 		`table is missing, and ${quoted(from)}, which has its columns, is in no model: renamed?`,
-		renameStatements(table, from, { expected, live }, spelling),
+		renameStatements(table, from, { expected, live }, schemaText),
 		{
 			risk: {
 				kind: "rename",
-				reason: `if ${quoted(to)} is another table, leave ${quoted(from)} as it is: COMMENT ON TABLE ${spelling.name(from)} IS ${toText(literal(`${entityMark}, in no model`))};`,
+				reason: `if ${quoted(to)} is another table, leave ${quoted(from)} as it is: COMMENT ON TABLE ${schemaText.name(from)} IS ${toText(literal(`${entityMark}, in no model`))};`,
 			},
 			blocks: true,
 		},
@@ -136,7 +146,7 @@ function renameStatements(
 	table: EntityTable,
 	from: string,
 	sides: { readonly expected: Catalogue; readonly live: Catalogue },
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): string[] {
 	const { tableName: to, embeddingsTableName: vectors } = table.entity;
 	const before: EntityTable = {
@@ -149,21 +159,21 @@ function renameStatements(
 	];
 	return [
 		toText(dropKvTriggerDdl(before)).trimEnd(),
-		...dropTriggers(sides.live.relations.get(from), spelling),
+		...dropTriggers(sides.live.relations.get(from), schemaText),
 		...relations.flatMap(([old, name]) => {
 			const live = sides.live.relations.get(old);
 			const expected = sides.expected.relations.get(name);
 			if (live === undefined) return [];
 			return [
-				`ALTER TABLE ${spelling.name(old)} RENAME TO ${quoted(name)};`,
+				`ALTER TABLE ${schemaText.name(old)} RENAME TO ${quoted(name)};`,
 				...(expected === undefined
 					? []
-					: renameParts(live, expected, from, spelling)),
+					: renameParts(live, expected, from, schemaText)),
 			];
 		}),
-		...ownTables.map((name) => renameEntries(spelling.name(name), from, to)),
-		`DELETE FROM ${spelling.name("rem_index_builds")} WHERE table_name IN (${toText(literal(from))}, ${toText(literal(embeddingsTableName(from)))});`,
-		`UPDATE ${spelling.name("rem_migrations")} SET name = ${toText(literal(`entity:${to}`))} WHERE name = ${toText(literal(`entity:${from}`))};`,
+		...ownTables.map((name) => renameEntries(schemaText.name(name), from, to)),
+		`DELETE FROM ${schemaText.name("rem_index_builds")} WHERE table_name IN (${toText(literal(from))}, ${toText(literal(embeddingsTableName(from)))});`,
+		`UPDATE ${schemaText.name("rem_migrations")} SET name = ${toText(literal(`entity:${to}`))} WHERE name = ${toText(literal(`entity:${from}`))};`,
 		entityText(table),
 	];
 }
@@ -185,7 +195,7 @@ UPDATE ${table} SET entity_type = ${toText(literal(to))} WHERE entity_type = ${t
 /** Their functions name the table; the model's text makes them again. */
 function dropTriggers(
 	live: Relation | undefined,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): string[] {
 	if (live === undefined) return [];
 	const ours = live.triggers.filter(({ functionName }) =>
@@ -194,10 +204,10 @@ function dropTriggers(
 	return [
 		...ours.map(
 			({ name }) =>
-				`DROP TRIGGER IF EXISTS ${quoted(name)} ON ${spelling.name(live.name)};`,
+				`DROP TRIGGER IF EXISTS ${quoted(name)} ON ${schemaText.name(live.name)};`,
 		),
 		...[...new Set(ours.map(({ functionName }) => functionName))].map(
-			(name) => `DROP FUNCTION IF EXISTS ${spelling.name(name)}();`,
+			(name) => `DROP FUNCTION IF EXISTS ${schemaText.name(name)}();`,
 		),
 	];
 }
@@ -207,10 +217,10 @@ function renameParts(
 	live: Relation,
 	expected: Relation,
 	from: string,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): string[] {
 	const alike = (text: string) =>
-		spelling
+		schemaText
 			.bare(text)
 			.replace(/^(CREATE (?:UNIQUE )?INDEX )\S+( ON )\S+/, "$1$2")
 			.replace(/ REFERENCES [^(]+\(/, " REFERENCES (");
@@ -231,8 +241,8 @@ function renameParts(
 		});
 	const renamePart = (kind: string, old: string, name: string) =>
 		kind === "INDEX"
-			? `ALTER INDEX ${spelling.name(old)} RENAME TO ${quoted(name)};`
-			: `ALTER TABLE ${spelling.name(expected.name)} RENAME CONSTRAINT ${quoted(old)} TO ${quoted(name)};`;
+			? `ALTER INDEX ${schemaText.name(old)} RENAME TO ${quoted(name)};`
+			: `ALTER TABLE ${schemaText.name(expected.name)} RENAME CONSTRAINT ${quoted(old)} TO ${quoted(name)};`;
 	const own = <T extends { isOfConstraint: boolean }>(indexes: readonly T[]) =>
 		indexes.filter(({ isOfConstraint }) => !isOfConstraint);
 	return [

@@ -27,7 +27,7 @@ import {
 	progressCallback,
 	required,
 } from "../../models/options.ts";
-import { indexTypes } from "../../schema/declared-index.ts";
+import { indexTypeNames } from "../../schema/index-types.ts";
 import { scopeChecks } from "../bound-scope.ts";
 import type {
 	BatchUpsertOptions,
@@ -157,7 +157,7 @@ const unlink: OptionChecks<UnlinkCall> = {
 
 export const indexRequest: OptionChecks<IndexRequest> = {
 	tableName: required(anyText),
-	indexType: required(oneOf(...indexTypes)),
+	indexType: required(oneOf(...indexTypeNames)),
 };
 
 export const migrateChecks: OptionChecks<MigrateOptions> = {
