@@ -13,11 +13,11 @@ export function embeddingsTableName(tableName: string): string {
  * make it the name of another index as well are told apart by a hash.
  */
 export function indexName(
-	kind: "idx" | "uq" | "gin" | "hnsw" | "norm",
+	prefix: string,
 	tableName: string,
 	columns: readonly string[],
 ): string {
-	const name = [`${kind}_${tableName}`, ...columns].join("__");
+	const name = [`${prefix}_${tableName}`, ...columns].join("__");
 	const isAmbiguous = [tableName, ...columns].some((part) =>
 		/^_|__|_$/.test(part),
 	);
