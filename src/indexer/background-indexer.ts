@@ -43,7 +43,7 @@ export interface IndexRequest {
 export interface IndexerStatus {
 	/** Whether this process is building, or waiting to. */
 	readonly running: boolean;
-	/** Every index that should be there, and invalid ones that nobody asked for. */
+	/** Every index that should be there, and invalid ones that no model declares. */
 	readonly indexes: readonly IndexStatus[];
 }
 
@@ -86,7 +86,7 @@ export class BackgroundIndexer {
 	/** Tables that are being loaded, as it seems. */
 	readonly #loads = new Map<string, Load>();
 	/** Tables of vectors that are loaded without their index: how many loads. */
-	readonly #held = new Map<string, number>();
+	readonly #loading = new Map<string, number>();
 
 	/** @internal */
 	constructor(db: Database, options: BackgroundIndexerOptions) {
@@ -194,7 +194,7 @@ export class BackgroundIndexer {
 	check(table?: EntityTable): void {
 		if (!this.#options.settings.enabled || this.#loop.isStopping) return;
 		const check = outsideTransactions(() => this.#checkNow(table))
-			// On a standby, or before the first migration, indexes are somebody else's.
+			// On a standby, or before the first migration, another server or process builds indexes.
 			.catch((error: unknown) => this.#warn("indexes are not checked", error))
 			.finally(() => this.#checks.delete(check));
 		this.#checks.add(check);
@@ -209,9 +209,9 @@ export class BackgroundIndexer {
 		if (space !== undefined) this.#remember(table, space);
 		if (!this.#options.settings.enabled) return;
 		const { tableName } = table.entity;
-		const seen = (this.#newRows.get(tableName) ?? 0) + rows;
-		const isEnough = seen >= Math.ceil(this.#options.settings.minRows / 4);
-		this.#newRows.set(tableName, isEnough ? 0 : seen);
+		const rowsSoFar = (this.#newRows.get(tableName) ?? 0) + rows;
+		const isEnough = rowsSoFar >= Math.ceil(this.#options.settings.minRows / 4);
+		this.#newRows.set(tableName, isEnough ? 0 : rowsSoFar);
 		if (isEnough || this.#loads.has(tableName)) this.#checkWhenQuiet(table);
 	}
 
@@ -236,21 +236,21 @@ export class BackgroundIndexer {
 				(index) => definitionOf(index).vectors !== undefined,
 			),
 			enqueue: (indexes) => this.#enqueue(indexes, true),
-			hold: () => this.#hold(embeddingsTableName),
-			letGo: () => this.#letGo(embeddingsTableName),
+			blockBuilders: () => this.#blockBuilders(embeddingsTableName),
+			releaseBuilders: () => this.#releaseBuilders(embeddingsTableName),
 		});
 	}
 
-	#hold(tableName: string): boolean {
+	#blockBuilders(tableName: string): boolean {
 		if (this.#loop.isBuildingOn(tableName)) return false;
-		this.#held.set(tableName, (this.#held.get(tableName) ?? 0) + 1);
+		this.#loading.set(tableName, (this.#loading.get(tableName) ?? 0) + 1);
 		return true;
 	}
 
-	#letGo(tableName: string): void {
-		const loads = (this.#held.get(tableName) ?? 0) - 1;
-		if (loads > 0) this.#held.set(tableName, loads);
-		else this.#held.delete(tableName);
+	#releaseBuilders(tableName: string): void {
+		const loads = (this.#loading.get(tableName) ?? 0) - 1;
+		if (loads > 0) this.#loading.set(tableName, loads);
+		else this.#loading.delete(tableName);
 		this.#loop.notify();
 		this.#startIfEnabled();
 	}
@@ -272,7 +272,7 @@ export class BackgroundIndexer {
 		this.#loads.set(tableName, { table, timer, since });
 	}
 
-	/** What was loaded last goes into the queue, for whoever runs next. */
+	/** What was loaded last goes into the queue, for the next run of any process. */
 	async #queueAfterLoads(): Promise<void> {
 		for (const { table, timer } of this.#loads.values()) {
 			clearTimeout(timer);
@@ -384,7 +384,7 @@ export class BackgroundIndexer {
 		const { schema, hnsw, tables, space } = this.#options;
 		const queue = (await readQueue(db, schema)).map((build) => ({
 			...build,
-			isLocked: build.isLocked || this.#held.has(build.tableName),
+			isLocked: build.isLocked || this.#loading.has(build.tableName),
 		}));
 		const known = {
 			written: await readVectorSpaces(db, schema),

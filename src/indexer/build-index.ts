@@ -7,7 +7,7 @@ import { ident, literal, raw, sql, toText } from "../sql.ts";
 import { readRunningBuilds } from "./build-progress.ts";
 import { readIndexStates } from "./index-state.ts";
 
-/** What the server is told for a build. */
+/** Settings of the server for a build. */
 export interface BuildLimits {
 	readonly lockTimeoutMs: number;
 	readonly memoryMb: number | undefined;
@@ -15,11 +15,11 @@ export interface BuildLimits {
 	readonly parallelWorkers: number | undefined;
 }
 
-/** Somebody who does not use our locks builds on the table, psql for instance. */
+/** A client that does not use our locks builds on the table, psql for instance. */
 export class TableBusy extends Error {}
 
 /**
- * Brings one index to its declaration, on a connection of its own that holds
+ * Brings one index to its declaration, on a connection of its own that owns
  * the table's lock: clears what a dead build left, builds while others write,
  * puts a changed one beside the old one and swaps them. May be stopped anywhere
  * and run again.
@@ -127,7 +127,7 @@ async function analyzeExpressions(
 		});
 }
 
-/** Invalid, it may still be kept up by every write. What blocked the build may block this: then the next attempt does it. */
+/** Invalid, every write may still maintain it. What blocked the build may block this: then the next attempt does it. */
 async function clearSoon(
 	session: Handle,
 	schema: string,
@@ -137,7 +137,7 @@ async function clearSoon(
 		await session.script("SET lock_timeout = '1s'");
 		await clearLeftovers(session, schema, index);
 	} catch {
-		// The first error is the one to tell.
+		// The first error is the one to report.
 	}
 }
 
@@ -152,7 +152,7 @@ async function replace(
 		await dropIndex(session, schema, next);
 		await create(session, schema, beside);
 	}
-	// Names only: no lock on the table, so nobody waits.
+	// Names only: no lock on the table, so no statement waits.
 	await session.transaction((tx) =>
 		tx.script(
 			`${rename(schema, index.name, old)}${rename(schema, next, index.name)}`,

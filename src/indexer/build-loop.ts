@@ -13,7 +13,7 @@ export interface IndexerView extends Declaration {
 	readonly queue: readonly QueuedBuild[];
 }
 
-/** What this process can build and nobody has yet. */
+/** What this process can build and no other does. */
 export function openBuilds(view: IndexerView): QueuedBuild[] {
 	return queuedBuilds(view).filter(({ leftTo }) => leftTo === null);
 }
@@ -27,7 +27,7 @@ export function queuedBuilds({ queue, possible }: IndexerView): QueuedBuild[] {
 	);
 }
 
-// How soon another process's progress is seen, and how often an idle one looks.
+// How soon another process's progress is read, and how often an idle one looks.
 const elsewhereMs = 1000;
 const idleMs = 30_000;
 // Until a build that this role was not permitted is tried again: rights may have been granted.
@@ -97,7 +97,7 @@ export class BuildLoop {
 		if (this.#db.capabilities.kind === "server") {
 			const isOver = await within(waitMs, ended);
 			if (!isOver)
-				await Promise.all([...this.#builders].map((one) => one.letGo()));
+				await Promise.all([...this.#builders].map((one) => one.detach()));
 		}
 		await ended;
 	}
@@ -139,7 +139,7 @@ export class BuildLoop {
 			: undefined;
 	}
 
-	/** While the server restarts, the work goes on trying, and tells when it gives up. */
+	/** While the server restarts, the work goes on trying, and logs when it stops. */
 	async #queueIfReachable(): Promise<readonly QueuedBuild[] | undefined> {
 		try {
 			return (await this.#look()).queue;
@@ -157,7 +157,7 @@ export class BuildLoop {
 				this.#work = undefined;
 				this.#changed.raise();
 			});
-			// Whoever waits for it is told.
+			// The waiting callers get the error.
 			this.#work.catch(() => {});
 		}
 		return this.#work;

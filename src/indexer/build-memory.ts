@@ -18,7 +18,7 @@ export interface BuildMemory {
 	readonly grantedMb: number;
 }
 
-/** As much as the graph needs, at most what the settings allow, at least what the server gives anyway. */
+/** As much as the graph needs, at most what the settings allow, at least what the server grants by default. */
 export async function planMemory(
 	db: Handle,
 	schema: string,
@@ -38,7 +38,7 @@ export async function planMemory(
 	};
 }
 
-/** What to tell whoever reads the log, if the graph does not fit. */
+/** The warning to log, if the graph does not fit. */
 export function memoryWarning(
 	{ name }: DeclaredIndex,
 	{ vectors, neededMb, grantedMb }: BuildMemory,

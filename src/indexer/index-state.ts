@@ -72,7 +72,7 @@ async function changedIndexes(
 	schema: string,
 	pairs: readonly Pair[],
 ): Promise<Set<string>> {
-	const doubtful = pairs.filter((pair) => !looksTheSame(schema, pair));
+	const doubtful = pairs.filter((pair) => !hasSameText(schema, pair));
 	const changed = new Set<string>();
 	for (const tableName of new Set(
 		doubtful.map(({ declared }) => declared.tableName),
@@ -104,17 +104,17 @@ function onReadOnly(error: unknown): undefined {
 	if ((error as RemError).sqlState !== readOnlyTransaction) throw error;
 }
 
-function looksTheSame(schema: string, { declared, live }: Pair): boolean {
+function hasSameText(schema: string, { declared, live }: Pair): boolean {
 	return (
 		live.isUnique === declared.isUnique &&
 		live.tableName === declared.tableName &&
-		loose(schema, live.definition) ===
-			loose(schema, toText(declared.definition))
+		normalized(schema, live.definition) ===
+			normalized(schema, toText(declared.definition))
 	);
 }
 
-/** Without what PostgreSQL adds when it writes a definition down. */
-function loose(schema: string, definition: string): string {
+/** Without what PostgreSQL adds when it writes a definition. */
+function normalized(schema: string, definition: string): string {
 	return definition
 		.replaceAll(`${toText(ident(schema))}.`, "")
 		.replaceAll(`${schema}.`, "")

@@ -14,7 +14,7 @@ import { type ComparedIndex, readIndexStates } from "./index-state.ts";
 /**
  * `valid`: searches use it. `building`. `queued`: waits for its turn, or for its
  * next attempt. `failed`: for good, see `error`. `missing`, `invalid`,
- * `changed` (valid, and declared otherwise by now): work that nobody has queued.
+ * `changed` (valid, and declared otherwise by now): work that is not queued.
  * `deferred`: missing, and its table too small for it to pay. `impossible`: see
  * `error`.
  */
@@ -80,7 +80,7 @@ export async function readIndexStatus(
 		...impossible.map(([index, problem]) => impossibleIndex(index, problem)),
 		...others
 			.filter(({ isValid }) => !isValid)
-			.map((index) => unasked(index, running)),
+			.map((index) => undeclared(index, running)),
 	].sort(
 		(a, b) =>
 			a.tableName.localeCompare(b.tableName) ||
@@ -169,7 +169,7 @@ function impossibleIndex(
 	};
 }
 
-function unasked(
+function undeclared(
 	{ name, tableName, sizeBytes }: StoredIndex,
 	running: readonly RunningBuild[],
 ): IndexStatus {

@@ -1,4 +1,4 @@
-/** Something has changed: whoever waits for it looks again. */
+/** Something has changed: every waiting caller checks again. */
 export class Signal {
 	#waiting = new Set<() => void>();
 

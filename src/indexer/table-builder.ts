@@ -90,7 +90,7 @@ export class TableBuilder {
 	}
 
 	/** Leaves the build under way to the server, which finishes it. */
-	async letGo(): Promise<void> {
+	async detach(): Promise<void> {
 		this.stop();
 		await this.#session?.close();
 	}
@@ -208,12 +208,12 @@ export class TableBuilder {
 		};
 	}
 
-	/** Notes the progress for those who may not see it in the server's view, and tells once whom it waits for. */
+	/** Stores the progress for roles that cannot read it in the server's view, and logs once which transaction it waits for. */
 	#watch(build: QueuedBuild, processId: number | undefined) {
 		// The embedded database answers when the build is done.
 		if (processId === undefined) return { end: async () => {} };
 		const { schema, logger } = this.#options;
-		let told: number | undefined;
+		let reported: number | undefined;
 		let looking: Promise<void> = Promise.resolve();
 		const look = async () => {
 			const running = await readRunningBuilds(this.#db, schema);
@@ -221,8 +221,8 @@ export class TableBuilder {
 			if (own === undefined) return;
 			await markProgress(this.#db, schema, build, own.percent);
 			const { waitsFor } = own;
-			if (waitsFor === null || waitsFor.processId === told) return;
-			told = waitsFor.processId;
+			if (waitsFor === null || waitsFor.processId === reported) return;
+			reported = waitsFor.processId;
 			logger.info(
 				about(build),
 				`index "${build.indexName}" waits for ${describeBlocker(waitsFor)}`,
@@ -230,7 +230,7 @@ export class TableBuilder {
 		};
 		const timer = setInterval(() => {
 			looking = looking.then(look).catch(() => {
-				// The build itself tells what is wrong.
+				// The build itself reports what is wrong.
 			});
 		}, progressEveryMs);
 		timer.unref();
@@ -250,7 +250,7 @@ function about({ tableName, indexName }: QueuedBuild) {
 	return { tableName, indexName };
 }
 
-/** Nobody waits for it: whoever queued the index has gone on. */
+/** A root span: the call that queued the index has returned. */
 function spanOf({ tableName, indexType }: QueuedBuild) {
 	return {
 		attributes: {

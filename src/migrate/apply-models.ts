@@ -68,10 +68,10 @@ export function applyModels(
 			durationMs,
 			unfinished: new Set(online.map(({ table }) => table)),
 		});
-		const mended = new Set(safe.map(({ table }) => table));
+		const repaired = new Set(safe.map(({ table }) => table));
 		const isApplied = (table: EntityTable) =>
 			absent.includes(table) ||
-			relationsOf(table).some((name) => mended.has(name)) ||
+			relationsOf(table).some((name) => repaired.has(name)) ||
 			(changed.includes(table) && !isKnown(ledger, table));
 		return {
 			applied: tables.filter(isApplied).map(ledgerName),
@@ -80,7 +80,7 @@ export function applyModels(
 	});
 }
 
-/** What stays as it is was seen: the next migration does not take it for something new. */
+/** What stays as it is has been examined: the next migration does not take it for something new. */
 async function noteLeft(
 	tx: Handle,
 	differences: readonly Difference[],

@@ -105,7 +105,7 @@ export function pendingFiles(
 	});
 }
 
-/** Without a lock: whoever works on it meanwhile leaves it as it should be, or not up to date. */
+/** Without a lock: another migration that works on it leaves it as it should be, or not up to date. */
 async function isUpToDate(
 	db: Database,
 	tables: readonly EntityTable[],

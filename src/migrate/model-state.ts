@@ -27,7 +27,7 @@ export interface ModelState {
 	readonly isBaseChanged: boolean;
 }
 
-/** Two short reads tell, where nothing changed, that nothing is to be done. */
+/** Where nothing changed, two short reads show that there is nothing to do. */
 export async function readModelState(
 	tx: Handle,
 	tables: readonly EntityTable[],

@@ -181,7 +181,7 @@ async function runUnit(
 	});
 }
 
-/** Takes away what is left of a build that failed; tells whether there is nothing more to do. */
+/** Drops what a failed build left; returns whether there is nothing more to do. */
 async function isRepaired(
 	session: Session,
 	{ node }: FileStatement,

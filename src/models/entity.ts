@@ -31,7 +31,7 @@ export interface EntityOptions<S extends Shape = Shape> {
 	readonly tenantScoped?: boolean;
 	/** Whether there is a table of vectors. @default true */
 	readonly createEmbeddings?: boolean;
-	/** Whether kv_store is kept for LOOKUP and FUZZY. @default true, when there is a natural key */
+	/** Whether kv_store is maintained for LOOKUP and FUZZY. @default true, when there is a natural key */
 	readonly createKvTrigger?: boolean;
 	/** B-tree indexes besides ours; the tenant is put first. @default [] */
 	readonly indexes?: readonly (readonly (
@@ -269,7 +269,7 @@ function listsOfNames(value: unknown): string | undefined {
 		: 'must be an array of arrays of field names, such as [["year"]]';
 }
 
-/** The choices of a model that may be made anew. */
+/** The choices of a model that may be made again. */
 export type EntityChoices = Pick<
 	EntityOptions,
 	"tenantScoped" | "createEmbeddings" | "createKvTrigger"

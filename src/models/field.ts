@@ -102,7 +102,7 @@ interface Unwrapped {
 	readonly embed: boolean | undefined;
 }
 
-const mostLayers = 100;
+const maxLayers = 100;
 
 /** Looks through optional(), nullable(), default(), readonly() … to what is inside. */
 function unwrap(outer: z.core.$ZodType): Unwrapped {
@@ -113,7 +113,7 @@ function unwrap(outer: z.core.$ZodType): Unwrapped {
 	let embed: boolean | undefined;
 	for (let layers = 0; ; layers++) {
 		// A lazy schema may lead back to itself.
-		if (layers > mostLayers) throw new RangeError("the schema has no end");
+		if (layers > maxLayers) throw new RangeError("the schema has no end");
 		embed ??= embedMeta(inner);
 		const def = (inner as z.core.$ZodTypes)._zod.def;
 		switch (def.type) {
@@ -170,7 +170,7 @@ function takes(schema: z.core.$ZodType, value: unknown): boolean {
 	try {
 		return z.safeParse(schema, value).success;
 	} catch {
-		return true; // asynchronous: only a row can tell
+		return true; // asynchronous: known only for a row
 	}
 }
 
@@ -187,7 +187,7 @@ function embedMeta(schema: z.core.$ZodType): boolean | undefined {
 	return typeof embed === "boolean" ? embed : undefined;
 }
 
-/** A default that is computed anew for each row is none that the table can hold. */
+/** A default that is computed for each row cannot be a default of the table. */
 function constant(def: { readonly defaultValue: unknown }): unknown {
 	const [once, again] = [def.defaultValue, def.defaultValue];
 	if (once instanceof Date) return undefined;

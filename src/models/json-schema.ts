@@ -25,7 +25,7 @@ export function entityFromJsonSchema(schema: unknown): Entity {
 		]),
 	);
 	return defineEntity(tableNameOf(schema), shape, {
-		// A model that names none is told by its problems.
+		// A model that names none has this among its problems.
 		entityKeyField: keyOf(schema, own) as string,
 		tenantScoped: flag(schema, "tenant_scoped") ?? true,
 		createEmbeddings: flag(schema, "create_embeddings") ?? true,
@@ -97,14 +97,14 @@ function defaultOf(value: unknown, schema: z.ZodType): unknown {
 		: value;
 }
 
-const deepest = 20;
+const maxDepth = 20;
 
 function typeOf(
 	schema: JsonSchema,
 	root: JsonSchema,
 	depth: number,
 ): z.ZodType {
-	if (depth > deepest) return z.unknown();
+	if (depth > maxDepth) return z.unknown();
 	const resolved = resolve(schema, root);
 	const parts = resolved.anyOf ?? resolved.oneOf;
 	if (parts !== undefined) return union(parts, root, depth);
@@ -166,7 +166,7 @@ function scalar(
 	return z.unknown();
 }
 
-/** `#/$defs/Tier` of the same file; what stands beside the reference is kept. */
+/** `#/$defs/Tier` of the same file; what stands beside the reference stays. */
 function resolve(schema: JsonSchema, root: JsonSchema): JsonSchema {
 	const { $ref, ...beside } = schema;
 	if ($ref === undefined) return schema;

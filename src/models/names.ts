@@ -10,7 +10,7 @@ export function embeddingsTableName(tableName: string): string {
 
 /**
  * The name of an index of a table: `idx_events__year__title`. Parts that would
- * make it the name of another index as well are told apart by a hash.
+ * make it the name of another index as well are distinguished by a hash.
  */
 export function indexName(
 	prefix: string,

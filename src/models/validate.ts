@@ -32,7 +32,7 @@ export interface ValidRow {
 	readonly userId: string | null;
 	/** Whether the row itself, or the call, says whose it is. */
 	readonly hasUserId: boolean;
-	/** The natural key as kv_store holds it; `null`: the row has none. */
+	/** The natural key as kv_store stores it; `null`: the row has none. */
 	readonly key: string | null;
 	/** What the caller said, by field. Absent fields stay as they are. */
 	readonly supplied: Readonly<Record<string, unknown>>;
@@ -242,7 +242,7 @@ function systemInput(entity: Entity): Shape {
 	};
 }
 
-/** With numbers that JavaScript cannot hold as they are, whatever zod knows of them. */
+/** With numbers that JavaScript cannot hold as they are, whatever zod accepts. */
 function parseExact(
 	entity: Entity,
 	check: z.core.$ZodType,
@@ -354,7 +354,7 @@ function fieldProblem(
 		: undefined;
 }
 
-/** A vector is stored as that of a text: without it nobody could tell whether it still is. */
+/** A vector is stored as that of a text: without it, it is not known whether it still is. */
 function vectorProblems(
 	output: Readonly<Record<string, unknown>>,
 	index: number,

@@ -71,7 +71,7 @@ function defaultDdl(field: Field): Sql {
 	return value === undefined ? empty : sql` DEFAULT ${value}`;
 }
 
-/** The default that the table holds, if it is the same for every row. */
+/** The default that the table has, if it is the same for every row. */
 export function defaultExpression(field: Field): Sql | undefined {
 	const { type, defaultValue } = field;
 	return defaultValue === undefined || defaultValue === null

@@ -36,7 +36,7 @@ export function castType(context: Context, name: TypeName): ValueType {
 
 /**
  * A cast that cannot fail: what is no such value becomes NULL. PostgreSQL's own
- * would fail at a row that is not even the caller's, and so tell of it.
+ * would fail at a row that is not even the caller's, and so reveal it.
  */
 export function cast(operand: Operand, type: ValueType): Value {
 	if (operand.kind !== "value") return bindConstant(operand, type);

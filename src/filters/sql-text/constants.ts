@@ -14,7 +14,7 @@ import {
 
 /**
  * A constant as a bound value of the type. Everything PostgreSQL would refuse is
- * refused here: its own message could not tell the place.
+ * refused here: its own message could not name the place.
  */
 export function bindConstant(
 	constant: Constant | ConstantList,

@@ -93,11 +93,11 @@ const secondsOf: Readonly<Record<string, number>> = {
 	mon: 2_678_400,
 	year: 31_622_400,
 };
-const mostSeconds = 200 * 31_622_400;
+const maxSeconds = 200 * 31_622_400;
 const intervalPart =
 	/([+-]?\d{1,12}(?:\.\d{1,6})?)\s*(second|sec|minute|min|hour|day|week|month|mon|year)s?(?:\s+|$)/iy;
 
-/** Short enough that no time can leave what PostgreSQL's timestamps hold. */
+/** Short enough that no time can leave what the range of PostgreSQL's timestamps. */
 function intervalText(text: string): string | undefined {
 	const value = text.trim();
 	let seconds = 0;
@@ -113,5 +113,5 @@ function intervalText(text: string): string | undefined {
 		units.add(length);
 		seconds += Math.abs(Number(count)) * length;
 	}
-	return value !== "" && seconds <= mostSeconds ? value : undefined;
+	return value !== "" && seconds <= maxSeconds ? value : undefined;
 }

@@ -9,7 +9,7 @@ import { quoted, type SchemaText } from "./schema-text.ts";
 export interface ComparedColumns {
 	/** What stands by itself. */
 	readonly differences: readonly Difference[];
-	/** Columns of another type: what depends on them must be made anew with them. */
+	/** Columns of another type: what depends on them must be recreated with them. */
 	readonly retyped: readonly RetypedColumn[];
 }
 
@@ -261,7 +261,7 @@ function compareStatistics(
 	];
 }
 
-/** A column of an earlier model, or somebody's own. */
+/** A column of an earlier model, or of another program. */
 function unknown(
 	table: string,
 	column: Column,

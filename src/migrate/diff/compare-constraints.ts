@@ -3,7 +3,7 @@ import { boundedName } from "../../models/names.ts";
 import { type Difference, difference } from "./difference.ts";
 import { quoted, type SchemaText } from "./schema-text.ts";
 
-/** Constraints of the table against those it should have. Somebody's own stay out of it. */
+/** Constraints of the table against those it should have. Those of other programs are ignored. */
 export function compareConstraints(
 	expected: Relation,
 	live: Relation,

@@ -13,7 +13,7 @@ export interface IndexRoles {
 	readonly key: string | undefined;
 }
 
-/** Indexes of the table against those it should have. Somebody's own stay out of it. */
+/** Indexes of the table against those it should have. Those of other programs are ignored. */
 export function compareIndexes(
 	expected: Relation,
 	live: Relation,

@@ -18,7 +18,7 @@ import type { SchemaText } from "./schema-text.ts";
 
 export interface Comparison extends IndexRoles {
 	readonly hasRows: boolean;
-	/** What reads the table's columns by their types, and the text that makes it anew. */
+	/** What reads the table's columns by their types, and the text that recreates it. */
 	readonly dependents: Dependents;
 }
 
@@ -37,7 +37,7 @@ export const noDependents: Dependents = {
 	triggers: new Set(),
 };
 
-/** A table against the one it should be, in the order in which it can be mended. */
+/** A table against the one it should be, in the order in which it can be repaired. */
 export function compareRelation(
 	expected: Relation,
 	live: Relation,
@@ -138,14 +138,14 @@ function comparePersistence(
 
 interface Retype {
 	readonly difference: Difference;
-	/** Both sides without what is made anew along with the columns. */
+	/** Both sides without what is recreated along with the columns. */
 	readonly rest: readonly [Relation, Relation];
 }
 
 /**
  * One change for all columns of another type. What depends on them cannot live
  * through it: it is dropped first and made again after. Nothing of it need be
- * done without a lock, because the new types hold one all the same.
+ * done without a lock, because the new types need one all the same.
  */
 function retypeTogether(
 	expected: Relation,

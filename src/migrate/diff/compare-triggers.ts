@@ -2,7 +2,7 @@ import type { Relation, Trigger } from "../../db/catalogue/relations.ts";
 import { type Difference, difference } from "./difference.ts";
 import { quoted, type SchemaText } from "./schema-text.ts";
 
-/** Triggers and their functions against those that should be there. Somebody's own stay out of it. */
+/** Triggers and their functions against those that should be there. Those of other programs are ignored. */
 export function compareTriggers(
 	expected: Relation,
 	live: Relation,

@@ -64,7 +64,9 @@ function diffMainTable(
 			? []
 			: statementTriggers(entity.tableName, "embeddings")),
 	].map(({ name }) => name);
-	const kvText = entity.createKvTrigger ? forgetAndMake(table, schemaText) : "";
+	const kvText = entity.createKvTrigger
+		? rebuildCacheText(table, schemaText)
+		: "";
 	const differences = compareRelation(
 		expected,
 		live,
@@ -158,8 +160,8 @@ function viewProblems(
 	return isSame ? [] : [`${name} is another one`];
 }
 
-/** Rows that were written past the triggers are in the tables only: the cache is built anew. */
-function forgetAndMake(table: EntityTable, schemaText: SchemaText): string {
+/** Rows that were written past the triggers are in the tables only: the cache is rebuilt. */
+function rebuildCacheText(table: EntityTable, schemaText: SchemaText): string {
 	return `DELETE FROM ${schemaText.name("kv_state")};\n${toText(kvTriggerDdl(table))}`;
 }
 
@@ -196,18 +198,18 @@ function dropEmbeddings(
 	schemaText: SchemaText,
 ): Difference {
 	const { tableName, embeddingsTableName } = table.entity;
-	const ours = main.triggers.filter(({ functionName }) =>
+	const own = main.triggers.filter(({ functionName }) =>
 		functionName.startsWith(`fn_${tableName}_embedding`),
 	);
 	return difference(
 		embeddingsTableName,
 		"is a table of vectors, and the model wants none",
 		[
-			...ours.map(
+			...own.map(
 				({ name }) =>
 					`DROP TRIGGER IF EXISTS ${quoted(name)} ON ${schemaText.name(tableName)};`,
 			),
-			...[...new Set(ours.map(({ functionName }) => functionName))].map(
+			...[...new Set(own.map(({ functionName }) => functionName))].map(
 				(fn) => `DROP FUNCTION IF EXISTS ${schemaText.name(fn)}();`,
 			),
 			`DROP TABLE IF EXISTS ${schemaText.name(embeddingsTableName)};`,

@@ -14,7 +14,7 @@ export interface DiffOptions extends BaseOptions, IndexOptions {}
 
 /**
  * What keeps the database from being like the models, in the order in which it
- * can be mended. Reads only: what it makes to compare with is rolled back.
+ * can be repaired. Reads only: what it makes to compare with is rolled back.
  */
 export async function diffSchema(
 	db: Handle,
