@@ -87,30 +87,29 @@ const match =
 	(field, value, column) =>
 		sql`${column} ${raw(symbol)} ${pattern(field, value)}`;
 
-export const filterOperators: Readonly<Record<FilterOperator, Operator<Sql>>> =
-	{
-		eq: equals,
-		ne: (field, value, column) =>
-			value === null
-				? sql`${column} IS NOT NULL`
-				: sql`(${equals(field, value, column)}) IS NOT TRUE`,
-		in: (field, value, column) => sql`${column} = ANY (${list(field, value)})`,
-		notIn: (field, value, column) =>
-			sql`${column} <> ALL (${list(field, value)})`,
-		gt: compare(">"),
-		gte: compare(">="),
-		lt: compare("<"),
-		lte: compare("<="),
-		like: match("LIKE"),
-		ilike: match("ILIKE"),
-		contains: (field, value, column) =>
-			sql`${column} @> ${isArrayType(field.type) ? list(field, value) : json(field, value)}`,
-		overlaps: (field, value, column) => sql`${column} && ${list(field, value)}`,
-		isNull: (field, value, column) =>
-			sql`${column} IS ${raw(yesOrNo(field, "isNull", value) ? "NULL" : "NOT NULL")}`,
-		exists: (field, value, column) =>
-			sql`${column} IS ${raw(yesOrNo(field, "exists", value) ? "NOT NULL" : "NULL")}`,
-	};
+const filterOperators: Readonly<Record<FilterOperator, Operator<Sql>>> = {
+	eq: equals,
+	ne: (field, value, column) =>
+		value === null
+			? sql`${column} IS NOT NULL`
+			: sql`(${equals(field, value, column)}) IS NOT TRUE`,
+	in: (field, value, column) => sql`${column} = ANY (${list(field, value)})`,
+	notIn: (field, value, column) =>
+		sql`${column} <> ALL (${list(field, value)})`,
+	gt: compare(">"),
+	gte: compare(">="),
+	lt: compare("<"),
+	lte: compare("<="),
+	like: match("LIKE"),
+	ilike: match("ILIKE"),
+	contains: (field, value, column) =>
+		sql`${column} @> ${isArrayType(field.type) ? list(field, value) : json(field, value)}`,
+	overlaps: (field, value, column) => sql`${column} && ${list(field, value)}`,
+	isNull: (field, value, column) =>
+		sql`${column} IS ${raw(yesOrNo(field, "isNull", value) ? "NULL" : "NOT NULL")}`,
+	exists: (field, value, column) =>
+		sql`${column} IS ${raw(yesOrNo(field, "exists", value) ? "NOT NULL" : "NULL")}`,
+};
 
 /**
  * NULL counts as a value of its own: `ne`, which is `IS NOT TRUE`, finds rows

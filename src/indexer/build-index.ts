@@ -8,7 +8,7 @@ import { readRunningBuilds } from "./build-progress.ts";
 import { readIndexStates } from "./index-state.ts";
 
 /** Settings of the server for a build. */
-export interface BuildLimits {
+interface BuildLimits {
 	readonly lockTimeoutMs: number;
 	readonly memoryMb: number | undefined;
 	/** `undefined`: as many as the server is configured for. */

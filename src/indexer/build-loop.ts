@@ -5,7 +5,6 @@ import type { DeclaredIndex } from "../schema/index-types.ts";
 import { indexFailed, leftToOwner } from "./build-failure.ts";
 import type { QueuedBuild } from "./build-queue.ts";
 import type { Declaration } from "./declared-indexes.ts";
-import { Signal } from "./signal.ts";
 import { TableBuilder, type TableBuilderOptions } from "./table-builder.ts";
 
 /** What there is to build, and what the models ask for. */
@@ -299,5 +298,30 @@ async function within(ms: number, work: Promise<unknown>): Promise<boolean> {
 		return await Promise.race([work.then(() => true), late]);
 	} finally {
 		clearTimeout(timer);
+	}
+}
+
+/** Something has changed: every waiting caller checks again. */
+class Signal {
+	#waiting = new Set<() => void>();
+
+	raise(): void {
+		const waiting = this.#waiting;
+		this.#waiting = new Set();
+		for (const resume of waiting) resume();
+	}
+
+	/** Until it is raised, at most so long; does not keep the process alive. */
+	wait(ms: number): Promise<void> {
+		return new Promise((resolve) => {
+			const resume = () => {
+				clearTimeout(timer);
+				this.#waiting.delete(resume);
+				resolve();
+			};
+			const timer = setTimeout(resume, ms);
+			timer.unref();
+			this.#waiting.add(resume);
+		});
 	}
 }

@@ -10,7 +10,7 @@ const mebibyte = 1024 * 1024;
 const besideGraphMb = 4;
 
 /** What a build may use, and what it would need. */
-export interface BuildMemory {
+interface BuildMemory {
 	readonly vectors: number;
 	/** For the whole graph. */
 	readonly neededMb: number;
@@ -23,8 +23,10 @@ export async function planMemory(
 	db: Handle,
 	schema: string,
 	index: DeclaredIndex,
-	hnsw: HnswOptions,
-	{ memoryMb }: Pick<IndexerSettings, "memoryMb">,
+	{
+		hnsw,
+		memoryMb,
+	}: { readonly hnsw: HnswOptions } & Pick<IndexerSettings, "memoryMb">,
 ): Promise<BuildMemory> {
 	const { usualMb, vectors } = await readSizes(db, schema, index);
 	const bytesPerVector =

@@ -1,10 +1,10 @@
+import { foreignOwner } from "../db/catalogue/relations.ts";
 import type { Handle } from "../db/database.ts";
 import { arrayLiteral } from "../db/encode.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import type { DeclaredIndex, IndexType } from "../schema/index-types.ts";
 import { ident, type Sql, sql } from "../sql.ts";
 import { type BuildFailure, notPermitted } from "./build-failure.ts";
-import { foreignOwner } from "./table-owner.ts";
 
 /** An index in the queue, or what became of it. */
 export interface QueuedBuild {
@@ -166,8 +166,12 @@ export async function markFailed(
 	db: Handle,
 	schema: string,
 	{ indexName, withoutWorkers }: QueuedBuild,
-	{ message, sqlState, lacksMemory }: BuildFailure,
-	retryMs: number | undefined,
+	{
+		message,
+		sqlState,
+		lacksMemory,
+		retryMs,
+	}: BuildFailure & { readonly retryMs: number | undefined },
 ): Promise<void> {
 	await db.query(sql`
 UPDATE ${builds(schema)} SET state = ${retryMs === undefined ? "failed" : "queued"},

@@ -1,10 +1,10 @@
 import { dropIndex, readIndexes } from "../db/catalogue/indexes.ts";
+import { readForeignOwner } from "../db/catalogue/relations.ts";
 import type { Database, Session } from "../db/database.ts";
 import type { Logger } from "../logger.ts";
 import type { DeclaredIndex } from "../schema/index-types.ts";
 import { tryLockTable, unlockTable } from "./build-queue.ts";
 import { indexesThatPay } from "./index-need.ts";
-import { readForeignOwner } from "./table-owner.ts";
 
 /** What became of the HNSW indexes of a table that was loaded with `bulk`. */
 export interface BulkReport {
@@ -14,7 +14,7 @@ export interface BulkReport {
 	readonly explanation: string;
 }
 
-export interface BulkLoadOptions {
+interface BulkLoadOptions {
 	readonly schema: string;
 	readonly logger: Logger;
 	/** Loads of fewer vectors are not large. */

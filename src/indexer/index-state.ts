@@ -9,7 +9,7 @@ import type { DeclaredIndex } from "../schema/index-types.ts";
 import { ident, toText } from "../sql.ts";
 
 /** How a declared index compares with the one in the database. */
-export type IndexState = "valid" | "missing" | "invalid" | "changed";
+type IndexState = "valid" | "missing" | "invalid" | "changed";
 
 export interface ComparedIndex {
 	readonly declared: DeclaredIndex;

@@ -158,13 +158,10 @@ export class TableBuilder {
 				return this.#leave(build, index, failure);
 			const isFinal = !failure.isTransient || attempts >= maxAttempts;
 			const retryMs = settings.retryMs * 2 ** (attempts - 1);
-			await markFailed(
-				this.#db,
-				schema,
-				build,
-				failure,
-				isFinal ? undefined : retryMs,
-			);
+			await markFailed(this.#db, schema, build, {
+				...failure,
+				retryMs: isFinal ? undefined : retryMs,
+			});
 			if (isFinal)
 				logger.error(
 					about(build),
@@ -198,7 +195,10 @@ export class TableBuilder {
 		const memory =
 			definitionOf(index).vectors === undefined
 				? undefined
-				: await planMemory(this.#db, schema, index, hnsw, settings);
+				: await planMemory(this.#db, schema, index, {
+						hnsw,
+						memoryMb: settings.memoryMb,
+					});
 		const warning = memory && memoryWarning(index, memory);
 		if (warning !== undefined) logger.warn(about(build), warning);
 		return {

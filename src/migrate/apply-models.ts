@@ -19,7 +19,7 @@ import {
 } from "./model-state.ts";
 import { stepFailed } from "./step-failed.ts";
 
-export interface AppliedModels {
+interface AppliedModels {
 	/** By their names in the ledger. */
 	readonly applied: readonly string[];
 	/** Safe steps that remain to be taken outside the transaction. */

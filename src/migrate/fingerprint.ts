@@ -13,7 +13,7 @@ import { relationsOf } from "./diff/diff-entity.ts";
 import { sha256 } from "./ledger.ts";
 
 /** Which rows of the catalogue describe our relations and functions, by name. */
-export interface Fingerprints {
+interface Fingerprints {
 	readonly relations: ReadonlyMap<string, RelationTrace>;
 	readonly functions: string;
 }

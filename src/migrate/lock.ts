@@ -2,7 +2,7 @@ import type { Database, Handle, Session } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import { literal, sql, toText } from "../sql.ts";
 
-export interface LockOptions {
+interface LockOptions {
 	readonly signal?: AbortSignal | undefined;
 	/** Told once when another migrator is at work. */
 	readonly onWait: () => void;

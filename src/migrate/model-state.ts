@@ -49,7 +49,7 @@ export async function readModelState(
 	};
 }
 
-export interface NoteOptions {
+interface NoteOptions {
 	readonly durationMs: number;
 	/** Tables, ours too, with steps still to be taken: the next migration compares these again. */
 	readonly unfinished: ReadonlySet<string>;

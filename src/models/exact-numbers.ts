@@ -12,7 +12,7 @@ import { limits } from "./limits.ts";
  * stored it, zod checks the nearest one, and the row keeps its own: what is read
  * can be written again.
  */
-export interface CheckedRow {
+interface CheckedRow {
 	/** The row as zod checks it; the row itself where it has no such number. */
 	readonly row: Readonly<Record<string, unknown>>;
 	/** Fields that differ from the row's own. */

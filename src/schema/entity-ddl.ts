@@ -72,7 +72,7 @@ function defaultDdl(field: Field): Sql {
 }
 
 /** The default that the table has, if it is the same for every row. */
-export function defaultExpression(field: Field): Sql | undefined {
+function defaultExpression(field: Field): Sql | undefined {
 	const { type, defaultValue } = field;
 	return defaultValue === undefined || defaultValue === null
 		? undefined
@@ -108,7 +108,7 @@ function keyIndex(table: EntityTable): Sql {
 `;
 }
 
-export function keyIndexName({ entity }: EntityTable): string {
+function keyIndexName({ entity }: EntityTable): string {
 	return boundedName(`uq_${entity.tableName}`);
 }
 

@@ -19,7 +19,7 @@ export function generatedSchema(
 	return `${header(source)}BEGIN;\n\n${parts.join("\n")}\nCOMMIT;\n`;
 }
 
-export interface GeneratedSchemaOptions extends RegisterTypeOptions {
+interface GeneratedSchemaOptions extends RegisterTypeOptions {
 	/** Roles, rights and policies of row level security as well. @default false */
 	readonly rowSecurity?: boolean;
 }

@@ -13,7 +13,7 @@ import {
 	indexTypes,
 } from "./index-types.ts";
 
-export interface CreateIndexOptions {
+interface CreateIndexOptions {
 	/** While others write; not inside a transaction. @default false */
 	readonly concurrently?: boolean;
 	/** Fail where the name is taken, also by an invalid index. @default false */

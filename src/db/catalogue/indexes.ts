@@ -81,7 +81,7 @@ export function isUsable(
 	return sql`EXISTS (SELECT FROM pg_index AS x WHERE x.indexrelid = to_regclass(${toText(ident(schema, name))}) AND ${isValid})`;
 }
 
-export type IndexPresence = "missing" | "invalid" | "valid";
+type IndexPresence = "missing" | "invalid" | "valid";
 
 /** Whether an index of the name, with or without a schema, exists and can be used. */
 export async function readIndexPresence(

@@ -6,7 +6,7 @@ import { conversion, isRewrite } from "./conversion.ts";
 import { type Difference, difference } from "./difference.ts";
 import { quoted, type SchemaText } from "./schema-text.ts";
 
-export interface ComparedColumns {
+interface ComparedColumns {
 	/** What stands by itself. */
 	readonly differences: readonly Difference[];
 	/** Columns of another type: what depends on them must be recreated with them. */

@@ -22,7 +22,7 @@ export interface Comparison extends IndexRoles {
 	readonly dependents: Dependents;
 }
 
-export interface Dependents {
+interface Dependents {
 	/** Views to drop before a column changes its type. */
 	readonly views: readonly string[];
 	/** Makes them again, and the triggers that go with them. */

@@ -17,7 +17,7 @@ import { type Difference, difference } from "./difference.ts";
 import { quoted, SchemaText } from "./schema-text.ts";
 
 /** Tables with rows that no model has. */
-export interface DepartedTables {
+interface DepartedTables {
 	readonly names: readonly string[];
 	/** Of these and their tables of vectors. */
 	readonly catalogue: Catalogue;

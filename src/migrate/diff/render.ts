@@ -6,7 +6,7 @@ export function renderDifferences(differences: readonly Difference[]): string {
 	return differences.map(renderDifference).join("\n");
 }
 
-export interface MigrationTexts {
+interface MigrationTexts {
 	/** Of a file that is one transaction; empty: there is nothing for it. */
 	readonly transaction: string;
 	/** Of a file whose statements run one by one. */

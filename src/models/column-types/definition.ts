@@ -76,7 +76,7 @@ export type FilterOperator =
 	| "exists";
 
 /** In structured filters. */
-export interface FilterType {
+interface FilterType {
 	/** Besides `isNull` and `exists`, which every type has. */
 	readonly operators: readonly FilterOperator[];
 	/** What an error message calls a value: `takes a Date`. */
@@ -116,7 +116,7 @@ export interface DialectType {
 }
 
 /** In files without types, such as CSV. */
-export interface CellType {
+interface CellType {
 	/** What an error message expects in a cell. */
 	readonly expected?: string;
 	/** What an error message expects in a list. @default "values" */

@@ -89,7 +89,7 @@ export function hnswIndex(
 // pgvector's HNSW takes 2,000 dimensions of vector, 4,000 of halfvec, 64,000 bits.
 const maxDimensions = { vector: 2000, halfvec: 4000, bit: 64_000 } as const;
 
-export interface HnswForm {
+interface HnswForm {
 	/** What the vectors are in the index. */
 	readonly kind: keyof typeof maxDimensions;
 	readonly operatorClass: string;
@@ -109,7 +109,7 @@ export function hnswForm(
 }
 
 /** A vector, the column or the query's, as the index stores it. */
-export function hnswOperand(
+function hnswOperand(
 	vector: Sql,
 	space: VectorSpace,
 	options: Pick<HnswOptions, "quantized">,
@@ -122,7 +122,7 @@ export function hnswOperand(
 }
 
 /** Which rows are in the index, in the words of its predicate. */
-export function hnswCondition(fieldName: string, space: VectorSpace): Sql {
+function hnswCondition(fieldName: string, space: VectorSpace): Sql {
 	return sql`field_name = ${literal(fieldName)} AND provider = ${literal(space.provider)}
     AND model = ${literal(space.model)} AND dimensions = ${raw(String(space.dimensions))}`;
 }
