@@ -60,6 +60,7 @@ export type {
 export type { MigrationPlan, PlannedFile } from "./migrate/plan.ts";
 export type { Repaired } from "./migrate/repair.ts";
 export type { MigrationStatus } from "./migrate/status.ts";
+export type { ColumnType, ScalarType } from "./models/column-types.ts";
 export {
 	coreEntities,
 	Feedback,
@@ -80,7 +81,7 @@ export {
 	type Entity,
 	type EntityOptions,
 } from "./models/entity.ts";
-export type { ColumnType, Field, ScalarType } from "./models/field.ts";
+export type { Field } from "./models/field.ts";
 export { JsonNumber } from "./models/json-number.ts";
 export type { EntityTable, Registry } from "./models/registry.ts";
 export type {
@@ -118,8 +119,8 @@ export type { HybridMatch, HybridRanks, Rerank } from "./query/hybrid.ts";
 export type { LookupHit } from "./query/lookup.ts";
 export type { Match, SearchHit } from "./query/search.ts";
 export type { SearchMode } from "./query/vector-plan.ts";
-export type { IndexType } from "./schema/declared-index.ts";
-export type { HnswOptions } from "./schema/hnsw.ts";
+export type { HnswOptions } from "./schema/index-types/definition.ts";
+export type { IndexType } from "./schema/index-types.ts";
 export {
 	type EntitySql,
 	type RegisteredType,

@@ -6,6 +6,7 @@ import {
 	sync as synchronous,
 	traced,
 } from "../calls/public-methods.ts";
+import { dropIndex } from "../db/catalogue/indexes.ts";
 import type { Database } from "../db/database.ts";
 import { limited } from "../db/limited.ts";
 import { refuseInsideTransaction } from "../db/open-transaction.ts";
@@ -55,9 +56,8 @@ import {
 import { progressCallback, withParts } from "../models/options.ts";
 import type { EntityTable, Registry } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
-import { hnswIndex } from "../schema/hnsw.ts";
+import { hnswIndex } from "../schema/index-types/hnsw.ts";
 import type { Settings } from "../settings/settings.ts";
-import { ident, sql, toText } from "../sql.ts";
 import type { Embedder, GenerateBatchOptions } from "./embedder.ts";
 import { ModelChoice } from "./model-choice.ts";
 
@@ -510,11 +510,7 @@ export class Embeddings {
 		const { db, settings } = this.#parts;
 		for (const field of table.entity.embedFields) {
 			const { name } = hnswIndex(table, field, space, settings.hnsw);
-			await db.script(
-				toText(
-					sql`DROP INDEX CONCURRENTLY IF EXISTS ${ident(table.schema, name)}`,
-				),
-			);
+			await dropIndex(db, table.schema, name);
 		}
 	}
 

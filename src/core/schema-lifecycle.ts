@@ -19,7 +19,7 @@ import { required } from "../models/options.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import type { BaseOptions } from "../schema/base.ts";
-import type { HnswOptions } from "../schema/hnsw.ts";
+import type { HnswOptions } from "../schema/index-types/definition.ts";
 
 export interface SchemaLifecycleOptions extends BaseOptions {
 	readonly hnsw: HnswOptions;

@@ -64,7 +64,7 @@ export async function upsertRows(
 		queuesFailures,
 		merge: options.merge ?? [],
 		atomic: options.atomic ?? true,
-		beforeWrite: bulk && ((vectors) => bulk.makeWay(vectors)),
+		beforeWrite: bulk && ((vectors) => bulk.dropIndexesForLoad(vectors)),
 		onProgress: options.onProgress,
 		signal: options.signal,
 	}).finally(() => bulk?.end());

@@ -1,24 +1,29 @@
-import type { ScalarType } from "../models/field.ts";
-import { writeJson } from "../models/json-text.ts";
+import { type Encoder, fixed } from "../models/column-types/definition.ts";
+import { type ScalarType, scalarTypes } from "../models/column-types.ts";
 
 /** Element types that have a binary form here; `vector`'s OID differs from database to database. */
-export type ElementType = ScalarType | "bytea" | "integer";
+type ElementType = ScalarType | keyof typeof internalTypes;
 
-// pg_type.oid of PostgreSQL's own types never changes.
-const oids: Readonly<Record<ElementType, number>> = {
-	boolean: 16,
-	bytea: 17,
-	bigint: 20,
-	integer: 23,
-	text: 25,
-	"double precision": 701,
-	timestamptz: 1184,
-	uuid: 2950,
-	jsonb: 3802,
-};
+/** Types of remdb's own columns and parameters; no field has them. */
+const internalTypes = {
+	bytea: {
+		oid: 17,
+		encoder: {
+			sizeOf: (value) => (value as Buffer).length,
+			write: (buffer, value, at) => buffer.set(value as Buffer, at),
+		},
+	},
+	integer: {
+		oid: 23,
+		encoder: fixed(4, (buffer, value, at) => {
+			buffer.writeInt32BE(value as number, at);
+		}),
+	},
+} as const satisfies Record<string, { oid: number; encoder: Encoder }>;
 
-// int64 microseconds since 2000-01-01, where JavaScript counts from 1970.
-const postgresEpochMs = Date.UTC(2000, 0, 1);
+const elementTypes: Readonly<
+	Record<ElementType, { readonly oid: number; readonly encoder: Encoder }>
+> = { ...scalarTypes, ...internalTypes };
 
 /**
  * A one-dimensional array in PostgreSQL's binary format. `pg` sends a Buffer in
@@ -29,7 +34,8 @@ export function encodeArray(
 	type: ElementType,
 	values: readonly unknown[],
 ): Buffer {
-	const { prepare, sizeOf, write } = encoders[type];
+	const { oid, encoder } = elementTypes[type];
+	const { prepare, sizeOf, write } = encoder;
 	// Each element is measured, then written in its place: a buffer for each would
 	// be garbage at once.
 	const elements =
@@ -43,7 +49,7 @@ export function encodeArray(
 	);
 	const buffer = Buffer.allocUnsafe(size);
 	const hasNull = sizes.includes(-1);
-	let at = writeArrayHeader(buffer, oids[type], elements.length, hasNull);
+	let at = writeArrayHeader(buffer, oid, elements.length, hasNull);
 	for (const [index, value] of elements.entries()) {
 		const size = sizes[index] as number;
 		at = buffer.writeInt32BE(size, at);
@@ -121,66 +127,6 @@ export function timestampText(date: Date): string {
 	if (year > 0) return `${String(year).padStart(4, "0")}${rest}`;
 	return `${String(1 - year).padStart(4, "0")}${rest} BC`;
 }
-
-/** Since PostgreSQL's epoch; its infinities are the ends of the range. */
-function microseconds(ms: number): bigint {
-	if (Number.isFinite(ms)) return BigInt(ms - postgresEpochMs) * 1000n;
-	return ms > 0 ? 2n ** 63n - 1n : -(2n ** 63n);
-}
-
-interface Encoder {
-	/** What is measured and written in the value's place. */
-	prepare?(value: unknown): unknown;
-	/** In bytes. */
-	sizeOf(value: unknown): number;
-	write(buffer: Buffer, value: unknown, at: number): void;
-}
-
-function fixed(
-	size: number,
-	write: (buffer: Buffer, value: unknown, at: number) => void,
-): Encoder {
-	return { sizeOf: () => size, write };
-}
-
-const encoders: Readonly<Record<ElementType, Encoder>> = {
-	boolean: fixed(1, (buffer, value, at) => {
-		buffer[at] = value === true ? 1 : 0;
-	}),
-	bytea: {
-		sizeOf: (value) => (value as Buffer).length,
-		write: (buffer, value, at) => buffer.set(value as Buffer, at),
-	},
-	integer: fixed(4, (buffer, value, at) => {
-		buffer.writeInt32BE(value as number, at);
-	}),
-	bigint: fixed(8, (buffer, value, at) => {
-		buffer.writeBigInt64BE(BigInt(value as number | bigint), at);
-	}),
-	text: {
-		sizeOf: (value) => Buffer.byteLength(value as string),
-		write: (buffer, value, at) => {
-			buffer.write(value as string, at, "utf8");
-		},
-	},
-	"double precision": fixed(8, (buffer, value, at) => {
-		buffer.writeDoubleBE(value as number, at);
-	}),
-	timestamptz: fixed(8, (buffer, value, at) => {
-		buffer.writeBigInt64BE(microseconds(Number(value)), at);
-	}),
-	uuid: fixed(16, (buffer, value, at) => {
-		buffer.write((value as string).replaceAll("-", ""), at, "hex");
-	}),
-	jsonb: {
-		prepare: (value) => writeJson(value),
-		sizeOf: (text) => 1 + Buffer.byteLength(text as string),
-		write: (buffer, text, at) => {
-			buffer[at] = 1; // the version of jsonb's wire format
-			buffer.write(text as string, at + 1, "utf8");
-		},
-	},
-};
 
 const arrayHeaderSize = 20;
 

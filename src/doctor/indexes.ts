@@ -1,6 +1,7 @@
-import { embeddingsRef } from "../db/tables.ts";
+import { readIndexes } from "../db/catalogue/indexes.ts";
 import type { IndexStatus } from "../indexer/index-status.ts";
-import { sql, toText } from "../sql.ts";
+import { isVectorIndex } from "../schema/index-types.ts";
+import { sql } from "../sql.ts";
 import {
 	type Finding,
 	failed,
@@ -70,46 +71,38 @@ function count(indexes: readonly IndexStatus[], what: string): string[] {
 
 const mebibyte = 1024 * 1024;
 
-interface Memory {
-	readonly shared_bytes: number;
-	readonly total_bytes: number;
-	readonly largest: string | null;
-	readonly largest_bytes: number;
-}
-
 /** An HNSW index that is not in memory is read from disk at random; one that does not fit while it is built takes several times longer. */
 export const checkMemory: Matter = async ({ db, registry, settings }) => {
 	if (settings.database.kind === "embedded") return [];
-	const tables = registry
-		.all()
-		.filter(({ entity }) => entity.createEmbeddings)
-		.map((table) => toText(embeddingsRef(table)));
-	const { rows } = await db.query<Memory>(sql`
-WITH hnsw AS (
-  SELECT i.relname::text AS name, pg_relation_size(i.oid)::float8 AS bytes
-  FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_am a ON a.oid = i.relam
-  WHERE a.amname = 'hnsw' AND x.indrelid = ANY (SELECT to_regclass(t) FROM jsonb_array_elements_text(${JSON.stringify(tables)}::jsonb) AS t)
-)
-SELECT (SELECT setting::float8 * 8192 FROM pg_settings WHERE name = 'shared_buffers') AS shared_bytes,
-  coalesce((SELECT sum(bytes) FROM hnsw), 0) AS total_bytes,
-  (SELECT name FROM hnsw ORDER BY bytes DESC LIMIT 1) AS largest,
-  coalesce((SELECT max(bytes) FROM hnsw), 0) AS largest_bytes`);
-	const [memory] = rows;
-	if (memory === undefined) return [];
+	const tables = registry.all().filter(({ entity }) => entity.createEmbeddings);
+	const stored = await readIndexes(
+		db,
+		settings.schema,
+		tables.map(({ entity }) => entity.embeddingsTableName),
+	);
+	const indexes = stored
+		.filter(isVectorIndex)
+		.sort((a, b) => b.sizeBytes - a.sizeBytes);
+	const [largest] = indexes;
+	const total = indexes.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+	const { rows } = await db.query<{ shared: number }>(
+		sql`SELECT setting::float8 * 8192 AS shared FROM pg_settings WHERE name = 'shared_buffers'`,
+	);
+	const shared = rows[0]?.shared ?? 0;
 	const buildMb = settings.backgroundIndex.memoryMb;
 	const findings = [
-		...(memory.total_bytes > memory.shared_bytes
+		...(total > shared
 			? [
 					warning(
-						`vector indexes have ${inMb(memory.total_bytes)}, shared_buffers ${inMb(memory.shared_bytes)}`,
+						`vector indexes have ${inMb(total)}, shared_buffers ${inMb(shared)}`,
 						"raise shared_buffers to a quarter of the machine's memory, or use fewer dimensions (docs/scale.md)",
 					),
 				]
 			: []),
-		...(memory.largest_bytes > buildMb * mebibyte
+		...(largest !== undefined && largest.sizeBytes > buildMb * mebibyte
 			? [
 					warning(
-						`index ${memory.largest} has ${inMb(memory.largest_bytes)}, and a build may use ${buildMb} MB: it takes several times longer`,
+						`index ${largest.name} has ${inMb(largest.sizeBytes)}, and a build may use ${buildMb} MB: it takes several times longer`,
 						"raise BACKGROUND_INDEX__MEMORY_MB if the server has the memory",
 					),
 				]
@@ -117,7 +110,7 @@ SELECT (SELECT setting::float8 * 8192 FROM pg_settings WHERE name = 'shared_buff
 	];
 	if (findings.length > 0) return findings;
 	return ok(
-		`vector indexes ${inMb(memory.total_bytes)}, shared_buffers ${inMb(memory.shared_bytes)}, ${buildMb} MB for a build`,
+		`vector indexes ${inMb(total)}, shared_buffers ${inMb(shared)}, ${buildMb} MB for a build`,
 	);
 };
 

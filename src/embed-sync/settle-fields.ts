@@ -1,6 +1,7 @@
+import { dropIndex, readIndexes } from "../db/catalogue/indexes.ts";
 import type { Handle } from "../db/database.ts";
-import { embeddingsRef } from "../db/tables.ts";
 import type { EntityTable } from "../models/registry.ts";
+import { isVectorIndex } from "../schema/index-types.ts";
 import { ident, literal, sql, toText } from "../sql.ts";
 import {
 	asRegistered,
@@ -85,14 +86,15 @@ async function dropIndexes(
 	table: EntityTable,
 	{ field }: EmbeddedField,
 ): Promise<void> {
-	const { rows } = await db.query<{ name: string }>(sql`
-SELECT c.relname AS name FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_am AS a ON a.oid = c.relam
-WHERE i.indrelid = to_regclass(${toText(embeddingsRef(table))}) AND a.amname = 'hnsw' AND pg_has_role(c.relowner, 'USAGE')
-  AND strpos(pg_get_expr(i.indpred, i.indrelid), ${`(field_name)::text = ${toText(literal(field))}::text`}) > 0`);
-	for (const { name } of rows)
-		await db.script(
-			toText(
-				sql`DROP INDEX CONCURRENTLY IF EXISTS ${ident(table.schema, name)}`,
-			),
-		);
+	const condition = `(field_name)::text = ${toText(literal(field))}::text`;
+	const indexes = await readIndexes(db, table.schema, [
+		table.entity.embeddingsTableName,
+	]);
+	for (const index of indexes)
+		if (
+			isVectorIndex(index) &&
+			index.isOwn &&
+			index.predicate?.includes(condition)
+		)
+			await dropIndex(db, table.schema, index.name);
 }

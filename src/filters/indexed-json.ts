@@ -4,11 +4,11 @@ import type { EntityTable } from "../models/registry.ts";
 import { ident, literal, type Sql, sql } from "../sql.ts";
 
 /** JSON columns with an index on what they contain. */
-export const indexedJson = ["metadata", "graph_edges"];
+const indexedJson = ["metadata", "graph_edges"];
 
 /**
  * Under row level security `@>` reaches no index: PostgreSQL must look whether a
- * row may be seen before an operator that might tell of it. A function that
+ * row may be seen before an operator that might reveal it. A function that
  * looks for the tenant's rows only may use it; what it finds is one condition
  * more, which the other one implies.
  */

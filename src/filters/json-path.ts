@@ -4,8 +4,7 @@ import { isJsonNumber } from "../models/json-number.ts";
 import { hasHoles, limits, valueProblem } from "../models/limits.ts";
 import { raw, type Sql, sql } from "../sql.ts";
 import { type Operator, renderAll, yesOrNo } from "./operators.ts";
-import { refused } from "./refused.ts";
-import { json, jsonText, pattern } from "./values.ts";
+import { json, jsonText, pattern, refused } from "./values.ts";
 
 type Path = readonly (string | number)[];
 
@@ -28,7 +27,13 @@ export function pathConditions(
 	if (field.type !== "jsonb")
 		throw refused(field, "has no path: it is not JSON");
 	checkPath(field, path);
-	return renderAll(pathOperators, field, conditions, { column, path });
+	return renderAll({
+		operators: pathOperators,
+		names: Object.keys(pathOperators),
+		field,
+		conditions,
+		target: { column, path },
+	});
 }
 
 function checkPath(field: Field, path: unknown): asserts path is Path {
@@ -49,67 +54,43 @@ function checkPath(field: Field, path: unknown): asserts path is Path {
 	if (problem !== undefined) throw refused(field, problem.message);
 }
 
-const always = () => true;
-
-const compare = (symbol: string): Operator<Place> => ({
-	takes: always,
-	render: (field, value, place) => {
+const compare =
+	(symbol: string): Operator<Place> =>
+	(field, value, place) => {
 		const text = jsonText(field, value);
 		const type = isJsonNumber(value) ? "number" : typeof JSON.parse(text);
 		if (type !== "number" && type !== "string")
 			throw refused(field, "is compared with a number or a text");
 		// PostgreSQL has an order among the types too: every text is below every number.
 		return sql`(jsonb_typeof(${at(place)}) = ${type} AND ${at(place)} ${raw(symbol)} ${text}::jsonb)`;
-	},
-});
+	};
 
-const match = (symbol: string): Operator<Place> => ({
-	takes: always,
-	render: (field, value, place) =>
-		sql`(jsonb_typeof(${at(place)}) = 'string' AND ${place.column} #>> ${steps(place)} ${raw(symbol)} ${pattern(field, value)})`,
-});
+const match =
+	(symbol: string): Operator<Place> =>
+	(field, value, place) =>
+		sql`(jsonb_typeof(${at(place)}) = 'string' AND ${place.column} #>> ${steps(place)} ${raw(symbol)} ${pattern(field, value)})`;
 
 export const pathOperators: Readonly<Record<string, Operator<Place>>> = {
-	eq: { takes: always, render: equals },
-	ne: {
-		takes: always,
-		render: (field, value, place) =>
-			value === null
-				? sql`NOT ${isNull(place)}`
-				: sql`(${at(place)} = ${json(field, value)}) IS NOT TRUE`,
-	},
-	in: {
-		takes: always,
-		render: (field, value, place) =>
-			sql`${at(place)} = ANY (${jsonList(field, value)})`,
-	},
-	notIn: {
-		takes: always,
-		render: (field, value, place) =>
-			sql`${at(place)} <> ALL (${jsonList(field, value)})`,
-	},
+	eq: equals,
+	ne: (field, value, place) =>
+		value === null
+			? sql`NOT ${isNull(place)}`
+			: sql`(${at(place)} = ${json(field, value)}) IS NOT TRUE`,
+	in: (field, value, place) =>
+		sql`${at(place)} = ANY (${jsonList(field, value)})`,
+	notIn: (field, value, place) =>
+		sql`${at(place)} <> ALL (${jsonList(field, value)})`,
 	gt: compare(">"),
 	gte: compare(">="),
 	lt: compare("<"),
 	lte: compare("<="),
 	like: match("LIKE"),
 	ilike: match("ILIKE"),
-	contains: {
-		takes: always,
-		render: (field, value, place) => sql`${at(place)} @> ${json(field, value)}`,
-	},
-	isNull: {
-		takes: always,
-		render: (field, value, place) =>
-			yesOrNo(field, "isNull", value)
-				? isNull(place)
-				: sql`NOT ${isNull(place)}`,
-	},
-	exists: {
-		takes: always,
-		render: (field, value, place) =>
-			sql`${at(place)} IS ${raw(yesOrNo(field, "exists", value) ? "NOT NULL" : "NULL")}`,
-	},
+	contains: (field, value, place) => sql`${at(place)} @> ${json(field, value)}`,
+	isNull: (field, value, place) =>
+		yesOrNo(field, "isNull", value) ? isNull(place) : sql`NOT ${isNull(place)}`,
+	exists: (field, value, place) =>
+		sql`${at(place)} IS ${raw(yesOrNo(field, "exists", value) ? "NOT NULL" : "NULL")}`,
 };
 
 function equals(field: Field, value: unknown, place: Place): Sql {

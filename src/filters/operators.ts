@@ -1,14 +1,20 @@
-import type { ColumnType, Field } from "../models/field.ts";
+import type { FilterOperator } from "../models/column-types/definition.ts";
+import {
+	type ColumnType,
+	definitionOf,
+	isArrayType,
+} from "../models/column-types.ts";
+import type { Field } from "../models/field.ts";
 import { raw, type Sql, sql } from "../sql.ts";
 import { suggest } from "../util/suggest.ts";
-import { refused } from "./refused.ts";
-import { json, list, pattern, scalar } from "./values.ts";
+import { json, list, pattern, refused, scalar } from "./values.ts";
 
-/** What a condition can say of a value, and how SQL says it. */
-export interface Operator<Target> {
-	takes(type: ColumnType): boolean;
-	render(field: Field, value: unknown, target: Target): Sql;
-}
+/** The condition that an operator puts on a column, or on a value inside JSON. */
+export type Operator<Target> = (
+	field: Field,
+	value: unknown,
+	target: Target,
+) => Sql;
 
 type Conditions = Readonly<Record<string, unknown>>;
 
@@ -18,94 +24,91 @@ export function renderOperators(
 	conditions: Conditions,
 	column: Sql,
 ): Sql[] {
-	return renderAll(filterOperators, field, conditions, column);
-}
-
-/** Each operator of the conditions, or `FILTER_REFUSED` with those there are. */
-export function renderAll<Target>(
-	known: Readonly<Record<string, Operator<Target>>>,
-	field: Field,
-	conditions: Conditions,
-	target: Target,
-): Sql[] {
-	const names = Object.entries(known)
-		.filter(([, operator]) => operator.takes(field.type))
-		.map(([name]) => name);
-	const entries = Object.entries(conditions);
-	if (entries.length === 0)
-		throw refused(field, "has no operator", `operators: ${names.join(", ")}`);
-	return entries.map(([name, value]) => {
-		if (!names.includes(name))
-			throw refused(
-				field,
-				`has no operator "${name}"`,
-				suggest(name, names) ?? "",
-			);
-		if (value === undefined)
-			throw refused(field, `${name} has no value`, "leave the operator out");
-		return (known[name] as Operator<Target>).render(field, value, target);
+	return renderAll({
+		operators: filterOperators,
+		names: operatorsOf(field.type),
+		field,
+		conditions,
+		target: column,
 	});
 }
 
-const isScalar = (type: ColumnType) => type !== "jsonb" && !type.endsWith("[]");
-const isArray = (type: ColumnType) => type.endsWith("[]");
+/** The operators of a type, in the order of {@link filterOperators}. */
+export function operatorsOf(type: ColumnType): FilterOperator[] {
+	const own: readonly FilterOperator[] = isArrayType(type)
+		? ["contains", "overlaps"]
+		: definitionOf(type).filter.operators;
+	return (Object.keys(filterOperators) as FilterOperator[]).filter(
+		(name) => name === "isNull" || name === "exists" || own.includes(name),
+	);
+}
 
-const compare = (symbol: string): Operator<Sql> => ({
-	takes: isScalar,
-	render: (field, value, column) =>
-		sql`${column} ${raw(symbol)} ${scalar(field, value)}`,
-});
+interface Rendering<Name extends string, Target> {
+	readonly operators: Readonly<Record<Name, Operator<Target>>>;
+	/** Those that the field has. */
+	readonly names: readonly Name[];
+	readonly field: Field;
+	readonly conditions: Conditions;
+	readonly target: Target;
+}
 
-const match = (symbol: string): Operator<Sql> => ({
-	takes: (type) => type === "text",
-	render: (field, value, column) =>
-		sql`${column} ${raw(symbol)} ${pattern(field, value)}`,
-});
+/** Each operator of the conditions, or `FILTER_REFUSED` with those that the field has. */
+export function renderAll<Name extends string, Target>({
+	operators,
+	names,
+	field,
+	conditions,
+	target,
+}: Rendering<Name, Target>): Sql[] {
+	const entries = Object.entries(conditions);
+	if (entries.length === 0)
+		throw refused(field, "has no operator", `operators: ${names.join(", ")}`);
+	return entries.map(([given, value]) => {
+		const name = names.find((known) => known === given);
+		if (name === undefined)
+			throw refused(
+				field,
+				`has no operator "${given}"`,
+				suggest(given, names) ?? "",
+			);
+		if (value === undefined)
+			throw refused(field, `${name} has no value`, "leave the operator out");
+		return operators[name](field, value, target);
+	});
+}
 
-export const filterOperators: Readonly<Record<string, Operator<Sql>>> = {
-	eq: { takes: isScalar, render: equals },
-	ne: {
-		takes: isScalar,
-		render: (field, value, column) =>
-			value === null
-				? sql`${column} IS NOT NULL`
-				: sql`(${equals(field, value, column)}) IS NOT TRUE`,
-	},
-	in: {
-		takes: isScalar,
-		render: (field, value, column) =>
-			sql`${column} = ANY (${list(field, value)})`,
-	},
-	notIn: {
-		takes: isScalar,
-		render: (field, value, column) =>
-			sql`${column} <> ALL (${list(field, value)})`,
-	},
+const compare =
+	(symbol: string): Operator<Sql> =>
+	(field, value, column) =>
+		sql`${column} ${raw(symbol)} ${scalar(field, value)}`;
+
+const match =
+	(symbol: string): Operator<Sql> =>
+	(field, value, column) =>
+		sql`${column} ${raw(symbol)} ${pattern(field, value)}`;
+
+const filterOperators: Readonly<Record<FilterOperator, Operator<Sql>>> = {
+	eq: equals,
+	ne: (field, value, column) =>
+		value === null
+			? sql`${column} IS NOT NULL`
+			: sql`(${equals(field, value, column)}) IS NOT TRUE`,
+	in: (field, value, column) => sql`${column} = ANY (${list(field, value)})`,
+	notIn: (field, value, column) =>
+		sql`${column} <> ALL (${list(field, value)})`,
 	gt: compare(">"),
 	gte: compare(">="),
 	lt: compare("<"),
 	lte: compare("<="),
 	like: match("LIKE"),
 	ilike: match("ILIKE"),
-	contains: {
-		takes: (type) => !isScalar(type),
-		render: (field, value, column) =>
-			sql`${column} @> ${isArray(field.type) ? list(field, value) : json(field, value)}`,
-	},
-	overlaps: {
-		takes: isArray,
-		render: (field, value, column) => sql`${column} && ${list(field, value)}`,
-	},
-	isNull: {
-		takes: () => true,
-		render: (field, value, column) =>
-			sql`${column} IS ${raw(yesOrNo(field, "isNull", value) ? "NULL" : "NOT NULL")}`,
-	},
-	exists: {
-		takes: () => true,
-		render: (field, value, column) =>
-			sql`${column} IS ${raw(yesOrNo(field, "exists", value) ? "NOT NULL" : "NULL")}`,
-	},
+	contains: (field, value, column) =>
+		sql`${column} @> ${isArrayType(field.type) ? list(field, value) : json(field, value)}`,
+	overlaps: (field, value, column) => sql`${column} && ${list(field, value)}`,
+	isNull: (field, value, column) =>
+		sql`${column} IS ${raw(yesOrNo(field, "isNull", value) ? "NULL" : "NOT NULL")}`,
+	exists: (field, value, column) =>
+		sql`${column} IS ${raw(yesOrNo(field, "exists", value) ? "NOT NULL" : "NULL")}`,
 };
 
 /**
@@ -114,16 +117,13 @@ export const filterOperators: Readonly<Record<string, Operator<Sql>>> = {
  */
 export function equals(field: Field, value: unknown, column: Sql): Sql {
 	if (value === null) return sql`${column} IS NULL`;
-	if (!isScalar(field.type)) {
-		const names = Object.keys(filterOperators).filter((name) =>
-			filterOperators[name]?.takes(field.type),
-		);
+	const names = operatorsOf(field.type);
+	if (!names.includes("eq"))
 		throw refused(
 			field,
 			"takes operators only",
 			`operators: ${names.join(", ")}${field.type === "jsonb" ? '; or a path: { path: ["source"], eq: … }' : ""}`,
 		);
-	}
 	return sql`${column} = ${scalar(field, value)}`;
 }
 

@@ -1,10 +1,15 @@
 import { arrayLiteral } from "../db/encode.ts";
-import type { ColumnType, Field } from "../models/field.ts";
+import { RemError } from "../errors.ts";
+import {
+	type ColumnType,
+	definitionOf,
+	elementTypeOf,
+	isArrayType,
+} from "../models/column-types.ts";
+import type { Field } from "../models/field.ts";
 import { writeJson } from "../models/json-text.ts";
 import { valueProblem } from "../models/limits.ts";
 import { raw, type Sql, sql } from "../sql.ts";
-import { isUuid } from "../util/uuid.ts";
-import { refused } from "./refused.ts";
 
 /** One value of the field's type, bound. */
 export function scalar(field: Field, value: unknown): Sql {
@@ -15,7 +20,7 @@ export function scalar(field: Field, value: unknown): Sql {
 /** Values of the field's type, or of an array field's elements, as one array. */
 export function list(field: Field, value: unknown): Sql {
 	if (!Array.isArray(value)) throw refused(field, "takes a list of values");
-	const element = field.type.replace("[]", "") as ColumnType;
+	const element = elementTypeOf(field.type);
 	for (const item of value) checkValue(field, item, element);
 	return sql`${arrayLiteral(value)}::${raw(`${element}[]`)}`;
 }
@@ -45,33 +50,19 @@ function bound(value: unknown): string | number | boolean | Date {
 		: (value as string | number | boolean | Date);
 }
 
-const expectations: Readonly<
-	Record<string, { what: string; fits(value: unknown): boolean }>
-> = {
-	text: { what: "text", fits: (value) => typeof value === "string" },
-	uuid: {
-		what: "a UUID",
-		fits: (value) => typeof value === "string" && isUuid(value),
-	},
-	bigint: {
-		what: "a whole number",
-		fits: (value) => typeof value === "bigint" || Number.isSafeInteger(value),
-	},
-	"double precision": {
-		what: "a number",
-		fits: (value) => typeof value === "number",
-	},
-	boolean: {
-		what: "true or false",
-		fits: (value) => typeof value === "boolean",
-	},
-	timestamptz: { what: "a Date", fits: (value) => value instanceof Date },
-};
-
 function checkValue(field: Field, value: unknown, type: ColumnType): void {
-	const expected = expectations[type];
-	if (expected?.fits(value) === false)
-		throw refused(field, `takes ${expected.what}`);
+	const { accepts, expected } = definitionOf(type).filter;
+	if (!isArrayType(type) && !accepts(value))
+		throw refused(field, `takes ${expected}`);
 	const problem = valueProblem(value);
 	if (problem !== undefined) throw refused(field, problem.message);
+}
+
+/** The error of a condition that is not supported; values stay out of it. */
+export function refused(field: Field, what: string, hint?: string): RemError {
+	return new RemError(
+		"FILTER_REFUSED",
+		`filter on "${field.name}" ${what}`,
+		hint === undefined || hint === "" ? {} : { hint },
+	);
 }

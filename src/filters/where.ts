@@ -7,15 +7,14 @@ import { ident, join, raw, type Sql, sql } from "../sql.ts";
 import { throughIndex } from "./indexed-json.ts";
 import { containedInPath, pathConditions } from "./json-path.ts";
 import { equals, renderOperators } from "./operators.ts";
-import { refused } from "./refused.ts";
 import { SqlFilter } from "./sql-text/sql-filter.ts";
-import { json } from "./values.ts";
+import { json, refused } from "./values.ts";
 
 type Filter = Readonly<Record<string, unknown>>;
 
 /**
  * A structured filter as a condition on the entity's table: every name is a
- * field of the model, every value is bound. An empty filter holds for all.
+ * field of the model, every value is bound. An empty filter is true for all rows.
  *
  * @example
  * whereSql(table, { year: { gte: 1990 }, category: null }, "r")
@@ -60,7 +59,7 @@ function filterSql(context: Context, where: unknown, depth: number): Sql {
 
 type Connective = "AND" | "OR" | "NOT";
 
-/** An empty list of alternatives holds for none, as an empty `in` does. */
+/** An empty list of alternatives is true for no row, as an empty `in` is. */
 const connectives: Readonly<Record<Connective, (parts: Sql[]) => Sql>> = {
 	AND: (parts) => joined(parts, " AND ", "TRUE"),
 	OR: (parts) => joined(parts, " OR ", "FALSE"),
@@ -115,7 +114,7 @@ function tooManyConditions(): RemError {
 	);
 }
 
-/** The JSON that the field holds by the condition, whatever else that says. */
+/** The JSON that the field contains by the condition, whatever else that says. */
 function containedIn(field: Field, condition: unknown): Sql | undefined {
 	if (field.type !== "jsonb" || !isObject(condition)) return undefined;
 	const contained = Object.hasOwn(condition, "path")

@@ -19,12 +19,13 @@ import {
 import { type OptionChecks, required } from "../models/options.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
+import type { HnswOptions } from "../schema/index-types/definition.ts";
 import {
 	type DeclaredIndex,
+	definitionOf,
 	type IndexType,
-	indexTypes,
-} from "../schema/declared-index.ts";
-import type { HnswOptions } from "../schema/hnsw.ts";
+	indexTypeNames,
+} from "../schema/index-types.ts";
 import { quoted } from "../util/suggest.ts";
 import { indexFailed, judgeFailure } from "./build-failure.ts";
 import { isLeftover } from "./build-index.ts";
@@ -38,7 +39,7 @@ import { enqueue, readQueue } from "./build-queue.ts";
 import { BulkLoad } from "./bulk-load.ts";
 import { declareIndexes, serves } from "./declared-indexes.ts";
 import { indexesThatPay } from "./index-need.ts";
-import { compareIndexes } from "./index-state.ts";
+import { readIndexStates } from "./index-state.ts";
 import { type IndexStatus, readIndexStatus } from "./index-status.ts";
 import type { IndexerSettings } from "./settings.ts";
 import { readVectorSpaces, spacesOf } from "./vector-spaces.ts";
@@ -53,7 +54,7 @@ export interface IndexRequest {
 export interface IndexerStatus {
 	/** Whether this process is building, or waiting to. */
 	readonly running: boolean;
-	/** Every index that should be there, and invalid ones that nobody asked for. */
+	/** Every index that should be there, and invalid ones that no model declares. */
 	readonly indexes: readonly IndexStatus[];
 }
 
@@ -70,7 +71,7 @@ export interface BackgroundIndexerOptions {
 
 export const indexRequest: OptionChecks<IndexRequest> = {
 	tableName: required(anyText),
-	indexType: required(oneOf(...indexTypes)),
+	indexType: required(oneOf(...indexTypeNames)),
 };
 
 const readOnly = "25006";
@@ -101,7 +102,7 @@ export class BackgroundIndexer {
 	/** Tables that are being loaded, as it seems. */
 	readonly #loads = new Map<string, Load>();
 	/** Tables of vectors that are loaded without their index: how many loads. */
-	readonly #held = new Map<string, number>();
+	readonly #loading = new Map<string, number>();
 
 	/** @internal */
 	constructor(db: Database, options: BackgroundIndexerOptions) {
@@ -209,7 +210,7 @@ export class BackgroundIndexer {
 	check(table?: EntityTable): void {
 		if (!this.#options.settings.enabled || this.#loop.isStopping) return;
 		const check = outsideTransactions(() => this.#checkNow(table))
-			// On a standby, or before the first migration, indexes are somebody else's.
+			// On a standby, or before the first migration, another server or process builds indexes.
 			.catch((error: unknown) => this.#warn("indexes are not checked", error))
 			.finally(() => this.#checks.delete(check));
 		this.#checks.add(check);
@@ -225,9 +226,9 @@ export class BackgroundIndexer {
 		if (space !== undefined) this.#remember(table, space);
 		if (!this.#options.settings.enabled) return;
 		const { tableName } = table.entity;
-		const seen = (this.#newRows.get(tableName) ?? 0) + rows;
-		const isEnough = seen >= Math.ceil(this.#options.settings.minRows / 4);
-		this.#newRows.set(tableName, isEnough ? 0 : seen);
+		const rowsSoFar = (this.#newRows.get(tableName) ?? 0) + rows;
+		const isEnough = rowsSoFar >= Math.ceil(this.#options.settings.minRows / 4);
+		this.#newRows.set(tableName, isEnough ? 0 : rowsSoFar);
 		if (isEnough || this.#loads.has(tableName)) this.#checkWhenQuiet(table);
 	}
 
@@ -248,23 +249,25 @@ export class BackgroundIndexer {
 			schema,
 			logger,
 			minRows: settings.minRows,
-			indexes: possible.filter(({ indexType }) => indexType === "hnsw"),
+			indexes: possible.filter(
+				(index) => definitionOf(index).vectors !== undefined,
+			),
 			enqueue: (indexes) => this.#enqueue(indexes, true),
-			hold: () => this.#hold(embeddingsTableName),
-			letGo: () => this.#letGo(embeddingsTableName),
+			blockBuilders: () => this.#blockBuilders(embeddingsTableName),
+			releaseBuilders: () => this.#releaseBuilders(embeddingsTableName),
 		});
 	}
 
-	#hold(tableName: string): boolean {
+	#blockBuilders(tableName: string): boolean {
 		if (this.#loop.isBuildingOn(tableName)) return false;
-		this.#held.set(tableName, (this.#held.get(tableName) ?? 0) + 1);
+		this.#loading.set(tableName, (this.#loading.get(tableName) ?? 0) + 1);
 		return true;
 	}
 
-	#letGo(tableName: string): void {
-		const loads = (this.#held.get(tableName) ?? 0) - 1;
-		if (loads > 0) this.#held.set(tableName, loads);
-		else this.#held.delete(tableName);
+	#releaseBuilders(tableName: string): void {
+		const loads = (this.#loading.get(tableName) ?? 0) - 1;
+		if (loads > 0) this.#loading.set(tableName, loads);
+		else this.#loading.delete(tableName);
 		this.#loop.notify();
 		this.#startIfEnabled();
 	}
@@ -286,7 +289,7 @@ export class BackgroundIndexer {
 		this.#loads.set(tableName, { table, timer, since });
 	}
 
-	/** What was loaded last goes into the queue, for whoever runs next. */
+	/** What was loaded last goes into the queue, for the next run of any process. */
 	async #queueAfterLoads(): Promise<void> {
 		for (const { table, timer } of this.#loads.values()) {
 			clearTimeout(timer);
@@ -300,15 +303,18 @@ export class BackgroundIndexer {
 	async #checkNow(table: EntityTable | undefined): Promise<void> {
 		const view = await this.#look({ table });
 		const { minRows } = this.#options.settings;
-		const wanted = view.possible.filter((index) => !this.#stops(index));
+		const wanted = view.possible.filter((index) => !this.#stopsAllElse(index));
 		const work = await this.#workOf(wanted, minRows);
 		await this.#enqueue(work, false);
 		if (work.length > 0 || openBuilds(view).length > 0) this.#startIfEnabled();
 	}
 
 	/** On the embedded database's only connection a graph of 5,000 vectors stops all else for half a minute: that must be asked for. */
-	#stops({ indexType }: DeclaredIndex): boolean {
-		return indexType === "hnsw" && this.#db.capabilities.kind === "embedded";
+	#stopsAllElse(index: DeclaredIndex): boolean {
+		return (
+			definitionOf(index).vectors !== undefined &&
+			this.#db.capabilities.kind === "embedded"
+		);
 	}
 
 	/** What is invalid or changed; and what is missing, where it would have that many rows. */
@@ -317,7 +323,7 @@ export class BackgroundIndexer {
 		minRows: number | undefined,
 	): Promise<DeclaredIndex[]> {
 		const { schema } = this.#options;
-		const { compared, others } = await compareIndexes(
+		const { compared, others } = await readIndexStates(
 			this.#limited,
 			schema,
 			declared,
@@ -355,11 +361,11 @@ export class BackgroundIndexer {
 		tableName,
 		indexType,
 	}: IndexRequest): Promise<DeclaredIndex[]> {
-		if (!indexTypes.includes(indexType))
+		if (!indexTypeNames.includes(indexType))
 			throw new RemError(
 				"VALIDATION",
 				`unknown index type ${quoted(String(indexType))}`,
-				{ hint: `expected one of ${indexTypes.join(", ")}` },
+				{ hint: `expected one of ${indexTypeNames.join(", ")}` },
 			);
 		const tables = this.#options.tables();
 		const table = tables.find(({ entity }) => entity.tableName === tableName);
@@ -395,7 +401,7 @@ export class BackgroundIndexer {
 		const { schema, hnsw, tables, space } = this.#options;
 		const queue = (await readQueue(db, schema)).map((build) => ({
 			...build,
-			isLocked: build.isLocked || this.#held.has(build.tableName),
+			isLocked: build.isLocked || this.#loading.has(build.tableName),
 		}));
 		const known = {
 			written: await readVectorSpaces(db, schema),

@@ -1,5 +1,5 @@
 import { RemError } from "../errors.ts";
-import type { DeclaredIndex } from "../schema/declared-index.ts";
+import type { DeclaredIndex } from "../schema/index-types.ts";
 
 /** What is to be done about a build that failed. */
 export interface BuildFailure {
@@ -33,7 +33,7 @@ export function judgeFailure(error: unknown): BuildFailure {
 			: new RemError("DATABASE", String((error as Error)?.message ?? error));
 	const isPermanent =
 		sqlState !== undefined &&
-		// Somebody else made one of this name meanwhile: the next look tells which.
+		// Another client created one of this name: the next check compares it.
 		sqlState !== duplicateTable &&
 		(permanentClasses.has(sqlState.slice(0, 2)) || sqlState === undefinedFile);
 	return {
@@ -60,7 +60,7 @@ export function leftToOwner(
 	);
 }
 
-/** The error of an index that will not be built unless somebody does something. */
+/** The error of an index that will not be built without a change. */
 export function indexFailed(
 	{ name, tableName }: Pick<DeclaredIndex, "name" | "tableName">,
 	{ message, sqlState }: Pick<BuildFailure, "message" | "sqlState">,

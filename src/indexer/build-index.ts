@@ -1,25 +1,25 @@
+import { dropIndex, readIndexes } from "../db/catalogue/indexes.ts";
 import type { Handle } from "../db/database.ts";
 import { boundedName } from "../models/names.ts";
-import { createIndex, type DeclaredIndex } from "../schema/declared-index.ts";
+import { type DeclaredIndex, definitionOf } from "../schema/index-types.ts";
+import { createIndex } from "../schema/indexes.ts";
 import { ident, literal, raw, sql, toText } from "../sql.ts";
 import { readRunningBuilds } from "./build-progress.ts";
-import { dropIndex } from "./drop-index.ts";
-import { compareIndexes } from "./index-state.ts";
-import { readLiveIndexes } from "./live-indexes.ts";
+import { readIndexStates } from "./index-state.ts";
 
-/** What the server is told for a build. */
-export interface BuildLimits {
+/** Settings of the server for a build. */
+interface BuildLimits {
 	readonly lockTimeoutMs: number;
 	readonly memoryMb: number | undefined;
 	/** `undefined`: as many as the server is configured for. */
 	readonly parallelWorkers: number | undefined;
 }
 
-/** Somebody who does not use our locks builds on the table, psql for instance. */
+/** A client that does not use our locks builds on the table, psql for instance. */
 export class TableBusy extends Error {}
 
 /**
- * Brings one index to its declaration, on a connection of its own that holds
+ * Brings one index to its declaration, on a connection of its own that owns
  * the table's lock: clears what a dead build left, builds while others write,
  * puts a changed one beside the old one and swaps them. May be stopped anywhere
  * and run again.
@@ -83,7 +83,7 @@ async function resetLimits(session: Handle): Promise<void> {
 }
 
 async function stateOf(session: Handle, schema: string, index: DeclaredIndex) {
-	const { compared } = await compareIndexes(session, schema, [index]);
+	const { compared } = await readIndexStates(session, schema, [index]);
 	return compared[0]?.state;
 }
 
@@ -113,13 +113,13 @@ async function create(
 async function analyzeExpressions(
 	session: Handle,
 	schema: string,
-	{ name, tableName, vectors }: DeclaredIndex,
+	index: DeclaredIndex,
 ): Promise<void> {
 	// The order of vectors needs no statistics, and they are long to read.
-	if (vectors !== undefined) return;
-	const { rows } = await session.query(sql`SELECT FROM pg_index
-WHERE indexrelid = to_regclass(${toText(ident(schema, name))}) AND indexprs IS NOT NULL`);
-	if (rows.length === 0) return;
+	if (definitionOf(index).vectors !== undefined) return;
+	const { name, tableName } = index;
+	const stored = await readIndexes(session, schema, [tableName]);
+	if (!stored.some((one) => one.name === name && one.hasExpressions)) return;
 	await session
 		.script(`ANALYZE ${toText(ident(schema, tableName))}`)
 		.catch(() => {
@@ -127,7 +127,7 @@ WHERE indexrelid = to_regclass(${toText(ident(schema, name))}) AND indexprs IS N
 		});
 }
 
-/** Invalid, it may still be kept up by every write. What blocked the build may block this: then the next attempt does it. */
+/** Invalid, every write may still maintain it. What blocked the build may block this: then the next attempt does it. */
 async function clearSoon(
 	session: Handle,
 	schema: string,
@@ -137,7 +137,7 @@ async function clearSoon(
 		await session.script("SET lock_timeout = '1s'");
 		await clearLeftovers(session, schema, index);
 	} catch {
-		// The first error is the one to tell.
+		// The first error is the one to report.
 	}
 }
 
@@ -152,7 +152,7 @@ async function replace(
 		await dropIndex(session, schema, next);
 		await create(session, schema, beside);
 	}
-	// Names only: no lock on the table, so nobody waits.
+	// Names only: no lock on the table, so no statement waits.
 	await session.transaction((tx) =>
 		tx.script(
 			`${rename(schema, index.name, old)}${rename(schema, next, index.name)}`,
@@ -181,7 +181,7 @@ async function clearLeftovers(
 	schema: string,
 	index: Pick<DeclaredIndex, "name" | "tableName">,
 ): Promise<void> {
-	const live = await readLiveIndexes(session, schema, [index.tableName]);
+	const live = await readIndexes(session, schema, [index.tableName]);
 	for (const { name, isValid } of live)
 		if (isLeftover(index.name, name, isValid))
 			await dropIndex(session, schema, name);

@@ -1,11 +1,10 @@
 import type { Database } from "../db/database.ts";
 import { outsideTransactions } from "../db/open-transaction.ts";
 import { RemError } from "../errors.ts";
-import type { DeclaredIndex } from "../schema/declared-index.ts";
+import type { DeclaredIndex } from "../schema/index-types.ts";
 import { indexFailed, leftToOwner } from "./build-failure.ts";
 import type { QueuedBuild } from "./build-queue.ts";
 import type { Declaration } from "./declared-indexes.ts";
-import { Signal } from "./signal.ts";
 import { TableBuilder, type TableBuilderOptions } from "./table-builder.ts";
 
 /** What there is to build, and what the models ask for. */
@@ -13,7 +12,7 @@ export interface IndexerView extends Declaration {
 	readonly queue: readonly QueuedBuild[];
 }
 
-/** What this process can build and nobody has yet. */
+/** What this process can build and no other does. */
 export function openBuilds(view: IndexerView): QueuedBuild[] {
 	return queuedBuilds(view).filter(({ leftTo }) => leftTo === null);
 }
@@ -27,7 +26,7 @@ export function queuedBuilds({ queue, possible }: IndexerView): QueuedBuild[] {
 	);
 }
 
-// How soon another process's progress is seen, and how often an idle one looks.
+// How soon another process's progress is read, and how often an idle one looks.
 const elsewhereMs = 1000;
 const idleMs = 30_000;
 // Until a build that this role was not permitted is tried again: rights may have been granted.
@@ -97,7 +96,7 @@ export class BuildLoop {
 		if (this.#db.capabilities.kind === "server") {
 			const isOver = await within(waitMs, ended);
 			if (!isOver)
-				await Promise.all([...this.#builders].map((one) => one.letGo()));
+				await Promise.all([...this.#builders].map((one) => one.detach()));
 		}
 		await ended;
 	}
@@ -139,7 +138,7 @@ export class BuildLoop {
 			: undefined;
 	}
 
-	/** While the server restarts, the work goes on trying, and tells when it gives up. */
+	/** While the server restarts, the work goes on trying, and logs when it stops. */
 	async #queueIfReachable(): Promise<readonly QueuedBuild[] | undefined> {
 		try {
 			return (await this.#look()).queue;
@@ -157,7 +156,7 @@ export class BuildLoop {
 				this.#work = undefined;
 				this.#changed.raise();
 			});
-			// Whoever waits for it is told.
+			// The waiting callers get the error.
 			this.#work.catch(() => {});
 		}
 		return this.#work;
@@ -299,5 +298,30 @@ async function within(ms: number, work: Promise<unknown>): Promise<boolean> {
 		return await Promise.race([work.then(() => true), late]);
 	} finally {
 		clearTimeout(timer);
+	}
+}
+
+/** Something has changed: every waiting caller checks again. */
+class Signal {
+	#waiting = new Set<() => void>();
+
+	raise(): void {
+		const waiting = this.#waiting;
+		this.#waiting = new Set();
+		for (const resume of waiting) resume();
+	}
+
+	/** Until it is raised, at most so long; does not keep the process alive. */
+	wait(ms: number): Promise<void> {
+		return new Promise((resolve) => {
+			const resume = () => {
+				clearTimeout(timer);
+				this.#waiting.delete(resume);
+				resolve();
+			};
+			const timer = setTimeout(resume, ms);
+			timer.unref();
+			this.#waiting.add(resume);
+		});
 	}
 }

@@ -1,6 +1,6 @@
 import type { Handle } from "../db/database.ts";
-import type { DeclaredIndex } from "../schema/declared-index.ts";
-import { type HnswOptions, hnswForm } from "../schema/hnsw.ts";
+import type { HnswOptions } from "../schema/index-types/definition.ts";
+import { type DeclaredIndex, definitionOf } from "../schema/index-types.ts";
 import { ident, sql } from "../sql.ts";
 import type { IndexerSettings } from "./settings.ts";
 
@@ -10,7 +10,7 @@ const mebibyte = 1024 * 1024;
 const besideGraphMb = 4;
 
 /** What a build may use, and what it would need. */
-export interface BuildMemory {
+interface BuildMemory {
 	readonly vectors: number;
 	/** For the whole graph. */
 	readonly neededMb: number;
@@ -18,16 +18,20 @@ export interface BuildMemory {
 	readonly grantedMb: number;
 }
 
-/** As much as the graph needs, at most what the settings allow, at least what the server gives anyway. */
+/** As much as the graph needs, at most what the settings allow, at least what the server grants by default. */
 export async function planMemory(
 	db: Handle,
 	schema: string,
 	index: DeclaredIndex,
-	hnsw: HnswOptions,
-	{ memoryMb }: Pick<IndexerSettings, "memoryMb">,
+	{
+		hnsw,
+		memoryMb,
+	}: { readonly hnsw: HnswOptions } & Pick<IndexerSettings, "memoryMb">,
 ): Promise<BuildMemory> {
 	const { usualMb, vectors } = await readSizes(db, schema, index);
-	const graphMb = (vectors * graphBytesPerVector(index, hnsw)) / mebibyte;
+	const bytesPerVector =
+		definitionOf(index).vectors?.bytesPerVector ?? (() => 0);
+	const graphMb = (vectors * bytesPerVector(index, hnsw)) / mebibyte;
 	const neededMb = graphMb === 0 ? 0 : Math.ceil(graphMb) + besideGraphMb;
 	return {
 		vectors,
@@ -36,22 +40,7 @@ export async function planMemory(
 	};
 }
 
-/**
- * Measured with pgvector 0.8.7 by its notice when the memory is full: from 128
- * to 3,072 dimensions and m from 8 to 32 this is within 3 %.
- */
-export function graphBytesPerVector(
-	{ vectors }: DeclaredIndex,
-	hnsw: HnswOptions,
-): number {
-	if (vectors === undefined) return 0;
-	const bitsOf = { vector: 32, halfvec: 16, bit: 1 };
-	const { kind } = hnswForm(vectors.space, hnsw);
-	const vectorBytes = 8 + (vectors.space.dimensions * bitsOf[kind]) / 8;
-	return vectorBytes + 32 * hnsw.m + 200;
-}
-
-/** What to tell whoever reads the log, if the graph does not fit. */
+/** The warning to log, if the graph does not fit. */
 export function memoryWarning(
 	{ name }: DeclaredIndex,
 	{ vectors, neededMb, grantedMb }: BuildMemory,

@@ -1,7 +1,7 @@
 import type { Handle } from "../db/database.ts";
 import { ident, sql, toText } from "../sql.ts";
 
-/** A CREATE INDEX that runs now, whoever started it. */
+/** A CREATE INDEX that runs now, of any client. */
 export interface RunningBuild {
 	readonly tableName: string;
 	/** `null` before there is one. */
@@ -22,7 +22,7 @@ export interface RunningBuild {
 export interface BlockingTransaction {
 	readonly processId: number;
 	readonly application: string | null;
-	/** `idle in transaction` needs somebody's attention. */
+	/** `idle in transaction` needs attention. */
 	readonly state: string | null;
 	readonly ageMs: number | null;
 }

@@ -1,10 +1,10 @@
+import { foreignOwner } from "../db/catalogue/relations.ts";
 import type { Handle } from "../db/database.ts";
 import { arrayLiteral } from "../db/encode.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
-import type { DeclaredIndex, IndexType } from "../schema/declared-index.ts";
+import type { DeclaredIndex, IndexType } from "../schema/index-types.ts";
 import { ident, type Sql, sql } from "../sql.ts";
 import { type BuildFailure, notPermitted } from "./build-failure.ts";
-import { foreignOwner } from "./table-owner.ts";
 
 /** An index in the queue, or what became of it. */
 export interface QueuedBuild {
@@ -12,7 +12,7 @@ export interface QueuedBuild {
 	readonly tableName: string;
 	readonly indexType: IndexType;
 	readonly space: VectorSpace | null;
-	/** `building` also when the builder died; `failed`: nobody tries any more. */
+	/** `building` also when the builder died; `failed`: it is not tried again. */
 	readonly state: "queued" | "building" | "failed" | "built";
 	readonly attempts: number;
 	readonly nextAttemptAt: Date;
@@ -78,7 +78,7 @@ function lockKey(schema: string, tableName: Sql): Sql {
 
 /**
  * Puts indexes into the queue. One that is in it stays as it is; one that has
- * failed for good is tried again only if somebody asks for it.
+ * failed for good is tried again only if a caller asks for it.
  */
 export async function enqueue(
 	db: Handle,
@@ -136,7 +136,7 @@ UPDATE ${builds(schema)} SET state = 'built', attempts = 0, progress = NULL,
 WHERE index_name = ${indexName}`);
 }
 
-/** Somebody else builds on the table: later, and this was no attempt. */
+/** Another client builds on the table: later, and this was no attempt. */
 export async function markPostponed(
 	db: Handle,
 	schema: string,
@@ -166,8 +166,12 @@ export async function markFailed(
 	db: Handle,
 	schema: string,
 	{ indexName, withoutWorkers }: QueuedBuild,
-	{ message, sqlState, lacksMemory }: BuildFailure,
-	retryMs: number | undefined,
+	{
+		message,
+		sqlState,
+		lacksMemory,
+		retryMs,
+	}: BuildFailure & { readonly retryMs: number | undefined },
 ): Promise<void> {
 	await db.query(sql`
 UPDATE ${builds(schema)} SET state = ${retryMs === undefined ? "failed" : "queued"},

@@ -1,11 +1,10 @@
+import { dropIndex, readIndexes } from "../db/catalogue/indexes.ts";
+import { readForeignOwner } from "../db/catalogue/relations.ts";
 import type { Database, Session } from "../db/database.ts";
 import type { Logger } from "../logger.ts";
-import type { DeclaredIndex } from "../schema/declared-index.ts";
+import type { DeclaredIndex } from "../schema/index-types.ts";
 import { tryLockTable, unlockTable } from "./build-queue.ts";
-import { dropIndex } from "./drop-index.ts";
 import { indexesThatPay } from "./index-need.ts";
-import { readLiveIndexes } from "./live-indexes.ts";
-import { readForeignOwner } from "./table-owner.ts";
 
 /** What became of the HNSW indexes of a table that was loaded with `bulk`. */
 export interface BulkReport {
@@ -15,7 +14,7 @@ export interface BulkReport {
 	readonly explanation: string;
 }
 
-export interface BulkLoadOptions {
+interface BulkLoadOptions {
 	readonly schema: string;
 	readonly logger: Logger;
 	/** Loads of fewer vectors are not large. */
@@ -24,10 +23,10 @@ export interface BulkLoadOptions {
 	readonly indexes: readonly DeclaredIndex[];
 	/** Puts those into the queue. */
 	readonly enqueue: (indexes: readonly DeclaredIndex[]) => Promise<void>;
-	/** Keeps this process's own builders away from the table; false: one is at work. */
-	readonly hold: () => boolean;
-	/** Lets them in again, and starts them. */
-	readonly letGo: () => void;
+	/** Excludes this process's own builders from the table; false: one is building. */
+	readonly blockBuilders: () => boolean;
+	/** Allows them again, and starts them. */
+	readonly releaseBuilders: () => void;
 }
 
 /**
@@ -40,9 +39,9 @@ const largeShare = 0.5;
 const dropTimeout = "10s";
 
 /**
- * The time of a load in which its table has no HNSW index. Whoever builds is
- * kept away by the table's lock, which ends with this process: if the load
- * dies, the index is missing and in the queue, as any other that is to be built.
+ * The time of a load in which its table has no HNSW index. The table's lock
+ * excludes builders and ends with this process: if the load dies, the index is
+ * missing and in the queue, as any other that has to be built.
  */
 export class BulkLoad {
 	readonly #db: Database;
@@ -50,16 +49,16 @@ export class BulkLoad {
 	readonly #options: BulkLoadOptions;
 	#report: BulkReport;
 	#session: Session | undefined;
-	#isHeld = false;
+	#isBlocked = false;
 	#isDecided = false;
-	/** The most vectors of a field when it was last looked. */
-	#looked = 0;
+	/** The largest number of vectors of a field at the last check. */
+	#counted = 0;
 
 	constructor(db: Database, tableName: string, options: BulkLoadOptions) {
 		this.#db = db;
 		this.#tableName = tableName;
 		this.#options = options;
-		this.#report = kept(`"${tableName}" has no HNSW index`);
+		this.#report = notDropped(`"${tableName}" has no HNSW index`);
 	}
 
 	get report(): BulkReport {
@@ -67,20 +66,22 @@ export class BulkLoad {
 	}
 
 	/** Drops the indexes for which the load is large; `vectors` by field. */
-	async makeWay(vectors: ReadonlyMap<string, number>): Promise<void> {
+	async dropIndexesForLoad(
+		vectors: ReadonlyMap<string, number>,
+	): Promise<void> {
 		if (this.#isDecided || this.#options.indexes.length === 0) return;
-		const most = Math.max(0, ...vectors.values());
-		if (most < this.#options.minRows) {
-			this.#report = kept(
-				`a load of ${most} vectors is not large (BACKGROUND_INDEX__MIN_ROWS is ${this.#options.minRows})`,
+		const maxVectors = Math.max(0, ...vectors.values());
+		if (maxVectors < this.#options.minRows) {
+			this.#report = notDropped(
+				`a load of ${maxVectors} vectors is not large (BACKGROUND_INDEX__MIN_ROWS is ${this.#options.minRows})`,
 			);
 			return;
 		}
 		// A stream is looked at again when it has doubled: looking counts vectors.
-		if (most < 2 * this.#looked) return;
-		this.#looked = most;
+		if (maxVectors < 2 * this.#counted) return;
+		this.#counted = maxVectors;
 		const large = await this.#findLarge(vectors);
-		if (large.length > 0) await this.#drop(large, most);
+		if (large.length > 0) await this.#drop(large, maxVectors);
 	}
 
 	/** Lets the indexes be built again, whatever became of the load. */
@@ -96,16 +97,16 @@ export class BulkLoad {
 			);
 			await session.close();
 		}
-		if (!this.#isHeld) return;
-		this.#isHeld = false;
-		this.#options.letGo();
+		if (!this.#isBlocked) return;
+		this.#isBlocked = false;
+		this.#options.releaseBuilders();
 	}
 
 	async #findLarge(
 		vectors: ReadonlyMap<string, number>,
 	): Promise<DeclaredIndex[]> {
 		const { schema, indexes } = this.#options;
-		const live = await readLiveIndexes(this.#db, schema, [this.#tableName]);
+		const live = await readIndexes(this.#db, schema, [this.#tableName]);
 		const names = new Set(live.map(({ name }) => name));
 		const there = indexes.filter(({ name }) => names.has(name));
 		const large: DeclaredIndex[] = [];
@@ -116,25 +117,28 @@ export class BulkLoad {
 			if (beyond.length === 0) large.push(index);
 		}
 		if (there.length > 0)
-			this.#report = kept(
+			this.#report = notDropped(
 				`${Math.max(...vectors.values())} vectors are few against those that the indexes of "${this.#tableName}" hold`,
 			);
 		return large;
 	}
 
-	async #drop(indexes: readonly DeclaredIndex[], most: number): Promise<void> {
+	async #drop(
+		indexes: readonly DeclaredIndex[],
+		maxVectors: number,
+	): Promise<void> {
 		this.#isDecided = true;
 		const names = indexes.map(({ name }) => name);
 		const { schema } = this.#options;
 		const owner = await readForeignOwner(this.#db, schema, this.#tableName);
 		if (owner !== null) {
-			this.#report = kept(
+			this.#report = notDropped(
 				`only role "${owner}", which owns "${this.#tableName}", may drop them`,
 			);
 			return;
 		}
 		if (!(await this.#takeTable())) {
-			this.#report = kept(
+			this.#report = notDropped(
 				`an index is being built on "${this.#tableName}" right now`,
 			);
 			return;
@@ -144,7 +148,10 @@ export class BulkLoad {
 			await this.#session?.script(`SET lock_timeout = '${dropTimeout}'`);
 			for (const name of names)
 				await dropIndex(this.#session as Session, this.#options.schema, name);
-			this.#report = { dropped: names, explanation: whyDropped(names, most) };
+			this.#report = {
+				dropped: names,
+				explanation: whyDropped(names, maxVectors),
+			};
 			this.#options.logger.info(
 				{ tableName: this.#tableName },
 				this.#report.explanation,
@@ -152,7 +159,7 @@ export class BulkLoad {
 		} catch (error) {
 			// What it left is invalid and in the queue; the load is only slower.
 			const message = error instanceof Error ? error.message : String(error);
-			this.#report = kept(`they cannot be dropped: ${message}`);
+			this.#report = notDropped(`they cannot be dropped: ${message}`);
 			this.#options.logger.warn(
 				{ tableName: this.#tableName },
 				this.#report.explanation,
@@ -166,8 +173,8 @@ export class BulkLoad {
 
 	/** Takes the table from every builder of every process, until the end. */
 	async #takeTable(): Promise<boolean> {
-		if (!this.#options.hold()) return false;
-		this.#isHeld = true;
+		if (!this.#options.blockBuilders()) return false;
+		this.#isBlocked = true;
 		const session = await this.#db.openSession({ isBackground: true });
 		this.#session = session;
 		if (await tryLockTable(session, this.#options.schema, this.#tableName))
@@ -178,10 +185,10 @@ export class BulkLoad {
 	}
 }
 
-function kept(why: string): BulkReport {
+function notDropped(why: string): BulkReport {
 	return { dropped: [], explanation: `bulk: indexes are kept: ${why}` };
 }
 
-function whyDropped(names: readonly string[], most: number): string {
-	return `bulk: dropped ${names.join(", ")} for a load of ${most} vectors: writing into the graph costs several times as much as building it anew; until it is built again behind the load, searches compare every vector: right, and slower`;
+function whyDropped(names: readonly string[], maxVectors: number): string {
+	return `bulk: dropped ${names.join(", ")} for a load of ${maxVectors} vectors: writing into the graph costs several times as much as building it anew; until it is built again behind the load, searches compare every vector: right, and slower`;
 }

@@ -1,8 +1,9 @@
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
-import type { DeclaredIndex } from "../schema/declared-index.ts";
-import { type HnswOptions, hnswProblem } from "../schema/hnsw.ts";
-import { allIndexes, kvContentIndex } from "../schema/indexes.ts";
+import type { HnswOptions } from "../schema/index-types/definition.ts";
+import { kvContentIndex } from "../schema/index-types/trigram.ts";
+import { type DeclaredIndex, definitionOf } from "../schema/index-types.ts";
+import { allIndexes } from "../schema/indexes.ts";
 
 /** Every index that the models ask for, each once, those that can be built apart from those that cannot. */
 export interface Declaration {
@@ -24,7 +25,7 @@ export function declareIndexes(
 	const possible: DeclaredIndex[] = [];
 	const impossible: [DeclaredIndex, string][] = [];
 	for (const index of unique.values()) {
-		const problem = hnswProblem(index, hnsw);
+		const problem = definitionOf(index).problem?.(index, hnsw);
 		if (problem === undefined) possible.push(index);
 		else impossible.push([index, problem]);
 	}

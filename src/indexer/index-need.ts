@@ -1,7 +1,6 @@
 import type { Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
-import type { DeclaredIndex } from "../schema/declared-index.ts";
-import { hnswCondition } from "../schema/hnsw.ts";
+import { type DeclaredIndex, definitionOf } from "../schema/index-types.ts";
 import { ident, join, type Sql, sql } from "../sql.ts";
 
 /** Those that would have at least so many rows; counting stops there. */
@@ -56,16 +55,10 @@ function isDrift(error: unknown): error is RemError {
 	return error instanceof RemError && error.code === "SCHEMA_DRIFT";
 }
 
-/** A row for each entry of the index; of a JSON column's elements at least one for each row, so that counting ends soon. */
-function entriesOf(
-	schema: string,
-	{ tableName, vectors, elementsOf }: DeclaredIndex,
-): Sql {
-	const table = ident(schema, tableName);
-	if (vectors !== undefined)
-		return sql`FROM ${table} WHERE ${hnswCondition(vectors.field, vectors.space)}`;
-	if (elementsOf === undefined) return sql`FROM ${table}`;
-	const column = ident("t", elementsOf);
-	return sql`FROM ${table} AS t LEFT JOIN LATERAL jsonb_array_elements(
-  CASE jsonb_typeof(${column}) WHEN 'array' THEN ${column} ELSE '[]' END) ON TRUE`;
+/** A row for each entry of the index. */
+function entriesOf(schema: string, index: DeclaredIndex): Sql {
+	return (
+		definitionOf(index).entries?.(schema, index) ??
+		sql`FROM ${ident(schema, index.tableName)}`
+	);
 }

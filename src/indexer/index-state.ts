@@ -1,29 +1,29 @@
+import {
+	canonicalDefinitions,
+	readIndexes,
+	type StoredIndex,
+} from "../db/catalogue/indexes.ts";
 import type { Handle } from "../db/database.ts";
 import type { RemError } from "../errors.ts";
-import type { DeclaredIndex } from "../schema/declared-index.ts";
+import type { DeclaredIndex } from "../schema/index-types.ts";
 import { ident, toText } from "../sql.ts";
-import {
-	type LiveIndex,
-	readLiveIndexes,
-	spellDefinitions,
-} from "./live-indexes.ts";
 
-/** How an index that should be there stands in the database. */
-export type IndexState = "valid" | "missing" | "invalid" | "changed";
+/** How a declared index compares with the one in the database. */
+type IndexState = "valid" | "missing" | "invalid" | "changed";
 
 export interface ComparedIndex {
 	readonly declared: DeclaredIndex;
-	readonly live: LiveIndex | undefined;
+	readonly live: StoredIndex | undefined;
 	readonly state: IndexState;
 }
 
-/** Compares what should be there with what is, and hands back the rest of the tables' indexes as well. */
-export async function compareIndexes(
+/** Compares the declared indexes with those in the database; `others`: the tables' other indexes. */
+export async function readIndexStates(
 	db: Handle,
 	schema: string,
 	declared: readonly DeclaredIndex[],
-): Promise<{ compared: ComparedIndex[]; others: LiveIndex[] }> {
-	const live = await readLiveIndexes(
+): Promise<{ compared: ComparedIndex[]; others: StoredIndex[] }> {
+	const live = await readIndexes(
 		db,
 		schema,
 		declared.map(({ tableName }) => tableName),
@@ -52,7 +52,10 @@ export async function compareIndexes(
 	};
 }
 
-function stateOf(live: LiveIndex | undefined, hasChanged: boolean): IndexState {
+function stateOf(
+	live: StoredIndex | undefined,
+	hasChanged: boolean,
+): IndexState {
 	if (live === undefined) return "missing";
 	if (!live.isValid) return "invalid";
 	return hasChanged ? "changed" : "valid";
@@ -60,16 +63,16 @@ function stateOf(live: LiveIndex | undefined, hasChanged: boolean): IndexState {
 
 interface Pair {
 	readonly declared: DeclaredIndex;
-	readonly live: LiveIndex;
+	readonly live: StoredIndex;
 }
 
-/** Those whose definition differs. Only where the texts look different, PostgreSQL is asked to spell ours. */
+/** Those whose definition differs. Only where the texts look different, PostgreSQL writes ours in its canonical form. */
 async function changedIndexes(
 	db: Handle,
 	schema: string,
 	pairs: readonly Pair[],
 ): Promise<Set<string>> {
-	const doubtful = pairs.filter((pair) => !looksTheSame(schema, pair));
+	const doubtful = pairs.filter((pair) => !hasSameText(schema, pair));
 	const changed = new Set<string>();
 	for (const tableName of new Set(
 		doubtful.map(({ declared }) => declared.tableName),
@@ -77,7 +80,7 @@ async function changedIndexes(
 		const here = doubtful.filter(
 			({ declared }) => declared.tableName === tableName,
 		);
-		const spelt = await spellDefinitions(
+		const canonical = await canonicalDefinitions(
 			db,
 			schema,
 			tableName,
@@ -85,7 +88,7 @@ async function changedIndexes(
 		).catch(onReadOnly);
 		here.forEach(({ declared, live }, at) => {
 			const isSame =
-				live.definition === spelt?.[at] &&
+				live.definition === canonical?.[at] &&
 				live.isUnique === declared.isUnique &&
 				live.tableName === declared.tableName;
 			if (!isSame) changed.add(declared.name);
@@ -96,22 +99,22 @@ async function changedIndexes(
 
 const readOnlyTransaction = "25006";
 
-/** A standby makes no table to spell with: there, what looks different counts as different. */
+/** A standby creates no table for the canonical form: there, what looks different counts as different. */
 function onReadOnly(error: unknown): undefined {
 	if ((error as RemError).sqlState !== readOnlyTransaction) throw error;
 }
 
-function looksTheSame(schema: string, { declared, live }: Pair): boolean {
+function hasSameText(schema: string, { declared, live }: Pair): boolean {
 	return (
 		live.isUnique === declared.isUnique &&
 		live.tableName === declared.tableName &&
-		loose(schema, live.definition) ===
-			loose(schema, toText(declared.definition))
+		normalized(schema, live.definition) ===
+			normalized(schema, toText(declared.definition))
 	);
 }
 
-/** Without what PostgreSQL adds when it writes a definition down. */
-function loose(schema: string, definition: string): string {
+/** Without what PostgreSQL adds when it writes a definition. */
+function normalized(schema: string, definition: string): string {
 	return definition
 		.replaceAll(`${toText(ident(schema))}.`, "")
 		.replaceAll(`${schema}.`, "")

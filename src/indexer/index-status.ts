@@ -1,5 +1,6 @@
+import type { StoredIndex } from "../db/catalogue/indexes.ts";
 import type { Handle } from "../db/database.ts";
-import type { DeclaredIndex, IndexType } from "../schema/declared-index.ts";
+import type { DeclaredIndex, IndexType } from "../schema/index-types.ts";
 import {
 	type BlockingTransaction,
 	type RunningBuild,
@@ -8,13 +9,12 @@ import {
 import type { QueuedBuild } from "./build-queue.ts";
 import type { Declaration } from "./declared-indexes.ts";
 import { indexNeed } from "./index-need.ts";
-import { type ComparedIndex, compareIndexes } from "./index-state.ts";
-import type { LiveIndex } from "./live-indexes.ts";
+import { type ComparedIndex, readIndexStates } from "./index-state.ts";
 
 /**
  * `valid`: searches use it. `building`. `queued`: waits for its turn, or for its
  * next attempt. `failed`: for good, see `error`. `missing`, `invalid`,
- * `changed` (valid, and declared otherwise by now): work that nobody has queued.
+ * `changed` (valid, and declared otherwise by now): work that is not queued.
  * `deferred`: missing, and its table too small for it to pay. `impossible`: see
  * `error`.
  */
@@ -63,7 +63,7 @@ export async function readIndexStatus(
 	}: Declaration & { readonly queue: readonly QueuedBuild[] },
 	minRows: number,
 ): Promise<IndexStatus[]> {
-	const { compared, others } = await compareIndexes(db, schema, possible);
+	const { compared, others } = await readIndexStates(db, schema, possible);
 	const running = await readRunningBuilds(db, schema);
 	const { paying, problems } = await indexNeed(
 		db,
@@ -85,7 +85,7 @@ export async function readIndexStatus(
 		...impossible.map(([index, problem]) => impossibleIndex(index, problem)),
 		...others
 			.filter(({ isValid }) => !isValid)
-			.map((index) => unasked(index, running)),
+			.map((index) => undeclared(index, running)),
 	].sort(
 		(a, b) =>
 			a.tableName.localeCompare(b.tableName) ||
@@ -186,8 +186,8 @@ function impossibleIndex(
 	};
 }
 
-function unasked(
-	{ name, tableName, sizeBytes }: LiveIndex,
+function undeclared(
+	{ name, tableName, sizeBytes }: StoredIndex,
 	running: readonly RunningBuild[],
 ): IndexStatus {
 	const build = running.find(({ indexName }) => indexName === name);

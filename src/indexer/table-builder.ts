@@ -1,8 +1,8 @@
 import type { Database, Session } from "../db/database.ts";
 import type { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import type { DeclaredIndex } from "../schema/declared-index.ts";
-import type { HnswOptions } from "../schema/hnsw.ts";
+import type { HnswOptions } from "../schema/index-types/definition.ts";
+import { type DeclaredIndex, definitionOf } from "../schema/index-types.ts";
 import { databaseAttributes, span } from "../telemetry/span.ts";
 import {
 	type BuildFailure,
@@ -89,7 +89,7 @@ export class TableBuilder {
 	}
 
 	/** Leaves the build under way to the server, which finishes it. */
-	async letGo(): Promise<void> {
+	async detach(): Promise<void> {
 		this.stop();
 		await this.#session?.close();
 	}
@@ -157,13 +157,10 @@ export class TableBuilder {
 				return this.#leave(build, index, failure);
 			const isFinal = !failure.isTransient || attempts >= maxAttempts;
 			const retryMs = settings.retryMs * 2 ** (attempts - 1);
-			await markFailed(
-				this.#db,
-				schema,
-				build,
-				failure,
-				isFinal ? undefined : retryMs,
-			);
+			await markFailed(this.#db, schema, build, {
+				...failure,
+				retryMs: isFinal ? undefined : retryMs,
+			});
 			if (isFinal)
 				logger.error(
 					about(build),
@@ -195,9 +192,12 @@ export class TableBuilder {
 	async #limits(build: QueuedBuild, index: DeclaredIndex) {
 		const { schema, hnsw, settings, logger } = this.#options;
 		const memory =
-			index.vectors === undefined
+			definitionOf(index).vectors === undefined
 				? undefined
-				: await planMemory(this.#db, schema, index, hnsw, settings);
+				: await planMemory(this.#db, schema, index, {
+						hnsw,
+						memoryMb: settings.memoryMb,
+					});
 		const warning = memory && memoryWarning(index, memory);
 		if (warning !== undefined) logger.warn(about(build), warning);
 		return {
@@ -207,12 +207,12 @@ export class TableBuilder {
 		};
 	}
 
-	/** Notes the progress for those who may not see it in the server's view, and tells once whom it waits for. */
+	/** Stores the progress for roles that cannot read it in the server's view, and logs once which transaction it waits for. */
 	#watch(build: QueuedBuild, processId: number | undefined) {
 		// The embedded database answers when the build is done.
 		if (processId === undefined) return { end: async () => {} };
 		const { schema, logger } = this.#options;
-		let told: number | undefined;
+		let reported: number | undefined;
 		let looking: Promise<void> = Promise.resolve();
 		const look = async () => {
 			const running = await readRunningBuilds(this.#db, schema);
@@ -220,8 +220,8 @@ export class TableBuilder {
 			if (own === undefined) return;
 			await markProgress(this.#db, schema, build, own.percent);
 			const { waitsFor } = own;
-			if (waitsFor === null || waitsFor.processId === told) return;
-			told = waitsFor.processId;
+			if (waitsFor === null || waitsFor.processId === reported) return;
+			reported = waitsFor.processId;
 			logger.info(
 				about(build),
 				`index "${build.indexName}" waits for ${describeBlocker(waitsFor)}`,
@@ -229,7 +229,7 @@ export class TableBuilder {
 		};
 		const timer = setInterval(() => {
 			looking = looking.then(look).catch(() => {
-				// The build itself tells what is wrong.
+				// The build itself reports what is wrong.
 			});
 		}, progressEveryMs);
 		timer.unref();
@@ -249,7 +249,7 @@ function about({ tableName, indexName }: QueuedBuild) {
 	return { tableName, indexName };
 }
 
-/** Nobody waits for it: whoever queued the index has gone on. */
+/** A root span: the call that queued the index has returned. */
 function spanOf({ tableName, indexType }: QueuedBuild) {
 	return {
 		attributes: {

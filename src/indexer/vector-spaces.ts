@@ -21,7 +21,7 @@ ORDER BY entity_type, provider, model, dimensions`);
 	return spaces;
 }
 
-export interface KnownSpaces {
+interface KnownSpaces {
 	readonly written: ReadonlyMap<string, readonly VectorSpace[]>;
 	/** The service's own, for entities of which nothing is written down. */
 	readonly usual: VectorSpace | undefined;

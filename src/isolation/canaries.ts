@@ -4,6 +4,7 @@ import { embeddingQueueRef } from "../db/embedding-queue.ts";
 import { encodeVector } from "../db/encode.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
 import { RemError } from "../errors.ts";
+import { definitionOf, isArrayType } from "../models/column-types.ts";
 import type { Field } from "../models/field.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
@@ -77,22 +78,13 @@ VALUES (${id}::uuid, ${tenantId}, ${field.name}, ${provider}, ${model}, ${dimens
 	function filling(field: Field): Sql {
 		return field.type === "text"
 			? sql`${key}::text`
-			: sql`${emptyValues[field.type] ?? "{}"}::${raw(field.type)}`;
+			: sql`${isArrayType(field.type) ? "{}" : definitionOf(field.type).empty.text}::${raw(field.type)}`;
 	}
 }
 
 export function canaryVector(dimensions: number): Float32Array {
 	return new Float32Array(dimensions).fill(1);
 }
-
-const emptyValues: Readonly<Record<string, string>> = {
-	uuid: "00000000-0000-4000-8000-000000000000",
-	bigint: "0",
-	"double precision": "0",
-	boolean: "false",
-	timestamptz: "2000-01-01T00:00:00Z",
-	jsonb: "{}",
-};
 
 /** What SQL without any condition on the tenant can do to the row, as another tenant. */
 export async function trySql(

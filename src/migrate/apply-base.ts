@@ -9,7 +9,7 @@ import { type LockTimeoutOptions, patientTransaction } from "./lock-timeout.ts";
 import { checkOwnership } from "./ownership.ts";
 import { stepFailed } from "./step-failed.ts";
 
-export interface AppliedBase {
+interface AppliedBase {
 	/** Names of files. */
 	readonly applied: readonly string[];
 	/** Whether nothing of ours was there before: then it is as the files make it. */

@@ -1,3 +1,4 @@
+import { dropInvalidIndex } from "../db/catalogue/indexes.ts";
 import type { Handle, Session } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
@@ -5,7 +6,6 @@ import { type DiffOptions, diffSchema, findRenamed } from "./diff/diff.ts";
 import { entityText, relationsOf } from "./diff/diff-entity.ts";
 import type { Difference } from "./diff/difference.ts";
 import { renameWarning } from "./diff/renamed-tables.ts";
-import { dropInvalidIndex } from "./index-state.ts";
 import { mayRecord, readLedger } from "./ledger.ts";
 import {
 	type LockTimeoutOptions,
@@ -20,7 +20,7 @@ import {
 } from "./model-state.ts";
 import { stepFailed } from "./step-failed.ts";
 
-export interface AppliedModels {
+interface AppliedModels {
 	/** By their names in the ledger. */
 	readonly applied: readonly string[];
 	/** Safe steps that remain to be taken outside the transaction. */
@@ -69,10 +69,10 @@ export function applyModels(
 			durationMs,
 			unfinished: new Set(online.map(({ table }) => table)),
 		});
-		const mended = new Set(safe.map(({ table }) => table));
+		const repaired = new Set(safe.map(({ table }) => table));
 		const isApplied = (table: EntityTable) =>
 			absent.includes(table) ||
-			relationsOf(table).some((name) => mended.has(name)) ||
+			relationsOf(table).some((name) => repaired.has(name)) ||
 			(changed.includes(table) && !isKnown(ledger, table));
 		return {
 			applied: tables.filter(isApplied).map(ledgerName),
@@ -82,7 +82,7 @@ export function applyModels(
 	});
 }
 
-/** What stays as it is was seen: the next migration does not take it for something new. */
+/** What stays as it is has been examined: the next migration does not take it for something new. */
 async function noteLeft(
 	tx: Handle,
 	differences: readonly Difference[],

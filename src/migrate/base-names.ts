@@ -1,8 +1,8 @@
+import type { CatalogueNames } from "../db/catalogue/relations.ts";
 import { type BaseOptions, baseFiles } from "../schema/base.ts";
-import type { Names } from "./catalogue.ts";
 
 /** The tables and functions that the files of ours make, whatever the models. */
-export function baseNames(base: BaseOptions): Names {
+export function baseNames(base: BaseOptions): CatalogueNames {
 	const text = baseFiles(base)
 		.map((file) => file.text)
 		.join("\n");

@@ -1,3 +1,8 @@
+import {
+	type Catalogue,
+	type Relation,
+	readTemporaryCatalogue,
+} from "../db/catalogue/relations.ts";
 import type { Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
@@ -6,11 +11,6 @@ import {
 	type RegisterTypeOptions,
 	registerType,
 } from "../schema/register-type.ts";
-import {
-	type Catalogue,
-	type Relation,
-	readTemporaryCatalogue,
-} from "./catalogue.ts";
 
 /** What background indexes depend on besides the model. */
 export type IndexOptions = Pick<RegisterTypeOptions, "embedding" | "hnsw">;

@@ -6,7 +6,7 @@ import { compareNames, type MigrationFile } from "./migration-file.ts";
 export interface FileStatus {
 	readonly name: string;
 	/**
-	 * `edited`, `missing` and `out of order` are refused until somebody decides;
+	 * `edited`, `missing` and `out of order` are refused until you decide;
 	 * `interrupted` goes on where it stopped.
 	 */
 	readonly state:

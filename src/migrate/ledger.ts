@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
+import { readRelationHeads } from "../db/catalogue/relations.ts";
 import type { Handle } from "../db/database.ts";
 import { ident, sql, toText } from "../sql.ts";
-import { checkRelation, type OwnedRelation } from "./ownership.ts";
+import { checkRelation } from "./ownership.ts";
 
 /** What `rem_migrations` knows of a file of ours, of `file:NAME` or of `entity:TABLE`. */
 export interface LedgerEntry {
@@ -21,10 +22,9 @@ export type Ledger = ReadonlyMap<string, LedgerEntry>;
 /** Empty where nothing was ever applied. */
 export async function readLedger(tx: Handle, schema: string): Promise<Ledger> {
 	const table = ident(schema, "rem_migrations");
-	const found = await tx.query<OwnedRelation>(sql`
-SELECT relname AS name, relkind::text AS kind, obj_description(oid, 'pg_class') AS comment
-FROM pg_class WHERE oid = to_regclass(${toText(table)})`);
-	const [relation] = found.rows;
+	const [relation] = await readRelationHeads(tx, schema, {
+		names: ["rem_migrations"],
+	});
 	if (relation === undefined) return new Map();
 	checkRelation(relation);
 	const { rows } = await tx.query<LedgerEntry>(sql`

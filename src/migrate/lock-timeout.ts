@@ -3,7 +3,7 @@ import { RemError } from "../errors.ts";
 
 export interface LockTimeoutOptions {
 	/**
-	 * Longest wait for a table's lock, in milliseconds: whoever comes after waits
+	 * Longest wait for a table's lock, in milliseconds: later statements wait
 	 * behind it. Then the step is tried again. @default 500
 	 */
 	readonly lockTimeoutMs?: number | undefined;
@@ -69,7 +69,7 @@ export function isLockTrouble(error: unknown): boolean {
 	);
 }
 
-/** "tuple concurrently updated": two of the indexer, a migration and a person mend the same index. */
+/** "tuple concurrently updated": two of the indexer, a migration and a person repair the same index. */
 function isSimultaneous({ sqlState, cause }: RemError): boolean {
 	const { routine } = (cause ?? {}) as { routine?: string };
 	return sqlState === "XX000" && /^simple_heap_/.test(routine ?? "");

@@ -2,7 +2,7 @@ import type { Database, Handle, Session } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import { literal, sql, toText } from "../sql.ts";
 
-export interface LockOptions {
+interface LockOptions {
 	readonly signal?: AbortSignal | undefined;
 	/** Told once when another migrator is at work. */
 	readonly onWait: () => void;
@@ -12,8 +12,8 @@ const pollMs = 100;
 
 /**
  * One migrator at a time. The lock is a transaction's, on a connection of its
- * own that does nothing else: so it holds past a pooler too, and goes with its
- * connection. Nobody waits for it inside a transaction: it is polled, because a
+ * own that does nothing else: so it outlasts a pooler too, and goes with its
+ * connection. No transaction waits for it: it is polled, because a
  * waiting one and CREATE INDEX CONCURRENTLY would wait for each other.
  *
  * `checkLock` throws when the connection, and with it the lock, was lost.

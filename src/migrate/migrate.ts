@@ -69,9 +69,8 @@ export async function migrate(
 	diff: DiffOptions,
 	options: MigrateSettings = {},
 ): Promise<MigrateResult> {
-	const files = await filesOf(options);
-	if (await isUpToDate(db, tables, diff, files, options))
-		return { applied: [] };
+	const goal = { tables, diff, files: await filesOf(options) };
+	if (await isUpToDate(db, goal, options)) return { applied: [] };
 	const { signal, onProgress } = options;
 	const lock = { signal, onWait: () => onProgress?.({ kind: "waiting" }) };
 	return underLock(db, diff.schema, lock, async (session, checkLock) => {
@@ -80,18 +79,17 @@ export async function migrate(
 			checkLock();
 		};
 		return {
-			applied: await applyAll(session, tables, diff, files, options, checkGoOn),
+			applied: await applyAll(session, goal, { ...options, checkGoOn }),
 		};
 	});
 }
 
-/** The user's files as the folder and the ledger have them. */
-export async function readHistory(
-	db: Database,
-	schema: string,
-	files: readonly MigrationFile[],
-): Promise<FileStatus[]> {
-	return fileHistory(files, await readLedger(db, schema));
+/** What the database is to become. */
+interface Goal {
+	readonly tables: readonly EntityTable[];
+	readonly diff: DiffOptions;
+	/** The user's; `undefined`: none are given. */
+	readonly files: readonly MigrationFile[] | undefined;
 }
 
 export async function filesOf({
@@ -121,12 +119,10 @@ export function pendingFiles(
 	});
 }
 
-/** Without a lock: whoever works on it meanwhile leaves it as it should be, or not up to date. */
+/** Without a lock: another migration that works on it leaves it as it should be, or not up to date. */
 async function isUpToDate(
 	db: Database,
-	tables: readonly EntityTable[],
-	diff: DiffOptions,
-	files: readonly MigrationFile[] | undefined,
+	{ tables, diff, files }: Goal,
 	options: MigrateOptions,
 ): Promise<boolean> {
 	const { to } = options;
@@ -151,15 +147,12 @@ async function isUpToDate(
 
 async function applyAll(
 	session: Session,
-	tables: readonly EntityTable[],
-	diff: DiffOptions,
-	files: readonly MigrationFile[] | undefined,
-	options: MigrateSettings,
-	checkGoOn: () => void,
+	{ tables, diff, files }: Goal,
+	options: MigrateSettings & { readonly checkGoOn: () => void },
 ): Promise<string[]> {
 	const { schema } = diff;
 	const begin = (name: string) => {
-		checkGoOn();
+		options.checkGoOn();
 		options.onProgress?.({ kind: "applying", name });
 	};
 	const readApplied = () =>
@@ -173,11 +166,7 @@ async function applyAll(
 		refuseUndecided(pending.map(({ file }) => file));
 		for (const { file, status } of pending) {
 			begin(file.name);
-			await runFile(session, file, status.entry, {
-				...options,
-				schema,
-				checkGoOn,
-			});
+			await runFile(session, file, status.entry, { ...options, schema });
 			await session.script(repinText(session.processId));
 			applied.push(filePrefix + file.name);
 		}

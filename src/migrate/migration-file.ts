@@ -11,7 +11,7 @@ export interface MigrationFile {
 	readonly sha256: string;
 	/** Whether its statements run one by one, outside a transaction. */
 	readonly isTransaction: boolean;
-	/** The first line with `-- rem: undecided`, from 1: the file is not applied before somebody removes it. */
+	/** The first line with `-- rem: undecided`, from 1: the file is not applied before you remove it. */
 	readonly undecidedLine: number | undefined;
 }
 

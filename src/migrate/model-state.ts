@@ -27,7 +27,7 @@ export interface ModelState {
 	readonly isBaseChanged: boolean;
 }
 
-/** Two short reads tell, where nothing changed, that nothing is to be done. */
+/** Where nothing changed, two short reads show that there is nothing to do. */
 export async function readModelState(
 	tx: Handle,
 	tables: readonly EntityTable[],
@@ -49,7 +49,7 @@ export async function readModelState(
 	};
 }
 
-export interface NoteOptions {
+interface NoteOptions {
 	readonly durationMs: number;
 	/** Tables, ours too, with steps still to be taken: the next migration compares these again. */
 	readonly unfinished: ReadonlySet<string>;

@@ -1,13 +1,13 @@
+import type { RelationHead } from "../db/catalogue/relations.ts";
 import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { ownershipMark } from "../schema/ownership.ts";
-import type { Relation } from "./catalogue.ts";
 
 /** Nothing is made around a stranger: a namesake of one of our tables is `TABLE_CONFLICT`. */
 export function checkOwnership(
 	tables: readonly EntityTable[],
 	baseNames: readonly string[],
-	{ relations }: { readonly relations: ReadonlyMap<string, OwnedRelation> },
+	{ relations }: { readonly relations: ReadonlyMap<string, RelationHead> },
 ): void {
 	const names = [
 		...baseNames,
@@ -22,10 +22,8 @@ export function checkOwnership(
 	}
 }
 
-export type OwnedRelation = Pick<Relation, "name" | "kind" | "comment">;
-
 /** Tables of ours are known by their comment. */
-export function checkRelation({ name, kind, comment }: OwnedRelation): void {
+export function checkRelation({ name, kind, comment }: RelationHead): void {
 	if (kind === "r" && comment?.startsWith(ownershipMark)) return;
 	throw new RemError(
 		"TABLE_CONFLICT",

@@ -1,8 +1,11 @@
+import {
+	dropInvalidIndex,
+	readIndexPresence,
+} from "../db/catalogue/indexes.ts";
 import type { Handle, Session } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import type { SqlNode } from "../sql-grammar.ts";
 import { filePrefix } from "./history.ts";
-import { dropInvalidIndex, indexState } from "./index-state.ts";
 import { type LedgerEntry, record, sha256 } from "./ledger.ts";
 import { type LockTimeoutOptions, patientTransaction } from "./lock-timeout.ts";
 import type { MigrationFile } from "./migration-file.ts";
@@ -178,7 +181,7 @@ async function runUnit(
 	});
 }
 
-/** Takes away what is left of a build that failed; tells whether there is nothing more to do. */
+/** Drops what a failed build left; returns whether there is nothing more to do. */
 async function isRepaired(
 	session: Session,
 	{ node }: FileStatement,
@@ -188,7 +191,7 @@ async function isRepaired(
 		if (!mayBeDone) return false;
 		const names = (node.DropStmt.objects ?? []).map(nameOf);
 		const states = await Promise.all(
-			names.map((name) => indexState(session, name)),
+			names.map((name) => readIndexPresence(session, name)),
 		);
 		return states.every((state) => state === "missing");
 	}
@@ -199,7 +202,7 @@ async function isRepaired(
 		...(relation?.schemaname === undefined ? [] : [relation.schemaname]),
 		idxname,
 	];
-	const state = await indexState(session, name);
+	const state = await readIndexPresence(session, name);
 	if (state === "invalid") await dropInvalidIndex(session, name);
 	return state === "valid" && mayBeDone;
 }
@@ -281,7 +284,7 @@ function transactionKind(
 }
 
 /** What PostgreSQL refuses inside a transaction, and what may commit by itself. */
-export function runsOutside(node: SqlNode): boolean {
+function runsOutside(node: SqlNode): boolean {
 	if ("IndexStmt" in node) return node.IndexStmt.concurrent === true;
 	if ("DropStmt" in node) return node.DropStmt.concurrent === true;
 	if ("ReindexStmt" in node)

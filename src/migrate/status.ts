@@ -36,7 +36,7 @@ export async function readStatus(
 			return toStatus(name, "remdb", stateOf(entry, sha256(text)), entry);
 		}),
 		...history.map(({ name, state, entry }) =>
-			// Without the folder nobody can say what is missing from it.
+			// Without the folder it is not known what is missing from it.
 			toStatus(name, "file", files === undefined ? "applied" : state, entry),
 		),
 		...tables.map((table) => modelStatus(table, ledger)),

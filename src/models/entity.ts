@@ -9,14 +9,9 @@ import {
 	listOf,
 	typeName,
 } from "./checks.ts";
+import { type ColumnType, definitionOf, isArrayType } from "./column-types.ts";
 import { isPlainName, toColumn } from "./columns.ts";
-import {
-	type ColumnType,
-	type Field,
-	isZod3,
-	ofZod3,
-	toField,
-} from "./field.ts";
+import { type Field, isZod3, ofZod3, toField } from "./field.ts";
 import { valueProblem } from "./limits.ts";
 import { embeddingsTableName } from "./names.ts";
 import { namesIn } from "./options.ts";
@@ -36,7 +31,7 @@ export interface EntityOptions<S extends Shape = Shape> {
 	readonly tenantScoped?: boolean;
 	/** Whether there is a table of vectors. @default true */
 	readonly createEmbeddings?: boolean;
-	/** Whether kv_store is kept for LOOKUP and FUZZY. @default true, when there is a natural key */
+	/** Whether kv_store is maintained for LOOKUP and FUZZY. @default true, when there is a natural key */
 	readonly createKvTrigger?: boolean;
 	/** B-tree indexes besides ours; the tenant is put first. @default [] */
 	readonly indexes?: readonly (readonly (
@@ -282,7 +277,7 @@ function listsOfNames(value: unknown): string | undefined {
 		: 'must be an array of arrays of field names, such as [["year"]]';
 }
 
-/** The choices of a model that may be made anew. */
+/** The choices of a model that may be made again. */
 export type EntityChoices = Pick<
 	EntityOptions,
 	"tenantScoped" | "createEmbeddings" | "createKvTrigger"
@@ -397,7 +392,7 @@ function columnProblem(
 			: `its column "${field.column}" is that of the field "${other}", too: name it otherwise`;
 	const { type, defaultValue } = field;
 	const problem =
-		type.endsWith("[]") && Array.isArray(defaultValue)
+		isArrayType(type) && Array.isArray(defaultValue)
 			? defaultValue.map((item) => valueProblem(item)).find(Boolean)
 			: valueProblem(defaultValue);
 	return problem && `its default ${problem.message}`;
@@ -413,7 +408,7 @@ function toKeyFields(
 		problems.push({ message: "entityKeyField names no field" });
 	const fields = resolve(typeof key === "string" ? [key] : key, "key");
 	for (const field of fields)
-		if (!["text", "uuid", "bigint", "boolean"].includes(field.type))
+		if (isArrayType(field.type) || !definitionOf(field.type).isKey)
 			problems.push({
 				field: field.name,
 				message: `a key is text, a uuid, a whole number or a boolean, not ${field.type}`,

@@ -1,4 +1,6 @@
 import type * as z from "zod";
+import { nearestNumber } from "./column-types/double-precision.ts";
+import { definitionOf } from "./column-types.ts";
 import type { Entity } from "./entity.ts";
 import type { Field } from "./field.ts";
 import { isExactInteger, isJsonNumber } from "./json-number.ts";
@@ -10,7 +12,7 @@ import { limits } from "./limits.ts";
  * stored it, zod checks the nearest one, and the row keeps its own: what is read
  * can be written again.
  */
-export interface CheckedRow {
+interface CheckedRow {
 	/** The row as zod checks it; the row itself where it has no such number. */
 	readonly row: Readonly<Record<string, unknown>>;
 	/** Fields that differ from the row's own. */
@@ -39,7 +41,8 @@ export function checkedRow(
 		copy ??= { ...row };
 		copy[field.name] = plain;
 		fields.push(field);
-		if (isOfFinite(field)) unwritable.push(field);
+		if (definitionOf(field.type).exact?.refusal !== undefined)
+			unwritable.push(field);
 	}
 	return { row: copy ?? row, fields, unwritable };
 }
@@ -97,16 +100,10 @@ function fieldsWithNumbers(entity: Entity): readonly Field[] {
 	const fields = [...entity.fieldsByName.values()].filter(
 		(field) =>
 			(field.type === "jsonb" && field.name !== "metadata") ||
-			isOfFinite(field) ||
-			((field.type === "bigint" || field.type === "bigint[]") && !field.bigint),
+			(definitionOf(field.type).exact !== undefined && !field.bigint),
 	);
 	fieldsOf.set(entity, fields);
 	return fields;
-}
-
-/** Whether PostgreSQL stores an infinity in the field, and zod takes none. */
-function isOfFinite({ type }: Field): boolean {
-	return type.startsWith("double precision") || type.startsWith("timestamptz");
 }
 
 interface Bounds {
@@ -116,6 +113,7 @@ interface Bounds {
 
 function plainValue(field: Field, given: unknown, bounds: Bounds): unknown {
 	if (field.type === "jsonb") return plainNumbers(given, bounds);
+	const { exact } = definitionOf(field.type);
 	const plain = (item: unknown, at: Bounds): unknown => {
 		if (Array.isArray(item)) {
 			const items = item.map((one, place) =>
@@ -125,23 +123,13 @@ function plainValue(field: Field, given: unknown, bounds: Bounds): unknown {
 				? items
 				: item;
 		}
-		if (!isOfFinite(field)) return plainBigint(item, at);
-		if (typeof item !== "number" || Number.isFinite(item)) return item;
-		return field.type.startsWith("timestamptz")
-			? farDate(item)
-			: farNumber(item);
+		return exact?.nearest(item, isBounded(at)) ?? item;
 	};
 	return plain(given, bounds);
 }
 
-/** The last or first date that JavaScript has. */
-function farDate(item: number): unknown {
-	return Number.isNaN(item) ? item : new Date(Math.sign(item) * 8.64e15);
-}
-
-/** What zod checks in place of a double that is not finite. */
-function farNumber(item: number): number {
-	return Number.isNaN(item) ? 0 : Math.sign(item) * Number.MAX_VALUE;
+function isBounded({ bounded, path }: Bounds): boolean {
+	return bounded.size > 0 && bounded.has(placeOf(path));
 }
 
 const unbounded: Bounds = { bounded: new Set(), path: [] };
@@ -149,11 +137,11 @@ const unbounded: Bounds = { bounded: new Set(), path: [] };
 /** The same value where there is no exact number in it, else a copy with plain ones. */
 export function plainNumbers(value: unknown, bounds = unbounded): unknown {
 	const { bounded, path } = bounds;
-	if (isJsonNumber(value)) {
-		const isBounded =
-			bounded.size > 0 && isExactInteger(value) && bounded.has(placeOf(path));
-		return nearest(Number(value), isBounded ? maxSafe : Number.MAX_VALUE);
-	}
+	if (isJsonNumber(value))
+		return nearestNumber(
+			Number(value),
+			isBounded(bounds) && isExactInteger(value),
+		);
 	// Deeper is refused.
 	if (!isContainer(value) || path.length > limits.jsonDepth + 1) return value;
 	let copy: Record<string, unknown> | undefined;
@@ -169,18 +157,6 @@ export function plainNumbers(value: unknown, bounds = unbounded): unknown {
 		copy[key] = plain;
 	}
 	return copy ?? value;
-}
-
-/** A bigint that a whole number cannot count exactly: a column may have it. */
-function plainBigint(value: unknown, { bounded, path }: Bounds): unknown {
-	if (typeof value !== "bigint" || Number.isSafeInteger(Number(value)))
-		return value;
-	const isBounded = bounded.size > 0 && bounded.has(placeOf(path));
-	return nearest(Number(value), isBounded ? maxSafe : Number.MAX_VALUE);
-}
-
-function nearest(number: number, most: number): number {
-	return Math.min(Math.max(number, -most), most);
 }
 
 function restored(given: unknown, checked: unknown, output: unknown): unknown {

@@ -1,17 +1,12 @@
 import * as z from "zod";
+import { kindOf, type TypeDefinition } from "./column-types/definition.ts";
+import {
+	type ColumnType,
+	isArrayType,
+	type ScalarType,
+	scalarTypeEntries,
+} from "./column-types.ts";
 import { toColumn } from "./columns.ts";
-
-/** The types a column can have; `[]` is a one-dimensional array of it. */
-export type ColumnType = ScalarType | `${Exclude<ScalarType, "jsonb">}[]`;
-
-export type ScalarType =
-	| "text"
-	| "uuid"
-	| "bigint"
-	| "double precision"
-	| "boolean"
-	| "timestamptz"
-	| "jsonb";
 
 /** What a zod schema means for a column. */
 export interface Field {
@@ -80,9 +75,9 @@ function toKnownField(
 	if (type === undefined)
 		return {
 			problem:
-				inner._zod.def.type === "transform"
+				kindOf(inner) === "transform"
 					? "what a transform returns is unknown: say it with .pipe(z.string()) or the like"
-					: `z.${inner._zod.def.type}() has no column type`,
+					: `z.${kindOf(inner)}() has no column type`,
 		};
 	if (embed === true && type !== "text")
 		return { problem: `embed is for text, this is ${type}` };
@@ -107,7 +102,7 @@ interface Unwrapped {
 	readonly embed: boolean | undefined;
 }
 
-const mostLayers = 100;
+const maxLayers = 100;
 
 /** Looks through optional(), nullable(), default(), readonly() … to what is inside. */
 function unwrap(outer: z.core.$ZodType): Unwrapped {
@@ -118,7 +113,7 @@ function unwrap(outer: z.core.$ZodType): Unwrapped {
 	let embed: boolean | undefined;
 	for (let layers = 0; ; layers++) {
 		// A lazy schema may lead back to itself.
-		if (layers > mostLayers) throw new RangeError("the schema has no end");
+		if (layers > maxLayers) throw new RangeError("the schema has no end");
 		embed ??= embedMeta(inner);
 		const def = (inner as z.core.$ZodTypes)._zod.def;
 		switch (def.type) {
@@ -175,7 +170,7 @@ function takes(schema: z.core.$ZodType, value: unknown): boolean {
 	try {
 		return z.safeParse(schema, value).success;
 	} catch {
-		return true; // asynchronous: only a row can tell
+		return true; // asynchronous: known only for a row
 	}
 }
 
@@ -192,7 +187,7 @@ function embedMeta(schema: z.core.$ZodType): boolean | undefined {
 	return typeof embed === "boolean" ? embed : undefined;
 }
 
-/** A default that is computed anew for each row is none that the table can hold. */
+/** A default that is computed for each row cannot be a default of the table. */
 function constant(def: { readonly defaultValue: unknown }): unknown {
 	const [once, again] = [def.defaultValue, def.defaultValue];
 	if (once instanceof Date) return undefined;
@@ -203,80 +198,42 @@ function constant(def: { readonly defaultValue: unknown }): unknown {
 function columnType(schema: z.core.$ZodType): ColumnType | undefined {
 	const def = (schema as z.core.$ZodTypes)._zod.def;
 	switch (def.type) {
-		case "string":
-			return isUuid(schema) ? "uuid" : "text";
 		case "enum":
 		case "literal":
-			return oneType([...(schema._zod.values ?? [])]);
-		case "template_literal":
-			return "text";
-		case "number":
-			return isWhole(schema) ? "bigint" : "double precision";
-		case "bigint":
-			return "bigint";
-		case "boolean":
-			return "boolean";
-		case "date":
-			return "timestamptz";
+			return literalType([...(schema._zod.values ?? [])]);
 		case "array":
 			return arrayType(def.element);
 		case "union":
 			return unionType(def.options);
-		case "object":
-		case "record":
-		case "tuple":
-		case "intersection":
-		case "any":
-		case "unknown":
-			return "jsonb";
 		default:
-			return undefined;
+			return firstType((type) => type.isDescribedBy(schema));
 	}
 }
 
-function isUuid(schema: z.core.$ZodType): boolean {
-	return formats(schema).some((name) => name === "uuid" || name === "guid");
-}
-
-function isWhole(schema: z.core.$ZodType): boolean {
-	return formats(schema).some((name) => name.includes("int"));
-}
-
-/** `z.uuid()` has its format itself, `z.string().uuid()` among its checks. */
-function formats(schema: z.core.$ZodType): string[] {
-	const def = schema._zod.def as z.core.$ZodTypeDef & { format?: unknown };
-	const checks = (def.checks ?? []).map(
-		(check) => check._zod.def as z.core.$ZodCheckDef & { format?: unknown },
-	);
-	return [def, ...checks]
-		.map((holder) => holder.format)
-		.filter((format) => typeof format === "string");
-}
-
-function oneType(all: readonly unknown[]): ColumnType {
+function literalType(all: readonly unknown[]): ScalarType | undefined {
 	const values = all.filter((value) => value !== null);
-	if (values.every((value) => typeof value === "bigint")) return "bigint";
-	if (values.every((value) => typeof value === "string")) return "text";
-	if (values.every((value) => typeof value === "boolean")) return "boolean";
-	if (values.every((value) => Number.isSafeInteger(value))) return "bigint";
-	if (values.every((value) => typeof value === "number"))
-		return "double precision";
-	return "jsonb";
+	return firstType((type) => type.isTypeOf?.(values) === true);
+}
+
+function firstType(
+	matches: (type: TypeDefinition) => boolean,
+): ScalarType | undefined {
+	return scalarTypeEntries.find(([, type]) => matches(type))?.[0];
 }
 
 /** A list of lists, of objects, or of values that may be null is JSON. */
 function arrayType(element: z.core.$ZodType): ColumnType {
 	const type = columnType(element);
-	return type === undefined || type === "jsonb" || type.endsWith("[]")
+	return type === undefined || type === "jsonb" || isArrayType(type)
 		? "jsonb"
-		: (`${type}[]` as ColumnType);
+		: `${type}[]`;
 }
 
 function unionType(options: readonly z.core.$ZodType[]): ColumnType {
 	const types = new Set(
 		options
 			.map((option) => unwrap(option).inner)
-			.filter((option) => option._zod.def.type !== "null")
+			.filter((option) => kindOf(option) !== "null")
 			.map(columnType),
 	);
 	const [only] = types;

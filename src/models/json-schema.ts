@@ -1,25 +1,8 @@
 import * as z from "zod";
+import type { JsonSchema } from "./column-types/definition.ts";
+import { scalarTypeEntries } from "./column-types.ts";
 import { isPlainName, toColumn } from "./columns.ts";
 import { defineEntity, type Entity, systemFields } from "./entity.ts";
-
-/** The part of JSON Schema that says what a column is, and what Pydantic puts beside it. */
-interface JsonSchema {
-	readonly [keyword: string]: unknown;
-	readonly title?: string;
-	readonly type?: string | readonly string[];
-	readonly properties?: Readonly<Record<string, JsonSchema>>;
-	readonly required?: readonly string[];
-	readonly anyOf?: readonly JsonSchema[];
-	readonly oneOf?: readonly JsonSchema[];
-	readonly allOf?: readonly JsonSchema[];
-	readonly items?: JsonSchema;
-	readonly enum?: readonly unknown[];
-	readonly format?: string;
-	readonly $ref?: string;
-	readonly $defs?: Readonly<Record<string, JsonSchema>>;
-	readonly embed?: boolean;
-	readonly entity_key?: boolean;
-}
 
 /**
  * The model that a JSON Schema describes, as `model_json_schema()` of Pydantic
@@ -42,7 +25,7 @@ export function entityFromJsonSchema(schema: unknown): Entity {
 		]),
 	);
 	return defineEntity(tableNameOf(schema), shape, {
-		// A model that names none is told by its problems.
+		// A model that names none has this among its problems.
 		entityKeyField: keyOf(schema, own) as string,
 		tenantScoped: flag(schema, "tenant_scoped") ?? true,
 		createEmbeddings: flag(schema, "create_embeddings") ?? true,
@@ -114,14 +97,14 @@ function defaultOf(value: unknown, schema: z.ZodType): unknown {
 		: value;
 }
 
-const deepest = 20;
+const maxDepth = 20;
 
 function typeOf(
 	schema: JsonSchema,
 	root: JsonSchema,
 	depth: number,
 ): z.ZodType {
-	if (depth > deepest) return z.unknown();
+	if (depth > maxDepth) return z.unknown();
 	const resolved = resolve(schema, root);
 	const parts = resolved.anyOf ?? resolved.oneOf;
 	if (parts !== undefined) return union(parts, root, depth);
@@ -170,51 +153,20 @@ function scalar(
 	root: JsonSchema,
 	depth: number,
 ): z.ZodType {
-	switch (schema.type) {
-		case "string":
-			return text(schema);
-		case "integer":
-			return within(z.int(), schema);
-		case "number":
-			return within(z.number(), schema);
-		case "boolean":
-			return z.boolean();
-		case "array":
-			return z.array(
-				schema.items === undefined
-					? z.unknown()
-					: typeOf(schema.items, root, depth + 1),
-			);
-		case "object":
-			return z.record(z.string(), z.unknown());
-		default:
-			return z.unknown();
+	if (schema.type === "array")
+		return z.array(
+			schema.items === undefined
+				? z.unknown()
+				: typeOf(schema.items, root, depth + 1),
+		);
+	for (const [, type] of scalarTypeEntries) {
+		const zod = type.fromJsonSchema?.(schema);
+		if (zod !== undefined) return zod;
 	}
+	return z.unknown();
 }
 
-function text(schema: JsonSchema): z.ZodType {
-	if (schema.format === "uuid") return z.guid();
-	if (schema.format === "date-time") return z.date();
-	const { minLength, maxLength } = schema;
-	let type = z.string();
-	if (typeof minLength === "number") type = type.min(minLength);
-	if (typeof maxLength === "number") type = type.max(maxLength);
-	return type;
-}
-
-function within<T extends z.ZodNumber>(type: T, schema: JsonSchema): T {
-	const { minimum, maximum, exclusiveMinimum, exclusiveMaximum } = schema;
-	let bounded = type;
-	if (typeof minimum === "number") bounded = bounded.gte(minimum);
-	if (typeof maximum === "number") bounded = bounded.lte(maximum);
-	if (typeof exclusiveMinimum === "number")
-		bounded = bounded.gt(exclusiveMinimum);
-	if (typeof exclusiveMaximum === "number")
-		bounded = bounded.lt(exclusiveMaximum);
-	return bounded;
-}
-
-/** `#/$defs/Tier` of the same file; what stands beside the reference is kept. */
+/** `#/$defs/Tier` of the same file; what stands beside the reference stays. */
 function resolve(schema: JsonSchema, root: JsonSchema): JsonSchema {
 	const { $ref, ...beside } = schema;
 	if ($ref === undefined) return schema;

@@ -3,7 +3,7 @@ import { isNameless } from "./key-characters.ts";
 
 /** What is refused before any SQL: PostgreSQL or PGlite would cut it, change it or hang on it. */
 export const limits = {
-	/** Characters of a natural key; kv_store's column holds 255. */
+	/** Characters of a natural key; kv_store's column has 255. */
 	keyLength: 255,
 	/** Characters of an edge's target, a key or an address; so many of a key are normalised. */
 	edgeTargetLength: 2048,
@@ -131,13 +131,13 @@ function foreignObject(value: unknown): string | undefined {
 		: undefined;
 }
 
-const mostHoles = 100_000;
+const maxHoles = 100_000;
 
-const holes = `contains an array of more than ${mostHoles} items that lacks some`;
+const holes = `contains an array of more than ${maxHoles} items that lacks some`;
 
 /** Whether it is a long list that lacks items: JSON would have null for each, be they four billion. */
 export function hasHoles(value: unknown): boolean {
-	if (!Array.isArray(value) || value.length <= mostHoles) return false;
+	if (!Array.isArray(value) || value.length <= maxHoles) return false;
 	for (let at = 0; at < value.length; at++) if (!(at in value)) return true;
 	return false;
 }

@@ -10,14 +10,14 @@ export function embeddingsTableName(tableName: string): string {
 
 /**
  * The name of an index of a table: `idx_events__year__title`. Parts that would
- * make it the name of another index as well are told apart by a hash.
+ * make it the name of another index as well are distinguished by a hash.
  */
 export function indexName(
-	kind: "idx" | "uq" | "gin" | "hnsw" | "norm",
+	prefix: string,
 	tableName: string,
 	columns: readonly string[],
 ): string {
-	const name = [`${kind}_${tableName}`, ...columns].join("__");
+	const name = [`${prefix}_${tableName}`, ...columns].join("__");
 	const isAmbiguous = [tableName, ...columns].some((part) =>
 		/^_|__|_$/.test(part),
 	);

@@ -4,12 +4,12 @@ import { type Check, callback, isRecord, typeName } from "./checks.ts";
 import { holesProblem } from "./limits.ts";
 
 /** A check of an option that a call cannot do without. */
-export interface RequiredCheck {
+interface RequiredCheck {
 	readonly required: Check;
 }
 
 /** A check of an option that the call gets in another form. */
-export interface ConvertedCheck {
+interface ConvertedCheck {
 	readonly check: Check;
 	readonly convert: (value: unknown) => unknown;
 }
@@ -160,7 +160,7 @@ export function describeProblem(name: string, problem: string): string {
 	return /^[[.]/.test(problem) ? name + problem : `${name} ${problem}`;
 }
 
-export function unknownOption(
+function unknownOption(
 	name: string | symbol,
 	known: readonly string[],
 	call: string,

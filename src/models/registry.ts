@@ -9,7 +9,7 @@ export interface EntityTable {
 	readonly entity: Entity;
 	/** Text search configuration of its words. @default "english" */
 	readonly language?: string;
-	/** Row level security holds its readers: some conditions reach their index through a function only. @default false */
+	/** Row level security applies to its readers: some conditions reach their index through a function only. @default false */
 	readonly hasRowSecurity?: boolean;
 }
 
@@ -109,7 +109,7 @@ export function fieldOf(entity: Entity, name: string): Field {
 	);
 }
 
-/** The embeddable field of that name; `FIELD_NOT_EMBEDDED` tells which there are. */
+/** The embeddable field of that name; `FIELD_NOT_EMBEDDED` names those that exist. */
 export function embedFieldOf(entity: Entity, name: string): Field {
 	const field = fieldOf(entity, name);
 	if (entity.embedFields.includes(field)) return field;

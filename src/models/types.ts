@@ -2,7 +2,7 @@ import type * as z from "zod";
 import type { Entity, Shape } from "./entity.ts";
 import type { VectorInput } from "./vector.ts";
 
-/** An edge of the graph, kept in `graphEdges` exactly as it is given. */
+/** An edge of the graph, stored in `graphEdges` exactly as it is given. */
 export interface Edge {
 	/** Natural key of the entity it points to. */
 	readonly dst: string;
@@ -74,7 +74,7 @@ interface NewSystemFields {
 /** Names of the fields of a row, system fields included. */
 export type FieldName<E> = keyof Row<E> & string;
 
-/** Names of the fields that hold text, and so may have a vector. */
+/** Names of the fields that contain text, and so may have a vector. */
 export type TextFieldName<E> =
 	E extends Entity<string, infer S> ? TextFields<S> : never;
 

@@ -2,6 +2,7 @@ import * as z from "zod";
 import { type Issue, mostIssues, RemError } from "../errors.ts";
 import { suggest } from "../util/suggest.ts";
 import { vector } from "./checks.ts";
+import { definitionOf, isArrayType } from "./column-types.ts";
 import { edgeSchema } from "./edge.ts";
 import type { Entity, Shape } from "./entity.ts";
 import { beyondSafe, checkedRow, restoreNumbers } from "./exact-numbers.ts";
@@ -30,7 +31,7 @@ export interface ValidRow {
 	readonly userId: string | null;
 	/** Whether the row itself, or the call, says whose it is. */
 	readonly hasUserId: boolean;
-	/** The natural key as kv_store holds it; `null`: the row has none. */
+	/** The natural key as kv_store stores it; `null`: the row has none. */
 	readonly key: string | null;
 	/** What the caller said, by field. Absent fields stay as they are. */
 	readonly supplied: Readonly<Record<string, unknown>>;
@@ -183,11 +184,9 @@ function splitSupplied(
 		const value = output[field.name];
 		if (value === undefined) continue;
 		const isGiven = given[field.name] !== undefined;
-		(isGiven ? supplied : defaults)[field.name] =
-			// As PostgreSQL writes it: two spellings of a key are one key.
-			field.type === "uuid" && typeof value === "string"
-				? value.toLowerCase()
-				: value;
+		(isGiven ? supplied : defaults)[field.name] = isArrayType(field.type)
+			? value
+			: (definitionOf(field.type).canonical?.(value) ?? value);
 	}
 	// Stored as given: zod has looked at them, its copies lack "__proto__".
 	for (const name of ["graphEdges", "metadata", "tags", "createdAt"])
@@ -245,7 +244,7 @@ function systemInput(entity: Entity): Shape {
 	};
 }
 
-/** With numbers that JavaScript cannot hold as they are, whatever zod knows of them. */
+/** With numbers that JavaScript cannot hold as they are, whatever zod accepts. */
 function parseExact(
 	entity: Entity,
 	check: z.core.$ZodType,
@@ -342,7 +341,8 @@ function fieldProblem(
 	value: unknown,
 	given: unknown,
 ): ValueProblem | undefined {
-	const isList = field?.type.endsWith("[]") && Array.isArray(value);
+	const isList =
+		field !== undefined && isArrayType(field.type) && Array.isArray(value);
 	const problem = isList
 		? value.map((item) => valueProblem(item)).find(Boolean)
 		: valueProblem(value);
@@ -356,7 +356,7 @@ function fieldProblem(
 		: undefined;
 }
 
-/** A vector is stored as that of a text: without it nobody could tell whether it still is. */
+/** A vector is stored as that of a text: without it, it is not known whether it still is. */
 function vectorProblems(
 	output: Readonly<Record<string, unknown>>,
 	index: number,

@@ -2,7 +2,7 @@ import { tableRef } from "../db/tables.ts";
 import { sharedTenant } from "../models/limits.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
-import { fullText, longestWord } from "../schema/full-text.ts";
+import { fullText, maxWordLength } from "../schema/full-text.ts";
 import { empty, literal, raw, type Sql, sql } from "../sql.ts";
 import {
 	hitColumns,
@@ -103,8 +103,8 @@ function wordCtes(table: EntityTable, request: HybridSqlRequest): Sql {
 }
 
 /** Room for the words that are looked for, each as long as the longest name. */
-const mostQueryCharacters = mostWords * longestWord;
-const longRun = new RegExp(`\\S{${longestWord}}`, "gu");
+const mostQueryCharacters = mostWords * maxWordLength;
+const longRun = new RegExp(`\\S{${maxWordLength}}`, "gu");
 
 /**
  * The query as PostgreSQL's parser of words gets it: it reads a run without

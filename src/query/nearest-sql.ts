@@ -2,7 +2,8 @@ import { encodeVector } from "../db/encode.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
-import { hnswCondition, hnswForm, hnswOperand } from "../schema/hnsw.ts";
+import type { VectorIndexForm } from "../schema/index-types/definition.ts";
+import { vectorForms } from "../schema/index-types.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
 import { type ReadScope, userCondition } from "./scope.ts";
 import type { Settings } from "./settings-sql.ts";
@@ -61,12 +62,12 @@ export const seenSql =
 
 /** What the branches' index scans run with. */
 export function indexSettings(branches: readonly Branch[]): Settings {
-	const efs = branches.flatMap(({ efSearch }) => efSearch ?? []);
-	if (efs.length === 0) return new Map();
-	return new Map([
-		["hnsw.ef_search", String(Math.max(...efs))],
-		["hnsw.iterative_scan", "relaxed_order"],
-	]);
+	const max = Math.max(...branches.map(({ efSearch }) => efSearch ?? 0));
+	return new Map(
+		branches.flatMap(({ how }) =>
+			how === "exact" ? [] : vectorForms[how].settings(max),
+		),
+	);
 }
 
 /** The nearest vectors that one branch finds, in parentheses. */
@@ -77,9 +78,16 @@ export function branchSql(
 	branch: Branch,
 	at = 0,
 ): Sql {
-	return branch.how === "exact"
+	const { how } = branch;
+	return how === "exact"
 		? scan(table, space, request, branch, at)
-		: indexScan(table, space, request, branch, at);
+		: indexScan(
+				table,
+				space,
+				request,
+				{ ...branch, form: vectorForms[how] },
+				at,
+			);
 }
 
 /** Every vector of the scope is compared. */
@@ -123,17 +131,18 @@ function indexScan(
 	table: EntityTable,
 	space: VectorSpace,
 	request: NearestRequest,
-	{ fields: [field = ""], how, take }: Branch,
+	{
+		fields: [field = ""],
+		form,
+		take,
+	}: Branch & { readonly form: VectorIndexForm },
 	at: number,
 ): Sql {
-	const form = { quantized: how === "quantized" };
-	const operand = (vector: Sql) => hnswOperand(vector, space, form);
-	const { operator } = hnswForm(space, form);
 	return sql`(SELECT n.* FROM settings AS s CROSS JOIN LATERAL (
     SELECT ${found(at, request)}
     FROM ${embeddingsRef(table)} AS e
-    WHERE s.is_set AND ${tenantWithoutIndex(table, request)} AND ${hnswCondition(field, space)}${userCondition("e", request)}${ofFilteredRowsInOrder(table, request.where)}
-    ORDER BY ${operand(sql`e.embedding`)} ${raw(operator)} ${operand(vectorOf(request))}
+    WHERE s.is_set AND ${tenantWithoutIndex(table, request)} AND ${form.condition(field, space)}${userCondition("e", request)}${ofFilteredRowsInOrder(table, request.where)}
+    ORDER BY ${form.distance(sql`e.embedding`, vectorOf(request), space)}
     LIMIT ${raw(String(take ?? "ALL"))}
   ) AS n)`;
 }

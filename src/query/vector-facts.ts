@@ -1,11 +1,11 @@
+import { isUsable, readIndexRows } from "../db/catalogue/indexes.ts";
 import type { Handle } from "../db/database.ts";
-import { arrayLiteral } from "../db/encode.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
 import { type EntityTable, embedFieldOf } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
-import type { DeclaredIndex } from "../schema/declared-index.ts";
-import { hnswIndex, isUsable } from "../schema/hnsw.ts";
-import { ident, join, type Sql, sql, toText } from "../sql.ts";
+import type { IndexDeclaration } from "../schema/index-types/definition.ts";
+import { vectorForms } from "../schema/index-types.ts";
+import { join, type Sql, sql } from "../sql.ts";
 import type { ReadScope } from "./scope.ts";
 import {
 	exactUpTo,
@@ -69,7 +69,7 @@ export class VectorFacts {
 	async isUsable(
 		db: Handle,
 		schema: string,
-		index: DeclaredIndex,
+		index: Pick<IndexDeclaration, "name">,
 	): Promise<boolean> {
 		const known = this.#usable.get(index.name);
 		if (known !== undefined && known.until > Date.now()) return known.usable;
@@ -161,23 +161,17 @@ async function readIndexes(
 			name: nameOf(table, space, field, kind),
 		})),
 	);
-	const names = declared.map(({ name }) => toText(ident(table.schema, name)));
-	const { rows } = await db.query<{ at: number; vectors: number }>(
-		sql`
-SELECT n.at::integer, c.reltuples::double precision AS vectors
-FROM unnest(${arrayLiteral(names)}::text[]) WITH ORDINALITY AS n (name, at)
-JOIN pg_index AS i ON i.indexrelid = to_regclass(n.name) AND i.indisvalid
-JOIN pg_class AS c ON c.oid = i.indexrelid
-ORDER BY n.at DESC`,
-		{ idempotent: true },
+	const rows = await readIndexRows(
+		db,
+		table.schema,
+		declared.map(({ name }) => name),
 	);
-	// The kind that was asked for comes last, and stays.
-	return new Map(
-		rows.map(({ at, vectors }) => {
-			const { field, kind } = declared[at - 1] as (typeof declared)[number];
-			return [field, { kind, vectors: Math.max(0, vectors) }];
-		}),
-	);
+	const usable = declared.flatMap(({ field, kind }, at) => {
+		const vectors = rows.get(at);
+		return vectors === undefined ? [] : { field, kind, vectors };
+	});
+	// Of each field the kind that was asked for, which comes first, is set last.
+	return new Map(usable.reverse().map(({ field, ...index }) => [field, index]));
 }
 
 /** Without a word, bits are searched where there is nothing else. */
@@ -193,8 +187,7 @@ function nameOf(
 	kind: IndexFacts["kind"],
 ): string {
 	const field = embedFieldOf(table.entity, fieldName);
-	const options = { m: 0, efConstruction: 0, quantized: kind === "quantized" };
-	return hnswIndex(table, field, space, options).name;
+	return vectorForms[kind].indexName(table, field, space);
 }
 
 /** The number of each field's vectors, counted as far as it matters: a range of the scope's index. */

@@ -1,3 +1,5 @@
+import { type VectorFormName, vectorForms } from "../schema/index-types.ts";
+
 /** What is known, roughly, of a field's vectors in the scope of a search. */
 export interface FieldFacts {
 	readonly field: string;
@@ -10,7 +12,7 @@ export interface FieldFacts {
 }
 
 export interface IndexFacts {
-	readonly kind: "hnsw" | "quantized";
+	readonly kind: VectorFormName;
 	readonly vectors: number;
 }
 
@@ -95,16 +97,13 @@ export function exactUpTo(index: IndexFacts, options: PlanOptions): number {
 	);
 }
 
-const mostEfSearch = 1000; // pgvector's
-const leastReranked = 40; // recall 0.98 of 10, measured
-
 function indexBranch(facts: FieldFacts, options: PlanOptions): Branch {
 	const { kind } = facts.index as IndexFacts;
+	const { reranked, maxCandidates } = vectorForms[kind];
 	const wanted = options.limit * facts.perEntity;
-	const take =
-		kind === "quantized" ? Math.max(4 * wanted, leastReranked) : wanted;
+	const take = Math.max(reranked.factor * wanted, reranked.min);
 	const efSearch = Math.min(
-		mostEfSearch,
+		maxCandidates,
 		options.efSearch ?? Math.ceil(Math.max(take, candidates(facts, options))),
 	);
 	return { fields: [facts.field], how: kind, take, efSearch };

@@ -84,7 +84,7 @@ VALUES ${join(rows)} ON CONFLICT DO NOTHING;
 }
 
 /**
- * The claim holds for the claimant's own statements, not for those of triggers
+ * The claim is valid for the claimant's own statements, not for those of triggers
  * that they set off; and not where a trigger may put another text in the place
  * of the one that was embedded. A claim without fields, of an earlier release,
  * settles none.
@@ -101,7 +101,7 @@ function readClaim(table: EntityTable): Sql {
  * A transaction that keeps its snapshot cannot see, and so not remove, a vector
  * that a worker stored since. But the worker took the text out of the queue: to
  * lock what the snapshot still shows there fails with 40001, and the writer
- * begins anew.
+ * begins again.
  */
 function refuseOldSnapshot(table: EntityTable): Sql {
 	return sql`    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN

@@ -1,12 +1,18 @@
 import { embeddingsRef, tableRef } from "../db/tables.ts";
-import type { ColumnType, Field } from "../models/field.ts";
+import {
+	type ColumnType,
+	definitionOf,
+	elementTypeOf,
+	isArrayType,
+} from "../models/column-types.ts";
+import type { Field } from "../models/field.ts";
 import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
-import { createIndex } from "./declared-index.ts";
 import { embeddingReplicaTriggerDdl } from "./embedding-replica-trigger.ts";
 import { embeddingTriggersDdl } from "./embedding-trigger.ts";
-import { vectorScopeIndex } from "./indexes.ts";
+import { vectorScopeIndex } from "./index-types/btree.ts";
+import { createIndex } from "./indexes.ts";
 import { keyExpression, liveKeyed } from "./key.ts";
 import { ownershipMark } from "./ownership.ts";
 
@@ -53,15 +59,11 @@ export function columnDdl(field: Field): Sql {
 	return sql`${ident(field.column)} ${raw(columnType(field).toUpperCase())}${notNull}${defaultDdl(field)}`;
 }
 
-/**
- * The type of the column. Tenants and users are short, as kv_store has them;
- * times have milliseconds, as JavaScript has them: with more, a time that is
- * read would not find its row again.
- */
+/** The type of the column. Tenants and users are short, as kv_store has them. */
 export function columnType({ name, type }: Field): string {
-	return name === "tenantId" || name === "userId"
-		? "varchar(100)"
-		: type.replace("timestamptz", "timestamptz(3)");
+	if (name === "tenantId" || name === "userId") return "varchar(100)";
+	const ddl = definitionOf(type).ddl ?? elementTypeOf(type);
+	return isArrayType(type) ? `${ddl}[]` : ddl;
 }
 
 function defaultDdl(field: Field): Sql {
@@ -69,8 +71,8 @@ function defaultDdl(field: Field): Sql {
 	return value === undefined ? empty : sql` DEFAULT ${value}`;
 }
 
-/** The default that the table holds, if it is the same for every row. */
-export function defaultExpression(field: Field): Sql | undefined {
+/** The default that the table has, if it is the same for every row. */
+function defaultExpression(field: Field): Sql | undefined {
 	const { type, defaultValue } = field;
 	return defaultValue === undefined || defaultValue === null
 		? undefined
@@ -81,7 +83,7 @@ function constant(type: ColumnType, value: unknown): Sql {
 	if (type === "jsonb") return literal(JSON.stringify(value));
 	if (Array.isArray(value)) {
 		if (value.length === 0) return raw("'{}'");
-		const element = type.replace("[]", "") as ColumnType;
+		const element = elementTypeOf(type);
 		return sql`ARRAY[${join(value.map((item) => constant(element, item)))}]::${raw(type)}`;
 	}
 	return typeof value === "string" ? literal(value) : raw(String(value));
@@ -106,7 +108,7 @@ function keyIndex(table: EntityTable): Sql {
 `;
 }
 
-export function keyIndexName({ entity }: EntityTable): string {
+function keyIndexName({ entity }: EntityTable): string {
 	return boundedName(`uq_${entity.tableName}`);
 }
 

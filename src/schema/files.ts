@@ -1,7 +1,7 @@
 import type { Entity } from "../models/entity.ts";
 import { toText } from "../sql.ts";
-import { createIndex } from "./declared-index.ts";
-import { kvContentIndex } from "./indexes.ts";
+import { kvContentIndex } from "./index-types/trigram.ts";
+import { createIndex } from "./indexes.ts";
 import { type RegisterTypeOptions, registerType } from "./register-type.ts";
 import { rowSecurityDdl } from "./row-security.ts";
 
@@ -19,7 +19,7 @@ export function generatedSchema(
 	return `${header(source)}BEGIN;\n\n${parts.join("\n")}\nCOMMIT;\n`;
 }
 
-export interface GeneratedSchemaOptions extends RegisterTypeOptions {
+interface GeneratedSchemaOptions extends RegisterTypeOptions {
 	/** Roles, rights and policies of row level security as well. @default false */
 	readonly rowSecurity?: boolean;
 }

@@ -3,18 +3,18 @@ import type { Field } from "../models/field.ts";
 import { indexName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
-import type { DeclaredIndex } from "./declared-index.ts";
+import type { IndexDeclaration } from "./index-types/definition.ts";
 
 // A tsvector of more than 1 MB is an error, which an index would turn into a
-// refused write: even 4 bytes a character, each kept twice, stay below it.
-const mostCharacters = 50_000;
+// refused write: even 4 bytes a character, each stored twice, stay below it.
+const maxCharacters = 50_000;
 
 /** Characters of a run without spaces that are read as one word. */
-export const longestWord = 255;
+export const maxWordLength = 255;
 
 // PostgreSQL's parser of words takes the square of a run without spaces: 26 s for
 // 32,768 characters of "a_a_…", 0.3 s where a space follows each 255 of them.
-const longRun = literal(`\\S{${longestWord}}`);
+const longRun = literal(`\\S{${maxWordLength}}`);
 
 /**
  * The words of a row: of its key and of its embedded texts, each as far as its
@@ -26,7 +26,7 @@ export function fullText(
 	alias?: string,
 ): Sql {
 	const fields = textFields([...(keyFields ?? []), ...embedFields]);
-	const share = raw(String(Math.floor(mostCharacters / fields.length)));
+	const share = raw(String(Math.floor(maxCharacters / fields.length)));
 	const texts = fields.map(({ column }) => {
 		const name = alias === undefined ? ident(column) : ident(alias, column);
 		return sql`regexp_replace(left(coalesce(${name}, ''), ${share}), ${longRun}, ${literal("\\& ")}, 'g')`;
@@ -38,11 +38,11 @@ function textFields(fields: readonly Field[]): Field[] {
 	return [...new Set(fields)].filter(({ type }) => type === "text");
 }
 
-/** What finds words; built once there are rows, for entities that have texts to search. */
+/** What finds words; for entities that have texts to search. */
 export function fullTextIndex(
 	{ entity, language: own }: EntityTable,
 	language = own ?? "english",
-): DeclaredIndex {
+): IndexDeclaration {
 	const columns = textFields([
 		...(entity.keyFields ?? []),
 		...entity.embedFields,
@@ -54,7 +54,6 @@ export function fullTextIndex(
 			language,
 			...columns.map(({ column }) => column),
 		]),
-		indexType: "gin",
 		tableName: entity.tableName,
 		isUnique: false,
 		definition: sql`USING gin (${tenant}(${fullText(entity, language)})) WHERE deleted_at IS NULL`,

@@ -115,7 +115,7 @@ ${hand(sql`${fn}(TEXT[])`, owner, [writer])}`;
 }
 
 /** Whose the functions are, who may call them, and the transaction's tenant. */
-export interface HeldBy {
+interface HeldBy {
 	readonly owner: string;
 	readonly readers: readonly string[];
 	readonly tenant: Sql;

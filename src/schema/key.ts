@@ -2,7 +2,7 @@ import type { Entity } from "../models/entity.ts";
 import { ident, join, raw, type Sql, sql } from "../sql.ts";
 
 /**
- * The natural key as kv_store holds it: the column, or several as
+ * The natural key as kv_store stores it: the column, or several as
  * `uri#ordinal`. NULL where a part is NULL. `alias` is that of the table.
  */
 export function keyExpression(entity: Entity, alias?: string): Sql {
@@ -35,7 +35,7 @@ export function tenantExpression(entity: Entity, alias: string): Sql {
 		: raw("'*'::varchar(100)");
 }
 
-// What tells most about an entity in a line or two comes first.
+// What describes an entity best in a line or two comes first.
 const summaryFields = [
 	"summary",
 	"description",

@@ -112,8 +112,8 @@ export function kvTriggers(tableName: string): readonly TableTrigger[] {
 
 /**
  * A table that had rows before it had triggers is not in the cache, and one whose
- * source is another now is in it wrongly: the cache must be built anew. Writers
- * are held off until the new triggers are there, rebuilds too: one that read the
+ * source is another now is in it wrongly: the cache must be rebuilt. Writers
+ * wait until the new triggers are there, rebuilds too: one that read the
  * old source has ended (the view's lock), and none marks the cache ready that
  * began before (the tokens are gone with the marker).
  */
@@ -157,7 +157,7 @@ function kvFunctionRef({ entity, schema }: EntityTable): Sql {
 	return ident(schema, boundedName(`fn_${entity.tableName}_kv_store_upsert`));
 }
 
-/** The part of a row that the cache holds, from a transition table. */
+/** The part of a row that the cache stores, from a transition table. */
 function cachedRows(table: EntityTable, rows: string): Sql {
 	const { entity } = table;
 	return sql`SELECT id, ${tenantExpression(entity, rows)}, user_id, ${keyExpression(entity, rows)},
@@ -171,7 +171,7 @@ function kvUpsert(table: EntityTable): Sql {
 	return writeEntries(table.schema, rows);
 }
 
-/** Brings the cache to the source's rows, whatever it holds of them: `rows` follows FROM. */
+/** Brings the cache to the source's rows, whatever it stores of them: `rows` follows FROM. */
 export function writeEntries(schema: string, rows: Sql): Sql {
 	return sql`INSERT INTO ${ident(schema, "kv_store")} AS k (${kvColumns})
   SELECT ${kvColumns} FROM ${rows} ORDER BY entity_id
@@ -193,14 +193,14 @@ export const kvColumns = raw(
 /** By its comment a source is found, also by a service that does not know the model. */
 export const kvSourceMark = `${ownershipMark}: cache source of `;
 
-/** The comment also tells one definition of the source from another, whatever the schema. */
+/** The comment also distinguishes one definition of the source from another, whatever the schema. */
 function kvSourceComment(table: EntityTable): string {
 	const select = kvSourceSelect({ ...table, schema: "public" });
 	const hash = createHash("sha256").update(toText(select));
 	return `${kvSourceMark}${table.entity.tableName} (${hash.digest("hex").slice(0, 16)})`;
 }
 
-/** The view of what the cache holds of the entity: what triggers, rebuild and fallback read. */
+/** The view of what the cache stores of the entity: what triggers, rebuild and fallback read. */
 export function kvSourceRef(table: EntityTable): Sql {
 	return ident(table.schema, kvSourceName(table));
 }

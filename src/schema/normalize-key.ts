@@ -17,7 +17,7 @@ const invisible =
 	"\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufff8\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0000-\\U000e0fff";
 
 /**
- * One form for every spelling of a key: Unicode's compatibility caseless match
+ * One form for every way to write a key: Unicode's compatibility caseless match
  * (The Unicode Standard, D146: NFD, fold, NFKD, fold; the result in NFKC), without
  * what cannot be seen, with one apostrophe, and with one hyphen for each run of
  * spaces, underscores and dashes. Apostrophes are replaced in the NFKC form, where

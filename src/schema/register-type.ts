@@ -17,7 +17,7 @@ import { checkDefinition, type EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { toText } from "../sql.ts";
 import { embeddingsDdl, tableDdl } from "./entity-ddl.ts";
-import type { HnswOptions } from "./hnsw.ts";
+import type { HnswOptions } from "./index-types/definition.ts";
 import { backgroundIndexesDdl, indexesDdl } from "./indexes.ts";
 import { kvTriggerDdl } from "./kv-trigger.ts";
 import { entityRowSecurityDdl } from "./row-security.ts";
@@ -51,7 +51,7 @@ export interface EntitySql {
 	readonly backgroundIndexes: string;
 }
 
-export const defaultVectorSpace: VectorSpace = {
+const defaultVectorSpace: VectorSpace = {
 	provider: "openai",
 	model: "text-embedding-3-small",
 	dimensions: 1536,

@@ -196,7 +196,7 @@ END $do$;`;
 }
 
 /** Rights on a table that contains no entity, but what all tenants depend on. */
-export interface InternalRights {
+interface InternalRights {
 	readonly table: string;
 	readonly app: readonly string[];
 	readonly readOnly: readonly string[];

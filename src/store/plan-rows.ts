@@ -1,6 +1,7 @@
 import { hash } from "node:crypto";
 import { encodeVector } from "../db/encode.ts";
 import { RemError } from "../errors.ts";
+import { definitionOf } from "../models/column-types.ts";
 import type { Entity } from "../models/entity.ts";
 import type { Field } from "../models/field.ts";
 import type { EntityTable } from "../models/registry.ts";
@@ -165,9 +166,8 @@ function checkUnwritable(
 			(name === "createdAt" ||
 				equalsStored(field, row.supplied[name], stored.values[name] ?? null));
 		if (isSame) continue;
-		const message = field.type.startsWith("timestamptz")
-			? "is not a finite date"
-			: "is not a finite number";
+		const message =
+			definitionOf(field.type).exact?.refusal ?? "cannot be written";
 		throw new RemError(
 			"VALIDATION",
 			`invalid entities for "${entity.tableName}": entity ${row.index}, ${name}: ${message}`,

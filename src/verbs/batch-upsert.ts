@@ -12,6 +12,7 @@ import {
 	text,
 	typeName,
 } from "../models/checks.ts";
+import { definitionOf, isArrayType } from "../models/column-types.ts";
 import {
 	type OptionChecks,
 	progressCallback,
@@ -179,16 +180,13 @@ function leastFields(
 		(field) => !(field.nullable || field.defaultValue !== undefined),
 	);
 	return Object.fromEntries(
-		needed.map(({ name, type }) => [name, emptyValues[type] ?? text]),
+		needed.map(({ name, type }) => [
+			name,
+			type === "text"
+				? text
+				: isArrayType(type)
+					? []
+					: definitionOf(type).empty.value,
+		]),
 	);
 }
-
-const emptyValues: Readonly<Record<string, unknown>> = {
-	uuid: "00000000-0000-4000-8000-000000000000",
-	bigint: 0,
-	"double precision": 0,
-	boolean: false,
-	timestamptz: "2000-01-01T00:00:00Z",
-	jsonb: {},
-	"text[]": [],
-};

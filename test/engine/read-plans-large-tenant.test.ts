@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
-import { filterOperators } from "../../src/filters/operators.ts";
+import { operatorsOf } from "../../src/filters/operators.ts";
 import { defineEntity, type PostgresService } from "../../src/index.ts";
 import { useService } from "../support/engine.ts";
 import { readPlans } from "../support/read-plans.ts";
@@ -130,13 +130,11 @@ describe("a filter by a system column reads the rows that fulfil it", () => {
 	};
 	const cases = Object.entries(samples).flatMap(([name, sample]) => {
 		const type = Paper.fieldsByName.get(name)?.type as never;
-		return Object.entries(filterOperators)
-			.filter(([, operator]) => operator.takes(type))
-			.map(([operator]): [string, string, unknown] => [
-				name,
-				operator,
-				operands[operator]?.(sample) ?? sample,
-			]);
+		return operatorsOf(type).map((operator): [string, string, unknown] => [
+			name,
+			operator,
+			operands[operator]?.(sample) ?? sample,
+		]);
 	});
 
 	test.each(cases)("%s %s", async (name, operator, value) => {

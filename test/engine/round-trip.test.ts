@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity } from "../../src/index.ts";
-import type { ColumnType } from "../../src/models/field.ts";
+import type { ColumnType } from "../../src/models/column-types.ts";
 import { ident, raw, sql, toText } from "../../src/sql.ts";
 import { useService } from "../support/engine.ts";
 

@@ -2,9 +2,9 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, type NewRow, type Where } from "../../src/index.ts";
-import { createIndex } from "../../src/schema/declared-index.ts";
 import { fullTextIndex } from "../../src/schema/full-text.ts";
-import { hnswIndex } from "../../src/schema/hnsw.ts";
+import { hnswIndex } from "../../src/schema/index-types/hnsw.ts";
+import { createIndex } from "../../src/schema/indexes.ts";
 import { toText } from "../../src/sql.ts";
 import { useService } from "../support/engine.ts";
 

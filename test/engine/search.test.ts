@@ -5,8 +5,8 @@ import {
 	type EmbeddingProvider,
 	PostgresService,
 } from "../../src/index.ts";
-import { createIndex } from "../../src/schema/declared-index.ts";
-import { hnswIndex } from "../../src/schema/hnsw.ts";
+import { hnswIndex } from "../../src/schema/index-types/hnsw.ts";
+import { createIndex } from "../../src/schema/indexes.ts";
 import { toText } from "../../src/sql.ts";
 import { codeOf, engine, useService } from "../support/engine.ts";
 

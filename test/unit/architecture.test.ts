@@ -100,6 +100,12 @@ test("only db imports a driver", () => {
 	expect(drivers.map(([path]) => path)).toEqual([]);
 });
 
+test("only db/catalogue reads the catalogue of indexes, and drops indexes", () => {
+	const indexes =
+		/\bpg_index\b|\bpg_get_(indexdef|viewdef|triggerdef)\b|\bDROP INDEX CONCURRENTLY\b/;
+	expect(outside("db/catalogue", indexes)).toEqual([]);
+});
+
 test("only embeddings touches the network", () => {
 	const network =
 		/\bfetch\(|globalThis\.fetch|WebSocket|["'](node:)?(https?|http2|net|tls|dgram)["']|["']undici["']/;

@@ -3,19 +3,16 @@ import * as z from "zod";
 import { RemError } from "../../src/errors.ts";
 import { indexFailed, judgeFailure } from "../../src/indexer/build-failure.ts";
 import { isLeftover } from "../../src/indexer/build-index.ts";
-import {
-	graphBytesPerVector,
-	memoryWarning,
-} from "../../src/indexer/build-memory.ts";
+import { memoryWarning } from "../../src/indexer/build-memory.ts";
 import { percentOf } from "../../src/indexer/build-progress.ts";
 import { defineEntity } from "../../src/models/entity.ts";
-import { createIndex } from "../../src/schema/declared-index.ts";
+import type { HnswOptions } from "../../src/schema/index-types/definition.ts";
 import {
-	type HnswOptions,
+	graphBytesPerVector,
 	hnswForm,
 	hnswProblem,
-} from "../../src/schema/hnsw.ts";
-import { backgroundIndexes } from "../../src/schema/indexes.ts";
+} from "../../src/schema/index-types/hnsw.ts";
+import { backgroundIndexes, createIndex } from "../../src/schema/indexes.ts";
 import { toText } from "../../src/sql.ts";
 
 const usual: HnswOptions = { m: 16, efConstruction: 64 };

@@ -4,7 +4,12 @@ import type { Entity } from "../../models/entity.ts";
 import type { Field } from "../../models/field.ts";
 import { isJsonNumber, type JsonNumber } from "../../models/json-number.ts";
 import { characters, limits } from "../../models/limits.ts";
-import { cellProblem, fieldValue, isBrokenJson } from "./field-value.ts";
+import {
+	cellProblem,
+	fieldValue,
+	isBrokenJson,
+	isTextType,
+} from "./field-value.ts";
 import {
 	type FieldMap,
 	findField,
@@ -30,9 +35,6 @@ export interface ShapedRow {
 	/** Whether its key was longer than a key may be, and is shortened. */
 	readonly isShortened: boolean;
 }
-
-/** Of these a text is a value like any other. */
-const textTypes: readonly string[] = ["text", "jsonb", "uuid"];
 
 /** Makes rows of a model from rows of a file, however its properties are named. */
 export class RowShaper {
@@ -148,7 +150,7 @@ export class RowShaper {
 		return this.#isUntyped &&
 			typeof value === "string" &&
 			field !== undefined &&
-			!textTypes.includes(field.type)
+			!isTextType(field.type)
 			? { ...issue, message: cellProblem(field, value) }
 			: issue;
 	}

@@ -3,32 +3,13 @@ import { join, raw, type Sql, sql } from "../../sql.ts";
 import { bindConstant } from "./constants.ts";
 import { type Context, refused, refusedAt } from "./context.ts";
 import { toTime } from "./unify.ts";
+import type { Operand, Value } from "./value.ts";
 import {
-	isList,
+	dialectOf,
 	nameOfType,
-	type Operand,
-	type Value,
+	typeByCastName,
 	type ValueType,
-} from "./value.ts";
-
-const typesByName: Readonly<Record<string, ValueType>> = {
-	text: "text",
-	varchar: "text",
-	int2: "bigint",
-	int4: "bigint",
-	int8: "bigint",
-	numeric: "numeric",
-	float4: "double precision",
-	float8: "double precision",
-	bool: "boolean",
-	timestamp: "timestamptz",
-	timestamptz: "timestamptz",
-	date: "date",
-	interval: "interval",
-	uuid: "uuid",
-	json: "jsonb",
-	jsonb: "jsonb",
-};
+} from "./value-types.ts";
 
 /** The type that a cast names. */
 export function castType(context: Context, name: TypeName): ValueType {
@@ -37,9 +18,7 @@ export function castType(context: Context, name: TypeName): ValueType {
 	);
 	const [first = "", ...rest] =
 		names[0] === "pg_catalog" ? names.slice(1) : names;
-	const type = Object.hasOwn(typesByName, first)
-		? typesByName[first]
-		: undefined;
+	const type = typeByCastName(first);
 	const isPlain =
 		rest.length === 0 &&
 		name.typmods === undefined &&
@@ -57,7 +36,7 @@ export function castType(context: Context, name: TypeName): ValueType {
 
 /**
  * A cast that cannot fail: what is no such value becomes NULL. PostgreSQL's own
- * would fail at a row that is not even the caller's, and so tell of it.
+ * would fail at a row that is not even the caller's, and so reveal it.
  */
 export function cast(operand: Operand, type: ValueType): Value {
 	if (operand.kind !== "value") return bindConstant(operand, type);
@@ -75,11 +54,13 @@ type CastResult = Pick<Value, "sql"> & Partial<Value>;
 
 function castSql(operand: Value, type: ValueType): CastResult | undefined {
 	const { type: from, sql: value, asText } = operand;
-	if (type === "text" && printed.has(from))
+	if (type === "text" && dialectOf(from)?.castsToText === true)
 		return { sql: sql`(${value})::text` };
-	if (from === "text" && checked.has(type)) return checkedCast(operand, type);
-	if (from === "jsonb" && asText !== undefined && checked.has(type))
-		return checkedCast({ ...operand, sql: asText }, type);
+	if (dialectOf(type)?.castsFromText === true) {
+		if (from === "text") return checkedCast(operand, type);
+		if (from === "jsonb" && asText !== undefined)
+			return checkedCast({ ...operand, sql: asText }, type);
+	}
 	if (from === "timestamptz" && type === "date")
 		return { sql: sql`(${value} AT TIME ZONE 'UTC')::date` };
 	if (from === "date" && type === "timestamptz") return toTime(operand);
@@ -88,48 +69,16 @@ function castSql(operand: Value, type: ValueType): CastResult | undefined {
 	return undefined;
 }
 
-const printed = new Set<ValueType>([
-	"bigint",
-	"numeric",
-	"double precision",
-	"boolean",
-	"uuid",
-	"jsonb",
-]);
-
-const checked = new Set<ValueType>([
-	"bigint",
-	"numeric",
-	"double precision",
-	"boolean",
-	"timestamptz",
-	"date",
-	"uuid",
-]);
-
 function checkedCast(operand: Value, type: ValueType): CastResult {
 	if (operand.hasCast === true)
 		throw refusedAt(operand.position, "a cast cannot be cast again");
 	const { sql: value } = operand;
 	const valid = (inputType: string): Sql =>
 		sql`pg_input_is_valid(${value}, ${raw(`'${inputType}'`)})`;
-	const { also, through } = checks[type] ?? {};
-	const isValid = [type, ...(also ?? [])].map(valid);
+	const { alsoValidAs = [], castThrough = type } = dialectOf(type) ?? {};
+	const isValid = [type, ...alsoValidAs].map(valid);
 	return {
 		hasCast: true,
-		sql: sql`CASE WHEN ${join(isValid, " AND ")} THEN (${value})::${raw(through ?? type)} END`,
+		sql: sql`CASE WHEN ${join(isValid, " AND ")} THEN (${value})::${raw(castThrough)} END`,
 	};
-}
-
-/** What the text must be as well, so that no later step can fail. */
-const checks: Readonly<
-	Partial<Record<ValueType, { also: string[]; through?: string }>>
-> = {
-	numeric: { also: ["double precision"] },
-	date: { also: ["timestamp"], through: "timestamp::date" },
-};
-
-/** The elements' type of a list. */
-export function elementType(type: ValueType): ValueType | undefined {
-	return isList(type) ? (type.slice(0, -2) as ValueType) : undefined;
 }

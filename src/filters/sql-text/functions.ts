@@ -2,7 +2,8 @@ import { raw, type Sql, sql } from "../../sql.ts";
 import { suggest } from "../../util/suggest.ts";
 import { type Context, refused, refusedAt } from "./context.ts";
 import { as, toTime } from "./unify.ts";
-import { isList, type Operand, type Value, type ValueType } from "./value.ts";
+import type { Operand, Value } from "./value.ts";
+import { isList, type ValueType } from "./value-types.ts";
 
 interface Call {
 	readonly name: string;

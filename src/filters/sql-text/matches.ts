@@ -4,13 +4,8 @@ import { bindConstant } from "./constants.ts";
 import { refusedAt } from "./context.ts";
 import { sameFamily } from "./operators.ts";
 import { as, settle } from "./unify.ts";
-import {
-	type Constant,
-	isList,
-	type Operand,
-	type Value,
-	type ValueType,
-} from "./value.ts";
+import type { Constant, Operand, Value } from "./value.ts";
+import { isList, type ValueType } from "./value-types.ts";
 
 /** `x IN (1, 2)`, `x NOT IN (1, 2)` (its operator is `<>`). */
 export function inList(

@@ -1,13 +1,8 @@
 import { raw, type Sql, sql } from "../../sql.ts";
 import { type Context, refused, refusedAt } from "./context.ts";
 import { as, settle, toTime, unify } from "./unify.ts";
-import {
-	familyOf,
-	isList,
-	nameOfType,
-	type Operand,
-	type Value,
-} from "./value.ts";
+import type { Operand, Value } from "./value.ts";
+import { familyOf, isList, nameOfType } from "./value-types.ts";
 
 /** `left name right` */
 export interface Operation {
@@ -191,14 +186,14 @@ function shiftTime(
 	};
 }
 
-const mostDays = 73_000;
+const maxDays = 73_000;
 
 function shiftDays(
 	date: Value,
 	symbol: string,
 	{ value, position }: { readonly value: string; readonly position: number },
 ): Omit<Value, "kind" | "position"> {
-	if (!/^-?\d+$/.test(value) || Math.abs(Number(value)) > mostDays)
-		throw refusedAt(position, `expected at most ${mostDays} whole days`);
+	if (!/^-?\d+$/.test(value) || Math.abs(Number(value)) > maxDays)
+		throw refusedAt(position, `expected at most ${maxDays} whole days`);
 	return { ...date, sql: sql`(${date.sql} ${raw(symbol)} ${value}::integer)` };
 }

@@ -16,7 +16,7 @@ export type { SqlText } from "./context.ts";
 
 /**
  * A condition that was written as SQL, read with PostgreSQL's own grammar and
- * written anew: of the text itself nothing reaches the server. Only columns of
+ * written again: of the text itself nothing reaches the server. Only columns of
  * the model, constants and a few operators and functions are taken, none of
  * which can fail at a row; everything else is `FILTER_REFUSED`.
  */

@@ -1,13 +1,8 @@
 import { sql } from "../../sql.ts";
 import { bindConstant } from "./constants.ts";
 import { refusedAt } from "./context.ts";
-import {
-	familyOf,
-	nameOfType,
-	type Operand,
-	type Value,
-	type ValueType,
-} from "./value.ts";
+import type { Operand, Value } from "./value.ts";
+import { familyOf, nameOfType, type ValueType } from "./value-types.ts";
 
 /** Both as values that can be compared: a constant takes the type of what it is beside. */
 export function unify(left: Operand, right: Operand): [Value, Value] {

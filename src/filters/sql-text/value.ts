@@ -1,7 +1,5 @@
-import type { ColumnType } from "../../models/field.ts";
 import type { Sql } from "../../sql.ts";
-
-export type ValueType = ColumnType | "numeric" | "date" | "interval";
+import type { ValueType } from "./value-types.ts";
 
 /** Something of a known type, as SQL. */
 export interface Value {
@@ -33,37 +31,3 @@ export interface ConstantList {
 }
 
 export type Operand = Value | Constant | ConstantList;
-
-const families: Readonly<Record<string, string>> = {
-	bigint: "number",
-	numeric: "number",
-	"double precision": "number",
-	timestamptz: "time",
-	date: "time",
-};
-
-/** Types of one family are compared with each other as they are. */
-export function familyOf(type: ValueType): string {
-	return families[type] ?? type;
-}
-
-const articles: Readonly<Record<string, string>> = {
-	text: "text",
-	bigint: "a whole number",
-	numeric: "a number",
-	"double precision": "a number",
-	boolean: "true or false",
-	timestamptz: "a time",
-	date: "a date",
-	interval: "an interval",
-	uuid: "a UUID",
-	jsonb: "JSON",
-};
-
-export function nameOfType(type: ValueType): string {
-	return articles[type] ?? `a list (${type})`;
-}
-
-export function isList(type: ValueType): type is ColumnType & `${string}[]` {
-	return type.endsWith("[]");
-}

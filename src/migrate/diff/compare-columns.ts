@@ -1,15 +1,15 @@
+import type { Column, Relation } from "../../db/catalogue/relations.ts";
 import { boundedName } from "../../models/names.ts";
 import { literal, toText } from "../../sql.ts";
 import { editDistance } from "../../util/suggest.ts";
-import type { Column, Relation } from "../catalogue.ts";
 import { conversion, isRewrite } from "./conversion.ts";
 import { type Difference, difference } from "./difference.ts";
-import { quoted, type Spelling } from "./spelling.ts";
+import { quoted, type SchemaText } from "./schema-text.ts";
 
-export interface ComparedColumns {
+interface ComparedColumns {
 	/** What stands by itself. */
 	readonly differences: readonly Difference[];
-	/** Columns of another type: what depends on them must be made anew with them. */
+	/** Columns of another type: what depends on them must be recreated with them. */
 	readonly retyped: readonly RetypedColumn[];
 }
 
@@ -25,13 +25,13 @@ export function compareColumns(
 	expected: Relation,
 	live: Relation,
 	hasRows: boolean,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): ComparedColumns {
 	const differences: Difference[] = [];
 	const retyped: RetypedColumn[] = [];
 	const found = new Map(live.columns.map((column) => [column.name, column]));
 	const renames = hasRows
-		? renamedColumns(expected, live, spelling)
+		? renamedColumns(expected, live, schemaText)
 		: noRenames;
 	for (const column of expected.columns) {
 		const now = found.get(column.name);
@@ -39,21 +39,23 @@ export function compareColumns(
 		const earlier = renames.get(column.name);
 		if (earlier !== undefined) {
 			found.delete(earlier.name);
-			differences.push(renamed(expected.name, column, earlier, spelling));
+			differences.push(renamed(expected.name, column, earlier, schemaText));
 		} else if (now === undefined)
-			differences.push(missing(expected.name, column, hasRows, spelling));
-		else if (!spelling.isSame(now.type, column.type))
+			differences.push(missing(expected.name, column, hasRows, schemaText));
+		else if (!schemaText.isSame(now.type, column.type))
 			retyped.push(retype(column, now));
 		else
-			differences.push(...compareDefault(expected.name, column, now, spelling));
+			differences.push(
+				...compareDefault(expected.name, column, now, schemaText),
+			);
 		if (now !== undefined)
 			differences.push(
-				...compareNull(expected.name, column, now, spelling),
-				...compareStatistics(expected.name, column, now, spelling),
+				...compareNull(expected.name, column, now, schemaText),
+				...compareStatistics(expected.name, column, now, schemaText),
 			);
 	}
 	for (const column of found.values())
-		differences.push(unknown(expected.name, column, spelling));
+		differences.push(unknown(expected.name, column, schemaText));
 	return { differences, retyped };
 }
 
@@ -71,7 +73,7 @@ const noRenames: ReadonlyMap<string, Column> = new Map();
 function renamedColumns(
 	expected: Relation,
 	live: Relation,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): ReadonlyMap<string, Column> {
 	const wanted = new Set(expected.columns.map(({ name }) => name));
 	const existing = new Set(live.columns.map(({ name }) => name));
@@ -84,7 +86,7 @@ function renamedColumns(
 			left.map((earlier) => ({
 				column,
 				earlier,
-				isRetyped: !spelling.isSame(earlier.type, column.type),
+				isRetyped: !schemaText.isSame(earlier.type, column.type),
 				distance: editDistance(earlier.name, column.name),
 			})),
 		)
@@ -103,11 +105,11 @@ function renamed(
 	table: string,
 	column: Column,
 	earlier: Column,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): Difference {
 	const [from, to] = [quoted(earlier.name), quoted(column.name)];
-	const rename = `ALTER TABLE ${spelling.name(table)} RENAME COLUMN ${from} TO ${to};`;
-	const isRetyped = !spelling.isSame(earlier.type, column.type);
+	const rename = `ALTER TABLE ${schemaText.name(table)} RENAME COLUMN ${from} TO ${to};`;
+	const isRetyped = !schemaText.isSame(earlier.type, column.type);
 	const types = isRetyped ? ` (${earlier.type}, expected ${column.type})` : "";
 	const next = isRetyped
 		? "afterwards `rem schema diff` shows the change of its type; "
@@ -119,7 +121,7 @@ function renamed(
 		{
 			risk: {
 				kind: "rename",
-				reason: `${next}if ${to} is another field, keep the values of ${from} where they are: ${leaveColumn(table, earlier, spelling)}`,
+				reason: `${next}if ${to} is another field, keep the values of ${from} where they are: ${leaveColumn(table, earlier, schemaText)}`,
 			},
 			blocks: true,
 		},
@@ -130,32 +132,32 @@ function renamed(
 function leaveColumn(
 	table: string,
 	{ name, comment }: Column,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): string {
 	const text = comment === null ? leftMark : `${comment}; ${leftMark}`;
-	return `COMMENT ON COLUMN ${spelling.name(table)}.${quoted(name)} IS ${toText(literal(text))};`;
+	return `COMMENT ON COLUMN ${schemaText.name(table)}.${quoted(name)} IS ${toText(literal(text))};`;
 }
 
 function missing(
 	table: string,
 	column: Column,
 	hasRows: boolean,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): Difference {
-	const alter = `ALTER TABLE ${spelling.name(table)}`;
+	const alter = `ALTER TABLE ${schemaText.name(table)}`;
 	const name = quoted(column.name);
 	const definition = `${alter} ADD COLUMN IF NOT EXISTS ${name} ${column.type}`;
 	const lacksValue = hasRows && column.notNull && column.defaultValue === null;
 	if (!lacksValue)
 		return difference(table, `column ${name} is missing`, [
-			`${definition}${column.defaultValue === null ? "" : ` DEFAULT ${spelling.placed(column.defaultValue)}`}${column.notNull ? " NOT NULL" : ""};`,
+			`${definition}${column.defaultValue === null ? "" : ` DEFAULT ${schemaText.placed(column.defaultValue)}`}${column.notNull ? " NOT NULL" : ""};`,
 		]);
 	return difference(
 		table,
 		`column ${name} is missing, and rows that exist would have no value: give it a default or make it optional`,
 		[
 			`${definition};`,
-			`-- Give every row its value here: UPDATE ${spelling.name(table)} SET ${name} = …\n${alter} ALTER COLUMN ${name} SET NOT NULL;`,
+			`-- Give every row its value here: UPDATE ${schemaText.name(table)} SET ${name} = …\n${alter} ALTER COLUMN ${name} SET NOT NULL;`,
 		],
 		{
 			risk: {
@@ -186,9 +188,9 @@ function compareDefault(
 	table: string,
 	column: Column,
 	now: Column,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): Difference[] {
-	if (spelling.isSame(now.defaultValue, column.defaultValue)) return [];
+	if (schemaText.isSame(now.defaultValue, column.defaultValue)) return [];
 	const name = quoted(column.name);
 	const value = column.defaultValue;
 	return [
@@ -196,7 +198,7 @@ function compareDefault(
 			table,
 			`column ${name} has ${now.defaultValue === null ? "no default" : "another default"}, expected ${value ?? "none"}`,
 			[
-				`ALTER TABLE ${spelling.name(table)} ALTER COLUMN ${name} ${value === null ? "DROP DEFAULT" : `SET DEFAULT ${spelling.placed(value)}`};`,
+				`ALTER TABLE ${schemaText.name(table)} ALTER COLUMN ${name} ${value === null ? "DROP DEFAULT" : `SET DEFAULT ${schemaText.placed(value)}`};`,
 			],
 		),
 	];
@@ -206,11 +208,11 @@ function compareNull(
 	table: string,
 	column: Column,
 	now: Column,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): Difference[] {
 	if (now.notNull === column.notNull) return [];
 	const name = quoted(column.name);
-	const alter = `ALTER TABLE ${spelling.name(table)} ALTER COLUMN ${name}`;
+	const alter = `ALTER TABLE ${schemaText.name(table)} ALTER COLUMN ${name}`;
 	if (now.notNull)
 		return [
 			difference(table, `column ${name} must not be NULL, the model takes it`, [
@@ -218,7 +220,7 @@ function compareNull(
 			]),
 		];
 	const constraint = quoted(boundedName(`${table}_${column.name}_not_null`));
-	const alterTable = `ALTER TABLE ${spelling.name(table)}`;
+	const alterTable = `ALTER TABLE ${schemaText.name(table)}`;
 	return [
 		difference(
 			table,
@@ -243,7 +245,7 @@ function compareStatistics(
 	table: string,
 	column: Column,
 	now: Column,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): Difference[] {
 	if (column.statistics === null || now.statistics === column.statistics)
 		return [];
@@ -252,17 +254,17 @@ function compareStatistics(
 			table,
 			`column ${quoted(column.name)} has another statistics target, expected ${column.statistics}`,
 			[
-				`ALTER TABLE ${spelling.name(table)} ALTER COLUMN ${quoted(column.name)} SET STATISTICS ${column.statistics};`,
+				`ALTER TABLE ${schemaText.name(table)} ALTER COLUMN ${quoted(column.name)} SET STATISTICS ${column.statistics};`,
 			],
 		),
 	];
 }
 
-/** A column of an earlier model, or somebody's own. */
+/** A column of an earlier model, or of another program. */
 function unknown(
 	table: string,
 	column: Column,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): Difference {
 	const name = quoted(column.name);
 	const isNeeded = column.notNull && column.defaultValue === null;
@@ -271,7 +273,7 @@ function unknown(
 		isNeeded
 			? `column ${name} must not be NULL, and the model does not have it`
 			: `column ${name} is not in the model`,
-		[`ALTER TABLE ${spelling.name(table)} DROP COLUMN IF EXISTS ${name};`],
+		[`ALTER TABLE ${schemaText.name(table)} DROP COLUMN IF EXISTS ${name};`],
 		{
 			risk: {
 				kind: "data-loss",
@@ -280,7 +282,7 @@ function unknown(
 			blocks: isNeeded,
 			...(column.comment?.includes(leftMark)
 				? {}
-				: { whenLeft: leaveColumn(table, column, spelling) }),
+				: { whenLeft: leaveColumn(table, column, schemaText) }),
 		},
 	);
 }

@@ -1,13 +1,13 @@
+import type { Constraint, Relation } from "../../db/catalogue/relations.ts";
 import { boundedName } from "../../models/names.ts";
-import type { Constraint, Relation } from "../catalogue.ts";
 import { type Difference, difference } from "./difference.ts";
-import { quoted, type Spelling } from "./spelling.ts";
+import { quoted, type SchemaText } from "./schema-text.ts";
 
-/** Constraints of the table against those it should have. Somebody's own stay out of it. */
+/** Constraints of the table against those it should have. Those of other programs are ignored. */
 export function compareConstraints(
 	expected: Relation,
 	live: Relation,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): Difference[] {
 	const table = expected.name;
 	const found = new Map(live.constraints.map((item) => [item.name, item]));
@@ -15,19 +15,19 @@ export function compareConstraints(
 		...expected.constraints.flatMap((constraint) => {
 			const now = found.get(constraint.name);
 			if (now === undefined)
-				return add(table, constraint, "is missing", spelling);
-			if (!spelling.isSame(now.definition, constraint.definition))
+				return add(table, constraint, "is missing", schemaText);
+			if (!schemaText.isSame(now.definition, constraint.definition))
 				return add(
 					table,
 					constraint,
-					`is ${spelling.bare(now.definition)}, expected ${spelling.bare(constraint.definition)}`,
-					spelling,
+					`is ${schemaText.bare(now.definition)}, expected ${schemaText.bare(constraint.definition)}`,
+					schemaText,
 				);
-			return now.isValidated ? [] : validate(table, constraint, spelling);
+			return now.isValidated ? [] : validate(table, constraint, schemaText);
 		}),
 		...obsoleteConstraints(expected, live).map(({ name }) =>
 			difference(table, `constraint ${quoted(name)} is not in the model`, [
-				dropConstraint(table, name, spelling),
+				dropConstraint(table, name, schemaText),
 			]),
 		),
 	];
@@ -52,15 +52,15 @@ function add(
 	table: string,
 	constraint: Constraint,
 	what: string,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): Difference {
 	const message = `constraint ${quoted(constraint.name)} ${what}`;
-	const drop = dropConstraint(table, constraint.name, spelling);
+	const drop = dropConstraint(table, constraint.name, schemaText);
 	if (constraint.type === "p" || constraint.type === "u")
 		return difference(
 			table,
 			message,
-			[drop, addConstraint(table, constraint, spelling)],
+			[drop, addConstraint(table, constraint, schemaText)],
 			{
 				risk: {
 					kind: "long-lock",
@@ -73,8 +73,8 @@ function add(
 		message,
 		[
 			drop,
-			addConstraint(table, constraint, spelling, " NOT VALID"),
-			validateConstraint(table, constraint, spelling),
+			addConstraint(table, constraint, schemaText, " NOT VALID"),
+			validateConstraint(table, constraint, schemaText),
 		],
 		{ phase: "online" },
 	);
@@ -83,12 +83,12 @@ function add(
 function validate(
 	table: string,
 	constraint: Constraint,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): Difference {
 	return difference(
 		table,
 		`constraint ${quoted(constraint.name)} is not validated`,
-		[validateConstraint(table, constraint, spelling)],
+		[validateConstraint(table, constraint, schemaText)],
 		{ phase: "online" },
 	);
 }
@@ -96,31 +96,31 @@ function validate(
 export function dropConstraint(
 	table: string,
 	name: string,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): string {
-	return `ALTER TABLE ${spelling.name(table)} DROP CONSTRAINT IF EXISTS ${quoted(name)};`;
+	return `ALTER TABLE ${schemaText.name(table)} DROP CONSTRAINT IF EXISTS ${quoted(name)};`;
 }
 
 export function addConstraint(
 	table: string,
 	{ name, definition }: Constraint,
-	spelling: Spelling,
+	schemaText: SchemaText,
 	suffix = "",
 ): string {
 	// The catalogue leaves out the schema of a table that the search_path finds.
-	const placed = spelling
+	const placed = schemaText
 		.placed(definition)
 		.replace(
 			/ REFERENCES (\w+)\(/,
-			(_, other: string) => ` REFERENCES ${spelling.name(other)}(`,
+			(_, other: string) => ` REFERENCES ${schemaText.name(other)}(`,
 		);
-	return `ALTER TABLE ${spelling.name(table)} ADD CONSTRAINT ${quoted(name)} ${placed}${suffix};`;
+	return `ALTER TABLE ${schemaText.name(table)} ADD CONSTRAINT ${quoted(name)} ${placed}${suffix};`;
 }
 
 function validateConstraint(
 	table: string,
 	{ name }: Constraint,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): string {
-	return `ALTER TABLE ${spelling.name(table)} VALIDATE CONSTRAINT ${quoted(name)};`;
+	return `ALTER TABLE ${schemaText.name(table)} VALIDATE CONSTRAINT ${quoted(name)};`;
 }

@@ -1,21 +1,24 @@
+import { dropIndexText } from "../../db/catalogue/indexes.ts";
+import type {
+	IndexDefinition,
+	Relation,
+} from "../../db/catalogue/relations.ts";
 import { boundedName } from "../../models/names.ts";
-import type { LiveIndex, Relation } from "../catalogue.ts";
+import { isBuiltByIndexer, isOfModel } from "../../schema/index-types.ts";
 import { type Difference, difference } from "./difference.ts";
-import { quoted, type Spelling } from "./spelling.ts";
+import { quoted, type SchemaText } from "./schema-text.ts";
 
 export interface IndexRoles {
 	/** The arbiter of upserts; without it, or with another one, nothing can be written. */
 	readonly key: string | undefined;
-	/** Built after the load by the indexer: not missed while they are not there. */
-	readonly isBackground: (name: string) => boolean;
 }
 
-/** Indexes of the table against those it should have. Somebody's own stay out of it. */
+/** Indexes of the table against those it should have. Those of other programs are ignored. */
 export function compareIndexes(
 	expected: Relation,
 	live: Relation,
 	roles: IndexRoles,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): Difference[] {
 	const table = expected.name;
 	const found = new Map(live.indexes.map((index) => [index.name, index]));
@@ -25,17 +28,17 @@ export function compareIndexes(
 			.flatMap((index) => {
 				const now = found.get(index.name);
 				if (now === undefined)
-					return roles.isBackground(index.name)
+					return isBuiltByIndexer(index.name)
 						? []
-						: missing(table, index, spelling);
+						: missing(table, index, schemaText);
 				if (now.isBuilding) return [];
-				if (!now.isValid) return invalid(table, index, spelling);
-				return spelling.isSame(now.definition, index.definition)
+				if (!now.isValid) return invalid(table, index, schemaText);
+				return schemaText.isSame(now.definition, index.definition)
 					? []
-					: other(table, index, now, roles, spelling);
+					: other(table, index, now, roles, schemaText);
 			}),
 		...obsoleteIndexes(expected, live).map((index) =>
-			obsolete(table, index, roles, spelling),
+			obsolete(table, index, roles, schemaText),
 		),
 	];
 }
@@ -44,26 +47,26 @@ export function compareIndexes(
 export function obsoleteIndexes(
 	expected: Relation,
 	live: Relation,
-): LiveIndex[] {
+): IndexDefinition[] {
 	const names = new Set(expected.indexes.map(({ name }) => name));
 	return live.indexes.filter(
 		({ name, isOfConstraint, isBuilding }) =>
 			!isOfConstraint &&
 			!isBuilding &&
 			!names.has(name) &&
-			isOurs(expected.name, name),
+			(name === keyIndexOf(expected.name) || isOfModel(expected.name, name)),
 	);
 }
 
 function missing(
 	table: string,
-	index: LiveIndex,
-	spelling: Spelling,
+	index: IndexDefinition,
+	schemaText: SchemaText,
 ): Difference {
 	return difference(
 		table,
 		`index ${quoted(index.name)} is missing`,
-		[createConcurrently(index, spelling)],
+		[createConcurrently(index, schemaText)],
 		{ phase: "online" },
 	);
 }
@@ -71,15 +74,15 @@ function missing(
 /** The rest of a build that failed: IF NOT EXISTS would take it for the index. */
 function invalid(
 	table: string,
-	index: LiveIndex,
-	spelling: Spelling,
+	index: IndexDefinition,
+	schemaText: SchemaText,
 ): Difference {
 	return difference(
 		table,
 		`index ${quoted(index.name)} is invalid: its build failed or was interrupted`,
 		[
-			`DROP INDEX CONCURRENTLY IF EXISTS ${spelling.name(index.name)};`,
-			createConcurrently(index, spelling),
+			dropIndexText(schemaText.name(index.name)),
+			createConcurrently(index, schemaText),
 		],
 		{ phase: "online" },
 	);
@@ -88,31 +91,30 @@ function invalid(
 /** Built beside the old one, then put in its place: the table is never without. */
 function other(
 	table: string,
-	index: LiveIndex,
-	now: LiveIndex,
+	index: IndexDefinition,
+	now: IndexDefinition,
 	roles: IndexRoles,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): Difference {
 	const isKey = index.name === roles.key;
 	const next = boundedName(`${index.name}_next`);
 	return difference(
 		table,
 		isKey
-			? `its key is unique over ${shown(now, spelling)}, expected ${shown(index, spelling)}`
-			: `index ${quoted(index.name)} is ${shown(now, spelling)}, expected ${shown(index, spelling)}`,
+			? `its key is unique over ${shown(now, schemaText)}, expected ${shown(index, schemaText)}`
+			: `index ${quoted(index.name)} is ${shown(now, schemaText)}, expected ${shown(index, schemaText)}`,
 		[
-			`DROP INDEX CONCURRENTLY IF EXISTS ${spelling.name(next)};`,
-			createConcurrently(index, spelling, next),
-			`BEGIN;\nDROP INDEX IF EXISTS ${spelling.name(index.name)};\nALTER INDEX ${spelling.name(next)} RENAME TO ${quoted(index.name)};\nCOMMIT;`,
+			dropIndexText(schemaText.name(next)),
+			createConcurrently(index, schemaText, next),
+			`BEGIN;\nDROP INDEX IF EXISTS ${schemaText.name(index.name)};\nALTER INDEX ${schemaText.name(next)} RENAME TO ${quoted(index.name)};\nCOMMIT;`,
 		],
-		{ phase: "online", blocks: isKey, ...swapRisk(index, isKey, roles) },
+		{ phase: "online", blocks: isKey, ...swapRisk(index, isKey) },
 	);
 }
 
 function swapRisk(
-	index: LiveIndex,
+	index: IndexDefinition,
 	isKey: boolean,
-	roles: IndexRoles,
 ): Pick<Difference, "risk"> {
 	if (isKey)
 		return {
@@ -122,7 +124,7 @@ function swapRisk(
 					"rows that are one by the new key stand in the way; processes of the old model cannot upsert any more",
 			},
 		};
-	if (roles.isBackground(index.name))
+	if (isBuiltByIndexer(index.name))
 		return {
 			risk: {
 				kind: "behaviour",
@@ -134,17 +136,17 @@ function swapRisk(
 
 function obsolete(
 	table: string,
-	index: LiveIndex,
+	index: IndexDefinition,
 	roles: IndexRoles,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): Difference {
 	const isKey = index.name === keyIndexOf(table);
 	return difference(
 		table,
 		isKey
-			? `its key is unique over ${shown(index, spelling)}, and the model has ${roles.key === undefined ? "none" : "another"}`
+			? `its key is unique over ${shown(index, schemaText)}, and the model has ${roles.key === undefined ? "none" : "another"}`
 			: `index ${quoted(index.name)} is not in the model`,
-		[`DROP INDEX CONCURRENTLY IF EXISTS ${spelling.name(index.name)};`],
+		[dropIndexText(schemaText.name(index.name))],
 		{
 			phase: "online",
 			risk: {
@@ -158,31 +160,26 @@ function obsolete(
 	);
 }
 
-/** By the names that only remdb gives; an index of any other name is its maker's. */
-function isOurs(table: string, name: string): boolean {
-	return (
-		name === keyIndexOf(table) ||
-		["idx", "uq", "norm"].some((kind) => name.startsWith(`${kind}_${table}__`))
-	);
-}
-
 function keyIndexOf(table: string): string {
 	return boundedName(`uq_${table}`);
 }
 
 /** What an index is of, in the fewest words: `btree (tenant_id, year)`. */
-function shown({ definition }: LiveIndex, spelling: Spelling): string {
-	return spelling
+function shown(
+	{ definition }: IndexDefinition,
+	schemaText: SchemaText,
+): string {
+	return schemaText
 		.bare(definition)
 		.replace(/^CREATE (?:UNIQUE )?INDEX .*? USING (?:btree )?/, "");
 }
 
 function createConcurrently(
-	{ name, definition }: LiveIndex,
-	spelling: Spelling,
+	{ name, definition }: IndexDefinition,
+	schemaText: SchemaText,
 	as = name,
 ): string {
-	return `${spelling
+	return `${schemaText
 		.placed(definition)
 		.replace(
 			/^CREATE (UNIQUE )?INDEX \S+ /,

@@ -1,5 +1,5 @@
+import type { Relation } from "../../db/catalogue/relations.ts";
 import { literal, toText } from "../../sql.ts";
-import type { Relation } from "../catalogue.ts";
 import { compareColumns, type RetypedColumn } from "./compare-columns.ts";
 import {
 	addConstraint,
@@ -14,15 +14,15 @@ import {
 } from "./compare-indexes.ts";
 import { compareTriggers } from "./compare-triggers.ts";
 import { type Difference, difference } from "./difference.ts";
-import type { Spelling } from "./spelling.ts";
+import type { SchemaText } from "./schema-text.ts";
 
 export interface Comparison extends IndexRoles {
 	readonly hasRows: boolean;
-	/** What reads the table's columns by their types, and the text that makes it anew. */
+	/** What reads the table's columns by their types, and the text that recreates it. */
 	readonly dependents: Dependents;
 }
 
-export interface Dependents {
+interface Dependents {
 	/** Views to drop before a column changes its type. */
 	readonly views: readonly string[];
 	/** Makes them again, and the triggers that go with them. */
@@ -37,34 +37,39 @@ export const noDependents: Dependents = {
 	triggers: new Set(),
 };
 
-/** A table against the one it should be, in the order in which it can be mended. */
+/** A table against the one it should be, in the order in which it can be repaired. */
 export function compareRelation(
 	expected: Relation,
 	live: Relation,
 	comparison: Comparison,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): Difference[] {
-	const columns = compareColumns(expected, live, comparison.hasRows, spelling);
+	const columns = compareColumns(
+		expected,
+		live,
+		comparison.hasRows,
+		schemaText,
+	);
 	const retype = retypeTogether(
 		expected,
 		live,
 		columns.retyped,
 		comparison,
-		spelling,
+		schemaText,
 	);
 	const [goal, now] = retype?.rest ?? [expected, live];
 	const isDropped = ({ risk }: Difference) => risk?.kind === "data-loss";
 	return [
-		...compareStorage(expected, live, spelling),
+		...compareStorage(expected, live, schemaText),
 		...columns.differences.filter((column) => !isDropped(column)),
 		...(retype === undefined ? [] : [retype.difference]),
-		...compareConstraints(goal, now, spelling),
-		...compareIndexes(goal, now, comparison, spelling),
+		...compareConstraints(goal, now, schemaText),
+		...compareIndexes(goal, now, comparison, schemaText),
 		...compareTriggers(
 			expected,
 			live,
 			comparison.dependents.triggers,
-			spelling,
+			schemaText,
 		),
 		...columns.differences.filter(isDropped),
 	];
@@ -73,10 +78,10 @@ export function compareRelation(
 function compareStorage(
 	expected: Relation,
 	live: Relation,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): Difference[] {
 	const { name } = expected;
-	const table = spelling.name(name);
+	const table = schemaText.name(name);
 	const missing = expected.options.filter(
 		(option) => !isSet(option, live.options),
 	);
@@ -87,8 +92,8 @@ function compareStorage(
 	);
 	return [
 		...options,
-		...comparePersistence(expected, live, spelling),
-		...(spelling.isSame(live.comment, expected.comment)
+		...comparePersistence(expected, live, schemaText),
+		...(schemaText.isSame(live.comment, expected.comment)
 			? []
 			: [
 					difference(name, "has another comment", [
@@ -109,7 +114,7 @@ function isSet(option: string, options: readonly string[]): boolean {
 function comparePersistence(
 	expected: Relation,
 	live: Relation,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): Difference[] {
 	if (expected.persistence === live.persistence) return [];
 	const [is, should] =
@@ -120,7 +125,7 @@ function comparePersistence(
 		difference(
 			expected.name,
 			`is ${is}, expected ${should.toLowerCase()}`,
-			[`ALTER TABLE ${spelling.name(expected.name)} SET ${should};`],
+			[`ALTER TABLE ${schemaText.name(expected.name)} SET ${should};`],
 			{
 				risk: {
 					kind: "rewrite",
@@ -133,26 +138,30 @@ function comparePersistence(
 
 interface Retype {
 	readonly difference: Difference;
-	/** Both sides without what is made anew along with the columns. */
+	/** Both sides without what is recreated along with the columns. */
 	readonly rest: readonly [Relation, Relation];
 }
 
 /**
  * One change for all columns of another type. What depends on them cannot live
  * through it: it is dropped first and made again after. Nothing of it need be
- * done without a lock, because the new types hold one all the same.
+ * done without a lock, because the new types need one all the same.
  */
 function retypeTogether(
 	expected: Relation,
 	live: Relation,
 	retyped: readonly RetypedColumn[],
 	{ dependents }: Comparison,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): Retype | undefined {
 	if (retyped.length === 0) return undefined;
 	const { name } = expected;
-	const constraints = changed(expected.constraints, live.constraints, spelling);
-	const indexes = changed(expected.indexes, live.indexes, spelling).filter(
+	const constraints = changed(
+		expected.constraints,
+		live.constraints,
+		schemaText,
+	);
+	const indexes = changed(expected.indexes, live.indexes, schemaText).filter(
 		({ isOfConstraint }) => !isOfConstraint,
 	);
 	const oldConstraints = obsoleteConstraints(expected, live);
@@ -162,17 +171,17 @@ function retypeTogether(
 	);
 	const statements = [
 		...dependents.views.map(
-			(view) => `DROP VIEW IF EXISTS ${spelling.name(view)};`,
+			(view) => `DROP VIEW IF EXISTS ${schemaText.name(view)};`,
 		),
 		...[...indexes, ...oldIndexes].map(
-			(index) => `DROP INDEX IF EXISTS ${spelling.name(index.name)};`,
+			(index) => `DROP INDEX IF EXISTS ${schemaText.name(index.name)};`,
 		),
 		...[...constraints, ...oldConstraints].map((item) =>
-			dropConstraint(name, item.name, spelling),
+			dropConstraint(name, item.name, schemaText),
 		),
-		`ALTER TABLE ${spelling.name(name)}\n  ${retyped.flatMap(({ clauses }) => clauses).join(",\n  ")};`,
-		...constraints.map((item) => addConstraint(name, item, spelling)),
-		...indexes.map(({ definition }) => `${spelling.placed(definition)};`),
+		`ALTER TABLE ${schemaText.name(name)}\n  ${retyped.flatMap(({ clauses }) => clauses).join(",\n  ")};`,
+		...constraints.map((item) => addConstraint(name, item, schemaText)),
+		...indexes.map(({ definition }) => `${schemaText.placed(definition)};`),
 		...(dependents.text === "" ? [] : [dependents.text]),
 	];
 	const gone = new Set(
@@ -204,13 +213,13 @@ const rewriteRisk = {
 function changed<T extends { name: string; definition: string }>(
 	expected: readonly T[],
 	live: readonly T[],
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): T[] {
 	return expected.filter((item) =>
 		live.some(
 			(now) =>
 				now.name === item.name &&
-				!spelling.isSame(now.definition, item.definition),
+				!schemaText.isSame(now.definition, item.definition),
 		),
 	);
 }

@@ -1,13 +1,13 @@
-import type { Relation, Trigger } from "../catalogue.ts";
+import type { Relation, Trigger } from "../../db/catalogue/relations.ts";
 import { type Difference, difference } from "./difference.ts";
-import { quoted, type Spelling } from "./spelling.ts";
+import { quoted, type SchemaText } from "./schema-text.ts";
 
-/** Triggers and their functions against those that should be there. Somebody's own stay out of it. */
+/** Triggers and their functions against those that should be there. Those of other programs are ignored. */
 export function compareTriggers(
 	expected: Relation,
 	live: Relation,
 	elsewhere: ReadonlySet<string>,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): Difference[] {
 	const table = expected.name;
 	const found = new Map(live.triggers.map((item) => [item.name, item]));
@@ -19,18 +19,18 @@ export function compareTriggers(
 				const message = triggerProblem(
 					trigger,
 					found.get(trigger.name),
-					spelling,
+					schemaText,
 				);
 				return message === undefined
 					? []
-					: difference(table, message, make(table, trigger, spelling));
+					: difference(table, message, make(table, trigger, schemaText));
 			}),
 		...live.triggers
 			.filter(({ name }) => !names.has(name) && !elsewhere.has(name))
 			.filter(({ name }) => name.startsWith(`trg_${table}_`))
 			.map(({ name }) =>
 				difference(table, `trigger ${quoted(name)} is not in the model`, [
-					`DROP TRIGGER IF EXISTS ${quoted(name)} ON ${spelling.name(table)};`,
+					`DROP TRIGGER IF EXISTS ${quoted(name)} ON ${schemaText.name(table)};`,
 				]),
 			),
 	];
@@ -40,7 +40,7 @@ export function compareTriggers(
 export function triggerProblem(
 	expected: Trigger,
 	live: Trigger | undefined,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): string | undefined {
 	const name = `trigger ${quoted(expected.name)}`;
 	if (live === undefined) return `${name} is missing`;
@@ -48,26 +48,30 @@ export function triggerProblem(
 		return live.enabled === "D"
 			? `${name} is disabled`
 			: `${name} does not fire always`;
-	if (!spelling.isSame(live.definition, expected.definition))
+	if (!schemaText.isSame(live.definition, expected.definition))
 		return `${name} is another one`;
-	return spelling.isSame(live.functionDefinition, expected.functionDefinition)
+	return schemaText.isSame(live.functionDefinition, expected.functionDefinition)
 		? undefined
 		: `function ${quoted(expected.functionName)} is another one`;
 }
 
-function make(table: string, trigger: Trigger, spelling: Spelling): string[] {
+function make(
+	table: string,
+	trigger: Trigger,
+	schemaText: SchemaText,
+): string[] {
 	const { name, definition, functionDefinition, functionName, enabled } =
 		trigger;
 	const always = enableAs[enabled];
 	return [
-		`${spelling.placed(functionDefinition).trimEnd()};`,
+		`${schemaText.placed(functionDefinition).trimEnd()};`,
 		// Else any role could attach it to a table of its own.
-		`REVOKE ALL ON FUNCTION ${spelling.name(functionName)}() FROM PUBLIC;`,
-		`${spelling.placed(definition).replace(/^CREATE TRIGGER/, "CREATE OR REPLACE TRIGGER")};`,
+		`REVOKE ALL ON FUNCTION ${schemaText.name(functionName)}() FROM PUBLIC;`,
+		`${schemaText.placed(definition).replace(/^CREATE TRIGGER/, "CREATE OR REPLACE TRIGGER")};`,
 		...(always === undefined
 			? []
 			: [
-					`ALTER TABLE ${spelling.name(table)} ENABLE ${always} TRIGGER ${quoted(name)};`,
+					`ALTER TABLE ${schemaText.name(table)} ENABLE ${always} TRIGGER ${quoted(name)};`,
 				]),
 	];
 }

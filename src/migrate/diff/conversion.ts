@@ -11,7 +11,7 @@ export function conversion(column: string, from: string, to: string): string {
 	return viaText(column, to);
 }
 
-/** Whether PostgreSQL writes the table anew; a longer or unbounded text only lifts a limit. */
+/** Whether PostgreSQL rewrites the table; a longer or unbounded text only lifts a limit. */
 export function isRewrite(from: string, to: string): boolean {
 	const before = textLimit(from);
 	const after = textLimit(to);

@@ -1,18 +1,18 @@
 import { type BaseOptions, baseFiles } from "../../schema/base.ts";
 import { baseNames } from "../base-names.ts";
 import { compareRelation, noDependents } from "./compare-relation.ts";
-import { type DiffSides, isBackground } from "./diff-entity.ts";
+import type { DiffSides } from "./diff-entity.ts";
 import { type Difference, difference } from "./difference.ts";
-import { Spelling } from "./spelling.ts";
+import { SchemaText } from "./schema-text.ts";
 
 /** The functions and tables that are there whatever the models. */
 export function diffBase(base: BaseOptions, sides: DiffSides): Difference[] {
 	const names = baseNames(base).relations;
 	if (names.some((name) => !sides.live.relations.has(name)))
 		return [baseIsMissing(names, base, sides)];
-	const spelling = new Spelling(base.schema);
+	const schemaText = new SchemaText(base.schema);
 	return [
-		...functions(sides, spelling),
+		...functions(sides, schemaText),
 		...persistence(names, base, sides),
 		...names.flatMap((name) => {
 			const expected = sides.expected.relations.get(name);
@@ -24,10 +24,9 @@ export function diffBase(base: BaseOptions, sides: DiffSides): Difference[] {
 				{
 					hasRows: sides.withRows.has(name),
 					key: undefined,
-					isBackground,
 					dependents: noDependents,
 				},
-				spelling,
+				schemaText,
 			);
 		}),
 	];
@@ -73,15 +72,15 @@ function persistence(
 
 function functions(
 	{ expected, live }: DiffSides,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): Difference[] {
 	return [...expected.functions].flatMap(([signature, definition]) => {
 		const now = live.functions.get(signature);
-		if (now !== undefined && spelling.isSame(now, definition)) return [];
+		if (now !== undefined && schemaText.isSame(now, definition)) return [];
 		return difference(
 			signature,
 			now === undefined ? "function is missing" : "function is another one",
-			[`${spelling.placed(definition).trimEnd()};`],
+			[`${schemaText.placed(definition).trimEnd()};`],
 		);
 	});
 }

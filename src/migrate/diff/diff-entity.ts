@@ -1,7 +1,7 @@
+import type { Catalogue, Relation } from "../../db/catalogue/relations.ts";
 import { boundedName } from "../../models/names.ts";
 import type { EntityTable } from "../../models/registry.ts";
 import { embeddingsDdl } from "../../schema/entity-ddl.ts";
-import { kvContentIndex } from "../../schema/indexes.ts";
 import {
 	dropKvTriggerDdl,
 	kvSourceName,
@@ -11,11 +11,10 @@ import {
 import { registerType } from "../../schema/register-type.ts";
 import { statementTriggers } from "../../schema/statement-triggers.ts";
 import { toText } from "../../sql.ts";
-import type { Catalogue, Relation } from "../catalogue.ts";
 import { compareRelation, noDependents } from "./compare-relation.ts";
 import { triggerProblem } from "./compare-triggers.ts";
 import { type Difference, difference } from "./difference.ts";
-import { quoted, Spelling } from "./spelling.ts";
+import { quoted, SchemaText } from "./schema-text.ts";
 
 export interface DiffSides {
 	readonly expected: Catalogue;
@@ -57,7 +56,7 @@ function diffMainTable(
 ): Difference[] {
 	const { entity, schema } = table;
 	const expected = expectedRelation(sides, entity.tableName);
-	const spelling = new Spelling(schema);
+	const schemaText = new SchemaText(schema);
 	const triggersElsewhere = [
 		...kvTriggers(entity.tableName),
 		// Another version of the model may have vectors; they go with their table.
@@ -65,7 +64,9 @@ function diffMainTable(
 			? []
 			: statementTriggers(entity.tableName, "embeddings")),
 	].map(({ name }) => name);
-	const kvText = entity.createKvTrigger ? forgetAndMake(table, spelling) : "";
+	const kvText = entity.createKvTrigger
+		? rebuildCacheText(table, schemaText)
+		: "";
 	const differences = compareRelation(
 		expected,
 		live,
@@ -75,14 +76,13 @@ function diffMainTable(
 				entity.keyFields === null
 					? undefined
 					: boundedName(`uq_${entity.tableName}`),
-			isBackground,
 			dependents: {
 				views: [kvSourceName(table)],
 				text: kvText,
 				triggers: new Set(triggersElsewhere),
 			},
 		},
-		spelling,
+		schemaText,
 	);
 	// The cache's triggers know columns that are new or of another type, and none that go.
 	const at = differences.findIndex(({ risk }) => risk?.kind === "data-loss");
@@ -103,7 +103,7 @@ function diffCache(
 	kvText: string,
 ): Difference[] {
 	const { entity, schema } = table;
-	const spelling = new Spelling(schema);
+	const schemaText = new SchemaText(schema);
 	const view = kvSourceName(table);
 	const liveView = sides.live.relations.get(view);
 	const liveTriggers = new Map(live.triggers.map((item) => [item.name, item]));
@@ -123,12 +123,12 @@ function diffCache(
 			: [];
 	}
 	const problems = [
-		...viewProblems(sides.expected.relations.get(view), liveView, spelling),
+		...viewProblems(sides.expected.relations.get(view), liveView, schemaText),
 		...expected.triggers
 			.filter(({ name }) => names.has(name))
 			.flatMap(
 				(trigger) =>
-					triggerProblem(trigger, liveTriggers.get(trigger.name), spelling) ??
+					triggerProblem(trigger, liveTriggers.get(trigger.name), schemaText) ??
 					[],
 			),
 	];
@@ -136,7 +136,7 @@ function diffCache(
 	const drop =
 		liveView === undefined
 			? []
-			: [`DROP VIEW IF EXISTS ${spelling.name(view)};`];
+			: [`DROP VIEW IF EXISTS ${schemaText.name(view)};`];
 	return [
 		{
 			...difference(entity.tableName, "", [...drop, kvText]),
@@ -148,21 +148,21 @@ function diffCache(
 function viewProblems(
 	expected: Relation | undefined,
 	live: Relation | undefined,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): string[] {
 	if (expected === undefined) return [];
 	const name = `view ${quoted(expected.name)}`;
 	if (live === undefined) return [`${name} is missing`];
 	const isSame =
-		spelling.isSame(live.definition, expected.definition) &&
+		schemaText.isSame(live.definition, expected.definition) &&
 		live.comment === expected.comment &&
 		live.options.join() === expected.options.join();
 	return isSame ? [] : [`${name} is another one`];
 }
 
-/** Rows that were written past the triggers are in the tables only: the cache is built anew. */
-function forgetAndMake(table: EntityTable, spelling: Spelling): string {
-	return `DELETE FROM ${spelling.name("kv_state")};\n${toText(kvTriggerDdl(table))}`;
+/** Rows that were written past the triggers are in the tables only: the cache is rebuilt. */
+function rebuildCacheText(table: EntityTable, schemaText: SchemaText): string {
+	return `DELETE FROM ${schemaText.name("kv_state")};\n${toText(kvTriggerDdl(table))}`;
 }
 
 function diffEmbeddings(
@@ -173,9 +173,9 @@ function diffEmbeddings(
 	const { entity, schema } = table;
 	const name = entity.embeddingsTableName;
 	const live = sides.live.relations.get(name);
-	const spelling = new Spelling(schema);
+	const schemaText = new SchemaText(schema);
 	if (!entity.createEmbeddings)
-		return live === undefined ? [] : [dropEmbeddings(table, main, spelling)];
+		return live === undefined ? [] : [dropEmbeddings(table, main, schemaText)];
 	if (live === undefined)
 		return [
 			difference(name, "table is missing", [toText(embeddingsDdl(table))]),
@@ -186,42 +186,36 @@ function diffEmbeddings(
 		{
 			hasRows: sides.withRows.has(name),
 			key: undefined,
-			isBackground,
 			dependents: noDependents,
 		},
-		spelling,
+		schemaText,
 	);
 }
 
 function dropEmbeddings(
 	table: EntityTable,
 	main: Relation,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): Difference {
 	const { tableName, embeddingsTableName } = table.entity;
-	const ours = main.triggers.filter(({ functionName }) =>
+	const own = main.triggers.filter(({ functionName }) =>
 		functionName.startsWith(`fn_${tableName}_embedding`),
 	);
 	return difference(
 		embeddingsTableName,
 		"is a table of vectors, and the model wants none",
 		[
-			...ours.map(
+			...own.map(
 				({ name }) =>
-					`DROP TRIGGER IF EXISTS ${quoted(name)} ON ${spelling.name(tableName)};`,
+					`DROP TRIGGER IF EXISTS ${quoted(name)} ON ${schemaText.name(tableName)};`,
 			),
-			...[...new Set(ours.map(({ functionName }) => functionName))].map(
-				(fn) => `DROP FUNCTION IF EXISTS ${spelling.name(fn)}();`,
+			...[...new Set(own.map(({ functionName }) => functionName))].map(
+				(fn) => `DROP FUNCTION IF EXISTS ${schemaText.name(fn)}();`,
 			),
-			`DROP TABLE IF EXISTS ${spelling.name(embeddingsTableName)};`,
+			`DROP TABLE IF EXISTS ${schemaText.name(embeddingsTableName)};`,
 		],
 		{ risk: { kind: "data-loss", reason: "the vectors are lost" } },
 	);
-}
-
-/** Built after the load, by the indexer. */
-export function isBackground(name: string): boolean {
-	return /^(?:gin|hnsw)_/.test(name) || name === kvContentIndex.name;
 }
 
 function expectedRelation({ expected }: DiffSides, name: string): Relation {

@@ -1,8 +1,8 @@
+import { type Catalogue, readCatalogue } from "../../db/catalogue/relations.ts";
 import type { Handle } from "../../db/database.ts";
 import type { EntityTable } from "../../models/registry.ts";
 import type { BaseOptions } from "../../schema/base.ts";
 import { baseNames } from "../base-names.ts";
-import { type Catalogue, readCatalogue } from "../catalogue.ts";
 import { expectedCatalogue, type IndexOptions } from "../expected.ts";
 import { checkOwnership } from "../ownership.ts";
 import { diffBase } from "./diff-base.ts";
@@ -20,7 +20,7 @@ export interface DiffOptions extends BaseOptions, IndexOptions {}
 
 /**
  * What keeps the database from being like the models, in the order in which it
- * can be mended. Reads only: what it makes to compare with is rolled back.
+ * can be repaired. Reads only: what it makes to compare with is rolled back.
  */
 export async function diffSchema(
 	db: Handle,

@@ -1,5 +1,10 @@
+import {
+	type Catalogue,
+	type Relation,
+	readCatalogue,
+	readRelationHeads,
+} from "../../db/catalogue/relations.ts";
 import type { Handle } from "../../db/database.ts";
-import { arrayLiteral } from "../../db/encode.ts";
 import { systemFields } from "../../models/entity.ts";
 import { embeddingsTableName } from "../../models/names.ts";
 import type { EntityTable } from "../../models/registry.ts";
@@ -7,12 +12,11 @@ import { entityMark } from "../../schema/entity-ddl.ts";
 import { dropKvTriggerDdl } from "../../schema/kv-trigger.ts";
 import { ident, join, literal, sql, toText } from "../../sql.ts";
 import { editDistance } from "../../util/suggest.ts";
-import { type Catalogue, type Relation, readCatalogue } from "../catalogue.ts";
 import { type Difference, difference } from "./difference.ts";
-import { quoted, Spelling } from "./spelling.ts";
+import { quoted, SchemaText } from "./schema-text.ts";
 
 /** Tables with rows that no model has. */
-export interface DepartedTables {
+interface DepartedTables {
 	readonly names: readonly string[];
 	/** Of these and their tables of vectors. */
 	readonly catalogue: Catalogue;
@@ -31,21 +35,27 @@ export async function readDeparted(
 	tables: readonly EntityTable[],
 ): Promise<DepartedTables | undefined> {
 	const known = tables.map(({ entity }) => entity.tableName);
-	const { rows } = await tx.query<{ name: string }>(sql`
-SELECT relname AS name FROM pg_class
-WHERE relnamespace = to_regnamespace(${toText(ident(schema))}) AND relkind = 'r'
-  AND obj_description(oid, 'pg_class') = ${entityMark} AND relname <> ALL (${arrayLiteral(known)}::text[])
-ORDER BY relname`);
+	const relations = await readRelationHeads(tx, schema, {
+		commentPrefix: entityMark,
+	});
 	const names = await withRows(
 		tx,
 		schema,
-		rows.map(({ name }) => name),
+		relations
+			.filter(
+				({ name, kind, comment }) =>
+					kind === "r" && comment === entityMark && !known.includes(name),
+			)
+			.map(({ name }) => name),
 	);
 	if (names.length === 0) return undefined;
-	const relations = [...names, ...names.map(embeddingsTableName)];
+	const withVectors = [...names, ...names.map(embeddingsTableName)];
 	return {
 		names,
-		catalogue: await readCatalogue(tx, schema, { relations, functions: [] }),
+		catalogue: await readCatalogue(tx, schema, {
+			relations: withVectors,
+			functions: [],
+		}),
 	};
 }
 
@@ -116,11 +126,11 @@ export function renameDifference(
 	live: Catalogue,
 ): Difference {
 	const to = table.entity.tableName;
-	const spelling = new Spelling(table.schema);
+	const schemaText = new SchemaText(table.schema);
 	return difference(
 		to,
 		`table is missing, and ${quoted(from)}, which has its columns, is in no model here: renamed?`,
-		renameStatements(table, from, { expected, live }, spelling),
+		renameStatements(table, from, { expected, live }, schemaText),
 		{
 			risk: {
 				kind: "rename",
@@ -136,9 +146,9 @@ export function renameWarning({
 	from,
 }: PossibleRename): string {
 	const { tableName, embeddingsTableName, createEmbeddings } = entity;
-	const spelling = new Spelling(schema);
+	const schemaText = new SchemaText(schema);
 	const made = [tableName, ...(createEmbeddings ? [embeddingsTableName] : [])];
-	const names = made.map((name) => spelling.name(name)).join(", ");
+	const names = made.map((name) => schemaText.name(name)).join(", ");
 	return `table ${quoted(tableName)} is new, and ${quoted(from)}, which has its columns, is in no model here; if it was renamed, drop the new one while it is empty (DROP TABLE ${names} CASCADE;) and run the statements of \`rem schema diff\``;
 }
 
@@ -147,7 +157,7 @@ function renameStatements(
 	table: EntityTable,
 	from: string,
 	sides: { readonly expected: Catalogue; readonly live: Catalogue },
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): string[] {
 	const { tableName: to, embeddingsTableName: vectors } = table.entity;
 	const before: EntityTable = {
@@ -160,25 +170,25 @@ function renameStatements(
 	];
 	return [
 		toText(dropKvTriggerDdl(before)).trimEnd(),
-		...dropTriggers(sides.live.relations.get(from), spelling),
+		...dropTriggers(sides.live.relations.get(from), schemaText),
 		...relations.flatMap(([old, name]) => {
 			const live = sides.live.relations.get(old);
 			const expected = sides.expected.relations.get(name);
 			if (live === undefined) return [];
 			return [
-				`ALTER TABLE ${spelling.name(old)} RENAME TO ${quoted(name)};`,
+				`ALTER TABLE ${schemaText.name(old)} RENAME TO ${quoted(name)};`,
 				...(expected === undefined
 					? []
-					: renameParts(live, expected, from, spelling)),
+					: renameParts(live, expected, from, schemaText)),
 			];
 		}),
-		...ownTables.map((name) => renameEntries(spelling.name(name), from, to)),
-		`DELETE FROM ${spelling.name("rem_index_builds")} WHERE table_name IN (${relations
+		...ownTables.map((name) => renameEntries(schemaText.name(name), from, to)),
+		`DELETE FROM ${schemaText.name("rem_index_builds")} WHERE table_name IN (${relations
 			.flat()
 			.map((name) => toText(literal(name)))
 			.join(", ")});`,
-		`DELETE FROM ${spelling.name("rem_migrations")} WHERE name = ${toText(literal(`entity:${to}`))};`,
-		`UPDATE ${spelling.name("rem_migrations")} SET name = ${toText(literal(`entity:${to}`))} WHERE name = ${toText(literal(`entity:${from}`))};`,
+		`DELETE FROM ${schemaText.name("rem_migrations")} WHERE name = ${toText(literal(`entity:${to}`))};`,
+		`UPDATE ${schemaText.name("rem_migrations")} SET name = ${toText(literal(`entity:${to}`))} WHERE name = ${toText(literal(`entity:${from}`))};`,
 	];
 }
 
@@ -199,7 +209,7 @@ UPDATE ${table} SET entity_type = ${toText(literal(to))} WHERE entity_type = ${t
 /** Their functions name the table; the model's text makes them again. */
 function dropTriggers(
 	live: Relation | undefined,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): string[] {
 	if (live === undefined) return [];
 	const ours = live.triggers.filter(({ functionName }) =>
@@ -208,10 +218,10 @@ function dropTriggers(
 	return [
 		...ours.map(
 			({ name }) =>
-				`DROP TRIGGER IF EXISTS ${quoted(name)} ON ${spelling.name(live.name)};`,
+				`DROP TRIGGER IF EXISTS ${quoted(name)} ON ${schemaText.name(live.name)};`,
 		),
 		...[...new Set(ours.map(({ functionName }) => functionName))].map(
-			(name) => `DROP FUNCTION IF EXISTS ${spelling.name(name)}();`,
+			(name) => `DROP FUNCTION IF EXISTS ${schemaText.name(name)}();`,
 		),
 	];
 }
@@ -221,10 +231,10 @@ function renameParts(
 	live: Relation,
 	expected: Relation,
 	from: string,
-	spelling: Spelling,
+	schemaText: SchemaText,
 ): string[] {
 	const alike = (text: string) =>
-		spelling
+		schemaText
 			.bare(text)
 			.replace(/^(CREATE (?:UNIQUE )?INDEX )\S+( ON )\S+/, "$1$2")
 			.replace(/ REFERENCES [^(]+\(/, " REFERENCES (");
@@ -245,8 +255,8 @@ function renameParts(
 		});
 	const renamePart = (kind: string, old: string, name: string) =>
 		kind === "INDEX"
-			? `ALTER INDEX ${spelling.name(old)} RENAME TO ${quoted(name)};`
-			: `ALTER TABLE ${spelling.name(expected.name)} RENAME CONSTRAINT ${quoted(old)} TO ${quoted(name)};`;
+			? `ALTER INDEX ${schemaText.name(old)} RENAME TO ${quoted(name)};`
+			: `ALTER TABLE ${schemaText.name(expected.name)} RENAME CONSTRAINT ${quoted(old)} TO ${quoted(name)};`;
 	const own = <T extends { isOfConstraint: boolean }>(indexes: readonly T[]) =>
 		indexes.filter(({ isOfConstraint }) => !isOfConstraint);
 	return [

@@ -1,12 +1,12 @@
 import { directive } from "../migration-file.ts";
 import type { Difference } from "./difference.ts";
 
-/** The statements that mend the differences, with what they are for, as text for people and psql. */
+/** The statements that repair the differences, with what they are for, as text for people and psql. */
 export function renderDifferences(differences: readonly Difference[]): string {
 	return differences.map(renderDifference).join("\n");
 }
 
-export interface MigrationTexts {
+interface MigrationTexts {
 	/** Of a file that is one transaction; empty: there is nothing for it. */
 	readonly transaction: string;
 	/** Of a file whose statements run one by one. */

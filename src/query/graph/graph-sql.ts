@@ -1,8 +1,8 @@
+import { isUsable } from "../../db/catalogue/indexes.ts";
 import { encodeArray } from "../../db/encode.ts";
 import { sharedTenant } from "../../models/limits.ts";
 import { indexName } from "../../models/names.ts";
 import type { Edge } from "../../models/types.ts";
-import { isUsable } from "../../schema/hnsw.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../../sql.ts";
 import { type ReadScope, tenantCondition, userCondition } from "../scope.ts";
 import type { GraphNode } from "./traversal.ts";

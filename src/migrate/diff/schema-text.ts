@@ -1,7 +1,7 @@
 import { ident, toText } from "../../sql.ts";
 
 /** How names in one schema are written, and texts of the catalogue made comparable. */
-export class Spelling {
+export class SchemaText {
 	readonly #schema: string;
 	readonly #prefixes: RegExp;
 
