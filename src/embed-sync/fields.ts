@@ -16,7 +16,7 @@ import { ident, type Sql, sql, toText } from "../sql.ts";
  * - `embedded`: every text has its vector or waits for it
  * - `removing`: the latest version of the model does not embed it
  */
-export type FieldState = "filling" | "embedded" | "removing";
+type FieldState = "filling" | "embedded" | "removing";
 
 /** A field whose texts have vectors, whatever the model of this process says. */
 export interface EmbeddedField {

@@ -4,7 +4,7 @@ import type { EntityTable } from "../models/registry.ts";
 import { ident, literal, type Sql, sql } from "../sql.ts";
 
 /** JSON columns with an index on what they contain. */
-export const indexedJson = ["metadata", "graph_edges"];
+const indexedJson = ["metadata", "graph_edges"];
 
 /**
  * Under row level security `@>` reaches no index: PostgreSQL must look whether a

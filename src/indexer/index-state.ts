@@ -9,7 +9,7 @@ import {
 } from "./live-indexes.ts";
 
 /** How an index that should be there stands in the database. */
-export type IndexState = "valid" | "missing" | "invalid" | "changed";
+type IndexState = "valid" | "missing" | "invalid" | "changed";
 
 export interface ComparedIndex {
 	readonly declared: DeclaredIndex;

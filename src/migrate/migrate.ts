@@ -69,15 +69,6 @@ export async function migrate(
 	});
 }
 
-/** The user's files as the folder and the ledger have them. */
-export async function readHistory(
-	db: Database,
-	schema: string,
-	files: readonly MigrationFile[],
-): Promise<FileStatus[]> {
-	return fileHistory(files, await readLedger(db, schema));
-}
-
 export async function filesOf({
 	migrations,
 	to,

@@ -281,7 +281,7 @@ function transactionKind(
 }
 
 /** What PostgreSQL refuses inside a transaction, and what may commit by itself. */
-export function runsOutside(node: SqlNode): boolean {
+function runsOutside(node: SqlNode): boolean {
 	if ("IndexStmt" in node) return node.IndexStmt.concurrent === true;
 	if ("DropStmt" in node) return node.DropStmt.concurrent === true;
 	if ("ReindexStmt" in node)

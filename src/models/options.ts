@@ -159,7 +159,7 @@ export function describeProblem(name: string, problem: string): string {
 	return /^[[.]/.test(problem) ? name + problem : `${name} ${problem}`;
 }
 
-export function unknownOption(
+function unknownOption(
 	name: string | symbol,
 	known: readonly string[],
 	call: string,

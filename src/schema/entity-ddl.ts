@@ -48,7 +48,7 @@ const frequentAutovacuum = raw(`-- Statistics are to know a new tenant soon.
   autovacuum_analyze_scale_factor = 0.02`);
 
 /** A column as CREATE TABLE and ADD COLUMN write it. */
-export function columnDdl(field: Field): Sql {
+function columnDdl(field: Field): Sql {
 	const notNull = field.nullable ? empty : sql` NOT NULL`;
 	return sql`${ident(field.column)} ${raw(columnType(field).toUpperCase())}${notNull}${defaultDdl(field)}`;
 }
@@ -58,7 +58,7 @@ export function columnDdl(field: Field): Sql {
  * times have milliseconds, as JavaScript has them: with more, a time that is
  * read would not find its row again.
  */
-export function columnType({ name, type }: Field): string {
+function columnType({ name, type }: Field): string {
 	return name === "tenantId" || name === "userId"
 		? "varchar(100)"
 		: type.replace("timestamptz", "timestamptz(3)");
@@ -70,7 +70,7 @@ function defaultDdl(field: Field): Sql {
 }
 
 /** The default that the table holds, if it is the same for every row. */
-export function defaultExpression(field: Field): Sql | undefined {
+function defaultExpression(field: Field): Sql | undefined {
 	const { type, defaultValue } = field;
 	return defaultValue === undefined || defaultValue === null
 		? undefined
@@ -106,7 +106,7 @@ function keyIndex(table: EntityTable): Sql {
 `;
 }
 
-export function keyIndexName({ entity }: EntityTable): string {
+function keyIndexName({ entity }: EntityTable): string {
 	return boundedName(`uq_${entity.tableName}`);
 }
 

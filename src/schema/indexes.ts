@@ -18,7 +18,7 @@ export function indexesDdl(table: EntityTable): Sql {
 }
 
 /** The same one by one. */
-export function foregroundIndexes(table: EntityTable): DeclaredIndex[] {
+function foregroundIndexes(table: EntityTable): DeclaredIndex[] {
 	const { entity } = table;
 	const ordered = orderedColumns(entity).map(
 		(columns): DeclaredIndex => ({

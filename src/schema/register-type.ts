@@ -51,7 +51,7 @@ export interface EntitySql {
 	readonly backgroundIndexes: string;
 }
 
-export const defaultVectorSpace: VectorSpace = {
+const defaultVectorSpace: VectorSpace = {
 	provider: "openai",
 	model: "text-embedding-3-small",
 	dimensions: 1536,

@@ -40,7 +40,7 @@ export async function findRows(
 	return rows.map((record) => toRow(table.entity, record));
 }
 
-export function findSql(
+function findSql(
 	table: EntityTable,
 	filter: Filter,
 	{ orderBy = "id", limit, offset, condition = empty }: FindOptions,
@@ -95,7 +95,7 @@ export async function* iterateRows(
  * A page from the beginning, or behind a row. Behind one it is made of ranges,
  * each read only if those before it do not fill the page.
  */
-export function pageSql(
+function pageSql(
 	table: EntityTable,
 	filter: Filter,
 	terms: readonly OrderTerm[],

@@ -36,7 +36,7 @@ export async function lockRows(
 	);
 }
 
-export function lockSql(table: EntityTable, ids: readonly string[]): Sql {
+function lockSql(table: EntityTable, ids: readonly string[]): Sql {
 	return sql`SELECT FROM ${tableRef(table)} AS t
 WHERE t.id = ANY (${encodeArray("uuid", ids)}::uuid[])
 ORDER BY t.id FOR NO KEY UPDATE`;

@@ -34,7 +34,7 @@ export interface PlannedRow {
 	readonly hasKey: boolean;
 }
 
-export interface TextToEmbed {
+interface TextToEmbed {
 	readonly field: string;
 	readonly text: string;
 	/** sha256 of the text, in hex and as it is stored. */
@@ -44,7 +44,7 @@ export interface TextToEmbed {
 	readonly ready: Float32Array | undefined;
 }
 
-export interface TouchedText {
+interface TouchedText {
 	readonly field: string;
 	/** `null`: there is no text any more. */
 	readonly hashBytes: Buffer | null;

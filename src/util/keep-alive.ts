@@ -40,7 +40,7 @@ export function keepAliveDuringCalls(prototype: object): void {
 }
 
 /** The same for a single function. */
-export function whileWaitedFor<T>(result: T): T {
+function whileWaitedFor<T>(result: T): T {
 	if (result instanceof Promise) return keepAlive(result) as T;
 	if (!isAsyncIterator(result)) return result;
 	const next = result.next.bind(result);

@@ -4,7 +4,6 @@ import { bindConstant } from "./constants.ts";
 import { type Context, refused, refusedAt } from "./context.ts";
 import { toTime } from "./unify.ts";
 import {
-	isList,
 	nameOfType,
 	type Operand,
 	type Value,
@@ -128,8 +127,3 @@ const checks: Readonly<
 	numeric: { also: ["double precision"] },
 	date: { also: ["timestamp"], through: "timestamp::date" },
 };
-
-/** The elements' type of a list. */
-export function elementType(type: ValueType): ValueType | undefined {
-	return isList(type) ? (type.slice(0, -2) as ValueType) : undefined;
-}
