@@ -3,7 +3,7 @@ import { embeddingQueueRef } from "../db/embedding-queue.ts";
 import { encodeArray } from "../db/encode.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { ident, join, type Sql, sql } from "../sql.ts";
-import type { EntityField } from "../vectors/queue-texts.ts";
+import { type EntityField, textArrays, textKey } from "../vectors/texts.ts";
 import { longestPauseMs } from "./backoff.ts";
 
 /** What waits for the same model of the same table. */
@@ -89,7 +89,7 @@ export async function takeLease(
 ): Promise<Lease> {
 	const { rows } = await db.query<Leased>(sql`
 UPDATE ${embeddingQueueRef(schema)} AS q SET lease_owner = ${owner}::uuid, due_at = ${leaseEnd}
-FROM ${free(schema, sql`${inLane("q", lane)} AND q.state = 'pending' AND q.due_at <= now() ORDER BY q.due_at LIMIT ${limit}`)}
+FROM ${free(schema, sql`${inLane(lane)} AND q.state = 'pending' AND q.due_at <= now() ORDER BY q.due_at LIMIT ${limit}`)}
 RETURNING q.entity_id AS "entityId", q.field_name AS field, q.attempts`);
 	return { lane, owner, texts: rows };
 }
@@ -126,8 +126,8 @@ export async function holdLease(
 SELECT q.entity_id AS "entityId", q.field_name AS field FROM ${embeddingQueueRef(schema)} AS q
 WHERE ${isLeased(lease)}
 FOR UPDATE SKIP LOCKED`);
-	const held = new Set(rows.map(keyOf));
-	return lease.texts.filter((text) => held.has(keyOf(text)));
+	const held = new Set(rows.map(textKey));
+	return lease.texts.filter((text) => held.has(textKey(text)));
 }
 
 /** How many texts are still the worker's, whoever has locked them. */
@@ -167,13 +167,14 @@ export async function putBack(
 	const states = failed.map(({ isDead }) => (isDead ? "dead" : "pending"));
 	const delays = failed.map(({ delayMs }) => Math.round(delayMs));
 	const reasons = failed.map(({ reason }) => reason);
+	const { ids, fields } = textArrays(failed);
 	await tx.query(sql`
 UPDATE ${embeddingQueueRef(schema)} AS q SET state = i.state, attempts = q.attempts + 1, reason = i.reason,
   due_at = now() + i.delay_ms * interval '1 millisecond', lease_owner = NULL
-FROM unnest(${idArray(failed)}, ${fieldArray(failed)}, ${encodeArray("text", states)}::text[],
+FROM unnest(${ids}, ${fields}, ${encodeArray("text", states)}::text[],
   ${encodeArray("integer", delays)}::integer[], ${encodeArray("text", reasons)}::text[])
   AS i (entity_id, field_name, state, delay_ms, reason)
-WHERE ${inLane("q", lane)} AND q.entity_id = i.entity_id AND q.field_name = i.field_name`);
+WHERE ${inLane(lane)} AND q.entity_id = i.entity_id AND q.field_name = i.field_name`);
 }
 
 /** Lets waiting texts be taken at once, though they have just failed. */
@@ -184,7 +185,7 @@ export async function cutPauses(
 ): Promise<void> {
 	await db.query(sql`
 UPDATE ${embeddingQueueRef(schema)} AS q SET due_at = now()
-FROM ${free(schema, sql`${inLane("q", lane)} AND q.state = 'pending' AND q.due_at > now() AND q.lease_owner IS NULL`)}`);
+FROM ${free(schema, sql`${inLane(lane)} AND q.state = 'pending' AND q.due_at > now() AND q.lease_owner IS NULL`)}`);
 }
 
 /**
@@ -221,12 +222,8 @@ export async function countTexts(
 	state: "pending" | "dead",
 ): Promise<number> {
 	const { rows } = await db.query<{ count: number }>(sql`
-SELECT count(*) AS count FROM ${embeddingQueueRef(schema)} AS q WHERE ${inLane("q", lane)} AND q.state = ${state}`);
+SELECT count(*) AS count FROM ${embeddingQueueRef(schema)} AS q WHERE ${inLane(lane)} AND q.state = ${state}`);
 	return rows[0]?.count ?? 0;
-}
-
-export function keyOf({ entityId, field }: EntityField): string {
-	return `${entityId} ${field}`;
 }
 
 // A statement's now() may be a moment before that of a renewal it already sees.
@@ -259,23 +256,13 @@ const keyColumns = [
 
 /** Those that are still the worker's: of a text that has changed since, the owner is forgotten. */
 function isLeased({ lane, owner, texts }: Lease): Sql {
-	return sql`${inLane("q", lane)} AND (q.entity_id, q.field_name) IN (SELECT * FROM unnest(${idArray(texts)}, ${fieldArray(texts)}))
+	const { ids, fields } = textArrays(texts);
+	return sql`${inLane(lane)} AND (q.entity_id, q.field_name) IN (SELECT * FROM unnest(${ids}, ${fields}))
     AND q.lease_owner = ${owner}::uuid`;
 }
 
-/** The rows of a lane, of the queue under that name. */
-export function inLane(alias: "q" | "s", lane: Lane): Sql {
-	const column = (name: string) => ident(alias, name);
-	return sql`${column("entity_type")} = ${lane.tableName} AND ${column("provider")} = ${lane.provider}
-    AND ${column("model")} = ${lane.model} AND ${column("dimensions")} = ${lane.dimensions}::integer`;
-}
-
-export function idArray(texts: readonly EntityField[]): Sql {
-	const ids = texts.map(({ entityId }) => entityId);
-	return sql`${encodeArray("uuid", ids)}::uuid[]`;
-}
-
-export function fieldArray(texts: readonly EntityField[]): Sql {
-	const fields = texts.map(({ field }) => field);
-	return sql`${encodeArray("text", fields)}::text[]`;
+/** The rows `q` of a lane. */
+function inLane(lane: Lane): Sql {
+	return sql`q.entity_type = ${lane.tableName} AND q.provider = ${lane.provider}
+    AND q.model = ${lane.model} AND q.dimensions = ${lane.dimensions}::integer`;
 }

@@ -2,9 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Database, Handle } from "../db/database.ts";
 import { embeddableTexts, textHash } from "../db/embeddable-texts.ts";
-import { embeddingQueueRef } from "../db/embedding-queue.ts";
 import { encodeArray } from "../db/encode.ts";
-import { sendInTurn } from "../db/in-turn.ts";
 import { tableRef } from "../db/tables.ts";
 import type { EmbeddingFailure } from "../embeddings/embed-each.ts";
 import { embedTexts, type TextOutcome } from "../embeddings/embed-texts.ts";
@@ -12,31 +10,25 @@ import type { CallOptions } from "../embeddings/embedding-run.ts";
 import { estimateTokens } from "../embeddings/estimate-tokens.ts";
 import { isProviders } from "../embeddings/failure.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
-import type { PassageVector } from "../models/passage-vector.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
-import { type Sql, sql } from "../sql.ts";
+import { sql } from "../sql.ts";
 import { count } from "../telemetry/metrics.ts";
 import { span } from "../telemetry/span.ts";
 import { databaseAttributes } from "../telemetry/traced.ts";
-import { hasCurrentVector, spaceRow } from "../vectors/queue-texts.ts";
 import {
-	chunksOf,
-	deleteStaleVectorsSql,
-	deleteSurplusChunksSql,
-	type StoredVector,
-	writeVectorsSql,
-} from "../vectors/write-vectors.ts";
+	hasCurrentVector,
+	settleTextsSql,
+	spaceRow,
+} from "../vectors/queue-texts.ts";
+import { type EmbeddedText, storeVectors } from "../vectors/store-vectors.ts";
+import { type EntityField, textArrays, textKey } from "../vectors/texts.ts";
 import { backoffMs, isHopeless } from "./backoff.ts";
 import { asRegistered, readFields } from "./fields.ts";
 import {
 	countLeased,
 	type FailedText,
-	fieldArray,
 	holdLease,
-	idArray,
-	inLane,
-	keyOf,
 	type Lane,
 	type Lease,
 	type Leased,
@@ -176,7 +168,7 @@ async function work(
 
 interface WantingText extends Leased {
 	readonly content: string;
-	readonly hash: Buffer;
+	readonly contentHash: Buffer;
 	/** Whether it has its vector already. */
 	readonly isDone: boolean;
 }
@@ -188,10 +180,11 @@ async function readTexts(
 	{ lane, texts }: Lease,
 ): Promise<WantingText[]> {
 	const attempts = texts.map((text) => text.attempts);
+	const { ids, fields } = textArrays(texts);
 	const { rows } = await db.query<WantingText>(sql`
-SELECT r.id AS "entityId", f.field_name AS field, i.attempts, f.content, ${textHash} AS hash,
+SELECT r.id AS "entityId", f.field_name AS field, i.attempts, f.content, ${textHash} AS "contentHash",
   ${hasCurrentVector(table)} AS "isDone"
-FROM unnest(${idArray(texts)}, ${fieldArray(texts)}, ${encodeArray("integer", attempts)}::integer[])
+FROM unnest(${ids}, ${fields}, ${encodeArray("integer", attempts)}::integer[])
   AS i (entity_id, field_name, attempts)
 JOIN ${tableRef(table)} AS r ON r.id = i.entity_id
 CROSS JOIN LATERAL ${embeddableTexts(table, "r")}
@@ -215,7 +208,7 @@ async function settle(
 	wanting: readonly WantingText[],
 	{ outcomes, signal }: Outcomes,
 ): Promise<LeaseResult> {
-	const made: EmbeddedText[] = [];
+	const made: (EmbeddedText & WantingText)[] = [];
 	const failed: FailedText[] = [];
 	let failure: EmbeddingFailure | undefined;
 	outcomes.forEach((outcome, index) => {
@@ -303,16 +296,22 @@ function storeOutcomes(
 	return db.transaction(
 		async (tx) => {
 			const held = await holdLease(tx, schema, lease);
-			const keys = new Set(held.map(keyOf));
-			const isHeld = (text: Leased) => keys.has(keyOf(text));
+			const keys = new Set(held.map(textKey));
+			const isHeld = (text: EntityField) => keys.has(textKey(text));
 			const made = outcomes.made.filter(isHeld);
 			const failed = outcomes.failed.filter(isHeld);
-			const embedded = await storeVectors(tx, table, lease.lane, made);
+			// Rows that another client is writing come in a later attempt.
+			const options = { space: lease.lane, rowLock: "skip" } as const;
+			const stored = await storeVectors(tx, table, made, options);
 			await putBack(tx, schema, lease.lane, failed);
 			const { rowCount } = await tx.query(
-				settleLeaseSql(table, lease.lane, held),
+				settleTextsSql(table, held, lease.lane),
 			);
-			return { embedded, done: rowCount, putBack: failed.length };
+			return {
+				embedded: stored.length,
+				done: rowCount,
+				putBack: failed.length,
+			};
 		},
 		{ retries: 5, settings: { enable_seqscan: "off" } },
 	);
@@ -328,62 +327,4 @@ function toFailed(
 		delayMs: backoffMs(text.attempts, retryAfterMs),
 		reason: error.message,
 	};
-}
-
-interface EmbeddedText extends WantingText {
-	readonly passages: readonly PassageVector[];
-}
-
-/** Stores the vectors of texts that are still the same and that nobody is writing; returns how many texts. */
-async function storeVectors(
-	tx: Handle,
-	table: EntityTable,
-	space: VectorSpace,
-	texts: readonly EmbeddedText[],
-): Promise<number> {
-	if (texts.length === 0) return 0;
-	const vectorOid = await tx.vectorOid();
-	const stored = new Set<string>();
-	const replaced = new Set<string>();
-	await sendInTurn(
-		tx,
-		texts.flatMap(({ passages, ...text }) =>
-			chunksOf({ ...text, contentHash: text.hash }, passages),
-		),
-		(slice) => writeVectorsSql(table, space, slice, vectorOid, "skip"),
-		({ rows }) => {
-			for (const row of rows as unknown as StoredVector[]) {
-				if (row.chunk !== 0) continue;
-				stored.add(keyOf(row));
-				if (row.isReplaced) replaced.add(keyOf(row));
-			}
-		},
-	);
-	const present = texts
-		.filter((text) => stored.has(keyOf(text)))
-		.map(({ entityId, field, hash, passages }) => ({
-			entityId,
-			field,
-			contentHash: hash,
-			chunks: passages.length,
-		}));
-	if (present.length === 0) return 0;
-	const again = present.filter((text) => replaced.has(keyOf(text)));
-	if (again.length > 0)
-		await tx.query(deleteSurplusChunksSql(table, space, again));
-	await tx.query(deleteStaleVectorsSql(table, present));
-	return present.length;
-}
-
-/** Takes out of the queue what needs no vector any more. The caller's transaction has locked it. */
-function settleLeaseSql(
-	table: EntityTable,
-	lane: Lane,
-	texts: readonly Leased[],
-): Sql {
-	return sql`DELETE FROM ${embeddingQueueRef(table.schema)} AS s
-USING unnest(${idArray(texts)}, ${fieldArray(texts)}) AS i (entity_id, field_name)
-WHERE ${inLane("s", lane)} AND s.entity_id = i.entity_id AND s.field_name = i.field_name
-  AND NOT EXISTS (SELECT FROM ${tableRef(table)} AS r CROSS JOIN LATERAL ${embeddableTexts(table, "r")}
-    WHERE r.id = s.entity_id AND f.field_name = s.field_name AND NOT ${hasCurrentVector(table)})`;
 }

@@ -1,7 +1,7 @@
 import { setImmediate as aTurn } from "node:timers/promises";
 import type { Handle } from "../db/database.ts";
 import { settles } from "../db/embedding-queue.ts";
-import { rowsPerStatement, slices } from "../db/in-turn.ts";
+import { rowsPerStatement, slices } from "../db/pipelined.ts";
 import { stoppable } from "../db/stoppable.ts";
 import { RemError, reading } from "../errors.ts";
 import { boundedName } from "../models/names.ts";

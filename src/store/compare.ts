@@ -5,7 +5,7 @@ import {
 	type JsonNumber,
 } from "../models/json-number.ts";
 import { parseJson, writeJson } from "../models/json-text.ts";
-import { contentHash } from "../vectors/content-hash.ts";
+import { contentHash } from "../vectors/texts.ts";
 
 /** Whether a value equals what {@link readStored} returned for its field. */
 export function equalsStored(

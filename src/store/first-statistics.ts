@@ -1,7 +1,7 @@
 import type { Handle } from "../db/database.ts";
 import { embeddingQueueRef } from "../db/embedding-queue.ts";
 import { arrayLiteral } from "../db/encode.ts";
-import { rowsPerStatement } from "../db/in-turn.ts";
+import { rowsPerStatement } from "../db/pipelined.ts";
 import { embeddingsRef, firstStatisticsRef, tableRef } from "../db/tables.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { ident, join, literal, raw, type Sql, sql, toText } from "../sql.ts";

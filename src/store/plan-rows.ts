@@ -5,7 +5,7 @@ import type { Entity } from "../models/entity.ts";
 import type { Field } from "../models/field.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { ValidRow } from "../models/validate.ts";
-import { contentHash, isEmbeddable } from "../vectors/content-hash.ts";
+import { contentHash, isEmbeddable } from "../vectors/texts.ts";
 import { equalsStored } from "./compare.ts";
 import { type MergeField, mergeValue } from "./merge.ts";
 import {

@@ -1,6 +1,6 @@
 import type { Handle } from "../db/database.ts";
 import { encodeArray } from "../db/encode.ts";
-import { sendInTurn } from "../db/in-turn.ts";
+import { sendPipelined } from "../db/pipelined.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
 import type { Entity } from "../models/entity.ts";
 import type { Field, ScalarType } from "../models/field.ts";
@@ -51,19 +51,18 @@ export async function readStored(
 		const fields = suppliedFields(table.entity, of).filter(
 			(field) => match === byId || !isKnownByKey(table.entity, field),
 		);
-		await sendInTurn(
-			db,
-			of,
-			(slice) => readSql(table, fields, { space, prints }, match(table, slice)),
-			(result, slice) => {
+		await sendPipelined(db, of, {
+			build: (slice) =>
+				readSql(table, fields, { space, prints }, match(table, slice)),
+			onResult: (result, slice) => {
 				for (const record of result.rows) {
 					const row = slice[Number(record.rem_ord) - 1] as ValidRow;
 					stored[at.get(row) as number] = toStored(fields, record);
 				}
 				for (const row of slice) onRead(row, stored[at.get(row) as number]);
 			},
-			{ idempotent: true },
-		);
+			options: { idempotent: true },
+		});
 	}
 	return stored;
 }

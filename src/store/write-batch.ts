@@ -1,16 +1,17 @@
 import type { Handle } from "../db/database.ts";
-import { sendInTurn } from "../db/in-turn.ts";
+import { encodeArray } from "../db/encode.ts";
+import { sendPipelined } from "../db/pipelined.ts";
+import { tableRef } from "../db/tables.ts";
 import type { EntityTable } from "../models/registry.ts";
+import { type Sql, sql } from "../sql.ts";
 import { uuidv7 } from "../util/uuid.ts";
 import {
 	gatherFirstStatistics,
 	rowsBeforeStatistics,
 } from "./first-statistics.ts";
-import { lockRows } from "./lock-rows.ts";
 import type { MergeField } from "./merge.ts";
 import type { PlannedRow } from "./plan-rows.ts";
 import type { Prepared } from "./prepare.ts";
-import { queueRest } from "./queue-rest.ts";
 import { isFoundByKey } from "./read-stored.ts";
 import type { UpsertResult } from "./upsert-result.ts";
 import {
@@ -21,7 +22,7 @@ import {
 } from "./write-rows.ts";
 import { writeTexts } from "./write-texts.ts";
 
-/** Another writer made, changed or deleted a row between our look and our lock: look again. */
+/** Another writer inserted, changed or deleted a row after it was read and before it was locked: it is read again. */
 export class RowChanged extends Error {}
 
 /** Writes rows, then their vectors; the caller's transaction makes it one. */
@@ -40,23 +41,50 @@ export async function writeBatch(
 	await lockRows(tx, table, rows);
 	const inserted = await writeChangedRows(tx, table, rows, ids, merge);
 	const texts = await writeTexts(tx, table, prepared, ids);
-	const embeddingsQueued = await queueRest(tx, table, prepared, {
-		ids,
-		ofOpenRows: texts.ofOpenRows,
-	});
 	return {
 		inserted,
 		updated: rows.length - inserted,
 		unchanged: rows.filter(({ isChanged }) => !isChanged).length,
 		duplicates: input.length - rows.length,
-		embeddingsGenerated: texts.written,
+		embeddingsGenerated: texts.embedded,
 		embeddingsReused: rows.reduce((sum, row) => sum + row.reused, 0),
-		embeddingsQueued,
+		embeddingsQueued: texts.queued,
 		kvEntries: table.entity.createKvTrigger
 			? rows.filter(({ hasKey }) => hasKey).length
 			: 0,
 		ids: places.map((place) => ids[place] as string),
 	};
+}
+
+/**
+ * Locks the stored rows of a batch that several statements touch: rows by key,
+ * rows by id, and rows that only get vectors. Each statement locks in the order of
+ * ids, but one after the other they do not. A batch of one kind needs no
+ * further statement.
+ */
+async function lockRows(
+	tx: Handle,
+	table: EntityTable,
+	rows: readonly PlannedRow[],
+): Promise<void> {
+	const touched = rows.filter(
+		({ storedId, isChanged, texts }) =>
+			storedId !== undefined && (isChanged || texts.length > 0),
+	);
+	const kinds = new Set(
+		touched.map(({ row, isChanged }) =>
+			isChanged ? (isFoundByKey(row) ? "by key" : "by id") : "unchanged",
+		),
+	);
+	if (kinds.size < 2) return;
+	const ids = touched.map(({ storedId }) => storedId as string);
+	await sendPipelined(tx, ids, { build: (slice) => lockSql(table, slice) });
+}
+
+function lockSql(table: EntityTable, ids: readonly string[]): Sql {
+	return sql`SELECT FROM ${tableRef(table)} AS t
+WHERE t.id = ANY (${encodeArray("uuid", ids)}::uuid[])
+ORDER BY t.id FOR NO KEY UPDATE`;
 }
 
 /** Returns how many were new; `ids` become those that the database has. */
@@ -73,11 +101,9 @@ async function writeChangedRows(
 	});
 	let inserted = 0;
 	const send = (rows: typeof changed, arbiter: Arbiter) =>
-		sendInTurn(
-			tx,
-			rows,
-			(slice) => writeRowsSql(table, slice, { arbiter, merge }),
-			(result, slice) => {
+		sendPipelined(tx, rows, {
+			build: (slice) => writeRowsSql(table, slice, { arbiter, merge }),
+			onResult: (result, slice) => {
 				const written = readWritten(table, slice, result);
 				slice.forEach(({ planned, index }, at) => {
 					const row = written[at] as WrittenRow;
@@ -86,7 +112,7 @@ async function writeChangedRows(
 					if (row.inserted) inserted++;
 				});
 			},
-		);
+		});
 	for (const arbiter of ["key", "id"] as const) {
 		const rows = changed.filter(
 			({ row }) => isFoundByKey(row) === (arbiter === "key"),
@@ -99,7 +125,7 @@ async function writeChangedRows(
 	return inserted;
 }
 
-/** What we planned by what we read: a row or text that is another now needs another plan. */
+/** The plan depends on what was read: a row or text that has changed since needs another plan. */
 function checkUnchangedSince(planned: PlannedRow, written: WrittenRow): void {
 	const handled = new Set(planned.touched.map(({ field }) => field));
 	const cameOrWent = written.inserted !== (planned.storedId === undefined);

@@ -105,6 +105,11 @@ test("only embeddings touches the network", () => {
 	]);
 });
 
+test("only vectors stores vectors: batch upsert and worker share one flow", () => {
+	const storing = /\b(write\w*|delete\w*)VectorsSql\b|INTO \$\{embeddingsRef/;
+	expect(outside("vectors", storing)).toEqual([]);
+});
+
 test("only config.ts reads process.env", () => {
 	expect(outside("config.ts", /process\.env|["'](node:)?process["']/)).toEqual(
 		[],
