@@ -3,8 +3,8 @@ import { embeddingQueueRef } from "../db/embedding-queue.ts";
 import { encodeArray } from "../db/encode.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { ident, join, type Sql, sql } from "../sql.ts";
+import { backoffMs } from "../util/backoff.ts";
 import { type EntityField, textArrays, textKey } from "../vectors/texts.ts";
-import { longestPauseMs } from "./backoff.ts";
 
 /** What waits for the same model of the same table. */
 export interface Lane extends VectorSpace {
@@ -31,6 +31,19 @@ export interface Lease {
 
 /** A worker that died keeps its texts for this long; one that lives renews its lease four times in it. */
 export const leaseMs = 10_000;
+
+/** Longest pause after a failure. */
+const maxPauseMs = 5 * 60_000;
+const backoff = { firstMs: 1000, maxMs: maxPauseMs, jitter: 0.5 };
+
+/** How long to wait after a failure: never less than the provider asks for, unless that is longer than any pause. */
+export function pauseMs(
+	earlierFailures: number,
+	retryAfterMs: number | undefined,
+): number {
+	const ms = Math.max(backoffMs(earlierFailures, backoff), retryAfterMs ?? 0);
+	return Math.min(ms, maxPauseMs);
+}
 
 /**
  * The lanes in which something waits, each with its first text: two steps into
@@ -228,7 +241,7 @@ SELECT count(*) AS count FROM ${embeddingQueueRef(schema)} AS q WHERE ${inLane(l
 
 // A statement's now() may be a moment before that of a renewal it already sees.
 const noLeaseEnds = sql`now() + ${leaseMs + 2000} * interval '1 millisecond'`;
-const pauseEnd = sql`now() + ${longestPauseMs} * interval '1 millisecond'`;
+const pauseEnd = sql`now() + ${maxPauseMs} * interval '1 millisecond'`;
 const leaseEnd = sql`now() + ${leaseMs} * interval '1 millisecond'`;
 
 /**

@@ -8,7 +8,7 @@ import type { EmbeddingFailure } from "../embeddings/embed-each.ts";
 import { embedTexts, type TextOutcome } from "../embeddings/embed-texts.ts";
 import type { CallOptions } from "../embeddings/embedding-run.ts";
 import { estimateTokens } from "../embeddings/estimate-tokens.ts";
-import { isProviders } from "../embeddings/failure.ts";
+import { type FailureKind, isProviders } from "../embeddings/failure.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
@@ -23,7 +23,6 @@ import {
 } from "../vectors/queue-texts.ts";
 import { type EmbeddedText, storeVectors } from "../vectors/store-vectors.ts";
 import { type EntityField, textArrays, textKey } from "../vectors/texts.ts";
-import { backoffMs, isHopeless } from "./backoff.ts";
 import { asRegistered, readFields } from "./fields.ts";
 import {
 	countLeased,
@@ -34,6 +33,7 @@ import {
 	type Leased,
 	leasedIds,
 	leaseMs,
+	pauseMs,
 	putBack,
 	releaseLease,
 	renewLease,
@@ -317,14 +317,24 @@ function storeOutcomes(
 	);
 }
 
+// Invalid vectors may be caused by a single text, which the provider does not report.
+const maxInvalidAnswers = 5;
+
+/** A refused text is dead-lettered at once; a provider that is down is retried without limit. */
+function isPermanent(kind: FailureKind, attempts: number): boolean {
+	return (
+		kind === "text" || (kind === "answer" && attempts >= maxInvalidAnswers)
+	);
+}
+
 function toFailed(
 	text: WantingText,
 	{ error, kind, retryAfterMs }: EmbeddingFailure,
 ): FailedText {
 	return {
 		...text,
-		isDead: isHopeless(kind, text.attempts + 1),
-		delayMs: backoffMs(text.attempts, retryAfterMs),
+		isDead: isPermanent(kind, text.attempts + 1),
+		delayMs: pauseMs(text.attempts, retryAfterMs),
 		reason: error.message,
 	};
 }

@@ -2,9 +2,8 @@ import { queueChannel } from "../db/embedding-queue.ts";
 import { outsideTransactions } from "../db/open-transaction.ts";
 import { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import { backoffMs } from "./backoff.ts";
 import { type LaneFailure, laneKey, leasesAtOnce, workOnAny } from "./drain.ts";
-import { type Lane, readLanes } from "./queue.ts";
+import { type Lane, pauseMs, readLanes } from "./queue.ts";
 import { settleFields } from "./settle-fields.ts";
 import type { EmbedContext, LeaseResult } from "./work-on-lease.ts";
 
@@ -89,7 +88,7 @@ export class EmbeddingWorker {
 			} catch (error) {
 				if (signal.aborted) return;
 				if (failures === 0) this.#warn(error);
-				await this.#sleep(backoffMs(failures++, undefined), signal);
+				await this.#sleep(pauseMs(failures++, undefined), signal);
 			}
 	}
 
@@ -135,7 +134,7 @@ export class EmbeddingWorker {
 		const failures = this.#resting.get(laneKey(lane))?.failures ?? 0;
 		if (failures === 0) this.#warn(error);
 		this.#resting.set(laneKey(lane), {
-			until: Date.now() + backoffMs(failures, retryAfterMs),
+			until: Date.now() + pauseMs(failures, retryAfterMs),
 			failures: failures + 1,
 		});
 	}
@@ -157,7 +156,7 @@ export class EmbeddingWorker {
 			const isLost = await this.#hear(signal).catch(() => false);
 			// Polling goes on without it.
 			if (isLost) failures = 0;
-			await this.#sleep(backoffMs(failures, undefined), signal);
+			await this.#sleep(pauseMs(failures, undefined), signal);
 		}
 	}
 

@@ -1,3 +1,4 @@
+import { backoffMs } from "../util/backoff.ts";
 import type { CallFailure } from "./failure.ts";
 import type { EmbeddingPurpose } from "./provider.ts";
 
@@ -59,7 +60,7 @@ export function retryDelayMs(
 	if (attempt >= most) return undefined;
 	const delay =
 		retryAfterMs === undefined
-			? Math.random() * Math.min(maxMs, baseMs * 2 ** (attempt - 1))
+			? backoffMs(attempt - 1, { firstMs: baseMs, maxMs })
 			: retryAfterMs + Math.random() * baseMs;
 	return elapsedMs + delay > deadlineMs ? undefined : delay;
 }

@@ -5,6 +5,7 @@ import type { DeclaredIndex } from "../schema/declared-index.ts";
 import type { HnswOptions } from "../schema/hnsw.ts";
 import { span } from "../telemetry/span.ts";
 import { databaseAttributes } from "../telemetry/traced.ts";
+import { backoffMs } from "../util/backoff.ts";
 import {
 	type BuildFailure,
 	indexFailed,
@@ -157,7 +158,10 @@ export class TableBuilder {
 			if (failure.sqlState === notPermitted)
 				return this.#leave(build, index, failure);
 			const isFinal = !failure.isTransient || attempts >= maxAttempts;
-			const retryMs = settings.retryMs * 2 ** (attempts - 1);
+			const retryMs = backoffMs(build.attempts, {
+				firstMs: settings.retryMs,
+				jitter: 0,
+			});
 			await markFailed(
 				this.#db,
 				schema,

@@ -106,8 +106,12 @@ test("only embeddings touches the network", () => {
 });
 
 test("only vectors stores vectors: batch upsert and worker share one flow", () => {
-	const storing = /\b(write\w*|delete\w*)VectorsSql\b|INTO \$\{embeddingsRef/;
+	const storing = /\b(writeVectors|deleteOutdated)Sql\b/;
 	expect(outside("vectors", storing)).toEqual([]);
+});
+
+test("pauses double in one place", () => {
+	expect(outside("util/backoff.ts", /\b2 \*\* *[a-zA-Z(]/)).toEqual([]);
 });
 
 test("only config.ts reads process.env", () => {
