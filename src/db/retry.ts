@@ -34,14 +34,14 @@ export async function retryUnit<T>(
 			const pauseMs = backoffMs(attempt, { firstMs: 50, maxMs: 5000 });
 			const isInTime = performance.now() + pauseMs < deadline;
 			if (!mayRunAgain(unit, attempt, isInTime, error)) throw error;
-			tellRetry(error);
+			reportRetry(error);
 			onRetry(error, attempt + 1);
 			await sleep(pauseMs, undefined, { ref: false });
 		}
 	}
 }
 
-function tellRetry(error: unknown): void {
+function reportRetry(error: unknown): void {
 	const attributes = {
 		"remdb.unit": "database",
 		"error.type": errorType(error),

@@ -18,7 +18,7 @@ import { ident, type Sql, sql, toText } from "../sql.ts";
  */
 type FieldState = "filling" | "embedded" | "removing";
 
-/** A field whose texts have vectors, whatever the model of this process says. */
+/** A field whose texts have vectors in the database, also where the model of this process lacks it. */
 export interface EmbeddedField {
 	readonly tableName: string;
 	readonly field: string;
@@ -28,7 +28,7 @@ export interface EmbeddedField {
 	readonly stamp: string;
 }
 
-/** `undefined` where the table is not there yet, or may not be read: models alone decide then. */
+/** `undefined` where the table does not exist yet, or may not be read: then the models decide. */
 export async function readFields(
 	db: Handle,
 	schema: string,
@@ -43,7 +43,7 @@ FROM ${embeddingFieldsRef(schema)} ORDER BY entity_type, field_name`,
 	return rows;
 }
 
-/** Asked first: inside a caller's transaction a failed statement would end it. */
+/** Checked first: inside a caller's transaction a failed statement would abort it. */
 async function mayRead(db: Handle, schema: string): Promise<boolean> {
 	const name = toText(embeddingFieldsRef(schema));
 	const { rows } = await db.query<{ may: boolean }>(
@@ -53,8 +53,8 @@ async function mayRead(db: Handle, schema: string): Promise<boolean> {
 	return rows[0]?.may === true;
 }
 
-/** Whether this role may note what becomes of fields: an application's own often may not. */
-export async function mayNoteFields(
+/** Whether this role may write the state of fields: an application's own role often may not. */
+export async function mayWriteFields(
 	db: Handle,
 	schema: string,
 ): Promise<boolean> {
@@ -132,8 +132,8 @@ function textField(name: string, column: string): Field {
 }
 
 /**
- * Notes which fields the models embed. Every version adds its own; only the
- * latest one takes away what it does not embed, so that a process of an older
+ * Registers the fields that the models embed. Every version adds its own; only the
+ * latest one removes what it does not embed, so that a process of an older
  * version which starts again removes nothing. A field whose column is gone, or
  * was renamed, goes in any case.
  */
@@ -143,7 +143,7 @@ export async function registerFields(
 	tables: readonly EntityTable[],
 	fields: readonly EmbeddedField[] | undefined,
 ): Promise<void> {
-	if (fields === undefined || !(await mayNoteFields(db, schema))) return;
+	if (fields === undefined || !(await mayWriteFields(db, schema))) return;
 	const versions = embeddingVersionsRef(schema);
 	const { rows } = await db.query<{ tableName: string; version: string }>(sql`
 SELECT entity_type AS "tableName", version FROM ${versions} ORDER BY ordinal DESC`);
@@ -190,7 +190,7 @@ WHERE f.entity_type = i.entity_type AND f.state <> 'removing'
 	);
 }
 
-/** Whether a migration has nothing to note. A column that is gone is found by {@link registerFields} of the version without it. */
+/** Whether a migration has nothing to write. A column that is gone is found by {@link registerFields} of the version without it. */
 function isSettled(
 	{ entity }: EntityTable,
 	own: readonly EmbeddedField[],
@@ -205,7 +205,7 @@ function isSettled(
 	return hasAll && (!isNewest || active.length === entity.embedFields.length);
 }
 
-/** What tells one version of a model from another. */
+/** A hash of what distinguishes versions of a model. */
 function versionOf({ entity }: EntityTable): string {
 	const fields = entity.fields.map(({ name, column, type, nullable }) => [
 		name,
@@ -294,7 +294,7 @@ WHERE entity_type = ${tableName} AND field_name = ${field} AND state = 'filling'
 }
 
 /** A field's vectors are gone, and every writer knows: nothing is left to watch. */
-export async function forgetField(
+export async function deleteField(
 	db: Handle,
 	schema: string,
 	{ tableName, field, stamp }: EmbeddedField,

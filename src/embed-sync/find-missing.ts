@@ -14,7 +14,7 @@ const pageSize = 5000;
 
 /**
  * Compares every text with its vector and queues those that lack theirs: also
- * what no trigger saw, such as rows that are older than the triggers. Returns
+ * those that no trigger noticed, such as rows that are older than the triggers. Returns
  * the tokens that all of them have.
  */
 export async function queueMissing(
@@ -35,7 +35,7 @@ export async function queueMissing(
 	const ids = encodeArray("uuid", skipped);
 	const rows = sql`r.id = ANY (${ids}::uuid[])`;
 	const again = await queuePage(db, table, space, rows, "SKIP LOCKED");
-	// Who waits for one row holds none that its writer could want.
+	// One row at a time: no lock is owned that its writer could wait for.
 	for (const id of again.skipped) {
 		signal?.throwIfAborted();
 		await queuePage(db, table, space, sql`r.id = ${id}::uuid`, "");
@@ -46,13 +46,13 @@ export async function queueMissing(
 interface QueuedPage {
 	/** Of all texts that lack their vector. */
 	readonly tokens: number;
-	/** Rows that have such texts, and that somebody is writing. */
+	/** Rows that have such texts, and that another client is writing. */
 	readonly skipped: readonly string[];
 }
 
 /**
- * The rows are locked first: whoever writes one holds its place in the queue as
- * well, and to wait for that while others wait for us would be a deadlock.
+ * The rows are locked first: a client that writes one has locked its place in the
+ * queue as well, and waiting for that while it waits for us would be a deadlock.
  */
 async function queuePage(
 	db: Handle,
@@ -136,7 +136,7 @@ SELECT r.id FROM ${tableRef(table)} AS r WHERE TRUE${after} ORDER BY r.id OFFSET
 
 /**
  * Removes vectors whose text is gone, or whose row is another tenant's or user's
- * now; returns how many. Rows that somebody is writing are left for the next time.
+ * now; returns how many. Rows that another client is writing are left for the next call.
  */
 export async function removeOrphans(
 	db: Database,
@@ -158,16 +158,16 @@ export async function removeOrphans(
 		rows.map(({ id }) => id),
 	);
 	return db.transaction(async (tx) => {
-		// Whoever gives one its text back waits until it is gone, and then queues it.
+		// A client that restores the text waits until the vector is gone, and then queues it.
 		const locked = await tx.query<{ id: string }>(
 			sql`SELECT r.id FROM ${tableRef(table)} AS r WHERE r.id = ANY (${ids}::uuid[]) FOR SHARE SKIP LOCKED`,
 		);
-		const held = encodeArray(
+		const lockedIds = encodeArray(
 			"uuid",
 			locked.rows.map(({ id }) => id),
 		);
 		const { rowCount } = await tx.query(
-			sql`DELETE FROM ${embeddings} AS e WHERE e.entity_id = ANY (${held}::uuid[]) AND ${isOrphan}`,
+			sql`DELETE FROM ${embeddings} AS e WHERE e.entity_id = ANY (${lockedIds}::uuid[]) AND ${isOrphan}`,
 		);
 		return rowCount;
 	});

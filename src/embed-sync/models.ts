@@ -34,7 +34,7 @@ FROM ${embeddingModelsRef(schema)} ORDER BY entity_type, created_at`,
 	return rows;
 }
 
-/** Whether anything of the model is stored. */
+/** Whether the table has vectors of the model. */
 export async function hasVectors(
 	db: Handle,
 	table: EntityTable,
@@ -84,9 +84,9 @@ ON CONFLICT DO NOTHING`);
 }
 
 /**
- * Begins to keep the table in the model, beside the active one. From here on
- * every text that changes is queued for it; what writers that know nothing of it
- * are writing is waited for.
+ * Adds a model to the table, beside the active one. From here on every text that
+ * changes is queued for it; transactions that began before, and do not know it,
+ * are waited for.
  */
 export async function beginModel(
 	db: Handle,
@@ -107,7 +107,7 @@ WHERE m.state = 'retired'`);
 
 const writersPollMs = 50;
 
-/** Waits for the transactions that are writing to the table now. Nobody is held up, as by a lock. */
+/** Waits for the transactions that are writing to the table now. No client is blocked, as it would be by a lock. */
 export async function awaitWriters(
 	db: Handle,
 	table: EntityTable,

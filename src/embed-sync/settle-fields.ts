@@ -4,10 +4,10 @@ import type { EntityTable } from "../models/registry.ts";
 import { ident, literal, sql, toText } from "../sql.ts";
 import {
 	asRegistered,
+	deleteField,
 	type EmbeddedField,
-	forgetField,
 	markEmbedded,
-	mayNoteFields,
+	mayWriteFields,
 	readFields,
 	removeOutdated,
 	removeVectors,
@@ -17,10 +17,10 @@ import { awaitWriters, readModels } from "./models.ts";
 import type { EmbedContext } from "./work-on-lease.ts";
 
 /**
- * Brings the vectors to what `rem_embedding_fields` says: queues the older texts
- * of a field that embeds from now on, removes the vectors of one that no longer
- * does. It may be cut off at any time and done again, by several processes at
- * once. Returns whether a field is being removed that is to be looked at again.
+ * Makes the vectors agree with `rem_embedding_fields`: queues the older texts of a
+ * field that embeds from now on, removes the vectors of one that no longer does.
+ * It may be interrupted at any time and repeated, by several processes at once.
+ * Returns whether the removal of a field is to be checked again.
  */
 export async function settleFields(
 	context: EmbedContext,
@@ -29,8 +29,8 @@ export async function settleFields(
 	const { db, schema } = context;
 	const fields = (await readFields(db, schema)) ?? [];
 	const isDone = fields.every(({ state }) => state === "embedded");
-	// What this role may not note is left to a process of the owner's.
-	if (isDone || !(await mayNoteFields(db, schema))) return false;
+	// What this role may not write is left to a process of the owner.
+	if (isDone || !(await mayWriteFields(db, schema))) return false;
 	let isLeft = false;
 	for (const field of fields) {
 		signal?.throwIfAborted();
@@ -41,7 +41,7 @@ export async function settleFields(
 		isLeft = true;
 		await dropIndexes(db, table, field);
 		await removeVectors(db, table, [field.field], signal);
-		await forgetField(db, schema, field);
+		await deleteField(db, schema, field);
 	}
 	return isLeft;
 }

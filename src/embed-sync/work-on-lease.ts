@@ -7,8 +7,8 @@ import { tableRef } from "../db/tables.ts";
 import type { EmbeddingFailure } from "../embeddings/embed-each.ts";
 import { embedTexts, type TextOutcome } from "../embeddings/embed-texts.ts";
 import type { CallOptions } from "../embeddings/embedding-run.ts";
-import { estimateTokens } from "../embeddings/estimate-tokens.ts";
 import { type FailureKind, isProviders } from "../embeddings/failure.ts";
+import { estimateTokens } from "../embeddings/pack.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
@@ -27,14 +27,14 @@ import { asRegistered, readFields } from "./fields.ts";
 import {
 	countLeased,
 	type FailedText,
-	holdLease,
-	type Lane,
 	type Lease,
 	type Leased,
 	leasedIds,
 	leaseMs,
+	lockLeased,
+	type Partition,
 	pauseMs,
-	putBack,
+	recordFailures,
 	releaseLease,
 	renewLease,
 	takeLease,
@@ -61,16 +61,16 @@ export interface WorkOptions extends OpenProvider {
 	readonly signal: AbortSignal | undefined;
 }
 
-/** What became of the texts of one lease. */
+/** The outcome of one lease. */
 export interface LeaseResult {
-	readonly lane: Lane;
+	readonly partition: Partition;
 	/** Texts that were taken; 0: nothing is due. */
 	readonly taken: number;
 	/** Texts that now have their vector. */
 	readonly embedded: number;
-	/** Texts that wait no longer, because they had their vector, or are none any more. */
+	/** Texts that left the queue because they already had their vector, or are gone. */
 	readonly settled: number;
-	/** Texts that were given up. */
+	/** Texts that were dead-lettered. */
 	readonly dead: number;
 	/** Estimated tokens of the texts that were sent. */
 	readonly tokens: number;
@@ -78,7 +78,7 @@ export interface LeaseResult {
 	readonly failure: EmbeddingFailure | undefined;
 }
 
-const nothing: Omit<LeaseResult, "lane"> = {
+const nothing: Omit<LeaseResult, "partition"> = {
 	taken: 0,
 	embedded: 0,
 	settled: 0,
@@ -88,25 +88,27 @@ const nothing: Omit<LeaseResult, "lane"> = {
 };
 
 /**
- * Takes texts of a lane, embeds them with no transaction open, and stores the
- * vectors of those that are still what they were. Whatever happens, what is not
- * settled is given back; a process that dies gives it back by its lease's end.
+ * Takes texts of a partition, embeds them with no transaction open, and stores the
+ * vectors of those that have not changed. What is not settled is returned to the
+ * queue, also after an error; the lease of a process that dies ends.
  */
 export function workOnLease(
 	context: EmbedContext,
-	lane: Lane,
+	partition: Partition,
 	options: WorkOptions,
 ): Promise<LeaseResult> {
-	return span(`embeddings.batch ${lane.tableName}`, spanOf(lane), () =>
-		work(context, lane, options),
+	return span(
+		`embeddings.batch ${partition.tableName}`,
+		spanOf(partition),
+		() => work(context, partition, options),
 	);
 }
 
-function spanOf(lane: Lane) {
+function spanOf(partition: Partition) {
 	return {
 		attributes: {
 			...databaseAttributes("embeddings.batch"),
-			...namesOf(lane),
+			...namesOf(partition),
 		},
 		found: ({ taken, embedded, settled, dead }: LeaseResult) => ({
 			"remdb.taken": taken,
@@ -117,7 +119,7 @@ function spanOf(lane: Lane) {
 	};
 }
 
-function namesOf({ tableName, provider, model }: Lane) {
+function namesOf({ tableName, provider, model }: Partition) {
 	return {
 		"db.collection.name": tableName,
 		"gen_ai.provider.name": provider,
@@ -127,17 +129,17 @@ function namesOf({ tableName, provider, model }: Lane) {
 
 async function work(
 	context: EmbedContext,
-	lane: Lane,
+	partition: Partition,
 	{ provider, calls, limit, signal }: WorkOptions,
 ): Promise<LeaseResult> {
-	const modelled = context.table(lane.tableName);
-	if (modelled === undefined) return { ...nothing, lane };
+	const modelled = context.table(partition.tableName);
+	if (modelled === undefined) return { ...nothing, partition };
 	const { db, schema } = context;
-	const lease = await takeLease(db, schema, lane, {
+	const lease = await takeLease(db, schema, partition, {
 		owner: randomUUID(),
 		limit,
 	});
-	if (lease.texts.length === 0) return { ...nothing, lane };
+	if (lease.texts.length === 0) return { ...nothing, partition };
 	let table = modelled;
 	const heartbeat = setInterval(() => {
 		// One that is missed costs nothing, or at worst a second call for these texts.
@@ -145,8 +147,8 @@ async function work(
 	}, leaseMs / 4);
 	heartbeat.unref();
 	try {
-		// Read when the texts are taken: a text of a field that another version of
-		// the model embeds is no text that is gone.
+		// Read when the texts are taken: a text of a field that only another version
+		// of the model embeds is not gone.
 		table = asRegistered(modelled, await readFields(db, schema));
 		const texts = await readTexts(db, table, lease);
 		const wanting = texts.filter(({ isDone }) => !isDone);
@@ -158,7 +160,7 @@ async function work(
 		return await settle(db, table, lease, wanting, { outcomes, signal });
 	} catch (error) {
 		await releaseLease(db, schema, lease).catch(() => {
-			// The database is away: the lease ends by itself.
+			// The database cannot be reached: the lease ends by itself.
 		});
 		throw error;
 	} finally {
@@ -177,7 +179,7 @@ interface WantingText extends Leased {
 async function readTexts(
 	db: Handle,
 	table: EntityTable,
-	{ lane, texts }: Lease,
+	{ partition, texts }: Lease,
 ): Promise<WantingText[]> {
 	const attempts = texts.map((text) => text.attempts);
 	const { ids, fields } = textArrays(texts);
@@ -188,14 +190,14 @@ FROM unnest(${ids}, ${fields}, ${encodeArray("integer", attempts)}::integer[])
   AS i (entity_id, field_name, attempts)
 JOIN ${tableRef(table)} AS r ON r.id = i.entity_id
 CROSS JOIN LATERAL ${embeddableTexts(table, "r")}
-CROSS JOIN ${spaceRow(lane)}
+CROSS JOIN ${spaceRow(partition)}
 WHERE f.field_name = i.field_name`);
 	return rows;
 }
 
-// What was paid for is only given up where others hold it for longer than this:
-// a writer for the first, a worker that looks for texts to take for the second.
-// That one holds the rows until its commit is on disk.
+// Vectors that were paid for are only discarded where others lock the text for
+// longer than this: a writer for the first, a worker that looks for texts to take
+// for the second. That one owns the locks until its commit is on disk.
 const settleAttempts = 6;
 const maxSettleAttempts = 60;
 const settlePauseMs = 25;
@@ -228,10 +230,10 @@ async function settle(
 		const step = await storeOutcomes(db, table, lease, { made, failed });
 		embedded += step.embedded;
 		done += step.done;
-		left -= step.done + step.putBack;
+		left -= step.done + step.failed;
 		if (left === 0 || attempt === maxSettleAttempts || signal?.aborted) break;
-		// Another client has locked them, if only to see that they cannot be taken; of
-		// those that have changed the owner is forgotten.
+		// Another client has locked them, if only to see that they cannot be taken; a
+		// change of a text clears its owner.
 		left = await countLeased(db, schema, lease);
 		if (left === 0) break;
 		if (attempt >= settleAttempts && !(await isAnyFree(db, table, lease)))
@@ -243,13 +245,13 @@ async function settle(
 		);
 	}
 	await releaseLease(db, schema, lease);
-	const dead = failed.filter(({ isDead }) => isDead).length;
+	const dead = failed.filter(({ isDeadLettered }) => isDeadLettered).length;
 	if (dead > 0)
-		count("remdb.embeddings.dead_letters", namesOf(lease.lane), dead);
+		count("remdb.embeddings.dead_letters", namesOf(lease.partition), dead);
 	return {
 		embedded,
 		settled: done - embedded,
-		lane: lease.lane,
+		partition: lease.partition,
 		taken: lease.texts.length,
 		dead,
 		tokens: made.reduce((sum, { content }) => sum + estimateTokens(content), 0),
@@ -279,10 +281,10 @@ interface Stored {
 	readonly embedded: number;
 	/** Texts that are out of the queue, these included. */
 	readonly done: number;
-	readonly putBack: number;
+	readonly failed: number;
 }
 
-/** Stores what came of the texts that nobody else has locked at this moment. */
+/** Stores the outcomes of the texts that no other client has locked at this moment. */
 function storeOutcomes(
 	db: Database,
 	table: EntityTable,
@@ -295,22 +297,22 @@ function storeOutcomes(
 	const { schema } = table;
 	return db.transaction(
 		async (tx) => {
-			const held = await holdLease(tx, schema, lease);
-			const keys = new Set(held.map(textKey));
-			const isHeld = (text: EntityField) => keys.has(textKey(text));
-			const made = outcomes.made.filter(isHeld);
-			const failed = outcomes.failed.filter(isHeld);
+			const locked = await lockLeased(tx, schema, lease);
+			const keys = new Set(locked.map(textKey));
+			const isLocked = (text: EntityField) => keys.has(textKey(text));
+			const made = outcomes.made.filter(isLocked);
+			const failed = outcomes.failed.filter(isLocked);
 			// Rows that another client is writing come in a later attempt.
-			const options = { space: lease.lane, rowLock: "skip" } as const;
+			const options = { space: lease.partition, rowLock: "skip" } as const;
 			const stored = await storeVectors(tx, table, made, options);
-			await putBack(tx, schema, lease.lane, failed);
+			await recordFailures(tx, schema, lease.partition, failed);
 			const { rowCount } = await tx.query(
-				settleTextsSql(table, held, lease.lane),
+				settleTextsSql(table, locked, lease.partition),
 			);
 			return {
 				embedded: stored.length,
 				done: rowCount,
-				putBack: failed.length,
+				failed: failed.length,
 			};
 		},
 		{ retries: 5, settings: { enable_seqscan: "off" } },
@@ -333,7 +335,7 @@ function toFailed(
 ): FailedText {
 	return {
 		...text,
-		isDead: isPermanent(kind, text.attempts + 1),
+		isDeadLettered: isPermanent(kind, text.attempts + 1),
 		delayMs: pauseMs(text.attempts, retryAfterMs),
 		reason: error.message,
 	};

@@ -5,9 +5,9 @@ import {
 	resultsOf,
 } from "./embed-each.ts";
 import type { EmbedOptions, Result } from "./embedding-run.ts";
-import { estimateTokens } from "./estimate-tokens.ts";
 import { CallFailure } from "./failure.ts";
 import { allOf, type GenerateOptions } from "./generate-batch.ts";
+import { estimateTokens } from "./pack.ts";
 import type { EmbeddingProvider } from "./provider.ts";
 import { type Passage, splitText } from "./split-text.ts";
 
@@ -121,7 +121,7 @@ function together(
 	return vectors;
 }
 
-/** A refused passage is told by its place; its words are not repeated. */
+/** A refused passage is named by its position; its words are not repeated. */
 function withPlace(failure: CallFailure, { start, end }: Part): CallFailure {
 	if (start === null || failure.kind !== "text") return failure;
 	return new CallFailure("text", failure.message, {

@@ -19,7 +19,7 @@ export interface GenerateOptions extends EmbedOptions {
  *
  * All or nothing: throws `PROVIDER_NOT_CONFIGURED`, `PROVIDER_RATE_LIMITED` or
  * `PROVIDER_FAILED`, saying how many texts have no vector; `issues` names the
- * first hundred by their place. `embedEach` keeps what succeeded.
+ * first hundred by their place. `embedEach` returns what succeeded.
  */
 export async function generateBatch(
 	provider: EmbeddingProvider,
@@ -45,7 +45,7 @@ export function allOf<R>(
 	});
 }
 
-/** What weighs most is told first: a refused key explains more than a bad text. */
+/** The most important failure comes first: a refused key explains more than a bad text. */
 const weights: readonly FailureKind[] = [
 	"setup",
 	"broken",

@@ -8,19 +8,19 @@ export interface JsonRequest {
 	readonly url: string;
 	readonly apiKey?: string | undefined;
 	readonly body: unknown;
-	/** What is asked for, which says how long an answer can be. */
+	/** The request, which bounds the length of the answer. */
 	readonly vectors: VectorsAsked;
 	readonly signal?: AbortSignal | undefined;
 }
 
 export interface VectorsAsked {
 	readonly count: number;
-	/** Most numbers that one of them can have. */
+	/** Max. numbers that one of them can have. */
 	readonly numbers: number;
 }
 
-/** Of a model whose own vectors we do not know: the most that a column `vector` takes. */
-export const mostNumbers = 16_000;
+/** Of a model whose dimensions are unknown: the maximum of a column `vector`. */
+export const maxNumbers = 16_000;
 
 // 24 characters for a double and 8 for indentation, a line break and a comma.
 const bytesPerNumber = 32;
@@ -31,7 +31,7 @@ const bytesAround = 65_536;
 const errorBytes = 65_536;
 
 /**
- * Most bytes that an answer can have, decompressed. It may repeat the texts of
+ * Max. bytes that an answer can have, decompressed. It may repeat the texts of
  * the request, with each character escaped.
  */
 export function answerLimit(
@@ -71,7 +71,7 @@ export async function postJson(request: JsonRequest): Promise<object> {
 	return answer;
 }
 
-/** A page's title says as much as the page. */
+/** The title stands for the page. */
 function pageOf(text: string): object {
 	return {
 		message: text,
@@ -203,7 +203,7 @@ function objectIn(text: string): object | undefined {
 		const value: unknown = JSON.parse(text);
 		return typeof value === "object" && value !== null ? value : undefined;
 	} catch {
-		// Not JSON, which the caller says; the parser's message would quote the text.
+		// Not JSON, which the caller reports; the parser's message would quote the text.
 		return undefined;
 	}
 }

@@ -6,7 +6,7 @@ import {
 } from "./decode-vector.ts";
 import { errorReason, isSaid } from "./error-reason.ts";
 import { CallFailure, unreadable } from "./failure.ts";
-import { mostNumbers } from "./http.ts";
+import { maxNumbers } from "./http.ts";
 import { statusFailure } from "./status-failure.ts";
 
 /** What an answer has for one text. */
@@ -65,12 +65,12 @@ async function listFrom(
 	const list: unknown[] = [];
 	for await (const item of items) {
 		list.push(item);
-		if (list.length > Math.max(texts, mostNumbers)) break;
+		if (list.length > Math.max(texts, maxNumbers)) break;
 	}
 	return list;
 }
 
-/** The item's vector, or a {@link NoVector} that says what there is instead. */
+/** The item's vector, or a {@link NoVector} that describes what there is instead. */
 export function vectorIn(
 	{ value, error }: Item,
 	dimensions: number,

@@ -1,7 +1,7 @@
 import { RemError } from "../errors.ts";
 import { errorReason } from "./error-reason.ts";
 import { CallFailure, type FailureKind } from "./failure.ts";
-import type { HeaderReader } from "./retry-after.ts";
+import type { HeaderReader } from "./retry.ts";
 import { statusFailure } from "./status-failure.ts";
 
 /**
@@ -65,7 +65,7 @@ function parsed(text: unknown): unknown {
 	try {
 		return typeof text === "string" ? JSON.parse(text) : undefined;
 	} catch {
-		// A page of a gateway: the status alone tells.
+		// A page of a gateway: the status alone counts.
 		return undefined;
 	}
 }

@@ -68,14 +68,14 @@ RETURNING at::text AS begun`);
 		return row && new Fence(db, schema, { kind, begun: row.begun }, signal);
 	}
 
-	/** Between two steps: whether to go on at all. Others see that somebody is at it. */
+	/** Between two steps: whether to go on at all. Others see that it is in progress. */
 	async check(): Promise<void> {
 		if (this.#signal?.aborted)
 			throw new RemError("CANCELLED", "the rebuild was stopped");
 		if (performance.now() - this.#lastSign < signOfLifeEveryMs) return;
 		this.#lastSign = performance.now();
 		const { rowCount } = await this.#db.query(
-			sql`UPDATE ${kvState(this.#schema)} SET at = clock_timestamp() WHERE ${this.#holds}`,
+			sql`UPDATE ${kvState(this.#schema)} SET at = clock_timestamp() WHERE ${this.#isMine}`,
 		);
 		if (rowCount === 0) throw new Fenced();
 	}
@@ -83,7 +83,7 @@ RETURNING at::text AS begun`);
 	/**
 	 * A prepared transaction survives a crash, what it wrote to the cache does
 	 * not, and its rows are invisible until it is committed: while one is older
-	 * than this rebuild, nobody can say that the cache is whole.
+	 * than this rebuild, it is unknown whether the cache is complete.
 	 */
 	async awaitPrepared(): Promise<void> {
 		const lastTry = performance.now() + preparedTimeoutMs;
@@ -108,7 +108,7 @@ WHERE database = current_database() AND prepared <= ${this.#begun}::timestamptz`
 	/** Marks the cache ready if it is the one that was begun with: same token, same file. */
 	async finish(): Promise<boolean> {
 		const { rowCount } = await this.#db.query(sql`
-WITH mine AS (DELETE FROM ${kvState(this.#schema)} WHERE ${this.#holds} RETURNING token, filenode)
+WITH mine AS (DELETE FROM ${kvState(this.#schema)} WHERE ${this.#isMine} RETURNING token, filenode)
 INSERT INTO ${kvState(this.#schema)} (kind, token, filenode)
 SELECT 'ready', token, filenode FROM mine
 ON CONFLICT (kind) DO UPDATE SET token = excluded.token, filenode = excluded.filenode, at = clock_timestamp()`);
@@ -126,7 +126,7 @@ ON CONFLICT (kind) DO UPDATE SET token = excluded.token, filenode = excluded.fil
 		});
 	}
 
-	get #holds(): Sql {
+	get #isMine(): Sql {
 		return sql`kind = ${this.#kind} AND filenode = ${kvFilenode(this.#schema)}`;
 	}
 }

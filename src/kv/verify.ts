@@ -1,24 +1,27 @@
 import type { Database, Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
-import { compareType, findUnregistered, type KvDifference } from "./compare.ts";
-import { mendDifferences } from "./mend.ts";
-import { orderedWalk } from "./plan-settings.ts";
+import {
+	compareSample,
+	compareType,
+	findUnregistered,
+	type KvDifference,
+} from "./compare.ts";
 import { findKvProblems, type KvProblem } from "./problems.ts";
 import { type KvProgress, startKvProgress } from "./progress.ts";
+import { orderedWalk, seeingAll } from "./read-settings.ts";
 import { isKvReady } from "./rebuild.ts";
-import { compareSample } from "./sample.ts";
-import { seeingAll } from "./seeing-all.ts";
-import { type KvSource, readKvSources } from "./sources.ts";
+import { repairDifferences } from "./repair.ts";
+import { type KvSource, readKvSources } from "./tables.ts";
 
 export interface VerifyOptions {
-	/** Mend the entries that differ, and no others. @default false */
+	/** Repair the entries that differ, and no others. @default false */
 	readonly repair?: boolean | undefined;
 	/** Compare only so many entities and entries of each type, picked at random. @default all */
 	readonly sample?: number | undefined;
-	/** Most differences to name; all are counted, and mended. @default 1000 */
+	/** Max. number of differences to name; all are counted, and repaired. @default 1000 */
 	readonly limit?: number | undefined;
 	readonly onProgress?: ((progress: KvProgress) => void) | undefined;
-	/** Stops the comparison; nothing is mended then. */
+	/** Stops the comparison; nothing is repaired then. */
 	readonly signal?: AbortSignal | undefined;
 }
 
@@ -31,7 +34,7 @@ export interface VerifyResult {
 	readonly differing: number;
 	/** The first of them. */
 	readonly differences: readonly KvDifference[];
-	/** Entries that were mended. */
+	/** Entries that were repaired. */
 	readonly repaired: number;
 	/** What made, or will make, the cache differ. */
 	readonly problems: readonly KvProblem[];
@@ -49,7 +52,7 @@ export async function verifyKv(
 		settings: await seeingAll(db),
 	});
 	const { differences } = found;
-	if (repair) await mendDifferences(db, schema, found.sources, differences);
+	if (repair) await repairDifferences(db, schema, found.sources, differences);
 	return {
 		ready: found.ready,
 		compared: found.compared,
@@ -99,7 +102,7 @@ async function compareAll(
 		differences.push(...ofType);
 	}
 	differences.push(...(await findUnregistered(tx, schema, sources)));
-	// A TRUNCATE between the first question and the first comparison is seen by
+	// A TRUNCATE between the first question and the first comparison is visible to
 	// every snapshot, also by an older one.
 	if (!(await isReadyHere(tx, schema))) return nothing;
 	return { ready: true, sources, compared, differences };

@@ -18,7 +18,7 @@ import {
 	isSameSpace,
 	removeModel,
 } from "../embed-sync/models.ts";
-import { countTexts, reviveDead } from "../embed-sync/queue.ts";
+import { countTexts, retryDeadLettered } from "../embed-sync/queue.ts";
 import { settleFields } from "../embed-sync/settle-fields.ts";
 import { type FieldStatus, readStatus } from "../embed-sync/status.ts";
 import {
@@ -206,9 +206,9 @@ export class Embeddings {
 	async retry(): Promise<number> {
 		const { db, settings, registry } = this.#parts;
 		const names = registry.all().map(({ entity }) => entity.tableName);
-		const revived = await reviveDead(db, settings.schema, names);
+		const retried = await retryDeadLettered(db, settings.schema, names);
 		this.#worker.retry();
-		return revived;
+		return retried;
 	}
 
 	/** Works on the queue in the background until {@link stop} or `close()`. Starting twice is fine. */

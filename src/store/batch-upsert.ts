@@ -1,4 +1,4 @@
-import { setImmediate as aTurn } from "node:timers/promises";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Handle } from "../db/database.ts";
 import { settles } from "../db/embedding-queue.ts";
 import { rowsPerStatement, slices } from "../db/pipelined.ts";
@@ -12,20 +12,19 @@ import {
 	validationSteps,
 } from "../models/validate.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
-import { ChunkProgress } from "./chunk-progress.ts";
+import { ChunkProgress, VectorForecast } from "./chunk-progress.ts";
 import {
 	gatherFirstStatistics,
 	rowsBeforeStatistics,
 } from "./first-statistics.ts";
 import { type Prepared, prepare, type UpsertOptions } from "./prepare.ts";
 import type { UpsertResult } from "./upsert-result.ts";
-import { VectorForecast } from "./vector-forecast.ts";
 import { RowChanged, writeBatch } from "./write-batch.ts";
 
 /**
  * Writes entities: validate, compare with what is stored, embed what changed
- * (no transaction is open meanwhile), then rows and vectors in one transaction;
- * triggers keep the cache. An array is one transaction unless `atomic` is
+ * (no transaction is open while a provider is called), then rows and vectors in one transaction;
+ * triggers maintain the cache. An array is one transaction unless `atomic` is
  * "chunk"; any other iterable is committed chunk by chunk, the next chunk being
  * read and embedded while this one is written.
  */
@@ -61,7 +60,7 @@ async function upsertAny(
 	return upsertChunks(db, table, slices(rows), options, rows.length);
 }
 
-/** Where the call can be stopped, others get their turn now and then. */
+/** Where the call can be cancelled, it yields to other work between steps. */
 async function validateAll(
 	table: EntityTable,
 	entities: readonly unknown[],
@@ -72,12 +71,12 @@ async function validateAll(
 	for (;;) {
 		const step = steps.next();
 		if (step.done === true) return step.value;
-		await aTurn();
+		await nextTurn();
 		checkCancelled(signal);
 	}
 }
 
-/** Rows are checked against their model: a column that still wants a value is not the model's, or not as it is there. */
+/** Rows were validated against their model: a column that still lacks a value is not in the model, or differs from it. */
 function asDrift({ entity }: EntityTable, error: unknown): unknown {
 	if (!(error instanceof RemError)) return error;
 	const { committed, cause, sqlState } = error;
@@ -105,7 +104,7 @@ function asDrift({ entity }: EntityTable, error: unknown): unknown {
 	);
 }
 
-/** Whatever was under way when it was cancelled reports it in its own words. */
+/** Each step reports a cancellation in words of its own. */
 function asCancelled(error: unknown): unknown {
 	if (!(error instanceof RemError) || error.code !== "CANCELLED") return error;
 	const { committed } = error;
@@ -125,7 +124,7 @@ function checkEntities(entities: unknown): void {
 		entities !== null &&
 		(Symbol.iterator in entities || Symbol.asyncIterator in entities);
 	if (isMany) return;
-	throw new RemError("VALIDATION", "entities is no list and no iterable", {
+	throw new RemError("VALIDATION", "entities must be an array or an iterable", {
 		hint: "pass an array, also for a single entity",
 	});
 }
@@ -205,7 +204,7 @@ async function upsertChunks(
 			await writing;
 			await options.beforeWrite?.(forecast.add(prepared));
 			writing = write(prepared, rows.length);
-			// Awaited with the next chunk; until then a failure must not go unheard.
+			// Awaited with the next chunk; until then its rejection must not be unhandled.
 			writing.catch(() => {});
 		}
 	} catch (error) {
@@ -227,7 +226,7 @@ const attempts = 20;
  * Plans that suit a statement of one row or of 500, and a table of any size.
  * - The planner would fold a chunk's arrays into the plan, copying 3 MB of
  *   vectors several times: 6 ms a statement, a fifth of the server's work.
- * - Foreign keys and triggers keep their plans for the connection's life. One
+ * - Foreign keys and triggers cache their plans for the connection's life. One
  *   made while the table had a page scans it for every row: loading 20,000
  *   vectors took 23 s instead of 3.4.
  */
@@ -259,7 +258,7 @@ async function commit(
 				{
 					retries: attempts,
 					isLimited: true,
-					// Rows told by key or id are the same rows the second time.
+					// Rows identified by key or id are the same rows the second time.
 					idempotent: current.rows.every(
 						({ row }) => (row.id ?? row.key) !== null,
 					),
@@ -283,7 +282,7 @@ async function commit(
 function tooBusy({ entity }: EntityTable): RemError {
 	return new RemError(
 		"DATABASE",
-		`rows of "${entity.tableName}" were changed by others ${attempts} times while they were being written`,
+		`rows of "${entity.tableName}" were changed by other writers ${attempts} times while they were being written`,
 		{ hint: "nothing was written; try again, or write in smaller batches" },
 	);
 }

@@ -36,7 +36,7 @@ export function equalsStored(
 }
 
 /**
- * Whether what JSON keeps of the value is what is stored. Each level is compared
+ * Whether the value, as JSON represents it, equals what is stored. Each level is compared
  * as it is: a copy through JSON of every row of a load took three times as long.
  */
 function equalsJson(value: unknown, stored: unknown): boolean {
@@ -49,27 +49,27 @@ function equalsJson(value: unknown, stored: unknown): boolean {
 		return (
 			Array.isArray(stored) &&
 			value.length === stored.length &&
-			// By place: every() passes over holes, which JSON keeps as null.
+			// By place: every() passes over holes, which JSON represents as null.
 			stored.every((item, at) => equalsJson(asJson(value[at]) ?? null, item))
 		);
 	if (Array.isArray(stored)) return false;
-	const kept = stored as Readonly<Record<string, unknown>>;
+	const object = stored as Readonly<Record<string, unknown>>;
 	let count = 0;
 	for (const [name, item] of Object.entries(value)) {
 		const json = asJson(item);
 		if (json === undefined) continue;
-		if (!Object.hasOwn(kept, name) || !equalsJson(json, kept[name]))
+		if (!Object.hasOwn(object, name) || !equalsJson(json, object[name]))
 			return false;
 		count++;
 	}
-	return count === Object.keys(kept).length;
+	return count === Object.keys(object).length;
 }
 
 function isNumber(value: unknown): value is number | JsonNumber {
 	return typeof value === "number" || isJsonNumber(value);
 }
 
-/** The value as JSON keeps it, down to its own fields; `undefined`: not at all. */
+/** The value as JSON represents it, down to its own fields; `undefined`: JSON leaves it out. */
 function asJson(value: unknown): unknown {
 	if (typeof value !== "object" || value === null || isJsonNumber(value))
 		return value;

@@ -56,13 +56,13 @@ export function distinctStored(
 		const id = stored[place]?.id ?? row.id;
 		return id === undefined ? place : (winners.get(id) as number);
 	});
-	const kept = inIdOrder(
+	const sorted = inIdOrder(
 		rows.flatMap((_, place) => (winnerOf[place] === place ? [place] : [])),
 		stored,
 	);
-	const newPlace = new Map(kept.map((place, index) => [place, index]));
+	const newPlace = new Map(sorted.map((place, index) => [place, index]));
 	return {
-		rows: kept.map((place) => rows[place] as ValidRow),
+		rows: sorted.map((place) => rows[place] as ValidRow),
 		places: places.map(
 			(place) => newPlace.get(winnerOf[place] as number) as number,
 		),

@@ -68,8 +68,8 @@ const pageSize = 500;
 
 /**
  * The same rows one by one, whatever their number: pages of 500, each beginning
- * behind the last row of the one before. No transaction is held in between, so
- * rows that change meanwhile are read as they are when their page is.
+ * behind the last row of the one before. No transaction is open in between, so
+ * rows that change in between are read as they are when their page is.
  */
 export async function* iterateRows(
 	db: Handle,

@@ -16,7 +16,7 @@ export interface RowOfTenant {
 
 /** Which edges to take away. */
 export interface EdgeSelection {
-	/** In any spelling. */
+	/** Compared as a normalised key. */
 	readonly dst: string;
 	/** @default every type */
 	readonly relType?: string | undefined;

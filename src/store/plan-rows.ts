@@ -15,7 +15,7 @@ import {
 	type StoredRow,
 } from "./read-stored.ts";
 
-/** What is to be done with a row. */
+/** What is written of a row. */
 export interface PlannedRow {
 	readonly row: ValidRow;
 	/** The stored row's; `undefined`: there is none yet. */
@@ -24,11 +24,11 @@ export interface PlannedRow {
 	readonly isChanged: boolean;
 	/** Texts that get a vector. */
 	readonly texts: readonly TextToEmbed[];
-	/** Fields whose text is now another, or none: older vectors of them are stale. */
+	/** Fields whose text has changed or is gone: their older vectors are outdated. */
 	readonly touched: readonly TouchedText[];
-	/** Fields whose text is another now, and is not to get its vector here. */
+	/** Fields whose text has changed, and that another process is to embed. */
 	readonly left: readonly string[];
-	/** Texts whose stored vector is still theirs. */
+	/** Texts whose stored vector is current. */
 	readonly reused: number;
 	/** Whether LOOKUP finds the row when it is written. */
 	readonly hasKey: boolean;
@@ -40,13 +40,13 @@ interface TextToEmbed {
 	/** sha256 of the text, in hex and as it is stored. */
 	readonly hash: string;
 	readonly hashBytes: Buffer;
-	/** A vector the caller brought along. */
+	/** A vector that the caller supplied. */
 	readonly ready: Float32Array | undefined;
 }
 
 interface TouchedText {
 	readonly field: string;
-	/** `null`: there is no text any more. */
+	/** `null`: the text is gone. */
 	readonly hashBytes: Buffer | null;
 }
 
@@ -56,7 +56,7 @@ export interface PlanOptions {
 	readonly merge: readonly MergeField[];
 }
 
-/** Compares a row with what is stored, and says what of it has to be written and embedded. */
+/** Compares a row with what is stored, and plans what of it is written and embedded. */
 export function planRow(
 	{ entity }: EntityTable,
 	row: ValidRow,
@@ -109,7 +109,7 @@ export function planRow(
 	};
 }
 
-/** A row that is told by its id may leave its key as it is. */
+/** A row that is identified by its id need not supply its key. */
 function keepsKey(
 	entity: Entity,
 	row: ValidRow,
@@ -150,7 +150,7 @@ function checkTakenId(row: ValidRow, stored: StoredRow | undefined): void {
 	);
 }
 
-/** What is not finite may stay where another program stored it. */
+/** A value that is not finite may stay where another program stored it. */
 function checkUnwritable(
 	entity: Entity,
 	row: ValidRow,
@@ -179,7 +179,7 @@ function checkUnwritable(
 	}
 }
 
-/** Whether a field is another; those that embed are compared above, by their hash. */
+/** Whether a field has changed; those that embed are compared above, by their hash. */
 function isChanged(
 	entity: Entity,
 	row: ValidRow,

@@ -27,10 +27,10 @@ export interface StoredRow {
 }
 
 /**
- * Reads what is stored for the rows, in their order, rows that are told by their
+ * Reads what is stored for the rows, in their order, rows that are identified by their
  * key apart from rows that bring their id. Texts are hashed there and then: a
- * hash that is kept would be wrong after other writers. `onRead` gets each row
- * that was looked for, while the server is busy with the next ones.
+ * stored hash would be wrong after other writers. `onRead` gets each row
+ * that was looked for, while the server works on the next ones.
  */
 export async function readStored(
 	db: Handle,
@@ -112,7 +112,7 @@ FROM ${input.from}
 JOIN ${tableRef(table)} AS t ON ${input.on}`;
 }
 
-/** What is read of the vectors: where they belong, and whether to tell one from another. */
+/** What is read of the vectors: where they belong, and whether one is compared with another. */
 interface VectorsToRead {
 	readonly space: VectorSpace | undefined;
 	readonly prints: boolean;
@@ -195,7 +195,7 @@ function arrayOf(type: ScalarType, values: readonly unknown[]): Sql {
 	return sql`${encodeArray(type, values)}::${raw(`${type}[]`)}`;
 }
 
-/** A row's value of a field, whether the caller said it or the model. */
+/** A row's value of a field: the caller's, or the model's default. */
 export function fieldValue(row: ValidRow, field: Field): unknown {
 	return row.supplied[field.name] ?? row.defaults[field.name] ?? null;
 }

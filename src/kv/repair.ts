@@ -3,15 +3,13 @@ import { encodeArray } from "../db/encode.ts";
 import { writeEntries } from "../schema/kv-trigger.ts";
 import { type Sql, sql } from "../sql.ts";
 import { isUnregistered, type KvDifference } from "./compare.ts";
-import { orderedWalk } from "./plan-settings.ts";
-import { seeingAll } from "./seeing-all.ts";
-import { type KvSource, readKvSources } from "./sources.ts";
-import { kvStore } from "./tables.ts";
+import { orderedWalk, seeingAll } from "./read-settings.ts";
+import { type KvSource, kvStore, readKvSources } from "./tables.ts";
 
 const batchSize = 500;
 
-/** Brings exactly these entries to what their entities say now, while writers go on. */
-export async function mendDifferences(
+/** Makes exactly these entries equal to their entities, while writers go on. */
+export async function repairDifferences(
 	db: Handle,
 	schema: string,
 	sources: readonly KvSource[],
@@ -22,12 +20,17 @@ export async function mendDifferences(
 			({ entityType }) => entityType === source.entityType,
 		);
 		for (let start = 0; start < own.length; start += batchSize)
-			await mendBatch(db, schema, source, own.slice(start, start + batchSize));
+			await repairBatch(
+				db,
+				schema,
+				source,
+				own.slice(start, start + batchSize),
+			);
 	}
 	await deleteUnregistered(db, schema, differences, sources);
 }
 
-async function mendBatch(
+async function repairBatch(
 	db: Handle,
 	schema: string,
 	source: KvSource,
@@ -42,8 +45,8 @@ async function mendBatch(
 
 /**
  * Entries that no live entity has. The entries are locked first: a writer that
- * brings one back meanwhile waits, or has committed and is seen by the second
- * statement's snapshot; with one statement, its entry would be deleted.
+ * restores one waits, or has committed and is visible to the second statement's
+ * snapshot; with one statement, its entry would be deleted.
  */
 function deleteDead(
 	db: Handle,
@@ -51,7 +54,7 @@ function deleteDead(
 	{ entityType, view }: KvSource,
 	ids: readonly string[],
 ): Promise<void> {
-	return inTurn(db, async (tx) => {
+	return repairTransaction(db, async (tx) => {
 		const entries = sql`${kvStore(schema)} AS k
 WHERE k.entity_type = ${entityType} AND k.entity_id = ANY (${uuids(ids)})
   AND NOT EXISTS (SELECT FROM ${view} AS s WHERE s.entity_id = k.entity_id)`;
@@ -63,8 +66,8 @@ WHERE k.entity_type = ${entityType} AND k.entity_id = ANY (${uuids(ids)})
 }
 
 /**
- * Entries of live entities. First whatever nobody is writing, then the others
- * one by one: whoever waits for a row while holding others deadlocks with
+ * Entries of live entities. First those that no other client is writing, then the
+ * others one by one: waiting for a row while locking others deadlocks with
  * writers.
  */
 async function writeLive(
@@ -73,7 +76,7 @@ async function writeLive(
 	{ view }: KvSource,
 	ids: readonly string[],
 ): Promise<void> {
-	const skipped = await inTurn(db, async (tx) => {
+	const skipped = await repairTransaction(db, async (tx) => {
 		const those = sql`${view} WHERE entity_id = ANY (${uuids(ids)})`;
 		const live = await readIds(tx, those);
 		const free = await readIds(
@@ -86,7 +89,7 @@ async function writeLive(
 		return live.filter((id) => !free.includes(id));
 	});
 	for (const id of skipped)
-		await inTurn(db, (tx) =>
+		await repairTransaction(db, (tx) =>
 			tx.query(
 				writeEntries(
 					schema,
@@ -115,7 +118,7 @@ async function deleteUnregistered(
 		types.has(entityType) ? [] : entityId,
 	);
 	if (ids.length === 0) return;
-	await inTurn(db, async (tx) => {
+	await repairTransaction(db, async (tx) => {
 		const entries = (sources: readonly KvSource[]) =>
 			sql`${kvStore(schema)} WHERE entity_id = ANY (${uuids(ids)}) AND ${isUnregistered(sources)}`;
 		await tx.query(
@@ -126,7 +129,7 @@ async function deleteUnregistered(
 	});
 }
 
-async function inTurn<T>(
+async function repairTransaction<T>(
 	db: Handle,
 	work: (tx: Handle) => Promise<T>,
 ): Promise<T> {
