@@ -131,6 +131,12 @@ function textField(name: string, column: string): Field {
 	};
 }
 
+interface ModelFields {
+	readonly tables: readonly EntityTable[];
+	/** Those in the database, as {@link readFields} returned them. */
+	readonly fields: readonly EmbeddedField[] | undefined;
+}
+
 /**
  * Registers the fields that the models embed. Every version adds its own; only the
  * latest one removes what it does not embed, so that a process of an older
@@ -140,8 +146,7 @@ function textField(name: string, column: string): Field {
 export async function registerFields(
 	db: Database,
 	schema: string,
-	tables: readonly EntityTable[],
-	fields: readonly EmbeddedField[] | undefined,
+	{ tables, fields }: ModelFields,
 ): Promise<void> {
 	if (fields === undefined || !(await mayWriteFields(db, schema))) return;
 	const versions = embeddingVersionsRef(schema);
@@ -223,23 +228,20 @@ function versionOf({ entity }: EntityTable): string {
 /** Vectors of the field's texts as they were: those of texts that no trigger watched. */
 export async function removeOutdated(
 	db: Handle,
-	table: EntityTable,
-	field: Field,
+	{ table, field }: { table: EntityTable; field: Field },
 	signal: AbortSignal | undefined,
 ): Promise<void> {
-	await overVectors(db, table, signal, async (page) => {
+	for await (const page of vectorPages(db, table, signal))
 		await db.query(sql`
 DELETE FROM ${embeddingsRef(table)} AS e USING (${page}) AS page, ${tableRef(table)} AS r
 WHERE e.id = page.id AND page.field_name = ${field.name} AND r.id = e.entity_id
   AND e.content_hash IS DISTINCT FROM sha256(convert_to(${ident("r", field.column)}, 'UTF8'))`);
-	});
 }
 
 /** Removes the vectors of fields and what waits for them; returns how many vectors there were. */
 export async function removeVectors(
 	db: Handle,
-	table: EntityTable,
-	fields: readonly string[],
+	{ table, fields }: { table: EntityTable; fields: readonly string[] },
 	signal: AbortSignal | undefined,
 ): Promise<number> {
 	const names = textArray(fields);
@@ -247,24 +249,23 @@ export async function removeVectors(
 DELETE FROM ${embeddingQueueRef(table.schema)} AS q
 WHERE q.entity_type = ${table.entity.tableName} AND q.field_name = ANY (${names})`);
 	let removed = 0;
-	await overVectors(db, table, signal, async (page) => {
+	for await (const page of vectorPages(db, table, signal)) {
 		const { rowCount } = await db.query(sql`
 DELETE FROM ${embeddingsRef(table)} AS e USING (${page}) AS page
 WHERE e.id = page.id AND page.field_name = ANY (${names})`);
 		removed += rowCount;
-	});
+	}
 	return removed;
 }
 
 const vectorsPerPage = 5000;
 
-/** Page after page in the order of their ids: each vector is looked at once. */
-async function overVectors(
+/** Queries of one page of vectors after the other, in the order of their ids. */
+async function* vectorPages(
 	db: Handle,
 	table: EntityTable,
 	signal: AbortSignal | undefined,
-	work: (page: Sql) => Promise<void>,
-): Promise<void> {
+): AsyncGenerator<Sql> {
 	const embeddings = embeddingsRef(table);
 	let after = sql`TRUE`;
 	for (;;) {
@@ -274,9 +275,7 @@ SELECT v.id FROM ${embeddings} AS v WHERE ${after} ORDER BY v.id OFFSET ${vector
 		const last = rows[0]?.id;
 		const page =
 			last === undefined ? after : sql`${after} AND v.id <= ${last}::uuid`;
-		await work(
-			sql`SELECT v.id, v.field_name FROM ${embeddings} AS v WHERE ${page}`,
-		);
+		yield sql`SELECT v.id, v.field_name FROM ${embeddings} AS v WHERE ${page}`;
 		if (last === undefined) return;
 		after = sql`v.id > ${last}::uuid`;
 	}

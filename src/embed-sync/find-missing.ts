@@ -7,7 +7,7 @@ import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { empty, raw, type Sql, sql } from "../sql.ts";
 import { hasCurrentVector, spaceRow } from "../vectors/queue-texts.ts";
-import { awaitWriters, isSpace } from "./models.ts";
+import { awaitWriters, isSpace, type Target } from "./models.ts";
 
 /** Rows of one statement: hashing their texts takes some tens of milliseconds. */
 const pageSize = 5000;
@@ -19,26 +19,25 @@ const pageSize = 5000;
  */
 export async function queueMissing(
 	db: Handle,
-	table: EntityTable,
-	space: VectorSpace,
+	target: Target,
 	signal: AbortSignal | undefined,
 ): Promise<number> {
 	let sum = 0;
 	const skipped: string[] = [];
-	await overPages(db, table, signal, async (page) => {
-		const found = await queuePage(db, table, space, page, "SKIP LOCKED");
+	for await (const page of pagesOf(db, target.table, signal)) {
+		const found = await queuePage(db, target, { page, wait: "SKIP LOCKED" });
 		sum += found.tokens;
 		skipped.push(...found.skipped);
-	});
+	}
 	if (skipped.length === 0) return sum;
-	await awaitWriters(db, table, signal);
+	await awaitWriters(db, target.table, signal);
 	const ids = encodeArray("uuid", skipped);
-	const rows = sql`r.id = ANY (${ids}::uuid[])`;
-	const again = await queuePage(db, table, space, rows, "SKIP LOCKED");
+	const page = sql`r.id = ANY (${ids}::uuid[])`;
+	const again = await queuePage(db, target, { page, wait: "SKIP LOCKED" });
 	// One row at a time: no lock is owned that its writer could wait for.
 	for (const id of again.skipped) {
 		signal?.throwIfAborted();
-		await queuePage(db, table, space, sql`r.id = ${id}::uuid`, "");
+		await queuePage(db, target, { page: sql`r.id = ${id}::uuid`, wait: "" });
 	}
 	return sum;
 }
@@ -56,10 +55,8 @@ interface QueuedPage {
  */
 async function queuePage(
 	db: Handle,
-	table: EntityTable,
-	space: VectorSpace,
-	page: Sql,
-	wait: "SKIP LOCKED" | "",
+	{ table, space }: Target,
+	{ page, wait }: { page: Sql; wait: "SKIP LOCKED" | "" },
 ): Promise<QueuedPage> {
 	const { rows } = await db.query<QueuedPage>(sql`
 WITH missing AS MATERIALIZED (${missing(table, space, page)}),
@@ -87,18 +84,17 @@ export interface TextEstimate {
 /** What {@link queueMissing} would find. */
 export async function estimateMissing(
 	db: Handle,
-	table: EntityTable,
-	space: VectorSpace,
+	{ table, space }: Target,
 	signal?: AbortSignal,
 ): Promise<TextEstimate> {
 	let sum: TextEstimate = { texts: 0, tokens: 0 };
-	await overPages(db, table, signal, async (page) => {
+	for await (const page of pagesOf(db, table, signal)) {
 		const { rows } = await db.query<TextEstimate>(sql`
 SELECT count(*) AS texts, coalesce(sum(m.tokens), 0)::bigint AS tokens
 FROM (${missing(table, space, page)}) AS m`);
 		const { texts = 0, tokens: found = 0 } = rows[0] ?? {};
 		sum = { texts: sum.texts + texts, tokens: sum.tokens + found };
-	});
+	}
 	return sum;
 }
 
@@ -114,13 +110,12 @@ CROSS JOIN ${spaceRow(space)}
 WHERE ${page} AND NOT ${hasCurrentVector(table)}`;
 }
 
-/** Calls back with the condition of one page of rows after the other, in the order of their ids. */
-async function overPages(
+/** The conditions of one page of rows after the other, in the order of their ids. */
+async function* pagesOf(
 	db: Handle,
 	table: EntityTable,
 	signal: AbortSignal | undefined,
-	work: (page: Sql) => Promise<unknown>,
-): Promise<void> {
+): AsyncGenerator<Sql> {
 	let after = empty;
 	for (;;) {
 		signal?.throwIfAborted();
@@ -128,7 +123,7 @@ async function overPages(
 SELECT r.id FROM ${tableRef(table)} AS r WHERE TRUE${after} ORDER BY r.id OFFSET ${pageSize - 1} LIMIT 1`);
 		const last = rows[0]?.id;
 		const upTo = last === undefined ? empty : sql` AND r.id <= ${last}::uuid`;
-		await work(sql`TRUE${after}${upTo}`);
+		yield sql`TRUE${after}${upTo}`;
 		if (last === undefined) return;
 		after = sql` AND r.id > ${last}::uuid`;
 	}

@@ -34,6 +34,12 @@ FROM ${embeddingModelsRef(schema)} ORDER BY entity_type, created_at`,
 	return rows;
 }
 
+/** A table, and a model whose vectors it is to have. */
+export interface Target {
+	readonly table: EntityTable;
+	readonly space: VectorSpace;
+}
+
 /** Whether the table has vectors of the model. */
 export async function hasVectors(
 	db: Handle,
@@ -90,8 +96,7 @@ ON CONFLICT DO NOTHING`);
  */
 export async function beginModel(
 	db: Handle,
-	table: EntityTable,
-	space: VectorSpace,
+	{ table, space }: Target,
 	signal: AbortSignal | undefined,
 ): Promise<void> {
 	const models = embeddingModelsRef(table.schema);
@@ -150,8 +155,7 @@ const rowsPerDelete = 5000;
 /** Removes a model's vectors, some at a time, and what waits for it; returns how many vectors there were. */
 export async function removeModel(
 	db: Handle,
-	table: EntityTable,
-	space: VectorSpace,
+	{ table, space }: Target,
 	signal: AbortSignal | undefined,
 ): Promise<number> {
 	const type = table.entity.tableName;

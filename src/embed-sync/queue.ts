@@ -96,12 +96,17 @@ UPDATE ${embeddingQueueRef(schema)} AS q SET due_at = now(), lease_owner = NULL
 FROM ${free(schema, sql`q.state = 'pending' AND (q.due_at > ${pauseEnd} OR q.lease_owner IS NOT NULL AND q.due_at > ${noLeaseEnds})`)}`);
 }
 
+interface LeaseRequest {
+	readonly partition: Partition;
+	readonly owner: string;
+	readonly limit: number;
+}
+
 /** Takes texts that no other worker has leased, those that wait longest first. */
 export async function takeLease(
 	db: Handle,
 	schema: string,
-	partition: Partition,
-	{ owner, limit }: { readonly owner: string; readonly limit: number },
+	{ partition, owner, limit }: LeaseRequest,
 ): Promise<Lease> {
 	const { rows } = await db.query<Leased>(sql`
 UPDATE ${embeddingQueueRef(schema)} AS q SET lease_owner = ${owner}::uuid, due_at = ${leaseEnd}
@@ -172,12 +177,16 @@ export interface FailedText extends Leased {
 	readonly reason: string;
 }
 
+interface Failures {
+	readonly partition: Partition;
+	readonly failed: readonly FailedText[];
+}
+
 /** Queues texts for a later attempt, or dead-letters them until `retry` or a change of the text. */
 export async function recordFailures(
 	tx: Handle,
 	schema: string,
-	partition: Partition,
-	failed: readonly FailedText[],
+	{ partition, failed }: Failures,
 ): Promise<void> {
 	if (failed.length === 0) return;
 	const states = failed.map(({ isDeadLettered }) =>
@@ -236,8 +245,7 @@ FROM ${free(schema, sql`q.state = 'pending' AND q.due_at > now() AND ${isOurs}`)
 export async function countTexts(
 	db: Handle,
 	schema: string,
-	partition: Partition,
-	state: "pending" | "dead",
+	{ partition, state }: { partition: Partition; state: "pending" | "dead" },
 ): Promise<number> {
 	const { rows } = await db.query<{ count: number }>(sql`
 SELECT count(*) AS count FROM ${embeddingQueueRef(schema)} AS q WHERE ${inPartition(partition)} AND q.state = ${state}`);

@@ -36,11 +36,11 @@ export async function settleFields(
 		signal?.throwIfAborted();
 		const table = context.table(field.tableName);
 		if (table === undefined) continue;
-		if (field.state === "filling") await fill(db, table, field, signal);
+		if (field.state === "filling") await fill(db, { table, field }, signal);
 		if (field.state !== "removing") continue;
 		isLeft = true;
 		await dropIndexes(db, table, field);
-		await removeVectors(db, table, [field.field], signal);
+		await removeVectors(db, { table, fields: [field.field] }, signal);
 		await deleteField(db, schema, field);
 	}
 	return isLeft;
@@ -48,8 +48,7 @@ export async function settleFields(
 
 async function fill(
 	db: Handle,
-	table: EntityTable,
-	field: EmbeddedField,
+	{ table, field }: { table: EntityTable; field: EmbeddedField },
 	signal: AbortSignal | undefined,
 ): Promise<void> {
 	// Their triggers may have run before the field was registered.
@@ -57,13 +56,13 @@ async function fill(
 	const only = asRegistered(table, [field]);
 	const [column] = only.entity.embedFields;
 	if (column === undefined || !(await hasColumn(db, table, field))) return;
-	await removeOutdated(db, table, column, signal);
+	await removeOutdated(db, { table, field: column }, signal);
 	for (const model of await readModels(db, table.schema))
 		if (
 			model.tableName === field.tableName &&
 			(model.state === "active" || model.state === "filling")
 		)
-			await queueMissing(db, only, model, signal);
+			await queueMissing(db, { table: only, space: model }, signal);
 	await markEmbedded(db, table.schema, field);
 }
 

@@ -45,12 +45,16 @@ export interface Queued extends VectorSpace {
 	readonly ageMs: number;
 }
 
+interface StatusRequest {
+	readonly tables: readonly EntityTable[];
+	readonly models: readonly TableModel[];
+}
+
 /** The status of every field of the tables, under each of their models and what else waits. */
 export async function readStatus(
 	db: Handle,
 	schema: string,
-	tables: readonly EntityTable[],
-	models: readonly TableModel[],
+	{ tables, models }: StatusRequest,
 ): Promise<FieldStatus[]> {
 	const queued = await readQueued(db, schema);
 	const status: FieldStatus[] = [];

@@ -1,15 +1,8 @@
-import type { EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
 import { type DrainResult, drain, partitionKey } from "./drain.ts";
 import { queueMissing, removeOrphans } from "./find-missing.ts";
+import type { Target } from "./models.ts";
 import { countTexts } from "./queue.ts";
 import type { EmbedContext } from "./work-on-lease.ts";
-
-/** A table, and a model whose vectors it is to have. */
-export interface Target {
-	readonly table: EntityTable;
-	readonly space: VectorSpace;
-}
 
 export interface SyncProgress {
 	/** Texts done so far. */
@@ -47,9 +40,12 @@ export async function sync(
 	let totalTokens = 0;
 	for (const { table, space } of targets) {
 		removed += await removeOrphans(context.db, table, space);
-		totalTokens += await queueMissing(context.db, table, space, signal);
+		totalTokens += await queueMissing(context.db, { table, space }, signal);
 		const partition = { ...space, tableName: table.entity.tableName };
-		total += await countTexts(context.db, context.schema, partition, "pending");
+		total += await countTexts(context.db, context.schema, {
+			partition,
+			state: "pending",
+		});
 	}
 	onProgress?.({ done: 0, total, tokens: 0, totalTokens });
 	const partitions = new Set(

@@ -16,6 +16,7 @@ import { sql } from "../sql.ts";
 import { count } from "../telemetry/metrics.ts";
 import { span } from "../telemetry/span.ts";
 import { databaseAttributes } from "../telemetry/traced.ts";
+import { elementAt } from "../util/present.ts";
 import {
 	hasCurrentVector,
 	settleTextsSql,
@@ -135,7 +136,8 @@ async function work(
 	const modelled = context.table(partition.tableName);
 	if (modelled === undefined) return { ...nothing, partition };
 	const { db, schema } = context;
-	const lease = await takeLease(db, schema, partition, {
+	const lease = await takeLease(db, schema, {
+		partition,
 		owner: randomUUID(),
 		limit,
 	});
@@ -157,7 +159,7 @@ async function work(
 			wanting.map(({ content }) => content),
 			{ ...calls, purpose: "document", signal },
 		);
-		return await settle(db, table, lease, wanting, { outcomes, signal });
+		return await settle(db, { table, lease }, { wanting, outcomes, signal });
 	} catch (error) {
 		await releaseLease(db, schema, lease).catch(() => {
 			// The database cannot be reached: the lease ends by itself.
@@ -205,16 +207,15 @@ const maxSettlePauseMs = 150;
 
 async function settle(
 	db: Database,
-	table: EntityTable,
-	lease: Lease,
-	wanting: readonly WantingText[],
-	{ outcomes, signal }: Outcomes,
+	leased: LeasedTexts,
+	{ wanting, outcomes, signal }: Outcomes,
 ): Promise<LeaseResult> {
+	const { table, lease } = leased;
 	const made: (EmbeddedText & WantingText)[] = [];
 	const failed: FailedText[] = [];
 	let failure: EmbeddingFailure | undefined;
 	outcomes.forEach((outcome, index) => {
-		const text = wanting[index] as WantingText;
+		const text = elementAt(wanting, index);
 		if ("passages" in outcome) {
 			made.push({ ...text, passages: outcome.passages });
 			return;
@@ -227,7 +228,7 @@ async function settle(
 	let done = 0;
 	let left = lease.texts.length;
 	for (let attempt = 1; left > 0; attempt++) {
-		const step = await storeOutcomes(db, table, lease, { made, failed });
+		const step = await storeOutcomes(db, leased, { made, failed });
 		embedded += step.embedded;
 		done += step.done;
 		left -= step.done + step.failed;
@@ -259,8 +260,15 @@ async function settle(
 	};
 }
 
+interface LeasedTexts {
+	readonly table: EntityTable;
+	readonly lease: Lease;
+}
+
 interface Outcomes {
-	/** Of the texts that were sent, in their places. */
+	/** The texts that were sent. */
+	readonly wanting: readonly WantingText[];
+	/** Of each of them, in its place. */
 	readonly outcomes: readonly TextOutcome[];
 	readonly signal: AbortSignal | undefined;
 }
@@ -287,8 +295,7 @@ interface Stored {
 /** Stores the outcomes of the texts that no other client has locked at this moment. */
 function storeOutcomes(
 	db: Database,
-	table: EntityTable,
-	lease: Lease,
+	{ table, lease }: LeasedTexts,
 	outcomes: {
 		readonly made: readonly EmbeddedText[];
 		readonly failed: readonly FailedText[];
@@ -303,9 +310,15 @@ function storeOutcomes(
 			const made = outcomes.made.filter(isLocked);
 			const failed = outcomes.failed.filter(isLocked);
 			// Rows that another client is writing come in a later attempt.
-			const options = { space: lease.partition, rowLock: "skip" } as const;
-			const stored = await storeVectors(tx, table, made, options);
-			await recordFailures(tx, schema, lease.partition, failed);
+			const stored = await storeVectors(tx, table, {
+				texts: made,
+				space: lease.partition,
+				rowLock: "skip",
+			});
+			await recordFailures(tx, schema, {
+				partition: lease.partition,
+				failed,
+			});
 			const { rowCount } = await tx.query(
 				settleTextsSql(table, locked, lease.partition),
 			);

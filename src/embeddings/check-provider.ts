@@ -43,5 +43,5 @@ function isName(value: unknown, length: number): boolean {
 }
 
 function isCount(value: unknown): boolean {
-	return Number.isSafeInteger(value) && (value as number) >= 1;
+	return typeof value === "number" && Number.isSafeInteger(value) && value >= 1;
 }

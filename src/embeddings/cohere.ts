@@ -1,3 +1,4 @@
+import { membersOf } from "../util/present.ts";
 import { decodeVector } from "./decode-vector.ts";
 import { unreadable } from "./failure.ts";
 import { maxNumbers, postJson } from "./http.ts";
@@ -60,7 +61,7 @@ export function cohereProvider(options: RemoteOptions): EmbeddingProvider {
 }
 
 function floatsOf(answer: object): readonly unknown[] {
-	const { embeddings } = answer as { embeddings?: { float?: unknown } };
-	if (Array.isArray(embeddings?.float)) return embeddings.float;
+	const { float } = membersOf(membersOf(answer).embeddings);
+	if (Array.isArray(float)) return float;
 	throw unreadable("JSON without vectors");
 }

@@ -1,5 +1,6 @@
 import { setImmediate as aTurn } from "node:timers/promises";
 import type { RemError } from "../errors.ts";
+import { valueAt } from "../util/present.ts";
 import {
 	EmbeddingRun,
 	type EmbedOptions,
@@ -36,7 +37,7 @@ export async function embedEach(
 ): Promise<EmbeddingOutcome[]> {
 	const results = await resultsOf(provider, texts, options);
 	return texts.map((text) => {
-		const result = results.get(text) as Result;
+		const result = valueAt(results, text);
 		return result instanceof CallFailure
 			? failureOutcome(provider, result)
 			: { vector: result };

@@ -1,5 +1,6 @@
 import { count } from "../telemetry/metrics.ts";
 import { noteEvent, span } from "../telemetry/span.ts";
+import { elementAt } from "../util/present.ts";
 import { bounded, checkCancelled, sleep } from "./abort.ts";
 import { NoVector } from "./decode-vector.ts";
 import { CallFailure, type FailureKind, mismatch } from "./failure.ts";
@@ -287,7 +288,7 @@ export class EmbeddingRun {
 		const failureOf = (text: string) => this.results.get(text) as CallFailure;
 		const passing = bad.filter((text) => failureOf(text).kind !== "text");
 		const texts = passing.length > 0 ? passing : bad;
-		const failure = failureOf(texts[0] as string);
+		const failure = failureOf(elementAt(texts, 0));
 		return { texts, failure, isSettled: true };
 	}
 
@@ -371,7 +372,7 @@ export class EmbeddingRun {
 	#store(texts: readonly string[], vectors: readonly Float32Array[]): string[] {
 		const { dimensions } = this.#provider;
 		return texts.filter((text, index) => {
-			const vector = vectors[index] as Float32Array;
+			const vector = elementAt(vectors, index);
 			const failure = failureIn(vector, dimensions);
 			this.#hasWorked ||= failure === undefined;
 			this.results.set(text, failure ?? vector);

@@ -1,3 +1,4 @@
+import { membersOf } from "../util/present.ts";
 /** The cause of an error by its body, in the terms of OpenAI's API. */
 export interface ErrorReason {
 	/** A word we know; anything else might quote the key or a text. */
@@ -227,7 +228,7 @@ export function isSaid(value: unknown): boolean {
 	);
 }
 
-type Members = Readonly<Record<string, unknown>>;
+type Members = ReturnType<typeof membersOf>;
 
 /** The objects that may contain the reason, the outermost first; a text in place of one is its message. */
 function partsOf(body: unknown): Members[] {
@@ -332,8 +333,4 @@ function statedLimit(
 		.map(Number)
 		.filter((number) => number >= 1 && number < texts);
 	return numbers.length === 0 ? undefined : Math.max(...numbers);
-}
-
-function membersOf(value: unknown): Members {
-	return typeof value === "object" && value !== null ? (value as Members) : {};
 }

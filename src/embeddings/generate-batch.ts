@@ -1,4 +1,5 @@
 import type { Issue, RemError } from "../errors.ts";
+import { valueAt } from "../util/present.ts";
 import { resultsOf } from "./embed-each.ts";
 import type { EmbedOptions } from "./embedding-run.ts";
 import { CallFailure, type FailureKind, providerError } from "./failure.ts";
@@ -38,7 +39,7 @@ export function allOf<R>(
 	options: Pick<GenerateOptions, "issueOf">,
 ): R[] {
 	return texts.map((text) => {
-		const result = results.get(text) as R | CallFailure;
+		const result = valueAt(results, text);
 		if (result instanceof CallFailure)
 			throw failed(provider, texts, results, options);
 		return result;

@@ -1,3 +1,4 @@
+import { membersOf } from "../util/present.ts";
 import { errorReason, isErrorAnswer } from "./error-reason.ts";
 import { CallFailure, unreadable } from "./failure.ts";
 import { quotable } from "./quotable.ts";
@@ -194,7 +195,7 @@ function isSendable({ url, apiKey = "" }: JsonRequest): boolean {
 
 /** The texts of the request, in either protocol. */
 function textsOf({ body }: JsonRequest): string[] {
-	const { input, texts } = body as { input?: unknown; texts?: unknown };
+	const { input, texts } = membersOf(body);
 	return [input, texts].flat().filter((text) => typeof text === "string");
 }
 

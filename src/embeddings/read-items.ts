@@ -1,3 +1,4 @@
+import { membersOf } from "../util/present.ts";
 import {
 	decodeVector,
 	NoVector,
@@ -84,7 +85,7 @@ const wrappers = ["data", "result", "output", "response", "results"] as const;
 
 /** Objects and lists that may be the items, the likelier first. */
 function placesIn(answer: object): unknown[] {
-	const members = answer as Readonly<Record<string, unknown>>;
+	const members = membersOf(answer);
 	const inner = wrappers.map((name) => members[name]);
 	return [
 		members.data,

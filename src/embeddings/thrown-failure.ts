@@ -1,4 +1,5 @@
 import { RemError } from "../errors.ts";
+import { membersOf } from "../util/present.ts";
 import { errorReason } from "./error-reason.ts";
 import { CallFailure, type FailureKind } from "./failure.ts";
 import type { HeaderReader } from "./retry.ts";
@@ -147,8 +148,4 @@ function readerOf(headers: unknown): HeaderReader {
 	};
 }
 
-type Members = Readonly<Record<string, unknown>>;
-
-function membersOf(value: unknown): Members {
-	return typeof value === "object" && value !== null ? (value as Members) : {};
-}
+type Members = ReturnType<typeof membersOf>;

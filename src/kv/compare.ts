@@ -1,7 +1,7 @@
 import type { Handle } from "../db/database.ts";
 import { ident, join, literal, type Sql, sql, toText } from "../sql.ts";
 import type { KvSteps } from "./progress.ts";
-import { type KvSource, kvStore } from "./tables.ts";
+import { type CachedType, type KvSource, kvStore } from "./tables.ts";
 
 /** An entry of the cache that differs from its entity. */
 export interface KvDifference {
@@ -34,10 +34,10 @@ const rangeSize = 5000;
 /** Compares a type's entries with its entities, both ways, range by range of ids; the snapshot of the handle makes it consistent. */
 export async function compareType(
 	tx: Handle,
-	schema: string,
-	source: KvSource,
+	type: CachedType,
 	steps: KvSteps,
 ): Promise<KvDifference[]> {
+	const { source } = type;
 	const differences: KvDifference[] = [];
 	let after = "00000000-0000-0000-0000-000000000000";
 	for (;;) {
@@ -49,7 +49,7 @@ ORDER BY entity_id OFFSET ${rangeSize - 1} LIMIT 1`);
 			last === undefined
 				? sql`entity_id > ${after}::uuid`
 				: sql`entity_id > ${after}::uuid AND entity_id <= ${last}::uuid`;
-		const compared = await compareRange(tx, schema, source, range);
+		const compared = await compareRange(tx, type, range);
 		differences.push(...compared.differences);
 		steps.add(source.entityType, compared.found);
 		if (last === undefined) return differences;
@@ -60,8 +60,7 @@ ORDER BY entity_id OFFSET ${rangeSize - 1} LIMIT 1`);
 /** Compares the entries and entities that a condition on `entity_id` names; `found` are the entities. */
 async function compareRange(
 	tx: Handle,
-	schema: string,
-	source: KvSource,
+	{ schema, source }: CachedType,
 	range: Sql,
 ): Promise<{ found: number; differences: KvDifference[] }> {
 	const { rows } = await tx.query<ComparedRow>(
@@ -78,10 +77,10 @@ async function compareRange(
 /** Compares at most so many entities and so many entries of a type, picked at random, from whole pages of the tables. */
 export async function compareSample(
 	tx: Handle,
-	schema: string,
-	source: KvSource,
+	type: CachedType,
 	size: number,
 ): Promise<{ found: number; differences: KvDifference[] }> {
+	const { schema, source } = type;
 	const store = kvStore(schema);
 	const table = ident(schema, source.entityType);
 	const entities = sql`SELECT id FROM ${table} ${await pagesOf(tx, table, size)} ORDER BY random() LIMIT ${size}`;
@@ -91,12 +90,7 @@ WHERE entity_type = ${source.entityType} ORDER BY random() LIMIT ${size}`;
 		sql`SELECT coalesce(array_agg(id::text), '{}') AS ids FROM ((${entities}) UNION (${entries})) AS picked`,
 	);
 	const ids = `{${rows[0]?.ids.join(",") ?? ""}}`;
-	return compareRange(
-		tx,
-		schema,
-		source,
-		sql`entity_id = ANY (${ids}::uuid[])`,
-	);
+	return compareRange(tx, type, sql`entity_id = ANY (${ids}::uuid[])`);
 }
 
 // Pages contain deleted rows, too, and kv_store rows of other types.

@@ -11,6 +11,12 @@ const preparedTimeoutMs = 5000;
 /** The cache was emptied: what was copied may be gone. */
 export class Fenced extends Error {}
 
+interface StartedFence {
+	readonly kind: string;
+	readonly begun: string;
+	readonly signal: AbortSignal | undefined;
+}
+
 interface FenceOptions {
 	readonly signal?: AbortSignal | undefined;
 	/** Begins nothing while another process gives signs of life. */
@@ -34,13 +40,12 @@ export class Fence {
 	private constructor(
 		db: Handle,
 		schema: string,
-		token: { kind: string; begun: string },
-		signal: AbortSignal | undefined,
+		{ kind, begun, signal }: StartedFence,
 	) {
 		this.#db = db;
 		this.#schema = schema;
-		this.#kind = token.kind;
-		this.#begun = token.begun;
+		this.#kind = kind;
+		this.#begun = begun;
 		this.#signal = signal;
 	}
 
@@ -65,7 +70,7 @@ INSERT INTO ${kvState(schema)} (kind, token, filenode)
 SELECT ${kind}, ${token}::uuid, ${kvFilenode(schema)} ${leave}
 RETURNING at::text AS begun`);
 		const [row] = rows;
-		return row && new Fence(db, schema, { kind, begun: row.begun }, signal);
+		return row && new Fence(db, schema, { kind, begun: row.begun, signal });
 	}
 
 	/** Between two steps: whether to go on at all. Others see that it is in progress. */

@@ -11,7 +11,12 @@ import {
 import { Fence, Fenced } from "./fence.ts";
 import { type KvProgress, type KvSteps, startKvProgress } from "./progress.ts";
 import { orderedWalk, seeingAll } from "./read-settings.ts";
-import { type KvSource, kvStore, readKvSources } from "./tables.ts";
+import {
+	type CachedType,
+	type KvSource,
+	kvStore,
+	readKvSources,
+} from "./tables.ts";
 
 export interface RebuildOptions {
 	readonly onProgress?: ((progress: KvProgress) => void) | undefined;
@@ -67,10 +72,10 @@ export async function rebuildKv(
 		const steps = await startKvProgress(db, sources, options.onProgress);
 		try {
 			for (const source of sources)
-				entries += await copyBatches(copy, source, fence, steps);
+				entries += await copyBatches(source, { copy, fence, steps });
 			await fence.awaitPrepared();
 			for (const source of sources)
-				entries += await copyMissing(db, schema, copy, source, fence);
+				entries += await copyMissing(db, { schema, source }, { copy, fence });
 			if (await fence.finish()) return { entries };
 		} catch (error) {
 			await fence.leave();
@@ -91,10 +96,8 @@ function isUndefinedTable(error: unknown): boolean {
 
 /** First pass: rows that no client is writing at this moment, batch by batch in order of id. */
 async function copyBatches(
-	copy: RowCopier,
 	{ view, entityType }: KvSource,
-	fence: Fence,
-	steps: KvSteps,
+	{ copy, fence, steps }: { copy: RowCopier; fence: Fence; steps: KvSteps },
 ): Promise<number> {
 	let copied = 0;
 	let size = batchSizes.first;
@@ -150,10 +153,8 @@ function nextSize(size: number, tookMs: number): number {
  */
 async function copyMissing(
 	db: Handle,
-	schema: string,
-	copy: RowCopier,
-	source: KvSource,
-	fence: Fence,
+	{ schema, source }: CachedType,
+	{ copy, fence }: { copy: RowCopier; fence: Fence },
 ): Promise<number> {
 	let copied = 0;
 	let after = firstId;

@@ -4,16 +4,25 @@ import { writeEntries } from "../schema/kv-trigger.ts";
 import { type Sql, sql } from "../sql.ts";
 import { isUnregistered, type KvDifference } from "./compare.ts";
 import { orderedWalk, seeingAll } from "./read-settings.ts";
-import { type KvSource, kvStore, readKvSources } from "./tables.ts";
+import {
+	type CachedType,
+	type KvSource,
+	kvStore,
+	readKvSources,
+} from "./tables.ts";
 
 const batchSize = 500;
+
+interface Comparison {
+	readonly sources: readonly KvSource[];
+	readonly differences: readonly KvDifference[];
+}
 
 /** Makes exactly these entries equal to their entities, while writers go on. */
 export async function repairDifferences(
 	db: Handle,
 	schema: string,
-	sources: readonly KvSource[],
-	differences: readonly KvDifference[],
+	{ sources, differences }: Comparison,
 ): Promise<void> {
 	for (const source of sources) {
 		const own = differences.filter(
@@ -22,25 +31,23 @@ export async function repairDifferences(
 		for (let start = 0; start < own.length; start += batchSize)
 			await repairBatch(
 				db,
-				schema,
-				source,
+				{ schema, source },
 				own.slice(start, start + batchSize),
 			);
 	}
-	await deleteUnregistered(db, schema, differences, sources);
+	await deleteUnregistered(db, schema, { sources, differences });
 }
 
 async function repairBatch(
 	db: Handle,
-	schema: string,
-	source: KvSource,
+	type: CachedType,
 	differences: readonly KvDifference[],
 ): Promise<void> {
 	const idsOf = (some: readonly KvDifference[]) =>
 		some.map(({ entityId }) => entityId);
-	await deleteDead(db, schema, source, idsOf(differences));
+	await deleteDead(db, type, idsOf(differences));
 	const live = differences.filter(({ kind }) => kind !== "extra");
-	if (live.length > 0) await writeLive(db, schema, source, idsOf(live));
+	if (live.length > 0) await writeLive(db, type, idsOf(live));
 }
 
 /**
@@ -50,8 +57,7 @@ async function repairBatch(
  */
 function deleteDead(
 	db: Handle,
-	schema: string,
-	{ entityType, view }: KvSource,
+	{ schema, source: { entityType, view } }: CachedType,
 	ids: readonly string[],
 ): Promise<void> {
 	return repairTransaction(db, async (tx) => {
@@ -72,8 +78,7 @@ WHERE k.entity_type = ${entityType} AND k.entity_id = ANY (${uuids(ids)})
  */
 async function writeLive(
 	db: Handle,
-	schema: string,
-	{ view }: KvSource,
+	{ schema, source: { view } }: CachedType,
 	ids: readonly string[],
 ): Promise<void> {
 	const skipped = await repairTransaction(db, async (tx) => {
@@ -110,8 +115,7 @@ async function readIds(tx: Handle, from: Sql): Promise<string[]> {
 async function deleteUnregistered(
 	db: Handle,
 	schema: string,
-	differences: readonly KvDifference[],
-	known: readonly KvSource[],
+	{ sources: known, differences }: Comparison,
 ): Promise<void> {
 	const types = new Set(known.map(({ entityType }) => entityType));
 	const ids = differences.flatMap(({ entityType, entityId }) =>

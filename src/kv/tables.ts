@@ -16,6 +16,12 @@ export function kvFilenode(schema: string): Sql {
 	return sql`pg_relation_filenode(${literal(toText(kvStore(schema)))}::regclass)`;
 }
 
+/** The cache of one entity type, and the schema that it is in. */
+export interface CachedType {
+	readonly schema: string;
+	readonly source: KvSource;
+}
+
 /** Where the cache of an entity type comes from. */
 export interface KvSource {
 	readonly entityType: string;

@@ -52,7 +52,7 @@ export async function verifyKv(
 		settings: await seeingAll(db),
 	});
 	const { differences } = found;
-	if (repair) await repairDifferences(db, schema, found.sources, differences);
+	if (repair) await repairDifferences(db, schema, found);
 	return {
 		ready: found.ready,
 		compared: found.compared,
@@ -82,7 +82,8 @@ async function compareAll(
 	const sources = await readKvSources(tx, schema);
 	const nothing = { ready: false, sources, compared: 0, differences: [] };
 	if (!(await isReadyHere(tx, schema))) return nothing;
-	if (sample !== undefined) return compareSamples(tx, schema, sources, sample);
+	if (sample !== undefined)
+		return compareSamples(tx, { schema, sources }, sample);
 	const shown = await startKvProgress(tx, sources, onProgress);
 	let compared = 0;
 	const steps = {
@@ -96,7 +97,7 @@ async function compareAll(
 	const differences: KvDifference[] = [];
 	for (const source of sources) {
 		const ofType = await tx.transaction(
-			(inner) => compareType(inner, schema, source, steps),
+			(inner) => compareType(inner, { schema, source }, steps),
 			{ settings: orderedWalk },
 		);
 		differences.push(...ofType);
@@ -110,14 +111,13 @@ async function compareAll(
 
 async function compareSamples(
 	tx: Handle,
-	schema: string,
-	sources: readonly KvSource[],
+	{ schema, sources }: { schema: string; sources: readonly KvSource[] },
 	size: number,
 ): Promise<Comparison> {
 	let compared = 0;
 	const differences: KvDifference[] = [];
 	for (const source of sources) {
-		const some = await compareSample(tx, schema, source, size);
+		const some = await compareSample(tx, { schema, source }, size);
 		compared += some.found;
 		differences.push(...some.differences);
 	}

@@ -12,12 +12,18 @@ import {
 	validationSteps,
 } from "../models/validate.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
+import { membersOf } from "../util/present.ts";
 import { ChunkProgress, VectorForecast } from "./chunk-progress.ts";
 import {
 	gatherFirstStatistics,
 	rowsBeforeStatistics,
 } from "./first-statistics.ts";
-import { type Prepared, prepare, type UpsertOptions } from "./prepare.ts";
+import {
+	type Prepared,
+	prepare,
+	type UpsertCall,
+	type UpsertOptions,
+} from "./prepare.ts";
 import type { UpsertResult } from "./upsert-result.ts";
 import { RowChanged, writeBatch } from "./write-batch.ts";
 
@@ -38,26 +44,27 @@ export async function batchUpsert(
 	const { signal } = options;
 	try {
 		checkCancelled(signal);
-		return await upsertAny(stoppable(db, signal), table, entities, options);
+		return await upsertAny(
+			{ db: stoppable(db, signal), table, options },
+			entities,
+		);
 	} catch (error) {
 		throw signal?.aborted === true ? asCancelled(error) : asDrift(table, error);
 	}
 }
 
 async function upsertAny(
-	db: Handle,
-	table: EntityTable,
+	call: UpsertCall,
 	entities: Iterable<unknown> | AsyncIterable<unknown>,
-	options: UpsertOptions,
 ): Promise<UpsertResult> {
-	if (!Array.isArray(entities))
-		return upsertStream(db, table, entities, options);
+	const { table, options } = call;
+	if (!Array.isArray(entities)) {
+		const chunks = validatedChunks(table, entities, options);
+		return upsertChunks(call, chunks, undefined);
+	}
 	const rows = await validateAll(table, entities, options);
-	if (options.atomic === true)
-		return upsertWhole(db, table, rows, options, (ids) =>
-			options.onProgress?.({ done: rows.length, total: rows.length, ids }),
-		);
-	return upsertChunks(db, table, slices(rows), options, rows.length);
+	if (options.atomic === true) return upsertWhole(call, rows);
+	return upsertChunks(call, slices(rows), rows.length);
 }
 
 /** Where the call can be cancelled, it yields to other work between steps. */
@@ -80,9 +87,7 @@ async function validateAll(
 function asDrift({ entity }: EntityTable, error: unknown): unknown {
 	if (!(error instanceof RemError)) return error;
 	const { committed, cause, sqlState } = error;
-	const { table, column, constraint } = (cause ?? {}) as Readonly<
-		Record<string, string>
-	>;
+	const { table, column, constraint } = membersOf(cause);
 	if (table !== entity.tableName) return error;
 	const isKeyOfAnother =
 		sqlState === "23505" &&
@@ -131,29 +136,18 @@ function checkEntities(entities: unknown): void {
 
 /** One transaction for all rows. */
 async function upsertWhole(
-	db: Handle,
-	table: EntityTable,
+	call: UpsertCall,
 	rows: readonly ValidRow[],
-	options: UpsertOptions,
-	onDone: (ids: readonly string[]) => void,
 ): Promise<UpsertResult> {
+	const { options } = call;
 	checkCancelled(options.signal);
-	const prepared = await prepare(db, table, rows, options);
+	const prepared = await prepare(call, rows);
 	checkCancelled(options.signal);
 	await options.beforeWrite?.(new VectorForecast(rows.length).add(prepared));
-	const result = await commit(db, table, prepared, options);
-	onDone(result.ids);
+	const result = await commit(call, prepared);
+	const { length } = rows;
+	options.onProgress?.({ done: length, total: length, ids: result.ids });
 	return result;
-}
-
-function upsertStream(
-	db: Handle,
-	table: EntityTable,
-	entities: Iterable<unknown> | AsyncIterable<unknown>,
-	options: UpsertOptions,
-): Promise<UpsertResult> {
-	const chunks = validatedChunks(table, entities, options);
-	return upsertChunks(db, table, chunks, options, undefined);
 }
 
 async function* validatedChunks(
@@ -180,18 +174,17 @@ async function* validatedChunks(
 
 /** Each chunk is committed on its own, while the next one is read, validated and embedded. */
 async function upsertChunks(
-	db: Handle,
-	table: EntityTable,
+	call: UpsertCall,
 	chunks: Iterable<ValidRow[]> | AsyncIterable<ValidRow[]>,
-	options: UpsertOptions,
 	total: number | undefined,
 ): Promise<UpsertResult> {
+	const { db, table, options } = call;
 	const progress = new ChunkProgress(options.onProgress, total);
 	const forecast = new VectorForecast(total);
 	let writing: Promise<void> = Promise.resolve();
 	let written = 0;
 	const write = async (prepared: Prepared, count: number) => {
-		const result = await commit(db, table, prepared, options);
+		const result = await commit(call, prepared);
 		progress.committed(count, result);
 		written += count;
 		if (written === rowsBeforeStatistics)
@@ -200,7 +193,7 @@ async function upsertChunks(
 	try {
 		for await (const rows of chunks) {
 			checkCancelled(options.signal);
-			const prepared = await prepare(db, table, rows, options);
+			const prepared = await prepare(call, rows);
 			await writing;
 			await options.beforeWrite?.(forecast.add(prepared));
 			writing = write(prepared, rows.length);
@@ -245,16 +238,15 @@ function writeSettings(
 }
 
 async function commit(
-	db: Handle,
-	table: EntityTable,
+	call: UpsertCall,
 	prepared: Prepared,
-	options: UpsertOptions,
 ): Promise<UpsertResult> {
+	const { db, table, options } = call;
 	let current = prepared;
 	for (let attempt = 1; ; attempt++) {
 		try {
 			return await db.transaction(
-				(tx) => writeBatch(tx, table, current, options.merge),
+				(tx) => writeBatch(tx, table, { ...current, merge: options.merge }),
 				{
 					retries: attempts,
 					isLimited: true,
@@ -268,13 +260,7 @@ async function commit(
 		} catch (error) {
 			if (!(error instanceof RowChanged)) throw error;
 			if (attempt === attempts) throw tooBusy(table);
-			current = await prepare(
-				db,
-				table,
-				prepared.input,
-				options,
-				prepared.vectors,
-			);
+			current = await prepare(call, prepared.input, prepared.vectors);
 		}
 	}
 }

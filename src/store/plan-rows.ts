@@ -5,6 +5,7 @@ import type { Entity } from "../models/entity.ts";
 import type { Field } from "../models/field.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { ValidRow } from "../models/validate.ts";
+import { valueAt } from "../util/present.ts";
 import { contentHash, isEmbeddable } from "../vectors/texts.ts";
 import { equalsStored } from "./compare.ts";
 import { type MergeField, mergeValue } from "./merge.ts";
@@ -158,7 +159,7 @@ function checkUnwritable(
 ): void {
 	for (const name of row.unwritable) {
 		if (!(name in row.supplied)) continue;
-		const field = entity.fieldsByName.get(name) as Field;
+		const field = valueAt(entity.fieldsByName, name);
 		// Of a row that exists, it never changes.
 		const isSame =
 			stored !== undefined &&
@@ -189,7 +190,7 @@ function isChanged(
 	if (stored === undefined) return true;
 	if (row.hasUserId && row.userId !== stored.userId) return true;
 	return Object.entries(row.supplied).some(([name, value]) => {
-		const field = entity.fieldsByName.get(name) as Field;
+		const field = valueAt(entity.fieldsByName, name);
 		if (name === "createdAt" || entity.embedFields.includes(field))
 			return false;
 		if (isFoundByKey(row) && isKnownByKey(entity, field)) return false;

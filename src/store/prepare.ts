@@ -9,6 +9,7 @@ import type { PassageVector } from "../models/passage-vector.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { RowScope, ValidRow } from "../models/validate.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
+import { elementAt } from "../util/present.ts";
 import { distinctRows, distinctStored } from "./distinct-rows.ts";
 import type { MergeField } from "./merge.ts";
 import { type PlannedRow, planRow } from "./plan-rows.ts";
@@ -35,6 +36,13 @@ export interface UpsertOptions {
 	readonly signal?: AbortSignal | undefined;
 }
 
+/** What all steps of a batch upsert need. */
+export interface UpsertCall {
+	readonly db: Handle;
+	readonly table: EntityTable;
+	readonly options: UpsertOptions;
+}
+
 /** By the hash of a text: its vector, or those of its passages. */
 export type TextVectors = ReadonlyMap<string, readonly PassageVector[]>;
 
@@ -56,10 +64,8 @@ export interface Prepared {
 
 /** Everything that needs no transaction: compare, then embed what changed. */
 export async function prepare(
-	db: Handle,
-	table: EntityTable,
+	{ db, table, options }: UpsertCall,
 	input: readonly ValidRow[],
-	options: UpsertOptions,
 	known: TextVectors = new Map(),
 ): Promise<Prepared> {
 	const space = table.entity.createEmbeddings ? options.space : undefined;
@@ -118,17 +124,17 @@ async function embedMissing(
 	if (!queuesFailures) {
 		const vectors = await generateForTexts(provider, texts, {
 			...calls,
-			issueOf: (place) => ownerOf(hashes[place] as string),
+			issueOf: (place) => ownerOf(elementAt(hashes, place)),
 		});
 		hashes.forEach((hash, index) => {
-			made.set(hash, vectors[index] as readonly PassageVector[]);
+			made.set(hash, elementAt(vectors, index));
 		});
 		return made;
 	}
 	const outcomes = await embedTexts(provider, texts, calls);
 	outcomes.forEach((outcome, index) => {
 		if ("passages" in outcome)
-			made.set(hashes[index] as string, outcome.passages);
+			made.set(elementAt(hashes, index), outcome.passages);
 		else if (isProviders(outcome.kind)) failing.add(options);
 	});
 	return made;

@@ -9,6 +9,7 @@ import type { ValidRow } from "../models/validate.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { keyExpression } from "../schema/key.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
+import { elementAt, valueAt } from "../util/present.ts";
 
 /** What the database has of a row that is about to be written. */
 export interface StoredRow {
@@ -56,10 +57,10 @@ export async function readStored(
 				readSql(table, fields, { space, prints }, match(table, slice)),
 			onResult: (result, slice) => {
 				for (const record of result.rows) {
-					const row = slice[Number(record.rem_ord) - 1] as ValidRow;
-					stored[at.get(row) as number] = toStored(fields, record);
+					const row = elementAt(slice, Number(record.rem_ord) - 1);
+					stored[valueAt(at, row)] = toStored(fields, record);
 				}
-				for (const row of slice) onRead(row, stored[at.get(row) as number]);
+				for (const row of slice) onRead(row, stored[valueAt(at, row)]);
 			},
 			options: { idempotent: true },
 		});
@@ -84,7 +85,7 @@ function suppliedFields(entity: Entity, rows: readonly ValidRow[]): Field[] {
 	const names = new Set<string>();
 	for (const { supplied } of rows) for (const name in supplied) names.add(name);
 	names.delete("createdAt"); // of a row that exists, it never changes
-	return [...names].map((name) => entity.fieldsByName.get(name) as Field);
+	return [...names].map((name) => valueAt(entity.fieldsByName, name));
 }
 
 function readSql(

@@ -4,6 +4,7 @@ import { sendPipelined } from "../db/pipelined.ts";
 import { tableRef } from "../db/tables.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { type Sql, sql } from "../sql.ts";
+import { elementAt } from "../util/present.ts";
 import { uuidv7 } from "../util/uuid.ts";
 import {
 	gatherFirstStatistics,
@@ -29,8 +30,7 @@ export class RowChanged extends Error {}
 export async function writeBatch(
 	tx: Handle,
 	table: EntityTable,
-	prepared: Prepared,
-	merge: readonly MergeField[],
+	{ merge, ...prepared }: Prepared & { readonly merge: readonly MergeField[] },
 ): Promise<UpsertResult> {
 	const { input, rows, places } = prepared;
 	// A row that is taken for stored may be deleted by now: it then needs an id
@@ -39,8 +39,8 @@ export async function writeBatch(
 		isChanged ? (row.id ?? uuidv7()) : (storedId as string),
 	);
 	await lockRows(tx, table, rows);
-	const inserted = await writeChangedRows(tx, table, rows, ids, merge);
-	const texts = await writeTexts(tx, table, prepared, ids);
+	const inserted = await writeChangedRows(tx, table, { rows, ids, merge });
+	const texts = await writeTexts(tx, table, { ...prepared, ids });
 	return {
 		inserted,
 		updated: rows.length - inserted,
@@ -52,7 +52,7 @@ export async function writeBatch(
 		kvEntries: table.entity.createKvTrigger
 			? rows.filter(({ hasKey }) => hasKey).length
 			: 0,
-		ids: places.map((place) => ids[place] as string),
+		ids: places.map((place) => elementAt(ids, place)),
 	};
 }
 
@@ -87,17 +87,24 @@ WHERE t.id = ANY (${encodeArray("uuid", ids)}::uuid[])
 ORDER BY t.id FOR NO KEY UPDATE`;
 }
 
+interface RowsToWrite {
+	readonly rows: readonly PlannedRow[];
+	/** Of each row. */
+	readonly ids: string[];
+	readonly merge: readonly MergeField[];
+}
+
 /** Returns how many were new; `ids` become those that the database has. */
 async function writeChangedRows(
 	tx: Handle,
 	table: EntityTable,
-	rows: readonly PlannedRow[],
-	ids: string[],
-	merge: readonly MergeField[],
+	{ rows, ids, merge }: RowsToWrite,
 ): Promise<number> {
 	const changed = rows.flatMap((planned, index) => {
 		const { row, isChanged } = planned;
-		return isChanged ? [{ row, id: ids[index] as string, planned, index }] : [];
+		return isChanged
+			? [{ row, id: elementAt(ids, index), planned, index }]
+			: [];
 	});
 	let inserted = 0;
 	const send = (rows: typeof changed, arbiter: Arbiter) =>
@@ -106,7 +113,7 @@ async function writeChangedRows(
 			onResult: (result, slice) => {
 				const written = readWritten(table, slice, result);
 				slice.forEach(({ planned, index }, at) => {
-					const row = written[at] as WrittenRow;
+					const row = elementAt(written, at);
 					checkUnchangedSince(planned, row);
 					ids[index] = row.id;
 					if (row.inserted) inserted++;

@@ -2,6 +2,7 @@ import type { Handle } from "../db/database.ts";
 import { sendPipelined } from "../db/pipelined.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
+import { elementAt } from "../util/present.ts";
 import {
 	anyQueuedSql,
 	queueTextsSql,
@@ -31,26 +32,27 @@ export interface WrittenTexts {
 export async function writeTexts(
 	tx: Handle,
 	table: EntityTable,
-	{ rows, space, vectors }: Prepared,
-	ids: readonly string[],
+	{ rows, space, vectors, ids }: Prepared & { readonly ids: readonly string[] },
 ): Promise<WrittenTexts> {
 	if (!table.entity.createEmbeddings) return { embedded: 0, queued: 0 };
 	const written = rows.map((row, index) =>
-		textsOf(row, ids[index] as string, vectors),
+		textsOf(row, elementAt(ids, index), vectors),
 	);
-	const removed = written.flatMap(({ outdated }) => outdated);
+	const outdated = written.flatMap(({ outdated }) => outdated);
 	if (space === undefined) {
-		await removeOutdated(tx, table, removed, space);
+		await removeOutdated(tx, table, { texts: outdated, space });
 		return { embedded: 0, queued: 0 };
 	}
 	const texts = new Map<RowLock, readonly EmbeddedText[]>();
 	for (const rowLock of ["new", "locked", "wait"] as const) {
 		const ofLock = written.filter((row) => row.rowLock === rowLock);
 		const embedded = ofLock.flatMap(({ embedded }) => embedded);
-		const options = { space, rowLock };
-		texts.set(rowLock, await storeVectors(tx, table, embedded, options));
+		texts.set(
+			rowLock,
+			await storeVectors(tx, table, { texts: embedded, space, rowLock }),
+		);
 	}
-	await removeOutdated(tx, table, removed, space);
+	await removeOutdated(tx, table, { texts: outdated, space });
 	// A new row was not in the queue. A row that was not locked may have changed,
 	// and its text be queued again.
 	await settle(tx, table, [
@@ -61,7 +63,7 @@ export async function writeTexts(
 	]);
 	return {
 		embedded: [...texts.values()].reduce((sum, { length }) => sum + length, 0),
-		queued: await queue(tx, table, written, space),
+		queued: await queue(tx, table, { rows: written, space }),
 	};
 }
 
@@ -136,8 +138,7 @@ async function settle(
 async function queue(
 	tx: Handle,
 	table: EntityTable,
-	rows: readonly RowTexts[],
-	space: VectorSpace,
+	{ rows, space }: { rows: readonly RowTexts[]; space: VectorSpace },
 ): Promise<number> {
 	let queued = 0;
 	for (const { texts, onlyKnown } of [

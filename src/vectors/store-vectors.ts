@@ -22,7 +22,8 @@ export interface EmbeddedText extends EntityField {
 	readonly passages: readonly PassageVector[];
 }
 
-export interface StoreOptions {
+interface VectorsToStore {
+	readonly texts: readonly EmbeddedText[];
 	readonly space: VectorSpace;
 	readonly rowLock: RowLock;
 }
@@ -35,8 +36,7 @@ export interface StoreOptions {
 export async function storeVectors(
 	tx: Handle,
 	table: EntityTable,
-	texts: readonly EmbeddedText[],
-	{ space, rowLock }: StoreOptions,
+	{ texts, space, rowLock }: VectorsToStore,
 ): Promise<readonly EmbeddedText[]> {
 	if (texts.length === 0) return [];
 	const vectorOid = await tx.vectorOid();
@@ -57,23 +57,26 @@ export async function storeVectors(
 	// A new row has no older vectors. The text of a row that the caller did not
 	// write is the same as before, and so are vectors that were not replaced.
 	if (rowLock !== "new")
-		await removeOutdated(
-			tx,
-			table,
-			stored
+		await removeOutdated(tx, table, {
+			texts: stored
 				.filter((text) => rowLock !== "wait" || returned.get(textKey(text)))
 				.map((text) => ({ ...text, chunks: text.passages.length })),
 			space,
-		);
+		});
 	return stored;
+}
+
+interface OutdatedVectors {
+	readonly texts: readonly CurrentText[];
+	/** Where their new vectors are, if there are any. */
+	readonly space: VectorSpace | undefined;
 }
 
 /** Removes the vectors that are not those of the texts as they are now. */
 export async function removeOutdated(
 	tx: Handle,
 	table: EntityTable,
-	texts: readonly CurrentText[],
-	space: VectorSpace | undefined,
+	{ texts, space }: OutdatedVectors,
 ): Promise<void> {
 	await sendPipelined(tx, texts, {
 		build: (slice) => deleteOutdatedSql(table, slice, space),
