@@ -51,7 +51,7 @@ interface TouchedText {
 	readonly hashBytes: Buffer | null;
 }
 
-export interface PlanOptions {
+export interface RowPlanOptions {
 	/** Whether texts without a current vector get one. */
 	readonly embed: boolean;
 	readonly merge: readonly MergeField[];
@@ -62,7 +62,7 @@ export function planRow(
 	{ entity }: EntityTable,
 	row: ValidRow,
 	stored: StoredRow | undefined,
-	{ embed, merge }: PlanOptions,
+	{ embed, merge }: RowPlanOptions,
 ): PlannedRow {
 	checkTakenId(row, stored);
 	checkUnwritable(entity, row, stored);
