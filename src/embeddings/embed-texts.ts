@@ -43,7 +43,7 @@ export async function generateForTexts(
 	options: GenerateOptions,
 ): Promise<(readonly PassageVector[])[]> {
 	const results = await passagesOf(provider, texts, options);
-	return allOf(provider, texts, results, options);
+	return allOf(provider, { texts, results }, options);
 }
 
 type Passages = readonly PassageVector[] | CallFailure;

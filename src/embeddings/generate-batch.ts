@@ -28,20 +28,24 @@ export async function generateBatch(
 	options: GenerateOptions,
 ): Promise<Float32Array[]> {
 	const results = await resultsOf(provider, texts, options);
-	return allOf(provider, texts, results, options);
+	return allOf(provider, { texts, results }, options);
+}
+
+interface TextResults<R> {
+	readonly texts: readonly string[];
+	readonly results: ReadonlyMap<string, R | CallFailure>;
 }
 
 /** The result of every text, in their order; throws if one of them failed. */
 export function allOf<R>(
 	provider: EmbeddingProvider,
-	texts: readonly string[],
-	results: ReadonlyMap<string, R | CallFailure>,
+	{ texts, results }: TextResults<R>,
 	options: Pick<GenerateOptions, "issueOf">,
 ): R[] {
 	return texts.map((text) => {
 		const result = valueAt(results, text);
 		if (result instanceof CallFailure)
-			throw failed(provider, texts, results, options);
+			throw failed(provider, { texts, results }, options);
 		return result;
 	});
 }
@@ -58,8 +62,7 @@ const weights: readonly FailureKind[] = [
 
 function failed(
 	provider: EmbeddingProvider,
-	texts: readonly string[],
-	results: ReadonlyMap<string, unknown>,
+	{ texts, results }: TextResults<unknown>,
 	{
 		issueOf = (place) => ({ field: `texts[${place}]` }),
 	}: Pick<GenerateOptions, "issueOf">,

@@ -58,12 +58,10 @@ export async function postJson(request: JsonRequest): Promise<object> {
 	const { response, text, excess } = await exchange(request, payload, limit);
 	const { status } = response;
 	const failureOf = (body: object) =>
-		statusFailure(
-			status,
-			(name) => response.headers.get(name),
-			errorReason(body, { status, texts: textsOf(request).length }),
-			quotable(body, textsOf(request), request.apiKey),
-		);
+		statusFailure(status, (name) => response.headers.get(name), {
+			body: errorReason(body, { status, texts: textsOf(request).length }),
+			words: quotable(body, textsOf(request), request.apiKey),
+		});
 	if (!response.ok) throw failureOf(objectIn(text) ?? pageOf(text));
 	if (excess !== undefined) throw tooLong(excess, limit, request.vectors);
 	const answer = objectIn(text) ?? eventIn(text);

@@ -133,7 +133,9 @@ function isMissing(value: unknown): boolean {
 
 /** An error that stands in the place of one vector, while others may have theirs. */
 function itemFailure(error: unknown): CallFailure {
-	const failure = statusFailure(200, () => undefined, errorReason({ error }));
+	const failure = statusFailure(200, () => undefined, {
+		body: errorReason({ error }),
+	});
 	return failure.kind === "down" || failure.kind === "broken"
 		? new CallFailure(
 				"answer",

@@ -2,6 +2,12 @@ import type { ErrorReason, Reason } from "./error-reason.ts";
 import { CallFailure, type FailureKind } from "./failure.ts";
 import { type HeaderReader, retryAfterMs } from "./retry.ts";
 
+interface AnswerBody {
+	readonly body?: ErrorReason;
+	/** What of the server's own words may be repeated. */
+	readonly words?: string | undefined;
+}
+
 /**
  * The failure that an HTTP status stands for, and what the body reports of its
  * reason. Proxies wrap one in the other: an empty account in a 403, a refused
@@ -10,8 +16,7 @@ import { type HeaderReader, retryAfterMs } from "./retry.ts";
 export function statusFailure(
 	answered: number,
 	headers: HeaderReader,
-	body: ErrorReason = {},
-	words?: string,
+	{ body = {}, words }: AnswerBody,
 ): CallFailure {
 	const { reason, status: stated, maxTexts } = body;
 	const answer = `(status ${answered}${reason === undefined ? "" : `, ${reason}`})`;

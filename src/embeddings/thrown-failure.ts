@@ -20,7 +20,7 @@ export function failureOf(thrown: unknown): CallFailure {
 		return statusFailure(
 			status,
 			readerOf(members.headers ?? members.responseHeaders),
-			errorReason(bodyOf(members), { status }),
+			{ body: errorReason(bodyOf(members), { status }) },
 		);
 	const code = systemCode(thrown);
 	if (code !== undefined || members.isRetryable === true)
