@@ -8,12 +8,12 @@ export interface TracedMethod {
 	readonly operation: string;
 	/** The table, if the call is about one that exists. */
 	readonly table?: (self: never, options: never) => string | undefined;
-	/** Attributes of the result: names and counts. */
+	/** What the result tells, in names and counts. */
 	readonly found?: (result: never) => Attributes;
 }
 
 /**
- * Gives each call of these methods a span. Without a tracer provider a call goes
+ * Gives each call of these methods a span. Where nobody listens a call goes
  * straight to its method: no object is made for it.
  */
 export function traced(
