@@ -44,7 +44,7 @@ export function table(figures: readonly Figure[]): string {
 }
 
 /** "pass", "MISSED", or nothing where there is no target. */
-export function verdict({ values, target }: Figure): string {
+function verdict({ values, target }: Figure): string {
 	if (target === undefined) return "";
 	return isReached(median(values), target) ? "pass" : "MISSED";
 }

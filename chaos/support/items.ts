@@ -2,7 +2,7 @@ import * as z from "zod";
 import { defineEntity } from "../../src/index.ts";
 
 /** Two types, so that keys meet across tables, and a key of parts. */
-export const Item = defineEntity(
+const Item = defineEntity(
 	"items",
 	{
 		name: z.string(),
@@ -11,7 +11,7 @@ export const Item = defineEntity(
 	},
 	{ entityKeyField: "name" },
 );
-export const Part = defineEntity(
+const Part = defineEntity(
 	"parts",
 	{
 		name: z.string(),

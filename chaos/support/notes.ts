@@ -3,7 +3,7 @@ import * as z from "zod";
 import { defineEntity, PostgresService } from "../../src/index.ts";
 
 /** Two texts that embed, and a number that does not. */
-export const Note = defineEntity(
+const Note = defineEntity(
 	"notes",
 	{
 		name: z.string(),

@@ -96,7 +96,7 @@ export function markProcess(pid: number): ProcessMark {
 }
 
 /** False for a zombie too. */
-export function isSameProcess(mark: ProcessMark): boolean {
+function isSameProcess(mark: ProcessMark): boolean {
 	return startOf(mark.pid) === mark.startedAt;
 }
 

@@ -2,7 +2,7 @@ import type { Attributes } from "@opentelemetry/api";
 import { asRemError, reading } from "../errors.ts";
 import { tracer } from "../telemetry/api.ts";
 import { databaseAttributes, span } from "../telemetry/span.ts";
-import { keepAlive, whileWaitedFor } from "../util/keep-alive.ts";
+import { keepAlive, keepAliveDuring } from "../util/keep-alive.ts";
 import {
 	type Argument,
 	type MethodArguments,
@@ -92,7 +92,7 @@ export function publicMethod(
 			};
 		case "iterator":
 			return function (...values) {
-				return whileWaitedFor(checkedFirst(this, values));
+				return keepAliveDuring(checkedFirst(this, values));
 			};
 	}
 

@@ -26,16 +26,12 @@ import {
 	hasVectors,
 	isSameSpace,
 	removeModel,
+	type Target,
 } from "../embed-sync/models.ts";
-import { countTexts, reviveDead } from "../embed-sync/queue.ts";
+import { countTexts, retryDeadLettered } from "../embed-sync/queue.ts";
 import { settleFields } from "../embed-sync/settle-fields.ts";
 import { type FieldStatus, readStatus } from "../embed-sync/status.ts";
-import {
-	type SyncOptions,
-	type SyncResult,
-	sync,
-	type Target,
-} from "../embed-sync/sync.ts";
+import { type SyncOptions, type SyncResult, sync } from "../embed-sync/sync.ts";
 import type {
 	EmbedContext,
 	OpenProvider,
@@ -169,12 +165,10 @@ export class Embeddings {
 			mismatched: mismatched
 				.map(({ tableName }) => tableName)
 				.filter((name) => this.#context.table(name) !== undefined),
-			fields: await readStatus(
-				db,
-				settings.schema,
-				await this.#embedded(),
+			fields: await readStatus(db, settings.schema, {
+				tables: await this.#embedded(),
 				models,
-			),
+			}),
 		};
 	}
 
@@ -209,8 +203,7 @@ export class Embeddings {
 		for (const { table, space } of await this.#targets(model)) {
 			const { texts, tokens } = await estimateMissing(
 				this.#limited,
-				table,
-				space,
+				{ table, space },
 				signal,
 			);
 			sum = { texts: sum.texts + texts, tokens: sum.tokens + tokens };
@@ -225,9 +218,9 @@ export class Embeddings {
 	async retry(): Promise<number> {
 		const { db, settings, registry } = this.#parts;
 		const names = registry.all().map(({ entity }) => entity.tableName);
-		const revived = await reviveDead(db, settings.schema, names);
+		const retried = await retryDeadLettered(db, settings.schema, names);
 		this.#worker.retry();
-		return revived;
+		return retried;
 	}
 
 	/** Works on the queue in the background until {@link stop} or `close()`. Starting twice is fine. */
@@ -280,7 +273,7 @@ export class Embeddings {
 		let removed = 0;
 		for (const table of await this.#embedded()) {
 			await this.#dropIndexes(table, space);
-			removed += await removeModel(this.#parts.db, table, space, signal);
+			removed += await removeModel(this.#parts.db, { table, space }, signal);
 		}
 		this.models.forget();
 		return removed;
@@ -329,7 +322,10 @@ export class Embeddings {
 		await this.#adoptModels();
 		const { db, registry, settings } = this.#parts;
 		const fields = await readFields(db, settings.schema);
-		await registerFields(db, settings.schema, registry.all(), fields);
+		await registerFields(db, settings.schema, {
+			tables: registry.all(),
+			fields,
+		});
 		this.models.forget();
 		await this.#settleSoon();
 	}
@@ -478,7 +474,7 @@ export class Embeddings {
 		// What it lacks is better said before anything is written down.
 		this.open(space);
 		for (const table of await this.#embedded())
-			await beginModel(this.#parts.db, table, space, signal);
+			await beginModel(this.#parts.db, { table, space }, signal);
 		this.models.forget();
 	}
 
@@ -539,9 +535,12 @@ export class Embeddings {
 	async #checkFilled(table: EntityTable, space: VectorSpace): Promise<void> {
 		const db = this.#limited;
 		const { tableName } = table.entity;
-		const { texts } = await estimateMissing(db, table, space);
-		const lane = { ...space, tableName };
-		const dead = await countTexts(db, table.schema, lane, "dead");
+		const { texts } = await estimateMissing(db, { table, space });
+		const partition = { ...space, tableName };
+		const dead = await countTexts(db, table.schema, {
+			partition,
+			state: "dead",
+		});
 		if (texts <= dead) return;
 		throw new RemError(
 			"VALIDATION",

@@ -1,7 +1,7 @@
 import type { Database } from "../db/database.ts";
 import { sql } from "../sql.ts";
 
-export interface LocaleProblem {
+interface LocaleProblem {
 	readonly found: string;
 	readonly remedy: string;
 }

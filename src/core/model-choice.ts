@@ -7,6 +7,7 @@ import {
 } from "../embed-sync/models.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
+import { ExpiringCache } from "../util/expiring-cache.ts";
 import type { Embedder, ProviderChoice } from "./embedder.ts";
 
 /** Another process may switch; until then its vectors and ours stand side by side. */
@@ -20,10 +21,10 @@ const maxAgeMs = 5000;
 export class ModelChoice {
 	readonly #schema: string;
 	readonly #embedder: Embedder;
-	#models: readonly TableModel[] = [];
-	#readAt = Number.NEGATIVE_INFINITY;
-	#fields: readonly EmbeddedField[] | undefined;
-	#fieldsReadAt = Number.NEGATIVE_INFINITY;
+	readonly #models = new ExpiringCache<readonly TableModel[]>({ maxAgeMs });
+	readonly #fields = new ExpiringCache<readonly EmbeddedField[] | undefined>({
+		maxAgeMs,
+	});
 
 	constructor(schema: string, embedder: Embedder) {
 		this.#schema = schema;
@@ -57,26 +58,20 @@ export class ModelChoice {
 		);
 	}
 
-	async all(db: Handle): Promise<readonly TableModel[]> {
-		if (performance.now() - this.#readAt > maxAgeMs) {
-			this.#models = await readModels(db, this.#schema);
-			this.#readAt = performance.now();
-		}
-		return this.#models;
+	all(db: Handle): Promise<readonly TableModel[]> {
+		const schema = this.#schema;
+		return this.#models.getOrRead(schema, () => readModels(db, schema));
 	}
 
 	/** Which fields have vectors in the database; `undefined`: the models alone decide. */
-	async fields(db: Handle): Promise<readonly EmbeddedField[] | undefined> {
-		if (performance.now() - this.#fieldsReadAt > maxAgeMs) {
-			this.#fields = await readFields(db, this.#schema);
-			this.#fieldsReadAt = performance.now();
-		}
-		return this.#fields;
+	fields(db: Handle): Promise<readonly EmbeddedField[] | undefined> {
+		const schema = this.#schema;
+		return this.#fields.getOrRead(schema, () => readFields(db, schema));
 	}
 
-	/** Reads them anew at the next call. */
+	/** The next call reads them again. */
 	forget(): void {
-		this.#fieldsReadAt = Number.NEGATIVE_INFINITY;
-		this.#readAt = Number.NEGATIVE_INFINITY;
+		this.#models.clear();
+		this.#fields.clear();
 	}
 }

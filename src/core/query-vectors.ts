@@ -1,7 +1,7 @@
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
+import { ExpiringCache } from "../util/expiring-cache.ts";
 
-const keptTexts = 256;
-const longestText = 2000;
+const limits = { maxEntries: 256, maxKeyLength: 2000 };
 
 /**
  * The vectors of the latest queries, so that the same question asks its provider
@@ -9,9 +9,9 @@ const longestText = 2000;
  * asked at the same time share one call; what failed is asked again.
  */
 export class QueryVectors {
-	readonly #kept = new WeakMap<
+	readonly #caches = new WeakMap<
 		EmbeddingProvider,
-		Map<string, Promise<Float32Array>>
+		ExpiringCache<Promise<Float32Array>>
 	>();
 
 	get(
@@ -19,23 +19,20 @@ export class QueryVectors {
 		text: string,
 		embed: () => Promise<Float32Array>,
 	): Promise<Float32Array> {
-		if (text.length > longestText) return embed();
-		const kept = this.#of(provider);
-		const vector = kept.get(text) ?? embed();
-		// The one used last stands last.
-		kept.delete(text);
-		kept.set(text, vector);
+		const cache = this.#cacheOf(provider);
+		const cached = cache.get(text);
+		if (cached !== undefined) return cached;
+		const vector = embed();
+		cache.set(text, vector);
 		vector.catch(() => {
-			if (kept.get(text) === vector) kept.delete(text);
+			if (cache.get(text) === vector) cache.delete(text);
 		});
-		const [oldest] = kept.keys();
-		if (kept.size > keptTexts && oldest !== undefined) kept.delete(oldest);
 		return vector;
 	}
 
-	#of(provider: EmbeddingProvider): Map<string, Promise<Float32Array>> {
-		const kept = this.#kept.get(provider) ?? new Map();
-		this.#kept.set(provider, kept);
-		return kept;
+	#cacheOf(provider: EmbeddingProvider): ExpiringCache<Promise<Float32Array>> {
+		const cache = this.#caches.get(provider) ?? new ExpiringCache(limits);
+		this.#caches.set(provider, cache);
+		return cache;
 	}
 }

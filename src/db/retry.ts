@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { count } from "../telemetry/metrics.ts";
 import { errorType, noteEvent } from "../telemetry/span.ts";
+import { backoffMs } from "../util/backoff.ts";
 import { isRolledBack, isTransient } from "./sql-state.ts";
 
 /** How a unit of work may be run again, always whole and on another connection. */
@@ -30,17 +31,17 @@ export async function retryUnit<T>(
 		try {
 			return await run();
 		} catch (error) {
-			const pauseMs = Math.random() * Math.min(50 * 2 ** attempt, 5000);
+			const pauseMs = backoffMs(attempt, { firstMs: 50, maxMs: 5000 });
 			const isInTime = performance.now() + pauseMs < deadline;
 			if (!mayRunAgain(unit, attempt, isInTime, error)) throw error;
-			tellRetry(error);
+			reportRetry(error);
 			onRetry(error, attempt + 1);
 			await sleep(pauseMs, undefined, { ref: false });
 		}
 	}
 }
 
-function tellRetry(error: unknown): void {
+function reportRetry(error: unknown): void {
 	const attributes = {
 		"remdb.unit": "database",
 		"error.type": errorType(error),

@@ -39,7 +39,7 @@ export const pinnedSettings: Readonly<Record<string, string>> = {
 };
 
 /** What a session of its own sets besides: its work takes as long as it takes. */
-export const maintenanceSettings: Readonly<Record<string, string>> = {
+const maintenanceSettings: Readonly<Record<string, string>> = {
 	statement_timeout: "0",
 	transaction_timeout: "0",
 	idle_in_transaction_session_timeout: "0",

@@ -1,5 +1,10 @@
 import { checkCancelled, sleep } from "../embeddings/abort.ts";
-import { cutPauses, type Lane, type LaneState, readLanes } from "./queue.ts";
+import {
+	endPauses,
+	type Partition,
+	type PartitionState,
+	readPartitions,
+} from "./queue.ts";
 import {
 	type EmbedContext,
 	type LeaseResult,
@@ -9,17 +14,17 @@ import {
 export interface DrainResult {
 	/** Texts whose vector was stored now. */
 	readonly embedded: number;
-	/** Texts that had their vector already, or were none any more. */
+	/** Texts that already had their vector, or are gone. */
 	readonly settled: number;
-	/** Texts that were given up; `retry` brings them back. */
+	/** Texts that were dead-lettered; `retry` queues them again. */
 	readonly dead: number;
 	/** Estimated tokens of the texts that were embedded. */
 	readonly tokens: number;
 }
 
 export interface DrainOptions {
-	readonly isOurs: (lane: Lane) => boolean;
-	readonly onProgress: (sofar: DrainResult) => void;
+	readonly isOurs: (partition: Partition) => boolean;
+	readonly onProgress: (done: DrainResult) => void;
 	readonly signal: AbortSignal | undefined;
 }
 
@@ -30,13 +35,13 @@ const nothingDone: DrainResult = {
 	tokens: 0,
 };
 
-/** One waits for its provider while the other one writes. */
-export const leasesAtOnce = 2;
+/** One waits for its provider while the other writes. */
+export const concurrentLeases = 2;
 
 /**
- * Works on lanes until nothing waits in them; what other workers have is waited
- * for. A lane whose provider gives no vectors is left as it is, and its error
- * thrown when the others are done.
+ * Works on partitions until they are empty, and waits for what other workers have
+ * leased. A partition whose provider returns no vectors is left as it is, and its
+ * error thrown when the others are done.
  */
 export async function drain(
 	context: EmbedContext,
@@ -44,31 +49,31 @@ export async function drain(
 ): Promise<DrainResult> {
 	const closed = new Map<string, unknown>();
 	const waiting = async () =>
-		(await readLanes(context.db, context.schema)).filter(
-			(lane) =>
-				context.table(lane.tableName) !== undefined &&
-				isOurs(lane) &&
-				!closed.has(laneKey(lane)),
+		(await readPartitions(context.db, context.schema)).filter(
+			(partition) =>
+				context.table(partition.tableName) !== undefined &&
+				isOurs(partition) &&
+				!closed.has(partitionKey(partition)),
 		);
-	for (const lane of await waiting())
-		await cutPauses(context.db, context.schema, lane);
+	for (const partition of await waiting())
+		await endPauses(context.db, context.schema, partition);
 	let sum = nothingDone;
 	const work = async () => {
 		for (;;) {
 			checkCancelled(signal);
-			const lanes = await waiting();
-			if (lanes.length === 0) return;
-			const result = await workOnAny(context, lanes, signal);
-			if (result === undefined) await sleep(pauseMs(lanes), signal);
+			const partitions = await waiting();
+			if (partitions.length === 0) return;
+			const result = await workOnAny(context, partitions, signal);
+			if (result === undefined) await sleep(pollMs(partitions), signal);
 			else if ("error" in result)
-				closed.set(laneKey(result.lane), result.error);
+				closed.set(partitionKey(result.partition), result.error);
 			else {
 				sum = add(sum, result);
 				onProgress(sum);
 			}
 		}
 	};
-	const workers = Array.from({ length: leasesAtOnce }, work);
+	const workers = Array.from({ length: concurrentLeases }, work);
 	const ended = await Promise.allSettled(workers);
 	for (const end of ended) if (end.status === "rejected") throw end.reason;
 	for (const error of closed.values()) throw error;
@@ -78,44 +83,44 @@ export async function drain(
 /** Texts of one lease: several calls to a provider, a few statements. */
 const textsPerLease = 500;
 
-/** A lane's provider gives no vectors, and why. */
-export interface LaneFailure {
-	readonly lane: Lane;
+/** Why the provider of a partition returns no vectors. */
+export interface PartitionFailure {
+	readonly partition: Partition;
 	readonly error: unknown;
 	/** How long it asks to wait. */
 	readonly retryAfterMs: number | undefined;
 }
 
-/** Works on one lease of the first lane that has something to take. */
+/** Works on one lease of the first partition that has texts to take. */
 export async function workOnAny(
 	context: EmbedContext,
-	lanes: readonly LaneState[],
+	partitions: readonly PartitionState[],
 	signal: AbortSignal | undefined,
-): Promise<LeaseResult | LaneFailure | undefined> {
-	for (const lane of lanes) {
-		if (lane.dueInMs > 0) continue;
-		const opened = open(context, lane);
+): Promise<LeaseResult | PartitionFailure | undefined> {
+	for (const partition of partitions) {
+		if (partition.dueInMs > 0) continue;
+		const opened = open(context, partition);
 		if ("error" in opened) return opened;
-		const result = await workOnLease(context, lane, {
+		const result = await workOnLease(context, partition, {
 			...opened,
 			limit: textsPerLease,
 			signal,
 		});
-		if (result.failure !== undefined) return { lane, ...result.failure };
+		if (result.failure !== undefined) return { partition, ...result.failure };
 		if (result.taken > 0) return result;
 	}
 	return undefined;
 }
 
-function open(context: EmbedContext, lane: Lane) {
+function open(context: EmbedContext, partition: Partition) {
 	try {
-		return context.open(lane);
+		return context.open(partition);
 	} catch (error) {
-		return { lane, error, retryAfterMs: undefined };
+		return { partition, error, retryAfterMs: undefined };
 	}
 }
 
-export function laneKey({ tableName, ...space }: Lane): string {
+export function partitionKey({ tableName, ...space }: Partition): string {
 	return [tableName, space.provider, space.model, space.dimensions].join(" ");
 }
 
@@ -128,8 +133,8 @@ function add(sum: DrainResult, result: LeaseResult): DrainResult {
 	};
 }
 
-/** Until the first text may be taken, or another look is worth it: other workers may be done before. */
-function pauseMs(lanes: readonly LaneState[]): number {
-	const due = Math.min(...lanes.map(({ dueInMs }) => dueInMs));
+/** Until the first text may be taken, or the next check: other workers may finish earlier. */
+function pollMs(partitions: readonly PartitionState[]): number {
+	const due = Math.min(...partitions.map(({ dueInMs }) => dueInMs));
 	return Math.min(Math.max(due, 20), 500);
 }

@@ -16,9 +16,9 @@ import { ident, type Sql, sql, toText } from "../sql.ts";
  * - `embedded`: every text has its vector or waits for it
  * - `removing`: the latest version of the model does not embed it
  */
-export type FieldState = "filling" | "embedded" | "removing";
+type FieldState = "filling" | "embedded" | "removing";
 
-/** A field whose texts have vectors, whatever the model of this process says. */
+/** A field whose texts have vectors in the database, also where the model of this process lacks it. */
 export interface EmbeddedField {
 	readonly tableName: string;
 	readonly field: string;
@@ -28,7 +28,7 @@ export interface EmbeddedField {
 	readonly stamp: string;
 }
 
-/** `undefined` where the table is not there yet, or may not be read: models alone decide then. */
+/** `undefined` where the table does not exist yet, or may not be read: then the models decide. */
 export async function readFields(
 	db: Handle,
 	schema: string,
@@ -43,7 +43,7 @@ FROM ${embeddingFieldsRef(schema)} ORDER BY entity_type, field_name`,
 	return rows;
 }
 
-/** Asked first: inside a caller's transaction a failed statement would end it. */
+/** Checked first: inside a caller's transaction a failed statement would abort it. */
 async function mayRead(db: Handle, schema: string): Promise<boolean> {
 	const name = toText(embeddingFieldsRef(schema));
 	const { rows } = await db.query<{ may: boolean }>(
@@ -53,8 +53,8 @@ async function mayRead(db: Handle, schema: string): Promise<boolean> {
 	return rows[0]?.may === true;
 }
 
-/** Whether this role may note what becomes of fields: an application's own often may not. */
-export async function mayNoteFields(
+/** Whether this role may write the state of fields: an application's own role often may not. */
+export async function mayWriteFields(
 	db: Handle,
 	schema: string,
 ): Promise<boolean> {
@@ -131,19 +131,24 @@ function textField(name: string, column: string): Field {
 	};
 }
 
+interface ModelFields {
+	readonly tables: readonly EntityTable[];
+	/** Those in the database, as {@link readFields} returned them. */
+	readonly fields: readonly EmbeddedField[] | undefined;
+}
+
 /**
- * Notes which fields the models embed. Every version adds its own; only the
- * latest one takes away what it does not embed, so that a process of an older
+ * Registers the fields that the models embed. Every version adds its own; only the
+ * latest one removes what it does not embed, so that a process of an older
  * version which starts again removes nothing. A field whose column is gone, or
  * was renamed, goes in any case.
  */
 export async function registerFields(
 	db: Database,
 	schema: string,
-	tables: readonly EntityTable[],
-	fields: readonly EmbeddedField[] | undefined,
+	{ tables, fields }: ModelFields,
 ): Promise<void> {
-	if (fields === undefined || !(await mayNoteFields(db, schema))) return;
+	if (fields === undefined || !(await mayWriteFields(db, schema))) return;
 	const versions = embeddingVersionsRef(schema);
 	const { rows } = await db.query<{ tableName: string; version: string }>(sql`
 SELECT entity_type AS "tableName", version FROM ${versions} ORDER BY ordinal DESC`);
@@ -190,7 +195,7 @@ WHERE f.entity_type = i.entity_type AND f.state <> 'removing'
 	);
 }
 
-/** Whether a migration has nothing to note. A column that is gone is found by {@link registerFields} of the version without it. */
+/** Whether a migration has nothing to write. A column that is gone is found by {@link registerFields} of the version without it. */
 function isSettled(
 	{ entity }: EntityTable,
 	own: readonly EmbeddedField[],
@@ -205,7 +210,7 @@ function isSettled(
 	return hasAll && (!isNewest || active.length === entity.embedFields.length);
 }
 
-/** What tells one version of a model from another. */
+/** A hash of what distinguishes versions of a model. */
 function versionOf({ entity }: EntityTable): string {
 	const fields = entity.fields.map(({ name, column, type, nullable }) => [
 		name,
@@ -223,23 +228,20 @@ function versionOf({ entity }: EntityTable): string {
 /** Vectors of the field's texts as they were: those of texts that no trigger watched. */
 export async function removeOutdated(
 	db: Handle,
-	table: EntityTable,
-	field: Field,
+	{ table, field }: { table: EntityTable; field: Field },
 	signal: AbortSignal | undefined,
 ): Promise<void> {
-	await overVectors(db, table, signal, async (page) => {
+	for await (const page of vectorPages(db, table, signal))
 		await db.query(sql`
 DELETE FROM ${embeddingsRef(table)} AS e USING (${page}) AS page, ${tableRef(table)} AS r
 WHERE e.id = page.id AND page.field_name = ${field.name} AND r.id = e.entity_id
   AND e.content_hash IS DISTINCT FROM sha256(convert_to(${ident("r", field.column)}, 'UTF8'))`);
-	});
 }
 
 /** Removes the vectors of fields and what waits for them; returns how many vectors there were. */
 export async function removeVectors(
 	db: Handle,
-	table: EntityTable,
-	fields: readonly string[],
+	{ table, fields }: { table: EntityTable; fields: readonly string[] },
 	signal: AbortSignal | undefined,
 ): Promise<number> {
 	const names = textArray(fields);
@@ -247,24 +249,23 @@ export async function removeVectors(
 DELETE FROM ${embeddingQueueRef(table.schema)} AS q
 WHERE q.entity_type = ${table.entity.tableName} AND q.field_name = ANY (${names})`);
 	let removed = 0;
-	await overVectors(db, table, signal, async (page) => {
+	for await (const page of vectorPages(db, table, signal)) {
 		const { rowCount } = await db.query(sql`
 DELETE FROM ${embeddingsRef(table)} AS e USING (${page}) AS page
 WHERE e.id = page.id AND page.field_name = ANY (${names})`);
 		removed += rowCount;
-	});
+	}
 	return removed;
 }
 
 const vectorsPerPage = 5000;
 
-/** Page after page in the order of their ids: each vector is looked at once. */
-async function overVectors(
+/** Queries of one page of vectors after the other, in the order of their ids. */
+async function* vectorPages(
 	db: Handle,
 	table: EntityTable,
 	signal: AbortSignal | undefined,
-	work: (page: Sql) => Promise<void>,
-): Promise<void> {
+): AsyncGenerator<Sql> {
 	const embeddings = embeddingsRef(table);
 	let after = sql`TRUE`;
 	for (;;) {
@@ -274,9 +275,7 @@ SELECT v.id FROM ${embeddings} AS v WHERE ${after} ORDER BY v.id OFFSET ${vector
 		const last = rows[0]?.id;
 		const page =
 			last === undefined ? after : sql`${after} AND v.id <= ${last}::uuid`;
-		await work(
-			sql`SELECT v.id, v.field_name FROM ${embeddings} AS v WHERE ${page}`,
-		);
+		yield sql`SELECT v.id, v.field_name FROM ${embeddings} AS v WHERE ${page}`;
 		if (last === undefined) return;
 		after = sql`v.id > ${last}::uuid`;
 	}
@@ -294,7 +293,7 @@ WHERE entity_type = ${tableName} AND field_name = ${field} AND state = 'filling'
 }
 
 /** A field's vectors are gone, and every writer knows: nothing is left to watch. */
-export async function forgetField(
+export async function deleteField(
 	db: Handle,
 	schema: string,
 	{ tableName, field, stamp }: EmbeddedField,

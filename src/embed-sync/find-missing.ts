@@ -7,38 +7,37 @@ import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { empty, raw, type Sql, sql } from "../sql.ts";
 import { hasCurrentVector, spaceRow } from "../vectors/queue-texts.ts";
-import { awaitWriters, isSpace } from "./models.ts";
+import { awaitWriters, isSpace, type Target } from "./models.ts";
 
 /** Rows of one statement: hashing their texts takes some tens of milliseconds. */
 const pageSize = 5000;
 
 /**
  * Compares every text with its vector and queues those that lack theirs: also
- * what no trigger saw, such as rows that are older than the triggers. Returns
+ * those that no trigger noticed, such as rows that are older than the triggers. Returns
  * the tokens that all of them have.
  */
 export async function queueMissing(
 	db: Handle,
-	table: EntityTable,
-	space: VectorSpace,
+	target: Target,
 	signal: AbortSignal | undefined,
 ): Promise<number> {
 	let sum = 0;
 	const skipped: string[] = [];
-	await overPages(db, table, signal, async (page) => {
-		const found = await queuePage(db, table, space, page, "SKIP LOCKED");
+	for await (const page of pagesOf(db, target.table, signal)) {
+		const found = await queuePage(db, target, { page, wait: "SKIP LOCKED" });
 		sum += found.tokens;
 		skipped.push(...found.skipped);
-	});
+	}
 	if (skipped.length === 0) return sum;
-	await awaitWriters(db, table, signal);
+	await awaitWriters(db, target.table, signal);
 	const ids = encodeArray("uuid", skipped);
-	const rows = sql`r.id = ANY (${ids}::uuid[])`;
-	const again = await queuePage(db, table, space, rows, "SKIP LOCKED");
-	// Who waits for one row holds none that its writer could want.
+	const page = sql`r.id = ANY (${ids}::uuid[])`;
+	const again = await queuePage(db, target, { page, wait: "SKIP LOCKED" });
+	// One row at a time: no lock is owned that its writer could wait for.
 	for (const id of again.skipped) {
 		signal?.throwIfAborted();
-		await queuePage(db, table, space, sql`r.id = ${id}::uuid`, "");
+		await queuePage(db, target, { page: sql`r.id = ${id}::uuid`, wait: "" });
 	}
 	return sum;
 }
@@ -46,20 +45,18 @@ export async function queueMissing(
 interface QueuedPage {
 	/** Of all texts that lack their vector. */
 	readonly tokens: number;
-	/** Rows that have such texts, and that somebody is writing. */
+	/** Rows that have such texts, and that another client is writing. */
 	readonly skipped: readonly string[];
 }
 
 /**
- * The rows are locked first: whoever writes one holds its place in the queue as
- * well, and to wait for that while others wait for us would be a deadlock.
+ * The rows are locked first: a client that writes one has locked its place in the
+ * queue as well, and waiting for that while it waits for us would be a deadlock.
  */
 async function queuePage(
 	db: Handle,
-	table: EntityTable,
-	space: VectorSpace,
-	page: Sql,
-	wait: "SKIP LOCKED" | "",
+	{ table, space }: Target,
+	{ page, wait }: { page: Sql; wait: "SKIP LOCKED" | "" },
 ): Promise<QueuedPage> {
 	const { rows } = await db.query<QueuedPage>(sql`
 WITH missing AS MATERIALIZED (${missing(table, space, page)}),
@@ -87,18 +84,17 @@ export interface TextEstimate {
 /** What {@link queueMissing} would find. */
 export async function estimateMissing(
 	db: Handle,
-	table: EntityTable,
-	space: VectorSpace,
+	{ table, space }: Target,
 	signal?: AbortSignal,
 ): Promise<TextEstimate> {
 	let sum: TextEstimate = { texts: 0, tokens: 0 };
-	await overPages(db, table, signal, async (page) => {
+	for await (const page of pagesOf(db, table, signal)) {
 		const { rows } = await db.query<TextEstimate>(sql`
 SELECT count(*) AS texts, coalesce(sum(m.tokens), 0)::bigint AS tokens
 FROM (${missing(table, space, page)}) AS m`);
 		const { texts = 0, tokens: found = 0 } = rows[0] ?? {};
 		sum = { texts: sum.texts + texts, tokens: sum.tokens + found };
-	});
+	}
 	return sum;
 }
 
@@ -114,13 +110,12 @@ CROSS JOIN ${spaceRow(space)}
 WHERE ${page} AND NOT ${hasCurrentVector(table)}`;
 }
 
-/** Calls back with the condition of one page of rows after the other, in the order of their ids. */
-async function overPages(
+/** The conditions of one page of rows after the other, in the order of their ids. */
+async function* pagesOf(
 	db: Handle,
 	table: EntityTable,
 	signal: AbortSignal | undefined,
-	work: (page: Sql) => Promise<unknown>,
-): Promise<void> {
+): AsyncGenerator<Sql> {
 	let after = empty;
 	for (;;) {
 		signal?.throwIfAborted();
@@ -128,7 +123,7 @@ async function overPages(
 SELECT r.id FROM ${tableRef(table)} AS r WHERE TRUE${after} ORDER BY r.id OFFSET ${pageSize - 1} LIMIT 1`);
 		const last = rows[0]?.id;
 		const upTo = last === undefined ? empty : sql` AND r.id <= ${last}::uuid`;
-		await work(sql`TRUE${after}${upTo}`);
+		yield sql`TRUE${after}${upTo}`;
 		if (last === undefined) return;
 		after = sql` AND r.id > ${last}::uuid`;
 	}
@@ -136,7 +131,7 @@ SELECT r.id FROM ${tableRef(table)} AS r WHERE TRUE${after} ORDER BY r.id OFFSET
 
 /**
  * Removes vectors whose text is gone, or whose row is another tenant's or user's
- * now; returns how many. Rows that somebody is writing are left for the next time.
+ * now; returns how many. Rows that another client is writing are left for the next call.
  */
 export async function removeOrphans(
 	db: Database,
@@ -158,16 +153,16 @@ export async function removeOrphans(
 		rows.map(({ id }) => id),
 	);
 	return db.transaction(async (tx) => {
-		// Whoever gives one its text back waits until it is gone, and then queues it.
+		// A client that restores the text waits until the vector is gone, and then queues it.
 		const locked = await tx.query<{ id: string }>(
 			sql`SELECT r.id FROM ${tableRef(table)} AS r WHERE r.id = ANY (${ids}::uuid[]) FOR SHARE SKIP LOCKED`,
 		);
-		const held = encodeArray(
+		const lockedIds = encodeArray(
 			"uuid",
 			locked.rows.map(({ id }) => id),
 		);
 		const { rowCount } = await tx.query(
-			sql`DELETE FROM ${embeddings} AS e WHERE e.entity_id = ANY (${held}::uuid[]) AND ${isOrphan}`,
+			sql`DELETE FROM ${embeddings} AS e WHERE e.entity_id = ANY (${lockedIds}::uuid[]) AND ${isOrphan}`,
 		);
 		return rowCount;
 	});

@@ -34,7 +34,13 @@ FROM ${embeddingModelsRef(schema)} ORDER BY entity_type, created_at`,
 	return rows;
 }
 
-/** Whether anything of the model is stored. */
+/** A table, and a model whose vectors it is to have. */
+export interface Target {
+	readonly table: EntityTable;
+	readonly space: VectorSpace;
+}
+
+/** Whether the table has vectors of the model. */
 export async function hasVectors(
 	db: Handle,
 	table: EntityTable,
@@ -84,14 +90,13 @@ ON CONFLICT DO NOTHING`);
 }
 
 /**
- * Begins to keep the table in the model, beside the active one. From here on
- * every text that changes is queued for it; what writers that know nothing of it
- * are writing is waited for.
+ * Adds a model to the table, beside the active one. From here on every text that
+ * changes is queued for it; transactions that began before, and do not know it,
+ * are waited for.
  */
 export async function beginModel(
 	db: Handle,
-	table: EntityTable,
-	space: VectorSpace,
+	{ table, space }: Target,
 	signal: AbortSignal | undefined,
 ): Promise<void> {
 	const models = embeddingModelsRef(table.schema);
@@ -107,7 +112,7 @@ WHERE m.state = 'retired'`);
 
 const writersPollMs = 50;
 
-/** Waits for the transactions that are writing to the table now. Nobody is held up, as by a lock. */
+/** Waits for the transactions that are writing to the table now. No client is blocked, as it would be by a lock. */
 export async function awaitWriters(
 	db: Handle,
 	table: EntityTable,
@@ -150,8 +155,7 @@ const rowsPerDelete = 5000;
 /** Removes a model's vectors, some at a time, and what waits for it; returns how many vectors there were. */
 export async function removeModel(
 	db: Handle,
-	table: EntityTable,
-	space: VectorSpace,
+	{ table, space }: Target,
 	signal: AbortSignal | undefined,
 ): Promise<number> {
 	const type = table.entity.tableName;

@@ -5,10 +5,10 @@ import { isVectorIndex } from "../schema/index-types.ts";
 import { ident, literal, sql, toText } from "../sql.ts";
 import {
 	asRegistered,
+	deleteField,
 	type EmbeddedField,
-	forgetField,
 	markEmbedded,
-	mayNoteFields,
+	mayWriteFields,
 	readFields,
 	removeOutdated,
 	removeVectors,
@@ -18,10 +18,10 @@ import { awaitWriters, readModels } from "./models.ts";
 import type { EmbedContext } from "./work-on-lease.ts";
 
 /**
- * Brings the vectors to what `rem_embedding_fields` says: queues the older texts
- * of a field that embeds from now on, removes the vectors of one that no longer
- * does. It may be cut off at any time and done again, by several processes at
- * once. Returns whether a field is being removed that is to be looked at again.
+ * Makes the vectors agree with `rem_embedding_fields`: queues the older texts of a
+ * field that embeds from now on, removes the vectors of one that no longer does.
+ * It may be interrupted at any time and repeated, by several processes at once.
+ * Returns whether the removal of a field is to be checked again.
  */
 export async function settleFields(
 	context: EmbedContext,
@@ -30,27 +30,26 @@ export async function settleFields(
 	const { db, schema } = context;
 	const fields = (await readFields(db, schema)) ?? [];
 	const isDone = fields.every(({ state }) => state === "embedded");
-	// What this role may not note is left to a process of the owner's.
-	if (isDone || !(await mayNoteFields(db, schema))) return false;
+	// What this role may not write is left to a process of the owner.
+	if (isDone || !(await mayWriteFields(db, schema))) return false;
 	let isLeft = false;
 	for (const field of fields) {
 		signal?.throwIfAborted();
 		const table = context.table(field.tableName);
 		if (table === undefined) continue;
-		if (field.state === "filling") await fill(db, table, field, signal);
+		if (field.state === "filling") await fill(db, { table, field }, signal);
 		if (field.state !== "removing") continue;
 		isLeft = true;
 		await dropIndexes(db, table, field);
-		await removeVectors(db, table, [field.field], signal);
-		await forgetField(db, schema, field);
+		await removeVectors(db, { table, fields: [field.field] }, signal);
+		await deleteField(db, schema, field);
 	}
 	return isLeft;
 }
 
 async function fill(
 	db: Handle,
-	table: EntityTable,
-	field: EmbeddedField,
+	{ table, field }: { table: EntityTable; field: EmbeddedField },
 	signal: AbortSignal | undefined,
 ): Promise<void> {
 	// Their triggers may have run before the field was registered.
@@ -58,13 +57,13 @@ async function fill(
 	const only = asRegistered(table, [field]);
 	const [column] = only.entity.embedFields;
 	if (column === undefined || !(await hasColumn(db, table, field))) return;
-	await removeOutdated(db, table, column, signal);
+	await removeOutdated(db, { table, field: column }, signal);
 	for (const model of await readModels(db, table.schema))
 		if (
 			model.tableName === field.tableName &&
 			(model.state === "active" || model.state === "filling")
 		)
-			await queueMissing(db, only, model, signal);
+			await queueMissing(db, { table: only, space: model }, signal);
 	await markEmbedded(db, table.schema, field);
 }
 

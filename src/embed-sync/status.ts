@@ -12,11 +12,11 @@ import {
 	type TableModel,
 } from "./models.ts";
 
-/** How it stands with the texts of one field, under one model. */
+/** The state of one field's texts, under one model. */
 export interface FieldStatus extends VectorSpace {
 	readonly tableName: string;
 	readonly fieldName: string;
-	/** `undefined`: the table is not kept in this model; a call named it, or none is yet. */
+	/** `undefined`: the model is not one of the table's; a call named it, or there is none yet. */
 	readonly state: ModelState | undefined;
 	/** Live rows that have a text there. */
 	readonly texts: number;
@@ -24,18 +24,18 @@ export interface FieldStatus extends VectorSpace {
 	readonly embedded: number;
 	/** Those that wait for it. */
 	readonly queued: number;
-	/** Those that were given up. */
+	/** Those that were dead-lettered. */
 	readonly dead: number;
 	/** How long the oldest of the queued waits, in milliseconds. */
 	readonly oldestMs: number | undefined;
-	/** Why texts were given up, or wait after a failure, most frequent first. */
+	/** Why texts were dead-lettered, or wait after a failure, most frequent first. */
 	readonly reasons: readonly {
 		readonly reason: string;
 		readonly count: number;
 	}[];
 }
 
-/** Texts of a field that wait, or were given up, for the same reason. */
+/** Texts of a field that wait, or were dead-lettered, for the same reason. */
 export interface Queued extends VectorSpace {
 	readonly tableName: string;
 	readonly fieldName: string;
@@ -45,12 +45,16 @@ export interface Queued extends VectorSpace {
 	readonly ageMs: number;
 }
 
+interface StatusRequest {
+	readonly tables: readonly EntityTable[];
+	readonly models: readonly TableModel[];
+}
+
 /** The status of every field of the tables, under each of their models and what else waits. */
 export async function readStatus(
 	db: Handle,
 	schema: string,
-	tables: readonly EntityTable[],
-	models: readonly TableModel[],
+	{ tables, models }: StatusRequest,
 ): Promise<FieldStatus[]> {
 	const queued = await readQueued(db, schema);
 	const status: FieldStatus[] = [];
@@ -120,7 +124,7 @@ GROUP BY f.field_name`);
 	);
 }
 
-/** What waits and what was given up, by field, model and reason. */
+/** Waiting and dead-lettered texts, by field, model and reason. */
 export async function readQueued(
 	db: Handle,
 	schema: string,

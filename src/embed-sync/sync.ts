@@ -1,20 +1,13 @@
-import type { EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
-import { type DrainResult, drain, laneKey } from "./drain.ts";
+import { type DrainResult, drain, partitionKey } from "./drain.ts";
 import { queueMissing, removeOrphans } from "./find-missing.ts";
+import type { Target } from "./models.ts";
 import { countTexts } from "./queue.ts";
 import type { EmbedContext } from "./work-on-lease.ts";
-
-/** A table, and a model it is to be kept in. */
-export interface Target {
-	readonly table: EntityTable;
-	readonly space: VectorSpace;
-}
 
 export interface SyncProgress {
 	/** Texts done so far. */
 	readonly done: number;
-	/** Texts that waited when it began to embed; more may come meanwhile. */
+	/** Texts that waited when it began to embed; more may be queued later. */
 	readonly total: number;
 	/** Estimated tokens of the texts done. */
 	readonly tokens: number;
@@ -33,9 +26,9 @@ export interface SyncOptions {
 }
 
 /**
- * Makes what is stored true: compares every text with its vector, removes
- * vectors without a text, and embeds until nothing waits. It may be cut off at
- * any time: what is left is in the queue.
+ * Compares every text with its vector, removes vectors without a text, and embeds
+ * until the queue is empty. It may be interrupted at any time: what is left is in
+ * the queue.
  */
 export async function sync(
 	context: EmbedContext,
@@ -47,18 +40,21 @@ export async function sync(
 	let totalTokens = 0;
 	for (const { table, space } of targets) {
 		removed += await removeOrphans(context.db, table, space);
-		totalTokens += await queueMissing(context.db, table, space, signal);
-		const lane = { ...space, tableName: table.entity.tableName };
-		total += await countTexts(context.db, context.schema, lane, "pending");
+		totalTokens += await queueMissing(context.db, { table, space }, signal);
+		const partition = { ...space, tableName: table.entity.tableName };
+		total += await countTexts(context.db, context.schema, {
+			partition,
+			state: "pending",
+		});
 	}
 	onProgress?.({ done: 0, total, tokens: 0, totalTokens });
-	const lanes = new Set(
+	const partitions = new Set(
 		targets.map(({ table, space }) =>
-			laneKey({ ...space, tableName: table.entity.tableName }),
+			partitionKey({ ...space, tableName: table.entity.tableName }),
 		),
 	);
 	const result = await drain(context, {
-		isOurs: (lane) => lanes.has(laneKey(lane)),
+		isOurs: (partition) => partitions.has(partitionKey(partition)),
 		onProgress: ({ embedded, settled, dead, tokens }) =>
 			onProgress?.({
 				done: embedded + settled + dead,

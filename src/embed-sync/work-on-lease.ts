@@ -2,46 +2,39 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Database, Handle } from "../db/database.ts";
 import { embeddableTexts, textHash } from "../db/embeddable-texts.ts";
-import { embeddingQueueRef } from "../db/embedding-queue.ts";
 import { encodeArray } from "../db/encode.ts";
-import { sendInTurn } from "../db/in-turn.ts";
 import { tableRef } from "../db/tables.ts";
 import type { EmbeddingFailure } from "../embeddings/embed-each.ts";
 import { embedTexts, type TextOutcome } from "../embeddings/embed-texts.ts";
 import type { CallOptions } from "../embeddings/embedding-run.ts";
-import { estimateTokens } from "../embeddings/estimate-tokens.ts";
-import { isProviders } from "../embeddings/failure.ts";
+import { type FailureKind, isProviders } from "../embeddings/failure.ts";
+import { estimateTokens } from "../embeddings/pack.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
-import type { PassageVector } from "../models/passage-vector.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
-import { type Sql, sql } from "../sql.ts";
+import { sql } from "../sql.ts";
 import { count } from "../telemetry/metrics.ts";
 import { databaseAttributes, span } from "../telemetry/span.ts";
-import { hasCurrentVector, spaceRow } from "../vectors/queue-texts.ts";
+import { elementAt } from "../util/present.ts";
 import {
-	chunksOf,
-	deleteStaleVectorsSql,
-	deleteSurplusChunksSql,
-	type StoredVector,
-	writeVectorsSql,
-} from "../vectors/write-vectors.ts";
-import { backoffMs, isHopeless } from "./backoff.ts";
+	hasCurrentVector,
+	settleTextsSql,
+	spaceRow,
+} from "../vectors/queue-texts.ts";
+import { type EmbeddedText, storeVectors } from "../vectors/store-vectors.ts";
+import { type EntityField, textArrays, textKey } from "../vectors/texts.ts";
 import { asRegistered, readFields } from "./fields.ts";
 import {
 	countLeased,
 	type FailedText,
-	fieldArray,
-	holdLease,
-	idArray,
-	inLane,
-	keyOf,
-	type Lane,
 	type Lease,
 	type Leased,
 	leasedIds,
 	leaseMs,
-	putBack,
+	lockLeased,
+	type Partition,
+	pauseMs,
+	recordFailures,
 	releaseLease,
 	renewLease,
 	takeLease,
@@ -68,16 +61,16 @@ export interface WorkOptions extends OpenProvider {
 	readonly signal: AbortSignal | undefined;
 }
 
-/** What became of the texts of one lease. */
+/** The outcome of one lease. */
 export interface LeaseResult {
-	readonly lane: Lane;
+	readonly partition: Partition;
 	/** Texts that were taken; 0: nothing is due. */
 	readonly taken: number;
 	/** Texts that now have their vector. */
 	readonly embedded: number;
-	/** Texts that wait no longer, because they had their vector, or are none any more. */
+	/** Texts that left the queue because they already had their vector, or are gone. */
 	readonly settled: number;
-	/** Texts that were given up. */
+	/** Texts that were dead-lettered. */
 	readonly dead: number;
 	/** Estimated tokens of the texts that were sent. */
 	readonly tokens: number;
@@ -85,7 +78,7 @@ export interface LeaseResult {
 	readonly failure: EmbeddingFailure | undefined;
 }
 
-const nothing: Omit<LeaseResult, "lane"> = {
+const nothing: Omit<LeaseResult, "partition"> = {
 	taken: 0,
 	embedded: 0,
 	settled: 0,
@@ -95,25 +88,27 @@ const nothing: Omit<LeaseResult, "lane"> = {
 };
 
 /**
- * Takes texts of a lane, embeds them with no transaction open, and stores the
- * vectors of those that are still what they were. Whatever happens, what is not
- * settled is given back; a process that dies gives it back by its lease's end.
+ * Takes texts of a partition, embeds them with no transaction open, and stores the
+ * vectors of those that have not changed. What is not settled is returned to the
+ * queue, also after an error; the lease of a process that dies ends.
  */
 export function workOnLease(
 	context: EmbedContext,
-	lane: Lane,
+	partition: Partition,
 	options: WorkOptions,
 ): Promise<LeaseResult> {
-	return span(`embeddings.batch ${lane.tableName}`, spanOf(lane), () =>
-		work(context, lane, options),
+	return span(
+		`embeddings.batch ${partition.tableName}`,
+		spanOf(partition),
+		() => work(context, partition, options),
 	);
 }
 
-function spanOf(lane: Lane) {
+function spanOf(partition: Partition) {
 	return {
 		attributes: {
 			...databaseAttributes("embeddings.batch"),
-			...namesOf(lane),
+			...namesOf(partition),
 		},
 		found: ({ taken, embedded, settled, dead }: LeaseResult) => ({
 			"remdb.taken": taken,
@@ -124,7 +119,7 @@ function spanOf(lane: Lane) {
 	};
 }
 
-function namesOf({ tableName, provider, model }: Lane) {
+function namesOf({ tableName, provider, model }: Partition) {
 	return {
 		"db.collection.name": tableName,
 		"gen_ai.provider.name": provider,
@@ -134,17 +129,18 @@ function namesOf({ tableName, provider, model }: Lane) {
 
 async function work(
 	context: EmbedContext,
-	lane: Lane,
+	partition: Partition,
 	{ provider, calls, limit, signal }: WorkOptions,
 ): Promise<LeaseResult> {
-	const modelled = context.table(lane.tableName);
-	if (modelled === undefined) return { ...nothing, lane };
+	const modelled = context.table(partition.tableName);
+	if (modelled === undefined) return { ...nothing, partition };
 	const { db, schema } = context;
-	const lease = await takeLease(db, schema, lane, {
+	const lease = await takeLease(db, schema, {
+		partition,
 		owner: randomUUID(),
 		limit,
 	});
-	if (lease.texts.length === 0) return { ...nothing, lane };
+	if (lease.texts.length === 0) return { ...nothing, partition };
 	let table = modelled;
 	const heartbeat = setInterval(() => {
 		// One that is missed costs nothing, or at worst a second call for these texts.
@@ -152,8 +148,8 @@ async function work(
 	}, leaseMs / 4);
 	heartbeat.unref();
 	try {
-		// Read when the texts are taken: a text of a field that another version of
-		// the model embeds is no text that is gone.
+		// Read when the texts are taken: a text of a field that only another version
+		// of the model embeds is not gone.
 		table = asRegistered(modelled, await readFields(db, schema));
 		const texts = await readTexts(db, table, lease);
 		const wanting = texts.filter(({ isDone }) => !isDone);
@@ -162,10 +158,10 @@ async function work(
 			wanting.map(({ content }) => content),
 			{ ...calls, purpose: "document", signal },
 		);
-		return await settle(db, table, lease, wanting, { outcomes, signal });
+		return await settle(db, { table, lease }, { wanting, outcomes, signal });
 	} catch (error) {
 		await releaseLease(db, schema, lease).catch(() => {
-			// The database is away: the lease ends by itself.
+			// The database cannot be reached: the lease ends by itself.
 		});
 		throw error;
 	} finally {
@@ -175,7 +171,7 @@ async function work(
 
 interface WantingText extends Leased {
 	readonly content: string;
-	readonly hash: Buffer;
+	readonly contentHash: Buffer;
 	/** Whether it has its vector already. */
 	readonly isDone: boolean;
 }
@@ -184,24 +180,25 @@ interface WantingText extends Leased {
 async function readTexts(
 	db: Handle,
 	table: EntityTable,
-	{ lane, texts }: Lease,
+	{ partition, texts }: Lease,
 ): Promise<WantingText[]> {
 	const attempts = texts.map((text) => text.attempts);
+	const { ids, fields } = textArrays(texts);
 	const { rows } = await db.query<WantingText>(sql`
-SELECT r.id AS "entityId", f.field_name AS field, i.attempts, f.content, ${textHash} AS hash,
+SELECT r.id AS "entityId", f.field_name AS field, i.attempts, f.content, ${textHash} AS "contentHash",
   ${hasCurrentVector(table)} AS "isDone"
-FROM unnest(${idArray(texts)}, ${fieldArray(texts)}, ${encodeArray("integer", attempts)}::integer[])
+FROM unnest(${ids}, ${fields}, ${encodeArray("integer", attempts)}::integer[])
   AS i (entity_id, field_name, attempts)
 JOIN ${tableRef(table)} AS r ON r.id = i.entity_id
 CROSS JOIN LATERAL ${embeddableTexts(table, "r")}
-CROSS JOIN ${spaceRow(lane)}
+CROSS JOIN ${spaceRow(partition)}
 WHERE f.field_name = i.field_name`);
 	return rows;
 }
 
-// What was paid for is only given up where others hold it for longer than this:
-// a writer for the first, a worker that looks for texts to take for the second.
-// That one holds the rows until its commit is on disk.
+// Vectors that were paid for are only discarded where others lock the text for
+// longer than this: a writer for the first, a worker that looks for texts to take
+// for the second. That one owns the locks until its commit is on disk.
 const settleAttempts = 6;
 const maxSettleAttempts = 60;
 const settlePauseMs = 25;
@@ -209,16 +206,15 @@ const maxSettlePauseMs = 150;
 
 async function settle(
 	db: Database,
-	table: EntityTable,
-	lease: Lease,
-	wanting: readonly WantingText[],
-	{ outcomes, signal }: Outcomes,
+	leased: LeasedTexts,
+	{ wanting, outcomes, signal }: Outcomes,
 ): Promise<LeaseResult> {
-	const made: EmbeddedText[] = [];
+	const { table, lease } = leased;
+	const made: (EmbeddedText & WantingText)[] = [];
 	const failed: FailedText[] = [];
 	let failure: EmbeddingFailure | undefined;
 	outcomes.forEach((outcome, index) => {
-		const text = wanting[index] as WantingText;
+		const text = elementAt(wanting, index);
 		if ("passages" in outcome) {
 			made.push({ ...text, passages: outcome.passages });
 			return;
@@ -231,13 +227,13 @@ async function settle(
 	let done = 0;
 	let left = lease.texts.length;
 	for (let attempt = 1; left > 0; attempt++) {
-		const step = await storeOutcomes(db, table, lease, { made, failed });
+		const step = await storeOutcomes(db, leased, { made, failed });
 		embedded += step.embedded;
 		done += step.done;
-		left -= step.done + step.putBack;
+		left -= step.done + step.failed;
 		if (left === 0 || attempt === maxSettleAttempts || signal?.aborted) break;
-		// Another client has locked them, if only to see that they cannot be taken; of
-		// those that have changed the owner is forgotten.
+		// Another client has locked them, if only to see that they cannot be taken; a
+		// change of a text clears its owner.
 		left = await countLeased(db, schema, lease);
 		if (left === 0) break;
 		if (attempt >= settleAttempts && !(await isAnyFree(db, table, lease)))
@@ -249,13 +245,13 @@ async function settle(
 		);
 	}
 	await releaseLease(db, schema, lease);
-	const dead = failed.filter(({ isDead }) => isDead).length;
+	const dead = failed.filter(({ isDeadLettered }) => isDeadLettered).length;
 	if (dead > 0)
-		count("remdb.embeddings.dead_letters", namesOf(lease.lane), dead);
+		count("remdb.embeddings.dead_letters", namesOf(lease.partition), dead);
 	return {
 		embedded,
 		settled: done - embedded,
-		lane: lease.lane,
+		partition: lease.partition,
 		taken: lease.texts.length,
 		dead,
 		tokens: made.reduce((sum, { content }) => sum + estimateTokens(content), 0),
@@ -263,8 +259,15 @@ async function settle(
 	};
 }
 
+interface LeasedTexts {
+	readonly table: EntityTable;
+	readonly lease: Lease;
+}
+
 interface Outcomes {
-	/** Of the texts that were sent, in their places. */
+	/** The texts that were sent. */
+	readonly wanting: readonly WantingText[];
+	/** Of each of them, in its place. */
 	readonly outcomes: readonly TextOutcome[];
 	readonly signal: AbortSignal | undefined;
 }
@@ -285,14 +288,13 @@ interface Stored {
 	readonly embedded: number;
 	/** Texts that are out of the queue, these included. */
 	readonly done: number;
-	readonly putBack: number;
+	readonly failed: number;
 }
 
-/** Stores what came of the texts that nobody else has locked at this moment. */
+/** Stores the outcomes of the texts that no other client has locked at this moment. */
 function storeOutcomes(
 	db: Database,
-	table: EntityTable,
-	lease: Lease,
+	{ table, lease }: LeasedTexts,
 	outcomes: {
 		readonly made: readonly EmbeddedText[];
 		readonly failed: readonly FailedText[];
@@ -301,19 +303,41 @@ function storeOutcomes(
 	const { schema } = table;
 	return db.transaction(
 		async (tx) => {
-			const held = await holdLease(tx, schema, lease);
-			const keys = new Set(held.map(keyOf));
-			const isHeld = (text: Leased) => keys.has(keyOf(text));
-			const made = outcomes.made.filter(isHeld);
-			const failed = outcomes.failed.filter(isHeld);
-			const embedded = await storeVectors(tx, table, lease.lane, made);
-			await putBack(tx, schema, lease.lane, failed);
+			const locked = await lockLeased(tx, schema, lease);
+			const keys = new Set(locked.map(textKey));
+			const isLocked = (text: EntityField) => keys.has(textKey(text));
+			const made = outcomes.made.filter(isLocked);
+			const failed = outcomes.failed.filter(isLocked);
+			// Rows that another client is writing come in a later attempt.
+			const stored = await storeVectors(tx, table, {
+				texts: made,
+				space: lease.partition,
+				rowLock: "skip",
+			});
+			await recordFailures(tx, schema, {
+				partition: lease.partition,
+				failed,
+			});
 			const { rowCount } = await tx.query(
-				settleLeaseSql(table, lease.lane, held),
+				settleTextsSql(table, locked, lease.partition),
 			);
-			return { embedded, done: rowCount, putBack: failed.length };
+			return {
+				embedded: stored.length,
+				done: rowCount,
+				failed: failed.length,
+			};
 		},
 		{ retries: 5, settings: { enable_seqscan: "off" } },
+	);
+}
+
+// Invalid vectors may be caused by a single text, which the provider does not report.
+const maxInvalidAnswers = 5;
+
+/** A refused text is dead-lettered at once; a provider that is down is retried without limit. */
+function isPermanent(kind: FailureKind, attempts: number): boolean {
+	return (
+		kind === "text" || (kind === "answer" && attempts >= maxInvalidAnswers)
 	);
 }
 
@@ -323,66 +347,8 @@ function toFailed(
 ): FailedText {
 	return {
 		...text,
-		isDead: isHopeless(kind, text.attempts + 1),
-		delayMs: backoffMs(text.attempts, retryAfterMs),
+		isDeadLettered: isPermanent(kind, text.attempts + 1),
+		delayMs: pauseMs(text.attempts, retryAfterMs),
 		reason: error.message,
 	};
-}
-
-interface EmbeddedText extends WantingText {
-	readonly passages: readonly PassageVector[];
-}
-
-/** Stores the vectors of texts that are still the same and that nobody is writing; returns how many texts. */
-async function storeVectors(
-	tx: Handle,
-	table: EntityTable,
-	space: VectorSpace,
-	texts: readonly EmbeddedText[],
-): Promise<number> {
-	if (texts.length === 0) return 0;
-	const vectorOid = await tx.vectorOid();
-	const stored = new Set<string>();
-	const replaced = new Set<string>();
-	await sendInTurn(
-		tx,
-		texts.flatMap(({ passages, ...text }) =>
-			chunksOf({ ...text, contentHash: text.hash }, passages),
-		),
-		(slice) => writeVectorsSql(table, space, slice, vectorOid, "skip"),
-		({ rows }) => {
-			for (const row of rows as unknown as StoredVector[]) {
-				if (row.chunk !== 0) continue;
-				stored.add(keyOf(row));
-				if (row.isReplaced) replaced.add(keyOf(row));
-			}
-		},
-	);
-	const present = texts
-		.filter((text) => stored.has(keyOf(text)))
-		.map(({ entityId, field, hash, passages }) => ({
-			entityId,
-			field,
-			contentHash: hash,
-			chunks: passages.length,
-		}));
-	if (present.length === 0) return 0;
-	const again = present.filter((text) => replaced.has(keyOf(text)));
-	if (again.length > 0)
-		await tx.query(deleteSurplusChunksSql(table, space, again));
-	await tx.query(deleteStaleVectorsSql(table, present));
-	return present.length;
-}
-
-/** Takes out of the queue what needs no vector any more. The caller's transaction has locked it. */
-function settleLeaseSql(
-	table: EntityTable,
-	lane: Lane,
-	texts: readonly Leased[],
-): Sql {
-	return sql`DELETE FROM ${embeddingQueueRef(table.schema)} AS s
-USING unnest(${idArray(texts)}, ${fieldArray(texts)}) AS i (entity_id, field_name)
-WHERE ${inLane("s", lane)} AND s.entity_id = i.entity_id AND s.field_name = i.field_name
-  AND NOT EXISTS (SELECT FROM ${tableRef(table)} AS r CROSS JOIN LATERAL ${embeddableTexts(table, "r")}
-    WHERE r.id = s.entity_id AND f.field_name = s.field_name AND NOT ${hasCurrentVector(table)})`;
 }

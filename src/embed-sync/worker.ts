@@ -2,15 +2,19 @@ import { queueChannel } from "../db/embedding-queue.ts";
 import { outsideTransactions } from "../db/open-transaction.ts";
 import { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import { backoffMs } from "./backoff.ts";
-import { type LaneFailure, laneKey, leasesAtOnce, workOnAny } from "./drain.ts";
-import { type Lane, readLanes } from "./queue.ts";
+import {
+	concurrentLeases,
+	type PartitionFailure,
+	partitionKey,
+	workOnAny,
+} from "./drain.ts";
+import { type Partition, pauseMs, readPartitions } from "./queue.ts";
 import { settleFields } from "./settle-fields.ts";
 import type { EmbedContext, LeaseResult } from "./work-on-lease.ts";
 
 /**
- * How long a worker sleeps when nobody can wake it: other processes write as
- * well, and a lease of one that died ends. With the lease itself it is less than
+ * How long a worker sleeps without a notification: other processes write as well,
+ * and the lease of one that died ends. With the lease itself it is less than
  * 15 seconds.
  */
 const pollMs = { listening: 4000, alone: 1000 };
@@ -19,9 +23,8 @@ const fieldsPollMs = 60_000;
 
 /**
  * Embeds what is queued as long as it runs. It wakes when something is queued,
- * where the engine can tell, and looks for itself now and then. It never keeps
- * the process alive, and no failure ends it: the queue is durable, so it tries
- * again later.
+ * where the engine can notify, and polls. It never keeps the process alive, and no
+ * failure ends it: the queue is durable, so it tries again later.
  */
 export class EmbeddingWorker {
 	readonly #context: EmbedContext;
@@ -29,10 +32,10 @@ export class EmbeddingWorker {
 	#stop: AbortController | undefined;
 	#running: Promise<unknown> = Promise.resolve();
 	readonly #sleepers = new Set<() => void>();
-	/** Whether somebody called while it was awake. */
-	#isCalled = false;
+	/** Whether it was woken while it was awake. */
+	#isWoken = false;
 	#isListening = false;
-	/** Lanes whose provider gives no vectors: until when they rest, and how often that was. */
+	/** Partitions whose provider gives no vectors: until when they rest, and how often that was. */
 	readonly #resting = new Map<string, { until: number; failures: number }>();
 
 	constructor(context: EmbedContext, logger: Logger) {
@@ -54,12 +57,14 @@ export class EmbeddingWorker {
 			Promise.all([
 				this.#listen(stop.signal),
 				this.#settleFields(stop.signal),
-				...Array.from({ length: leasesAtOnce }, () => this.#work(stop.signal)),
+				...Array.from({ length: concurrentLeases }, () =>
+					this.#work(stop.signal),
+				),
 			]),
 		);
 	}
 
-	/** Gives back what it has, and ends. Stopping twice is fine. */
+	/** Returns what it has leased, and ends. Stopping twice is fine. */
 	async stop(): Promise<void> {
 		this.#stop?.abort();
 		this.#stop = undefined;
@@ -69,11 +74,11 @@ export class EmbeddingWorker {
 
 	/** Something was queued, or may be tried again. */
 	wake(): void {
-		this.#isCalled = true;
+		this.#isWoken = true;
 		for (const wake of this.#sleepers) wake();
 	}
 
-	/** Lets resting lanes be tried at once. */
+	/** Lets resting partitions be tried at once. */
 	retry(): void {
 		this.#resting.clear();
 		this.wake();
@@ -89,80 +94,83 @@ export class EmbeddingWorker {
 			} catch (error) {
 				if (signal.aborted) return;
 				if (failures === 0) this.#warn(error);
-				await this.#sleep(backoffMs(failures++, undefined), signal);
+				await this.#sleep(pauseMs(failures++, undefined), signal);
 			}
 	}
 
 	/** One lease, if there is anything to take; how long to sleep before the next. */
 	async #step(signal: AbortSignal): Promise<number> {
 		const { db, schema, table } = this.#context;
-		this.#isCalled = false;
-		const lanes = (await readLanes(db, schema))
-			.filter((lane) => table(lane.tableName) !== undefined)
-			.map((lane) => ({
-				...lane,
-				dueInMs: Math.max(lane.dueInMs, this.#restMs(lane)),
+		this.#isWoken = false;
+		const partitions = (await readPartitions(db, schema))
+			.filter((partition) => table(partition.tableName) !== undefined)
+			.map((partition) => ({
+				...partition,
+				dueInMs: Math.max(partition.dueInMs, this.#restMs(partition)),
 			}));
-		const result = await workOnAny(this.#context, lanes, signal);
+		const result = await workOnAny(this.#context, partitions, signal);
 		if (result !== undefined) {
 			if ("error" in result) this.#rest(result);
 			else {
-				this.#resting.delete(laneKey(result.lane));
-				this.#tellDead(result);
+				this.#resting.delete(partitionKey(result.partition));
+				this.#logDeadLetters(result);
 			}
 			return 0;
 		}
 		const poll = this.#isListening ? pollMs.listening : pollMs.alone;
-		const due = lanes.map(({ dueInMs }) => dueInMs).filter((ms) => ms > 0);
-		return this.#isCalled ? 0 : Math.max(20, Math.min(poll, ...due));
+		const due = partitions.map(({ dueInMs }) => dueInMs).filter((ms) => ms > 0);
+		return this.#isWoken ? 0 : Math.max(20, Math.min(poll, ...due));
 	}
 
-	#tellDead({ lane: { tableName, provider, model }, dead }: LeaseResult): void {
+	#logDeadLetters({
+		partition: { tableName, provider, model },
+		dead,
+	}: LeaseResult): void {
 		if (dead === 0) return;
 		this.#logger.error(
 			{ tableName, provider, model, dead },
-			`embedding worker: ${dead} texts of "${tableName}" were given up; \`rem embeddings status\` says why, \`rem embeddings retry\` tries them again`,
+			`embedding worker: ${dead} texts of "${tableName}" were dead-lettered; \`rem embeddings status\` shows why, \`rem embeddings retry\` queues them again`,
 		);
 	}
 
-	#restMs(lane: Lane): number {
-		const rest = this.#resting.get(laneKey(lane));
+	#restMs(partition: Partition): number {
+		const rest = this.#resting.get(partitionKey(partition));
 		return rest === undefined ? 0 : rest.until - Date.now();
 	}
 
-	/** The texts that were sent rest for themselves; the others of the lane need not meet the same. */
-	#rest({ lane, error, retryAfterMs }: LaneFailure): void {
-		const failures = this.#resting.get(laneKey(lane))?.failures ?? 0;
+	/** The texts that were sent have a pause of their own; the others of the partition do not repeat the failure. */
+	#rest({ partition, error, retryAfterMs }: PartitionFailure): void {
+		const failures = this.#resting.get(partitionKey(partition))?.failures ?? 0;
 		if (failures === 0) this.#warn(error);
-		this.#resting.set(laneKey(lane), {
-			until: Date.now() + backoffMs(failures, retryAfterMs),
+		this.#resting.set(partitionKey(partition), {
+			until: Date.now() + pauseMs(failures, retryAfterMs),
 			failures: failures + 1,
 		});
 	}
 
-	/** Fields that begin or cease to embed: with the start, and now and then. */
+	/** Fields that begin or cease to embed: at the start, and every minute. */
 	async #settleFields(signal: AbortSignal): Promise<void> {
 		while (!signal.aborted) {
 			await settleFields(this.#context, signal).catch((error: unknown) => {
 				if (!signal.aborted) this.#warn(error);
 			});
-			await this.#rested(fieldsPollMs, signal);
+			await this.#pause(fieldsPollMs, signal);
 		}
 	}
 
-	/** Hears NOTIFY on a connection of its own, and gets another one when that is lost. */
+	/** Listens on a connection of its own, and opens another one when that is lost. */
 	async #listen(signal: AbortSignal): Promise<void> {
 		if (!this.#context.db.capabilities.listen) return;
 		for (let failures = 0; !signal.aborted; failures++) {
-			const isLost = await this.#hear(signal).catch(() => false);
+			const isLost = await this.#listenUntilLost(signal).catch(() => false);
 			// Polling goes on without it.
 			if (isLost) failures = 0;
-			await this.#sleep(backoffMs(failures, undefined), signal);
+			await this.#sleep(pauseMs(failures, undefined), signal);
 		}
 	}
 
-	/** Returns when the connection is lost, or nobody needs it any more. */
-	async #hear(signal: AbortSignal): Promise<boolean> {
+	/** Returns when the connection is lost, or the worker stops. */
+	async #listenUntilLost(signal: AbortSignal): Promise<boolean> {
 		const { db, schema } = this.#context;
 		let end = (_isLost: boolean) => {};
 		const ended = new Promise<boolean>((resolve) => {
@@ -177,7 +185,7 @@ export class EmbeddingWorker {
 		try {
 			await session.listen(queueChannel(schema), () => this.wake());
 			this.#isListening = true;
-			// What was queued while nobody heard it.
+			// What was queued while no connection listened.
 			this.wake();
 			return await ended;
 		} finally {
@@ -187,7 +195,7 @@ export class EmbeddingWorker {
 	}
 
 	/** Until the time is over or the worker stops; no call wakes it. */
-	#rested(ms: number, signal: AbortSignal): Promise<void> {
+	#pause(ms: number, signal: AbortSignal): Promise<void> {
 		return new Promise((resolve) => {
 			if (signal.aborted) return resolve();
 			const timer = setTimeout(resolve, ms);
@@ -199,7 +207,7 @@ export class EmbeddingWorker {
 		});
 	}
 
-	/** Until the time is over or somebody calls; the process may end meanwhile. */
+	/** Until the time is over or it is woken; does not keep the process alive. */
 	#sleep(ms: number, signal: AbortSignal): Promise<void> {
 		return new Promise((resolve) => {
 			const wake = () => {

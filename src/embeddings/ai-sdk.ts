@@ -47,7 +47,7 @@ export interface FromAiSdkOptions {
 	readonly name?: string;
 	/** Tokens it takes of one text; longer ones are stored as several passages. @default known for OpenAI's and Cohere's models */
 	readonly maxTokensPerText?: number;
-	/** What every call passes on; a function can tell documents from queries. */
+	/** What every call passes on; a function can distinguish documents from queries. */
 	readonly providerOptions?:
 		| AiSdkProviderOptions
 		| ((purpose: EmbeddingPurpose) => AiSdkProviderOptions);
@@ -127,7 +127,7 @@ function describeModel(model: AiSdkEmbeddingModel, given: FromAiSdkOptions) {
 	};
 }
 
-/** A limit that is a promise is kept by `embed`, which may wait for it. */
+/** A limit that is a promise is applied by `embed`, which may wait for it. */
 function limitsOf(
 	model: AiSdkEmbeddingModel,
 	{ maxTokensPerText }: FromAiSdkOptions,

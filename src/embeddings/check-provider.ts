@@ -1,7 +1,7 @@
 import { RemError } from "../errors.ts";
 import type { EmbeddingProvider } from "./provider.ts";
 
-/** The value, if it has the shape of a provider; else `CONFIG_INVALID` says which member is wrong. */
+/** The value, if it has the shape of a provider; else `CONFIG_INVALID` names the member that is wrong. */
 export function checkProvider(
 	value: unknown,
 	origin: string,
@@ -11,9 +11,13 @@ export function checkProvider(
 	) as EmbeddingProvider;
 	const problem = shapeProblem(provider);
 	if (problem === undefined) return provider;
-	throw new RemError("CONFIG_INVALID", `${origin} is no provider: ${problem}`, {
-		hint: "expected { name, model, dimensions, limits: { maxTexts }, embed(texts, { purpose, signal }) }, see docs/embeddings.md",
-	});
+	throw new RemError(
+		"CONFIG_INVALID",
+		`${origin} is not an embedding provider: ${problem}`,
+		{
+			hint: "expected { name, model, dimensions, limits: { maxTexts }, embed(texts, { purpose, signal }) }, see docs/embeddings.md",
+		},
+	);
 }
 
 function shapeProblem({
@@ -39,5 +43,5 @@ function isName(value: unknown, length: number): boolean {
 }
 
 function isCount(value: unknown): boolean {
-	return Number.isSafeInteger(value) && (value as number) >= 1;
+	return typeof value === "number" && Number.isSafeInteger(value) && value >= 1;
 }

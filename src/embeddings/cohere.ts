@@ -1,6 +1,7 @@
+import { membersOf } from "../util/present.ts";
 import { decodeVector } from "./decode-vector.ts";
 import { unreadable } from "./failure.ts";
-import { mostNumbers, postJson } from "./http.ts";
+import { maxNumbers, postJson } from "./http.ts";
 import { type KnownModels, knownModel } from "./known-model.ts";
 import { endpoint, type RemoteOptions } from "./openai.ts";
 import type { EmbeddingProvider, EmbeddingPurpose } from "./provider.ts";
@@ -31,7 +32,7 @@ export function cohereProvider(options: RemoteOptions): EmbeddingProvider {
 	const url = endpoint(baseUrl.replace(/\/v2\/?(?=$|\?)/, ""), "/v2/embed");
 	const known = knownModel(cohereModels, model);
 	const isShortened = (known?.dimensions ?? dimensions) !== dimensions;
-	const numbers = Math.max(dimensions, known?.dimensions ?? mostNumbers);
+	const numbers = Math.max(dimensions, known?.dimensions ?? maxNumbers);
 	return {
 		name: "cohere",
 		model,
@@ -48,7 +49,7 @@ export function cohereProvider(options: RemoteOptions): EmbeddingProvider {
 				// Numbers: the byte order of their base64 is not documented, and at
 				// 2,000 texts a minute, Cohere's own limit, parsing costs nothing.
 				embedding_types: ["float"],
-				// Without it they cut a long text and say nothing.
+				// Without it a long text is truncated silently.
 				truncate: "NONE",
 				...(isShortened ? { output_dimension: dimensions } : {}),
 			};
@@ -60,7 +61,7 @@ export function cohereProvider(options: RemoteOptions): EmbeddingProvider {
 }
 
 function floatsOf(answer: object): readonly unknown[] {
-	const { embeddings } = answer as { embeddings?: { float?: unknown } };
-	if (Array.isArray(embeddings?.float)) return embeddings.float;
+	const { float } = membersOf(membersOf(answer).embeddings);
+	if (Array.isArray(float)) return float;
 	throw unreadable("JSON without vectors");
 }

@@ -162,13 +162,13 @@ export function namedVector(object: object): unknown {
 }
 
 // More than any vector that can be stored.
-const mostItems = 20_000;
+const maxItems = 20_000;
 
 function firstOf(items: Iterable<unknown>): unknown[] {
 	const list: unknown[] = [];
 	for (const item of items) {
 		list.push(item);
-		if (list.length > mostItems) break;
+		if (list.length > maxItems) break;
 	}
 	return list;
 }

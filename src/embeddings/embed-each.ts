@@ -1,12 +1,13 @@
 import { setImmediate as aTurn } from "node:timers/promises";
 import type { RemError } from "../errors.ts";
+import { valueAt } from "../util/present.ts";
 import {
 	EmbeddingRun,
 	type EmbedOptions,
 	type Result,
 } from "./embedding-run.ts";
 import { CallFailure, type FailureKind, providerError } from "./failure.ts";
-import { learnedLimit } from "./learned-limit.ts";
+import { inferredLimit } from "./inferred-limit.ts";
 import { pack } from "./pack.ts";
 import type { EmbeddingProvider } from "./provider.ts";
 
@@ -36,7 +37,7 @@ export async function embedEach(
 ): Promise<EmbeddingOutcome[]> {
 	const results = await resultsOf(provider, texts, options);
 	return texts.map((text) => {
-		const result = results.get(text) as Result;
+		const result = valueAt(results, text);
 		return result instanceof CallFailure
 			? failureOutcome(provider, result)
 			: { vector: result };
@@ -59,14 +60,14 @@ export async function resultsOf(
 ): Promise<ReadonlyMap<string, Result>> {
 	const run = new EmbeddingRun(provider, options);
 	const { limits } = provider;
-	const learned = learnedLimit(provider);
+	const inferred = inferredLimit(provider);
 	const batches = pack(new Set(texts), {
 		...limits,
 		get maxTexts() {
 			return Math.min(
 				limits.maxTexts,
 				options.batchSize ?? limits.maxTexts,
-				learned.maxTexts,
+				inferred.maxTexts,
 			);
 		},
 		maxTokensPerRequest: Math.min(
@@ -81,12 +82,12 @@ export async function resultsOf(
 	// A generator gives each of its users the next batch.
 	const work = async () => {
 		for (const batch of batches) {
-			// A provider that answers without waiting would keep the signal from firing.
+			// A provider that answers without waiting would prevent the signal from firing.
 			if (options.signal !== undefined) await aTurn();
 			await run.settle(batch);
 		}
 	};
-	const first = learned.isFirst ? batches.next() : undefined;
+	const first = inferred.isFirst ? batches.next() : undefined;
 	if (first?.done === false) await run.settle(first.value);
 	await Promise.all(Array.from({ length: parallel }, work));
 	return run.results;

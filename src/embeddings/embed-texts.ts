@@ -1,13 +1,14 @@
 import type { PassageVector } from "../models/passage-vector.ts";
+import { valueAt } from "../util/present.ts";
 import {
 	type EmbeddingFailure,
 	failureOutcome,
 	resultsOf,
 } from "./embed-each.ts";
 import type { EmbedOptions, Result } from "./embedding-run.ts";
-import { estimateTokens } from "./estimate-tokens.ts";
 import { CallFailure } from "./failure.ts";
 import { allOf, type GenerateOptions } from "./generate-batch.ts";
+import { estimateTokens } from "./pack.ts";
 import type { EmbeddingProvider } from "./provider.ts";
 import { type Passage, splitText } from "./split-text.ts";
 
@@ -28,7 +29,7 @@ export async function embedTexts(
 ): Promise<TextOutcome[]> {
 	const results = await passagesOf(provider, texts, options);
 	return texts.map((text) => {
-		const result = results.get(text) as Passages;
+		const result = valueAt(results, text);
 		return result instanceof CallFailure
 			? failureOutcome(provider, result)
 			: { passages: result };
@@ -42,7 +43,7 @@ export async function generateForTexts(
 	options: GenerateOptions,
 ): Promise<(readonly PassageVector[])[]> {
 	const results = await passagesOf(provider, texts, options);
-	return allOf(provider, texts, results, options);
+	return allOf(provider, { texts, results }, options);
 }
 
 type Passages = readonly PassageVector[] | CallFailure;
@@ -56,15 +57,18 @@ async function passagesOf(
 		provider.limits.maxTokensPerText ?? Number.POSITIVE_INFINITY,
 		options.maxTokensPerText ?? Number.POSITIVE_INFINITY,
 	);
-	const results = await tryLength(provider, texts, maxTokens, options);
+	const results = await tryLength(provider, texts, { maxTokens, options });
 	const refused = [...results.keys()].filter((text) =>
-		mayBeTooLong(text, results.get(text) as Passages, maxTokens),
+		mayBeTooLong(text, valueAt(results, text), maxTokens),
 	);
 	if (refused.length === 0) return results;
 	// The estimate is at least a third of the tokens: a third of the length fits,
 	// or length is not what is wrong.
 	const shorter = Math.floor(maxTokens / 3);
-	const again = await tryLength(provider, refused, shorter, options);
+	const again = await tryLength(provider, refused, {
+		maxTokens: shorter,
+		options,
+	});
 	return new Map([...results, ...again]);
 }
 
@@ -85,8 +89,7 @@ function mayBeTooLong(
 async function tryLength(
 	provider: EmbeddingProvider,
 	texts: readonly string[],
-	maxTokens: number,
-	options: EmbedOptions,
+	{ maxTokens, options }: { maxTokens: number; options: EmbedOptions },
 ): Promise<ReadonlyMap<string, Passages>> {
 	const parts = new Map(texts.map((text) => [text, partsOf(text, maxTokens)]));
 	const sent = [...parts.values()].flatMap((passages) =>
@@ -114,14 +117,14 @@ function together(
 ): Passages {
 	const vectors: PassageVector[] = [];
 	for (const part of parts) {
-		const vector = results.get(part.text) as Result;
+		const vector = valueAt(results, part.text);
 		if (vector instanceof CallFailure) return withPlace(vector, part);
 		vectors.push({ vector, start: part.start, end: part.end });
 	}
 	return vectors;
 }
 
-/** A refused passage is told by its place; its words are not repeated. */
+/** A refused passage is named by its position; its words are not repeated. */
 function withPlace(failure: CallFailure, { start, end }: Part): CallFailure {
 	if (start === null || failure.kind !== "text") return failure;
 	return new CallFailure("text", failure.message, {

@@ -1,12 +1,13 @@
 import { count } from "../telemetry/metrics.ts";
 import { noteEvent, span } from "../telemetry/span.ts";
+import { elementAt } from "../util/present.ts";
 import { bounded, checkCancelled, sleep } from "./abort.ts";
 import { NoVector } from "./decode-vector.ts";
-import { estimateTokens } from "./estimate-tokens.ts";
 import { CallFailure, type FailureKind, mismatch } from "./failure.ts";
-import { type LearnedLimit, learnedLimit } from "./learned-limit.ts";
+import { type InferredLimit, inferredLimit } from "./inferred-limit.ts";
 import { Pace } from "./pace.ts";
 import type { Batch } from "./pack.ts";
+import { estimateTokens } from "./pack.ts";
 import type {
 	EmbeddingLimits,
 	EmbeddingProvider,
@@ -24,17 +25,17 @@ import { vectorProblem } from "./vector-problem.ts";
 
 export interface EmbedOptions {
 	readonly purpose: EmbeddingPurpose;
-	/** Upper bound of texts in a call; the provider's own limit still holds. */
+	/** Upper bound of texts in a call; the provider's own limit applies as well. */
 	readonly batchSize?: number | undefined;
-	/** A text estimated longer is split, where it can be; the provider's own limit still holds. */
+	/** A text estimated longer is split, where it can be; the provider's own limit applies as well. */
 	readonly maxTokensPerText?: number | undefined;
-	/** Calls under way at the same time; the provider's own limit still holds. @default 4 */
+	/** Calls under way at the same time; the provider's own limit applies as well. @default 4 */
 	readonly parallelCalls?: number | undefined;
 	readonly retry?: RetryOptions | undefined;
 	/** The account's budget; share one among all calls that use the account. */
 	readonly pace?: Pace | undefined;
 	readonly signal?: AbortSignal | undefined;
-	/** Told of each call that is made again. */
+	/** Called before each call that is repeated. */
 	readonly onRetry?: ((kind: FailureKind, delayMs: number) => void) | undefined;
 }
 
@@ -43,7 +44,7 @@ export type CallOptions = Omit<EmbedOptions, "purpose" | "signal">;
 
 export type Result = Float32Array | CallFailure;
 
-/** A short word that every model embeds, to tell a bad text from a bad request. */
+/** A short word that every model embeds, to distinguish a bad text from a bad request. */
 const probe = "hello";
 
 /** One pass over many texts: what is known of each, and of the provider. */
@@ -57,7 +58,7 @@ export class EmbeddingRun {
 	#stop: CallFailure | undefined;
 	/** Whether any text was embedded: then a refusal is about the texts. */
 	#hasWorked = false;
-	readonly #limit: LearnedLimit;
+	readonly #limit: InferredLimit;
 	/** The first call that is split. */
 	#splitting: Promise<unknown> = Promise.resolve();
 	#hasSplit = false;
@@ -71,7 +72,7 @@ export class EmbeddingRun {
 		this.#options = options;
 		this.#policy = retryPolicy(options.purpose, options.retry);
 		this.pace = options.pace ?? new Pace();
-		this.#limit = learnedLimit(provider);
+		this.#limit = inferredLimit(provider);
 	}
 
 	/** Gives every text of the batch its result. */
@@ -113,7 +114,7 @@ export class EmbeddingRun {
 	/**
 	 * The texts of a refused call in smaller ones: one of them is bad, or they
 	 * were too many. The first call to be split finds out, and calls that were
-	 * refused at the same time wait for what it learns.
+	 * refused at the same time wait for what it finds out.
 	 */
 	async #split(
 		texts: readonly string[],
@@ -155,7 +156,7 @@ export class EmbeddingRun {
 		else this.#limit.refused(texts.length, depth > 0);
 	}
 
-	/** One after the other, in parts of that size, or smaller where that is learnt meanwhile. */
+	/** One after the other, in parts of that size, or smaller where that is found out in between. */
 	async #settleParts(
 		texts: readonly string[],
 		size: number,
@@ -232,15 +233,15 @@ export class EmbeddingRun {
 	}
 
 	async #pause(failure: CallFailure, delay: number): Promise<void> {
-		this.#tellRetry(failure, delay);
+		this.#reportRetry(failure, delay);
 		if (failure.retryAfterMs !== undefined) this.pace.pause(delay);
 		await sleep(delay, this.#options.signal);
 	}
 
 	/**
 	 * Whether it is time to ask whether other texts get their vectors: soon, where
-	 * texts can be told from each other; at the end, where there is only one. Where
-	 * time is up before, it costs a call more, but not while somebody waits.
+	 * texts can be distinguished; at the end, where there is only one. Where
+	 * time is up before, it costs a call more, but not while a caller waits.
 	 */
 	#asksOthers(
 		attempt: number,
@@ -272,7 +273,7 @@ export class EmbeddingRun {
 	async #tryOnce(batch: Batch): Promise<Missing | undefined> {
 		try {
 			const vectors = await this.#call(batch);
-			const bad = this.#keep(batch.texts, vectors);
+			const bad = this.#store(batch.texts, vectors);
 			if (bad.length > 0) return this.#settled(bad);
 		} catch (error) {
 			checkCancelled(this.#options.signal);
@@ -287,7 +288,7 @@ export class EmbeddingRun {
 		const failureOf = (text: string) => this.results.get(text) as CallFailure;
 		const passing = bad.filter((text) => failureOf(text).kind !== "text");
 		const texts = passing.length > 0 ? passing : bad;
-		const failure = failureOf(texts[0] as string);
+		const failure = failureOf(elementAt(texts, 0));
 		return { texts, failure, isSettled: true };
 	}
 
@@ -333,7 +334,7 @@ export class EmbeddingRun {
 		};
 	}
 
-	#tellRetry({ kind }: CallFailure, delayMs: number): void {
+	#reportRetry({ kind }: CallFailure, delayMs: number): void {
 		const attributes = { "remdb.unit": "provider", "error.type": kind };
 		count("remdb.retries", attributes);
 		noteEvent("remdb.retry", attributes);
@@ -367,11 +368,11 @@ export class EmbeddingRun {
 		if (texts.length > 1) throw mismatch(texts, message, lengthHint);
 	}
 
-	/** Keeps the good vectors; the texts of the others are returned. */
-	#keep(texts: readonly string[], vectors: readonly Float32Array[]): string[] {
+	/** Stores the valid vectors; the texts of the others are returned. */
+	#store(texts: readonly string[], vectors: readonly Float32Array[]): string[] {
 		const { dimensions } = this.#provider;
 		return texts.filter((text, index) => {
-			const vector = vectors[index] as Float32Array;
+			const vector = elementAt(vectors, index);
 			const failure = failureIn(vector, dimensions);
 			this.#hasWorked ||= failure === undefined;
 			this.results.set(text, failure ?? vector);
@@ -379,11 +380,11 @@ export class EmbeddingRun {
 		});
 	}
 
-	/** Whether a refusal is about the texts. As long as nothing has worked, a plain word must tell. */
+	/** Whether a refusal is about the texts. As long as no call has succeeded, a plain word decides. */
 	async #blame({ failure, failsAlike }: Missing): Promise<CallFailure> {
 		const mayBeTheirs =
 			failure.kind === "text" ||
-			// Somebody waits for a query: its answer is tried again, no more.
+			// A caller waits for a query: it is only repeated.
 			(failure.kind === "answer" && this.#options.purpose === "document");
 		if (!mayBeTheirs || this.#hasWorked) return failure;
 		const missing = failsAlike
@@ -436,7 +437,7 @@ interface Turn {
 
 /**
  * Whether the provider may be fine but for these texts: it fails, and asks for no
- * patience. An answer that cannot be read is a single text's own anyway.
+ * patience. An answer that cannot be read is a single text's own.
  */
 function mayBeTexts({ texts, failure, isSettled }: Missing): boolean {
 	const { kind, retryAfterMs } = failure;
@@ -450,7 +451,7 @@ function isProbe(texts: readonly string[]): boolean {
 
 /**
  * A failure of the provider that only these texts meet. A refusal and an error
- * 500 are believed; what may be a matter of time, a limited rate, a lost
+ * 500 are believed; what may pass with time, a limited rate, a lost
  * connection or an answer that did not come, only when it happens again and again.
  */
 function ofTexts({
@@ -528,7 +529,7 @@ function failureIn(
 	);
 }
 
-/** A refused text that is probably too long is told so; its words are not repeated. */
+/** A refused text that is probably too long is reported as that; its words are not repeated. */
 function withLength(
 	failure: CallFailure,
 	text: string,

@@ -1,16 +1,17 @@
-/** What an error's body says of its cause, in the words that OpenAI's API has for it. */
+import { membersOf } from "../util/present.ts";
+/** The cause of an error by its body, in the terms of OpenAI's API. */
 export interface ErrorReason {
 	/** A word we know; anything else might quote the key or a text. */
 	readonly reason?: Reason;
 	/** The HTTP status that a proxy, or an error inside a 200, states in the body. */
 	readonly status?: number;
-	/** The most texts of a call, if the message seems to state it: to be tried, not to be believed. */
+	/** The maximum of texts per call, if the message seems to state it: to be verified by a call. */
 	readonly maxTexts?: number;
 	/** Whether the message is about the size of the call: fewer texts, or a shorter one, may pass. */
 	readonly isSize?: boolean;
 	/** Whether it reads like an API's own error, not like a page or the word of a gateway. */
 	readonly isApis?: boolean;
-	/** Whether it names `encoding_format`, or says that a field is unknown. */
+	/** Whether it names `encoding_format`, or reports an unknown field. */
 	readonly isAboutEncoding?: boolean;
 }
 
@@ -19,7 +20,7 @@ export type Reason = keyof typeof spellings;
 /**
  * How servers and proxies write the reasons that decide what to do. More than
  * one may be in a body: the first of this list that is there counts, since a
- * rate limit that is really an empty account is no matter of waiting.
+ * rate limit that is really an empty account does not end with time.
  */
 const spellings = {
 	insufficient_quota:
@@ -65,7 +66,7 @@ const sentences: readonly (readonly [Reason, RegExp])[] = [
 	["rate_limit_exceeded", /\brate[ -]?limit|too many requests/i],
 ];
 
-/** OpenAI's words for an account that is used up; Google says the same of a minute that is. */
+/** OpenAI's words for an account that is used up; Google uses the same words for a minute that is. */
 const openaiSpent = /exceeded your current quota|\bquota exceeded/i;
 
 /** What is over in a minute is no empty account. */
@@ -189,7 +190,7 @@ function isError(value: unknown): boolean {
 /** Codes of wrappers around what went well. */
 const successes = /^(?:0+|2\d\d|20000|ok|success)$/i;
 
-/** As servers say it that count what a call has, even where they call it a rate limit. */
+/** Servers that count the texts of a call, even where they call it a rate limit. */
 const sizes =
 	/too (?:large|big|long)|too many (?:input|text|item|document|string|sequence|token)s?\b|must be (?:reduced|shorter|smaller)|reduce (?:the|your)|(?:batch|input|request|payload) (?:size|length|limit)|larger than|exceeds? (?:the )?max|maximum (?:batch|number|size|length|context)/i;
 
@@ -207,7 +208,7 @@ function isAboutEncoding(body: unknown): boolean {
 
 const errorLength = 5000;
 
-/** OpenAI's form of an error, unless it says that it is about what was sent. */
+/** OpenAI's form of an error, unless it is about the request. */
 function isApisError(body: unknown, messages: readonly string[]): boolean {
 	const isObject = [body]
 		.flat()
@@ -227,9 +228,9 @@ export function isSaid(value: unknown): boolean {
 	);
 }
 
-type Members = Readonly<Record<string, unknown>>;
+type Members = ReturnType<typeof membersOf>;
 
-/** The objects that may say why, the outermost first; a text in place of one is its message. */
+/** The objects that may contain the reason, the outermost first; a text in place of one is its message. */
 function partsOf(body: unknown): Members[] {
 	const outer = [body].flat(2).slice(0, 10);
 	return outer.flatMap((item) => {
@@ -332,8 +333,4 @@ function statedLimit(
 		.map(Number)
 		.filter((number) => number >= 1 && number < texts);
 	return numbers.length === 0 ? undefined : Math.max(...numbers);
-}
-
-function membersOf(value: unknown): Members {
-	return typeof value === "object" && value !== null ? (value as Members) : {};
 }

@@ -28,13 +28,13 @@ export interface FailureDetails {
 	readonly retryAfterMs?: number | undefined;
 	/** The HTTP status, if that is what failed. */
 	readonly status?: number;
-	/** The most texts that the provider takes in a call, as it seems. */
+	/** The maximum of texts per call, as the answer suggests. */
 	readonly maxTexts?: number | undefined;
 	/** Whether length is what is refused, of a text or of all of a call. */
 	readonly isLength?: boolean;
 	/**
 	 * Whether it may be about these texts although it reads like a verdict on key,
-	 * address or account: a firewall's page, say. A plain word tells.
+	 * address or account: a firewall's page, for example. A plain word decides.
 	 */
 	readonly isDoubtful?: boolean;
 	/** Whether the answer names `encoding_format`, or a field that it does not know. */
@@ -46,7 +46,7 @@ export interface FailureDetails {
 /**
  * A call to a provider that gave no vectors. Its message continues the words
  * `embedding provider "…"` and is made of our own words, numbers and names we
- * know: what the provider says may quote the key or a text.
+ * know: the words of the provider may quote the key or a text.
  */
 export class CallFailure extends Error {
 	override readonly name = "CallFailure";
@@ -101,7 +101,7 @@ export function mismatch(
 	});
 }
 
-/** An answer that holds nothing to read vectors from. */
+/** An answer without anything to read vectors from. */
 export function unreadable(what: string): CallFailure {
 	return new CallFailure("answer", `answered with ${what}`, {
 		hint: "check the provider's address (EMBEDDING__BASE_URL)",
@@ -117,7 +117,7 @@ const codes: Readonly<Record<FailureKind, ErrorCode>> = {
 	text: "PROVIDER_FAILED",
 };
 
-/** The failure as users see it. It has no cause: that would carry what the provider said. */
+/** The failure as users see it. It has no cause: that would contain the words of the provider. */
 export function providerError(
 	provider: { readonly name: string },
 	{ kind, message, hint }: CallFailure,

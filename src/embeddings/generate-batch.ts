@@ -1,4 +1,5 @@
 import type { Issue, RemError } from "../errors.ts";
+import { valueAt } from "../util/present.ts";
 import { resultsOf } from "./embed-each.ts";
 import type { EmbedOptions } from "./embedding-run.ts";
 import { CallFailure, type FailureKind, providerError } from "./failure.ts";
@@ -19,7 +20,7 @@ export interface GenerateOptions extends EmbedOptions {
  *
  * All or nothing: throws `PROVIDER_NOT_CONFIGURED`, `PROVIDER_RATE_LIMITED` or
  * `PROVIDER_FAILED`, saying how many texts have no vector; `issues` names the
- * first hundred by their place. `embedEach` keeps what succeeded.
+ * first hundred by their place. `embedEach` returns what succeeded.
  */
 export async function generateBatch(
 	provider: EmbeddingProvider,
@@ -27,25 +28,29 @@ export async function generateBatch(
 	options: GenerateOptions,
 ): Promise<Float32Array[]> {
 	const results = await resultsOf(provider, texts, options);
-	return allOf(provider, texts, results, options);
+	return allOf(provider, { texts, results }, options);
+}
+
+interface TextResults<R> {
+	readonly texts: readonly string[];
+	readonly results: ReadonlyMap<string, R | CallFailure>;
 }
 
 /** The result of every text, in their order; throws if one of them failed. */
 export function allOf<R>(
 	provider: EmbeddingProvider,
-	texts: readonly string[],
-	results: ReadonlyMap<string, R | CallFailure>,
+	{ texts, results }: TextResults<R>,
 	options: Pick<GenerateOptions, "issueOf">,
 ): R[] {
 	return texts.map((text) => {
-		const result = results.get(text) as R | CallFailure;
+		const result = valueAt(results, text);
 		if (result instanceof CallFailure)
-			throw failed(provider, texts, results, options);
+			throw failed(provider, { texts, results }, options);
 		return result;
 	});
 }
 
-/** What weighs most is told first: a refused key explains more than a bad text. */
+/** The most important failure comes first: a refused key explains more than a bad text. */
 const weights: readonly FailureKind[] = [
 	"setup",
 	"broken",
@@ -57,8 +62,7 @@ const weights: readonly FailureKind[] = [
 
 function failed(
 	provider: EmbeddingProvider,
-	texts: readonly string[],
-	results: ReadonlyMap<string, unknown>,
+	{ texts, results }: TextResults<unknown>,
 	{
 		issueOf = (place) => ({ field: `texts[${place}]` }),
 	}: Pick<GenerateOptions, "issueOf">,

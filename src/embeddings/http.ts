@@ -1,3 +1,4 @@
+import { membersOf } from "../util/present.ts";
 import { errorReason, isErrorAnswer } from "./error-reason.ts";
 import { CallFailure, unreadable } from "./failure.ts";
 import { quotable } from "./quotable.ts";
@@ -8,19 +9,19 @@ export interface JsonRequest {
 	readonly url: string;
 	readonly apiKey?: string | undefined;
 	readonly body: unknown;
-	/** What is asked for, which says how long an answer can be. */
+	/** The request, which bounds the length of the answer. */
 	readonly vectors: VectorsAsked;
 	readonly signal?: AbortSignal | undefined;
 }
 
 export interface VectorsAsked {
 	readonly count: number;
-	/** Most numbers that one of them can have. */
+	/** Max. numbers that one of them can have. */
 	readonly numbers: number;
 }
 
-/** Of a model whose own vectors we do not know: the most that a column `vector` takes. */
-export const mostNumbers = 16_000;
+/** Of a model whose dimensions are unknown: the maximum of a column `vector`. */
+export const maxNumbers = 16_000;
 
 // 24 characters for a double and 8 for indentation, a line break and a comma.
 const bytesPerNumber = 32;
@@ -31,7 +32,7 @@ const bytesAround = 65_536;
 const errorBytes = 65_536;
 
 /**
- * Most bytes that an answer can have, decompressed. It may repeat the texts of
+ * Max. bytes that an answer can have, decompressed. It may repeat the texts of
  * the request, with each character escaped.
  */
 export function answerLimit(
@@ -57,12 +58,10 @@ export async function postJson(request: JsonRequest): Promise<object> {
 	const { response, text, excess } = await exchange(request, payload, limit);
 	const { status } = response;
 	const failureOf = (body: object) =>
-		statusFailure(
-			status,
-			(name) => response.headers.get(name),
-			errorReason(body, { status, texts: textsOf(request).length }),
-			quotable(body, textsOf(request), request.apiKey),
-		);
+		statusFailure(status, (name) => response.headers.get(name), {
+			body: errorReason(body, { status, texts: textsOf(request).length }),
+			words: quotable(body, textsOf(request), request.apiKey),
+		});
 	if (!response.ok) throw failureOf(objectIn(text) ?? pageOf(text));
 	if (excess !== undefined) throw tooLong(excess, limit, request.vectors);
 	const answer = objectIn(text) ?? eventIn(text);
@@ -71,7 +70,7 @@ export async function postJson(request: JsonRequest): Promise<object> {
 	return answer;
 }
 
-/** A page's title says as much as the page. */
+/** The title stands for the page. */
 function pageOf(text: string): object {
 	return {
 		message: text,
@@ -194,7 +193,7 @@ function isSendable({ url, apiKey = "" }: JsonRequest): boolean {
 
 /** The texts of the request, in either protocol. */
 function textsOf({ body }: JsonRequest): string[] {
-	const { input, texts } = body as { input?: unknown; texts?: unknown };
+	const { input, texts } = membersOf(body);
 	return [input, texts].flat().filter((text) => typeof text === "string");
 }
 
@@ -203,7 +202,7 @@ function objectIn(text: string): object | undefined {
 		const value: unknown = JSON.parse(text);
 		return typeof value === "object" && value !== null ? value : undefined;
 	} catch {
-		// Not JSON, which the caller says; the parser's message would quote the text.
+		// Not JSON, which the caller reports; the parser's message would quote the text.
 		return undefined;
 	}
 }

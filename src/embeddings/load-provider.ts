@@ -2,6 +2,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { RemError } from "../errors.ts";
+import { membersOf } from "../util/present.ts";
 import { fromAiSdk, isAiSdkModel } from "./ai-sdk.ts";
 import { checkProvider } from "./check-provider.ts";
 import type { EmbeddingProvider } from "./provider.ts";
@@ -52,26 +53,29 @@ interface Module {
 	readonly default?: unknown;
 }
 
+function importModule(specifier: string): Promise<Module> {
+	return import(specifier);
+}
+
 async function defaultExport(specifier: string): Promise<unknown> {
 	const here = pathToFileURL(join(process.cwd(), "/")).href;
 	if (/^(\.{0,2}\/|file:)/.test(specifier))
-		return ((await import(new URL(specifier, here).href)) as Module).default;
+		return (await importModule(new URL(specifier, here).href)).default;
 	try {
-		return ((await import(specifier)) as Module).default;
+		return (await importModule(specifier)).default;
 	} catch (error) {
-		if ((error as { code?: unknown }).code !== "ERR_MODULE_NOT_FOUND")
-			throw error;
+		if (membersOf(error).code !== "ERR_MODULE_NOT_FOUND") throw error;
 	}
 	// Not a neighbour of ours, as with pnpm: the working directory's own package.
 	const path = createRequire(here).resolve(specifier);
-	const found = ((await import(pathToFileURL(path).href)) as Module).default;
+	const found = (await importModule(pathToFileURL(path).href)).default;
 	// What `require` finds may be CommonJS made of a module.
 	return (found as Module | undefined)?.default ?? found;
 }
 
 /** The module's own words are left out: it may have read the key when it failed. */
 function notLoaded(specifier: string, error: unknown): RemError {
-	const { code, name } = (error ?? {}) as { code?: unknown; name?: unknown };
+	const { code, name } = membersOf(error);
 	const kind = [code, name].find(
 		(word) => typeof word === "string" && /^\w{1,60}$/.test(word),
 	);

@@ -1,6 +1,6 @@
 import type { EmbeddingProvider } from "./provider.ts";
 
-/** Length of the local provider's vectors unless EMBEDDING__DIMENSIONS says another. */
+/** Length of the local provider's vectors unless EMBEDDING__DIMENSIONS sets another. */
 export const localDimensions = 512;
 
 export const localModel = "lexical-v1";
@@ -59,7 +59,7 @@ function featureCounts(text: string): Map<number, Feature> {
 	for (const word of words(text)) {
 		const isStopWord = stopWords.has(word);
 		count(hashOf(word), isStopWord ? stopWordWeight : 1);
-		// A word of one or two letters says as much as its trigrams.
+		// A word of one or two letters has the information of its trigrams.
 		if (isStopWord || word.length < 3) continue;
 		const marked = `^${word}$`;
 		for (let at = 0; at + 3 <= marked.length; at++)

@@ -1,7 +1,7 @@
 import { CallFailure, mismatch } from "./failure.ts";
-import { mostNumbers, postJson, withoutSlashes } from "./http.ts";
+import { maxNumbers, postJson, withoutSlashes } from "./http.ts";
+import { inferredLimit } from "./inferred-limit.ts";
 import { type KnownModels, knownModel } from "./known-model.ts";
-import { learnedLimit } from "./learned-limit.ts";
 import type { EmbeddingLimits, EmbeddingProvider } from "./provider.ts";
 import { type Item, itemsOf, vectorIn } from "./read-items.ts";
 import { vectorProblem } from "./vector-problem.ts";
@@ -21,7 +21,7 @@ export const openaiLimits: EmbeddingLimits = {
 };
 
 // Of a server of one's own we know nothing; 32 is what text-embeddings-inference
-// takes unless told otherwise, and keeps a call on a CPU within its time.
+// takes by default, and a call on a CPU ends in time.
 const unknownLimits: EmbeddingLimits = { maxTexts: 32 };
 
 const officialUrl = "https://api.openai.com/v1";
@@ -46,7 +46,7 @@ export function openaiProvider(options: RemoteOptions): EmbeddingProvider {
 		limits: known === undefined ? unknownLimits : openaiLimits,
 		embed: (texts, { signal }) => server.embed(texts, signal),
 	};
-	learnedLimit(provider).beginsAlone = known === undefined;
+	inferredLimit(provider).beginsAlone = known === undefined;
 	return provider;
 }
 
@@ -57,7 +57,7 @@ interface Form {
 }
 
 /** What a server turned out to want. */
-interface Learned {
+interface Inferred {
 	form: Form;
 	/** Whether that form has ever given vectors: then it is not what a refusal is about. */
 	hasWorked: boolean;
@@ -73,14 +73,14 @@ interface Learned {
 class OpenAiServer {
 	readonly #options: RemoteOptions;
 	readonly #url: string;
-	readonly #learned: Learned;
+	readonly #inferred: Inferred;
 
 	constructor(options: RemoteOptions) {
 		const { model, dimensions, baseUrl = officialUrl } = options;
 		const known = knownModel(openaiModels, model);
 		this.#options = options;
 		this.#url = endpoint(baseUrl, "/embeddings");
-		this.#learned = {
+		this.#inferred = {
 			form: {
 				encoding: "base64",
 				sendsDimensions: known !== undefined && known.dimensions !== dimensions,
@@ -96,7 +96,7 @@ class OpenAiServer {
 		texts: readonly string[],
 		signal: AbortSignal | undefined,
 	): Promise<Float32Array[]> {
-		const { form } = this.#learned;
+		const { form } = this.#inferred;
 		const vectors = await this.#inItsForm(texts, form, signal);
 		return this.#isTooLong(vectors, form)
 			? this.#shortened(texts, vectors, signal)
@@ -118,7 +118,7 @@ class OpenAiServer {
 		try {
 			const vectors = await this.#ask(texts, form, signal);
 			if (this.#isSettled(form) || !this.#mayBeForms(vectors, form)) {
-				this.#learned.hasWorked ||= vectors.some(isPlausible);
+				this.#inferred.hasWorked ||= vectors.some(isPlausible);
 				return vectors;
 			}
 			doubtful = vectors;
@@ -130,12 +130,12 @@ class OpenAiServer {
 			const found = await this.#tryForm(texts, other, signal, doubtful);
 			if (found === undefined) continue;
 			if (form.sendsDimensions && !other.sendsDimensions)
-				this.#learned.refusesDimensions = true;
+				this.#inferred.refusesDimensions = true;
 			return found;
 		}
-		// Vectors that no other form makes better: the check of the answer says what is wrong.
+		// Vectors that no other form makes better: the check of the answer reports what is wrong.
 		if (doubtful !== undefined) {
-			this.#learned.hasWorked ||= doubtful.some(isPlausible);
+			this.#inferred.hasWorked ||= doubtful.some(isPlausible);
 			return doubtful;
 		}
 		throw first;
@@ -162,7 +162,7 @@ class OpenAiServer {
 	/** Of a server that is only out of order, few calls are made twice. */
 	#mayTryOthers({ encoding, sendsDimensions }: Form): boolean {
 		if (encoding !== "base64" && !sendsDimensions) return false;
-		return this.#learned.otherForms++ < mostOtherForms;
+		return this.#inferred.otherForms++ < maxOtherForms;
 	}
 
 	#mayBeTheForm(error: unknown, form: Form): boolean {
@@ -191,7 +191,7 @@ class OpenAiServer {
 				doubtful?.some(isPlausible) &&
 				doubtful.every(({ length }, at) => length === vectors[at]?.length);
 			if (isSame) return undefined;
-			this.#keep(form);
+			this.#useForm(form);
 			return vectors;
 		} catch (error) {
 			if (error instanceof CallFailure && !signal?.aborted) return undefined;
@@ -199,9 +199,9 @@ class OpenAiServer {
 		}
 	}
 
-	/** Calls that began together learn together: what one of them found out, another need not. */
+	/** Concurrent calls share what is found out: what one of them did, another need not. */
 	#isSettled(form: Form): boolean {
-		return this.#learned.hasWorked && form === this.#learned.form;
+		return this.#inferred.hasWorked && form === this.#inferred.form;
 	}
 
 	/** Servers differ in whether they know `dimensions`, so a model we do not know is asked only when it must be. */
@@ -212,7 +212,7 @@ class OpenAiServer {
 		const { dimensions } = this.#options;
 		return (
 			!sendsDimensions &&
-			!this.#learned.refusesDimensions &&
+			!this.#inferred.refusesDimensions &&
 			vectors.length > 0 &&
 			vectors.every((vector) => vector.length > dimensions)
 		);
@@ -223,23 +223,23 @@ class OpenAiServer {
 		tooLong: Float32Array[],
 		signal: AbortSignal | undefined,
 	): Promise<Float32Array[]> {
-		const form = { ...this.#learned.form, sendsDimensions: true };
+		const form = { ...this.#inferred.form, sendsDimensions: true };
 		try {
 			const vectors = await this.#ask(texts, form, signal);
-			this.#keep(form);
+			this.#useForm(form);
 			return vectors;
 		} catch (error) {
 			if (!isRefusal(error)) throw error;
-			// It cannot shorten: the wrong length then says what is wrong.
-			this.#learned.refusesDimensions = true;
+			// It cannot shorten: the wrong length is then reported.
+			this.#inferred.refusesDimensions = true;
 			return tooLong;
 		}
 	}
 
 	/** A form that worked is the form from now on. */
-	#keep(form: Form): void {
-		this.#learned.form = form;
-		this.#learned.hasWorked = true;
+	#useForm(form: Form): void {
+		this.#inferred.form = form;
+		this.#inferred.hasWorked = true;
 	}
 
 	async #ask(
@@ -262,7 +262,7 @@ class OpenAiServer {
 			// Asked for shorter ones, a server may send the model's own all the same.
 			vectors: {
 				count: texts.length,
-				numbers: Math.max(dimensions, known?.dimensions ?? mostNumbers),
+				numbers: Math.max(dimensions, known?.dimensions ?? maxNumbers),
 			},
 			signal,
 		});
@@ -273,9 +273,9 @@ class OpenAiServer {
 	}
 
 	/**
-	 * The items in the order of their texts, which `index` tells, counted from 0 or
+	 * The items in the order of their texts, which `index` states, counted from 0 or
 	 * from 1. Where it is missing, the position counts, unless another item's index
-	 * contradicts it. An order that cannot be known is no order: a vector at the
+	 * contradicts it. An order that is ambiguous is not used: a vector at the
 	 * wrong text would never be found out.
 	 */
 	#inOrder(texts: readonly string[], items: readonly Item[]): readonly Item[] {
@@ -286,13 +286,14 @@ class OpenAiServer {
 			);
 		if (texts.length < 2) return items;
 		const ordered = inOrder(items);
-		const learned = this.#learned;
-		learned.withoutOrder = ordered === undefined ? learned.withoutOrder + 1 : 0;
+		const inferred = this.#inferred;
+		inferred.withoutOrder =
+			ordered === undefined ? inferred.withoutOrder + 1 : 0;
 		if (ordered !== undefined) return ordered;
 		// All alike is how a server numbers; anything else may be an accident.
 		const isSure = isAlike(items)
-			? texts.length > 2 || learned.withoutOrder > 1
-			: learned.withoutOrder > 2;
+			? texts.length > 2 || inferred.withoutOrder > 1
+			: inferred.withoutOrder > 2;
 		throw new CallFailure(
 			"text",
 			"answered with a wrong order of vectors",
@@ -301,7 +302,7 @@ class OpenAiServer {
 	}
 }
 
-const mostOtherForms = 3;
+const maxOtherForms = 3;
 
 /** The other forms, the likelier first. */
 function otherForms(
@@ -346,10 +347,10 @@ export function endpoint(baseUrl: string, path: string): string {
 	return `${bare.endsWith(path) ? bare : bare + path}${query}`;
 }
 
-/** Whether the server said that it does not like the request itself. */
+/** Whether the server refuses the form of the request. */
 function isRefusal(error: unknown): boolean {
 	const { status, kind } = error instanceof CallFailure ? error : {};
-	// A key or an empty account is not a matter of the form, whatever the status.
+	// A key or an empty account is not about the form, whatever the status.
 	return (
 		kind !== "setup" &&
 		kind !== "busy" &&
@@ -357,7 +358,7 @@ function isRefusal(error: unknown): boolean {
 	);
 }
 
-/** `undefined`: what the items say of their order contradicts itself or their positions. */
+/** `undefined`: the indexes of the items contradict each other or the positions. */
 function inOrder(items: readonly Item[]): readonly Item[] | undefined {
 	const numbers = items.map(({ index }) => numberOf(index));
 	if (numbers.every((number, at) => number === undefined || number === at))

@@ -15,9 +15,9 @@ interface Taken {
 }
 
 /**
- * Keeps the calls of a provider within a minute's budget, and lets all of them
- * pause when one was told to. It counts the last 60 seconds exactly, so keep
- * one for as long as the account is used.
+ * Limits the calls of a provider to a minute's budget, and pauses all of them when
+ * the provider asks one to wait. It counts the last 60 seconds exactly, so use one
+ * for as long as the account is used.
  */
 export class Pace {
 	readonly #requests: number;

@@ -20,7 +20,7 @@ export class ProviderRegistry {
 		this.#own.unshift(checkProvider(provider, "the object to register"));
 	}
 
-	/** The provider of that name and model, ready to be asked; `PROVIDER_NOT_CONFIGURED` says what is missing. */
+	/** The provider of that name and model, ready to be asked; `PROVIDER_NOT_CONFIGURED` names what is missing. */
 	resolve(settings: ProviderSettings): EmbeddingProvider {
 		return this.#find(settings) ?? resolveProvider(settings);
 	}

@@ -21,7 +21,7 @@ export interface EmbeddingLimits {
  * registered by name.
  *
  * `embed` makes one call and does not try again: batching, waiting, trying
- * again and checking the answer happen around it, once. To say what went wrong
+ * again and checking the answer happen around it, once. To report what went wrong
  * it throws an error with the HTTP `status` (or `statusCode`), and the answer's
  * `headers` if there are any: 429 and 5xx are tried again, 400, 413 and 422
  * mean one of the texts, 401, 403 and 404 mean the configuration.

@@ -1,11 +1,11 @@
 import { errorMessages } from "./error-reason.ts";
 
-const longest = 160;
+const maxLength = 160;
 
 /**
- * What a server says of an error, as far as it may be repeated: its first
- * sentence that quotes nothing, holds no part of the key, no code that may be
- * one, and no words of the texts that were sent.
+ * What of a server's error message may be repeated: the first sentence that quotes
+ * nothing and contains no part of the key, no code that may be one, and no words of
+ * the texts that were sent. Why that is safe: docs/decisions/0059.
  */
 export function quotable(
 	body: unknown,
@@ -18,10 +18,10 @@ export function quotable(
 		.slice(0, 5);
 	if (sentences.length === 0) return undefined;
 	const sent = texts.map((text) => text.replace(/\s+/g, " ").toLowerCase());
-	const said = sentences.find((sentence) =>
+	const sentence = sentences.find((sentence) =>
 		isOwn(sentence.toLowerCase(), sent),
 	);
-	return said?.slice(0, longest);
+	return sentence?.slice(0, maxLength);
 }
 
 /** Those before the first quotation: a text that is quoted has sentences of its own. */

@@ -1,3 +1,4 @@
+import { membersOf } from "../util/present.ts";
 import {
 	decodeVector,
 	NoVector,
@@ -6,7 +7,7 @@ import {
 } from "./decode-vector.ts";
 import { errorReason, isSaid } from "./error-reason.ts";
 import { CallFailure, unreadable } from "./failure.ts";
-import { mostNumbers } from "./http.ts";
+import { maxNumbers } from "./http.ts";
 import { statusFailure } from "./status-failure.ts";
 
 /** What an answer has for one text. */
@@ -65,12 +66,12 @@ async function listFrom(
 	const list: unknown[] = [];
 	for await (const item of items) {
 		list.push(item);
-		if (list.length > Math.max(texts, mostNumbers)) break;
+		if (list.length > Math.max(texts, maxNumbers)) break;
 	}
 	return list;
 }
 
-/** The item's vector, or a {@link NoVector} that says what there is instead. */
+/** The item's vector, or a {@link NoVector} that describes what there is instead. */
 export function vectorIn(
 	{ value, error }: Item,
 	dimensions: number,
@@ -84,7 +85,7 @@ const wrappers = ["data", "result", "output", "response", "results"] as const;
 
 /** Objects and lists that may be the items, the likelier first. */
 function placesIn(answer: object): unknown[] {
-	const members = answer as Readonly<Record<string, unknown>>;
+	const members = membersOf(answer);
 	const inner = wrappers.map((name) => members[name]);
 	return [
 		members.data,
@@ -132,7 +133,9 @@ function isMissing(value: unknown): boolean {
 
 /** An error that stands in the place of one vector, while others may have theirs. */
 function itemFailure(error: unknown): CallFailure {
-	const failure = statusFailure(200, () => undefined, errorReason({ error }));
+	const failure = statusFailure(200, () => undefined, {
+		body: errorReason({ error }),
+	});
 	return failure.kind === "down" || failure.kind === "broken"
 		? new CallFailure(
 				"answer",

@@ -53,7 +53,7 @@ const builtIn: Readonly<Record<string, BuiltIn>> = {
 
 export const builtInProviders = Object.keys(builtIn);
 
-/** The built-in provider of that name, ready to be asked; `PROVIDER_NOT_CONFIGURED` says what is missing. */
+/** The built-in provider of that name, ready to be asked; `PROVIDER_NOT_CONFIGURED` names what is missing. */
 export function resolveProvider(settings: ProviderSettings): EmbeddingProvider {
 	const { model, dimensions } = resolveSpace(settings);
 	const { apiKey, baseUrl } = settings;

@@ -1,3 +1,4 @@
+import { backoffMs } from "../util/backoff.ts";
 import type { CallFailure } from "./failure.ts";
 import type { EmbeddingPurpose } from "./provider.ts";
 
@@ -23,7 +24,7 @@ export function retryPolicy(
 		attempts = 6,
 		baseMs = 500,
 		maxMs = 30_000,
-		// Somebody waits for the answer to a query.
+		// A caller waits for the answer to a query.
 		deadlineMs = purpose === "query" ? 20_000 : 120_000,
 		timeoutMs = 60_000,
 	}: RetryOptions = {},
@@ -38,14 +39,14 @@ export function retryPolicy(
 }
 
 // A gateway's page or a short answer is gone the next time; a model that makes
-// other vectors than we expect never is, and the user waits for that news.
+// other vectors than we expect never is, and the user waits for that error.
 const answerAttempts = 3;
 
 /**
  * How long to wait before the next try, or undefined when there is none. The
  * pause is drawn evenly between nothing and a bound that doubles ("full
  * jitter"), so that clients which failed together do not come back together;
- * what the provider asks for in Retry-After is the least.
+ * Retry-After of the provider is the minimum.
  */
 export function retryDelayMs(
 	{ kind, retryAfterMs }: CallFailure,
@@ -54,12 +55,36 @@ export function retryDelayMs(
 	{ attempts, baseMs, maxMs, deadlineMs }: RetryPolicy,
 ): number | undefined {
 	if (kind !== "busy" && kind !== "down" && kind !== "answer") return undefined;
-	const most =
+	const maxAttempts =
 		kind === "answer" ? Math.min(attempts, answerAttempts) : attempts;
-	if (attempt >= most) return undefined;
+	if (attempt >= maxAttempts) return undefined;
 	const delay =
 		retryAfterMs === undefined
-			? Math.random() * Math.min(maxMs, baseMs * 2 ** (attempt - 1))
+			? backoffMs(attempt - 1, { firstMs: baseMs, maxMs })
 			: retryAfterMs + Math.random() * baseMs;
 	return elapsedMs + delay > deadlineMs ? undefined : delay;
+}
+
+/** Reads a header of an answer by its lower-case name. */
+export type HeaderReader = (name: string) => string | null | undefined;
+
+/**
+ * How long the provider asks to wait, in milliseconds: `retry-after-ms`
+ * (OpenAI) before `retry-after` in seconds or as an HTTP date (RFC 9110, 10.2.3).
+ */
+export function retryAfterMs(headers: HeaderReader): number | undefined {
+	const milliseconds = numberIn(headers("retry-after-ms"));
+	if (milliseconds !== undefined) return milliseconds;
+	const after = headers("retry-after");
+	const seconds = numberIn(after);
+	if (seconds !== undefined) return seconds * 1000;
+	// Date.parse would take "-5" for a year.
+	const until = after?.endsWith("GMT") ? Date.parse(after) : Number.NaN;
+	return Number.isNaN(until) ? undefined : Math.max(0, until - Date.now());
+}
+
+function numberIn(text: string | null | undefined): number | undefined {
+	return typeof text === "string" && /^\s*\d+(\.\d+)?\s*$/.test(text)
+		? Number(text)
+		: undefined;
 }

@@ -1,4 +1,4 @@
-import { sixths } from "./estimate-tokens.ts";
+import { sixths } from "./pack.ts";
 
 /** A part of a text. */
 export interface Passage {
@@ -74,7 +74,7 @@ const [sentences, words, characters] = (
 	Intl.Segmenter,
 ];
 
-/** What comes after a cut has a say in whether it is one. */
+/** What follows a cut decides with what precedes it. */
 const lookAhead = 64;
 
 /**
@@ -92,12 +92,12 @@ class Boundaries {
 		this.#characters = characters.segment(this.#text);
 	}
 
-	/** The last good place to cut after `least`, up to `most`. */
-	lastBetween(least: number, most: number): number | undefined {
-		const from = least - this.#start;
-		const to = most - this.#start;
+	/** The last good place to cut after `min`, up to `max`. */
+	lastBetween(min: number, max: number): number | undefined {
+		const from = min - this.#start;
+		const to = max - this.#start;
 		const paragraph = lastParagraph(this.#text.slice(from, to));
-		if (paragraph !== undefined) return least + paragraph;
+		if (paragraph !== undefined) return min + paragraph;
 		for (const unit of [sentences, words, characters]) {
 			const at = before(unit.segment(this.#text), to);
 			// A cut that suits sentences or words may still part a character.
@@ -107,13 +107,13 @@ class Boundaries {
 		return undefined;
 	}
 
-	/** The first good place to start at, from `least` on, before `most`. */
-	firstBetween(least: number, most: number): number | undefined {
+	/** The first good place to start at, from `min` on, before `max`. */
+	firstBetween(min: number, max: number): number | undefined {
 		for (const unit of [sentences, words]) {
-			const at = startAfter(unit.segment(this.#text), least - this.#start);
+			const at = startAfter(unit.segment(this.#text), min - this.#start);
 			if (at === undefined) continue;
 			const whole = this.#start + endAfter(this.#characters, at);
-			if (whole < most) return whole;
+			if (whole < max) return whole;
 		}
 		return undefined;
 	}

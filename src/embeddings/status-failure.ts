@@ -1,26 +1,31 @@
 import type { ErrorReason, Reason } from "./error-reason.ts";
 import { CallFailure, type FailureKind } from "./failure.ts";
-import { type HeaderReader, retryAfterMs } from "./retry-after.ts";
+import { type HeaderReader, retryAfterMs } from "./retry.ts";
+
+interface AnswerBody {
+	readonly body?: ErrorReason;
+	/** What of the server's own words may be repeated. */
+	readonly words?: string | undefined;
+}
 
 /**
- * The failure that an HTTP status stands for, and what the body says of its
+ * The failure that an HTTP status stands for, and what the body reports of its
  * reason. Proxies wrap one in the other: an empty account in a 403, a refused
  * text in a 500, any error in a 200.
  */
 export function statusFailure(
 	answered: number,
 	headers: HeaderReader,
-	body: ErrorReason = {},
-	words?: string,
+	{ body = {}, words }: AnswerBody,
 ): CallFailure {
 	const { reason, status: stated, maxTexts } = body;
-	const said = `(status ${answered}${reason === undefined ? "" : `, ${reason}`})`;
+	const answer = `(status ${answered}${reason === undefined ? "" : `, ${reason}`})`;
 	const status = effectiveStatus(answered, stated);
 	const meaning: Meaning = meanings[meaningOf(status, reason)];
 	const { kind, message, hint } = meaning;
 	// Of a refused text, the server's words may well be the text's.
 	const quoted = words === undefined || kind === "text" ? "" : `: ${words}`;
-	return new CallFailure(kind, `${message} ${said}${quoted}`, {
+	return new CallFailure(kind, `${message} ${answer}${quoted}`, {
 		hint,
 		status,
 		maxTexts,
@@ -37,7 +42,7 @@ export function statusFailure(
 
 /**
  * Whether a plain word should be asked for before the verdict is believed. Not
- * where the server says why; a 403 in the form of an API's error is about the key.
+ * where the server gives the reason; a 403 in the form of an API's error is about the key.
  */
 function isDoubtful(
 	status: number,
@@ -55,7 +60,7 @@ function isFinal(reason: Reason | undefined): boolean {
 	return reason !== undefined && reason !== "rate_limit_exceeded";
 }
 
-/** The body's status counts where the answer's own says less. */
+/** The body's status counts where the answer's own is less specific. */
 function effectiveStatus(answered: number, stated: number | undefined): number {
 	if (stated === undefined) return answered < 300 ? 500 : answered;
 	const saysMore =
@@ -119,8 +124,8 @@ const meanings = {
 	unknown: { kind: "broken", message: "answered with an error" },
 } as const satisfies Record<string, Meaning>;
 
-// 424 is what text-embeddings-inference says when its backend failed, 498 what
-// Cohere says of a text with a token it does not allow, 499 what nginx says of a
+// 424 is what text-embeddings-inference returns when its backend failed, 498 what
+// Cohere returns for a text with a token it does not allow, 499 what nginx returns for a
 // call that ended too early.
 const downStatuses = new Set([408, 409, 424, 425, 499]);
 const textStatuses = new Set([400, 413, 422, 498]);

@@ -1,7 +1,8 @@
 import { RemError } from "../errors.ts";
+import { membersOf } from "../util/present.ts";
 import { errorReason } from "./error-reason.ts";
 import { CallFailure, type FailureKind } from "./failure.ts";
-import type { HeaderReader } from "./retry-after.ts";
+import type { HeaderReader } from "./retry.ts";
 import { statusFailure } from "./status-failure.ts";
 
 /**
@@ -19,7 +20,7 @@ export function failureOf(thrown: unknown): CallFailure {
 		return statusFailure(
 			status,
 			readerOf(members.headers ?? members.responseHeaders),
-			errorReason(bodyOf(members), { status }),
+			{ body: errorReason(bodyOf(members), { status }) },
 		);
 	const code = systemCode(thrown);
 	if (code !== undefined || members.isRetryable === true)
@@ -65,7 +66,7 @@ function parsed(text: unknown): unknown {
 	try {
 		return typeof text === "string" ? JSON.parse(text) : undefined;
 	} catch {
-		// A page of a gateway: the status alone tells.
+		// A page of a gateway: the status alone counts.
 		return undefined;
 	}
 }
@@ -147,8 +148,4 @@ function readerOf(headers: unknown): HeaderReader {
 	};
 }
 
-type Members = Readonly<Record<string, unknown>>;
-
-function membersOf(value: unknown): Members {
-	return typeof value === "object" && value !== null ? (value as Members) : {};
-}
+type Members = ReturnType<typeof membersOf>;

@@ -13,7 +13,7 @@ export interface VectorProblem {
 const maxSquares = 2 ** 127;
 const minSquare = 2 ** -138;
 
-// From 2,001 to 4,000 dimensions the index holds half-precision numbers.
+// From 2,001 to 4,000 dimensions the index stores half-precision numbers.
 const halfDimensions = { from: 2001, to: 4000 };
 const maxHalf = 65_504;
 /** The same for halfvec, whose numbers are then wrong by up to 2^-25. */
@@ -48,14 +48,14 @@ function rangeProblem(
 ): VectorProblem | undefined {
 	const isHalf =
 		dimensions >= halfDimensions.from && dimensions <= halfDimensions.to;
-	const least = dimensions * (isHalf ? minHalfSquare : minSquare);
+	const minSquares = dimensions * (isHalf ? minHalfSquare : minSquare);
 	if (isHalf && largest > maxHalf)
 		return outside(
-			`a value of ${short(largest)}, above the ${maxHalf} that halfvec holds`,
+			`a value of ${short(largest)}, above the ${maxHalf} that halfvec can store`,
 		);
-	if (sum >= least && sum <= maxSquares) return undefined;
+	if (sum >= minSquares && sum <= maxSquares) return undefined;
 	return outside(
-		`the norm ${short(Math.sqrt(sum))}, expected ${short(Math.sqrt(least))} to ${short(Math.sqrt(maxSquares))}`,
+		`the norm ${short(Math.sqrt(sum))}, expected ${short(Math.sqrt(minSquares))} to ${short(Math.sqrt(maxSquares))}`,
 	);
 }
 

@@ -2,6 +2,8 @@ import type { Database } from "../db/database.ts";
 import { outsideTransactions } from "../db/open-transaction.ts";
 import { RemError } from "../errors.ts";
 import type { DeclaredIndex } from "../schema/index-types.ts";
+import { backoffMs } from "../util/backoff.ts";
+import { ExpiringCache } from "../util/expiring-cache.ts";
 import { indexFailed, leftToOwner } from "./build-failure.ts";
 import type { QueuedBuild } from "./build-queue.ts";
 import type { Declaration } from "./declared-indexes.ts";
@@ -32,7 +34,8 @@ const idleMs = 30_000;
 // Until a build that this role was not permitted is tried again: rights may have been granted.
 const refusedMs = 300_000;
 // Pauses while the server cannot be reached: half a minute in all.
-const unreachableMs = [500, 1000, 2000, 4000, 8000, 15_000];
+const unreachable = { firstMs: 500, maxMs: 15_000, jitter: 0 };
+const maxUnreachable = 6;
 
 /** Works off the queue: a few tables at a time, each by a {@link TableBuilder}. */
 export class BuildLoop {
@@ -42,7 +45,7 @@ export class BuildLoop {
 	readonly #builders = new Set<TableBuilder>();
 	readonly #changed = new Signal();
 	/** Builds that this role was not permitted, by index. */
-	readonly #refused = new Map<string, { error: RemError; until: number }>();
+	readonly #refused = new ExpiringCache<RemError>({ maxAgeMs: refusedMs });
 	/** Why the last builder gave up. */
 	#problem: unknown;
 	/** Builders that gave up in a row. */
@@ -132,10 +135,7 @@ export class BuildLoop {
 		if (isLocked) return undefined;
 		if (leftTo !== null)
 			return leftToOwner({ name: indexName, tableName }, leftTo);
-		const refused = this.#refused.get(indexName);
-		return refused !== undefined && refused.until > performance.now()
-			? refused.error
-			: undefined;
+		return this.#refused.get(indexName);
 	}
 
 	/** While the server restarts, the work goes on trying, and logs when it stops. */
@@ -182,9 +182,9 @@ export class BuildLoop {
 				await this.#changed.wait(pauseMs(open));
 			} catch (error) {
 				// A server that restarts is back in a while; another mistake stays.
-				const pause = unreachableMs[this.#failures++];
-				if (pause === undefined || !isUnreachable(error)) throw error;
-				await this.#changed.wait(pause);
+				const failures = this.#failures++;
+				if (failures >= maxUnreachable || !isUnreachable(error)) throw error;
+				await this.#changed.wait(backoffMs(failures, unreachable));
 			}
 		}
 		while (this.#builders.size > 0) await this.#changed.wait(idleMs);
@@ -220,9 +220,8 @@ export class BuildLoop {
 			.then(
 				() => {
 					this.#failures = 0;
-					const until = performance.now() + refusedMs;
 					for (const [name, error] of builder.refused)
-						this.#refused.set(name, { error, until });
+						this.#refused.set(name, error);
 				},
 				(error: unknown) => {
 					this.#problem = error;

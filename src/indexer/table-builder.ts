@@ -4,6 +4,7 @@ import type { Logger } from "../logger.ts";
 import type { HnswOptions } from "../schema/index-types/definition.ts";
 import { type DeclaredIndex, definitionOf } from "../schema/index-types.ts";
 import { databaseAttributes, span } from "../telemetry/span.ts";
+import { backoffMs } from "../util/backoff.ts";
 import {
 	type BuildFailure,
 	indexFailed,
@@ -156,7 +157,10 @@ export class TableBuilder {
 			if (failure.sqlState === notPermitted)
 				return this.#leave(build, index, failure);
 			const isFinal = !failure.isTransient || attempts >= maxAttempts;
-			const retryMs = settings.retryMs * 2 ** (attempts - 1);
+			const retryMs = backoffMs(build.attempts, {
+				firstMs: settings.retryMs,
+				jitter: 0,
+			});
 			await markFailed(this.#db, schema, build, {
 				...failure,
 				retryMs: isFinal ? undefined : retryMs,

@@ -82,7 +82,7 @@ VALUES (${id}::uuid, ${tenantId}, ${field.name}, ${provider}, ${model}, ${dimens
 	}
 }
 
-export function canaryVector(dimensions: number): Float32Array {
+function canaryVector(dimensions: number): Float32Array {
 	return new Float32Array(dimensions).fill(1);
 }
 

@@ -1,12 +1,11 @@
 import type { Handle } from "../db/database.ts";
-import { ident, join, literal, type Sql, sql } from "../sql.ts";
+import { ident, join, literal, type Sql, sql, toText } from "../sql.ts";
 import type { KvSteps } from "./progress.ts";
-import type { KvSource } from "./sources.ts";
-import { kvStore } from "./tables.ts";
+import { type CachedType, type KvSource, kvStore } from "./tables.ts";
 
-/** An entry of the cache that is not what its entity says. */
+/** An entry of the cache that differs from its entity. */
 export interface KvDifference {
-	/** `missing`: a live entity has none; `extra`: nothing live has it; `stale`: it says something else. */
+	/** `missing`: a live entity has no entry; `extra`: no live entity has it; `stale`: its values differ. */
 	readonly kind: "missing" | "extra" | "stale";
 	readonly tenantId: string;
 	readonly entityType: string;
@@ -32,13 +31,13 @@ type ComparedRow = { readonly found: number } & (
 
 const rangeSize = 5000;
 
-/** Compares a type's entries with its entities, both ways, range by range of ids; the handle's snapshot makes it one moment. */
+/** Compares a type's entries with its entities, both ways, range by range of ids; the snapshot of the handle makes it consistent. */
 export async function compareType(
 	tx: Handle,
-	schema: string,
-	source: KvSource,
+	type: CachedType,
 	steps: KvSteps,
 ): Promise<KvDifference[]> {
+	const { source } = type;
 	const differences: KvDifference[] = [];
 	let after = "00000000-0000-0000-0000-000000000000";
 	for (;;) {
@@ -50,7 +49,7 @@ ORDER BY entity_id OFFSET ${rangeSize - 1} LIMIT 1`);
 			last === undefined
 				? sql`entity_id > ${after}::uuid`
 				: sql`entity_id > ${after}::uuid AND entity_id <= ${last}::uuid`;
-		const compared = await compareRange(tx, schema, source, range);
+		const compared = await compareRange(tx, type, range);
 		differences.push(...compared.differences);
 		steps.add(source.entityType, compared.found);
 		if (last === undefined) return differences;
@@ -59,10 +58,9 @@ ORDER BY entity_id OFFSET ${rangeSize - 1} LIMIT 1`);
 }
 
 /** Compares the entries and entities that a condition on `entity_id` names; `found` are the entities. */
-export async function compareRange(
+async function compareRange(
 	tx: Handle,
-	schema: string,
-	source: KvSource,
+	{ schema, source }: CachedType,
 	range: Sql,
 ): Promise<{ found: number; differences: KvDifference[] }> {
 	const { rows } = await tx.query<ComparedRow>(
@@ -74,6 +72,37 @@ export async function compareRange(
 			row.kind === null ? [] : toDifference(source, row),
 		),
 	};
+}
+
+/** Compares at most so many entities and so many entries of a type, picked at random, from whole pages of the tables. */
+export async function compareSample(
+	tx: Handle,
+	type: CachedType,
+	size: number,
+): Promise<{ found: number; differences: KvDifference[] }> {
+	const { schema, source } = type;
+	const store = kvStore(schema);
+	const table = ident(schema, source.entityType);
+	const entities = sql`SELECT id FROM ${table} ${await pagesOf(tx, table, size)} ORDER BY random() LIMIT ${size}`;
+	const entries = sql`SELECT entity_id FROM ${store} ${await pagesOf(tx, store, size)}
+WHERE entity_type = ${source.entityType} ORDER BY random() LIMIT ${size}`;
+	const { rows } = await tx.query<{ ids: string[] }>(
+		sql`SELECT coalesce(array_agg(id::text), '{}') AS ids FROM ((${entities}) UNION (${entries})) AS picked`,
+	);
+	const ids = `{${rows[0]?.ids.join(",") ?? ""}}`;
+	return compareRange(tx, type, sql`entity_id = ANY (${ids}::uuid[])`);
+}
+
+// Pages contain deleted rows, too, and kv_store rows of other types.
+const spare = 20;
+
+/** All of a small table, some pages of a large one. */
+async function pagesOf(tx: Handle, table: Sql, size: number): Promise<Sql> {
+	const { rows } = await tx.query<{ rows: number }>(
+		sql`SELECT reltuples::float8 AS rows FROM pg_class WHERE oid = ${toText(table)}::regclass`,
+	);
+	const share = (spare * size) / Math.max(1, rows[0]?.rows ?? 1);
+	return sql`TABLESAMPLE SYSTEM (${Math.min(100, 100 * share)}::float8)`;
 }
 
 const columns = [

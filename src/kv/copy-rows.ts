@@ -1,8 +1,7 @@
 import type { Handle } from "../db/database.ts";
 import { kvColumns } from "../schema/kv-trigger.ts";
 import { type Sql, sql } from "../sql.ts";
-import { orderedWalk } from "./plan-settings.ts";
-import { seeingAll } from "./seeing-all.ts";
+import { orderedWalk, seeingAll } from "./read-settings.ts";
 import { kvStore } from "./tables.ts";
 
 export interface CopiedRows {
@@ -19,7 +18,7 @@ export interface BatchStart {
 
 /**
  * Copies the rows of a SELECT that locks them. With `start`: looks first which
- * have no entry, and fails with 23505 where one appears meanwhile. It takes 0.6
+ * have no entry, and fails with 23505 where another client inserts one. It takes 0.6
  * to 0.7 of the time: an insert that may conflict takes every row in two steps.
  */
 export type RowCopier = (
@@ -63,8 +62,8 @@ const lastOfBatch = sql`(SELECT entity_id FROM batch ORDER BY entity_id DESC LIM
 
 /**
  * Most batches of an emptied cache need one look: the next entry is beyond their
- * last row. The LIMITs keep each a look into the index, whatever is known of the
- * size of a table that was empty a moment ago.
+ * last row. With the LIMITs each is an index lookup, whatever the statistics
+ * of the size of a table that was empty a moment ago.
  */
 function hasNoEntry(schema: string, { entityType, after }: BatchStart): Sql {
 	return sql`COALESCE((SELECT k.entity_id FROM ${kvStore(schema)} AS k

@@ -11,6 +11,12 @@ const preparedTimeoutMs = 5000;
 /** The cache was emptied: what was copied may be gone. */
 export class Fenced extends Error {}
 
+interface StartedFence {
+	readonly kind: string;
+	readonly begun: string;
+	readonly signal: AbortSignal | undefined;
+}
+
 interface FenceOptions {
 	readonly signal?: AbortSignal | undefined;
 	/** Begins nothing while another process gives signs of life. */
@@ -34,13 +40,12 @@ export class Fence {
 	private constructor(
 		db: Handle,
 		schema: string,
-		token: { kind: string; begun: string },
-		signal: AbortSignal | undefined,
+		{ kind, begun, signal }: StartedFence,
 	) {
 		this.#db = db;
 		this.#schema = schema;
-		this.#kind = token.kind;
-		this.#begun = token.begun;
+		this.#kind = kind;
+		this.#begun = begun;
 		this.#signal = signal;
 	}
 
@@ -65,17 +70,17 @@ INSERT INTO ${kvState(schema)} (kind, token, filenode)
 SELECT ${kind}, ${token}::uuid, ${kvFilenode(schema)} ${leave}
 RETURNING at::text AS begun`);
 		const [row] = rows;
-		return row && new Fence(db, schema, { kind, begun: row.begun }, signal);
+		return row && new Fence(db, schema, { kind, begun: row.begun, signal });
 	}
 
-	/** Between two steps: whether to go on at all. Others see that somebody is at it. */
+	/** Between two steps: whether to go on at all. Others see that it is in progress. */
 	async check(): Promise<void> {
 		if (this.#signal?.aborted)
 			throw new RemError("CANCELLED", "the rebuild was stopped");
 		if (performance.now() - this.#lastSign < signOfLifeEveryMs) return;
 		this.#lastSign = performance.now();
 		const { rowCount } = await this.#db.query(
-			sql`UPDATE ${kvState(this.#schema)} SET at = clock_timestamp() WHERE ${this.#holds}`,
+			sql`UPDATE ${kvState(this.#schema)} SET at = clock_timestamp() WHERE ${this.#isMine}`,
 		);
 		if (rowCount === 0) throw new Fenced();
 	}
@@ -83,7 +88,7 @@ RETURNING at::text AS begun`);
 	/**
 	 * A prepared transaction survives a crash, what it wrote to the cache does
 	 * not, and its rows are invisible until it is committed: while one is older
-	 * than this rebuild, nobody can say that the cache is whole.
+	 * than this rebuild, it is unknown whether the cache is complete.
 	 */
 	async awaitPrepared(): Promise<void> {
 		const lastTry = performance.now() + preparedTimeoutMs;
@@ -108,7 +113,7 @@ WHERE database = current_database() AND prepared <= ${this.#begun}::timestamptz`
 	/** Marks the cache ready if it is the one that was begun with: same token, same file. */
 	async finish(): Promise<boolean> {
 		const { rowCount } = await this.#db.query(sql`
-WITH mine AS (DELETE FROM ${kvState(this.#schema)} WHERE ${this.#holds} RETURNING token, filenode)
+WITH mine AS (DELETE FROM ${kvState(this.#schema)} WHERE ${this.#isMine} RETURNING token, filenode)
 INSERT INTO ${kvState(this.#schema)} (kind, token, filenode)
 SELECT 'ready', token, filenode FROM mine
 ON CONFLICT (kind) DO UPDATE SET token = excluded.token, filenode = excluded.filenode, at = clock_timestamp()`);
@@ -126,7 +131,7 @@ ON CONFLICT (kind) DO UPDATE SET token = excluded.token, filenode = excluded.fil
 		});
 	}
 
-	get #holds(): Sql {
+	get #isMine(): Sql {
 		return sql`kind = ${this.#kind} AND filenode = ${kvFilenode(this.#schema)}`;
 	}
 }

@@ -24,16 +24,15 @@ import {
 	type RebuildResult,
 	rebuildKv,
 } from "./rebuild.ts";
-import { type KvSource, readKvSources } from "./sources.ts";
 import { type KvStatus, readKvStatus } from "./status.ts";
-import { kvState, kvStore } from "./tables.ts";
+import { type KvSource, kvState, kvStore, readKvSources } from "./tables.ts";
 import { type VerifyOptions, type VerifyResult, verifyKv } from "./verify.ts";
 
 // It lacks the right to, or the server is a standby: not every read need try.
 const pauseWithoutRightMs = 30_000;
 const pauseMs = 1000;
 
-/** The cache's life: noticing that it was emptied, and filling it again, once at a time. */
+/** Detects that the cache was emptied, and rebuilds it, once at a time. */
 export class KvCache {
 	readonly #db: Database;
 	readonly #schema: string;
@@ -43,7 +42,7 @@ export class KvCache {
 	/** Stops the rebuild that runs. */
 	#stopping = new AbortController();
 	#notBefore = 0;
-	#isTold = false;
+	#isLogged = false;
 
 	/** @internal */
 	constructor(db: Database, schema: string, logger: Logger) {
@@ -52,7 +51,7 @@ export class KvCache {
 		this.#logger = logger;
 	}
 
-	/** Whether it is in use, how many entries it has, and what endangers it. Counts all entries: for people, not for every request. */
+	/** Whether it is in use, how many entries it has, and what threatens it. Counts all entries: for people, not for every request. */
 	status(): Promise<KvStatus> {
 		return readKvStatus(
 			limited(this.#db),
@@ -131,7 +130,7 @@ export class KvCache {
 
 	/**
 	 * Compares the cache with the primary tables, both ways and at one moment,
-	 * and names the entries that differ; with `repair`, mends exactly those.
+	 * and names the entries that differ; with `repair`, repairs exactly those.
 	 *
 	 * @example
 	 * const { differing, differences } = await service.kv.verify()
@@ -160,9 +159,9 @@ export class KvCache {
 		this.#logOnce(reason, level);
 		this.#start({ unlessUnderWay: true }).then(
 			(result) => {
-				// Another process is at it: reads look again, but not each one.
+				// Another process rebuilds it: reads check again, but not each one.
 				if (result === undefined) this.#notBefore = Date.now() + pauseMs;
-				else this.#tellRebuilt(result);
+				else this.#logRebuilt(result);
 			},
 			(error: unknown) => this.#noteFailure(error),
 		);
@@ -190,7 +189,7 @@ export class KvCache {
 			// Before the first migration there is no cache; a standby cannot read it.
 			if (quietStates.has(sqlStateOf(error) ?? "")) return;
 			if (!isTimeout(error)) throw error;
-			this.#logger.warn({}, `kv_store was not looked at: ${error.message}`);
+			this.#logger.warn({}, `kv_store was not checked: ${error.message}`);
 		}
 	}
 
@@ -220,15 +219,15 @@ export class KvCache {
 		);
 	}
 
-	/** Once, however many reads find it and however often it is tried. */
+	/** Once, however many reads find it and however often it is retried. */
 	#logOnce(reason: string, level: "info" | "warn"): void {
-		if (this.#isTold) return;
-		this.#isTold = true;
+		if (this.#isLogged) return;
+		this.#isLogged = true;
 		this.#logger[level]({}, reason);
 	}
 
-	#tellRebuilt({ entries }: RebuildResult): void {
-		this.#isTold = false;
+	#logRebuilt({ entries }: RebuildResult): void {
+		this.#isLogged = false;
 		this.#logger.info(
 			{ entries },
 			`kv_store is rebuilt: ${entries} entries were missing`,
@@ -236,7 +235,7 @@ export class KvCache {
 	}
 
 	#noteFailure(error: unknown): void {
-		// Whoever stopped it is informed.
+		// The caller that stopped it is informed.
 		if (isCancelled(error)) return;
 		const state = sqlStateOf(error) ?? "";
 		const mayNot = state === "42501" || state === readOnly;

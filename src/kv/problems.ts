@@ -2,10 +2,9 @@ import type { Handle } from "../db/database.ts";
 import { encodeArray } from "../db/encode.ts";
 import { kvTriggers } from "../schema/kv-trigger.ts";
 import { ident, sql, toText } from "../sql.ts";
-import type { KvSource } from "./sources.ts";
-import { kvState, kvStore } from "./tables.ts";
+import { type KvSource, kvState, kvStore } from "./tables.ts";
 
-/** Something that keeps the cache from being kept, which no reader of it could notice. */
+/** A condition under which the cache is not maintained, and which no reader could notice. */
 export interface KvProblem {
 	readonly kind: "trigger" | "prepared transaction" | "persistence";
 	/** What is wrong, in words. */
@@ -14,7 +13,7 @@ export interface KvProblem {
 	readonly hint: string;
 }
 
-/** Everything in the catalogues that would make the cache wrong, or keeps it from being rebuilt. */
+/** The conditions in the catalogues that would make the cache wrong, or prevent its rebuild. */
 export async function findKvProblems(
 	db: Handle,
 	schema: string,
@@ -70,7 +69,7 @@ WHERE c.relnamespace = ${schema}::regnamespace AND c.relname = ANY (${encodeArra
 	);
 }
 
-/** They hold rows that nobody sees yet; after a crash their entries are lost. */
+/** They contain rows that are not visible yet; after a crash their entries are lost. */
 async function findPreparedTransactions(db: Handle): Promise<KvProblem[]> {
 	const { rows } = await db.query<{ prepared: string; gid: string }>(sql`
 SELECT gid, to_char(prepared, 'YYYY-MM-DD HH24:MI:SSOF') AS prepared

@@ -1,6 +1,6 @@
 import type { Handle } from "../db/database.ts";
 import { join, sql } from "../sql.ts";
-import type { KvSource } from "./sources.ts";
+import type { KvSource } from "./tables.ts";
 
 /** How far a rebuild or a comparison is. */
 export interface KvProgress {

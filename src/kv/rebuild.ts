@@ -9,11 +9,14 @@ import {
 	rowCopier,
 } from "./copy-rows.ts";
 import { Fence, Fenced } from "./fence.ts";
-import { orderedWalk } from "./plan-settings.ts";
 import { type KvProgress, type KvSteps, startKvProgress } from "./progress.ts";
-import { seeingAll } from "./seeing-all.ts";
-import { type KvSource, readKvSources } from "./sources.ts";
-import { kvStore } from "./tables.ts";
+import { orderedWalk, seeingAll } from "./read-settings.ts";
+import {
+	type CachedType,
+	type KvSource,
+	kvStore,
+	readKvSources,
+} from "./tables.ts";
 
 export interface RebuildOptions {
 	readonly onProgress?: ((progress: KvProgress) => void) | undefined;
@@ -31,11 +34,11 @@ export interface RebuildResult {
 // A writer that wants a row of a batch waits until it ends: so its size follows
 // what the machine copies in that time.
 const batchMs = 20;
-const batchSizes = { first: 250, least: 250, most: 5000 };
+const batchSizes = { first: 250, min: 250, max: 5000 };
 const rangeSize = 5000;
 const firstId = "00000000-0000-0000-0000-000000000000";
 const attempts = 10;
-// So many batches go by before the quick way is tried again.
+// So many batches go by before the fast path is tried again.
 const carefulBatches = 16;
 const uniqueViolation = "23505";
 
@@ -53,7 +56,7 @@ export async function isKvReady(db: Handle, schema: string): Promise<boolean> {
  * the lock on each row while it is copied (a writer goes first, or waits and
  * then sees the copy), and the token, which a crash erases with the cache.
  * Every statement is a transaction of its own, so that a pooler may put it on
- * any connection. `undefined`: another process is at it.
+ * any connection. `undefined`: another process rebuilds it.
  */
 export async function rebuildKv(
 	db: Handle,
@@ -69,10 +72,10 @@ export async function rebuildKv(
 		const steps = await startKvProgress(db, sources, options.onProgress);
 		try {
 			for (const source of sources)
-				entries += await copyBatches(copy, source, fence, steps);
+				entries += await copyBatches(source, { copy, fence, steps });
 			await fence.awaitPrepared();
 			for (const source of sources)
-				entries += await copyMissing(db, schema, copy, source, fence);
+				entries += await copyMissing(db, { schema, source }, { copy, fence });
 			if (await fence.finish()) return { entries };
 		} catch (error) {
 			await fence.leave();
@@ -91,12 +94,10 @@ function isUndefinedTable(error: unknown): boolean {
 	return error instanceof RemError && error.sqlState === "42P01";
 }
 
-/** First pass: whatever nobody is writing at this moment, batch by batch in order of id. */
+/** First pass: rows that no client is writing at this moment, batch by batch in order of id. */
 async function copyBatches(
-	copy: RowCopier,
 	{ view, entityType }: KvSource,
-	fence: Fence,
-	steps: KvSteps,
+	{ copy, fence, steps }: { copy: RowCopier; fence: Fence; steps: KvSteps },
 ): Promise<number> {
 	let copied = 0;
 	let size = batchSizes.first;
@@ -123,7 +124,7 @@ ORDER BY entity_id LIMIT ${size} FOR SHARE SKIP LOCKED`;
 	}
 }
 
-/** The quick way, which fails where somebody else copies the same rows right now. */
+/** The fast path, which fails where another process copies the same rows at this moment. */
 async function copyNew(
 	copy: RowCopier,
 	batch: Sql,
@@ -141,21 +142,19 @@ async function copyNew(
 /** At most twice or half the last one: a single batch may have met anything. */
 function nextSize(size: number, tookMs: number): number {
 	const factor = Math.min(2, Math.max(0.5, batchMs / tookMs));
-	const { least, most } = batchSizes;
-	return Math.min(most, Math.max(least, Math.round(size * factor)));
+	const { min, max } = batchSizes;
+	return Math.min(max, Math.max(min, Math.round(size * factor)));
 }
 
 /**
- * Second pass: what a writer held, one row and so one lock at a time, until none
+ * Second pass: rows that a writer had locked, one row and so one lock at a time, until none
  * is left. Range by range of ids: a row that appears behind it has its entry from
  * the trigger.
  */
 async function copyMissing(
 	db: Handle,
-	schema: string,
-	copy: RowCopier,
-	source: KvSource,
-	fence: Fence,
+	{ schema, source }: CachedType,
+	{ copy, fence }: { copy: RowCopier; fence: Fence },
 ): Promise<number> {
 	let copied = 0;
 	let after = firstId;

@@ -2,8 +2,7 @@ import type { Handle } from "../db/database.ts";
 import { sql, toText } from "../sql.ts";
 import { findKvProblems, type KvProblem } from "./problems.ts";
 import { isKvReady } from "./rebuild.ts";
-import { readKvSources } from "./sources.ts";
-import { kvStore } from "./tables.ts";
+import { kvStore, readKvSources } from "./tables.ts";
 
 export interface KvStatus {
 	/** Whether LOOKUP and FUZZY read the cache; if not, they read the primary tables. */
@@ -15,7 +14,7 @@ export interface KvStatus {
 	readonly standby: boolean;
 	/** Entries by entity type, of every type that has a cache or entries; `null` where it cannot be read. */
 	readonly entries: Readonly<Record<string, number>> | null;
-	/** What would make the cache wrong, or keeps it from being rebuilt. */
+	/** What would make the cache wrong, or prevents its rebuild. */
 	readonly problems: readonly KvProblem[];
 }
 

@@ -1,24 +1,27 @@
 import type { Database, Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
-import { compareType, findUnregistered, type KvDifference } from "./compare.ts";
-import { mendDifferences } from "./mend.ts";
-import { orderedWalk } from "./plan-settings.ts";
+import {
+	compareSample,
+	compareType,
+	findUnregistered,
+	type KvDifference,
+} from "./compare.ts";
 import { findKvProblems, type KvProblem } from "./problems.ts";
 import { type KvProgress, startKvProgress } from "./progress.ts";
+import { orderedWalk, seeingAll } from "./read-settings.ts";
 import { isKvReady } from "./rebuild.ts";
-import { compareSample } from "./sample.ts";
-import { seeingAll } from "./seeing-all.ts";
-import { type KvSource, readKvSources } from "./sources.ts";
+import { repairDifferences } from "./repair.ts";
+import { type KvSource, readKvSources } from "./tables.ts";
 
 export interface VerifyOptions {
-	/** Mend the entries that differ, and no others. @default false */
+	/** Repair the entries that differ, and no others. @default false */
 	readonly repair?: boolean | undefined;
 	/** Compare only so many entities and entries of each type, picked at random. @default all */
 	readonly sample?: number | undefined;
-	/** Most differences to name; all are counted, and mended. @default 1000 */
+	/** Max. number of differences to name; all are counted, and repaired. @default 1000 */
 	readonly limit?: number | undefined;
 	readonly onProgress?: ((progress: KvProgress) => void) | undefined;
-	/** Stops the comparison; nothing is mended then. */
+	/** Stops the comparison; nothing is repaired then. */
 	readonly signal?: AbortSignal | undefined;
 }
 
@@ -31,7 +34,7 @@ export interface VerifyResult {
 	readonly differing: number;
 	/** The first of them. */
 	readonly differences: readonly KvDifference[];
-	/** Entries that were mended. */
+	/** Entries that were repaired. */
 	readonly repaired: number;
 	/** What made, or will make, the cache differ. */
 	readonly problems: readonly KvProblem[];
@@ -49,7 +52,7 @@ export async function verifyKv(
 		settings: await seeingAll(db),
 	});
 	const { differences } = found;
-	if (repair) await mendDifferences(db, schema, found.sources, differences);
+	if (repair) await repairDifferences(db, schema, found);
 	return {
 		ready: found.ready,
 		compared: found.compared,
@@ -79,7 +82,8 @@ async function compareAll(
 	const sources = await readKvSources(tx, schema);
 	const nothing = { ready: false, sources, compared: 0, differences: [] };
 	if (!(await isReadyHere(tx, schema))) return nothing;
-	if (sample !== undefined) return compareSamples(tx, schema, sources, sample);
+	if (sample !== undefined)
+		return compareSamples(tx, { schema, sources }, sample);
 	const shown = await startKvProgress(tx, sources, onProgress);
 	let compared = 0;
 	const steps = {
@@ -93,13 +97,13 @@ async function compareAll(
 	const differences: KvDifference[] = [];
 	for (const source of sources) {
 		const ofType = await tx.transaction(
-			(inner) => compareType(inner, schema, source, steps),
+			(inner) => compareType(inner, { schema, source }, steps),
 			{ settings: orderedWalk },
 		);
 		differences.push(...ofType);
 	}
 	differences.push(...(await findUnregistered(tx, schema, sources)));
-	// A TRUNCATE between the first question and the first comparison is seen by
+	// A TRUNCATE between the first question and the first comparison is visible to
 	// every snapshot, also by an older one.
 	if (!(await isReadyHere(tx, schema))) return nothing;
 	return { ready: true, sources, compared, differences };
@@ -107,14 +111,13 @@ async function compareAll(
 
 async function compareSamples(
 	tx: Handle,
-	schema: string,
-	sources: readonly KvSource[],
+	{ schema, sources }: { schema: string; sources: readonly KvSource[] },
 	size: number,
 ): Promise<Comparison> {
 	let compared = 0;
 	const differences: KvDifference[] = [];
 	for (const source of sources) {
-		const some = await compareSample(tx, schema, source, size);
+		const some = await compareSample(tx, { schema, source }, size);
 		compared += some.found;
 		differences.push(...some.differences);
 	}

@@ -1,5 +1,6 @@
 import type { Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
+import { backoffMs } from "../util/backoff.ts";
 
 export interface LockTimeoutOptions {
 	/**
@@ -12,7 +13,7 @@ export interface LockTimeoutOptions {
 }
 
 const defaults = { lockTimeoutMs: 500, lockAttempts: 60 };
-const longestPauseMs = 1500;
+const backoff = { firstMs: 100, maxMs: 1500 };
 
 /**
  * Runs the work in a transaction that gives up its place in the queue for a
@@ -42,7 +43,7 @@ export async function patiently<T>(
 			if (!isLockTrouble(error)) throw error;
 			if (attempt >= lockAttempts) throw gaveUp(error as RemError, attempt);
 			await new Promise((resolve) =>
-				setTimeout(resolve, Math.random() * pauseMs(attempt)),
+				setTimeout(resolve, backoffMs(attempt, backoff)),
 			);
 		}
 	}
@@ -53,10 +54,6 @@ function withDefaults(options: LockTimeoutOptions): typeof defaults {
 		lockTimeoutMs: options.lockTimeoutMs ?? defaults.lockTimeoutMs,
 		lockAttempts: options.lockAttempts ?? defaults.lockAttempts,
 	};
-}
-
-function pauseMs(attempt: number): number {
-	return Math.min(100 * 2 ** attempt, longestPauseMs);
 }
 
 /** A lock that was not to be had in time, a deadlock, or another change of the same index: nothing of the transaction is left. */

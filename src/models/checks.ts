@@ -3,9 +3,6 @@ import { scopeProblem, textProblem } from "./limits.ts";
 /** Why a value cannot be taken as an argument, if it cannot: "must be a string, not a number". */
 export type Check = (value: unknown) => string | undefined;
 
-/** A value without a constraint of its own: what uses it checks it. */
-export const anything: Check = () => undefined;
-
 /** A text that PostgreSQL can store. */
 export const text: Check = (value) =>
 	typeof value === "string"

@@ -138,7 +138,7 @@ type JsonOperators<Json> =
 	| PathCondition;
 
 /** What a value inside JSON must be: `{ path: ["source", "year"], gte: 1990 }`. */
-export interface PathCondition {
+interface PathCondition {
 	/** Keys, and places in arrays, from the outside in. */
 	readonly path: readonly (string | number)[];
 	readonly eq?: unknown;

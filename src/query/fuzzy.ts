@@ -96,7 +96,7 @@ interface FuzzyRow {
 }
 
 /** Throws unless every part of the request can be asked for. */
-export function checkFuzzy(request: FuzzyRequest): void {
+function checkFuzzy(request: FuzzyRequest): void {
 	checkScope(request);
 	checkQuery(request.query);
 	checkLimit(request.limit ?? defaultLimit);

@@ -28,7 +28,7 @@ export async function selectRows(
 	return rows.map((record) => toRow(table.entity, record));
 }
 
-export function selectSql(
+function selectSql(
 	table: EntityTable,
 	{ where, orderBy, limit, offset, ...scope }: SelectRequest,
 ): Sql {

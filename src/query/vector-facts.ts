@@ -6,6 +6,7 @@ import type { VectorSpace } from "../models/vector-space.ts";
 import type { IndexDeclaration } from "../schema/index-types/definition.ts";
 import { vectorForms } from "../schema/index-types.ts";
 import { join, type Sql, sql } from "../sql.ts";
+import { ExpiringCache } from "../util/expiring-cache.ts";
 import type { ReadScope } from "./scope.ts";
 import {
 	exactUpTo,
@@ -22,24 +23,18 @@ export interface VectorScope extends ReadScope {
 	readonly quantized?: boolean | undefined;
 }
 
-interface Known {
-	readonly facts: readonly FieldFacts[];
-	readonly until: number;
-}
-
-const keptMs = 30_000;
-const keptScopes = 1000;
-const longestKey = 4000;
+const maxAgeMs = 30_000;
+const limits = { maxAgeMs, maxEntries: 1000, maxKeyLength: 4000 };
 
 /**
  * What searches know of the data before they plan, kept for half a minute. Facts
  * that are out of date, or were never right, cost time and never a row.
  */
 export class VectorFacts {
-	readonly #known = new Map<string, Known>();
-	readonly #usable = new Map<string, { usable: boolean; until: number }>();
+	readonly #facts = new ExpiringCache<readonly FieldFacts[]>(limits);
+	readonly #usable = new ExpiringCache<boolean>({ maxAgeMs });
 
-	async read(
+	read(
 		db: Handle,
 		table: EntityTable,
 		space: VectorSpace,
@@ -47,11 +42,9 @@ export class VectorFacts {
 		options: PlanOptions,
 	): Promise<readonly FieldFacts[]> {
 		const key = keyOf(table, space, scope, options);
-		const known = this.#known.get(key);
-		if (known !== undefined && known.until > Date.now()) return known.facts;
-		const facts = await readFacts(db, table, space, scope, options);
-		this.#keep(key, facts);
-		return facts;
+		return this.#facts.getOrRead(key, () =>
+			readFacts(db, table, space, scope, options),
+		);
 	}
 
 	/** Keeps what a search has found out, so that the next one of its kind need not. */
@@ -62,39 +55,28 @@ export class VectorFacts {
 		options: PlanOptions,
 		facts: readonly FieldFacts[],
 	): void {
-		this.#keep(keyOf(table, space, scope, options), facts);
+		this.#facts.set(keyOf(table, space, scope, options), facts);
 	}
 
 	/** Whether an index is there and whole; one that is not would be no help. */
-	async isUsable(
+	isUsable(
 		db: Handle,
 		schema: string,
 		index: Pick<IndexDeclaration, "name">,
 	): Promise<boolean> {
-		const known = this.#usable.get(index.name);
-		if (known !== undefined && known.until > Date.now()) return known.usable;
-		const { rows } = await db.query<{ usable: boolean }>(
-			sql`SELECT ${isUsable(schema, index)} AS usable`,
-			{ idempotent: true },
-		);
-		const usable = rows[0]?.usable === true;
-		this.#usable.set(index.name, { usable, until: Date.now() + keptMs });
-		return usable;
+		return this.#usable.getOrRead(index.name, async () => {
+			const { rows } = await db.query<{ usable: boolean }>(
+				sql`SELECT ${isUsable(schema, index)} AS usable`,
+				{ idempotent: true },
+			);
+			return rows[0]?.usable === true;
+		});
 	}
 
 	/** After an index was built or dropped. */
 	forget(): void {
-		this.#known.clear();
+		this.#facts.clear();
 		this.#usable.clear();
-	}
-
-	#keep(key: string, facts: readonly FieldFacts[]): void {
-		if (key.length > longestKey) return;
-		this.#known.delete(key);
-		this.#known.set(key, { facts, until: Date.now() + keptMs });
-		const [oldest] = this.#known.keys();
-		if (this.#known.size > keptScopes && oldest !== undefined)
-			this.#known.delete(oldest);
 	}
 }
 

@@ -60,7 +60,7 @@ export function columnDdl(field: Field): Sql {
 }
 
 /** The type of the column. Tenants and users are short, as kv_store has them. */
-export function columnType({ name, type }: Field): string {
+function columnType({ name, type }: Field): string {
 	if (name === "tenantId" || name === "userId") return "varchar(100)";
 	const ddl = definitionOf(type).ddl ?? elementTypeOf(type);
 	return isArrayType(type) ? `${ddl}[]` : ddl;

@@ -1,7 +1,7 @@
-import { setImmediate as aTurn } from "node:timers/promises";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Handle } from "../db/database.ts";
 import { settles } from "../db/embedding-queue.ts";
-import { rowsPerStatement, slices } from "../db/in-turn.ts";
+import { rowsPerStatement, slices } from "../db/pipelined.ts";
 import { stoppable } from "../db/stoppable.ts";
 import { RemError, reading } from "../errors.ts";
 import { boundedName } from "../models/names.ts";
@@ -12,20 +12,25 @@ import {
 	validationSteps,
 } from "../models/validate.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
-import { ChunkProgress } from "./chunk-progress.ts";
+import { membersOf } from "../util/present.ts";
+import { ChunkProgress, VectorForecast } from "./chunk-progress.ts";
 import {
 	gatherFirstStatistics,
 	rowsBeforeStatistics,
 } from "./first-statistics.ts";
-import { type Prepared, prepare, type UpsertOptions } from "./prepare.ts";
+import {
+	type Prepared,
+	prepare,
+	type UpsertCall,
+	type UpsertOptions,
+} from "./prepare.ts";
 import type { UpsertResult } from "./upsert-result.ts";
-import { VectorForecast } from "./vector-forecast.ts";
 import { RowChanged, writeBatch } from "./write-batch.ts";
 
 /**
  * Writes entities: validate, compare with what is stored, embed what changed
- * (no transaction is open meanwhile), then rows and vectors in one transaction;
- * triggers keep the cache. An array is one transaction unless `atomic` is
+ * (no transaction is open while a provider is called), then rows and vectors in one transaction;
+ * triggers maintain the cache. An array is one transaction unless `atomic` is
  * "chunk"; any other iterable is committed chunk by chunk, the next chunk being
  * read and embedded while this one is written.
  */
@@ -39,29 +44,30 @@ export async function batchUpsert(
 	const { signal } = options;
 	try {
 		checkCancelled(signal);
-		return await upsertAny(stoppable(db, signal), table, entities, options);
+		return await upsertAny(
+			{ db: stoppable(db, signal), table, options },
+			entities,
+		);
 	} catch (error) {
 		throw signal?.aborted === true ? asCancelled(error) : asDrift(table, error);
 	}
 }
 
 async function upsertAny(
-	db: Handle,
-	table: EntityTable,
+	call: UpsertCall,
 	entities: Iterable<unknown> | AsyncIterable<unknown>,
-	options: UpsertOptions,
 ): Promise<UpsertResult> {
-	if (!Array.isArray(entities))
-		return upsertStream(db, table, entities, options);
+	const { table, options } = call;
+	if (!Array.isArray(entities)) {
+		const chunks = validatedChunks(table, entities, options);
+		return upsertChunks(call, chunks, undefined);
+	}
 	const rows = await validateAll(table, entities, options);
-	if (options.atomic === true)
-		return upsertWhole(db, table, rows, options, (ids) =>
-			options.onProgress?.({ done: rows.length, total: rows.length, ids }),
-		);
-	return upsertChunks(db, table, slices(rows), options, rows.length);
+	if (options.atomic === true) return upsertWhole(call, rows);
+	return upsertChunks(call, slices(rows), rows.length);
 }
 
-/** Where the call can be stopped, others get their turn now and then. */
+/** Where the call can be cancelled, it yields to other work between steps. */
 async function validateAll(
 	table: EntityTable,
 	entities: readonly unknown[],
@@ -72,18 +78,16 @@ async function validateAll(
 	for (;;) {
 		const step = steps.next();
 		if (step.done === true) return step.value;
-		await aTurn();
+		await nextTurn();
 		checkCancelled(signal);
 	}
 }
 
-/** Rows are checked against their model: a column that still wants a value is not the model's, or not as it is there. */
+/** Rows were validated against their model: a column that still lacks a value is not in the model, or differs from it. */
 function asDrift({ entity }: EntityTable, error: unknown): unknown {
 	if (!(error instanceof RemError)) return error;
 	const { committed, cause, sqlState } = error;
-	const { table, column, constraint } = (cause ?? {}) as Readonly<
-		Record<string, string>
-	>;
+	const { table, column, constraint } = membersOf(cause);
 	if (table !== entity.tableName) return error;
 	const isKeyOfAnother =
 		sqlState === "23505" &&
@@ -105,7 +109,7 @@ function asDrift({ entity }: EntityTable, error: unknown): unknown {
 	);
 }
 
-/** Whatever was under way when it was cancelled reports it in its own words. */
+/** Each step reports a cancellation in words of its own. */
 function asCancelled(error: unknown): unknown {
 	if (!(error instanceof RemError) || error.code !== "CANCELLED") return error;
 	const { committed } = error;
@@ -125,36 +129,25 @@ function checkEntities(entities: unknown): void {
 		entities !== null &&
 		(Symbol.iterator in entities || Symbol.asyncIterator in entities);
 	if (isMany) return;
-	throw new RemError("VALIDATION", "entities is no list and no iterable", {
+	throw new RemError("VALIDATION", "entities must be an array or an iterable", {
 		hint: "pass an array, also for a single entity",
 	});
 }
 
 /** One transaction for all rows. */
 async function upsertWhole(
-	db: Handle,
-	table: EntityTable,
+	call: UpsertCall,
 	rows: readonly ValidRow[],
-	options: UpsertOptions,
-	onDone: (ids: readonly string[]) => void,
 ): Promise<UpsertResult> {
+	const { options } = call;
 	checkCancelled(options.signal);
-	const prepared = await prepare(db, table, rows, options);
+	const prepared = await prepare(call, rows);
 	checkCancelled(options.signal);
 	await options.beforeWrite?.(new VectorForecast(rows.length).add(prepared));
-	const result = await commit(db, table, prepared, options);
-	onDone(result.ids);
+	const result = await commit(call, prepared);
+	const { length } = rows;
+	options.onProgress?.({ done: length, total: length, ids: result.ids });
 	return result;
-}
-
-function upsertStream(
-	db: Handle,
-	table: EntityTable,
-	entities: Iterable<unknown> | AsyncIterable<unknown>,
-	options: UpsertOptions,
-): Promise<UpsertResult> {
-	const chunks = validatedChunks(table, entities, options);
-	return upsertChunks(db, table, chunks, options, undefined);
 }
 
 async function* validatedChunks(
@@ -181,18 +174,17 @@ async function* validatedChunks(
 
 /** Each chunk is committed on its own, while the next one is read, validated and embedded. */
 async function upsertChunks(
-	db: Handle,
-	table: EntityTable,
+	call: UpsertCall,
 	chunks: Iterable<ValidRow[]> | AsyncIterable<ValidRow[]>,
-	options: UpsertOptions,
 	total: number | undefined,
 ): Promise<UpsertResult> {
+	const { db, table, options } = call;
 	const progress = new ChunkProgress(options.onProgress, total);
 	const forecast = new VectorForecast(total);
 	let writing: Promise<void> = Promise.resolve();
 	let written = 0;
 	const write = async (prepared: Prepared, count: number) => {
-		const result = await commit(db, table, prepared, options);
+		const result = await commit(call, prepared);
 		progress.committed(count, result);
 		written += count;
 		if (written === rowsBeforeStatistics)
@@ -201,11 +193,11 @@ async function upsertChunks(
 	try {
 		for await (const rows of chunks) {
 			checkCancelled(options.signal);
-			const prepared = await prepare(db, table, rows, options);
+			const prepared = await prepare(call, rows);
 			await writing;
 			await options.beforeWrite?.(forecast.add(prepared));
 			writing = write(prepared, rows.length);
-			// Awaited with the next chunk; until then a failure must not go unheard.
+			// Awaited with the next chunk; until then its rejection must not be unhandled.
 			writing.catch(() => {});
 		}
 	} catch (error) {
@@ -227,7 +219,7 @@ const attempts = 20;
  * Plans that suit a statement of one row or of 500, and a table of any size.
  * - The planner would fold a chunk's arrays into the plan, copying 3 MB of
  *   vectors several times: 6 ms a statement, a fifth of the server's work.
- * - Foreign keys and triggers keep their plans for the connection's life. One
+ * - Foreign keys and triggers cache their plans for the connection's life. One
  *   made while the table had a page scans it for every row: loading 20,000
  *   vectors took 23 s instead of 3.4.
  */
@@ -246,20 +238,19 @@ function writeSettings(
 }
 
 async function commit(
-	db: Handle,
-	table: EntityTable,
+	call: UpsertCall,
 	prepared: Prepared,
-	options: UpsertOptions,
 ): Promise<UpsertResult> {
+	const { db, table, options } = call;
 	let current = prepared;
 	for (let attempt = 1; ; attempt++) {
 		try {
 			return await db.transaction(
-				(tx) => writeBatch(tx, table, current, options.merge),
+				(tx) => writeBatch(tx, table, { ...current, merge: options.merge }),
 				{
 					retries: attempts,
 					isLimited: true,
-					// Rows told by key or id are the same rows the second time.
+					// Rows identified by key or id are the same rows the second time.
 					idempotent: current.rows.every(
 						({ row }) => (row.id ?? row.key) !== null,
 					),
@@ -269,13 +260,7 @@ async function commit(
 		} catch (error) {
 			if (!(error instanceof RowChanged)) throw error;
 			if (attempt === attempts) throw tooBusy(table);
-			current = await prepare(
-				db,
-				table,
-				prepared.input,
-				options,
-				prepared.vectors,
-			);
+			current = await prepare(call, prepared.input, prepared.vectors);
 		}
 	}
 }
@@ -283,7 +268,7 @@ async function commit(
 function tooBusy({ entity }: EntityTable): RemError {
 	return new RemError(
 		"DATABASE",
-		`rows of "${entity.tableName}" were changed by others ${attempts} times while they were being written`,
+		`rows of "${entity.tableName}" were changed by other writers ${attempts} times while they were being written`,
 		{ hint: "nothing was written; try again, or write in smaller batches" },
 	);
 }

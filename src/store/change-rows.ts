@@ -45,7 +45,7 @@ export async function changeRows(
 	return rows.map(({ id }) => id);
 }
 
-export function changeSql(
+function changeSql(
 	table: EntityTable,
 	change: Change,
 	ids: readonly string[],

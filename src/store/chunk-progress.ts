@@ -1,11 +1,12 @@
 import { isRemError, markCallersOwn, RemError } from "../errors.ts";
+import type { Prepared, VectorCounts } from "./prepare.ts";
 import type { UpsertProgress, UpsertResult } from "./upsert-result.ts";
 
-/** How far a batch that is committed in chunks has come. */
+/** The progress of a batch that is committed in chunks. */
 export class ChunkProgress {
 	readonly #onProgress: ((progress: UpsertProgress) => void) | undefined;
 	readonly #total: number | undefined;
-	/** Kept for arrays only: a stream may not fit into memory. */
+	/** Stored for arrays only: those of a stream may not fit into memory. */
 	readonly #ids: string[] = [];
 	#sum = nothingWritten;
 	#done = 0;
@@ -33,7 +34,7 @@ export class ChunkProgress {
 		});
 	}
 
-	/** States in the error how far the batch came, also in one that the source of the entities threw. */
+	/** Adds to the error how many entities are committed, also to one that the source of the entities threw. */
 	describe(error: unknown): unknown {
 		if (!isRemError(error)) return withCommitted(error, this.#done);
 		const { code, message, cause, issues, sqlState, position } = error;
@@ -53,7 +54,7 @@ export class ChunkProgress {
 	}
 }
 
-/** What a part of the work knows is that itself wrote nothing; the batch is more than that. */
+/** A chunk's "nothing was written" is about the chunk, not the batch. */
 function withoutOutcome(hint = ""): string {
 	return hint
 		.split("; ")
@@ -61,7 +62,7 @@ function withoutOutcome(hint = ""): string {
 		.join("; ");
 }
 
-/** An error that is not ours was thrown by the source of the entities, and stays what it is. */
+/** An error of another class was thrown by the source of the entities, and keeps its class. */
 function withCommitted(error: unknown, committed: number): unknown {
 	if (typeof error !== "object" || error === null) return error;
 	markCallersOwn(error);
@@ -93,4 +94,34 @@ function add(a: UpsertResult, b: UpsertResult): UpsertResult {
 		kvEntries: a.kvEntries + b.kvEntries,
 		ids: [],
 	};
+}
+
+/** How many vectors a call will have written: those of its chunks so far, and in proportion for the rest where its size is known. */
+export class VectorForecast {
+	readonly #total: number | undefined;
+	readonly #counts = new Map<string, number>();
+	#rows = 0;
+
+	/** @param total rows of the call, where it is known */
+	constructor(total: number | undefined) {
+		this.#total = total;
+	}
+
+	/** With a chunk that is about to be written. */
+	add({ input, rows, vectors }: Prepared): VectorCounts {
+		this.#rows += input.length;
+		for (const { texts } of rows)
+			for (const { field, hash, ready } of texts) {
+				const count =
+					ready === undefined ? (vectors.get(hash)?.length ?? 0) : 1;
+				this.#counts.set(field, (this.#counts.get(field) ?? 0) + count);
+			}
+		const share = this.#rows / (this.#total ?? this.#rows);
+		return new Map(
+			[...this.#counts].map(([field, count]) => [
+				field,
+				Math.round(count / share),
+			]),
+		);
+	}
 }

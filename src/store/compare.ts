@@ -1,7 +1,7 @@
 import type { TypeDefinition } from "../models/column-types/definition.ts";
 import { definitionOf, isArrayType } from "../models/column-types.ts";
 import type { Field } from "../models/field.ts";
-import { contentHash } from "../vectors/content-hash.ts";
+import { contentHash } from "../vectors/texts.ts";
 
 /** Whether a value equals what {@link readStored} returned for its field. */
 export function equalsStored(

@@ -1,6 +1,7 @@
 import { RemError } from "../errors.ts";
 import type { Entity } from "../models/entity.ts";
 import type { ValidRow } from "../models/validate.ts";
+import { elementAt, valueAt } from "../util/present.ts";
 import type { StoredRow } from "./read-stored.ts";
 
 /** One row for each row of the database, in the order in which they are locked. */
@@ -18,7 +19,7 @@ export function distinctRows(
 	const winners = new Map<string, ValidRow>();
 	const identities = input.map((row) => identityOf(entity, row));
 	input.forEach((row, index) => {
-		const identity = identities[index] as string;
+		const identity = elementAt(identities, index);
 		const other = winners.get(identity);
 		if (other !== undefined && other.tenantId !== row.tenantId)
 			throw new RemError(
@@ -30,8 +31,8 @@ export function distinctRows(
 	});
 	const rows = inLockOrder([...winners.values()]);
 	const placeOf = new Map(rows.map((row, place) => [row, place]));
-	const places = identities.map(
-		(identity) => placeOf.get(winners.get(identity) as ValidRow) as number,
+	const places = identities.map((identity) =>
+		valueAt(placeOf, valueAt(winners, identity)),
 	);
 	return { rows, places };
 }
@@ -49,22 +50,22 @@ export function distinctStored(
 		const id = stored[place]?.id ?? row.id;
 		if (id === undefined) return;
 		const other = winners.get(id);
-		if (other === undefined || (rows[other] as ValidRow).index < row.index)
+		if (other === undefined || elementAt(rows, other).index < row.index)
 			winners.set(id, place);
 	});
 	const winnerOf = rows.map((row, place) => {
 		const id = stored[place]?.id ?? row.id;
-		return id === undefined ? place : (winners.get(id) as number);
+		return id === undefined ? place : valueAt(winners, id);
 	});
-	const kept = inIdOrder(
+	const sorted = inIdOrder(
 		rows.flatMap((_, place) => (winnerOf[place] === place ? [place] : [])),
 		stored,
 	);
-	const newPlace = new Map(kept.map((place, index) => [place, index]));
+	const newPlace = new Map(sorted.map((place, index) => [place, index]));
 	return {
-		rows: kept.map((place) => rows[place] as ValidRow),
-		places: places.map(
-			(place) => newPlace.get(winnerOf[place] as number) as number,
+		rows: sorted.map((place) => elementAt(rows, place)),
+		places: places.map((place) =>
+			valueAt(newPlace, elementAt(winnerOf, place)),
 		),
 	};
 }

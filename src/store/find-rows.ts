@@ -40,7 +40,7 @@ export async function findRows(
 	return rows.map((record) => toRow(table.entity, record));
 }
 
-export function findSql(
+function findSql(
 	table: EntityTable,
 	filter: Filter,
 	{ orderBy = "id", limit, offset, condition = empty }: FindOptions,
@@ -68,8 +68,8 @@ const pageSize = 500;
 
 /**
  * The same rows one by one, whatever their number: pages of 500, each beginning
- * behind the last row of the one before. No transaction is held in between, so
- * rows that change meanwhile are read as they are when their page is.
+ * behind the last row of the one before. No transaction is open in between, so
+ * rows that change in between are read as they are when their page is.
  */
 export async function* iterateRows(
 	db: Handle,
@@ -95,7 +95,7 @@ export async function* iterateRows(
  * A page from the beginning, or behind a row. Behind one it is made of ranges,
  * each read only if those before it do not fill the page.
  */
-export function pageSql(
+function pageSql(
 	table: EntityTable,
 	filter: Filter,
 	terms: readonly OrderTerm[],

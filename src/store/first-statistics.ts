@@ -1,7 +1,7 @@
 import type { Handle } from "../db/database.ts";
 import { embeddingQueueRef } from "../db/embedding-queue.ts";
 import { arrayLiteral } from "../db/encode.ts";
-import { rowsPerStatement } from "../db/in-turn.ts";
+import { rowsPerStatement } from "../db/pipelined.ts";
 import { embeddingsRef, firstStatisticsRef, tableRef } from "../db/tables.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { ident, join, literal, raw, type Sql, sql, toText } from "../sql.ts";
@@ -16,7 +16,7 @@ export const rowsBeforeStatistics = 10 * rowsPerStatement;
  * Analyses those of the tables that never were, once there are rows to see.
  * Without statistics PostgreSQL takes `deleted_at IS NULL` for rare, and any
  * index of live rows for a short one: reads by key and the plans that triggers
- * keep then go through all of a table for each statement, until autovacuum comes
+ * cache then scan all of a table for each statement, until autovacuum comes
  * by. A load of 100,000 rows fell from 7,500 rows a second to 1,500.
  */
 export async function gatherFirstStatistics(
@@ -31,7 +31,7 @@ const farOff = 10;
 
 /**
  * Analyses the tables after a load of a tenant that statistics take for a tenth of
- * it at most, as of one that is new. They would learn of it when a share of the
+ * it at most, as of one that is new. Autovacuum would notice it when a share of the
  * whole table has changed; until then its searches and traversals are planned for
  * a row or two. Not again within a minute: a sample may miss a tenant.
  */
@@ -57,7 +57,7 @@ export async function gatherTenantStatistics(
 	);
 }
 
-/** Analyses the tables that the condition holds for, as this role or as the owner. */
+/** Analyses the tables that meet the condition, as this role or as the owner. */
 async function analyzeThose(
 	db: Handle,
 	table: EntityTable,
@@ -74,7 +74,7 @@ WHERE c.oid IN (${join(writtenTables(table).map(oidOf))}) AND ${condition}
 		{ idempotent: true },
 	);
 	const ours = rows.filter(({ isOurs }) => isOurs);
-	// Whoever has the lock analyses it, or is about to change it.
+	// The owner of the lock analyses it, or is about to change it.
 	if (ours.length > 0)
 		await db.query(
 			sql`ANALYZE (SKIP_LOCKED) ${join(ours.map(({ name }) => raw(name)))}`,

@@ -16,7 +16,7 @@ export interface RowOfTenant {
 
 /** Which edges to take away. */
 export interface EdgeSelection {
-	/** In any spelling. */
+	/** Compared as a normalised key. */
 	readonly dst: string;
 	/** @default every type */
 	readonly relType?: string | undefined;
@@ -47,7 +47,7 @@ export async function linkEdges(
 	);
 }
 
-export function linkSql(row: RowOfTenant, edges: readonly Edge[]): Sql {
+function linkSql(row: RowOfTenant, edges: readonly Edge[]): Sql {
 	const merge = ident(row.table.schema, "rem_merge_edges");
 	return sql`UPDATE ${tableRef(row.table)} AS t SET graph_edges = ${merge}(t.graph_edges, ${writeJson(edges)}::jsonb), updated_at = now()
 WHERE ${isRow(row)}
@@ -67,10 +67,7 @@ export async function unlinkEdges(
 	return rows[0]?.removed ?? 0;
 }
 
-export function unlinkSql(
-	row: RowOfTenant,
-	{ dst, relType }: EdgeSelection,
-): Sql {
+function unlinkSql(row: RowOfTenant, { dst, relType }: EdgeSelection): Sql {
 	const norm = ident(row.table.schema, "rem_normalize_key");
 	const ofType =
 		relType === undefined

@@ -15,7 +15,7 @@ export function mergeSql(schema: string, field: MergeField): Sql {
 		: sql`${ident(schema, "rem_merge_edges")}(t.graph_edges, excluded.graph_edges)`;
 }
 
-/** The same here, to tell whether it changes anything. */
+/** The same in TypeScript, to see whether it changes anything. */
 export function mergeValue(
 	field: MergeField,
 	stored: unknown,
@@ -28,13 +28,13 @@ export function mergeValue(
 
 function mergeEdges(stored: readonly Edge[], edges: readonly Edge[]): Edge[] {
 	const byTarget = new Map(edges.map((edge) => [targetOf(edge), edge]));
-	const kept = stored.map((edge) => {
+	const replaced = stored.map((edge) => {
 		const target = targetOf(edge);
 		const replacement = byTarget.get(target) ?? edge;
 		byTarget.delete(target);
 		return replacement;
 	});
-	return [...kept, ...byTarget.values()];
+	return [...replaced, ...byTarget.values()];
 }
 
 function targetOf({ dst, rel_type }: Edge): string {

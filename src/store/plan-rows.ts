@@ -6,7 +6,8 @@ import type { Entity } from "../models/entity.ts";
 import type { Field } from "../models/field.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { ValidRow } from "../models/validate.ts";
-import { contentHash, isEmbeddable } from "../vectors/content-hash.ts";
+import { valueAt } from "../util/present.ts";
+import { contentHash, isEmbeddable } from "../vectors/texts.ts";
 import { equalsStored } from "./compare.ts";
 import { type MergeField, mergeValue } from "./merge.ts";
 import {
@@ -16,7 +17,7 @@ import {
 	type StoredRow,
 } from "./read-stored.ts";
 
-/** What is to be done with a row. */
+/** What is written of a row. */
 export interface PlannedRow {
 	readonly row: ValidRow;
 	/** The stored row's; `undefined`: there is none yet. */
@@ -25,44 +26,44 @@ export interface PlannedRow {
 	readonly isChanged: boolean;
 	/** Texts that get a vector. */
 	readonly texts: readonly TextToEmbed[];
-	/** Fields whose text is now another, or none: older vectors of them are stale. */
+	/** Fields whose text has changed or is gone: their older vectors are outdated. */
 	readonly touched: readonly TouchedText[];
-	/** Fields whose text is another now, and is not to get its vector here. */
+	/** Fields whose text has changed, and that another process is to embed. */
 	readonly left: readonly string[];
-	/** Texts whose stored vector is still theirs. */
+	/** Texts whose stored vector is current. */
 	readonly reused: number;
 	/** Whether LOOKUP finds the row when it is written. */
 	readonly hasKey: boolean;
 }
 
-export interface TextToEmbed {
+interface TextToEmbed {
 	readonly field: string;
 	readonly text: string;
 	/** sha256 of the text, in hex and as it is stored. */
 	readonly hash: string;
 	readonly hashBytes: Buffer;
-	/** A vector the caller brought along. */
+	/** A vector that the caller supplied. */
 	readonly ready: Float32Array | undefined;
 }
 
-export interface TouchedText {
+interface TouchedText {
 	readonly field: string;
-	/** `null`: there is no text any more. */
+	/** `null`: the text is gone. */
 	readonly hashBytes: Buffer | null;
 }
 
-export interface PlanOptions {
+export interface RowPlanOptions {
 	/** Whether texts without a current vector get one. */
 	readonly embed: boolean;
 	readonly merge: readonly MergeField[];
 }
 
-/** Compares a row with what is stored, and says what of it has to be written and embedded. */
+/** Compares a row with what is stored, and plans what of it is written and embedded. */
 export function planRow(
 	{ entity }: EntityTable,
 	row: ValidRow,
 	stored: StoredRow | undefined,
-	{ embed, merge }: PlanOptions,
+	{ embed, merge }: RowPlanOptions,
 ): PlannedRow {
 	checkTakenId(row, stored);
 	checkUnwritable(entity, row, stored);
@@ -110,7 +111,7 @@ export function planRow(
 	};
 }
 
-/** A row that is told by its id may leave its key as it is. */
+/** A row that is identified by its id need not supply its key. */
 function keepsKey(
 	entity: Entity,
 	row: ValidRow,
@@ -151,7 +152,7 @@ function checkTakenId(row: ValidRow, stored: StoredRow | undefined): void {
 	);
 }
 
-/** What is not finite may stay where another program stored it. */
+/** A value that is not finite may stay where another program stored it. */
 function checkUnwritable(
 	entity: Entity,
 	row: ValidRow,
@@ -159,7 +160,7 @@ function checkUnwritable(
 ): void {
 	for (const name of row.unwritable) {
 		if (!(name in row.supplied)) continue;
-		const field = entity.fieldsByName.get(name) as Field;
+		const field = valueAt(entity.fieldsByName, name);
 		// Of a row that exists, it never changes.
 		const isSame =
 			stored !== undefined &&
@@ -179,7 +180,7 @@ function checkUnwritable(
 	}
 }
 
-/** Whether a field is another; those that embed are compared above, by their hash. */
+/** Whether a field has changed; those that embed are compared above, by their hash. */
 function isChanged(
 	entity: Entity,
 	row: ValidRow,
@@ -189,7 +190,7 @@ function isChanged(
 	if (stored === undefined) return true;
 	if (row.hasUserId && row.userId !== stored.userId) return true;
 	return Object.entries(row.supplied).some(([name, value]) => {
-		const field = entity.fieldsByName.get(name) as Field;
+		const field = valueAt(entity.fieldsByName, name);
 		if (name === "createdAt" || entity.embedFields.includes(field))
 			return false;
 		if (isFoundByKey(row) && isKnownByKey(entity, field)) return false;

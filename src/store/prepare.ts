@@ -1,14 +1,16 @@
 import type { Handle } from "../db/database.ts";
-import type { CallOptions } from "../embeddings/generate-batch.ts";
+import { embedTexts, generateForTexts } from "../embeddings/embed-texts.ts";
+import type { CallOptions } from "../embeddings/embedding-run.ts";
+import { isProviders } from "../embeddings/failure.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import { vectorProblem } from "../embeddings/vector-problem.ts";
-import { RemError } from "../errors.ts";
+import { type Issue, RemError } from "../errors.ts";
 import type { PassageVector } from "../models/passage-vector.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { RowScope, ValidRow } from "../models/validate.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
+import { elementAt } from "../util/present.ts";
 import { distinctRows, distinctStored } from "./distinct-rows.ts";
-import { embedMissing } from "./embed-missing.ts";
 import type { MergeField } from "./merge.ts";
 import { type PlannedRow, planRow } from "./plan-rows.ts";
 import { readStored, type StoredRow } from "./read-stored.ts";
@@ -20,7 +22,7 @@ export interface UpsertOptions {
 	readonly provider: EmbeddingProvider | undefined;
 	/** Where ready vectors belong, when no provider makes any. */
 	readonly space: VectorSpace | undefined;
-	/** Whether the caller said so, or nothing else could be meant. */
+	/** Whether the caller named it, or there is no other. */
 	readonly isSpaceClear: boolean;
 	readonly embeddingCalls: CallOptions;
 	/** Texts without a vector are queued, instead of failing the call. */
@@ -28,10 +30,17 @@ export interface UpsertOptions {
 	/** Fields that are added to instead of replaced. */
 	readonly merge: readonly MergeField[];
 	readonly atomic: true | "chunk";
-	/** Outside any transaction, before each chunk is written: how many vectors the whole call will write to each field, as it seems by now. */
+	/** Outside any transaction, before each chunk is written: how many vectors the whole call will write to each field, as estimated from the chunks so far. */
 	readonly beforeWrite?: ((vectors: VectorCounts) => Promise<void>) | undefined;
 	readonly onProgress?: ((progress: UpsertProgress) => void) | undefined;
 	readonly signal?: AbortSignal | undefined;
+}
+
+/** What all steps of a batch upsert need. */
+export interface UpsertCall {
+	readonly db: Handle;
+	readonly table: EntityTable;
+	readonly options: UpsertOptions;
 }
 
 /** By the hash of a text: its vector, or those of its passages. */
@@ -55,10 +64,8 @@ export interface Prepared {
 
 /** Everything that needs no transaction: compare, then embed what changed. */
 export async function prepare(
-	db: Handle,
-	table: EntityTable,
+	{ db, table, options }: UpsertCall,
 	input: readonly ValidRow[],
-	options: UpsertOptions,
 	known: TextVectors = new Map(),
 ): Promise<Prepared> {
 	const space = table.entity.createEmbeddings ? options.space : undefined;
@@ -98,6 +105,41 @@ export async function prepare(
 	};
 }
 
+/** Calls whose provider failed: their later chunks do not wait for the same failure. */
+const failing = new WeakSet<UpsertOptions>();
+
+/** The vectors of texts, both by the texts' hashes. */
+async function embedMissing(
+	missing: ReadonlyMap<string, string>,
+	options: UpsertOptions,
+	ownerOf: (hash: string) => Pick<Issue, "index" | "field">,
+): Promise<Map<string, readonly PassageVector[]>> {
+	const { provider, embeddingCalls, queuesFailures, signal } = options;
+	const made = new Map<string, readonly PassageVector[]>();
+	if (provider === undefined || missing.size === 0 || failing.has(options))
+		return made;
+	const hashes = [...missing.keys()];
+	const texts = [...missing.values()];
+	const calls = { ...embeddingCalls, purpose: "document", signal } as const;
+	if (!queuesFailures) {
+		const vectors = await generateForTexts(provider, texts, {
+			...calls,
+			issueOf: (place) => ownerOf(elementAt(hashes, place)),
+		});
+		hashes.forEach((hash, index) => {
+			made.set(hash, elementAt(vectors, index));
+		});
+		return made;
+	}
+	const outcomes = await embedTexts(provider, texts, calls);
+	outcomes.forEach((outcome, index) => {
+		if ("passages" in outcome)
+			made.set(elementAt(hashes, index), outcome.passages);
+		else if (isProviders(outcome.kind)) failing.add(options);
+	});
+	return made;
+}
+
 /** Row and field of a text, the first where several have it. */
 function ownerOf(
 	planned: readonly PlannedRow[],
@@ -118,13 +160,13 @@ function checkReady(
 	if (!isSpaceClear)
 		throw new RemError(
 			"PROVIDER_NOT_CONFIGURED",
-			`ready vectors are given, but not whose they are: the table is kept in another model than the configured one, ${space?.model}`,
+			`ready vectors are given without their model, and the active model of the table differs from the configured one, ${space?.model}`,
 			{ hint: "pass embeddingProvider and embeddingModel" },
 		);
 	if (space === undefined)
 		throw new RemError(
 			"PROVIDER_NOT_CONFIGURED",
-			"ready vectors are given, but not whose they are",
+			"ready vectors are given without their model",
 			{
 				hint: "configure the provider and model they come from, or pass embeddingProvider and embeddingModel",
 			},

@@ -1,6 +1,6 @@
 import type { Handle } from "../db/database.ts";
 import { encodeArray } from "../db/encode.ts";
-import { sendInTurn } from "../db/in-turn.ts";
+import { sendPipelined } from "../db/pipelined.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
 import type { ScalarType } from "../models/column-types.ts";
 import type { Entity } from "../models/entity.ts";
@@ -10,6 +10,7 @@ import type { ValidRow } from "../models/validate.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { keyExpression } from "../schema/key.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
+import { elementAt, valueAt } from "../util/present.ts";
 
 /** What the database has of a row that is about to be written. */
 export interface StoredRow {
@@ -28,10 +29,10 @@ export interface StoredRow {
 }
 
 /**
- * Reads what is stored for the rows, in their order, rows that are told by their
+ * Reads what is stored for the rows, in their order, rows that are identified by their
  * key apart from rows that bring their id. Texts are hashed there and then: a
- * hash that is kept would be wrong after other writers. `onRead` gets each row
- * that was looked for, while the server is busy with the next ones.
+ * stored hash would be wrong after other writers. `onRead` gets each row
+ * that was looked for, while the server works on the next ones.
  */
 export async function readStored(
 	db: Handle,
@@ -52,19 +53,18 @@ export async function readStored(
 		const fields = suppliedFields(table.entity, of).filter(
 			(field) => match === byId || !isKnownByKey(table.entity, field),
 		);
-		await sendInTurn(
-			db,
-			of,
-			(slice) => readSql(table, fields, { space, prints }, match(table, slice)),
-			(result, slice) => {
+		await sendPipelined(db, of, {
+			build: (slice) =>
+				readSql(table, fields, { space, prints }, match(table, slice)),
+			onResult: (result, slice) => {
 				for (const record of result.rows) {
-					const row = slice[Number(record.rem_ord) - 1] as ValidRow;
-					stored[at.get(row) as number] = toStored(fields, record);
+					const row = elementAt(slice, Number(record.rem_ord) - 1);
+					stored[valueAt(at, row)] = toStored(fields, record);
 				}
-				for (const row of slice) onRead(row, stored[at.get(row) as number]);
+				for (const row of slice) onRead(row, stored[valueAt(at, row)]);
 			},
-			{ idempotent: true },
-		);
+			options: { idempotent: true },
+		});
 	}
 	return stored;
 }
@@ -86,7 +86,7 @@ function suppliedFields(entity: Entity, rows: readonly ValidRow[]): Field[] {
 	const names = new Set<string>();
 	for (const { supplied } of rows) for (const name in supplied) names.add(name);
 	names.delete("createdAt"); // of a row that exists, it never changes
-	return [...names].map((name) => entity.fieldsByName.get(name) as Field);
+	return [...names].map((name) => valueAt(entity.fieldsByName, name));
 }
 
 function readSql(
@@ -114,7 +114,7 @@ FROM ${input.from}
 JOIN ${tableRef(table)} AS t ON ${input.on}`;
 }
 
-/** What is read of the vectors: where they belong, and whether to tell one from another. */
+/** What is read of the vectors: where they belong, and whether one is compared with another. */
 interface VectorsToRead {
 	readonly space: VectorSpace | undefined;
 	readonly prints: boolean;
@@ -197,7 +197,7 @@ function arrayOf(type: ScalarType, values: readonly unknown[]): Sql {
 	return sql`${encodeArray(type, values)}::${raw(`${type}[]`)}`;
 }
 
-/** A row's value of a field, whether the caller said it or the model. */
+/** A row's value of a field: the caller's, or the model's default. */
 export function fieldValue(row: ValidRow, field: Field): unknown {
 	return row.supplied[field.name] ?? row.defaults[field.name] ?? null;
 }

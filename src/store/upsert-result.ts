@@ -21,7 +21,7 @@ export interface UpsertResult {
 }
 
 export interface UpsertProgress {
-	/** Entities committed so far; one transaction is told once, at its end. */
+	/** Entities committed so far; a single transaction is reported once, at its end. */
 	readonly done: number;
 	/** Entities in all, where that is known. */
 	readonly total: number | undefined;

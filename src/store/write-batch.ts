@@ -1,16 +1,18 @@
 import type { Handle } from "../db/database.ts";
-import { sendInTurn } from "../db/in-turn.ts";
+import { encodeArray } from "../db/encode.ts";
+import { sendPipelined } from "../db/pipelined.ts";
+import { tableRef } from "../db/tables.ts";
 import type { EntityTable } from "../models/registry.ts";
+import { type Sql, sql } from "../sql.ts";
+import { elementAt } from "../util/present.ts";
 import { uuidv7 } from "../util/uuid.ts";
 import {
 	gatherFirstStatistics,
 	rowsBeforeStatistics,
 } from "./first-statistics.ts";
-import { lockRows } from "./lock-rows.ts";
 import type { MergeField } from "./merge.ts";
 import type { PlannedRow } from "./plan-rows.ts";
 import type { Prepared } from "./prepare.ts";
-import { queueRest } from "./queue-rest.ts";
 import { isFoundByKey } from "./read-stored.ts";
 import type { UpsertResult } from "./upsert-result.ts";
 import {
@@ -21,15 +23,14 @@ import {
 } from "./write-rows.ts";
 import { writeTexts } from "./write-texts.ts";
 
-/** Another writer made, changed or deleted a row between our look and our lock: look again. */
+/** Another writer inserted, changed or deleted a row after it was read and before it was locked: it is read again. */
 export class RowChanged extends Error {}
 
 /** Writes rows, then their vectors; the caller's transaction makes it one. */
 export async function writeBatch(
 	tx: Handle,
 	table: EntityTable,
-	prepared: Prepared,
-	merge: readonly MergeField[],
+	{ merge, ...prepared }: Prepared & { readonly merge: readonly MergeField[] },
 ): Promise<UpsertResult> {
 	const { input, rows, places } = prepared;
 	// A row that is taken for stored may be deleted by now: it then needs an id
@@ -38,55 +39,87 @@ export async function writeBatch(
 		isChanged ? (row.id ?? uuidv7()) : (storedId as string),
 	);
 	await lockRows(tx, table, rows);
-	const inserted = await writeChangedRows(tx, table, rows, ids, merge);
-	const texts = await writeTexts(tx, table, prepared, ids);
-	const embeddingsQueued = await queueRest(tx, table, prepared, {
-		ids,
-		ofOpenRows: texts.ofOpenRows,
-	});
+	const inserted = await writeChangedRows(tx, table, { rows, ids, merge });
+	const texts = await writeTexts(tx, table, { ...prepared, ids });
 	return {
 		inserted,
 		updated: rows.length - inserted,
 		unchanged: rows.filter(({ isChanged }) => !isChanged).length,
 		duplicates: input.length - rows.length,
-		embeddingsGenerated: texts.written,
+		embeddingsGenerated: texts.embedded,
 		embeddingsReused: rows.reduce((sum, row) => sum + row.reused, 0),
-		embeddingsQueued,
+		embeddingsQueued: texts.queued,
 		kvEntries: table.entity.createKvTrigger
 			? rows.filter(({ hasKey }) => hasKey).length
 			: 0,
-		ids: places.map((place) => ids[place] as string),
+		ids: places.map((place) => elementAt(ids, place)),
 	};
+}
+
+/**
+ * Locks the stored rows of a batch that several statements touch: rows by key,
+ * rows by id, and rows that only get vectors. Each statement locks in the order of
+ * ids, but one after the other they do not. A batch of one kind needs no
+ * further statement.
+ */
+async function lockRows(
+	tx: Handle,
+	table: EntityTable,
+	rows: readonly PlannedRow[],
+): Promise<void> {
+	const touched = rows.filter(
+		({ storedId, isChanged, texts }) =>
+			storedId !== undefined && (isChanged || texts.length > 0),
+	);
+	const kinds = new Set(
+		touched.map(({ row, isChanged }) =>
+			isChanged ? (isFoundByKey(row) ? "by key" : "by id") : "unchanged",
+		),
+	);
+	if (kinds.size < 2) return;
+	const ids = touched.map(({ storedId }) => storedId as string);
+	await sendPipelined(tx, ids, { build: (slice) => lockSql(table, slice) });
+}
+
+function lockSql(table: EntityTable, ids: readonly string[]): Sql {
+	return sql`SELECT FROM ${tableRef(table)} AS t
+WHERE t.id = ANY (${encodeArray("uuid", ids)}::uuid[])
+ORDER BY t.id FOR NO KEY UPDATE`;
+}
+
+interface RowsToWrite {
+	readonly rows: readonly PlannedRow[];
+	/** Of each row. */
+	readonly ids: string[];
+	readonly merge: readonly MergeField[];
 }
 
 /** Returns how many were new; `ids` become those that the database has. */
 async function writeChangedRows(
 	tx: Handle,
 	table: EntityTable,
-	rows: readonly PlannedRow[],
-	ids: string[],
-	merge: readonly MergeField[],
+	{ rows, ids, merge }: RowsToWrite,
 ): Promise<number> {
 	const changed = rows.flatMap((planned, index) => {
 		const { row, isChanged } = planned;
-		return isChanged ? [{ row, id: ids[index] as string, planned, index }] : [];
+		return isChanged
+			? [{ row, id: elementAt(ids, index), planned, index }]
+			: [];
 	});
 	let inserted = 0;
 	const send = (rows: typeof changed, arbiter: Arbiter) =>
-		sendInTurn(
-			tx,
-			rows,
-			(slice) => writeRowsSql(table, slice, { arbiter, merge }),
-			(result, slice) => {
+		sendPipelined(tx, rows, {
+			build: (slice) => writeRowsSql(table, slice, { arbiter, merge }),
+			onResult: (result, slice) => {
 				const written = readWritten(table, slice, result);
 				slice.forEach(({ planned, index }, at) => {
-					const row = written[at] as WrittenRow;
+					const row = elementAt(written, at);
 					checkUnchangedSince(planned, row);
 					ids[index] = row.id;
 					if (row.inserted) inserted++;
 				});
 			},
-		);
+		});
 	for (const arbiter of ["key", "id"] as const) {
 		const rows = changed.filter(
 			({ row }) => isFoundByKey(row) === (arbiter === "key"),
@@ -99,7 +132,7 @@ async function writeChangedRows(
 	return inserted;
 }
 
-/** What we planned by what we read: a row or text that is another now needs another plan. */
+/** The plan depends on what was read: a row or text that has changed since needs another plan. */
 function checkUnchangedSince(planned: PlannedRow, written: WrittenRow): void {
 	const handled = new Set(planned.touched.map(({ field }) => field));
 	const cameOrWent = written.inserted !== (planned.storedId === undefined);

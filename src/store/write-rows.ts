@@ -27,7 +27,7 @@ export interface WrittenRow {
 	readonly changedTexts: readonly string[];
 }
 
-/** What tells a row that exists: its natural key, or its id. */
+/** What identifies a row that exists: its natural key, or its id. */
 export type Arbiter = "key" | "id";
 
 export interface WriteOptions {
@@ -97,7 +97,7 @@ interface InputColumn {
 	readonly array: Sql;
 	/** How the value is read from the input. */
 	readonly value: Sql;
-	/** Whether rows say something about it; what nobody supplies is only for new rows. */
+	/** Whether any row supplies it; the others use it only for new rows. */
 	readonly supplied: "by all" | "by some" | "by none";
 	readonly isSupplied: (row: ValidRow) => boolean;
 }
@@ -187,7 +187,7 @@ function usedFields(entity: Entity, rows: readonly RowToWrite[]): Field[] {
 	);
 }
 
-/** What the column of a new row is given; the table's own default where nobody says. */
+/** The value of a new row's column; the table's own default where no row supplies one. */
 function newValue(row: ValidRow, field: Field): unknown {
 	const value = fieldValue(row, field);
 	if (value !== null || field.name in row.supplied) return value;
@@ -224,7 +224,7 @@ function conflictTarget(table: EntityTable, arbiter: Arbiter): Sql {
 }
 
 /**
- * What is stored, where the new value equals it: PostgreSQL keeps more than is
+ * What is stored, where the new value equals it: PostgreSQL stores more than is
  * read of it, the scale of a number in JSON (1.00), JSON's null apart from NULL,
  * and where an array begins to count.
  */

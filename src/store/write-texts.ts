@@ -1,194 +1,155 @@
 import type { Handle } from "../db/database.ts";
-import { sendInTurn } from "../db/in-turn.ts";
-import { RemError } from "../errors.ts";
-import type { PassageVector } from "../models/passage-vector.ts";
+import { sendPipelined } from "../db/pipelined.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
-import type { EntityField } from "../vectors/queue-texts.ts";
+import { elementAt } from "../util/present.ts";
 import {
-	type ChunkCount,
-	chunksOf,
-	deleteStaleVectorsSql,
-	deleteSurplusChunksSql,
-	type FieldText,
-	type FieldVector,
-	type RowHold,
-	type StoredVector,
-	writeVectorsSql,
-} from "../vectors/write-vectors.ts";
+	anyQueuedSql,
+	queueTextsSql,
+	settleTextsSql,
+} from "../vectors/queue-texts.ts";
+import {
+	type EmbeddedText,
+	removeOutdated,
+	storeVectors,
+} from "../vectors/store-vectors.ts";
+import type { EntityField } from "../vectors/texts.ts";
+import type { CurrentText, RowLock } from "../vectors/write-vectors.ts";
 import type { PlannedRow } from "./plan-rows.ts";
 import type { Prepared, TextVectors } from "./prepare.ts";
 
 export interface WrittenTexts {
-	/** How many texts were given their vector. */
-	readonly written: number;
-	/** Those of rows that the batch did not write: these are locked since, and only these. */
-	readonly ofOpenRows: readonly EntityField[];
+	/** How many texts were given their vectors. */
+	readonly embedded: number;
+	/** How many texts were left to the embedding worker. */
+	readonly queued: number;
 }
 
-/** Stores new vectors and removes stale ones. */
+/**
+ * Stores the vectors of a batch and removes outdated ones; then a text that has
+ * its vector leaves the queue, and one that got none enters it.
+ */
 export async function writeTexts(
 	tx: Handle,
 	table: EntityTable,
-	prepared: Prepared,
-	ids: readonly string[],
+	{ rows, space, vectors, ids }: Prepared & { readonly ids: readonly string[] },
 ): Promise<WrittenTexts> {
-	const { rows, space } = prepared;
-	let ofOpenRows: readonly EntityField[] = [];
-	if (!table.entity.createEmbeddings) return { written: 0, ofOpenRows };
-	let sum = 0;
-	if (space !== undefined) {
-		for (const hold of ["new", "locked", "open"] as const) {
-			const held = rows.flatMap((row, index) =>
-				holdOf(row) === hold && row.texts.length > 0
-					? [{ row, id: ids[index] as string }]
-					: [],
-			);
-			if (held.length === 0) continue;
-			const written = await writeVectors(
-				tx,
-				table,
-				space,
-				vectorsOf(prepared, held),
-				hold,
-			);
-			sum += written.texts.length;
-			if (hold === "open") ofOpenRows = written.texts;
-			if (!written.mayReplaceAny) continue;
-			await sendInTurn(
-				tx,
-				textsSplitAnew(prepared, held, written),
-				(slice) => deleteSurplusChunksSql(table, space, slice),
-				() => {},
-			);
-		}
+	if (!table.entity.createEmbeddings) return { embedded: 0, queued: 0 };
+	const written = rows.map((row, index) =>
+		textsOf(row, elementAt(ids, index), vectors),
+	);
+	const outdated = written.flatMap(({ outdated }) => outdated);
+	if (space === undefined) {
+		await removeOutdated(tx, table, { texts: outdated, space });
+		return { embedded: 0, queued: 0 };
 	}
-	await sendInTurn(
-		tx,
-		staleTexts(rows, ids),
-		(slice) => deleteStaleVectorsSql(table, slice),
-		() => {},
-	);
-	return { written: sum, ofOpenRows };
-}
-
-export function holdOf({ storedId, isChanged }: PlannedRow): RowHold {
-	if (storedId === undefined) return "new";
-	return isChanged ? "locked" : "open";
-}
-
-interface WrittenVectors {
-	/** Texts that have got their vectors. */
-	readonly texts: readonly EntityField[];
-	/** Whether any text may have had vectors already, and so more than now. */
-	readonly mayReplaceAny: boolean;
-	mayReplace(text: EntityField): boolean;
-}
-
-async function writeVectors(
-	tx: Handle,
-	table: EntityTable,
-	space: VectorSpace,
-	vectors: Iterable<FieldVector>,
-	hold: RowHold,
-): Promise<WrittenVectors> {
-	const texts: EntityField[] = [];
-	const replaced = new Set<string>();
-	const vectorOid = await tx.vectorOid();
-	await sendInTurn(
-		tx,
-		vectors,
-		(slice) => writeVectorsSql(table, space, slice, vectorOid, hold),
-		({ rows, rowCount }, slice) => {
-			if (hold !== "open") {
-				checkAllStored(table, rowCount, slice.length);
-				texts.push(...slice.filter(({ chunk }) => chunk === 0));
-				return;
-			}
-			for (const stored of rows as unknown as StoredVector[]) {
-				if (stored.chunk !== 0) continue;
-				texts.push(stored);
-				if (stored.isReplaced) replaced.add(textKey(stored));
-			}
-		},
-	);
+	const texts = new Map<RowLock, readonly EmbeddedText[]>();
+	for (const rowLock of ["new", "locked", "wait"] as const) {
+		const ofLock = written.filter((row) => row.rowLock === rowLock);
+		const embedded = ofLock.flatMap(({ embedded }) => embedded);
+		texts.set(
+			rowLock,
+			await storeVectors(tx, table, { texts: embedded, space, rowLock }),
+		);
+	}
+	await removeOutdated(tx, table, { texts: outdated, space });
+	// A new row was not in the queue. A row that was not locked may have changed,
+	// and its text be queued again.
+	await settle(tx, table, [
+		...written.flatMap(({ rowLock, handled }) =>
+			rowLock === "locked" ? handled : [],
+		),
+		...(texts.get("wait") ?? []),
+	]);
 	return {
-		texts,
-		mayReplaceAny: hold === "locked" || replaced.size > 0,
-		mayReplace: (text) => hold === "locked" || replaced.has(textKey(text)),
+		embedded: [...texts.values()].reduce((sum, { length }) => sum + length, 0),
+		queued: await queue(tx, table, { rows: written, space }),
 	};
 }
 
-function checkAllStored(
-	{ entity }: EntityTable,
-	stored: number,
-	sent: number,
-): void {
-	if (stored === sent) return;
-	throw new RemError(
-		"DATABASE",
-		`${stored} of ${sent} vectors of "${entity.tableName}" were stored`,
-		{ hint: "nothing was written; a trigger of yours may have removed rows" },
-	);
+/** What is to be done with the texts of a row. */
+interface RowTexts {
+	readonly rowLock: RowLock;
+	readonly embedded: readonly EmbeddedText[];
+	/** Texts that were to get a vector, and for which the provider returned none. */
+	readonly failed: readonly EntityField[];
+	/** Texts that another process is to embed. */
+	readonly left: readonly EntityField[];
+	/** Fields whose text changed or was embedded. */
+	readonly handled: readonly EntityField[];
+	/** Texts that changed and got no vector: those of the older text go. */
+	readonly outdated: readonly CurrentText[];
 }
 
-function textKey({ entityId, field }: EntityField): string {
-	return `${entityId} ${field}`;
-}
-
-/** A row, and the id it has by now. */
-interface RowWithId {
-	readonly row: PlannedRow;
-	readonly id: string;
-}
-
-function* vectorsOf(
-	{ vectors }: Prepared,
-	rows: readonly RowWithId[],
-): Generator<FieldVector> {
-	for (const { row, id } of rows)
-		for (const { field, hash, hashBytes, ready } of row.texts)
-			yield* chunksOf(
-				{ entityId: id, field, contentHash: hashBytes },
-				passagesOf(vectors, hash, ready),
-			);
-}
-
-/** A ready vector is that of the whole text. */
-function passagesOf(
+function textsOf(
+	{ storedId, isChanged, texts, touched, left }: PlannedRow,
+	entityId: string,
 	vectors: TextVectors,
-	hash: string,
-	ready: Float32Array | undefined,
-): readonly PassageVector[] {
-	return ready === undefined
-		? (vectors.get(hash) ?? [])
-		: [{ vector: ready, start: null, end: null }];
-}
-
-/** Texts that are what they were: their older vectors are not stale, but may be more than the new ones. */
-function* textsSplitAnew(
-	{ vectors }: Prepared,
-	rows: readonly RowWithId[],
-	written: WrittenVectors,
-): Generator<ChunkCount> {
-	for (const { row, id } of rows)
-		for (const { field, hash, hashBytes, ready } of row.texts) {
-			if (row.touched.some((touched) => touched.field === field)) continue;
-			const chunks = passagesOf(vectors, hash, ready).length;
-			const text = { entityId: id, field, contentHash: hashBytes, chunks };
-			if (written.mayReplace(text)) yield text;
-		}
-}
-
-/** A new row has no older vectors. */
-function* staleTexts(
-	rows: readonly PlannedRow[],
-	ids: readonly string[],
-): Generator<FieldText> {
-	for (const [index, { storedId, touched }] of rows.entries()) {
-		if (storedId === undefined) continue;
-		const entityId = ids[index] as string;
-		for (const { field, hashBytes } of touched)
-			yield { entityId, field, contentHash: hashBytes };
+): RowTexts {
+	const embedded: EmbeddedText[] = [];
+	const failed: EntityField[] = [];
+	for (const { field, hash, hashBytes, ready } of texts) {
+		const passages =
+			ready === undefined
+				? vectors.get(hash)
+				: [{ vector: ready, start: null, end: null }];
+		if (passages === undefined) failed.push({ entityId, field });
+		else embedded.push({ entityId, field, contentHash: hashBytes, passages });
 	}
+	const outdated = touched.filter(
+		({ field }) =>
+			storedId !== undefined && !embedded.some((text) => text.field === field),
+	);
+	const handled = new Set([...touched, ...texts].map(({ field }) => field));
+	const toField = (field: string) => ({ entityId, field });
+	return {
+		rowLock: storedId === undefined ? "new" : isChanged ? "locked" : "wait",
+		embedded,
+		failed,
+		left: left.map(toField),
+		handled: [...handled].map(toField),
+		outdated: outdated.map(({ field, hashBytes }) => ({
+			entityId,
+			field,
+			contentHash: hashBytes,
+		})),
+	};
+}
+
+/**
+ * The queue is mostly empty, and that is checked first; not under row level
+ * security, where the check would read all tenants' texts.
+ */
+async function settle(
+	tx: Handle,
+	table: EntityTable,
+	texts: readonly EntityField[],
+): Promise<void> {
+	if (texts.length === 0) return;
+	if (table.hasRowSecurity !== true) {
+		const { rowCount } = await tx.query(anyQueuedSql(table));
+		if (rowCount === 0) return;
+	}
+	await sendPipelined(tx, texts, {
+		build: (slice) => settleTextsSql(table, slice),
+	});
+}
+
+async function queue(
+	tx: Handle,
+	table: EntityTable,
+	{ rows, space }: { rows: readonly RowTexts[]; space: VectorSpace },
+): Promise<number> {
+	let queued = 0;
+	for (const { texts, onlyKnown } of [
+		{ texts: rows.flatMap(({ failed }) => failed), onlyKnown: false },
+		{ texts: rows.flatMap(({ left }) => left), onlyKnown: true },
+	])
+		await sendPipelined(tx, texts, {
+			build: (slice) => queueTextsSql(table, slice, { space, onlyKnown }),
+			onResult: ({ rowCount }) => {
+				queued += rowCount;
+			},
+		});
+	return queued;
 }

@@ -34,7 +34,7 @@ export async function loadApi<T>(
 	} catch (error) {
 		if (isNotInstalled(error)) return undefined;
 		throw new RemError("CONFIG_INVALID", `${packageName} cannot be loaded`, {
-			hint: "install it anew, or remove it: it is optional",
+			hint: "reinstall it, or remove it: it is optional",
 			cause: error,
 		});
 	}
@@ -50,7 +50,7 @@ function isNotInstalled(error: unknown): boolean {
 	);
 }
 
-/** `undefined` where nobody wants spans: then no work is done for them. */
+/** `undefined` where no tracer provider is registered: then no work is done for spans. */
 export function tracer(): Api.Tracer | undefined {
 	const provider = api?.trace.getTracerProvider() as
 		| Api.ProxyTracerProvider

@@ -7,7 +7,7 @@ const counters = {
 	"remdb.retries": "Units of work that were run again",
 	"remdb.kv.fallbacks": "Reads answered from the tables, not from the cache",
 	"remdb.searches": "Searches by meaning, by how they were answered",
-	"remdb.embeddings.dead_letters": "Texts that were given up",
+	"remdb.embeddings.dead_letters": "Texts that were dead-lettered",
 	"remdb.connections.evicted":
 		"Times that all connections were left because the server takes no writes",
 } as const;
@@ -22,7 +22,7 @@ let known:
 	  }
 	| undefined;
 
-/** Counts, if anybody listens. Attributes are names of a small set. */
+/** Counts, if a meter provider is registered. Attributes are names of a small set. */
 export function count(name: CounterName, attributes: Attributes, by = 1): void {
 	const provider = meterProvider();
 	if (provider === undefined) return;
@@ -51,8 +51,8 @@ export interface QueueFigures {
 	readonly oldestMs?: number | undefined;
 }
 
-// Less than the patience of those who collect.
-const patienceMs = 5000;
+// Shorter than the export timeout of common collectors.
+const timeoutMs = 5000;
 
 /** Reports the queues whenever metrics are collected, until the function it returns is called. */
 export function observeQueues(
@@ -62,7 +62,7 @@ export function observeQueues(
 	if (provider === undefined) return () => {};
 	const meter = meterOf(provider);
 	const depth = meter.createObservableGauge("remdb.queue.depth", {
-		description: "What waits in a queue, or was given up",
+		description: "What waits in a queue, or has failed for good",
 	});
 	const age = meter.createObservableGauge("remdb.queue.oldest_age", {
 		description: "How long the oldest waits",
@@ -70,8 +70,8 @@ export function observeQueues(
 	});
 	const observe: Parameters<typeof meter.addBatchObservableCallback>[0] =
 		async (result) => {
-			// While the database is away there is nothing to report.
-			const figures = await within(patienceMs, read()).catch(() => []);
+			// While the database cannot be reached there is nothing to report.
+			const figures = await within(timeoutMs, read()).catch(() => []);
 			for (const { queue, table, state, count, oldestMs } of figures) {
 				const of = { "remdb.queue": queue, "db.collection.name": table };
 				result.observe(depth, count, { ...of, "remdb.state": state });

@@ -10,9 +10,9 @@ import { activeSpan, tracer } from "./api.ts";
 export interface SpanOptions<T> {
 	/** Names and counts only: never content, keys, texts or tenants. */
 	readonly attributes?: Attributes;
-	/** What the result tells, in names and counts. */
+	/** Attributes of the result: names and counts. */
 	readonly found?: ((result: T) => Attributes) | undefined;
-	/** Begins a trace of its own, as work does that nobody waits for. @default false */
+	/** Begins a trace of its own, as work in the background does. @default false */
 	readonly root?: boolean;
 }
 
@@ -20,7 +20,7 @@ export interface SpanOptions<T> {
 const client = 2 satisfies SpanKind.CLIENT as SpanKind;
 const failed = 2 satisfies SpanStatusCode.ERROR as SpanStatusCode;
 
-/** Runs the work in a span, if anybody listens. */
+/** Runs the work in a span, if a tracer provider is registered. */
 export function span<T>(
 	name: string,
 	options: SpanOptions<T>,

@@ -20,40 +20,12 @@ export async function keepAlive<T>(work: PromiseLike<T>): Promise<T> {
 	}
 }
 
-/**
- * Each method of the class that returns a promise keeps the process alive until
- * it settles, and each that returns an async iterator while a caller waits for
- * the next item. All methods of the prototype, so that a new one is included.
- */
-export function keepAliveDuringCalls(prototype: object): void {
-	const methods = Object.entries(Object.getOwnPropertyDescriptors(prototype));
-	for (const [name, { value: work }] of methods) {
-		if (name === "constructor" || typeof work !== "function") continue;
-		Object.defineProperty(prototype, name, {
-			configurable: true,
-			writable: true,
-			value(this: object, ...given: unknown[]) {
-				return whileWaitedFor(work.apply(this, given));
-			},
-		});
-	}
-}
-
-/** The same for a single function. */
-export function whileWaitedFor<T>(result: T): T {
-	if (result instanceof Promise) return keepAlive(result) as T;
-	if (!isAsyncIterator(result)) return result;
-	const next = result.next.bind(result);
-	return Object.assign(result, {
+/** An iterator that keeps the process alive while a caller waits for its next item. */
+export function keepAliveDuring<T>(
+	items: AsyncGenerator<T>,
+): AsyncGenerator<T> {
+	const next = items.next.bind(items);
+	return Object.assign(items, {
 		next: (...given: [] | [unknown]) => keepAlive(next(...given)),
 	});
-}
-
-function isAsyncIterator(result: unknown): result is AsyncIterator<unknown> {
-	return (
-		typeof result === "object" &&
-		result !== null &&
-		Symbol.asyncIterator in result &&
-		"next" in result
-	);
 }

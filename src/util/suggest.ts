@@ -1,4 +1,4 @@
-/** The hint for a name nobody knows: the nearest known one, else the list. */
+/** The hint for an unknown name: the nearest known one, else the list. */
 export function suggest(
 	name: string,
 	known: readonly string[],
@@ -10,7 +10,7 @@ export function suggest(
 		: `known: ${[...known].sort().join(", ")}`;
 }
 
-/** Comparing takes the product of the lengths, and nobody misspells at length. */
+/** Comparing takes the product of the lengths: a longer name gets no suggestion. */
 const longestName = 200;
 
 /** A name in a message, which must not be as long as a name can be. */

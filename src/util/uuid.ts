@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 
 /**
  * A new UUID of version 7 (RFC 9562): milliseconds, a count, 62 random bits. Made
- * here, not by the database, so that a statement can tell its rows apart.
+ * here, not by the database, so that a statement can distinguish its rows.
  */
 export function uuidv7(): string {
 	advance(Date.now());

@@ -4,28 +4,23 @@ import {
 	embeddingQueueRef,
 	requeue,
 } from "../db/embedding-queue.ts";
-import { encodeArray } from "../db/encode.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector-space.ts";
 import { empty, type Sql, sql } from "../sql.ts";
+import { type EntityField, textArrays } from "./texts.ts";
 
-/** A field of an entity. */
-export interface EntityField {
-	readonly entityId: string;
-	readonly field: string;
+interface QueueOptions {
+	readonly space: VectorSpace;
+	/** Only if the space is one of the table's models in the database. */
+	readonly onlyKnown: boolean;
 }
 
-/**
- * Queues those of the texts that have no vector of their present content.
- *
- * @param onlyKnown only if the table is kept in this model
- */
+/** Queues those of the texts that have no vector of their present content. */
 export function queueTextsSql(
 	table: EntityTable,
-	space: VectorSpace,
 	texts: readonly EntityField[],
-	onlyKnown: boolean,
+	{ space, onlyKnown }: QueueOptions,
 ): Sql {
 	const known = sql`EXISTS (SELECT FROM ${embeddingModelsRef(table.schema)} AS m
     WHERE m.entity_type = ${table.entity.tableName} AND m.provider = s.provider AND m.model = s.model
@@ -33,7 +28,7 @@ export function queueTextsSql(
 	return sql`INSERT INTO ${embeddingQueueRef(table.schema)}
   (entity_type, entity_id, field_name, provider, model, dimensions)
 SELECT ${table.entity.tableName}, r.id, f.field_name, s.provider, s.model, s.dimensions
-FROM ${fieldsOf(texts)} AS i (entity_id, field_name)
+FROM ${textRows(texts)}
 JOIN ${tableRef(table)} AS r ON r.id = i.entity_id
 CROSS JOIN LATERAL ${embeddableTexts(table, "r")}
 CROSS JOIN ${spaceRow(space)}
@@ -48,18 +43,24 @@ export function anyQueuedSql({ schema, entity }: EntityTable): Sql {
 }
 
 /**
- * Takes out of the queue what it need not hold any more: texts that have the
- * vector of their present content, or are none now. The caller's transaction
- * has locked the rows.
+ * Removes from the queue the texts that have the vector of their present
+ * content, and those whose text is gone. The caller's transaction has locked the
+ * rows of the table or of the queue. Without a space: in every space.
  */
 export function settleTextsSql(
 	table: EntityTable,
 	texts: readonly EntityField[],
+	space?: VectorSpace,
 ): Sql {
 	const { schema, entity } = table;
+	const ofSpace =
+		space === undefined
+			? empty
+			: sql` AND s.provider = ${space.provider} AND s.model = ${space.model}
+  AND s.dimensions = ${space.dimensions}::integer`;
 	return sql`DELETE FROM ${embeddingQueueRef(schema)} AS s
-USING ${fieldsOf(texts)} AS i (entity_id, field_name)
-WHERE s.entity_type = ${entity.tableName} AND s.entity_id = i.entity_id AND s.field_name = i.field_name
+USING ${textRows(texts)}
+WHERE s.entity_type = ${entity.tableName} AND s.entity_id = i.entity_id AND s.field_name = i.field_name${ofSpace}
   AND NOT EXISTS (SELECT FROM ${tableRef(table)} AS r CROSS JOIN LATERAL ${embeddableTexts(table, "r")}
     WHERE r.id = s.entity_id AND f.field_name = s.field_name AND NOT ${hasCurrentVector(table)})`;
 }
@@ -76,14 +77,7 @@ export function spaceRow({ provider, model, dimensions }: VectorSpace): Sql {
 	return sql`(SELECT ${provider}::text AS provider, ${model}::text AS model, ${dimensions}::integer AS dimensions) AS s`;
 }
 
-function fieldsOf(texts: readonly EntityField[]): Sql {
-	const ids = encodeArray(
-		"uuid",
-		texts.map(({ entityId }) => entityId),
-	);
-	const fields = encodeArray(
-		"text",
-		texts.map(({ field }) => field),
-	);
-	return sql`unnest(${ids}::uuid[], ${fields}::text[])`;
+function textRows(texts: readonly EntityField[]): Sql {
+	const { ids, fields } = textArrays(texts);
+	return sql`unnest(${ids}, ${fields}) AS i (entity_id, field_name)`;
 }

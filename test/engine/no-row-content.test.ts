@@ -154,7 +154,7 @@ describe("no line, span or metric repeats what is in the rows", () => {
 		service.embeddings.start();
 		await expect
 			.poll(() => lines.join("\n"))
-			.toContain(`texts of \\"secrets\\" were given up`);
+			.toContain(`texts of \\"secrets\\" were dead-lettered`);
 		provider.fail();
 		await service.execute("UPDATE secrets SET content = content || '!'");
 		await expect.poll(() => lines.join("\n")).toContain("embedding worker: ");

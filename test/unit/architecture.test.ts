@@ -117,6 +117,15 @@ test("only embeddings touches the network", () => {
 	]);
 });
 
+test("only vectors stores vectors: batch upsert and worker share one flow", () => {
+	const storing = /\b(writeVectors|deleteOutdated)Sql\b/;
+	expect(outside("vectors", storing)).toEqual([]);
+});
+
+test("pauses double in one place", () => {
+	expect(outside("util/backoff.ts", /\b2 \*\* *[a-zA-Z(]/)).toEqual([]);
+});
+
 test("only config.ts reads process.env", () => {
 	expect(outside("config.ts", /process\.env|["'](node:)?process["']/)).toEqual(
 		[],

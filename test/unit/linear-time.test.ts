@@ -19,7 +19,7 @@ import { oneLine, plainText } from "../../src/cli/output/plain-text.ts";
 import { tableLines } from "../../src/cli/output/table.ts";
 import { withoutSlashes } from "../../src/embeddings/http.ts";
 import { localProvider } from "../../src/embeddings/local.ts";
-import { retryAfterMs } from "../../src/embeddings/retry-after.ts";
+import { retryAfterMs } from "../../src/embeddings/retry.ts";
 import { splitText } from "../../src/embeddings/split-text.ts";
 import { parseOrderBy } from "../../src/filters/order-by.ts";
 import { whereSql } from "../../src/filters/where.ts";

@@ -50,7 +50,7 @@ export function addEmbeddingsSync(
 	);
 }
 
-export const providerVariables = [
+const providerVariables = [
 	"EMBEDDING__PROVIDER",
 	"EMBEDDING__MODEL",
 	"EMBEDDING__BASE_URL",

@@ -46,7 +46,7 @@ export interface CheckOptions {
 }
 
 /** An issue with its place in the file. */
-export interface PlacedIssue extends Issue {
+interface PlacedIssue extends Issue {
 	readonly file?: string;
 	readonly line?: number;
 }

@@ -21,7 +21,7 @@ export interface InputFiles {
 	remove(): Promise<void>;
 }
 
-export const formats: Readonly<Record<string, Format>> = {
+const formats: Readonly<Record<string, Format>> = {
 	".json": "json",
 	".jsonl": "jsonl",
 	".ndjson": "jsonl",

@@ -14,7 +14,7 @@ import {
 } from "./model-problems.ts";
 
 /** An entity and the file that exports it, as the user wrote its path. */
-export interface FoundModel {
+interface FoundModel {
 	readonly file: string;
 	readonly entity: Entity;
 }

@@ -19,7 +19,7 @@ export interface OutputOptions {
 /** A line of output, as it is or in a style. */
 export type Line = string | { readonly text: string; readonly style: Style };
 
-export type Style = "bold" | "dim";
+type Style = "bold" | "dim";
 
 export function heading(text: string): Line {
 	return { text, style: "bold" };

@@ -108,7 +108,7 @@ export function keywordOf(token: Token): string | undefined {
 		: undefined;
 }
 
-export function describe(token: Token): string {
+function describe(token: Token): string {
 	return token.kind === "end" ? "the end" : quoted(token.value);
 }
 

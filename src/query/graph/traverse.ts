@@ -92,7 +92,7 @@ export async function traverse(
 	return walk.result(start, sortNodes(walk.nodes, order).slice(0, limit));
 }
 
-export function checkTraverse(request: TraverseRequest): void {
+function checkTraverse(request: TraverseRequest): void {
 	checkScope(request);
 	checkEntityName("from", request.from);
 	const { depth = defaults.depth, direction = defaults.direction } = request;

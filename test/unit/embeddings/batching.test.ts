@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { estimateTokens } from "../../../src/embeddings/estimate-tokens.ts";
-import { pack } from "../../../src/embeddings/pack.ts";
+import { estimateTokens, pack } from "../../../src/embeddings/pack.ts";
 
 describe("estimateTokens", () => {
 	// cl100k_base counts 29, 49, 60, 60, 67, 62 and 54.

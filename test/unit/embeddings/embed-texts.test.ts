@@ -3,7 +3,7 @@ import {
 	embedTexts,
 	generateForTexts,
 } from "../../../src/embeddings/embed-texts.ts";
-import { estimateTokens } from "../../../src/embeddings/estimate-tokens.ts";
+import { estimateTokens } from "../../../src/embeddings/pack.ts";
 import type { EmbeddingProvider } from "../../../src/embeddings/provider.ts";
 import { splitText } from "../../../src/embeddings/split-text.ts";
 

@@ -1,8 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { CallFailure } from "../../../src/embeddings/failure.ts";
 import { Pace } from "../../../src/embeddings/pace.ts";
-import { retryDelayMs, retryPolicy } from "../../../src/embeddings/retry.ts";
-import { retryAfterMs } from "../../../src/embeddings/retry-after.ts";
+import {
+	retryAfterMs,
+	retryDelayMs,
+	retryPolicy,
+} from "../../../src/embeddings/retry.ts";
 
 describe("retryAfterMs", () => {
 	const read = (headers: Record<string, string>) =>

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { estimateTokens } from "../../../src/embeddings/estimate-tokens.ts";
+import { estimateTokens } from "../../../src/embeddings/pack.ts";
 import { splitText } from "../../../src/embeddings/split-text.ts";
 
 function passages(text: string, maxTokens: number): string[] {

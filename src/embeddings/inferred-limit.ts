@@ -6,7 +6,7 @@ const sureAfter = 3;
  * How many texts a provider takes in a call, found out by its refusals: between
  * a number that worked and one that did not, the next call tries the middle.
  */
-export class LearnedLimit {
+export class InferredLimit {
 	#works = 0;
 	#fails = Number.POSITIVE_INFINITY;
 	#suspected = Number.POSITIVE_INFINITY;
@@ -67,11 +67,11 @@ export class LearnedLimit {
 	}
 }
 
-const limits = new WeakMap<EmbeddingProvider, LearnedLimit>();
+const limits = new WeakMap<EmbeddingProvider, InferredLimit>();
 
 /** The provider's, for as long as it is in use. */
-export function learnedLimit(provider: EmbeddingProvider): LearnedLimit {
-	const limit = limits.get(provider) ?? new LearnedLimit();
+export function inferredLimit(provider: EmbeddingProvider): InferredLimit {
+	const limit = limits.get(provider) ?? new InferredLimit();
 	limits.set(provider, limit);
 	return limit;
 }

@@ -3,55 +3,64 @@ import { encodeArray } from "../db/encode.ts";
 import { writeEntries } from "../schema/kv-trigger.ts";
 import { type Sql, sql } from "../sql.ts";
 import { isUnregistered, type KvDifference } from "./compare.ts";
-import { orderedWalk } from "./plan-settings.ts";
-import { seeingAll } from "./seeing-all.ts";
-import { type KvSource, readKvSources } from "./sources.ts";
-import { kvStore } from "./tables.ts";
+import { orderedWalk, seeingAll } from "./read-settings.ts";
+import {
+	type CachedType,
+	type KvSource,
+	kvStore,
+	readKvSources,
+} from "./tables.ts";
 
 const batchSize = 500;
 
-/** Brings exactly these entries to what their entities say now, while writers go on. */
-export async function mendDifferences(
+interface Comparison {
+	readonly sources: readonly KvSource[];
+	readonly differences: readonly KvDifference[];
+}
+
+/** Makes exactly these entries equal to their entities, while writers go on. */
+export async function repairDifferences(
 	db: Handle,
 	schema: string,
-	sources: readonly KvSource[],
-	differences: readonly KvDifference[],
+	{ sources, differences }: Comparison,
 ): Promise<void> {
 	for (const source of sources) {
 		const own = differences.filter(
 			({ entityType }) => entityType === source.entityType,
 		);
 		for (let start = 0; start < own.length; start += batchSize)
-			await mendBatch(db, schema, source, own.slice(start, start + batchSize));
+			await repairBatch(
+				db,
+				{ schema, source },
+				own.slice(start, start + batchSize),
+			);
 	}
-	await deleteUnregistered(db, schema, differences, sources);
+	await deleteUnregistered(db, schema, { sources, differences });
 }
 
-async function mendBatch(
+async function repairBatch(
 	db: Handle,
-	schema: string,
-	source: KvSource,
+	type: CachedType,
 	differences: readonly KvDifference[],
 ): Promise<void> {
 	const idsOf = (some: readonly KvDifference[]) =>
 		some.map(({ entityId }) => entityId);
-	await deleteDead(db, schema, source, idsOf(differences));
+	await deleteDead(db, type, idsOf(differences));
 	const live = differences.filter(({ kind }) => kind !== "extra");
-	if (live.length > 0) await writeLive(db, schema, source, idsOf(live));
+	if (live.length > 0) await writeLive(db, type, idsOf(live));
 }
 
 /**
  * Entries that no live entity has. The entries are locked first: a writer that
- * brings one back meanwhile waits, or has committed and is seen by the second
- * statement's snapshot; with one statement, its entry would be deleted.
+ * restores one waits, or has committed and is visible to the second statement's
+ * snapshot; with one statement, its entry would be deleted.
  */
 function deleteDead(
 	db: Handle,
-	schema: string,
-	{ entityType, view }: KvSource,
+	{ schema, source: { entityType, view } }: CachedType,
 	ids: readonly string[],
 ): Promise<void> {
-	return inTurn(db, async (tx) => {
+	return repairTransaction(db, async (tx) => {
 		const entries = sql`${kvStore(schema)} AS k
 WHERE k.entity_type = ${entityType} AND k.entity_id = ANY (${uuids(ids)})
   AND NOT EXISTS (SELECT FROM ${view} AS s WHERE s.entity_id = k.entity_id)`;
@@ -63,17 +72,16 @@ WHERE k.entity_type = ${entityType} AND k.entity_id = ANY (${uuids(ids)})
 }
 
 /**
- * Entries of live entities. First whatever nobody is writing, then the others
- * one by one: whoever waits for a row while holding others deadlocks with
+ * Entries of live entities. First those that no other client is writing, then the
+ * others one by one: waiting for a row while locking others deadlocks with
  * writers.
  */
 async function writeLive(
 	db: Handle,
-	schema: string,
-	{ view }: KvSource,
+	{ schema, source: { view } }: CachedType,
 	ids: readonly string[],
 ): Promise<void> {
-	const skipped = await inTurn(db, async (tx) => {
+	const skipped = await repairTransaction(db, async (tx) => {
 		const those = sql`${view} WHERE entity_id = ANY (${uuids(ids)})`;
 		const live = await readIds(tx, those);
 		const free = await readIds(
@@ -86,7 +94,7 @@ async function writeLive(
 		return live.filter((id) => !free.includes(id));
 	});
 	for (const id of skipped)
-		await inTurn(db, (tx) =>
+		await repairTransaction(db, (tx) =>
 			tx.query(
 				writeEntries(
 					schema,
@@ -107,15 +115,14 @@ async function readIds(tx: Handle, from: Sql): Promise<string[]> {
 async function deleteUnregistered(
 	db: Handle,
 	schema: string,
-	differences: readonly KvDifference[],
-	known: readonly KvSource[],
+	{ sources: known, differences }: Comparison,
 ): Promise<void> {
 	const types = new Set(known.map(({ entityType }) => entityType));
 	const ids = differences.flatMap(({ entityType, entityId }) =>
 		types.has(entityType) ? [] : entityId,
 	);
 	if (ids.length === 0) return;
-	await inTurn(db, async (tx) => {
+	await repairTransaction(db, async (tx) => {
 		const entries = (sources: readonly KvSource[]) =>
 			sql`${kvStore(schema)} WHERE entity_id = ANY (${uuids(ids)}) AND ${isUnregistered(sources)}`;
 		await tx.query(
@@ -126,7 +133,7 @@ async function deleteUnregistered(
 	});
 }
 
-async function inTurn<T>(
+async function repairTransaction<T>(
 	db: Handle,
 	work: (tx: Handle) => Promise<T>,
 ): Promise<T> {

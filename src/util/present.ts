@@ -1,0 +1,22 @@
+// Look-ups whose result is known to exist, or whose absence is a bug of ours.
+
+export function elementAt<T>(items: readonly T[], index: number): T {
+	const item = items[index];
+	if (item === undefined && !(index in items))
+		throw new RangeError(`no element ${index} of ${items.length}`);
+	return item as T;
+}
+
+export function valueAt<K, V>(map: ReadonlyMap<K, V>, key: K): V {
+	const value = map.get(key);
+	if (value === undefined && !map.has(key))
+		throw new RangeError("no value for a key");
+	return value as V;
+}
+
+/** The members of a value of which nothing is known; none of what is not an object. */
+export function membersOf(value: unknown): Readonly<Record<string, unknown>> {
+	return typeof value === "object" && value !== null
+		? (value as Readonly<Record<string, unknown>>)
+		: {};
+}
