@@ -86,7 +86,7 @@ function allowed(schema: z.ZodType): string {
 /** Two files turn variables into settings; what they do not name, nobody reads. */
 function isUsed(name: string): boolean {
 	return ["settings", "database-settings"].some((file) => {
-		const settings = new URL(`../src/service/${file}.ts`, import.meta.url);
+		const settings = new URL(`../src/settings/${file}.ts`, import.meta.url);
 		return readFileSync(settings, "utf8").includes(name);
 	});
 }
