@@ -5,7 +5,7 @@ import { normalizeKeyDdl } from "./normalize-key.ts";
 import { ours } from "./ownership.ts";
 
 /** A file of the schema: what psql runs and what the package applies. */
-interface SchemaFile {
+export interface SchemaFile {
 	readonly name: string;
 	readonly text: string;
 }

@@ -4,6 +4,7 @@ import { fieldValue } from "../../src/cli/load/field-value.ts";
 import { parseMap } from "../../src/cli/load/mapping.ts";
 import { RowShaper } from "../../src/cli/load/shape-row.ts";
 import { defineEntity } from "../../src/index.ts";
+import { parseJson } from "../../src/models/json-text.ts";
 
 const Film = defineEntity(
 	"films",
@@ -212,4 +213,24 @@ describe("values", () => {
 	])("CSV: %s takes %o as %o", (field, given, expected) => {
 		expect(value(field, given, true)).toEqual(expected);
 	});
+});
+
+test("items of a list are read as single values of the type are", () => {
+	const Ledger = defineEntity("ledgers", {
+		numbers: z.array(z.bigint()),
+		shares: z.array(z.number()),
+	});
+	const read = (name: string, given: unknown, isUntyped: boolean) => {
+		const field = Ledger.fieldsByName.get(name);
+		if (field === undefined) throw new Error(name);
+		return fieldValue(Ledger, field, given, isUntyped);
+	};
+	const big = 653247040368672769n;
+	expect(read("numbers", "653247040368672769; 1", true)).toEqual([big, 1n]);
+	expect(read("numbers", parseJson("[653247040368672769]"), false)).toEqual([
+		big,
+	]);
+	expect(read("shares", parseJson("[0.10000000000000000001]"), false)).toEqual([
+		0.1,
+	]);
 });
