@@ -118,18 +118,18 @@ export class EmbeddedEngine {
 class EngineFolder {
 	readonly path: string;
 	readonly #version: string;
-	readonly #inode: bigint;
+	readonly #identity: string | undefined;
 
 	constructor(path: string) {
 		this.path = path;
 		this.#version = join(path, "PG_VERSION");
-		this.#inode = statSync(this.#version, { bigint: true }).ino;
+		this.#identity = this.#read();
 	}
 
 	/** PostgreSQL goes on with the files that it has open: what it writes is lost. */
 	problem(): RemError | undefined {
-		const there = this.#stat();
-		if (there?.ino === this.#inode) return undefined;
+		const there = this.#read();
+		if (there === this.#identity) return undefined;
 		const what = there === undefined ? "deleted or moved" : "replaced";
 		return new RemError(
 			"CONNECTION_FAILED",
@@ -138,9 +138,11 @@ class EngineFolder {
 		);
 	}
 
-	#stat() {
+	/** Which file is there: a new one may get the inode of the one that was deleted. */
+	#read(): string | undefined {
 		try {
-			return statSync(this.#version, { bigint: true, throwIfNoEntry: false });
+			const { ino, birthtimeNs } = statSync(this.#version, { bigint: true });
+			return `${ino} ${birthtimeNs}`;
 		} catch {
 			return undefined;
 		}
