@@ -1,10 +1,7 @@
 import type { Handle } from "../db/database.ts";
 import { embeddingsRef } from "../db/tables.ts";
-import type { EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
 import { compile, type Sql, sql } from "../sql.ts";
-import type { Attempt } from "./find-nearest.ts";
-import type { ReadScope } from "./scope.ts";
+import type { Attempt, SearchContext } from "./search-context.ts";
 import type { Branch } from "./vector-plan.ts";
 import { vectorScope } from "./vector-scope.ts";
 
@@ -42,10 +39,7 @@ export interface SearchTiming {
 
 /** Counts the scope and asks PostgreSQL for its plan; the search itself has been made. */
 export async function explainSearch(
-	db: Handle,
-	table: EntityTable,
-	space: VectorSpace,
-	scope: ReadScope,
+	search: SearchContext,
 	attempts: readonly Attempt[],
 	{ embedMs, totalMs }: { embedMs: number; totalMs: number },
 ): Promise<SearchExplanation> {
@@ -53,29 +47,27 @@ export async function explainSearch(
 	const searchMs = attempts.reduce((sum, { ms }) => sum + ms, 0);
 	return {
 		isExact: last.branches.every(({ how }) => how === "exact"),
-		fields: await explainFields(db, table, space, scope, last.branches),
+		fields: await explainFields(search, last.branches),
 		statements: attempts.length,
 		sql: compile(last.statement).text,
-		databasePlan: await databasePlan(db, last.statement),
+		databasePlan: await databasePlan(search.db, last.statement),
 		timing: { embedMs, planMs: totalMs - searchMs, searchMs },
 	};
 }
 
 async function explainFields(
-	db: Handle,
-	table: EntityTable,
-	space: VectorSpace,
-	scope: ReadScope,
+	search: SearchContext,
 	branches: readonly Branch[],
 ): Promise<FieldExplanation[]> {
 	const fields = branches.flatMap((branch) =>
 		branch.fields.map((field) => ({ field, branch })),
 	);
 	const names = fields.map(({ field }) => field);
+	const { db, table } = search;
 	const { rows } = await db.query<{ field_name: string; vectors: number }>(
 		sql`
 SELECT e.field_name, count(*) AS vectors FROM ${embeddingsRef(table)} AS e
-WHERE ${vectorScope(table, space, scope, names)}
+WHERE ${vectorScope({ ...search, fields: names })}
 GROUP BY e.field_name`,
 		{ idempotent: true },
 	);

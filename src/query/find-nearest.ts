@@ -1,71 +1,41 @@
-import type { Handle } from "../db/database.ts";
 import type { EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
 import type { Sql } from "../sql.ts";
 import { count } from "../telemetry/metrics.ts";
 import { note } from "../telemetry/span.ts";
-import type { VectorFacts, VectorScope } from "./vector-facts.ts";
+import { elementAt } from "../util/present.ts";
+import type { NearestSearch } from "./search-context.ts";
 import {
 	type Branch,
-	learnt,
+	learnedFacts,
 	planSearch,
-	type SearchMode,
-	type Seen,
+	type Reached,
 	widen,
 } from "./vector-plan.ts";
-
-/** What a service's searches share. */
-export interface SearchContext {
-	readonly facts: VectorFacts;
-	/** Candidates of an index scan when nothing asks for more. */
-	readonly leastEfSearch: number;
-	/** Told of each statement that was run. */
-	readonly onAttempt?: ((attempt: Attempt) => void) | undefined;
-}
-
-/** A statement of a search, and what came of it. */
-export interface Attempt {
-	readonly branches: readonly Branch[];
-	readonly statement: Sql;
-	readonly ms: number;
-}
 
 /** What a statement found. */
 export interface Found<R> {
 	readonly rows: R[];
-	/** What each branch has seen, in their order. */
-	readonly seen: readonly Seen[];
+	/** What each branch has read, in their order. */
+	readonly reached: readonly Reached[];
+	/** The statement itself, for those who want to see it. */
+	readonly statement: () => Sql;
 }
 
-/** A row that says what the branches have seen: branch, vectors, entities. */
-export interface WithSeen {
-	readonly rem_seen: readonly [number, number, number][] | null;
+/** A row that says what the branches have read: branch, vectors, entities. */
+export interface WithReached {
+	readonly rem_reached: readonly [number, number, number][] | null;
 }
 
 /** Of a statement that gives at least one row. */
-export function found<R extends WithSeen>(
-	rows: R[],
+export function reachedBy(
+	[row]: readonly WithReached[],
 	branches: readonly Branch[],
-): Found<R> {
-	const seen = branches.map((_, at): Seen => {
+): Reached[] {
+	return branches.map((_, at) => {
 		const [, vectors = 0, entities = 0] =
-			rows[0]?.rem_seen?.find(([branch]) => branch === at) ?? [];
+			row?.rem_reached?.find(([branch]) => branch === at) ?? [];
 		return { vectors, entities };
 	});
-	return { rows, seen };
-}
-
-interface Nearest<R> extends SearchContext {
-	readonly run: (branches: readonly Branch[]) => Promise<Found<R>>;
-	/** What is run, for those who want to see it. */
-	readonly statement: (branches: readonly Branch[]) => Sql;
-}
-
-interface NearestRequest extends Omit<VectorScope, "fields"> {
-	readonly fieldName?: string | undefined;
-	readonly limit?: number | undefined;
-	readonly mode?: SearchMode | undefined;
-	readonly efSearch?: number | undefined;
 }
 
 /**
@@ -74,38 +44,23 @@ interface NearestRequest extends Omit<VectorScope, "fields"> {
  * exact scan.
  */
 export async function findNearest<R>(
-	db: Handle,
-	table: EntityTable,
-	space: VectorSpace,
-	request: NearestRequest,
-	nearest: Nearest<R>,
+	search: NearestSearch,
+	run: (branches: readonly Branch[]) => Promise<Found<R>>,
 ): Promise<R[]> {
-	const { limit = 10, mode = "auto", efSearch, fieldName } = request;
-	const { leastEfSearch, facts } = nearest;
-	const options = { limit, mode, efSearch, leastEfSearch };
-	const scope: VectorScope = {
-		...request,
-		fields:
-			fieldName === undefined
-				? table.entity.embedFields.map(({ name }) => name)
-				: [fieldName],
-	};
-	const known = await facts.read(db, table, space, scope, options);
-	const planned = planSearch(known, options);
+	const { facts, table, limit, onAttempt } = search;
+	const known = await facts.read(search);
+	const planned = planSearch(known, search);
 	let branches = planned;
 	for (;;) {
-		const { rows, seen } = await attempt(branches, nearest);
-		const wider = widenAll(branches, seen, limit);
+		const started = performance.now();
+		const { rows, reached, statement } = await run(branches);
+		const ms = performance.now() - started;
+		onAttempt?.({ branches, statement: statement(), ms });
+		const wider = widenAll(branches, reached, limit);
 		if (wider === undefined) {
-			tellPlan(table, branches);
+			notePlan(table, branches);
 			if (branches !== planned)
-				facts.learn(
-					table,
-					space,
-					scope,
-					options,
-					learnt(known, branches, planned, limit),
-				);
+				facts.learn(search, learnedFacts(known, branches, planned, limit));
 			return rows;
 		}
 		branches = wider;
@@ -113,7 +68,7 @@ export async function findNearest<R>(
 }
 
 /** How it was answered at last: `exact`, `hnsw`, `quantized`, or several where fields differ. */
-function tellPlan(table: EntityTable, branches: readonly Branch[]): void {
+function notePlan(table: EntityTable, branches: readonly Branch[]): void {
 	const plan = [...new Set(branches.map(({ how }) => how))].sort().join("+");
 	count("remdb.searches", {
 		"remdb.search.plan": plan,
@@ -122,25 +77,14 @@ function tellPlan(table: EntityTable, branches: readonly Branch[]): void {
 	note("remdb.search.plan", plan);
 }
 
-async function attempt<R>(
-	branches: readonly Branch[],
-	{ run, statement, onAttempt }: Nearest<R>,
-): Promise<Found<R>> {
-	const started = performance.now();
-	const result = await run(branches);
-	const ms = performance.now() - started;
-	onAttempt?.({ branches, statement: statement(branches), ms });
-	return result;
-}
-
 /** The branches looking further, or `undefined` when none has to. */
 function widenAll(
 	branches: readonly Branch[],
-	seen: readonly Seen[],
+	reached: readonly Reached[],
 	limit: number,
 ): Branch[] | undefined {
 	const wider = branches.map((branch, at) =>
-		widen(branch, seen[at] as Seen, limit),
+		widen(branch, elementAt(reached, at), limit),
 	);
 	if (wider.every((branch) => branch === undefined)) return undefined;
 	return branches.map((branch, at) => wider[at] ?? branch);

@@ -1,30 +1,29 @@
 import { tableRef } from "../db/tables.ts";
 import { sharedTenant } from "../models/limits.ts";
-import type { EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
 import { fullText, maxWordLength } from "../schema/full-text.ts";
 import { empty, literal, raw, type Sql, sql } from "../sql.ts";
 import {
 	hitColumns,
 	indexSettings,
-	type NearestRequest,
 	nearestCtes,
-	seenSql,
+	reachedSql,
 } from "./nearest-sql.ts";
 import { userCondition } from "./scope.ts";
-import { putBack, type Settings, settingsCte } from "./settings-sql.ts";
+import type { NearestSearch } from "./search-context.ts";
+import { resetSettings, type Settings, settingsCte } from "./settings-sql.ts";
 import type { Branch } from "./vector-plan.ts";
 import { eligibleRows, isVisible } from "./vector-scope.ts";
 
-export interface HybridSqlRequest extends NearestRequest {
+/** What the lists of words and of names are made from. */
+export interface HybridWords {
 	readonly query: string;
 	readonly language: string;
 	/** Whether the words have an index; without one each row's text is read. */
 	readonly isIndexed: boolean;
 	/** Whether the query is short enough to be nearly a name. */
 	readonly mayBeName: boolean;
-	/** How many of each list are ranked against each other: the request's `limit` is of the result. */
-	readonly depth: number;
+	/** Rows of the result; the search's `limit` is how many of each list are ranked against each other. */
+	readonly resultRows: number;
 }
 
 /**
@@ -32,20 +31,19 @@ export interface HybridSqlRequest extends NearestRequest {
  * al. 2009): a row's score is the sum of 1 / (60 + rank) over the lists it is on.
  */
 export function hybridSql(
-	table: EntityTable,
-	space: VectorSpace,
-	request: HybridSqlRequest,
+	search: NearestSearch,
+	words: HybridWords,
 	branches: readonly Branch[],
 	kvStore: Sql | undefined,
 ): Sql {
-	const { limit, depth } = request;
-	const hasNames = kvStore !== undefined && request.mayBeName;
+	const { table } = search;
+	const hasNames = kvStore !== undefined && words.mayBeName;
 	const settings = new Map([
 		...indexSettings(branches),
 		...(hasNames ? nameSettings : []),
 	]);
-	return sql`WITH ${settingsCte(settings)}${nearestCtes(table, space, { ...request, limit: depth }, branches)},
-${wordCtes(table, request)}${hasNames ? namesCte(table, request, kvStore) : empty},
+	return sql`WITH ${settingsCte(settings)}${nearestCtes(search, branches)},
+${wordCtes(search, words)}${hasNames ? namesCte(search, words, kvStore) : empty},
 fused AS (
   SELECT l.entity_id, sum(1.0 / (60 + l.rank)) AS score,
     min(l.rank) FILTER (WHERE l.list = 'vector') AS vector_rank,
@@ -57,12 +55,12 @@ fused AS (
   ) AS l
   GROUP BY l.entity_id
   ORDER BY score DESC, l.entity_id
-  LIMIT ${limit}
+  LIMIT ${words.resultRows}
 )
 SELECT ${hitColumns(table, "b")}, f.score::double precision AS rem_score,
-  f.vector_rank AS rem_vector, f.text_rank AS rem_words, f.name_rank AS rem_name, ${seenSql} AS rem_seen${putBack(settings, "fused")}
+  f.vector_rank AS rem_vector, f.text_rank AS rem_words, f.name_rank AS rem_name, ${reachedSql} AS rem_reached${resetSettings(settings, "fused")}
 FROM (SELECT) AS always
-LEFT JOIN (fused AS f JOIN ${tableRef(table)} AS r ON r.id = f.entity_id AND ${isVisible(table, request)}) ON TRUE
+LEFT JOIN (fused AS f JOIN ${tableRef(table)} AS r ON r.id = f.entity_id AND ${isVisible(search)}) ON TRUE
 LEFT JOIN best AS b ON b.entity_id = f.entity_id
 ORDER BY f.score DESC, f.entity_id`;
 }
@@ -76,14 +74,15 @@ const mostRowsOfWord = 10_000;
  * they hold, then by how often. Weights need no text to be read: only the rows
  * at the top are, for the second order.
  */
-function wordCtes(table: EntityTable, request: HybridSqlRequest): Sql {
-	const { query, language, depth } = request;
+function wordCtes(search: NearestSearch, words: HybridWords): Sql {
+	const { table, limit } = search;
+	const { query, language } = words;
 	return sql`words AS MATERIALIZED (
   SELECT w.lexeme, ('''' || replace(replace(w.lexeme, E'\\\\', E'\\\\\\\\'), '''', '''''') || '''')::tsquery AS query
   FROM unnest(to_tsvector(${literal(language)}::regconfig, ${wordsOf(query)}::text)) AS w
   ORDER BY w.positions[1], w.lexeme
   LIMIT ${raw(String(mostWords))}
-), ${held(table, request)}, counted AS (
+), ${wordRows(search, words)}, counted AS (
   SELECT h.id, count(*) OVER (PARTITION BY h.lexeme) AS rows FROM held AS h
 ), weighed AS (
   SELECT c.id, round(sum(ln(1 + t.total / c.rows))::numeric, 6) AS weight
@@ -91,14 +90,14 @@ function wordCtes(table: EntityTable, request: HybridSqlRequest): Sql {
   WHERE c.rows <= ${raw(String(mostRowsOfWord))}
   GROUP BY c.id
   ORDER BY weight DESC, c.id
-  LIMIT ${4 * depth}
+  LIMIT ${4 * limit}
 ), texts AS (
   SELECT w.id AS entity_id, row_number() OVER (ORDER BY w.weight DESC, ts_rank(${fullText(table.entity, language, "r")}, q.query) DESC, w.id) AS rank
   FROM weighed AS w
   JOIN ${tableRef(table)} AS r ON r.id = w.id
   CROSS JOIN (SELECT string_agg(query::text, ' | ')::tsquery AS query FROM words) AS q
   ORDER BY rank
-  LIMIT ${depth}
+  LIMIT ${limit}
 )`;
 }
 
@@ -118,21 +117,22 @@ function wordsOf(query: string): string {
 }
 
 /** Which rows hold which words: from the index word by word, or each row read once. */
-function held(
-	table: EntityTable,
-	{ isIndexed, language, ...scope }: HybridSqlRequest,
+function wordRows(
+	search: NearestSearch,
+	{ isIndexed, language }: HybridWords,
 ): Sql {
+	const { table } = search;
 	const text = fullText(table.entity, language, "r");
 	if (isIndexed)
 		return sql`held AS MATERIALIZED (
   SELECT w.lexeme, r.id FROM words AS w CROSS JOIN LATERAL (
     SELECT r.id FROM ${tableRef(table)} AS r
-    WHERE ${eligibleRows(table, scope)} AND ${text} @@ w.query
+    WHERE ${eligibleRows(search)} AND ${text} @@ w.query
     LIMIT ${raw(String(mostRowsOfWord + 1))}
   ) AS r
 )`;
 	return sql`read AS MATERIALIZED (
-  SELECT r.id, ${text} AS text FROM ${tableRef(table)} AS r WHERE ${eligibleRows(table, scope)}
+  SELECT r.id, ${text} AS text FROM ${tableRef(table)} AS r WHERE ${eligibleRows(search)}
 ), held AS MATERIALIZED (
   SELECT w.lexeme, r.id FROM read AS r JOIN words AS w ON r.text @@ w.query
 )`;
@@ -146,21 +146,22 @@ const nameSettings: Settings = new Map([
 ]);
 
 function namesCte(
-	table: EntityTable,
-	{ query, depth, ...scope }: HybridSqlRequest,
+	search: NearestSearch,
+	{ query }: HybridWords,
 	kvStore: Sql,
 ): Sql {
+	const { table, limit } = search;
 	const { tableName, tenantScoped } = table.entity;
-	const tenant = tenantScoped ? scope.tenantId : sharedTenant;
+	const tenant = tenantScoped ? search.tenantId : sharedTenant;
 	return sql`, names AS (
   SELECT n.entity_id, row_number() OVER (ORDER BY n.score DESC, n.entity_id) AS rank
   FROM settings AS s CROSS JOIN LATERAL (
     SELECT k.entity_id, similarity(k.entity_key, ${query}) AS score FROM ${kvStore} AS k
     WHERE s.is_set AND k.tenant_id = ${tenant} AND k.entity_type = ${tableName}
-      AND k.entity_key % ${query}::text${userCondition("k", scope)}
-      AND EXISTS (SELECT FROM ${tableRef(table)} AS r WHERE r.id = k.entity_id AND ${eligibleRows(table, scope)})
+      AND k.entity_key % ${query}::text${userCondition("k", search)}
+      AND EXISTS (SELECT FROM ${tableRef(table)} AS r WHERE r.id = k.entity_id AND ${eligibleRows(search)})
     ORDER BY score DESC, k.entity_id
-    LIMIT ${depth}
+    LIMIT ${limit}
   ) AS n
 )`;
 }

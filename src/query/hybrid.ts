@@ -1,43 +1,31 @@
 import { languageName } from "../config.ts";
-import type { Handle } from "../db/database.ts";
 import { similarEntriesRef } from "../db/tables.ts";
 import { isRemError, RemError } from "../errors.ts";
 import { characters, limits, textProblem } from "../models/limits.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { toRow } from "../models/rows.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
 import { fullTextIndex } from "../schema/full-text.ts";
 import { ident, type Sql, sql } from "../sql.ts";
 import { type CacheFallback, readCached } from "./cached-read.ts";
-import {
-	findNearest,
-	found,
-	type SearchContext,
-	type WithSeen,
-} from "./find-nearest.ts";
+import { findNearest, reachedBy, type WithReached } from "./find-nearest.ts";
 import { hybridSql } from "./hybrid-sql.ts";
-import type { ReadScope } from "./scope.ts";
-import { checkSearch, type HitRecord, type Match, matchOf } from "./search.ts";
-import type { Branch, SearchMode } from "./vector-plan.ts";
+import { type HitRecord, type Match, matchOf } from "./search.ts";
+import type { NearestSearch } from "./search-context.ts";
 
-/** Scores the hits anew, in their order: the highest comes first. */
+/** Scores the hits again, in their order: the highest comes first. */
 export type Rerank<Hit> = (
 	query: string,
 	hits: readonly Hit[],
 ) => readonly number[] | Promise<readonly number[]>;
 
-export interface HybridRequest extends ReadScope {
+/** What a hybrid search says besides the search by meaning that is part of it. */
+export interface HybridOptions {
 	readonly query: string;
-	readonly queryEmbedding: Float32Array;
-	/** @default 10 */
-	readonly limit?: number | undefined;
-	readonly where?: Readonly<Record<string, unknown>> | undefined;
-	readonly mode?: SearchMode | undefined;
-	readonly efSearch?: number | undefined;
-	readonly quantized?: boolean | undefined;
 	/** A text search configuration of PostgreSQL. */
 	readonly language: string;
 	readonly rerank?: Rerank<HybridHit> | undefined;
+	/** What the names are read from while the cache is not ready. */
+	readonly fallback: CacheFallback;
 }
 
 /** A row's places on the lists it is on, from 1. */
@@ -60,56 +48,36 @@ export type HybridMatch = Partial<Match> & {
 
 export type HybridHit = Record<string, unknown> & HybridMatch;
 
-export interface HybridContext extends SearchContext {
-	readonly fallback: CacheFallback;
-}
-
 /** Rows of the scope that a query finds by meaning, by words and by name, fused by reciprocal rank. */
 export async function hybridSearch(
-	db: Handle,
-	table: EntityTable,
-	space: VectorSpace,
-	request: HybridRequest,
-	context: HybridContext,
+	search: NearestSearch,
+	options: HybridOptions,
 ): Promise<HybridHit[]> {
-	const { limit = 10, rerank, query } = request;
-	checkHybrid(table, space, request);
+	const { db, table, limit, facts } = search;
+	const { rerank, query, language } = options;
 	const depth = Math.max(leastDepth, 2 * limit);
-	const wanted = {
-		...request,
-		depth,
-		limit: rerank === undefined ? limit : depth,
-		isIndexed: await context.facts.isUsable(
+	const words = {
+		query,
+		language,
+		isIndexed: await facts.isUsable(
 			db,
 			table.schema,
-			fullTextIndex(table, request.language),
+			fullTextIndex(table, language),
 		),
 		mayBeName: characters(query) <= limits.fuzzyQueryLength,
+		resultRows: rerank === undefined ? limit : depth,
 	};
-	const statement = (branches: readonly Branch[], kvStore?: Sql) =>
-		hybridSql(table, space, wanted, branches, kvStore);
-	const rows = await findNearest<HybridRecord>(
-		db,
-		table,
-		space,
-		{ ...request, limit: depth },
-		{
-			...context,
-			statement: (branches) =>
-				statement(branches, ident(table.schema, "kv_store")),
-			run: async (branches) =>
-				found(
-					await runHybrid(
-						db,
-						table,
-						context.fallback,
-						(kvStore) => statement(branches, kvStore),
-						wanted.query,
-					),
-					branches,
-				),
-		},
-	);
+	// Each list is as long as the ranks that are fused.
+	const list = { ...search, limit: depth };
+	const rows = await findNearest<HybridRecord>(list, async (branches) => {
+		const build = (names?: Sql) => hybridSql(list, words, branches, names);
+		const rows = await runHybrid(search, options, build);
+		return {
+			rows,
+			reached: reachedBy(rows, branches),
+			statement: () => build(ident(table.schema, "kv_store")),
+		};
+	});
 	const hits = rows
 		.filter((record) => record.rem_score !== null)
 		.map((record) => toHit(table, record));
@@ -121,16 +89,11 @@ export async function hybridSearch(
 /** Of each list as many as can still bring a row to the top. */
 const leastDepth = 60;
 
-/** Everything that can be said without a vector. */
-export function checkHybrid(
-	table: EntityTable,
-	space: VectorSpace,
-	request: Omit<HybridRequest, "queryEmbedding"> & {
-		readonly queryEmbedding?: Float32Array | undefined;
-	},
-): void {
-	checkSearch(table, space, request);
-	const { query, language } = request;
+/** Throws for a query or a language that cannot be one. */
+export function checkHybrid({
+	query,
+	language,
+}: Pick<HybridOptions, "query" | "language">): void {
 	if (typeof query !== "string" || query.trim() === "")
 		throw new RemError("VALIDATION", "the search has no query");
 	const problem = textProblem(query);
@@ -146,12 +109,11 @@ export function checkHybrid(
 
 /** With the names in the cache, or in the tables while the cache is being rebuilt. */
 async function runHybrid(
-	db: Handle,
-	{ schema, entity, hasRowSecurity }: EntityTable,
-	fallback: CacheFallback,
-	statement: (kvStore?: Sql) => Sql,
-	query: string,
+	{ db, table }: NearestSearch,
+	{ query, fallback }: HybridOptions,
+	build: (names?: Sql) => Sql,
 ): Promise<HybridRecord[]> {
+	const { schema, entity, hasRowSecurity } = table;
 	// Behind row level security a function finds them, once the threshold is set.
 	const similar = sql`${similarEntriesRef(schema)}('key', CASE WHEN s.is_set THEN ${query}::text END)`;
 	if (entity.createKvTrigger)
@@ -159,16 +121,16 @@ async function runHybrid(
 			db,
 			schema,
 			(from, isFallback) =>
-				statement(hasRowSecurity && !isFallback ? similar : from),
+				build(hasRowSecurity && !isFallback ? similar : from),
 			fallback,
 		);
-	const { rows } = await db.query<HybridRecord>(statement(), {
+	const { rows } = await db.query<HybridRecord>(build(), {
 		idempotent: true,
 	});
 	return rows;
 }
 
-interface HybridRecord extends HitRecord, WithSeen {
+interface HybridRecord extends HitRecord, WithReached {
 	/** `null` in the one row that comes when there is no hit. */
 	readonly rem_score: number | null;
 	readonly rem_vector: number | null;

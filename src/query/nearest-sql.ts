@@ -1,11 +1,11 @@
 import { encodeVector } from "../db/encode.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
 import type { EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
 import type { VectorIndexForm } from "../schema/index-types/definition.ts";
 import { vectorForms } from "../schema/index-types.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
-import { type ReadScope, userCondition } from "./scope.ts";
+import { userCondition } from "./scope.ts";
+import type { NearestSearch } from "./search-context.ts";
 import type { Settings } from "./settings-sql.ts";
 import type { Branch } from "./vector-plan.ts";
 import {
@@ -16,32 +16,21 @@ import {
 	vectorsByEntity,
 } from "./vector-scope.ts";
 
-export interface NearestRequest extends ReadScope {
-	readonly queryEmbedding: Float32Array;
-	readonly limit: number;
-	readonly minSimilarity?: number | undefined;
-	readonly where?: Readonly<Record<string, unknown>> | undefined;
-}
-
 /**
  * Two CTEs: `near`, the vectors that the branches found, and `best`, the nearest
  * of each entity, `limit` of them. The threshold is outside of the branches:
  * inside, an index would look on for vectors that are near enough and are not there.
  */
 export function nearestCtes(
-	table: EntityTable,
-	space: VectorSpace,
-	request: NearestRequest,
+	search: NearestSearch,
 	branches: readonly Branch[],
 ): Sql {
-	const parts = branches.map((branch, at) =>
-		branchSql(table, space, request, branch, at),
-	);
+	const parts = branches.map((branch, at) => branchSql(search, branch, at));
 	// NaN, of a vector of zeros that somebody else has stored, is farther than everything.
 	const isNear =
-		request.minSimilarity === undefined
+		search.minSimilarity === undefined
 			? sql`b.distance < 'Infinity'`
-			: sql`b.distance <= ${1 - request.minSimilarity}`;
+			: sql`b.distance <= ${1 - search.minSimilarity}`;
 	return sql`near AS MATERIALIZED (
   ${join(parts, "\n  UNION ALL\n  ")}
 ), best AS (
@@ -51,12 +40,12 @@ export function nearestCtes(
   ) AS b
   WHERE ${isNear}
   ORDER BY b.distance, b.entity_id
-  LIMIT ${request.limit}
+  LIMIT ${search.limit}
 )`;
 }
 
 /** What the branches met, for {@link widen}. */
-export const seenSql =
+export const reachedSql =
 	raw(`(SELECT json_agg(json_build_array(g.branch, g.vectors, g.entities)) FROM (
     SELECT n.branch, count(*) AS vectors, count(DISTINCT n.entity_id) AS entities FROM near AS n GROUP BY n.branch) AS g)`);
 
@@ -71,30 +60,16 @@ export function indexSettings(branches: readonly Branch[]): Settings {
 }
 
 /** The nearest vectors that one branch finds, in parentheses. */
-export function branchSql(
-	table: EntityTable,
-	space: VectorSpace,
-	request: NearestRequest,
-	branch: Branch,
-	at = 0,
-): Sql {
+export function branchSql(search: NearestSearch, branch: Branch, at = 0): Sql {
 	const { how } = branch;
 	return how === "exact"
-		? scan(table, space, request, branch, at)
-		: indexScan(
-				table,
-				space,
-				request,
-				{ ...branch, form: vectorForms[how] },
-				at,
-			);
+		? scan(search, branch, at)
+		: indexScan(search, { ...branch, form: vectorForms[how] }, at);
 }
 
 /** Every vector of the scope is compared. */
 function scan(
-	table: EntityTable,
-	space: VectorSpace,
-	request: NearestRequest,
+	search: NearestSearch,
 	{ fields, take }: Branch,
 	at: number,
 ): Sql {
@@ -103,14 +78,15 @@ function scan(
 			? empty
 			: sql`
    ORDER BY distance, entity_id, field_name, chunk LIMIT ${raw(String(take))}`;
-	const vectors = (scope: Sql) => sql`SELECT ${found(at, request)}
-    FROM ${embeddingsRef(table)} AS e
+	const range = { ...search, fields };
+	const vectors = (scope: Sql) => sql`SELECT ${found(at, search)}
+    FROM ${embeddingsRef(search.table)} AS e
     WHERE ${scope}`;
-	const ofScope = vectors(vectorScope(table, space, request, fields));
-	if (request.where === undefined) return sql`(${ofScope}${nearest})`;
-	const byEntity = vectors(vectorsByEntity(table, space, request, fields));
+	const ofScope = vectors(vectorScope(range));
+	if (search.where === undefined) return sql`(${ofScope}${nearest})`;
+	const byEntity = vectors(vectorsByEntity(range));
 	return sql`(WITH eligible AS MATERIALIZED (
-      SELECT r.id FROM ${tableRef(table)} AS r WHERE ${eligibleRows(table, request)}
+      SELECT r.id FROM ${tableRef(search.table)} AS r WHERE ${eligibleRows(search)}
     ), few AS MATERIALIZED (
       SELECT count(*) <= ${raw(String(mostByEntity))} AS "is" FROM eligible
     )
@@ -128,9 +104,7 @@ const mostByEntity = 1000;
 
 /** The index gives its vectors nearest first, and PostgreSQL takes those of the scope until there are enough. */
 function indexScan(
-	table: EntityTable,
-	space: VectorSpace,
-	request: NearestRequest,
+	search: NearestSearch,
 	{
 		fields: [field = ""],
 		form,
@@ -138,21 +112,22 @@ function indexScan(
 	}: Branch & { readonly form: VectorIndexForm },
 	at: number,
 ): Sql {
+	const { table, space } = search;
 	return sql`(SELECT n.* FROM settings AS s CROSS JOIN LATERAL (
-    SELECT ${found(at, request)}
+    SELECT ${found(at, search)}
     FROM ${embeddingsRef(table)} AS e
-    WHERE s.is_set AND ${tenantWithoutIndex(table, request)} AND ${form.condition(field, space)}${userCondition("e", request)}${ofFilteredRowsInOrder(table, request.where)}
-    ORDER BY ${form.distance(sql`e.embedding`, vectorOf(request), space)}
+    WHERE s.is_set AND ${tenantWithoutIndex(search)} AND ${form.condition(field, space)}${userCondition("e", search)}${ofFilteredRowsInOrder(search)}
+    ORDER BY ${form.distance(sql`e.embedding`, vectorOf(search), space)}
     LIMIT ${raw(String(take ?? "ALL"))}
   ) AS n)`;
 }
 
-function found(at: number, request: NearestRequest): Sql {
+function found(at: number, search: NearestSearch): Sql {
 	return sql`${raw(String(at))} AS branch, e.entity_id, e.field_name, e.chunk, e.chunk_start, e.chunk_end,
-      e.embedding <=> ${vectorOf(request)} AS distance`;
+      e.embedding <=> ${vectorOf(search)} AS distance`;
 }
 
-function vectorOf({ queryEmbedding }: NearestRequest): Sql {
+function vectorOf({ queryEmbedding }: NearestSearch): Sql {
 	return sql`${encodeVector(queryEmbedding)}::vector`;
 }
 

@@ -22,8 +22,8 @@ export function settingsCte(settings: Settings): Sql {
 ), `;
 }
 
-/** One more column, which puts them back once the CTE `after` has been read: a transaction may go on. */
-export function putBack(settings: Settings, after: string): Sql {
+/** One more column, which resets them once the CTE `after` has been read: a transaction may go on. */
+export function resetSettings(settings: Settings, after: string): Sql {
 	if (settings.size === 0) return empty;
 	const back = [...settings.keys()].map(
 		(name, at) =>

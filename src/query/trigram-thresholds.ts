@@ -42,7 +42,7 @@ export function withThresholds(
 		(s) => sql`set_config(${s.setting}, ${s.value}, TRUE) AS ${s.after}`,
 	);
 	const isSet = settings.map((s) => sql`t.${s.after} IS NOT NULL`);
-	const putBack = settings.map(
+	const reset = settings.map(
 		(s) => sql`set_config(${s.setting}, b.${s.before}, TRUE)`,
 	);
 	const nothing = Array.from({ length: columns }, () => raw("NULL"));
@@ -51,6 +51,6 @@ LATERAL (SELECT ${join(set)} WHERE b.before0 IS NOT NULL OFFSET 0) AS t,
 LATERAL (
   (${select(join(isSet, " AND "))})
   UNION ALL
-  SELECT ${join(nothing)} WHERE concat(${join(putBack)}) IS NULL
+  SELECT ${join(nothing)} WHERE concat(${join(reset)}) IS NULL
 ) AS f`;
 }

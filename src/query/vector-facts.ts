@@ -1,26 +1,21 @@
 import { isUsable, readIndexRows } from "../db/catalogue/indexes.ts";
 import type { Handle } from "../db/database.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
-import { type EntityTable, embedFieldOf } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import { embedFieldOf } from "../models/registry.ts";
 import type { IndexDeclaration } from "../schema/index-types/definition.ts";
 import { vectorForms } from "../schema/index-types.ts";
 import { join, type Sql, sql } from "../sql.ts";
 import { ExpiringCache } from "../util/expiring-cache.ts";
-import type { ReadScope } from "./scope.ts";
-import {
-	exactUpTo,
-	type FieldFacts,
-	type IndexFacts,
-	type PlanOptions,
-} from "./vector-plan.ts";
-import { eligibleRows, type UserRange, vectorScope } from "./vector-scope.ts";
+import { exactUpTo, type FieldFacts, type IndexFacts } from "./vector-plan.ts";
+import { eligibleRows, type VectorRange, vectorScope } from "./vector-scope.ts";
 
-/** Whose vectors a search is about. */
-export interface VectorScope extends ReadScope {
-	readonly fields: readonly string[];
-	readonly where?: Readonly<Record<string, unknown>> | undefined;
-	readonly quantized?: boolean | undefined;
+/** The vectors that a search is about, and how it may look at them. */
+export interface SearchedVectors extends VectorRange, PlanOptions {
+	/** The caller's transaction, the replica or the database. */
+	readonly db: Handle;
+	readonly where: Readonly<Record<string, unknown>> | undefined;
+	/** Search the index of one bit a dimension, and rank what it finds by the vectors. */
+	readonly quantized: boolean | undefined;
 }
 
 const maxAgeMs = 30_000;
@@ -34,28 +29,13 @@ export class VectorFacts {
 	readonly #facts = new ExpiringCache<readonly FieldFacts[]>(limits);
 	readonly #usable = new ExpiringCache<boolean>({ maxAgeMs });
 
-	read(
-		db: Handle,
-		table: EntityTable,
-		space: VectorSpace,
-		scope: VectorScope,
-		options: PlanOptions,
-	): Promise<readonly FieldFacts[]> {
-		const key = keyOf(table, space, scope, options);
-		return this.#facts.getOrRead(key, () =>
-			readFacts(db, table, space, scope, options),
-		);
+	read(search: SearchedVectors): Promise<readonly FieldFacts[]> {
+		return this.#facts.getOrRead(keyOf(search), () => readFacts(search));
 	}
 
 	/** Keeps what a search has found out, so that the next one of its kind need not. */
-	learn(
-		table: EntityTable,
-		space: VectorSpace,
-		scope: VectorScope,
-		options: PlanOptions,
-		facts: readonly FieldFacts[],
-	): void {
-		this.#facts.set(keyOf(table, space, scope, options), facts);
+	learn(search: SearchedVectors, facts: readonly FieldFacts[]): void {
+		this.#facts.set(keyOf(search), facts);
 	}
 
 	/** Whether an index is there and whole; one that is not would be no help. */
@@ -80,12 +60,17 @@ export class VectorFacts {
 	}
 }
 
-function keyOf(
-	{ entity }: EntityTable,
-	{ provider, model, dimensions }: VectorSpace,
-	{ tenantId, userId, fields, where, quantized }: VectorScope,
-	{ limit, efSearch }: PlanOptions,
-): string {
+function keyOf({
+	table: { entity },
+	space: { provider, model, dimensions },
+	tenantId,
+	userId,
+	fields,
+	where,
+	quantized,
+	limit,
+	efSearch,
+}: SearchedVectors): string {
 	return JSON.stringify(
 		[
 			[entity.tableName, provider, model, dimensions],
@@ -96,22 +81,16 @@ function keyOf(
 	);
 }
 
-async function readFacts(
-	db: Handle,
-	table: EntityTable,
-	space: VectorSpace,
-	scope: VectorScope,
-	options: PlanOptions,
-): Promise<FieldFacts[]> {
-	const indexes = await readIndexes(db, table, space, scope);
+async function readFacts(search: SearchedVectors): Promise<FieldFacts[]> {
+	const indexes = await readIndexes(search);
 	const indexed = [...indexes].map(([field, index]) => ({
 		field,
 		index,
-		most: exactUpTo(index, options) + 1,
+		most: exactUpTo(index, search) + 1,
 	}));
-	const counts = await countUpTo(db, table, space, scope, indexed);
+	const counts = await countUpTo(search, indexed);
 	const facts: FieldFacts[] = [];
-	for (const field of scope.fields) {
+	for (const field of search.fields) {
 		const at = indexed.findIndex((entry) => entry.field === field);
 		const { index, most = 0 } = indexed[at] ?? {};
 		const count = counts[at] ?? 0;
@@ -120,8 +99,8 @@ async function readFacts(
 				? count
 				: Math.max(
 						// So many were counted, also where statistics do not know the tenant.
-						scope.where === undefined ? count : 0,
-						await estimate(db, table, space, { ...scope, fields: [field] }),
+						search.where === undefined ? count : 0,
+						await estimate({ ...search, fields: [field] }),
 					);
 		facts.push({ field, vectors, index, perEntity: 1 });
 	}
@@ -129,18 +108,23 @@ async function readFacts(
 }
 
 /** The index of each field that can be searched now. */
-async function readIndexes(
-	db: Handle,
-	table: EntityTable,
-	space: VectorSpace,
-	{ fields, quantized }: VectorScope,
-): Promise<Map<string, IndexFacts>> {
+async function readIndexes({
+	db,
+	table,
+	space,
+	fields,
+	quantized,
+}: SearchedVectors): Promise<Map<string, IndexFacts>> {
 	const kinds = kindsFor(quantized);
 	const declared = fields.flatMap((field) =>
 		kinds.map((kind) => ({
 			field,
 			kind,
-			name: nameOf(table, space, field, kind),
+			name: vectorForms[kind].indexName(
+				table,
+				embedFieldOf(table.entity, field),
+				space,
+			),
 		})),
 	);
 	const rows = await readIndexRows(
@@ -162,34 +146,21 @@ function kindsFor(quantized: boolean | undefined): IndexFacts["kind"][] {
 	return quantized === true ? ["quantized", "hnsw"] : ["hnsw", "quantized"];
 }
 
-function nameOf(
-	table: EntityTable,
-	space: VectorSpace,
-	fieldName: string,
-	kind: IndexFacts["kind"],
-): string {
-	const field = embedFieldOf(table.entity, fieldName);
-	return vectorForms[kind].indexName(table, field, space);
-}
-
 /** The number of each field's vectors, counted as far as it matters: a range of the scope's index. */
 async function countUpTo(
-	db: Handle,
-	table: EntityTable,
-	space: VectorSpace,
-	scope: VectorScope,
+	search: SearchedVectors,
 	fields: readonly { readonly field: string; readonly most: number }[],
 ): Promise<readonly number[]> {
 	if (fields.length === 0) return [];
 	const counts = fields.map(({ field, most }) => {
-		const ranges = userRanges(scope).map(
+		const ranges = userRanges({ ...search, fields: [field] }).map(
 			(range) =>
 				// In the index's order: otherwise PostgreSQL may look for the first of them in the whole table.
-				sql`(SELECT FROM ${embeddingsRef(table)} AS e WHERE ${vectorScope(table, space, range, [field])} ORDER BY e.user_id LIMIT ${most})`,
+				sql`(SELECT FROM ${embeddingsRef(search.table)} AS e WHERE ${vectorScope(range)} ORDER BY e.user_id LIMIT ${most})`,
 		);
 		return sql`(SELECT count(*) FROM (${join(ranges, " UNION ALL ")}) AS v)`;
 	});
-	const { rows } = await db.query<{ counts: number[] }>(
+	const { rows } = await search.db.query<{ counts: number[] }>(
 		sql`SELECT ARRAY[${join(counts)}] AS counts`,
 		{ idempotent: true },
 	);
@@ -197,30 +168,26 @@ async function countUpTo(
 }
 
 /** A user's rows and shared ones are two ranges; as one condition they would be no range at all. */
-function userRanges(scope: VectorScope): UserRange[] {
-	const { tenantId, userId } = scope;
-	if (userId === undefined) return [{ tenantId }];
-	const shared = { tenantId, userId: null };
+function userRanges(search: SearchedVectors): VectorRange[] {
+	const { userId } = search;
+	if (userId === undefined) return [search];
+	const shared = { ...search, userId: null };
 	return userId === null
 		? [shared]
-		: [shared, { tenantId, onlyUserId: userId }];
+		: [shared, { ...search, onlyUserId: userId }];
 }
 
 /** What PostgreSQL's statistics say: of the scope, or of the rows that fulfil the filter. */
-async function estimate(
-	db: Handle,
-	table: EntityTable,
-	space: VectorSpace,
-	scope: VectorScope,
-): Promise<number> {
+async function estimate(search: SearchedVectors): Promise<number> {
+	const { db, table, where } = search;
 	const vectors = await estimateRows(
 		db,
-		sql`SELECT FROM ${embeddingsRef(table)} AS e WHERE ${vectorScope(table, space, scope, scope.fields)}`,
+		sql`SELECT FROM ${embeddingsRef(table)} AS e WHERE ${vectorScope(search)}`,
 	);
-	if (scope.where === undefined) return vectors;
+	if (where === undefined) return vectors;
 	const rows = await estimateRows(
 		db,
-		sql`SELECT FROM ${tableRef(table)} AS r WHERE ${eligibleRows(table, scope)}`,
+		sql`SELECT FROM ${tableRef(table)} AS r WHERE ${eligibleRows(search)}`,
 	);
 	return Math.min(vectors, rows);
 }

@@ -26,7 +26,7 @@ export interface PlanOptions {
 	/** Exactly so many candidates; omitted: as many as the scope's share of the index asks for. */
 	readonly efSearch?: number | undefined;
 	/** Candidates when nothing asks for more. */
-	readonly leastEfSearch: number;
+	readonly defaultEfSearch: number;
 }
 
 /** How the nearest vectors of some fields are found. */
@@ -38,8 +38,8 @@ export interface Branch {
 	readonly efSearch?: number;
 }
 
-/** What a branch found: vectors, and entities they are of. */
-export interface Seen {
+/** What a branch read: vectors, and the entities that they belong to. */
+export interface Reached {
 	readonly vectors: number;
 	readonly entities: number;
 }
@@ -81,14 +81,14 @@ function usesIndex(facts: FieldFacts, options: PlanOptions): boolean {
 const vectorsPerCandidate = 20;
 
 function candidates({ vectors, index }: FieldFacts, options: PlanOptions) {
-	const { limit, leastEfSearch, efSearch = leastEfSearch } = options;
+	const { limit, defaultEfSearch, efSearch = defaultEfSearch } = options;
 	const visits = (2 * limit * (index?.vectors ?? 0)) / Math.max(1, vectors);
 	return Math.max(efSearch, visits);
 }
 
 /** The size of a scope up to which it is scanned whatever it is exactly. */
 export function exactUpTo(index: IndexFacts, options: PlanOptions): number {
-	const { limit, leastEfSearch, efSearch = leastEfSearch } = options;
+	const { limit, defaultEfSearch, efSearch = defaultEfSearch } = options;
 	return Math.ceil(
 		Math.max(
 			vectorsPerCandidate * efSearch,
@@ -122,7 +122,7 @@ function exactTake(facts: readonly FieldFacts[], { limit }: PlanOptions) {
  */
 export function widen(
 	branch: Branch,
-	{ vectors, entities }: Seen,
+	{ vectors, entities }: Reached,
 	limit: number,
 ): Branch | undefined {
 	const { take, how, fields } = branch;
@@ -140,7 +140,7 @@ const widening = 8;
 const mostTaken = 20_000;
 
 /** The facts that would have led to these branches at once. */
-export function learnt(
+export function learnedFacts(
 	facts: readonly FieldFacts[],
 	branches: readonly Branch[],
 	planned: readonly Branch[],

@@ -7,41 +7,42 @@ import type { VectorSpace } from "../models/vector-space.ts";
 import { empty, raw, type Sql, sql } from "../sql.ts";
 import { type ReadScope, userCondition } from "./scope.ts";
 
-type Where = Readonly<Record<string, unknown>> | undefined;
-
-/** A scope, or the part of one that is a range of the scope's index. */
-export interface UserRange extends ReadScope {
+/** Vectors of some fields: those of a search, or the part of them that is a range of the scope's index. */
+export interface VectorRange extends ReadScope {
+	readonly table: EntityTable;
+	readonly space: VectorSpace;
+	readonly fields: readonly string[];
 	/** Without shared rows. */
 	readonly onlyUserId?: string;
 }
 
+/** Rows of a scope, and the filter that they fulfil. */
+interface FilteredRows extends ReadScope {
+	readonly table: EntityTable;
+	readonly where: Readonly<Record<string, unknown>> | undefined;
+}
+
 /** The vectors `e` of the fields in the scope and space, as a range of the scope's index. */
-export function vectorScope(
-	table: EntityTable,
-	{ provider, model, dimensions }: VectorSpace,
-	scope: UserRange,
-	fields: readonly string[],
-): Sql {
+export function vectorScope(range: VectorRange): Sql {
 	const user =
-		scope.onlyUserId === undefined
-			? userCondition("e", scope)
-			: sql` AND e.user_id = ${scope.onlyUserId}`;
-	return sql`e.tenant_id = ${tenantOf(table, scope)} AND ${ofFields(fields)}
-      AND e.provider = ${provider} AND e.model = ${model} AND e.dimensions = ${dimensions}${user}`;
+		range.onlyUserId === undefined
+			? userCondition("e", range)
+			: sql` AND e.user_id = ${range.onlyUserId}`;
+	return sql`e.tenant_id = ${tenantOf(range)} AND ${inSpace(range)}${user}`;
 }
 
 /**
  * The same vectors, for a look-up by their entities: not by the scope's index,
  * which PostgreSQL takes for short as long as its statistics do not know the tenant.
  */
-export function vectorsByEntity(
-	table: EntityTable,
-	{ provider, model, dimensions }: VectorSpace,
-	scope: ReadScope,
-	fields: readonly string[],
-): Sql {
-	return sql`${tenantWithoutIndex(table, scope)} AND ${ofFields(fields)}
-      AND e.provider = ${provider} AND e.model = ${model} AND e.dimensions = ${dimensions}${userCondition("e", scope)}`;
+export function vectorsByEntity(range: VectorRange): Sql {
+	return sql`${tenantWithoutIndex(range)} AND ${inSpace(range)}${userCondition("e", range)}`;
+}
+
+function inSpace({ fields, space }: VectorRange): Sql {
+	const { provider, model, dimensions } = space;
+	return sql`${ofFields(fields)}
+      AND e.provider = ${provider} AND e.model = ${model} AND e.dimensions = ${dimensions}`;
 }
 
 function ofFields(fields: readonly string[]): Sql {
@@ -51,34 +52,38 @@ function ofFields(fields: readonly string[]): Sql {
 		: sql`e.field_name = ANY (${arrayLiteral(fields)}::text[])`;
 }
 
-/** The same tenant, said so that no index on it can be used: only the graph's order is left. */
-export function tenantWithoutIndex(table: EntityTable, scope: ReadScope): Sql {
-	return sql`e.tenant_id IS NOT DISTINCT FROM ${tenantOf(table, scope)}`;
+interface TableScope extends ReadScope {
+	readonly table: EntityTable;
 }
 
-function tenantOf({ entity }: EntityTable, { tenantId }: ReadScope): string {
-	return entity.tenantScoped ? tenantId : sharedTenant;
+/** The same tenant, said so that no index on it can be used: only the graph's order is left. */
+export function tenantWithoutIndex(scope: TableScope): Sql {
+	return sql`e.tenant_id IS NOT DISTINCT FROM ${tenantOf(scope)}`;
+}
+
+function tenantOf({ table, tenantId }: TableScope): string {
+	return table.entity.tenantScoped ? tenantId : sharedTenant;
 }
 
 /** Live rows `r` of the scope that fulfil the filter. */
-export function eligibleRows(
-	table: EntityTable,
-	scope: ReadScope & { readonly where?: Where },
-): Sql {
-	const tenant = table.entity.tenantScoped
-		? sql`r.tenant_id = ${scope.tenantId} AND `
+export function eligibleRows(rows: FilteredRows): Sql {
+	const tenant = rows.table.entity.tenantScoped
+		? sql`r.tenant_id = ${rows.tenantId} AND `
 		: empty;
-	return sql`${tenant}r.deleted_at IS NULL${userCondition("r", scope)}${andWhere(table, scope.where)}`;
+	return sql`${tenant}r.deleted_at IS NULL${userCondition("r", rows)}${andWhere(rows)}`;
 }
 
 /** Vectors `e` of rows that fulfil the filter, vector by vector: as a join, PostgreSQL might give up the graph's order for it. */
-export function ofFilteredRowsInOrder(table: EntityTable, where: Where): Sql {
+export function ofFilteredRowsInOrder({ table, where }: FilteredRows): Sql {
 	if (where === undefined) return empty;
 	return sql`
-      AND (SELECT TRUE FROM ${tableRef(table)} AS r WHERE r.id = e.entity_id${andWhere({ ...table, hasRowSecurity: false }, where)})`;
+      AND (SELECT TRUE FROM ${tableRef(table)} AS r WHERE r.id = e.entity_id${andWhere({ table: { ...table, hasRowSecurity: false }, where })})`;
 }
 
-function andWhere(table: EntityTable, where: Where): Sql {
+function andWhere({
+	table,
+	where,
+}: Pick<FilteredRows, "table" | "where">): Sql {
 	return where === undefined ? empty : sql` AND ${whereSql(table, where, "r")}`;
 }
 
@@ -87,8 +92,8 @@ function andWhere(table: EntityTable, where: Where): Sql {
  * of other tenants' not read. Written so that no index on the tenant is used:
  * before the first ANALYZE it was, and read the whole tenant for every hit.
  */
-export function isVisible(table: EntityTable, scope: ReadScope): Sql {
-	const isOwn = table.entity.tenantScoped
+export function isVisible(scope: TableScope): Sql {
+	const isOwn = scope.table.entity.tenantScoped
 		? sql`r.tenant_id IS NOT DISTINCT FROM ${scope.tenantId} AND `
 		: raw("");
 	return sql`${isOwn}r.deleted_at IS NULL`;

@@ -80,23 +80,13 @@ export const hybridSearch = verb({
 	}),
 	scopeAt: 0,
 	run: async ({ core }, call: Options): Promise<HybridHit[]> => {
-		const place = await resolveSearch(core, call, call.query);
-		const { db, table, space, tenantId, where } = place;
-		const { language = core.settings.language } = call;
-		const request = { ...call, tenantId, where, language };
-		checkHybrid(table, space, {
-			...request,
-			queryEmbedding: place.queryEmbedding,
-		});
-		await checkLanguage(core, db, language);
-		return searchNear(place, call.query, (queryEmbedding, context) =>
-			searchHybrid(
-				db,
-				table,
-				space,
-				{ ...request, queryEmbedding },
-				{ ...context, fallback: core.cacheFallback },
-			),
+		const { query, language = core.settings.language, rerank } = call;
+		const resolved = await resolveSearch(core, call, { query });
+		checkHybrid({ query, language });
+		await checkLanguage(core, resolved.search.db, language);
+		const fallback = core.cacheFallback;
+		return searchNear(resolved, (search) =>
+			searchHybrid(search, { query, language, rerank, fallback }),
 		);
 	},
 	probe: {

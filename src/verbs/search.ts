@@ -1,6 +1,5 @@
 import { QueryVectors } from "../core/query-vectors.ts";
 import type { ServiceCore } from "../core/service-core.ts";
-import type { Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import {
 	anyText,
@@ -13,13 +12,16 @@ import {
 } from "../models/checks.ts";
 import { limits, textProblem } from "../models/limits.ts";
 import { required } from "../models/options.ts";
-import type { EntityTable } from "../models/registry.ts";
 import type { Where } from "../models/types.ts";
 import { toVector, type VectorInput } from "../models/vector.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
 import { explainSearch, type SearchExplanation } from "../query/explain.ts";
-import type { Attempt, SearchContext } from "../query/find-nearest.ts";
-import type { ReadScope } from "../query/scope.ts";
+import {
+	type Attempt,
+	type NearestSearch,
+	type SearchContext,
+	type SearchRequest,
+	searchContext,
+} from "../query/search-context.ts";
 import { type SearchMode, searchModes } from "../query/vector-plan.ts";
 import {
 	type EntityOf,
@@ -82,69 +84,70 @@ export type SearchCall = Omit<SearchOptions<Models, string>, "where"> & {
 	readonly explain?: boolean | undefined;
 };
 
-/** @internal Where a search takes place, resolved once from its options. */
-export interface SearchPlace extends ReadScope {
+/** @internal A search as a verb runs it. */
+export interface ResolvedSearch {
 	readonly core: ServiceCore;
-	readonly table: EntityTable;
-	/** The caller's transaction, the replica or the database. */
-	readonly db: Handle;
-	readonly space: VectorSpace;
-	readonly where: Readonly<Record<string, unknown>> | undefined;
-	/** The call's own vector; `undefined`: the query's is to be made. */
+	readonly search: SearchContext;
+	/** The text whose vector is compared, where the call gave no vector. */
+	readonly query: string | undefined;
 	readonly queryEmbedding: Float32Array | undefined;
-	readonly isExplained: boolean;
+	/** The statements that were run, where they are to be explained. */
+	readonly attempts: Attempt[] | undefined;
 }
 
-/** @internal */
+/** @internal Resolves tenant, table, place and vector space of the call, once. */
 export async function resolveSearch(
 	core: ServiceCore,
 	call: SearchCall,
-	query: string | undefined,
-): Promise<SearchPlace> {
+	{
+		query,
+		...more
+	}: Pick<SearchRequest, "fieldName" | "minSimilarity"> & {
+		readonly query: string | undefined;
+	},
+): Promise<ResolvedSearch> {
 	if (query !== undefined) checkQueryText(query);
 	const table = core.registry.get(call.tableName);
-	const { tenantId, transaction, consistency, provider, model } = call;
-	const db = core.handle(tenantId, transaction, consistency);
+	const { tenantId, userId, transaction, consistency, provider, model } = call;
 	// What the primary says of the space is remembered, for writes as well.
 	const primary = core.handle(tenantId, transaction);
-	return {
-		core,
+	const attempts: Attempt[] | undefined = call.explain ? [] : undefined;
+	const queryEmbedding = call.queryEmbedding && toVector(call.queryEmbedding);
+	const place = {
+		db: core.handle(tenantId, transaction, consistency),
 		table,
-		db,
 		space: await core.embeddings.models.space(primary, table, {
 			provider,
 			model,
 		}),
 		tenantId: core.tenant(tenantId),
-		userId: call.userId,
-		where: call.where as Readonly<Record<string, unknown>> | undefined,
-		queryEmbedding: call.queryEmbedding && toVector(call.queryEmbedding),
-		isExplained: call.explain === true,
+		userId,
+		facts: core.vectorFacts,
+		defaultEfSearch: core.settings.efSearch,
+		onAttempt: attempts && ((attempt: Attempt) => attempts.push(attempt)),
 	};
+	const search = searchContext(place, {
+		...call,
+		...more,
+		where: call.where as SearchRequest["where"],
+		queryEmbedding,
+	});
+	return { core, search, query, queryEmbedding, attempts };
 }
 
 /** @internal The search with the query's vector, and where that was asked for, its explanation. */
 export async function searchNear<Hit>(
-	place: SearchPlace,
-	query: string | undefined,
-	search: (
-		queryEmbedding: Float32Array,
-		context: SearchContext,
-	) => Promise<Hit[]>,
+	resolved: ResolvedSearch,
+	find: (search: NearestSearch) => Promise<Hit[]>,
 ): Promise<Explained<Hit[]>> {
-	const { core, isExplained } = place;
+	const { search, attempts } = resolved;
 	const started = performance.now();
-	const vector = place.queryEmbedding ?? (await embedQuery(place, query));
+	const queryEmbedding =
+		resolved.queryEmbedding ?? (await embedQuery(resolved));
 	const embedded = performance.now();
-	const attempts: Attempt[] = [];
-	const hits = await search(vector, {
-		facts: core.vectorFacts,
-		leastEfSearch: core.settings.efSearch,
-		onAttempt: isExplained ? (attempt) => attempts.push(attempt) : undefined,
-	});
-	if (!isExplained) return hits;
-	const { db, table, space } = place;
-	const explain = await explainSearch(db, table, space, place, attempts, {
+	const hits = await find({ ...search, queryEmbedding });
+	if (attempts === undefined) return hits;
+	const explain = await explainSearch(search, attempts, {
 		embedMs: embedded - started,
 		totalMs: performance.now() - embedded,
 	});
@@ -154,10 +157,11 @@ export async function searchNear<Hit>(
 
 const queryVectors = new QueryVectors();
 
-async function embedQuery(
-	{ core, space }: SearchPlace,
-	query: string | undefined,
-): Promise<Float32Array> {
+async function embedQuery({
+	core,
+	search: { space },
+	query,
+}: ResolvedSearch): Promise<Float32Array> {
 	if (query === undefined || query.trim() === "")
 		throw new RemError("VALIDATION", "the search has no query text", {
 			hint: "pass queryText or queryEmbedding",

@@ -4,7 +4,6 @@ import { anyText, numberOf } from "../models/checks.ts";
 import type { OptionChecks } from "../models/options.ts";
 import type { Row, TextFieldName } from "../models/types.ts";
 import {
-	checkSearch,
 	type Match,
 	type SearchHit,
 	vectorSearch as searchVectors,
@@ -69,16 +68,9 @@ export const vectorSearch = verb({
 	}),
 	scopeAt: 0,
 	run: async ({ core }, call: Options): Promise<SearchHit[]> => {
-		const place = await resolveSearch(core, call, call.queryText);
-		const { db, table, space, tenantId, where } = place;
-		const request = { ...call, tenantId, where };
-		checkSearch(table, space, {
-			...request,
-			queryEmbedding: place.queryEmbedding,
-		});
-		return searchNear(place, call.queryText, (queryEmbedding, context) =>
-			searchVectors(db, table, space, { ...request, queryEmbedding }, context),
-		);
+		const { queryText: query, fieldName, minSimilarity } = call;
+		const more = { query, fieldName, minSimilarity };
+		return searchNear(await resolveSearch(core, call, more), searchVectors);
 	},
 	probe: {
 		does: "finds",

@@ -628,15 +628,23 @@ describe("SEARCH", () => {
 	test("is one statement that the tenant bounds", () => {
 		const { text } = compile(
 			searchSql(
-				db.service.registry.get("people"),
-				{ provider: "p", model: "m", dimensions: 2 },
 				{
+					db: db.service.core.db,
+					table: db.service.registry.get("people"),
+					space: { provider: "p", model: "m", dimensions: 2 },
 					tenantId: "t",
 					userId: "u",
-					queryEmbedding: Float32Array.of(1, 2),
-					fieldName: "content",
-					minSimilarity: 0.7,
+					fields: ["content"],
 					where: { year: 1 },
+					limit: 10,
+					minSimilarity: 0.7,
+					mode: "auto",
+					efSearch: undefined,
+					defaultEfSearch: 100,
+					quantized: undefined,
+					facts: db.service.core.vectorFacts,
+					onAttempt: undefined,
+					queryEmbedding: Float32Array.of(1, 2),
 				},
 				[{ fields: ["content"], how: "exact", take: 140 }],
 			),

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
 import {
 	exactUpTo,
-	learnt,
+	learnedFacts,
 	planSearch,
 	widen,
 } from "../../src/query/vector-plan.ts";
 
-const options = { limit: 10, mode: "auto", leastEfSearch: 100 } as const;
+const options = { limit: 10, mode: "auto", defaultEfSearch: 100 } as const;
 const field = (vectors: number, indexed?: number, name = "content") => ({
 	field: name,
 	vectors,
@@ -107,12 +107,12 @@ describe("looking further", () => {
 		const wider = planned.map(
 			(branch) => widen(branch, { vectors: 10, entities: 1 }, 10) ?? branch,
 		);
-		const next = planSearch(learnt(known, wider, planned, 10), options);
+		const next = planSearch(learnedFacts(known, wider, planned, 10), options);
 		expect(next).toMatchObject([{ how: "hnsw", take: 80 }]);
 		const given = planned.map(
 			(branch) => widen(branch, { vectors: 3, entities: 3 }, 10) ?? branch,
 		);
-		const after = planSearch(learnt(known, given, planned, 10), options);
+		const after = planSearch(learnedFacts(known, given, planned, 10), options);
 		expect(after).toMatchObject([{ how: "exact" }]);
 	});
 });
