@@ -6,7 +6,12 @@ import type { IndexDeclaration } from "../schema/index-types/definition.ts";
 import { vectorForms } from "../schema/index-types.ts";
 import { join, type Sql, sql } from "../sql.ts";
 import { ExpiringCache } from "../util/expiring-cache.ts";
-import { exactUpTo, type FieldFacts, type IndexFacts } from "./vector-plan.ts";
+import {
+	exactUpTo,
+	type FieldFacts,
+	type IndexFacts,
+	type PlanOptions,
+} from "./vector-plan.ts";
 import { eligibleRows, type VectorRange, vectorScope } from "./vector-scope.ts";
 
 /** The vectors that a search is about, and how it may look at them. */
