@@ -33,12 +33,13 @@ function decimal(text: string): string {
 test("every number is read and written with its decimal value", () => {
 	fc.assert(
 		fc.property(fc.array(numberText), fc.string(), (numbers, text) => {
-			const json = `{"numbers": [${numbers.join(", ")}], ${JSON.stringify(text)}: ${JSON.stringify(numbers)}}`;
+			const json = `{"before": ${JSON.stringify(text)}, "numbers": [${numbers.join(", ")}]}`;
 			const value = parseJson(json) as { numbers: unknown[] };
+			// The list alone: a text may look like a number between two signs.
 			const written = JSON.parse(
-				writeJson(value).replace(/(?<=[[,:])-?\d[\d.eE+-]*(?=[,\]}])/g, '"$&"'),
-			) as { numbers: string[] };
-			expect(written.numbers.map(decimal)).toEqual(numbers.map(decimal));
+				writeJson(value.numbers).replace(/-?\d[\d.eE+-]*/g, '"$&"'),
+			) as string[];
+			expect(written.map(decimal)).toEqual(numbers.map(decimal));
 			for (const [index, number] of value.numbers.entries())
 				expect(typeof number === "number").toBe(
 					isExactNumber(numbers[index] as string),
