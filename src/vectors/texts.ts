@@ -26,7 +26,7 @@ export function textArrays(texts: readonly EntityField[]): {
 	};
 }
 
-/** sha256 of a whole text: a vector with another hash is that of an older text. */
+/** @internal sha256 of a whole text: a vector with another hash is that of an older text. */
 export function contentHash(text: string): Buffer {
 	return hash("sha256", text, "buffer");
 }

@@ -17,6 +17,7 @@ export interface TypeDefinition {
 	isTypeOf?(values: readonly unknown[]): boolean;
 	/** The zod schema of a JSON Schema without `$ref`, `enum` or alternatives; `undefined`: of another type. */
 	fromJsonSchema?(schema: JsonSchema): z.ZodType | undefined;
+	/** @internal */
 	readonly encoder: Encoder;
 	/** The value of PostgreSQL's text form. @default the driver's own parser */
 	decode?(text: string): unknown;
@@ -42,7 +43,7 @@ export interface TypeDefinition {
 	readonly empty: { readonly text: string; readonly value: unknown };
 }
 
-/** How an element is written in PostgreSQL's binary format. */
+/** @internal How an element is written in PostgreSQL's binary format. */
 export interface Encoder {
 	/** What is measured and written in the value's place. */
 	prepare?(value: unknown): unknown;
@@ -51,7 +52,7 @@ export interface Encoder {
 	write(buffer: Buffer, value: unknown, at: number): void;
 }
 
-/** An encoder of values that all have the same size. */
+/** @internal An encoder of values that all have the same size. */
 export function fixed(
 	size: number,
 	write: (buffer: Buffer, value: unknown, at: number) => void,
