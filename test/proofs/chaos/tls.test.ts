@@ -389,16 +389,17 @@ async function startTlsProxy(
 		client.on("error", () => {}); // the other side is told by its end
 		// The client asks for TLS, and is told that there is some.
 		client.once("data", (request) => {
-			client.write("S");
 			const behind = connectTo(target, "127.0.0.1");
 			behind.on("error", () => client.destroy());
 			behind.write(request);
-			behind.once("data", () =>
+			behind.once("data", () => {
+				// Not earlier: what the client sends then, nobody would read.
+				client.write("S");
 				relay(
 					new TLSSocket(client, secured),
 					connectTls({ socket: behind, rejectUnauthorized: false }),
-				),
-			);
+				);
+			});
 		});
 	});
 	await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
