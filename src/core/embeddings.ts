@@ -403,7 +403,7 @@ export class Embeddings {
 	}
 
 	/** @internal says when tables are kept in another model than the configured one */
-	async tellMismatch(): Promise<void> {
+	async warnOfMismatch(): Promise<void> {
 		const { settings, embedder } = this.#parts;
 		const configured = embedder.spaceIfKnown();
 		if (configured === undefined) return;
@@ -644,5 +644,5 @@ publicMethods<Embeddings>()(
 			{ operation: "embeddings.prune" },
 		),
 	},
-	["open", "wake", "adopt", "tellMismatch", "checkProvider", "plannedModels"],
+	["open", "wake", "adopt", "warnOfMismatch", "checkProvider", "plannedModels"],
 );

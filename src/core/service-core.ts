@@ -14,8 +14,8 @@ import type { Settings } from "../settings/settings.ts";
 import { quoted } from "../util/suggest.ts";
 import { Embedder } from "./embedder.ts";
 import { Embeddings } from "./embeddings.ts";
-import { heldDatabase } from "./held-database.ts";
 import { LoadStatistics } from "./load-statistics.ts";
+import { refusingDatabase } from "./refusing-database.ts";
 import { SchemaLifecycle } from "./schema-lifecycle.ts";
 import { tenantHandle } from "./tenant-handle.ts";
 
@@ -50,7 +50,7 @@ export class ServiceCore {
 		this.embedder = new Embedder(settings);
 		this.loadStatistics = new LoadStatistics(db, settings.logger);
 		// What these do is about all tenants.
-		const all = settings.rowLevelSecurity ? heldDatabase(db) : db;
+		const all = settings.rowLevelSecurity ? refusingDatabase(db) : db;
 		this.kv = new KvCache(all, settings.schema, settings.logger);
 		this.embeddings = new Embeddings({
 			db: all,

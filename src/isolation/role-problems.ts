@@ -29,7 +29,7 @@ FROM pg_roles r WHERE r.rolname = current_user`);
  * Whether row level security holds the connection, which then tells it the
  * tenant of each call. `CONFIG_INVALID` where it was asked for and does not.
  */
-export async function isHeldByPolicies(
+export async function isUnderRowSecurity(
 	db: Database,
 	settings: { readonly rowLevelSecurity: boolean; readonly schema: string },
 ): Promise<boolean> {

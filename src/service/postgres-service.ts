@@ -45,7 +45,7 @@ import {
 	checkIsolation,
 	type IsolationReport,
 } from "../isolation/check-isolation.ts";
-import { isHeldByPolicies } from "../isolation/role-problems.ts";
+import { isUnderRowSecurity } from "../isolation/role-problems.ts";
 import type { KvCache } from "../kv/kv-cache.ts";
 import {
 	type MigrateOptions,
@@ -125,7 +125,7 @@ export class PostgresService<
 		const replica = openReader(db, given);
 		try {
 			await checkLanguage(db, language);
-			const rowSecurity = await isHeldByPolicies(db, given);
+			const rowSecurity = await isUnderRowSecurity(db, given);
 			const registry = new Registry(schema, models, { language, rowSecurity });
 			const settings = { ...given, rowLevelSecurity: rowSecurity };
 			const service = new PostgresService<M>(
@@ -137,7 +137,7 @@ export class PostgresService<
 			if (rowSecurity) return service;
 			// A crash may have emptied the cache since the last connection.
 			await service.kv.noticeEmptied();
-			await service.embeddings.tellMismatch();
+			await service.embeddings.warnOfMismatch();
 			service.#stopObserving = observeQueues(() =>
 				queueFigures(limited(db), schema),
 			);

@@ -75,7 +75,7 @@ const internal = [
 	"embeddings.adopt",
 	"embeddings.checkProvider",
 	"embeddings.open",
-	"embeddings.tellMismatch",
+	"embeddings.warnOfMismatch",
 	"embeddings.wake",
 	"indexer.bulkLoad",
 	"indexer.noteRows",

@@ -91,7 +91,7 @@ const ofEmbeddings: Calls = {
 	start: never,
 	open: never,
 	wake: never,
-	tellMismatch: () => db.service.embeddings.tellMismatch(),
+	warnOfMismatch: () => db.service.embeddings.warnOfMismatch(),
 	checkProvider: never, // unless there is no key for the configured provider
 	status: () => db.service.embeddings.status(),
 	sync: () => db.service.embeddings.sync(),

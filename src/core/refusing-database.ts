@@ -3,12 +3,12 @@ import { RemError } from "../errors.ts";
 import { roles } from "../schema/row-security.ts";
 
 /**
- * The database for what is about all tenants' rows (migrations, rebuilds,
- * indexes, the queue of texts), where row level security shows the connection
- * those of one. Work that sees nothing would find nothing to do, or take what it
- * does not see for gone: so it is told at its first statement.
+ * Stands in for the database where work concerns the rows of all tenants
+ * (migrations, rebuilds, indexes, the queue of texts) and row level security
+ * shows the connection those of one tenant only. Such work would miss rows, or
+ * take them for deleted, so each statement is refused.
  */
-export function heldDatabase(db: Database): Database {
+export function refusingDatabase(db: Database): Database {
 	const refuse = async (): Promise<never> => {
 		throw new RemError(
 			"CONFIG_INVALID",
