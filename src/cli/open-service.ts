@@ -27,7 +27,7 @@ export async function withService<T>(
 	}
 }
 
-/** Opens the database; whoever does closes it. */
+/** Opens the database; the caller closes it. */
 export async function openService(
 	terminal: Terminal,
 	options: DatabaseOptions,
@@ -82,7 +82,7 @@ export async function withoutCreating<T>(
 	const folder = await missingFolder(options);
 	if (folder === undefined) return withService(terminal, options, work);
 	terminal.notice(
-		`there is no embedded database in ${folder}: it is treated as empty, and not created`,
+		`there is no embedded database in ${folder}: it is treated as empty and not created`,
 	);
 	return withService(terminal, { ...options, url: "memory:" }, work);
 }
@@ -125,7 +125,7 @@ export async function withTables<T>(
 	});
 }
 
-/** Brings the database to the models and says what it created. */
+/** Brings the database to the models and prints what it created. */
 export async function migrateAloud(
 	terminal: Terminal,
 	service: AnyService,

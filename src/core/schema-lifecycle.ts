@@ -46,7 +46,7 @@ export class SchemaLifecycle {
 
 	/**
 	 * How the tables differ from the models, each difference with the SQL that
-	 * mends it; empty: they do not. Reads only.
+	 * repairs it; empty: they do not. Reads only.
 	 */
 	diff(): Promise<Difference[]> {
 		return diffSchema(this.#limited, this.#tables, this.#diffOptions);
@@ -79,7 +79,7 @@ export class SchemaLifecycle {
 		return repairHistory(this.#limited, this.#options.schema, options);
 	}
 
-	/** @internal one at a time: on the embedded database nothing else keeps two apart */
+	/** @internal one at a time: on the embedded database nothing else serialises two */
 	migrate(options: MigrateOptions): Promise<MigrateResult> {
 		const { logger } = this.#options;
 		const turn = this.#last.then(() =>
@@ -89,7 +89,7 @@ export class SchemaLifecycle {
 			}),
 		);
 		this.#last = turn.catch(() => {
-			// Whoever called it is told.
+			// The caller gets the error.
 		});
 		return turn;
 	}

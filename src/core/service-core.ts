@@ -88,7 +88,7 @@ export class ServiceCore {
 	/**
 	 * What a call about a tenant's rows sends its statements to: the caller's
 	 * transaction, the replica or the database, and with row level security any
-	 * of them telling it the tenant. Without a tenant it is the default one's.
+	 * of them setting the tenant. Without a tenant it is the default one's.
 	 */
 	handle(
 		tenantId: string | undefined,

@@ -7,7 +7,7 @@ import {
 	type Examined,
 	type Finding,
 	failed,
-	type Matter,
+	type RunCheck,
 	warning,
 } from "./check.ts";
 import {
@@ -19,23 +19,22 @@ import {
 import { checkCoverage, checkQueue } from "./embeddings.ts";
 import { checkIndexes, checkMemory } from "./indexes.ts";
 import { checkAutovacuum, checkKvStore } from "./kv-store.ts";
-import { checkLocale } from "./locale.ts";
 import { notInTime } from "./locks.ts";
 import { checkPool } from "./pool.ts";
 import { checkReplica } from "./replica.ts";
 import { checkPublications, checkSubscriptions } from "./replication.ts";
 import { checkRoles, checkStatistics } from "./roles.ts";
 import { checkMigrations, checkSchema } from "./schema.ts";
-import { checkExtensions, checkVersions } from "./versions.ts";
+import { checkExtensions, checkLocale, checkVersions } from "./versions.ts";
 
 export interface DoctorReport {
 	/** The worst of the checks. */
 	readonly state: Finding["state"];
-	/** Matter by matter; what does not apply to the engine is left out. */
+	/** What does not apply to the engine is left out. */
 	readonly checks: readonly Check[];
 }
 
-const ofTheServer: readonly (readonly [name: string, look: Matter])[] = [
+const ofTheServer: readonly (readonly [name: string, look: RunCheck])[] = [
 	["connection", checkConnection],
 	["versions", checkVersions],
 	["extensions", checkExtensions],
@@ -49,8 +48,8 @@ const ofTheServer: readonly (readonly [name: string, look: Matter])[] = [
 	["migrations", checkMigrations],
 ];
 
-/** Of these there is nothing to say before the first migration. */
-const ofTheTables: readonly (readonly [name: string, look: Matter])[] = [
+/** Checks that need the tables of the first migration. */
+const ofTheTables: readonly (readonly [name: string, look: RunCheck])[] = [
 	["locale", checkLocale],
 	["schema", checkSchema],
 	["tenancy", checkRoles],
@@ -80,8 +79,8 @@ export async function examine(
 		schema: core.schema,
 	};
 	const checks: Check[] = [];
-	const lookAt = async (matters: typeof ofTheServer) => {
-		for (const [name, look] of matters)
+	const lookAt = async (group: typeof ofTheServer) => {
+		for (const [name, look] of group)
 			checks.push(...(await findings(name, look, examined, options)));
 	};
 	await lookAt(ofTheServer);
@@ -92,10 +91,10 @@ export async function examine(
 	return { state: worstOf(checks), checks };
 }
 
-/** The checks of one matter; one that cannot be looked at is told, too. */
+/** The findings of one check; one that cannot be made is reported, too. */
 async function findings(
 	name: string,
-	look: Matter,
+	look: RunCheck,
 	core: Examined,
 	options: DoctorOptions,
 ): Promise<Check[]> {

@@ -10,7 +10,7 @@ interface Lock {
 	readonly state: string | null;
 }
 
-/** A check that a locked table, or a slow statement, kept from being made in time. */
+/** A check that a locked table, or a slow statement, delayed beyond its limit. */
 export async function notInTime(
 	{ db, settings }: Examined,
 	message: string,

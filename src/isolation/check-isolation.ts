@@ -22,7 +22,7 @@ export interface IsolationReport {
 	readonly database: {
 		/** Whether any table has it. */
 		readonly isSetUp: boolean;
-		/** Why it does not hold; none: SQL without any condition stays inside the tenant. */
+		/** Why it does not apply; none: SQL without any condition stays inside the tenant. */
 		readonly problems: readonly string[];
 	};
 	/** Tables that were tried with a row of a made-up tenant. */
@@ -31,7 +31,7 @@ export interface IsolationReport {
 
 /**
  * @internal
- * Tries whether tenants are kept apart: a row of a made-up tenant in every
+ * Tries whether tenants are isolated: a row of a made-up tenant in every
  * table, and another tenant that looks for it through every read and write of
  * the library, and then with SQL that has no condition at all. Everything is
  * rolled back.

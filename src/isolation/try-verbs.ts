@@ -9,7 +9,7 @@ export type ProbeKind = "reads" | "writes";
 
 const reading: readonly IsolationProbe<never>["does"][] = ["finds", "counts"];
 
-/** Tries every verb of the kind on the row, as the scope's tenant; each entry says which one reached it. */
+/** Tries every verb of the kind on the row, as the scope's tenant; each entry names the one that reached it. */
 export async function tryVerbs(
 	core: ServiceCore,
 	kind: ProbeKind,

@@ -78,7 +78,7 @@ const backgroundIndex: Options<BackgroundIndexOptions> = {
 	retryMs: whole(0, longestWaitMs),
 };
 
-/** What the environment's variables are held to holds for the options as well. */
+/** The checks of the environment's variables apply to the options as well. */
 const connectOptions: Options<ConnectOptions> = {
 	connectionString: z.optional(z.string("expected a string")),
 	readHost: text,

@@ -59,7 +59,7 @@ export function rowsVerb<Given extends unknown[], Result>(
 export interface RowsCaller {
 	readonly core: ServiceCore;
 	readonly table: EntityTable;
-	/** The tenant, and perhaps the user, that the repository is bound to. */
+	/** The tenant, and optionally the user, that the repository is bound to. */
 	readonly scope: BoundScope | undefined;
 }
 

@@ -236,7 +236,7 @@ describe("Markdown", () => {
 
 	test("front matter that is a list is refused", () => {
 		expect(() => parseMarkdown("a.md", "---\n- x\n---\n")).toThrow(
-			"a.md, line 2: the front matter is no list of fields",
+			"a.md, line 2: the front matter must be fields and values",
 		);
 	});
 });

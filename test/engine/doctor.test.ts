@@ -390,7 +390,7 @@ describe("of embeddings, the doctor", () => {
 			mend: "DELETE FROM rem_embedding_queue",
 			says: {
 				state: "warning",
-				found: "1 texts were given up (1 × the provider refuses it)",
+				found: "1 texts are dead-lettered (1 × the provider refuses it)",
 				remedy: "rem embeddings retry",
 			},
 		});

@@ -1,10 +1,10 @@
 import type { Command } from "commander";
-import type { Invocation } from "../invocation.ts";
 import { withService } from "../open-service.ts";
 import {
 	addDatabaseOptions,
 	addHelp,
 	type DatabaseOptions,
+	type Invocation,
 } from "../options.ts";
 import { lateProgress } from "../output/late-progress.ts";
 import { counted } from "../output/numbers.ts";

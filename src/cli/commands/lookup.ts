@@ -9,8 +9,7 @@ import {
 	type ReadScopeOptions,
 	readScopeOf,
 } from "../options.ts";
-import { columnNames, snakeNames } from "../output/json-names.ts";
-import { jsonText } from "../output/json-text.ts";
+import { columnNames, jsonText, snakeNames } from "../output/json-text.ts";
 import { oneLine } from "../output/plain-text.ts";
 import { heading, type Line, Terminal } from "../output/terminal.ts";
 import { cut } from "../output/text-width.ts";
@@ -25,7 +24,7 @@ export function addLookup(program: Command): void {
 	const command = program
 		.command("lookup")
 		.helpGroup("Find:")
-		.summary("find entities by name, in any spelling")
+		.summary("find entities by name, whatever its case and marks")
 		.description(
 			'Finds entities by their natural key: "Sarah Chen", "sarah-chen" and SARAH_CHEN are one name.',
 		)
@@ -99,7 +98,7 @@ export function describeHit(hit: LookupHit, width: number): Line[] {
 	];
 }
 
-/** The row's own fields, one a line: what the cache holds of it stands above. */
+/** The row's own fields, one a line: its cached fields stand above. */
 function describeRecord({ record = {} }: LookupHit, width: number): Line[] {
 	return Object.entries(record)
 		.filter(([name, value]) => value !== null && !shownAbove.has(name))

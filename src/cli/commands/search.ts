@@ -20,7 +20,7 @@ import {
 	wholeNumber,
 } from "../options.ts";
 import { explanationLines } from "../output/explanation.ts";
-import { columnNames, snakeNames } from "../output/json-names.ts";
+import { columnNames, snakeNames } from "../output/json-text.ts";
 import { type Column, tableLines } from "../output/table.ts";
 import { Terminal } from "../output/terminal.ts";
 

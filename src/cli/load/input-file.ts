@@ -3,7 +3,7 @@ import { mkdtemp, open, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { UsageError } from "../usage-error.ts";
+import { UsageError } from "../failure.ts";
 import { fileError, standardInput } from "./source.ts";
 
 export type Format = "json" | "jsonl" | "yaml" | "csv" | "markdown";
@@ -109,7 +109,7 @@ async function formatOf(
 		name,
 		undefined,
 		isStream
-			? "has a format that its content does not tell"
+			? "has a format that its content does not show"
 			: "has a format that is not known by its name",
 		{
 			hint: `files are named ${Object.keys(formats).join(", ")}; --format names the format of any other`,
@@ -123,7 +123,7 @@ async function isEmpty(path: string): Promise<boolean> {
 
 const bytesToLookAt = 65_536;
 
-/** JSON and JSON Lines can be told from the first line; nothing else can. */
+/** The first line distinguishes JSON and JSON Lines, and no other format. */
 async function formatByContent(path: string): Promise<Format | undefined> {
 	const file = await open(path);
 	try {

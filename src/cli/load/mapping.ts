@@ -4,7 +4,7 @@ import type { Entity } from "../../models/entity.ts";
 import type { Field } from "../../models/field.ts";
 import { writeJson } from "../../models/json-text.ts";
 import { fieldOf } from "../../models/registry.ts";
-import { isRecord } from "./record.ts";
+import { isRecord } from "./source.ts";
 
 /** `--map field=source` as it was written. */
 export interface MapOption {

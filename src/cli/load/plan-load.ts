@@ -66,6 +66,6 @@ function tableOf(group: RowGroup, option: string | undefined): string {
 	const table = group.table ?? option;
 	if (table !== undefined) return table;
 	throw fileError(group.file, undefined, "does not name a table", {
-		hint: "--table says which table its rows are for",
+		hint: "--table names the table of its rows",
 	});
 }

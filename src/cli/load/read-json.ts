@@ -1,6 +1,5 @@
 import { parseJson } from "../../models/json-text.ts";
-import type { InputFile } from "./input-file.ts";
-import { isJson } from "./input-file.ts";
+import { type InputFile, isJson } from "./input-file.ts";
 import { jsonErrorOffset, lineOf } from "./json-position.ts";
 import { readWholeText } from "./read-text.ts";
 import { groupRows } from "./row-groups.ts";
@@ -22,7 +21,7 @@ function parseFile(file: string, text: string): unknown {
 	} catch (cause) {
 		if (text.trim() === "")
 			throw fileError(file, undefined, "is empty", {
-				hint: "a file without rows holds []",
+				hint: "a file without rows contains []",
 			});
 		const offset = jsonErrorOffset(text);
 		const line = lineOf(text, offset);

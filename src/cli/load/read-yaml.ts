@@ -68,7 +68,7 @@ function toValue(file: string, document: Document): unknown {
 	}
 }
 
-/** A number of more digits than JavaScript holds stays as it is written. */
+/** A number of more digits than JavaScript can represent stays as it is written. */
 function keepExact(key: number | "key" | "value" | null, node: Scalar): void {
 	if (typeof node.value !== "number" || node.source === undefined) return;
 	const text = decimal(node.source.replace("+", ""));

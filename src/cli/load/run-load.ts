@@ -7,7 +7,7 @@ import {
 	withService,
 } from "../open-service.ts";
 import { type ScopeOptions, scopeOf } from "../options.ts";
-import { drainAloud } from "../output/drain-aloud.ts";
+import { drainAloud } from "../output/index-progress.ts";
 import { Terminal } from "../output/terminal.ts";
 import type { Format } from "./input-file.ts";
 import { loadRows } from "./load-rows.ts";
@@ -56,7 +56,7 @@ export async function runLoad(
 			signal,
 		});
 		const summaries = options.dryRun
-			? plans.map((plan) => tell(terminal, { plan, loaded: undefined }))
+			? plans.map((plan) => printSummary(terminal, { plan, loaded: undefined }))
 			: await withService(
 					terminal,
 					options,
@@ -89,7 +89,7 @@ async function loadAll(
 			...(options.bulk ? { bulk: true } : {}),
 			signal: options.signal,
 		});
-		summaries.push(tell(terminal, { plan, loaded }));
+		summaries.push(printSummary(terminal, { plan, loaded }));
 	}
 	await rebuildDropped(terminal, service, summaries);
 	return summaries;
@@ -108,7 +108,7 @@ async function checkProviders(
 		);
 }
 
-/** A command that dropped indexes does not leave them to somebody else. */
+/** A command that dropped indexes builds them itself. */
 async function rebuildDropped(
 	terminal: Terminal,
 	service: AnyService,
@@ -122,7 +122,7 @@ async function rebuildDropped(
 }
 
 /** People read each group as it is done, programs all of them at the end. */
-function tell(terminal: Terminal, summary: GroupSummary): GroupSummary {
+function printSummary(terminal: Terminal, summary: GroupSummary): GroupSummary {
 	const { group, entity, checked } = summary.plan;
 	if (checked.leftOut.length > 0)
 		terminal.notice(

@@ -18,7 +18,7 @@ import {
 	resolveMaps,
 	sourceNames,
 } from "./mapping.ts";
-import { isRecord } from "./record.ts";
+import { isRecord } from "./source.ts";
 
 export interface FieldProblem {
 	readonly field: string;
@@ -28,7 +28,7 @@ export interface FieldProblem {
 /** A source row as a row of the model. */
 export interface ShapedRow {
 	readonly row: unknown;
-	/** Properties that are no field of the model and that no map takes. */
+	/** Properties that are not a field of the model and that no map takes. */
 	readonly unknown: readonly string[];
 	/** What is wrong with values of it, by field. */
 	readonly problems: readonly FieldProblem[];
@@ -64,7 +64,7 @@ export class RowShaper {
 
 	/**
 	 * Properties fill the fields they are named after, unless a map fills the
-	 * field or takes the property. What is no object stays as it is, for
+	 * field or takes the property. What is not an object stays as it is, for
 	 * validation to refuse.
 	 */
 	shape(source: unknown): ShapedRow {
@@ -143,7 +143,7 @@ export class RowShaper {
 		return fieldValue(this.#entity, field, value, this.#isUntyped);
 	}
 
-	/** In the words of whoever writes a file without types; else what validation says. */
+	/** In the words of a file without types; else the message of validation. */
 	explain(issue: Issue, row: unknown): Issue {
 		const field = this.#entity.fieldsByName.get(issue.field ?? "");
 		const value = isRecord(row) ? row[issue.field ?? ""] : undefined;
@@ -164,7 +164,7 @@ export class RowShaper {
 }
 
 /**
- * Real files have a title or two that nobody could mean as a name. Such a key is
+ * Real files have a title or two that cannot be meant as a name. Such a key is
  * cut, with a hash of the whole at its end, so that it is the same every time
  * and no two of them become one.
  */
@@ -196,7 +196,7 @@ function withPart(
 	};
 }
 
-/** Ready vectors, which JSON holds as lists of numbers. */
+/** Ready vectors, in JSON lists of numbers. */
 function toVectors(value: unknown): unknown {
 	if (!isRecord(value)) return value;
 	return Object.fromEntries(

@@ -1,6 +1,6 @@
 import type { Terminal } from "./terminal.ts";
 
-/** A bar for work that says with its first step how much there is. */
+/** A bar for work whose first step reports the total. */
 export interface LateProgress {
 	readonly onProgress: (step: { done: number; total: number }) => void;
 	readonly stop: () => void;

@@ -4,7 +4,7 @@ import { RemError } from "../../errors.ts";
 import type { Difference } from "../../migrate/diff/difference.ts";
 import { renderMigration } from "../../migrate/diff/render.ts";
 import { numberOf, readMigrationFiles } from "../../migrate/migration-file.ts";
-import { UsageError } from "../usage-error.ts";
+import { UsageError } from "../failure.ts";
 
 export interface WriteOptions {
 	readonly name: string;
@@ -12,7 +12,7 @@ export interface WriteOptions {
 	readonly includeDangerous: boolean;
 }
 
-/** Writes one file, or two where some statements are no part of a transaction; returns their paths. */
+/** Writes one file, or two where some statements cannot be in a transaction; returns their paths. */
 export async function writeMigration(
 	differences: readonly Difference[],
 	{ name, folder, includeDangerous }: WriteOptions,

@@ -7,7 +7,7 @@ export type Readiness = () => Promise<string | undefined>;
 
 /**
  * Answers the probes of an orchestrator: `/livez` as long as the process runs,
- * whatever the database does, for a restart would not mend it; `/readyz` by the
+ * whatever the database does, for a restart would not help; `/readyz` by the
  * given check. Nothing else is served.
  */
 export class HealthServer {

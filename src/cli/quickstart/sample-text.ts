@@ -1,6 +1,6 @@
 import { relative } from "node:path";
 import type { UpsertResult } from "../../index.ts";
-import { snakeNames } from "../output/json-names.ts";
+import { snakeNames } from "../output/json-text.ts";
 import { counted, duration } from "../output/numbers.ts";
 import { oneLine } from "../output/plain-text.ts";
 import { heading, type Line } from "../output/terminal.ts";
@@ -12,7 +12,7 @@ import {
 	sampleTenant,
 } from "./run-sample.ts";
 
-export interface TellOptions {
+export interface SampleTextOptions {
 	/** How to start this program: `rem`. */
 	readonly program: string;
 	readonly width: number;
@@ -21,7 +21,10 @@ export interface TellOptions {
 }
 
 /** The run as a short story: what was done, what was found, what to try next. */
-export function sampleLines(run: SampleRun, options: TellOptions): Line[] {
+export function sampleLines(
+	run: SampleRun,
+	options: SampleTextOptions,
+): Line[] {
 	const width = Math.min(options.width, 100);
 	const sample = relative(process.cwd(), samplePath);
 	const where =
@@ -53,7 +56,7 @@ export function sampleLines(run: SampleRun, options: TellOptions): Line[] {
 		question(
 			"LOOKUP",
 			questions.lookup,
-			"a name, however it is spelt",
+			"a name, whatever its case and marks",
 			run.lookup.ms,
 			width,
 		),
@@ -170,13 +173,13 @@ function searchKind({ provider }: SampleRun): string {
 function honesty({ provider }: SampleRun): string[] {
 	if (provider !== "local") return [];
 	return [
-		"The offline provider compares words and spellings, not meanings: it needs no key and no network.",
+		"The offline provider compares words and letters, not meanings: it needs no key and no network.",
 		"For search by meaning set OPENAI_API_KEY, or EMBEDDING__PROVIDER and its key.",
 		"",
 	];
 }
 
-function next({ program, stays }: TellOptions, sample: string): string[] {
+function next({ program, stays }: SampleTextOptions, sample: string): string[] {
 	const options = stays ? ` --url URL --tenant ${sampleTenant}` : "";
 	return [
 		...(stays
