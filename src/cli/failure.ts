@@ -1,5 +1,6 @@
 import { CommanderError } from "commander";
 import { type Issue, RemError } from "../errors.ts";
+import { membersOf } from "../util/present.ts";
 import { jsonText } from "./output/json-text.ts";
 import { counted } from "./output/numbers.ts";
 import { oneLine, plainText } from "./output/plain-text.ts";
@@ -82,7 +83,7 @@ function hintLines(hint: string | undefined): string[] {
 
 /** `line 14, year: expected number, received string` */
 export function issueLine(issue: Issue): string {
-	const { file, line } = issue as { file?: unknown; line?: unknown };
+	const { file, line } = membersOf(issue);
 	const row = issue.index === undefined ? [] : [`row ${issue.index + 1}`];
 	const place =
 		line === undefined ? (file === undefined ? row : [file]) : [`line ${line}`];

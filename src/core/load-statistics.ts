@@ -1,6 +1,6 @@
 import type { Database, Handle } from "../db/database.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
-import type { RemError } from "../errors.ts";
+import { isRemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { ident, join, sql } from "../sql.ts";
@@ -71,9 +71,8 @@ export class LoadStatistics {
 			await gatherTenantStatistics(this.#db, table, tenantId, rows);
 		} catch (error) {
 			// What was loaded is committed: it is only planned for less well.
-			const { code, sqlState } = error as RemError;
 			this.#logger.warn(
-				{ code, sqlState },
+				isRemError(error) ? { code: error.code, sqlState: error.sqlState } : {},
 				`"${tableName}" could not be analysed after a load`,
 			);
 		}

@@ -37,12 +37,17 @@ export class ServiceCore {
 	readonly cacheFallback: CacheFallback;
 	readonly loadStatistics: LoadStatistics;
 
-	constructor(
-		db: Database,
-		registry: Registry,
-		settings: Settings,
-		replica: Handle = db,
-	) {
+	constructor({
+		db,
+		registry,
+		settings,
+		replica = db,
+	}: {
+		readonly db: Database;
+		readonly registry: Registry;
+		readonly settings: Settings;
+		readonly replica?: Handle | undefined;
+	}) {
 		this.db = db;
 		this.replica = replica;
 		this.registry = registry;

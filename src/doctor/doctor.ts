@@ -34,7 +34,9 @@ export interface DoctorReport {
 	readonly checks: readonly Check[];
 }
 
-const ofTheServer: readonly (readonly [name: string, look: RunCheck])[] = [
+type NamedCheck = readonly [name: string, run: RunCheck];
+
+const ofTheServer: readonly NamedCheck[] = [
 	["connection", checkConnection],
 	["versions", checkVersions],
 	["extensions", checkExtensions],
@@ -49,7 +51,7 @@ const ofTheServer: readonly (readonly [name: string, look: RunCheck])[] = [
 ];
 
 /** Checks that need the tables of the first migration. */
-const ofTheTables: readonly (readonly [name: string, look: RunCheck])[] = [
+const ofTheTables: readonly NamedCheck[] = [
 	["locale", checkLocale],
 	["schema", checkSchema],
 	["tenancy", checkRoles],
@@ -80,8 +82,8 @@ export async function examine(
 	};
 	const checks: Check[] = [];
 	const lookAt = async (group: typeof ofTheServer) => {
-		for (const [name, look] of group)
-			checks.push(...(await findings(name, look, examined, options)));
+		for (const check of group)
+			checks.push(...(await findings(check, examined, options)));
 	};
 	await lookAt(ofTheServer);
 	const isSetUp = !checks.some(
@@ -93,12 +95,11 @@ export async function examine(
 
 /** The findings of one check; one that cannot be made is reported, too. */
 async function findings(
-	name: string,
-	look: RunCheck,
+	[name, run]: NamedCheck,
 	core: Examined,
 	options: DoctorOptions,
 ): Promise<Check[]> {
-	const found = await look(core, options).catch((error: unknown) =>
+	const found = await run(core, options).catch((error: unknown) =>
 		cannotLook(core, error),
 	);
 	return [found].flat().map((finding) => ({ name, ...finding }));

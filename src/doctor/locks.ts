@@ -17,12 +17,13 @@ export async function notInTime(
 ): Promise<Finding> {
 	// A server that is too busy for this, too, is described by the message.
 	const locks = await readLocks(db, settings.schema).catch(() => []);
-	if (locks.length === 0)
+	const [first] = locks;
+	if (first === undefined)
 		return warning(
 			`not looked at: ${message}`,
 			"rem doctor when the server is less busy, or raise queryTimeoutMs (POSTGRES__QUERY_TIMEOUT_MS)",
 		);
-	const [{ pid }] = locks as [Lock];
+	const { pid } = first;
 	return warning(
 		`not looked at: ${message}; ${some(locks.map(inWords))}`,
 		pid === null

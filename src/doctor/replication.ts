@@ -28,7 +28,7 @@ FROM pg_publication_tables WHERE schemaname = ${settings.schema} GROUP BY pubnam
 			? []
 			: warning(
 					`${name} publishes ${some(internal)}: a subscriber, which has its own, never finishes copying them`,
-					`publish entities, with their vectors if you wish: CREATE PUBLICATION … FOR TABLE ${exampleTables(registry.all())} (${guide})`,
+					`publish entities, and their vectors if you wish: CREATE PUBLICATION … FOR TABLE ${exampleTables(registry.all())} (${guide})`,
 				);
 	});
 	return findings.length > 0
@@ -72,7 +72,7 @@ ORDER BY s.subname`);
 	if (rows.length === 0) return ok("none");
 	const both = settings.rowLevelSecurity
 		? []
-		: await embeddedOnBothSides(db, schema, registry.all(), rows);
+		: await embeddedOnBothSides(db, { schema, tables: registry.all() }, rows);
 	const findings = rows.flatMap((one) => problemsOf(one, both));
 	const names = rows.map(({ name }) => name);
 	return findings.length > 0
@@ -102,7 +102,7 @@ function problemsOf(
 			: [
 					warning(
 						`${name} brings ${some(internal)}, which this database has for itself: it never finishes`,
-						`publish entities, with their vectors if you wish only, then ALTER SUBSCRIPTION "${name}" REFRESH PUBLICATION (${guide})`,
+						`publish only entities, and their vectors if you wish, then ALTER SUBSCRIPTION "${name}" REFRESH PUBLICATION (${guide})`,
 					),
 				]),
 		...(errors === 0
@@ -127,8 +127,7 @@ function problemsOf(
 /** Tables of vectors that a subscription brings, and whose texts wait in this database as well. */
 async function embeddedOnBothSides(
 	db: Handle,
-	schema: string,
-	tables: readonly EntityTable[],
+	{ schema, tables }: { schema: string; tables: readonly EntityTable[] },
 	subscriptions: readonly Subscription[],
 ): Promise<string[]> {
 	const brought = subscriptions.flatMap((one) => one.tables);

@@ -80,8 +80,8 @@ async function tryTable(
 		await setTenant(tx, own);
 		const asOwn = { tenantId: own, transaction: tx };
 		library = [
-			...(await tryVerbs(core, "reads", canary, asOwn)),
-			...(await tryVerbs(core, "writes", canary, asOwn)),
+			...(await tryVerbs(core, "reads", { row: canary, scope: asOwn })),
+			...(await tryVerbs(core, "writes", { row: canary, scope: asOwn })),
 			...(await missing(tx, canary, foreign)),
 			...(await unseen(core, canary, { ...asOwn, tenantId: foreign })),
 		];
@@ -98,7 +98,7 @@ async function unseen(
 	scope: ProbeScope,
 ): Promise<readonly string[]> {
 	await setTenant(scope.transaction, scope.tenantId);
-	const found = await tryVerbs(core, "reads", canary, scope);
+	const found = await tryVerbs(core, "reads", { row: canary, scope });
 	return found.length > 0
 		? []
 		: [`the check cannot see its own row of ${canary.table.entity.tableName}`];

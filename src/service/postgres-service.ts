@@ -128,7 +128,7 @@ export class PostgresService<
 			const registry = new Registry(schema, models, { language, rowSecurity });
 			const settings = { ...given, rowLevelSecurity: rowSecurity };
 			const service = new PostgresService<M>(
-				new ServiceCore(db, registry, settings, replica),
+				new ServiceCore({ db, registry, settings, replica }),
 				replica,
 			);
 			service.#stopPreloading = preloadSqlGrammar();
@@ -361,11 +361,10 @@ publicMethods<Omit<PostgresService<Models>, keyof Verbs<Models>>>()(
 );
 
 function connected(core: unknown): ServiceCore {
-	const isCore = reading(
-		"new PostgresService",
-		() => core instanceof ServiceCore,
+	const given = reading("new PostgresService", () =>
+		core instanceof ServiceCore ? core : undefined,
 	);
-	if (isCore) return core as ServiceCore;
+	if (given !== undefined) return given;
 	throw new RemError(
 		"VALIDATION",
 		"a service is not made with new: it has to connect",

@@ -2,6 +2,7 @@ import { ServiceCore } from "../core/service-core.ts";
 import { RemError, reading } from "../errors.ts";
 import { type Entity, model } from "../models/entity.ts";
 import type { EntityTable, Registry } from "../models/registry.ts";
+import { membersOf } from "../util/present.ts";
 import { quoted } from "../util/suggest.ts";
 import { type BoundScope, takeScope } from "../verbs/bound-scope.ts";
 import { RowsMethods } from "../verbs/repository/verbs.ts";
@@ -58,7 +59,7 @@ function tableOf(entity: Entity, service: AnyService): EntityTable {
 
 /** What a service shares with its repositories. */
 function coreOf(service: unknown): ServiceCore {
-	const { core } = (service ?? {}) as { core?: unknown };
+	const { core } = membersOf(service);
 	if (core instanceof ServiceCore) return core;
 	throw new RemError("VALIDATION", "the second argument is not a service", {
 		hint: "new Repository(Document, service), with the service that PostgresService.connect returns",

@@ -158,11 +158,11 @@ function hiddenProblems(
 			.filter((name) => typeof name === "symbol" || !own.has(name))
 			.filter((name) => !known.includes(String(name)))
 			.map((name) => unknown([...path, String(name)], path)),
-		...Object.entries(options)
-			.filter(([, value]) => isRecord(value) && !isProvider(value))
-			.flatMap(([name, value]) =>
-				hiddenProblems(value as typeof options, [...path, name]),
-			),
+		...Object.entries(options).flatMap(([name, value]) =>
+			isRecord(value) && !isProvider(value)
+				? hiddenProblems(value, [...path, name])
+				: [],
+		),
 	];
 }
 

@@ -124,7 +124,7 @@ export const batchUpsert = verb({
 	run: ({ core }, options: Options): Promise<BatchUpsertResult> => {
 		const table = core.registry.get(options.tableName);
 		checkEntityKeyField(table, options.entityKeyField);
-		return upsertRows(core, table, options.entities, options);
+		return upsertRows(core, table, options);
 	},
 	probe: {
 		does: "takes over",

@@ -23,6 +23,7 @@ import {
 	searchContext,
 } from "../query/search-context.ts";
 import { type SearchMode, searchModes } from "../query/vector-plan.ts";
+import { elementAt } from "../util/present.ts";
 import {
 	type EntityOf,
 	type Models,
@@ -168,11 +169,11 @@ async function embedQuery({
 		});
 	const { provider } = core.embeddings.open(space);
 	return queryVectors.get(provider, query, async () => {
-		const [vector] = await core.embedder.generateBatch([query], {
+		const vectors = await core.embedder.generateBatch([query], {
 			...space,
 			purpose: "query",
 		});
-		return vector as Float32Array;
+		return elementAt(vectors, 0);
 	});
 }
 

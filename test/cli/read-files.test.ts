@@ -26,7 +26,8 @@ async function allOf(
 	const all: SourceRow[] = [];
 	for await (const row of rows) {
 		// Such a row stops the load, unless it is to be skipped.
-		if (row.problem !== undefined) throw fileError(name, row.line, row.problem);
+		if (row.problem !== undefined)
+			throw fileError({ file: name, line: row.line }, row.problem);
 		all.push(row);
 	}
 	return all;

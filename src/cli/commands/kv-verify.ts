@@ -9,7 +9,6 @@ import {
 	limitOption,
 } from "../options.ts";
 import { snakeNames } from "../output/json-text.ts";
-import { lateProgress } from "../output/late-progress.ts";
 import { counted } from "../output/numbers.ts";
 import { Terminal } from "../output/terminal.ts";
 import { describeProblem } from "./kv-status.ts";
@@ -49,7 +48,7 @@ async function verify(
 	const result = await open(terminal, options, async (service) => {
 		// One that was emptied has nothing to compare.
 		await service.kv.ensureReady();
-		const bar = lateProgress(terminal, "verify");
+		const bar = terminal.lateProgress("verify");
 		try {
 			return await service.kv.verify({
 				repair: options.repair,

@@ -82,7 +82,7 @@ function jsonHit(hit: LookupHit, registry: Registry): Record<string, unknown> {
 /** A hit as a block of lines, without what it has not. */
 export function describeHit(hit: LookupHit, width: number): Line[] {
 	const edges = hit.graphEdges.map(({ rel_type, dst }) => `${rel_type} ${dst}`);
-	const facts = [
+	const fields = [
 		["table", hit.entityType],
 		["id", hit.entityId],
 		["user", hit.userId ?? ""],
@@ -92,7 +92,7 @@ export function describeHit(hit: LookupHit, width: number): Line[] {
 	] as const;
 	return [
 		heading(hit.entityKey),
-		...facts
+		...fields
 			.filter(([, value]) => value !== "")
 			.map(([name, value]) => cut(`  ${name.padEnd(9)} ${value}`, width)),
 	];

@@ -64,9 +64,13 @@ export async function checkRows(
 	const check = new Check(options);
 	for await (const row of readRows(group)) {
 		if (row.problem !== undefined && !options.skipsInvalid)
-			throw fileError(row.file ?? group.file, row.line, row.problem, {
-				hint: "nothing was written; correct the file, or load the other rows with --skip-invalid",
-			});
+			throw fileError(
+				{ file: row.file ?? group.file, line: row.line },
+				row.problem,
+				{
+					hint: "nothing was written; correct the file, or load the other rows with --skip-invalid",
+				},
+			);
 		if (options.signal.aborted)
 			throw new RemError("CANCELLED", "stopped while checking the rows", {
 				hint: "nothing was written",

@@ -15,10 +15,17 @@ import { isJsonNumber } from "../../models/json-number.ts";
  * does not look like the type stays as it is: validation reports it.
  */
 export function fieldValue(
-	entity: Entity,
-	field: Field,
 	value: unknown,
-	isUntyped: boolean,
+	{
+		entity,
+		field,
+		isUntyped,
+	}: {
+		readonly entity: Entity;
+		readonly field: Field;
+		/** Whether values are texts without a type, as in CSV. */
+		readonly isUntyped: boolean;
+	},
 ): unknown {
 	const typed = isUntyped ? fromCell(field, value) : fromJson(field, value);
 	if (typed === value || isJsonNumber(value)) return typed;

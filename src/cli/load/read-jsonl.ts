@@ -20,8 +20,7 @@ export async function* readJsonLines(
 function refuseJson(file: string, text: string, line: number): void {
 	if (!text.startsWith("[") && text !== "{") return;
 	throw fileError(
-		file,
-		line,
+		{ file, line },
 		text === "{"
 			? "begins an object that goes on below, where each line is to be one"
 			: "begins a list, where each line is to be an object",

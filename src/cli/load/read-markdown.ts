@@ -46,8 +46,7 @@ function fieldsOf(file: string, yaml: string): Record<string, unknown> {
 	if (first === undefined) return {};
 	if (more.length === 0 && isRecord(first.value)) return first.value;
 	throw fileError(
-		file,
-		first.line,
+		{ file, line: first.line },
 		"the front matter must be fields and values",
 		{
 			hint: "write it as name: value, a line each",

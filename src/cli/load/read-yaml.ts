@@ -37,7 +37,7 @@ export function parseYaml(
 		if (error === undefined) return itemsOf(file, document, lineAt);
 		const line = lineAt(error.pos[0]);
 		if (all.length === 1)
-			throw fileError(file, line, reasonOf(error), { cause: error });
+			throw fileError({ file, line }, reasonOf(error), { cause: error });
 		return [{ value: undefined, line, problem: reasonOf(error) }];
 	});
 }
@@ -64,7 +64,7 @@ function toValue(file: string, document: Document): unknown {
 		visit(document, { Scalar: keepExact });
 		return document.toJS();
 	} catch (cause) {
-		throw fileError(file, undefined, reasonOf(cause), { cause });
+		throw fileError({ file }, reasonOf(cause), { cause });
 	}
 }
 

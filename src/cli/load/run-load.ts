@@ -10,7 +10,7 @@ import { type ScopeOptions, scopeOf } from "../options.ts";
 import { drainAloud } from "../output/index-progress.ts";
 import { Terminal } from "../output/terminal.ts";
 import type { Format } from "./input-file.ts";
-import { loadRows } from "./load-rows.ts";
+import { type LoadTarget, loadRows } from "./load-rows.ts";
 import {
 	type GroupSummary,
 	summaryJson,
@@ -59,10 +59,9 @@ export async function runLoad(
 			? plans.map((plan) => printSummary(terminal, { plan, loaded: undefined }))
 			: await withService(
 					terminal,
-					options,
+					{ ...options, entities: models },
 					(service) =>
-						loadAll(terminal, service, plans, { ...options, signal }),
-					models,
+						loadAll({ terminal, service }, plans, { ...options, signal }),
 				);
 		if (terminal.isJson) terminal.show(summaryJson(summaries), []);
 		else if (summaries.length > 1) terminal.print([totalLine(summaries)]);
@@ -72,17 +71,17 @@ export async function runLoad(
 }
 
 async function loadAll(
-	terminal: Terminal,
-	service: AnyService,
+	target: LoadTarget,
 	plans: readonly LoadPlan[],
 	options: LoadCommandOptions & { readonly signal: AbortSignal },
 ): Promise<GroupSummary[]> {
+	const { terminal, service } = target;
 	if (options.embeddings && options.onEmbeddingError === "fail")
 		await checkProviders(service, plans);
 	await migrateAloud(terminal, service);
 	const summaries: GroupSummary[] = [];
 	for (const plan of plans) {
-		const loaded = await loadRows(terminal, service, plan, {
+		const loaded = await loadRows(target, plan, {
 			...scopeOf(options),
 			...(options.embeddings ? {} : { generateEmbeddings: false }),
 			onEmbeddingError: options.onEmbeddingError,

@@ -26,8 +26,7 @@ export interface RowGroup {
 
 /** What is wrong in a file, with its line; nothing of the file is written. */
 export function fileError(
-	file: string,
-	line: number | undefined,
+	{ file, line }: { readonly file: string; readonly line?: number | undefined },
 	problem: string,
 	options: { readonly hint?: string; readonly cause?: unknown } = {},
 ): RemError {

@@ -33,50 +33,44 @@ export function sampleLines(
 			: options.stays
 				? "the embedded PostgreSQL"
 				: "PostgreSQL embedded in this process, in memory";
+	const timed = (text: string, { ms }: { readonly ms: number }) =>
+		timedLine(text, ms, width);
+	const answer = (score: string, name: string, about: unknown) =>
+		cut(
+			`  ${pad(score, 4)} ${pad(name, 28)} ${oneLine(String(about ?? ""))}`,
+			width,
+		);
 	return [
 		heading(`remdb on ${where}`),
 		"",
-		step(
-			1,
-			"set up",
-			`${run.setUp.value.length} migrations: extensions, cache of names, table resources`,
-			run.setUp.ms,
-			width,
+		timed(
+			`1. set up   ${run.setUp.value.length} migrations: extensions, cache of names, table resources`,
+			run.setUp,
 		),
-		step(
-			2,
-			"load",
-			`${loaded(run.load.value)} from ${sample}`,
-			run.load.ms,
-			width,
-		),
+		timed(`2. load     ${loaded(run.load.value)} from ${sample}`, run.load),
 		`            validated, embedded by ${provider(run)}, upserted, names cached`,
-		step(3, "again", unchanged(run.again.value), run.again.ms, width),
+		timed(`3. again    ${unchanged(run.again.value)}`, run.again),
 		"",
-		question(
-			"LOOKUP",
-			questions.lookup,
-			"a name, whatever its case and marks",
-			run.lookup.ms,
-			width,
+		heading(
+			timed(
+				`LOOKUP "${questions.lookup}"  (a name, whatever its case and marks)`,
+				run.lookup,
+			),
 		),
 		...run.lookup.value.map((hit) =>
-			answer("", hit.entityKey, hit.contentSummary, width),
+			answer("", hit.entityKey, hit.contentSummary),
 		),
 		"",
-		question("FUZZY", questions.fuzzy, "nearly a name", run.fuzzy.ms, width),
+		heading(timed(`FUZZY  "${questions.fuzzy}"  (nearly a name)`, run.fuzzy)),
 		...run.fuzzy.value.map((hit) =>
-			answer(hit.score.toFixed(2), hit.entityKey, hit.contentSummary, width),
+			answer(hit.score.toFixed(2), hit.entityKey, hit.contentSummary),
 		),
 		"",
-		question("SEARCH", questions.search, searchKind(run), run.search.ms, width),
+		heading(
+			timed(`SEARCH "${questions.search}"  (${searchKind(run)})`, run.search),
+		),
 		...run.search.value.map((hit) =>
-			answer(
-				hit.similarity.toFixed(2),
-				String(hit.name),
-				hit.description,
-				width,
-			),
+			answer(hit.similarity.toFixed(2), String(hit.name), hit.description),
 		),
 		"",
 		...honesty(run),
@@ -115,42 +109,10 @@ function counts({ ids: _, ...result }: UpsertResult) {
 	return snakeNames(result);
 }
 
-function step(
-	number: number,
-	name: string,
-	text: string,
-	ms: number,
-	width: number,
-): string {
-	return timedLine(`${number}. ${pad(name, 8)} ${text}`, ms, width);
-}
-
-function question(
-	verb: string,
-	text: string,
-	meaning: string,
-	ms: number,
-	width: number,
-): Line {
-	return heading(
-		timedLine(`${pad(verb, 6)} "${text}"  (${meaning})`, ms, width),
-	);
-}
-
 function timedLine(text: string, ms: number, width: number): string {
 	const time = duration(ms);
 	const room = width - time.length - 1;
 	return `${pad(cut(text, room), room)} ${time}`;
-}
-
-function answer(
-	score: string,
-	name: string,
-	about: unknown,
-	width: number,
-): string {
-	const text = oneLine(String(about ?? ""));
-	return cut(`  ${pad(score, 4)} ${pad(name, 28)} ${text}`, width);
 }
 
 function loaded(result: UpsertResult): string {

@@ -4,6 +4,7 @@ import { RemError } from "../../errors.ts";
 import type { Difference } from "../../migrate/diff/difference.ts";
 import { renderMigration } from "../../migrate/diff/render.ts";
 import { numberOf, readMigrationFiles } from "../../migrate/migration-file.ts";
+import { membersOf } from "../../util/present.ts";
 import { UsageError } from "../failure.ts";
 
 export interface WriteOptions {
@@ -38,7 +39,7 @@ export async function writeMigration(
 		return paths;
 	} catch (cause) {
 		if (cause instanceof RemError) throw cause;
-		const { code } = cause as NodeJS.ErrnoException;
+		const { code } = membersOf(cause);
 		throw new RemError("VALIDATION", `cannot write to "${folder}" (${code})`, {
 			hint: "name another folder with --migrations",
 			cause,

@@ -1,6 +1,6 @@
 import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { RemError } from "../../errors.ts";
+import { membersOf } from "../../util/present.ts";
 
 /** Why the process is not ready, as a word for machines; `undefined`: it is. */
 export type Readiness = () => Promise<string | undefined>;
@@ -16,7 +16,7 @@ export class HealthServer {
 
 	private constructor(server: Server) {
 		this.#server = server;
-		this.port = (server.address() as AddressInfo).port;
+		this.port = Number(membersOf(server.address()).port);
 	}
 
 	/** Port 0 takes a free one. */
