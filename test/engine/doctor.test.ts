@@ -208,7 +208,7 @@ describe("of the schema, the doctor", () => {
 			mend: "ALTER TABLE notes ALTER content DROP NOT NULL",
 			says: {
 				state: "warning",
-				found: 'notes: column "content" must not be NULL',
+				found: 'notes: column "content" is NOT NULL',
 				remedy: "rem migrate",
 			},
 		}));
