@@ -205,7 +205,8 @@ test("the examples have no type errors", () => {
 			const code = [...read(page).matchAll(/^```ts\n([\s\S]*?)^```$/gm)]
 				.map(([, code]) => code)
 				.join("\n")
-				.replaceAll('"remdb"', '"./index.ts"');
+				.replaceAll('"remdb"', '"./index.ts"')
+				.replaceAll(/"remdb\/(\w+)"/g, '"./$1/index.ts"');
 			const path = join(root, "src", `${page.replaceAll(/\W/g, "-")}.ts`);
 			return code === "" ? [] : [[path, code]];
 		}),
