@@ -158,6 +158,10 @@ test("the examples in TypeScript that are not run are those that need more than 
 	);
 	expect(notRun).toEqual([
 		["docs/embeddings.md", 'import { openai } from "@ai-sdk/openai";'],
+		[
+			"docs/langchain.md",
+			'import { OpenAIEmbeddings } from "@langchain/openai";',
+		],
 		["docs/scale.md", "const clusters = new Map(["],
 	]);
 });
