@@ -124,7 +124,7 @@ function findingLine({ name, state, found }: Check, width: number): Line {
 }
 
 /** `rem doctor --isolation` */
-export async function tryIsolation(
+async function tryIsolation(
 	options: DatabaseOptions,
 	invocation: Invocation,
 ): Promise<void> {
