@@ -17,8 +17,7 @@ import {
 } from "../options.ts";
 import { counted } from "../output/numbers.ts";
 import { type Line, Terminal } from "../output/terminal.ts";
-import { addMigrateRepair } from "./migrate-repair.ts";
-import { addMigrateStatus } from "./migrate-status.ts";
+import { addMigrateRepair, addMigrateStatus } from "./migrate-ledger.ts";
 
 /** `rem migrate`, and `status` and `repair` below it. */
 export function addMigrate(program: Command, invocation: Invocation): void {
