@@ -411,7 +411,7 @@ export class Embeddings {
 		if (others.length > 0)
 			settings.logger.warn(
 				{ provider: configured.provider, model: configured.model },
-				`the configured model is ${describe(configured)}, but the stored vectors are of ${others.join(", ")}: these are searched and written until \`rem embeddings sync --model ${configured.model}\` and \`rem embeddings switch ${configured.model}\``,
+				`the configured model is ${describe(configured)}, but vectors are stored of ${others.join(", ")}: these are searched and written until \`rem embeddings sync --model ${configured.model}\` and \`rem embeddings switch ${configured.model}\``,
 			);
 	}
 
