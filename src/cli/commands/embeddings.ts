@@ -25,7 +25,7 @@ export function addEmbeddings(program: Command, invocation: Invocation): void {
 		.helpGroup("Maintain:")
 		.summary("show and make vectors, change their model")
 		.description(
-			"Texts that change without their vector wait in a queue, whatever client changed them; this shows how they stand, and embeds them now.",
+			"Texts that change without their vector wait in a queue, whatever client changed them; this shows their state, and embeds them now.",
 		);
 	addEmbeddingsStatus(embeddings);
 	addEmbeddingsSync(embeddings, invocation);
@@ -40,7 +40,7 @@ function addEmbeddingsStatus(parent: Command): void {
 		.command("status")
 		.summary("show texts, vectors, what waits and what is dead-lettered")
 		.description(
-			"Shows for every field and model how many texts there are, how many have the vector of their present content, how many wait for it, and why. It looks at every text: of a million, for some seconds.",
+			"Shows for every field and model how many texts there are, how many have the vector of their present content, how many wait for it, and why. It reads every text: some seconds for a million.",
 		)
 		.action(status);
 	addHelp(addDatabaseOptions(command), [

@@ -19,7 +19,7 @@ export function addIndexes(program: Command): void {
 		.helpGroup("Maintain:")
 		.summary("show, build and repair indexes")
 		.description(
-			"Indexes are built in the background while the application writes; this shows how they stand, and works them off now.",
+			"Indexes are built in the background while the application writes; this shows their state, and builds them now.",
 		);
 	addIndexStatus(index);
 	addIndexBuild(index);
@@ -102,7 +102,7 @@ function addIndexBuild(parent: Command): void {
 		.command("build")
 		.summary("build now what is missing or queued")
 		.description(
-			"Builds every index that is missing, invalid, changed or has failed, on each table that has rows, while others write. Stopping it is safe: the next one goes on.",
+			"Builds every index that is missing, invalid, changed or has failed, on each table that has rows, while others write. Stopping it is safe: the next run continues.",
 		)
 		.action((options: DatabaseOptions) => build(options, true));
 	addHelp(

@@ -24,7 +24,7 @@ export function addKv(program: Command, invocation: Invocation): void {
 		.helpGroup("Maintain:")
 		.summary("the cache of names: its state, rebuild it, verify it")
 		.description(
-			"kv_store contains every entity by its name. It notices by itself when a crash or failover emptied it, and fills itself again; these commands are for looking, and for what it cannot notice.",
+			"kv_store contains every entity by its name. It is filled again automatically after a crash or failover emptied it; these commands show its state, and repair what it cannot notice.",
 		);
 	addKvStatus(kv);
 	addKvRebuild(kv, invocation);

@@ -18,7 +18,7 @@ export function addMigrateStatus(migrate: Command): void {
 		.command("status")
 		.summary("what was applied, and what is to be")
 		.description(
-			"Every file of remdb, every file of yours and every model: applied (when, by whom, how long it took), pending, changed, or edited, missing, out of order and interrupted, which `rem migrate` refuses or goes on with.",
+			"Every file of remdb, every file of yours and every model: applied (when, by whom, how long it took), pending, changed, or edited, missing, out of order and interrupted, which `rem migrate` refuses or continues.",
 		)
 		.action(status);
 	addHelp(addMigrationOptions(command), [

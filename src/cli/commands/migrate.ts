@@ -36,7 +36,7 @@ export function addMigrate(program: Command, invocation: Invocation): void {
 		.addOption(
 			new Option(
 				"--lock-timeout <ms>",
-				"longest wait for a table before everybody else gets a turn (default: 500)",
+				"longest wait for a table before other clients continue (default: 500)",
 			).argParser(wholeNumber(1, 600_000)),
 		)
 		.action((options: MigrateCommandOptions) => migrate(options, invocation));

@@ -59,7 +59,7 @@ async function watchCache(
 	terminal: Terminal,
 	signal: AbortSignal,
 ): Promise<void> {
-	const faults = new Faults(terminal, "kv_store cannot be looked at");
+	const faults = new Faults(terminal, "kv_store cannot be checked");
 	await every(checkCacheEveryMs, signal, async () => {
 		try {
 			await service.kv.noticeEmptied();
