@@ -1,7 +1,7 @@
 import type { Gains } from "../util/ranking-metrics.ts";
 import { type Check, isRecord, typeName } from "./checks.ts";
 import { isBlank, limits, textProblem } from "./limits.ts";
-import { withParts } from "./options.ts";
+import { describeProblem, withParts } from "./options.ts";
 
 /** A query, and the rows that answer it. */
 export interface JudgedQuery {
@@ -72,7 +72,7 @@ export const judgedQueries: Check = (value) => {
 	// By index: a hole in the list is no query either.
 	for (let at = 0; at < value.length; at++) {
 		const problem = judgedQuery(value[at]);
-		if (problem !== undefined) return `[${at}]${spaced(problem)}`;
+		if (problem !== undefined) return describeProblem(`[${at}]`, problem);
 		const { query } = value[at] as JudgedQuery;
 		const earlier = first.get(query);
 		if (earlier !== undefined)
@@ -81,11 +81,6 @@ export const judgedQueries: Check = (value) => {
 	}
 	return undefined;
 };
-
-/** `.query is blank` follows the place at once, words after a blank. */
-function spaced(problem: string): string {
-	return problem.startsWith(".") ? problem : ` ${problem}`;
-}
 
 /** The keys of a judged query with what each is worth; those worth nothing are left out. */
 export function gainsOf({ relevant }: JudgedQuery): Gains {

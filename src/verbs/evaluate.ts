@@ -19,6 +19,7 @@ import {
 	progressCallback,
 	required,
 } from "../models/options.ts";
+import { fieldNotEmbedded } from "../models/registry.ts";
 import { tableToSearch } from "../query/default-table.ts";
 import { findRelevantRows } from "../query/relevant-rows.ts";
 import {
@@ -154,7 +155,9 @@ export const evaluate = verb({
 		const { tenantId, userId, transaction, consistency } = call;
 		const { provider, model, language, onProgress } = call;
 		const table = tableToSearch(core.registry, call.tableName);
-		const { tableName } = table.entity;
+		const { tableName, embedFields } = table.entity;
+		if (embedFields.length === 0)
+			throw fieldNotEmbedded(table.entity, `"${tableName}"`);
 		const tenant = core.tenant(tenantId);
 		const judged = await judge(queries, (names) =>
 			findRelevantRows(

@@ -79,6 +79,9 @@ const samples: Readonly<
 		hybridSearch: () => [
 			{ tableName: "notes", query: "note", queryEmbedding: vector, tenantId },
 		],
+		evaluate: () => [
+			{ queries: [{ query: "a note", relevant: ["a note"] }], tenantId },
+		],
 		traverse: () => [{ from: "a note", tenantId }],
 		link: () => [{ from: "a note", edges: [], tenantId }],
 		unlink: () => [{ from: "a note", dst: "nothing", tenantId }],
@@ -197,6 +200,7 @@ const scopedCases: readonly Case[] = [
 	"fuzzySearch",
 	"vectorSearch",
 	"hybridSearch",
+	"evaluate",
 	"traverse",
 	"link",
 	"unlink",

@@ -94,6 +94,12 @@ const calls: Record<
 			service.vectorSearch({ tableName, queryText: "a", tenantId }),
 		hybridSearch: () =>
 			service.hybridSearch({ tableName, query: "a", tenantId }),
+		evaluate: () =>
+			service.evaluate({
+				tableName,
+				queries: [{ query: "a", relevant: ["a"] }],
+				tenantId,
+			}),
 		traverse: () => service.traverse({ from: "a", tenantId }),
 		link: () =>
 			service.link({

@@ -54,6 +54,11 @@ const ofService: Calls = {
 	fuzzySearch: () => db.service.fuzzySearch({ query: "x" }),
 	vectorSearch: () => db.service.vectorSearch({ tableName, queryText: "x" }),
 	hybridSearch: () => db.service.hybridSearch({ tableName, query: "x" }),
+	evaluate: () =>
+		db.service.evaluate({
+			tableName,
+			queries: [{ query: "x", relevant: ["x"] }],
+		}),
 	createIndexConcurrently: () =>
 		db.service.createIndexConcurrently({ tableName, indexType: "hnsw" }),
 	query: () => db.service.query('LOOKUP "x"'),

@@ -198,7 +198,7 @@ function summaryLines(evaluation: Evaluation): string[] {
 		...(excludedQueries === 0
 			? []
 			: [
-					`${counted(excludedQueries, "query has", "queries have")} no relevant row and were left out`,
+					`left out: ${counted(excludedQueries, "query", "queries")} without a relevant row`,
 				]),
 		...(unknownKeyCount === 0
 			? []
