@@ -11,7 +11,7 @@ export interface JudgedQuery {
 }
 
 /** Relevant keys of a query, and queries of an evaluation. */
-export const maxJudgements = 10_000;
+const maxJudgements = 10_000;
 
 const maxGain = 1000;
 

@@ -95,7 +95,7 @@ test("every public verb is a span", async () => {
 	await service.evaluate({
 		tableName: "notes",
 		queries: [{ query: "a", relevant: ["a"] }],
-		modes: ["vector"],
+		modes: ["hybrid"],
 	});
 	await service.traverse({ from: "a" });
 	await service.link({

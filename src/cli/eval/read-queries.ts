@@ -10,7 +10,7 @@ import { readJsonLines } from "../load/read-jsonl.ts";
 import { readWholeText } from "../load/read-text.ts";
 import { fileError, nothingWritten, type SourceRow } from "../load/source.ts";
 
-export const evalFormats = ["json", "jsonl", "csv"] as const;
+const evalFormats = ["json", "jsonl", "csv"] as const;
 
 export type EvalFormat = (typeof evalFormats)[number];
 
