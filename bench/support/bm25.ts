@@ -63,9 +63,9 @@ function stem(word: string): string {
 		.replace(/ies$/, "y")
 		.replace(/(ss|x|ch|sh)es$/, "$1")
 		.replace(/([^su])s$/, "$1");
-	return singular.length < 6
-		? singular
-		: singular.replace(/(ing|ed|ly)$/, "").replace(/e$/, "");
+	return singular
+		.replace(/^(.{3,})(ing|ed|ly)$/, "$1")
+		.replace(/^(.{3,})e$/, "$1");
 }
 
 const stopWords = new Set(
