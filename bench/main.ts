@@ -20,8 +20,10 @@ import { lookup } from "./cases/lookup.ts";
 import { oneVector } from "./cases/one-vector.ts";
 import { peerSearches } from "./cases/peer-searches.ts";
 import { peers } from "./cases/peers.ts";
+import { quality } from "./cases/quality.ts";
 import { quickstart } from "./cases/quickstart.ts";
 import { search } from "./cases/search.ts";
+import { searchSpeed } from "./cases/search-speed.ts";
 import { stream } from "./cases/stream.ts";
 import { twoVectors } from "./cases/two-vectors.ts";
 import { unchanged } from "./cases/unchanged.ts";
@@ -45,6 +47,8 @@ const cases: readonly BenchCase[] = [
 	fuzzy,
 	kvRebuild,
 	search,
+	quality,
+	searchSpeed,
 	graph,
 	indexBuild,
 	bulkLoad,
@@ -68,6 +72,7 @@ async function main(): Promise<void> {
 		const figures = await measure(chosen(options), {
 			server,
 			quick: options.quick,
+			full: options.full,
 			rounds: options.rounds,
 			peersFolder: options.peersFolder,
 			say,

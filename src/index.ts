@@ -83,6 +83,7 @@ export {
 } from "./models/entity.ts";
 export type { Field } from "./models/field.ts";
 export { JsonNumber } from "./models/json-number.ts";
+export type { JudgedQuery } from "./models/judged-query.ts";
 export type { EntityTable, Registry } from "./models/registry.ts";
 export type {
 	Condition,
@@ -141,6 +142,13 @@ export type { UpsertProgress, UpsertResult } from "./store/upsert-result.ts";
 export type { BatchUpsertOptions } from "./verbs/batch-upsert.ts";
 export type { BoundScope } from "./verbs/bound-scope.ts";
 export type { CallScope, ReadOptions } from "./verbs/call-options.ts";
+export type {
+	EvaluateOptions,
+	Evaluation,
+	EvaluationProgress,
+	ModeQuality,
+} from "./verbs/evaluate.ts";
+export type { EvaluationMode } from "./verbs/evaluation-modes.ts";
 export type { FuzzySearchOptions } from "./verbs/fuzzy-search.ts";
 export type { HybridRow, HybridSearchOptions } from "./verbs/hybrid-search.ts";
 export type { LinkCall, LinkResult } from "./verbs/link.ts";

@@ -149,7 +149,7 @@ export function withParts(
 			const part = value[name];
 			const isLeftOut = part === undefined && !requiredParts.includes(name);
 			const problem = isLeftOut ? undefined : check(part);
-			if (problem !== undefined) return `.${name} ${problem}`;
+			if (problem !== undefined) return `.${describeProblem(name, problem)}`;
 		}
 		return undefined;
 	};

@@ -3,6 +3,7 @@ import type { ServiceCore } from "../core/service-core.ts";
 import { type BatchUpsert, batchUpsert } from "./batch-upsert.ts";
 import { type BoundScope, boundTo, refuseOthers } from "./bound-scope.ts";
 import type { Models } from "./call-options.ts";
+import { type Evaluate, evaluate } from "./evaluate.ts";
 import { type FuzzySearch, fuzzySearch } from "./fuzzy-search.ts";
 import { type HybridSearch, hybridSearch } from "./hybrid-search.ts";
 import { type Link, link } from "./link.ts";
@@ -22,6 +23,7 @@ export const verbs: readonly Verb[] = [
 	fuzzySearch,
 	vectorSearch,
 	hybridSearch,
+	evaluate,
 	traverse,
 	link,
 	unlink,
@@ -36,6 +38,7 @@ export interface Verbs<M extends Models>
 		FuzzySearch,
 		VectorSearch<M>,
 		HybridSearch<M>,
+		Evaluate<M>,
 		Traverse,
 		Link,
 		Unlink,

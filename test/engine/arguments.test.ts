@@ -412,7 +412,9 @@ describe("an unknown option", () => {
 			/[A-Z]/g,
 			(letter) => `_${letter.toLowerCase()}`,
 		);
-		return snake === name ? `${name.slice(0, -1)}${name.slice(-2)}` : snake;
+		return snake === name
+			? `${name.slice(0, -1) || name}${name.slice(-2)}`
+			: snake;
 	};
 
 	test.each(

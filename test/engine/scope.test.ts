@@ -105,6 +105,7 @@ type Api = Pick<
 	| "fuzzySearch"
 	| "vectorSearch"
 	| "hybridSearch"
+	| "evaluate"
 	| "traverse"
 	| "query"
 >;
@@ -150,6 +151,17 @@ const reads: Record<
 		}),
 	hybridSearch: (api, scope) =>
 		api.hybridSearch({ tableName: "notes", query: "same words", ...scope }),
+	evaluate: async (api, scope) => {
+		const { unknownKeys } = await api.evaluate({
+			tableName: "notes",
+			queries: [{ query: "same words", relevant: [...ids.values()] }],
+			modes: ["vector"],
+			...scope,
+		});
+		return [...ids]
+			.filter(([, id]) => !unknownKeys.includes(id))
+			.map(([owner]) => ({ metadata: { owner } }));
+	},
 	traverse: async (api, scope) =>
 		(await api.traverse({ from: "hub", direction: "both", depth: 3, ...scope }))
 			.nodes,

@@ -92,6 +92,11 @@ test("every public verb is a span", async () => {
 	await service.fuzzySearch({ query: "a" });
 	await service.vectorSearch({ tableName: "notes", queryText: "a" });
 	await service.hybridSearch({ tableName: "notes", query: "a" });
+	await service.evaluate({
+		tableName: "notes",
+		queries: [{ query: "a", relevant: ["a"] }],
+		modes: ["hybrid"],
+	});
 	await service.traverse({ from: "a" });
 	await service.link({
 		from: "a",
@@ -125,6 +130,7 @@ test("every public verb is a span", async () => {
 		"fuzzySearch",
 		"vectorSearch notes",
 		"hybridSearch notes",
+		"evaluate notes",
 		"traverse",
 		"link",
 		"unlink",

@@ -59,6 +59,15 @@ export function verbSamples({
 			given: [{ tableName, query: "first", tenantId }],
 			withoutEffect: [{ tableName, query: "first", queryEmbedding, tenantId }],
 		},
+		evaluate: {
+			given: [
+				{
+					tableName,
+					queries: [{ query: "first", relevant: ["one"] }],
+					tenantId,
+				},
+			],
+		},
 		query: { given: [`SQL ${tableName} WHERE TRUE`, { tenantId }] },
 		link: {
 			given: [{ from: "one", edges, tenantId }],

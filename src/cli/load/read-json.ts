@@ -7,7 +7,7 @@ import { fileError, type RowGroup, shellArgument } from "./source.ts";
 
 /** An array of objects, or of `{ table, rows }`. */
 export async function readJson(file: InputFile): Promise<RowGroup[]> {
-	const value = parseFile(file.name, await readWholeText(file));
+	const value = parseJsonFile(file.name, await readWholeText(file));
 	const rows = Array.isArray(value) ? value : [value];
 	return groupRows(
 		file.name,
@@ -15,7 +15,8 @@ export async function readJson(file: InputFile): Promise<RowGroup[]> {
 	);
 }
 
-function parseFile(file: string, text: string): unknown {
+/** The value of a file; what is not JSON is an error with its line. */
+export function parseJsonFile(file: string, text: string): unknown {
 	try {
 		return parseJson(text);
 	} catch (cause) {

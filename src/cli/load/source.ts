@@ -24,6 +24,9 @@ export interface RowGroup {
 	readonly rows: readonly SourceRow[] | (() => AsyncIterable<SourceRow>);
 }
 
+/** The hint of what is wrong in a file where there is no better one. */
+export const nothingWritten = "nothing of this file was written";
+
 /** What is wrong in a file, with its line; nothing of the file is written. */
 export function fileError(
 	{ file, line }: { readonly file: string; readonly line?: number | undefined },
@@ -32,7 +35,7 @@ export function fileError(
 ): RemError {
 	const place = line === undefined ? file : `${file}, line ${line}`;
 	return new RemError("VALIDATION", `${place}: ${problem}`, {
-		hint: "nothing of this file was written",
+		hint: nothingWritten,
 		...options,
 	});
 }
