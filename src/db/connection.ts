@@ -378,7 +378,7 @@ export async function send<R>(
 		// Without values it may be a text of several statements: the last one counts.
 		const result = Array.isArray(answer) ? answer.at(-1) : answer;
 		return {
-			rows: (result?.rows ?? []) as R[],
+			rows: result?.rows ?? [],
 			rowCount: result?.rowCount ?? 0,
 		};
 	} catch (error) {

@@ -1,3 +1,4 @@
+import { membersOf } from "../util/present.ts";
 import { scopeProblem, textProblem } from "./limits.ts";
 
 /** Why a value cannot be taken as an argument, if it cannot: "must be a string, not a number". */
@@ -78,7 +79,7 @@ export const record: Check = (value) => {
 export const signal: Check = (value) => {
 	if (typeof value !== "object" || value === null)
 		return `must be an AbortSignal, not ${typeName(value)}`;
-	const { aborted, addEventListener } = value as Partial<AbortSignal>;
+	const { aborted, addEventListener } = membersOf(value);
 	return typeof aborted === "boolean" && typeof addEventListener === "function"
 		? undefined
 		: "must be an AbortSignal";

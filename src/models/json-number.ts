@@ -53,7 +53,8 @@ export function isJsonNumber(value: unknown): value is JsonNumber {
 	return (
 		typeof value === "object" &&
 		value !== null &&
-		(value as { [brand]?: unknown })[brand] === true
+		brand in value &&
+		value[brand] === true
 	);
 }
 

@@ -149,6 +149,7 @@ export interface JsonSchema {
 	readonly format?: string;
 	readonly $ref?: string;
 	readonly $defs?: Readonly<Record<string, JsonSchema>>;
+	readonly definitions?: Readonly<Record<string, JsonSchema>>;
 	readonly embed?: boolean;
 	readonly entity_key?: boolean;
 }
