@@ -33,7 +33,7 @@ const preloadAfterMs = 100;
 export function preloadSqlGrammar(): () => void {
 	const timer = setTimeout(() => {
 		loadSqlGrammar().catch(() => {
-			// Whoever needs it is told.
+			// The call that needs it gets the error.
 		});
 	}, preloadAfterMs);
 	timer.unref();
@@ -78,7 +78,7 @@ async function loadParser() {
 	}
 }
 
-/** What the grammar says of a text it does not take. */
+/** Why the grammar refuses a text. */
 export class SqlSyntaxError extends Error {
 	override readonly name = "SqlSyntaxError";
 	/** Where in the text, 0-based, as JavaScript counts. */

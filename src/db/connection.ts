@@ -222,7 +222,7 @@ class TransactionHandle implements Handle {
 		return new TransactionHandle(this.#connection, true, this.#end);
 	}
 
-	/** The connection is another caller's by then: what is sent would be part of that one's work. */
+	/** The connection is another caller's by then: what is sent would be part of that caller's work. */
 	#refuseEnded(): void {
 		if (!this.#end.isOver) return;
 		throw new RemError(
@@ -399,7 +399,7 @@ function toStatement(statement: Sql | Statement): Statement {
 		const { text, values } = statement;
 		if (typeof text === "string" && Array.isArray(values)) return statement;
 	} catch {
-		// It is no object, or one that cannot be read.
+		// It is not an object, or cannot be read.
 	}
 	throw new RemError("VALIDATION", "the statement is neither SQL nor a text", {
 		hint: "make it with the tag sql, or as { text, values }; script() takes a text without values",

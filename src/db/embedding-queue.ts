@@ -14,7 +14,7 @@ export function embeddingModelsRef(schema: string): Sql {
 	return ident(schema, "rem_embedding_models");
 }
 
-/** Which fields of each table have vectors, whatever the models of single processes say. */
+/** Which fields of each table have vectors, whatever the models of single processes define. */
 export function embeddingFieldsRef(schema: string): Sql {
 	return ident(schema, "rem_embedding_fields");
 }
@@ -24,12 +24,12 @@ export function embeddingVersionsRef(schema: string): Sql {
 	return ident(schema, "rem_embedding_versions");
 }
 
-/** The channel on which workers hear that something was queued. */
+/** The channel that notifies workers of new entries. */
 export function queueChannel(schema: string): string {
 	return boundedName(`rem_embedding_queue_${schema}`);
 }
 
-/** The end of an INSERT: what waits already begins anew, in its old place, because the text is another now. */
+/** The end of an INSERT: an entry that waits already restarts in its old place, because its text has changed. */
 export const requeue = sql`ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
     state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL`;
 

@@ -36,7 +36,7 @@ export const transactionChecks: OptionChecks<TransactionOptions> = {
 
 const table = optionTable(transactionChecks);
 
-/** Throws `VALIDATION` for anything that is no option of a transaction, or of another type. */
+/** Throws `VALIDATION` for anything that is not an option of a transaction, or of another type. */
 export function takeTransactionOptions(
 	options: TransactionOptions,
 ): TransactionOptions {

@@ -77,7 +77,7 @@ export const indexRequest: OptionChecks<IndexRequest> = {
 const readOnly = "25006";
 // A load is over when nothing came for so long; after ten minutes it is none.
 const quietMs = 2000;
-const longestLoadMs = 600_000;
+const maxLoadMs = 600_000;
 
 interface Load {
 	readonly table: EntityTable;
@@ -158,7 +158,7 @@ export class BackgroundIndexer {
 	 * for those that only the owner of their table may build.
 	 */
 	async drain(): Promise<void> {
-		// What was loaded a moment ago is looked at now: nothing of it is queued later.
+		// What was loaded last is checked now: nothing of it is queued later.
 		await this.#queueAfterLoads();
 		await Promise.allSettled(this.#checks);
 		const open = queuedBuilds(await this.#look());
@@ -216,9 +216,9 @@ export class BackgroundIndexer {
 
 	/**
 	 * @internal
-	 * Rows or vectors were added: now and then, it is looked whether an index
-	 * pays, once the load is over. An index that were there before would make the
-	 * rest of the load 20 times slower.
+	 * Rows or vectors were added: after some, and once the load is over, it is
+	 * checked whether an index pays. With an index during it the rest of the load
+	 * would be 20 times slower.
 	 */
 	noteRows(table: EntityTable, space: VectorSpace | undefined, rows: number) {
 		if (space !== undefined) this.#remember(table, space);
@@ -275,7 +275,7 @@ export class BackgroundIndexer {
 		const load = this.#loads.get(tableName);
 		clearTimeout(load?.timer);
 		const since = load?.since ?? performance.now();
-		const left = since + longestLoadMs - performance.now();
+		const left = since + maxLoadMs - performance.now();
 		const timer = setTimeout(
 			() => {
 				this.#loads.delete(tableName);
@@ -436,10 +436,10 @@ export class BackgroundIndexer {
 			.catch((error: unknown) => this.#warn("indexes are not built", error));
 	}
 
-	#warn(what: string, error: unknown): void {
+	#warn(problem: string, error: unknown): void {
 		if (this.#loop.isStopping) return;
 		const message = error instanceof Error ? error.message : String(error);
-		this.#options.logger.warn({}, `${what}: ${message}`);
+		this.#options.logger.warn({}, `${problem}: ${message}`);
 	}
 }
 

@@ -18,7 +18,7 @@ interface Comparison {
 	readonly differences: readonly KvDifference[];
 }
 
-/** Makes exactly these entries equal to their entities, while writers go on. */
+/** Makes exactly these entries equal to their entities, while writers continue. */
 export async function repairDifferences(
 	db: Handle,
 	schema: string,

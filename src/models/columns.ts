@@ -17,7 +17,7 @@ export function isPlainName(name: string): boolean {
 	return /^[a-z_][a-z0-9_]{0,62}$/.test(name) && !unusableNames.has(name);
 }
 
-// PostgreSQL's own columns, and the one name that JavaScript cannot hold.
+// PostgreSQL's own columns, and the one name that JavaScript cannot store.
 const unusableNames = new Set([
 	"__proto__",
 	"tableoid",

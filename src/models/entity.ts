@@ -406,7 +406,7 @@ function columnProblem(
 
 function toKeyFields(
 	key: EntityOptions["entityKeyField"],
-	resolve: (names: readonly string[], what: string) => Field[],
+	resolve: (names: readonly string[], use: string) => Field[],
 	problems: Issue[],
 ): readonly Field[] | null {
 	if (key === null || key === undefined) return null;

@@ -9,7 +9,7 @@ import { limits } from "./limits.ts";
 /**
  * Zod knows numbers only as JavaScript has them, finite ones, and dates only where
  * they are no infinity. Where a row has another one, as another program may have
- * stored it, zod checks the nearest one, and the row keeps its own: what is read
+ * stored it, zod checks the nearest one, and the row retains its own: what is read
  * can be written again.
  */
 interface CheckedRow {

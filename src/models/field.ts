@@ -158,7 +158,7 @@ function unwrap(outer: z.core.$ZodType): Unwrapped {
 	}
 }
 
-/** Whether zod lets null through, in whatever way the schema says so. */
+/** Whether zod lets null through, in whatever way the schema allows it. */
 function takesNull(schema: z.core.$ZodType): boolean {
 	try {
 		const result = z.safeParse(schema, null);

@@ -168,7 +168,7 @@ function scalar(
 	return z.unknown();
 }
 
-/** `#/$defs/Tier` of the same file; what stands beside the reference stays. */
+/** `#/$defs/Tier` of the same file; what is beside the reference stays. */
 function resolve(schema: JsonSchema, root: JsonSchema): JsonSchema {
 	const { $ref, ...beside } = schema;
 	if ($ref === undefined) return schema;

@@ -9,7 +9,7 @@ import {
 
 /**
  * JSON as a value, like `JSON.parse`, but a number that a JavaScript number
- * cannot hold with the same decimal value is a {@link JsonNumber}.
+ * cannot represent with the same decimal value is a {@link JsonNumber}.
  */
 export function parseJson(text: string): unknown {
 	const value: unknown = JSON.parse(text);

@@ -155,7 +155,7 @@ function validateRow(
 		index,
 		id: typeof output.id === "string" ? output.id.toLowerCase() : undefined,
 		tenantId: tenant,
-		// A row's own null means shared, whoever calls.
+		// A row's own null means shared, whatever the call's user.
 		userId:
 			given.userId === undefined
 				? (scope.userId ?? null)

@@ -40,7 +40,7 @@ export interface TypeDefinition {
 	readonly filter: FilterType;
 	readonly dialect: DialectType;
 	readonly cell: CellType;
-	/** A value for a row in which it does not matter, as PostgreSQL and as zod read it. */
+	/** A value for a row whose value is not used, as PostgreSQL and as zod read it. */
 	readonly empty: { readonly text: string; readonly value: unknown };
 }
 
