@@ -21,7 +21,12 @@ import type {
 } from "./database.ts";
 import { internalsOf, sendOneByOne } from "./driver.ts";
 import { timestampText } from "./encode.ts";
-import { takeQueryOptions } from "./query-options.ts";
+import {
+	describeSettings,
+	isolationSql,
+	takeQueryOptions,
+	takeTransactionOptions,
+} from "./options.ts";
 import {
 	isReadOnlyByDefault,
 	localSettings,
@@ -43,11 +48,6 @@ import {
 } from "./standby.ts";
 import { untilStopped } from "./stoppable.ts";
 import { withTimeLimit } from "./time-limit.ts";
-import {
-	describeSettings,
-	isolationSql,
-	takeTransactionOptions,
-} from "./transaction-options.ts";
 
 /** A connection, and what its database is known to be. */
 export interface Connection {

@@ -1,13 +1,11 @@
 import { optional, optionalOptions, options } from "../calls/arguments.ts";
 import { async, publicMethods, sync, traced } from "../calls/public-methods.ts";
-import type { Database } from "../db/database.ts";
-import { limited } from "../db/limited.ts";
+import { type Database, limited } from "../db/database.ts";
 import {
 	outsideTransactions,
 	refuseInsideTransaction,
 } from "../db/open-transaction.ts";
 import { RemError } from "../errors.ts";
-import type { Logger } from "../logger.ts";
 import {
 	anyText,
 	flag,
@@ -18,8 +16,7 @@ import {
 } from "../models/checks.ts";
 import { type OptionChecks, required } from "../models/options.ts";
 import type { EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
-import type { HnswOptions } from "../schema/index-types/definition.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import {
 	type DeclaredIndex,
 	definitionOf,
@@ -37,12 +34,16 @@ import {
 } from "./build-loop.ts";
 import { enqueue, readQueue } from "./build-queue.ts";
 import { BulkLoad } from "./bulk-load.ts";
-import { declareIndexes, serves } from "./declared-indexes.ts";
+import {
+	declareIndexes,
+	readVectorSpaces,
+	serves,
+	spacesOf,
+} from "./declared-indexes.ts";
 import { indexesThatPay } from "./index-need.ts";
 import { readIndexStates } from "./index-state.ts";
 import { type IndexStatus, readIndexStatus } from "./index-status.ts";
-import type { IndexerSettings } from "./settings.ts";
-import { readVectorSpaces, spacesOf } from "./vector-spaces.ts";
+import type { TableBuilderOptions } from "./settings.ts";
 
 /** Which indexes a call is about. */
 export interface IndexRequest {
@@ -58,11 +59,7 @@ export interface IndexerStatus {
 	readonly indexes: readonly IndexStatus[];
 }
 
-export interface BackgroundIndexerOptions {
-	readonly schema: string;
-	readonly hnsw: HnswOptions;
-	readonly settings: IndexerSettings;
-	readonly logger: Logger;
+export interface BackgroundIndexerOptions extends TableBuilderOptions {
 	/** The registered entities. */
 	readonly tables: () => readonly EntityTable[];
 	/** Where the service's own vectors are. */

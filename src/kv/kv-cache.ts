@@ -5,8 +5,7 @@ import {
 	publicMethods,
 	traced,
 } from "../calls/public-methods.ts";
-import type { Database, Handle } from "../db/database.ts";
-import { limited } from "../db/limited.ts";
+import { type Database, type Handle, limited } from "../db/database.ts";
 import {
 	outsideTransactions,
 	refuseInsideTransaction,

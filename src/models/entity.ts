@@ -12,10 +12,9 @@ import {
 } from "./checks.ts";
 import { kindOf } from "./column-types/definition.ts";
 import { type ColumnType, definitionOf, isArrayType } from "./column-types.ts";
-import { isPlainName, toColumn } from "./columns.ts";
 import { type Field, isZod3, isZod4, ofZod3, toField } from "./field.ts";
 import { valueProblem } from "./limits.ts";
-import { embeddingsTableName } from "./names.ts";
+import { embeddingsTableName, isPlainName, toColumn } from "./names.ts";
 import { namesIn } from "./options.ts";
 
 export type Shape = Readonly<Record<string, z.core.$ZodType>>;

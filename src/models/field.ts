@@ -7,7 +7,7 @@ import {
 	type ScalarType,
 	scalarTypeEntries,
 } from "./column-types.ts";
-import { toColumn } from "./columns.ts";
+import { toColumn } from "./names.ts";
 
 /** What a zod schema means for a column. */
 export interface Field {

@@ -1,8 +1,8 @@
 import * as z from "zod";
 import type { JsonSchema } from "./column-types/definition.ts";
 import { scalarTypeEntries } from "./column-types.ts";
-import { isPlainName, toColumn } from "./columns.ts";
 import { defineEntity, type Entity, systemFields } from "./entity.ts";
+import { isPlainName, toColumn } from "./names.ts";
 
 /**
  * The model that a JSON Schema describes, as `model_json_schema()` of Pydantic

@@ -11,7 +11,7 @@ import {
 	validateRows,
 	validationSteps,
 } from "../models/validate.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import { membersOf } from "../util/present.ts";
 import { ChunkProgress, VectorForecast } from "./chunk-progress.ts";
 import {

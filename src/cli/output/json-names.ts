@@ -1,5 +1,5 @@
-import { toColumn } from "../../models/columns.ts";
 import type { Entity } from "../../models/entity.ts";
+import { toColumn } from "../../models/names.ts";
 
 /** Our own names in the snake_case of the specification; what lies below stays as it is. */
 export function snakeNames(record: object): Record<string, unknown> {
