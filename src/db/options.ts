@@ -25,7 +25,7 @@ const isolationLevels = {
 } as const;
 
 /** Each attempt runs the whole work again. */
-export const maxRetries = 100;
+const maxRetries = 100;
 
 export const transactionChecks: OptionChecks<TransactionOptions> = {
 	isolation: oneOf(...Object.keys(isolationLevels)),
