@@ -96,8 +96,7 @@ export type {
 	TextFieldName,
 	Where,
 } from "./models/types.ts";
-export type { VectorInput } from "./models/vector.ts";
-export type { VectorSpace } from "./models/vector-space.ts";
+export type { VectorInput, VectorSpace } from "./models/vector.ts";
 export { describeQueryLanguage } from "./query/dialect/describe-language.ts";
 export type {
 	FieldExplanation,

@@ -9,7 +9,7 @@ import type {
 } from "../embeddings/provider.ts";
 import { ProviderRegistry } from "../embeddings/provider-registry.ts";
 import type { ProviderSettings } from "../embeddings/resolve-provider.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import type { Settings } from "../settings/settings.ts";
 
 /** Which provider and model a call asks for; what it leaves out is the service's. */

@@ -7,8 +7,7 @@ import {
 	traced,
 } from "../calls/public-methods.ts";
 import { dropIndex } from "../db/catalogue/indexes.ts";
-import type { Database } from "../db/database.ts";
-import { limited } from "../db/limited.ts";
+import { type Database, limited } from "../db/database.ts";
 import { refuseInsideTransaction } from "../db/open-transaction.ts";
 import {
 	asRegistered,
@@ -51,7 +50,7 @@ import {
 } from "../models/checks.ts";
 import { progressCallback, withParts } from "../models/options.ts";
 import type { EntityTable, Registry } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import { hnswIndex } from "../schema/index-types/hnsw.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { Embedder, GenerateBatchOptions } from "./embedder.ts";

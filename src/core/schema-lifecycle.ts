@@ -1,7 +1,6 @@
 import { optionalOptions, options } from "../calls/arguments.ts";
 import { async, publicMethods } from "../calls/public-methods.ts";
-import type { Database } from "../db/database.ts";
-import { limited } from "../db/limited.ts";
+import { type Database, limited } from "../db/database.ts";
 import type { Logger } from "../logger.ts";
 import { diffSchema } from "../migrate/diff/diff.ts";
 import type { Difference } from "../migrate/diff/difference.ts";
@@ -18,7 +17,7 @@ import { type MigrationStatus, readStatus } from "../migrate/status.ts";
 import { listOf, text } from "../models/checks.ts";
 import { required } from "../models/options.ts";
 import type { EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import type { BaseOptions } from "../schema/base.ts";
 import type { HnswOptions } from "../schema/index-types/definition.ts";
 

@@ -4,7 +4,7 @@ import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import { isProviderError, RemError } from "../errors.ts";
 import type { BulkReport } from "../indexer/bulk-load.ts";
 import type { EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import { batchUpsert } from "../store/batch-upsert.ts";
 import type { MergeField } from "../store/merge.ts";
 import type { UpsertProgress, UpsertResult } from "../store/upsert-result.ts";

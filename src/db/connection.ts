@@ -21,7 +21,12 @@ import type {
 } from "./database.ts";
 import { internalsOf, sendOneByOne } from "./driver.ts";
 import { timestampText } from "./encode.ts";
-import { takeQueryOptions } from "./query-options.ts";
+import {
+	describeSettings,
+	isolationSql,
+	takeQueryOptions,
+	takeTransactionOptions,
+} from "./options.ts";
 import {
 	isReadOnlyByDefault,
 	localSettings,
@@ -43,11 +48,6 @@ import {
 } from "./standby.ts";
 import { untilStopped } from "./stoppable.ts";
 import { withTimeLimit } from "./time-limit.ts";
-import {
-	describeSettings,
-	isolationSql,
-	takeTransactionOptions,
-} from "./transaction-options.ts";
 
 /** A connection, and what its database is known to be. */
 export interface Connection {
@@ -222,7 +222,7 @@ class TransactionHandle implements Handle {
 		return new TransactionHandle(this.#connection, true, this.#end);
 	}
 
-	/** The connection is another caller's by then: what is sent would be part of that one's work. */
+	/** The connection is another caller's by then: what is sent would be part of that caller's work. */
 	#refuseEnded(): void {
 		if (!this.#end.isOver) return;
 		throw new RemError(
@@ -378,7 +378,7 @@ export async function send<R>(
 		// Without values it may be a text of several statements: the last one counts.
 		const result = Array.isArray(answer) ? answer.at(-1) : answer;
 		return {
-			rows: (result?.rows ?? []) as R[],
+			rows: result?.rows ?? [],
 			rowCount: result?.rowCount ?? 0,
 		};
 	} catch (error) {
@@ -399,7 +399,7 @@ function toStatement(statement: Sql | Statement): Statement {
 		const { text, values } = statement;
 		if (typeof text === "string" && Array.isArray(values)) return statement;
 	} catch {
-		// It is no object, or one that cannot be read.
+		// It is not an object, or cannot be read.
 	}
 	throw new RemError("VALIDATION", "the statement is neither SQL nor a text", {
 		hint: "make it with the tag sql, or as { text, values }; script() takes a text without values",

@@ -18,7 +18,7 @@ function moduleOf(pglite: PGlite): EngineModule {
 	return pglite.Module as unknown as EngineModule;
 }
 
-/** How PGlite's module leaves a statement that failed: PostgreSQL goes on. */
+/** How PGlite's module leaves a statement that failed: PostgreSQL continues. */
 const statementFailed = 100;
 
 /**
@@ -131,7 +131,7 @@ class EngineFolder {
 		this.#identity = this.#read();
 	}
 
-	/** PostgreSQL goes on with the files that it has open: what it writes is lost. */
+	/** PostgreSQL continues with the files that it has open: what it writes is lost. */
 	problem(): RemError | undefined {
 		const there = this.#read();
 		if (there === this.#identity) return undefined;

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { RemError } from "../errors.ts";
 import { membersOf } from "../util/present.ts";
 
-/** Why an embedded database did not open. The engine itself does not say: its folder is looked at. */
+/** Why an embedded database did not open. The engine itself does not report it: its folder is examined. */
 export async function doesNotStart(
 	folder: string,
 	cause: unknown,

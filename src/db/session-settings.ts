@@ -106,8 +106,8 @@ const unpinned = new WeakMap<pg.ClientBase, string>();
 
 /**
  * Whether the role or the database makes every transaction read-only by default.
- * It is how a database is closed to writers, for a switchover say: so it is
- * reported, and not set back.
+ * It is how a database is closed to writers, for a switchover for instance: so
+ * it is reported, and not reset.
  */
 export function isReadOnlyByDefault(client: pg.ClientBase): boolean {
 	return frozen.has(client);

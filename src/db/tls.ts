@@ -22,7 +22,7 @@ interface TlsFiles extends TlsSettings {
 /**
  * A connection string without its parameters `sslmode`, `sslrootcert`, `sslcert`
  * and `sslkey`, and what they mean to libpq: the driver takes `require` for
- * `verify-full`. What the string does not say, the settings do.
+ * `verify-full`. The settings apply where the string has none.
  */
 export function withTls(
 	connectionString: string,
@@ -72,7 +72,7 @@ function modeOf(text: string | null): SslMode | undefined {
 	if (mode !== undefined) return mode;
 	throw new RemError("CONFIG_INVALID", `sslmode is none of ${all}`, {
 		hint: unchecked.has(text)
-			? `"${text}" goes on without TLS where the server has none: say require, or disable`
+			? `"${text}" continues without TLS where the server has none: use require, or disable`
 			: "correct the connection string; require checks no certificate, verify-full its authority and name",
 	});
 }
@@ -80,7 +80,7 @@ function modeOf(text: string | null): SslMode | undefined {
 const all = sslModes.join(", ");
 const unchecked = new Set(["allow", "prefer"]);
 
-/** As the driver wants it; `undefined`: nothing was said of it. */
+/** As the driver takes it; `undefined`: none of it is set. */
 export function tlsOptions({
 	mode,
 	rootCert,
@@ -92,8 +92,8 @@ export function tlsOptions({
 		sslcert: cert,
 		sslkey: key,
 	});
-	const isSaid = files.some(([, path]) => path !== undefined);
-	const chosen = mode ?? (isSaid ? "verify-full" : undefined);
+	const hasFiles = files.some(([, path]) => path !== undefined);
+	const chosen = mode ?? (hasFiles ? "verify-full" : undefined);
 	if (chosen === undefined) return undefined;
 	if (chosen === "disable") return false;
 	const isSystem = rootCert === "system";
@@ -111,7 +111,7 @@ export function tlsOptions({
 	);
 }
 
-/** Whose authority is a public one, anybody gets a certificate from: only the name tells then. */
+/** A public authority issues certificates to anyone: then only the name identifies the server. */
 function checkAuthority(mode: SslMode, rootCert: string | undefined): void {
 	if (mode === "verify-ca" && rootCert === undefined)
 		throw new RemError("CONFIG_INVALID", "verify-ca needs an authority", {
@@ -126,7 +126,7 @@ function checkAuthority(mode: SslMode, rootCert: string | undefined): void {
 }
 
 /**
- * The driver copies these for every connection: each reads the files anew, so
+ * The driver copies these for every connection: each reads the files again, so
  * that an authority which was renewed counts without a restart.
  */
 function withFiles(

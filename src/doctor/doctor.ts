@@ -1,5 +1,5 @@
 import type { ServiceCore } from "../core/service-core.ts";
-import { limited } from "../db/limited.ts";
+import { limited } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import {
 	type Check,

@@ -1,5 +1,5 @@
 import { RemError } from "../errors.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import { suggest } from "../util/suggest.ts";
 import { cohereModels, cohereProvider } from "./cohere.ts";
 import { type KnownModels, vectorLength } from "./known-model.ts";

@@ -127,7 +127,7 @@ async function analyzeExpressions(
 	await session
 		.script(`ANALYZE ${toText(ident(schema, tableName))}`)
 		.catch(() => {
-			// The index is there all the same, and autovacuum comes by.
+			// The index is built all the same, and autovacuum will analyze it.
 		});
 }
 

@@ -1,7 +1,7 @@
 import { foreignOwner } from "../db/catalogue/relations.ts";
 import type { Handle } from "../db/database.ts";
 import { arrayLiteral } from "../db/encode.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import type { DeclaredIndex, IndexType } from "../schema/index-types.ts";
 import { ident, type Sql, sql } from "../sql.ts";
 import { type BuildFailure, notPermitted } from "./build-failure.ts";

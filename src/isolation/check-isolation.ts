@@ -1,6 +1,5 @@
 import type { ServiceCore } from "../core/service-core.ts";
-import type { Database, Handle } from "../db/database.ts";
-import { limited } from "../db/limited.ts";
+import { type Database, type Handle, limited } from "../db/database.ts";
 import { ident, sql } from "../sql.ts";
 import type { ProbeScope } from "../verbs/verb.ts";
 import {

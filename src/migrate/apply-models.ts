@@ -53,7 +53,7 @@ export function applyModels(
 		refuseDrift(differences);
 		const renames = await findRenamed(tx, { missing: absent, tables }, options);
 		const safe = differences.filter(({ risk }) => risk === undefined);
-		// After a restore all is as it was, and has to be compared once: who may not note it goes on.
+		// After a restore all is as it was, and has to be compared once: a role that may not record it continues.
 		const isDone = absent.length === 0 && safe.length === 0;
 		if (isDone && !(await mayRecord(tx, options.schema)))
 			return { applied: [], online: [], warnings: [] };
@@ -83,7 +83,7 @@ export function applyModels(
 	});
 }
 
-/** What stays as it is has been examined: the next migration does not take it for something new. */
+/** What stays as it is has been examined: the next migration does not report it as new. */
 async function noteLeft(
 	tx: Handle,
 	differences: readonly Difference[],

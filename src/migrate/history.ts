@@ -7,7 +7,7 @@ export interface FileStatus {
 	readonly name: string;
 	/**
 	 * `edited`, `missing` and `out of order` are refused until you decide;
-	 * `interrupted` goes on where it stopped.
+	 * `interrupted` continues where it stopped.
 	 */
 	readonly state:
 		| "applied"

@@ -69,7 +69,7 @@ async function withSession<T>(
 }
 
 /**
- * As a text without parameters: with them, the finished statement would keep its
+ * As a text without parameters: with them, the finished statement would retain its
  * snapshot until the next one, and CREATE INDEX CONCURRENTLY would wait for it.
  */
 async function take(tx: Handle, schema: string): Promise<boolean> {

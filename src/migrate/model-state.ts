@@ -101,7 +101,7 @@ export function isKnown(ledger: Ledger, table: EntityTable): boolean {
 	return ledger.get(ledgerName(table))?.sha256 === sha256(entityText(table));
 }
 
-/** The ledger's row that stands for our own tables. */
+/** The ledger's row for our own tables. */
 function lastBaseFile(base: BaseOptions): string {
 	return baseFiles(base).at(-1)?.name ?? "";
 }

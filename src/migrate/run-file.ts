@@ -96,7 +96,7 @@ interface Unit {
 	readonly text: string;
 }
 
-/** BEGIN … COMMIT in a file that is no transaction is one for what stands between. */
+/** BEGIN … COMMIT in a file that is no transaction is one for the statements between them. */
 function toUnits(
 	file: MigrationFile,
 	statements: readonly FileStatement[],
@@ -126,7 +126,7 @@ function toUnit(statements: readonly FileStatement[]): Unit {
 
 /**
  * What is done is recorded after each statement, in its own transaction where it
- * can be; so a file that was interrupted goes on where it stopped.
+ * can be; so a file that was interrupted continues where it stopped.
  */
 async function runOneByOne(
 	run: FileRun,

@@ -17,22 +17,22 @@ import { readLocale } from "../core/locale.ts";
 import { queueFigures } from "../core/queue-figures.ts";
 import type { SchemaLifecycle } from "../core/schema-lifecycle.ts";
 import { ServiceCore } from "../core/service-core.ts";
-import type {
-	Capabilities,
-	Database,
-	Handle,
-	Result,
-	TransactionOptions,
+import {
+	type Capabilities,
+	type Database,
+	type Handle,
+	limited,
+	type Result,
+	type TransactionOptions,
 } from "../db/database.ts";
 import { openEmbedded } from "../db/embedded.ts";
-import { limited } from "../db/limited.ts";
 import {
 	insideTransaction,
 	refuseInsideTransaction,
 } from "../db/open-transaction.ts";
+import { transactionChecks } from "../db/options.ts";
 import type { Replica } from "../db/replica.ts";
 import { openReplica, openServer } from "../db/server.ts";
-import { transactionChecks } from "../db/transaction-options.ts";
 import type { DoctorOptions } from "../doctor/check.ts";
 import { type DoctorReport, examine } from "../doctor/doctor.ts";
 import { asRemError, RemError, reading } from "../errors.ts";

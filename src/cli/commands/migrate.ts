@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import { RemError } from "../../errors.ts";
 import type { MigrationPlan } from "../../migrate/plan.ts";
-import type { VectorSpace } from "../../models/vector-space.ts";
+import type { VectorSpace } from "../../models/vector.ts";
 import {
 	type AnyService,
 	withoutCreating,

@@ -1,6 +1,6 @@
-import { toColumn } from "../../models/columns.ts";
 import type { Entity } from "../../models/entity.ts";
 import { writeJson } from "../../models/json-text.ts";
+import { toColumn } from "../../models/names.ts";
 import { plainJson } from "./plain-text.ts";
 
 /** JSON as the command prints it: harmless for a terminal, numbers of any size. */

@@ -15,8 +15,8 @@ import {
 } from "./renamed-tables.ts";
 
 /**
- * What keeps the database from being like the models, in the order in which it
- * can be repaired. Reads only: what it makes to compare with is rolled back.
+ * How the database differs from the models, in the order in which it can be
+ * repaired. Reads only: what it makes to compare with is rolled back.
  */
 export async function diffSchema(
 	db: Handle,

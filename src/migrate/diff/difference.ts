@@ -8,11 +8,11 @@ export interface Difference {
 	readonly messages: readonly string[];
 	/** Complete statements, in order. */
 	readonly statements: readonly string[];
-	/** `online`: one by one outside a transaction, so that readers and writers go on. */
+	/** `online`: one by one outside a transaction, without blocking readers and writers. */
 	readonly phase: "transaction" | "online";
 	/** Why it should be reviewed first; absent: nothing is lost, rewritten or locked for long. */
 	readonly risk?: Risk;
-	/** Statement that records that the difference stays as it is; `migrate` runs it when it goes on. */
+	/** Statement that records that the difference stays as it is; `migrate` runs it when it continues. */
 	readonly whenLeft?: string;
 	/** Whether remdb cannot work with the table as it is. */
 	readonly blocks: boolean;

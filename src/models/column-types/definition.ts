@@ -40,7 +40,7 @@ export interface TypeDefinition {
 	readonly filter: FilterType;
 	readonly dialect: DialectType;
 	readonly cell: CellType;
-	/** A value for a row in which it does not matter, as PostgreSQL and as zod read it. */
+	/** A value for a row whose value is not used, as PostgreSQL and as zod read it. */
 	readonly empty: { readonly text: string; readonly value: unknown };
 }
 
@@ -149,6 +149,7 @@ export interface JsonSchema {
 	readonly format?: string;
 	readonly $ref?: string;
 	readonly $defs?: Readonly<Record<string, JsonSchema>>;
+	readonly definitions?: Readonly<Record<string, JsonSchema>>;
 	readonly embed?: boolean;
 	readonly entity_key?: boolean;
 }

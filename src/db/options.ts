@@ -3,7 +3,9 @@ import {
 	type Check,
 	flag,
 	isRecord,
+	longestWaitMs,
 	oneOf,
+	signal,
 	typeName,
 	wholeNumber,
 } from "../models/checks.ts";
@@ -13,7 +15,7 @@ import {
 	optionTable,
 	takeOptions,
 } from "../models/options.ts";
-import type { TransactionOptions } from "./database.ts";
+import type { QueryOptions, TransactionOptions } from "./database.ts";
 
 /** The only words that can stand behind ISOLATION LEVEL. */
 const isolationLevels = {
@@ -23,7 +25,7 @@ const isolationLevels = {
 } as const;
 
 /** Each attempt runs the whole work again. */
-export const maxRetries = 100;
+const maxRetries = 100;
 
 export const transactionChecks: OptionChecks<TransactionOptions> = {
 	isolation: oneOf(...Object.keys(isolationLevels)),
@@ -34,14 +36,14 @@ export const transactionChecks: OptionChecks<TransactionOptions> = {
 	settings,
 };
 
-const table = optionTable(transactionChecks);
+const transactionTable = optionTable(transactionChecks);
 
-/** Throws `VALIDATION` for anything that is no option of a transaction, or of another type. */
+/** Throws `VALIDATION` for anything that is not an option of a transaction, or of another type. */
 export function takeTransactionOptions(
 	options: TransactionOptions,
 ): TransactionOptions {
 	return reading("transaction", () =>
-		takeOptions(options, table, "transaction"),
+		takeOptions(options, transactionTable, "transaction"),
 	);
 }
 
@@ -80,4 +82,30 @@ function settings(value: unknown): ReturnType<Check> {
 		if (problem !== undefined) return problem;
 	}
 	return undefined;
+}
+
+/** Of the name of a prepared statement: the driver complains about longer ones on its own. */
+const maxNameBytes = 63;
+
+const queryTable = optionTable<QueryOptions>({
+	name: (value) => {
+		if (typeof value !== "string" || value === "")
+			return "must be a text that is not empty";
+		if (Buffer.byteLength(value) > maxNameBytes)
+			return `must have at most ${maxNameBytes} bytes`;
+		if (value in Object.prototype)
+			return "is a member of every JavaScript object";
+		return textProblem(value);
+	},
+	readsUnlogged: flag,
+	idempotent: flag,
+	isLimited: flag,
+	retries: wholeNumber(0, maxRetries),
+	signal,
+	timeoutMs: wholeNumber(1, longestWaitMs),
+});
+
+/** Throws `VALIDATION` for anything that is not an option of a statement, or of another type. */
+export function takeQueryOptions(options: QueryOptions): QueryOptions {
+	return reading("query", () => takeOptions(options, queryTable, "query"));
 }
