@@ -69,7 +69,7 @@ export async function searchTables<Hit>(
 	const [first] = searches;
 	if (first === undefined)
 		return { found: [], explain: call.explain ? {} : undefined };
-	const vector = await queryVector(first);
+	const vector = await queryVector(first, call.signal);
 	const results = await sideBySide(
 		core,
 		call.transaction,
@@ -98,6 +98,7 @@ async function resolveTables(
 	text: SearchedText,
 ): Promise<ResolvedSearch[]> {
 	const { tables = searchable(core, text.fieldName), ...rest } = call;
+	if (tables.length === 0) return [];
 	const db = core.handle(call.tenantId, call.transaction);
 	const models = await core.embeddings.models.all(db);
 	const space = spaceOf(core, call, { tables, models });

@@ -1,6 +1,7 @@
 import { QueryVectors } from "../core/query-vectors.ts";
 import type { ServiceCore } from "../core/service-core.ts";
 import { stoppable } from "../db/stoppable.ts";
+import { unlessAborted } from "../embeddings/abort.ts";
 import { RemError } from "../errors.ts";
 import {
 	anyText,
@@ -193,12 +194,15 @@ export interface QueryVector {
 	readonly embedMs: number;
 }
 
-/** @internal */
+/** @internal Other calls may wait for the same vector: an aborted one does not stop its making. */
 export async function queryVector(
 	resolved: Omit<ResolvedSearch, "attempts">,
+	signal?: AbortSignal,
 ): Promise<QueryVector> {
 	const started = performance.now();
-	const vector = resolved.queryEmbedding ?? (await embedQuery(resolved));
+	const vector =
+		resolved.queryEmbedding ??
+		(await unlessAborted(embedQuery(resolved), signal));
 	return { vector, embedMs: performance.now() - started };
 }
 
@@ -247,8 +251,8 @@ export function checkHasText(
 		});
 }
 
-/** A provider would cut a longer text, or refuse it; full text search takes as long as it is. */
-function checkQueryText(query: string): void {
+/** @internal A provider would cut a longer text, or refuse it; full text search takes as long as it is. */
+export function checkQueryText(query: string): void {
 	const problem = textProblem(query);
 	if (problem !== undefined)
 		throw new RemError("VALIDATION", `the query ${problem}`);
