@@ -10,6 +10,7 @@ import { addLookup } from "./commands/lookup.ts";
 import { addMigrate } from "./commands/migrate.ts";
 import { addQuery } from "./commands/query.ts";
 import { addQuickstart } from "./commands/quickstart.ts";
+import { addRecall } from "./commands/recall.ts";
 import { addSchema } from "./commands/schema.ts";
 import { addSearch } from "./commands/search.ts";
 import { addTraverse } from "./commands/traverse.ts";
@@ -35,6 +36,7 @@ export function buildProgram(invocation: Invocation): Command {
 	addLookup(program);
 	addFuzzy(program);
 	addSearch(program);
+	addRecall(program);
 	addQuery(program);
 	addTraverse(program);
 	addIndexes(program);

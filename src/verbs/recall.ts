@@ -8,12 +8,13 @@ import {
 	anyText,
 	flag,
 	listOf,
+	numberOf,
 	signal,
 	validDate,
 	vector,
-	wholeNumber,
 } from "../models/checks.ts";
 import { keyOfRow } from "../models/entity-key.ts";
+import { limits } from "../models/limits.ts";
 import { type OptionChecks, required } from "../models/options.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorInput } from "../models/vector.ts";
@@ -139,7 +140,6 @@ export interface Recall<M extends Models> {
 	): Promise<RecallResult<T> & ExplainedIf<X>>;
 }
 
-const maxItems = 200;
 const defaults = { limit: 10, maxTokens: 4000 } as const;
 
 type Options = RecallOptions & { readonly explain?: boolean };
@@ -149,8 +149,8 @@ const checks: OptionChecks<Options> = {
 	query: required(anyText),
 	queryEmbedding: vector,
 	tables: listOf(anyText),
-	limit: wholeNumber(1, maxItems),
-	maxTokens: wholeNumber(1, 1_000_000),
+	limit: numberOf(`a whole number from 1 to ${limits.recallItems}`),
+	maxTokens: numberOf(`a whole number from 1 to ${limits.recallTokens}`),
 	since: validDate,
 	explain: flag,
 	signal,
@@ -241,6 +241,8 @@ function readsOf(core: ServiceCore, call: Options): Reads {
 	checkQueryText(query);
 	const tenantId = core.tenant(call.tenantId);
 	checkScope({ tenantId, userId });
+	checkRange("limit", call.limit, limits.recallItems);
+	checkRange("maxTokens", call.maxTokens, limits.recallTokens);
 	if (call.tables?.length === 0)
 		throw new RemError("VALIDATION", "tables names no table", {
 			hint: "leave it out to recall from all of them",
@@ -254,6 +256,21 @@ function readsOf(core: ServiceCore, call: Options): Reads {
 		tables: tables === undefined ? core.registry.all() : [...new Set(tables)],
 		reader: { ...reader, db: stoppable(reader.db, call.signal) },
 	};
+}
+
+function checkRange(
+	name: string,
+	value: number | undefined,
+	most: number,
+): void {
+	const isWithin =
+		value === undefined ||
+		(Number.isInteger(value) && value >= 1 && value <= most);
+	if (!isWithin)
+		throw new RemError(
+			"INPUT_LIMIT",
+			`${name} is ${value}, expected a whole number from 1 to ${most}`,
+		);
 }
 
 interface Names {

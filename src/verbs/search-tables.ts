@@ -108,11 +108,23 @@ async function resolveTables(
 		return named || active === undefined || isSameSpace(active, space);
 	});
 	const searches: ResolvedSearch[] = [];
+	let problem: unknown;
 	for (const { entity } of inSpace) {
 		const { tableName } = entity;
-		searches.push(await resolveSearch(core, { ...rest, tableName }, text));
+		try {
+			searches.push(await resolveSearch(core, { ...rest, tableName }, text));
+		} catch (error) {
+			// No row of the table can fulfil a condition on a field that it lacks.
+			if (!isUnknownField(error)) throw error;
+			problem ??= error;
+		}
 	}
+	if (searches.length === 0 && problem !== undefined) throw problem;
 	return searches;
+}
+
+function isUnknownField(error: unknown): boolean {
+	return error instanceof RemError && error.code === "UNKNOWN_FIELD";
 }
 
 /** Tables with embedded fields, or with that one. */
