@@ -388,6 +388,8 @@ describe("recall", () => {
 			"payments migration ".repeat(3400),
 			"x".repeat(65_536),
 			"記".repeat(65_536),
+			"ก".repeat(65_536),
+			"😀".repeat(32_768),
 			"a-b_".repeat(16_384),
 			"\u0301".repeat(65_536),
 			'"'.repeat(65_536),
@@ -510,6 +512,7 @@ test("recall without a provider is PROVIDER_NOT_CONFIGURED on a server, and work
 		await service.batchUpsert({
 			tableName: "notes",
 			tenantId,
+			generateEmbeddings: false,
 			entities: [{ name: "a", content: "text", vectors: { content: vector } }],
 		});
 		const call = { query: "text", tenantId };
