@@ -11,6 +11,7 @@ import { addLookup } from "./commands/lookup.ts";
 import { addMigrate } from "./commands/migrate.ts";
 import { addQuery } from "./commands/query.ts";
 import { addQuickstart } from "./commands/quickstart.ts";
+import { addRecall } from "./commands/recall.ts";
 import { addSchema } from "./commands/schema.ts";
 import { addSearch } from "./commands/search.ts";
 import { addTraverse } from "./commands/traverse.ts";
@@ -37,6 +38,7 @@ export function buildProgram(invocation: Invocation): Command {
 	addFuzzy(program);
 	addSearch(program);
 	addEval(program, invocation);
+	addRecall(program);
 	addQuery(program);
 	addTraverse(program);
 	addIndexes(program);

@@ -19,8 +19,11 @@ import {
 	progressCallback,
 	required,
 } from "../models/options.ts";
-import { fieldNotEmbedded } from "../models/registry.ts";
-import { tableToSearch } from "../query/default-table.ts";
+import {
+	type EntityTable,
+	fieldNotEmbedded,
+	type Registry,
+} from "../models/registry.ts";
 import { findRelevantRows } from "../query/relevant-rows.ts";
 import {
 	type Gains,
@@ -292,4 +295,23 @@ function qualityOf(samples: readonly Sample[]): ModeQuality {
 		p50Ms: percentile(50, times),
 		p95Ms: percentile(95, times),
 	};
+}
+
+/** The table of that name; of a call that names none, `resources` or the only one with embedded texts. */
+function tableToSearch(
+	registry: Registry,
+	tableName: string | undefined,
+): EntityTable {
+	if (tableName !== undefined) return registry.get(tableName);
+	const searchable = registry
+		.all()
+		.filter(({ entity }) => entity.embedFields.length > 0);
+	const found =
+		searchable.find(({ entity }) => entity.tableName === "resources") ??
+		(searchable.length === 1 ? searchable[0] : undefined);
+	if (found !== undefined) return found;
+	const names = searchable.map(({ entity }) => entity.tableName);
+	throw new RemError("VALIDATION", "no table to search in", {
+		hint: `name one of: ${names.join(", ")}`,
+	});
 }

@@ -1,4 +1,5 @@
 import type { Consistency, Handle } from "../db/database.ts";
+import { limits } from "../models/limits.ts";
 import type { HybridRanks } from "../query/hybrid.ts";
 import type { ReadScope } from "../query/scope.ts";
 
@@ -27,6 +28,12 @@ export interface EvaluatedVerbs {
 	hybridSearch(
 		options: EvaluatedSearch,
 	): Promise<readonly (Found & { readonly ranks: HybridRanks })[]>;
+	recall(
+		options: Pick<
+			EvaluatedSearch,
+			"query" | "limit" | "tenantId" | "userId" | "transaction" | "consistency"
+		> & { readonly tables: readonly string[]; readonly maxTokens: number },
+	): Promise<{ readonly items: readonly { readonly entityId: string }[] }>;
 }
 
 interface Found {
@@ -51,9 +58,24 @@ const modes = {
 		return idsOf(byText.slice(0, search.limit));
 	},
 	hybrid: async (verbs, search) => idsOf(await verbs.hybridSearch(search)),
+	recall: async (verbs, search) => {
+		const { tableName, query, limit } = search;
+		const { tenantId, userId, transaction, consistency } = search;
+		const { items } = await verbs.recall({
+			query,
+			tables: [tableName],
+			limit: Math.min(limit, limits.recallItems),
+			maxTokens: limits.recallTokens,
+			tenantId,
+			userId,
+			transaction,
+			consistency,
+		});
+		return items.map(({ entityId }) => entityId);
+	},
 } satisfies Record<string, FindIds>;
 
-/** `vector` is vectorSearch, `hybrid` hybridSearch, `text` its ranking by words alone. */
+/** `vector` is vectorSearch, `hybrid` hybridSearch, `text` its ranking by words alone, `recall` recall of the one table. */
 export type EvaluationMode = keyof typeof modes;
 
 /** Every mode, in the order in which they are shown. */

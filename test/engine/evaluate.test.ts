@@ -110,6 +110,7 @@ describe("the collection of the samples", () => {
 			vector: 0,
 			text: 0,
 			hybrid: 0,
+			recall: 0,
 		};
 		for (const judged of queries) {
 			const { query } = judged;
@@ -124,6 +125,16 @@ describe("the collection of the samples", () => {
 				await db.service.vectorSearch({ ...common, queryText: query }),
 			);
 			add("hybrid", await db.service.hybridSearch({ ...common, query }));
+			const { items } = await db.service.recall({
+				query,
+				tenantId,
+				tables: [tableName],
+				maxTokens: 100_000,
+			});
+			add(
+				"recall",
+				items.map(({ entityId }) => ({ id: entityId })),
+			);
 			const all = await db.service.hybridSearch({
 				...common,
 				query,

@@ -104,6 +104,7 @@ const reads: Record<string, Call> = {
 			queries: [{ query: "a", relevant: ["a"] }],
 			tenantId,
 		}),
+	recall: () => service.recall({ query: "a", tenantId }),
 	traverse: () => service.traverse({ from: "a", tenantId }),
 	query: () => service.query("SQL papers LIMIT 1", { tenantId }),
 };

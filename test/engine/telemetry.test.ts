@@ -97,6 +97,7 @@ test("every public verb is a span", async () => {
 		queries: [{ query: "a", relevant: ["a"] }],
 		modes: ["hybrid"],
 	});
+	await service.recall({ query: "a" });
 	await service.traverse({ from: "a" });
 	await service.link({
 		from: "a",
@@ -131,6 +132,7 @@ test("every public verb is a span", async () => {
 		"vectorSearch notes",
 		"hybridSearch notes",
 		"evaluate notes",
+		"recall",
 		"traverse",
 		"link",
 		"unlink",

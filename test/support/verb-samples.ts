@@ -59,6 +59,10 @@ export function verbSamples({
 			given: [{ tableName, query: "first", tenantId }],
 			withoutEffect: [{ tableName, query: "first", queryEmbedding, tenantId }],
 		},
+		recall: {
+			given: [{ query: "first", tenantId }],
+			withoutEffect: [{ query: "first", queryEmbedding, tenantId }],
+		},
 		evaluate: {
 			given: [
 				{
