@@ -128,8 +128,8 @@ export {
 	type RegisterTypeOptions,
 	registerType,
 } from "./schema/register-type.ts";
-export type { AnyService } from "./service/any-service.ts";
 export { PostgresService } from "./service/postgres-service.ts";
+export type { AnyService } from "./service/repository.ts";
 export { Repository } from "./service/repository.ts";
 export type { ServiceScope } from "./service/scope.ts";
 export type {

@@ -1,21 +1,23 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { addDoctor } from "./commands/doctor.ts";
-import { addEmbeddings } from "./commands/embeddings.ts";
 import { addEval } from "./commands/eval.ts";
 import { addFuzzy } from "./commands/fuzzy.ts";
-import { addIndexes } from "./commands/indexes.ts";
-import { addKv } from "./commands/kv.ts";
+import {
+	addEmbeddings,
+	addIndexes,
+	addKv,
+	addSchema,
+} from "./commands/groups.ts";
 import { addLoad } from "./commands/load.ts";
 import { addLookup } from "./commands/lookup.ts";
 import { addMigrate } from "./commands/migrate.ts";
 import { addQuery } from "./commands/query.ts";
 import { addQuickstart } from "./commands/quickstart.ts";
-import { addSchema } from "./commands/schema.ts";
 import { addSearch } from "./commands/search.ts";
 import { addTraverse } from "./commands/traverse.ts";
 import { addWorker } from "./commands/worker.ts";
-import type { Invocation } from "./invocation.ts";
+import type { Invocation } from "./options.ts";
 
 /** The whole command line: every command is a file in commands/. */
 export function buildProgram(invocation: Invocation): Command {

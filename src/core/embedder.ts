@@ -52,7 +52,7 @@ export class Embedder {
 	/** The provider, or `PROVIDER_NOT_CONFIGURED` saying what it lacks. */
 	provider(choice: ProviderChoice = {}): EmbeddingProvider {
 		const chosen = this.#choose(choice);
-		// By its vectors, so that what it learns of its server is learnt once.
+		// By its vectors, so that what it infers about its server is inferred once.
 		const key = keyOf(this.#registry.space(chosen));
 		const provider = this.#open.get(key) ?? this.#resolve(chosen);
 		this.#open.set(key, provider);
@@ -69,7 +69,7 @@ export class Embedder {
 		try {
 			return this.space(choice);
 		} catch {
-			return undefined; // Whoever embeds with it is told what it lacks.
+			return undefined; // A call that embeds with it reports what it lacks.
 		}
 	}
 

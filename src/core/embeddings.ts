@@ -86,7 +86,7 @@ export interface EmbeddingStatus {
 }
 
 export interface SyncEmbeddingsOptions extends SyncOptions {
-	/** A model to make vectors of, beside those that searches use. @default the models the tables are kept in */
+	/** A model to make vectors of, beside those that searches use. @default the models of the stored vectors */
 	readonly model?: ModelName;
 }
 
@@ -96,7 +96,7 @@ export interface EmbeddingsParts {
 	readonly registry: Registry;
 	readonly settings: Settings;
 	readonly embedder: Embedder;
-	/** Told how many vectors were stored: they may want an index. */
+	/** Called with the number of vectors stored: they may need an index. */
 	readonly onStored: (
 		table: EntityTable,
 		space: VectorSpace,
@@ -104,14 +104,14 @@ export interface EmbeddingsParts {
 	) => void;
 }
 
-// A worker that waits for its provider holds a lease meanwhile: the queue waits better.
+// A worker that waits for its provider holds a lease all the time: the queue waits better.
 const workerDeadlineMs = 30_000;
 
 /** How long a migration waits for fields whose vectors begin or cease. */
 const settleWaitMs = 2000;
 const settleAgainMs = 65_000;
 
-/** Embeddings: the providers, the queue of texts that wait, and the models that tables are kept in. */
+/** Embeddings: the providers, the queue of texts that wait, and the models whose vectors are stored. */
 export class Embeddings {
 	/** @internal */
 	readonly models: ModelChoice;
@@ -150,7 +150,7 @@ export class Embeddings {
 		return this.#parts.embedder.generateBatch(texts, options);
 	}
 
-	/** How many texts there are, have their vector, wait for it, or were given up. It looks at every text. */
+	/** How many texts there are, have their vector, wait for it, or are dead-lettered. It reads every text. */
 	async status(): Promise<EmbeddingStatus> {
 		const { settings, embedder } = this.#parts;
 		const db = this.#limited;
@@ -212,7 +212,7 @@ export class Embeddings {
 	}
 
 	/**
-	 * Lets texts that were given up be tried again; returns how many. What waits
+	 * Retries dead-lettered texts; returns how many. What waits
 	 * after a failure, or in the lease of a worker, may be taken at once as well.
 	 */
 	async retry(): Promise<number> {
@@ -307,7 +307,7 @@ export class Embeddings {
 		return { provider, calls: embedder.calls(space) };
 	}
 
-	/** @internal something was queued here: the worker need not be told by the database */
+	/** @internal something was queued here: the worker need not wait for a notification */
 	wake(): void {
 		this.#worker.wake();
 	}
@@ -402,7 +402,7 @@ export class Embeddings {
 		}
 	}
 
-	/** @internal says when tables are kept in another model than the configured one */
+	/** @internal warns when the stored vectors are of another model than the configured one */
 	async warnOfMismatch(): Promise<void> {
 		const { settings, embedder } = this.#parts;
 		const configured = embedder.spaceIfKnown();
@@ -411,7 +411,7 @@ export class Embeddings {
 		if (others.length > 0)
 			settings.logger.warn(
 				{ provider: configured.provider, model: configured.model },
-				`the configuration says ${describe(configured)}, but vectors are kept of ${others.join(", ")}: these are searched and written until \`rem embeddings sync --model ${configured.model}\` and \`rem embeddings switch ${configured.model}\``,
+				`the configured model is ${describe(configured)}, but the stored vectors are of ${others.join(", ")}: these are searched and written until \`rem embeddings sync --model ${configured.model}\` and \`rem embeddings switch ${configured.model}\``,
 			);
 	}
 
@@ -471,14 +471,14 @@ export class Embeddings {
 		signal: AbortSignal | undefined,
 	): Promise<void> {
 		const space = this.#space(name);
-		// What it lacks is better said before anything is written down.
+		// What it lacks is reported before anything is stored.
 		this.open(space);
 		for (const table of await this.#embedded())
 			await beginModel(this.#parts.db, { table, space }, signal);
 		this.models.forget();
 	}
 
-	/** The models to bring up to date: the named one, or all that the tables are kept in. */
+	/** The models to bring up to date: the named one, or all whose vectors are stored. */
 	async #targets(name: ModelName | undefined): Promise<Target[]> {
 		if (name !== undefined) {
 			const space = this.#space(name);
@@ -571,7 +571,7 @@ export class Embeddings {
 	}
 }
 
-/** Before the first migration there is nothing to differ from; a table that is locked must not keep anybody from connecting. */
+/** Before the first migration there is nothing to differ from; a locked table must not prevent a connection. */
 function notReadable(error: unknown): never[] {
 	if (!(error instanceof RemError)) throw error;
 	const { code, sqlState } = error;

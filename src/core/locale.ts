@@ -43,12 +43,12 @@ FROM pg_database AS d WHERE d.datname = current_database()`);
 		});
 	if (!row.folds_all)
 		problems.push({
-			found: `by the locale "${row.locale}" only ASCII letters have upper and lower case: FUZZY, ILIKE, lower() and the words of hybrid search tell É from é`,
+			found: `by the locale "${row.locale}" only ASCII letters have upper and lower case: FUZZY, ILIKE, lower() and the words of hybrid search distinguish É from é`,
 			remedy,
 		});
 	if (!row.folds_ascii)
 		problems.push({
-			found: `by the locale "${row.locale}" i is not the lower case of I: FUZZY, ILIKE, lower() and the words of hybrid search tell TITLE from title`,
+			found: `by the locale "${row.locale}" i is not the lower case of I: FUZZY, ILIKE, lower() and the words of hybrid search distinguish TITLE from title`,
 			remedy,
 		});
 	const name = `${row.provider} ${row.locale}, LC_CTYPE ${row.ctype}`;

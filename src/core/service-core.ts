@@ -37,12 +37,17 @@ export class ServiceCore {
 	readonly cacheFallback: CacheFallback;
 	readonly loadStatistics: LoadStatistics;
 
-	constructor(
-		db: Database,
-		registry: Registry,
-		settings: Settings,
-		replica: Handle = db,
-	) {
+	constructor({
+		db,
+		registry,
+		settings,
+		replica = db,
+	}: {
+		readonly db: Database;
+		readonly registry: Registry;
+		readonly settings: Settings;
+		readonly replica?: Handle | undefined;
+	}) {
 		this.db = db;
 		this.replica = replica;
 		this.registry = registry;
@@ -88,7 +93,7 @@ export class ServiceCore {
 	/**
 	 * What a call about a tenant's rows sends its statements to: the caller's
 	 * transaction, the replica or the database, and with row level security any
-	 * of them telling it the tenant. Without a tenant it is the default one's.
+	 * of them setting the tenant. Without a tenant it is the default one's.
 	 */
 	handle(
 		tenantId: string | undefined,

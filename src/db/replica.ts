@@ -3,6 +3,7 @@ import { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { Sql, Statement } from "../sql.ts";
 import { count } from "../telemetry/metrics.ts";
+import { membersOf } from "../util/present.ts";
 import type {
 	Database,
 	Handle,
@@ -345,9 +346,12 @@ function isOfReplica(error: unknown): boolean {
 		isConnectionLost(error) ||
 		isTransient(error) ||
 		isRolledBack(error) ||
-		// All of its connections are busy; or it has not heard of a migration.
-		codesOfReplica.has((error as { code?: string }).code ?? "")
+		// All of its connections are busy; or a migration has not reached it yet.
+		codesOfReplica.has(membersOf(error).code)
 	);
 }
 
-const codesOfReplica = new Set(["POOL_TIMEOUT", "SCHEMA_DRIFT"]);
+const codesOfReplica: ReadonlySet<unknown> = new Set([
+	"POOL_TIMEOUT",
+	"SCHEMA_DRIFT",
+]);

@@ -1,4 +1,5 @@
 import { RemError } from "../errors.ts";
+import { membersOf } from "../util/present.ts";
 import { tlsHint } from "./tls.ts";
 
 /** What both `pg` and PGlite put on their errors. */
@@ -157,8 +158,7 @@ export function readOnlyBySetting({ cause }: RemError): RemError {
 /** A table changed under a statement that this connection knows by name. */
 export function isStalePlan(error: unknown): boolean {
 	if (!(error instanceof RemError) || error.sqlState !== "0A000") return false;
-	const { routine } = (error.cause ?? {}) as DatabaseFailure;
-	return routine === "RevalidateCachedQuery";
+	return membersOf(error.cause).routine === "RevalidateCachedQuery";
 }
 
 /** Named statements do not get through: a pooler sends each to another connection. */

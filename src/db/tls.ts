@@ -3,6 +3,7 @@ import type { ConnectionOptions } from "node:tls";
 import type pg from "pg";
 import { type SslMode, sslModes } from "../config.ts";
 import { RemError } from "../errors.ts";
+import { internalsOf } from "./driver.ts";
 
 /** How a connection is encrypted, and what is checked of the server. */
 export interface TlsSettings {
@@ -157,7 +158,7 @@ function readPem(path: string): string {
 	if (text.includes("-----BEGIN ")) return text;
 	throw new RemError(
 		"CONFIG_INVALID",
-		`"${path}" holds no certificate or key`,
+		`"${path}" contains no certificate or key`,
 		{
 			hint: "give a file in PEM format, which begins with -----BEGIN",
 		},
@@ -177,12 +178,10 @@ function readText(path: string): string {
 
 const refused = "TLS_REFUSED";
 
-/** Before the client connects: that the server has no TLS, the driver says without a code. */
+/** Before the client connects: the driver reports without a code that the server has no TLS. */
 export function watchTls(client: pg.ClientBase): void {
-	const { connection } = client as unknown as {
-		connection: NodeJS.EventEmitter & { stream: NodeJS.EventEmitter };
-	};
-	if ((client as unknown as { ssl: unknown }).ssl === false) return;
+	const { connection, ssl } = internalsOf(client);
+	if (ssl === false) return;
 	connection.once("connect", () => {
 		connection.stream.prependOnceListener("data", (answer: Buffer) => {
 			if (answer.toString() !== "N") return;

@@ -23,12 +23,12 @@ const isolationLevels = {
 } as const;
 
 /** Each attempt runs the whole work again. */
-export const mostRetries = 100;
+export const maxRetries = 100;
 
 export const transactionChecks: OptionChecks<TransactionOptions> = {
 	isolation: oneOf(...Object.keys(isolationLevels)),
 	readOnly: flag,
-	retries: wholeNumber(0, mostRetries),
+	retries: wholeNumber(0, maxRetries),
 	idempotent: flag,
 	isLimited: flag,
 	settings,
@@ -58,8 +58,8 @@ export function isolationSql(
 
 /** The server does not know a setting, or does not take its value: that is the caller's to correct. */
 export function describeSettings(error: unknown): unknown {
-	const { message, sqlState } = error as RemError;
-	if (!(error instanceof RemError) || sqlState === undefined) return error;
+	if (!(error instanceof RemError)) return error;
+	const { message, sqlState = "" } = error;
 	if (!["42704", "22023", "22P02", "42602"].includes(sqlState)) return error;
 	return new RemError(
 		"VALIDATION",

@@ -3,10 +3,10 @@ import {
 	type Queued,
 	readQueued,
 } from "../embed-sync/status.ts";
-import { type Finding, type Matter, ok, some, warning } from "./check.ts";
+import { type Finding, ok, type RunCheck, some, warning } from "./check.ts";
 
-/** Of each table and model, how many texts have the vector of what they say now. */
-export const checkCoverage: Matter = async (core) => {
+/** For each table and model, how many texts have a current vector. */
+export const checkCoverage: RunCheck = async (core) => {
 	const embeds = core.registry
 		.all()
 		.some(({ entity }) => entity.embedFields.length > 0);
@@ -48,8 +48,8 @@ function coverage(name: string, fields: readonly FieldStatus[]): Finding {
 
 const toleratedAgeMs = 10 * 60_000;
 
-/** Texts that wait for their vector, and those that were given up. */
-export const checkQueue: Matter = async ({ db, settings }) => {
+/** Texts that wait for their vector, and dead-lettered ones. */
+export const checkQueue: RunCheck = async ({ db, settings }) => {
 	if (settings.rowLevelSecurity)
 		return warning(
 			"not checked: row level security shows this connection one tenant's texts",
@@ -77,8 +77,8 @@ export const checkQueue: Matter = async ({ db, settings }) => {
 		...(dead.texts > 0
 			? [
 					warning(
-						`${dead.texts} texts were given up${dead.why}`,
-						"mend the cause, then rem embeddings retry",
+						`${dead.texts} texts are dead-lettered${dead.why}`,
+						"remove the cause, then rem embeddings retry",
 					),
 				]
 			: []),

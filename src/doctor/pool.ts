@@ -1,5 +1,5 @@
 import { sql } from "../sql.ts";
-import { type Matter, ok, warning } from "./check.ts";
+import { ok, type RunCheck, warning } from "./check.ts";
 
 interface Limits {
 	readonly connections: number;
@@ -11,7 +11,7 @@ interface Limits {
 const nearlyAll = 0.8;
 
 /** Whether the server has room for all that this process may open, beside what others have. */
-export const checkPool: Matter = async ({ db, settings }) => {
+export const checkPool: RunCheck = async ({ db, settings }) => {
 	if (settings.database.kind === "embedded") return [];
 	const { rows } = await db.query<Limits>(sql`
 SELECT current_setting('max_connections')::integer

@@ -170,12 +170,10 @@ export class BackgroundIndexer {
 		const { schema, settings } = this.#options;
 		return {
 			running: this.#loop.isWorking,
-			indexes: await readIndexStatus(
-				this.#limited,
+			indexes: await readIndexStatus(this.#limited, await this.#look(), {
 				schema,
-				await this.#look(),
-				settings.minRows,
-			),
+				minRows: settings.minRows,
+			}),
 		};
 	}
 
@@ -338,7 +336,10 @@ export class BackgroundIndexer {
 		const found = broken.map((index) => index.declared);
 		if (minRows === undefined) return found;
 		const names = missing.map((index) => index.declared);
-		const paying = await indexesThatPay(this.#limited, schema, names, minRows);
+		const paying = await indexesThatPay(this.#limited, names, {
+			schema,
+			minRows,
+		});
 		return [...found, ...paying.filter((index) => !found.includes(index))];
 	}
 
@@ -347,7 +348,7 @@ export class BackgroundIndexer {
 		again: boolean,
 	): Promise<void> {
 		try {
-			await enqueue(this.#db, this.#options.schema, indexes, { again });
+			await enqueue(this.#db, this.#options.schema, { indexes, again });
 		} catch (error) {
 			const failure = judgeFailure(error);
 			const [first] = indexes;

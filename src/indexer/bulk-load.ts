@@ -113,7 +113,10 @@ export class BulkLoad {
 		for (const index of there) {
 			const count = vectors.get(index.vectors?.field ?? "") ?? 0;
 			const limit = Math.floor(count / largeShare) + 1;
-			const beyond = await indexesThatPay(this.#db, schema, [index], limit);
+			const beyond = await indexesThatPay(this.#db, [index], {
+				schema,
+				minRows: limit,
+			});
 			if (beyond.length === 0) large.push(index);
 		}
 		if (there.length > 0)

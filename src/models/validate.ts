@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { type Issue, mostIssues, RemError } from "../errors.ts";
+import { type Issue, maxIssues, RemError } from "../errors.ts";
 import { suggest } from "../util/suggest.ts";
 import { vector } from "./checks.ts";
 import { definitionOf, isArrayType } from "./column-types.ts";
@@ -84,7 +84,7 @@ export function* validationSteps(
 	for (const [offset, row] of rows.entries()) {
 		if (offset % rowsPerStep === rowsPerStep - 1) yield;
 		// A list without end would be one of problems without end.
-		if (problems.length > mostIssues) break;
+		if (problems.length > maxIssues) break;
 		const result = validateRow(entity, check, row, firstIndex + offset, scope);
 		if (Array.isArray(result)) problems.push(...result);
 		else valid.push(result);
@@ -421,7 +421,7 @@ function invalidRows(entity: Entity, problems: readonly Problem[]): RemError {
 	const more = problems.length - first.length;
 	return new RemError(
 		errorCode(problems),
-		`invalid entities for "${entity.tableName}": ${first.join("; ")}${more > 0 ? `; and ${problems.length > mostIssues ? "at least " : ""}${more} more` : ""}`,
+		`invalid entities for "${entity.tableName}": ${first.join("; ")}${more > 0 ? `; and ${problems.length > maxIssues ? "at least " : ""}${more} more` : ""}`,
 		{
 			hint: "nothing was written; correct the named fields",
 			issues: problems.map(({ kind: _, ...issue }) => issue),

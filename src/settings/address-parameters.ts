@@ -118,7 +118,7 @@ const parameters: Readonly<Record<string, Rule>> = {
 	dbname: "the database's name stands in the path: …@host/name",
 	database: "the database's name stands in the path: …@host/name",
 	tenant_id: "pass tenantId to the calls, or set POSTGRES__DEFAULT_TENANT",
-	// As many tools write it; the schema that is meant anyway.
+	// As many tools write it; the schema that is used in any case.
 	schema: only(
 		["public"],
 		"leave it out, and set the option schema, or POSTGRES__SCHEMA",

@@ -62,7 +62,7 @@ export interface BackgroundIndexOptions {
 	readonly concurrency?: number;
 	/** Rows, vectors or edges from which an index is built by itself. @default 5000 */
 	readonly minRows?: number;
-	/** Most memory of one build, in MB. @default 1024 */
+	/** Maximum memory of one build, in MB. @default 1024 */
 	readonly memoryMb?: number;
 	/** Parallel workers of one build. @default the server's max_parallel_maintenance_workers */
 	readonly parallelWorkers?: number;

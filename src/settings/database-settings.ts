@@ -27,7 +27,7 @@ export function resolveDatabase(
 ): DatabaseSettings {
 	const database = named(options.connectionString, environment);
 	if (database.kind === "embedded") return database;
-	// What the environment says of its own database is not another one's.
+	// Variables of one database do not apply to another one.
 	const own = options.connectionString === undefined ? environment : undefined;
 	const directHost = own?.POSTGRES__DIRECT_HOST;
 	const readHost = options.readHost ?? own?.POSTGRES__READ_HOST;

@@ -39,12 +39,12 @@ export interface Settings {
 	readonly coalesceLookups: boolean;
 	readonly kvPersistence: "unlogged" | "logged";
 	readonly hnsw: HnswOptions;
-	/** Least candidates of an approximate search. */
+	/** Minimum of candidates in an approximate search. */
 	readonly efSearch: number;
 	/** Text search configuration of hybrid searches and their index. */
 	readonly language: string;
 	readonly embedding: ProviderSettings | EmbeddingProvider;
-	/** Whether `local` was taken because there is no key, which is worth a word. */
+	/** Whether `local` was taken because there is no key, which is logged. */
 	readonly isLocalByDefault: boolean;
 	readonly embeddingBatchSize: number;
 	readonly embeddingCalls: EmbeddingCalls;
@@ -134,7 +134,7 @@ function connectTimeoutMs(database: DatabaseSettings): number | undefined {
 	return url === undefined ? undefined : connectTimeoutMsOf(url);
 }
 
-// Whoever waits for the embedded database's one connection waits for a whole load.
+// A call that waits for the embedded database's one connection waits for a whole load.
 const defaultConnectTimeoutMs = { server: 10_000, embedded: 60_000 } as const;
 
 type EmbeddingSettings = Pick<
@@ -212,7 +212,7 @@ function notItsOwn(name: string, own: string): RemError {
 	);
 }
 
-/** Nothing says which provider, and the usual one would have no key: `local` needs none. */
+/** No provider is configured, and the default one would have no key: `local` needs none. */
 function lacksKey(
 	options: EmbeddingOptions,
 	environment: Environment,
@@ -235,7 +235,7 @@ function namedProvider(
 ): ProviderSettings {
 	const named = nameOf(options) ?? environment.EMBEDDING__PROVIDER;
 	const provider = named ?? (isLocalByDefault ? "local" : "openai");
-	// What the environment says of one provider is not another one's.
+	// Variables of one provider do not apply to another one.
 	const isItsOwn =
 		!isLocalByDefault &&
 		provider === (environment.EMBEDDING__PROVIDER ?? provider);

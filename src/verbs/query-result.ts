@@ -3,7 +3,7 @@ import type { Traversal } from "../query/graph/traversal.ts";
 import type { LookupHit } from "../query/lookup.ts";
 import type { SearchHit } from "../query/search.ts";
 
-/** The answer to a query of the REM dialect, told apart by `kind`. */
+/** The answer to a query of the REM dialect, distinguished by `kind`. */
 export type QueryResult = FoundByQuery | QueryExplanation;
 
 /** What a query found, most fitting first. */
@@ -41,7 +41,7 @@ export interface QueryExplanation {
 export interface ExplainedStatement {
 	/** Values are parameters: `$1`. */
 	readonly text: string;
-	/** PostgreSQL's plan, without costs: its estimates would tell of other tenants' rows. */
+	/** PostgreSQL's plan, without costs: its estimates would reveal other tenants' rows. */
 	readonly plan: readonly string[];
 	readonly rowCount: number;
 	readonly durationMs: number;

@@ -32,7 +32,7 @@ import { verb } from "./verb.ts";
 export interface Query {
 	/**
 	 * Answers a query of the REM dialect: LOOKUP, FUZZY, SEARCH, TRAVERSE or SQL
-	 * (docs/query-language.md). Whatever the text says, it reads rows of the scope
+	 * (docs/query-language.md). Whatever the text is, it reads rows of the scope
 	 * only. Throws `QUERY_SYNTAX`, `FILTER_REFUSED`, `UNKNOWN_…` or `INPUT_LIMIT`,
 	 * with `position`.
 	 *
@@ -131,8 +131,8 @@ const reasons: Readonly<Record<string, string>> = {
 
 /** The values are the text's or the rows': the database's own words stay out of the message. */
 function asRefusal(error: unknown): unknown {
-	const { code, sqlState } = error as RemError;
-	if (!(error instanceof RemError) || code !== "DATABASE") return error;
+	if (!(error instanceof RemError) || error.code !== "DATABASE") return error;
+	const { sqlState } = error;
 	if (sqlState?.startsWith("22") !== true) return error;
 	const reason = reasons[sqlState] ?? `SQLSTATE ${sqlState}`;
 	return new RemError(

@@ -23,6 +23,7 @@ import {
 	searchContext,
 } from "../query/search-context.ts";
 import { type SearchMode, searchModes } from "../query/vector-plan.ts";
+import { elementAt } from "../util/present.ts";
 import {
 	type EntityOf,
 	type Models,
@@ -78,7 +79,7 @@ export type ExplainedIf<X> = boolean extends X
 
 type Explained<Hits> = Hits & { readonly explain?: SearchExplanation };
 
-/** @internal What every search says of itself, whatever its table. */
+/** @internal The span of every search, whatever its table. */
 export type SearchCall = Omit<SearchOptions<Models, string>, "where"> & {
 	readonly where?: unknown;
 	readonly explain?: boolean | undefined;
@@ -109,7 +110,7 @@ export async function resolveSearch(
 	if (query !== undefined) checkQueryText(query);
 	const table = core.registry.get(call.tableName);
 	const { tenantId, userId, transaction, consistency, provider, model } = call;
-	// What the primary says of the space is remembered, for writes as well.
+	// The space that the primary reports is cached, for writes as well.
 	const primary = core.handle(tenantId, transaction);
 	const attempts: Attempt[] | undefined = call.explain ? [] : undefined;
 	const queryEmbedding = call.queryEmbedding && toVector(call.queryEmbedding);
@@ -151,7 +152,7 @@ export async function searchNear<Hit>(
 		embedMs: embedded - started,
 		totalMs: performance.now() - embedded,
 	});
-	// Not enumerable: whoever compares or copies the hits has the hits.
+	// Not enumerable: a comparison or a copy of the hits has the hits alone.
 	return Object.defineProperty(hits, "explain", { value: explain });
 }
 
@@ -168,11 +169,11 @@ async function embedQuery({
 		});
 	const { provider } = core.embeddings.open(space);
 	return queryVectors.get(provider, query, async () => {
-		const [vector] = await core.embedder.generateBatch([query], {
+		const vectors = await core.embedder.generateBatch([query], {
 			...space,
 			purpose: "query",
 		});
-		return vector as Float32Array;
+		return elementAt(vectors, 0);
 	});
 }
 

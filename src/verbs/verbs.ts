@@ -68,8 +68,8 @@ class CallableVerbs {
 						...(method.span && {
 							span: {
 								...method.span,
-								table: (self: CallableVerbs, options: never) =>
-									table?.(self.#core as never, options),
+								table: (self: CallableVerbs, options: unknown) =>
+									table?.(self.#core, options),
 							},
 						}),
 						// Checked before it is bound: a list, or an object in the tenant's
@@ -79,13 +79,10 @@ class CallableVerbs {
 								refuseOthers(self.#scope, given[scopeAt]);
 						},
 					},
-					function (this: CallableVerbs, ...given: never[]) {
+					function (this: CallableVerbs, ...given: unknown[]) {
 						const caller = { core: this.#core, verbs: this };
 						if (this.#scope !== undefined)
-							given[scopeAt] = boundTo(
-								this.#scope,
-								given[scopeAt] ?? {},
-							) as never;
+							given[scopeAt] = boundTo(this.#scope, given[scopeAt] ?? {});
 						return run(caller, ...given);
 					},
 				),

@@ -61,7 +61,7 @@ describe.each(engines)("rem embeddings on the %s", (engine) => {
 		});
 		const { stdout } = await run("embeddings", "status");
 		expect(stdout).toMatch(
-			/^TEXTS OF +MODEL +STATE +TEXTS +EMBEDDED +GIVEN UP\nplants\.content +openai text-embedding-3-small \(1536\) +active +2 +1 +1\n/,
+			/^TEXTS OF +MODEL +STATE +TEXTS +EMBEDDED +DEAD\nplants\.content +openai text-embedding-3-small \(1536\) +active +2 +1 +1\n/,
 		);
 		expect(stdout).toContain(
 			'plants.content: 1 text: embedding provider "openai" refused the text (status 400)\n',

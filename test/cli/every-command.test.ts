@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { Command } from "commander";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { Invocation } from "../../src/cli/invocation.ts";
+import type { Invocation } from "../../src/cli/options.ts";
 import { buildProgram } from "../../src/cli/program.ts";
 import { run } from "../../src/cli/run.ts";
 import { emptyDatabase, engines, temporaryFolder } from "./run-rem.ts";

@@ -26,7 +26,8 @@ async function allOf(
 	const all: SourceRow[] = [];
 	for await (const row of rows) {
 		// Such a row stops the load, unless it is to be skipped.
-		if (row.problem !== undefined) throw fileError(name, row.line, row.problem);
+		if (row.problem !== undefined)
+			throw fileError({ file: name, line: row.line }, row.problem);
 		all.push(row);
 	}
 	return all;
@@ -236,7 +237,7 @@ describe("Markdown", () => {
 
 	test("front matter that is a list is refused", () => {
 		expect(() => parseMarkdown("a.md", "---\n- x\n---\n")).toThrow(
-			"a.md, line 2: the front matter is no list of fields",
+			"a.md, line 2: the front matter must be fields and values",
 		);
 	});
 });

@@ -256,9 +256,9 @@ describe("a rebuild", () => {
 
 describe("the persistence", () => {
 	const switchTo = (kvPersistence: "logged" | "unlogged") =>
-		migrate(db.service.core.db, db.service.registry.all(), {
-			schema: "public",
-			kvPersistence,
+		migrate(db.service.core.db, {
+			tables: db.service.registry.all(),
+			options: { schema: "public", kvPersistence },
 		});
 	const persistences = async () => {
 		const { rows } = await run(

@@ -310,7 +310,11 @@ const drained = async (
 const local = localProvider();
 const scope = { defaultTenant: "t" };
 const cell = (name: string) => (text: string) =>
-	fieldValue(Note, Note.fieldsByName.get(name) as never, text, true);
+	fieldValue(text, {
+		entity: Note,
+		field: Note.fieldsByName.get(name) as never,
+		isUntyped: true,
+	});
 
 /** Whatever else reads a text of a user, a file, a model or a provider. */
 const readers: Record<string, (text: string) => unknown> = {

@@ -6,7 +6,7 @@ import {
 	addHelp,
 	type DatabaseOptions,
 } from "../options.ts";
-import { snakeNames } from "../output/json-names.ts";
+import { snakeNames } from "../output/json-text.ts";
 import { count, counted, duration } from "../output/numbers.ts";
 import { type Column, tableLines } from "../output/table.ts";
 import { type Line, Terminal } from "../output/terminal.ts";
@@ -15,7 +15,7 @@ import { type Line, Terminal } from "../output/terminal.ts";
 export function addEmbeddingsStatus(parent: Command): void {
 	const command = parent
 		.command("status")
-		.summary("show texts, vectors, what waits and what was given up")
+		.summary("show texts, vectors, what waits and what is dead-lettered")
 		.description(
 			"Shows for every field and model how many texts there are, how many have the vector of their present content, how many wait for it, and why. It looks at every text: of a million, for some seconds.",
 		)
@@ -58,7 +58,7 @@ function statusLines(
 		...(mismatched.length === 0
 			? []
 			: [
-					`the configuration says ${configured?.model}, these tables are kept in another model: ${mismatched.join(", ")}`,
+					`the configured model is ${configured?.model}, these tables have vectors of another one: ${mismatched.join(", ")}`,
 				]),
 	];
 }
@@ -86,7 +86,7 @@ const columns: readonly Column<FieldStatus>[] = [
 	number("TEXTS", ({ texts }) => texts),
 	number("EMBEDDED", ({ embedded }) => embedded),
 	number("QUEUED", ({ queued }) => queued),
-	number("GIVEN UP", ({ dead }) => dead),
+	number("DEAD", ({ dead }) => dead),
 	{
 		title: "OLDEST",
 		value: ({ oldestMs }) => (oldestMs === undefined ? "" : duration(oldestMs)),

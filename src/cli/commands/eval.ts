@@ -6,17 +6,16 @@ import {
 	maxEvaluatedResults,
 } from "../../verbs/evaluation-modes.ts";
 import type { EvalFormat } from "../eval/read-queries.ts";
-import type { Invocation } from "../invocation.ts";
 import { withReader } from "../open-service.ts";
 import {
 	addHelp,
 	addReadOptions,
+	type Invocation,
 	type ReadScopeOptions,
 	readScopeOf,
 	wholeNumber,
 } from "../options.ts";
-import { snakeNames } from "../output/json-names.ts";
-import { lateProgress } from "../output/late-progress.ts";
+import { snakeNames } from "../output/json-text.ts";
 import { counted, duration } from "../output/numbers.ts";
 import { type Column, tableLines } from "../output/table.ts";
 import { Terminal } from "../output/terminal.ts";
@@ -118,7 +117,7 @@ async function runEval(
 	// Before the database is opened: a file with a mistake needs none.
 	const queries = await readQueries(file, options.format);
 	const evaluation = await withReader(terminal, options, async (service) => {
-		const bar = lateProgress(terminal, "eval");
+		const bar = terminal.lateProgress("eval");
 		try {
 			return await service.evaluate({
 				queries,

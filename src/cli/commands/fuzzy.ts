@@ -10,7 +10,7 @@ import {
 	readScopeOf,
 	similarityOption,
 } from "../options.ts";
-import { snakeNames } from "../output/json-names.ts";
+import { snakeNames } from "../output/json-text.ts";
 import { type Column, tableLines } from "../output/table.ts";
 import { Terminal } from "../output/terminal.ts";
 
@@ -40,7 +40,7 @@ export function addFuzzy(program: Command): void {
 		.addOption(
 			new Option(
 				"--mode <mode>",
-				"compare with the whole name, its words, or what is said of the entity (default: key)",
+				"compare with the whole name, its words, or the content of the entity (default: key)",
 			).choices(fuzzyModes),
 		)
 		.addOption(limitOption(10))

@@ -5,7 +5,7 @@ import {
 	addHelp,
 	type DatabaseOptions,
 } from "../options.ts";
-import { drainAloud } from "../output/drain-aloud.ts";
+import { drainAloud } from "../output/index-progress.ts";
 import { counted } from "../output/numbers.ts";
 import { Terminal } from "../output/terminal.ts";
 
@@ -38,9 +38,9 @@ export function addIndexBuild(parent: Command): void {
 export function addIndexRepair(parent: Command): void {
 	const command = parent
 		.command("repair")
-		.summary("mend invalid, changed and failed indexes")
+		.summary("repair invalid, changed and failed indexes")
 		.description(
-			"Drops what dead builds left behind and builds it anew, replaces indexes whose definition has changed, and tries again those that had failed. What is only missing stays missing.",
+			"Drops what dead builds left behind and builds it again, replaces indexes whose definition has changed, and tries again those that had failed. What is only missing stays missing.",
 		)
 		.action((options: DatabaseOptions) => build(options, false));
 	addHelp(addDatabaseOptions(command), ["rem index repair"], variables);

@@ -7,7 +7,7 @@ import {
 	type DatabaseOptions,
 } from "../options.ts";
 import { about, progressOf } from "../output/index-progress.ts";
-import { snakeNames } from "../output/json-names.ts";
+import { snakeNames } from "../output/json-text.ts";
 import { bytes, counted } from "../output/numbers.ts";
 import { tableLines } from "../output/table.ts";
 import { type Line, Terminal } from "../output/terminal.ts";
@@ -18,7 +18,7 @@ export function addIndexStatus(parent: Command): void {
 		.command("status")
 		.summary("show every index: state, size, progress, what it waits for")
 		.description(
-			"Shows the indexes that the models ask for, and invalid ones that nobody asked for. Without --json, those that would not pay yet are only counted.",
+			"Shows the indexes that the models ask for, and invalid ones that no model asks for. Without --json, those that would not pay yet are only counted.",
 		)
 		.action(status);
 	addHelp(addDatabaseOptions(command), [

@@ -1,12 +1,11 @@
 import type { Command } from "commander";
-import type { Invocation } from "../invocation.ts";
 import { withService } from "../open-service.ts";
 import {
 	addDatabaseOptions,
 	addHelp,
 	type DatabaseOptions,
+	type Invocation,
 } from "../options.ts";
-import { lateProgress } from "../output/late-progress.ts";
 import { counted } from "../output/numbers.ts";
 import { Terminal } from "../output/terminal.ts";
 
@@ -32,7 +31,7 @@ async function rebuild(
 ): Promise<void> {
 	const terminal = new Terminal(options);
 	const result = await withService(terminal, options, async (service) => {
-		const bar = lateProgress(terminal, "rebuild");
+		const bar = terminal.lateProgress("rebuild");
 		try {
 			return await service.kv.rebuild({
 				signal,

@@ -15,7 +15,7 @@ export function addKvStatus(kv: Command): void {
 		.command("status")
 		.summary("whether it is in use, its entries, and what endangers it")
 		.description(
-			"Says whether reads use the cache, how many entries each table has in it, and what would make it wrong: triggers that are off, prepared transactions in doubt.",
+			"Shows whether reads use the cache, how many entries each table has in it, and what would make it wrong: triggers that are off, prepared transactions in doubt.",
 		)
 		.action(async (options: DatabaseOptions) => {
 			const terminal = new Terminal(options);

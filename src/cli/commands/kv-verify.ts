@@ -1,15 +1,14 @@
 import type { Command } from "commander";
 import type { KvDifference, VerifyResult } from "../../index.ts";
-import type { Invocation } from "../invocation.ts";
 import { withoutCreating, withService } from "../open-service.ts";
 import {
 	addDatabaseOptions,
 	addHelp,
 	type DatabaseOptions,
+	type Invocation,
 	limitOption,
 } from "../options.ts";
-import { snakeNames } from "../output/json-names.ts";
-import { lateProgress } from "../output/late-progress.ts";
+import { snakeNames } from "../output/json-text.ts";
 import { counted } from "../output/numbers.ts";
 import { Terminal } from "../output/terminal.ts";
 import { describeProblem } from "./kv-status.ts";
@@ -23,11 +22,11 @@ interface VerifyCommandOptions extends DatabaseOptions {
 export function addKvVerify(kv: Command, invocation: Invocation): void {
 	const command = kv
 		.command("verify")
-		.summary("compare it with the tables, and mend what differs")
+		.summary("compare it with the tables, and repair what differs")
 		.description(
-			"Compares every entry with its entity and every entity with its entry, as they are at one moment, and names what differs. Exit code 0: nothing differs, or all of it was mended; 3: something differs, or will.",
+			"Compares every entry with its entity and every entity with its entry, as they are at one moment, and names what differs. Exit code 0: nothing differs, or all of it was repaired; 3: something differs, or will.",
 		)
-		.option("--repair", "mend the entries that differ, and no others")
+		.option("--repair", "repair the entries that differ, and no others")
 		.addOption(limitOption(100))
 		.action(async (options: VerifyCommandOptions) => {
 			const result = await verify(options, invocation.signal);
@@ -49,7 +48,7 @@ async function verify(
 	const result = await open(terminal, options, async (service) => {
 		// One that was emptied has nothing to compare.
 		await service.kv.ensureReady();
-		const bar = lateProgress(terminal, "verify");
+		const bar = terminal.lateProgress("verify");
 		try {
 			return await service.kv.verify({
 				repair: options.repair,
@@ -83,14 +82,14 @@ function describeResult(result: VerifyResult): string[] {
 	const verdict =
 		differing === 0
 			? "nothing differs"
-			: `${counted(differing, "entry differs", "entries differ")}${repaired > 0 ? ", mended" : ": rem kv verify --repair mends them"}`;
+			: `${counted(differing, "entry differs", "entries differ")}${repaired > 0 ? ", repaired" : ": rem kv verify --repair repairs them"}`;
 	return [
 		...differences.map(describeDifference),
 		...(more > 0 ? [`and ${counted(more, "more", "more")}`] : []),
 		...problems.flatMap(describeProblem),
 		result.ready
 			? `${counted(compared, "entity", "entities")} compared: ${verdict}`
-			: "the cache was emptied meanwhile: nothing was compared",
+			: "the cache was emptied during the comparison: nothing was compared",
 	];
 }
 

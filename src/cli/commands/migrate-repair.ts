@@ -1,13 +1,13 @@
 import type { Command } from "commander";
+import { UsageError } from "../failure.ts";
+import { withService } from "../open-service.ts";
 import {
+	addHelp,
 	addMigrationOptions,
 	type MigrateCommandOptions,
 	onTarget,
-} from "../migration-options.ts";
-import { withService } from "../open-service.ts";
-import { addHelp } from "../options.ts";
+} from "../options.ts";
 import { Terminal } from "../output/terminal.ts";
-import { UsageError } from "../usage-error.ts";
 
 /** `rem migrate repair FILE…` */
 export function addMigrateRepair(migrate: Command): void {

@@ -1,13 +1,13 @@
 import type { Command } from "commander";
 import type { MigrationStatus } from "../../migrate/status.ts";
+import { withoutCreating } from "../open-service.ts";
 import {
+	addHelp,
 	addMigrationOptions,
 	type MigrateCommandOptions,
 	onTarget,
-} from "../migration-options.ts";
-import { withoutCreating } from "../open-service.ts";
-import { addHelp } from "../options.ts";
-import { snakeNames } from "../output/json-names.ts";
+} from "../options.ts";
+import { snakeNames } from "../output/json-text.ts";
 import { type Column, tableLines } from "../output/table.ts";
 import { Terminal } from "../output/terminal.ts";
 

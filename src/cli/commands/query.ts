@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { QueryExplanation, QueryResult } from "../../index.ts";
 import type { Entity } from "../../models/entity.ts";
 import { writeJson } from "../../models/json-text.ts";
+import { UsageError } from "../failure.ts";
 import { type AnyService, modelsOf, withReader } from "../open-service.ts";
 import {
 	addHelp,
@@ -9,11 +10,10 @@ import {
 	type ReadScopeOptions,
 	readScopeOf,
 } from "../options.ts";
-import { columnNames, snakeNames } from "../output/json-names.ts";
+import { columnNames, snakeNames } from "../output/json-text.ts";
 import { counted, duration } from "../output/numbers.ts";
 import { type Column, tableLines } from "../output/table.ts";
 import { heading, type Line, Terminal } from "../output/terminal.ts";
-import { UsageError } from "../usage-error.ts";
 import { fuzzyColumns } from "./fuzzy.ts";
 import { describeHit } from "./lookup.ts";
 import { type AnySearchHit, searchColumns } from "./search.ts";
@@ -153,7 +153,7 @@ function linesOf(
 
 type Row = Readonly<Record<string, unknown>>;
 
-/** The key first, then the model's other fields, and what says whose and when. */
+/** The key first, then the model's other fields, then owner and times. */
 function rowColumns(entity: Entity): Column<Row>[] {
 	const keys = entity.keyFields ?? [];
 	const others = entity.fields.filter((field) => !keys.includes(field));

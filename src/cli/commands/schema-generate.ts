@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import type { Command } from "commander";
 import { readEnvironment } from "../../config.ts";
 import { RemError } from "../../errors.ts";
+import { membersOf } from "../../util/present.ts";
 import { modelsOf } from "../open-service.ts";
 import { addHelp, addModelsOption } from "../options.ts";
 import { counted } from "../output/numbers.ts";
@@ -55,7 +56,7 @@ async function write(file: string, text: string): Promise<void> {
 		await mkdir(dirname(file), { recursive: true });
 		await writeFile(file, text);
 	} catch (cause) {
-		const { code } = cause as NodeJS.ErrnoException;
+		const { code } = membersOf(cause);
 		throw new RemError("VALIDATION", `cannot write "${file}" (${code})`, {
 			hint: "name another file with --output",
 			cause,

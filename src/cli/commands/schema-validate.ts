@@ -1,7 +1,6 @@
 import type { Command } from "commander";
-import type { Invocation } from "../invocation.ts";
 import { describeProblem } from "../models/model-problems.ts";
-import { addHelp, addOutputOptions } from "../options.ts";
+import { addHelp, addOutputOptions, type Invocation } from "../options.ts";
 import { counted } from "../output/numbers.ts";
 import { type OutputOptions, Terminal } from "../output/terminal.ts";
 
@@ -18,7 +17,7 @@ export function addSchemaValidate(
 		.command("validate")
 		.summary("check models, all mistakes at once")
 		.description(
-			"Names everything that keeps a model from being a table, with file, model and field. Exit code 0: all are valid; 1: some are not.",
+			"Names everything that prevents a model from being a table, with file, model and field. Exit code 0: all are valid; 1: some are not.",
 		)
 		.requiredOption(
 			"--models <path>",

@@ -20,7 +20,7 @@ import {
 	wholeNumber,
 } from "../options.ts";
 import { explanationLines } from "../output/explanation.ts";
-import { columnNames, snakeNames } from "../output/json-names.ts";
+import { columnNames, snakeNames } from "../output/json-text.ts";
 import { type Column, tableLines } from "../output/table.ts";
 import { Terminal } from "../output/terminal.ts";
 
@@ -142,7 +142,7 @@ async function search(
 		} as const;
 		if (options.hybrid) {
 			const hits = await service.hybridSearch({ ...common, query: text });
-			return show(terminal, entity, hits, hybridColumns(entity));
+			return show(terminal, { entity, hits, columns: hybridColumns(entity) });
 		}
 		const hits = await service.vectorSearch({
 			...common,
@@ -150,7 +150,7 @@ async function search(
 			...(field === undefined ? {} : { fieldName: field }),
 			...(minSimilarity === undefined ? {} : { minSimilarity }),
 		});
-		show(terminal, entity, hits, searchColumns(entity));
+		show(terminal, { entity, hits, columns: searchColumns(entity) });
 	});
 }
 
@@ -168,9 +168,15 @@ function tableToSearch(
 
 function show<Hit extends Readonly<Record<string, unknown>>>(
 	terminal: Terminal,
-	entity: Entity,
-	hits: readonly Hit[] & { readonly explain?: SearchExplanation },
-	columns: readonly Column<Hit>[],
+	{
+		entity,
+		hits,
+		columns,
+	}: {
+		readonly entity: Entity;
+		readonly hits: readonly Hit[] & { readonly explain?: SearchExplanation };
+		readonly columns: readonly Column<Hit>[];
+	},
 ): void {
 	const rows = hits.map((hit) => columnNames(entity, hit));
 	const lines = tableLines(hits, columns, terminal.width);

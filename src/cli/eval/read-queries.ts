@@ -48,7 +48,7 @@ async function queriesOf(file: InputFile): Promise<JudgedQuery[]> {
 			? await joinedByQuery(file)
 			: checkedQueries(file, await rowsOf(file));
 	if (queries.length === 0)
-		throw fileError(file.name, undefined, "has no queries", {
+		throw fileError({ file: file.name }, "has no queries", {
 			hint: formatHint,
 		});
 	return queries;
@@ -61,7 +61,7 @@ async function rowsOf(file: InputFile): Promise<SourceRow[]> {
 		case "jsonl":
 			return allOf(readJsonLines(file));
 		default:
-			throw fileError(file.name, undefined, `is ${file.format}`, {
+			throw fileError({ file: file.name }, `is ${file.format}`, {
 				hint: `queries are read from ${evalFormats.join(", ")}; --format names the format of any other file`,
 			});
 	}
@@ -91,8 +91,7 @@ function checkedQueries(
 		const { query } = judged;
 		if (lines.has(query))
 			throw fileError(
-				name,
-				row.line,
+				{ file: name, line: row.line },
 				`repeats the query of line ${lines.get(query)}`,
 				{ hint: "give each query once, with all its keys" },
 			);
@@ -106,7 +105,7 @@ function checkedRow(
 	{ value, line, problem = judgedQuery(value) }: SourceRow,
 ): JudgedQuery {
 	if (problem !== undefined)
-		throw fileError(file, line, problem.replace(/^\./, ""), {
+		throw fileError({ file, line }, problem.replace(/^\./, ""), {
 			hint: formatHint,
 		});
 	return value as JudgedQuery;
@@ -121,8 +120,7 @@ async function joinedByQuery(file: InputFile): Promise<JudgedQuery[]> {
 		const earlier = lines.get(judged.key);
 		if (earlier !== undefined)
 			throw fileError(
-				file.name,
-				row.line,
+				{ file: file.name, line: row.line },
 				`repeats the query and the key of line ${earlier.line}`,
 				{ hint: "delete one of the two lines" },
 			);

@@ -1,6 +1,6 @@
 /**
  * Where a text stops being JSON: the offset of the first wrong character, or
- * the text's length when it ends too early. V8 tells the place for some errors
+ * the text's length when it ends too early. V8 reports the place of some errors
  * only, and quotes the text in its messages.
  */
 export function jsonErrorOffset(text: string): number {

@@ -10,7 +10,7 @@ const checkIndexesEveryMs = 60_000;
 
 /**
  * Connects, for as long as that takes: a worker may be started before its
- * database. What waiting does not mend (a wrong password, a server too old) is
+ * database. What waiting does not cure (a wrong password, a server too old) is
  * thrown. `undefined`: the signal came first.
  */
 export async function connectPatiently(
@@ -53,7 +53,7 @@ export async function runWorker(
 	await indexing;
 }
 
-/** The marker is looked at again and again: with no reader about, nobody else would notice. */
+/** The marker is polled: without a reader, no other call would notice. */
 async function keepCache(
 	service: AnyService,
 	terminal: Terminal,
@@ -87,7 +87,7 @@ async function pause(ms: number, signal: AbortSignal): Promise<void> {
 	});
 }
 
-/** Says what fails when it begins and when it is over, not at every attempt. */
+/** Reports a failure when it begins and when it is over, not at every attempt. */
 class Faults {
 	readonly #terminal: Terminal;
 	readonly #what: string;

@@ -1,6 +1,7 @@
 import type { Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import { backoffMs } from "../util/backoff.ts";
+import { membersOf } from "../util/present.ts";
 
 export interface LockTimeoutOptions {
 	/**
@@ -16,9 +17,9 @@ const defaults = { lockTimeoutMs: 500, lockAttempts: 60 };
 const backoff = { firstMs: 100, maxMs: 1500 };
 
 /**
- * Runs the work in a transaction that gives up its place in the queue for a
- * lock after a moment, and tries again: one that waited behind a long read kept
- * everybody else out of the table for as long.
+ * Runs the work in a transaction that leaves the queue for a lock after a
+ * moment, and tries again: one that waited behind a long read blocked all other
+ * clients of the table for as long.
  */
 export function patientTransaction<T>(
 	db: Handle,
@@ -30,7 +31,7 @@ export function patientTransaction<T>(
 	return patiently(options, () => db.transaction(work, { settings }));
 }
 
-/** Runs the work again as long as a lock, or a deadlock, stands in its way. */
+/** Runs the work again as long as a lock or a deadlock makes it fail. */
 export async function patiently<T>(
 	options: LockTimeoutOptions,
 	work: () => Promise<T>,
@@ -40,8 +41,8 @@ export async function patiently<T>(
 		try {
 			return await work();
 		} catch (error) {
-			if (!isLockTrouble(error)) throw error;
-			if (attempt >= lockAttempts) throw gaveUp(error as RemError, attempt);
+			if (!(error instanceof RemError && isLockConflict(error))) throw error;
+			if (attempt >= lockAttempts) throw lockNotAcquired(error, attempt);
 			await new Promise((resolve) =>
 				setTimeout(resolve, backoffMs(attempt, backoff)),
 			);
@@ -56,9 +57,8 @@ function withDefaults(options: LockTimeoutOptions): typeof defaults {
 	};
 }
 
-/** A lock that was not to be had in time, a deadlock, or another change of the same index: nothing of the transaction is left. */
-export function isLockTrouble(error: unknown): boolean {
-	if (!(error instanceof RemError)) return false;
+/** A lock that could not be acquired in time, a deadlock, or another change of the same index: the transaction was rolled back. */
+function isLockConflict(error: RemError): boolean {
 	return (
 		error.sqlState === "55P03" ||
 		error.sqlState === "40P01" ||
@@ -68,18 +68,47 @@ export function isLockTrouble(error: unknown): boolean {
 
 /** "tuple concurrently updated": two of the indexer, a migration and a person repair the same index. */
 function isSimultaneous({ sqlState, cause }: RemError): boolean {
-	const { routine } = (cause ?? {}) as { routine?: string };
-	return sqlState === "XX000" && /^simple_heap_/.test(routine ?? "");
+	const { routine } = membersOf(cause);
+	return sqlState === "XX000" && /^simple_heap_/.test(`${routine}`);
 }
 
-function gaveUp(error: RemError, attempts: number): RemError {
+function lockNotAcquired(error: RemError, attempts: number): RemError {
 	return new RemError(
 		"MIGRATION_FAILED",
-		`a lock was not to be had in ${attempts} attempts: ${error.message}`,
+		`a lock could not be acquired in ${attempts} attempts: ${error.message}`,
 		{
-			hint: "a long transaction holds the table: SELECT pid, state, query_start, query FROM pg_stat_activity WHERE xact_start IS NOT NULL ORDER BY xact_start",
+			hint: "a long transaction has locked the table: SELECT pid, state, query_start, query FROM pg_stat_activity WHERE xact_start IS NOT NULL ORDER BY xact_start",
 			cause: error.cause,
 			sqlState: error.sqlState ?? "",
 		},
 	);
 }
+
+/**
+ * A statement's failure as `MIGRATION_FAILED` with its place. A failure of a
+ * lock or of the connection is not the statement's: it stays what it is.
+ */
+export function stepFailed(
+	error: unknown,
+	place: string,
+	hint: string,
+): unknown {
+	if (
+		!(error instanceof RemError) ||
+		error.sqlState === undefined ||
+		passedOn.has(error.code) ||
+		isLockConflict(error)
+	)
+		return error;
+	return new RemError("MIGRATION_FAILED", `${place}: ${error.message}`, {
+		hint,
+		cause: error.cause,
+		sqlState: error.sqlState,
+	});
+}
+
+const passedOn: ReadonlySet<string> = new Set([
+	"CONNECTION_FAILED",
+	"OUTCOME_UNKNOWN",
+	"CANCELLED",
+]);

@@ -1,6 +1,6 @@
 import { relative } from "node:path";
 import type { UpsertResult } from "../../index.ts";
-import { snakeNames } from "../output/json-names.ts";
+import { snakeNames } from "../output/json-text.ts";
 import { counted, duration } from "../output/numbers.ts";
 import { oneLine } from "../output/plain-text.ts";
 import { heading, type Line } from "../output/terminal.ts";
@@ -12,7 +12,7 @@ import {
 	sampleTenant,
 } from "./run-sample.ts";
 
-export interface TellOptions {
+export interface SampleTextOptions {
 	/** How to start this program: `rem`. */
 	readonly program: string;
 	readonly width: number;
@@ -21,7 +21,10 @@ export interface TellOptions {
 }
 
 /** The run as a short story: what was done, what was found, what to try next. */
-export function sampleLines(run: SampleRun, options: TellOptions): Line[] {
+export function sampleLines(
+	run: SampleRun,
+	options: SampleTextOptions,
+): Line[] {
 	const width = Math.min(options.width, 100);
 	const sample = relative(process.cwd(), samplePath);
 	const where =
@@ -30,50 +33,44 @@ export function sampleLines(run: SampleRun, options: TellOptions): Line[] {
 			: options.stays
 				? "the embedded PostgreSQL"
 				: "PostgreSQL embedded in this process, in memory";
+	const timed = (text: string, { ms }: { readonly ms: number }) =>
+		timedLine(text, ms, width);
+	const answer = (score: string, name: string, about: unknown) =>
+		cut(
+			`  ${pad(score, 4)} ${pad(name, 28)} ${oneLine(String(about ?? ""))}`,
+			width,
+		);
 	return [
 		heading(`remdb on ${where}`),
 		"",
-		step(
-			1,
-			"set up",
-			`${run.setUp.value.length} migrations: extensions, cache of names, table resources`,
-			run.setUp.ms,
-			width,
+		timed(
+			`1. set up   ${run.setUp.value.length} migrations: extensions, cache of names, table resources`,
+			run.setUp,
 		),
-		step(
-			2,
-			"load",
-			`${loaded(run.load.value)} from ${sample}`,
-			run.load.ms,
-			width,
-		),
+		timed(`2. load     ${loaded(run.load.value)} from ${sample}`, run.load),
 		`            validated, embedded by ${provider(run)}, upserted, names cached`,
-		step(3, "again", unchanged(run.again.value), run.again.ms, width),
+		timed(`3. again    ${unchanged(run.again.value)}`, run.again),
 		"",
-		question(
-			"LOOKUP",
-			questions.lookup,
-			"a name, however it is spelt",
-			run.lookup.ms,
-			width,
+		heading(
+			timed(
+				`LOOKUP "${questions.lookup}"  (a name, whatever its case and marks)`,
+				run.lookup,
+			),
 		),
 		...run.lookup.value.map((hit) =>
-			answer("", hit.entityKey, hit.contentSummary, width),
+			answer("", hit.entityKey, hit.contentSummary),
 		),
 		"",
-		question("FUZZY", questions.fuzzy, "nearly a name", run.fuzzy.ms, width),
+		heading(timed(`FUZZY  "${questions.fuzzy}"  (nearly a name)`, run.fuzzy)),
 		...run.fuzzy.value.map((hit) =>
-			answer(hit.score.toFixed(2), hit.entityKey, hit.contentSummary, width),
+			answer(hit.score.toFixed(2), hit.entityKey, hit.contentSummary),
 		),
 		"",
-		question("SEARCH", questions.search, searchKind(run), run.search.ms, width),
+		heading(
+			timed(`SEARCH "${questions.search}"  (${searchKind(run)})`, run.search),
+		),
 		...run.search.value.map((hit) =>
-			answer(
-				hit.similarity.toFixed(2),
-				String(hit.name),
-				hit.description,
-				width,
-			),
+			answer(hit.similarity.toFixed(2), String(hit.name), hit.description),
 		),
 		"",
 		...honesty(run),
@@ -112,42 +109,10 @@ function counts({ ids: _, ...result }: UpsertResult) {
 	return snakeNames(result);
 }
 
-function step(
-	number: number,
-	name: string,
-	text: string,
-	ms: number,
-	width: number,
-): string {
-	return timedLine(`${number}. ${pad(name, 8)} ${text}`, ms, width);
-}
-
-function question(
-	verb: string,
-	text: string,
-	meaning: string,
-	ms: number,
-	width: number,
-): Line {
-	return heading(
-		timedLine(`${pad(verb, 6)} "${text}"  (${meaning})`, ms, width),
-	);
-}
-
 function timedLine(text: string, ms: number, width: number): string {
 	const time = duration(ms);
 	const room = width - time.length - 1;
 	return `${pad(cut(text, room), room)} ${time}`;
-}
-
-function answer(
-	score: string,
-	name: string,
-	about: unknown,
-	width: number,
-): string {
-	const text = oneLine(String(about ?? ""));
-	return cut(`  ${pad(score, 4)} ${pad(name, 28)} ${text}`, width);
 }
 
 function loaded(result: UpsertResult): string {
@@ -170,13 +135,13 @@ function searchKind({ provider }: SampleRun): string {
 function honesty({ provider }: SampleRun): string[] {
 	if (provider !== "local") return [];
 	return [
-		"The offline provider compares words and spellings, not meanings: it needs no key and no network.",
+		"The offline provider compares words and letters, not meanings: it needs no key and no network.",
 		"For search by meaning set OPENAI_API_KEY, or EMBEDDING__PROVIDER and its key.",
 		"",
 	];
 }
 
-function next({ program, stays }: TellOptions, sample: string): string[] {
+function next({ program, stays }: SampleTextOptions, sample: string): string[] {
 	const options = stays ? ` --url URL --tenant ${sampleTenant}` : "";
 	return [
 		...(stays
