@@ -186,7 +186,7 @@ export const environmentSchema = z.object({
 	}),
 	HNSW__EF_SEARCH: wholeNumber(1, 1000).default(100).meta({
 		description:
-			"Minimum of candidates in an approximate search; a small tenant's share of the index asks for more",
+			"Minimum of candidates in an approximate search; a small tenant's share of the index needs more",
 	}),
 	HNSW__QUANTIZED: flag.default(false).meta({
 		description:

@@ -129,8 +129,7 @@ export {
 	registerType,
 } from "./schema/register-type.ts";
 export { PostgresService } from "./service/postgres-service.ts";
-export type { AnyService } from "./service/repository.ts";
-export { Repository } from "./service/repository.ts";
+export { type AnyService, Repository } from "./service/repository.ts";
 export type { ServiceScope } from "./service/scope.ts";
 export type {
 	BackgroundIndexOptions,

@@ -57,7 +57,7 @@ export function addOutputOptions(command: Command): Command {
 }
 
 export function limitOption(defaultLimit: number): Option {
-	return new Option("--limit <n>", "most results")
+	return new Option("--limit <n>", "maximum number of results")
 		.argParser(wholeNumber(1, 10_000))
 		.default(defaultLimit);
 }

@@ -1,19 +1,17 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { addDoctor } from "./commands/doctor.ts";
+import { addEmbeddings } from "./commands/embeddings.ts";
 import { addEval } from "./commands/eval.ts";
 import { addFuzzy } from "./commands/fuzzy.ts";
-import {
-	addEmbeddings,
-	addIndexes,
-	addKv,
-	addSchema,
-} from "./commands/groups.ts";
+import { addIndexes } from "./commands/indexes.ts";
+import { addKv } from "./commands/kv.ts";
 import { addLoad } from "./commands/load.ts";
 import { addLookup } from "./commands/lookup.ts";
 import { addMigrate } from "./commands/migrate.ts";
 import { addQuery } from "./commands/query.ts";
 import { addQuickstart } from "./commands/quickstart.ts";
+import { addSchema } from "./commands/schema.ts";
 import { addSearch } from "./commands/search.ts";
 import { addTraverse } from "./commands/traverse.ts";
 import { addWorker } from "./commands/worker.ts";

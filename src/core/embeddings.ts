@@ -247,7 +247,7 @@ export class Embeddings {
 		if (filling.length === 0) {
 			const active = await this.#tablesIn(space, "active");
 			if (active.length > 0) return [];
-			throw this.#notKept(space);
+			throw this.#withoutVectors(space);
 		}
 		for (const table of filling) await this.#checkFilled(table, space);
 		await this.#limited.transaction(async (tx) => {
@@ -407,15 +407,15 @@ export class Embeddings {
 		const { settings, embedder } = this.#parts;
 		const configured = embedder.spaceIfKnown();
 		if (configured === undefined) return;
-		const others = await this.#keptInOthers(configured).catch(notReadable);
+		const others = await this.#mismatched(configured).catch(notReadable);
 		if (others.length > 0)
 			settings.logger.warn(
 				{ provider: configured.provider, model: configured.model },
-				`the configured model is ${describe(configured)}, but the stored vectors are of ${others.join(", ")}: these are searched and written until \`rem embeddings sync --model ${configured.model}\` and \`rem embeddings switch ${configured.model}\``,
+				`the configured model is ${describe(configured)}, but vectors are stored of ${others.join(", ")}: these are searched and written until \`rem embeddings sync --model ${configured.model}\` and \`rem embeddings switch ${configured.model}\``,
 			);
 	}
 
-	async #keptInOthers(configured: VectorSpace): Promise<string[]> {
+	async #mismatched(configured: VectorSpace): Promise<string[]> {
 		const { db } = this.#parts;
 		const others: string[] = [];
 		for (const table of this.#tables) {
@@ -488,12 +488,12 @@ export class Embeddings {
 		const models = await this.models.all(this.#parts.db);
 		const configured = this.#parts.embedder.spaceIfKnown();
 		return (await this.#embedded()).flatMap((table) => {
-			const kept = models.filter(
+			const stored = models.filter(
 				({ tableName, state }) =>
 					tableName === table.entity.tableName && state !== "retired",
 			);
 			const spaces =
-				kept.length === 0 && configured !== undefined ? [configured] : kept;
+				stored.length === 0 && configured !== undefined ? [configured] : stored;
 			return spaces.map(({ provider, model, dimensions }) => ({
 				table,
 				space: { provider, model, dimensions },
@@ -549,7 +549,7 @@ export class Embeddings {
 		);
 	}
 
-	#notKept(space: VectorSpace): RemError {
+	#withoutVectors(space: VectorSpace): RemError {
 		return new RemError(
 			"VALIDATION",
 			`no table has vectors of ${describe(space)}`,

@@ -82,7 +82,7 @@ export class LoadStatistics {
 const maxNames = 10_000;
 
 /** How many rows were written for each name, of the names that were written for last. */
-export class RowCounts {
+class RowCounts {
 	readonly #counts = new Map<string, number>();
 
 	/** Returns the sum. */

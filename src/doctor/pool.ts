@@ -25,16 +25,16 @@ SELECT current_setting('max_connections')::integer
 	if (limits === undefined) return [];
 	const { poolSize } = settings;
 	// -1 is no limit.
-	const most = Math.min(
+	const max = Math.min(
 		...[limits.connections, limits.role, limits.database].filter(
 			(limit) => limit >= 0,
 		),
 	);
-	const found = `up to ${poolSize} connections of ${most}, ${limits.used} of the server's are in use`;
-	if (poolSize > most)
+	const found = `up to ${poolSize} connections of ${max}, ${limits.used} of the server's are in use`;
+	if (poolSize > max)
 		return warning(
 			found,
-			`set POSTGRES__POOL_SIZE to ${most} at most, shared by all processes; or put a pooler in between`,
+			`set POSTGRES__POOL_SIZE to ${max} at most, shared by all processes; or put a pooler in between`,
 		);
 	if (limits.used > nearlyAll * limits.connections)
 		return warning(

@@ -23,7 +23,7 @@ SELECT pg_is_in_recovery() AS standby,
 	const [replay] = rows;
 	if (replay?.standby !== true)
 		return warning(
-			"the primary answers in its place: it is away, behind, or no standby",
+			"the primary answers in its place: it is unreachable, behind, or not a standby",
 			"the log names the reason; let POSTGRES__READ_HOST lead to a standby that replays",
 		);
 	return ok(

@@ -158,7 +158,7 @@ function elsewhere(address: ServerAddress, place: string): ServerAddress {
 	} catch {
 		throw new RemError(
 			"CONFIG_INVALID",
-			"the connection string has no host that another could stand for",
+			"the connection string has no host that another one could replace",
 			{ hint: "write it as postgresql://user:password@host:port/name" },
 		);
 	}

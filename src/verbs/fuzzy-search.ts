@@ -14,7 +14,7 @@ import { verb } from "./verb.ts";
 export interface FuzzySearchOptions extends ReadOptions {
 	/** Nearly a name, at most 256 characters. */
 	readonly query: string;
-	/** Least likeness, 0 to 1. @default 0.3 */
+	/** Minimum similarity, 0 to 1. @default 0.3 */
 	readonly threshold?: number;
 	/** Compare with the whole key, with the words of it most like the query, or with the content summary. @default "key" */
 	readonly mode?: FuzzyMode;

@@ -91,7 +91,7 @@ describe.each(engines)("rem embeddings on the %s", (engine) => {
 		const prune = await run("embeddings", "prune", "text-embedding-3-small");
 		expect(prune.stdout).toBe("2 vectors of text-embedding-3-small removed\n");
 		// The configuration still names the old one.
-		expect(prune.stderr).toContain("the configuration says openai");
+		expect(prune.stderr).toContain("the configured model is openai");
 		const status = await rem(
 			["embeddings", "status", "--json", "--models", "models.ts", "--url", url],
 			{

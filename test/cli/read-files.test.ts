@@ -200,7 +200,7 @@ describe("CSV", () => {
 		['a\n"x\n', "line 2: a quotation mark that opens here is never closed"],
 		[
 			'a\n"x"y\n',
-			"line 2: a quotation mark stands inside a quoted cell: double it",
+			"line 2: a quotation mark is inside a quoted cell: double it",
 		],
 	])("%j is an error: %s", async (text, problem) => {
 		expect(await problemOf("a.csv", text)).toBe(`VALIDATION a.csv, ${problem}`);

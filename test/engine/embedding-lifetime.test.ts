@@ -79,7 +79,7 @@ test("a service that is configured for another model than the stored one logs th
 	const { mismatched, configured } = await service.embeddings.status();
 	await service.close();
 	expect(warnings).toEqual([
-		'the configuration says fake m1 (8), but vectors are kept of "pages" in local lexical-v1 (512): these are searched and written until `rem embeddings sync --model m1` and `rem embeddings switch m1`',
+		'the configured model is fake m1 (8), but vectors are stored of "pages" in local lexical-v1 (512): these are searched and written until `rem embeddings sync --model m1` and `rem embeddings switch m1`',
 	]);
 	expect({ mismatched, configured }).toEqual({
 		mismatched: ["pages"],

@@ -33,7 +33,7 @@ export function addEmbeddingsSync(
 		.command("sync")
 		.summary("embed now what waits or lacks its vector")
 		.description(
-			"Compares every text with its vector, removes vectors without a text, and embeds what is missing. Stopping it is safe: the next one goes on. With --model, makes the vectors of another model beside those that searches use.",
+			"Compares every text with its vector, removes vectors without a text, and embeds what is missing. Stopping it is safe: the next run continues. With --model, makes the vectors of another model beside those that searches use.",
 		)
 		.option("--model <model>", "a model to fill, for `rem embeddings switch`")
 		.option("--dry-run", "count the texts and tokens it would send")

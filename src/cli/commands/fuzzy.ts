@@ -34,7 +34,7 @@ export function addFuzzy(program: Command): void {
 		.addOption(
 			similarityOption(
 				"--threshold <x>",
-				"least likeness, 0 to 1 (default: 0.3)",
+				"minimum similarity, 0 to 1 (default: 0.3)",
 			),
 		)
 		.addOption(

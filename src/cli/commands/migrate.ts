@@ -17,8 +17,7 @@ import {
 } from "../options.ts";
 import { counted } from "../output/numbers.ts";
 import { type Line, Terminal } from "../output/terminal.ts";
-import { addMigrateRepair } from "./migrate-repair.ts";
-import { addMigrateStatus } from "./migrate-status.ts";
+import { addMigrateRepair, addMigrateStatus } from "./migrate-ledger.ts";
 
 /** `rem migrate`, and `status` and `repair` below it. */
 export function addMigrate(program: Command, invocation: Invocation): void {
@@ -37,7 +36,7 @@ export function addMigrate(program: Command, invocation: Invocation): void {
 		.addOption(
 			new Option(
 				"--lock-timeout <ms>",
-				"longest wait for a table before everybody else gets a turn (default: 500)",
+				"longest wait for a table before other clients continue (default: 500)",
 			).argParser(wholeNumber(1, 600_000)),
 		)
 		.action((options: MigrateCommandOptions) => migrate(options, invocation));

@@ -57,7 +57,7 @@ export function addSearch(program: Command): void {
 		.addOption(
 			similarityOption(
 				"--min-similarity <x>",
-				"least cosine similarity, -1 to 1",
+				"minimum cosine similarity, -1 to 1",
 			),
 		)
 		.addOption(

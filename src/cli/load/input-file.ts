@@ -103,7 +103,7 @@ async function formatOf(
 	if (found !== undefined) return found;
 	if (isStream && (await isEmpty(path)))
 		throw fileError({ file: name }, "is empty: there is nothing to load", {
-			hint: "look at the command before the pipe; with --format, no rows are no error",
+			hint: "check the command before the pipe; with --format, no rows are not an error",
 		});
 	throw fileError(
 		{ file: name },

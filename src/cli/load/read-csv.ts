@@ -199,10 +199,10 @@ function misplacedQuote(raw: string): string | undefined {
 		else if (character === "," || character === "\n" || character === "\r")
 			state = "start";
 		else if (state === "closed")
-			return "a quotation mark stands inside a quoted cell: double it";
+			return "a quotation mark is inside a quoted cell: double it";
 		else if (character !== '"') state = "plain";
 		else if (state === "plain")
-			return "a quotation mark stands inside a cell: quote the cell and double it";
+			return "a quotation mark is inside a cell: quote the cell and double it";
 		else state = "quoted";
 	}
 	return undefined;

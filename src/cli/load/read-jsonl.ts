@@ -40,7 +40,7 @@ function parseLine(text: string, line: number): SourceRow {
 	}
 }
 
-export interface Line {
+interface Line {
 	readonly text: string;
 	/** From 1. */
 	readonly number: number;
@@ -50,7 +50,7 @@ export interface Line {
  * The lines of a file, ended by LF, CRLF or CR. Unlike node:readline it does not
  * split at U+2028, which may stand inside a JSON string.
  */
-export async function* readLines(file: InputFile): AsyncGenerator<Line> {
+async function* readLines(file: InputFile): AsyncGenerator<Line> {
 	// Of a line that has not ended: put together once, when it does.
 	let pieces: string[] = [];
 	let number = 0;

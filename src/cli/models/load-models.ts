@@ -119,7 +119,7 @@ function loadProblem(error: unknown): string {
 }
 
 /** The modules of a file or folder, folders below it included, in one order everywhere. */
-export function findModelFiles(path: string): string[] {
+function findModelFiles(path: string): string[] {
 	const files = isFolder(path) ? modulesIn(path) : [path];
 	if (files.length > 0) return files;
 	throw new RemError("VALIDATION", `no modules in "${path}"`, {

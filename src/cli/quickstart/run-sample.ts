@@ -22,7 +22,7 @@ export const questions = {
 	search: "what do mechanics check on the brakes of a bike?",
 } as const;
 
-interface Timed<T> {
+export interface Timed<T> {
 	readonly ms: number;
 	readonly value: T;
 }

@@ -10,6 +10,7 @@ import {
 	type SampleRun,
 	samplePath,
 	sampleTenant,
+	type Timed,
 } from "./run-sample.ts";
 
 export interface SampleTextOptions {
@@ -87,22 +88,14 @@ export function sampleJson(run: SampleRun): Record<string, unknown> {
 		setUp: { ms: setUp.ms, applied: setUp.value },
 		load: { ms: load.ms, ...counts(load.value) },
 		again: { ms: again.ms, ...counts(again.value) },
-		lookup: {
-			query: questions.lookup,
-			ms: lookup.ms,
-			hits: lookup.value.map(snakeNames),
-		},
-		fuzzy: {
-			query: questions.fuzzy,
-			ms: fuzzy.ms,
-			hits: fuzzy.value.map(snakeNames),
-		},
-		search: {
-			query: questions.search,
-			ms: search.ms,
-			hits: search.value.map(snakeNames),
-		},
+		lookup: answerJson(questions.lookup, lookup),
+		fuzzy: answerJson(questions.fuzzy, fuzzy),
+		search: answerJson(questions.search, search),
 	});
+}
+
+function answerJson(query: string, { ms, value }: Timed<readonly object[]>) {
+	return { query, ms, hits: value.map(snakeNames) };
 }
 
 function counts({ ids: _, ...result }: UpsertResult) {

@@ -5,7 +5,7 @@ import { oneLine } from "../output/plain-text.ts";
 import type { Terminal } from "../output/terminal.ts";
 
 const connectEveryMs = 1000;
-const keepCacheEveryMs = 1000;
+const checkCacheEveryMs = 1000;
 const checkIndexesEveryMs = 60_000;
 
 /**
@@ -46,7 +46,7 @@ export async function runWorker(
 	const indexing = service.indexer.run();
 	await Promise.all([
 		every(checkIndexesEveryMs, signal, async () => service.indexer.check()),
-		keepCache(service, terminal, signal),
+		watchCache(service, terminal, signal),
 	]);
 	terminal.notice("stopping: waiting for what is under way");
 	await Promise.all([service.embeddings.stop(), service.indexer.stop()]);
@@ -54,13 +54,13 @@ export async function runWorker(
 }
 
 /** The marker is polled: without a reader, no other call would notice. */
-async function keepCache(
+async function watchCache(
 	service: AnyService,
 	terminal: Terminal,
 	signal: AbortSignal,
 ): Promise<void> {
-	const faults = new Faults(terminal, "kv_store cannot be looked at");
-	await every(keepCacheEveryMs, signal, async () => {
+	const faults = new Faults(terminal, "kv_store cannot be checked");
+	await every(checkCacheEveryMs, signal, async () => {
 		try {
 			await service.kv.noticeEmptied();
 			faults.clear();
@@ -102,7 +102,7 @@ class Faults {
 		const message = error instanceof Error ? error.message : String(error);
 		if (message === this.#last) return;
 		this.#last = message;
-		this.#terminal.warn(oneLine(`${this.#what}: ${message}; trying on`));
+		this.#terminal.warn(oneLine(`${this.#what}: ${message}; retrying`));
 	}
 
 	clear(): void {

@@ -5,19 +5,42 @@ import {
 	addDatabaseOptions,
 	addHelp,
 	type DatabaseOptions,
+	type Invocation,
 } from "../options.ts";
 import { snakeNames } from "../output/json-text.ts";
 import { count, counted, duration } from "../output/numbers.ts";
 import { type Column, tableLines } from "../output/table.ts";
 import { type Line, Terminal } from "../output/terminal.ts";
+import {
+	addEmbeddingsPrune,
+	addEmbeddingsRetry,
+	addEmbeddingsSwitch,
+} from "./embeddings-model.ts";
+import { addEmbeddingsSync } from "./embeddings-sync.ts";
+
+/** `rem embeddings status | sync | retry | switch | prune` */
+export function addEmbeddings(program: Command, invocation: Invocation): void {
+	const embeddings = program
+		.command("embeddings")
+		.helpGroup("Maintain:")
+		.summary("show and make vectors, change their model")
+		.description(
+			"Texts that change without their vector wait in a queue, whatever client changed them; this shows their state, and embeds them now.",
+		);
+	addEmbeddingsStatus(embeddings);
+	addEmbeddingsSync(embeddings, invocation);
+	addEmbeddingsRetry(embeddings);
+	addEmbeddingsSwitch(embeddings);
+	addEmbeddingsPrune(embeddings, invocation);
+}
 
 /** `rem embeddings status` */
-export function addEmbeddingsStatus(parent: Command): void {
+function addEmbeddingsStatus(parent: Command): void {
 	const command = parent
 		.command("status")
 		.summary("show texts, vectors, what waits and what is dead-lettered")
 		.description(
-			"Shows for every field and model how many texts there are, how many have the vector of their present content, how many wait for it, and why. It looks at every text: of a million, for some seconds.",
+			"Shows for every field and model how many texts there are, how many have the vector of their present content, how many wait for it, and why. It reads every text: some seconds for a million.",
 		)
 		.action(status);
 	addHelp(addDatabaseOptions(command), [

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { MigrationStatus } from "../../migrate/status.ts";
-import { withoutCreating } from "../open-service.ts";
+import { UsageError } from "../failure.ts";
+import { withoutCreating, withService } from "../open-service.ts";
 import {
 	addHelp,
 	addMigrationOptions,
@@ -17,7 +18,7 @@ export function addMigrateStatus(migrate: Command): void {
 		.command("status")
 		.summary("what was applied, and what is to be")
 		.description(
-			"Every file of remdb, every file of yours and every model: applied (when, by whom, how long it took), pending, changed, or edited, missing, out of order and interrupted, which `rem migrate` refuses or goes on with.",
+			"Every file of remdb, every file of yours and every model: applied (when, by whom, how long it took), pending, changed, or edited, missing, out of order and interrupted, which `rem migrate` refuses or continues.",
 		)
 		.action(status);
 	addHelp(addMigrationOptions(command), [
@@ -50,3 +51,37 @@ const columns: readonly Column<MigrationStatus>[] = [
 	{ title: "by", value: ({ appliedBy }) => appliedBy },
 	{ title: "ms", value: ({ durationMs }) => durationMs, isRight: true },
 ];
+
+/** `rem migrate repair FILE…` */
+export function addMigrateRepair(migrate: Command): void {
+	const command = migrate
+		.command("repair")
+		.summary("accept files that were edited or removed on purpose")
+		.description(
+			"Makes the ledger agree with your folder for the named files, and runs nothing: an edited file is accepted as it is now, a removed one is forgotten.",
+		)
+		.argument("<file...>", "names of files")
+		.action(repair);
+	addHelp(addMigrationOptions(command), [
+		"rem migrate repair 0003_add_rating.sql --migrations migrations",
+	]);
+}
+
+async function repair(
+	names: readonly string[],
+	_: unknown,
+	command: Command,
+): Promise<void> {
+	const options = onTarget(command.optsWithGlobals<MigrateCommandOptions>());
+	const { migrations } = options;
+	if (migrations === undefined)
+		throw new UsageError("repair needs --migrations: the folder of your files");
+	const terminal = new Terminal(options);
+	const repaired = await withService(terminal, options, (service) =>
+		service.schema.repair({ migrations, names }),
+	);
+	terminal.show(
+		{ repaired },
+		repaired.map(({ name, done }) => `${done} ${name}`),
+	);
+}
