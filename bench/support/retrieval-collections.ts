@@ -9,7 +9,7 @@ export interface Collection {
 	readonly queries: readonly JudgedQuery[];
 }
 
-export interface CollectionDocument {
+interface CollectionDocument {
 	readonly name: string;
 	readonly content: string;
 }
