@@ -2,7 +2,12 @@ import { arrayLiteral } from "../db/encode.ts";
 import { characterPairsRef, hasPairs } from "../schema/character-pairs.ts";
 import type { SimilarBy } from "../schema/held-functions.ts";
 import { ident, join, raw, type Sql, sql } from "../sql.ts";
-import { type Budget, requiredParts, type Sampled } from "./fuzzy-plan.ts";
+import {
+	type Budget,
+	commonParts,
+	requiredParts,
+	type Sampled,
+} from "./fuzzy-plan.ts";
 import type { ComparedColumn, FuzzySample } from "./fuzzy-sample.ts";
 import {
 	keyThreshold,
@@ -76,8 +81,14 @@ export interface MatchPlace {
 	readonly sample: FuzzySample | undefined;
 }
 
-export function matchOf(request: FuzzyQuery, place: MatchPlace): Match {
+export function matchOf(
+	request: FuzzyQuery,
+	{ schema, sample }: MatchPlace,
+): Match {
 	const { query, mode, threshold } = request;
+	const isSmall =
+		sample !== undefined && sample.entries <= budgets[mode].entries;
+	const place = { schema, sample: isSmall ? undefined : sample };
 	const isOpen = threshold === undefined && query.trim() !== "";
 	const letters = query.match(/[\p{L}\p{N}]/gu)?.length ?? 0;
 	if (letters === 0 && isOpen)
@@ -117,6 +128,9 @@ const budgets: Readonly<Record<FuzzyMode, Budget>> = {
 
 /** Entries read one by one from the query's name on, and as many from the first. */
 const mostWalked = 2000;
+
+/** So many of those read shall have enough in common with the query to be compared. */
+const enoughWalked = 50;
 
 function walkOf({ query }: FuzzyQuery, { schema }: MatchPlace): Walk {
 	return {
@@ -194,8 +208,12 @@ function byIndex(
 
 function anyOf(ways: readonly Condition[]): Condition {
 	const conditions = ways.map(({ condition }) => condition);
+	const [only] = conditions;
 	return {
-		condition: sql`(${join(conditions, " OR ")})`,
+		condition:
+			only !== undefined && ways.length === 1
+				? only
+				: sql`(${join(conditions, " OR ")})`,
 		thresholds: new Map(ways.flatMap(({ thresholds }) => [...thresholds])),
 	};
 }
@@ -336,14 +354,12 @@ function planWay(
 		scale: sample.scale,
 		having,
 	});
-	const walked = requiredParts(parts, count, {
-		budget: { ...budget, postings: Number.POSITIVE_INFINITY },
-		scale: (2 * mostWalked) / Math.max(1, sample.size),
-		having,
-	});
 	return {
 		...usual,
-		walkedCount: walked?.count ?? parts.length,
+		walkedCount: commonParts(parts, count, {
+			share: enoughWalked / (2 * mostWalked),
+			having,
+		}),
 		...(required === undefined
 			? { finds: "too many" }
 			: {
@@ -416,5 +432,5 @@ function asReal(threshold: number): number {
 const beginsLikeThreshold = 0.5;
 
 export function textOf(mode: FuzzyMode): Sql {
-	return ident("k", columnOf(mode));
+	return raw(`k.${columnOf(mode)}`);
 }

@@ -54,6 +54,18 @@ export function requiredParts(
 	return undefined;
 }
 
+/** The most parts, `atLeast` or more, that this share of the texts has in common with the query. */
+export function commonParts(
+	parts: readonly string[],
+	atLeast: number,
+	{ share, having }: Pick<Sampled, "having"> & { readonly share: number },
+): number {
+	const inCommon = countInCommon(parts.map(having));
+	const enough = Math.max(1, Math.ceil(share * inCommon.length));
+	const [count = 0] = inCommon.toSorted((a, b) => b - a).slice(enough - 1);
+	return Math.max(atLeast, count);
+}
+
 /** For each text, how many of the parts it has. */
 function countInCommon(found: readonly Uint8Array[]): number[] {
 	const [first] = found;

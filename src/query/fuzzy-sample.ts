@@ -17,6 +17,8 @@ export const fewEntries = 2000;
  * something in common with a query: pg_trgm has no statistics of its trigrams.
  */
 export class FuzzySample {
+	/** Of the tenant, about. */
+	readonly entries: number;
 	/** Entries that one text of the sample stands for. */
 	readonly scale: number;
 	readonly size: number;
@@ -27,6 +29,7 @@ export class FuzzySample {
 
 	constructor(texts: readonly string[], entries: number) {
 		this.#texts = texts;
+		this.entries = entries;
 		this.size = texts.length;
 		this.scale = entries / Math.max(1, texts.length);
 	}

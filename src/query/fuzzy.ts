@@ -222,7 +222,7 @@ export function fuzzySql(from: Sql, request: FuzzyRequest, match: Match): Sql {
 				request,
 				match,
 				sql`${walkedOf(from, tenant, match)} AS k`,
-				sql`${isSet} AND k.tenant_id = ${tenant}${indexFirst}`,
+				sql`${isSet} AND k.tenant_id = ${tenant}${match.walk === undefined ? indexFirst : empty}`,
 			);
 		return bestSql(
 			request,

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { whereSql } from "../../src/filters/where.ts";
 import { defineEntity, PostgresService } from "../../src/index.ts";
-import { fuzzySql, heldFuzzySql } from "../../src/query/fuzzy.ts";
+import { fuzzySql, heldFuzzySql, queryOf } from "../../src/query/fuzzy.ts";
+import { matchOf } from "../../src/query/fuzzy-match.ts";
 import { compile, ident, type Sql, sql } from "../../src/sql.ts";
 import { engine, useService } from "../support/engine.ts";
 import { login } from "../support/row-security.ts";
@@ -75,12 +76,16 @@ AND ${whereSql({ schema: "public", entity: Note, hasRowSecurity }, where as neve
 		async (mode) => {
 			const index = mode === "content" ? "kv_store_content" : "kv_store_fuzzy";
 			const request = { ...fuzzy, mode, threshold: 0.5 };
-			const held = await plansOf(heldFuzzySql("public", request));
+			const match = matchOf(queryOf(request), {
+				schema: "public",
+				sample: undefined,
+			});
+			const held = await plansOf(heldFuzzySql("public", request, match));
 			expect(held.plan).toContain(`Bitmap Index Scan on ${index}`);
 			expect(held.plan).toMatch(/Index Cond: .* %>? /);
 			// Without the function only the tenant is looked for, so this test can fail.
 			const plain = await plansOf(
-				fuzzySql(ident("public", "kv_store"), request),
+				fuzzySql(ident("public", "kv_store"), request, match),
 			);
 			expect(plain.plan).not.toMatch(/Index Cond: .* %>? /);
 			expect(held.rows).toEqual(plain.rows);
