@@ -12,6 +12,7 @@ import { connections } from "./cases/connections.ts";
 import { embedded } from "./cases/embedded.ts";
 import { chunks, embedding } from "./cases/embedding.ts";
 import { fuzzy } from "./cases/fuzzy.ts";
+import { fuzzyScale } from "./cases/fuzzy-scale.ts";
 import { graph } from "./cases/graph.ts";
 import { indexBuild } from "./cases/index-build.ts";
 import { kvRebuild } from "./cases/kv-rebuild.ts";
@@ -22,6 +23,7 @@ import { peerSearches } from "./cases/peer-searches.ts";
 import { peers } from "./cases/peers.ts";
 import { quickstart } from "./cases/quickstart.ts";
 import { search } from "./cases/search.ts";
+import { searchPlans } from "./cases/search-plans.ts";
 import { stream } from "./cases/stream.ts";
 import { twoVectors } from "./cases/two-vectors.ts";
 import { unchanged } from "./cases/unchanged.ts";
@@ -43,8 +45,10 @@ const cases: readonly BenchCase[] = [
 	lookup,
 	connections,
 	fuzzy,
+	fuzzyScale,
 	kvRebuild,
 	search,
+	searchPlans,
 	graph,
 	indexBuild,
 	bulkLoad,

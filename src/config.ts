@@ -186,7 +186,7 @@ export const environmentSchema = z.object({
 	}),
 	HNSW__EF_SEARCH: wholeNumber(1, 1000).default(100).meta({
 		description:
-			"Least candidates of an approximate search; a small tenant's share of the index asks for more",
+			"Least candidates of an approximate search in an index of 20,000 vectors or more; a smaller one needs fewer, a small tenant's share of it more",
 	}),
 	HNSW__QUANTIZED: flag.default(false).meta({
 		description:

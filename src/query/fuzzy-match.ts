@@ -176,7 +176,8 @@ function byIndex(
 		...(isShort ? {} : least),
 		indexes: [],
 		walk: walkOf(request, place),
-		compared: budgets[request.mode].entries,
+		// Usually a second statement.
+		compared: budgets[request.mode].entries / 2,
 		bound: {},
 	};
 	const tightened = ways.flatMap((way) => way.tightened ?? []);
