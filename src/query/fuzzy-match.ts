@@ -50,7 +50,7 @@ export interface Match {
 	readonly bound?: Bound;
 }
 
-export interface IndexUse {
+interface IndexUse {
 	readonly kind: SimilarBy;
 	/** What the index is asked for. */
 	readonly query: string;
@@ -64,7 +64,7 @@ export interface Bound {
 }
 
 /** So many entries from a name on, and so many from the first. */
-export interface Walk {
+interface Walk {
 	readonly entries: number;
 	/** The query, normalised as keys are. */
 	readonly from: Sql;

@@ -10,7 +10,7 @@ import { trigramForm } from "./trigrams.ts";
 export type ComparedColumn = "entity_key" | "content_summary";
 
 /** Up to so many entries every one that the index finds is compared. */
-export const fewEntries = 2000;
+const fewEntries = 2000;
 
 /**
  * Some texts of a large tenant, by which it is estimated how many entries have

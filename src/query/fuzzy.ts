@@ -67,7 +67,7 @@ export interface FuzzyBound {
 }
 
 /** Where the cache is, and whether row level security holds its readers. */
-export interface CachePlace {
+interface CachePlace {
 	readonly schema: string;
 	readonly hasRowSecurity: boolean;
 }

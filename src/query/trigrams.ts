@@ -12,6 +12,6 @@ export function trigramsOf(text: string): string[] {
 	return [...new Set(found)];
 }
 
-export function wordsOf(text: string): string[] {
+function wordsOf(text: string): string[] {
 	return text.toLowerCase().match(/[\p{L}\p{N}\p{M}]+/gu) ?? [];
 }

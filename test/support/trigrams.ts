@@ -1,5 +1,5 @@
 /** pg_trgm's `similarity()`, from its definition: trigrams of the words in common by trigrams in all. */
-export function similarity(a: string, b: string): number {
+function similarity(a: string, b: string): number {
 	const [left, right] = [trigrams(a), trigrams(b)];
 	const common = [...left].filter((trigram) => right.has(trigram)).length;
 	const all = left.size + right.size - common;
