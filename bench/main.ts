@@ -12,6 +12,7 @@ import { connections } from "./cases/connections.ts";
 import { embedded } from "./cases/embedded.ts";
 import { chunks, embedding } from "./cases/embedding.ts";
 import { fuzzy } from "./cases/fuzzy.ts";
+import { fuzzyScale } from "./cases/fuzzy-scale.ts";
 import { graph } from "./cases/graph.ts";
 import { indexBuild } from "./cases/index-build.ts";
 import { kvRebuild } from "./cases/kv-rebuild.ts";
@@ -24,6 +25,7 @@ import { quality } from "./cases/quality.ts";
 import { quickstart } from "./cases/quickstart.ts";
 import { search } from "./cases/search.ts";
 import { searchSpeed } from "./cases/search-speed.ts";
+import { searchPlans } from "./cases/search-plans.ts";
 import { stream } from "./cases/stream.ts";
 import { twoVectors } from "./cases/two-vectors.ts";
 import { unchanged } from "./cases/unchanged.ts";
@@ -45,10 +47,12 @@ const cases: readonly BenchCase[] = [
 	lookup,
 	connections,
 	fuzzy,
+	fuzzyScale,
 	kvRebuild,
 	search,
 	quality,
 	searchSpeed,
+	searchPlans,
 	graph,
 	indexBuild,
 	bulkLoad,

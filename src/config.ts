@@ -186,7 +186,7 @@ export const environmentSchema = z.object({
 	}),
 	HNSW__EF_SEARCH: wholeNumber(1, 1000).default(100).meta({
 		description:
-			"Minimum of candidates in an approximate search; a small tenant's share of the index needs more",
+			"Minimum of candidates in an approximate search of an index of 20,000 vectors or more; a smaller index needs fewer, a small tenant's share of it more",
 	}),
 	HNSW__QUANTIZED: flag.default(false).meta({
 		description:

@@ -103,7 +103,8 @@ export type {
 	SearchExplanation,
 	SearchTiming,
 } from "./query/explain.ts";
-export type { FuzzyHit, FuzzyMode } from "./query/fuzzy.ts";
+export type { FuzzyBound, FuzzyHit, FuzzyHits } from "./query/fuzzy.ts";
+export type { FuzzyMode } from "./query/fuzzy-match.ts";
 export type {
 	AmbiguousTarget,
 	DanglingEdge,

@@ -38,7 +38,7 @@ FROM pg_database AS d WHERE d.datname = current_database()`);
 	const problems: LocaleProblem[] = [];
 	if (!row.has_trigrams)
 		problems.push({
-			found: `LC_CTYPE is "${row.ctype}": FUZZY finds no name outside ASCII, and hybrid search none by its name`,
+			found: `LC_CTYPE is "${row.ctype}": FUZZY finds no name outside ASCII but those in Chinese, Japanese, Thai and other scripts without spaces, and hybrid search none by its name`,
 			remedy,
 		});
 	if (!row.folds_all)

@@ -3,7 +3,6 @@ import { embeddingModelsRef } from "../db/embedding-queue.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector.ts";
 import type { HnswOptions } from "../schema/index-types/definition.ts";
-import { kvContentIndex } from "../schema/index-types/trigram.ts";
 import { type DeclaredIndex, definitionOf } from "../schema/index-types.ts";
 import { allIndexes } from "../schema/indexes.ts";
 import { sql } from "../sql.ts";
@@ -46,7 +45,7 @@ export function serves(
 	if (table?.entity.tableName !== tableName) return false;
 	return (
 		own === table.entity.embeddingsTableName ||
-		(own === kvContentIndex.tableName && table.entity.createKvTrigger)
+		(own === "kv_store" && table.entity.createKvTrigger)
 	);
 }
 

@@ -1,5 +1,5 @@
 /** Code points from the first to the last; one where there is no last. */
-type Range = readonly [first: number, last?: number];
+export type Range = readonly [first: number, last?: number];
 
 /**
  * Unicode's property Dash, and the characters that look like one (bullets,
@@ -83,7 +83,8 @@ export function isNameless(key: string): boolean {
 	return true;
 }
 
-function classOf(
+/** The inside of a class, each code point as `write` has it. */
+export function classOf(
 	ranges: readonly Range[],
 	write: (code: number) => string,
 ): string {

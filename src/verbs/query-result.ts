@@ -1,4 +1,4 @@
-import type { FuzzyHit } from "../query/fuzzy.ts";
+import type { FuzzyBound, FuzzyHit } from "../query/fuzzy.ts";
 import type { Traversal } from "../query/graph/traversal.ts";
 import type { LookupHit } from "../query/lookup.ts";
 import type { SearchHit } from "../query/search.ts";
@@ -10,7 +10,12 @@ export type QueryResult = FoundByQuery | QueryExplanation;
 /** What a query found, most fitting first. */
 export type FoundByQuery =
 	| { readonly kind: "lookup"; readonly rows: readonly LookupHit[] }
-	| { readonly kind: "fuzzy"; readonly rows: readonly FuzzyHit[] }
+	| {
+			readonly kind: "fuzzy";
+			readonly rows: readonly FuzzyHit[];
+			/** Only where not all names that are like the text may have been compared. */
+			readonly bounded?: FuzzyBound;
+	  }
 	| {
 			readonly kind: "search";
 			/** Without one, each row has its table as `entityType`. */

@@ -71,6 +71,13 @@ export function verbSamples({
 					tenantId,
 				},
 			],
+			withoutEffect: [
+				{
+					tableName,
+					queries: [{ query: "first", relevant: ["nothing"] }],
+					tenantId,
+				},
+			],
 		},
 		query: { given: [`SQL ${tableName} WHERE TRUE`, { tenantId }] },
 		link: {

@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
-import type { FuzzyHit, FuzzyMode } from "../../index.ts";
-import { fuzzyModes } from "../../query/fuzzy.ts";
+import type { FuzzyBound, FuzzyHit, FuzzyMode } from "../../index.ts";
+import { fuzzyModes } from "../../query/fuzzy-match.ts";
 import { withReader } from "../open-service.ts";
 import {
 	addHelp,
@@ -81,6 +81,21 @@ async function fuzzy(
 		terminal.notice(
 			`no name is like "${query}": a lower --threshold finds more`,
 		);
+	noticeBound(terminal, hits.bounded);
+}
+
+/** What was not compared, where it may have been among the best. */
+export function noticeBound(
+	terminal: Terminal,
+	bounded: FuzzyBound | undefined,
+): void {
+	if (bounded === undefined) return;
+	const { completeFrom } = bounded;
+	terminal.notice(
+		completeFrom === undefined
+			? "too many entries have this in common: some of them were compared"
+			: `too many entries have a little of this in common: none with a score of ${completeFrom.toFixed(2)} or more is missing`,
+	);
 }
 
 export const fuzzyColumns: readonly Column<FuzzyHit>[] = [

@@ -14,7 +14,7 @@ import { columnNames, snakeNames } from "../output/json-text.ts";
 import { counted, duration } from "../output/numbers.ts";
 import { type Column, tableLines } from "../output/table.ts";
 import { heading, type Line, Terminal } from "../output/terminal.ts";
-import { fuzzyColumns } from "./fuzzy.ts";
+import { fuzzyColumns, noticeBound } from "./fuzzy.ts";
 import { describeHit } from "./lookup.ts";
 import { jsonItem, recallLines } from "./recall.ts";
 import { type AnySearchHit, searchColumns, tablesOfHits } from "./search.ts";
@@ -78,6 +78,7 @@ async function query(
 			noticeTraversal(terminal, { ...result, nodes: result.rows });
 		else if ("rows" in result && result.rows.length === 0)
 			terminal.notice("nothing was found");
+		if (result.kind === "fuzzy") noticeBound(terminal, result.bounded);
 	});
 }
 
@@ -97,8 +98,15 @@ async function describeLanguage(
 function jsonOf(result: QueryResult, service: AnyService): unknown {
 	switch (result.kind) {
 		case "lookup":
-		case "fuzzy":
 			return { kind: result.kind, rows: result.rows.map(snakeNames) };
+		case "fuzzy": {
+			const { kind, rows, bounded } = result;
+			return {
+				kind,
+				rows: rows.map(snakeNames),
+				...(bounded === undefined ? {} : { bounded: snakeNames(bounded) }),
+			};
+		}
 		case "traverse": {
 			const { kind, rows: nodes, ...rest } = result;
 			const { nodes: rows, ...found } = jsonTraversal({ nodes, ...rest });
