@@ -3,7 +3,7 @@ import type { VectorSpace } from "../models/vector-space.ts";
 import { suggest } from "../util/suggest.ts";
 import { cohereModels, cohereProvider } from "./cohere.ts";
 import { type KnownModels, vectorLength } from "./known-model.ts";
-import { localDimensions, localModel, localProvider } from "./local.ts";
+import { localModels, localProvider, semanticModel } from "./local.ts";
 import { openaiModels, openaiProvider, type RemoteOptions } from "./openai.ts";
 import type { EmbeddingProvider } from "./provider.ts";
 
@@ -26,10 +26,10 @@ interface BuiltIn {
 
 const builtIn: Readonly<Record<string, BuiltIn>> = {
 	local: {
-		defaultModel: localModel,
-		models: { [localModel]: { dimensions: localDimensions, others: "any" } },
+		defaultModel: semanticModel,
+		models: localModels,
 		isClosed: true,
-		open: ({ dimensions }) => localProvider(dimensions),
+		open: localProvider,
 	},
 	openai: {
 		defaultModel: "text-embedding-3-small",

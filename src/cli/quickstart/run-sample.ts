@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { readEnvironment } from "../../config.ts";
-import { localDimensions, localModel } from "../../embeddings/local.ts";
+import { semanticModel } from "../../embeddings/local.ts";
 import type { FuzzyHit, LookupHit, UpsertResult } from "../../index.ts";
 import { Resource } from "../../models/core-entities.ts";
 import type { AnySearchHit } from "../commands/search.ts";
@@ -90,7 +90,7 @@ export async function runSample(connectionString: string): Promise<SampleRun> {
 function offlineUnlessAsked() {
 	const { EMBEDDING__PROVIDER: named } = readEnvironment();
 	return named === undefined
-		? { provider: "local", model: localModel, dimensions: localDimensions }
+		? { provider: "local", model: semanticModel }
 		: {};
 }
 
