@@ -26,29 +26,27 @@ export function semanticVector(
 	{ words, dimensions, purpose }: SemanticOptions,
 ): Float32Array {
 	const terms = termsOf(text, words);
-	const meaning = meaningOf(terms, words);
-	const spelling = spellingOf(terms, dimensions - words.length - 1);
 	const isDocument = purpose === "document";
 	const vector = new Float64Array(dimensions);
-	vector.set(
-		scaled(meaning, {
-			share: meaningShare,
-			missing: isDocument ? meaningMissing : 0,
-		}),
-	);
-	vector.set(
-		scaled(spelling, {
-			share: 1 - meaningShare,
-			missing: isDocument ? spellingMissing : 0,
-		}),
-		words.length,
-	);
-	const found = sumOfSquares(vector);
+	const meaning = vector.subarray(0, words.length);
+	const spelling = vector.subarray(words.length, -1);
+	addMeaning(meaning, terms, words);
+	addSpelling(spelling, terms);
+	scale(meaning, {
+		share: meaningShare,
+		missing: isDocument ? meaningMissing : 0,
+	});
+	scale(spelling, {
+		share: 1 - meaningShare,
+		missing: isDocument ? spellingMissing : 0,
+	});
+	const squares = sumOfSquares(vector);
 	// Nothing but signs, or features that cancel out: still a direction of its own.
-	if (found === 0)
-		vector[words.length + (hashOf(text) % spelling.length)] = 1;
-	else if (isDocument) vector[dimensions - 1] = Math.sqrt(1 - found);
-	return lengthOne(vector);
+	if (squares === 0) spelling[hashOf(text) % spelling.length] = 1;
+	// A query without a known word has one part only.
+	else if (!isDocument) multiply(vector, 1 / Math.sqrt(squares));
+	else vector[dimensions - 1] = Math.sqrt(1 - squares);
+	return new Float32Array(vector);
 }
 
 // Measured on five collections, three of documents and two of conversations.
@@ -73,16 +71,20 @@ function termsOf(text: string, { rows }: WordVectors): Term[] {
 	const counts = new Map<string, number>();
 	for (const word of wordsOf(text))
 		counts.set(word, (counts.get(word) ?? 0) + 1);
-	return [...counts].map(([word, count]) => ({
-		word,
-		row: rowOf(word, rows),
-		weight: weightOf(rows.get(word) ?? unknownRank),
-		count,
-	}));
+	return [...counts].map(([word, count]) => {
+		const row = rows.get(word);
+		return {
+			word,
+			row: row ?? rowOfBase(word, rows),
+			weight: weightOf(row ?? unknownRow),
+			count,
+		};
+	});
 }
 
 /** "isn't", "she's": what is behind the apostrophe is no word, and "don" and "t" are others. */
-const contractions = /n['’]t(?![\p{L}\p{N}])|['’](?:s|re|ll|ve|d|m)(?![\p{L}\p{N}])/gu;
+const contractions =
+	/n['’]t(?![\p{L}\p{N}])|['’](?:s|re|ll|ve|d|m)(?![\p{L}\p{N}])/gu;
 
 /** Marks are parts of words: of vowels in the scripts of India, of tones in Thai. */
 const word = /[\p{L}\p{N}][\p{L}\p{N}\p{M}]*/gu;
@@ -113,13 +115,12 @@ function* pairsOf(run: string): Generator<string> {
 
 const endings = ["s", "es", "ed", "d", "ing", "ly", "er"];
 
-/** The row of the word, else of the word that it is a form of. */
-function rowOf(
+/** The row of the word that this one is a form of. */
+function rowOfBase(
 	word: string,
 	rows: ReadonlyMap<string, number>,
 ): number | undefined {
-	const row = rows.get(word);
-	if (row !== undefined || word.length < 5) return row;
+	if (word.length < 5) return undefined;
 	for (const ending of endings) {
 		if (!word.endsWith(ending)) continue;
 		const found = rows.get(word.slice(0, -ending.length));
@@ -129,7 +130,7 @@ function rowOf(
 }
 
 /** As rare as the last words of the 400,000 that GloVe knows. */
-const unknownRank = 400_000;
+const unknownRow = 400_000;
 
 /**
  * a / (a + p), where p is how frequent the word is: by Zipf's law 1 / (13 × rank).
@@ -140,22 +141,21 @@ function weightOf(row: number): number {
 	return a / (a + 1 / (13 * (row + 1)));
 }
 
-function meaningOf(
+function addMeaning(
+	part: Float64Array,
 	terms: readonly Term[],
 	{ length, scales, numbers }: WordVectors,
-): Float64Array {
-	const sum = new Float64Array(length);
+): void {
 	for (const { row, weight, count } of terms) {
 		if (row === undefined) continue;
 		const factor = weight * damped(count) * (scales[row] ?? 0);
 		const start = row * length;
 		for (let at = 0; at < length; at++)
-			sum[at] = (sum[at] ?? 0) + factor * (numbers[start + at] ?? 0);
+			part[at] = (part[at] ?? 0) + factor * (numbers[start + at] ?? 0);
 	}
-	return sum;
 }
 
-function spellingOf(terms: readonly Term[], length: number): Float64Array {
+function addSpelling(part: Float64Array, terms: readonly Term[]): void {
 	const features = new Map<number, { weight: number; count: number }>();
 	const add = (hash: number, weight: number, count: number) => {
 		const feature = features.get(hash);
@@ -170,13 +170,11 @@ function spellingOf(terms: readonly Term[], length: number): Float64Array {
 		for (const hash of trigramHashes(word))
 			add(hash, trigramWeight * weight, count);
 	}
-	const vector = new Float64Array(length);
 	for (const [hash, { weight, count }] of features) {
 		const sign = hash & 1 ? 1 : -1;
-		const place = (hash >>> 1) % length;
-		vector[place] = (vector[place] ?? 0) + sign * weight * damped(count);
+		const place = (hash >>> 1) % part.length;
+		part[place] = (part[place] ?? 0) + sign * weight * damped(count);
 	}
-	return vector;
 }
 
 /** A word that occurs ten times says more than one that occurs once, but not ten times as much. */
@@ -185,24 +183,26 @@ function damped(count: number): number {
 }
 
 /** With its share of the whole; `missing`: of a length that grows with the text, but never reaches the share. */
-function scaled(
+function scale(
 	part: Float64Array,
 	{ share, missing }: { readonly share: number; readonly missing: number },
-): Float64Array {
+): void {
 	const squares = sumOfSquares(part);
-	if (squares === 0) return part;
-	const factor = Math.sqrt(share / (squares + missing * missing));
-	return part.map((value) => value * factor);
-}
-
-/** A query without a known word has one part only. */
-function lengthOne(vector: Float64Array): Float32Array {
-	const length = Math.sqrt(sumOfSquares(vector));
-	return Float32Array.from(vector, (value) => value / length);
+	if (squares === 0) return;
+	multiply(part, Math.sqrt(share / (squares + missing * missing)));
 }
 
 function sumOfSquares(vector: Float64Array): number {
 	let sum = 0;
-	for (const value of vector) sum += value * value;
+	for (let at = 0; at < vector.length; at++) {
+		const value = vector[at] ?? 0;
+		sum += value * value;
+	}
 	return sum;
+}
+
+// Three times as fast as `map` and `Float32Array.from`.
+function multiply(vector: Float64Array, factor: number): void {
+	for (let at = 0; at < vector.length; at++)
+		vector[at] = (vector[at] ?? 0) * factor;
 }
