@@ -331,8 +331,8 @@ export class Embeddings {
 		await this.#settleSoon();
 	}
 
-	/** @internal a database that began with the former model of `local` stays with it, unless the configuration names a model */
-	async continueWithFormerModel(): Promise<void> {
+	/** A database that began with the former model of `local` stays with it, unless the configuration names a model. */
+	async #continueWithFormerModel(): Promise<void> {
 		const { embedder } = this.#parts;
 		if (!embedder.isModelOpen) return;
 		const [former] = await this.#inFormerModel().catch(notReadable);
@@ -354,7 +354,7 @@ export class Embeddings {
 
 	async #adoptModels(): Promise<void> {
 		this.models.forget();
-		await this.continueWithFormerModel();
+		await this.#continueWithFormerModel();
 		const space = this.#parts.embedder.spaceIfKnown();
 		if (space === undefined) return;
 		for (const table of this.#tables) {
@@ -371,7 +371,7 @@ export class Embeddings {
 	async plannedModels(): Promise<PlannedModel[]> {
 		const { db } = this.#parts;
 		this.models.forget();
-		await this.continueWithFormerModel();
+		await this.#continueWithFormerModel();
 		const to = this.#parts.embedder.spaceIfKnown();
 		if (to === undefined) return [];
 		const all = await this.models.all(db).catch(notReadable);
@@ -429,6 +429,7 @@ export class Embeddings {
 	/** @internal says when tables are kept in another model than the configured one */
 	async warnOfMismatch(): Promise<void> {
 		const { settings, embedder } = this.#parts;
+		await this.#continueWithFormerModel();
 		const configured = embedder.spaceIfKnown();
 		if (configured === undefined) return;
 		const others = await this.#keptInOthers(configured).catch(notReadable);

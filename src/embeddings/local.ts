@@ -9,11 +9,20 @@ export const semanticModel = "semantic-v1";
 /** The only model of the first versions: databases that began with it stay with it. */
 export const lexicalModel = "lexical-v1";
 
+const minSemanticDimensions = 128;
+
 export const localModels: KnownModels = {
 	// 100 for meanings, 511 for words, 1 for what a document lacks to length 1.
-	[semanticModel]: { dimensions: 612, others: { min: 128 } },
+	[semanticModel]: { dimensions: 612, others: { min: minSemanticDimensions } },
 	[lexicalModel]: { dimensions: 512, others: "any" },
 };
+
+/** Where none is named. Shorter vectors have no place for meanings beside the words. */
+export function defaultLocalModel(dimensions: number | undefined): string {
+	return dimensions === undefined || dimensions >= minSemanticDimensions
+		? semanticModel
+		: lexicalModel;
+}
 
 export interface LocalOptions {
 	readonly model: string;

@@ -137,7 +137,6 @@ export class PostgresService<
 			if (rowSecurity) return service;
 			// A crash may have emptied the cache since the last connection.
 			await service.kv.noticeEmptied();
-			await service.embeddings.continueWithFormerModel();
 			await service.embeddings.warnOfMismatch();
 			service.#stopObserving = observeQueues(() =>
 				queueFigures(limited(db), schema),
