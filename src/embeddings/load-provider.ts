@@ -1,12 +1,10 @@
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { RemError } from "../errors.ts";
 import { membersOf } from "../util/present.ts";
 import { fromAiSdk, isAiSdkModel } from "./ai-sdk.ts";
 import { checkProvider } from "./check-provider.ts";
-import {
-	importModule,
-	importPackage,
-	workingDirectory,
-} from "./import-package.ts";
 import type { EmbeddingProvider } from "./provider.ts";
 import type { ProviderSettings } from "./resolve-provider.ts";
 
@@ -51,11 +49,28 @@ async function made(
 	}
 }
 
+interface Module {
+	readonly default?: unknown;
+}
+
+function importModule(specifier: string): Promise<Module> {
+	return import(specifier);
+}
+
 async function defaultExport(specifier: string): Promise<unknown> {
-	const { default: found } = /^(\.{0,2}\/|file:)/.test(specifier)
-		? await importModule(new URL(specifier, workingDirectory()).href)
-		: await importPackage(specifier);
-	return found;
+	const here = pathToFileURL(join(process.cwd(), "/")).href;
+	if (/^(\.{0,2}\/|file:)/.test(specifier))
+		return (await importModule(new URL(specifier, here).href)).default;
+	try {
+		return (await importModule(specifier)).default;
+	} catch (error) {
+		if (membersOf(error).code !== "ERR_MODULE_NOT_FOUND") throw error;
+	}
+	// Not a neighbour of ours, as with pnpm: the working directory's own package.
+	const path = createRequire(here).resolve(specifier);
+	const found = (await importModule(pathToFileURL(path).href)).default;
+	// What `require` finds may be CommonJS made of a module.
+	return (found as Module | undefined)?.default ?? found;
 }
 
 /** The module's own words are left out: it may have read the key when it failed. */

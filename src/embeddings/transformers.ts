@@ -1,6 +1,7 @@
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { RemError } from "../errors.ts";
-import { membersOf } from "../util/present.ts";
-import { importPackage } from "./import-package.ts";
 import { estimateTokens } from "./pack.ts";
 import type { EmbeddingProvider, EmbeddingPurpose } from "./provider.ts";
 import {
@@ -107,12 +108,41 @@ async function loadExtractor(model: string): Promise<Extractor> {
 	}
 }
 
+const packageName = "@huggingface/transformers";
+
+/** Installed beside us, else where the program runs: with pnpm these are not the same. */
 async function loadPackage(): Promise<Transformers> {
+	const here: string | undefined = import.meta.url;
+	const path = pathFrom(here) ?? pathFrom(join(process.cwd(), "/"));
+	if (path === undefined)
+		throw new RemError(
+			"PROVIDER_NOT_CONFIGURED",
+			`the package "${packageName}" is not installed`,
+			{
+				hint: `npm install ${packageName}, or set EMBEDDING__PROVIDER=local`,
+			},
+		);
 	try {
-		const found = await importPackage("@huggingface/transformers");
-		return ("pipeline" in found ? found : found.default) as Transformers;
-	} catch (error) {
-		throw notInstalled(error);
+		const found = await import(pathToFileURL(path).href);
+		return "pipeline" in found ? found : found.default;
+	} catch (cause) {
+		throw new RemError(
+			"PROVIDER_NOT_CONFIGURED",
+			`the package "${packageName}" cannot be loaded`,
+			{
+				cause,
+				hint: `node --eval 'import("${packageName}")' shows what is wrong`,
+			},
+		);
+	}
+}
+
+/** `undefined`: it is not there, or we are in a bundle, which has no address. */
+function pathFrom(place: string | undefined): string | undefined {
+	try {
+		return place && createRequire(place).resolve(packageName);
+	} catch {
+		return undefined;
 	}
 }
 
@@ -169,21 +199,6 @@ function* runsOf(
 		run.push(place);
 	}
 	if (run.length > 0) yield run;
-}
-
-function notInstalled(error: unknown): RemError {
-	const { code } = membersOf(error);
-	const isMissing =
-		code === "ERR_MODULE_NOT_FOUND" || code === "MODULE_NOT_FOUND";
-	return new RemError(
-		"PROVIDER_NOT_CONFIGURED",
-		`the package "@huggingface/transformers" ${isMissing ? "is not installed" : "cannot be loaded"}`,
-		{
-			hint: isMissing
-				? "npm install @huggingface/transformers, or set EMBEDDING__PROVIDER=local"
-				: "node --eval 'import(\"@huggingface/transformers\")' shows what is wrong",
-		},
-	);
 }
 
 function notLoaded(model: string, cause: unknown): RemError {

@@ -60,7 +60,9 @@ function tokenizer() {
 		normalized: false,
 		special: true,
 	}));
-	const special = (name: string) => ({ SpecialToken: { id: name, type_id: 0 } });
+	const special = (name: string) => ({
+		SpecialToken: { id: name, type_id: 0 },
+	});
 	const text = { Sequence: { id: "A", type_id: 0 } };
 	return {
 		version: "1.0",
