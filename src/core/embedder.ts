@@ -58,7 +58,11 @@ export class Embedder {
 		this.#default =
 			former === undefined
 				? embedding
-				: { dimensions: former.dimensions, ...embedding, model: former.model };
+				: {
+						...embedding,
+						model: former.model,
+						dimensions: embedding.dimensions ?? former.dimensions,
+					};
 	}
 
 	/** Adds a provider of one's own, to be asked for by its name. */
