@@ -43,7 +43,7 @@ export function addSearch(program: Command): void {
 		.helpGroup("Find:")
 		.summary("find rows of a table by meaning")
 		.description(
-			"Finds the rows whose embedded texts are nearest to the text, nearest first. Without a key for a provider the embedded database compares words, not meanings.",
+			"Finds the rows whose embedded texts are nearest to the text, nearest first. Without a key for a provider the embedded database compares words and what English words mean, not sentences.",
 		)
 		.argument("<text>", "what to search for")
 		.option(
