@@ -140,7 +140,8 @@ export const environmentSchema = z.object({
 			"Model of the provider; without it, the provider's usual one (openai: text-embedding-3-small; local: semantic-v1); for transformers, a name at huggingface.co or a folder",
 	}),
 	EMBEDDING__DIMENSIONS: wholeNumber(1, 16000).optional().meta({
-		description: "Length of the vectors; without it, the model's own (semantic-v1: 612)",
+		description:
+			"Length of the vectors; without it, the model's own (semantic-v1: 612)",
 	}),
 	EMBEDDING__BATCH_SIZE: wholeNumber(1, 100_000).default(2048).meta({
 		description:
