@@ -133,14 +133,15 @@ export const environmentSchema = z.object({
 	}),
 	EMBEDDING__PROVIDER: z.string().min(1).optional().meta({
 		description:
-			"Embedding provider: openai, cohere, local, or module: and a path or package; openai unless set; on the embedded database without a key, the offline provider local",
+			"Embedding provider: openai, cohere, transformers, local, or module: and a path or package; openai unless set; on the embedded database without a key, the offline provider local",
 	}),
 	EMBEDDING__MODEL: z.string().min(1).optional().meta({
 		description:
-			"Model of the provider; without it, the provider's usual one (openai: text-embedding-3-small)",
+			"Model of the provider; without it, the provider's usual one (openai: text-embedding-3-small; local: semantic-v1); for transformers, a name at huggingface.co or a folder",
 	}),
 	EMBEDDING__DIMENSIONS: wholeNumber(1, 16000).optional().meta({
-		description: "Length of the vectors; without it, the model's own",
+		description:
+			"Length of the vectors; without it, the model's own (semantic-v1: 612)",
 	}),
 	EMBEDDING__BATCH_SIZE: wholeNumber(1, 100_000).default(2048).meta({
 		description:

@@ -2,6 +2,7 @@ import {
 	type CallOptions,
 	generateBatch,
 } from "../embeddings/generate-batch.ts";
+import { lexicalModel } from "../embeddings/local.ts";
 import { Pace } from "../embeddings/pace.ts";
 import type {
 	EmbeddingProvider,
@@ -28,7 +29,9 @@ export interface GenerateBatchOptions extends ProviderChoice {
 /** The providers of a service, each opened when it is first needed. */
 export class Embedder {
 	readonly #settings: Settings;
-	readonly #default: ProviderSettings;
+	#default: ProviderSettings;
+	/** Whether the configuration names `local` and none of its models. */
+	readonly isModelOpen: boolean;
 	readonly #registry = new ProviderRegistry();
 	readonly #open = new Map<string, EmbeddingProvider>();
 	readonly #paces = new Map<string, Pace>();
@@ -41,6 +44,25 @@ export class Embedder {
 			this.#registry.register(embedding);
 			this.#default = { provider: embedding.name, model: embedding.model };
 		} else this.#default = embedding;
+		const { provider, model } = this.#default;
+		this.isModelOpen = provider === "local" && model === undefined;
+	}
+
+	/**
+	 * The model of a database that began when `local` had no other: unless the
+	 * configuration names one, new tables get the same. `undefined`: it has none.
+	 */
+	continueWith(former: VectorSpace | undefined): void {
+		const { embedding } = this.#settings;
+		if (!this.isModelOpen || "embed" in embedding) return;
+		this.#default =
+			former === undefined
+				? embedding
+				: {
+						...embedding,
+						model: former.model,
+						dimensions: embedding.dimensions ?? former.dimensions,
+					};
 	}
 
 	/** Adds a provider of one's own, to be asked for by its name. */
@@ -112,7 +134,11 @@ export class Embedder {
 		if (this.#settings.isLocalByDefault && chosen.provider === "local")
 			this.#settings.logger.info(
 				{ provider: "local" },
-				"no embedding key is set: using the offline provider local, which compares words, not meanings",
+				`no embedding key is set: using the offline provider local, which ${
+					chosen.model === lexicalModel
+						? "compares words, not meanings"
+						: "knows English words, not sentences"
+				}`,
 			);
 		return provider;
 	}

@@ -36,6 +36,7 @@ import type {
 	OpenProvider,
 } from "../embed-sync/work-on-lease.ts";
 import { EmbeddingWorker } from "../embed-sync/worker.ts";
+import { lexicalModel } from "../embeddings/local.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import { RemError } from "../errors.ts";
 import {
@@ -329,10 +330,32 @@ export class Embeddings {
 		await this.#settleSoon();
 	}
 
+	/** A database that began with the former model of `local` stays with it, unless the configuration names a model. */
+	async #continueWithFormerModel(): Promise<void> {
+		const { embedder } = this.#parts;
+		if (!embedder.isModelOpen) return;
+		const [former] = await this.#inFormerModel().catch(notReadable);
+		embedder.continueWith(former);
+	}
+
+	/** The former model, once for each table that has vectors of it. */
+	async #inFormerModel(): Promise<VectorSpace[]> {
+		const { db } = this.#parts;
+		const found: VectorSpace[] = [];
+		for (const table of this.#tables) {
+			const active = await this.models.active(db, table);
+			if (active?.provider !== "local" || active.model !== lexicalModel)
+				continue;
+			if (await hasVectors(db, table, active)) found.push(active);
+		}
+		return found;
+	}
+
 	async #adoptModels(): Promise<void> {
+		this.models.forget();
+		await this.#continueWithFormerModel();
 		const space = this.#parts.embedder.spaceIfKnown();
 		if (space === undefined) return;
-		this.models.forget();
 		for (const table of this.#tables) {
 			const active = await this.models.active(this.#parts.db, table);
 			if (active === undefined || !isSameSpace(active, space))
@@ -345,10 +368,11 @@ export class Embeddings {
 	 * one without vectors gives way to the configured model
 	 */
 	async plannedModels(): Promise<PlannedModel[]> {
-		const to = this.#parts.embedder.spaceIfKnown();
-		if (to === undefined) return [];
 		const { db } = this.#parts;
 		this.models.forget();
+		await this.#continueWithFormerModel();
+		const to = this.#parts.embedder.spaceIfKnown();
+		if (to === undefined) return [];
 		const all = await this.models.all(db).catch(notReadable);
 		const fields = await this.models.fields(db).catch(() => undefined);
 		const planned: PlannedModel[] = [];
@@ -404,6 +428,7 @@ export class Embeddings {
 	/** @internal warns when the stored vectors are of another model than the configured one */
 	async warnOfMismatch(): Promise<void> {
 		const { settings, embedder } = this.#parts;
+		await this.#continueWithFormerModel();
 		const configured = embedder.spaceIfKnown();
 		if (configured === undefined) return;
 		const others = await this.#mismatched(configured).catch(notReadable);

@@ -3,7 +3,15 @@ import {
 	type Queued,
 	readQueued,
 } from "../embed-sync/status.ts";
-import { type Finding, ok, type RunCheck, some, warning } from "./check.ts";
+import { lexicalModel, semanticModel } from "../embeddings/local.ts";
+import {
+	type Examined,
+	type Finding,
+	type RunCheck,
+	ok,
+	some,
+	warning,
+} from "./check.ts";
 
 /** For each table and model, how many texts have a current vector. */
 export const checkCoverage: RunCheck = async (core) => {
@@ -19,7 +27,10 @@ export const checkCoverage: RunCheck = async (core) => {
 		const name = `${tableName} in ${provider}/${model} (${dimensions})`;
 		groups.set(name, [...(groups.get(name) ?? []), field]);
 	}
-	const findings = [...groups].map(([name, group]) => coverage(name, group));
+	const findings = [
+		...[...groups].map(([name, group]) => coverage(name, group)),
+		...betterModel(core, fields),
+	];
 	if (core.embedder.spaceIfKnown() === undefined)
 		return [
 			warning(
@@ -30,6 +41,32 @@ export const checkCoverage: RunCheck = async (core) => {
 		];
 	return findings.length === 0 ? ok("no texts yet") : findings;
 };
+
+/** Texts of a database that began when `local` had only its former model. */
+function betterModel(
+	{ settings: { embedding } }: Pick<Examined, "settings">,
+	fields: readonly FieldStatus[],
+): Finding[] {
+	if ("embed" in embedding || embedding.provider !== "local") return [];
+	// The configuration names it: this is meant.
+	if (embedding.model === lexicalModel) return [];
+	const tables = fields
+		.filter(
+			({ provider, model, state, texts }) =>
+				provider === "local" &&
+				model === lexicalModel &&
+				state === "active" &&
+				texts > 0,
+		)
+		.map(({ tableName }) => tableName);
+	if (tables.length === 0) return [];
+	return [
+		warning(
+			`${some([...new Set(tables)])} in ${lexicalModel}, which compares words only; ${semanticModel} also knows what English words mean`,
+			`rem embeddings sync --model ${semanticModel} && rem embeddings switch ${semanticModel}; for texts in other languages set EMBEDDING__MODEL=${lexicalModel}`,
+		),
+	];
+}
 
 function coverage(name: string, fields: readonly FieldStatus[]): Finding {
 	const sum = (of: "texts" | "embedded" | "queued" | "dead") =>

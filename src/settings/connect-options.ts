@@ -74,7 +74,7 @@ export interface BackgroundIndexOptions {
 
 export interface EmbeddingOptions extends EmbeddingCalls {
 	/**
-	 * `openai`, `cohere`, `local`, `module:` and a path or package, a provider of
+	 * `openai`, `cohere`, `transformers`, `local`, `module:` and a path or package, a provider of
 	 * your own, or an embedding model of the AI SDK.
 	 */
 	readonly provider?: string | EmbeddingProvider | AiSdkEmbeddingModel;

@@ -9,6 +9,8 @@ import { checkProvider } from "../embeddings/check-provider.ts";
 import { isModuleProvider, loadProvider } from "../embeddings/load-provider.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import type { ProviderSettings } from "../embeddings/resolve-provider.ts";
+import { findDimensions } from "../embeddings/transformers.ts";
+import { modelsByCard } from "../embeddings/transformers-card.ts";
 import { RemError } from "../errors.ts";
 import type { IndexerSettings } from "../indexer/settings.ts";
 import { type Logger, shielded, silentLogger } from "../logger.ts";
@@ -54,12 +56,19 @@ export interface Settings {
 	readonly logger: Logger;
 }
 
-/** The settings, with the provider that is named by its module. */
+/** The settings, with the provider that is named by its module, and the length that only a model's files say. */
 export async function loadSettings(options: ConnectOptions): Promise<Settings> {
 	const settings = resolveSettings(options);
 	const { embedding } = settings;
-	if ("embed" in embedding || !isModuleProvider(embedding)) return settings;
-	return { ...settings, embedding: await loadProvider(embedding) };
+	if ("embed" in embedding) return settings;
+	if (isModuleProvider(embedding))
+		return { ...settings, embedding: await loadProvider(embedding) };
+	const { provider, model, dimensions } = embedding;
+	if (provider !== "transformers" || model === undefined) return settings;
+	if (dimensions !== undefined || Object.hasOwn(modelsByCard(model), model))
+		return settings;
+	const found = await findDimensions(model);
+	return { ...settings, embedding: { ...embedding, dimensions: found } };
 }
 
 export function resolveSettings(

@@ -82,8 +82,8 @@ const ofEmbeddings: Calls = {
 	plannedModels: () => db.service.embeddings.plannedModels(),
 	retry: () => db.service.embeddings.retry(),
 	stop: () => db.service.embeddings.stop(),
-	switch: () => db.service.embeddings.switch("lexical-v1"),
-	prune: () => db.service.embeddings.prune("lexical-v1"),
+	switch: () => db.service.embeddings.switch("semantic-v1"),
+	prune: () => db.service.embeddings.prune("semantic-v1"),
 	adopt: () => db.service.embeddings.adopt(),
 };
 

@@ -307,7 +307,10 @@ const drained = async (
 	for await (const _ of rows(input));
 };
 
-const local = localProvider();
+const local = (model: string, dimensions: number) => {
+	const provider = localProvider({ model, dimensions });
+	return (text: string) => provider.embed([text], { purpose: "document" });
+};
 const scope = { defaultTenant: "t" };
 const cell = (name: string) => (text: string) =>
 	fieldValue(text, {
@@ -318,7 +321,8 @@ const cell = (name: string) => (text: string) =>
 
 /** Whatever else reads a text of a user, a file, a model or a provider. */
 const readers: Record<string, (text: string) => unknown> = {
-	"local embeddings": (text) => local.embed([text], { purpose: "document" }),
+	"local embeddings of lexical-v1": local("lexical-v1", 512),
+	"local embeddings of semantic-v1": local("semantic-v1", 612),
 	"passages of 128 tokens": (text) => splitText(text, 128),
 	"passages of 1024 tokens": (text) => splitText(text, 1024),
 	"validation of texts": (text) =>

@@ -47,7 +47,7 @@ export function addSearch(program: Command): void {
 		.helpGroup("Find:")
 		.summary("find rows by meaning")
 		.description(
-			"Finds the rows whose embedded texts are nearest to the text, nearest first, in one table or in all of them. Without a key for a provider the embedded database compares words, not meanings.",
+			"Finds the rows whose embedded texts are nearest to the text, nearest first, in one table or in all of them. Without a key for a provider the embedded database compares words and what English words mean, not sentences.",
 		)
 		.argument("<text>", "what to search for")
 		.option(

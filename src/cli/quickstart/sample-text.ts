@@ -122,14 +122,14 @@ function provider({ provider }: SampleRun): string {
 }
 
 function searchKind({ provider }: SampleRun): string {
-	return provider === "local" ? "shared words" : "meaning";
+	return provider === "local" ? "words and their meanings" : "meaning";
 }
 
 function honesty({ provider }: SampleRun): string[] {
 	if (provider !== "local") return [];
 	return [
-		"The offline provider compares words and letters, not meanings: it needs no key and no network.",
-		"For search by meaning set OPENAI_API_KEY, or EMBEDDING__PROVIDER and its key.",
+		"The offline provider knows what English words mean, but not sentences: it needs no key and no network.",
+		"For search by the meaning of sentences set OPENAI_API_KEY, or EMBEDDING__PROVIDER and its key.",
 		"",
 	];
 }
