@@ -1,0 +1,1 @@
+export { type RemToolsOptions, remTools } from "./rem-tools.ts";

@@ -1,0 +1,88 @@
+import * as z from "zod";
+import { RemError } from "../errors.ts";
+import type { QueryResult } from "../verbs/query-result.ts";
+import type { Item } from "./bounded-items.ts";
+import { entityUri } from "./entity-uri.ts";
+import { keyOf } from "./find-row.ts";
+import { page, tableNamed, text } from "./input.ts";
+import { listAnswer } from "./list-answer.ts";
+import { openPage, pageOf } from "./page.ts";
+import { plainJson } from "./plain-json.ts";
+import { reads, type ToolAccess, tool } from "./tool.ts";
+
+export const query = tool({
+	name: "query",
+	title: "Query",
+	description:
+		"Answers one query of the REM dialect: LOOKUP, FUZZY, SEARCH, TRAVERSE or SQL. It only reads. about describes the dialect and the tables.",
+	behaviour: reads,
+	isExtra: true,
+	input: () =>
+		z.strictObject({
+			query: text(
+				'for example: SEARCH "deploy kubernetes" IN documents LIMIT 5',
+			),
+			maxTokens: page.maxTokens,
+			cursor: page.cursor,
+		}),
+	async run({ scope, access, maxTokens }, input) {
+		const here = openPage(
+			"query",
+			{ ...input, limit: 10_000 } as never,
+			maxTokens,
+		);
+		const result = await scope.query(input.query);
+		const rows = rowsOf(result, access);
+		return listAnswer(pageOf(here, rows), { kind: result.kind });
+	},
+});
+
+function rowsOf(result: QueryResult, access: ToolAccess): Item[] {
+	const isVisible = ({ entityType }: { readonly entityType: string }) =>
+		!access.isRestricted || access.tables.includes(entityType);
+	switch (result.kind) {
+		case "explain":
+			// Its counts are those of whatever the query reads.
+			if (access.isRestricted)
+				throw new RemError("FILTER_REFUSED", "EXPLAIN is not available here", {
+					hint: "send the query without EXPLAIN",
+				});
+			return [plainJson(result) as Item];
+		case "search":
+		case "sql": {
+			const entity = tableNamed(access, result.tableName);
+			return result.rows.map((row) => {
+				const { tenantId: _, deletedAt: __, ...shown } = row;
+				return {
+					uri: entityUri(result.tableName, keyOf(entity, row), String(row.id)),
+					row: plainJson(shown),
+				};
+			});
+		}
+		case "lookup":
+		case "fuzzy":
+			return result.rows.filter(isVisible).map(entityItem);
+		case "traverse":
+			if (access.isRestricted)
+				throw new RemError(
+					"FILTER_REFUSED",
+					"TRAVERSE is not available in a query here",
+					{ hint: "call the tool traverse" },
+				);
+			return result.rows.map(entityItem);
+	}
+}
+
+function entityItem(hit: {
+	readonly entityType: string;
+	readonly entityKey: string;
+	readonly entityId: string;
+}): Item {
+	const { entityType, entityKey, entityId, ...rest } = hit;
+	return {
+		uri: entityUri(entityType, entityKey, entityId),
+		table: entityType,
+		key: entityKey,
+		...(plainJson(rest) as Item),
+	};
+}
