@@ -26,7 +26,7 @@ export const get = tool({
 			cursor: page.cursor,
 		}),
 	async run({ scope, access, maxTokens }, input) {
-		const here = openPage("get", input as never, maxTokens);
+		const here = openPage("get", input, maxTokens);
 		const from = input.textFrom ?? 0;
 		const asked = input.uris.slice(here.offset);
 		const missing: string[] = [];
@@ -51,7 +51,7 @@ export const get = tool({
 				items,
 				tokens,
 				omitted,
-				...(omitted === 0 ? {} : { cursor: here.cursorAt(read, tokens) }),
+				...(omitted === 0 ? {} : { cursor: here.cursorAt(read) }),
 			},
 			missing.length === 0 ? {} : { missing },
 		);

@@ -22,7 +22,9 @@ export function listAnswer(
 			),
 			...(cursor === undefined
 				? []
-				: [`${omitted} or more not shown; read on with cursor ${cursor}`]),
+				: [
+						`${omitted === 0 ? "There may be more" : `${omitted} more`}: read on with cursor ${cursor}`,
+					]),
 		].join("\n"),
 	};
 }

@@ -14,14 +14,12 @@ export interface PageInput {
 export interface Page {
 	/** Results before it. */
 	readonly offset: number;
-	/** Tokens of the results before it. */
-	readonly tokensBefore: number;
 	readonly limit: number;
 	readonly maxTokens: number;
 	/** Results to ask the service for: one more than the page has shows whether there are more. */
 	readonly needed: number;
-	/** Where to read on behind so many results of the page, of so many tokens. */
-	cursorAt(results: number, tokens: number): string;
+	/** Where to read on behind so many results of the page. */
+	cursorAt(results: number): string;
 }
 
 const usualLimit = 10;
@@ -36,32 +34,27 @@ export function openPage(
 		.update(JSON.stringify([name, others]))
 		.digest("base64url")
 		.slice(0, 12);
-	const [offset, tokensBefore] =
-		cursor === undefined ? [0, 0] : readCursor(cursor, fingerprint);
+	const offset = cursor === undefined ? 0 : readCursor(cursor, fingerprint);
 	const size = limit ?? usualLimit;
 	return {
 		offset,
-		tokensBefore,
 		limit: size,
 		maxTokens: Math.min(maxTokens ?? mostTokens, mostTokens),
 		needed: Math.min(offset + size + 1, limits.resultRows),
-		cursorAt: (results, tokens) =>
-			Buffer.from(
-				[offset + results, tokensBefore + tokens, fingerprint].join("."),
-			).toString("base64url"),
+		cursorAt: (results) =>
+			Buffer.from(`${offset + results}.${fingerprint}`).toString("base64url"),
 	};
 }
 
-function readCursor(text: string, fingerprint: string): [number, number] {
-	const [offset, tokens, of] = Buffer.from(text, "base64url")
-		.toString()
-		.split(".");
-	const numbers = [Number(offset), Number(tokens)] as const;
+function readCursor(text: string, fingerprint: string): number {
+	const [offset, of] = Buffer.from(text, "base64url").toString().split(".");
+	const place = Number(offset);
 	const isKnown =
 		of === fingerprint &&
-		numbers.every((number) => Number.isSafeInteger(number) && number >= 0) &&
-		numbers[0] < limits.resultRows;
-	if (isKnown) return [...numbers];
+		Number.isSafeInteger(place) &&
+		place >= 0 &&
+		place < limits.resultRows;
+	if (isKnown) return place;
 	throw new RemError("VALIDATION", "the cursor is not of this call", {
 		hint: "pass the cursor of the answer before, with the same other arguments; or leave it out",
 		issues: [{ field: "cursor", message: "is not of this call" }],
@@ -75,21 +68,31 @@ export interface PageAnswer extends BoundedItems {
 	readonly cursor?: string;
 }
 
-/** The page's items out of the results from the first; `more` is what the service itself left out. */
+/** What the service says besides the results that it returned. */
+export interface MoreResults {
+	/** Results that it found and left out. @default 0 */
+	readonly omitted?: number;
+	/** Whether there may be more behind the last. @default false */
+	readonly isOpen?: boolean;
+	/** Results that it can be asked for. @default limits.resultRows */
+	readonly most?: number;
+}
+
+/** The page's items out of the results from the first. */
 export function pageOf(
 	page: Page,
 	found: readonly Item[],
-	more = 0,
+	{ omitted = 0, isOpen = false, most = limits.resultRows }: MoreResults = {},
 ): PageAnswer {
 	const here = found.slice(page.offset, page.offset + page.limit);
 	const { items, tokens } = boundedItems(here, page.maxTokens);
-	const omitted = Math.max(found.length - page.offset - items.length, 0) + more;
-	const isLast =
-		omitted === 0 || page.offset + items.length >= limits.resultRows;
+	const end = page.offset + items.length;
+	const left = Math.max(found.length - end, 0) + omitted;
+	const isLast = (left === 0 && !isOpen) || end >= most || items.length === 0;
 	return {
 		items,
 		tokens,
-		omitted,
-		...(isLast ? {} : { cursor: page.cursorAt(items.length, tokens) }),
+		omitted: left,
+		...(isLast ? {} : { cursor: page.cursorAt(items.length) }),
 	};
 }

@@ -26,11 +26,7 @@ export const query = tool({
 			cursor: page.cursor,
 		}),
 	async run({ scope, access, maxTokens }, input) {
-		const here = openPage(
-			"query",
-			{ ...input, limit: 10_000 } as never,
-			maxTokens,
-		);
+		const here = openPage("query", { ...input, limit: 10_000 }, maxTokens);
 		const result = await scope.query(input.query);
 		const rows = rowsOf(result, access);
 		return listAnswer(pageOf(here, rows), { kind: result.kind });

@@ -13,6 +13,7 @@ export interface RecallVerb {
 			readonly entityId: string;
 			readonly entityKey: string | null;
 			readonly text: string;
+			readonly isWhole: boolean;
 			readonly score: number;
 			readonly reasons: readonly { readonly step: string }[];
 		}[];

@@ -2,7 +2,7 @@ import * as z from "zod";
 import { entityUri } from "./entity-uri.ts";
 import { page, someTables, tableNamed, text } from "./input.ts";
 import { listAnswer } from "./list-answer.ts";
-import { openPage, pageOf } from "./page.ts";
+import { openPage, type Page, pageOf } from "./page.ts";
 import { reads, tool } from "./tool.ts";
 
 export const recall = tool({
@@ -21,15 +21,18 @@ export const recall = tool({
 				.describe("only what was stored since then"),
 			...page,
 		}),
-	async run({ scope, access, maxTokens, signal }, { since, ...input }) {
-		const here = openPage("recall", { ...input, since } as never, maxTokens);
+	async run({ scope, access, maxTokens, signal }, input) {
+		const here = openPage("recall", input, maxTokens);
+		const { query, since } = input;
 		for (const name of input.tables ?? []) tableNamed(access, name);
 		const tables =
 			input.tables ?? (access.isRestricted ? access.tables : undefined);
+		const limit = Math.min(here.offset + here.limit, mostItems);
 		const found = await scope.recall({
-			query: input.query,
-			limit: here.offset + here.limit,
-			maxTokens: here.tokensBefore + here.maxTokens,
+			query,
+			limit,
+			// Each item gets its share: those of the pages before get theirs again.
+			maxTokens: Math.ceil((textTokens(here) * limit) / here.limit),
 			...(tables === undefined ? {} : { tables }),
 			...(since === undefined ? {} : { since: new Date(since) }),
 			...(signal === undefined ? {} : { signal }),
@@ -39,9 +42,24 @@ export const recall = tool({
 			table: item.entityType,
 			key: item.entityKey,
 			text: item.text,
+			...(item.isWhole ? {} : { isCut: true }),
 			score: Number(item.score.toFixed(4)),
 			reasons: [...new Set(item.reasons.map(({ step }) => step))],
 		}));
-		return listAnswer(pageOf(here, items, found.omitted));
+		const { omitted } = found;
+		const isOpen = items.length + omitted === limit;
+		return listAnswer(
+			pageOf(here, items, { omitted, isOpen, most: mostItems }),
+		);
 	},
 });
+
+/** As many items as recall can return. */
+const mostItems = 200;
+/** Tokens of an item's URI, score and reasons. */
+const frameTokens = 60;
+
+/** What an answer has room for besides the frames of its items. */
+function textTokens({ limit, maxTokens }: Page): number {
+	return Math.max(maxTokens - frameTokens * limit, Math.ceil(maxTokens / 2));
+}
