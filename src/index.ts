@@ -117,6 +117,7 @@ export type {
 } from "./query/graph/traversal.ts";
 export type { HybridMatch, HybridRanks, Rerank } from "./query/hybrid.ts";
 export type { LookupHit } from "./query/lookup.ts";
+export type { EntityRef, RecallReason } from "./query/recall/fuse.ts";
 export type { Match, SearchHit } from "./query/search.ts";
 export type { SearchMode } from "./query/vector-plan.ts";
 export type { HnswOptions } from "./schema/index-types/definition.ts";
@@ -143,7 +144,11 @@ export type { BatchUpsertOptions } from "./verbs/batch-upsert.ts";
 export type { BoundScope } from "./verbs/bound-scope.ts";
 export type { CallScope, ReadOptions } from "./verbs/call-options.ts";
 export type { FuzzySearchOptions } from "./verbs/fuzzy-search.ts";
-export type { HybridRow, HybridSearchOptions } from "./verbs/hybrid-search.ts";
+export type {
+	HybridRow,
+	HybridSearchAllOptions,
+	HybridSearchOptions,
+} from "./verbs/hybrid-search.ts";
 export type { LinkCall, LinkResult } from "./verbs/link.ts";
 export type { LookupOptions } from "./verbs/lookup.ts";
 export type {
@@ -153,12 +158,23 @@ export type {
 	QueryResult,
 } from "./verbs/query-result.ts";
 export type {
+	RecallExplanation,
+	RecallItem,
+	RecallOptions,
+	RecallResult,
+} from "./verbs/recall.ts";
+export type {
 	RepositoryFindOptions,
 	RepositoryOrderBy,
 } from "./verbs/repository/find.ts";
 export type { Session as RepositorySession } from "./verbs/repository/get-by-session.ts";
 export type { RepositoryReadOptions } from "./verbs/repository/rows.ts";
 export type { RepositoryUpsertOptions } from "./verbs/repository/upsert.ts";
+export type { AllTablesOptions } from "./verbs/search.ts";
+export type { RowOfAny, TableExplanations } from "./verbs/search-tables.ts";
 export type { TraverseCall } from "./verbs/traverse.ts";
 export type { UnlinkCall } from "./verbs/unlink.ts";
-export type { VectorSearchOptions } from "./verbs/vector-search.ts";
+export type {
+	VectorSearchAllOptions,
+	VectorSearchOptions,
+} from "./verbs/vector-search.ts";

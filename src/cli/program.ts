@@ -11,6 +11,7 @@ import { addMcp } from "./commands/mcp.ts";
 import { addMigrate } from "./commands/migrate.ts";
 import { addQuery } from "./commands/query.ts";
 import { addQuickstart } from "./commands/quickstart.ts";
+import { addRecall } from "./commands/recall.ts";
 import { addSchema } from "./commands/schema.ts";
 import { addSearch } from "./commands/search.ts";
 import { addTraverse } from "./commands/traverse.ts";
@@ -36,6 +37,7 @@ export function buildProgram(invocation: Invocation): Command {
 	addLookup(program);
 	addFuzzy(program);
 	addSearch(program);
+	addRecall(program);
 	addQuery(program);
 	addTraverse(program);
 	addIndexes(program);

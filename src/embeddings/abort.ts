@@ -10,6 +10,25 @@ function cancelled(): RemError {
 	return new RemError("CANCELLED", "the embedding call was cancelled");
 }
 
+/** The result, unless the signal is aborted first; the work goes on. */
+export async function unlessAborted<T>(
+	work: Promise<T>,
+	signal: AbortSignal | undefined,
+): Promise<T> {
+	if (signal === undefined) return work;
+	const end = new AbortController();
+	const aborted = new Promise<never>((_, reject) => {
+		if (signal.aborted) reject(cancelled());
+		const options = { once: true, signal: end.signal };
+		signal.addEventListener("abort", () => reject(cancelled()), options);
+	});
+	try {
+		return await Promise.race([work, aborted]);
+	} finally {
+		end.abort();
+	}
+}
+
 // A longer timer would fire at once.
 const longestTimerMs = 2 ** 31 - 1;
 

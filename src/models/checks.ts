@@ -75,6 +75,11 @@ export const record: Check = (value) => {
 	return undefined;
 };
 
+export const validDate: Check = (value) => {
+	if (!(value instanceof Date)) return `must be a Date, not ${typeName(value)}`;
+	return Number.isNaN(value.getTime()) ? "is not a valid date" : undefined;
+};
+
 export const signal: Check = (value) => {
 	if (typeof value !== "object" || value === null)
 		return `must be an AbortSignal, not ${typeName(value)}`;

@@ -17,6 +17,10 @@ export const limits = {
 	queryTextLength: 65_536,
 	/** Rows a read may ask for. */
 	resultRows: 10_000,
+	/** Items of recall. */
+	recallItems: 200,
+	/** Tokens of their texts together. */
+	recallTokens: 1_000_000,
 	/** Levels of AND, OR and NOT, and steps of a path into JSON. */
 	filterDepth: 16,
 	/** Conditions of a filter: each is bound on its own. */

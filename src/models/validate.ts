@@ -5,6 +5,7 @@ import { vector } from "./checks.ts";
 import { definitionOf, isArrayType } from "./column-types.ts";
 import { edgeSchema } from "./edge.ts";
 import type { Entity, Shape } from "./entity.ts";
+import { keyOfRow } from "./entity-key.ts";
 import { beyondSafe, checkedRow, restoreNumbers } from "./exact-numbers.ts";
 import type { Field } from "./field.ts";
 import {
@@ -128,7 +129,7 @@ function validateRow(
 	];
 	const tenant = rowTenant(entity, given, scope);
 	if (typeof tenant !== "string") problems.push({ ...tenant, index });
-	const key = naturalKey(entity, output);
+	const key = keyOfRow(entity, output);
 	if (key !== null && characters(key) > limits.keyLength)
 		problems.push({
 			kind: "limit",
@@ -397,16 +398,6 @@ function rowTenant(
 			message: "no tenant is given",
 		}
 	);
-}
-
-/** Several fields are joined with `#`; a row that lacks one has no key. */
-function naturalKey(
-	entity: Entity,
-	output: Readonly<Record<string, unknown>>,
-): string | null {
-	if (entity.keyFields === null) return null;
-	const values = entity.keyFields.map((field) => output[field.name] ?? null);
-	return values.includes(null) ? null : values.map(String).join("#");
 }
 
 const shownProblems = 10;

@@ -13,6 +13,7 @@ import {
 	type Rerank,
 	hybridSearch as searchHybrid,
 } from "../query/hybrid.ts";
+import { mergeHybrid } from "../query/merge-hybrid.ts";
 import { findLanguage } from "../query/text-language.ts";
 import { quoted } from "../util/suggest.ts";
 import {
@@ -22,13 +23,23 @@ import {
 	tableOfCall,
 } from "./call-options.ts";
 import {
+	type AllTablesOptions,
 	type ExplainedIf,
+	namesTable,
 	resolveSearch,
 	type SearchCall,
 	type SearchOptions,
 	searchNear,
 	searchOptions,
+	withExplanation,
 } from "./search.ts";
+import {
+	type RowOfAny,
+	searchTables,
+	type TableExplanations,
+	type TablesCall,
+	type TablesFound,
+} from "./search-tables.ts";
 import { verb } from "./verb.ts";
 
 /** A row that a hybrid search found. */
@@ -43,7 +54,31 @@ export interface HybridSearchOptions<M extends Models, T extends TableName<M>>
 	readonly rerank?: Rerank<HybridRow<EntityOf<M, T>>>;
 }
 
+export interface HybridSearchAllOptions<M extends Models>
+	extends AllTablesOptions {
+	readonly query: string;
+	/** Text search configuration of PostgreSQL. @default the service's */
+	readonly language?: string;
+	/** Scores the best 60 (or twice `limit`) of each table again. */
+	readonly rerank?: Rerank<RowOfAny<M> & HybridMatch>;
+}
+
 export interface HybridSearch<M extends Models> {
+	/**
+	 * Without a table, every one in which the scope has vectors of the model: one
+	 * statement each, the best hits of all tables first, each with its table as
+	 * `entityType`; `ranks` are those in its table.
+	 */
+	hybridSearch(
+		options: HybridSearchAllOptions<M> & { readonly explain: true },
+	): Promise<
+		(RowOfAny<M> & HybridMatch)[] & { readonly explain: TableExplanations }
+	>;
+	hybridSearch(
+		options: HybridSearchAllOptions<M> & { readonly explain?: boolean },
+	): Promise<
+		(RowOfAny<M> & HybridMatch)[] & { readonly explain?: TableExplanations }
+	>;
 	/**
 	 * Rows of the table that a query finds by meaning, by its words and by being
 	 * nearly their name, the three lists fused by reciprocal rank, best first.
@@ -81,6 +116,7 @@ export const hybridSearch = verb({
 	scopeAt: 0,
 	run: async ({ core }, call: Options): Promise<HybridHit[]> => {
 		const { query, language = core.settings.language, rerank } = call;
+		if (!namesTable(call)) return searchAll(core, call);
 		const resolved = await resolveSearch(core, call, { query });
 		checkHybrid({ query, language });
 		await checkLanguage(core, resolved.search.db, language);
@@ -103,6 +139,43 @@ export const hybridSearch = verb({
 			).length > 0,
 	},
 });
+
+async function searchAll(
+	core: ServiceCore,
+	call: Options,
+): Promise<HybridHit[]> {
+	const { found, explain } = await hybridTables(core, call);
+	const { limit = 10 } = call;
+	const hits = mergeHybrid(found, limit);
+	return explain === undefined ? hits : withExplanation(hits, explain);
+}
+
+/** @internal What hybridSearch finds in each table. */
+export async function hybridTables(
+	core: ServiceCore,
+	call: TablesCall & Pick<Options, "query" | "language" | "rerank">,
+): Promise<TablesFound<HybridHit>> {
+	const { query, language = core.settings.language, rerank, ...rest } = call;
+	checkHybrid({ query, language });
+	const { tenantId, transaction, consistency } = call;
+	const db = core.handle(tenantId, transaction, consistency);
+	await checkLanguage(core, db, language);
+	const options = { query, language, fallback: core.cacheFallback };
+	return searchTables(core, rest, {
+		text: { query },
+		find: (search) => {
+			const entityType = search.table.entity.tableName;
+			const named: Rerank<HybridHit> | undefined =
+				rerank &&
+				((text, hits) =>
+					rerank(
+						text,
+						hits.map((hit) => ({ ...hit, entityType })),
+					));
+			return searchHybrid(search, { ...options, rerank: named });
+		},
+	});
+}
 
 const knownLanguages = new WeakMap<ServiceCore, Set<string>>();
 

@@ -2,6 +2,7 @@ import type { FuzzyHit } from "../query/fuzzy.ts";
 import type { Traversal } from "../query/graph/traversal.ts";
 import type { LookupHit } from "../query/lookup.ts";
 import type { SearchHit } from "../query/search.ts";
+import type { RecallItem } from "./recall.ts";
 
 /** The answer to a query of the REM dialect, told apart by `kind`. */
 export type QueryResult = FoundByQuery | QueryExplanation;
@@ -12,8 +13,17 @@ export type FoundByQuery =
 	| { readonly kind: "fuzzy"; readonly rows: readonly FuzzyHit[] }
 	| {
 			readonly kind: "search";
-			readonly tableName: string;
+			/** Without one, each row has its table as `entityType`. */
+			readonly tableName?: string;
 			readonly rows: readonly SearchHit[];
+	  }
+	| {
+			readonly kind: "recall";
+			readonly rows: readonly RecallItem[];
+			/** Items for which there was no room. */
+			readonly omitted: number;
+			/** Of all texts together, estimated. */
+			readonly tokens: number;
 	  }
 	| (Omit<Traversal, "nodes"> & {
 			readonly kind: "traverse";

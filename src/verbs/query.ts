@@ -27,11 +27,13 @@ import type {
 	QueryExplanation,
 	QueryResult,
 } from "./query-result.ts";
+import type { RecallResult } from "./recall.ts";
 import { verb } from "./verb.ts";
 
 export interface Query {
 	/**
-	 * Answers a query of the REM dialect: LOOKUP, FUZZY, SEARCH, TRAVERSE or SQL
+	 * Answers a query of the REM dialect: LOOKUP, FUZZY, SEARCH, RECALL, TRAVERSE
+	 * or SQL
 	 * (docs/query-language.md). Whatever the text says, it reads rows of the scope
 	 * only. Throws `QUERY_SYNTAX`, `FILTER_REFUSED`, `UNKNOWN_…` or `INPUT_LIMIT`,
 	 * with `position`.
@@ -48,6 +50,7 @@ interface QueryReads {
 	lookupEntities(options: Plan<"lookup"> & Call): Promise<LookupHit[]>;
 	fuzzySearch(options: Plan<"fuzzy"> & Call): Promise<FuzzyHit[]>;
 	vectorSearch(options: Plan<"search"> & Call): Promise<SearchHit[]>;
+	recall(options: Plan<"recall"> & Call): Promise<RecallResult>;
 	traverse(options: Plan<"traverse"> & Call): Promise<Traversal>;
 }
 
@@ -174,7 +177,13 @@ async function runPlan(
 		case "search": {
 			const { kind, ...request } = plan;
 			const rows = await reads.vectorSearch({ ...request, ...call });
-			return { kind, tableName: plan.tableName, rows };
+			const { tableName } = plan;
+			return { kind, ...(tableName === undefined ? {} : { tableName }), rows };
+		}
+		case "recall": {
+			const { kind, ...request } = plan;
+			const { items, ...rest } = await reads.recall({ ...request, ...call });
+			return { kind, rows: items, ...rest };
 		}
 		case "traverse": {
 			const { kind, ...request } = plan;

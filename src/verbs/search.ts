@@ -1,5 +1,7 @@
 import { QueryVectors } from "../core/query-vectors.ts";
 import type { ServiceCore } from "../core/service-core.ts";
+import { stoppable } from "../db/stoppable.ts";
+import { unlessAborted } from "../embeddings/abort.ts";
 import { RemError } from "../errors.ts";
 import {
 	anyText,
@@ -10,8 +12,8 @@ import {
 	text,
 	vector,
 } from "../models/checks.ts";
+import type { Entity } from "../models/entity.ts";
 import { limits, textProblem } from "../models/limits.ts";
-import { required } from "../models/options.ts";
 import type { Where } from "../models/types.ts";
 import { toVector, type VectorInput } from "../models/vector.ts";
 import { explainSearch, type SearchExplanation } from "../query/explain.ts";
@@ -35,13 +37,26 @@ import {
 // What vectorSearch and hybridSearch have in common.
 
 export interface SearchOptions<M extends Models, T extends TableName<M>>
-	extends ReadOptions {
+	extends SearchScope {
 	readonly tableName: T;
+	readonly where?: Where<EntityOf<M, T>>;
+}
+
+/** Of a search in every table with vectors of the model. */
+export interface AllTablesOptions extends SearchScope {
+	readonly tableName?: undefined;
+	/** Of what every table has: `createdAt`, `tags`, `metadata` and the like. */
+	readonly where?: Where<AnyEntity>;
+}
+
+/** An entity of which only the system fields are known. */
+type AnyEntity = Entity<string, Record<never, never>>;
+
+interface SearchScope extends ReadOptions {
 	/** Ready, instead of a text's: it is compared in 32-bit floats. */
 	readonly queryEmbedding?: VectorInput;
 	/** @default 10 */
 	readonly limit?: number;
-	readonly where?: Where<EntityOf<M, T>>;
 	/** @default the service's */
 	readonly provider?: string;
 	/** @default the service's */
@@ -57,7 +72,7 @@ export interface SearchOptions<M extends Models, T extends TableName<M>>
 /** @internal */
 export const searchOptions = {
 	...readOptions,
-	tableName: required(anyText),
+	tableName: anyText,
 	queryEmbedding: vector,
 	limit: resultRows,
 	where: record,
@@ -79,10 +94,25 @@ export type ExplainedIf<X> = boolean extends X
 type Explained<Hits> = Hits & { readonly explain?: SearchExplanation };
 
 /** @internal What every search says of itself, whatever its table. */
-export type SearchCall = Omit<SearchOptions<Models, string>, "where"> & {
+export type SearchCall = SearchScope & {
+	/** @default every table with vectors of the model */
+	readonly tableName?: string;
 	readonly where?: unknown;
 	readonly explain?: boolean | undefined;
 };
+
+/** @internal Of one table, perhaps as part of a call that can be cancelled. */
+export type TableSearchCall = SearchCall & {
+	readonly tableName: string;
+	readonly signal?: AbortSignal | undefined;
+};
+
+/** @internal */
+export function namesTable<Call extends SearchCall>(
+	call: Call,
+): call is Call & { readonly tableName: string } {
+	return call.tableName !== undefined;
+}
 
 /** @internal A search as a verb runs it. */
 export interface ResolvedSearch {
@@ -95,16 +125,19 @@ export interface ResolvedSearch {
 	readonly attempts: Attempt[] | undefined;
 }
 
+/** @internal What is searched for, besides the scope. */
+export type SearchedText = Pick<
+	SearchRequest,
+	"fieldName" | "minSimilarity"
+> & {
+	readonly query: string | undefined;
+};
+
 /** @internal Resolves tenant, table, place and vector space of the call, once. */
 export async function resolveSearch(
 	core: ServiceCore,
-	call: SearchCall,
-	{
-		query,
-		...more
-	}: Pick<SearchRequest, "fieldName" | "minSimilarity"> & {
-		readonly query: string | undefined;
-	},
+	call: TableSearchCall,
+	{ query, ...more }: SearchedText,
 ): Promise<ResolvedSearch> {
 	if (query !== undefined) checkQueryText(query);
 	const table = core.registry.get(call.tableName);
@@ -114,7 +147,7 @@ export async function resolveSearch(
 	const attempts: Attempt[] | undefined = call.explain ? [] : undefined;
 	const queryEmbedding = call.queryEmbedding && toVector(call.queryEmbedding);
 	const place = {
-		db: core.handle(tenantId, transaction, consistency),
+		db: stoppable(core.handle(tenantId, transaction, consistency), call.signal),
 		table,
 		space: await core.embeddings.models.space(primary, table, {
 			provider,
@@ -140,19 +173,54 @@ export async function searchNear<Hit>(
 	resolved: ResolvedSearch,
 	find: (search: NearestSearch) => Promise<Hit[]>,
 ): Promise<Explained<Hit[]>> {
-	const { search, attempts } = resolved;
+	const vector = await queryVector(resolved);
+	const { hits, explain } = await findNear(resolved, vector, find);
+	return explain === undefined ? hits : withExplanation(hits, explain);
+}
+
+/** @internal Not enumerable: a caller that compares or copies the hits gets the hits. */
+export function withExplanation<Hits extends object, E>(
+	hits: Hits,
+	explain: E,
+): Hits & { readonly explain: E } {
+	return Object.defineProperty(hits, "explain", { value: explain }) as Hits & {
+		readonly explain: E;
+	};
+}
+
+/** @internal The vector that is compared, and how long it took to have it. */
+export interface QueryVector {
+	readonly vector: Float32Array;
+	readonly embedMs: number;
+}
+
+/** @internal Other calls may wait for the same vector: an aborted one does not stop its making. */
+export async function queryVector(
+	resolved: Omit<ResolvedSearch, "attempts">,
+	signal?: AbortSignal,
+): Promise<QueryVector> {
 	const started = performance.now();
-	const queryEmbedding =
-		resolved.queryEmbedding ?? (await embedQuery(resolved));
-	const embedded = performance.now();
-	const hits = await find({ ...search, queryEmbedding });
-	if (attempts === undefined) return hits;
-	const explain = await explainSearch(search, attempts, {
-		embedMs: embedded - started,
-		totalMs: performance.now() - embedded,
-	});
-	// Not enumerable: whoever compares or copies the hits has the hits.
-	return Object.defineProperty(hits, "explain", { value: explain });
+	const vector =
+		resolved.queryEmbedding ??
+		(await unlessAborted(embedQuery(resolved), signal));
+	return { vector, embedMs: performance.now() - started };
+}
+
+/** @internal The search itself, the query's vector being there. */
+export async function findNear<Hit>(
+	{ search, attempts }: ResolvedSearch,
+	{ vector, embedMs }: QueryVector,
+	find: (search: NearestSearch) => Promise<Hit[]>,
+): Promise<{
+	readonly hits: Hit[];
+	readonly explain: SearchExplanation | undefined;
+}> {
+	const started = performance.now();
+	const hits = await find({ ...search, queryEmbedding: vector });
+	const totalMs = performance.now() - started;
+	const explain =
+		attempts && (await explainSearch(search, attempts, { embedMs, totalMs }));
+	return { hits, explain };
 }
 
 const queryVectors = new QueryVectors();
@@ -161,11 +229,8 @@ async function embedQuery({
 	core,
 	search: { space },
 	query,
-}: ResolvedSearch): Promise<Float32Array> {
-	if (query === undefined || query.trim() === "")
-		throw new RemError("VALIDATION", "the search has no query text", {
-			hint: "pass queryText or queryEmbedding",
-		});
+}: Omit<ResolvedSearch, "attempts">): Promise<Float32Array> {
+	checkHasText(query);
 	const { provider } = core.embeddings.open(space);
 	return queryVectors.get(provider, query, async () => {
 		const [vector] = await core.embedder.generateBatch([query], {
@@ -176,8 +241,18 @@ async function embedQuery({
 	});
 }
 
-/** A provider would cut a longer text, or refuse it; full text search takes as long as it is. */
-function checkQueryText(query: string): void {
+/** @internal Throws unless there is something to search for. */
+export function checkHasText(
+	query: string | undefined,
+): asserts query is string {
+	if (query === undefined || query.trim() === "")
+		throw new RemError("VALIDATION", "the search has no query text", {
+			hint: "pass queryText or queryEmbedding",
+		});
+}
+
+/** @internal A provider would cut a longer text, or refuse it; full text search takes as long as it is. */
+export function checkQueryText(query: string): void {
 	const problem = textProblem(query);
 	if (problem !== undefined)
 		throw new RemError("VALIDATION", `the query ${problem}`);

@@ -1,8 +1,10 @@
 import { options } from "../calls/arguments.ts";
 import { async, rows, traced } from "../calls/public-methods.ts";
+import type { ServiceCore } from "../core/service-core.ts";
 import { anyText, numberOf } from "../models/checks.ts";
 import type { OptionChecks } from "../models/options.ts";
 import type { Row, TextFieldName } from "../models/types.ts";
+import { mergeTables } from "../query/merge-tables.ts";
 import {
 	type Match,
 	type SearchHit,
@@ -15,13 +17,23 @@ import {
 	tableOfCall,
 } from "./call-options.ts";
 import {
+	type AllTablesOptions,
+	checkHasText,
 	type ExplainedIf,
+	namesTable,
 	resolveSearch,
 	type SearchCall,
+	type SearchedText,
 	type SearchOptions,
 	searchNear,
 	searchOptions,
+	withExplanation,
 } from "./search.ts";
+import {
+	type RowOfAny,
+	searchTables,
+	type TableExplanations,
+} from "./search-tables.ts";
 import { verb } from "./verb.ts";
 
 export interface VectorSearchOptions<M extends Models, T extends TableName<M>>
@@ -34,7 +46,30 @@ export interface VectorSearchOptions<M extends Models, T extends TableName<M>>
 	readonly minSimilarity?: number;
 }
 
+export interface VectorSearchAllOptions<M extends Models>
+	extends AllTablesOptions {
+	/** What to search for; or give `queryEmbedding`. */
+	readonly queryText?: string;
+	/** One embedded field, of the tables that have it; omitted: the best one of each entity. */
+	readonly fieldName?: TextFieldName<M[number]>;
+	/** Least cosine similarity, -1 to 1. */
+	readonly minSimilarity?: number;
+}
+
 export interface VectorSearch<M extends Models> {
+	/**
+	 * Without a table, every one in which the scope has vectors of the model: one
+	 * statement each, the nearest of all rows first, each with its table as
+	 * `entityType`. `explain` has a part for each table.
+	 */
+	vectorSearch(
+		options: VectorSearchAllOptions<M> & { readonly explain: true },
+	): Promise<(RowOfAny<M> & Match)[] & { readonly explain: TableExplanations }>;
+	vectorSearch(
+		options: VectorSearchAllOptions<M> & { readonly explain?: boolean },
+	): Promise<
+		(RowOfAny<M> & Match)[] & { readonly explain?: TableExplanations }
+	>;
 	/**
 	 * Rows of the table nearest in meaning to a text or a vector, nearest first:
 	 * always min(limit, rows there are). With `explain: true` the list has a
@@ -70,6 +105,7 @@ export const vectorSearch = verb({
 	run: async ({ core }, call: Options): Promise<SearchHit[]> => {
 		const { queryText: query, fieldName, minSimilarity } = call;
 		const more = { query, fieldName, minSimilarity };
+		if (!namesTable(call)) return searchAll(core, call, more);
 		return searchNear(await resolveSearch(core, call, more), searchVectors);
 	},
 	probe: {
@@ -85,3 +121,20 @@ export const vectorSearch = verb({
 			).length > 0,
 	},
 });
+
+async function searchAll(
+	core: ServiceCore,
+	call: Options,
+	text: SearchedText,
+): Promise<SearchHit[]> {
+	if (call.queryEmbedding === undefined) checkHasText(text.query);
+	const { found, explain } = await searchTables(core, call, {
+		text,
+		find: searchVectors,
+	});
+	const hits = mergeTables(found, {
+		limit: call.limit ?? 10,
+		scoreOf: ({ similarity }) => similarity,
+	});
+	return explain === undefined ? hits : withExplanation(hits, explain);
+}

@@ -9,6 +9,7 @@ import { type Link, link } from "./link.ts";
 import { type LookupEntities, lookupEntities } from "./lookup-entities.ts";
 import { type LookupEntity, lookupEntity } from "./lookup-entity.ts";
 import { type Query, query } from "./query.ts";
+import { type Recall, recall } from "./recall.ts";
 import { type Traverse, traverse } from "./traverse.ts";
 import { type Unlink, unlink } from "./unlink.ts";
 import { type VectorSearch, vectorSearch } from "./vector-search.ts";
@@ -26,6 +27,7 @@ export const verbs: readonly Verb[] = [
 	link,
 	unlink,
 	query,
+	recall,
 ];
 
 /** The verbs as methods. */
@@ -39,7 +41,8 @@ export interface Verbs<M extends Models>
 		Traverse,
 		Link,
 		Unlink,
-		Query {}
+		Query,
+		Recall<M> {}
 
 /** An object whose methods are the verbs; with a scope, each call is about its tenant and user. */
 class CallableVerbs {

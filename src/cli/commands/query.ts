@@ -16,7 +16,8 @@ import { heading, type Line, Terminal } from "../output/terminal.ts";
 import { UsageError } from "../usage-error.ts";
 import { fuzzyColumns } from "./fuzzy.ts";
 import { describeHit } from "./lookup.ts";
-import { type AnySearchHit, searchColumns } from "./search.ts";
+import { jsonItem, recallLines } from "./recall.ts";
+import { type AnySearchHit, searchColumns, tablesOfHits } from "./search.ts";
 import { jsonTraversal, noticeTraversal, traversalLines } from "./traverse.ts";
 
 interface QueryCommandOptions extends ReadScopeOptions {
@@ -31,7 +32,7 @@ export function addQuery(program: Command): void {
 		.helpGroup("Find:")
 		.summary("find by a query of the REM dialect")
 		.description(
-			"Answers LOOKUP, FUZZY, SEARCH, TRAVERSE and SQL, as docs/query-language.md has them. A query reads the tenant's rows only, and changes nothing.",
+			"Answers LOOKUP, FUZZY, SEARCH, RECALL, TRAVERSE and SQL, as docs/query-language.md has them. A query reads the tenant's rows only, and changes nothing.",
 		)
 		.argument("[text...]", "the query; quote it, or the shell reads it first")
 		.option("--explain", "how the answer is found: plan, SQL and timing")
@@ -103,14 +104,18 @@ function jsonOf(result: QueryResult, service: AnyService): unknown {
 			const { nodes: rows, ...found } = jsonTraversal({ nodes, ...rest });
 			return { kind, rows, ...found };
 		}
+		case "recall": {
+			const { rows, ...rest } = result;
+			return { ...rest, rows: rows.map(jsonItem) };
+		}
 		case "search":
 		case "sql": {
 			const { kind, tableName, rows } = result;
-			const { entity } = service.registry.get(tableName);
+			const { entityOf } = tablesOfHits(service.registry, tableName);
 			return {
 				kind,
-				table_name: tableName,
-				rows: rows.map((row) => columnNames(entity, row)),
+				...(tableName === undefined ? {} : { table_name: tableName }),
+				rows: rows.map((row) => columnNames(entityOf(row), row)),
 			};
 		}
 		case "explain":
@@ -135,9 +140,11 @@ function linesOf(
 		case "search":
 			return tableLines(
 				result.rows as readonly AnySearchHit[],
-				searchColumns(service.registry.get(result.tableName).entity),
+				searchColumns(tablesOfHits(service.registry, result.tableName)),
 				width,
 			);
+		case "recall":
+			return recallLines(result.rows, width);
 		case "sql":
 			return tableLines(
 				result.rows,

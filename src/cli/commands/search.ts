@@ -1,13 +1,13 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { RemError } from "../../errors.ts";
-import type { SearchExplanation, SearchMode } from "../../index.ts";
+import type {
+	SearchExplanation,
+	SearchMode,
+	TableExplanations,
+} from "../../index.ts";
 import type { Entity } from "../../models/entity.ts";
+import { keyOfRow } from "../../models/entity-key.ts";
 import { parseJson } from "../../models/json-text.ts";
-import type { EntityTable, Registry } from "../../models/registry.ts";
-import {
-	defaultSearchTable,
-	searchableTables,
-} from "../../query/default-table.ts";
+import type { Registry } from "../../models/registry.ts";
 import { searchModes } from "../../query/vector-plan.ts";
 import { withReader } from "../open-service.ts";
 import {
@@ -19,7 +19,11 @@ import {
 	similarityOption,
 	wholeNumber,
 } from "../options.ts";
-import { explanationLines } from "../output/explanation.ts";
+import {
+	explanationLines,
+	jsonExplanations,
+	tableExplanationLines,
+} from "../output/explanation.ts";
 import { columnNames, snakeNames } from "../output/json-names.ts";
 import { type Column, tableLines } from "../output/table.ts";
 import { Terminal } from "../output/terminal.ts";
@@ -36,19 +40,19 @@ interface SearchCommandOptions extends ReadScopeOptions {
 	readonly explain?: boolean;
 }
 
-/** `rem search TEXT --table T` */
+/** `rem search TEXT [--table T]` */
 export function addSearch(program: Command): void {
 	const command = program
 		.command("search")
 		.helpGroup("Find:")
-		.summary("find rows of a table by meaning")
+		.summary("find rows by meaning")
 		.description(
-			"Finds the rows whose embedded texts are nearest to the text, nearest first. Without a key for a provider the embedded database compares words, not meanings.",
+			"Finds the rows whose embedded texts are nearest to the text, nearest first, in one table or in all of them. Without a key for a provider the embedded database compares words, not meanings.",
 		)
 		.argument("<text>", "what to search for")
 		.option(
 			"--table <table>",
-			"table to search in (default: resources, or the only one with embedded texts)",
+			"table to search in (default: every table with embedded texts)",
 		)
 		.option(
 			"--field <field>",
@@ -130,9 +134,9 @@ async function search(
 	const { field, limit, minSimilarity, where, mode, efSearch } = options;
 	const { explain = false } = options;
 	await withReader(terminal, options, async (service) => {
-		const { entity } = tableToSearch(service.registry, options.table);
+		const { table } = options;
+		const tables = tablesOfHits(service.registry, table);
 		const common = {
-			tableName: entity.tableName,
 			limit,
 			explain,
 			...readScopeOf(options),
@@ -141,60 +145,88 @@ async function search(
 			...(efSearch === undefined ? {} : { efSearch }),
 		} as const;
 		if (options.hybrid) {
-			const hits = await service.hybridSearch({ ...common, query: text });
-			return show(terminal, entity, hits, hybridColumns(entity));
+			const hybrid = { ...common, query: text };
+			const hits = await (table === undefined
+				? service.hybridSearch(hybrid)
+				: service.hybridSearch({ ...hybrid, tableName: table }));
+			return show(terminal, tables, hits, hybridColumns(tables));
 		}
-		const hits = await service.vectorSearch({
+		const near = {
 			...common,
 			queryText: text,
 			...(field === undefined ? {} : { fieldName: field }),
 			...(minSimilarity === undefined ? {} : { minSimilarity }),
-		});
-		show(terminal, entity, hits, searchColumns(entity));
+		};
+		const hits = await (table === undefined
+			? service.vectorSearch(near)
+			: service.vectorSearch({ ...near, tableName: table }));
+		show(terminal, tables, hits, searchColumns(tables));
 	});
 }
 
-function tableToSearch(
+/** Whose rows the hits are. */
+export interface TablesOfHits {
+	/** The one that was searched, if it was one. */
+	readonly only: Entity | undefined;
+	entityOf(hit: Readonly<Record<string, unknown>>): Entity;
+}
+
+export function tablesOfHits(
 	registry: Registry,
 	table: string | undefined,
-): EntityTable {
-	if (table !== undefined) return registry.get(table);
-	const found = defaultSearchTable(registry);
-	if (found !== undefined) return found;
-	throw new RemError("VALIDATION", "no table to search in", {
-		hint: `--table names one of: ${searchableTables(registry).join(", ")}`,
-	});
+): TablesOfHits {
+	const only = table === undefined ? undefined : registry.get(table).entity;
+	return {
+		only,
+		entityOf: ({ entityType }) =>
+			only ?? registry.get(String(entityType)).entity,
+	};
 }
 
 function show<Hit extends Readonly<Record<string, unknown>>>(
 	terminal: Terminal,
-	entity: Entity,
-	hits: readonly Hit[] & { readonly explain?: SearchExplanation },
+	{ only, entityOf }: TablesOfHits,
+	hits: readonly Hit[] & {
+		readonly explain?: SearchExplanation | TableExplanations;
+	},
 	columns: readonly Column<Hit>[],
 ): void {
-	const rows = hits.map((hit) => columnNames(entity, hit));
+	const rows = hits.map((hit) => columnNames(entityOf(hit), hit));
 	const lines = tableLines(hits, columns, terminal.width);
 	const { explain } = hits;
 	if (explain === undefined) terminal.show(rows, lines);
-	else
+	else if (isOfOneTable(explain))
 		terminal.show({ hits: rows, explain: snakeNames(explain) }, [
 			...lines,
 			...explanationLines(explain),
 		]);
+	else
+		terminal.show({ hits: rows, explain: jsonExplanations(explain) }, [
+			...lines,
+			...tableExplanationLines(explain),
+		]);
 	if (hits.length === 0)
 		terminal.notice(
-			`nothing in "${entity.tableName}" is embedded and near enough to that`,
+			only === undefined
+				? "nothing is embedded and near enough to that"
+				: `nothing in "${only.tableName}" is embedded and near enough to that`,
 		);
 }
 
-export function searchColumns(entity: Entity): Column<AnySearchHit>[] {
+function isOfOneTable(
+	explain: SearchExplanation | TableExplanations,
+): explain is SearchExplanation {
+	return typeof explain.isExact === "boolean";
+}
+
+export function searchColumns(tables: TablesOfHits): Column<AnySearchHit>[] {
 	return [
 		{
 			title: "SIMILARITY",
 			value: ({ similarity }) => similarity.toFixed(3),
 			isRight: true,
 		},
-		nameColumn(entity),
+		...rowColumns(tables),
 		{ title: "FIELD", value: ({ matchedField }) => matchedField },
 		{
 			title: "TEXT",
@@ -203,14 +235,14 @@ export function searchColumns(entity: Entity): Column<AnySearchHit>[] {
 	];
 }
 
-function hybridColumns(entity: Entity): Column<AnyHybridHit>[] {
+function hybridColumns(tables: TablesOfHits): Column<AnyHybridHit>[] {
 	return [
 		{
 			title: "SCORE",
 			value: ({ score }) => score.toFixed(4),
 			isRight: true,
 		},
-		nameColumn(entity),
+		...rowColumns(tables),
 		{
 			title: "RANKS",
 			value: ({ ranks }) =>
@@ -226,13 +258,16 @@ function hybridColumns(entity: Entity): Column<AnyHybridHit>[] {
 	];
 }
 
-function nameColumn(entity: Entity): Column<Readonly<Record<string, unknown>>> {
-	const keys = entity.keyFields ?? [];
-	return {
-		title: keys.length === 0 ? "ID" : "NAME",
-		value: (hit) =>
-			keys.length === 0
-				? String(hit.id)
-				: keys.map(({ name }) => String(hit[name] ?? "")).join("#"),
+type AnyRow = Readonly<Record<string, unknown>>;
+
+/** What the row is called, and in which table it is, if there are several. */
+function rowColumns({ only, entityOf }: TablesOfHits): Column<AnyRow>[] {
+	const isNameless = only !== undefined && only.keyFields === null;
+	const name: Column<AnyRow> = {
+		title: isNameless ? "ID" : "NAME",
+		value: (hit) => keyOfRow(entityOf(hit), hit) ?? String(hit.id),
 	};
+	if (only !== undefined) return [name];
+	const table = ({ entityType }: AnyRow) => String(entityType);
+	return [name, { title: "TABLE", value: table }];
 }

@@ -1,4 +1,5 @@
-import type { SearchExplanation } from "../../index.ts";
+import type { SearchExplanation, TableExplanations } from "../../index.ts";
+import { snakeNames } from "./json-names.ts";
 import { heading, type Line } from "./terminal.ts";
 
 /** How a search was made, below its hits. */
@@ -20,6 +21,26 @@ export function explanationLines(explanation: SearchExplanation): Line[] {
 		heading("plan"),
 		...indented(databasePlan),
 	];
+}
+
+/** The same for each table. */
+export function tableExplanationLines(explanations: TableExplanations): Line[] {
+	return Object.entries(explanations).flatMap(([table, explanation]) => [
+		"",
+		heading(table),
+		...explanationLines(explanation).slice(1),
+	]);
+}
+
+export function jsonExplanations(
+	explanations: TableExplanations,
+): Record<string, unknown> {
+	return Object.fromEntries(
+		Object.entries(explanations).map(([table, explanation]) => [
+			table,
+			snakeNames(explanation),
+		]),
+	);
 }
 
 function ms(value: number): string {

@@ -38,6 +38,21 @@ export const tableClause: Clause = {
 	read: (cursor) => readName(cursor, "a table"),
 };
 
+/** `IN a, b`: one table or several. */
+export const tablesClause: Clause = {
+	...tableClause,
+	part: "tables",
+	keywords: ["IN", "FROM", "TABLE", "TABLES"],
+	read(cursor): Part[] {
+		const tables = [readName(cursor, "a table")];
+		while (cursor.peek().kind === ",") {
+			cursor.take();
+			tables.push(readName(cursor, "a table"));
+		}
+		return tables;
+	},
+};
+
 export const fieldClause: Clause = {
 	part: "field",
 	keywords: ["FIELD"],
@@ -68,6 +83,17 @@ export const offsetClause = numberClause("offset", "OFFSET", "whole number");
 export const depthClause = numberClause("depth", "DEPTH", "whole number");
 export const minClause = numberClause("min", "MIN", "number");
 export const thresholdClause = numberClause("threshold", "THRESHOLD", "number");
+
+export const maxTokensClause: Clause = {
+	...numberClause("maxTokens", "MAX", "whole number"),
+	fits: (next) => keywordOf(next) === "TOKENS",
+	read(cursor, keyword, clauses) {
+		if (cursor.takeKeyword("TOKENS") === undefined)
+			cursor.expected("TOKENS after MAX", ["TOKENS"]);
+		const number = numberClause("maxTokens", "MAX TOKENS", "whole number");
+		return number.read(cursor, keyword, clauses);
+	},
+};
 
 function numberClause(
 	part: string,

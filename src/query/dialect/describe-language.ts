@@ -32,14 +32,15 @@ const language = `REM query language. Write exactly one query, on one line.
 
 LOOKUP "key" [IN table]                    entities by name, any spelling; LOOKUP ["a", "b"] for several
 FUZZY "text" [IN table] [THRESHOLD 0.3] [LIMIT 10]      entities by nearly their name
-SEARCH "text" [IN table] [FIELD field] [WHERE condition] [MIN 0.3] [LIMIT 10]      rows by meaning
+SEARCH "text" [IN table] [FIELD field] [WHERE condition] [MIN 0.3] [LIMIT 10]      rows by meaning, without IN those of all tables
+RECALL "text" [IN table, table] [LIMIT 10] [MAX TOKENS 4000]      what there is about a question: names in it, topics and linked entities together, in so many tokens
 TRAVERSE [type, type] WITH LOOKUP "key" [DEPTH 1] [DIRECTION out|in|both] [ORDER BY weight DESC] [LIMIT 50]      what an entity is linked to; DEPTH 0 counts its links
 SQL table [WHERE condition] [ORDER BY column DESC] [LIMIT 100] [OFFSET 0]      rows by their columns
 
 Put texts and keys in double quotes. A condition is PostgreSQL without functions of your own, joins or subqueries:
 = <> < <= > >= AND OR NOT IN BETWEEN LIKE ILIKE IS NULL; lists: tags @> ARRAY['a'], tags && ARRAY['a','b'];
 JSON: metadata->>'key' = 'x', (metadata->>'n')::int > 3; times: created_at > now() - interval '7 days'.
-Start with LOOKUP when you know a name, FUZZY when you half know it, SEARCH for a topic, SQL for exact conditions.
+Start with RECALL for a question, LOOKUP when you know a name, FUZZY when you half know it, SEARCH for a topic, SQL for exact conditions.
 An error tells the character and what was expected: correct the query and try again.
 `;
 

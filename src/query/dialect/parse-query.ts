@@ -6,11 +6,13 @@ import {
 	depthClause,
 	fieldClause,
 	limitClause,
+	maxTokensClause,
 	minClause,
 	offsetClause,
 	orderByClause,
 	readClauses,
 	tableClause,
+	tablesClause,
 	thresholdClause,
 	whereClause,
 } from "./clauses.ts";
@@ -61,7 +63,14 @@ function checkText(text: string): void {
 		throw new RemError("QUERY_SYNTAX", `the query ${problem}`);
 }
 
-const verbs = ["LOOKUP", "FUZZY", "SEARCH", "TRAVERSE", "SQL"] as const;
+const verbs = [
+	"LOOKUP",
+	"FUZZY",
+	"SEARCH",
+	"RECALL",
+	"TRAVERSE",
+	"SQL",
+] as const;
 type Verb = (typeof verbs)[number];
 
 function readQuery(cursor: Cursor, names: KnownNames): RemQuery {
@@ -108,6 +117,11 @@ const readers: Readonly<
 		return { kind: "fuzzy", text, ...readClauses(cursor, clauses) };
 	},
 	SEARCH: readSearch,
+	RECALL: (cursor, names) => {
+		const clauses = [tablesClause, limitClause, maxTokensClause];
+		const text = readText(cursor, clauses, names);
+		return { kind: "recall", text, ...readClauses(cursor, clauses) };
+	},
 	TRAVERSE: readTraverse,
 	SQL: (cursor, names) => {
 		const { value, start } = cursor.peek();

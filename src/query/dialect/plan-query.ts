@@ -10,7 +10,6 @@ import {
 } from "../../models/registry.ts";
 import type { SqlGrammar } from "../../sql-grammar.ts";
 import { quoted, suggest } from "../../util/suggest.ts";
-import { defaultSearchTable, searchableTables } from "../default-table.ts";
 import type { QueryPlan } from "./query-plan.ts";
 import type { KnownNames, Part, RemQuery, SqlPart } from "./rem-query.ts";
 
@@ -44,6 +43,8 @@ export function planQuery(
 			return planFuzzy(query, registry);
 		case "search":
 			return planSearch(query, registry, grammar);
+		case "recall":
+			return planRecall(query, registry);
 		case "traverse":
 			return planTraverse(query);
 		case "sql":
@@ -53,6 +54,7 @@ export function planQuery(
 
 type Fuzzy = Extract<RemQuery, { kind: "fuzzy" }>;
 type Search = Extract<RemQuery, { kind: "search" }>;
+type Recall = Extract<RemQuery, { kind: "recall" }>;
 type Traverse = Extract<RemQuery, { kind: "traverse" }>;
 type SqlRead = Extract<RemQuery, { kind: "sql" }>;
 
@@ -72,22 +74,69 @@ function planSearch(
 	registry: Registry,
 	grammar: SqlGrammar | undefined,
 ): QueryPlan {
-	const table =
-		query.table === undefined
-			? defaultTable(registry)
-			: tableOf(query.table, registry);
-	const { entity } = table;
 	const min = inRange(query.min, "MIN", -1, 1);
 	return {
 		kind: "search",
-		tableName: entity.tableName,
+		...(query.table === undefined
+			? inEveryTable(query, registry, grammar)
+			: inTable(query, tableOf(query.table, registry), grammar)),
 		queryText: query.text,
-		...(query.field === undefined
-			? {}
-			: { fieldName: fieldNamed(query.field, entity).name }),
-		...whereOf(query.where, table, grammar),
 		...(min === undefined ? {} : { minSimilarity: min }),
 		limit: limitOf(query.limit, 10),
+	};
+}
+
+function inTable(
+	{ field, where }: Search,
+	table: EntityTable,
+	grammar: SqlGrammar | undefined,
+) {
+	return {
+		tableName: table.entity.tableName,
+		...(field === undefined
+			? {}
+			: { fieldName: fieldNamed(field, table.entity).name }),
+		...whereOf(where, table, grammar),
+	};
+}
+
+/** Field and condition as the first table has them that can: each table is searched with its own. */
+function inEveryTable(
+	query: Search,
+	registry: Registry,
+	grammar: SqlGrammar | undefined,
+) {
+	const tables = registry
+		.all()
+		.filter(({ entity }) => entity.embedFields.length > 0);
+	let problem: unknown;
+	for (const table of tables)
+		try {
+			const { tableName: _, ...rest } = inTable(query, table, grammar);
+			return rest;
+		} catch (error) {
+			if (!isUnknownField(error)) throw error;
+			problem ??= error;
+		}
+	if (problem !== undefined) throw problem;
+	return {};
+}
+
+function isUnknownField(error: unknown): boolean {
+	return error instanceof RemError && error.code === "UNKNOWN_FIELD";
+}
+
+function planRecall(query: Recall, registry: Registry): QueryPlan {
+	const tables = query.tables?.map(
+		(part) => tableOf(part, registry).entity.tableName,
+	);
+	const { recallItems, recallTokens } = limits;
+	return {
+		kind: "recall",
+		query: query.text,
+		...(tables === undefined ? {} : { tables }),
+		limit: inRange(query.limit, "LIMIT", 1, recallItems) ?? 10,
+		maxTokens: inRange(query.maxTokens, "MAX TOKENS", 1, recallTokens) ?? 4000,
 	};
 }
 
@@ -157,15 +206,6 @@ function tableOf(part: Part, registry: Registry): EntityTable {
 			registry.all().map(({ entity }) => entity.tableName),
 		),
 	);
-}
-
-/** Where SEARCH names no table. */
-function defaultTable(registry: Registry): EntityTable {
-	const found = defaultSearchTable(registry);
-	if (found !== undefined) return found;
-	throw new RemError("QUERY_SYNTAX", "SEARCH names no table to search in", {
-		hint: `add IN and one of: ${searchableTables(registry).join(", ")}`,
-	});
 }
 
 /** The embedded field, by the name of the field or of its column. */

@@ -18,12 +18,20 @@ export type QueryPlan =
 	  }
 	| {
 			readonly kind: "search";
-			readonly tableName: string;
+			/** Omitted: every table with vectors of the model. */
+			readonly tableName?: string;
 			readonly queryText: string;
 			readonly fieldName?: string;
 			readonly where?: SqlFilter;
 			readonly minSimilarity?: number;
 			readonly limit: number;
+	  }
+	| {
+			readonly kind: "recall";
+			readonly query: string;
+			readonly tables?: readonly string[];
+			readonly limit: number;
+			readonly maxTokens: number;
 	  }
 	| {
 			readonly kind: "traverse";

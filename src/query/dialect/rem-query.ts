@@ -37,6 +37,13 @@ export type RemQuery =
 			readonly limit?: Part<number>;
 	  }
 	| {
+			readonly kind: "recall";
+			readonly text: string;
+			readonly tables?: readonly Part[];
+			readonly limit?: Part<number>;
+			readonly maxTokens?: Part<number>;
+	  }
+	| {
 			readonly kind: "traverse";
 			readonly from: string;
 			readonly types: readonly string[];

@@ -76,6 +76,31 @@ SELECT ${nodeColumns}, n.matches
 FROM q, LATERAL (${targetSql(named.from, context)}) AS n`;
 }
 
+/** What is read of the entities that texts name. */
+export interface NamedOptions {
+	/** Of each text so many entities, in the order in which LOOKUP gives them. */
+	readonly perText: number;
+	/** A column that is read of each entry `k`. */
+	readonly record: Sql;
+}
+
+/** The entities that texts name, by id, by key in any spelling or as `table/key`. */
+export function namedSql(
+	entries: Entries,
+	texts: readonly string[],
+	{ perText, record, ...context }: NameContext & NamedOptions,
+): Sql {
+	const named = namedEntries(entries, context);
+	return sql`WITH q AS MATERIALIZED (
+  SELECT q.dst, q.rem_ord FROM unnest(${encodeArray("text", texts)}::text[]) WITH ORDINALITY AS q (dst, rem_ord)
+)${named.cte}
+SELECT k.rem_ord, k.entity_key, k.entity_type, k.entity_id, k.user_id, k.metadata, k.content_summary, ${record} AS rem_record
+FROM (
+  SELECT q.rem_ord, n.* FROM q, LATERAL (${targetSql(named.from, context, perText)}) AS n
+) AS k
+ORDER BY k.rem_ord, k.entity_type, k.entity_id`;
+}
+
 /** Where the edges of the frontier lead: each target once, by its first edge. */
 export function outSql(
 	entries: Entries,
@@ -272,7 +297,7 @@ named AS MATERIALIZED (
  * The entity that the text `q.dst` names: by id, by key in any spelling, or as
  * `table/key`; of several the one that LOOKUP would give first, and how many.
  */
-function targetSql(from: Sql, { schema, scope }: NameContext): Sql {
+function targetSql(from: Sql, { schema, scope }: NameContext, limit = 1): Sql {
 	// Another program may have written keys and edges of dashes alone: the empty form names nothing.
 	const named = (text: Sql) =>
 		sql`nullif(${ident(schema, "rem_normalize_key")}(${text}), '')`;
@@ -284,7 +309,7 @@ function targetSql(from: Sql, { schema, scope }: NameContext): Sql {
 			? sql`m.user_id IS NOT DISTINCT FROM ${scope.userId} DESC, `
 			: empty;
 	return sql`
-  SELECT m.entity_key, m.entity_type, m.entity_id, m.user_id, m.metadata, m.content_summary, count(*) OVER () AS matches
+  SELECT m.entity_key, m.entity_type, m.entity_id, m.tenant_id, m.user_id, m.metadata, m.content_summary, count(*) OVER () AS matches
   FROM (
     ${match(0, sql`${isUuid} AND k.entity_id = CASE WHEN ${isUuid} THEN q.dst::uuid END`)}
     UNION ALL
@@ -293,7 +318,7 @@ function targetSql(from: Sql, { schema, scope }: NameContext): Sql {
     ${match(2, sql`q.dst LIKE '%/%' AND k.entity_type = split_part(q.dst, '/', 1) AND k.normalized_key = ${named(afterSlash)}`)}
   ) AS m
   ORDER BY m.rank, m.entity_key = q.dst DESC, ${own}m.user_id IS NULL DESC, m.created_at DESC, m.entity_type, m.entity_id
-  LIMIT 1`;
+  LIMIT ${raw(String(limit))}`;
 }
 
 const afterSlash = raw("substr(q.dst, strpos(q.dst, '/') + 1)");

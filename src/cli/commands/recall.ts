@@ -1,0 +1,194 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { RecallExplanation, RecallItem } from "../../index.ts";
+import { limits } from "../../models/limits.ts";
+import { withReader } from "../open-service.ts";
+import {
+	addHelp,
+	addReadOptions,
+	type ReadScopeOptions,
+	readScopeOf,
+	wholeNumber,
+} from "../options.ts";
+import {
+	jsonExplanations,
+	tableExplanationLines,
+} from "../output/explanation.ts";
+import { snakeNames } from "../output/json-names.ts";
+import { counted, duration } from "../output/numbers.ts";
+import { plainText } from "../output/plain-text.ts";
+import { heading, type Line, Terminal } from "../output/terminal.ts";
+import { cut } from "../output/text-width.ts";
+
+interface RecallCommandOptions extends ReadScopeOptions {
+	readonly table?: readonly string[];
+	readonly limit: number;
+	readonly maxTokens: number;
+	readonly since?: Date;
+	readonly explain?: boolean;
+}
+
+/** `rem recall TEXT` */
+export function addRecall(program: Command): void {
+	const command = program
+		.command("recall")
+		.helpGroup("Find:")
+		.summary("find what there is about a question, in one call")
+		.description(
+			"Finds the entities that the text names, those that a hybrid search of every table finds, and what the best of them are linked to; each once, best first, in a budget of tokens.",
+		)
+		.argument("<text>", "a question, a message or a topic")
+		.option(
+			"--table <table...>",
+			"only entities of these tables (default: all)",
+		)
+		.addOption(
+			new Option("--limit <n>", "most items")
+				.argParser(wholeNumber(1, limits.recallItems))
+				.default(10),
+		)
+		.addOption(
+			new Option("--max-tokens <n>", "tokens of all texts together, estimated")
+				.argParser(wholeNumber(1, limits.recallTokens))
+				.default(4000),
+		)
+		.addOption(
+			new Option(
+				"--since <time>",
+				"only what was written at that time or later, such as 2026-11-01",
+			).argParser(time),
+		)
+		.option("--explain", "show what was looked for, and how it was searched")
+		.action(recall);
+	addHelp(
+		addReadOptions(command),
+		[
+			'rem recall "who runs the payments migration?"',
+			'rem recall "deploy kubernetes" --max-tokens 1000 --table resources moments',
+			'rem recall "what did Sarah Chen write?" --since 2026-11-01 --json',
+		],
+		[
+			"POSTGRES__CONNECTION_STRING",
+			"POSTGRES__DEFAULT_TENANT",
+			"EMBEDDING__PROVIDER",
+			"EMBEDDING__MODEL",
+			"OPENAI_API_KEY",
+		],
+	);
+}
+
+function time(text: string): Date {
+	const date = new Date(text);
+	if (Number.isNaN(date.getTime()))
+		throw new InvalidArgumentError(
+			"Expected a date or a time, such as 2026-11-01 or 2026-11-01T12:00:00Z.",
+		);
+	return date;
+}
+
+async function recall(
+	query: string,
+	options: RecallCommandOptions,
+): Promise<void> {
+	const terminal = new Terminal(options);
+	const { table, limit, maxTokens, since, explain = false } = options;
+	const { items, omitted, tokens, ...found } = await withReader(
+		terminal,
+		options,
+		(service) =>
+			service.recall({
+				query,
+				limit,
+				maxTokens,
+				explain,
+				...readScopeOf(options),
+				...(table === undefined ? {} : { tables: table }),
+				...(since === undefined ? {} : { since }),
+			}),
+	);
+	const explained = found.explain;
+	terminal.show(
+		{
+			items: items.map(jsonItem),
+			omitted,
+			tokens,
+			...(explained && { explain: jsonExplanation(explained) }),
+		},
+		[
+			...recallLines(items, terminal.width),
+			...(explained === undefined ? [] : explanationLines(explained)),
+		],
+	);
+	if (items.length === 0 && omitted === 0) terminal.notice("nothing was found");
+	if (omitted > 0)
+		terminal.notice(
+			`no room for ${counted(omitted, "item")}: a higher --max-tokens shows more`,
+		);
+}
+
+export function jsonItem({ reasons, ...item }: RecallItem) {
+	return {
+		...snakeNames(item),
+		reasons: reasons.map(({ ...reason }) => ({
+			...snakeNames(reason),
+			...("from" in reason ? { from: snakeNames(reason.from) } : {}),
+		})),
+	};
+}
+
+/** Each item with its text, and in the line before why it is there. */
+export function recallLines(
+	items: readonly RecallItem[],
+	width: number,
+): Line[] {
+	return items.flatMap((item, at) => [
+		...(at === 0 ? [] : [""]),
+		heading(
+			cut(
+				plainText(
+					`${item.entityType}/${item.entityKey ?? item.entityId}  ${item.score.toFixed(3)}  ${item.reasons.map(reasonText).join(", ")}`,
+				),
+				width,
+			),
+		),
+		...item.text.split("\n").map((line) => `  ${plainText(line)}`),
+	]);
+}
+
+function reasonText(reason: RecallItem["reasons"][number]): string {
+	switch (reason.step) {
+		case "lookup":
+			return `named "${reason.via}"`;
+		case "fuzzy":
+			return `nearly "${reason.via}"`;
+		case "edge":
+			return `${reason.relType} from ${reason.via}`;
+		case "text":
+		case "vector":
+			return `${reason.step} ${reason.rank}`;
+	}
+}
+
+function jsonExplanation({ tables, timing, ...rest }: RecallExplanation) {
+	return {
+		...snakeNames(rest),
+		tables: jsonExplanations(tables),
+		timing: snakeNames(timing),
+	};
+}
+
+function explanationLines({
+	names,
+	fuzzyNames,
+	tables,
+	edges,
+	timing,
+}: RecallExplanation): Line[] {
+	const { namesMs, searchMs, edgesMs, totalMs } = timing;
+	return [
+		"",
+		heading("how"),
+		`  ${counted(names.length, "name")} looked up, ${counted(fuzzyNames.length, "name")} compared, ${counted(edges, "edge")} followed`,
+		`  names ${duration(namesMs)}, search ${duration(searchMs)}, edges ${duration(edgesMs)}, all ${duration(totalMs)}`,
+		...tableExplanationLines(tables),
+	];
+}

@@ -1,0 +1,63 @@
+import { estimateTokens } from "../../embeddings/pack.ts";
+import {
+	type FittedText,
+	fitText,
+	type ItemText,
+	wholeText,
+} from "./item-text.ts";
+
+/** Items with their texts, as many as the budget has room for. */
+export interface Packed<Item> {
+	readonly items: readonly (Item & FittedText)[];
+	/** Items without room. */
+	readonly omitted: number;
+	/** Of all texts together, estimated. */
+	readonly tokens: number;
+}
+
+export interface PackOptions {
+	readonly maxTokens: number;
+	/** Words of the query, by which passages are chosen. */
+	readonly terms: readonly string[];
+}
+
+/** As long as there is so much room for it, a text is not cut shorter than this. */
+const minShare = 100;
+
+/**
+ * The items in their order, within the budget. Texts that are shorter than an
+ * equal share leave the rest of it to the longer ones; a longer one is cut to
+ * its passage. An item for which there is no room is omitted, and counted.
+ */
+export function packItems<Item extends { readonly source: ItemText }>(
+	items: readonly Item[],
+	{ maxTokens, terms }: PackOptions,
+): Packed<Omit<Item, "source">> {
+	const sizes = items.map(({ source }) => estimateTokens(wholeText(source)));
+	const packed: (Omit<Item, "source"> & FittedText)[] = [];
+	let left = maxTokens;
+	for (const [at, { source, ...item }] of items.entries()) {
+		const share = Math.max(equalShare(left, sizes.slice(at)), minShare);
+		const fitted = fitText(source, Math.min(share, left), terms);
+		if (fitted === undefined) continue;
+		packed.push({ ...item, ...fitted });
+		left -= fitted.tokens;
+	}
+	return {
+		items: packed,
+		omitted: items.length - packed.length,
+		tokens: maxTokens - left,
+	};
+}
+
+/** The most that each may have, so that all of them fit: what the short ones leave is the long ones'. */
+function equalShare(budget: number, sizes: readonly number[]): number {
+	let left = budget;
+	let count = sizes.length;
+	for (const size of [...sizes].sort((a, b) => a - b)) {
+		if (size * count > left) return Math.floor(left / count);
+		left -= size;
+		count--;
+	}
+	return budget;
+}

@@ -1,0 +1,40 @@
+// What a query is made of, as names and passages are found by it.
+
+/** Words that say nothing of what a text is about. */
+const stopWords = new Set(
+	(
+		"a about after again all also am an and any are as at be because been before being but by can " +
+		"could did do does doing for from had has have having he her here him his how i if in into is it " +
+		"its just let me more most my no nor not of on or our out over own please same shall she should so " +
+		"some such tell than that the their them then there these they this those to too under up us very " +
+		"was we were what when where which while who whom whose why will with would you your"
+	).split(" "),
+);
+
+export function isStopWord(word: string): boolean {
+	return stopWords.has(word.toLowerCase());
+}
+
+/** Characters of scripts that put no spaces between words. */
+export const unspaced =
+	/[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}ー\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u;
+
+/** The distinct words of the text that carry meaning, in lower case; of scripts without spaces, pairs of neighbouring characters. */
+export function termsOf(text: string): string[] {
+	const terms = new Set<string>();
+	for (const [run] of text.toLowerCase().matchAll(/[\p{L}\p{M}\p{N}]+/gu)) {
+		if (terms.size >= maxTerms) break;
+		if (!unspaced.test(run)) {
+			if (!stopWords.has(run)) terms.add(run);
+			continue;
+		}
+		const characters = [...run];
+		for (let at = 0; at + 1 < characters.length; at++)
+			terms.add(`${characters[at]}${characters[at + 1]}`);
+		if (characters.length === 1) terms.add(run);
+	}
+	return [...terms].slice(0, maxTerms);
+}
+
+/** Of a longer query, the first. */
+const maxTerms = 64;
