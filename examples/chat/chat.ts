@@ -1,4 +1,9 @@
-import { generateText, type LanguageModel, type ModelMessage, stepCountIs } from "ai";
+import {
+	generateText,
+	type LanguageModel,
+	type ModelMessage,
+	stepCountIs,
+} from "ai";
 import { Message, type PostgresService, Session } from "remdb";
 import { remTools } from "remdb/ai";
 

@@ -6,7 +6,9 @@ import { openChat } from "./chat.ts";
 // (its key: AI_GATEWAY_API_KEY). The database is the embedded one in ./.rem, or DATABASE_URL.
 const { CHAT_MODEL: model, CHAT_USER: userId = "me" } = process.env;
 if (model === undefined)
-	throw new Error("set CHAT_MODEL, such as openai/gpt-5, and AI_GATEWAY_API_KEY");
+	throw new Error(
+		"set CHAT_MODEL, such as openai/gpt-5, and AI_GATEWAY_API_KEY",
+	);
 
 const service = await PostgresService.connect();
 await service.migrate();

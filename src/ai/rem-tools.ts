@@ -67,7 +67,7 @@ export function remTools<M extends readonly Entity[]>(
 		checkScope(scope);
 		const catalogue = openCatalogue(scope.registry, more);
 		return toolSet(
-			scope as unknown as MemoryScope,
+			scope as MemoryScope,
 			catalogue,
 			maxTokens ?? usualMaxTokens,
 		);

@@ -1,4 +1,5 @@
 import type { Entity } from "../models/entity.ts";
+import { keyOfRow } from "../models/entity-key.ts";
 import { isUuid } from "../util/uuid.ts";
 import { type EntityName, readEntityUri } from "./entity-uri.ts";
 import { tableNamed } from "./input.ts";
@@ -40,15 +41,5 @@ export async function findNamed(
 	if (!isUuid(key)) return undefined;
 	const row = await scope.repository(entity).getById(key);
 	if (row === undefined) return undefined;
-	return { entity, key: keyOf(entity, row), id: key.toLowerCase(), row };
-}
-
-/** The natural key of a row, as kv_store has it. */
-export function keyOf(
-	{ keyFields }: Entity,
-	row: Readonly<Record<string, unknown>>,
-): string | null {
-	if (keyFields === null) return null;
-	const values = keyFields.map(({ name }) => row[name] ?? null);
-	return values.includes(null) ? null : values.map(String).join("#");
+	return { entity, key: keyOfRow(entity, row), id: key.toLowerCase(), row };
 }

@@ -1,9 +1,9 @@
 import * as z from "zod";
 import { RemError } from "../errors.ts";
+import { keyOfRow } from "../models/entity-key.ts";
 import type { QueryResult } from "../verbs/query-result.ts";
 import type { Item } from "./bounded-items.ts";
 import { entityUri } from "./entity-uri.ts";
-import { keyOf } from "./find-row.ts";
 import { page, tableNamed, text } from "./input.ts";
 import { listAnswer } from "./list-answer.ts";
 import { openPage, pageOf } from "./page.ts";
@@ -35,7 +35,7 @@ export const query = tool({
 
 function rowsOf(result: QueryResult, access: ToolAccess): Item[] {
 	const isVisible = ({ entityType }: { readonly entityType: string }) =>
-		!access.isRestricted || access.tables.includes(entityType);
+		access.tables.includes(entityType);
 	switch (result.kind) {
 		case "explain":
 			// Its counts are those of whatever the query reads.
@@ -45,16 +45,15 @@ function rowsOf(result: QueryResult, access: ToolAccess): Item[] {
 				});
 			return [plainJson(result) as Item];
 		case "search":
-		case "sql": {
-			const entity = tableNamed(access, result.tableName);
-			return result.rows.map((row) => {
-				const { tenantId: _, deletedAt: __, ...shown } = row;
-				return {
-					uri: entityUri(result.tableName, keyOf(entity, row), String(row.id)),
-					row: plainJson(shown),
-				};
-			});
-		}
+		case "sql":
+			return result.rows
+				.map((row) => ({
+					row,
+					table: result.tableName ?? String(row.entityType),
+				}))
+				.filter(({ table }) => isVisible({ entityType: table }))
+				.map(({ row, table }) => rowItem(access, table, row));
+		case "recall":
 		case "lookup":
 		case "fuzzy":
 			return result.rows.filter(isVisible).map(entityItem);
@@ -69,9 +68,22 @@ function rowsOf(result: QueryResult, access: ToolAccess): Item[] {
 	}
 }
 
+function rowItem(
+	access: ToolAccess,
+	table: string,
+	row: Readonly<Record<string, unknown>>,
+): Item {
+	const entity = tableNamed(access, table);
+	const { tenantId: _, deletedAt: __, entityType: ___, ...shown } = row;
+	return {
+		uri: entityUri(table, keyOfRow(entity, row), String(row.id)),
+		row: plainJson(shown),
+	};
+}
+
 function entityItem(hit: {
 	readonly entityType: string;
-	readonly entityKey: string;
+	readonly entityKey: string | null;
 	readonly entityId: string;
 }): Item {
 	const { entityType, entityKey, entityId, ...rest } = hit;

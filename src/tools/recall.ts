@@ -27,12 +27,13 @@ export const recall = tool({
 		for (const name of input.tables ?? []) tableNamed(access, name);
 		const tables =
 			input.tables ?? (access.isRestricted ? access.tables : undefined);
-		const limit = Math.min(here.offset + here.limit, mostItems);
+		// Those of the pages before get their room again.
+		const { count, room } = roomOf(here);
+		const limit = Math.min(here.offset + count, mostItems);
 		const found = await scope.recall({
 			query,
 			limit,
-			// Each item gets its share: those of the pages before get theirs again.
-			maxTokens: Math.ceil((textTokens(here) * limit) / here.limit),
+			maxTokens: room * limit,
 			...(tables === undefined ? {} : { tables }),
 			...(since === undefined ? {} : { since: new Date(since) }),
 			...(signal === undefined ? {} : { signal }),
@@ -58,8 +59,13 @@ export const recall = tool({
 const mostItems = 200;
 /** Tokens of an item's URI, score and reasons. */
 const frameTokens = 60;
+/** Recall cuts no text shorter than that while there is room. */
+const leastTokens = 100;
 
-/** What an answer has room for besides the frames of its items. */
-function textTokens({ limit, maxTokens }: Page): number {
-	return Math.max(maxTokens - frameTokens * limit, Math.ceil(maxTokens / 2));
+/** How many items a page has room for, and how many tokens the text of each. */
+function roomOf({ limit, maxTokens }: Page) {
+	const most = Math.floor(maxTokens / (leastTokens + frameTokens));
+	const count = Math.min(limit, Math.max(most, 1));
+	const room = Math.max(Math.floor(maxTokens / count) - frameTokens, 1);
+	return { count, room: Math.max(room, Math.ceil(maxTokens / count / 2)) };
 }

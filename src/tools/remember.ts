@@ -1,11 +1,11 @@
 import * as z from "zod";
 import { type Issue, RemError } from "../errors.ts";
 import type { Entity } from "../models/entity.ts";
+import { keyOfRow } from "../models/entity-key.ts";
 import { rowFromJson } from "../models/json-fields.ts";
 import { suggest } from "../util/suggest.ts";
 import { entitySchema } from "./entity-schema.ts";
 import { entityUri } from "./entity-uri.ts";
-import { keyOf } from "./find-row.ts";
 import { oneTable, tableNamed } from "./input.ts";
 import { type ArgumentsSchema, tool } from "./tool.ts";
 
@@ -43,7 +43,7 @@ export const remember = tool({
 		});
 		const { inserted, updated, unchanged } = counts;
 		const uris = ids.map((id, at) =>
-			entityUri(table, keyOf(entity, rows[at] ?? {}), id),
+			entityUri(table, keyOfRow(entity, rows[at] ?? {}), id),
 		);
 		return {
 			content: { uris, inserted, updated, unchanged },

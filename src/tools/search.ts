@@ -1,9 +1,9 @@
 import * as z from "zod";
 import type { Entity } from "../models/entity.ts";
+import { keyOfRow } from "../models/entity-key.ts";
 import { filterFromJson } from "../models/json-fields.ts";
 import { cutText } from "./bounded-items.ts";
 import { entityUri } from "./entity-uri.ts";
-import { keyOf } from "./find-row.ts";
 import { oneTable, page, tableNamed, text } from "./input.ts";
 import { listAnswer } from "./list-answer.ts";
 import { openPage, pageOf } from "./page.ts";
@@ -39,9 +39,9 @@ export const search = tool({
 				: { where: filterFromJson(entity, input.where) as never }),
 		});
 		const items = rows.map((row) => ({
-			uri: entityUri(input.table, keyOf(entity, row), row.id),
+			uri: entityUri(input.table, keyOfRow(entity, row), row.id),
 			table: input.table,
-			key: keyOf(entity, row),
+			key: keyOfRow(entity, row),
 			text: previewOf(entity, row),
 			score: Number(row.score.toFixed(4)),
 		}));

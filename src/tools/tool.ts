@@ -2,10 +2,9 @@ import type * as z from "zod";
 import type { Registry } from "../models/registry.ts";
 import type { ServiceScope } from "../service/scope.ts";
 import type { Models } from "../verbs/call-options.ts";
-import type { RecallVerb } from "./recall-verb.ts";
 
 /** The verbs of one tenant, and perhaps one user: all that a tool can reach. */
-export type MemoryScope = ServiceScope<Models> & RecallVerb;
+export type MemoryScope = ServiceScope<Models>;
 
 /** JSON Schema of a tool's arguments. */
 export type ArgumentsSchema = Readonly<Record<string, unknown>> & {

@@ -703,7 +703,7 @@ describe("tenants", () => {
 			// Each result is one line: none begins inside a stored text.
 			const lines = text
 				.split("\n")
-				.filter((line) => line.startsWith("rem://people"));
+				.filter((line) => line.startsWith("rem://people/admin"));
 			expect(lines, name).toEqual([]);
 			expect(text, name).not.toContain("\u001b");
 		}

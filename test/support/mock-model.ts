@@ -14,7 +14,11 @@ export function scripted(script: Script) {
 		async doGenerate(options: never) {
 			asked.push(options);
 			const step = script[at++] ?? "…";
-			const usage = { inputTokens: tokens(1), outputTokens: tokens(1), totalTokens: 2 };
+			const usage = {
+				inputTokens: tokens(1),
+				outputTokens: tokens(1),
+				totalTokens: 2,
+			};
 			const isText = typeof step === "string";
 			return {
 				content: isText

@@ -1,5 +1,6 @@
 import { Console } from "node:console";
 import { type Command, Option } from "commander";
+import { RemError } from "../../errors.ts";
 import type { Invocation } from "../invocation.ts";
 import { openService } from "../open-service.ts";
 import {
@@ -103,11 +104,23 @@ async function serve(
 	// Loaded while the database opens.
 	const [{ runMcp }, service] = await Promise.all([
 		import("../mcp/run-mcp.ts"),
-		openService(terminal, options),
+		openService(terminal, options).catch((error: unknown) => {
+			throw sharedFolder(error);
+		}),
 	]);
 	try {
 		await runMcp({ service, options, terminal, version, invocation });
 	} finally {
 		await service.close();
 	}
+}
+
+/** Several clients may start a server each, on one folder: only one of them can have it. */
+function sharedFolder(error: unknown): unknown {
+	if (!(error instanceof RemError) || error.code !== "EMBEDDED_LOCKED")
+		return error;
+	return new RemError(error.code, error.message, {
+		hint: `${error.hint}. Clients can share one process: start rem mcp --http once and connect them to it`,
+		cause: error,
+	});
 }
