@@ -91,7 +91,9 @@ const entities = [
 async function database(engine: string): Promise<string> {
 	const url = await emptyDatabase(engine);
 	if (engine === "server")
-		expect((await rem(["migrate", "--url", url])).code).toBe(0);
+		expect(
+			await rem(["migrate", "--url", url], { env: environment }),
+		).toMatchObject({ code: 0 });
 	return url;
 }
 
@@ -104,7 +106,11 @@ describe.each(engines)("on %s", (engine) => {
 				["--url", url, "--tenant", "acme", "--user", "sarah"],
 				era,
 			);
-			await call(client, "remember", { table: "resources", entities });
+			const stored = await call(client, "remember", {
+				table: "resources",
+				entities,
+			});
+			expect(stored.isError, stored.text).toBe(false);
 			const { content } = await call(client, "recall", {
 				query: "how long does the battery last?",
 			});
@@ -160,7 +166,11 @@ describe.each(engines)("on %s", (engine) => {
 			connectHttp(address, "token-of-acme-0000", "legacy"),
 			connectHttp(address, "token-of-other-000", "modern"),
 		]);
-		await call(acme, "remember", { table: "resources", entities });
+		const stored = await call(acme, "remember", {
+			table: "resources",
+			entities,
+		});
+		expect(stored.isError, stored.text).toBe(false);
 		const query = { query: "how long does the battery last?" };
 		expect((await call(acme, "recall", query)).content.items[0]).toMatchObject({
 			uri: "rem://resources/battery",
