@@ -1,1 +1,2 @@
-export { type RemToolsOptions, remTools } from "./rem-tools.ts";
+export { remTools } from "./rem-tools.ts";
+export type { RemToolsOptions } from "./tool-records.ts";

@@ -1,44 +1,61 @@
-/** What a mock model answers, one entry a call: a text, or calls of tools. */
-export type Script = readonly (
+/** What a mock model answers, one step a call: a text, or a call of a tool. */
+export type Step =
 	| string
-	| { readonly tool: string; readonly input: unknown }
-)[];
+	| {
+			readonly tool: string;
+			readonly input: Readonly<Record<string, unknown>>;
+	  };
 
-/** An answer of a language model as the SDK's mock models return it, for versions 2 to 4 of their specification. */
-export function scripted(script: Script) {
-	let at = 0;
-	const asked: { readonly prompt: unknown; readonly tools?: unknown }[] = [];
+/** Versions of the specification of language models: those of the AI SDK 5, 6 and 7. */
+export type Specification = "v2" | "v3" | "v4";
+
+/** A language model that answers by a script, and has what it was asked. */
+export function mockModel<Version extends Specification>(
+	specificationVersion: Version,
+	script: readonly Step[],
+) {
+	const asked: string[] = [];
 	return {
-		/** What the model was asked, call by call. */
+		specificationVersion,
+		provider: "mock",
+		modelId: "mock",
+		supportedUrls: {},
+		/** Each call as JSON. */
 		asked,
-		async doGenerate(options: never) {
-			asked.push(options);
-			const step = script[at++] ?? "…";
-			const usage = {
-				inputTokens: tokens(1),
-				outputTokens: tokens(1),
-				totalTokens: 2,
-			};
-			const isText = typeof step === "string";
+		async doGenerate(options: unknown) {
+			const step = script[asked.length] ?? "…";
+			asked.push(JSON.stringify(options));
+			const kind = typeof step === "string" ? "stop" : "tool-calls";
+			const content =
+				typeof step === "string"
+					? { type: "text", text: step }
+					: {
+							type: "tool-call",
+							toolCallId: `call-${asked.length}`,
+							toolName: step.tool,
+							input: JSON.stringify(step.input),
+						};
 			return {
-				content: isText
-					? [{ type: "text" as const, text: step }]
-					: [
-							{
-								type: "tool-call" as const,
-								toolCallId: `call-${at}`,
-								toolName: step.tool,
-								input: JSON.stringify(step.input),
+				content: [content],
+				finishReason:
+					specificationVersion === "v2" ? kind : { unified: kind, raw: kind },
+				usage:
+					specificationVersion === "v2"
+						? { inputTokens: 1, outputTokens: 1, totalTokens: 2 }
+						: {
+								inputTokens: {
+									total: 1,
+									noCache: 1,
+									cacheRead: 0,
+									cacheWrite: 0,
+								},
+								outputTokens: { total: 1, text: 1, reasoning: 0 },
 							},
-						],
-				finishReason: isText ? "stop" : "tool-calls",
-				usage,
 				warnings: [],
 			};
 		},
+		async doStream(): Promise<never> {
+			throw new Error("the mock does not stream");
+		},
 	};
-}
-
-function tokens(count: number): number {
-	return count;
 }
