@@ -119,7 +119,6 @@ test("only embeddings touches the network", () => {
 		"mcp/access/issuer.ts",
 		// Answers the clients of `rem mcp --http`.
 		"mcp/http/http-server.ts",
-		"mcp/http/node-adapter.ts",
 	]);
 });
 

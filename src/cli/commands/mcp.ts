@@ -2,26 +2,11 @@ import { Console } from "node:console";
 import { type Command, Option } from "commander";
 import { RemError } from "../../errors.ts";
 import type { Invocation } from "../invocation.ts";
+import type { McpCommandOptions } from "../mcp/mcp-options.ts";
 import { openService } from "../open-service.ts";
-import {
-	addHelp,
-	addScopeOptions,
-	type ScopeOptions,
-	wholeNumber,
-} from "../options.ts";
+import { addHelp, addScopeOptions, wholeNumber } from "../options.ts";
 import { Terminal } from "../output/terminal.ts";
 import { UsageError } from "../usage-error.ts";
-
-export interface McpCommandOptions extends ScopeOptions {
-	readonly http?: number;
-	readonly tokens?: string;
-	readonly issuer?: string;
-	readonly resource?: string;
-	readonly readOnly?: boolean;
-	readonly tables?: readonly string[];
-	readonly surface?: "default" | "full";
-	readonly maxTokens?: number;
-}
 
 /** `rem mcp` */
 export function addMcp(
