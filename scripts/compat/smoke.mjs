@@ -118,6 +118,12 @@ equal(
 	"hybridSearch",
 );
 equal(
+	(await service.recall({ query: "small mountain", tenantId })).items[0]
+		?.entityKey,
+	"hill",
+	"recall",
+);
+equal(
 	(await service.traverse({ from: "lake", tenantId })).nodes[0]?.entityKey,
 	"river",
 	"traverse",

@@ -10,7 +10,7 @@ export type WithTable<Hit> = Hit & { readonly entityType: string };
 export interface MergeOptions<Hit> {
 	readonly limit: number;
 	/** Comparable between tables; the higher, the better. */
-	readonly scoreOf: (hit: Hit, table: FoundInTable<Hit>) => number;
+	readonly scoreOf: (hit: Hit) => number;
 }
 
 /**
@@ -25,7 +25,7 @@ export function mergeTables<Hit extends object>(
 		.sort((a, b) => (a.tableName < b.tableName ? -1 : 1))
 		.flatMap((table) =>
 			table.hits.map((hit) => ({
-				score: scoreOf(hit, table),
+				score: scoreOf(hit),
 				hit: { ...hit, entityType: table.tableName },
 			})),
 		)

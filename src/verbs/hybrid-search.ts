@@ -55,7 +55,7 @@ export interface HybridSearchOptions<M extends Models, T extends TableName<M>>
 }
 
 export interface HybridSearchAllOptions<M extends Models>
-	extends AllTablesOptions {
+	extends AllTablesOptions<M> {
 	readonly query: string;
 	/** Text search configuration of PostgreSQL. @default the service's */
 	readonly language?: string;

@@ -43,14 +43,13 @@ export interface SearchOptions<M extends Models, T extends TableName<M>>
 }
 
 /** Of a search in every table with vectors of the model. */
-export interface AllTablesOptions extends SearchScope {
+export interface AllTablesOptions<M extends Models> extends SearchScope {
 	readonly tableName?: undefined;
-	/** Of what every table has: `createdAt`, `tags`, `metadata` and the like. */
-	readonly where?: Where<AnyEntity>;
+	/** Tables that lack one of its fields are left out. */
+	readonly where?: WhereOfAny<M[number]>;
 }
 
-/** An entity of which only the system fields are known. */
-type AnyEntity = Entity<string, Record<never, never>>;
+type WhereOfAny<E> = E extends Entity ? Where<E> : never;
 
 interface SearchScope extends ReadOptions {
 	/** Ready, instead of a text's: it is compared in 32-bit floats. */

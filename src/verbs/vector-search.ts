@@ -47,7 +47,7 @@ export interface VectorSearchOptions<M extends Models, T extends TableName<M>>
 }
 
 export interface VectorSearchAllOptions<M extends Models>
-	extends AllTablesOptions {
+	extends AllTablesOptions<M> {
 	/** What to search for; or give `queryEmbedding`. */
 	readonly queryText?: string;
 	/** One embedded field, of the tables that have it; omitted: the best one of each entity. */

@@ -79,6 +79,7 @@ const samples: Readonly<
 		hybridSearch: () => [
 			{ tableName: "notes", query: "note", queryEmbedding: vector, tenantId },
 		],
+		recall: () => [{ query: "note", queryEmbedding: vector, tenantId }],
 		traverse: () => [{ from: "a note", tenantId }],
 		link: () => [{ from: "a note", edges: [], tenantId }],
 		unlink: () => [{ from: "a note", dst: "nothing", tenantId }],
@@ -197,6 +198,7 @@ const scopedCases: readonly Case[] = [
 	"fuzzySearch",
 	"vectorSearch",
 	"hybridSearch",
+	"recall",
 	"traverse",
 	"link",
 	"unlink",

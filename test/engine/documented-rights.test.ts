@@ -113,6 +113,7 @@ function calls(app: Service): Readonly<Record<string, () => unknown>> {
 			app.vectorSearch({ tableName, queryText: "first", tenantId }),
 		"service.hybridSearch": () =>
 			app.hybridSearch({ tableName, query: "first", tenantId }),
+		"service.recall": () => app.recall({ query: "first", tenantId }),
 		"service.query": () => app.query("SQL resources WHERE TRUE", { tenantId }),
 		"service.link": () => app.link({ from: "one", edges, tenantId }),
 		"service.traverse": () => app.traverse({ from: "one", tenantId }),

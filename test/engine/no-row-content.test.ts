@@ -58,6 +58,7 @@ async function callAll(service: Service): Promise<void> {
 	const search = { tableName: "secrets", where: { name: marker } } as const;
 	await service.vectorSearch({ ...search, queryText: marker, ...ofTenant });
 	await service.hybridSearch({ ...search, query: marker, ...ofTenant });
+	await service.recall({ query: marker, ...ofTenant });
 	await service.traverse({ from: `${marker} 2`, ...ofTenant });
 	await service.query(`SEARCH "${marker}" IN secrets`, ofTenant);
 	const secrets = service.repository(Secret);

@@ -98,6 +98,7 @@ const reads: Record<string, Call> = {
 		service.vectorSearch({ tableName: "papers", queryText: "a", tenantId }),
 	hybridSearch: () =>
 		service.hybridSearch({ tableName: "papers", query: "a", tenantId }),
+	recall: () => service.recall({ query: "a", tenantId }),
 	traverse: () => service.traverse({ from: "a", tenantId }),
 	query: () => service.query("SQL papers LIMIT 1", { tenantId }),
 };

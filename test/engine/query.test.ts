@@ -130,15 +130,21 @@ describe("each kind of query gives its own rows", () => {
 		});
 	});
 
-	test("SEARCH: rows with their similarity, of the one table there is to search", async () => {
+	test("SEARCH: rows with their similarity, of every table where it names none", async () => {
 		const result = await db.service.query(
 			'SEARCH "deploy kubernetes" MIN 0.5',
 			own,
 		);
 		expect(result).toMatchObject({
 			kind: "search",
-			tableName: "documents",
-			rows: [{ name: "a", matchedField: "content", tenantId: "own" }],
+			rows: [
+				{
+					entityType: "documents",
+					name: "a",
+					matchedField: "content",
+					tenantId: "own",
+				},
+			],
 		});
 		expect(
 			await namesOf('SEARCH "deploy kubernetes" WHERE "year > 2000" LIMIT 5'),

@@ -33,6 +33,7 @@ const owners = [
 	{ tenantId: "b", userId: "u" },
 ] as const;
 const ids = new Map<string, string>();
+const ownersById = new Map<string, string>();
 const label = (tenantId: string, userId: string | null) =>
 	`${tenantId}/${userId}`;
 
@@ -56,13 +57,16 @@ beforeAll(async () => {
 			userId,
 		});
 		ids.set(label(tenantId, userId), result.ids[0] as string);
+		ownersById.set(result.ids[0] as string, label(tenantId, userId));
 	}
-	for (const tenantId of ["a", "b"])
-		await db.service.batchUpsert({
+	for (const tenantId of ["a", "b"]) {
+		const hub = await db.service.batchUpsert({
 			tableName: "notes",
 			entities: [{ name: "hub", metadata: { owner: label(tenantId, null) } }],
 			tenantId,
 		});
+		ownersById.set(hub.ids[0] as string, label(tenantId, null));
+	}
 });
 
 // Everything below is true with the library's checks alone, and with the policies of the database.
@@ -105,9 +109,15 @@ type Api = Pick<
 	| "fuzzySearch"
 	| "vectorSearch"
 	| "hybridSearch"
+	| "recall"
 	| "traverse"
 	| "query"
 >;
+
+const asFound = ({ items }: Awaited<ReturnType<Api["recall"]>>): Found =>
+	items.map(({ entityId }) => ({
+		metadata: { owner: ownersById.get(entityId) },
+	}));
 
 /** Every read there is; `scope` is what each call names, nothing in a bound scope. */
 const reads: Record<
@@ -150,6 +160,14 @@ const reads: Record<
 		}),
 	hybridSearch: (api, scope) =>
 		api.hybridSearch({ tableName: "notes", query: "same words", ...scope }),
+	"vectorSearch, every table": (api, scope) =>
+		api.vectorSearch({ queryText: "the same words", limit: 100, ...scope }),
+	"hybridSearch, every table": (api, scope) =>
+		api.hybridSearch({ query: "same words", ...scope }),
+	"recall, by name and edges": async (api, scope) =>
+		asFound(await api.recall({ query: "note, hub", limit: 100, ...scope })),
+	"recall, by words": async (api, scope) =>
+		asFound(await api.recall({ query: "the same words", ...scope })),
 	traverse: async (api, scope) =>
 		(await api.traverse({ from: "hub", direction: "both", depth: 3, ...scope }))
 			.nodes,

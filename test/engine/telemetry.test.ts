@@ -92,6 +92,7 @@ test("every public verb is a span", async () => {
 	await service.fuzzySearch({ query: "a" });
 	await service.vectorSearch({ tableName: "notes", queryText: "a" });
 	await service.hybridSearch({ tableName: "notes", query: "a" });
+	await service.recall({ query: "a" });
 	await service.traverse({ from: "a" });
 	await service.link({
 		from: "a",
@@ -125,6 +126,7 @@ test("every public verb is a span", async () => {
 		"fuzzySearch",
 		"vectorSearch notes",
 		"hybridSearch notes",
+		"recall",
 		"traverse",
 		"link",
 		"unlink",

@@ -94,6 +94,7 @@ const calls: Record<
 			service.vectorSearch({ tableName, queryText: "a", tenantId }),
 		hybridSearch: () =>
 			service.hybridSearch({ tableName, query: "a", tenantId }),
+		recall: () => service.recall({ query: "a", tenantId }),
 		traverse: () => service.traverse({ from: "a", tenantId }),
 		link: () =>
 			service.link({

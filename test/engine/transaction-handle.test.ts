@@ -54,6 +54,7 @@ const ofService: Calls = {
 	fuzzySearch: () => db.service.fuzzySearch({ query: "x" }),
 	vectorSearch: () => db.service.vectorSearch({ tableName, queryText: "x" }),
 	hybridSearch: () => db.service.hybridSearch({ tableName, query: "x" }),
+	recall: () => db.service.recall({ query: "x" }),
 	createIndexConcurrently: () =>
 		db.service.createIndexConcurrently({ tableName, indexType: "hnsw" }),
 	query: () => db.service.query('LOOKUP "x"'),

@@ -20,8 +20,8 @@ export interface Linked extends EntityRef {
 const maxHits = 5;
 /** Edges that are followed, those of the best hits first. */
 const maxEdges = 50;
-/** What an edge passes on of its hit's score: more, if the query has a word of its type. */
-const passedOn = { asked: 0.9, other: 0.6 } as const;
+/** What an edge passes on of its hit's score: all of it, if the query has a word of its type. */
+const passedOn = { asked: 1, other: 0.6 } as const;
 
 /**
  * One step along the edges of the best hits, what the query asks for first:

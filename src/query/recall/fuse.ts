@@ -66,7 +66,9 @@ export function fuse<Entity extends EntityRef>(
 			const merged = entities.get(id) ?? { entity, shares: [], reasons: [] };
 			entities.set(id, merged);
 			merged.shares[step] = Math.max(merged.shares[step] ?? 0, share);
-			merged.reasons.push(...reasons);
+			merged.reasons.push(
+				...reasons.filter((reason) => !isGiven(merged.reasons, reason)),
+			);
 		}
 	return [...entities.values()]
 		.map(({ entity, shares, reasons }) => ({
@@ -81,6 +83,20 @@ interface Merged<Entity> {
 	readonly entity: Entity;
 	readonly shares: (number | undefined)[];
 	readonly reasons: RecallReason[];
+}
+
+/** A hybrid search compares the whole query with names, as FUZZY may. */
+function isGiven(
+	reasons: readonly RecallReason[],
+	{ step, ...reason }: RecallReason,
+): boolean {
+	return reasons.some(
+		(given) =>
+			step === "fuzzy" &&
+			given.step === step &&
+			"via" in reason &&
+			given.via === reason.via,
+	);
 }
 
 const otherSteps = 0.1;

@@ -106,7 +106,7 @@ export function bestPassage(
 ): string {
 	if (estimateTokens(text) <= maxTokens) return text.trim();
 	const stretch = best(stretchesOf(text), terms, (part) => part);
-	const passages = splitText(stretch.toWellFormed(), maxTokens);
+	const passages = splitText(stretch, maxTokens);
 	return passages.length === 0
 		? ""
 		: best(passages, terms, ({ text }) => text).text;
@@ -115,10 +115,15 @@ export function bestPassage(
 function stretchesOf(text: string): string[] {
 	const stretches: string[] = [];
 	for (let at = 0; at < text.length; at += stretchLength / 2) {
-		stretches.push(text.slice(at, at + stretchLength));
+		stretches.push(wellCut(text.slice(at, at + stretchLength)));
 		if (at + stretchLength >= text.length) break;
 	}
 	return stretches;
+}
+
+/** Without the halves of characters at its ends. */
+function wellCut(text: string): string {
+	return text.replace(/^[\uDC00-\uDFFF]|[\uD800-\uDBFF]$/g, "");
 }
 
 function best<Part>(

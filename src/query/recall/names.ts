@@ -1,5 +1,5 @@
 import { characters, keyProblem, limits } from "../../models/limits.ts";
-import { isStopWord, unspaced } from "./words.ts";
+import { beginningOf, isStopWord, unspaced } from "./words.ts";
 
 /** A part of the query that may be an entity's name. */
 export interface NameSpan {
@@ -13,6 +13,8 @@ export interface NameSpan {
 
 /** Words, runs and characters weigh 1 or 2 each: five words or ten characters are the longest name. */
 const maxWeight = 10;
+/** A longer text is read for names so far: its words are looked up by the hundred, and Intl.Segmenter takes the square of a run. */
+const maxCharacters = 2000;
 /** Names that are looked up, in one statement. */
 const maxSpans = 400;
 
@@ -22,7 +24,8 @@ const maxSpans = 400;
  * the whole. Stop words and numbers alone are none. In the order of the query,
  * the longest of each beginning first.
  */
-export function nameSpans(query: string): NameSpan[] {
+export function nameSpans(text: string): NameSpan[] {
+	const query = beginningOf(text, maxCharacters);
 	const spans = new Map<string, NameSpan>();
 	const add = (start: number, end: number, isDistinct: boolean) => {
 		const text = query.slice(start, end).replace(/\s+/g, " ");
@@ -33,7 +36,7 @@ export function nameSpans(query: string): NameSpan[] {
 	};
 	const start = query.length - query.trimStart().length;
 	const end = query.trimEnd().length;
-	if (end - start <= 2 * limits.keyLength) add(start, end, true);
+	if (query === text) add(start, end, true);
 	for (const quote of query.matchAll(
 		/["“”«»„「『]([^"“”«»„「」『』]+)["“”«»」』]/g,
 	))
@@ -53,9 +56,10 @@ export function nameSpans(query: string): NameSpan[] {
 
 /** The parts that look like names, capitals or digits in them, and none of which was found: nearly a name, perhaps. */
 export function unknownNames(
-	query: string,
+	text: string,
 	found: readonly Pick<NameSpan, "start" | "end">[],
 ): NameSpan[] {
+	const query = beginningOf(text, maxCharacters);
 	const units = unitsOf(query);
 	const isKnown = ({ start, end }: Unit) =>
 		found.some((span) => span.start < end && start < span.end);

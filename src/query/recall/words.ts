@@ -22,7 +22,8 @@ export const unspaced =
 /** The distinct words of the text that carry meaning, in lower case; of scripts without spaces, pairs of neighbouring characters. */
 export function termsOf(text: string): string[] {
 	const terms = new Set<string>();
-	for (const [run] of text.toLowerCase().matchAll(/[\p{L}\p{M}\p{N}]+/gu)) {
+	const beginning = beginningOf(text, maxCharacters).toLowerCase();
+	for (const [run] of beginning.matchAll(/[\p{L}\p{M}\p{N}]+/gu)) {
 		if (terms.size >= maxTerms) break;
 		if (!unspaced.test(run)) {
 			if (!stopWords.has(run)) terms.add(run);
@@ -38,3 +39,11 @@ export function termsOf(text: string): string[] {
 
 /** Of a longer query, the first. */
 const maxTerms = 64;
+const maxCharacters = 8000;
+
+/** So many UTF-16 units of a text, or one less: no half of a character. */
+export function beginningOf(text: string, length: number): string {
+	return text.length <= length
+		? text
+		: text.slice(0, length).replace(/[\uD800-\uDBFF]$/, "");
+}
