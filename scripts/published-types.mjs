@@ -1,25 +1,29 @@
 // Finishes dist/ after the compiler: the entry for CommonJS, and no types that the
 // public ones do not need.
 import { readdirSync, rmSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import ts from "typescript";
 
 /** A CommonJS file states with it that it means the ES module's types. */
 const mode = '{ "resolution-mode": "import" }';
 
+/** Where users import from: the folders of `dist` that have an index. */
+const entries = ["", "ai", "langchain"];
+
 export function finishTypes(dist) {
-	const entry = join(dist, "index.d.ts");
-	const program = ts.createProgram([entry], {
+	const files = entries.map((folder) => join(dist, folder, "index.d.ts"));
+	const program = ts.createProgram(files, {
 		module: ts.ModuleKind.NodeNext,
 		moduleResolution: ts.ModuleResolutionKind.NodeNext,
 		types: [],
 	});
 	removeInternalTypes(dist, program);
-	writeCommonJsEntry(
-		dist,
-		program.getTypeChecker(),
-		program.getSourceFile(entry),
-	);
+	for (const file of files)
+		writeCommonJsEntry(
+			dirname(file),
+			program.getTypeChecker(),
+			program.getSourceFile(file),
+		);
 }
 
 function removeInternalTypes(dist, program) {

@@ -172,6 +172,10 @@ export const environmentSchema = z.object({
 		description:
 			"Key for the provider cohere when EMBEDDING__API_KEY is not set",
 	}),
+	MCP__TOKENS: z.string().min(1).optional().meta({
+		description:
+			"Bearer tokens of rem mcp --http, as JSON like that of its --tokens file",
+	}),
 	KV_STORE__PERSISTENCE: z
 		.enum(["unlogged", "logged"])
 		.default("unlogged")

@@ -8,6 +8,7 @@ import { addIndexes } from "./commands/indexes.ts";
 import { addKv } from "./commands/kv.ts";
 import { addLoad } from "./commands/load.ts";
 import { addLookup } from "./commands/lookup.ts";
+import { addMcp } from "./commands/mcp.ts";
 import { addMigrate } from "./commands/migrate.ts";
 import { addQuery } from "./commands/query.ts";
 import { addQuickstart } from "./commands/quickstart.ts";
@@ -44,6 +45,7 @@ export function buildProgram(invocation: Invocation): Command {
 	addIndexes(program);
 	addKv(program, invocation);
 	addWorker(program, invocation);
+	addMcp(program, invocation, version());
 	addEmbeddings(program, invocation);
 	addDoctor(program, invocation);
 	program.helpCommand("help [command]", "explain a command");

@@ -1,4 +1,5 @@
 import type { Entity } from "../models/entity.ts";
+import type { Registry } from "../models/registry.ts";
 import { checkScope } from "../query/scope.ts";
 import type { BoundScope } from "../verbs/bound-scope.ts";
 import { VerbMethods, type Verbs, verbs } from "../verbs/verbs.ts";
@@ -11,6 +12,8 @@ import { type AnyService, Repository } from "./repository.ts";
 export interface ServiceScope<M extends readonly Entity[]>
 	extends BoundScope,
 		Verbs<M> {
+	/** The entities of the service. */
+	readonly registry: Registry;
 	/** One entity's rows of the tenant, and of a user's scope that user's and shared ones. */
 	repository<E extends M[number]>(entity: E): Repository<E>;
 }
@@ -34,6 +37,7 @@ export function openScope<M extends readonly Entity[]>(
 	return {
 		...scope,
 		...Object.fromEntries(functions),
+		registry: service.registry,
 		repository: (entity: M[number]) => new Repository(entity, service, scope),
 	} as ServiceScope<M>;
 }

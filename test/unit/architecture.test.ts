@@ -20,7 +20,8 @@ const layers = [
 	["isolation"],
 	["doctor"],
 	["service"],
-	["index.ts", "mcp", "studio"],
+	["tools"],
+	["index.ts", "ai", "mcp", "studio"],
 	["cli"],
 ];
 
@@ -114,6 +115,10 @@ test("only embeddings touches the network", () => {
 		"db/life-sign.ts",
 		// Asks nobody: it answers the probes of `rem worker`.
 		"cli/worker/health-server.ts",
+		// The keys of an issuer, whose tokens `rem mcp` accepts.
+		"mcp/access/issuer.ts",
+		// Answers the clients of `rem mcp --http`.
+		"mcp/http/http-server.ts",
 	]);
 });
 

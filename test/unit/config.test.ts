@@ -78,6 +78,7 @@ const set: Record<string, [text: string, value: unknown]> = {
 	EMBEDDING__BASE_URL: ["http://localhost:1/v1", "http://localhost:1/v1"],
 	OPENAI_API_KEY: ["k2", "k2"],
 	COHERE_API_KEY: ["k3", "k3"],
+	MCP__TOKENS: ["{}", "{}"],
 	KV_STORE__PERSISTENCE: ["logged", "logged"],
 	HNSW__M: ["24", 24],
 	HNSW__EF_CONSTRUCTION: ["128", 128],

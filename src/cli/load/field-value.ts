@@ -1,4 +1,3 @@
-import * as z from "zod";
 import { jsonIn } from "../../models/column-types/jsonb.ts";
 import {
 	type ColumnType,
@@ -7,6 +6,7 @@ import {
 } from "../../models/column-types.ts";
 import type { Entity } from "../../models/entity.ts";
 import type { Field } from "../../models/field.ts";
+import { acceptedValue, fromJson } from "../../models/json-fields.ts";
 import { isJsonNumber } from "../../models/json-number.ts";
 
 /**
@@ -28,10 +28,9 @@ export function fieldValue(
 	},
 ): unknown {
 	const typed = isUntyped ? fromCell(field, value) : fromJson(field, value);
-	if (typed === value || isJsonNumber(value)) return typed;
-	// A model may take the text itself: z.coerce.date(), z.stringbool(), …
-	const schema = entity.shape[field.name];
-	return schema === undefined || accepts(schema, typed) ? typed : value;
+	return isJsonNumber(value)
+		? typed
+		: acceptedValue(entity, field, { typed, given: value });
 }
 
 /**
@@ -64,19 +63,6 @@ function expectedCell(type: ColumnType): string {
 /** Whether validation describes a wrong text better than {@link cellProblem}. */
 export function isTextType(type: ColumnType): boolean {
 	return !isArrayType(type) && definitionOf(type).cell.isText;
-}
-
-function accepts(schema: z.core.$ZodType, value: unknown): boolean {
-	return z.safeParse(schema, value).success;
-}
-
-function fromJson({ type, bigint }: Field, value: unknown): unknown {
-	const { fromJson: read } = definitionOf(type).cell;
-	if (read === undefined) return value;
-	if (!isArrayType(type)) return read(value, bigint);
-	if (!Array.isArray(value)) return value;
-	const items = value.map((item) => read(item, bigint));
-	return items.some((item, at) => item !== value[at]) ? items : value;
 }
 
 function fromCell(field: Field, cell: unknown): unknown {

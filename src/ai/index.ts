@@ -1,0 +1,2 @@
+export { remTools } from "./rem-tools.ts";
+export type { RemToolsOptions } from "./tool-records.ts";

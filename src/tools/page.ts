@@ -1,0 +1,98 @@
+import { createHash } from "node:crypto";
+import { RemError } from "../errors.ts";
+import { limits } from "../models/limits.ts";
+import { type BoundedItems, boundedItems, type Item } from "./bounded-items.ts";
+
+/** Arguments of a tool that answers with a list. */
+export interface PageInput {
+	readonly limit?: number | undefined;
+	readonly maxTokens?: number | undefined;
+	readonly cursor?: string | undefined;
+}
+
+/** Where a page of results begins, and how long it may be. */
+export interface Page {
+	/** Results before it. */
+	readonly offset: number;
+	readonly limit: number;
+	readonly maxTokens: number;
+	/** Results to ask the service for: one more than the page has shows whether there are more. */
+	readonly needed: number;
+	/** Where to read on behind so many results of the page. */
+	cursorAt(results: number): string;
+}
+
+const usualLimit = 10;
+
+/** Throws `VALIDATION` where the cursor is not one of this very call. */
+export function openPage(
+	name: string,
+	{ cursor, limit, maxTokens, ...others }: PageInput,
+	mostTokens: number,
+): Page {
+	const fingerprint = createHash("sha256")
+		.update(JSON.stringify([name, others]))
+		.digest("base64url")
+		.slice(0, 12);
+	const offset = cursor === undefined ? 0 : readCursor(cursor, fingerprint);
+	const size = limit ?? usualLimit;
+	return {
+		offset,
+		limit: size,
+		maxTokens: Math.min(maxTokens ?? mostTokens, mostTokens),
+		needed: Math.min(offset + size + 1, limits.resultRows),
+		cursorAt: (results) =>
+			Buffer.from(`${offset + results}.${fingerprint}`).toString("base64url"),
+	};
+}
+
+function readCursor(text: string, fingerprint: string): number {
+	const [offset, of] = Buffer.from(text, "base64url").toString().split(".");
+	const place = Number(offset);
+	const isKnown =
+		of === fingerprint &&
+		Number.isSafeInteger(place) &&
+		place >= 0 &&
+		place < limits.resultRows;
+	if (isKnown) return place;
+	throw new RemError("VALIDATION", "the cursor is not of this call", {
+		hint: "pass the cursor of the answer before, with the same other arguments; or leave it out",
+		issues: [{ field: "cursor", message: "is not of this call" }],
+	});
+}
+
+/** A page of results, with how to read on. */
+export interface PageAnswer extends BoundedItems {
+	/** Results that were found and did not fit. */
+	readonly omitted: number;
+	readonly cursor?: string;
+}
+
+/** What the service says besides the results that it returned. */
+export interface MoreResults {
+	/** Results that it found and left out. @default 0 */
+	readonly omitted?: number;
+	/** Whether there may be more behind the last. @default false */
+	readonly isOpen?: boolean;
+	/** Results that it can be asked for. @default limits.resultRows */
+	readonly most?: number;
+}
+
+/** The page's items out of the results from the first. */
+export function pageOf(
+	page: Page,
+	found: readonly Item[],
+	{ omitted = 0, isOpen = false, most = limits.resultRows }: MoreResults = {},
+): PageAnswer {
+	const here = found.slice(page.offset, page.offset + page.limit);
+	const { items, tokens } = boundedItems(here, page.maxTokens);
+	const end = page.offset + items.length;
+	const left = Math.max(found.length - end, 0) + omitted;
+	const isLast = (left === 0 && !isOpen) || end >= most || items.length === 0;
+	return {
+		items,
+		tokens,
+		omitted: left,
+		...(isLast ? {} : { cursor: page.cursorAt(items.length) }),
+	};
+}

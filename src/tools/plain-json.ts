@@ -1,0 +1,20 @@
+import { writeJson } from "../models/json-text.ts";
+
+/** The value as JSON has it: dates as texts, and numbers that JavaScript cannot hold exactly as texts. */
+export function plainJson(value: unknown): unknown {
+	return JSON.parse(
+		JSON.stringify(value, (_, item: unknown) =>
+			typeof item === "bigint" ? exactNumber(item) : item,
+		) ?? "null",
+	);
+}
+
+function exactNumber(value: bigint): number | string {
+	const number = Number(value);
+	return Number.isSafeInteger(number) ? number : value.toString();
+}
+
+/** One line of JSON: what is stored cannot look like anything else in a text. */
+export function quotedJson(value: unknown): string {
+	return writeJson(value);
+}

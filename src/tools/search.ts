@@ -1,0 +1,66 @@
+import * as z from "zod";
+import type { Entity } from "../models/entity.ts";
+import { keyOfRow } from "../models/entity-key.ts";
+import { filterFromJson } from "../models/json-fields.ts";
+import { cutText } from "./bounded-items.ts";
+import { entityUri } from "./entity-uri.ts";
+import { oneTable, page, tableNamed, text } from "./input.ts";
+import { listAnswer } from "./list-answer.ts";
+import { openPage, pageOf } from "./page.ts";
+import { reads, tool } from "./tool.ts";
+
+export const search = tool({
+	name: "search",
+	title: "Search one table",
+	description:
+		"Finds entities of one table by meaning and words, with a filter on its fields. Use recall unless you know the table or need the filter.",
+	behaviour: reads,
+	input: (access) =>
+		z.strictObject({
+			query: text("what to search for, in plain words"),
+			table: oneTable(access),
+			where: z
+				.record(z.string(), z.unknown())
+				.optional()
+				.describe(
+					'fields that must match: {"year":{"gte":2020},"category":"drama"}; also ne, in, lt, like, isNull, AND, OR, NOT',
+				),
+			...page,
+		}),
+	async run({ scope, access, maxTokens }, input) {
+		const here = openPage("search", input, maxTokens);
+		const entity = tableNamed(access, input.table);
+		const rows = await scope.hybridSearch({
+			tableName: input.table,
+			query: input.query,
+			limit: here.needed,
+			...(input.where === undefined
+				? {}
+				: { where: filterFromJson(entity, input.where) as never }),
+		});
+		const items = rows.map((row) => ({
+			uri: entityUri(input.table, keyOfRow(entity, row), row.id),
+			table: input.table,
+			key: keyOfRow(entity, row),
+			text: previewOf(entity, row),
+			score: Number(row.score.toFixed(4)),
+		}));
+		return listAnswer(pageOf(here, items));
+	},
+});
+
+const previewLength = 600;
+
+/** The passage that matched, else the beginning of what the row says. */
+function previewOf(
+	entity: Entity,
+	row: Readonly<Record<string, unknown>>,
+): string {
+	const passage = row.matchedText;
+	if (typeof passage === "string") return cutText(passage, previewLength);
+	const texts = entity.embedFields.flatMap(({ name }) => {
+		const value = row[name];
+		return typeof value === "string" && value !== "" ? value : [];
+	});
+	return cutText(texts.join(" — "), previewLength);
+}
