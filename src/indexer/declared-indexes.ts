@@ -42,6 +42,7 @@ export function serves(
 	if (table?.entity.tableName !== tableName) return false;
 	return (
 		own === table.entity.embeddingsTableName ||
+		own === table.entity.wordsTableName ||
 		(own === kvContentIndex.tableName && table.entity.createKvTrigger)
 	);
 }

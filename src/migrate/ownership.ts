@@ -2,6 +2,7 @@ import type { RelationHead } from "../db/catalogue/relations.ts";
 import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { ownershipMark } from "../schema/ownership.ts";
+import { hasWords } from "../schema/word-indexes.ts";
 
 /** Nothing is made around a stranger: a namesake of one of our tables is `TABLE_CONFLICT`. */
 export function checkOwnership(
@@ -14,6 +15,7 @@ export function checkOwnership(
 		...tables.flatMap(({ entity }) => [
 			entity.tableName,
 			...(entity.createEmbeddings ? [entity.embeddingsTableName] : []),
+			...(hasWords(entity) ? [entity.wordsTableName] : []),
 		]),
 	];
 	for (const name of names) {

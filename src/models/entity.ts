@@ -13,7 +13,7 @@ import { type ColumnType, definitionOf, isArrayType } from "./column-types.ts";
 import { isPlainName, toColumn } from "./columns.ts";
 import { type Field, isZod3, ofZod3, toField } from "./field.ts";
 import { valueProblem } from "./limits.ts";
-import { embeddingsTableName } from "./names.ts";
+import { embeddingsTableName, wordsTableName } from "./names.ts";
 import { namesIn } from "./options.ts";
 
 export type Shape = Readonly<Record<string, z.core.$ZodType>>;
@@ -49,6 +49,7 @@ export interface EntityOptions<S extends Shape = Shape> {
 export interface Entity<Name extends string = string, S extends Shape = Shape> {
 	readonly tableName: Name;
 	readonly embeddingsTableName: string;
+	readonly wordsTableName: string;
 	readonly shape: S;
 	/** Refinements of a `z.object`, which look at the whole row. */
 	readonly refinements: readonly z.core.$ZodCheck[];
@@ -137,6 +138,7 @@ function toEntity<Name extends string, S extends Shape>(
 	const entity: Entity<Name, S> = {
 		tableName,
 		embeddingsTableName: embeddingsTableName(tableName),
+		wordsTableName: wordsTableName(tableName),
 		shape,
 		refinements,
 		fields,

@@ -3,6 +3,8 @@ import { ident, join, literal, raw, type Sql, sql, toText } from "../sql.ts";
 import { embeddingTablesDdl } from "./embedding-tables.ts";
 import { normalizeKeyDdl } from "./normalize-key.ts";
 import { ours } from "./ownership.ts";
+import { wordFunctionsDdl } from "./word-function.ts";
+import { storeWordsDdl, wordSourcesDdl } from "./words.ts";
 
 /** A file of the schema: what psql runs and what the package applies. */
 export interface SchemaFile {
@@ -27,7 +29,15 @@ export function baseFiles(options: BaseOptions): readonly SchemaFile[] {
 		{
 			name: "002_kv_store_cache.sql",
 			text: toText(
-				join([kvStoreCache(options), embeddingTablesDdl(options.schema)], ""),
+				join(
+					[
+						kvStoreCache(options),
+						embeddingTablesDdl(options.schema),
+						wordSourcesDdl(options.schema),
+						storeWordsDdl(options.schema),
+					],
+					"",
+				),
 			),
 		},
 	];
@@ -37,7 +47,7 @@ function setupExtensions(schema: string): Sql {
 	return sql`-- Extensions, functions and the ledger of migrations.
 -- vector needs a superuser (or a role that may create it); the others are trusted.
 ${createSchema(schema)}${createExtensions(schema)}
-${normalizeKeyDdl(schema)}
+${normalizeKeyDdl(schema)}${wordFunctionsDdl(schema)}
 -- The normalised targets of a row's edges, for an index on inbound edges.
 CREATE OR REPLACE FUNCTION ${ident(schema, "rem_edge_keys")}(edges JSONB) RETURNS TEXT[]
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE

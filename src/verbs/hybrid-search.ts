@@ -3,11 +3,13 @@ import { async, rows, traced } from "../calls/public-methods.ts";
 import type { ServiceCore } from "../core/service-core.ts";
 import type { Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
-import { anyText, callback } from "../models/checks.ts";
+import { anyText, callback, record } from "../models/checks.ts";
 import { type OptionChecks, required } from "../models/options.ts";
 import type { Row } from "../models/types.ts";
+import { type FusionWeights, takeWeights } from "../query/fusion-weights.ts";
 import {
 	checkHybrid,
+	type HybridContext,
 	type HybridHit,
 	type HybridMatch,
 	type Rerank,
@@ -28,6 +30,7 @@ import {
 	type SearchOptions,
 	searchNear,
 	searchOptions,
+	searchTexts,
 } from "./search.ts";
 import { verb } from "./verb.ts";
 
@@ -39,6 +42,11 @@ export interface HybridSearchOptions<M extends Models, T extends TableName<M>>
 	readonly query: string;
 	/** Text search configuration of PostgreSQL. @default the service's */
 	readonly language?: string;
+	/**
+	 * How much each list counts; 0 leaves one out.
+	 * @default `{ vector: 0.25, text: 1, name: 0.5 }` with the provider `local`, else `{ vector: 1, text: 1, name: 0.5 }`
+	 */
+	readonly weights?: Partial<FusionWeights>;
 	/** Scores the best 60 (or twice `limit`) again: a cross-encoder, or rules of your own. */
 	readonly rerank?: Rerank<HybridRow<EntityOf<M, T>>>;
 }
@@ -46,7 +54,7 @@ export interface HybridSearchOptions<M extends Models, T extends TableName<M>>
 export interface HybridSearch<M extends Models> {
 	/**
 	 * Rows of the table that a query finds by meaning, by its words and by being
-	 * nearly their name, the three lists fused by reciprocal rank, best first.
+	 * nearly their name, the three lists fused by weighted reciprocal rank, best first.
 	 *
 	 * @example
 	 * await service.hybridSearch({ tableName: "documents", query: "deploy kubernetes", limit: 5 })
@@ -60,6 +68,7 @@ export interface HybridSearch<M extends Models> {
 interface Options extends SearchCall {
 	readonly query: string;
 	readonly language?: string;
+	readonly weights?: Partial<FusionWeights>;
 	readonly rerank?: Rerank<HybridHit>;
 }
 
@@ -67,6 +76,7 @@ const checks: OptionChecks<Options> = {
 	...searchOptions,
 	query: required(anyText),
 	language: anyText,
+	weights: record,
 	rerank: callback,
 };
 
@@ -84,10 +94,13 @@ export const hybridSearch = verb({
 		const resolved = await resolveSearch(core, call, { query });
 		checkHybrid({ query, language });
 		await checkLanguage(core, resolved.search.db, language);
+		const weights = takeWeights(call.weights, resolved.search.space.provider);
 		const fallback = core.cacheFallback;
-		return searchNear(resolved, (search) =>
-			searchHybrid(search, { query, language, rerank, fallback }),
-		);
+		const find = (search: HybridContext) =>
+			searchHybrid(search, { query, language, weights, rerank, fallback });
+		return weights.vector === 0
+			? searchTexts(resolved, find)
+			: searchNear(resolved, find);
 	},
 	probe: {
 		does: "finds",

@@ -140,12 +140,29 @@ export async function searchNear<Hit>(
 	resolved: ResolvedSearch,
 	find: (search: NearestSearch) => Promise<Hit[]>,
 ): Promise<Explained<Hit[]>> {
-	const { search, attempts } = resolved;
 	const started = performance.now();
 	const queryEmbedding =
 		resolved.queryEmbedding ?? (await embedQuery(resolved));
+	return explained(resolved, started, () =>
+		find({ ...resolved.search, queryEmbedding }),
+	);
+}
+
+/** @internal The same of a search that compares no vectors: no provider is asked for one. */
+export function searchTexts<Hit>(
+	resolved: ResolvedSearch,
+	find: (search: SearchContext) => Promise<Hit[]>,
+): Promise<Explained<Hit[]>> {
+	return explained(resolved, performance.now(), () => find(resolved.search));
+}
+
+async function explained<Hit>(
+	{ search, attempts }: ResolvedSearch,
+	started: number,
+	find: () => Promise<Hit[]>,
+): Promise<Explained<Hit[]>> {
 	const embedded = performance.now();
-	const hits = await find({ ...search, queryEmbedding });
+	const hits = await find();
 	if (attempts === undefined) return hits;
 	const explain = await explainSearch(search, attempts, {
 		embedMs: embedded - started,

@@ -2,9 +2,9 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, type NewRow, type Where } from "../../src/index.ts";
-import { fullTextIndex } from "../../src/schema/full-text.ts";
 import { hnswIndex } from "../../src/schema/index-types/hnsw.ts";
 import { createIndex } from "../../src/schema/indexes.ts";
+import { wordsIndex } from "../../src/schema/word-indexes.ts";
 import { toText } from "../../src/sql.ts";
 import { useService } from "../support/engine.ts";
 
@@ -110,7 +110,7 @@ async function buildIndexes(): Promise<void> {
 		...Paper.embedFields.map((field) =>
 			hnswIndex(table, field, space, options),
 		),
-		fullTextIndex(table),
+		wordsIndex(table),
 	];
 	for (const index of indexes)
 		await db.service.execute(toText(createIndex("public", index)));
@@ -276,7 +276,7 @@ describe.each(["without", "with"])("hybrid, %s an index of words", (which) => {
 
 	beforeAll(async () => {
 		if (which === "with") return buildIndexes();
-		const { name } = fullTextIndex(db.service.registry.get("papers"));
+		const { name } = wordsIndex(db.service.registry.get("papers"));
 		await db.service.execute(`DROP INDEX IF EXISTS "${name}"`);
 		db.service.core.vectorFacts.forget();
 	});

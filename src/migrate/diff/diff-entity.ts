@@ -10,6 +10,13 @@ import {
 } from "../../schema/kv-trigger.ts";
 import { registerType } from "../../schema/register-type.ts";
 import { statementTriggers } from "../../schema/statement-triggers.ts";
+import { hasWords } from "../../schema/word-indexes.ts";
+import {
+	dropWordsDdl,
+	refillWords,
+	wordsDdl,
+	wordsTriggers,
+} from "../../schema/words.ts";
 import { toText } from "../../sql.ts";
 import { compareRelation, noDependents } from "./compare-relation.ts";
 import { triggerProblem } from "./compare-triggers.ts";
@@ -25,8 +32,8 @@ export interface DiffSides {
 
 /** All relations that an entity has or may have left behind. */
 export function relationsOf(table: EntityTable): string[] {
-	const { tableName, embeddingsTableName } = table.entity;
-	return [tableName, embeddingsTableName, kvSourceName(table)];
+	const { tableName, embeddingsTableName, wordsTableName } = table.entity;
+	return [tableName, embeddingsTableName, wordsTableName, kvSourceName(table)];
 }
 
 /** An entity's tables, view, triggers and indexes against its model. */
@@ -38,13 +45,19 @@ export function diffEntity(table: EntityTable, sides: DiffSides): Difference[] {
 	return [
 		...diffMainTable(table, live, sides),
 		...diffEmbeddings(table, live, sides),
+		...diffWords(table, sides),
 	];
 }
 
 /** All that makes an entity, but for what is built after the load. */
-export function entityText({ entity, schema }: EntityTable): string {
+export function entityText({
+	entity,
+	schema,
+	language = "english",
+}: EntityTable): string {
 	const { backgroundIndexes: _, ...texts } = registerType(entity, {
 		schema,
+		language,
 	}).sql;
 	return Object.values(texts).join("");
 }
@@ -63,6 +76,7 @@ function diffMainTable(
 		...(entity.createEmbeddings
 			? []
 			: statementTriggers(entity.tableName, "embeddings")),
+		...wordsTriggers(entity.tableName),
 	].map(({ name }) => name);
 	const kvText = entity.createKvTrigger
 		? rebuildCacheText(table, schemaText)
@@ -190,6 +204,61 @@ function diffEmbeddings(
 		},
 		schemaText,
 	);
+}
+
+/** The table of words and its triggers: one text makes all of them. */
+function diffWords(table: EntityTable, sides: DiffSides): Difference[] {
+	const { entity, schema } = table;
+	const { tableName, wordsTableName } = entity;
+	const schemaText = new SchemaText(schema);
+	const live = sides.live.relations.get(wordsTableName);
+	if (!hasWords(entity))
+		return live === undefined
+			? []
+			: [
+					difference(
+						wordsTableName,
+						"is a table of words, and the model has no texts to search",
+						[toText(dropWordsDdl(table))],
+					),
+				];
+	const text = toText(wordsDdl(table));
+	if (live === undefined)
+		return [difference(wordsTableName, "table is missing", [text])];
+	const liveTriggers = new Map(
+		sides.live.relations
+			.get(tableName)
+			?.triggers.map((item) => [item.name, item]),
+	);
+	const names = new Set(wordsTriggers(tableName).map(({ name }) => name));
+	const problems = expectedRelation(sides, tableName)
+		.triggers.filter(({ name }) => names.has(name))
+		.flatMap(
+			(trigger) =>
+				triggerProblem(trigger, liveTriggers.get(trigger.name), schemaText) ??
+				[],
+		);
+	return [
+		...(problems.length === 0
+			? []
+			: [
+					{
+						// Rows that were written past the triggers have no words.
+						...difference(tableName, "", [text, toText(refillWords(table))]),
+						messages: [...new Set(problems)],
+					},
+				]),
+		...compareRelation(
+			expectedRelation(sides, wordsTableName),
+			live,
+			{
+				hasRows: sides.withRows.has(wordsTableName),
+				key: undefined,
+				dependents: noDependents,
+			},
+			schemaText,
+		),
+	];
 }
 
 function dropEmbeddings(

@@ -1,0 +1,57 @@
+import { RemError } from "../errors.ts";
+import { quoted, suggest } from "../util/suggest.ts";
+
+/** How much each list of a hybrid search counts. */
+export interface FusionWeights {
+	/** By meaning. */
+	readonly vector: number;
+	/** By words. */
+	readonly text: number;
+	/** By how much the query is like the row's key. */
+	readonly name: number;
+}
+
+const lists = ["vector", "text", "name"] as const;
+
+/** A list's rank counts as weight / (rankOffset + rank). */
+export const rankOffset = 10;
+
+/**
+ * What counts where a call says nothing. Measured (decision 68): vectors that
+ * compare spellings add little to words ranked by BM25, those of a model much.
+ */
+export function defaultWeights(provider: string): FusionWeights {
+	return provider === "local"
+		? { vector: 0.25, text: 1, name: 0.5 }
+		: { vector: 1, text: 1, name: 0.5 };
+}
+
+/** The weights of a call, or an error that names what is wrong with them. */
+export function takeWeights(
+	given: Partial<FusionWeights> | undefined,
+	provider: string,
+): FusionWeights {
+	if (given === undefined) return defaultWeights(provider);
+	for (const [name, weight] of Object.entries(given)) {
+		if (!lists.some((list) => list === name))
+			throw new RemError("VALIDATION", `weights has no list ${quoted(name)}`, {
+				hint: suggest(name, lists) ?? "the lists are vector, text and name",
+			});
+		if (weight !== undefined && !(Number.isFinite(weight) && weight >= 0))
+			throw new RemError(
+				"VALIDATION",
+				`weights.${name} is ${String(weight)}, expected a number from 0`,
+			);
+	}
+	const { vector, text, name } = defaultWeights(provider);
+	const weights = {
+		vector: given.vector ?? vector,
+		text: given.text ?? text,
+		name: given.name ?? name,
+	};
+	if (lists.every((list) => weights[list] === 0))
+		throw new RemError("VALIDATION", "weights are all 0", {
+			hint: "give at least one of vector, text and name a weight",
+		});
+	return weights;
+}
