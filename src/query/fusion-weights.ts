@@ -1,4 +1,5 @@
 import { RemError } from "../errors.ts";
+import type { VectorSpace } from "../models/vector-space.ts";
 import { quoted, suggest } from "../util/suggest.ts";
 
 /** How much each list of a hybrid search counts. */
@@ -18,20 +19,21 @@ export const rankOffset = 10;
 
 /**
  * What counts where a call says nothing. Measured (decision 68): vectors that
- * compare spellings add little to words ranked by BM25, those of a model much.
+ * compare spellings add little to words ranked by BM25, those of word meanings
+ * more; of a provider's model they count as much as the words.
  */
-export function defaultWeights(provider: string): FusionWeights {
-	return provider === "local"
-		? { vector: 0.25, text: 1, name: 0.5 }
-		: { vector: 1, text: 1, name: 0.5 };
+function defaultWeights({ provider, model }: VectorSpace): FusionWeights {
+	const weights = { text: 1, name: 0.5 };
+	if (provider !== "local") return { vector: 1, ...weights };
+	return { vector: model.startsWith("lexical") ? 0.1 : 0.25, ...weights };
 }
 
 /** The weights of a call, or an error that names what is wrong with them. */
 export function takeWeights(
 	given: Partial<FusionWeights> | undefined,
-	provider: string,
+	space: VectorSpace,
 ): FusionWeights {
-	if (given === undefined) return defaultWeights(provider);
+	if (given === undefined) return defaultWeights(space);
 	for (const [name, weight] of Object.entries(given)) {
 		if (!lists.some((list) => list === name))
 			throw new RemError("VALIDATION", `weights has no list ${quoted(name)}`, {
@@ -43,7 +45,7 @@ export function takeWeights(
 				`weights.${name} is ${String(weight)}, expected a number from 0`,
 			);
 	}
-	const { vector, text, name } = defaultWeights(provider);
+	const { vector, text, name } = defaultWeights(space);
 	const weights = {
 		vector: given.vector ?? vector,
 		text: given.text ?? text,

@@ -102,6 +102,11 @@ const nameSettings: Settings = new Map([
 	["pg_trgm.similarity_threshold", "0.3"],
 ]);
 
+/**
+ * That the query depends on `settings` makes PostgreSQL take the index: of a text
+ * that it knows it expects a look-up of each trigram to take longer than to compare
+ * the text with every key, which took 43 ms for 1,400 keys.
+ */
 function namesCte(search: SearchContext, query: string, kvStore: Sql): Sql {
 	const { table, limit } = search;
 	const { tableName, tenantScoped } = table.entity;
@@ -115,8 +120,8 @@ function namesCte(search: SearchContext, query: string, kvStore: Sql): Sql {
   SELECT n.entity_id, row_number() OVER (ORDER BY n.score DESC, n.entity_id) AS rank
   FROM settings AS s CROSS JOIN LATERAL (
     SELECT k.entity_id, similarity(k.entity_key, ${query}) AS score FROM ${kvStore} AS k
-    WHERE s.is_set AND k.tenant_id = ${tenant} AND k.entity_type = ${tableName}
-      AND k.entity_key % ${query}::text${userCondition("k", search)}${filter}
+    WHERE k.tenant_id = ${tenant} AND k.entity_type = ${tableName}
+      AND k.entity_key % CASE WHEN s.is_set THEN ${query}::text END${userCondition("k", search)}${filter}
     ORDER BY score DESC, k.entity_id
     LIMIT ${limit}
   ) AS n

@@ -1,7 +1,7 @@
 import { languageName } from "../config.ts";
 import { similarEntriesRef } from "../db/tables.ts";
 import { isRemError, RemError } from "../errors.ts";
-import { characters, limits, textProblem } from "../models/limits.ts";
+import { characters, textProblem } from "../models/limits.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { toRow } from "../models/rows.ts";
 import { ident, type Sql, sql } from "../sql.ts";
@@ -60,7 +60,10 @@ export async function hybridSearch(
 ): Promise<HybridHit[]> {
 	const { table, limit } = search;
 	const { rerank, query } = options;
-	const depth = Math.max(leastDepth, 2 * limit);
+	const depth = Math.max(
+		rerank === undefined ? leastDepth : rerankDepth,
+		2 * limit,
+	);
 	// Each list is as long as the ranks that are fused.
 	const list = { ...search, limit: depth };
 	const lists = {
@@ -76,13 +79,16 @@ export async function hybridSearch(
 		: (await reranked(query, hits, rerank)).slice(0, limit);
 }
 
+/** A longer query is no name: its words find the row, and its trigrams take as long as they are many. */
+const maxNameCharacters = 64;
+
 /** The lists that have a weight. */
 async function listsOf(
 	{ db, table, tenantId, facts }: HybridContext,
 	{ query, language, weights }: HybridOptions,
 ) {
 	const mayBeName =
-		weights.name > 0 && characters(query) <= limits.fuzzyQueryLength;
+		weights.name > 0 && characters(query) <= maxNameCharacters;
 	return {
 		weights,
 		text:
@@ -127,7 +133,9 @@ async function findFused(
 }
 
 /** Of each list as many as can still bring a row to the top. */
-const leastDepth = 60;
+const leastDepth = 30;
+/** So many are scored again. */
+const rerankDepth = 60;
 
 /** Throws for a query or a language that cannot be one. */
 export function checkHybrid({

@@ -23,9 +23,9 @@ type TextScope = Pick<
 
 const mostWords = 32;
 /** Rows of one word that are read; of a word that is in more, those that have it often or with the other words. */
-const mostRowsOfWord = 1000;
+const mostRowsOfWord = 200;
 /** Rows that are ranked by all words of the query, frequent ones too. */
-const candidates = 200;
+const candidates = 120;
 
 /** As in Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009). */
 const k1 = 1.2;
@@ -80,7 +80,7 @@ export function textCtes(scope: TextScope, search: TextSearch): Sql {
   FROM postings AS p JOIN weighed_words AS w ON w.no = p.no CROSS JOIN average AS a
   GROUP BY p.entity_id
   ORDER BY score DESC, p.entity_id
-  LIMIT ${Math.max(candidates, 2 * scope.limit)}
+  LIMIT ${raw(String(Math.max(candidates, 2 * scope.limit)))}
 ), texts AS (
   SELECT t.entity_id, t.score, row_number() OVER (ORDER BY t.score DESC, t.entity_id) AS rank
   FROM (${isIndexed ? rescored(scope) : raw("SELECT f.entity_id, round(f.score::numeric, 6) AS score FROM found AS f")}) AS t
@@ -158,27 +158,29 @@ function indexedPostings(scope: TextScope, { large }: WordFacts): Sql {
   ${ofRare}
 )`;
 	const together = (count: number) =>
-		sql`(SELECT e.entity_id FROM ${words} AND e.words @@ (SELECT string_agg(k.query::text, ' & ')::tsquery FROM (
+		sql`(SELECT e.entity_id, e.length, e.words FROM ${words} AND e.words @@ (SELECT string_agg(k.query::text, ' & ')::tsquery FROM (
       SELECT w.query FROM query_words AS w WHERE w.known IS NOT NULL ORDER BY w.known, w.no LIMIT ${raw(String(count))}) AS k) LIMIT ${limit})`;
-	return sql`frequent AS MATERIALIZED (
-  (SELECT e.entity_id FROM ${words} AND e.often && (SELECT array_agg(w.lexeme) FROM query_words AS w WHERE w.known IS NOT NULL) LIMIT ${limit})
-  UNION
-  (SELECT t.entity_id FROM (${together(3)} UNION ALL ${together(2)} UNION ALL ${together(1)}) AS t LIMIT ${limit})
-), postings AS MATERIALIZED (
+	return sql`postings AS MATERIALIZED (
   ${ofRare}
   UNION ALL
-  SELECT w.no, e.entity_id, e.length, ${ranked} FROM frequent AS f JOIN ${wordsRef(scope.table)} AS e ON e.entity_id = f.entity_id
-  JOIN query_words AS w ON w.known IS NOT NULL AND e.words @@ w.query
+  SELECT DISTINCT w.no, e.entity_id, e.length, ${ranked} FROM (
+    (SELECT e.entity_id, e.length, e.words FROM ${words} AND e.often && (SELECT array_agg(w.lexeme) FROM query_words AS w WHERE w.known IS NOT NULL) LIMIT ${limit})
+    UNION ALL
+    (SELECT t.* FROM (${together(3)} UNION ALL ${together(2)} UNION ALL ${together(1)}) AS t LIMIT ${limit})
+  ) AS e
+  CROSS JOIN LATERAL (SELECT w.no, w.query FROM query_words AS w WHERE w.known IS NOT NULL AND e.words @@ w.query OFFSET 0) AS w
 )`;
 }
 
 /** Of rows whose frequent words were not all read, the whole score. */
 function rescored(scope: TextScope): Sql {
-	return sql`SELECT f.entity_id, round((CASE WHEN (SELECT bool_or(w.is_cut) FROM weighed_words AS w)
-      THEN (SELECT sum(w.weight * ${saturation("r.rank", "e.length")})
-        FROM weighed_words AS w CROSS JOIN LATERAL (SELECT ${ranked}) AS r CROSS JOIN average AS a WHERE e.words @@ w.query)
-      ELSE f.score END)::numeric, 6) AS score
-    FROM found AS f JOIN ${wordsRef(scope.table)} AS e ON e.entity_id = f.entity_id`;
+	return sql`SELECT f.entity_id, round(sum(w.weight * ${saturation("w.rank", "e.length")})::numeric, 6) AS score
+    FROM found AS f JOIN ${wordsRef(scope.table)} AS e ON e.entity_id = f.entity_id CROSS JOIN average AS a
+    CROSS JOIN LATERAL (SELECT w.weight, ${ranked} FROM weighed_words AS w WHERE e.words @@ w.query OFFSET 0) AS w
+    WHERE (SELECT bool_or(w.is_cut) FROM weighed_words AS w)
+    GROUP BY f.entity_id
+    UNION ALL
+    SELECT f.entity_id, round(f.score::numeric, 6) FROM found AS f WHERE NOT (SELECT bool_or(w.is_cut) FROM weighed_words AS w)`;
 }
 
 /** Each row read once, and of those that hold any of the words each word. */
@@ -187,7 +189,7 @@ function scannedPostings(rows: Sql): Sql {
   SELECT w.no, e.entity_id, e.length, ${ranked}
   FROM (SELECT string_agg(w.query::text, ' | ')::tsquery AS query FROM query_words AS w) AS any_word
   CROSS JOIN LATERAL (${rows}) AS e
-  JOIN query_words AS w ON e.words @@ w.query
+  CROSS JOIN LATERAL (SELECT w.no, w.query FROM query_words AS w WHERE e.words @@ w.query OFFSET 0) AS w
 )`;
 }
 
@@ -224,21 +226,12 @@ function countedStatistics(scope: TextScope, isStored: boolean): Sql {
 /**
  * The part of a word's weight that it brings: more for each occurrence, less and
  * less so, and less in a long text. `ts_rank` of a single word is the sum of
- * 1 / i² over its n occurrences, divided by π² / 6: from it n is known.
+ * 1 / i² over its n occurrences, divided by π² / 6. What is left to 1 is
+ * 1 / (n + ½) / (π² / 6) within 3 %: so n is that, rounded.
  */
 function saturation(rank: string, length: string): Sql {
-	const n = sql`(1 + width_bucket(${raw(rank)}::float8, ${occurrences}))`;
-	return sql`(${raw(String(k1 + 1))} * ${n} / (${n} + ${raw(`${k1 * (1 - b)} + ${k1 * b}`)} * ${raw(length)} / a.length))`;
-}
-
-const mostOccurrences = 64;
-/** Between the ranks of one occurrence and two, two and three … */
-const occurrences = raw(
-	`'{${Array.from({ length: mostOccurrences - 1 }, (_, at) => betweenRanks(at + 1).toFixed(7)).join(",")}}'::float8[]`,
-);
-
-function betweenRanks(count: number): number {
-	const squares = Array.from({ length: count }, (_, at) => 1 / (at + 1) ** 2);
-	const sum = squares.reduce((total, one) => total + one, 0);
-	return (sum + 0.5 / (count + 1) ** 2) / 1.64493406685;
+	const n = `round(0.6079271 / greatest(1 - ${rank}::float8, 0.001) - 0.5)`;
+	return raw(
+		`(${k1 + 1} * ${n} / (${n} + ${k1 * (1 - b)} + ${(k1 * b).toFixed(3)} * ${length} / a.length))`,
+	);
 }

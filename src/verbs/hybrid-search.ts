@@ -44,7 +44,7 @@ export interface HybridSearchOptions<M extends Models, T extends TableName<M>>
 	readonly language?: string;
 	/**
 	 * How much each list counts; 0 leaves one out.
-	 * @default `{ vector: 0.25, text: 1, name: 0.5 }` with the provider `local`, else `{ vector: 1, text: 1, name: 0.5 }`
+	 * @default `{ vector: 1, text: 1, name: 0.5 }`; with the provider `local` vectors count 0.25, those of `lexical-v1` 0.1
 	 */
 	readonly weights?: Partial<FusionWeights>;
 	/** Scores the best 60 (or twice `limit`) again: a cross-encoder, or rules of your own. */
@@ -94,7 +94,7 @@ export const hybridSearch = verb({
 		const resolved = await resolveSearch(core, call, { query });
 		checkHybrid({ query, language });
 		await checkLanguage(core, resolved.search.db, language);
-		const weights = takeWeights(call.weights, resolved.search.space.provider);
+		const weights = takeWeights(call.weights, resolved.search.space);
 		const fallback = core.cacheFallback;
 		const find = (search: HybridContext) =>
 			searchHybrid(search, { query, language, weights, rerank, fallback });

@@ -213,13 +213,19 @@ function diffWords(table: EntityTable, sides: DiffSides): Difference[] {
 	const schemaText = new SchemaText(schema);
 	const live = sides.live.relations.get(wordsTableName);
 	if (!hasWords(entity))
-		return live === undefined
+		return live === undefined || entity.createEmbeddings
 			? []
 			: [
 					difference(
 						wordsTableName,
 						"is a table of words, and the model has no texts to search",
 						[toText(dropWordsDdl(table))],
+						{
+							risk: {
+								kind: "behaviour",
+								reason: "another version of the model may search by words",
+							},
+						},
 					),
 				];
 	const text = toText(wordsDdl(table));
