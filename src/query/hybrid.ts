@@ -6,8 +6,9 @@ import type { EntityTable } from "../models/registry.ts";
 import { toRow } from "../models/rows.ts";
 import { ident, type Sql, sql } from "../sql.ts";
 import { type CacheFallback, readCached } from "./cached-read.ts";
+import type { HitExplanation } from "./explain.ts";
 import { findNearest, reachedBy, type WithReached } from "./find-nearest.ts";
-import type { FusionWeights } from "./fusion-weights.ts";
+import { type FusionWeights, rankOffset } from "./fusion-weights.ts";
 import { type HybridLists, hybridSql } from "./hybrid-sql.ts";
 import { type HitRecord, type Match, matchOf } from "./search.ts";
 import type { NearestSearch, SearchContext } from "./search-context.ts";
@@ -87,8 +88,7 @@ async function listsOf(
 	{ db, table, tenantId, facts }: HybridContext,
 	{ query, language, weights }: HybridOptions,
 ) {
-	const mayBeName =
-		weights.name > 0 && characters(query) <= maxNameCharacters;
+	const mayBeName = weights.name > 0 && characters(query) <= maxNameCharacters;
 	return {
 		weights,
 		text:
@@ -136,6 +136,25 @@ async function findFused(
 const leastDepth = 30;
 /** So many are scored again. */
 const rerankDepth = 60;
+
+/** What each list brought to each hit. */
+export function explainHits(
+	hits: readonly HybridHit[],
+	weights: FusionWeights,
+): HitExplanation[] {
+	return hits.map(({ id, ranks, score }) => {
+		const { vector, text, trigram: name } = ranks;
+		const lists = Object.entries({ vector, text, name }).flatMap(
+			([list, rank]) => {
+				if (rank === undefined) return [];
+				const weight = weights[list as keyof FusionWeights];
+				const share = weight / (rankOffset + rank) / score;
+				return [[list, { rank, weight, share }] as const];
+			},
+		);
+		return { id: String(id), lists: Object.fromEntries(lists) };
+	});
+}
 
 /** Throws for a query or a language that cannot be one. */
 export function checkHybrid({

@@ -9,6 +9,7 @@ import type { Row } from "../models/types.ts";
 import { type FusionWeights, takeWeights } from "../query/fusion-weights.ts";
 import {
 	checkHybrid,
+	explainHits,
 	type HybridContext,
 	type HybridHit,
 	type HybridMatch,
@@ -98,9 +99,12 @@ export const hybridSearch = verb({
 		const fallback = core.cacheFallback;
 		const find = (search: HybridContext) =>
 			searchHybrid(search, { query, language, weights, rerank, fallback });
-		return weights.vector === 0
+		const hits = await (weights.vector === 0
 			? searchTexts(resolved, find)
-			: searchNear(resolved, find);
+			: searchNear(resolved, find));
+		if (hits.explain === undefined) return hits;
+		const explain = { ...hits.explain, hits: explainHits(hits, weights) };
+		return Object.defineProperty(hits, "explain", { value: explain });
 	},
 	probe: {
 		does: "finds",

@@ -169,7 +169,10 @@ async function explained<Hit>(
 		totalMs: performance.now() - embedded,
 	});
 	// Not enumerable: whoever compares or copies the hits has the hits.
-	return Object.defineProperty(hits, "explain", { value: explain });
+	return Object.defineProperty(hits, "explain", {
+		value: explain,
+		configurable: true,
+	});
 }
 
 const queryVectors = new QueryVectors();
