@@ -1,3 +1,4 @@
+import { dropIndexesNamed } from "../db/catalogue/indexes.ts";
 import { tableRef, wordSourcesRef, wordsRef } from "../db/tables.ts";
 import type { Entity } from "../models/entity.ts";
 import { boundedName } from "../models/names.ts";
@@ -48,7 +49,11 @@ ${ours(sources)}
 `;
 }
 
-/** The table of each row's words, the triggers that maintain it, and what they go by. */
+/**
+ * The table of each row's words, the triggers that maintain it, and what they go
+ * by. Earlier releases computed the words for an index on the entity's own table:
+ * nothing reads it any more, and each write paid for it.
+ */
 export function wordsDdl(table: EntityTable): Sql {
 	const { entity, schema } = table;
 	if (!hasWords(entity)) return empty;
@@ -75,7 +80,7 @@ export function wordsDdl(table: EntityTable): Sql {
 ALTER TABLE ${words} ALTER COLUMN words SET STATISTICS 0;
 ALTER TABLE ${words} ALTER COLUMN often SET STATISTICS 0;
 ALTER TABLE ${words} ALTER COLUMN words SET STORAGE EXTERNAL;
-${dropEarlierIndexes(table)}COMMENT ON TABLE ${words} IS ${literal(`${ownershipMark}: words of ${entity.tableName}`)};
+${dropIndexesNamed(schema, entity.tableName, `gin_${entity.tableName}__words__`)}COMMENT ON TABLE ${words} IS ${literal(`${ownershipMark}: words of ${entity.tableName}`)};
 ${createIndex(schema, wordsScopeIndex(table))}${wordsFunction(table)}-- Else any role could attach it to a table of its own and change other rows by it.
 REVOKE ALL ON FUNCTION ${fn}() FROM PUBLIC;
 ${join(
@@ -84,22 +89,6 @@ ${join(
 	),
 	"",
 )}${registerWords(table)}`;
-}
-
-/** Earlier releases computed the words for an index on the entity's own table: nothing reads it, and each write paid for it. */
-function dropEarlierIndexes({ schema, entity }: EntityTable): Sql {
-	return sql`DO $do$
-DECLARE
-  rem_index REGCLASS;
-BEGIN
-  FOR rem_index IN
-    SELECT x.indexrelid::regclass FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
-    WHERE x.indrelid = to_regclass(${literal(toText(tableRef({ schema, entity })))}) AND starts_with(i.relname, ${literal(`gin_${entity.tableName}__words__`)})
-  LOOP
-    EXECUTE format('DROP INDEX %s', rem_index);
-  END LOOP;
-END $do$;
-`;
 }
 
 export function wordsFunctionName(tableName: string): string {

@@ -59,7 +59,7 @@ export interface HybridSearch<M extends Models> {
 	 *
 	 * @example
 	 * await service.hybridSearch({ tableName: "documents", query: "deploy kubernetes", limit: 5 })
-	 * // [{ …, score: 0.0325, ranks: { vector: 2, text: 1 }, similarity: 0.61, matchedField: "content" }, …]
+	 * // [{ …, score: 0.0992, ranks: { vector: 2, text: 1 }, similarity: 0.61, matchedField: "content" }, …]
 	 */
 	hybridSearch<T extends TableName<M>, X extends boolean = false>(
 		options: HybridSearchOptions<M, T> & { readonly explain?: X },
