@@ -42,11 +42,17 @@ export function textCtes(scope: TextScope, search: TextSearch): Sql {
 	const { facts } = search;
 	const isStored = facts.isFilled && facts.language === search.language;
 	const isIndexed = isStored && usesIndex(scope, facts);
-	const postings = isIndexed
+	const ofScope = isIndexed
 		? indexedPostings(scope, facts)
 		: scannedPostings(
 				isStored ? storedRows(scope) : computedRows(scope, search),
 			);
+	const postings =
+		isStored && scope.where !== undefined
+			? sql`${scannedPostings(fewRows(scope))}
+  UNION ALL
+  ${ofScope}`
+			: ofScope;
 	const statistics =
 		facts.large === undefined
 			? countedStatistics(scope, isStored)
@@ -64,7 +70,9 @@ export function textCtes(scope: TextScope, search: TextSearch): Sql {
     ORDER BY k.rows NULLS FIRST, w.positions[1], w.lexeme
     LIMIT ${raw(String(mostWords))}
   ) AS w
-), ${postings}, statistics AS MATERIALIZED (
+), ${scope.where === undefined ? empty : filteredRows(scope)}postings AS MATERIALIZED (
+  ${postings}
+), statistics AS MATERIALIZED (
   ${statistics}
 ), weighed_words AS MATERIALIZED (
   SELECT w.no, w.query, w.known IS NOT NULL OR c.rows >= ${raw(String(isIndexed ? mostRowsOfWord : "'Infinity'::float8"))} AS is_cut,
@@ -136,7 +144,7 @@ function inScope(scope: TextScope): Sql {
 	const filter =
 		where === undefined
 			? empty
-			: sql` AND EXISTS (SELECT FROM ${tableRef(table)} AS r WHERE r.id = e.entity_id AND ${eligibleRows(scope)})`;
+			: sql` AND NOT (SELECT f.is_few FROM few AS f) AND EXISTS (SELECT FROM ${tableRef(table)} AS r WHERE r.id = e.entity_id AND ${eligibleRows(scope)})`;
 	return sql`e.tenant_id = ${tenantOf(scope)}${userCondition("e", scope)}${filter}`;
 }
 
@@ -153,23 +161,18 @@ function indexedPostings(scope: TextScope, { large }: WordFacts): Sql {
 	const ofRare = sql`SELECT w.no, p.entity_id, p.length, p.rank FROM query_words AS w CROSS JOIN LATERAL (
     SELECT e.entity_id, e.length, ${ranked} FROM ${words} AND e.words @@ w.query LIMIT ${limit}
   ) AS p WHERE w.known IS NULL`;
-	if (large === undefined || large.frequent.size === 0)
-		return sql`postings AS MATERIALIZED (
-  ${ofRare}
-)`;
+	if (large === undefined || large.frequent.size === 0) return ofRare;
 	const together = (count: number) =>
 		sql`(SELECT e.entity_id, e.length, e.words FROM ${words} AND e.words @@ (SELECT string_agg(k.query::text, ' & ')::tsquery FROM (
       SELECT w.query FROM query_words AS w WHERE w.known IS NOT NULL ORDER BY w.known, w.no LIMIT ${raw(String(count))}) AS k) LIMIT ${limit})`;
-	return sql`postings AS MATERIALIZED (
-  ${ofRare}
+	return sql`${ofRare}
   UNION ALL
   SELECT DISTINCT w.no, e.entity_id, e.length, ${ranked} FROM (
     (SELECT e.entity_id, e.length, e.words FROM ${words} AND e.often && (SELECT array_agg(w.lexeme) FROM query_words AS w WHERE w.known IS NOT NULL) LIMIT ${limit})
     UNION ALL
     (SELECT t.* FROM (${together(3)} UNION ALL ${together(2)} UNION ALL ${together(1)}) AS t LIMIT ${limit})
   ) AS e
-  CROSS JOIN LATERAL (SELECT w.no, w.query FROM query_words AS w WHERE w.known IS NOT NULL AND e.words @@ w.query OFFSET 0) AS w
-)`;
+  CROSS JOIN LATERAL (SELECT w.no, w.query FROM query_words AS w WHERE w.known IS NOT NULL AND e.words @@ w.query OFFSET 0) AS w`;
 }
 
 /** Of rows whose frequent words were not all read, the whole score. */
@@ -185,16 +188,33 @@ function rescored(scope: TextScope): Sql {
 
 /** Each row read once, and of those that hold any of the words each word. */
 function scannedPostings(rows: Sql): Sql {
-	return sql`postings AS MATERIALIZED (
-  SELECT w.no, e.entity_id, e.length, ${ranked}
+	return sql`SELECT w.no, e.entity_id, e.length, ${ranked}
   FROM (SELECT string_agg(w.query::text, ' | ')::tsquery AS query FROM query_words AS w) AS any_word
   CROSS JOIN LATERAL (${rows}) AS e
-  CROSS JOIN LATERAL (SELECT w.no, w.query FROM query_words AS w WHERE e.words @@ w.query OFFSET 0) AS w
-)`;
+  CROSS JOIN LATERAL (SELECT w.no, w.query FROM query_words AS w WHERE e.words @@ w.query OFFSET 0) AS w`;
 }
 
 function storedRows(scope: TextScope): Sql {
 	return sql`SELECT e.entity_id, e.length, e.words FROM ${wordsRef(scope.table)} AS e WHERE ${inScope(scope)} AND e.words @@ any_word.query`;
+}
+
+/**
+ * The rows of a filter come first, as in a search of vectors: up to so many their
+ * words are looked up one by one, whatever the tenant's size.
+ */
+const mostFiltered = 1000;
+
+function filteredRows(scope: TextScope): Sql {
+	return sql`filtered AS MATERIALIZED (
+  SELECT r.id FROM ${tableRef(scope.table)} AS r WHERE ${eligibleRows(scope)} LIMIT ${raw(String(mostFiltered + 1))}
+), few AS MATERIALIZED (
+  SELECT count(*) <= ${raw(String(mostFiltered))} AS is_few FROM filtered
+), `;
+}
+
+function fewRows({ table }: TextScope): Sql {
+	return sql`SELECT e.entity_id, e.length, e.words FROM ${wordsRef(table)} AS e
+    WHERE (SELECT f.is_few FROM few AS f) AND e.entity_id = ANY (ARRAY(SELECT f.id FROM filtered AS f)) AND e.words @@ any_word.query`;
 }
 
 /** Words that are not stored, or of another language, are made for the search. */
