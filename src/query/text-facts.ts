@@ -28,7 +28,7 @@ export interface LargeTenant {
 }
 
 /** Up to so many rows of a tenant are read for each search: that takes as long as to plan by what is known of them. */
-export const smallTenantRows = 2000;
+const smallTenantRows = 2000;
 /** Beyond it PostgreSQL's estimate is taken. */
 const mostCounted = 20_000;
 const sampleRows = 1000;

@@ -1,7 +1,7 @@
 import { ident, literal, raw, type Sql, sql } from "../sql.ts";
 
 /** Characters of a run without spaces that are read as one word. */
-export const maxWordLength = 255;
+const maxWordLength = 255;
 
 /**
  * Characters of scripts that put no spaces between words: Thai, Lao, Tibetan,

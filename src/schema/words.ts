@@ -213,7 +213,7 @@ export function textOfColumns(columns: readonly string[], alias: string): Sql {
 }
 
 /** Length of a text of these words, and those that occur often in it: a row of one. */
-export function measuredWords(words: Sql): Sql {
+function measuredWords(words: Sql): Sql {
 	return sql`SELECT coalesce(sum(cardinality(u.positions)), 0)::integer AS length,
     array_agg(u.lexeme ORDER BY u.lexeme) FILTER (WHERE cardinality(u.positions) >= 3) AS often FROM unnest(${words}) AS u`;
 }
