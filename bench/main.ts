@@ -12,6 +12,7 @@ import { connections } from "./cases/connections.ts";
 import { embedded } from "./cases/embedded.ts";
 import { chunks, embedding } from "./cases/embedding.ts";
 import { fuzzy } from "./cases/fuzzy.ts";
+import { fuzzyScale } from "./cases/fuzzy-scale.ts";
 import { graph } from "./cases/graph.ts";
 import { indexBuild } from "./cases/index-build.ts";
 import { kvRebuild } from "./cases/kv-rebuild.ts";
@@ -20,8 +21,11 @@ import { lookup } from "./cases/lookup.ts";
 import { oneVector } from "./cases/one-vector.ts";
 import { peerSearches } from "./cases/peer-searches.ts";
 import { peers } from "./cases/peers.ts";
+import { quality } from "./cases/quality.ts";
 import { quickstart } from "./cases/quickstart.ts";
 import { search } from "./cases/search.ts";
+import { searchSpeed } from "./cases/search-speed.ts";
+import { searchPlans } from "./cases/search-plans.ts";
 import { stream } from "./cases/stream.ts";
 import { twoVectors } from "./cases/two-vectors.ts";
 import { unchanged } from "./cases/unchanged.ts";
@@ -43,8 +47,12 @@ const cases: readonly BenchCase[] = [
 	lookup,
 	connections,
 	fuzzy,
+	fuzzyScale,
 	kvRebuild,
 	search,
+	quality,
+	searchSpeed,
+	searchPlans,
 	graph,
 	indexBuild,
 	bulkLoad,
@@ -68,6 +76,7 @@ async function main(): Promise<void> {
 		const figures = await measure(chosen(options), {
 			server,
 			quick: options.quick,
+			full: options.full,
 			rounds: options.rounds,
 			peersFolder: options.peersFolder,
 			say,

@@ -115,7 +115,7 @@ export const environmentSchema = z.object({
 	}),
 	POSTGRES__RETRY_TIMEOUT_MS: wholeNumber(0, 3_600_000).default(5000).meta({
 		description:
-			"How long, in milliseconds, reads and batch upserts are tried again while the server is away; workers bear 90000",
+			"How long, in milliseconds, reads and batch upserts are retried while the server is unreachable; workers use 90000",
 	}),
 	POSTGRES__QUERY_TIMEOUT_MS: wholeNumber(1, 86_400_000).default(60_000).meta({
 		description:
@@ -123,28 +123,29 @@ export const environmentSchema = z.object({
 	}),
 	POSTGRES__SCHEMA: schemaName
 		.default("public")
-		.meta({ description: "Schema that holds our tables" }),
+		.meta({ description: "Schema of our tables" }),
 	POSTGRES__DEFAULT_TENANT: tenantName
 		.default("default")
 		.meta({ description: "Tenant of entities and calls that name none" }),
 	POSTGRES__ROW_LEVEL_SECURITY: flag.default(false).meta({
 		description:
-			"Whether a connection is refused that the server's row level security does not hold",
+			"Whether a connection is refused to which the server's row level security does not apply",
 	}),
 	EMBEDDING__PROVIDER: z.string().min(1).optional().meta({
 		description:
-			"Embedding provider: openai, cohere, local, or module: and a path or package; openai unless set; on the embedded database without a key, the offline provider local",
+			"Embedding provider: openai, cohere, transformers, local, or module: and a path or package; openai unless set; on the embedded database without a key, the offline provider local",
 	}),
 	EMBEDDING__MODEL: z.string().min(1).optional().meta({
 		description:
-			"Model of the provider; without it, the provider's usual one (openai: text-embedding-3-small)",
+			"Model of the provider; without it, the provider's usual one (openai: text-embedding-3-small; local: semantic-v1); for transformers, a name at huggingface.co or a folder",
 	}),
 	EMBEDDING__DIMENSIONS: wholeNumber(1, 16000).optional().meta({
-		description: "Length of the vectors; without it, the model's own",
+		description:
+			"Length of the vectors; without it, the model's own (semantic-v1: 612)",
 	}),
 	EMBEDDING__BATCH_SIZE: wholeNumber(1, 100_000).default(2048).meta({
 		description:
-			"Most texts in one provider call (the provider's own limit still holds)",
+			"Maximum of texts in one provider call (the provider's own limit still applies)",
 	}),
 	EMBEDDING__MAX_TOKENS_PER_TEXT: wholeNumber(16, 1_000_000).optional().meta({
 		description:
@@ -186,33 +187,33 @@ export const environmentSchema = z.object({
 		description: "Links per node of an HNSW index",
 	}),
 	HNSW__EF_CONSTRUCTION: wholeNumber(4, 1000).default(64).meta({
-		description: "Candidates kept while an HNSW index is built",
+		description: "Candidates considered while an HNSW index is built",
 	}),
 	HNSW__EF_SEARCH: wholeNumber(1, 1000).default(100).meta({
 		description:
-			"Least candidates of an approximate search; a small tenant's share of the index asks for more",
+			"Minimum of candidates in an approximate search of an index of 20,000 vectors or more; a smaller index needs fewer, a small tenant's share of it more",
 	}),
 	HNSW__QUANTIZED: flag.default(false).meta({
 		description:
-			"Whether HNSW indexes keep one bit a dimension: 16 times smaller, a little less exact",
+			"Whether HNSW indexes store one bit a dimension: 16 times smaller, a little less exact",
 	}),
 	FULL_TEXT__LANGUAGE: languageName.default("english").meta({
 		description:
 			"Text search configuration of PostgreSQL for hybrid searches and their index",
 	}),
 	BACKGROUND_INDEX__ENABLED: flag.default(true).meta({
-		description: "Whether background indexes are built by themselves",
+		description: "Whether background indexes are built automatically",
 	}),
 	BACKGROUND_INDEX__CONCURRENCY: wholeNumber(1, 64).default(2).meta({
 		description: "Tables whose indexes are built at the same time",
 	}),
 	BACKGROUND_INDEX__MIN_ROWS: wholeNumber(1, 1_000_000_000).default(5000).meta({
 		description:
-			"Rows, vectors or edges from which an index is built by itself: below, scans are as fast",
+			"Rows, vectors or edges from which an index is built automatically: below, scans are as fast",
 	}),
 	BACKGROUND_INDEX__MEMORY_MB: wholeNumber(16, 1_000_000).default(1024).meta({
 		description:
-			"Most memory of one build, in MB: maintenance_work_mem is set as high as its HNSW graph needs, up to this",
+			"Maximum memory of one build, in MB: maintenance_work_mem is set as high as its HNSW graph needs, up to this",
 	}),
 	BACKGROUND_INDEX__PARALLEL_WORKERS: wholeNumber(0, 64).optional().meta({
 		description:
@@ -222,7 +223,7 @@ export const environmentSchema = z.object({
 		.default(1800)
 		.meta({
 			description:
-				"Longest wait of a build for other transactions, in seconds; then it is tried again",
+				"Longest wait of a build for other transactions, in seconds; then it is retried",
 		}),
 });
 

@@ -32,7 +32,7 @@ export const errorCodes = [
 
 export type ErrorCode = (typeof errorCodes)[number];
 
-/** One thing that is wrong with the input: which row (0-based), which field, and why. */
+/** One problem of the input: which row (0-based), which field, and why. */
 export interface Issue {
 	readonly index?: number;
 	readonly field?: string;
@@ -43,9 +43,9 @@ export interface RemErrorOptions {
 	/** What to do about it, as a sentence for the user. */
 	readonly hint?: string;
 	readonly cause?: unknown;
-	/** PostgreSQL's five-character SQLSTATE, when the database said no. */
+	/** PostgreSQL's five-character SQLSTATE, when the database refused. */
 	readonly sqlState?: string;
-	/** Every problem found, when there is more than one to tell. */
+	/** Every problem found, when there is more than one. */
 	readonly issues?: readonly Issue[];
 	/** Of a text that cannot be read: the character where, counted from 1. */
 	readonly position?: number | undefined;
@@ -56,7 +56,7 @@ export interface RemErrorOptions {
 /**
  * The only error this library throws.
  *
- * `message` names the thing that is wrong, `hint` says what to do, `code` is
+ * `message` names what is wrong, `hint` the remedy, `code` is
  * for programs. No message carries a password, a key or the content of a row.
  *
  * @example
@@ -145,7 +145,7 @@ function readable(given: RemErrorOptions): RemErrorOptions {
 	try {
 		const options = { ...given };
 		// A list may have any length, and holes.
-		const issues = [...(options.issues ?? []).slice(0, mostIssues)];
+		const issues = [...(options.issues ?? []).slice(0, maxIssues)];
 		return { ...options, issues: issues.map(boundedIssue) };
 	} catch {
 		return {};
@@ -155,7 +155,7 @@ function readable(given: RemErrorOptions): RemErrorOptions {
 /** Bytes of a message or hint in UTF-8: what they quote may be of any length. */
 export const longestMessage = 2048;
 /** Problems that an error lists. */
-export const mostIssues = 10_000;
+export const maxIssues = 10_000;
 
 const bytesOfBeginning = 1500;
 const bytesOfEnd = 450;

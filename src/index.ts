@@ -83,6 +83,7 @@ export {
 } from "./models/entity.ts";
 export type { Field } from "./models/field.ts";
 export { JsonNumber } from "./models/json-number.ts";
+export type { JudgedQuery } from "./models/judged-query.ts";
 export type { EntityTable, Registry } from "./models/registry.ts";
 export type {
 	Condition,
@@ -95,15 +96,15 @@ export type {
 	TextFieldName,
 	Where,
 } from "./models/types.ts";
-export type { VectorInput } from "./models/vector.ts";
-export type { VectorSpace } from "./models/vector-space.ts";
+export type { VectorInput, VectorSpace } from "./models/vector.ts";
 export { describeQueryLanguage } from "./query/dialect/describe-language.ts";
 export type {
 	FieldExplanation,
 	SearchExplanation,
 	SearchTiming,
 } from "./query/explain.ts";
-export type { FuzzyHit, FuzzyMode } from "./query/fuzzy.ts";
+export type { FuzzyBound, FuzzyHit, FuzzyHits } from "./query/fuzzy.ts";
+export type { FuzzyMode } from "./query/fuzzy-match.ts";
 export type {
 	AmbiguousTarget,
 	DanglingEdge,
@@ -128,9 +129,8 @@ export {
 	type RegisterTypeOptions,
 	registerType,
 } from "./schema/register-type.ts";
-export type { AnyService } from "./service/any-service.ts";
 export { PostgresService } from "./service/postgres-service.ts";
-export { Repository } from "./service/repository.ts";
+export { type AnyService, Repository } from "./service/repository.ts";
 export type { ServiceScope } from "./service/scope.ts";
 export type {
 	BackgroundIndexOptions,
@@ -143,6 +143,13 @@ export type { UpsertProgress, UpsertResult } from "./store/upsert-result.ts";
 export type { BatchUpsertOptions } from "./verbs/batch-upsert.ts";
 export type { BoundScope } from "./verbs/bound-scope.ts";
 export type { CallScope, ReadOptions } from "./verbs/call-options.ts";
+export type {
+	EvaluateOptions,
+	Evaluation,
+	EvaluationProgress,
+	ModeQuality,
+} from "./verbs/evaluate.ts";
+export type { EvaluationMode } from "./verbs/evaluation-modes.ts";
 export type { FuzzySearchOptions } from "./verbs/fuzzy-search.ts";
 export type {
 	HybridRow,

@@ -11,9 +11,9 @@ export interface Logger {
 	/** What is routine: a unit of work that is run again. */
 	debug(fields: LogFields, message: string): void;
 	info(fields: LogFields, message: string): void;
-	/** What heals by itself, or is tried again: a lost connection, a cache that was emptied. */
+	/** What recovers by itself, or is retried: a lost connection, a cache that was emptied. */
 	warn(fields: LogFields, message: string): void;
-	/** What stays as it is until somebody looks: texts that were given up, an index that failed. */
+	/** What needs an operator: dead-lettered texts, an index that failed. */
 	error(fields: LogFields, message: string): void;
 }
 

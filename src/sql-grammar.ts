@@ -33,7 +33,7 @@ const preloadAfterMs = 100;
 export function preloadSqlGrammar(): () => void {
 	const timer = setTimeout(() => {
 		loadSqlGrammar().catch(() => {
-			// Whoever needs it is told.
+			// A call that needs it reports the error.
 		});
 	}, preloadAfterMs);
 	timer.unref();
@@ -78,7 +78,7 @@ async function loadParser() {
 	}
 }
 
-/** What the grammar says of a text it does not take. */
+/** The grammar's error for a text it refuses. */
 export class SqlSyntaxError extends Error {
 	override readonly name = "SqlSyntaxError";
 	/** Where in the text, 0-based, as JavaScript counts. */

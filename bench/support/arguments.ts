@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 
 export interface Arguments {
 	readonly quick: boolean;
+	readonly full: boolean;
 	/** Names of cases; `undefined`: all. */
 	readonly only: readonly string[] | undefined;
 	readonly rounds: number;
@@ -15,6 +16,7 @@ export interface Arguments {
 export const usage = `npm run bench -- [options]
 
   --quick          everything small: a look in under a minute
+  --full           search-speed also among 100,000 and a million rows: hours
   --only=A,B       only these cases
   --rounds=N       paired rounds, at least 5 (default 5)
   --json=FILE      also write the figures there
@@ -34,6 +36,7 @@ export function readArguments(
 		args: argv.map((text) => (text === "--peers" ? "--peers=" : text)),
 		options: {
 			quick: { type: "boolean", default: false },
+			full: { type: "boolean", default: false },
 			only: { type: "string" },
 			rounds: { type: "string", default: String(leastRounds) },
 			json: { type: "string" },
@@ -54,6 +57,7 @@ export function readArguments(
 		);
 	return {
 		quick: values.quick,
+		full: values.full,
 		only,
 		rounds,
 		jsonFile: values.json,

@@ -11,6 +11,8 @@ export interface Context {
 	readonly server: BenchServer;
 	/** Everything small, for a look in under a minute. */
 	readonly quick: boolean;
+	/** The sizes that take hours as well. */
+	readonly full: boolean;
 	/** Paired rounds; at least 5, or a median says little. */
 	readonly rounds: number;
 	/** Folder in which the user installed the peers. */

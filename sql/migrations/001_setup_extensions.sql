@@ -41,6 +41,15 @@ RETURN rtrim(left(ltrim(
 '-'), 255), '-');
 COMMENT ON FUNCTION "public"."rem_normalize_key"(TEXT) IS 'remdb: keys 4ef3598c7fb5d36c';
 
+-- Neighbouring letters of Chinese, Japanese, Thai and other texts without spaces, to find parts of them by.
+CREATE OR REPLACE FUNCTION "public"."rem_character_pairs"(value TEXT) RETURNS TSVECTOR
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN (SELECT array_to_tsvector(coalesce(array_agg(DISTINCT pair), '{}')) FROM (
+  SELECT letter || coalesce(lead(letter) OVER (PARTITION BY run ORDER BY place), '') AS pair
+  FROM regexp_matches(normalize(value, NFKC), E'[\\u0e01-\\u0e3a\\u0e40-\\u0e4e\\u0e81-\\u0ece\\u0edc-\\u0edf\\u1000-\\u103f\\u1050-\\u109d\\u1780-\\u17d3\\u3005-\\u3007\\u3041-\\u3096\\u309d-\\u309f\\u30a1-\\u30fa\\u30fc-\\u30ff\\u31f0-\\u31ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\uf900-\\ufaff\\U00020000-\\U0003ffff]+', 'g') WITH ORDINALITY AS runs (texts, run),
+    unnest(string_to_array(texts[1], NULL)) WITH ORDINALITY AS letters (letter, place)
+) AS pairs);
+
 -- The normalised targets of a row's edges, for an index on inbound edges.
 CREATE OR REPLACE FUNCTION "public"."rem_edge_keys"(edges JSONB) RETURNS TEXT[]
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE

@@ -72,12 +72,17 @@ export function optionalOptions<T>(checks: OptionChecks<T>): Argument {
 	};
 }
 
-/** The arguments as the method gets them: checked, options as plain objects. `before` may refuse them first. */
+interface GivenArguments {
+	readonly given: readonly unknown[];
+	/** May refuse them before each is checked. */
+	readonly before?: (() => void) | undefined;
+}
+
+/** The arguments as the method gets them: checked, options as plain objects. */
 export function takeArguments(
 	call: string,
 	{ parameters }: MethodArguments,
-	given: readonly unknown[],
-	before?: () => void,
+	{ given, before }: GivenArguments,
 ): unknown[] {
 	return reading(call, () => {
 		before?.();

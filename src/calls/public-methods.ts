@@ -14,16 +14,16 @@ export interface MethodSpan {
 	/** The span's name and its `db.operation.name`. */
 	readonly operation: string;
 	/** The table that the call is about, if there is one of that name. */
-	readonly table?: (self: never, options: never) => string | undefined;
+	table?(self: object, options: unknown): string | undefined;
 	/** Names and counts of the result, as attributes. */
-	readonly found?: (result: never) => Attributes;
+	found?(result: unknown): Attributes;
 }
 
 /** A method that users call: what it takes, and the span of its calls. */
 export interface PublicMethod extends MethodArguments {
 	readonly span?: MethodSpan;
 	/** May refuse the arguments before they are checked one by one. */
-	readonly before?: (self: never, given: readonly unknown[]) => void;
+	before?(self: object, given: readonly unknown[]): void;
 }
 
 export function async(...parameters: readonly Argument[]): PublicMethod {
@@ -58,20 +58,19 @@ export function publicMethod(
 	method: PublicMethod,
 	given: Work,
 ): AnyWork {
-	const work = given as AnyWork;
+	const work = (self: object, taken: readonly unknown[]) =>
+		Reflect.apply(given, self, taken);
 	const { span, before } = method;
 	const take = (self: object, values: readonly unknown[]) =>
-		takeArguments(
-			name,
-			method,
-			values,
-			before && (() => before(self as never, values)),
-		);
+		takeArguments(name, method, {
+			given: values,
+			before: before && (() => before(self, values)),
+		});
 	const run = async (self: object, values: readonly unknown[]) => {
 		const taken = take(self, values);
-		if (method.runsWork === true) return work.apply(self, taken);
+		if (method.runsWork === true) return work(self, taken);
 		try {
-			return await work.apply(self, taken);
+			return await work(self, taken);
 		} catch (error) {
 			throw asRemError(error, name);
 		}
@@ -80,14 +79,16 @@ export function publicMethod(
 		case "sync":
 			return function (...values) {
 				const taken = take(this, values);
-				return reading(name, () => work.apply(this, taken));
+				return reading(name, () => work(this, taken));
 			};
 		case "async":
 			return function (...values) {
 				return keepAlive(
 					span === undefined || tracer() === undefined
 						? run(this, values)
-						: inSpan(span, this, values[0], () => run(this, values)),
+						: inSpan(span, span.table?.(this, values[0]), () =>
+								run(this, values),
+							),
 				);
 			};
 		case "iterator":
@@ -99,7 +100,7 @@ export function publicMethod(
 	async function* checkedFirst(self: object, values: readonly unknown[]) {
 		const taken = take(self, values);
 		try {
-			yield* work.apply(self, taken) as AsyncIterable<unknown>;
+			yield* work(self, taken);
 		} catch (error) {
 			throw asRemError(error, name);
 		}
@@ -107,17 +108,15 @@ export function publicMethod(
 }
 
 function inSpan(
-	{ operation, table, found }: MethodSpan,
-	self: object,
-	options: unknown,
+	{ operation, found }: MethodSpan,
+	table: string | undefined,
 	work: () => Promise<unknown>,
 ): Promise<unknown> {
-	const name = table?.(self as never, options as never);
 	return span(
-		name === undefined ? operation : `${operation} ${name}`,
+		table === undefined ? operation : `${operation} ${table}`,
 		{
-			attributes: databaseAttributes(operation, name),
-			found: found as ((result: unknown) => Attributes) | undefined,
+			attributes: databaseAttributes(operation, table),
+			found,
 		},
 		work,
 	);

@@ -1,14 +1,14 @@
 import { CommanderError } from "commander";
 import { type Issue, RemError } from "../errors.ts";
+import { membersOf } from "../util/present.ts";
 import { jsonText } from "./output/json-text.ts";
 import { counted } from "./output/numbers.ts";
 import { oneLine, plainText } from "./output/plain-text.ts";
-import { UsageError } from "./usage-error.ts";
 
 /** What went wrong, as it is printed on stderr, and the exit code. */
 export interface Failure {
 	readonly exitCode: number;
-	/** Lines for people; none: commander has said it all. */
+	/** Lines for people; none: commander has printed them. */
 	readonly lines: readonly string[];
 	readonly json: Readonly<Record<string, unknown>>;
 }
@@ -41,7 +41,7 @@ function commanderFailure(error: CommanderError, command: string): Failure {
 	return usageFailure(error.message.replace(/^error: /, ""), command);
 }
 
-/** The first line says what is wrong; a second one, "(Did you mean …?)", is the hint. */
+/** The first line is the message; a second one, "(Did you mean …?)", the hint. */
 function usageFailure(text: string, command: string): Failure {
 	const [message = "", advice = ""] = text.split("\n");
 	const hint =
@@ -58,7 +58,7 @@ function usageFailure(text: string, command: string): Failure {
 const shownIssues = 10;
 
 function remFailure(error: RemError): Failure {
-	// Some messages hold their issues already.
+	// Some messages contain their issues already.
 	const issues = error.issues.filter(
 		({ message }) => !error.message.includes(message),
 	);
@@ -83,7 +83,7 @@ function hintLines(hint: string | undefined): string[] {
 
 /** `line 14, year: expected number, received string` */
 export function issueLine(issue: Issue): string {
-	const { file, line } = issue as { file?: unknown; line?: unknown };
+	const { file, line } = membersOf(issue);
 	const row = issue.index === undefined ? [] : [`row ${issue.index + 1}`];
 	const place =
 		line === undefined ? (file === undefined ? row : [file]) : [`line ${line}`];
@@ -91,4 +91,9 @@ export function issueLine(issue: Issue): string {
 	const where = [...place, ...name].join(", ");
 	const message = oneLine(issue.message);
 	return where === "" ? message : `${where}: ${message}`;
+}
+
+/** The command was called in a way it cannot be: exit code 2. */
+export class UsageError extends Error {
+	override readonly name = "UsageError";
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { basename, relative } from "node:path";
-import type { Invocation } from "./invocation.ts";
+import type { Invocation } from "./options.ts";
 import { run } from "./run.ts";
 
 const signalCodes = { SIGINT: 130, SIGTERM: 143 } as const;
@@ -20,7 +20,7 @@ async function main(args: readonly string[]): Promise<void> {
 		exitCode: 0,
 		endsBySignal: false,
 	};
-	// What works in the background keeps no process alive, nor does an idle
+	// Background work keeps no process alive, nor does an idle
 	// connection; the command that waits for it must.
 	const alive = setInterval(() => {}, longMs);
 	const { exitCode, failure } = await run(args, invocation);

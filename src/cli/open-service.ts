@@ -12,14 +12,18 @@ import type { Terminal } from "./output/terminal.ts";
 /** A service whose models are known only now. */
 export type AnyService = PostgresService<readonly Entity[]>;
 
+interface ServiceOptions extends DatabaseOptions {
+	/** The models, where they are loaded already. */
+	readonly entities?: readonly Entity[];
+}
+
 /** Opens the database, does the work, and closes it whatever happens. */
 export async function withService<T>(
 	terminal: Terminal,
-	options: DatabaseOptions,
+	options: ServiceOptions,
 	work: (service: AnyService) => Promise<T>,
-	models?: readonly Entity[],
 ): Promise<T> {
-	const service = await openService(terminal, options, models);
+	const service = await openService(terminal, options);
 	try {
 		return await work(service);
 	} finally {
@@ -27,11 +31,10 @@ export async function withService<T>(
 	}
 }
 
-/** Opens the database; whoever does closes it. */
+/** Opens the database; the caller closes it. */
 export async function openService(
 	terminal: Terminal,
-	options: DatabaseOptions,
-	models?: readonly Entity[],
+	options: ServiceOptions,
 ): Promise<AnyService> {
 	// Loaded here: `rem --help` need not wait for drivers and engines.
 	const { PostgresService } = await import("../index.ts");
@@ -39,7 +42,7 @@ export async function openService(
 	if (folder !== undefined)
 		terminal.notice(`creating the embedded database in ${folder}`);
 	return PostgresService.connect({
-		models: models ?? (await modelsOf(options)),
+		models: options.entities ?? (await modelsOf(options)),
 		logger: terminal.logger,
 		...(options.url === undefined ? {} : { connectionString: options.url }),
 	});
@@ -82,7 +85,7 @@ export async function withoutCreating<T>(
 	const folder = await missingFolder(options);
 	if (folder === undefined) return withService(terminal, options, work);
 	terminal.notice(
-		`there is no embedded database in ${folder}: it is treated as empty, and not created`,
+		`there is no embedded database in ${folder}: it is treated as empty and not created`,
 	);
 	return withService(terminal, { ...options, url: "memory:" }, work);
 }
@@ -125,7 +128,7 @@ export async function withTables<T>(
 	});
 }
 
-/** Brings the database to the models and says what it created. */
+/** Brings the database to the models and prints what it created. */
 export async function migrateAloud(
 	terminal: Terminal,
 	service: AnyService,

@@ -57,7 +57,7 @@ export function addOutputOptions(command: Command): Command {
 }
 
 export function limitOption(defaultLimit: number): Option {
-	return new Option("--limit <n>", "most results")
+	return new Option("--limit <n>", "maximum number of results")
 		.argParser(wholeNumber(1, 10_000))
 		.default(defaultLimit);
 }
@@ -116,4 +116,43 @@ export function readScopeOf({ consistency, ...scope }: ReadScopeOptions) {
 		...scopeOf(scope),
 		...(consistency === undefined ? {} : { consistency }),
 	};
+}
+
+/** One run of the program. */
+export interface Invocation {
+	/** Aborted by SIGINT or SIGTERM; what can stop half way listens to it. */
+	readonly signal: AbortSignal;
+	/** How to start this program again, for examples: `rem`. */
+	readonly program: string;
+	/** Set by commands whose answer is an exit code. */
+	exitCode: number;
+	/** A signal is how the command ends, and no failure: set by what runs until it is stopped. */
+	endsBySignal: boolean;
+}
+
+export interface MigrateCommandOptions extends DatabaseOptions {
+	readonly migrations?: string;
+	readonly to?: string;
+	readonly dryRun?: boolean;
+	readonly targetUrl?: string;
+	readonly lockTimeout?: number;
+}
+
+/** Of every command on a migrated database. */
+export function addMigrationOptions(command: Command): Command {
+	return addDatabaseOptions(command)
+		.option(
+			"--migrations <folder>",
+			"your own .sql files, applied once each in the order of their numbers",
+		)
+		.option(
+			"--target-url <url>",
+			"connect to this address instead of --url: as the owner, past a pooler, where the application's own is neither",
+		);
+}
+
+/** With the address to migrate over. */
+export function onTarget<T extends MigrateCommandOptions>(options: T): T {
+	const { targetUrl } = options;
+	return targetUrl === undefined ? options : { ...options, url: targetUrl };
 }

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { addDoctor } from "./commands/doctor.ts";
 import { addEmbeddings } from "./commands/embeddings.ts";
+import { addEval } from "./commands/eval.ts";
 import { addFuzzy } from "./commands/fuzzy.ts";
 import { addIndexes } from "./commands/indexes.ts";
 import { addKv } from "./commands/kv.ts";
@@ -16,7 +17,7 @@ import { addSchema } from "./commands/schema.ts";
 import { addSearch } from "./commands/search.ts";
 import { addTraverse } from "./commands/traverse.ts";
 import { addWorker } from "./commands/worker.ts";
-import type { Invocation } from "./invocation.ts";
+import type { Invocation } from "./options.ts";
 
 /** The whole command line: every command is a file in commands/. */
 export function buildProgram(invocation: Invocation): Command {
@@ -37,6 +38,7 @@ export function buildProgram(invocation: Invocation): Command {
 	addLookup(program);
 	addFuzzy(program);
 	addSearch(program);
+	addEval(program, invocation);
 	addRecall(program);
 	addQuery(program);
 	addTraverse(program);
@@ -57,7 +59,7 @@ Every command explains itself with examples: rem load --help
 The database is --url, else POSTGRES__CONNECTION_STRING, DATABASE_URL or
 POSTGRES__HOST, else the embedded one in ./.rem. Results are on stdout, notices
 and progress on stderr. Exit codes: 0 done, also when nothing was found; 1 failed;
-2 wrong usage; 3 differs.`;
+2 wrong usage; 3 differs, or is below the minimum.`;
 
 function version(): string {
 	const file = new URL("../../package.json", import.meta.url);

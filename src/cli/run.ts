@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { describeFailure, failureText } from "./failure.ts";
-import type { Invocation } from "./invocation.ts";
+import type { Invocation } from "./options.ts";
 import { buildProgram } from "./program.ts";
 
 export interface Outcome {
@@ -9,7 +9,7 @@ export interface Outcome {
 	readonly failure: string;
 }
 
-/** Runs a command line; results are printed meanwhile. */
+/** Runs a command line; results are printed as they come. */
 export async function run(
 	args: readonly string[],
 	invocation: Invocation,

@@ -1,3 +1,5 @@
+import { membersOf } from "../util/present.ts";
+
 type Entities = Iterable<unknown> | AsyncIterable<unknown>;
 
 /** Counts the edges of the entities that a call writes: by them, not by rows, an index of their targets pays. */
@@ -26,7 +28,7 @@ export class EdgeCount {
 
 	#add(entity: unknown): void {
 		try {
-			const { graphEdges } = Object(entity) as { graphEdges?: unknown };
+			const { graphEdges } = membersOf(entity);
 			if (Array.isArray(graphEdges)) this.edges += graphEdges.length;
 		} catch {
 			// A getter or a proxy threw: the write reports which entity it is.

@@ -2,6 +2,7 @@ import {
 	type CallOptions,
 	generateBatch,
 } from "../embeddings/generate-batch.ts";
+import { lexicalModel } from "../embeddings/local.ts";
 import { Pace } from "../embeddings/pace.ts";
 import type {
 	EmbeddingProvider,
@@ -9,7 +10,7 @@ import type {
 } from "../embeddings/provider.ts";
 import { ProviderRegistry } from "../embeddings/provider-registry.ts";
 import type { ProviderSettings } from "../embeddings/resolve-provider.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import type { Settings } from "../settings/settings.ts";
 
 /** Which provider and model a call asks for; what it leaves out is the service's. */
@@ -28,7 +29,9 @@ export interface GenerateBatchOptions extends ProviderChoice {
 /** The providers of a service, each opened when it is first needed. */
 export class Embedder {
 	readonly #settings: Settings;
-	readonly #default: ProviderSettings;
+	#default: ProviderSettings;
+	/** Whether the configuration names `local` and none of its models. */
+	readonly isModelOpen: boolean;
 	readonly #registry = new ProviderRegistry();
 	readonly #open = new Map<string, EmbeddingProvider>();
 	readonly #paces = new Map<string, Pace>();
@@ -41,6 +44,25 @@ export class Embedder {
 			this.#registry.register(embedding);
 			this.#default = { provider: embedding.name, model: embedding.model };
 		} else this.#default = embedding;
+		const { provider, model } = this.#default;
+		this.isModelOpen = provider === "local" && model === undefined;
+	}
+
+	/**
+	 * The model of a database that began when `local` had no other: unless the
+	 * configuration names one, new tables get the same. `undefined`: it has none.
+	 */
+	continueWith(former: VectorSpace | undefined): void {
+		const { embedding } = this.#settings;
+		if (!this.isModelOpen || "embed" in embedding) return;
+		this.#default =
+			former === undefined
+				? embedding
+				: {
+						...embedding,
+						model: former.model,
+						dimensions: embedding.dimensions ?? former.dimensions,
+					};
 	}
 
 	/** Adds a provider of one's own, to be asked for by its name. */
@@ -52,7 +74,7 @@ export class Embedder {
 	/** The provider, or `PROVIDER_NOT_CONFIGURED` saying what it lacks. */
 	provider(choice: ProviderChoice = {}): EmbeddingProvider {
 		const chosen = this.#choose(choice);
-		// By its vectors, so that what it learns of its server is learnt once.
+		// By its vectors, so that what it infers about its server is inferred once.
 		const key = keyOf(this.#registry.space(chosen));
 		const provider = this.#open.get(key) ?? this.#resolve(chosen);
 		this.#open.set(key, provider);
@@ -69,7 +91,7 @@ export class Embedder {
 		try {
 			return this.space(choice);
 		} catch {
-			return undefined; // Whoever embeds with it is told what it lacks.
+			return undefined; // A call that embeds with it reports what it lacks.
 		}
 	}
 
@@ -112,7 +134,11 @@ export class Embedder {
 		if (this.#settings.isLocalByDefault && chosen.provider === "local")
 			this.#settings.logger.info(
 				{ provider: "local" },
-				"no embedding key is set: using the offline provider local, which compares words, not meanings",
+				`no embedding key is set: using the offline provider local, which ${
+					chosen.model === lexicalModel
+						? "compares words, not meanings"
+						: "knows English words, not sentences"
+				}`,
 			);
 		return provider;
 	}

@@ -7,8 +7,7 @@ import {
 	traced,
 } from "../calls/public-methods.ts";
 import { dropIndex } from "../db/catalogue/indexes.ts";
-import type { Database } from "../db/database.ts";
-import { limited } from "../db/limited.ts";
+import { type Database, limited } from "../db/database.ts";
 import { refuseInsideTransaction } from "../db/open-transaction.ts";
 import {
 	asRegistered,
@@ -37,6 +36,7 @@ import type {
 	OpenProvider,
 } from "../embed-sync/work-on-lease.ts";
 import { EmbeddingWorker } from "../embed-sync/worker.ts";
+import { lexicalModel } from "../embeddings/local.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import { RemError } from "../errors.ts";
 import {
@@ -51,7 +51,7 @@ import {
 } from "../models/checks.ts";
 import { progressCallback, withParts } from "../models/options.ts";
 import type { EntityTable, Registry } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import { hnswIndex } from "../schema/index-types/hnsw.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { Embedder, GenerateBatchOptions } from "./embedder.ts";
@@ -86,7 +86,7 @@ export interface EmbeddingStatus {
 }
 
 export interface SyncEmbeddingsOptions extends SyncOptions {
-	/** A model to make vectors of, beside those that searches use. @default the models the tables are kept in */
+	/** A model to make vectors of, beside those that searches use. @default the models of the stored vectors */
 	readonly model?: ModelName;
 }
 
@@ -96,7 +96,7 @@ export interface EmbeddingsParts {
 	readonly registry: Registry;
 	readonly settings: Settings;
 	readonly embedder: Embedder;
-	/** Told how many vectors were stored: they may want an index. */
+	/** Called with the number of vectors stored: they may need an index. */
 	readonly onStored: (
 		table: EntityTable,
 		space: VectorSpace,
@@ -104,14 +104,14 @@ export interface EmbeddingsParts {
 	) => void;
 }
 
-// A worker that waits for its provider holds a lease meanwhile: the queue waits better.
+// A worker that waits for its provider holds a lease all the time: the queue waits better.
 const workerDeadlineMs = 30_000;
 
 /** How long a migration waits for fields whose vectors begin or cease. */
 const settleWaitMs = 2000;
 const settleAgainMs = 65_000;
 
-/** Embeddings: the providers, the queue of texts that wait, and the models that tables are kept in. */
+/** Embeddings: the providers, the queue of texts that wait, and the models whose vectors are stored. */
 export class Embeddings {
 	/** @internal */
 	readonly models: ModelChoice;
@@ -150,7 +150,7 @@ export class Embeddings {
 		return this.#parts.embedder.generateBatch(texts, options);
 	}
 
-	/** How many texts there are, have their vector, wait for it, or were given up. It looks at every text. */
+	/** How many texts there are, have their vector, wait for it, or are dead-lettered. It reads every text. */
 	async status(): Promise<EmbeddingStatus> {
 		const { settings, embedder } = this.#parts;
 		const db = this.#limited;
@@ -212,7 +212,7 @@ export class Embeddings {
 	}
 
 	/**
-	 * Lets texts that were given up be tried again; returns how many. What waits
+	 * Retries dead-lettered texts; returns how many. What waits
 	 * after a failure, or in the lease of a worker, may be taken at once as well.
 	 */
 	async retry(): Promise<number> {
@@ -247,7 +247,7 @@ export class Embeddings {
 		if (filling.length === 0) {
 			const active = await this.#tablesIn(space, "active");
 			if (active.length > 0) return [];
-			throw this.#notKept(space);
+			throw this.#withoutVectors(space);
 		}
 		for (const table of filling) await this.#checkFilled(table, space);
 		await this.#limited.transaction(async (tx) => {
@@ -307,7 +307,7 @@ export class Embeddings {
 		return { provider, calls: embedder.calls(space) };
 	}
 
-	/** @internal something was queued here: the worker need not be told by the database */
+	/** @internal something was queued here: the worker need not wait for a notification */
 	wake(): void {
 		this.#worker.wake();
 	}
@@ -330,10 +330,32 @@ export class Embeddings {
 		await this.#settleSoon();
 	}
 
+	/** A database that began with the former model of `local` stays with it, unless the configuration names a model. */
+	async #continueWithFormerModel(): Promise<void> {
+		const { embedder } = this.#parts;
+		if (!embedder.isModelOpen) return;
+		const [former] = await this.#inFormerModel().catch(notReadable);
+		embedder.continueWith(former);
+	}
+
+	/** The former model, once for each table that has vectors of it. */
+	async #inFormerModel(): Promise<VectorSpace[]> {
+		const { db } = this.#parts;
+		const found: VectorSpace[] = [];
+		for (const table of this.#tables) {
+			const active = await this.models.active(db, table);
+			if (active?.provider !== "local" || active.model !== lexicalModel)
+				continue;
+			if (await hasVectors(db, table, active)) found.push(active);
+		}
+		return found;
+	}
+
 	async #adoptModels(): Promise<void> {
+		this.models.forget();
+		await this.#continueWithFormerModel();
 		const space = this.#parts.embedder.spaceIfKnown();
 		if (space === undefined) return;
-		this.models.forget();
 		for (const table of this.#tables) {
 			const active = await this.models.active(this.#parts.db, table);
 			if (active === undefined || !isSameSpace(active, space))
@@ -346,10 +368,11 @@ export class Embeddings {
 	 * one without vectors gives way to the configured model
 	 */
 	async plannedModels(): Promise<PlannedModel[]> {
-		const to = this.#parts.embedder.spaceIfKnown();
-		if (to === undefined) return [];
 		const { db } = this.#parts;
 		this.models.forget();
+		await this.#continueWithFormerModel();
+		const to = this.#parts.embedder.spaceIfKnown();
+		if (to === undefined) return [];
 		const all = await this.models.all(db).catch(notReadable);
 		const fields = await this.models.fields(db).catch(() => undefined);
 		const planned: PlannedModel[] = [];
@@ -402,20 +425,21 @@ export class Embeddings {
 		}
 	}
 
-	/** @internal says when tables are kept in another model than the configured one */
+	/** @internal warns when the stored vectors are of another model than the configured one */
 	async warnOfMismatch(): Promise<void> {
 		const { settings, embedder } = this.#parts;
+		await this.#continueWithFormerModel();
 		const configured = embedder.spaceIfKnown();
 		if (configured === undefined) return;
-		const others = await this.#keptInOthers(configured).catch(notReadable);
+		const others = await this.#mismatched(configured).catch(notReadable);
 		if (others.length > 0)
 			settings.logger.warn(
 				{ provider: configured.provider, model: configured.model },
-				`the configuration says ${describe(configured)}, but vectors are kept of ${others.join(", ")}: these are searched and written until \`rem embeddings sync --model ${configured.model}\` and \`rem embeddings switch ${configured.model}\``,
+				`the configured model is ${describe(configured)}, but vectors are stored of ${others.join(", ")}: these are searched and written until \`rem embeddings sync --model ${configured.model}\` and \`rem embeddings switch ${configured.model}\``,
 			);
 	}
 
-	async #keptInOthers(configured: VectorSpace): Promise<string[]> {
+	async #mismatched(configured: VectorSpace): Promise<string[]> {
 		const { db } = this.#parts;
 		const others: string[] = [];
 		for (const table of this.#tables) {
@@ -471,14 +495,14 @@ export class Embeddings {
 		signal: AbortSignal | undefined,
 	): Promise<void> {
 		const space = this.#space(name);
-		// What it lacks is better said before anything is written down.
+		// What it lacks is reported before anything is stored.
 		this.open(space);
 		for (const table of await this.#embedded())
 			await beginModel(this.#parts.db, { table, space }, signal);
 		this.models.forget();
 	}
 
-	/** The models to bring up to date: the named one, or all that the tables are kept in. */
+	/** The models to bring up to date: the named one, or all whose vectors are stored. */
 	async #targets(name: ModelName | undefined): Promise<Target[]> {
 		if (name !== undefined) {
 			const space = this.#space(name);
@@ -488,12 +512,12 @@ export class Embeddings {
 		const models = await this.models.all(this.#parts.db);
 		const configured = this.#parts.embedder.spaceIfKnown();
 		return (await this.#embedded()).flatMap((table) => {
-			const kept = models.filter(
+			const stored = models.filter(
 				({ tableName, state }) =>
 					tableName === table.entity.tableName && state !== "retired",
 			);
 			const spaces =
-				kept.length === 0 && configured !== undefined ? [configured] : kept;
+				stored.length === 0 && configured !== undefined ? [configured] : stored;
 			return spaces.map(({ provider, model, dimensions }) => ({
 				table,
 				space: { provider, model, dimensions },
@@ -549,7 +573,7 @@ export class Embeddings {
 		);
 	}
 
-	#notKept(space: VectorSpace): RemError {
+	#withoutVectors(space: VectorSpace): RemError {
 		return new RemError(
 			"VALIDATION",
 			`no table has vectors of ${describe(space)}`,
@@ -571,7 +595,7 @@ export class Embeddings {
 	}
 }
 
-/** Before the first migration there is nothing to differ from; a table that is locked must not keep anybody from connecting. */
+/** Before the first migration there is nothing to differ from; a locked table must not prevent a connection. */
 function notReadable(error: unknown): never[] {
 	if (!(error instanceof RemError)) throw error;
 	const { code, sqlState } = error;

@@ -1,11 +1,10 @@
 import type { Database, Handle } from "../db/database.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
-import type { RemError } from "../errors.ts";
+import { isRemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { ident, join, sql } from "../sql.ts";
 import { gatherTenantStatistics } from "../store/first-statistics.ts";
-import { RowCounts } from "./row-counts.ts";
 
 const rowsPerAnalyze = 1000;
 
@@ -20,7 +19,7 @@ interface Load {
 	readonly isOpen: boolean;
 }
 
-/** Keeps the planner's statistics true after loads: plans made for an empty table are slow ones when it is full. */
+/** Updates the planner's statistics after loads: plans made for an empty table are slow ones when it is full. */
 export class LoadStatistics {
 	readonly #db: Database;
 	readonly #logger: Logger;
@@ -65,18 +64,39 @@ export class LoadStatistics {
 		if (!tenantScoped || inserted === 0 || tenantId === undefined) return;
 		const name = JSON.stringify([tableName, tenantId]);
 		const rows = this.#tenantRows.add(name, inserted);
-		// A transaction's rows are not seen by others yet; a later call looks.
+		// A transaction's rows are not visible to others yet; a later call looks.
 		if (rows < rowsPerAnalyze || isOpen) return;
 		this.#tenantRows.delete(name);
 		try {
 			await gatherTenantStatistics(this.#db, table, tenantId, rows);
 		} catch (error) {
 			// What was loaded is committed: it is only planned for less well.
-			const { code, sqlState } = error as RemError;
 			this.#logger.warn(
-				{ code, sqlState },
+				isRemError(error) ? { code: error.code, sqlState: error.sqlState } : {},
 				`"${tableName}" could not be analysed after a load`,
 			);
 		}
+	}
+}
+
+const maxNames = 10_000;
+
+/** How many rows were written for each name, of the names that were written for last. */
+class RowCounts {
+	readonly #counts = new Map<string, number>();
+
+	/** Returns the sum. */
+	add(name: string, rows: number): number {
+		const sum = (this.#counts.get(name) ?? 0) + rows;
+		this.#counts.delete(name);
+		this.#counts.set(name, sum);
+		const [oldest] = this.#counts.keys();
+		if (this.#counts.size > maxNames && oldest !== undefined)
+			this.#counts.delete(oldest);
+		return sum;
+	}
+
+	delete(name: string): void {
+		this.#counts.delete(name);
 	}
 }

@@ -38,17 +38,17 @@ FROM pg_database AS d WHERE d.datname = current_database()`);
 	const problems: LocaleProblem[] = [];
 	if (!row.has_trigrams)
 		problems.push({
-			found: `LC_CTYPE is "${row.ctype}": FUZZY finds no name outside ASCII, and hybrid search none by its name`,
+			found: `LC_CTYPE is "${row.ctype}": FUZZY finds no name outside ASCII but those in Chinese, Japanese, Thai and other scripts without spaces, and hybrid search none by its name`,
 			remedy,
 		});
 	if (!row.folds_all)
 		problems.push({
-			found: `by the locale "${row.locale}" only ASCII letters have upper and lower case: FUZZY, ILIKE, lower() and the words of hybrid search tell É from é`,
+			found: `by the locale "${row.locale}" only ASCII letters have upper and lower case: FUZZY, ILIKE, lower() and the words of hybrid search distinguish É from é`,
 			remedy,
 		});
 	if (!row.folds_ascii)
 		problems.push({
-			found: `by the locale "${row.locale}" i is not the lower case of I: FUZZY, ILIKE, lower() and the words of hybrid search tell TITLE from title`,
+			found: `by the locale "${row.locale}" i is not the lower case of I: FUZZY, ILIKE, lower() and the words of hybrid search distinguish TITLE from title`,
 			remedy,
 		});
 	const name = `${row.provider} ${row.locale}, LC_CTYPE ${row.ctype}`;

@@ -6,7 +6,7 @@ import {
 	type TableModel,
 } from "../embed-sync/models.ts";
 import type { EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import { ExpiringCache } from "../util/expiring-cache.ts";
 import type { Embedder, ProviderChoice } from "./embedder.ts";
 

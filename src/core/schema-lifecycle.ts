@@ -1,10 +1,10 @@
 import { optionalOptions, options } from "../calls/arguments.ts";
 import { async, publicMethods } from "../calls/public-methods.ts";
-import type { Database } from "../db/database.ts";
-import { limited } from "../db/limited.ts";
+import { type Database, limited } from "../db/database.ts";
 import type { Logger } from "../logger.ts";
-import { type DiffOptions, diffSchema } from "../migrate/diff/diff.ts";
+import { diffSchema } from "../migrate/diff/diff.ts";
 import type { Difference } from "../migrate/diff/difference.ts";
+import type { Target } from "../migrate/expected.ts";
 import {
 	type MigrateOptions,
 	type MigrateResult,
@@ -17,7 +17,7 @@ import { type MigrationStatus, readStatus } from "../migrate/status.ts";
 import { listOf, text } from "../models/checks.ts";
 import { required } from "../models/options.ts";
 import type { EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import type { BaseOptions } from "../schema/base.ts";
 import type { HnswOptions } from "../schema/index-types/definition.ts";
 
@@ -46,29 +46,25 @@ export class SchemaLifecycle {
 
 	/**
 	 * How the tables differ from the models, each difference with the SQL that
-	 * mends it; empty: they do not. Reads only.
+	 * repairs it; empty: they do not. Reads only.
 	 */
 	diff(): Promise<Difference[]> {
-		return diffSchema(this.#limited, this.#tables, this.#diffOptions);
+		const { tables, options } = this.#target;
+		return diffSchema(this.#limited, tables, options);
 	}
 
 	/** What `migrate` would do. Reads only. */
 	plan(
 		options: Pick<MigrateOptions, "migrations" | "to"> = {},
 	): Promise<MigrationPlan> {
-		return planMigration(
-			this.#limited,
-			this.#tables,
-			this.#diffOptions,
-			options,
-		);
+		return planMigration(this.#limited, this.#target, options);
 	}
 
 	/** What was applied and what is to be, file by file and model by model. */
 	status(
 		options: Pick<MigrateOptions, "migrations"> = {},
 	): Promise<MigrationStatus[]> {
-		return readStatus(this.#limited, this.#tables, this.#diffOptions, options);
+		return readStatus(this.#limited, this.#target, options);
 	}
 
 	/** Accepts files of the folder that were edited, or removed, after they were applied. */
@@ -79,33 +75,29 @@ export class SchemaLifecycle {
 		return repairHistory(this.#limited, this.#options.schema, options);
 	}
 
-	/** @internal one at a time: on the embedded database nothing else keeps two apart */
+	/** @internal one at a time: on the embedded database nothing else serialises two */
 	migrate(options: MigrateOptions): Promise<MigrateResult> {
 		const { logger } = this.#options;
 		const turn = this.#last.then(() =>
-			migrate(this.#db, this.#tables, this.#diffOptions, {
-				...options,
-				logger,
-			}),
+			migrate(this.#db, this.#target, { ...options, logger }),
 		);
 		this.#last = turn.catch(() => {
-			// Whoever called it is told.
+			// The caller gets the error.
 		});
 		return turn;
 	}
 
-	get #tables(): readonly EntityTable[] {
-		return this.#options.tables();
-	}
-
-	get #diffOptions(): DiffOptions {
-		const { schema, kvPersistence, hnsw } = this.#options;
-		const embedding = this.#options.space();
+	get #target(): Target {
+		const { schema, kvPersistence, hnsw, tables, space } = this.#options;
+		const embedding = space();
 		return {
-			schema,
-			kvPersistence,
-			hnsw,
-			...(embedding === undefined ? {} : { embedding }),
+			tables: tables(),
+			options: {
+				schema,
+				kvPersistence,
+				hnsw,
+				...(embedding === undefined ? {} : { embedding }),
+			},
 		};
 	}
 }

@@ -9,6 +9,7 @@ import { anyText } from "../models/checks.ts";
 import { model } from "../models/entity.ts";
 import { Registry } from "../models/registry.ts";
 import type { CacheFallback } from "../query/cached-read.ts";
+import { FuzzySamples } from "../query/fuzzy-sample.ts";
 import { VectorFacts } from "../query/vector-facts.ts";
 import type { Settings } from "../settings/settings.ts";
 import { quoted } from "../util/suggest.ts";
@@ -31,18 +32,25 @@ export class ServiceCore {
 	readonly kv: KvCache;
 	/** What searches know of indexes and of the sizes of their scopes. */
 	readonly vectorFacts = new VectorFacts();
+	/** What FUZZY knows of the names of large tenants. */
+	readonly fuzzySamples = new FuzzySamples();
 	readonly indexer: BackgroundIndexer;
 	readonly schema: SchemaLifecycle;
 	/** What reads do when the cache of names cannot answer. */
 	readonly cacheFallback: CacheFallback;
 	readonly loadStatistics: LoadStatistics;
 
-	constructor(
-		db: Database,
-		registry: Registry,
-		settings: Settings,
-		replica: Handle = db,
-	) {
+	constructor({
+		db,
+		registry,
+		settings,
+		replica = db,
+	}: {
+		readonly db: Database;
+		readonly registry: Registry;
+		readonly settings: Settings;
+		readonly replica?: Handle | undefined;
+	}) {
 		this.db = db;
 		this.replica = replica;
 		this.registry = registry;
@@ -88,7 +96,7 @@ export class ServiceCore {
 	/**
 	 * What a call about a tenant's rows sends its statements to: the caller's
 	 * transaction, the replica or the database, and with row level security any
-	 * of them telling it the tenant. Without a tenant it is the default one's.
+	 * of them setting the tenant. Without a tenant it is the default one's.
 	 */
 	handle(
 		tenantId: string | undefined,

@@ -2,7 +2,7 @@ import type { Handle, TransactionOptions } from "../db/database.ts";
 import { tenantSetting } from "../schema/row-security.ts";
 
 /**
- * A handle that tells row level security whose rows are meant. The setting is
+ * A handle that sets the tenant for row level security. The setting is
  * transaction-local, the only kind that a pool cannot hand on to the next one:
  * so every statement has a transaction around it.
  */

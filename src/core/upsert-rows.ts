@@ -4,15 +4,16 @@ import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import { isProviderError, RemError } from "../errors.ts";
 import type { BulkReport } from "../indexer/bulk-load.ts";
 import type { EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import { batchUpsert } from "../store/batch-upsert.ts";
 import type { MergeField } from "../store/merge.ts";
 import type { UpsertProgress, UpsertResult } from "../store/upsert-result.ts";
 import { EdgeCount } from "./edge-count.ts";
 import type { ServiceCore } from "./service-core.ts";
 
-/** Options of an upsert, whatever the entity. */
+/** An upsert, whatever the entity. */
 export interface UpsertRowsOptions {
+	readonly entities: Iterable<unknown> | AsyncIterable<unknown>;
 	readonly tenantId?: string | undefined;
 	readonly userId?: string | null | undefined;
 	readonly generateEmbeddings?: boolean | undefined;
@@ -42,16 +43,15 @@ export interface BatchUpsertResult extends UpsertResult {
 export async function upsertRows(
 	core: ServiceCore,
 	table: EntityTable,
-	entities: Iterable<unknown> | AsyncIterable<unknown>,
 	options: UpsertRowsOptions,
 ): Promise<BatchUpsertResult> {
 	checkBulk(options);
 	const { embeddings, indexer, embedder, settings } = core;
-	const { tenantId, userId, transaction } = options;
+	const { entities, tenantId, userId, transaction } = options;
 	const db = table.entity.tenantScoped
 		? core.handle(tenantId, transaction)
 		: core.source(transaction);
-	const embedding = await planEmbedding(core, db, table, options);
+	const embedding = await planEmbedding(core, { db, table }, options);
 	const { space, embeds, queuesFailures } = embedding;
 	const bulk = options.bulk ? indexer.bulkLoad(table, space) : undefined;
 	const count = new EdgeCount();
@@ -103,8 +103,7 @@ interface EmbeddingPlan {
 
 async function planEmbedding(
 	core: ServiceCore,
-	db: Handle,
-	table: EntityTable,
+	{ db, table }: { readonly db: Handle; readonly table: EntityTable },
 	options: UpsertRowsOptions,
 ): Promise<EmbeddingPlan> {
 	if (table.entity.embedFields.length === 0)

@@ -1,24 +1,8 @@
-import pg from "pg";
+import type pg from "pg";
+import { internalsOf, openRawConnection } from "./driver.ts";
 
-/** What the driver knows of a connection, beyond its types. */
-interface OpenClient {
-	readonly host?: string;
-	readonly port: number;
-	readonly ssl: unknown;
-	readonly sslNegotiation?: string;
-	readonly processID?: number | null;
-	readonly secretKey?: number | null;
-}
-
-interface DriverConnection extends NodeJS.EventEmitter {
-	readonly stream: { destroy(): void };
-	connect(port: number | string, host?: string): void;
-	requestSsl(): void;
-	cancel(processId: number, secretKey: number): void;
-}
-
-const longestMs = 2000;
-const underWay = new WeakMap<pg.ClientBase, Promise<void>>();
+const maxMs = 2000;
+const inProgress = new WeakMap<pg.ClientBase, Promise<void>>();
 
 /**
  * Asks the server, on a connection of its own, to cancel what the client waits
@@ -27,34 +11,32 @@ const underWay = new WeakMap<pg.ClientBase, Promise<void>>();
  * connection: its statements end by themselves.
  */
 export function requestCancel(client: pg.ClientBase): Promise<void> {
-	const known = underWay.get(client);
+	const known = inProgress.get(client);
 	if (known !== undefined) return known;
-	const request = send(client as unknown as OpenClient).finally(() => {
-		underWay.delete(client);
+	const request = send(client).finally(() => {
+		inProgress.delete(client);
 	});
-	underWay.set(client, request);
+	inProgress.set(client, request);
 	return request;
 }
 
 /** Waits for a request that is on its way. */
 export async function cancelSettled(client: pg.ClientBase): Promise<void> {
-	await underWay.get(client);
+	await inProgress.get(client);
 }
 
-function send(client: OpenClient): Promise<void> {
-	const { host, port, ssl, sslNegotiation, processID, secretKey } = client;
+function send(client: pg.ClientBase): Promise<void> {
+	const { host, port, ssl, sslNegotiation, processID, secretKey } =
+		internalsOf(client);
 	if (!processID || !secretKey || host === undefined) return Promise.resolve();
-	const { Connection } = pg as unknown as {
-		Connection: new (config: object) => DriverConnection;
-	};
-	const connection = new Connection({ ssl, sslNegotiation });
+	const connection = openRawConnection({ ssl, sslNegotiation });
 	return new Promise((resolve) => {
 		const end = () => {
 			clearTimeout(timer);
 			connection.stream.destroy();
 			resolve();
 		};
-		const timer = setTimeout(end, longestMs);
+		const timer = setTimeout(end, maxMs);
 		const cancel = () => connection.cancel(processID, secretKey);
 		connection.on("connect", () => {
 			if (!ssl) cancel();

@@ -1,10 +1,11 @@
 import type pg from "pg";
 import { RemError } from "../errors.ts";
+import { internalsOf } from "./driver.ts";
 
 /** Of an address; libpq's default is `prefer`, the driver's `disable`. */
 export type ChannelBinding = "disable" | "prefer" | "require";
 
-/** What an address says of channel binding. */
+/** The channel binding that an address names. */
 export function channelBindingOf(
 	connectionString: string,
 ): ChannelBinding | undefined {
@@ -18,14 +19,10 @@ export function channelBindingOf(
 /**
  * Before the client connects: without the mechanism that proves that both ends
  * are of the same TLS connection, no answer to the server is sent. The driver
- * itself goes on with whatever the server asks for.
+ * itself continues with whatever the server asks for.
  */
 export function requireChannelBinding(client: pg.ClientBase): void {
-	const { connection } = client as unknown as {
-		connection: NodeJS.EventEmitter & {
-			stream: { destroy(error: Error): void };
-		};
-	};
+	const { connection } = internalsOf(client);
 	// Offered first, and proven by the server's signature at the end.
 	let isOffered = false;
 	let isProven = false;

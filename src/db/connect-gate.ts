@@ -3,8 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 const pauseMs = 100;
 
 /**
- * Keeps those who wait for a server that is away from storming it: one of them
- * tries, at most every 100 ms, and the others go by what it found.
+ * Limits the load on a server that comes back: of the callers that wait for it,
+ * one connects, at most every 100 ms, and the others use its result.
  */
 export class ConnectGate {
 	readonly #probe: () => Promise<void>;
@@ -22,7 +22,7 @@ export class ConnectGate {
 		this.#isSuspect = true;
 	}
 
-	/** Returns when the server may be asked; throws what the one who tried was told. */
+	/** Returns when the server may be asked; throws the error of the attempt that was made. */
 	pass(): Promise<void> {
 		if (!this.#isSuspect) return Promise.resolve();
 		this.#probing ??= this.#try().finally(() => {

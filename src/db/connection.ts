@@ -19,8 +19,14 @@ import type {
 	Result,
 	TransactionOptions,
 } from "./database.ts";
+import { internalsOf, sendOneByOne } from "./driver.ts";
 import { timestampText } from "./encode.ts";
-import { takeQueryOptions } from "./query-options.ts";
+import {
+	describeSettings,
+	isolationSql,
+	takeQueryOptions,
+	takeTransactionOptions,
+} from "./options.ts";
 import {
 	isReadOnlyByDefault,
 	localSettings,
@@ -41,27 +47,29 @@ import {
 	refuseOnStandby,
 } from "./standby.ts";
 import { untilStopped } from "./stoppable.ts";
-import { takeTurns } from "./take-turns.ts";
 import { withTimeLimit } from "./time-limit.ts";
-import {
-	describeSettings,
-	isolationSql,
-	takeTransactionOptions,
-} from "./transaction-options.ts";
+
+/** A connection, and what its database is known to be. */
+export interface Connection {
+	readonly client: pg.ClientBase;
+	readonly observed: ObservedDatabase;
+	/** The longest time of a statement that is limited. @default none */
+	readonly queryTimeoutMs?: number | undefined;
+}
 
 /** Before the first statement of a new connection. */
 export function prepareClient(
 	client: pg.ClientBase,
 	options: PinOptions,
 ): Promise<void> {
-	takeTurns(client);
+	sendOneByOne(client);
 	client.on("notice", (notice) => {
 		if (isUnconfirmedCommit(notice)) unconfirmed.add(client);
 	});
 	return pinSettings(client, options);
 }
 
-/** Connections whose last statement was committed here, and perhaps nowhere else. */
+/** Connections whose last statement was committed here, and may not have reached a standby. */
 const unconfirmed = new WeakSet<pg.ClientBase>();
 
 function refuseUnconfirmed(client: pg.ClientBase): void {
@@ -76,7 +84,7 @@ function refuseUnconfirmed(client: pg.ClientBase): void {
 	);
 }
 
-/** What failed before anything was sent: whatever it is, it is about connecting. */
+/** A failure before anything was sent is a failure to connect. */
 export function cannotConnect(address: string, failure: RemError): RemError {
 	const { code, message, hint, sqlState, cause } = failure;
 	return new RemError(
@@ -92,35 +100,29 @@ export function cannotConnect(address: string, failure: RemError): RemError {
 	);
 }
 
-/** The connection was lost while the server was at it. */
-export function outcomeUnknown(what: string, lost: unknown): RemError {
-	const { cause } = lost as RemError;
+/** The connection was lost while the server worked on the statement. */
+export function outcomeUnknown(step: string, lost: unknown): RemError {
+	const { cause } = toRemError(lost);
 	return new RemError(
 		"OUTCOME_UNKNOWN",
-		`the connection was lost during ${what}: it may or may not have been applied`,
+		`the connection was lost during ${step}: it may or may not have been applied`,
 		{ hint: "run it again if it may be applied twice", cause },
 	);
 }
 
 /**
- * Runs the work in one transaction of the connection; an answer that takes
- * longer than `timeoutMs` ends both.
+ * Runs the work in one transaction of the connection; a limited statement that
+ * takes longer than `queryTimeoutMs` ends both.
  */
 export async function runTransaction<T>(
-	client: pg.ClientBase,
-	facts: DatabaseFacts,
+	connection: Connection,
 	work: (tx: Handle) => Promise<T>,
 	options: TransactionOptions,
-	queryTimeoutMs?: number,
 ): Promise<T> {
-	const tx = new TransactionHandle(
-		client,
-		facts,
-		queryTimeoutMs,
-		isLimited(options),
-	);
+	const { client } = connection;
+	const tx = new TransactionHandle(connection, isLimited(options));
 	const isolation = isolationSql(options.isolation);
-	// READ WRITE is not said: a standby would refuse the word itself.
+	// READ WRITE is left out: a standby refuses it.
 	const access = options.readOnly === true ? " READ ONLY" : "";
 	await tx
 		.script(
@@ -148,8 +150,7 @@ export function isLimited(unit: QueryOptions | TransactionOptions): boolean {
 
 /** A transaction's handle; its own transactions are savepoints. */
 class TransactionHandle implements Handle {
-	readonly #client: pg.ClientBase;
-	readonly #facts: DatabaseFacts;
+	readonly #connection: Connection;
 	/** The longest time of a statement that is limited. */
 	readonly #timeLimit: { readonly timeoutMs?: number };
 	/** That of all others: none, or the same. */
@@ -158,18 +159,16 @@ class TransactionHandle implements Handle {
 	#depth = 0;
 
 	constructor(
-		client: pg.ClientBase,
-		facts: DatabaseFacts,
-		queryTimeoutMs: number | undefined,
+		connection: Connection,
 		limitsAll: boolean,
 		end = { isOver: false },
 	) {
-		this.#client = client;
+		const { queryTimeoutMs } = connection;
+		this.#connection = connection;
 		this.#end = end;
 		this.#timeLimit =
 			queryTimeoutMs === undefined ? {} : { timeoutMs: queryTimeoutMs };
 		this.#limit = limitsAll ? this.#timeLimit : {};
-		this.#facts = facts;
 	}
 
 	async query<R>(statement: Sql | Statement, given: QueryOptions = {}) {
@@ -177,12 +176,16 @@ class TransactionHandle implements Handle {
 		const options = takeQueryOptions(given);
 		const limit = isLimited(options) ? this.#timeLimit : this.#limit;
 		const limited = { ...limit, ...options, isInside: true };
-		return send<R>(this.#client, statement, withName(limited, this.#facts));
+		const { client, observed } = this.#connection;
+		return send<R>(client, statement, withName(limited, observed));
 	}
 
 	async script(text: string): Promise<Result[]> {
 		this.#refuseEnded();
-		return sendScript(this.#client, text, { ...this.#limit, isInside: true });
+		return sendScript(this.#connection.client, text, {
+			...this.#limit,
+			isInside: true,
+		});
 	}
 
 	async transaction<T>(
@@ -204,29 +207,22 @@ class TransactionHandle implements Handle {
 			return result;
 		} catch (error) {
 			await this.script(`ROLLBACK TO SAVEPOINT ${savepoint}`).catch(() => {
-				// The connection is gone: the first error says so.
+				// The connection is gone: the first error reports it.
 			});
 			throw error;
 		}
 	}
 
 	vectorOid(): Promise<number> {
-		return vectorOid(this, this.#facts);
+		return vectorOid(this, this.#connection.observed);
 	}
 
 	/** The same transaction, in which no statement may take longer. */
 	#limited(): TransactionHandle {
-		const { timeoutMs } = this.#timeLimit;
-		return new TransactionHandle(
-			this.#client,
-			this.#facts,
-			timeoutMs,
-			true,
-			this.#end,
-		);
+		return new TransactionHandle(this.#connection, true, this.#end);
 	}
 
-	/** The connection is another caller's by then: what is sent would be part of that one's work. */
+	/** The connection is another caller's by then: what is sent would be part of that caller's work. */
 	#refuseEnded(): void {
 		if (!this.#end.isOver) return;
 		throw new RemError(
@@ -246,52 +242,38 @@ class TransactionHandle implements Handle {
 		await rolledBack;
 	}
 
-	/** A connection lost while COMMIT is under way tells nobody whether it happened. */
+	/** When the connection is lost during COMMIT, its outcome is unknown. */
 	async commit(): Promise<void> {
+		const { client } = this.#connection;
 		this.#end.isOver = true;
 		let command: string;
 		try {
 			({ command } = await withTimeLimit(
-				this.#client,
+				client,
 				this.#limit.timeoutMs,
-				(limit) => this.#client.query({ text: "COMMIT", ...limit }),
+				(limit) => client.query({ text: "COMMIT", ...limit }),
 			));
 		} catch (error) {
 			const failure = toRemError(error);
 			if (!isConnectionLost(failure)) throw failure;
 			throw outcomeUnknown("COMMIT", failure);
 		}
-		refuseUnconfirmed(this.#client);
+		refuseUnconfirmed(client);
 		// PostgreSQL answers a COMMIT after a failed statement with ROLLBACK, and no error.
 		if (command === "ROLLBACK")
 			throw new RemError(
 				"DATABASE",
 				"the transaction was rolled back: one of its statements had failed",
-				{ hint: "do not catch an error inside a transaction and go on" },
+				{ hint: "do not catch an error inside a transaction and continue" },
 			);
 	}
-}
-
-type TransactionStatus = "I" | "T" | "E" | null;
-
-/** Idle, in a transaction, or in a failed one; what the server said last. */
-function statusOf(client: pg.ClientBase): TransactionStatus {
-	const { getTransactionStatus } = client as unknown as {
-		getTransactionStatus(): TransactionStatus;
-	};
-	return getTransactionStatus.call(client);
-}
-
-/** Whether the server has said all that belongs to the last statement. */
-function isReady(client: pg.ClientBase): boolean {
-	return (client as unknown as { readyForQuery: boolean }).readyForQuery;
 }
 
 /** A text with a BEGIN of its own must not leave its transaction to the next one. */
 export async function refuseOpenTransaction(
 	client: pg.ClientBase,
 ): Promise<void> {
-	if (statusOf(client) !== "T") return;
+	if (internalsOf(client).getTransactionStatus() !== "T") return;
 	await client.query("ROLLBACK");
 	throw new RemError(
 		"DATABASE",
@@ -302,11 +284,12 @@ export async function refuseOpenTransaction(
 
 /** Returns whether the connection can be used again. */
 export async function rollBackIfOpen(client: pg.ClientBase): Promise<boolean> {
+	const driver = internalsOf(client);
 	try {
-		// An error arrives before the word on the transaction that it left open: an
-		// empty statement is answered behind that.
-		if (!isReady(client)) await client.query("");
-		if (statusOf(client) !== "I") await client.query("ROLLBACK");
+		// An error arrives before the status of the transaction that it left open: an
+		// empty statement is answered after that.
+		if (!driver.readyForQuery) await client.query("");
+		if (driver.getTransactionStatus() !== "I") await client.query("ROLLBACK");
 		return true;
 	} catch {
 		return false;
@@ -321,7 +304,7 @@ function setting(settings: Readonly<Record<string, string>>): string {
 	return toText(join(statements, ""));
 }
 
-/** Asked so that a setting of our own, which nobody has set before, is empty and no error. */
+/** Reads a setting of our own that was never set as empty, without an error. */
 function showing(settings: Readonly<Record<string, string>>): string {
 	const statements = Object.keys(settings).map(
 		(name) =>
@@ -335,7 +318,7 @@ interface Inside {
 	readonly isInside?: boolean;
 }
 
-/** Where a connection keeps no settings, a statement is a transaction that makes them first: three messages, one round trip. */
+/** Where a connection does not retain settings, a statement is a transaction that makes them first: three messages, one round trip. */
 async function withLocalSettings(
 	client: pg.ClientBase,
 	config: pg.QueryConfig,
@@ -375,13 +358,15 @@ export async function send<R>(
 	if (readsUnlogged) refuseOnStandby(client);
 	// A refusal would end the transaction.
 	const isTrial =
-		readsUnlogged && statusOf(client) !== "I" && mayRefuseUnlogged(client);
+		readsUnlogged &&
+		internalsOf(client).getTransactionStatus() !== "I" &&
+		mayRefuseUnlogged(client);
 	try {
 		if (isTrial) await client.query("SAVEPOINT rem_trial");
 		const config: pg.QueryConfig = {
 			text,
 			values: values.map(parameter),
-			name: options.name as string,
+			...(options.name === undefined ? {} : { name: options.name }),
 		};
 		const answer = await untilStopped(client, options.signal, () =>
 			withTimeLimit(client, options.timeoutMs, (limit) =>
@@ -393,7 +378,7 @@ export async function send<R>(
 		// Without values it may be a text of several statements: the last one counts.
 		const result = Array.isArray(answer) ? answer.at(-1) : answer;
 		return {
-			rows: (result?.rows ?? []) as R[],
+			rows: result?.rows ?? [],
 			rowCount: result?.rowCount ?? 0,
 		};
 	} catch (error) {
@@ -401,7 +386,7 @@ export async function send<R>(
 		if (readsUnlogged) noteUnloggedRead(client, failure.sqlState);
 		if (isTrial)
 			await client.query("ROLLBACK TO SAVEPOINT rem_trial").catch(() => {
-				// The connection is gone: the failure says so.
+				// The connection is gone: the failure reports it.
 			});
 		throw ofFrozenDatabase(client, failure);
 	}
@@ -414,7 +399,7 @@ function toStatement(statement: Sql | Statement): Statement {
 		const { text, values } = statement;
 		if (typeof text === "string" && Array.isArray(values)) return statement;
 	} catch {
-		// It is no object, or one that cannot be read.
+		// It is not an object, or cannot be read.
 	}
 	throw new RemError("VALIDATION", "the statement is neither SQL nor a text", {
 		hint: "make it with the tag sql, or as { text, values }; script() takes a text without values",
@@ -450,16 +435,11 @@ export async function sendScript(
 			"a script must be a string without NUL characters",
 		);
 	try {
-		const result: unknown = await withTimeLimit(
-			client,
-			limit.timeoutMs,
-			(limited) => withLocalSettings(client, { text, ...limited }, limit),
+		const answer = await withTimeLimit(client, limit.timeoutMs, (limited) =>
+			withLocalSettings(client, { text, ...limited }, limit),
 		);
 		refuseUnconfirmed(client);
-		const results = (
-			Array.isArray(result) ? result : [result]
-		) as pg.QueryResult[];
-		return results.map(({ rows, rowCount }) => ({
+		return [answer].flat().map(({ rows, rowCount }) => ({
 			rows,
 			rowCount: rowCount ?? 0,
 		}));
@@ -468,8 +448,8 @@ export async function sendScript(
 	}
 }
 
-/** What is found out about a database, once for all its connections. */
-export interface DatabaseFacts {
+/** What is observed of a database, once for all its connections. */
+export interface ObservedDatabase {
 	vectorOid?: number;
 	/** A pooler in between gives each transaction another connection, without the named statements. */
 	losesNames?: boolean;
@@ -478,7 +458,7 @@ export interface DatabaseFacts {
 /** The options, without the name where names are lost. */
 export function withName(
 	options: QueryOptions = {},
-	{ losesNames = false }: DatabaseFacts,
+	{ losesNames = false }: ObservedDatabase,
 ): QueryOptions {
 	const isLost = losesNames && options.name !== undefined;
 	return isLost ? { ...options, name: undefined } : options;
@@ -486,10 +466,10 @@ export function withName(
 
 export async function vectorOid(
 	handle: Handle,
-	facts: DatabaseFacts,
+	observed: ObservedDatabase,
 ): Promise<number> {
-	facts.vectorOid ??= await readVectorOid(handle);
-	return facts.vectorOid;
+	observed.vectorOid ??= await readVectorOid(handle);
+	return observed.vectorOid;
 }
 
 async function readVectorOid(handle: Handle): Promise<number> {

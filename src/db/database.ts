@@ -7,7 +7,7 @@ export interface Capabilities {
 	readonly maxConnections: number;
 	/** Whether COPY works through the driver. */
 	readonly copy: boolean;
-	/** Whether statistics are kept without being asked for. */
+	/** Whether statistics are gathered automatically. */
 	readonly autovacuum: boolean;
 	/** Whether NOTIFY reaches other processes. */
 	readonly listen: boolean;
@@ -32,7 +32,7 @@ export interface QueryOptions {
 	/**
 	 * It is a read: run again on another connection when the one it was sent on
 	 * is lost, and no reason for a replica to catch up. Not within a transaction,
-	 * which says so itself. @default false
+	 * which has the option itself. @default false
 	 */
 	readonly idempotent?: boolean;
 	/** A write that ends by the service's `queryTimeoutMs`, as a read does. @default false */
@@ -40,7 +40,7 @@ export interface QueryOptions {
 	/**
 	 * Runs after a failure that certainly left nothing behind, as of a
 	 * transaction: a deadlock, a serialization failure. Not within a transaction,
-	 * which says so itself. @default 0
+	 * which has the option itself. @default 0
 	 */
 	readonly retries?: number;
 	/** Once aborted, it is not sent, or the server is asked to cancel it: `CANCELLED`. @default none */
@@ -116,9 +116,9 @@ export interface Session extends Handle {
 }
 
 export interface SessionOptions {
-	/** Told once when it was closed. */
+	/** Called once when it was closed. */
 	readonly onClosed?: () => void;
-	/** Told once when the connection is lost; not when it is closed. */
+	/** Called once when the connection is lost; not when it is closed. */
 	readonly onLost?: (error: unknown) => void;
 	/** Lets the process end though the session is open. @default false */
 	readonly isBackground?: boolean;
@@ -128,8 +128,32 @@ export interface Database extends Handle {
 	readonly capabilities: Capabilities;
 	/** How often something ended that may have written: what a replica may not have yet. */
 	readonly writes: number;
-	/** Opens a connection beside the pool; whoever opens it closes it. */
+	/** Opens a connection beside the pool; its caller closes it. */
 	openSession(options?: SessionOptions): Promise<Session>;
 	/** Waits for what runs, then closes. Closing twice is fine. */
 	close(): Promise<void>;
 }
+
+/**
+ * The database for a call that is short: none of its statements may take longer
+ * than the service's `queryTimeoutMs`. A statement outside of a transaction is
+ * taken for a read, which may run again on another connection.
+ */
+export function limited(db: Database): Database {
+	return {
+		capabilities: db.capabilities,
+		get writes() {
+			return db.writes;
+		},
+		query: (statement, options) =>
+			db.query(statement, { idempotent: true, ...options }),
+		script: (text) => db.transaction((tx) => tx.script(text), short),
+		transaction: (work, options) =>
+			db.transaction(work, { ...short, ...options }),
+		openSession: (options) => db.openSession(options),
+		vectorOid: () => db.vectorOid(),
+		close: () => db.close(),
+	};
+}
+
+const short = { isLimited: true } as const;

@@ -4,6 +4,7 @@ import {
 	definitionOf,
 	isArrayType,
 	scalarTypeEntries,
+	scalarTypes,
 } from "../models/column-types.ts";
 import { parseJson } from "../models/json-text.ts";
 
@@ -14,8 +15,7 @@ import { parseJson } from "../models/json-text.ts";
  */
 export const resultTypes = new pg.TypeOverrides();
 
-const textArray = 1009;
-const parseTextArray = pg.types.getTypeParser(textArray as never);
+const parseTextArray = pg.types.getTypeParser(scalarTypes.text.arrayOid);
 
 // `json` is not the type of any column: functions return it.
 setDecoder({ oid: 114, arrayOid: 199 }, parseJson);
@@ -42,5 +42,5 @@ export function decodeText(type: ColumnType, text: string): unknown {
 /** The items of an array, which may be nested, by their texts. */
 function mapItems(items: unknown, read: (text: string) => unknown): unknown {
 	if (Array.isArray(items)) return items.map((item) => mapItems(item, read));
-	return items === null ? null : read(items as string);
+	return typeof items === "string" ? read(items) : null;
 }

@@ -2,6 +2,7 @@ import { statfsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { PGlite } from "@electric-sql/pglite";
 import { RemError } from "../errors.ts";
+import { membersOf } from "../util/present.ts";
 import type { EngineTimers } from "./engine-timers.ts";
 
 /** What PGlite's module offers and its types do not: the calls that run PostgreSQL. */
@@ -13,7 +14,11 @@ interface EngineModule {
 	readonly FS: { quit(): void };
 }
 
-/** How PGlite's module leaves a statement that failed: PostgreSQL goes on. */
+function moduleOf(pglite: PGlite): EngineModule {
+	return pglite.Module as unknown as EngineModule;
+}
+
+/** How PGlite's module leaves a statement that failed: PostgreSQL continues. */
 const statementFailed = 100;
 
 /**
@@ -38,7 +43,7 @@ export class EmbeddedEngine {
 		this.#pglite = pglite;
 		this.#timers = timers;
 		this.#folder = folder === undefined ? undefined : new EngineFolder(folder);
-		this.#noticeAbort(pglite.Module as unknown as EngineModule);
+		this.#noticeAbort(moduleOf(pglite));
 	}
 
 	/** Throws the reason if it has stopped. */
@@ -75,7 +80,7 @@ export class EmbeddedEngine {
 		this.#timers.clear();
 		if (this.#aborted === undefined) await this.#pglite.close();
 		// It cannot end in order; at least its files are closed.
-		else (this.#pglite.Module as unknown as EngineModule).FS.quit();
+		else moduleOf(this.#pglite).FS.quit();
 	}
 
 	/**
@@ -93,8 +98,8 @@ export class EmbeddedEngine {
 				try {
 					_PostgresMainLoopOnce();
 				} catch (error) {
-					const { status } = error as { readonly status?: number };
-					if (status !== statementFailed) this.#aborted ??= error;
+					if (membersOf(error).status !== statementFailed)
+						this.#aborted ??= error;
 					throw error;
 				}
 			},
@@ -126,7 +131,7 @@ class EngineFolder {
 		this.#identity = this.#read();
 	}
 
-	/** PostgreSQL goes on with the files that it has open: what it writes is lost. */
+	/** PostgreSQL continues with the files that it has open: what it writes is lost. */
 	problem(): RemError | undefined {
 		const there = this.#read();
 		if (there === this.#identity) return undefined;

@@ -2,8 +2,9 @@ import { randomUUID } from "node:crypto";
 import { statfs, unlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { RemError } from "../errors.ts";
+import { membersOf } from "../util/present.ts";
 
-/** Why an embedded database did not open. The engine itself does not say: its folder is looked at. */
+/** Why an embedded database did not open. The engine itself does not report it: its folder is examined. */
 export async function doesNotStart(
 	folder: string,
 	cause: unknown,
@@ -73,6 +74,6 @@ async function problemWith(folder: string): Promise<string | undefined> {
 }
 
 function codeOf(error: unknown): string | undefined {
-	const code = (error as { readonly code?: unknown } | undefined)?.code;
+	const { code } = membersOf(error);
 	return typeof code === "string" ? code : undefined;
 }

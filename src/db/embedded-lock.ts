@@ -17,6 +17,7 @@ import {
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { RemError } from "../errors.ts";
+import { membersOf } from "../util/present.ts";
 import { flock } from "./flock.ts";
 import {
 	describeOwner,
@@ -34,12 +35,18 @@ import {
 	showLife,
 } from "./life-sign.ts";
 
+/** Where an embedded database is, and its lock file. */
+interface LockPlace {
+	readonly path: string;
+	readonly folder: string;
+}
+
 /** A taken lock. */
 export interface FolderLock {
 	release(): void;
 }
 
-// Others may open and close the folder at the same time; nobody does it this often.
+// Others may open and close the folder at the same time, but not this often.
 const maxAttempts = 100;
 const pauseMs = 10;
 
@@ -58,7 +65,7 @@ export async function lockFolder(
 	makeFolder(dirname(path));
 	refuseOtherThanFile(path);
 	for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-		const lock = await tryLock(path, folder);
+		const lock = await tryLock({ path, folder });
 		if (lock !== undefined) return lock;
 		await sleep(pauseMs);
 	}
@@ -70,10 +77,8 @@ export async function lockFolder(
 }
 
 /** One attempt; `undefined` if the file was replaced during it. */
-async function tryLock(
-	path: string,
-	folder: string,
-): Promise<FolderLock | undefined> {
+async function tryLock(place: LockPlace): Promise<FolderLock | undefined> {
+	const { path, folder } = place;
 	const file = openSync(path, "a+");
 	let ofFolder: number | undefined;
 	let isTaken = false;
@@ -83,20 +88,19 @@ async function tryLock(
 		// The one who released it may have removed it after it was opened here.
 		if (!isFileAt(path, file)) return undefined;
 		const owner = parseOwner(readFileSync(path, "utf8"));
-		if (outcome === "busy") throw locked(owner, path, folder);
-		await refuseOwnerWithoutFlock(owner, path, folder);
+		if (outcome === "busy") throw locked(place, owner);
+		await refuseOwnerWithoutFlock(place, owner);
 		// A file can be removed or replaced while it is locked; the folder that is open cannot.
 		ofFolder = openSync(dirname(path), "r");
-		if ((await flock(ofFolder)) === "busy")
-			throw locked(undefined, path, folder);
-		const held = ofFolder;
+		if ((await flock(ofFolder)) === "busy") throw locked(place, undefined);
+		const folderFile = ofFolder;
 		const token = randomUUID();
 		ftruncateSync(file);
 		writeSync(file, JSON.stringify(thisOwner(token, "flock")));
 		isTaken = true;
 		return {
 			release() {
-				closeSync(held);
+				closeSync(folderFile);
 				releaseFile(path, file);
 			},
 		};
@@ -136,7 +140,7 @@ function refuseOtherThanFile(path: string): void {
 	);
 }
 
-/** Removed before it is unlocked: whoever has opened it meanwhile sees that it is gone. */
+/** Removed before it is unlocked: a process that has opened it by then notices that it is gone. */
 function releaseFile(path: string, file: number): void {
 	try {
 		if (isFileAt(path, file)) rmSync(path, { force: true });
@@ -155,23 +159,23 @@ function isFileAt(path: string, file: number): boolean {
 
 /** A process of an older version, or one that found no `flock`, may have it open. */
 async function refuseOwnerWithoutFlock(
+	place: LockPlace,
 	owner: FolderOwner | undefined,
-	path: string,
-	folder: string,
 ): Promise<void> {
-	await refuseLifeSigns(path, folder);
+	await refuseLifeSigns(place);
 	if (owner === undefined || owner.lockedBy === "flock") return;
-	const state = await stateIn(path, owner);
-	if (state !== "dead") throw locked(owner, path, folder, state);
+	const state = await stateIn(place.path, owner);
+	if (state !== "dead") throw locked(place, owner, state);
 }
 
 /** Of an owner whose lock file was removed or replaced; what dead ones left behind is removed. */
-async function refuseLifeSigns(path: string, folder: string): Promise<void> {
+async function refuseLifeSigns(place: LockPlace): Promise<void> {
+	const { path } = place;
 	for (const token of lifeSignsOf(path)) {
 		const life = await lifeOf(path, token);
 		const owner = readRecord(path)?.owner;
 		if (life === "alive")
-			throw locked(owner?.token === token ? owner : undefined, path, folder);
+			throw locked(place, owner?.token === token ? owner : undefined);
 		if (life === "dead" && owner?.token !== token) removeLifeSign(path, token);
 	}
 }
@@ -186,10 +190,10 @@ async function stateIn(path: string, owner: FolderOwner): Promise<OwnerState> {
 }
 
 /**
- * Without the kernel's lock: the file names its owner, whose socket tells whether
+ * Without the kernel's lock: the file names its owner, whose socket shows whether
  * it lives, and a dead owner's file is replaced in one step by the one who links a
  * claim named after it first. A claim counts only while that dead owner is still
- * the one in the file, so a claimant who was too slow gives up. An owner that
+ * the one in the file, so a claimant who was too slow stops. An owner that
  * cannot be looked at counts as alive. `undefined` if the file was replaced during
  * it, or is not there.
  */
@@ -197,7 +201,8 @@ export async function lockByFile(
 	path: string,
 	folder: string,
 ): Promise<FolderLock | undefined> {
-	await refuseLifeSigns(path, folder);
+	const place = { path, folder };
+	await refuseLifeSigns(place);
 	const token = randomUUID();
 	const life = await showLife(path, token);
 	const draft = `${path}.${token}`;
@@ -209,7 +214,7 @@ export async function lockByFile(
 			hasSocket: life !== undefined,
 		};
 		writeFileSync(draft, JSON.stringify(mine));
-		isTaken = await replaceDead(path, draft, folder);
+		isTaken = await replaceDead(place, draft);
 	} finally {
 		rmSync(draft, { force: true });
 		if (!isTaken) life?.end();
@@ -224,14 +229,11 @@ export async function lockByFile(
 }
 
 /** Whether the draft is the lock file now. */
-async function replaceDead(
-	path: string,
-	draft: string,
-	folder: string,
-): Promise<boolean> {
+async function replaceDead(place: LockPlace, draft: string): Promise<boolean> {
+	const { path } = place;
 	const dead = readRecord(path);
 	if (dead === undefined) return false;
-	const claims = await claimAfter(dead, draft, path, folder);
+	const claims = await claimAfter(dead, draft, place);
 	if (claims === undefined) return false;
 	const isLate = readRecord(path)?.name !== dead.name;
 	if (!isLate) {
@@ -247,15 +249,15 @@ async function replaceDead(
 async function claimAfter(
 	dead: LockRecord,
 	draft: string,
-	path: string,
-	folder: string,
+	place: LockPlace,
 ): Promise<string[] | undefined> {
+	const { path } = place;
 	const claims: string[] = [];
 	for (let last: LockRecord | undefined = dead; last !== undefined; ) {
 		const { owner, name } = last;
 		const state = owner === undefined ? "dead" : await stateIn(path, owner);
 		if (owner !== undefined && state !== "dead")
-			throw locked(owner, path, folder, state);
+			throw locked(place, owner, state);
 		const claim = `${path}.after-${name}`;
 		claims.push(claim);
 		if (tryLink(draft, claim)) return claims;
@@ -269,7 +271,7 @@ function tryLink(draft: string, path: string): boolean {
 		linkSync(draft, path);
 		return true;
 	} catch (error) {
-		if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+		if (membersOf(error).code === "EEXIST") return false;
 		throw error;
 	}
 }
@@ -287,15 +289,14 @@ function readRecord(path: string): LockRecord | undefined {
 		const { ino, mtimeNs } = statSync(path, { bigint: true });
 		return { owner, name: owner?.token ?? `${ino}-${mtimeNs}` };
 	} catch (error) {
-		if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+		if (membersOf(error).code === "ENOENT") return undefined;
 		throw error;
 	}
 }
 
 function locked(
+	{ path, folder }: LockPlace,
 	owner: FolderOwner | undefined,
-	path: string,
-	folder: string,
 	state: OwnerState = "alive",
 ): RemError {
 	const who = owner === undefined ? "another process" : describeOwner(owner);

@@ -89,7 +89,7 @@ async function start(
 				...engineAddress,
 				stream,
 				types: resultTypes,
-			} as pg.ClientConfig);
+			});
 		}
 	}
 	const pool = new pg.Pool({
@@ -99,7 +99,7 @@ async function start(
 		// Another connection would only be the same engine, reset.
 		idleTimeoutMillis: 0,
 		allowExitOnIdle: true,
-	} as pg.PoolConfig);
+	});
 	return new PoolDatabase(pool, {
 		capabilities: {
 			kind: "embedded",

@@ -1,7 +1,7 @@
 import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
-import { ident, type Sql, sql } from "../sql.ts";
+import type { VectorSpace } from "../models/vector.ts";
+import { ident, join, literal, type Sql, sql } from "../sql.ts";
 import { arrayLiteral } from "./encode.ts";
 
 /** The texts that wait for their vectors. */
@@ -14,7 +14,7 @@ export function embeddingModelsRef(schema: string): Sql {
 	return ident(schema, "rem_embedding_models");
 }
 
-/** Which fields of each table have vectors, whatever the models of single processes say. */
+/** Which fields of each table have vectors, whatever the models of single processes define. */
 export function embeddingFieldsRef(schema: string): Sql {
 	return ident(schema, "rem_embedding_fields");
 }
@@ -24,12 +24,12 @@ export function embeddingVersionsRef(schema: string): Sql {
 	return ident(schema, "rem_embedding_versions");
 }
 
-/** The channel on which workers hear that something was queued. */
+/** The channel that notifies workers of new entries. */
 export function queueChannel(schema: string): string {
 	return boundedName(`rem_embedding_queue_${schema}`);
 }
 
-/** The end of an INSERT: what waits already begins anew, in its old place, because the text is another now. */
+/** The end of an INSERT: an entry that waits already restarts in its old place, because its text has changed. */
 export const requeue = sql`ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
     state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL`;
 
@@ -63,3 +63,24 @@ function settledBy(table: EntityTable, space: VectorSpace): string {
 export function settledTable({ schema, entity }: EntityTable): string {
 	return `${schema}.${entity.tableName}`;
 }
+
+/**
+ * The texts of a live row that get vectors, as rows of `f (field_name, content)`:
+ * to be joined LATERAL to the row.
+ */
+export function embeddableTexts({ entity }: EntityTable, row: string): Sql {
+	const fields = entity.embedFields.map(
+		({ name, column }) => sql`(${literal(name)}, ${ident(row, column)})`,
+	);
+	return sql`(
+    SELECT field_name, content FROM (VALUES ${join(fields)}) AS f (field_name, content)
+    WHERE ${ident(row)}.deleted_at IS NULL AND content ~ ${literal(`[^${blank}]`)}
+  ) AS f`;
+}
+
+/** What JavaScript's `trim` takes away, whatever the database's locale calls a space. */
+export const blank =
+	"\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff";
+
+/** The hash of a text `f`, as it is stored with its vector. */
+export const textHash = sql`sha256(convert_to(f.content, 'UTF8'))`;

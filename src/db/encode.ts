@@ -9,14 +9,14 @@ const internalTypes = {
 	bytea: {
 		oid: 17,
 		encoder: {
-			sizeOf: (value) => (value as Buffer).length,
-			write: (buffer, value, at) => buffer.set(value as Buffer, at),
+			sizeOf: (value: Buffer) => value.length,
+			write: (buffer, value: Buffer, at) => buffer.set(value, at),
 		},
 	},
 	integer: {
 		oid: 23,
-		encoder: fixed(4, (buffer, value, at) => {
-			buffer.writeInt32BE(value as number, at);
+		encoder: fixed<number>(4, (buffer, value, at) => {
+			buffer.writeInt32BE(value, at);
 		}),
 	},
 } as const satisfies Record<string, { oid: number; encoder: Encoder }>;
@@ -49,9 +49,10 @@ export function encodeArray(
 	);
 	const buffer = Buffer.allocUnsafe(size);
 	const hasNull = sizes.includes(-1);
-	let at = writeArrayHeader(buffer, oid, elements.length, hasNull);
+	const header = { elementOid: oid, length: elements.length, hasNull };
+	let at = writeArrayHeader(buffer, header);
 	for (const [index, value] of elements.entries()) {
-		const size = sizes[index] as number;
+		const size = sizes[index] ?? -1;
 		at = buffer.writeInt32BE(size, at);
 		if (size < 0) continue;
 		write(buffer, value, at);
@@ -74,7 +75,11 @@ export function encodeVectorArray(
 		arrayHeaderSize,
 	);
 	const buffer = Buffer.allocUnsafe(size);
-	let at = writeArrayHeader(buffer, vectorOid, vectors.length, false);
+	let at = writeArrayHeader(buffer, {
+		elementOid: vectorOid,
+		length: vectors.length,
+		hasNull: false,
+	});
 	for (const vector of vectors) {
 		buffer.writeInt32BE(4 + vector.byteLength, at);
 		at = writeVector(buffer, at + 4, vector);
@@ -133,9 +138,15 @@ const arrayHeaderSize = 20;
 /** Returns the place after it: an empty array has no dimension. */
 function writeArrayHeader(
 	buffer: Buffer,
-	elementOid: number,
-	length: number,
-	hasNull: boolean,
+	{
+		elementOid,
+		length,
+		hasNull,
+	}: {
+		readonly elementOid: number;
+		readonly length: number;
+		readonly hasNull: boolean;
+	},
 ): number {
 	buffer.writeInt32BE(length === 0 ? 0 : 1, 0);
 	buffer.writeInt32BE(hasNull ? 1 : 0, 4);

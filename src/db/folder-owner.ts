@@ -1,5 +1,6 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { threadId } from "node:worker_threads";
+import { membersOf } from "../util/present.ts";
 
 /** Who has an embedded database open, as its lock file states it. */
 export interface FolderOwner {
@@ -38,26 +39,25 @@ export function thisOwner(
 export function parseOwner(text: string): FolderOwner | undefined {
 	try {
 		const owner: unknown = JSON.parse(text);
-		const isOwner =
-			typeof owner === "object" &&
-			owner !== null &&
-			"pid" in owner &&
-			Number.isSafeInteger(owner.pid) &&
-			(owner.pid as number) > 0 &&
-			"token" in owner &&
-			typeof owner.token === "string" &&
-			/^[\w-]+$/.test(owner.token) &&
-			isTextIfThere(owner, "started") &&
-			isTextIfThere(owner, "pidNamespace");
-		return isOwner ? (owner as FolderOwner) : undefined;
+		return isOwner(owner) ? owner : undefined;
 	} catch {
 		return undefined;
 	}
 }
 
-function isTextIfThere(record: object, name: string): boolean {
-	const value: unknown = Reflect.get(record, name);
-	return value === undefined || value === null || typeof value === "string";
+function isOwner(value: unknown): value is FolderOwner {
+	const { pid, token, started, pidNamespace } = membersOf(value);
+	const isTextIfThere = (text: unknown) =>
+		text === undefined || text === null || typeof text === "string";
+	return (
+		typeof pid === "number" &&
+		Number.isSafeInteger(pid) &&
+		pid > 0 &&
+		typeof token === "string" &&
+		/^[\w-]+$/.test(token) &&
+		isTextIfThere(started) &&
+		isTextIfThere(pidNamespace)
+	);
 }
 
 /** `unknown`: it counts its number in another pid namespace, where this process cannot look. */
@@ -92,7 +92,7 @@ function isRunning(pid: number): boolean {
 		process.kill(pid, 0);
 		return true;
 	} catch (error) {
-		return (error as NodeJS.ErrnoException).code === "EPERM";
+		return membersOf(error).code === "EPERM";
 	}
 }
 

@@ -108,7 +108,7 @@ async function withShortPath<T>(
 	}
 }
 
-/** Tells a folder from its copy. */
+/** Distinguishes a folder from its copy. */
 export function inodeOf(folder: string): string {
 	return String(statSync(folder, { bigint: true }).ino);
 }

@@ -3,7 +3,7 @@ import { RemError } from "../errors.ts";
 
 interface OpenTransaction {
 	readonly database: object;
-	/** Work that was started and not awaited goes on after the transaction. */
+	/** Work that was started and not awaited continues after the transaction. */
 	isOpen: boolean;
 	readonly outer: OpenTransaction | undefined;
 }
@@ -11,7 +11,7 @@ interface OpenTransaction {
 // Only `service.transaction()` enters it: promises cost more from then on.
 const context = new AsyncLocalStorage<OpenTransaction | undefined>();
 
-/** Runs a user's work in a transaction of the database; calls beside its handle are noticed meanwhile. */
+/** Runs a user's work in a transaction of the database; calls beside its handle are noticed until it ends. */
 export async function insideTransaction<T>(
 	database: object,
 	work: () => Promise<T>,
@@ -24,7 +24,7 @@ export async function insideTransaction<T>(
 	}
 }
 
-/** Runs what goes on in the background, whoever causes it: it is not part of the caller's transaction. */
+/** Runs background work, whatever starts it: it is not part of the caller's transaction. */
 export function outsideTransactions<T>(work: () => T): T {
 	return context.getStore() === undefined
 		? work()

@@ -1,7 +1,6 @@
-import type pg from "pg";
 import type { Sql, Statement } from "../sql.ts";
 import {
-	type DatabaseFacts,
+	type Connection,
 	runTransaction,
 	send,
 	sendScript,
@@ -13,49 +12,47 @@ import type {
 	Result,
 	TransactionOptions,
 } from "./database.ts";
+import { internalsOf } from "./driver.ts";
 
 /** One connection of a pool while it is checked out; nothing is run again on another. */
 export class PoolConnection implements Handle {
-	readonly #client: pg.PoolClient;
-	readonly #facts: DatabaseFacts;
+	readonly #connection: Connection;
 	readonly #limits: (options: QueryOptions) => QueryOptions;
 
 	constructor(
-		client: pg.PoolClient,
-		facts: DatabaseFacts,
+		connection: Connection,
 		limits: (options: QueryOptions) => QueryOptions,
 	) {
-		this.#client = client;
-		this.#facts = facts;
+		this.#connection = connection;
 		this.#limits = limits;
 	}
 
 	/** The same object each time the connection is checked out. */
 	get identity(): object {
-		return this.#client;
+		return this.#connection.client;
 	}
 
-	/** What the other end says its process is: the server's, unless a pooler is in between. */
+	/** The process that the other end names: the server's, unless a pooler is in between. */
 	get processId(): number | undefined {
-		return (this.#client as unknown as { processID?: number }).processID;
+		return internalsOf(this.#connection.client).processID;
 	}
 
 	query<R>(statement: Sql | Statement, options: QueryOptions = {}) {
-		return send<R>(this.#client, statement, this.#limits(options));
+		return send<R>(this.#connection.client, statement, this.#limits(options));
 	}
 
 	script(text: string): Promise<Result[]> {
-		return sendScript(this.#client, text);
+		return sendScript(this.#connection.client, text);
 	}
 
 	transaction<T>(
 		work: (tx: Handle) => Promise<T>,
 		options: TransactionOptions = {},
 	): Promise<T> {
-		return runTransaction(this.#client, this.#facts, work, options);
+		return runTransaction(this.#connection, work, options);
 	}
 
 	vectorOid(): Promise<number> {
-		return vectorOid(this, this.#facts);
+		return vectorOid(this, this.#connection.observed);
 	}
 }

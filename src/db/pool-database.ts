@@ -5,9 +5,10 @@ import { compile, type Sql, type Statement } from "../sql.ts";
 import { count } from "../telemetry/metrics.ts";
 import { ConnectGate } from "./connect-gate.ts";
 import {
+	type Connection,
 	cannotConnect,
-	type DatabaseFacts,
 	isLimited,
+	type ObservedDatabase,
 	outcomeUnknown,
 	prepareClient,
 	refuseOpenTransaction,
@@ -28,6 +29,7 @@ import type {
 	SessionOptions,
 	TransactionOptions,
 } from "./database.ts";
+import { internalsOf } from "./driver.ts";
 import { refuseInsideTransaction } from "./open-transaction.ts";
 import { PoolConnection } from "./pool-connection.ts";
 import { type RetryUnit, retryUnit } from "./retry.ts";
@@ -43,9 +45,9 @@ import {
 export interface PoolDatabaseOptions {
 	readonly capabilities: Capabilities;
 	readonly logger: Logger;
-	/** Says where the server is, for messages: `localhost:5432`. */
+	/** The server's address, for messages: `localhost:5432`. */
 	readonly address: string;
-	/** How long work that may run again is run again while the server is away. */
+	/** How long work that may be retried is retried while the server is away. */
 	readonly retryTimeoutMs: number;
 	/** Longest time of a statement that is idempotent or limited, also in such a transaction; then it is cancelled. @default none */
 	readonly queryTimeoutMs?: number;
@@ -60,18 +62,18 @@ export class PoolDatabase implements Database {
 	readonly capabilities: Capabilities;
 	readonly #pool: pg.Pool;
 	readonly #options: PoolDatabaseOptions;
-	readonly #facts: DatabaseFacts;
-	/** What is under way, or waits for a connection. */
+	readonly #observed: ObservedDatabase;
+	/** Calls in progress, or waiting for a connection. */
 	readonly #running = new Set<Promise<unknown>>();
 	readonly #gate = new ConnectGate(async () => {
 		(await this.#take()).release();
 	});
-	/** When each connection was made; those of an earlier time than this one are of no more use. */
-	readonly #ages = new WeakMap<pg.PoolClient, number>();
-	#age = 0;
+	/** The generation of each connection; one of an earlier generation than this is discarded. */
+	readonly #generations = new WeakMap<pg.PoolClient, number>();
+	#generation = 0;
 	/** Of connections that nothing was sent on yet: the settings that are made first. */
 	readonly #prepared = new WeakMap<pg.PoolClient, Promise<void>>();
-	/** Whether it was ever reached: who starts with a wrong address is told at once. */
+	/** Whether it was ever reached: a wrong address fails at once. */
 	#isProven = false;
 	#closing: Promise<void> | undefined;
 	#writes = 0;
@@ -80,7 +82,7 @@ export class PoolDatabase implements Database {
 		this.capabilities = options.capabilities;
 		this.#pool = pool;
 		this.#options = options;
-		this.#facts = { losesNames: !options.capabilities.namedStatements };
+		this.#observed = { losesNames: !options.capabilities.namedStatements };
 		// Without these listeners a restart of the server ends the process.
 		pool.on("error", (error) => this.#warn(error));
 		pool.on("connect", (client) => {
@@ -129,13 +131,7 @@ export class PoolDatabase implements Database {
 		return this.#track(
 			options.readOnly === true,
 			this.#retry(options, (client) =>
-				runTransaction(
-					client,
-					this.#facts,
-					work,
-					options,
-					this.#options.queryTimeoutMs,
-				),
+				runTransaction(this.#connectionOf(client), work, options),
 			),
 		);
 	}
@@ -148,13 +144,13 @@ export class PoolDatabase implements Database {
 		return this.#track(
 			true,
 			this.#withClient((client) =>
-				work(new PoolConnection(client, this.#facts, limits)),
+				work(new PoolConnection({ client, observed: this.#observed }, limits)),
 			),
 		);
 	}
 
 	vectorOid(): Promise<number> {
-		return vectorOid(this, this.#facts);
+		return vectorOid(this, this.#observed);
 	}
 
 	async openSession(options: SessionOptions = {}): Promise<Session> {
@@ -197,18 +193,26 @@ export class PoolDatabase implements Database {
 		work: (client: pg.PoolClient) => Promise<T>,
 	): Promise<T> {
 		return retryUnit(
-			unit,
-			this.#options.retryTimeoutMs,
+			{
+				retries: unit.retries,
+				idempotent: unit.idempotent,
+				deadlineMs: this.#options.retryTimeoutMs,
+				onRetry: (error, attempt) => this.#logRetry(error, attempt),
+			},
 			() => this.#withClient(work),
-			(error, attempt) => this.#tellRetry(error, attempt),
 		);
 	}
 
-	#tellRetry(error: unknown, attempt: number): void {
+	#connectionOf(client: pg.PoolClient): Connection {
+		const { queryTimeoutMs } = this.#options;
+		return { client, observed: this.#observed, queryTimeoutMs };
+	}
+
+	#logRetry(error: unknown, attempt: number): void {
 		const { code, sqlState } = toRemError(error);
 		this.#options.logger.debug(
 			{ code, sqlState, attempt },
-			`run again after ${[code, sqlState].filter(Boolean).join(" ")}`,
+			`retried after ${[code, sqlState].filter(Boolean).join(" ")}`,
 		);
 	}
 
@@ -218,7 +222,7 @@ export class PoolDatabase implements Database {
 			isLimited(options) && queryTimeoutMs !== undefined
 				? { timeoutMs: queryTimeoutMs, ...options }
 				: options;
-		return withName(limited, this.#facts);
+		return withName(limited, this.#observed);
 	}
 
 	async #withClient<T>(work: (client: pg.PoolClient) => Promise<T>) {
@@ -238,24 +242,24 @@ export class PoolDatabase implements Database {
 		}
 	}
 
-	/** Returns whether the connection that the error came from is of no more use. */
+	/** Returns whether the connection that the error came from must be discarded. */
 	#judge(error: unknown, client: pg.PoolClient): boolean {
 		if (isReadOnlyServer(error)) this.#evict(client);
-		if (isStatementLost(error)) this.#facts.losesNames = true;
+		if (isStatementLost(error)) this.#observed.losesNames = true;
 		const isLost = isConnectionLost(error);
 		if (isLost) this.#gate.suspect();
 		return isLost || isReadOnlyServer(error) || isStalePlan(error);
 	}
 
-	/** The others of a primary that was replaced lead to it as well. */
+	/** After a failover the pool's other connections lead to the old primary as well. */
 	#evict(client: pg.PoolClient): void {
-		// One of an earlier time says nothing of those made since.
-		if (this.#ages.get(client) !== this.#age) return;
-		this.#age++;
+		// One of an earlier generation does not describe those made since.
+		if (this.#generations.get(client) !== this.#generation) return;
+		this.#generation++;
 		count("remdb.connections.evicted", {});
 		this.#options.logger.warn(
 			{ sqlState: "25006" },
-			`${this.#options.address} takes no writes: all connections are left for new ones`,
+			`${this.#options.address} refuses writes: all connections are replaced`,
 		);
 	}
 
@@ -282,11 +286,11 @@ export class PoolDatabase implements Database {
 				const client = await this.#pool.connect();
 				await this.#prepare(client);
 				this.#isProven = true;
-				const age = this.#ages.get(client) ?? this.#age;
-				this.#ages.set(client, age);
-				if (age === this.#age) {
+				const generation = this.#generations.get(client) ?? this.#generation;
+				this.#generations.set(client, generation);
+				if (generation === this.#generation) {
 					// Calls keep the process alive, not their connections: see keepAlive().
-					unref(client);
+					internalsOf(client).unref();
 					return client;
 				}
 				client.release(true);
@@ -304,7 +308,7 @@ export class PoolDatabase implements Database {
 					"POOL_TIMEOUT",
 					`all ${this.capabilities.maxConnections} connections are busy`,
 					{
-						hint: "raise poolSize, or find what uses them: a transaction keeps its connection until its work returns",
+						hint: "raise poolSize, or find what uses them: a transaction uses its connection until its work returns",
 						cause,
 					},
 				);
@@ -340,15 +344,11 @@ export class PoolDatabase implements Database {
 	}
 }
 
-function unref(client: pg.PoolClient): void {
-	(client as unknown as { unref(): void }).unref();
-}
-
 function textOf(statement: Sql | Statement): string {
 	return ("text" in statement ? statement : compile(statement)).text;
 }
 
-/** A connection that is lost while a statement of its own transaction is under way takes the answer with it. */
+/** When a connection is lost during a statement outside of transactions, its outcome is unknown. */
 async function orUnknown<T>(
 	text: string | undefined,
 	work: () => Promise<T>,
@@ -366,7 +366,7 @@ function isPlainRead(text: string): boolean {
 	return /^\s*(SELECT|SHOW|TABLE|VALUES|EXPLAIN)\b/i.test(text);
 }
 
-/** Where there is one connection: a session takes it for each statement, and lets others in between. */
+/** Where there is one connection: a session takes it for each statement, and releases it in between. */
 function sharedSession(db: Handle): Session {
 	return {
 		processId: undefined,

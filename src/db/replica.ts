@@ -3,6 +3,7 @@ import { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { Sql, Statement } from "../sql.ts";
 import { count } from "../telemetry/metrics.ts";
+import { membersOf } from "../util/present.ts";
 import type {
 	Database,
 	Handle,
@@ -22,7 +23,7 @@ import {
 } from "./wal-position.ts";
 
 export interface ReplicaOptions {
-	/** Says where the replica is, for messages: `localhost:5433`. */
+	/** The replica's address, for messages: `localhost:5433`. */
 	readonly address: string;
 	/** Longest wait for the replica to have what was written here. */
 	readonly waitMs: number;
@@ -31,10 +32,10 @@ export interface ReplicaOptions {
 
 // Reads go to the primary so long before the replica is asked again.
 const restMs = 2000;
-const longestPauseMs = 25;
-// So long it is taken for granted that the primary is the same server.
+const maxPauseMs = 25;
+// For this long the primary is assumed to be the same server.
 const primaryKnownMs = 1000;
-// So long, that a standby follows the same server.
+// For this long a standby is assumed to follow the same server.
 const standbyKnownMs = 5000;
 
 /** The server of the read host has a log of its own: its rows are not the primary's. */
@@ -42,9 +43,9 @@ class Forked extends Error {}
 
 /**
  * Reads on a replica, as a handle like any other. What was written through the
- * primary's pool beforehand is seen: the replica is waited for, a moment, and
- * then the primary asked instead. So it is when the replica is away, or gives
- * up a read because of what it replays.
+ * primary's pool before is included: the replica is waited for, briefly, and
+ * then the primary asked instead. The same when the replica is away, or cancels
+ * a read because of what it replays.
  */
 export class Replica implements Handle {
 	readonly #primary: Database;
@@ -147,7 +148,7 @@ export class Replica implements Handle {
 			if (isConnectionLost(error)) this.#rest(message);
 			else if (isTrial) this.#back();
 			if (!isOfReplica(error)) throw error;
-			if (isRolledBack(error)) this.#tell(`gave up a read: ${message}`);
+			if (isRolledBack(error)) this.#warn(`cancelled a read: ${message}`);
 			return undefined;
 		}
 	}
@@ -158,7 +159,7 @@ export class Replica implements Handle {
 		if (writes > this.#position.writes) {
 			const lsn = readWritten(this.#primary);
 			this.#position = { writes, lsn };
-			// Whoever asked is told; the next one asks again.
+			// The caller gets the error; the next one asks again.
 			lsn.catch(() => this.#forgetPosition());
 		}
 		return this.#position.lsn;
@@ -175,7 +176,7 @@ export class Replica implements Handle {
 		read: (db: Handle) => Promise<T>,
 	): Promise<{ value: T } | undefined> {
 		const deadline = performance.now() + waitMs;
-		for (let pauseMs = 1; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
+		for (let pauseMs = 1; ; pauseMs = Math.min(2 * pauseMs, maxPauseMs)) {
 			const answer = await this.#pool.withConnection((connection) =>
 				this.#readIfReplayed(connection, position ?? 0n, read),
 			);
@@ -260,7 +261,7 @@ export class Replica implements Handle {
 		throw new Forked(
 			state.isStandby
 				? "it follows a server that was promoted, and its rows are no longer the primary's"
-				: "it is no standby, and not the primary: it was promoted, and its rows are no longer the primary's",
+				: "it is neither a standby nor the primary: it was promoted, and its rows are no longer the primary's",
 		);
 	}
 
@@ -271,7 +272,7 @@ export class Replica implements Handle {
 		const state = readServerState(this.#primary);
 		this.#primaryState = { at: performance.now(), state };
 		state.catch(() => {
-			// Whoever asked is informed; the next one asks again.
+			// The caller gets the error; the next one asks again.
 			this.#primaryState = undefined;
 		});
 		return state;
@@ -291,19 +292,19 @@ export class Replica implements Handle {
 		if ((await readCluster(this.#pool)) !== own)
 			throw new RemError(
 				"CONFIG_INVALID",
-				`${this.#options.address} is no replica of this database`,
+				`${this.#options.address} is not a replica of this database`,
 				{ hint: "let POSTGRES__READ_HOST lead to a standby of POSTGRES__HOST" },
 			);
 		this.#isChecked = true;
 	}
 
-	#rest(why: string): void {
+	#rest(reason: string): void {
 		this.#restUntil = performance.now() + restMs;
 		// It may have been another primary's log, before a failover.
 		this.#forgetPosition();
 		this.#primaryState = undefined;
 		this.#isChecked = false;
-		if (!this.#isOut) this.#tell(`${why}; reads go to the primary`);
+		if (!this.#isOut) this.#warn(`${reason}; reads go to the primary`);
 		this.#isOut = true;
 	}
 
@@ -314,9 +315,9 @@ export class Replica implements Handle {
 		logger.info({ address }, `replica ${address} answers again`);
 	}
 
-	#tell(what: string): void {
+	#warn(problem: string): void {
 		const { address, logger } = this.#options;
-		logger.warn({ address }, `replica ${address}: ${what}`);
+		logger.warn({ address }, `replica ${address}: ${problem}`);
 	}
 }
 
@@ -345,9 +346,12 @@ function isOfReplica(error: unknown): boolean {
 		isConnectionLost(error) ||
 		isTransient(error) ||
 		isRolledBack(error) ||
-		// All of its connections are busy; or it has not heard of a migration.
-		codesOfReplica.has((error as { code?: string }).code ?? "")
+		// All of its connections are busy; or a migration has not reached it yet.
+		codesOfReplica.has(membersOf(error).code)
 	);
 }
 
-const codesOfReplica = new Set(["POOL_TIMEOUT", "SCHEMA_DRIFT"]);
+const codesOfReplica: ReadonlySet<unknown> = new Set([
+	"POOL_TIMEOUT",
+	"SCHEMA_DRIFT",
+]);

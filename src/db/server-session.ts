@@ -2,8 +2,8 @@ import type pg from "pg";
 import { RemError } from "../errors.ts";
 import { ident, type Sql, type Statement, sql, toText } from "../sql.ts";
 import {
+	type Connection,
 	cannotConnect,
-	type DatabaseFacts,
 	prepareClient,
 	refuseOpenTransaction,
 	rollBackIfOpen,
@@ -20,13 +20,14 @@ import type {
 	SessionOptions,
 	TransactionOptions,
 } from "./database.ts";
+import { internalsOf } from "./driver.ts";
 import { retryUnit } from "./retry.ts";
 import { toRemError } from "./sql-state.ts";
 
 /** A single connection to a server, one statement at a time. */
 export class ServerSession implements Session {
 	readonly #client: pg.Client;
-	readonly #facts: DatabaseFacts = {};
+	readonly #connection: Connection;
 	readonly #listeners = new Map<string, (payload: string) => void>();
 	#last: Promise<unknown> = Promise.resolve();
 	#closing: Promise<void> | undefined;
@@ -35,11 +36,12 @@ export class ServerSession implements Session {
 
 	private constructor(client: pg.Client, { onLost, onClosed }: SessionOptions) {
 		this.#client = client;
+		this.#connection = { client, observed: {} };
 		this.#onClosed = onClosed;
-		let told = false;
+		let isReported = false;
 		const lose = (error: unknown) => {
-			if (told || this.#closing !== undefined) return;
-			told = true;
+			if (isReported || this.#closing !== undefined) return;
+			isReported = true;
 			onLost?.(toRemError(error));
 		};
 		client.on("error", lose);
@@ -64,22 +66,20 @@ export class ServerSession implements Session {
 			await session.close();
 			throw cannotConnect(address, toRemError(error));
 		}
-		if (options.isBackground === true)
-			(client as unknown as { unref(): void }).unref();
+		if (options.isBackground === true) session.unref();
 		return session;
 	}
 
 	get processId(): number | undefined {
-		const { processID } = this.#client as unknown as { processID?: number };
-		return processID;
+		return internalsOf(this.#client).processID;
 	}
 
 	query<R>(statement: Sql | Statement, options?: QueryOptions) {
-		return this.#inTurn(() => send<R>(this.#client, statement, options));
+		return this.#inOrder(() => send<R>(this.#client, statement, options));
 	}
 
 	script(text: string): Promise<Result[]> {
-		return this.#inTurn(() => sendScript(this.#client, text));
+		return this.#inOrder(() => sendScript(this.#client, text));
 	}
 
 	transaction<T>(
@@ -87,16 +87,16 @@ export class ServerSession implements Session {
 		options: TransactionOptions = {},
 	): Promise<T> {
 		const { retries } = options;
-		return this.#inTurn(() =>
+		return this.#inOrder(() =>
 			// Once it is lost, a session has no other connection to run it on.
-			retryUnit({ retries }, 0, () =>
-				runTransaction(this.#client, this.#facts, work, options),
+			retryUnit({ retries, deadlineMs: 0 }, () =>
+				runTransaction(this.#connection, work, options),
 			),
 		);
 	}
 
 	vectorOid(): Promise<number> {
-		return vectorOid(this, this.#facts);
+		return vectorOid(this, this.#connection.observed);
 	}
 
 	async listen(
@@ -108,7 +108,7 @@ export class ServerSession implements Session {
 	}
 
 	unref(): void {
-		(this.#client as unknown as { unref(): void }).unref();
+		internalsOf(this.#client).unref();
 	}
 
 	close(): Promise<void> {
@@ -122,8 +122,8 @@ export class ServerSession implements Session {
 	}
 
 	/** A transaction's statements must not have others between them. */
-	#inTurn<T>(work: () => Promise<T>): Promise<T> {
-		const turn = this.#last.then(async () => {
+	#inOrder<T>(work: () => Promise<T>): Promise<T> {
+		const done = this.#last.then(async () => {
 			if (this.#closing !== undefined)
 				throw new RemError("CONNECTION_FAILED", "the session is closed");
 			try {
@@ -135,9 +135,9 @@ export class ServerSession implements Session {
 				throw error;
 			}
 		});
-		this.#last = turn.catch(() => {
-			// Whoever waits for it is told.
+		this.#last = done.catch(() => {
+			// Its caller handles the failure.
 		});
-		return turn;
+		return done;
 	}
 }

@@ -41,7 +41,7 @@ export interface ServerOptions {
 	readonly logger: Logger;
 }
 
-/** Opens a pool to a PostgreSQL server and checks that it can hold what we build. */
+/** Opens a pool to a PostgreSQL server and checks that it supports what we build. */
 export async function openServer(
 	address: ServerAddress,
 	options: ServerOptions,
@@ -67,11 +67,11 @@ export async function openServer(
 }
 
 // Who waits for a replica had better ask the primary.
-const longestReplicaConnectMs = 2000;
+const maxReplicaConnectMs = 2000;
 
 /**
  * Opens a pool to a replica of the primary, for reads that allow it. It is not
- * connected to here: one that is away is no reason not to start.
+ * connected to here: one that is away does not prevent the start.
  */
 export function openReplica(
 	primary: Database,
@@ -81,7 +81,7 @@ export function openReplica(
 	const { connectTimeoutMs, logger, waitMs } = options;
 	const pool = poolDatabase(address, {
 		...options,
-		connectTimeoutMs: Math.min(connectTimeoutMs, longestReplicaConnectMs),
+		connectTimeoutMs: Math.min(connectTimeoutMs, maxReplicaConnectMs),
 		retryTimeoutMs: 0,
 	});
 	const place = { address: hostAndPort(address), waitMs, logger };
@@ -229,7 +229,7 @@ function installHint(missing: readonly string[]): string {
 	return `on Debian or Ubuntu: apt install ${packages.join(" ")}; or use the image pgvector/pgvector:0.8.7-pg18`;
 }
 
-/** Host and port only: the rest of an address holds the password. */
+/** Host and port only: the rest of an address contains the password. */
 function hostAndPort(address: ServerAddress): string {
 	if (address.connectionString === undefined)
 		return `${address.host ?? "localhost"}:${address.port ?? 5432}`;

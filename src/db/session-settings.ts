@@ -1,6 +1,7 @@
 import type pg from "pg";
 import { RemError } from "../errors.ts";
 import { empty, join, literal, raw, type Sql, sql, toText } from "../sql.ts";
+import { internalsOf } from "./driver.ts";
 import { toRemError } from "./sql-state.ts";
 
 /**
@@ -82,22 +83,21 @@ export async function pinSettings(
 	client: pg.ClientBase,
 	options: PinOptions = {},
 ): Promise<void> {
-	const { processID } = client as unknown as { processID?: number | null };
+	const { processID } = internalsOf(client);
 	const text = pinText(options, processID ?? 0);
 	const config = { text, query_timeout: options.timeoutMs };
-	const results = await client.query(config).catch((error: unknown) => {
+	const answer = await client.query<Pin>(config).catch((error: unknown) => {
 		throw toRemError(error);
 	});
-	const pins = (results as unknown as pg.QueryResult<Pin>[]).flatMap(
-		({ rows }) => rows,
-	);
+	// A text of several statements has a result for each.
+	const pins = [answer].flat().flatMap(({ rows }) => rows);
 	if (pins.some(({ state }) => state === "refused")) throw replicationRole();
 	if (pins.some(({ state }) => state === "frozen")) frozen.add(client);
 	const local = pins.filter(({ state }) => state === "local");
 	if (local.length > 0) unpinned.set(client, localText(local));
 }
 
-/** What follows BEGIN on a connection that keeps no settings; else empty. */
+/** What follows BEGIN on a connection that does not retain settings; else empty. */
 export function localSettings(client: pg.ClientBase): string {
 	return unpinned.get(client) ?? "";
 }
@@ -106,8 +106,8 @@ const unpinned = new WeakMap<pg.ClientBase, string>();
 
 /**
  * Whether the role or the database makes every transaction read-only by default.
- * It is how a database is closed to writers, for a switchover say: so it is
- * reported, and not set back.
+ * It is how a database is closed to writers, for a switchover for instance: so
+ * it is reported, and not reset.
  */
 export function isReadOnlyByDefault(client: pg.ClientBase): boolean {
 	return frozen.has(client);
@@ -182,7 +182,7 @@ function row(name: string, value: string, isCarried: Sql): Sql {
 function replicationRole(): RemError {
 	return new RemError(
 		"SERVER_UNSUPPORTED",
-		"session_replication_role is not `origin` for this role or database: foreign keys would not be kept",
+		"session_replication_role is not `origin` for this role or database: foreign keys would not be enforced",
 		{
 			hint: "as a superuser: ALTER ROLE … RESET session_replication_role, or ALTER DATABASE … RESET it",
 		},

@@ -1,4 +1,5 @@
 import { RemError } from "../errors.ts";
+import { membersOf } from "../util/present.ts";
 import { tlsHint } from "./tls.ts";
 
 /** What both `pg` and PGlite put on their errors. */
@@ -17,7 +18,7 @@ interface DatabaseFailure {
  * The one place where database errors are recognised: by SQLSTATE, and by its
  * absence, which means that the connection is gone.
  *
- * Their `detail` and `where`, and for some classes the `message`, hold values of
+ * Their `detail` and `where`, and for some classes the `message`, contain values of
  * rows: these stay out of what is thrown, `cause` included.
  */
 export function toRemError(error: unknown): RemError {
@@ -58,7 +59,7 @@ export function toRemError(error: unknown): RemError {
 	);
 }
 
-/** The server reports it in the class of lost connections, and goes on. */
+/** The server reports it in the class of lost connections, and continues. */
 function isWrongCount({ code, routine }: DatabaseFailure): boolean {
 	return code === "08P01" && routine === "exec_bind_message";
 }
@@ -157,8 +158,7 @@ export function readOnlyBySetting({ cause }: RemError): RemError {
 /** A table changed under a statement that this connection knows by name. */
 export function isStalePlan(error: unknown): boolean {
 	if (!(error instanceof RemError) || error.sqlState !== "0A000") return false;
-	const { routine } = (error.cause ?? {}) as DatabaseFailure;
-	return routine === "RevalidateCachedQuery";
+	return membersOf(error.cause).routine === "RevalidateCachedQuery";
 }
 
 /** Named statements do not get through: a pooler sends each to another connection. */
@@ -182,7 +182,7 @@ export function runsOutsideTransactions(error: unknown): boolean {
 }
 
 function sqlStateOf({ code }: DatabaseFailure): string | undefined {
-	// The digit tells a SQLSTATE from Node's own EPIPE.
+	// The digit distinguishes a SQLSTATE from Node's own EPIPE.
 	return code !== undefined && /^(?=.*\d)[0-9A-Z]{5}$/.test(code)
 		? code
 		: undefined;
@@ -287,7 +287,7 @@ const speakingClasses = new Set([
 
 function safeMessage(sqlState: string, failure: DatabaseFailure): string {
 	if (sqlState === "23505") return "the key is already taken";
-	// Whatever class somebody's function gives it, a RAISE may quote a row.
+	// A RAISE of a user's function may quote a row, whatever its class.
 	const isRaised = failure.routine === "exec_stmt_raise";
 	return !isRaised && speakingClasses.has(sqlState.slice(0, 2))
 		? failure.message

@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { RemError } from "../errors.ts";
+import { internalsOf } from "./driver.ts";
 
 // A standby may become the primary, or its table a logged one: asked again so often.
 const retryAfterMs = 30_000;
@@ -19,11 +20,9 @@ export function isFollowing(client: object): boolean {
 	return following.has(client);
 }
 
-/** Before the client connects: the server says what it is, and when that changes. */
+/** Before the client connects: the server reports whether it is a standby, and when that changes. */
 export function watchStandby(client: pg.ClientBase): void {
-	const { connection } = client as unknown as {
-		connection: NodeJS.EventEmitter;
-	};
+	const { connection } = internalsOf(client);
 	connection.on("parameterStatus", ({ parameterName, parameterValue }) => {
 		if (parameterName !== "in_hot_standby") return;
 		if (parameterValue === "on") {
@@ -46,7 +45,7 @@ export function refuseOnStandby(client: pg.ClientBase): void {
 	});
 }
 
-/** Whether it is a standby of which nobody knows what it will answer. */
+/** Whether it is a standby whose answer is not known. */
 export function mayRefuseUnlogged(client: pg.ClientBase): boolean {
 	return standbys.has(client);
 }

@@ -5,7 +5,7 @@ const names = new Map<string, string>();
 /**
  * A name for the statement by its text: a connection refuses two texts of one
  * name. Only for texts of which there are few, such as a read in its variants:
- * every connection keeps the plan of each.
+ * every connection stores the plan of each.
  */
 export function statementName(kind: string, text: string): string {
 	const known = names.get(text);

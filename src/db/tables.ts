@@ -12,7 +12,7 @@ export function embeddingsRef({ schema, entity }: EntityTable): Sql {
 	return ident(schema, entity.embeddingsTableName);
 }
 
-/** With row level security: ids of the tenant's rows of a table whose JSON holds something. */
+/** With row level security: ids of the tenant's rows of a table whose JSON contains a value. */
 export function holdingRef(schema: string, tableName: string): Sql {
 	return ident(schema, boundedName(`rem_holding_${tableName}`));
 }

@@ -16,11 +16,11 @@ const cancelled = new WeakSet<pg.ClientBase>();
 
 /**
  * Sends a statement that may take so long. After that the server is asked to
- * cancel it: so it does not go on there, its outcome is known, and the connection
+ * cancel it: so it ends there, its outcome is known, and the connection
  * can be used again. By a request, not by the setting `statement_timeout`: behind a
  * pooler a setting would reach other clients, and for one statement it would cost
  * a transaction. Only where the server does not answer that either is the
- * connection given up, as one that is lost.
+ * connection discarded, as one that is lost.
  */
 export async function withTimeLimit<T>(
 	client: pg.ClientBase,

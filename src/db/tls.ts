@@ -3,6 +3,7 @@ import type { ConnectionOptions } from "node:tls";
 import type pg from "pg";
 import { type SslMode, sslModes } from "../config.ts";
 import { RemError } from "../errors.ts";
+import { internalsOf } from "./driver.ts";
 
 /** How a connection is encrypted, and what is checked of the server. */
 export interface TlsSettings {
@@ -21,7 +22,7 @@ interface TlsFiles extends TlsSettings {
 /**
  * A connection string without its parameters `sslmode`, `sslrootcert`, `sslcert`
  * and `sslkey`, and what they mean to libpq: the driver takes `require` for
- * `verify-full`. What the string does not say, the settings do.
+ * `verify-full`. The settings apply where the string has none.
  */
 export function withTls(
 	connectionString: string,
@@ -71,7 +72,7 @@ function modeOf(text: string | null): SslMode | undefined {
 	if (mode !== undefined) return mode;
 	throw new RemError("CONFIG_INVALID", `sslmode is none of ${all}`, {
 		hint: unchecked.has(text)
-			? `"${text}" goes on without TLS where the server has none: say require, or disable`
+			? `"${text}" continues without TLS where the server has none: use require, or disable`
 			: "correct the connection string; require checks no certificate, verify-full its authority and name",
 	});
 }
@@ -79,7 +80,7 @@ function modeOf(text: string | null): SslMode | undefined {
 const all = sslModes.join(", ");
 const unchecked = new Set(["allow", "prefer"]);
 
-/** As the driver wants it; `undefined`: nothing was said of it. */
+/** As the driver takes it; `undefined`: none of it is set. */
 export function tlsOptions({
 	mode,
 	rootCert,
@@ -91,8 +92,8 @@ export function tlsOptions({
 		sslcert: cert,
 		sslkey: key,
 	});
-	const isSaid = files.some(([, path]) => path !== undefined);
-	const chosen = mode ?? (isSaid ? "verify-full" : undefined);
+	const hasFiles = files.some(([, path]) => path !== undefined);
+	const chosen = mode ?? (hasFiles ? "verify-full" : undefined);
 	if (chosen === undefined) return undefined;
 	if (chosen === "disable") return false;
 	const isSystem = rootCert === "system";
@@ -110,7 +111,7 @@ export function tlsOptions({
 	);
 }
 
-/** Whose authority is a public one, anybody gets a certificate from: only the name tells then. */
+/** A public authority issues certificates to anyone: then only the name identifies the server. */
 function checkAuthority(mode: SslMode, rootCert: string | undefined): void {
 	if (mode === "verify-ca" && rootCert === undefined)
 		throw new RemError("CONFIG_INVALID", "verify-ca needs an authority", {
@@ -125,7 +126,7 @@ function checkAuthority(mode: SslMode, rootCert: string | undefined): void {
 }
 
 /**
- * The driver copies these for every connection: each reads the files anew, so
+ * The driver copies these for every connection: each reads the files again, so
  * that an authority which was renewed counts without a restart.
  */
 function withFiles(
@@ -157,7 +158,7 @@ function readPem(path: string): string {
 	if (text.includes("-----BEGIN ")) return text;
 	throw new RemError(
 		"CONFIG_INVALID",
-		`"${path}" holds no certificate or key`,
+		`"${path}" contains no certificate or key`,
 		{
 			hint: "give a file in PEM format, which begins with -----BEGIN",
 		},
@@ -177,12 +178,10 @@ function readText(path: string): string {
 
 const refused = "TLS_REFUSED";
 
-/** Before the client connects: that the server has no TLS, the driver says without a code. */
+/** Before the client connects: the driver reports without a code that the server has no TLS. */
 export function watchTls(client: pg.ClientBase): void {
-	const { connection } = client as unknown as {
-		connection: NodeJS.EventEmitter & { stream: NodeJS.EventEmitter };
-	};
-	if ((client as unknown as { ssl: unknown }).ssl === false) return;
+	const { connection, ssl } = internalsOf(client);
+	if (ssl === false) return;
 	connection.once("connect", () => {
 		connection.stream.prependOnceListener("data", (answer: Buffer) => {
 			if (answer.toString() !== "N") return;

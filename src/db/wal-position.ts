@@ -1,9 +1,10 @@
 import { RemError } from "../errors.ts";
 import { sql } from "../sql.ts";
+import { elementAt } from "../util/present.ts";
 import type { Handle } from "./database.ts";
 
 /**
- * Where the server's log stands, so that it holds every commit that returned.
+ * The end of the server's log that includes every commit that returned.
  * What is flushed is enough, and all that a standby is sent: where the end of
  * the log is inserted, others may be at work. With asynchronous commits
  * nothing need be flushed. `undefined` on a standby: it writes none.
@@ -28,7 +29,7 @@ export interface ServerState {
 	readonly processId: number;
 	/** Whether it follows another server; a standby that was promoted does not. */
 	readonly isStandby: boolean;
-	/** When it was started: the same for two connections only where both lead to one server. */
+	/** When it was started: equal for two connections only where both lead to one server. */
 	readonly started: string;
 	/** Of its log; a promotion begins another one. `null` where the role may not ask. */
 	readonly timeline: number | null;
@@ -47,7 +48,7 @@ export async function readServerState(db: Handle): Promise<ServerState> {
 FROM (SELECT pg_is_in_recovery() AS standby) AS s`,
 		{ idempotent: true },
 	);
-	const { at, ...state } = rows[0] as (typeof rows)[0];
+	const { at, ...state } = elementAt(rows, 0);
 	return { ...state, replayed: toPosition(at) ?? 0n };
 }
 

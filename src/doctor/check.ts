@@ -1,6 +1,6 @@
 import type { ServiceCore } from "../core/service-core.ts";
 
-/** What was found of one matter. */
+/** What a check found. */
 export interface Finding {
 	readonly state: "ok" | "warning" | "failed";
 	/** In words. */
@@ -11,12 +11,12 @@ export interface Finding {
 
 /** One line of the doctor's report. */
 export interface Check extends Finding {
-	/** The matter: `connection`, `kv store`, … */
+	/** `connection`, `kv store`, … */
 	readonly name: string;
 }
 
 export interface DoctorOptions {
-	/** The folder of your own migrations. @default none: only what the ledger says of them */
+	/** The folder of your own migrations. @default none: only what the ledger records of them */
 	readonly migrations?: string | undefined;
 }
 
@@ -34,8 +34,8 @@ export type Examined = Pick<
 	| "schema"
 >;
 
-/** @internal Looks at one matter; without findings there is nothing to say of it. */
-export type Matter = (
+/** @internal Makes one check; without findings it is not reported. */
+export type RunCheck = (
 	core: Examined,
 	options: DoctorOptions,
 ) => Promise<Finding | readonly Finding[]>;

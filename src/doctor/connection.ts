@@ -1,9 +1,9 @@
 import type { Database } from "../db/database.ts";
 import { sql } from "../sql.ts";
-import { type Matter, ok, warning } from "./check.ts";
+import { ok, type RunCheck, warning } from "./check.ts";
 
 /** Where it is, and as whom. */
-export const checkConnection: Matter = async ({ db, settings }) => {
+export const checkConnection: RunCheck = async ({ db, settings }) => {
 	const { database } = settings;
 	if (database.kind === "embedded")
 		return ok(
@@ -22,7 +22,7 @@ export const checkConnection: Matter = async ({ db, settings }) => {
 };
 
 /** What migrations, index builds and LISTEN need a session for, a pooler in transaction mode takes away. */
-export const checkPooler: Matter = async ({ db, settings }) => {
+export const checkPooler: RunCheck = async ({ db, settings }) => {
 	const { database } = settings;
 	if (database.kind === "embedded") return [];
 	const isBehind = await isBehindPooler(db);
@@ -55,7 +55,7 @@ async function isBehindPooler(db: Database): Promise<boolean> {
 }
 
 /** A standby is for reading. */
-export const checkStandby: Matter = async ({ db, settings }) => {
+export const checkStandby: RunCheck = async ({ db, settings }) => {
 	if (settings.database.kind === "embedded") return [];
 	const { rows } = await db.query<{ standby: boolean }>(
 		sql`SELECT pg_is_in_recovery() AS standby`,
@@ -70,7 +70,7 @@ export const checkStandby: Matter = async ({ db, settings }) => {
 const toleratedSkewMs = 2000;
 
 /** Leases, ages and retries compare times of this machine and of the server. */
-export const checkClock: Matter = async ({ db }) => {
+export const checkClock: RunCheck = async ({ db }) => {
 	const before = Date.now();
 	const { rows } = await db.query<{ at: Date }>(
 		sql`SELECT clock_timestamp() AS at`,
@@ -84,6 +84,6 @@ export const checkClock: Matter = async ({ db }) => {
 	const seconds = (Math.abs(skewMs) / 1000).toFixed(1);
 	return warning(
 		`the server is ${seconds} s ${skewMs < 0 ? "behind" : "ahead of"} this machine`,
-		"let both keep time by NTP",
+		"synchronise both by NTP",
 	);
 };

@@ -1,5 +1,5 @@
 import type { ServiceCore } from "../core/service-core.ts";
-import { limited } from "../db/limited.ts";
+import { limited } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import {
 	type Check,
@@ -7,7 +7,7 @@ import {
 	type Examined,
 	type Finding,
 	failed,
-	type Matter,
+	type RunCheck,
 	warning,
 } from "./check.ts";
 import {
@@ -19,23 +19,24 @@ import {
 import { checkCoverage, checkQueue } from "./embeddings.ts";
 import { checkIndexes, checkMemory } from "./indexes.ts";
 import { checkAutovacuum, checkKvStore } from "./kv-store.ts";
-import { checkLocale } from "./locale.ts";
 import { notInTime } from "./locks.ts";
 import { checkPool } from "./pool.ts";
 import { checkReplica } from "./replica.ts";
 import { checkPublications, checkSubscriptions } from "./replication.ts";
 import { checkRoles, checkStatistics } from "./roles.ts";
 import { checkMigrations, checkSchema } from "./schema.ts";
-import { checkExtensions, checkVersions } from "./versions.ts";
+import { checkExtensions, checkLocale, checkVersions } from "./versions.ts";
 
 export interface DoctorReport {
 	/** The worst of the checks. */
 	readonly state: Finding["state"];
-	/** Matter by matter; what does not apply to the engine is left out. */
+	/** What does not apply to the engine is left out. */
 	readonly checks: readonly Check[];
 }
 
-const ofTheServer: readonly (readonly [name: string, look: Matter])[] = [
+type NamedCheck = readonly [name: string, run: RunCheck];
+
+const ofTheServer: readonly NamedCheck[] = [
 	["connection", checkConnection],
 	["versions", checkVersions],
 	["extensions", checkExtensions],
@@ -49,8 +50,8 @@ const ofTheServer: readonly (readonly [name: string, look: Matter])[] = [
 	["migrations", checkMigrations],
 ];
 
-/** Of these there is nothing to say before the first migration. */
-const ofTheTables: readonly (readonly [name: string, look: Matter])[] = [
+/** Checks that need the tables of the first migration. */
+const ofTheTables: readonly NamedCheck[] = [
 	["locale", checkLocale],
 	["schema", checkSchema],
 	["tenancy", checkRoles],
@@ -80,9 +81,9 @@ export async function examine(
 		schema: core.schema,
 	};
 	const checks: Check[] = [];
-	const lookAt = async (matters: typeof ofTheServer) => {
-		for (const [name, look] of matters)
-			checks.push(...(await findings(name, look, examined, options)));
+	const lookAt = async (group: typeof ofTheServer) => {
+		for (const check of group)
+			checks.push(...(await findings(check, examined, options)));
 	};
 	await lookAt(ofTheServer);
 	const isSetUp = !checks.some(
@@ -92,14 +93,13 @@ export async function examine(
 	return { state: worstOf(checks), checks };
 }
 
-/** The checks of one matter; one that cannot be looked at is told, too. */
+/** The findings of one check; one that cannot be made is reported, too. */
 async function findings(
-	name: string,
-	look: Matter,
+	[name, run]: NamedCheck,
 	core: Examined,
 	options: DoctorOptions,
 ): Promise<Check[]> {
-	const found = await look(core, options).catch((error: unknown) =>
+	const found = await run(core, options).catch((error: unknown) =>
 		cannotLook(core, error),
 	);
 	return [found].flat().map((finding) => ({ name, ...finding }));

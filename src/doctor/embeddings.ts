@@ -3,10 +3,18 @@ import {
 	type Queued,
 	readQueued,
 } from "../embed-sync/status.ts";
-import { type Finding, type Matter, ok, some, warning } from "./check.ts";
+import { lexicalModel, semanticModel } from "../embeddings/local.ts";
+import {
+	type Examined,
+	type Finding,
+	type RunCheck,
+	ok,
+	some,
+	warning,
+} from "./check.ts";
 
-/** Of each table and model, how many texts have the vector of what they say now. */
-export const checkCoverage: Matter = async (core) => {
+/** For each table and model, how many texts have a current vector. */
+export const checkCoverage: RunCheck = async (core) => {
 	const embeds = core.registry
 		.all()
 		.some(({ entity }) => entity.embedFields.length > 0);
@@ -19,7 +27,10 @@ export const checkCoverage: Matter = async (core) => {
 		const name = `${tableName} in ${provider}/${model} (${dimensions})`;
 		groups.set(name, [...(groups.get(name) ?? []), field]);
 	}
-	const findings = [...groups].map(([name, group]) => coverage(name, group));
+	const findings = [
+		...[...groups].map(([name, group]) => coverage(name, group)),
+		...betterModel(core, fields),
+	];
 	if (core.embedder.spaceIfKnown() === undefined)
 		return [
 			warning(
@@ -30,6 +41,32 @@ export const checkCoverage: Matter = async (core) => {
 		];
 	return findings.length === 0 ? ok("no texts yet") : findings;
 };
+
+/** Texts of a database that began when `local` had only its former model. */
+function betterModel(
+	{ settings: { embedding } }: Pick<Examined, "settings">,
+	fields: readonly FieldStatus[],
+): Finding[] {
+	if ("embed" in embedding || embedding.provider !== "local") return [];
+	// The configuration names it: this is meant.
+	if (embedding.model === lexicalModel) return [];
+	const tables = fields
+		.filter(
+			({ provider, model, state, texts }) =>
+				provider === "local" &&
+				model === lexicalModel &&
+				state === "active" &&
+				texts > 0,
+		)
+		.map(({ tableName }) => tableName);
+	if (tables.length === 0) return [];
+	return [
+		warning(
+			`${some([...new Set(tables)])} in ${lexicalModel}, which compares words only; ${semanticModel} also knows what English words mean`,
+			`rem embeddings sync --model ${semanticModel} && rem embeddings switch ${semanticModel}; for texts in other languages set EMBEDDING__MODEL=${lexicalModel}`,
+		),
+	];
+}
 
 function coverage(name: string, fields: readonly FieldStatus[]): Finding {
 	const sum = (of: "texts" | "embedded" | "queued" | "dead") =>
@@ -48,8 +85,8 @@ function coverage(name: string, fields: readonly FieldStatus[]): Finding {
 
 const toleratedAgeMs = 10 * 60_000;
 
-/** Texts that wait for their vector, and those that were given up. */
-export const checkQueue: Matter = async ({ db, settings }) => {
+/** Texts that wait for their vector, and dead-lettered ones. */
+export const checkQueue: RunCheck = async ({ db, settings }) => {
 	if (settings.rowLevelSecurity)
 		return warning(
 			"not checked: row level security shows this connection one tenant's texts",
@@ -77,8 +114,8 @@ export const checkQueue: Matter = async ({ db, settings }) => {
 		...(dead.texts > 0
 			? [
 					warning(
-						`${dead.texts} texts were given up${dead.why}`,
-						"mend the cause, then rem embeddings retry",
+						`${dead.texts} texts are dead-lettered${dead.why}`,
+						"remove the cause, then rem embeddings retry",
 					),
 				]
 			: []),

@@ -5,29 +5,29 @@ import { sql } from "../sql.ts";
 import {
 	type Finding,
 	failed,
-	type Matter,
 	ok,
+	type RunCheck,
 	some,
 	warning,
 } from "./check.ts";
 
 /** Background indexes that should be there and are not, or cannot be used; the others are the schema's. */
-export const checkIndexes: Matter = async ({ indexer }) => {
+export const checkIndexes: RunCheck = async ({ indexer }) => {
 	const { indexes } = await indexer.status();
 	const inState = (...states: IndexStatus["state"][]) =>
 		indexes.filter(({ state }) => states.includes(state));
 	const findings = [
-		tell(
+		report(
 			failed,
 			inState("failed"),
-			"rem index repair, when the cause is mended",
+			"rem index repair, after the cause is removed",
 		),
-		tell(
+		report(
 			warning,
 			inState("invalid", "changed", "missing"),
-			"rem index build builds, rem index repair mends; rem worker does both by itself",
+			"rem index build builds, rem index repair repairs; rem worker does both by itself",
 		),
-		tell(
+		report(
 			warning,
 			inState("impossible"),
 			"docs/indexes.md: choose another model or fewer dimensions",
@@ -48,7 +48,7 @@ export const checkIndexes: Matter = async ({ indexer }) => {
 	return ok(parts.join(", "));
 };
 
-function tell(
+function report(
 	as: typeof warning,
 	indexes: readonly IndexStatus[],
 	remedy: string,
@@ -72,7 +72,7 @@ function count(indexes: readonly IndexStatus[], what: string): string[] {
 const mebibyte = 1024 * 1024;
 
 /** An HNSW index that is not in memory is read from disk at random; one that does not fit while it is built takes several times longer. */
-export const checkMemory: Matter = async ({ db, registry, settings }) => {
+export const checkMemory: RunCheck = async ({ db, registry, settings }) => {
 	if (settings.database.kind === "embedded") return [];
 	const tables = registry.all().filter(({ entity }) => entity.createEmbeddings);
 	const stored = await readIndexes(

@@ -4,21 +4,21 @@ import {
 	counted,
 	type Finding,
 	failed,
-	type Matter,
 	ok,
+	type RunCheck,
 	some,
 	warning,
 } from "./check.ts";
 
 const sampleSize = 100;
 
-/** Whether names are found in the cache, and whether it says what the tables say. */
-export const checkKvStore: Matter = async ({ kv }) => {
+/** Whether names are found in the cache, and whether it agrees with the tables. */
+export const checkKvStore: RunCheck = async ({ kv }) => {
 	const status = await kv.status();
 	const problems = status.problems.map(({ kind, message, hint }): Finding => {
-		// In doubt it holds back a rebuild, and makes nothing wrong.
-		const tell = kind === "prepared transaction" ? warning : failed;
-		return tell(message, hint);
+		// It may delay a rebuild, and makes nothing wrong.
+		const report = kind === "prepared transaction" ? warning : failed;
+		return report(message, hint);
 	});
 	if (status.standby && status.persistence === "unlogged")
 		return [
@@ -33,7 +33,7 @@ export const checkKvStore: Matter = async ({ kv }) => {
 			...problems,
 			warning(
 				status.rebuilding
-					? "emptied by a crash, and being filled: names are found in the tables meanwhile"
+					? "emptied by a crash, and being filled: until then names are found in the tables"
 					: "emptied by a crash: names are found in the tables",
 				"rem kv rebuild; reads start it by themselves where the role may",
 			),
@@ -44,7 +44,7 @@ export const checkKvStore: Matter = async ({ kv }) => {
 			...problems,
 			failed(
 				`${sample.differing} of ${counted(sample.compared, "sampled entity").replace("entitys", "entities")} differ from their tables: ${some(sample.differences.map(({ kind, entityType, entityKey }) => `${kind} ${entityType} "${entityKey}"`))}`,
-				"rem kv verify shows all, rem kv verify --repair mends them",
+				"rem kv verify shows all, rem kv verify --repair repairs them",
 			),
 		];
 	const entries = Object.values(status.entries ?? {}).reduce(
@@ -67,7 +67,7 @@ interface Churn {
 const toleratedDead = 10_000;
 
 /** Every update of an entity leaves a dead entry behind. */
-export const checkAutovacuum: Matter = async ({ db, settings }) => {
+export const checkAutovacuum: RunCheck = async ({ db, settings }) => {
 	if (!db.capabilities.autovacuum) return [];
 	const table = toText(kvStore(settings.schema));
 	const { rows } = await db.query<Churn>(sql`
@@ -91,7 +91,7 @@ WHERE c.oid = ${table}::regclass`);
 	if (churn.dead > toleratedDead && churn.dead > churn.live)
 		return warning(
 			`kv_store has ${churn.dead} dead entries and ${churn.live} live ones`,
-			`VACUUM ${table}; a long transaction, or a replication slot, may hold it back`,
+			`VACUUM ${table}; a long transaction or a replication slot may delay it`,
 		);
 	return ok(`on for kv_store: ${churn.dead} dead entries`);
 };

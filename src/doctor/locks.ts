@@ -10,19 +10,20 @@ interface Lock {
 	readonly state: string | null;
 }
 
-/** A check that a locked table, or a slow statement, kept from being made in time. */
+/** A check that a locked table, or a slow statement, delayed beyond its limit. */
 export async function notInTime(
 	{ db, settings }: Examined,
 	message: string,
 ): Promise<Finding> {
 	// A server that is too busy for this, too, is described by the message.
 	const locks = await readLocks(db, settings.schema).catch(() => []);
-	if (locks.length === 0)
+	const [first] = locks;
+	if (first === undefined)
 		return warning(
 			`not looked at: ${message}`,
 			"rem doctor when the server is less busy, or raise queryTimeoutMs (POSTGRES__QUERY_TIMEOUT_MS)",
 		);
-	const [{ pid }] = locks as [Lock];
+	const { pid } = first;
 	return warning(
 		`not looked at: ${message}; ${some(locks.map(inWords))}`,
 		pid === null

@@ -1,5 +1,5 @@
 import { sql } from "../sql.ts";
-import { type Matter, ok, warning } from "./check.ts";
+import { ok, type RunCheck, warning } from "./check.ts";
 
 interface Limits {
 	readonly connections: number;
@@ -11,7 +11,7 @@ interface Limits {
 const nearlyAll = 0.8;
 
 /** Whether the server has room for all that this process may open, beside what others have. */
-export const checkPool: Matter = async ({ db, settings }) => {
+export const checkPool: RunCheck = async ({ db, settings }) => {
 	if (settings.database.kind === "embedded") return [];
 	const { rows } = await db.query<Limits>(sql`
 SELECT current_setting('max_connections')::integer
@@ -25,16 +25,16 @@ SELECT current_setting('max_connections')::integer
 	if (limits === undefined) return [];
 	const { poolSize } = settings;
 	// -1 is no limit.
-	const most = Math.min(
+	const max = Math.min(
 		...[limits.connections, limits.role, limits.database].filter(
 			(limit) => limit >= 0,
 		),
 	);
-	const found = `up to ${poolSize} connections of ${most}, ${limits.used} of the server's are in use`;
-	if (poolSize > most)
+	const found = `up to ${poolSize} connections of ${max}, ${limits.used} of the server's are in use`;
+	if (poolSize > max)
 		return warning(
 			found,
-			`set POSTGRES__POOL_SIZE to ${most} at most, shared by all processes; or put a pooler in between`,
+			`set POSTGRES__POOL_SIZE to ${max} at most, shared by all processes; or put a pooler in between`,
 		);
 	if (limits.used > nearlyAll * limits.connections)
 		return warning(

@@ -1,6 +1,6 @@
 import { Replica } from "../db/replica.ts";
 import { sql } from "../sql.ts";
-import { failed, type Matter, ok, warning } from "./check.ts";
+import { failed, ok, type RunCheck, warning } from "./check.ts";
 
 interface Replay {
 	readonly standby: boolean;
@@ -8,7 +8,7 @@ interface Replay {
 }
 
 /** Whether reads that allow a replica get to one. */
-export const checkReplica: Matter = async ({ replica, settings }) => {
+export const checkReplica: RunCheck = async ({ replica, settings }) => {
 	const { database } = settings;
 	if (database.kind === "embedded" || database.readAddress === undefined)
 		return [];
@@ -23,8 +23,8 @@ SELECT pg_is_in_recovery() AS standby,
 	const [replay] = rows;
 	if (replay?.standby !== true)
 		return warning(
-			"the primary answers in its place: it is away, behind, or no standby",
-			"the log says why; let POSTGRES__READ_HOST lead to a standby that replays",
+			"the primary answers in its place: it is unreachable, behind, or not a standby",
+			"the log names the reason; let POSTGRES__READ_HOST lead to a standby that replays",
 		);
 	return ok(
 		replay.behind === null

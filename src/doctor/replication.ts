@@ -4,7 +4,7 @@ import { arrayLiteral } from "../db/encode.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { internalRights } from "../schema/row-security.ts";
 import { ident, sql, toText } from "../sql.ts";
-import { type Finding, type Matter, ok, some, warning } from "./check.ts";
+import { type Finding, ok, type RunCheck, some, warning } from "./check.ts";
 
 /** Each database fills these for itself: copied, they conflict with the subscriber's own. */
 const internalTables = internalRights.map(({ table }) => table);
@@ -12,7 +12,11 @@ const internalTables = internalRights.map(({ table }) => table);
 const guide = "docs/operations.md, logical replication";
 
 /** What is published of the schema: entities and their vectors, and nothing else of ours. */
-export const checkPublications: Matter = async ({ db, settings, registry }) => {
+export const checkPublications: RunCheck = async ({
+	db,
+	settings,
+	registry,
+}) => {
 	if (settings.database.kind === "embedded") return [];
 	const { rows } = await db.query<{ name: string; tables: string[] }>(sql`
 SELECT pubname::text AS name, array_agg(tablename::text ORDER BY tablename) AS tables
@@ -24,7 +28,7 @@ FROM pg_publication_tables WHERE schemaname = ${settings.schema} GROUP BY pubnam
 			? []
 			: warning(
 					`${name} publishes ${some(internal)}: a subscriber, which has its own, never finishes copying them`,
-					`publish entities and perhaps their vectors: CREATE PUBLICATION … FOR TABLE ${exampleTables(registry.all())} (${guide})`,
+					`publish entities, and their vectors if you wish: CREATE PUBLICATION … FOR TABLE ${exampleTables(registry.all())} (${guide})`,
 				);
 	});
 	return findings.length > 0
@@ -49,7 +53,7 @@ interface Subscription {
 }
 
 /** What a subscription applies fires row triggers only, of which we have some; and what stops it. */
-export const checkSubscriptions: Matter = async ({
+export const checkSubscriptions: RunCheck = async ({
 	db,
 	settings,
 	registry,
@@ -68,7 +72,7 @@ ORDER BY s.subname`);
 	if (rows.length === 0) return ok("none");
 	const both = settings.rowLevelSecurity
 		? []
-		: await embeddedOnBothSides(db, schema, registry.all(), rows);
+		: await embeddedOnBothSides(db, { schema, tables: registry.all() }, rows);
 	const findings = rows.flatMap((one) => problemsOf(one, both));
 	const names = rows.map(({ name }) => name);
 	return findings.length > 0
@@ -98,7 +102,7 @@ function problemsOf(
 			: [
 					warning(
 						`${name} brings ${some(internal)}, which this database has for itself: it never finishes`,
-						`publish entities and perhaps their vectors only, then ALTER SUBSCRIPTION "${name}" REFRESH PUBLICATION (${guide})`,
+						`publish only entities, and their vectors if you wish, then ALTER SUBSCRIPTION "${name}" REFRESH PUBLICATION (${guide})`,
 					),
 				]),
 		...(errors === 0
@@ -123,8 +127,7 @@ function problemsOf(
 /** Tables of vectors that a subscription brings, and whose texts wait in this database as well. */
 async function embeddedOnBothSides(
 	db: Handle,
-	schema: string,
-	tables: readonly EntityTable[],
+	{ schema, tables }: { schema: string; tables: readonly EntityTable[] },
 	subscriptions: readonly Subscription[],
 ): Promise<string[]> {
 	const brought = subscriptions.flatMap((one) => one.tables);

@@ -3,10 +3,10 @@ import { roleProblems } from "../isolation/role-problems.ts";
 import { readTableWalls } from "../isolation/table-problems.ts";
 import { sql, toText } from "../sql.ts";
 import { writtenTables } from "../store/first-statistics.ts";
-import { type Matter, ok, some, warning } from "./check.ts";
+import { ok, type RunCheck, some, warning } from "./check.ts";
 
-/** Whom row level security holds, where it is set up; and whether the role may do more than an application needs. */
-export const checkRoles: Matter = async ({ db, settings, registry }) => {
+/** Whether row level security applies to the role, where it is set up; and whether the role may do more than an application needs. */
+export const checkRoles: RunCheck = async ({ db, settings, registry }) => {
 	if (settings.database.kind === "embedded") return [];
 	const problems = await roleProblems(db);
 	const walls = await readTableWalls(db, settings.schema, registry.all());
@@ -17,10 +17,10 @@ export const checkRoles: Matter = async ({ db, settings, registry }) => {
 		);
 		if (problems.length + gaps.length > 0)
 			return warning(
-				`row level security does not hold all: ${some([...problems, ...gaps])}`,
+				`row level security does not protect everything: ${some([...problems, ...gaps])}`,
 				"let applications connect as a member of rem_app (docs/tenancy.md); rem doctor --isolation tries it",
 			);
-		return ok("row level security holds this role");
+		return ok("row level security applies to this role");
 	}
 	const [problem] = problems;
 	if (problem !== undefined)
@@ -32,7 +32,7 @@ export const checkRoles: Matter = async ({ db, settings, registry }) => {
 };
 
 /** Without MAINTAIN the first statistics of a load wait for autovacuum: a rebuild of the cache took 6.2 s instead of 0.27. */
-export const checkStatistics: Matter = async ({ db, settings, registry }) => {
+export const checkStatistics: RunCheck = async ({ db, settings, registry }) => {
 	// Under row level security a function gathers them, as the owner.
 	if (settings.database.kind === "embedded" || settings.rowLevelSecurity)
 		return [];

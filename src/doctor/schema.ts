@@ -6,14 +6,14 @@ import type { MigrationStatus } from "../migrate/status.ts";
 import {
 	type Finding,
 	failed,
-	type Matter,
 	ok,
+	type RunCheck,
 	some,
 	warning,
 } from "./check.ts";
 
 /** Whether everything was applied, and nothing but what is known here. */
-export const checkMigrations: Matter = async (core, { migrations }) => {
+export const checkMigrations: RunCheck = async (core, { migrations }) => {
 	const { schema, kvPersistence } = core.settings;
 	const ledger = await readLedger(core.db, schema);
 	if (ledger.size === 0)
@@ -47,7 +47,7 @@ export const checkMigrations: Matter = async (core, { migrations }) => {
 };
 
 /** The models against the live catalogue. */
-export const checkSchema: Matter = async (core) => {
+export const checkSchema: RunCheck = async (core) => {
 	const differences = await core.schema.diff().catch((error: unknown) => {
 		if (error instanceof RemError && error.sqlState === "25006")
 			return undefined;
@@ -75,9 +75,9 @@ function ofTable(table: string, differences: readonly Difference[]): Finding {
 	if (differences.some(({ risk, blocks }) => risk !== undefined && blocks))
 		return failed(
 			found,
-			"rem schema diff shows the statements that would mend it; `rem migrate` refuses",
+			"rem schema diff shows the statements that would repair it; `rem migrate` refuses",
 		);
 	if (differences.some(({ risk }) => risk === undefined))
-		return warning(found, "rem migrate mends what is safe");
+		return warning(found, "rem migrate repairs what is safe");
 	return warning(found, "rem schema diff --write NAME, and look at it");
 }

@@ -1,6 +1,7 @@
+import { readLocale } from "../core/locale.ts";
 import type { Database } from "../db/database.ts";
 import { sql } from "../sql.ts";
-import { counted, failed, type Matter, ok, warning } from "./check.ts";
+import { counted, failed, ok, type RunCheck, warning } from "./check.ts";
 
 interface Extension {
 	readonly name: string;
@@ -22,7 +23,7 @@ ORDER BY n.place`);
 // Since then a search goes on in the index until it has enough rows of the tenant.
 const oldestVector = [0, 8, 0];
 
-export const checkVersions: Matter = async ({ db }) => {
+export const checkVersions: RunCheck = async ({ db }) => {
 	const { rows } = await db.query<{ server: string }>(
 		sql`SELECT current_setting('server_version') AS server`,
 	);
@@ -40,7 +41,7 @@ export const checkVersions: Matter = async ({ db }) => {
 	);
 };
 
-export const checkExtensions: Matter = async ({ db }) => {
+export const checkExtensions: RunCheck = async ({ db }) => {
 	const { rows } = await readExtensions(db);
 	const missing = rows.filter(({ installed }) => installed === null);
 	if (missing.length > 0) {
@@ -70,3 +71,10 @@ function isOlder(version: string, than: readonly number[]): boolean {
 	const at = than.findIndex((part, index) => part !== (parts[index] ?? 0));
 	return at >= 0 && (parts[at] ?? 0) < (than[at] ?? 0);
 }
+
+/** Which letters the database knows. */
+export const checkLocale: RunCheck = async ({ db }) => {
+	const { name, problems } = await readLocale(db);
+	if (problems.length === 0) return ok(name);
+	return problems.map(({ found, remedy }) => warning(found, remedy));
+};

@@ -1,10 +1,9 @@
 import type { Database, Handle } from "../db/database.ts";
-import { embeddableTexts } from "../db/embeddable-texts.ts";
-import { embeddingQueueRef } from "../db/embedding-queue.ts";
+import { embeddableTexts, embeddingQueueRef } from "../db/embedding-queue.ts";
 import { encodeArray } from "../db/encode.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
 import type { EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import { empty, raw, type Sql, sql } from "../sql.ts";
 import { hasCurrentVector, spaceRow } from "../vectors/queue-texts.ts";
 import { awaitWriters, isSpace, type Target } from "./models.ts";

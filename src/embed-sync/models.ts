@@ -5,7 +5,7 @@ import {
 } from "../db/embedding-queue.ts";
 import { embeddingsRef } from "../db/tables.ts";
 import type { EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import { type Sql, sql } from "../sql.ts";
 
 /**

@@ -1,7 +1,7 @@
 import type { Handle } from "../db/database.ts";
 import { embeddingQueueRef } from "../db/embedding-queue.ts";
 import { encodeArray } from "../db/encode.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import { ident, join, type Sql, sql } from "../sql.ts";
 import { backoffMs } from "../util/backoff.ts";
 import { type EntityField, textArrays, textKey } from "../vectors/texts.ts";

@@ -1,9 +1,12 @@
 import type { Handle } from "../db/database.ts";
-import { embeddableTexts, textHash } from "../db/embeddable-texts.ts";
-import { embeddingQueueRef } from "../db/embedding-queue.ts";
+import {
+	embeddableTexts,
+	embeddingQueueRef,
+	textHash,
+} from "../db/embedding-queue.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
 import type { EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import { sql } from "../sql.ts";
 import {
 	isSameSpace,

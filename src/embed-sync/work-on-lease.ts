@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Database, Handle } from "../db/database.ts";
-import { embeddableTexts, textHash } from "../db/embeddable-texts.ts";
+import { embeddableTexts, textHash } from "../db/embedding-queue.ts";
 import { encodeArray } from "../db/encode.ts";
 import { tableRef } from "../db/tables.ts";
 import type { EmbeddingFailure } from "../embeddings/embed-each.ts";
@@ -11,7 +11,7 @@ import { type FailureKind, isProviders } from "../embeddings/failure.ts";
 import { estimateTokens } from "../embeddings/pack.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import type { EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import { sql } from "../sql.ts";
 import { count } from "../telemetry/metrics.ts";
 import { databaseAttributes, span } from "../telemetry/span.ts";

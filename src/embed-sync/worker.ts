@@ -163,7 +163,7 @@ export class EmbeddingWorker {
 		if (!this.#context.db.capabilities.listen) return;
 		for (let failures = 0; !signal.aborted; failures++) {
 			const isLost = await this.#listenUntilLost(signal).catch(() => false);
-			// Polling goes on without it.
+			// Polling continues without it.
 			if (isLost) failures = 0;
 			await this.#sleep(pauseMs(failures, undefined), signal);
 		}

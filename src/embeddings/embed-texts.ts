@@ -1,4 +1,4 @@
-import type { PassageVector } from "../models/passage-vector.ts";
+import type { PassageVector } from "../models/vector.ts";
 import { valueAt } from "../util/present.ts";
 import {
 	type EmbeddingFailure,

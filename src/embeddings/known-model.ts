@@ -6,7 +6,11 @@ export interface KnownModel {
 	/** Length of its vectors. */
 	readonly dimensions: number;
 	/** Other lengths it can be asked for. @default none */
-	readonly others?: "any" | "shorter" | readonly number[];
+	readonly others?:
+		| "any"
+		| "shorter"
+		| { readonly min: number }
+		| readonly number[];
 }
 
 export type KnownModels = Readonly<Record<string, KnownModel>>;
@@ -54,6 +58,10 @@ function lengthProblem(
 	if (others === undefined) return `it has ${dimensions}`;
 	if (others === "shorter")
 		return asked < dimensions ? undefined : `it has at most ${dimensions}`;
+	if ("min" in others)
+		return asked >= others.min
+			? undefined
+			: `it has ${dimensions}, or any other from ${others.min}`;
 	return others.includes(asked)
 		? undefined
 		: `it has ${[...others, dimensions].join(", ")}`;

@@ -1,128 +1,57 @@
+import type { KnownModels } from "./known-model.ts";
+import { lexicalVector } from "./lexical.ts";
 import type { EmbeddingProvider } from "./provider.ts";
+import { semanticVector } from "./semantic.ts";
+import { loadWordVectors } from "./word-vectors.ts";
 
-/** Length of the local provider's vectors unless EMBEDDING__DIMENSIONS sets another. */
-export const localDimensions = 512;
+export const semanticModel = "semantic-v1";
 
-export const localModel = "lexical-v1";
+/** The only model of the first versions: databases that began with it stay with it. */
+export const lexicalModel = "lexical-v1";
+
+const minSemanticDimensions = 128;
+
+export const localModels: KnownModels = {
+	// 100 for meanings, 511 for words, 1 for what a document lacks to length 1.
+	[semanticModel]: { dimensions: 612, others: { min: minSemanticDimensions } },
+	[lexicalModel]: { dimensions: 512, others: "any" },
+};
+
+/** Where none is named. Shorter vectors have no place for meanings beside the words. */
+export function defaultLocalModel(dimensions: number | undefined): string {
+	return dimensions === undefined || dimensions >= minSemanticDimensions
+		? semanticModel
+		: lexicalModel;
+}
+
+export interface LocalOptions {
+	readonly model: string;
+	readonly dimensions: number;
+}
 
 /**
  * The offline provider: no key, no network, the same vector on every machine.
- *
- * It is lexical, not semantic. Words and the character trigrams inside them are
- * hashed into a fixed number of dimensions with a sign (feature hashing,
- * Weinberger et al. 2009), counted sub-linearly, and the vector is brought to
- * length 1. It finds texts that share words and spellings, "deploying" for
- * "deploy"; it does not know that a car is an automobile.
+ * `semantic-v1` knows what 60,000 English words mean, and compares words and
+ * spellings besides; `lexical-v1` compares words and spellings of any language.
  */
-export function localProvider(
-	dimensions: number = localDimensions,
-): EmbeddingProvider {
+export function localProvider({
+	model,
+	dimensions,
+}: LocalOptions): EmbeddingProvider {
 	return {
 		name: "local",
-		model: localModel,
+		model,
 		dimensions,
-		// It could take any length, but a few thousand words have marked every
+		// They could take any length, but a few thousand words have marked every
 		// dimension; and so long texts are stored as they are with OpenAI's models.
 		limits: { maxTexts: 1000, maxTokensPerText: 8192 },
-		embed: async (texts) => texts.map((text) => vectorOf(text, dimensions)),
+		embed: async (texts, { purpose }) => {
+			if (model === lexicalModel)
+				return texts.map((text) => lexicalVector(text, dimensions));
+			const words = await loadWordVectors();
+			return texts.map((text) =>
+				semanticVector(text, { words, dimensions, purpose }),
+			);
+		},
 	};
 }
-
-function vectorOf(text: string, dimensions: number): Float32Array {
-	const vector = new Float32Array(dimensions);
-	const counts = featureCounts(text);
-	for (const [hash, { weight, count }] of counts) {
-		const sign = hash & 1 ? 1 : -1;
-		const place = (hash >>> 1) % dimensions;
-		vector[place] =
-			(vector[place] ?? 0) + sign * weight * (1 + Math.log(count));
-	}
-	return normalise(vector, text);
-}
-
-const trigramWeight = 0.3;
-const stopWordWeight = 0.1;
-
-interface Feature {
-	readonly weight: number;
-	count: number;
-}
-
-/** The text's features by their hash: its words, and the trigrams of those that carry meaning. */
-function featureCounts(text: string): Map<number, Feature> {
-	const counts = new Map<number, Feature>();
-	const count = (hash: number, weight: number) => {
-		const feature = counts.get(hash);
-		if (feature === undefined) counts.set(hash, { weight, count: 1 });
-		else feature.count++;
-	};
-	for (const word of words(text)) {
-		const isStopWord = stopWords.has(word);
-		count(hashOf(word), isStopWord ? stopWordWeight : 1);
-		// A word of one or two letters has the information of its trigrams.
-		if (isStopWord || word.length < 3) continue;
-		const marked = `^${word}$`;
-		for (let at = 0; at + 3 <= marked.length; at++)
-			count(hashOf(marked, at, at + 3, trigramSeed), trigramWeight);
-	}
-	return counts;
-}
-
-/**
- * Marks are sorted by insertion: 65,536 in a row took 5 s. A joiner after 30,
- * as in Unicode's stream-safe format, ends each sort.
- */
-const longMarks = /\p{M}{30}/gu;
-
-function words(text: string): string[] {
-	return (
-		text
-			.replace(longMarks, "$&\u034f")
-			.normalize("NFKC")
-			.toLowerCase()
-			.match(/[\p{L}\p{N}]+/gu) ?? []
-	);
-}
-
-/** Text without a word, or whose features cancel out, still has a direction of its own. */
-function normalise(vector: Float32Array, text: string): Float32Array {
-	let sum = 0;
-	for (const value of vector) sum += value * value;
-	if (sum === 0) {
-		vector[hashOf(text) % vector.length] = 1;
-		return vector;
-	}
-	const length = Math.sqrt(sum);
-	for (let at = 0; at < vector.length; at++)
-		vector[at] = (vector[at] ?? 0) / length;
-	return vector;
-}
-
-const wordSeed = 0x811c9dc5;
-const trigramSeed = 0x1b873593;
-
-/** FNV-1a over UTF-16 units, with a final mix: its low bits alone are poor. */
-function hashOf(
-	text: string,
-	start = 0,
-	end = text.length,
-	seed = wordSeed,
-): number {
-	let hash = seed;
-	for (let at = start; at < end; at++) {
-		hash ^= text.charCodeAt(at);
-		hash = Math.imul(hash, 0x01000193);
-	}
-	hash ^= hash >>> 16;
-	hash = Math.imul(hash, 0x85ebca6b);
-	return (hash ^ (hash >>> 13)) >>> 0;
-}
-
-const stopWords = new Set(
-	(
-		"a about after all also an and are as at be been but by can do for from had has have he her " +
-		"him his how i if in into is it its more my no not of on or our she so some than that the " +
-		"their them then there these they this to up was we were what when where which who will " +
-		"with would you your"
-	).split(" "),
-);

@@ -1,5 +1,5 @@
 import type { RemError } from "../errors.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import { checkProvider } from "./check-provider.ts";
 import type { EmbeddingProvider } from "./provider.ts";
 import {

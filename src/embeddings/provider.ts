@@ -16,7 +16,7 @@ export interface EmbeddingLimits {
 }
 
 /**
- * Turns texts into vectors. Built in: `local`, `openai`, `cohere`; anything of
+ * Turns texts into vectors. Built in: `local`, `openai`, `cohere`, `transformers`; anything of
  * this shape can be given to `PostgresService.connect({ embedding })` or
  * registered by name.
  *

@@ -1,11 +1,13 @@
 import { RemError } from "../errors.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import { suggest } from "../util/suggest.ts";
 import { cohereModels, cohereProvider } from "./cohere.ts";
 import { type KnownModels, vectorLength } from "./known-model.ts";
-import { localDimensions, localModel, localProvider } from "./local.ts";
+import { defaultLocalModel, localModels, localProvider } from "./local.ts";
 import { openaiModels, openaiProvider, type RemoteOptions } from "./openai.ts";
 import type { EmbeddingProvider } from "./provider.ts";
+import { transformersProvider } from "./transformers.ts";
+import { modelsByCard } from "./transformers-card.ts";
 
 /** Which provider, and what it needs; from options or the environment. */
 export interface ProviderSettings {
@@ -17,8 +19,10 @@ export interface ProviderSettings {
 }
 
 interface BuiltIn {
-	readonly defaultModel: string;
-	readonly models: KnownModels;
+	/** @param dimensions that are configured */
+	readonly defaultModel: (dimensions: number | undefined) => string;
+	/** @param model that is asked for; a folder describes itself */
+	readonly models: (model: string) => KnownModels;
 	/** Whether there are no other models. */
 	readonly isClosed?: boolean;
 	open(options: RemoteOptions): EmbeddingProvider;
@@ -26,14 +30,14 @@ interface BuiltIn {
 
 const builtIn: Readonly<Record<string, BuiltIn>> = {
 	local: {
-		defaultModel: localModel,
-		models: { [localModel]: { dimensions: localDimensions, others: "any" } },
+		defaultModel: defaultLocalModel,
+		models: () => localModels,
 		isClosed: true,
-		open: ({ dimensions }) => localProvider(dimensions),
+		open: localProvider,
 	},
 	openai: {
-		defaultModel: "text-embedding-3-small",
-		models: openaiModels,
+		defaultModel: () => "text-embedding-3-small",
+		models: () => openaiModels,
 		open: (options) => {
 			// A server of one's own may need none.
 			if (options.baseUrl === undefined)
@@ -42,12 +46,17 @@ const builtIn: Readonly<Record<string, BuiltIn>> = {
 		},
 	},
 	cohere: {
-		defaultModel: "embed-english-v3.0",
-		models: cohereModels,
+		defaultModel: () => "embed-english-v3.0",
+		models: () => cohereModels,
 		open: (options) => {
 			requireKey("cohere", "COHERE_API_KEY", options);
 			return cohereProvider(options);
 		},
+	},
+	transformers: {
+		defaultModel: () => "Xenova/all-MiniLM-L6-v2",
+		models: modelsByCard,
+		open: transformersProvider,
 	},
 };
 
@@ -62,9 +71,11 @@ export function resolveProvider(settings: ProviderSettings): EmbeddingProvider {
 
 /** Where its vectors belong; needs no key, so that ready vectors can be stored and searched. */
 export function resolveSpace(settings: ProviderSettings): VectorSpace {
-	const { defaultModel, models, isClosed } = known(settings);
-	const { provider, model = defaultModel } = settings;
-	if (isClosed && !Object.hasOwn(models, model))
+	const builtIn = known(settings);
+	const { provider, model = builtIn.defaultModel(settings.dimensions) } =
+		settings;
+	const models = builtIn.models(model);
+	if (builtIn.isClosed && !Object.hasOwn(models, model))
 		throw unknownModel(provider, model, Object.keys(models));
 	const dimensions = vectorLength(models, model, settings.dimensions);
 	return { provider, model, dimensions };

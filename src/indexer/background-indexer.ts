@@ -1,13 +1,11 @@
 import { optional, optionalOptions, options } from "../calls/arguments.ts";
 import { async, publicMethods, sync, traced } from "../calls/public-methods.ts";
-import type { Database } from "../db/database.ts";
-import { limited } from "../db/limited.ts";
+import { type Database, limited } from "../db/database.ts";
 import {
 	outsideTransactions,
 	refuseInsideTransaction,
 } from "../db/open-transaction.ts";
 import { RemError } from "../errors.ts";
-import type { Logger } from "../logger.ts";
 import {
 	anyText,
 	flag,
@@ -18,8 +16,7 @@ import {
 } from "../models/checks.ts";
 import { type OptionChecks, required } from "../models/options.ts";
 import type { EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
-import type { HnswOptions } from "../schema/index-types/definition.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import {
 	type DeclaredIndex,
 	definitionOf,
@@ -37,12 +34,16 @@ import {
 } from "./build-loop.ts";
 import { enqueue, readQueue } from "./build-queue.ts";
 import { BulkLoad } from "./bulk-load.ts";
-import { declareIndexes, serves } from "./declared-indexes.ts";
+import {
+	declareIndexes,
+	readVectorSpaces,
+	serves,
+	spacesOf,
+} from "./declared-indexes.ts";
 import { indexesThatPay } from "./index-need.ts";
 import { readIndexStates } from "./index-state.ts";
 import { type IndexStatus, readIndexStatus } from "./index-status.ts";
-import type { IndexerSettings } from "./settings.ts";
-import { readVectorSpaces, spacesOf } from "./vector-spaces.ts";
+import type { TableBuilderOptions } from "./settings.ts";
 
 /** Which indexes a call is about. */
 export interface IndexRequest {
@@ -58,11 +59,7 @@ export interface IndexerStatus {
 	readonly indexes: readonly IndexStatus[];
 }
 
-export interface BackgroundIndexerOptions {
-	readonly schema: string;
-	readonly hnsw: HnswOptions;
-	readonly settings: IndexerSettings;
-	readonly logger: Logger;
+export interface BackgroundIndexerOptions extends TableBuilderOptions {
 	/** The registered entities. */
 	readonly tables: () => readonly EntityTable[];
 	/** Where the service's own vectors are. */
@@ -77,7 +74,7 @@ export const indexRequest: OptionChecks<IndexRequest> = {
 const readOnly = "25006";
 // A load is over when nothing came for so long; after ten minutes it is none.
 const quietMs = 2000;
-const longestLoadMs = 600_000;
+const maxLoadMs = 600_000;
 
 interface Load {
 	readonly table: EntityTable;
@@ -158,7 +155,7 @@ export class BackgroundIndexer {
 	 * for those that only the owner of their table may build.
 	 */
 	async drain(): Promise<void> {
-		// What was loaded a moment ago is looked at now: nothing of it is queued later.
+		// What was loaded last is checked now: nothing of it is queued later.
 		await this.#queueAfterLoads();
 		await Promise.allSettled(this.#checks);
 		const open = queuedBuilds(await this.#look());
@@ -170,12 +167,10 @@ export class BackgroundIndexer {
 		const { schema, settings } = this.#options;
 		return {
 			running: this.#loop.isWorking,
-			indexes: await readIndexStatus(
-				this.#limited,
+			indexes: await readIndexStatus(this.#limited, await this.#look(), {
 				schema,
-				await this.#look(),
-				settings.minRows,
-			),
+				minRows: settings.minRows,
+			}),
 		};
 	}
 
@@ -218,9 +213,9 @@ export class BackgroundIndexer {
 
 	/**
 	 * @internal
-	 * Rows or vectors were added: now and then, it is looked whether an index
-	 * pays, once the load is over. An index that were there before would make the
-	 * rest of the load 20 times slower.
+	 * Rows or vectors were added: after some, and once the load is over, it is
+	 * checked whether an index pays. With an index during it the rest of the load
+	 * would be 20 times slower.
 	 */
 	noteRows(table: EntityTable, space: VectorSpace | undefined, rows: number) {
 		if (space !== undefined) this.#remember(table, space);
@@ -277,7 +272,7 @@ export class BackgroundIndexer {
 		const load = this.#loads.get(tableName);
 		clearTimeout(load?.timer);
 		const since = load?.since ?? performance.now();
-		const left = since + longestLoadMs - performance.now();
+		const left = since + maxLoadMs - performance.now();
 		const timer = setTimeout(
 			() => {
 				this.#loads.delete(tableName);
@@ -338,7 +333,10 @@ export class BackgroundIndexer {
 		const found = broken.map((index) => index.declared);
 		if (minRows === undefined) return found;
 		const names = missing.map((index) => index.declared);
-		const paying = await indexesThatPay(this.#limited, schema, names, minRows);
+		const paying = await indexesThatPay(this.#limited, names, {
+			schema,
+			minRows,
+		});
 		return [...found, ...paying.filter((index) => !found.includes(index))];
 	}
 
@@ -347,7 +345,7 @@ export class BackgroundIndexer {
 		again: boolean,
 	): Promise<void> {
 		try {
-			await enqueue(this.#db, this.#options.schema, indexes, { again });
+			await enqueue(this.#db, this.#options.schema, { indexes, again });
 		} catch (error) {
 			const failure = judgeFailure(error);
 			const [first] = indexes;
@@ -435,10 +433,10 @@ export class BackgroundIndexer {
 			.catch((error: unknown) => this.#warn("indexes are not built", error));
 	}
 
-	#warn(what: string, error: unknown): void {
+	#warn(problem: string, error: unknown): void {
 		if (this.#loop.isStopping) return;
 		const message = error instanceof Error ? error.message : String(error);
-		this.#options.logger.warn({}, `${what}: ${message}`);
+		this.#options.logger.warn({}, `${problem}: ${message}`);
 	}
 }
 

@@ -25,12 +25,15 @@ export const notPermitted = "42501";
 const duplicateTable = "42P07";
 const deadlock = "40P01";
 
-/** Tells by its SQLSTATE what a failure means. */
+/** What a failure means, by its SQLSTATE. */
 export function judgeFailure(error: unknown): BuildFailure {
 	const { message, sqlState } =
 		error instanceof RemError
 			? error
-			: new RemError("DATABASE", String((error as Error)?.message ?? error));
+			: new RemError(
+					"DATABASE",
+					error instanceof Error ? error.message : String(error),
+				);
 	const isPermanent =
 		sqlState !== undefined &&
 		// Another client created one of this name: the next check compares it.
@@ -90,13 +93,13 @@ function hintFor(sqlState: string | undefined): string {
 		case notPermitted:
 			return "it stays queued for a worker of the table's owner: run `rem worker` or `rem index build` as that role";
 		case "23505":
-			return "rows have the same values: mend them, then run `rem index build`";
+			return "rows have the same values: correct them, then run `rem index build`";
 		case "53100":
 		case "53200":
 			return "give the server more disk or /dev/shm, or lower BACKGROUND_INDEX__MEMORY_MB, then run `rem index build`";
 		case "55P03":
 			return "a transaction stayed open for longer than BACKGROUND_INDEX__LOCK_TIMEOUT_S: end it (`rem index status` names it), then run `rem index build`";
 		default:
-			return "mend the cause, then run `rem index build`";
+			return "remove the cause, then run `rem index build`";
 	}
 }

@@ -7,8 +7,9 @@ import { ident, literal, raw, sql, toText } from "../sql.ts";
 import { readRunningBuilds } from "./build-progress.ts";
 import { readIndexStates } from "./index-state.ts";
 
-/** Settings of the server for a build. */
-interface BuildLimits {
+/** Where to build, and the settings of the server for it. */
+interface BuildOptions {
+	readonly schema: string;
 	readonly lockTimeoutMs: number;
 	readonly memoryMb: number | undefined;
 	/** `undefined`: as many as the server is configured for. */
@@ -26,13 +27,13 @@ export class TableBusy extends Error {}
  */
 export async function buildIndex(
 	session: Handle,
-	schema: string,
 	index: DeclaredIndex,
-	limits: BuildLimits,
+	options: BuildOptions,
 ): Promise<void> {
+	const { schema } = options;
 	await refuseBusyTable(session, schema, index);
 	try {
-		await setLimits(session, limits);
+		await setLimits(session, options);
 		await clearLeftovers(session, schema, index);
 		const state = await stateOf(session, schema, index);
 		if (state === "changed") return await replace(session, schema, index);
@@ -54,19 +55,22 @@ async function refuseBusyTable(
 }
 
 const settings = {
-	lock_timeout: ({ lockTimeoutMs }: BuildLimits) => `${lockTimeoutMs}ms`,
+	lock_timeout: ({ lockTimeoutMs }: BuildOptions) => `${lockTimeoutMs}ms`,
 	statement_timeout: () => "0",
 	idle_session_timeout: () => "0",
-	maintenance_work_mem: ({ memoryMb }: BuildLimits) =>
+	maintenance_work_mem: ({ memoryMb }: BuildOptions) =>
 		memoryMb === undefined ? undefined : `${memoryMb}MB`,
-	max_parallel_maintenance_workers: ({ parallelWorkers }: BuildLimits) =>
+	max_parallel_maintenance_workers: ({ parallelWorkers }: BuildOptions) =>
 		parallelWorkers?.toString(),
 } as const;
 
 /** In statements of their own: CONCURRENTLY must not share a text with others. */
-async function setLimits(session: Handle, limits: BuildLimits): Promise<void> {
+async function setLimits(
+	session: Handle,
+	options: BuildOptions,
+): Promise<void> {
 	const statements = Object.entries(settings).flatMap(([name, choose]) => {
-		const value = choose(limits);
+		const value = choose(options);
 		return value === undefined
 			? []
 			: toText(sql`SET ${raw(name)} = ${literal(value)};`);
@@ -74,7 +78,7 @@ async function setLimits(session: Handle, limits: BuildLimits): Promise<void> {
 	await session.script(statements.join("\n"));
 }
 
-/** The embedded database goes on with the same connection. */
+/** The embedded database continues with the same connection. */
 async function resetLimits(session: Handle): Promise<void> {
 	const statements = Object.keys(settings).map((name) => `RESET ${name};`);
 	await session.script(statements.join("\n")).catch(() => {
@@ -106,8 +110,8 @@ async function create(
 }
 
 /**
- * What is known of an expression is gathered with its index. Until then the
- * planner expects one row of it: TRAVERSE against the edges took seconds where
+ * ANALYZE gathers statistics of an expression once it has an index. Until then
+ * the planner expects one row of it: TRAVERSE against the edges took seconds where
  * the index gives milliseconds.
  */
 async function analyzeExpressions(
@@ -123,7 +127,7 @@ async function analyzeExpressions(
 	await session
 		.script(`ANALYZE ${toText(ident(schema, tableName))}`)
 		.catch(() => {
-			// The index is there all the same, and autovacuum comes by.
+			// The index is built all the same, and autovacuum will analyze it.
 		});
 }
 
@@ -175,7 +179,7 @@ function rename(schema: string, from: string, to: string): string {
 	);
 }
 
-/** Drops what dead builds of the index left; its lock says that none is alive. */
+/** Drops what dead builds of the index left; the owner of the lock knows that none is alive. */
 async function clearLeftovers(
 	session: Handle,
 	schema: string,
@@ -187,7 +191,7 @@ async function clearLeftovers(
 			await dropIndex(session, schema, name);
 }
 
-/** Whether `found` is a rest of building `name`, by our hand or by REINDEX CONCURRENTLY. */
+/** Whether `found` is left over from building `name`, by us or by REINDEX CONCURRENTLY. */
 export function isLeftover(
 	name: string,
 	found: string,

@@ -7,7 +7,8 @@ import { ExpiringCache } from "../util/expiring-cache.ts";
 import { indexFailed, leftToOwner } from "./build-failure.ts";
 import type { QueuedBuild } from "./build-queue.ts";
 import type { Declaration } from "./declared-indexes.ts";
-import { TableBuilder, type TableBuilderOptions } from "./table-builder.ts";
+import type { TableBuilderOptions } from "./settings.ts";
+import { TableBuilder } from "./table-builder.ts";
 
 /** What there is to build, and what the models ask for. */
 export interface IndexerView extends Declaration {
@@ -37,7 +38,7 @@ const refusedMs = 300_000;
 const unreachable = { firstMs: 500, maxMs: 15_000, jitter: 0 };
 const maxUnreachable = 6;
 
-/** Works off the queue: a few tables at a time, each by a {@link TableBuilder}. */
+/** Builds what is queued: a few tables at a time, each by a {@link TableBuilder}. */
 export class BuildLoop {
 	readonly #db: Database;
 	readonly #look: () => Promise<IndexerView>;
@@ -46,9 +47,9 @@ export class BuildLoop {
 	readonly #changed = new Signal();
 	/** Builds that this role was not permitted, by index. */
 	readonly #refused = new ExpiringCache<RemError>({ maxAgeMs: refusedMs });
-	/** Why the last builder gave up. */
+	/** Why the last builder failed. */
 	#problem: unknown;
-	/** Builders that gave up in a row. */
+	/** Builders that failed in a row. */
 	#failures = 0;
 	#work: Promise<void> | undefined;
 	#run: Promise<void> | undefined;
@@ -116,7 +117,7 @@ export class BuildLoop {
 					waited.has(indexName) && (state === "queued" || state === "building"),
 			);
 			const refusals = open?.flatMap((build) => this.#refusal(build) ?? []);
-			// What another role has to build is not waited for, unless it is at it.
+			// What another role has to build is not waited for, unless it is building it.
 			if (queue !== undefined && open?.length === refusals?.length)
 				return throwFailed(queue, waited, refusals);
 			if (this.#isStopping)
@@ -138,7 +139,7 @@ export class BuildLoop {
 		return this.#refused.get(indexName);
 	}
 
-	/** While the server restarts, the work goes on trying, and logs when it stops. */
+	/** While the server restarts, the work continues to try, and logs when it stops. */
 	async #queueIfReachable(): Promise<readonly QueuedBuild[] | undefined> {
 		try {
 			return (await this.#look()).queue;
@@ -181,7 +182,7 @@ export class BuildLoop {
 				if (open.length === 0 && this.#builders.size === 0) return;
 				await this.#changed.wait(pauseMs(open));
 			} catch (error) {
-				// A server that restarts is back in a while; another mistake stays.
+				// A server that restarts is back soon; another failure stays.
 				const failures = this.#failures++;
 				if (failures >= maxUnreachable || !isUnreachable(error)) throw error;
 				await this.#changed.wait(backoffMs(failures, unreachable));
@@ -202,9 +203,10 @@ export class BuildLoop {
 	): void {
 		const busy = new Set([...this.#builders].map((one) => one.tableName));
 		const { concurrency } = this.#options.settings;
-		const most = this.#db.capabilities.kind === "server" ? concurrency : 1;
+		const maxBuilders =
+			this.#db.capabilities.kind === "server" ? concurrency : 1;
 		for (const { tableName, dueInMs, isLocked } of open) {
-			if (this.#builders.size >= most) return;
+			if (this.#builders.size >= maxBuilders) return;
 			if (dueInMs > 0 || isLocked || busy.has(tableName)) continue;
 			busy.add(tableName);
 			this.#startBuilder(tableName, possible);
@@ -212,8 +214,9 @@ export class BuildLoop {
 	}
 
 	#startBuilder(tableName: string, possible: readonly DeclaredIndex[]): void {
-		const own = possible.filter((index) => index.tableName === tableName);
-		const builder = new TableBuilder(this.#db, tableName, own, this.#options);
+		const indexes = possible.filter((index) => index.tableName === tableName);
+		const table = { tableName, indexes };
+		const builder = new TableBuilder(this.#db, table, this.#options);
 		this.#builders.add(builder);
 		builder
 			.work()

@@ -1,12 +1,11 @@
 import type { Handle } from "../db/database.ts";
-import type { HnswOptions } from "../schema/index-types/definition.ts";
 import { type DeclaredIndex, definitionOf } from "../schema/index-types.ts";
 import { ident, sql } from "../sql.ts";
-import type { IndexerSettings } from "./settings.ts";
+import type { IndexerSettings, TableBuilderOptions } from "./settings.ts";
 
 const mebibyte = 1024 * 1024;
 
-// A parallel build keeps 3 MB of its memory for other things.
+// A parallel build reserves 3 MB of its memory for other data.
 const besideGraphMb = 4;
 
 /** What a build may use, and what it would need. */
@@ -21,12 +20,13 @@ interface BuildMemory {
 /** As much as the graph needs, at most what the settings allow, at least what the server grants by default. */
 export async function planMemory(
 	db: Handle,
-	schema: string,
 	index: DeclaredIndex,
 	{
+		schema,
 		hnsw,
 		memoryMb,
-	}: { readonly hnsw: HnswOptions } & Pick<IndexerSettings, "memoryMb">,
+	}: Pick<TableBuilderOptions, "schema" | "hnsw"> &
+		Pick<IndexerSettings, "memoryMb">,
 ): Promise<BuildMemory> {
 	const { usualMb, vectors } = await readSizes(db, schema, index);
 	const bytesPerVector =

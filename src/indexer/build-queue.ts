@@ -1,7 +1,7 @@
 import { foreignOwner } from "../db/catalogue/relations.ts";
 import type { Handle } from "../db/database.ts";
 import { arrayLiteral } from "../db/encode.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import type { DeclaredIndex, IndexType } from "../schema/index-types.ts";
 import { ident, type Sql, sql } from "../sql.ts";
 import { type BuildFailure, notPermitted } from "./build-failure.ts";
@@ -28,14 +28,14 @@ export interface QueuedBuild {
 	readonly leftTo: string | null;
 }
 
-/** All that the queue knows. */
+/** All entries of the queue. */
 export async function readQueue(
 	db: Handle,
 	schema: string,
 ): Promise<QueuedBuild[]> {
 	const { rows } = await db.query<QueuedBuild>(sql`
 SELECT index_name AS "indexName", table_name AS "tableName", index_type AS "indexType", space,
-  -- A role that may not build it has no say in whether another can.
+  -- A failure of a role that may not build it is none of another role.
   CASE WHEN state = 'failed' AND sql_state = ${notPermitted} THEN 'queued' ELSE state END AS state, attempts,
   ${foreignOwner(schema, sql`table_name`)} AS "leftTo",
   next_attempt_at AS "nextAttemptAt",
@@ -83,8 +83,10 @@ function lockKey(schema: string, tableName: Sql): Sql {
 export async function enqueue(
 	db: Handle,
 	schema: string,
-	indexes: readonly DeclaredIndex[],
-	{ again }: { readonly again: boolean },
+	{
+		indexes,
+		again,
+	}: { readonly indexes: readonly DeclaredIndex[]; readonly again: boolean },
 ): Promise<void> {
 	if (indexes.length === 0) return;
 	await db.query(
@@ -102,7 +104,7 @@ WHERE b.state = 'built' OR ${again}`,
 	);
 }
 
-/** Counted before it starts: a build that takes the server down with it must not go on for ever. */
+/** Counted before it starts: a build that takes the server down with it must not be repeated for ever. */
 export async function markStarted(
 	db: Handle,
 	schema: string,
@@ -117,8 +119,10 @@ WHERE index_name = ${indexName}`);
 export async function markProgress(
 	db: Handle,
 	schema: string,
-	{ indexName }: QueuedBuild,
-	percent: number,
+	{
+		indexName,
+		percent,
+	}: { readonly indexName: string; readonly percent: number },
 ): Promise<void> {
 	await db.query(sql`
 UPDATE ${builds(schema)} SET progress = ${percent}
@@ -140,8 +144,10 @@ WHERE index_name = ${indexName}`);
 export async function markPostponed(
 	db: Handle,
 	schema: string,
-	{ indexName }: QueuedBuild,
-	delayMs: number,
+	{
+		indexName,
+		delayMs,
+	}: { readonly indexName: string; readonly delayMs: number },
 ): Promise<void> {
 	await db.query(sql`
 UPDATE ${builds(schema)} SET state = 'queued', attempts = greatest(0, attempts - 1), next_attempt_at = ${inMs(delayMs)}
@@ -152,8 +158,11 @@ WHERE index_name = ${indexName}`);
 export async function markLeft(
 	db: Handle,
 	schema: string,
-	{ indexName }: QueuedBuild,
-	{ message, sqlState }: BuildFailure,
+	{
+		indexName,
+		message,
+		sqlState,
+	}: BuildFailure & { readonly indexName: string },
 ): Promise<void> {
 	await db.query(sql`
 UPDATE ${builds(schema)} SET state = 'queued', attempts = greatest(0, attempts - 1), progress = NULL,
@@ -165,13 +174,17 @@ WHERE index_name = ${indexName}`);
 export async function markFailed(
 	db: Handle,
 	schema: string,
-	{ indexName, withoutWorkers }: QueuedBuild,
 	{
+		indexName,
+		withoutWorkers,
 		message,
 		sqlState,
 		lacksMemory,
 		retryMs,
-	}: BuildFailure & { readonly retryMs: number | undefined },
+	}: BuildFailure &
+		Pick<QueuedBuild, "indexName" | "withoutWorkers"> & {
+			readonly retryMs: number | undefined;
+		},
 ): Promise<void> {
 	await db.query(sql`
 UPDATE ${builds(schema)} SET state = ${retryMs === undefined ? "failed" : "queued"},

@@ -8,7 +8,7 @@ import { indexesThatPay } from "./index-need.ts";
 
 /** What became of the HNSW indexes of a table that was loaded with `bulk`. */
 export interface BulkReport {
-	/** Dropped for the load, and queued to be built again behind it. */
+	/** Dropped for the load, and queued to be rebuilt after it. */
 	readonly dropped: readonly string[];
 	/** Why they were dropped, or not, and what that means for searches. */
 	readonly explanation: string;
@@ -113,12 +113,15 @@ export class BulkLoad {
 		for (const index of there) {
 			const count = vectors.get(index.vectors?.field ?? "") ?? 0;
 			const limit = Math.floor(count / largeShare) + 1;
-			const beyond = await indexesThatPay(this.#db, schema, [index], limit);
+			const beyond = await indexesThatPay(this.#db, [index], {
+				schema,
+				minRows: limit,
+			});
 			if (beyond.length === 0) large.push(index);
 		}
 		if (there.length > 0)
 			this.#report = notDropped(
-				`${Math.max(...vectors.values())} vectors are few against those that the indexes of "${this.#tableName}" hold`,
+				`${Math.max(...vectors.values())} vectors are few against those in the indexes of "${this.#tableName}"`,
 			);
 		return large;
 	}
@@ -137,7 +140,8 @@ export class BulkLoad {
 			);
 			return;
 		}
-		if (!(await this.#takeTable())) {
+		const session = await this.#takeTable();
+		if (session === undefined) {
 			this.#report = notDropped(
 				`an index is being built on "${this.#tableName}" right now`,
 			);
@@ -145,9 +149,8 @@ export class BulkLoad {
 		}
 		await this.#options.enqueue(indexes);
 		try {
-			await this.#session?.script(`SET lock_timeout = '${dropTimeout}'`);
-			for (const name of names)
-				await dropIndex(this.#session as Session, this.#options.schema, name);
+			await session.script(`SET lock_timeout = '${dropTimeout}'`);
+			for (const name of names) await dropIndex(session, schema, name);
 			this.#report = {
 				dropped: names,
 				explanation: whyDropped(names, maxVectors),
@@ -165,30 +168,33 @@ export class BulkLoad {
 				this.#report.explanation,
 			);
 		} finally {
-			await this.#session?.script("RESET lock_timeout").catch(() => {
+			await session.script("RESET lock_timeout").catch(() => {
 				// The connection is gone, and its settings with it.
 			});
 		}
 	}
 
 	/** Takes the table from every builder of every process, until the end. */
-	async #takeTable(): Promise<boolean> {
-		if (!this.#options.blockBuilders()) return false;
+	async #takeTable(): Promise<Session | undefined> {
+		if (!this.#options.blockBuilders()) return undefined;
 		this.#isBlocked = true;
 		const session = await this.#db.openSession({ isBackground: true });
 		this.#session = session;
 		if (await tryLockTable(session, this.#options.schema, this.#tableName))
-			return true;
+			return session;
 		this.#session = undefined;
 		await session.close();
-		return false;
+		return undefined;
 	}
 }
 
-function notDropped(why: string): BulkReport {
-	return { dropped: [], explanation: `bulk: indexes are kept: ${why}` };
+function notDropped(reason: string): BulkReport {
+	return {
+		dropped: [],
+		explanation: `bulk: indexes are not dropped: ${reason}`,
+	};
 }
 
 function whyDropped(names: readonly string[], maxVectors: number): string {
-	return `bulk: dropped ${names.join(", ")} for a load of ${maxVectors} vectors: writing into the graph costs several times as much as building it anew; until it is built again behind the load, searches compare every vector: right, and slower`;
+	return `bulk: dropped ${names.join(", ")} for a load of ${maxVectors} vectors: writing into the graph costs several times as much as rebuilding it; until it is rebuilt after the load, searches compare every vector: exact, and slower`;
 }

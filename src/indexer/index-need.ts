@@ -3,12 +3,17 @@ import { RemError } from "../errors.ts";
 import { type DeclaredIndex, definitionOf } from "../schema/index-types.ts";
 import { ident, join, type Sql, sql } from "../sql.ts";
 
+interface Threshold {
+	readonly schema: string;
+	/** Rows from which on an index pays. */
+	readonly minRows: number;
+}
+
 /** Those that would have at least so many rows; counting stops there. */
 export async function indexesThatPay(
 	db: Handle,
-	schema: string,
 	indexes: readonly DeclaredIndex[],
-	minRows: number,
+	{ schema, minRows }: Threshold,
 ): Promise<DeclaredIndex[]> {
 	if (indexes.length === 0) return [];
 	const counts = indexes.map(
@@ -25,15 +30,14 @@ WHERE ${minRows} <= (SELECT count(*) FROM (SELECT ${entriesOf(schema, index)} LI
 /** The same, and why each of the others cannot be counted: its table, or a column of it, is missing. */
 export async function indexNeed(
 	db: Handle,
-	schema: string,
 	indexes: readonly DeclaredIndex[],
-	minRows: number,
+	threshold: Threshold,
 ): Promise<{
 	readonly paying: readonly DeclaredIndex[];
 	readonly problems: ReadonlyMap<DeclaredIndex, string>;
 }> {
 	const count = (some: readonly DeclaredIndex[]) =>
-		indexesThatPay(db, schema, some, minRows);
+		indexesThatPay(db, some, threshold);
 	const problems = new Map<DeclaredIndex, string>();
 	try {
 		return { paying: await count(indexes), problems };

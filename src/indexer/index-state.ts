@@ -4,7 +4,7 @@ import {
 	type StoredIndex,
 } from "../db/catalogue/indexes.ts";
 import type { Handle } from "../db/database.ts";
-import type { RemError } from "../errors.ts";
+import { RemError } from "../errors.ts";
 import type { DeclaredIndex } from "../schema/index-types.ts";
 import { ident, toText } from "../sql.ts";
 
@@ -82,8 +82,7 @@ async function changedIndexes(
 		);
 		const canonical = await canonicalDefinitions(
 			db,
-			schema,
-			tableName,
+			{ schema, tableName },
 			here.map(({ declared }) => toText(declared.definition)),
 		).catch(onReadOnly);
 		here.forEach(({ declared, live }, at) => {
@@ -101,7 +100,8 @@ const readOnlyTransaction = "25006";
 
 /** A standby creates no table for the canonical form: there, what looks different counts as different. */
 function onReadOnly(error: unknown): undefined {
-	if ((error as RemError).sqlState !== readOnlyTransaction) throw error;
+	if (!(error instanceof RemError) || error.sqlState !== readOnlyTransaction)
+		throw error;
 }
 
 function hasSameText(schema: string, { declared, live }: Pair): boolean {

@@ -55,23 +55,21 @@ export interface IndexStatus {
 
 export async function readIndexStatus(
 	db: Handle,
-	schema: string,
 	{
 		possible,
 		impossible,
 		queue,
 	}: Declaration & { readonly queue: readonly QueuedBuild[] },
-	minRows: number,
+	{ schema, minRows }: { readonly schema: string; readonly minRows: number },
 ): Promise<IndexStatus[]> {
 	const { compared, others } = await readIndexStates(db, schema, possible);
 	const running = await readRunningBuilds(db, schema);
 	const { paying, problems } = await indexNeed(
 		db,
-		schema,
 		compared
 			.filter(({ state }) => state === "missing")
 			.map(({ declared }) => declared),
-		minRows,
+		{ schema, minRows },
 	);
 	return [
 		...compared.map((index) =>
@@ -93,7 +91,7 @@ export async function readIndexStatus(
 	);
 }
 
-const nothingMore = {
+const notInProgress = {
 	attempts: 0,
 	nextAttemptAt: null,
 	error: null,
@@ -124,16 +122,14 @@ function statusOf(
 		isBuilding ? tableName === declared.tableName : indexName === declared.name,
 	);
 	return {
-		...nothingMore,
+		...notInProgress,
 		indexName: declared.name,
 		tableName: declared.tableName,
 		indexType: declared.indexType,
-		state: shownState(
-			state,
-			job,
-			isBuilding || build !== undefined,
-			pays || problem !== undefined,
-		),
+		state:
+			state !== "valid" && (isBuilding || build !== undefined)
+				? "building"
+				: shownState(state, job, pays || problem !== undefined),
 		usable: state === "valid" || state === "changed",
 		sizeBytes: live?.sizeBytes ?? 0,
 		error: problem ?? null,
@@ -160,11 +156,9 @@ function statusOf(
 function shownState(
 	state: ComparedIndex["state"],
 	job: QueuedBuild | undefined,
-	isBuilding: boolean,
 	pays: boolean,
 ): IndexStatusState {
 	if (state === "valid") return "valid";
-	if (isBuilding) return "building";
 	if (job?.state === "queued" || job?.state === "building") return "queued";
 	if (job?.state === "failed") return "failed";
 	return state === "missing" && !pays ? "deferred" : state;
@@ -175,7 +169,7 @@ function impossibleIndex(
 	problem: string,
 ): IndexStatus {
 	return {
-		...nothingMore,
+		...notInProgress,
 		indexName: name,
 		tableName,
 		indexType,
@@ -192,7 +186,7 @@ function undeclared(
 ): IndexStatus {
 	const build = running.find(({ indexName }) => indexName === name);
 	return {
-		...nothingMore,
+		...notInProgress,
 		...(build && {
 			percent: build.percent,
 			phase: build.phase,

@@ -1,3 +1,6 @@
+import type { Logger } from "../logger.ts";
+import type { HnswOptions } from "../schema/index-types/definition.ts";
+
 /** How the indexer works; see {@link BackgroundIndexOptions}. */
 export interface IndexerSettings {
 	readonly enabled: boolean;
@@ -7,4 +10,11 @@ export interface IndexerSettings {
 	readonly parallelWorkers: number | undefined;
 	readonly lockTimeoutMs: number;
 	readonly retryMs: number;
+}
+
+export interface TableBuilderOptions {
+	readonly schema: string;
+	readonly hnsw: HnswOptions;
+	readonly settings: IndexerSettings;
+	readonly logger: Logger;
 }

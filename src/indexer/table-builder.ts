@@ -1,7 +1,5 @@
 import type { Database, Session } from "../db/database.ts";
 import type { RemError } from "../errors.ts";
-import type { Logger } from "../logger.ts";
-import type { HnswOptions } from "../schema/index-types/definition.ts";
 import { type DeclaredIndex, definitionOf } from "../schema/index-types.ts";
 import { databaseAttributes, span } from "../telemetry/span.ts";
 import { backoffMs } from "../util/backoff.ts";
@@ -26,14 +24,7 @@ import {
 	tryLockTable,
 	unlockTable,
 } from "./build-queue.ts";
-import type { IndexerSettings } from "./settings.ts";
-
-export interface TableBuilderOptions {
-	readonly schema: string;
-	readonly hnsw: HnswOptions;
-	readonly settings: IndexerSettings;
-	readonly logger: Logger;
-}
+import type { TableBuilderOptions } from "./settings.ts";
 
 // The first attempt, and those after 2, 4 and 8 seconds.
 const maxAttempts = 4;
@@ -53,13 +44,15 @@ export class TableBuilder {
 
 	constructor(
 		db: Database,
-		tableName: string,
-		indexes: readonly DeclaredIndex[],
+		table: {
+			readonly tableName: string;
+			readonly indexes: readonly DeclaredIndex[];
+		},
 		options: TableBuilderOptions,
 	) {
 		this.#db = db;
-		this.tableName = tableName;
-		this.#indexes = indexes;
+		this.tableName = table.tableName;
+		this.#indexes = table.indexes;
 		this.#options = options;
 	}
 
@@ -74,7 +67,7 @@ export class TableBuilder {
 			try {
 				await this.#buildAll(session);
 			} finally {
-				// The embedded database keeps the connection.
+				// The embedded database does not close the connection.
 				await unlockTable(session, schema, this.tableName).catch(() => {
 					// The connection is gone, and the lock with it.
 				});
@@ -89,7 +82,7 @@ export class TableBuilder {
 		this.#isStopping = true;
 	}
 
-	/** Leaves the build under way to the server, which finishes it. */
+	/** Leaves the running build to the server, which finishes it. */
 	async detach(): Promise<void> {
 		this.stop();
 		await this.#session?.close();
@@ -131,7 +124,7 @@ export class TableBuilder {
 			try {
 				const limits = await this.#limits(build, index);
 				await span(`index.buildOne ${build.tableName}`, spanOf(build), () =>
-					buildIndex(session, schema, index, limits),
+					buildIndex(session, index, { schema, ...limits }),
 				);
 			} finally {
 				await watch.end();
@@ -143,16 +136,15 @@ export class TableBuilder {
 				`index "${index.name}" is built (${seconds} s)`,
 			);
 		} catch (error) {
-			if (this.#isStopping) return; // The next run sees what has become of it.
-			if (error instanceof TableBusy)
-				return markPostponed(this.#db, schema, build, busyTableMs);
+			if (this.#isStopping) return; // The next run reads its state.
+			if (error instanceof TableBusy) return this.#postpone(build);
 			const failure = judgeFailure(error);
 			if (failure.isConflict) {
 				logger.info(
 					about(build),
 					`index "${index.name}": it and another command on the table waited for each other (SQLSTATE 40P01); next attempt in ${busyTableMs / 1000} s`,
 				);
-				return markPostponed(this.#db, schema, build, busyTableMs);
+				return this.#postpone(build);
 			}
 			if (failure.sqlState === notPermitted)
 				return this.#leave(build, index, failure);
@@ -161,7 +153,8 @@ export class TableBuilder {
 				firstMs: settings.retryMs,
 				jitter: 0,
 			});
-			await markFailed(this.#db, schema, build, {
+			await markFailed(this.#db, schema, {
+				...build,
 				...failure,
 				retryMs: isFinal ? undefined : retryMs,
 			});
@@ -178,7 +171,14 @@ export class TableBuilder {
 		}
 	}
 
-	/** A verdict on this role is none on the others: the owner's worker builds it. */
+	#postpone({ indexName }: QueuedBuild): Promise<void> {
+		return markPostponed(this.#db, this.#options.schema, {
+			indexName,
+			delayMs: busyTableMs,
+		});
+	}
+
+	/** Another role may build it: the owner's worker does. */
 	async #leave(
 		build: QueuedBuild,
 		index: DeclaredIndex,
@@ -186,7 +186,7 @@ export class TableBuilder {
 	): Promise<void> {
 		const error = indexFailed(index, failure, 0);
 		this.refused.set(index.name, error);
-		await markLeft(this.#db, this.#options.schema, build, failure);
+		await markLeft(this.#db, this.#options.schema, { ...build, ...failure });
 		this.#options.logger.warn(
 			about(build),
 			`${error.message}; it is left to a worker of another role`,
@@ -198,7 +198,8 @@ export class TableBuilder {
 		const memory =
 			definitionOf(index).vectors === undefined
 				? undefined
-				: await planMemory(this.#db, schema, index, {
+				: await planMemory(this.#db, index, {
+						schema,
 						hnsw,
 						memoryMb: settings.memoryMb,
 					});
@@ -222,7 +223,9 @@ export class TableBuilder {
 			const running = await readRunningBuilds(this.#db, schema);
 			const own = running.find((other) => other.processId === processId);
 			if (own === undefined) return;
-			await markProgress(this.#db, schema, build, own.percent);
+			const { indexName } = build;
+			const { percent } = own;
+			await markProgress(this.#db, schema, { indexName, percent });
 			const { waitsFor } = own;
 			if (waitsFor === null || waitsFor.processId === reported) return;
 			reported = waitsFor.processId;
@@ -247,7 +250,7 @@ export class TableBuilder {
 }
 
 const diedSilently =
-	"its builders died without a word each time, or the server did";
+	"each of its builders ended without an error, or the server did";
 
 function about({ tableName, indexName }: QueuedBuild) {
 	return { tableName, indexName };

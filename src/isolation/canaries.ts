@@ -7,7 +7,7 @@ import { RemError } from "../errors.ts";
 import { definitionOf, isArrayType } from "../models/column-types.ts";
 import type { Field } from "../models/field.ts";
 import type { EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import { tenantSetting } from "../schema/row-security.ts";
 import { ident, join, raw, type Sql, sql } from "../sql.ts";
 import type { ForeignRow } from "../verbs/verb.ts";

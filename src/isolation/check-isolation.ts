@@ -1,6 +1,5 @@
 import type { ServiceCore } from "../core/service-core.ts";
-import type { Database, Handle } from "../db/database.ts";
-import { limited } from "../db/limited.ts";
+import { type Database, type Handle, limited } from "../db/database.ts";
 import { ident, sql } from "../sql.ts";
 import type { ProbeScope } from "../verbs/verb.ts";
 import {
@@ -22,7 +21,7 @@ export interface IsolationReport {
 	readonly database: {
 		/** Whether any table has it. */
 		readonly isSetUp: boolean;
-		/** Why it does not hold; none: SQL without any condition stays inside the tenant. */
+		/** Why it does not apply; none: SQL without any condition stays inside the tenant. */
 		readonly problems: readonly string[];
 	};
 	/** Tables that were tried with a row of a made-up tenant. */
@@ -31,7 +30,7 @@ export interface IsolationReport {
 
 /**
  * @internal
- * Tries whether tenants are kept apart: a row of a made-up tenant in every
+ * Tries whether tenants are isolated: a row of a made-up tenant in every
  * table, and another tenant that looks for it through every read and write of
  * the library, and then with SQL that has no condition at all. Everything is
  * rolled back.
@@ -80,8 +79,8 @@ async function tryTable(
 		await setTenant(tx, own);
 		const asOwn = { tenantId: own, transaction: tx };
 		library = [
-			...(await tryVerbs(core, "reads", canary, asOwn)),
-			...(await tryVerbs(core, "writes", canary, asOwn)),
+			...(await tryVerbs(core, "reads", { row: canary, scope: asOwn })),
+			...(await tryVerbs(core, "writes", { row: canary, scope: asOwn })),
 			...(await missing(tx, canary, foreign)),
 			...(await unseen(core, canary, { ...asOwn, tenantId: foreign })),
 		];
@@ -98,7 +97,7 @@ async function unseen(
 	scope: ProbeScope,
 ): Promise<readonly string[]> {
 	await setTenant(scope.transaction, scope.tenantId);
-	const found = await tryVerbs(core, "reads", canary, scope);
+	const found = await tryVerbs(core, "reads", { row: canary, scope });
 	return found.length > 0
 		? []
 		: [`the check cannot see its own row of ${canary.table.entity.tableName}`];

@@ -3,7 +3,7 @@ import { RemError } from "../errors.ts";
 import { roles } from "../schema/row-security.ts";
 import { sql } from "../sql.ts";
 
-/** Why row level security does not hold for the role of this connection; none: it does. */
+/** Why row level security does not apply to the role of this connection; none: it does. */
 export async function roleProblems(db: Handle): Promise<readonly string[]> {
 	const { rows } = await db.query<{
 		name: string;
@@ -26,7 +26,7 @@ FROM pg_roles r WHERE r.rolname = current_user`);
 }
 
 /**
- * Whether row level security holds the connection, which then tells it the
+ * Whether row level security applies to the connection, which then sets the
  * tenant of each call. `CONFIG_INVALID` where it was asked for and does not.
  */
 export async function isUnderRowSecurity(
@@ -38,14 +38,14 @@ export async function isUnderRowSecurity(
 		return true;
 	}
 	if (db.capabilities.kind === "embedded") return false;
-	const { rows } = await db.query<{ held: boolean | null }>(
+	const { rows } = await db.query<{ applies: boolean | null }>(
 		sql`
-SELECT row_security_active(c.oid) AND NOT coalesce(pg_has_role(to_regrole(${roles.owner})::oid, 'MEMBER'), FALSE) AS held
+SELECT row_security_active(c.oid) AND NOT coalesce(pg_has_role(to_regrole(${roles.owner})::oid, 'MEMBER'), FALSE) AS applies
 FROM pg_class AS c
 WHERE c.relname = 'kv_store' AND c.relnamespace = to_regnamespace(quote_ident(${settings.schema}))`,
 		{ idempotent: true },
 	);
-	return rows[0]?.held === true;
+	return rows[0]?.applies === true;
 }
 
 /** Throws `CONFIG_INVALID`: a wall that everyone walks through is worse than none. */

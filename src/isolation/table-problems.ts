@@ -4,7 +4,7 @@ import type { EntityTable } from "../models/registry.ts";
 import { internalRights } from "../schema/row-security.ts";
 import { sql } from "../sql.ts";
 
-/** A table that holds tenants' rows, and what its wall lacks. */
+/** A table with tenants' rows, and what its policies lack. */
 export interface TableWall {
 	readonly table: string;
 	/** Whether row level security is on at all. */
@@ -12,7 +12,7 @@ export interface TableWall {
 	readonly problems: readonly string[];
 }
 
-/** Every table with rows of tenants: its policies, and rights that no policy holds. */
+/** Every table with rows of tenants: its policies, and rights that no policy restricts. */
 export async function readTableWalls(
 	db: Handle,
 	schema: string,
@@ -120,7 +120,7 @@ function describeWall(row: WallRow): TableWall {
 	);
 	const problems = [
 		...(row.enabled ? [] : ["row level security is off"]),
-		...(row.enabled && !row.forced ? ["it does not hold for the owner"] : []),
+		...(row.enabled && !row.forced ? ["it does not apply to the owner"] : []),
 		...(row.policies.some((name) => name.startsWith("rem_tenant")) ||
 		!row.enabled
 			? []
@@ -128,7 +128,7 @@ function describeWall(row: WallRow): TableWall {
 		// Policies add up: one more can only show more.
 		...foreign.map((name) => `the policy "${name}" is none of ours`),
 		...(row.enabled && row.truncate
-			? ["this role may TRUNCATE, which no policy holds"]
+			? ["this role may TRUNCATE, which no policy restricts"]
 			: []),
 	];
 	return { table: row.name, hasPolicies: row.enabled, problems };

@@ -9,12 +9,11 @@ export type ProbeKind = "reads" | "writes";
 
 const reading: readonly IsolationProbe<never>["does"][] = ["finds", "counts"];
 
-/** Tries every verb of the kind on the row, as the scope's tenant; each entry says which one reached it. */
+/** Tries every verb of the kind on the row, as the scope's tenant; each entry names the one that reached it. */
 export async function tryVerbs(
 	core: ServiceCore,
 	kind: ProbeKind,
-	row: ForeignRow,
-	scope: ProbeScope,
+	{ row, scope }: { readonly row: ForeignRow; readonly scope: ProbeScope },
 ): Promise<string[]> {
 	const service = new VerbMethods<Models>(core);
 	const rows = new RowsMethods({ core, table: row.table, scope: undefined });
@@ -27,7 +26,7 @@ export async function tryVerbs(
 			if (probe === undefined) continue;
 			if (reading.includes(probe.does) !== (kind === "reads")) continue;
 			const call = Reflect.get(owner, name).bind(owner);
-			if (await probe.reaches(call as never, row, scope))
+			if (await probe.reaches(call, row, scope))
 				reached.push(
 					`${name} ${probe.does} a row of ${row.table.entity.tableName}`,
 				);

@@ -24,7 +24,7 @@ interface FenceOptions {
 }
 
 /**
- * The token stands in UNLOGGED storage with the file that the rebuild began
+ * The token is stored UNLOGGED with the file that the rebuild began
  * with: a crash between begin and finish takes it away, a TRUNCATE makes the
  * file another.
  */
@@ -73,7 +73,7 @@ RETURNING at::text AS begun`);
 		return row && new Fence(db, schema, { kind, begun: row.begun, signal });
 	}
 
-	/** Between two steps: whether to go on at all. Others see that it is in progress. */
+	/** Between two steps: whether to continue at all. Other processes see that it is in progress. */
 	async check(): Promise<void> {
 		if (this.#signal?.aborted)
 			throw new RemError("CANCELLED", "the rebuild was stopped");

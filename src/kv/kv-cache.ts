@@ -5,8 +5,7 @@ import {
 	publicMethods,
 	traced,
 } from "../calls/public-methods.ts";
-import type { Database, Handle } from "../db/database.ts";
-import { limited } from "../db/limited.ts";
+import { type Database, type Handle, limited } from "../db/database.ts";
 import {
 	outsideTransactions,
 	refuseInsideTransaction,
@@ -61,7 +60,7 @@ export class KvCache {
 	}
 
 	/**
-	 * Fills the cache from the primary tables while writers go on, and marks it
+	 * Fills the cache from the primary tables while writers continue, and marks it
 	 * ready; a rebuild that is under way here is joined. It adds what is missing:
 	 * entries that are wrong are `verify({ repair: true })`'s work.
 	 *
@@ -146,7 +145,7 @@ export class KvCache {
 		);
 	}
 
-	/** A read found the cache empty: it was answered otherwise, and this goes on by itself. */
+	/** A read found the cache empty: it was answered otherwise, and the rebuild runs in the background. */
 	rebuildInBackground(): void {
 		this.#rebuildBehind(
 			"kv_store was emptied: reads are answered from the tables until it is rebuilt",
@@ -286,7 +285,7 @@ const rebuildSpan = {
 
 function stopped(): RemError {
 	return new RemError("CANCELLED", "the rebuild was stopped", {
-		hint: "what was copied remains; reads are answered from the tables, and the next rebuild goes on from there",
+		hint: "what was copied remains; reads are answered from the tables, and the next rebuild continues from there",
 	});
 }
 

@@ -20,7 +20,7 @@ import {
 
 export interface RebuildOptions {
 	readonly onProgress?: ((progress: KvProgress) => void) | undefined;
-	/** Stops between two batches; the next rebuild goes on from what is there. */
+	/** Stops between two batches; the next rebuild continues from there. */
 	readonly signal?: AbortSignal | undefined;
 	/** Leaves it to another process that is rebuilding. @default false */
 	readonly unlessUnderWay?: boolean;
@@ -51,7 +51,7 @@ export async function isKvReady(db: Handle, schema: string): Promise<boolean> {
 }
 
 /**
- * Fills kv_store from the primary tables while writers go on, and marks it
+ * Fills kv_store from the primary tables while writers continue, and marks it
  * ready. Any number of processes may do so at once: what makes it correct is
  * the lock on each row while it is copied (a writer goes first, or waits and
  * then sees the copy), and the token, which a crash erases with the cache.

@@ -1,5 +1,6 @@
 import type { Handle } from "../db/database.ts";
 import { encodeArray } from "../db/encode.ts";
+import { slices } from "../db/pipelined.ts";
 import { writeEntries } from "../schema/kv-trigger.ts";
 import { type Sql, sql } from "../sql.ts";
 import { isUnregistered, type KvDifference } from "./compare.ts";
@@ -11,14 +12,12 @@ import {
 	readKvSources,
 } from "./tables.ts";
 
-const batchSize = 500;
-
 interface Comparison {
 	readonly sources: readonly KvSource[];
 	readonly differences: readonly KvDifference[];
 }
 
-/** Makes exactly these entries equal to their entities, while writers go on. */
+/** Makes exactly these entries equal to their entities, while writers continue. */
 export async function repairDifferences(
 	db: Handle,
 	schema: string,
@@ -28,12 +27,8 @@ export async function repairDifferences(
 		const own = differences.filter(
 			({ entityType }) => entityType === source.entityType,
 		);
-		for (let start = 0; start < own.length; start += batchSize)
-			await repairBatch(
-				db,
-				{ schema, source },
-				own.slice(start, start + batchSize),
-			);
+		for (const batch of slices(own))
+			await repairBatch(db, { schema, source }, batch);
 	}
 	await deleteUnregistered(db, schema, { sources, differences });
 }

@@ -1,6 +1,7 @@
 import type { Handle } from "../db/database.ts";
 import { kvSourceMark } from "../schema/kv-trigger.ts";
 import { ident, literal, type Sql, sql, toText } from "../sql.ts";
+import { elementAt } from "../util/present.ts";
 
 export function kvStore(schema: string): Sql {
 	return ident(schema, "kv_store");
@@ -45,7 +46,7 @@ ORDER BY c.relname`,
 		{ idempotent: true },
 	);
 	return rows.map(({ view, comment }) => ({
-		entityType: comment.slice(kvSourceMark.length).split(" ")[0] as string,
+		entityType: elementAt(comment.slice(kvSourceMark.length).split(" "), 0),
 		view: ident(schema, view),
 	}));
 }

@@ -1,5 +1,5 @@
 import type { RemError } from "../errors.ts";
-import type { AnyService } from "../service/any-service.ts";
+import type { AnyService } from "../service/repository.ts";
 import {
 	type Catalogue,
 	openCatalogue,

@@ -2,12 +2,14 @@ import type { Session } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import { type BaseOptions, baseFiles } from "../schema/base.ts";
 import { sql } from "../sql.ts";
-import { baseNames } from "./base-names.ts";
 import { readFingerprints } from "./fingerprint.ts";
 import { type Ledger, record, sha256 } from "./ledger.ts";
-import { type LockTimeoutOptions, patientTransaction } from "./lock-timeout.ts";
-import { checkOwnership } from "./ownership.ts";
-import { stepFailed } from "./step-failed.ts";
+import { baseNames, checkOwnership } from "./ownership.ts";
+import {
+	type LockTimeoutOptions,
+	patientTransaction,
+	stepFailed,
+} from "./step.ts";
 
 interface AppliedBase {
 	/** Names of files. */
@@ -20,19 +22,18 @@ interface AppliedBase {
 export async function applyBase(
 	session: Session,
 	ledger: Ledger,
-	base: BaseOptions,
-	options: LockTimeoutOptions,
+	options: BaseOptions & LockTimeoutOptions,
 ): Promise<AppliedBase> {
-	refuseNewer(ledger, base);
-	const before = await readFingerprints(session, [], base);
-	checkOwnership([], baseNames(base).relations, before);
+	refuseNewer(ledger, options);
+	const before = await readFingerprints(session, [], options);
+	checkOwnership([], baseNames(options).relations, before);
 	const applied: string[] = [];
-	for (const { name, text } of pendingBaseFiles(ledger, base)) {
+	for (const { name, text } of pendingBaseFiles(ledger, options)) {
 		const started = performance.now();
 		try {
 			await patientTransaction(session, options, async (tx) => {
 				await tx.script(text);
-				await record(tx, base.schema, {
+				await record(tx, options.schema, {
 					name,
 					sha256: sha256(text),
 					durationMs: Math.round(performance.now() - started),
@@ -65,7 +66,7 @@ export function refuseNewer(ledger: Ledger, base: BaseOptions): void {
 	throw new RemError(
 		"MIGRATION_FAILED",
 		`the database was migrated by a newer version of remdb, which has ${newer}`,
-		{ hint: "upgrade the package remdb; there is no way back" },
+		{ hint: "upgrade the package remdb; there is no downgrade" },
 	);
 }
 

@@ -2,58 +2,58 @@ import { dropInvalidIndex } from "../db/catalogue/indexes.ts";
 import type { Handle, Session } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
-import { type DiffOptions, diffSchema, findRenamed } from "./diff/diff.ts";
-import { entityText, relationsOf } from "./diff/diff-entity.ts";
+import { diffSchema, findRenamed } from "./diff/diff.ts";
+import { entityText } from "./diff/diff-entity.ts";
 import type { Difference } from "./diff/difference.ts";
 import { renameWarning } from "./diff/renamed-tables.ts";
+import type { Target } from "./expected.ts";
 import { mayRecord, readLedger } from "./ledger.ts";
-import {
-	type LockTimeoutOptions,
-	patiently,
-	patientTransaction,
-} from "./lock-timeout.ts";
 import {
 	isKnown,
 	ledgerName,
 	noteModels,
 	readModelState,
 } from "./model-state.ts";
-import { stepFailed } from "./step-failed.ts";
+import { relationsOf } from "./ownership.ts";
+import {
+	type LockTimeoutOptions,
+	patiently,
+	patientTransaction,
+	stepFailed,
+} from "./step.ts";
 
 interface AppliedModels {
 	/** By their names in the ledger. */
 	readonly applied: readonly string[];
 	/** Safe steps that remain to be taken outside the transaction. */
 	readonly online: readonly Difference[];
-	/** What somebody should know who may have meant something else. */
+	/** What you should know if you intended something else. */
 	readonly warnings: readonly string[];
 }
-
-type Options = DiffOptions & LockTimeoutOptions;
 
 /** Makes what is missing and takes the safe steps, in one transaction; what needs more is `SCHEMA_DRIFT`. */
 export function applyModels(
 	session: Session,
-	tables: readonly EntityTable[],
-	options: Options & {
+	{ tables, options }: Target,
+	settings: LockTimeoutOptions & {
 		/** Whether our own tables were made just now, where there were none. */
 		readonly isBaseNew: boolean;
 	},
 ): Promise<AppliedModels> {
-	return patientTransaction(session, options, async (tx) => {
+	return patientTransaction(session, settings, async (tx) => {
 		const started = performance.now();
 		const ledger = await readLedger(tx, options.schema);
-		const state = await readModelState(tx, tables, ledger, options);
+		const state = await readModelState(tx, { tables, options }, ledger);
 		const { absent, changed } = state;
-		const isBaseChanged = state.isBaseChanged && !options.isBaseNew;
+		const isBaseChanged = state.isBaseChanged && !settings.isBaseNew;
 		const differences =
 			changed.length > 0 || isBaseChanged
 				? await diffSchema(tx, changed, options)
 				: [];
 		refuseDrift(differences);
-		const renames = await findRenamed(tx, absent, tables, options);
+		const renames = await findRenamed(tx, { missing: absent, tables }, options);
 		const safe = differences.filter(({ risk }) => risk === undefined);
-		// After a restore all is as it was, and has to be compared once: who may not note it goes on.
+		// After a restore all is as it was, and has to be compared once: a role that may not record it continues.
 		const isDone = absent.length === 0 && safe.length === 0;
 		if (isDone && !(await mayRecord(tx, options.schema)))
 			return { applied: [], online: [], warnings: [] };
@@ -65,10 +65,11 @@ export function applyModels(
 		await noteLeft(tx, differences);
 		const durationMs = Math.round(performance.now() - started);
 		const online = safe.filter(({ phase }) => phase === "online");
-		await noteModels(tx, tables, options, {
-			durationMs,
-			unfinished: new Set(online.map(({ table }) => table)),
-		});
+		await noteModels(
+			tx,
+			{ tables, options },
+			{ durationMs, unfinished: new Set(online.map(({ table }) => table)) },
+		);
 		const repaired = new Set(safe.map(({ table }) => table));
 		const isApplied = (table: EntityTable) =>
 			absent.includes(table) ||
@@ -82,7 +83,7 @@ export function applyModels(
 	});
 }
 
-/** What stays as it is has been examined: the next migration does not take it for something new. */
+/** What stays as it is has been examined: the next migration does not report it as new. */
 async function noteLeft(
 	tx: Handle,
 	differences: readonly Difference[],
@@ -100,21 +101,21 @@ async function noteLeft(
 /** Takes the steps that need no transaction, one by one, while others read and write. */
 export async function applyOnline(
 	session: Session,
-	tables: readonly EntityTable[],
 	steps: readonly Difference[],
-	options: Options,
+	settings: LockTimeoutOptions & { readonly target: Target },
 ): Promise<void> {
+	const { schema } = settings.target.options;
 	for (const { statements } of steps)
 		for (const statement of statements)
 			if (/^(?:CREATE|DROP) .*INDEX CONCURRENTLY /.test(statement))
-				await changeIndex(session, statement, options);
+				await changeIndex(session, statement, { ...settings, schema });
 			else
-				await patientTransaction(session, options, (tx) =>
+				await patientTransaction(session, settings, (tx) =>
 					tx.script(withoutFrame(statement)),
 				);
 	if (steps.length > 0)
 		await session.transaction((tx) =>
-			noteModels(tx, tables, options, {
+			noteModels(tx, settings.target, {
 				durationMs: 0,
 				unfinished: new Set(),
 			}),
@@ -130,7 +131,7 @@ function withoutFrame(statement: string): string {
 async function changeIndex(
 	session: Session,
 	statement: string,
-	options: Options,
+	options: LockTimeoutOptions & { readonly schema: string },
 ): Promise<void> {
 	const [, name] =
 		/^CREATE .*INDEX CONCURRENTLY IF NOT EXISTS "([^"]+)"/.exec(statement) ??
@@ -149,7 +150,7 @@ async function changeIndex(
 		if (name === undefined) throw cause;
 		await dropRest();
 		throw new RemError("INDEX_FAILED", `index "${name}" cannot be built`, {
-			hint: "the rest of the migration is applied; mend the cause and migrate again",
+			hint: "the rest of the migration is applied; remove the cause and migrate again",
 			cause,
 		});
 	}
@@ -171,7 +172,7 @@ function refuseDrift(differences: readonly Difference[]): void {
 		risk?.kind === "rename" ? [`${statements.join(" ")} ${risk.reason}`] : [],
 	);
 	const hint =
-		"`rem schema diff` shows the statements that would mend it; no model's table was changed";
+		"`rem schema diff` shows the statements that would repair it; no model's table was changed";
 	throw new RemError("SCHEMA_DRIFT", parts.join("; "), {
 		hint: [
 			...renames.map((rename) => `if it was renamed: ${rename}`),

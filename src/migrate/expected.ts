@@ -12,8 +12,16 @@ import {
 	registerType,
 } from "../schema/register-type.ts";
 
-/** What background indexes depend on besides the model. */
-export type IndexOptions = Pick<RegisterTypeOptions, "embedding" | "hnsw">;
+/** What the schema depends on besides the models. */
+export interface DiffOptions
+	extends BaseOptions,
+		Pick<RegisterTypeOptions, "embedding" | "hnsw"> {}
+
+/** What the database is to become. */
+export interface Target {
+	readonly tables: readonly EntityTable[];
+	readonly options: DiffOptions;
+}
 
 /**
  * Stands for the schema in texts until each place of it is known: a short name
@@ -25,23 +33,22 @@ function placeholderFor(schema: string): string {
 }
 
 /**
- * What the catalogue says of a database that is just like the models. The very
+ * The catalogue of a database that is just like the models. The very
  * texts that make the tables make temporary ones, in a savepoint that is rolled
  * back: PostgreSQL itself then writes both sides of the comparison.
  */
 export async function expectedCatalogue(
 	tx: Handle,
 	tables: readonly EntityTable[],
-	base: BaseOptions,
-	indexes: IndexOptions,
+	options: DiffOptions,
 ): Promise<Catalogue> {
-	const text = expectedText(tables, base, indexes);
+	const text = expectedText(tables, options);
 	const unlogged = unloggedTables(text);
 	return rolledBack(tx, async (inner) => {
-		await makeTemporary(inner, temporaryText(text, base.schema));
+		await makeTemporary(inner, temporaryText(text, options.schema));
 		const { relations, functions } = await readTemporaryCatalogue(
 			inner,
-			base.schema,
+			options.schema,
 		);
 		const withPersistence = [...relations.values()].map(
 			(relation): [string, Relation] => [
@@ -55,20 +62,19 @@ export async function expectedCatalogue(
 
 function expectedText(
 	tables: readonly EntityTable[],
-	base: BaseOptions,
-	indexes: IndexOptions,
+	options: DiffOptions,
 ): string {
-	const schema = placeholderFor(base.schema);
-	const { hnsw, embedding } = indexes;
-	const options = {
+	const { hnsw, embedding, kvPersistence } = options;
+	const schema = placeholderFor(options.schema);
+	const parts = {
 		schema,
 		...(hnsw === undefined ? {} : { hnsw }),
 		...(embedding === undefined ? {} : { embedding }),
 	};
 	return [
-		...baseFiles({ ...base, schema }).map(({ text }) => text),
+		...baseFiles({ schema, kvPersistence }).map(({ text }) => text),
 		...tables.flatMap(({ entity }) =>
-			Object.values(registerType(entity, options).sql),
+			Object.values(registerType(entity, parts).sql),
 		),
 	]
 		.join("\n")

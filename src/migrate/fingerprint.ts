@@ -8,9 +8,8 @@ import type { EntityTable } from "../models/registry.ts";
 import type { BaseOptions } from "../schema/base.ts";
 import { isBuiltByIndexer } from "../schema/index-types.ts";
 import { ident, sql, toText } from "../sql.ts";
-import { baseNames } from "./base-names.ts";
-import { relationsOf } from "./diff/diff-entity.ts";
 import { sha256 } from "./ledger.ts";
+import { baseNames, relationsOf } from "./ownership.ts";
 
 /** Which rows of the catalogue describe our relations and functions, by name. */
 interface Fingerprints {

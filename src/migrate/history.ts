@@ -7,7 +7,7 @@ export interface FileStatus {
 	readonly name: string;
 	/**
 	 * `edited`, `missing` and `out of order` are refused until you decide;
-	 * `interrupted` goes on where it stopped.
+	 * `interrupted` continues where it stopped.
 	 */
 	readonly state:
 		| "applied"
@@ -36,16 +36,17 @@ export function fileHistory(
 	const last = [...inLedger.keys()].sort(compareNames).at(-1);
 	const names = new Set([...inFolder.keys(), ...inLedger.keys()]);
 	return [...names].sort(compareNames).map((name) => {
-		const file = inFolder.get(name);
-		const entry = inLedger.get(name);
-		return { name, state: stateOf(name, file, entry, last), entry, file };
+		const status = {
+			name,
+			file: inFolder.get(name),
+			entry: inLedger.get(name),
+		};
+		return { ...status, state: stateOf(status, last) };
 	});
 }
 
 function stateOf(
-	name: string,
-	file: MigrationFile | undefined,
-	entry: LedgerEntry | undefined,
+	{ name, file, entry }: Omit<FileStatus, "state">,
 	last: string | undefined,
 ): FileStatus["state"] {
 	if (entry === undefined)
@@ -73,7 +74,7 @@ export function checkHistory(history: readonly FileStatus[]): void {
 	});
 	if (problems.length === 0) return;
 	throw new RemError("MIGRATION_FAILED", problems.join("; "), {
-		hint: "bring back the file as it was, or give a late one the next number; `rem migrate repair` accepts files that were edited or removed on purpose",
+		hint: "restore the file as it was, or give a late one the next number; `rem migrate repair` accepts files that were edited or removed on purpose",
 		issues: problems.map((message) => ({ message })),
 	});
 }

@@ -4,7 +4,7 @@ import type { Handle } from "../db/database.ts";
 import { ident, sql, toText } from "../sql.ts";
 import { checkRelation } from "./ownership.ts";
 
-/** What `rem_migrations` knows of a file of ours, of `file:NAME` or of `entity:TABLE`. */
+/** The entry of `rem_migrations` for a file of ours, of `file:NAME` or of `entity:TABLE`. */
 export interface LedgerEntry {
 	readonly name: string;
 	/** Of the text; of a file under way, of the statements that are done. */
@@ -34,7 +34,7 @@ FROM ${table} ORDER BY applied_at, name`);
 	return new Map(rows.map((row) => [row.name, row]));
 }
 
-/** Notes what was applied. */
+/** Records what was applied. */
 export async function record(
 	tx: Handle,
 	schema: string,
@@ -49,12 +49,11 @@ ON CONFLICT (name) DO UPDATE SET
   catalogue = excluded.catalogue, applied_at = now(), applied_by = current_user`);
 }
 
-/** Notes what the catalogue says now, where nothing was applied. */
+/** Records the state of the catalogue where nothing was applied. */
 export async function recordCatalogue(
 	tx: Handle,
 	schema: string,
-	name: string,
-	catalogue: string,
+	{ name, catalogue }: { readonly name: string; readonly catalogue: string },
 ): Promise<void> {
 	await tx.query(sql`
 UPDATE ${ident(schema, "rem_migrations")} SET catalogue = ${catalogue}

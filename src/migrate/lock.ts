@@ -3,8 +3,9 @@ import { RemError } from "../errors.ts";
 import { literal, sql, toText } from "../sql.ts";
 
 interface LockOptions {
+	readonly schema: string;
 	readonly signal?: AbortSignal | undefined;
-	/** Told once when another migrator is at work. */
+	/** Called once when another migration is running. */
 	readonly onWait: () => void;
 }
 
@@ -20,8 +21,7 @@ const pollMs = 100;
  */
 export async function underLock<T>(
 	db: Database,
-	schema: string,
-	{ signal, onWait }: LockOptions,
+	{ schema, signal, onWait }: LockOptions,
 	work: (session: Session, checkLock: () => void) => Promise<T>,
 ): Promise<T> {
 	// One connection means one process, and its service migrates in turn.
@@ -69,7 +69,7 @@ async function withSession<T>(
 }
 
 /**
- * As a text without parameters: with them, the finished statement would keep its
+ * As a text without parameters: with them, the finished statement would retain its
  * snapshot until the next one, and CREATE INDEX CONCURRENTLY would wait for it.
  */
 async function take(tx: Handle, schema: string): Promise<boolean> {
@@ -85,7 +85,7 @@ async function take(tx: Handle, schema: string): Promise<boolean> {
 function lockLost(): RemError {
 	return new RemError(
 		"CONNECTION_FAILED",
-		"the connection that held the migration lock was lost",
+		"the connection that owned the migration lock was lost",
 		{ hint: "what was applied is in rem_migrations: migrate again" },
 	);
 }

@@ -3,10 +3,9 @@ import { repinText } from "../db/session-settings.ts";
 import type { Logger } from "../logger.ts";
 import { longestWaitMs, signal, text, wholeNumber } from "../models/checks.ts";
 import { type OptionChecks, progressCallback } from "../models/options.ts";
-import type { EntityTable } from "../models/registry.ts";
 import { applyBase, pendingBaseFiles, refuseNewer } from "./apply-base.ts";
 import { applyModels, applyOnline } from "./apply-models.ts";
-import type { DiffOptions } from "./diff/diff.ts";
+import type { Target } from "./expected.ts";
 import {
 	checkHistory,
 	type FileStatus,
@@ -15,7 +14,6 @@ import {
 } from "./history.ts";
 import { readLedger } from "./ledger.ts";
 import { underLock } from "./lock.ts";
-import { type LockTimeoutOptions, patientTransaction } from "./lock-timeout.ts";
 import {
 	checkTarget,
 	type MigrationFile,
@@ -23,7 +21,8 @@ import {
 	refuseUndecided,
 } from "./migration-file.ts";
 import { readModelState } from "./model-state.ts";
-import { runFile } from "./run-file.ts";
+import { type PendingFile, runFile } from "./run-file.ts";
+import { type LockTimeoutOptions, patientTransaction } from "./step.ts";
 
 export interface MigrateOptions extends LockTimeoutOptions {
 	/** A folder of .sql files of your own, each applied once, in the order of their numbers. @default none */
@@ -43,7 +42,8 @@ export const migrateChecks: OptionChecks<MigrateOptions> = {
 	onProgress: progressCallback,
 	signal,
 };
-/** The caller's options, and who hears of what may have been meant otherwise. */
+
+/** The caller's options, and the logger of warnings. */
 interface MigrateSettings extends MigrateOptions {
 	readonly logger?: Logger;
 }
@@ -65,29 +65,30 @@ export interface MigrateResult {
  */
 export async function migrate(
 	db: Database,
-	tables: readonly EntityTable[],
-	diff: DiffOptions,
+	target: Target,
 	options: MigrateSettings = {},
 ): Promise<MigrateResult> {
-	const goal = { tables, diff, files: await filesOf(options) };
+	const goal: Goal = { ...target, files: await filesOf(options) };
 	if (await isUpToDate(db, goal, options)) return { applied: [] };
 	const { signal, onProgress } = options;
-	const lock = { signal, onWait: () => onProgress?.({ kind: "waiting" }) };
-	return underLock(db, diff.schema, lock, async (session, checkLock) => {
-		const checkGoOn = () => {
-			signal?.throwIfAborted();
-			checkLock();
-		};
-		return {
-			applied: await applyAll(session, goal, { ...options, checkGoOn }),
-		};
-	});
+	const { schema } = target.options;
+	const onWait = () => onProgress?.({ kind: "waiting" });
+	return underLock(
+		db,
+		{ schema, signal, onWait },
+		async (session, checkLock) => {
+			const checkGoOn = () => {
+				signal?.throwIfAborted();
+				checkLock();
+			};
+			return {
+				applied: await applyAll(session, goal, { ...options, checkGoOn }),
+			};
+		},
+	);
 }
 
-/** What the database is to become. */
-interface Goal {
-	readonly tables: readonly EntityTable[];
-	readonly diff: DiffOptions;
+interface Goal extends Target {
 	/** The user's; `undefined`: none are given. */
 	readonly files: readonly MigrationFile[] | undefined;
 }
@@ -108,23 +109,24 @@ export async function filesOf({
 export function pendingFiles(
 	history: readonly FileStatus[],
 	to: string | undefined,
-): { file: MigrationFile; status: FileStatus }[] {
+): PendingFile[] {
 	checkHistory(history);
 	const last = history.findIndex(({ name }) => name === to);
 	const wanted = last < 0 ? history : history.slice(0, last + 1);
 	return wanted.flatMap((status) => {
 		const { file, state } = status;
 		const isPending = state === "pending" || state === "interrupted";
-		return isPending && file !== undefined ? { file, status } : [];
+		return isPending && file !== undefined ? { ...status, file } : [];
 	});
 }
 
 /** Without a lock: another migration that works on it leaves it as it should be, or not up to date. */
 async function isUpToDate(
 	db: Database,
-	{ tables, diff, files }: Goal,
+	goal: Goal,
 	options: MigrateOptions,
 ): Promise<boolean> {
+	const { files, options: diff } = goal;
 	const { to } = options;
 	return patientTransaction(db, options, async (tx) => {
 		const ledger = await readLedger(tx, diff.schema);
@@ -136,7 +138,7 @@ async function isUpToDate(
 		)
 			return false;
 		if (to !== undefined) return true;
-		const state = await readModelState(tx, tables, ledger, diff);
+		const state = await readModelState(tx, goal, ledger);
 		return (
 			state.absent.length === 0 &&
 			state.changed.length === 0 &&
@@ -147,10 +149,11 @@ async function isUpToDate(
 
 async function applyAll(
 	session: Session,
-	{ tables, diff, files }: Goal,
+	target: Goal,
 	options: MigrateSettings & { readonly checkGoOn: () => void },
 ): Promise<string[]> {
-	const { schema } = diff;
+	const { files } = target;
+	const { schema } = target.options;
 	const begin = (name: string) => {
 		options.checkGoOn();
 		options.onProgress?.({ kind: "applying", name });
@@ -158,28 +161,30 @@ async function applyAll(
 	const readApplied = () =>
 		patientTransaction(session, options, (tx) => readLedger(tx, schema));
 	begin("base files");
-	const base = await applyBase(session, await readApplied(), diff, options);
+	const base = await applyBase(session, await readApplied(), {
+		...options,
+		...target.options,
+	});
 	const applied = [...base.applied];
 	if (files !== undefined) {
 		const history = fileHistory(files, await readApplied());
 		const pending = pendingFiles(history, options.to);
 		refuseUndecided(pending.map(({ file }) => file));
-		for (const { file, status } of pending) {
+		for (const file of pending) {
 			begin(file.name);
-			await runFile(session, file, status.entry, { ...options, schema });
+			await runFile(session, file, { ...options, schema });
 			await session.script(repinText(session.processId));
 			applied.push(filePrefix + file.name);
 		}
 	}
 	if (options.to !== undefined) return applied;
 	begin("models");
-	const models = await applyModels(session, tables, {
-		...diff,
+	const models = await applyModels(session, target, {
 		...options,
 		isBaseNew: base.isNew,
 	});
 	for (const warning of models.warnings) options.logger?.warn({}, warning);
 	if (models.online.length > 0) begin("indexes");
-	await applyOnline(session, tables, models.online, { ...diff, ...options });
+	await applyOnline(session, models.online, { ...options, target });
 	return [...applied, ...models.applied];
 }

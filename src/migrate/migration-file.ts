@@ -36,8 +36,8 @@ export async function readMigrationFiles(
 
 export function toMigrationFile(name: string, text: string): MigrationFile {
 	if (!/^\d+.*\.sql$/.test(name))
-		throw new RemError("VALIDATION", `"${name}" is no name of a migration`, {
-			hint: "names begin with a number, which says their order: 0001_add_rating.sql",
+		throw new RemError("VALIDATION", `"${name}" is not a name of a migration`, {
+			hint: "names begin with a number, which gives their order: 0001_add_rating.sql",
 		});
 	const directives = text
 		.split("\n")

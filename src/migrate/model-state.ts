@@ -1,8 +1,8 @@
 import type { Handle } from "../db/database.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { type BaseOptions, baseFiles } from "../schema/base.ts";
-import { baseNames } from "./base-names.ts";
-import { entityText, relationsOf } from "./diff/diff-entity.ts";
+import { entityText } from "./diff/diff-entity.ts";
+import type { Target } from "./expected.ts";
 import {
 	baseFingerprint,
 	entityFingerprint,
@@ -15,9 +15,9 @@ import {
 	recordCatalogue,
 	sha256,
 } from "./ledger.ts";
-import { checkOwnership } from "./ownership.ts";
+import { baseNames, checkOwnership, relationsOf } from "./ownership.ts";
 
-/** What the models and the database are to each other. */
+/** How the database differs from the models since the last migration. */
 export interface ModelState {
 	/** Models whose tables are not there at all. */
 	readonly absent: readonly EntityTable[];
@@ -30,11 +30,10 @@ export interface ModelState {
 /** Where nothing changed, two short reads show that there is nothing to do. */
 export async function readModelState(
 	tx: Handle,
-	tables: readonly EntityTable[],
+	{ tables, options }: Target,
 	ledger: Ledger,
-	base: BaseOptions,
 ): Promise<ModelState> {
-	const live = await readFingerprints(tx, tables, base);
+	const live = await readFingerprints(tx, tables, options);
 	checkOwnership(tables, [], live);
 	const isAbsent = ({ entity }: EntityTable) =>
 		!live.relations.has(entity.tableName);
@@ -45,7 +44,8 @@ export async function readModelState(
 		absent: tables.filter(isAbsent),
 		changed: tables.filter((table) => !isAbsent(table) && !isUnchanged(table)),
 		isBaseChanged:
-			ledger.get(lastBaseFile(base))?.catalogue !== baseFingerprint(live, base),
+			ledger.get(lastBaseFile(options))?.catalogue !==
+			baseFingerprint(live, options),
 	};
 }
 
@@ -57,15 +57,15 @@ interface NoteOptions {
 
 const notComparedYet = "";
 
-/** Notes what is there now, so that the next migration need not compare. */
+/** Records the present state, so that the next migration need not compare. */
 export async function noteModels(
 	tx: Handle,
-	tables: readonly EntityTable[],
-	base: BaseOptions,
+	{ tables, options }: Target,
 	{ durationMs, unfinished }: NoteOptions,
 ): Promise<void> {
-	const live = await readFingerprints(tx, tables, base);
-	const ledger = await readLedger(tx, base.schema);
+	const { schema } = options;
+	const live = await readFingerprints(tx, tables, options);
+	const ledger = await readLedger(tx, schema);
 	for (const table of tables) {
 		const name = ledgerName(table);
 		const isUnfinished = relationsOf(table).some((one) => unfinished.has(one));
@@ -73,20 +73,22 @@ export async function noteModels(
 			? notComparedYet
 			: entityFingerprint(live, table);
 		if (isKnown(ledger, table))
-			await recordCatalogue(tx, base.schema, name, catalogue);
+			await recordCatalogue(tx, schema, { name, catalogue });
 		else
-			await record(tx, base.schema, {
+			await record(tx, schema, {
 				name,
 				sha256: sha256(entityText(table)),
 				durationMs,
 				catalogue,
 			});
 	}
-	const isUnfinished = baseNames(base).relations.some((name) =>
+	const isUnfinished = baseNames(options).relations.some((name) =>
 		unfinished.has(name),
 	);
-	const catalogue = isUnfinished ? notComparedYet : baseFingerprint(live, base);
-	await recordCatalogue(tx, base.schema, lastBaseFile(base), catalogue);
+	await recordCatalogue(tx, schema, {
+		name: lastBaseFile(options),
+		catalogue: isUnfinished ? notComparedYet : baseFingerprint(live, options),
+	});
 }
 
 /** How the ledger calls a model. */
@@ -99,7 +101,7 @@ export function isKnown(ledger: Ledger, table: EntityTable): boolean {
 	return ledger.get(ledgerName(table))?.sha256 === sha256(entityText(table));
 }
 
-/** The ledger's row that stands for our own tables. */
+/** The ledger's row for our own tables. */
 function lastBaseFile(base: BaseOptions): string {
 	return baseFiles(base).at(-1)?.name ?? "";
 }

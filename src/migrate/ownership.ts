@@ -1,9 +1,36 @@
-import type { RelationHead } from "../db/catalogue/relations.ts";
+import type {
+	CatalogueNames,
+	RelationHead,
+} from "../db/catalogue/relations.ts";
 import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
+import { type BaseOptions, baseFiles } from "../schema/base.ts";
+import { kvSourceName } from "../schema/kv-trigger.ts";
 import { ownershipMark } from "../schema/ownership.ts";
 
-/** Nothing is made around a stranger: a namesake of one of our tables is `TABLE_CONFLICT`. */
+/** The tables and functions that the files of ours make, whatever the models. */
+export function baseNames(base: BaseOptions): CatalogueNames {
+	const text = baseFiles(base)
+		.map((file) => file.text)
+		.join("\n");
+	const names = (pattern: RegExp) => [
+		...new Set([...text.matchAll(pattern)].map(([, name = ""]) => name)),
+	];
+	return {
+		relations: names(
+			/CREATE (?:UNLOGGED )?TABLE (?:IF NOT EXISTS )?"[^"]+"\."([^"]+)"/g,
+		),
+		functions: names(/CREATE OR REPLACE FUNCTION "[^"]+"\."([^"]+)"/g),
+	};
+}
+
+/** All relations that an entity has or may have left behind. */
+export function relationsOf(table: EntityTable): string[] {
+	const { tableName, embeddingsTableName } = table.entity;
+	return [tableName, embeddingsTableName, kvSourceName(table)];
+}
+
+/** A table of another program with the name of one of ours is `TABLE_CONFLICT`. */
 export function checkOwnership(
 	tables: readonly EntityTable[],
 	baseNames: readonly string[],

@@ -1,8 +1,8 @@
 import type { Database } from "../db/database.ts";
-import type { EntityTable } from "../models/registry.ts";
 import { pendingBaseFiles, refuseNewer } from "./apply-base.ts";
-import { type DiffOptions, diffSchema } from "./diff/diff.ts";
+import { diffSchema } from "./diff/diff.ts";
 import type { Difference } from "./diff/difference.ts";
+import type { Target } from "./expected.ts";
 import { fileHistory } from "./history.ts";
 import { readLedger } from "./ledger.ts";
 import { filesOf, type MigrateOptions, pendingFiles } from "./migrate.ts";
@@ -23,11 +23,10 @@ export interface PlannedFile {
 	readonly undecidedLine?: number;
 }
 
-/** Says what `migrate` would do, and changes nothing. */
+/** Returns what `migrate` would do, and changes nothing. */
 export async function planMigration(
 	db: Database,
-	tables: readonly EntityTable[],
-	diff: DiffOptions,
+	{ tables, options: diff }: Target,
 	options: Pick<MigrateOptions, "migrations" | "to">,
 ): Promise<MigrationPlan> {
 	const files = await filesOf(options);

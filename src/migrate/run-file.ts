@@ -5,45 +5,55 @@ import {
 import type { Handle, Session } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import type { SqlNode } from "../sql-grammar.ts";
-import { filePrefix } from "./history.ts";
+import { type FileStatus, filePrefix } from "./history.ts";
 import { type LedgerEntry, record, sha256 } from "./ledger.ts";
-import { type LockTimeoutOptions, patientTransaction } from "./lock-timeout.ts";
 import type { MigrationFile } from "./migration-file.ts";
 import { type FileStatement, splitStatements } from "./split-statements.ts";
-import { stepFailed } from "./step-failed.ts";
+import {
+	type LockTimeoutOptions,
+	patientTransaction,
+	stepFailed,
+} from "./step.ts";
 
-export interface RunOptions extends LockTimeoutOptions {
+export interface PendingFile extends FileStatus {
+	readonly file: MigrationFile;
+}
+
+interface RunOptions extends LockTimeoutOptions {
 	readonly schema: string;
-	/** Throws when no more may be done: cancelled, or the lock was lost. */
+	/** Throws when the migration must stop: cancelled, or the lock was lost. */
 	readonly checkGoOn: () => void;
 }
 
-/** Applies a file of the user's: all of it or nothing, unless it says that it is no transaction. */
+/** Applies a file of the user's: all of it or nothing, unless it states that it is no transaction. */
 export async function runFile(
 	session: Session,
-	file: MigrationFile,
-	entry: LedgerEntry | undefined,
+	{ file, entry }: PendingFile,
 	options: RunOptions,
 ): Promise<void> {
 	const statements = await splitStatements(file.name, file.text);
-	if (file.isTransaction)
-		await runInTransaction(session, file, statements, options);
-	else
-		await runOneByOne(session, file, toUnits(file, statements), entry, options);
+	const run: FileRun = { ...options, session, file };
+	if (file.isTransaction) await runInTransaction(run, statements);
+	else await runOneByOne(run, toUnits(file, statements), entry);
+}
+
+/** A file on its way into the database. */
+interface FileRun extends RunOptions {
+	readonly session: Session;
+	readonly file: MigrationFile;
 }
 
 async function runInTransaction(
-	session: Session,
-	file: MigrationFile,
+	run: FileRun,
 	statements: readonly FileStatement[],
-	options: RunOptions,
 ): Promise<void> {
+	const { session, file, schema } = run;
 	const inside = withoutFrame(file, statements);
 	for (const statement of inside) refuseOutside(file, statement);
 	const started = performance.now();
-	await patientTransaction(session, options, async (tx) => {
-		for (const statement of inside) await run(tx, file, statement);
-		await record(tx, options.schema, {
+	await patientTransaction(session, run, async (tx) => {
+		for (const statement of inside) await runStatement(tx, file, statement);
+		await record(tx, schema, {
 			name: filePrefix + file.name,
 			sha256: file.sha256,
 			durationMs: Math.round(performance.now() - started),
@@ -86,7 +96,7 @@ interface Unit {
 	readonly text: string;
 }
 
-/** BEGIN … COMMIT in a file that is no transaction is one for what stands between. */
+/** BEGIN … COMMIT in a file that is no transaction is one for the statements between them. */
 function toUnits(
 	file: MigrationFile,
 	statements: readonly FileStatement[],
@@ -115,21 +125,20 @@ function toUnit(statements: readonly FileStatement[]): Unit {
 }
 
 /**
- * What is done is noted after each statement, in its own transaction where it
- * can be; so a file that was interrupted goes on where it stopped.
+ * What is done is recorded after each statement, in its own transaction where it
+ * can be; so a file that was interrupted continues where it stopped.
  */
 async function runOneByOne(
-	session: Session,
-	file: MigrationFile,
+	run: FileRun,
 	units: readonly Unit[],
 	entry: LedgerEntry | undefined,
-	options: RunOptions,
 ): Promise<void> {
+	const { session, file, schema } = run;
 	const isResumed = entry !== undefined && entry.durationMs === null;
 	const done = isResumed ? (entry.statementsDone ?? 0) : 0;
 	if (isResumed) checkDonePart(file, units.slice(0, done), entry);
 	const note = (tx: Handle, count: number) =>
-		record(tx, options.schema, {
+		record(tx, schema, {
 			name: filePrefix + file.name,
 			sha256: hashOf(units.slice(0, count)),
 			durationMs: null,
@@ -139,10 +148,9 @@ async function runOneByOne(
 	if (!isResumed) await note(session, 0);
 	for (const [at, unit] of units.entries()) {
 		if (at < done) continue;
-		options.checkGoOn();
+		run.checkGoOn();
 		try {
-			await runUnit(session, file, unit, {
-				...options,
+			await runUnit(run, unit, {
 				mayBeDone: isResumed && at === done,
 				note: (tx) => note(tx, at + 1),
 			});
@@ -150,34 +158,34 @@ async function runOneByOne(
 			throw stopped(error, at, units.length);
 		}
 	}
-	await record(session, options.schema, {
+	await record(session, schema, {
 		name: filePrefix + file.name,
 		sha256: file.sha256,
 		durationMs: Math.round(performance.now() - started),
 	});
 }
 
-interface UnitOptions extends RunOptions {
-	/** Whether an interrupted run may have done it and not noted it. */
+interface UnitOptions {
+	/** Whether an interrupted run may have done it and not recorded it. */
 	readonly mayBeDone: boolean;
 	readonly note: (tx: Handle) => Promise<void>;
 }
 
 async function runUnit(
-	session: Session,
-	file: MigrationFile,
-	unit: Unit,
-	options: UnitOptions,
+	run: FileRun,
+	{ statements }: Unit,
+	{ mayBeDone, note }: UnitOptions,
 ): Promise<void> {
-	const [first] = unit.statements;
+	const { session, file } = run;
+	const [first] = statements;
 	if (first !== undefined && runsOutside(first.node)) {
-		if (!(await isRepaired(session, first, options.mayBeDone)))
-			await run(session, file, first);
-		return options.note(session);
+		if (!(await isRepaired(session, first, mayBeDone)))
+			await runStatement(session, file, first);
+		return note(session);
 	}
-	await patientTransaction(session, options, async (tx) => {
-		for (const statement of unit.statements) await run(tx, file, statement);
-		await options.note(tx);
+	await patientTransaction(session, run, async (tx) => {
+		for (const statement of statements) await runStatement(tx, file, statement);
+		await note(tx);
 	});
 }
 
@@ -224,7 +232,7 @@ function checkDonePart(
 	throw new RemError(
 		"MIGRATION_FAILED",
 		`${file.name} was interrupted after ${entry.statementsDone} statements, and these were edited since`,
-		{ hint: "bring back what was applied; what follows may be edited" },
+		{ hint: "restore what was applied; what follows may be edited" },
 	);
 }
 
@@ -232,7 +240,7 @@ function hashOf(units: readonly Unit[]): string {
 	return sha256(units.map(({ text }) => text).join(";\n"));
 }
 
-async function run(
+async function runStatement(
 	tx: Handle,
 	file: MigrationFile,
 	statement: FileStatement,
@@ -243,7 +251,7 @@ async function run(
 		throw stepFailed(
 			error,
 			place(file, statement),
-			"nothing of the file was applied; mend it and migrate again",
+			"nothing of the file was applied; correct it and migrate again",
 		);
 	}
 }
@@ -252,7 +260,7 @@ function stopped(error: unknown, at: number, count: number): unknown {
 	if (!(error instanceof RemError) || error.code !== "MIGRATION_FAILED")
 		return error;
 	return new RemError(error.code, error.message, {
-		hint: `${at} of its ${count} statements are applied; mend the rest and migrate again: it goes on there`,
+		hint: `${at} of its ${count} statements are applied; correct the rest and migrate again: it continues there`,
 		cause: error.cause,
 		...(error.sqlState === undefined ? {} : { sqlState: error.sqlState }),
 	});
@@ -262,7 +270,7 @@ function place({ name }: MigrationFile, { line }: FileStatement): string {
 	return `${name}, line ${line}`;
 }
 
-/** BEGIN, COMMIT and their kin; savepoints are a file's own affair. */
+/** BEGIN, COMMIT and the like; savepoints are a file's own affair. */
 function transactionKind(
 	statement: FileStatement | undefined,
 ): "BEGIN" | "COMMIT" | "other" | undefined {

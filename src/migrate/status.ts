@@ -1,6 +1,7 @@
 import type { Database } from "../db/database.ts";
 import type { EntityTable } from "../models/registry.ts";
-import { type BaseOptions, baseFiles } from "../schema/base.ts";
+import { baseFiles } from "../schema/base.ts";
+import type { Target } from "./expected.ts";
 import { type FileStatus, fileHistory } from "./history.ts";
 import { type Ledger, type LedgerEntry, readLedger, sha256 } from "./ledger.ts";
 import { filesOf, type MigrateOptions } from "./migrate.ts";
@@ -20,8 +21,7 @@ export interface MigrationStatus {
 /** Everything that was applied or is to be, in the order in which it is applied. */
 export async function readStatus(
 	db: Database,
-	tables: readonly EntityTable[],
-	base: BaseOptions,
+	{ tables, options: base }: Target,
 	options: Pick<MigrateOptions, "migrations">,
 ): Promise<MigrationStatus[]> {
 	const ledger = await readLedger(db, base.schema);
@@ -33,12 +33,16 @@ export async function readStatus(
 	return [
 		...baseFiles(base).map(({ name, text }) => {
 			const entry = ledger.get(name);
-			return toStatus(name, "remdb", stateOf(entry, sha256(text)), entry);
+			const state = stateOf(entry, sha256(text));
+			return { name, kind: "remdb", state, ...appliedAs(entry) } as const;
 		}),
-		...history.map(({ name, state, entry }) =>
+		...history.map(({ name, state, entry }) => ({
+			name,
+			kind: "file" as const,
 			// Without the folder it is not known what is missing from it.
-			toStatus(name, "file", files === undefined ? "applied" : state, entry),
-		),
+			state: files === undefined ? ("applied" as const) : state,
+			...appliedAs(entry),
+		})),
 		...tables.map((table) => modelStatus(table, ledger)),
 	];
 }
@@ -51,7 +55,12 @@ function modelStatus(table: EntityTable, ledger: Ledger): MigrationStatus {
 			: isKnown(ledger, table)
 				? "applied"
 				: "changed";
-	return toStatus(table.entity.tableName, "model", state, entry);
+	return {
+		name: table.entity.tableName,
+		kind: "model",
+		state,
+		...appliedAs(entry),
+	};
 }
 
 function stateOf(
@@ -62,16 +71,8 @@ function stateOf(
 	return entry.sha256 === hash ? "applied" : "changed";
 }
 
-function toStatus(
-	name: string,
-	kind: MigrationStatus["kind"],
-	state: MigrationStatus["state"],
-	entry: LedgerEntry | undefined,
-): MigrationStatus {
+function appliedAs(entry: LedgerEntry | undefined) {
 	return {
-		name,
-		kind,
-		state,
 		appliedAt: entry?.appliedAt,
 		appliedBy: entry?.appliedBy,
 		durationMs: entry?.durationMs ?? undefined,

@@ -1,3 +1,4 @@
+import { membersOf } from "../util/present.ts";
 import { scopeProblem, textProblem } from "./limits.ts";
 
 /** Why a value cannot be taken as an argument, if it cannot: "must be a string, not a number". */
@@ -83,7 +84,7 @@ export const validDate: Check = (value) => {
 export const signal: Check = (value) => {
 	if (typeof value !== "object" || value === null)
 		return `must be an AbortSignal, not ${typeName(value)}`;
-	const { aborted, addEventListener } = value as Partial<AbortSignal>;
+	const { aborted, addEventListener } = membersOf(value);
 	return typeof aborted === "boolean" && typeof addEventListener === "function"
 		? undefined
 		: "must be an AbortSignal";
@@ -98,14 +99,14 @@ export const vector: Check = (value) =>
 		: `must be a Float32Array, a Float64Array or an array of numbers${Array.isArray(value) ? "" : `, not ${typeName(value)}`}`;
 
 /** An object that has these methods. */
-export function having(what: string, ...methods: readonly string[]): Check {
+export function having(expected: string, ...methods: readonly string[]): Check {
 	return (value) => {
 		if (typeof value !== "object" || value === null)
-			return `must be ${what}, not ${typeName(value)}`;
+			return `must be ${expected}, not ${typeName(value)}`;
 		const isWhole = methods.every(
 			(name) => typeof Reflect.get(value, name) === "function",
 		);
-		return isWhole ? undefined : `must be ${what}`;
+		return isWhole ? undefined : `must be ${expected}`;
 	};
 }
 
@@ -153,7 +154,7 @@ export function isRecord(
 	if (typeof value !== "object" || value === null) return false;
 	if (Object.getPrototypeOf(value) === Object.prototype) return true;
 	// A Map, a Promise or a String object has no fields: a filter or options made
-	// of one would say nothing, and hold for everything.
+	// of one would be empty, and match everything.
 	return tagOf.call(value) === "[object Object]";
 }
 

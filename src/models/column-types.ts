@@ -26,10 +26,10 @@ export type ScalarType = keyof typeof scalarTypes;
 /** The types a column can have; `[]` is a one-dimensional array of it. */
 export type ColumnType = ScalarType | `${Exclude<ScalarType, "jsonb">}[]`;
 
-export const scalarTypeEntries = Object.entries(scalarTypes) as [
+export const scalarTypeEntries: readonly (readonly [
 	ScalarType,
 	TypeDefinition,
-][];
+])[] = Object.entries(scalarTypes) as [ScalarType, TypeDefinition][];
 
 /** The definition of the type, or of the elements' type of an array. */
 export function definitionOf(type: ColumnType): TypeDefinition {

@@ -1,5 +1,6 @@
 import type * as z from "zod";
 import { type Issue, reading } from "../errors.ts";
+import { membersOf } from "../util/present.ts";
 import { quoted, suggest } from "../util/suggest.ts";
 import {
 	anyText,
@@ -9,11 +10,11 @@ import {
 	listOf,
 	typeName,
 } from "./checks.ts";
+import { kindOf } from "./column-types/definition.ts";
 import { type ColumnType, definitionOf, isArrayType } from "./column-types.ts";
-import { isPlainName, toColumn } from "./columns.ts";
-import { type Field, isZod3, ofZod3, toField } from "./field.ts";
+import { type Field, isZod3, isZod4, ofZod3, toField } from "./field.ts";
 import { valueProblem } from "./limits.ts";
-import { embeddingsTableName } from "./names.ts";
+import { embeddingsTableName, isPlainName, toColumn } from "./names.ts";
 import { namesIn } from "./options.ts";
 
 export type Shape = Readonly<Record<string, z.core.$ZodType>>;
@@ -94,31 +95,32 @@ export function defineEntity<const Name extends string, const S extends Shape>(
 	fields: S,
 	options?: EntityOptions<S>,
 ): Entity<Name, S>;
-export function defineEntity<const Name extends string, const S extends Shape>(
-	tableName: Name,
-	given: S | z.core.$ZodObject<S>,
-	options: EntityOptions<S> = {},
-): Entity<Name, S> {
+export function defineEntity(
+	tableName: string,
+	given: Shape | z.core.$ZodObject,
+	options: EntityOptions = {},
+): Entity {
 	return reading("defineEntity", () => {
 		const problems: Issue[] = [];
-		const { shape, refinements } = toShape(given, problems);
-		return toEntity(
-			checkTableName(tableName, problems) as Name,
-			shape as S,
-			refinements,
-			checkOptions(options, problems),
+		return toEntity({
+			...toShape(given, problems),
+			tableName: checkTableName(tableName, problems),
+			options: checkOptions(options, problems),
 			problems,
-		);
+		});
 	});
 }
 
-function toEntity<Name extends string, S extends Shape>(
-	tableName: Name,
-	shape: S,
-	refinements: readonly z.core.$ZodCheck[],
-	options: EntityOptions,
-	problems: Issue[],
-): Entity<Name, S> {
+function toEntity({
+	tableName,
+	shape,
+	refinements,
+	options,
+	problems,
+}: Pick<Entity, "tableName" | "shape" | "refinements"> & {
+	readonly options: EntityOptions;
+	readonly problems: Issue[];
+}): Entity {
 	const fields = toFields(shape, problems);
 	const tenantScoped = options.tenantScoped ?? true;
 	const fieldsByName = new Map(
@@ -126,15 +128,15 @@ function toEntity<Name extends string, S extends Shape>(
 			.filter((field) => tenantScoped || field.name !== "tenantId")
 			.map((field) => [field.name, field]),
 	);
-	const resolve = (names: readonly string[], what: string) =>
+	const resolve = (names: readonly string[], use: string) =>
 		names.flatMap((name) => {
 			const field = fieldsByName.get(name);
 			if (field === undefined)
-				problems.push({ field: name, message: `${what} is not in the model` });
+				problems.push({ field: name, message: `${use} is not in the model` });
 			return field ?? [];
 		});
 	const keyFields = toKeyFields(options.entityKeyField, resolve, problems);
-	const entity: Entity<Name, S> = {
+	const entity: Entity = {
 		tableName,
 		embeddingsTableName: embeddingsTableName(tableName),
 		shape,
@@ -162,13 +164,11 @@ function toEntity<Name extends string, S extends Shape>(
 
 /** Whether `defineEntity` has made it. */
 export function isEntity(value: unknown): value is Entity {
-	if (typeof value !== "object" || value === null) return false;
-	const { tableName, fields, fieldsByName, problems } =
-		value as Partial<Entity>;
+	const { tableName, fields, fieldsByName, problems } = membersOf(value);
 	return (
 		typeof tableName === "string" &&
 		Array.isArray(fields) &&
-		typeof fieldsByName?.get === "function" &&
+		typeof membersOf(fieldsByName).get === "function" &&
 		Array.isArray(problems)
 	);
 }
@@ -184,19 +184,23 @@ function toShape(
 	given: unknown,
 	problems: Issue[],
 ): { shape: Shape; refinements: readonly z.core.$ZodCheck[] } {
-	const def = (given as { _zod?: { def?: z.core.$ZodObjectDef } } | undefined)
-		?._zod?.def;
-	if (def?.type === "object")
-		return { shape: def.shape, refinements: def.checks ?? [] };
-	const problem = shapeProblem(given, def);
+	if (isObjectSchema(given)) {
+		const { shape, checks = [] } = given._zod.def;
+		return { shape, refinements: checks };
+	}
+	const problem = shapeProblem(given);
 	if (problem === undefined) return { shape: given as Shape, refinements: [] };
 	problems.push({ message: problem });
 	return { shape: {}, refinements: [] };
 }
 
-function shapeProblem(given: unknown, def: unknown): string | undefined {
+function isObjectSchema(given: unknown): given is z.core.$ZodObject {
+	return isZod4(given) && kindOf(given) === "object";
+}
+
+function shapeProblem(given: unknown): string | undefined {
 	const expected = "expected fields such as { name: z.string() }, or z.object";
-	if (def !== undefined)
+	if (isZod4(given))
 		return `the second argument is another schema: ${expected}`;
 	if (isZod3(given)) return `the second argument ${ofZod3}`;
 	return isReadable(given)
@@ -204,7 +208,7 @@ function shapeProblem(given: unknown, def: unknown): string | undefined {
 		: `the second argument is ${typeName(given)}: ${expected}`;
 }
 
-const optionChecks: Readonly<Record<keyof EntityOptions, Check>> = {
+const optionChecks: Readonly<Record<string, Check>> = {
 	entityKeyField: (value) =>
 		value === null || typeof value === "string" || isNames(value)
 			? undefined
@@ -214,9 +218,9 @@ const optionChecks: Readonly<Record<keyof EntityOptions, Check>> = {
 	createKvTrigger: flag,
 	indexes: listsOfNames,
 	unique: listsOfNames,
-};
+} satisfies Record<keyof EntityOptions, Check>;
 
-/** The options that can be used; what is wrong with the others is noted. */
+/** The options that can be used; what is wrong with the others is added to the problems. */
 function checkOptions(given: unknown, problems: Issue[]): EntityOptions {
 	if (!isReadable(given)) {
 		problems.push({
@@ -232,7 +236,7 @@ function checkOptions(given: unknown, problems: Issue[]): EntityOptions {
 		}
 		const value = given[name];
 		const check = Object.hasOwn(optionChecks, name)
-			? optionChecks[name as keyof EntityOptions]
+			? optionChecks[name]
 			: undefined;
 		const problem =
 			check === undefined
@@ -271,13 +275,14 @@ function isNames(value: unknown): boolean {
 }
 
 function listsOfNames(value: unknown): string | undefined {
-	const names: Check = (item) => (isNames(item) ? undefined : "is none");
+	const names: Check = (item) =>
+		isNames(item) ? undefined : "is not a list of names";
 	return listOf(names)(value) === undefined
 		? undefined
 		: 'must be an array of arrays of field names, such as [["year"]]';
 }
 
-/** The choices of a model that may be made again. */
+/** The options of a model that may be changed. */
 export type EntityChoices = Pick<
 	EntityOptions,
 	"tenantScoped" | "createEmbeddings" | "createKvTrigger"
@@ -286,7 +291,7 @@ export type EntityChoices = Pick<
 	readonly entityKeyField?: string | readonly string[] | null;
 };
 
-/** The same model under other choices; the very model where there are none. */
+/** The same model with other options; the model itself where there are none. */
 export function withOptions(model: Entity, choices: EntityChoices): Entity {
 	const { tableName, entityKeyField, createKvTrigger } = choices;
 	const isSame = [
@@ -303,11 +308,11 @@ export function withOptions(model: Entity, choices: EntityChoices): Entity {
 			? model.keyFields && names(model.keyFields)
 			: entityKeyField;
 	const problems: Issue[] = [];
-	return toEntity(
-		checkTableName(tableName ?? model.tableName, problems),
-		model.shape,
-		model.refinements,
-		{
+	return toEntity({
+		tableName: checkTableName(tableName ?? model.tableName, problems),
+		shape: model.shape,
+		refinements: model.refinements,
+		options: {
 			entityKeyField: keyFields,
 			tenantScoped: choices.tenantScoped ?? model.tenantScoped,
 			createEmbeddings: choices.createEmbeddings ?? model.createEmbeddings,
@@ -317,7 +322,7 @@ export function withOptions(model: Entity, choices: EntityChoices): Entity {
 			unique: model.unique.map(names),
 		},
 		problems,
-	);
+	});
 }
 
 /** A model without a key has no cache, and wants one as soon as it has a key. */
@@ -325,32 +330,32 @@ function hasCache({ keyFields, createKvTrigger }: Entity): boolean {
 	return keyFields === null || createKvTrigger;
 }
 
-const system = (
-	name: string,
+const system = <const Name extends string>(
+	name: Name,
 	type: ColumnType,
-	nullable = false,
-	defaultValue?: unknown,
-): Field => ({
+	rest: Partial<Field> = {},
+) => ({
+	nullable: false,
+	defaultValue: undefined,
+	...rest,
 	name,
 	column: toColumn(name),
 	type,
-	nullable,
-	defaultValue,
 	embed: false,
 	bigint: false,
 });
 
 /** Columns that every entity has, before its own. */
 export const systemFields = [
-	{ ...system("id", "uuid"), name: "id" },
-	{ ...system("tenantId", "text"), name: "tenantId" },
-	{ ...system("userId", "text", true), name: "userId" },
-	{ ...system("graphEdges", "jsonb", false, []), name: "graphEdges" },
-	{ ...system("metadata", "jsonb", false, {}), name: "metadata" },
-	{ ...system("tags", "text[]", false, []), name: "tags" },
-	{ ...system("createdAt", "timestamptz"), name: "createdAt" },
-	{ ...system("updatedAt", "timestamptz"), name: "updatedAt" },
-	{ ...system("deletedAt", "timestamptz", true), name: "deletedAt" },
+	system("id", "uuid"),
+	system("tenantId", "text"),
+	system("userId", "text", { nullable: true }),
+	system("graphEdges", "jsonb", { defaultValue: [] }),
+	system("metadata", "jsonb", { defaultValue: {} }),
+	system("tags", "text[]", { defaultValue: [] }),
+	system("createdAt", "timestamptz"),
+	system("updatedAt", "timestamptz"),
+	system("deletedAt", "timestamptz", { nullable: true }),
 ] as const satisfies readonly Field[];
 
 function toFields(shape: Shape, problems: Issue[]): Field[] {
@@ -380,11 +385,11 @@ function columnProblem(
 	if (field.name === "vectors")
 		return '"vectors" is where ready vectors are given';
 	if (field.name in Object.prototype)
-		return "every JavaScript object has something of this name";
+		return "every JavaScript object has a member of this name";
 	if (!isPlainName(field.column))
-		return `"${field.column}" is no column name: letters, digits and _, at most 63`;
+		return `"${field.column}" is not a column name: letters, digits and _, at most 63`;
 	if (field.column.startsWith("rem_"))
-		return 'names that begin with "rem_" are kept for remdb';
+		return 'names that begin with "rem_" are reserved for remdb';
 	const other = columns.get(field.column);
 	if (other !== undefined)
 		return systemFields.some(({ name }) => name === other)
@@ -400,7 +405,7 @@ function columnProblem(
 
 function toKeyFields(
 	key: EntityOptions["entityKeyField"],
-	resolve: (names: readonly string[], what: string) => Field[],
+	resolve: (names: readonly string[], use: string) => Field[],
 	problems: Issue[],
 ): readonly Field[] | null {
 	if (key === null || key === undefined) return null;
@@ -425,7 +430,7 @@ function checkTableName(tableName: unknown, problems: Issue[]): string {
 	}
 	if (!isPlainName(tableName))
 		problems.push({
-			message: `"${tableName}" is no table name: lower-case letters, digits and _, at most 63`,
+			message: `"${tableName}" is not a table name: lower-case letters, digits and _, at most 63`,
 		});
 	else if (
 		tableName.startsWith("rem_") ||
@@ -435,7 +440,7 @@ function checkTableName(tableName: unknown, problems: Issue[]): string {
 		tableName === "kv_state"
 	)
 		problems.push({
-			message: `table name "${tableName}" is kept for tables of remdb`,
+			message: `table name "${tableName}" is reserved for tables of remdb`,
 		});
 	return tableName;
 }

@@ -9,7 +9,7 @@ import { limits } from "./limits.ts";
 /**
  * Zod knows numbers only as JavaScript has them, finite ones, and dates only where
  * they are no infinity. Where a row has another one, as another program may have
- * stored it, zod checks the nearest one, and the row keeps its own: what is read
+ * stored it, zod checks the nearest one, and the row retains its own: what is read
  * can be written again.
  */
 interface CheckedRow {
@@ -150,10 +150,7 @@ export function plainNumbers(value: unknown, bounds = unbounded): unknown {
 		if (typeof item !== "object") continue;
 		const plain = plainNumbers(item, { bounded, path: [...path, key] });
 		if (plain === item) continue;
-		copy ??= (Array.isArray(value) ? [...value] : { ...value }) as Record<
-			string,
-			unknown
-		>;
+		copy ??= copyOf(value);
 		copy[key] = plain;
 	}
 	return copy ?? value;
@@ -169,13 +166,15 @@ function restored(given: unknown, checked: unknown, output: unknown): unknown {
 	if (!isContainer(given) || !isContainer(checked) || !isContainer(output))
 		return output;
 	// A copy: what z.readonly() returns is frozen.
-	const copy = (Array.isArray(output) ? [...output] : { ...output }) as Record<
-		string,
-		unknown
-	>;
+	const copy = copyOf(output);
 	for (const key of Object.keys(copy))
 		copy[key] = restored(given[key], checked[key], copy[key]);
 	return copy;
+}
+
+function copyOf(value: Record<string, unknown>): Record<string, unknown> {
+	const copy: unknown = Array.isArray(value) ? [...value] : { ...value };
+	return copy as Record<string, unknown>;
 }
 
 /** A list, or an object without a class. */

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { isObject, membersOf } from "../util/present.ts";
 import { kindOf, type TypeDefinition } from "./column-types/definition.ts";
 import {
 	type ColumnType,
@@ -6,7 +7,7 @@ import {
 	type ScalarType,
 	scalarTypeEntries,
 } from "./column-types.ts";
-import { toColumn } from "./columns.ts";
+import { toColumn } from "./names.ts";
 
 /** What a zod schema means for a column. */
 export interface Field {
@@ -17,7 +18,7 @@ export interface Field {
 	readonly type: ColumnType;
 	/** Whether the column takes NULL: every optional or nullable field does. */
 	readonly nullable: boolean;
-	/** The value of a row that does not say, when it is the same for every row. */
+	/** The value of a row that has none, when it is the same for every row. */
 	readonly defaultValue: unknown;
 	/** Whether the text gets a vector. */
 	readonly embed: boolean;
@@ -25,7 +26,7 @@ export interface Field {
 	readonly bigint: boolean;
 }
 
-/** Text fields of these names embed unless `.meta({ embed: false })` says no. */
+/** Text fields of these names embed unless `.meta({ embed: false })` excludes them. */
 export const defaultEmbedFields: ReadonlySet<string> = new Set([
 	"content",
 	"description",
@@ -54,16 +55,19 @@ export function toField(
 export const ofZod3 =
 	'is a schema of zod 3, expected zod 4: install zod 4, or import from "zod/v4"';
 
-/** Whether the value is a schema of zod 3, which knows nothing of zod 4. */
+/** Whether the value is a schema of zod 3, which is unaware of zod 4. */
 export function isZod3(value: unknown): boolean {
-	const { _zod, _def } = (value ?? {}) as { _zod?: unknown; _def?: unknown };
-	const { typeName } = (_def ?? {}) as { typeName?: unknown };
-	return _zod === undefined && typeof typeName === "string";
+	const { _zod, _def } = membersOf(value);
+	return _zod === undefined && typeof membersOf(_def).typeName === "string";
 }
 
-function isZod4(value: unknown): value is z.core.$ZodType {
-	const { _zod } = (value ?? {}) as { _zod?: { def?: unknown } };
-	return typeof _zod?.def === "object" && _zod.def !== null;
+export function isZod4(value: unknown): value is z.core.$ZodType {
+	return isObject(membersOf(membersOf(value)._zod).def);
+}
+
+/** The schema's definition, as one of the types that zod has. */
+function definitionIn(schema: z.core.$ZodType) {
+	return (schema as z.core.$ZodTypes)._zod.def;
 }
 
 function toKnownField(
@@ -76,13 +80,13 @@ function toKnownField(
 		return {
 			problem:
 				kindOf(inner) === "transform"
-					? "what a transform returns is unknown: say it with .pipe(z.string()) or the like"
+					? "what a transform returns is unknown: declare it with .pipe(z.string()) or the like"
 					: `z.${kindOf(inner)}() has no column type`,
 		};
 	if (embed === true && type !== "text")
 		return { problem: `embed is for text, this is ${type}` };
 	if (defaultValue !== undefined && !takes(inner, defaultValue))
-		return { problem: "its default is none of the field's values" };
+		return { problem: "its default is not a value of the field" };
 	return {
 		name,
 		column: toColumn(name),
@@ -115,7 +119,7 @@ function unwrap(outer: z.core.$ZodType): Unwrapped {
 		// A lazy schema may lead back to itself.
 		if (layers > maxLayers) throw new RangeError("the schema has no end");
 		embed ??= embedMeta(inner);
-		const def = (inner as z.core.$ZodTypes)._zod.def;
+		const def = definitionIn(inner);
 		switch (def.type) {
 			case "optional":
 				isOptional ??= true;
@@ -154,7 +158,7 @@ function unwrap(outer: z.core.$ZodType): Unwrapped {
 	}
 }
 
-/** Whether zod lets null through, in whatever way the schema says so. */
+/** Whether zod lets null through, in whatever way the schema allows it. */
 function takesNull(schema: z.core.$ZodType): boolean {
 	try {
 		const result = z.safeParse(schema, null);
@@ -175,7 +179,7 @@ function takes(schema: z.core.$ZodType, value: unknown): boolean {
 }
 
 function isBigint(schema: z.core.$ZodType): boolean {
-	const def = (schema as z.core.$ZodTypes)._zod.def;
+	const def = definitionIn(schema);
 	if (def.type === "array") return isBigint(def.element);
 	if (def.type === "literal")
 		return def.values.every((value) => typeof value === "bigint");
@@ -196,7 +200,7 @@ function constant(def: { readonly defaultValue: unknown }): unknown {
 }
 
 function columnType(schema: z.core.$ZodType): ColumnType | undefined {
-	const def = (schema as z.core.$ZodTypes)._zod.def;
+	const def = definitionIn(schema);
 	switch (def.type) {
 		case "enum":
 		case "literal":

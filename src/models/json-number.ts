@@ -4,10 +4,10 @@ import { RemError } from "../errors.ts";
 const brand: unique symbol = Symbol.for("remdb.JsonNumber");
 
 /**
- * A number in JSON that a JavaScript number cannot hold with the same decimal
+ * A number in JSON that a JavaScript number cannot represent with the same decimal
  * value, as its exact text. Reads return one only where a number would be
  * another value; what is written back is the text. A calculation uses the
- * nearest number. `JSON.stringify` writes it as a string, which keeps its digits.
+ * nearest number. `JSON.stringify` writes it as a string, which retains its digits.
  *
  * @example
  * const id = new JsonNumber("653247040368672769");
@@ -53,7 +53,8 @@ export function isJsonNumber(value: unknown): value is JsonNumber {
 	return (
 		typeof value === "object" &&
 		value !== null &&
-		(value as { [brand]?: unknown })[brand] === true
+		brand in value &&
+		value[brand] === true
 	);
 }
 
@@ -65,7 +66,7 @@ export function isJsonNumberText(text: unknown): text is string {
 	);
 }
 
-/** Whether a JavaScript number holds the number of the text with the same decimal value. */
+/** Whether a JavaScript number has the decimal value of the text. */
 export function isExactNumber(text: string): boolean {
 	const number = Number(text);
 	if (!Number.isFinite(number)) return false;

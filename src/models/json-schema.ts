@@ -1,8 +1,8 @@
 import * as z from "zod";
 import type { JsonSchema } from "./column-types/definition.ts";
 import { scalarTypeEntries } from "./column-types.ts";
-import { isPlainName, toColumn } from "./columns.ts";
 import { defineEntity, type Entity, systemFields } from "./entity.ts";
+import { isPlainName, toColumn } from "./names.ts";
 
 /**
  * The model that a JSON Schema describes, as `model_json_schema()` of Pydantic
@@ -12,7 +12,9 @@ import { defineEntity, type Entity, systemFields } from "./entity.ts";
  */
 export function entityFromJsonSchema(schema: unknown): Entity {
 	if (!isSchema(schema) || schema.properties === undefined)
-		throw new TypeError("is no JSON Schema of a model: it has no properties");
+		throw new TypeError(
+			"is not a JSON Schema of a model: it has no properties",
+		);
 	const { properties, required = [] } = schema;
 	const columns = new Set<string>(systemFields.map(({ column }) => column));
 	const own = Object.entries(properties).filter(
@@ -24,9 +26,9 @@ export function entityFromJsonSchema(schema: unknown): Entity {
 			toZod(property, schema, required.includes(name)),
 		]),
 	);
+	const key = keyOf(schema, own);
 	return defineEntity(tableNameOf(schema), shape, {
-		// A model that names none has this among its problems.
-		entityKeyField: keyOf(schema, own) as string,
+		...(key === undefined ? {} : { entityKeyField: key }),
 		tenantScoped: flag(schema, "tenant_scoped") ?? true,
 		createEmbeddings: flag(schema, "create_embeddings") ?? true,
 		...choice(flag(schema, "create_kv_trigger")),
@@ -166,12 +168,12 @@ function scalar(
 	return z.unknown();
 }
 
-/** `#/$defs/Tier` of the same file; what stands beside the reference stays. */
+/** `#/$defs/Tier` of the same file; what is beside the reference stays. */
 function resolve(schema: JsonSchema, root: JsonSchema): JsonSchema {
 	const { $ref, ...beside } = schema;
 	if ($ref === undefined) return schema;
 	const [, name] = /^#\/(?:\$defs|definitions)\/(.+)$/.exec($ref) ?? [];
-	const defs = root.$defs ?? (root.definitions as JsonSchema["$defs"]);
+	const defs = root.$defs ?? root.definitions;
 	const target = name === undefined ? undefined : defs?.[name];
 	if (target === undefined)
 		throw new TypeError(`refers to ${$ref}, which is not in the file`);

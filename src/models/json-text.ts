@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { isObject, membersOf } from "../util/present.ts";
 import {
 	isExactNumber,
 	isJsonNumber,
@@ -8,7 +9,7 @@ import {
 
 /**
  * JSON as a value, like `JSON.parse`, but a number that a JavaScript number
- * cannot hold with the same decimal value is a {@link JsonNumber}.
+ * cannot represent with the same decimal value is a {@link JsonNumber}.
  */
 export function parseJson(text: string): unknown {
 	const value: unknown = JSON.parse(text);
@@ -20,7 +21,7 @@ export function parseJson(text: string): unknown {
 // Up to 15 digits with an exponent below 100 always are exact.
 const mayBeInexact = /\d(?:\.?\d){15}|\d[eE][+-]?\d{3}/;
 
-/** Stands before the text of a number that travels as a string; no text of anyone else has it. */
+/** Stands before the text of a number that travels as a string; no other text has it. */
 const mark = `${randomUUID()}:`;
 
 /** The JSON with inexact numbers as marked strings; `undefined`: there are none. */
@@ -73,8 +74,7 @@ function readMarks(value: unknown): unknown {
 			if (typeof item === "string") {
 				if (item.startsWith(mark))
 					parent[key] = new JsonNumber(item.slice(mark.length));
-			} else if (typeof item === "object" && item !== null)
-				open.push(item as Record<string, unknown>);
+			} else if (isObject(item)) open.push(item);
 		}
 	}
 }
@@ -92,7 +92,7 @@ export function writeJson(
 	const marked = JSON.stringify(
 		value,
 		function (this: unknown, key, item: unknown) {
-			const given = (this as Record<string, unknown>)[key];
+			const given = membersOf(this)[key];
 			// `item` is what toJSON made of it.
 			const number = isJsonNumber(given) ? given : item;
 			if (isJsonNumber(number)) return markedNumber(number);
@@ -112,14 +112,12 @@ function markedNumber({ text }: JsonNumber): string | null {
 
 /** Whether a JsonNumber is in it, or may come out of a toJSON. */
 function mayHaveExact(value: unknown): boolean {
-	if (typeof value !== "object" || value === null) return false;
+	if (!isObject(value)) return false;
 	if (Array.isArray(value)) {
 		for (const item of value) if (mayHaveExact(item)) return true;
 		return false;
 	}
-	if (typeof (value as { toJSON?: unknown }).toJSON === "function")
-		return !(value instanceof Date);
-	for (const key in value)
-		if (mayHaveExact((value as Record<string, unknown>)[key])) return true;
+	if (typeof value.toJSON === "function") return !(value instanceof Date);
+	for (const key in value) if (mayHaveExact(value[key])) return true;
 	return false;
 }

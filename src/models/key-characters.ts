@@ -1,5 +1,5 @@
 /** Code points from the first to the last; one where there is no last. */
-type Range = readonly [first: number, last?: number];
+export type Range = readonly [first: number, last?: number];
 
 /**
  * Unicode's property Dash, and the characters that look like one (bullets,
@@ -33,7 +33,7 @@ export const dashes: readonly Range[] = [
 	[0x10ead], // Yezidi hyphenation mark
 ];
 
-/** What stands for an apostrophe: grave and acute, quotation marks, primes, modifier letters. */
+/** Forms of an apostrophe: grave and acute, quotation marks, primes, modifier letters. */
 export const apostrophes: readonly Range[] = [
 	[0x60], // grave accent
 	[0x2b9], // modifier letter prime
@@ -73,7 +73,7 @@ const isUnnamed = new RegExp(
 
 /**
  * Whether the key's normal form, as `rem_normalize_key` makes it, is empty: it
- * has nothing but spaces, underscores, dashes and what cannot be seen.
+ * has nothing but spaces, underscores, dashes and invisible characters.
  */
 export function isNameless(key: string): boolean {
 	// Up to the first other character, and each alone: NFKC takes the square of marks.
@@ -83,7 +83,8 @@ export function isNameless(key: string): boolean {
 	return true;
 }
 
-function classOf(
+/** The inside of a class, each code point as `write` has it. */
+export function classOf(
 	ranges: readonly Range[],
 	write: (code: number) => string,
 ): string {

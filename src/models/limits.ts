@@ -1,3 +1,4 @@
+import { isObject } from "../util/present.ts";
 import { isJsonNumber, jsonNumberProblem } from "./json-number.ts";
 import { isNameless } from "./key-characters.ts";
 
@@ -33,7 +34,7 @@ export const limits = {
 	queryBytes: 65_536,
 } as const;
 
-/** Kept for entities without a tenant of their own, which every tenant reads. */
+/** Reserved for entities without a tenant of their own, which every tenant reads. */
 export const sharedTenant = "*";
 
 /** Length as PostgreSQL counts: code points, not UTF-16 units. */
@@ -43,19 +44,19 @@ export function characters(text: string): number {
 	return count;
 }
 
-/** Whether there is nothing in the text but blanks and what cannot be seen. A control character is something. */
+/** Whether the text has only blanks and invisible characters. A control character is neither. */
 export function isBlank(text: string): boolean {
 	return /^[\s\p{White_Space}\p{Default_Ignorable_Code_Point}]*$/u.test(text);
 }
 
-/** Why the text names no entity, if it does not. */
+/** Why the text cannot be a key, if it cannot. */
 export function keyProblem(key: string): string | undefined {
 	if (key === "") return "is empty";
 	if (isBlank(key)) return "is blank";
 	return isNameless(key) ? "has nothing but dashes and underscores" : undefined;
 }
 
-/** Why a value is refused: it is no text or JSON, or it is too much of it. */
+/** Why a value is refused: it cannot be stored, or it exceeds a limit. */
 export interface ValueProblem {
 	readonly kind: "value" | "limit";
 	readonly message: string;
@@ -76,21 +77,19 @@ export function valueProblem(
 ): ValueProblem | undefined {
 	const message = scalarProblem(value, depth);
 	if (message !== undefined) return { kind: "value", message };
-	if (typeof value !== "object" || value === null || value instanceof Date)
+	if (!isObject(value) || value instanceof Date || isJsonNumber(value))
 		return undefined;
-	if (isJsonNumber(value)) return undefined;
 	if (depth >= limits.jsonDepth)
 		return {
 			kind: "limit",
 			message: `is nested deeper than ${limits.jsonDepth} levels`,
 		};
 	if (hasHoles(value)) return { kind: "limit", message: holes };
-	// By name: pairs of each would be made for nothing, and each row comes by.
+	// By name, without an array of pairs: this runs for every row.
 	for (const key of Object.keys(value)) {
 		const message = textProblem(key);
 		if (message !== undefined) return { kind: "value", message };
-		const item = (value as Record<string, unknown>)[key];
-		const problem = valueProblem(item, depth + 1);
+		const problem = valueProblem(value[key], depth + 1);
 		if (problem !== undefined) return problem;
 	}
 	return undefined;
@@ -125,7 +124,7 @@ function dateProblem(value: Date): string | undefined {
 	return ms < firstTimestampMs ? "is a date before 4713 BC" : undefined;
 }
 
-/** Objects that JSON.stringify would turn into `{}` without a word. */
+/** Objects that JSON.stringify would turn into `{}` without an error. */
 function foreignObject(value: unknown): string | undefined {
 	if (isJsonNumber(value)) return jsonNumberProblem(value);
 	return ArrayBuffer.isView(value) ||
@@ -146,14 +145,14 @@ export function hasHoles(value: unknown): boolean {
 	return false;
 }
 
-/** Why a list cannot be gone through, if it cannot; nothing is said of what it contains. */
+/** Why a list cannot be iterated, if it cannot, whatever it contains. */
 export function holesProblem(value: unknown): string | undefined {
 	return hasHoles(value) ? holes : undefined;
 }
 
 /** The same of a list anywhere inside a value: a schema would go through it item by item. */
 export function innerHolesProblem(value: unknown): string | undefined {
-	// What is added while the set is gone through comes by as well.
+	// The loop also visits what is added to the set during it.
 	const found = new Set([value]);
 	for (const one of found) {
 		if (typeof one !== "object" || one === null || ArrayBuffer.isView(one))
@@ -168,11 +167,12 @@ export function innerHolesProblem(value: unknown): string | undefined {
 	return undefined;
 }
 
-/** Whether the key that zod's records leave out without a word is somewhere in it. */
+/** Whether the key that zod's records leave out silently is somewhere in it. */
 export function hasProtoKey(value: unknown): boolean {
-	if (typeof value !== "object" || value === null) return false;
 	return (
-		Object.hasOwn(value, "__proto__") || Object.values(value).some(hasProtoKey)
+		isObject(value) &&
+		(Object.hasOwn(value, "__proto__") ||
+			Object.values(value).some(hasProtoKey))
 	);
 }
 

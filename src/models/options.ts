@@ -11,7 +11,7 @@ interface RequiredCheck {
 /** A check of an option that the call gets in another form. */
 interface ConvertedCheck {
 	readonly check: Check;
-	readonly convert: (value: unknown) => unknown;
+	convert(value: unknown): unknown;
 }
 
 /** One entry for each option: a new option without one does not compile. */
@@ -24,12 +24,12 @@ export function required(check: Check): RequiredCheck {
 	return { required: check };
 }
 
-/** A call's options as a table: what is read, how it is checked, what else is refused. */
+/** A call's options as a table: what is read, how it is checked; any other option is refused. */
 export interface OptionTable<T = unknown> {
 	/** Of which options it is; a type only. */
 	readonly of?: T;
 	readonly names: readonly string[];
-	readonly known: ReadonlySet<string>;
+	readonly known: ReadonlySet<unknown>;
 	readonly entries: readonly OptionEntry[];
 }
 
@@ -71,11 +71,9 @@ export function takeOptions<T>(
 			{ hint: `options: ${names.join(", ")}` },
 		);
 	for (const name of namesIn(given))
-		if (!known.has(name as string)) throw unknownOption(name, names, call);
+		if (!known.has(name)) throw unknownOption(name, names, call);
 	const taken: Record<string, unknown> = {};
-	// By index, without an object for each step: every lookup comes by.
-	for (let at = 0; at < entries.length; at++) {
-		const { name, check, isRequired, convert } = entries[at] as OptionEntry;
+	for (const { name, check, isRequired, convert } of entries) {
 		const value = given[name];
 		if (value === undefined) {
 			if (isRequired) throw new RemError("VALIDATION", `${call} needs ${name}`);
@@ -104,8 +102,7 @@ export function namesIn(given: object): readonly (string | symbol)[] {
  */
 export const progressCallback: ConvertedCheck = {
 	check: callback,
-	convert: (given) => {
-		const onProgress = given as (progress: unknown) => unknown;
+	convert: (onProgress: (progress: unknown) => unknown) => {
 		let failure: { readonly cause: unknown } | undefined;
 		return (progress: unknown): void => {
 			if (failure !== undefined) throw stoppedBy(failure.cause);
@@ -128,7 +125,7 @@ function stoppedBy(cause: unknown): RemError {
 		"CANCELLED",
 		"onProgress threw an error: the call was stopped",
 		{
-			hint: "what was done before is kept; the cause is what onProgress threw",
+			hint: "what was done before remains; the cause is what onProgress threw",
 			cause,
 		},
 	);
@@ -149,7 +146,7 @@ export function withParts(
 			const part = value[name];
 			const isLeftOut = part === undefined && !requiredParts.includes(name);
 			const problem = isLeftOut ? undefined : check(part);
-			if (problem !== undefined) return `.${name} ${problem}`;
+			if (problem !== undefined) return `.${describeProblem(name, problem)}`;
 		}
 		return undefined;
 	};

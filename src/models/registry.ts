@@ -116,9 +116,9 @@ export function embedFieldOf(entity: Entity, name: string): Field {
 	throw fieldNotEmbedded(entity, `field "${name}" of "${entity.tableName}"`);
 }
 
-export function fieldNotEmbedded(entity: Entity, what: string): RemError {
+export function fieldNotEmbedded(entity: Entity, subject: string): RemError {
 	const fields = entity.embedFields.map((field) => field.name).join(", ");
-	return new RemError("FIELD_NOT_EMBEDDED", `${what} has no embeddings`, {
+	return new RemError("FIELD_NOT_EMBEDDED", `${subject} has no embeddings`, {
 		hint:
 			fields === ""
 				? "mark a text field with .meta({ embed: true })"

@@ -64,9 +64,9 @@ interface NewSystemFields {
 	readonly graphEdges?: readonly Edge[] | undefined;
 	readonly metadata?: Readonly<Record<string, unknown>> | undefined;
 	readonly tags?: readonly string[] | undefined;
-	/** Of a new row; a stored one keeps its own. */
+	/** Of a new row; a stored one retains its own. */
 	readonly createdAt?: Date | undefined;
-	/** Accepted so that a row that was read can be written again; the database keeps its own. */
+	/** Accepted so that a row that was read can be written again; the database has its own. */
 	readonly updatedAt?: Date | undefined;
 	readonly deletedAt?: null | undefined;
 }
@@ -79,20 +79,20 @@ export type TextFieldName<E> =
 	E extends Entity<string, infer S> ? TextFields<S> : never;
 
 /**
- * `{ year: { gte: 1990 }, category: "drama" }`: all of them must hold. `AND` and
- * `OR` take lists of filters, `NOT` one or a list of which none may hold.
+ * `{ year: { gte: 1990 }, category: "drama" }`: all of them must match. `AND` and
+ * `OR` take lists of filters, `NOT` one or a list of which none may match.
  */
 export type Where<E> = {
 	readonly [K in FieldName<E>]?: Condition<Row<E>[K]> | undefined;
 } & {
 	readonly AND?: readonly Where<E>[];
-	/** At least one of them holds; of an empty list none does. */
+	/** At least one of them matches; of an empty list none does. */
 	readonly OR?: readonly Where<E>[];
 	/** Finds exactly the rows that the filter does not find. */
 	readonly NOT?: Where<E> | readonly Where<E>[];
 };
 
-/** A value (equal), `null` (has none), or operators that must all hold. */
+/** A value (equal), `null` (has none), or operators that must all match. */
 export type Condition<T> =
 	| Exclude<T, readonly unknown[] | Record<string, unknown>>
 	| (null extends T ? null : never)
@@ -102,9 +102,9 @@ export type Operators<T> = T extends readonly (infer Item)[]
 	? Item extends Record<string, unknown> & { getTime?: never }
 		? JsonOperators<readonly Partial<Item>[]>
 		: {
-				/** Holds every one of these items. */
+				/** Contains every one of these items. */
 				readonly contains?: readonly Item[];
-				/** Holds at least one of these items. */
+				/** Contains at least one of these items. */
 				readonly overlaps?: readonly Item[];
 				readonly isNull?: boolean;
 				readonly exists?: boolean;

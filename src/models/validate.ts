@@ -1,5 +1,6 @@
 import * as z from "zod";
-import { type Issue, mostIssues, RemError } from "../errors.ts";
+import { type Issue, maxIssues, RemError } from "../errors.ts";
+import { isObject } from "../util/present.ts";
 import { suggest } from "../util/suggest.ts";
 import { vector } from "./checks.ts";
 import { definitionOf, isArrayType } from "./column-types.ts";
@@ -21,7 +22,7 @@ import {
 } from "./limits.ts";
 import { toVector, type VectorInput } from "./vector.ts";
 
-/** A row that can be written as it stands. */
+/** A row that can be written as it is. */
 export interface ValidRow {
 	/** Its place in the input, from 0. */
 	readonly index: number;
@@ -30,13 +31,13 @@ export interface ValidRow {
 	/** `*` for entities without tenants. */
 	readonly tenantId: string;
 	readonly userId: string | null;
-	/** Whether the row itself, or the call, says whose it is. */
+	/** Whether the row itself, or the call, names its user. */
 	readonly hasUserId: boolean;
 	/** The natural key as kv_store stores it; `null`: the row has none. */
 	readonly key: string | null;
-	/** What the caller said, by field. Absent fields stay as they are. */
+	/** What the caller gave, by field. Absent fields stay as they are. */
 	readonly supplied: Readonly<Record<string, unknown>>;
-	/** What a new row has where the caller said nothing. */
+	/** What a new row has where the caller gave nothing. */
 	readonly defaults: Readonly<Record<string, unknown>>;
 	/** Fields with an infinity or NaN: they may stay so, but not become so. */
 	readonly unwritable: readonly string[];
@@ -50,6 +51,8 @@ export interface RowScope {
 	readonly userId?: string | null | undefined;
 	/** Tenant of rows when neither they nor the call name one; `null`: refused. */
 	readonly defaultTenant: string | null;
+	/** Place of the first of the rows in the caller's input. @default 0 */
+	readonly firstIndex?: number;
 }
 
 /**
@@ -60,9 +63,8 @@ export function validateRows(
 	entity: Entity,
 	rows: readonly unknown[],
 	scope: RowScope,
-	firstIndex = 0,
 ): ValidRow[] {
-	const steps = validationSteps(entity, rows, scope, firstIndex);
+	const steps = validationSteps(entity, rows, scope);
 	for (;;) {
 		const step = steps.next();
 		if (step.done === true) return step.value;
@@ -76,17 +78,17 @@ export function* validationSteps(
 	entity: Entity,
 	rows: readonly unknown[],
 	scope: RowScope,
-	firstIndex = 0,
 ): Generator<undefined, ValidRow[]> {
 	checkCallScope(scope);
-	const check = rowChecker(entity);
+	const { firstIndex = 0 } = scope;
+	const rules = { entity, scope, schema: rowSchema(entity) };
 	const problems: Problem[] = [];
 	const valid: ValidRow[] = [];
 	for (const [offset, row] of rows.entries()) {
 		if (offset % rowsPerStep === rowsPerStep - 1) yield;
-		// A list without end would be one of problems without end.
-		if (problems.length > mostIssues) break;
-		const result = validateRow(entity, check, row, firstIndex + offset, scope);
+		// An endless list would have endless problems.
+		if (problems.length > maxIssues) break;
+		const result = validateRow(rules, row, firstIndex + offset);
 		if (Array.isArray(result)) problems.push(...result);
 		else valid.push(result);
 	}
@@ -98,16 +100,20 @@ interface Problem extends Issue {
 	readonly kind: "value" | "unknown field" | "tenant" | "no tenant" | "limit";
 }
 
+/** What the rows of a call are checked against. */
+interface Rules {
+	readonly entity: Entity;
+	readonly scope: RowScope;
+	readonly schema: RowSchema;
+}
+
 function validateRow(
-	entity: Entity,
-	check: z.core.$ZodType,
-	row: unknown,
+	{ entity, scope, schema }: Rules,
+	given: unknown,
 	index: number,
-	scope: RowScope,
 ): ValidRow | Problem[] {
-	if (typeof row !== "object" || row === null || Array.isArray(row))
+	if (!isObject(given) || Array.isArray(given))
 		return [{ kind: "value", index, message: "expected an object" }];
-	const given = row as Record<string, unknown>;
 	for (const name of Object.keys(given)) {
 		const value = given[name];
 		if (typeof value !== "object" || value === null) continue;
@@ -115,16 +121,16 @@ function validateRow(
 		if (message !== undefined)
 			return [{ kind: "limit", index, field: name, message }];
 	}
-	const parsed = parseExact(entity, check, given);
+	const parsed = parseExact(entity, schema, given);
 	if ("problem" in parsed) return [{ ...parsed.problem, index }];
 	if (!parsed.success)
 		return parsed.error.issues.flatMap((issue) =>
 			toProblems(entity, issue, index),
 		);
-	const output = parsed.data as Record<string, unknown>;
+	const output = parsed.data;
 	const unwritable = "unwritable" in parsed ? parsed.unwritable : [];
 	const problems = [
-		...storageProblems(entity, given, output, { index, unwritable }),
+		...storageProblems(entity, { given, output, unwritable, index }),
 		...vectorProblems(output, index),
 	];
 	const tenant = rowTenant(entity, given, scope);
@@ -148,12 +154,15 @@ function validateRow(
 	if (problems.length > 0 || typeof tenant !== "string") return problems;
 	return {
 		index,
-		id: (output.id as string | undefined)?.toLowerCase(),
+		id: typeof output.id === "string" ? output.id.toLowerCase() : undefined,
 		tenantId: tenant,
-		// A row's own null means shared, whoever calls.
-		userId: (given.userId === undefined
-			? (scope.userId ?? null)
-			: given.userId) as string | null,
+		// A row's own null means shared, whatever the call's user.
+		userId:
+			given.userId === undefined
+				? (scope.userId ?? null)
+				: typeof given.userId === "string"
+					? given.userId
+					: null,
 		hasUserId: given.userId !== undefined || scope.userId !== undefined,
 		key,
 		...splitSupplied(entity, given, output),
@@ -196,26 +205,24 @@ function splitSupplied(
 }
 
 type Row = Record<string, unknown>;
+type RowSchema = z.core.$ZodType<Row>;
 
-const rowCheckers = new WeakMap<Entity, z.core.$ZodType>();
+const rowSchemas = new WeakMap<Entity, RowSchema>();
 
 /** The model's fields and the system's as one strict zod object. */
-function rowChecker(entity: Entity): z.core.$ZodType {
-	const known = rowCheckers.get(entity);
+function rowSchema(entity: Entity): RowSchema {
+	const known = rowSchemas.get(entity);
 	if (known !== undefined) return known;
-	const fields = entity.fields.map((field): [string, z.core.$ZodType] => {
-		const schema = entity.shape[field.name] as z.core.$ZodType;
-		// `null` clears whatever may be absent, also where zod only says optional.
-		return [field.name, field.nullable ? z.nullable(schema) : schema];
+	const fields = Object.entries(entity.shape).map(([name, schema]) => {
+		// `null` clears whatever may be absent, also where zod only has optional().
+		const isNullable = entity.fieldsByName.get(name)?.nullable === true;
+		return [name, isNullable ? z.nullable(schema) : schema];
 	});
-	const checker = z
-		.strictObject({
-			...systemInput(entity),
-			...(Object.fromEntries(fields) as Shape),
-		})
+	const schema = z
+		.strictObject({ ...systemInput(entity), ...Object.fromEntries(fields) })
 		.check(...(entity.refinements as readonly z.core.$ZodCheck<Row>[]));
-	rowCheckers.set(entity, checker);
-	return checker;
+	rowSchemas.set(entity, schema);
+	return schema;
 }
 
 function systemInput(entity: Entity): Shape {
@@ -245,34 +252,34 @@ function systemInput(entity: Entity): Shape {
 	};
 }
 
-/** With numbers that JavaScript cannot hold as they are, whatever zod accepts. */
+/** With numbers that JavaScript cannot represent, whatever zod accepts. */
 function parseExact(
 	entity: Entity,
-	check: z.core.$ZodType,
+	schema: RowSchema,
 	row: Record<string, unknown>,
 ) {
 	let checked = checkedRow(entity, row);
-	let parsed = parse(check, checked.row);
+	let parsed = parse(schema, checked.row);
 	if (checked.fields.length === 0 || "problem" in parsed) return parsed;
 	const bounded = parsed.success ? undefined : beyondSafe(parsed.error.issues);
 	if (bounded !== undefined && bounded.size > 0) {
 		checked = checkedRow(entity, row, bounded);
-		parsed = parse(check, checked.row);
+		parsed = parse(schema, checked.row);
 	}
 	if ("problem" in parsed || !parsed.success) return parsed;
-	restoreNumbers(checked, row, parsed.data as Record<string, unknown>);
+	restoreNumbers(checked, row, parsed.data);
 	return { ...parsed, unwritable: checked.unwritable };
 }
 
-function parse(check: z.core.$ZodType, row: object) {
+function parse(schema: RowSchema, row: object) {
 	try {
-		return z.safeParse(check, row);
+		return z.safeParse(schema, row);
 	} catch (cause) {
 		if (cause instanceof z.core.$ZodAsyncError)
 			throw new RemError(
 				"VALIDATION",
 				"the model has an asynchronous refinement or transform",
-				{ hint: "check such things before the upsert", cause },
+				{ hint: "check asynchronously before the upsert", cause },
 			);
 		// zod walks some JSON by recursion, before its depth is looked at.
 		const isTooDeep = cause instanceof RangeError;
@@ -319,17 +326,29 @@ function decapitalise(text: string): string {
 
 function storageProblems(
 	entity: Entity,
-	given: Readonly<Record<string, unknown>>,
-	output: Readonly<Record<string, unknown>>,
-	{ index, unwritable }: { index: number; unwritable: readonly Field[] },
+	{
+		given,
+		output,
+		unwritable,
+		index,
+	}: {
+		readonly given: Readonly<Row>;
+		readonly output: Readonly<Row>;
+		readonly unwritable: readonly Field[];
+		readonly index: number;
+	},
 ): Problem[] {
 	const problems: Problem[] = [];
-	// Loops, and no lists in between: each row of a load comes by.
+	// Loops, without lists in between: this runs for every row of a load.
 	for (const name in output) {
 		if (name === "vectors") continue;
 		const field = entity.fieldsByName.get(name);
 		if (field !== undefined && unwritable.includes(field)) continue;
-		const problem = fieldProblem(entity, field, output[name], given[name]);
+		const isOwnJson =
+			field?.type === "jsonb" && entity.shape[field.name] !== undefined;
+		const problem =
+			fieldProblem(field, output[name]) ??
+			(isOwnJson && hasProtoKey(given[name]) ? protoKey : undefined);
 		if (problem !== undefined)
 			problems.push({ ...problem, index, field: name });
 	}
@@ -337,25 +356,21 @@ function storageProblems(
 }
 
 function fieldProblem(
-	entity: Entity,
 	field: Field | undefined,
 	value: unknown,
-	given: unknown,
 ): ValueProblem | undefined {
 	const isList =
 		field !== undefined && isArrayType(field.type) && Array.isArray(value);
-	const problem = isList
+	return isList
 		? value.map((item) => valueProblem(item)).find(Boolean)
 		: valueProblem(value);
-	if (problem !== undefined) return problem;
-	const losesKey =
-		field?.type === "jsonb" &&
-		entity.shape[field.name] !== undefined &&
-		hasProtoKey(given);
-	return losesKey
-		? { kind: "value", message: 'has a key "__proto__"' }
-		: undefined;
 }
+
+/** Zod's copies lack it. */
+const protoKey: ValueProblem = {
+	kind: "value",
+	message: 'has a key "__proto__"',
+};
 
 /** A vector is stored as that of a text: without it, it is not known whether it still is. */
 function vectorProblems(
@@ -378,7 +393,7 @@ function rowTenant(
 	scope: RowScope,
 ): string | Problem {
 	if (!entity.tenantScoped) return sharedTenant;
-	const own = given.tenantId as string | undefined;
+	const own = typeof given.tenantId === "string" ? given.tenantId : undefined;
 	if (
 		own !== undefined &&
 		scope.tenantId !== undefined &&
@@ -412,7 +427,7 @@ function invalidRows(entity: Entity, problems: readonly Problem[]): RemError {
 	const more = problems.length - first.length;
 	return new RemError(
 		errorCode(problems),
-		`invalid entities for "${entity.tableName}": ${first.join("; ")}${more > 0 ? `; and ${problems.length > mostIssues ? "at least " : ""}${more} more` : ""}`,
+		`invalid entities for "${entity.tableName}": ${first.join("; ")}${more > 0 ? `; and ${problems.length > maxIssues ? "at least " : ""}${more} more` : ""}`,
 		{
 			hint: "nothing was written; correct the named fields",
 			issues: problems.map(({ kind: _, ...issue }) => issue),

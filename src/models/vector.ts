@@ -4,3 +4,19 @@ export type VectorInput = Float32Array | Float64Array | readonly number[];
 export function toVector(given: VectorInput): Float32Array {
 	return given instanceof Float32Array ? given : Float32Array.from(given);
 }
+
+/** A vector, and the part of a text that it was made from. */
+export interface PassageVector {
+	readonly vector: Float32Array;
+	/** Place of the part's first character, from 0, in code points, as PostgreSQL counts; `null`: the whole text. */
+	readonly start: number | null;
+	/** Place after its last character. */
+	readonly end: number | null;
+}
+
+/** Vectors that can be compared with each other: those of one provider, model and length. */
+export interface VectorSpace {
+	readonly provider: string;
+	readonly model: string;
+	readonly dimensions: number;
+}

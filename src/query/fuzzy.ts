@@ -7,9 +7,20 @@ import {
 	sharedTenant,
 	textProblem,
 } from "../models/limits.ts";
-import type { SimilarBy } from "../schema/held-functions.ts";
-import { empty, ident, literal, raw, type Sql, sql } from "../sql.ts";
+import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
 import { type CacheFallback, readCached } from "./cached-read.ts";
+import {
+	type Bound,
+	columnOf,
+	type FuzzyMode,
+	type FuzzyQuery,
+	fuzzyModes,
+	type Match,
+	matchOf,
+	textOf,
+	usualThreshold,
+} from "./fuzzy-match.ts";
+import type { FuzzySamples } from "./fuzzy-sample.ts";
 import {
 	checkLimit,
 	checkScope,
@@ -17,17 +28,7 @@ import {
 	tenantCondition,
 	userCondition,
 } from "./scope.ts";
-import {
-	keyThreshold,
-	type TrigramThresholds,
-	withThresholds,
-	wordThreshold,
-} from "./trigram-thresholds.ts";
-
-/** What the query is compared with: the whole key, the words of it most like the query, or those of the summary. */
-export type FuzzyMode = (typeof fuzzyModes)[number];
-
-export const fuzzyModes = ["key", "word", "content"] as const;
+import { withThresholds } from "./trigram-thresholds.ts";
 
 export interface FuzzyRequest extends ReadScope {
 	/** Nearly a name, at most 256 characters. */
@@ -53,37 +54,130 @@ export interface FuzzyHit {
 	readonly contentSummary: string | null;
 }
 
+/** What FUZZY found, best first. */
+export interface FuzzyHits extends Array<FuzzyHit> {
+	/** Only where entries were left out that may be among the best: those of a large tenant that have too little, or something too common, in common with the query. */
+	bounded?: FuzzyBound;
+}
+
+/** How far a bounded result goes. */
+export interface FuzzyBound {
+	/** No hit with this score or a better one is missing; absent: any may be. */
+	readonly completeFrom?: number;
+}
+
 /** Where the cache is, and whether row level security holds its readers. */
-export interface CachePlace {
+interface CachePlace {
 	readonly schema: string;
 	readonly hasRowSecurity: boolean;
+}
+
+interface FuzzyContext extends CachePlace {
+	readonly samples: FuzzySamples;
+	readonly fallback: CacheFallback;
 }
 
 /** Entities of the scope that are most like the query, best first. */
 export async function fuzzySearch(
 	db: Handle,
-	{ schema, hasRowSecurity }: CachePlace,
+	{ schema, hasRowSecurity, samples, fallback }: FuzzyContext,
 	request: FuzzyRequest,
-	fallback: CacheFallback,
-): Promise<FuzzyHit[]> {
+): Promise<FuzzyHits> {
 	checkFuzzy(request);
+	const { tenantId, mode = "key", limit = defaultLimit } = request;
+	const column = columnOf(mode);
+	const sample = await samples.read(db, { schema, tenantId, column });
+	const place: FuzzyPlace = { schema, hasRowSecurity, fallback };
+	const match = matchOf(queryOf(request), { schema, sample });
+	const found = await findHits(db, place, request, match);
+	const { bound } = found;
+	if (bound === undefined || hasBest(found.rows, bound, limit))
+		return found.rows.map(toHit);
+	const more =
+		bound.more === undefined
+			? []
+			: (await findHits(db, place, request, bound.more)).rows;
+	const hits: FuzzyHits = merged(found.rows, more).slice(0, limit).map(toHit);
+	const { completeFrom } = bound;
+	hits.bounded = completeFrom === undefined ? {} : { completeFrom };
+	return hits;
+}
+
+type FuzzyPlace = Omit<FuzzyContext, "samples">;
+
+/** The best matches, best first, and whether others may be missing. */
+async function findHits(
+	db: Handle,
+	{ schema, hasRowSecurity, fallback }: FuzzyPlace,
+	request: FuzzyRequest,
+	match: Match,
+): Promise<{ rows: FuzzyRow[]; bound: Bound | undefined }> {
+	let { bound } = match;
 	const rows = await readCached<FuzzyRow>(
 		db,
 		schema,
-		(from, isFallback) =>
-			hasRowSecurity && !isFallback
-				? heldFuzzySql(schema, request)
-				: fuzzySql(from, request),
+		(from, isFallback) => {
+			if (!isFallback)
+				return hasRowSecurity
+					? heldFuzzySql(schema, request, match)
+					: fuzzySql(from, request, match);
+			// The tables have no index of their names: all of them are compared.
+			bound = undefined;
+			const all = matchOf(queryOf(request), { schema, sample: undefined });
+			return fuzzySql(from, request, all);
+		},
 		fallback,
 	);
-	return rows.map((row) => ({
+	return { rows, bound };
+}
+
+function toHit(row: FuzzyRow): FuzzyHit {
+	return {
 		entityKey: row.entity_key,
 		entityType: row.entity_type,
 		entityId: row.entity_id,
 		score: row.score,
 		metadata: row.metadata,
 		contentSummary: row.content_summary,
-	}));
+	};
+}
+
+/** Whether as many were found as were asked for, and none better can be missing. */
+function hasBest(
+	rows: readonly FuzzyRow[],
+	{ completeFrom = Number.POSITIVE_INFINITY }: Bound,
+	limit: number,
+): boolean {
+	const last = rows[limit - 1];
+	return last !== undefined && last.score >= completeFrom;
+}
+
+/** Each entity once, in the order in which a statement returns them. */
+function merged(
+	some: readonly FuzzyRow[],
+	more: readonly FuzzyRow[],
+): FuzzyRow[] {
+	const ids = new Set(some.map(({ entity_id: id }) => id));
+	const others = more.filter(({ entity_id: id }) => !ids.has(id));
+	return [...some, ...others].sort(
+		(a, b) =>
+			b.score - a.score ||
+			b.tie - a.tie ||
+			(a.entity_key < b.entity_key
+				? -1
+				: a.entity_key > b.entity_key
+					? 1
+					: 0) ||
+			(a.entity_id < b.entity_id ? -1 : 1),
+	);
+}
+
+export function queryOf({
+	query,
+	mode = "key",
+	threshold,
+}: FuzzyRequest): FuzzyQuery {
+	return { query, mode, threshold };
 }
 
 interface FuzzyRow {
@@ -91,6 +185,8 @@ interface FuzzyRow {
 	readonly entity_type: string;
 	readonly entity_id: string;
 	readonly score: number;
+	/** By which those of one score are ordered. */
+	readonly tie: number;
 	readonly metadata: Record<string, unknown>;
 	readonly content_summary: string | null;
 }
@@ -100,7 +196,7 @@ function checkFuzzy(request: FuzzyRequest): void {
 	checkScope(request);
 	checkQuery(request.query);
 	checkLimit(request.limit ?? defaultLimit);
-	const { threshold = defaultThreshold, mode = "key" } = request;
+	const { threshold = usualThreshold, mode = "key" } = request;
 	if (!(threshold >= 0 && threshold <= 1))
 		throw new RemError(
 			"VALIDATION",
@@ -113,22 +209,20 @@ function checkFuzzy(request: FuzzyRequest): void {
 		);
 }
 
-const defaultThreshold = 0.3;
 const defaultLimit = 10;
 
 /**
  * The common entities are a branch of their own: with `tenant_id IN (…)` the
  * index was read without the tenant, through the names of all of them.
  */
-export function fuzzySql(from: Sql, request: FuzzyRequest): Sql {
-	const match = matchOf(request);
-	return withThresholds(match.thresholds, 6, (isSet) => {
+export function fuzzySql(from: Sql, request: FuzzyRequest, match: Match): Sql {
+	return withThresholds(match.thresholds, 7, (isSet) => {
 		const entries = (tenant: Sql) =>
 			entriesSql(
 				request,
 				match,
-				sql`${from} AS k`,
-				sql`${isSet} AND k.tenant_id = ${tenant}`,
+				sql`${walkedOf(from, tenant, match)} AS k`,
+				sql`${isSet} AND k.tenant_id = ${tenant}${match.walk === undefined ? indexFirst : empty}`,
 			);
 		return bestSql(
 			request,
@@ -143,14 +237,31 @@ export function fuzzySql(from: Sql, request: FuzzyRequest): Sql {
  * With row level security `%` reaches the index through a function only. Its
  * query is NULL until the thresholds are set, by which it must come after them.
  */
-export function heldFuzzySql(schema: string, request: FuzzyRequest): Sql {
-	const match = matchOf(request);
-	const { kind } = match;
-	return withThresholds(match.thresholds, 6, (isSet) => {
+export function heldFuzzySql(
+	schema: string,
+	request: FuzzyRequest,
+	match: Match,
+): Sql {
+	const { indexes } = match;
+	if (indexes.length === 0)
+		return fuzzySql(ident(schema, "kv_store"), request, match);
+	return withThresholds(match.thresholds, 7, (isSet) => {
+		const most =
+			match.compared === undefined
+				? empty
+				: sql`, ${raw(String(match.compared))}`;
+		const similar = indexes.map(
+			({ kind, query }) =>
+				sql`${similarEntriesRef(schema)}(${literal(kind)}, CASE WHEN ${isSet} THEN ${query}::text END${most})`,
+		);
+		const [only] = similar;
 		const from =
-			kind === undefined
-				? ident(schema, "kv_store")
-				: sql`${similarEntriesRef(schema)}(${literal(kind)}, CASE WHEN ${isSet} THEN ${request.query}::text END)`;
+			similar.length === 1 && only !== undefined
+				? only
+				: sql`(${join(
+						similar.map((entries) => sql`SELECT * FROM ${entries}`),
+						" UNION ",
+					)})`;
 		return bestSql(
 			request,
 			entriesSql(
@@ -163,98 +274,55 @@ export function heldFuzzySql(schema: string, request: FuzzyRequest): Sql {
 	});
 }
 
+/** Entries in the order of their names, where the query has what too many others have: those that begin with it come first. */
+function walkedOf(from: Sql, tenant: Sql, { walk }: Match): Sql {
+	if (walk === undefined) return from;
+	const part = (comparison: ">=" | "<") =>
+		sql`(SELECT w.* FROM ${from} AS w
+    WHERE w.tenant_id = ${tenant} AND w.normalized_key ${raw(comparison)} ${walk.from}
+    ORDER BY w.normalized_key, w.entity_key, w.entity_type, w.entity_id LIMIT ${raw(String(walk.entries))})`;
+	return sql`(${part(">=")} UNION ALL ${part("<")})`;
+}
+
+/**
+ * Always true. pg_trgm states that its operators cost no more than `=`, so that
+ * PostgreSQL would rather compare all names of a tenant than read the index; an
+ * expensive function that is never called makes up for it.
+ */
+const indexFirst = raw(
+	" AND (k.entity_type <> '' OR to_tsvector('simple', k.entity_key) IS NULL OR to_tsvector('simple', k.entity_key) IS NULL)",
+);
+
 function entriesSql(
 	request: FuzzyRequest,
-	{ condition, score }: Match,
+	{ condition, score, leastScore, compared }: Match,
 	from: Sql,
 	where: Sql,
 ): Sql {
-	return sql`SELECT k.entity_key, k.entity_type, k.entity_id, ${score} AS score, ${tieBreak(request)} AS tie, k.metadata, k.content_summary
+	const scope = sql`${where} AND ${condition}${typeCondition(request)}${userCondition("k", request)}`;
+	const columns = (of: Sql) =>
+		sql`SELECT k.entity_key, k.entity_type, k.entity_id, ${of} AS score, ${tieBreak(request)} AS tie, k.metadata, k.content_summary`;
+	if (leastScore === undefined && compared === undefined)
+		return sql`${columns(score)}
   FROM ${from}
-  WHERE ${where} AND ${condition}${typeCondition(request)}${userCondition("k", request)}`;
+  WHERE ${scope}`;
+	const most =
+		compared === undefined
+			? sql`OFFSET 0`
+			: sql`LIMIT ${raw(String(compared))}`;
+	return sql`${columns(sql`c.score`)}
+  FROM (SELECT k.* FROM ${from} WHERE ${scope} ${most}) AS k
+  CROSS JOIN LATERAL (SELECT ${score} AS score OFFSET 0) AS c
+  WHERE c.score >= ${leastScore ?? 0}`;
 }
 
 function bestSql({ limit = defaultLimit }: FuzzyRequest, entries: Sql): Sql {
-	return sql`SELECT u.entity_key, u.entity_type, u.entity_id, u.score, u.metadata, u.content_summary
+	return sql`SELECT u.entity_key, u.entity_type, u.entity_id, u.score, u.tie, u.metadata, u.content_summary
 FROM (
   ${entries}
 ) AS u
 ORDER BY u.score DESC, u.tie DESC, u.entity_key, u.entity_type, u.entity_id
 LIMIT ${limit}`;
-}
-
-interface Match {
-	readonly thresholds: TrigramThresholds;
-	/** What the entry `k` must fulfil. */
-	readonly condition: Sql;
-	readonly score: Sql;
-	/** By which index the entries are found, if by any. */
-	readonly kind?: SimilarBy;
-}
-
-function matchOf(request: FuzzyRequest): Match {
-	const { query, mode = "key" } = request;
-	const threshold = asReal(request.threshold ?? defaultThreshold);
-	const text = textOf(mode);
-	const isKey = mode === "key";
-	const score = isKey
-		? sql`similarity(${text}, ${query})`
-		: sql`word_similarity(${query}, ${text})`;
-	const letters = query.match(/[\p{L}\p{N}]/gu)?.length ?? 0;
-	const isOpen = request.threshold === undefined && query.trim() !== "";
-	if (letters === 0 && isOpen)
-		return {
-			thresholds: new Map(),
-			condition: sql`strpos(${text}, ${query.trim()}) > 0`,
-			score,
-		};
-	// At 0 everything is like it, also what shares no trigram, which no index finds.
-	if (threshold === 0)
-		return {
-			thresholds: new Map(),
-			condition: sql`${text} IS NOT NULL`,
-			score,
-		};
-	if (!isKey)
-		return {
-			thresholds: new Map([[wordThreshold, threshold]]),
-			condition: sql`${text} %> ${query}::text`,
-			score,
-			kind: mode,
-		};
-	if (letters <= 2 && isOpen)
-		return {
-			thresholds: new Map([
-				[keyThreshold, threshold],
-				[wordThreshold, beginsLikeThreshold],
-			]),
-			condition: sql`(${text} % ${query}::text OR ${text} %> ${query}::text)`,
-			score,
-			kind: "either",
-		};
-	return {
-		thresholds: new Map([[keyThreshold, threshold]]),
-		condition: sql`${text} % ${query}::text`,
-		score,
-		kind: "key",
-	};
-}
-
-/**
- * The threshold that pg_trgm's operators have to be set, so that a name whose
- * similarity is the threshold is found: similarities are of 32 bits, in which
- * 0.7 is less than the 0.7 of 64 bits that a setting is.
- */
-function asReal(threshold: number): number {
-	return Math.min(threshold, Math.fround(threshold));
-}
-
-// What one or two letters have in common with a word that begins with them is a
-// half or two thirds of their trigrams; with any other word it is a third.
-const beginsLikeThreshold = 0.5;
-
-function textOf(mode: FuzzyMode): Sql {
-	return raw(mode === "content" ? "k.content_summary" : "k.entity_key");
 }
 
 /** Many names hold the same word: the one with the least besides comes first. */

@@ -67,10 +67,13 @@ export function branchSql(search: NearestSearch, branch: Branch, at = 0): Sql {
 		: indexScan(search, { ...branch, form: vectorForms[how] }, at);
 }
 
-/** Every vector of the scope is compared. */
+/**
+ * Every vector of the scope is compared. A filter's rows come first: one that
+ * selects few decides what is read, whatever statistics make of it.
+ */
 function scan(
 	search: NearestSearch,
-	{ fields, take }: Branch,
+	{ fields, take, mostByEntity = 1000 }: Branch,
 	at: number,
 ): Sql {
 	const nearest =
@@ -94,13 +97,6 @@ function scan(
     UNION ALL
     ${ofScope} AND NOT (SELECT "is" FROM few) AND e.entity_id IN (SELECT id FROM eligible)${nearest})`;
 }
-
-/**
- * The filter's rows come first: one that selects few decides what is read,
- * whatever statistics make of it. Up to so many rows their vectors are looked up
- * one by one; of more, the scope's vectors are read and compared with the ids.
- */
-const mostByEntity = 1000;
 
 /** The index gives its vectors nearest first, and PostgreSQL takes those of the scope until there are enough. */
 function indexScan(

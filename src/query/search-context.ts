@@ -2,7 +2,7 @@ import { vectorProblem } from "../embeddings/vector-problem.ts";
 import { RemError } from "../errors.ts";
 import { whereSql } from "../filters/where.ts";
 import { embedFieldOf, fieldNotEmbedded } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import type { Sql } from "../sql.ts";
 import { checkLimit, checkScope } from "./scope.ts";
 import type { SearchedVectors, VectorFacts } from "./vector-facts.ts";

@@ -99,15 +99,16 @@ async function readFacts(search: SearchedVectors): Promise<FieldFacts[]> {
 		const at = indexed.findIndex((entry) => entry.field === field);
 		const { index, most = 0 } = indexed[at] ?? {};
 		const count = counts[at] ?? 0;
+		if (count < most) {
+			facts.push({ field, vectors: count, index, perEntity: 1 });
+			continue;
+		}
+		const estimated = await estimate({ ...search, fields: [field] });
+		// So many were counted, also where statistics do not know the tenant.
+		const scope = Math.max(count, estimated.scope);
 		const vectors =
-			count < most
-				? count
-				: Math.max(
-						// So many were counted, also where statistics do not know the tenant.
-						search.where === undefined ? count : 0,
-						await estimate({ ...search, fields: [field] }),
-					);
-		facts.push({ field, vectors, index, perEntity: 1 });
+			search.where === undefined ? scope : Math.min(scope, estimated.rows);
+		facts.push({ field, vectors, scope, index, perEntity: 1 });
 	}
 	return facts;
 }
@@ -182,19 +183,21 @@ function userRanges(search: SearchedVectors): VectorRange[] {
 		: [shared, { ...search, onlyUserId: userId }];
 }
 
-/** What PostgreSQL's statistics say: of the scope, or of the rows that fulfil the filter. */
-async function estimate(search: SearchedVectors): Promise<number> {
+/** What PostgreSQL's statistics say: of the scope's vectors, and of the rows that fulfil the filter. */
+async function estimate(
+	search: SearchedVectors,
+): Promise<{ scope: number; rows: number }> {
 	const { db, table, where } = search;
-	const vectors = await estimateRows(
+	const scope = await estimateRows(
 		db,
 		sql`SELECT FROM ${embeddingsRef(table)} AS e WHERE ${vectorScope(search)}`,
 	);
-	if (where === undefined) return vectors;
+	if (where === undefined) return { scope, rows: scope };
 	const rows = await estimateRows(
 		db,
 		sql`SELECT FROM ${tableRef(table)} AS r WHERE ${eligibleRows(search)}`,
 	);
-	return Math.min(vectors, rows);
+	return { scope, rows };
 }
 
 async function estimateRows(db: Handle, statement: Sql): Promise<number> {

@@ -3,8 +3,10 @@ import { type VectorFormName, vectorForms } from "../schema/index-types.ts";
 /** What is known, roughly, of a field's vectors in the scope of a search. */
 export interface FieldFacts {
 	readonly field: string;
-	/** Vectors in the scope. */
+	/** Vectors in the scope that fulfil the filter. */
 	readonly vectors: number;
+	/** All vectors in the scope; omitted: as many. */
+	readonly scope?: number | undefined;
 	/** Of the index that can be searched: its kind, and the vectors in it. */
 	readonly index?: IndexFacts | undefined;
 	/** Vectors to look at for each entity: more than 1 where passages of one text crowd the nearest. */
@@ -36,6 +38,8 @@ export interface Branch {
 	/** How many of the nearest; `undefined`: all there are. */
 	readonly take: number | undefined;
 	readonly efSearch?: number;
+	/** Of a scan with a filter: up to so many rows their vectors are looked up one by one; of more, those of the scope are read. */
+	readonly mostByEntity?: number;
 }
 
 /** What a branch read: vectors, and the entities that they belong to. */
@@ -48,8 +52,8 @@ export interface Reached {
  * An index only where it is faster and still right. A graph knows nothing of
  * tenants: to meet `limit` of a scope's vectors it has to visit
  * limit × index / scope of them, and in rounds it misses some that were near.
- * So one round has to meet twice as many as are asked for, and an exact scan is
- * taken up to the size at which that costs the same.
+ * So one round has to meet them all but by chance, and an exact scan is taken up
+ * to the size at which that costs the same.
  */
 export function planSearch(
 	facts: readonly FieldFacts[],
@@ -61,6 +65,7 @@ export function planSearch(
 		fields: exact.map(({ field }) => field),
 		how: "exact",
 		take: exactTake(exact, options),
+		mostByEntity: mostByEntity(exact),
 	};
 	return [
 		...(exact.length === 0 ? [] : [scan]),
@@ -81,18 +86,42 @@ function usesIndex(facts: FieldFacts, options: PlanOptions): boolean {
 const vectorsPerCandidate = 20;
 
 function candidates({ vectors, index }: FieldFacts, options: PlanOptions) {
-	const { limit, defaultEfSearch, efSearch = defaultEfSearch } = options;
-	const visits = (2 * limit * (index?.vectors ?? 0)) / Math.max(1, vectors);
-	return Math.max(efSearch, visits);
+	const indexed = index?.vectors ?? 0;
+	const visits = (toMeet(options) * indexed) / Math.max(1, vectors);
+	return Math.max(leastCandidates(indexed, options), visits);
 }
+
+/**
+ * How many of the scope a round shall meet. Candidates are of the scope by
+ * chance: two standard deviations above the limit, all but one round in forty
+ * meet as many as are asked for.
+ */
+function toMeet({ limit }: PlanOptions): number {
+	return limit + 2 * Math.sqrt(limit);
+}
+
+/** Candidates of a scope that is the whole index: a small graph needs fewer for the same recall. */
+function leastCandidates(
+	indexed: number,
+	{ defaultEfSearch, efSearch }: PlanOptions,
+): number {
+	if (efSearch !== undefined) return efSearch;
+	const share = Math.sqrt(indexed / largeIndex);
+	return Math.min(
+		defaultEfSearch,
+		Math.max(fewestCandidates, Math.ceil(defaultEfSearch * share)),
+	);
+}
+
+const largeIndex = 20_000;
+const fewestCandidates = 50;
 
 /** The size of a scope up to which it is scanned whatever it is exactly. */
 export function exactUpTo(index: IndexFacts, options: PlanOptions): number {
-	const { limit, defaultEfSearch, efSearch = defaultEfSearch } = options;
 	return Math.ceil(
 		Math.max(
-			vectorsPerCandidate * efSearch,
-			Math.sqrt(2 * vectorsPerCandidate * limit * index.vectors),
+			vectorsPerCandidate * leastCandidates(index.vectors, options),
+			Math.sqrt(vectorsPerCandidate * toMeet(options) * index.vectors),
 		),
 	);
 }
@@ -106,7 +135,22 @@ function indexBranch(facts: FieldFacts, options: PlanOptions): Branch {
 		maxCandidates,
 		options.efSearch ?? Math.ceil(Math.max(take, candidates(facts, options))),
 	);
-	return { fields: [facts.field], how: kind, take, efSearch };
+	return {
+		fields: [facts.field],
+		how: kind,
+		take,
+		efSearch,
+		mostByEntity: mostByEntity([facts]),
+	};
+}
+
+/**
+ * Measured with 1,000,000 vectors: to look up a row's vector costs what it takes
+ * to read eight of a scope. Of a small scope it is all the same.
+ */
+function mostByEntity(facts: readonly FieldFacts[]): number {
+	const scopes = facts.map(({ vectors, scope = vectors }) => scope);
+	return Math.max(1000, Math.ceil(Math.max(0, ...scopes) / 8));
 }
 
 /** Enough vectors for so many entities, whichever of their fields and passages are the nearest. */
@@ -125,14 +169,21 @@ export function widen(
 	{ vectors, entities }: Reached,
 	limit: number,
 ): Branch | undefined {
-	const { take, how, fields } = branch;
+	const { take, how, fields, ...rest } = branch;
 	if (take === undefined || entities >= limit) return undefined;
 	const isCrowded = vectors >= take;
 	if (how === "exact" && !isCrowded) return undefined;
 	const wider = take * widening;
 	return isCrowded && wider <= mostTaken
 		? { ...branch, take: wider }
-		: { fields, how: "exact", take: undefined };
+		: {
+				fields,
+				how: "exact",
+				take: undefined,
+				...(rest.mostByEntity === undefined
+					? {}
+					: { mostByEntity: rest.mostByEntity }),
+			};
 }
 
 const widening = 8;

@@ -3,7 +3,7 @@ import { tableRef } from "../db/tables.ts";
 import { whereSql } from "../filters/where.ts";
 import { sharedTenant } from "../models/limits.ts";
 import type { EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import { empty, raw, type Sql, sql } from "../sql.ts";
 import { type ReadScope, userCondition } from "./scope.ts";
 

@@ -1,5 +1,5 @@
-import { blank } from "../db/embeddable-texts.ts";
 import {
+	blank,
 	embeddingFieldsRef,
 	embeddingModelsRef,
 	embeddingQueueRef,

@@ -1,6 +1,6 @@
 import type { Entity } from "../models/entity.ts";
 import { toText } from "../sql.ts";
-import { kvContentIndex } from "./index-types/trigram.ts";
+import { kvIndexes } from "./index-types/trigram.ts";
 import { createIndex } from "./indexes.ts";
 import { type RegisterTypeOptions, registerType } from "./register-type.ts";
 import { rowSecurityDdl } from "./row-security.ts";
@@ -43,8 +43,10 @@ export function backgroundIndexes(
 		(entity) =>
 			`-- ${entity.tableName}\n${registerType(entity, options).sql.backgroundIndexes}`,
 	);
-	const kvStore = createIndex(schema, kvContentIndex, { concurrently: true });
-	return `${header(source)}-- kv_store\n${toText(kvStore)}\n${parts.join("\n")}`;
+	const kvStore = kvIndexes(schema).map((index) =>
+		toText(createIndex(schema, index, { concurrently: true })),
+	);
+	return `${header(source)}-- kv_store\n${kvStore.join("")}\n${parts.join("\n")}`;
 }
 
 /** The same text for the same models, whatever order they were found in. */

@@ -7,10 +7,17 @@ import {
 import { sharedTenant } from "../models/limits.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { ident, join, literal, raw, type Sql, sql } from "../sql.ts";
+import { characterPairsRef, hasPairs } from "./character-pairs.ts";
 import { ownershipMark } from "./ownership.ts";
 
-/** What a name, or a summary, is like: a name, a word of one, either, or a word of the summary. */
-export type SimilarBy = "key" | "word" | "either" | "content";
+/** What a name, or a summary, is like: a name, a word of one, either, a word of the summary; or whose pairs of letters it has. */
+export type SimilarBy =
+	| "key"
+	| "word"
+	| "either"
+	| "content"
+	| "key_pairs"
+	| "content_pairs";
 
 /**
  * Under row level security PostgreSQL uses an index only for operators that it
@@ -24,21 +31,26 @@ export function similarEntriesDdl(
 	{ owner, readers, tenant }: HeldBy,
 ): Sql {
 	const fn = similarEntriesRef(schema);
-	const conditions: Readonly<Record<SimilarBy, string>> = {
-		key: "k.entity_key % rem_query",
-		word: "k.entity_key %> rem_query",
-		either: "(k.entity_key % rem_query OR k.entity_key %> rem_query)",
-		content: "k.content_summary %> rem_query",
+	const pairs = (text: Sql) =>
+		sql`${hasPairs(text)} AND ${characterPairsRef(schema)}(${text}) @@ rem_query::tsquery`;
+	const conditions: Readonly<Record<SimilarBy, Sql>> = {
+		key: raw("k.entity_key % rem_query"),
+		word: raw("k.entity_key %> rem_query"),
+		either: raw("(k.entity_key % rem_query OR k.entity_key %> rem_query)"),
+		content: raw("k.content_summary %> rem_query"),
+		key_pairs: pairs(raw("k.entity_key")),
+		content_pairs: pairs(raw("k.content_summary")),
 	};
 	// The tenant's and the common entries one by one: with IN, the index is read without the tenant.
 	const branches = Object.entries(conditions).map(
 		([kind, condition]) => sql`  IF rem_kind = ${literal(kind)} THEN
-    RETURN QUERY SELECT k.* FROM ${ident(schema, "kv_store")} AS k WHERE k.tenant_id = rem_tenant AND ${raw(condition)};
-    RETURN QUERY SELECT k.* FROM ${ident(schema, "kv_store")} AS k WHERE k.tenant_id = ${literal(sharedTenant)} AND ${raw(condition)};
+    RETURN QUERY SELECT k.* FROM ${ident(schema, "kv_store")} AS k WHERE k.tenant_id = rem_tenant AND ${condition} LIMIT rem_limit;
+    RETURN QUERY SELECT k.* FROM ${ident(schema, "kv_store")} AS k WHERE k.tenant_id = ${literal(sharedTenant)} AND ${condition} LIMIT rem_limit;
   END IF;
 `,
 	);
-	return sql`CREATE OR REPLACE FUNCTION ${fn}(rem_kind TEXT, rem_query TEXT) RETURNS SETOF ${ident(schema, "kv_store")}
+	return sql`DROP FUNCTION IF EXISTS ${fn}(TEXT, TEXT);
+CREATE OR REPLACE FUNCTION ${fn}(rem_kind TEXT, rem_query TEXT, rem_limit INTEGER DEFAULT 2147483647) RETURNS SETOF ${ident(schema, "kv_store")}
 LANGUAGE plpgsql STABLE STRICT SECURITY DEFINER ROWS 100
 SET plan_cache_mode = force_custom_plan
 AS $fn$
@@ -49,10 +61,10 @@ ${join(branches, "")}END $fn$;
 -- The operators are where the extension is.
 DO $do$
 BEGIN
-  EXECUTE format('ALTER FUNCTION %s(TEXT, TEXT) SET search_path = pg_catalog, %I, %I, pg_temp', ${literal(quotedName(schema, "rem_similar_entries"))}, ${literal(schema)},
+  EXECUTE format('ALTER FUNCTION %s(TEXT, TEXT, INTEGER) SET search_path = pg_catalog, %I, %I, pg_temp', ${literal(quotedName(schema, "rem_similar_entries"))}, ${literal(schema)},
     (SELECT n.nspname FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'pg_trgm'));
 END $do$;
-${hand(sql`${fn}(TEXT, TEXT)`, owner, readers)}`;
+${hand(sql`${fn}(TEXT, TEXT, INTEGER)`, owner, readers)}`;
 }
 
 /** Ids of the tenant's rows whose `metadata` or `graph_edges` contain something, or whose edges lead to one of several names. */

@@ -1,5 +1,5 @@
 import type { EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import { ident, join, raw, type Sql, sql } from "../sql.ts";
 import { tableIndexes } from "./index-types/btree.ts";
 import type {

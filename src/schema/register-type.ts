@@ -14,7 +14,7 @@ import {
 } from "../models/entity.ts";
 import { optionTable, takeOptions, withParts } from "../models/options.ts";
 import { checkDefinition, type EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import { toText } from "../sql.ts";
 import { embeddingsDdl, tableDdl } from "./entity-ddl.ts";
 import type { HnswOptions } from "./index-types/definition.ts";

@@ -17,22 +17,22 @@ import { readLocale } from "../core/locale.ts";
 import { queueFigures } from "../core/queue-figures.ts";
 import type { SchemaLifecycle } from "../core/schema-lifecycle.ts";
 import { ServiceCore } from "../core/service-core.ts";
-import type {
-	Capabilities,
-	Database,
-	Handle,
-	Result,
-	TransactionOptions,
+import {
+	type Capabilities,
+	type Database,
+	type Handle,
+	limited,
+	type Result,
+	type TransactionOptions,
 } from "../db/database.ts";
 import { openEmbedded } from "../db/embedded.ts";
-import { limited } from "../db/limited.ts";
 import {
 	insideTransaction,
 	refuseInsideTransaction,
 } from "../db/open-transaction.ts";
+import { transactionChecks } from "../db/options.ts";
 import type { Replica } from "../db/replica.ts";
 import { openReplica, openServer } from "../db/server.ts";
-import { transactionChecks } from "../db/transaction-options.ts";
 import type { DoctorOptions } from "../doctor/check.ts";
 import { type DoctorReport, examine } from "../doctor/doctor.ts";
 import { asRemError, RemError, reading } from "../errors.ts";
@@ -68,14 +68,13 @@ import { quoted } from "../util/suggest.ts";
 import { type BoundScope, scopeChecks } from "../verbs/bound-scope.ts";
 import { type Models, tableOfCall } from "../verbs/call-options.ts";
 import { VerbMethods, type Verbs } from "../verbs/verbs.ts";
-import type { AnyService } from "./any-service.ts";
-import { Repository } from "./repository.ts";
+import { type AnyService, Repository } from "./repository.ts";
 import { openScope, type ServiceScope } from "./scope.ts";
 
 type CoreModels = typeof coreEntities;
 
 /**
- * A database that holds entities, their vectors and the cache of their names.
+ * A database of entities, their vectors and the cache of their names.
  *
  * @example
  * const service = await PostgresService.connect({ connectionString: "memory:" })
@@ -99,7 +98,7 @@ export class PostgresService<
 	}
 
 	/**
-	 * Opens the database and checks that it can hold what we build. Throws
+	 * Opens the database and checks that it supports what we build. Throws
 	 * `CONFIG_INVALID`, `CONNECTION_FAILED`, `SERVER_UNSUPPORTED`,
 	 * `EXTENSION_MISSING` or `EMBEDDED_LOCKED`.
 	 */
@@ -129,7 +128,7 @@ export class PostgresService<
 			const registry = new Registry(schema, models, { language, rowSecurity });
 			const settings = { ...given, rowLevelSecurity: rowSecurity };
 			const service = new PostgresService<M>(
-				new ServiceCore(db, registry, settings, replica),
+				new ServiceCore({ db, registry, settings, replica }),
 				replica,
 			);
 			service.#stopPreloading = preloadSqlGrammar();
@@ -159,7 +158,7 @@ export class PostgresService<
 		return this.core.registry;
 	}
 
-	/** The cache of names: its state, and how to build it anew. */
+	/** The cache of names: its state, and its rebuild. */
 	get kv(): KvCache {
 		return this.core.kv;
 	}
@@ -180,7 +179,7 @@ export class PostgresService<
 	}
 
 	/**
-	 * The service as one tenant, and perhaps one user, sees it. Hand this to code
+	 * The service for one tenant, and optionally one user. Hand this to code
 	 * that must not reach further: another tenant in a call is `TENANT_MISMATCH`.
 	 *
 	 * @example
@@ -202,7 +201,7 @@ export class PostgresService<
 	 * a table of that name that is not ours, `TABLE_CONFLICT`.
 	 *
 	 * Rows that the cache of names lacks afterwards are copied in the background;
-	 * reads are complete meanwhile. `kv.ensureReady()` waits for it.
+	 * until then reads use the tables, and are complete. `kv.ensureReady()` waits for it.
 	 */
 	async migrate(options: MigrateOptions = {}): Promise<MigrateResult> {
 		const result = await this.schema.migrate(options);
@@ -260,7 +259,7 @@ export class PostgresService<
 	}
 
 	/**
-	 * Tries whether tenants are kept apart: a row of a made-up tenant in every
+	 * Tries whether tenants are isolated: a row of a made-up tenant in every
 	 * table, and another one that looks for it through every read and write, and
 	 * with row level security through SQL without any condition. Leaves nothing.
 	 *
@@ -274,7 +273,7 @@ export class PostgresService<
 
 	/**
 	 * Runs SQL of your own: without values a text of any number of statements,
-	 * with values (`$1`, …) a single one. Nothing keeps it inside a tenant.
+	 * with values (`$1`, …) a single one. It is not restricted to a tenant.
 	 */
 	async execute<R = Record<string, unknown>>(
 		text: string,
@@ -362,11 +361,10 @@ publicMethods<Omit<PostgresService<Models>, keyof Verbs<Models>>>()(
 );
 
 function connected(core: unknown): ServiceCore {
-	const isCore = reading(
-		"new PostgresService",
-		() => core instanceof ServiceCore,
+	const given = reading("new PostgresService", () =>
+		core instanceof ServiceCore ? core : undefined,
 	);
-	if (isCore) return core as ServiceCore;
+	if (given !== undefined) return given;
 	throw new RemError(
 		"VALIDATION",
 		"a service is not made with new: it has to connect",
@@ -404,7 +402,7 @@ function openReader(db: Database, settings: Settings): Replica | undefined {
 		: openReplica(db, database.readAddress, { ...settings, waitMs });
 }
 
-/** Of a user's own SQL nothing is known but what the database says. */
+/** About a user's own SQL only the database's error is known. */
 function asDatabaseError(error: unknown): unknown {
 	const codes = ["SCHEMA_DRIFT", "DUPLICATE_KEY"];
 	if (!(error instanceof RemError) || !codes.includes(error.code)) return error;

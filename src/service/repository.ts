@@ -1,12 +1,12 @@
 import { ServiceCore } from "../core/service-core.ts";
 import { RemError, reading } from "../errors.ts";
 import { type Entity, model } from "../models/entity.ts";
-import type { EntityTable } from "../models/registry.ts";
+import type { EntityTable, Registry } from "../models/registry.ts";
+import { membersOf } from "../util/present.ts";
 import { quoted } from "../util/suggest.ts";
 import { type BoundScope, takeScope } from "../verbs/bound-scope.ts";
 import { RowsMethods } from "../verbs/repository/verbs.ts";
 import type { RowsCaller } from "../verbs/verb.ts";
-import type { AnyService } from "./any-service.ts";
 
 /**
  * Simple reading and writing of one entity's rows; its verbs are the files of
@@ -59,9 +59,17 @@ function tableOf(entity: Entity, service: AnyService): EntityTable {
 
 /** What a service shares with its repositories. */
 function coreOf(service: unknown): ServiceCore {
-	const { core } = (service ?? {}) as { core?: unknown };
+	const { core } = membersOf(service);
 	if (core instanceof ServiceCore) return core;
 	throw new RemError("VALIDATION", "the second argument is not a service", {
 		hint: "new Repository(Document, service), with the service that PostgresService.connect returns",
 	});
+}
+
+/** A service, whatever its models: what a repository is opened on. */
+export interface AnyService {
+	/** The entities the service knows. */
+	readonly registry: Registry;
+	/** @internal not part of the published types: it would bring the driver's with it */
+	readonly core: ServiceCore;
 }

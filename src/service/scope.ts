@@ -3,11 +3,10 @@ import type { Registry } from "../models/registry.ts";
 import { checkScope } from "../query/scope.ts";
 import type { BoundScope } from "../verbs/bound-scope.ts";
 import { VerbMethods, type Verbs, verbs } from "../verbs/verbs.ts";
-import type { AnyService } from "./any-service.ts";
-import { Repository } from "./repository.ts";
+import { type AnyService, Repository } from "./repository.ts";
 
 /**
- * The service as one tenant, and perhaps one user, sees it: the same verbs,
+ * The service for one tenant, and optionally one user: the same verbs,
  * bound. A call that names another tenant or user is `TENANT_MISMATCH`.
  */
 export interface ServiceScope<M extends readonly Entity[]>

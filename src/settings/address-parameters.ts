@@ -103,7 +103,7 @@ const parameters: Readonly<Record<string, Rule>> = {
 	sslcompression: only(["0"], "leave it out: TLS is not compressed"),
 	sslnegotiation: only(
 		["postgres"],
-		"leave it out: TLS is asked for as PostgreSQL does it",
+		"leave it out: TLS is requested as PostgreSQL does it",
 	),
 	sslcertmode: only(
 		["allow"],
@@ -115,10 +115,10 @@ const parameters: Readonly<Record<string, Rule>> = {
 		"leave it out, and set NODE_OPTIONS=--tls-min-v1.3",
 	),
 	ssl_max_protocol_version: "leave it out, and set NODE_OPTIONS=--tls-max-v1.2",
-	dbname: "the database's name stands in the path: …@host/name",
-	database: "the database's name stands in the path: …@host/name",
+	dbname: "the database's name is in the path: …@host/name",
+	database: "the database's name is in the path: …@host/name",
 	tenant_id: "pass tenantId to the calls, or set POSTGRES__DEFAULT_TENANT",
-	// As many tools write it; the schema that is meant anyway.
+	// As many tools write it; the schema that is used in any case.
 	schema: only(
 		["public"],
 		"leave it out, and set the option schema, or POSTGRES__SCHEMA",

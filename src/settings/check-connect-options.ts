@@ -78,7 +78,7 @@ const backgroundIndex: Options<BackgroundIndexOptions> = {
 	retryMs: whole(0, longestWaitMs),
 };
 
-/** What the environment's variables are held to holds for the options as well. */
+/** The checks of the environment's variables apply to the options as well. */
 const connectOptions: Options<ConnectOptions> = {
 	connectionString: z.optional(z.string("expected a string")),
 	readHost: text,
@@ -158,11 +158,11 @@ function hiddenProblems(
 			.filter((name) => typeof name === "symbol" || !own.has(name))
 			.filter((name) => !known.includes(String(name)))
 			.map((name) => unknown([...path, String(name)], path)),
-		...Object.entries(options)
-			.filter(([, value]) => isRecord(value) && !isProvider(value))
-			.flatMap(([name, value]) =>
-				hiddenProblems(value as typeof options, [...path, name]),
-			),
+		...Object.entries(options).flatMap(([name, value]) =>
+			isRecord(value) && !isProvider(value)
+				? hiddenProblems(value, [...path, name])
+				: [],
+		),
 	];
 }
 

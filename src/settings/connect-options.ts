@@ -33,9 +33,9 @@ export interface ConnectOptions<
 	/** Refuse entities and calls without a tenant. @default false */
 	readonly strictTenancy?: boolean;
 	/**
-	 * Refuse a role that the server's row level security, which `rem schema generate
-	 * --rls` sets up, does not hold. One that it does is told the tenant of each call
-	 * in any case.
+	 * Refuse a role to which the server's row level security, which `rem schema
+	 * generate --rls` sets up, does not apply. Where it applies, the tenant of each
+	 * call is set in any case.
 	 * @default false
 	 */
 	readonly rowLevelSecurity?: boolean;
@@ -43,7 +43,7 @@ export interface ConnectOptions<
 	readonly coalesceLookups?: boolean;
 	/** Longest wait for a connection, in milliseconds. @default 10000; embedded, where there is one, 60000 */
 	readonly connectTimeoutMs?: number;
-	/** How long reads and batch upserts are tried again while the server is away, in milliseconds. @default 5000 */
+	/** How long reads and batch upserts are retried while the server is unreachable, in milliseconds. @default 5000 */
 	readonly retryTimeoutMs?: number;
 	/** Longest time of a call's statement, in milliseconds: then it is cancelled on the server, and the call is `QUERY_TIMEOUT`; your own SQL and calls for long work have no limit. @default 60000 */
 	readonly queryTimeoutMs?: number;
@@ -56,13 +56,13 @@ export interface ConnectOptions<
 }
 
 export interface BackgroundIndexOptions {
-	/** Whether they are built by themselves. @default true */
+	/** Whether they are built automatically. @default true */
 	readonly enabled?: boolean;
 	/** Tables whose indexes are built at the same time. @default 2 */
 	readonly concurrency?: number;
-	/** Rows, vectors or edges from which an index is built by itself. @default 5000 */
+	/** Rows, vectors or edges from which an index is built automatically. @default 5000 */
 	readonly minRows?: number;
-	/** Most memory of one build, in MB. @default 1024 */
+	/** Maximum memory of one build, in MB. @default 1024 */
 	readonly memoryMb?: number;
 	/** Parallel workers of one build. @default the server's max_parallel_maintenance_workers */
 	readonly parallelWorkers?: number;
@@ -74,7 +74,7 @@ export interface BackgroundIndexOptions {
 
 export interface EmbeddingOptions extends EmbeddingCalls {
 	/**
-	 * `openai`, `cohere`, `local`, `module:` and a path or package, a provider of
+	 * `openai`, `cohere`, `transformers`, `local`, `module:` and a path or package, a provider of
 	 * your own, or an embedding model of the AI SDK.
 	 */
 	readonly provider?: string | EmbeddingProvider | AiSdkEmbeddingModel;

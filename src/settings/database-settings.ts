@@ -27,7 +27,7 @@ export function resolveDatabase(
 ): DatabaseSettings {
 	const database = named(options.connectionString, environment);
 	if (database.kind === "embedded") return database;
-	// What the environment says of its own database is not another one's.
+	// Variables of one database do not apply to another one.
 	const own = options.connectionString === undefined ? environment : undefined;
 	const directHost = own?.POSTGRES__DIRECT_HOST;
 	const readHost = options.readHost ?? own?.POSTGRES__READ_HOST;
@@ -158,7 +158,7 @@ function elsewhere(address: ServerAddress, place: string): ServerAddress {
 	} catch {
 		throw new RemError(
 			"CONFIG_INVALID",
-			"the connection string has no host that another could stand for",
+			"the connection string has no host that another one could replace",
 			{ hint: "write it as postgresql://user:password@host:port/name" },
 		);
 	}

@@ -75,7 +75,11 @@ export function checkPlace(place: string, name: string): void {
 	const [, port] = /^[^:]*:(.*)$/.exec(place) ?? [];
 	if (place.startsWith("[")) {
 		if (/^\[[0-9a-f:.]+\](:\d{1,5})?$/i.test(place)) return;
-		throw ofPart(name, "is no address of IPv6", "expected [::1] or [::1]:5432");
+		throw ofPart(
+			name,
+			"is not an IPv6 address",
+			"expected [::1] or [::1]:5432",
+		);
 	}
 	if (port !== undefined && !port.includes(":")) checkPort(port, name);
 	checkHostName(place.replace(/:\d*$/, ""), name, undefined);
@@ -124,7 +128,7 @@ function checkHosts(hosts: string): void {
 			);
 		if (!/^\[[0-9a-f:.]+\]/i.test(hosts))
 			throw refused(
-				"has a host in brackets that is no address of IPv6",
+				"has a host in brackets that is not an IPv6 address",
 				"expected [::1]",
 			);
 	} else if (port?.includes(":"))
@@ -134,7 +138,7 @@ function checkHosts(hosts: string): void {
 		);
 	if (port !== undefined && port !== "" && !isPort(port))
 		throw refused(
-			"has a port that is no whole number from 1 to 65535",
+			"has a port that is not a whole number from 1 to 65535",
 			`expected ${form}; a ":" or "@" in user or password is written as %3A or %40`,
 		);
 }
@@ -177,7 +181,7 @@ function checkParameters(url: string): void {
 	const port = given.get("port");
 	if (port !== null && !isPort(port))
 		throw refused(
-			"has a parameter port that is no whole number from 1 to 65535",
+			"has a parameter port that is not a whole number from 1 to 65535",
 			"correct the port",
 		);
 }
@@ -208,7 +212,7 @@ function checkHostName(
 	if (!/^[\p{L}\p{N}_.:%-]+$/u.test(host))
 		throw ofPart(
 			name,
-			"is no name of a host",
+			"is not a host name",
 			"expected a name, an address, or the path of a socket's folder",
 		);
 }
@@ -217,7 +221,7 @@ function checkPort(port: string, name: string): void {
 	if (isPort(port)) return;
 	throw ofPart(
 		name,
-		"has a port that is no whole number from 1 to 65535",
+		"has a port that is not a whole number from 1 to 65535",
 		"expected host or host:port",
 	);
 }

@@ -9,6 +9,8 @@ import { checkProvider } from "../embeddings/check-provider.ts";
 import { isModuleProvider, loadProvider } from "../embeddings/load-provider.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import type { ProviderSettings } from "../embeddings/resolve-provider.ts";
+import { findDimensions } from "../embeddings/transformers.ts";
+import { modelsByCard } from "../embeddings/transformers-card.ts";
 import { RemError } from "../errors.ts";
 import type { IndexerSettings } from "../indexer/settings.ts";
 import { type Logger, shielded, silentLogger } from "../logger.ts";
@@ -39,12 +41,12 @@ export interface Settings {
 	readonly coalesceLookups: boolean;
 	readonly kvPersistence: "unlogged" | "logged";
 	readonly hnsw: HnswOptions;
-	/** Least candidates of an approximate search. */
+	/** Minimum of candidates in an approximate search. */
 	readonly efSearch: number;
 	/** Text search configuration of hybrid searches and their index. */
 	readonly language: string;
 	readonly embedding: ProviderSettings | EmbeddingProvider;
-	/** Whether `local` was taken because there is no key, which is worth a word. */
+	/** Whether `local` was taken because there is no key, which is logged. */
 	readonly isLocalByDefault: boolean;
 	readonly embeddingBatchSize: number;
 	readonly embeddingCalls: EmbeddingCalls;
@@ -54,12 +56,19 @@ export interface Settings {
 	readonly logger: Logger;
 }
 
-/** The settings, with the provider that is named by its module. */
+/** The settings, with the provider that is named by its module, and the length that only a model's files say. */
 export async function loadSettings(options: ConnectOptions): Promise<Settings> {
 	const settings = resolveSettings(options);
 	const { embedding } = settings;
-	if ("embed" in embedding || !isModuleProvider(embedding)) return settings;
-	return { ...settings, embedding: await loadProvider(embedding) };
+	if ("embed" in embedding) return settings;
+	if (isModuleProvider(embedding))
+		return { ...settings, embedding: await loadProvider(embedding) };
+	const { provider, model, dimensions } = embedding;
+	if (provider !== "transformers" || model === undefined) return settings;
+	if (dimensions !== undefined || Object.hasOwn(modelsByCard(model), model))
+		return settings;
+	const found = await findDimensions(model);
+	return { ...settings, embedding: { ...embedding, dimensions: found } };
 }
 
 export function resolveSettings(
@@ -134,7 +143,7 @@ function connectTimeoutMs(database: DatabaseSettings): number | undefined {
 	return url === undefined ? undefined : connectTimeoutMsOf(url);
 }
 
-// Whoever waits for the embedded database's one connection waits for a whole load.
+// A call that waits for the embedded database's one connection waits for a whole load.
 const defaultConnectTimeoutMs = { server: 10_000, embedded: 60_000 } as const;
 
 type EmbeddingSettings = Pick<
@@ -212,7 +221,7 @@ function notItsOwn(name: string, own: string): RemError {
 	);
 }
 
-/** Nothing says which provider, and the usual one would have no key: `local` needs none. */
+/** No provider is configured, and the default one would have no key: `local` needs none. */
 function lacksKey(
 	options: EmbeddingOptions,
 	environment: Environment,
@@ -235,7 +244,7 @@ function namedProvider(
 ): ProviderSettings {
 	const named = nameOf(options) ?? environment.EMBEDDING__PROVIDER;
 	const provider = named ?? (isLocalByDefault ? "local" : "openai");
-	// What the environment says of one provider is not another one's.
+	// Variables of one provider do not apply to another one.
 	const isItsOwn =
 		!isLocalByDefault &&
 		provider === (environment.EMBEDDING__PROVIDER ?? provider);

@@ -11,7 +11,7 @@ import {
 	validateRows,
 	validationSteps,
 } from "../models/validate.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import { membersOf } from "../util/present.ts";
 import { ChunkProgress, VectorForecast } from "./chunk-progress.ts";
 import {
@@ -160,7 +160,10 @@ async function* validatedChunks(
 	// What a row's getter throws is not the source's error.
 	const validated = () =>
 		reading("batchUpsert", () =>
-			validateRows(table.entity, chunk, options.scope, first),
+			validateRows(table.entity, chunk, {
+				...options.scope,
+				firstIndex: first,
+			}),
 		);
 	for await (const entity of entities) {
 		chunk.push(entity);

@@ -7,7 +7,7 @@ import type { Entity } from "../models/entity.ts";
 import type { Field } from "../models/field.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { ValidRow } from "../models/validate.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import { keyExpression } from "../schema/key.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
 import { elementAt, valueAt } from "../util/present.ts";

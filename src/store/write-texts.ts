@@ -1,7 +1,7 @@
 import type { Handle } from "../db/database.ts";
 import { sendPipelined } from "../db/pipelined.ts";
 import type { EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import { elementAt } from "../util/present.ts";
 import {
 	anyQueuedSql,

@@ -1,5 +1,6 @@
 import type * as Api from "@opentelemetry/api";
 import { RemError } from "../errors.ts";
+import { membersOf } from "../util/present.ts";
 
 const packageName = "@opentelemetry/api";
 
@@ -42,7 +43,8 @@ export async function loadApi<T>(
 
 /** What a module loader reports of exactly that package, or a file that Vite puts in its place. */
 function isNotInstalled(error: unknown): boolean {
-	const { code, message = "" } = (error ?? {}) as NodeJS.ErrnoException;
+	const { code, message } = membersOf(error);
+	if (typeof message !== "string") return false;
 	if (message.startsWith(`Could not resolve "${packageName}"`)) return true;
 	return (
 		(code === "ERR_MODULE_NOT_FOUND" || code === "MODULE_NOT_FOUND") &&

@@ -16,7 +16,10 @@ export function valueAt<K, V>(map: ReadonlyMap<K, V>, key: K): V {
 
 /** The members of a value of which nothing is known; none of what is not an object. */
 export function membersOf(value: unknown): Readonly<Record<string, unknown>> {
-	return typeof value === "object" && value !== null
-		? (value as Readonly<Record<string, unknown>>)
-		: {};
+	return isObject(value) ? value : {};
+}
+
+/** An object of any kind, a list too. */
+export function isObject(value: unknown): value is Record<string, unknown> {
+	return typeof value === "object" && value !== null;
 }

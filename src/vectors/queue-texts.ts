@@ -1,12 +1,13 @@
-import { embeddableTexts, textHash } from "../db/embeddable-texts.ts";
 import {
+	embeddableTexts,
 	embeddingModelsRef,
 	embeddingQueueRef,
 	requeue,
+	textHash,
 } from "../db/embedding-queue.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
 import type { EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import { empty, type Sql, sql } from "../sql.ts";
 import { type EntityField, textArrays } from "./texts.ts";
 

@@ -1,9 +1,8 @@
 import type { Handle } from "../db/database.ts";
 import { sendPipelined } from "../db/pipelined.ts";
 import { RemError } from "../errors.ts";
-import type { PassageVector } from "../models/passage-vector.ts";
 import type { EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { PassageVector, VectorSpace } from "../models/vector.ts";
 import { type EntityField, textKey } from "./texts.ts";
 import {
 	type CurrentText,

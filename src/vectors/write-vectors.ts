@@ -1,8 +1,7 @@
 import { encodeArray, encodeVectorArray } from "../db/encode.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
-import type { PassageVector } from "../models/passage-vector.ts";
 import type { EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { PassageVector, VectorSpace } from "../models/vector.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
 import { type EntityField, textArrays } from "./texts.ts";
 

@@ -40,7 +40,7 @@ export interface BatchUpsertOptions<M extends Models, T extends TableName<M>>
 		| readonly NewRow<EntityOf<M, T>>[]
 		| Iterable<NewRow<EntityOf<M, T>>>
 		| AsyncIterable<NewRow<EntityOf<M, T>>>;
-	/** The model's natural key, if you want to say it again. */
+	/** The model's natural key, to state it again. */
 	readonly entityKeyField?: string | readonly string[];
 	/** @default true */
 	readonly generateEmbeddings?: boolean;
@@ -57,8 +57,8 @@ export interface BatchUpsertOptions<M extends Models, T extends TableName<M>>
 	/**
 	 * Drops the table's HNSW index for this load where the load is large: half of
 	 * the vectors in the index or more, and at least BACKGROUND_INDEX__MIN_ROWS.
-	 * It is built again behind it, and searches are exact meanwhile; `bulk` of the
-	 * result says what was done and why. Not inside a transaction. @default false
+	 * It is built again behind it, and searches are exact until then; `bulk` of the
+	 * result reports what was done and why. Not inside a transaction. @default false
 	 */
 	readonly bulk?: boolean;
 	readonly onProgress?: (progress: UpsertProgress) => void;
@@ -124,7 +124,7 @@ export const batchUpsert = verb({
 	run: ({ core }, options: Options): Promise<BatchUpsertResult> => {
 		const table = core.registry.get(options.tableName);
 		checkEntityKeyField(table, options.entityKeyField);
-		return upsertRows(core, table, options.entities, options);
+		return upsertRows(core, table, options);
 	},
 	probe: {
 		does: "takes over",
@@ -134,7 +134,7 @@ export const batchUpsert = verb({
 				transaction.transaction((inner) =>
 					call({
 						tableName: table.entity.tableName,
-						entities: [{ ...leastFields(table, key ?? id), id } as never],
+						entities: [{ ...minimalFields(table, key ?? id), id } as never],
 						generateEmbeddings: false,
 						tenantId,
 						transaction: inner,
@@ -172,7 +172,7 @@ function manyRows(value: unknown): string | undefined {
 }
 
 /** As few fields as the model may take; a row that it refuses changes nothing either. */
-function leastFields(
+function minimalFields(
 	{ entity }: EntityTable,
 	text: string,
 ): Record<string, unknown> {

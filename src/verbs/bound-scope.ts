@@ -9,7 +9,7 @@ import {
 } from "../models/options.ts";
 import { quoted } from "../util/suggest.ts";
 
-/** A tenant, and perhaps a user, that every call of a scope is about. */
+/** A tenant, and optionally a user, that every call of a scope is about. */
 export interface BoundScope {
 	readonly tenantId: string;
 	/** A user: own and shared rows; `null`: shared ones; omitted: the whole tenant. */

@@ -23,11 +23,11 @@ export interface CallScope {
 	readonly tenantId?: string;
 	/** In reads: that user's and shared rows; `null`: shared only; omitted: the whole tenant. */
 	readonly userId?: string | null;
-	/** Work inside this transaction of yours. An upsert keeps it open during provider calls. */
+	/** Work inside this transaction of yours. An upsert leaves it open during provider calls. */
 	readonly transaction?: Handle;
 }
 
-/** What every read may say. */
+/** Options of every read. */
 export interface ReadOptions extends CallScope {
 	/**
 	 * `"replica"`: POSTGRES__READ_HOST may answer, a moment behind others' writes

@@ -2,19 +2,15 @@ import { options } from "../calls/arguments.ts";
 import { async, rows, traced } from "../calls/public-methods.ts";
 import { anyText, numberOf, oneOf } from "../models/checks.ts";
 import { type OptionChecks, required } from "../models/options.ts";
-import {
-	type FuzzyHit,
-	type FuzzyMode,
-	fuzzyModes,
-	fuzzySearch as searchNames,
-} from "../query/fuzzy.ts";
+import { type FuzzyHits, fuzzySearch as searchNames } from "../query/fuzzy.ts";
+import { type FuzzyMode, fuzzyModes } from "../query/fuzzy-match.ts";
 import { type ReadOptions, readOptions, resultRows } from "./call-options.ts";
 import { verb } from "./verb.ts";
 
 export interface FuzzySearchOptions extends ReadOptions {
 	/** Nearly a name, at most 256 characters. */
 	readonly query: string;
-	/** Least likeness, 0 to 1. @default 0.3 */
+	/** Minimum similarity, 0 to 1. @default 0.3 */
 	readonly threshold?: number;
 	/** Compare with the whole key, with the words of it most like the query, or with the content summary. @default "key" */
 	readonly mode?: FuzzyMode;
@@ -24,8 +20,12 @@ export interface FuzzySearchOptions extends ReadOptions {
 }
 
 export interface FuzzySearch {
-	/** Entities whose names (or summaries) are like the query, best first; `score` is pg_trgm's. */
-	fuzzySearch(options: FuzzySearchOptions): Promise<FuzzyHit[]>;
+	/**
+	 * Entities whose names (or summaries) are like the query, best first; `score`
+	 * is pg_trgm's. In a tenant of more than 2,000 names not all of them may have
+	 * been compared: then the array's property `bounded` tells how far it goes.
+	 */
+	fuzzySearch(options: FuzzySearchOptions): Promise<FuzzyHits>;
 }
 
 const checks: OptionChecks<FuzzySearchOptions> = {
@@ -45,15 +45,19 @@ export const fuzzySearch = verb({
 		found: rows,
 	}),
 	scopeAt: 0,
-	run: async ({ core }, options: FuzzySearchOptions): Promise<FuzzyHit[]> => {
+	run: async ({ core }, options: FuzzySearchOptions): Promise<FuzzyHits> => {
 		const { tenantId, transaction, consistency, entityType } = options;
 		if (entityType !== undefined) core.registry.get(entityType);
 		const { schema, rowLevelSecurity } = core.settings;
 		return searchNames(
 			core.handle(tenantId, transaction, consistency),
-			{ schema, hasRowSecurity: rowLevelSecurity },
+			{
+				schema,
+				hasRowSecurity: rowLevelSecurity,
+				samples: core.fuzzySamples,
+				fallback: core.cacheFallback,
+			},
 			{ ...options, tenantId: core.tenant(tenantId) },
-			core.cacheFallback,
 		);
 	},
 	probe: {

@@ -20,13 +20,15 @@ export function graphReader(
 	consistency?: Consistency,
 ): GraphReader {
 	const { db, settings, registry, cacheFallback: fallback } = core;
-	const held = registry.all().filter((table) => table.hasRowSecurity);
+	const protectedTables = registry
+		.all()
+		.filter((table) => table.hasRowSecurity);
 	return {
 		db: core.handle(tenantId, transaction, consistency),
 		schema: settings.schema,
 		fallback,
 		named: db.capabilities.namedStatements,
-		heldTypes: held.map(({ entity }) => entity.tableName),
+		heldTypes: protectedTables.map(({ entity }) => entity.tableName),
 	};
 }
 

@@ -11,7 +11,7 @@ import { rowNamed } from "./graph.ts";
 import { succeeds, verb } from "./verb.ts";
 
 export interface LinkCall extends CallScope {
-	/** The entity that gets the edges: its key in any spelling, `table/key`, or its id. */
+	/** The entity that gets the edges: its key in any case, `table/key`, or its id. */
 	readonly from: string;
 	/** Stored as given. One of the same `dst` and `rel_type` takes the old one's place. */
 	readonly edges: Edge | readonly Edge[];
@@ -59,7 +59,7 @@ export const link = verb({
 				call({
 					...scope,
 					from: key ?? id,
-					edges: [{ dst: "nobody", rel_type: "canary" }],
+					edges: [{ dst: "rem canary target", rel_type: "canary" }],
 				}),
 			),
 	},

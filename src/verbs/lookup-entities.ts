@@ -22,7 +22,7 @@ export interface LookupEntities<M extends Models> {
 }
 
 interface Options extends LookupOptions {
-	/** Each in any spelling. */
+	/** Each in any case. */
 	readonly entityKeys: readonly string[];
 }
 

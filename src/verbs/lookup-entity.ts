@@ -14,8 +14,8 @@ import { verb } from "./verb.ts";
 
 export interface LookupEntity<M extends Models> {
 	/**
-	 * The entity of that name, whatever its spelling and table: the best match
-	 * where there are several (exact spelling, the caller's own, shared, latest).
+	 * The entity of that name, whatever its case and table: the best match
+	 * where there are several (exact case, the caller's own, shared, latest).
 	 */
 	lookupEntity<T extends string = string, Hydrate extends boolean = false>(
 		options: LookupOptions<T, Hydrate> & { readonly entityKey: string },
@@ -23,7 +23,7 @@ export interface LookupEntity<M extends Models> {
 }
 
 interface Options extends LookupOptions {
-	/** In any spelling. */
+	/** In any case. */
 	readonly entityKey: string;
 }
 

@@ -41,7 +41,7 @@ export type Found<M extends Models, T, Hydrate> = Hydrate extends true
 		>
 	: Omit<LookupHit, "record">;
 
-/** Told apart by `entityType`; a type that no model is registered for comes without its row. */
+/** Distinguished by `entityType`; a type that no model is registered for comes without its row. */
 type Hydrated<E> =
 	E extends Entity<infer Name>
 		? LookupHit<Row<E>> & { readonly entityType: Name }

@@ -1,16 +1,21 @@
-import type { FuzzyHit } from "../query/fuzzy.ts";
+import type { FuzzyBound, FuzzyHit } from "../query/fuzzy.ts";
 import type { Traversal } from "../query/graph/traversal.ts";
 import type { LookupHit } from "../query/lookup.ts";
 import type { SearchHit } from "../query/search.ts";
 import type { RecallItem } from "./recall.ts";
 
-/** The answer to a query of the REM dialect, told apart by `kind`. */
+/** The answer to a query of the REM dialect, distinguished by `kind`. */
 export type QueryResult = FoundByQuery | QueryExplanation;
 
 /** What a query found, most fitting first. */
 export type FoundByQuery =
 	| { readonly kind: "lookup"; readonly rows: readonly LookupHit[] }
-	| { readonly kind: "fuzzy"; readonly rows: readonly FuzzyHit[] }
+	| {
+			readonly kind: "fuzzy";
+			readonly rows: readonly FuzzyHit[];
+			/** Only where not all names that are like the text may have been compared. */
+			readonly bounded?: FuzzyBound;
+	  }
 	| {
 			readonly kind: "search";
 			/** Without one, each row has its table as `entityType`. */
@@ -51,7 +56,7 @@ export interface QueryExplanation {
 export interface ExplainedStatement {
 	/** Values are parameters: `$1`. */
 	readonly text: string;
-	/** PostgreSQL's plan, without costs: its estimates would tell of other tenants' rows. */
+	/** PostgreSQL's plan, without costs: its estimates would reveal other tenants' rows. */
 	readonly plan: readonly string[];
 	readonly rowCount: number;
 	readonly durationMs: number;

@@ -12,7 +12,7 @@ import {
 	planQuery,
 } from "../query/dialect/plan-query.ts";
 import type { QueryPlan } from "../query/dialect/query-plan.ts";
-import type { FuzzyHit } from "../query/fuzzy.ts";
+import type { FuzzyHits } from "../query/fuzzy.ts";
 import type { Traversal } from "../query/graph/traversal.ts";
 import type { LookupHit } from "../query/lookup.ts";
 import type { ReadScope } from "../query/scope.ts";
@@ -48,7 +48,7 @@ export interface Query {
 /** The service's own reads, which a query comes down to. */
 interface QueryReads {
 	lookupEntities(options: Plan<"lookup"> & Call): Promise<LookupHit[]>;
-	fuzzySearch(options: Plan<"fuzzy"> & Call): Promise<FuzzyHit[]>;
+	fuzzySearch(options: Plan<"fuzzy"> & Call): Promise<FuzzyHits>;
 	vectorSearch(options: Plan<"search"> & Call): Promise<SearchHit[]>;
 	recall(options: Plan<"recall"> & Call): Promise<RecallResult>;
 	traverse(options: Plan<"traverse"> & Call): Promise<Traversal>;
@@ -134,8 +134,8 @@ const reasons: Readonly<Record<string, string>> = {
 
 /** The values are the text's or the rows': the database's own words stay out of the message. */
 function asRefusal(error: unknown): unknown {
-	const { code, sqlState } = error as RemError;
-	if (!(error instanceof RemError) || code !== "DATABASE") return error;
+	if (!(error instanceof RemError) || error.code !== "DATABASE") return error;
+	const { sqlState } = error;
 	if (sqlState?.startsWith("22") !== true) return error;
 	const reason = reasons[sqlState] ?? `SQLSTATE ${sqlState}`;
 	return new RemError(
@@ -172,7 +172,9 @@ async function runPlan(
 		}
 		case "fuzzy": {
 			const { kind, ...request } = plan;
-			return { kind, rows: await reads.fuzzySearch({ ...request, ...call }) };
+			const rows = await reads.fuzzySearch({ ...request, ...call });
+			const { bounded } = rows;
+			return { kind, rows, ...(bounded === undefined ? {} : { bounded }) };
 		}
 		case "search": {
 			const { kind, ...request } = plan;

@@ -352,7 +352,12 @@ async function findSimilar(
 	spans: readonly NameSpan[],
 ): Promise<Found<RecalledEntity>[]> {
 	const { core, call, reader, tenantId, tables } = reads;
-	const { schema, rowLevelSecurity: hasRowSecurity } = core.settings;
+	const place = {
+		schema: core.settings.schema,
+		hasRowSecurity: core.settings.rowLevelSecurity,
+		samples: core.fuzzySamples,
+		fallback: core.cacheFallback,
+	};
 	const [only, ...more] = tables;
 	const { userId } = call;
 	const entityType = more.length === 0 ? only?.entity.tableName : undefined;
@@ -361,12 +366,7 @@ async function findSimilar(
 		call.transaction,
 		spans.map(({ text: query }) => async () => {
 			const request = { query, tenantId, userId, entityType, ...similar };
-			const hits = await fuzzySearch(
-				reader.db,
-				{ schema, hasRowSecurity },
-				request,
-				core.cacheFallback,
-			);
+			const hits = await fuzzySearch(reader.db, place, request);
 			return hits.map((hit) => ({ hit, via: query }));
 		}),
 	);

@@ -7,7 +7,7 @@ import { RemError } from "../errors.ts";
 import type { Entity } from "../models/entity.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { Row } from "../models/types.ts";
-import type { VectorSpace } from "../models/vector-space.ts";
+import type { VectorSpace } from "../models/vector.ts";
 import type { SearchExplanation } from "../query/explain.ts";
 import type { FoundInTable } from "../query/merge-tables.ts";
 import type { NearestSearch } from "../query/search-context.ts";

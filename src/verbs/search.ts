@@ -25,6 +25,7 @@ import {
 	searchContext,
 } from "../query/search-context.ts";
 import { type SearchMode, searchModes } from "../query/vector-plan.ts";
+import { elementAt } from "../util/present.ts";
 import {
 	type EntityOf,
 	type Models,
@@ -141,7 +142,7 @@ export async function resolveSearch(
 	if (query !== undefined) checkQueryText(query);
 	const table = core.registry.get(call.tableName);
 	const { tenantId, userId, transaction, consistency, provider, model } = call;
-	// What the primary says of the space is remembered, for writes as well.
+	// The space that the primary reports is cached, for writes as well.
 	const primary = core.handle(tenantId, transaction);
 	const attempts: Attempt[] | undefined = call.explain ? [] : undefined;
 	const queryEmbedding = call.queryEmbedding && toVector(call.queryEmbedding);
@@ -232,11 +233,11 @@ async function embedQuery({
 	checkHasText(query);
 	const { provider } = core.embeddings.open(space);
 	return queryVectors.get(provider, query, async () => {
-		const [vector] = await core.embedder.generateBatch([query], {
+		const vectors = await core.embedder.generateBatch([query], {
 			...space,
 			purpose: "query",
 		});
-		return vector as Float32Array;
+		return elementAt(vectors, 0);
 	});
 }
 

@@ -10,7 +10,7 @@ import { succeeds, verb } from "./verb.ts";
 
 export interface UnlinkCall extends CallScope {
 	readonly from: string;
-	/** Target of the edges to remove, in any spelling. */
+	/** Target of the edges to remove, in any case. */
 	readonly dst: string;
 	/** @default every type */
 	readonly relType?: string | undefined;
@@ -44,6 +44,6 @@ export const unlink = verb({
 	probe: {
 		does: "changes",
 		reaches: (call, { id, key }, scope) =>
-			succeeds(call({ ...scope, from: key ?? id, dst: "nobody" })),
+			succeeds(call({ ...scope, from: key ?? id, dst: "rem canary target" })),
 	},
 });

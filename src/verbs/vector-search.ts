@@ -42,7 +42,7 @@ export interface VectorSearchOptions<M extends Models, T extends TableName<M>>
 	readonly queryText?: string;
 	/** One embedded field; omitted: the best one of each entity. */
 	readonly fieldName?: TextFieldName<EntityOf<M, T>>;
-	/** Least cosine similarity, -1 to 1. */
+	/** Minimum cosine similarity, -1 to 1. */
 	readonly minSimilarity?: number;
 }
 

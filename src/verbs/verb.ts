@@ -16,10 +16,12 @@ export interface Verb {
 	readonly method: PublicMethod;
 	/** The place, among its arguments, of the options that name tenant and user. */
 	readonly scopeAt: 0 | 1;
-	readonly run: (caller: Caller, ...given: never[]) => Promise<unknown>;
+	run(caller: Caller, ...given: unknown[]): Promise<unknown>;
 	/** Tries to reach another tenant's row. @default none: another verb's covers it */
-	readonly probe?: IsolationProbe<never>;
+	readonly probe?: IsolationProbe<AnyCall>;
 }
+
+type AnyCall = (...given: never[]) => unknown;
 
 /** The record, with a probe that calls it as it may be called. */
 export function verb<Given extends unknown[], Result>(
@@ -28,7 +30,7 @@ export function verb<Given extends unknown[], Result>(
 		readonly probe?: IsolationProbe<(...given: Given) => Promise<Result>>;
 	},
 ): Verb {
-	return record as unknown as Verb;
+	return record;
 }
 
 /** Who runs a verb. */
@@ -42,8 +44,8 @@ export interface Caller {
 export interface RowsVerb {
 	readonly name: string;
 	readonly method: PublicMethod;
-	readonly run: (rows: RowsCaller, ...given: never[]) => unknown;
-	readonly probe?: IsolationProbe<never>;
+	run(rows: RowsCaller, ...given: unknown[]): unknown;
+	readonly probe?: IsolationProbe<AnyCall>;
 }
 
 export function rowsVerb<Given extends unknown[], Result>(
@@ -52,14 +54,14 @@ export function rowsVerb<Given extends unknown[], Result>(
 		readonly probe?: IsolationProbe<(...given: Given) => Result>;
 	},
 ): RowsVerb {
-	return record as unknown as RowsVerb;
+	return record;
 }
 
 /** Whose rows a repository's verb is about. */
 export interface RowsCaller {
 	readonly core: ServiceCore;
 	readonly table: EntityTable;
-	/** The tenant, and perhaps the user, that the repository is bound to. */
+	/** The tenant, and optionally the user, that the repository is bound to. */
 	readonly scope: BoundScope | undefined;
 }
 

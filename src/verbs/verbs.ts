@@ -3,6 +3,7 @@ import type { ServiceCore } from "../core/service-core.ts";
 import { type BatchUpsert, batchUpsert } from "./batch-upsert.ts";
 import { type BoundScope, boundTo, refuseOthers } from "./bound-scope.ts";
 import type { Models } from "./call-options.ts";
+import { type Evaluate, evaluate } from "./evaluate.ts";
 import { type FuzzySearch, fuzzySearch } from "./fuzzy-search.ts";
 import { type HybridSearch, hybridSearch } from "./hybrid-search.ts";
 import { type Link, link } from "./link.ts";
@@ -23,6 +24,7 @@ export const verbs: readonly Verb[] = [
 	fuzzySearch,
 	vectorSearch,
 	hybridSearch,
+	evaluate,
 	traverse,
 	link,
 	unlink,
@@ -38,6 +40,7 @@ export interface Verbs<M extends Models>
 		FuzzySearch,
 		VectorSearch<M>,
 		HybridSearch<M>,
+		Evaluate<M>,
 		Traverse,
 		Link,
 		Unlink,
@@ -68,8 +71,8 @@ class CallableVerbs {
 						...(method.span && {
 							span: {
 								...method.span,
-								table: (self: CallableVerbs, options: never) =>
-									table?.(self.#core as never, options),
+								table: (self: CallableVerbs, options: unknown) =>
+									table?.(self.#core, options),
 							},
 						}),
 						// Checked before it is bound: a list, or an object in the tenant's
@@ -79,13 +82,10 @@ class CallableVerbs {
 								refuseOthers(self.#scope, given[scopeAt]);
 						},
 					},
-					function (this: CallableVerbs, ...given: never[]) {
+					function (this: CallableVerbs, ...given: unknown[]) {
 						const caller = { core: this.#core, verbs: this };
 						if (this.#scope !== undefined)
-							given[scopeAt] = boundTo(
-								this.#scope,
-								given[scopeAt] ?? {},
-							) as never;
+							given[scopeAt] = boundTo(this.#scope, given[scopeAt] ?? {});
 						return run(caller, ...given);
 					},
 				),

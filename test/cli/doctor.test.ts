@@ -4,7 +4,7 @@ import { emptyDatabase, engines, execute, rem } from "./run-rem.ts";
 describe.each(engines)(
 	"rem doctor --isolation on the %s database",
 	(engine) => {
-		test("says that tenants are kept apart, of every table, and leaves nothing", async () => {
+		test("reports for every table that tenants are isolated, and leaves nothing", async () => {
 			const url = await emptyDatabase(engine);
 			const run = (...args: string[]) =>
 				rem([...args, "--url", url, "--quiet"], {
@@ -13,7 +13,7 @@ describe.each(engines)(
 			await run("migrate");
 			expect(await run("doctor", "--isolation")).toEqual({
 				code: 0,
-				stdout: `tenants are kept apart by every read and write of 12 tables
+				stdout: `every read and write isolates the tenants of 12 tables
 row level security is not set up (optional: rem schema generate --rls)
 `,
 				stderr: "",

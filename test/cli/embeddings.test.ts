@@ -61,7 +61,7 @@ describe.each(engines)("rem embeddings on the %s", (engine) => {
 		});
 		const { stdout } = await run("embeddings", "status");
 		expect(stdout).toMatch(
-			/^TEXTS OF +MODEL +STATE +TEXTS +EMBEDDED +GIVEN UP\nplants\.content +openai text-embedding-3-small \(1536\) +active +2 +1 +1\n/,
+			/^TEXTS OF +MODEL +STATE +TEXTS +EMBEDDED +DEAD\nplants\.content +openai text-embedding-3-small \(1536\) +active +2 +1 +1\n/,
 		);
 		expect(stdout).toContain(
 			'plants.content: 1 text: embedding provider "openai" refused the text (status 400)\n',
@@ -91,7 +91,7 @@ describe.each(engines)("rem embeddings on the %s", (engine) => {
 		const prune = await run("embeddings", "prune", "text-embedding-3-small");
 		expect(prune.stdout).toBe("2 vectors of text-embedding-3-small removed\n");
 		// The configuration still names the old one.
-		expect(prune.stderr).toContain("the configuration says openai");
+		expect(prune.stderr).toContain("the configured model is openai");
 		const status = await rem(
 			["embeddings", "status", "--json", "--models", "models.ts", "--url", url],
 			{

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { Command } from "commander";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { Invocation } from "../../src/cli/invocation.ts";
+import type { Invocation } from "../../src/cli/options.ts";
 import { buildProgram } from "../../src/cli/program.ts";
 import { run } from "../../src/cli/run.ts";
 import { emptyDatabase, engines, temporaryFolder } from "./run-rem.ts";
@@ -32,6 +32,7 @@ const complete: Readonly<Record<string, readonly string[]>> = {
 	lookup: ["x"],
 	fuzzy: ["x"],
 	search: ["x"],
+	eval: ["QUERIES"],
 	query: ["LOOKUP x"],
 	traverse: ["x"],
 	"embeddings switch": ["m"],
@@ -50,13 +51,15 @@ const withoutDatabase = [
 const folder = temporaryFolder({
 	"rows.jsonl": '{"name":"x","content":"y"}\n',
 	"1_a.sql": "SELECT 1",
+	"queries.jsonl": '{"query":"x","relevant":["x"]}\n',
 });
 const completed = (command: readonly string[]) => [
 	...command,
 	...(complete[command.join(" ")] ?? []).map((argument) =>
 		argument
 			.replace("FILE", join(folder, "rows.jsonl"))
-			.replace("FOLDER", folder),
+			.replace("FOLDER", folder)
+			.replace("QUERIES", join(folder, "queries.jsonl")),
 	),
 ];
 
@@ -165,6 +168,9 @@ describe.runIf(engines.includes("server"))(
 const refused: readonly (readonly string[])[] = [
 	["search", "x", "--table", "nope"],
 	["search", "x", "--models", "TEXTLESS"],
+	["eval", "nope.jsonl"],
+	["eval", "QUERIES", "--table", "nope"],
+	["eval", "QUERIES", "--models", "TEXTLESS"],
 	["query", 'SEARCH "x" IN nope'],
 	["query", 'SEARCH "x"', "--models", "TEXTLESS"],
 	["query", 'SERCH "x"'],
@@ -187,7 +193,8 @@ export const T = defineEntity("things", { n: z.int() });`,
 		.map((argument) =>
 			argument
 				.replace("TEXTLESS", models)
-				.replace("ROWS", join(folder, "rows.jsonl")),
+				.replace("ROWS", join(folder, "rows.jsonl"))
+				.replace("QUERIES", join(folder, "queries.jsonl")),
 		);
 	const database = args.includes("validate") ? [] : ["--url", "memory:"];
 	const { exitCode, failure, printed } = await outcome(

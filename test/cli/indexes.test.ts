@@ -103,7 +103,7 @@ describe.each(engines)("rem index on the %s", (engine) => {
 	});
 
 	test.runIf(engine === "server")(
-		"repair mends an invalid one, and tells of one that it cannot mend",
+		"repair rebuilds an invalid one, and reports one that it cannot rebuild",
 		async () => {
 			const client = new pg.Client({ connectionString: url });
 			await client.connect();

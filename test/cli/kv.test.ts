@@ -21,7 +21,7 @@ describe.each(engines)("rem kv on the %s database", (engine) => {
 		const differs = await run("kv", "verify");
 		expect(differs.code).toBe(3);
 		expect(differs.stdout).toBe(`missing  users "tom-reed" of default
-2 entities compared: 1 entry differs: rem kv verify --repair mends them
+2 entities compared: 1 entry differs: rem kv verify --repair repairs them
 `);
 		const json = await run("kv", "verify", "--repair", "--json");
 		expect(json.code).toBe(0);

@@ -170,7 +170,7 @@ test("rows whose file names no table need --table", async () => {
 	const { code, stderr } = await check("films.json");
 	expect(code).toBe(1);
 	expect(stderr).toBe(
-		"error: films.json: does not name a table [VALIDATION]\nhint: --table says which table its rows are for\n",
+		"error: films.json: does not name a table [VALIDATION]\nhint: --table names the table of its rows\n",
 	);
 });
 

@@ -83,10 +83,7 @@ export const messyFiles: readonly MessyFile[] = [
 		file: "a.csv",
 		bytes: 'name,note\nx,5" disk\ny,1\n',
 		rows: [
-			[
-				2,
-				"a quotation mark stands inside a cell: quote the cell and double it",
-			],
+			[2, "a quotation mark is inside a cell: quote the cell and double it"],
 			[3, row("y", "1")],
 		],
 	},
@@ -109,7 +106,7 @@ export const messyFiles: readonly MessyFile[] = [
 		rows: [
 			[
 				2,
-				"a quotation mark stands inside a quoted cell: double it: lines 2 to 3 are one row so far",
+				"a quotation mark is inside a quoted cell: double it: lines 2 to 3 are one row so far",
 			],
 			[4, row("z", "3")],
 		],

@@ -143,7 +143,7 @@ test.each(engines)(
 		const first = await run(engine === "embedded" ? {} : local);
 		expect(first.stdout).not.toContain("embedding model");
 		const change =
-			"films: local lexical-v1 (512) → openai text-embedding-3-small (1536)";
+			"films: local semantic-v1 (612) → openai text-embedding-3-small (1536)";
 		for (const _ of [1, 2])
 			expect((await run(openai, "--dry-run")).stdout).toBe(
 				`would change the embedding model of ${change}\n`,

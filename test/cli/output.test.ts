@@ -1,7 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { describeFailure, failureText } from "../../src/cli/failure.ts";
-import { columnNames, snakeNames } from "../../src/cli/output/json-names.ts";
-import { jsonText } from "../../src/cli/output/json-text.ts";
+import {
+	columnNames,
+	jsonText,
+	snakeNames,
+} from "../../src/cli/output/json-text.ts";
 import { counted, duration } from "../../src/cli/output/numbers.ts";
 import { plainText } from "../../src/cli/output/plain-text.ts";
 import {

@@ -26,7 +26,8 @@ async function allOf(
 	const all: SourceRow[] = [];
 	for await (const row of rows) {
 		// Such a row stops the load, unless it is to be skipped.
-		if (row.problem !== undefined) throw fileError(name, row.line, row.problem);
+		if (row.problem !== undefined)
+			throw fileError({ file: name, line: row.line }, row.problem);
 		all.push(row);
 	}
 	return all;
@@ -199,7 +200,7 @@ describe("CSV", () => {
 		['a\n"x\n', "line 2: a quotation mark that opens here is never closed"],
 		[
 			'a\n"x"y\n',
-			"line 2: a quotation mark stands inside a quoted cell: double it",
+			"line 2: a quotation mark is inside a quoted cell: double it",
 		],
 	])("%j is an error: %s", async (text, problem) => {
 		expect(await problemOf("a.csv", text)).toBe(`VALIDATION a.csv, ${problem}`);
@@ -236,7 +237,7 @@ describe("Markdown", () => {
 
 	test("front matter that is a list is refused", () => {
 		expect(() => parseMarkdown("a.md", "---\n- x\n---\n")).toThrow(
-			"a.md, line 2: the front matter is no list of fields",
+			"a.md, line 2: the front matter must be fields and values",
 		);
 	});
 });

@@ -155,7 +155,7 @@ describe("mapping", () => {
 function value(field: string, given: unknown, isUntyped: boolean) {
 	const found = Film.fieldsByName.get(field);
 	if (found === undefined) throw new Error(field);
-	return fieldValue(Film, found, given, isUntyped);
+	return fieldValue(given, { entity: Film, field: found, isUntyped });
 }
 
 const utc = (text: string) => new Date(text);
@@ -223,7 +223,7 @@ test("items of a list are read as single values of the type are", () => {
 	const read = (name: string, given: unknown, isUntyped: boolean) => {
 		const field = Ledger.fieldsByName.get(name);
 		if (field === undefined) throw new Error(name);
-		return fieldValue(Ledger, field, given, isUntyped);
+		return fieldValue(given, { entity: Ledger, field, isUntyped });
 	};
 	const big = 653247040368672769n;
 	expect(read("numbers", "653247040368672769; 1", true)).toEqual([big, 1n]);

@@ -15,6 +15,7 @@ import {
 import { BackgroundIndexer } from "../../src/indexer/background-indexer.ts";
 import { KvCache } from "../../src/kv/kv-cache.ts";
 import { Registry } from "../../src/models/registry.ts";
+import { verbs } from "../../src/verbs/verbs.ts";
 import { codeOf, useService } from "../support/engine.ts";
 import { hostileValues } from "../support/hostile-values.ts";
 import {
@@ -22,6 +23,15 @@ import {
 	methodNames,
 	publicMethods,
 } from "../support/public-methods.ts";
+import {
+	invoke,
+	rowsVerbSamples,
+	type SampleRows,
+	sampleDimensions,
+	settled,
+	type VerbSample,
+	verbSamples,
+} from "../support/verb-samples.ts";
 
 const Note = defineEntity(
 	"notes",
@@ -35,7 +45,7 @@ const Note = defineEntity(
 
 const db = useService({
 	models: [Note],
-	embedding: { provider: "local", dimensions: 8 },
+	embedding: { provider: "local", dimensions: sampleDimensions },
 	backgroundIndex: { enabled: false },
 });
 
@@ -48,13 +58,13 @@ beforeAll(async () => {
 			tableName: "notes",
 			entities: [
 				{
-					name: "a note",
+					name: "one",
 					content: `of ${owner}`,
 					sessionId: "s",
 					metadata: { owner },
-					graphEdges: [{ dst: "a note", rel_type: "is" }],
+					graphEdges: [{ dst: "one", rel_type: "is" }],
 				},
-				{ name: "another", sessionId: "s", userId: "u", metadata: { owner } },
+				{ name: "two", sessionId: "s", userId: "u", metadata: { owner } },
 			],
 			tenantId: owner,
 		});
@@ -64,26 +74,25 @@ beforeAll(async () => {
 
 const vector = new Float32Array(8).fill(1);
 
-/** The least that each method can be called with; what runs on its own until it is stopped is not called. */
-const samples: Readonly<
-	Record<string, Readonly<Record<string, () => unknown[]>>>
-> = {
+type Samples = Readonly<Record<string, () => unknown[]>>;
+
+/** Calls of the verbs that change no row. */
+function ofVerbs(
+	table: (rows: SampleRows) => Readonly<Record<string, VerbSample>>,
+): Samples {
+	const sample = (name: string) => {
+		const rows = { tableName: "notes", tenantId, id: ids[tenantId] as string };
+		const { given = [], withoutEffect = given } = table(rows)[name] ?? {};
+		return [...withoutEffect];
+	};
+	const names = Object.keys(table({ tableName: "", tenantId, id: "" }));
+	return Object.fromEntries(names.map((name) => [name, () => sample(name)]));
+}
+
+/** The minimum that each method can be called with; what runs on its own until it is stopped is not called. */
+const samples: Readonly<Record<string, Samples>> = {
 	PostgresService: {
-		batchUpsert: () => [{ tableName: "notes", entities: [], tenantId }],
-		lookupEntity: () => [{ entityKey: "a note", tenantId }],
-		lookupEntities: () => [{ entityKeys: ["a note"], tenantId }],
-		fuzzySearch: () => [{ query: "a note", tenantId }],
-		vectorSearch: () => [
-			{ tableName: "notes", queryEmbedding: vector, tenantId },
-		],
-		hybridSearch: () => [
-			{ tableName: "notes", query: "note", queryEmbedding: vector, tenantId },
-		],
-		recall: () => [{ query: "note", queryEmbedding: vector, tenantId }],
-		traverse: () => [{ from: "a note", tenantId }],
-		link: () => [{ from: "a note", edges: [], tenantId }],
-		unlink: () => [{ from: "a note", dst: "nothing", tenantId }],
-		query: () => ['LOOKUP "a note"', { tenantId }],
+		...ofVerbs(verbSamples),
 		scope: () => [{ tenantId }],
 		repository: () => [Note],
 		migrate: () => [],
@@ -95,17 +104,7 @@ const samples: Readonly<
 		transaction: () => [async () => {}],
 		close: () => [],
 	},
-	Repository: {
-		upsert: () => [[], { tenantId }],
-		find: () => [{ tenantId }],
-		iterate: () => [{ tenantId }],
-		count: () => [{ tenantId }],
-		getById: () => [ids[tenantId], tenantId],
-		getBySession: () => [{ sessionId: "s", tenantId }],
-		delete: () => [[], tenantId],
-		restore: () => [[], tenantId],
-		purge: () => [[], tenantId],
-	},
+	Repository: ofVerbs(rowsVerbSamples),
 	KvCache: {
 		status: () => [],
 		rebuild: () => [],
@@ -187,50 +186,20 @@ const cases: readonly Case[] = Object.entries(publicMethods).flatMap(
 			method,
 			sample: () => samples[className]?.[name]?.() ?? [],
 			call: (given: readonly unknown[]) =>
-				settled(() => invoke(objects[className as ClassName](), name, given)),
+				invoke(objects[className as ClassName](), name, given),
 		})),
 );
 
-const scopedCases: readonly Case[] = [
-	"batchUpsert",
-	"lookupEntity",
-	"lookupEntities",
-	"fuzzySearch",
-	"vectorSearch",
-	"hybridSearch",
-	"recall",
-	"traverse",
-	"link",
-	"unlink",
-	"query",
-].map((name) => ({
+const scopedCases: readonly Case[] = verbs.map(({ name, method }) => ({
 	name: `scope.${name}`,
-	method: publicMethods.PostgresService?.[name] as MethodArguments,
+	method,
 	sample: () => samples.PostgresService?.[name]?.() ?? [],
-	call: (given) =>
-		settled(() => invoke(db.service.scope({ tenantId }), name, given)),
+	call: (given) => invoke(db.service.scope({ tenantId }), name, given),
 }));
 
 const withArguments = [...cases, ...scopedCases].filter(
 	({ method }) => method.parameters.length > 0,
 );
-
-function invoke(target: object, name: string, given: readonly unknown[]) {
-	return (Reflect.get(target, name) as (...given: unknown[]) => unknown).apply(
-		target,
-		[...given],
-	);
-}
-
-/** The result, with every row of an iterator; what is thrown at once counts as well. */
-async function settled(call: () => unknown): Promise<unknown> {
-	const result = await call();
-	if (typeof result !== "object" || result === null) return result;
-	if (!(Symbol.asyncIterator in result)) return result;
-	const rows: unknown[] = [];
-	for await (const row of result as AsyncIterable<unknown>) rows.push(row);
-	return rows;
-}
 
 describe("the table of public methods", () => {
 	test.each(Object.entries(classes))(
@@ -418,7 +387,7 @@ describe("a hostile value", () => {
 							`${method} ${what}`,
 							() =>
 								db.service.transaction(async (tx) =>
-									settled(() => invoke(tx, method, [value])),
+									invoke(tx, method, [value]),
 								),
 						] as const,
 				),
@@ -443,7 +412,9 @@ describe("an unknown option", () => {
 			/[A-Z]/g,
 			(letter) => `_${letter.toLowerCase()}`,
 		);
-		return snake === name ? `${name.slice(0, -1)}${name.slice(-2)}` : snake;
+		return snake === name
+			? `${name.slice(0, -1) || name}${name.slice(-2)}`
+			: snake;
 	};
 
 	test.each(
@@ -506,7 +477,7 @@ describe("an unknown option", () => {
 	test("that is nowhere near one is refused with those there are", async () => {
 		await expect(
 			db.service.link({
-				from: "a note",
+				from: "one",
 				edges: [],
 				tenantId,
 				zzzzzzzzzzzz: undefined,
@@ -520,15 +491,15 @@ describe("an unknown option", () => {
 
 	test("of an inherited or frozen object is no way around the tenant", async () => {
 		class Call {
-			readonly entityKey = "a note";
+			readonly entityKey = "one";
 			get tenantId() {
 				return "tenant b";
 			}
 		}
 		for (const call of [
 			new Call(),
-			Object.freeze({ entityKey: "a note", tenantId: "tenant b" }),
-			Object.create({ entityKey: "a note", tenantId: "tenant b" }) as object,
+			Object.freeze({ entityKey: "one", tenantId: "tenant b" }),
+			Object.create({ entityKey: "one", tenantId: "tenant b" }) as object,
 		]) {
 			const found = await db.service.lookupEntity(call as never);
 			expect(found?.metadata).toEqual({ owner: "tenant b" });
@@ -542,7 +513,7 @@ describe("an unknown option", () => {
 	test("is read once: what was checked is what is used", async () => {
 		let reads = 0;
 		const call = {
-			entityKey: "a note",
+			entityKey: "one",
 			get tenantId() {
 				return ++reads === 1 ? tenantId : ({ ne: "" } as never);
 			},
@@ -905,7 +876,7 @@ test("a link to an entity that is deleted at that moment names it, as one that n
 	await expect(
 		db.service.link({
 			from: "gone",
-			edges: { dst: "a note", rel_type: "r" },
+			edges: { dst: "one", rel_type: "r" },
 			...scope,
 		}),
 	).rejects.toMatchObject({ code: "VALIDATION" });

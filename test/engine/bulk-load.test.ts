@@ -102,7 +102,7 @@ test("a load that is small, or small compared with the table, does not drop it a
 	expect(few.bulk).toEqual({
 		dropped: [],
 		explanation:
-			"bulk: indexes are kept: a load of 5 vectors is not large (BACKGROUND_INDEX__MIN_ROWS is 10)",
+			"bulk: indexes are not dropped: a load of 5 vectors is not large (BACKGROUND_INDEX__MIN_ROWS is 10)",
 	});
 	await service.batchUpsert({ tableName: "pages", entities: pages(25, 100) });
 	const small = await service.batchUpsert(load(100, 120));
@@ -131,7 +131,8 @@ test("without an index there is nothing to drop", async () => {
 	const { bulk } = await service.batchUpsert(load(20, 60));
 	expect(bulk).toEqual({
 		dropped: [],
-		explanation: 'bulk: indexes are kept: "embeddings_pages" has no HNSW index',
+		explanation:
+			'bulk: indexes are not dropped: "embeddings_pages" has no HNSW index',
 	});
 });
 

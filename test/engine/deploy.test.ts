@@ -78,7 +78,7 @@ test("the metrics show an emptied cache, a failed index, queued and dead-lettere
 	});
 	await service.execute(
 		`INSERT INTO rem_embedding_queue (entity_type, entity_id, field_name, provider, model, dimensions, state, queued_at)
-		SELECT 'resources', gen_random_uuid(), 'content', 'local', 'lexical-v1', 512, state, now() - interval '1 hour'
+		SELECT 'resources', gen_random_uuid(), 'content', 'local', 'semantic-v1', 612, state, now() - interval '1 hour'
 		FROM unnest(ARRAY['pending', 'pending', 'dead']) AS state`,
 	);
 	const waiting = await metricsOf("rem_embedding_queue");

@@ -20,6 +20,7 @@ import ts from "typescript";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import * as zod from "zod";
 import * as remdb from "../../src/index.ts";
+import * as remdbLangchain from "../../src/langchain/index.ts";
 import { createDatabase, engine } from "../support/engine.ts";
 
 // What README.md and docs/*.md show is run here; CONTRIBUTING.md describes how
@@ -116,6 +117,7 @@ function blocksOf(page: string, info: string): Block[] {
 
 const modules: Readonly<Record<string, unknown>> = {
 	remdb,
+	"remdb/langchain": remdbLangchain,
 	zod,
 	"@opentelemetry/sdk-trace-node": sdkTraceNode,
 };

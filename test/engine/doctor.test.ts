@@ -208,7 +208,7 @@ describe("of the schema, the doctor", () => {
 			mend: "ALTER TABLE notes ALTER content DROP NOT NULL",
 			says: {
 				state: "warning",
-				found: 'notes: column "content" must not be NULL',
+				found: 'notes: column "content" is NOT NULL',
 				remedy: "rem migrate",
 			},
 		}));
@@ -390,7 +390,7 @@ describe("of embeddings, the doctor", () => {
 			mend: "DELETE FROM rem_embedding_queue",
 			says: {
 				state: "warning",
-				found: "1 texts were given up (1 × the provider refuses it)",
+				found: "1 texts are dead-lettered (1 × the provider refuses it)",
 				remedy: "rem embeddings retry",
 			},
 		});

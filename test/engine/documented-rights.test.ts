@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
@@ -13,6 +14,11 @@ import { textOf } from "../support/deploy/manifests.ts";
 import { codeOf, engine, useService } from "../support/engine.ts";
 import { FakeProvider } from "../support/fake-provider.ts";
 import { methodNames } from "../support/public-methods.ts";
+import {
+	rowsVerbSamples,
+	sampleCalls,
+	verbSamples,
+} from "../support/verb-samples.ts";
 
 // The rights that docs/operations.md and deploy/ give an application, and every
 // public verb with exactly these. The lists of verbs come from the classes: a
@@ -88,36 +94,31 @@ const internal = [
 
 const Extra = defineEntity("extras", {}, { entityKeyField: null });
 const gin = { tableName, indexType: "gin" } as const;
-const one = { name: "one", content: "the first text" };
-const edges = [{ dst: "two", rel_type: "knows" }];
+const sampleRows = { tableName, tenantId, id: randomUUID() };
+
+const named = <Call>(group: string, calls: Readonly<Record<string, Call>>) =>
+	Object.fromEntries(
+		Object.entries(calls).map(([name, call]) => [`${group}.${name}`, call]),
+	);
 
 /** Every verb, in an order in which each finds something to do. */
 function calls(app: Service): Readonly<Record<string, () => unknown>> {
 	const rows = app.repository(Resource);
-	const id = async () =>
-		(await rows.find({ tenantId, name: "one" }))[0]?.id as string;
 	return {
+		...named(
+			"service",
+			sampleCalls(() => app, verbSamples(sampleRows)),
+		),
 		"service.batchUpsert": () =>
 			app.batchUpsert({
 				tableName,
-				entities: [one, { name: "two", content: "more text" }],
+				entities: [
+					{ id: sampleRows.id, name: "one", content: "the first text" },
+					{ name: "two", content: "more text" },
+				],
 				tenantId,
 				bulk: true,
 			}),
-		"service.lookupEntity": () =>
-			app.lookupEntity({ entityKey: "one", tenantId }),
-		"service.lookupEntities": () =>
-			app.lookupEntities({ entityKeys: ["one"], tenantId }),
-		"service.fuzzySearch": () => app.fuzzySearch({ query: "one", tenantId }),
-		"service.vectorSearch": () =>
-			app.vectorSearch({ tableName, queryText: "first", tenantId }),
-		"service.hybridSearch": () =>
-			app.hybridSearch({ tableName, query: "first", tenantId }),
-		"service.recall": () => app.recall({ query: "first", tenantId }),
-		"service.query": () => app.query("SQL resources WHERE TRUE", { tenantId }),
-		"service.link": () => app.link({ from: "one", edges, tenantId }),
-		"service.traverse": () => app.traverse({ from: "one", tenantId }),
-		"service.unlink": () => app.unlink({ from: "one", dst: "two", tenantId }),
 		"service.doctor": () => app.doctor(),
 		"service.checkIsolation": () => app.checkIsolation(),
 		"service.execute": () => app.execute("SELECT FROM resources"),
@@ -132,25 +133,13 @@ function calls(app: Service): Readonly<Record<string, () => unknown>> {
 		"service.migrate": () => app.migrate(),
 		"service.register": () => app.register(Extra as never),
 		"service.createIndexConcurrently": () => app.createIndexConcurrently(gin),
-		"repository.upsert": () =>
-			rows.upsert({ name: "three", content: "and more" }, { tenantId }),
-		"repository.find": () => rows.find({ tenantId }),
-		"repository.iterate": async () => {
-			for await (const _ of rows.iterate({ tenantId }));
-		},
-		"repository.count": () => rows.count({ tenantId }),
-		"repository.getById": async () => rows.getById(await id(), tenantId),
+		...named(
+			"repository",
+			sampleCalls(() => rows, rowsVerbSamples(sampleRows)),
+		),
 		"repository.getBySession": () =>
 			// Resources have no session: refused before the database is asked.
 			codeOf(rows.getBySession({ sessionId: "s", tenantId } as never)),
-		"repository.delete": async () => rows.delete(await id(), tenantId),
-		"repository.restore": async () => {
-			const { rows: found } = await app.execute<{ id: string }>(
-				"SELECT id FROM resources WHERE deleted_at IS NOT NULL",
-			);
-			return rows.restore(found[0]?.id as string, tenantId);
-		},
-		"repository.purge": async () => rows.purge(await id(), tenantId),
 		"embeddings.registerProvider": () =>
 			app.embeddings.registerProvider(new FakeProvider("other", "other")),
 		"embeddings.generateBatch": () => app.embeddings.generateBatch(["text"]),

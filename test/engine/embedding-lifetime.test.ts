@@ -51,7 +51,7 @@ ${engine === "embedded" ? "await service.close()" : "" /* the engine itself live
 	test("ends as well when it is closed in the middle of a call, and gives back what it had", async () => {
 		const { output, code } = await run(`
 await service.execute("UPDATE pages SET content = content || '!'");
-service.embeddings.registerProvider({ name: "local", model: "lexical-v1", dimensions: 512, limits: { maxTexts: 10 }, embed: () => { console.log("called"); service.close().then(() => { console.log("closed"); clearTimeout(alive); }); return new Promise(() => {}); } });
+service.embeddings.registerProvider({ name: "local", model: "semantic-v1", dimensions: 612, limits: { maxTexts: 10 }, embed: () => { console.log("called"); service.close().then(() => { console.log("closed"); clearTimeout(alive); }); return new Promise(() => {}); } });
 const alive = setTimeout(() => console.log("not closed in time"), 120_000);
 service.embeddings.start();`);
 		expect({ output, code }).toEqual({ output: "called\nclosed\n", code: 0 });
@@ -79,7 +79,7 @@ test("a service that is configured for another model than the stored one logs th
 	const { mismatched, configured } = await service.embeddings.status();
 	await service.close();
 	expect(warnings).toEqual([
-		'the configuration says fake m1 (8), but vectors are kept of "pages" in local lexical-v1 (512): these are searched and written until `rem embeddings sync --model m1` and `rem embeddings switch m1`',
+		'the configured model is fake m1 (8), but vectors are stored of "pages" in local semantic-v1 (612): these are searched and written until `rem embeddings sync --model m1` and `rem embeddings switch m1`',
 	]);
 	expect({ mismatched, configured }).toEqual({
 		mismatched: ["pages"],

@@ -158,7 +158,7 @@ test.runIf(engine === "server")(
 	async () => {
 		const other = await connect(old);
 		expect(warnings).toEqual([
-			'the configuration says fake old (8), but vectors are kept of "pages" in fake new (12): these are searched and written until `rem embeddings sync --model old` and `rem embeddings switch old`',
+			'the configured model is fake old (8), but vectors are stored of "pages" in fake new (12): these are searched and written until `rem embeddings sync --model old` and `rem embeddings switch old`',
 		]);
 		await other.migrate();
 		await other.vectorSearch({ tableName: "pages", queryText: "x" });

@@ -68,6 +68,8 @@ test("status lists every index of the models, deferred ones too", async () => {
 		`${hnsw} deferred`,
 		"idx_embeddings_pages_scope valid",
 		"kv_store_content deferred",
+		"kv_store_content_pairs deferred",
+		"kv_store_key_pairs deferred",
 		"gin_pages__edge_keys deferred",
 		"gin_pages__graph_edges deferred",
 		"gin_pages__metadata deferred",
@@ -98,7 +100,7 @@ test("createIndexConcurrently builds the table's indexes of a type", async () =>
 	});
 	const { indexes } = await db.service.indexer.status();
 	expect(indexes.filter(({ state }) => state !== "valid")).toEqual([]);
-	expect(indexes).toHaveLength(15);
+	expect(indexes).toHaveLength(17);
 });
 
 test("what an index computes is analyzed with it: the planner knows it at once", async () => {
@@ -164,7 +166,7 @@ test("an invalid index is repaired, and what REINDEX left is dropped", async () 
 	await db.service.indexer.drain();
 	expect(await invalidIndexes(db.service)).toEqual([]);
 	const { indexes } = await db.service.indexer.status();
-	expect(indexes.map(({ state }) => state)).toEqual(Array(15).fill("valid"));
+	expect(indexes.map(({ state }) => state)).toEqual(Array(17).fill("valid"));
 });
 
 test("what a cancelled REINDEX left beside a valid index is dropped", async () => {

@@ -256,9 +256,9 @@ describe("a rebuild", () => {
 
 describe("the persistence", () => {
 	const switchTo = (kvPersistence: "logged" | "unlogged") =>
-		migrate(db.service.core.db, db.service.registry.all(), {
-			schema: "public",
-			kvPersistence,
+		migrate(db.service.core.db, {
+			tables: db.service.registry.all(),
+			options: { schema: "public", kvPersistence },
 		});
 	const persistences = async () => {
 		const { rows } = await run(
@@ -305,7 +305,8 @@ test("the fallback of LOOKUP reads an index, and FUZZY the tenant's rows only", 
 	await run("ANALYZE books");
 	await run("ANALYZE pages");
 	const { lookupSql } = await import("../../src/query/lookup.ts");
-	const { fuzzySql } = await import("../../src/query/fuzzy.ts");
+	const { fuzzySql, queryOf } = await import("../../src/query/fuzzy.ts");
+	const { matchOf } = await import("../../src/query/fuzzy-match.ts");
 	const from = sql`(SELECT * FROM kv_source_books UNION ALL SELECT * FROM kv_source_pages)`;
 	const scope = { tenantId: "many 7" };
 	const explain = async (statement: ReturnType<typeof sql>) => {
@@ -321,13 +322,13 @@ test("the fallback of LOOKUP reads an index, and FUZZY the tenant's rows only", 
 	);
 	expect(lookup).toContain("norm_books__key");
 	expect(lookup).not.toContain("Seq Scan on books");
+	const request = { ...scope, query: "title 7", threshold: 0.3, limit: 10 };
 	const fuzzy = await explain(
-		fuzzySql(from, {
-			...scope,
-			query: "title 7",
-			threshold: 0.3,
-			limit: 10,
-		} as never),
+		fuzzySql(
+			from,
+			request,
+			matchOf(queryOf(request), { schema: "public", sample: undefined }),
+		),
 	);
 	expect(fuzzy).not.toContain("Seq Scan on books");
 	expect(fuzzy).toMatch(/Index Cond: .*tenant_id/);

@@ -20,9 +20,9 @@ const db = useService({
 
 /** Brings the database to these models, as a service with them would. */
 const migrateTo = (...entities: Entity[]) =>
-	migrate(db.service.core.db, new Registry("public", entities).all(), {
-		schema: "public",
-		kvPersistence: "unlogged",
+	migrate(db.service.core.db, {
+		tables: new Registry("public", entities).all(),
+		options: { schema: "public", kvPersistence: "unlogged" },
 	});
 
 const errorOf = (promise: Promise<unknown>) =>

@@ -41,7 +41,7 @@ await queue(20);
 service.embeddings.start();
 await new Promise((resolve) => setTimeout(resolve, 300));`,
 		"with a worker that has much to do": `
-register((texts) => new Promise((resolve) => setTimeout(() => resolve(texts.map(() => new Float32Array(512).fill(1))), 20).unref()));
+register((texts) => new Promise((resolve) => setTimeout(() => resolve(texts.map(() => new Float32Array(612).fill(1))), 20).unref()));
 await queue(2000);
 service.embeddings.start();`,
 		"with indexes to build": `
@@ -146,7 +146,7 @@ const service = await PostgresService.connect({
 	poolSize: 1,
 	connectTimeoutMs: 1000,
 });
-const register = (embed) => service.embeddings.registerProvider({ name: "local", model: "lexical-v1", dimensions: 512, limits: { maxTexts: 10 }, embed });
+const register = (embed) => service.embeddings.registerProvider({ name: "local", model: "semantic-v1", dimensions: 612, limits: { maxTexts: 10 }, embed });
 const queue = (count) => service.execute("INSERT INTO pages (tenant_id, name, content) SELECT 'default', gen_random_uuid()::text, 'text ' || gen_random_uuid() FROM generate_series(1, " + count + ")");
 // A machine that has other work to do lengthens everything but this.
 const idleMs = () => performance.eventLoopUtilization().idle;

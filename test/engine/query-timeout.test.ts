@@ -98,6 +98,12 @@ const reads: Record<string, Call> = {
 		service.vectorSearch({ tableName: "papers", queryText: "a", tenantId }),
 	hybridSearch: () =>
 		service.hybridSearch({ tableName: "papers", query: "a", tenantId }),
+	evaluate: () =>
+		service.evaluate({
+			tableName: "papers",
+			queries: [{ query: "a", relevant: ["a"] }],
+			tenantId,
+		}),
 	recall: () => service.recall({ query: "a", tenantId }),
 	traverse: () => service.traverse({ from: "a", tenantId }),
 	query: () => service.query("SQL papers LIMIT 1", { tenantId }),

@@ -1,7 +1,8 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, type Edge } from "../../src/index.ts";
-import { fuzzySql } from "../../src/query/fuzzy.ts";
+import { fuzzySql, queryOf } from "../../src/query/fuzzy.ts";
+import { matchOf } from "../../src/query/fuzzy-match.ts";
 import { lookupSql } from "../../src/query/lookup.ts";
 import { searchSql } from "../../src/query/search.ts";
 import { compile, ident } from "../../src/sql.ts";
@@ -416,27 +417,32 @@ WHERE tenant_id = $2 AND similarity(name, $1) >= $3::real ORDER BY score DESC, n
 	);
 
 	test("sets its threshold within its one statement, and asks the tenant's index for it", () => {
+		const request = {
+			tenantId: "t",
+			userId: "u",
+			query: "query",
+			threshold: 0.25,
+			limit: 5,
+		};
+		const match = matchOf(queryOf(request), {
+			schema: "public",
+			sample: undefined,
+		});
 		const { text, values } = compile(
-			fuzzySql(ident("public", "kv_store"), {
-				tenantId: "t",
-				userId: "u",
-				query: "query",
-				threshold: 0.25,
-				limit: 5,
-			}),
+			fuzzySql(ident("public", "kv_store"), request, match),
 		);
 		const entries = (tenant: string, firstValue: number) => {
 			const $ = (at: number) => `$${firstValue + at}`;
 			return `SELECT k.entity_key, k.entity_type, k.entity_id, similarity(k.entity_key, ${$(0)}) AS score, 0 AS tie, k.metadata, k.content_summary
   FROM "public"."kv_store" AS k
-  WHERE t."after0" IS NOT NULL AND k.tenant_id = ${tenant} AND k.entity_key % ${$(tenant === "'*'" ? 1 : 2)}::text AND ("k"."user_id" = ${$(tenant === "'*'" ? 2 : 3)} OR "k"."user_id" IS NULL)`;
+  WHERE t."after0" IS NOT NULL AND k.tenant_id = ${tenant} AND (k.entity_type <> '' OR to_tsvector('simple', k.entity_key) IS NULL OR to_tsvector('simple', k.entity_key) IS NULL) AND k.entity_key % ${$(tenant === "'*'" ? 1 : 2)}::text AND ("k"."user_id" = ${$(tenant === "'*'" ? 2 : 3)} OR "k"."user_id" IS NULL)`;
 		};
 		expect(
 			text,
 		).toBe(`SELECT f.* FROM (SELECT coalesce(current_setting('pg_trgm.similarity_threshold', TRUE), '0.3') AS "before0" OFFSET 0) AS b,
 LATERAL (SELECT set_config('pg_trgm.similarity_threshold', $1, TRUE) AS "after0" WHERE b.before0 IS NOT NULL OFFSET 0) AS t,
 LATERAL (
-  (SELECT u.entity_key, u.entity_type, u.entity_id, u.score, u.metadata, u.content_summary
+  (SELECT u.entity_key, u.entity_type, u.entity_id, u.score, u.tie, u.metadata, u.content_summary
 FROM (
   ${entries("$3", 2)}
   UNION ALL
@@ -445,7 +451,7 @@ FROM (
 ORDER BY u.score DESC, u.tie DESC, u.entity_key, u.entity_type, u.entity_id
 LIMIT $9)
   UNION ALL
-  SELECT NULL, NULL, NULL, NULL, NULL, NULL WHERE concat(set_config('pg_trgm.similarity_threshold', b."before0", TRUE)) IS NULL
+  SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE concat(set_config('pg_trgm.similarity_threshold', b."before0", TRUE)) IS NULL
 ) AS f`);
 		expect(values).toEqual([
 			"0.25",

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { whereSql } from "../../src/filters/where.ts";
 import { defineEntity, PostgresService } from "../../src/index.ts";
-import { fuzzySql, heldFuzzySql } from "../../src/query/fuzzy.ts";
+import { fuzzySql, heldFuzzySql, queryOf } from "../../src/query/fuzzy.ts";
+import { matchOf } from "../../src/query/fuzzy-match.ts";
 import { compile, ident, type Sql, sql } from "../../src/sql.ts";
 import { engine, useService } from "../support/engine.ts";
 import { login } from "../support/row-security.ts";
@@ -31,6 +32,12 @@ describe.runIf(engine === "server")("with row level security", () => {
 SELECT 't' || n % 4, 'note of ' || md5(n::text), '', jsonb_build_object('n', n),
   jsonb_build_array(jsonb_build_object('dst', 'target ' || n, 'rel_type', 'r', 'weight', 0.5, 'properties', '{}'::jsonb, 'created_at', now()))
 FROM generate_series(1, 20000) AS n`);
+		await db.service.batchUpsert({
+			tableName: "notes",
+			tenantId,
+			entities: [{ title: "长期记忆系统", about: "" }],
+			generateEmbeddings: false,
+		});
 		const { indexer } = db.service;
 		await indexer.repair({ missing: true });
 		await indexer.drain();
@@ -75,17 +82,49 @@ AND ${whereSql({ schema: "public", entity: Note, hasRowSecurity }, where as neve
 		async (mode) => {
 			const index = mode === "content" ? "kv_store_content" : "kv_store_fuzzy";
 			const request = { ...fuzzy, mode, threshold: 0.5 };
-			const held = await plansOf(heldFuzzySql("public", request));
+			const match = matchOf(queryOf(request), {
+				schema: "public",
+				sample: undefined,
+			});
+			const held = await plansOf(heldFuzzySql("public", request, match));
 			expect(held.plan).toContain(`Bitmap Index Scan on ${index}`);
 			expect(held.plan).toMatch(/Index Cond: .* %>? /);
 			// Without the function only the tenant is looked for, so this test can fail.
 			const plain = await plansOf(
-				fuzzySql(ident("public", "kv_store"), request),
+				fuzzySql(ident("public", "kv_store"), request, match),
 			);
 			expect(plain.plan).not.toMatch(/Index Cond: .* %>? /);
 			expect(held.rows).toEqual(plain.rows);
 		},
 	);
+
+	test.each(["word", "content"] as const)(
+		"FUZZY by %s uses the index of letters without spaces",
+		async (mode) => {
+			const index =
+				mode === "content" ? "kv_store_content_pairs" : "kv_store_key_pairs";
+			const request = { tenantId, query: "记忆", mode };
+			const match = matchOf(queryOf(request), {
+				schema: "public",
+				sample: undefined,
+			});
+			const held = await plansOf(heldFuzzySql("public", request, match));
+			expect(held.plan).toContain(`Bitmap Index Scan on ${index}`);
+			expect(held.rows).toMatchObject(
+				mode === "word" ? [{ entity_key: "长期记忆系统" }] : [],
+			);
+		},
+	);
+
+	test("FUZZY that reads some of the names in their order reads the tenant's only", async () => {
+		const hits = await app.fuzzySearch({ query: "n", tenantId, limit: 5 });
+		expect(hits).toHaveLength(5);
+		expect(hits.bounded).toBeDefined();
+		const { rows } = await db.service.execute<{ tenants: string }>(
+			`SELECT string_agg(DISTINCT tenant_id, ',') AS tenants FROM notes WHERE id IN (${hits.map(({ entityId }) => `'${entityId}'`).join(", ")})`,
+		);
+		expect(rows).toEqual([{ tenants: tenantId }]);
+	});
 
 	test.each<[string, object, string]>([
 		[

@@ -109,6 +109,7 @@ type Api = Pick<
 	| "fuzzySearch"
 	| "vectorSearch"
 	| "hybridSearch"
+	| "evaluate"
 	| "recall"
 	| "traverse"
 	| "query"
@@ -160,6 +161,17 @@ const reads: Record<
 		}),
 	hybridSearch: (api, scope) =>
 		api.hybridSearch({ tableName: "notes", query: "same words", ...scope }),
+	evaluate: async (api, scope) => {
+		const { unknownKeys } = await api.evaluate({
+			tableName: "notes",
+			queries: [{ query: "same words", relevant: [...ids.values()] }],
+			modes: ["vector"],
+			...scope,
+		});
+		return [...ids]
+			.filter(([, id]) => !unknownKeys.includes(id))
+			.map(([owner]) => ({ metadata: { owner } }));
+	},
 	"vectorSearch, every table": (api, scope) =>
 		api.vectorSearch({ queryText: "the same words", limit: 100, ...scope }),
 	"hybridSearch, every table": (api, scope) =>

@@ -92,6 +92,11 @@ test("every public verb is a span", async () => {
 	await service.fuzzySearch({ query: "a" });
 	await service.vectorSearch({ tableName: "notes", queryText: "a" });
 	await service.hybridSearch({ tableName: "notes", query: "a" });
+	await service.evaluate({
+		tableName: "notes",
+		queries: [{ query: "a", relevant: ["a"] }],
+		modes: ["hybrid"],
+	});
 	await service.recall({ query: "a" });
 	await service.traverse({ from: "a" });
 	await service.link({
@@ -126,6 +131,7 @@ test("every public verb is a span", async () => {
 		"fuzzySearch",
 		"vectorSearch notes",
 		"hybridSearch notes",
+		"evaluate notes",
 		"recall",
 		"traverse",
 		"link",

@@ -6,6 +6,11 @@ import * as z from "zod";
 import { defineEntity, type Handle, PostgresService } from "../../src/index.ts";
 import { codeOf, engine, useService } from "../support/engine.ts";
 import { publicMethods } from "../support/public-methods.ts";
+import {
+	rowsVerbSamples,
+	sampleCalls,
+	verbSamples,
+} from "../support/verb-samples.ts";
 
 // Every public method ends within `queryTimeoutMs` while its table is locked, or
 // says here why it does not. On the embedded database nothing can be cancelled:
@@ -74,36 +79,14 @@ const noTable = "reads no table";
 
 const papers = () => service.repository(Paper);
 const request = { tableName, indexType: "hnsw" } as const;
+const sampleRows = { tableName, tenantId, id };
 
 const calls: Record<
 	keyof typeof publicMethods,
 	Readonly<Record<string, Call | Reason>>
 > = {
 	PostgresService: {
-		batchUpsert: () =>
-			service.batchUpsert({
-				tableName,
-				entities: [{ name: "b", content: "b" }],
-				tenantId,
-			}),
-		lookupEntity: () => service.lookupEntity({ entityKey: "a", tenantId }),
-		lookupEntities: () =>
-			service.lookupEntities({ entityKeys: ["a", "b"], tenantId }),
-		fuzzySearch: () => service.fuzzySearch({ query: "a", tenantId }),
-		vectorSearch: () =>
-			service.vectorSearch({ tableName, queryText: "a", tenantId }),
-		hybridSearch: () =>
-			service.hybridSearch({ tableName, query: "a", tenantId }),
-		recall: () => service.recall({ query: "a", tenantId }),
-		traverse: () => service.traverse({ from: "a", tenantId }),
-		link: () =>
-			service.link({
-				from: "a",
-				edges: [{ dst: "b", rel_type: "cites" }],
-				tenantId,
-			}),
-		unlink: () => service.unlink({ from: "a", dst: "b", tenantId }),
-		query: () => service.query('LOOKUP "a"', { tenantId }),
+		...sampleCalls(() => service, verbSamples(sampleRows)),
 		checkIsolation: () => service.checkIsolation(),
 		// Reports what it could not look at: below.
 		doctor: "reports the time-out",
@@ -116,19 +99,7 @@ const calls: Record<
 		scope: noTable,
 		repository: noTable,
 	},
-	Repository: {
-		upsert: () => papers().upsert({ name: "b", content: "b", tenantId }),
-		find: () => papers().find({ tenantId }),
-		iterate: async () => {
-			for await (const _ of papers().iterate({ tenantId }));
-		},
-		count: () => papers().count({ tenantId }),
-		getById: () => papers().getById(id, tenantId),
-		getBySession: () => papers().getBySession({ sessionId: "s", tenantId }),
-		delete: () => papers().delete(id, tenantId),
-		restore: () => papers().restore(id, tenantId),
-		purge: () => papers().purge(id, tenantId),
-	},
+	Repository: sampleCalls(papers, rowsVerbSamples(sampleRows)),
 	KvCache: {
 		status: () => service.kv.status(),
 		verify: () => service.kv.verify(),

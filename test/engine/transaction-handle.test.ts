@@ -14,6 +14,11 @@ import { createDatabase, engine, useService } from "../support/engine.ts";
 import { hostileValues } from "../support/hostile-values.ts";
 import { methodNames } from "../support/public-methods.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
+import {
+	rowsVerbSamples,
+	sampleCalls,
+	verbSamples,
+} from "../support/verb-samples.ts";
 
 // Within transaction() every call belongs on its handle. One that is made
 // without it would wait for the transaction for ever on the embedded database,
@@ -39,7 +44,10 @@ const never = "does not touch the database";
 type Call = () => unknown;
 type Calls = Readonly<Record<string, Call | typeof never>>;
 
+const sampleRows = { tableName, tenantId: "default", id };
+
 const ofService: Calls = {
+	...sampleCalls(() => db.service, verbSamples(sampleRows)),
 	scope: never,
 	repository: never,
 	migrate: () => db.service.migrate(),
@@ -47,24 +55,8 @@ const ofService: Calls = {
 		db.service.register(
 			defineEntity("others", { name: z.string() }, { entityKeyField: "name" }),
 		),
-	batchUpsert: () =>
-		db.service.batchUpsert({ tableName, entities: [{ name: "x" }] }),
-	lookupEntity: () => db.service.lookupEntity({ entityKey: "x" }),
-	lookupEntities: () => db.service.lookupEntities({ entityKeys: ["x", "y"] }),
-	fuzzySearch: () => db.service.fuzzySearch({ query: "x" }),
-	vectorSearch: () => db.service.vectorSearch({ tableName, queryText: "x" }),
-	hybridSearch: () => db.service.hybridSearch({ tableName, query: "x" }),
-	recall: () => db.service.recall({ query: "x" }),
 	createIndexConcurrently: () =>
 		db.service.createIndexConcurrently({ tableName, indexType: "hnsw" }),
-	query: () => db.service.query('LOOKUP "x"'),
-	traverse: () => db.service.traverse({ from: "x" }),
-	link: () =>
-		db.service.link({
-			from: "x",
-			edges: [{ dst: "y", rel_type: "z" }],
-		} as never),
-	unlink: () => db.service.unlink({ from: "x", dst: "y" } as never),
 	doctor: () => db.service.doctor(),
 	checkIsolation: () => db.service.checkIsolation(),
 	execute: () => db.service.execute("SELECT 1"),
@@ -74,17 +66,7 @@ const ofService: Calls = {
 
 const notes = () => db.service.repository(Note);
 
-const ofRepository: Calls = {
-	upsert: () => notes().upsert({ name: "x" }),
-	find: () => notes().find({}),
-	iterate: () => notes().iterate().next(),
-	count: () => notes().count(),
-	getById: () => notes().getById(id),
-	getBySession: () => notes().getBySession({ sessionId: "s" }),
-	delete: () => notes().delete(id),
-	restore: () => notes().restore(id),
-	purge: () => notes().purge(id),
-};
+const ofRepository: Calls = sampleCalls(notes, rowsVerbSamples(sampleRows));
 
 const ofEmbeddings: Calls = {
 	registerProvider: never,
@@ -100,8 +82,8 @@ const ofEmbeddings: Calls = {
 	plannedModels: () => db.service.embeddings.plannedModels(),
 	retry: () => db.service.embeddings.retry(),
 	stop: () => db.service.embeddings.stop(),
-	switch: () => db.service.embeddings.switch("lexical-v1"),
-	prune: () => db.service.embeddings.prune("lexical-v1"),
+	switch: () => db.service.embeddings.switch("semantic-v1"),
+	prune: () => db.service.embeddings.prune("semantic-v1"),
 	adopt: () => db.service.embeddings.adopt(),
 };
 

@@ -44,7 +44,7 @@ const Loose = defineEntity(
 );
 
 const dimensions = 8;
-const local = localProvider(dimensions);
+const local = localProvider({ model: "lexical-v1", dimensions });
 
 /** Every text the provider was asked for, call by call. */
 let asked: string[][] = [];

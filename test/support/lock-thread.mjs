@@ -1,4 +1,4 @@
-// A thread with its own copy of the lock: takes the folder's lock when told to.
+// A thread with its own copy of the lock: takes the folder's lock on request.
 import { parentPort, workerData } from "node:worker_threads";
 import { createJiti } from "jiti";
 

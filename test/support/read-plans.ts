@@ -47,11 +47,11 @@ async function record(
 	const own = db as { -readonly [K in keyof Database]: Database[K] };
 	const query = db.query.bind(db);
 	const transaction = db.transaction.bind(db);
-	const keep = (statement: Sql | Statement) =>
+	const record = (statement: Sql | Statement) =>
 		sent.push("text" in statement ? statement : compile(statement));
 	const recording = (handle: Handle): Handle => ({
 		query: (statement, options) => {
-			keep(statement);
+			record(statement);
 			return handle.query(statement, options);
 		},
 		script: (text) => handle.script(text),
@@ -60,7 +60,7 @@ async function record(
 		vectorOid: () => handle.vectorOid(),
 	});
 	own.query = ((statement, options) => {
-		keep(statement);
+		record(statement);
 		return query(statement, options);
 	}) as Handle["query"];
 	own.transaction = ((inner, options) =>

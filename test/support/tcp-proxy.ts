@@ -43,7 +43,7 @@ export class TcpProxy {
 		this.#isSilent = true;
 	}
 
-	/** Sends the end of every answer, which says that the server is ready, in a packet of its own. */
+	/** Sends the end of every answer, which reports that the server is ready, in a packet of its own. */
 	split(): void {
 		this.#isSplitting = true;
 	}
@@ -101,7 +101,7 @@ export class TcpProxy {
 			if (!this.#isSilent) send(bytes);
 		});
 		from.on("error", () => {
-			// The other side is told by its end.
+			// The other side sees its end.
 		});
 		from.on("close", () => {
 			this.#sockets.delete(from);

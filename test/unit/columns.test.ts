@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { isPlainName, toColumn } from "../../src/models/columns.ts";
+import { isPlainName, toColumn } from "../../src/models/names.ts";
 
 test.each([
 	["name", "name"],

@@ -507,7 +507,7 @@ describe("the embedding provider", () => {
 	});
 
 	test("may be an object of one's own", () => {
-		const own = localProvider(8);
+		const own = localProvider({ model: "lexical-v1", dimensions: 8 });
 		expect(settingsOf({ ...memory, embedding: own })).toMatchObject({
 			embedding: own,
 			isLocalByDefault: false,

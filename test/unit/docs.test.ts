@@ -158,6 +158,10 @@ test("the examples in TypeScript that are not run are those that need more than 
 	);
 	expect(notRun).toEqual([
 		["docs/embeddings.md", 'import { openai } from "@ai-sdk/openai";'],
+		[
+			"docs/langchain.md",
+			'import { OpenAIEmbeddings } from "@langchain/openai";',
+		],
 		["docs/scale.md", "const clusters = new Map(["],
 	]);
 });
@@ -205,7 +209,8 @@ test("the examples have no type errors", () => {
 			const code = [...read(page).matchAll(/^```ts\n([\s\S]*?)^```$/gm)]
 				.map(([, code]) => code)
 				.join("\n")
-				.replaceAll('"remdb"', '"./index.ts"');
+				.replaceAll('"remdb"', '"./index.ts"')
+				.replaceAll(/"remdb\/(\w+)"/g, '"./$1/index.ts"');
 			const path = join(root, "src", `${page.replaceAll(/\W/g, "-")}.ts`);
 			return code === "" ? [] : [[path, code]];
 		}),

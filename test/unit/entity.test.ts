@@ -113,7 +113,7 @@ describe("a table name", () => {
 		"x".repeat(64),
 	])("may not be %j", (table) => {
 		expect(messagesOf({ name }, byName, table)).toEqual([
-			`"${table}" is no table name: lower-case letters, digits and _, at most 63`,
+			`"${table}" is not a table name: lower-case letters, digits and _, at most 63`,
 		]);
 	});
 
@@ -121,7 +121,7 @@ describe("a table name", () => {
 		"%s is kept for remdb",
 		(table) => {
 			expect(messagesOf({ name }, byName, table)).toEqual([
-				`table name "${table}" is kept for tables of remdb`,
+				`table name "${table}" is reserved for tables of remdb`,
 			]);
 		},
 	);
@@ -185,13 +185,13 @@ describe("a field", () => {
 			'its column "name" is that of the field "name", too: name it otherwise',
 		],
 		["vectors", '"vectors" is where ready vectors are given'],
-		["remId", 'names that begin with "rem_" are kept for remdb'],
-		["a b", '"a b" is no column name: letters, digits and _, at most 63'],
-		["é", '"é" is no column name: letters, digits and _, at most 63'],
-		["ctid", '"ctid" is no column name: letters, digits and _, at most 63'],
+		["remId", 'names that begin with "rem_" are reserved for remdb'],
+		["a b", '"a b" is not a column name: letters, digits and _, at most 63'],
+		["é", '"é" is not a column name: letters, digits and _, at most 63'],
+		["ctid", '"ctid" is not a column name: letters, digits and _, at most 63'],
 		[
 			"x".repeat(64),
-			`"${"x".repeat(64)}" is no column name: letters, digits and _, at most 63`,
+			`"${"x".repeat(64)}" is not a column name: letters, digits and _, at most 63`,
 		],
 	])("may not be called %s", (field, message) => {
 		expect(messagesOf({ name, [field]: name })).toEqual([

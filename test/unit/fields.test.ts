@@ -132,7 +132,7 @@ describe("what has no column type", () => {
 		[
 			"a transform",
 			z.string().transform((text) => text.length),
-			"what a transform returns is unknown: say it with .pipe(z.string()) or the like",
+			"what a transform returns is unknown: declare it with .pipe(z.string()) or the like",
 		],
 	])("%s is reported", (_, schema, problem) => {
 		expect(toField("x", schema)).toEqual({ problem });

@@ -25,11 +25,11 @@ import { parseOrderBy } from "../../src/filters/order-by.ts";
 import { whereSql } from "../../src/filters/where.ts";
 import { toMigrationFile } from "../../src/migrate/migration-file.ts";
 import { splitStatements } from "../../src/migrate/split-statements.ts";
-import { toColumn } from "../../src/models/columns.ts";
 import { defineEntity } from "../../src/models/entity.ts";
 import { isExactNumber } from "../../src/models/json-number.ts";
 import { parseJson, writeJson } from "../../src/models/json-text.ts";
 import { isNameless } from "../../src/models/key-characters.ts";
+import { toColumn } from "../../src/models/names.ts";
 import { Registry } from "../../src/models/registry.ts";
 import { validateRows } from "../../src/models/validate.ts";
 import { parseQuery } from "../../src/query/dialect/parse-query.ts";
@@ -307,14 +307,22 @@ const drained = async (
 	for await (const _ of rows(input));
 };
 
-const local = localProvider();
+const local = (model: string, dimensions: number) => {
+	const provider = localProvider({ model, dimensions });
+	return (text: string) => provider.embed([text], { purpose: "document" });
+};
 const scope = { defaultTenant: "t" };
 const cell = (name: string) => (text: string) =>
-	fieldValue(Note, Note.fieldsByName.get(name) as never, text, true);
+	fieldValue(text, {
+		entity: Note,
+		field: Note.fieldsByName.get(name) as never,
+		isUntyped: true,
+	});
 
 /** Whatever else reads a text of a user, a file, a model or a provider. */
 const readers: Record<string, (text: string) => unknown> = {
-	"local embeddings": (text) => local.embed([text], { purpose: "document" }),
+	"local embeddings of lexical-v1": local("lexical-v1", 512),
+	"local embeddings of semantic-v1": local("semantic-v1", 612),
 	"passages of 128 tokens": (text) => splitText(text, 128),
 	"passages of 1024 tokens": (text) => splitText(text, 1024),
 	"validation of texts": (text) =>

@@ -156,7 +156,9 @@ describe("bad rows", () => {
 	});
 
 	test("of a later chunk are counted from the beginning of the input", () => {
-		const error = failure(() => validateRows(Document, [{}], inDefault, 500));
+		const error = failure(() =>
+			validateRows(Document, [{}], { ...inDefault, firstIndex: 500 }),
+		);
 		expect(error.issues[0]?.index).toBe(500);
 	});
 

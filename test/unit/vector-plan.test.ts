@@ -24,8 +24,9 @@ const plan = (
 describe("an index is used", () => {
 	test.each<[string, number, number | undefined, "exact" | "hnsw"]>([
 		["not where there is none", 1e6, undefined, "exact"],
-		["not for 2,000 vectors", 2_000, 2_000, "exact"],
-		["for 2,001", 2_001, 2_001, "hnsw"],
+		["not for 1,000 vectors", 1_000, 1_000, "exact"],
+		["for 1,001", 1_001, 1_001, "hnsw"],
+		["for 1,582 of 5,000", 1_582, 5_000, "hnsw"],
 		["not for 6,000 of a million", 6_000, 1e6, "exact"],
 		["for 30,000 of a million", 30_000, 1e6, "hnsw"],
 		["not for 30,000 of ten million", 30_000, 1e7, "exact"],
@@ -48,11 +49,29 @@ describe("an index is used", () => {
 	});
 });
 
-test("a round of the graph meets twice as many of the scope as are asked for", () => {
+test("a round of the graph meets as many of the scope as are asked for, and two standard deviations more", () => {
 	expect(plan(50_000, 50_000)?.efSearch).toBe(100);
-	expect(plan(10_000, 100_000)?.efSearch).toBe(200);
+	expect(plan(10_000, 100_000)?.efSearch).toBe(164);
+	expect(plan(10_000, 100_000, { limit: 100 })?.how).toBe("exact");
+	expect(plan(30_000, 100_000, { limit: 100 })?.efSearch).toBe(400);
 	expect(plan(3, 1e6, { mode: "approximate" })?.efSearch).toBe(1000);
 	expect(plan(10_000, 100_000, { efSearch: 40 })?.efSearch).toBe(40);
+});
+
+test("a small graph has fewer candidates", () => {
+	expect(plan(5_000, 5_000)?.efSearch).toBe(50);
+	expect(plan(10_000, 10_000)?.efSearch).toBe(71);
+	expect(plan(1_582, 5_000)?.efSearch).toBe(52);
+	expect(plan(5_000, 5_000, { defaultEfSearch: 40 })?.efSearch).toBe(40);
+});
+
+test("of a filter's rows so many are looked up one by one as cost less than the scope", () => {
+	const most = (vectors: number, scope?: number) =>
+		planSearch([{ ...field(vectors), scope }], options)[0]?.mostByEntity;
+	expect(most(10, 100)).toBe(1_000);
+	expect(most(10_000, 1e6)).toBe(125_000);
+	expect(most(1e6)).toBe(125_000);
+	expect(plan(1e6, 1e6)?.mostByEntity).toBe(125_000);
 });
 
 test("fields without an index are one scan, each other has its own", () => {

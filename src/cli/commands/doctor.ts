@@ -1,16 +1,19 @@
 import type { Command } from "commander";
 import { RemError } from "../../errors.ts";
-import type { Check, DoctorReport } from "../../index.ts";
-import type { Invocation } from "../invocation.ts";
-import { missingFolder, withService } from "../open-service.ts";
+import type { Check, DoctorReport, IsolationReport } from "../../index.ts";
+import {
+	missingFolder,
+	withoutCreating,
+	withService,
+} from "../open-service.ts";
 import {
 	addDatabaseOptions,
 	addHelp,
 	type DatabaseOptions,
+	type Invocation,
 } from "../options.ts";
 import { counted } from "../output/numbers.ts";
 import { type Line, Terminal } from "../output/terminal.ts";
-import { tryIsolation } from "./doctor-isolation.ts";
 
 interface DoctorOptions extends DatabaseOptions {
 	readonly isolation?: boolean;
@@ -22,15 +25,15 @@ export function addDoctor(program: Command, invocation: Invocation): void {
 	const command = program
 		.command("doctor")
 		.helpGroup("Set up:")
-		.summary("look at all that is known to go wrong")
+		.summary("run every health check")
 		.description(
-			"A line for each matter, ok, warning or failed, with what to do: connection, versions, extensions, clock, pool, pooler, standby, replica, subscriptions, migrations, schema, tenancy, cache of names, autovacuum, indexes, memory, embeddings and their queue. Changes nothing. Exit code 1 if anything failed. With --isolation instead: puts a row of a made-up tenant into every table, looks for it as another tenant through every read and write, and takes it back; where row level security is set up, tries plain SQL too, and looks at roles, owners and policies. Exit code 1 if anything is found.",
+			"A line for each check, ok, warning or failed, with what to do: connection, versions, extensions, clock, pool, pooler, standby, replica, subscriptions, migrations, schema, tenancy, cache of names, autovacuum, indexes, memory, embeddings and their queue. Changes nothing. Exit code 1 if anything failed. With --isolation instead: inserts a row of a made-up tenant into every table, tries to reach it as another tenant through every read and write, and rolls it back; where row level security is set up, tries plain SQL too, and checks roles, owners and policies. Exit code 1 if anything is found.",
 		)
 		.option(
 			"--migrations <folder>",
 			"your own migrations, to compare with what was applied",
 		)
-		.option("--isolation", "whether tenants are kept apart")
+		.option("--isolation", "whether tenants are isolated")
 		.action((options: DoctorOptions) =>
 			options.isolation === true
 				? tryIsolation(options, invocation)
@@ -118,4 +121,47 @@ function withRemedies(checks: readonly Check[], width: number): Line[] {
 function findingLine({ name, state, found }: Check, width: number): Line {
 	const text = `${state.padEnd(7)}  ${name.padEnd(width)}  ${found}`;
 	return state === "ok" ? text : { text, style: "bold" };
+}
+
+/** `rem doctor --isolation` */
+async function tryIsolation(
+	options: DatabaseOptions,
+	invocation: Invocation,
+): Promise<void> {
+	const terminal = new Terminal(options);
+	const report = await withoutCreating(terminal, options, (service) =>
+		service.checkIsolation(),
+	);
+	const { library, database } = report;
+	if (library.length + database.problems.length > 0) invocation.exitCode = 1;
+	terminal.show(
+		{
+			library,
+			database: {
+				is_set_up: database.isSetUp,
+				problems: database.problems,
+			},
+			tables: report.tables,
+		},
+		isolationLines(report),
+	);
+}
+
+function isolationLines({
+	library,
+	database,
+	tables,
+}: IsolationReport): Line[] {
+	const tried = counted(tables.length, "table");
+	const wall = database.isSetUp
+		? "row level security applies"
+		: "row level security is not set up (optional: rem schema generate --rls)";
+	return [
+		...(library.length === 0
+			? [`every read and write isolates the tenants of ${tried}`]
+			: library.map((problem) => `NOT APART: ${problem}`)),
+		...(database.problems.length === 0
+			? [wall]
+			: database.problems.map((problem) => `row level security: ${problem}`)),
+	];
 }

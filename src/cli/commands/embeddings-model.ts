@@ -1,10 +1,10 @@
 import type { Command } from "commander";
-import type { Invocation } from "../invocation.ts";
 import { withTables } from "../open-service.ts";
 import {
 	addDatabaseOptions,
 	addHelp,
 	type DatabaseOptions,
+	type Invocation,
 } from "../options.ts";
 import { counted } from "../output/numbers.ts";
 import { Terminal } from "../output/terminal.ts";
@@ -18,9 +18,9 @@ import {
 export function addEmbeddingsRetry(parent: Command): void {
 	const command = parent
 		.command("retry")
-		.summary("let texts that were given up be tried again")
+		.summary("retry dead-lettered texts")
 		.description(
-			"Puts texts that were given up back into the queue; `rem embeddings sync` or a running worker embeds them.",
+			"Puts dead-lettered texts back into the queue; `rem embeddings sync` or a running worker embeds them.",
 		)
 		.action(retry);
 	addHelp(addDatabaseOptions(command), [

@@ -1,13 +1,13 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { SyncResult } from "../../index.ts";
-import type { Invocation } from "../invocation.ts";
 import { type AnyService, withReader, withTables } from "../open-service.ts";
 import {
 	addDatabaseOptions,
 	addHelp,
 	type DatabaseOptions,
+	type Invocation,
 } from "../options.ts";
-import { snakeNames } from "../output/json-names.ts";
+import { snakeNames } from "../output/json-text.ts";
 import { count, counted } from "../output/numbers.ts";
 import type { Progress } from "../output/progress.ts";
 import { Terminal } from "../output/terminal.ts";
@@ -33,10 +33,10 @@ export function addEmbeddingsSync(
 		.command("sync")
 		.summary("embed now what waits or lacks its vector")
 		.description(
-			"Compares every text with its vector, removes vectors without a text, and embeds what is missing. Stopping it is safe: the next one goes on. With --model, makes the vectors of another model beside those that searches use.",
+			"Compares every text with its vector, removes vectors without a text, and embeds what is missing. Stopping it is safe: the next run continues. With --model, makes the vectors of another model beside those that searches use.",
 		)
 		.option("--model <model>", "a model to fill, for `rem embeddings switch`")
-		.option("--dry-run", "say how many texts and tokens it would be")
+		.option("--dry-run", "count the texts and tokens it would send")
 		.option("--watch", "go on embedding what is queued until it is stopped")
 		.action((options: SyncCommandOptions) => runSync(options, signal));
 	addHelp(
@@ -59,7 +59,7 @@ const providerVariables = [
 	"COHERE_API_KEY",
 ] as const;
 
-/** What a model's name alone does not say. */
+/** What a model's name alone leaves open. */
 export function addModelOptions(command: Command): Command {
 	return command
 		.option(
@@ -104,7 +104,9 @@ async function runSync(
 		const result = await syncAloud(terminal, service, { ...named, signal });
 		terminal.show(snakeNames(result), [resultLine(result)]);
 		if (result.dead > 0)
-			terminal.notice("`rem embeddings status` says why texts were given up");
+			terminal.notice(
+				"`rem embeddings status` shows why texts are dead-lettered",
+			);
 		if (options.watch) await watch(terminal, service, signal);
 	});
 }
@@ -141,7 +143,7 @@ function resultLine({ embedded, dead, removed, tokens }: SyncResult): string {
 		return "every text has its vector: nothing to do";
 	return [
 		`${counted(embedded, "text")} embedded, about ${counted(tokens, "token")}`,
-		...(dead === 0 ? [] : [`${count(dead)} given up`]),
+		...(dead === 0 ? [] : [`${count(dead)} dead-lettered`]),
 		...(removed === 0
 			? []
 			: [`${counted(removed, "vector")} without a text removed`]),

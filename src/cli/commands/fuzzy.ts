@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
-import type { FuzzyHit, FuzzyMode } from "../../index.ts";
-import { fuzzyModes } from "../../query/fuzzy.ts";
+import type { FuzzyBound, FuzzyHit, FuzzyMode } from "../../index.ts";
+import { fuzzyModes } from "../../query/fuzzy-match.ts";
 import { withReader } from "../open-service.ts";
 import {
 	addHelp,
@@ -10,7 +10,7 @@ import {
 	readScopeOf,
 	similarityOption,
 } from "../options.ts";
-import { snakeNames } from "../output/json-names.ts";
+import { snakeNames } from "../output/json-text.ts";
 import { type Column, tableLines } from "../output/table.ts";
 import { Terminal } from "../output/terminal.ts";
 
@@ -34,13 +34,13 @@ export function addFuzzy(program: Command): void {
 		.addOption(
 			similarityOption(
 				"--threshold <x>",
-				"least likeness, 0 to 1 (default: 0.3)",
+				"minimum similarity, 0 to 1 (default: 0.3)",
 			),
 		)
 		.addOption(
 			new Option(
 				"--mode <mode>",
-				"compare with the whole name, its words, or what is said of the entity (default: key)",
+				"compare with the whole name, its words, or the content of the entity (default: key)",
 			).choices(fuzzyModes),
 		)
 		.addOption(limitOption(10))
@@ -81,6 +81,21 @@ async function fuzzy(
 		terminal.notice(
 			`no name is like "${query}": a lower --threshold finds more`,
 		);
+	noticeBound(terminal, hits.bounded);
+}
+
+/** What was not compared, where it may have been among the best. */
+export function noticeBound(
+	terminal: Terminal,
+	bounded: FuzzyBound | undefined,
+): void {
+	if (bounded === undefined) return;
+	const { completeFrom } = bounded;
+	terminal.notice(
+		completeFrom === undefined
+			? "too many entries have this in common: some of them were compared"
+			: `too many entries have a little of this in common: none with a score of ${completeFrom.toFixed(2)} or more is missing`,
+	);
 }
 
 export const fuzzyColumns: readonly Column<FuzzyHit>[] = [

@@ -1,8 +1,7 @@
 import { type Command, Option } from "commander";
-import type { Invocation } from "../invocation.ts";
 import { parseMap } from "../load/mapping.ts";
 import type { LoadCommandOptions } from "../load/run-load.ts";
-import { addHelp, addScopeOptions } from "../options.ts";
+import { addHelp, addScopeOptions, type Invocation } from "../options.ts";
 
 /** `rem load FILE… --table T` */
 export function addLoad(program: Command, { signal }: Invocation): void {

@@ -9,8 +9,7 @@ import {
 	type ReadScopeOptions,
 	readScopeOf,
 } from "../options.ts";
-import { columnNames, snakeNames } from "../output/json-names.ts";
-import { jsonText } from "../output/json-text.ts";
+import { columnNames, jsonText, snakeNames } from "../output/json-text.ts";
 import { oneLine } from "../output/plain-text.ts";
 import { heading, type Line, Terminal } from "../output/terminal.ts";
 import { cut } from "../output/text-width.ts";
@@ -25,7 +24,7 @@ export function addLookup(program: Command): void {
 	const command = program
 		.command("lookup")
 		.helpGroup("Find:")
-		.summary("find entities by name, in any spelling")
+		.summary("find entities by name, whatever its case and marks")
 		.description(
 			'Finds entities by their natural key: "Sarah Chen", "sarah-chen" and SARAH_CHEN are one name.',
 		)
@@ -83,7 +82,7 @@ function jsonHit(hit: LookupHit, registry: Registry): Record<string, unknown> {
 /** A hit as a block of lines, without what it has not. */
 export function describeHit(hit: LookupHit, width: number): Line[] {
 	const edges = hit.graphEdges.map(({ rel_type, dst }) => `${rel_type} ${dst}`);
-	const facts = [
+	const fields = [
 		["table", hit.entityType],
 		["id", hit.entityId],
 		["user", hit.userId ?? ""],
@@ -93,13 +92,13 @@ export function describeHit(hit: LookupHit, width: number): Line[] {
 	] as const;
 	return [
 		heading(hit.entityKey),
-		...facts
+		...fields
 			.filter(([, value]) => value !== "")
 			.map(([name, value]) => cut(`  ${name.padEnd(9)} ${value}`, width)),
 	];
 }
 
-/** The row's own fields, one a line: what the cache holds of it stands above. */
+/** The row's own fields, one a line: its cached fields stand above. */
 function describeRecord({ record = {} }: LookupHit, width: number): Line[] {
 	return Object.entries(record)
 		.filter(([name, value]) => value !== null && !shownAbove.has(name))

@@ -1,12 +1,16 @@
 import { Console } from "node:console";
 import { type Command, Option } from "commander";
 import { RemError } from "../../errors.ts";
-import type { Invocation } from "../invocation.ts";
+import { UsageError } from "../failure.ts";
 import type { McpCommandOptions } from "../mcp/mcp-options.ts";
 import { openService } from "../open-service.ts";
-import { addHelp, addScopeOptions, wholeNumber } from "../options.ts";
+import {
+	addHelp,
+	addScopeOptions,
+	type Invocation,
+	wholeNumber,
+} from "../options.ts";
 import { Terminal } from "../output/terminal.ts";
-import { UsageError } from "../usage-error.ts";
 
 /** `rem mcp` */
 export function addMcp(

@@ -1,23 +1,23 @@
 import { type Command, Option } from "commander";
 import { RemError } from "../../errors.ts";
 import type { MigrationPlan } from "../../migrate/plan.ts";
-import type { VectorSpace } from "../../models/vector-space.ts";
-import type { Invocation } from "../invocation.ts";
-import {
-	addMigrationOptions,
-	type MigrateCommandOptions,
-	onTarget,
-} from "../migration-options.ts";
+import type { VectorSpace } from "../../models/vector.ts";
 import {
 	type AnyService,
 	withoutCreating,
 	withService,
 } from "../open-service.ts";
-import { addHelp, wholeNumber } from "../options.ts";
+import {
+	addHelp,
+	addMigrationOptions,
+	type Invocation,
+	type MigrateCommandOptions,
+	onTarget,
+	wholeNumber,
+} from "../options.ts";
 import { counted } from "../output/numbers.ts";
 import { type Line, Terminal } from "../output/terminal.ts";
-import { addMigrateRepair } from "./migrate-repair.ts";
-import { addMigrateStatus } from "./migrate-status.ts";
+import { addMigrateRepair, addMigrateStatus } from "./migrate-ledger.ts";
 
 /** `rem migrate`, and `status` and `repair` below it. */
 export function addMigrate(program: Command, invocation: Invocation): void {
@@ -26,7 +26,7 @@ export function addMigrate(program: Command, invocation: Invocation): void {
 		.helpGroup("Set up:")
 		.summary("bring the database to the models")
 		.description(
-			"Applies the files of remdb, then your own (--migrations), then what the models need: tables, vectors, triggers and indexes. Safe to run again and from several machines at once: what is there already stays as it is, and one waits for the other.",
+			"Applies the files of remdb, then your own (--migrations), then what the models need: tables, vectors, triggers and indexes. Safe to run again and from several machines at once: existing tables and rows stay as they are, and one run waits for the other.",
 		)
 		.option("--to <file>", "stop after this file; models wait, too")
 		.option(
@@ -36,7 +36,7 @@ export function addMigrate(program: Command, invocation: Invocation): void {
 		.addOption(
 			new Option(
 				"--lock-timeout <ms>",
-				"longest wait for a table before everybody else gets a turn (default: 500)",
+				"longest wait for a table before other clients continue (default: 500)",
 			).argParser(wholeNumber(1, 600_000)),
 		)
 		.action((options: MigrateCommandOptions) => migrate(options, invocation));
@@ -199,7 +199,7 @@ function describePlan(
 			...statements.flatMap((text) => text.split("\n")),
 		]),
 		...safe.flatMap(({ table, messages }) =>
-			messages.map((message) => `would mend ${table}: ${message}`),
+			messages.map((message) => `would repair ${table}: ${message}`),
 		),
 		...models.map((model) =>
 			describeSwitch(model, "would change the embedding model of"),
@@ -210,7 +210,7 @@ function describePlan(
 		...(blocking.length === 0
 			? []
 			: [
-					`${counted(blocking.length, "difference")} to mend by hand: rem schema diff`,
+					`${counted(blocking.length, "difference")} to repair by hand: rem schema diff`,
 				]),
 	];
 }

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { QueryExplanation, QueryResult } from "../../index.ts";
 import type { Entity } from "../../models/entity.ts";
 import { writeJson } from "../../models/json-text.ts";
+import { UsageError } from "../failure.ts";
 import { type AnyService, modelsOf, withReader } from "../open-service.ts";
 import {
 	addHelp,
@@ -9,12 +10,11 @@ import {
 	type ReadScopeOptions,
 	readScopeOf,
 } from "../options.ts";
-import { columnNames, snakeNames } from "../output/json-names.ts";
+import { columnNames, snakeNames } from "../output/json-text.ts";
 import { counted, duration } from "../output/numbers.ts";
 import { type Column, tableLines } from "../output/table.ts";
 import { heading, type Line, Terminal } from "../output/terminal.ts";
-import { UsageError } from "../usage-error.ts";
-import { fuzzyColumns } from "./fuzzy.ts";
+import { fuzzyColumns, noticeBound } from "./fuzzy.ts";
 import { describeHit } from "./lookup.ts";
 import { jsonItem, recallLines } from "./recall.ts";
 import { type AnySearchHit, searchColumns, tablesOfHits } from "./search.ts";
@@ -78,6 +78,7 @@ async function query(
 			noticeTraversal(terminal, { ...result, nodes: result.rows });
 		else if ("rows" in result && result.rows.length === 0)
 			terminal.notice("nothing was found");
+		if (result.kind === "fuzzy") noticeBound(terminal, result.bounded);
 	});
 }
 
@@ -97,8 +98,15 @@ async function describeLanguage(
 function jsonOf(result: QueryResult, service: AnyService): unknown {
 	switch (result.kind) {
 		case "lookup":
-		case "fuzzy":
 			return { kind: result.kind, rows: result.rows.map(snakeNames) };
+		case "fuzzy": {
+			const { kind, rows, bounded } = result;
+			return {
+				kind,
+				rows: rows.map(snakeNames),
+				...(bounded === undefined ? {} : { bounded: snakeNames(bounded) }),
+			};
+		}
 		case "traverse": {
 			const { kind, rows: nodes, ...rest } = result;
 			const { nodes: rows, ...found } = jsonTraversal({ nodes, ...rest });
@@ -160,7 +168,7 @@ function linesOf(
 
 type Row = Readonly<Record<string, unknown>>;
 
-/** The key first, then the model's other fields, and what says whose and when. */
+/** The key first, then the model's other fields, then owner and times. */
 function rowColumns(entity: Entity): Column<Row>[] {
 	const keys = entity.keyFields ?? [];
 	const others = entity.fields.filter((field) => !keys.includes(field));

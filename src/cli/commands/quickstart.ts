@@ -1,6 +1,5 @@
 import type { Command } from "commander";
-import type { Invocation } from "../invocation.ts";
-import { addHelp, addOutputOptions } from "../options.ts";
+import { addHelp, addOutputOptions, type Invocation } from "../options.ts";
 import { type OutputOptions, Terminal } from "../output/terminal.ts";
 
 interface QuickstartOptions extends OutputOptions {
@@ -22,7 +21,7 @@ export function addQuickstart(program: Command, invocation: Invocation): void {
 		.action(async (options: QuickstartOptions) => {
 			const { runSample } = await import("../quickstart/run-sample.ts");
 			const { sampleJson, sampleLines } = await import(
-				"../quickstart/tell-sample.ts"
+				"../quickstart/sample-text.ts"
 			);
 			const terminal = new Terminal(options);
 			const run = await runSample(options.url);

@@ -13,7 +13,7 @@ import {
 	jsonExplanations,
 	tableExplanationLines,
 } from "../output/explanation.ts";
-import { snakeNames } from "../output/json-names.ts";
+import { snakeNames } from "../output/json-text.ts";
 import { counted, duration } from "../output/numbers.ts";
 import { plainText } from "../output/plain-text.ts";
 import { heading, type Line, Terminal } from "../output/terminal.ts";

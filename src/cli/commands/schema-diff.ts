@@ -1,16 +1,16 @@
 import type { Command } from "commander";
 import type { Difference } from "../../migrate/diff/difference.ts";
-import type { Invocation } from "../invocation.ts";
+import { UsageError } from "../failure.ts";
 import { withoutCreating } from "../open-service.ts";
 import {
 	addDatabaseOptions,
 	addHelp,
 	type DatabaseOptions,
+	type Invocation,
 } from "../options.ts";
 import { counted } from "../output/numbers.ts";
 import { heading, type Line, Terminal } from "../output/terminal.ts";
 import { writeMigration } from "../schema/write-migration.ts";
-import { UsageError } from "../usage-error.ts";
 
 interface DiffOptions extends DatabaseOptions {
 	readonly write?: string;
@@ -24,7 +24,7 @@ export function addSchemaDiff(schema: Command, invocation: Invocation): void {
 		.command("diff")
 		.summary("compare models with the database")
 		.description(
-			"Compares the models with what the database has: columns, types, defaults, keys, checks, triggers and their functions, indexes. Prints the SQL that mends each difference, what is dangerous (data lost, a table written anew, a long lock) apart and with its reason. Changes nothing. Exit code 0: they are alike; 3: they differ.",
+			"Compares the models with what the database has: columns, types, defaults, keys, checks, triggers and their functions, indexes. Prints the SQL that repairs each difference, what is dangerous (data lost, a table rewritten, a long lock) apart and with its reason. Changes nothing. Exit code 0: they are alike; 3: they differ.",
 		)
 		.option(
 			"--write <name>",
@@ -88,7 +88,7 @@ function describe(
 	return [
 		...section("safe: `rem migrate` does this by itself", safe),
 		...section("dangerous: look at each", dangerous),
-		`-- ${counted(differences.length, "difference")}: ${safe.length} safe to mend, ${dangerous.length} dangerous`,
+		`-- ${counted(differences.length, "difference")}: ${safe.length} safe to repair, ${dangerous.length} dangerous`,
 		...written.map((file) => `-- wrote ${file}`),
 	];
 }

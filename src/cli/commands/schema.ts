@@ -1,8 +1,20 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import type { Command } from "commander";
-import type { Invocation } from "../invocation.ts";
+import { readEnvironment } from "../../config.ts";
+import { RemError } from "../../errors.ts";
+import { membersOf } from "../../util/present.ts";
+import { describeProblem } from "../models/model-problems.ts";
+import { modelsOf } from "../open-service.ts";
+import {
+	addHelp,
+	addModelsOption,
+	addOutputOptions,
+	type Invocation,
+} from "../options.ts";
+import { counted } from "../output/numbers.ts";
+import { type OutputOptions, Terminal } from "../output/terminal.ts";
 import { addSchemaDiff } from "./schema-diff.ts";
-import { addSchemaGenerate } from "./schema-generate.ts";
-import { addSchemaValidate } from "./schema-validate.ts";
 
 /** `rem schema generate | validate | diff` */
 export function addSchema(program: Command, invocation: Invocation): void {
@@ -16,4 +28,105 @@ export function addSchema(program: Command, invocation: Invocation): void {
 	addSchemaGenerate(schema);
 	addSchemaValidate(schema, invocation);
 	addSchemaDiff(schema, invocation);
+}
+
+interface ValidateOptions extends OutputOptions {
+	readonly models: string;
+}
+
+/** `rem schema validate --models PATH` */
+function addSchemaValidate(schema: Command, invocation: Invocation): void {
+	const command = schema
+		.command("validate")
+		.summary("check models, all mistakes at once")
+		.description(
+			"Names everything that prevents a model from being a table, with file, model and field. Exit code 0: all are valid; 1: some are not.",
+		)
+		.requiredOption(
+			"--models <path>",
+			"file or folder of modules that export your models",
+		)
+		.action(async (options: ValidateOptions) => {
+			if (!(await validate(options))) invocation.exitCode = 1;
+		});
+	addHelp(addOutputOptions(command), [
+		"rem schema validate --models src/models",
+		"rem schema validate --models src/models/document.ts --json",
+	]);
+}
+
+/** Whether all are valid. */
+async function validate(options: ValidateOptions): Promise<boolean> {
+	const { findModels } = await import("../models/load-models.ts");
+	const { models, problems } = await findModels(options.models);
+	const summary =
+		problems.length === 0
+			? `${counted(models.length, "model is", "models are")} valid`
+			: `${counted(problems.length, "problem")} in ${counted(models.length, "model")}`;
+	new Terminal(options).show(
+		{
+			models: models.map(({ file, entity }) => ({
+				file,
+				table: entity.tableName,
+			})),
+			problems,
+		},
+		[...problems.map(describeProblem), summary],
+	);
+	return problems.length === 0;
+}
+
+interface GenerateOptions extends OutputOptions {
+	readonly models?: string;
+	readonly output: string;
+	readonly rls?: boolean;
+}
+
+/** `rem schema generate --models PATH --output FILE` */
+function addSchemaGenerate(schema: Command): void {
+	const command = schema
+		.command("generate")
+		.summary("write the models' schema as a file for psql")
+		.description(
+			"Writes the models' tables, vectors, triggers and indexes as SQL. The same models give the same text. psql runs it after sql/migrations/001_setup_extensions.sql and 002_kv_store_cache.sql.",
+		)
+		.option("--output <file>", "file to write; - is stdout", "-")
+		.option("--rls", "add roles, rights and policies of row level security")
+		.action(generate);
+	addHelp(
+		addModelsOption(command),
+		[
+			"rem schema generate --models src/models --output sql/schema.sql",
+			"rem schema generate --models src/models/document.ts | psql -d remdb",
+		],
+		["POSTGRES__SCHEMA"],
+	);
+}
+
+async function generate(options: GenerateOptions): Promise<void> {
+	const terminal = new Terminal(options);
+	const { models = "the built-in entities", output } = options;
+	const entities = await modelsOf(options);
+	const { generatedSchema } = await import("../../schema/files.ts");
+	const { POSTGRES__SCHEMA: schema } = readEnvironment();
+	const rowSecurity = options.rls === true;
+	const text = generatedSchema(entities, models, { schema, rowSecurity });
+	if (output === "-") return terminal.raw(text);
+	await write(output, text);
+	terminal.show({ output, models: entities.length }, [
+		`wrote ${output}: ${counted(entities.length, "model")}`,
+	]);
+}
+
+async function write(file: string, text: string): Promise<void> {
+	try {
+		await mkdir(dirname(file), { recursive: true });
+		await writeFile(file, text);
+	} catch (cause) {
+		const { code } = membersOf(cause);
+		throw new RemError("VALIDATION", `cannot write "${file}" (${code})`, {
+			hint: "name another file with --output",
+			cause,
+		});
+	}
 }

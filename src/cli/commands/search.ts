@@ -24,7 +24,7 @@ import {
 	jsonExplanations,
 	tableExplanationLines,
 } from "../output/explanation.ts";
-import { columnNames, snakeNames } from "../output/json-names.ts";
+import { columnNames, snakeNames } from "../output/json-text.ts";
 import { type Column, tableLines } from "../output/table.ts";
 import { Terminal } from "../output/terminal.ts";
 
@@ -47,7 +47,7 @@ export function addSearch(program: Command): void {
 		.helpGroup("Find:")
 		.summary("find rows by meaning")
 		.description(
-			"Finds the rows whose embedded texts are nearest to the text, nearest first, in one table or in all of them. Without a key for a provider the embedded database compares words, not meanings.",
+			"Finds the rows whose embedded texts are nearest to the text, nearest first, in one table or in all of them. Without a key for a provider the embedded database compares words and what English words mean, not sentences.",
 		)
 		.argument("<text>", "what to search for")
 		.option(
@@ -61,7 +61,7 @@ export function addSearch(program: Command): void {
 		.addOption(
 			similarityOption(
 				"--min-similarity <x>",
-				"least cosine similarity, -1 to 1",
+				"minimum cosine similarity, -1 to 1",
 			),
 		)
 		.addOption(

@@ -9,7 +9,7 @@ import {
 	readScopeOf,
 	wholeNumber,
 } from "../options.ts";
-import { snakeNames } from "../output/json-names.ts";
+import { snakeNames } from "../output/json-text.ts";
 import { type Column, tableLines } from "../output/table.ts";
 import { type Line, Terminal } from "../output/terminal.ts";
 
@@ -30,7 +30,7 @@ export function addTraverse(program: Command): void {
 		.description(
 			"Follows the edges of an entity, breadth first: each entity once, with the way that leads to it. With --depth 0 it counts the edges there are.",
 		)
-		.argument("<key>", "a name in any spelling, table/name, or an id")
+		.argument("<key>", "a name in any case, table/name, or an id")
 		.addOption(
 			new Option("--depth <n>", "steps from the entity, 0 to 10")
 				.argParser(wholeNumber(0, 10))
@@ -115,7 +115,7 @@ const edgeColumns: readonly Column<Traversal["edges"][number]>[] = [
 	{ title: "DIRECTION", value: ({ direction }) => direction },
 ];
 
-/** What of a traversal is no result, but worth a word. */
+/** What a traversal reports besides its result. */
 export function noticeTraversal(
 	terminal: Terminal,
 	found: Traversal,

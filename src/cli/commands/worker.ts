@@ -1,10 +1,10 @@
 import type { Command } from "commander";
-import type { Invocation } from "../invocation.ts";
 import { openService } from "../open-service.ts";
 import {
 	addDatabaseOptions,
 	addHelp,
 	type DatabaseOptions,
+	type Invocation,
 	wholeNumber,
 } from "../options.ts";
 import { Terminal } from "../output/terminal.ts";
@@ -21,9 +21,9 @@ export function addWorker(program: Command, invocation: Invocation): void {
 	const command = program
 		.command("worker")
 		.helpGroup("Run:")
-		.summary("embed, build indexes and keep the cache, until stopped")
+		.summary("embed, build indexes and maintain the cache, until stopped")
 		.description(
-			"Embeds texts that wait in the queue, builds indexes that are missing or invalid, and fills the cache of names when a crash or failover has emptied it. Run as many as you like; SIGTERM or Ctrl-C stops one when its work under way is done. It waits for a database that is away.",
+			"Embeds texts that wait in the queue, builds indexes that are missing or invalid, and fills the cache of names when a crash or failover has emptied it. Run as many as you like; SIGTERM or Ctrl-C stops one after its current work. It waits for a database that is unreachable.",
 		)
 		.option(
 			"--health-port <port>",

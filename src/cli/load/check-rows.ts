@@ -12,7 +12,7 @@ import { RowIdentities } from "./row-identities.ts";
 import type { RowShaper, ShapedRow } from "./shape-row.ts";
 import { fileError, type RowGroup, type SourceRow } from "./source.ts";
 
-/** What a look at every row tells before anything is written. */
+/** What reading every row shows before anything is written. */
 export interface CheckedRows {
 	/** Rows of the file. */
 	readonly rows: number;
@@ -36,7 +36,7 @@ export interface CheckOptions {
 	readonly entity: Entity;
 	readonly shaper: RowShaper;
 	readonly scope: RowScope;
-	/** Whether properties that are no field are left out, instead of refused. */
+	/** Whether properties that are not a field are left out, instead of refused. */
 	readonly leavesOut: boolean;
 	/** Whether invalid rows are skipped, instead of refusing the file. */
 	readonly skipsInvalid: boolean;
@@ -54,7 +54,7 @@ interface PlacedIssue extends Issue {
 const rowsAtOnce = 500;
 
 /** Enough to see what is wrong with a file; the rest of it is not looked at. */
-const mostIssues = 1000;
+const maxIssues = 1000;
 
 /** Reads and validates every row, keeping none; throws one error that names everything that is wrong. */
 export async function checkRows(
@@ -64,9 +64,13 @@ export async function checkRows(
 	const check = new Check(options);
 	for await (const row of readRows(group)) {
 		if (row.problem !== undefined && !options.skipsInvalid)
-			throw fileError(row.file ?? group.file, row.line, row.problem, {
-				hint: "nothing was written; correct the file, or load the other rows with --skip-invalid",
-			});
+			throw fileError(
+				{ file: row.file ?? group.file, line: row.line },
+				row.problem,
+				{
+					hint: "nothing was written; correct the file, or load the other rows with --skip-invalid",
+				},
+			);
 		if (options.signal.aborted)
 			throw new RemError("CANCELLED", "stopped while checking the rows", {
 				hint: "nothing was written",
@@ -86,7 +90,7 @@ export function readRows(
 
 class Check {
 	readonly #options: CheckOptions;
-	/** Properties that are no field, with the first row that has them. */
+	/** Properties that are not a field, with the first row that has them. */
 	readonly #unknown = new Map<string, PlacedIssue>();
 	readonly #identities = new RowIdentities();
 	readonly #issues: PlacedIssue[] = [];
@@ -102,7 +106,7 @@ class Check {
 	}
 
 	get isHopeless(): boolean {
-		return !this.#options.skipsInvalid && this.#issues.length >= mostIssues;
+		return !this.#options.skipsInvalid && this.#issues.length >= maxIssues;
 	}
 
 	/** Whether rows were checked now, which takes a moment. */
@@ -164,7 +168,7 @@ class Check {
 		return shaped;
 	}
 
-	/** The valid ones; what is wrong with the others is kept. */
+	/** The valid ones; the problems of the others are collected. */
 	#validate(rows: readonly IndexedRow[]): ValidRow[] {
 		const { entity, scope, shaper } = this.#options;
 		const given = rows.map(({ row }) => row);
@@ -188,7 +192,7 @@ class Check {
 
 	#refuse(issue: Issue, index: number): void {
 		this.#invalid.add(index);
-		if (this.#issues.length >= mostIssues) return;
+		if (this.#issues.length >= maxIssues) return;
 		const source = this.#waiting[index - this.#rows];
 		this.#issues.push({ ...issue, index, ...placeOf(source) });
 	}
@@ -219,7 +223,7 @@ class Check {
 			"UNKNOWN_FIELD",
 			`${file}: ${counted(issues.length, "property is", "properties are")} no field of "${tableName}"`,
 			{
-				hint: "nothing was written; say which properties to take with --map, as in --map name=title --map metadata.year=year: the others are then left out",
+				hint: "nothing was written; name the properties to take with --map, as in --map name=title --map metadata.year=year: the others are then left out",
 				issues,
 			},
 		);

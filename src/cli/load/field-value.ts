@@ -12,13 +12,20 @@ import { isJsonNumber } from "../../models/json-number.ts";
 /**
  * A value from a file as the field's type: dates and bigints, which JSON has
  * not, are read from texts; in a file without types so is everything else. What
- * does not look like the type stays as it is: validation then says so.
+ * does not look like the type stays as it is: validation reports it.
  */
 export function fieldValue(
-	entity: Entity,
-	field: Field,
 	value: unknown,
-	isUntyped: boolean,
+	{
+		entity,
+		field,
+		isUntyped,
+	}: {
+		readonly entity: Entity;
+		readonly field: Field;
+		/** Whether values are texts without a type, as in CSV. */
+		readonly isUntyped: boolean;
+	},
 ): unknown {
 	const typed = isUntyped ? fromCell(field, value) : fromJson(field, value);
 	return isJsonNumber(value)
@@ -72,7 +79,7 @@ function fromCell(field: Field, cell: unknown): unknown {
 function listOf({ type, bigint }: Field, text: string): unknown {
 	const json = jsonIn(text);
 	if (Array.isArray(json)) return json;
-	// Not the JSON or the literal that it begins like: half of it is no list of texts.
+	// Not the JSON or the literal that it begins like: half of it is not a list of texts.
 	if (/^[[{]/.test(text) && !/^\{.*\}$/s.test(text)) return undefined;
 	const items =
 		text.startsWith("{") && text.endsWith("}")

@@ -3,7 +3,7 @@ import { mkdtemp, open, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { UsageError } from "../usage-error.ts";
+import { UsageError } from "../failure.ts";
 import { fileError, standardInput } from "./source.ts";
 
 export type Format = "json" | "jsonl" | "yaml" | "csv" | "markdown";
@@ -75,7 +75,7 @@ async function isPipe(name: string): Promise<boolean> {
 		throw unreadable(name, cause);
 	});
 	if (found.isDirectory())
-		throw fileError(name, undefined, "is a folder", {
+		throw fileError({ file: name }, "is a folder", {
 			hint: `name its files, as in ${name.replace(/\/$/, "")}/*.md`,
 		});
 	return !found.isFile();
@@ -102,14 +102,13 @@ async function formatOf(
 	const found = known ?? (isStream ? await formatByContent(path) : undefined);
 	if (found !== undefined) return found;
 	if (isStream && (await isEmpty(path)))
-		throw fileError(name, undefined, "is empty: there is nothing to load", {
-			hint: "look at the command before the pipe; with --format, no rows are no error",
+		throw fileError({ file: name }, "is empty: there is nothing to load", {
+			hint: "check the command before the pipe; with --format, no rows are not an error",
 		});
 	throw fileError(
-		name,
-		undefined,
+		{ file: name },
 		isStream
-			? "has a format that its content does not tell"
+			? "has a format that its content does not show"
 			: "has a format that is not known by its name",
 		{
 			hint: `files are named ${Object.keys(formats).join(", ")}; --format names the format of any other`,
@@ -123,7 +122,7 @@ async function isEmpty(path: string): Promise<boolean> {
 
 const bytesToLookAt = 65_536;
 
-/** JSON and JSON Lines can be told from the first line; nothing else can. */
+/** The first line distinguishes JSON and JSON Lines, and no other format. */
 async function formatByContent(path: string): Promise<Format | undefined> {
 	const file = await open(path);
 	try {
@@ -159,5 +158,5 @@ const reasons: Readonly<Record<string, string>> = {
 
 export function unreadable(name: string, cause: NodeJS.ErrnoException) {
 	const reason = reasons[cause.code ?? ""] ?? `cannot be read (${cause.code})`;
-	return fileError(name, undefined, reason, { hint: "check the path", cause });
+	return fileError({ file: name }, reason, { hint: "check the path", cause });
 }

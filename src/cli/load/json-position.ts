@@ -1,6 +1,6 @@
 /**
  * Where a text stops being JSON: the offset of the first wrong character, or
- * the text's length when it ends too early. V8 tells the place for some errors
+ * the text's length when it ends too early. V8 reports the place of some errors
  * only, and quotes the text in its messages.
  */
 export function jsonErrorOffset(text: string): number {
@@ -17,6 +17,19 @@ export function lineOf(text: string, offset: number): number {
 		line++;
 	}
 	return line;
+}
+
+/** The lines, from 1, on which the items of a list begin; of any other value, where it begins. */
+export function itemLines(text: string): number[] {
+	const scanner = new JsonScanner(text);
+	const ends = [...text.matchAll(/\r\n|\n|\r/g)].map(
+		({ index, 0: end }) => index + end.length,
+	);
+	let line = 0;
+	return scanner.itemOffsets().map((offset) => {
+		while ((ends[line] ?? Number.POSITIVE_INFINITY) <= offset) line++;
+		return line + 1;
+	});
 }
 
 /** Walks over one JSON value and stays at the first character that is wrong. */
@@ -46,6 +59,20 @@ class JsonScanner {
 				open.pop();
 			}
 		}
+	}
+
+	/** Where the items of a list begin, up to the first that is wrong. */
+	itemOffsets(): number[] {
+		this.space();
+		if (!this.#take("[")) return [this.at];
+		const offsets: number[] = [];
+		do {
+			this.space();
+			offsets.push(this.at);
+			if (!this.value()) break;
+			this.space();
+		} while (this.#take(","));
+		return offsets;
 	}
 
 	space(): void {

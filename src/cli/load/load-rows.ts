@@ -16,6 +16,11 @@ export interface LoadOptions {
 	readonly signal: AbortSignal;
 }
 
+export interface LoadTarget {
+	readonly terminal: Terminal;
+	readonly service: AnyService;
+}
+
 /** What a load wrote, and how long it took. */
 export interface LoadedRows {
 	readonly result: BatchUpsertResult;
@@ -24,8 +29,7 @@ export interface LoadedRows {
 
 /** Writes the rows of a group: those in memory in one transaction, those of a stream in chunks. */
 export async function loadRows(
-	terminal: Terminal,
-	service: AnyService,
+	{ terminal, service }: LoadTarget,
 	plan: LoadPlan,
 	options: LoadOptions,
 ): Promise<LoadedRows> {

@@ -1,7 +1,7 @@
 import type { UpsertResult } from "../../index.ts";
 import { limits } from "../../models/limits.ts";
 import { issueLine } from "../failure.ts";
-import { snakeNames } from "../output/json-names.ts";
+import { snakeNames } from "../output/json-text.ts";
 import { count, counted, duration } from "../output/numbers.ts";
 import type { LoadedRows } from "./load-rows.ts";
 import type { LoadPlan } from "./plan-load.ts";
@@ -89,7 +89,7 @@ function resultLine(result: UpsertResult): string {
 	].join(", ");
 }
 
-/** Why the indexes were kept; that they were dropped was told when it was done. */
+/** Why the indexes were not dropped; a drop was reported when it was done. */
 function bulkLine(loaded: LoadedRows | undefined): string[] {
 	const bulk = loaded?.result.bulk;
 	return bulk === undefined || bulk.dropped.length > 0

@@ -4,7 +4,8 @@ import type { Entity } from "../../models/entity.ts";
 import type { Field } from "../../models/field.ts";
 import { writeJson } from "../../models/json-text.ts";
 import { fieldOf } from "../../models/registry.ts";
-import { isRecord } from "./record.ts";
+import { membersOf } from "../../util/present.ts";
+import { isRecord } from "./source.ts";
 
 /** `--map field=source` as it was written. */
 export interface MapOption {
@@ -110,9 +111,9 @@ function readPath(
 	if (Object.hasOwn(row, path)) return row[path];
 	let value: unknown = row;
 	for (const part of path.split(".")) {
-		if (typeof value !== "object" || value === null) return undefined;
-		if (!Object.hasOwn(value, part)) return undefined;
-		value = (value as Record<string, unknown>)[part];
+		const members = membersOf(value);
+		if (!Object.hasOwn(members, part)) return undefined;
+		value = members[part];
 	}
 	return value;
 }

@@ -65,7 +65,7 @@ async function planGroup(
 function tableOf(group: RowGroup, option: string | undefined): string {
 	const table = group.table ?? option;
 	if (table !== undefined) return table;
-	throw fileError(group.file, undefined, "does not name a table", {
-		hint: "--table says which table its rows are for",
+	throw fileError({ file: group.file }, "does not name a table", {
+		hint: "--table names the table of its rows",
 	});
 }

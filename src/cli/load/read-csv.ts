@@ -72,25 +72,31 @@ async function* readRecords(
 	pipeline(Readable.from(bytesOf(file, ends, bytes)), parser, () => {});
 	let header: readonly string[] | undefined;
 	try {
-		for await (const found of parser as AsyncIterable<CsvRecord>) {
-			const { record, raw, info } = found;
+		for await (const found of parser) {
+			const { record, raw, info }: CsvRecord = found;
 			const line = ends.lineAt(info.bytes - Buffer.byteLength(raw));
 			if (isBlank(found)) continue;
 			// The part of a record before the end that was asked for.
 			if (bytes !== undefined && !/[\r\n]$/.test(raw)) break;
 			const problem = quoteProblem(raw, line);
-			if (header !== undefined) yield toRow(header, record, line, problem);
-			else if (problem !== undefined) throw fileError(file.name, line, problem);
+			if (header !== undefined)
+				yield problem === undefined
+					? toRow(header, record, line)
+					: { value: undefined, line, problem };
+			else if (problem !== undefined)
+				throw fileError({ file: file.name, line }, problem);
 			else if (!namesSeparator(file.name, line, raw))
 				header = checkHeader(file.name, line, record);
 		}
 	} catch (error) {
 		if (!(error instanceof CsvError)) throw error;
-		const { code, bytes: offset } = error as CsvError & { bytes: number };
-		const line = ends.lineAt(offset);
+		const { code, bytes: offset } = error;
+		const line = ends.lineAt(Number(offset));
 		throw code === "CSV_QUOTE_NOT_CLOSED"
-			? new UnclosedQuote(offset, line, ends.lastLine)
-			: fileError(file.name, line, "is not valid CSV", { cause: error });
+			? new UnclosedQuote(Number(offset), line, ends.lastLine)
+			: fileError({ file: file.name, line }, "is not valid CSV", {
+					cause: error,
+				});
 	}
 }
 
@@ -118,9 +124,7 @@ function toRow(
 	header: readonly string[],
 	cells: readonly string[],
 	line: number,
-	problem: string | undefined,
 ): SourceRow {
-	if (problem !== undefined) return { value: undefined, line, problem };
 	if (cells.length !== header.length)
 		return {
 			value: undefined,
@@ -146,7 +150,7 @@ function checkHeader(
 	const twice = names.findIndex((name, at) => last.get(name) !== at);
 	const name = names[twice];
 	if (name !== undefined)
-		throw fileError(file, line, `two columns are named "${name}"`, {
+		throw fileError({ file, line }, `two columns are named "${name}"`, {
 			hint: `give the columns ${twice + 1} and ${(last.get(name) ?? 0) + 1} different names, or delete one`,
 		});
 	const separator = names.length === 1 && /[;\t|]/.exec(names[0] ?? "")?.[0];
@@ -170,8 +174,7 @@ function otherSeparator(file: string, line: number, separator: string) {
 	};
 	const name = names[separator] ?? separator;
 	return fileError(
-		file,
-		line,
+		{ file, line },
 		`cells are not separated by commas but by ${names[separator] === undefined ? `"${separator}"` : `${name}s`}`,
 		{
 			hint: `save the file as comma-separated values, as in: mlr --icsv --ifs ${name} --ocsv cat ${shellArgument(file)}`,
@@ -196,10 +199,10 @@ function misplacedQuote(raw: string): string | undefined {
 		else if (character === "," || character === "\n" || character === "\r")
 			state = "start";
 		else if (state === "closed")
-			return "a quotation mark stands inside a quoted cell: double it";
+			return "a quotation mark is inside a quoted cell: double it";
 		else if (character !== '"') state = "plain";
 		else if (state === "plain")
-			return "a quotation mark stands inside a cell: quote the cell and double it";
+			return "a quotation mark is inside a cell: quote the cell and double it";
 		else state = "quoted";
 	}
 	return undefined;

@@ -2,8 +2,12 @@ import { basename, extname } from "node:path";
 import type { InputFile } from "./input-file.ts";
 import { readWholeText } from "./read-text.ts";
 import { parseYaml } from "./read-yaml.ts";
-import { isRecord } from "./record.ts";
-import { fileError, type RowGroup, type SourceRow } from "./source.ts";
+import {
+	fileError,
+	isRecord,
+	type RowGroup,
+	type SourceRow,
+} from "./source.ts";
 
 const frontMatter = /^---[ \t]*\r?\n((?:[\s\S]*?\r?\n)??)---[ \t]*(?:\r?\n|$)/;
 
@@ -23,7 +27,7 @@ export async function readMarkdown(
 	return { file: label, table: undefined, isUntyped: false, rows };
 }
 
-/** Named after the file unless the front matter says otherwise. */
+/** Named after the file unless the front matter has a name. */
 export function parseMarkdown(
 	file: string,
 	text: string,
@@ -41,7 +45,11 @@ function fieldsOf(file: string, yaml: string): Record<string, unknown> {
 	const [first, ...more] = parseYaml(file, yaml, 1);
 	if (first === undefined) return {};
 	if (more.length === 0 && isRecord(first.value)) return first.value;
-	throw fileError(file, first.line, "the front matter is no list of fields", {
-		hint: "write it as name: value, a line each",
-	});
+	throw fileError(
+		{ file, line: first.line },
+		"the front matter must be fields and values",
+		{
+			hint: "write it as name: value, a line each",
+		},
+	);
 }

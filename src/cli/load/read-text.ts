@@ -14,16 +14,16 @@ export async function* readText(file: InputFile): AsyncGenerator<string> {
 		for await (const bytes of createReadStream(file.path, {
 			highWaterMark: bytesAtOnce,
 		})) {
-			if (isFirst) checkEncoding(file.name, bytes as Buffer);
+			if (isFirst) checkEncoding(file.name, bytes);
 			isFirst = false;
-			const text = decode(decoder, file.name, line, bytes as Buffer);
+			const text = decode(decoder, bytes, { file: file.name, line });
 			line += lineEnds(text);
 			yield text;
 		}
 	} catch (cause) {
 		throw isSystemError(cause) ? unreadable(file.name, cause) : cause;
 	}
-	decode(decoder, file.name, line, undefined);
+	decode(decoder, undefined, { file: file.name, line });
 }
 
 /** All of it at once. */
@@ -37,18 +37,22 @@ export async function readWholeText(file: InputFile): Promise<string> {
 function checkEncoding(name: string, bytes: Buffer): void {
 	const start = bytes.subarray(0, 4).toString("hex");
 	if (start.startsWith("1f8b"))
-		throw fileError(name, undefined, "is compressed (gzip)", {
+		throw fileError({ file: name }, "is compressed (gzip)", {
 			hint: `unpack it first, as in: gunzip -c ${shellArgument(name)} | rem load - --format FORMAT`,
 		});
 	if (start === "504b0304")
-		throw fileError(name, undefined, "is a ZIP archive or an Excel workbook", {
+		throw fileError({ file: name }, "is a ZIP archive or an Excel workbook", {
 			hint: "unpack it, or save the sheet as comma-separated values",
 		});
 	const encoding = wideEncoding(bytes);
 	if (encoding === undefined) return;
-	throw fileError(name, 1, `is ${encoding.toUpperCase()} text, not UTF-8`, {
-		hint: `convert it, as in: iconv -f ${encoding} -t utf-8 ${shellArgument(name)}`,
-	});
+	throw fileError(
+		{ file: name, line: 1 },
+		`is ${encoding.toUpperCase()} text, not UTF-8`,
+		{
+			hint: `convert it, as in: iconv -f ${encoding} -t utf-8 ${shellArgument(name)}`,
+		},
+	);
 }
 
 /** By the byte order mark, or by where the NULs of the first characters are. */
@@ -80,18 +84,21 @@ function isUtf8(bytes: Buffer): boolean {
 
 function decode(
 	decoder: TextDecoder,
-	name: string,
-	line: number,
 	bytes: Buffer | undefined,
+	{ file, line }: { readonly file: string; readonly line: number },
 ): string {
 	try {
 		return decoder.decode(bytes, { stream: bytes !== undefined });
 	} catch (cause) {
 		const good = new TextDecoder().decode(bytes).split("\ufffd")[0] ?? "";
-		throw fileError(name, line + lineEnds(good), "is not UTF-8 text", {
-			hint: `convert it, as in: iconv -f latin1 -t utf-8 ${shellArgument(name)}; where other lines are UTF-8, correct this line alone`,
-			cause,
-		});
+		throw fileError(
+			{ file, line: line + lineEnds(good) },
+			"is not UTF-8 text",
+			{
+				hint: `convert it, as in: iconv -f latin1 -t utf-8 ${shellArgument(file)}; where other lines are UTF-8, correct this line alone`,
+				cause,
+			},
+		);
 	}
 }
 

@@ -37,7 +37,7 @@ export function parseYaml(
 		if (error === undefined) return itemsOf(file, document, lineAt);
 		const line = lineAt(error.pos[0]);
 		if (all.length === 1)
-			throw fileError(file, line, reasonOf(error), { cause: error });
+			throw fileError({ file, line }, reasonOf(error), { cause: error });
 		return [{ value: undefined, line, problem: reasonOf(error) }];
 	});
 }
@@ -64,11 +64,11 @@ function toValue(file: string, document: Document): unknown {
 		visit(document, { Scalar: keepExact });
 		return document.toJS();
 	} catch (cause) {
-		throw fileError(file, undefined, reasonOf(cause), { cause });
+		throw fileError({ file }, reasonOf(cause), { cause });
 	}
 }
 
-/** A number of more digits than JavaScript holds stays as it is written. */
+/** A number of more digits than JavaScript can represent stays as it is written. */
 function keepExact(key: number | "key" | "value" | null, node: Scalar): void {
 	if (typeof node.value !== "number" || node.source === undefined) return;
 	const text = decimal(node.source.replace("+", ""));

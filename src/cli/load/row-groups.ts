@@ -1,5 +1,4 @@
-import { isRecord } from "./record.ts";
-import type { RowGroup, SourceRow } from "./source.ts";
+import { isRecord, type RowGroup, type SourceRow } from "./source.ts";
 
 /** Rows as they are, or the rows of each `{ table, rows }` among them. */
 export function groupRows(

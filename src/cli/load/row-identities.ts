@@ -1,7 +1,7 @@
 import type { ValidRow } from "../../models/validate.ts";
 
 /** More would fill the memory; rows beyond are taken for different ones. */
-const mostKnown = 5_000_000;
+const maxKnown = 5_000_000;
 
 /**
  * Finds rows that are the same row of the database. The last of them counts:
@@ -18,7 +18,7 @@ export class RowIdentities {
 		if (identity === undefined) return;
 		const earlier = this.#last.get(identity);
 		if (earlier !== undefined) this.replaced.add(earlier);
-		else if (this.#last.size >= mostKnown) return;
+		else if (this.#last.size >= maxKnown) return;
 		this.#last.set(identity, row.index);
 	}
 }

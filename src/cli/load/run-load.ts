@@ -7,10 +7,10 @@ import {
 	withService,
 } from "../open-service.ts";
 import { type ScopeOptions, scopeOf } from "../options.ts";
-import { drainAloud } from "../output/drain-aloud.ts";
+import { drainAloud } from "../output/index-progress.ts";
 import { Terminal } from "../output/terminal.ts";
 import type { Format } from "./input-file.ts";
-import { loadRows } from "./load-rows.ts";
+import { type LoadTarget, loadRows } from "./load-rows.ts";
 import {
 	type GroupSummary,
 	summaryJson,
@@ -56,13 +56,12 @@ export async function runLoad(
 			signal,
 		});
 		const summaries = options.dryRun
-			? plans.map((plan) => tell(terminal, { plan, loaded: undefined }))
+			? plans.map((plan) => printSummary(terminal, { plan, loaded: undefined }))
 			: await withService(
 					terminal,
-					options,
+					{ ...options, entities: models },
 					(service) =>
-						loadAll(terminal, service, plans, { ...options, signal }),
-					models,
+						loadAll({ terminal, service }, plans, { ...options, signal }),
 				);
 		if (terminal.isJson) terminal.show(summaryJson(summaries), []);
 		else if (summaries.length > 1) terminal.print([totalLine(summaries)]);
@@ -72,24 +71,24 @@ export async function runLoad(
 }
 
 async function loadAll(
-	terminal: Terminal,
-	service: AnyService,
+	target: LoadTarget,
 	plans: readonly LoadPlan[],
 	options: LoadCommandOptions & { readonly signal: AbortSignal },
 ): Promise<GroupSummary[]> {
+	const { terminal, service } = target;
 	if (options.embeddings && options.onEmbeddingError === "fail")
 		await checkProviders(service, plans);
 	await migrateAloud(terminal, service);
 	const summaries: GroupSummary[] = [];
 	for (const plan of plans) {
-		const loaded = await loadRows(terminal, service, plan, {
+		const loaded = await loadRows(target, plan, {
 			...scopeOf(options),
 			...(options.embeddings ? {} : { generateEmbeddings: false }),
 			onEmbeddingError: options.onEmbeddingError,
 			...(options.bulk ? { bulk: true } : {}),
 			signal: options.signal,
 		});
-		summaries.push(tell(terminal, { plan, loaded }));
+		summaries.push(printSummary(terminal, { plan, loaded }));
 	}
 	await rebuildDropped(terminal, service, summaries);
 	return summaries;
@@ -108,7 +107,7 @@ async function checkProviders(
 		);
 }
 
-/** A command that dropped indexes does not leave them to somebody else. */
+/** A command that dropped indexes builds them itself. */
 async function rebuildDropped(
 	terminal: Terminal,
 	service: AnyService,
@@ -122,7 +121,7 @@ async function rebuildDropped(
 }
 
 /** People read each group as it is done, programs all of them at the end. */
-function tell(terminal: Terminal, summary: GroupSummary): GroupSummary {
+function printSummary(terminal: Terminal, summary: GroupSummary): GroupSummary {
 	const { group, entity, checked } = summary.plan;
 	if (checked.leftOut.length > 0)
 		terminal.notice(

@@ -18,17 +18,22 @@ import {
 	resolveMaps,
 	sourceNames,
 } from "./mapping.ts";
-import { isRecord } from "./record.ts";
+import { isRecord } from "./source.ts";
 
 export interface FieldProblem {
 	readonly field: string;
 	readonly message: string;
 }
 
+interface RowInProgress {
+	readonly row: Map<string, unknown>;
+	readonly problems: FieldProblem[];
+}
+
 /** A source row as a row of the model. */
 export interface ShapedRow {
 	readonly row: unknown;
-	/** Properties that are no field of the model and that no map takes. */
+	/** Properties that are not a field of the model and that no map takes. */
 	readonly unknown: readonly string[];
 	/** What is wrong with values of it, by field. */
 	readonly problems: readonly FieldProblem[];
@@ -64,7 +69,7 @@ export class RowShaper {
 
 	/**
 	 * Properties fill the fields they are named after, unless a map fills the
-	 * field or takes the property. What is no object stays as it is, for
+	 * field or takes the property. What is not an object stays as it is, for
 	 * validation to refuse.
 	 */
 	shape(source: unknown): ShapedRow {
@@ -78,7 +83,7 @@ export class RowShaper {
 			const field = this.#fieldName(name);
 			const part = field === undefined ? this.#partOf(name) : undefined;
 			if (part !== undefined && !this.#taken.has(name))
-				this.#setPart(row, part.field, part.path, value);
+				setPart(row, part, value);
 			else if (field === undefined) {
 				if (!this.#taken.has(name)) unknown.push(name);
 			} else if (!this.#used.has(name) && !this.#mapped.has(field)) {
@@ -92,30 +97,21 @@ export class RowShaper {
 				row.set(field, this.#typed(field, value, problems));
 			}
 		}
-		for (const map of this.#maps) this.#applyMap(row, map, source, problems);
+		for (const map of this.#maps)
+			this.#applyMap(map, source, { row, problems });
 		const isShortened = shortenKey(this.#entity, row);
 		return { row: Object.fromEntries(row), unknown, problems, isShortened };
 	}
 
 	#applyMap(
-		row: Map<string, unknown>,
 		{ field, path, source }: FieldMap,
 		from: Readonly<Record<string, unknown>>,
-		problems: FieldProblem[],
+		{ row, problems }: RowInProgress,
 	): void {
 		const value = readSource(from, source);
 		if (value === undefined) return;
-		if (path.length > 0) this.#setPart(row, field, path, value);
+		if (path.length > 0) setPart(row, { field, path }, value);
 		else row.set(field.name, this.#typed(field.name, value, problems));
-	}
-
-	#setPart(
-		row: Map<string, unknown>,
-		field: Field,
-		path: readonly string[],
-		value: unknown,
-	): void {
-		row.set(field.name, withPart(row.get(field.name), path, value));
 	}
 
 	/** The column `metadata.year` of a CSV is a part of a JSON field. */
@@ -140,10 +136,14 @@ export class RowShaper {
 			isBrokenJson(field, value)
 		)
 			problems.push({ field: name, message: cellProblem(field, value) });
-		return fieldValue(this.#entity, field, value, this.#isUntyped);
+		return fieldValue(value, {
+			entity: this.#entity,
+			field,
+			isUntyped: this.#isUntyped,
+		});
 	}
 
-	/** In the words of whoever writes a file without types; else what validation says. */
+	/** In the words of a file without types; else the message of validation. */
 	explain(issue: Issue, row: unknown): Issue {
 		const field = this.#entity.fieldsByName.get(issue.field ?? "");
 		const value = isRecord(row) ? row[issue.field ?? ""] : undefined;
@@ -164,7 +164,7 @@ export class RowShaper {
 }
 
 /**
- * Real files have a title or two that nobody could mean as a name. Such a key is
+ * Real files have a title or two that cannot be meant as a name. Such a key is
  * cut, with a hash of the whole at its end, so that it is the same every time
  * and no two of them become one.
  */
@@ -178,6 +178,14 @@ function shortenKey(entity: Entity, row: Map<string, unknown>): boolean {
 	const start = [...key].slice(0, limits.keyLength - hash.length - 1).join("");
 	row.set(field.name, `${start}~${hash}`);
 	return true;
+}
+
+function setPart(
+	row: Map<string, unknown>,
+	{ field, path }: Pick<FieldMap, "field" | "path">,
+	value: unknown,
+): void {
+	row.set(field.name, withPart(row.get(field.name), path, value));
 }
 
 /** The JSON with one more part, whatever stood there; names as they are. */
@@ -196,7 +204,7 @@ function withPart(
 	};
 }
 
-/** Ready vectors, which JSON holds as lists of numbers. */
+/** Ready vectors, in JSON lists of numbers. */
 function toVectors(value: unknown): unknown {
 	if (!isRecord(value)) return value;
 	return Object.fromEntries(

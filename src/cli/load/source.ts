@@ -1,6 +1,7 @@
 import { RemError } from "../../errors.ts";
+import { isJsonNumber } from "../../models/json-number.ts";
 
-/** A row as a file holds it. */
+/** A row as a file contains it. */
 export interface SourceRow {
 	readonly value: unknown;
 	/** Where it begins, from 1, in formats that have lines. */
@@ -23,16 +24,18 @@ export interface RowGroup {
 	readonly rows: readonly SourceRow[] | (() => AsyncIterable<SourceRow>);
 }
 
+/** The hint of what is wrong in a file where there is no better one. */
+export const nothingWritten = "nothing of this file was written";
+
 /** What is wrong in a file, with its line; nothing of the file is written. */
 export function fileError(
-	file: string,
-	line: number | undefined,
+	{ file, line }: { readonly file: string; readonly line?: number | undefined },
 	problem: string,
 	options: { readonly hint?: string; readonly cause?: unknown } = {},
 ): RemError {
 	const place = line === undefined ? file : `${file}, line ${line}`;
 	return new RemError("VALIDATION", `${place}: ${problem}`, {
-		hint: "nothing of this file was written",
+		hint: nothingWritten,
 		...options,
 	});
 }
@@ -46,4 +49,15 @@ export function shellArgument(file: string): string {
 	return /^[\w./+,@:%-]+$/.test(file)
 		? file
 		: `'${file.replaceAll("'", "'\\''")}'`;
+}
+
+/** Whether the value is an object with properties: no array, no date, no null. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+	return (
+		typeof value === "object" &&
+		value !== null &&
+		!Array.isArray(value) &&
+		!(value instanceof Date) &&
+		!isJsonNumber(value)
+	);
 }

@@ -8,8 +8,8 @@ import { oneToken, tokenList } from "../../mcp/access/token-list.ts";
 import { addressOf, HttpServing, listen } from "../../mcp/http/http-server.ts";
 import { type Identity, Memory } from "../../mcp/memory.ts";
 import { serveOnStdio } from "../../mcp/stdio.ts";
-import type { Invocation } from "../invocation.ts";
 import { type AnyService, migrateAloud } from "../open-service.ts";
+import type { Invocation } from "../options.ts";
 import type { Terminal } from "../output/terminal.ts";
 import type { McpCommandOptions } from "./mcp-options.ts";
 

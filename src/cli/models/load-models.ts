@@ -1,12 +1,12 @@
+import { type Dirent, readdirSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as z from "zod";
 import { RemError } from "../../errors.ts";
 import type { Entity } from "../../models/entity.ts";
 import { entityFromJsonSchema } from "../../models/json-schema.ts";
 import { oneLine } from "../output/plain-text.ts";
-import { findModelFiles } from "./find-model-files.ts";
 import {
 	describeProblem,
 	type ModelProblem,
@@ -116,4 +116,46 @@ function distinctModels(models: readonly FoundModel[]): FoundModel[] {
 function loadProblem(error: unknown): string {
 	const message = error instanceof Error ? error.message : String(error);
 	return `cannot be loaded: ${oneLine(message)}`;
+}
+
+/** The modules of a file or folder, folders below it included, in one order everywhere. */
+function findModelFiles(path: string): string[] {
+	const files = isFolder(path) ? modulesIn(path) : [path];
+	if (files.length > 0) return files;
+	throw new RemError("VALIDATION", `no modules in "${path}"`, {
+		hint: "models are .ts, .mts, .js or .mjs modules, or JSON Schemas in .schema.json files",
+	});
+}
+
+function isFolder(path: string): boolean {
+	try {
+		return statSync(path).isDirectory();
+	} catch (cause) {
+		throw new RemError("VALIDATION", `no models at "${path}"`, {
+			hint: "--models takes a file or a folder",
+			cause,
+		});
+	}
+}
+
+function modulesIn(folder: string): string[] {
+	const entries = readdirSync(folder, { withFileTypes: true });
+	return entries
+		.sort((a, b) => (a.name < b.name ? -1 : 1))
+		.flatMap((entry) => {
+			const path = join(folder, entry.name);
+			if (entry.isDirectory()) return isSkipped(entry) ? [] : modulesIn(path);
+			return isModule(entry.name) ? [path] : [];
+		});
+}
+
+function isSkipped({ name }: Dirent): boolean {
+	return name.startsWith(".") || name === "node_modules";
+}
+
+function isModule(name: string): boolean {
+	return (
+		name.endsWith(".schema.json") ||
+		(/\.m?[tj]s$/.test(name) && !/\.(?:d|test|spec)\.m?[tj]s$/.test(name))
+	);
 }

@@ -1,5 +1,5 @@
 import type { SearchExplanation, TableExplanations } from "../../index.ts";
-import { snakeNames } from "./json-names.ts";
+import { snakeNames } from "./json-text.ts";
 import { heading, type Line } from "./terminal.ts";
 
 /** How a search was made, below its hits. */

@@ -78,15 +78,15 @@ export function progressBar(state: ProgressState, width: number): string {
 	const filled = Math.round((share(state) ?? 0) * cells);
 	const bar = "█".repeat(filled) + "░".repeat(cells - filled);
 	const parts = state.total === undefined ? [] : [bar];
-	return cut([state.label, ...parts, ...facts(state)].join("  "), width);
+	return cut([state.label, ...parts, ...figures(state)].join("  "), width);
 }
 
 /** `movies.json: 50 %, 1,500 of 3,000, 460/s, 3 s left` */
 export function progressLine(state: ProgressState): string {
-	return `${state.label}: ${facts(state).join(", ")}`;
+	return `${state.label}: ${figures(state).join(", ")}`;
 }
 
-function facts(state: ProgressState): string[] {
+function figures(state: ProgressState): string[] {
 	const { done, total, elapsedMs, note } = state;
 	const part = share(state);
 	if (note !== undefined)

@@ -16,6 +16,11 @@ export interface OutputOptions {
 	readonly quiet?: boolean;
 }
 
+interface LateProgress {
+	readonly onProgress: (step: { done: number; total: number }) => void;
+	readonly stop: () => void;
+}
+
 /** A line of output, as it is or in a style. */
 export type Line = string | { readonly text: string; readonly style: Style };
 
@@ -78,6 +83,18 @@ export class Terminal {
 				progress.stop();
 				this.#hasBar = false;
 			},
+		};
+	}
+
+	/** A bar for work whose first step reports the total. */
+	lateProgress(label: string): LateProgress {
+		let bar: Progress | undefined;
+		return {
+			onProgress: ({ done, total }) => {
+				bar ??= this.progress(label, total);
+				bar.update(done);
+			},
+			stop: () => bar?.stop(),
 		};
 	}
 

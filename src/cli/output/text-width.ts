@@ -16,14 +16,14 @@ export function textWidth(text: string): number {
 /** The text, or as much of its beginning as fits, with `…` for the rest. */
 export function cut(text: string, width: number): string {
 	if (textWidth(text) <= width) return text;
-	let kept = "";
+	let shown = "";
 	let used = 1;
 	for (const { segment } of graphemes.segment(text)) {
 		used += wide.test(segment) ? 2 : 1;
 		if (used > width) break;
-		kept += segment;
+		shown += segment;
 	}
-	return `${kept.trimEnd()}…`;
+	return `${shown.trimEnd()}…`;
 }
 
 /** The text with spaces up to the width, behind it or, aligned right, before it. */

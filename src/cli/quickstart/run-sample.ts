@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { readEnvironment } from "../../config.ts";
-import { localDimensions, localModel } from "../../embeddings/local.ts";
+import { semanticModel } from "../../embeddings/local.ts";
 import type { FuzzyHit, LookupHit, UpsertResult } from "../../index.ts";
 import { Resource } from "../../models/core-entities.ts";
 import type { AnySearchHit } from "../commands/search.ts";
@@ -22,7 +22,7 @@ export const questions = {
 	search: "what do mechanics check on the brakes of a bike?",
 } as const;
 
-interface Timed<T> {
+export interface Timed<T> {
 	readonly ms: number;
 	readonly value: T;
 }
@@ -89,9 +89,7 @@ export async function runSample(connectionString: string): Promise<SampleRun> {
 /** No network and no bill in a first try, even where a key is set. */
 function offlineUnlessAsked() {
 	const { EMBEDDING__PROVIDER: named } = readEnvironment();
-	return named === undefined
-		? { provider: "local", model: localModel, dimensions: localDimensions }
-		: {};
+	return named === undefined ? { provider: "local", model: semanticModel } : {};
 }
 
 function sampleRows(): never[] {

@@ -4,7 +4,8 @@ import { RemError } from "../../errors.ts";
 import type { Difference } from "../../migrate/diff/difference.ts";
 import { renderMigration } from "../../migrate/diff/render.ts";
 import { numberOf, readMigrationFiles } from "../../migrate/migration-file.ts";
-import { UsageError } from "../usage-error.ts";
+import { membersOf } from "../../util/present.ts";
+import { UsageError } from "../failure.ts";
 
 export interface WriteOptions {
 	readonly name: string;
@@ -12,7 +13,7 @@ export interface WriteOptions {
 	readonly includeDangerous: boolean;
 }
 
-/** Writes one file, or two where some statements are no part of a transaction; returns their paths. */
+/** Writes one file, or two where some statements cannot be in a transaction; returns their paths. */
 export async function writeMigration(
 	differences: readonly Difference[],
 	{ name, folder, includeDangerous }: WriteOptions,
@@ -38,7 +39,7 @@ export async function writeMigration(
 		return paths;
 	} catch (cause) {
 		if (cause instanceof RemError) throw cause;
-		const { code } = cause as NodeJS.ErrnoException;
+		const { code } = membersOf(cause);
 		throw new RemError("VALIDATION", `cannot write to "${folder}" (${code})`, {
 			hint: "name another folder with --migrations",
 			cause,

@@ -1,13 +1,13 @@
 import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { RemError } from "../../errors.ts";
+import { membersOf } from "../../util/present.ts";
 
 /** Why the process is not ready, as a word for machines; `undefined`: it is. */
 export type Readiness = () => Promise<string | undefined>;
 
 /**
  * Answers the probes of an orchestrator: `/livez` as long as the process runs,
- * whatever the database does, for a restart would not mend it; `/readyz` by the
+ * whatever the database does, for a restart would not help; `/readyz` by the
  * given check. Nothing else is served.
  */
 export class HealthServer {
@@ -16,7 +16,7 @@ export class HealthServer {
 
 	private constructor(server: Server) {
 		this.#server = server;
-		this.port = (server.address() as AddressInfo).port;
+		this.port = Number(membersOf(server.address()).port);
 	}
 
 	/** Port 0 takes a free one. */

@@ -5,12 +5,12 @@ import { oneLine } from "../output/plain-text.ts";
 import type { Terminal } from "../output/terminal.ts";
 
 const connectEveryMs = 1000;
-const keepCacheEveryMs = 1000;
+const checkCacheEveryMs = 1000;
 const checkIndexesEveryMs = 60_000;
 
 /**
  * Connects, for as long as that takes: a worker may be started before its
- * database. What waiting does not mend (a wrong password, a server too old) is
+ * database. What waiting does not cure (a wrong password, a server too old) is
  * thrown. `undefined`: the signal came first.
  */
 export async function connectPatiently(
@@ -46,21 +46,21 @@ export async function runWorker(
 	const indexing = service.indexer.run();
 	await Promise.all([
 		every(checkIndexesEveryMs, signal, async () => service.indexer.check()),
-		keepCache(service, terminal, signal),
+		watchCache(service, terminal, signal),
 	]);
 	terminal.notice("stopping: waiting for what is under way");
 	await Promise.all([service.embeddings.stop(), service.indexer.stop()]);
 	await indexing;
 }
 
-/** The marker is looked at again and again: with no reader about, nobody else would notice. */
-async function keepCache(
+/** The marker is polled: without a reader, no other call would notice. */
+async function watchCache(
 	service: AnyService,
 	terminal: Terminal,
 	signal: AbortSignal,
 ): Promise<void> {
-	const faults = new Faults(terminal, "kv_store cannot be looked at");
-	await every(keepCacheEveryMs, signal, async () => {
+	const faults = new Faults(terminal, "kv_store cannot be checked");
+	await every(checkCacheEveryMs, signal, async () => {
 		try {
 			await service.kv.noticeEmptied();
 			faults.clear();
@@ -87,7 +87,7 @@ async function pause(ms: number, signal: AbortSignal): Promise<void> {
 	});
 }
 
-/** Says what fails when it begins and when it is over, not at every attempt. */
+/** Reports a failure when it begins and when it is over, not at every attempt. */
 class Faults {
 	readonly #terminal: Terminal;
 	readonly #what: string;
@@ -102,7 +102,7 @@ class Faults {
 		const message = error instanceof Error ? error.message : String(error);
 		if (message === this.#last) return;
 		this.#last = message;
-		this.#terminal.warn(oneLine(`${this.#what}: ${message}; trying on`));
+		this.#terminal.warn(oneLine(`${this.#what}: ${message}; retrying`));
 	}
 
 	clear(): void {

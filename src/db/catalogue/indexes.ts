@@ -125,8 +125,10 @@ export async function dropInvalidIndex(
  */
 export async function canonicalDefinitions(
 	db: Handle,
-	schema: string,
-	tableName: string,
+	{
+		schema,
+		tableName,
+	}: { readonly schema: string; readonly tableName: string },
 	definitions: readonly string[],
 ): Promise<string[]> {
 	return db.transaction(async (tx) => {

@@ -86,7 +86,7 @@ export async function readCatalogue(
 	}));
 }
 
-/** The same of everything temporary, which stands for relations of `schema`. */
+/** The same of everything temporary, in place of relations of `schema`. */
 export async function readTemporaryCatalogue(
 	tx: Handle,
 	schema: string,
@@ -152,7 +152,7 @@ WHERE c.relnamespace = ${namespace} AND c.relkind IN ('r', 'p', 'v', 'm', 'f', '
 	return new Map(rows.map((row) => [row.name, row]));
 }
 
-/** Of another role's build only the process and its lock are to be seen. */
+/** Of another role's build only the process and its lock are visible. */
 const isBuilding = sql`EXISTS (
       SELECT FROM pg_stat_progress_create_index b
       JOIN pg_locks l ON l.pid = b.pid AND l.locktype = 'relation' AND l.relation = c.oid AND l.granted
@@ -188,7 +188,7 @@ function named(column: Sql, names: readonly string[] | undefined): Sql {
 		: sql` AND ${column} = ANY (${arrayLiteral(names)}::text[])`;
 }
 
-/** A relation by what tells whose it is. */
+/** What identifies the owner of a relation. */
 export type RelationHead = Pick<Relation, "name" | "kind" | "comment">;
 
 /** The schema's relations of these names, or with a comment that begins so. */

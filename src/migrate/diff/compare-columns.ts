@@ -1,10 +1,10 @@
-import type { Column, Relation } from "../../db/catalogue/relations.ts";
+import type { Column } from "../../db/catalogue/relations.ts";
 import { boundedName } from "../../models/names.ts";
 import { literal, toText } from "../../sql.ts";
 import { editDistance } from "../../util/suggest.ts";
 import { conversion, isRewrite } from "./conversion.ts";
-import { type Difference, difference } from "./difference.ts";
-import { quoted, type SchemaText } from "./schema-text.ts";
+import { type Difference, difference, type TableDiff } from "./difference.ts";
+import { quoted } from "./schema-text.ts";
 
 interface ComparedColumns {
 	/** What stands by itself. */
@@ -21,41 +21,30 @@ export interface RetypedColumn {
 }
 
 /** Columns of the table against those it should have. */
-export function compareColumns(
-	expected: Relation,
-	live: Relation,
-	hasRows: boolean,
-	schemaText: SchemaText,
-): ComparedColumns {
+export function compareColumns(diff: TableDiff): ComparedColumns {
+	const { expected, live, hasRows, schemaText } = diff;
 	const differences: Difference[] = [];
 	const retyped: RetypedColumn[] = [];
 	const found = new Map(live.columns.map((column) => [column.name, column]));
-	const renames = hasRows
-		? renamedColumns(expected, live, schemaText)
-		: noRenames;
+	const renames = hasRows ? renamedColumns(diff) : noRenames;
 	for (const column of expected.columns) {
 		const now = found.get(column.name);
 		found.delete(column.name);
 		const earlier = renames.get(column.name);
 		if (earlier !== undefined) {
 			found.delete(earlier.name);
-			differences.push(renamed(expected.name, column, earlier, schemaText));
-		} else if (now === undefined)
-			differences.push(missing(expected.name, column, hasRows, schemaText));
+			differences.push(renamed(diff, column, earlier));
+		} else if (now === undefined) differences.push(missing(diff, column));
 		else if (!schemaText.isSame(now.type, column.type))
 			retyped.push(retype(column, now));
-		else
-			differences.push(
-				...compareDefault(expected.name, column, now, schemaText),
-			);
+		else differences.push(...compareDefault(diff, column, now));
 		if (now !== undefined)
 			differences.push(
-				...compareNull(expected.name, column, now, schemaText),
-				...compareStatistics(expected.name, column, now, schemaText),
+				...compareNull(diff, column, now),
+				...compareStatistics(diff, column, now),
 			);
 	}
-	for (const column of found.values())
-		differences.push(unknown(expected.name, column, schemaText));
+	for (const column of found.values()) differences.push(unknown(diff, column));
 	return { differences, retyped };
 }
 
@@ -70,11 +59,11 @@ const noRenames: ReadonlyMap<string, Column> = new Map();
  * column would strand its values. One of the same type comes first, then the
  * nearest name.
  */
-function renamedColumns(
-	expected: Relation,
-	live: Relation,
-	schemaText: SchemaText,
-): ReadonlyMap<string, Column> {
+function renamedColumns({
+	expected,
+	live,
+	schemaText,
+}: TableDiff): ReadonlyMap<string, Column> {
 	const wanted = new Set(expected.columns.map(({ name }) => name));
 	const existing = new Set(live.columns.map(({ name }) => name));
 	const left = live.columns.filter(
@@ -101,27 +90,21 @@ function renamedColumns(
 	return found;
 }
 
-function renamed(
-	table: string,
-	column: Column,
-	earlier: Column,
-	schemaText: SchemaText,
-): Difference {
+function renamed(diff: TableDiff, column: Column, earlier: Column): Difference {
 	const [from, to] = [quoted(earlier.name), quoted(column.name)];
-	const rename = `ALTER TABLE ${schemaText.name(table)} RENAME COLUMN ${from} TO ${to};`;
-	const isRetyped = !schemaText.isSame(earlier.type, column.type);
+	const isRetyped = !diff.schemaText.isSame(earlier.type, column.type);
 	const types = isRetyped ? ` (${earlier.type}, expected ${column.type})` : "";
 	const next = isRetyped
 		? "afterwards `rem schema diff` shows the change of its type; "
 		: "";
 	return difference(
-		table,
+		diff.table,
 		`column ${to} is missing, and ${from}${types} is not in the model any more: renamed?`,
-		[rename],
 		{
+			statements: [`${diff.alter} RENAME COLUMN ${from} TO ${to};`],
 			risk: {
 				kind: "rename",
-				reason: `${next}if ${to} is another field, keep the values of ${from} where they are: ${leaveColumn(table, earlier, schemaText)}`,
+				reason: `${next}if ${to} is another field, keep the values of ${from} where they are: ${leaveColumn(diff, earlier)}`,
 			},
 			blocks: true,
 		},
@@ -130,36 +113,39 @@ function renamed(
 
 /** Records that the column is known to be outside of the model. */
 function leaveColumn(
-	table: string,
+	{ table, schemaText }: TableDiff,
 	{ name, comment }: Column,
-	schemaText: SchemaText,
 ): string {
 	const text = comment === null ? leftMark : `${comment}; ${leftMark}`;
 	return `COMMENT ON COLUMN ${schemaText.name(table)}.${quoted(name)} IS ${toText(literal(text))};`;
 }
 
 function missing(
-	table: string,
+	{ table, alter, hasRows, schemaText }: TableDiff,
 	column: Column,
-	hasRows: boolean,
-	schemaText: SchemaText,
 ): Difference {
-	const alter = `ALTER TABLE ${schemaText.name(table)}`;
 	const name = quoted(column.name);
 	const definition = `${alter} ADD COLUMN IF NOT EXISTS ${name} ${column.type}`;
 	const lacksValue = hasRows && column.notNull && column.defaultValue === null;
-	if (!lacksValue)
-		return difference(table, `column ${name} is missing`, [
-			`${definition}${column.defaultValue === null ? "" : ` DEFAULT ${schemaText.placed(column.defaultValue)}`}${column.notNull ? " NOT NULL" : ""};`,
-		]);
+	if (!lacksValue) {
+		const value =
+			column.defaultValue === null
+				? ""
+				: ` DEFAULT ${schemaText.placed(column.defaultValue)}`;
+		return difference(table, `column ${name} is missing`, {
+			statements: [
+				`${definition}${value}${column.notNull ? " NOT NULL" : ""};`,
+			],
+		});
+	}
 	return difference(
 		table,
 		`column ${name} is missing, and rows that exist would have no value: give it a default or make it optional`,
-		[
-			`${definition};`,
-			`-- Give every row its value here: UPDATE ${schemaText.name(table)} SET ${name} = …\n${alter} ALTER COLUMN ${name} SET NOT NULL;`,
-		],
 		{
+			statements: [
+				`${definition};`,
+				`-- Give every row its value here: UPDATE ${schemaText.name(table)} SET ${name} = …\n${alter} ALTER COLUMN ${name} SET NOT NULL;`,
+			],
 			risk: {
 				kind: "may-fail",
 				reason: `rows that exist need a value before column ${name} can be NOT NULL`,
@@ -185,96 +171,86 @@ function retype(column: Column, now: Column): RetypedColumn {
 }
 
 function compareDefault(
-	table: string,
+	{ table, alter, schemaText }: TableDiff,
 	column: Column,
 	now: Column,
-	schemaText: SchemaText,
 ): Difference[] {
 	if (schemaText.isSame(now.defaultValue, column.defaultValue)) return [];
 	const name = quoted(column.name);
 	const value = column.defaultValue;
+	const change =
+		value === null ? "DROP DEFAULT" : `SET DEFAULT ${schemaText.placed(value)}`;
 	return [
 		difference(
 			table,
-			`column ${name} has ${now.defaultValue === null ? "no default" : "another default"}, expected ${value ?? "none"}`,
-			[
-				`ALTER TABLE ${schemaText.name(table)} ALTER COLUMN ${name} ${value === null ? "DROP DEFAULT" : `SET DEFAULT ${schemaText.placed(value)}`};`,
-			],
+			`column ${name} has ${now.defaultValue === null ? "no" : "a different"} default, expected ${value ?? "none"}`,
+			{ statements: [`${alter} ALTER COLUMN ${name} ${change};`] },
 		),
 	];
 }
 
 function compareNull(
-	table: string,
+	{ table, alter }: TableDiff,
 	column: Column,
 	now: Column,
-	schemaText: SchemaText,
 ): Difference[] {
 	if (now.notNull === column.notNull) return [];
 	const name = quoted(column.name);
-	const alter = `ALTER TABLE ${schemaText.name(table)} ALTER COLUMN ${name}`;
 	if (now.notNull)
 		return [
-			difference(table, `column ${name} must not be NULL, the model takes it`, [
-				`${alter} DROP NOT NULL;`,
-			]),
+			difference(
+				table,
+				`column ${name} is NOT NULL, and the model allows NULL`,
+				{ statements: [`${alter} ALTER COLUMN ${name} DROP NOT NULL;`] },
+			),
 		];
 	const constraint = quoted(boundedName(`${table}_${column.name}_not_null`));
-	const alterTable = `ALTER TABLE ${schemaText.name(table)}`;
+	return [
+		difference(table, `column ${name} allows NULL, and the model does not`, {
+			statements: [
+				`${alter} ADD CONSTRAINT ${constraint} NOT NULL ${name} NOT VALID;`,
+				`${alter} VALIDATE CONSTRAINT ${constraint};`,
+			],
+			phase: "online",
+			risk: {
+				kind: "may-fail",
+				reason: `it fails on rows without a value in column ${name}`,
+			},
+			blocks: true,
+		}),
+	];
+}
+
+function compareStatistics(
+	{ table, alter }: TableDiff,
+	{ name, statistics }: Column,
+	now: Column,
+): Difference[] {
+	if (statistics === null || now.statistics === statistics) return [];
 	return [
 		difference(
 			table,
-			`column ${name} takes NULL, the model does not`,
-			[
-				`${alterTable} ADD CONSTRAINT ${constraint} NOT NULL ${name} NOT VALID;`,
-				`${alterTable} VALIDATE CONSTRAINT ${constraint};`,
-			],
+			`the statistics target of column ${quoted(name)} differs, expected ${statistics}`,
 			{
-				phase: "online",
-				risk: {
-					kind: "may-fail",
-					reason: `rows without a value in column ${name} stand in the way`,
-				},
-				blocks: true,
+				statements: [
+					`${alter} ALTER COLUMN ${quoted(name)} SET STATISTICS ${statistics};`,
+				],
 			},
 		),
 	];
 }
 
-function compareStatistics(
-	table: string,
-	column: Column,
-	now: Column,
-	schemaText: SchemaText,
-): Difference[] {
-	if (column.statistics === null || now.statistics === column.statistics)
-		return [];
-	return [
-		difference(
-			table,
-			`column ${quoted(column.name)} has another statistics target, expected ${column.statistics}`,
-			[
-				`ALTER TABLE ${schemaText.name(table)} ALTER COLUMN ${quoted(column.name)} SET STATISTICS ${column.statistics};`,
-			],
-		),
-	];
-}
-
 /** A column of an earlier model, or of another program. */
-function unknown(
-	table: string,
-	column: Column,
-	schemaText: SchemaText,
-): Difference {
+function unknown(diff: TableDiff, column: Column): Difference {
 	const name = quoted(column.name);
 	const isNeeded = column.notNull && column.defaultValue === null;
 	return difference(
-		table,
+		diff.table,
 		isNeeded
-			? `column ${name} must not be NULL, and the model does not have it`
+			? `column ${name} is NOT NULL, and the model does not have it`
 			: `column ${name} is not in the model`,
-		[`ALTER TABLE ${schemaText.name(table)} DROP COLUMN IF EXISTS ${name};`],
 		{
+			statements: [`${diff.alter} DROP COLUMN IF EXISTS ${name};`],
 			risk: {
 				kind: "data-loss",
 				reason: `the values of column ${name} are lost`,
@@ -282,7 +258,7 @@ function unknown(
 			blocks: isNeeded,
 			...(column.comment?.includes(leftMark)
 				? {}
-				: { whenLeft: leaveColumn(table, column, schemaText) }),
+				: { whenLeft: leaveColumn(diff, column) }),
 		},
 	);
 }

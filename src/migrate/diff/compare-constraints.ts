@@ -1,44 +1,46 @@
-import type { Constraint, Relation } from "../../db/catalogue/relations.ts";
+import type { Constraint } from "../../db/catalogue/relations.ts";
 import { boundedName } from "../../models/names.ts";
-import { type Difference, difference } from "./difference.ts";
-import { quoted, type SchemaText } from "./schema-text.ts";
+import { type Difference, difference, type TableDiff } from "./difference.ts";
+import { quoted } from "./schema-text.ts";
 
 /** Constraints of the table against those it should have. Those of other programs are ignored. */
-export function compareConstraints(
-	expected: Relation,
-	live: Relation,
-	schemaText: SchemaText,
-): Difference[] {
-	const table = expected.name;
+export function compareConstraints(diff: TableDiff): Difference[] {
+	const { table, expected, live, schemaText } = diff;
 	const found = new Map(live.constraints.map((item) => [item.name, item]));
 	return [
 		...expected.constraints.flatMap((constraint) => {
-			const now = found.get(constraint.name);
-			if (now === undefined)
-				return add(table, constraint, "is missing", schemaText);
-			if (!schemaText.isSame(now.definition, constraint.definition))
+			const { name, definition } = constraint;
+			const now = found.get(name);
+			if (now === undefined) return add(diff, constraint, "is missing");
+			if (!schemaText.isSame(now.definition, definition))
 				return add(
-					table,
+					diff,
 					constraint,
-					`is ${schemaText.bare(now.definition)}, expected ${schemaText.bare(constraint.definition)}`,
-					schemaText,
+					`is ${schemaText.bare(now.definition)}, expected ${schemaText.bare(definition)}`,
 				);
-			return now.isValidated ? [] : validate(table, constraint, schemaText);
+			if (now.isValidated) return [];
+			return difference(table, `constraint ${quoted(name)} is not validated`, {
+				statements: [validateConstraint(diff, constraint)],
+				phase: "online",
+			});
 		}),
-		...obsoleteConstraints(expected, live).map(({ name }) =>
-			difference(table, `constraint ${quoted(name)} is not in the model`, [
-				dropConstraint(table, name, schemaText),
-			]),
+		...obsoleteConstraints(diff).map((constraint) =>
+			difference(
+				table,
+				`constraint ${quoted(constraint.name)} is not in the model`,
+				{ statements: [dropConstraint(diff, constraint)] },
+			),
 		),
 	];
 }
 
 /** Checks of ours that an earlier model wanted. */
-export function obsoleteConstraints(
-	expected: Relation,
-	live: Relation,
-): Constraint[] {
-	const keyLength = boundedName(`${expected.name}_key_length`);
+export function obsoleteConstraints({
+	table,
+	expected,
+	live,
+}: TableDiff): Constraint[] {
+	const keyLength = boundedName(`${table}_key_length`);
 	const isExpected = expected.constraints.some(
 		({ name }) => name === keyLength,
 	);
@@ -47,65 +49,44 @@ export function obsoleteConstraints(
 	);
 }
 
-/** Where there is one of that name it is another one. */
+/** Replaces a constraint of that name if there is one. */
 function add(
-	table: string,
+	diff: TableDiff,
 	constraint: Constraint,
-	what: string,
-	schemaText: SchemaText,
+	problem: string,
 ): Difference {
-	const message = `constraint ${quoted(constraint.name)} ${what}`;
-	const drop = dropConstraint(table, constraint.name, schemaText);
+	const name = quoted(constraint.name);
+	const message = `constraint ${name} ${problem}`;
+	const drop = dropConstraint(diff, constraint);
+	const text = addConstraint(diff, constraint);
 	if (constraint.type === "p" || constraint.type === "u")
-		return difference(
-			table,
-			message,
-			[drop, addConstraint(table, constraint, schemaText)],
-			{
-				risk: {
-					kind: "long-lock",
-					reason: `the index of constraint ${quoted(constraint.name)} is built under a lock that stops everybody, and fails on duplicates`,
-				},
+		return difference(diff.table, message, {
+			statements: [drop, text],
+			risk: {
+				kind: "long-lock",
+				reason: `the index of constraint ${name} is built under a lock that blocks readers and writers, and fails on duplicates`,
 			},
-		);
-	return difference(
-		table,
-		message,
-		[
+		});
+	return difference(diff.table, message, {
+		statements: [
 			drop,
-			addConstraint(table, constraint, schemaText, " NOT VALID"),
-			validateConstraint(table, constraint, schemaText),
+			text.replace(/;$/, " NOT VALID;"),
+			validateConstraint(diff, constraint),
 		],
-		{ phase: "online" },
-	);
-}
-
-function validate(
-	table: string,
-	constraint: Constraint,
-	schemaText: SchemaText,
-): Difference {
-	return difference(
-		table,
-		`constraint ${quoted(constraint.name)} is not validated`,
-		[validateConstraint(table, constraint, schemaText)],
-		{ phase: "online" },
-	);
+		phase: "online",
+	});
 }
 
 export function dropConstraint(
-	table: string,
-	name: string,
-	schemaText: SchemaText,
+	{ alter }: TableDiff,
+	{ name }: Constraint,
 ): string {
-	return `ALTER TABLE ${schemaText.name(table)} DROP CONSTRAINT IF EXISTS ${quoted(name)};`;
+	return `${alter} DROP CONSTRAINT IF EXISTS ${quoted(name)};`;
 }
 
 export function addConstraint(
-	table: string,
+	{ alter, schemaText }: TableDiff,
 	{ name, definition }: Constraint,
-	schemaText: SchemaText,
-	suffix = "",
 ): string {
 	// The catalogue leaves out the schema of a table that the search_path finds.
 	const placed = schemaText
@@ -114,13 +95,12 @@ export function addConstraint(
 			/ REFERENCES (\w+)\(/,
 			(_, other: string) => ` REFERENCES ${schemaText.name(other)}(`,
 		);
-	return `ALTER TABLE ${schemaText.name(table)} ADD CONSTRAINT ${quoted(name)} ${placed}${suffix};`;
+	return `${alter} ADD CONSTRAINT ${quoted(name)} ${placed};`;
 }
 
 function validateConstraint(
-	table: string,
+	{ alter }: TableDiff,
 	{ name }: Constraint,
-	schemaText: SchemaText,
 ): string {
-	return `ALTER TABLE ${schemaText.name(table)} VALIDATE CONSTRAINT ${quoted(name)};`;
+	return `${alter} VALIDATE CONSTRAINT ${quoted(name)};`;
 }

@@ -1,26 +1,18 @@
 import { dropIndexText } from "../../db/catalogue/indexes.ts";
-import type {
-	IndexDefinition,
-	Relation,
-} from "../../db/catalogue/relations.ts";
+import type { IndexDefinition } from "../../db/catalogue/relations.ts";
 import { boundedName } from "../../models/names.ts";
 import { isBuiltByIndexer, isOfModel } from "../../schema/index-types.ts";
-import { type Difference, difference } from "./difference.ts";
+import {
+	type Difference,
+	difference,
+	type Risk,
+	type TableDiff,
+} from "./difference.ts";
 import { quoted, type SchemaText } from "./schema-text.ts";
 
-export interface IndexRoles {
-	/** The arbiter of upserts; without it, or with another one, nothing can be written. */
-	readonly key: string | undefined;
-}
-
 /** Indexes of the table against those it should have. Those of other programs are ignored. */
-export function compareIndexes(
-	expected: Relation,
-	live: Relation,
-	roles: IndexRoles,
-	schemaText: SchemaText,
-): Difference[] {
-	const table = expected.name;
+export function compareIndexes(diff: TableDiff): Difference[] {
+	const { expected, live, schemaText } = diff;
 	const found = new Map(live.indexes.map((index) => [index.name, index]));
 	return [
 		...expected.indexes
@@ -28,126 +20,116 @@ export function compareIndexes(
 			.flatMap((index) => {
 				const now = found.get(index.name);
 				if (now === undefined)
-					return isBuiltByIndexer(index.name)
-						? []
-						: missing(table, index, schemaText);
+					return isBuiltByIndexer(index.name) ? [] : missing(diff, index);
 				if (now.isBuilding) return [];
-				if (!now.isValid) return invalid(table, index, schemaText);
+				if (!now.isValid) return invalid(diff, index);
 				return schemaText.isSame(now.definition, index.definition)
 					? []
-					: other(table, index, now, roles, schemaText);
+					: changed(diff, index, now);
 			}),
-		...obsoleteIndexes(expected, live).map((index) =>
-			obsolete(table, index, roles, schemaText),
-		),
+		...obsoleteIndexes(diff).map((index) => obsolete(diff, index)),
 	];
 }
 
 /** Indexes of ours that an earlier model wanted. */
-export function obsoleteIndexes(
-	expected: Relation,
-	live: Relation,
-): IndexDefinition[] {
+export function obsoleteIndexes({
+	table,
+	expected,
+	live,
+}: TableDiff): IndexDefinition[] {
 	const names = new Set(expected.indexes.map(({ name }) => name));
 	return live.indexes.filter(
 		({ name, isOfConstraint, isBuilding }) =>
 			!isOfConstraint &&
 			!isBuilding &&
 			!names.has(name) &&
-			(name === keyIndexOf(expected.name) || isOfModel(expected.name, name)),
+			(name === keyIndexOf(table) || isOfModel(table, name)),
 	);
 }
 
 function missing(
-	table: string,
+	{ table, schemaText }: TableDiff,
 	index: IndexDefinition,
-	schemaText: SchemaText,
 ): Difference {
-	return difference(
-		table,
-		`index ${quoted(index.name)} is missing`,
-		[createConcurrently(index, schemaText)],
-		{ phase: "online" },
-	);
+	return difference(table, `index ${quoted(index.name)} is missing`, {
+		statements: [createConcurrently(index, schemaText)],
+		phase: "online",
+	});
 }
 
 /** The rest of a build that failed: IF NOT EXISTS would take it for the index. */
 function invalid(
-	table: string,
+	{ table, schemaText }: TableDiff,
 	index: IndexDefinition,
-	schemaText: SchemaText,
 ): Difference {
 	return difference(
 		table,
 		`index ${quoted(index.name)} is invalid: its build failed or was interrupted`,
-		[
-			dropIndexText(schemaText.name(index.name)),
-			createConcurrently(index, schemaText),
-		],
-		{ phase: "online" },
+		{
+			statements: [
+				dropIndexText(schemaText.name(index.name)),
+				createConcurrently(index, schemaText),
+			],
+			phase: "online",
+		},
 	);
 }
 
 /** Built beside the old one, then put in its place: the table is never without. */
-function other(
-	table: string,
+function changed(
+	{ table, key, schemaText }: TableDiff,
 	index: IndexDefinition,
 	now: IndexDefinition,
-	roles: IndexRoles,
-	schemaText: SchemaText,
 ): Difference {
-	const isKey = index.name === roles.key;
+	const isKey = index.name === key;
 	const next = boundedName(`${index.name}_next`);
+	const is = isKey
+		? "its key is unique over"
+		: `index ${quoted(index.name)} is`;
+	const risk = swapRisk(index, isKey);
 	return difference(
 		table,
-		isKey
-			? `its key is unique over ${shown(now, schemaText)}, expected ${shown(index, schemaText)}`
-			: `index ${quoted(index.name)} is ${shown(now, schemaText)}, expected ${shown(index, schemaText)}`,
-		[
-			dropIndexText(schemaText.name(next)),
-			createConcurrently(index, schemaText, next),
-			`BEGIN;\nDROP INDEX IF EXISTS ${schemaText.name(index.name)};\nALTER INDEX ${schemaText.name(next)} RENAME TO ${quoted(index.name)};\nCOMMIT;`,
-		],
-		{ phase: "online", blocks: isKey, ...swapRisk(index, isKey) },
+		`${is} ${shown(now, schemaText)}, expected ${shown(index, schemaText)}`,
+		{
+			statements: [
+				dropIndexText(schemaText.name(next)),
+				createConcurrently(index, schemaText, next),
+				`BEGIN;\nDROP INDEX IF EXISTS ${schemaText.name(index.name)};\nALTER INDEX ${schemaText.name(next)} RENAME TO ${quoted(index.name)};\nCOMMIT;`,
+			],
+			phase: "online",
+			blocks: isKey,
+			...(risk === undefined ? {} : { risk }),
+		},
 	);
 }
 
-function swapRisk(
-	index: IndexDefinition,
-	isKey: boolean,
-): Pick<Difference, "risk"> {
+function swapRisk(index: IndexDefinition, isKey: boolean): Risk | undefined {
 	if (isKey)
 		return {
-			risk: {
-				kind: "may-fail",
-				reason:
-					"rows that are one by the new key stand in the way; processes of the old model cannot upsert any more",
-			},
+			kind: "may-fail",
+			reason:
+				"it fails on rows that are equal by the new key; processes of the old model can no longer upsert",
 		};
 	if (isBuiltByIndexer(index.name))
 		return {
-			risk: {
-				kind: "behaviour",
-				reason: `the build of index ${quoted(index.name)} may take hours of processor time on a large table`,
-			},
+			kind: "behaviour",
+			reason: `the build of index ${quoted(index.name)} may take hours of processor time on a large table`,
 		};
-	return {};
+	return undefined;
 }
 
 function obsolete(
-	table: string,
+	{ table, key, schemaText }: TableDiff,
 	index: IndexDefinition,
-	roles: IndexRoles,
-	schemaText: SchemaText,
 ): Difference {
 	const isKey = index.name === keyIndexOf(table);
 	return difference(
 		table,
 		isKey
-			? `its key is unique over ${shown(index, schemaText)}, and the model has ${roles.key === undefined ? "none" : "another"}`
+			? `its key is unique over ${shown(index, schemaText)}, and the model has ${key === undefined ? "none" : "another"}`
 			: `index ${quoted(index.name)} is not in the model`,
-		[dropIndexText(schemaText.name(index.name))],
 		{
+			statements: [dropIndexText(schemaText.name(index.name))],
 			phase: "online",
 			risk: {
 				kind: "behaviour",

@@ -11,9 +11,14 @@ import {
 import { registerType } from "../../schema/register-type.ts";
 import { statementTriggers } from "../../schema/statement-triggers.ts";
 import { toText } from "../../sql.ts";
-import { compareRelation, noDependents } from "./compare-relation.ts";
+import { compareRelation } from "./compare-relation.ts";
 import { triggerProblem } from "./compare-triggers.ts";
-import { type Difference, difference } from "./difference.ts";
+import {
+	type Difference,
+	difference,
+	type TableDiff,
+	tableDiff,
+} from "./difference.ts";
 import { quoted, SchemaText } from "./schema-text.ts";
 
 export interface DiffSides {
@@ -23,18 +28,16 @@ export interface DiffSides {
 	readonly withRows: ReadonlySet<string>;
 }
 
-/** All relations that an entity has or may have left behind. */
-export function relationsOf(table: EntityTable): string[] {
-	const { tableName, embeddingsTableName } = table.entity;
-	return [tableName, embeddingsTableName, kvSourceName(table)];
-}
-
 /** An entity's tables, view, triggers and indexes against its model. */
 export function diffEntity(table: EntityTable, sides: DiffSides): Difference[] {
 	const { tableName } = table.entity;
 	const live = sides.live.relations.get(tableName);
 	if (live === undefined)
-		return [difference(tableName, "table is missing", [entityText(table)])];
+		return [
+			difference(tableName, "table is missing", {
+				statements: [entityText(table)],
+			}),
+		];
 	return [
 		...diffMainTable(table, live, sides),
 		...diffEmbeddings(table, live, sides),
@@ -55,41 +58,32 @@ function diffMainTable(
 	sides: DiffSides,
 ): Difference[] {
 	const { entity, schema } = table;
-	const expected = expectedRelation(sides, entity.tableName);
-	const schemaText = new SchemaText(schema);
+	const { tableName, createKvTrigger, createEmbeddings, keyFields } = entity;
 	const triggersElsewhere = [
-		...kvTriggers(entity.tableName),
+		...kvTriggers(tableName),
 		// Another version of the model may have vectors; they go with their table.
-		...(entity.createEmbeddings
-			? []
-			: statementTriggers(entity.tableName, "embeddings")),
+		...(createEmbeddings ? [] : statementTriggers(tableName, "embeddings")),
 	].map(({ name }) => name);
-	const kvText = entity.createKvTrigger
-		? rebuildCacheText(table, schemaText)
-		: "";
-	const differences = compareRelation(
-		expected,
+	const schemaText = new SchemaText(schema);
+	const diff = tableDiff({
+		expected: expectedRelation(sides, tableName),
 		live,
-		{
-			hasRows: sides.withRows.has(entity.tableName),
-			key:
-				entity.keyFields === null
-					? undefined
-					: boundedName(`uq_${entity.tableName}`),
-			dependents: {
-				views: [kvSourceName(table)],
-				text: kvText,
-				triggers: new Set(triggersElsewhere),
-			},
+		hasRows: sides.withRows.has(tableName),
+		key: keyFields === null ? undefined : boundedName(`uq_${tableName}`),
+		dependents: {
+			views: [kvSourceName(table)],
+			text: createKvTrigger ? rebuildCacheText(table, schemaText) : "",
+			triggers: new Set(triggersElsewhere),
 		},
 		schemaText,
-	);
+	});
+	const differences = compareRelation(diff);
 	// The cache's triggers know columns that are new or of another type, and none that go.
 	const at = differences.findIndex(({ risk }) => risk?.kind === "data-loss");
 	const before = at < 0 ? differences : differences.slice(0, at);
 	return [
 		...before,
-		...diffCache(table, expected, live, sides, kvText),
+		...diffCache(table, diff, sides),
 		...(at < 0 ? [] : differences.slice(at)),
 	];
 }
@@ -97,28 +91,23 @@ function diffMainTable(
 /** The cache's view and triggers: one text makes all of them. */
 function diffCache(
 	table: EntityTable,
-	expected: Relation,
-	live: Relation,
+	{ expected, live, dependents, schemaText }: TableDiff,
 	sides: DiffSides,
-	kvText: string,
 ): Difference[] {
-	const { entity, schema } = table;
-	const schemaText = new SchemaText(schema);
+	const { tableName, createKvTrigger } = table.entity;
 	const view = kvSourceName(table);
 	const liveView = sides.live.relations.get(view);
 	const liveTriggers = new Map(live.triggers.map((item) => [item.name, item]));
-	const names = new Set(kvTriggers(entity.tableName).map(({ name }) => name));
-	if (!entity.createKvTrigger) {
+	const names = new Set(kvTriggers(tableName).map(({ name }) => name));
+	if (!createKvTrigger) {
 		const isLeft =
 			liveView !== undefined ||
 			[...liveTriggers.keys()].some((n) => names.has(n));
 		return isLeft
 			? [
-					difference(
-						entity.tableName,
-						"is in the cache, and the model does not want it",
-						[toText(dropKvTriggerDdl(table))],
-					),
+					difference(tableName, "is in the cache, and the model excludes it", {
+						statements: [toText(dropKvTriggerDdl(table))],
+					}),
 				]
 			: [];
 	}
@@ -138,10 +127,10 @@ function diffCache(
 			? []
 			: [`DROP VIEW IF EXISTS ${schemaText.name(view)};`];
 	return [
-		{
-			...difference(entity.tableName, "", [...drop, kvText]),
+		difference(tableName, "", {
 			messages: [...new Set(problems)],
-		},
+			statements: [...drop, dependents.text],
+		}),
 	];
 }
 
@@ -157,7 +146,7 @@ function viewProblems(
 		schemaText.isSame(live.definition, expected.definition) &&
 		live.comment === expected.comment &&
 		live.options.join() === expected.options.join();
-	return isSame ? [] : [`${name} is another one`];
+	return isSame ? [] : [`${name} differs`];
 }
 
 /** Rows that were written past the triggers are in the tables only: the cache is rebuilt. */
@@ -178,17 +167,17 @@ function diffEmbeddings(
 		return live === undefined ? [] : [dropEmbeddings(table, main, schemaText)];
 	if (live === undefined)
 		return [
-			difference(name, "table is missing", [toText(embeddingsDdl(table))]),
+			difference(name, "table is missing", {
+				statements: [toText(embeddingsDdl(table))],
+			}),
 		];
 	return compareRelation(
-		expectedRelation(sides, name),
-		live,
-		{
+		tableDiff({
+			expected: expectedRelation(sides, name),
+			live,
 			hasRows: sides.withRows.has(name),
-			key: undefined,
-			dependents: noDependents,
-		},
-		schemaText,
+			schemaText,
+		}),
 	);
 }
 
@@ -197,25 +186,38 @@ function dropEmbeddings(
 	main: Relation,
 	schemaText: SchemaText,
 ): Difference {
-	const { tableName, embeddingsTableName } = table.entity;
-	const own = main.triggers.filter(({ functionName }) =>
-		functionName.startsWith(`fn_${tableName}_embedding`),
-	);
+	const { embeddingsTableName } = table.entity;
 	return difference(
 		embeddingsTableName,
-		"is a table of vectors, and the model wants none",
-		[
-			...own.map(
-				({ name }) =>
-					`DROP TRIGGER IF EXISTS ${quoted(name)} ON ${schemaText.name(tableName)};`,
-			),
-			...[...new Set(own.map(({ functionName }) => functionName))].map(
-				(fn) => `DROP FUNCTION IF EXISTS ${schemaText.name(fn)}();`,
-			),
-			`DROP TABLE IF EXISTS ${schemaText.name(embeddingsTableName)};`,
-		],
-		{ risk: { kind: "data-loss", reason: "the vectors are lost" } },
+		"is a table of vectors, and the model has none",
+		{
+			statements: [
+				...dropEmbeddingTriggers(main, schemaText),
+				`DROP TABLE IF EXISTS ${schemaText.name(embeddingsTableName)};`,
+			],
+			risk: { kind: "data-loss", reason: "the vectors are lost" },
+		},
 	);
+}
+
+/** The triggers that queue the texts of the table, and their functions, which name the table. */
+export function dropEmbeddingTriggers(
+	{ name, triggers }: Relation,
+	schemaText: SchemaText,
+): string[] {
+	const own = triggers.filter(({ functionName }) =>
+		functionName.startsWith(`fn_${name}_embedding`),
+	);
+	const functions = new Set(own.map(({ functionName }) => functionName));
+	return [
+		...own.map(
+			(trigger) =>
+				`DROP TRIGGER IF EXISTS ${quoted(trigger.name)} ON ${schemaText.name(name)};`,
+		),
+		...[...functions].map(
+			(fn) => `DROP FUNCTION IF EXISTS ${schemaText.name(fn)}();`,
+		),
+	];
 }
 
 function expectedRelation({ expected }: DiffSides, name: string): Relation {

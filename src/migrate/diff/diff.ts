@@ -1,26 +1,22 @@
 import { type Catalogue, readCatalogue } from "../../db/catalogue/relations.ts";
 import type { Handle } from "../../db/database.ts";
 import type { EntityTable } from "../../models/registry.ts";
-import type { BaseOptions } from "../../schema/base.ts";
-import { baseNames } from "../base-names.ts";
-import { expectedCatalogue, type IndexOptions } from "../expected.ts";
-import { checkOwnership } from "../ownership.ts";
+import { type DiffOptions, expectedCatalogue } from "../expected.ts";
+import { baseNames, checkOwnership, relationsOf } from "../ownership.ts";
 import { diffBase } from "./diff-base.ts";
-import { type DiffSides, diffEntity, relationsOf } from "./diff-entity.ts";
+import { type DiffSides, diffEntity } from "./diff-entity.ts";
 import type { Difference } from "./difference.ts";
 import {
+	haveRows,
 	type PossibleRename,
 	possibleRenames,
 	readDeparted,
 	renameDifference,
-	withRows,
 } from "./renamed-tables.ts";
 
-export interface DiffOptions extends BaseOptions, IndexOptions {}
-
 /**
- * What keeps the database from being like the models, in the order in which it
- * can be repaired. Reads only: what it makes to compare with is rolled back.
+ * How the database differs from the models, in the order in which it can be
+ * repaired. Reads only: what it makes to compare with is rolled back.
  */
 export async function diffSchema(
 	db: Handle,
@@ -28,10 +24,10 @@ export async function diffSchema(
 	options: DiffOptions,
 ): Promise<Difference[]> {
 	return db.transaction(async (tx) => {
-		const expected = await expectedCatalogue(tx, tables, options, options);
+		const expected = await expectedCatalogue(tx, tables, options);
 		const live = await readOwnCatalogue(tx, tables, options);
 		checkOwnership(tables, baseNames(options).relations, live);
-		const filled = await readWhichHaveRows(tx, options.schema, live);
+		const withRows = await readWhichHaveRows(tx, options.schema, live);
 		const missing = tables.filter(
 			({ entity }) => !live.relations.has(entity.tableName),
 		);
@@ -45,7 +41,7 @@ export async function diffSchema(
 				: possibleRenames(missing, expected, departed).map((rename) =>
 						renameDifference(rename, expected, departed.catalogue),
 					);
-		const sides: DiffSides = { expected, live, withRows: filled };
+		const sides: DiffSides = { expected, live, withRows };
 		return [
 			...diffBase(options, sides),
 			// First: what is renamed is not missing any more.
@@ -58,18 +54,23 @@ export async function diffSchema(
 /** Of tables that are missing, those that may be there under a former name. */
 export async function findRenamed(
 	tx: Handle,
-	missing: readonly EntityTable[],
-	tables: readonly EntityTable[],
+	{
+		missing,
+		tables,
+	}: {
+		readonly missing: readonly EntityTable[];
+		readonly tables: readonly EntityTable[];
+	},
 	options: DiffOptions,
 ): Promise<PossibleRename[]> {
 	if (missing.length === 0) return [];
 	const departed = await readDeparted(tx, options.schema, tables);
 	if (departed === undefined) return [];
-	const expected = await expectedCatalogue(tx, missing, options, options);
+	const expected = await expectedCatalogue(tx, missing, options);
 	return possibleRenames(missing, expected, departed);
 }
 
-/** What the catalogue says of the models' tables and of our own. */
+/** The catalogue's definitions of the models' tables and of our own. */
 export function readOwnCatalogue(
 	tx: Handle,
 	tables: readonly EntityTable[],
@@ -90,5 +91,5 @@ async function readWhichHaveRows(
 ): Promise<Set<string>> {
 	const tables = [...relations.values()].filter(({ kind }) => kind === "r");
 	const names = tables.map(({ name }) => name);
-	return new Set(await withRows(tx, schema, names));
+	return new Set(await haveRows(tx, schema, names));
 }

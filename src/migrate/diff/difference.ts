@@ -1,3 +1,6 @@
+import type { Relation } from "../../db/catalogue/relations.ts";
+import type { SchemaText } from "./schema-text.ts";
+
 /** One way in which a table is not like its model, and the SQL that repairs it. */
 export interface Difference {
 	readonly table: string;
@@ -5,11 +8,11 @@ export interface Difference {
 	readonly messages: readonly string[];
 	/** Complete statements, in order. */
 	readonly statements: readonly string[];
-	/** `online`: one by one outside a transaction, so that readers and writers go on. */
+	/** `online`: one by one outside a transaction, without blocking readers and writers. */
 	readonly phase: "transaction" | "online";
 	/** Why it should be reviewed first; absent: nothing is lost, rewritten or locked for long. */
 	readonly risk?: Risk;
-	/** Statement that records that the difference stays as it is; `migrate` runs it when it goes on. */
+	/** Statement that records that the difference stays as it is; `migrate` runs it when it continues. */
 	readonly whenLeft?: string;
 	/** Whether remdb cannot work with the table as it is. */
 	readonly blocks: boolean;
@@ -28,19 +31,56 @@ export type RiskKind =
 	| "may-fail"
 	| "behaviour";
 
-/** A difference that is repaired safely in a transaction, unless said otherwise. */
+/** A difference that is repaired safely in a transaction, unless the repair states otherwise. */
 export function difference(
 	table: string,
 	message: string,
-	statements: readonly string[],
-	rest: Partial<Difference> = {},
+	repair: Pick<Difference, "statements"> & Partial<Difference>,
 ): Difference {
 	return {
 		table,
 		messages: [message],
-		statements,
 		phase: "transaction",
 		blocks: false,
-		...rest,
+		...repair,
+	};
+}
+
+/** A table of the database beside the one that the models make. */
+export interface TableDiff {
+	/** The table's name, on both sides. */
+	readonly table: string;
+	/** `ALTER TABLE "public"."documents"` */
+	readonly alter: string;
+	readonly expected: Relation;
+	readonly live: Relation;
+	readonly hasRows: boolean;
+	/** The index that decides upserts: without it, or with different columns, nothing can be written. */
+	readonly key: string | undefined;
+	/** What reads the table's columns by their types, and the text that recreates it. */
+	readonly dependents: Dependents;
+	readonly schemaText: SchemaText;
+}
+
+interface Dependents {
+	/** Views to drop before a column changes its type. */
+	readonly views: readonly string[];
+	/** Recreates them, and the triggers that go with them. */
+	readonly text: string;
+	/** Triggers that the text makes: they are not compared by themselves. */
+	readonly triggers: ReadonlySet<string>;
+}
+
+export function tableDiff(
+	sides: Pick<TableDiff, "expected" | "live" | "hasRows" | "schemaText"> &
+		Partial<Pick<TableDiff, "key" | "dependents">>,
+): TableDiff {
+	const table = sides.expected.name;
+	return {
+		table,
+		alter: `ALTER TABLE ${sides.schemaText.name(table)}`,
+		key: undefined,
+		dependents: { views: [], text: "", triggers: new Set() },
+		...sides,
 	};
 }

@@ -12,7 +12,8 @@ import { entityMark } from "../../schema/entity-ddl.ts";
 import { dropKvTriggerDdl } from "../../schema/kv-trigger.ts";
 import { ident, join, literal, sql, toText } from "../../sql.ts";
 import { editDistance } from "../../util/suggest.ts";
-import { type Difference, difference } from "./difference.ts";
+import { dropEmbeddingTriggers } from "./diff-entity.ts";
+import { type Difference, difference, type TableDiff } from "./difference.ts";
 import { quoted, SchemaText } from "./schema-text.ts";
 
 /** Tables with rows that no model has. */
@@ -38,7 +39,7 @@ export async function readDeparted(
 	const relations = await readRelationHeads(tx, schema, {
 		commentPrefix: entityMark,
 	});
-	const names = await withRows(
+	const names = await haveRows(
 		tx,
 		schema,
 		relations
@@ -60,7 +61,7 @@ export async function readDeparted(
 }
 
 /** Those of the tables that have rows. */
-export async function withRows(
+export async function haveRows(
 	tx: Handle,
 	schema: string,
 	tables: readonly string[],
@@ -126,12 +127,11 @@ export function renameDifference(
 	live: Catalogue,
 ): Difference {
 	const to = table.entity.tableName;
-	const schemaText = new SchemaText(table.schema);
 	return difference(
 		to,
 		`table is missing, and ${quoted(from)}, which has its columns, is in no model here: renamed?`,
-		renameStatements(table, from, { expected, live }, schemaText),
 		{
+			statements: renameStatements({ table, from }, expected, live),
 			risk: {
 				kind: "rename",
 				reason: `only if ${quoted(from)} is the former name of ${quoted(to)}; if it is another table, or another application's, leave it as it is`,
@@ -140,7 +140,7 @@ export function renameDifference(
 	);
 }
 
-/** What is said of it once the table is made, and the two stand side by side. */
+/** The warning once the table is made, and both tables exist. */
 export function renameWarning({
 	table: { entity, schema },
 	from,
@@ -152,13 +152,13 @@ export function renameWarning({
 	return `table ${quoted(tableName)} is new, and ${quoted(from)}, which has its columns, is in no model here; if it was renamed, drop the new one while it is empty (DROP TABLE ${names} CASCADE;) and run the statements of \`rem schema diff\``;
 }
 
-/** The table, its vectors, its entries in our own tables, and what is named after it. The model's text makes the rest. */
+/** The table, its vectors, its entries in our own tables, and what is named after it. The model's text creates the rest. */
 function renameStatements(
-	table: EntityTable,
-	from: string,
-	sides: { readonly expected: Catalogue; readonly live: Catalogue },
-	schemaText: SchemaText,
+	{ table, from }: PossibleRename,
+	expected: Catalogue,
+	live: Catalogue,
 ): string[] {
+	const schemaText = new SchemaText(table.schema);
 	const { tableName: to, embeddingsTableName: vectors } = table.entity;
 	const before: EntityTable = {
 		...table,
@@ -168,18 +168,21 @@ function renameStatements(
 		[embeddingsTableName(from), vectors],
 		[from, to],
 	];
+	const formerTable = live.relations.get(from);
 	return [
 		toText(dropKvTriggerDdl(before)).trimEnd(),
-		...dropTriggers(sides.live.relations.get(from), schemaText),
+		...(formerTable === undefined
+			? []
+			: dropEmbeddingTriggers(formerTable, schemaText)),
 		...relations.flatMap(([old, name]) => {
-			const live = sides.live.relations.get(old);
-			const expected = sides.expected.relations.get(name);
-			if (live === undefined) return [];
+			const former = live.relations.get(old);
+			const goal = expected.relations.get(name);
+			if (former === undefined) return [];
 			return [
 				`ALTER TABLE ${schemaText.name(old)} RENAME TO ${quoted(name)};`,
-				...(expected === undefined
+				...(goal === undefined
 					? []
-					: renameParts(live, expected, from, schemaText)),
+					: renameParts({ expected: goal, live: former, schemaText }, from)),
 			];
 		}),
 		...ownTables.map((name) => renameEntries(schemaText.name(name), from, to)),
@@ -206,32 +209,14 @@ function renameEntries(table: string, from: string, to: string): string {
 UPDATE ${table} SET entity_type = ${toText(literal(to))} WHERE entity_type = ${toText(literal(from))};`;
 }
 
-/** Their functions name the table; the model's text makes them again. */
-function dropTriggers(
-	live: Relation | undefined,
-	schemaText: SchemaText,
-): string[] {
-	if (live === undefined) return [];
-	const ours = live.triggers.filter(({ functionName }) =>
-		functionName.startsWith(`fn_${live.name}_embedding`),
-	);
-	return [
-		...ours.map(
-			({ name }) =>
-				`DROP TRIGGER IF EXISTS ${quoted(name)} ON ${schemaText.name(live.name)};`,
-		),
-		...[...new Set(ours.map(({ functionName }) => functionName))].map(
-			(name) => `DROP FUNCTION IF EXISTS ${schemaText.name(name)}();`,
-		),
-	];
-}
-
 /** Constraints and indexes that are the expected ones but for their names. */
 function renameParts(
-	live: Relation,
-	expected: Relation,
+	{
+		expected,
+		live,
+		schemaText,
+	}: Pick<TableDiff, "expected" | "live" | "schemaText">,
 	from: string,
-	schemaText: SchemaText,
 ): string[] {
 	const alike = (text: string) =>
 		schemaText

@@ -22,15 +22,15 @@ export const bigint: TypeDefinition = {
 		values.every((value) => Number.isSafeInteger(value)),
 	fromJsonSchema: (schema) =>
 		schema.type === "integer" ? within(z.int(), schema) : undefined,
-	encoder: fixed(8, (buffer, value, at) => {
-		buffer.writeBigInt64BE(BigInt(value as number | bigint), at);
+	encoder: fixed<number | bigint>(8, (buffer, value, at) => {
+		buffer.writeBigInt64BE(BigInt(value), at);
 	}),
 	decode(text) {
 		const number = Number(text);
 		return Number.isSafeInteger(number) ? number : BigInt(text);
 	},
-	equals: (value, stored) =>
-		BigInt(value as number) === BigInt(stored as number),
+	equals: (value: number | bigint, stored: number | bigint) =>
+		BigInt(value) === BigInt(stored),
 	exact: {
 		nearest: (value, isBounded) =>
 			typeof value !== "bigint" || Number.isSafeInteger(Number(value))

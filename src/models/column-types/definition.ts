@@ -1,4 +1,5 @@
 import type * as z from "zod";
+import { membersOf } from "../../util/present.ts";
 
 /**
  * One type of column, with everything that differs between types. Code that
@@ -39,24 +40,27 @@ export interface TypeDefinition {
 	readonly filter: FilterType;
 	readonly dialect: DialectType;
 	readonly cell: CellType;
-	/** A value for a row in which it does not matter, as PostgreSQL and as zod read it. */
+	/** A value for a row whose value is not used, as PostgreSQL and as zod read it. */
 	readonly empty: { readonly text: string; readonly value: unknown };
 }
 
-/** @internal How an element is written in PostgreSQL's binary format. */
-export interface Encoder {
+/**
+ * @internal How an element is written in PostgreSQL's binary format. The schema
+ * of the field has checked that it is a `Value`.
+ */
+export interface Encoder<Value = unknown> {
 	/** What is measured and written in the value's place. */
-	prepare?(value: unknown): unknown;
+	prepare?(value: unknown): Value;
 	/** In bytes. */
-	sizeOf(value: unknown): number;
-	write(buffer: Buffer, value: unknown, at: number): void;
+	sizeOf(value: Value): number;
+	write(buffer: Buffer, value: Value, at: number): void;
 }
 
 /** @internal An encoder of values that all have the same size. */
-export function fixed(
+export function fixed<Value>(
 	size: number,
-	write: (buffer: Buffer, value: unknown, at: number) => void,
-): Encoder {
+	write: (buffer: Buffer, value: Value, at: number) => void,
+): Encoder<Value> {
 	return { sizeOf: () => size, write };
 }
 
@@ -145,6 +149,7 @@ export interface JsonSchema {
 	readonly format?: string;
 	readonly $ref?: string;
 	readonly $defs?: Readonly<Record<string, JsonSchema>>;
+	readonly definitions?: Readonly<Record<string, JsonSchema>>;
 	readonly embed?: boolean;
 	readonly entity_key?: boolean;
 }
@@ -156,11 +161,8 @@ export function kindOf(schema: z.core.$ZodType): string {
 
 /** `z.uuid()` has its format itself, `z.string().uuid()` among its checks. */
 export function formatsOf(schema: z.core.$ZodType): string[] {
-	const def = schema._zod.def as z.core.$ZodTypeDef & { format?: unknown };
-	const checks = (def.checks ?? []).map(
-		(check) => check._zod.def as z.core.$ZodCheckDef & { format?: unknown },
-	);
-	return [def, ...checks]
-		.map((owner) => owner.format)
+	const { def } = schema._zod;
+	return [def, ...(def.checks ?? []).map((check) => check._zod.def)]
+		.map((owner) => membersOf(owner).format)
 		.filter((format) => typeof format === "string");
 }

@@ -15,8 +15,8 @@ export const doublePrecision: TypeDefinition = {
 	isTypeOf: (values) => values.every((value) => typeof value === "number"),
 	fromJsonSchema: (schema) =>
 		schema.type === "number" ? within(z.number(), schema) : undefined,
-	encoder: fixed(8, (buffer, value, at) => {
-		buffer.writeDoubleBE(value as number, at);
+	encoder: fixed<number>(8, (buffer, value, at) => {
+		buffer.writeDoubleBE(value, at);
 	}),
 	equals: (value, stored) => value === stored || Object.is(value, stored),
 	exact: {

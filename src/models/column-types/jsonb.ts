@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { membersOf } from "../../util/present.ts";
 import { equalNumbers, isJsonNumber, type JsonNumber } from "../json-number.ts";
 import { parseJson, writeJson } from "../json-text.ts";
 import { valueProblem } from "../limits.ts";
@@ -14,10 +15,10 @@ export const jsonb: TypeDefinition = {
 		type === "object" ? z.record(z.string(), z.unknown()) : undefined,
 	encoder: {
 		prepare: (value) => writeJson(value),
-		sizeOf: (json) => 1 + Buffer.byteLength(json as string),
-		write: (buffer, json, at) => {
+		sizeOf: (json: string) => 1 + Buffer.byteLength(json),
+		write: (buffer, json: string, at) => {
 			buffer[at] = 1; // the version of jsonb's wire format
-			buffer.write(json as string, at + 1, "utf8");
+			buffer.write(json, at + 1, "utf8");
 		},
 	},
 	decode: parseJson,
@@ -82,7 +83,7 @@ function equalsJson(value: unknown, stored: unknown): boolean {
 			stored.every((item, at) => equalsJson(asJson(value[at]) ?? null, item))
 		);
 	if (Array.isArray(stored)) return false;
-	const fields = stored as Readonly<Record<string, unknown>>;
+	const fields = membersOf(stored);
 	let count = 0;
 	for (const [name, item] of Object.entries(value)) {
 		const json = asJson(item);
@@ -104,8 +105,7 @@ function asJson(value: unknown): unknown {
 		return value;
 	const isPlain =
 		Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype;
-	const { toJSON } = value as { toJSON?: unknown };
-	return isPlain && typeof toJSON !== "function"
+	return isPlain && typeof membersOf(value).toJSON !== "function"
 		? value
-		: (parseJson(writeJson({ value })) as { value?: unknown }).value;
+		: membersOf(parseJson(writeJson({ value }))).value;
 }

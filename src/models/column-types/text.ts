@@ -15,9 +15,9 @@ export const text: TypeDefinition = {
 	fromJsonSchema: (schema) =>
 		schema.type === "string" ? bounded(schema) : undefined,
 	encoder: {
-		sizeOf: (value) => Buffer.byteLength(value as string),
-		write: (buffer, value, at) => {
-			buffer.write(value as string, at, "utf8");
+		sizeOf: (value: string) => Buffer.byteLength(value),
+		write: (buffer, value: string, at) => {
+			buffer.write(value, at, "utf8");
 		},
 	},
 	equals: (value, stored) => value === stored,

@@ -18,10 +18,10 @@ export const uuid: TypeDefinition = {
 		formatsOf(schema).some((name) => name === "uuid" || name === "guid"),
 	fromJsonSchema: ({ type, format }) =>
 		type === "string" && format === "uuid" ? z.guid() : undefined,
-	encoder: fixed(16, (buffer, value, at) => {
-		buffer.write((value as string).replaceAll("-", ""), at, "hex");
+	encoder: fixed<string>(16, (buffer, value, at) => {
+		buffer.write(value.replaceAll("-", ""), at, "hex");
 	}),
-	equals: (value, stored) => (value as string).toLowerCase() === stored,
+	equals: (value: string, stored) => value.toLowerCase() === stored,
 	// Two forms of a key are one key.
 	canonical: (value) =>
 		typeof value === "string" ? value.toLowerCase() : value,

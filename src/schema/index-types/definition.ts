@@ -1,6 +1,6 @@
 import type { Field } from "../../models/field.ts";
 import type { EntityTable } from "../../models/registry.ts";
-import type { VectorSpace } from "../../models/vector-space.ts";
+import type { VectorSpace } from "../../models/vector.ts";
 import type { Sql } from "../../sql.ts";
 
 /** An index that a table should have. */

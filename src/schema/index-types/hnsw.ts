@@ -1,7 +1,7 @@
 import type { Field } from "../../models/field.ts";
 import { indexName } from "../../models/names.ts";
 import type { EntityTable } from "../../models/registry.ts";
-import type { VectorSpace } from "../../models/vector-space.ts";
+import type { VectorSpace } from "../../models/vector.ts";
 import { ident, literal, raw, type Sql, sql } from "../../sql.ts";
 import type {
 	HnswOptions,

@@ -1,17 +1,42 @@
-import { sql } from "../../sql.ts";
+import { ident, type Sql, sql } from "../../sql.ts";
+import { characterPairsRef, hasPairs } from "../character-pairs.ts";
 import type { IndexDeclaration, IndexTypeDefinition } from "./definition.ts";
 
-/** What FUZZY searches in the cache's summaries; all entities share it. */
-export const kvContentIndex: IndexDeclaration = {
-	name: "kv_store_content",
-	tableName: "kv_store",
-	isUnique: false,
-	definition: sql`USING gin (tenant_id, content_summary gin_trgm_ops)`,
-};
+/** What FUZZY searches in the cache; all entities share it. Beside these, names have an index from the start. */
+export function kvIndexes(schema: string): readonly IndexDeclaration[] {
+	return [
+		{
+			name: "kv_store_content",
+			tableName,
+			isUnique: false,
+			definition: sql`USING gin (tenant_id, content_summary gin_trgm_ops)`,
+		},
+		pairsIndex(schema, "kv_store_key_pairs", "entity_key"),
+		pairsIndex(schema, "kv_store_content_pairs", "content_summary"),
+	];
+}
+
+/** The pairs of letters of texts without spaces; empty, and next to no work, where all texts are ASCII. */
+function pairsIndex(
+	schema: string,
+	name: string,
+	column: string,
+): IndexDeclaration {
+	const text: Sql = ident(column);
+	return {
+		name,
+		tableName,
+		isUnique: false,
+		definition: sql`USING gin (tenant_id, ${characterPairsRef(schema)}(${text})) WHERE ${hasPairs(text)}`,
+	};
+}
+
+const tableName = "kv_store";
 
 export const trigram: IndexTypeDefinition = {
 	accessMethod: "gin",
 	builtBy: "indexer",
-	namePrefixes: [kvContentIndex.name],
-	declare: ({ entity }) => (entity.createKvTrigger ? [kvContentIndex] : []),
+	namePrefixes: ["kv_store_content", "kv_store_key_pairs"],
+	declare: ({ entity, schema }) =>
+		entity.createKvTrigger ? [...kvIndexes(schema)] : [],
 };

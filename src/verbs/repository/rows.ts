@@ -55,7 +55,7 @@ export function scopedFilter(caller: RowsCaller, given: Filter): Filter {
 		table.entity.tenantScoped && core.settings.defaultTenant === null;
 	if (!isStrict) return given;
 	if (!Object.hasOwn(given, "tenantId")) core.tenant(undefined);
-	// Read once: what is checked is what the filter says.
+	// Read once: the value that is checked is the one that is used.
 	const filter = { ...given };
 	refuseOperators(filter.tenantId);
 	return filter;

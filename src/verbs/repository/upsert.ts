@@ -55,7 +55,7 @@ export const upsert = rowsVerb({
 		const { core, table } = caller;
 		const entities = Array.isArray(given) ? given : [given];
 		const ofScope = bound(caller, options);
-		const { ids } = await upsertRows(core, table, entities, ofScope);
+		const { ids } = await upsertRows(core, table, { ...ofScope, entities });
 		const rows = await findRows(
 			rowsHandle(caller, ofScope, ofScope.tenantId),
 			table,

@@ -65,7 +65,7 @@ class CallableRowsVerbs {
 							},
 						}),
 					},
-					function (this: CallableRowsVerbs, ...given: never[]) {
+					function (this: CallableRowsVerbs, ...given: unknown[]) {
 						return run(this.#caller, ...given);
 					},
 				),

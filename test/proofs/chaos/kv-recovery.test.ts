@@ -73,7 +73,10 @@ async function open(...given: Parameters<typeof connect>): Promise<Service> {
 
 async function persist(service: Service, kvPersistence: "logged" | "unlogged") {
 	const { db, registry } = service.core;
-	await migrate(db, registry.all(), { schema: "public", kvPersistence });
+	await migrate(db, {
+		tables: registry.all(),
+		options: { schema: "public", kvPersistence },
+	});
 	await service.kv.ensureReady();
 }
 

@@ -487,7 +487,7 @@ test("a read that replay cancels is answered by the primary", async () => {
 	// On the primary there is no table any more: its answer, and no other, shows that.
 	await expect(answer).rejects.toMatchObject({ code: "SCHEMA_DRIFT" });
 	expect(attempts).toBe(2);
-	expect(told.join()).toMatch(/gave up a read|reads go to the primary/);
+	expect(told.join()).toMatch(/cancelled a read|reads go to the primary/);
 });
 
 test("a table that the replica has not heard of is read on the primary", async () => {

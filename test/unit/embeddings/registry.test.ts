@@ -26,7 +26,10 @@ describe("built-in providers", () => {
 	const registry = new ProviderRegistry();
 
 	test.each([
-		["local", undefined, "lexical-v1", 512],
+		["local", undefined, "semantic-v1", 612],
+		["local", "lexical-v1", "lexical-v1", 512],
+		["transformers", undefined, "Xenova/all-MiniLM-L6-v2", 384],
+		["transformers", "Xenova/bge-base-en-v1.5", "Xenova/bge-base-en-v1.5", 768],
 		["openai", undefined, "text-embedding-3-small", 1536],
 		["openai", "text-embedding-3-large", "text-embedding-3-large", 3072],
 		["cohere", undefined, "embed-english-v3.0", 1024],
@@ -41,6 +44,12 @@ describe("built-in providers", () => {
 			});
 		},
 	);
+
+	test("so few dimensions that only words have a place are those of lexical-v1", () => {
+		const model = (dimensions: number) =>
+			registry.space({ provider: "local", dimensions }).model;
+		expect([model(127), model(128)]).toEqual(["lexical-v1", "semantic-v1"]);
+	});
 
 	test("with a key they can be asked", () => {
 		for (const provider of ["openai", "cohere"])
@@ -96,6 +105,21 @@ describe("built-in providers", () => {
 		],
 		[{ provider: "cohere", dimensions: 512 }, "CONFIG_INVALID", "it has 1024"],
 		[
+			{ provider: "local", model: "semantic-v1", dimensions: 127 },
+			"CONFIG_INVALID",
+			"it has 612, or any other from 128",
+		],
+		[
+			{ provider: "transformers", model: "of/mine" },
+			"PROVIDER_NOT_CONFIGURED",
+			"set EMBEDDING__DIMENSIONS, or the option dimensions, to it",
+		],
+		[
+			{ provider: "transformers", model: "./no/such/folder" },
+			"PROVIDER_NOT_CONFIGURED",
+			"name a folder as downloaded from huggingface.co",
+		],
+		[
 			{ provider: "cohere", model: "embed-v4.0", dimensions: 500 },
 			"CONFIG_INVALID",
 			"it has 256, 512, 1024, 1536",
@@ -103,7 +127,7 @@ describe("built-in providers", () => {
 		[
 			{ provider: "local", model: "text-embedding-3-small" },
 			"PROVIDER_NOT_CONFIGURED",
-			"known: lexical-v1",
+			"known: lexical-v1, semantic-v1",
 		],
 	])("%j is refused with a hint", (settings, code, hint) => {
 		for (const resolve of [
@@ -118,6 +142,9 @@ describe("built-in providers", () => {
 	test("lengths that a model can make are accepted", () => {
 		for (const settings of [
 			{ provider: "local", dimensions: 64 },
+			{ provider: "local", dimensions: 128 },
+			{ provider: "local", model: "semantic-v1", dimensions: 2000 },
+			{ provider: "transformers", model: "of/mine", dimensions: 42 },
 			{ provider: "openai", dimensions: 256 },
 			{ provider: "cohere", model: "embed-v4.0", dimensions: 512 },
 		])
@@ -166,7 +193,7 @@ describe("a registered provider", () => {
 		).toThrowError(
 			expect.objectContaining({
 				message: 'unknown embedding provider "mine"',
-				hint: "known: cohere, local, openai",
+				hint: "known: cohere, local, openai, transformers",
 			}),
 		);
 	});

@@ -1,0 +1,7 @@
+export {
+	type FromLangChainOptions,
+	fromLangChain,
+	RemEmbeddings,
+} from "./embeddings.ts";
+export { RemVectorStore, type RemVectorStoreConfig } from "./vector-store.ts";
+export type { RemFilter } from "./where.ts";

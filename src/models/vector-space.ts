@@ -1,6 +1,0 @@
-/** Which vectors stand beside each other: those of one provider, model and length. */
-export interface VectorSpace {
-	readonly provider: string;
-	readonly model: string;
-	readonly dimensions: number;
-}

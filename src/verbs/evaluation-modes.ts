@@ -1,0 +1,107 @@
+import type { Consistency, Handle } from "../db/database.ts";
+import { limits } from "../models/limits.ts";
+import type { HybridRanks } from "../query/hybrid.ts";
+import type { ReadScope } from "../query/scope.ts";
+
+// How each mode of an evaluation searches: a mode is its entry here.
+
+/** A query of an evaluation, as each mode searches for it. */
+export interface EvaluatedSearch extends ReadScope {
+	readonly tableName: string;
+	readonly query: string;
+	/** Results that are looked at. */
+	readonly limit: number;
+	readonly provider?: string | undefined;
+	readonly model?: string | undefined;
+	readonly language?: string | undefined;
+	readonly transaction?: Handle | undefined;
+	readonly consistency?: Consistency | undefined;
+}
+
+/** The service's own searches, of which the modes are made. */
+export interface EvaluatedVerbs {
+	vectorSearch(
+		options: Omit<EvaluatedSearch, "query" | "language"> & {
+			readonly queryText: string;
+		},
+	): Promise<readonly Found[]>;
+	hybridSearch(
+		options: EvaluatedSearch,
+	): Promise<readonly (Found & { readonly ranks: HybridRanks })[]>;
+	recall(
+		options: Pick<
+			EvaluatedSearch,
+			"query" | "limit" | "tenantId" | "userId" | "transaction" | "consistency"
+		> & { readonly tables: readonly string[]; readonly maxTokens: number },
+	): Promise<{ readonly items: readonly { readonly entityId: string }[] }>;
+}
+
+interface Found {
+	readonly id: string;
+}
+
+/** The ids of the rows that the mode finds, best first. */
+type FindIds = (
+	verbs: EvaluatedVerbs,
+	search: EvaluatedSearch,
+) => Promise<string[]>;
+
+const modes = {
+	vector: async (verbs, { query, language: _, ...search }) =>
+		idsOf(await verbs.vectorSearch({ ...search, queryText: query })),
+	text: async (verbs, search) => {
+		const limit = resultsWithTexts(search.limit);
+		const hits = await verbs.hybridSearch({ ...search, limit });
+		const byText = hits
+			.filter(({ ranks }) => ranks.text !== undefined)
+			.sort((a, b) => (a.ranks.text ?? 0) - (b.ranks.text ?? 0));
+		return idsOf(byText.slice(0, search.limit));
+	},
+	hybrid: async (verbs, search) => idsOf(await verbs.hybridSearch(search)),
+	recall: async (verbs, search) => {
+		const { tableName, query, limit } = search;
+		const { tenantId, userId, transaction, consistency } = search;
+		const { items } = await verbs.recall({
+			query,
+			tables: [tableName],
+			limit: Math.min(limit, limits.recallItems),
+			maxTokens: limits.recallTokens,
+			tenantId,
+			userId,
+			transaction,
+			consistency,
+		});
+		return items.map(({ entityId }) => entityId);
+	},
+} satisfies Record<string, FindIds>;
+
+/** `vector` is vectorSearch, `hybrid` hybridSearch, `text` its ranking by words alone, `recall` recall of the one table. */
+export type EvaluationMode = keyof typeof modes;
+
+/** Every mode, in the order in which they are shown. */
+export const evaluationModes = Object.keys(modes) as EvaluationMode[];
+
+/** Results that an evaluation can look at. */
+export const maxEvaluatedResults = 1000;
+
+/** The ids of the rows that the mode finds for a query, best first. */
+export function findIds(
+	mode: EvaluationMode,
+	verbs: EvaluatedVerbs,
+	search: EvaluatedSearch,
+): Promise<string[]> {
+	return modes[mode](verbs, search);
+}
+
+function idsOf(rows: readonly Found[]): string[] {
+	return rows.map(({ id }) => id);
+}
+
+/**
+ * Results of a hybrid search among which the first `limit` of the list of words
+ * are: a row of rank r on one list scores 1 / (60 + r), so what goes before it is
+ * on a list at rank r, or on two at rank 60 + 2 r, or on three at 120 + 3 r.
+ */
+function resultsWithTexts(limit: number): number {
+	return 3 * (120 + 3 * limit);
+}
