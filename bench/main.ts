@@ -18,14 +18,15 @@ import { indexBuild } from "./cases/index-build.ts";
 import { kvRebuild } from "./cases/kv-rebuild.ts";
 import { kvUpkeep } from "./cases/kv-upkeep.ts";
 import { lookup } from "./cases/lookup.ts";
+import { mcp } from "./cases/mcp.ts";
 import { oneVector } from "./cases/one-vector.ts";
 import { peerSearches } from "./cases/peer-searches.ts";
 import { peers } from "./cases/peers.ts";
 import { quality } from "./cases/quality.ts";
 import { quickstart } from "./cases/quickstart.ts";
 import { search } from "./cases/search.ts";
-import { searchSpeed } from "./cases/search-speed.ts";
 import { searchPlans } from "./cases/search-plans.ts";
+import { searchSpeed } from "./cases/search-speed.ts";
 import { stream } from "./cases/stream.ts";
 import { twoVectors } from "./cases/two-vectors.ts";
 import { unchanged } from "./cases/unchanged.ts";
@@ -59,6 +60,7 @@ const cases: readonly BenchCase[] = [
 	embedded,
 	stream,
 	quickstart,
+	mcp,
 	peers,
 	peerSearches,
 ];
