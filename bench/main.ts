@@ -18,6 +18,7 @@ import { indexBuild } from "./cases/index-build.ts";
 import { kvRebuild } from "./cases/kv-rebuild.ts";
 import { kvUpkeep } from "./cases/kv-upkeep.ts";
 import { lookup } from "./cases/lookup.ts";
+import { mcp } from "./cases/mcp.ts";
 import { oneVector } from "./cases/one-vector.ts";
 import { peerSearches } from "./cases/peer-searches.ts";
 import { peers } from "./cases/peers.ts";
@@ -59,6 +60,7 @@ const cases: readonly BenchCase[] = [
 	embedded,
 	stream,
 	quickstart,
+	mcp,
 	peers,
 	peerSearches,
 ];

@@ -31,75 +31,61 @@ interface Sdk {
 	jsonSchema(schema: object): unknown;
 }
 
-const nodeMajor = Number(process.versions.node.split(".")[0]);
-
 const versions: readonly {
 	readonly version: string;
 	readonly specification: Specification;
 	readonly load: () => Promise<unknown>;
-	/** Of Node.js, which the version needs. */
-	readonly least: number;
 }[] = [
 	{
 		version: "5",
 		specification: "v2",
 		load: () => import("ai-sdk-v5"),
-		least: 18,
 	},
-	{ version: "6", specification: "v3", load: async () => v6, least: 18 },
-	{
-		version: "7",
-		specification: "v4",
-		load: () => import("ai-sdk-v7"),
-		least: 22,
-	},
+	{ version: "6", specification: "v3", load: async () => v6 },
 ];
 
 describe.each(versions)(
 	"the AI SDK $version",
-	({ version, specification, load, least }) => {
-		test.skipIf(nodeMajor < least)(
-			"remembers, recalls and corrects itself with the tools",
-			async () => {
-				const { generateText, stepCountIs, jsonSchema } = (await load()) as Sdk;
-				const memory = db.service.scope({
-					tenantId: `sdk-${version}`,
-					userId: "sarah",
-				});
-				const entities = [{ name: "battery", content: "it lasts nine hours" }];
-				const model = mockModel(specification, [
-					{ tool: "remember", input: { table: "fact", entities } },
-					{ tool: "remember", input: { table: "facts", entities } },
-					{ tool: "recall", input: { query: "battery", tenantId: "other" } },
-					{ tool: "recall", input: { query: "battery" } },
-					"Nine hours.",
-				]);
-				const { text, steps } = await generateText({
-					model,
-					prompt: "How long does the battery last?",
-					// Its own schemas, as an installation with this version has them.
-					tools: toolRecords(memory, {}, jsonSchema),
-					stopWhen: stepCountIs(8),
-				});
-				expect(text).toBe("Nine hours.");
-				const results = steps.flatMap(({ toolResults }) =>
-					toolResults.map(({ output }) => output),
-				);
-				expect(results).toMatchObject([
-					{ error: { code: "UNKNOWN_ENTITY", hint: 'did you mean "facts"?' } },
-					{ uris: ["rem://facts/battery"], inserted: 1 },
-					{ error: { code: "TENANT_MISMATCH" } },
-					{ items: [{ uri: "rem://facts/battery" }] },
-				]);
-				// The model was given the tools, and then what they answered.
-				expect(model.asked[0]).toContain('"name":"remember"');
-				expect(model.asked.at(-1)).toContain("nine hours");
-				const [row] = await db.service
-					.repository(Fact)
-					.find({ tenantId: `sdk-${version}` });
-				expect(row).toMatchObject({ userId: "sarah" });
-			},
-		);
+	({ version, specification, load }) => {
+		test("remembers, recalls and corrects itself with the tools", async () => {
+			const { generateText, stepCountIs, jsonSchema } = (await load()) as Sdk;
+			const memory = db.service.scope({
+				tenantId: `sdk-${version}`,
+				userId: "sarah",
+			});
+			const entities = [{ name: "battery", content: "it lasts nine hours" }];
+			const model = mockModel(specification, [
+				{ tool: "remember", input: { table: "fact", entities } },
+				{ tool: "remember", input: { table: "facts", entities } },
+				{ tool: "recall", input: { query: "battery", tenantId: "other" } },
+				{ tool: "recall", input: { query: "battery" } },
+				"Nine hours.",
+			]);
+			const { text, steps } = await generateText({
+				model,
+				prompt: "How long does the battery last?",
+				// Its own schemas, as an installation with this version has them.
+				tools: toolRecords(memory, {}, jsonSchema),
+				stopWhen: stepCountIs(8),
+			});
+			expect(text).toBe("Nine hours.");
+			const results = steps.flatMap(({ toolResults }) =>
+				toolResults.map(({ output }) => output),
+			);
+			expect(results).toMatchObject([
+				{ error: { code: "UNKNOWN_ENTITY", hint: 'did you mean "facts"?' } },
+				{ uris: ["rem://facts/battery"], inserted: 1 },
+				{ error: { code: "TENANT_MISMATCH" } },
+				{ items: [{ uri: "rem://facts/battery" }] },
+			]);
+			// The model was given the tools, and then what they answered.
+			expect(model.asked[0]).toContain('"name":"remember"');
+			expect(model.asked.at(-1)).toContain("nine hours");
+			const [row] = await db.service
+				.repository(Fact)
+				.find({ tenantId: `sdk-${version}` });
+			expect(row).toMatchObject({ userId: "sarah" });
+		});
 	},
 );
 

@@ -6,8 +6,8 @@ export type Step =
 			readonly input: Readonly<Record<string, unknown>>;
 	  };
 
-/** Versions of the specification of language models: those of the AI SDK 5, 6 and 7. */
-export type Specification = "v2" | "v3" | "v4";
+/** Versions of the specification of language models: those of the AI SDK 5 and 6. */
+export type Specification = "v2" | "v3";
 
 /** A language model that answers by a script, and has what it was asked. */
 export function mockModel<Version extends Specification>(
