@@ -65,10 +65,11 @@ RETURN (SELECT coalesce(string_agg(''''||p.pair||''':'||least(p.place, 16383), '
 CREATE OR REPLACE FUNCTION "public"."rem_words"(rem_language REGCONFIG, rem_text TEXT, rem_is_query BOOLEAN) RETURNS TSVECTOR
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN CASE WHEN octet_length(rem_text) <> char_length(rem_text) AND rem_text ~ E'[\\u0e01-\\u0eff\\u0f00-\\u0fff\\u1000-\\u109f\\u1780-\\u17ff\\u3005-\\u3007\\u3041-\\u30ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\uac00-\\ud7af\\uf900-\\ufaff\\uff66-\\uff9f\\U00020000-\\U0003ffff\\u3000-\\u303f\\uff00-\\uffef]'
-  THEN to_tsvector(rem_language, regexp_replace(regexp_replace(translate(rem_text, '０１２３４５６７８９ＡＢＣＤＥＦＧＨＩＪＫＬＭＮＯＰＱＲＳＴＵＶＷＸＹＺａｂｃｄｅｆｇｈｉｊｋｌｍｎｏｐｑｒｓｔｕｖｗｘｙｚ-/._@<&+~:=', '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz           '),
+  THEN to_tsvector(rem_language, regexp_replace(regexp_replace(
+      CASE WHEN rem_text ~ '[０１２３４５６７８９ＡＢＣＤＥＦＧＨＩＪＫＬＭＮＯＰＱＲＳＴＵＶＷＸＹＺａｂｃｄｅｆｇｈｉｊｋｌｍｎｏｐｑｒｓｔｕｖｗｘｙｚ]' THEN translate(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(rem_text, '-', ' '), '/', ' '), '.', ' '), '_', ' '), '@', ' '), '<', ' '), '&', ' '), '+', ' '), '~', ' '), ':', ' '), '=', ' '), '０１２３４５６７８９ＡＢＣＤＥＦＧＨＩＪＫＬＭＮＯＰＱＲＳＴＵＶＷＸＹＺａｂｃｄｅｆｇｈｉｊｋｌｍｎｏｐｑｒｓｔｕｖｗｘｙｚ', '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz') ELSE replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(rem_text, '-', ' '), '/', ' '), '.', ' '), '_', ' '), '@', ' '), '<', ' '), '&', ' '), '+', ' '), '~', ' '), ':', ' '), '=', ' ') END,
       E'[\\u0e01-\\u0eff\\u0f00-\\u0fff\\u1000-\\u109f\\u1780-\\u17ff\\u3005-\\u3007\\u3041-\\u30ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\uac00-\\ud7af\\uf900-\\ufaff\\uff66-\\uff9f\\U00020000-\\U0003ffff\\u3000-\\u303f\\uff00-\\uffef]+', ' ', 'g'), E'\\S{255}', E'\\& ', 'g'))
     || "public"."rem_pairs"(rem_text, rem_is_query)
-  ELSE to_tsvector(rem_language, regexp_replace(translate(rem_text, '-/._@<&+~:=', '           '), E'\\S{255}', E'\\& ', 'g'))
+  ELSE to_tsvector(rem_language, regexp_replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(rem_text, '-', ' '), '/', ' '), '.', ' '), '_', ' '), '@', ' '), '<', ' '), '&', ' '), '+', ' '), '~', ' '), ':', ' '), '=', ' '), E'\\S{255}', E'\\& ', 'g'))
 END;
 
 -- The normalised targets of a row's edges, for an index on inbound edges.

@@ -40,9 +40,9 @@ describe.each(engines)("on %s", (engine) => {
 		const { code, stdout, stderr } = await run("eval", file);
 		expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
 		expect(stdout).toMatch(/^MODE +NDCG@10 +RECALL@10 +MRR@10 +P50 +P95\n/);
-		for (const mode of ["vector", "text", "hybrid"])
+		for (const mode of ["vector", "text", "hybrid", "recall"])
 			expect(stdout).toMatch(
-				new RegExp(`^${mode} +0\\.\\d{3} +0\\.\\d{3} +0\\.\\d{3} .*ms`, "m"),
+				new RegExp(`^${mode} +[01]\\.\\d{3} +[01]\\.\\d{3} +[01]\\.\\d{3} .*ms`, "m"),
 			);
 		expect(stdout).toMatch(/39 queries of "resources"\n$/);
 	});
@@ -217,7 +217,7 @@ test("the longest query is answered, and a longer one refused with its line", as
 
 test.each<[args: string[], message: RegExp]>([
 	[["--modes", "vector,hybird"], /"hybird" is not a mode: did you mean "hyb/],
-	[["--modes", ""], /"" is not a mode: known: hybrid, text, vector/],
+	[["--modes", ""], /"" is not a mode: known: hybrid, recall, text, vector/],
 	[["--k", "0"], /whole number from 1 to 1000/],
 	[["--k", "1001"], /whole number from 1 to 1000/],
 	[["--min-ndcg", "1.5"], /number from 0 to 1/],

@@ -119,7 +119,7 @@ test("a load without a provider's key fails before it creates anything", async (
 	expect(loaded.stderr).not.toContain("creating the embedded database");
 });
 
-test("search without --table searches where the query language does", async () => {
+test("search without --table searches every table, and names that of each row", async () => {
 	const url = await emptyDatabase("embedded");
 	const folder = temporaryFolder({
 		"a.jsonl": '{"name":"x","content":"how to deploy"}',
@@ -128,10 +128,12 @@ test("search without --table searches where the query language does", async () =
 	await rem(["load", join(folder, "a.jsonl"), "--table", "resources"], { env });
 	const named = ["--table", "resources", "--json"];
 	const searched = await rem(["search", "deploy", "--json"], { env });
-	expect(JSON.parse(searched.stdout)).toHaveLength(1);
-	expect(searched.stdout).toBe(
+	const [row] = JSON.parse(
 		(await rem(["search", "deploy", ...named], { env })).stdout,
 	);
+	expect(JSON.parse(searched.stdout)).toEqual([
+		{ ...row, entity_type: "resources" },
+	]);
 });
 
 describe("standard input", () => {
