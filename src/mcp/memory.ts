@@ -16,7 +16,7 @@ export interface Identity extends BoundScope {
 }
 
 /** A service that can be seen as one tenant. */
-export interface ScopedService extends AnyService {
+interface ScopedService extends AnyService {
 	scope(scope: BoundScope): unknown;
 }
 

@@ -31,7 +31,7 @@ export function boundedItems(
 	return { items: [cut], tokens: tokensOf(cut) };
 }
 
-export function tokensOf(value: unknown): number {
+function tokensOf(value: unknown): number {
 	return estimateTokens(JSON.stringify(value));
 }
 

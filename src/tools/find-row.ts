@@ -23,7 +23,7 @@ export function findRow(
 	return findNamed(scope, access, readEntityUri(uri));
 }
 
-export async function findNamed(
+async function findNamed(
 	scope: MemoryScope,
 	access: ToolAccess,
 	{ table, key }: EntityName,

@@ -31,7 +31,7 @@ export interface ToolCall {
 	readonly onProgress?: ((progress: ToolProgress) => void) | undefined;
 }
 
-export interface ToolProgress {
+interface ToolProgress {
 	readonly done: number;
 	readonly total: number | undefined;
 	readonly message: string;
