@@ -93,7 +93,7 @@ async function sizes(): Promise<string> {
 	const { rows } = await client.query(
 		`SELECT c.relname AS table, pg_table_size(c.oid) AS bytes,
 			(SELECT json_object_agg(i.indexrelid::regclass::text, pg_relation_size(i.indexrelid)) FROM pg_index AS i WHERE i.indrelid = c.oid) AS indexes
-		FROM pg_class AS c WHERE c.relkind = 'r' AND c.relname IN ('resources', 'embeddings_resources', 'kv_store')`,
+		FROM pg_class AS c WHERE c.relkind = 'r' AND c.relname IN ('resources', 'embeddings_resources', 'rem_words_resources', 'kv_store')`,
 	);
 	const perRow = (bytes: number) => `${Math.round(bytes / count)} B a row`;
 	return rows

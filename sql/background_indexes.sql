@@ -14,7 +14,7 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_feedbacks__edge_keys" ON "public"."
 -- files
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_files__metadata" ON "public"."files" USING gin (metadata jsonb_path_ops);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_files__graph_edges" ON "public"."files" USING gin (graph_edges jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_files__words__english__name__content" ON "public"."files" USING gin (tenant_id, (to_tsvector('english'::regconfig, regexp_replace(left(coalesce("name", ''), 25000), E'\\S{255}', E'\\& ', 'g') || ' ' || regexp_replace(left(coalesce("content", ''), 25000), E'\\S{255}', E'\\& ', 'g')))) WHERE deleted_at IS NULL;
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_rem_words_files__words" ON "public"."rem_words_files" USING gin (tenant_id, words, often);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_files__tags" ON "public"."files" USING gin (tenant_id, tags);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_files__edge_keys" ON "public"."files" USING gin (tenant_id, ("public"."rem_edge_keys"(graph_edges)));
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_files__content__openai__text-embedding-3-small__1536" ON "public"."embeddings_files" USING hnsw ((embedding::vector(1536)) vector_cosine_ops)
@@ -25,7 +25,7 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_files__content__openai__text-embed
 -- image_resources
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_image_resources__metadata" ON "public"."image_resources" USING gin (metadata jsonb_path_ops);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_image_resources__graph_edges" ON "public"."image_resources" USING gin (graph_edges jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_image_resources__words__english__name__description_c8f7d1bd" ON "public"."image_resources" USING gin (tenant_id, (to_tsvector('english'::regconfig, regexp_replace(left(coalesce("name", ''), 12500), E'\\S{255}', E'\\& ', 'g') || ' ' || regexp_replace(left(coalesce("description", ''), 12500), E'\\S{255}', E'\\& ', 'g') || ' ' || regexp_replace(left(coalesce("content", ''), 12500), E'\\S{255}', E'\\& ', 'g') || ' ' || regexp_replace(left(coalesce("vision_description", ''), 12500), E'\\S{255}', E'\\& ', 'g')))) WHERE deleted_at IS NULL;
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_rem_words_image_resources__words" ON "public"."rem_words_image_resources" USING gin (tenant_id, words, often);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_image_resources__tags" ON "public"."image_resources" USING gin (tenant_id, tags);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_image_resources__edge_keys" ON "public"."image_resources" USING gin (tenant_id, ("public"."rem_edge_keys"(graph_edges)));
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_image_resources__description__openai__text-embedd_3f4d61c2" ON "public"."embeddings_image_resources" USING hnsw ((embedding::vector(1536)) vector_cosine_ops)
@@ -44,7 +44,7 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_image_resources__vision_descriptio
 -- messages
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_messages__metadata" ON "public"."messages" USING gin (metadata jsonb_path_ops);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_messages__graph_edges" ON "public"."messages" USING gin (graph_edges jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_messages__words__english__content" ON "public"."messages" USING gin (tenant_id, (to_tsvector('english'::regconfig, regexp_replace(left(coalesce("content", ''), 50000), E'\\S{255}', E'\\& ', 'g')))) WHERE deleted_at IS NULL;
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_rem_words_messages__words" ON "public"."rem_words_messages" USING gin (tenant_id, words, often);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_messages__tags" ON "public"."messages" USING gin (tenant_id, tags);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_messages__edge_keys" ON "public"."messages" USING gin (tenant_id, ("public"."rem_edge_keys"(graph_edges)));
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_messages__content__openai__text-embedding-3-small__1536" ON "public"."embeddings_messages" USING hnsw ((embedding::vector(1536)) vector_cosine_ops)
@@ -55,7 +55,7 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_messages__content__openai__text-em
 -- moments
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_moments__metadata" ON "public"."moments" USING gin (metadata jsonb_path_ops);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_moments__graph_edges" ON "public"."moments" USING gin (graph_edges jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_moments__words__english__name__summary" ON "public"."moments" USING gin (tenant_id, (to_tsvector('english'::regconfig, regexp_replace(left(coalesce("name", ''), 25000), E'\\S{255}', E'\\& ', 'g') || ' ' || regexp_replace(left(coalesce("summary", ''), 25000), E'\\S{255}', E'\\& ', 'g')))) WHERE deleted_at IS NULL;
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_rem_words_moments__words" ON "public"."rem_words_moments" USING gin (tenant_id, words, often);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_moments__tags" ON "public"."moments" USING gin (tenant_id, tags);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_moments__edge_keys" ON "public"."moments" USING gin (tenant_id, ("public"."rem_edge_keys"(graph_edges)));
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_moments__summary__openai__text-embedding-3-small__1536" ON "public"."embeddings_moments" USING hnsw ((embedding::vector(1536)) vector_cosine_ops)
@@ -66,7 +66,7 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_moments__summary__openai__text-emb
 -- ontologies
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_ontologies__metadata" ON "public"."ontologies" USING gin (metadata jsonb_path_ops);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_ontologies__graph_edges" ON "public"."ontologies" USING gin (graph_edges jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_ontologies__words__english__name__content" ON "public"."ontologies" USING gin (tenant_id, (to_tsvector('english'::regconfig, regexp_replace(left(coalesce("name", ''), 25000), E'\\S{255}', E'\\& ', 'g') || ' ' || regexp_replace(left(coalesce("content", ''), 25000), E'\\S{255}', E'\\& ', 'g')))) WHERE deleted_at IS NULL;
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_rem_words_ontologies__words" ON "public"."rem_words_ontologies" USING gin (tenant_id, words, often);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_ontologies__tags" ON "public"."ontologies" USING gin (tenant_id, tags);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_ontologies__edge_keys" ON "public"."ontologies" USING gin (tenant_id, ("public"."rem_edge_keys"(graph_edges)));
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_ontologies__content__openai__text-embedding-3-small__1536" ON "public"."embeddings_ontologies" USING hnsw ((embedding::vector(1536)) vector_cosine_ops)
@@ -77,7 +77,7 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_ontologies__content__openai__text-
 -- ontology_configs
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_ontology_configs__metadata" ON "public"."ontology_configs" USING gin (metadata jsonb_path_ops);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_ontology_configs__graph_edges" ON "public"."ontology_configs" USING gin (graph_edges jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_ontology_configs__words__english__name__description" ON "public"."ontology_configs" USING gin (tenant_id, (to_tsvector('english'::regconfig, regexp_replace(left(coalesce("name", ''), 25000), E'\\S{255}', E'\\& ', 'g') || ' ' || regexp_replace(left(coalesce("description", ''), 25000), E'\\S{255}', E'\\& ', 'g')))) WHERE deleted_at IS NULL;
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_rem_words_ontology_configs__words" ON "public"."rem_words_ontology_configs" USING gin (tenant_id, words, often);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_ontology_configs__tags" ON "public"."ontology_configs" USING gin (tenant_id, tags);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_ontology_configs__edge_keys" ON "public"."ontology_configs" USING gin (tenant_id, ("public"."rem_edge_keys"(graph_edges)));
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_ontology_configs__description__openai__text-embed_cc4177db" ON "public"."embeddings_ontology_configs" USING hnsw ((embedding::vector(1536)) vector_cosine_ops)
@@ -88,7 +88,7 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_ontology_configs__description__ope
 -- resources
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_resources__metadata" ON "public"."resources" USING gin (metadata jsonb_path_ops);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_resources__graph_edges" ON "public"."resources" USING gin (graph_edges jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_resources__words__english__name__description__content" ON "public"."resources" USING gin (tenant_id, (to_tsvector('english'::regconfig, regexp_replace(left(coalesce("name", ''), 16666), E'\\S{255}', E'\\& ', 'g') || ' ' || regexp_replace(left(coalesce("description", ''), 16666), E'\\S{255}', E'\\& ', 'g') || ' ' || regexp_replace(left(coalesce("content", ''), 16666), E'\\S{255}', E'\\& ', 'g')))) WHERE deleted_at IS NULL;
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_rem_words_resources__words" ON "public"."rem_words_resources" USING gin (tenant_id, words, often);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_resources__tags" ON "public"."resources" USING gin (tenant_id, tags);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_resources__edge_keys" ON "public"."resources" USING gin (tenant_id, ("public"."rem_edge_keys"(graph_edges)));
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_resources__description__openai__text-embedding-3-_2460ff1d" ON "public"."embeddings_resources" USING hnsw ((embedding::vector(1536)) vector_cosine_ops)
@@ -103,7 +103,7 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_resources__content__openai__text-e
 -- schemas
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_schemas__metadata" ON "public"."schemas" USING gin (metadata jsonb_path_ops);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_schemas__graph_edges" ON "public"."schemas" USING gin (graph_edges jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_schemas__words__english__name__content" ON "public"."schemas" USING gin (tenant_id, (to_tsvector('english'::regconfig, regexp_replace(left(coalesce("name", ''), 25000), E'\\S{255}', E'\\& ', 'g') || ' ' || regexp_replace(left(coalesce("content", ''), 25000), E'\\S{255}', E'\\& ', 'g')))) WHERE deleted_at IS NULL;
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_rem_words_schemas__words" ON "public"."rem_words_schemas" USING gin (tenant_id, words, often);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_schemas__tags" ON "public"."schemas" USING gin (tenant_id, tags);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_schemas__edge_keys" ON "public"."schemas" USING gin (tenant_id, ("public"."rem_edge_keys"(graph_edges)));
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_schemas__content__openai__text-embedding-3-small__1536" ON "public"."embeddings_schemas" USING hnsw ((embedding::vector(1536)) vector_cosine_ops)
@@ -114,7 +114,7 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_schemas__content__openai__text-emb
 -- sessions
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_sessions__metadata" ON "public"."sessions" USING gin (metadata jsonb_path_ops);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_sessions__graph_edges" ON "public"."sessions" USING gin (graph_edges jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_sessions__words__english__name__description" ON "public"."sessions" USING gin (tenant_id, (to_tsvector('english'::regconfig, regexp_replace(left(coalesce("name", ''), 25000), E'\\S{255}', E'\\& ', 'g') || ' ' || regexp_replace(left(coalesce("description", ''), 25000), E'\\S{255}', E'\\& ', 'g')))) WHERE deleted_at IS NULL;
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_rem_words_sessions__words" ON "public"."rem_words_sessions" USING gin (tenant_id, words, often);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_sessions__tags" ON "public"."sessions" USING gin (tenant_id, tags);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_sessions__edge_keys" ON "public"."sessions" USING gin (tenant_id, ("public"."rem_edge_keys"(graph_edges)));
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_sessions__description__openai__text-embedding-3-s_f17786e2" ON "public"."embeddings_sessions" USING hnsw ((embedding::vector(1536)) vector_cosine_ops)
@@ -131,7 +131,7 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_shared_sessions__edge_keys" ON "pub
 -- users
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_users__metadata" ON "public"."users" USING gin (metadata jsonb_path_ops);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_users__graph_edges" ON "public"."users" USING gin (graph_edges jsonb_path_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_users__words__english__name__summary" ON "public"."users" USING gin (tenant_id, (to_tsvector('english'::regconfig, regexp_replace(left(coalesce("name", ''), 25000), E'\\S{255}', E'\\& ', 'g') || ' ' || regexp_replace(left(coalesce("summary", ''), 25000), E'\\S{255}', E'\\& ', 'g')))) WHERE deleted_at IS NULL;
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_rem_words_users__words" ON "public"."rem_words_users" USING gin (tenant_id, words, often);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_users__tags" ON "public"."users" USING gin (tenant_id, tags);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_users__edge_keys" ON "public"."users" USING gin (tenant_id, ("public"."rem_edge_keys"(graph_edges)));
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "hnsw_users__summary__openai__text-embedding-3-small__1536" ON "public"."embeddings_users" USING hnsw ((embedding::vector(1536)) vector_cosine_ops)

@@ -250,6 +250,99 @@ REVOKE ALL ON FUNCTION "public"."fn_files_embeddings_replica"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_files_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."files"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_files_embeddings_replica"();
 ALTER TABLE "public"."files" ENABLE REPLICA TRIGGER "trg_files_embeddings_replica";
+CREATE TABLE IF NOT EXISTS "public"."rem_words_files" (
+  entity_id UUID PRIMARY KEY,
+  tenant_id VARCHAR(100) NOT NULL,
+  user_id VARCHAR(100),
+  -- Which version of rem_word_sources made them.
+  version INTEGER NOT NULL,
+  -- Words of the text, each as often as it occurs.
+  length INTEGER NOT NULL,
+  -- Those that occur three times or more: the best rows of a word that very many have.
+  often TEXT[],
+  words TSVECTOR NOT NULL
+) WITH (
+  -- Words stay in the row: they are read for each row that a search ranks.
+  toast_tuple_target = 8160,
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
+);
+-- Statistics on them take long to gather, and the queries bring their own.
+ALTER TABLE "public"."rem_words_files" ALTER COLUMN words SET STATISTICS 0;
+ALTER TABLE "public"."rem_words_files" ALTER COLUMN often SET STATISTICS 0;
+ALTER TABLE "public"."rem_words_files" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$
+DECLARE
+  rem_index REGCLASS;
+BEGIN
+  FOR rem_index IN
+    SELECT x.indexrelid::regclass FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+    WHERE x.indrelid = to_regclass('"public"."files"') AND starts_with(i.relname, 'gin_files__words__')
+  LOOP
+    EXECUTE format('DROP INDEX %s', rem_index);
+  END LOOP;
+END $do$;
+COMMENT ON TABLE "public"."rem_words_files" IS 'remdb: words of files';
+CREATE INDEX IF NOT EXISTS "idx_rem_words_files_scope" ON "public"."rem_words_files" USING btree (tenant_id, entity_id) INCLUDE (length);
+CREATE OR REPLACE FUNCTION "public"."fn_files_words"() RETURNS TRIGGER
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
+AS $fn$
+DECLARE
+  rem_ids UUID[];
+  rem_changed TEXT;
+BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    DELETE FROM "public"."rem_words_files";
+    RETURN NULL;
+  ELSIF TG_LEVEL = 'ROW' THEN
+    SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
+  ELSIF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."rem_words_files" WHERE entity_id IN (SELECT id FROM old_rows);
+    RETURN NULL;
+  ELSIF TG_OP = 'INSERT' THEN
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
+  ELSE
+    -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
+    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
+    WHERE s.entity_type = 'files' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
+      CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
+      format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
+  END IF;
+  IF rem_ids IS NULL THEN RETURN NULL; END IF;
+  IF TG_OP <> 'INSERT' THEN
+    DELETE FROM "public"."rem_words_files" AS w WHERE w.entity_id = ANY (rem_ids)
+      AND NOT EXISTS (SELECT FROM "public"."files" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
+  END IF;
+  PERFORM "public"."rem_store_words"('files', TG_RELID, '"public"."rem_words_files"'::regclass, rem_ids, true);
+  RETURN NULL;
+END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_files_words"() FROM PUBLIC;
+CREATE OR REPLACE TRIGGER "trg_files_words_insert" AFTER INSERT ON "public"."files"
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_words"();
+ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_words_insert";
+CREATE OR REPLACE TRIGGER "trg_files_words_update" AFTER UPDATE ON "public"."files"
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_words"();
+ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_words_update";
+CREATE OR REPLACE TRIGGER "trg_files_words_delete" AFTER DELETE ON "public"."files"
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_words"();
+ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_words_delete";
+CREATE OR REPLACE TRIGGER "trg_files_words_truncate" AFTER TRUNCATE ON "public"."files"
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_words"();
+ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_words_truncate";
+CREATE OR REPLACE TRIGGER "trg_files_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."files"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_files_words"();
+ALTER TABLE "public"."files" ENABLE REPLICA TRIGGER "trg_files_words_replica";
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
+SELECT 'files', 'english', ARRAY['name', 'content']::text[], NOT EXISTS (SELECT FROM "public"."files")
+ON CONFLICT (entity_type) DO UPDATE SET
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
+WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_files_kv_store_insert' AND tgrelid = '"public"."files"'::regclass)
     AND obj_description(to_regclass('"public"."kv_source_files"'), 'pg_class') = 'remdb: cache source of files (dfe4f1b21384db2a)' THEN
@@ -585,6 +678,99 @@ REVOKE ALL ON FUNCTION "public"."fn_image_resources_embeddings_replica"() FROM P
 CREATE OR REPLACE TRIGGER "trg_image_resources_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."image_resources"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_image_resources_embeddings_replica"();
 ALTER TABLE "public"."image_resources" ENABLE REPLICA TRIGGER "trg_image_resources_embeddings_replica";
+CREATE TABLE IF NOT EXISTS "public"."rem_words_image_resources" (
+  entity_id UUID PRIMARY KEY,
+  tenant_id VARCHAR(100) NOT NULL,
+  user_id VARCHAR(100),
+  -- Which version of rem_word_sources made them.
+  version INTEGER NOT NULL,
+  -- Words of the text, each as often as it occurs.
+  length INTEGER NOT NULL,
+  -- Those that occur three times or more: the best rows of a word that very many have.
+  often TEXT[],
+  words TSVECTOR NOT NULL
+) WITH (
+  -- Words stay in the row: they are read for each row that a search ranks.
+  toast_tuple_target = 8160,
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
+);
+-- Statistics on them take long to gather, and the queries bring their own.
+ALTER TABLE "public"."rem_words_image_resources" ALTER COLUMN words SET STATISTICS 0;
+ALTER TABLE "public"."rem_words_image_resources" ALTER COLUMN often SET STATISTICS 0;
+ALTER TABLE "public"."rem_words_image_resources" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$
+DECLARE
+  rem_index REGCLASS;
+BEGIN
+  FOR rem_index IN
+    SELECT x.indexrelid::regclass FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+    WHERE x.indrelid = to_regclass('"public"."image_resources"') AND starts_with(i.relname, 'gin_image_resources__words__')
+  LOOP
+    EXECUTE format('DROP INDEX %s', rem_index);
+  END LOOP;
+END $do$;
+COMMENT ON TABLE "public"."rem_words_image_resources" IS 'remdb: words of image_resources';
+CREATE INDEX IF NOT EXISTS "idx_rem_words_image_resources_scope" ON "public"."rem_words_image_resources" USING btree (tenant_id, entity_id) INCLUDE (length);
+CREATE OR REPLACE FUNCTION "public"."fn_image_resources_words"() RETURNS TRIGGER
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
+AS $fn$
+DECLARE
+  rem_ids UUID[];
+  rem_changed TEXT;
+BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    DELETE FROM "public"."rem_words_image_resources";
+    RETURN NULL;
+  ELSIF TG_LEVEL = 'ROW' THEN
+    SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
+  ELSIF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."rem_words_image_resources" WHERE entity_id IN (SELECT id FROM old_rows);
+    RETURN NULL;
+  ELSIF TG_OP = 'INSERT' THEN
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
+  ELSE
+    -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
+    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
+    WHERE s.entity_type = 'image_resources' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
+      CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
+      format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
+  END IF;
+  IF rem_ids IS NULL THEN RETURN NULL; END IF;
+  IF TG_OP <> 'INSERT' THEN
+    DELETE FROM "public"."rem_words_image_resources" AS w WHERE w.entity_id = ANY (rem_ids)
+      AND NOT EXISTS (SELECT FROM "public"."image_resources" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
+  END IF;
+  PERFORM "public"."rem_store_words"('image_resources', TG_RELID, '"public"."rem_words_image_resources"'::regclass, rem_ids, true);
+  RETURN NULL;
+END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_image_resources_words"() FROM PUBLIC;
+CREATE OR REPLACE TRIGGER "trg_image_resources_words_insert" AFTER INSERT ON "public"."image_resources"
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_words"();
+ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_words_insert";
+CREATE OR REPLACE TRIGGER "trg_image_resources_words_update" AFTER UPDATE ON "public"."image_resources"
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_words"();
+ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_words_update";
+CREATE OR REPLACE TRIGGER "trg_image_resources_words_delete" AFTER DELETE ON "public"."image_resources"
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_words"();
+ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_words_delete";
+CREATE OR REPLACE TRIGGER "trg_image_resources_words_truncate" AFTER TRUNCATE ON "public"."image_resources"
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_words"();
+ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_words_truncate";
+CREATE OR REPLACE TRIGGER "trg_image_resources_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."image_resources"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_image_resources_words"();
+ALTER TABLE "public"."image_resources" ENABLE REPLICA TRIGGER "trg_image_resources_words_replica";
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
+SELECT 'image_resources', 'english', ARRAY['name', 'description', 'content', 'vision_description']::text[], NOT EXISTS (SELECT FROM "public"."image_resources")
+ON CONFLICT (entity_type) DO UPDATE SET
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
+WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_image_resources_kv_store_insert' AND tgrelid = '"public"."image_resources"'::regclass)
     AND obj_description(to_regclass('"public"."kv_source_image_resources"'), 'pg_class') = 'remdb: cache source of image_resources (3b406b538d0f1c30)' THEN
@@ -909,6 +1095,99 @@ REVOKE ALL ON FUNCTION "public"."fn_messages_embeddings_replica"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_messages_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."messages"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_messages_embeddings_replica"();
 ALTER TABLE "public"."messages" ENABLE REPLICA TRIGGER "trg_messages_embeddings_replica";
+CREATE TABLE IF NOT EXISTS "public"."rem_words_messages" (
+  entity_id UUID PRIMARY KEY,
+  tenant_id VARCHAR(100) NOT NULL,
+  user_id VARCHAR(100),
+  -- Which version of rem_word_sources made them.
+  version INTEGER NOT NULL,
+  -- Words of the text, each as often as it occurs.
+  length INTEGER NOT NULL,
+  -- Those that occur three times or more: the best rows of a word that very many have.
+  often TEXT[],
+  words TSVECTOR NOT NULL
+) WITH (
+  -- Words stay in the row: they are read for each row that a search ranks.
+  toast_tuple_target = 8160,
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
+);
+-- Statistics on them take long to gather, and the queries bring their own.
+ALTER TABLE "public"."rem_words_messages" ALTER COLUMN words SET STATISTICS 0;
+ALTER TABLE "public"."rem_words_messages" ALTER COLUMN often SET STATISTICS 0;
+ALTER TABLE "public"."rem_words_messages" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$
+DECLARE
+  rem_index REGCLASS;
+BEGIN
+  FOR rem_index IN
+    SELECT x.indexrelid::regclass FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+    WHERE x.indrelid = to_regclass('"public"."messages"') AND starts_with(i.relname, 'gin_messages__words__')
+  LOOP
+    EXECUTE format('DROP INDEX %s', rem_index);
+  END LOOP;
+END $do$;
+COMMENT ON TABLE "public"."rem_words_messages" IS 'remdb: words of messages';
+CREATE INDEX IF NOT EXISTS "idx_rem_words_messages_scope" ON "public"."rem_words_messages" USING btree (tenant_id, entity_id) INCLUDE (length);
+CREATE OR REPLACE FUNCTION "public"."fn_messages_words"() RETURNS TRIGGER
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
+AS $fn$
+DECLARE
+  rem_ids UUID[];
+  rem_changed TEXT;
+BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    DELETE FROM "public"."rem_words_messages";
+    RETURN NULL;
+  ELSIF TG_LEVEL = 'ROW' THEN
+    SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
+  ELSIF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."rem_words_messages" WHERE entity_id IN (SELECT id FROM old_rows);
+    RETURN NULL;
+  ELSIF TG_OP = 'INSERT' THEN
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
+  ELSE
+    -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
+    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
+    WHERE s.entity_type = 'messages' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
+      CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
+      format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
+  END IF;
+  IF rem_ids IS NULL THEN RETURN NULL; END IF;
+  IF TG_OP <> 'INSERT' THEN
+    DELETE FROM "public"."rem_words_messages" AS w WHERE w.entity_id = ANY (rem_ids)
+      AND NOT EXISTS (SELECT FROM "public"."messages" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
+  END IF;
+  PERFORM "public"."rem_store_words"('messages', TG_RELID, '"public"."rem_words_messages"'::regclass, rem_ids, true);
+  RETURN NULL;
+END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_messages_words"() FROM PUBLIC;
+CREATE OR REPLACE TRIGGER "trg_messages_words_insert" AFTER INSERT ON "public"."messages"
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_words"();
+ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_words_insert";
+CREATE OR REPLACE TRIGGER "trg_messages_words_update" AFTER UPDATE ON "public"."messages"
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_words"();
+ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_words_update";
+CREATE OR REPLACE TRIGGER "trg_messages_words_delete" AFTER DELETE ON "public"."messages"
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_words"();
+ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_words_delete";
+CREATE OR REPLACE TRIGGER "trg_messages_words_truncate" AFTER TRUNCATE ON "public"."messages"
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_words"();
+ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_words_truncate";
+CREATE OR REPLACE TRIGGER "trg_messages_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."messages"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_messages_words"();
+ALTER TABLE "public"."messages" ENABLE REPLICA TRIGGER "trg_messages_words_replica";
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
+SELECT 'messages', 'english', ARRAY['content']::text[], NOT EXISTS (SELECT FROM "public"."messages")
+ON CONFLICT (entity_type) DO UPDATE SET
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
+WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 CREATE INDEX IF NOT EXISTS "idx_messages__created_at" ON "public"."messages" ("tenant_id", "created_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_messages__updated_at" ON "public"."messages" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_messages__id" ON "public"."messages" ("tenant_id", "id");
@@ -1134,6 +1413,99 @@ REVOKE ALL ON FUNCTION "public"."fn_moments_embeddings_replica"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_moments_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."moments"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_moments_embeddings_replica"();
 ALTER TABLE "public"."moments" ENABLE REPLICA TRIGGER "trg_moments_embeddings_replica";
+CREATE TABLE IF NOT EXISTS "public"."rem_words_moments" (
+  entity_id UUID PRIMARY KEY,
+  tenant_id VARCHAR(100) NOT NULL,
+  user_id VARCHAR(100),
+  -- Which version of rem_word_sources made them.
+  version INTEGER NOT NULL,
+  -- Words of the text, each as often as it occurs.
+  length INTEGER NOT NULL,
+  -- Those that occur three times or more: the best rows of a word that very many have.
+  often TEXT[],
+  words TSVECTOR NOT NULL
+) WITH (
+  -- Words stay in the row: they are read for each row that a search ranks.
+  toast_tuple_target = 8160,
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
+);
+-- Statistics on them take long to gather, and the queries bring their own.
+ALTER TABLE "public"."rem_words_moments" ALTER COLUMN words SET STATISTICS 0;
+ALTER TABLE "public"."rem_words_moments" ALTER COLUMN often SET STATISTICS 0;
+ALTER TABLE "public"."rem_words_moments" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$
+DECLARE
+  rem_index REGCLASS;
+BEGIN
+  FOR rem_index IN
+    SELECT x.indexrelid::regclass FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+    WHERE x.indrelid = to_regclass('"public"."moments"') AND starts_with(i.relname, 'gin_moments__words__')
+  LOOP
+    EXECUTE format('DROP INDEX %s', rem_index);
+  END LOOP;
+END $do$;
+COMMENT ON TABLE "public"."rem_words_moments" IS 'remdb: words of moments';
+CREATE INDEX IF NOT EXISTS "idx_rem_words_moments_scope" ON "public"."rem_words_moments" USING btree (tenant_id, entity_id) INCLUDE (length);
+CREATE OR REPLACE FUNCTION "public"."fn_moments_words"() RETURNS TRIGGER
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
+AS $fn$
+DECLARE
+  rem_ids UUID[];
+  rem_changed TEXT;
+BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    DELETE FROM "public"."rem_words_moments";
+    RETURN NULL;
+  ELSIF TG_LEVEL = 'ROW' THEN
+    SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
+  ELSIF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."rem_words_moments" WHERE entity_id IN (SELECT id FROM old_rows);
+    RETURN NULL;
+  ELSIF TG_OP = 'INSERT' THEN
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
+  ELSE
+    -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
+    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
+    WHERE s.entity_type = 'moments' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
+      CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
+      format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
+  END IF;
+  IF rem_ids IS NULL THEN RETURN NULL; END IF;
+  IF TG_OP <> 'INSERT' THEN
+    DELETE FROM "public"."rem_words_moments" AS w WHERE w.entity_id = ANY (rem_ids)
+      AND NOT EXISTS (SELECT FROM "public"."moments" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
+  END IF;
+  PERFORM "public"."rem_store_words"('moments', TG_RELID, '"public"."rem_words_moments"'::regclass, rem_ids, true);
+  RETURN NULL;
+END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_moments_words"() FROM PUBLIC;
+CREATE OR REPLACE TRIGGER "trg_moments_words_insert" AFTER INSERT ON "public"."moments"
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_words"();
+ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_words_insert";
+CREATE OR REPLACE TRIGGER "trg_moments_words_update" AFTER UPDATE ON "public"."moments"
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_words"();
+ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_words_update";
+CREATE OR REPLACE TRIGGER "trg_moments_words_delete" AFTER DELETE ON "public"."moments"
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_words"();
+ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_words_delete";
+CREATE OR REPLACE TRIGGER "trg_moments_words_truncate" AFTER TRUNCATE ON "public"."moments"
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_words"();
+ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_words_truncate";
+CREATE OR REPLACE TRIGGER "trg_moments_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."moments"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_moments_words"();
+ALTER TABLE "public"."moments" ENABLE REPLICA TRIGGER "trg_moments_words_replica";
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
+SELECT 'moments', 'english', ARRAY['name', 'summary']::text[], NOT EXISTS (SELECT FROM "public"."moments")
+ON CONFLICT (entity_type) DO UPDATE SET
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
+WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_moments_kv_store_insert' AND tgrelid = '"public"."moments"'::regclass)
     AND obj_description(to_regclass('"public"."kv_source_moments"'), 'pg_class') = 'remdb: cache source of moments (22467f55e5d27269)' THEN
@@ -1465,6 +1837,99 @@ REVOKE ALL ON FUNCTION "public"."fn_ontologies_embeddings_replica"() FROM PUBLIC
 CREATE OR REPLACE TRIGGER "trg_ontologies_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."ontologies"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontologies_embeddings_replica"();
 ALTER TABLE "public"."ontologies" ENABLE REPLICA TRIGGER "trg_ontologies_embeddings_replica";
+CREATE TABLE IF NOT EXISTS "public"."rem_words_ontologies" (
+  entity_id UUID PRIMARY KEY,
+  tenant_id VARCHAR(100) NOT NULL,
+  user_id VARCHAR(100),
+  -- Which version of rem_word_sources made them.
+  version INTEGER NOT NULL,
+  -- Words of the text, each as often as it occurs.
+  length INTEGER NOT NULL,
+  -- Those that occur three times or more: the best rows of a word that very many have.
+  often TEXT[],
+  words TSVECTOR NOT NULL
+) WITH (
+  -- Words stay in the row: they are read for each row that a search ranks.
+  toast_tuple_target = 8160,
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
+);
+-- Statistics on them take long to gather, and the queries bring their own.
+ALTER TABLE "public"."rem_words_ontologies" ALTER COLUMN words SET STATISTICS 0;
+ALTER TABLE "public"."rem_words_ontologies" ALTER COLUMN often SET STATISTICS 0;
+ALTER TABLE "public"."rem_words_ontologies" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$
+DECLARE
+  rem_index REGCLASS;
+BEGIN
+  FOR rem_index IN
+    SELECT x.indexrelid::regclass FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+    WHERE x.indrelid = to_regclass('"public"."ontologies"') AND starts_with(i.relname, 'gin_ontologies__words__')
+  LOOP
+    EXECUTE format('DROP INDEX %s', rem_index);
+  END LOOP;
+END $do$;
+COMMENT ON TABLE "public"."rem_words_ontologies" IS 'remdb: words of ontologies';
+CREATE INDEX IF NOT EXISTS "idx_rem_words_ontologies_scope" ON "public"."rem_words_ontologies" USING btree (tenant_id, entity_id) INCLUDE (length);
+CREATE OR REPLACE FUNCTION "public"."fn_ontologies_words"() RETURNS TRIGGER
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
+AS $fn$
+DECLARE
+  rem_ids UUID[];
+  rem_changed TEXT;
+BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    DELETE FROM "public"."rem_words_ontologies";
+    RETURN NULL;
+  ELSIF TG_LEVEL = 'ROW' THEN
+    SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
+  ELSIF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."rem_words_ontologies" WHERE entity_id IN (SELECT id FROM old_rows);
+    RETURN NULL;
+  ELSIF TG_OP = 'INSERT' THEN
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
+  ELSE
+    -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
+    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
+    WHERE s.entity_type = 'ontologies' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
+      CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
+      format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
+  END IF;
+  IF rem_ids IS NULL THEN RETURN NULL; END IF;
+  IF TG_OP <> 'INSERT' THEN
+    DELETE FROM "public"."rem_words_ontologies" AS w WHERE w.entity_id = ANY (rem_ids)
+      AND NOT EXISTS (SELECT FROM "public"."ontologies" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
+  END IF;
+  PERFORM "public"."rem_store_words"('ontologies', TG_RELID, '"public"."rem_words_ontologies"'::regclass, rem_ids, true);
+  RETURN NULL;
+END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_ontologies_words"() FROM PUBLIC;
+CREATE OR REPLACE TRIGGER "trg_ontologies_words_insert" AFTER INSERT ON "public"."ontologies"
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_words"();
+ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_words_insert";
+CREATE OR REPLACE TRIGGER "trg_ontologies_words_update" AFTER UPDATE ON "public"."ontologies"
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_words"();
+ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_words_update";
+CREATE OR REPLACE TRIGGER "trg_ontologies_words_delete" AFTER DELETE ON "public"."ontologies"
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_words"();
+ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_words_delete";
+CREATE OR REPLACE TRIGGER "trg_ontologies_words_truncate" AFTER TRUNCATE ON "public"."ontologies"
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_words"();
+ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_words_truncate";
+CREATE OR REPLACE TRIGGER "trg_ontologies_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."ontologies"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontologies_words"();
+ALTER TABLE "public"."ontologies" ENABLE REPLICA TRIGGER "trg_ontologies_words_replica";
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
+SELECT 'ontologies', 'english', ARRAY['name', 'content']::text[], NOT EXISTS (SELECT FROM "public"."ontologies")
+ON CONFLICT (entity_type) DO UPDATE SET
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
+WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_ontologies_kv_store_insert' AND tgrelid = '"public"."ontologies"'::regclass)
     AND obj_description(to_regclass('"public"."kv_source_ontologies"'), 'pg_class') = 'remdb: cache source of ontologies (2b73aa1268e18678)' THEN
@@ -1796,6 +2261,99 @@ REVOKE ALL ON FUNCTION "public"."fn_ontology_configs_embeddings_replica"() FROM 
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."ontology_configs"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontology_configs_embeddings_replica"();
 ALTER TABLE "public"."ontology_configs" ENABLE REPLICA TRIGGER "trg_ontology_configs_embeddings_replica";
+CREATE TABLE IF NOT EXISTS "public"."rem_words_ontology_configs" (
+  entity_id UUID PRIMARY KEY,
+  tenant_id VARCHAR(100) NOT NULL,
+  user_id VARCHAR(100),
+  -- Which version of rem_word_sources made them.
+  version INTEGER NOT NULL,
+  -- Words of the text, each as often as it occurs.
+  length INTEGER NOT NULL,
+  -- Those that occur three times or more: the best rows of a word that very many have.
+  often TEXT[],
+  words TSVECTOR NOT NULL
+) WITH (
+  -- Words stay in the row: they are read for each row that a search ranks.
+  toast_tuple_target = 8160,
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
+);
+-- Statistics on them take long to gather, and the queries bring their own.
+ALTER TABLE "public"."rem_words_ontology_configs" ALTER COLUMN words SET STATISTICS 0;
+ALTER TABLE "public"."rem_words_ontology_configs" ALTER COLUMN often SET STATISTICS 0;
+ALTER TABLE "public"."rem_words_ontology_configs" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$
+DECLARE
+  rem_index REGCLASS;
+BEGIN
+  FOR rem_index IN
+    SELECT x.indexrelid::regclass FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+    WHERE x.indrelid = to_regclass('"public"."ontology_configs"') AND starts_with(i.relname, 'gin_ontology_configs__words__')
+  LOOP
+    EXECUTE format('DROP INDEX %s', rem_index);
+  END LOOP;
+END $do$;
+COMMENT ON TABLE "public"."rem_words_ontology_configs" IS 'remdb: words of ontology_configs';
+CREATE INDEX IF NOT EXISTS "idx_rem_words_ontology_configs_scope" ON "public"."rem_words_ontology_configs" USING btree (tenant_id, entity_id) INCLUDE (length);
+CREATE OR REPLACE FUNCTION "public"."fn_ontology_configs_words"() RETURNS TRIGGER
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
+AS $fn$
+DECLARE
+  rem_ids UUID[];
+  rem_changed TEXT;
+BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    DELETE FROM "public"."rem_words_ontology_configs";
+    RETURN NULL;
+  ELSIF TG_LEVEL = 'ROW' THEN
+    SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
+  ELSIF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."rem_words_ontology_configs" WHERE entity_id IN (SELECT id FROM old_rows);
+    RETURN NULL;
+  ELSIF TG_OP = 'INSERT' THEN
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
+  ELSE
+    -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
+    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
+    WHERE s.entity_type = 'ontology_configs' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
+      CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
+      format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
+  END IF;
+  IF rem_ids IS NULL THEN RETURN NULL; END IF;
+  IF TG_OP <> 'INSERT' THEN
+    DELETE FROM "public"."rem_words_ontology_configs" AS w WHERE w.entity_id = ANY (rem_ids)
+      AND NOT EXISTS (SELECT FROM "public"."ontology_configs" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
+  END IF;
+  PERFORM "public"."rem_store_words"('ontology_configs', TG_RELID, '"public"."rem_words_ontology_configs"'::regclass, rem_ids, true);
+  RETURN NULL;
+END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_ontology_configs_words"() FROM PUBLIC;
+CREATE OR REPLACE TRIGGER "trg_ontology_configs_words_insert" AFTER INSERT ON "public"."ontology_configs"
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_words"();
+ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_words_insert";
+CREATE OR REPLACE TRIGGER "trg_ontology_configs_words_update" AFTER UPDATE ON "public"."ontology_configs"
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_words"();
+ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_words_update";
+CREATE OR REPLACE TRIGGER "trg_ontology_configs_words_delete" AFTER DELETE ON "public"."ontology_configs"
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_words"();
+ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_words_delete";
+CREATE OR REPLACE TRIGGER "trg_ontology_configs_words_truncate" AFTER TRUNCATE ON "public"."ontology_configs"
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_words"();
+ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_words_truncate";
+CREATE OR REPLACE TRIGGER "trg_ontology_configs_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."ontology_configs"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontology_configs_words"();
+ALTER TABLE "public"."ontology_configs" ENABLE REPLICA TRIGGER "trg_ontology_configs_words_replica";
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
+SELECT 'ontology_configs', 'english', ARRAY['name', 'description']::text[], NOT EXISTS (SELECT FROM "public"."ontology_configs")
+ON CONFLICT (entity_type) DO UPDATE SET
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
+WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_ontology_configs_kv_store_insert' AND tgrelid = '"public"."ontology_configs"'::regclass)
     AND obj_description(to_regclass('"public"."kv_source_ontology_configs"'), 'pg_class') = 'remdb: cache source of ontology_configs (6cf100a199cf4d81)' THEN
@@ -2124,6 +2682,99 @@ REVOKE ALL ON FUNCTION "public"."fn_resources_embeddings_replica"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_resources_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."resources"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_resources_embeddings_replica"();
 ALTER TABLE "public"."resources" ENABLE REPLICA TRIGGER "trg_resources_embeddings_replica";
+CREATE TABLE IF NOT EXISTS "public"."rem_words_resources" (
+  entity_id UUID PRIMARY KEY,
+  tenant_id VARCHAR(100) NOT NULL,
+  user_id VARCHAR(100),
+  -- Which version of rem_word_sources made them.
+  version INTEGER NOT NULL,
+  -- Words of the text, each as often as it occurs.
+  length INTEGER NOT NULL,
+  -- Those that occur three times or more: the best rows of a word that very many have.
+  often TEXT[],
+  words TSVECTOR NOT NULL
+) WITH (
+  -- Words stay in the row: they are read for each row that a search ranks.
+  toast_tuple_target = 8160,
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
+);
+-- Statistics on them take long to gather, and the queries bring their own.
+ALTER TABLE "public"."rem_words_resources" ALTER COLUMN words SET STATISTICS 0;
+ALTER TABLE "public"."rem_words_resources" ALTER COLUMN often SET STATISTICS 0;
+ALTER TABLE "public"."rem_words_resources" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$
+DECLARE
+  rem_index REGCLASS;
+BEGIN
+  FOR rem_index IN
+    SELECT x.indexrelid::regclass FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+    WHERE x.indrelid = to_regclass('"public"."resources"') AND starts_with(i.relname, 'gin_resources__words__')
+  LOOP
+    EXECUTE format('DROP INDEX %s', rem_index);
+  END LOOP;
+END $do$;
+COMMENT ON TABLE "public"."rem_words_resources" IS 'remdb: words of resources';
+CREATE INDEX IF NOT EXISTS "idx_rem_words_resources_scope" ON "public"."rem_words_resources" USING btree (tenant_id, entity_id) INCLUDE (length);
+CREATE OR REPLACE FUNCTION "public"."fn_resources_words"() RETURNS TRIGGER
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
+AS $fn$
+DECLARE
+  rem_ids UUID[];
+  rem_changed TEXT;
+BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    DELETE FROM "public"."rem_words_resources";
+    RETURN NULL;
+  ELSIF TG_LEVEL = 'ROW' THEN
+    SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
+  ELSIF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."rem_words_resources" WHERE entity_id IN (SELECT id FROM old_rows);
+    RETURN NULL;
+  ELSIF TG_OP = 'INSERT' THEN
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
+  ELSE
+    -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
+    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
+    WHERE s.entity_type = 'resources' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
+      CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
+      format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
+  END IF;
+  IF rem_ids IS NULL THEN RETURN NULL; END IF;
+  IF TG_OP <> 'INSERT' THEN
+    DELETE FROM "public"."rem_words_resources" AS w WHERE w.entity_id = ANY (rem_ids)
+      AND NOT EXISTS (SELECT FROM "public"."resources" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
+  END IF;
+  PERFORM "public"."rem_store_words"('resources', TG_RELID, '"public"."rem_words_resources"'::regclass, rem_ids, true);
+  RETURN NULL;
+END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_resources_words"() FROM PUBLIC;
+CREATE OR REPLACE TRIGGER "trg_resources_words_insert" AFTER INSERT ON "public"."resources"
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_words"();
+ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_words_insert";
+CREATE OR REPLACE TRIGGER "trg_resources_words_update" AFTER UPDATE ON "public"."resources"
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_words"();
+ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_words_update";
+CREATE OR REPLACE TRIGGER "trg_resources_words_delete" AFTER DELETE ON "public"."resources"
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_words"();
+ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_words_delete";
+CREATE OR REPLACE TRIGGER "trg_resources_words_truncate" AFTER TRUNCATE ON "public"."resources"
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_words"();
+ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_words_truncate";
+CREATE OR REPLACE TRIGGER "trg_resources_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."resources"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_resources_words"();
+ALTER TABLE "public"."resources" ENABLE REPLICA TRIGGER "trg_resources_words_replica";
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
+SELECT 'resources', 'english', ARRAY['name', 'description', 'content']::text[], NOT EXISTS (SELECT FROM "public"."resources")
+ON CONFLICT (entity_type) DO UPDATE SET
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
+WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_resources_kv_store_insert' AND tgrelid = '"public"."resources"'::regclass)
     AND obj_description(to_regclass('"public"."kv_source_resources"'), 'pg_class') = 'remdb: cache source of resources (d4978ca76af19022)' THEN
@@ -2451,6 +3102,99 @@ REVOKE ALL ON FUNCTION "public"."fn_schemas_embeddings_replica"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_schemas_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."schemas"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_schemas_embeddings_replica"();
 ALTER TABLE "public"."schemas" ENABLE REPLICA TRIGGER "trg_schemas_embeddings_replica";
+CREATE TABLE IF NOT EXISTS "public"."rem_words_schemas" (
+  entity_id UUID PRIMARY KEY,
+  tenant_id VARCHAR(100) NOT NULL,
+  user_id VARCHAR(100),
+  -- Which version of rem_word_sources made them.
+  version INTEGER NOT NULL,
+  -- Words of the text, each as often as it occurs.
+  length INTEGER NOT NULL,
+  -- Those that occur three times or more: the best rows of a word that very many have.
+  often TEXT[],
+  words TSVECTOR NOT NULL
+) WITH (
+  -- Words stay in the row: they are read for each row that a search ranks.
+  toast_tuple_target = 8160,
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
+);
+-- Statistics on them take long to gather, and the queries bring their own.
+ALTER TABLE "public"."rem_words_schemas" ALTER COLUMN words SET STATISTICS 0;
+ALTER TABLE "public"."rem_words_schemas" ALTER COLUMN often SET STATISTICS 0;
+ALTER TABLE "public"."rem_words_schemas" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$
+DECLARE
+  rem_index REGCLASS;
+BEGIN
+  FOR rem_index IN
+    SELECT x.indexrelid::regclass FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+    WHERE x.indrelid = to_regclass('"public"."schemas"') AND starts_with(i.relname, 'gin_schemas__words__')
+  LOOP
+    EXECUTE format('DROP INDEX %s', rem_index);
+  END LOOP;
+END $do$;
+COMMENT ON TABLE "public"."rem_words_schemas" IS 'remdb: words of schemas';
+CREATE INDEX IF NOT EXISTS "idx_rem_words_schemas_scope" ON "public"."rem_words_schemas" USING btree (tenant_id, entity_id) INCLUDE (length);
+CREATE OR REPLACE FUNCTION "public"."fn_schemas_words"() RETURNS TRIGGER
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
+AS $fn$
+DECLARE
+  rem_ids UUID[];
+  rem_changed TEXT;
+BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    DELETE FROM "public"."rem_words_schemas";
+    RETURN NULL;
+  ELSIF TG_LEVEL = 'ROW' THEN
+    SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
+  ELSIF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."rem_words_schemas" WHERE entity_id IN (SELECT id FROM old_rows);
+    RETURN NULL;
+  ELSIF TG_OP = 'INSERT' THEN
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
+  ELSE
+    -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
+    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
+    WHERE s.entity_type = 'schemas' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
+      CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
+      format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
+  END IF;
+  IF rem_ids IS NULL THEN RETURN NULL; END IF;
+  IF TG_OP <> 'INSERT' THEN
+    DELETE FROM "public"."rem_words_schemas" AS w WHERE w.entity_id = ANY (rem_ids)
+      AND NOT EXISTS (SELECT FROM "public"."schemas" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
+  END IF;
+  PERFORM "public"."rem_store_words"('schemas', TG_RELID, '"public"."rem_words_schemas"'::regclass, rem_ids, true);
+  RETURN NULL;
+END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_schemas_words"() FROM PUBLIC;
+CREATE OR REPLACE TRIGGER "trg_schemas_words_insert" AFTER INSERT ON "public"."schemas"
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_words"();
+ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_words_insert";
+CREATE OR REPLACE TRIGGER "trg_schemas_words_update" AFTER UPDATE ON "public"."schemas"
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_words"();
+ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_words_update";
+CREATE OR REPLACE TRIGGER "trg_schemas_words_delete" AFTER DELETE ON "public"."schemas"
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_words"();
+ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_words_delete";
+CREATE OR REPLACE TRIGGER "trg_schemas_words_truncate" AFTER TRUNCATE ON "public"."schemas"
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_words"();
+ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_words_truncate";
+CREATE OR REPLACE TRIGGER "trg_schemas_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."schemas"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_schemas_words"();
+ALTER TABLE "public"."schemas" ENABLE REPLICA TRIGGER "trg_schemas_words_replica";
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
+SELECT 'schemas', 'english', ARRAY['name', 'content']::text[], NOT EXISTS (SELECT FROM "public"."schemas")
+ON CONFLICT (entity_type) DO UPDATE SET
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
+WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_schemas_kv_store_insert' AND tgrelid = '"public"."schemas"'::regclass)
     AND obj_description(to_regclass('"public"."kv_source_schemas"'), 'pg_class') = 'remdb: cache source of schemas (5b493146c156cba7)' THEN
@@ -2781,6 +3525,99 @@ REVOKE ALL ON FUNCTION "public"."fn_sessions_embeddings_replica"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_sessions_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."sessions"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_sessions_embeddings_replica"();
 ALTER TABLE "public"."sessions" ENABLE REPLICA TRIGGER "trg_sessions_embeddings_replica";
+CREATE TABLE IF NOT EXISTS "public"."rem_words_sessions" (
+  entity_id UUID PRIMARY KEY,
+  tenant_id VARCHAR(100) NOT NULL,
+  user_id VARCHAR(100),
+  -- Which version of rem_word_sources made them.
+  version INTEGER NOT NULL,
+  -- Words of the text, each as often as it occurs.
+  length INTEGER NOT NULL,
+  -- Those that occur three times or more: the best rows of a word that very many have.
+  often TEXT[],
+  words TSVECTOR NOT NULL
+) WITH (
+  -- Words stay in the row: they are read for each row that a search ranks.
+  toast_tuple_target = 8160,
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
+);
+-- Statistics on them take long to gather, and the queries bring their own.
+ALTER TABLE "public"."rem_words_sessions" ALTER COLUMN words SET STATISTICS 0;
+ALTER TABLE "public"."rem_words_sessions" ALTER COLUMN often SET STATISTICS 0;
+ALTER TABLE "public"."rem_words_sessions" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$
+DECLARE
+  rem_index REGCLASS;
+BEGIN
+  FOR rem_index IN
+    SELECT x.indexrelid::regclass FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+    WHERE x.indrelid = to_regclass('"public"."sessions"') AND starts_with(i.relname, 'gin_sessions__words__')
+  LOOP
+    EXECUTE format('DROP INDEX %s', rem_index);
+  END LOOP;
+END $do$;
+COMMENT ON TABLE "public"."rem_words_sessions" IS 'remdb: words of sessions';
+CREATE INDEX IF NOT EXISTS "idx_rem_words_sessions_scope" ON "public"."rem_words_sessions" USING btree (tenant_id, entity_id) INCLUDE (length);
+CREATE OR REPLACE FUNCTION "public"."fn_sessions_words"() RETURNS TRIGGER
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
+AS $fn$
+DECLARE
+  rem_ids UUID[];
+  rem_changed TEXT;
+BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    DELETE FROM "public"."rem_words_sessions";
+    RETURN NULL;
+  ELSIF TG_LEVEL = 'ROW' THEN
+    SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
+  ELSIF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."rem_words_sessions" WHERE entity_id IN (SELECT id FROM old_rows);
+    RETURN NULL;
+  ELSIF TG_OP = 'INSERT' THEN
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
+  ELSE
+    -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
+    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
+    WHERE s.entity_type = 'sessions' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
+      CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
+      format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
+  END IF;
+  IF rem_ids IS NULL THEN RETURN NULL; END IF;
+  IF TG_OP <> 'INSERT' THEN
+    DELETE FROM "public"."rem_words_sessions" AS w WHERE w.entity_id = ANY (rem_ids)
+      AND NOT EXISTS (SELECT FROM "public"."sessions" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
+  END IF;
+  PERFORM "public"."rem_store_words"('sessions', TG_RELID, '"public"."rem_words_sessions"'::regclass, rem_ids, true);
+  RETURN NULL;
+END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_sessions_words"() FROM PUBLIC;
+CREATE OR REPLACE TRIGGER "trg_sessions_words_insert" AFTER INSERT ON "public"."sessions"
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_words"();
+ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_words_insert";
+CREATE OR REPLACE TRIGGER "trg_sessions_words_update" AFTER UPDATE ON "public"."sessions"
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_words"();
+ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_words_update";
+CREATE OR REPLACE TRIGGER "trg_sessions_words_delete" AFTER DELETE ON "public"."sessions"
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_words"();
+ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_words_delete";
+CREATE OR REPLACE TRIGGER "trg_sessions_words_truncate" AFTER TRUNCATE ON "public"."sessions"
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_words"();
+ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_words_truncate";
+CREATE OR REPLACE TRIGGER "trg_sessions_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."sessions"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_sessions_words"();
+ALTER TABLE "public"."sessions" ENABLE REPLICA TRIGGER "trg_sessions_words_replica";
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
+SELECT 'sessions', 'english', ARRAY['name', 'description']::text[], NOT EXISTS (SELECT FROM "public"."sessions")
+ON CONFLICT (entity_type) DO UPDATE SET
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
+WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_sessions_kv_store_insert' AND tgrelid = '"public"."sessions"'::regclass)
     AND obj_description(to_regclass('"public"."kv_source_sessions"'), 'pg_class') = 'remdb: cache source of sessions (33ac3929548c0ba3)' THEN
@@ -3139,6 +3976,99 @@ REVOKE ALL ON FUNCTION "public"."fn_users_embeddings_replica"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_users_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."users"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_users_embeddings_replica"();
 ALTER TABLE "public"."users" ENABLE REPLICA TRIGGER "trg_users_embeddings_replica";
+CREATE TABLE IF NOT EXISTS "public"."rem_words_users" (
+  entity_id UUID PRIMARY KEY,
+  tenant_id VARCHAR(100) NOT NULL,
+  user_id VARCHAR(100),
+  -- Which version of rem_word_sources made them.
+  version INTEGER NOT NULL,
+  -- Words of the text, each as often as it occurs.
+  length INTEGER NOT NULL,
+  -- Those that occur three times or more: the best rows of a word that very many have.
+  often TEXT[],
+  words TSVECTOR NOT NULL
+) WITH (
+  -- Words stay in the row: they are read for each row that a search ranks.
+  toast_tuple_target = 8160,
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
+);
+-- Statistics on them take long to gather, and the queries bring their own.
+ALTER TABLE "public"."rem_words_users" ALTER COLUMN words SET STATISTICS 0;
+ALTER TABLE "public"."rem_words_users" ALTER COLUMN often SET STATISTICS 0;
+ALTER TABLE "public"."rem_words_users" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$
+DECLARE
+  rem_index REGCLASS;
+BEGIN
+  FOR rem_index IN
+    SELECT x.indexrelid::regclass FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+    WHERE x.indrelid = to_regclass('"public"."users"') AND starts_with(i.relname, 'gin_users__words__')
+  LOOP
+    EXECUTE format('DROP INDEX %s', rem_index);
+  END LOOP;
+END $do$;
+COMMENT ON TABLE "public"."rem_words_users" IS 'remdb: words of users';
+CREATE INDEX IF NOT EXISTS "idx_rem_words_users_scope" ON "public"."rem_words_users" USING btree (tenant_id, entity_id) INCLUDE (length);
+CREATE OR REPLACE FUNCTION "public"."fn_users_words"() RETURNS TRIGGER
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
+AS $fn$
+DECLARE
+  rem_ids UUID[];
+  rem_changed TEXT;
+BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    DELETE FROM "public"."rem_words_users";
+    RETURN NULL;
+  ELSIF TG_LEVEL = 'ROW' THEN
+    SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
+  ELSIF TG_OP = 'DELETE' THEN
+    DELETE FROM "public"."rem_words_users" WHERE entity_id IN (SELECT id FROM old_rows);
+    RETURN NULL;
+  ELSIF TG_OP = 'INSERT' THEN
+    SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
+  ELSE
+    -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
+    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
+    WHERE s.entity_type = 'users' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
+      CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
+      format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
+  END IF;
+  IF rem_ids IS NULL THEN RETURN NULL; END IF;
+  IF TG_OP <> 'INSERT' THEN
+    DELETE FROM "public"."rem_words_users" AS w WHERE w.entity_id = ANY (rem_ids)
+      AND NOT EXISTS (SELECT FROM "public"."users" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
+  END IF;
+  PERFORM "public"."rem_store_words"('users', TG_RELID, '"public"."rem_words_users"'::regclass, rem_ids, true);
+  RETURN NULL;
+END $fn$;
+-- Else any role could attach it to a table of its own and change other rows by it.
+REVOKE ALL ON FUNCTION "public"."fn_users_words"() FROM PUBLIC;
+CREATE OR REPLACE TRIGGER "trg_users_words_insert" AFTER INSERT ON "public"."users"
+  REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_words"();
+ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_words_insert";
+CREATE OR REPLACE TRIGGER "trg_users_words_update" AFTER UPDATE ON "public"."users"
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_words"();
+ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_words_update";
+CREATE OR REPLACE TRIGGER "trg_users_words_delete" AFTER DELETE ON "public"."users"
+  REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_words"();
+ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_words_delete";
+CREATE OR REPLACE TRIGGER "trg_users_words_truncate" AFTER TRUNCATE ON "public"."users"
+  FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_words"();
+ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_words_truncate";
+CREATE OR REPLACE TRIGGER "trg_users_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."users"
+  FOR EACH ROW EXECUTE FUNCTION "public"."fn_users_words"();
+ALTER TABLE "public"."users" ENABLE REPLICA TRIGGER "trg_users_words_replica";
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
+SELECT 'users', 'english', ARRAY['name', 'summary']::text[], NOT EXISTS (SELECT FROM "public"."users")
+ON CONFLICT (entity_type) DO UPDATE SET
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
+WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 DO $do$ BEGIN
   IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'trg_users_kv_store_insert' AND tgrelid = '"public"."users"'::regclass)
     AND obj_description(to_regclass('"public"."kv_source_users"'), 'pg_class') = 'remdb: cache source of users (8a851d7fff475bf9)' THEN

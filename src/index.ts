@@ -100,9 +100,12 @@ export type { VectorInput, VectorSpace } from "./models/vector.ts";
 export { describeQueryLanguage } from "./query/dialect/describe-language.ts";
 export type {
 	FieldExplanation,
+	HitExplanation,
+	ListExplanation,
 	SearchExplanation,
 	SearchTiming,
 } from "./query/explain.ts";
+export type { FusionWeights } from "./query/fusion-weights.ts";
 export type { FuzzyBound, FuzzyHit, FuzzyHits } from "./query/fuzzy.ts";
 export type { FuzzyMode } from "./query/fuzzy-match.ts";
 export type {

@@ -50,6 +50,27 @@ RETURN (SELECT array_to_tsvector(coalesce(array_agg(DISTINCT pair), '{}')) FROM 
     unnest(string_to_array(texts[1], NULL)) WITH ORDINALITY AS letters (letter, place)
 ) AS pairs);
 
+
+-- Pairs of characters of the scripts that put no spaces between words.
+CREATE OR REPLACE FUNCTION "public"."rem_pairs"(rem_text TEXT, rem_is_query BOOLEAN) RETURNS TSVECTOR
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN (SELECT coalesce(string_agg(''''||p.pair||''':'||least(p.place, 16383), ' '), '')::tsvector FROM (
+  SELECT c.mark || coalesce(lead(c.mark) OVER run, '') AS pair, row_number() OVER () AS place,
+    lead(c.mark) OVER run IS NULL AND rem_is_query AND lag(c.mark) OVER run IS NOT NULL AS is_end
+  FROM regexp_matches(rem_text, E'[\\u0e01-\\u0eff\\u0f00-\\u0fff\\u1000-\\u109f\\u1780-\\u17ff\\u3005-\\u3007\\u3041-\\u30ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\uac00-\\ud7af\\uf900-\\ufaff\\uff66-\\uff9f\\U00020000-\\U0003ffff]+', 'g') WITH ORDINALITY AS r (run, no),
+    string_to_table(r.run[1], NULL) WITH ORDINALITY AS c (mark, at)
+  WINDOW run AS (PARTITION BY r.no ORDER BY c.at)
+) AS p WHERE NOT p.is_end);
+-- The words of a text: of a document, and of a query.
+CREATE OR REPLACE FUNCTION "public"."rem_words"(rem_language REGCONFIG, rem_text TEXT, rem_is_query BOOLEAN) RETURNS TSVECTOR
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN CASE WHEN octet_length(rem_text) <> char_length(rem_text) AND rem_text ~ E'[\\u0e01-\\u0eff\\u0f00-\\u0fff\\u1000-\\u109f\\u1780-\\u17ff\\u3005-\\u3007\\u3041-\\u30ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\uac00-\\ud7af\\uf900-\\ufaff\\uff66-\\uff9f\\U00020000-\\U0003ffff\\u3000-\\u303f\\uff00-\\uffef]'
+  THEN to_tsvector(rem_language, regexp_replace(regexp_replace(translate(rem_text, '０１２３４５６７８９ＡＢＣＤＥＦＧＨＩＪＫＬＭＮＯＰＱＲＳＴＵＶＷＸＹＺａｂｃｄｅｆｇｈｉｊｋｌｍｎｏｐｑｒｓｔｕｖｗｘｙｚ-/._@<&+~:=', '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz           '),
+      E'[\\u0e01-\\u0eff\\u0f00-\\u0fff\\u1000-\\u109f\\u1780-\\u17ff\\u3005-\\u3007\\u3041-\\u30ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\uac00-\\ud7af\\uf900-\\ufaff\\uff66-\\uff9f\\U00020000-\\U0003ffff\\u3000-\\u303f\\uff00-\\uffef]+', ' ', 'g'), E'\\S{255}', E'\\& ', 'g'))
+    || "public"."rem_pairs"(rem_text, rem_is_query)
+  ELSE to_tsvector(rem_language, regexp_replace(translate(rem_text, '-/._@<&+~:=', '           '), E'\\S{255}', E'\\& ', 'g'))
+END;
+
 -- The normalised targets of a row's edges, for an index on inbound edges.
 CREATE OR REPLACE FUNCTION "public"."rem_edge_keys"(edges JSONB) RETURNS TEXT[]
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE

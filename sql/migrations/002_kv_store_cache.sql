@@ -149,3 +149,45 @@ CREATE INDEX IF NOT EXISTS rem_embedding_queue_due ON "public"."rem_embedding_qu
 -- Leases that end later than any lease can, after the clock was set back.
 CREATE INDEX IF NOT EXISTS rem_embedding_queue_leases ON "public"."rem_embedding_queue" (due_at) WHERE lease_owner IS NOT NULL;
 COMMENT ON TABLE "public"."rem_embedding_queue" IS 'remdb: internal';
+
+-- rem_word_sources: what the words of each table are made from. Rows that were
+-- there before get theirs in the background, in the order of their ids.
+CREATE TABLE IF NOT EXISTS "public"."rem_word_sources" (
+  entity_type VARCHAR(100) PRIMARY KEY,
+  language TEXT NOT NULL,
+  columns TEXT[] NOT NULL,
+  -- Rows of an older version are made again.
+  version INTEGER NOT NULL DEFAULT 1,
+  -- While it is being filled: rows up to this id have their words. NULL with is_filled false: none of them.
+  filled_to UUID,
+  is_filled BOOLEAN NOT NULL DEFAULT false,
+  updated_at TIMESTAMPTZ NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE "public"."rem_word_sources" IS 'remdb: internal';
+
+CREATE OR REPLACE FUNCTION "public"."rem_store_words"(rem_type TEXT, rem_table REGCLASS, rem_words REGCLASS, rem_ids UUID[], rem_overwrite BOOLEAN) RETURNS VOID
+LANGUAGE plpgsql
+SET search_path = pg_catalog, "public", pg_temp
+SET restrict_nonsystem_relation_kind = ''
+AS $fn$
+DECLARE
+  rem_text TEXT;
+  rem_source RECORD;
+BEGIN
+  SELECT s.language, s.version, s.columns INTO rem_source FROM "public"."rem_word_sources" AS s WHERE s.entity_type = rem_type;
+  IF NOT FOUND THEN RETURN; END IF;
+  SELECT string_agg(format('left(r.%I::text, %s)', a.attname, 50000 / cardinality(rem_source.columns)), ', ' ORDER BY array_position(rem_source.columns, a.attname::text)) INTO rem_text
+  FROM pg_attribute AS a
+  WHERE a.attrelid = rem_table AND a.attname = ANY (rem_source.columns) AND a.attnum > 0 AND NOT a.attisdropped;
+  EXECUTE format('INSERT INTO %s AS w (entity_id, tenant_id, user_id, version, length, often, words)
+SELECT r.id, %s, r.user_id, %s, l.length, l.often, t.words FROM %s AS r
+CROSS JOIN LATERAL (SELECT "public"."rem_words"(%L, concat_ws('' '', %s), false) AS words OFFSET 0) AS t
+CROSS JOIN LATERAL (SELECT coalesce(sum(cardinality(u.positions)), 0)::integer AS length,
+    array_agg(u.lexeme ORDER BY u.lexeme) FILTER (WHERE cardinality(u.positions) >= 3) AS often FROM unnest(t.words) AS u) AS l
+WHERE r.id = ANY ($1) AND r.deleted_at IS NULL ORDER BY r.id ON CONFLICT (entity_id) DO %s',
+    rem_words,
+    CASE WHEN EXISTS (SELECT FROM pg_attribute WHERE attrelid = rem_table AND attname = 'tenant_id' AND NOT attisdropped) THEN 'r.tenant_id' ELSE quote_literal('*') END,
+    rem_source.version, rem_table, rem_source.language, coalesce(rem_text, quote_literal('')),
+    CASE WHEN rem_overwrite THEN 'UPDATE SET tenant_id = excluded.tenant_id, user_id = excluded.user_id, version = excluded.version, length = excluded.length, often = excluded.often, words = excluded.words' ELSE 'NOTHING' END)
+  USING rem_ids;
+END $fn$;

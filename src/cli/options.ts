@@ -70,6 +70,26 @@ export function similarityOption(flags: string, description: string): Option {
 	});
 }
 
+/** Weights of the lists of a hybrid search: `vector=0.5,text=1`. */
+export function weightsOption(): Option {
+	return new Option(
+		"--weights <list>",
+		"how much each list of a hybrid search counts, such as vector=0.5,text=1,name=0",
+	).argParser((text) => {
+		const weights: Record<string, number> = {};
+		for (const part of text.split(",")) {
+			const [, name, value] =
+				/^\s*(vector|text|name)\s*=\s*(\d+(?:\.\d+)?)\s*$/.exec(part) ?? [];
+			if (name === undefined)
+				throw new InvalidArgumentError(
+					"Expected weights of vector, text and name, such as vector=0.5,text=1.",
+				);
+			weights[name] = Number(value);
+		}
+		return weights;
+	});
+}
+
 export function wholeNumber(minimum: number, maximum: number) {
 	return (text: string): number => {
 		const value = Number(text);

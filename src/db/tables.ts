@@ -12,6 +12,16 @@ export function embeddingsRef({ schema, entity }: EntityTable): Sql {
 	return ident(schema, entity.embeddingsTableName);
 }
 
+/** The table of each row's words. */
+export function wordsRef({ schema, entity }: EntityTable): Sql {
+	return ident(schema, entity.wordsTableName);
+}
+
+/** What the words of each table are made from. */
+export function wordSourcesRef(schema: string): Sql {
+	return ident(schema, "rem_word_sources");
+}
+
 /** With row level security: ids of the tenant's rows of a table whose JSON contains a value. */
 export function holdingRef(schema: string, tableName: string): Sql {
 	return ident(schema, boundedName(`rem_holding_${tableName}`));

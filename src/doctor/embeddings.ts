@@ -7,8 +7,8 @@ import { lexicalModel, semanticModel } from "../embeddings/local.ts";
 import {
 	type Examined,
 	type Finding,
-	type RunCheck,
 	ok,
+	type RunCheck,
 	some,
 	warning,
 } from "./check.ts";

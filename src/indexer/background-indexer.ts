@@ -40,6 +40,7 @@ import {
 	serves,
 	spacesOf,
 } from "./declared-indexes.ts";
+import { fillWords } from "./fill-words.ts";
 import { indexesThatPay } from "./index-need.ts";
 import { readIndexStates } from "./index-state.ts";
 import { type IndexStatus, readIndexStatus } from "./index-status.ts";
@@ -158,6 +159,7 @@ export class BackgroundIndexer {
 		// What was loaded last is checked now: nothing of it is queued later.
 		await this.#queueAfterLoads();
 		await Promise.allSettled(this.#checks);
+		await this.#fillWords();
 		const open = queuedBuilds(await this.#look());
 		await this.#loop.settle(open.map(({ indexName }) => indexName));
 	}
@@ -295,7 +297,19 @@ export class BackgroundIndexer {
 		this.#loads.clear();
 	}
 
+	/** Rows that were there before their triggers get their words. */
+	async #fillWords(tables = this.#options.tables()): Promise<void> {
+		const hasFilled = await fillWords(
+			this.#db,
+			tables,
+			() => this.#loop.isStopping,
+		);
+		if (hasFilled)
+			this.#options.logger.info({}, "the words of existing rows are stored");
+	}
+
 	async #checkNow(table: EntityTable | undefined): Promise<void> {
+		await this.#fillWords(table && [table]);
 		const view = await this.#look({ table });
 		const { minRows } = this.#options.settings;
 		const wanted = view.possible.filter((index) => !this.#stopsAllElse(index));

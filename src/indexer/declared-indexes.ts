@@ -45,6 +45,7 @@ export function serves(
 	if (table?.entity.tableName !== tableName) return false;
 	return (
 		own === table.entity.embeddingsTableName ||
+		own === table.entity.wordsTableName ||
 		(own === "kv_store" && table.entity.createKvTrigger)
 	);
 }

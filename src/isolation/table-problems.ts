@@ -2,6 +2,7 @@ import type { Handle } from "../db/database.ts";
 import { arrayLiteral } from "../db/encode.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { internalRights } from "../schema/row-security.ts";
+import { hasWords } from "../schema/word-indexes.ts";
 import { sql } from "../sql.ts";
 
 /** A table with tenants' rows, and what its policies lack. */
@@ -24,6 +25,7 @@ export async function readTableWalls(
 			.flatMap(({ entity }) => [
 				entity.tableName,
 				...(entity.createEmbeddings ? [entity.embeddingsTableName] : []),
+				...(hasWords(entity) ? [entity.wordsTableName] : []),
 			]),
 		"kv_store",
 		"rem_embedding_queue",

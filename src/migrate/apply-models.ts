@@ -2,6 +2,9 @@ import { dropInvalidIndex } from "../db/catalogue/indexes.ts";
 import type { Handle, Session } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
+import { hasWords } from "../schema/word-indexes.ts";
+import { registerWords } from "../schema/words.ts";
+import { toText } from "../sql.ts";
 import { diffSchema, findRenamed } from "./diff/diff.ts";
 import { entityText } from "./diff/diff-entity.ts";
 import type { Difference } from "./diff/difference.ts";
@@ -62,6 +65,14 @@ export function applyModels(
 		for (const { table, phase, statements } of safe)
 			if (phase === "transaction")
 				await run(tx, `table "${table}"`, statements.join("\n"));
+		// Another language, or more fields: their words are made again in the background.
+		for (const table of changed)
+			if (hasWords(table.entity))
+				await run(
+					tx,
+					`table "${table.entity.wordsTableName}"`,
+					toText(registerWords(table)),
+				);
 		await noteLeft(tx, differences);
 		const durationMs = Math.round(performance.now() - started);
 		const online = safe.filter(({ phase }) => phase === "online");

@@ -7,6 +7,7 @@ import type { EntityTable } from "../models/registry.ts";
 import { type BaseOptions, baseFiles } from "../schema/base.ts";
 import { kvSourceName } from "../schema/kv-trigger.ts";
 import { ownershipMark } from "../schema/ownership.ts";
+import { hasWords } from "../schema/word-indexes.ts";
 
 /** The tables and functions that the files of ours make, whatever the models. */
 export function baseNames(base: BaseOptions): CatalogueNames {
@@ -26,8 +27,8 @@ export function baseNames(base: BaseOptions): CatalogueNames {
 
 /** All relations that an entity has or may have left behind. */
 export function relationsOf(table: EntityTable): string[] {
-	const { tableName, embeddingsTableName } = table.entity;
-	return [tableName, embeddingsTableName, kvSourceName(table)];
+	const { tableName, embeddingsTableName, wordsTableName } = table.entity;
+	return [tableName, embeddingsTableName, wordsTableName, kvSourceName(table)];
 }
 
 /** A table of another program with the name of one of ours is `TABLE_CONFLICT`. */
@@ -41,6 +42,7 @@ export function checkOwnership(
 		...tables.flatMap(({ entity }) => [
 			entity.tableName,
 			...(entity.createEmbeddings ? [entity.embeddingsTableName] : []),
+			...(hasWords(entity) ? [entity.wordsTableName] : []),
 		]),
 	];
 	for (const name of names) {

@@ -14,7 +14,12 @@ import { kindOf } from "./column-types/definition.ts";
 import { type ColumnType, definitionOf, isArrayType } from "./column-types.ts";
 import { type Field, isZod3, isZod4, ofZod3, toField } from "./field.ts";
 import { valueProblem } from "./limits.ts";
-import { embeddingsTableName, isPlainName, toColumn } from "./names.ts";
+import {
+	embeddingsTableName,
+	isPlainName,
+	toColumn,
+	wordsTableName,
+} from "./names.ts";
 import { namesIn } from "./options.ts";
 
 export type Shape = Readonly<Record<string, z.core.$ZodType>>;
@@ -50,6 +55,7 @@ export interface EntityOptions<S extends Shape = Shape> {
 export interface Entity<Name extends string = string, S extends Shape = Shape> {
 	readonly tableName: Name;
 	readonly embeddingsTableName: string;
+	readonly wordsTableName: string;
 	readonly shape: S;
 	/** Refinements of a `z.object`, which look at the whole row. */
 	readonly refinements: readonly z.core.$ZodCheck[];
@@ -139,6 +145,7 @@ function toEntity({
 	const entity: Entity = {
 		tableName,
 		embeddingsTableName: embeddingsTableName(tableName),
+		wordsTableName: wordsTableName(tableName),
 		shape,
 		refinements,
 		fields,

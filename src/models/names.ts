@@ -8,6 +8,11 @@ export function embeddingsTableName(tableName: string): string {
 	return boundedName(`embeddings_${tableName}`);
 }
 
+/** `resources` → `rem_words_resources`. */
+export function wordsTableName(tableName: string): string {
+	return boundedName(`rem_words_${tableName}`);
+}
+
 /**
  * The name of an index of a table: `idx_events__year__title`. Parts that would
  * make it the name of another index as well are distinguished by a hash.

@@ -1,6 +1,7 @@
 import type { Handle } from "../db/database.ts";
 import { embeddingsRef } from "../db/tables.ts";
 import { compile, type Sql, sql } from "../sql.ts";
+import type { FusionWeights } from "./fusion-weights.ts";
 import type { Attempt, SearchContext } from "./search-context.ts";
 import type { Branch } from "./vector-plan.ts";
 import { vectorScope } from "./vector-scope.ts";
@@ -18,6 +19,24 @@ export interface SearchExplanation {
 	/** PostgreSQL's own plan of it, as EXPLAIN (ANALYZE) shows it; vectors are left out. */
 	readonly databasePlan: string;
 	readonly timing: SearchTiming;
+	/** Of a hybrid search: for each hit, what the lists that it is on brought. */
+	readonly hits?: readonly HitExplanation[];
+}
+
+export interface HitExplanation {
+	readonly id: string;
+	/** By list. */
+	readonly lists: Readonly<
+		Partial<Record<keyof FusionWeights, ListExplanation>>
+	>;
+}
+
+export interface ListExplanation {
+	/** From 1. */
+	readonly rank: number;
+	readonly weight: number;
+	/** Its part of the hit's score, from 0 to 1. */
+	readonly share: number;
 }
 
 export interface FieldExplanation {

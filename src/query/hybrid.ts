@@ -1,16 +1,17 @@
 import { languageName } from "../config.ts";
 import { similarEntriesRef } from "../db/tables.ts";
 import { isRemError, RemError } from "../errors.ts";
-import { characters, limits, textProblem } from "../models/limits.ts";
+import { characters, textProblem } from "../models/limits.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { toRow } from "../models/rows.ts";
-import { fullTextIndex } from "../schema/full-text.ts";
 import { ident, type Sql, sql } from "../sql.ts";
 import { type CacheFallback, readCached } from "./cached-read.ts";
+import type { HitExplanation } from "./explain.ts";
 import { findNearest, reachedBy, type WithReached } from "./find-nearest.ts";
-import { hybridSql } from "./hybrid-sql.ts";
+import { type FusionWeights, rankOffset } from "./fusion-weights.ts";
+import { type HybridLists, hybridSql } from "./hybrid-sql.ts";
 import { type HitRecord, type Match, matchOf } from "./search.ts";
-import type { NearestSearch } from "./search-context.ts";
+import type { NearestSearch, SearchContext } from "./search-context.ts";
 
 /** Scores the hits again, in their order: the highest comes first. */
 export type Rerank<Hit> = (
@@ -23,10 +24,15 @@ export interface HybridOptions {
 	readonly query: string;
 	/** A text search configuration of PostgreSQL. */
 	readonly language: string;
+	readonly weights: FusionWeights;
 	readonly rerank?: Rerank<HybridHit> | undefined;
 	/** What the names are read from while the cache is not ready. */
 	readonly fallback: CacheFallback;
 }
+
+/** A search whose query has its vector, unless vectors have no weight. */
+export type HybridContext = SearchContext &
+	Partial<Pick<NearestSearch, "queryEmbedding">>;
 
 /** A row's places on the lists it is on, from 1. */
 export interface HybridRanks {
@@ -39,7 +45,7 @@ export interface HybridRanks {
 
 /** What made a row a hit of a hybrid search; without a place on the vectors' list it has no similarity. */
 export type HybridMatch = Partial<Match> & {
-	/** The sum of 1 / (60 + rank) over the lists. */
+	/** The sum of weight / (10 + rank) over the lists. */
 	readonly score: number;
 	readonly ranks: HybridRanks;
 	/** What the hook gave it. */
@@ -48,36 +54,24 @@ export type HybridMatch = Partial<Match> & {
 
 export type HybridHit = Record<string, unknown> & HybridMatch;
 
-/** Rows of the scope that a query finds by meaning, by words and by name, fused by reciprocal rank. */
+/** Rows of the scope that a query finds by meaning, by words and by name, fused by weighted reciprocal rank. */
 export async function hybridSearch(
-	search: NearestSearch,
+	search: HybridContext,
 	options: HybridOptions,
 ): Promise<HybridHit[]> {
-	const { db, table, limit, facts } = search;
-	const { rerank, query, language } = options;
-	const depth = Math.max(leastDepth, 2 * limit);
-	const words = {
-		query,
-		language,
-		isIndexed: await facts.isUsable(
-			db,
-			table.schema,
-			fullTextIndex(table, language),
-		),
-		mayBeName: characters(query) <= limits.fuzzyQueryLength,
-		resultRows: rerank === undefined ? limit : depth,
-	};
+	const { table, limit } = search;
+	const { rerank, query } = options;
+	const depth = Math.max(
+		rerank === undefined ? leastDepth : rerankDepth,
+		2 * limit,
+	);
 	// Each list is as long as the ranks that are fused.
 	const list = { ...search, limit: depth };
-	const rows = await findNearest<HybridRecord>(list, async (branches) => {
-		const build = (names?: Sql) => hybridSql(list, words, branches, names);
-		const rows = await runHybrid(search, options, build);
-		return {
-			rows,
-			reached: reachedBy(rows, branches),
-			statement: () => build(ident(table.schema, "kv_store")),
-		};
-	});
+	const lists = {
+		...(await listsOf(search, options)),
+		resultRows: rerank === undefined ? limit : depth,
+	};
+	const rows = await findFused(list, lists, options);
 	const hits = rows
 		.filter((record) => record.rem_score !== null)
 		.map((record) => toHit(table, record));
@@ -86,8 +80,81 @@ export async function hybridSearch(
 		: (await reranked(query, hits, rerank)).slice(0, limit);
 }
 
+/** A longer query is no name: its words find the row, and its trigrams take as long as they are many. */
+const maxNameCharacters = 64;
+
+/** The lists that have a weight. */
+async function listsOf(
+	{ db, table, tenantId, facts }: HybridContext,
+	{ query, language, weights }: HybridOptions,
+) {
+	const mayBeName = weights.name > 0 && characters(query) <= maxNameCharacters;
+	return {
+		weights,
+		text:
+			weights.text === 0
+				? undefined
+				: {
+						query,
+						language,
+						facts: await facts.texts.read(db, table, tenantId),
+					},
+		name: mayBeName ? query : undefined,
+	};
+}
+
+/** One statement; again while nearer vectors may be missing. */
+async function findFused(
+	list: HybridContext,
+	lists: HybridLists,
+	options: HybridOptions,
+): Promise<HybridRecord[]> {
+	const { queryEmbedding, table, onAttempt } = list;
+	const cache = ident(table.schema, "kv_store");
+	if (queryEmbedding === undefined || options.weights.vector === 0) {
+		const build = (names?: Sql) => hybridSql(list, lists, undefined, names);
+		const started = performance.now();
+		const rows = await runHybrid(list, options, build);
+		const ms = performance.now() - started;
+		onAttempt?.({ branches: [], statement: build(cache), ms });
+		return rows;
+	}
+	const near = { ...list, queryEmbedding };
+	return findNearest<HybridRecord>(near, async (branches) => {
+		const build = (names?: Sql) =>
+			hybridSql(near, lists, { search: near, branches }, names);
+		const rows = await runHybrid(near, options, build);
+		return {
+			rows,
+			reached: reachedBy(rows, branches),
+			statement: () => build(cache),
+		};
+	});
+}
+
 /** Of each list as many as can still bring a row to the top. */
-const leastDepth = 60;
+const leastDepth = 30;
+/** So many are scored again. */
+const rerankDepth = 60;
+
+/** What each list brought to each hit. */
+export function explainHits(
+	hits: readonly HybridHit[],
+	weights: FusionWeights,
+): HitExplanation[] {
+	return hits.map(({ id, ranks, score }) => {
+		const { vector, text, trigram: name } = ranks;
+		const lists = Object.entries({ vector, text, name }).flatMap(
+			([list, rank]) => {
+				if (rank === undefined) return [];
+				const weight = weights[list as keyof FusionWeights];
+				const share = weight / (rankOffset + rank) / score;
+				return [[list, { rank, weight, share }] as const];
+			},
+		);
+		return { id: String(id), lists: Object.fromEntries(lists) };
+	});
+}
 
 /** Throws for a query or a language that cannot be one. */
 export function checkHybrid({
@@ -109,7 +176,7 @@ export function checkHybrid({
 
 /** With the names in the cache, or in the tables while the cache is being rebuilt. */
 async function runHybrid(
-	{ db, table }: NearestSearch,
+	{ db, table }: SearchContext,
 	{ query, fallback }: HybridOptions,
 	build: (names?: Sql) => Sql,
 ): Promise<HybridRecord[]> {

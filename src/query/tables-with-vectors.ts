@@ -24,7 +24,7 @@ export async function tablesWithVectors<Search extends VectorRange>(
 }
 
 /** In the order of the scope's index: otherwise PostgreSQL may look for the first vector in the whole table. */
-export function tablesWithVectorsSql(searches: readonly VectorRange[]): Sql {
+function tablesWithVectorsSql(searches: readonly VectorRange[]): Sql {
 	const parts = searches.map(
 		(range, at) =>
 			sql`SELECT ${raw(String(at))} AS place WHERE EXISTS (SELECT FROM ${embeddingsRef(range.table)} AS e WHERE ${vectorScope(range)})`,

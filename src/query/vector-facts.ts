@@ -1,11 +1,11 @@
-import { isUsable, readIndexRows } from "../db/catalogue/indexes.ts";
+import { readIndexRows } from "../db/catalogue/indexes.ts";
 import type { Handle } from "../db/database.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
 import { embedFieldOf } from "../models/registry.ts";
-import type { IndexDeclaration } from "../schema/index-types/definition.ts";
 import { vectorForms } from "../schema/index-types.ts";
 import { join, type Sql, sql } from "../sql.ts";
 import { ExpiringCache } from "../util/expiring-cache.ts";
+import { TextFacts } from "./text-facts.ts";
 import {
 	exactUpTo,
 	type FieldFacts,
@@ -32,7 +32,8 @@ const limits = { maxAgeMs, maxEntries: 1000, maxKeyLength: 4000 };
  */
 export class VectorFacts {
 	readonly #facts = new ExpiringCache<readonly FieldFacts[]>(limits);
-	readonly #usable = new ExpiringCache<boolean>({ maxAgeMs });
+	/** What searches know of the words. */
+	readonly texts = new TextFacts();
 
 	read(search: SearchedVectors): Promise<readonly FieldFacts[]> {
 		return this.#facts.getOrRead(keyOf(search), () => readFacts(search));
@@ -43,25 +44,10 @@ export class VectorFacts {
 		this.#facts.set(keyOf(search), facts);
 	}
 
-	/** Whether an index is there and whole; one that is not would be no help. */
-	isUsable(
-		db: Handle,
-		schema: string,
-		index: Pick<IndexDeclaration, "name">,
-	): Promise<boolean> {
-		return this.#usable.getOrRead(index.name, async () => {
-			const { rows } = await db.query<{ usable: boolean }>(
-				sql`SELECT ${isUsable(schema, index)} AS usable`,
-				{ idempotent: true },
-			);
-			return rows[0]?.usable === true;
-		});
-	}
-
 	/** After an index was built or dropped. */
 	forget(): void {
 		this.#facts.clear();
-		this.#usable.clear();
+		this.texts.forget();
 	}
 }
 

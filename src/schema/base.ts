@@ -4,6 +4,8 @@ import { characterPairsDdl } from "./character-pairs.ts";
 import { embeddingTablesDdl } from "./embedding-tables.ts";
 import { normalizeKeyDdl } from "./normalize-key.ts";
 import { ours } from "./ownership.ts";
+import { wordFunctionsDdl } from "./word-function.ts";
+import { storeWordsDdl, wordSourcesDdl } from "./words.ts";
 
 /** A file of the schema: what psql runs and what the package applies. */
 export interface SchemaFile {
@@ -28,7 +30,15 @@ export function baseFiles(options: BaseOptions): readonly SchemaFile[] {
 		{
 			name: "002_kv_store_cache.sql",
 			text: toText(
-				join([kvStoreCache(options), embeddingTablesDdl(options.schema)], ""),
+				join(
+					[
+						kvStoreCache(options),
+						embeddingTablesDdl(options.schema),
+						wordSourcesDdl(options.schema),
+						storeWordsDdl(options.schema),
+					],
+					"",
+				),
 			),
 		},
 	];
@@ -40,6 +50,7 @@ function setupExtensions(schema: string): Sql {
 ${createSchema(schema)}${createExtensions(schema)}
 ${normalizeKeyDdl(schema)}
 ${characterPairsDdl(schema)}
+${wordFunctionsDdl(schema)}
 -- The normalised targets of a row's edges, for an index on inbound edges.
 CREATE OR REPLACE FUNCTION ${ident(schema, "rem_edge_keys")}(edges JSONB) RETURNS TEXT[]
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE

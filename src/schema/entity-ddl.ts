@@ -15,6 +15,7 @@ import { vectorScopeIndex } from "./index-types/btree.ts";
 import { createIndex } from "./indexes.ts";
 import { keyExpression, liveKeyed } from "./key.ts";
 import { ownershipMark } from "./ownership.ts";
+import { wordsDdl } from "./words.ts";
 
 /** The comment of an entity's table. */
 export const entityMark = `${ownershipMark}: entity`;
@@ -154,5 +155,5 @@ export function embeddingsDdl(table: EntityTable): Sql {
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ALTER TABLE ${embeddings} ALTER COLUMN embedding SET STATISTICS 0;
 COMMENT ON TABLE ${embeddings} IS ${literal(`${ownershipMark}: embeddings of ${entity.tableName}`)};
-${createIndex(table.schema, vectorScopeIndex(table))}${embeddingTriggersDdl(table)}${embeddingReplicaTriggerDdl(table)}`;
+${createIndex(table.schema, vectorScopeIndex(table))}${embeddingTriggersDdl(table)}${embeddingReplicaTriggerDdl(table)}${wordsDdl(table)}`;
 }

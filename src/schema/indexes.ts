@@ -64,11 +64,13 @@ export function backgroundIndexes(
 	spaces: readonly VectorSpace[],
 	hnsw: HnswOptions,
 ): DeclaredIndex[] {
-	const { tableName, embeddingsTableName } = table.entity;
+	const { tableName, embeddingsTableName, wordsTableName } = table.entity;
 	return allIndexes(table, spaces, hnsw).filter(
 		(index) =>
 			definitionOf(index).builtBy === "indexer" &&
-			[tableName, embeddingsTableName].includes(index.tableName),
+			[tableName, embeddingsTableName, wordsTableName].includes(
+				index.tableName,
+			),
 	);
 }
 

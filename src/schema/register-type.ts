@@ -1,3 +1,4 @@
+import { languageName } from "../config.ts";
 import { RemError, reading } from "../errors.ts";
 import {
 	anyText,
@@ -35,6 +36,8 @@ export interface RegisterTypeOptions {
 	readonly embedding?: VectorSpace;
 	/** @default { m: 16, efConstruction: 64 } */
 	readonly hnsw?: HnswOptions;
+	/** Text search configuration of PostgreSQL. @default "english" */
+	readonly language?: string;
 }
 
 /** SQL texts of an entity; each may be run again, an empty one does nothing. */
@@ -109,7 +112,8 @@ function takeModel(model: Entity, given: RegisterTypeOptions) {
 	const options = takeOptions(given, optionsTable, "registerType");
 	const entity = withOptions(model, options);
 	checkDefinition(entity);
-	const table: EntityTable = { schema: options.schema ?? "public", entity };
+	const { schema = "public", language = "english" } = options;
+	const table: EntityTable = { schema, entity, language };
 	return { options, entity, table };
 }
 
@@ -128,6 +132,10 @@ const optionsTable = optionTable<RegisterTypeOptions>({
 		Buffer.byteLength(value) <= 63
 			? undefined
 			: "must be a PostgreSQL name of at most 63 bytes",
+	language: (value) =>
+		languageName.safeParse(value).success
+			? undefined
+			: "must be the name of a text search configuration, such as english",
 	embedding: withParts(
 		{
 			provider: named(50),

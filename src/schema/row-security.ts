@@ -1,5 +1,5 @@
 import { embeddingQueueRef } from "../db/embedding-queue.ts";
-import { embeddingsRef, tableRef } from "../db/tables.ts";
+import { embeddingsRef, tableRef, wordsRef } from "../db/tables.ts";
 import { sharedTenant } from "../models/limits.ts";
 import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
@@ -11,6 +11,7 @@ import {
 } from "./held-functions.ts";
 import { kvSourceRef } from "./kv-trigger.ts";
 import { ownershipMark } from "./ownership.ts";
+import { hasWords } from "./word-indexes.ts";
 
 /** The setting that says whose rows a transaction sees. */
 export const tenantSetting = "rem.tenant_id";
@@ -54,7 +55,7 @@ GRANT SELECT ON ${kvSourceRef(table)} TO ${readers};
 REVOKE ALL ON ${tableRef(table)} FROM ${readers};
 GRANT SELECT, INSERT, UPDATE, DELETE ON ${tableRef(table)} TO ${ident(roles.app)};
 GRANT SELECT ON ${tableRef(table)} TO ${ident(roles.readOnly)};
-${cached}${policies}${entity.createEmbeddings ? vectorsDdl(table) : empty}`;
+${cached}${policies}${entity.createEmbeddings ? vectorsDdl(table) : empty}${hasWords(entity) ? wordRightsDdl(table) : empty}`;
 }
 
 /** What the verbs write of a vector when it is new, and when it replaces another. */
@@ -87,6 +88,15 @@ GRANT SELECT ON ${embeddings} TO ${ident(roles.readOnly)};
 ${policies}DROP POLICY IF EXISTS ${policy} ON ${queue};
 CREATE POLICY ${policy} ON ${queue} USING (entity_type = ${literal(entity.tableName)} AND ${isOfOwnEntity(table, queue)});
 `;
+}
+
+/** Words are read by searches and written by triggers, as the owner. */
+function wordRightsDdl(table: EntityTable): Sql {
+	const words = wordsRef(table);
+	const readers = sql`${ident(roles.app)}, ${ident(roles.readOnly)}`;
+	return sql`REVOKE ALL ON ${words} FROM ${readers};
+GRANT SELECT ON ${words} TO ${readers};
+${table.entity.tenantScoped ? tenantPolicies(words, ownTenant, ownTenant) : empty}`;
 }
 
 /** A scalar subquery: PostgreSQL looks up one row by its primary key, and never hashes the whole tenant as it may for EXISTS. */
@@ -218,6 +228,7 @@ export const internalRights: readonly InternalRights[] = [
 		app: ["SELECT", "INSERT", "UPDATE", "DELETE"],
 		readOnly: [],
 	},
+	{ table: "rem_word_sources", app: ["SELECT"], readOnly: ["SELECT"] },
 	{ table: "rem_index_builds", app: [], readOnly: [] },
 	{ table: "rem_migrations", app: [], readOnly: [] },
 ];

@@ -2,8 +2,14 @@ import type { Handle } from "../db/database.ts";
 import { embeddingQueueRef } from "../db/embedding-queue.ts";
 import { arrayLiteral } from "../db/encode.ts";
 import { rowsPerStatement } from "../db/pipelined.ts";
-import { embeddingsRef, firstStatisticsRef, tableRef } from "../db/tables.ts";
+import {
+	embeddingsRef,
+	firstStatisticsRef,
+	tableRef,
+	wordsRef,
+} from "../db/tables.ts";
 import type { EntityTable } from "../models/registry.ts";
+import { hasWords } from "../schema/word-indexes.ts";
 import { ident, join, literal, raw, type Sql, sql, toText } from "../sql.ts";
 
 /**
@@ -103,6 +109,7 @@ export function writtenTables(table: EntityTable): Sql[] {
 		...(entity.createEmbeddings
 			? [embeddingsRef(table), embeddingQueueRef(schema)]
 			: []),
+		...(hasWords(entity) ? [wordsRef(table)] : []),
 		...(entity.createKvTrigger ? [ident(schema, "kv_store")] : []),
 	];
 }

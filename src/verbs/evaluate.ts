@@ -5,6 +5,7 @@ import {
 	anyText,
 	listOf,
 	oneOf,
+	record,
 	signal,
 	text,
 	wholeNumber,
@@ -24,6 +25,7 @@ import {
 	fieldNotEmbedded,
 	type Registry,
 } from "../models/registry.ts";
+import { checkWeights, type FusionWeights } from "../query/fusion-weights.ts";
 import { findRelevantRows } from "../query/relevant-rows.ts";
 import {
 	type Gains,
@@ -62,6 +64,8 @@ export interface EvaluateOptions<M extends Models, T extends TableName<M>>
 	readonly k?: number;
 	/** Text search configuration of PostgreSQL. @default the service's */
 	readonly language?: string;
+	/** Of the lists of a hybrid search, in mode `hybrid`. @default as hybridSearch has them */
+	readonly weights?: Partial<FusionWeights>;
 	/** @default the service's */
 	readonly provider?: string;
 	/** @default the service's */
@@ -130,6 +134,7 @@ const checks: OptionChecks<Options> = {
 	modes: modeList,
 	k: wholeNumber(1, maxEvaluatedResults),
 	language: anyText,
+	weights: record,
 	provider: text,
 	model: text,
 	onProgress: progressCallback,
@@ -156,7 +161,8 @@ export const evaluate = verb({
 	run: async ({ core, verbs }, call: Options): Promise<Evaluation> => {
 		const { k = 10, queries, modes = evaluationModes } = call;
 		const { tenantId, userId, transaction, consistency } = call;
-		const { provider, model, language, onProgress } = call;
+		const { provider, model, language, weights, onProgress } = call;
+		checkWeights(weights ?? {});
 		const table = tableToSearch(core.registry, call.tableName);
 		const { tableName, embedFields } = table.entity;
 		if (embedFields.length === 0)
@@ -182,6 +188,7 @@ export const evaluate = verb({
 				provider,
 				model,
 				language,
+				weights,
 			},
 			onProgress,
 			signal: call.signal,

@@ -1,6 +1,6 @@
 import type { Consistency, Handle } from "../db/database.ts";
 import { limits } from "../models/limits.ts";
-import type { HybridRanks } from "../query/hybrid.ts";
+import type { FusionWeights } from "../query/fusion-weights.ts";
 import type { ReadScope } from "../query/scope.ts";
 
 // How each mode of an evaluation searches: a mode is its entry here.
@@ -14,6 +14,8 @@ export interface EvaluatedSearch extends ReadScope {
 	readonly provider?: string | undefined;
 	readonly model?: string | undefined;
 	readonly language?: string | undefined;
+	/** Of a hybrid search. */
+	readonly weights?: Partial<FusionWeights> | undefined;
 	readonly transaction?: Handle | undefined;
 	readonly consistency?: Consistency | undefined;
 }
@@ -21,13 +23,11 @@ export interface EvaluatedSearch extends ReadScope {
 /** The service's own searches, of which the modes are made. */
 export interface EvaluatedVerbs {
 	vectorSearch(
-		options: Omit<EvaluatedSearch, "query" | "language"> & {
+		options: Omit<EvaluatedSearch, "query" | "language" | "weights"> & {
 			readonly queryText: string;
 		},
 	): Promise<readonly Found[]>;
-	hybridSearch(
-		options: EvaluatedSearch,
-	): Promise<readonly (Found & { readonly ranks: HybridRanks })[]>;
+	hybridSearch(options: EvaluatedSearch): Promise<readonly Found[]>;
 	recall(
 		options: Pick<
 			EvaluatedSearch,
@@ -46,17 +46,13 @@ type FindIds = (
 	search: EvaluatedSearch,
 ) => Promise<string[]>;
 
+const onlyText: FusionWeights = { vector: 0, text: 1, name: 0 };
+
 const modes = {
-	vector: async (verbs, { query, language: _, ...search }) =>
+	vector: async (verbs, { query, language: _, weights: __, ...search }) =>
 		idsOf(await verbs.vectorSearch({ ...search, queryText: query })),
-	text: async (verbs, search) => {
-		const limit = resultsWithTexts(search.limit);
-		const hits = await verbs.hybridSearch({ ...search, limit });
-		const byText = hits
-			.filter(({ ranks }) => ranks.text !== undefined)
-			.sort((a, b) => (a.ranks.text ?? 0) - (b.ranks.text ?? 0));
-		return idsOf(byText.slice(0, search.limit));
-	},
+	text: async (verbs, search) =>
+		idsOf(await verbs.hybridSearch({ ...search, weights: onlyText })),
 	hybrid: async (verbs, search) => idsOf(await verbs.hybridSearch(search)),
 	recall: async (verbs, search) => {
 		const { tableName, query, limit } = search;
@@ -95,13 +91,4 @@ export function findIds(
 
 function idsOf(rows: readonly Found[]): string[] {
 	return rows.map(({ id }) => id);
-}
-
-/**
- * Results of a hybrid search among which the first `limit` of the list of words
- * are: a row of rank r on one list scores 1 / (60 + r), so what goes before it is
- * on a list at rank r, or on two at rank 60 + 2 r, or on three at 120 + 3 r.
- */
-function resultsWithTexts(limit: number): number {
-	return 3 * (120 + 3 * limit);
 }

@@ -3,11 +3,18 @@ import { async, rows, traced } from "../calls/public-methods.ts";
 import type { ServiceCore } from "../core/service-core.ts";
 import type { Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
-import { anyText, callback } from "../models/checks.ts";
+import { anyText, callback, record } from "../models/checks.ts";
 import { type OptionChecks, required } from "../models/options.ts";
 import type { Row } from "../models/types.ts";
 import {
+	checkWeights,
+	type FusionWeights,
+	takeWeights,
+} from "../query/fusion-weights.ts";
+import {
 	checkHybrid,
+	explainHits,
+	type HybridContext,
 	type HybridHit,
 	type HybridMatch,
 	type Rerank,
@@ -25,11 +32,13 @@ import {
 import {
 	type AllTablesOptions,
 	type ExplainedIf,
+	findNear,
+	findTexts,
 	namesTable,
+	queryVector,
 	resolveSearch,
 	type SearchCall,
 	type SearchOptions,
-	searchNear,
 	searchOptions,
 	withExplanation,
 } from "./search.ts";
@@ -50,6 +59,11 @@ export interface HybridSearchOptions<M extends Models, T extends TableName<M>>
 	readonly query: string;
 	/** Text search configuration of PostgreSQL. @default the service's */
 	readonly language?: string;
+	/**
+	 * How much each list counts; 0 leaves one out.
+	 * @default `{ vector: 1, text: 1, name: 0.5 }`; with the provider `local` vectors count 0.25, those of `lexical-v1` 0.1
+	 */
+	readonly weights?: Partial<FusionWeights>;
 	/** Scores the best 60 (or twice `limit`) again: a cross-encoder, or rules of your own. */
 	readonly rerank?: Rerank<HybridRow<EntityOf<M, T>>>;
 }
@@ -59,6 +73,8 @@ export interface HybridSearchAllOptions<M extends Models>
 	readonly query: string;
 	/** Text search configuration of PostgreSQL. @default the service's */
 	readonly language?: string;
+	/** How much each list counts, as for one table. */
+	readonly weights?: Partial<FusionWeights>;
 	/** Scores the best 60 (or twice `limit`) of each table again. */
 	readonly rerank?: Rerank<RowOfAny<M> & HybridMatch>;
 }
@@ -81,11 +97,11 @@ export interface HybridSearch<M extends Models> {
 	>;
 	/**
 	 * Rows of the table that a query finds by meaning, by its words and by being
-	 * nearly their name, the three lists fused by reciprocal rank, best first.
+	 * nearly their name, the three lists fused by weighted reciprocal rank, best first.
 	 *
 	 * @example
 	 * await service.hybridSearch({ tableName: "documents", query: "deploy kubernetes", limit: 5 })
-	 * // [{ …, score: 0.0325, ranks: { vector: 2, text: 1 }, similarity: 0.61, matchedField: "content" }, …]
+	 * // [{ …, score: 0.0992, ranks: { vector: 2, text: 1 }, similarity: 0.61, matchedField: "content" }, …]
 	 */
 	hybridSearch<T extends TableName<M>, X extends boolean = false>(
 		options: HybridSearchOptions<M, T> & { readonly explain?: X },
@@ -95,6 +111,7 @@ export interface HybridSearch<M extends Models> {
 interface Options extends SearchCall {
 	readonly query: string;
 	readonly language?: string;
+	readonly weights?: Partial<FusionWeights>;
 	readonly rerank?: Rerank<HybridHit>;
 }
 
@@ -102,6 +119,7 @@ const checks: OptionChecks<Options> = {
 	...searchOptions,
 	query: required(anyText),
 	language: anyText,
+	weights: record,
 	rerank: callback,
 };
 
@@ -116,14 +134,24 @@ export const hybridSearch = verb({
 	scopeAt: 0,
 	run: async ({ core }, call: Options): Promise<HybridHit[]> => {
 		const { query, language = core.settings.language, rerank } = call;
+		checkWeights(call.weights ?? {});
 		if (!namesTable(call)) return searchAll(core, call);
 		const resolved = await resolveSearch(core, call, { query });
 		checkHybrid({ query, language });
 		await checkLanguage(core, resolved.search.db, language);
+		const weights = takeWeights(call.weights, resolved.search.space);
 		const fallback = core.cacheFallback;
-		return searchNear(resolved, (search) =>
-			searchHybrid(search, { query, language, rerank, fallback }),
-		);
+		const find = (search: HybridContext) =>
+			searchHybrid(search, { query, language, weights, rerank, fallback });
+		const { hits, explain } = await (weights.vector === 0
+			? findTexts(resolved, find)
+			: findNear(resolved, await queryVector(resolved), find));
+		return explain === undefined
+			? hits
+			: withExplanation(hits, {
+					...explain,
+					hits: explainHits(hits, weights),
+				});
 	},
 	probe: {
 		does: "finds",
@@ -153,28 +181,50 @@ async function searchAll(
 /** @internal What hybridSearch finds in each table. */
 export async function hybridTables(
 	core: ServiceCore,
-	call: TablesCall & Pick<Options, "query" | "language" | "rerank">,
+	call: TablesCall & Pick<Options, "query" | "language" | "weights" | "rerank">,
 ): Promise<TablesFound<HybridHit>> {
-	const { query, language = core.settings.language, rerank, ...rest } = call;
+	const { language = core.settings.language, ...given } = call;
+	const { query, weights, rerank, ...rest } = given;
 	checkHybrid({ query, language });
 	const { tenantId, transaction, consistency } = call;
 	const db = core.handle(tenantId, transaction, consistency);
 	await checkLanguage(core, db, language);
 	const options = { query, language, fallback: core.cacheFallback };
-	return searchTables(core, rest, {
+	const weighed = new Map<string, FusionWeights>();
+	const find = (search: HybridContext) => {
+		const entityType = search.table.entity.tableName;
+		const named: Rerank<HybridHit> | undefined =
+			rerank &&
+			((text, hits) =>
+				rerank(
+					text,
+					hits.map((hit) => ({ ...hit, entityType })),
+				));
+		const own = takeWeights(weights, search.space);
+		weighed.set(entityType, own);
+		return searchHybrid(search, { ...options, weights: own, rerank: named });
+	};
+	const tables = await searchTables(core, rest, {
 		text: { query },
-		find: (search) => {
-			const entityType = search.table.entity.tableName;
-			const named: Rerank<HybridHit> | undefined =
-				rerank &&
-				((text, hits) =>
-					rerank(
-						text,
-						hits.map((hit) => ({ ...hit, entityType })),
-					));
-			return searchHybrid(search, { ...options, rerank: named });
-		},
+		find: weights?.vector === 0 ? { texts: find } : { near: find },
 	});
+	return explainTables(tables, weighed);
+}
+
+/** With what each list brought to each hit. */
+function explainTables(
+	{ found, explain }: TablesFound<HybridHit>,
+	weights: ReadonlyMap<string, FusionWeights>,
+): TablesFound<HybridHit> {
+	if (explain === undefined) return { found, explain };
+	const entries = found.flatMap(({ tableName, hits }) => {
+		const own = weights.get(tableName);
+		const table = explain[tableName];
+		return own === undefined || table === undefined
+			? []
+			: [[tableName, { ...table, hits: explainHits(hits, own) }] as const];
+	});
+	return { found, explain: Object.fromEntries(entries) };
 }
 
 const knownLanguages = new WeakMap<ServiceCore, Set<string>>();

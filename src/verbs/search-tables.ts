@@ -10,12 +10,14 @@ import type { Row } from "../models/types.ts";
 import type { VectorSpace } from "../models/vector.ts";
 import type { SearchExplanation } from "../query/explain.ts";
 import type { FoundInTable } from "../query/merge-tables.ts";
-import type { NearestSearch } from "../query/search-context.ts";
+import type { NearestSearch, SearchContext } from "../query/search-context.ts";
 import { tablesWithVectors } from "../query/tables-with-vectors.ts";
 import { suggest } from "../util/suggest.ts";
 import type { Models } from "./call-options.ts";
 import {
+	type ExplainedHits,
 	findNear,
+	findTexts,
 	queryVector,
 	type ResolvedSearch,
 	resolveSearch,
@@ -44,7 +46,10 @@ export type TablesCall = Omit<SearchCall, "tableName"> & {
 /** @internal What is searched for in each table, and how. */
 export interface TablesSearch<Hit> {
 	readonly text: SearchedText;
-	readonly find: (search: NearestSearch) => Promise<Hit[]>;
+	/** With the query's vector, or with none. */
+	readonly find:
+		| { readonly near: (search: NearestSearch) => Promise<Hit[]> }
+		| { readonly texts: (search: SearchContext) => Promise<Hit[]> };
 }
 
 /** @internal What was found in each table that has vectors of the model. */
@@ -69,11 +74,11 @@ export async function searchTables<Hit>(
 	const [first] = searches;
 	if (first === undefined)
 		return { found: [], explain: call.explain ? {} : undefined };
-	const vector = await queryVector(first, call.signal);
+	const findIn = await finder(first, find, call.signal);
 	const results = await sideBySide(
 		core,
 		call.transaction,
-		searches.map((search) => () => findNear(search, vector, find)),
+		searches.map((search) => () => findIn(search)),
 	);
 	const named = results.map((result, at) => ({
 		tableName: nameOf(searches[at] as ResolvedSearch),
@@ -85,6 +90,17 @@ export async function searchTables<Hit>(
 		),
 	);
 	return { found: named, explain: call.explain ? explain : undefined };
+}
+
+/** One vector for all tables. */
+async function finder<Hit>(
+	first: ResolvedSearch,
+	find: TablesSearch<Hit>["find"],
+	signal: AbortSignal | undefined,
+): Promise<(search: ResolvedSearch) => Promise<ExplainedHits<Hit>>> {
+	if ("texts" in find) return (search) => findTexts(search, find.texts);
+	const vector = await queryVector(first, signal);
+	return (search) => findNear(search, vector, find.near);
 }
 
 function nameOf({ search }: ResolvedSearch): string {

@@ -206,17 +206,38 @@ export async function queryVector(
 	return { vector, embedMs: performance.now() - started };
 }
 
-/** @internal The search itself, the query's vector being there. */
-export async function findNear<Hit>(
-	{ search, attempts }: ResolvedSearch,
-	{ vector, embedMs }: QueryVector,
-	find: (search: NearestSearch) => Promise<Hit[]>,
-): Promise<{
+/** @internal What a search found, and where that was asked for, how. */
+export interface ExplainedHits<Hit> {
 	readonly hits: Hit[];
 	readonly explain: SearchExplanation | undefined;
-}> {
+}
+
+/** @internal The search itself, with the query's vector. */
+export function findNear<Hit>(
+	resolved: ResolvedSearch,
+	{ vector, embedMs }: QueryVector,
+	find: (search: NearestSearch) => Promise<Hit[]>,
+): Promise<ExplainedHits<Hit>> {
+	return explained(resolved, embedMs, () =>
+		find({ ...resolved.search, queryEmbedding: vector }),
+	);
+}
+
+/** @internal A search that compares no vectors: no provider is asked for one. */
+export function findTexts<Hit>(
+	resolved: ResolvedSearch,
+	find: (search: SearchContext) => Promise<Hit[]>,
+): Promise<ExplainedHits<Hit>> {
+	return explained(resolved, 0, () => find(resolved.search));
+}
+
+async function explained<Hit>(
+	{ search, attempts }: ResolvedSearch,
+	embedMs: number,
+	find: () => Promise<Hit[]>,
+): Promise<ExplainedHits<Hit>> {
 	const started = performance.now();
-	const hits = await find({ ...search, queryEmbedding: vector });
+	const hits = await find();
 	const totalMs = performance.now() - started;
 	const explain =
 		attempts && (await explainSearch(search, attempts, { embedMs, totalMs }));

@@ -130,7 +130,7 @@ async function searchAll(
 	if (call.queryEmbedding === undefined) checkHasText(text.query);
 	const { found, explain } = await searchTables(core, call, {
 		text,
-		find: searchVectors,
+		find: { near: searchVectors },
 	});
 	const hits = mergeTables(found, {
 		limit: call.limit ?? 10,

@@ -250,7 +250,7 @@ UNION ALL SELECT name FROM rem_migrations WHERE name = 'entity:films'`);
 		await service.register(Movie);
 		await service.migrate();
 		expect(warnings()).toEqual([
-			'table "movies" is new, and "films", which has its columns, is in no model here; if it was renamed, drop the new one while it is empty (DROP TABLE "public"."movies", "public"."embeddings_movies" CASCADE;) and run the statements of `rem schema diff`',
+			'table "movies" is new, and "films", which has its columns, is in no model here; if it was renamed, drop the new one while it is empty (DROP TABLE "public"."movies", "public"."embeddings_movies", "public"."rem_words_movies" CASCADE;) and run the statements of `rem schema diff`',
 		]);
 		expect(await service.schema.diff()).toEqual([]);
 		expect(await service.repository(Movie).count()).toBe(0);

@@ -2,9 +2,9 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, type NewRow, type Where } from "../../src/index.ts";
-import { fullTextIndex } from "../../src/schema/full-text.ts";
 import { hnswIndex } from "../../src/schema/index-types/hnsw.ts";
 import { createIndex } from "../../src/schema/indexes.ts";
+import { wordsIndex } from "../../src/schema/word-indexes.ts";
 import { toText } from "../../src/sql.ts";
 import { useService } from "../support/engine.ts";
 
@@ -110,7 +110,7 @@ async function buildIndexes(): Promise<void> {
 		...Paper.embedFields.map((field) =>
 			hnswIndex(table, field, space, options),
 		),
-		fullTextIndex(table),
+		wordsIndex(table),
 	];
 	for (const index of indexes)
 		await db.service.execute(toText(createIndex("public", index)));
@@ -276,7 +276,7 @@ describe.each(["without", "with"])("hybrid, %s an index of words", (which) => {
 
 	beforeAll(async () => {
 		if (which === "with") return buildIndexes();
-		const { name } = fullTextIndex(db.service.registry.get("papers"));
+		const { name } = wordsIndex(db.service.registry.get("papers"));
 		await db.service.execute(`DROP INDEX IF EXISTS "${name}"`);
 		db.service.core.vectorFacts.forget();
 	});
@@ -306,10 +306,10 @@ describe.each(["without", "with"])("hybrid, %s an index of words", (which) => {
 						expect(rank).toBeGreaterThanOrEqual(first);
 						expect(rank).toBeLessThanOrEqual(last);
 					}
-					const sum = Object.values(ranks).reduce(
-						(total, rank) => total + 1 / (60 + rank),
-						0,
-					);
+					const { vector = 0, text = 0, trigram = 0 } = ranks;
+					const part = (rank: number, weight: number) =>
+						rank === 0 ? 0 : weight / (10 + rank);
+					const sum = part(vector, 0.1) + part(text, 1) + part(trigram, 0.5);
 					expect(hit.score).toBeCloseTo(sum, 8);
 				}
 				const scores = hits.map(({ score }) => score);
@@ -327,30 +327,38 @@ describe.each(["without", "with"])("hybrid, %s an index of words", (which) => {
 	/** For each row its place on each list: the first and the last it can have. */
 	async function fused(wanted: Asked): Promise<Map<string, Places>> {
 		const rows = eligible(wanted);
-		const { rows: facts } = await db.service.execute<{
+		const { rows: documents } = await db.service.execute<{
 			id: string;
+			counts: Record<string, number>;
+			length: number;
 			lexemes: string[];
-			ts_rank: number;
 			name: number;
 		}>(
-			`SELECT p.id, ARRAY(SELECT lexeme FROM unnest(v) WHERE lexeme = ANY (q.lexemes)) AS lexemes,
-  ts_rank(v, q.query) AS ts_rank, similarity(p.name, $2) AS name
-FROM papers AS p, to_tsvector('english', p.name || ' ' || p.content || ' ' || coalesce(p.summary, '')) AS v,
-  (SELECT tsvector_to_array(to_tsvector('english', $2)) AS lexemes,
-    replace(plainto_tsquery('english', $2)::text, ' & ', ' | ')::tsquery AS query) AS q
-WHERE p.id = ANY ($1::uuid[])`,
-			[`{${rows.map(({ id }) => id).join(",")}}`, wanted.query],
+			`SELECT p.id, coalesce((SELECT jsonb_object_agg(lexeme, cardinality(positions)) FROM unnest(v)), '{}') AS counts,
+  (SELECT coalesce(sum(cardinality(positions)), 0)::integer FROM unnest(v)) AS length,
+  tsvector_to_array(rem_words('english', $2, true)) AS lexemes, similarity(p.name, $2) AS name
+FROM papers AS p, rem_words('english', concat_ws(' ', p.name, p.content, p.summary), false) AS v
+WHERE p.tenant_id = $1 AND p.deleted_at IS NULL`,
+			[wanted.tenantId, wanted.query],
 		);
-		const holding = facts.filter(({ lexemes }) => lexemes.length > 0);
-		const count = (lexeme: string) =>
-			holding.filter((row) => row.lexemes.includes(lexeme)).length;
-		const weight = (lexemes: string[]) =>
-			lexemes.reduce(
-				(sum, lexeme) => sum + Math.log(1 + holding.length / count(lexeme)),
-				0,
-			);
+		const ids = new Set(rows.map(({ id }) => id));
+		const facts = documents.filter(({ id }) => ids.has(id));
+		const average =
+			documents.reduce((sum, { length }) => sum + length, 0) / documents.length;
+		const holding = facts.filter(({ counts, lexemes }) =>
+			lexemes.some((lexeme) => counts[lexeme] !== undefined),
+		);
+		const bm25 = ({ counts, lexemes, length }: (typeof facts)[number]) =>
+			lexemes.reduce((sum, lexeme) => {
+				const tf = counts[lexeme] ?? 0;
+				const df = facts.filter((row) => row.counts[lexeme] !== undefined);
+				const rest = documents.length - df.length + 0.5;
+				const idf = Math.log(1 + rest / (df.length + 0.5));
+				const norm = 0.3 + (0.9 * length) / average;
+				return sum + (idf * 2.2 * tf) / (tf + norm);
+			}, 0);
 		const places = new Map<string, Places>();
-		const depth = Math.max(60, 2 * wanted.limit);
+		const depth = Math.max(30, 2 * wanted.limit);
 		const add = (list: string, scores: [string, number][]) => {
 			for (const [id, score] of scores) {
 				const first =
@@ -372,14 +380,13 @@ WHERE p.id = ANY ($1::uuid[])`,
 		);
 		add(
 			"text",
-			holding.map(({ id, lexemes, ts_rank }) => [
-				id,
-				Math.round(weight(lexemes) * 1e5) * 10 + ts_rank,
-			]),
+			holding.map((row) => [row.id, bm25(row)]),
 		);
 		add(
 			"trigram",
-			facts.filter(({ name }) => name >= 0.3).map(({ id, name }) => [id, name]),
+			facts
+				.filter(({ name }) => name >= 0.3 && [...wanted.query].length <= 64)
+				.map(({ id, name }) => [id, name]),
 		);
 		fc.pre(!undecided);
 		return places;

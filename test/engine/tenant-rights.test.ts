@@ -34,7 +34,12 @@ const db = useService({
 const own = "tenant-a";
 const foreign = "tenant-b";
 /** Shared by all tenants, and any of them may write it. */
-const shared = ["countries", "embeddings_countries", "kv_source_countries"];
+const shared = [
+	"countries",
+	"embeddings_countries",
+	"kv_source_countries",
+	"rem_words_countries",
+];
 
 type Json = Readonly<Record<string, unknown>>;
 interface Relation {

@@ -103,6 +103,6 @@ test.each(["chunk", true] as const)(
 			generateEmbeddings: false,
 		});
 		// Without statistics 28 and 16 for each row, and twice that of twice as many.
-		expect((await entriesRead()) - before).toBeLessThan(9 * count);
+		expect((await entriesRead()) - before).toBeLessThan(10 * count);
 	},
 );

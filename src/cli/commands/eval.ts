@@ -1,5 +1,10 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { Evaluation, EvaluationMode, ModeQuality } from "../../index.ts";
+import type {
+	Evaluation,
+	EvaluationMode,
+	FusionWeights,
+	ModeQuality,
+} from "../../index.ts";
 import { suggest } from "../../util/suggest.ts";
 import {
 	evaluationModes,
@@ -13,6 +18,7 @@ import {
 	type Invocation,
 	type ReadScopeOptions,
 	readScopeOf,
+	weightsOption,
 	wholeNumber,
 } from "../options.ts";
 import { snakeNames } from "../output/json-text.ts";
@@ -24,6 +30,7 @@ interface EvalCommandOptions extends ReadScopeOptions {
 	readonly table?: string;
 	readonly format?: EvalFormat;
 	readonly modes?: readonly EvaluationMode[];
+	readonly weights?: Partial<FusionWeights>;
 	readonly k: number;
 	readonly minNdcg?: number;
 }
@@ -56,6 +63,7 @@ export function addEval(program: Command, invocation: Invocation): void {
 				`modes to measure, separated by commas (default: ${evaluationModes.join(",")})`,
 			).argParser(modeList),
 		)
+		.addOption(weightsOption())
 		.addOption(
 			new Option("--k <n>", "results of each search that count")
 				.argParser(wholeNumber(1, maxEvaluatedResults))
@@ -112,7 +120,7 @@ async function runEval(
 	signal: AbortSignal,
 ): Promise<boolean> {
 	const terminal = new Terminal(options);
-	const { table, modes, k, minNdcg = 0 } = options;
+	const { table, modes, weights, k, minNdcg = 0 } = options;
 	const { readQueries } = await import("../eval/read-queries.ts");
 	// Before the database is opened: a file with a mistake needs none.
 	const queries = await readQueries(file, options.format);
@@ -125,6 +133,7 @@ async function runEval(
 				...readScopeOf(options),
 				...(table === undefined ? {} : { tableName: table }),
 				...(modes === undefined ? {} : { modes }),
+				...(weights === undefined ? {} : { weights }),
 				onProgress: bar.onProgress,
 				signal,
 			});

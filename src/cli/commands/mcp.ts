@@ -4,12 +4,8 @@ import { RemError } from "../../errors.ts";
 import { UsageError } from "../failure.ts";
 import type { McpCommandOptions } from "../mcp/mcp-options.ts";
 import { openService } from "../open-service.ts";
-import {
-	addHelp,
-	addScopeOptions,
-	type Invocation,
-	wholeNumber,
-} from "../options.ts";
+import type { Invocation } from "../options.ts";
+import { addHelp, addScopeOptions, wholeNumber } from "../options.ts";
 import { Terminal } from "../output/terminal.ts";
 
 /** `rem mcp` */

@@ -8,6 +8,7 @@ import type { Entity } from "../../models/entity.ts";
 import { keyOfRow } from "../../models/entity-key.ts";
 import { parseJson } from "../../models/json-text.ts";
 import type { Registry } from "../../models/registry.ts";
+import type { FusionWeights } from "../../query/fusion-weights.ts";
 import { searchModes } from "../../query/vector-plan.ts";
 import { withReader } from "../open-service.ts";
 import {
@@ -17,6 +18,7 @@ import {
 	type ReadScopeOptions,
 	readScopeOf,
 	similarityOption,
+	weightsOption,
 	wholeNumber,
 } from "../options.ts";
 import {
@@ -35,6 +37,7 @@ interface SearchCommandOptions extends ReadScopeOptions {
 	readonly minSimilarity?: number;
 	readonly where?: Record<string, unknown>;
 	readonly hybrid?: boolean;
+	readonly weights?: Partial<FusionWeights>;
 	readonly mode?: SearchMode;
 	readonly efSearch?: number;
 	readonly explain?: boolean;
@@ -75,6 +78,7 @@ export function addSearch(program: Command): void {
 				"by meaning, by words and by name, fused by rank",
 			).conflicts(["field", "minSimilarity"]),
 		)
+		.addOption(weightsOption())
 		.addOption(
 			new Option(
 				"--mode <mode>",
@@ -145,7 +149,12 @@ async function search(
 			...(efSearch === undefined ? {} : { efSearch }),
 		} as const;
 		if (options.hybrid) {
-			const hybrid = { ...common, query: text };
+			const { weights } = options;
+			const hybrid = {
+				...common,
+				query: text,
+				...(weights === undefined ? {} : { weights }),
+			};
 			const hits = await (table === undefined
 				? service.hybridSearch(hybrid)
 				: service.hybridSearch({ ...hybrid, tableName: table }));

@@ -1,4 +1,4 @@
-import { ident, type Sql, sql, toText } from "../../sql.ts";
+import { ident, literal, type Sql, sql, toText } from "../../sql.ts";
 import type { Handle } from "../database.ts";
 import { arrayLiteral } from "../encode.ts";
 
@@ -150,4 +150,24 @@ WHERE x.indrelid = 'pg_temp.rem_canonical'::regclass`);
 			return fromUsing(row?.definition ?? "");
 		});
 	});
+}
+
+/** Drops the table's indexes whose names begin so, as DDL. */
+export function dropIndexesNamed(
+	schema: string,
+	tableName: string,
+	prefix: string,
+): Sql {
+	return sql`DO $do$
+DECLARE
+  rem_index REGCLASS;
+BEGIN
+  FOR rem_index IN
+    SELECT x.indexrelid::regclass FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+    WHERE x.indrelid = to_regclass(${literal(toText(ident(schema, tableName)))}) AND starts_with(i.relname, ${literal(prefix)})
+  LOOP
+    EXECUTE format('DROP INDEX %s', rem_index);
+  END LOOP;
+END $do$;
+`;
 }

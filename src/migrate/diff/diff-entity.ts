@@ -10,6 +10,14 @@ import {
 } from "../../schema/kv-trigger.ts";
 import { registerType } from "../../schema/register-type.ts";
 import { statementTriggers } from "../../schema/statement-triggers.ts";
+import { hasWords } from "../../schema/word-indexes.ts";
+import {
+	dropWordsDdl,
+	refillWords,
+	wordsDdl,
+	wordsFunctionName,
+	wordsTriggers,
+} from "../../schema/words.ts";
 import { toText } from "../../sql.ts";
 import { compareRelation } from "./compare-relation.ts";
 import { triggerProblem } from "./compare-triggers.ts";
@@ -41,13 +49,19 @@ export function diffEntity(table: EntityTable, sides: DiffSides): Difference[] {
 	return [
 		...diffMainTable(table, live, sides),
 		...diffEmbeddings(table, live, sides),
+		...diffWords(table, sides),
 	];
 }
 
 /** All that makes an entity, but for what is built after the load. */
-export function entityText({ entity, schema }: EntityTable): string {
+export function entityText({
+	entity,
+	schema,
+	language = "english",
+}: EntityTable): string {
 	const { backgroundIndexes: _, ...texts } = registerType(entity, {
 		schema,
+		language,
 	}).sql;
 	return Object.values(texts).join("");
 }
@@ -63,6 +77,7 @@ function diffMainTable(
 		...kvTriggers(tableName),
 		// Another version of the model may have vectors; they go with their table.
 		...(createEmbeddings ? [] : statementTriggers(tableName, "embeddings")),
+		...wordsTriggers(tableName),
 	].map(({ name }) => name);
 	const schemaText = new SchemaText(schema);
 	const diff = tableDiff({
@@ -181,6 +196,69 @@ function diffEmbeddings(
 	);
 }
 
+/** The table of words and its triggers: one text makes all of them. */
+function diffWords(table: EntityTable, sides: DiffSides): Difference[] {
+	const { entity, schema } = table;
+	const { tableName, wordsTableName } = entity;
+	const schemaText = new SchemaText(schema);
+	const live = sides.live.relations.get(wordsTableName);
+	if (!hasWords(entity))
+		return live === undefined || entity.createEmbeddings
+			? []
+			: [
+					difference(
+						wordsTableName,
+						"is a table of words, and the model has no texts to search",
+						{
+							statements: [toText(dropWordsDdl(table))],
+							risk: {
+								kind: "behaviour",
+								reason: "another version of the model may search by words",
+							},
+						},
+					),
+				];
+	const text = toText(wordsDdl(table));
+	if (live === undefined)
+		return [
+			difference(wordsTableName, "table is missing", { statements: [text] }),
+		];
+	const liveTriggers = new Map(
+		sides.live.relations
+			.get(tableName)
+			?.triggers.map((item) => [item.name, item]),
+	);
+	const names = new Set(wordsTriggers(tableName).map(({ name }) => name));
+	const problems = expectedRelation(sides, tableName)
+		.triggers.filter(({ name }) => names.has(name))
+		.flatMap(
+			(trigger) =>
+				triggerProblem(trigger, liveTriggers.get(trigger.name), schemaText) ??
+				[],
+		);
+	return [
+		...(problems.length === 0
+			? []
+			: [
+					{
+						// Rows that were written past the triggers have no words.
+						...difference(tableName, "", {
+							statements: [text, toText(refillWords(table))],
+						}),
+						messages: [...new Set(problems)],
+					},
+				]),
+		...compareRelation(
+			tableDiff({
+				expected: expectedRelation(sides, wordsTableName),
+				live,
+				hasRows: sides.withRows.has(wordsTableName),
+				schemaText,
+			}),
+		),
+	];
+}
+
 function dropEmbeddings(
 	table: EntityTable,
 	main: Relation,
@@ -201,13 +279,35 @@ function dropEmbeddings(
 }
 
 /** The triggers that queue the texts of the table, and their functions, which name the table. */
-export function dropEmbeddingTriggers(
-	{ name, triggers }: Relation,
+function dropEmbeddingTriggers(
+	live: Relation,
 	schemaText: SchemaText,
 ): string[] {
-	const own = triggers.filter(({ functionName }) =>
-		functionName.startsWith(`fn_${name}_embedding`),
+	return dropTriggers(live, schemaText, ({ functionName }) =>
+		functionName.startsWith(`fn_${live.name}_embedding`),
 	);
+}
+
+/** The same, and those that store the words. */
+export function dropTextTriggers(
+	live: Relation,
+	schemaText: SchemaText,
+): string[] {
+	return dropTriggers(
+		live,
+		schemaText,
+		({ functionName }) =>
+			functionName.startsWith(`fn_${live.name}_embedding`) ||
+			functionName === wordsFunctionName(live.name),
+	);
+}
+
+function dropTriggers(
+	{ name, triggers }: Relation,
+	schemaText: SchemaText,
+	isDropped: (trigger: Relation["triggers"][number]) => boolean,
+): string[] {
+	const own = triggers.filter(isDropped);
 	const functions = new Set(own.map(({ functionName }) => functionName));
 	return [
 		...own.map(

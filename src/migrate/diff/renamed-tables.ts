@@ -6,13 +6,14 @@ import {
 } from "../../db/catalogue/relations.ts";
 import type { Handle } from "../../db/database.ts";
 import { systemFields } from "../../models/entity.ts";
-import { embeddingsTableName } from "../../models/names.ts";
+import { embeddingsTableName, wordsTableName } from "../../models/names.ts";
 import type { EntityTable } from "../../models/registry.ts";
 import { entityMark } from "../../schema/entity-ddl.ts";
 import { dropKvTriggerDdl } from "../../schema/kv-trigger.ts";
+import { hasWords } from "../../schema/word-indexes.ts";
 import { ident, join, literal, sql, toText } from "../../sql.ts";
 import { editDistance } from "../../util/suggest.ts";
-import { dropEmbeddingTriggers } from "./diff-entity.ts";
+import { dropTextTriggers } from "./diff-entity.ts";
 import { type Difference, difference, type TableDiff } from "./difference.ts";
 import { quoted, SchemaText } from "./schema-text.ts";
 
@@ -50,11 +51,15 @@ export async function readDeparted(
 			.map(({ name }) => name),
 	);
 	if (names.length === 0) return undefined;
-	const withVectors = [...names, ...names.map(embeddingsTableName)];
+	const withParts = [
+		...names,
+		...names.map(embeddingsTableName),
+		...names.map(wordsTableName),
+	];
 	return {
 		names,
 		catalogue: await readCatalogue(tx, schema, {
-			relations: withVectors,
+			relations: withParts,
 			functions: [],
 		}),
 	};
@@ -147,7 +152,11 @@ export function renameWarning({
 }: PossibleRename): string {
 	const { tableName, embeddingsTableName, createEmbeddings } = entity;
 	const schemaText = new SchemaText(schema);
-	const made = [tableName, ...(createEmbeddings ? [embeddingsTableName] : [])];
+	const made = [
+		tableName,
+		...(createEmbeddings ? [embeddingsTableName] : []),
+		...(hasWords(entity) ? [entity.wordsTableName] : []),
+	];
 	const names = made.map((name) => schemaText.name(name)).join(", ");
 	return `table ${quoted(tableName)} is new, and ${quoted(from)}, which has its columns, is in no model here; if it was renamed, drop the new one while it is empty (DROP TABLE ${names} CASCADE;) and run the statements of \`rem schema diff\``;
 }
@@ -159,13 +168,18 @@ function renameStatements(
 	live: Catalogue,
 ): string[] {
 	const schemaText = new SchemaText(table.schema);
-	const { tableName: to, embeddingsTableName: vectors } = table.entity;
+	const {
+		tableName: to,
+		embeddingsTableName: vectors,
+		wordsTableName: words,
+	} = table.entity;
 	const before: EntityTable = {
 		...table,
 		entity: { ...table.entity, tableName: from },
 	};
 	const relations: readonly (readonly [string, string])[] = [
 		[embeddingsTableName(from), vectors],
+		[wordsTableName(from), words],
 		[from, to],
 	];
 	const formerTable = live.relations.get(from);
@@ -173,7 +187,7 @@ function renameStatements(
 		toText(dropKvTriggerDdl(before)).trimEnd(),
 		...(formerTable === undefined
 			? []
-			: dropEmbeddingTriggers(formerTable, schemaText)),
+			: dropTextTriggers(formerTable, schemaText)),
 		...relations.flatMap(([old, name]) => {
 			const former = live.relations.get(old);
 			const goal = expected.relations.get(name);
@@ -201,6 +215,7 @@ const ownTables = [
 	"rem_embedding_fields",
 	"rem_embedding_versions",
 	"rem_embedding_queue",
+	"rem_word_sources",
 ];
 
 /** What an earlier table of the new name left behind would be in the way. */

@@ -108,7 +108,7 @@ function scoreOf(shares: readonly (number | undefined)[]): number {
 	return best + otherSteps * (sum - best);
 }
 
-export function idOf({ entityType, entityId }: EntityRef): string {
+function idOf({ entityType, entityId }: EntityRef): string {
 	return `${entityType}/${entityId}`;
 }
 

@@ -1,6 +1,6 @@
 import { indexName } from "../../models/names.ts";
 import { empty, ident, raw, type Sql, sql } from "../../sql.ts";
-import { fullTextIndex } from "../full-text.ts";
+import { hasWords, wordsIndex } from "../word-indexes.ts";
 import type { IndexDeclaration, IndexTypeDefinition } from "./definition.ts";
 
 /** What filters and searches find inside values: keys of JSON, tags, edges, words. */
@@ -20,7 +20,7 @@ export const gin: IndexTypeDefinition = {
 		return [
 			index("metadata", sql`metadata jsonb_path_ops`),
 			index("graph_edges", sql`graph_edges jsonb_path_ops`),
-			...(entity.embedFields.length === 0 ? [] : [fullTextIndex(table)]),
+			...(hasWords(entity) ? [wordsIndex(table)] : []),
 			// With the tenant: tags and names are the same in many of them.
 			index("tags", sql`${tenant}tags`),
 			{

@@ -1,0 +1,63 @@
+import { RemError } from "../errors.ts";
+import type { VectorSpace } from "../models/vector.ts";
+import { quoted, suggest } from "../util/suggest.ts";
+
+/** How much each list of a hybrid search counts. */
+export interface FusionWeights {
+	/** By meaning. */
+	readonly vector: number;
+	/** By words. */
+	readonly text: number;
+	/** By how much the query is like the row's key. */
+	readonly name: number;
+}
+
+const lists = ["vector", "text", "name"] as const;
+
+/** A list's rank counts as weight / (rankOffset + rank). */
+export const rankOffset = 10;
+
+/**
+ * What counts where a call says nothing. Measured (decision 68): vectors that
+ * compare spellings add little to words ranked by BM25, those of word meanings
+ * more; of a provider's model they count as much as the words.
+ */
+function defaultWeights({ provider, model }: VectorSpace): FusionWeights {
+	const weights = { text: 1, name: 0.5 };
+	if (provider !== "local") return { vector: 1, ...weights };
+	return { vector: model.startsWith("lexical") ? 0.1 : 0.25, ...weights };
+}
+
+/** The weights of a call. Throws as {@link checkWeights} does. */
+export function takeWeights(
+	given: Partial<FusionWeights> | undefined,
+	space: VectorSpace,
+): FusionWeights {
+	const { vector, text, name } = defaultWeights(space);
+	if (given === undefined) return { vector, text, name };
+	checkWeights(given);
+	return {
+		vector: given.vector ?? vector,
+		text: given.text ?? text,
+		name: given.name ?? name,
+	};
+}
+
+/** Throws an error that names what is wrong with the weights; each list has a default above 0. */
+export function checkWeights(given: Partial<FusionWeights>): void {
+	for (const [name, weight] of Object.entries(given)) {
+		if (!lists.some((list) => list === name))
+			throw new RemError("VALIDATION", `weights has no list ${quoted(name)}`, {
+				hint: suggest(name, lists) ?? "the lists are vector, text and name",
+			});
+		if (weight !== undefined && !(Number.isFinite(weight) && weight >= 0))
+			throw new RemError(
+				"VALIDATION",
+				`weights.${name} is ${String(weight)}, expected a number from 0`,
+			);
+	}
+	if (lists.every((list) => given[list] === 0))
+		throw new RemError("VALIDATION", "weights are all 0", {
+			hint: "give at least one of vector, text and name a weight",
+		});
+}

@@ -1,0 +1,146 @@
+import { isUsable } from "../db/catalogue/indexes.ts";
+import type { Handle } from "../db/database.ts";
+import { wordSourcesRef, wordsRef } from "../db/tables.ts";
+import { sharedTenant } from "../models/limits.ts";
+import type { EntityTable } from "../models/registry.ts";
+import { wordsIndex } from "../schema/word-indexes.ts";
+import { type Sql, sql } from "../sql.ts";
+import { ExpiringCache } from "../util/expiring-cache.ts";
+
+/** What a search of words is planned by. */
+export interface WordFacts {
+	/** The language that the stored words are of; `undefined`: none are stored. */
+	readonly language: string | undefined;
+	readonly columns: readonly string[];
+	readonly version: number;
+	/** Whether every row has its words; while the indexer is at it, the others are computed. */
+	readonly isFilled: boolean;
+	readonly isIndexed: boolean;
+	/** Of a tenant of more rows than are counted for each search. */
+	readonly large: LargeTenant | undefined;
+}
+
+export interface LargeTenant {
+	readonly rows: number;
+	readonly averageLength: number;
+	/** Words of a sample of its rows, and how many of its rows have them, as the sample has it. */
+	readonly frequent: ReadonlyMap<string, number>;
+}
+
+/** Up to so many rows of a tenant are read for each search: that takes as long as to plan by what is known of them. */
+const smallTenantRows = 2000;
+/** Beyond it PostgreSQL's estimate is taken. */
+const mostCounted = 20_000;
+const sampleRows = 1000;
+/** A word in fewer rows of the sample is not known to be frequent. */
+const leastInSample = 3;
+const maxAgeMs = 30_000;
+
+/**
+ * What searches know of a table's words and of a tenant's, for half a minute.
+ * Facts that are out of date shift the weights of words a little and take no row
+ * away.
+ */
+export class TextFacts {
+	readonly #sources = new ExpiringCache<Omit<WordFacts, "large">>({ maxAgeMs });
+	readonly #tenants = new ExpiringCache<LargeTenant | undefined>({
+		maxAgeMs,
+		maxEntries: 1000,
+	});
+
+	async read(
+		db: Handle,
+		table: EntityTable,
+		tenantId: string,
+	): Promise<WordFacts> {
+		const { tableName, tenantScoped } = table.entity;
+		const tenant = tenantScoped ? tenantId : sharedTenant;
+		const source = await this.#sources.getOrRead(tableName, () =>
+			readSource(db, table),
+		);
+		const large = await this.#tenants.getOrRead(
+			JSON.stringify([tableName, tenant]),
+			() => readTenant(db, table, tenant),
+		);
+		return { ...source, large };
+	}
+
+	forget(): void {
+		this.#sources.clear();
+		this.#tenants.clear();
+	}
+}
+
+async function readSource(db: Handle, table: EntityTable) {
+	const { schema, entity } = table;
+	const { rows } = await db.query<{
+		language: string;
+		columns: string[];
+		version: number;
+		isFilled: boolean;
+		isIndexed: boolean;
+	}>(
+		sql`SELECT language, columns, version, is_filled AS "isFilled", ${isUsable(schema, wordsIndex(table))} AS "isIndexed"
+FROM ${wordSourcesRef(schema)} WHERE entity_type = ${entity.tableName}`,
+		{ idempotent: true },
+	);
+	const [source] = rows;
+	return (
+		source ?? {
+			language: undefined,
+			columns: [],
+			version: 0,
+			isFilled: false,
+			isIndexed: false,
+		}
+	);
+}
+
+async function readTenant(
+	db: Handle,
+	table: EntityTable,
+	tenant: string,
+): Promise<LargeTenant | undefined> {
+	const words = sql`${wordsRef(table)} WHERE tenant_id = ${tenant}`;
+	const { rows } = await db.query<{ rows: number; averageLength: number }>(
+		sql`SELECT count(*)::float8 AS rows, avg(c.length)::float8 AS "averageLength"
+FROM (SELECT length FROM ${words} LIMIT ${mostCounted + 1}) AS c`,
+		{ idempotent: true },
+	);
+	const counted = rows[0]?.rows ?? 0;
+	if (counted <= smallTenantRows) return undefined;
+	const total =
+		counted <= mostCounted
+			? counted
+			: Math.max(counted, await estimatedRows(db, sql`SELECT FROM ${words}`));
+	return {
+		rows: total,
+		averageLength: rows[0]?.averageLength ?? 1,
+		frequent: await readFrequent(db, words, total),
+	};
+}
+
+/** Half of the sample are the tenant's first rows, half its last. */
+async function readFrequent(
+	db: Handle,
+	words: Sql,
+	total: number,
+): Promise<Map<string, number>> {
+	const half = (order: Sql) =>
+		sql`(SELECT words FROM ${words} ORDER BY entity_id ${order} LIMIT ${sampleRows / 2})`;
+	const { rows } = await db.query<{ lexeme: string; rows: number }>(
+		sql`SELECT u.lexeme, count(*)::float8 AS rows
+FROM (${half(sql`ASC`)} UNION ALL ${half(sql`DESC`)}) AS s, unnest(s.words) AS u
+GROUP BY u.lexeme HAVING count(*) >= ${leastInSample}`,
+		{ idempotent: true },
+	);
+	const share = total / Math.min(sampleRows, total);
+	return new Map(rows.map((row) => [row.lexeme, Math.round(row.rows * share)]));
+}
+
+async function estimatedRows(db: Handle, statement: Sql): Promise<number> {
+	const { rows } = await db.query<{
+		"QUERY PLAN": [{ Plan: { "Plan Rows": number } }];
+	}>(sql`EXPLAIN (FORMAT JSON) ${statement}`, { idempotent: true });
+	return rows[0]?.["QUERY PLAN"][0].Plan["Plan Rows"] ?? 0;
+}

@@ -1,0 +1,257 @@
+import { arrayLiteral } from "../db/encode.ts";
+import { tableRef, wordsRef } from "../db/tables.ts";
+import { sharedTenant } from "../models/limits.ts";
+import { isSingleCharacter, wordsOf } from "../schema/word-function.ts";
+import { textOfColumns, wordColumns } from "../schema/words.ts";
+import { empty, literal, raw, type Sql, sql } from "../sql.ts";
+import { userCondition } from "./scope.ts";
+import type { SearchContext } from "./search-context.ts";
+import type { WordFacts } from "./text-facts.ts";
+import { eligibleRows } from "./vector-scope.ts";
+
+/** A search of a table by words. */
+export interface TextSearch {
+	readonly query: string;
+	readonly language: string;
+	readonly facts: WordFacts;
+}
+
+type TextScope = Pick<
+	SearchContext,
+	"table" | "tenantId" | "userId" | "where" | "limit"
+>;
+
+const mostWords = 32;
+/** Rows of one word that are read; of a word that is in more, those that have it often or with the other words. */
+const mostRowsOfWord = 200;
+/** Rows that are ranked by all words of the query, frequent ones too. */
+const candidates = 120;
+
+/** As in Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009). */
+const k1 = 1.2;
+const b = 0.75;
+
+/**
+ * A CTE `texts` of the rows that hold any of the query's words, with `rank` and
+ * `score`: BM25 (k1 = 1.2, b = 0.75), with the rows and the average length of the
+ * tenant. Words are stored, and read word by word from their index; where there
+ * is none yet each row's words are read once, and computed where they are not
+ * stored or of another language.
+ */
+export function textCtes(scope: TextScope, search: TextSearch): Sql {
+	const { facts } = search;
+	const isStored = facts.isFilled && facts.language === search.language;
+	const isIndexed = isStored && usesIndex(scope, facts);
+	const ofScope = isIndexed
+		? indexedPostings(scope, facts)
+		: scannedPostings(
+				isStored ? storedRows(scope) : computedRows(scope, search),
+			);
+	const postings =
+		isStored && scope.where !== undefined
+			? sql`${scannedPostings(fewRows(scope))}
+  UNION ALL
+  ${ofScope}`
+			: ofScope;
+	const statistics =
+		facts.large === undefined
+			? countedStatistics(scope, isStored)
+			: sql`SELECT ${facts.large.rows}::float8 AS rows, ${facts.large.averageLength}::float8 AS average`;
+	return sql`query_words AS MATERIALIZED (
+  SELECT row_number() OVER () AS no, w.* FROM (
+    SELECT w.lexeme, k.rows AS known, ('''' || replace(replace(w.lexeme, E'\\\\', E'\\\\\\\\'), '''', '''''') || ''''
+      || CASE WHEN w.lexeme ~ ${isSingleCharacter} THEN ':*' ELSE '' END)::tsquery AS query
+    FROM unnest(${wordsOf(scope.table.schema, {
+			language: sql`${literal(search.language)}::regconfig`,
+			text: sql`${textOf(search.query)}::text`,
+			isQuery: true,
+		})}) AS w
+    LEFT JOIN ${frequentWords(search, isIndexed)} AS k (lexeme, rows) ON k.lexeme = w.lexeme
+    ORDER BY k.rows NULLS FIRST, w.positions[1], w.lexeme
+    LIMIT ${raw(String(mostWords))}
+  ) AS w
+), ${scope.where === undefined ? empty : filteredRows(scope)}postings AS MATERIALIZED (
+  ${postings}
+), statistics AS MATERIALIZED (
+  ${statistics}
+), weighed_words AS MATERIALIZED (
+  SELECT w.no, w.query, w.known IS NOT NULL OR c.rows >= ${raw(String(isIndexed ? mostRowsOfWord : "'Infinity'::float8"))} AS is_cut,
+    ln(1 + (greatest(s.rows, n.rows) - n.rows + 0.5) / (n.rows + 0.5)) AS weight
+  FROM query_words AS w CROSS JOIN statistics AS s
+  LEFT JOIN (SELECT p.no, count(*)::float8 AS rows FROM postings AS p GROUP BY p.no) AS c ON c.no = w.no
+  CROSS JOIN LATERAL (SELECT coalesce(w.known, c.rows) AS rows) AS n
+  WHERE n.rows > 0
+), average AS MATERIALIZED (
+  SELECT coalesce(nullif((SELECT s.average FROM statistics AS s), 0), (SELECT avg(p.length) FROM postings AS p))::float8 AS length
+), found AS MATERIALIZED (
+  SELECT p.entity_id, sum(w.weight * ${saturation("p.rank", "p.length")}) AS score
+  FROM postings AS p JOIN weighed_words AS w ON w.no = p.no CROSS JOIN average AS a
+  GROUP BY p.entity_id
+  ORDER BY score DESC, p.entity_id
+  LIMIT ${raw(String(Math.max(candidates, 2 * scope.limit)))}
+), texts AS (
+  SELECT t.entity_id, t.score, row_number() OVER (ORDER BY t.score DESC, t.entity_id) AS rank
+  FROM (${isIndexed ? rescored(scope) : raw("SELECT f.entity_id, round(f.score::numeric, 6) AS score FROM found AS f")}) AS t
+  ORDER BY rank
+  LIMIT ${scope.limit}
+)`;
+}
+
+/** Behind row level security PostgreSQL uses no index for words: they are read row by row. */
+function usesIndex({ table }: TextScope, facts: WordFacts): boolean {
+	return (
+		facts.isIndexed &&
+		facts.large !== undefined &&
+		table.hasRowSecurity !== true
+	);
+}
+
+/** The words are as many as are looked for: the rest of a long query is not read. */
+const mostQueryCharacters = 8192;
+
+function textOf(query: string): string {
+	return query.slice(0, mostQueryCharacters).toWellFormed();
+}
+
+/** Words of the query that the sample knows to be in more rows than are read of one. */
+function frequentWords(
+	{ query, facts: { large } }: TextSearch,
+	isIndexed: boolean,
+): Sql {
+	const starts = new Set(
+		(query.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []).map(startOf),
+	);
+	const known = [...(isIndexed ? (large?.frequent ?? []) : [])].filter(
+		([word, rows]) => rows > mostRowsOfWord && starts.has(startOf(word)),
+	);
+	if (known.length === 0)
+		return sql`(SELECT NULL::text, NULL::float8 WHERE FALSE)`;
+	return sql`unnest(${arrayLiteral(known.map(([word]) => word))}::text[], ${arrayLiteral(known.map(([, rows]) => String(rows)))}::float8[])`;
+}
+
+/** Stems begin as their words do; one that does not is counted like a word that is not known. */
+function startOf(word: string): string {
+	return word.slice(0, 2);
+}
+
+function tenantOf({ table, tenantId }: TextScope): string {
+	return table.entity.tenantScoped ? tenantId : sharedTenant;
+}
+
+/** Stored words `e` of the scope's rows. */
+function inScope(scope: TextScope): Sql {
+	const { table, where } = scope;
+	const filter =
+		where === undefined
+			? empty
+			: sql` AND NOT (SELECT f.is_few FROM few AS f) AND EXISTS (SELECT FROM ${tableRef(table)} AS r WHERE r.id = e.entity_id AND ${eligibleRows(scope)})`;
+	return sql`e.tenant_id = ${tenantOf(scope)}${userCondition("e", scope)}${filter}`;
+}
+
+const ranked = raw("ts_rank('{1,1,1,1}'::real[], e.words, w.query) AS rank");
+
+/**
+ * Which rows hold which words, from the index. Of a word that is in more rows
+ * than are read, those that hold it three times or more, and those that hold the
+ * query's other frequent words as well, stand for all: a row far up has one of both.
+ */
+function indexedPostings(scope: TextScope, { large }: WordFacts): Sql {
+	const words = sql`${wordsRef(scope.table)} AS e WHERE ${inScope(scope)}`;
+	const limit = raw(String(mostRowsOfWord));
+	const ofRare = sql`SELECT w.no, p.entity_id, p.length, p.rank FROM query_words AS w CROSS JOIN LATERAL (
+    SELECT e.entity_id, e.length, ${ranked} FROM ${words} AND e.words @@ w.query LIMIT ${limit}
+  ) AS p WHERE w.known IS NULL`;
+	if (large === undefined || large.frequent.size === 0) return ofRare;
+	const together = (count: number) =>
+		sql`(SELECT e.entity_id, e.length, e.words FROM ${words} AND e.words @@ (SELECT string_agg(k.query::text, ' & ')::tsquery FROM (
+      SELECT w.query FROM query_words AS w WHERE w.known IS NOT NULL ORDER BY w.known, w.no LIMIT ${raw(String(count))}) AS k) LIMIT ${limit})`;
+	return sql`${ofRare}
+  UNION ALL
+  SELECT DISTINCT w.no, e.entity_id, e.length, ${ranked} FROM (
+    (SELECT e.entity_id, e.length, e.words FROM ${words} AND e.often && (SELECT array_agg(w.lexeme) FROM query_words AS w WHERE w.known IS NOT NULL) LIMIT ${limit})
+    UNION ALL
+    (SELECT t.* FROM (${together(3)} UNION ALL ${together(2)} UNION ALL ${together(1)}) AS t LIMIT ${limit})
+  ) AS e
+  CROSS JOIN LATERAL (SELECT w.no, w.query FROM query_words AS w WHERE w.known IS NOT NULL AND e.words @@ w.query OFFSET 0) AS w`;
+}
+
+/** Of rows whose frequent words were not all read, the whole score. */
+function rescored(scope: TextScope): Sql {
+	return sql`SELECT f.entity_id, round(sum(w.weight * ${saturation("w.rank", "e.length")})::numeric, 6) AS score
+    FROM found AS f JOIN ${wordsRef(scope.table)} AS e ON e.entity_id = f.entity_id CROSS JOIN average AS a
+    CROSS JOIN LATERAL (SELECT w.weight, ${ranked} FROM weighed_words AS w WHERE e.words @@ w.query OFFSET 0) AS w
+    WHERE (SELECT bool_or(w.is_cut) FROM weighed_words AS w)
+    GROUP BY f.entity_id
+    UNION ALL
+    SELECT f.entity_id, round(f.score::numeric, 6) FROM found AS f WHERE NOT (SELECT bool_or(w.is_cut) FROM weighed_words AS w)`;
+}
+
+/** Each row read once, and of those that hold any of the words each word. */
+function scannedPostings(rows: Sql): Sql {
+	return sql`SELECT w.no, e.entity_id, e.length, ${ranked}
+  FROM (SELECT string_agg(w.query::text, ' | ')::tsquery AS query FROM query_words AS w) AS any_word
+  CROSS JOIN LATERAL (${rows}) AS e
+  CROSS JOIN LATERAL (SELECT w.no, w.query FROM query_words AS w WHERE e.words @@ w.query OFFSET 0) AS w`;
+}
+
+function storedRows(scope: TextScope): Sql {
+	return sql`SELECT e.entity_id, e.length, e.words FROM ${wordsRef(scope.table)} AS e WHERE ${inScope(scope)} AND e.words @@ any_word.query`;
+}
+
+/**
+ * The rows of a filter come first, as in a search of vectors: up to so many their
+ * words are looked up one by one, whatever the tenant's size.
+ */
+const mostFiltered = 1000;
+
+function filteredRows(scope: TextScope): Sql {
+	return sql`filtered AS MATERIALIZED (
+  SELECT r.id FROM ${tableRef(scope.table)} AS r WHERE ${eligibleRows(scope)} LIMIT ${raw(String(mostFiltered + 1))}
+), few AS MATERIALIZED (
+  SELECT count(*) <= ${raw(String(mostFiltered))} AS is_few FROM filtered
+), `;
+}
+
+function fewRows({ table }: TextScope): Sql {
+	return sql`SELECT e.entity_id, e.length, e.words FROM ${wordsRef(table)} AS e
+    WHERE (SELECT f.is_few FROM few AS f) AND e.entity_id = ANY (ARRAY(SELECT f.id FROM filtered AS f)) AND e.words @@ any_word.query`;
+}
+
+/** Words that are not stored, or of another language, are made for the search. */
+function computedRows(scope: TextScope, { language, facts }: TextSearch): Sql {
+	const { table } = scope;
+	const text = textOfColumns(wordColumns(table.entity), "r");
+	const computed = wordsOf(table.schema, {
+		language: sql`${literal(language)}::regconfig`,
+		text,
+	});
+	const isOwn = facts.language === language;
+	const stored = isOwn
+		? sql`LEFT JOIN ${wordsRef(table)} AS s ON s.entity_id = r.id AND s.version = ${facts.version}`
+		: empty;
+	return sql`SELECT t.entity_id, (SELECT coalesce(sum(cardinality(u.positions)), 0) FROM unnest(t.words) AS u)::integer AS length, t.words FROM (
+    SELECT r.id AS entity_id, ${isOwn ? sql`coalesce(s.words, ${computed})` : computed} AS words
+    FROM ${tableRef(table)} AS r ${stored} WHERE ${eligibleRows(scope)} OFFSET 0
+  ) AS t WHERE t.words @@ any_word.query`;
+}
+
+/** Of a tenant that is read whole: so many rows are counted in no time. */
+function countedStatistics(scope: TextScope, isStored: boolean): Sql {
+	if (isStored)
+		return sql`SELECT count(*)::float8 AS rows, avg(e.length)::float8 AS average FROM ${wordsRef(scope.table)} AS e WHERE e.tenant_id = ${tenantOf(scope)}`;
+	const { table, tenantId } = scope;
+	return sql`SELECT count(*)::float8 AS rows, NULL::float8 AS average FROM ${tableRef(table)} AS r WHERE ${eligibleRows({ table, tenantId, where: undefined })}`;
+}
+
+/**
+ * The part of a word's weight that it brings: more for each occurrence, less and
+ * less so, and less in a long text. `ts_rank` of a single word is the sum of
+ * 1 / i² over its n occurrences, divided by π² / 6. What is left to 1 is
+ * 1 / (n + ½) / (π² / 6) within 3 %: so n is that, rounded.
+ */
+function saturation(rank: string, length: string): Sql {
+	const n = `round(0.6079271 / greatest(1 - ${rank}::float8, 0.001) - 0.5)`;
+	return raw(
+		`(${k1 + 1} * ${n} / (${n} + ${k1 * (1 - b)} + ${(k1 * b).toFixed(3)} * ${length} / a.length))`,
+	);
+}

@@ -1,0 +1,426 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import * as z from "zod";
+import { defineEntity, PostgresService } from "../../src/index.ts";
+import { codeOf, engine, useService } from "../support/engine.ts";
+import { login } from "../support/row-security.ts";
+
+const Note = defineEntity(
+	"notes",
+	{ name: z.string(), content: z.string(), year: z.int().optional() },
+	{ entityKeyField: "name" },
+);
+const models = [Note] as const;
+const db = useService({ models, backgroundIndex: { enabled: false } });
+const onlyText = { vector: 0, text: 1, name: 0 } as const;
+const words = "rem_words_notes";
+
+type Search = Parameters<typeof db.service.hybridSearch<"notes">>[0];
+
+/** Names that the words find, best first. */
+async function found(
+	query: string,
+	options: Partial<Search> = {},
+	service: Pick<typeof db.service, "hybridSearch"> = db.service,
+): Promise<string[]> {
+	const hits = await service.hybridSearch({
+		tableName: "notes",
+		query,
+		tenantId: "t",
+		weights: onlyText,
+		...options,
+	});
+	return hits.map(({ name }) => name);
+}
+
+async function write(texts: Readonly<Record<string, string>>, tenantId = "t") {
+	await db.service.batchUpsert({
+		tableName: "notes",
+		entities: Object.entries(texts).map(([name, content]) => ({
+			name,
+			content,
+		})),
+		tenantId,
+	});
+}
+
+async function rows<R>(text: string): Promise<R[]> {
+	return (await db.service.execute(text)).rows as R[];
+}
+
+beforeEach(async () => {
+	await db.service.execute("DELETE FROM notes");
+	db.service.core.vectorFacts.forget();
+});
+
+describe("the order", () => {
+	const texts = {
+		n1: "wing wing wing flutter",
+		n2: "wing panel panel of a long body behind a thin plate",
+		n3: "flutter of the wing",
+		n4: "panel",
+		n5: "a heat shield",
+	};
+
+	test("is that of BM25, computed by hand", async () => {
+		await write(texts);
+		// Documents as their stems, the name is one of them; stop words are none.
+		const documents: Record<string, string[]> = {
+			n1: ["n1", "wing", "wing", "wing", "flutter"],
+			n2: "n2 wing panel panel long bodi behind thin plate".split(" "),
+			n3: ["n3", "flutter", "wing"],
+			n4: ["n4", "panel"],
+			n5: ["n5", "heat", "shield"],
+		};
+		const all = Object.values(documents);
+		const average = all.reduce((sum, d) => sum + d.length, 0) / all.length;
+		const score = (document: string[], query: string[]) =>
+			query.reduce((sum, word) => {
+				const df = all.filter((other) => other.includes(word)).length;
+				const tf = document.filter((other) => other === word).length;
+				const idf = Math.log(1 + (all.length - df + 0.5) / (df + 0.5));
+				const norm = 1.2 * (1 - 0.75 + (0.75 * document.length) / average);
+				return sum + (idf * tf * 2.2) / (tf + norm);
+			}, 0);
+		for (const query of [["wing"], ["flutter", "panel"], ["wing", "panel"]]) {
+			const expected = Object.entries(documents)
+				.map(([name, document]) => ({ name, score: score(document, query) }))
+				.filter((hit) => hit.score > 0)
+				.sort((a, b) => b.score - a.score)
+				.map(({ name }) => name);
+			expect(await found(query.join(" "))).toEqual(expected);
+		}
+		const stored = await rows<{ length: number; often: string[] | null }>(
+			`SELECT length, often FROM ${words} AS w JOIN notes AS n ON n.id = w.entity_id ORDER BY n.name`,
+		);
+		expect(stored.map(({ length }) => length)).toEqual([5, 9, 3, 2, 3]);
+		expect(stored[0]?.often).toEqual(["wing"]);
+	});
+
+	test("counts 1 to 64 occurrences exactly", async () => {
+		const counts = [1, 2, 3, 5, 9, 17, 33, 64];
+		const ranks = await rows<{ n: number }>(
+			`SELECT round(0.6079271 / greatest(1 - ts_rank('{1,1,1,1}', to_tsvector('simple', repeat('w ', c)), 'w')::float8, 0.001) - 0.5)::integer AS n
+			FROM unnest('{${counts.join(",")}}'::integer[]) AS c`,
+		);
+		expect(ranks.map(({ n }) => n)).toEqual(counts);
+	});
+
+	test("of frequent words is that of their best rows, from the index", async () => {
+		await db.service.execute(`INSERT INTO notes (tenant_id, name, content)
+SELECT 't', 'row ' || n, 'common ' || CASE WHEN n % 2 = 0 THEN 'usual ' ELSE 'other ' END || md5(n::text) || repeat(' filler' || n, n % 7)
+FROM generate_series(1, 3000) AS n`);
+		await write({
+			best: "common common common usual usual usual",
+			rare: "common zeppelin",
+		});
+		await db.service.indexer.build({ tableName: "notes", indexType: "gin" });
+		db.service.core.vectorFacts.forget();
+		const explained = await db.service.hybridSearch({
+			tableName: "notes",
+			query: "common usual",
+			tenantId: "t",
+			weights: onlyText,
+			explain: true,
+		});
+		expect(explained.explain.sql).toContain("often");
+		expect(explained[0]?.name).toBe("best");
+		expect(await found("common zeppelin")).toContain("rare");
+		expect((await found("common zeppelin"))[0]).toBe("rare");
+		expect(await found("common")).toHaveLength(10);
+	});
+});
+
+describe("words follow their rows", () => {
+	test("through updates, soft deletes, restores and deletes", async () => {
+		await write({ a: "first tulip", b: "second tulip" });
+		const repository = db.service.repository(Note);
+		const [a] = await rows<{ id: string }>(
+			"SELECT id FROM notes WHERE name = 'a'",
+		);
+		const id = a?.id as string;
+		await write({ a: "first orchid" });
+		expect(await found("tulip")).toEqual(["b"]);
+		expect(await found("orchid")).toEqual(["a"]);
+		await repository.delete(id, "t");
+		expect(await found("orchid")).toEqual([]);
+		expect(
+			await rows(`SELECT FROM ${words} WHERE entity_id = '${id}'`),
+		).toEqual([]);
+		await db.service.execute(
+			`UPDATE notes SET deleted_at = NULL WHERE id = '${id}'`,
+		);
+		expect(await found("orchid")).toEqual(["a"]);
+		await db.service.execute(`DELETE FROM notes WHERE id = '${id}'`);
+		expect(await found("orchid")).toEqual([]);
+		await db.service.execute("TRUNCATE notes CASCADE");
+		expect(await rows(`SELECT FROM ${words}`)).toEqual([]);
+	});
+
+	test("of other programs, of another tenant and of users", async () => {
+		await db.service.execute(`INSERT INTO notes (tenant_id, user_id, name, content) VALUES
+('t', NULL, 'shared', 'a lighthouse'), ('t', 'u1', 'own', 'a lighthouse'), ('t', 'u2', 'foreign', 'a lighthouse'), ('other', NULL, 'else', 'a lighthouse')`);
+		expect((await found("lighthouse")).sort()).toEqual([
+			"foreign",
+			"own",
+			"shared",
+		]);
+		expect((await found("lighthouse", { userId: "u1" })).sort()).toEqual([
+			"own",
+			"shared",
+		]);
+		expect(await found("lighthouse", { userId: null })).toEqual(["shared"]);
+		expect(await found("lighthouse", { tenantId: "other" })).toEqual(["else"]);
+		await db.service.execute(
+			"UPDATE notes SET tenant_id = 'other' WHERE name = 'own'",
+		);
+		expect((await found("lighthouse", { tenantId: "other" })).sort()).toEqual([
+			"else",
+			"own",
+		]);
+	});
+
+	test("with a filter", async () => {
+		await db.service.execute(`INSERT INTO notes (tenant_id, name, content, year) VALUES
+('t', 'old', 'a lighthouse', 1900), ('t', 'new', 'a lighthouse', 2000)`);
+		expect(
+			await found("lighthouse", { where: { year: { gt: 1950 } } }),
+		).toEqual(["new"]);
+	});
+});
+
+describe("languages", () => {
+	const texts = {
+		中文: "我们的长期记忆系统使用数据库。",
+		日本: "東京タワーは高い。今日は雨です",
+		ไทย: "สวัสดีครับ ระบบฐานข้อมูล",
+		mixed: "PostgreSQL 数据库 stores memories",
+		wide: "ＰｏｓｔｇｒｅＳＱＬ１８",
+		plain: "nothing of the kind",
+	};
+
+	test.each([
+		["数据库", ["中文", "mixed"]],
+		["记忆", ["中文"]],
+		["東京", ["日本"]],
+		["雨", ["日本"]],
+		["库", ["中文", "mixed"]],
+		["ฐานข้อมูล", ["ไทย"]],
+		["memory 数据库", ["mixed", "中文"]],
+		["postgresql18", ["wide"]],
+		["日本", ["日本"]],
+	])("without spaces between words: %s", async (query, names) => {
+		await write(texts);
+		expect((await found(query)).sort()).toEqual([...names].sort());
+	});
+
+	test("a call in another language computes the words", async () => {
+		await write({ a: "die schönen Häuser", b: "ein Baum" });
+		expect(await found("Haus", { language: "german" })).toEqual(["a"]);
+		expect(await found("Haus")).toEqual([]);
+		expect(await codeOf(found("Haus", { language: "klingon" }))).toBe(
+			"VALIDATION",
+		);
+	});
+});
+
+describe("weights", () => {
+	test("leave a list out, and show in the ranks", async () => {
+		await write({ alpha: "a lighthouse", beta: "a windmill" });
+		const search = (weights: Search["weights"]) =>
+			db.service.hybridSearch({
+				tableName: "notes",
+				query: "windmill",
+				tenantId: "t",
+				...(weights === undefined ? {} : { weights }),
+			});
+		const [hit] = await search(onlyText);
+		expect(hit?.ranks).toEqual({ text: 1 });
+		expect(hit?.score).toBeCloseTo(1 / 11, 6);
+		const [near] = await search({ text: 0, name: 0, vector: 2 });
+		expect(near?.ranks).toEqual({ vector: 1 });
+		expect(near?.score).toBeCloseTo(2 / 11, 6);
+		const [both] = await search({ text: 1, vector: 1, name: 0 });
+		expect(both?.ranks).toEqual({ vector: 1, text: 1 });
+		const [fallback] = await search(undefined);
+		expect(fallback?.name).toBe("beta");
+	});
+
+	test.each([
+		[{ vector: -1 }],
+		[{ text: Number.NaN }],
+		[{ name: Number.POSITIVE_INFINITY }],
+		[{ vector: 0, text: 0, name: 0 }],
+		[{ words: 1 }],
+		[{ text: "1" }],
+	])("%j are refused", async (weights) => {
+		expect(await codeOf(found("windmill", { weights: weights as never }))).toBe(
+			"VALIDATION",
+		);
+	});
+
+	test("are shown for each hit with its share of the score", async () => {
+		await write({ alpha: "a lighthouse" });
+		const hits = await db.service.hybridSearch({
+			tableName: "notes",
+			query: "lighthouse",
+			tenantId: "t",
+			weights: { vector: 1, text: 3, name: 0 },
+			explain: true,
+		});
+		expect(hits.explain.hits?.[0]).toEqual({
+			id: hits[0]?.id,
+			lists: {
+				vector: { rank: 1, weight: 1, share: expect.closeTo(0.25, 9) },
+				text: { rank: 1, weight: 3, share: expect.closeTo(0.75, 9) },
+			},
+		});
+	});
+});
+
+describe("queries", () => {
+	test("of stop words alone find by the other lists, and throw nothing", async () => {
+		await write({ the: "a lighthouse" });
+		expect(await found("the of and")).toEqual([]);
+		const hits = await db.service.hybridSearch({
+			tableName: "notes",
+			query: "the",
+			tenantId: "t",
+		});
+		expect(hits.map(({ name }) => name)).toEqual(["the"]);
+	});
+
+	test("that are empty are refused, and long ones are not", async () => {
+		await write({ a: "a lighthouse" });
+		expect(await codeOf(found("  "))).toBe("VALIDATION");
+		const long = "lighthouse ".repeat(2900);
+		expect(await found(long)).toEqual(["a"]);
+		expect(await codeOf(found("x".repeat(65_537)))).toBe("INPUT_LIMIT");
+		expect(await found("'; DROP TABLE notes; \\ lighthouse:*&|!()")).toEqual([
+			"a",
+		]);
+	});
+});
+
+describe("rows that were there before their words", () => {
+	async function forgetWords() {
+		await db.service.execute(`DELETE FROM ${words}`);
+		await db.service.execute(
+			"UPDATE rem_word_sources SET is_filled = false, filled_to = NULL",
+		);
+		db.service.core.vectorFacts.forget();
+	}
+
+	test("are found before, while and after the indexer gets to them", async () => {
+		await db.service.execute(`INSERT INTO notes (tenant_id, name, content)
+SELECT 't', 'n' || n, 'lighthouse ' || n FROM generate_series(1, 450) AS n`);
+		await forgetWords();
+		expect(await found("lighthouse 317")).toContain("n317");
+		await write({ late: "lighthouse windmill" });
+		expect(await found("windmill")).toEqual(["late"]);
+		// A process that died after the first batch.
+		await db.service.execute(`INSERT INTO ${words}
+SELECT id, tenant_id, user_id, (SELECT version FROM rem_word_sources), 2, NULL, rem_words('english', name || ' ' || content, false)
+FROM notes ORDER BY id LIMIT 200 ON CONFLICT DO NOTHING`);
+		await db.service.execute(
+			"UPDATE rem_word_sources SET filled_to = (SELECT id FROM notes ORDER BY id OFFSET 199 LIMIT 1)",
+		);
+		expect(await found("lighthouse 317")).toContain("n317");
+		expect(await found("lighthouse 7")).toContain("n7");
+		await db.service.indexer.drain();
+		db.service.core.vectorFacts.forget();
+		expect(await rows("SELECT is_filled FROM rem_word_sources")).toEqual([
+			{ is_filled: true },
+		]);
+		expect(await rows(`SELECT count(*)::integer AS n FROM ${words}`)).toEqual([
+			{ n: 451 },
+		]);
+		expect(await found("lighthouse 317")).toContain("n317");
+	});
+
+	test("get their table by a migration that drops the earlier index", async () => {
+		await write({ a: "a lighthouse" });
+		await db.service.execute(`DROP TABLE ${words};
+DROP FUNCTION fn_notes_words() CASCADE;
+DELETE FROM rem_word_sources;
+CREATE INDEX gin_notes__words__english__name__content ON notes USING gin (tenant_id, to_tsvector('english', content))`);
+		await db.service.execute(
+			"DELETE FROM rem_migrations WHERE name = 'entity:notes'",
+		);
+		await db.service.migrate();
+		db.service.core.vectorFacts.forget();
+		expect(await found("lighthouse")).toEqual(["a"]);
+		expect(
+			await rows(
+				"SELECT FROM pg_class WHERE relname LIKE 'gin_notes\\_\\_words%'",
+			),
+		).toEqual([]);
+		await db.service.indexer.drain();
+		expect(await rows(`SELECT FROM ${words}`)).toHaveLength(1);
+		await write({ b: "a windmill" });
+		expect(await rows(`SELECT FROM ${words}`)).toHaveLength(2);
+	});
+
+	// The embedded database has one opener.
+	test.runIf(engine === "server")(
+		"are made again in another language",
+		async () => {
+			await write({ a: "die schönen Häuser" });
+			const german = await PostgresService.connect({
+				connectionString: db.url,
+				models,
+				language: "german",
+				backgroundIndex: { enabled: false },
+			});
+			try {
+				await german.migrate();
+				expect(await found("Haus", {}, german as never)).toEqual(["a"]);
+				await german.indexer.drain();
+				german.core.vectorFacts.forget();
+				expect(await found("Haus", {}, german as never)).toEqual(["a"]);
+			} finally {
+				await german.close();
+				await db.service.migrate();
+				await db.service.indexer.drain();
+			}
+		},
+	);
+});
+
+describe.runIf(engine === "server")("with row level security", () => {
+	test("words are read by their tenant and written by no application", async () => {
+		const account = await login(db as never, models, "rem_app");
+		const app = await PostgresService.connect({
+			connectionString: account.url,
+			models,
+			poolSize: 1,
+			rowLevelSecurity: true,
+			backgroundIndex: { enabled: false },
+		} as never);
+		try {
+			await app.batchUpsert({
+				tableName: "notes",
+				entities: [{ name: "mine", content: "a lighthouse" }],
+				tenantId: "t",
+			} as never);
+			await write({ theirs: "a lighthouse" }, "other");
+			expect(await found("lighthouse", {}, app as never)).toEqual(["mine"]);
+			expect(
+				await codeOf(
+					app.transaction(
+						(tx) =>
+							tx.query({
+								parts: [`DELETE FROM ${words}`],
+								values: [],
+							} as never),
+						{
+							tenantId: "t",
+						} as never,
+					),
+				),
+			).not.toBe("no error");
+		} finally {
+			await app.close();
+			await account.drop();
+		}
+	});
+});
