@@ -74,7 +74,8 @@ function instructions({ catalogue: { access } }: OpenMemory): string {
 }
 
 /** The arguments' schema as it is listed; what they are is checked by the tool, which says more. */
-function toolConfig({ tool, schema }: OfferedTool) {
+function toolConfig(offered: OfferedTool) {
+	const { tool } = offered;
 	const { isReadOnly, isDestructive, isIdempotent } = tool.behaviour;
 	return {
 		title: tool.title,
@@ -84,7 +85,10 @@ function toolConfig({ tool, schema }: OfferedTool) {
 				version: 1 as const,
 				vendor: "remdb",
 				validate: (value: unknown) => ({ value }),
-				jsonSchema: { input: () => schema, output: () => schema },
+				jsonSchema: {
+					input: () => offered.schema,
+					output: () => offered.schema,
+				},
 			},
 		},
 		annotations: {

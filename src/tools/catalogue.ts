@@ -97,13 +97,31 @@ function unknownTable(name: string, known: readonly string[]): RemError {
 	);
 }
 
+/** Its schema is made when it is listed: a client may call tools that it knows. */
 function offer(tool: Tool, access: ToolAccess): OfferedTool {
 	const input: z.ZodType<unknown> = tool.input(access);
+	let schema: ArgumentsSchema | undefined;
+	return {
+		tool,
+		input,
+		get schema() {
+			schema ??= schemaOf(tool, input, access);
+			return schema;
+		},
+		get names() {
+			return Object.keys((this.schema.properties ?? {}) as object);
+		},
+	};
+}
+
+function schemaOf(
+	tool: Tool,
+	input: z.ZodType<unknown>,
+	access: ToolAccess,
+): ArgumentsSchema {
 	const { $schema: _, ...made } = z.toJSONSchema(input, { io: "input" });
 	const plain = withoutBounds(made) as ArgumentsSchema;
-	const schema = tool.finishSchema?.(plain, access) ?? plain;
-	const names = Object.keys((made.properties ?? {}) as object);
-	return { tool, schema, input, names };
+	return tool.finishSchema?.(plain, access) ?? plain;
 }
 
 /** Whole numbers have bounds that state nothing. */

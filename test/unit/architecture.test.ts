@@ -21,7 +21,7 @@ const layers = [
 	["doctor"],
 	["service"],
 	["tools"],
-	["index.ts", "ai", "mcp", "studio"],
+	["index.ts", "ai", "langchain", "mcp", "studio"],
 	["cli"],
 ];
 

@@ -86,12 +86,13 @@ async function serve(
 	// On stdout there is nothing but the protocol, whatever a model's module prints.
 	globalThis.console = new Console(process.stderr);
 	invocation.endsBySignal = true;
+	const opening = openService(terminal, options);
 	// Loaded while the database opens.
-	const [{ runMcp }, service] = await Promise.all([
-		import("../mcp/run-mcp.ts"),
-		openService(terminal, options).catch((error: unknown) => {
+	const [service, { runMcp }] = await Promise.all([
+		opening.catch((error: unknown) => {
 			throw sharedFolder(error);
 		}),
+		import("../mcp/run-mcp.ts"),
 	]);
 	try {
 		await runMcp({ service, options, terminal, version, invocation });

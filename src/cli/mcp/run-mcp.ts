@@ -5,7 +5,6 @@ import { anyOf, type TokenVerifier } from "../../mcp/access/access.ts";
 import { checkIssuer, issuerTokens } from "../../mcp/access/issuer.ts";
 import { tokenFile } from "../../mcp/access/token-file.ts";
 import { oneToken, tokenList } from "../../mcp/access/token-list.ts";
-import { addressOf, HttpServing, listen } from "../../mcp/http/http-server.ts";
 import { type Identity, Memory } from "../../mcp/memory.ts";
 import { serveOnStdio } from "../../mcp/stdio.ts";
 import { type AnyService, migrateAloud } from "../open-service.ts";
@@ -63,6 +62,10 @@ async function runOnHttp(
 	const { options, terminal, invocation } = run;
 	const { issuer } = options;
 	if (issuer !== undefined) checkIssuer(issuer);
+	// A client on stdin and stdout need not wait for it.
+	const { addressOf, HttpServing, listen } = await import(
+		"../../mcp/http/http-server.ts"
+	);
 	const server = await listen(port);
 	try {
 		const address = addressOf(server);

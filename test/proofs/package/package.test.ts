@@ -31,7 +31,12 @@ describe("the packed package", () => {
 
 	test("has each type that the public types refer to, and no other", async () => {
 		const files = await packedFiles();
-		const needed = new Set(["dist/index.d.ts", "dist/index.d.cts"]);
+		const needed = new Set(
+			["dist", "dist/ai"].flatMap((folder) => [
+				`${folder}/index.d.ts`,
+				`${folder}/index.d.cts`,
+			]),
+		);
 		for (const path of needed)
 			for (const [, to = ""] of readFileSync(
 				join(installed(), path),
