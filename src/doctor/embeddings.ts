@@ -3,7 +3,11 @@ import {
 	type Queued,
 	readQueued,
 } from "../embed-sync/status.ts";
-import { lexicalModel, semanticModel } from "../embeddings/local.ts";
+import {
+	defaultLocalModel,
+	lexicalModel,
+	semanticModel,
+} from "../embeddings/local.ts";
 import {
 	type Examined,
 	type Finding,
@@ -48,8 +52,9 @@ function betterModel(
 	fields: readonly FieldStatus[],
 ): Finding[] {
 	if ("embed" in embedding || embedding.provider !== "local") return [];
-	// The configuration names it: this is meant.
-	if (embedding.model === lexicalModel) return [];
+	// The configuration means it: by its name, or by vectors too short for the other.
+	const meant = embedding.model ?? defaultLocalModel(embedding.dimensions);
+	if (meant === lexicalModel) return [];
 	const tables = fields
 		.filter(
 			({ provider, model, state, texts }) =>

@@ -46,6 +46,15 @@ export function openPage(
 	};
 }
 
+/**
+ * The limit of a search whose lists are fused. How deep they are read depends on
+ * it, so the first results of two limits may differ: pages of one search ask for
+ * the same number.
+ */
+export function fusedLimit(needed: number, most: number): number {
+	return Math.min(needed <= 50 ? 50 : needed <= 200 ? 200 : needed, most);
+}
+
 function readCursor(text: string, fingerprint: string): number {
 	const [offset, of] = Buffer.from(text, "base64url").toString().split(".");
 	const place = Number(offset);

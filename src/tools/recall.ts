@@ -2,7 +2,7 @@ import * as z from "zod";
 import { entityUri } from "./entity-uri.ts";
 import { page, someTables, tableNamed, text } from "./input.ts";
 import { listAnswer } from "./list-answer.ts";
-import { openPage, type Page, pageOf } from "./page.ts";
+import { fusedLimit, openPage, type Page, pageOf } from "./page.ts";
 import { reads, tool } from "./tool.ts";
 
 export const recall = tool({
@@ -29,7 +29,7 @@ export const recall = tool({
 			input.tables ?? (access.isRestricted ? access.tables : undefined);
 		// Those of the pages before get their room again.
 		const { count, room } = roomOf(here);
-		const limit = Math.min(here.offset + count, mostItems);
+		const limit = fusedLimit(here.offset + count, mostItems);
 		const found = await scope.recall({
 			query,
 			limit,

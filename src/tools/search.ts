@@ -2,11 +2,12 @@ import * as z from "zod";
 import type { Entity } from "../models/entity.ts";
 import { keyOfRow } from "../models/entity-key.ts";
 import { filterFromJson } from "../models/json-fields.ts";
+import { limits } from "../models/limits.ts";
 import { cutText } from "./bounded-items.ts";
 import { entityUri } from "./entity-uri.ts";
 import { oneTable, page, tableNamed, text } from "./input.ts";
 import { listAnswer } from "./list-answer.ts";
-import { openPage, pageOf } from "./page.ts";
+import { fusedLimit, openPage, pageOf } from "./page.ts";
 import { reads, tool } from "./tool.ts";
 
 export const search = tool({
@@ -33,7 +34,7 @@ export const search = tool({
 		const rows = await scope.hybridSearch({
 			tableName: input.table,
 			query: input.query,
-			limit: here.needed,
+			limit: fusedLimit(here.needed, limits.resultRows),
 			...(input.where === undefined
 				? {}
 				: { where: filterFromJson(entity, input.where) as never }),

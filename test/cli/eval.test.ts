@@ -42,7 +42,10 @@ describe.each(engines)("on %s", (engine) => {
 		expect(stdout).toMatch(/^MODE +NDCG@10 +RECALL@10 +MRR@10 +P50 +P95\n/);
 		for (const mode of ["vector", "text", "hybrid", "recall"])
 			expect(stdout).toMatch(
-				new RegExp(`^${mode} +[01]\\.\\d{3} +[01]\\.\\d{3} +[01]\\.\\d{3} .*ms`, "m"),
+				new RegExp(
+					`^${mode} +[01]\\.\\d{3} +[01]\\.\\d{3} +[01]\\.\\d{3} .*ms`,
+					"m",
+				),
 			);
 		expect(stdout).toMatch(/39 queries of "resources"\n$/);
 	});

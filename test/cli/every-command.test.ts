@@ -32,6 +32,7 @@ const complete: Readonly<Record<string, readonly string[]>> = {
 	lookup: ["x"],
 	fuzzy: ["x"],
 	search: ["x"],
+	recall: ["x"],
 	eval: ["QUERIES"],
 	query: ["LOOKUP x"],
 	traverse: ["x"],
@@ -46,6 +47,7 @@ const withoutDatabase = [
 	"schema generate",
 	"schema validate",
 	"worker",
+	"mcp",
 ];
 
 const folder = temporaryFolder({

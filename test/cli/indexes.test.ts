@@ -40,7 +40,7 @@ describe.each(engines)("rem index on the %s", (engine) => {
 		expect(stdout).toMatch(/^index +table +state +size\n/);
 		expect(stdout).toMatch(/idx_plants__created_at +plants +valid +\d/);
 		expect(stdout).toContain(
-			"7 indexes wait until their tables have enough rows to pay\n",
+			"9 indexes wait until their tables have enough rows to pay\n",
 		);
 		const index = (await status()).find(({ index_name }) =>
 			hnsw.test(index_name),
@@ -68,7 +68,7 @@ describe.each(engines)("rem index on the %s", (engine) => {
 		const { code, stdout } = await run("index", "build");
 		expect(code).toBe(0);
 		expect(stdout).toContain("built gin_plants__edge_keys\n");
-		expect(stdout).toMatch(/\n7 indexes built\n$/);
+		expect(stdout).toMatch(/\n9 indexes built\n$/);
 		const states = (await status()).map(({ state }) => state);
 		expect(new Set(states)).toEqual(new Set(["valid"]));
 		expect((await run("index", "build")).stdout).toBe("nothing to do\n");

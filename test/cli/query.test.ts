@@ -82,9 +82,9 @@ describe.each(engines)("on the %s", (engine) => {
 		);
 		expect(JSON.parse(stdout)).toMatchObject({
 			kind: "search",
-			table_name: "resources",
 			rows: [
 				{
+					entity_type: "resources",
 					name: "note-1",
 					tenant_id: "acme",
 					metadata: { sourceKey: "A" },
