@@ -237,7 +237,7 @@ test("vectors of more than 2,000 dimensions are indexed as half floats", async (
 		indexType: "hnsw",
 	});
 	const { rows } = await service.execute(
-		"SELECT indexdef FROM pg_indexes WHERE indexname = 'hnsw_pages__content__local__lexical-v1__2001'",
+		"SELECT indexdef FROM pg_indexes WHERE indexname = 'hnsw_pages__content__local__semantic-v1__2001'",
 	);
 	expect(rows[0]?.indexdef).toContain("halfvec_cosine_ops");
 });
@@ -252,7 +252,7 @@ test("more than 4,000 dimensions are refused at once, with what to do", async ()
 		hint: expect.stringContaining("EMBEDDING__DIMENSIONS"),
 	});
 	expect(
-		await statusOf(service, "hnsw_pages__content__local__lexical-v1__4001"),
+		await statusOf(service, "hnsw_pages__content__local__semantic-v1__4001"),
 	).toMatchObject({ state: "impossible", attempts: 0 });
 });
 
