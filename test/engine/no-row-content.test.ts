@@ -199,7 +199,7 @@ CREATE TRIGGER speak BEFORE INSERT OR UPDATE ON secrets FOR EACH ROW EXECUTE FUN
 		await upsert(6, "quiet");
 		expect(await codeOf(upsert(7, "loud"))).toBe("DATABASE");
 		await service.execute("DROP TRIGGER speak ON secrets");
-		expect(lines.join("\n")).toContain("run again after DATABASE 40001");
+		expect(lines.join("\n")).toContain("retried after DATABASE 40001");
 		expect(await told()).toEqual([]);
 	});
 
