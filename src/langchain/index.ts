@@ -3,5 +3,10 @@ export {
 	fromLangChain,
 	RemEmbeddings,
 } from "./embeddings.ts";
+export {
+	type RecalledMetadata,
+	RemRetriever,
+	type RemRetrieverInput,
+} from "./retriever.ts";
 export { RemVectorStore, type RemVectorStoreConfig } from "./vector-store.ts";
 export type { RemFilter } from "./where.ts";

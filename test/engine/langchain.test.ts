@@ -3,7 +3,11 @@ import { FakeEmbeddings } from "@langchain/core/utils/testing";
 import { describe, expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, PostgresService } from "../../src/index.ts";
-import { fromLangChain, RemVectorStore } from "../../src/langchain/index.ts";
+import {
+	fromLangChain,
+	RemRetriever,
+	RemVectorStore,
+} from "../../src/langchain/index.ts";
 import { codeOf, createDatabase, useService } from "../support/engine.ts";
 
 const Note = defineEntity(
@@ -258,6 +262,50 @@ describe("maximal marginal relevance", () => {
 		).toBe("VALIDATION");
 		const retriever = films1.asRetriever({ k: 2, searchType: "mmr" });
 		expect(await retriever.invoke(query)).toHaveLength(2);
+	});
+});
+
+describe("a retriever over recall", () => {
+	test("gives what recall gives, of its tenant and user", async () => {
+		await store("recalled", "anna").addDocuments(films);
+		const retriever = (userId: string, more = {}) =>
+			new RemRetriever({
+				service: db.service,
+				tenantId: "recalled",
+				userId,
+				...more,
+			});
+		const found = await retriever("anna", { k: 2 }).invoke("ratatouille");
+		const { items } = await db.service.recall({
+			query: "ratatouille",
+			tenantId: "recalled",
+			userId: "anna",
+			limit: 2,
+		});
+		expect(found).toHaveLength(2);
+		expect(found[0]).toMatchObject({
+			pageContent: items[0]?.text,
+			id: items[0]?.entityId,
+			metadata: {
+				entityType: "notes",
+				entityKey: "ratatouille",
+				reasons: expect.arrayContaining([
+					expect.objectContaining({ step: "lookup" }),
+				]),
+			},
+		});
+		expect(await retriever("bert").invoke("ratatouille")).toEqual([]);
+		const few = await retriever("anna", { maxTokens: 20 }).invoke(
+			"ratatouille",
+		);
+		expect(few.length).toBeLessThan(4);
+		const elsewhere = { entityTypes: ["loose_notes"] };
+		expect(await retriever("anna", elsewhere).invoke("ratatouille")).toEqual(
+			[],
+		);
+		expect(
+			await codeOf(retriever("anna", { entityTypes: ["nope"] }).invoke("x")),
+		).toBe("UNKNOWN_ENTITY");
 	});
 });
 

@@ -187,7 +187,7 @@ test("with semantic-v1 named in the configuration, the difference is logged and 
 	await former();
 	const later = await connect({ model: "semantic-v1" });
 	expect(warnings).toEqual([
-		expect.stringContaining("the configuration says local semantic-v1 (612)"),
+		expect.stringContaining("the configured model is local semantic-v1 (612)"),
 	]);
 	await later.migrate();
 	expect(await activeModels(later)).toEqual(["notes lexical-v1 512 active"]);

@@ -39,7 +39,7 @@ beforeAll(async () => {
 	await db.service.batchUpsert({
 		tableName: "articles",
 		tenantId,
-		entities: [{ name: "of 1990", content: "red apples then", year: 1990 }],
+		entities: [{ name: "of 1990", content: "grapes of that year", year: 1990 }],
 	});
 	await db.service.batchUpsert({
 		tableName: "summaries",
