@@ -45,7 +45,7 @@ const catalogueOf = (entity: Entity) =>
 
 async function drop(tableName: string): Promise<void> {
 	await db.service.execute(`
-DROP TABLE IF EXISTS "embeddings_${tableName}";
+DROP TABLE IF EXISTS "embeddings_${tableName}", "rem_words_${tableName}";
 DROP TABLE IF EXISTS "${tableName}" CASCADE;
 DELETE FROM kv_store`);
 }
