@@ -346,7 +346,9 @@ export class Embeddings {
 			const active = await this.models.active(db, table);
 			if (active?.provider !== "local" || active.model !== lexicalModel)
 				continue;
-			if (await hasVectors(db, table, active)) found.push(active);
+			// A role that may not read them finds the model in use.
+			if (await hasVectors(db, table, active).catch(isForbidden))
+				found.push(active);
 		}
 		return found;
 	}
@@ -593,6 +595,12 @@ export class Embeddings {
 				: ` --dimensions ${space.dimensions}`;
 		return `run \`rem embeddings sync --model ${space.model}${provider}${dimensions}\` first`;
 	}
+}
+
+/** Whether the role may not read the vectors; any other failure is thrown. */
+function isForbidden(error: unknown): true {
+	if (error instanceof RemError && error.sqlState === "42501") return true;
+	throw error;
 }
 
 /** Before the first migration there is nothing to differ from; a locked table must not prevent a connection. */

@@ -26,6 +26,7 @@ import { checkPublications, checkSubscriptions } from "./replication.ts";
 import { checkRoles, checkStatistics } from "./roles.ts";
 import { checkMigrations, checkSchema } from "./schema.ts";
 import { checkExtensions, checkLocale, checkVersions } from "./versions.ts";
+import { checkWords } from "./words.ts";
 
 export interface DoctorReport {
 	/** The worst of the checks. */
@@ -60,6 +61,7 @@ const ofTheTables: readonly NamedCheck[] = [
 	["statistics", checkStatistics],
 	["indexes", checkIndexes],
 	["memory", checkMemory],
+	["words", checkWords],
 	["embeddings", checkCoverage],
 	["queue", checkQueue],
 ];

@@ -119,6 +119,7 @@ describe("the doctor", () => {
 			...(engine === "server" ? ["autovacuum", "statistics"] : []),
 			"indexes",
 			...(engine === "server" ? ["memory"] : []),
+			"words",
 			"embeddings",
 			"queue",
 		]);
@@ -343,6 +344,22 @@ VALUES ('gin_notes__metadata', 'notes', 'gin', 'failed', 5, 'no room') ON CONFLI
 });
 
 describe("of embeddings, the doctor", () => {
+	test("finds rows that wait for their words", async () => {
+		await db.service.execute(
+			"INSERT INTO notes (tenant_id, name, content) VALUES ('t', 'a', 'some text')",
+		);
+		await expectToBeFound("words", {
+			spoil:
+				"UPDATE rem_word_sources SET is_filled = false WHERE entity_type = 'notes'",
+			mend: "UPDATE rem_word_sources SET is_filled = true WHERE entity_type = 'notes'",
+			says: {
+				state: "warning",
+				found: "notes: 1 of 1 rows have their words",
+				remedy: "rem index build",
+			},
+		});
+	});
+
 	test("finds texts without a vector that wait for none", async () => {
 		await db.service.execute(
 			"INSERT INTO notes (tenant_id, name, content) VALUES ('t', 'a', 'some text')",

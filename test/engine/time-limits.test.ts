@@ -265,6 +265,8 @@ describe.runIf(engine === "server")("doctor", () => {
 		"rem_embedding_fields",
 		"rem_embedding_versions",
 		"rem_index_builds",
+		"rem_word_sources",
+		"rem_words_papers",
 	];
 
 	test("knows every table of the schema", async () => {
