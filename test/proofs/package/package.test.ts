@@ -18,7 +18,9 @@ describe("the packed package", () => {
 			(path) =>
 				!/^dist\/.*\.(js|cjs|d\.ts|d\.cts)$/.test(path) &&
 				!/^(docs|deploy|samples|sql)\//.test(path) &&
-				!/^assets\/embedded-snapshot\.(json|tar\.gz)$/.test(path) &&
+				!/^assets\/(embedded-snapshot\.(json|tar\.gz)|semantic-v1\.(bin|txt))$/.test(
+					path,
+				) &&
 				!/^(README|CHANGELOG)\.md$|^(LICENSE|package\.json)$/.test(path),
 		);
 		expect(others).toEqual([]);
@@ -32,7 +34,7 @@ describe("the packed package", () => {
 	test("has each type that the public types refer to, and no other", async () => {
 		const files = await packedFiles();
 		const needed = new Set(
-			["dist", "dist/ai"].flatMap((folder) => [
+			["dist", "dist/ai", "dist/langchain"].flatMap((folder) => [
 				`${folder}/index.d.ts`,
 				`${folder}/index.d.cts`,
 			]),
