@@ -25,6 +25,8 @@ interface Runtime {
 	/** The program in that package. */
 	readonly program: string;
 	readonly args: readonly string[];
+	/** Whether the AI SDK 7 runs on it. */
+	readonly hasAgents?: boolean;
 }
 
 const node = (version: string): Runtime => ({
@@ -38,8 +40,8 @@ const node = (version: string): Runtime => ({
 const runtimes: readonly Runtime[] = [
 	node("20.19.0"),
 	node("22.12.0"),
-	node("22"),
-	node("24"),
+	{ ...node("22"), hasAgents: true },
+	{ ...node("24"), hasAgents: true },
 	{
 		name: "Bun",
 		source: `@oven/bun-${bunTarget}@1`,
@@ -84,8 +86,11 @@ async function makeProject(): Promise<void> {
 	const [{ filename }] = JSON.parse(stdout) as [{ filename: string }];
 	const { devDependencies } = JSON.parse(
 		readFileSync(join(root, "package.json"), "utf8"),
-	) as { devDependencies: { zod: string } };
-	await install(project, [filename, `zod@${devDependencies.zod}`]);
+	) as { devDependencies: Readonly<Record<string, string>> };
+	const versions = ["zod", "@langchain/core"].map(
+		(name) => `${name}@${devDependencies[name]}`,
+	);
+	await install(project, [filename, "ai@7", ...versions]);
 	await cp(join(root, "scripts/compat"), project, { recursive: true });
 }
 
@@ -97,6 +102,9 @@ async function tryRuntime(runtime: Runtime): Promise<void> {
 	const works = await Promise.all([
 		attempt(runtime, program, "require.cjs", "memory:"),
 		attempt(runtime, program, "smoke.mjs", `file:./${runtime.source}`),
+		...(runtime.hasAgents
+			? [attempt(runtime, program, "agents.mjs", "memory:")]
+			: []),
 		...("url" in server ? [attemptOnServer(runtime, program, server.url)] : []),
 	]);
 	const seconds = ((performance.now() - start) / 1000).toFixed(0);
