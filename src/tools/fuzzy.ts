@@ -4,7 +4,7 @@ import { entityUri } from "./entity-uri.ts";
 import { page, someTables, tableNamed, text } from "./input.ts";
 import { listAnswer } from "./list-answer.ts";
 import { openPage, pageOf } from "./page.ts";
-import { reads, tool } from "./tool.ts";
+import { reads, tool, untilAborted } from "./tool.ts";
 
 export const fuzzy = tool({
 	name: "fuzzy",
@@ -26,7 +26,7 @@ export const fuzzy = tool({
 			tables: someTables(access),
 			...page,
 		}),
-	async run({ scope, access, maxTokens }, input) {
+	async run({ scope, access, maxTokens, signal }, input) {
 		const here = openPage("fuzzy", input, maxTokens);
 		const { query, mode, threshold, tables } = input;
 		for (const name of tables ?? []) tableNamed(access, name);
@@ -36,6 +36,7 @@ export const fuzzy = tool({
 		const isOne = !isAll && allowed.size === 1 && only !== undefined;
 		const hits = await scope.fuzzySearch({
 			query,
+			...untilAborted(signal),
 			// Of several tables the others are left out here.
 			limit: isAll || isOne ? here.needed : mostCandidates,
 			...(mode === undefined ? {} : { mode }),

@@ -5,7 +5,7 @@ import { page, someTables, tableNamed } from "./input.ts";
 import { listAnswer } from "./list-answer.ts";
 import { openPage, pageOf } from "./page.ts";
 import { plainJson } from "./plain-json.ts";
-import { reads, tool } from "./tool.ts";
+import { reads, tool, untilAborted } from "./tool.ts";
 
 export const lookup = tool({
 	name: "lookup",
@@ -19,11 +19,14 @@ export const lookup = tool({
 			tables: someTables(access),
 			...page,
 		}),
-	async run({ scope, access, maxTokens }, input) {
+	async run({ scope, access, maxTokens, signal }, input) {
 		const here = openPage("lookup", input, maxTokens);
 		for (const name of input.tables ?? []) tableNamed(access, name);
 		const allowed = new Set(input.tables ?? access.tables);
-		const found = await scope.lookupEntities({ entityKeys: input.keys });
+		const found = await scope.lookupEntities({
+			entityKeys: input.keys,
+			...untilAborted(signal),
+		});
 		const hits = found.filter(({ entityType }) => allowed.has(entityType));
 		const items = hits.map((hit) => ({
 			uri: entityUri(hit.entityType, hit.entityKey, hit.entityId),

@@ -8,7 +8,7 @@ import { page, tableNamed, text } from "./input.ts";
 import { listAnswer } from "./list-answer.ts";
 import { openPage, pageOf } from "./page.ts";
 import { plainJson } from "./plain-json.ts";
-import { reads, type ToolAccess, tool } from "./tool.ts";
+import { reads, type ToolAccess, tool, untilAborted } from "./tool.ts";
 
 export const query = tool({
 	name: "query",
@@ -25,9 +25,9 @@ export const query = tool({
 			maxTokens: page.maxTokens,
 			cursor: page.cursor,
 		}),
-	async run({ scope, access, maxTokens }, input) {
+	async run({ scope, access, maxTokens, signal }, input) {
 		const here = openPage("query", { ...input, limit: 10_000 }, maxTokens);
-		const result = await scope.query(input.query);
+		const result = await scope.query(input.query, untilAborted(signal));
 		const rows = rowsOf(result, access);
 		return listAnswer(pageOf(here, rows), { kind: result.kind });
 	},

@@ -3,7 +3,7 @@ import { entityUri } from "./entity-uri.ts";
 import { page, someTables, tableNamed, text } from "./input.ts";
 import { listAnswer } from "./list-answer.ts";
 import { fusedLimit, openPage, type Page, pageOf } from "./page.ts";
-import { reads, tool } from "./tool.ts";
+import { reads, tool, untilAborted } from "./tool.ts";
 
 export const recall = tool({
 	name: "recall",
@@ -36,7 +36,7 @@ export const recall = tool({
 			maxTokens: room * limit,
 			...(tables === undefined ? {} : { tables }),
 			...(since === undefined ? {} : { since: new Date(since) }),
-			...(signal === undefined ? {} : { signal }),
+			...untilAborted(signal),
 		});
 		const items = found.items.map((item) => ({
 			uri: entityUri(item.entityType, item.entityKey, item.entityId),

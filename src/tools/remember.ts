@@ -7,7 +7,7 @@ import { suggest } from "../util/suggest.ts";
 import { entitySchema } from "./entity-schema.ts";
 import { entityUri } from "./entity-uri.ts";
 import { oneTable, tableNamed } from "./input.ts";
-import { type ArgumentsSchema, tool } from "./tool.ts";
+import { type ArgumentsSchema, tool, untilAborted } from "./tool.ts";
 
 export const remember = tool({
 	name: "remember",
@@ -38,7 +38,7 @@ export const remember = tool({
 		const { ids, ...counts } = await scope.batchUpsert({
 			tableName: table,
 			entities: rows as never,
-			...(signal === undefined ? {} : { signal }),
+			...untilAborted(signal),
 			onProgress: ({ done, total }) => onProgress?.({ done, total, message }),
 		});
 		const { inserted, updated, unchanged } = counts;

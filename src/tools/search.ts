@@ -8,7 +8,7 @@ import { entityUri } from "./entity-uri.ts";
 import { oneTable, page, tableNamed, text } from "./input.ts";
 import { listAnswer } from "./list-answer.ts";
 import { fusedLimit, openPage, pageOf } from "./page.ts";
-import { reads, tool } from "./tool.ts";
+import { reads, tool, untilAborted } from "./tool.ts";
 
 export const search = tool({
 	name: "search",
@@ -28,10 +28,11 @@ export const search = tool({
 				),
 			...page,
 		}),
-	async run({ scope, access, maxTokens }, input) {
+	async run({ scope, access, maxTokens, signal }, input) {
 		const here = openPage("search", input, maxTokens);
 		const entity = tableNamed(access, input.table);
 		const rows = await scope.hybridSearch({
+			...untilAborted(signal),
 			tableName: input.table,
 			query: input.query,
 			limit: fusedLimit(here.needed, limits.resultRows),

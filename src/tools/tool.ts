@@ -80,3 +80,10 @@ export const reads: ToolBehaviour = {
 	isDestructive: false,
 	isIdempotent: true,
 };
+
+/** The option of a verb that ends its work with the signal of the call. */
+export function untilAborted(signal: AbortSignal | undefined): {
+	readonly signal?: AbortSignal;
+} {
+	return signal === undefined ? {} : { signal };
+}

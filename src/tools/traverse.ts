@@ -4,7 +4,7 @@ import { entityUri } from "./entity-uri.ts";
 import { page, text } from "./input.ts";
 import { listAnswer } from "./list-answer.ts";
 import { openPage, pageOf } from "./page.ts";
-import { reads, type ToolAccess, tool } from "./tool.ts";
+import { reads, type ToolAccess, tool, untilAborted } from "./tool.ts";
 
 export const traverse = tool({
 	name: "traverse",
@@ -28,10 +28,11 @@ export const traverse = tool({
 				.describe("along the links (out, the default), against them, or both"),
 			...page,
 		}),
-	async run({ scope, access, maxTokens }, input) {
+	async run({ scope, access, maxTokens, signal }, input) {
 		const here = openPage("traverse", input, maxTokens);
 		const found = visible(
 			await scope.traverse({
+				...untilAborted(signal),
 				from: input.from.replace(/^rem:\/\//, ""),
 				limit: here.needed,
 				depth: input.depth ?? 1,

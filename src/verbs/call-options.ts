@@ -1,8 +1,10 @@
 import type { ServiceCore } from "../core/service-core.ts";
 import type { Consistency, Handle } from "../db/database.ts";
+import { stoppable } from "../db/stoppable.ts";
 import {
 	numberOf,
 	oneOf,
+	signal,
 	tenantName,
 	transactionHandle,
 	userName,
@@ -35,6 +37,8 @@ export interface ReadOptions extends CallScope {
 	 * primary does. A `transaction` goes before. @default "primary"
 	 */
 	readonly consistency?: Consistency;
+	/** Once aborted, no further statement is sent, and the running one is cancelled: `CANCELLED`. */
+	readonly signal?: AbortSignal;
 }
 
 export const callScope: OptionChecks<CallScope> = {
@@ -53,7 +57,16 @@ export const consistency = oneOf("primary", "replica");
 export const readOptions: OptionChecks<ReadOptions> = {
 	...callScope,
 	consistency,
+	signal,
 };
+
+/** @internal Where a call reads; the statements end with its signal. */
+export function readHandle(
+	core: ServiceCore,
+	{ tenantId, transaction, consistency, signal }: ReadOptions,
+): Handle {
+	return stoppable(core.handle(tenantId, transaction, consistency), signal);
+}
 
 /** @internal The span's table of a call that names one; whatever else a caller passes may be anything. */
 export function tableOfCall(

@@ -6,7 +6,6 @@ import {
 	listOf,
 	oneOf,
 	record,
-	signal,
 	text,
 	wholeNumber,
 } from "../models/checks.ts";
@@ -38,6 +37,7 @@ import {
 import {
 	type Models,
 	type ReadOptions,
+	readHandle,
 	readOptions,
 	type TableName,
 	tableOfCall,
@@ -71,8 +71,6 @@ export interface EvaluateOptions<M extends Models, T extends TableName<M>>
 	/** @default the service's */
 	readonly model?: string;
 	readonly onProgress?: (progress: EvaluationProgress) => void;
-	/** Stops before the next search. */
-	readonly signal?: AbortSignal;
 }
 
 export interface EvaluationProgress {
@@ -138,7 +136,6 @@ const checks: OptionChecks<Options> = {
 	provider: text,
 	model: text,
 	onProgress: progressCallback,
-	signal,
 };
 
 function modeList(value: unknown): string | undefined {
@@ -170,7 +167,7 @@ export const evaluate = verb({
 		const tenant = core.tenant(tenantId);
 		const judged = await judge(queries, (names) =>
 			findRelevantRows(
-				core.handle(tenantId, transaction, consistency),
+				readHandle(core, call),
 				{ table, tenantId: tenant, userId },
 				names,
 			),
@@ -189,6 +186,7 @@ export const evaluate = verb({
 				model,
 				language,
 				weights,
+				signal: call.signal,
 			},
 			onProgress,
 			signal: call.signal,

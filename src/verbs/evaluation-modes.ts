@@ -18,6 +18,7 @@ export interface EvaluatedSearch extends ReadScope {
 	readonly weights?: Partial<FusionWeights> | undefined;
 	readonly transaction?: Handle | undefined;
 	readonly consistency?: Consistency | undefined;
+	readonly signal?: AbortSignal | undefined;
 }
 
 /** The service's own searches, of which the modes are made. */
@@ -31,7 +32,13 @@ export interface EvaluatedVerbs {
 	recall(
 		options: Pick<
 			EvaluatedSearch,
-			"query" | "limit" | "tenantId" | "userId" | "transaction" | "consistency"
+			| "query"
+			| "limit"
+			| "tenantId"
+			| "userId"
+			| "transaction"
+			| "consistency"
+			| "signal"
 		> & { readonly tables: readonly string[]; readonly maxTokens: number },
 	): Promise<{ readonly items: readonly { readonly entityId: string }[] }>;
 }
@@ -56,7 +63,7 @@ const modes = {
 	hybrid: async (verbs, search) => idsOf(await verbs.hybridSearch(search)),
 	recall: async (verbs, search) => {
 		const { tableName, query, limit } = search;
-		const { tenantId, userId, transaction, consistency } = search;
+		const { tenantId, userId, transaction, consistency, signal } = search;
 		const { items } = await verbs.recall({
 			query,
 			tables: [tableName],
@@ -66,6 +73,7 @@ const modes = {
 			userId,
 			transaction,
 			consistency,
+			signal,
 		});
 		return items.map(({ entityId }) => entityId);
 	},

@@ -4,7 +4,12 @@ import { anyText, numberOf, oneOf } from "../models/checks.ts";
 import { type OptionChecks, required } from "../models/options.ts";
 import { type FuzzyHits, fuzzySearch as searchNames } from "../query/fuzzy.ts";
 import { type FuzzyMode, fuzzyModes } from "../query/fuzzy-match.ts";
-import { type ReadOptions, readOptions, resultRows } from "./call-options.ts";
+import {
+	type ReadOptions,
+	readHandle,
+	readOptions,
+	resultRows,
+} from "./call-options.ts";
 import { verb } from "./verb.ts";
 
 export interface FuzzySearchOptions extends ReadOptions {
@@ -46,11 +51,11 @@ export const fuzzySearch = verb({
 	}),
 	scopeAt: 0,
 	run: async ({ core }, options: FuzzySearchOptions): Promise<FuzzyHits> => {
-		const { tenantId, transaction, consistency, entityType } = options;
+		const { tenantId, entityType } = options;
 		if (entityType !== undefined) core.registry.get(entityType);
 		const { schema, rowLevelSecurity } = core.settings;
 		return searchNames(
-			core.handle(tenantId, transaction, consistency),
+			readHandle(core, options),
 			{
 				schema,
 				hasRowSecurity: rowLevelSecurity,

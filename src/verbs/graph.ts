@@ -1,5 +1,4 @@
 import type { ServiceCore } from "../core/service-core.ts";
-import type { Consistency } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import type { GraphNode } from "../query/graph/traversal.ts";
 import {
@@ -9,22 +8,25 @@ import {
 } from "../query/graph/traverse.ts";
 import { checkScope } from "../query/scope.ts";
 import type { RowOfTenant } from "../store/link-edges.ts";
-import type { CallScope } from "./call-options.ts";
+import {
+	type CallScope,
+	type ReadOptions,
+	readHandle,
+} from "./call-options.ts";
 
 // What traverse, link and unlink have in common.
 
 /** @internal What the graph is read with. */
 export function graphReader(
 	core: ServiceCore,
-	{ tenantId, transaction }: CallScope,
-	consistency?: Consistency,
+	options: ReadOptions,
 ): GraphReader {
 	const { db, settings, registry, cacheFallback: fallback } = core;
 	const protectedTables = registry
 		.all()
 		.filter((table) => table.hasRowSecurity);
 	return {
-		db: core.handle(tenantId, transaction, consistency),
+		db: readHandle(core, options),
 		schema: settings.schema,
 		fallback,
 		named: db.capabilities.namedStatements,

@@ -26,6 +26,7 @@ import { quoted } from "../util/suggest.ts";
 import {
 	type EntityOf,
 	type Models,
+	readHandle,
 	type TableName,
 	tableOfCall,
 } from "./call-options.ts";
@@ -186,8 +187,7 @@ export async function hybridTables(
 	const { language = core.settings.language, ...given } = call;
 	const { query, weights, rerank, ...rest } = given;
 	checkHybrid({ query, language });
-	const { tenantId, transaction, consistency } = call;
-	const db = core.handle(tenantId, transaction, consistency);
+	const db = readHandle(core, call);
 	await checkLanguage(core, db, language);
 	const options = { query, language, fallback: core.cacheFallback };
 	const weighed = new Map<string, FusionWeights>();

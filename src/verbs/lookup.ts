@@ -1,5 +1,6 @@
 import type { ServiceCore } from "../core/service-core.ts";
 import type { Handle } from "../db/database.ts";
+import { stoppable } from "../db/stoppable.ts";
 import { anyText, flag } from "../models/checks.ts";
 import type { Entity } from "../models/entity.ts";
 import type { OptionChecks } from "../models/options.ts";
@@ -56,11 +57,14 @@ export async function findByKeys(
 	const request = toRequest(core, entityKeys, options);
 	checkLookup(request);
 	const handle = core.source(options.transaction, options.consistency);
-	const queue = core.settings.coalesceLookups
-		? queueOf(core, handle)
-		: undefined;
+	const { signal } = options;
+	// A statement that answers other calls too is not cancelled for one of them.
+	const queue =
+		core.settings.coalesceLookups && signal === undefined
+			? queueOf(core, handle)
+			: undefined;
 	const found = await (queue === undefined
-		? send(core, handle, request)
+		? send(core, stoppable(handle, signal), request)
 		: queue.lookup(request));
 	return found.map(({ hit }) => hit);
 }

@@ -19,7 +19,7 @@ import type { ReadScope } from "../query/scope.ts";
 import type { SearchHit } from "../query/search.ts";
 import { selectRows } from "../query/select-rows.ts";
 import { loadSqlGrammar } from "../sql-grammar.ts";
-import { type ReadOptions, readOptions } from "./call-options.ts";
+import { type ReadOptions, readHandle, readOptions } from "./call-options.ts";
 import { explainingHandle } from "./explaining-handle.ts";
 import type {
 	ExplainedStatement,
@@ -60,6 +60,7 @@ type Plan<K> = Omit<Extract<QueryPlan, { kind: K }>, "kind">;
 interface Call extends ReadScope {
 	readonly transaction?: Handle | undefined;
 	readonly consistency?: Consistency | undefined;
+	readonly signal?: AbortSignal | undefined;
 }
 
 /** @internal */
@@ -81,17 +82,18 @@ export const query = verb({
 		text: string,
 		scope: ReadOptions = {},
 	): Promise<QueryResult> => {
-		const { tenantId, userId, transaction, consistency } = scope;
+		const { tenantId, userId, transaction, consistency, signal } = scope;
 		const parts: QueryParts = {
 			reads: verbs as QueryReads,
 			registry: core.registry,
-			db: core.handle(tenantId, transaction, consistency),
+			db: readHandle(core, scope),
 		};
 		return answer(parts, text, {
 			tenantId: core.tenant(tenantId),
 			userId,
 			transaction,
 			consistency,
+			signal,
 		});
 	},
 	probe: {
@@ -195,7 +197,7 @@ async function runPlan(
 		}
 		case "sql": {
 			const { kind, tableName, ...request } = plan;
-			const { transaction: _, consistency: __, ...scope } = call;
+			const { transaction: _, consistency: __, signal: ___, ...scope } = call;
 			const table = registry.get(tableName);
 			const rows = await selectRows(db, table, { ...request, ...scope });
 			return { kind, tableName, rows };

@@ -2,14 +2,12 @@ import { options } from "../calls/arguments.ts";
 import { async, rows, traced } from "../calls/public-methods.ts";
 import type { ServiceCore } from "../core/service-core.ts";
 import { sideBySide } from "../core/side-by-side.ts";
-import { stoppable } from "../db/stoppable.ts";
 import { RemError } from "../errors.ts";
 import {
 	anyText,
 	flag,
 	listOf,
 	numberOf,
-	signal,
 	validDate,
 	vector,
 } from "../models/checks.ts";
@@ -67,8 +65,6 @@ export interface RecallOptions<T extends string = string> extends ReadOptions {
 	readonly maxTokens?: number;
 	/** Only entities that were written, or written again, at that time or later. */
 	readonly since?: Date;
-	/** Once aborted, statements are cancelled: `CANCELLED`. */
-	readonly signal?: AbortSignal;
 }
 
 /** An entity, with what there is to read of it. */
@@ -153,7 +149,6 @@ const checks: OptionChecks<Options> = {
 	maxTokens: numberOf(`a whole number from 1 to ${limits.recallTokens}`),
 	since: validDate,
 	explain: flag,
-	signal,
 };
 
 /** @internal */
@@ -236,7 +231,7 @@ interface Reads {
 
 /** Throws for what cannot be recalled with. */
 function readsOf(core: ServiceCore, call: Options): Reads {
-	const { query, userId, consistency } = call;
+	const { query, userId } = call;
 	checkHasText(query);
 	checkQueryText(query);
 	const tenantId = core.tenant(call.tenantId);
@@ -248,13 +243,12 @@ function readsOf(core: ServiceCore, call: Options): Reads {
 			hint: "leave it out to recall from all of them",
 		});
 	const tables = call.tables?.map((name) => core.registry.get(name));
-	const reader = graphReader(core, call, consistency);
 	return {
 		core,
 		call,
 		tenantId,
 		tables: tables === undefined ? core.registry.all() : [...new Set(tables)],
-		reader: { ...reader, db: stoppable(reader.db, call.signal) },
+		reader: graphReader(core, call),
 	};
 }
 

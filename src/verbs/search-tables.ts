@@ -1,7 +1,5 @@
 import type { ServiceCore } from "../core/service-core.ts";
 import { sideBySide } from "../core/side-by-side.ts";
-import type { Handle } from "../db/database.ts";
-import { stoppable } from "../db/stoppable.ts";
 import { isSameSpace, type TableModel } from "../embed-sync/models.ts";
 import { RemError } from "../errors.ts";
 import type { Entity } from "../models/entity.ts";
@@ -13,7 +11,7 @@ import type { FoundInTable } from "../query/merge-tables.ts";
 import type { NearestSearch, SearchContext } from "../query/search-context.ts";
 import { tablesWithVectors } from "../query/tables-with-vectors.ts";
 import { suggest } from "../util/suggest.ts";
-import type { Models } from "./call-options.ts";
+import { type Models, readHandle } from "./call-options.ts";
 import {
 	type ExplainedHits,
 	findNear,
@@ -40,7 +38,6 @@ export type TableExplanations = Readonly<Record<string, SearchExplanation>>;
 export type TablesCall = Omit<SearchCall, "tableName"> & {
 	/** @default every table with embedded fields */
 	readonly tables?: readonly EntityTable[];
-	readonly signal?: AbortSignal | undefined;
 };
 
 /** @internal What is searched for in each table, and how. */
@@ -74,7 +71,7 @@ export async function searchTables<Hit>(
 	const [first] = searches;
 	if (first === undefined)
 		return { found: [], explain: call.explain ? {} : undefined };
-	const findIn = await finder(first, find, call.signal);
+	const findIn = await finder(first, find);
 	const results = await sideBySide(
 		core,
 		call.transaction,
@@ -96,10 +93,9 @@ export async function searchTables<Hit>(
 async function finder<Hit>(
 	first: ResolvedSearch,
 	find: TablesSearch<Hit>["find"],
-	signal: AbortSignal | undefined,
 ): Promise<(search: ResolvedSearch) => Promise<ExplainedHits<Hit>>> {
 	if ("texts" in find) return (search) => findTexts(search, find.texts);
-	const vector = await queryVector(first, signal);
+	const vector = await queryVector(first);
 	return (search) => findNear(search, vector, find.near);
 }
 
@@ -223,11 +219,7 @@ async function withVectors(
 	searches: readonly ResolvedSearch[],
 ): Promise<ResolvedSearch[]> {
 	if (searches.length < 2) return [...searches];
-	const { tenantId, transaction, consistency, signal } = call;
-	const db: Handle = stoppable(
-		core.handle(tenantId, transaction, consistency),
-		signal,
-	);
+	const db = readHandle(core, call);
 	const named = core.db.capabilities.namedStatements;
 	const ranges = searches.map((search) => search.search);
 	const having = new Set(await tablesWithVectors(db, ranges, { named }));

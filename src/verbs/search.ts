@@ -1,6 +1,5 @@
 import { QueryVectors } from "../core/query-vectors.ts";
 import type { ServiceCore } from "../core/service-core.ts";
-import { stoppable } from "../db/stoppable.ts";
 import { unlessAborted } from "../embeddings/abort.ts";
 import { RemError } from "../errors.ts";
 import {
@@ -30,6 +29,7 @@ import {
 	type EntityOf,
 	type Models,
 	type ReadOptions,
+	readHandle,
 	readOptions,
 	resultRows,
 	type TableName,
@@ -101,11 +101,8 @@ export type SearchCall = SearchScope & {
 	readonly explain?: boolean | undefined;
 };
 
-/** @internal Of one table, perhaps as part of a call that can be cancelled. */
-export type TableSearchCall = SearchCall & {
-	readonly tableName: string;
-	readonly signal?: AbortSignal | undefined;
-};
+/** @internal Of one table. */
+export type TableSearchCall = SearchCall & { readonly tableName: string };
 
 /** @internal */
 export function namesTable<Call extends SearchCall>(
@@ -123,6 +120,7 @@ export interface ResolvedSearch {
 	readonly queryEmbedding: Float32Array | undefined;
 	/** The statements that were run, where they are to be explained. */
 	readonly attempts: Attempt[] | undefined;
+	readonly signal: AbortSignal | undefined;
 }
 
 /** @internal What is searched for, besides the scope. */
@@ -141,13 +139,13 @@ export async function resolveSearch(
 ): Promise<ResolvedSearch> {
 	if (query !== undefined) checkQueryText(query);
 	const table = core.registry.get(call.tableName);
-	const { tenantId, userId, transaction, consistency, provider, model } = call;
+	const { tenantId, userId, transaction, provider, model } = call;
 	// The space that the primary reports is cached, for writes as well.
 	const primary = core.handle(tenantId, transaction);
 	const attempts: Attempt[] | undefined = call.explain ? [] : undefined;
 	const queryEmbedding = call.queryEmbedding && toVector(call.queryEmbedding);
 	const place = {
-		db: stoppable(core.handle(tenantId, transaction, consistency), call.signal),
+		db: readHandle(core, call),
 		table,
 		space: await core.embeddings.models.space(primary, table, {
 			provider,
@@ -165,7 +163,8 @@ export async function resolveSearch(
 		where: call.where as SearchRequest["where"],
 		queryEmbedding,
 	});
-	return { core, search, query, queryEmbedding, attempts };
+	const { signal } = call;
+	return { core, search, query, queryEmbedding, attempts, signal };
 }
 
 /** @internal The search with the query's vector, and where that was asked for, its explanation. */
@@ -197,12 +196,11 @@ export interface QueryVector {
 /** @internal Other calls may wait for the same vector: an aborted one does not stop its making. */
 export async function queryVector(
 	resolved: Omit<ResolvedSearch, "attempts">,
-	signal?: AbortSignal,
 ): Promise<QueryVector> {
 	const started = performance.now();
 	const vector =
 		resolved.queryEmbedding ??
-		(await unlessAborted(embedQuery(resolved), signal));
+		(await unlessAborted(embedQuery(resolved), resolved.signal));
 	return { vector, embedMs: performance.now() - started };
 }
 

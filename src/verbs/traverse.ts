@@ -49,9 +49,9 @@ export const traverse = verb({
 	}),
 	scopeAt: 0,
 	run: async ({ core }, call: TraverseCall): Promise<Traversal> => {
-		const { transaction: _, tenantId, consistency, ...rest } = call;
-		const request = { ...rest, tenantId: core.tenant(tenantId) };
-		return walk(graphReader(core, call, consistency), request);
+		const { transaction: _, consistency: __, signal: ___, ...rest } = call;
+		const request = { ...rest, tenantId: core.tenant(call.tenantId) };
+		return walk(graphReader(core, call), request);
 	},
 	probe: {
 		does: "finds",
