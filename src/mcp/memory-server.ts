@@ -178,7 +178,7 @@ async function readResource(
 	uri: string,
 ): Promise<ReadResourceResult> {
 	const found = await prepared(options, () =>
-		findRow(scope, catalogue.access, uri),
+		findRow({ scope, access: catalogue.access }, uri),
 	).catch((error: unknown) => {
 		throw asProtocolError(error, uri);
 	});

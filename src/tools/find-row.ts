@@ -1,9 +1,9 @@
 import type { Entity } from "../models/entity.ts";
 import { keyOfRow } from "../models/entity-key.ts";
 import { isUuid } from "../util/uuid.ts";
-import { type EntityName, readEntityUri } from "./entity-uri.ts";
+import { readEntityUri } from "./entity-uri.ts";
 import { tableNamed } from "./input.ts";
-import type { MemoryScope, ToolAccess } from "./tool.ts";
+import { type ToolCall, untilAborted } from "./tool.ts";
 
 /** A row of the scope, with the name that it was found by. */
 export interface FoundRow {
@@ -15,25 +15,18 @@ export interface FoundRow {
 }
 
 /** The row that a URI or `table/key` names, by its key or else by its id. */
-export function findRow(
-	scope: MemoryScope,
-	access: ToolAccess,
+export async function findRow(
+	{ scope, access, signal }: Pick<ToolCall, "scope" | "access" | "signal">,
 	uri: string,
 ): Promise<FoundRow | undefined> {
-	return findNamed(scope, access, readEntityUri(uri));
-}
-
-async function findNamed(
-	scope: MemoryScope,
-	access: ToolAccess,
-	{ table, key }: EntityName,
-): Promise<FoundRow | undefined> {
+	const { table, key } = readEntityUri(uri);
 	const entity = tableNamed(access, table);
 	if (entity.createKvTrigger) {
 		const hit = await scope.lookupEntity({
 			entityKey: key,
 			entityType: table,
 			hydrate: true,
+			...untilAborted(signal),
 		});
 		if (hit?.record !== undefined)
 			return { entity, key: hit.entityKey, id: hit.entityId, row: hit.record };

@@ -40,7 +40,7 @@ export const forget = tool({
 		const missing: string[] = [];
 		let linksRemoved = 0;
 		for (const uri of input.uris ?? []) {
-			const found = await findRow(scope, access, uri);
+			const found = await findRow({ scope, access }, uri);
 			const isGone =
 				found !== undefined &&
 				(await scope.repository(found.entity).delete(found.id));

@@ -25,7 +25,7 @@ export const get = tool({
 			maxTokens: page.maxTokens,
 			cursor: page.cursor,
 		}),
-	async run({ scope, access, maxTokens }, input) {
+	async run({ scope, access, maxTokens, signal }, input) {
 		const here = openPage("get", input, maxTokens);
 		const from = input.textFrom ?? 0;
 		const asked = input.uris.slice(here.offset);
@@ -34,7 +34,7 @@ export const get = tool({
 		let tokens = 0;
 		let read = 0;
 		for (const uri of asked) {
-			const found = await findRow(scope, access, uri);
+			const found = await findRow({ scope, access, signal }, uri);
 			if (found === undefined) missing.push(uri);
 			else {
 				const item = entityItem(found, from, here.maxTokens);
