@@ -1,6 +1,6 @@
 import { options } from "../calls/arguments.ts";
 import { async, traced } from "../calls/public-methods.ts";
-import { RemError } from "../errors.ts";
+import { isRemError, RemError } from "../errors.ts";
 import {
 	anyText,
 	listOf,
@@ -50,7 +50,7 @@ import {
 	findIds,
 	maxEvaluatedResults,
 } from "./evaluation-modes.ts";
-import { verb } from "./verb.ts";
+import { type Caller, verb } from "./verb.ts";
 
 export interface EvaluateOptions<M extends Models, T extends TableName<M>>
 	extends ReadOptions {
@@ -155,55 +155,62 @@ export const evaluate = verb({
 		found: ({ queries }: Evaluation) => ({ "remdb.queries": queries }),
 	}),
 	scopeAt: 0,
-	run: async ({ core, verbs }, call: Options): Promise<Evaluation> => {
-		const { k = 10, queries, modes = evaluationModes } = call;
-		const { tenantId, userId, transaction, consistency } = call;
-		const { provider, model, language, weights, onProgress } = call;
-		checkWeights(weights ?? {});
-		const table = tableToSearch(core.registry, call.tableName);
-		const { tableName, embedFields } = table.entity;
-		if (embedFields.length === 0)
-			throw fieldNotEmbedded(table.entity, `"${tableName}"`);
-		const tenant = core.tenant(tenantId);
-		const judged = await judge(queries, (names) =>
-			findRelevantRows(
-				readHandle(core, call),
-				{ table, tenantId: tenant, userId },
-				names,
-			),
-		);
-		const samples = await measure(judged.queries, {
-			modes: [...new Set(modes)],
-			verbs: verbs as EvaluatedVerbs,
-			search: {
-				tableName,
-				limit: k,
-				tenantId: tenant,
-				userId,
-				transaction,
-				consistency,
-				provider,
-				model,
-				language,
-				weights,
-				signal: call.signal,
-			},
-			onProgress,
-			signal: call.signal,
-		});
-		return {
-			tableName,
-			k,
-			modes: Object.fromEntries(
-				[...samples].map(([mode, list]) => [mode, qualityOf(list)]),
-			),
-			queries: judged.queries.length,
-			excludedQueries: queries.length - judged.queries.length,
-			unknownKeys: judged.unknown.slice(0, maxNamedKeys),
-			unknownKeyCount: judged.unknown.length,
-		};
-	},
+	run: (access, call: Options) =>
+		evaluateQueries(access, call).catch((error) => {
+			throw call.signal?.aborted && isRemError(error) ? stopped(error) : error;
+		}),
 });
+
+async function evaluateQueries(
+	{ core, verbs }: Caller,
+	call: Options,
+): Promise<Evaluation> {
+	const { k = 10, queries, modes = evaluationModes } = call;
+	const { tenantId, userId, transaction, consistency } = call;
+	const { provider, model, language, weights, onProgress } = call;
+	checkWeights(weights ?? {});
+	const table = tableToSearch(core.registry, call.tableName);
+	const { tableName, embedFields } = table.entity;
+	if (embedFields.length === 0)
+		throw fieldNotEmbedded(table.entity, `"${tableName}"`);
+	const tenant = core.tenant(tenantId);
+	const judged = await judge(queries, (names) =>
+		findRelevantRows(
+			readHandle(core, call),
+			{ table, tenantId: tenant, userId },
+			names,
+		),
+	);
+	const samples = await measure(judged.queries, {
+		modes: [...new Set(modes)],
+		verbs: verbs as EvaluatedVerbs,
+		search: {
+			tableName,
+			limit: k,
+			tenantId: tenant,
+			userId,
+			transaction,
+			consistency,
+			provider,
+			model,
+			language,
+			weights,
+			signal: call.signal,
+		},
+		onProgress,
+	});
+	return {
+		tableName,
+		k,
+		modes: Object.fromEntries(
+			[...samples].map(([mode, list]) => [mode, qualityOf(list)]),
+		),
+		queries: judged.queries.length,
+		excludedQueries: queries.length - judged.queries.length,
+		unknownKeys: judged.unknown.slice(0, maxNamedKeys),
+		unknownKeyCount: judged.unknown.length,
+	};
+}
 
 const maxNamedKeys = 100;
 
@@ -246,7 +253,6 @@ interface Measurement {
 	readonly verbs: EvaluatedVerbs;
 	readonly search: Omit<EvaluatedSearch, "query">;
 	readonly onProgress: Options["onProgress"];
-	readonly signal: AbortSignal | undefined;
 }
 
 /** What one search of a mode gave. */
@@ -259,17 +265,12 @@ interface Sample {
 
 async function measure(
 	queries: readonly QueryGains[],
-	{ modes, verbs, search, onProgress, signal }: Measurement,
+	{ modes, verbs, search, onProgress }: Measurement,
 ): Promise<Map<EvaluationMode, Sample[]>> {
 	const k = search.limit;
 	const samples = new Map(modes.map((mode) => [mode, [] as Sample[]]));
-	const find = (mode: EvaluationMode, query: string) => {
-		if (signal?.aborted)
-			throw new RemError("CANCELLED", "the evaluation was stopped", {
-				hint: "nothing was changed: run it again",
-			});
-		return findIds(mode, verbs, { ...search, query });
-	};
+	const find = (mode: EvaluationMode, query: string) =>
+		findIds(mode, verbs, { ...search, query });
 	const total = queries.length;
 	onProgress?.({ done: 0, total });
 	for (const [at, { query, gains }] of queries.entries()) {
@@ -289,6 +290,13 @@ async function measure(
 		onProgress?.({ done: at + 1, total });
 	}
 	return samples;
+}
+
+function stopped(cause: unknown): RemError {
+	return new RemError("CANCELLED", "the evaluation was stopped", {
+		hint: "nothing was changed: run it again",
+		cause,
+	});
 }
 
 function qualityOf(samples: readonly Sample[]): ModeQuality {

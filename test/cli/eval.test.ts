@@ -231,7 +231,7 @@ test.each<[args: string[], message: RegExp]>([
 	expect(stderr).toMatch(message);
 });
 
-test("Ctrl-C stops it between two searches", async () => {
+test("Ctrl-C stops it", async () => {
 	// By the provider's second request the evaluation has begun.
 	let asked = 0;
 	let onSecond = () => {};

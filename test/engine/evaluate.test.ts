@@ -347,21 +347,44 @@ test("progress is reported for every query, and its error stops the call", async
 	);
 });
 
-test("a signal stops before the next search", async () => {
-	const controller = new AbortController();
-	let done = 0;
-	const stopped = evaluate({
-		signal: controller.signal,
-		onProgress: (step) => {
-			done = step.done;
-			if (done === 2) controller.abort();
-		},
+describe("a signal stops it", () => {
+	const stopped = {
+		code: "CANCELLED",
+		message: "the evaluation was stopped",
+		hint: "nothing was changed: run it again",
+	};
+
+	test("before the next search", async () => {
+		const controller = new AbortController();
+		let done = 0;
+		const running = evaluate({
+			signal: controller.signal,
+			onProgress: (step) => {
+				done = step.done;
+				if (done === 2) controller.abort();
+			},
+		});
+		await expect(running).rejects.toMatchObject(stopped);
+		expect(done).toBe(2);
 	});
-	expect(await codeOf(stopped)).toBe("CANCELLED");
-	expect(done).toBe(2);
-	expect(await codeOf(evaluate({ signal: AbortSignal.abort() }))).toBe(
-		"CANCELLED",
-	);
+
+	test("before the first", async () => {
+		const running = evaluate({ signal: AbortSignal.abort() });
+		await expect(running).rejects.toMatchObject(stopped);
+	});
+
+	test.each(evaluationModes)("during a search of mode %s", async (mode) => {
+		const controller = new AbortController();
+		const running = evaluate({
+			modes: [mode],
+			signal: controller.signal,
+			onProgress: ({ done }) => {
+				// The next query's search has begun when this timer fires.
+				if (done === 1) setTimeout(() => controller.abort(), 1);
+			},
+		});
+		await expect(running).rejects.toMatchObject(stopped);
+	});
 });
 
 test("the longest query and the most keys are answered", async () => {
