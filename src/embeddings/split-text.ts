@@ -35,7 +35,10 @@ export function splitText(text: string, maxTokens: number): Passage[] {
 		});
 		const rest = skipSpace(text, end);
 		if (rest === text.length) break;
-		const next = skipSpace(text, startOfOverlap(text, start, rest, budget));
+		const next = skipSpace(
+			text,
+			startOfOverlap(text, { start, end: rest }, budget),
+		);
 		startPoint += codePoints(text, start, next);
 		start = next;
 	}
@@ -52,16 +55,17 @@ function endOfPassage(text: string, start: number, budget: number): number {
 	return cut ?? furthest;
 }
 
-/** Where the passage begins that goes on with the text at `rest`. */
-function startOfOverlap(
-	text: string,
-	start: number,
-	rest: number,
-	budget: number,
-): number {
-	const earliest = back(text, start, rest, budget / overlapShare);
-	if (earliest === start) return rest;
-	return new Boundaries(text, start, rest).firstBetween(earliest, rest) ?? rest;
+interface Span {
+	readonly start: number;
+	readonly end: number;
+}
+
+/** Where the passage begins that goes on with the text at the end of another. */
+function startOfOverlap(text: string, before: Span, budget: number): number {
+	const { start, end } = before;
+	const earliest = back(text, before, budget / overlapShare);
+	if (earliest === start) return end;
+	return new Boundaries(text, start, end).firstBetween(earliest, end) ?? end;
 }
 
 // Of one language, so that passages do not depend on the machine's: these rules
@@ -163,12 +167,7 @@ function forward(text: string, start: number, budget: number): number {
 }
 
 /** The same backwards, not beyond `start`. */
-function back(
-	text: string,
-	start: number,
-	end: number,
-	budget: number,
-): number {
+function back(text: string, { start, end }: Span, budget: number): number {
 	let left = budget;
 	let at = end;
 	while (at > start) {

@@ -49,7 +49,7 @@ function filterSql(context: Context, where: unknown, depth: number): Sql {
 		});
 	const conditions = Object.entries(where).flatMap(([name, condition]) =>
 		Object.hasOwn(connectives, name)
-			? connect(context, name as Connective, condition, depth)
+			? connect(context, name as Connective, { filters: condition, depth })
 			: fieldConditions(context, name, condition),
 	);
 	return conditions.length === 0
@@ -74,8 +74,7 @@ function joined(parts: readonly Sql[], separator: string, none: string): Sql {
 function connect(
 	context: Context,
 	name: Connective,
-	filters: unknown,
-	depth: number,
+	{ filters, depth }: { readonly filters: unknown; readonly depth: number },
 ): Sql {
 	if (name !== "NOT" && !Array.isArray(filters))
 		throw new RemError("FILTER_REFUSED", `${name} takes a list of filters`, {
@@ -103,7 +102,7 @@ function fieldConditions(
 	const contained = containedIn(field, condition);
 	return contained === undefined
 		? conditions
-		: [...conditions, ...throughIndex(table, alias, field, contained)];
+		: [...conditions, ...throughIndex(context, field, contained)];
 }
 
 function tooManyConditions(): RemError {

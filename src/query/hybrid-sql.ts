@@ -26,6 +26,13 @@ export interface HybridLists {
 	readonly resultRows: number;
 }
 
+/** What is read besides the texts: each where its list has a weight. */
+export interface HybridSources {
+	readonly vectors?: VectorList | undefined;
+	/** The entries of the cache. */
+	readonly names?: Sql | undefined;
+}
+
 /** The vectors of a search, where they have a weight. */
 export interface VectorList {
 	readonly search: NearestSearch;
@@ -40,8 +47,7 @@ export interface VectorList {
 export function hybridSql(
 	search: SearchContext,
 	lists: HybridLists,
-	vectors: VectorList | undefined,
-	kvStore: Sql | undefined,
+	{ vectors, names: kvStore }: HybridSources,
 ): Sql {
 	const { table } = search;
 	const { weights, text } = lists;

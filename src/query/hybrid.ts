@@ -112,7 +112,7 @@ async function findFused(
 	const { queryEmbedding, table, onAttempt } = list;
 	const cache = ident(table.schema, "kv_store");
 	if (queryEmbedding === undefined || options.weights.vector === 0) {
-		const build = (names?: Sql) => hybridSql(list, lists, undefined, names);
+		const build = (names?: Sql) => hybridSql(list, lists, { names });
 		const started = performance.now();
 		const rows = await runHybrid(list, options, build);
 		const ms = performance.now() - started;
@@ -122,7 +122,7 @@ async function findFused(
 	const near = { ...list, queryEmbedding };
 	return findNearest<HybridRecord>(near, async (branches) => {
 		const build = (names?: Sql) =>
-			hybridSql(near, lists, { search: near, branches }, names);
+			hybridSql(near, lists, { vectors: { search: near, branches }, names });
 		const rows = await runHybrid(near, options, build);
 		return {
 			rows,
@@ -184,12 +184,8 @@ async function runHybrid(
 	// Behind row level security a function finds them, once the threshold is set.
 	const similar = sql`${similarEntriesRef(schema)}('key', CASE WHEN s.is_set THEN ${query}::text END)`;
 	if (entity.createKvTrigger)
-		return readCached(
-			db,
-			schema,
-			(from, isFallback) =>
-				build(hasRowSecurity && !isFallback ? similar : from),
-			fallback,
+		return readCached({ db, schema, fallback }, ({ from, isFallback }) =>
+			build(hasRowSecurity && !isFallback ? similar : from),
 		);
 	const { rows } = await db.query<HybridRecord>(build(), {
 		idempotent: true,

@@ -1,4 +1,3 @@
-import type { Handle } from "../db/database.ts";
 import { encodeArray } from "../db/encode.ts";
 import { RemError } from "../errors.ts";
 import {
@@ -11,8 +10,9 @@ import type { EntityTable } from "../models/registry.ts";
 import type { Edge } from "../models/types.ts";
 import { compile, ident, raw, type Sql, type Statement, sql } from "../sql.ts";
 import {
-	type CacheFallback,
+	type CacheReader,
 	cachedSql,
+	type Entries,
 	entryColumns,
 	readCached,
 } from "./cached-read.ts";
@@ -56,11 +56,6 @@ export interface FoundKey {
 	readonly hit: LookupHit;
 }
 
-export interface LookupOptions {
-	/** Whether the connection keeps the plan, which takes half the time. */
-	readonly named: boolean;
-}
-
 /** Throws unless every part of the request can be asked for. */
 export function checkLookup(request: LookupRequest): void {
 	checkScope(request);
@@ -75,20 +70,17 @@ export function checkLookup(request: LookupRequest): void {
  * has passed {@link checkLookup}.
  */
 export async function lookup(
-	db: Handle,
-	schema: string,
+	reader: CacheReader,
 	request: LookupRequest,
-	fallback: CacheFallback,
-	{ named }: LookupOptions,
 ): Promise<FoundKey[]> {
 	if (request.entityKeys.length === 0) return [];
+	const { schema } = reader;
 	const statement = lookupStatement(schema, request);
+	// A stored plan takes half the time.
 	const rows = await readCached<LookupRow>(
-		db,
-		schema,
-		(from, isFallback) => lookupSql(schema, from, request, isFallback),
-		fallback,
-		{ statement, name: named ? "lookup" : undefined },
+		reader,
+		(entries) => lookupSql(schema, entries, request),
+		{ statement, name: "lookup" },
 	);
 	const { hydrate } = request;
 	if (hydrate === undefined)
@@ -170,7 +162,9 @@ function lookupStatement(schema: string, request: LookupRequest): Statement {
 }
 
 function makeStatement(schema: string, request: LookupRequest): Statement {
-	return compile(cachedSql(schema, (from) => lookupSql(schema, from, request)));
+	return compile(
+		cachedSql(schema, (entries) => lookupSql(schema, entries, request)),
+	);
 }
 
 /**
@@ -180,9 +174,8 @@ function makeStatement(schema: string, request: LookupRequest): Statement {
  */
 export function lookupSql(
 	schema: string,
-	from: Sql,
+	{ from, isFallback }: Entries,
 	request: LookupRequest,
-	isFallback = false,
 ): Sql {
 	// In a subquery the planner takes every list for one of ten keys: were it to
 	// see a list of one, it would find the plan that it keeps too dear and make a

@@ -28,6 +28,13 @@ export interface StoredRow {
 	readonly vectorPrints: Readonly<Record<string, string>>;
 }
 
+/** Rows that are about to be written, and where their vectors belong. */
+export interface RowsToRead {
+	readonly rows: readonly ValidRow[];
+	readonly space: VectorSpace | undefined;
+	onRead(row: ValidRow, stored: StoredRow | undefined): void;
+}
+
 /**
  * Reads what is stored for the rows, in their order, rows that are identified by their
  * key apart from rows that bring their id. Texts are hashed there and then: a
@@ -37,9 +44,7 @@ export interface StoredRow {
 export async function readStored(
 	db: Handle,
 	table: EntityTable,
-	rows: readonly ValidRow[],
-	space: VectorSpace | undefined,
-	onRead: (row: ValidRow, stored: StoredRow | undefined) => void,
+	{ rows, space, onRead }: RowsToRead,
 ): Promise<(StoredRow | undefined)[]> {
 	const stored = new Array<StoredRow | undefined>(rows.length);
 	const prints = rows.some((row) => Object.keys(row.vectors).length > 0);
@@ -55,7 +60,7 @@ export async function readStored(
 		);
 		await sendPipelined(db, of, {
 			build: (slice) =>
-				readSql(table, fields, { space, prints }, match(table, slice)),
+				readSql(table, { fields, space, prints }, match(table, slice)),
 			onResult: (result, slice) => {
 				for (const record of result.rows) {
 					const row = elementAt(slice, Number(record.rem_ord) - 1);
@@ -91,8 +96,7 @@ function suppliedFields(entity: Entity, rows: readonly ValidRow[]): Field[] {
 
 function readSql(
 	{ entity, schema }: EntityTable,
-	fields: readonly Field[],
-	vectors: VectorsToRead,
+	{ fields, ...vectors }: VectorsToRead & { readonly fields: readonly Field[] },
 	input: { readonly from: Sql; readonly on: Sql },
 ): Sql {
 	const table: EntityTable = { entity, schema };

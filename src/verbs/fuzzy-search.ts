@@ -55,13 +55,13 @@ export const fuzzySearch = verb({
 		if (entityType !== undefined) core.registry.get(entityType);
 		const { schema, rowLevelSecurity } = core.settings;
 		return searchNames(
-			readHandle(core, options),
 			{
+				db: readHandle(core, options),
 				schema,
 				hasRowSecurity: rowLevelSecurity,
-				samples: core.fuzzySamples,
 				fallback: core.cacheFallback,
 			},
+			core.fuzzySamples,
 			{ ...options, tenantId: core.tenant(tenantId) },
 		);
 	},

@@ -346,10 +346,10 @@ async function findSimilar(
 	spans: readonly NameSpan[],
 ): Promise<Found<RecalledEntity>[]> {
 	const { core, call, reader, tenantId, tables } = reads;
-	const place = {
+	const names = {
+		db: reader.db,
 		schema: core.settings.schema,
 		hasRowSecurity: core.settings.rowLevelSecurity,
-		samples: core.fuzzySamples,
 		fallback: core.cacheFallback,
 	};
 	const [only, ...more] = tables;
@@ -360,7 +360,7 @@ async function findSimilar(
 		call.transaction,
 		spans.map(({ text: query }) => async () => {
 			const request = { query, tenantId, userId, entityType, ...similar };
-			const hits = await fuzzySearch(reader.db, place, request);
+			const hits = await fuzzySearch(names, core.fuzzySamples, request);
 			return hits.map((hit) => ({ hit, via: query }));
 		}),
 	);

@@ -1,7 +1,7 @@
 import type { TypeName } from "libpg-query";
 import { join, raw, type Sql, sql } from "../../sql.ts";
 import { bindConstant } from "./constants.ts";
-import { type Context, refused, refusedAt } from "./context.ts";
+import { type Context, refusedAt } from "./context.ts";
 import { toTime } from "./unify.ts";
 import type { Operand, Value } from "./value.ts";
 import {
@@ -25,9 +25,8 @@ export function castType(context: Context, name: TypeName): ValueType {
 		name.setof !== true &&
 		(name.arrayBounds?.length ?? 0) <= 1;
 	if (type === undefined || !isPlain)
-		throw refused(
-			context,
-			name.location,
+		throw refusedAt(
+			context.positionAt(name.location),
 			"a filter casts to no such type",
 			"text, int, numeric, float, boolean, timestamptz, date, interval, uuid, jsonb and lists of them",
 		);

@@ -1,6 +1,6 @@
 import { raw, type Sql, sql } from "../../sql.ts";
 import { suggest } from "../../util/suggest.ts";
-import { type Context, refused, refusedAt } from "./context.ts";
+import { type Context, refusedAt } from "./context.ts";
 import { as, toTime } from "./unify.ts";
 import type { Operand, Value } from "./value.ts";
 import { isList, type ValueType } from "./value-types.ts";
@@ -21,16 +21,14 @@ export function callFunction(
 		? functions[call.name]
 		: undefined;
 	if (known === undefined)
-		throw refused(
-			context,
-			location,
+		throw refusedAt(
+			context.positionAt(location),
 			`a filter has no function "${call.name}"`,
 			suggest(call.name, Object.keys(functions)),
 		);
 	if (call.args.length !== known.arity)
-		throw refused(
-			context,
-			location,
+		throw refusedAt(
+			context.positionAt(location),
 			`${call.name} takes ${known.arity} arguments, not ${call.args.length}`,
 		);
 	const { position } = call;

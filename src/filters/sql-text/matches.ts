@@ -7,12 +7,17 @@ import { as, settle } from "./unify.ts";
 import type { Constant, Operand, Value } from "./value.ts";
 import { isList, type ValueType } from "./value-types.ts";
 
+/** A value that is compared with those of a list. */
+export interface Membership {
+	readonly left: Operand;
+	readonly operator: string;
+	readonly position: number;
+}
+
 /** `x IN (1, 2)`, `x NOT IN (1, 2)` (its operator is `<>`). */
 export function inList(
-	left: Operand,
+	{ left, operator, position }: Membership,
 	items: readonly Operand[],
-	operator: string,
-	position: number,
 ): Value {
 	const value = settle(left);
 	const found = items.map((item) => {
@@ -31,10 +36,8 @@ export function inList(
 
 /** `x = ANY (ARRAY[1, 2])`, `'a' = ANY (tags)` */
 export function matchesAny(
-	left: Operand,
+	{ left, operator, position }: Membership,
 	right: Operand,
-	operator: string,
-	position: number,
 ): Value {
 	if (operator !== "=")
 		throw refusedAt(position, "ANY stands after = only", "x = ANY (…)");
@@ -77,8 +80,7 @@ function listOf(
 
 export function between(
 	operand: Operand,
-	low: Operand,
-	high: Operand,
+	[low, high]: readonly [low: Operand, high: Operand],
 	isNot: boolean,
 ): Value {
 	const value = settle(operand);

@@ -1,5 +1,5 @@
 import { raw, type Sql, sql } from "../../sql.ts";
-import { type Context, refused, refusedAt } from "./context.ts";
+import { type Context, refusedAt } from "./context.ts";
 import { as, settle, toTime, unify } from "./unify.ts";
 import type { Operand, Value } from "./value.ts";
 import { familyOf, isList, nameOfType } from "./value-types.ts";
@@ -23,9 +23,8 @@ export function applyOperator(
 	const { name, position } = operation;
 	const render = Object.hasOwn(operators, name) ? operators[name] : undefined;
 	if (render === undefined)
-		throw refused(
-			context,
-			location,
+		throw refusedAt(
+			context.positionAt(location),
 			`a filter has no operator "${name}"`,
 			`operators: ${Object.keys(operators).join(" ")}`,
 		);

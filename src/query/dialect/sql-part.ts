@@ -22,10 +22,10 @@ export function readSqlPart(
 		cursor.take();
 		const places = placesInString(text, token.start);
 		const at = (index: number) => places[index] ?? token.end;
-		sqlEnd(token.value, 0, () => false, at);
+		sqlEnd(token.value, 0, { ends: () => false, at });
 		return { value: token.value, at };
 	}
-	const end = sqlEnd(text, token.start, ends);
+	const end = sqlEnd(text, token.start, { ends });
 	const value = text.slice(token.start, end).trimEnd();
 	if (value === "") cursor.expected(what);
 	cursor.jump(end);
@@ -53,16 +53,22 @@ const joins = new Set(
 	),
 );
 
+interface SqlBounds {
+	/** Whether the word ends the SQL. */
+	readonly ends: (word: Token) => boolean;
+	/** The place of a character in the query. */
+	readonly at?: (index: number) => number;
+}
+
 /**
  * Where the SQL ends that begins here: before a clause, outside parentheses.
  * Nothing else reaches the grammar, whose scanner takes 40 s for 64 KiB of
- * comments that open and never close. `at` is the place of a character in the query.
+ * comments that open and never close.
  */
 function sqlEnd(
 	text: string,
 	start: number,
-	ends: (word: Token) => boolean,
-	at = (index: number) => index,
+	{ ends, at = (index) => index }: SqlBounds,
 ): number {
 	let depth = 0;
 	let pieceCount = 0;

@@ -4,6 +4,7 @@ import { sharedTenant } from "../../models/limits.ts";
 import { indexName } from "../../models/names.ts";
 import type { Edge } from "../../models/types.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../../sql.ts";
+import type { Entries } from "../cached-read.ts";
 import { type ReadScope, tenantCondition, userCondition } from "../scope.ts";
 import type { GraphNode } from "./traversal.ts";
 
@@ -16,6 +17,12 @@ export interface NameContext {
 /** What every step of a traversal goes by. */
 export interface GraphContext extends NameContext {
 	readonly edgeTypes: readonly string[] | undefined;
+}
+
+/** What a page of a step's edges goes by. */
+export interface PageContext extends GraphContext {
+	readonly limit: number;
+	readonly offset: number;
 }
 
 /** A step of a traversal: an edge of a frontier's node, and where it leads. */
@@ -56,12 +63,6 @@ export interface EdgeSource {
 	readonly entityType: string;
 	readonly view: Sql;
 	readonly holding?: Sql | undefined;
-}
-
-/** Where entries are read: the cache, or the primary tables in its place. */
-export interface Entries {
-	readonly from: Sql;
-	readonly isFallback: boolean;
 }
 
 /** The entity that a text names. */
@@ -105,7 +106,7 @@ ORDER BY k.rem_ord, k.entity_type, k.entity_id`;
 export function outSql(
 	entries: Entries,
 	frontier: readonly GraphNode[],
-	context: GraphContext & { readonly limit: number; readonly offset: number },
+	context: PageContext,
 ): Sql {
 	const named = namedEntries(entries, context);
 	return sql`WITH q AS (
@@ -133,14 +134,13 @@ ORDER BY q.rem_ord, q.place`;
  * With both for each edge, 75,000 edges took 5.8 seconds instead of 0.3.
  */
 export function inSql(
-	entries: Entries,
-	sources: readonly EdgeSource[],
+	entries: Entries & { readonly sources: readonly EdgeSource[] },
 	frontier: readonly GraphNode[],
-	context: GraphContext & { readonly limit: number; readonly offset: number },
+	context: PageContext,
 ): Sql {
 	const named = namedEntries(entries, context);
 	const norm = ident(context.schema, "rem_normalize_key");
-	const candidates = sources.flatMap((source) =>
+	const candidates = entries.sources.flatMap((source) =>
 		[sql`${context.scope.tenantId}`, literal(sharedTenant)].flatMap((tenant) =>
 			candidatesSql(source, tenant, context),
 		),

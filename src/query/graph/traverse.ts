@@ -1,4 +1,3 @@
-import type { Handle } from "../../db/database.ts";
 import { holdingRef } from "../../db/tables.ts";
 import { RemError } from "../../errors.ts";
 import {
@@ -8,17 +7,16 @@ import {
 	limits,
 	textProblem,
 } from "../../models/limits.ts";
-import type { Sql } from "../../sql.ts";
-import { type CacheFallback, readCached } from "../cached-read.ts";
+import { type CacheReader, readCached } from "../cached-read.ts";
 import { checkLimit, checkScope } from "../scope.ts";
 import {
-	type Entries,
 	type GraphContext,
 	inSql,
 	type NameContext,
 	type NodeRow,
 	outCountSql,
 	outSql,
+	type PageContext,
 	type StepRow,
 	startSql,
 	toNode,
@@ -35,12 +33,7 @@ import type {
 import { parseTraverseOrder, sortNodes } from "./traverse-order.ts";
 
 /** What a traversal reads with. */
-export interface GraphReader {
-	readonly db: Handle;
-	readonly schema: string;
-	readonly fallback: CacheFallback;
-	/** Whether the connection keeps the plans. */
-	readonly named: boolean;
+export interface GraphReader extends CacheReader {
 	/** Entity types whose rows are behind row level security. @default none */
 	readonly heldTypes?: readonly string[];
 }
@@ -65,9 +58,9 @@ export async function traverse(
 ): Promise<Traversal> {
 	checkTraverse(request);
 	const { depth = defaults.depth } = request;
-	const { limit = defaults.limit, nodeBudget = defaults.nodeBudget } = request;
+	const { limit = defaults.limit } = request;
 	const order = parseTraverseOrder(request.orderBy);
-	const walk = new Walk(nodeBudget);
+	const walk = new Walk(request);
 	const names = { schema: reader.schema, scope: request };
 	const found = await findNode(reader, request.from, names);
 	if (found === undefined) return walk.result(undefined, []);
@@ -82,7 +75,7 @@ export async function traverse(
 		const before = walk.nodes.length;
 		// In the order in which they are met, what comes after the limit is cut off anyway.
 		const enough = order.length === 0 ? limit : Number.POSITIVE_INFINITY;
-		for await (const steps of readSteps(reader, frontier, request, walk)) {
+		for await (const steps of readSteps(reader, frontier, walk)) {
 			walk.take(steps, frontier, step);
 			if (walk.nodes.length >= enough || !walk.isComplete) break;
 		}
@@ -165,30 +158,38 @@ export async function findNode(
 	text: string,
 	context: NameContext,
 ): Promise<NamedNode | undefined> {
-	const [row] = await read<NodeRow & { matches: number }>(reader, (entries) =>
-		startSql(entries, text, context),
+	const [row] = await readCached<NodeRow & { matches: number }>(
+		reader,
+		(entries) => startSql(entries, text, context),
+		planned,
 	);
 	return row && { node: toNode(row), matches: row.matches };
 }
 
-// Most traversals need no more; each further page is four times as long.
+/** One name for the plans of all statements of a traversal. */
+const planned = { name: "traverse" };
+
+// Few traversals need more; each further page is four times as long.
 const firstPage = 500;
 
 /** Where the edges of the frontier lead, in pages: of a hub, few may be wanted. */
 async function* readSteps(
 	reader: GraphReader,
 	frontier: readonly GraphNode[],
-	request: TraverseRequest,
 	walk: Walk,
 ): AsyncGenerator<Step[]> {
+	const { request } = walk;
 	const { direction = defaults.direction } = request;
 	const context = contextOf(reader, request);
 	if (direction !== "in") {
 		let offset = 0;
 		for (let size = firstPage; ; size *= 4) {
 			const limit = Math.min(size, walk.budget + 1);
-			const rows = await read<StepRow>(reader, (entries) =>
-				outSql(entries, frontier, { ...context, limit, offset }),
+			const page = { ...context, limit, offset };
+			const rows = await readCached<StepRow>(
+				reader,
+				(entries) => outSql(entries, frontier, page),
+				planned,
 			);
 			yield rows.map((row): Step => ({ row, direction: "out" }));
 			if (rows.length < limit) break;
@@ -217,20 +218,22 @@ async function* readSteps(
 async function readIncoming(
 	reader: GraphReader,
 	frontier: readonly GraphNode[],
-	context: GraphContext & { readonly limit: number; readonly offset: number },
+	context: PageContext,
 ): Promise<StepRow[]> {
 	const sources = await reader.fallback.sources(reader.db);
 	if (sources.length === 0) return [];
 	const { schema } = reader;
-	const held = sources.map(({ entityType, view }) => ({
+	const searched = sources.map(({ entityType, view }) => ({
 		entityType,
 		view,
 		holding: reader.heldTypes?.includes(entityType)
 			? holdingRef(schema, entityType)
 			: undefined,
 	}));
-	return read<StepRow>(reader, (entries) =>
-		inSql(entries, held, frontier, context),
+	return readCached<StepRow>(
+		reader,
+		(entries) => inSql({ ...entries, sources: searched }, frontier, context),
+		planned,
 	);
 }
 
@@ -247,9 +250,10 @@ async function countEdges(
 	};
 	const counts: EdgeCount[] = [];
 	if (direction !== "in") {
-		const rows = await read<{ rel_type: string; count: number }>(
+		const rows = await readCached<{ rel_type: string; count: number }>(
 			reader,
 			(entries) => outCountSql(entries, start, context),
+			planned,
 		);
 		for (const { rel_type: relType, count } of rows)
 			counts.push({ relType, direction: "out", count });
@@ -264,17 +268,6 @@ async function countEdges(
 	return counts.sort((a, b) => b.count - a.count);
 }
 
-function read<R>(reader: GraphReader, select: (entries: Entries) => Sql) {
-	const { db, schema, fallback, named } = reader;
-	return readCached<R>(
-		db,
-		schema,
-		(from, isFallback) => select({ from, isFallback }),
-		fallback,
-		named ? { name: "traverse" } : {},
-	);
-}
-
 interface Step {
 	readonly row: StepRow;
 	readonly direction: "out" | "in";
@@ -282,6 +275,7 @@ interface Step {
 
 /** What a traversal has met so far. */
 class Walk {
+	readonly request: TraverseRequest;
 	readonly nodes: TraverseNode[] = [];
 	isComplete = true;
 	/** Targets that may still be looked at. */
@@ -290,8 +284,9 @@ class Walk {
 	readonly #dangling: DanglingEdge[] = [];
 	readonly #ambiguous = new Map<string, AmbiguousTarget>();
 
-	constructor(nodeBudget: number) {
-		this.budget = nodeBudget;
+	constructor(request: TraverseRequest) {
+		this.request = request;
+		this.budget = request.nodeBudget ?? defaults.nodeBudget;
 	}
 
 	begin({ node, matches }: NamedNode, text: string): void {

@@ -27,19 +27,17 @@ export interface NamedEntity {
 
 /** The entities that texts name, by id, by key in any spelling or as `table/key`, in the order of the texts: one statement. */
 export async function findNamed(
-	{ db, schema, fallback, named }: GraphReader,
+	reader: GraphReader,
 	texts: readonly string[],
 	{ scope, tables, since, perText }: NamedScope,
 ): Promise<NamedEntity[]> {
+	const { schema } = reader;
 	if (texts.length === 0 || tables.length === 0) return [];
 	const record = recordSql(tables, { since });
 	const rows = await readCached<NamedRow>(
-		db,
-		schema,
-		(from, isFallback) =>
-			namedSql({ from, isFallback }, texts, { schema, scope, record, perText }),
-		fallback,
-		named && since === undefined ? { name: "named" } : {},
+		reader,
+		(entries) => namedSql(entries, texts, { schema, scope, record, perText }),
+		since === undefined ? { name: "named" } : {},
 	);
 	const byName = new Map(
 		tables.map((table) => [table.entity.tableName, table]),
