@@ -1,4 +1,4 @@
-import { membersOf } from "../util/present.ts";
+import { keysOf, membersOf } from "../util/present.ts";
 /** The cause of an error by its body, in the terms of OpenAI's API. */
 export interface ErrorReason {
 	/** A word we know; anything else might quote the key or a text. */
@@ -41,11 +41,11 @@ const spellings = {
 } as const satisfies Record<string, RegExp>;
 
 /** The same, where only the sentence for humans has it. */
+const accountSpent =
+	/insufficient[_ ](?:user |account )?(?:quota|balance|credits?|funds)|(?:monthly|daily|free|account|included|total) (?:quota|credits?|limit) (?:is |has been |was )?(?:exhausted|exceeded|used up|reached)|quota (?:is |has been |was )?(?:exhausted|used up|depleted)|run out of (?:tokens|credits?|quota|funds)|exceeded your (?:monthly|daily|free|included)|credit balance is too low|out of credits|no credits? (?:left|remaining)|billing hard limit|account (?:is )?(?:in arrears|overdue)/i;
+
 const sentences: readonly (readonly [Reason, RegExp])[] = [
-	[
-		"insufficient_quota",
-		/insufficient[_ ](?:user |account )?(?:quota|balance|credits?|funds)|(?:monthly|daily|free|account|included|total) (?:quota|credits?|limit) (?:is |has been |was )?(?:exhausted|exceeded|used up|reached)|quota (?:is |has been |was )?(?:exhausted|used up|depleted)|run out of (?:tokens|credits?|quota|funds)|exceeded your (?:monthly|daily|free|included)|credit balance is too low|out of credits|no credits? (?:left|remaining)|billing hard limit|account (?:is )?(?:in arrears|overdue)/i,
-	],
+	["insufficient_quota", accountSpent],
 	[
 		"invalid_api_key",
 		/\b(?:invalid|incorrect|expired) api[ _-]?key|api key (?:not valid|is invalid|expired)/i,
@@ -292,27 +292,27 @@ function reasonOf(
 	words: readonly string[],
 	messages: readonly string[],
 ): Reason | undefined {
-	for (const [name, spelling] of Object.entries(spellings))
-		if (words.some((word) => spelling.test(word))) {
-			// A rate limit may still be an empty account, by its sentence.
-			if (name !== "rate_limit_exceeded") return name as Reason;
-			break;
-		}
+	const named = keysOf(spellings).find((name) =>
+		words.some((word) => spellings[name].test(word)),
+	);
+	// A rate limit may still be an empty account, by its sentence.
+	if (named !== undefined && named !== "rate_limit_exceeded") return named;
 	const isGoogles = words.some((word) => /^[A-Z_]{4,}$/.test(word));
-	const spent = sentences[0] as readonly [Reason, RegExp];
 	if (
 		messages.some(
 			(message) =>
 				!ofAMinute.test(message) &&
-				(spent[1].test(message) || (!isGoogles && openaiSpent.test(message))),
+				(accountSpent.test(message) ||
+					(!isGoogles && openaiSpent.test(message))),
 		)
 	)
 		return "insufficient_quota";
-	for (const [name, spelling] of Object.entries(spellings))
-		if (words.some((word) => spelling.test(word))) return name as Reason;
-	return sentences.find(([, sentence]) =>
-		messages.some((message) => sentence.test(message)),
-	)?.[0];
+	return (
+		named ??
+		sentences.find(([, sentence]) =>
+			messages.some((message) => sentence.test(message)),
+		)?.[0]
+	);
 }
 
 function statusOf(word: string): number | undefined {

@@ -70,13 +70,9 @@ function startOfOverlap(text: string, before: Span, budget: number): number {
 
 // Of one language, so that passages do not depend on the machine's: these rules
 // differ by script, not by language, and know words of scripts without spaces.
-const [sentences, words, characters] = (
-	["sentence", "word", "grapheme"] as const
-).map((granularity) => new Intl.Segmenter("en", { granularity })) as [
-	Intl.Segmenter,
-	Intl.Segmenter,
-	Intl.Segmenter,
-];
+const sentences = new Intl.Segmenter("en", { granularity: "sentence" });
+const words = new Intl.Segmenter("en", { granularity: "word" });
+const characters = new Intl.Segmenter("en", { granularity: "grapheme" });
 
 /** What follows a cut decides with what precedes it. */
 const lookAhead = 64;

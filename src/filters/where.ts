@@ -48,8 +48,8 @@ function filterSql(context: Context, where: unknown, depth: number): Sql {
 			hint: "pass fields and what they must be: { year: { gte: 1990 } }",
 		});
 	const conditions = Object.entries(where).flatMap(([name, condition]) =>
-		Object.hasOwn(connectives, name)
-			? connect(context, name as Connective, { filters: condition, depth })
+		isConnective(name)
+			? connect(context, name, { filters: condition, depth })
 			: fieldConditions(context, name, condition),
 	);
 	return conditions.length === 0
@@ -66,6 +66,10 @@ const connectives: Readonly<Record<Connective, (parts: Sql[]) => Sql>> = {
 	// Exactly the rows that the filter does not find: also those of which NULL leaves it open.
 	NOT: (parts) => sql`${joined(parts, " OR ", "FALSE")} IS NOT TRUE`,
 };
+
+function isConnective(name: string): name is Connective {
+	return Object.hasOwn(connectives, name);
+}
 
 function joined(parts: readonly Sql[], separator: string, none: string): Sql {
 	return parts.length === 0 ? raw(none) : sql`(${join(parts, separator)})`;

@@ -14,7 +14,7 @@ import {
 } from "../query/passage-similarity.ts";
 import type { PostgresService } from "../service/postgres-service.ts";
 import type { ServiceScope } from "../service/scope.ts";
-import { elementAt } from "../util/present.ts";
+import { elementAt, membersOf } from "../util/present.ts";
 import { quoted } from "../util/suggest.ts";
 import { uuidv7 } from "../util/uuid.ts";
 import type { BoundScope } from "../verbs/bound-scope.ts";
@@ -260,7 +260,7 @@ export class RemVectorStore extends VectorStore {
 
 	#toDocument(row: object): Document {
 		const { entity } = this.#config;
-		const values = row as Readonly<Record<string, unknown>>;
+		const values = membersOf(row);
 		const key = keyFieldOf(entity)?.name ?? "id";
 		const fields = entity.fields
 			.map(({ name }) => name)
@@ -271,7 +271,7 @@ export class RemVectorStore extends VectorStore {
 		return new Document({
 			pageContent: String(values[this.#textField] ?? ""),
 			metadata: {
-				...(values.metadata as object),
+				...membersOf(values.metadata),
 				...Object.fromEntries(fields.map((name) => [name, values[name]])),
 			},
 			id: String(values[key]),

@@ -5,6 +5,7 @@ import { characters, textProblem } from "../models/limits.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { toRow } from "../models/rows.ts";
 import { ident, type Sql, sql } from "../sql.ts";
+import { elementAt, keysOf } from "../util/present.ts";
 import { type CacheFallback, readCached } from "./cached-read.ts";
 import type { HitExplanation } from "./explain.ts";
 import { findNearest, reachedBy, type WithReached } from "./find-nearest.ts";
@@ -72,9 +73,7 @@ export async function hybridSearch(
 		resultRows: rerank === undefined ? limit : depth,
 	};
 	const rows = await findFused(list, lists, options);
-	const hits = rows
-		.filter((record) => record.rem_score !== null)
-		.map((record) => toHit(table, record));
+	const hits = rows.flatMap((record) => toHit(table, record) ?? []);
 	return rerank === undefined
 		? hits
 		: (await reranked(query, hits, rerank)).slice(0, limit);
@@ -144,14 +143,14 @@ export function explainHits(
 ): HitExplanation[] {
 	return hits.map(({ id, ranks, score }) => {
 		const { vector, text, trigram: name } = ranks;
-		const lists = Object.entries({ vector, text, name }).flatMap(
-			([list, rank]) => {
-				if (rank === undefined) return [];
-				const weight = weights[list as keyof FusionWeights];
-				const share = weight / (rankOffset + rank) / score;
-				return [[list, { rank, weight, share }] as const];
-			},
-		);
+		const all = { vector, text, name };
+		const lists = keysOf(all).flatMap((list) => {
+			const { [list]: rank } = all;
+			if (rank === undefined) return [];
+			const { [list]: weight } = weights;
+			const share = weight / (rankOffset + rank) / score;
+			return [[list, { rank, weight, share }] as const];
+		});
 		return { id: String(id), lists: Object.fromEntries(lists) };
 	});
 }
@@ -201,11 +200,16 @@ interface HybridRecord extends HitRecord, WithReached {
 	readonly rem_name: number | null;
 }
 
-function toHit(table: EntityTable, record: HybridRecord): HybridHit {
+function toHit(
+	table: EntityTable,
+	record: HybridRecord,
+): HybridHit | undefined {
+	const { rem_score: score } = record;
+	if (score === null) return undefined;
 	const { rem_vector: vector, rem_words: text, rem_name: trigram } = record;
 	return {
 		...toRow(table.entity, record),
-		score: record.rem_score as number,
+		score,
 		ranks: {
 			...(vector === null ? {} : { vector }),
 			...(text === null ? {} : { text }),
@@ -250,6 +254,6 @@ async function reranked(
 		);
 	// A stable sort: equal scores keep their order.
 	return hits
-		.map((hit, at) => ({ ...hit, rerankScore: scores[at] as number }))
+		.map((hit, at) => ({ ...hit, rerankScore: elementAt(scores, at) }))
 		.sort((a, b) => b.rerankScore - a.rerankScore);
 }

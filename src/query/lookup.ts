@@ -9,6 +9,7 @@ import {
 import type { EntityTable } from "../models/registry.ts";
 import type { Edge } from "../models/types.ts";
 import { compile, ident, raw, type Sql, type Statement, sql } from "../sql.ts";
+import { elementAt } from "../util/present.ts";
 import {
 	type CacheReader,
 	cachedSql,
@@ -117,7 +118,7 @@ interface LookupRow {
 
 function toHit({ entityKeys }: LookupRequest, row: LookupRow): LookupHit {
 	return {
-		requestedKey: entityKeys[row.rem_ord - 1] as string,
+		requestedKey: elementAt(entityKeys, row.rem_ord - 1),
 		entityKey: row.entity_key,
 		entityType: row.entity_type,
 		entityId: row.entity_id,
@@ -154,8 +155,8 @@ function lookupStatement(schema: string, request: LookupRequest): Statement {
 	}
 	const values = made.values.map((value) => {
 		if (value === places.tenantId) return request.tenantId;
-		if (value === places.userId) return userId as string;
-		if (value === places.entityType) return entityType as string;
+		if (value === places.userId) return userId ?? null;
+		if (value === places.entityType) return entityType ?? null;
 		return encodeArray("text", entityKeys);
 	});
 	return { text: made.text, values };

@@ -112,8 +112,8 @@ ORDER BY ${tenantOrder(of, terms)}${order}
 LIMIT ${pageSize}`;
 	if (after === undefined) return part(empty);
 	const ranges = rangesAfter(terms, after, "r");
-	const [only] = ranges;
-	if (ranges.length === 1) return part(sql` AND ${only as Sql}`);
+	const [only, ...more] = ranges;
+	if (only !== undefined && more.length === 0) return part(sql` AND ${only}`);
 	const name = (at: number) => raw(`rem_page_${at}`);
 	const parts = ranges.map((range, at) => {
 		const before = ranges

@@ -137,10 +137,10 @@ function isSameHash(
 	{ name }: Field,
 	hash: Buffer | null,
 ): boolean {
-	const before = stored.values[name] as Buffer | null;
-	return before === null || hash === null
-		? before === hash
-		: before.equals(hash);
+	const before = stored.values[name];
+	return before instanceof Uint8Array && hash !== null
+		? hash.equals(before)
+		: before === hash;
 }
 
 /** An id of another tenant, or of a deleted row, is not the caller's to write. */

@@ -58,7 +58,7 @@ export async function readStored(
 		const fields = suppliedFields(table.entity, of).filter(
 			(field) => match === byId || !isKnownByKey(table.entity, field),
 		);
-		await sendPipelined(db, of, {
+		await sendPipelined<ValidRow, StoredRecord>(db, of, {
 			build: (slice) =>
 				readSql(table, { fields, space, prints }, match(table, slice)),
 			onResult: (result, slice) => {
@@ -206,19 +206,27 @@ export function fieldValue(row: ValidRow, field: Field): unknown {
 	return row.supplied[field.name] ?? row.defaults[field.name] ?? null;
 }
 
-function toStored(
-	fields: readonly Field[],
-	record: Readonly<Record<string, unknown>>,
-): StoredRow {
-	const vectors = Object.entries(
-		(record.vectors ?? {}) as Record<string, { hash: string; print: string }>,
-	);
+/** A row of {@link readSql}: the fields are `v0`, `v1` and so on. */
+interface StoredRecord extends Readonly<Record<string, unknown>> {
+	readonly rem_ord: number | string;
+	readonly id: string;
+	readonly tenant_id: string;
+	readonly user_id: string | null;
+	readonly is_deleted: boolean;
+	readonly has_key: boolean;
+	readonly vectors?: Readonly<
+		Record<string, { readonly hash: string; readonly print: string }>
+	> | null;
+}
+
+function toStored(fields: readonly Field[], record: StoredRecord): StoredRow {
+	const vectors = Object.entries(record.vectors ?? {});
 	return {
-		id: record.id as string,
-		tenantId: record.tenant_id as string,
-		userId: record.user_id as string | null,
-		isDeleted: record.is_deleted as boolean,
-		hasKey: record.has_key as boolean,
+		id: record.id,
+		tenantId: record.tenant_id,
+		userId: record.user_id,
+		isDeleted: record.is_deleted,
+		hasKey: record.has_key,
 		values: Object.fromEntries(
 			fields.map((field, index) => [field.name, record[`v${index}`]]),
 		),

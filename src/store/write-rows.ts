@@ -2,7 +2,7 @@ import type { Result } from "../db/database.ts";
 import { arrayLiteral, encodeArray } from "../db/encode.ts";
 import { tableRef } from "../db/tables.ts";
 import { RemError } from "../errors.ts";
-import type { ScalarType } from "../models/column-types.ts";
+import { isArrayType } from "../models/column-types.ts";
 import type { Entity } from "../models/entity.ts";
 import type { Field } from "../models/field.ts";
 import { toColumn } from "../models/names.ts";
@@ -153,11 +153,11 @@ function column(
 	const values = rows.map(valueFor);
 	const count = rows.filter(({ row }) => isSupplied(row)).length;
 	const name = ident(column);
-	const isArray = type.endsWith("[]");
+	const isArray = isArrayType(type);
 	// unnest would flatten arrays of arrays: these go as their text.
 	const array = isArray
 		? sql`${encodeArray("text", values.map(toLiteral))}::text[]`
-		: sql`${encodeArray(type as ScalarType, values)}::${raw(`${type}[]`)}`;
+		: sql`${encodeArray(type, values)}::${raw(`${type}[]`)}`;
 	return {
 		...source,
 		name,

@@ -3,6 +3,7 @@ import { type Issue, RemError } from "../errors.ts";
 import type { Entity } from "../models/entity.ts";
 import { keyOfRow } from "../models/entity-key.ts";
 import { rowFromJson } from "../models/json-fields.ts";
+import { membersOf } from "../util/present.ts";
 import { suggest } from "../util/suggest.ts";
 import { entitySchema } from "./entity-schema.ts";
 import { entityUri } from "./entity-uri.ts";
@@ -56,14 +57,14 @@ function withItems(
 	schema: ArgumentsSchema,
 	items: readonly Record<string, unknown>[],
 ): ArgumentsSchema {
-	const properties = schema.properties as Record<string, object>;
+	const properties = membersOf(schema.properties);
 	const [only] = items;
 	return {
 		...schema,
 		properties: {
 			...properties,
 			entities: {
-				...properties.entities,
+				...membersOf(properties.entities),
 				items: items.length === 1 ? only : { anyOf: items },
 			},
 		},

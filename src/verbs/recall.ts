@@ -40,6 +40,7 @@ import {
 import { packItems } from "../query/recall/pack-items.ts";
 import { termsOf } from "../query/recall/words.ts";
 import { checkScope } from "../query/scope.ts";
+import { elementAt, valueAt } from "../util/present.ts";
 import {
 	type Models,
 	type ReadOptions,
@@ -286,7 +287,7 @@ async function findNames(reads: Reads): Promise<Names> {
 	const texts = spans.map(({ text }) => text);
 	const named = await byNames(reads, texts, perName);
 	const mentioned = outermost(
-		named.map((entity) => ({ entity, span: spans[entity.place] as NameSpan })),
+		named.map((entity) => ({ entity, span: elementAt(spans, entity.place) })),
 	);
 	const unknown = unknownNames(
 		query,
@@ -412,7 +413,7 @@ async function searchAll(reads: Reads): Promise<SearchFound> {
 	);
 	return {
 		found: mergeHybrid(found, limit).map((hit, at) => ({
-			entity: foundEntity(byName.get(hit.entityType) as EntityTable, hit),
+			entity: foundEntity(valueAt(byName, hit.entityType), hit),
 			share: shareOfRank(at + 1),
 			reasons: reasonsOf(hit, call.query),
 		})),
@@ -448,8 +449,10 @@ function reasonsOf(
 	];
 }
 
-function edgesIn({ graphEdges }: Readonly<Record<string, unknown>>) {
-	return Array.isArray(graphEdges) ? (graphEdges as readonly unknown[]) : [];
+function edgesIn({
+	graphEdges,
+}: Readonly<Record<string, unknown>>): readonly unknown[] {
+	return Array.isArray(graphEdges) ? graphEdges : [];
 }
 
 async function followEdges(

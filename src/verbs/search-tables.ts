@@ -10,6 +10,7 @@ import type { SearchExplanation } from "../query/explain.ts";
 import type { FoundInTable } from "../query/merge-tables.ts";
 import type { NearestSearch, SearchContext } from "../query/search-context.ts";
 import { tablesWithVectors } from "../query/tables-with-vectors.ts";
+import { elementAt } from "../util/present.ts";
 import { suggest } from "../util/suggest.ts";
 import { type Models, readHandle } from "./call-options.ts";
 import {
@@ -78,7 +79,7 @@ export async function searchTables<Hit>(
 		searches.map((search) => () => findIn(search)),
 	);
 	const named = results.map((result, at) => ({
-		tableName: nameOf(searches[at] as ResolvedSearch),
+		tableName: nameOf(elementAt(searches, at)),
 		...result,
 	}));
 	const explain = Object.fromEntries(

@@ -6,6 +6,7 @@ import { toTime } from "./unify.ts";
 import type { Operand, Value } from "./value.ts";
 import {
 	dialectOf,
+	listTypeOf,
 	nameOfType,
 	typeByCastName,
 	type ValueType,
@@ -30,7 +31,7 @@ export function castType(context: Context, name: TypeName): ValueType {
 			"a filter casts to no such type",
 			"text, int, numeric, float, boolean, timestamptz, date, interval, uuid, jsonb and lists of them",
 		);
-	return (name.arrayBounds === undefined ? type : `${type}[]`) as ValueType;
+	return name.arrayBounds === undefined ? type : listTypeOf(type);
 }
 
 /**
@@ -46,7 +47,7 @@ export function cast(operand: Operand, type: ValueType): Value {
 			operand.position,
 			`${nameOfType(operand.type)} cannot be cast to ${type}`,
 		);
-	return { ...operand, asText: undefined, type, ...result } as Value;
+	return { ...operand, asText: undefined, type, ...result };
 }
 
 type CastResult = Pick<Value, "sql"> & Partial<Value>;

@@ -13,6 +13,7 @@ import { RemError } from "../../errors.ts";
 import { limits } from "../../models/limits.ts";
 import { empty, ident, join, raw, type Sql, sql } from "../../sql.ts";
 import type { SqlNode } from "../../sql-grammar.ts";
+import { elementAt, membersOf, valueAt } from "../../util/present.ts";
 import { throughIndex } from "../indexed-json.ts";
 import { cast, castType } from "./casts.ts";
 import { findColumn } from "./columns.ts";
@@ -69,7 +70,7 @@ type Compile = (node: SqlNode | undefined) => Operand;
 /** The node's own place, or its first part's. */
 export function placeOf(node: unknown): number | undefined {
 	if (typeof node !== "object" || node === null) return undefined;
-	const { location } = node as { location?: unknown };
+	const { location } = membersOf(node);
 	if (typeof location === "number" && location > 0) return location;
 	for (const inner of Object.values(node)) {
 		const place = placeOf(inner);
@@ -238,7 +239,7 @@ function itemsOf(node: SqlNode | undefined): readonly SqlNode[] {
 
 function connective({ boolop, args = [] }: BoolExpr, compile: Compile): Value {
 	const parts = args.map((arg) => as(compile(arg), "boolean"));
-	const [first] = parts as [Value];
+	const first = elementAt(parts, 0);
 	if (boolop === "NOT_EXPR") return boolean(first, sql`(NOT ${first.sql})`);
 	const word = boolop === "AND_EXPR" ? " AND " : " OR ";
 	return boolean(
@@ -256,18 +257,18 @@ function nullTest({ arg, nulltesttype }: NullTest, compile: Compile): Value {
 	return boolean(value, sql`(${value.sql} IS ${not}NULL)`);
 }
 
-const booleanTests: Readonly<Record<string, string>> = {
-	IS_TRUE: "TRUE",
-	IS_NOT_TRUE: "NOT TRUE",
-	IS_FALSE: "FALSE",
-	IS_NOT_FALSE: "NOT FALSE",
-	IS_UNKNOWN: "UNKNOWN",
-	IS_NOT_UNKNOWN: "NOT UNKNOWN",
-};
+const booleanTests: ReadonlyMap<BooleanTest["booltesttype"], string> = new Map([
+	["IS_TRUE", "TRUE"],
+	["IS_NOT_TRUE", "NOT TRUE"],
+	["IS_FALSE", "FALSE"],
+	["IS_NOT_FALSE", "NOT FALSE"],
+	["IS_UNKNOWN", "UNKNOWN"],
+	["IS_NOT_UNKNOWN", "NOT UNKNOWN"],
+]);
 
 function booleanTest({ arg, booltesttype }: BooleanTest, compile: Compile) {
 	const value = as(compile(arg), "boolean");
-	const test = raw(booleanTests[booltesttype ?? ""] as string);
+	const test = raw(valueAt(booleanTests, booltesttype));
 	return boolean(value, sql`(${value.sql} IS ${test})`);
 }
 
@@ -316,11 +317,11 @@ function coalesce(
 	const values = operands.map((operand) => sameFamily(first, operand)[1]);
 	const list: Sql = join(values.map((value) => value.sql));
 	return {
-		...(first as Value),
+		...first,
 		sql: sql`COALESCE(${list})`,
 		hasCast: values.some((value) => value.hasCast === true),
 		isConstant: false,
-		asText: undefined as never,
+		asText: undefined,
 	};
 }
 

@@ -28,14 +28,14 @@ export type { SqlText } from "./context.ts";
 export class SqlFilter {
 	readonly #table: EntityTable;
 	readonly #text: SqlText;
-	readonly #node: SqlNode;
+	readonly #node: SqlNode | undefined;
 
 	constructor(grammar: SqlGrammar, table: EntityTable, text: SqlText) {
 		this.#table = table;
 		this.#text = text;
 		const source: Source = { table, text, clause: "WHERE" };
 		const { whereClause } = readSelect(grammar, source);
-		this.#node = whereClause as SqlNode;
+		this.#node = whereClause;
 		this.toSql("r");
 	}
 
@@ -60,7 +60,9 @@ export function sqlOrder(
 	const source: Source = { table, text, clause: "ORDER BY" };
 	const { sortClause = [] } = readSelect(grammar, source);
 	const context = contextOf(source, alias);
-	const terms = sortClause.map((node) => (node as { SortBy: SortBy }).SortBy);
+	const terms = sortClause.flatMap((node) =>
+		"SortBy" in node ? [node.SortBy] : [],
+	);
 	const isDescending = terms.at(-1)?.sortby_dir === "SORTBY_DESC";
 	return join([
 		...terms.map((term) => orderTerm(context, term)),

@@ -13,7 +13,7 @@ export interface Value {
 	/** Holds a checked cast, which has its operand twice: none may be put around it. */
 	readonly hasCast?: boolean;
 	/** Of a step into JSON: the same step as text. */
-	readonly asText?: Sql;
+	readonly asText?: Sql | undefined;
 }
 
 /** A constant as it was written: what it is beside decides on its type. */

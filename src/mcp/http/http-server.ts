@@ -19,6 +19,7 @@ import {
 } from "@modelcontextprotocol/server";
 import { RemError } from "../../errors.ts";
 import type { Logger } from "../../logger.ts";
+import { membersOf } from "../../util/present.ts";
 import type { TokenVerifier } from "../access/access.ts";
 import { scopes } from "../access/issuer.ts";
 import type { Identity, Memory } from "../memory.ts";
@@ -126,7 +127,7 @@ export class HttpServing {
 			await sendResponse(await this.#respond(request), outgoing);
 		} catch (error) {
 			if (gone.signal.aborted) return;
-			const { message } = error as Error;
+			const { message } = membersOf(error);
 			this.#options.logger.warn({}, `mcp: a request failed: ${message}`);
 			if (!outgoing.headersSent) outgoing.writeHead(500);
 			outgoing.end();

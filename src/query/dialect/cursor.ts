@@ -113,9 +113,9 @@ function describe(token: Token): string {
 }
 
 function isSpace(text: string, index: number): boolean {
-	return /\s/.test(text[index] as string);
+	return /\s/.test(text.charAt(index));
 }
 
 function endsWord(text: string, index: number): boolean {
-	return /[\s,\]]/.test(text[index] as string);
+	return /[\s,\]]/.test(text.charAt(index));
 }

@@ -45,7 +45,7 @@ export function parseQuery(text: string, names: KnownNames): ParsedQuery {
 /** Without semicolons and spaces at the end. An expression for them would take the square of their number. */
 function withoutEnd(text: string): string {
 	let end = text.length;
-	while (end > 0 && /[\s;]/.test(text[end - 1] as string)) end--;
+	while (end > 0 && /[\s;]/.test(text.charAt(end - 1))) end--;
 	return text.slice(0, end);
 }
 
@@ -160,13 +160,13 @@ const directionClause: Clause = {
 	part: "direction",
 	keywords: ["DIRECTION", "OUTBOUND", "INBOUND", "BOTH"],
 	fits: () => true,
-	read(cursor, keyword) {
+	read(cursor: Cursor, keyword) {
 		const named = directions[keyword.toUpperCase()];
 		if (named !== undefined) return named;
 		const word = cursor.takeKeyword(...Object.keys(directions));
 		if (word === undefined)
 			cursor.expected("out, in or both after DIRECTION", ["out", "in", "both"]);
-		return directions[word as string];
+		return directions[word];
 	},
 };
 

@@ -7,6 +7,7 @@ import {
 	limits,
 	textProblem,
 } from "../../models/limits.ts";
+import { elementAt } from "../../util/present.ts";
 import { type CacheReader, readCached } from "../cached-read.ts";
 import { checkLimit, checkScope } from "../scope.ts";
 import {
@@ -306,7 +307,7 @@ class Walk {
 				return;
 			}
 			this.budget--;
-			const parent = frontier[row.rem_ord] as GraphNode;
+			const parent = elementAt(frontier, row.rem_ord);
 			if (row.matches === 0) {
 				this.#dangling.push({ from: parent.entityKey, edge: row.edge });
 				continue;

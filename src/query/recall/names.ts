@@ -1,4 +1,5 @@
 import { characters, keyProblem, limits } from "../../models/limits.ts";
+import { elementAt } from "../../util/present.ts";
 import { beginningOf, isStopWord, unspaced } from "./words.ts";
 
 /** A part of the query that may be an entity's name. */
@@ -183,7 +184,7 @@ function lastOf(units: readonly Unit[], first: number): number {
 	let weight = 0;
 	let last = first;
 	for (let at = first; at < units.length; at++) {
-		weight += (units[at] as Unit).weight;
+		weight += elementAt(units, at).weight;
 		if (weight > maxWeight) break;
 		last = at;
 	}
