@@ -1,6 +1,6 @@
 import { arrayLiteral } from "../db/encode.ts";
-import { characterPairsRef, hasPairs } from "../schema/character-pairs.ts";
 import type { SimilarBy } from "../schema/held-functions.ts";
+import { hasPairs, pairsOfName } from "../schema/word-function.ts";
 import { ident, join, raw, type Sql, sql } from "../sql.ts";
 import {
 	type Budget,
@@ -306,7 +306,7 @@ function pairsWay(
 	return [
 		{
 			...plan,
-			condition: sql`(${hasPairs(text)} AND ${characterPairsRef(schema)}(${text}) @@ ${query}::tsquery)`,
+			condition: sql`(${hasPairs(text)} AND ${pairsOfName(schema, text)} @@ ${query}::tsquery)`,
 			index: {
 				kind: mode === "content" ? "content_pairs" : "key_pairs",
 				query,

@@ -26,7 +26,7 @@ function pairsOf(letters: readonly string[]): string[] {
 	return letters.slice(1).map((letter, at) => `${letters[at]}${letter}`);
 }
 
-/** A tsquery of what contains any of them, or each: `rem_character_pairs` has pairs, and the last letter of each run. */
+/** A tsquery of what contains any of them, or each: `rem_pairs` has pairs, and the last letter of each run. */
 export function pairsQuery(
 	pairs: readonly string[],
 	operator: "|" | "&",

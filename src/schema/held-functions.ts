@@ -7,8 +7,8 @@ import {
 import { sharedTenant } from "../models/limits.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { ident, join, literal, raw, type Sql, sql } from "../sql.ts";
-import { characterPairsRef, hasPairs } from "./character-pairs.ts";
 import { ownershipMark } from "./ownership.ts";
+import { hasPairs, pairsOfName } from "./word-function.ts";
 
 /** What a name, or a summary, is like: a name, a word of one, either, a word of the summary; or whose pairs of letters it has. */
 export type SimilarBy =
@@ -32,7 +32,7 @@ export function similarEntriesDdl(
 ): Sql {
 	const fn = similarEntriesRef(schema);
 	const pairs = (text: Sql) =>
-		sql`${hasPairs(text)} AND ${characterPairsRef(schema)}(${text}) @@ rem_query::tsquery`;
+		sql`${hasPairs(text)} AND ${pairsOfName(schema, text)} @@ rem_query::tsquery`;
 	const conditions: Readonly<Record<SimilarBy, Sql>> = {
 		key: raw("k.entity_key % rem_query"),
 		word: raw("k.entity_key %> rem_query"),

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { RemError } from "../errors.ts";
-import { keyOfRow } from "../models/entity-key.ts";
+import { keyOfRow } from "../models/rows.ts";
 import type { QueryResult } from "../verbs/query-result.ts";
 import type { Item } from "./bounded-items.ts";
 import { entityUri } from "./entity-uri.ts";

@@ -1,8 +1,8 @@
 import * as z from "zod";
 import { type Issue, RemError } from "../errors.ts";
 import type { Entity } from "../models/entity.ts";
-import { keyOfRow } from "../models/entity-key.ts";
 import { rowFromJson } from "../models/json-fields.ts";
+import { keyOfRow } from "../models/rows.ts";
 import { membersOf } from "../util/present.ts";
 import { suggest } from "../util/suggest.ts";
 import { entitySchema } from "./entity-schema.ts";

@@ -11,10 +11,10 @@ import {
 	validDate,
 	vector,
 } from "../models/checks.ts";
-import { keyOfRow } from "../models/entity-key.ts";
 import { limits } from "../models/limits.ts";
 import { type OptionChecks, required } from "../models/options.ts";
 import type { EntityTable } from "../models/registry.ts";
+import { keyOfRow } from "../models/rows.ts";
 import type { VectorInput } from "../models/vector.ts";
 import { type FuzzyHit, fuzzySearch } from "../query/fuzzy.ts";
 import type { GraphReader } from "../query/graph/traverse.ts";

@@ -5,9 +5,9 @@ import type {
 	TableExplanations,
 } from "../../index.ts";
 import type { Entity } from "../../models/entity.ts";
-import { keyOfRow } from "../../models/entity-key.ts";
 import { parseJson } from "../../models/json-text.ts";
 import type { Registry } from "../../models/registry.ts";
+import { keyOfRow } from "../../models/rows.ts";
 import type { FusionWeights } from "../../query/fusion-weights.ts";
 import { searchModes } from "../../query/vector-plan.ts";
 import { membersOf } from "../../util/present.ts";

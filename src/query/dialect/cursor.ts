@@ -1,6 +1,6 @@
+import { RemError } from "../../errors.ts";
 import { quoted, suggest } from "../../util/suggest.ts";
 import { readString } from "./quotes.ts";
-import { syntaxError } from "./syntax-error.ts";
 
 /** A piece of the text: `[start, end)`. A string's value is without quotes and escapes. */
 export interface Token {
@@ -99,6 +99,21 @@ export class Cursor {
 		const value = this.text.slice(start, end);
 		return { kind: "word", value, start, end };
 	}
+}
+
+/** `QUERY_SYNTAX`: what is wrong, and at which character (from 1). */
+export function syntaxError(
+	message: string,
+	index: number,
+	hint?: string,
+): RemError {
+	return new RemError(
+		"QUERY_SYNTAX",
+		`${message}, at character ${index + 1}`,
+		hint === undefined
+			? { position: index + 1 }
+			: { position: index + 1, hint },
+	);
 }
 
 /** A word as a keyword: upper-case ASCII, so that no other letter can pass for one. */

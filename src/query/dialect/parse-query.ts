@@ -16,7 +16,7 @@ import {
 	thresholdClause,
 	whereClause,
 } from "./clauses.ts";
-import { Cursor, keywordOf } from "./cursor.ts";
+import { Cursor, keywordOf, syntaxError } from "./cursor.ts";
 import { readName, readNames, readText } from "./names.ts";
 import type {
 	Direction,
@@ -24,7 +24,6 @@ import type {
 	ParsedQuery,
 	RemQuery,
 } from "./rem-query.ts";
-import { syntaxError } from "./syntax-error.ts";
 
 /**
  * Reads a query of the REM dialect; `QUERY_SYNTAX` tells the character, what

@@ -1,10 +1,9 @@
 import { RemError } from "../../errors.ts";
 import { limits } from "../../models/limits.ts";
 import { type Clause, clauseOf } from "./clause.ts";
-import { type Cursor, keywordOf, type Token } from "./cursor.ts";
+import { type Cursor, keywordOf, syntaxError, type Token } from "./cursor.ts";
 import { placesInString } from "./quotes.ts";
 import type { KnownNames, SqlPart } from "./rem-query.ts";
-import { syntaxError } from "./syntax-error.ts";
 
 /**
  * The SQL of a clause, to the query's next clause or its end. It may stand in
