@@ -7,7 +7,7 @@ import { type RemToolsOptions, toolRecords } from "./tool-records.ts";
 export type { RemToolsOptions } from "./tool-records.ts";
 
 /**
- * The memory of a tenant, and perhaps a user, as tools of the AI SDK (versions 5
+ * The memory of a tenant, and optionally a user, as tools of the AI SDK (versions 5
  * to 7): `recall`, `lookup`, `get`, `search`, `traverse`, `remember`, `link` and
  * `forget`. What a model does wrong is a result `{ error: { code, message, hint } }`.
  *

@@ -15,14 +15,14 @@ export interface ErrorReason {
 	readonly isAboutEncoding?: boolean;
 }
 
-export type Reason = keyof typeof spellings;
+export type Reason = keyof typeof patterns;
 
 /**
  * How servers and proxies write the reasons that decide what to do. More than
  * one may be in a body: the first of this list that is there counts, since a
  * rate limit that is really an empty account does not end with time.
  */
-const spellings = {
+const patterns = {
 	insufficient_quota:
 		/^(?:(?:code_)?insufficient[_ ]?(?:user[_ ]?|account[_ ]?)?(?:quota|balance|credits?|funds)|(?:quota|dailyLimit|daily_limit)_?exceeded|billing_not_active|account_(?:deactivated|overdue)|arrearage|payment_required|out_of_credits?|credit_balance_(?:too_)?low|pre_consume_token_quota_failed)$/i,
 	billing_hard_limit_reached: /^billing_hard_limit_reached$/i,
@@ -177,11 +177,11 @@ function isError(value: unknown): boolean {
 	const { error, errors, data, embeddings, ...rest } = membersOf(value);
 	if (embeddings !== undefined) return false;
 	if (Array.isArray(data) && data.length > 0) return false;
-	if (isSaid(error) || isSaid(errors)) return true;
+	if (isStated(error) || isStated(errors)) return true;
 	if (Array.isArray(data)) return false;
 	const { code, success, status } = rest;
 	if (success === false) return true;
-	const isCode = isSaid(code) && !successes.test(String(code));
+	const isCode = isStated(code) && !successes.test(String(code));
 	const isStatus =
 		typeof status === "string" && /^(?:error|fail(?:ed|ure)?)$/i.test(status);
 	return (isCode || isStatus) && messagesOf(rest).length > 0;
@@ -221,7 +221,7 @@ function isApisError(body: unknown, messages: readonly string[]): boolean {
 	return isObject && !isContents;
 }
 
-export function isSaid(value: unknown): boolean {
+export function isStated(value: unknown): boolean {
 	if (Array.isArray(value)) return value.length > 0;
 	return (
 		value !== undefined && value !== null && value !== "" && value !== false
@@ -292,8 +292,8 @@ function reasonOf(
 	words: readonly string[],
 	messages: readonly string[],
 ): Reason | undefined {
-	const named = keysOf(spellings).find((name) =>
-		words.some((word) => spellings[name].test(word)),
+	const named = keysOf(patterns).find((name) =>
+		words.some((word) => patterns[name].test(word)),
 	);
 	// A rate limit may still be an empty account, by its sentence.
 	if (named !== undefined && named !== "rate_limit_exceeded") return named;

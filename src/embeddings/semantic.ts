@@ -179,7 +179,7 @@ function addSpelling(part: Float64Array, terms: readonly Term[]): void {
 	}
 }
 
-/** A word that occurs ten times says more than one that occurs once, but not ten times as much. */
+/** A word that occurs ten times weighs more than one that occurs once, but not ten times as much. */
 function damped(count: number): number {
 	return 1 + Math.log(count);
 }

@@ -141,7 +141,7 @@ function startAfter(segments: Intl.Segments, at: number): number | undefined {
 	}
 }
 
-/** The end of what is there, unless something begins there. */
+/** The end of the segment, unless something begins there. */
 function endAfter(segments: Intl.Segments, at: number): number {
 	const found = segments.containing(at);
 	if (found === undefined || found.index === at) return at;

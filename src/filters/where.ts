@@ -44,7 +44,7 @@ function filterSql(context: Context, where: unknown, depth: number): Sql {
 			`the filter is nested deeper than ${limits.filterDepth} levels`,
 		);
 	if (!isObject(where))
-		throw new RemError("FILTER_REFUSED", "the filter is no object", {
+		throw new RemError("FILTER_REFUSED", "the filter must be an object", {
 			hint: "pass fields and what they must be: { year: { gte: 1990 } }",
 		});
 	const conditions = Object.entries(where).flatMap(([name, condition]) =>
@@ -117,7 +117,7 @@ function tooManyConditions(): RemError {
 	);
 }
 
-/** The JSON that the field contains by the condition, whatever else that says. */
+/** The JSON that the field contains by the condition, whatever else that has. */
 function containedIn(field: Field, condition: unknown): Sql | undefined {
 	if (field.type !== "jsonb" || !isObject(condition)) return undefined;
 	const contained = Object.hasOwn(condition, "path")

@@ -42,7 +42,7 @@ interface DeleteParams {
 }
 
 /**
- * One model of a tenant, and perhaps a user, as LangChain's vector store. The
+ * One model of a tenant, and optionally a user, as LangChain's vector store. The
  * text of a document is one embedded field; entries of its metadata that are
  * fields of the model are stored in their columns, the others in `metadata`.
  *

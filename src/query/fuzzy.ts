@@ -277,13 +277,13 @@ const indexFirst = raw(
 
 function entriesSql(
 	request: FuzzyRequest,
-	{ condition, score, leastScore, compared }: Match,
+	{ condition, score, minScore, compared }: Match,
 	{ from, where }: { readonly from: Sql; readonly where: Sql },
 ): Sql {
 	const scope = sql`${where} AND ${condition}${typeCondition(request)}${userCondition("k", request)}`;
 	const columns = (of: Sql) =>
 		sql`SELECT k.entity_key, k.entity_type, k.entity_id, ${of} AS score, ${tieBreak(request)} AS tie, k.metadata, k.content_summary`;
-	if (leastScore === undefined && compared === undefined)
+	if (minScore === undefined && compared === undefined)
 		return sql`${columns(score)}
   FROM ${from}
   WHERE ${scope}`;
@@ -294,7 +294,7 @@ function entriesSql(
 	return sql`${columns(sql`c.score`)}
   FROM (SELECT k.* FROM ${from} WHERE ${scope} ${most}) AS k
   CROSS JOIN LATERAL (SELECT ${score} AS score OFFSET 0) AS c
-  WHERE c.score >= ${leastScore ?? 0}`;
+  WHERE c.score >= ${minScore ?? 0}`;
 }
 
 function bestSql({ limit = defaultLimit }: FuzzyRequest, entries: Sql): Sql {
@@ -306,7 +306,7 @@ ORDER BY u.score DESC, u.tie DESC, u.entity_key, u.entity_type, u.entity_id
 LIMIT ${limit}`;
 }
 
-/** Many names hold the same word: the one with the least besides comes first. */
+/** Many names contain the same word: the one with the least besides comes first. */
 function tieBreak({ query, mode = "key" }: FuzzyRequest): Sql {
 	return mode === "key" ? raw("0") : sql`similarity(${textOf(mode)}, ${query})`;
 }

@@ -103,7 +103,7 @@ const noVectors = `best AS (
   SELECT NULL::uuid AS entity_id, NULL::text AS field_name, NULL::integer AS chunk_start, NULL::integer AS chunk_end, NULL::float8 AS distance WHERE FALSE
 )`;
 
-/** As FUZZY has it when nothing is said. */
+/** The default of FUZZY. */
 const nameSettings: Settings = new Map([
 	["pg_trgm.similarity_threshold", "0.3"],
 ]);

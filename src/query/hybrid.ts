@@ -20,7 +20,7 @@ export type Rerank<Hit> = (
 	hits: readonly Hit[],
 ) => readonly number[] | Promise<readonly number[]>;
 
-/** What a hybrid search says besides the search by meaning that is part of it. */
+/** The options of a hybrid search besides those of the search by meaning that is part of it. */
 export interface HybridOptions {
 	readonly query: string;
 	/** A text search configuration of PostgreSQL. */
@@ -63,7 +63,7 @@ export async function hybridSearch(
 	const { table, limit } = search;
 	const { rerank, query } = options;
 	const depth = Math.max(
-		rerank === undefined ? leastDepth : rerankDepth,
+		rerank === undefined ? minDepth : rerankDepth,
 		2 * limit,
 	);
 	// Each list is as long as the ranks that are fused.
@@ -84,7 +84,7 @@ const maxNameCharacters = 64;
 
 /** The lists that have a weight. */
 async function listsOf(
-	{ db, table, tenantId, facts }: HybridContext,
+	{ db, table, tenantId, statistics }: HybridContext,
 	{ query, language, weights }: HybridOptions,
 ) {
 	const mayBeName = weights.name > 0 && characters(query) <= maxNameCharacters;
@@ -96,7 +96,7 @@ async function listsOf(
 				: {
 						query,
 						language,
-						facts: await facts.texts.read(db, table, tenantId),
+						statistics: await statistics.texts.read(db, table, tenantId),
 					},
 		name: mayBeName ? query : undefined,
 	};
@@ -132,7 +132,7 @@ async function findFused(
 }
 
 /** Of each list as many as can still bring a row to the top. */
-const leastDepth = 30;
+const minDepth = 30;
 /** So many are scored again. */
 const rerankDepth = 60;
 
@@ -168,7 +168,7 @@ export function checkHybrid({
 	if (!languageName.safeParse(language).success)
 		throw new RemError(
 			"VALIDATION",
-			"language is no name of a text search configuration",
+			"language must be the name of a text search configuration",
 			{ hint: "such as english, german or simple: \\dF in psql lists them" },
 		);
 }

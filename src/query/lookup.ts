@@ -61,7 +61,7 @@ export interface FoundKey {
 export function checkLookup(request: LookupRequest): void {
 	checkScope(request);
 	if (!Array.isArray(request.entityKeys))
-		throw new RemError("VALIDATION", "entityKeys is no list");
+		throw new RemError("VALIDATION", "entityKeys must be an array");
 	request.entityKeys.forEach(checkKey);
 }
 
@@ -179,7 +179,7 @@ export function lookupSql(
 	request: LookupRequest,
 ): Sql {
 	// In a subquery the planner takes every list for one of ten keys: were it to
-	// see a list of one, it would find the plan that it keeps too dear and make a
+	// see a list of one, it would find its stored plan too expensive and make a
 	// new one for each lookup, which takes four times as long as the lookup.
 	const keys = sql`(SELECT ${encodeArray("text", request.entityKeys)}::text[])`;
 	const ofType =

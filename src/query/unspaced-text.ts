@@ -10,7 +10,7 @@ export interface SplitQuery {
 	readonly rest: string;
 }
 
-/** Chinese, Japanese and Thai are found by their pairs of letters: no space says where a word begins. */
+/** Chinese, Japanese and Thai are found by their pairs of letters: no space marks where a word begins. */
 export function splitQuery(query: string): SplitQuery {
 	const text = query.normalize("NFKC");
 	const runs = [...text.matchAll(unspacedRun)].map(([run]) => [...run]);

@@ -21,14 +21,14 @@ export type SimilarBy =
 
 /**
  * Under row level security PostgreSQL uses an index only for operators that it
- * knows to tell nothing of a row (LEAKPROOF): `=` is one, `%` and `@>` are not,
+ * knows to reveal nothing of a row (LEAKPROOF): `=` is one, `%` and `@>` are not,
  * and only a superuser can call them so. These functions run as the owner, whom
  * no policy hides anything from, and so use the indexes. The tenant is theirs to
- * ask for, not the caller's to say: it is that of the transaction.
+ * ask for, not the caller's choice: it is that of the transaction.
  */
 export function similarEntriesDdl(
 	schema: string,
-	{ owner, readers, tenant }: HeldBy,
+	{ owner, readers, tenant }: Protection,
 ): Sql {
 	const fn = similarEntriesRef(schema);
 	const pairs = (text: Sql) =>
@@ -70,7 +70,7 @@ ${hand(sql`${fn}(TEXT, TEXT, INTEGER)`, owner, readers)}`;
 /** Ids of the tenant's rows whose `metadata` or `graph_edges` contain something, or whose edges lead to one of several names. */
 export function holdingDdl(
 	table: EntityTable,
-	{ owner, readers, tenant }: HeldBy,
+	{ owner, readers, tenant }: Protection,
 ): Sql {
 	const { schema, entity } = table;
 	const fn = holdingRef(schema, entity.tableName);
@@ -127,7 +127,7 @@ ${hand(sql`${fn}(TEXT[])`, owner, [writer])}`;
 }
 
 /** Whose the functions are, who may call them, and the transaction's tenant. */
-interface HeldBy {
+interface Protection {
 	readonly owner: string;
 	readonly readers: readonly string[];
 	readonly tenant: Sql;

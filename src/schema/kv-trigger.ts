@@ -28,7 +28,7 @@ import {
 } from "./statement-triggers.ts";
 
 /**
- * The triggers that keep kv_store equal to the entity's live rows: one per
+ * The triggers that make kv_store equal to the entity's live rows: one per
  * event (transition tables allow no more), for whole statements (1.3 times an
  * insert without; row triggers 1.6).
  *

@@ -71,7 +71,7 @@ function withItems(
 	};
 }
 
-/** Of the system's fields a model may write these: whose a row is, and which one, is not its to say. */
+/** Of the system's fields a model may write these: whose a row is, and which one, is not for it to choose. */
 const systemFields = ["tags", "metadata", "graphEdges"];
 
 function checkFields(

@@ -53,7 +53,7 @@ export const search = tool({
 
 const previewLength = 600;
 
-/** The passage that matched, else the beginning of what the row says. */
+/** The passage that matched, else the beginning of the text of the row. */
 function previewOf(
 	entity: Entity,
 	row: Readonly<Record<string, unknown>>,

@@ -34,7 +34,7 @@ export interface Query {
 	/**
 	 * Answers a query of the REM dialect: LOOKUP, FUZZY, SEARCH, RECALL, TRAVERSE
 	 * or SQL
-	 * (docs/query-language.md). Whatever the text says, it reads rows of the scope
+	 * (docs/query-language.md). Whatever the text is, it reads rows of the scope
 	 * only. Throws `QUERY_SYNTAX`, `FILTER_REFUSED`, `UNKNOWN_…` or `INPUT_LIMIT`,
 	 * with `position`.
 	 *

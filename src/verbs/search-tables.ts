@@ -26,7 +26,7 @@ import {
 
 // vectorSearch and hybridSearch without a table, and the search in recall.
 
-/** A row of any of the tables: `entityType` says of which. */
+/** A row of any of the tables: `entityType` names it. */
 export type RowOfAny<M extends Models> = RowWithTable<M[number]>;
 
 type RowWithTable<E> =
@@ -58,7 +58,7 @@ export interface TablesFound<Hit> {
 
 /**
  * @internal Searches every table in which the scope has vectors of the call's
- * model: a statement that says which they are, one for the query's vector if it
+ * model: a statement that finds them, one for the query's vector if it
  * has to be made, and one for each of them, side by side where there are
  * connections for it.
  */

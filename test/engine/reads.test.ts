@@ -652,7 +652,7 @@ describe("SEARCH", () => {
 					efSearch: undefined,
 					defaultEfSearch: 100,
 					quantized: undefined,
-					facts: db.service.core.vectorFacts,
+					statistics: db.service.core.vectorStatistics,
 					onAttempt: undefined,
 					queryEmbedding: Float32Array.of(1, 2),
 				},

@@ -355,7 +355,7 @@ function currentTime(
 
 function onlyConstant(operand: Operand): Constant {
 	if (operand.kind !== "value" && operand.kind !== "list") return operand;
-	throw refusedAt(operand.position, "a list holds constants only");
+	throw refusedAt(operand.position, "a list contains constants only");
 }
 
 function boolean({ position }: Value, condition: Sql): Value {

@@ -40,12 +40,12 @@ export interface HttpOptions {
 const host = "127.0.0.1";
 const path = "/mcp";
 const metadataPath = "/.well-known/oauth-protected-resource";
-const mostConnections = 500;
+const maxHttpConnections = 500;
 
 /** A port of this machine on which nothing is answered yet: its number is part of the address of the server. */
 export async function listen(port: number): Promise<Server> {
 	const server = createServer();
-	server.maxConnections = mostConnections;
+	server.maxConnections = maxHttpConnections;
 	await new Promise<void>((resolve, reject) => {
 		server.once("error", (error: NodeJS.ErrnoException) =>
 			reject(

@@ -26,7 +26,7 @@ import type {
 } from "./rem-query.ts";
 
 /**
- * Reads a query of the REM dialect; `QUERY_SYNTAX` tells the character, what
+ * Reads a query of the REM dialect; `QUERY_SYNTAX` names the character, what
  * was expected there and the nearest thing that would do. Takes time in
  * proportion to the text, and no text means anything but what is written.
  *
@@ -176,7 +176,7 @@ const traverseClauses = [
 	limitClause,
 ];
 
-/** Where TRAVERSE begins: it is told by its keyword alone. */
+/** Where TRAVERSE begins: its keyword alone identifies it. */
 const startClause: Clause = {
 	...tableClause,
 	keywords: ["WITH", "FROM"],

@@ -24,7 +24,7 @@ export function needsGrammar(query: RemQuery): boolean {
 
 /**
  * What the query does, without doing it: names are looked up among the models,
- * numbers held to their ranges, SQL compiled. `grammar` is what
+ * numbers checked against their ranges, SQL compiled. `grammar` is what
  * {@link needsGrammar} asks for.
  */
 export function planQuery(

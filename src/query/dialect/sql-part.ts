@@ -41,9 +41,9 @@ const pieces =
 	/(?<space>\s+)|(?<constant>[eE]'(?:[^'\\]|\\[\s\S]|'')*'|'(?:[^']|'')*'|\d[\w.]*|\.\d+)|(?<identifier>"(?:[^"]|"")*")|(?<word>[\p{L}_][\p{L}\p{N}_]*)|(?<refused>--|\/\*|\$|['"])|(?<sign>[\s\S])/uy;
 
 /** With more words and signs the grammar's parser could run out of stack. */
-const mostPieces = 1000;
+const maxPieces = 1000;
 /** Several lists of the most values one may have; 30,000 would take it 0.1 s. */
-const mostConstants = 4 * limits.filterListLength;
+const maxConstants = 4 * limits.filterListLength;
 
 /** Words after which an operand is still to come: a column may be called "field" or "min". */
 const joins = new Set(
@@ -91,7 +91,7 @@ function sqlEnd(
 				: sign === ")" || sign === "]";
 		if (piece.constant !== undefined) constantCount++;
 		else if (sign !== ",") pieceCount++;
-		if (pieceCount > mostPieces || constantCount > mostConstants)
+		if (pieceCount > maxPieces || constantCount > maxConstants)
 			throw tooMuch(at(index));
 	}
 	return text.length;
@@ -146,7 +146,7 @@ function refusedPiece(piece: string, index: number): RemError {
 function tooMuch(index: number): RemError {
 	return new RemError(
 		"INPUT_LIMIT",
-		`the condition has more than ${mostPieces} words and signs, or ${mostConstants} constants`,
+		`the condition has more than ${maxPieces} words and signs, or ${maxConstants} constants`,
 		{ position: index + 1, hint: "ask in several queries" },
 	);
 }

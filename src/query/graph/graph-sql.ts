@@ -62,7 +62,7 @@ const nodeColumns = raw(
 export interface EdgeSource {
 	readonly entityType: string;
 	readonly view: Sql;
-	readonly holding?: Sql | undefined;
+	readonly finder?: Sql | undefined;
 }
 
 /** The entity that a text names. */
@@ -192,15 +192,15 @@ ORDER BY n.rem_ord, n.entity_type, n.entity_id, n.edge ->> 'rel_type'`;
  * each of them would cost more than the rest.
  */
 function candidatesSql(
-	{ entityType, view, holding }: EdgeSource,
+	{ entityType, view, finder }: EdgeSource,
 	tenant: Sql,
 	{ schema, scope }: GraphContext,
 ): Sql[] {
 	const select = sql`SELECT s.* FROM ${view} AS s WHERE s.tenant_id = ${tenant}${userCondition("s", scope)}`;
 	const names = raw("(SELECT names FROM names)");
 	const leads = sql` AND ${ident(schema, "rem_edge_keys")}(s.graph_edges) && ${names}`;
-	if (holding !== undefined)
-		return [sql`${select}${leads}${heldCondition(holding)}`];
+	if (finder !== undefined)
+		return [sql`${select}${leads}${finderCondition(finder)}`];
 	const index = { name: indexName("gin", entityType, ["edge_keys"]) };
 	// Neither depends on a row: the branch that is not wanted is not begun.
 	const isBuilt = sql`(SELECT ${isUsable(schema, index)})`;
@@ -211,8 +211,8 @@ function candidatesSql(
 }
 
 /** With row level security the index is reached through a function. */
-function heldCondition(holding: Sql): Sql {
-	return sql` AND s.entity_id IN (SELECT h.id FROM ${holding}('edge_keys', (SELECT to_jsonb(names) FROM names)) AS h (id))`;
+function finderCondition(finder: Sql): Sql {
+	return sql` AND s.entity_id IN (SELECT h.id FROM ${finder}('edge_keys', (SELECT to_jsonb(names) FROM names)) AS h (id))`;
 }
 
 /** How many edges the node has, by type. */

@@ -67,7 +67,7 @@ function fieldNamed(name: string): Field {
 	);
 }
 
-/** Nodes that no term tells apart stay as they were met. */
+/** Nodes that are equal in all terms stay as they were met. */
 export function sortNodes(
 	nodes: readonly TraverseNode[],
 	terms: readonly OrderTerm[],

@@ -36,7 +36,7 @@ import { parseTraverseOrder, sortNodes } from "./traverse-order.ts";
 /** What a traversal reads with. */
 export interface GraphReader extends CacheReader {
 	/** Entity types whose rows are behind row level security. @default none */
-	readonly heldTypes?: readonly string[];
+	readonly securedTypes?: readonly string[];
 }
 
 const defaults = {
@@ -46,7 +46,7 @@ const defaults = {
 	nodeBudget: 10_000,
 } as const;
 
-const mostNodes = 100_000;
+const maxNodes = 100_000;
 
 /**
  * Everything within reach of an entity, breadth first: one or two statements a
@@ -74,7 +74,7 @@ export async function traverse(
 	let frontier: readonly GraphNode[] = [start];
 	for (let step = 1; step <= depth && frontier.length > 0; step++) {
 		const before = walk.nodes.length;
-		// In the order in which they are met, what comes after the limit is cut off anyway.
+		// In the order in which they are met, what comes after the limit is cut off.
 		const enough = order.length === 0 ? limit : Number.POSITIVE_INFINITY;
 		for await (const steps of readSteps(reader, frontier, walk)) {
 			walk.take(steps, frontier, step);
@@ -99,13 +99,13 @@ function checkTraverse(request: TraverseRequest): void {
 		throw new RemError("VALIDATION", "direction is none of out, in, both");
 	checkLimit(request.limit ?? defaults.limit);
 	const { nodeBudget = defaults.nodeBudget, edgeTypes = [] } = request;
-	if (!Number.isInteger(nodeBudget) || nodeBudget < 1 || nodeBudget > mostNodes)
+	if (!Number.isInteger(nodeBudget) || nodeBudget < 1 || nodeBudget > maxNodes)
 		throw new RemError(
 			"INPUT_LIMIT",
-			`nodeBudget is ${nodeBudget}, expected a whole number from 1 to ${mostNodes}`,
+			`nodeBudget is ${nodeBudget}, expected a whole number from 1 to ${maxNodes}`,
 		);
 	if (!Array.isArray(edgeTypes))
-		throw new RemError("VALIDATION", "edgeTypes is no list");
+		throw new RemError("VALIDATION", "edgeTypes must be an array");
 	for (const type of edgeTypes) checkReference("edgeTypes", type);
 }
 
@@ -227,7 +227,7 @@ async function readIncoming(
 	const searched = sources.map(({ entityType, view }) => ({
 		entityType,
 		view,
-		holding: reader.heldTypes?.includes(entityType)
+		finder: reader.securedTypes?.includes(entityType)
 			? holdingRef(schema, entityType)
 			: undefined,
 	}));
@@ -246,7 +246,7 @@ async function countEdges(
 	const { direction = defaults.direction } = request;
 	const context = {
 		...contextOf(reader, request),
-		limit: mostNodes,
+		limit: maxNodes,
 		offset: 0,
 	};
 	const counts: EdgeCount[] = [];
@@ -295,7 +295,7 @@ class Walk {
 		this.#note(text, node, matches);
 	}
 
-	/** Keeps what is new. */
+	/** Stores what is new. */
 	take(
 		steps: readonly Step[],
 		frontier: readonly GraphNode[],

@@ -65,7 +65,7 @@ export function wholeText({ key, body }: ItemText): string {
 	return [key ?? "", body.trim()].filter((part) => part !== "").join("\n");
 }
 
-/** Fewer tokens say nothing. */
+/** Fewer tokens make no useful excerpt. */
 const minPassage = 8;
 
 /**

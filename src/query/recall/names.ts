@@ -55,7 +55,7 @@ export function nameSpans(text: string): NameSpan[] {
 	return [...spans.values()];
 }
 
-/** The parts that look like names, capitals or digits in them, and none of which was found: nearly a name, perhaps. */
+/** The parts that look like names, capitals or digits in them, and none of which was found: they may be misspelt names. */
 export function unknownNames(
 	text: string,
 	found: readonly Pick<NameSpan, "start" | "end">[],
@@ -200,7 +200,7 @@ function mayBeName(run: readonly Unit[]): boolean {
 	);
 }
 
-/** A word with which the query begins has a capital anyway. */
+/** A word with which the query begins has a capital letter whatever it is. */
 function isDistinctRun(run: readonly Unit[]): boolean {
 	const [only] = run;
 	if (run.length > 1 || only === undefined) return true;

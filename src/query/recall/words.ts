@@ -2,7 +2,7 @@ import { unspacedScripts } from "../../models/unspaced-scripts.ts";
 
 // What a query is made of, as names and passages are found by it.
 
-/** Words that say nothing of what a text is about. */
+/** Words that do not show what a text is about. */
 const stopWords = new Set(
 	(
 		"a about after again all also am an and any are as at be because been before being but by can " +
