@@ -112,6 +112,27 @@ ${select({ from: ident(schema, "kv_store"), isFallback: false })}
 ) AS m) AS k ON s.rem_ready`;
 }
 
+/** What every read returns of an entry. */
+export interface EntryRow {
+	readonly entity_key: string;
+	readonly entity_type: string;
+	readonly entity_id: string;
+	readonly user_id: string | null;
+	readonly metadata: Record<string, unknown>;
+	readonly content_summary: string | null;
+}
+
+export function toEntry(row: EntryRow) {
+	return {
+		entityKey: row.entity_key,
+		entityType: row.entity_type,
+		entityId: row.entity_id,
+		userId: row.user_id,
+		metadata: row.metadata,
+		contentSummary: row.content_summary,
+	};
+}
+
 export const entryColumns = raw(
 	"k.entity_key, k.entity_type, k.entity_id, k.user_id, k.metadata, k.content_summary, k.graph_edges",
 );

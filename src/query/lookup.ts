@@ -14,8 +14,10 @@ import {
 	type CacheReader,
 	cachedSql,
 	type Entries,
+	type EntryRow,
 	entryColumns,
 	readCached,
+	toEntry,
 } from "./cached-read.ts";
 import { type RecordTexts, readRecord, recordSql } from "./hydrate.ts";
 import {
@@ -104,14 +106,8 @@ export async function lookup(
 	});
 }
 
-interface LookupRow {
+interface LookupRow extends EntryRow {
 	readonly rem_ord: number;
-	readonly entity_key: string;
-	readonly entity_type: string;
-	readonly entity_id: string;
-	readonly user_id: string | null;
-	readonly metadata: Record<string, unknown>;
-	readonly content_summary: string | null;
 	readonly graph_edges: Edge[];
 	readonly rem_record?: RecordTexts;
 }
@@ -119,12 +115,7 @@ interface LookupRow {
 function toHit({ entityKeys }: LookupRequest, row: LookupRow): LookupHit {
 	return {
 		requestedKey: elementAt(entityKeys, row.rem_ord - 1),
-		entityKey: row.entity_key,
-		entityType: row.entity_type,
-		entityId: row.entity_id,
-		userId: row.user_id,
-		metadata: row.metadata,
-		contentSummary: row.content_summary,
+		...toEntry(row),
 		graphEdges: row.graph_edges,
 	};
 }

@@ -4,7 +4,7 @@ import { sharedTenant } from "../../models/limits.ts";
 import { indexName } from "../../models/names.ts";
 import type { Edge } from "../../models/types.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../../sql.ts";
-import type { Entries } from "../cached-read.ts";
+import type { Entries, EntryRow } from "../cached-read.ts";
 import { type ReadScope, tenantCondition, userCondition } from "../scope.ts";
 import type { GraphNode } from "./traversal.ts";
 
@@ -26,32 +26,12 @@ export interface PageContext extends GraphContext {
 }
 
 /** A step of a traversal: an edge of a frontier's node, and where it leads. */
-export interface StepRow extends Partial<NodeRow> {
+export interface StepRow extends Partial<EntryRow> {
 	/** Place of the node in the frontier. */
 	readonly rem_ord: number;
 	readonly edge: Edge;
 	/** How many entities the edge's target names; 0: it is dangling. */
 	readonly matches: number;
-}
-
-export interface NodeRow {
-	readonly entity_key: string;
-	readonly entity_type: string;
-	readonly entity_id: string;
-	readonly user_id: string | null;
-	readonly metadata: Record<string, unknown>;
-	readonly content_summary: string | null;
-}
-
-export function toNode(row: NodeRow): GraphNode {
-	return {
-		entityKey: row.entity_key,
-		entityType: row.entity_type,
-		entityId: row.entity_id,
-		userId: row.user_id,
-		metadata: row.metadata,
-		contentSummary: row.content_summary,
-	};
 }
 
 const nodeColumns = raw(

@@ -8,19 +8,22 @@ import {
 	textProblem,
 } from "../../models/limits.ts";
 import { elementAt } from "../../util/present.ts";
-import { type CacheReader, readCached } from "../cached-read.ts";
+import {
+	type CacheReader,
+	type EntryRow,
+	readCached,
+	toEntry,
+} from "../cached-read.ts";
 import { checkLimit, checkScope } from "../scope.ts";
 import {
 	type GraphContext,
 	inSql,
 	type NameContext,
-	type NodeRow,
 	outCountSql,
 	outSql,
 	type PageContext,
 	type StepRow,
 	startSql,
-	toNode,
 } from "./graph-sql.ts";
 import type {
 	AmbiguousTarget,
@@ -159,12 +162,12 @@ export async function findNode(
 	text: string,
 	context: NameContext,
 ): Promise<NamedNode | undefined> {
-	const [row] = await readCached<NodeRow & { matches: number }>(
+	const [row] = await readCached<EntryRow & { matches: number }>(
 		reader,
 		(entries) => startSql(entries, text, context),
 		planned,
 	);
-	return row && { node: toNode(row), matches: row.matches };
+	return row && { node: toEntry(row), matches: row.matches };
 }
 
 /** One name for the plans of all statements of a traversal. */
@@ -312,7 +315,7 @@ class Walk {
 				this.#dangling.push({ from: parent.entityKey, edge: row.edge });
 				continue;
 			}
-			const node = toNode(row as NodeRow);
+			const node = toEntry(row as EntryRow);
 			const target = direction === "out" ? node : parent;
 			this.#note(row.edge.dst, target, row.matches);
 			if (this.#paths.has(idOf(node))) continue;

@@ -1,6 +1,6 @@
 import type { EntityTable } from "../../models/registry.ts";
-import { readCached } from "../cached-read.ts";
-import { type NodeRow, namedSql, toNode } from "../graph/graph-sql.ts";
+import { type EntryRow, readCached, toEntry } from "../cached-read.ts";
+import { namedSql } from "../graph/graph-sql.ts";
 import type { GraphNode } from "../graph/traversal.ts";
 import type { GraphReader } from "../graph/traverse.ts";
 import { type RecordTexts, readRecord, recordSql } from "../hydrate.ts";
@@ -49,14 +49,14 @@ export async function findNamed(
 		return [
 			{
 				place: row.rem_ord - 1,
-				node: toNode(row),
+				node: toEntry(row),
 				row: readRecord(table, row.rem_record),
 			},
 		];
 	});
 }
 
-interface NamedRow extends NodeRow {
+interface NamedRow extends EntryRow {
 	readonly rem_ord: number;
 	readonly rem_record: RecordTexts;
 }
