@@ -1,7 +1,7 @@
 import type { Handle } from "../db/database.ts";
 import { statementName } from "../db/statement-name.ts";
 import { RemError } from "../errors.ts";
-import { kvReady } from "../schema/kv-ready.ts";
+import { kvReady } from "../schema/kv-trigger.ts";
 import {
 	compile,
 	ident,

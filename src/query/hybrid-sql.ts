@@ -34,7 +34,7 @@ export interface HybridSources {
 }
 
 /** The vectors of a search, where they have a weight. */
-export interface VectorList {
+interface VectorList {
 	readonly search: NearestSearch;
 	readonly branches: readonly Branch[];
 }

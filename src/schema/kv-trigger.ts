@@ -102,6 +102,16 @@ ${join(
 )}`;
 }
 
+/**
+ * Whether kv_store is whole, as an expression for the very statement that reads
+ * it: the marker is emptied together with the cache, and names its file.
+ */
+export function kvReady(schema: string): Sql {
+	const kvStore = toText(ident(schema, "kv_store"));
+	return sql`EXISTS (SELECT FROM ${ident(schema, "kv_state")}
+    WHERE kind = 'ready' AND filenode = pg_relation_filenode(${literal(kvStore)}::regclass))`;
+}
+
 /** The triggers of a table, by the table's name, which is the entity type. */
 export function kvTriggers(tableName: string): readonly TableTrigger[] {
 	return [
