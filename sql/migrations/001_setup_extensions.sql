@@ -49,7 +49,7 @@ RETURN (SELECT coalesce(string_agg(''''||p.pair||''':'||least(p.place, 16383), '
   SELECT c.mark || coalesce(lead(c.mark) OVER run, '') AS pair, row_number() OVER () AS place,
     lead(c.mark) OVER run IS NULL AND rem_is_query AND lag(c.mark) OVER run IS NOT NULL AS is_end
   FROM regexp_matches(rem_text, E'[\\u0e01-\\u0e3a\\u0e40-\\u0e4e\\u0e81-\\u0ece\\u0edc-\\u0edf\\u1000-\\u103f\\u1050-\\u109d\\u1780-\\u17d3\\u3005-\\u3007\\u3041-\\u3096\\u309d-\\u309f\\u30a1-\\u30fa\\u30fc-\\u30ff\\u31f0-\\u31ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\uf900-\\ufaff\\U00020000-\\U0003ffff\\u0e3b-\\u0e3f\\u0e4f-\\u0e80\\u0ecf-\\u0edb\\u0ee0-\\u0eff\\u0f00-\\u0fff\\u1040-\\u104f\\u109e-\\u109f\\u17d4-\\u17ff\\u3097-\\u309c\\u30a0\\u30fb\\uac00-\\ud7af\\uff66-\\uff9f]+', 'g') WITH ORDINALITY AS r (run, no),
-    string_to_table(r.run[1], NULL) WITH ORDINALITY AS c (mark, at)
+    unnest(string_to_array(r.run[1], NULL)) WITH ORDINALITY AS c (mark, at)
   WINDOW run AS (PARTITION BY r.no ORDER BY c.at)
 ) AS p WHERE NOT p.is_end);
 -- The words of a text: of a document, and of a query.
