@@ -2,8 +2,8 @@
 
 -- kv_store
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "kv_store_content" ON "public"."kv_store" USING gin (tenant_id, content_summary gin_trgm_ops);
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "kv_store_key_pairs" ON "public"."kv_store" USING gin (tenant_id, "public"."rem_character_pairs"("entity_key")) WHERE octet_length("entity_key") <> char_length("entity_key");
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "kv_store_content_pairs" ON "public"."kv_store" USING gin (tenant_id, "public"."rem_character_pairs"("content_summary")) WHERE octet_length("content_summary") <> char_length("content_summary");
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "kv_store_key_pairs" ON "public"."kv_store" USING gin (tenant_id, "public"."rem_pairs"(normalize("entity_key", NFKC), FALSE)) WHERE octet_length("entity_key") <> char_length("entity_key");
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "kv_store_content_pairs" ON "public"."kv_store" USING gin (tenant_id, "public"."rem_pairs"(normalize("content_summary", NFKC), FALSE)) WHERE octet_length("content_summary") <> char_length("content_summary");
 
 -- feedbacks
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "gin_feedbacks__metadata" ON "public"."feedbacks" USING gin (metadata jsonb_path_ops);

@@ -41,15 +41,6 @@ RETURN rtrim(left(ltrim(
 '-'), 255), '-');
 COMMENT ON FUNCTION "public"."rem_normalize_key"(TEXT) IS 'remdb: keys 4ef3598c7fb5d36c';
 
--- Neighbouring letters of Chinese, Japanese, Thai and other texts without spaces, to find parts of them by.
-CREATE OR REPLACE FUNCTION "public"."rem_character_pairs"(value TEXT) RETURNS TSVECTOR
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-RETURN (SELECT array_to_tsvector(coalesce(array_agg(DISTINCT pair), '{}')) FROM (
-  SELECT letter || coalesce(lead(letter) OVER (PARTITION BY run ORDER BY place), '') AS pair
-  FROM regexp_matches(normalize(value, NFKC), E'[\\u0e01-\\u0e3a\\u0e40-\\u0e4e\\u0e81-\\u0ece\\u0edc-\\u0edf\\u1000-\\u103f\\u1050-\\u109d\\u1780-\\u17d3\\u3005-\\u3007\\u3041-\\u3096\\u309d-\\u309f\\u30a1-\\u30fa\\u30fc-\\u30ff\\u31f0-\\u31ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\uf900-\\ufaff\\U00020000-\\U0003ffff]+', 'g') WITH ORDINALITY AS runs (texts, run),
-    unnest(string_to_array(texts[1], NULL)) WITH ORDINALITY AS letters (letter, place)
-) AS pairs);
-
 
 -- Pairs of characters of the scripts that put no spaces between words.
 CREATE OR REPLACE FUNCTION "public"."rem_pairs"(rem_text TEXT, rem_is_query BOOLEAN) RETURNS TSVECTOR
@@ -57,17 +48,17 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN (SELECT coalesce(string_agg(''''||p.pair||''':'||least(p.place, 16383), ' '), '')::tsvector FROM (
   SELECT c.mark || coalesce(lead(c.mark) OVER run, '') AS pair, row_number() OVER () AS place,
     lead(c.mark) OVER run IS NULL AND rem_is_query AND lag(c.mark) OVER run IS NOT NULL AS is_end
-  FROM regexp_matches(rem_text, E'[\\u0e01-\\u0eff\\u0f00-\\u0fff\\u1000-\\u109f\\u1780-\\u17ff\\u3005-\\u3007\\u3041-\\u30ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\uac00-\\ud7af\\uf900-\\ufaff\\uff66-\\uff9f\\U00020000-\\U0003ffff]+', 'g') WITH ORDINALITY AS r (run, no),
-    string_to_table(r.run[1], NULL) WITH ORDINALITY AS c (mark, at)
+  FROM regexp_matches(rem_text, E'[\\u0e01-\\u0e3a\\u0e40-\\u0e4e\\u0e81-\\u0ece\\u0edc-\\u0edf\\u1000-\\u103f\\u1050-\\u109d\\u1780-\\u17d3\\u3005-\\u3007\\u3041-\\u3096\\u309d-\\u309f\\u30a1-\\u30fa\\u30fc-\\u30ff\\u31f0-\\u31ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\uf900-\\ufaff\\U00020000-\\U0003ffff\\u0e3b-\\u0e3f\\u0e4f-\\u0e80\\u0ecf-\\u0edb\\u0ee0-\\u0eff\\u0f00-\\u0fff\\u1040-\\u104f\\u109e-\\u109f\\u17d4-\\u17ff\\u3097-\\u309c\\u30a0\\u30fb\\uac00-\\ud7af\\uff66-\\uff9f]+', 'g') WITH ORDINALITY AS r (run, no),
+    unnest(string_to_array(r.run[1], NULL)) WITH ORDINALITY AS c (mark, at)
   WINDOW run AS (PARTITION BY r.no ORDER BY c.at)
 ) AS p WHERE NOT p.is_end);
 -- The words of a text: of a document, and of a query.
 CREATE OR REPLACE FUNCTION "public"."rem_words"(rem_language REGCONFIG, rem_text TEXT, rem_is_query BOOLEAN) RETURNS TSVECTOR
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-RETURN CASE WHEN octet_length(rem_text) <> char_length(rem_text) AND rem_text ~ E'[\\u0e01-\\u0eff\\u0f00-\\u0fff\\u1000-\\u109f\\u1780-\\u17ff\\u3005-\\u3007\\u3041-\\u30ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\uac00-\\ud7af\\uf900-\\ufaff\\uff66-\\uff9f\\U00020000-\\U0003ffff\\u3000-\\u303f\\uff00-\\uffef]'
+RETURN CASE WHEN octet_length(rem_text) <> char_length(rem_text) AND rem_text ~ E'[\\u0e01-\\u0e3a\\u0e40-\\u0e4e\\u0e81-\\u0ece\\u0edc-\\u0edf\\u1000-\\u103f\\u1050-\\u109d\\u1780-\\u17d3\\u3005-\\u3007\\u3041-\\u3096\\u309d-\\u309f\\u30a1-\\u30fa\\u30fc-\\u30ff\\u31f0-\\u31ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\uf900-\\ufaff\\U00020000-\\U0003ffff\\u0e3b-\\u0e3f\\u0e4f-\\u0e80\\u0ecf-\\u0edb\\u0ee0-\\u0eff\\u0f00-\\u0fff\\u1040-\\u104f\\u109e-\\u109f\\u17d4-\\u17ff\\u3097-\\u309c\\u30a0\\u30fb\\uac00-\\ud7af\\uff66-\\uff9f\\u3000-\\u303f\\uff00-\\uffef]'
   THEN to_tsvector(rem_language, regexp_replace(regexp_replace(
       CASE WHEN rem_text ~ '[０１２３４５６７８９ＡＢＣＤＥＦＧＨＩＪＫＬＭＮＯＰＱＲＳＴＵＶＷＸＹＺａｂｃｄｅｆｇｈｉｊｋｌｍｎｏｐｑｒｓｔｕｖｗｘｙｚ]' THEN translate(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(rem_text, '-', ' '), '/', ' '), '.', ' '), '_', ' '), '@', ' '), '<', ' '), '&', ' '), '+', ' '), '~', ' '), ':', ' '), '=', ' '), '０１２３４５６７８９ＡＢＣＤＥＦＧＨＩＪＫＬＭＮＯＰＱＲＳＴＵＶＷＸＹＺａｂｃｄｅｆｇｈｉｊｋｌｍｎｏｐｑｒｓｔｕｖｗｘｙｚ', '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz') ELSE replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(rem_text, '-', ' '), '/', ' '), '.', ' '), '_', ' '), '@', ' '), '<', ' '), '&', ' '), '+', ' '), '~', ' '), ':', ' '), '=', ' ') END,
-      E'[\\u0e01-\\u0eff\\u0f00-\\u0fff\\u1000-\\u109f\\u1780-\\u17ff\\u3005-\\u3007\\u3041-\\u30ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\uac00-\\ud7af\\uf900-\\ufaff\\uff66-\\uff9f\\U00020000-\\U0003ffff\\u3000-\\u303f\\uff00-\\uffef]+', ' ', 'g'), E'\\S{255}', E'\\& ', 'g'))
+      E'[\\u0e01-\\u0e3a\\u0e40-\\u0e4e\\u0e81-\\u0ece\\u0edc-\\u0edf\\u1000-\\u103f\\u1050-\\u109d\\u1780-\\u17d3\\u3005-\\u3007\\u3041-\\u3096\\u309d-\\u309f\\u30a1-\\u30fa\\u30fc-\\u30ff\\u31f0-\\u31ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\uf900-\\ufaff\\U00020000-\\U0003ffff\\u0e3b-\\u0e3f\\u0e4f-\\u0e80\\u0ecf-\\u0edb\\u0ee0-\\u0eff\\u0f00-\\u0fff\\u1040-\\u104f\\u109e-\\u109f\\u17d4-\\u17ff\\u3097-\\u309c\\u30a0\\u30fb\\uac00-\\ud7af\\uff66-\\uff9f\\u3000-\\u303f\\uff00-\\uffef]+', ' ', 'g'), E'\\S{255}', E'\\& ', 'g'))
     || "public"."rem_pairs"(rem_text, rem_is_query)
   ELSE to_tsvector(rem_language, regexp_replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(rem_text, '-', ' '), '/', ' '), '.', ' '), '_', ' '), '@', ' '), '<', ' '), '&', ' '), '+', ' '), '~', ' '), ':', ' '), '=', ' '), E'\\S{255}', E'\\& ', 'g'))
 END;

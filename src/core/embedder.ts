@@ -71,7 +71,7 @@ export class Embedder {
 		this.#open.clear();
 	}
 
-	/** The provider, or `PROVIDER_NOT_CONFIGURED` saying what it lacks. */
+	/** The provider, or `PROVIDER_NOT_CONFIGURED` naming what it lacks. */
 	provider(choice: ProviderChoice = {}): EmbeddingProvider {
 		const chosen = this.#choose(choice);
 		// By its vectors, so that what it infers about its server is inferred once.

@@ -104,7 +104,7 @@ export interface EmbeddingsParts {
 	) => void;
 }
 
-// A worker that waits for its provider holds a lease all the time: the queue waits better.
+// A worker that waits for its provider occupies a lease all the time: the queue waits better.
 const workerDeadlineMs = 30_000;
 
 /** How long a migration waits for fields whose vectors begin or cease. */

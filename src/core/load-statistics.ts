@@ -68,7 +68,10 @@ export class LoadStatistics {
 		if (rows < rowsPerAnalyze || isOpen) return;
 		this.#tenantRows.delete(name);
 		try {
-			await gatherTenantStatistics(this.#db, table, tenantId, rows);
+			await gatherTenantStatistics(this.#db, table, {
+				tenantId,
+				rowsLoaded: rows,
+			});
 		} catch (error) {
 			// What was loaded is committed: it is only planned for less well.
 			this.#logger.warn(

@@ -10,7 +10,7 @@ import { model } from "../models/entity.ts";
 import { Registry } from "../models/registry.ts";
 import type { CacheFallback } from "../query/cached-read.ts";
 import { FuzzySamples } from "../query/fuzzy-sample.ts";
-import { VectorFacts } from "../query/vector-facts.ts";
+import { VectorStatistics } from "../query/vector-statistics.ts";
 import type { Settings } from "../settings/settings.ts";
 import { quoted } from "../util/suggest.ts";
 import { Embedder } from "./embedder.ts";
@@ -31,7 +31,7 @@ export class ServiceCore {
 	readonly embeddings: Embeddings;
 	readonly kv: KvCache;
 	/** What searches know of indexes and of the sizes of their scopes. */
-	readonly vectorFacts = new VectorFacts();
+	readonly vectorStatistics = new VectorStatistics();
 	/** What FUZZY knows of the names of large tenants. */
 	readonly fuzzySamples = new FuzzySamples();
 	readonly indexer: BackgroundIndexer;

@@ -7,6 +7,7 @@ import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector.ts";
 import { batchUpsert } from "../store/batch-upsert.ts";
 import type { MergeField } from "../store/merge.ts";
+import type { UpsertCall } from "../store/prepare.ts";
 import type { UpsertProgress, UpsertResult } from "../store/upsert-result.ts";
 import { EdgeCount } from "./edge-count.ts";
 import type { ServiceCore } from "./service-core.ts";
@@ -55,7 +56,7 @@ export async function upsertRows(
 	const { space, embeds, queuesFailures } = embedding;
 	const bulk = options.bulk ? indexer.bulkLoad(table, space) : undefined;
 	const count = new EdgeCount();
-	const result = await batchUpsert(db, embedding.table, count.of(entities), {
+	const storeOptions: UpsertCall["options"] = {
 		scope: { tenantId, userId, defaultTenant: settings.defaultTenant },
 		provider: embedding.provider,
 		space,
@@ -67,7 +68,11 @@ export async function upsertRows(
 		beforeWrite: bulk && ((vectors) => bulk.dropIndexesForLoad(vectors)),
 		onProgress: options.onProgress,
 		signal: options.signal,
-	}).finally(() => bulk?.end());
+	};
+	const result = await batchUpsert(
+		{ db, table: embedding.table, options: storeOptions },
+		count.of(entities),
+	).finally(() => bulk?.end());
 	const { inserted, updated, embeddingsGenerated, embeddingsQueued } = result;
 	await core.loadStatistics.note(db, {
 		table,

@@ -1,6 +1,7 @@
 import { RemError, reading } from "../errors.ts";
 import { record, text, typeName, wholeNumber } from "../models/checks.ts";
 import { optionTable, takeOptions } from "../models/options.ts";
+import { membersOf } from "../util/present.ts";
 import { cohereModels, cohereTokensPerText } from "./cohere.ts";
 import { knownModel, vectorLength } from "./known-model.ts";
 import { openaiLimits, openaiModels } from "./openai.ts";
@@ -55,8 +56,7 @@ export interface FromAiSdkOptions {
 
 /** Whether a value has the shape of an embedding model of the AI SDK. */
 export function isAiSdkModel(value: unknown): value is AiSdkEmbeddingModel {
-	if (typeof value !== "object" || value === null) return false;
-	const { modelId, provider, doEmbed } = value as Partial<AiSdkEmbeddingModel>;
+	const { modelId, provider, doEmbed } = membersOf(value);
 	return (
 		typeof modelId === "string" &&
 		typeof provider === "string" &&
@@ -118,9 +118,10 @@ function describeModel(model: AiSdkEmbeddingModel, given: FromAiSdkOptions) {
 			{ hint: 'fromAiSdk(openai.embedding("text-embedding-3-small"))' },
 		);
 	const options = takeOptions(given, optionsTable, "fromAiSdk");
+	const [providerName = ""] = model.provider.split(".");
 	return {
 		options,
-		name: options.name ?? (model.provider.split(".")[0] as string),
+		name: options.name ?? providerName,
 		model: model.modelId,
 		dimensions: vectorLength(knownModels, model.modelId, options.dimensions),
 		limits: limitsOf(model, options),

@@ -1,4 +1,4 @@
-import { membersOf } from "../util/present.ts";
+import { keysOf, membersOf } from "../util/present.ts";
 /** The cause of an error by its body, in the terms of OpenAI's API. */
 export interface ErrorReason {
 	/** A word we know; anything else might quote the key or a text. */
@@ -15,14 +15,14 @@ export interface ErrorReason {
 	readonly isAboutEncoding?: boolean;
 }
 
-export type Reason = keyof typeof spellings;
+export type Reason = keyof typeof patterns;
 
 /**
  * How servers and proxies write the reasons that decide what to do. More than
  * one may be in a body: the first of this list that is there counts, since a
  * rate limit that is really an empty account does not end with time.
  */
-const spellings = {
+const patterns = {
 	insufficient_quota:
 		/^(?:(?:code_)?insufficient[_ ]?(?:user[_ ]?|account[_ ]?)?(?:quota|balance|credits?|funds)|(?:quota|dailyLimit|daily_limit)_?exceeded|billing_not_active|account_(?:deactivated|overdue)|arrearage|payment_required|out_of_credits?|credit_balance_(?:too_)?low|pre_consume_token_quota_failed)$/i,
 	billing_hard_limit_reached: /^billing_hard_limit_reached$/i,
@@ -41,11 +41,11 @@ const spellings = {
 } as const satisfies Record<string, RegExp>;
 
 /** The same, where only the sentence for humans has it. */
+const accountSpent =
+	/insufficient[_ ](?:user |account )?(?:quota|balance|credits?|funds)|(?:monthly|daily|free|account|included|total) (?:quota|credits?|limit) (?:is |has been |was )?(?:exhausted|exceeded|used up|reached)|quota (?:is |has been |was )?(?:exhausted|used up|depleted)|run out of (?:tokens|credits?|quota|funds)|exceeded your (?:monthly|daily|free|included)|credit balance is too low|out of credits|no credits? (?:left|remaining)|billing hard limit|account (?:is )?(?:in arrears|overdue)/i;
+
 const sentences: readonly (readonly [Reason, RegExp])[] = [
-	[
-		"insufficient_quota",
-		/insufficient[_ ](?:user |account )?(?:quota|balance|credits?|funds)|(?:monthly|daily|free|account|included|total) (?:quota|credits?|limit) (?:is |has been |was )?(?:exhausted|exceeded|used up|reached)|quota (?:is |has been |was )?(?:exhausted|used up|depleted)|run out of (?:tokens|credits?|quota|funds)|exceeded your (?:monthly|daily|free|included)|credit balance is too low|out of credits|no credits? (?:left|remaining)|billing hard limit|account (?:is )?(?:in arrears|overdue)/i,
-	],
+	["insufficient_quota", accountSpent],
 	[
 		"invalid_api_key",
 		/\b(?:invalid|incorrect|expired) api[ _-]?key|api key (?:not valid|is invalid|expired)/i,
@@ -177,11 +177,11 @@ function isError(value: unknown): boolean {
 	const { error, errors, data, embeddings, ...rest } = membersOf(value);
 	if (embeddings !== undefined) return false;
 	if (Array.isArray(data) && data.length > 0) return false;
-	if (isSaid(error) || isSaid(errors)) return true;
+	if (isStated(error) || isStated(errors)) return true;
 	if (Array.isArray(data)) return false;
 	const { code, success, status } = rest;
 	if (success === false) return true;
-	const isCode = isSaid(code) && !successes.test(String(code));
+	const isCode = isStated(code) && !successes.test(String(code));
 	const isStatus =
 		typeof status === "string" && /^(?:error|fail(?:ed|ure)?)$/i.test(status);
 	return (isCode || isStatus) && messagesOf(rest).length > 0;
@@ -221,7 +221,7 @@ function isApisError(body: unknown, messages: readonly string[]): boolean {
 	return isObject && !isContents;
 }
 
-export function isSaid(value: unknown): boolean {
+export function isStated(value: unknown): boolean {
 	if (Array.isArray(value)) return value.length > 0;
 	return (
 		value !== undefined && value !== null && value !== "" && value !== false
@@ -292,27 +292,27 @@ function reasonOf(
 	words: readonly string[],
 	messages: readonly string[],
 ): Reason | undefined {
-	for (const [name, spelling] of Object.entries(spellings))
-		if (words.some((word) => spelling.test(word))) {
-			// A rate limit may still be an empty account, by its sentence.
-			if (name !== "rate_limit_exceeded") return name as Reason;
-			break;
-		}
+	const named = keysOf(patterns).find((name) =>
+		words.some((word) => patterns[name].test(word)),
+	);
+	// A rate limit may still be an empty account, by its sentence.
+	if (named !== undefined && named !== "rate_limit_exceeded") return named;
 	const isGoogles = words.some((word) => /^[A-Z_]{4,}$/.test(word));
-	const spent = sentences[0] as readonly [Reason, RegExp];
 	if (
 		messages.some(
 			(message) =>
 				!ofAMinute.test(message) &&
-				(spent[1].test(message) || (!isGoogles && openaiSpent.test(message))),
+				(accountSpent.test(message) ||
+					(!isGoogles && openaiSpent.test(message))),
 		)
 	)
 		return "insufficient_quota";
-	for (const [name, spelling] of Object.entries(spellings))
-		if (words.some((word) => spelling.test(word))) return name as Reason;
-	return sentences.find(([, sentence]) =>
-		messages.some((message) => sentence.test(message)),
-	)?.[0];
+	return (
+		named ??
+		sentences.find(([, sentence]) =>
+			messages.some((message) => sentence.test(message)),
+		)?.[0]
+	);
 }
 
 function statusOf(word: string): number | undefined {

@@ -121,7 +121,10 @@ const codes: Readonly<Record<FailureKind, ErrorCode>> = {
 export function providerError(
 	provider: { readonly name: string },
 	{ kind, message, hint }: CallFailure,
-	{ suffix = "", issues = [] as readonly Issue[] } = {},
+	{
+		suffix = "",
+		issues = [],
+	}: { readonly suffix?: string; readonly issues?: readonly Issue[] } = {},
 ): RemError {
 	return new RemError(
 		codes[kind],

@@ -1,5 +1,5 @@
 import type { Issue, RemError } from "../errors.ts";
-import { valueAt } from "../util/present.ts";
+import { elementAt, valueAt } from "../util/present.ts";
 import { resultsOf } from "./embed-each.ts";
 import type { EmbedOptions } from "./embedding-run.ts";
 import { CallFailure, type FailureKind, providerError } from "./failure.ts";
@@ -71,7 +71,7 @@ function failed(
 		const result = results.get(text);
 		return result instanceof CallFailure ? [{ place, failure: result }] : [];
 	});
-	const [worst] = failures
+	const byWeight = failures
 		.map(({ failure }) => failure)
 		.sort((a, b) => weights.indexOf(a.kind) - weights.indexOf(b.kind));
 	const suffix =
@@ -84,5 +84,5 @@ function failed(
 			message: failure.message,
 		}),
 	);
-	return providerError(provider, worst as CallFailure, { suffix, issues });
+	return providerError(provider, elementAt(byWeight, 0), { suffix, issues });
 }

@@ -5,7 +5,7 @@ import {
 	namedVector,
 	vectorNames,
 } from "./decode-vector.ts";
-import { errorReason, isSaid } from "./error-reason.ts";
+import { errorReason, isStated } from "./error-reason.ts";
 import { CallFailure, unreadable } from "./failure.ts";
 import { maxNumbers } from "./http.ts";
 import { statusFailure } from "./status-failure.ts";
@@ -76,7 +76,7 @@ export function vectorIn(
 	{ value, error }: Item,
 	dimensions: number,
 ): Float32Array {
-	if (isMissing(value) && isSaid(error))
+	if (isMissing(value) && isStated(error))
 		return new NoVector(itemFailure(error));
 	return decodeVector(value, dimensions);
 }
@@ -110,7 +110,7 @@ function listOf(place: unknown): readonly unknown[] | undefined {
 function toItem(item: unknown): Item {
 	if (!isObject(item)) return { value: item };
 	const { index, error } = item;
-	const isNamed = vectorNames.some((name) => name in item) || isSaid(error);
+	const isNamed = vectorNames.some((name) => name in item) || isStated(error);
 	// An object that is the vector itself has its numbers as members.
 	const value = isNamed
 		? (namedVector(item) ?? item.embedding)

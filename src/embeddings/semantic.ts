@@ -1,3 +1,4 @@
+import { unspacedScripts } from "../models/unspaced-scripts.ts";
 import { hashOf, normalisedText, trigramHashes } from "./lexical.ts";
 import type { EmbeddingPurpose } from "./provider.ts";
 import { stemOf } from "./word-stem.ts";
@@ -89,10 +90,11 @@ const contractions =
 /** Marks are parts of words: of vowels in the scripts of India, of tones in Thai. */
 const word = /[\p{L}\p{N}][\p{L}\p{N}\p{M}]*/gu;
 
-const unspaced =
-	"\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Script=Thai}\\p{Script=Lao}\\p{Script=Khmer}\\p{Script=Myanmar}";
-const hasUnspaced = new RegExp(`[${unspaced}]`, "u");
-const runs = new RegExp(`[${unspaced}\\p{M}ー]+|[^${unspaced}]+`, "gu");
+const hasUnspaced = new RegExp(`[${unspacedScripts}]`, "u");
+const runs = new RegExp(
+	`[${unspacedScripts}\\p{M}ー]+|[^${unspacedScripts}]+`,
+	"gu",
+);
 
 function* wordsOf(text: string): Generator<string> {
 	const plain = normalisedText(text).replace(contractions, "");
@@ -177,7 +179,7 @@ function addSpelling(part: Float64Array, terms: readonly Term[]): void {
 	}
 }
 
-/** A word that occurs ten times says more than one that occurs once, but not ten times as much. */
+/** A word that occurs ten times weighs more than one that occurs once, but not ten times as much. */
 function damped(count: number): number {
 	return 1 + Math.log(count);
 }

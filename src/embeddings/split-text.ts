@@ -35,7 +35,10 @@ export function splitText(text: string, maxTokens: number): Passage[] {
 		});
 		const rest = skipSpace(text, end);
 		if (rest === text.length) break;
-		const next = skipSpace(text, startOfOverlap(text, start, rest, budget));
+		const next = skipSpace(
+			text,
+			startOfOverlap(text, { start, end: rest }, budget),
+		);
 		startPoint += codePoints(text, start, next);
 		start = next;
 	}
@@ -52,27 +55,24 @@ function endOfPassage(text: string, start: number, budget: number): number {
 	return cut ?? furthest;
 }
 
-/** Where the passage begins that goes on with the text at `rest`. */
-function startOfOverlap(
-	text: string,
-	start: number,
-	rest: number,
-	budget: number,
-): number {
-	const earliest = back(text, start, rest, budget / overlapShare);
-	if (earliest === start) return rest;
-	return new Boundaries(text, start, rest).firstBetween(earliest, rest) ?? rest;
+interface Span {
+	readonly start: number;
+	readonly end: number;
+}
+
+/** Where the passage begins that goes on with the text at the end of another. */
+function startOfOverlap(text: string, before: Span, budget: number): number {
+	const { start, end } = before;
+	const earliest = back(text, before, budget / overlapShare);
+	if (earliest === start) return end;
+	return new Boundaries(text, start, end).firstBetween(earliest, end) ?? end;
 }
 
 // Of one language, so that passages do not depend on the machine's: these rules
 // differ by script, not by language, and know words of scripts without spaces.
-const [sentences, words, characters] = (
-	["sentence", "word", "grapheme"] as const
-).map((granularity) => new Intl.Segmenter("en", { granularity })) as [
-	Intl.Segmenter,
-	Intl.Segmenter,
-	Intl.Segmenter,
-];
+const sentences = new Intl.Segmenter("en", { granularity: "sentence" });
+const words = new Intl.Segmenter("en", { granularity: "word" });
+const characters = new Intl.Segmenter("en", { granularity: "grapheme" });
 
 /** What follows a cut decides with what precedes it. */
 const lookAhead = 64;
@@ -141,7 +141,7 @@ function startAfter(segments: Intl.Segments, at: number): number | undefined {
 	}
 }
 
-/** The end of what is there, unless something begins there. */
+/** The end of the segment, unless something begins there. */
 function endAfter(segments: Intl.Segments, at: number): number {
 	const found = segments.containing(at);
 	if (found === undefined || found.index === at) return at;
@@ -163,12 +163,7 @@ function forward(text: string, start: number, budget: number): number {
 }
 
 /** The same backwards, not beyond `start`. */
-function back(
-	text: string,
-	start: number,
-	end: number,
-	budget: number,
-): number {
+function back(text: string, { start, end }: Span, budget: number): number {
 	let left = budget;
 	let at = end;
 	while (at > start) {

@@ -63,9 +63,9 @@ function isFinal(reason: Reason | undefined): boolean {
 /** The body's status counts where the answer's own is less specific. */
 function effectiveStatus(answered: number, stated: number | undefined): number {
 	if (stated === undefined) return answered < 300 ? 500 : answered;
-	const saysMore =
+	const isPrecise =
 		stated === 402 || ([401, 403, 429].includes(stated) && answered !== 429);
-	return answered < 300 || answered >= 500 || saysMore ? stated : answered;
+	return answered < 300 || answered >= 500 || isPrecise ? stated : answered;
 }
 
 interface Meaning {

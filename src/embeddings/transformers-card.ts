@@ -5,7 +5,7 @@ import { RemError } from "../errors.ts";
 import { membersOf } from "../util/present.ts";
 import type { KnownModels } from "./known-model.ts";
 
-/** What the card of a sentence transformer says of its use. */
+/** What the card of a sentence transformer states of its use. */
 export interface ModelCard {
 	readonly dimensions: number;
 	/** Which vectors of its tokens become the text's: their mean, or the first one. */

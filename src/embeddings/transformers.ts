@@ -79,7 +79,7 @@ export function transformersProvider({
 	};
 }
 
-/** The length of a model's vectors, which only its configuration at huggingface.co says. */
+/** The length of a model's vectors, which only its configuration at huggingface.co states. */
 export async function findDimensions(model: string): Promise<number> {
 	const { AutoConfig } = await loadPackage();
 	const config = await AutoConfig.from_pretrained(model, {

@@ -13,11 +13,11 @@ const indexedJson = ["metadata", "graph_edges"];
  * more, which the other one implies.
  */
 export function throughIndex(
-	{ hasRowSecurity, schema, entity }: EntityTable,
-	alias: string,
+	{ table, alias }: { readonly table: EntityTable; readonly alias: string },
 	{ column }: Field,
 	contained: Sql,
 ): Sql[] {
+	const { hasRowSecurity, schema, entity } = table;
 	if (!hasRowSecurity || !indexedJson.includes(column)) return [];
 	return [
 		sql`${ident(alias, "id")} IN (SELECT h.id FROM ${holdingRef(schema, entity.tableName)}(${literal(column)}, ${contained}) AS h (id))`,

@@ -96,13 +96,13 @@ export const pathOperators: Readonly<Record<string, Operator<Place>>> = {
 function equals(field: Field, value: unknown, place: Place): Sql {
 	if (value === null) return isNull(place);
 	const isOneValue = isScalar(value);
-	// Containment says the same, and has an index: but a number in a path may mean a place in an array.
+	// Containment means the same, and has an index: but a number in a path may mean a place in an array.
 	if (isOneValue && place.path.every(isKey))
 		return sql`${place.column} @> ${json(field, nested(place.path, value))}`;
 	return sql`${at(place)} = ${json(field, value)}`;
 }
 
-/** What the column contains where the condition is one on a path that says so. */
+/** What the column contains where the condition is an equality on a path. */
 export function containedInPath({
 	path,
 	eq,

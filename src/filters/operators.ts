@@ -6,6 +6,7 @@ import {
 } from "../models/column-types.ts";
 import type { Field } from "../models/field.ts";
 import { raw, type Sql, sql } from "../sql.ts";
+import { keysOf } from "../util/present.ts";
 import { suggest } from "../util/suggest.ts";
 import { json, list, pattern, refused, scalar } from "./values.ts";
 
@@ -38,7 +39,7 @@ export function operatorsOf(type: ColumnType): FilterOperator[] {
 	const own: readonly FilterOperator[] = isArrayType(type)
 		? ["contains", "overlaps"]
 		: definitionOf(type).filter.operators;
-	return (Object.keys(filterOperators) as FilterOperator[]).filter(
+	return keysOf(filterOperators).filter(
 		(name) => name === "isNull" || name === "exists" || own.includes(name),
 	);
 }

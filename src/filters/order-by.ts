@@ -32,13 +32,14 @@ function parseTerm(entity: Entity, text: string): OrderTerm {
 		throw new RemError("FILTER_REFUSED", `orderBy cannot be read: "${text}"`, {
 			hint: 'a field and a direction, such as "createdAt desc"; several as a list',
 		});
-	const field = fieldOf(entity, match[1] as string);
+	const [, name = "", direction] = match;
+	const field = fieldOf(entity, name);
 	if (field.type === "jsonb")
 		throw new RemError(
 			"FILTER_REFUSED",
 			`rows cannot be ordered by "${field.name}", which is JSON`,
 		);
-	return { field, descending: match[2]?.toLowerCase() === "desc" };
+	return { field, descending: direction?.toLowerCase() === "desc" };
 }
 
 export function orderBySql(terms: readonly OrderTerm[], alias: string): Sql {

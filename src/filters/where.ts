@@ -44,12 +44,12 @@ function filterSql(context: Context, where: unknown, depth: number): Sql {
 			`the filter is nested deeper than ${limits.filterDepth} levels`,
 		);
 	if (!isObject(where))
-		throw new RemError("FILTER_REFUSED", "the filter is no object", {
+		throw new RemError("FILTER_REFUSED", "the filter must be an object", {
 			hint: "pass fields and what they must be: { year: { gte: 1990 } }",
 		});
 	const conditions = Object.entries(where).flatMap(([name, condition]) =>
-		Object.hasOwn(connectives, name)
-			? connect(context, name as Connective, condition, depth)
+		isConnective(name)
+			? connect(context, name, { filters: condition, depth })
 			: fieldConditions(context, name, condition),
 	);
 	return conditions.length === 0
@@ -67,6 +67,10 @@ const connectives: Readonly<Record<Connective, (parts: Sql[]) => Sql>> = {
 	NOT: (parts) => sql`${joined(parts, " OR ", "FALSE")} IS NOT TRUE`,
 };
 
+function isConnective(name: string): name is Connective {
+	return Object.hasOwn(connectives, name);
+}
+
 function joined(parts: readonly Sql[], separator: string, none: string): Sql {
 	return parts.length === 0 ? raw(none) : sql`(${join(parts, separator)})`;
 }
@@ -74,8 +78,7 @@ function joined(parts: readonly Sql[], separator: string, none: string): Sql {
 function connect(
 	context: Context,
 	name: Connective,
-	filters: unknown,
-	depth: number,
+	{ filters, depth }: { readonly filters: unknown; readonly depth: number },
 ): Sql {
 	if (name !== "NOT" && !Array.isArray(filters))
 		throw new RemError("FILTER_REFUSED", `${name} takes a list of filters`, {
@@ -103,7 +106,7 @@ function fieldConditions(
 	const contained = containedIn(field, condition);
 	return contained === undefined
 		? conditions
-		: [...conditions, ...throughIndex(table, alias, field, contained)];
+		: [...conditions, ...throughIndex(context, field, contained)];
 }
 
 function tooManyConditions(): RemError {
@@ -114,7 +117,7 @@ function tooManyConditions(): RemError {
 	);
 }
 
-/** The JSON that the field contains by the condition, whatever else that says. */
+/** The JSON that the field contains by the condition, whatever else that has. */
 function containedIn(field: Field, condition: unknown): Sql | undefined {
 	if (field.type !== "jsonb" || !isObject(condition)) return undefined;
 	const contained = Object.hasOwn(condition, "path")

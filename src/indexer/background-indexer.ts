@@ -125,7 +125,7 @@ export class BackgroundIndexer {
 		this.#startIfEnabled();
 	}
 
-	/** Builds the table's indexes of that type now; throws `INDEX_FAILED` saying why one is not built. */
+	/** Builds the table's indexes of that type now; throws `INDEX_FAILED` with the reason why one is not built. */
 	async build(request: IndexRequest): Promise<void> {
 		const indexes = await this.#requested(request);
 		await this.#enqueue(indexes, true);

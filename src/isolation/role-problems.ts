@@ -34,7 +34,7 @@ export async function isUnderRowSecurity(
 	settings: { readonly rowLevelSecurity: boolean; readonly schema: string },
 ): Promise<boolean> {
 	if (settings.rowLevelSecurity) {
-		await requireHeldRole(db);
+		await requireRestrictedRole(db);
 		return true;
 	}
 	if (db.capabilities.kind === "embedded") return false;
@@ -49,7 +49,7 @@ WHERE c.relname = 'kv_store' AND c.relnamespace = to_regnamespace(quote_ident(${
 }
 
 /** Throws `CONFIG_INVALID`: a wall that everyone walks through is worse than none. */
-async function requireHeldRole(db: Handle): Promise<void> {
+async function requireRestrictedRole(db: Handle): Promise<void> {
 	const [problem] = await roleProblems(db);
 	if (problem === undefined) return;
 	throw new RemError(

@@ -1,6 +1,6 @@
 import type { Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
-import { kvReady } from "../schema/kv-ready.ts";
+import { kvReady } from "../schema/kv-trigger.ts";
 import { type Sql, sql } from "../sql.ts";
 import {
 	type BatchStart,

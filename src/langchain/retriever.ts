@@ -29,7 +29,7 @@ export interface RecalledMetadata {
 }
 
 /**
- * The whole memory of a tenant, and perhaps a user, as a retriever: names, search
+ * The whole memory of a tenant, and optionally a user, as a retriever: names, search
  * of every table and edges in one recall. `id` is the row's UUID.
  *
  * @example

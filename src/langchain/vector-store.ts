@@ -14,7 +14,7 @@ import {
 } from "../query/passage-similarity.ts";
 import type { PostgresService } from "../service/postgres-service.ts";
 import type { ServiceScope } from "../service/scope.ts";
-import { elementAt } from "../util/present.ts";
+import { elementAt, membersOf } from "../util/present.ts";
 import { quoted } from "../util/suggest.ts";
 import { uuidv7 } from "../util/uuid.ts";
 import type { BoundScope } from "../verbs/bound-scope.ts";
@@ -42,7 +42,7 @@ interface DeleteParams {
 }
 
 /**
- * One model of a tenant, and perhaps a user, as LangChain's vector store. The
+ * One model of a tenant, and optionally a user, as LangChain's vector store. The
  * text of a document is one embedded field; entries of its metadata that are
  * fields of the model are stored in their columns, the others in `metadata`.
  *
@@ -260,7 +260,7 @@ export class RemVectorStore extends VectorStore {
 
 	#toDocument(row: object): Document {
 		const { entity } = this.#config;
-		const values = row as Readonly<Record<string, unknown>>;
+		const values = membersOf(row);
 		const key = keyFieldOf(entity)?.name ?? "id";
 		const fields = entity.fields
 			.map(({ name }) => name)
@@ -271,7 +271,7 @@ export class RemVectorStore extends VectorStore {
 		return new Document({
 			pageContent: String(values[this.#textField] ?? ""),
 			metadata: {
-				...(values.metadata as object),
+				...membersOf(values.metadata),
 				...Object.fromEntries(fields.map((name) => [name, values[name]])),
 			},
 			id: String(values[key]),

@@ -12,7 +12,7 @@ import type { Entity } from "../models/entity.ts";
 export type RemFilter = Readonly<Record<string, unknown>>;
 
 /** The store's filter as a filter of remdb: what is not a field of the model is a key of `metadata`. */
-export function toWhere(entity: Entity, filter: RemFilter): RemFilter {
+export function toWhere(entity: Entity, filter: unknown): RemFilter {
 	if (!isRecord(filter))
 		throw new RemError("FILTER_REFUSED", "the filter must be an object", {
 			hint: '{ category: "drama", year: { gte: 1990 } }',
@@ -29,7 +29,7 @@ function toCondition(
 	name: string,
 	condition: unknown,
 ): RemFilter {
-	const inner = (one: unknown) => toWhere(entity, one as RemFilter);
+	const inner = (one: unknown) => toWhere(entity, one);
 	switch (name) {
 		case "AND":
 		case "OR":

@@ -11,7 +11,7 @@ import type { BoundScope } from "../verbs/bound-scope.ts";
 /** Whose memory a connection reaches, and whether it may write. */
 export interface Identity extends BoundScope {
 	readonly isReadOnly: boolean;
-	/** Tells identities apart: connections of one never get another's session. */
+	/** Distinguishes identities: connections of one never get another's session. */
 	readonly name: string;
 }
 

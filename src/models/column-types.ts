@@ -1,3 +1,4 @@
+import { keysOf } from "../util/present.ts";
 import { bigint } from "./column-types/bigint.ts";
 import { boolean } from "./column-types/boolean.ts";
 import type { TypeDefinition } from "./column-types/definition.ts";
@@ -29,7 +30,7 @@ export type ColumnType = ScalarType | `${Exclude<ScalarType, "jsonb">}[]`;
 export const scalarTypeEntries: readonly (readonly [
 	ScalarType,
 	TypeDefinition,
-])[] = Object.entries(scalarTypes) as [ScalarType, TypeDefinition][];
+])[] = keysOf(scalarTypes).map((name) => [name, scalarTypes[name]]);
 
 /** The definition of the type, or of the elements' type of an array. */
 export function definitionOf(type: ColumnType): TypeDefinition {

@@ -1,3 +1,4 @@
+import { membersOf } from "../util/present.ts";
 import type { Gains } from "../util/ranking-metrics.ts";
 import { type Check, isRecord, typeName } from "./checks.ts";
 import { isBlank, limits, textProblem } from "./limits.ts";
@@ -68,12 +69,12 @@ export const judgedQueries: Check = (value) => {
 		return "is empty: give at least one { query, relevant }";
 	if (value.length > maxJudgements)
 		return `has ${value.length} queries, at most ${maxJudgements} are allowed: evaluate a sample`;
-	const first = new Map<string, number>();
+	const first = new Map<unknown, number>();
 	// By index: a hole in the list is no query either.
 	for (let at = 0; at < value.length; at++) {
 		const problem = judgedQuery(value[at]);
 		if (problem !== undefined) return describeProblem(`[${at}]`, problem);
-		const { query } = value[at] as JudgedQuery;
+		const { query } = membersOf(value[at]);
 		const earlier = first.get(query);
 		if (earlier !== undefined)
 			return `[${at}] has the query of [${earlier}]: give it once, with all its keys`;

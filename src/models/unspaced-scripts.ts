@@ -1,10 +1,11 @@
 import { classOf, type Range, sqlClass } from "./key-characters.ts";
 
-/**
- * Letters and marks of scripts that put no spaces between words, in NFKC:
- * compatibility forms (half-width katakana, CJK radicals) are written with these.
- */
-const unspaced: readonly Range[] = [
+// Scripts that put no spaces between words, by code points for PostgreSQL, whose
+// bracket expressions know no scripts. Names are compared in NFKC, which writes
+// half-width katakana and CJK radicals with these letters.
+
+/** Letters and marks, each of which may be part of a name. */
+const letters: readonly Range[] = [
 	[0xe01, 0xe3a], // Thai
 	[0xe40, 0xe4e],
 	[0xe81, 0xece], // Lao
@@ -24,11 +25,41 @@ const unspaced: readonly Range[] = [
 	[0x20000, 0x3ffff],
 ];
 
-/** One or more such letters, for PostgreSQL. */
-export const unspacedRunSql = `[${sqlClass(unspaced)}]+`;
+/** What else is part of a word in a text that is not in NFKC, or whose words end in particles. */
+const besides: readonly Range[] = [
+	[0xe3b, 0xe3f], // Thai: currency sign, digits, signs
+	[0xe4f, 0xe80],
+	[0xecf, 0xedb], // Lao digits
+	[0xee0, 0xeff],
+	[0xf00, 0xfff], // Tibetan
+	[0x1040, 0x104f], // Myanmar digits, signs
+	[0x109e, 0x109f],
+	[0x17d4, 0x17ff], // Khmer signs, digits
+	[0x3097, 0x309c], // voiced sound marks
+	[0x30a0],
+	[0x30fb], // katakana middle dot
+	[0xac00, 0xd7af], // Hangul: particles follow its words without a space
+	[0xff66, 0xff9f], // half-width katakana
+];
 
-/** The same for JavaScript. */
+/** The punctuation of these scripts, which is alphabetic to a database of the locale C; and full-width letters. */
+const wide: readonly Range[] = [
+	[0x3000, 0x303f],
+	[0xff00, 0xffef],
+];
+
+/** The inside of a class of PostgreSQL: what is read in pairs. */
+export const pairedSql = sqlClass([...letters, ...besides]);
+
+/** The same, and what stands between runs of it. */
+export const pairedOrWideSql = sqlClass([...letters, ...besides, ...wide]);
+
+/** Runs of letters in a name, for JavaScript. */
 export const unspacedRun = new RegExp(
-	`[${classOf(unspaced, (code) => `\\u{${code.toString(16)}}`)}]+`,
+	`[${classOf(letters, (code) => `\\u{${code.toString(16)}}`)}]+`,
 	"gu",
 );
+
+/** The inside of a class of JavaScript: the same scripts by their names. */
+export const unspacedScripts =
+	"\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Script=Thai}\\p{Script=Lao}\\p{Script=Khmer}\\p{Script=Myanmar}";

@@ -6,7 +6,6 @@ import { vector } from "./checks.ts";
 import { definitionOf, isArrayType } from "./column-types.ts";
 import { edgeSchema } from "./edge.ts";
 import type { Entity, Shape } from "./entity.ts";
-import { keyOfRow } from "./entity-key.ts";
 import { beyondSafe, checkedRow, restoreNumbers } from "./exact-numbers.ts";
 import type { Field } from "./field.ts";
 import {
@@ -20,6 +19,7 @@ import {
 	type ValueProblem,
 	valueProblem,
 } from "./limits.ts";
+import { keyOfRow } from "./rows.ts";
 import { toVector, type VectorInput } from "./vector.ts";
 
 /** A row that can be written as it is. */

@@ -1,7 +1,7 @@
 import type { Handle } from "../db/database.ts";
 import { statementName } from "../db/statement-name.ts";
 import { RemError } from "../errors.ts";
-import { kvReady } from "../schema/kv-ready.ts";
+import { kvReady } from "../schema/kv-trigger.ts";
 import {
 	compile,
 	ident,
@@ -22,10 +22,27 @@ export interface CacheFallback {
 	onNotReady(): void;
 }
 
+/** What reads kv_store, and what it does when the cache cannot answer. */
+export interface CacheReader {
+	readonly db: Handle;
+	readonly schema: string;
+	readonly fallback: CacheFallback;
+	/** Whether the connection stores the plans of named statements. @default false */
+	readonly named?: boolean;
+}
+
+/** Where entries are read: the cache, or the primary tables in its place. */
+export interface Entries {
+	readonly from: Sql;
+	readonly isFallback: boolean;
+}
+
+type Select = (entries: Entries) => Sql;
+
 export interface CachedReadOptions {
 	/** The statement over kv_store, where it is made already. */
 	readonly statement?: Statement | undefined;
-	/** Plan it once per connection, under a name that begins so. Only where the plan need not follow the tenant's size. */
+	/** Where plans are stored: plan it once per connection, under a name that begins so. Only where the plan need not follow the tenant's size. */
 	readonly name?: string | undefined;
 }
 
@@ -35,13 +52,12 @@ export interface CachedReadOptions {
  * statement, so that no crash can come between.
  */
 export async function readCached<R>(
-	db: Handle,
-	schema: string,
-	select: (from: Sql, isFallback: boolean) => Sql,
-	fallback: CacheFallback,
+	reader: CacheReader,
+	select: Select,
 	options: CachedReadOptions = {},
 ): Promise<R[]> {
-	const cached = await readCache<R>(db, schema, select, options);
+	const { db, fallback } = reader;
+	const cached = await readCache<R>(reader, select, options);
 	if (cached.rows !== undefined) return cached.rows;
 	const reason = cached.isReadable ? "emptied" : "standby";
 	count("remdb.kv.fallbacks", { "remdb.reason": reason });
@@ -50,7 +66,7 @@ export async function readCached<R>(
 	if (sources.length === 0) return [];
 	const all = sources.map(({ view }) => sql`SELECT * FROM ${view}`);
 	const result = await db.query<R & object>(
-		select(sql`(${join(all, " UNION ALL ")})`, true),
+		select({ from: sql`(${join(all, " UNION ALL ")})`, isFallback: true }),
 		{ idempotent: true },
 	);
 	// The rebuild starts behind the answer: on one connection it would go first.
@@ -60,9 +76,8 @@ export async function readCached<R>(
 
 /** The rows, or none when the cache was emptied or, on a standby, cannot be read. */
 async function readCache<R>(
-	db: Handle,
-	schema: string,
-	select: (from: Sql, isFallback: boolean) => Sql,
+	{ db, schema, named = false }: CacheReader,
+	select: Select,
 	{ name, statement = compile(cachedSql(schema, select)) }: CachedReadOptions,
 ): Promise<{ rows?: R[]; isReadable: boolean }> {
 	try {
@@ -71,7 +86,10 @@ async function readCache<R>(
 		>(statement, {
 			readsUnlogged: true,
 			idempotent: true,
-			name: name && statementName(name, statement.text),
+			name:
+				named && name !== undefined
+					? statementName(name, statement.text)
+					: undefined,
 		});
 		if (rows[0]?.rem_ready !== true) return { isReadable: true };
 		return {
@@ -86,15 +104,33 @@ async function readCache<R>(
 	}
 }
 
-export function cachedSql(
-	schema: string,
-	select: (from: Sql, isFallback: boolean) => Sql,
-): Sql {
+export function cachedSql(schema: string, select: Select): Sql {
 	return sql`SELECT s.rem_ready, k.*
 FROM (SELECT ${kvReady(schema)} AS rem_ready) AS s
 LEFT JOIN LATERAL (SELECT TRUE AS rem_hit, m.* FROM (
-${select(ident(schema, "kv_store"), false)}
+${select({ from: ident(schema, "kv_store"), isFallback: false })}
 ) AS m) AS k ON s.rem_ready`;
+}
+
+/** What every read returns of an entry. */
+export interface EntryRow {
+	readonly entity_key: string;
+	readonly entity_type: string;
+	readonly entity_id: string;
+	readonly user_id: string | null;
+	readonly metadata: Record<string, unknown>;
+	readonly content_summary: string | null;
+}
+
+export function toEntry(row: EntryRow) {
+	return {
+		entityKey: row.entity_key,
+		entityType: row.entity_type,
+		entityId: row.entity_id,
+		userId: row.user_id,
+		metadata: row.metadata,
+		contentSummary: row.content_summary,
+	};
 }
 
 export const entryColumns = raw(

@@ -1,6 +1,7 @@
 import type { Handle } from "../db/database.ts";
 import { embeddingsRef } from "../db/tables.ts";
 import { compile, type Sql, sql } from "../sql.ts";
+import { elementAt } from "../util/present.ts";
 import type { FusionWeights } from "./fusion-weights.ts";
 import type { Attempt, SearchContext } from "./search-context.ts";
 import type { Branch } from "./vector-plan.ts";
@@ -62,7 +63,7 @@ export async function explainSearch(
 	attempts: readonly Attempt[],
 	{ embedMs, totalMs }: { embedMs: number; totalMs: number },
 ): Promise<SearchExplanation> {
-	const last = attempts.at(-1) as Attempt;
+	const last = elementAt(attempts, attempts.length - 1);
 	const searchMs = attempts.reduce((sum, { ms }) => sum + ms, 0);
 	return {
 		isExact: last.branches.every(({ how }) => how === "exact"),

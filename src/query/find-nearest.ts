@@ -6,7 +6,7 @@ import { elementAt } from "../util/present.ts";
 import type { NearestSearch } from "./search-context.ts";
 import {
 	type Branch,
-	learnedFacts,
+	inferredStatistics,
 	planSearch,
 	type Reached,
 	widen,
@@ -21,7 +21,7 @@ export interface Found<R> {
 	readonly statement: () => Sql;
 }
 
-/** A row that says what the branches have read: branch, vectors, entities. */
+/** A row that states what the branches have read: branch, vectors, entities. */
 export interface WithReached {
 	readonly rem_reached: readonly [number, number, number][] | null;
 }
@@ -47,8 +47,8 @@ export async function findNearest<R>(
 	search: NearestSearch,
 	run: (branches: readonly Branch[]) => Promise<Found<R>>,
 ): Promise<R[]> {
-	const { facts, table, limit, onAttempt } = search;
-	const known = await facts.read(search);
+	const { statistics, table, limit, onAttempt } = search;
+	const known = await statistics.read(search);
 	const planned = planSearch(known, search);
 	let branches = planned;
 	for (;;) {
@@ -60,7 +60,10 @@ export async function findNearest<R>(
 		if (wider === undefined) {
 			notePlan(table, branches);
 			if (branches !== planned)
-				facts.learn(search, learnedFacts(known, branches, planned, limit));
+				statistics.record(
+					search,
+					inferredStatistics(known, branches, planned, limit),
+				);
 			return rows;
 		}
 		branches = wider;

@@ -18,7 +18,7 @@ const lists = ["vector", "text", "name"] as const;
 export const rankOffset = 10;
 
 /**
- * What counts where a call says nothing. Measured (decision 68): vectors that
+ * The weights of a call without any. Measured (decision 68): vectors that
  * compare spellings add little to words ranked by BM25, those of word meanings
  * more; of a provider's model they count as much as the words.
  */

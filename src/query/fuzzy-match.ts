@@ -1,6 +1,6 @@
 import { arrayLiteral } from "../db/encode.ts";
-import { characterPairsRef, hasPairs } from "../schema/character-pairs.ts";
 import type { SimilarBy } from "../schema/held-functions.ts";
+import { hasPairs, pairsOfName } from "../schema/word-function.ts";
 import { ident, join, raw, type Sql, sql } from "../sql.ts";
 import {
 	type Budget,
@@ -39,7 +39,7 @@ export interface Match {
 	readonly condition: Sql;
 	readonly score: Sql;
 	/** The least score, where the condition lets lesser ones through. */
-	readonly leastScore?: number;
+	readonly minScore?: number;
 	/** By which indexes the entries are found, if by any. */
 	readonly indexes: readonly IndexUse[];
 	/** Entries are read in the order of their names instead. */
@@ -127,14 +127,14 @@ const budgets: Readonly<Record<FuzzyMode, Budget>> = {
 };
 
 /** Entries read one by one from the query's name on, and as many from the first. */
-const mostWalked = 2000;
+const maxWalked = 2000;
 
 /** So many of those read shall have enough in common with the query to be compared. */
 const enoughWalked = 50;
 
 function walkOf({ query }: FuzzyQuery, { schema }: MatchPlace): Walk {
 	return {
-		entries: mostWalked,
+		entries: maxWalked,
 		from: sql`${ident(schema, "rem_normalize_key")}(${query})`,
 	};
 }
@@ -169,7 +169,7 @@ function byIndex(
 	];
 	const isFiltered = split.pairs.length > 0 && !isShort;
 	const score = scoreOf(request, split);
-	const least = { leastScore: leastOf(request) };
+	const least = { minScore: minOf(request) };
 	const walked: Match = {
 		...anyOf(ways.map((way) => way.walked)),
 		score,
@@ -228,7 +228,7 @@ function trigramWay(
 	const { mode } = request;
 	const text = textOf(mode);
 	const query = mode === "key" ? request.query : split.rest;
-	const share = leastShare(request, split);
+	const share = minShare(request, split);
 	if (share > 1) return [];
 	const parts = trigramsOf(query);
 	const wanted = Math.ceil((isShort ? usualThreshold : share) * parts.length);
@@ -270,7 +270,7 @@ function likeKey(request: FuzzyQuery, isShort: boolean): Found {
 	const text = textOf("key");
 	const { query } = request;
 	const condition = sql`${text} % ${query}::text`;
-	const least = leastOf(request);
+	const least = minOf(request);
 	return isShort
 		? {
 				kind: "either",
@@ -292,7 +292,7 @@ function pairsWay(
 	const { pairs } = split;
 	if (pairs.length === 0) return [];
 	const isMixed = mode !== "key" && lettersOf(split.rest) > 0;
-	const wanted = isMixed ? 1 : Math.ceil(leastOf(request) * pairs.length);
+	const wanted = isMixed ? 1 : Math.ceil(minOf(request) * pairs.length);
 	const plan = planWay(pairs, wanted, {
 		mode,
 		sample,
@@ -300,13 +300,13 @@ function pairsWay(
 	});
 	const query = plan.isEach
 		? pairsQuery(pairs, "&")
-		: pairsQuery(plan.telling, "|");
+		: pairsQuery(plan.selective, "|");
 	const text = textOf(mode);
 	const thresholds: TrigramThresholds = new Map();
 	return [
 		{
 			...plan,
-			condition: sql`(${hasPairs(text)} AND ${characterPairsRef(schema)}(${text}) @@ ${query}::tsquery)`,
+			condition: sql`(${hasPairs(text)} AND ${pairsOfName(schema, text)} @@ ${query}::tsquery)`,
 			index: {
 				kind: mode === "content" ? "content_pairs" : "key_pairs",
 				query,
@@ -322,7 +322,7 @@ function pairsWay(
 
 interface PlannedWay extends Pick<Way, "tightened" | "finds"> {
 	/** Every text that is found has one of these. */
-	readonly telling: readonly string[];
+	readonly selective: readonly string[];
 	/** Whether all parts are required. */
 	readonly isEach: boolean;
 	/** How many parts must be in common with one of those that are read in the order of names. */
@@ -344,7 +344,7 @@ function planWay(
 	const count = Math.max(1, wanted);
 	const usual: PlannedWay = {
 		finds: "all",
-		telling: parts.slice(0, Math.max(1, parts.length - count + 1)),
+		selective: parts.slice(0, Math.max(1, parts.length - count + 1)),
 		isEach: count === parts.length,
 		walkedCount: count,
 	};
@@ -358,13 +358,13 @@ function planWay(
 	return {
 		...usual,
 		walkedCount: commonParts(parts, count, {
-			share: enoughWalked / (2 * mostWalked),
+			share: enoughWalked / (2 * maxWalked),
 			having,
 		}),
 		...(required === undefined
 			? { finds: "too many" }
 			: {
-					telling: required.telling,
+					selective: required.selective,
 					isEach: required.count === parts.length,
 					finds: required.entries > budget.entries ? "some" : "all",
 					...(required.count > wanted
@@ -380,12 +380,12 @@ function hasInCommon(text: Sql, parts: readonly string[], count: number): Sql {
 }
 
 /** The likeness of the part with spaces from which it suffices alone; more than 1: it does not. */
-function leastShare(
+function minShare(
 	request: FuzzyQuery,
 	{ pairs, rest, unspacedLetters }: SplitQuery,
 ): number {
 	const { mode } = request;
-	const least = leastOf(request);
+	const least = minOf(request);
 	if (mode === "key" || pairs.length === 0) return least;
 	const letters = lettersOf(rest);
 	return letters === 0
@@ -415,7 +415,7 @@ function lettersOf(text: string): number {
 	return text.match(/[\p{L}\p{N}]/gu)?.length ?? 0;
 }
 
-function leastOf({ threshold = usualThreshold }: FuzzyQuery): number {
+function minOf({ threshold = usualThreshold }: FuzzyQuery): number {
 	return asReal(threshold);
 }
 

@@ -3,7 +3,7 @@ export interface Required {
 	/** So many of the parts at least. */
 	readonly count: number;
 	/** Of texts that have so many, each has one of these: the parts that the fewest texts have. */
-	readonly telling: readonly string[];
+	readonly selective: readonly string[];
 	/** About how many entries have so many of the parts. */
 	readonly entries: number;
 }
@@ -18,7 +18,7 @@ export interface Budget {
 	readonly some: number;
 }
 
-/** What a sample of the entries says of the parts. */
+/** What a sample of the entries has of the parts. */
 export interface Sampled {
 	readonly budget: Budget;
 	/** Entries that one of the sample stands for. */
@@ -41,15 +41,16 @@ export function requiredParts(
 	const rarest = known.toSorted((a, b) => a.count - b.count);
 	const inCommon = countInCommon(found.map(({ texts }) => texts));
 	for (let count = Math.max(1, atLeast); count <= parts.length; count++) {
-		const telling = rarest.slice(0, parts.length - count + 1);
-		const postings = telling.reduce((all, part) => all + part.count, 0) * scale;
+		const selective = rarest.slice(0, parts.length - count + 1);
+		const postings =
+			selective.reduce((all, part) => all + part.count, 0) * scale;
 		const entries = inCommon.filter((common) => common >= count).length * scale;
 		const isWithin =
 			count === parts.length
 				? entries <= budget.some
 				: entries <= budget.entries && postings <= budget.postings;
 		if (isWithin)
-			return { count, telling: telling.map(({ part }) => part), entries };
+			return { count, selective: selective.map(({ part }) => part), entries };
 	}
 	return undefined;
 }

@@ -52,13 +52,13 @@ export class FuzzySample {
 		const found = Uint8Array.from(forms, (form) =>
 			form.includes(part) ? 1 : 0,
 		);
-		if (this.#found.size >= mostParts) this.#found.clear();
+		if (this.#found.size >= maxParts) this.#found.clear();
 		this.#found.set(key, found);
 		return found;
 	}
 }
 
-const mostParts = 5000;
+const maxParts = 5000;
 
 /** Where the sample is from. */
 export interface SampledNames {
@@ -128,7 +128,7 @@ async function readSize(
 	return rows[0] ?? { entries: 0, pages: 0 };
 }
 
-const mostTexts = 3000;
+const maxTexts = 3000;
 /** Pages to read: few first, more where the tenant has few entries among many. */
 const sampledPages = [400, 4000];
 const enoughTexts = 100;
@@ -165,7 +165,7 @@ async function readTexts(
 		sql`SELECT ${raw(column)} AS text, count(*) OVER () AS entries
 FROM ${ident(schema, "kv_store")} TABLESAMPLE SYSTEM (${raw(String(100 * share))}) REPEATABLE (0)
 WHERE tenant_id = ANY (${arrayLiteral([tenantId, sharedTenant])}::text[])
-LIMIT ${mostTexts}`,
+LIMIT ${maxTexts}`,
 		{ readsUnlogged: true, idempotent: true },
 	);
 	return {

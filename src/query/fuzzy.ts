@@ -1,4 +1,3 @@
-import type { Handle } from "../db/database.ts";
 import { similarEntriesRef } from "../db/tables.ts";
 import { RemError } from "../errors.ts";
 import {
@@ -8,7 +7,7 @@ import {
 	textProblem,
 } from "../models/limits.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
-import { type CacheFallback, readCached } from "./cached-read.ts";
+import { type CacheReader, readCached } from "./cached-read.ts";
 import {
 	type Bound,
 	columnOf,
@@ -66,68 +65,55 @@ export interface FuzzyBound {
 	readonly completeFrom?: number;
 }
 
-/** Where the cache is, and whether row level security holds its readers. */
-interface CachePlace {
-	readonly schema: string;
+/** What reads the cache, and whether row level security applies to it. */
+interface FuzzyReader extends CacheReader {
 	readonly hasRowSecurity: boolean;
-}
-
-interface FuzzyContext extends CachePlace {
-	readonly samples: FuzzySamples;
-	readonly fallback: CacheFallback;
 }
 
 /** Entities of the scope that are most like the query, best first. */
 export async function fuzzySearch(
-	db: Handle,
-	{ schema, hasRowSecurity, samples, fallback }: FuzzyContext,
+	reader: FuzzyReader,
+	samples: FuzzySamples,
 	request: FuzzyRequest,
 ): Promise<FuzzyHits> {
 	checkFuzzy(request);
 	const { tenantId, mode = "key", limit = defaultLimit } = request;
+	const { db, schema } = reader;
 	const column = columnOf(mode);
 	const sample = await samples.read(db, { schema, tenantId, column });
-	const place: FuzzyPlace = { schema, hasRowSecurity, fallback };
 	const match = matchOf(queryOf(request), { schema, sample });
-	const found = await findHits(db, place, request, match);
+	const found = await findHits(reader, request, match);
 	const { bound } = found;
 	if (bound === undefined || hasBest(found.rows, bound, limit))
 		return found.rows.map(toHit);
 	const more =
 		bound.more === undefined
 			? []
-			: (await findHits(db, place, request, bound.more)).rows;
+			: (await findHits(reader, request, bound.more)).rows;
 	const hits: FuzzyHits = merged(found.rows, more).slice(0, limit).map(toHit);
 	const { completeFrom } = bound;
 	hits.bounded = completeFrom === undefined ? {} : { completeFrom };
 	return hits;
 }
 
-type FuzzyPlace = Omit<FuzzyContext, "samples">;
-
 /** The best matches, best first, and whether others may be missing. */
 async function findHits(
-	db: Handle,
-	{ schema, hasRowSecurity, fallback }: FuzzyPlace,
+	reader: FuzzyReader,
 	request: FuzzyRequest,
 	match: Match,
 ): Promise<{ rows: FuzzyRow[]; bound: Bound | undefined }> {
+	const { schema, hasRowSecurity } = reader;
 	let { bound } = match;
-	const rows = await readCached<FuzzyRow>(
-		db,
-		schema,
-		(from, isFallback) => {
-			if (!isFallback)
-				return hasRowSecurity
-					? heldFuzzySql(schema, request, match)
-					: fuzzySql(from, request, match);
-			// The tables have no index of their names: all of them are compared.
-			bound = undefined;
-			const all = matchOf(queryOf(request), { schema, sample: undefined });
-			return fuzzySql(from, request, all);
-		},
-		fallback,
-	);
+	const rows = await readCached<FuzzyRow>(reader, ({ from, isFallback }) => {
+		if (!isFallback)
+			return hasRowSecurity
+				? securedFuzzySql(schema, request, match)
+				: fuzzySql(from, request, match);
+		// The tables have no index of their names: all of them are compared.
+		bound = undefined;
+		const all = matchOf(queryOf(request), { schema, sample: undefined });
+		return fuzzySql(from, request, all);
+	});
 	return { rows, bound };
 }
 
@@ -218,12 +204,10 @@ const defaultLimit = 10;
 export function fuzzySql(from: Sql, request: FuzzyRequest, match: Match): Sql {
 	return withThresholds(match.thresholds, 7, (isSet) => {
 		const entries = (tenant: Sql) =>
-			entriesSql(
-				request,
-				match,
-				sql`${walkedOf(from, tenant, match)} AS k`,
-				sql`${isSet} AND k.tenant_id = ${tenant}${match.walk === undefined ? indexFirst : empty}`,
-			);
+			entriesSql(request, match, {
+				from: sql`${walkedOf(from, tenant, match)} AS k`,
+				where: sql`${isSet} AND k.tenant_id = ${tenant}${match.walk === undefined ? indexFirst : empty}`,
+			});
 		return bestSql(
 			request,
 			sql`${entries(sql`${request.tenantId}`)}
@@ -237,7 +221,7 @@ export function fuzzySql(from: Sql, request: FuzzyRequest, match: Match): Sql {
  * With row level security `%` reaches the index through a function only. Its
  * query is NULL until the thresholds are set, by which it must come after them.
  */
-export function heldFuzzySql(
+export function securedFuzzySql(
 	schema: string,
 	request: FuzzyRequest,
 	match: Match,
@@ -264,12 +248,10 @@ export function heldFuzzySql(
 					)})`;
 		return bestSql(
 			request,
-			entriesSql(
-				request,
-				match,
-				sql`${from} AS k`,
-				sql`${isSet} AND ${tenantCondition("k", request)}`,
-			),
+			entriesSql(request, match, {
+				from: sql`${from} AS k`,
+				where: sql`${isSet} AND ${tenantCondition("k", request)}`,
+			}),
 		);
 	});
 }
@@ -295,14 +277,13 @@ const indexFirst = raw(
 
 function entriesSql(
 	request: FuzzyRequest,
-	{ condition, score, leastScore, compared }: Match,
-	from: Sql,
-	where: Sql,
+	{ condition, score, minScore, compared }: Match,
+	{ from, where }: { readonly from: Sql; readonly where: Sql },
 ): Sql {
 	const scope = sql`${where} AND ${condition}${typeCondition(request)}${userCondition("k", request)}`;
 	const columns = (of: Sql) =>
 		sql`SELECT k.entity_key, k.entity_type, k.entity_id, ${of} AS score, ${tieBreak(request)} AS tie, k.metadata, k.content_summary`;
-	if (leastScore === undefined && compared === undefined)
+	if (minScore === undefined && compared === undefined)
 		return sql`${columns(score)}
   FROM ${from}
   WHERE ${scope}`;
@@ -313,7 +294,7 @@ function entriesSql(
 	return sql`${columns(sql`c.score`)}
   FROM (SELECT k.* FROM ${from} WHERE ${scope} ${most}) AS k
   CROSS JOIN LATERAL (SELECT ${score} AS score OFFSET 0) AS c
-  WHERE c.score >= ${leastScore ?? 0}`;
+  WHERE c.score >= ${minScore ?? 0}`;
 }
 
 function bestSql({ limit = defaultLimit }: FuzzyRequest, entries: Sql): Sql {
@@ -325,7 +306,7 @@ ORDER BY u.score DESC, u.tie DESC, u.entity_key, u.entity_type, u.entity_id
 LIMIT ${limit}`;
 }
 
-/** Many names hold the same word: the one with the least besides comes first. */
+/** Many names contain the same word: the one with the least besides comes first. */
 function tieBreak({ query, mode = "key" }: FuzzyRequest): Sql {
 	return mode === "key" ? raw("0") : sql`similarity(${textOf(mode)}, ${query})`;
 }

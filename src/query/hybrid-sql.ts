@@ -26,8 +26,15 @@ export interface HybridLists {
 	readonly resultRows: number;
 }
 
+/** What is read besides the texts: each where its list has a weight. */
+export interface HybridSources {
+	readonly vectors?: VectorList | undefined;
+	/** The entries of the cache. */
+	readonly names?: Sql | undefined;
+}
+
 /** The vectors of a search, where they have a weight. */
-export interface VectorList {
+interface VectorList {
 	readonly search: NearestSearch;
 	readonly branches: readonly Branch[];
 }
@@ -40,8 +47,7 @@ export interface VectorList {
 export function hybridSql(
 	search: SearchContext,
 	lists: HybridLists,
-	vectors: VectorList | undefined,
-	kvStore: Sql | undefined,
+	{ vectors, names: kvStore }: HybridSources,
 ): Sql {
 	const { table } = search;
 	const { weights, text } = lists;
@@ -97,7 +103,7 @@ const noVectors = `best AS (
   SELECT NULL::uuid AS entity_id, NULL::text AS field_name, NULL::integer AS chunk_start, NULL::integer AS chunk_end, NULL::float8 AS distance WHERE FALSE
 )`;
 
-/** As FUZZY has it when nothing is said. */
+/** The default of FUZZY. */
 const nameSettings: Settings = new Map([
 	["pg_trgm.similarity_threshold", "0.3"],
 ]);

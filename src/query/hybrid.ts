@@ -5,6 +5,7 @@ import { characters, textProblem } from "../models/limits.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { toRow } from "../models/rows.ts";
 import { ident, type Sql, sql } from "../sql.ts";
+import { elementAt, keysOf } from "../util/present.ts";
 import { type CacheFallback, readCached } from "./cached-read.ts";
 import type { HitExplanation } from "./explain.ts";
 import { findNearest, reachedBy, type WithReached } from "./find-nearest.ts";
@@ -19,7 +20,7 @@ export type Rerank<Hit> = (
 	hits: readonly Hit[],
 ) => readonly number[] | Promise<readonly number[]>;
 
-/** What a hybrid search says besides the search by meaning that is part of it. */
+/** The options of a hybrid search besides those of the search by meaning that is part of it. */
 export interface HybridOptions {
 	readonly query: string;
 	/** A text search configuration of PostgreSQL. */
@@ -62,7 +63,7 @@ export async function hybridSearch(
 	const { table, limit } = search;
 	const { rerank, query } = options;
 	const depth = Math.max(
-		rerank === undefined ? leastDepth : rerankDepth,
+		rerank === undefined ? minDepth : rerankDepth,
 		2 * limit,
 	);
 	// Each list is as long as the ranks that are fused.
@@ -72,9 +73,7 @@ export async function hybridSearch(
 		resultRows: rerank === undefined ? limit : depth,
 	};
 	const rows = await findFused(list, lists, options);
-	const hits = rows
-		.filter((record) => record.rem_score !== null)
-		.map((record) => toHit(table, record));
+	const hits = rows.flatMap((record) => toHit(table, record) ?? []);
 	return rerank === undefined
 		? hits
 		: (await reranked(query, hits, rerank)).slice(0, limit);
@@ -85,7 +84,7 @@ const maxNameCharacters = 64;
 
 /** The lists that have a weight. */
 async function listsOf(
-	{ db, table, tenantId, facts }: HybridContext,
+	{ db, table, tenantId, statistics }: HybridContext,
 	{ query, language, weights }: HybridOptions,
 ) {
 	const mayBeName = weights.name > 0 && characters(query) <= maxNameCharacters;
@@ -97,7 +96,7 @@ async function listsOf(
 				: {
 						query,
 						language,
-						facts: await facts.texts.read(db, table, tenantId),
+						statistics: await statistics.texts.read(db, table, tenantId),
 					},
 		name: mayBeName ? query : undefined,
 	};
@@ -112,7 +111,7 @@ async function findFused(
 	const { queryEmbedding, table, onAttempt } = list;
 	const cache = ident(table.schema, "kv_store");
 	if (queryEmbedding === undefined || options.weights.vector === 0) {
-		const build = (names?: Sql) => hybridSql(list, lists, undefined, names);
+		const build = (names?: Sql) => hybridSql(list, lists, { names });
 		const started = performance.now();
 		const rows = await runHybrid(list, options, build);
 		const ms = performance.now() - started;
@@ -122,7 +121,7 @@ async function findFused(
 	const near = { ...list, queryEmbedding };
 	return findNearest<HybridRecord>(near, async (branches) => {
 		const build = (names?: Sql) =>
-			hybridSql(near, lists, { search: near, branches }, names);
+			hybridSql(near, lists, { vectors: { search: near, branches }, names });
 		const rows = await runHybrid(near, options, build);
 		return {
 			rows,
@@ -133,7 +132,7 @@ async function findFused(
 }
 
 /** Of each list as many as can still bring a row to the top. */
-const leastDepth = 30;
+const minDepth = 30;
 /** So many are scored again. */
 const rerankDepth = 60;
 
@@ -144,14 +143,14 @@ export function explainHits(
 ): HitExplanation[] {
 	return hits.map(({ id, ranks, score }) => {
 		const { vector, text, trigram: name } = ranks;
-		const lists = Object.entries({ vector, text, name }).flatMap(
-			([list, rank]) => {
-				if (rank === undefined) return [];
-				const weight = weights[list as keyof FusionWeights];
-				const share = weight / (rankOffset + rank) / score;
-				return [[list, { rank, weight, share }] as const];
-			},
-		);
+		const all = { vector, text, name };
+		const lists = keysOf(all).flatMap((list) => {
+			const { [list]: rank } = all;
+			if (rank === undefined) return [];
+			const { [list]: weight } = weights;
+			const share = weight / (rankOffset + rank) / score;
+			return [[list, { rank, weight, share }] as const];
+		});
 		return { id: String(id), lists: Object.fromEntries(lists) };
 	});
 }
@@ -169,7 +168,7 @@ export function checkHybrid({
 	if (!languageName.safeParse(language).success)
 		throw new RemError(
 			"VALIDATION",
-			"language is no name of a text search configuration",
+			"language must be the name of a text search configuration",
 			{ hint: "such as english, german or simple: \\dF in psql lists them" },
 		);
 }
@@ -184,12 +183,8 @@ async function runHybrid(
 	// Behind row level security a function finds them, once the threshold is set.
 	const similar = sql`${similarEntriesRef(schema)}('key', CASE WHEN s.is_set THEN ${query}::text END)`;
 	if (entity.createKvTrigger)
-		return readCached(
-			db,
-			schema,
-			(from, isFallback) =>
-				build(hasRowSecurity && !isFallback ? similar : from),
-			fallback,
+		return readCached({ db, schema, fallback }, ({ from, isFallback }) =>
+			build(hasRowSecurity && !isFallback ? similar : from),
 		);
 	const { rows } = await db.query<HybridRecord>(build(), {
 		idempotent: true,
@@ -205,11 +200,16 @@ interface HybridRecord extends HitRecord, WithReached {
 	readonly rem_name: number | null;
 }
 
-function toHit(table: EntityTable, record: HybridRecord): HybridHit {
+function toHit(
+	table: EntityTable,
+	record: HybridRecord,
+): HybridHit | undefined {
+	const { rem_score: score } = record;
+	if (score === null) return undefined;
 	const { rem_vector: vector, rem_words: text, rem_name: trigram } = record;
 	return {
 		...toRow(table.entity, record),
-		score: record.rem_score as number,
+		score,
 		ranks: {
 			...(vector === null ? {} : { vector }),
 			...(text === null ? {} : { text }),
@@ -254,6 +254,6 @@ async function reranked(
 		);
 	// A stable sort: equal scores keep their order.
 	return hits
-		.map((hit, at) => ({ ...hit, rerankScore: scores[at] as number }))
+		.map((hit, at) => ({ ...hit, rerankScore: elementAt(scores, at) }))
 		.sort((a, b) => b.rerankScore - a.rerankScore);
 }

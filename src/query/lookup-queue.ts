@@ -16,11 +16,11 @@ interface Batch {
 }
 
 // A statement much longer than this takes longer than two.
-const mostKeys = 500;
+const maxKeys = 500;
 
 /**
  * Makes one statement of the lookups that are issued in the same tick and ask
- * for the same things of the same tenant and user: ten at once take the time of
+ * for the same kind of result of the same tenant and user: ten at once take the time of
  * little more than one. Requests are checked before they come here, so that
  * none can spoil another's.
  */
@@ -35,7 +35,7 @@ export class LookupQueue {
 
 	lookup(request: LookupRequest): Promise<FoundKey[]> {
 		const { entityKeys: keys } = request;
-		if (keys.length > mostKeys) return this.#run(request);
+		if (keys.length > maxKeys) return this.#run(request);
 		return new Promise((resolve, reject) => {
 			const batch = this.#batchFor(request);
 			batch.waiting.push({ keys, resolve, reject });
@@ -47,7 +47,7 @@ export class LookupQueue {
 		const sort = sortOf(request);
 		const open = this.#batches.get(sort);
 		if (open !== undefined) {
-			if (open.keys + request.entityKeys.length <= mostKeys) return open;
+			if (open.keys + request.entityKeys.length <= maxKeys) return open;
 			this.#send(open);
 		}
 		const batch: Batch = { request, waiting: [], keys: 0 };

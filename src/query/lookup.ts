@@ -1,4 +1,3 @@
-import type { Handle } from "../db/database.ts";
 import { encodeArray } from "../db/encode.ts";
 import { RemError } from "../errors.ts";
 import {
@@ -10,11 +9,15 @@ import {
 import type { EntityTable } from "../models/registry.ts";
 import type { Edge } from "../models/types.ts";
 import { compile, ident, raw, type Sql, type Statement, sql } from "../sql.ts";
+import { elementAt } from "../util/present.ts";
 import {
-	type CacheFallback,
+	type CacheReader,
 	cachedSql,
+	type Entries,
+	type EntryRow,
 	entryColumns,
 	readCached,
+	toEntry,
 } from "./cached-read.ts";
 import { type RecordTexts, readRecord, recordSql } from "./hydrate.ts";
 import {
@@ -56,16 +59,11 @@ export interface FoundKey {
 	readonly hit: LookupHit;
 }
 
-export interface LookupOptions {
-	/** Whether the connection keeps the plan, which takes half the time. */
-	readonly named: boolean;
-}
-
 /** Throws unless every part of the request can be asked for. */
 export function checkLookup(request: LookupRequest): void {
 	checkScope(request);
 	if (!Array.isArray(request.entityKeys))
-		throw new RemError("VALIDATION", "entityKeys is no list");
+		throw new RemError("VALIDATION", "entityKeys must be an array");
 	request.entityKeys.forEach(checkKey);
 }
 
@@ -75,20 +73,17 @@ export function checkLookup(request: LookupRequest): void {
  * has passed {@link checkLookup}.
  */
 export async function lookup(
-	db: Handle,
-	schema: string,
+	reader: CacheReader,
 	request: LookupRequest,
-	fallback: CacheFallback,
-	{ named }: LookupOptions,
 ): Promise<FoundKey[]> {
 	if (request.entityKeys.length === 0) return [];
+	const { schema } = reader;
 	const statement = lookupStatement(schema, request);
+	// A stored plan takes half the time.
 	const rows = await readCached<LookupRow>(
-		db,
-		schema,
-		(from, isFallback) => lookupSql(schema, from, request, isFallback),
-		fallback,
-		{ statement, name: named ? "lookup" : undefined },
+		reader,
+		(entries) => lookupSql(schema, entries, request),
+		{ statement, name: "lookup" },
 	);
 	const { hydrate } = request;
 	if (hydrate === undefined)
@@ -111,27 +106,16 @@ export async function lookup(
 	});
 }
 
-interface LookupRow {
+interface LookupRow extends EntryRow {
 	readonly rem_ord: number;
-	readonly entity_key: string;
-	readonly entity_type: string;
-	readonly entity_id: string;
-	readonly user_id: string | null;
-	readonly metadata: Record<string, unknown>;
-	readonly content_summary: string | null;
 	readonly graph_edges: Edge[];
 	readonly rem_record?: RecordTexts;
 }
 
 function toHit({ entityKeys }: LookupRequest, row: LookupRow): LookupHit {
 	return {
-		requestedKey: entityKeys[row.rem_ord - 1] as string,
-		entityKey: row.entity_key,
-		entityType: row.entity_type,
-		entityId: row.entity_id,
-		userId: row.user_id,
-		metadata: row.metadata,
-		contentSummary: row.content_summary,
+		requestedKey: elementAt(entityKeys, row.rem_ord - 1),
+		...toEntry(row),
 		graphEdges: row.graph_edges,
 	};
 }
@@ -162,15 +146,17 @@ function lookupStatement(schema: string, request: LookupRequest): Statement {
 	}
 	const values = made.values.map((value) => {
 		if (value === places.tenantId) return request.tenantId;
-		if (value === places.userId) return userId as string;
-		if (value === places.entityType) return entityType as string;
+		if (value === places.userId) return userId ?? null;
+		if (value === places.entityType) return entityType ?? null;
 		return encodeArray("text", entityKeys);
 	});
 	return { text: made.text, values };
 }
 
 function makeStatement(schema: string, request: LookupRequest): Statement {
-	return compile(cachedSql(schema, (from) => lookupSql(schema, from, request)));
+	return compile(
+		cachedSql(schema, (entries) => lookupSql(schema, entries, request)),
+	);
 }
 
 /**
@@ -180,12 +166,11 @@ function makeStatement(schema: string, request: LookupRequest): Statement {
  */
 export function lookupSql(
 	schema: string,
-	from: Sql,
+	{ from, isFallback }: Entries,
 	request: LookupRequest,
-	isFallback = false,
 ): Sql {
 	// In a subquery the planner takes every list for one of ten keys: were it to
-	// see a list of one, it would find the plan that it keeps too dear and make a
+	// see a list of one, it would find its stored plan too expensive and make a
 	// new one for each lookup, which takes four times as long as the lookup.
 	const keys = sql`(SELECT ${encodeArray("text", request.entityKeys)}::text[])`;
 	const ofType =

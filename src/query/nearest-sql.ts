@@ -26,7 +26,7 @@ export function nearestCtes(
 	branches: readonly Branch[],
 ): Sql {
 	const parts = branches.map((branch, at) => branchSql(search, branch, at));
-	// NaN, of a vector of zeros that somebody else has stored, is farther than everything.
+	// NaN, of a vector of zeros that another program has stored, is farther than everything.
 	const isNear =
 		search.minSimilarity === undefined
 			? sql`b.distance < 'Infinity'`
@@ -73,7 +73,7 @@ export function branchSql(search: NearestSearch, branch: Branch, at = 0): Sql {
  */
 function scan(
 	search: NearestSearch,
-	{ fields, take, mostByEntity = 1000 }: Branch,
+	{ fields, take, maxByEntity = 1000 }: Branch,
 	at: number,
 ): Sql {
 	const nearest =
@@ -91,7 +91,7 @@ function scan(
 	return sql`(WITH eligible AS MATERIALIZED (
       SELECT r.id FROM ${tableRef(search.table)} AS r WHERE ${eligibleRows(search)}
     ), few AS MATERIALIZED (
-      SELECT count(*) <= ${raw(String(mostByEntity))} AS "is" FROM eligible
+      SELECT count(*) <= ${raw(String(maxByEntity))} AS "is" FROM eligible
     )
     ${byEntity} AND (SELECT "is" FROM few) AND e.entity_id = ANY (ARRAY(SELECT id FROM eligible))
     UNION ALL

@@ -29,17 +29,18 @@ SELECT a.place AS a, b.place AS b, 1 - (a.embedding <=> b.embedding) AS similari
 FROM passages AS a JOIN passages AS b ON a.place < b.place`,
 		{ idempotent: true },
 	);
-	const matrix = ids.map((_, at) => ids.map((_, to) => (at === to ? 1 : 0)));
-	for (const { a, b, similarity } of rows) {
-		set(matrix, a, b, similarity);
-		set(matrix, b, a, similarity);
+	const pairs = rows.flatMap(({ a, b, similarity }) => [
+		{ at: a, to: b, similarity },
+		{ at: b, to: a, similarity },
+	]);
+	const matrix = ids.map((_, at) =>
+		ids.map((_, to): number => (at === to ? 1 : 0)),
+	);
+	for (const { at, to, similarity } of pairs) {
+		const row = matrix[at];
+		if (row !== undefined && Number.isFinite(similarity)) row[to] = similarity;
 	}
 	return matrix;
-}
-
-function set(matrix: number[][], a: number, b: number, value: number): void {
-	const row = matrix[a];
-	if (row !== undefined && Number.isFinite(value)) row[b] = value;
 }
 
 /** What a choice of diverse entities weighs up. */

@@ -18,7 +18,7 @@ const namesAtOnce = 10_000;
 
 /**
  * The ids of the rows that the names are keys or ids of, by name: the rows of the
- * table itself, so that it does not matter whether the cache is ready. A key goes
+ * table itself, whether or not the cache is ready. A key goes
  * before an id. Names of no row are missing.
  */
 export async function findRelevantRows(
@@ -50,7 +50,7 @@ function byKey(scope: ScopedTable, names: readonly string[]): Sql {
 	return namedRows(scope, names, sql`${key} = q.name`);
 }
 
-/** Spelt as ids may be: in capitals too. */
+/** Ids may be in capitals. */
 function byId(scope: ScopedTable, names: readonly string[]): Sql {
 	return namedRows(scope, names.filter(isUuid), sql`r.id = q.name::uuid`);
 }

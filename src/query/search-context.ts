@@ -5,14 +5,14 @@ import { embedFieldOf, fieldNotEmbedded } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector.ts";
 import type { Sql } from "../sql.ts";
 import { checkLimit, checkScope } from "./scope.ts";
-import type { SearchedVectors, VectorFacts } from "./vector-facts.ts";
 import { type Branch, type SearchMode, searchModes } from "./vector-plan.ts";
+import type { SearchedVectors, VectorStatistics } from "./vector-statistics.ts";
 
 /** A search of one table by meaning, resolved once: everything below reads it, nothing changes it. */
 export interface SearchContext extends SearchedVectors {
 	/** Least cosine similarity; `undefined`: the nearest, however far. */
 	readonly minSimilarity: number | undefined;
-	readonly facts: VectorFacts;
+	readonly statistics: VectorStatistics;
 	/** Called with each statement that was run. */
 	readonly onAttempt: ((attempt: Attempt) => void) | undefined;
 }
@@ -29,7 +29,7 @@ export interface Attempt {
 	readonly ms: number;
 }
 
-/** What a call says of its search; what it leaves out gets the defaults here. */
+/** The options of a search as a call has them; what it leaves out gets the defaults here. */
 export interface SearchRequest {
 	/** One field; omitted: the best field of each entity. */
 	readonly fieldName?: string | undefined;
@@ -55,12 +55,12 @@ export type SearchPlace = Pick<
 	| "space"
 	| "tenantId"
 	| "userId"
-	| "facts"
+	| "statistics"
 	| "defaultEfSearch"
 	| "onAttempt"
 >;
 
-/** The search, or an error for what can be told without a vector, so that no provider is asked for nothing. */
+/** The search, or an error for what can be checked without a vector, so that no provider is asked for nothing. */
 export function searchContext(
 	place: SearchPlace,
 	request: SearchRequest,

@@ -73,7 +73,7 @@ function nearestRows(
 	rows: readonly HitRecord[],
 	{ minSimilarity, limit }: SearchContext,
 ): HitRecord[] {
-	// NaN, of a vector of zeros that somebody else has stored, is never near.
+	// NaN, of a vector of zeros that another program has stored, is never near.
 	const isNear = ({ rem_distance: distance }: HitRecord) =>
 		distance !== null &&
 		(minSimilarity === undefined
@@ -88,7 +88,7 @@ function nearestRows(
 /**
  * Only the nearest are joined to their rows. Usually each is another entity's,
  * and there is nothing to sort out; else one row comes even without a hit: it
- * says what was seen.
+ * states what was read.
  */
 export function searchSql(
 	search: NearestSearch,
@@ -110,11 +110,11 @@ LEFT JOIN (best AS h ${rows}) ON TRUE
 ORDER BY h.distance, h.entity_id`;
 }
 
-// More rows take so long that reading the statement anew is nothing to it.
+// More rows take so long that parsing the statement again adds next to nothing.
 const frequentLimit = 100;
 
 /**
- * Whether there are few statements of its form, so that a connection may keep
+ * Whether there are few statements of its form, so that a connection may store
  * them: to read and plan one takes a third of a short search. Filters differ
  * without end.
  */

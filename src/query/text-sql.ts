@@ -6,14 +6,14 @@ import { textOfColumns, wordColumns } from "../schema/words.ts";
 import { empty, literal, raw, type Sql, sql } from "../sql.ts";
 import { userCondition } from "./scope.ts";
 import type { SearchContext } from "./search-context.ts";
-import type { WordFacts } from "./text-facts.ts";
+import type { WordStatistics } from "./text-statistics.ts";
 import { eligibleRows } from "./vector-scope.ts";
 
 /** A search of a table by words. */
 export interface TextSearch {
 	readonly query: string;
 	readonly language: string;
-	readonly facts: WordFacts;
+	readonly statistics: WordStatistics;
 }
 
 type TextScope = Pick<
@@ -21,9 +21,9 @@ type TextScope = Pick<
 	"table" | "tenantId" | "userId" | "where" | "limit"
 >;
 
-const mostWords = 32;
+const maxWords = 32;
 /** Rows of one word that are read; of a word that is in more, those that have it often or with the other words. */
-const mostRowsOfWord = 200;
+const maxRowsOfWord = 200;
 /** Rows that are ranked by all words of the query, frequent ones too. */
 const candidates = 120;
 
@@ -32,18 +32,19 @@ const k1 = 1.2;
 const b = 0.75;
 
 /**
- * A CTE `texts` of the rows that hold any of the query's words, with `rank` and
+ * A CTE `texts` of the rows that contain any of the query's words, with `rank` and
  * `score`: BM25 (k1 = 1.2, b = 0.75), with the rows and the average length of the
  * tenant. Words are stored, and read word by word from their index; where there
  * is none yet each row's words are read once, and computed where they are not
  * stored or of another language.
  */
 export function textCtes(scope: TextScope, search: TextSearch): Sql {
-	const { facts } = search;
-	const isStored = facts.isFilled && facts.language === search.language;
-	const isIndexed = isStored && usesIndex(scope, facts);
+	const { statistics } = search;
+	const isStored =
+		statistics.isFilled && statistics.language === search.language;
+	const isIndexed = isStored && usesIndex(scope, statistics);
 	const ofScope = isIndexed
-		? indexedPostings(scope, facts)
+		? indexedPostings(scope, statistics)
 		: scannedPostings(
 				isStored ? storedRows(scope) : computedRows(scope, search),
 			);
@@ -53,10 +54,10 @@ export function textCtes(scope: TextScope, search: TextSearch): Sql {
   UNION ALL
   ${ofScope}`
 			: ofScope;
-	const statistics =
-		facts.large === undefined
+	const statisticsSql =
+		statistics.large === undefined
 			? countedStatistics(scope, isStored)
-			: sql`SELECT ${facts.large.rows}::float8 AS rows, ${facts.large.averageLength}::float8 AS average`;
+			: sql`SELECT ${statistics.large.rows}::float8 AS rows, ${statistics.large.averageLength}::float8 AS average`;
 	return sql`query_words AS MATERIALIZED (
   SELECT row_number() OVER () AS no, w.* FROM (
     SELECT w.lexeme, k.rows AS known, ('''' || replace(replace(w.lexeme, E'\\\\', E'\\\\\\\\'), '''', '''''') || ''''
@@ -68,14 +69,14 @@ export function textCtes(scope: TextScope, search: TextSearch): Sql {
 		})}) AS w
     LEFT JOIN ${frequentWords(search, isIndexed)} AS k (lexeme, rows) ON k.lexeme = w.lexeme
     ORDER BY k.rows NULLS FIRST, w.positions[1], w.lexeme
-    LIMIT ${raw(String(mostWords))}
+    LIMIT ${raw(String(maxWords))}
   ) AS w
 ), ${scope.where === undefined ? empty : filteredRows(scope)}postings AS MATERIALIZED (
   ${postings}
 ), statistics AS MATERIALIZED (
-  ${statistics}
+  ${statisticsSql}
 ), weighed_words AS MATERIALIZED (
-  SELECT w.no, w.query, w.known IS NOT NULL OR c.rows >= ${raw(String(isIndexed ? mostRowsOfWord : "'Infinity'::float8"))} AS is_cut,
+  SELECT w.no, w.query, w.known IS NOT NULL OR c.rows >= ${raw(String(isIndexed ? maxRowsOfWord : "'Infinity'::float8"))} AS is_cut,
     ln(1 + (greatest(s.rows, n.rows) - n.rows + 0.5) / (n.rows + 0.5)) AS weight
   FROM query_words AS w CROSS JOIN statistics AS s
   LEFT JOIN (SELECT p.no, count(*)::float8 AS rows FROM postings AS p GROUP BY p.no) AS c ON c.no = w.no
@@ -98,31 +99,31 @@ export function textCtes(scope: TextScope, search: TextSearch): Sql {
 }
 
 /** Behind row level security PostgreSQL uses no index for words: they are read row by row. */
-function usesIndex({ table }: TextScope, facts: WordFacts): boolean {
+function usesIndex({ table }: TextScope, statistics: WordStatistics): boolean {
 	return (
-		facts.isIndexed &&
-		facts.large !== undefined &&
+		statistics.isIndexed &&
+		statistics.large !== undefined &&
 		table.hasRowSecurity !== true
 	);
 }
 
 /** The words are as many as are looked for: the rest of a long query is not read. */
-const mostQueryCharacters = 8192;
+const maxQueryCharacters = 8192;
 
 function textOf(query: string): string {
-	return query.slice(0, mostQueryCharacters).toWellFormed();
+	return query.slice(0, maxQueryCharacters).toWellFormed();
 }
 
 /** Words of the query that the sample knows to be in more rows than are read of one. */
 function frequentWords(
-	{ query, facts: { large } }: TextSearch,
+	{ query, statistics: { large } }: TextSearch,
 	isIndexed: boolean,
 ): Sql {
 	const starts = new Set(
 		(query.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []).map(startOf),
 	);
 	const known = [...(isIndexed ? (large?.frequent ?? []) : [])].filter(
-		([word, rows]) => rows > mostRowsOfWord && starts.has(startOf(word)),
+		([word, rows]) => rows > maxRowsOfWord && starts.has(startOf(word)),
 	);
 	if (known.length === 0)
 		return sql`(SELECT NULL::text, NULL::float8 WHERE FALSE)`;
@@ -151,13 +152,13 @@ function inScope(scope: TextScope): Sql {
 const ranked = raw("ts_rank('{1,1,1,1}'::real[], e.words, w.query) AS rank");
 
 /**
- * Which rows hold which words, from the index. Of a word that is in more rows
- * than are read, those that hold it three times or more, and those that hold the
+ * Which rows contain which words, from the index. Of a word that is in more rows
+ * than are read, those that contain it three times or more, and those with the
  * query's other frequent words as well, stand for all: a row far up has one of both.
  */
-function indexedPostings(scope: TextScope, { large }: WordFacts): Sql {
+function indexedPostings(scope: TextScope, { large }: WordStatistics): Sql {
 	const words = sql`${wordsRef(scope.table)} AS e WHERE ${inScope(scope)}`;
-	const limit = raw(String(mostRowsOfWord));
+	const limit = raw(String(maxRowsOfWord));
 	const ofRare = sql`SELECT w.no, p.entity_id, p.length, p.rank FROM query_words AS w CROSS JOIN LATERAL (
     SELECT e.entity_id, e.length, ${ranked} FROM ${words} AND e.words @@ w.query LIMIT ${limit}
   ) AS p WHERE w.known IS NULL`;
@@ -186,7 +187,7 @@ function rescored(scope: TextScope): Sql {
     SELECT f.entity_id, round(f.score::numeric, 6) FROM found AS f WHERE NOT (SELECT bool_or(w.is_cut) FROM weighed_words AS w)`;
 }
 
-/** Each row read once, and of those that hold any of the words each word. */
+/** Each row read once, and of those that contain any of the words each word. */
 function scannedPostings(rows: Sql): Sql {
 	return sql`SELECT w.no, e.entity_id, e.length, ${ranked}
   FROM (SELECT string_agg(w.query::text, ' | ')::tsquery AS query FROM query_words AS w) AS any_word
@@ -202,13 +203,13 @@ function storedRows(scope: TextScope): Sql {
  * The rows of a filter come first, as in a search of vectors: up to so many their
  * words are looked up one by one, whatever the tenant's size.
  */
-const mostFiltered = 1000;
+const maxFiltered = 1000;
 
 function filteredRows(scope: TextScope): Sql {
 	return sql`filtered AS MATERIALIZED (
-  SELECT r.id FROM ${tableRef(scope.table)} AS r WHERE ${eligibleRows(scope)} LIMIT ${raw(String(mostFiltered + 1))}
+  SELECT r.id FROM ${tableRef(scope.table)} AS r WHERE ${eligibleRows(scope)} LIMIT ${raw(String(maxFiltered + 1))}
 ), few AS MATERIALIZED (
-  SELECT count(*) <= ${raw(String(mostFiltered))} AS is_few FROM filtered
+  SELECT count(*) <= ${raw(String(maxFiltered))} AS is_few FROM filtered
 ), `;
 }
 
@@ -218,16 +219,19 @@ function fewRows({ table }: TextScope): Sql {
 }
 
 /** Words that are not stored, or of another language, are made for the search. */
-function computedRows(scope: TextScope, { language, facts }: TextSearch): Sql {
+function computedRows(
+	scope: TextScope,
+	{ language, statistics }: TextSearch,
+): Sql {
 	const { table } = scope;
 	const text = textOfColumns(wordColumns(table.entity), "r");
 	const computed = wordsOf(table.schema, {
 		language: sql`${literal(language)}::regconfig`,
 		text,
 	});
-	const isOwn = facts.language === language;
+	const isOwn = statistics.language === language;
 	const stored = isOwn
-		? sql`LEFT JOIN ${wordsRef(table)} AS s ON s.entity_id = r.id AND s.version = ${facts.version}`
+		? sql`LEFT JOIN ${wordsRef(table)} AS s ON s.entity_id = r.id AND s.version = ${statistics.version}`
 		: empty;
 	return sql`SELECT t.entity_id, (SELECT coalesce(sum(cardinality(u.positions)), 0) FROM unnest(t.words) AS u)::integer AS length, t.words FROM (
     SELECT r.id AS entity_id, ${isOwn ? sql`coalesce(s.words, ${computed})` : computed} AS words

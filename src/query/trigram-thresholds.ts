@@ -18,7 +18,7 @@ const usualThresholds: Readonly<Record<Setting, string>> = {
  * A query whose operators `%` and `%>` have these thresholds, in one statement.
  * The operators use the trigram index but read their threshold from a setting:
  * it is set before the query's rows are read, for which its every part must ask
- * `isSet` first, and put back behind them, for whoever goes on in the same
+ * `isSet` first, and restored behind them, for the next statement of the same
  * transaction. `columns` is how many the query has.
  */
 export function withThresholds(

@@ -10,7 +10,7 @@ export interface SplitQuery {
 	readonly rest: string;
 }
 
-/** Chinese, Japanese and Thai are found by their pairs of letters: no space says where a word begins. */
+/** Chinese, Japanese and Thai are found by their pairs of letters: no space marks where a word begins. */
 export function splitQuery(query: string): SplitQuery {
 	const text = query.normalize("NFKC");
 	const runs = [...text.matchAll(unspacedRun)].map(([run]) => [...run]);
@@ -26,7 +26,7 @@ function pairsOf(letters: readonly string[]): string[] {
 	return letters.slice(1).map((letter, at) => `${letters[at]}${letter}`);
 }
 
-/** A tsquery of what contains any of them, or each: `rem_character_pairs` has pairs, and the last letter of each run. */
+/** A tsquery of what contains any of them, or each: `rem_pairs` has pairs, and the last letter of each run. */
 export function pairsQuery(
 	pairs: readonly string[],
 	operator: "|" | "&",

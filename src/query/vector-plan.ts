@@ -1,19 +1,19 @@
 import { type VectorFormName, vectorForms } from "../schema/index-types.ts";
 
 /** What is known, roughly, of a field's vectors in the scope of a search. */
-export interface FieldFacts {
+export interface FieldStatistics {
 	readonly field: string;
 	/** Vectors in the scope that fulfil the filter. */
 	readonly vectors: number;
 	/** All vectors in the scope; omitted: as many. */
 	readonly scope?: number | undefined;
 	/** Of the index that can be searched: its kind, and the vectors in it. */
-	readonly index?: IndexFacts | undefined;
+	readonly index?: IndexStatistics | undefined;
 	/** Vectors to look at for each entity: more than 1 where passages of one text crowd the nearest. */
 	readonly perEntity: number;
 }
 
-export interface IndexFacts {
+export interface IndexStatistics {
 	readonly kind: VectorFormName;
 	readonly vectors: number;
 }
@@ -34,12 +34,12 @@ export interface PlanOptions {
 /** How the nearest vectors of some fields are found. */
 export interface Branch {
 	readonly fields: readonly string[];
-	readonly how: "exact" | IndexFacts["kind"];
+	readonly how: "exact" | IndexStatistics["kind"];
 	/** How many of the nearest; `undefined`: all there are. */
 	readonly take: number | undefined;
 	readonly efSearch?: number;
 	/** Of a scan with a filter: up to so many rows their vectors are looked up one by one; of more, those of the scope are read. */
-	readonly mostByEntity?: number;
+	readonly maxByEntity?: number;
 }
 
 /** What a branch read: vectors, and the entities that they belong to. */
@@ -56,16 +56,16 @@ export interface Reached {
  * to the size at which that costs the same.
  */
 export function planSearch(
-	facts: readonly FieldFacts[],
+	statistics: readonly FieldStatistics[],
 	options: PlanOptions,
 ): Branch[] {
-	const indexed = facts.filter((field) => usesIndex(field, options));
-	const exact = facts.filter((field) => !indexed.includes(field));
+	const indexed = statistics.filter((field) => usesIndex(field, options));
+	const exact = statistics.filter((field) => !indexed.includes(field));
 	const scan: Branch = {
 		fields: exact.map(({ field }) => field),
 		how: "exact",
 		take: exactTake(exact, options),
-		mostByEntity: mostByEntity(exact),
+		maxByEntity: maxByEntity(exact),
 	};
 	return [
 		...(exact.length === 0 ? [] : [scan]),
@@ -73,11 +73,11 @@ export function planSearch(
 	];
 }
 
-function usesIndex(facts: FieldFacts, options: PlanOptions): boolean {
-	if (facts.index === undefined || options.mode === "exact") return false;
+function usesIndex(statistics: FieldStatistics, options: PlanOptions): boolean {
+	if (statistics.index === undefined || options.mode === "exact") return false;
 	return (
 		options.mode === "approximate" ||
-		facts.vectors > vectorsPerCandidate * candidates(facts, options)
+		statistics.vectors > vectorsPerCandidate * candidates(statistics, options)
 	);
 }
 
@@ -85,10 +85,10 @@ function usesIndex(facts: FieldFacts, options: PlanOptions): boolean {
 // twentieth of a candidate of an HNSW scan.
 const vectorsPerCandidate = 20;
 
-function candidates({ vectors, index }: FieldFacts, options: PlanOptions) {
+function candidates({ vectors, index }: FieldStatistics, options: PlanOptions) {
 	const indexed = index?.vectors ?? 0;
 	const visits = (toMeet(options) * indexed) / Math.max(1, vectors);
-	return Math.max(leastCandidates(indexed, options), visits);
+	return Math.max(minCandidates(indexed, options), visits);
 }
 
 /**
@@ -101,7 +101,7 @@ function toMeet({ limit }: PlanOptions): number {
 }
 
 /** Candidates of a scope that is the whole index: a small graph needs fewer for the same recall. */
-function leastCandidates(
+function minCandidates(
 	indexed: number,
 	{ defaultEfSearch, efSearch }: PlanOptions,
 ): number {
@@ -117,30 +117,37 @@ const largeIndex = 20_000;
 const fewestCandidates = 50;
 
 /** The size of a scope up to which it is scanned whatever it is exactly. */
-export function exactUpTo(index: IndexFacts, options: PlanOptions): number {
+export function exactUpTo(
+	index: IndexStatistics,
+	options: PlanOptions,
+): number {
 	return Math.ceil(
 		Math.max(
-			vectorsPerCandidate * leastCandidates(index.vectors, options),
+			vectorsPerCandidate * minCandidates(index.vectors, options),
 			Math.sqrt(vectorsPerCandidate * toMeet(options) * index.vectors),
 		),
 	);
 }
 
-function indexBranch(facts: FieldFacts, options: PlanOptions): Branch {
-	const { kind } = facts.index as IndexFacts;
+function indexBranch(
+	statistics: FieldStatistics,
+	options: PlanOptions,
+): Branch {
+	const { kind } = statistics.index as IndexStatistics;
 	const { reranked, maxCandidates } = vectorForms[kind];
-	const wanted = options.limit * facts.perEntity;
+	const wanted = options.limit * statistics.perEntity;
 	const take = Math.max(reranked.factor * wanted, reranked.min);
 	const efSearch = Math.min(
 		maxCandidates,
-		options.efSearch ?? Math.ceil(Math.max(take, candidates(facts, options))),
+		options.efSearch ??
+			Math.ceil(Math.max(take, candidates(statistics, options))),
 	);
 	return {
-		fields: [facts.field],
+		fields: [statistics.field],
 		how: kind,
 		take,
 		efSearch,
-		mostByEntity: mostByEntity([facts]),
+		maxByEntity: maxByEntity([statistics]),
 	};
 }
 
@@ -148,16 +155,19 @@ function indexBranch(facts: FieldFacts, options: PlanOptions): Branch {
  * Measured with 1,000,000 vectors: to look up a row's vector costs what it takes
  * to read eight of a scope. Of a small scope it is all the same.
  */
-function mostByEntity(facts: readonly FieldFacts[]): number {
-	const scopes = facts.map(({ vectors, scope = vectors }) => scope);
+function maxByEntity(statistics: readonly FieldStatistics[]): number {
+	const scopes = statistics.map(({ vectors, scope = vectors }) => scope);
 	return Math.max(1000, Math.ceil(Math.max(0, ...scopes) / 8));
 }
 
 /** Enough vectors for so many entities, whichever of their fields and passages are the nearest. */
-function exactTake(facts: readonly FieldFacts[], { limit }: PlanOptions) {
-	const perEntity = Math.max(...facts.map((field) => field.perEntity));
-	const take = limit * perEntity * facts.length;
-	return take > mostTaken ? undefined : take;
+function exactTake(
+	statistics: readonly FieldStatistics[],
+	{ limit }: PlanOptions,
+) {
+	const perEntity = Math.max(...statistics.map((field) => field.perEntity));
+	const take = limit * perEntity * statistics.length;
+	return take > maxTaken ? undefined : take;
 }
 
 /**
@@ -174,36 +184,36 @@ export function widen(
 	const isCrowded = vectors >= take;
 	if (how === "exact" && !isCrowded) return undefined;
 	const wider = take * widening;
-	return isCrowded && wider <= mostTaken
+	return isCrowded && wider <= maxTaken
 		? { ...branch, take: wider }
 		: {
 				fields,
 				how: "exact",
 				take: undefined,
-				...(rest.mostByEntity === undefined
+				...(rest.maxByEntity === undefined
 					? {}
-					: { mostByEntity: rest.mostByEntity }),
+					: { maxByEntity: rest.maxByEntity }),
 			};
 }
 
 const widening = 8;
 /** Beyond it all vectors are sorted by their entities. */
-const mostTaken = 20_000;
+const maxTaken = 20_000;
 
-/** The facts that would have led to these branches at once. */
-export function learnedFacts(
-	facts: readonly FieldFacts[],
+/** The statistics that would have led to these branches at once. */
+export function inferredStatistics(
+	statistics: readonly FieldStatistics[],
 	branches: readonly Branch[],
 	planned: readonly Branch[],
 	limit: number,
-): FieldFacts[] {
+): FieldStatistics[] {
 	const branchOf = (field: string, all: readonly Branch[]) =>
 		all.find(({ fields }) => fields.includes(field)) as Branch;
-	return facts.map((known) => {
+	return statistics.map((known) => {
 		const { how, take, fields } = branchOf(known.field, branches);
 		const perEntity =
 			take === undefined
-				? mostTaken + 1
+				? maxTaken + 1
 				: Math.ceil(take / (limit * fields.length));
 		return how === branchOf(known.field, planned).how
 			? { ...known, perEntity }

@@ -56,7 +56,7 @@ interface TableScope extends ReadScope {
 	readonly table: EntityTable;
 }
 
-/** The same tenant, said so that no index on it can be used: only the graph's order is left. */
+/** The same tenant, written so that no index on it can be used: only the graph's order is left. */
 export function tenantWithoutIndex(scope: TableScope): Sql {
 	return sql`e.tenant_id IS NOT DISTINCT FROM ${tenantOf(scope)}`;
 }

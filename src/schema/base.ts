@@ -1,6 +1,5 @@
 import { extensionNames } from "../db/session-settings.ts";
 import { ident, join, literal, raw, type Sql, sql, toText } from "../sql.ts";
-import { characterPairsDdl } from "./character-pairs.ts";
 import { embeddingTablesDdl } from "./embedding-tables.ts";
 import { normalizeKeyDdl } from "./normalize-key.ts";
 import { ours } from "./ownership.ts";
@@ -49,7 +48,6 @@ function setupExtensions(schema: string): Sql {
 -- vector needs a superuser (or a role that may create it); the others are trusted.
 ${createSchema(schema)}${createExtensions(schema)}
 ${normalizeKeyDdl(schema)}
-${characterPairsDdl(schema)}
 ${wordFunctionsDdl(schema)}
 -- The normalised targets of a row's edges, for an index on inbound edges.
 CREATE OR REPLACE FUNCTION ${ident(schema, "rem_edge_keys")}(edges JSONB) RETURNS TEXT[]

@@ -74,10 +74,10 @@ function removeChanged(table: EntityTable): Sql {
 
 function queueChanged(table: EntityTable): Sql {
 	const { schema, entity } = table;
-	const kept = raw("f.state <> 'removing'");
+	const current = raw("f.state <> 'removing'");
 	return sql`  INSERT INTO ${embeddingQueueRef(schema)} AS q (entity_type, entity_id, field_name, provider, model, dimensions)
   SELECT ${literal(entity.tableName)}, NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (${texts(table, "new", kept)} EXCEPT ${texts(table, "old", kept)}) AS changed
+  FROM (${texts(table, "new", current)} EXCEPT ${texts(table, "old", current)}) AS changed
   JOIN ${embeddingModelsRef(schema)} AS m ON m.entity_type = ${literal(entity.tableName)} AND m.state IN ('active', 'filling')
   ORDER BY changed.field_name
   ${requeue};

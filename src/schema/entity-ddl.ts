@@ -90,7 +90,7 @@ function constant(type: ColumnType, value: unknown): Sql {
 	return typeof value === "string" ? literal(value) : raw(String(value));
 }
 
-/** Says at the primary table what the cache's column would refuse in a trigger. */
+/** Refuses at the primary table what the cache's column would refuse in a trigger. */
 function keyLengthCheck({ entity }: EntityTable): Sql[] {
 	if (entity.keyFields === null) return [];
 	const name = boundedName(`${entity.tableName}_key_length`);
@@ -122,7 +122,7 @@ export function keyColumns({ entity }: EntityTable): string[] {
 	];
 }
 
-/** The table of vectors, and the triggers that keep it. */
+/** The table of vectors, and the triggers that maintain it. */
 export function embeddingsDdl(table: EntityTable): Sql {
 	const { entity } = table;
 	if (!entity.createEmbeddings) return empty;

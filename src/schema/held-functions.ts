@@ -7,8 +7,8 @@ import {
 import { sharedTenant } from "../models/limits.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { ident, join, literal, raw, type Sql, sql } from "../sql.ts";
-import { characterPairsRef, hasPairs } from "./character-pairs.ts";
 import { ownershipMark } from "./ownership.ts";
+import { hasPairs, pairsOfName } from "./word-function.ts";
 
 /** What a name, or a summary, is like: a name, a word of one, either, a word of the summary; or whose pairs of letters it has. */
 export type SimilarBy =
@@ -21,18 +21,18 @@ export type SimilarBy =
 
 /**
  * Under row level security PostgreSQL uses an index only for operators that it
- * knows to tell nothing of a row (LEAKPROOF): `=` is one, `%` and `@>` are not,
+ * knows to reveal nothing of a row (LEAKPROOF): `=` is one, `%` and `@>` are not,
  * and only a superuser can call them so. These functions run as the owner, whom
  * no policy hides anything from, and so use the indexes. The tenant is theirs to
- * ask for, not the caller's to say: it is that of the transaction.
+ * ask for, not the caller's choice: it is that of the transaction.
  */
 export function similarEntriesDdl(
 	schema: string,
-	{ owner, readers, tenant }: HeldBy,
+	{ owner, readers, tenant }: Protection,
 ): Sql {
 	const fn = similarEntriesRef(schema);
 	const pairs = (text: Sql) =>
-		sql`${hasPairs(text)} AND ${characterPairsRef(schema)}(${text}) @@ rem_query::tsquery`;
+		sql`${hasPairs(text)} AND ${pairsOfName(schema, text)} @@ rem_query::tsquery`;
 	const conditions: Readonly<Record<SimilarBy, Sql>> = {
 		key: raw("k.entity_key % rem_query"),
 		word: raw("k.entity_key %> rem_query"),
@@ -70,7 +70,7 @@ ${hand(sql`${fn}(TEXT, TEXT, INTEGER)`, owner, readers)}`;
 /** Ids of the tenant's rows whose `metadata` or `graph_edges` contain something, or whose edges lead to one of several names. */
 export function holdingDdl(
 	table: EntityTable,
-	{ owner, readers, tenant }: HeldBy,
+	{ owner, readers, tenant }: Protection,
 ): Sql {
 	const { schema, entity } = table;
 	const fn = holdingRef(schema, entity.tableName);
@@ -127,7 +127,7 @@ ${hand(sql`${fn}(TEXT[])`, owner, [writer])}`;
 }
 
 /** Whose the functions are, who may call them, and the transaction's tenant. */
-interface HeldBy {
+interface Protection {
 	readonly owner: string;
 	readonly readers: readonly string[];
 	readonly tenant: Sql;

@@ -1,3 +1,4 @@
+import { keysOf } from "../util/present.ts";
 import { btree } from "./index-types/btree.ts";
 import type {
 	IndexDeclaration,
@@ -12,7 +13,7 @@ export const indexTypes = { btree, gin, trgm: trigram, hnsw } as const;
 
 export type IndexType = keyof typeof indexTypes;
 
-export const indexTypeNames = Object.keys(indexTypes) as IndexType[];
+export const indexTypeNames = keysOf(indexTypes);
 
 /** The forms of indexes that a search of vectors can use. */
 export const vectorForms = hnswForms;

@@ -74,7 +74,7 @@ export function backgroundIndexes(
 	);
 }
 
-/** Background indexes as text for psql; where one cannot be built, a comment says why. */
+/** Background indexes as text for psql; where one cannot be built, a comment states why. */
 export function backgroundIndexesDdl(
 	table: EntityTable,
 	space: VectorSpace,

@@ -28,7 +28,7 @@ import {
 } from "./statement-triggers.ts";
 
 /**
- * The triggers that keep kv_store equal to the entity's live rows: one per
+ * The triggers that make kv_store equal to the entity's live rows: one per
  * event (transition tables allow no more), for whole statements (1.3 times an
  * insert without; row triggers 1.6).
  *
@@ -100,6 +100,16 @@ ${join(
 	),
 	"",
 )}`;
+}
+
+/**
+ * Whether kv_store is whole, as an expression for the very statement that reads
+ * it: the marker is emptied together with the cache, and names its file.
+ */
+export function kvReady(schema: string): Sql {
+	const kvStore = toText(ident(schema, "kv_store"));
+	return sql`EXISTS (SELECT FROM ${ident(schema, "kv_state")}
+    WHERE kind = 'ready' AND filenode = pg_relation_filenode(${literal(kvStore)}::regclass))`;
 }
 
 /** The triggers of a table, by the table's name, which is the entity type. */

@@ -44,9 +44,9 @@ export interface RegisterTypeOptions {
 export interface EntitySql {
 	/** The table and its key's unique index. */
 	readonly table: string;
-	/** The table of vectors and the trigger that keeps it. */
+	/** The table of vectors and the trigger that maintains it. */
 	readonly embeddings: string;
-	/** The triggers that keep kv_store. */
+	/** The triggers that maintain kv_store. */
 	readonly kvTrigger: string;
 	/** Indexes that are made with the table. */
 	readonly indexes: string;
@@ -117,7 +117,7 @@ function takeModel(model: Entity, given: RegisterTypeOptions) {
 	return { options, entity, table };
 }
 
-/** Parts of these become DDL, which takes no parameters: each has to be what it says. */
+/** Parts of these become DDL, which takes no parameters: each is checked. */
 const optionsTable = optionTable<RegisterTypeOptions>({
 	tableName: anyText,
 	entityKeyField: orNull(oneOrList(anyText)),

@@ -13,7 +13,7 @@ import { kvSourceRef } from "./kv-trigger.ts";
 import { ownershipMark } from "./ownership.ts";
 import { hasWords } from "./word-indexes.ts";
 
-/** The setting that says whose rows a transaction sees. */
+/** The setting that states whose rows a transaction sees. */
 export const tenantSetting = "rem.tenant_id";
 
 /** Owner of everything, readers and writers of rows, readers of rows. */

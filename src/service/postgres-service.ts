@@ -233,14 +233,14 @@ export class PostgresService<
 
 	/**
 	 * Builds the table's indexes of a type now, without stopping its writers;
-	 * returns when they can be used. Throws `INDEX_FAILED` saying why one is not.
+	 * returns when they can be used. Throws `INDEX_FAILED` with the reason why one is not.
 	 *
 	 * @example
 	 * await service.createIndexConcurrently({ tableName: "documents", indexType: "hnsw" })
 	 */
 	async createIndexConcurrently(request: IndexRequest): Promise<void> {
 		await this.indexer.build(request);
-		this.core.vectorFacts.forget();
+		this.core.vectorStatistics.forget();
 	}
 
 	/**

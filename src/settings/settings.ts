@@ -56,7 +56,7 @@ export interface Settings {
 	readonly logger: Logger;
 }
 
-/** The settings, with the provider that is named by its module, and the length that only a model's files say. */
+/** The settings, with the provider that is named by its module, and the length that only a model's files state. */
 export async function loadSettings(options: ConnectOptions): Promise<Settings> {
 	const settings = resolveSettings(options);
 	const { embedding } = settings;

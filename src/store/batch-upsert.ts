@@ -1,5 +1,4 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Handle } from "../db/database.ts";
 import { settles } from "../db/embedding-queue.ts";
 import { rowsPerStatement, slices } from "../db/pipelined.ts";
 import { stoppable } from "../db/stoppable.ts";
@@ -35,19 +34,15 @@ import { RowChanged, writeBatch } from "./write-batch.ts";
  * read and embedded while this one is written.
  */
 export async function batchUpsert(
-	db: Handle,
-	table: EntityTable,
+	call: UpsertCall,
 	entities: Iterable<unknown> | AsyncIterable<unknown>,
-	options: UpsertOptions,
 ): Promise<UpsertResult> {
 	checkEntities(entities);
+	const { db, table, options } = call;
 	const { signal } = options;
 	try {
 		checkCancelled(signal);
-		return await upsertAny(
-			{ db: stoppable(db, signal), table, options },
-			entities,
-		);
+		return await upsertAny({ ...call, db: stoppable(db, signal) }, entities);
 	} catch (error) {
 		throw signal?.aborted === true ? asCancelled(error) : asDrift(table, error);
 	}

@@ -15,8 +15,10 @@ export type Change = "delete" | "restore" | "purge";
  */
 export const changeRetries = 20;
 
-/** Whose rows may be changed. */
-export interface RowOwner {
+/** Which rows are changed, and whose they may be. */
+export interface RowChange {
+	readonly change: Change;
+	readonly ids: readonly string[];
 	/** `undefined` for entities without tenants. */
 	readonly tenantId: string | undefined;
 	/** That user's and shared rows; `null`: shared ones; `undefined`: the whole tenant's. */
@@ -31,15 +33,14 @@ export interface RowOwner {
 export async function changeRows(
 	db: Handle,
 	table: EntityTable,
-	change: Change,
-	ids: readonly string[],
-	owner: RowOwner,
+	wanted: RowChange,
 ): Promise<string[]> {
 	// Something that is no UUID is no row's id: it is not found, which is no error.
-	const uuids = [...new Set(ids.map((id) => id.toLowerCase()))].filter(isUuid);
+	const lowered = wanted.ids.map((id) => id.toLowerCase());
+	const uuids = [...new Set(lowered)].filter(isUuid);
 	if (uuids.length === 0) return [];
 	const { rows } = await db.query<{ id: string }>(
-		changeSql(table, change, uuids.sort(), owner),
+		changeSql(table, { ...wanted, ids: uuids.sort() }),
 		{ isLimited: true, retries: changeRetries },
 	);
 	return rows.map(({ id }) => id);
@@ -47,9 +48,7 @@ export async function changeRows(
 
 function changeSql(
 	table: EntityTable,
-	change: Change,
-	ids: readonly string[],
-	{ tenantId, userId }: RowOwner,
+	{ change, ids, tenantId, userId }: RowChange,
 ): Sql {
 	const state = {
 		delete: sql` AND t.deleted_at IS NULL`,

@@ -62,7 +62,7 @@ function withoutOutcome(hint = ""): string {
 		.join("; ");
 }
 
-/** An error of another class was thrown by the source of the entities, and keeps its class. */
+/** An error of another class was thrown by the source of the entities, and its class stays. */
 function withCommitted(error: unknown, committed: number): unknown {
 	if (typeof error !== "object" || error === null) return error;
 	markCallersOwn(error);

@@ -11,11 +11,18 @@ export function equalsStored(
 ): boolean {
 	if (value === null || stored === null) return value === stored;
 	if (field.type === "text")
-		return contentHash(value as string).equals(stored as Buffer);
+		return (
+			typeof value === "string" &&
+			stored instanceof Uint8Array &&
+			contentHash(value).equals(stored)
+		);
 	const type = definitionOf(field.type);
-	return isArrayType(field.type)
-		? equalLists(type, value as unknown[], stored as unknown[])
-		: type.equals(value, stored);
+	if (!isArrayType(field.type)) return type.equals(value, stored);
+	return (
+		Array.isArray(value) &&
+		Array.isArray(stored) &&
+		equalLists(type, value, stored)
+	);
 }
 
 function equalLists(

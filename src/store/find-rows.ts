@@ -16,6 +16,12 @@ import { empty, ident, join, raw, type Sql, sql } from "../sql.ts";
 type Filter = Readonly<Record<string, unknown>>;
 type Record_ = Record<string, unknown>;
 
+/** The rows of a table that fulfil a filter. */
+export interface RowSet {
+	readonly table: EntityTable;
+	readonly filter: Filter;
+}
+
 export interface FindOptions {
 	/** @default "id": the order of creation */
 	readonly orderBy?: OrderBy | undefined;
@@ -30,28 +36,24 @@ export interface FindOptions {
 /** Live rows that fulfil the filter; one that names `deletedAt` decides itself. */
 export async function findRows(
 	db: Handle,
-	table: EntityTable,
-	filter: Filter,
+	of: RowSet,
 	options: FindOptions,
 ): Promise<Record_[]> {
-	const { rows } = await db.query(findSql(table, filter, options), {
-		idempotent: true,
-	});
-	return rows.map((record) => toRow(table.entity, record));
+	const { rows } = await db.query(findSql(of, options), { idempotent: true });
+	return rows.map((record) => toRow(of.table.entity, record));
 }
 
 function findSql(
-	table: EntityTable,
-	filter: Filter,
+	of: RowSet,
 	{ orderBy = "id", limit, offset, condition = empty }: FindOptions,
 ): Sql {
 	checkCount("limit", limit);
 	checkCount("offset", offset);
-	const terms = orderTerms(table, filter, orderBy);
-	return sql`SELECT ${columnsSql(table)}
-FROM ${tableRef(table)} AS r
-WHERE ${orderedWhere(table, filter, terms)}${condition}
-ORDER BY ${tenantOrder(table, filter, terms)}${orderBySql(terms, "r")}${
+	const terms = orderTerms(of, orderBy);
+	return sql`SELECT ${columnsSql(of)}
+FROM ${tableRef(of.table)} AS r
+WHERE ${orderedWhere(of, terms)}${condition}
+ORDER BY ${tenantOrder(of, terms)}${orderBySql(terms, "r")}${
 		limit === undefined
 			? empty
 			: sql`
@@ -73,18 +75,16 @@ const pageSize = 500;
  */
 export async function* iterateRows(
 	db: Handle,
-	table: EntityTable,
-	filter: Filter,
+	of: RowSet,
 	orderBy: OrderBy = "id",
 ): AsyncGenerator<Record_> {
-	const terms = orderTerms(table, filter, orderBy);
+	const terms = orderTerms(of, orderBy);
 	let after: (string | null)[] | undefined;
 	for (;;) {
-		const { rows } = await db.query<Record_>(
-			pageSql(table, filter, terms, after),
-			{ idempotent: true },
-		);
-		for (const record of rows) yield toRow(table.entity, record);
+		const { rows } = await db.query<Record_>(pageSql(of, terms, after), {
+			idempotent: true,
+		});
+		for (const record of rows) yield toRow(of.table.entity, record);
 		const last = rows.at(-1);
 		if (last === undefined || rows.length < pageSize) return;
 		after = terms.map((_, index) => last[cursorColumn(index)] as string | null);
@@ -96,8 +96,7 @@ export async function* iterateRows(
  * each read only if those before it do not fill the page.
  */
 function pageSql(
-	table: EntityTable,
-	filter: Filter,
+	of: RowSet,
 	terms: readonly OrderTerm[],
 	after: readonly (string | null)[] | undefined,
 ): Sql {
@@ -106,17 +105,15 @@ function pageSql(
 		({ field }, index) =>
 			sql`${ident("r", field.column)}::text AS ${ident(cursorColumn(index))}`,
 	);
-	const part = (
-		condition: Sql,
-	) => sql`SELECT ${columnsSql(table)}, ${join(cursor)}
-FROM ${tableRef(table)} AS r
-WHERE ${orderedWhere(table, filter, terms)}${condition}
-ORDER BY ${tenantOrder(table, filter, terms)}${order}
+	const part = (condition: Sql) => sql`SELECT ${columnsSql(of)}, ${join(cursor)}
+FROM ${tableRef(of.table)} AS r
+WHERE ${orderedWhere(of, terms)}${condition}
+ORDER BY ${tenantOrder(of, terms)}${order}
 LIMIT ${pageSize}`;
 	if (after === undefined) return part(empty);
 	const ranges = rangesAfter(terms, after, "r");
-	const [only] = ranges;
-	if (ranges.length === 1) return part(sql` AND ${only as Sql}`);
+	const [only, ...more] = ranges;
+	if (only !== undefined && more.length === 0) return part(sql` AND ${only}`);
 	const name = (at: number) => raw(`rem_page_${at}`);
 	const parts = ranges.map((range, at) => {
 		const before = ranges
@@ -139,31 +136,25 @@ function cursorColumn(index: number): string {
 	return `rem_cursor_${index}`;
 }
 
-export async function countRows(
-	db: Handle,
-	table: EntityTable,
-	filter: Filter,
-): Promise<number> {
+export async function countRows(db: Handle, of: RowSet): Promise<number> {
 	const { rows } = await db.query<{ count: number }>(
-		sql`SELECT count(*) AS count FROM ${tableRef(table)} AS r WHERE ${liveWhere(table, filter)}`,
+		sql`SELECT count(*) AS count FROM ${tableRef(of.table)} AS r WHERE ${liveWhere(of)}`,
 		{ idempotent: true },
 	);
 	return rows[0]?.count ?? 0;
 }
 
-function columnsSql({ entity }: EntityTable): Sql {
+function columnsSql({ table }: RowSet): Sql {
 	return join(
-		[...entity.fieldsByName.values()].map(({ column }) => ident("r", column)),
+		[...table.entity.fieldsByName.values()].map(({ column }) =>
+			ident("r", column),
+		),
 	);
 }
 
 /** Without what is the same for all rows: `deletedAt` of live ones, and the tenant of a tenant's. */
-function orderTerms(
-	{ entity }: EntityTable,
-	filter: Filter,
-	orderBy: OrderBy,
-): OrderTerm[] {
-	const terms = parseOrderBy(entity, orderBy);
+function orderTerms({ table, filter }: RowSet, orderBy: OrderBy): OrderTerm[] {
+	const terms = parseOrderBy(table.entity, orderBy);
 	const isConstant = ({ field: { name } }: OrderTerm) =>
 		(name === "deletedAt" && !Object.hasOwn(filter, "deletedAt")) ||
 		(name === "tenantId" && typeof filter.tenantId === "string");
@@ -177,40 +168,32 @@ function orderTerms(
  * one, and an order that begins with the tenant, only that index has the order.
  */
 function byTenantAndId(
-	{ entity }: EntityTable,
-	filter: Filter,
+	{ table, filter: { tenantId } }: RowSet,
 	[first]: readonly OrderTerm[],
 ): string | undefined {
-	const { tenantId } = filter;
-	return entity.tenantScoped &&
+	return table.entity.tenantScoped &&
 		first?.field.name === "id" &&
 		typeof tenantId === "string"
 		? tenantId
 		: undefined;
 }
 
-function orderedWhere(
-	table: EntityTable,
-	filter: Filter,
-	terms: readonly OrderTerm[],
-): Sql {
-	const tenant = byTenantAndId(table, filter, terms);
-	return liveWhere(
+function orderedWhere(of: RowSet, terms: readonly OrderTerm[]): Sql {
+	const { table, filter } = of;
+	const tenant = byTenantAndId(of, terms);
+	if (tenant === undefined) return liveWhere(of);
+	return liveWhere({
 		table,
-		tenant === undefined ? filter : { ...filter, tenantId: { in: [tenant] } },
-	);
+		filter: { ...filter, tenantId: { in: [tenant] } },
+	});
 }
 
-function tenantOrder(
-	table: EntityTable,
-	filter: Filter,
-	terms: readonly OrderTerm[],
-): Sql {
-	if (byTenantAndId(table, filter, terms) === undefined) return empty;
+function tenantOrder(of: RowSet, terms: readonly OrderTerm[]): Sql {
+	if (byTenantAndId(of, terms) === undefined) return empty;
 	return raw(terms[0]?.descending ? "r.tenant_id DESC, " : "r.tenant_id, ");
 }
 
-function liveWhere(table: EntityTable, filter: Filter): Sql {
+function liveWhere({ table, filter }: RowSet): Sql {
 	const where = whereSql(table, filter, "r");
 	return Object.hasOwn(filter, "deletedAt")
 		? where

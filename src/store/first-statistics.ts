@@ -35,6 +35,12 @@ export async function gatherFirstStatistics(
 /** From so many times as many rows on, a plan for the estimate is a bad one. */
 const farOff = 10;
 
+/** What was loaded for a tenant. */
+export interface TenantLoad {
+	readonly tenantId: string;
+	readonly rowsLoaded: number;
+}
+
 /**
  * Analyses the tables after a load of a tenant that statistics take for a tenth of
  * it at most, as of one that is new. Autovacuum would notice it when a share of the
@@ -44,8 +50,7 @@ const farOff = 10;
 export async function gatherTenantStatistics(
 	db: Handle,
 	table: EntityTable,
-	tenantId: string,
-	rowsLoaded: number,
+	{ tenantId, rowsLoaded }: TenantLoad,
 ): Promise<void> {
 	const { rows } = await db.query<{
 		"QUERY PLAN": [{ Plan: { "Plan Rows": number } }];

@@ -1,5 +1,6 @@
 import type { Edge } from "../models/types.ts";
 import { ident, type Sql, sql } from "../sql.ts";
+import { membersOf } from "../util/present.ts";
 
 /**
  * Fields whose stored value a batch may add to, instead of replacing it:
@@ -22,7 +23,7 @@ export function mergeValue(
 	value: unknown,
 ): unknown {
 	return field === "metadata"
-		? { ...(stored as object), ...(value as object) }
+		? { ...membersOf(stored), ...membersOf(value) }
 		: mergeEdges(stored as Edge[], value as Edge[]);
 }
 

@@ -52,6 +52,12 @@ interface TouchedText {
 	readonly hashBytes: Buffer | null;
 }
 
+/** A row, and what is stored of it. */
+export interface ComparedRow {
+	readonly row: ValidRow;
+	readonly stored: StoredRow | undefined;
+}
+
 export interface RowPlanOptions {
 	/** Whether texts without a current vector get one. */
 	readonly embed: boolean;
@@ -61,8 +67,7 @@ export interface RowPlanOptions {
 /** Compares a row with what is stored, and plans what of it is written and embedded. */
 export function planRow(
 	{ entity }: EntityTable,
-	row: ValidRow,
-	stored: StoredRow | undefined,
+	{ row, stored }: ComparedRow,
 	{ embed, merge }: RowPlanOptions,
 ): PlannedRow {
 	checkTakenId(row, stored);
@@ -102,7 +107,7 @@ export function planRow(
 	return {
 		row,
 		storedId: stored?.id,
-		isChanged: touched.length > 0 || isChanged(entity, row, stored, merge),
+		isChanged: touched.length > 0 || isChanged(entity, { row, stored }, merge),
 		texts,
 		touched,
 		left,
@@ -132,10 +137,10 @@ function isSameHash(
 	{ name }: Field,
 	hash: Buffer | null,
 ): boolean {
-	const before = stored.values[name] as Buffer | null;
-	return before === null || hash === null
-		? before === hash
-		: before.equals(hash);
+	const before = stored.values[name];
+	return before instanceof Uint8Array && hash !== null
+		? hash.equals(before)
+		: before === hash;
 }
 
 /** An id of another tenant, or of a deleted row, is not the caller's to write. */
@@ -183,8 +188,7 @@ function checkUnwritable(
 /** Whether a field has changed; those that embed are compared above, by their hash. */
 function isChanged(
 	entity: Entity,
-	row: ValidRow,
-	stored: StoredRow | undefined,
+	{ row, stored }: ComparedRow,
 	merge: readonly MergeField[],
 ): boolean {
 	if (stored === undefined) return true;

@@ -71,16 +71,20 @@ export async function prepare(
 	const distinct = distinctRows(table.entity, input);
 	const plans = new Map<ValidRow, PlannedRow>();
 	const plan = (row: ValidRow, stored: StoredRow | undefined) => {
-		const planned = planRow(table, row, stored, {
-			embed: options.provider !== undefined || options.queuesFailures,
-			merge: options.merge,
-		});
+		const planned = planRow(
+			table,
+			{ row, stored },
+			{
+				embed: options.provider !== undefined || options.queuesFailures,
+				merge: options.merge,
+			},
+		);
 		plans.set(row, planned);
 		return planned;
 	};
 	const { rows, places } = distinctStored(
 		distinct,
-		await readStored(db, table, distinct.rows, space, plan),
+		await readStored(db, table, { rows: distinct.rows, space, onRead: plan }),
 	);
 	// A row without id and key was not looked for.
 	const planned = rows.map((row) => plans.get(row) ?? plan(row, undefined));

@@ -28,6 +28,13 @@ export interface StoredRow {
 	readonly vectorPrints: Readonly<Record<string, string>>;
 }
 
+/** Rows that are about to be written, and where their vectors belong. */
+export interface RowsToRead {
+	readonly rows: readonly ValidRow[];
+	readonly space: VectorSpace | undefined;
+	onRead(row: ValidRow, stored: StoredRow | undefined): void;
+}
+
 /**
  * Reads what is stored for the rows, in their order, rows that are identified by their
  * key apart from rows that bring their id. Texts are hashed there and then: a
@@ -37,9 +44,7 @@ export interface StoredRow {
 export async function readStored(
 	db: Handle,
 	table: EntityTable,
-	rows: readonly ValidRow[],
-	space: VectorSpace | undefined,
-	onRead: (row: ValidRow, stored: StoredRow | undefined) => void,
+	{ rows, space, onRead }: RowsToRead,
 ): Promise<(StoredRow | undefined)[]> {
 	const stored = new Array<StoredRow | undefined>(rows.length);
 	const prints = rows.some((row) => Object.keys(row.vectors).length > 0);
@@ -53,9 +58,9 @@ export async function readStored(
 		const fields = suppliedFields(table.entity, of).filter(
 			(field) => match === byId || !isKnownByKey(table.entity, field),
 		);
-		await sendPipelined(db, of, {
+		await sendPipelined<ValidRow, StoredRecord>(db, of, {
 			build: (slice) =>
-				readSql(table, fields, { space, prints }, match(table, slice)),
+				readSql(table, { fields, space, prints }, match(table, slice)),
 			onResult: (result, slice) => {
 				for (const record of result.rows) {
 					const row = elementAt(slice, Number(record.rem_ord) - 1);
@@ -91,8 +96,7 @@ function suppliedFields(entity: Entity, rows: readonly ValidRow[]): Field[] {
 
 function readSql(
 	{ entity, schema }: EntityTable,
-	fields: readonly Field[],
-	vectors: VectorsToRead,
+	{ fields, ...vectors }: VectorsToRead & { readonly fields: readonly Field[] },
 	input: { readonly from: Sql; readonly on: Sql },
 ): Sql {
 	const table: EntityTable = { entity, schema };
@@ -202,19 +206,27 @@ export function fieldValue(row: ValidRow, field: Field): unknown {
 	return row.supplied[field.name] ?? row.defaults[field.name] ?? null;
 }
 
-function toStored(
-	fields: readonly Field[],
-	record: Readonly<Record<string, unknown>>,
-): StoredRow {
-	const vectors = Object.entries(
-		(record.vectors ?? {}) as Record<string, { hash: string; print: string }>,
-	);
+/** A row of {@link readSql}: the fields are `v0`, `v1` and so on. */
+interface StoredRecord extends Readonly<Record<string, unknown>> {
+	readonly rem_ord: number | string;
+	readonly id: string;
+	readonly tenant_id: string;
+	readonly user_id: string | null;
+	readonly is_deleted: boolean;
+	readonly has_key: boolean;
+	readonly vectors?: Readonly<
+		Record<string, { readonly hash: string; readonly print: string }>
+	> | null;
+}
+
+function toStored(fields: readonly Field[], record: StoredRecord): StoredRow {
+	const vectors = Object.entries(record.vectors ?? {});
 	return {
-		id: record.id as string,
-		tenantId: record.tenant_id as string,
-		userId: record.user_id as string | null,
-		isDeleted: record.is_deleted as boolean,
-		hasKey: record.has_key as boolean,
+		id: record.id,
+		tenantId: record.tenant_id,
+		userId: record.user_id,
+		isDeleted: record.is_deleted,
+		hasKey: record.has_key,
 		values: Object.fromEntries(
 			fields.map((field, index) => [field.name, record[`v${index}`]]),
 		),

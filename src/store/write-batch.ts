@@ -36,7 +36,7 @@ export async function writeBatch(
 	// A row that is taken for stored may be deleted by now: it then needs an id
 	// of its own, so every row that is sent has a new one.
 	const ids = rows.map(({ row, isChanged, storedId }) =>
-		isChanged ? (row.id ?? uuidv7()) : (storedId as string),
+		isChanged || storedId === undefined ? (row.id ?? uuidv7()) : storedId,
 	);
 	await lockRows(tx, table, rows);
 	const inserted = await writeChangedRows(tx, table, { rows, ids, merge });
@@ -77,7 +77,7 @@ async function lockRows(
 		),
 	);
 	if (kinds.size < 2) return;
-	const ids = touched.map(({ storedId }) => storedId as string);
+	const ids = touched.flatMap(({ storedId }) => storedId ?? []);
 	await sendPipelined(tx, ids, { build: (slice) => lockSql(table, slice) });
 }
 

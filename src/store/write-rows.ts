@@ -2,7 +2,7 @@ import type { Result } from "../db/database.ts";
 import { arrayLiteral, encodeArray } from "../db/encode.ts";
 import { tableRef } from "../db/tables.ts";
 import { RemError } from "../errors.ts";
-import type { ScalarType } from "../models/column-types.ts";
+import { isArrayType } from "../models/column-types.ts";
 import type { Entity } from "../models/entity.ts";
 import type { Field } from "../models/field.ts";
 import { toColumn } from "../models/names.ts";
@@ -107,67 +107,64 @@ function inputColumns(
 	rows: readonly RowToWrite[],
 ): InputColumn[] {
 	return [
-		column(
-			rows,
-			"id",
-			"uuid",
-			({ id }) => id,
-			() => false,
-		),
+		column(rows, {
+			column: "id",
+			type: "uuid",
+			valueFor: ({ id }) => id,
+			isSupplied: () => false,
+		}),
 		...(entity.tenantScoped
 			? [
-					column(
-						rows,
-						"tenant_id",
-						"text",
-						({ row }) => row.tenantId,
-						() => false,
-					),
+					column(rows, {
+						column: "tenant_id",
+						type: "text",
+						valueFor: ({ row }) => row.tenantId,
+						isSupplied: () => false,
+					}),
 				]
 			: []),
-		column(
-			rows,
-			"user_id",
-			"text",
-			({ row }) => row.userId,
-			(row) => row.hasUserId,
-		),
+		column(rows, {
+			column: "user_id",
+			type: "text",
+			valueFor: ({ row }) => row.userId,
+			isSupplied: (row) => row.hasUserId,
+		}),
 		...usedFields(entity, rows).map((field) =>
-			column(
-				rows,
-				field.column,
-				field.type,
-				({ row }) => newValue(row, field),
-				(row) => field.name !== "createdAt" && field.name in row.supplied,
-			),
+			column(rows, {
+				column: field.column,
+				type: field.type,
+				valueFor: ({ row }) => newValue(row, field),
+				isSupplied: (row) =>
+					field.name !== "createdAt" && field.name in row.supplied,
+			}),
 		),
 	];
 }
 
+type ColumnSource = Pick<InputColumn, "column" | "type" | "isSupplied"> & {
+	readonly valueFor: (row: RowToWrite) => unknown;
+};
+
 function column(
 	rows: readonly RowToWrite[],
-	columnName: string,
-	type: Field["type"],
-	valueFor: (row: RowToWrite) => unknown,
-	isSupplied: (row: ValidRow) => boolean,
+	{ valueFor, ...source }: ColumnSource,
 ): InputColumn {
+	const { column, type, isSupplied } = source;
 	const values = rows.map(valueFor);
 	const count = rows.filter(({ row }) => isSupplied(row)).length;
-	const name = ident(columnName);
-	const isArray = type.endsWith("[]");
+	const name = ident(column);
+	const isArray = isArrayType(type);
 	// unnest would flatten arrays of arrays: these go as their text.
 	const array = isArray
 		? sql`${encodeArray("text", values.map(toLiteral))}::text[]`
-		: sql`${encodeArray(type as ScalarType, values)}::${raw(`${type}[]`)}`;
+		: sql`${encodeArray(type, values)}::${raw(`${type}[]`)}`;
 	return {
-		column: columnName,
-		type,
+		...source,
 		name,
 		array,
 		value: isArray ? sql`i.${name}::${raw(type)}` : sql`i.${name}`,
 		supplied:
 			count === rows.length ? "by all" : count === 0 ? "by none" : "by some",
-		isSupplied,
 	};
 }
 

@@ -1,4 +1,5 @@
 import { estimateTokens } from "../embeddings/pack.ts";
+import { membersOf } from "../util/present.ts";
 
 export type Item = Readonly<Record<string, unknown>>;
 
@@ -39,7 +40,7 @@ const lengths = [16_000, 4000, 1000, 250, 60];
 
 function cutItem(item: Item, maxTokens: number): Item {
 	for (const length of lengths) {
-		const cut = { ...(shortened(item, length) as Item), isCut: true };
+		const cut = { ...membersOf(shortened(item, length)), isCut: true };
 		if (tokensOf(cut) <= maxTokens) return cut;
 	}
 	return { uri: item.uri, isCut: true };

@@ -5,7 +5,7 @@ import { isScopeName } from "./remember.ts";
 import type { ToolAnswer, ToolCall } from "./tool.ts";
 import { invalidArguments, toolError } from "./tool-error.ts";
 
-/** Estimated tokens of an answer, where nothing else is said. */
+/** Estimated tokens of an answer, by default. */
 export const usualMaxTokens = 4000;
 
 /**

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { RemError } from "../errors.ts";
 import type { Registry } from "../models/registry.ts";
+import { membersOf } from "../util/present.ts";
 import { quoted, suggest } from "../util/suggest.ts";
 import { about } from "./about.ts";
 import { forget } from "./forget.ts";
@@ -109,7 +110,7 @@ function offer(tool: Tool, access: ToolAccess): OfferedTool {
 			return schema;
 		},
 		get names() {
-			return Object.keys((this.schema.properties ?? {}) as object);
+			return Object.keys(membersOf(this.schema.properties));
 		},
 	};
 }

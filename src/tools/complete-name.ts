@@ -1,7 +1,7 @@
 import { limits } from "../models/limits.ts";
 import type { MemoryScope, ToolAccess } from "./tool.ts";
 
-// Completion of the parts of an entity's URI, while somebody types.
+// Completion of the parts of an entity's URI, while a user types.
 
 /** Tables that begin like it. */
 export function completeTable({ tables }: ToolAccess, value: string): string[] {

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import type { Entity } from "../models/entity.ts";
+import { membersOf } from "../util/present.ts";
 
 type Schema = Record<string, unknown>;
 
@@ -11,11 +12,11 @@ const common = {
 
 /** JSON Schema of an entity's fields, as a model writes one. */
 export function entitySchema(entity: Entity): Schema {
-	const { properties = {}, required = [] } = fieldsSchema(entity);
+	const { properties, required = [] } = fieldsSchema(entity);
 	return {
 		title: entity.tableName,
 		type: "object",
-		properties: { ...(properties as Schema), ...common },
+		properties: { ...membersOf(properties), ...common },
 		required,
 		additionalProperties: false,
 	};
@@ -31,13 +32,13 @@ function fieldsSchema({ shape }: Entity): Schema {
 			if (type === "date")
 				Object.assign(jsonSchema, { type: "string", format: "date-time" });
 			if (type === "bigint") Object.assign(jsonSchema, { type: "integer" });
-			compact(jsonSchema as Schema);
+			compact(jsonSchema);
 		},
 	});
 }
 
 /** Without what costs tokens and states nothing. */
-function compact(schema: Schema): void {
+function compact(schema: z.core.JSONSchema.BaseSchema): void {
 	if (schema.minimum === Number.MIN_SAFE_INTEGER) delete schema.minimum;
 	if (schema.maximum === Number.MAX_SAFE_INTEGER) delete schema.maximum;
 	delete schema.default;

@@ -1,9 +1,8 @@
 import * as z from "zod";
-import { findRow } from "./find-row.ts";
+import { checkVisible, findRow } from "./find-row.ts";
 import { text, uris } from "./input.ts";
 import { quotedJson } from "./plain-json.ts";
 import { tool } from "./tool.ts";
-import { checkVisible } from "./visible-names.ts";
 
 export const forget = tool({
 	name: "forget",

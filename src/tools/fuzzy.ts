@@ -38,7 +38,7 @@ export const fuzzy = tool({
 			query,
 			...untilAborted(signal),
 			// Of several tables the others are left out here.
-			limit: isAll || isOne ? here.needed : mostCandidates,
+			limit: isAll || isOne ? here.needed : maxCandidates,
 			...(mode === undefined ? {} : { mode }),
 			...(threshold === undefined ? {} : { threshold }),
 			...(isOne ? { entityType: only } : {}),
@@ -57,4 +57,4 @@ export const fuzzy = tool({
 	},
 });
 
-const mostCandidates = 1000;
+const maxCandidates = 1000;

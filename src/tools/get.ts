@@ -5,7 +5,7 @@ import { type FoundRow, findRow } from "./find-row.ts";
 import { page, uris } from "./input.ts";
 import { listAnswer } from "./list-answer.ts";
 import { openPage } from "./page.ts";
-import { plainJson } from "./plain-json.ts";
+import { plainMembers } from "./plain-json.ts";
 import { reads, tool } from "./tool.ts";
 
 export const get = tool({
@@ -68,11 +68,7 @@ function entityItem(
 	maxTokens: number,
 ): Record<string, unknown> {
 	const length = Math.max(Math.floor(maxTokens * textShare), 60);
-	const {
-		tenantId: _,
-		deletedAt: __,
-		...shown
-	} = plainJson(row) as Record<string, unknown>;
+	const { tenantId: _, deletedAt: __, ...shown } = plainMembers(row);
 	const parts: Record<string, unknown> = {};
 	const texts: Record<string, string> = {};
 	for (const { name } of entity.fields) {

@@ -1,7 +1,7 @@
 import * as z from "zod";
+import { checkVisible } from "./find-row.ts";
 import { text } from "./input.ts";
 import { tool } from "./tool.ts";
-import { checkVisible } from "./visible-names.ts";
 
 export const link = tool({
 	name: "link",

@@ -28,7 +28,7 @@ const usualLimit = 10;
 export function openPage(
 	name: string,
 	{ cursor, limit, maxTokens, ...others }: PageInput,
-	mostTokens: number,
+	largestMaxTokens: number,
 ): Page {
 	const fingerprint = createHash("sha256")
 		.update(JSON.stringify([name, others]))
@@ -39,7 +39,7 @@ export function openPage(
 	return {
 		offset,
 		limit: size,
-		maxTokens: Math.min(maxTokens ?? mostTokens, mostTokens),
+		maxTokens: Math.min(maxTokens ?? largestMaxTokens, largestMaxTokens),
 		needed: Math.min(offset + size + 1, limits.resultRows),
 		cursorAt: (results) =>
 			Buffer.from(`${offset + results}.${fingerprint}`).toString("base64url"),
@@ -77,7 +77,7 @@ export interface PageAnswer extends BoundedItems {
 	readonly cursor?: string;
 }
 
-/** What the service says besides the results that it returned. */
+/** What the service reports besides the results that it returned. */
 export interface MoreResults {
 	/** Results that it found and left out. @default 0 */
 	readonly omitted?: number;

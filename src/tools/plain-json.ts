@@ -1,4 +1,5 @@
 import { writeJson } from "../models/json-text.ts";
+import { membersOf } from "../util/present.ts";
 
 /** The value as JSON has it: dates as texts, and numbers that JavaScript cannot hold exactly as texts. */
 export function plainJson(value: unknown): unknown {
@@ -7,6 +8,11 @@ export function plainJson(value: unknown): unknown {
 			typeof item === "bigint" ? exactNumber(item) : item,
 		) ?? "null",
 	);
+}
+
+/** The members of an object as JSON has them. */
+export function plainMembers(value: object): Readonly<Record<string, unknown>> {
+	return membersOf(plainJson(value));
 }
 
 function exactNumber(value: bigint): number | string {

@@ -1,13 +1,13 @@
 import * as z from "zod";
 import { RemError } from "../errors.ts";
-import { keyOfRow } from "../models/entity-key.ts";
+import { keyOfRow } from "../models/rows.ts";
 import type { QueryResult } from "../verbs/query-result.ts";
 import type { Item } from "./bounded-items.ts";
 import { entityUri } from "./entity-uri.ts";
 import { page, tableNamed, text } from "./input.ts";
 import { listAnswer } from "./list-answer.ts";
 import { openPage, pageOf } from "./page.ts";
-import { plainJson } from "./plain-json.ts";
+import { plainJson, plainMembers } from "./plain-json.ts";
 import { reads, type ToolAccess, tool, untilAborted } from "./tool.ts";
 
 export const query = tool({
@@ -43,7 +43,7 @@ function rowsOf(result: QueryResult, access: ToolAccess): Item[] {
 				throw new RemError("FILTER_REFUSED", "EXPLAIN is not available here", {
 					hint: "send the query without EXPLAIN",
 				});
-			return [plainJson(result) as Item];
+			return [plainMembers(result)];
 		case "search":
 		case "sql":
 			return result.rows
@@ -91,6 +91,6 @@ function entityItem(hit: {
 		uri: entityUri(entityType, entityKey, entityId),
 		table: entityType,
 		key: entityKey,
-		...(plainJson(rest) as Item),
+		...plainMembers(rest),
 	};
 }

@@ -29,7 +29,7 @@ export const recall = tool({
 			input.tables ?? (access.isRestricted ? access.tables : undefined);
 		// Those of the pages before get their room again.
 		const { count, room } = roomOf(here);
-		const limit = fusedLimit(here.offset + count, mostItems);
+		const limit = fusedLimit(here.offset + count, maxItems);
 		const found = await scope.recall({
 			query,
 			limit,
@@ -49,22 +49,20 @@ export const recall = tool({
 		}));
 		const { omitted } = found;
 		const isOpen = items.length + omitted === limit;
-		return listAnswer(
-			pageOf(here, items, { omitted, isOpen, most: mostItems }),
-		);
+		return listAnswer(pageOf(here, items, { omitted, isOpen, most: maxItems }));
 	},
 });
 
 /** As many items as recall can return. */
-const mostItems = 200;
+const maxItems = 200;
 /** Tokens of an item's URI, score and reasons. */
 const frameTokens = 60;
 /** Recall cuts no text shorter than that while there is room. */
-const leastTokens = 100;
+const minTokens = 100;
 
 /** How many items a page has room for, and how many tokens the text of each. */
 function roomOf({ limit, maxTokens }: Page) {
-	const most = Math.floor(maxTokens / (leastTokens + frameTokens));
+	const most = Math.floor(maxTokens / (minTokens + frameTokens));
 	const count = Math.min(limit, Math.max(most, 1));
 	const room = Math.max(Math.floor(maxTokens / count) - frameTokens, 1);
 	return { count, room: Math.max(room, Math.ceil(maxTokens / count / 2)) };

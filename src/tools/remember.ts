@@ -1,8 +1,9 @@
 import * as z from "zod";
 import { type Issue, RemError } from "../errors.ts";
 import type { Entity } from "../models/entity.ts";
-import { keyOfRow } from "../models/entity-key.ts";
 import { rowFromJson } from "../models/json-fields.ts";
+import { keyOfRow } from "../models/rows.ts";
+import { membersOf } from "../util/present.ts";
 import { suggest } from "../util/suggest.ts";
 import { entitySchema } from "./entity-schema.ts";
 import { entityUri } from "./entity-uri.ts";
@@ -56,21 +57,21 @@ function withItems(
 	schema: ArgumentsSchema,
 	items: readonly Record<string, unknown>[],
 ): ArgumentsSchema {
-	const properties = schema.properties as Record<string, object>;
+	const properties = membersOf(schema.properties);
 	const [only] = items;
 	return {
 		...schema,
 		properties: {
 			...properties,
 			entities: {
-				...properties.entities,
+				...membersOf(properties.entities),
 				items: items.length === 1 ? only : { anyOf: items },
 			},
 		},
 	};
 }
 
-/** Of the system's fields a model may write these: whose a row is, and which one, is not its to say. */
+/** Of the system's fields a model may write these: whose a row is, and which one, is not for it to choose. */
 const systemFields = ["tags", "metadata", "graphEdges"];
 
 function checkFields(

@@ -1,8 +1,8 @@
 import * as z from "zod";
 import type { Entity } from "../models/entity.ts";
-import { keyOfRow } from "../models/entity-key.ts";
 import { filterFromJson } from "../models/json-fields.ts";
 import { limits } from "../models/limits.ts";
+import { keyOfRow } from "../models/rows.ts";
 import { cutText } from "./bounded-items.ts";
 import { entityUri } from "./entity-uri.ts";
 import { oneTable, page, tableNamed, text } from "./input.ts";
@@ -53,7 +53,7 @@ export const search = tool({
 
 const previewLength = 600;
 
-/** The passage that matched, else the beginning of what the row says. */
+/** The passage that matched, else the beginning of the text of the row. */
 function previewOf(
 	entity: Entity,
 	row: Readonly<Record<string, unknown>>,

@@ -17,12 +17,12 @@ export function errorContent(error: RemError): Record<string, unknown> {
 		code,
 		message,
 		...(hint === undefined ? {} : { hint }),
-		...(issues.length === 0 ? {} : { issues: issues.slice(0, mostIssues) }),
+		...(issues.length === 0 ? {} : { issues: issues.slice(0, maxIssues) }),
 		...(position === undefined ? {} : { position }),
 	};
 }
 
-const mostIssues = 20;
+const maxIssues = 20;
 
 export function errorText({ code, message, hint }: RemError): string {
 	return `${code}: ${message}${hint === undefined ? "" : `\nhint: ${hint}`}`;
@@ -40,7 +40,7 @@ export function invalidArguments(
 	);
 	return new RemError(
 		"VALIDATION",
-		`arguments of ${name}: ${list.slice(0, mostIssues).join("; ")}`,
+		`arguments of ${name}: ${list.slice(0, maxIssues).join("; ")}`,
 		{ hint: "correct the named arguments and call the tool again", issues },
 	);
 }

@@ -3,7 +3,7 @@ import type { Registry } from "../models/registry.ts";
 import type { ServiceScope } from "../service/scope.ts";
 import type { Models } from "../verbs/call-options.ts";
 
-/** The verbs of one tenant, and perhaps one user: all that a tool can reach. */
+/** The verbs of one tenant, and optionally one user: all that a tool can reach. */
 export type MemoryScope = ServiceScope<Models>;
 
 /** JSON Schema of a tool's arguments. */

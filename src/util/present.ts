@@ -14,6 +14,11 @@ export function valueAt<K, V>(map: ReadonlyMap<K, V>, key: K): V {
 	return value as V;
 }
 
+/** The names of an object that has no others than its type states. */
+export function keysOf<T extends object>(object: T): (keyof T & string)[] {
+	return Object.keys(object) as (keyof T & string)[];
+}
+
 /** The members of a value of which nothing is known; none of what is not an object. */
 export function membersOf(value: unknown): Readonly<Record<string, unknown>> {
 	return isObject(value) ? value : {};

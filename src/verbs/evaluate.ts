@@ -141,7 +141,7 @@ const checks: OptionChecks<Options> = {
 function modeList(value: unknown): string | undefined {
 	const problem = listOf(oneOf(...evaluationModes))(value);
 	if (problem !== undefined) return problem;
-	return (value as readonly unknown[]).length === 0
+	return Array.isArray(value) && value.length === 0
 		? `is empty: leave it out, or name any of ${evaluationModes.join(", ")}`
 		: undefined;
 }
@@ -268,7 +268,9 @@ async function measure(
 	{ modes, verbs, search, onProgress }: Measurement,
 ): Promise<Map<EvaluationMode, Sample[]>> {
 	const k = search.limit;
-	const samples = new Map(modes.map((mode) => [mode, [] as Sample[]]));
+	const samples = new Map<EvaluationMode, Sample[]>(
+		modes.map((mode) => [mode, []]),
+	);
 	const find = (mode: EvaluationMode, query: string) =>
 		findIds(mode, verbs, { ...search, query });
 	const total = queries.length;

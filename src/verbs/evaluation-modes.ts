@@ -2,6 +2,7 @@ import type { Consistency, Handle } from "../db/database.ts";
 import { limits } from "../models/limits.ts";
 import type { FusionWeights } from "../query/fusion-weights.ts";
 import type { ReadScope } from "../query/scope.ts";
+import { keysOf } from "../util/present.ts";
 
 // How each mode of an evaluation searches: a mode is its entry here.
 
@@ -83,7 +84,7 @@ const modes = {
 export type EvaluationMode = keyof typeof modes;
 
 /** Every mode, in the order in which they are shown. */
-export const evaluationModes = Object.keys(modes) as EvaluationMode[];
+export const evaluationModes = keysOf(modes);
 
 /** Results that an evaluation can look at. */
 export const maxEvaluatedResults = 1000;

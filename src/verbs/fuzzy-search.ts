@@ -28,7 +28,7 @@ export interface FuzzySearch {
 	/**
 	 * Entities whose names (or summaries) are like the query, best first; `score`
 	 * is pg_trgm's. In a tenant of more than 2,000 names not all of them may have
-	 * been compared: then the array's property `bounded` tells how far it goes.
+	 * been compared: then the array's property `bounded` states how far it goes.
 	 */
 	fuzzySearch(options: FuzzySearchOptions): Promise<FuzzyHits>;
 }
@@ -55,13 +55,13 @@ export const fuzzySearch = verb({
 		if (entityType !== undefined) core.registry.get(entityType);
 		const { schema, rowLevelSecurity } = core.settings;
 		return searchNames(
-			readHandle(core, options),
 			{
+				db: readHandle(core, options),
 				schema,
 				hasRowSecurity: rowLevelSecurity,
-				samples: core.fuzzySamples,
 				fallback: core.cacheFallback,
 			},
+			core.fuzzySamples,
 			{ ...options, tenantId: core.tenant(tenantId) },
 		);
 	},

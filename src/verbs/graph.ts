@@ -30,7 +30,7 @@ export function graphReader(
 		schema: settings.schema,
 		fallback,
 		named: db.capabilities.namedStatements,
-		heldTypes: protectedTables.map(({ entity }) => entity.tableName),
+		securedTypes: protectedTables.map(({ entity }) => entity.tableName),
 	};
 }
 

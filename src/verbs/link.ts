@@ -41,7 +41,7 @@ export const link = verb({
 	method: traced(async(options(checks)), { operation: "link" }),
 	scopeAt: 0,
 	run: async ({ core }, call: LinkCall): Promise<LinkResult> => {
-		const edges = [call.edges].flat() as Edge[];
+		const edges = [call.edges].flat();
 		edges.forEach(checkEdge);
 		const row = await rowNamed(core, call.from, call);
 		const db = core.handle(call.tenantId, call.transaction);

@@ -111,7 +111,7 @@ function send(
 	request: LookupRequest,
 ): Promise<FoundKey[]> {
 	const db = core.handle(request.tenantId, handle);
-	return lookup(db, core.settings.schema, request, core.cacheFallback, {
-		named: core.db.capabilities.namedStatements,
-	});
+	const { schema } = core.settings;
+	const named = core.db.capabilities.namedStatements;
+	return lookup({ db, schema, fallback: core.cacheFallback, named }, request);
 }

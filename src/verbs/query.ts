@@ -4,7 +4,6 @@ import type { Consistency, Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import { anyText } from "../models/checks.ts";
 import type { Registry } from "../models/registry.ts";
-import { describePlan } from "../query/dialect/describe-plan.ts";
 import { parseQuery } from "../query/dialect/parse-query.ts";
 import {
 	namesOf,
@@ -12,6 +11,7 @@ import {
 	planQuery,
 } from "../query/dialect/plan-query.ts";
 import type { QueryPlan } from "../query/dialect/query-plan.ts";
+import { describePlan } from "../query/dialect/query-plan.ts";
 import type { FuzzyHits } from "../query/fuzzy.ts";
 import type { Traversal } from "../query/graph/traversal.ts";
 import type { LookupHit } from "../query/lookup.ts";
@@ -34,7 +34,7 @@ export interface Query {
 	/**
 	 * Answers a query of the REM dialect: LOOKUP, FUZZY, SEARCH, RECALL, TRAVERSE
 	 * or SQL
-	 * (docs/query-language.md). Whatever the text says, it reads rows of the scope
+	 * (docs/query-language.md). Whatever the text is, it reads rows of the scope
 	 * only. Throws `QUERY_SYNTAX`, `FILTER_REFUSED`, `UNKNOWN_…` or `INPUT_LIMIT`,
 	 * with `position`.
 	 *

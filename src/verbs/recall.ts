@@ -11,10 +11,10 @@ import {
 	validDate,
 	vector,
 } from "../models/checks.ts";
-import { keyOfRow } from "../models/entity-key.ts";
 import { limits } from "../models/limits.ts";
 import { type OptionChecks, required } from "../models/options.ts";
 import type { EntityTable } from "../models/registry.ts";
+import { keyOfRow } from "../models/rows.ts";
 import type { VectorInput } from "../models/vector.ts";
 import { type FuzzyHit, fuzzySearch } from "../query/fuzzy.ts";
 import type { GraphReader } from "../query/graph/traverse.ts";
@@ -40,6 +40,7 @@ import {
 import { packItems } from "../query/recall/pack-items.ts";
 import { termsOf } from "../query/recall/words.ts";
 import { checkScope } from "../query/scope.ts";
+import { elementAt, valueAt } from "../util/present.ts";
 import {
 	type Models,
 	type ReadOptions,
@@ -286,7 +287,7 @@ async function findNames(reads: Reads): Promise<Names> {
 	const texts = spans.map(({ text }) => text);
 	const named = await byNames(reads, texts, perName);
 	const mentioned = outermost(
-		named.map((entity) => ({ entity, span: spans[entity.place] as NameSpan })),
+		named.map((entity) => ({ entity, span: elementAt(spans, entity.place) })),
 	);
 	const unknown = unknownNames(
 		query,
@@ -346,10 +347,10 @@ async function findSimilar(
 	spans: readonly NameSpan[],
 ): Promise<Found<RecalledEntity>[]> {
 	const { core, call, reader, tenantId, tables } = reads;
-	const place = {
+	const names = {
+		db: reader.db,
 		schema: core.settings.schema,
 		hasRowSecurity: core.settings.rowLevelSecurity,
-		samples: core.fuzzySamples,
 		fallback: core.cacheFallback,
 	};
 	const [only, ...more] = tables;
@@ -360,7 +361,7 @@ async function findSimilar(
 		call.transaction,
 		spans.map(({ text: query }) => async () => {
 			const request = { query, tenantId, userId, entityType, ...similar };
-			const hits = await fuzzySearch(reader.db, place, request);
+			const hits = await fuzzySearch(names, core.fuzzySamples, request);
 			return hits.map((hit) => ({ hit, via: query }));
 		}),
 	);
@@ -412,7 +413,7 @@ async function searchAll(reads: Reads): Promise<SearchFound> {
 	);
 	return {
 		found: mergeHybrid(found, limit).map((hit, at) => ({
-			entity: foundEntity(byName.get(hit.entityType) as EntityTable, hit),
+			entity: foundEntity(valueAt(byName, hit.entityType), hit),
 			share: shareOfRank(at + 1),
 			reasons: reasonsOf(hit, call.query),
 		})),
@@ -448,8 +449,10 @@ function reasonsOf(
 	];
 }
 
-function edgesIn({ graphEdges }: Readonly<Record<string, unknown>>) {
-	return Array.isArray(graphEdges) ? (graphEdges as readonly unknown[]) : [];
+function edgesIn({
+	graphEdges,
+}: Readonly<Record<string, unknown>>): readonly unknown[] {
+	return Array.isArray(graphEdges) ? graphEdges : [];
 }
 
 async function followEdges(

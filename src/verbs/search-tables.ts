@@ -10,6 +10,7 @@ import type { SearchExplanation } from "../query/explain.ts";
 import type { FoundInTable } from "../query/merge-tables.ts";
 import type { NearestSearch, SearchContext } from "../query/search-context.ts";
 import { tablesWithVectors } from "../query/tables-with-vectors.ts";
+import { elementAt } from "../util/present.ts";
 import { suggest } from "../util/suggest.ts";
 import { type Models, readHandle } from "./call-options.ts";
 import {
@@ -25,7 +26,7 @@ import {
 
 // vectorSearch and hybridSearch without a table, and the search in recall.
 
-/** A row of any of the tables: `entityType` says of which. */
+/** A row of any of the tables: `entityType` names it. */
 export type RowOfAny<M extends Models> = RowWithTable<M[number]>;
 
 type RowWithTable<E> =
@@ -57,7 +58,7 @@ export interface TablesFound<Hit> {
 
 /**
  * @internal Searches every table in which the scope has vectors of the call's
- * model: a statement that says which they are, one for the query's vector if it
+ * model: a statement that finds them, one for the query's vector if it
  * has to be made, and one for each of them, side by side where there are
  * connections for it.
  */
@@ -78,7 +79,7 @@ export async function searchTables<Hit>(
 		searches.map((search) => () => findIn(search)),
 	);
 	const named = results.map((result, at) => ({
-		tableName: nameOf(searches[at] as ResolvedSearch),
+		tableName: nameOf(elementAt(searches, at)),
 		...result,
 	}));
 	const explain = Object.fromEntries(

@@ -93,7 +93,7 @@ export type ExplainedIf<X> = boolean extends X
 
 type Explained<Hits> = Hits & { readonly explain?: SearchExplanation };
 
-/** @internal What every search says of itself, whatever its table. */
+/** @internal What every search reports of itself, whatever its table. */
 export type SearchCall = SearchScope & {
 	/** @default every table with vectors of the model */
 	readonly tableName?: string;
@@ -153,7 +153,7 @@ export async function resolveSearch(
 		}),
 		tenantId: core.tenant(tenantId),
 		userId,
-		facts: core.vectorFacts,
+		statistics: core.vectorStatistics,
 		defaultEfSearch: core.settings.efSearch,
 		onAttempt: attempts && ((attempt: Attempt) => attempts.push(attempt)),
 	};

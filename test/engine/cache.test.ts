@@ -494,7 +494,7 @@ CREATE TRIGGER note_rebuild AFTER INSERT ON kv_state FOR EACH ROW
 
 test("a read checks the cache in its own statement", () => {
 	const { text } = compile(
-		cachedSql("public", (from) => sql`SELECT 1 FROM ${from} AS k`),
+		cachedSql("public", ({ from }) => sql`SELECT 1 FROM ${from} AS k`),
 	);
 	expect(text).toBe(`SELECT s.rem_ready, k.*
 FROM (SELECT EXISTS (SELECT FROM "public"."kv_state"

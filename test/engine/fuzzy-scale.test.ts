@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, type FuzzyMode } from "../../src/index.ts";
-import { fuzzySql, heldFuzzySql, queryOf } from "../../src/query/fuzzy.ts";
+import { fuzzySql, queryOf, securedFuzzySql } from "../../src/query/fuzzy.ts";
 import { matchOf } from "../../src/query/fuzzy-match.ts";
 import { FuzzySamples } from "../../src/query/fuzzy-sample.ts";
 import { compile, ident } from "../../src/sql.ts";
@@ -182,7 +182,9 @@ describe("what is read is bounded", () => {
 				if (one !== undefined)
 					statements.push(
 						compile(fuzzySql(ident("public", "kv_store"), request, one)),
-						compile(heldFuzzySql("public", request, { ...one, indexes: [] })),
+						compile(
+							securedFuzzySql("public", request, { ...one, indexes: [] }),
+						),
 					);
 		});
 		expect(statements.length).toBeGreaterThan(0);

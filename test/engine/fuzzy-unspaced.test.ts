@@ -102,6 +102,29 @@ describe.each(["before their indexes are built", "by their indexes"])(
 	},
 );
 
+test("letters beside Hangul, Tibetan or a digit of their script are found", async () => {
+	// These are read in pairs by the search for words, and are no letters of a query here.
+	const mixed = ["漢字한국", "字漢한", "བོད་漢字", "ไทย๑漢字"];
+	await db.service.batchUpsert({
+		tableName: "topics",
+		entities: mixed.map((name) => ({ name })),
+		tenantId: "mixed",
+	});
+	const named = async (query: string) => {
+		const hits = await db.service.fuzzySearch({
+			query,
+			mode: "word",
+			tenantId: "mixed",
+		});
+		return new Set(hits.map(({ entityKey }) => entityKey));
+	};
+	expect(await named("漢字")).toEqual(
+		new Set(["漢字한국", "བོད་漢字", "ไทย๑漢字"]),
+	);
+	expect(await named("字")).toEqual(new Set(mixed));
+	expect(await named("漢")).toEqual(new Set(mixed));
+});
+
 test("while the cache is rebuilt, they are found in the tables", async () => {
 	await db.service.execute(
 		"UPDATE kv_state SET kind = 'away' WHERE kind = 'ready'",

@@ -318,7 +318,11 @@ test("the fallback of LOOKUP reads an index, and FUZZY the tenant's rows only", 
 		return rows.map((row) => row["QUERY PLAN"]).join("\n");
 	};
 	const lookup = await explain(
-		lookupSql("public", from, { ...scope, entityKeys: ["title 7"] }, true),
+		lookupSql(
+			"public",
+			{ from, isFallback: true },
+			{ ...scope, entityKeys: ["title 7"] },
+		),
 	);
 	expect(lookup).toContain("norm_books__key");
 	expect(lookup).not.toContain("Seq Scan on books");

@@ -12,7 +12,7 @@ import { silentLogger } from "../../src/logger.ts";
 import { checkIssuer, issuerTokens } from "../../src/mcp/access/issuer.ts";
 import { tokenFile } from "../../src/mcp/access/token-file.ts";
 import { tokenList } from "../../src/mcp/access/token-list.ts";
-import { mostSessions } from "../../src/mcp/http/sessions.ts";
+import { maxSessions } from "../../src/mcp/http/sessions.ts";
 import { useService } from "../support/engine.ts";
 import { call, eras, type McpServing, serveMcp } from "../support/mcp.ts";
 
@@ -193,7 +193,7 @@ describe("a session", () => {
 
 	test("is the one that ends when there are too many", async () => {
 		const first = { "mcp-session-id": await open(acme) };
-		for (let at = 0; at < mostSessions; at++) await open(other);
+		for (let at = 0; at < maxSessions; at++) await open(other);
 		expect((await post(list, { token: acme, headers: first })).status).toBe(
 			404,
 		);

@@ -197,9 +197,9 @@ describe("LOOKUP", () => {
 	});
 
 	test("is one statement over one index", () => {
-		const from = ident("public", "kv_store");
+		const entries = { from: ident("public", "kv_store"), isFallback: false };
 		const request = { tenantId: "t", entityKeys: ["a", "b"] };
-		const whole = compile(lookupSql("public", from, request));
+		const whole = compile(lookupSql("public", entries, request));
 		expect(
 			whole.text,
 		).toBe(`SELECT q.rem_ord, k.entity_key, k.entity_type, k.entity_id, k.user_id, k.metadata, k.content_summary, k.graph_edges
@@ -209,14 +209,18 @@ JOIN "public"."kv_store" AS k ON "k"."tenant_id" IN ($2, '*')
 ORDER BY q.rem_ord, k.entity_key = q.key DESC, k.user_id IS NULL DESC, k.created_at DESC, k.entity_type, k.entity_id`);
 		expect(whole.values.slice(1)).toEqual(["t"]);
 		const own = compile(
-			lookupSql("public", from, { ...request, userId: "u", entityType: "x" }),
+			lookupSql("public", entries, {
+				...request,
+				userId: "u",
+				entityType: "x",
+			}),
 		);
 		expect(own.text).toContain(
 			`AND k.entity_type = $3 AND ("k"."user_id" = $4 OR "k"."user_id" IS NULL)`,
 		);
 		expect(own.text).toContain("k.user_id IS NOT DISTINCT FROM $5 DESC, ");
 		const shared = compile(
-			lookupSql("public", from, { ...request, userId: null }),
+			lookupSql("public", entries, { ...request, userId: null }),
 		);
 		expect(shared.text).toContain(`AND "k"."user_id" IS NULL`);
 	});
@@ -648,7 +652,7 @@ describe("SEARCH", () => {
 					efSearch: undefined,
 					defaultEfSearch: 100,
 					quantized: undefined,
-					facts: db.service.core.vectorFacts,
+					statistics: db.service.core.vectorStatistics,
 					onAttempt: undefined,
 					queryEmbedding: Float32Array.of(1, 2),
 				},

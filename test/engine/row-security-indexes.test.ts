@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { whereSql } from "../../src/filters/where.ts";
 import { defineEntity, PostgresService } from "../../src/index.ts";
-import { fuzzySql, heldFuzzySql, queryOf } from "../../src/query/fuzzy.ts";
+import { fuzzySql, queryOf, securedFuzzySql } from "../../src/query/fuzzy.ts";
 import { matchOf } from "../../src/query/fuzzy-match.ts";
 import { compile, ident, type Sql, sql } from "../../src/sql.ts";
 import { engine, useService } from "../support/engine.ts";
@@ -86,7 +86,7 @@ AND ${whereSql({ schema: "public", entity: Note, hasRowSecurity }, where as neve
 				schema: "public",
 				sample: undefined,
 			});
-			const held = await plansOf(heldFuzzySql("public", request, match));
+			const held = await plansOf(securedFuzzySql("public", request, match));
 			expect(held.plan).toContain(`Bitmap Index Scan on ${index}`);
 			expect(held.plan).toMatch(/Index Cond: .* %>? /);
 			// Without the function only the tenant is looked for, so this test can fail.
@@ -108,7 +108,7 @@ AND ${whereSql({ schema: "public", entity: Note, hasRowSecurity }, where as neve
 				schema: "public",
 				sample: undefined,
 			});
-			const held = await plansOf(heldFuzzySql("public", request, match));
+			const held = await plansOf(securedFuzzySql("public", request, match));
 			expect(held.plan).toContain(`Bitmap Index Scan on ${index}`);
 			expect(held.rows).toMatchObject(
 				mode === "word" ? [{ entity_key: "长期记忆系统" }] : [],

@@ -115,7 +115,7 @@ async function buildIndexes(): Promise<void> {
 	for (const index of indexes)
 		await db.service.execute(toText(createIndex("public", index)));
 	await db.service.execute("ANALYZE");
-	db.service.core.vectorFacts.forget();
+	db.service.core.vectorStatistics.forget();
 }
 
 const scope = {
@@ -278,7 +278,7 @@ describe.each(["without", "with"])("hybrid, %s an index of words", (which) => {
 		if (which === "with") return buildIndexes();
 		const { name } = wordsIndex(db.service.registry.get("papers"));
 		await db.service.execute(`DROP INDEX IF EXISTS "${name}"`);
-		db.service.core.vectorFacts.forget();
+		db.service.core.vectorStatistics.forget();
 	});
 
 	test(`${runs} random searches give the three lists, fused`, async () => {

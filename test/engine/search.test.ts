@@ -52,7 +52,7 @@ async function buildIndex(options: { quantized?: boolean } = {}) {
 		...options,
 	});
 	await db.service.execute(toText(createIndex("public", index)));
-	db.service.core.vectorFacts.forget();
+	db.service.core.vectorStatistics.forget();
 	return index.name;
 }
 
@@ -90,7 +90,7 @@ describe("how a search is made", () => {
 		await db.service.execute(
 			`UPDATE pg_index SET indisvalid = FALSE WHERE indexrelid = '${name}'::regclass`,
 		);
-		db.service.core.vectorFacts.forget();
+		db.service.core.vectorStatistics.forget();
 		expect(await planOf({ mode: "approximate" })).toEqual(["exact"]);
 		expect(await search()).toHaveLength(10);
 		await db.service.execute(`DROP INDEX "${name}"`);

@@ -49,7 +49,7 @@ async function rows<R>(text: string): Promise<R[]> {
 
 beforeEach(async () => {
 	await db.service.execute("DELETE FROM notes");
-	db.service.core.vectorFacts.forget();
+	db.service.core.vectorStatistics.forget();
 });
 
 describe("the order", () => {
@@ -114,7 +114,7 @@ FROM generate_series(1, 3000) AS n`);
 			rare: "common zeppelin",
 		});
 		await db.service.indexer.build({ tableName: "notes", indexType: "gin" });
-		db.service.core.vectorFacts.forget();
+		db.service.core.vectorStatistics.forget();
 		const explained = await db.service.hybridSearch({
 			tableName: "notes",
 			query: "common usual",
@@ -307,7 +307,7 @@ describe("rows that were there before their words", () => {
 		await db.service.execute(
 			"UPDATE rem_word_sources SET is_filled = false, filled_to = NULL",
 		);
-		db.service.core.vectorFacts.forget();
+		db.service.core.vectorStatistics.forget();
 	}
 
 	test("are found before, while and after the indexer gets to them", async () => {
@@ -327,7 +327,7 @@ FROM notes ORDER BY id LIMIT 200 ON CONFLICT DO NOTHING`);
 		expect(await found("lighthouse 317")).toContain("n317");
 		expect(await found("lighthouse 7")).toContain("n7");
 		await db.service.indexer.drain();
-		db.service.core.vectorFacts.forget();
+		db.service.core.vectorStatistics.forget();
 		expect(await rows("SELECT is_filled FROM rem_word_sources")).toEqual([
 			{ is_filled: true },
 		]);
@@ -347,7 +347,7 @@ CREATE INDEX gin_notes__words__english__name__content ON notes USING gin (tenant
 			"DELETE FROM rem_migrations WHERE name = 'entity:notes'",
 		);
 		await db.service.migrate();
-		db.service.core.vectorFacts.forget();
+		db.service.core.vectorStatistics.forget();
 		expect(await found("lighthouse")).toEqual(["a"]);
 		expect(
 			await rows(
@@ -375,7 +375,7 @@ CREATE INDEX gin_notes__words__english__name__content ON notes USING gin (tenant
 				await german.migrate();
 				expect(await found("Haus", {}, german as never)).toEqual(["a"]);
 				await german.indexer.drain();
-				german.core.vectorFacts.forget();
+				german.core.vectorStatistics.forget();
 				expect(await found("Haus", {}, german as never)).toEqual(["a"]);
 			} finally {
 				await german.close();

@@ -619,18 +619,14 @@ describe("vectors", () => {
 	test("of another model stand beside them", async () => {
 		const other = { provider: "other", model: "m", dimensions: 3 };
 		const table = db.service.registry.get("pages");
-		await batchUpsert(
-			db.service.core.db,
-			table,
-			[
-				{
-					name: "a",
-					content: "text",
-					vectors: { content: Float32Array.of(1, 2, 3) },
-				},
-			],
-			optionsOf({ provider: undefined, space: other }),
-		);
+		const options = optionsOf({ provider: undefined, space: other });
+		await batchUpsert({ db: db.service.core.db, table, options }, [
+			{
+				name: "a",
+				content: "text",
+				vectors: { content: Float32Array.of(1, 2, 3) },
+			},
+		]);
 		expect(await countVectors()).toBe(3);
 		await upsert([{ name: "a", content: "another" }]);
 		expect(await countVectors()).toBe(2);
@@ -782,10 +778,12 @@ describe("statements", () => {
 	async function textsOf(entities: NewPage[]): Promise<string[]> {
 		const sent: string[] = [];
 		await batchUpsert(
-			recording(db.service.core.db, sent),
-			db.service.registry.get("pages"),
+			{
+				db: recording(db.service.core.db, sent),
+				table: db.service.registry.get("pages"),
+				options: optionsOf(),
+			},
 			entities,
-			optionsOf(),
 		);
 		return sent;
 	}
@@ -875,13 +873,11 @@ RETURNING`);
 
 	test("read what is stored, texts as their hash", async () => {
 		const sent: string[] = [];
-		await readStored(
-			recording(db.service.core.db, sent),
-			table(),
-			rowsOf([{ name: "a", content: "x", year: 1 }]),
-			{ provider: "p", model: "m", dimensions: 3 },
-			() => {},
-		);
+		await readStored(recording(db.service.core.db, sent), table(), {
+			rows: rowsOf([{ name: "a", content: "x", year: 1 }]),
+			space: { provider: "p", model: "m", dimensions: 3 },
+			onRead: () => {},
+		});
 		expect(sent).toEqual([
 			`SELECT i.rem_ord, t.id, t.tenant_id AS tenant_id, t.user_id,
   t.deleted_at IS NOT NULL AS is_deleted, "t"."name" IS NOT NULL AS has_key, sha256(convert_to("t"."content", 'UTF8')) AS "v0", "t"."year" AS "v1",
@@ -1103,10 +1099,12 @@ describe("other writers", () => {
 		more: Partial<UpsertOptions> = {},
 	) =>
 		batchUpsert(
-			after(change),
-			db.service.registry.get("pages"),
+			{
+				db: after(change),
+				table: db.service.registry.get("pages"),
+				options: optionsOf(more),
+			},
 			entities,
-			optionsOf(more),
 		);
 
 	test("a text changed between our look and our write is embedded after all", async () => {

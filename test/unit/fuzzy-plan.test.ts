@@ -14,23 +14,23 @@ describe("how many parts an entry must have in common", () => {
 	test("as many as are asked for, where that is within the budget", () => {
 		expect(
 			requiredParts(["1", "5", "9"], 1, { budget, scale: 1, having }),
-		).toEqual({ count: 1, telling: ["1", "5", "9"], entries: 9 });
+		).toEqual({ count: 1, selective: ["1", "5", "9"], entries: 9 });
 	});
 
 	test("more, where too many entries have so few; the rarest are looked for", () => {
 		expect(
 			requiredParts(["40", "30", "5"], 1, { budget, scale: 1, having }),
-		).toEqual({ count: 3, telling: ["5"], entries: 5 });
+		).toEqual({ count: 3, selective: ["5"], entries: 5 });
 		expect(
 			requiredParts(["8", "60", "6"], 1, { budget, scale: 1, having }),
-		).toEqual({ count: 2, telling: ["6", "8"], entries: 8 });
+		).toEqual({ count: 2, selective: ["6", "8"], entries: 8 });
 	});
 
 	test("more, where the index would have too much to read", () => {
 		const small = { ...budget, postings: 12 };
 		expect(
 			requiredParts(["5", "6", "7"], 1, { budget: small, scale: 1, having }),
-		).toMatchObject({ count: 2, telling: ["5", "6"] });
+		).toMatchObject({ count: 2, selective: ["5", "6"] });
 	});
 
 	test("all of them, also if some entries only can be compared; none, if there are more still", () => {

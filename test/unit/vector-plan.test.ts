@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import {
 	exactUpTo,
-	learnedFacts,
+	inferredStatistics,
 	planSearch,
 	widen,
 } from "../../src/query/vector-plan.ts";
@@ -67,11 +67,11 @@ test("a small graph has fewer candidates", () => {
 
 test("of a filter's rows so many are looked up one by one as cost less than the scope", () => {
 	const most = (vectors: number, scope?: number) =>
-		planSearch([{ ...field(vectors), scope }], options)[0]?.mostByEntity;
+		planSearch([{ ...field(vectors), scope }], options)[0]?.maxByEntity;
 	expect(most(10, 100)).toBe(1_000);
 	expect(most(10_000, 1e6)).toBe(125_000);
 	expect(most(1e6)).toBe(125_000);
-	expect(plan(1e6, 1e6)?.mostByEntity).toBe(125_000);
+	expect(plan(1e6, 1e6)?.maxByEntity).toBe(125_000);
 });
 
 test("fields without an index are one scan, each other has its own", () => {
@@ -126,12 +126,18 @@ describe("looking further", () => {
 		const wider = planned.map(
 			(branch) => widen(branch, { vectors: 10, entities: 1 }, 10) ?? branch,
 		);
-		const next = planSearch(learnedFacts(known, wider, planned, 10), options);
+		const next = planSearch(
+			inferredStatistics(known, wider, planned, 10),
+			options,
+		);
 		expect(next).toMatchObject([{ how: "hnsw", take: 80 }]);
 		const given = planned.map(
 			(branch) => widen(branch, { vectors: 3, entities: 3 }, 10) ?? branch,
 		);
-		const after = planSearch(learnedFacts(known, given, planned, 10), options);
+		const after = planSearch(
+			inferredStatistics(known, given, planned, 10),
+			options,
+		);
 		expect(after).toMatchObject([{ how: "exact" }]);
 	});
 });

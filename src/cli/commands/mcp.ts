@@ -2,7 +2,7 @@ import { Console } from "node:console";
 import { type Command, Option } from "commander";
 import { RemError } from "../../errors.ts";
 import { UsageError } from "../failure.ts";
-import type { McpCommandOptions } from "../mcp/mcp-options.ts";
+import type { McpCommandOptions } from "../mcp/run-mcp.ts";
 import { openService } from "../open-service.ts";
 import type { Invocation } from "../options.ts";
 import { addHelp, addScopeOptions, wholeNumber } from "../options.ts";

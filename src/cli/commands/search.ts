@@ -5,11 +5,12 @@ import type {
 	TableExplanations,
 } from "../../index.ts";
 import type { Entity } from "../../models/entity.ts";
-import { keyOfRow } from "../../models/entity-key.ts";
 import { parseJson } from "../../models/json-text.ts";
 import type { Registry } from "../../models/registry.ts";
+import { keyOfRow } from "../../models/rows.ts";
 import type { FusionWeights } from "../../query/fusion-weights.ts";
 import { searchModes } from "../../query/vector-plan.ts";
+import { membersOf } from "../../util/present.ts";
 import { withReader } from "../open-service.ts";
 import {
 	addHelp,
@@ -255,7 +256,7 @@ function hybridColumns(tables: TablesOfHits): Column<AnyHybridHit>[] {
 		{
 			title: "RANKS",
 			value: ({ ranks }) =>
-				Object.entries(ranks as Record<string, number>)
+				Object.entries(membersOf(ranks))
 					.map(([list, rank]) => `${list} ${rank}`)
 					.join(", "),
 		},

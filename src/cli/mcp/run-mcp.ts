@@ -8,9 +8,20 @@ import { oneToken, tokenList } from "../../mcp/access/token-list.ts";
 import { type Identity, Memory } from "../../mcp/memory.ts";
 import { serveOnStdio } from "../../mcp/stdio.ts";
 import { type AnyService, migrateAloud } from "../open-service.ts";
-import type { Invocation } from "../options.ts";
+import type { Invocation, ScopeOptions } from "../options.ts";
 import type { Terminal } from "../output/terminal.ts";
-import type { McpCommandOptions } from "./mcp-options.ts";
+
+/** Options of `rem mcp`. */
+export interface McpCommandOptions extends ScopeOptions {
+	readonly http?: number;
+	readonly tokens?: string;
+	readonly issuer?: string;
+	readonly resource?: string;
+	readonly readOnly?: boolean;
+	readonly tables?: readonly string[];
+	readonly surface?: "default" | "full";
+	readonly maxTokens?: number;
+}
 
 export interface McpRun {
 	readonly service: AnyService;

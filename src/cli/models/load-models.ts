@@ -105,10 +105,10 @@ function isEntity(value: unknown): value is Entity {
 
 /** A model that several files export belongs to the first. */
 function distinctModels(models: readonly FoundModel[]): FoundModel[] {
-	const seen = new Set<Entity>();
+	const known = new Set<Entity>();
 	return models.filter(({ entity }) => {
-		const isNew = !seen.has(entity);
-		seen.add(entity);
+		const isNew = !known.has(entity);
+		known.add(entity);
 		return isNew;
 	});
 }

@@ -1,11 +1,12 @@
 import type { TypeName } from "libpg-query";
 import { join, raw, type Sql, sql } from "../../sql.ts";
 import { bindConstant } from "./constants.ts";
-import { type Context, refused, refusedAt } from "./context.ts";
+import { type Context, refusedAt } from "./context.ts";
 import { toTime } from "./unify.ts";
 import type { Operand, Value } from "./value.ts";
 import {
 	dialectOf,
+	listTypeOf,
 	nameOfType,
 	typeByCastName,
 	type ValueType,
@@ -25,13 +26,12 @@ export function castType(context: Context, name: TypeName): ValueType {
 		name.setof !== true &&
 		(name.arrayBounds?.length ?? 0) <= 1;
 	if (type === undefined || !isPlain)
-		throw refused(
-			context,
-			name.location,
+		throw refusedAt(
+			context.positionAt(name.location),
 			"a filter casts to no such type",
 			"text, int, numeric, float, boolean, timestamptz, date, interval, uuid, jsonb and lists of them",
 		);
-	return (name.arrayBounds === undefined ? type : `${type}[]`) as ValueType;
+	return name.arrayBounds === undefined ? type : listTypeOf(type);
 }
 
 /**
@@ -47,7 +47,7 @@ export function cast(operand: Operand, type: ValueType): Value {
 			operand.position,
 			`${nameOfType(operand.type)} cannot be cast to ${type}`,
 		);
-	return { ...operand, asText: undefined, type, ...result } as Value;
+	return { ...operand, asText: undefined, type, ...result };
 }
 
 type CastResult = Pick<Value, "sql"> & Partial<Value>;

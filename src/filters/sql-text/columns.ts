@@ -2,7 +2,7 @@ import type { ColumnRef } from "libpg-query";
 import { RemError } from "../../errors.ts";
 import type { Field } from "../../models/field.ts";
 import { quoted, suggest } from "../../util/suggest.ts";
-import { type Context, refused } from "./context.ts";
+import { type Context, refusedAt } from "./context.ts";
 
 /**
  * The model's field that is named: as a column (`created_at`) or as a field
@@ -19,9 +19,8 @@ export function findColumn(context: Context, node: ColumnRef): Field {
 			? names.slice(1)
 			: names;
 	if (names.length > 2 || (names.length === 2 && name === names[0]))
-		throw refused(
-			context,
-			node.location,
+		throw refusedAt(
+			context.positionAt(node.location),
 			`${quoted(names.join("."))} is no column of "${entity.tableName}"`,
 			"a step into JSON is metadata->>'key'",
 		);

@@ -13,10 +13,11 @@ import { RemError } from "../../errors.ts";
 import { limits } from "../../models/limits.ts";
 import { empty, ident, join, raw, type Sql, sql } from "../../sql.ts";
 import type { SqlNode } from "../../sql-grammar.ts";
+import { elementAt, membersOf, valueAt } from "../../util/present.ts";
 import { throughIndex } from "../indexed-json.ts";
 import { cast, castType } from "./casts.ts";
 import { findColumn } from "./columns.ts";
-import { type Context, refused, refusedAt } from "./context.ts";
+import { type Context, refusedAt } from "./context.ts";
 import { callFunction } from "./functions.ts";
 import { between, inList, like, matchesAny } from "./matches.ts";
 import { applyOperator, type Operation, sameFamily } from "./operators.ts";
@@ -30,7 +31,7 @@ export function compileNode(
 	depth = 1,
 ): Operand {
 	if (node === undefined)
-		throw refused(context, undefined, "nothing stands here");
+		throw refusedAt(context.positionAt(undefined), "nothing stands here");
 	if (depth > limits.filterDepth)
 		throw new RemError(
 			"INPUT_LIMIT",
@@ -57,9 +58,8 @@ export function compileNode(
 		const items = elements.map(compile).map(onlyConstant);
 		return { kind: "list", items, position };
 	}
-	throw refused(
-		context,
-		placeOf(node),
+	throw refusedAt(
+		context.positionAt(placeOf(node)),
 		`a filter has no ${describeNode(node)}`,
 		"columns, constants, comparisons, AND, OR, NOT, IN, BETWEEN, LIKE, IS NULL, lists, JSON steps",
 	);
@@ -70,7 +70,7 @@ type Compile = (node: SqlNode | undefined) => Operand;
 /** The node's own place, or its first part's. */
 export function placeOf(node: unknown): number | undefined {
 	if (typeof node !== "object" || node === null) return undefined;
-	const { location } = node as { location?: unknown };
+	const { location } = membersOf(node);
 	if (typeof location === "number" && location > 0) return location;
 	for (const inner of Object.values(node)) {
 		const place = placeOf(inner);
@@ -139,18 +139,19 @@ function expression(context: Context, node: A_Expr, compile: Compile): Value {
 			});
 		case "AEXPR_IN":
 			return inList(
-				compile(lexpr),
+				{ left: compile(lexpr), operator: name, position },
 				itemsOf(rexpr).map(compile),
-				name,
-				position,
 			);
 		case "AEXPR_OP_ANY":
-			return matchesAny(compile(lexpr), compile(rexpr), name, position);
+			return matchesAny(
+				{ left: compile(lexpr), operator: name, position },
+				compile(rexpr),
+			);
 		case "AEXPR_BETWEEN":
 		case "AEXPR_NOT_BETWEEN": {
-			const [low, high] = itemsOf(rexpr).map(compile);
+			const [low, high] = itemsOf(rexpr);
 			const isNot = kind === "AEXPR_NOT_BETWEEN";
-			return between(compile(lexpr), low as Operand, high as Operand, isNot);
+			return between(compile(lexpr), [compile(low), compile(high)], isNot);
 		}
 		case "AEXPR_LIKE":
 		case "AEXPR_ILIKE":
@@ -159,7 +160,10 @@ function expression(context: Context, node: A_Expr, compile: Compile): Value {
 		case "AEXPR_NOT_DISTINCT":
 			return distinct(node, compile);
 		default:
-			throw refused(context, location, `a filter has no ${name || kind}`);
+			throw refusedAt(
+				context.positionAt(location),
+				`a filter has no ${name || kind}`,
+			);
 	}
 }
 
@@ -212,8 +216,7 @@ function indexed(
 	if (name !== "@>" || !isConstant || !("ColumnRef" in lexpr)) return value;
 	const field = findColumn(context, lexpr.ColumnRef);
 	if (field.type !== "jsonb") return value;
-	const { table, alias } = context;
-	const more = throughIndex(table, alias, field, as(right, "jsonb").sql);
+	const more = throughIndex(context, field, as(right, "jsonb").sql);
 	return { ...value, sql: sql`(${join([value.sql, ...more], " AND ")})` };
 }
 
@@ -224,7 +227,10 @@ function operatorName(
 	const [first] = name;
 	if (name.length === 1 && first !== undefined && "String" in first)
 		return first.String.sval ?? "";
-	throw refused(context, location, "an operator is written without a schema");
+	throw refusedAt(
+		context.positionAt(location),
+		"an operator is written without a schema",
+	);
 }
 
 function itemsOf(node: SqlNode | undefined): readonly SqlNode[] {
@@ -233,7 +239,7 @@ function itemsOf(node: SqlNode | undefined): readonly SqlNode[] {
 
 function connective({ boolop, args = [] }: BoolExpr, compile: Compile): Value {
 	const parts = args.map((arg) => as(compile(arg), "boolean"));
-	const [first] = parts as [Value];
+	const first = elementAt(parts, 0);
 	if (boolop === "NOT_EXPR") return boolean(first, sql`(NOT ${first.sql})`);
 	const word = boolop === "AND_EXPR" ? " AND " : " OR ";
 	return boolean(
@@ -251,18 +257,18 @@ function nullTest({ arg, nulltesttype }: NullTest, compile: Compile): Value {
 	return boolean(value, sql`(${value.sql} IS ${not}NULL)`);
 }
 
-const booleanTests: Readonly<Record<string, string>> = {
-	IS_TRUE: "TRUE",
-	IS_NOT_TRUE: "NOT TRUE",
-	IS_FALSE: "FALSE",
-	IS_NOT_FALSE: "NOT FALSE",
-	IS_UNKNOWN: "UNKNOWN",
-	IS_NOT_UNKNOWN: "NOT UNKNOWN",
-};
+const booleanTests: ReadonlyMap<BooleanTest["booltesttype"], string> = new Map([
+	["IS_TRUE", "TRUE"],
+	["IS_NOT_TRUE", "NOT TRUE"],
+	["IS_FALSE", "FALSE"],
+	["IS_NOT_FALSE", "NOT FALSE"],
+	["IS_UNKNOWN", "UNKNOWN"],
+	["IS_NOT_UNKNOWN", "NOT UNKNOWN"],
+]);
 
 function booleanTest({ arg, booltesttype }: BooleanTest, compile: Compile) {
 	const value = as(compile(arg), "boolean");
-	const test = raw(booleanTests[booltesttype ?? ""] as string);
+	const test = raw(valueAt(booleanTests, booltesttype));
 	return boolean(value, sql`(${value.sql} IS ${test})`);
 }
 
@@ -287,9 +293,8 @@ function functionCall(
 	const [name = "", ...more] =
 		names[0] === "pg_catalog" ? names.slice(1) : names;
 	if (more.length > 0 || Object.keys(rest).length > 0)
-		throw refused(
-			context,
-			location,
+		throw refusedAt(
+			context.positionAt(location),
 			"a function is called by its name, with arguments only",
 		);
 	const position = context.positionAt(location);
@@ -308,15 +313,15 @@ function coalesce(
 	const operands = args.map(compile);
 	const first = operands.find((operand) => operand.kind === "value");
 	if (first === undefined)
-		throw refused(context, location, "COALESCE needs a column");
+		throw refusedAt(context.positionAt(location), "COALESCE needs a column");
 	const values = operands.map((operand) => sameFamily(first, operand)[1]);
 	const list: Sql = join(values.map((value) => value.sql));
 	return {
-		...(first as Value),
+		...first,
 		sql: sql`COALESCE(${list})`,
 		hasCast: values.some((value) => value.hasCast === true),
 		isConstant: false,
-		asText: undefined as never,
+		asText: undefined,
 	};
 }
 
@@ -350,7 +355,7 @@ function currentTime(
 
 function onlyConstant(operand: Operand): Constant {
 	if (operand.kind !== "value" && operand.kind !== "list") return operand;
-	throw refusedAt(operand.position, "a list holds constants only");
+	throw refusedAt(operand.position, "a list contains constants only");
 }
 
 function boolean({ position }: Value, condition: Sql): Value {

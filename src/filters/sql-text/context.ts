@@ -49,15 +49,6 @@ function indexesByByte(text: string): Uint32Array | undefined {
 }
 
 /** `FILTER_REFUSED`, with the place. */
-export function refused(
-	context: Context,
-	location: number | undefined,
-	message: string,
-	hint?: string,
-): RemError {
-	return refusedAt(context.positionAt(location), message, hint);
-}
-
 export function refusedAt(
 	position: number,
 	message: string,

@@ -1,6 +1,7 @@
 import { raw, type Sql, sql } from "../../sql.ts";
+import { elementAt } from "../../util/present.ts";
 import { suggest } from "../../util/suggest.ts";
-import { type Context, refused, refusedAt } from "./context.ts";
+import { type Context, refusedAt } from "./context.ts";
 import { as, toTime } from "./unify.ts";
 import type { Operand, Value } from "./value.ts";
 import { isList, type ValueType } from "./value-types.ts";
@@ -21,16 +22,14 @@ export function callFunction(
 		? functions[call.name]
 		: undefined;
 	if (known === undefined)
-		throw refused(
-			context,
-			location,
+		throw refusedAt(
+			context.positionAt(location),
 			`a filter has no function "${call.name}"`,
 			suggest(call.name, Object.keys(functions)),
 		);
 	if (call.args.length !== known.arity)
-		throw refused(
-			context,
-			location,
+		throw refusedAt(
+			context.positionAt(location),
 			`${call.name} takes ${known.arity} arguments, not ${call.args.length}`,
 		);
 	const { position } = call;
@@ -44,16 +43,17 @@ interface Known {
 
 const ofText = (type: ValueType, sqlName: string): Known => ({
 	arity: 1,
-	render: ({ args: [arg] }) => {
-		const text = as(arg as Operand, "text");
+	render: ({ args }) => {
+		const text = as(elementAt(args, 0), "text");
 		return { ...text, type, sql: sql`${raw(sqlName)}(${text.sql})` };
 	},
 });
 
 const extract: Known = {
 	arity: 2,
-	render: ({ args: [unit, time] }) => {
-		const value = asTime(time as Operand);
+	render: ({ args }) => {
+		const [unit] = args;
+		const value = asTime(elementAt(args, 1));
 		return {
 			...value,
 			type: "numeric",
@@ -81,11 +81,12 @@ const functions: Readonly<Record<string, Known>> = {
 	starts_with: {
 		arity: 2,
 		render: ({ args }) => {
-			const [text, start] = args.map((arg) => as(arg, "text"));
+			const text = as(elementAt(args, 0), "text");
+			const start = as(elementAt(args, 1), "text");
 			return {
-				...(text as Value),
+				...text,
 				type: "boolean",
-				sql: sql`starts_with(${text?.sql as Sql}, ${start?.sql as Sql})`,
+				sql: sql`starts_with(${text.sql}, ${start.sql})`,
 			};
 		},
 	},
@@ -109,17 +110,18 @@ const functions: Readonly<Record<string, Known>> = {
 	},
 	jsonb_typeof: {
 		arity: 1,
-		render: ({ args: [json] }) => ({
+		render: ({ args }) => ({
 			type: "text",
-			sql: sql`jsonb_typeof(${as(json as Operand, "jsonb").sql})`,
+			sql: sql`jsonb_typeof(${as(elementAt(args, 0), "jsonb").sql})`,
 		}),
 	},
 	extract,
 	date_part: extract,
 	date_trunc: {
 		arity: 2,
-		render: ({ args: [unit, time], position }) => {
-			const value = asTime(time as Operand);
+		render: ({ args, position }) => {
+			const [unit] = args;
+			const value = asTime(elementAt(args, 1));
 			if (value.isConstant !== true)
 				throw refusedAt(
 					position,

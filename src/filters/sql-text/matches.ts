@@ -1,18 +1,24 @@
 import { limits } from "../../models/limits.ts";
 import { empty, raw, type Sql, sql } from "../../sql.ts";
+import { valueAt } from "../../util/present.ts";
 import { bindConstant } from "./constants.ts";
 import { refusedAt } from "./context.ts";
 import { sameFamily } from "./operators.ts";
 import { as, settle } from "./unify.ts";
 import type { Constant, Operand, Value } from "./value.ts";
-import { isList, type ValueType } from "./value-types.ts";
+import { isList, listTypeOf, type ValueType } from "./value-types.ts";
+
+/** A value that is compared with those of a list. */
+export interface Membership {
+	readonly left: Operand;
+	readonly operator: string;
+	readonly position: number;
+}
 
 /** `x IN (1, 2)`, `x NOT IN (1, 2)` (its operator is `<>`). */
 export function inList(
-	left: Operand,
+	{ left, operator, position }: Membership,
 	items: readonly Operand[],
-	operator: string,
-	position: number,
 ): Value {
 	const value = settle(left);
 	const found = items.map((item) => {
@@ -31,10 +37,8 @@ export function inList(
 
 /** `x = ANY (ARRAY[1, 2])`, `'a' = ANY (tags)` */
 export function matchesAny(
-	left: Operand,
+	{ left, operator, position }: Membership,
 	right: Operand,
-	operator: string,
-	position: number,
 ): Value {
 	if (operator !== "=")
 		throw refusedAt(position, "ANY stands after = only", "x = ANY (…)");
@@ -43,7 +47,7 @@ export function matchesAny(
 		const list =
 			right.kind === "list"
 				? listOf(value, right.items, position)
-				: bindConstant(right, `${value.type}[]` as ValueType);
+				: bindConstant(right, listTypeOf(value.type));
 		return boolean(position, sql`(${value.sql} = ANY (${list.sql}))`);
 	}
 	if (!isList(right.type)) throw refusedAt(right.position, "ANY takes a list");
@@ -69,16 +73,12 @@ function listOf(
 	const type = isMixed ? "numeric" : value.type;
 	if (isList(type) || type === "jsonb")
 		throw refusedAt(position, "IN is for single values, not lists or JSON");
-	return bindConstant(
-		{ kind: "list", items, position },
-		`${type}[]` as ValueType,
-	);
+	return bindConstant({ kind: "list", items, position }, listTypeOf(type));
 }
 
 export function between(
 	operand: Operand,
-	low: Operand,
-	high: Operand,
+	[low, high]: readonly [low: Operand, high: Operand],
 	isNot: boolean,
 ): Value {
 	const value = settle(operand);
@@ -92,12 +92,12 @@ export function between(
 	);
 }
 
-const likeOperators: Readonly<Record<string, string>> = {
-	"~~": "LIKE",
-	"!~~": "NOT LIKE",
-	"~~*": "ILIKE",
-	"!~~*": "NOT ILIKE",
-};
+const likeOperators: ReadonlyMap<string, string> = new Map([
+	["~~", "LIKE"],
+	["!~~", "NOT LIKE"],
+	["~~*", "ILIKE"],
+	["!~~*", "NOT ILIKE"],
+]);
 
 export function like(left: Operand, pattern: Operand, operator: string): Value {
 	const value = as(left, "text");
@@ -108,7 +108,7 @@ export function like(left: Operand, pattern: Operand, operator: string): Value {
 			pattern.position,
 			"the pattern ends with a backslash that escapes nothing",
 		);
-	const word = raw(likeOperators[operator] as string);
+	const word = raw(valueAt(likeOperators, operator));
 	return boolean(
 		value.position,
 		sql`(${value.sql} ${word} ${pattern.value}::text)`,

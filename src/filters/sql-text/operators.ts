@@ -1,5 +1,5 @@
 import { raw, type Sql, sql } from "../../sql.ts";
-import { type Context, refused, refusedAt } from "./context.ts";
+import { type Context, refusedAt } from "./context.ts";
 import { as, settle, toTime, unify } from "./unify.ts";
 import type { Operand, Value } from "./value.ts";
 import { familyOf, isList, nameOfType } from "./value-types.ts";
@@ -23,9 +23,8 @@ export function applyOperator(
 	const { name, position } = operation;
 	const render = Object.hasOwn(operators, name) ? operators[name] : undefined;
 	if (render === undefined)
-		throw refused(
-			context,
-			location,
+		throw refusedAt(
+			context.positionAt(location),
 			`a filter has no operator "${name}"`,
 			`operators: ${Object.keys(operators).join(" ")}`,
 		);
@@ -52,7 +51,7 @@ const steps =
 		const step = stepSql(right, position);
 		const asText = sql`(${json.sql} ->> ${step})`;
 		return symbol === "->>"
-			? { ...json, type: "text", sql: asText, asText: undefined as never }
+			? { ...json, type: "text", sql: asText, asText: undefined }
 			: { ...json, sql: sql`(${json.sql} -> ${step})`, asText };
 	};
 
@@ -63,7 +62,7 @@ const path =
 		const keys = as(right, "text[]").sql;
 		const asText = sql`(${json.sql} #>> ${keys})`;
 		return symbol === "#>>"
-			? { ...json, type: "text", sql: asText, asText: undefined as never }
+			? { ...json, type: "text", sql: asText, asText: undefined }
 			: { ...json, sql: sql`(${json.sql} #> ${keys})`, asText };
 	};
 
@@ -148,9 +147,11 @@ export function sameFamily(left: Operand, right: Operand): [Value, Value] {
 			`${nameOfType(a.type)} cannot be compared with ${nameOfType(b.type)}`,
 		);
 	if (a.type === b.type || familyOf(a.type) !== "time") return [a, b];
-	return [a, b].map((value) =>
-		value.type === "date" ? toTime(value) : value,
-	) as [Value, Value];
+	return [momentOf(a), momentOf(b)];
+}
+
+function momentOf(value: Value): Value {
+	return value.type === "date" ? toTime(value) : value;
 }
 
 function jsonOf(operand: Operand): Value {
@@ -178,7 +179,7 @@ function shiftTime(
 	symbol: string,
 	by: Operand,
 ): Omit<Value, "kind" | "position"> {
-	const moment = time.type === "date" ? toTime(time) : time;
+	const moment = momentOf(time);
 	const interval = as(by, "interval");
 	return {
 		...moment,

@@ -8,7 +8,12 @@ import {
 	SqlSyntaxError,
 } from "../../sql-grammar.ts";
 import { compileNode, placeOf } from "./compile.ts";
-import { type Context, positionsIn, refused, type SqlText } from "./context.ts";
+import {
+	type Context,
+	positionsIn,
+	refusedAt,
+	type SqlText,
+} from "./context.ts";
 import { as } from "./unify.ts";
 import type { Operand } from "./value.ts";
 
@@ -23,19 +28,21 @@ export type { SqlText } from "./context.ts";
 export class SqlFilter {
 	readonly #table: EntityTable;
 	readonly #text: SqlText;
-	readonly #node: SqlNode;
+	readonly #node: SqlNode | undefined;
 
 	constructor(grammar: SqlGrammar, table: EntityTable, text: SqlText) {
 		this.#table = table;
 		this.#text = text;
-		const { whereClause } = readSelect(grammar, table, text, "WHERE");
-		this.#node = whereClause as SqlNode;
+		const source: Source = { table, text, clause: "WHERE" };
+		const { whereClause } = readSelect(grammar, source);
+		this.#node = whereClause;
 		this.toSql("r");
 	}
 
 	/** The condition on the table of that alias. */
 	toSql(alias: string, table = this.#table): Sql {
-		const context = contextOf(table, this.#text, "WHERE", alias);
+		const source: Source = { table, text: this.#text, clause: "WHERE" };
+		const context = contextOf(source, alias);
 		return as(compileNode(context, this.#node), "boolean").sql;
 	}
 }
@@ -47,13 +54,15 @@ export class SqlFilter {
  */
 export function sqlOrder(
 	grammar: SqlGrammar,
-	table: EntityTable,
-	text: SqlText,
+	{ table, text }: Omit<Source, "clause">,
 	alias: string,
 ): Sql {
-	const { sortClause = [] } = readSelect(grammar, table, text, "ORDER BY");
-	const context = contextOf(table, text, "ORDER BY", alias);
-	const terms = sortClause.map((node) => (node as { SortBy: SortBy }).SortBy);
+	const source: Source = { table, text, clause: "ORDER BY" };
+	const { sortClause = [] } = readSelect(grammar, source);
+	const context = contextOf(source, alias);
+	const terms = sortClause.flatMap((node) =>
+		"SortBy" in node ? [node.SortBy] : [],
+	);
 	const isDescending = terms.at(-1)?.sortby_dir === "SORTBY_DESC";
 	return join([
 		...terms.map((term) => orderTerm(context, term)),
@@ -68,9 +77,8 @@ function orderTerm(context: Context, term: SortBy): Sql {
 		operand.type !== "jsonb" &&
 		operand.isConstant !== true;
 	if (!isOrderable || term.useOp !== undefined)
-		throw refused(
-			context,
-			placeOf(term),
+		throw refusedAt(
+			context.positionAt(placeOf(term)),
 			"rows are ordered by columns that are no JSON",
 			"created_at DESC, metadata->>'status'",
 		);
@@ -86,12 +94,14 @@ const nullsOrders: Readonly<Record<string, string>> = {
 
 type Clause = "WHERE" | "ORDER BY";
 
-function contextOf(
-	table: EntityTable,
-	text: SqlText,
-	clause: Clause,
-	alias: string,
-): Context {
+/** SQL of a user, and what it is for. */
+interface Source {
+	readonly table: EntityTable;
+	readonly text: SqlText;
+	readonly clause: Clause;
+}
+
+function contextOf({ table, text, clause }: Source, alias: string): Context {
 	const positionAt = positionsIn(text, prefixOf(clause).length);
 	return { table, entity: table.entity, alias, positionAt };
 }
@@ -101,24 +111,22 @@ function prefixOf(clause: Clause): string {
 }
 
 /** The statement that the text completes; refused if it makes more of it than that. */
-function readSelect(
-	grammar: SqlGrammar,
-	table: EntityTable,
-	text: SqlText,
-	clause: Clause,
-): SelectStmt {
-	const context = contextOf(table, text, clause, "r");
-	const [first, second] = parse(grammar, context, text, clause);
+function readSelect(grammar: SqlGrammar, source: Source): SelectStmt {
+	const { clause } = source;
+	const context = contextOf(source, "r");
+	const [first, second] = parse(grammar, context, source);
 	if (second !== undefined)
-		throw refused(context, second.stmt_location, "more than one statement");
+		throw refusedAt(
+			context.positionAt(second.stmt_location),
+			"more than one statement",
+		);
 	const select = selectOf(first?.stmt);
 	const foreign = Object.entries(select).find(
 		([name, value]) => !isExpected(name, value, clause),
 	);
 	if (foreign !== undefined)
-		throw refused(
-			context,
-			placeOf(foreign[1]),
+		throw refusedAt(
+			context.positionAt(placeOf(foreign[1])),
 			`${clause} goes on with another clause`,
 		);
 	return select;
@@ -148,8 +156,7 @@ function isExpected(name: string, value: unknown, clause: Clause): boolean {
 function parse(
 	grammar: SqlGrammar,
 	context: Context,
-	text: SqlText,
-	clause: Clause,
+	{ text, clause }: Source,
 ): readonly RawStmt[] {
 	const prefix = prefixOf(clause);
 	try {

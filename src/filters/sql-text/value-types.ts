@@ -9,7 +9,10 @@ import {
 } from "../../models/column-types.ts";
 
 /** The types of the values in a condition: those of columns, and what casts and functions return. */
-export type ValueType = ColumnType | keyof typeof computedTypes;
+export type ValueType =
+	| ColumnType
+	| keyof typeof computedTypes
+	| `${keyof typeof computedTypes}[]`;
 
 type ScalarValueType = ScalarType | keyof typeof computedTypes;
 
@@ -58,6 +61,11 @@ const byCastName: ReadonlyMap<string, ScalarValueType> = new Map(
 		castNames.map((castName) => [castName, name as ScalarValueType]),
 	),
 );
+
+/** The type of lists of the type; of JSON and of lists there are none. */
+export function listTypeOf(type: ValueType): ValueType {
+	return `${type}[]` as ValueType;
+}
 
 /** `undefined`: of a list. */
 export function dialectOf(type: ValueType): DialectType | undefined {

@@ -8,12 +8,12 @@ export interface Value {
 	readonly sql: Sql;
 	/** Where it was written, counted from 1. */
 	readonly position: number;
-	/** The same for every row: errors it may give say nothing about rows. */
+	/** The same for every row: its errors reveal nothing about rows. */
 	readonly isConstant?: boolean;
-	/** Holds a checked cast, which has its operand twice: none may be put around it. */
+	/** Contains a checked cast, which has its operand twice: none may be put around it. */
 	readonly hasCast?: boolean;
 	/** Of a step into JSON: the same step as text. */
-	readonly asText?: Sql;
+	readonly asText?: Sql | undefined;
 }
 
 /** A constant as it was written: what it is beside decides on its type. */

@@ -8,7 +8,7 @@ export type Verified =
 	/** 403: known, and without the right to be here. */
 	| { readonly kind: "insufficient"; readonly reason: string };
 
-/** Tells who a bearer token is of. */
+/** Finds whose a bearer token is. */
 export interface TokenVerifier {
 	verify(token: string): Promise<Verified>;
 }

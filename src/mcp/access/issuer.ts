@@ -1,6 +1,7 @@
 import type { JWTPayload, JWTVerifyGetKey } from "jose";
 import { RemError } from "../../errors.ts";
 import { scopeProblem } from "../../models/limits.ts";
+import { membersOf } from "../../util/present.ts";
 import type { BoundScope } from "../../verbs/bound-scope.ts";
 import type { TokenVerifier, Verified } from "./access.ts";
 
@@ -131,9 +132,7 @@ async function metadataAt(
 		const response = await fetch(address, {
 			signal: AbortSignal.timeout(patienceMs),
 		});
-		return response.ok
-			? ((await response.json()) as Record<string, unknown>)
-			: undefined;
+		return response.ok ? membersOf(await response.json()) : undefined;
 	} catch {
 		return undefined; // the other address may answer
 	}

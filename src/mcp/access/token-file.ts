@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { RemError } from "../../errors.ts";
 import type { Logger } from "../../logger.ts";
+import { membersOf } from "../../util/present.ts";
 import type { TokenVerifier } from "./access.ts";
 import { tokenList } from "./token-list.ts";
 
@@ -22,7 +23,7 @@ function readTokens(path: string): string {
 	try {
 		return readFileSync(path, "utf8");
 	} catch (cause) {
-		const { code } = cause as NodeJS.ErrnoException;
+		const { code } = membersOf(cause);
 		throw new RemError(
 			"CONFIG_INVALID",
 			`the token file ${path} cannot be read: ${code ?? "unknown error"}`,

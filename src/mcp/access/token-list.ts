@@ -50,7 +50,7 @@ function knownTokens(known: readonly KnownToken[]): TokenVerifier {
 		async verify(token) {
 			const hash = sha256(token);
 			let found: Identity | undefined;
-			// All of them, and of equal length: the time tells nothing of the tokens.
+			// All of them, and of equal length: the time reveals nothing of the tokens.
 			for (const one of known)
 				if (timingSafeEqual(one.hash, hash)) found = one.identity;
 			return found === undefined

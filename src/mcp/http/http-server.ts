@@ -19,6 +19,7 @@ import {
 } from "@modelcontextprotocol/server";
 import { RemError } from "../../errors.ts";
 import type { Logger } from "../../logger.ts";
+import { membersOf } from "../../util/present.ts";
 import type { TokenVerifier } from "../access/access.ts";
 import { scopes } from "../access/issuer.ts";
 import type { Identity, Memory } from "../memory.ts";
@@ -39,12 +40,12 @@ export interface HttpOptions {
 const host = "127.0.0.1";
 const path = "/mcp";
 const metadataPath = "/.well-known/oauth-protected-resource";
-const mostConnections = 500;
+const maxHttpConnections = 500;
 
 /** A port of this machine on which nothing is answered yet: its number is part of the address of the server. */
 export async function listen(port: number): Promise<Server> {
 	const server = createServer();
-	server.maxConnections = mostConnections;
+	server.maxConnections = maxHttpConnections;
 	await new Promise<void>((resolve, reject) => {
 		server.once("error", (error: NodeJS.ErrnoException) =>
 			reject(
@@ -126,7 +127,7 @@ export class HttpServing {
 			await sendResponse(await this.#respond(request), outgoing);
 		} catch (error) {
 			if (gone.signal.aborted) return;
-			const { message } = error as Error;
+			const { message } = membersOf(error);
 			this.#options.logger.warn({}, `mcp: a request failed: ${message}`);
 			if (!outgoing.headersSent) outgoing.writeHead(500);
 			outgoing.end();

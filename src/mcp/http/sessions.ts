@@ -11,7 +11,7 @@ interface Session {
 	lastUsed: number;
 }
 
-export const mostSessions = 100;
+export const maxSessions = 100;
 const idleMs = 30 * 60_000;
 
 /** Sessions of clients that open one: as many as there may be, each of one identity. */
@@ -70,10 +70,10 @@ export class Sessions {
 		const now = Date.now();
 		for (const [id, { lastUsed }] of idle) {
 			const isOver = now - lastUsed > idleMs;
-			if (!isOver && this.#open.size < mostSessions) break;
+			if (!isOver && this.#open.size < maxSessions) break;
 			this.#end(id);
 		}
-		return this.#open.size < mostSessions;
+		return this.#open.size < maxSessions;
 	}
 
 	#end(id: string): void {

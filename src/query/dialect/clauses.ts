@@ -1,9 +1,8 @@
 import { type Clause, clauseOf, isNumber, isWholeNumber } from "./clause.ts";
-import { type Cursor, keywordOf, type Token } from "./cursor.ts";
+import { type Cursor, keywordOf, syntaxError, type Token } from "./cursor.ts";
 import { readName, refuseUnclosed } from "./names.ts";
 import type { KnownNames, Part } from "./rem-query.ts";
 import { readSqlPart } from "./sql-part.ts";
-import { syntaxError } from "./syntax-error.ts";
 
 /** The clauses to the end, in any order, each at most once. */
 export function readClauses(

@@ -1,6 +1,6 @@
+import { RemError } from "../../errors.ts";
 import { quoted, suggest } from "../../util/suggest.ts";
 import { readString } from "./quotes.ts";
-import { syntaxError } from "./syntax-error.ts";
 
 /** A piece of the text: `[start, end)`. A string's value is without quotes and escapes. */
 export interface Token {
@@ -101,6 +101,21 @@ export class Cursor {
 	}
 }
 
+/** `QUERY_SYNTAX`: what is wrong, and at which character (from 1). */
+export function syntaxError(
+	message: string,
+	index: number,
+	hint?: string,
+): RemError {
+	return new RemError(
+		"QUERY_SYNTAX",
+		`${message}, at character ${index + 1}`,
+		hint === undefined
+			? { position: index + 1 }
+			: { position: index + 1, hint },
+	);
+}
+
 /** A word as a keyword: upper-case ASCII, so that no other letter can pass for one. */
 export function keywordOf(token: Token): string | undefined {
 	return token.kind === "word" && /^[A-Za-z]+$/.test(token.value)
@@ -113,9 +128,9 @@ function describe(token: Token): string {
 }
 
 function isSpace(text: string, index: number): boolean {
-	return /\s/.test(text[index] as string);
+	return /\s/.test(text.charAt(index));
 }
 
 function endsWord(text: string, index: number): boolean {
-	return /[\s,\]]/.test(text[index] as string);
+	return /[\s,\]]/.test(text.charAt(index));
 }

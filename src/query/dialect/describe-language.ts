@@ -41,7 +41,7 @@ Put texts and keys in double quotes. A condition is PostgreSQL without functions
 = <> < <= > >= AND OR NOT IN BETWEEN LIKE ILIKE IS NULL; lists: tags @> ARRAY['a'], tags && ARRAY['a','b'];
 JSON: metadata->>'key' = 'x', (metadata->>'n')::int > 3; times: created_at > now() - interval '7 days'.
 Start with RECALL for a question, LOOKUP when you know a name, FUZZY when you half know it, SEARCH for a topic, SQL for exact conditions.
-An error tells the character and what was expected: correct the query and try again.
+An error names the character and what was expected: correct the query and try again.
 `;
 
 const systemColumns =

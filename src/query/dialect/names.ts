@@ -1,7 +1,7 @@
 import { beginsClause, type Clause } from "./clause.ts";
 import type { Cursor, Token } from "./cursor.ts";
+import { syntaxError } from "./cursor.ts";
 import type { KnownNames, Part } from "./rem-query.ts";
-import { syntaxError } from "./syntax-error.ts";
 
 /** A name of a table or a field, in quotes or not. */
 export function readName(cursor: Cursor, what: string): Part {

@@ -16,7 +16,7 @@ import {
 	thresholdClause,
 	whereClause,
 } from "./clauses.ts";
-import { Cursor, keywordOf } from "./cursor.ts";
+import { Cursor, keywordOf, syntaxError } from "./cursor.ts";
 import { readName, readNames, readText } from "./names.ts";
 import type {
 	Direction,
@@ -24,10 +24,9 @@ import type {
 	ParsedQuery,
 	RemQuery,
 } from "./rem-query.ts";
-import { syntaxError } from "./syntax-error.ts";
 
 /**
- * Reads a query of the REM dialect; `QUERY_SYNTAX` tells the character, what
+ * Reads a query of the REM dialect; `QUERY_SYNTAX` names the character, what
  * was expected there and the nearest thing that would do. Takes time in
  * proportion to the text, and no text means anything but what is written.
  *
@@ -45,7 +44,7 @@ export function parseQuery(text: string, names: KnownNames): ParsedQuery {
 /** Without semicolons and spaces at the end. An expression for them would take the square of their number. */
 function withoutEnd(text: string): string {
 	let end = text.length;
-	while (end > 0 && /[\s;]/.test(text[end - 1] as string)) end--;
+	while (end > 0 && /[\s;]/.test(text.charAt(end - 1))) end--;
 	return text.slice(0, end);
 }
 
@@ -160,13 +159,13 @@ const directionClause: Clause = {
 	part: "direction",
 	keywords: ["DIRECTION", "OUTBOUND", "INBOUND", "BOTH"],
 	fits: () => true,
-	read(cursor, keyword) {
+	read(cursor: Cursor, keyword) {
 		const named = directions[keyword.toUpperCase()];
 		if (named !== undefined) return named;
 		const word = cursor.takeKeyword(...Object.keys(directions));
 		if (word === undefined)
 			cursor.expected("out, in or both after DIRECTION", ["out", "in", "both"]);
-		return directions[word as string];
+		return directions[word];
 	},
 };
 
@@ -177,7 +176,7 @@ const traverseClauses = [
 	limitClause,
 ];
 
-/** Where TRAVERSE begins: it is told by its keyword alone. */
+/** Where TRAVERSE begins: its keyword alone identifies it. */
 const startClause: Clause = {
 	...tableClause,
 	keywords: ["WITH", "FROM"],

@@ -24,7 +24,7 @@ export function needsGrammar(query: RemQuery): boolean {
 
 /**
  * What the query does, without doing it: names are looked up among the models,
- * numbers held to their ranges, SQL compiled. `grammar` is what
+ * numbers checked against their ranges, SQL compiled. `grammar` is what
  * {@link needsGrammar} asks for.
  */
 export function planQuery(
@@ -59,7 +59,7 @@ type Traverse = Extract<RemQuery, { kind: "traverse" }>;
 type SqlRead = Extract<RemQuery, { kind: "sql" }>;
 
 function planFuzzy(query: Fuzzy, registry: Registry): QueryPlan {
-	const threshold = inRange(query.threshold, "THRESHOLD", 0, 1);
+	const threshold = inRange(query.threshold, "THRESHOLD", [0, 1]);
 	return {
 		kind: "fuzzy",
 		query: query.text,
@@ -74,7 +74,7 @@ function planSearch(
 	registry: Registry,
 	grammar: SqlGrammar | undefined,
 ): QueryPlan {
-	const min = inRange(query.min, "MIN", -1, 1);
+	const min = inRange(query.min, "MIN", [-1, 1]);
 	return {
 		kind: "search",
 		...(query.table === undefined
@@ -135,8 +135,9 @@ function planRecall(query: Recall, registry: Registry): QueryPlan {
 		kind: "recall",
 		query: query.text,
 		...(tables === undefined ? {} : { tables }),
-		limit: inRange(query.limit, "LIMIT", 1, recallItems) ?? 10,
-		maxTokens: inRange(query.maxTokens, "MAX TOKENS", 1, recallTokens) ?? 4000,
+		limit: inRange(query.limit, "LIMIT", [1, recallItems]) ?? 10,
+		maxTokens:
+			inRange(query.maxTokens, "MAX TOKENS", [1, recallTokens]) ?? 4000,
 	};
 }
 
@@ -146,7 +147,7 @@ function planTraverse(query: Traverse): QueryPlan {
 		kind: "traverse",
 		from: query.from,
 		...(types.length === 0 ? {} : { edgeTypes: types }),
-		depth: inRange(query.depth, "DEPTH", 0, limits.traverseDepth) ?? 1,
+		depth: inRange(query.depth, "DEPTH", [0, limits.traverseDepth]) ?? 1,
 		direction: query.direction ?? "out",
 		...(query.orderBy === undefined ? {} : { orderBy: query.orderBy.value }),
 		limit: limitOf(query.limit, 50),
@@ -165,7 +166,13 @@ function planSql(
 		...whereOf(query.where, table, grammar),
 		...(query.orderBy === undefined
 			? {}
-			: { orderBy: sqlOrder(given(grammar), table, query.orderBy, "r") }),
+			: {
+					orderBy: sqlOrder(
+						given(grammar),
+						{ table, text: query.orderBy },
+						"r",
+					),
+				}),
 		limit: limitOf(query.limit, 100),
 		offset: query.offset?.value ?? 0,
 	};
@@ -197,15 +204,11 @@ function tableOf(part: Part, registry: Registry): EntityTable {
 		registry.all().find(({ entity }) => entity.tableName === name);
 	const found = named(part.value) ?? named(part.value.toLowerCase());
 	if (found !== undefined) return found;
-	throw unknown(
-		"UNKNOWN_ENTITY",
-		`unknown entity ${quoted(part.value)}`,
-		part,
-		suggest(
-			part.value,
-			registry.all().map(({ entity }) => entity.tableName),
-		),
-	);
+	throw unknown(part, {
+		code: "UNKNOWN_ENTITY",
+		message: `unknown entity ${quoted(part.value)}`,
+		names: registry.all().map(({ entity }) => entity.tableName),
+	});
 }
 
 /** The embedded field, by the name of the field or of its column. */
@@ -215,24 +218,26 @@ function fieldNamed(part: Part, entity: Entity): Field {
 		({ name, column }) => name === part.value || column === part.value,
 	);
 	if (found !== undefined) return embedFieldOf(entity, found.name);
-	throw unknown(
-		"UNKNOWN_FIELD",
-		`unknown field ${quoted(part.value)} of "${entity.tableName}"`,
-		part,
-		suggest(
-			part.value,
-			entity.embedFields.map(({ name }) => name),
-		),
-	);
+	throw unknown(part, {
+		code: "UNKNOWN_FIELD",
+		message: `unknown field ${quoted(part.value)} of "${entity.tableName}"`,
+		names: entity.embedFields.map(({ name }) => name),
+	});
+}
+
+interface UnknownName {
+	readonly code: "UNKNOWN_ENTITY" | "UNKNOWN_FIELD";
+	readonly message: string;
+	/** The names that exist. */
+	readonly names: readonly string[];
 }
 
 function unknown(
-	code: "UNKNOWN_ENTITY" | "UNKNOWN_FIELD",
-	message: string,
-	{ index }: Part,
-	hint: string | undefined,
+	{ index, value }: Part,
+	{ code, message, names }: UnknownName,
 ): RemError {
 	const position = index + 1;
+	const hint = suggest(value, names);
 	return new RemError(code, `${message}, at character ${position}`, {
 		position,
 		...(hint === undefined ? {} : { hint }),
@@ -240,21 +245,20 @@ function unknown(
 }
 
 function limitOf(part: Part<number> | undefined, usual: number): number {
-	return inRange(part, "LIMIT", 1, limits.resultRows) ?? usual;
+	return inRange(part, "LIMIT", [1, limits.resultRows]) ?? usual;
 }
 
 function inRange(
 	part: Part<number> | undefined,
 	keyword: string,
-	least: number,
-	most: number,
+	[min, max]: readonly [min: number, max: number],
 ): number | undefined {
-	if (part === undefined || (part.value >= least && part.value <= most))
+	if (part === undefined || (part.value >= min && part.value <= max))
 		return part?.value;
 	const position = part.index + 1;
 	throw new RemError(
 		"INPUT_LIMIT",
-		`${keyword} is ${part.value}, expected ${least} to ${most}, at character ${position}`,
+		`${keyword} is ${part.value}, expected ${min} to ${max}, at character ${position}`,
 		{ position },
 	);
 }

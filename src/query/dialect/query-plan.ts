@@ -1,5 +1,5 @@
 import type { SqlFilter } from "../../filters/sql-text/sql-filter.ts";
-import type { Sql } from "../../sql.ts";
+import { compile, type Sql } from "../../sql.ts";
 import type { Direction } from "./rem-query.ts";
 
 /** What a query does: the read it is, with every name known and every limit set. */
@@ -50,3 +50,22 @@ export type QueryPlan =
 			readonly limit: number;
 			readonly offset: number;
 	  };
+
+/** The plan as JSON: conditions and orders as the SQL they became. */
+export function describePlan(
+	plan: QueryPlan,
+): Readonly<Record<string, unknown>> {
+	const { where, orderBy, ...rest } = plan as QueryPlan & {
+		where?: { toSql(alias: string): Sql };
+		orderBy?: Sql | string;
+	};
+	return {
+		...rest,
+		...(where === undefined ? {} : { where: compile(where.toSql("r")).text }),
+		...(orderBy === undefined ? {} : { orderBy: orderText(orderBy) }),
+	};
+}
+
+function orderText(order: Sql | string): string {
+	return typeof order === "string" ? order : compile(order).text;
+}

@@ -67,7 +67,7 @@ export interface ParsedQuery {
 	readonly query: RemQuery;
 }
 
-/** Names there are, to tell a clause from a word of an unquoted text. */
+/** Existing names, which distinguish a clause from a word of an unquoted text. */
 export interface KnownNames {
 	isTable(name: string): boolean;
 	isField(name: string): boolean;

@@ -1,10 +1,9 @@
 import { RemError } from "../../errors.ts";
 import { limits } from "../../models/limits.ts";
 import { type Clause, clauseOf } from "./clause.ts";
-import { type Cursor, keywordOf, type Token } from "./cursor.ts";
+import { type Cursor, keywordOf, syntaxError, type Token } from "./cursor.ts";
 import { placesInString } from "./quotes.ts";
 import type { KnownNames, SqlPart } from "./rem-query.ts";
-import { syntaxError } from "./syntax-error.ts";
 
 /**
  * The SQL of a clause, to the query's next clause or its end. It may stand in
@@ -22,10 +21,10 @@ export function readSqlPart(
 		cursor.take();
 		const places = placesInString(text, token.start);
 		const at = (index: number) => places[index] ?? token.end;
-		sqlEnd(token.value, 0, () => false, at);
+		sqlEnd(token.value, 0, { ends: () => false, at });
 		return { value: token.value, at };
 	}
-	const end = sqlEnd(text, token.start, ends);
+	const end = sqlEnd(text, token.start, { ends });
 	const value = text.slice(token.start, end).trimEnd();
 	if (value === "") cursor.expected(what);
 	cursor.jump(end);
@@ -42,9 +41,9 @@ const pieces =
 	/(?<space>\s+)|(?<constant>[eE]'(?:[^'\\]|\\[\s\S]|'')*'|'(?:[^']|'')*'|\d[\w.]*|\.\d+)|(?<identifier>"(?:[^"]|"")*")|(?<word>[\p{L}_][\p{L}\p{N}_]*)|(?<refused>--|\/\*|\$|['"])|(?<sign>[\s\S])/uy;
 
 /** With more words and signs the grammar's parser could run out of stack. */
-const mostPieces = 1000;
+const maxPieces = 1000;
 /** Several lists of the most values one may have; 30,000 would take it 0.1 s. */
-const mostConstants = 4 * limits.filterListLength;
+const maxConstants = 4 * limits.filterListLength;
 
 /** Words after which an operand is still to come: a column may be called "field" or "min". */
 const joins = new Set(
@@ -53,16 +52,22 @@ const joins = new Set(
 	),
 );
 
+interface SqlBounds {
+	/** Whether the word ends the SQL. */
+	readonly ends: (word: Token) => boolean;
+	/** The place of a character in the query. */
+	readonly at?: (index: number) => number;
+}
+
 /**
  * Where the SQL ends that begins here: before a clause, outside parentheses.
  * Nothing else reaches the grammar, whose scanner takes 40 s for 64 KiB of
- * comments that open and never close. `at` is the place of a character in the query.
+ * comments that open and never close.
  */
 function sqlEnd(
 	text: string,
 	start: number,
-	ends: (word: Token) => boolean,
-	at = (index: number) => index,
+	{ ends, at = (index) => index }: SqlBounds,
 ): number {
 	let depth = 0;
 	let pieceCount = 0;
@@ -86,7 +91,7 @@ function sqlEnd(
 				: sign === ")" || sign === "]";
 		if (piece.constant !== undefined) constantCount++;
 		else if (sign !== ",") pieceCount++;
-		if (pieceCount > mostPieces || constantCount > mostConstants)
+		if (pieceCount > maxPieces || constantCount > maxConstants)
 			throw tooMuch(at(index));
 	}
 	return text.length;
@@ -141,7 +146,7 @@ function refusedPiece(piece: string, index: number): RemError {
 function tooMuch(index: number): RemError {
 	return new RemError(
 		"INPUT_LIMIT",
-		`the condition has more than ${mostPieces} words and signs, or ${mostConstants} constants`,
+		`the condition has more than ${maxPieces} words and signs, or ${maxConstants} constants`,
 		{ position: index + 1, hint: "ask in several queries" },
 	);
 }

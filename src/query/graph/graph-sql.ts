@@ -4,6 +4,7 @@ import { sharedTenant } from "../../models/limits.ts";
 import { indexName } from "../../models/names.ts";
 import type { Edge } from "../../models/types.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../../sql.ts";
+import type { Entries, EntryRow } from "../cached-read.ts";
 import { type ReadScope, tenantCondition, userCondition } from "../scope.ts";
 import type { GraphNode } from "./traversal.ts";
 
@@ -18,33 +19,19 @@ export interface GraphContext extends NameContext {
 	readonly edgeTypes: readonly string[] | undefined;
 }
 
+/** What a page of a step's edges goes by. */
+export interface PageContext extends GraphContext {
+	readonly limit: number;
+	readonly offset: number;
+}
+
 /** A step of a traversal: an edge of a frontier's node, and where it leads. */
-export interface StepRow extends Partial<NodeRow> {
+export interface StepRow extends Partial<EntryRow> {
 	/** Place of the node in the frontier. */
 	readonly rem_ord: number;
 	readonly edge: Edge;
 	/** How many entities the edge's target names; 0: it is dangling. */
 	readonly matches: number;
-}
-
-export interface NodeRow {
-	readonly entity_key: string;
-	readonly entity_type: string;
-	readonly entity_id: string;
-	readonly user_id: string | null;
-	readonly metadata: Record<string, unknown>;
-	readonly content_summary: string | null;
-}
-
-export function toNode(row: NodeRow): GraphNode {
-	return {
-		entityKey: row.entity_key,
-		entityType: row.entity_type,
-		entityId: row.entity_id,
-		userId: row.user_id,
-		metadata: row.metadata,
-		contentSummary: row.content_summary,
-	};
 }
 
 const nodeColumns = raw(
@@ -55,13 +42,7 @@ const nodeColumns = raw(
 export interface EdgeSource {
 	readonly entityType: string;
 	readonly view: Sql;
-	readonly holding?: Sql | undefined;
-}
-
-/** Where entries are read: the cache, or the primary tables in its place. */
-export interface Entries {
-	readonly from: Sql;
-	readonly isFallback: boolean;
+	readonly finder?: Sql | undefined;
 }
 
 /** The entity that a text names. */
@@ -105,7 +86,7 @@ ORDER BY k.rem_ord, k.entity_type, k.entity_id`;
 export function outSql(
 	entries: Entries,
 	frontier: readonly GraphNode[],
-	context: GraphContext & { readonly limit: number; readonly offset: number },
+	context: PageContext,
 ): Sql {
 	const named = namedEntries(entries, context);
 	return sql`WITH q AS (
@@ -133,14 +114,13 @@ ORDER BY q.rem_ord, q.place`;
  * With both for each edge, 75,000 edges took 5.8 seconds instead of 0.3.
  */
 export function inSql(
-	entries: Entries,
-	sources: readonly EdgeSource[],
+	entries: Entries & { readonly sources: readonly EdgeSource[] },
 	frontier: readonly GraphNode[],
-	context: GraphContext & { readonly limit: number; readonly offset: number },
+	context: PageContext,
 ): Sql {
 	const named = namedEntries(entries, context);
 	const norm = ident(context.schema, "rem_normalize_key");
-	const candidates = sources.flatMap((source) =>
+	const candidates = entries.sources.flatMap((source) =>
 		[sql`${context.scope.tenantId}`, literal(sharedTenant)].flatMap((tenant) =>
 			candidatesSql(source, tenant, context),
 		),
@@ -192,15 +172,15 @@ ORDER BY n.rem_ord, n.entity_type, n.entity_id, n.edge ->> 'rel_type'`;
  * each of them would cost more than the rest.
  */
 function candidatesSql(
-	{ entityType, view, holding }: EdgeSource,
+	{ entityType, view, finder }: EdgeSource,
 	tenant: Sql,
 	{ schema, scope }: GraphContext,
 ): Sql[] {
 	const select = sql`SELECT s.* FROM ${view} AS s WHERE s.tenant_id = ${tenant}${userCondition("s", scope)}`;
 	const names = raw("(SELECT names FROM names)");
 	const leads = sql` AND ${ident(schema, "rem_edge_keys")}(s.graph_edges) && ${names}`;
-	if (holding !== undefined)
-		return [sql`${select}${leads}${heldCondition(holding)}`];
+	if (finder !== undefined)
+		return [sql`${select}${leads}${finderCondition(finder)}`];
 	const index = { name: indexName("gin", entityType, ["edge_keys"]) };
 	// Neither depends on a row: the branch that is not wanted is not begun.
 	const isBuilt = sql`(SELECT ${isUsable(schema, index)})`;
@@ -211,8 +191,8 @@ function candidatesSql(
 }
 
 /** With row level security the index is reached through a function. */
-function heldCondition(holding: Sql): Sql {
-	return sql` AND s.entity_id IN (SELECT h.id FROM ${holding}('edge_keys', (SELECT to_jsonb(names) FROM names)) AS h (id))`;
+function finderCondition(finder: Sql): Sql {
+	return sql` AND s.entity_id IN (SELECT h.id FROM ${finder}('edge_keys', (SELECT to_jsonb(names) FROM names)) AS h (id))`;
 }
 
 /** How many edges the node has, by type. */

@@ -58,7 +58,7 @@ export interface TraverseNode extends GraphNode {
 	readonly direction: "out" | "in";
 }
 
-/** An edge whose target nobody is called by, as far as tenant and user see. */
+/** An edge whose target names no entity, as far as tenant and user see. */
 export interface DanglingEdge {
 	/** Key of the entity that has the edge. */
 	readonly from: string;
@@ -82,7 +82,7 @@ export interface EdgeCount {
 }
 
 export interface Traversal {
-	/** Where it began; `undefined`: nobody is called so. */
+	/** Where it began; `undefined`: no entity has that name. */
 	readonly from: GraphNode | undefined;
 	/** Everything reached but the beginning, each entity once. */
 	readonly nodes: readonly TraverseNode[];

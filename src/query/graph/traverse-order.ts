@@ -1,4 +1,5 @@
 import { RemError } from "../../errors.ts";
+import { keysOf } from "../../util/present.ts";
 import { quoted, suggest } from "../../util/suggest.ts";
 import type {
 	TraverseOrderField as Field,
@@ -55,7 +56,7 @@ function toTerm(text: string): OrderTerm {
 /** As TypeScript or as SQL writes it. */
 function fieldNamed(name: string): Field {
 	const plain = (text: string) => text.replaceAll("_", "").toLowerCase();
-	const fields = Object.keys(values) as Field[];
+	const fields = keysOf(values);
 	const field = fields.find((known) => plain(known) === plain(name));
 	if (field !== undefined) return field;
 	const hint = suggest(name, fields) ?? `there are ${fields.join(", ")}`;
@@ -66,7 +67,7 @@ function fieldNamed(name: string): Field {
 	);
 }
 
-/** Nodes that no term tells apart stay as they were met. */
+/** Nodes that are equal in all terms stay as they were met. */
 export function sortNodes(
 	nodes: readonly TraverseNode[],
 	terms: readonly OrderTerm[],

@@ -1,4 +1,3 @@
-import type { Handle } from "../../db/database.ts";
 import { holdingRef } from "../../db/tables.ts";
 import { RemError } from "../../errors.ts";
 import {
@@ -8,20 +7,23 @@ import {
 	limits,
 	textProblem,
 } from "../../models/limits.ts";
-import type { Sql } from "../../sql.ts";
-import { type CacheFallback, readCached } from "../cached-read.ts";
+import { elementAt } from "../../util/present.ts";
+import {
+	type CacheReader,
+	type EntryRow,
+	readCached,
+	toEntry,
+} from "../cached-read.ts";
 import { checkLimit, checkScope } from "../scope.ts";
 import {
-	type Entries,
 	type GraphContext,
 	inSql,
 	type NameContext,
-	type NodeRow,
 	outCountSql,
 	outSql,
+	type PageContext,
 	type StepRow,
 	startSql,
-	toNode,
 } from "./graph-sql.ts";
 import type {
 	AmbiguousTarget,
@@ -35,14 +37,9 @@ import type {
 import { parseTraverseOrder, sortNodes } from "./traverse-order.ts";
 
 /** What a traversal reads with. */
-export interface GraphReader {
-	readonly db: Handle;
-	readonly schema: string;
-	readonly fallback: CacheFallback;
-	/** Whether the connection keeps the plans. */
-	readonly named: boolean;
+export interface GraphReader extends CacheReader {
 	/** Entity types whose rows are behind row level security. @default none */
-	readonly heldTypes?: readonly string[];
+	readonly securedTypes?: readonly string[];
 }
 
 const defaults = {
@@ -52,7 +49,7 @@ const defaults = {
 	nodeBudget: 10_000,
 } as const;
 
-const mostNodes = 100_000;
+const maxNodes = 100_000;
 
 /**
  * Everything within reach of an entity, breadth first: one or two statements a
@@ -65,9 +62,9 @@ export async function traverse(
 ): Promise<Traversal> {
 	checkTraverse(request);
 	const { depth = defaults.depth } = request;
-	const { limit = defaults.limit, nodeBudget = defaults.nodeBudget } = request;
+	const { limit = defaults.limit } = request;
 	const order = parseTraverseOrder(request.orderBy);
-	const walk = new Walk(nodeBudget);
+	const walk = new Walk(request);
 	const names = { schema: reader.schema, scope: request };
 	const found = await findNode(reader, request.from, names);
 	if (found === undefined) return walk.result(undefined, []);
@@ -80,9 +77,9 @@ export async function traverse(
 	let frontier: readonly GraphNode[] = [start];
 	for (let step = 1; step <= depth && frontier.length > 0; step++) {
 		const before = walk.nodes.length;
-		// In the order in which they are met, what comes after the limit is cut off anyway.
+		// In the order in which they are met, what comes after the limit is cut off.
 		const enough = order.length === 0 ? limit : Number.POSITIVE_INFINITY;
-		for await (const steps of readSteps(reader, frontier, request, walk)) {
+		for await (const steps of readSteps(reader, frontier, walk)) {
 			walk.take(steps, frontier, step);
 			if (walk.nodes.length >= enough || !walk.isComplete) break;
 		}
@@ -105,13 +102,13 @@ function checkTraverse(request: TraverseRequest): void {
 		throw new RemError("VALIDATION", "direction is none of out, in, both");
 	checkLimit(request.limit ?? defaults.limit);
 	const { nodeBudget = defaults.nodeBudget, edgeTypes = [] } = request;
-	if (!Number.isInteger(nodeBudget) || nodeBudget < 1 || nodeBudget > mostNodes)
+	if (!Number.isInteger(nodeBudget) || nodeBudget < 1 || nodeBudget > maxNodes)
 		throw new RemError(
 			"INPUT_LIMIT",
-			`nodeBudget is ${nodeBudget}, expected a whole number from 1 to ${mostNodes}`,
+			`nodeBudget is ${nodeBudget}, expected a whole number from 1 to ${maxNodes}`,
 		);
 	if (!Array.isArray(edgeTypes))
-		throw new RemError("VALIDATION", "edgeTypes is no list");
+		throw new RemError("VALIDATION", "edgeTypes must be an array");
 	for (const type of edgeTypes) checkReference("edgeTypes", type);
 }
 
@@ -165,30 +162,38 @@ export async function findNode(
 	text: string,
 	context: NameContext,
 ): Promise<NamedNode | undefined> {
-	const [row] = await read<NodeRow & { matches: number }>(reader, (entries) =>
-		startSql(entries, text, context),
+	const [row] = await readCached<EntryRow & { matches: number }>(
+		reader,
+		(entries) => startSql(entries, text, context),
+		planned,
 	);
-	return row && { node: toNode(row), matches: row.matches };
+	return row && { node: toEntry(row), matches: row.matches };
 }
 
-// Most traversals need no more; each further page is four times as long.
+/** One name for the plans of all statements of a traversal. */
+const planned = { name: "traverse" };
+
+// Few traversals need more; each further page is four times as long.
 const firstPage = 500;
 
 /** Where the edges of the frontier lead, in pages: of a hub, few may be wanted. */
 async function* readSteps(
 	reader: GraphReader,
 	frontier: readonly GraphNode[],
-	request: TraverseRequest,
 	walk: Walk,
 ): AsyncGenerator<Step[]> {
+	const { request } = walk;
 	const { direction = defaults.direction } = request;
 	const context = contextOf(reader, request);
 	if (direction !== "in") {
 		let offset = 0;
 		for (let size = firstPage; ; size *= 4) {
 			const limit = Math.min(size, walk.budget + 1);
-			const rows = await read<StepRow>(reader, (entries) =>
-				outSql(entries, frontier, { ...context, limit, offset }),
+			const page = { ...context, limit, offset };
+			const rows = await readCached<StepRow>(
+				reader,
+				(entries) => outSql(entries, frontier, page),
+				planned,
 			);
 			yield rows.map((row): Step => ({ row, direction: "out" }));
 			if (rows.length < limit) break;
@@ -217,20 +222,22 @@ async function* readSteps(
 async function readIncoming(
 	reader: GraphReader,
 	frontier: readonly GraphNode[],
-	context: GraphContext & { readonly limit: number; readonly offset: number },
+	context: PageContext,
 ): Promise<StepRow[]> {
 	const sources = await reader.fallback.sources(reader.db);
 	if (sources.length === 0) return [];
 	const { schema } = reader;
-	const held = sources.map(({ entityType, view }) => ({
+	const searched = sources.map(({ entityType, view }) => ({
 		entityType,
 		view,
-		holding: reader.heldTypes?.includes(entityType)
+		finder: reader.securedTypes?.includes(entityType)
 			? holdingRef(schema, entityType)
 			: undefined,
 	}));
-	return read<StepRow>(reader, (entries) =>
-		inSql(entries, held, frontier, context),
+	return readCached<StepRow>(
+		reader,
+		(entries) => inSql({ ...entries, sources: searched }, frontier, context),
+		planned,
 	);
 }
 
@@ -242,14 +249,15 @@ async function countEdges(
 	const { direction = defaults.direction } = request;
 	const context = {
 		...contextOf(reader, request),
-		limit: mostNodes,
+		limit: maxNodes,
 		offset: 0,
 	};
 	const counts: EdgeCount[] = [];
 	if (direction !== "in") {
-		const rows = await read<{ rel_type: string; count: number }>(
+		const rows = await readCached<{ rel_type: string; count: number }>(
 			reader,
 			(entries) => outCountSql(entries, start, context),
+			planned,
 		);
 		for (const { rel_type: relType, count } of rows)
 			counts.push({ relType, direction: "out", count });
@@ -264,17 +272,6 @@ async function countEdges(
 	return counts.sort((a, b) => b.count - a.count);
 }
 
-function read<R>(reader: GraphReader, select: (entries: Entries) => Sql) {
-	const { db, schema, fallback, named } = reader;
-	return readCached<R>(
-		db,
-		schema,
-		(from, isFallback) => select({ from, isFallback }),
-		fallback,
-		named ? { name: "traverse" } : {},
-	);
-}
-
 interface Step {
 	readonly row: StepRow;
 	readonly direction: "out" | "in";
@@ -282,6 +279,7 @@ interface Step {
 
 /** What a traversal has met so far. */
 class Walk {
+	readonly request: TraverseRequest;
 	readonly nodes: TraverseNode[] = [];
 	isComplete = true;
 	/** Targets that may still be looked at. */
@@ -290,8 +288,9 @@ class Walk {
 	readonly #dangling: DanglingEdge[] = [];
 	readonly #ambiguous = new Map<string, AmbiguousTarget>();
 
-	constructor(nodeBudget: number) {
-		this.budget = nodeBudget;
+	constructor(request: TraverseRequest) {
+		this.request = request;
+		this.budget = request.nodeBudget ?? defaults.nodeBudget;
 	}
 
 	begin({ node, matches }: NamedNode, text: string): void {
@@ -299,7 +298,7 @@ class Walk {
 		this.#note(text, node, matches);
 	}
 
-	/** Keeps what is new. */
+	/** Stores what is new. */
 	take(
 		steps: readonly Step[],
 		frontier: readonly GraphNode[],
@@ -311,12 +310,12 @@ class Walk {
 				return;
 			}
 			this.budget--;
-			const parent = frontier[row.rem_ord] as GraphNode;
+			const parent = elementAt(frontier, row.rem_ord);
 			if (row.matches === 0) {
 				this.#dangling.push({ from: parent.entityKey, edge: row.edge });
 				continue;
 			}
-			const node = toNode(row as NodeRow);
+			const node = toEntry(row as EntryRow);
 			const target = direction === "out" ? node : parent;
 			this.#note(row.edge.dst, target, row.matches);
 			if (this.#paths.has(idOf(node))) continue;

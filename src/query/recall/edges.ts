@@ -1,4 +1,5 @@
 import type { Edge } from "../../models/types.ts";
+import { membersOf } from "../../util/present.ts";
 import type { EntityRef, Fused, RecallReason } from "./fuse.ts";
 import { shareOfRank } from "./fuse.ts";
 import { termsOf } from "./words.ts";
@@ -60,8 +61,7 @@ export function edgesOfBest(
 
 /** Another program may have stored anything. */
 function isEdge(value: unknown): value is Edge {
-	if (typeof value !== "object" || value === null) return false;
-	const { dst, rel_type, weight = 1 } = value as Partial<Edge>;
+	const { dst, rel_type, weight = 1 } = membersOf(value);
 	return (
 		typeof dst === "string" &&
 		dst !== "" &&

@@ -1,6 +1,6 @@
 import type { EntityTable } from "../../models/registry.ts";
-import { readCached } from "../cached-read.ts";
-import { type NodeRow, namedSql, toNode } from "../graph/graph-sql.ts";
+import { type EntryRow, readCached, toEntry } from "../cached-read.ts";
+import { namedSql } from "../graph/graph-sql.ts";
 import type { GraphNode } from "../graph/traversal.ts";
 import type { GraphReader } from "../graph/traverse.ts";
 import { type RecordTexts, readRecord, recordSql } from "../hydrate.ts";
@@ -27,19 +27,17 @@ export interface NamedEntity {
 
 /** The entities that texts name, by id, by key in any spelling or as `table/key`, in the order of the texts: one statement. */
 export async function findNamed(
-	{ db, schema, fallback, named }: GraphReader,
+	reader: GraphReader,
 	texts: readonly string[],
 	{ scope, tables, since, perText }: NamedScope,
 ): Promise<NamedEntity[]> {
+	const { schema } = reader;
 	if (texts.length === 0 || tables.length === 0) return [];
 	const record = recordSql(tables, { since });
 	const rows = await readCached<NamedRow>(
-		db,
-		schema,
-		(from, isFallback) =>
-			namedSql({ from, isFallback }, texts, { schema, scope, record, perText }),
-		fallback,
-		named && since === undefined ? { name: "named" } : {},
+		reader,
+		(entries) => namedSql(entries, texts, { schema, scope, record, perText }),
+		since === undefined ? { name: "named" } : {},
 	);
 	const byName = new Map(
 		tables.map((table) => [table.entity.tableName, table]),
@@ -51,14 +49,14 @@ export async function findNamed(
 		return [
 			{
 				place: row.rem_ord - 1,
-				node: toNode(row),
+				node: toEntry(row),
 				row: readRecord(table, row.rem_record),
 			},
 		];
 	});
 }
 
-interface NamedRow extends NodeRow {
+interface NamedRow extends EntryRow {
 	readonly rem_ord: number;
 	readonly rem_record: RecordTexts;
 }

@@ -1,6 +1,7 @@
 import { estimateTokens } from "../../embeddings/pack.ts";
 import { splitText } from "../../embeddings/split-text.ts";
 import type { EntityTable } from "../../models/registry.ts";
+import { elementAt } from "../../util/present.ts";
 
 /** What there is to read of an entity. */
 export interface ItemText {
@@ -64,7 +65,7 @@ export function wholeText({ key, body }: ItemText): string {
 	return [key ?? "", body.trim()].filter((part) => part !== "").join("\n");
 }
 
-/** Fewer tokens say nothing. */
+/** Fewer tokens make no useful excerpt. */
 const minPassage = 8;
 
 /**
@@ -131,7 +132,7 @@ function best<Part>(
 	terms: readonly string[],
 	textOf: (part: Part) => string,
 ): Part {
-	let found = parts[0] as Part;
+	let found = elementAt(parts, 0);
 	let most = -1;
 	for (const part of parts) {
 		const text = textOf(part).toLowerCase();

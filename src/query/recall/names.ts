@@ -1,4 +1,5 @@
 import { characters, keyProblem, limits } from "../../models/limits.ts";
+import { elementAt } from "../../util/present.ts";
 import { beginningOf, isStopWord, unspaced } from "./words.ts";
 
 /** A part of the query that may be an entity's name. */
@@ -54,7 +55,7 @@ export function nameSpans(text: string): NameSpan[] {
 	return [...spans.values()];
 }
 
-/** The parts that look like names, capitals or digits in them, and none of which was found: nearly a name, perhaps. */
+/** The parts that look like names, capitals or digits in them, and none of which was found: they may be misspelt names. */
 export function unknownNames(
 	text: string,
 	found: readonly Pick<NameSpan, "start" | "end">[],
@@ -183,7 +184,7 @@ function lastOf(units: readonly Unit[], first: number): number {
 	let weight = 0;
 	let last = first;
 	for (let at = first; at < units.length; at++) {
-		weight += (units[at] as Unit).weight;
+		weight += elementAt(units, at).weight;
 		if (weight > maxWeight) break;
 		last = at;
 	}
@@ -199,7 +200,7 @@ function mayBeName(run: readonly Unit[]): boolean {
 	);
 }
 
-/** A word with which the query begins has a capital anyway. */
+/** A word with which the query begins has a capital letter whatever it is. */
 function isDistinctRun(run: readonly Unit[]): boolean {
 	const [only] = run;
 	if (run.length > 1 || only === undefined) return true;

@@ -1,6 +1,8 @@
+import { unspacedScripts } from "../../models/unspaced-scripts.ts";
+
 // What a query is made of, as names and passages are found by it.
 
-/** Words that say nothing of what a text is about. */
+/** Words that do not show what a text is about. */
 const stopWords = new Set(
 	(
 		"a about after again all also am an and any are as at be because been before being but by can " +
@@ -16,8 +18,7 @@ export function isStopWord(word: string): boolean {
 }
 
 /** Characters of scripts that put no spaces between words. */
-export const unspaced =
-	/[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}ー\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u;
+export const unspaced = new RegExp(`[${unspacedScripts}ー]`, "u");
 
 /** The distinct words of the text that carry meaning, in lower case; of scripts without spaces, pairs of neighbouring characters. */
 export function termsOf(text: string): string[] {

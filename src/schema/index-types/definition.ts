@@ -10,7 +10,7 @@ export interface IndexDeclaration {
 	/** The table it is on: the entity's own, that of its vectors, or kv_store. */
 	readonly tableName: string;
 	readonly isUnique: boolean;
-	/** All that CREATE INDEX says after the table's name. */
+	/** All of CREATE INDEX after the table's name. */
 	readonly definition: Sql;
 	/** The JSON column whose elements it has entries of: they count as its rows. */
 	readonly elementsOf?: string;

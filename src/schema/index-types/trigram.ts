@@ -1,5 +1,5 @@
 import { ident, type Sql, sql } from "../../sql.ts";
-import { characterPairsRef, hasPairs } from "../character-pairs.ts";
+import { hasPairs, pairsOfName } from "../word-function.ts";
 import type { IndexDeclaration, IndexTypeDefinition } from "./definition.ts";
 
 /** What FUZZY searches in the cache; all entities share it. Beside these, names have an index from the start. */
@@ -27,7 +27,7 @@ function pairsIndex(
 		name,
 		tableName,
 		isUnique: false,
-		definition: sql`USING gin (tenant_id, ${characterPairsRef(schema)}(${text})) WHERE ${hasPairs(text)}`,
+		definition: sql`USING gin (tenant_id, ${pairsOfName(schema, text)}) WHERE ${hasPairs(text)}`,
 	};
 }
 

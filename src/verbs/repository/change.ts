@@ -77,9 +77,12 @@ const changeVerb = (change: Change) =>
 			const changed = await changeRows(
 				rowsHandle(caller, options, tenantId),
 				caller.table,
-				change,
-				[ids].flat(),
-				{ tenantId: tenantOf(caller, tenantId), userId: caller.scope?.userId },
+				{
+					change,
+					ids: [ids].flat(),
+					tenantId: tenantOf(caller, tenantId),
+					userId: caller.scope?.userId,
+				},
 			);
 			return typeof ids === "string" ? changed.length > 0 : changed.length;
 		},

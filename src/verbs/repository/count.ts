@@ -28,11 +28,10 @@ export const count = rowsVerb({
 		filter: Filter = {},
 		options: RepositoryReadOptions = {},
 	) =>
-		countRows(
-			rowsHandle(caller, options, filter.tenantId),
-			caller.table,
-			scopedFilter(caller, filter),
-		),
+		countRows(rowsHandle(caller, options, filter.tenantId), {
+			table: caller.table,
+			filter: scopedFilter(caller, filter),
+		}),
 	probe: {
 		does: "counts",
 		reaches: async (call, _, { tenantId, transaction }) =>

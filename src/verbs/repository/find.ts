@@ -71,8 +71,7 @@ export const find = rowsVerb({
 		const { transaction: _, consistency: __, ...page } = options;
 		return findRows(
 			rowsHandle(caller, options, filter.tenantId),
-			caller.table,
-			scopedFilter(caller, filter),
+			{ table: caller.table, filter: scopedFilter(caller, filter) },
 			page,
 		);
 	},

@@ -41,12 +41,17 @@ export const getById = rowsVerb({
 		options: RepositoryReadOptions = {},
 	) => {
 		if (!isUuid(id)) return undefined;
+		const { table } = caller;
 		const tenant = tenantOf(caller, tenantId);
 		const filter = tenant === undefined ? { id } : { id, tenantId: tenant };
 		const db = rowsHandle(caller, options, tenant);
-		const [row] = await findRows(db, caller.table, filter, {
-			condition: userCondition("r", caller.scope ?? {}),
-		});
+		const [row] = await findRows(
+			db,
+			{ table, filter },
+			{
+				condition: userCondition("r", caller.scope ?? {}),
+			},
+		);
 		return row;
 	},
 	probe: {

@@ -50,10 +50,14 @@ export const getBySession = rowsVerb({
 		};
 		const { transaction: _, consistency: __, ...page } = options;
 		const db = rowsHandle(caller, options, tenant);
-		return findRows(db, table, filter, {
-			...page,
-			orderBy: "createdAt",
-			condition: userCondition("r", { userId }),
-		});
+		return findRows(
+			db,
+			{ table, filter },
+			{
+				...page,
+				orderBy: "createdAt",
+				condition: userCondition("r", { userId }),
+			},
+		);
 	},
 });

@@ -41,8 +41,7 @@ export const iterate = rowsVerb({
 	run: (caller, filter: Filter = {}, options: IterateOptions<Entity> = {}) =>
 		iterateRows(
 			rowsHandle(caller, options, filter.tenantId),
-			caller.table,
-			scopedFilter(caller, filter),
+			{ table: caller.table, filter: scopedFilter(caller, filter) },
 			options.orderBy,
 		),
 });

@@ -58,8 +58,7 @@ export const upsert = rowsVerb({
 		const { ids } = await upsertRows(core, table, { ...ofScope, entities });
 		const rows = await findRows(
 			rowsHandle(caller, ofScope, ofScope.tenantId),
-			table,
-			{ id: { in: [...new Set(ids)] } },
+			{ table, filter: { id: { in: [...new Set(ids)] } } },
 			{},
 		);
 		const byId = new Map(rows.map((row) => [row.id, row]));

@@ -8,7 +8,7 @@ import { type Sql, sql } from "../sql.ts";
 import { ExpiringCache } from "../util/expiring-cache.ts";
 
 /** What a search of words is planned by. */
-export interface WordFacts {
+export interface WordStatistics {
 	/** The language that the stored words are of; `undefined`: none are stored. */
 	readonly language: string | undefined;
 	readonly columns: readonly string[];
@@ -30,19 +30,21 @@ export interface LargeTenant {
 /** Up to so many rows of a tenant are read for each search: that takes as long as to plan by what is known of them. */
 const smallTenantRows = 2000;
 /** Beyond it PostgreSQL's estimate is taken. */
-const mostCounted = 20_000;
+const maxCounted = 20_000;
 const sampleRows = 1000;
 /** A word in fewer rows of the sample is not known to be frequent. */
-const leastInSample = 3;
+const minInSample = 3;
 const maxAgeMs = 30_000;
 
 /**
  * What searches know of a table's words and of a tenant's, for half a minute.
- * Facts that are out of date shift the weights of words a little and take no row
+ * Statistics that are out of date shift the weights of words a little and take no row
  * away.
  */
-export class TextFacts {
-	readonly #sources = new ExpiringCache<Omit<WordFacts, "large">>({ maxAgeMs });
+export class TextStatistics {
+	readonly #sources = new ExpiringCache<Omit<WordStatistics, "large">>({
+		maxAgeMs,
+	});
 	readonly #tenants = new ExpiringCache<LargeTenant | undefined>({
 		maxAgeMs,
 		maxEntries: 1000,
@@ -52,7 +54,7 @@ export class TextFacts {
 		db: Handle,
 		table: EntityTable,
 		tenantId: string,
-	): Promise<WordFacts> {
+	): Promise<WordStatistics> {
 		const { tableName, tenantScoped } = table.entity;
 		const tenant = tenantScoped ? tenantId : sharedTenant;
 		const source = await this.#sources.getOrRead(tableName, () =>
@@ -104,13 +106,13 @@ async function readTenant(
 	const words = sql`${wordsRef(table)} WHERE tenant_id = ${tenant}`;
 	const { rows } = await db.query<{ rows: number; averageLength: number }>(
 		sql`SELECT count(*)::float8 AS rows, avg(c.length)::float8 AS "averageLength"
-FROM (SELECT length FROM ${words} LIMIT ${mostCounted + 1}) AS c`,
+FROM (SELECT length FROM ${words} LIMIT ${maxCounted + 1}) AS c`,
 		{ idempotent: true },
 	);
 	const counted = rows[0]?.rows ?? 0;
 	if (counted <= smallTenantRows) return undefined;
 	const total =
-		counted <= mostCounted
+		counted <= maxCounted
 			? counted
 			: Math.max(counted, await estimatedRows(db, sql`SELECT FROM ${words}`));
 	return {
@@ -131,7 +133,7 @@ async function readFrequent(
 	const { rows } = await db.query<{ lexeme: string; rows: number }>(
 		sql`SELECT u.lexeme, count(*)::float8 AS rows
 FROM (${half(sql`ASC`)} UNION ALL ${half(sql`DESC`)}) AS s, unnest(s.words) AS u
-GROUP BY u.lexeme HAVING count(*) >= ${leastInSample}`,
+GROUP BY u.lexeme HAVING count(*) >= ${minInSample}`,
 		{ idempotent: true },
 	);
 	const share = total / Math.min(sampleRows, total);

@@ -5,11 +5,11 @@ import { embedFieldOf } from "../models/registry.ts";
 import { vectorForms } from "../schema/index-types.ts";
 import { join, type Sql, sql } from "../sql.ts";
 import { ExpiringCache } from "../util/expiring-cache.ts";
-import { TextFacts } from "./text-facts.ts";
+import { TextStatistics } from "./text-statistics.ts";
 import {
 	exactUpTo,
-	type FieldFacts,
-	type IndexFacts,
+	type FieldStatistics,
+	type IndexStatistics,
 	type PlanOptions,
 } from "./vector-plan.ts";
 import { eligibleRows, type VectorRange, vectorScope } from "./vector-scope.ts";
@@ -27,26 +27,31 @@ const maxAgeMs = 30_000;
 const limits = { maxAgeMs, maxEntries: 1000, maxKeyLength: 4000 };
 
 /**
- * What searches know of the data before they plan, kept for half a minute. Facts
+ * What searches know of the data before they plan, cached for half a minute. Statistics
  * that are out of date, or were never right, cost time and never a row.
  */
-export class VectorFacts {
-	readonly #facts = new ExpiringCache<readonly FieldFacts[]>(limits);
+export class VectorStatistics {
+	readonly #statistics = new ExpiringCache<readonly FieldStatistics[]>(limits);
 	/** What searches know of the words. */
-	readonly texts = new TextFacts();
+	readonly texts = new TextStatistics();
 
-	read(search: SearchedVectors): Promise<readonly FieldFacts[]> {
-		return this.#facts.getOrRead(keyOf(search), () => readFacts(search));
+	read(search: SearchedVectors): Promise<readonly FieldStatistics[]> {
+		return this.#statistics.getOrRead(keyOf(search), () =>
+			readStatistics(search),
+		);
 	}
 
-	/** Keeps what a search has found out, so that the next one of its kind need not. */
-	learn(search: SearchedVectors, facts: readonly FieldFacts[]): void {
-		this.#facts.set(keyOf(search), facts);
+	/** Stores what a search has observed, so that the next one of its kind need not. */
+	record(
+		search: SearchedVectors,
+		statistics: readonly FieldStatistics[],
+	): void {
+		this.#statistics.set(keyOf(search), statistics);
 	}
 
 	/** After an index was built or dropped. */
 	forget(): void {
-		this.#facts.clear();
+		this.#statistics.clear();
 		this.texts.forget();
 	}
 }
@@ -72,7 +77,9 @@ function keyOf({
 	);
 }
 
-async function readFacts(search: SearchedVectors): Promise<FieldFacts[]> {
+async function readStatistics(
+	search: SearchedVectors,
+): Promise<FieldStatistics[]> {
 	const indexes = await readIndexes(search);
 	const indexed = [...indexes].map(([field, index]) => ({
 		field,
@@ -80,13 +87,13 @@ async function readFacts(search: SearchedVectors): Promise<FieldFacts[]> {
 		most: exactUpTo(index, search) + 1,
 	}));
 	const counts = await countUpTo(search, indexed);
-	const facts: FieldFacts[] = [];
+	const statistics: FieldStatistics[] = [];
 	for (const field of search.fields) {
 		const at = indexed.findIndex((entry) => entry.field === field);
 		const { index, most = 0 } = indexed[at] ?? {};
 		const count = counts[at] ?? 0;
 		if (count < most) {
-			facts.push({ field, vectors: count, index, perEntity: 1 });
+			statistics.push({ field, vectors: count, index, perEntity: 1 });
 			continue;
 		}
 		const estimated = await estimate({ ...search, fields: [field] });
@@ -94,9 +101,9 @@ async function readFacts(search: SearchedVectors): Promise<FieldFacts[]> {
 		const scope = Math.max(count, estimated.scope);
 		const vectors =
 			search.where === undefined ? scope : Math.min(scope, estimated.rows);
-		facts.push({ field, vectors, scope, index, perEntity: 1 });
+		statistics.push({ field, vectors, scope, index, perEntity: 1 });
 	}
-	return facts;
+	return statistics;
 }
 
 /** The index of each field that can be searched now. */
@@ -106,7 +113,7 @@ async function readIndexes({
 	space,
 	fields,
 	quantized,
-}: SearchedVectors): Promise<Map<string, IndexFacts>> {
+}: SearchedVectors): Promise<Map<string, IndexStatistics>> {
 	const kinds = kindsFor(quantized);
 	const declared = fields.flatMap((field) =>
 		kinds.map((kind) => ({
@@ -133,12 +140,12 @@ async function readIndexes({
 }
 
 /** Without a word, bits are searched where there is nothing else. */
-function kindsFor(quantized: boolean | undefined): IndexFacts["kind"][] {
+function kindsFor(quantized: boolean | undefined): IndexStatistics["kind"][] {
 	if (quantized === false) return ["hnsw"];
 	return quantized === true ? ["quantized", "hnsw"] : ["hnsw", "quantized"];
 }
 
-/** The number of each field's vectors, counted as far as it matters: a range of the scope's index. */
+/** The number of each field's vectors, counted as far as a plan needs: a range of the scope's index. */
 async function countUpTo(
 	search: SearchedVectors,
 	fields: readonly { readonly field: string; readonly most: number }[],
@@ -169,7 +176,7 @@ function userRanges(search: SearchedVectors): VectorRange[] {
 		: [shared, { ...search, onlyUserId: userId }];
 }
 
-/** What PostgreSQL's statistics say: of the scope's vectors, and of the rows that fulfil the filter. */
+/** PostgreSQL's estimates: of the scope's vectors, and of the rows that fulfil the filter. */
 async function estimate(
 	search: SearchedVectors,
 ): Promise<{ scope: number; rows: number }> {
