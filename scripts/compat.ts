@@ -1,6 +1,7 @@
 // npm run compat: packs the package, installs the tarball into an empty project and runs a
 // smoke test of every verb on each supported runtime, on both engines. The runtimes are npm
-// packages; they are installed once, into a cache folder.
+// packages; they are installed once, into a cache folder. Last come the examples of the pages on
+// frameworks, in a project that has these.
 import { execFile } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { cp, mkdir, writeFile } from "node:fs/promises";
@@ -8,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import pg from "pg";
+import { frameworkExamples, frameworkPackages } from "./frameworks.ts";
 import { cacheFolder } from "./postgres-server/installation.ts";
 import { acquireTestServer } from "./postgres-server.ts";
 
@@ -66,10 +68,10 @@ try {
 			throw new Error(server.reason);
 		console.log(`*** only the embedded engine is tried: ${server.reason}`);
 	}
-	await makeProject();
-	for (const runtime of runtimes)
-		if (only.length === 0 || only.some((word) => runtime.name.includes(word)))
-			await tryRuntime(runtime);
+	const packed = await pack();
+	if (runtimes.some(isAsked)) await makeProject(packed);
+	for (const runtime of runtimes.filter(isAsked)) await tryRuntime(runtime);
+	if (isAsked({ name: "frameworks" })) await tryFrameworks(packed);
 } finally {
 	if ("url" in server) await server.stop();
 	rmSync(project, { recursive: true, force: true });
@@ -77,20 +79,29 @@ try {
 for (const failure of failures) console.error(`\n${failure}`);
 process.exitCode = failures.length === 0 ? 0 : 1;
 
-async function makeProject(): Promise<void> {
+function isAsked({ name }: { name: string }): boolean {
+	return only.length === 0 || only.some((word) => name.includes(word));
+}
+
+/** The tarball of the package. */
+async function pack(): Promise<string> {
 	const { stdout } = await run(
 		"npm",
 		["pack", "--ignore-scripts", "--json", "--pack-destination", project],
 		{ cwd: root, maxBuffer: 64 * 1024 * 1024 },
 	);
 	const [{ filename }] = JSON.parse(stdout) as [{ filename: string }];
+	return join(project, filename);
+}
+
+async function makeProject(packed: string): Promise<void> {
 	const { devDependencies } = JSON.parse(
 		readFileSync(join(root, "package.json"), "utf8"),
 	) as { devDependencies: Readonly<Record<string, string>> };
 	const versions = ["zod", "@langchain/core"].map(
 		(name) => `${name}@${devDependencies[name]}`,
 	);
-	await install(project, [filename, "ai@7", ...versions]);
+	await install(project, [packed, "ai@7", ...versions]);
 	await cp(join(root, "scripts/compat"), project, { recursive: true });
 }
 
@@ -111,6 +122,33 @@ async function tryRuntime(runtime: Runtime): Promise<void> {
 	console.log(
 		`${works.includes(false) ? "failed" : "passed"}  ${runtime.name} (${version}), ${seconds} s`,
 	);
+}
+
+async function tryFrameworks(packed: string): Promise<void> {
+	const folder = join(project, "frameworks");
+	await mkdir(folder);
+	await install(folder, [packed, "zod@4", ...frameworkPackages]);
+	await run("npm", ["pkg", "set", "type=module"], { cwd: folder });
+	for (const [name, attemptIn] of Object.entries(frameworkExamples)) {
+		const url =
+			"url" in server ? await createDatabase(server.url) : "file:./memory";
+		const start = performance.now();
+		const env: NodeJS.ProcessEnv = {
+			PATH: process.env.PATH,
+			HOME: project,
+			NEXT_TELEMETRY_DISABLED: "1",
+			EMBEDDING__PROVIDER: "local",
+			POSTGRES__CONNECTION_STRING: url,
+		};
+		const failed = await attemptIn({ folder, env }).then(
+			() => false,
+			(error) => failures.push(`${name}: ${error}\n${error.stderr ?? ""}`),
+		);
+		if ("url" in server)
+			await execute(server.url, `DROP DATABASE ${nameOf(url)} WITH (FORCE)`);
+		const seconds = ((performance.now() - start) / 1000).toFixed(0);
+		console.log(`${failed ? "failed" : "passed"}  ${name}, ${seconds} s`);
+	}
 }
 
 async function attemptOnServer(

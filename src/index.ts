@@ -1,3 +1,8 @@
+/**
+ * One PostgreSQL 18 as the memory of AI applications: models, the service and its verbs.
+ *
+ * @module remdb
+ */
 export type { GenerateBatchOptions } from "./core/embedder.ts";
 export type {
 	EmbeddingStatus,

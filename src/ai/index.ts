@@ -1,3 +1,8 @@
+/**
+ * Tools for the AI SDK: the memory for `generateText` and `streamText`.
+ *
+ * @module remdb/ai
+ */
 import { jsonSchema, type ToolSet } from "ai";
 import { reading } from "../errors.ts";
 import type { Entity } from "../models/entity.ts";

@@ -1,3 +1,8 @@
+/**
+ * A vector store, a retriever and embeddings for LangChain.
+ *
+ * @module remdb/langchain
+ */
 export {
 	type FromLangChainOptions,
 	fromLangChain,

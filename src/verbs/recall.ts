@@ -233,7 +233,7 @@ interface Reads {
 /** Throws for what cannot be recalled with. */
 function readsOf(core: ServiceCore, call: Options): Reads {
 	const { query, userId } = call;
-	checkHasText(query);
+	checkHasText(query, "pass what to recall as query");
 	checkQueryText(query);
 	const tenantId = core.tenant(call.tenantId);
 	checkScope({ tenantId, userId });

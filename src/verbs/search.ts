@@ -263,10 +263,11 @@ async function embedQuery({
 /** @internal Throws unless there is something to search for. */
 export function checkHasText(
 	query: string | undefined,
+	hint = "pass queryText or queryEmbedding",
 ): asserts query is string {
 	if (query === undefined || query.trim() === "")
 		throw new RemError("VALIDATION", "the search has no query text", {
-			hint: "pass queryText or queryEmbedding",
+			hint,
 		});
 }
 

@@ -162,7 +162,15 @@ test("the examples in TypeScript that are not run are those that need more than 
 			"docs/langchain.md",
 			'import { OpenAIEmbeddings } from "@langchain/openai";',
 		],
+		// Run by npm run compat, which installs the frameworks.
+		["docs/nextjs.md", "// lib/memory.ts"],
+		["docs/nextjs.md", "// app/api/recall/route.ts"],
 		["docs/scale.md", "const clusters = new Map(["],
+		["docs/serverless.md", "// handler.ts"],
+		["docs/vite.md", "// src/memory.ts"],
+		["docs/vite.md", "// src/api.ts"],
+		["docs/vite.md", "// vite.config.ts"],
+		["docs/vite.md", "// src/server.ts"],
 	]);
 });
 
