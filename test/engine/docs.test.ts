@@ -271,8 +271,18 @@ function shell(
 	});
 	return new Promise((resolve, reject) => {
 		child.on("error", reject);
-		child.on("close", (code) => resolve({ output, exitCode: code ?? 1 }));
+		child.on("close", (code) =>
+			resolve({ output: withoutProgress(output), exitCode: code ?? 1 }),
+		);
 	});
+}
+
+/** A command that takes long, on a slow machine, says every few seconds how far it is. */
+function withoutProgress(output: string): string {
+	return output.replace(
+		/^.+: (\d+ %, )?[\d,]+( of [\d,]+)?, .+(\/s| s).*\n/gm,
+		"",
+	);
 }
 
 /** `…` in the page stands for any text: what differs from run to run. */
