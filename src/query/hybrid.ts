@@ -61,10 +61,7 @@ export async function hybridSearch(
 ): Promise<HybridHit[]> {
 	const { table, limit } = search;
 	const { rerank, query } = options;
-	const depth = Math.max(
-		rerank === undefined ? leastDepth : rerankDepth,
-		2 * limit,
-	);
+	const depth = depthOf(limit, rerank === undefined ? leastDepth : rerankDepth);
 	// Each list is as long as the ranks that are fused.
 	const list = { ...search, limit: depth };
 	const lists = {
@@ -83,12 +80,15 @@ export async function hybridSearch(
 /** A longer query is no name: its words find the row, and its trigrams take as long as they are many. */
 const maxNameCharacters = 64;
 
+export function mayBeName(query: string): boolean {
+	return characters(query) <= maxNameCharacters;
+}
+
 /** The lists that have a weight. */
 async function listsOf(
 	{ db, table, tenantId, facts }: HybridContext,
 	{ query, language, weights }: HybridOptions,
 ) {
-	const mayBeName = weights.name > 0 && characters(query) <= maxNameCharacters;
 	return {
 		weights,
 		text:
@@ -99,7 +99,7 @@ async function listsOf(
 						language,
 						facts: await facts.texts.read(db, table, tenantId),
 					},
-		name: mayBeName ? query : undefined,
+		name: weights.name > 0 && mayBeName(query) ? query : undefined,
 	};
 }
 
@@ -134,6 +134,12 @@ async function findFused(
 
 /** Of each list as many as can still bring a row to the top. */
 const leastDepth = 30;
+
+/** How long the lists are of which `limit` rows are returned. */
+export function depthOf(limit: number, least = leastDepth): number {
+	return Math.max(least, 2 * limit);
+}
+
 /** So many are scored again. */
 const rerankDepth = 60;
 

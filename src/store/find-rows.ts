@@ -78,17 +78,50 @@ export async function* iterateRows(
 	orderBy: OrderBy = "id",
 ): AsyncGenerator<Record_> {
 	const terms = orderTerms(table, filter, orderBy);
-	let after: (string | null)[] | undefined;
+	let after: Position | undefined;
 	for (;;) {
-		const { rows } = await db.query<Record_>(
-			pageSql(table, filter, terms, after),
-			{ idempotent: true },
-		);
-		for (const record of rows) yield toRow(table.entity, record);
-		const last = rows.at(-1);
-		if (last === undefined || rows.length < pageSize) return;
-		after = terms.map((_, index) => last[cursorColumn(index)] as string | null);
+		const page = { terms, after, limit: pageSize };
+		const { rows, last } = await readPage(db, table, filter, page);
+		yield* rows;
+		if (last === undefined) return;
+		after = last;
 	}
+}
+
+/** The columns that rows are ordered by, of one of them, as PostgreSQL writes them. */
+export type Position = readonly (string | null)[];
+
+interface Page {
+	readonly terms: readonly OrderTerm[];
+	/** The row that it begins behind. */
+	readonly after: Position | undefined;
+	readonly limit: number;
+}
+
+/** Rows of a page, and the place of its last one unless no more can follow. */
+interface FoundPage {
+	readonly rows: Record_[];
+	readonly last: Position | undefined;
+}
+
+/** A page of rows in the order of the terms. */
+export async function readPage(
+	db: Handle,
+	table: EntityTable,
+	filter: Filter,
+	page: Page,
+): Promise<FoundPage> {
+	const { terms, limit } = page;
+	const { rows } = await db.query<Record_>(pageSql(table, filter, page), {
+		idempotent: true,
+	});
+	const last = rows.length < limit ? undefined : rows.at(-1);
+	return {
+		rows: rows.map((record) => toRow(table.entity, record)),
+		last:
+			last &&
+			terms.map((_, index) => last[cursorColumn(index)] as string | null),
+	};
 }
 
 /**
@@ -98,8 +131,7 @@ export async function* iterateRows(
 function pageSql(
 	table: EntityTable,
 	filter: Filter,
-	terms: readonly OrderTerm[],
-	after: readonly (string | null)[] | undefined,
+	{ terms, after, limit }: Page,
 ): Sql {
 	const order = orderBySql(terms, "r");
 	const cursor = terms.map(
@@ -112,7 +144,7 @@ function pageSql(
 FROM ${tableRef(table)} AS r
 WHERE ${orderedWhere(table, filter, terms)}${condition}
 ORDER BY ${tenantOrder(table, filter, terms)}${order}
-LIMIT ${pageSize}`;
+LIMIT ${limit}`;
 	if (after === undefined) return part(empty);
 	const ranges = rangesAfter(terms, after, "r");
 	const [only] = ranges;
@@ -123,7 +155,7 @@ LIMIT ${pageSize}`;
 			.slice(0, at)
 			.map((_, index) => sql`(SELECT count(*) FROM ${name(index)})`);
 		const isOpen =
-			at === 0 ? empty : sql` AND ${join(before, " + ")} < ${pageSize}`;
+			at === 0 ? empty : sql` AND ${join(before, " + ")} < ${limit}`;
 		return sql`${name(at)} AS MATERIALIZED (
 ${part(sql` AND ${range}${isOpen}`)}
 )`;
@@ -132,7 +164,7 @@ ${part(sql` AND ${range}${isOpen}`)}
 	return sql`WITH ${join(parts)}
 SELECT * FROM (${join(all, " UNION ALL ")}) AS r
 ORDER BY ${order}
-LIMIT ${pageSize}`;
+LIMIT ${limit}`;
 }
 
 function cursorColumn(index: number): string {
@@ -158,7 +190,7 @@ function columnsSql({ entity }: EntityTable): Sql {
 }
 
 /** Without what is the same for all rows: `deletedAt` of live ones, and the tenant of a tenant's. */
-function orderTerms(
+export function orderTerms(
 	{ entity }: EntityTable,
 	filter: Filter,
 	orderBy: OrderBy,
