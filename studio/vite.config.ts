@@ -19,6 +19,7 @@ export default defineConfig({
 		modulePreload: { polyfill: false },
 		cssCodeSplit: false,
 		target: "es2022",
+		cssTarget: ["chrome123", "firefox120", "safari17.5"],
 		reportCompressedSize: false,
 	},
 });

@@ -40,8 +40,8 @@ export function Problem({
 	return (
 		<div class="notice bad" role="alert">
 			<p>
-				<strong>{sentence(failure.message)}.</strong>{" "}
-				{failure.hint === undefined ? "" : `${sentence(failure.hint)}. `}
+				<strong>{sentence(failure.message)}</strong>{" "}
+				{failure.hint === undefined ? "" : `${sentence(failure.hint)} `}
 				<span class="muted mono">{failure.code}</span>
 				{failure.isPassing ? " Trying again by itself." : ""}
 			</p>
@@ -88,7 +88,9 @@ export function Show<T>({
 	);
 }
 
+/** Messages of errors begin small and end without a full stop. */
 export function sentence(text: string): string {
-	const trimmed = text.trim().replace(/\.$/, "");
-	return trimmed.charAt(0).toUpperCase() + trimmed.slice(1);
+	const trimmed = text.trim();
+	const end = /[.?!…]$/.test(trimmed) ? "" : ".";
+	return trimmed.charAt(0).toUpperCase() + trimmed.slice(1) + end;
 }

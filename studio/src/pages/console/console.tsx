@@ -2,12 +2,10 @@ import { useEffect, useState } from "preact/hooks";
 import type { ConsoleResponse } from "../../../../src/studio/api.ts";
 import { Code, JsonView } from "../../components/code.tsx";
 import { CopyButton } from "../../components/copy.tsx";
-import { Scrolls } from "../../components/scrolls.tsx";
 import { Segments } from "../../components/segments.tsx";
 import { Empty, Problem, Show } from "../../components/states.tsx";
 import { isNumeric, Value } from "../../components/value.tsx";
 import { api } from "../../lib/api.ts";
-import type { Failure } from "../../lib/failure.ts";
 import { counted, duration } from "../../lib/format.ts";
 import { useLoad } from "../../lib/load.ts";
 import { hrefOf, hrefWith, setParams, useRoute } from "../../lib/router.ts";
@@ -68,9 +66,7 @@ export function ConsolePage() {
 					</div>
 				</div>
 			</section>
-			{failure === undefined ? null : (
-				<QueryProblem failure={failure} query={params.q ?? ""} />
-			)}
+			{failure === undefined ? null : <Problem failure={failure} />}
 			{params.q === undefined ? (
 				<Examples />
 			) : (
@@ -87,37 +83,9 @@ export function ConsolePage() {
 	);
 }
 
-/** It is shown with its place in the query instead. */
+/** It is shown above the answer, and marked in the query. */
 function withoutFailure<Loaded extends object>(loaded: Loaded): Loaded {
 	return { ...loaded, failure: undefined };
-}
-
-function QueryProblem({
-	failure,
-	query,
-}: {
-	readonly failure: Failure;
-	readonly query: string;
-}) {
-	const { position } = failure;
-	if (position === undefined) return <Problem failure={failure} />;
-	const before = query.slice(0, position - 1);
-	const lineStart = before.lastIndexOf("\n") + 1;
-	const lineEnd = query.indexOf("\n", lineStart);
-	const line = query.slice(lineStart, lineEnd < 0 ? undefined : lineEnd);
-	return (
-		<div class="stack tight">
-			<Problem failure={failure} />
-			<div class="code">
-				<Scrolls as="pre" label={`Character ${position}`}>
-					{line}
-					{"\n"}
-					{before.slice(lineStart).replace(/[^\t]/g, " ")}
-					<span class="caret">^</span>
-				</Scrolls>
-			</div>
-		</div>
-	);
 }
 
 function Answer({ answer }: { readonly answer: ConsoleResponse }) {

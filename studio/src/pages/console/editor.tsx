@@ -41,10 +41,8 @@ export function Editor({
 				) : (
 					<>
 						{text.slice(0, errorAt - 1)}
-						<span class="error-mark">
-							{text.slice(errorAt - 1, errorAt) || " "}
-						</span>
-						{text.slice(errorAt)}
+						<span class="error-mark">{wordAt(text, errorAt)}</span>
+						{text.slice(errorAt - 1 + wordAt(text, errorAt).length)}
 					</>
 				)}
 				{"\n"}
@@ -97,6 +95,11 @@ export function Editor({
 			</div>
 		</div>
 	);
+}
+
+/** What stands at a character, from 1: a word, another character, or a space behind the end. */
+function wordAt(text: string, position: number): string {
+	return /^(?:\w+|.)/s.exec(text.slice(position - 1))?.[0] ?? " ";
 }
 
 function useCompletion(

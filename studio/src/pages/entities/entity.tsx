@@ -66,7 +66,7 @@ export function EntityPage({
 			{loaded.failure?.status === 404 ? (
 				<section class="card">
 					<Empty title="There is no such entity here">
-						<p>{sentence(loaded.failure.message)}.</p>
+						<p>{sentence(loaded.failure.message)}</p>
 						<a class="button" href={hrefWith({ id: undefined })}>
 							All rows of {table.name}
 						</a>

@@ -46,7 +46,8 @@ export default function Drawing({
 	const [moved, setMoved] = useState<View>();
 	const view = moved ?? viewOfAll(positions, size);
 	const moves = useMoves(frame, view, setMoved);
-	const labelled = useMemo(() => labelledNodes(graph), [graph]);
+	const labels = Math.round((size.width * size.height) / pixelsOfLabel);
+	const labelled = useMemo(() => labelledNodes(graph, labels), [graph, labels]);
 	const near = useMemo(() => neighboursOf(graph, chosen), [graph, chosen]);
 	const place = (id: string): Position | undefined => {
 		const position = positions.get(id);
@@ -109,6 +110,7 @@ export default function Drawing({
 					const at = place(node.entityId);
 					if (at === undefined) return null;
 					const isChosen = node.entityId === chosen;
+					const isLeft = at.x < size.width / 2 - 40;
 					const isLabelled =
 						isChosen ||
 						node.entityId === start ||
@@ -141,7 +143,11 @@ export default function Drawing({
 						>
 							<circle r={node.entityId === start ? 10 : 7} />
 							{isLabelled ? (
-								<text x={node.entityId === start ? 14 : 11} y="4">
+								<text
+									x={(isLeft ? -1 : 1) * (node.entityId === start ? 15 : 11)}
+									y="4"
+									text-anchor={isLeft ? "end" : "start"}
+								>
 									{excerpt(node.title, 28)}
 								</text>
 							) : null}
@@ -248,7 +254,7 @@ function useSize(ref: { readonly current: HTMLElement | null }): Size {
 	return size;
 }
 
-const margin = 70;
+const maxMargin = 130;
 
 function viewOfAll(positions: ReadonlyMap<string, Position>, size: Size): View {
 	const all = [...positions.values()];
@@ -256,9 +262,10 @@ function viewOfAll(positions: ReadonlyMap<string, Position>, size: Size): View {
 	const ys = all.map(({ y }) => y);
 	const [left, right] = [Math.min(...xs, 0), Math.max(...xs, 0)];
 	const [top, bottom] = [Math.min(...ys, 0), Math.max(...ys, 0)];
+	const margin = Math.min(maxMargin, size.width / 5);
 	const scale = Math.min(
 		Math.max(size.width - 2 * margin, 80) / Math.max(right - left, 1),
-		Math.max(size.height - margin, 80) / Math.max(bottom - top, 1),
+		Math.max(size.height - 90, 80) / Math.max(bottom - top, 1),
 		1.6,
 	);
 	return {
@@ -331,17 +338,20 @@ function useMoves(
 	};
 }
 
-const maxLabels = 36;
+const pixelsOfLabel = 9_000;
 
 /** Where all labels would cover each other: those of the nodes with the most edges. */
-function labelledNodes({ nodes, edges }: Neighbourhood): ReadonlySet<string> {
+function labelledNodes(
+	{ nodes, edges }: Neighbourhood,
+	labels: number,
+): ReadonlySet<string> {
 	const degrees = new Map<string, number>();
 	for (const { source, target } of edges)
 		for (const id of [source, target])
 			degrees.set(id, (degrees.get(id) ?? 0) + 1);
 	const ids = nodes.map(({ entityId }) => entityId);
 	const degree = (id: string) => degrees.get(id) ?? 0;
-	return new Set(ids.sort((a, b) => degree(b) - degree(a)).slice(0, maxLabels));
+	return new Set(ids.sort((a, b) => degree(b) - degree(a)).slice(0, labels));
 }
 
 function neighboursOf(

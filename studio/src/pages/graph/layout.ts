@@ -55,10 +55,10 @@ export function layOut(
 			"link",
 			forceLink<Body, SimulationLinkDatum<Body>>(links)
 				.id(({ id }) => id)
-				.distance(70),
+				.distance(90),
 		)
-		.force("charge", forceManyBody().strength(-170).distanceMax(600))
-		.force("collide", forceCollide(16))
+		.force("charge", forceManyBody().strength(-320).distanceMax(800))
+		.force("collide", forceCollide(20))
 		.force("x", forceX(0).strength(0.05))
 		.force("y", forceY(0).strength(0.06))
 		.alpha(before.size === 0 ? 1 : 0.5)

@@ -99,9 +99,7 @@ function Checks({ checks: { checks } }: { readonly checks: HealthChecks }) {
 					<strong>{name}</strong>
 					<span>
 						{found}
-						{remedy === undefined ? null : (
-							<span class="remedy">{sentence(remedy)}.</span>
-						)}
+						{remedy === undefined ? null : <span class="remedy">{remedy}</span>}
 					</span>
 				</li>
 			))}
@@ -125,7 +123,7 @@ function Cache({ cache }: { readonly cache: CacheHealth }) {
 			</div>
 			{cache.problems.map((problem) => (
 				<p key={problem} class="notice warn">
-					{sentence(problem)}.
+					{sentence(problem)}
 				</p>
 			))}
 			{entries.length === 0 ? (

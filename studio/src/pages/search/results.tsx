@@ -221,8 +221,11 @@ function Ranked({ list }: { readonly list: RankedList }) {
 		>
 			<header>
 				<h2 title={note}>{title}</h2>
-				<span class="muted">
-					{list.weight === undefined ? note : `weight ${list.weight}`}
+				<span
+					class="muted"
+					title={list.weight === undefined ? undefined : "its weight"}
+				>
+					{list.weight === undefined ? note : `× ${list.weight}`}
 				</span>
 			</header>
 			{list.entries.length === 0 ? (

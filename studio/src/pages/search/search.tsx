@@ -9,7 +9,7 @@ import { Comparison } from "./comparison.tsx";
 import { Results } from "./results.tsx";
 import { copiedToB, searchOf } from "./settings.ts";
 import { SettingsForm } from "./settings-form.tsx";
-import { WhyPanel } from "./why-panel.tsx";
+import { EntityForm, WhyPanel } from "./why-panel.tsx";
 
 /** What a search found, and why. */
 export function SearchPage() {
@@ -22,8 +22,8 @@ export function SearchPage() {
 		settings && { ...settings, explain: needsPlan },
 		api.search,
 	);
-	const hasWhy = params.why !== undefined;
-	useEscape(hasWhy ? closeWhy : undefined);
+	const { why } = params;
+	useEscape(why === undefined ? undefined : closeWhy);
 	return (
 		<>
 			<div class="page-head">
@@ -38,13 +38,26 @@ export function SearchPage() {
 			) : isComparing ? (
 				<Comparison first={found} />
 			) : (
-				<div class="columns with-panel">
-					<div class="stack results">
+				<div class={why === undefined ? "columns" : "columns with-panel"}>
+					<div class="stack">
+						{why === undefined ? (
+							<div class="miss">
+								<span>Is an entity missing?</span>
+								<EntityForm />
+							</div>
+						) : null}
 						<Show loaded={found} label="Searching">
 							{(answer) => <Results answer={answer} />}
 						</Show>
 					</div>
-					<WhyPanel settings={settings} changed={found.reload} />
+					{why === undefined ? null : (
+						<WhyPanel
+							settings={settings}
+							entity={why}
+							entityType={params.whyType}
+							changed={found.reload}
+						/>
+					)}
 				</div>
 			)}
 		</>

@@ -18,15 +18,17 @@ export function SettingsForm({ prefix }: { readonly prefix: Prefix }) {
 	const mode = modeOf(params, prefix);
 	return (
 		<div class="stack tight">
-			<Segments
-				label={prefix === "" ? "Mode" : "Mode of B"}
-				options={studio.modes.map((value) => ({ value, text: value }))}
-				chosen={mode}
-				href={(value) => hrefWith({ [`${prefix}mode`]: value })}
-			/>
-			<p class="muted">{modeTexts[mode]}</p>
-			<Tables prefix={prefix} mode={mode} />
-			<div class="fields">
+			<div class="row">
+				<Segments
+					label={prefix === "" ? "Mode" : "Mode of B"}
+					options={studio.modes.map((value) => ({ value, text: value }))}
+					chosen={mode}
+					href={(value) => hrefWith({ [`${prefix}mode`]: value })}
+				/>
+				<p class="muted">{modeTexts[mode]}</p>
+			</div>
+			<div class="settings">
+				<Tables prefix={prefix} mode={mode} />
 				<NumberField
 					prefix={prefix}
 					name="limit"
@@ -102,19 +104,21 @@ function Tables({
 		setParams({ [`${prefix}tables`]: next.join(",") });
 	};
 	return (
-		<fieldset class="row" aria-label="Tables">
-			<span class="muted">Tables</span>
-			{names.map((name) => (
-				<label key={name} class="check chip">
-					<input
-						type="checkbox"
-						checked={chosen.includes(name)}
-						onChange={() => toggle(name)}
-					/>
-					{name}
-				</label>
-			))}
-			{chosen.length === 0 ? <span class="muted">all</span> : null}
+		<fieldset class="field tables-field" aria-label="Tables">
+			<span>Tables</span>
+			<span class="row">
+				{names.map((name) => (
+					<label key={name} class="check chip">
+						<input
+							type="checkbox"
+							checked={chosen.includes(name)}
+							onChange={() => toggle(name)}
+						/>
+						{name}
+					</label>
+				))}
+				{chosen.length === 0 ? <span class="muted">all</span> : null}
+			</span>
 		</fieldset>
 	);
 }

@@ -18,61 +18,58 @@ import { listTexts, toneOf } from "./settings.ts";
 /** Why one entity is, or is not, among the results. */
 export function WhyPanel({
 	settings,
+	entity,
+	entityType,
 	changed,
 }: {
 	readonly settings: SearchSettings;
+	/** Its id, or what it is called. */
+	readonly entity: string;
+	/** The table, where `entity` is an id. */
+	readonly entityType: string | undefined;
 	/** After a write: what was found may differ. */
 	readonly changed: () => void;
 }) {
-	const { params } = useRoute();
-	const { why, whyType } = params;
 	const asked = useLoad(
-		why === undefined
-			? undefined
-			: {
-					...settings,
-					entity: why,
-					...(whyType === undefined ? {} : { entityType: whyType }),
-				},
+		{
+			...settings,
+			entity,
+			...(entityType === undefined ? {} : { entityType }),
+		},
 		api.why,
 	);
 	return (
-		<aside class={why === undefined ? "card why" : "card why is-open"}>
+		<aside class="card why">
 			<header>
 				<h2>Why is it here, or missing?</h2>
-				{why === undefined ? null : (
-					<button
-						type="button"
-						class="icon"
-						aria-label="Close the explanation"
-						onClick={() => setParams({ why: undefined, whyType: undefined })}
-					>
-						<Icon name="close" />
-					</button>
-				)}
+				<button
+					type="button"
+					class="icon"
+					aria-label="Close the explanation"
+					onClick={() => setParams({ why: undefined, whyType: undefined })}
+				>
+					<Icon name="close" />
+				</button>
 			</header>
 			<div class="body stack">
-				<EntityForm entity={why} />
-				{why === undefined ? (
-					<p class="muted">
-						Choose a result, or name an entity that you expected: by its key, by{" "}
-						<code>table/key</code> or by its id.
-					</p>
-				) : (
-					<Show loaded={asked} label="Looking at the entity">
-						{(answer) => (
-							<Answer answer={answer} asked={asked} changed={changed} />
-						)}
-					</Show>
-				)}
+				<EntityForm />
+				<Show loaded={asked} label="Looking at the entity">
+					{(answer) => (
+						<Answer answer={answer} asked={asked} changed={changed} />
+					)}
+				</Show>
 			</div>
 		</aside>
 	);
 }
 
-function EntityForm({ entity }: { readonly entity: string | undefined }) {
-	const [text, setText] = useState(entity ?? "");
-	useEffect(() => setText(entity ?? ""), [entity]);
+/** Asks for an entity that was expected. */
+export function EntityForm() {
+	const { why, whyType } = useRoute().params;
+	// What was clicked is an id: nothing to read.
+	const named = whyType === undefined ? (why ?? "") : "";
+	const [text, setText] = useState(named);
+	useEffect(() => setText(named), [named]);
 	const submit = (event: Event) => {
 		event.preventDefault();
 		setParams({ why: text.trim(), whyType: undefined });
@@ -82,7 +79,8 @@ function EntityForm({ entity }: { readonly entity: string | undefined }) {
 			<input
 				class="input"
 				aria-label="Entity"
-				placeholder="Key of an entity"
+				placeholder="Key of an entity that you miss"
+				required
 				spellcheck={false}
 				value={text}
 				onInput={({ currentTarget }) => setText(currentTarget.value)}
@@ -107,7 +105,7 @@ function Answer({
 	if (entity === null)
 		return (
 			<Empty title="No such entity">
-				<p>{sentence(answer.verdict)}.</p>
+				<p>{sentence(answer.verdict)}</p>
 			</Empty>
 		);
 	const { entityType, entityId } = entity;
@@ -127,7 +125,7 @@ function Answer({
 				>
 					<p>
 						<strong>{place === null ? "Missing" : `Place ${place}`}.</strong>{" "}
-						{sentence(answer.verdict)}.
+						{sentence(answer.verdict)}
 					</p>
 				</div>
 				<div class="row">
@@ -202,9 +200,9 @@ function Reason({
 	return (
 		<li class={good.includes(reason.kind) ? "notice good" : "notice warn"}>
 			<p>
-				{sentence(reason.text)}.
+				{sentence(reason.text)}
 				{reason.remedy === undefined ? null : (
-					<span class="muted"> {sentence(reason.remedy)}.</span>
+					<span class="muted"> {sentence(reason.remedy)}</span>
 				)}
 			</p>
 			{action === undefined ? null : studio.writable ? (
@@ -222,7 +220,6 @@ function Reason({
 						studio.writeHint ??
 							"start the studio with --write to repair it here",
 					)}
-					.
 				</p>
 			)}
 			{failure === undefined ? null : <Problem failure={failure} />}
