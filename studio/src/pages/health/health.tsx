@@ -169,7 +169,7 @@ function Pool({ pool: { connections } }: { readonly pool: PoolHealth }) {
 					/>
 				))}
 			</div>
-			<dl class="facts">
+			<dl class="facts figures">
 				<dt>Busy</dt>
 				<dd class="number">{busy}</dd>
 				<dt>Idle</dt>
@@ -231,7 +231,7 @@ function Indexes({ indexes: { indexes } }: { readonly indexes: IndexHealth }) {
 								)}
 							</td>
 							<td class="number">{size(index.sizeBytes)}</td>
-							<td>
+							<td class="progress">
 								{index.percent === null ? (
 									<span class="muted">—</span>
 								) : (
