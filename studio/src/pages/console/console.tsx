@@ -2,6 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { ConsoleResponse } from "../../../../src/studio/api.ts";
 import { Code, JsonView } from "../../components/code.tsx";
 import { CopyButton } from "../../components/copy.tsx";
+import { Scrolls } from "../../components/scrolls.tsx";
 import { Segments } from "../../components/segments.tsx";
 import { Empty, Problem, Show } from "../../components/states.tsx";
 import { isNumeric, Value } from "../../components/value.tsx";
@@ -159,7 +160,7 @@ function Rows({ answer }: { readonly answer: ConsoleResponse }) {
 			</Empty>
 		);
 	return (
-		<div class="table-scroll">
+		<Scrolls class="table-scroll" label="Rows of the answer">
 			<table>
 				<thead>
 					<tr>
@@ -206,7 +207,7 @@ function Rows({ answer }: { readonly answer: ConsoleResponse }) {
 					})}
 				</tbody>
 			</table>
-		</div>
+		</Scrolls>
 	);
 }
 

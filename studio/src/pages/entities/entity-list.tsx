@@ -6,6 +6,7 @@ import type {
 	TableModel,
 } from "../../../../src/studio/api.ts";
 import { CopyButton } from "../../components/copy.tsx";
+import { Scrolls } from "../../components/scrolls.tsx";
 import { Segments } from "../../components/segments.tsx";
 import { Empty, Show } from "../../components/states.tsx";
 import { isNumeric, Value } from "../../components/value.tsx";
@@ -165,7 +166,7 @@ function Page({
 	const titleField = table.keyFields.length === 1 ? table.keyFields[0] : "id";
 	return (
 		<>
-			<div class="table-scroll">
+			<Scrolls class="table-scroll" label="Page of rows">
 				<table class="entities">
 					<thead>
 						<tr>
@@ -199,7 +200,7 @@ function Page({
 						))}
 					</tbody>
 				</table>
-			</div>
+			</Scrolls>
 			<Paging page={page} />
 		</>
 	);

@@ -419,7 +419,7 @@ function Dangling({ answers }: { readonly answers: readonly GraphResponse[] }) {
 				<h2>Edges without a target</h2>
 				<span class="badge warn">{count(dangling.length)}</span>
 			</header>
-			<Scrolls class="body scrolls" label="Edges without a target">
+			<Scrolls class="body scrolls" label="Names that no entity has">
 				<ul class="edge-list">
 					{dangling.slice(0, 100).map(({ from, dst, relType }) => (
 						<li key={`${from} ${relType} ${dst}`}>

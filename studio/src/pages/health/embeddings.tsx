@@ -1,4 +1,5 @@
 import type { EmbeddingHealth } from "../../../../src/studio/api.ts";
+import { Scrolls } from "../../components/scrolls.tsx";
 import { count, duration, percent } from "../../lib/format.ts";
 
 /** How far the texts are embedded, what waits, and what was dead-lettered. */
@@ -35,7 +36,7 @@ export function Embeddings({
 				</p>
 			)}
 			<History history={embeddings.history} />
-			<div class="table-scroll">
+			<Scrolls class="table-scroll" label="Fields and their vectors">
 				<table>
 					<thead>
 						<tr>
@@ -97,7 +98,7 @@ export function Embeddings({
 						))}
 					</tbody>
 				</table>
-			</div>
+			</Scrolls>
 		</div>
 	);
 }

@@ -7,6 +7,7 @@ import type {
 	PoolHealth,
 	StatementHealth,
 } from "../../../../src/studio/api.ts";
+import { Scrolls } from "../../components/scrolls.tsx";
 import { Empty, Loading, Problem, sentence } from "../../components/states.tsx";
 import { Time } from "../../components/time.tsx";
 import { Failure } from "../../lib/failure.ts";
@@ -194,7 +195,7 @@ function Indexes({ indexes: { indexes } }: { readonly indexes: IndexHealth }) {
 			</Empty>
 		);
 	return (
-		<div class="table-scroll">
+		<Scrolls class="table-scroll" label="All indexes">
 			<table>
 				<thead>
 					<tr>
@@ -252,7 +253,7 @@ function Indexes({ indexes: { indexes } }: { readonly indexes: IndexHealth }) {
 					))}
 				</tbody>
 			</table>
-		</div>
+		</Scrolls>
 	);
 }
 
@@ -277,7 +278,7 @@ function Statements({
 	if (statements.length === 0)
 		return <p class="body muted">None has been made yet.</p>;
 	return (
-		<div class="table-scroll">
+		<Scrolls class="table-scroll" label="Slow calls">
 			<table>
 				<thead>
 					<tr>
@@ -308,6 +309,6 @@ function Statements({
 			{statements.length > 15 ? (
 				<p class="body muted">and {counted(statements.length - 15, "call")}</p>
 			) : null}
-		</div>
+		</Scrolls>
 	);
 }

@@ -1,4 +1,5 @@
 import type { FoundItem, SearchResponse } from "../../../../src/studio/api.ts";
+import { Scrolls } from "../../components/scrolls.tsx";
 import { Loading, Problem } from "../../components/states.tsx";
 import { api } from "../../lib/api.ts";
 import { counted, duration, score } from "../../lib/format.ts";
@@ -54,7 +55,7 @@ function Moves({
 				<span class="badge">A {duration(a.timing.serviceMs)}</span>
 				<span class="badge">B {duration(b.timing.serviceMs)}</span>
 			</header>
-			<div class="table-scroll">
+			<Scrolls class="table-scroll" label="Both orders">
 				<table class="moves">
 					<thead>
 						<tr>
@@ -93,7 +94,7 @@ function Moves({
 						))}
 					</tbody>
 				</table>
-			</div>
+			</Scrolls>
 		</section>
 	);
 }

@@ -1,5 +1,6 @@
 import type { TablePlan } from "../../../../src/studio/api.ts";
 import { Code } from "../../components/code.tsx";
+import { Scrolls } from "../../components/scrolls.tsx";
 import { Empty } from "../../components/states.tsx";
 import { count, counted, duration } from "../../lib/format.ts";
 
@@ -31,7 +32,10 @@ export function Plans({ tables }: { readonly tables: readonly TablePlan[] }) {
 						<span class="badge">search {duration(plan.timing.searchMs)}</span>
 					</header>
 					<div class="body stack">
-						<div class="table-scroll">
+						<Scrolls
+							class="table-scroll"
+							label={`How ${plan.table} was searched`}
+						>
 							<table>
 								<thead>
 									<tr>
@@ -52,7 +56,7 @@ export function Plans({ tables }: { readonly tables: readonly TablePlan[] }) {
 									))}
 								</tbody>
 							</table>
-						</div>
+						</Scrolls>
 						<Code title="SQL" text={plan.sql} copy="Copy SQL" />
 						<Code
 							title="PostgreSQL's plan"
