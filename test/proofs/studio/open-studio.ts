@@ -1,12 +1,16 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, beforeAll, describe } from "vitest";
 import { findChromium, launchChromium } from "../../../scripts/chromium.ts";
-import { main, temporaryFolder } from "../../cli/run-rem.ts";
-import { modelsFile, tenantId } from "./films.ts";
+import { temporaryFolder } from "../../cli/run-rem.ts";
+import { modelsFile } from "./films.ts";
+import {
+	type Studio,
+	type StudioOptions,
+	spawnStudio,
+} from "./studio-process.ts";
 
 const hasBrowser = "path" in findChromium();
 
@@ -23,79 +27,18 @@ export function useBrowser(): { readonly browser: Browser } {
 	return holder;
 }
 
-export interface Studio {
-	/** With the token. */
-	readonly url: string;
-	/** `performance.now()` when the URL was there. */
-	readonly printedAt: number;
-	stop(): Promise<void>;
-}
-
-export interface StudioOptions {
-	readonly args?: readonly string[];
-	readonly env?: Readonly<Record<string, string>>;
-}
+export type { Studio };
 
 const models = temporaryFolder({ "models.ts": modelsFile });
 
-/** Starts `rem studio` of the film models on the database, and waits for its URL. */
-export async function startStudio(
+/** Starts `rem studio` with the film models on the database, and waits for its URL. */
+export function startStudio(
 	databaseUrl: string,
-	{ args = [], env = {} }: StudioOptions = {},
+	options: Omit<StudioOptions, "models"> = {},
 ): Promise<Studio> {
-	const { PATH = "" } = process.env;
-	const child = spawn(
-		process.execPath,
-		[
-			main,
-			"studio",
-			"--no-open",
-			"--port",
-			"0",
-			"--url",
-			databaseUrl,
-			"--models",
-			`${models}/models.ts`,
-			"--tenant",
-			tenantId,
-			...args,
-		],
-		{
-			cwd: tmpdir(),
-			env: { PATH, EMBEDDING__PROVIDER: "local", ...env },
-			stdio: ["ignore", "pipe", "pipe"],
-		},
-	);
-	const url = await printedUrl(child);
-	return {
-		url,
-		printedAt: performance.now(),
-		stop: () => ended(child),
-	};
-}
-
-function printedUrl(child: ChildProcess): Promise<string> {
-	return new Promise((resolve, reject) => {
-		let output = "";
-		const read = (text: string) => {
-			output += text;
-			const url = /http:\/\/\S+token=\S+/.exec(output)?.[0];
-			if (url !== undefined) resolve(url);
-		};
-		child.stdout?.setEncoding("utf8").on("data", read);
-		child.stderr?.setEncoding("utf8").on("data", read);
-		child.on("error", reject);
-		child.on("close", (code) =>
-			reject(new Error(`rem studio ended with ${code}: ${output}`)),
-		);
-	});
-}
-
-async function ended(child: ChildProcess): Promise<void> {
-	if (child.exitCode !== null || child.signalCode !== null) return;
-	await new Promise((resolve) => {
-		child.on("close", resolve);
-		child.kill("SIGTERM");
+	return spawnStudio(databaseUrl, {
+		models: join(models, "models.ts"),
+		...options,
 	});
 }
 
