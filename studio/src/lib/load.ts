@@ -14,7 +14,8 @@ export interface Loaded<T> {
 interface State<T> {
 	readonly value: T | undefined;
 	readonly failure: Failure | undefined;
-	readonly isLoading: boolean;
+	/** The request that was answered last, and how often it was asked. */
+	readonly answered: string | undefined;
 }
 
 const retryMs = [1_000, 2_000, 4_000, 8_000] as const;
@@ -28,31 +29,26 @@ export function useLoad<Request, T>(
 	request: Request | undefined,
 	load: (request: Request, signal: AbortSignal) => Promise<T>,
 ): Loaded<T> {
-	const [state, setState] = useState<State<T>>({
-		value: undefined,
-		failure: undefined,
-		isLoading: request !== undefined,
-	});
+	const [state, setState] = useState<State<T>>(nothing);
 	const [round, setRound] = useState(0);
-	const key = JSON.stringify(request);
+	const key = request && `${round} ${JSON.stringify(request)}`;
 	useEffect(() => {
 		if (request === undefined) {
-			setState({ value: undefined, failure: undefined, isLoading: false });
+			setState(nothing);
 			return;
 		}
 		const controller = new AbortController();
 		const { signal } = controller;
 		let timer: number | undefined;
 		const attempt = async (times: number): Promise<void> => {
-			setState((state) => ({ ...state, isLoading: true }));
 			try {
 				const value = await load(request, signal);
 				if (!signal.aborted)
-					setState({ value, failure: undefined, isLoading: false });
+					setState({ value, failure: undefined, answered: key });
 			} catch (error) {
 				if (signal.aborted) return;
 				const failure = toFailure(error);
-				setState(({ value }) => ({ value, failure, isLoading: false }));
+				setState(({ value }) => ({ value, failure, answered: key }));
 				if (!failure.isPassing) return;
 				const wait = retryMs[Math.min(times, retryMs.length - 1)];
 				timer = window.setTimeout(() => attempt(times + 1), wait);
@@ -63,11 +59,19 @@ export function useLoad<Request, T>(
 			controller.abort();
 			window.clearTimeout(timer);
 		};
-	}, [key, round]);
+	}, [key]);
+	const { value, failure, answered } = state;
 	return {
-		...state,
+		value,
+		failure,
+		isLoading: answered !== key,
 		reload: () => setRound((round) => round + 1),
-		replace: (value) =>
-			setState({ value, failure: undefined, isLoading: false }),
+		replace: (value) => setState({ value, failure: undefined, answered: key }),
 	};
 }
+
+const nothing = {
+	value: undefined,
+	failure: undefined,
+	answered: undefined,
+} as const;

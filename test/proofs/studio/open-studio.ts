@@ -83,12 +83,21 @@ export async function openPage(
 		page,
 		problems,
 		go: async (state) => {
-			await page.evaluate(
-				`window.location.hash = ${JSON.stringify(`#/${state}`)}`,
-			);
+			await page.evaluate(changeAddress(`#/${state}`));
 		},
 		close: () => context.close(),
 	};
+}
+
+/** Until the page was drawn for the new address. */
+function changeAddress(hash: string): string {
+	return `new Promise((done) => {
+		const drawn = () => requestAnimationFrame(() => requestAnimationFrame(done));
+		const before = location.hash;
+		addEventListener("hashchange", drawn, { once: true });
+		location.hash = ${JSON.stringify(hash)};
+		if (location.hash === before) drawn();
+	})`;
 }
 
 const axePath = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
