@@ -18,7 +18,7 @@ export function useScope(): Scope {
 	return scopeOf(useStudio(), params);
 }
 
-export function scopeOf(studio: Bootstrap, params: Params): Scope {
+function scopeOf(studio: Bootstrap, params: Params): Scope {
 	const { tenant, user, shared } = params;
 	const tenantId = studio.tenant.isFixed ? undefined : tenant;
 	const isUserFixed = studio.userId !== undefined;

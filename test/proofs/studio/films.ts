@@ -58,7 +58,7 @@ interface ListedFilm {
 }
 
 /** Of the real data, so many films with their people; everywhere else a few that were made up. */
-export function filmData(limit: number): {
+function filmData(limit: number): {
 	readonly films: readonly NewRow<typeof Film>[];
 	readonly people: readonly NewRow<typeof Person>[];
 } {
@@ -146,11 +146,6 @@ const madeUp: readonly ListedFilm[] = [
 		extract: `The ${at + 1}th story about a town by the sea and the people in it.`,
 	})),
 ];
-
-export interface Database {
-	readonly url: string;
-	readonly tenantId: string;
-}
 
 /** Runs something with a service of the film models, and closes it. */
 export async function withService<T>(

@@ -1,6 +1,5 @@
-import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { join } from "node:path";
+import axe from "axe-core";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, beforeAll, describe } from "vitest";
 import { findChromium, launchChromium } from "../../../scripts/chromium.ts";
@@ -100,8 +99,6 @@ function changeAddress(hash: string): string {
 	})`;
 }
 
-const axePath = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
-
 interface AxeResult {
 	readonly violations: readonly {
 		readonly id: string;
@@ -113,7 +110,7 @@ interface AxeResult {
 /** What axe finds that is serious or critical, with the elements. */
 export async function seriousFindings(page: Page): Promise<string[]> {
 	// Evaluated by the debugger, which the policy of the page does not bind.
-	await page.evaluate(await readFile(axePath, "utf8"));
+	await page.evaluate(axe.source);
 	const { violations } = (await page.evaluate(
 		'axe.run(document, { resultTypes: ["violations"] })',
 	)) as AxeResult;

@@ -11,7 +11,7 @@ import type { Change, Params } from "../../lib/router.ts";
 
 export type Prefix = "" | "b.";
 
-export const settingNames = [
+const settingNames = [
 	"mode",
 	"tables",
 	"limit",
