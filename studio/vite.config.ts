@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 
 /**
- * The page as dist/studio: one script and one style sheet with hashes in their
+ * The page as dist/studio/page: one script and one style sheet with hashes in their
  * names, and the graph, which is loaded when its page is opened. All addresses
  * are relative, so that it can be mounted under any path; nothing is inline,
  * so that the page's policy can forbid it.
@@ -13,7 +13,7 @@ export default defineConfig({
 	publicDir: false,
 	oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
 	build: {
-		outDir: fileURLToPath(new URL("../dist/studio", import.meta.url)),
+		outDir: fileURLToPath(new URL("../dist/studio/page", import.meta.url)),
 		emptyOutDir: true,
 		assetsInlineLimit: 0,
 		modulePreload: { polyfill: false },
