@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { findChromium } from "./scripts/chromium.ts";
 import { acquireTestServer, findPostgres } from "./scripts/postgres-server.ts";
 
 /**
@@ -7,7 +8,8 @@ import { acquireTestServer, findPostgres } from "./scripts/postgres-server.ts";
  * of random tests. test/engine runs twice: on the embedded database and on a
  * PostgreSQL 18 server (REM_TEST_DATABASE_URL, else one that is started here).
  * The project `proofs-chaos` crashes servers of its own. With
- * REM_TEST_REQUIRE_SERVER set, as in CI, it fails without one.
+ * REM_TEST_REQUIRE_SERVER set, as in CI, it fails without one, and with
+ * REM_TEST_REQUIRE_BROWSER without a Chromium for `proofs-studio`.
  */
 export default defineConfig(async () => {
 	const server = await acquireTestServer();
@@ -22,6 +24,7 @@ export default defineConfig(async () => {
 			installation.reason,
 			"NO SERVER IS CRASHED: install PostgreSQL 18 with pgvector, or docker",
 		);
+	warnWithoutBrowser();
 	const url = "url" in server ? server.url : undefined;
 	const project = (
 		name: string,
@@ -83,6 +86,7 @@ export default defineConfig(async () => {
 					project("proofs-server", engineProofs, { ...long, engine: "server" }),
 				),
 				project("proofs-cli", ["test/proofs/cli/**/*.test.ts"]),
+				project("proofs-studio", ["test/proofs/studio/**/*.test.ts"]),
 				project("proofs-package", ["test/proofs/package/**/*.test.ts"]),
 				...crashes.map((folder) =>
 					project("proofs-chaos", [`${folder}/**/*.test.ts`], {
@@ -122,4 +126,14 @@ function sayWhatIsMissing(reason: string, consequence: string): void {
 	if (process.env.REM_TEST_REQUIRE_SERVER !== undefined)
 		throw new Error(message);
 	console.warn(`\n*** ${message}\n*** ${consequence}\n`);
+}
+
+function warnWithoutBrowser(): void {
+	const browser = findChromium();
+	if ("path" in browser) return;
+	if (process.env.REM_TEST_REQUIRE_BROWSER !== undefined)
+		throw new Error(browser.reason);
+	console.warn(
+		`\n*** ${browser.reason}\n*** THE STUDIO'S PAGE IS NOT TESTED: install Chromium, or name one in CHROMIUM_PATH\n`,
+	);
 }

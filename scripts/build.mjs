@@ -1,5 +1,5 @@
-// Compiles src/ to dist/, adds the entry for CommonJS and makes the embedded
-// database's boot image.
+// Compiles src/ to dist/, adds the entry for CommonJS, bundles the studio's page
+// and makes the embedded database's boot image.
 import { execFileSync } from "node:child_process";
 import {
 	existsSync,
@@ -25,6 +25,13 @@ execFileSync(process.execPath, [tsc, "-p", join(root, "tsconfig.build.json")], {
 	stdio: "inherit",
 });
 finishTypes(join(root, "dist"));
+
+const { build } = await import("vite");
+await build({
+	configFile: join(root, "studio/vite.config.ts"),
+	logLevel: "warn",
+	build: { outDir: join(root, "dist/studio/page"), emptyOutDir: true },
+});
 
 // The image belongs to one version of PGlite: another one needs its own.
 const { dependencies } = JSON.parse(

@@ -8,7 +8,7 @@ import ts from "typescript";
 const mode = '{ "resolution-mode": "import" }';
 
 /** Where users import from: the folders of `dist` that have an index. */
-const entries = ["", "ai", "langchain"];
+const entries = ["", "ai", "langchain", "studio"];
 
 export function finishTypes(dist) {
 	const files = entries.map((folder) => join(dist, folder, "index.d.ts"));

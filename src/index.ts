@@ -15,17 +15,20 @@ export type { BatchUpsertResult } from "./core/upsert-rows.ts";
 export type {
 	Capabilities,
 	Consistency,
+	DatabaseActivity,
 	Handle,
 	QueryOptions,
 	Result,
 	TransactionOptions,
 } from "./db/database.ts";
+export type { SlowStatement } from "./db/slow-statements.ts";
 export type { Check, DoctorOptions } from "./doctor/check.ts";
 export type { DoctorReport } from "./doctor/doctor.ts";
 export type { TextEstimate } from "./embed-sync/find-missing.ts";
 export type { ModelState } from "./embed-sync/models.ts";
 export type { FieldStatus } from "./embed-sync/status.ts";
 export type { SyncProgress, SyncResult } from "./embed-sync/sync.ts";
+export type { Passage, VectorState } from "./embed-sync/vector-states.ts";
 export {
 	type AiSdkEmbeddingModel,
 	type AiSdkProviderOptions,
@@ -127,6 +130,7 @@ export type {
 export type { HybridMatch, HybridRanks, Rerank } from "./query/hybrid.ts";
 export type { LookupHit } from "./query/lookup.ts";
 export type { EntityRef, RecallReason } from "./query/recall/fuse.ts";
+export type { QueryWord, RankOnList } from "./query/row-ranks.ts";
 export type { Match, SearchHit } from "./query/search.ts";
 export type { SearchMode } from "./query/vector-plan.ts";
 export type { HnswOptions } from "./schema/index-types/definition.ts";
@@ -158,6 +162,11 @@ export type {
 	ModeQuality,
 } from "./verbs/evaluate.ts";
 export type { EvaluationMode } from "./verbs/evaluation-modes.ts";
+export type {
+	ExplainedRank,
+	ExplainRankOptions,
+	RankExplanation,
+} from "./verbs/explain-rank.ts";
 export type { FuzzySearchOptions } from "./verbs/fuzzy-search.ts";
 export type {
 	HybridRow,
@@ -183,6 +192,10 @@ export type {
 	RepositoryOrderBy,
 } from "./verbs/repository/find.ts";
 export type { Session as RepositorySession } from "./verbs/repository/get-by-session.ts";
+export type {
+	RepositoryPage,
+	RepositoryPageOptions,
+} from "./verbs/repository/page.ts";
 export type { RepositoryReadOptions } from "./verbs/repository/rows.ts";
 export type { RepositoryUpsertOptions } from "./verbs/repository/upsert.ts";
 export type { AllTablesOptions } from "./verbs/search.ts";

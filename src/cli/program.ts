@@ -15,6 +15,7 @@ import { addQuickstart } from "./commands/quickstart.ts";
 import { addRecall } from "./commands/recall.ts";
 import { addSchema } from "./commands/schema.ts";
 import { addSearch } from "./commands/search.ts";
+import { addStudio } from "./commands/studio.ts";
 import { addTraverse } from "./commands/traverse.ts";
 import { addWorker } from "./commands/worker.ts";
 import type { Invocation } from "./options.ts";
@@ -46,6 +47,7 @@ export function buildProgram(invocation: Invocation): Command {
 	addKv(program, invocation);
 	addWorker(program, invocation);
 	addMcp(program, invocation, version());
+	addStudio(program, invocation);
 	addEmbeddings(program, invocation);
 	addDoctor(program, invocation);
 	program.helpCommand("help [command]", "explain a command");

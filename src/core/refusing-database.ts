@@ -21,6 +21,9 @@ export function refusingDatabase(db: Database): Database {
 		get writes() {
 			return db.writes;
 		},
+		get activity() {
+			return db.activity;
+		},
 		query: refuse,
 		script: refuse,
 		transaction: refuse,

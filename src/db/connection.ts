@@ -33,6 +33,7 @@ import {
 	type PinOptions,
 	pinSettings,
 } from "./session-settings.ts";
+import type { SlowStatements } from "./slow-statements.ts";
 import {
 	isConnectionLost,
 	isReadOnlyServer,
@@ -177,7 +178,8 @@ class TransactionHandle implements Handle {
 		const limit = isLimited(options) ? this.#timeLimit : this.#limit;
 		const limited = { ...limit, ...options, isInside: true };
 		const { client, observed } = this.#connection;
-		return send<R>(client, statement, withName(limited, observed));
+		const sent = () => send<R>(client, statement, withName(limited, observed));
+		return observed.slow?.time(statement, sent) ?? sent();
 	}
 
 	async script(text: string): Promise<Result[]> {
@@ -451,6 +453,8 @@ export async function sendScript(
 /** What is observed of a database, once for all its connections. */
 export interface ObservedDatabase {
 	vectorOid?: number;
+	/** Where its statements are timed. */
+	readonly slow?: SlowStatements;
 	/** A pooler in between gives each transaction another connection, without the named statements. */
 	losesNames?: boolean;
 }

@@ -1,4 +1,5 @@
 import type { Sql, Statement } from "../sql.ts";
+import type { SlowStatement } from "./slow-statements.ts";
 
 /** What an engine can do: data to decide by, instead of asking which engine it is. */
 export interface Capabilities {
@@ -124,8 +125,23 @@ export interface SessionOptions {
 	readonly isBackground?: boolean;
 }
 
+/** What this process has open, and what took long. */
+export interface DatabaseActivity {
+	readonly connections: {
+		readonly max: number;
+		readonly open: number;
+		/** Of the open ones. */
+		readonly idle: number;
+		/** Calls that wait for a connection. */
+		readonly waiting: number;
+	};
+	/** Statements of the last 15 minutes that took longest, at most 50, slowest first. */
+	readonly slowest: readonly SlowStatement[];
+}
+
 export interface Database extends Handle {
 	readonly capabilities: Capabilities;
+	readonly activity: DatabaseActivity;
 	/** How often something ended that may have written: what a replica may not have yet. */
 	readonly writes: number;
 	/** Opens a connection beside the pool; its caller closes it. */
@@ -144,6 +160,9 @@ export function limited(db: Database): Database {
 		capabilities: db.capabilities,
 		get writes() {
 			return db.writes;
+		},
+		get activity() {
+			return db.activity;
 		},
 		query: (statement, options) =>
 			db.query(statement, { idempotent: true, ...options }),

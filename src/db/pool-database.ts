@@ -22,6 +22,7 @@ import {
 import type {
 	Capabilities,
 	Database,
+	DatabaseActivity,
 	Handle,
 	QueryOptions,
 	Result,
@@ -33,6 +34,7 @@ import { internalsOf } from "./driver.ts";
 import { refuseInsideTransaction } from "./open-transaction.ts";
 import { PoolConnection } from "./pool-connection.ts";
 import { type RetryUnit, retryUnit } from "./retry.ts";
+import { SlowStatements } from "./slow-statements.ts";
 import {
 	isConnectionLost,
 	isReadOnlyServer,
@@ -63,6 +65,7 @@ export class PoolDatabase implements Database {
 	readonly #pool: pg.Pool;
 	readonly #options: PoolDatabaseOptions;
 	readonly #observed: ObservedDatabase;
+	readonly #slow = new SlowStatements();
 	/** Calls in progress, or waiting for a connection. */
 	readonly #running = new Set<Promise<unknown>>();
 	readonly #gate = new ConnectGate(async () => {
@@ -82,7 +85,10 @@ export class PoolDatabase implements Database {
 		this.capabilities = options.capabilities;
 		this.#pool = pool;
 		this.#options = options;
-		this.#observed = { losesNames: !options.capabilities.namedStatements };
+		this.#observed = {
+			losesNames: !options.capabilities.namedStatements,
+			slow: this.#slow,
+		};
 		// Without these listeners a restart of the server ends the process.
 		pool.on("error", (error) => this.#warn(error));
 		pool.on("connect", (client) => {
@@ -101,13 +107,28 @@ export class PoolDatabase implements Database {
 		return this.#writes;
 	}
 
+	get activity(): DatabaseActivity {
+		const {
+			totalCount: open,
+			idleCount: idle,
+			waitingCount: waiting,
+		} = this.#pool;
+		const { maxConnections: max } = this.capabilities;
+		return {
+			connections: { max, open, idle, waiting },
+			slowest: this.#slow.list(),
+		};
+	}
+
 	async query<R>(statement: Sql | Statement, options: QueryOptions = {}) {
 		refuseInsideTransaction(this);
 		return this.#track(
 			options.idempotent === true,
 			this.#retry(options, (client) =>
 				orUnknown(options.idempotent ? undefined : textOf(statement), () =>
-					send<R>(client, statement, this.#limits(options)),
+					this.#slow.time(statement, () =>
+						send<R>(client, statement, this.#limits(options)),
+					),
 				),
 			),
 		);

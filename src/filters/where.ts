@@ -25,8 +25,6 @@ export function whereSql(
 	where: Filter,
 	alias: string,
 ): Sql {
-	// A query of the REM dialect brings its condition as SQL, compiled already.
-	if (where instanceof SqlFilter) return where.toSql(alias, table);
 	return filterSql({ table, alias, conditions: 0 }, where, 0);
 }
 
@@ -38,6 +36,9 @@ interface Context {
 }
 
 function filterSql(context: Context, where: unknown, depth: number): Sql {
+	// A condition of the query language is SQL, compiled already.
+	if (where instanceof SqlFilter)
+		return where.toSql(context.alias, context.table);
 	if (depth > limits.filterDepth)
 		throw new RemError(
 			"INPUT_LIMIT",

@@ -62,10 +62,7 @@ export async function hybridSearch(
 ): Promise<HybridHit[]> {
 	const { table, limit } = search;
 	const { rerank, query } = options;
-	const depth = Math.max(
-		rerank === undefined ? minDepth : rerankDepth,
-		2 * limit,
-	);
+	const depth = depthOf(limit, rerank === undefined ? minDepth : rerankDepth);
 	// Each list is as long as the ranks that are fused.
 	const list = { ...search, limit: depth };
 	const lists = {
@@ -82,12 +79,15 @@ export async function hybridSearch(
 /** A longer query is no name: its words find the row, and its trigrams take as long as they are many. */
 const maxNameCharacters = 64;
 
+export function mayBeName(query: string): boolean {
+	return characters(query) <= maxNameCharacters;
+}
+
 /** The lists that have a weight. */
 async function listsOf(
 	{ db, table, tenantId, statistics }: HybridContext,
 	{ query, language, weights }: HybridOptions,
 ) {
-	const mayBeName = weights.name > 0 && characters(query) <= maxNameCharacters;
 	return {
 		weights,
 		text:
@@ -98,7 +98,7 @@ async function listsOf(
 						language,
 						statistics: await statistics.texts.read(db, table, tenantId),
 					},
-		name: mayBeName ? query : undefined,
+		name: weights.name > 0 && mayBeName(query) ? query : undefined,
 	};
 }
 
@@ -133,6 +133,12 @@ async function findFused(
 
 /** Of each list as many as can still bring a row to the top. */
 const minDepth = 30;
+
+/** How long the lists are of which `limit` rows are returned. */
+export function depthOf(limit: number, least = minDepth): number {
+	return Math.max(least, 2 * limit);
+}
+
 /** So many are scored again. */
 const rerankDepth = 60;
 

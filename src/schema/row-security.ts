@@ -226,7 +226,7 @@ export const internalRights: readonly InternalRights[] = [
 	{
 		table: "rem_embedding_queue",
 		app: ["SELECT", "INSERT", "UPDATE", "DELETE"],
-		readOnly: [],
+		readOnly: ["SELECT"],
 	},
 	{ table: "rem_word_sources", app: ["SELECT"], readOnly: ["SELECT"] },
 	{ table: "rem_index_builds", app: [], readOnly: [] },

@@ -20,6 +20,7 @@ import { ServiceCore } from "../core/service-core.ts";
 import {
 	type Capabilities,
 	type Database,
+	type DatabaseActivity,
 	type Handle,
 	limited,
 	type Result,
@@ -151,6 +152,11 @@ export class PostgresService<
 	/** What the engine can do. */
 	get capabilities(): Capabilities {
 		return this.core.db.capabilities;
+	}
+
+	/** Connections of this process, and its slowest statements of late; of the primary, not of a replica. */
+	get activity(): DatabaseActivity {
+		return this.core.db.activity;
 	}
 
 	/** The entities this service knows. */

@@ -79,27 +79,56 @@ export async function* iterateRows(
 	orderBy: OrderBy = "id",
 ): AsyncGenerator<Record_> {
 	const terms = orderTerms(of, orderBy);
-	let after: (string | null)[] | undefined;
+	let after: Position | undefined;
 	for (;;) {
-		const { rows } = await db.query<Record_>(pageSql(of, terms, after), {
-			idempotent: true,
-		});
-		for (const record of rows) yield toRow(of.table.entity, record);
-		const last = rows.at(-1);
-		if (last === undefined || rows.length < pageSize) return;
-		after = terms.map((_, index) => last[cursorColumn(index)] as string | null);
+		const page = { terms, after, limit: pageSize };
+		const { rows, last } = await readPage(db, of, page);
+		yield* rows;
+		if (last === undefined) return;
+		after = last;
 	}
+}
+
+/** The columns that rows are ordered by, of one of them, as PostgreSQL writes them. */
+export type Position = readonly (string | null)[];
+
+interface Page {
+	readonly terms: readonly OrderTerm[];
+	/** The row that it begins behind. */
+	readonly after: Position | undefined;
+	readonly limit: number;
+}
+
+/** Rows of a page, and the place of its last one unless no more can follow. */
+interface FoundPage {
+	readonly rows: Record_[];
+	readonly last: Position | undefined;
+}
+
+/** A page of rows in the order of the terms. */
+export async function readPage(
+	db: Handle,
+	of: RowSet,
+	page: Page,
+): Promise<FoundPage> {
+	const { terms, limit } = page;
+	const { rows } = await db.query<Record_>(pageSql(of, page), {
+		idempotent: true,
+	});
+	const last = rows.length < limit ? undefined : rows.at(-1);
+	return {
+		rows: rows.map((record) => toRow(of.table.entity, record)),
+		last:
+			last &&
+			terms.map((_, index) => last[cursorColumn(index)] as string | null),
+	};
 }
 
 /**
  * A page from the beginning, or behind a row. Behind one it is made of ranges,
  * each read only if those before it do not fill the page.
  */
-function pageSql(
-	of: RowSet,
-	terms: readonly OrderTerm[],
-	after: readonly (string | null)[] | undefined,
-): Sql {
+function pageSql(of: RowSet, { terms, after, limit }: Page): Sql {
 	const order = orderBySql(terms, "r");
 	const cursor = terms.map(
 		({ field }, index) =>
@@ -109,7 +138,7 @@ function pageSql(
 FROM ${tableRef(of.table)} AS r
 WHERE ${orderedWhere(of, terms)}${condition}
 ORDER BY ${tenantOrder(of, terms)}${order}
-LIMIT ${pageSize}`;
+LIMIT ${limit}`;
 	if (after === undefined) return part(empty);
 	const ranges = rangesAfter(terms, after, "r");
 	const [only, ...more] = ranges;
@@ -120,7 +149,7 @@ LIMIT ${pageSize}`;
 			.slice(0, at)
 			.map((_, index) => sql`(SELECT count(*) FROM ${name(index)})`);
 		const isOpen =
-			at === 0 ? empty : sql` AND ${join(before, " + ")} < ${pageSize}`;
+			at === 0 ? empty : sql` AND ${join(before, " + ")} < ${limit}`;
 		return sql`${name(at)} AS MATERIALIZED (
 ${part(sql` AND ${range}${isOpen}`)}
 )`;
@@ -129,7 +158,7 @@ ${part(sql` AND ${range}${isOpen}`)}
 	return sql`WITH ${join(parts)}
 SELECT * FROM (${join(all, " UNION ALL ")}) AS r
 ORDER BY ${order}
-LIMIT ${pageSize}`;
+LIMIT ${limit}`;
 }
 
 function cursorColumn(index: number): string {
@@ -153,7 +182,10 @@ function columnsSql({ table }: RowSet): Sql {
 }
 
 /** Without what is the same for all rows: `deletedAt` of live ones, and the tenant of a tenant's. */
-function orderTerms({ table, filter }: RowSet, orderBy: OrderBy): OrderTerm[] {
+export function orderTerms(
+	{ table, filter }: RowSet,
+	orderBy: OrderBy,
+): OrderTerm[] {
 	const terms = parseOrderBy(table.entity, orderBy);
 	const isConstant = ({ field: { name } }: OrderTerm) =>
 		(name === "deletedAt" && !Object.hasOwn(filter, "deletedAt")) ||

@@ -229,8 +229,8 @@ function explainTables(
 
 const knownLanguages = new WeakMap<ServiceCore, Set<string>>();
 
-/** Asked once for each language; that of the configuration was checked when the service connected. */
-async function checkLanguage(
+/** @internal Asked once for each language; that of the configuration was checked when the service connected. */
+export async function checkLanguage(
 	core: ServiceCore,
 	db: Handle,
 	language: string,

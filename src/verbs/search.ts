@@ -15,6 +15,7 @@ import type { Entity } from "../models/entity.ts";
 import { limits, textProblem } from "../models/limits.ts";
 import type { Where } from "../models/types.ts";
 import { toVector, type VectorInput } from "../models/vector.ts";
+import { conditionedFilter } from "../query/dialect/condition.ts";
 import { explainSearch, type SearchExplanation } from "../query/explain.ts";
 import {
 	type Attempt,
@@ -53,6 +54,11 @@ export interface AllTablesOptions<M extends Models> extends SearchScope {
 type WhereOfAny<E> = E extends Entity ? Where<E> : never;
 
 interface SearchScope extends ReadOptions {
+	/**
+	 * A condition of the query language beside `where`, such as
+	 * `year > 1990 AND tags @> ARRAY['drama']`: from a user or a model, as text.
+	 */
+	readonly condition?: string;
 	/** Ready, instead of a text's: it is compared in 32-bit floats. */
 	readonly queryEmbedding?: VectorInput;
 	/** @default 10 */
@@ -76,6 +82,7 @@ export const searchOptions = {
 	queryEmbedding: vector,
 	limit: resultRows,
 	where: record,
+	condition: anyText,
 	provider: text,
 	model: text,
 	mode: oneOf(...searchModes),
@@ -157,10 +164,12 @@ export async function resolveSearch(
 		defaultEfSearch: core.settings.efSearch,
 		onAttempt: attempts && ((attempt: Attempt) => attempts.push(attempt)),
 	};
+	const where = call.where as SearchRequest["where"];
+	const { condition } = call;
 	const search = searchContext(place, {
 		...call,
 		...more,
-		where: call.where as SearchRequest["where"],
+		where: await conditionedFilter(table, { where, condition }),
 		queryEmbedding,
 	});
 	const { signal } = call;

@@ -4,6 +4,7 @@ import { type BatchUpsert, batchUpsert } from "./batch-upsert.ts";
 import { type BoundScope, boundTo, refuseOthers } from "./bound-scope.ts";
 import type { Models } from "./call-options.ts";
 import { type Evaluate, evaluate } from "./evaluate.ts";
+import { type ExplainRank, explainRank } from "./explain-rank.ts";
 import { type FuzzySearch, fuzzySearch } from "./fuzzy-search.ts";
 import { type HybridSearch, hybridSearch } from "./hybrid-search.ts";
 import { type Link, link } from "./link.ts";
@@ -24,6 +25,7 @@ export const verbs: readonly Verb[] = [
 	fuzzySearch,
 	vectorSearch,
 	hybridSearch,
+	explainRank,
 	evaluate,
 	traverse,
 	link,
@@ -40,6 +42,7 @@ export interface Verbs<M extends Models>
 		FuzzySearch,
 		VectorSearch<M>,
 		HybridSearch<M>,
+		ExplainRank<M>,
 		Evaluate<M>,
 		Traverse,
 		Link,

@@ -6,12 +6,9 @@ import type { Logger } from "../../src/logger.ts";
 import { silentLogger } from "../../src/logger.ts";
 import type { TokenVerifier } from "../../src/mcp/access/access.ts";
 import { tokenList } from "../../src/mcp/access/token-list.ts";
-import {
-	addressOf,
-	HttpServing,
-	listen,
-} from "../../src/mcp/http/http-server.ts";
+import { addressOf, HttpServing } from "../../src/mcp/http/http-server.ts";
 import { Memory, type MemoryOptions } from "../../src/mcp/memory.ts";
+import { listen } from "../../src/util/http-server.ts";
 
 /** The protocol of 2025 with its handshake, or that of 2026. */
 export type Era = "legacy" | "modern";
@@ -40,7 +37,7 @@ export async function serveMcp({
 	logger = silentLogger,
 	...options
 }: ServeOptions): Promise<McpServing> {
-	const server = await listen(0);
+	const server = await listen({ port: 0, option: "--http" });
 	const url = addressOf(server);
 	const memory = new Memory({
 		version: "0.0.0",

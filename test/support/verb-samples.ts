@@ -59,6 +59,12 @@ export function verbSamples({
 			given: [{ tableName, query: "first", tenantId }],
 			withoutEffect: [{ tableName, query: "first", queryEmbedding, tenantId }],
 		},
+		explainRank: {
+			given: [{ tableName, id, query: "first", tenantId }],
+			withoutEffect: [
+				{ tableName, id, query: "first", queryEmbedding, tenantId },
+			],
+		},
 		recall: {
 			given: [{ query: "first", tenantId }],
 			withoutEffect: [{ query: "first", queryEmbedding, tenantId }],
@@ -107,9 +113,11 @@ export function rowsVerbSamples({
 		},
 		find: { given: [{ tenantId }] },
 		iterate: { given: [{ tenantId }] },
+		page: { given: [{ tenantId }] },
 		count: { given: [{ tenantId }] },
 		getById: { given: [id, tenantId] },
 		getBySession: { given: [{ sessionId: "s", tenantId }] },
+		vectorStates: { given: [id, tenantId] },
 		delete: change,
 		restore: change,
 		purge: change,

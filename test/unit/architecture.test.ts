@@ -117,8 +117,8 @@ test("only embeddings touches the network", () => {
 		"cli/worker/health-server.ts",
 		// The keys of an issuer, whose tokens `rem mcp` accepts.
 		"mcp/access/issuer.ts",
-		// Answers the clients of `rem mcp --http`.
-		"mcp/http/http-server.ts",
+		// Listens for the clients of `rem mcp --http` and `rem studio`.
+		"util/http-server.ts",
 	]);
 });
 

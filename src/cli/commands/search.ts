@@ -37,6 +37,7 @@ interface SearchCommandOptions extends ReadScopeOptions {
 	readonly limit: number;
 	readonly minSimilarity?: number;
 	readonly where?: Record<string, unknown>;
+	readonly condition?: string;
 	readonly hybrid?: boolean;
 	readonly weights?: Partial<FusionWeights>;
 	readonly mode?: SearchMode;
@@ -72,6 +73,10 @@ export function addSearch(program: Command): void {
 			new Option("--where <json>", "a filter, as in docs/reading.md").argParser(
 				filter,
 			),
+		)
+		.option(
+			"--condition <sql>",
+			"a condition of the query language, such as 'year > 1990'",
 		)
 		.addOption(
 			new Option(
@@ -137,6 +142,7 @@ async function search(
 ): Promise<void> {
 	const terminal = new Terminal(options);
 	const { field, limit, minSimilarity, where, mode, efSearch } = options;
+	const { condition } = options;
 	const { explain = false } = options;
 	await withReader(terminal, options, async (service) => {
 		const { table } = options;
@@ -146,6 +152,7 @@ async function search(
 			explain,
 			...readScopeOf(options),
 			...(where === undefined ? {} : { where }),
+			...(condition === undefined ? {} : { condition }),
 			...(mode === undefined ? {} : { mode }),
 			...(efSearch === undefined ? {} : { efSearch }),
 		} as const;

@@ -74,10 +74,11 @@ async function runOnHttp(
 	const { issuer } = options;
 	if (issuer !== undefined) checkIssuer(issuer);
 	// A client on stdin and stdout need not wait for it.
-	const { addressOf, HttpServing, listen } = await import(
-		"../../mcp/http/http-server.ts"
-	);
-	const server = await listen(port);
+	const [{ addressOf, HttpServing }, { listen }] = await Promise.all([
+		import("../../mcp/http/http-server.ts"),
+		import("../../util/http-server.ts"),
+	]);
+	const server = await listen({ port, option: "--http" });
 	try {
 		const address = addressOf(server);
 		const resource = resourceAddress(options) ?? address;

@@ -1,10 +1,4 @@
-import {
-	createServer,
-	type IncomingMessage,
-	type Server,
-	type ServerResponse,
-} from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import {
 	bearerAuthChallengeResponse,
 	createMcpHandler,
@@ -17,15 +11,14 @@ import {
 	OAuthErrorCode,
 	originValidationResponse,
 } from "@modelcontextprotocol/server";
-import { RemError } from "../../errors.ts";
 import type { Logger } from "../../logger.ts";
+import { portOf, sendResponse, toRequest } from "../../util/http-server.ts";
 import { membersOf } from "../../util/present.ts";
 import type { TokenVerifier } from "../access/access.ts";
 import { scopes } from "../access/issuer.ts";
 import type { Identity, Memory } from "../memory.ts";
 import { memoryServer } from "../memory-server.ts";
 import { RunningCalls } from "../running-calls.ts";
-import { sendResponse, toRequest } from "./node-adapter.ts";
 import { refusal, Sessions } from "./sessions.ts";
 
 export interface HttpOptions {
@@ -37,37 +30,12 @@ export interface HttpOptions {
 	readonly logger: Logger;
 }
 
-const host = "127.0.0.1";
 const path = "/mcp";
 const metadataPath = "/.well-known/oauth-protected-resource";
-const maxHttpConnections = 500;
-
-/** A port of this machine on which nothing is answered yet: its number is part of the address of the server. */
-export async function listen(port: number): Promise<Server> {
-	const server = createServer();
-	server.maxConnections = maxHttpConnections;
-	await new Promise<void>((resolve, reject) => {
-		server.once("error", (error: NodeJS.ErrnoException) =>
-			reject(
-				new RemError(
-					"CONFIG_INVALID",
-					`cannot listen on port ${port}: ${error.code ?? error.message}`,
-					{
-						hint: "choose another --http port; 0 takes a free one",
-						cause: error,
-					},
-				),
-			),
-		);
-		server.listen(port, host, resolve);
-	});
-	return server;
-}
 
 /** The address of a server that listens. */
 export function addressOf(server: Server): URL {
-	const { port } = server.address() as AddressInfo;
-	return new URL(`http://${host}:${port}${path}`);
+	return new URL(`http://127.0.0.1:${portOf(server)}${path}`);
 }
 
 /** Serves the memory by Streamable HTTP, to those who have a token. */

@@ -35,6 +35,13 @@ export function readSqlPart(
 	}
 }
 
+/** A text that is SQL as a whole, under the same rules. */
+export function wholeSqlPart(text: string): SqlPart {
+	const value = text.trimEnd();
+	sqlEnd(value, 0, { ends: () => false });
+	return { value, at: (index) => index };
+}
+
 // What can be no part of a condition is refused here: the grammar would take a
 // comment for a space, and a text in dollars could hide where the clause ends.
 const pieces =

@@ -14,16 +14,20 @@ import { type Find, find } from "./find.ts";
 import { type GetById, getById } from "./get-by-id.ts";
 import { type GetBySession, getBySession } from "./get-by-session.ts";
 import { type Iterate, iterate } from "./iterate.ts";
+import { type Page, page } from "./page.ts";
 import { type Upsert, upsert } from "./upsert.ts";
+import { type VectorStates, vectorStates } from "./vector-states.ts";
 
 /** @internal Every verb about one entity's rows. The repository and the check of isolation have them from here. */
 export const rowsVerbs: readonly RowsVerb[] = [
 	upsert,
 	find,
 	iterate,
+	page,
 	count,
 	getById,
 	getBySession,
+	vectorStates,
 	deleteRows,
 	restoreRows,
 	purgeRows,
@@ -34,9 +38,11 @@ export interface RowsVerbs<E extends Entity>
 	extends Upsert<E>,
 		Find<E>,
 		Iterate<E>,
+		Page<E>,
 		Count<E>,
 		GetById<E>,
 		GetBySession<E>,
+		VectorStates,
 		Delete,
 		Restore,
 		Purge {}

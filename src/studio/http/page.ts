@@ -1,0 +1,92 @@
+import { existsSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { HttpProblem } from "./problem.ts";
+
+/** Nothing but the studio's own files runs, and nothing may show it in a frame. */
+const policy = [
+	"default-src 'none'",
+	"script-src 'self'",
+	"style-src 'self'",
+	"img-src 'self' data:",
+	"font-src 'self'",
+	"connect-src 'self'",
+	"base-uri 'none'",
+	"form-action 'none'",
+	"frame-ancestors 'none'",
+].join("; ");
+
+/** Of every response. */
+export const securityHeaders: Readonly<Record<string, string>> = {
+	"content-security-policy": policy,
+	"x-content-type-options": "nosniff",
+	"x-frame-options": "DENY",
+	"referrer-policy": "no-referrer",
+	"cross-origin-opener-policy": "same-origin",
+	"cross-origin-resource-policy": "same-origin",
+	"cache-control": "no-store",
+};
+
+const types: Readonly<Record<string, string>> = {
+	html: "text/html; charset=utf-8",
+	js: "text/javascript; charset=utf-8",
+	css: "text/css; charset=utf-8",
+	svg: "image/svg+xml",
+	woff2: "font/woff2",
+};
+
+interface PageFile {
+	readonly body: Uint8Array<ArrayBuffer>;
+	readonly type: string;
+}
+
+/** The built page: its files by name, read once. */
+export class Page {
+	#files: Promise<ReadonlyMap<string, PageFile>> | undefined;
+
+	/** `""` is the document; `undefined`: there is no such file. */
+	async answer(name: string): Promise<Response | undefined> {
+		this.#files ??= readPage().catch((error: unknown) => {
+			this.#files = undefined;
+			throw error;
+		});
+		const file = (await this.#files).get(name === "" ? "index.html" : name);
+		if (file === undefined) return undefined;
+		// Names of assets change with their content.
+		const cache: Record<string, string> = name.startsWith("assets/")
+			? { "cache-control": "private, max-age=31536000, immutable" }
+			: {};
+		return new Response(file.body, {
+			headers: { "content-type": file.type, ...cache },
+		});
+	}
+}
+
+/** Beside the compiled file; while it is run from its source, where the build puts it. */
+const folders = ["../page/", "../../../dist/studio/page/"].map((path) =>
+	fileURLToPath(new URL(path, import.meta.url)),
+);
+
+async function readPage(): Promise<Map<string, PageFile>> {
+	const folder = folders.find((path) => existsSync(join(path, "index.html")));
+	if (folder === undefined)
+		throw new HttpProblem(500, {
+			code: "INTERNAL",
+			message: "the studio's page is not among the package's files",
+			hint: "npm run build makes it; a bundle must leave remdb external (docs/bundling.md)",
+		});
+	const files = new Map<string, PageFile>();
+	const entries = await readdir(folder, {
+		recursive: true,
+		withFileTypes: true,
+	});
+	for (const entry of entries) {
+		const path = join(entry.parentPath, entry.name);
+		const type = types[entry.name.split(".").at(-1) ?? ""];
+		if (!entry.isFile() || type === undefined) continue;
+		const name = path.slice(folder.length).replaceAll("\\", "/");
+		files.set(name, { body: new Uint8Array(await readFile(path)), type });
+	}
+	return files;
+}

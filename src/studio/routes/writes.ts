@@ -1,0 +1,192 @@
+import * as z from "zod";
+import { RemError } from "../../errors.ts";
+import type { Entity } from "../../models/entity.ts";
+import { rowFromJson } from "../../models/json-fields.ts";
+import { suggest } from "../../util/suggest.ts";
+import type { EntityDetail, EntityRef } from "../api.ts";
+import { readDetail } from "../detail.ts";
+import { HttpProblem, notFound } from "../http/problem.ts";
+import { defined, entityInput } from "../input.ts";
+import { isoTime } from "../json.ts";
+import type { Place, StoredRow } from "../place.ts";
+import { type RouteCall, route } from "../route.ts";
+import { editableSystemFields } from "./bootstrap.ts";
+
+export const edit = route({
+	method: "POST",
+	path: "edit",
+	isWrite: true,
+	input: z.strictObject({
+		...entityInput,
+		fields: z.record(z.string(), z.unknown()),
+		updatedAt: z.string().max(100).optional(),
+	}),
+	run: async (call: RouteCall, given): Promise<EntityDetail> => {
+		const place = call.place(given);
+		const { entity, row } = await liveRow(place, given);
+		checkFields(entity, given.fields);
+		if (
+			given.updatedAt !== undefined &&
+			given.updatedAt !== isoTime(row.updatedAt)
+		)
+			throw new HttpProblem(409, {
+				code: "CONFLICT",
+				message: "the entity has changed since it was read",
+				hint: "read it again, and edit what is there now",
+			});
+		const fields = rowFromJson(entity, given.fields);
+		await write(place, entity, {
+			...ownFields(entity, row),
+			...fields,
+			id: row.id,
+		});
+		return detailOf(place, given);
+	},
+});
+
+/** The model checks a whole row. */
+function ownFields(entity: Entity, row: StoredRow): StoredRow {
+	return Object.fromEntries(
+		entity.fields.map(({ name }) => [name, row[name] ?? null]),
+	);
+}
+
+async function write(
+	place: Place,
+	entity: Entity,
+	row: StoredRow,
+	onEmbeddingError: "queue" | "fail" = "queue",
+): Promise<void> {
+	await place.rows(entity).upsert(row as never, { onEmbeddingError });
+}
+
+function checkFields(entity: Entity, fields: StoredRow): void {
+	const known = [
+		...entity.fields.map(({ name }) => name),
+		...editableSystemFields,
+	];
+	const issues = Object.keys(fields)
+		.filter((name) => !known.includes(name))
+		.map((field) => {
+			const hint = suggest(field, known);
+			const message = `cannot be edited${hint === undefined ? "" : `, ${hint}`}`;
+			return { field, message };
+		});
+	if (issues.length === 0) return;
+	throw new RemError(
+		"UNKNOWN_FIELD",
+		`fields that cannot be edited: ${issues.map(({ field }) => field).join(", ")}`,
+		{ issues },
+	);
+}
+
+export const remove = route({
+	method: "POST",
+	path: "delete",
+	isWrite: true,
+	input: z.strictObject(entityInput),
+	run: async (call: RouteCall, given): Promise<EntityDetail> => {
+		const place = call.place(given);
+		await place.rows(place.entity(given.entityType)).delete(given.entityId);
+		return detailOf(place, given);
+	},
+});
+
+export const restore = route({
+	method: "POST",
+	path: "restore",
+	isWrite: true,
+	input: z.strictObject(entityInput),
+	run: async (call: RouteCall, given): Promise<EntityDetail> => {
+		const place = call.place(given);
+		await place.rows(place.entity(given.entityType)).restore(given.entityId);
+		return detailOf(place, given);
+	},
+});
+
+const relType = z.string().min(1).max(400);
+const dst = z.string().min(1).max(2048);
+
+export const link = route({
+	method: "POST",
+	path: "link",
+	isWrite: true,
+	input: z.strictObject({
+		...entityInput,
+		dst,
+		relType,
+		weight: z.number().min(0).max(1).optional(),
+		properties: z.record(z.string(), z.unknown()).optional(),
+	}),
+	run: async (call: RouteCall, given): Promise<EntityDetail> => {
+		const place = call.place(given);
+		const { row } = await liveRow(place, given);
+		const { weight, properties } = given;
+		await place.scope.link({
+			from: String(row.id),
+			edges: {
+				dst: given.dst,
+				rel_type: given.relType,
+				...defined({ weight, properties }),
+			},
+		});
+		return detailOf(place, given);
+	},
+});
+
+export const unlink = route({
+	method: "POST",
+	path: "unlink",
+	isWrite: true,
+	input: z.strictObject({ ...entityInput, dst, relType: relType.optional() }),
+	run: async (call: RouteCall, given): Promise<EntityDetail> => {
+		const place = call.place(given);
+		const { row } = await liveRow(place, given);
+		await place.scope.unlink({
+			from: String(row.id),
+			dst: given.dst,
+			...defined({ relType: given.relType }),
+		});
+		return detailOf(place, given);
+	},
+});
+
+/** Writes the row again as it is: an upsert embeds texts that have no vector. */
+export const embed = route({
+	method: "POST",
+	path: "embed",
+	isWrite: true,
+	input: z.strictObject(entityInput),
+	run: async (call: RouteCall, given): Promise<EntityDetail> => {
+		const place = call.place(given);
+		const { entity, row } = await liveRow(place, given);
+		await write(
+			place,
+			entity,
+			{ ...ownFields(entity, row), id: row.id },
+			"fail",
+		);
+		return detailOf(place, given);
+	},
+});
+
+async function liveRow(
+	place: Place,
+	{ entityType, entityId }: EntityRef,
+): Promise<{ entity: Entity; row: StoredRow }> {
+	const entity = place.entity(entityType);
+	const row = await place.row(entity, entityId);
+	if (row === undefined) throw notFound("no entity has that id");
+	if (row.deletedAt === null) return { entity, row };
+	throw new HttpProblem(409, {
+		code: "CONFLICT",
+		message: "the entity is deleted",
+		hint: "restore it first",
+	});
+}
+
+async function detailOf(place: Place, ref: EntityRef): Promise<EntityDetail> {
+	const detail = await readDetail(place, ref);
+	if (detail !== undefined) return detail;
+	throw notFound("no entity of this tenant and user has that id");
+}

@@ -1,0 +1,450 @@
+import type { Entity } from "../models/entity.ts";
+import { keyOfRow } from "../models/rows.ts";
+import type { SearchExplanation } from "../query/explain.ts";
+import { type FusionWeights, rankOffset } from "../query/fusion-weights.ts";
+import type { HybridMatch } from "../query/hybrid.ts";
+import type { RecallReason } from "../query/recall/fuse.ts";
+import type { Match } from "../query/search.ts";
+import type {
+	FoundItem,
+	ListName,
+	ListPlace,
+	SearchMode,
+	SearchResponse,
+	TablePlan,
+} from "./api.ts";
+import type { ServiceCall } from "./code.ts";
+import { rowsOf } from "./detail.ts";
+import { defined, type Settings } from "./input.ts";
+import { shortened, toJsonObject } from "./json.ts";
+import { type Place, type StoredRow, titleOf } from "./place.ts";
+
+/** What a search found, before it is laid out. */
+export interface Found {
+	readonly items: readonly FoundItem[];
+	readonly plans: readonly TablePlan[];
+	readonly weights: Partial<FusionWeights>;
+	readonly steps: SearchResponse["timing"]["steps"];
+	readonly omitted?: number;
+	readonly notes: readonly string[];
+	readonly call: ServiceCall;
+}
+
+type Run = (
+	place: Place,
+	settings: Settings & { readonly limit: number },
+	explain: boolean,
+) => Promise<Found>;
+
+/** Runs the search in its mode, by one of the service's verbs. */
+export function search(
+	place: Place,
+	settings: Settings,
+	explain: boolean,
+): Promise<Found> {
+	const { mode = "recall", limit = 20 } = settings;
+	for (const table of settings.tables ?? []) place.entity(table);
+	return runs[mode](place, { ...settings, limit }, explain);
+}
+
+const runs: Readonly<Record<SearchMode, Run>> = {
+	recall: runRecall,
+	hybrid: (place, settings, explain) => runHybrid(place, settings, explain),
+	text: (place, settings, explain) =>
+		runHybrid(
+			place,
+			{ ...settings, weights: { vector: 0, text: 1, name: 0 } },
+			explain,
+		),
+	vector: runVector,
+	fuzzy: runFuzzy,
+	lookup: runLookup,
+};
+
+async function runRecall(
+	place: Place,
+	{ query, tables, limit, maxTokens }: Settings & { limit: number },
+	explain: boolean,
+): Promise<Found> {
+	const options = defined({ query, tables: some(tables), limit, maxTokens });
+	const result = await place.scope.recall({
+		...options,
+		explain,
+		signal: place.signal,
+	});
+	const rows = await rowsOf(place, result.items);
+	const items = result.items.map(
+		({ entityType, entityId, entityKey, text, score, reasons }, at) => ({
+			place: at + 1,
+			entityType,
+			entityId,
+			entityKey,
+			title: entityKey ?? entityId,
+			text: shortened(text.replace(/^[^\n]*\n/, "")),
+			score,
+			userId: userOf(rows.get(entityId)),
+			lists: reasons.map(listPlace),
+		}),
+	);
+	const timing = result.explain?.timing;
+	return {
+		items,
+		plans: plansOf(result.explain?.tables),
+		weights: {},
+		steps:
+			timing === undefined
+				? []
+				: [
+						{ step: "names", ms: timing.namesMs },
+						{ step: "search", ms: timing.searchMs },
+						{ step: "edges", ms: timing.edgesMs },
+					],
+		omitted: result.omitted,
+		notes: [],
+		call: { verb: "recall", options: toJsonObject(options) },
+	};
+}
+
+function userOf(row: StoredRow | undefined): string | null {
+	return typeof row?.userId === "string" ? row.userId : null;
+}
+
+function listPlace(reason: RecallReason): ListPlace {
+	const { step: list, rank } = reason;
+	return {
+		list,
+		rank,
+		...("via" in reason ? { via: reason.via } : {}),
+		...("relType" in reason ? { relType: reason.relType } : {}),
+	};
+}
+
+type FoundRow = StoredRow & { readonly entityType?: string };
+type HybridFound = FoundRow & HybridMatch;
+type VectorFound = FoundRow & Match;
+
+/** One table, all of them, or each of some. */
+async function inTables<Row>(
+	tables: readonly string[] | undefined,
+	run: (tableName: string | undefined) => Promise<readonly Row[]>,
+	scoreOf: (row: Row) => number,
+): Promise<{ rows: (Row & { entityType: string })[]; explains: unknown[] }> {
+	const names =
+		tables === undefined || tables.length === 0 ? [undefined] : tables;
+	const rows: (Row & { entityType: string })[] = [];
+	const explains: unknown[] = [];
+	for (const tableName of names) {
+		const found = await run(tableName);
+		const { explain } = found as { explain?: unknown };
+		explains.push(
+			tableName === undefined || explain === undefined
+				? explain
+				: { [tableName]: explain },
+		);
+		for (const row of found) rows.push({ entityType: tableName ?? "", ...row });
+	}
+	if (names.length > 1) rows.sort((a, b) => scoreOf(b) - scoreOf(a));
+	return { rows, explains };
+}
+
+async function runHybrid(
+	place: Place,
+	settings: Settings & { limit: number },
+	explain: boolean,
+): Promise<Found> {
+	const { query, weights, filter: condition, limit, vectorMode } = settings;
+	const options = defined({
+		query,
+		weights: weights && defined(weights),
+		condition,
+		limit,
+		mode: vectorMode,
+	});
+	const { signal } = place;
+	const { rows, explains } = await inTables<HybridFound>(
+		settings.tables,
+		(tableName) =>
+			place.scope.hybridSearch({
+				...options,
+				explain,
+				signal,
+				...(tableName === undefined ? {} : { tableName }),
+			} as never) as unknown as Promise<HybridFound[]>,
+		({ score }) => score,
+	);
+	const hits = rows.slice(0, limit);
+	const used = weightsOf(hits, weights ?? {});
+	return {
+		items: hits.map((hit, at) => ({
+			...item(place, hit, at),
+			score: hit.score,
+			lists: hybridLists(hit, used),
+		})),
+		plans: explains.flatMap(plansOf),
+		weights: used,
+		steps: [],
+		notes: [],
+		call: callOf("hybridSearch", options, settings.tables),
+	};
+}
+
+/**
+ * The weights that count where the call says nothing depend on the model: they
+ * are those by which a hit's ranks make its score.
+ */
+function weightsOf(
+	hits: readonly HybridMatch[],
+	given: { readonly [K in keyof FusionWeights]?: number | undefined },
+): Partial<FusionWeights> {
+	const { vector, text = 1, name = 0.5 } = given;
+	if (vector !== undefined) return { vector, text, name };
+	const fits = [1, 0.25, 0.1].find((weight) =>
+		hits.some(
+			({ ranks, score }) =>
+				ranks.vector !== undefined &&
+				Math.abs(scoreOf(ranks, { vector: weight, text, name }) - score) < 1e-6,
+		),
+	);
+	return fits === undefined ? { text, name } : { vector: fits, text, name };
+}
+
+function scoreOf(ranks: HybridMatch["ranks"], weights: FusionWeights): number {
+	const part = (rank: number | undefined, weight: number) =>
+		rank === undefined ? 0 : weight / (rankOffset + rank);
+	return (
+		part(ranks.vector, weights.vector) +
+		part(ranks.text, weights.text) +
+		part(ranks.trigram, weights.name)
+	);
+}
+
+function hybridLists(
+	{ ranks, score }: HybridMatch,
+	weights: Partial<FusionWeights>,
+): ListPlace[] {
+	const { vector, text, trigram: name } = ranks;
+	const all = [
+		["vector", vector],
+		["text", text],
+		["name", name],
+	] as const;
+	return all.flatMap(([list, rank]): ListPlace[] => {
+		if (rank === undefined) return [];
+		const weight = weights[list];
+		return [
+			{
+				list,
+				rank,
+				...(weight === undefined
+					? {}
+					: { weight, share: weight / (rankOffset + rank) / score }),
+			},
+		];
+	});
+}
+
+async function runVector(
+	place: Place,
+	settings: Settings & { limit: number },
+	explain: boolean,
+): Promise<Found> {
+	const {
+		query: queryText,
+		filter: condition,
+		limit,
+		vectorMode: mode,
+	} = settings;
+	const options = defined({ queryText, condition, limit, mode });
+	const { signal } = place;
+	const { rows, explains } = await inTables<VectorFound>(
+		settings.tables,
+		(tableName) =>
+			place.scope.vectorSearch({
+				...options,
+				explain,
+				signal,
+				...(tableName === undefined ? {} : { tableName }),
+			} as never) as unknown as Promise<VectorFound[]>,
+		({ similarity }) => similarity,
+	);
+	return {
+		items: rows.slice(0, limit).map((hit, at) => ({
+			...item(place, hit, at),
+			score: hit.similarity,
+			lists: [{ list: "vector", rank: at + 1 }],
+		})),
+		plans: explains.flatMap(plansOf),
+		weights: {},
+		steps: [],
+		notes: [],
+		call: callOf("vectorSearch", options, settings.tables),
+	};
+}
+
+async function runFuzzy(
+	place: Place,
+	{ query, threshold, limit, tables }: Settings & { limit: number },
+): Promise<Found> {
+	const options = defined({ query, threshold, limit });
+	const { signal } = place;
+	let isBounded = false;
+	const { rows } = await inTables(
+		tables,
+		async (entityType) => {
+			const hits = await place.scope.fuzzySearch({
+				...options,
+				signal,
+				...(entityType === undefined ? {} : { entityType }),
+			});
+			isBounded ||= hits.bounded !== undefined;
+			return hits;
+		},
+		({ score }) => score,
+	);
+	return {
+		items: rows.slice(0, limit).map((hit, at) => ({
+			place: at + 1,
+			entityType: hit.entityType,
+			entityId: hit.entityId,
+			entityKey: hit.entityKey,
+			title: hit.entityKey,
+			text: shortened(hit.contentSummary ?? ""),
+			score: hit.score,
+			userId: null,
+			lists: [{ list: "fuzzy", rank: at + 1 }],
+		})),
+		plans: [],
+		weights: {},
+		steps: [],
+		notes: isBounded
+			? ["not all names that are like the query may have been compared"]
+			: [],
+		call: callOf("fuzzySearch", options, tables, "entityType"),
+	};
+}
+
+async function runLookup(
+	place: Place,
+	{ query, limit, tables }: Settings & { limit: number },
+): Promise<Found> {
+	const options = { entityKeys: [query] };
+	const hits = await place.scope.lookupEntities({
+		...options,
+		hydrate: true,
+		signal: place.signal,
+	});
+	const wanted = some(tables);
+	const found = hits.filter(
+		({ entityType }) => wanted === undefined || wanted.includes(entityType),
+	);
+	return {
+		items: found.slice(0, limit).map((hit, at) => ({
+			place: at + 1,
+			entityType: hit.entityType,
+			entityId: hit.entityId,
+			entityKey: hit.entityKey,
+			title: hit.entityKey,
+			text: shortened(hit.contentSummary ?? ""),
+			score: 1,
+			userId: hit.userId,
+			lists: [{ list: "lookup", rank: at + 1, via: hit.requestedKey }],
+		})),
+		plans: [],
+		weights: {},
+		steps: [],
+		notes: [],
+		call: callOf("lookupEntities", options, undefined),
+	};
+}
+
+/** A row that a search found, without its score. */
+function item(place: Place, hit: FoundRow & Partial<Match>, at: number) {
+	const entity = place.entity(hit.entityType ?? "");
+	const text = hit.matchedText ?? textOf(entity, hit, hit.matchedField);
+	return {
+		place: at + 1,
+		entityType: entity.tableName,
+		entityId: String(hit.id),
+		entityKey: keyOfRow(entity, hit),
+		title: titleOf(entity, hit),
+		text: shortened(text),
+		...(hit.matchedField === undefined ? {} : { field: hit.matchedField }),
+		...(hit.similarity === undefined ? {} : { similarity: hit.similarity }),
+		userId: typeof hit.userId === "string" ? hit.userId : null,
+	};
+}
+
+function textOf(
+	entity: Entity,
+	row: StoredRow,
+	field: string | undefined,
+): string {
+	const names = [field, ...entity.embedFields.map(({ name }) => name)];
+	const texts = names.map((name) => (name === undefined ? "" : row[name]));
+	const text = texts.find((value) => typeof value === "string" && value !== "");
+	return typeof text === "string" ? text : "";
+}
+
+function callOf(
+	verb: string,
+	options: object,
+	tables: readonly string[] | undefined,
+	name = "tableName",
+): ServiceCall {
+	const [only, ...more] = tables ?? [];
+	const table = only === undefined || more.length > 0 ? {} : { [name]: only };
+	return { verb, options: toJsonObject({ ...table, ...options }) };
+}
+
+function some(tables: readonly string[] | undefined) {
+	return tables === undefined || tables.length === 0 ? undefined : tables;
+}
+
+function plansOf(explain: unknown): TablePlan[] {
+	if (typeof explain !== "object" || explain === null) return [];
+	return Object.entries(explain as Record<string, SearchExplanation>).map(
+		([table, { hits: _, ...plan }]) => ({ table, ...plan }),
+	);
+}
+
+/** Each list by its ranks; several tables have several first ones. */
+export function rankedLists({
+	items,
+	weights,
+}: Found): SearchResponse["lists"] {
+	const names = new Set<ListName>(
+		items.flatMap(({ lists }) => lists.map(({ list }) => list)),
+	);
+	const order: readonly ListName[] = [
+		"lookup",
+		"vector",
+		"text",
+		"name",
+		"fuzzy",
+		"edge",
+	];
+	return order
+		.filter((list) => names.has(list))
+		.map((list) => {
+			const weight =
+				list in weights ? weights[list as keyof FusionWeights] : undefined;
+			const entries = items.flatMap((found) => {
+				const on = found.lists.find((place) => place.list === list);
+				if (on === undefined) return [];
+				const { rank, share, via } = on;
+				const { entityType, entityId, title, place } = found;
+				return [
+					{
+						entityType,
+						entityId,
+						title,
+						place,
+						rank,
+						...defined({ share, via }),
+					},
+				];
+			});
+			entries.sort((a, b) => a.rank - b.rank || a.place - b.place);
+			return { list, entries, ...(weight === undefined ? {} : { weight }) };
+		}) as SearchResponse["lists"];
+}

@@ -1,0 +1,50 @@
+import type { Json } from "../../../src/studio/api.ts";
+import { excerpt } from "../lib/format.ts";
+import { Time } from "./time.tsx";
+
+const numeric = /^(bigint|integer|smallint|numeric|real|double precision)/;
+
+/** Numbers stand on the right. */
+export function isNumeric(type: string | null | undefined): boolean {
+	return type != null && numeric.test(type) && !type.endsWith("[]");
+}
+
+/** A field's value in a cell of a table: short, by its type. */
+export function Value({
+	value,
+	type,
+}: {
+	readonly value: Json | undefined;
+	readonly type?: string | null | undefined;
+}) {
+	if (value === null || value === undefined)
+		return <span class="muted">—</span>;
+	if (typeof value === "boolean") return <>{value ? "true" : "false"}</>;
+	if (typeof value === "number") return <>{value}</>;
+	if (typeof value === "string") {
+		if (type?.startsWith("timestamp")) return <Time at={value} />;
+		if (isNumeric(type)) return <>{value}</>;
+		if (type === "uuid") return <code>{value}</code>;
+		return <span class="clip">{excerpt(value)}</span>;
+	}
+	if (Array.isArray(value) && value.every(isSimple))
+		return value.length === 0 ? (
+			<span class="muted">empty</span>
+		) : (
+			<span class="tags">
+				{value.slice(0, 4).map((item, at) => (
+					<span key={at} class="badge">
+						{excerpt(String(item), 40)}
+					</span>
+				))}
+				{value.length > 4 ? (
+					<span class="muted">+{value.length - 4}</span>
+				) : null}
+			</span>
+		);
+	return <code class="clip">{excerpt(JSON.stringify(value), 120)}</code>;
+}
+
+function isSimple(value: Json): boolean {
+	return typeof value !== "object" || value === null;
+}
