@@ -181,11 +181,15 @@ async function* readSteps(
 	request: TraverseRequest,
 	walk: Walk,
 ): AsyncGenerator<Step[]> {
-	const { direction = defaults.direction } = request;
+	const { direction = defaults.direction, limit: wanted = defaults.limit } =
+		request;
 	const context = contextOf(reader, request);
+	const isOrdered = parseTraverseOrder(request.orderBy).length > 0;
 	if (direction !== "in") {
 		let offset = 0;
-		for (let size = firstPage; ; size *= 4) {
+		// All edges are sorted for each page: no page more than there have to be.
+		const first = isOrdered ? walk.budget + 1 : Math.max(firstPage, wanted);
+		for (let size = first; ; size *= 4) {
 			const limit = Math.min(size, walk.budget + 1);
 			const rows = await read<StepRow>(reader, (entries) =>
 				outSql(entries, frontier, { ...context, limit, offset }),
@@ -197,9 +201,7 @@ async function* readSteps(
 	}
 	if (direction !== "out") {
 		// All of them are found for each page: a second one reads the rest.
-		const { limit: wanted = defaults.limit } = request;
-		const isPaged =
-			wanted <= firstPage && parseTraverseOrder(request.orderBy).length === 0;
+		const isPaged = wanted <= firstPage && !isOrdered;
 		let offset = 0;
 		for (;;) {
 			const isFirst = isPaged && offset === 0;
