@@ -41,7 +41,7 @@ async function run({ quick, rounds }: Context): Promise<Figure[]> {
 				"--tenant",
 				"t",
 				"--url",
-				join(folder, "database"),
+				`file:${join(folder, "database")}`,
 			];
 			// The first makes the tables.
 			await runChild(command, ask);

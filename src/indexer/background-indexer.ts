@@ -234,8 +234,13 @@ export class BackgroundIndexer {
 	 * A load that may drop the table's HNSW indexes where it is large against
 	 * them; they are built again when it has ended.
 	 */
-	bulkLoad(table: EntityTable, space: VectorSpace | undefined): BulkLoad {
+	bulkLoad(
+		table: EntityTable,
+		space: VectorSpace | undefined,
+		isAutomatic: boolean,
+	): BulkLoad | undefined {
 		const { schema, hnsw, logger, settings } = this.#options;
+		if (isAutomatic && !settings.enabled) return undefined;
 		const { embeddingsTableName } = table.entity;
 		const { possible } = declareIndexes(
 			[table],
@@ -246,6 +251,7 @@ export class BackgroundIndexer {
 			schema,
 			logger,
 			minRows: settings.minRows,
+			isAutomatic,
 			indexes: possible.filter(
 				(index) => definitionOf(index).vectors !== undefined,
 			),
