@@ -91,7 +91,16 @@ export class BulkLoad {
 		if (maxVectors < 2 * this.#counted) return;
 		this.#counted = maxVectors;
 		const large = await this.#findLarge(vectors);
-		if (large.length > 0) await this.#drop(large, maxVectors);
+		if (large.length > 0)
+			await this.#drop(large, whyDropped(large, maxVectors));
+	}
+
+	/** Drops all of them, of a table that is filled from the beginning. */
+	async dropIndexesToFill(): Promise<void> {
+		const there = await this.#findThere();
+		if (there.length === 0) return;
+		this.#isConsidered = true;
+		await this.#drop(there, whyDroppedToFill(there, this.#tableName));
 	}
 
 	/** Lets the indexes be built again, whatever became of the load. */
@@ -115,10 +124,8 @@ export class BulkLoad {
 	async #findLarge(
 		vectors: ReadonlyMap<string, number>,
 	): Promise<DeclaredIndex[]> {
-		const { schema, indexes } = this.#options;
-		const live = await readIndexes(this.#db, schema, [this.#tableName]);
-		const names = new Set(live.map(({ name }) => name));
-		const there = indexes.filter(({ name }) => names.has(name));
+		const { schema } = this.#options;
+		const there = await this.#findThere();
 		if (there.length > 0) this.#isConsidered = true;
 		const large: DeclaredIndex[] = [];
 		for (const index of there) {
@@ -142,6 +149,13 @@ export class BulkLoad {
 		return [];
 	}
 
+	async #findThere(): Promise<DeclaredIndex[]> {
+		const { schema, indexes } = this.#options;
+		const live = await readIndexes(this.#db, schema, [this.#tableName]);
+		const names = new Set(live.map(({ name }) => name));
+		return indexes.filter(({ name }) => names.has(name));
+	}
+
 	/** Those that searches have used recently, on a server that records it. */
 	async #findUsed(indexes: readonly DeclaredIndex[]): Promise<string[]> {
 		const names = encodeArray(
@@ -160,7 +174,7 @@ ORDER BY indexrelname`,
 
 	async #drop(
 		indexes: readonly DeclaredIndex[],
-		maxVectors: number,
+		explanation: string,
 	): Promise<void> {
 		this.#isDecided = true;
 		const names = indexes.map(({ name }) => name);
@@ -185,10 +199,7 @@ ORDER BY indexrelname`,
 				`SET lock_timeout = '${isAutomatic ? dropTimeout.automatic : dropTimeout.asked}'`,
 			);
 			for (const name of names) await dropIndex(session, schema, name);
-			this.#report = {
-				dropped: names,
-				explanation: whyDropped(names, maxVectors),
-			};
+			this.#report = { dropped: names, explanation };
 			this.#options.logger.info(
 				{ tableName: this.#tableName },
 				this.#report.explanation,
@@ -229,6 +240,20 @@ function notDropped(reason: string): BulkReport {
 	};
 }
 
-function whyDropped(names: readonly string[], maxVectors: number): string {
-	return `bulk: dropped ${names.join(", ")} for a load of ${maxVectors} vectors: writing into the graph costs several times as much as rebuilding it; until it is rebuilt after the load, searches compare every vector: exact, and slower`;
+function whyDropped(
+	indexes: readonly DeclaredIndex[],
+	maxVectors: number,
+): string {
+	return `bulk: dropped ${namesOf(indexes)} for a load of ${maxVectors} vectors: writing into the graph costs several times as much as rebuilding it; until it is rebuilt after the load, searches compare every vector: exact, and slower`;
+}
+
+function whyDroppedToFill(
+	indexes: readonly DeclaredIndex[],
+	tableName: string,
+): string {
+	return `dropped ${namesOf(indexes)} while "${tableName}" is filled: it takes a fraction of the time without them; until they are built again, searches by content read a bounded number of entries`;
+}
+
+function namesOf(indexes: readonly DeclaredIndex[]): string {
+	return indexes.map(({ name }) => name).join(", ");
 }
