@@ -27,12 +27,12 @@ export interface WordFacts {
  * A prepared statement is planned for a tenant of average size. In one far larger
  * than that, PostgreSQL would read all of its rows where it should ask an index.
  */
-export interface UsualSize {
+interface UsualSize {
 	readonly words: boolean;
 	readonly names: boolean;
 }
 
-export interface LargeTenant {
+interface LargeTenant {
 	readonly rows: number;
 	readonly averageLength: number;
 	/** Words of a sample of its rows, and how many of its rows have them, as the sample has it. */
