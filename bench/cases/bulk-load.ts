@@ -84,7 +84,7 @@ async function upsert(
 		entities,
 		tenantId,
 		generateEmbeddings: false,
-		...(bulk ? { bulk } : {}),
+		bulk,
 	});
 	if (bulk && result.bulk?.dropped.length !== 1)
 		throw new Error(`the index was not dropped: ${result.bulk?.explanation}`);

@@ -34,8 +34,14 @@ async function run(context: Context): Promise<Figure[]> {
 			await write(service, "films", cast.nodes);
 			await write(service, "clique", clique(members));
 			await write(service, "hub", hub(leaves));
-			const size = context.quick ? 100 : 500;
-			await write(service, "dense", dense(size, size * 0.3));
+			const sizes = context.quick
+				? ([[100, 30]] as const)
+				: ([
+						[500, 150],
+						[1000, 200],
+					] as const);
+			for (const [size, edges] of sizes)
+				await write(service, `dense ${size}`, dense(size, edges));
 			await service.indexer.drain();
 			await database.client.query("VACUUM (ANALYZE)");
 			context.say(
@@ -44,6 +50,9 @@ async function run(context: Context): Promise<Figure[]> {
 			const random = randomFrom(11);
 			const person = () =>
 				cast.people[Math.floor(random() * cast.people.length)] as string;
+			const bothDense: Figure[] = [];
+			for (const size of sizes)
+				bothDense.push(...(await bothWays(context, service, size)));
 			return [
 				await measure(context, {
 					name: `co-stars at depth 2, ${cast.source}, median of ${walks}`,
@@ -71,6 +80,7 @@ async function run(context: Context): Promise<Figure[]> {
 				await measure(context, {
 					name: `all of a hub's ${whole(leaves)} edges, median of 3`,
 					times: 3,
+					bound: 100,
 					walk: () =>
 						expectReach(
 							service,
@@ -82,6 +92,7 @@ async function run(context: Context): Promise<Figure[]> {
 				await measure(context, {
 					name: `all of a leaf's way in to ${whole(leaves)} edges, median of 3`,
 					times: 3,
+					bound: 100,
 					walk: () =>
 						expectReach(
 							service,
@@ -90,20 +101,20 @@ async function run(context: Context): Promise<Figure[]> {
 							1,
 						),
 				}),
-				...(await bothWays(context, service, size)),
+				...bothDense,
 			];
 		},
 	);
 }
 
-/** Where each has edges to and from a third of all others: against them, within 3 times along them. */
+/** Where each has edges to and from many others: against them, within 3 times along them. */
 async function bothWays(
 	context: Context,
 	service: Service,
-	size: number,
+	[size, edges]: readonly [size: number, edges: number],
 ): Promise<Figure[]> {
 	const walk = (direction: "out" | "in") => () =>
-		reach(service, "dense", {
+		reach(service, `dense ${size}`, {
 			from: "node 3",
 			depth: 2,
 			limit: 1000,
@@ -111,7 +122,7 @@ async function bothWays(
 			direction,
 		});
 	const name = (way: string) =>
-		`${whole(size)} × ${whole(size * 0.3)} edges, depth 2, ${way}, median of 5`;
+		`${whole(size)} × ${whole(edges)} edges, depth 2, ${way}, median of 5`;
 	const along = await measure(context, {
 		name: name("along"),
 		times: 5,

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
+import { PostgresService } from "remdb";
 import type { BenchDatabase } from "../support/bench-database.ts";
 import {
 	atLeast,
@@ -69,10 +70,66 @@ SELECT $1, 'name ' || i, 'description ' || i, 'content of row ' || i FROM genera
 					unit: "ms",
 					target: atMost(50),
 				},
+				await contentIndexFigure({ database, provider, rounds, count }),
 				await markerFigure(database, 4 * rounds, quick ? 200 : 1000),
 			];
 		},
 	);
+}
+
+interface Filled {
+	readonly database: BenchDatabase;
+	readonly provider: PrecomputedProvider;
+	readonly rounds: number;
+	readonly count: number;
+}
+
+/** With the index of contents there: the indexer drops it for the time, and builds it again. */
+async function contentIndexFigure({
+	database,
+	provider,
+	rounds,
+	count,
+}: Filled): Promise<Figure> {
+	const service = await PostgresService.connect({
+		connectionString: database.url,
+		models: [Cached],
+		embedding: provider,
+	});
+	const rebuild = () => timed(() => service.kv.rebuild());
+	try {
+		const times = await pairedRounds(
+			{
+				indexed: rebuild,
+				bare: async () => {
+					await database.client.query("DROP INDEX IF EXISTS kv_store_content");
+					return rebuild();
+				},
+			},
+			{
+				rounds,
+				before: async () => {
+					await service.indexer.repair({ missing: true });
+					await service.indexer.drain();
+					await database.client.query("TRUNCATE kv_store");
+					await database.checkpoint();
+				},
+				after: async (name) => {
+					await database.expectCounts({ kv_store: count }, name);
+					await service.indexer.drain();
+				},
+			},
+		);
+		return {
+			name: `${whole(count)} names, rebuild with the index of contents ÷ without`,
+			values: ratios(times.indexed, times.bare),
+			unit: "×",
+			target: atMost(1.5),
+			detail: `${milliseconds(times.indexed)}; ${milliseconds(times.bare)}`,
+		};
+	} finally {
+		await service.close();
+	}
 }
 
 const columns =

@@ -23,6 +23,9 @@ async function run({ quick, rounds }: Context): Promise<Figure[]> {
 	const peak: number[] = [];
 	const first: number[] = [];
 	const again: number[] = [];
+	const lookup: number[] = [];
+	const lookupPeak: number[] = [];
+	const version: number[] = [];
 	for (let round = 0; round < (quick ? 3 : rounds); round++) {
 		const folder = mkdtempSync(join(tmpdir(), "rem-bench-"));
 		try {
@@ -32,6 +35,24 @@ async function run({ quick, rounds }: Context): Promise<Figure[]> {
 			peak.push(run.peakMB);
 			first.push(await openEmbedded(join(folder, "database")));
 			again.push(await openEmbedded(join(folder, "database")));
+			const ask = [
+				"lookup",
+				"x",
+				"--tenant",
+				"t",
+				"--url",
+				`file:${join(folder, "database")}`,
+			];
+			// The first makes the tables.
+			await runChild(command, ask);
+			await settle();
+			const found = await runChild(command, ask);
+			lookup.push(found.wallMs);
+			lookupPeak.push(found.peakMB);
+			const bare = await runChild(childPath("nothing.mjs"));
+			version.push(
+				(await runChild(command, ["--version"])).wallMs / bare.wallMs,
+			);
 		} finally {
 			rmSync(folder, { recursive: true });
 		}
@@ -54,6 +75,24 @@ async function run({ quick, rounds }: Context): Promise<Figure[]> {
 			values: again,
 			unit: "ms",
 			target: below(600),
+		},
+		{
+			name: "rem lookup on that folder: whole process",
+			values: lookup,
+			unit: "ms",
+			target: below(900),
+		},
+		{
+			name: "rem lookup: peak memory",
+			values: lookupPeak,
+			unit: "MB",
+			target: below(300),
+		},
+		{
+			name: "rem --version ÷ a program that does nothing",
+			values: version,
+			unit: "×",
+			target: below(1.5),
 		},
 	];
 }

@@ -1,11 +1,14 @@
 #!/usr/bin/env node
 import { basename, relative } from "node:path";
 import type { Invocation } from "./options.ts";
-import { run } from "./run.ts";
+import { version } from "./version.ts";
 
 const signalCodes = { SIGINT: 130, SIGTERM: 143 } as const;
 
 const longMs = 2 ** 30;
+
+/** Answered here: to load every command takes three times as long as Node.js itself. */
+const versionOptions = new Set(["-V", "--version"]);
 
 await main(process.argv.slice(2));
 
@@ -13,6 +16,11 @@ await main(process.argv.slice(2));
 async function main(args: readonly string[]): Promise<void> {
 	for (const stream of [process.stdout, process.stderr])
 		stream.on("error", ignoreClosedPipe);
+	const [first = ""] = args;
+	if (versionOptions.has(first)) {
+		process.stdout.write(`${version()}\n`);
+		return;
+	}
 	const signal = stopOnSignals();
 	const invocation: Invocation = {
 		signal,
@@ -23,6 +31,7 @@ async function main(args: readonly string[]): Promise<void> {
 	// Background work keeps no process alive, nor does an idle
 	// connection; the command that waits for it must.
 	const alive = setInterval(() => {}, longMs);
+	const { run } = await import("./run.ts");
 	const { exitCode, failure } = await run(args, invocation);
 	process.stderr.write(failure);
 	clearInterval(alive);

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { setFlagsFromString } from "node:v8";
 import { readEnvironment } from "../config.ts";
 import { RemError } from "../errors.ts";
 import type { PostgresService } from "../index.ts";
@@ -15,6 +16,11 @@ export type AnyService = PostgresService<readonly Entity[]>;
 interface ServiceOptions extends DatabaseOptions {
 	/** The models, where they are loaded already. */
 	readonly entities?: readonly Entity[];
+}
+
+interface ReaderOptions extends DatabaseOptions {
+	/** Makes so many reads that optimised code is worth its time. @default false */
+	readonly isLong?: boolean;
 }
 
 /** Opens the database, does the work, and closes it whatever happens. */
@@ -79,10 +85,11 @@ export async function modelsOf({
  */
 export async function withoutCreating<T>(
 	terminal: Terminal,
-	options: DatabaseOptions,
+	options: ReaderOptions,
 	work: (service: AnyService) => Promise<T>,
 ): Promise<T> {
 	const folder = await missingFolder(options);
+	if (options.isLong !== true) compileQuickly();
 	if (folder === undefined) return withService(terminal, options, work);
 	terminal.notice(
 		`there is no embedded database in ${folder}: it is treated as empty and not created`,
@@ -90,14 +97,25 @@ export async function withoutCreating<T>(
 	return withService(terminal, { ...options, url: "memory:" }, work);
 }
 
+/**
+ * The embedded database is 20 MB of WebAssembly. A command that ends after a few
+ * reads is over before the optimised code is there: without it a lookup takes
+ * 1.2 seconds of CPU instead of 1.9, and 295 MB instead of 380.
+ */
+function compileQuickly(): void {
+	setFlagsFromString("--liftoff-only");
+}
+
 /** The same for commands that need the tables, which a database in memory gets. */
 export async function withReader<T>(
 	terminal: Terminal,
-	options: DatabaseOptions,
+	options: ReaderOptions,
 	work: (service: AnyService) => Promise<T>,
 ): Promise<T> {
-	if ((await missingFolder(options)) === undefined)
+	if ((await missingFolder(options)) === undefined) {
+		if (options.isLong !== true) compileQuickly();
 		return withTables(terminal, options, work);
+	}
 	return withoutCreating(terminal, options, async (service) => {
 		await service.migrate();
 		return work(service);

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { addDoctor } from "./commands/doctor.ts";
 import { addEmbeddings } from "./commands/embeddings.ts";
@@ -19,6 +18,7 @@ import { addStudio } from "./commands/studio.ts";
 import { addTraverse } from "./commands/traverse.ts";
 import { addWorker } from "./commands/worker.ts";
 import type { Invocation } from "./options.ts";
+import { version } from "./version.ts";
 
 /** The whole command line: every command is a file in commands/. */
 export function buildProgram(invocation: Invocation): Command {
@@ -62,8 +62,3 @@ The database is --url, else POSTGRES__CONNECTION_STRING, DATABASE_URL or
 POSTGRES__HOST, else the embedded one in ./.rem. Results are on stdout, notices
 and progress on stderr. Exit codes: 0 done, also when nothing was found; 1 failed;
 2 wrong usage; 3 differs, or is below the minimum.`;
-
-function version(): string {
-	const file = new URL("../../package.json", import.meta.url);
-	return JSON.parse(readFileSync(file, "utf8")).version;
-}

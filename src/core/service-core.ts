@@ -59,7 +59,11 @@ export class ServiceCore {
 		this.loadStatistics = new LoadStatistics(db, settings.logger);
 		// What these do is about all tenants.
 		const all = settings.rowLevelSecurity ? refusingDatabase(db) : db;
-		this.kv = new KvCache(all, settings.schema, settings.logger);
+		this.kv = new KvCache(all, {
+			schema: settings.schema,
+			logger: settings.logger,
+			dropIndexes: () => this.indexer.dropCacheIndexes(),
+		});
 		this.embeddings = new Embeddings({
 			db: all,
 			registry,

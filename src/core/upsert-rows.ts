@@ -29,9 +29,9 @@ export interface UpsertRowsOptions {
 	readonly transaction?: Handle | undefined;
 }
 
-/** What a batch upsert did, and with `bulk` what it did to the table's indexes. */
+/** What a batch upsert did, also to the table's indexes where dropping them was considered. */
 export interface BatchUpsertResult extends UpsertResult {
-	/** Only with the option `bulk`. */
+	/** With the option `bulk`, and for loads that are large without it. */
 	readonly bulk?: BulkReport;
 }
 
@@ -54,7 +54,11 @@ export async function upsertRows(
 		: core.source(transaction);
 	const embedding = await planEmbedding(core, { db, table }, options);
 	const { space, embeds, queuesFailures } = embedding;
-	const bulk = options.bulk ? indexer.bulkLoad(table, space) : undefined;
+	const { bulk: isAsked } = options;
+	const bulk =
+		isAsked === false || transaction !== undefined
+			? undefined
+			: indexer.bulkLoad(table, space, isAsked !== true);
 	const count = new EdgeCount();
 	const storeOptions: UpsertCall["options"] = {
 		scope: { tenantId, userId, defaultTenant: settings.defaultTenant },
@@ -90,7 +94,8 @@ export async function upsertRows(
 			inserted + updated > 0 ? count.edges : 0,
 		),
 	);
-	return bulk === undefined ? result : { ...result, bulk: bulk.report };
+	const report = bulk?.report;
+	return report === undefined ? result : { ...result, bulk: report };
 }
 
 /** How the texts of a write get their vectors. */

@@ -73,6 +73,7 @@ export const indexRequest: OptionChecks<IndexRequest> = {
 };
 
 const readOnly = "25006";
+const cacheTable = "kv_store";
 // A load is over when nothing came for so long; after ten minutes it is none.
 const quietMs = 2000;
 const maxLoadMs = 600_000;
@@ -234,8 +235,13 @@ export class BackgroundIndexer {
 	 * A load that may drop the table's HNSW indexes where it is large against
 	 * them; they are built again when it has ended.
 	 */
-	bulkLoad(table: EntityTable, space: VectorSpace | undefined): BulkLoad {
+	bulkLoad(
+		table: EntityTable,
+		space: VectorSpace | undefined,
+		isAutomatic: boolean,
+	): BulkLoad | undefined {
 		const { schema, hnsw, logger, settings } = this.#options;
+		if (isAutomatic && !settings.enabled) return undefined;
 		const { embeddingsTableName } = table.entity;
 		const { possible } = declareIndexes(
 			[table],
@@ -246,6 +252,7 @@ export class BackgroundIndexer {
 			schema,
 			logger,
 			minRows: settings.minRows,
+			isAutomatic,
 			indexes: possible.filter(
 				(index) => definitionOf(index).vectors !== undefined,
 			),
@@ -253,6 +260,30 @@ export class BackgroundIndexer {
 			blockBuilders: () => this.#blockBuilders(embeddingsTableName),
 			releaseBuilders: () => this.#releaseBuilders(embeddingsTableName),
 		});
+	}
+
+	/**
+	 * @internal
+	 * Before the cache is filled: what FUZZY searches contents by would take seven
+	 * times as long as the rest. Those indexes are dropped, and built again once
+	 * what is returned is called. Where no indexer runs they stay.
+	 */
+	async dropCacheIndexes(): Promise<() => Promise<void>> {
+		const { schema, hnsw, logger, settings, tables } = this.#options;
+		if (!settings.enabled) return async () => {};
+		const { possible } = declareIndexes(tables(), () => [], hnsw);
+		const load = new BulkLoad(this.#db, cacheTable, {
+			schema,
+			logger,
+			minRows: settings.minRows,
+			isAutomatic: true,
+			indexes: possible.filter(({ tableName }) => tableName === cacheTable),
+			enqueue: (indexes) => this.#enqueue(indexes, true),
+			blockBuilders: () => this.#blockBuilders(cacheTable),
+			releaseBuilders: () => this.#releaseBuilders(cacheTable),
+		});
+		await load.dropIndexesToFill();
+		return () => load.end();
 	}
 
 	#blockBuilders(tableName: string): boolean {
@@ -470,5 +501,5 @@ publicMethods<BackgroundIndexer>()(
 		repair: async(optionalOptions<{ missing?: boolean }>({ missing: flag })),
 		check: sync(optional("table", record)),
 	},
-	["noteRows", "bulkLoad"],
+	["noteRows", "bulkLoad", "dropCacheIndexes"],
 );

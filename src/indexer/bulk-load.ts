@@ -1,12 +1,14 @@
 import { dropIndex, readIndexes } from "../db/catalogue/indexes.ts";
 import { readForeignOwner } from "../db/catalogue/relations.ts";
 import type { Database, Session } from "../db/database.ts";
+import { encodeArray } from "../db/encode.ts";
 import type { Logger } from "../logger.ts";
 import type { DeclaredIndex } from "../schema/index-types.ts";
+import { sql } from "../sql.ts";
 import { tryLockTable, unlockTable } from "./build-queue.ts";
 import { indexesThatPay } from "./index-need.ts";
 
-/** What became of the HNSW indexes of a table that was loaded with `bulk`. */
+/** What became of the HNSW indexes of a table that was loaded with `bulk`, or with a load for which dropping them was considered. */
 export interface BulkReport {
 	/** Dropped for the load, and queued to be rebuilt after it. */
 	readonly dropped: readonly string[];
@@ -19,6 +21,8 @@ interface BulkLoadOptions {
 	readonly logger: Logger;
 	/** Loads of fewer vectors are not large. */
 	readonly minRows: number;
+	/** Nobody has asked for it: indexes that searches use stay. */
+	readonly isAutomatic: boolean;
 	/** The table's indexes that can be dropped. */
 	readonly indexes: readonly DeclaredIndex[];
 	/** Puts those into the queue. */
@@ -36,7 +40,9 @@ interface BulkLoadOptions {
  */
 const largeShare = 0.5;
 // Dropping waits for every transaction that uses the table.
-const dropTimeout = "10s";
+const dropTimeout = { asked: "10s", automatic: "1s" };
+/** An index that was searched within that time is in use. */
+const recently = "10 minutes";
 
 /**
  * The time of a load in which its table has no HNSW index. The table's lock
@@ -51,6 +57,8 @@ export class BulkLoad {
 	#session: Session | undefined;
 	#isBlocked = false;
 	#isDecided = false;
+	/** Whether the size of the load alone made dropping worth a look. */
+	#isConsidered = false;
 	/** The largest number of vectors of a field at the last check. */
 	#counted = 0;
 
@@ -61,7 +69,9 @@ export class BulkLoad {
 		this.#report = notDropped(`"${tableName}" has no HNSW index`);
 	}
 
-	get report(): BulkReport {
+	/** `undefined`: nobody has asked, and the load was too small to ask about. */
+	get report(): BulkReport | undefined {
+		if (this.#options.isAutomatic && !this.#isConsidered) return undefined;
 		return this.#report;
 	}
 
@@ -81,7 +91,16 @@ export class BulkLoad {
 		if (maxVectors < 2 * this.#counted) return;
 		this.#counted = maxVectors;
 		const large = await this.#findLarge(vectors);
-		if (large.length > 0) await this.#drop(large, maxVectors);
+		if (large.length > 0)
+			await this.#drop(large, whyDropped(large, maxVectors));
+	}
+
+	/** Drops all of them, of a table that is filled from the beginning. */
+	async dropIndexesToFill(): Promise<void> {
+		const there = await this.#findThere();
+		if (there.length === 0) return;
+		this.#isConsidered = true;
+		await this.#drop(there, whyDroppedToFill(there, this.#tableName));
 	}
 
 	/** Lets the indexes be built again, whatever became of the load. */
@@ -105,10 +124,9 @@ export class BulkLoad {
 	async #findLarge(
 		vectors: ReadonlyMap<string, number>,
 	): Promise<DeclaredIndex[]> {
-		const { schema, indexes } = this.#options;
-		const live = await readIndexes(this.#db, schema, [this.#tableName]);
-		const names = new Set(live.map(({ name }) => name));
-		const there = indexes.filter(({ name }) => names.has(name));
+		const { schema } = this.#options;
+		const there = await this.#findThere();
+		if (there.length > 0) this.#isConsidered = true;
 		const large: DeclaredIndex[] = [];
 		for (const index of there) {
 			const count = vectors.get(index.vectors?.field ?? "") ?? 0;
@@ -123,16 +141,44 @@ export class BulkLoad {
 			this.#report = notDropped(
 				`${Math.max(...vectors.values())} vectors are few against those in the indexes of "${this.#tableName}"`,
 			);
-		return large;
+		const used = this.#options.isAutomatic ? await this.#findUsed(large) : [];
+		if (used.length === 0) return large;
+		this.#report = notDropped(
+			`searches have used ${used.join(", ")} in the last ${recently}, and would be slower until they are rebuilt; \`bulk\` drops them all the same`,
+		);
+		return [];
+	}
+
+	async #findThere(): Promise<DeclaredIndex[]> {
+		const { schema, indexes } = this.#options;
+		const live = await readIndexes(this.#db, schema, [this.#tableName]);
+		const names = new Set(live.map(({ name }) => name));
+		return indexes.filter(({ name }) => names.has(name));
+	}
+
+	/** Those that searches have used recently, on a server that records it. */
+	async #findUsed(indexes: readonly DeclaredIndex[]): Promise<string[]> {
+		const names = encodeArray(
+			"text",
+			indexes.map(({ name }) => name),
+		);
+		const { rows } = await this.#db.query<{ name: string }>(
+			sql`SELECT indexrelname AS name FROM pg_stat_user_indexes
+WHERE schemaname = ${this.#options.schema} AND indexrelname = ANY (${names}::text[])
+  AND last_idx_scan > now() - ${recently}::interval
+ORDER BY indexrelname`,
+			{ idempotent: true },
+		);
+		return rows.map(({ name }) => name);
 	}
 
 	async #drop(
 		indexes: readonly DeclaredIndex[],
-		maxVectors: number,
+		explanation: string,
 	): Promise<void> {
 		this.#isDecided = true;
 		const names = indexes.map(({ name }) => name);
-		const { schema } = this.#options;
+		const { schema, isAutomatic } = this.#options;
 		const owner = await readForeignOwner(this.#db, schema, this.#tableName);
 		if (owner !== null) {
 			this.#report = notDropped(
@@ -149,12 +195,11 @@ export class BulkLoad {
 		}
 		await this.#options.enqueue(indexes);
 		try {
-			await session.script(`SET lock_timeout = '${dropTimeout}'`);
+			await session.script(
+				`SET lock_timeout = '${isAutomatic ? dropTimeout.automatic : dropTimeout.asked}'`,
+			);
 			for (const name of names) await dropIndex(session, schema, name);
-			this.#report = {
-				dropped: names,
-				explanation: whyDropped(names, maxVectors),
-			};
+			this.#report = { dropped: names, explanation };
 			this.#options.logger.info(
 				{ tableName: this.#tableName },
 				this.#report.explanation,
@@ -195,6 +240,20 @@ function notDropped(reason: string): BulkReport {
 	};
 }
 
-function whyDropped(names: readonly string[], maxVectors: number): string {
-	return `bulk: dropped ${names.join(", ")} for a load of ${maxVectors} vectors: writing into the graph costs several times as much as rebuilding it; until it is rebuilt after the load, searches compare every vector: exact, and slower`;
+function whyDropped(
+	indexes: readonly DeclaredIndex[],
+	maxVectors: number,
+): string {
+	return `bulk: dropped ${namesOf(indexes)} for a load of ${maxVectors} vectors: writing into the graph costs several times as much as rebuilding it; until it is rebuilt after the load, searches compare every vector: exact, and slower`;
+}
+
+function whyDroppedToFill(
+	indexes: readonly DeclaredIndex[],
+	tableName: string,
+): string {
+	return `dropped ${namesOf(indexes)} while "${tableName}" is filled: it takes a fraction of the time without them; until they are built again, searches by content read a bounded number of entries`;
+}
+
+function namesOf(indexes: readonly DeclaredIndex[]): string {
+	return indexes.map(({ name }) => name).join(", ");
 }

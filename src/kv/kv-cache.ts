@@ -31,11 +31,17 @@ import { type VerifyOptions, type VerifyResult, verifyKv } from "./verify.ts";
 const pauseWithoutRightMs = 30_000;
 const pauseMs = 1000;
 
+interface KvCacheOptions extends Pick<RebuildOptions, "dropIndexes"> {
+	readonly schema: string;
+	readonly logger: Logger;
+}
+
 /** Detects that the cache was emptied, and rebuilds it, once at a time. */
 export class KvCache {
 	readonly #db: Database;
 	readonly #schema: string;
 	readonly #logger: Logger;
+	readonly #dropIndexes: RebuildOptions["dropIndexes"];
 	readonly #listeners = new Set<(progress: KvProgress) => void>();
 	#rebuilding: Promise<RebuildResult | undefined> | undefined;
 	/** Stops the rebuild that runs. */
@@ -44,10 +50,11 @@ export class KvCache {
 	#isLogged = false;
 
 	/** @internal */
-	constructor(db: Database, schema: string, logger: Logger) {
+	constructor(db: Database, { schema, logger, dropIndexes }: KvCacheOptions) {
 		this.#db = db;
 		this.#schema = schema;
 		this.#logger = logger;
+		this.#dropIndexes = dropIndexes;
 	}
 
 	/** Whether it is in use, how many entries it has, and what threatens it. Counts all entries: for people, not for every request. */
@@ -69,7 +76,7 @@ export class KvCache {
 	 * // { entries: 1500 }
 	 */
 	async rebuild(
-		options: Omit<RebuildOptions, "unlessUnderWay"> = {},
+		options: Pick<RebuildOptions, "onProgress" | "signal"> = {},
 	): Promise<RebuildResult> {
 		refuseInsideTransaction(this.#db);
 		const { onProgress, signal } = options;
@@ -214,7 +221,11 @@ export class KvCache {
 						for (const listener of this.#listeners) listener(progress);
 					};
 		return span("kv.rebuild", rebuildSpan, () =>
-			rebuildKv(this.#db, this.#schema, { ...options, onProgress }),
+			rebuildKv(this.#db, this.#schema, {
+				...options,
+				onProgress,
+				dropIndexes: this.#dropIndexes,
+			}),
 		);
 	}
 

@@ -1,7 +1,7 @@
 import type { Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import { kvReady } from "../schema/kv-trigger.ts";
-import { type Sql, sql } from "../sql.ts";
+import { join, type Sql, sql } from "../sql.ts";
 import {
 	type BatchStart,
 	type CopiedRows,
@@ -24,6 +24,8 @@ export interface RebuildOptions {
 	readonly signal?: AbortSignal | undefined;
 	/** Leaves it to another process that is rebuilding. @default false */
 	readonly unlessUnderWay?: boolean;
+	/** Drops indexes that fill slowly; what it returns is called behind the rebuild, and has them built again. */
+	readonly dropIndexes?: (() => Promise<() => Promise<void>>) | undefined;
 }
 
 export interface RebuildResult {
@@ -63,6 +65,30 @@ export async function rebuildKv(
 	schema: string,
 	options: RebuildOptions = {},
 ): Promise<RebuildResult | undefined> {
+	let restoreIndexes: (() => Promise<void>) | undefined;
+	const onFilling = async (sources: readonly KvSource[]) => {
+		if (restoreIndexes !== undefined || options.dropIndexes === undefined)
+			return;
+		if (await lacksMost(db, schema, sources))
+			restoreIndexes = await options.dropIndexes();
+	};
+	try {
+		return await fill(db, schema, { ...options, onFilling });
+	} finally {
+		await restoreIndexes?.();
+	}
+}
+
+interface FillOptions extends RebuildOptions {
+	/** Called before the first row of an attempt is copied. */
+	readonly onFilling: (sources: readonly KvSource[]) => Promise<void>;
+}
+
+async function fill(
+	db: Handle,
+	schema: string,
+	options: FillOptions,
+): Promise<RebuildResult | undefined> {
 	let entries = 0;
 	for (let attempt = 0; attempt < attempts; attempt++) {
 		const fence = await Fence.begin(db, schema, options);
@@ -71,6 +97,7 @@ export async function rebuildKv(
 		const copy = await rowCopier(db, schema);
 		const steps = await startKvProgress(db, sources, options.onProgress);
 		try {
+			await options.onFilling(sources);
 			for (const source of sources)
 				entries += await copyBatches(source, { copy, fence, steps });
 			await fence.awaitPrepared();
@@ -87,6 +114,32 @@ export async function rebuildKv(
 		"DATABASE",
 		`kv_store was emptied ${attempts} times while it was being rebuilt`,
 		{ hint: "LOOKUP answers from the primary tables; rebuild again later" },
+	);
+}
+
+/** Fewer rows are copied in no time, whatever indexes there are. */
+const manyRows = 5000;
+
+/** Whether the cache has less than half of what it is to have, and that is much. */
+async function lacksMost(
+	db: Handle,
+	schema: string,
+	sources: readonly KvSource[],
+): Promise<boolean> {
+	if (sources.length === 0) return false;
+	const all = join(
+		sources.map(({ view }) => sql`SELECT FROM ${view}`),
+		" UNION ALL ",
+	);
+	const settings = await seeingAll(db);
+	return db.transaction(
+		async (tx) => {
+			const { rows } = await tx.query<{ lacks: boolean }>(
+				sql`SELECT (SELECT count(*) FROM (${all}) AS s) >= greatest(${manyRows}, 2 * (SELECT count(*) FROM ${kvStore(schema)})) AS lacks`,
+			);
+			return rows[0]?.lacks === true;
+		},
+		{ readOnly: true, idempotent: true, settings },
 	);
 }
 

@@ -118,7 +118,7 @@ const frequentLimit = 100;
  * them: to read and plan one takes a third of a short search. Filters differ
  * without end.
  */
-function isFrequent({ where, limit }: SearchContext): boolean {
+export function isFrequent({ where, limit }: SearchContext): boolean {
 	return where === undefined && limit <= frequentLimit;
 }
 

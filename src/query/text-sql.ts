@@ -85,7 +85,7 @@ export function textCtes(scope: TextScope, search: TextSearch): Sql {
 ), average AS MATERIALIZED (
   SELECT coalesce(nullif((SELECT s.average FROM statistics AS s), 0), (SELECT avg(p.length) FROM postings AS p))::float8 AS length
 ), found AS MATERIALIZED (
-  SELECT p.entity_id, sum(w.weight * ${saturation("p.rank", "p.length")}) AS score
+  SELECT p.entity_id, sum(w.weight * ${saturation("p")}) AS score
   FROM postings AS p JOIN weighed_words AS w ON w.no = p.no CROSS JOIN average AS a
   GROUP BY p.entity_id
   ORDER BY score DESC, p.entity_id
@@ -149,7 +149,14 @@ function inScope(scope: TextScope): Sql {
 	return sql`e.tenant_id = ${tenantOf(scope)}${userCondition("e", scope)}${filter}`;
 }
 
-const ranked = raw("ts_rank('{1,1,1,1}'::real[], e.words, w.query) AS rank");
+/**
+ * How often the row has the word. `ts_rank` of a single word is the sum of 1 / i²
+ * over its n occurrences, divided by π² / 6. What is left to 1 is 1 / (n + ½) /
+ * (π² / 6) within 3 %: so n is that, rounded.
+ */
+const counted = raw(
+	"round(0.6079271 / greatest(1 - ts_rank('{1,1,1,1}'::real[], e.words, w.query)::float8, 0.001) - 0.5) AS occurrences",
+);
 
 /**
  * Which rows contain which words, from the index. Of a word that is in more rows
@@ -159,8 +166,8 @@ const ranked = raw("ts_rank('{1,1,1,1}'::real[], e.words, w.query) AS rank");
 function indexedPostings(scope: TextScope, { large }: WordStatistics): Sql {
 	const words = sql`${wordsRef(scope.table)} AS e WHERE ${inScope(scope)}`;
 	const limit = raw(String(maxRowsOfWord));
-	const ofRare = sql`SELECT w.no, p.entity_id, p.length, p.rank FROM query_words AS w CROSS JOIN LATERAL (
-    SELECT e.entity_id, e.length, ${ranked} FROM ${words} AND e.words @@ w.query LIMIT ${limit}
+	const ofRare = sql`SELECT w.no, p.entity_id, p.length, p.occurrences FROM query_words AS w CROSS JOIN LATERAL (
+    SELECT e.entity_id, e.length, ${counted} FROM ${words} AND e.words @@ w.query LIMIT ${limit}
   ) AS p WHERE w.known IS NULL`;
 	if (large === undefined || large.frequent.size === 0) return ofRare;
 	const together = (count: number) =>
@@ -168,7 +175,7 @@ function indexedPostings(scope: TextScope, { large }: WordStatistics): Sql {
       SELECT w.query FROM query_words AS w WHERE w.known IS NOT NULL ORDER BY w.known, w.no LIMIT ${raw(String(count))}) AS k) LIMIT ${limit})`;
 	return sql`${ofRare}
   UNION ALL
-  SELECT DISTINCT w.no, e.entity_id, e.length, ${ranked} FROM (
+  SELECT DISTINCT w.no, e.entity_id, e.length, ${counted} FROM (
     (SELECT e.entity_id, e.length, e.words FROM ${words} AND e.often && (SELECT array_agg(w.lexeme) FROM query_words AS w WHERE w.known IS NOT NULL) LIMIT ${limit})
     UNION ALL
     (SELECT t.* FROM (${together(3)} UNION ALL ${together(2)} UNION ALL ${together(1)}) AS t LIMIT ${limit})
@@ -178,9 +185,9 @@ function indexedPostings(scope: TextScope, { large }: WordStatistics): Sql {
 
 /** Of rows whose frequent words were not all read, the whole score. */
 function rescored(scope: TextScope): Sql {
-	return sql`SELECT f.entity_id, round(sum(w.weight * ${saturation("w.rank", "e.length")})::numeric, 6) AS score
+	return sql`SELECT f.entity_id, round(sum(w.weight * ${saturation("w")})::numeric, 6) AS score
     FROM found AS f JOIN ${wordsRef(scope.table)} AS e ON e.entity_id = f.entity_id CROSS JOIN average AS a
-    CROSS JOIN LATERAL (SELECT w.weight, ${ranked} FROM weighed_words AS w WHERE e.words @@ w.query OFFSET 0) AS w
+    CROSS JOIN LATERAL (SELECT w.weight, e.length, ${counted} FROM weighed_words AS w WHERE e.words @@ w.query OFFSET 0) AS w
     WHERE (SELECT bool_or(w.is_cut) FROM weighed_words AS w)
     GROUP BY f.entity_id
     UNION ALL
@@ -189,7 +196,7 @@ function rescored(scope: TextScope): Sql {
 
 /** Each row read once, and of those that contain any of the words each word. */
 function scannedPostings(rows: Sql): Sql {
-	return sql`SELECT w.no, e.entity_id, e.length, ${ranked}
+	return sql`SELECT w.no, e.entity_id, e.length, ${counted}
   FROM (SELECT string_agg(w.query::text, ' | ')::tsquery AS query FROM query_words AS w) AS any_word
   CROSS JOIN LATERAL (${rows}) AS e
   CROSS JOIN LATERAL (SELECT w.no, w.query FROM query_words AS w WHERE e.words @@ w.query OFFSET 0) AS w`;
@@ -247,15 +254,10 @@ function countedStatistics(scope: TextScope, isStored: boolean): Sql {
 	return sql`SELECT count(*)::float8 AS rows, NULL::float8 AS average FROM ${tableRef(table)} AS r WHERE ${eligibleRows({ table, tenantId, where: undefined })}`;
 }
 
-/**
- * The part of a word's weight that it brings: more for each occurrence, less and
- * less so, and less in a long text. `ts_rank` of a single word is the sum of
- * 1 / i² over its n occurrences, divided by π² / 6. What is left to 1 is
- * 1 / (n + ½) / (π² / 6) within 3 %: so n is that, rounded.
- */
-function saturation(rank: string, length: string): Sql {
-	const n = `round(0.6079271 / greatest(1 - ${rank}::float8, 0.001) - 0.5)`;
+/** The part of a word's weight that it brings: more for each occurrence, less and less so, and less in a long text. */
+function saturation(posting: string): Sql {
+	const n = `${posting}.occurrences`;
 	return raw(
-		`(${k1 + 1} * ${n} / (${n} + ${k1 * (1 - b)} + ${(k1 * b).toFixed(3)} * ${length} / a.length))`,
+		`(${k1 + 1} * ${n} / (${n} + ${k1 * (1 - b)} + ${(k1 * b).toFixed(3)}::float8 * ${posting}.length / a.length))`,
 	);
 }

@@ -1,10 +1,11 @@
 import { isUsable } from "../db/catalogue/indexes.ts";
-import type { Handle } from "../db/database.ts";
+import type { Handle, QueryOptions } from "../db/database.ts";
 import { wordSourcesRef, wordsRef } from "../db/tables.ts";
+import { isRemError } from "../errors.ts";
 import { sharedTenant } from "../models/limits.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { wordsIndex } from "../schema/word-indexes.ts";
-import { type Sql, sql } from "../sql.ts";
+import { ident, type Sql, sql } from "../sql.ts";
 import { ExpiringCache } from "../util/expiring-cache.ts";
 
 /** What a search of words is planned by. */
@@ -18,9 +19,20 @@ export interface WordStatistics {
 	readonly isIndexed: boolean;
 	/** Of a tenant of more rows than are counted for each search. */
 	readonly large: LargeTenant | undefined;
+	/** Whether a plan made for any tenant suits this one. */
+	readonly usual: UsualSize;
 }
 
-export interface LargeTenant {
+/**
+ * A prepared statement is planned for a tenant of average size. In one far larger
+ * than that, PostgreSQL would read all of its rows where it should ask an index.
+ */
+interface UsualSize {
+	readonly words: boolean;
+	readonly names: boolean;
+}
+
+interface LargeTenant {
 	readonly rows: number;
 	readonly averageLength: number;
 	/** Words of a sample of its rows, and how many of its rows have them, as the sample has it. */
@@ -42,10 +54,8 @@ const maxAgeMs = 30_000;
  * away.
  */
 export class TextStatistics {
-	readonly #sources = new ExpiringCache<Omit<WordStatistics, "large">>({
-		maxAgeMs,
-	});
-	readonly #tenants = new ExpiringCache<LargeTenant | undefined>({
+	readonly #sources = new ExpiringCache<SourceStatistics>({ maxAgeMs });
+	readonly #tenants = new ExpiringCache<TenantStatistics>({
 		maxAgeMs,
 		maxEntries: 1000,
 	});
@@ -60,11 +70,14 @@ export class TextStatistics {
 		const source = await this.#sources.getOrRead(tableName, () =>
 			readSource(db, table),
 		);
-		const large = await this.#tenants.getOrRead(
+		const ofTenant = await this.#tenants.getOrRead(
 			JSON.stringify([tableName, tenant]),
-			() => readTenant(db, table, tenant),
+			async () => ({
+				large: await readTenant(db, table, tenant),
+				usual: await readUsual(db, table, tenant),
+			}),
 		);
-		return { ...source, large };
+		return { ...source, ...ofTenant };
 	}
 
 	forget(): void {
@@ -72,6 +85,9 @@ export class TextStatistics {
 		this.#tenants.clear();
 	}
 }
+
+type TenantStatistics = Pick<WordStatistics, "large" | "usual">;
+type SourceStatistics = Omit<WordStatistics, keyof TenantStatistics>;
 
 async function readSource(db: Handle, table: EntityTable) {
 	const { schema, entity } = table;
@@ -140,9 +156,57 @@ GROUP BY u.lexeme HAVING count(*) >= ${minInSample}`,
 	return new Map(rows.map((row) => [row.lexeme, Math.round(row.rows * share)]));
 }
 
-async function estimatedRows(db: Handle, statement: Sql): Promise<number> {
+async function readUsual(
+	db: Handle,
+	table: EntityTable,
+	tenant: string,
+): Promise<UsualSize> {
+	const { schema, entity } = table;
+	const words = await isUsual(db, { ref: wordsRef(table), tenant });
+	if (!entity.createKvTrigger) return { words, names: true };
+	try {
+		const ref = ident(schema, "kv_store");
+		const readsUnlogged = true;
+		return { words, names: await isUsual(db, { ref, tenant, readsUnlogged }) };
+	} catch (error) {
+		// A standby has no UNLOGGED tables.
+		if (isRemError(error) && error.sqlState === "0A000")
+			return { words, names: false };
+		throw error;
+	}
+}
+
+/** Rows that PostgreSQL looks for in an index, whichever plan it makes. */
+const alwaysIndexed = 250;
+
+interface TenantRows {
+	readonly ref: Sql;
+	readonly tenant: string;
+	readonly readsUnlogged?: boolean;
+}
+
+/** Whether it expects of any tenant as many rows as of this one, roughly. */
+async function isUsual(
+	db: Handle,
+	{ ref, tenant, readsUnlogged = false }: TenantRows,
+): Promise<boolean> {
+	const estimate = (value: Sql) =>
+		estimatedRows(db, sql`SELECT FROM ${ref} WHERE tenant_id = ${value}`, {
+			readsUnlogged,
+		});
+	// What a subquery returns is not known when the plan is made, as is a parameter of a prepared statement.
+	const ofAny = await estimate(sql`(SELECT ${tenant}::text)`);
+	if (ofAny >= alwaysIndexed) return true;
+	return (await estimate(sql`${tenant}`)) <= 2 * ofAny;
+}
+
+async function estimatedRows(
+	db: Handle,
+	statement: Sql,
+	options: Pick<QueryOptions, "readsUnlogged"> = {},
+): Promise<number> {
 	const { rows } = await db.query<{
 		"QUERY PLAN": [{ Plan: { "Plan Rows": number } }];
-	}>(sql`EXPLAIN (FORMAT JSON) ${statement}`, { idempotent: true });
+	}>(sql`EXPLAIN (FORMAT JSON) ${statement}`, { ...options, idempotent: true });
 	return rows[0]?.["QUERY PLAN"][0].Plan["Plan Rows"] ?? 0;
 }

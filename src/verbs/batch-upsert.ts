@@ -58,7 +58,9 @@ export interface BatchUpsertOptions<M extends Models, T extends TableName<M>>
 	 * Drops the table's HNSW index for this load where the load is large: half of
 	 * the vectors in the index or more, and at least BACKGROUND_INDEX__MIN_ROWS.
 	 * It is built again behind it, and searches are exact until then; `bulk` of the
-	 * result reports what was done and why. Not inside a transaction. @default false
+	 * result reports what was done and why. Left out, an index that searches have
+	 * used in the last ten minutes stays, as does every index where no indexer runs
+	 * and inside a transaction, where `true` is refused. `false`: none is dropped.
 	 */
 	readonly bulk?: boolean;
 	readonly onProgress?: (progress: UpsertProgress) => void;

@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { rem } from "./run-rem.ts";
 
@@ -40,7 +42,28 @@ test("query --help names every verb", async () => {
 });
 
 test("--version is that of the package", async () => {
-	expect((await rem(["--version"])).stdout).toMatch(/^\d+\.\d+\.\d+/);
+	const { version } = JSON.parse(readFileSync("package.json", "utf8"));
+	for (const option of ["--version", "-V"])
+		expect(await rem([option])).toEqual({
+			code: 0,
+			stdout: `${version}\n`,
+			stderr: "",
+		});
+});
+
+test("--version loads nothing but the program's start", () => {
+	const loadedBy = (file: string): string[] => [
+		file,
+		...[
+			...readFileSync(file, "utf8").matchAll(
+				/^import (?!type )[^;]*?from "(\.[^"]+)"/gms,
+			),
+		].flatMap(([, path = ""]) => loadedBy(join(dirname(file), path))),
+	];
+	expect(loadedBy("src/cli/main.ts")).toEqual([
+		"src/cli/main.ts",
+		"src/cli/version.ts",
+	]);
 });
 
 test.each([

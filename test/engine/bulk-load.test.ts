@@ -2,6 +2,7 @@ import { expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, PostgresService } from "../../src/index.ts";
 import { silentLogger } from "../../src/logger.ts";
+import { sql } from "../../src/sql.ts";
 import { openWriter } from "../support/blocker.ts";
 import { codeOf, createDatabase, engine } from "../support/engine.ts";
 
@@ -111,7 +112,74 @@ test("a load that is small, or small compared with the table, does not drop it a
 	expect(await stateOf(service)).toBe("valid");
 });
 
-test("it is off by default, and rows that are stored already do not count", async () => {
+test("without being asked a large load drops the index where it is rebuilt by itself, and reports that", async () => {
+	const { service } = await open({ enabled: true });
+	const entities = pages(20, 60);
+	const { bulk } = await service.batchUpsert({ tableName: "pages", entities });
+	expect(bulk?.dropped).toEqual([hnsw]);
+	expect(bulk?.explanation).toMatch(/dropped .* searches compare every/);
+	await expect.poll(() => stateOf(service)).toBe("valid");
+});
+
+test.each<[string, object]>([
+	["few", { entities: pages(20, 25) }],
+	["many, with `bulk: false`,", { entities: pages(20, 60), bulk: false }],
+])(
+	"without being asked %s vectors go into the index, and nothing is reported",
+	async (_, load) => {
+		const { service } = await open({ enabled: true });
+		const result = await service.batchUpsert({
+			tableName: "pages",
+			entities: [],
+			...load,
+		});
+		expect(result).not.toHaveProperty("bulk");
+		expect(await stateOf(service)).toBe("valid");
+	},
+);
+
+test("inside a transaction a large load goes into the index", async () => {
+	const { service } = await open({ enabled: true });
+	const entities = pages(20, 60);
+	const result = await service.transaction((transaction) =>
+		service.batchUpsert({ tableName: "pages", entities, transaction }),
+	);
+	expect(result).not.toHaveProperty("bulk");
+	expect(await stateOf(service)).toBe("valid");
+});
+
+test.runIf(engine === "server")(
+	"an index that searches use stays, unless it is asked for",
+	async () => {
+		const { service } = await open({ enabled: true });
+		await service.transaction(async (transaction) => {
+			// Of 20 rows PostgreSQL would read all.
+			await transaction.query(sql`SET LOCAL enable_seqscan = off`);
+			await transaction.query(sql`SET LOCAL enable_bitmapscan = off`);
+			await transaction.query(sql`SET LOCAL enable_sort = off`);
+			await service.vectorSearch({
+				tableName: "pages",
+				queryText: "content of page 7",
+				mode: "approximate",
+				transaction,
+			});
+			// Otherwise a busy connection may report its work a minute later.
+			await transaction.query(sql`SELECT pg_stat_force_next_flush()`);
+		});
+		const used = await service.batchUpsert({
+			tableName: "pages",
+			entities: pages(20, 60),
+		});
+		expect(used.bulk?.dropped).toEqual([]);
+		expect(used.bulk?.explanation).toContain(`searches have used ${hnsw}`);
+		expect(await stateOf(service)).toBe("valid");
+		const { bulk } = await service.batchUpsert(load(60, 140));
+		expect(bulk?.dropped).toEqual([hnsw]);
+		await expect.poll(() => stateOf(service)).toBe("valid");
+	},
+);
+
+test("without an indexer it is off, and rows that are stored already do not count", async () => {
 	const { service } = await open();
 	const usual = await service.batchUpsert({
 		tableName: "pages",

@@ -10,7 +10,12 @@ const Note = defineEntity(
 	{ entityKeyField: "name" },
 );
 const models = [Note] as const;
-const db = useService({ models, backgroundIndex: { enabled: false } });
+const db = useService({
+	models,
+	backgroundIndex: { enabled: false },
+	// What a connection has prepared is seen on that connection.
+	poolSize: 1,
+});
 const onlyText = { vector: 0, text: 1, name: 0 } as const;
 const words = "rem_words_notes";
 
@@ -298,6 +303,48 @@ describe("queries", () => {
 		expect(await found("'; DROP TABLE notes; \\ lighthouse:*&|!()")).toEqual([
 			"a",
 		]);
+	});
+});
+
+describe("a prepared statement", () => {
+	const prepared = async () => {
+		const [counted] = await rows<{ uses: number }>(
+			"SELECT coalesce(sum(custom_plans + generic_plans), 0)::integer AS uses FROM pg_prepared_statements WHERE name LIKE 'rem_hybrid_%'",
+		);
+		return counted?.uses;
+	};
+	const search = (options: Partial<Search>) =>
+		found("wing flutter", { weights: {}, ...options });
+
+	test("answers searches of tenants of the usual size, but none of one far larger", async () => {
+		// Of its 2,000 tenants one has 3,000 rows: planned for another, its search would read them all.
+		await db.service.execute(`INSERT INTO notes (tenant_id, name, content)
+SELECT CASE WHEN i <= 3000 THEN 'large' ELSE 't' || i END, 'n' || i, 'wing ' || i FROM generate_series(1, 5000) AS i`);
+		await db.service.execute(`ANALYZE ${words}`);
+		await db.service.execute("ANALYZE kv_store");
+		db.service.core.vectorStatistics.forget();
+		const before = await prepared();
+		expect(await search({ tenantId: "large" })).toHaveLength(10);
+		expect(await prepared()).toBe(before);
+		for (const tenantId of ["t3001", "t3002", "t3003"])
+			expect(await search({ tenantId })).toHaveLength(1);
+		expect(await prepared()).toBe((before ?? 0) + 3);
+		await search({ tenantId: "t3001", where: { year: 1 } });
+		await search({ tenantId: "t3001", limit: 101 });
+		expect(await prepared()).toBe((before ?? 0) + 3);
+	});
+
+	test("answers every search where each tenant has many rows", async () => {
+		await db.service.execute(`INSERT INTO notes (tenant_id, name, content)
+SELECT 't' || i % 2, 'n' || i, 'wing ' || i FROM generate_series(1, 6000) AS i`);
+		await db.service.execute(`ANALYZE ${words}`);
+		await db.service.execute("ANALYZE kv_store");
+		db.service.core.vectorStatistics.forget();
+		const before = (await prepared()) ?? 0;
+		for (let at = 1; at <= 8; at++) {
+			expect(await search({ tenantId: `t${at % 2}` })).toHaveLength(10);
+			expect(await prepared()).toBe(before + at);
+		}
 	});
 });
 

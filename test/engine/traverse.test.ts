@@ -350,6 +350,91 @@ test("what other programs stored for edges does no harm", async () => {
 	}
 });
 
+test.each([3, 12])(
+	"against the edges, %i ways to write a name are one, each edge of the type that it has",
+	async (count) => {
+		const tenantId = `written in ${count} ways`;
+		const ways = [
+			"b c",
+			"B c",
+			"b C",
+			"B C",
+			"b-c",
+			"b_c",
+			"B-C",
+			"B_C",
+			"b - c",
+			"B - C",
+			"b__c",
+			"people/b c",
+		].slice(0, count);
+		const [first = ""] = ways;
+		const noise = Array.from({ length: 30 }, (_, at) => edge(`other ${at}`));
+		await write(
+			"people",
+			[
+				{ name: "b c" },
+				{ name: "5" },
+				// Of several edges of a type the first counts.
+				{
+					name: "a",
+					graphEdges: [
+						...noise,
+						...ways.map((way, at) => edge(way, `type ${at}`)),
+						edge(first, "again", { no: 1 }),
+						edge(ways.at(-1) ?? "", "again", { no: 2 }),
+					],
+				},
+				{ name: "z", graphEdges: [edge(ways.at(-1) ?? "")] },
+			],
+			tenantId,
+		);
+		const into = (from: string, depth: number, edgeTypes: string[] = []) =>
+			db.service.traverse({
+				from,
+				depth,
+				edgeTypes,
+				tenantId,
+				direction: "in",
+			});
+		const counted = (await into("b c", 0)).edges;
+		expect(counted.map(({ relType }) => relType).sort()).toEqual(
+			["again", "knows", ...ways.map((_, at) => `type ${at}`)].sort(),
+		);
+		expect(keys(await into("b c", 1)).sort()).toEqual(["a", "z"]);
+		const [again] = (await into("b c", 1, ["again"])).nodes;
+		expect(again?.edge).toMatchObject({ no: 1 });
+		// Another program may have stored a number for the name.
+		await db.service.execute(
+			`UPDATE people SET graph_edges = '[{"dst": 5, "rel_type": "n"}, {"dst": "5", "rel_type": "t"}]' WHERE tenant_id = '${tenantId}' AND name = 'z'`,
+		);
+		const numbered = (await into("5", 0)).edges;
+		expect(numbered.map(({ relType }) => relType).sort()).toEqual(["n", "t"]);
+	},
+);
+
+test("all of a node's edges are one page where all are wanted", async () => {
+	const tenantId = "star";
+	const leaves = Array.from({ length: 700 }, (_, at) => ({
+		name: `leaf ${at}`,
+	}));
+	const graphEdges = leaves.map(({ name }) => edge(name));
+	await write("people", [{ name: "star", graphEdges }, ...leaves], tenantId);
+	for (const limit of [600, 700, 1000])
+		for (const orderBy of [undefined, "entityKey"] as const) {
+			const ordered = orderBy === undefined ? {} : { orderBy };
+			const { nodes } = await db.service.traverse({
+				from: "star",
+				tenantId,
+				limit,
+				...ordered,
+			});
+			expect(new Set(keys({ nodes } as Traversal)).size).toBe(
+				Math.min(limit, 700),
+			);
+		}
+});
+
 describe("link and unlink", () => {
 	const tenantId = "links";
 	const edgesOf = async (entityKey: string) =>

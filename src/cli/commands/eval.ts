@@ -124,7 +124,8 @@ async function runEval(
 	const { readQueries } = await import("../eval/read-queries.ts");
 	// Before the database is opened: a file with a mistake needs none.
 	const queries = await readQueries(file, options.format);
-	const evaluation = await withReader(terminal, options, async (service) => {
+	const reader = { ...options, isLong: true };
+	const evaluation = await withReader(terminal, reader, async (service) => {
 		const bar = terminal.lateProgress("eval");
 		try {
 			return await service.evaluate({

@@ -143,7 +143,8 @@ async function verify(
 ): Promise<VerifyResult> {
 	const terminal = new Terminal(options);
 	const open = options.repair ? withService : withoutCreating;
-	const result = await open(terminal, options, async (service) => {
+	const reader = { ...options, isLong: true };
+	const result = await open(terminal, reader, async (service) => {
 		// One that was emptied has nothing to compare.
 		await service.kv.ensureReady();
 		const bar = terminal.lateProgress("verify");

@@ -183,11 +183,15 @@ async function* readSteps(
 	walk: Walk,
 ): AsyncGenerator<Step[]> {
 	const { request } = walk;
-	const { direction = defaults.direction } = request;
+	const { direction = defaults.direction, limit: wanted = defaults.limit } =
+		request;
 	const context = contextOf(reader, request);
+	const isOrdered = parseTraverseOrder(request.orderBy).length > 0;
 	if (direction !== "in") {
 		let offset = 0;
-		for (let size = firstPage; ; size *= 4) {
+		// All edges are sorted for each page: no page more than there have to be.
+		const first = isOrdered ? walk.budget + 1 : Math.max(firstPage, wanted);
+		for (let size = first; ; size *= 4) {
 			const limit = Math.min(size, walk.budget + 1);
 			const page = { ...context, limit, offset };
 			const rows = await readCached<StepRow>(
@@ -202,9 +206,7 @@ async function* readSteps(
 	}
 	if (direction !== "out") {
 		// All of them are found for each page: a second one reads the rest.
-		const { limit: wanted = defaults.limit } = request;
-		const isPaged =
-			wanted <= firstPage && parseTraverseOrder(request.orderBy).length === 0;
+		const isPaged = wanted <= firstPage && !isOrdered;
 		let offset = 0;
 		for (;;) {
 			const isFirst = isPaged && offset === 0;
