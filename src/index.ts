@@ -141,7 +141,10 @@ export type {
 	EmbeddingOptions,
 } from "./settings/connect-options.ts";
 export { ident, type Sql, type SqlValue, type Statement, sql } from "./sql.ts";
+export type { ExportProgress, ExportResult } from "./store/export-rows.ts";
+export type { ImportProgress, ImportResult } from "./store/import-rows.ts";
 export type { MergeField } from "./store/merge.ts";
+export type { ExportText } from "./store/read-export.ts";
 export type { UpsertProgress, UpsertResult } from "./store/upsert-result.ts";
 export type { BatchUpsertOptions } from "./verbs/batch-upsert.ts";
 export type { BoundScope } from "./verbs/bound-scope.ts";
@@ -153,12 +156,14 @@ export type {
 	ModeQuality,
 } from "./verbs/evaluate.ts";
 export type { EvaluationMode } from "./verbs/evaluation-modes.ts";
+export type { ExportRowsOptions } from "./verbs/export-rows.ts";
 export type { FuzzySearchOptions } from "./verbs/fuzzy-search.ts";
 export type {
 	HybridRow,
 	HybridSearchAllOptions,
 	HybridSearchOptions,
 } from "./verbs/hybrid-search.ts";
+export type { ImportRowsOptions } from "./verbs/import-rows.ts";
 export type { LinkCall, LinkResult } from "./verbs/link.ts";
 export type { LookupOptions } from "./verbs/lookup.ts";
 export type {
