@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 import { basename, relative } from "node:path";
+import { describeFailure, failureText } from "./failure.ts";
 import type { Invocation } from "./options.ts";
+import { standardOutput, unwritable } from "./output/unwritable.ts";
 import { run } from "./run.ts";
 
 const signalCodes = { SIGINT: 130, SIGTERM: 143 } as const;
@@ -11,8 +13,7 @@ await main(process.argv.slice(2));
 
 /** The one place that sets the exit code; the process ends when nothing is left to do. */
 async function main(args: readonly string[]): Promise<void> {
-	for (const stream of [process.stdout, process.stderr])
-		stream.on("error", ignoreClosedPipe);
+	const output = watchOutput();
 	const signal = stopOnSignals();
 	const invocation: Invocation = {
 		signal,
@@ -24,10 +25,15 @@ async function main(args: readonly string[]): Promise<void> {
 	// connection; the command that waits for it must.
 	const alive = setInterval(() => {}, longMs);
 	const { exitCode, failure } = await run(args, invocation);
-	process.stderr.write(failure);
+	const lost = failure === "" ? output.failure(args) : "";
+	process.stderr.write(failure + lost);
 	clearInterval(alive);
 	process.exitCode =
-		signal.aborted && !invocation.endsBySignal ? signal.reason : exitCode;
+		signal.aborted && !invocation.endsBySignal
+			? signal.reason
+			: lost === ""
+				? exitCode
+				: 1;
 }
 
 /** The first signal asks the command to stop; the second does not ask. */
@@ -41,9 +47,26 @@ function stopOnSignals(): AbortSignal {
 	return controller.signal;
 }
 
-/** `rem … | head` has what it wanted: the rest of the output goes nowhere. */
-function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
-	if (error.code !== "EPIPE") throw error;
+/**
+ * `rem … | head` has what it wanted: the rest of the output goes nowhere. Output
+ * that is lost on a full disk is a failure, whatever the command did.
+ */
+function watchOutput() {
+	let lost: NodeJS.ErrnoException | undefined;
+	process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+		if (error.code !== "EPIPE") lost ??= error;
+	});
+	// There is no other place to report it.
+	process.stderr.on("error", () => {});
+	return {
+		failure: (args: readonly string[]) =>
+			lost === undefined
+				? ""
+				: failureText(
+						describeFailure(unwritable(standardOutput, lost), "rem"),
+						args.includes("--json"),
+					),
+	};
 }
 
 /** As installed `rem`; in a clone the file that was started. */

@@ -42,6 +42,10 @@ export function addLoad(program: Command, { signal }: Invocation): void {
 				.default("fail"),
 		)
 		.option(
+			"--skip-vectors",
+			"leave the vectors of an export out; `rem embeddings sync` makes them",
+		)
+		.option(
 			"--bulk",
 			"drop the table's vector index for a load that is large against it, and build it again at the end",
 		)
@@ -56,6 +60,7 @@ export function addLoad(program: Command, { signal }: Invocation): void {
 			"rem load movies.json --table resources --map name=title --map content=extract --map metadata.year=year",
 			"rem load movies.csv --table resources --map 'name={title} ({year})' --dry-run",
 			"rem load docs/*.md --table resources",
+			"rem load export.jsonl",
 			"gunzip -c movies.csv.gz | rem load - --format csv --table resources",
 		],
 		[
@@ -72,6 +77,7 @@ const description = `Checks every row of every file, then writes them: rows, vec
 
   .json .yaml  rows, or a list of { table, rows }; one transaction for each table
   .jsonl .csv  a row a line, any number of them; committed 500 at a time
+               what \`rem export\` wrote: stored as it is, in one transaction
   -            standard input; --format names its format, unless it is JSON
   .md          a row a file: front matter, the rest as content, the file's name
 

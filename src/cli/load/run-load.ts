@@ -1,5 +1,6 @@
 import { readEnvironment } from "../../config.ts";
 import { Registry } from "../../models/registry.ts";
+import { UsageError } from "../failure.ts";
 import {
 	type AnyService,
 	migrateAloud,
@@ -9,10 +10,19 @@ import {
 import { type ScopeOptions, scopeOf } from "../options.ts";
 import { drainAloud } from "../output/index-progress.ts";
 import { Terminal } from "../output/terminal.ts";
-import type { Format } from "./input-file.ts";
+import type { Format, InputFile } from "./input-file.ts";
+import {
+	type CheckedExport,
+	checkExport,
+	exportJson,
+	exportLines,
+	type LoadedExport,
+	loadExport,
+} from "./load-export.ts";
 import { type LoadTarget, loadRows } from "./load-rows.ts";
 import {
 	type GroupSummary,
+	groupJson,
 	summaryJson,
 	summaryLines,
 	totalLine,
@@ -30,6 +40,7 @@ export interface LoadCommandOptions extends ScopeOptions {
 	readonly embeddings: boolean;
 	readonly bulk?: boolean;
 	readonly onEmbeddingError: "fail" | "queue";
+	readonly skipVectors?: boolean;
 }
 
 /** Checks every row of every file, then writes them, file by file. */
@@ -41,11 +52,18 @@ export async function runLoad(
 	const terminal = new Terminal(options);
 	const environment = readEnvironment();
 	const models = await modelsOf(options);
-	const { groups, remove } = await openFiles(files, options.format);
+	const { groups, exports, remove } = await openFiles(files, options.format);
 	try {
+		if (exports.length > 0) refuseRowOptions(exports, options);
+		const registry = new Registry(environment.POSTGRES__SCHEMA, models);
+		const checked: CheckedExport[] = [];
+		for (const file of exports)
+			checked.push(
+				await checkExport(file, { registry, scope: scopeOf(options), signal }),
+			);
 		const plans = await planLoad(groups, {
 			terminal,
-			registry: new Registry(environment.POSTGRES__SCHEMA, models),
+			registry,
 			table: options.table,
 			maps: options.map ?? [],
 			skipsInvalid: options.skipInvalid ?? false,
@@ -55,30 +73,92 @@ export async function runLoad(
 			},
 			signal,
 		});
-		const summaries = options.dryRun
-			? plans.map((plan) => printSummary(terminal, { plan, loaded: undefined }))
+		const loaded = options.dryRun
+			? {
+					summaries: plans.map((plan) =>
+						printSummary(terminal, { plan, loaded: undefined }),
+					),
+					exports: checked.map((one) =>
+						printExport(terminal, {
+							checked: one,
+							result: undefined,
+							durationMs: 0,
+						}),
+					),
+				}
 			: await withService(
 					terminal,
 					{ ...options, entities: models },
 					(service) =>
-						loadAll({ terminal, service }, plans, { ...options, signal }),
+						loadAll(
+							{ terminal, service },
+							{ plans, exports: checked },
+							{ ...options, signal },
+						),
 				);
-		if (terminal.isJson) terminal.show(summaryJson(summaries), []);
-		else if (summaries.length > 1) terminal.print([totalLine(summaries)]);
+		if (terminal.isJson)
+			terminal.show(
+				summaryJson([
+					...loaded.exports.map(exportJson),
+					...loaded.summaries.map(groupJson),
+				]),
+				[],
+			);
+		else if (loaded.summaries.length > 1)
+			terminal.print([totalLine(loaded.summaries)]);
 	} finally {
 		await remove();
 	}
 }
 
+/** An export has its tables, columns and values: nothing about them is to be chosen. */
+function refuseRowOptions(
+	[first]: readonly InputFile[],
+	{ table, map, skipInvalid, bulk }: LoadCommandOptions,
+): void {
+	const given = Object.entries({
+		"--table": table,
+		"--map": map,
+		"--skip-invalid": skipInvalid,
+		"--bulk": bulk,
+	}).flatMap(([name, value]) => (value === undefined ? [] : name));
+	if (given.length > 0)
+		throw new UsageError(
+			`${first?.name} is an export, which is loaded as it is: leave out ${given.join(", ")}`,
+		);
+}
+
+interface ToLoad {
+	readonly plans: readonly LoadPlan[];
+	readonly exports: readonly CheckedExport[];
+}
+
+interface Loaded {
+	readonly summaries: readonly GroupSummary[];
+	readonly exports: readonly LoadedExport[];
+}
+
 async function loadAll(
 	target: LoadTarget,
-	plans: readonly LoadPlan[],
+	{ plans, exports }: ToLoad,
 	options: LoadCommandOptions & { readonly signal: AbortSignal },
-): Promise<GroupSummary[]> {
+): Promise<Loaded> {
 	const { terminal, service } = target;
 	if (options.embeddings && options.onEmbeddingError === "fail")
 		await checkProviders(service, plans);
 	await migrateAloud(terminal, service);
+	const loaded: LoadedExport[] = [];
+	for (const checked of exports)
+		loaded.push(
+			printExport(
+				terminal,
+				await loadExport(target, checked, {
+					...scopeOf(options),
+					vectors: options.skipVectors ? "skip" : "use",
+					signal: options.signal,
+				}),
+			),
+		);
 	const summaries: GroupSummary[] = [];
 	for (const plan of plans) {
 		const loaded = await loadRows(target, plan, {
@@ -91,7 +171,7 @@ async function loadAll(
 		summaries.push(printSummary(terminal, { plan, loaded }));
 	}
 	await rebuildDropped(terminal, service, summaries);
-	return summaries;
+	return { summaries, exports: loaded };
 }
 
 /** A load that could embed nothing fails before it creates a table. */
@@ -129,4 +209,9 @@ function printSummary(terminal: Terminal, summary: GroupSummary): GroupSummary {
 		);
 	if (!terminal.isJson) terminal.print(summaryLines(summary));
 	return summary;
+}
+
+function printExport(terminal: Terminal, loaded: LoadedExport): LoadedExport {
+	if (!terminal.isJson) terminal.print(exportLines(loaded));
+	return loaded;
 }

@@ -1,0 +1,5 @@
+import type { ExportCommandOptions } from "../commands/export.ts";
+export async function exportMarkdown(
+	_o: ExportCommandOptions,
+	_s: AbortSignal,
+): Promise<void> {}
