@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { basename, relative } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { describeFailure, failureText } from "./failure.ts";
 import type { Invocation } from "./options.ts";
 import { standardOutput, unwritable } from "./output/unwritable.ts";
@@ -25,6 +26,8 @@ async function main(args: readonly string[]): Promise<void> {
 	// connection; the command that waits for it must.
 	const alive = setInterval(() => {}, longMs);
 	const { exitCode, failure } = await run(args, invocation);
+	// A failed write is reported in a later turn.
+	await setImmediate();
 	const lost = failure === "" ? output.failure(args) : "";
 	process.stderr.write(failure + lost);
 	clearInterval(alive);

@@ -80,7 +80,7 @@ async function exportLines(
 ): Promise<void> {
 	const terminal = new Terminal(options);
 	const { table, output, vectors, deleted } = options;
-	const { hyphen, writeWhole } = await import("../export/output-file.ts");
+	const { writeWhole } = await import("../export/output-file.ts");
 	const result = await withReader(terminal, options, async (service) => {
 		const progress = terminal.progress("export", undefined);
 		try {
@@ -103,6 +103,6 @@ async function exportLines(
 		([name, { rows, vectors }]) =>
 			`${name}: ${counted(rows, "row")}${vectors === 0 ? "" : `, ${counted(vectors, "vector")}`}`,
 	);
-	if (output === hyphen) for (const line of lines) terminal.notice(line);
+	if (output === "-") for (const line of lines) terminal.notice(line);
 	else terminal.show({ file: output, ...snakeNames(result) }, lines);
 }

@@ -2,15 +2,13 @@ import { once } from "node:events";
 import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { RemError } from "../../errors.ts";
+import { hyphen } from "../load/input-file.ts";
 import { standardOutput, unwritable } from "../output/unwritable.ts";
 
 /** Where the text of an export goes. */
 export interface Output {
 	write(text: string): Promise<void>;
 }
-
-/** Standard output on the command line. */
-export const hyphen = "-";
 
 /**
  * Writes a file as a whole or not at all: under another name beside it, which is

@@ -1,4 +1,6 @@
+import { resolve } from "node:path";
 import { readEnvironment } from "../../config.ts";
+import type { Entity } from "../../models/entity.ts";
 import { Registry } from "../../models/registry.ts";
 import { UsageError } from "../failure.ts";
 import {
@@ -7,10 +9,10 @@ import {
 	modelsOf,
 	withService,
 } from "../open-service.ts";
-import { type ScopeOptions, scopeOf } from "../options.ts";
+import { type Invocation, type ScopeOptions, scopeOf } from "../options.ts";
 import { drainAloud } from "../output/index-progress.ts";
 import { Terminal } from "../output/terminal.ts";
-import type { Format, InputFile } from "./input-file.ts";
+import { type Format, hyphen, type InputFile } from "./input-file.ts";
 import {
 	type CheckedExport,
 	checkExport,
@@ -30,6 +32,7 @@ import {
 import type { MapOption } from "./mapping.ts";
 import { openFiles } from "./open-files.ts";
 import { type LoadPlan, planLoad } from "./plan-load.ts";
+import type { FileRow } from "./watch-files.ts";
 
 export interface LoadCommandOptions extends ScopeOptions {
 	readonly table?: string;
@@ -41,17 +44,64 @@ export interface LoadCommandOptions extends ScopeOptions {
 	readonly bulk?: boolean;
 	readonly onEmbeddingError: "fail" | "queue";
 	readonly skipVectors?: boolean;
+	readonly watch?: boolean;
+	readonly deleteRemoved?: boolean;
 }
 
-/** Checks every row of every file, then writes them, file by file. */
+/** Checks every row of every file, then writes them, file by file; with `--watch` again whenever one changes. */
 export async function runLoad(
 	files: readonly string[],
 	options: LoadCommandOptions,
-	signal: AbortSignal,
+	invocation: Invocation,
 ): Promise<void> {
 	const terminal = new Terminal(options);
-	const environment = readEnvironment();
 	const models = await modelsOf(options);
+	const { signal } = invocation;
+	const run = { terminal, models, options, signal };
+	if (!options.watch) {
+		await loadFiles(files, run, (work) =>
+			withService(terminal, { ...options, entities: models }, work),
+		);
+		return;
+	}
+	if (options.dryRun || files.includes(hyphen))
+		throw new UsageError(
+			options.dryRun
+				? "--watch loads what changes: leave out --dry-run"
+				: "standard input (-) cannot be watched",
+		);
+	const { watchFiles } = await import("./watch-files.ts");
+	await withService(terminal, { ...options, entities: models }, (service) =>
+		watchFiles(files, {
+			terminal,
+			invocation,
+			load: async (changed) =>
+				rowsOfFiles(await loadFiles(changed, run, (work) => work(service))),
+			...(options.deleteRemoved
+				? {
+						remove: ({ entity, id }) =>
+							service.repository(entity).delete(id, options.tenant),
+					}
+				: {}),
+		}),
+	);
+}
+
+interface LoadRun {
+	readonly terminal: Terminal;
+	readonly models: readonly Entity[];
+	readonly options: LoadCommandOptions;
+	readonly signal: AbortSignal;
+}
+
+async function loadFiles(
+	files: readonly string[],
+	{ terminal, models, options, signal }: LoadRun,
+	withTarget: (
+		work: (service: AnyService) => Promise<Loaded>,
+	) => Promise<Loaded>,
+): Promise<Loaded> {
+	const environment = readEnvironment();
 	const { groups, exports, remove } = await openFiles(files, options.format);
 	try {
 		if (exports.length > 0) refuseRowOptions(exports, options);
@@ -74,27 +124,13 @@ export async function runLoad(
 			signal,
 		});
 		const loaded = options.dryRun
-			? {
-					summaries: plans.map((plan) =>
-						printSummary(terminal, { plan, loaded: undefined }),
+			? describePlans(terminal, { plans, exports: checked })
+			: await withTarget((service) =>
+					loadAll(
+						{ terminal, service },
+						{ plans, exports: checked },
+						{ ...options, signal },
 					),
-					exports: checked.map((one) =>
-						printExport(terminal, {
-							checked: one,
-							result: undefined,
-							durationMs: 0,
-						}),
-					),
-				}
-			: await withService(
-					terminal,
-					{ ...options, entities: models },
-					(service) =>
-						loadAll(
-							{ terminal, service },
-							{ plans, exports: checked },
-							{ ...options, signal },
-						),
 				);
 		if (terminal.isJson)
 			terminal.show(
@@ -106,9 +142,37 @@ export async function runLoad(
 			);
 		else if (loaded.summaries.length > 1)
 			terminal.print([totalLine(loaded.summaries)]);
+		return loaded;
 	} finally {
 		await remove();
 	}
+}
+
+function describePlans(terminal: Terminal, { plans, exports }: ToLoad): Loaded {
+	return {
+		exports: exports.map((checked) =>
+			printExport(terminal, { checked, result: undefined, durationMs: 0 }),
+		),
+		summaries: plans.map((plan) =>
+			printSummary(terminal, { plan, loaded: undefined }),
+		),
+	};
+}
+
+/** The rows that are a file each, by its path: of Markdown. */
+function rowsOfFiles({ summaries }: Loaded): Map<string, FileRow> {
+	const found = new Map<string, FileRow>();
+	for (const { plan, loaded } of summaries) {
+		const { group, checked, entity } = plan;
+		if (typeof group.rows === "function") continue;
+		const written = group.rows.filter((_, at) => !checked.omitted.has(at));
+		written.forEach(({ file }, at) => {
+			const id = loaded?.result.ids[at];
+			if (file !== undefined && id !== undefined)
+				found.set(resolve(file), { entity, id });
+		});
+	}
+	return found;
 }
 
 /** An export has its tables, columns and values: nothing about them is to be chosen. */
