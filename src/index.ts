@@ -142,7 +142,11 @@ export type {
 } from "./settings/connect-options.ts";
 export { ident, type Sql, type SqlValue, type Statement, sql } from "./sql.ts";
 export type { ExportProgress, ExportResult } from "./store/export-rows.ts";
-export type { ImportProgress, ImportResult } from "./store/import-rows.ts";
+export type {
+	ImportedCount,
+	ImportProgress,
+	ImportResult,
+} from "./store/import-rows.ts";
 export type { MergeField } from "./store/merge.ts";
 export type { ExportText } from "./store/read-export.ts";
 export type { UpsertProgress, UpsertResult } from "./store/upsert-result.ts";

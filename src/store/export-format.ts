@@ -27,7 +27,7 @@ const exportedTable = z.object({
 	models: z.array(exportedModel),
 });
 
-export const exportHeader = z.object({
+const exportHeader = z.object({
 	format: z.literal(exportFormat),
 	version: z.literal(exportVersion),
 	created_at: z.string(),
@@ -52,8 +52,6 @@ export const exportedVector = z.object({
 	/** The numbers as 32-bit floats, little-endian, in base64. */
 	data: z.base64(),
 });
-
-export type ExportedVector = z.infer<typeof exportedVector>;
 
 export const exportedRow = z.strictObject({
 	table: z.string(),
@@ -133,7 +131,7 @@ export function vectorData(sent: Buffer): string {
 	return Buffer.from(sent.subarray(4)).swap32().toString("base64");
 }
 
-/** The vector of {@link ExportedVector.data}; `undefined`: it has another length. */
+/** The vector of a vector's `data`; `undefined`: it has another length. */
 export function readVectorData(
 	data: string,
 	{ dimensions }: Pick<VectorSpace, "dimensions">,

@@ -16,7 +16,7 @@ import {
 	vectorData,
 } from "./export-format.ts";
 
-export interface ExportScope {
+interface ExportScope {
 	/** @default all tenants */
 	readonly tenantId?: string | undefined;
 	/** A user's and shared rows; `null`: shared ones. @default all users */

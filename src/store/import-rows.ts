@@ -2,15 +2,18 @@ import type { Handle } from "../db/database.ts";
 import { embeddingModelsRef } from "../db/embedding-queue.ts";
 import { encodeArray } from "../db/encode.ts";
 import { rowsPerStatement, sendPipelined } from "../db/pipelined.ts";
-import { embeddingsRef, tableRef } from "../db/tables.ts";
+import { tableRef } from "../db/tables.ts";
 import { RemError } from "../errors.ts";
 import type { Field } from "../models/field.ts";
-import type { EntityTable } from "../models/registry.ts";
 import { ident, join, raw, type Sql, sql } from "../sql.ts";
 import { elementAt } from "../util/present.ts";
 import { settleTextsSql } from "../vectors/queue-texts.ts";
+import {
+	type EmbeddedText,
+	removeVectors,
+	storeVectors,
+} from "../vectors/store-vectors.ts";
 import { contentHash, isEmbeddable } from "../vectors/texts.ts";
-import { type FieldVector, writeVectorsSql } from "../vectors/write-vectors.ts";
 import type { ExportedModel } from "./export-format.ts";
 import {
 	gatherFirstStatistics,
@@ -296,58 +299,41 @@ async function writeVectors(
 			table: { table, models },
 		},
 	] = batch;
-	if (models.length === 0) return 0;
-	const vectorOid = await tx.vectorOid();
 	let written = 0;
 	for (const space of models) {
 		if (updated.length > 0)
-			await tx.query(removeVectorsSql(table, space, updated));
-		const vectors = vectorsOf(batch, space);
-		await sendPipelined<FieldVector>(tx, vectors, {
-			build: (slice) =>
-				writeVectorsSql(table, slice, { space, rowLock: "new", vectorOid }),
-			onResult: ({ rowCount }) => {
-				written += rowCount;
-			},
-		});
+			await removeVectors(tx, table, {
+				ids: updated.map(({ id }) => id),
+				space,
+			});
+		const texts = textsOf(batch, space);
+		await storeVectors(tx, table, { texts, space, rowLock: "new" });
+		for (const { passages } of texts) written += passages.length;
 		// The triggers queued the texts when their rows came.
-		await sendPipelined(
-			tx,
-			vectors.filter(({ chunk }) => chunk === 0),
-			{ build: (slice) => settleTextsSql(table, slice, space) },
-		);
+		await sendPipelined(tx, texts, {
+			build: (slice) => settleTextsSql(table, slice, space),
+		});
 	}
 	return written;
 }
 
-function removeVectorsSql(
-	table: EntityTable,
-	{ provider, model, dimensions }: ExportedModel,
-	rows: readonly { readonly id: string }[],
-): Sql {
-	const ids = encodeArray(
-		"uuid",
-		rows.map(({ id }) => id),
-	);
-	return sql`DELETE FROM ${embeddingsRef(table)}
-WHERE entity_id = ANY (${ids}::uuid[])
-  AND (provider, model, dimensions) = (${provider}, ${model}, ${dimensions}::integer)`;
-}
-
-function vectorsOf(batch: Batch, space: ExportedModel): FieldVector[] {
-	return batch.flatMap(({ id, vectors }) =>
-		vectors
-			.filter(({ model }) => model === space)
-			.map(({ field, hash, chunk, start, end, vector }) => ({
+/** The texts that have vectors of the model, each with those of its passages in their order. */
+function textsOf(batch: Batch, space: ExportedModel): EmbeddedText[] {
+	return batch.flatMap(({ id, vectors }) => {
+		const own = vectors.filter(({ model }) => model === space);
+		const fields = new Set(own.map(({ field }) => field));
+		return [...fields].map((field): EmbeddedText => {
+			const passages = own
+				.filter((vector) => vector.field === field)
+				.sort((a, b) => a.chunk - b.chunk);
+			return {
 				entityId: id,
 				field,
-				contentHash: hash,
-				chunk,
-				start,
-				end,
-				vector,
-			})),
-	);
+				contentHash: elementAt(passages, 0).hash,
+				passages,
+			};
+		});
+	});
 }
 
 /** How many texts of live rows have no vector of their present content in the export. */

@@ -33,7 +33,7 @@ export interface ImportedRow {
 	readonly edges: number;
 }
 
-export interface ImportedVector {
+interface ImportedVector {
 	readonly field: string;
 	readonly model: ExportedModel;
 	readonly hash: Buffer;

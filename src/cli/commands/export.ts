@@ -1,23 +1,15 @@
 import { type Command, Option } from "commander";
+import type { ExportCommandOptions } from "../export/export-options.ts";
 import { withReader } from "../open-service.ts";
 import {
 	addHelp,
 	addScopeOptions,
 	type Invocation,
-	type ScopeOptions,
 	scopeOf,
 } from "../options.ts";
 import { snakeNames } from "../output/json-text.ts";
 import { counted } from "../output/numbers.ts";
 import { Terminal } from "../output/terminal.ts";
-
-export interface ExportCommandOptions extends ScopeOptions {
-	readonly table?: readonly string[];
-	readonly output: string;
-	readonly format: "jsonl" | "markdown";
-	readonly vectors?: boolean;
-	readonly deleted?: boolean;
-}
 
 /** `rem export --table T -o FILE` */
 export function addExport(program: Command, { signal }: Invocation): void {

@@ -7,13 +7,13 @@ import type { Entity } from "../../models/entity.ts";
 import { isJsonNumber } from "../../models/json-number.ts";
 import { writeJson } from "../../models/json-text.ts";
 import { isObject, membersOf } from "../../util/present.ts";
-import type { ExportCommandOptions } from "../commands/export.ts";
 import { UsageError } from "../failure.ts";
 import { linkedKeys, linkType } from "../markdown-links.ts";
 import { type AnyService, withReader } from "../open-service.ts";
 import { counted } from "../output/numbers.ts";
 import { Terminal } from "../output/terminal.ts";
 import { unwritable } from "../output/unwritable.ts";
+import type { ExportCommandOptions } from "./export-options.ts";
 import { writeWhole } from "./output-file.ts";
 
 /** A file a row: its fields as front matter, its content below. */
@@ -123,7 +123,7 @@ const leftOut = new Set([
 	"deletedAt",
 ]);
 
-export function markdownOf(entity: Entity, row: StoredRow): string {
+function markdownOf(entity: Entity, row: StoredRow): string {
 	const content = entity.fieldsByName.has("content") ? row.content : undefined;
 	const body = typeof content === "string" ? content : "";
 	const lines = [...entity.fields, ...entity.fieldsByName.values()]
