@@ -11,6 +11,7 @@ import { bulkLoad } from "./cases/bulk-load.ts";
 import { connections } from "./cases/connections.ts";
 import { embedded } from "./cases/embedded.ts";
 import { chunks, embedding } from "./cases/embedding.ts";
+import { exportAndImport } from "./cases/export.ts";
 import { fuzzy } from "./cases/fuzzy.ts";
 import { fuzzyScale } from "./cases/fuzzy-scale.ts";
 import { graph } from "./cases/graph.ts";
@@ -42,6 +43,7 @@ const cases: readonly BenchCase[] = [
 	twoVectors,
 	vectors,
 	unchanged,
+	exportAndImport,
 	embedding,
 	chunks,
 	kvUpkeep,

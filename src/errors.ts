@@ -111,11 +111,23 @@ export function isRemError(error: unknown): error is RemError {
 	}
 }
 
-/** Errors that come through as they are: of a caller's source of entities. */
+/** Errors that come through as they are: of a caller's source of entities, or of the text of an export, and of what takes one. */
 const callersOwn = new WeakSet<object>();
 
 export function markCallersOwn(error: object): void {
 	callersOwn.add(error);
+}
+
+/** Runs a function of the caller's, or its iterator's; what that throws comes through as it is. */
+export async function callersOwnErrors<T>(
+	work: () => T | Promise<T>,
+): Promise<T> {
+	try {
+		return await work();
+	} catch (error) {
+		if (typeof error === "object" && error !== null) markCallersOwn(error);
+		throw error;
+	}
 }
 
 /** The error as a public method throws it: what code of the caller's threw is its cause. */

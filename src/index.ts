@@ -150,7 +150,14 @@ export type {
 	EmbeddingOptions,
 } from "./settings/connect-options.ts";
 export { ident, type Sql, type SqlValue, type Statement, sql } from "./sql.ts";
+export type { ExportProgress, ExportResult } from "./store/export-rows.ts";
+export type {
+	ImportedCount,
+	ImportProgress,
+	ImportResult,
+} from "./store/import-rows.ts";
 export type { MergeField } from "./store/merge.ts";
+export type { ExportText } from "./store/read-export.ts";
 export type { UpsertProgress, UpsertResult } from "./store/upsert-result.ts";
 export type { BatchUpsertOptions } from "./verbs/batch-upsert.ts";
 export type { BoundScope } from "./verbs/bound-scope.ts";
@@ -167,12 +174,14 @@ export type {
 	ExplainRankOptions,
 	RankExplanation,
 } from "./verbs/explain-rank.ts";
+export type { ExportRowsOptions } from "./verbs/export-rows.ts";
 export type { FuzzySearchOptions } from "./verbs/fuzzy-search.ts";
 export type {
 	HybridRow,
 	HybridSearchAllOptions,
 	HybridSearchOptions,
 } from "./verbs/hybrid-search.ts";
+export type { ImportRowsOptions } from "./verbs/import-rows.ts";
 export type { LinkCall, LinkResult } from "./verbs/link.ts";
 export type { LookupOptions } from "./verbs/lookup.ts";
 export type {

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { basename, relative } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import type { Invocation } from "./options.ts";
 import { version } from "./version.ts";
 
@@ -14,11 +15,11 @@ await main(process.argv.slice(2));
 
 /** The one place that sets the exit code; the process ends when nothing is left to do. */
 async function main(args: readonly string[]): Promise<void> {
-	for (const stream of [process.stdout, process.stderr])
-		stream.on("error", ignoreClosedPipe);
+	const output = watchOutput();
 	const [first = ""] = args;
 	if (versionOptions.has(first)) {
 		process.stdout.write(`${version()}\n`);
+		process.exitCode = (await output.report(args)) ? 1 : 0;
 		return;
 	}
 	const signal = stopOnSignals();
@@ -34,9 +35,14 @@ async function main(args: readonly string[]): Promise<void> {
 	const { run } = await import("./run.ts");
 	const { exitCode, failure } = await run(args, invocation);
 	process.stderr.write(failure);
+	const isLost = failure === "" && (await output.report(args));
 	clearInterval(alive);
 	process.exitCode =
-		signal.aborted && !invocation.endsBySignal ? signal.reason : exitCode;
+		signal.aborted && !invocation.endsBySignal
+			? signal.reason
+			: isLost
+				? 1
+				: exitCode;
 }
 
 /** The first signal asks the command to stop; the second does not ask. */
@@ -50,9 +56,32 @@ function stopOnSignals(): AbortSignal {
 	return controller.signal;
 }
 
-/** `rem … | head` has what it wanted: the rest of the output goes nowhere. */
-function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
-	if (error.code !== "EPIPE") throw error;
+/**
+ * `rem … | head` has what it wanted: the rest of the output goes nowhere. Output
+ * that is lost on a full disk is a failure, whatever the command did.
+ */
+function watchOutput() {
+	let lost: NodeJS.ErrnoException | undefined;
+	process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+		if (error.code !== "EPIPE") lost ??= error;
+	});
+	// There is no other place to report it.
+	process.stderr.on("error", () => {});
+	return {
+		/** Whether any output was lost, which it then reports. */
+		async report(args: readonly string[]): Promise<boolean> {
+			// A failed write is reported in a later turn.
+			await setImmediate();
+			if (lost === undefined) return false;
+			const { describeFailure, failureText } = await import("./failure.ts");
+			const { standardOutput, unwritable } = await import(
+				"./output/unwritable.ts"
+			);
+			const failure = describeFailure(unwritable(standardOutput, lost), "rem");
+			process.stderr.write(failureText(failure, args.includes("--json")));
+			return true;
+		},
+	};
 }
 
 /** As installed `rem`; in a clone the file that was started. */

@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { addDoctor } from "./commands/doctor.ts";
 import { addEmbeddings } from "./commands/embeddings.ts";
 import { addEval } from "./commands/eval.ts";
+import { addExport } from "./commands/export.ts";
 import { addFuzzy } from "./commands/fuzzy.ts";
 import { addIndexes } from "./commands/indexes.ts";
 import { addKv } from "./commands/kv.ts";
@@ -36,6 +37,7 @@ export function buildProgram(invocation: Invocation): Command {
 	addMigrate(program, invocation);
 	addSchema(program, invocation);
 	addLoad(program, invocation);
+	addExport(program, invocation);
 	addLookup(program);
 	addFuzzy(program);
 	addSearch(program);

@@ -39,6 +39,11 @@ export function decodeText(type: ColumnType, text: string): unknown {
 	return (parse as unknown as (text: string) => unknown)(text);
 }
 
+/** The items of an array's text, which may be nested: texts, and `null`. */
+export function arrayItems(text: string): unknown[] {
+	return parseTextArray(text);
+}
+
 /** The items of an array, which may be nested, by their texts. */
 function mapItems(items: unknown, read: (text: string) => unknown): unknown {
 	if (Array.isArray(items)) return items.map((item) => mapItems(item, read));

@@ -80,6 +80,59 @@ function readMarks(value: unknown): unknown {
 }
 
 /**
+ * The members of a JSON object, each as it is written: numbers with the digits
+ * that they have. The text is valid JSON; `undefined`: it is not an object.
+ */
+export function rawMembers(json: string): Map<string, string> | undefined {
+	let at = afterSpace(json, 0);
+	if (json[at] !== "{") return undefined;
+	const members = new Map<string, string>();
+	at = afterSpace(json, at + 1);
+	while (json[at] !== "}") {
+		const nameEnd = endOfString(json, at);
+		const name: string = JSON.parse(json.slice(at, nameEnd));
+		const start = afterSpace(json, afterSpace(json, nameEnd) + 1);
+		const end = endOfValue(json, start);
+		members.set(name, json.slice(start, end));
+		at = afterSpace(json, end);
+		if (json[at] === ",") at = afterSpace(json, at + 1);
+	}
+	return members;
+}
+
+function afterSpace(json: string, at: number): number {
+	let place = at;
+	while (json.charCodeAt(place) <= 0x20) place++;
+	return place;
+}
+
+const quoteOrBracket = /["{}[\]]/g;
+const endOfScalar = /[\s,}\]]/g;
+
+function endOfValue(json: string, start: number): number {
+	const first = json[start];
+	if (first === '"') return endOfString(json, start);
+	if (first !== "{" && first !== "[") {
+		endOfScalar.lastIndex = start;
+		return endOfScalar.exec(json)?.index ?? json.length;
+	}
+	let depth = 0;
+	let at = start;
+	do {
+		quoteOrBracket.lastIndex = at;
+		const found = quoteOrBracket.exec(json);
+		if (found === null) return json.length;
+		const [token] = found;
+		if (token === '"') at = endOfString(json, found.index);
+		else {
+			at = found.index + 1;
+			depth += token === "{" || token === "[" ? 1 : -1;
+		}
+	} while (depth > 0);
+	return at;
+}
+
+/**
  * The value as JSON, like `JSON.stringify`, but a {@link JsonNumber} is written
  * as the number it is.
  */

@@ -221,7 +221,7 @@ const attempts = 20;
  *   made while the table had a page scans it for every row: loading 20,000
  *   vectors took 23 s instead of 3.4.
  */
-const planSettings = {
+export const planSettings = {
 	plan_cache_mode: "force_generic_plan",
 	enable_seqscan: "off",
 };

@@ -1,8 +1,11 @@
 import type { Handle } from "../db/database.ts";
+import { encodeArray } from "../db/encode.ts";
 import { sendPipelined } from "../db/pipelined.ts";
+import { embeddingsRef } from "../db/tables.ts";
 import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { PassageVector, VectorSpace } from "../models/vector.ts";
+import { sql } from "../sql.ts";
 import { type EntityField, textKey } from "./texts.ts";
 import {
 	type CurrentText,
@@ -80,6 +83,23 @@ export async function removeOutdated(
 	await sendPipelined(tx, texts, {
 		build: (slice) => deleteOutdatedSql(table, slice, space),
 	});
+}
+
+interface VectorsToRemove {
+	readonly ids: readonly string[];
+	readonly space: VectorSpace;
+}
+
+/** Removes the vectors of a model that rows have, whatever their texts. */
+export async function removeVectors(
+	tx: Handle,
+	table: EntityTable,
+	{ ids, space }: VectorsToRemove,
+): Promise<void> {
+	const { provider, model, dimensions } = space;
+	await tx.query(sql`DELETE FROM ${embeddingsRef(table)}
+WHERE entity_id = ANY (${encodeArray("uuid", ids)}::uuid[])
+  AND (provider, model, dimensions) = (${provider}, ${model}, ${dimensions}::integer)`);
 }
 
 function checkAllStored(

@@ -5,8 +5,10 @@ import { type BoundScope, boundTo, refuseOthers } from "./bound-scope.ts";
 import type { Models } from "./call-options.ts";
 import { type Evaluate, evaluate } from "./evaluate.ts";
 import { type ExplainRank, explainRank } from "./explain-rank.ts";
+import { type ExportRows, exportRows } from "./export-rows.ts";
 import { type FuzzySearch, fuzzySearch } from "./fuzzy-search.ts";
 import { type HybridSearch, hybridSearch } from "./hybrid-search.ts";
+import { type ImportRows, importRows } from "./import-rows.ts";
 import { type Link, link } from "./link.ts";
 import { type LookupEntities, lookupEntities } from "./lookup-entities.ts";
 import { type LookupEntity, lookupEntity } from "./lookup-entity.ts";
@@ -32,6 +34,8 @@ export const verbs: readonly Verb[] = [
 	unlink,
 	query,
 	recall,
+	exportRows,
+	importRows,
 ];
 
 /** The verbs as methods. */
@@ -48,7 +52,9 @@ export interface Verbs<M extends Models>
 		Link,
 		Unlink,
 		Query,
-		Recall<M> {}
+		Recall<M>,
+		ExportRows<M>,
+		ImportRows {}
 
 /** An object whose methods are the verbs; with a scope, each call is about its tenant and user. */
 class CallableVerbs {

@@ -94,6 +94,23 @@ test("every command is known", () => {
 	);
 });
 
+/** `migrate repair` takes the name of a file that was applied, and reads none. */
+const namesOnly = ["migrate repair"];
+
+test("every file that is an argument may be standard input", () => {
+	const all = (command: Command, path: readonly string[] = []): string[] =>
+		command.commands.flatMap((sub) => {
+			const name = [...path, sub.name()];
+			const files = sub.registeredArguments.filter(
+				(argument) =>
+					argument.name().startsWith("file") &&
+					!argument.description.includes("- for standard input"),
+			);
+			return [...files.map(() => name.join(" ")), ...all(sub, name)];
+		});
+	expect(all(buildProgram(invocation()))).toEqual(namesOnly);
+});
+
 describe.each(commands.map((command) => [command.join(" "), command] as const))(
 	"rem %s",
 	(_, command) => {

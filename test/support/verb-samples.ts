@@ -1,3 +1,8 @@
+import {
+	exportFormat,
+	exportText,
+	exportVersion,
+} from "../../src/store/export-format.ts";
 import type { Models } from "../../src/verbs/call-options.ts";
 import type { RowsVerbs } from "../../src/verbs/repository/verbs.ts";
 import type { Verbs } from "../../src/verbs/verbs.ts";
@@ -23,6 +28,17 @@ export interface SampleRows {
 	readonly id: string;
 }
 
+const emptyExport = `${JSON.stringify({
+	format: exportFormat,
+	version: exportVersion,
+	created_at: "2026-01-01T00:00:00Z",
+	vectors: false,
+	deleted: false,
+	tables: {},
+})}
+{"end":{"rows":0,"vectors":0}}
+`;
+
 /** The dimensions of the vectors in the samples. */
 export const sampleDimensions = 8;
 
@@ -34,6 +50,7 @@ export function verbSamples({
 	id,
 }: SampleRows): Readonly<Record<keyof Verbs<Models>, VerbSample>> {
 	const edges = [{ dst: "two", rel_type: "knows" }];
+	const row = { tenant_id: tenantId, name: "one", content: "the first text" };
 	return {
 		batchUpsert: {
 			given: [
@@ -94,6 +111,15 @@ export function verbSamples({
 		unlink: {
 			given: [{ from: "one", dst: "two", tenantId }],
 			withoutEffect: [{ from: "one", dst: "nothing", tenantId }],
+		},
+		exportRows: {
+			given: [
+				{ tables: [tableName], vectors: true, write: () => {}, tenantId },
+			],
+		},
+		importRows: {
+			given: [{ text: exportText(tableName, { id, ...row }), tenantId }],
+			withoutEffect: [{ text: emptyExport, tenantId }],
 		},
 	};
 }

@@ -4,7 +4,7 @@ import type { LoadCommandOptions } from "../load/run-load.ts";
 import { addHelp, addScopeOptions, type Invocation } from "../options.ts";
 
 /** `rem load FILE… --table T` */
-export function addLoad(program: Command, { signal }: Invocation): void {
+export function addLoad(program: Command, invocation: Invocation): void {
 	const command = program
 		.command("load")
 		.helpGroup("Write:")
@@ -12,7 +12,7 @@ export function addLoad(program: Command, { signal }: Invocation): void {
 		.description(description)
 		.argument(
 			"<file...>",
-			".json, .jsonl, .ndjson, .yaml, .yml, .csv or .md; - for standard input",
+			".json, .jsonl, .ndjson, .yaml, .yml, .csv or .md; a folder for all of them in it; - for standard input",
 		)
 		.option("--table <table>", "table of rows whose file names none")
 		.addOption(
@@ -42,12 +42,21 @@ export function addLoad(program: Command, { signal }: Invocation): void {
 				.default("fail"),
 		)
 		.option(
+			"--skip-vectors",
+			"leave the vectors of an export out; `rem embeddings sync` makes them",
+		)
+		.option(
 			"--bulk",
 			"drop the table's vector index for a load that is large against it, and build it again at the end",
 		)
+		.option("--watch", "load files again when they change, until Ctrl-C")
+		.option(
+			"--delete-removed",
+			"with --watch: soft-delete the row of a Markdown file that is removed",
+		)
 		.action(async (files: readonly string[], options: LoadCommandOptions) => {
 			const { runLoad } = await import("../load/run-load.ts");
-			await runLoad(files, options, signal);
+			await runLoad(files, options, invocation);
 		});
 	addHelp(
 		addScopeOptions(command),
@@ -55,7 +64,8 @@ export function addLoad(program: Command, { signal }: Invocation): void {
 			"rem load people.yaml --table users --tenant acme-corp",
 			"rem load movies.json --table resources --map name=title --map content=extract --map metadata.year=year",
 			"rem load movies.csv --table resources --map 'name={title} ({year})' --dry-run",
-			"rem load docs/*.md --table resources",
+			"rem load notes --table resources --watch",
+			"rem load export.jsonl",
 			"gunzip -c movies.csv.gz | rem load - --format csv --table resources",
 		],
 		[
@@ -72,7 +82,11 @@ const description = `Checks every row of every file, then writes them: rows, vec
 
   .json .yaml  rows, or a list of { table, rows }; one transaction for each table
   .jsonl .csv  a row a line, any number of them; committed 500 at a time
+               what \`rem export\` wrote: stored as it is, in one transaction
   -            standard input; --format names its format, unless it is JSON
-  .md          a row a file: front matter, the rest as content, the file's name
+  .md          a row a file: front matter, the rest as content, the file's name;
+               [[key]] and [text](other.md) become edges of type links_to
+  folder       every file of these formats in it and below, but hidden ones and
+               node_modules
 
 Rows may use field names (sizeBytes) or column names (size_bytes). With --map, properties that are no field are left out; a source may be a path (author.name) or a template ({title} ({year})), a target may lie in a JSON field (metadata.year).`;

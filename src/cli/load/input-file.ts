@@ -1,7 +1,7 @@
 import { createReadStream, createWriteStream } from "node:fs";
-import { mkdtemp, open, rm, stat } from "node:fs/promises";
+import { mkdtemp, open, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { extname, join } from "node:path";
+import { extname, join, relative, sep } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { UsageError } from "../failure.ts";
 import { fileError, standardInput } from "./source.ts";
@@ -33,7 +33,7 @@ const formats: Readonly<Record<string, Format>> = {
 };
 
 /** Standard input on the command line. */
-const hyphen = "-";
+export const hyphen = "-";
 
 /**
  * Finds the files and their formats. Rows are read twice, to check them and to
@@ -52,7 +52,7 @@ export async function findInput(
 	};
 	try {
 		const files: InputFile[] = [];
-		for (const name of names) {
+		for (const name of await withFolders(names)) {
 			const isStream = name === hyphen || (await isPipe(name));
 			const path = isStream ? await copyOf(name, copies) : name;
 			const label = name === hyphen ? standardInput : name;
@@ -69,15 +69,52 @@ export async function findInput(
 	}
 }
 
-/** Whether it is a stream; a folder, or nothing at all, is an error. */
+/** With the files of each folder in its place. */
+export async function withFolders(names: readonly string[]): Promise<string[]> {
+	const files: string[] = [];
+	for (const name of names) {
+		const found =
+			name === hyphen ? undefined : await stat(name).catch(() => undefined);
+		if (found?.isDirectory() === true) files.push(...(await filesIn(name)));
+		else files.push(name);
+	}
+	return files;
+}
+
+/** The files of a folder, and of those in it, whose format is known by their name; in the order of their paths. */
+async function filesIn(folder: string): Promise<string[]> {
+	const entries = await readdir(folder, {
+		recursive: true,
+		withFileTypes: true,
+	}).catch((cause) => {
+		throw unreadable(folder, cause);
+	});
+	const files = entries
+		.filter((entry) => entry.isFile())
+		.map((entry) => join(entry.parentPath, entry.name))
+		.filter((path) => isTaken(relative(folder, path)))
+		.sort();
+	if (files.length === 0)
+		throw fileError({ file: folder }, "is a folder without files to load", {
+			hint: `those named ${Object.keys(formats).join(", ")} are taken, but none that is hidden or in node_modules`,
+		});
+	return files;
+}
+
+/** Whether a file of a folder is loaded: by its format, unless it, or a folder on the way, is hidden or `node_modules`. */
+export function isTaken(path: string): boolean {
+	const parts = path.split(sep);
+	return (
+		Object.hasOwn(formats, extname(path).toLowerCase()) &&
+		!parts.some((part) => part.startsWith(".") || part === "node_modules")
+	);
+}
+
+/** Whether it is a stream; nothing at all is an error. */
 async function isPipe(name: string): Promise<boolean> {
 	const found = await stat(name).catch((cause) => {
 		throw unreadable(name, cause);
 	});
-	if (found.isDirectory())
-		throw fileError({ file: name }, "is a folder", {
-			hint: `name its files, as in ${name.replace(/\/$/, "")}/*.md`,
-		});
 	return !found.isFile();
 }
 

@@ -13,8 +13,7 @@ export interface GroupSummary {
 }
 
 /** The totals, and the same for each file and table. */
-export function summaryJson(groups: readonly GroupSummary[]) {
-	const files = groups.map(groupJson);
+export function summaryJson(files: readonly Record<string, unknown>[]) {
 	const totals = new Map<string, number>();
 	for (const file of files)
 		for (const [name, value] of Object.entries(file))
@@ -23,7 +22,10 @@ export function summaryJson(groups: readonly GroupSummary[]) {
 	return { ...Object.fromEntries(totals), files };
 }
 
-function groupJson({ plan, loaded }: GroupSummary): Record<string, unknown> {
+export function groupJson({
+	plan,
+	loaded,
+}: GroupSummary): Record<string, unknown> {
 	const { group, entity, checked } = plan;
 	const { ids: _, ...counts } = loaded?.result ?? nothing;
 	return snakeNames({

@@ -1,4 +1,5 @@
 import { parseJson } from "../../models/json-text.ts";
+import { linesOf } from "../../util/lines.ts";
 import type { InputFile } from "./input-file.ts";
 import { readText } from "./read-text.ts";
 import { fileError, type SourceRow } from "./source.ts";
@@ -8,7 +9,7 @@ export async function* readJsonLines(
 	file: InputFile,
 ): AsyncGenerator<SourceRow> {
 	let isFirst = true;
-	for await (const { text, number } of readLines(file)) {
+	for await (const { text, number } of linesOf(readText(file))) {
 		if (text.trim() === "") continue;
 		if (isFirst) refuseJson(file.name, text.trim(), number);
 		isFirst = false;
@@ -38,37 +39,4 @@ function parseLine(text: string, line: number): SourceRow {
 			problem: "is not valid JSON, or only half of it",
 		};
 	}
-}
-
-interface Line {
-	readonly text: string;
-	/** From 1. */
-	readonly number: number;
-}
-
-/**
- * The lines of a file, ended by LF, CRLF or CR. Unlike node:readline it does not
- * split at U+2028, which may stand inside a JSON string.
- */
-async function* readLines(file: InputFile): AsyncGenerator<Line> {
-	// Of a line that has not ended: put together once, when it does.
-	let pieces: string[] = [];
-	let number = 0;
-	let returned = "";
-	for await (const piece of readText(file)) {
-		const whole = returned + piece;
-		// The next piece may begin with the LF that belongs to it.
-		returned = whole.endsWith("\r") ? "\r" : "";
-		const [end = "", ...lines] = whole
-			.slice(0, whole.length - returned.length)
-			.split(/\r\n|\n|\r/);
-		pieces.push(end);
-		const rest = lines.pop();
-		if (rest === undefined) continue;
-		yield { text: pieces.join(""), number: ++number };
-		for (const text of lines) yield { text, number: ++number };
-		pieces = [rest];
-	}
-	const last = pieces.join("");
-	if (last !== "") yield { text: last, number: ++number };
 }

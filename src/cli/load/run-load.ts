@@ -1,18 +1,30 @@
+import { resolve } from "node:path";
 import { readEnvironment } from "../../config.ts";
+import type { Entity } from "../../models/entity.ts";
 import { Registry } from "../../models/registry.ts";
+import { UsageError } from "../failure.ts";
 import {
 	type AnyService,
 	migrateAloud,
 	modelsOf,
 	withService,
 } from "../open-service.ts";
-import { type ScopeOptions, scopeOf } from "../options.ts";
+import { type Invocation, type ScopeOptions, scopeOf } from "../options.ts";
 import { drainAloud } from "../output/index-progress.ts";
 import { Terminal } from "../output/terminal.ts";
-import type { Format } from "./input-file.ts";
+import { type Format, hyphen, type InputFile } from "./input-file.ts";
+import {
+	type CheckedExport,
+	checkExport,
+	exportJson,
+	exportLines,
+	type LoadedExport,
+	loadExport,
+} from "./load-export.ts";
 import { type LoadTarget, loadRows } from "./load-rows.ts";
 import {
 	type GroupSummary,
+	groupJson,
 	summaryJson,
 	summaryLines,
 	totalLine,
@@ -20,6 +32,7 @@ import {
 import type { MapOption } from "./mapping.ts";
 import { openFiles } from "./open-files.ts";
 import { type LoadPlan, planLoad } from "./plan-load.ts";
+import type { FileRow } from "./watch-files.ts";
 
 export interface LoadCommandOptions extends ScopeOptions {
 	readonly table?: string;
@@ -30,22 +43,77 @@ export interface LoadCommandOptions extends ScopeOptions {
 	readonly embeddings: boolean;
 	readonly bulk?: boolean;
 	readonly onEmbeddingError: "fail" | "queue";
+	readonly skipVectors?: boolean;
+	readonly watch?: boolean;
+	readonly deleteRemoved?: boolean;
 }
 
-/** Checks every row of every file, then writes them, file by file. */
+/** Checks every row of every file, then writes them, file by file; with `--watch` again whenever one changes. */
 export async function runLoad(
 	files: readonly string[],
 	options: LoadCommandOptions,
-	signal: AbortSignal,
+	invocation: Invocation,
 ): Promise<void> {
 	const terminal = new Terminal(options);
-	const environment = readEnvironment();
 	const models = await modelsOf(options);
-	const { groups, remove } = await openFiles(files, options.format);
+	const { signal } = invocation;
+	const run = { terminal, models, options, signal };
+	if (!options.watch) {
+		await loadFiles(files, run, (work) =>
+			withService(terminal, { ...options, entities: models }, work),
+		);
+		return;
+	}
+	if (options.dryRun || files.includes(hyphen))
+		throw new UsageError(
+			options.dryRun
+				? "--watch loads what changes: leave out --dry-run"
+				: "standard input (-) cannot be watched",
+		);
+	const { watchFiles } = await import("./watch-files.ts");
+	await withService(terminal, { ...options, entities: models }, (service) =>
+		watchFiles(files, {
+			terminal,
+			invocation,
+			load: async (changed) =>
+				rowsOfFiles(await loadFiles(changed, run, (work) => work(service))),
+			...(options.deleteRemoved
+				? {
+						remove: ({ entity, id }) =>
+							service.repository(entity).delete(id, options.tenant),
+					}
+				: {}),
+		}),
+	);
+}
+
+interface LoadRun {
+	readonly terminal: Terminal;
+	readonly models: readonly Entity[];
+	readonly options: LoadCommandOptions;
+	readonly signal: AbortSignal;
+}
+
+async function loadFiles(
+	files: readonly string[],
+	{ terminal, models, options, signal }: LoadRun,
+	withTarget: (
+		work: (service: AnyService) => Promise<Loaded>,
+	) => Promise<Loaded>,
+): Promise<Loaded> {
+	const environment = readEnvironment();
+	const { groups, exports, remove } = await openFiles(files, options.format);
 	try {
+		if (exports.length > 0) refuseRowOptions(exports, options);
+		const registry = new Registry(environment.POSTGRES__SCHEMA, models);
+		const checked: CheckedExport[] = [];
+		for (const file of exports)
+			checked.push(
+				await checkExport(file, { registry, scope: scopeOf(options), signal }),
+			);
 		const plans = await planLoad(groups, {
 			terminal,
-			registry: new Registry(environment.POSTGRES__SCHEMA, models),
+			registry,
 			table: options.table,
 			maps: options.map ?? [],
 			skipsInvalid: options.skipInvalid ?? false,
@@ -55,30 +123,106 @@ export async function runLoad(
 			},
 			signal,
 		});
-		const summaries = options.dryRun
-			? plans.map((plan) => printSummary(terminal, { plan, loaded: undefined }))
-			: await withService(
-					terminal,
-					{ ...options, entities: models },
-					(service) =>
-						loadAll({ terminal, service }, plans, { ...options, signal }),
+		const loaded = options.dryRun
+			? describePlans(terminal, { plans, exports: checked })
+			: await withTarget((service) =>
+					loadAll(
+						{ terminal, service },
+						{ plans, exports: checked },
+						{ ...options, signal },
+					),
 				);
-		if (terminal.isJson) terminal.show(summaryJson(summaries), []);
-		else if (summaries.length > 1) terminal.print([totalLine(summaries)]);
+		if (terminal.isJson)
+			terminal.show(
+				summaryJson([
+					...loaded.exports.map(exportJson),
+					...loaded.summaries.map(groupJson),
+				]),
+				[],
+			);
+		else if (loaded.summaries.length > 1)
+			terminal.print([totalLine(loaded.summaries)]);
+		return loaded;
 	} finally {
 		await remove();
 	}
 }
 
+function describePlans(terminal: Terminal, { plans, exports }: ToLoad): Loaded {
+	return {
+		exports: exports.map((checked) =>
+			printExport(terminal, { checked, result: undefined, durationMs: 0 }),
+		),
+		summaries: plans.map((plan) =>
+			printSummary(terminal, { plan, loaded: undefined }),
+		),
+	};
+}
+
+/** The rows that are a file each, by its path: of Markdown. */
+function rowsOfFiles({ summaries }: Loaded): Map<string, FileRow> {
+	const found = new Map<string, FileRow>();
+	for (const { plan, loaded } of summaries) {
+		const { group, checked, entity } = plan;
+		if (typeof group.rows === "function") continue;
+		const written = group.rows.filter((_, at) => !checked.omitted.has(at));
+		written.forEach(({ file }, at) => {
+			const id = loaded?.result.ids[at];
+			if (file !== undefined && id !== undefined)
+				found.set(resolve(file), { entity, id });
+		});
+	}
+	return found;
+}
+
+/** An export has its tables, columns and values: nothing about them is to be chosen. */
+function refuseRowOptions(
+	[first]: readonly InputFile[],
+	{ table, map, skipInvalid, bulk }: LoadCommandOptions,
+): void {
+	const given = Object.entries({
+		"--table": table,
+		"--map": map,
+		"--skip-invalid": skipInvalid,
+		"--bulk": bulk,
+	}).flatMap(([name, value]) => (value === undefined ? [] : name));
+	if (given.length > 0)
+		throw new UsageError(
+			`${first?.name} is an export, which is loaded as it is: leave out ${given.join(", ")}`,
+		);
+}
+
+interface ToLoad {
+	readonly plans: readonly LoadPlan[];
+	readonly exports: readonly CheckedExport[];
+}
+
+interface Loaded {
+	readonly summaries: readonly GroupSummary[];
+	readonly exports: readonly LoadedExport[];
+}
+
 async function loadAll(
 	target: LoadTarget,
-	plans: readonly LoadPlan[],
+	{ plans, exports }: ToLoad,
 	options: LoadCommandOptions & { readonly signal: AbortSignal },
-): Promise<GroupSummary[]> {
+): Promise<Loaded> {
 	const { terminal, service } = target;
 	if (options.embeddings && options.onEmbeddingError === "fail")
 		await checkProviders(service, plans);
 	await migrateAloud(terminal, service);
+	const loaded: LoadedExport[] = [];
+	for (const checked of exports)
+		loaded.push(
+			printExport(
+				terminal,
+				await loadExport(target, checked, {
+					...scopeOf(options),
+					vectors: options.skipVectors ? "skip" : "use",
+					signal: options.signal,
+				}),
+			),
+		);
 	const summaries: GroupSummary[] = [];
 	for (const plan of plans) {
 		const loaded = await loadRows(target, plan, {
@@ -91,7 +235,7 @@ async function loadAll(
 		summaries.push(printSummary(terminal, { plan, loaded }));
 	}
 	await rebuildDropped(terminal, service, summaries);
-	return summaries;
+	return { summaries, exports: loaded };
 }
 
 /** A load that could embed nothing fails before it creates a table. */
@@ -129,4 +273,9 @@ function printSummary(terminal: Terminal, summary: GroupSummary): GroupSummary {
 		);
 	if (!terminal.isJson) terminal.print(summaryLines(summary));
 	return summary;
+}
+
+function printExport(terminal: Terminal, loaded: LoadedExport): LoadedExport {
+	if (!terminal.isJson) terminal.print(exportLines(loaded));
+	return loaded;
 }

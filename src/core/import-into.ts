@@ -1,0 +1,122 @@
+import type { Handle } from "../db/database.ts";
+import { insideTransaction } from "../db/open-transaction.ts";
+import { stoppable } from "../db/stoppable.ts";
+import { isSameSpace } from "../embed-sync/models.ts";
+import { RemError } from "../errors.ts";
+import { planSettings } from "../store/batch-upsert.ts";
+import {
+	type ImportProgress,
+	type ImportResult,
+	importRows,
+} from "../store/import-rows.ts";
+import {
+	type ExportText,
+	type ImportedTable,
+	type OpenedExport,
+	openExport,
+} from "../store/read-export.ts";
+import type { ServiceCore } from "./service-core.ts";
+
+export interface ImportCall {
+	readonly text: string | ExportText;
+	readonly vectors?: "use" | "skip";
+	readonly tenantId?: string;
+	readonly userId?: string | null;
+	readonly transaction?: Handle;
+	readonly onProgress?: (progress: ImportProgress) => void;
+	readonly signal?: AbortSignal;
+}
+
+/**
+ * @internal
+ * The policy round an import: whose rows they may be, whether the vectors are of
+ * the model in use here, and what is to do behind it (statistics, the embedding
+ * worker, indexes that pay now). The write itself is the store's.
+ */
+export async function importInto(
+	core: ServiceCore,
+	call: ImportCall,
+): Promise<ImportResult> {
+	const { text, userId, transaction, signal } = call;
+	const tenantId = core.settings.rowLevelSecurity
+		? core.tenant(call.tenantId)
+		: call.tenantId;
+	const opened = await openExport(
+		typeof text === "string" ? [text] : text,
+		core.registry,
+		{ tenantId, userId },
+	);
+	const skipsVectors = call.vectors === "skip";
+	const source = core.handle(tenantId, transaction);
+	const result = await stoppable(source, signal).transaction(
+		(tx) =>
+			// The embedded database has one connection: a text that is read from it
+			// by the service would wait for the import, which waits for it.
+			insideTransaction(core.db, async () => {
+				if (!skipsVectors)
+					for (const table of opened.tables) await checkModel(core, tx, table);
+				return importRows(tx, opened, {
+					skipsVectors,
+					onProgress: call.onProgress,
+					signal,
+				});
+			}),
+		{ settings: planSettings },
+	);
+	await noteRows(core, source, { opened, result, call });
+	return result;
+}
+
+/** Vectors that searches use must be of the model that searches use here. */
+async function checkModel(
+	{ embeddings }: ServiceCore,
+	tx: Handle,
+	{ table, models }: ImportedTable,
+): Promise<void> {
+	const own = models.find(({ state }) => state === "active");
+	if (own === undefined) return;
+	const space = await embeddings.models.space(tx, table);
+	if (isSameSpace(own, space)) return;
+	const isLength = own.provider === space.provider && own.model === space.model;
+	throw new RemError(
+		isLength ? "DIMENSION_MISMATCH" : "PROVIDER_NOT_CONFIGURED",
+		`the vectors of "${table.entity.tableName}" in the export are of ${own.provider}/${own.model} (${own.dimensions} dimensions), the table's here of ${space.provider}/${space.model} (${space.dimensions})`,
+		{
+			hint: `nothing was written; configure that model (EMBEDDING__PROVIDER, EMBEDDING__MODEL, EMBEDDING__DIMENSIONS), or leave the vectors out and embed the texts again: vectors: "skip", rem load --skip-vectors`,
+		},
+	);
+}
+
+interface Imported {
+	readonly opened: OpenedExport;
+	readonly result: ImportResult;
+	readonly call: ImportCall;
+}
+
+async function noteRows(
+	{ embeddings, indexer, loadStatistics }: ServiceCore,
+	db: Handle,
+	{ opened, result, call }: Imported,
+): Promise<void> {
+	for (const { table, models } of opened.tables) {
+		const count = result.tables[table.entity.tableName];
+		if (count === undefined) continue;
+		await loadStatistics.note(db, {
+			table,
+			inserted: count.inserted,
+			tenantId: call.tenantId,
+			isOpen: call.transaction !== undefined,
+		});
+		const space =
+			call.vectors === "skip"
+				? undefined
+				: models.find(({ state }) => state === "active");
+		indexer.noteRows(
+			table,
+			space,
+			Math.max(count.inserted, count.vectors, count.edges),
+		);
+	}
+	embeddings.models.forget();
+	if (result.embeddingsQueued > 0) embeddings.wake();
+}

@@ -1,0 +1,370 @@
+import type { Handle } from "../db/database.ts";
+import { embeddingModelsRef } from "../db/embedding-queue.ts";
+import { encodeArray } from "../db/encode.ts";
+import { rowsPerStatement, sendPipelined } from "../db/pipelined.ts";
+import { tableRef } from "../db/tables.ts";
+import { RemError } from "../errors.ts";
+import type { Field } from "../models/field.ts";
+import { ident, join, raw, type Sql, sql } from "../sql.ts";
+import { elementAt } from "../util/present.ts";
+import { settleTextsSql } from "../vectors/queue-texts.ts";
+import {
+	type EmbeddedText,
+	removeVectors,
+	storeVectors,
+} from "../vectors/store-vectors.ts";
+import { contentHash, isEmbeddable } from "../vectors/texts.ts";
+import type { ExportedModel } from "./export-format.ts";
+import {
+	gatherFirstStatistics,
+	rowsBeforeStatistics,
+} from "./first-statistics.ts";
+import {
+	broken,
+	type ImportedRow,
+	type ImportedTable,
+	type OpenedExport,
+} from "./read-export.ts";
+
+export interface ImportRowsOptions {
+	/** Whether vectors of the export are left out, and its texts left to the worker or `sync`. */
+	readonly skipsVectors: boolean;
+	readonly onProgress?: ((progress: ImportProgress) => void) | undefined;
+	readonly signal?: AbortSignal | undefined;
+}
+
+export interface ImportProgress {
+	/** Rows written so far; all are committed at the end. */
+	readonly rows: number;
+}
+
+/** What an import wrote; all of it is committed. */
+export interface ImportResult {
+	/** Rows that did not exist. */
+	readonly inserted: number;
+	/** Rows that took the place of the stored row of their id. */
+	readonly updated: number;
+	readonly vectors: number;
+	/** Always 0: no provider is asked. */
+	readonly embeddingsGenerated: number;
+	readonly edges: number;
+	/** Texts that came without a vector: the worker or `sync` embeds those whose row has none. */
+	readonly embeddingsQueued: number;
+	/** Of each table, by its name. */
+	readonly tables: Readonly<Record<string, ImportedCount>>;
+}
+
+export interface ImportedCount {
+	readonly inserted: number;
+	readonly updated: number;
+	readonly vectors: number;
+	readonly embeddingsQueued: number;
+	/** Edges of the rows. */
+	readonly edges: number;
+}
+
+/**
+ * Writes the rows of an export as they are, with ids, times and vectors, in the
+ * caller's transaction. The triggers maintain the cache of names, the words and
+ * the queue of texts, as they do for any writer.
+ */
+export async function importRows(
+	tx: Handle,
+	{ tables, rows }: OpenedExport,
+	options: ImportRowsOptions,
+): Promise<ImportResult> {
+	if (!options.skipsVectors)
+		for (const table of tables) await registerModels(tx, table);
+	const counts = new Map(tables.map((table) => [table, noRows]));
+	let total = noRows;
+	for await (const batch of batches(rows)) {
+		checkCancelled(options.signal);
+		const [{ table }] = batch;
+		const written = await writeBatch(tx, batch, options);
+		const before = counts.get(table) ?? noRows;
+		const after = add(before, written);
+		counts.set(table, after);
+		total = add(total, written);
+		if (
+			before.inserted < rowsBeforeStatistics &&
+			after.inserted >= rowsBeforeStatistics
+		)
+			await gatherFirstStatistics(tx, table.table);
+		options.onProgress?.({ rows: total.inserted + total.updated });
+	}
+	return {
+		...total,
+		embeddingsGenerated: 0,
+		tables: Object.fromEntries(
+			[...counts].map(([{ table }, count]) => [table.entity.tableName, count]),
+		),
+	};
+}
+
+const noRows: ImportedCount = {
+	inserted: 0,
+	updated: 0,
+	vectors: 0,
+	embeddingsQueued: 0,
+	edges: 0,
+};
+
+function add(a: ImportedCount, b: ImportedCount): ImportedCount {
+	return {
+		inserted: a.inserted + b.inserted,
+		updated: a.updated + b.updated,
+		vectors: a.vectors + b.vectors,
+		embeddingsQueued: a.embeddingsQueued + b.embeddingsQueued,
+		edges: a.edges + b.edges,
+	};
+}
+
+function checkCancelled(signal: AbortSignal | undefined): void {
+	if (signal?.aborted === true)
+		throw new RemError("CANCELLED", "the import was cancelled", {
+			hint: "nothing was written",
+		});
+}
+
+type Batch = [ImportedRow, ...ImportedRow[]];
+
+/** Rows of one table that follow each other. */
+async function* batches(
+	rows: AsyncIterable<ImportedRow>,
+): AsyncGenerator<Batch> {
+	let batch: Batch | undefined;
+	for await (const row of rows) {
+		if (
+			batch !== undefined &&
+			batch.length < rowsPerStatement &&
+			batch[0].table === row.table
+		) {
+			batch.push(row);
+			continue;
+		}
+		if (batch !== undefined) yield batch;
+		batch = [row];
+	}
+	if (batch !== undefined) yield batch;
+}
+
+/** Models that searches do not use yet, or any more: their vectors are there, and `prune` removes them. */
+async function registerModels(
+	tx: Handle,
+	{ table, models }: ImportedTable,
+): Promise<void> {
+	for (const { provider, model, dimensions, state } of models)
+		if (state === "filling" || state === "retired")
+			await tx.query(sql`
+INSERT INTO ${embeddingModelsRef(table.schema)} (entity_type, provider, model, dimensions, state)
+VALUES (${table.entity.tableName}, ${provider}, ${model}, ${dimensions}::integer, 'retired')
+ON CONFLICT DO NOTHING`);
+}
+
+/** In a savepoint: where the database refuses a row, each is tried alone, to name its line. */
+async function writeBatch(
+	tx: Handle,
+	batch: Batch,
+	options: ImportRowsOptions,
+): Promise<ImportedCount> {
+	checkDifferent(batch);
+	try {
+		return await tx.transaction((inner) => writeRows(inner, batch, options));
+	} catch (error) {
+		if (!isRefusal(error)) throw error;
+		for (const row of batch)
+			try {
+				await tx.transaction((inner) => writeRows(inner, [row], options));
+			} catch (cause) {
+				throw isRefusal(cause) ? refused(row, cause) : cause;
+			}
+		throw error;
+	}
+}
+
+/** A statement can write a row once. */
+function checkDifferent(batch: Batch): void {
+	const lines = new Map<string, number>();
+	for (const { id, line } of batch) {
+		const earlier = lines.get(id);
+		if (earlier !== undefined)
+			throw broken(line, `has the id of line ${earlier}`, "id");
+		lines.set(id, line);
+	}
+}
+
+/** The row's own fault, by class: a value that is not of the type, or a constraint. */
+function isRefusal(error: unknown): error is RemError {
+	return error instanceof RemError && /^(?:22|23)/.test(error.sqlState ?? "");
+}
+
+function refused({ line, table }: ImportedRow, error: RemError): RemError {
+	const isTaken = error.sqlState === "23505";
+	const message = isTaken
+		? `another row of "${table.table.entity.tableName}" has its key or another value that must be unique`
+		: error.message;
+	return new RemError(
+		isTaken ? "DUPLICATE_KEY" : "VALIDATION",
+		`line ${line}: ${message}`,
+		{
+			hint: isTaken
+				? "nothing was written; an import matches rows by their id: delete the stored row, or take the line out of the file"
+				: "nothing was written; correct the line",
+			cause: error.cause,
+			...(error.sqlState === undefined ? {} : { sqlState: error.sqlState }),
+		},
+	);
+}
+
+async function writeRows(
+	tx: Handle,
+	batch: Batch,
+	{ skipsVectors }: ImportRowsOptions,
+): Promise<ImportedCount> {
+	const { rows } = await tx.query<{ id: string; inserted: boolean }>(
+		writeRowsSql(batch),
+	);
+	if (rows.length < batch.length) throw foreignId(batch, rows);
+	const updated = rows.filter(({ inserted }) => !inserted);
+	const vectors = skipsVectors ? 0 : await writeVectors(tx, batch, updated);
+	return {
+		inserted: rows.length - updated.length,
+		updated: updated.length,
+		vectors,
+		embeddingsQueued: textsWithoutVector(batch, skipsVectors),
+		edges: batch.reduce((sum, { edges }) => sum + edges, 0),
+	};
+}
+
+function writeRowsSql(batch: Batch): Sql {
+	const [
+		{
+			table: { table, fields },
+		},
+	] = batch;
+	const columns = fields.map(({ column }) => ident(column));
+	const arrays = fields.map(
+		(_, at) =>
+			sql`${encodeArray(
+				"text",
+				batch.map(({ texts }) => elementAt(texts, at)),
+			)}::text[]`,
+	);
+	const inputs = fields.map((_, at) => ident(`c${at}`));
+	const values = fields.map((field, at) => valueSql(field, at));
+	const assignments = fields
+		.filter(({ name }) => name !== "id")
+		.map(({ column }) => sql`${ident(column)} = excluded.${ident(column)}`);
+	const isOwn = table.entity.tenantScoped
+		? sql`
+WHERE t.tenant_id = excluded.tenant_id`
+		: raw("");
+	return sql`INSERT INTO ${tableRef(table)} AS t (${join(columns)})
+SELECT ${join(values)}
+FROM unnest(${join(arrays)}) WITH ORDINALITY AS i (${join(inputs)}, rem_ord) ORDER BY i.rem_ord
+ON CONFLICT (id) DO UPDATE SET
+  ${join(assignments, ",\n  ")}${isOwn}
+RETURNING t.id, old.id IS NULL AS inserted`;
+}
+
+/** As text where that is the column's type: a cast to varchar(100) would cut the value. */
+function valueSql({ type }: Field, at: number): Sql {
+	const column = sql`i.${ident(`c${at}`)}`;
+	return type === "text" ? column : sql`${column}::${raw(type)}`;
+}
+
+function foreignId(
+	batch: Batch,
+	written: readonly { readonly id: string }[],
+): RemError {
+	const ids = new Set(written.map(({ id }) => id));
+	const line = batch.find(({ id }) => !ids.has(id))?.line ?? 0;
+	return new RemError(
+		"DUPLICATE_KEY",
+		`line ${line}: its id is already taken`,
+		{
+			hint: "nothing was written; a row of another tenant has it",
+		},
+	);
+}
+
+/** Vectors as they are in the export; those of the same models that the stored row had are gone. */
+async function writeVectors(
+	tx: Handle,
+	batch: Batch,
+	updated: readonly { readonly id: string }[],
+): Promise<number> {
+	const [
+		{
+			table: { table, models },
+		},
+	] = batch;
+	let written = 0;
+	for (const space of models) {
+		if (updated.length > 0)
+			await removeVectors(tx, table, {
+				ids: updated.map(({ id }) => id),
+				space,
+			});
+		const texts = textsOf(batch, space);
+		await storeVectors(tx, table, { texts, space, rowLock: "new" });
+		for (const { passages } of texts) written += passages.length;
+		// The triggers queued the texts when their rows came.
+		await sendPipelined(tx, texts, {
+			build: (slice) => settleTextsSql(table, slice, space),
+		});
+	}
+	return written;
+}
+
+/** The texts that have vectors of the model, each with those of its passages in their order. */
+function textsOf(batch: Batch, space: ExportedModel): EmbeddedText[] {
+	return batch.flatMap(({ id, vectors }) => {
+		const own = vectors.filter(({ model }) => model === space);
+		const fields = new Set(own.map(({ field }) => field));
+		return [...fields].map((field): EmbeddedText => {
+			const passages = own
+				.filter((vector) => vector.field === field)
+				.sort((a, b) => a.chunk - b.chunk);
+			return {
+				entityId: id,
+				field,
+				contentHash: elementAt(passages, 0).hash,
+				passages,
+			};
+		});
+	});
+}
+
+/** How many texts of live rows have no vector of their present content in the export. */
+function textsWithoutVector(batch: Batch, skipsVectors: boolean): number {
+	const [
+		{
+			table: { table, fields },
+		},
+	] = batch;
+	const { embedFields } = table.entity;
+	if (embedFields.length === 0) return 0;
+	const deletedAt = fields.findIndex(({ name }) => name === "deletedAt");
+	let count = 0;
+	for (const { texts, vectors } of batch) {
+		if ((texts[deletedAt] ?? null) !== null) continue;
+		for (const { name } of embedFields) {
+			const at = fields.findIndex((field) => field.name === name);
+			const text = texts[at];
+			if (!isEmbeddable(text)) continue;
+			const hash = contentHash(text);
+			const hasVector =
+				!skipsVectors &&
+				vectors.some(
+					(vector) =>
+						vector.field === name &&
+						vector.model.state !== "retired" &&
+						vector.chunk === 0 &&
+						vector.hash.equals(hash),
+				);
+			if (!hasVector) count++;
+		}
+	}
+	return count;
+}

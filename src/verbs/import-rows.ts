@@ -1,0 +1,107 @@
+import { options } from "../calls/arguments.ts";
+import { async, counts, traced } from "../calls/public-methods.ts";
+import { importInto } from "../core/import-into.ts";
+import { oneOf, signal, typeName } from "../models/checks.ts";
+import { definitionOf, isArrayType } from "../models/column-types.ts";
+import {
+	type OptionChecks,
+	progressCallback,
+	required,
+} from "../models/options.ts";
+import { exportText } from "../store/export-format.ts";
+import type { ImportProgress, ImportResult } from "../store/import-rows.ts";
+import type { ExportText } from "../store/read-export.ts";
+import { type CallScope, callScope } from "./call-options.ts";
+import { type ForeignRow, succeeds, verb } from "./verb.ts";
+
+export interface ImportRowsOptions extends CallScope {
+	/** What {@link ExportRows.exportRows} wrote: a text, or an (async) iterable of its pieces, such as a stream that reads its file. */
+	readonly text: string | ExportText;
+	/**
+	 * `"use"`: the vectors of the export are stored as they are; those that searches
+	 * use must be of the model that the table has here. `"skip"`: they are left out,
+	 * and the texts are queued for the model of the table. @default "use"
+	 */
+	readonly vectors?: "use" | "skip";
+	readonly onProgress?: (progress: ImportProgress) => void;
+	/** Once aborted, nothing is written. */
+	readonly signal?: AbortSignal;
+}
+
+export interface ImportRows {
+	/**
+	 * Writes the rows of an export as they were: ids, times, edges, users, vectors,
+	 * soft-deleted rows. No provider is asked. One transaction, in constant memory:
+	 * where a line is broken, nothing is written. A stored row of the same id is
+	 * replaced. With a tenant or user, the rows must be theirs.
+	 *
+	 * @example
+	 * await service.importRows({ text: createReadStream("rows.jsonl") })
+	 * // { inserted: 2, updated: 0, vectors: 2, embeddingsGenerated: 0, embeddingsQueued: 0, tables: { … } }
+	 */
+	importRows(options: ImportRowsOptions): Promise<ImportResult>;
+}
+
+const checks: OptionChecks<ImportRowsOptions> = {
+	...callScope,
+	text: required(textOrPieces),
+	vectors: oneOf("use", "skip"),
+	onProgress: progressCallback,
+	signal,
+};
+
+/** @internal */
+export const importRows = verb({
+	name: "importRows",
+	method: traced(async(options(checks)), {
+		operation: "importRows",
+		found: counts("inserted", "updated", "vectors", "embeddingsQueued"),
+	}),
+	scopeAt: 0,
+	run: ({ core }, call: ImportRowsOptions): Promise<ImportResult> =>
+		importInto(core, call),
+	probe: {
+		does: "takes over",
+		reaches: (call, row, { tenantId, transaction }) =>
+			succeeds(
+				transaction.transaction((inner) =>
+					call({
+						text: exportOf(row, tenantId),
+						tenantId,
+						transaction: inner,
+					}),
+				),
+				["DUPLICATE_KEY"],
+			),
+	},
+});
+
+/** An export of a row of that id, with what the model needs of it, in the tenant that tries. */
+function exportOf({ table, id, key }: ForeignRow, tenantId: string): string {
+	const { entity } = table;
+	const needed = entity.fields.filter(
+		({ nullable, defaultValue }) => !nullable && defaultValue === undefined,
+	);
+	const row: Record<string, unknown> = { id };
+	if (entity.tenantScoped) row.tenant_id = tenantId;
+	for (const { column, type } of needed)
+		row[column] =
+			type === "text"
+				? (key ?? id)
+				: isArrayType(type)
+					? []
+					: definitionOf(type).empty.value;
+	return exportText(entity.tableName, row);
+}
+
+/** A text, or an iterable of its pieces. */
+function textOrPieces(value: unknown): string | undefined {
+	const isIterable =
+		typeof value === "string" ||
+		(typeof value === "object" &&
+			value !== null &&
+			(Symbol.iterator in value || Symbol.asyncIterator in value));
+	return isIterable
+		? undefined
+		: `must be the text of an export, or an iterable of its pieces, not ${typeName(value)}`;
+}
