@@ -91,6 +91,7 @@ export type {
 	FieldName,
 	NewRow,
 	Operators,
+	Patch,
 	Row,
 	SystemFields,
 	TextFieldName,
@@ -139,9 +140,11 @@ export type {
 	BackgroundIndexOptions,
 	ConnectOptions,
 	EmbeddingOptions,
+	ProviderName,
 } from "./settings/connect-options.ts";
 export { ident, type Sql, type SqlValue, type Statement, sql } from "./sql.ts";
 export type { MergeField } from "./store/merge.ts";
+export type { UpdateResult } from "./store/update-rows.ts";
 export type { UpsertProgress, UpsertResult } from "./store/upsert-result.ts";
 export type { BatchUpsertOptions } from "./verbs/batch-upsert.ts";
 export type { BoundScope } from "./verbs/bound-scope.ts";
@@ -177,8 +180,10 @@ export type {
 	RepositoryFindOptions,
 	RepositoryOrderBy,
 } from "./verbs/repository/find.ts";
+export type { FindOneOptions } from "./verbs/repository/find-one.ts";
 export type { Session as RepositorySession } from "./verbs/repository/get-by-session.ts";
 export type { RepositoryReadOptions } from "./verbs/repository/rows.ts";
+export type { RepositoryUpdateOptions } from "./verbs/repository/update.ts";
 export type { RepositoryUpsertOptions } from "./verbs/repository/upsert.ts";
 export type { AllTablesOptions } from "./verbs/search.ts";
 export type { RowOfAny, TableExplanations } from "./verbs/search-tables.ts";

@@ -11,15 +11,20 @@ import {
 } from "./change.ts";
 import { type Count, count } from "./count.ts";
 import { type Find, find } from "./find.ts";
+import { type FindOne, findOne } from "./find-one.ts";
 import { type GetById, getById } from "./get-by-id.ts";
 import { type GetBySession, getBySession } from "./get-by-session.ts";
 import { type Iterate, iterate } from "./iterate.ts";
+import { type Update, type UpdateMany, update, updateMany } from "./update.ts";
 import { type Upsert, upsert } from "./upsert.ts";
 
 /** @internal Every verb about one entity's rows. The repository and the check of isolation have them from here. */
 export const rowsVerbs: readonly RowsVerb[] = [
 	upsert,
+	update,
+	updateMany,
 	find,
+	findOne,
 	iterate,
 	count,
 	getById,
@@ -32,7 +37,10 @@ export const rowsVerbs: readonly RowsVerb[] = [
 /** The verbs as methods. */
 export interface RowsVerbs<E extends Entity>
 	extends Upsert<E>,
+		Update<E>,
+		UpdateMany<E>,
 		Find<E>,
+		FindOne<E>,
 		Iterate<E>,
 		Count<E>,
 		GetById<E>,
