@@ -5,6 +5,7 @@ export type {
 	ModelName,
 	SyncEmbeddingsOptions,
 } from "./core/embeddings.ts";
+export type { ForgetOptions, ForgetReport } from "./core/forget.ts";
 export type { SchemaLifecycle } from "./core/schema-lifecycle.ts";
 export type { BatchUpsertResult } from "./core/upsert-rows.ts";
 export type {
@@ -143,6 +144,7 @@ export type {
 	ProviderName,
 } from "./settings/connect-options.ts";
 export { ident, type Sql, type SqlValue, type Statement, sql } from "./sql.ts";
+export type { ForgottenRows } from "./store/forget-rows.ts";
 export type { MergeField } from "./store/merge.ts";
 export type { UpdateResult } from "./store/update-rows.ts";
 export type { UpsertProgress, UpsertResult } from "./store/upsert-result.ts";
@@ -181,6 +183,7 @@ export type {
 	RepositoryOrderBy,
 } from "./verbs/repository/find.ts";
 export type { FindOneOptions } from "./verbs/repository/find-one.ts";
+export type { FindPageOptions, RowPage } from "./verbs/repository/find-page.ts";
 export type { Session as RepositorySession } from "./verbs/repository/get-by-session.ts";
 export type { RepositoryReadOptions } from "./verbs/repository/rows.ts";
 export type { RepositoryUpdateOptions } from "./verbs/repository/update.ts";

@@ -49,7 +49,8 @@ function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
 /** As installed `rem`; in a clone the file that was started. */
 function programName(): string {
 	const path = process.argv[1] ?? "";
-	return basename(path) === "rem"
-		? "rem"
+	const name = basename(path);
+	return name === "rem" || name === "remdb"
+		? name
 		: `node ${relative(process.cwd(), path)}`;
 }

@@ -1,11 +1,16 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import { addCompletion } from "./commands/completion.ts";
+import { addDelete } from "./commands/delete.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addEmbeddings } from "./commands/embeddings.ts";
 import { addEval } from "./commands/eval.ts";
+import { addForget } from "./commands/forget.ts";
 import { addFuzzy } from "./commands/fuzzy.ts";
+import { addGet } from "./commands/get.ts";
 import { addIndexes } from "./commands/indexes.ts";
 import { addKv } from "./commands/kv.ts";
+import { addList } from "./commands/list.ts";
 import { addLoad } from "./commands/load.ts";
 import { addLookup } from "./commands/lookup.ts";
 import { addMcp } from "./commands/mcp.ts";
@@ -15,6 +20,7 @@ import { addQuickstart } from "./commands/quickstart.ts";
 import { addRecall } from "./commands/recall.ts";
 import { addSchema } from "./commands/schema.ts";
 import { addSearch } from "./commands/search.ts";
+import { addSet } from "./commands/set.ts";
 import { addTraverse } from "./commands/traverse.ts";
 import { addWorker } from "./commands/worker.ts";
 import type { Invocation } from "./options.ts";
@@ -35,6 +41,11 @@ export function buildProgram(invocation: Invocation): Command {
 	addMigrate(program, invocation);
 	addSchema(program, invocation);
 	addLoad(program, invocation);
+	addList(program);
+	addGet(program);
+	addSet(program);
+	addDelete(program);
+	addForget(program, invocation);
 	addLookup(program);
 	addFuzzy(program);
 	addSearch(program);
@@ -48,6 +59,7 @@ export function buildProgram(invocation: Invocation): Command {
 	addMcp(program, invocation, version());
 	addEmbeddings(program, invocation);
 	addDoctor(program, invocation);
+	addCompletion(program);
 	program.helpCommand("help [command]", "explain a command");
 	return program;
 }

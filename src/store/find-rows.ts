@@ -77,18 +77,65 @@ export async function* iterateRows(
 	filter: Filter,
 	orderBy: OrderBy = "id",
 ): AsyncGenerator<Record_> {
+	let after: RowPosition | undefined;
+	do {
+		const page = await findPage(db, table, filter, {
+			orderBy,
+			after,
+			limit: pageSize,
+		});
+		yield* page.rows;
+		after = page.last;
+	} while (after !== undefined);
+}
+
+/** A row's place in an order: its values of the order's terms, as PostgreSQL writes them. */
+export type RowPosition = readonly (string | null)[];
+
+export interface PageOptions {
+	/** @default "id": the order of creation */
+	readonly orderBy?: OrderBy | undefined;
+	readonly limit: number;
+	/** Only rows behind this place. */
+	readonly after?: RowPosition | undefined;
+	/** A condition on the table `r` besides the filter, beginning with AND. */
+	readonly condition?: Sql | undefined;
+}
+
+export interface PageOfRows {
+	readonly rows: Record_[];
+	/** The place of the last row; `undefined`: there are no rows behind it. */
+	readonly last: RowPosition | undefined;
+}
+
+/** A page of rows: from the beginning, or behind a row. */
+export async function findPage(
+	db: Handle,
+	table: EntityTable,
+	filter: Filter,
+	{ orderBy = "id", limit, after, condition = empty }: PageOptions,
+): Promise<PageOfRows> {
 	const terms = orderTerms(table, filter, orderBy);
-	let after: (string | null)[] | undefined;
-	for (;;) {
-		const { rows } = await db.query<Record_>(
-			pageSql(table, filter, terms, after),
-			{ idempotent: true },
-		);
-		for (const record of rows) yield toRow(table.entity, record);
-		const last = rows.at(-1);
-		if (last === undefined || rows.length < pageSize) return;
-		after = terms.map((_, index) => last[cursorColumn(index)] as string | null);
-	}
+	const { rows } = await db.query<Record_>(
+		pageSql(table, filter, terms, { after, limit, condition }),
+		{ idempotent: true },
+	);
+	const last = rows.length < limit ? undefined : rows.at(-1);
+	return {
+		rows: rows.map((record) => toRow(table.entity, record)),
+		last:
+			last &&
+			terms.map((_, index) => last[cursorColumn(index)] as string | null),
+	};
+}
+
+/** How many values a place in the order has. */
+export function positionLength(
+	table: EntityTable,
+	filter: Filter,
+	orderBy: OrderBy = "id",
+): number {
+	return orderTerms(table, filter, orderBy).length;
 }
 
 /**
@@ -99,7 +146,15 @@ function pageSql(
 	table: EntityTable,
 	filter: Filter,
 	terms: readonly OrderTerm[],
-	after: readonly (string | null)[] | undefined,
+	{
+		after,
+		limit,
+		condition: also,
+	}: {
+		readonly after: RowPosition | undefined;
+		readonly limit: number;
+		readonly condition: Sql;
+	},
 ): Sql {
 	const order = orderBySql(terms, "r");
 	const cursor = terms.map(
@@ -110,9 +165,9 @@ function pageSql(
 		condition: Sql,
 	) => sql`SELECT ${columnsSql(table)}, ${join(cursor)}
 FROM ${tableRef(table)} AS r
-WHERE ${orderedWhere(table, filter, terms)}${condition}
+WHERE ${orderedWhere(table, filter, terms)}${also}${condition}
 ORDER BY ${tenantOrder(table, filter, terms)}${order}
-LIMIT ${pageSize}`;
+LIMIT ${limit}`;
 	if (after === undefined) return part(empty);
 	const ranges = rangesAfter(terms, after, "r");
 	const [only] = ranges;
@@ -123,7 +178,7 @@ LIMIT ${pageSize}`;
 			.slice(0, at)
 			.map((_, index) => sql`(SELECT count(*) FROM ${name(index)})`);
 		const isOpen =
-			at === 0 ? empty : sql` AND ${join(before, " + ")} < ${pageSize}`;
+			at === 0 ? empty : sql` AND ${join(before, " + ")} < ${limit}`;
 		return sql`${name(at)} AS MATERIALIZED (
 ${part(sql` AND ${range}${isOpen}`)}
 )`;
@@ -132,7 +187,7 @@ ${part(sql` AND ${range}${isOpen}`)}
 	return sql`WITH ${join(parts)}
 SELECT * FROM (${join(all, " UNION ALL ")}) AS r
 ORDER BY ${order}
-LIMIT ${pageSize}`;
+LIMIT ${limit}`;
 }
 
 function cursorColumn(index: number): string {

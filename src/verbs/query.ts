@@ -135,7 +135,7 @@ const reasons: Readonly<Record<string, string>> = {
 };
 
 /** The values are the text's or the rows': the database's own words stay out of the message. */
-function asRefusal(error: unknown): unknown {
+export function asRefusal(error: unknown): unknown {
 	if (!(error instanceof RemError) || error.code !== "DATABASE") return error;
 	const { sqlState } = error;
 	if (sqlState?.startsWith("22") !== true) return error;

@@ -87,6 +87,7 @@ const remarks = () => service.repository(Remark);
 const reads: Record<string, Call> = {
 	find: () => papers().find({ tenantId }),
 	findOne: () => papers().findOne({ tenantId }),
+	findPage: () => papers().findPage({ tenantId }),
 	count: () => papers().count({ tenantId }),
 	iterate: async () => {
 		for await (const _ of papers().iterate({ tenantId }));

@@ -124,6 +124,7 @@ export function rowsVerbSamples({
 		},
 		find: { given: [{ tenantId }] },
 		findOne: { given: [{ tenantId }] },
+		findPage: { given: [{ tenantId }] },
 		iterate: { given: [{ tenantId }] },
 		count: { given: [{ tenantId }] },
 		getById: { given: [id, tenantId] },

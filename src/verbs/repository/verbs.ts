@@ -12,6 +12,7 @@ import {
 import { type Count, count } from "./count.ts";
 import { type Find, find } from "./find.ts";
 import { type FindOne, findOne } from "./find-one.ts";
+import { type FindPage, findPage } from "./find-page.ts";
 import { type GetById, getById } from "./get-by-id.ts";
 import { type GetBySession, getBySession } from "./get-by-session.ts";
 import { type Iterate, iterate } from "./iterate.ts";
@@ -25,6 +26,7 @@ export const rowsVerbs: readonly RowsVerb[] = [
 	updateMany,
 	find,
 	findOne,
+	findPage,
 	iterate,
 	count,
 	getById,
@@ -41,6 +43,7 @@ export interface RowsVerbs<E extends Entity>
 		UpdateMany<E>,
 		Find<E>,
 		FindOne<E>,
+		FindPage<E>,
 		Iterate<E>,
 		Count<E>,
 		GetById<E>,
