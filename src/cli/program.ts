@@ -9,6 +9,7 @@ import { addForget } from "./commands/forget.ts";
 import { addFuzzy } from "./commands/fuzzy.ts";
 import { addGet } from "./commands/get.ts";
 import { addIndexes } from "./commands/indexes.ts";
+import { addInit } from "./commands/init.ts";
 import { addKv } from "./commands/kv.ts";
 import { addList } from "./commands/list.ts";
 import { addLoad } from "./commands/load.ts";
@@ -38,6 +39,7 @@ export function buildProgram(invocation: Invocation): Command {
 		.configureOutput({ outputError: () => {} })
 		.addHelpText("after", learnMore);
 	addQuickstart(program, invocation);
+	addInit(program, invocation, version());
 	addMigrate(program, invocation);
 	addSchema(program, invocation);
 	addLoad(program, invocation);

@@ -55,6 +55,7 @@ const withoutDatabase = [
 	"worker",
 	"mcp",
 	"completion",
+	"init",
 ];
 
 const folder = temporaryFolder({
