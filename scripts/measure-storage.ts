@@ -14,7 +14,7 @@ const embedding = {
 	provider: "openai",
 	model: "text-embedding-3-small",
 	dimensions,
-};
+} as const;
 
 const url = new URL(process.env.REM_TEST_DATABASE_URL as string);
 const admin = new pg.Client({ connectionString: url.href });

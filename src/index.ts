@@ -10,6 +10,7 @@ export type {
 	ModelName,
 	SyncEmbeddingsOptions,
 } from "./core/embeddings.ts";
+export type { ForgetOptions, ForgetReport } from "./core/forget.ts";
 export type { SchemaLifecycle } from "./core/schema-lifecycle.ts";
 export type { BatchUpsertResult } from "./core/upsert-rows.ts";
 export type {
@@ -99,6 +100,7 @@ export type {
 	FieldName,
 	NewRow,
 	Operators,
+	Patch,
 	Row,
 	SystemFields,
 	TextFieldName,
@@ -148,9 +150,11 @@ export type {
 	BackgroundIndexOptions,
 	ConnectOptions,
 	EmbeddingOptions,
+	ProviderName,
 } from "./settings/connect-options.ts";
 export { ident, type Sql, type SqlValue, type Statement, sql } from "./sql.ts";
 export type { ExportProgress, ExportResult } from "./store/export-rows.ts";
+export type { ForgottenRows } from "./store/forget-rows.ts";
 export type {
 	ImportedCount,
 	ImportProgress,
@@ -158,6 +162,7 @@ export type {
 } from "./store/import-rows.ts";
 export type { MergeField } from "./store/merge.ts";
 export type { ExportText } from "./store/read-export.ts";
+export type { UpdateResult } from "./store/update-rows.ts";
 export type { UpsertProgress, UpsertResult } from "./store/upsert-result.ts";
 export type { BatchUpsertOptions } from "./verbs/batch-upsert.ts";
 export type { BoundScope } from "./verbs/bound-scope.ts";
@@ -200,12 +205,11 @@ export type {
 	RepositoryFindOptions,
 	RepositoryOrderBy,
 } from "./verbs/repository/find.ts";
+export type { FindOneOptions } from "./verbs/repository/find-one.ts";
+export type { FindPageOptions, RowPage } from "./verbs/repository/find-page.ts";
 export type { Session as RepositorySession } from "./verbs/repository/get-by-session.ts";
-export type {
-	RepositoryPage,
-	RepositoryPageOptions,
-} from "./verbs/repository/page.ts";
 export type { RepositoryReadOptions } from "./verbs/repository/rows.ts";
+export type { RepositoryUpdateOptions } from "./verbs/repository/update.ts";
 export type { RepositoryUpsertOptions } from "./verbs/repository/upsert.ts";
 export type { AllTablesOptions } from "./verbs/search.ts";
 export type { RowOfAny, TableExplanations } from "./verbs/search-tables.ts";

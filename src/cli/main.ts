@@ -87,7 +87,8 @@ function watchOutput() {
 /** As installed `rem`; in a clone the file that was started. */
 function programName(): string {
 	const path = process.argv[1] ?? "";
-	return basename(path) === "rem"
-		? "rem"
+	const name = basename(path);
+	return name === "rem" || name === "remdb"
+		? name
 		: `node ${relative(process.cwd(), path)}`;
 }

@@ -31,20 +31,23 @@ export function addReadOptions(command: Command): Command {
 
 export function addScopeOptions(command: Command): Command {
 	return addDatabaseOptions(command)
-		.option("--tenant <name>", "tenant of the rows")
-		.option("--user <name>", "user of the rows; finding includes shared rows");
+		.option("-T, --tenant <name>", "tenant of the rows")
+		.option(
+			"-u, --user <name>",
+			"user of the rows; finding includes shared rows",
+		);
 }
 
 export function addDatabaseOptions(command: Command): Command {
 	const url =
 		"the database: postgresql://user:password@host/name, file:FOLDER or memory:";
-	return addModelsOption(command.option("--url <url>", url));
+	return addModelsOption(command.option("-d, --url <url>", url));
 }
 
 export function addModelsOption(command: Command): Command {
 	return addOutputOptions(
 		command.option(
-			"--models <path>",
+			"-m, --models <path>",
 			"file or folder of modules that export your models (default: the built-in ones)",
 		),
 	);
@@ -52,12 +55,12 @@ export function addModelsOption(command: Command): Command {
 
 export function addOutputOptions(command: Command): Command {
 	return command
-		.option("--json", "results, and errors, as JSON")
-		.option("--quiet", "no notices and no progress on stderr");
+		.option("-j, --json", "results, and errors, as JSON")
+		.option("-q, --quiet", "no notices and no progress on stderr");
 }
 
 export function limitOption(defaultLimit: number): Option {
-	return new Option("--limit <n>", "maximum number of results")
+	return new Option("-n, --limit <n>", "maximum number of results")
 		.argParser(wholeNumber(1, 10_000))
 		.default(defaultLimit);
 }

@@ -1,11 +1,17 @@
 import { Command } from "commander";
+import { addCompletion } from "./commands/completion.ts";
+import { addDelete } from "./commands/delete.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addEmbeddings } from "./commands/embeddings.ts";
 import { addEval } from "./commands/eval.ts";
 import { addExport } from "./commands/export.ts";
+import { addForget } from "./commands/forget.ts";
 import { addFuzzy } from "./commands/fuzzy.ts";
+import { addGet } from "./commands/get.ts";
 import { addIndexes } from "./commands/indexes.ts";
+import { addInit } from "./commands/init.ts";
 import { addKv } from "./commands/kv.ts";
+import { addList } from "./commands/list.ts";
 import { addLoad } from "./commands/load.ts";
 import { addLookup } from "./commands/lookup.ts";
 import { addMcp } from "./commands/mcp.ts";
@@ -15,6 +21,7 @@ import { addQuickstart } from "./commands/quickstart.ts";
 import { addRecall } from "./commands/recall.ts";
 import { addSchema } from "./commands/schema.ts";
 import { addSearch } from "./commands/search.ts";
+import { addSet } from "./commands/set.ts";
 import { addStudio } from "./commands/studio.ts";
 import { addTraverse } from "./commands/traverse.ts";
 import { addWorker } from "./commands/worker.ts";
@@ -34,10 +41,16 @@ export function buildProgram(invocation: Invocation): Command {
 		.configureOutput({ outputError: () => {} })
 		.addHelpText("after", learnMore);
 	addQuickstart(program, invocation);
+	addInit(program, invocation, version());
 	addMigrate(program, invocation);
 	addSchema(program, invocation);
 	addLoad(program, invocation);
 	addExport(program, invocation);
+	addList(program);
+	addGet(program);
+	addSet(program);
+	addDelete(program);
+	addForget(program, invocation);
 	addLookup(program);
 	addFuzzy(program);
 	addSearch(program);
@@ -52,6 +65,7 @@ export function buildProgram(invocation: Invocation): Command {
 	addStudio(program, invocation);
 	addEmbeddings(program, invocation);
 	addDoctor(program, invocation);
+	addCompletion(program);
 	program.helpCommand("help [command]", "explain a command");
 	return program;
 }

@@ -22,9 +22,14 @@ export async function run(
 		const failure = describeFailure(error, calledCommand(program, args));
 		return {
 			exitCode: failure.exitCode,
-			failure: failureText(failure, args.includes("--json")),
+			failure: failureText(failure, isJson(args)),
 		};
 	}
+}
+
+/** Errors are printed as results are, also that of an unknown option. */
+function isJson(args: readonly string[]): boolean {
+	return args.includes("--json") || args.includes("-j");
 }
 
 /** `rem schema generate`: as much of the arguments as are commands. */

@@ -111,10 +111,16 @@ interface EmbeddingPlan {
 	readonly provider: EmbeddingProvider | undefined;
 }
 
-async function planEmbedding(
+export async function planEmbedding(
 	core: ServiceCore,
 	{ db, table }: { readonly db: Handle; readonly table: EntityTable },
-	options: UpsertRowsOptions,
+	options: Pick<
+		UpsertRowsOptions,
+		| "generateEmbeddings"
+		| "embeddingProvider"
+		| "embeddingModel"
+		| "onEmbeddingError"
+	>,
 ): Promise<EmbeddingPlan> {
 	if (table.entity.embedFields.length === 0)
 		return {

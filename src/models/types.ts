@@ -56,6 +56,27 @@ export type NewRow<E> =
 			>
 		: never;
 
+/**
+ * Some fields of a row that exists, with their new values: what zod accepts,
+ * `null` to clear. Absent means "leave as it is".
+ */
+export type Patch<E> =
+	E extends Entity<string, infer S>
+		? Flat<
+				{
+					[K in keyof S]?: z.input<S[K]> | ClearedBy<S[K]> | undefined;
+				} & Pick<
+					NewSystemFields,
+					"userId" | "graphEdges" | "metadata" | "tags"
+				> & {
+						/** Ready vectors by field, of texts that the patch names. */
+						readonly vectors?:
+							| { readonly [K in TextFields<S>]?: VectorInput }
+							| undefined;
+					}
+			>
+		: never;
+
 interface NewSystemFields {
 	/** A UUID; without one, the row of this natural key, or a new one. */
 	readonly id?: string | undefined;

@@ -71,6 +71,130 @@ export function validateRows(
 	}
 }
 
+/** What a patch changes of every row that it is about. */
+export interface ValidPatch {
+	/** Fields with their new values; `null` clears. */
+	readonly supplied: Readonly<Record<string, unknown>>;
+	/** Fields with an infinity or NaN: they may stay so, but not become so. */
+	readonly unwritable: readonly string[];
+	readonly vectors: Readonly<Record<string, Float32Array>>;
+	/** The rows' new owner; `null`: shared; `undefined`: as it is. */
+	readonly userId: string | null | undefined;
+	/** Whether a row must be read to see what it would become: {@link patchedKey}. */
+	readonly needsRow: boolean;
+}
+
+/** Accepted so that a row that was read can be passed as a patch of itself; the stored ones stay. */
+const ignoredByPatch = ["createdAt", "updatedAt", "deletedAt"];
+
+/** Checks a patch against the model. Throws one error that names every bad field. */
+export function validatePatch(
+	entity: Entity,
+	given: Readonly<Record<string, unknown>>,
+	scope: RowScope,
+): ValidPatch {
+	checkCallScope(scope);
+	const row = Object.fromEntries(
+		Object.entries(given).filter(([, value]) => value !== undefined),
+	);
+	const problems: Problem[] = [];
+	const own = ownInput(entity);
+	const schema = z.strictObject({
+		...systemInput(entity),
+		...Object.fromEntries(
+			Object.entries(own).filter(([name]) => Object.hasOwn(row, name)),
+		),
+	});
+	const holes = Object.entries(row).flatMap(([field, value]): Problem[] => {
+		if (typeof value !== "object" || value === null) return [];
+		const message = innerHolesProblem(value);
+		return message === undefined ? [] : [{ kind: "limit", field, message }];
+	});
+	if (holes.length > 0) throw invalidRows(entity, holes);
+	const parsed = parseExact(entity, schema, row);
+	if ("problem" in parsed) throw invalidRows(entity, [parsed.problem]);
+	if (!parsed.success)
+		throw invalidRows(
+			entity,
+			parsed.error.issues.flatMap((issue) => toProblems(entity, issue)),
+		);
+	const output = parsed.data;
+	const unwritable = "unwritable" in parsed ? parsed.unwritable : [];
+	problems.push(
+		...storageProblems(entity, { given: row, output, unwritable }),
+		...vectorProblems(output),
+	);
+	const tenant = rowTenant(entity, row, scope);
+	if (typeof tenant !== "string") problems.push(tenant);
+	if (entity.keyFields?.length === 1)
+		problems.push(...keyProblems(entity, keyOfRow(entity, output)));
+	if (problems.length > 0) throw invalidRows(entity, problems);
+	const { supplied } = splitSupplied(entity, row, output);
+	const changed = Object.fromEntries(
+		Object.entries(supplied).filter(([name]) => !ignoredByPatch.includes(name)),
+	);
+	if (Object.keys(changed).length === 0 && row.userId === undefined)
+		throw new RemError(
+			"VALIDATION",
+			`the patch for "${entity.tableName}" is empty`,
+			{ hint: "name at least one field and its new value; null clears one" },
+		);
+	return {
+		supplied: changed,
+		unwritable: unwritable.map(({ name }) => name),
+		vectors: toVectors(output.vectors as GivenVectors | undefined),
+		userId:
+			row.userId === undefined
+				? undefined
+				: typeof row.userId === "string"
+					? row.userId
+					: null,
+		needsRow:
+			entity.refinements.length > 0 ||
+			((entity.keyFields?.length ?? 0) > 1 &&
+				entity.keyFields?.some(({ name }) => name in changed) === true),
+	};
+}
+
+/**
+ * The natural key of a stored row with the patch. Throws where the whole row
+ * would not be valid: a refinement of the model refuses it, or its key is too long.
+ */
+export function patchedKey(
+	entity: Entity,
+	stored: Readonly<Record<string, unknown>>,
+	{ supplied }: Pick<ValidPatch, "supplied">,
+): string | null {
+	const row = { ...stored, ...supplied };
+	const key = keyOfRow(entity, row);
+	const problems = keyProblems(entity, key);
+	if (entity.refinements.length > 0) {
+		const schema = z.any().check(...refinementsOf(entity));
+		const parsed = parse(schema, asOutput(entity, row));
+		if ("problem" in parsed) problems.push(parsed.problem);
+		else if (!parsed.success)
+			problems.push(
+				...parsed.error.issues.flatMap((issue) => toProblems(entity, issue)),
+			);
+	}
+	if (problems.length > 0) throw invalidRows(entity, problems);
+	return key;
+}
+
+/** A stored row as zod puts it out: NULL is absent where the field does not accept null. */
+function asOutput(entity: Entity, row: Readonly<Row>): Row {
+	return Object.fromEntries(
+		Object.entries(row).filter(([name, value]) => {
+			const schema = entity.shape[name];
+			return (
+				value !== null ||
+				schema === undefined ||
+				z.safeParse(schema, null).success
+			);
+		}),
+	);
+}
+
 const rowsPerStep = 500;
 
 /** The same, with a pause after some rows, in which the caller can stop it. */
@@ -136,21 +260,7 @@ function validateRow(
 	const tenant = rowTenant(entity, given, scope);
 	if (typeof tenant !== "string") problems.push({ ...tenant, index });
 	const key = keyOfRow(entity, output);
-	if (key !== null && characters(key) > limits.keyLength)
-		problems.push({
-			kind: "limit",
-			index,
-			field: entity.keyFields?.[0]?.name ?? "key",
-			message: `key has ${characters(key)} characters, at most ${limits.keyLength} are allowed`,
-		});
-	const nameless = key === null ? undefined : keyProblem(key);
-	if (nameless !== undefined)
-		problems.push({
-			kind: "value",
-			index,
-			field: entity.keyFields?.[0]?.name ?? "key",
-			message: `key ${nameless}`,
-		});
+	problems.push(...keyProblems(entity, key, index));
 	if (problems.length > 0 || typeof tenant !== "string") return problems;
 	return {
 		index,
@@ -169,6 +279,31 @@ function validateRow(
 		unwritable: unwritable.map(({ name }) => name),
 		vectors: toVectors(output.vectors as GivenVectors | undefined),
 	};
+}
+
+function keyProblems(
+	{ keyFields }: Entity,
+	key: string | null,
+	index?: number,
+): Problem[] {
+	if (key === null) return [];
+	const place = { ...at(index), field: keyFields?.[0]?.name ?? "key" };
+	const problems: Problem[] = [];
+	if (characters(key) > limits.keyLength)
+		problems.push({
+			kind: "limit",
+			...place,
+			message: `key has ${characters(key)} characters, at most ${limits.keyLength} are allowed`,
+		});
+	const nameless = keyProblem(key);
+	if (nameless !== undefined)
+		problems.push({ kind: "value", ...place, message: `key ${nameless}` });
+	return problems;
+}
+
+/** A patch has no place among rows. */
+function at(index: number | undefined): { readonly index?: number } {
+	return index === undefined ? {} : { index };
 }
 
 type GivenVectors = Readonly<Record<string, VectorInput>>;
@@ -213,16 +348,26 @@ const rowSchemas = new WeakMap<Entity, RowSchema>();
 function rowSchema(entity: Entity): RowSchema {
 	const known = rowSchemas.get(entity);
 	if (known !== undefined) return known;
-	const fields = Object.entries(entity.shape).map(([name, schema]) => {
-		// `null` clears whatever may be absent, also where zod only has optional().
-		const isNullable = entity.fieldsByName.get(name)?.nullable === true;
-		return [name, isNullable ? z.nullable(schema) : schema];
-	});
 	const schema = z
-		.strictObject({ ...systemInput(entity), ...Object.fromEntries(fields) })
-		.check(...(entity.refinements as readonly z.core.$ZodCheck<Row>[]));
+		.strictObject({ ...systemInput(entity), ...ownInput(entity) })
+		.check(...refinementsOf(entity));
 	rowSchemas.set(entity, schema);
 	return schema;
+}
+
+function ownInput({ shape, fieldsByName }: Entity): Record<string, Schema> {
+	const fields = Object.entries(shape).map(([name, schema]) => {
+		// `null` clears whatever may be absent, also where zod only has optional().
+		const isNullable = fieldsByName.get(name)?.nullable === true;
+		return [name, isNullable ? z.nullable(schema) : schema] as const;
+	});
+	return Object.fromEntries(fields);
+}
+
+type Schema = z.core.$ZodType;
+
+function refinementsOf({ refinements }: Entity) {
+	return refinements as readonly z.core.$ZodCheck<Row>[];
 }
 
 function systemInput(entity: Entity): Shape {
@@ -306,17 +451,22 @@ function checkCallScope({ tenantId, userId }: RowScope): void {
 function toProblems(
 	entity: Entity,
 	issue: z.core.$ZodIssue,
-	index: number,
+	index?: number,
 ): Problem[] {
 	const field = issue.path.map(String).join(".");
 	if (issue.code === "unrecognized_keys" && field === "")
 		return issue.keys.map((key) => {
 			const hint = suggest(key, [...entity.fieldsByName.keys()]);
 			const message = `unknown field${hint === undefined ? "" : `, ${hint}`}`;
-			return { kind: "unknown field", index, field: key, message };
+			return { kind: "unknown field", ...at(index), field: key, message };
 		});
 	return [
-		{ kind: "value", index, field, message: decapitalise(issue.message) },
+		{
+			kind: "value",
+			...at(index),
+			field,
+			message: decapitalise(issue.message),
+		},
 	];
 }
 
@@ -335,7 +485,7 @@ function storageProblems(
 		readonly given: Readonly<Row>;
 		readonly output: Readonly<Row>;
 		readonly unwritable: readonly Field[];
-		readonly index: number;
+		readonly index?: number | undefined;
 	},
 ): Problem[] {
 	const problems: Problem[] = [];
@@ -350,7 +500,7 @@ function storageProblems(
 			fieldProblem(field, output[name]) ??
 			(isOwnJson && hasProtoKey(given[name]) ? protoKey : undefined);
 		if (problem !== undefined)
-			problems.push({ ...problem, index, field: name });
+			problems.push({ ...problem, ...at(index), field: name });
 	}
 	return problems;
 }
@@ -375,14 +525,19 @@ const protoKey: ValueProblem = {
 /** A vector is stored as that of a text: without it, it is not known whether it still is. */
 function vectorProblems(
 	output: Readonly<Record<string, unknown>>,
-	index: number,
+	index?: number,
 ): Problem[] {
 	const problems: Problem[] = [];
 	for (const name in output.vectors ?? {}) {
 		const text = output[name];
 		if (typeof text === "string" && text.trim() !== "") continue;
 		const message = "is given without its text";
-		problems.push({ kind: "value", index, field: `vectors.${name}`, message });
+		problems.push({
+			kind: "value",
+			...at(index),
+			field: `vectors.${name}`,
+			message,
+		});
 	}
 	return problems;
 }
@@ -418,21 +573,25 @@ function rowTenant(
 const shownProblems = 10;
 
 function invalidRows(entity: Entity, problems: readonly Problem[]): RemError {
-	const first = problems
-		.slice(0, shownProblems)
-		.map(
-			({ index, field, message }) =>
-				`entity ${index}${field ? `, ${field}` : ""}: ${message}`,
-		);
+	const first = problems.slice(0, shownProblems).map(placedMessage);
 	const more = problems.length - first.length;
 	return new RemError(
 		errorCode(problems),
-		`invalid entities for "${entity.tableName}": ${first.join("; ")}${more > 0 ? `; and ${problems.length > maxIssues ? "at least " : ""}${more} more` : ""}`,
+		`invalid ${problems.some(({ index }) => index !== undefined) ? "entities" : "patch"} for "${entity.tableName}": ${first.join("; ")}${more > 0 ? `; and ${problems.length > maxIssues ? "at least " : ""}${more} more` : ""}`,
 		{
 			hint: "nothing was written; correct the named fields",
 			issues: problems.map(({ kind: _, ...issue }) => issue),
 		},
 	);
+}
+
+/** `entity 3, year: expected a number`; of a patch `year: expected a number`. */
+function placedMessage({ index, field, message }: Problem): string {
+	const place = [
+		...(index === undefined ? [] : [`entity ${index}`]),
+		...(field ? [field] : []),
+	].join(", ");
+	return place === "" ? message : `${place}: ${message}`;
 }
 
 /** One kind of problem has its own code; several together are VALIDATION. */

@@ -13,6 +13,11 @@ import {
 	traced,
 } from "../calls/public-methods.ts";
 import type { Embeddings } from "../core/embeddings.ts";
+import {
+	type ForgetOptions,
+	type ForgetReport,
+	forget,
+} from "../core/forget.ts";
 import { readLocale } from "../core/locale.ts";
 import { queueFigures } from "../core/queue-figures.ts";
 import type { SchemaLifecycle } from "../core/schema-lifecycle.ts";
@@ -53,9 +58,16 @@ import {
 	type MigrateResult,
 	migrateChecks,
 } from "../migrate/migrate.ts";
-import { callback, listOf, text } from "../models/checks.ts";
+import {
+	callback,
+	listOf,
+	signal,
+	tenantName,
+	text,
+} from "../models/checks.ts";
 import { coreEntities } from "../models/core-entities.ts";
 import { type Entity, model } from "../models/entity.ts";
+import { progressCallback, required } from "../models/options.ts";
 import { checkDefinition, Registry } from "../models/registry.ts";
 import { findLanguage } from "../query/text-language.ts";
 import type { ConnectOptions } from "../settings/connect-options.ts";
@@ -278,6 +290,21 @@ export class PostgresService<
 	}
 
 	/**
+	 * Erases everything of a tenant, or of one user of it, for good: rows, also
+	 * soft-deleted ones, with their vectors, words, names and queued texts. In
+	 * batches of 500 rows, each committed: a call that was stopped is resumed by
+	 * calling again. Returns counts for each table. Edges of other rows that name an
+	 * erased row stay: they are part of those rows.
+	 *
+	 * @example
+	 * const { rows, tables } = await service.forget({ tenantId: "acme-corp", userId: "user123" })
+	 */
+	async forget(options: ForgetOptions): Promise<ForgetReport> {
+		refuseInsideTransaction(this.core.db);
+		return forget(this.core, options);
+	}
+
+	/**
 	 * Runs SQL of your own: without values a text of any number of statements,
 	 * with values (`$1`, …) a single one. It is not restricted to a tenant.
 	 */
@@ -350,6 +377,17 @@ publicMethods<Omit<PostgresService<Models>, keyof Verbs<Models>>>()(
 			},
 		),
 		checkIsolation: async(),
+		forget: traced(
+			async(
+				options<ForgetOptions>({
+					tenantId: required(tenantName),
+					userId: text,
+					onProgress: progressCallback,
+					signal,
+				}),
+			),
+			{ operation: "forget" },
+		),
 		execute: traced(
 			async(argument("text", text), optional("values", sqlValues)),
 			{

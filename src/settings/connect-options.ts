@@ -72,12 +72,20 @@ export interface BackgroundIndexOptions {
 	readonly retryMs?: number;
 }
 
+/** A built-in provider, or a module that exports one. */
+export type ProviderName =
+	| "openai"
+	| "cohere"
+	| "transformers"
+	| "local"
+	| `module:${string}`;
+
 export interface EmbeddingOptions extends EmbeddingCalls {
 	/**
 	 * `openai`, `cohere`, `transformers`, `local`, `module:` and a path or package, a provider of
 	 * your own, or an embedding model of the AI SDK.
 	 */
-	readonly provider?: string | EmbeddingProvider | AiSdkEmbeddingModel;
+	readonly provider?: ProviderName | EmbeddingProvider | AiSdkEmbeddingModel;
 	/** Of a provider that is named. @default the provider's usual one */
 	readonly model?: string;
 	/** Length of the vectors. @default the model's own */

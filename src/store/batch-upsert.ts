@@ -23,8 +23,9 @@ import {
 	type UpsertCall,
 	type UpsertOptions,
 } from "./prepare.ts";
+import { RowChanged } from "./row-changed.ts";
 import type { UpsertResult } from "./upsert-result.ts";
-import { RowChanged, writeBatch } from "./write-batch.ts";
+import { writeBatch } from "./write-batch.ts";
 
 /**
  * Writes entities: validate, compare with what is stored, embed what changed
@@ -79,7 +80,7 @@ async function validateAll(
 }
 
 /** Rows were validated against their model: a column that still lacks a value is not in the model, or differs from it. */
-function asDrift({ entity }: EntityTable, error: unknown): unknown {
+export function asDrift({ entity }: EntityTable, error: unknown): unknown {
 	if (!(error instanceof RemError)) return error;
 	const { committed, cause, sqlState } = error;
 	const { table, column, constraint } = membersOf(cause);
@@ -211,7 +212,8 @@ async function upsertChunks(
 	return progress.result;
 }
 
-const attempts = 20;
+/** How often rows that other writers change are read again. */
+export const attempts = 20;
 
 /**
  * Plans that suit a statement of one row or of 500, and a table of any size.
@@ -227,7 +229,7 @@ export const planSettings = {
 };
 
 /** A batch settles its own texts: the triggers need not queue them. */
-function writeSettings(
+export function writeSettings(
 	table: EntityTable,
 	space: VectorSpace | undefined,
 ): Record<string, string> {
@@ -263,7 +265,7 @@ async function commit(
 	}
 }
 
-function tooBusy({ entity }: EntityTable): RemError {
+export function tooBusy({ entity }: EntityTable): RemError {
 	return new RemError(
 		"DATABASE",
 		`rows of "${entity.tableName}" were changed by other writers ${attempts} times while they were being written`,

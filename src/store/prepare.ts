@@ -13,6 +13,7 @@ import { distinctRows, distinctStored } from "./distinct-rows.ts";
 import type { MergeField } from "./merge.ts";
 import { type PlannedRow, planRow } from "./plan-rows.ts";
 import { readStored, type StoredRow } from "./read-stored.ts";
+import { RowChanged } from "./row-changed.ts";
 import type { UpsertProgress } from "./upsert-result.ts";
 
 export interface UpsertOptions {
@@ -29,6 +30,8 @@ export interface UpsertOptions {
 	/** Fields that are added to instead of replaced. */
 	readonly merge: readonly MergeField[];
 	readonly atomic: true | "chunk";
+	/** The rows are live ones of their tenant: one that is gone by now was changed by another writer. @default false */
+	readonly updatesOnly?: boolean;
 	/** Outside any transaction, before each chunk is written: how many vectors the whole call will write to each field, as estimated from the chunks so far. */
 	readonly beforeWrite?: ((vectors: VectorCounts) => Promise<void>) | undefined;
 	readonly onProgress?: ((progress: UpsertProgress) => void) | undefined;
@@ -71,6 +74,8 @@ export async function prepare(
 	const distinct = distinctRows(table.entity, input);
 	const plans = new Map<ValidRow, PlannedRow>();
 	const plan = (row: ValidRow, stored: StoredRow | undefined) => {
+		if (options.updatesOnly === true && !isLive(row, stored))
+			throw new RowChanged();
 		const planned = planRow(
 			table,
 			{ row, stored },
@@ -106,6 +111,10 @@ export async function prepare(
 		space,
 		vectors,
 	};
+}
+
+function isLive(row: ValidRow, stored: StoredRow | undefined): boolean {
+	return stored?.isDeleted === false && stored.tenantId === row.tenantId;
 }
 
 /** Calls whose provider failed: their later chunks do not wait for the same failure. */

@@ -14,6 +14,7 @@ import type { MergeField } from "./merge.ts";
 import type { PlannedRow } from "./plan-rows.ts";
 import type { Prepared } from "./prepare.ts";
 import { isFoundByKey } from "./read-stored.ts";
+import { RowChanged } from "./row-changed.ts";
 import type { UpsertResult } from "./upsert-result.ts";
 import {
 	type Arbiter,
@@ -22,9 +23,6 @@ import {
 	writeRowsSql,
 } from "./write-rows.ts";
 import { writeTexts } from "./write-texts.ts";
-
-/** Another writer inserted, changed or deleted a row after it was read and before it was locked: it is read again. */
-export class RowChanged extends Error {}
 
 /** Writes rows, then their vectors; the caller's transaction makes it one. */
 export async function writeBatch(
@@ -62,7 +60,7 @@ export async function writeBatch(
  * ids, but one after the other they do not. A batch of one kind needs no
  * further statement.
  */
-async function lockRows(
+export async function lockRows(
 	tx: Handle,
 	table: EntityTable,
 	rows: readonly PlannedRow[],
@@ -78,7 +76,16 @@ async function lockRows(
 	);
 	if (kinds.size < 2) return;
 	const ids = touched.flatMap(({ storedId }) => storedId ?? []);
-	await sendPipelined(tx, ids, { build: (slice) => lockSql(table, slice) });
+	await lockIds(tx, table, ids);
+}
+
+/** Locks rows that exist, in the order of their ids. */
+export function lockIds(
+	tx: Handle,
+	table: EntityTable,
+	ids: readonly string[],
+): Promise<void> {
+	return sendPipelined(tx, ids, { build: (slice) => lockSql(table, slice) });
 }
 
 function lockSql(table: EntityTable, ids: readonly string[]): Sql {
@@ -133,7 +140,10 @@ async function writeChangedRows(
 }
 
 /** The plan depends on what was read: a row or text that has changed since needs another plan. */
-function checkUnchangedSince(planned: PlannedRow, written: WrittenRow): void {
+export function checkUnchangedSince(
+	planned: PlannedRow,
+	written: WrittenRow,
+): void {
 	const handled = new Set(planned.touched.map(({ field }) => field));
 	const cameOrWent = written.inserted !== (planned.storedId === undefined);
 	if (cameOrWent || written.changedTexts.some((name) => !handled.has(name)))

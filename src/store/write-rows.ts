@@ -11,6 +11,7 @@ import type { ValidRow } from "../models/validate.ts";
 import { keyColumns } from "../schema/entity-ddl.ts";
 import { liveKeyed } from "../schema/key.ts";
 import { empty, ident, join, raw, type Sql, sql } from "../sql.ts";
+import { elementAt } from "../util/present.ts";
 import { type MergeField, mergeSql } from "./merge.ts";
 import { fieldValue } from "./read-stored.ts";
 
@@ -53,13 +54,9 @@ export function readWritten(
 			},
 		);
 	const texts = suppliedTexts(entity, rows);
-	return result.rows.map((record) => ({
-		id: record.id as string,
-		inserted: record.inserted as boolean,
-		changedTexts: texts
-			.filter((_, index) => record[`changed${index}`] === true)
-			.map((field) => field.name),
-	}));
+	return result.rows.map((record) =>
+		toWritten(record, texts, record.inserted as boolean),
+	);
 }
 
 /**
@@ -74,10 +71,6 @@ export function writeRowsSql(
 	const { entity } = table;
 	const columns = inputColumns(entity, rows);
 	const mixed = columns.filter((column) => column.supplied === "by some");
-	const changed = suppliedTexts(entity, rows).map(
-		(field, index) =>
-			sql`, old.${ident(field.column)} IS DISTINCT FROM new.${ident(field.column)} AS ${ident(`changed${index}`)}`,
-	);
 	return sql`WITH input AS (
   SELECT * FROM unnest(${join([...columns.map(({ array }) => array), ...maskArray(rows, mixed)])})
     WITH ORDINALITY AS i (${join(columns.map(({ name }) => name))}${mixed.length > 0 ? sql`, rem_supplied` : empty}, rem_ord)
@@ -86,7 +79,76 @@ INSERT INTO ${tableRef(table)} AS t (${join(columns.map(({ name }) => name))})
 SELECT ${join(columns.map(({ value }) => value))} FROM input AS i ORDER BY i.rem_ord
 ON CONFLICT ${conflictTarget(table, arbiter)} DO UPDATE SET
   ${join([...assignments(table, columns, { arbiter, merge }), sql`updated_at = now()`], ",\n  ")}
-${arbiter === "id" ? sql`WHERE t.deleted_at IS NULL${entity.tenantScoped ? sql` AND t.tenant_id = excluded.tenant_id` : empty}\n` : empty}RETURNING t.id, old.id IS NULL AS inserted${join(changed, "")}`;
+${arbiter === "id" ? sql`WHERE t.deleted_at IS NULL${entity.tenantScoped ? sql` AND t.tenant_id = excluded.tenant_id` : empty}\n` : empty}RETURNING t.id, old.id IS NULL AS inserted${join(changedTexts(entity, rows), "")}`;
+}
+
+/**
+ * Gives rows that exist the values that one row supplies, and returns those it
+ * changed. They are locked in the order of their ids, and must fulfil the
+ * condition, on the table `t`, when they are.
+ */
+export function updateRowsSql(
+	table: EntityTable,
+	ids: readonly string[],
+	{ row, condition, merge }: RowsChange,
+): Sql {
+	const { entity } = table;
+	const rows = [{ row, id: elementAt(ids, 0) }];
+	const columns = inputColumns(entity, rows).filter(
+		({ supplied }) => supplied === "by all",
+	);
+	const names = join(columns.map(({ name }) => name));
+	return sql`WITH locked AS (
+  SELECT t.id FROM ${tableRef(table)} AS t
+  WHERE t.id = ANY (${encodeArray("uuid", ids)}::uuid[]) AND ${condition}
+  ORDER BY t.id FOR NO KEY UPDATE
+), excluded (${names}) AS MATERIALIZED (
+  SELECT ${join(columns.map(({ value }) => value))} FROM unnest(${join(columns.map(({ array }) => array))}) AS i (${names})
+)
+UPDATE ${tableRef(table)} AS t SET
+  ${join([...assignments(table, columns, { arbiter: "id", merge }), sql`updated_at = now()`], ",\n  ")}
+FROM locked, excluded WHERE t.id = locked.id
+RETURNING t.id${join(changedTexts(entity, rows), "")}`;
+}
+
+/** What rows that exist become. */
+export interface RowsChange {
+	/** The values, whatever row it is about. */
+	readonly row: ValidRow;
+	readonly condition: Sql;
+	readonly merge: readonly MergeField[];
+}
+
+/** The result of {@link updateRowsSql}; rows that did not fulfil the condition any more are not in it. */
+export function readUpdated(
+	{ entity }: EntityTable,
+	row: ValidRow,
+	result: Result,
+): WrittenRow[] {
+	const texts = suppliedTexts(entity, [{ row, id: "" }]);
+	return result.rows.map((record) => toWritten(record, texts, false));
+}
+
+function toWritten(
+	record: Readonly<Record<string, unknown>>,
+	texts: readonly Field[],
+	inserted: boolean,
+): WrittenRow {
+	return {
+		id: record.id as string,
+		inserted,
+		changedTexts: texts
+			.filter((_, index) => record[`changed${index}`] === true)
+			.map((field) => field.name),
+	};
+}
+
+/** For each text that is supplied, whether it is another than before. */
+function changedTexts(entity: Entity, rows: readonly RowToWrite[]): Sql[] {
+	return suppliedTexts(entity, rows).map(
+		(field, index) =>
+			sql`, old.${ident(field.column)} IS DISTINCT FROM new.${ident(field.column)} AS ${ident(`changed${index}`)}`,
+	);
 }
 
 interface InputColumn {

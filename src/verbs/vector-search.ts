@@ -4,6 +4,7 @@ import type { ServiceCore } from "../core/service-core.ts";
 import { anyText, numberOf } from "../models/checks.ts";
 import type { OptionChecks } from "../models/options.ts";
 import type { Row, TextFieldName } from "../models/types.ts";
+import type { VectorInput } from "../models/vector.ts";
 import { mergeTables } from "../query/merge-tables.ts";
 import {
 	type Match,
@@ -36,20 +37,28 @@ import {
 } from "./search-tables.ts";
 import { verb } from "./verb.ts";
 
-export interface VectorSearchOptions<M extends Models, T extends TableName<M>>
+/** What to search for: a text, or its vector. */
+type SearchedFor =
+	| { readonly queryText: string; readonly queryEmbedding?: VectorInput }
+	| { readonly queryText?: string; readonly queryEmbedding: VectorInput };
+
+export type VectorSearchOptions<
+	M extends Models,
+	T extends TableName<M>,
+> = TableSearch<M, T> & SearchedFor;
+
+export type VectorSearchAllOptions<M extends Models> = AllTablesSearch<M> &
+	SearchedFor;
+
+interface TableSearch<M extends Models, T extends TableName<M>>
 	extends SearchOptions<M, T> {
-	/** What to search for; or give `queryEmbedding`. */
-	readonly queryText?: string;
 	/** One embedded field; omitted: the best one of each entity. */
 	readonly fieldName?: TextFieldName<EntityOf<M, T>>;
 	/** Minimum cosine similarity, -1 to 1. */
 	readonly minSimilarity?: number;
 }
 
-export interface VectorSearchAllOptions<M extends Models>
-	extends AllTablesOptions<M> {
-	/** What to search for; or give `queryEmbedding`. */
-	readonly queryText?: string;
+interface AllTablesSearch<M extends Models> extends AllTablesOptions<M> {
 	/** One embedded field, of the tables that have it; omitted: the best one of each entity. */
 	readonly fieldName?: TextFieldName<M[number]>;
 	/** Least cosine similarity, -1 to 1. */

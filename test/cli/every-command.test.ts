@@ -29,6 +29,12 @@ const commands = leaves(buildProgram(invocation()));
 /** What each needs so that its command line is complete. */
 const complete: Readonly<Record<string, readonly string[]>> = {
 	load: ["FILE", "--table", "resources"],
+	list: ["resources"],
+	get: ["x"],
+	set: ["x", "content=y"],
+	delete: ["x", "--yes"],
+	forget: ["--user", "x", "--yes"],
+	completion: ["bash"],
 	lookup: ["x"],
 	fuzzy: ["x"],
 	search: ["x"],
@@ -48,6 +54,8 @@ const withoutDatabase = [
 	"schema validate",
 	"worker",
 	"mcp",
+	"completion",
+	"init",
 ];
 
 const folder = temporaryFolder({
@@ -192,6 +200,11 @@ const refused: readonly (readonly string[])[] = [
 	["eval", "QUERIES", "--models", "TEXTLESS"],
 	["query", 'SEARCH "x" IN nope'],
 	["query", 'SEARCH "x"', "--models", "TEXTLESS"],
+	["list", "nope"],
+	["list", "resources", "--where", "nope > 1"],
+	["get", "x", "--table", "nope"],
+	["set", "x", "content=y"],
+	["delete", "x", "--yes"],
 	["query", 'SERCH "x"'],
 	["load", "ROWS", "--table", "nope"],
 	["load", "ROWS"],

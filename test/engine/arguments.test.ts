@@ -100,6 +100,7 @@ const samples: Readonly<Record<string, Samples>> = {
 		createIndexConcurrently: () => [{ tableName: "notes", indexType: "btree" }],
 		doctor: () => [],
 		checkIsolation: () => [],
+		forget: () => [{ tenantId: "a tenant to forget" }],
 		execute: () => ["SELECT 1", []],
 		transaction: () => [async () => {}],
 		close: () => [],

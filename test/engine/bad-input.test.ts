@@ -374,7 +374,12 @@ test("a text of 10 MB is not a name, and is refused quickly", async () => {
 	for (const call of [
 		() => service.batchUpsert({ tableName: huge as "pages", entities: [] }),
 		() => service.lookupEntity({ entityKey: "a", entityType: huge }),
-		() => service.vectorSearch({ tableName: "pages", where: { [huge]: 1 } }),
+		() =>
+			service.vectorSearch({
+				tableName: "pages",
+				queryText: "a",
+				where: { [huge]: 1 },
+			}),
 	]) {
 		const error = await failureOf(call());
 		expect(["UNKNOWN_ENTITY", "UNKNOWN_FIELD"]).toContain(error.code);

@@ -22,7 +22,7 @@ const Note = defineEntity(
 	{ entityKeyField: "name" },
 );
 
-const embedding = { provider: "local", dimensions: 8 };
+const embedding = { provider: "local", dimensions: 8 } as const;
 const db = useService({ models: [Note], embedding, poolSize: 4 });
 
 /** What the doctor says of a matter, the worst first. */

@@ -121,6 +121,7 @@ function calls(app: Service): Readonly<Record<string, () => unknown>> {
 			}),
 		"service.doctor": () => app.doctor(),
 		"service.checkIsolation": () => app.checkIsolation(),
+		"service.forget": () => app.forget({ tenantId: "a tenant to forget" }),
 		"service.execute": () => app.execute("SELECT FROM resources"),
 		"service.transaction": () =>
 			app.transaction((tx) =>

@@ -86,6 +86,8 @@ const remarks = () => service.repository(Remark);
 
 const reads: Record<string, Call> = {
 	find: () => papers().find({ tenantId }),
+	findOne: () => papers().findOne({ tenantId }),
+	findPage: () => papers().findPage({ tenantId }),
 	count: () => papers().count({ tenantId }),
 	iterate: async () => {
 		for await (const _ of papers().iterate({ tenantId }));
@@ -122,6 +124,9 @@ const writes: Record<string, Call> = {
 			entities: [{ content: "second", sessionId: "s" }],
 			tenantId,
 		}),
+	update: () => papers().update(id, { content: "newer" }, { tenantId }),
+	updateMany: () =>
+		papers().updateMany({ name: "a" }, { content: "newest" }, { tenantId }),
 	delete: () => papers().delete(id, tenantId),
 	restore: () => papers().restore(id, tenantId),
 	purge: () => remarks().purge(remark, tenantId),

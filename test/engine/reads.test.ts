@@ -520,7 +520,7 @@ describe("SEARCH", () => {
 			tableName: "people",
 			...(options.queryEmbedding === undefined
 				? { queryText: "deploy kubernetes" }
-				: {}),
+				: { queryEmbedding: options.queryEmbedding }),
 			tenantId,
 			...options,
 		});

@@ -136,7 +136,9 @@ test("a condition or a field leaves out the tables without it", async () => {
 
 test("without a table there must be something to search for, and a vector of the model's length", async () => {
 	const { service } = db;
-	expect(await codeOf(service.vectorSearch({ tenantId }))).toBe("VALIDATION");
+	expect(await codeOf(service.vectorSearch({ tenantId } as never))).toBe(
+		"VALIDATION",
+	);
 	expect(await codeOf(service.hybridSearch({ query: " ", tenantId }))).toBe(
 		"VALIDATION",
 	);

@@ -137,9 +137,27 @@ export function rowsVerbSamples({
 			given: [{ name: "three", content: "and more" }, { tenantId }],
 			withoutEffect: [[], { tenantId }],
 		},
+		update: {
+			given: [id, { content: "the first text" }, { tenantId }],
+			withoutEffect: [
+				"00000000-0000-0000-0000-000000000000",
+				{ content: "no text" },
+				{ tenantId, generateEmbeddings: false },
+			],
+		},
+		updateMany: {
+			given: [{ name: "three" }, { content: "and more" }, { tenantId }],
+			// An empty filter is all rows of the tenant.
+			withoutEffect: [
+				{ name: "nothing" },
+				{ content: "no text" },
+				{ tenantId: "a tenant without rows", generateEmbeddings: false },
+			],
+		},
 		find: { given: [{ tenantId }] },
+		findOne: { given: [{ tenantId }] },
+		findPage: { given: [{ tenantId }] },
 		iterate: { given: [{ tenantId }] },
-		page: { given: [{ tenantId }] },
 		count: { given: [{ tenantId }] },
 		getById: { given: [id, tenantId] },
 		getBySession: { given: [{ sessionId: "s", tenantId }] },

@@ -312,6 +312,90 @@ export async function calls(): Promise<void> {
 	// @ts-expect-error the tenant is a text
 	await service.fuzzySearch({ query: "a", tenantId: null });
 
+	// @ts-expect-error a search needs a text or a vector
+	await service.vectorSearch({ tableName: "documents" });
+	// @ts-expect-error also in every table
+	await service.vectorSearch({ limit: 3 });
+	// @ts-expect-error a query is needed
+	await service.hybridSearch({ tableName: "documents" });
+	// @ts-expect-error a query is needed
+	await service.recall({ limit: 3 });
+	await PostgresService.connect({
+		// @ts-expect-error no such provider
+		embedding: { provider: "opnai" },
+	});
+	await PostgresService.connect({ embedding: { provider: "module:./p.js" } });
+
+	const documents = service.repository(Document);
+	// One row and many: an error is at its field, and is about the row.
+	await documents.upsert({
+		...smallest,
+		// @ts-expect-error a year is a number
+		year: "1999",
+	});
+	await documents.upsert([
+		{
+			name: "a",
+			title: null,
+			length: "xx",
+			// @ts-expect-error a year is a number
+			year: "1999",
+		},
+	]);
+	await documents.upsert({
+		name: "a",
+		title: null,
+		length: "xx",
+		// @ts-expect-error there is no such field
+		yaer: 1999,
+	});
+	await documents.upsert([
+		{
+			name: "a",
+			title: null,
+			length: "xx",
+			// @ts-expect-error there is no such field
+			yaer: 1999,
+		},
+	]);
+	await documents.upsert(
+		// @ts-expect-error title and length are missing
+		{ name: "a" },
+	);
+	const one = await documents.upsert({ ...smallest, state: "done" });
+	same<typeof one, Row<typeof Document>>(true);
+	const many = await documents.upsert([smallest]);
+	same<typeof many, Row<typeof Document>[]>(true);
+
+	const updated = await documents.update(one.id, {
+		year: 1999,
+		content: null,
+		length: "xx",
+		labels: ["l"],
+		metadata: { a: 1 },
+		vectors: { content: [1, 2] },
+	});
+	same<typeof updated, Row<typeof Document> | undefined>(true);
+	// @ts-expect-error there is no such field
+	await documents.update(one.id, { yaer: 1999 });
+	// @ts-expect-error a year is a number
+	await documents.update(one.id, { year: "1999" });
+	// @ts-expect-error a name cannot be cleared
+	await documents.update(one.id, { name: null });
+	// @ts-expect-error an id does not change
+	await documents.update(one.id, { id: "x" });
+	await documents.updateMany({ year: { lt: 1990 } }, { state: "done" });
+	// @ts-expect-error no such operator
+	await documents.updateMany({ year: { less: 1990 } }, { state: "done" });
+	// @ts-expect-error one of draft and done
+	await documents.updateMany({}, { state: "gone" });
+	const first = await documents.findOne({}, { orderBy: "year desc" });
+	same<typeof first, Row<typeof Document> | undefined>(true);
+	// @ts-expect-error there is no such field
+	await documents.find({}, { orderBy: "yaer" });
+	// @ts-expect-error no such direction
+	await documents.findOne({}, { orderBy: "year up" });
+
 	const core = await PostgresService.connect();
 	await core.batchUpsert({ tableName: "resources", entities: [{ name: "a" }] });
 	const [resource] = await core.vectorSearch({

@@ -2,7 +2,10 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { environmentSchema, readEnvironment } from "../../src/config.ts";
 import { localProvider } from "../../src/embeddings/local.ts";
 import { RemError } from "../../src/errors.ts";
-import type { ConnectOptions } from "../../src/settings/connect-options.ts";
+import type {
+	ConnectOptions,
+	ProviderName,
+} from "../../src/settings/connect-options.ts";
 import { resolveSettings } from "../../src/settings/settings.ts";
 
 const settingsOf = (
@@ -450,7 +453,7 @@ describe("the embedding provider", () => {
 	});
 
 	test("named local is nothing to speak of", () => {
-		const options = { ...memory, embedding: { provider: "local" } };
+		const options = { ...memory, embedding: { provider: "local" } } as const;
 		expect(settingsOf(options).isLocalByDefault).toBe(false);
 	});
 
@@ -475,7 +478,7 @@ describe("the embedding provider", () => {
 			dimensions: 2,
 			apiKey: "k2",
 			baseUrl: "http://two",
-		};
+		} as const;
 		expect(settingsOf({ ...server, embedding }, variables).embedding).toEqual(
 			embedding,
 		);
@@ -496,7 +499,7 @@ describe("the embedding provider", () => {
 
 	test("has its own key where no general one is given", () => {
 		const keys = { OPENAI_API_KEY: "o", COHERE_API_KEY: "c" };
-		const keyOf = (provider: string, variables: Record<string, string>) =>
+		const keyOf = (provider: ProviderName, variables: Record<string, string>) =>
 			settingsOf({ ...server, embedding: { provider } }, variables).embedding;
 		expect(keyOf("openai", keys)).toMatchObject({ apiKey: "o" });
 		expect(keyOf("cohere", keys)).toMatchObject({ apiKey: "c" });

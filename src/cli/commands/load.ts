@@ -14,7 +14,7 @@ export function addLoad(program: Command, invocation: Invocation): void {
 			"<file...>",
 			".json, .jsonl, .ndjson, .yaml, .yml, .csv or .md; a folder for all of them in it; - for standard input",
 		)
-		.option("--table <table>", "table of rows whose file names none")
+		.option("-t, --table <table>", "table of rows whose file names none")
 		.addOption(
 			new Option(
 				"--format <format>",

@@ -1,7 +1,5 @@
 import type { Command } from "commander";
 import type { QueryExplanation, QueryResult } from "../../index.ts";
-import type { Entity } from "../../models/entity.ts";
-import { writeJson } from "../../models/json-text.ts";
 import { UsageError } from "../failure.ts";
 import { type AnyService, modelsOf, withReader } from "../open-service.ts";
 import {
@@ -12,7 +10,8 @@ import {
 } from "../options.ts";
 import { columnNames, snakeNames } from "../output/json-text.ts";
 import { counted, duration } from "../output/numbers.ts";
-import { type Column, tableLines } from "../output/table.ts";
+import { cellText, rowColumns } from "../output/row-columns.ts";
+import { tableLines } from "../output/table.ts";
 import { heading, type Line, Terminal } from "../output/terminal.ts";
 import { fuzzyColumns, noticeBound } from "./fuzzy.ts";
 import { describeHit } from "./lookup.ts";
@@ -164,30 +163,6 @@ function linesOf(
 		case "explain":
 			return explanationLines(result);
 	}
-}
-
-type Row = Readonly<Record<string, unknown>>;
-
-/** The key first, then the model's other fields, then owner and times. */
-function rowColumns(entity: Entity): Column<Row>[] {
-	const keys = entity.keyFields ?? [];
-	const others = entity.fields.filter((field) => !keys.includes(field));
-	const system = ["userId", "tags", "createdAt"];
-	return [
-		...(keys.length === 0 ? ["id"] : keys.map(({ name }) => name)),
-		...others.map(({ name }) => name),
-		...system,
-	].map((name) => ({
-		title: (entity.fieldsByName.get(name)?.column ?? name).toUpperCase(),
-		value: (row) => cellText(row[name]),
-	}));
-}
-
-function cellText(value: unknown): string {
-	if (value === null || value === undefined) return "";
-	if (value instanceof Date) return value.toISOString().slice(0, 16);
-	if (Array.isArray(value)) return value.map(cellText).join(", ");
-	return typeof value === "object" ? writeJson(value) : String(value);
 }
 
 function explanationLines(explanation: QueryExplanation): Line[] {

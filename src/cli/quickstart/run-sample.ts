@@ -89,7 +89,9 @@ export async function runSample(connectionString: string): Promise<SampleRun> {
 /** No network and no bill in a first try, even where a key is set. */
 function offlineUnlessAsked() {
 	const { EMBEDDING__PROVIDER: named } = readEnvironment();
-	return named === undefined ? { provider: "local", model: semanticModel } : {};
+	return named === undefined
+		? ({ provider: "local", model: semanticModel } as const)
+		: {};
 }
 
 function sampleRows(): never[] {

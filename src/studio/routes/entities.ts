@@ -29,7 +29,7 @@ export const list = route({
 		const started = performance.now();
 		const page = await place
 			.rows(entity)
-			.page(
+			.findPage(
 				(rows === "deleted" ? { deletedAt: { isNull: false } } : {}) as never,
 				defined({ orderBy: orderBy as never, limit, after, condition }),
 			);

@@ -162,7 +162,7 @@ async function judgedFilters(
 	if (filter === undefined) return [];
 	const judged: { text: string; isFulfilled: boolean }[] = [];
 	for (const text of filterParts(filter)) {
-		const { rows } = await place.rows(entity, place.tenant).page(
+		const { rows } = await place.rows(entity, place.tenant).findPage(
 			{
 				id: row.id,
 				...(row.deletedAt === null ? {} : { deletedAt: { isNull: false } }),

@@ -68,7 +68,7 @@ export const find = rowsVerb({
 		filter: Filter = {},
 		options: RepositoryFindOptions<Entity> = {},
 	) => {
-		const { transaction: _, consistency: __, ...page } = options;
+		const { transaction: _, consistency: __, signal: ___, ...page } = options;
 		return findRows(
 			rowsHandle(caller, options, filter.tenantId),
 			{ table: caller.table, filter: scopedFilter(caller, filter) },

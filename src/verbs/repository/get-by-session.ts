@@ -1,6 +1,12 @@
 import { optionalOptions, options } from "../../calls/arguments.ts";
 import { async, rows, traced } from "../../calls/public-methods.ts";
-import { tenantName, text, userName } from "../../models/checks.ts";
+import { RemError } from "../../errors.ts";
+import {
+	tenantName,
+	text,
+	userName,
+	wholeNumber,
+} from "../../models/checks.ts";
 import type { Entity } from "../../models/entity.ts";
 import { type OptionChecks, required } from "../../models/options.ts";
 import { fieldOf } from "../../models/registry.ts";
@@ -17,12 +23,20 @@ export interface Session {
 	readonly tenantId?: string;
 	/** Given: that user's and shared rows; `null`: shared only; omitted: all. */
 	readonly userId?: string | null;
+	/** Only the latest so many rows, still in the order they were created. @default all */
+	readonly last?: number;
 }
 
 type SessionPage<E> = Omit<RepositoryFindOptions<E>, "orderBy">;
 
 export interface GetBySession<E extends Entity> {
-	/** A session's rows in the order they were created; for models with a `sessionId`. */
+	/**
+	 * A session's rows in the order they were created; for models with a
+	 * `sessionId`. `last` reads the latest ones only: what a chat shows, and goes on from.
+	 *
+	 * @example
+	 * await messages.getBySession({ sessionId: "s-1", userId: "user123", last: 20 })
+	 */
 	getBySession(session: Session, options?: SessionPage<E>): Promise<Row<E>[]>;
 }
 
@@ -30,6 +44,7 @@ const checks: OptionChecks<Session> = {
 	sessionId: required(text),
 	tenantId: tenantName,
 	userId: userName,
+	last: wholeNumber(0),
 };
 
 /** @internal */
@@ -42,22 +57,33 @@ export const getBySession = rowsVerb({
 	run: async (caller, session: Session, options: SessionPage<Entity> = {}) => {
 		const { table } = caller;
 		fieldOf(table.entity, "sessionId");
+		const { last } = session;
 		const { tenantId, userId } = bound(caller, session);
 		const tenant = tenantOf(caller, tenantId);
 		const filter = {
 			sessionId: session.sessionId,
 			...(tenant === undefined ? {} : { tenantId: tenant }),
 		};
-		const { transaction: _, consistency: __, ...page } = options;
+		const { limit, offset } = options;
+		if (last !== undefined) refusePages(limit ?? offset);
 		const db = rowsHandle(caller, options, tenant);
-		return findRows(
+		const rows = await findRows(
 			db,
 			{ table, filter },
 			{
-				...page,
-				orderBy: "createdAt",
+				limit: last ?? limit,
+				offset,
+				orderBy: last === undefined ? "createdAt" : "createdAt desc",
 				condition: userCondition("r", { userId }),
 			},
 		);
+		return last === undefined ? rows : rows.reverse();
 	},
 });
+
+function refusePages(page: number | undefined): void {
+	if (page === undefined) return;
+	throw new RemError("VALIDATION", "last is given with limit or offset", {
+		hint: "last alone reads the latest rows; limit and offset count from the first one",
+	});
+}

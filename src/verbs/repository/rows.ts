@@ -1,5 +1,6 @@
 import type { Consistency, Handle } from "../../db/database.ts";
-import { transactionHandle } from "../../models/checks.ts";
+import { stoppable } from "../../db/stoppable.ts";
+import { signal, transactionHandle } from "../../models/checks.ts";
 import type { OptionChecks } from "../../models/options.ts";
 import {
 	type BoundScope,
@@ -24,12 +25,15 @@ export interface RepositoryReadOptions {
 	readonly transaction?: Handle;
 	/** `"replica"`: the one of POSTGRES__READ_HOST may answer, as of the service's reads. @default "primary" */
 	readonly consistency?: Consistency;
+	/** Once aborted, no further statement is sent, and the running one is cancelled: `CANCELLED`. */
+	readonly signal?: AbortSignal;
 }
 
 /** @internal */
 export const readOptions: OptionChecks<RepositoryReadOptions> = {
 	transaction: transactionHandle,
 	consistency,
+	signal,
 };
 
 type Filter = Readonly<Record<string, unknown>>;
@@ -37,13 +41,14 @@ type Filter = Readonly<Record<string, unknown>>;
 /** @internal What the rows of a tenant are read with, or changed. */
 export function rowsHandle(
 	{ core, table, scope }: RowsCaller,
-	{ transaction, consistency }: RepositoryReadOptions,
+	{ transaction, consistency, signal }: RepositoryReadOptions,
 	tenantId: unknown,
 ): Handle {
 	const given = typeof tenantId === "string" ? tenantId : undefined;
-	return table.entity.tenantScoped
+	const handle = table.entity.tenantScoped
 		? core.handle(scope?.tenantId ?? given, transaction, consistency)
 		: core.source(transaction, consistency);
+	return stoppable(handle, signal);
 }
 
 /** @internal The filter as it may be asked: inside the scope; of a strict service, naming its tenant. */
@@ -68,17 +73,22 @@ function narrowed(
 	filter: Filter,
 ): Filter {
 	checkTenant({ tenantId }, filter.tenantId);
-	const own = typeof userId === "string" ? [{ userId }] : [];
-	const ofUser =
-		userId === undefined ? [] : [{ OR: [...own, { userId: null }] }];
+	const own = ofUser(userId);
 	const given = Object.hasOwn(filter, "AND") ? filter.AND : [];
 	return {
 		...filter,
 		...(table.entity.tenantScoped ? { tenantId } : {}),
-		...(ofUser.length === 0
+		...(own.length === 0
 			? {}
-			: { AND: Array.isArray(given) ? [...given, ...ofUser] : given }),
+			: { AND: Array.isArray(given) ? [...given, ...own] : given }),
 	};
+}
+
+/** @internal A filter for that user's and shared rows; `null`: shared ones; `undefined`: all. */
+export function ofUser(userId: string | null | undefined): Filter[] {
+	if (userId === undefined) return [];
+	const own = typeof userId === "string" ? [{ userId }] : [];
+	return [{ OR: [...own, { userId: null }] }];
 }
 
 /** @internal The options with the scope's tenant and user, where the repository is bound to one. */

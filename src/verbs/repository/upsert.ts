@@ -28,12 +28,33 @@ export interface RepositoryUpsertOptions {
 
 export interface Upsert<E extends Entity> {
 	/** Writes one entity or several, as batchUpsert does, and returns the stored rows in their order. */
-	upsert(entity: NewRow<E>, options?: RepositoryUpsertOptions): Promise<Row<E>>;
-	upsert(
-		entities: readonly NewRow<E>[],
+	upsert<G extends NewRow<E> | readonly NewRow<E>[]>(
+		entities: G & WithoutOthers<E, G>,
 		options?: RepositoryUpsertOptions,
-	): Promise<Row<E>[]>;
+	): Promise<RowsOf<E, G>>;
 }
+
+/** Of many entities a list. A value that was cast to `never` is one entity. */
+type RowsOf<E, G> = [G] extends [never]
+	? Row<E>
+	: G extends readonly unknown[]
+		? Row<E>[]
+		: Row<E>;
+
+// One signature for both: of two, a compiler reports the errors of both, and at
+// the call instead of the field. What it infers has fields of any name, so those
+// that are not in the model are refused here.
+type WithoutOthers<E, G> = G extends readonly (infer Item)[]
+	? readonly NoOthers<E, Item>[]
+	: NoOthers<E, G>;
+
+type NoOthers<E, Item> = string extends keyof Item
+	? unknown
+	: {
+			readonly [K in Exclude<keyof Item, keyof NewRow<E>>]?: {
+				readonly unknownField: K;
+			};
+		};
 
 const checks: OptionChecks<RepositoryUpsertOptions> = {
 	...callScope,

@@ -11,19 +11,24 @@ import {
 } from "./change.ts";
 import { type Count, count } from "./count.ts";
 import { type Find, find } from "./find.ts";
+import { type FindOne, findOne } from "./find-one.ts";
+import { type FindPage, findPage } from "./find-page.ts";
 import { type GetById, getById } from "./get-by-id.ts";
 import { type GetBySession, getBySession } from "./get-by-session.ts";
 import { type Iterate, iterate } from "./iterate.ts";
-import { type Page, page } from "./page.ts";
+import { type Update, type UpdateMany, update, updateMany } from "./update.ts";
 import { type Upsert, upsert } from "./upsert.ts";
 import { type VectorStates, vectorStates } from "./vector-states.ts";
 
 /** @internal Every verb about one entity's rows. The repository and the check of isolation have them from here. */
 export const rowsVerbs: readonly RowsVerb[] = [
 	upsert,
+	update,
+	updateMany,
 	find,
+	findOne,
+	findPage,
 	iterate,
-	page,
 	count,
 	getById,
 	getBySession,
@@ -36,9 +41,12 @@ export const rowsVerbs: readonly RowsVerb[] = [
 /** The verbs as methods. */
 export interface RowsVerbs<E extends Entity>
 	extends Upsert<E>,
+		Update<E>,
+		UpdateMany<E>,
 		Find<E>,
+		FindOne<E>,
+		FindPage<E>,
 		Iterate<E>,
-		Page<E>,
 		Count<E>,
 		GetById<E>,
 		GetBySession<E>,

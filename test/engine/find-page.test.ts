@@ -34,7 +34,7 @@ async function pages(
 	const found: string[][] = [];
 	let after: string | undefined;
 	do {
-		const page = await films().page(
+		const page = await films().findPage(
 			{ tenantId },
 			{ limit: 10, ...options, ...(after === undefined ? {} : { after }) },
 		);
@@ -68,7 +68,7 @@ test("a condition of the query language narrows the pages, beside the filter", a
 		{ orderBy: "title" },
 	);
 	expect(found.flat()).toEqual(all.map(({ title }) => title));
-	const { rows } = await films().page(
+	const { rows } = await films().findPage(
 		{ tenantId: "narrowed", AND: [{ year: 1981 }] },
 		{ condition: "title LIKE '%1'" },
 	);
@@ -84,7 +84,7 @@ test("no condition reaches beyond the scope", async () => {
 	await write("foreign", 3);
 	const own = db.service.scope({ tenantId: "own" }).repository(Film);
 	for (const condition of ["TRUE OR TRUE", "tenant_id = 'foreign' OR TRUE"]) {
-		const { rows } = await own.page({}, { condition });
+		const { rows } = await own.findPage({}, { condition });
 		expect(new Set(rows.map(({ tenantId }) => tenantId))).toEqual(
 			new Set(["own"]),
 		);
@@ -94,7 +94,7 @@ test("no condition reaches beyond the scope", async () => {
 test("a condition that cannot be read reports the character", async () => {
 	const failing = async (condition: string) => {
 		const error = await films()
-			.page({ tenantId: "t" }, { condition })
+			.findPage({ tenantId: "t" }, { condition })
 			.catch((error: unknown) => error);
 		const { code, position } = error as { code: string; position?: number };
 		return [code, position];
@@ -119,7 +119,7 @@ test("a condition that cannot be read reports the character", async () => {
 
 test("what is not the end of a page in that order is refused", async () => {
 	await write("cursors", 12);
-	const { next } = await films().page(
+	const { next } = await films().findPage(
 		{ tenantId: "cursors" },
 		{ orderBy: "year", limit: 5 },
 	);
@@ -139,13 +139,16 @@ test("what is not the end of a page in that order is refused", async () => {
 	for (const after of others)
 		expect(
 			await codeOf(
-				films().page({ tenantId: "cursors" }, { orderBy: "year", after }),
+				films().findPage({ tenantId: "cursors" }, { orderBy: "year", after }),
 			),
 		).toBe("VALIDATION");
 	const after = next as string;
 	expect(
 		await codeOf(
-			films().page({ tenantId: "cursors" }, { orderBy: "year desc", after }),
+			films().findPage(
+				{ tenantId: "cursors" },
+				{ orderBy: "year desc", after },
+			),
 		),
 	).toBe("VALIDATION");
 });
@@ -202,10 +205,10 @@ test("pages and soft-deleted rows: a filter on deletedAt decides itself", async 
 	await write("deleted", 4);
 	const [first] = await films().find({ tenantId: "deleted" });
 	await films().delete(first?.id ?? "", "deleted");
-	const live = await films().page({ tenantId: "deleted" });
+	const live = await films().findPage({ tenantId: "deleted" });
 	expect(live.rows).toHaveLength(3);
 	expect(live.next).toBeUndefined();
-	const gone = await films().page({
+	const gone = await films().findPage({
 		tenantId: "deleted",
 		deletedAt: { isNull: false },
 	});

@@ -1,11 +1,13 @@
 import { optionalOptions } from "../../calls/arguments.ts";
 import { async, rowsReturned, traced } from "../../calls/public-methods.ts";
-import { anyText, oneOrList, wholeNumber } from "../../models/checks.ts";
+import { anyText, oneOrList } from "../../models/checks.ts";
 import type { Entity } from "../../models/entity.ts";
 import type { OptionChecks } from "../../models/options.ts";
 import type { Row, Where } from "../../models/types.ts";
 import { conditionedFilter } from "../../query/dialect/condition.ts";
-import { findPage } from "../../store/find-page.ts";
+import { checkLimit } from "../../query/scope.ts";
+import { findPage as findRowsOfPage } from "../../store/find-page.ts";
+import { resultRows } from "../call-options.ts";
 import { rowsVerb } from "../verb.ts";
 import { type Filter, filterArgument, type RepositoryOrderBy } from "./find.ts";
 import {
@@ -15,10 +17,10 @@ import {
 	scopedFilter,
 } from "./rows.ts";
 
-export interface RepositoryPageOptions<E> extends RepositoryReadOptions {
+export interface FindPageOptions<E> extends RepositoryReadOptions {
 	/** @default "id": the order of creation */
 	readonly orderBy?: RepositoryOrderBy<E>;
-	/** Rows of a page, 1 to 1,000. @default 50 */
+	/** Rows of a page, at most 10,000. @default 50 */
 	readonly limit?: number;
 	/** `next` of the page before, of the same order. @default the first page */
 	readonly after?: string;
@@ -27,52 +29,53 @@ export interface RepositoryPageOptions<E> extends RepositoryReadOptions {
 }
 
 /** Some of the rows, and where the others begin. */
-export interface RepositoryPage<E> {
+export interface RowPage<E> {
 	readonly rows: Row<E>[];
 	/** Pass it as `after`; `undefined`: this is the last page. */
 	readonly next: string | undefined;
 }
 
-export interface Page<E extends Entity> {
+export interface FindPage<E extends Entity> {
 	/**
 	 * The same rows as `find`, page by page: each begins behind the last row of
 	 * the one before, so that the thousandth takes no longer than the first.
 	 *
 	 * @example
-	 * const first = await films.page({ tenantId: "acme" }, { orderBy: "year desc", condition: "year < 2000" })
-	 * const second = await films.page({ tenantId: "acme" }, { orderBy: "year desc", condition: "year < 2000", after: first.next })
+	 * const first = await films.findPage({ tenantId: "acme" }, { orderBy: "year desc", condition: "year < 2000" })
+	 * const second = await films.findPage({ tenantId: "acme" }, { orderBy: "year desc", condition: "year < 2000", after: first.next })
 	 */
-	page(
+	findPage(
 		filter?: Where<E>,
-		options?: RepositoryPageOptions<E>,
-	): Promise<RepositoryPage<E>>;
+		options?: FindPageOptions<E>,
+	): Promise<RowPage<E>>;
 }
 
-const checks: OptionChecks<RepositoryPageOptions<Entity>> = {
+const checks: OptionChecks<FindPageOptions<Entity>> = {
 	...readOptions,
 	orderBy: oneOrList(anyText),
-	limit: wholeNumber(1, 1000),
+	limit: resultRows,
 	after: anyText,
 	condition: anyText,
 };
 
 /** @internal */
-export const page = rowsVerb({
-	name: "page",
+export const findPage = rowsVerb({
+	name: "findPage",
 	method: traced(async(filterArgument, optionalOptions(checks)), {
-		operation: "page",
-		found: ({ rows }: RepositoryPage<unknown>) => rowsReturned(rows.length),
+		operation: "findPage",
+		found: ({ rows }: RowPage<unknown>) => rowsReturned(rows.length),
 	}),
 	run: async (
 		caller,
 		filter: Filter = {},
-		options: RepositoryPageOptions<Entity> = {},
+		options: FindPageOptions<Entity> = {},
 	) => {
 		const { orderBy, limit = 50, after, condition } = options;
+		checkLimit(limit);
 		const { table } = caller;
 		const scoped = scopedFilter(caller, filter);
 		const narrowed = await conditionedFilter(table, { condition });
-		return findPage(
+		return findRowsOfPage(
 			rowsHandle(caller, options, filter.tenantId),
 			{ table, filter: { ...scoped, ...and(scoped, narrowed) } },
 			{ orderBy, limit, after },

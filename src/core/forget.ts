@@ -1,0 +1,66 @@
+import { stoppable } from "../db/stoppable.ts";
+import type { EntityTable } from "../models/registry.ts";
+import {
+	type ForgottenRows,
+	forgetBatch,
+	forgetLeftovers,
+	nothingForgotten,
+} from "../store/forget-rows.ts";
+import type { ServiceCore } from "./service-core.ts";
+
+/** Whose data `forget` erases, and how it is followed. */
+export interface ForgetOptions {
+	readonly tenantId: string;
+	/** Only what belongs to this user; shared rows of the tenant stay. @default the whole tenant */
+	readonly userId?: string;
+	/** Called after each batch, with the rows erased so far. */
+	readonly onProgress?: (progress: { readonly done: number }) => void;
+	/** Stops before the next batch; what is erased stays erased. */
+	readonly signal?: AbortSignal;
+}
+
+/** What `forget` erased: all together, and of each table of which it erased something. */
+export interface ForgetReport extends ForgottenRows {
+	readonly tables: Readonly<Record<string, ForgottenRows>>;
+}
+
+/** @internal Erases in batches, table by table, until nothing of the owner is left. */
+export async function forget(
+	core: ServiceCore,
+	{ tenantId, userId, onProgress, signal }: ForgetOptions,
+): Promise<ForgetReport> {
+	const db = stoppable(core.handle(tenantId), signal);
+	const owner = { tenantId, userId };
+	const tables: Record<string, ForgottenRows> = {};
+	let total = nothingForgotten;
+	const note = ({ entity }: EntityTable, part: ForgottenRows) => {
+		const { tableName } = entity;
+		if (Object.values(part).every((count) => count === 0)) return;
+		tables[tableName] = sum(tables[tableName] ?? nothingForgotten, part);
+		total = sum(total, part);
+		onProgress?.({ done: total.rows });
+	};
+	// Tables without tenants have no rows of one.
+	const owned = core.registry.all().filter(({ entity }) => entity.tenantScoped);
+	for (const table of owned) {
+		for (;;) {
+			const part = await forgetBatch(db, table, owner);
+			note(table, part);
+			if (part.rows === 0) break;
+		}
+		// Under row level security an application may not write these itself.
+		if (!core.settings.rowLevelSecurity)
+			note(table, await forgetLeftovers(db, table, owner));
+	}
+	return { ...total, tables };
+}
+
+function sum(a: ForgottenRows, b: ForgottenRows): ForgottenRows {
+	return {
+		rows: a.rows + b.rows,
+		vectors: a.vectors + b.vectors,
+		words: a.words + b.words,
+		kvEntries: a.kvEntries + b.kvEntries,
+		queued: a.queued + b.queued,
+	};
+}
