@@ -48,6 +48,7 @@ const withoutDatabase = [
 	"schema validate",
 	"worker",
 	"mcp",
+	"studio",
 ];
 
 const folder = temporaryFolder({
