@@ -163,9 +163,7 @@ test("without --write no database is created", async () => {
 
 test("a port that is in use is reported", async () => {
 	const server = createServer();
-	await new Promise<void>((resolve) =>
-		server.listen(0, "127.0.0.1", resolve),
-	);
+	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
 	ends.push(() => server.close());
 	const { port } = server.address() as AddressInfo;
 	const { code, stderr } = await remProcess(

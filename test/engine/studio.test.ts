@@ -13,6 +13,7 @@ import type {
 	SearchResponse,
 	WhyResponse,
 } from "../../src/studio/api.ts";
+import { routes } from "../../src/studio/api.ts";
 import { filterParts } from "../../src/studio/filter-parts.ts";
 import {
 	type StudioHandler,
@@ -719,6 +720,17 @@ describe("isolation", () => {
 			.find({ tenantId: "foreign", id: foreign ?? "" });
 		expect(row?.year).toBe(1993);
 	});
+});
+
+test("every path of the API is served, and no other", async () => {
+	const { handler, cookie } = await open({ health: false });
+	for (const path of [...Object.values(routes), "api/none", "api/"]) {
+		const { status } = await handler(
+			new Request(`${base}${path}`, { headers: { cookie } }),
+		);
+		const isKnown = Object.values<string>(routes).includes(path);
+		expect([path, status !== 404]).toEqual([path, isKnown]);
+	}
 });
 
 describe("who may call", () => {

@@ -11,8 +11,8 @@ import {
 	OAuthErrorCode,
 	originValidationResponse,
 } from "@modelcontextprotocol/server";
-import type { Logger } from "../../logger.ts";
 import { portOf, sendResponse, toRequest } from "../../http/http-server.ts";
+import type { Logger } from "../../logger.ts";
 import type { TokenVerifier } from "../access/access.ts";
 import { scopes } from "../access/issuer.ts";
 import type { Identity, Memory } from "../memory.ts";
