@@ -29,6 +29,7 @@ import { search } from "./cases/search.ts";
 import { searchPlans } from "./cases/search-plans.ts";
 import { searchSpeed } from "./cases/search-speed.ts";
 import { stream } from "./cases/stream.ts";
+import { studioCase } from "./cases/studio.ts";
 import { twoVectors } from "./cases/two-vectors.ts";
 import { unchanged } from "./cases/unchanged.ts";
 import { vectors } from "./cases/vectors.ts";
@@ -63,6 +64,7 @@ const cases: readonly BenchCase[] = [
 	stream,
 	quickstart,
 	mcp,
+	studioCase,
 	peers,
 	peerSearches,
 ];

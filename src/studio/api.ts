@@ -193,7 +193,7 @@ export type SearchMode =
 
 export type ListName = "vector" | "text" | "name" | "lookup" | "fuzzy" | "edge";
 
-export interface Weights {
+interface Weights {
 	readonly vector?: number;
 	readonly text?: number;
 	readonly name?: number;

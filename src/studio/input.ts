@@ -4,13 +4,6 @@ import type { EntityRequest, SearchSettings } from "./api.ts";
 
 // What requests have in common.
 
-/** A request as it arrives: what may be left out may be undefined. */
-export type Given<T> = {
-	readonly [K in keyof T]: Record<never, never> extends Pick<T, K>
-		? T[K] | undefined
-		: T[K];
-};
-
 export const studioLimits = {
 	searchLimit: 200,
 	listLimit: 200,

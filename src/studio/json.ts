@@ -1,12 +1,8 @@
 import { writeJson } from "../models/json-text.ts";
 import { plainJson } from "../tools/plain-json.ts";
-import type { Json, JsonObject } from "./api.ts";
+import type { JsonObject } from "./api.ts";
 
 /** The value as JSON has it: times as texts, and integers beyond 2^53 as texts of digits. */
-export function toJson(value: unknown): Json {
-	return plainJson(value) as Json;
-}
-
 export function toJsonObject(value: object): JsonObject {
 	return plainJson(value) as JsonObject;
 }

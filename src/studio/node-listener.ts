@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { sendResponse, toRequest } from "../util/http-server.ts";
+import { sendResponse, toRequest } from "../http/http-server.ts";
 import type { StudioHandler } from "./studio.ts";
 
 /** The studio for servers of Node.js: `node:http`, Express, Fastify. */

@@ -1,6 +1,7 @@
 import type * as z from "zod";
-import type { StudioScope, StudioService } from "./place.ts";
+import type { StudioScope } from "./place.ts";
 import { Place } from "./place.ts";
+import type { StudioService } from "./studio-service.ts";
 
 /** A path of the API: what it takes, and what it answers. */
 export interface Route<Input = never> {

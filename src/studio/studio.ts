@@ -6,16 +6,16 @@ import { Access, localHosts } from "./http/access.ts";
 import { parseInput, readJson } from "./http/body.ts";
 import { Page, securityHeaders } from "./http/page.ts";
 import { HttpProblem, notFound, problemOf } from "./http/problem.ts";
-import type { StudioService } from "./place.ts";
 import { type Route, routeCall, type StudioSettings } from "./route.ts";
+import { ask } from "./routes/ask.ts";
 import { bootstrap, counts, writeHint } from "./routes/bootstrap.ts";
 import { complete } from "./routes/complete.ts";
-import { console_ } from "./routes/console.ts";
 import { entity, list } from "./routes/entities.ts";
 import { graph } from "./routes/graph.ts";
 import { search } from "./routes/search.ts";
 import { why } from "./routes/why.ts";
 import { edit, embed, link, remove, restore, unlink } from "./routes/writes.ts";
+import type { StudioService } from "./studio-service.ts";
 import { packageVersion } from "./version.ts";
 
 export interface StudioOptions {
@@ -62,7 +62,7 @@ const routes: readonly Route[] = [
 	unlink,
 	embed,
 	graph,
-	console_,
+	ask,
 	complete,
 ];
 

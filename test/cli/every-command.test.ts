@@ -56,6 +56,7 @@ const withoutDatabase = [
 	"mcp",
 	"completion",
 	"init",
+	"studio",
 ];
 
 const folder = temporaryFolder({

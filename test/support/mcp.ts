@@ -2,13 +2,13 @@ import {
 	Client,
 	StreamableHTTPClientTransport,
 } from "@modelcontextprotocol/client";
+import { listen } from "../../src/http/http-server.ts";
 import type { Logger } from "../../src/logger.ts";
 import { silentLogger } from "../../src/logger.ts";
 import type { TokenVerifier } from "../../src/mcp/access/access.ts";
 import { tokenList } from "../../src/mcp/access/token-list.ts";
 import { addressOf, HttpServing } from "../../src/mcp/http/http-server.ts";
 import { Memory, type MemoryOptions } from "../../src/mcp/memory.ts";
-import { listen } from "../../src/util/http-server.ts";
 
 /** The protocol of 2025 with its handshake, or that of 2026. */
 export type Era = "legacy" | "modern";

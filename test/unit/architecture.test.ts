@@ -8,7 +8,7 @@ import { expect, test } from "vitest";
 // imports each other; a file imports from its own folder or a lower line.
 const layers = [
 	["errors.ts", "logger.ts", "util"],
-	["telemetry"],
+	["telemetry", "http"],
 	["models", "sql.ts", "sql-grammar.ts", "config.ts"],
 	["calls"],
 	["db"],
@@ -110,15 +110,17 @@ test("only db/catalogue reads the catalogue of indexes, and drops indexes", () =
 test("only embeddings touches the network", () => {
 	const network =
 		/\bfetch\(|globalThis\.fetch|WebSocket|["'](node:)?(https?|http2|net|tls|dgram)["']|["']undici["']/;
-	expect(outside("embeddings", network)).toEqual([
-		// Sockets of this machine: they tell whether a folder's owner lives.
-		"db/life-sign.ts",
+	expect(outside("embeddings", network).sort()).toEqual([
 		// Asks nobody: it answers the probes of `rem worker`.
 		"cli/worker/health-server.ts",
+		// Sockets of this machine: they tell whether a folder's owner lives.
+		"db/life-sign.ts",
+		// Listens for the clients of `rem mcp --http` and `rem studio`.
+		"http/http-server.ts",
 		// The keys of an issuer, whose tokens `rem mcp` accepts.
 		"mcp/access/issuer.ts",
-		// Listens for the clients of `rem mcp --http` and `rem studio`.
-		"util/http-server.ts",
+		// Answers the clients of `rem mcp --http`: `fetch` is a method that it has.
+		"mcp/http/http-server.ts",
 	]);
 });
 

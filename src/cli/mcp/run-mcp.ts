@@ -76,7 +76,7 @@ async function runOnHttp(
 	// A client on stdin and stdout need not wait for it.
 	const [{ addressOf, HttpServing }, { listen }] = await Promise.all([
 		import("../../mcp/http/http-server.ts"),
-		import("../../util/http-server.ts"),
+		import("../../http/http-server.ts"),
 	]);
 	const server = await listen({ port, option: "--http" });
 	try {

@@ -1,12 +1,11 @@
 import type { Server } from "node:http";
-import { isIP } from "node:net";
 import { hostname, networkInterfaces } from "node:os";
+import { listen, portOf } from "../../http/http-server.ts";
 import {
 	nodeListener,
 	type StudioHandler,
 	studio,
 } from "../../studio/index.ts";
-import { listen, portOf } from "../../util/http-server.ts";
 import { type AnyService, migrateAloud } from "../open-service.ts";
 import type { Invocation, ScopeOptions } from "../options.ts";
 import type { Terminal } from "../output/terminal.ts";
@@ -102,7 +101,7 @@ function isLoopback(host: string): boolean {
 }
 
 function urlHost(host: string): string {
-	return isIP(host) === 6 ? `[${host}]` : host;
+	return host.includes(":") ? `[${host}]` : host;
 }
 
 function addressOf(

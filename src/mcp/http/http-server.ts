@@ -11,8 +11,8 @@ import {
 	OAuthErrorCode,
 	originValidationResponse,
 } from "@modelcontextprotocol/server";
+import { portOf, sendResponse, toRequest } from "../../http/http-server.ts";
 import type { Logger } from "../../logger.ts";
-import { portOf, sendResponse, toRequest } from "../../util/http-server.ts";
 import { membersOf } from "../../util/present.ts";
 import type { TokenVerifier } from "../access/access.ts";
 import { scopes } from "../access/issuer.ts";

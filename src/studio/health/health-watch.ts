@@ -1,6 +1,6 @@
 import type { HealthEvent, HealthPartName, HealthSnapshot } from "../api.ts";
 import { HttpProblem, problemOf } from "../http/problem.ts";
-import type { StudioService } from "../place.ts";
+import type { StudioService } from "../studio-service.ts";
 import { QueueHistory } from "./queue-history.ts";
 import { partReaders } from "./read-parts.ts";
 

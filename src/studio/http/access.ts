@@ -92,7 +92,7 @@ export class Access {
 			throw unauthorized("the token of the address is not valid");
 		const isSecure =
 			url.protocol === "https:" ||
-			request.headers.get("x-forwarded-proto") === "https";
+			/^https\b/.test(request.headers.get("x-forwarded-proto") ?? "");
 		const attributes = [
 			`${this.#cookie}=${this.#session}`,
 			`Path=${this.#options.path}`,

@@ -31,7 +31,7 @@ export function problemOf(error: unknown): HttpProblem {
 
 const mostIssues = 100;
 
-export function errorJson(error: RemError): ErrorResponse["error"] {
+function errorJson(error: RemError): ErrorResponse["error"] {
 	const { code, message, hint, position, issues } = error;
 	return {
 		code,

@@ -34,7 +34,7 @@ describe("the packed package", () => {
 	test("has each type that the public types refer to, and no other", async () => {
 		const files = await packedFiles();
 		const needed = new Set(
-			["dist", "dist/ai", "dist/langchain"].flatMap((folder) => [
+			["dist", "dist/ai", "dist/langchain", "dist/studio"].flatMap((folder) => [
 				`${folder}/index.d.ts`,
 				`${folder}/index.d.cts`,
 			]),

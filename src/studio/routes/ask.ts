@@ -9,7 +9,7 @@ import { exactJson, toJsonObject } from "../json.ts";
 import type { Place } from "../place.ts";
 import { type RouteCall, route } from "../route.ts";
 
-export const console_ = route({
+export const ask = route({
 	method: "POST",
 	path: "console",
 	input: z.strictObject({

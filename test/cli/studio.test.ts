@@ -1,0 +1,206 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { afterEach, expect, test } from "vitest";
+import {
+	emptyDatabase,
+	engines,
+	main,
+	rem,
+	remProcess,
+	temporaryFolder,
+} from "./run-rem.ts";
+
+const ends: (() => unknown)[] = [];
+afterEach(async () => {
+	for (const end of ends.splice(0)) await end();
+});
+
+const environment = {
+	PATH: process.env.PATH ?? "",
+	EMBEDDING__PROVIDER: "local",
+};
+
+interface Running {
+	readonly child: ChildProcess;
+	readonly url: URL;
+	readonly stderr: () => string;
+	readonly ended: Promise<number | null>;
+}
+
+/** `rem studio` in a process of its own, once it has printed its address. */
+async function start(args: readonly string[]): Promise<Running> {
+	const child = spawn(process.execPath, [main, "studio", ...args], {
+		env: environment,
+		cwd: temporaryFolder(),
+		stdio: ["ignore", "pipe", "pipe"],
+	});
+	let stdout = "";
+	let stderr = "";
+	child.stdout.setEncoding("utf8").on("data", (text) => {
+		stdout += text;
+	});
+	child.stderr.setEncoding("utf8").on("data", (text) => {
+		stderr += text;
+	});
+	const ended = new Promise<number | null>((resolve) =>
+		child.on("close", resolve),
+	);
+	ends.push(() => {
+		child.kill("SIGKILL");
+		return ended;
+	});
+	await expect
+		.poll(() => stdout)
+		.toMatch(/^http:\S+\n/)
+		.catch(() => expect.fail(stderr));
+	return { child, url: new URL(stdout.trim()), stderr: () => stderr, ended };
+}
+
+/** Opens the printed address, as a browser does; calls the API with its cookie. */
+async function openPage(url: URL) {
+	const opened = await fetch(url, { redirect: "manual" });
+	expect(opened.status).toBe(303);
+	const cookie = (opened.headers.get("set-cookie") ?? "").split(";")[0] ?? "";
+	return {
+		cookie,
+		get: (path: string) =>
+			fetch(new URL(path, url.origin), { headers: { cookie } }),
+		post: (path: string, body: object) =>
+			fetch(new URL(path, url.origin), {
+				method: "POST",
+				headers: {
+					cookie,
+					"content-type": "application/json",
+					"x-rem-studio": "1",
+				},
+				body: JSON.stringify(body),
+			}),
+	};
+}
+
+const rows = temporaryFolder({
+	"rows.jsonl": `${JSON.stringify({ name: "battery", content: "The battery lasts nine hours." })}\n`,
+});
+
+test.each(engines)(
+	"rem studio shows the %s database's memory, and ends by a signal",
+	async (engine) => {
+		const database = await emptyDatabase(engine);
+		const scope = ["--url", database, "--tenant", "acme"];
+		const migrated = await rem(["migrate", "--url", database]);
+		expect(migrated).toMatchObject({ code: 0 });
+		const loaded = await rem(
+			["load", join(rows, "rows.jsonl"), "--table", "resources", ...scope],
+			{ env: { EMBEDDING__PROVIDER: "local" } },
+		);
+		expect(loaded).toMatchObject({ code: 0 });
+		const { child, url, ended, stderr } = await start([...scope, "--no-open"]);
+		expect(url.hostname).toBe("127.0.0.1");
+		expect(url.searchParams.get("token")).toMatch(/^[\w-]{32}$/);
+		const page = await openPage(url);
+		const document = await page.get("/");
+		expect(document.headers.get("content-type")).toContain("text/html");
+		const html = await document.text();
+		const [, script = ""] = /src="\.\/(assets\/[^"]+\.js)"/.exec(html) ?? [];
+		const asset = await page.get(`/${script}`);
+		expect(asset.status).toBe(200);
+		expect(asset.headers.get("content-type")).toContain("javascript");
+		const found = await page.post("/api/search", { query: "battery" });
+		expect(await found.json()).toMatchObject({
+			items: [{ entityKey: "battery", lists: expect.any(Array) }],
+		});
+		const written = await page.post("/api/delete", {
+			entityType: "resources",
+			entityId: "x",
+		});
+		expect(written.status).toBe(403);
+		// A page that looks at the health does not hold the end up.
+		const events = await page.get("/api/events");
+		expect(events.status).toBe(200);
+		child.kill("SIGTERM");
+		expect([await ended, stderr()]).toEqual([0, expect.any(String)]);
+	},
+);
+
+test("--write sets up an embedded database, and writes", async () => {
+	const folder = temporaryFolder();
+	const { child, url, ended } = await start([
+		"--url",
+		`file:${join(folder, "db")}`,
+		"--write",
+		"--no-open",
+	]);
+	const page = await openPage(url);
+	expect(await (await page.get("/api/bootstrap")).json()).toMatchObject({
+		writable: true,
+	});
+	const missing = await page.post("/api/delete", {
+		entityType: "resources",
+		entityId: "00000000-0000-4000-8000-000000000000",
+	});
+	expect(missing.status).toBe(404);
+	child.kill("SIGINT");
+	expect(await ended).toBe(0);
+});
+
+test("without --write no database is created", async () => {
+	const folder = temporaryFolder();
+	const { url, stderr } = await start([
+		"--url",
+		`file:${join(folder, "none")}`,
+		"--no-open",
+	]);
+	const page = await openPage(url);
+	expect((await page.get("/api/counts")).status).toBe(200);
+	expect(stderr()).toContain("not created");
+	expect(readdirSync(folder)).toEqual([]);
+});
+
+test("a port that is in use is reported", async () => {
+	const server = createServer();
+	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+	ends.push(() => server.close());
+	const { port } = server.address() as AddressInfo;
+	const { code, stderr } = await remProcess(
+		["studio", "--url", "memory:", "--no-open", "--port", String(port)],
+		{ env: environment },
+	);
+	expect(code).toBe(1);
+	expect(stderr).toContain(`cannot listen on port ${port}: EADDRINUSE`);
+	expect(stderr).toContain("choose another --port port; 0 takes a free one");
+});
+
+test("--host warns, and answers only to names of this machine", async () => {
+	const { url, stderr } = await start([
+		"--url",
+		"memory:",
+		"--no-open",
+		"--host",
+		"0.0.0.0",
+	]);
+	expect(stderr()).toContain("other machines reach it");
+	const page = await openPage(url);
+	expect((await page.get("/api/bootstrap")).status).toBe(200);
+});
+
+test("the page is at most 150 KB compressed, without the graph", () => {
+	const folder = fileURLToPath(
+		new URL("../../dist/studio/page", import.meta.url),
+	);
+	const html = readFileSync(join(folder, "index.html"), "utf8");
+	const first = [...html.matchAll(/(?:src|href)="\.\/([^"]+)"/g)].map(
+		([, name = ""]) => name,
+	);
+	expect(first.length).toBeGreaterThan(1);
+	const bytes = [html, ...first.map((name) => readFileSync(join(folder, name)))]
+		.map((file) => gzipSync(file).byteLength)
+		.reduce((sum, size) => sum + size, 0);
+	expect(bytes).toBeLessThanOrEqual(150 * 1024);
+	// Nothing is inline: the page's policy forbids it.
+	expect(html).not.toMatch(/<style|<script(?![^>]*\bsrc=)|\son\w+=/);
+});
