@@ -104,6 +104,12 @@ export default defineConfig(async () => {
 						engine: "server",
 					}),
 				),
+				...onServer(
+					project("proofs-second-cli", fewEngines, {
+						...shared,
+						env: { REM_TEST_ALL_ENGINES: "1" },
+					}),
+				),
 				project("proofs-cli", ["test/proofs/cli/**/*.test.ts"]),
 				project("proofs-package", ["test/proofs/package/**/*.test.ts"]),
 				...crashes.map((folder) =>
@@ -162,6 +168,17 @@ const onOneEngine = {
 	]),
 	embedded: inEngine(["docs", "usage-examples"]),
 };
+
+/** Tests of test/cli with `fewEngines`: one engine in `npm test`, both as proofs. */
+const fewEngines = [
+	"doctor",
+	"embeddings",
+	"eval",
+	"indexes",
+	"kv",
+	"many-faults",
+	"query",
+].map((name) => `test/cli/${name}.test.ts`);
 
 /** Tests of test/engine and test/unit that run longer as a proof. */
 const longForms = ["model", "model-versions", "query"];
