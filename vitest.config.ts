@@ -4,9 +4,10 @@ import { acquireTestServer, findPostgres } from "./scripts/postgres-server.ts";
 
 /**
  * `npm test` runs the projects unit, embedded, server and cli; `npm run proofs`
- * those that begin with `proofs-`: what lives in test/proofs, and the long forms
- * of random tests. test/engine runs twice: on the embedded database and on a
- * PostgreSQL 18 server (REM_TEST_DATABASE_URL, else one that is started here).
+ * those that begin with `proofs-`: what lives in test/proofs, the long forms of
+ * random tests, and `onOneEngine` on its second engine. test/engine runs twice:
+ * on the embedded database and on a PostgreSQL 18 server (REM_TEST_DATABASE_URL,
+ * else one that is started here).
  * The project `proofs-chaos` crashes servers of its own. With
  * REM_TEST_REQUIRE_SERVER set, as in CI, it fails without one, and with
  * REM_TEST_REQUIRE_BROWSER without a Chromium for `proofs-studio`.
@@ -29,12 +30,18 @@ export default defineConfig(async () => {
 	const project = (
 		name: string,
 		include: readonly string[],
-		{ engine = "none", env = {}, isolate = true }: ProjectOptions = {},
+		{
+			engine = "none",
+			env = {},
+			isolate = true,
+			exclude = [],
+		}: ProjectOptions = {},
 	) => ({
 		extends: true as const,
 		test: {
 			name,
 			include: [...include],
+			exclude: [...exclude],
 			isolate,
 			env: {
 				...env,
@@ -45,9 +52,10 @@ export default defineConfig(async () => {
 	});
 	const onServer = <P>(one: P): P[] => (url === undefined ? [] : [one]);
 	const crashes = "reason" in installation ? [] : ["test/proofs/chaos"];
+	const { embedded, server: ofServer } = onOneEngine;
 	const engineProofs = [
 		"test/proofs/engine/**/*.test.ts",
-		...longForms.map((name) => `test/engine/${name}.test.ts`),
+		...inEngine(longForms),
 	];
 	const shared = { isolate: false };
 	const long = { env: longEnv };
@@ -69,11 +77,13 @@ export default defineConfig(async () => {
 				project("embedded", ["test/engine/**/*.test.ts"], {
 					...shared,
 					engine: "embedded",
+					exclude: onServer([...ofServer, ...provedOnEmbedded]).flat(),
 				}),
 				...onServer(
 					project("server", ["test/engine/**/*.test.ts"], {
 						...shared,
 						engine: "server",
+						exclude: embedded,
 					}),
 				),
 				project("cli", ["test/cli/**/*.test.ts"], shared),
@@ -84,6 +94,24 @@ export default defineConfig(async () => {
 				}),
 				...onServer(
 					project("proofs-server", engineProofs, { ...long, engine: "server" }),
+				),
+				...onServer(
+					project("proofs-second-embedded", ofServer, {
+						...shared,
+						engine: "embedded",
+					}),
+				),
+				...onServer(
+					project("proofs-second-server", embedded, {
+						...shared,
+						engine: "server",
+					}),
+				),
+				...onServer(
+					project("proofs-second-cli", fewEngines, {
+						...shared,
+						env: { REM_TEST_ALL_ENGINES: "1" },
+					}),
 				),
 				project("proofs-cli", ["test/proofs/cli/**/*.test.ts"]),
 				project("proofs-studio", ["test/proofs/studio/**/*.test.ts"]),
@@ -103,10 +131,63 @@ interface ProjectOptions {
 	readonly env?: Readonly<Record<string, string>>;
 	/** `false`: the files of a worker share one process and its modules. */
 	readonly isolate?: boolean;
+	readonly exclude?: readonly string[];
 }
+
+const inEngine = (names: readonly string[]) =>
+	names.map((name) => `test/engine/${name}.test.ts`);
+
+/**
+ * Tests of test/engine whose subject is a provider, a protocol, a tool or a result that
+ * is compared with another one of the same engine: `npm test` runs them on the named
+ * engine, or on the only one there is, and `npm run proofs` on the other.
+ */
+const onOneEngine = {
+	server: inEngine([
+		"ai-tools",
+		"arguments",
+		"embedding-models",
+		"embedding-providers",
+		"evaluate",
+		"filters-oracle",
+		"fuzzy-scale",
+		"langchain",
+		"local-models",
+		"mcp",
+		"mcp-access",
+		"no-row-content",
+		"normalized-keys",
+		"passages",
+		"provider-deviations",
+		"read-oracle",
+		"read-plans",
+		"read-plans-large-tenant",
+		"recall",
+		"register-type",
+		"search-dimensions",
+		"search-oracle",
+		"telemetry",
+		"text-ranking",
+		"upsert-abort",
+	]),
+	embedded: inEngine(["docs", "usage-examples"]),
+};
+
+/** Tests of test/cli with `fewEngines`: one engine in `npm test`, both as proofs. */
+const fewEngines = [
+	"doctor",
+	"embeddings",
+	"eval",
+	"indexes",
+	"kv",
+	"many-faults",
+	"query",
+].map((name) => `test/cli/${name}.test.ts`);
 
 /** Tests of test/engine and test/unit that run longer as a proof. */
 const longForms = ["model", "model-versions", "query"];
+/** Those of them that take minutes on the embedded database, in their short form too. */
+const provedOnEmbedded = inEngine(["model-versions"]);
 const longUnitForms = [
 	"test/unit/linear-time.test.ts",
 	"test/unit/query-fuzz.test.ts",

@@ -18,7 +18,7 @@ const require = createRequire(import.meta.url);
 
 rmSync(join(root, "dist"), { recursive: true, force: true });
 const tsc = join(
-	dirname(require.resolve("typescript/package.json")),
+	dirname(require.resolve("typescript-7/package.json")),
 	"bin/tsc",
 );
 execFileSync(process.execPath, [tsc, "-p", join(root, "tsconfig.build.json")], {
@@ -33,13 +33,16 @@ await build({
 	build: { outDir: join(root, "dist/studio/page"), emptyOutDir: true },
 });
 
-// The image belongs to one version of PGlite: another one needs its own.
+// The image belongs to one version of PGlite and one way to make it: another one
+// needs its own.
+const imageFormat = 2;
 const { dependencies } = JSON.parse(
 	readFileSync(join(root, "package.json"), "utf8"),
 );
 const engine = JSON.stringify([
 	dependencies["@electric-sql/pglite"],
 	dependencies["@electric-sql/pglite-pgvector"],
+	imageFormat,
 ]);
 const stamp = join(root, "assets/embedded-snapshot.json");
 if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== engine) {

@@ -61,13 +61,21 @@ function keepOutOfRepositories(root: string): void {
 		writeFileSync(join(root, ".gitignore"), "*\n");
 }
 
-/** Boots PGlite as initdb leaves it, installs the extensions and writes it out; the build calls this. */
+/**
+ * Boots PGlite as initdb leaves it, installs the extensions and writes it out; the build
+ * calls this. The two template databases, 600 of 1,000 files, have no use in an engine
+ * that connects to one database: without them a start takes 0.3 s of processor time
+ * instead of 0.5.
+ */
 export async function makeSnapshot(): Promise<Uint8Array> {
 	const { PGlite, extensions } = await loadPGlite();
 	const engine = await PGlite.create("memory://", { extensions });
 	await engine.exec(
 		"CREATE EXTENSION vector; CREATE EXTENSION pg_trgm; CREATE EXTENSION btree_gin",
 	);
+	await engine.exec("UPDATE pg_database SET datistemplate = false");
+	await engine.exec("DROP DATABASE template0");
+	await engine.exec("DROP DATABASE template1");
 	const dump = await engine.dumpDataDir("gzip");
 	await engine.close();
 	return new Uint8Array(await dump.arrayBuffer());

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { emptyDatabase, engines, execute, rem } from "./run-rem.ts";
+import { emptyDatabase, engines, execute, fewEngines, rem } from "./run-rem.ts";
 
-describe.each(engines)(
+describe.each(fewEngines)(
 	"rem doctor --isolation on the %s database",
 	(engine) => {
 		test("reports for every table that tenants are isolated, and leaves nothing", async () => {
@@ -54,7 +54,7 @@ describe.runIf(engines.includes("server"))("with row level security", () => {
 	});
 });
 
-describe.each(engines)("rem doctor on the %s database", (engine) => {
+describe.each(fewEngines)("rem doctor on the %s database", (engine) => {
 	test("ends with 1 where something failed, and with 0 where all is well", async () => {
 		const url = await emptyDatabase(engine);
 		const run = (...args: string[]) =>

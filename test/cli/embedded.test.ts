@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { PostgresService } from "../../src/index.ts";
+import { nodeArguments } from "../support/child-arguments.ts";
 import { rem, remProcess, temporaryFolder } from "./run-rem.ts";
 
 test("a folder that another process has open is an error that names the process", async () => {
@@ -59,7 +60,12 @@ test("a process that ends without close leaves an emptied cache, which the next 
 	const exited = await new Promise((resolve) => {
 		const child = spawn(
 			process.execPath,
-			["--input-type=module", "-e", writeAndExit(connectionString)],
+			[
+				...nodeArguments,
+				"--input-type=module",
+				"-e",
+				writeAndExit(connectionString),
+			],
 			{ stdio: ["ignore", "ignore", "inherit"] },
 		);
 		child.once("exit", resolve);

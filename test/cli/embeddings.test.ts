@@ -4,7 +4,13 @@ import {
 	type EmbeddingServer,
 	startEmbeddingServer,
 } from "../support/embedding-server.ts";
-import { emptyDatabase, engines, rem, temporaryFolder } from "./run-rem.ts";
+import {
+	emptyDatabase,
+	engines,
+	fewEngines,
+	rem,
+	temporaryFolder,
+} from "./run-rem.ts";
 
 const folder = temporaryFolder({
 	"models.ts": `
@@ -23,7 +29,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-describe.each(engines)("rem embeddings on the %s", (engine) => {
+describe.each(fewEngines)("rem embeddings on the %s", (engine) => {
 	let url: string;
 	const run = (...args: string[]) =>
 		rem([...args, "--models", "models.ts", "--url", url], {

@@ -1,7 +1,7 @@
 import { createServer } from "node:http";
 import { join, resolve } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { emptyDatabase, engines, rem, temporaryFolder } from "./run-rem.ts";
+import { emptyDatabase, fewEngines, rem, temporaryFolder } from "./run-rem.ts";
 
 const samples = resolve("samples/retrieval");
 const file = join(samples, "queries.jsonl");
@@ -22,7 +22,7 @@ calibrate a probe,person-ada-lindqvist,1
 `,
 });
 
-describe.each(engines)("on %s", (engine) => {
+describe.each(fewEngines)("on %s", (engine) => {
 	let url: string;
 	const run = (...args: string[]) =>
 		rem([...args, "--url", url, "--tenant", "acme"], { env });
@@ -38,7 +38,9 @@ describe.each(engines)("on %s", (engine) => {
 
 	test("prints a line for each mode", async () => {
 		const { code, stdout, stderr } = await run("eval", file);
-		expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+		// On a busy machine it reports its progress.
+		const messages = stderr.replace(/^eval: \d+ %.*\n/gm, "");
+		expect({ code, messages }).toEqual({ code: 0, messages: "" });
 		expect(stdout).toMatch(/^MODE +NDCG@10 +RECALL@10 +MRR@10 +P50 +P95\n/);
 		for (const mode of ["vector", "text", "hybrid", "recall"])
 			expect(stdout).toMatch(

@@ -1,6 +1,6 @@
 import pg from "pg";
 import { beforeAll, describe, expect, test } from "vitest";
-import { emptyDatabase, engines, rem, temporaryFolder } from "./run-rem.ts";
+import { emptyDatabase, fewEngines, rem, temporaryFolder } from "./run-rem.ts";
 
 const folder = temporaryFolder({
 	"models.ts": `
@@ -16,7 +16,7 @@ export const Plant = defineEntity("plants", { name: z.string(), about: z.string(
 const env = { EMBEDDING__PROVIDER: "local" };
 const hnsw = /^hnsw_plants__about__local__/;
 
-describe.each(engines)("rem index on the %s", (engine) => {
+describe.each(fewEngines)("rem index on the %s", (engine) => {
 	let url: string;
 	const run = (...args: string[]) =>
 		rem([...args, "--models", "models.ts", "--url", url], { cwd: folder, env });

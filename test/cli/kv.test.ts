@@ -1,11 +1,11 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { emptyDatabase, engines, rem, temporaryFolder } from "./run-rem.ts";
+import { emptyDatabase, fewEngines, rem, temporaryFolder } from "./run-rem.ts";
 
 const people = "- { name: sarah-chen }\n- { name: tom-reed }\n";
 
-describe.each(engines)("rem kv on the %s database", (engine) => {
+describe.each(fewEngines)("rem kv on the %s database", (engine) => {
 	test("prints its state, rebuilds, verifies with exit code 3 and repairs", async () => {
 		const url = await emptyDatabase(engine);
 		const folder = temporaryFolder({ "people.yaml": people });

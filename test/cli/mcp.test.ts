@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Client } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { afterEach, describe, expect, test } from "vitest";
+import { nodeArguments } from "../support/child-arguments.ts";
 import { call, connectHttp, eras, newClient } from "../support/mcp.ts";
 import {
 	emptyDatabase,
@@ -34,7 +35,7 @@ async function startClient(
 }> {
 	const transport = new StdioClientTransport({
 		command: process.execPath,
-		args: [main, "mcp", ...args],
+		args: [...nodeArguments, main, "mcp", ...args],
 		env: environment,
 		cwd: temporaryFolder(),
 		stderr: "pipe",
@@ -59,11 +60,15 @@ async function startHttp(
 	stderr: () => string;
 	ended: Promise<number | null>;
 }> {
-	const child = spawn(process.execPath, [main, "mcp", "--http", "0", ...args], {
-		env: { ...environment, ...env },
-		cwd: temporaryFolder(),
-		stdio: ["ignore", "pipe", "pipe"],
-	});
+	const child = spawn(
+		process.execPath,
+		[...nodeArguments, main, "mcp", "--http", "0", ...args],
+		{
+			env: { ...environment, ...env },
+			cwd: temporaryFolder(),
+			stdio: ["ignore", "pipe", "pipe"],
+		},
+	);
 	let stderr = "";
 	child.stderr.setEncoding("utf8").on("data", (text) => {
 		stderr += text;

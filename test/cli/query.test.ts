@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { emptyDatabase, engines, rem, temporaryFolder } from "./run-rem.ts";
+import { emptyDatabase, fewEngines, rem, temporaryFolder } from "./run-rem.ts";
 
 const folder = temporaryFolder({
 	"notes.json": JSON.stringify([
@@ -21,7 +21,7 @@ import { defineEntity } from "remdb";
 export const Plant = defineEntity("plants", { name: z.string(), notes: z.string().optional(), heightCm: z.number().optional() }, { entityKeyField: "name" });`,
 });
 
-describe.each(engines)("on the %s", (engine) => {
+describe.each(fewEngines)("on the %s", (engine) => {
 	let url: string;
 	const run = (...args: string[]) =>
 		rem([...args, "--url", url, "--tenant", "acme"], {

@@ -5,9 +5,11 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { afterAll } from "vitest";
+import { nodeArguments } from "../support/child-arguments.ts";
 import { runInProcess } from "./in-process.mjs";
 
 // Registered here, at the top: inside a hook or a test it would not be heard.
+
 const cleanUps: (() => unknown)[] = [];
 afterAll(async () => {
 	for (const cleanUp of cleanUps) await cleanUp();
@@ -60,7 +62,7 @@ export function remProcess(
 	{ cwd = tmpdir(), env = {}, onStart }: RunOptions = {},
 ): Promise<Ended> {
 	return new Promise((resolve, reject) => {
-		const child = spawn(process.execPath, [main, ...args], {
+		const child = spawn(process.execPath, [...nodeArguments, main, ...args], {
 			cwd,
 			env: { PATH, ...env },
 			stdio: ["ignore", "pipe", "pipe"],
@@ -95,6 +97,13 @@ export const engines: readonly ("embedded" | "server")[] =
 	process.env.REM_TEST_DATABASE_URL === undefined
 		? ["embedded"]
 		: ["embedded", "server"];
+
+/**
+ * For a command that does the same on each engine: a server if there is one, and both
+ * in `npm run proofs`. A file that uses it is listed in vitest.config.ts.
+ */
+export const fewEngines =
+	process.env.REM_TEST_ALL_ENGINES === undefined ? engines.slice(-1) : engines;
 
 /** The address of an empty database of the engine; it goes when the file's tests are done. */
 export async function emptyDatabase(engine: string): Promise<string> {

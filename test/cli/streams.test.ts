@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { PostgresService } from "../../src/index.ts";
+import { nodeArguments } from "../support/child-arguments.ts";
 import { startEmbeddingServer } from "../support/embedding-server.ts";
 import {
 	emptyDatabase,
@@ -26,7 +27,7 @@ const env = { PATH, EMBEDDING__PROVIDER: "local" };
 
 /** Runs a line of the shell in which `rem` is the built program. */
 function shell(line: string, more: Readonly<Record<string, string>> = {}) {
-	const rem = `rem() { "${process.execPath}" "${main}" "$@"; }`;
+	const rem = `rem() { "${process.execPath}" ${nodeArguments.join(" ")} "${main}" "$@"; }`;
 	const child = spawn("bash", ["-c", `${rem}\n${line}`], {
 		cwd: folder,
 		env: { ...env, ...more },

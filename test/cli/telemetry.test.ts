@@ -13,6 +13,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
+import { nodeArguments } from "../support/child-arguments.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -48,7 +49,7 @@ console.log(found, hit.entityKey);
 `;
 	const { stdout, stderr } = await promisify(execFile)(
 		process.execPath,
-		["--input-type=module", "--eval", program],
+		[...nodeArguments, "--input-type=module", "--eval", program],
 		{ cwd: installed() },
 	);
 	expect(stdout).toBe("ERR_MODULE_NOT_FOUND doc-1\n");
@@ -76,6 +77,7 @@ new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }).
 	const { stderr } = await promisify(execFile)(
 		process.execPath,
 		[
+			...nodeArguments,
 			`--import=${pathToFileURL(file)}`,
 			join(root, "dist/cli/main.js"),
 			"quickstart",

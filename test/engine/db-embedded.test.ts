@@ -13,6 +13,7 @@ import {
 	test,
 } from "vitest";
 import { PostgresService, Resource } from "../../src/index.ts";
+import { nodeArguments } from "../support/child-arguments.ts";
 import { codeOf, engine } from "../support/engine.ts";
 
 const onEmbedded = describe.runIf(engine === "embedded");
@@ -154,7 +155,7 @@ process.stdout.write("written");
 setInterval(() => {}, 1000);`;
 	const child = spawn(
 		process.execPath,
-		["--input-type=module", "-e", script, folder],
+		[...nodeArguments, "--input-type=module", "-e", script, folder],
 		{ stdio: ["ignore", "pipe", "inherit"] },
 	);
 	await once(child.stdout, "data");

@@ -21,10 +21,11 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import * as zod from "zod";
 import * as remdb from "../../src/index.ts";
 import * as remdbLangchain from "../../src/langchain/index.ts";
-import { createDatabase, engine } from "../support/engine.ts";
 
 // What README.md and docs/*.md show is run here; CONTRIBUTING.md describes how
 // they are written.
+import { nodeArguments } from "../support/child-arguments.ts";
+import { createDatabase, engine } from "../support/engine.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const pages = [
@@ -250,7 +251,7 @@ function makeCommand(): string {
 	mkdirSync(bin);
 	writeFileSync(
 		join(bin, "rem"),
-		`#!/bin/sh\nexec "${process.execPath}" "${join(root, "dist/cli/main.js")}" "$@"\n`,
+		`#!/bin/sh\nexec "${process.execPath}" ${nodeArguments.join(" ")} "${join(root, "dist/cli/main.js")}" "$@"\n`,
 	);
 	chmodSync(join(bin, "rem"), 0o755);
 	return bin;

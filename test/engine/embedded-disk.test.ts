@@ -100,7 +100,7 @@ describe.runIf(canMount)(
 		});
 
 		test("while the write-ahead log is written, every call and close() end, and committed rows are there afterwards", async () => {
-			makeDisk(60);
+			makeDisk(45);
 			const service = await open(at("db"));
 			await service.execute("CREATE TABLE t (a text)");
 			let committed = 0;

@@ -28,10 +28,11 @@ import { lockByFile, lockFolder } from "../../src/db/embedded-lock.ts";
 import { flock } from "../../src/db/flock.ts";
 import { stateOf, thisOwner } from "../../src/db/folder-owner.ts";
 import { PostgresService, Resource } from "../../src/index.ts";
-import { codeOf, engine } from "../support/engine.ts";
 
 // A second opening of a folder must be refused, whichever process,
 // thread, container or copy of the package it is; and no other may be.
+import { nodeArguments } from "../support/child-arguments.ts";
+import { codeOf, engine } from "../support/engine.ts";
 
 const onEmbedded = describe.runIf(engine === "embedded");
 
@@ -475,6 +476,7 @@ function spawned(
 	const [command = process.execPath, ...args] = [
 		...within,
 		process.execPath,
+		...nodeArguments,
 		"--input-type=module",
 		"-e",
 		script,

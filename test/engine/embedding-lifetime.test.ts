@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, PostgresService } from "../../src/index.ts";
 import { silentLogger } from "../../src/logger.ts";
+import { nodeArguments } from "../support/child-arguments.ts";
 import { createDatabase, engine } from "../support/engine.ts";
 import { FakeProvider } from "../support/fake-provider.ts";
 
@@ -101,7 +102,7 @@ ${statements}`;
 	return new Promise((resolve) => {
 		const child = spawn(
 			process.execPath,
-			["--input-type=module", "-e", script],
+			[...nodeArguments, "--input-type=module", "-e", script],
 			{ stdio: ["ignore", "pipe", "pipe"], timeout: 240_000 },
 		);
 		let output = "";

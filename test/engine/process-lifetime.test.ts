@@ -3,10 +3,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createDatabase, engine } from "../support/engine.ts";
 
 // A process ends at its last line, whatever goes on in the background; and it
 // does not end while a caller waits for a call of ours.
+import { nodeArguments } from "../support/child-arguments.ts";
+import { createDatabase, engine } from "../support/engine.ts";
 
 let url: string;
 let drop: () => Promise<void>;
@@ -155,7 +156,7 @@ ${statements}`;
 	return new Promise((resolve) => {
 		const child = spawn(
 			process.execPath,
-			["--input-type=module", "-e", script],
+			[...nodeArguments, "--input-type=module", "-e", script],
 			{ stdio: ["ignore", "pipe", "pipe"], timeout: 240_000 },
 		);
 		let output = "";

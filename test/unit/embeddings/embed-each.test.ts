@@ -132,7 +132,9 @@ describe("faults that pass", () => {
 		});
 		const kinds = summary(outcomes);
 		// Three bad answers for one text are possible; whoever asks again gets it.
-		expect(new Set(kinds)).toEqual(new Set(["ok", "answer"]));
+		expect(["ok", "answer"]).toEqual(
+			expect.arrayContaining([...new Set(kinds)]),
+		);
 		expect(kinds.filter((kind) => kind === "answer").length).toBeLessThan(20);
 		const expected = input.map((text) => ({ vector: vectorOf(text, 8) }));
 		const isGood = (_: unknown, at: number) => kinds[at] === "ok";
