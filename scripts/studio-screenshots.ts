@@ -151,9 +151,9 @@ async function take(
 	await page.goto(`${url}#/${state}`);
 	await page.getByRole("heading", { level: 1 }).waitFor();
 	await before?.(page);
-	await page.waitForFunction(
-		"document.querySelector('.skeleton, [aria-busy=true]') === null",
-	);
+	const pending = page.locator(".skeleton, [aria-busy=true]");
+	while ((await pending.count()) > 0)
+		await pending.first().waitFor({ state: "detached" });
 	await page.screenshot({ path: join(images, `studio-${name}.png`) });
 	await page.close();
 }

@@ -81,8 +81,10 @@ const withDatabase = commands.filter(
 let printed = "";
 beforeEach(() => {
 	printed = "";
-	const write = (text: unknown) => {
+	const write = (text: unknown, ...given: unknown[]) => {
 		printed += String(text);
+		const written = given.at(-1);
+		if (typeof written === "function") written();
 		return true;
 	};
 	vi.spyOn(process.stdout, "write").mockImplementation(write);

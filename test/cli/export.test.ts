@@ -298,8 +298,7 @@ describe("Markdown", () => {
 		const folder = temporaryFolder(notes);
 		const url = await emptyDatabase("embedded");
 		let output = "";
-		const seen = (text: RegExp) =>
-			expect.poll(() => output, { timeout: 60_000 }).toMatch(text);
+		const seen = (text: RegExp) => expect.poll(() => output).toMatch(text);
 		let stop = () => {};
 		const ended = remProcess(
 			[

@@ -110,16 +110,13 @@ describe.each(engines)("on the %s database", (engine) => {
 		for (const [options, code] of [
 			[["--where", "year >"], "QUERY_SYNTAX"],
 			[["--where", "yeer > 1"], "UNKNOWN_FIELD"],
-			[["--where", "year > 1 LIMIT 1"], "QUERY_SYNTAX"],
+			[["--where", "year > 1 LIMIT 1"], "FILTER_REFUSED"],
 			[["--where", "TRUE; DROP TABLE films"], "FILTER_REFUSED"],
 			[["--where", "EXISTS (SELECT 1 FROM people)"], "FILTER_REFUSED"],
 			[["--order-by", "nope"], "UNKNOWN_FIELD"],
 			[["--order-by", "data"], "FILTER_REFUSED"],
 			[["--after", "bm9uc2Vuc2U"], "VALIDATION"],
-			[
-				["--after", Buffer.from('["x"]').toString("base64url")],
-				"FILTER_REFUSED",
-			],
+			[["--after", Buffer.from('["x"]').toString("base64url")], "VALIDATION"],
 		] as const)
 			expect(await failed("list", "films", ...options)).toMatchObject({
 				exit: 1,

@@ -85,7 +85,7 @@ test.each([
 	],
 	[
 		["fuzzy", "x", "--limit", "many"],
-		"error: option '--limit <n>' argument 'many' is invalid. Expected a whole number from 1 to 10000.\nhint: see rem fuzzy --help\n",
+		"error: option '-n, --limit <n>' argument 'many' is invalid. Expected a whole number from 1 to 10000.\nhint: see rem fuzzy --help\n",
 	],
 ])("rem %j is wrong usage", async (args, message) => {
 	expect(await rem(args)).toEqual({ code: 2, stdout: "", stderr: message });

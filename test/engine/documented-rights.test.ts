@@ -84,6 +84,7 @@ const internal = [
 	"embeddings.warnOfMismatch",
 	"embeddings.wake",
 	"indexer.bulkLoad",
+	"indexer.dropCacheIndexes",
 	"indexer.noteRows",
 	"kv.catchUp",
 	"kv.noticeEmptied",

@@ -93,6 +93,7 @@ const calls: Record<
 		migrate: long.schema,
 		register: long.schema,
 		createIndexConcurrently: long.index,
+		forget: long.rows,
 		execute: long.sql,
 		transaction: long.sql,
 		close: long.work,

@@ -59,6 +59,7 @@ const ofService: Calls = {
 		db.service.createIndexConcurrently({ tableName, indexType: "hnsw" }),
 	doctor: () => db.service.doctor(),
 	checkIsolation: () => db.service.checkIsolation(),
+	forget: () => db.service.forget({ tenantId: "forgotten" }),
 	execute: () => db.service.execute("SELECT 1"),
 	transaction: () => db.service.transaction(async () => 1),
 	close: () => db.service.close(),
@@ -95,6 +96,7 @@ const ofIndexer: Calls = {
 	queueIndex: () =>
 		db.service.indexer.queueIndex({ tableName, indexType: "hnsw" }),
 	build: () => db.service.indexer.build({ tableName, indexType: "hnsw" }),
+	dropCacheIndexes: () => db.service.indexer.dropCacheIndexes(),
 	stop: () => db.service.indexer.stop(),
 	drain: () => db.service.indexer.drain(),
 	status: () => db.service.indexer.status(),
