@@ -34,7 +34,7 @@ const ofFilm = `entities?table=films&filter=${encodeURIComponent(`name = '${film
 const search = (params: string) =>
 	`search?q=${encodeURIComponent(question)}&${params}`;
 const missing = search(
-	`mode=recall&tables=films&limit=10&why=${encodeURIComponent(`films/${film}`)}`,
+	`mode=vector&tables=films&limit=30&why=${encodeURIComponent(`films/${film}`)}`,
 );
 
 const verdict = (page: Page) => page.getByTestId("verdict").waitFor();
@@ -45,7 +45,7 @@ const openFilm = async (page: Page) => {
 
 /** In their order: the walk-through repairs what its first pictures show. */
 const pictures: readonly Picture[] = [
-	{ name: "walk-1", state: search("mode=recall&tables=films&limit=10") },
+	{ name: "walk-1", state: search("mode=vector&tables=films&limit=30") },
 	{ name: "walk-2", state: missing, before: verdict },
 	{ name: "walk-3", state: ofFilm, before: openFilm },
 	{
@@ -76,9 +76,7 @@ const pictures: readonly Picture[] = [
 		state: `graph?from=${encodeURIComponent(film)}`,
 		theme: "dark",
 		before: async (page) => {
-			await page
-				.getByRole("button", { name: "Harrison Ford, people" })
-				.press("Enter");
+			await page.getByRole("button", { name: "Harrison Ford, people" }).click();
 			await page.getByRole("heading", { name: "Harrison Ford" }).waitFor();
 		},
 	},

@@ -73,7 +73,13 @@ export async function exportRows(
 					? await readModels(tx, table, options)
 					: [],
 		};
-	await write(`${JSON.stringify(header)}\n`);
+	// With the first rows: a table that cannot be read leaves no output.
+	let head = `${JSON.stringify(header)}\n`;
+	const send: typeof write = (text) => {
+		const all = head + text;
+		head = "";
+		return write(all);
+	};
 	const counts: Record<string, ExportedCount> = {};
 	const total = { rows: 0, vectors: 0 };
 	for (const table of tables) {
@@ -84,7 +90,7 @@ export async function exportRows(
 			const found =
 				models.length === 0 ? noVectors : await readVectors(tx, table, page);
 			await writePage(table, page, {
-				write,
+				write: send,
 				vectorsOf: (id) => {
 					const vectors = found.get(id) ?? [];
 					count.vectors += vectors.length;
@@ -98,7 +104,7 @@ export async function exportRows(
 		total.vectors += count.vectors;
 		counts[tableName] = count;
 	}
-	await write(`${JSON.stringify({ end: total })}\n`);
+	await send(`${JSON.stringify({ end: total })}\n`);
 	return { ...total, tables: counts };
 }
 

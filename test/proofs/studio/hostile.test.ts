@@ -111,7 +111,7 @@ describeWithBrowser.each(engines)("on the %s database", (engine) => {
 });
 
 async function quiet(page: OpenPage["page"]): Promise<void> {
-	await page.waitForFunction(
-		"document.querySelector('.skeleton, [aria-busy=true]') === null",
-	);
+	const pending = page.locator(".skeleton, [aria-busy=true]");
+	while ((await pending.count()) > 0)
+		await pending.first().waitFor({ state: "detached" });
 }

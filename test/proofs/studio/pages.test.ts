@@ -56,7 +56,7 @@ describeWithBrowser.each(engines)("on the %s database", (engine) => {
 		const fused = page.getByRole("region", { name: "Fused order" });
 		await fused.getByText("Airplane! (1980)").first().waitFor();
 		expect(await page.getByTestId("timing").innerText()).toMatch(
-			/\d+ entit(y|ies) in [\d.]+ m?s/,
+			/\d+ entit(y|ies)\s+in [\d.]+ m?s/,
 		);
 		await page.getByRole("region", { name: "Vector list" }).waitFor();
 		await page.getByRole("region", { name: "Text list" }).waitFor();
@@ -301,7 +301,7 @@ function holderOf<T extends object>(holder: { readonly browser: T }) {
 
 /** Nothing is loading any more. */
 async function settled(page: OpenPage["page"]): Promise<void> {
-	await page.waitForFunction(
-		"document.querySelector('.skeleton, [aria-busy=true]') === null",
-	);
+	const pending = page.locator(".skeleton, [aria-busy=true]");
+	while ((await pending.count()) > 0)
+		await pending.first().waitFor({ state: "detached" });
 }

@@ -44,7 +44,7 @@ describeWithBrowser.each(engines)("on the %s database", (engine) => {
 
 	test("a film without a vector is explained, and embedded from there", async () => {
 		const { page, go } = open;
-		await go(`search?${query}&mode=vector&tables=films&limit=10`);
+		await go(`search?${query}&mode=vector&tables=films&limit=50`);
 		await page.getByTestId("timing").waitFor();
 		const field = page.getByRole("textbox", { name: "Entity" });
 		await field.fill(film);
