@@ -92,8 +92,7 @@ describe("any model", () => {
 						expect(changed).toEqual(await catalogueOf(after));
 					},
 				),
-				// Of random seeds some find that the table of words stays when the last embedded text gets another type.
-				{ numRuns: runs, seed: 42 },
+				{ numRuns: runs },
 			);
 		},
 		timeoutMs,

@@ -203,7 +203,7 @@ function diffWords(table: EntityTable, sides: DiffSides): Difference[] {
 	const schemaText = new SchemaText(schema);
 	const live = sides.live.relations.get(wordsTableName);
 	if (!hasWords(entity))
-		return live === undefined || entity.createEmbeddings
+		return live === undefined
 			? []
 			: [
 					difference(
