@@ -34,31 +34,15 @@ export const edit = route({
 				message: "the entity has changed since it was read",
 				hint: "read it again, and edit what is there now",
 			});
-		const fields = rowFromJson(entity, given.fields);
-		await write(place, entity, {
-			...ownFields(entity, row),
-			...fields,
-			id: row.id,
-		});
+		// Fields that are not edited stay as they are now, whoever changed them.
+		await place
+			.rows(entity)
+			.update(given.entityId, rowFromJson(entity, given.fields) as never, {
+				onEmbeddingError: "queue",
+			});
 		return detailOf(place, given);
 	},
 });
-
-/** The model checks a whole row. */
-function ownFields(entity: Entity, row: StoredRow): StoredRow {
-	return Object.fromEntries(
-		entity.fields.map(({ name }) => [name, row[name] ?? null]),
-	);
-}
-
-async function write(
-	place: Place,
-	entity: Entity,
-	row: StoredRow,
-	onEmbeddingError: "queue" | "fail" = "queue",
-): Promise<void> {
-	await place.rows(entity).upsert(row as never, { onEmbeddingError });
-}
 
 function checkFields(entity: Entity, fields: StoredRow): void {
 	const known = [
@@ -151,7 +135,7 @@ export const unlink = route({
 	},
 });
 
-/** Writes the row again as it is: an upsert embeds texts that have no vector. */
+/** Writes the texts again as they are: a write embeds those that have no vector. */
 export const embed = route({
 	method: "POST",
 	path: "embed",
@@ -160,12 +144,10 @@ export const embed = route({
 	run: async (call: RouteCall, given): Promise<EntityDetail> => {
 		const place = call.place(given);
 		const { entity, row } = await liveRow(place, given);
-		await write(
-			place,
-			entity,
-			{ ...ownFields(entity, row), id: row.id },
-			"fail",
-		);
+		const texts = entity.embedFields.map(({ name }) => [name, row[name]]);
+		await place
+			.rows(entity)
+			.update(given.entityId, Object.fromEntries(texts) as never);
 		return detailOf(place, given);
 	},
 });
