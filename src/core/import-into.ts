@@ -61,7 +61,7 @@ export async function importInto(
 					signal,
 				});
 			}),
-		{ settings: planSettings },
+		{ settings: planSettings, isLimited: true },
 	);
 	await noteRows(core, source, { opened, result, call });
 	return result;

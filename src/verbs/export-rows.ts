@@ -98,7 +98,7 @@ export const exportRows = verb({
 						onProgress: call.onProgress,
 					}),
 				),
-			{ isolation: "repeatable read", readOnly: true },
+			{ isolation: "repeatable read", readOnly: true, isLimited: true },
 		);
 	},
 	probe: {
