@@ -17,8 +17,8 @@ import { spawnStudio } from "../test/proofs/studio/studio-process.ts";
 import { launchChromium } from "./chromium.ts";
 
 const images = fileURLToPath(new URL("../docs/images", import.meta.url));
-const film = "Blade Runner (1982)";
-const question = "a policeman hunts artificial people in the future";
+const film = "Raiders of the Lost Ark (1981)";
+const question = "historian chasing a holy relic";
 
 interface Picture {
 	readonly name: string;
@@ -34,7 +34,7 @@ const ofFilm = `entities?table=films&filter=${encodeURIComponent(`name = '${film
 const search = (params: string) =>
 	`search?q=${encodeURIComponent(question)}&${params}`;
 const missing = search(
-	`mode=vector&tables=films&limit=30&why=${encodeURIComponent(`films/${film}`)}`,
+	`mode=recall&tables=films&limit=30&why=${encodeURIComponent(`films/${film}`)}`,
 );
 
 const verdict = (page: Page) => page.getByTestId("verdict").waitFor();
@@ -45,7 +45,7 @@ const openFilm = async (page: Page) => {
 
 /** In their order: the walk-through repairs what its first pictures show. */
 const pictures: readonly Picture[] = [
-	{ name: "walk-1", state: search("mode=vector&tables=films&limit=30") },
+	{ name: "walk-1", state: search("mode=recall&tables=films&limit=30") },
 	{ name: "walk-2", state: missing, before: verdict },
 	{ name: "walk-3", state: ofFilm, before: openFilm },
 	{

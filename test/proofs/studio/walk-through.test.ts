@@ -12,8 +12,8 @@ import {
 
 // docs/studio.md, "Why is a film missing?", as a test.
 
-const film = "Blade Runner (1982)";
-const query = "q=a+policeman+hunts+artificial+people";
+const film = "Raiders of the Lost Ark (1981)";
+const query = "q=historian+chasing+a+holy+relic";
 
 describeWithBrowser.each(engines)("on the %s database", (engine) => {
 	const holder = useBrowser();
@@ -44,7 +44,7 @@ describeWithBrowser.each(engines)("on the %s database", (engine) => {
 
 	test("a film without a vector is explained, and embedded from there", async () => {
 		const { page, go } = open;
-		await go(`search?${query}&mode=vector&tables=films&limit=50`);
+		await go(`search?${query}&mode=recall&tables=films&limit=30`);
 		await page.getByTestId("timing").waitFor();
 		const field = page.getByRole("textbox", { name: "Entity" });
 		await field.fill(film);

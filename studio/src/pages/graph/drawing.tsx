@@ -132,7 +132,7 @@ export default function Drawing({
 							class={states.join(" ")}
 							transform={`translate(${at.x.toFixed(1)} ${at.y.toFixed(1)})`}
 							role="button"
-							tabIndex={0}
+							tabindex={0}
 							data-row
 							aria-label={`${node.title}, ${node.entityType}`}
 							aria-pressed={isChosen}
