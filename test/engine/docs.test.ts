@@ -21,6 +21,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import * as zod from "zod";
 import * as remdb from "../../src/index.ts";
 import * as remdbLangchain from "../../src/langchain/index.ts";
+import * as remdbStudio from "../../src/studio/index.ts";
 
 // What README.md and docs/*.md show is run here; CONTRIBUTING.md describes how
 // they are written.
@@ -119,6 +120,7 @@ function blocksOf(page: string, info: string): Block[] {
 const modules: Readonly<Record<string, unknown>> = {
 	remdb,
 	"remdb/langchain": remdbLangchain,
+	"remdb/studio": remdbStudio,
 	zod,
 	"@opentelemetry/sdk-trace-node": sdkTraceNode,
 };

@@ -109,6 +109,8 @@ function Answer({
 			</Empty>
 		);
 	const { entityType, entityId } = entity;
+	// The verdict above is the one of an entity that was found.
+	const problems = answer.reasons.filter(({ kind }) => kind !== "found");
 	return (
 		<>
 			<div class="stack tight">
@@ -141,7 +143,7 @@ function Answer({
 				</div>
 			</div>
 			<ul class="stack tight">
-				{answer.reasons.map((reason) => (
+				{problems.map((reason) => (
 					<Reason
 						key={reason.kind + reason.text}
 						reason={reason}
@@ -167,8 +169,6 @@ function Answer({
 		</>
 	);
 }
-
-const good: readonly WhyReason["kind"][] = ["found"];
 
 function Reason({
 	reason,
@@ -198,7 +198,7 @@ function Reason({
 		}
 	};
 	return (
-		<li class={good.includes(reason.kind) ? "notice good" : "notice warn"}>
+		<li class="notice warn">
 			<p>
 				{sentence(reason.text)}
 				{reason.remedy === undefined ? null : (
