@@ -278,14 +278,15 @@ test("the queues are measured when metrics are collected, and dead letters count
 	const batches = named("embeddings.batch notes").map(
 		({ attributes }) => attributes,
 	);
-	expect(batches).toContainEqual(
-		expect.objectContaining({
+	for (const batch of batches)
+		expect(batch).toMatchObject({
 			"db.collection.name": "notes",
 			"gen_ai.provider.name": "fake",
-			"remdb.embedded": 1,
-			"remdb.dead": 1,
-		}),
-	);
+		});
+	// One batch takes both, or two that run beside each other take one each.
+	const total = (name: string) =>
+		batches.reduce((sum, batch) => sum + Number(batch[name]), 0);
+	expect([total("remdb.embedded"), total("remdb.dead")]).toEqual([1, 1]);
 });
 
 describe.runIf(engine === "server")("on a server", () => {
