@@ -10,7 +10,7 @@ import { acquireTestServer, findPostgres } from "./scripts/postgres-server.ts";
  * else one that is started here).
  * The project `proofs-chaos` crashes servers of its own. With
  * REM_TEST_REQUIRE_SERVER set, as in CI, it fails without one, and with
- * REM_TEST_REQUIRE_BROWSER without a Chromium for `browser-studio`.
+ * REM_TEST_REQUIRE_BROWSER without a Chromium for `proofs-studio`.
  */
 export default defineConfig(async () => {
 	const server = await acquireTestServer();
@@ -114,7 +114,7 @@ export default defineConfig(async () => {
 					}),
 				),
 				project("proofs-cli", ["test/proofs/cli/**/*.test.ts"]),
-				project("browser-studio", ["test/proofs/studio/**/*.test.ts"]),
+				project("proofs-studio", ["test/proofs/studio/**/*.test.ts"]),
 				project("proofs-package", ["test/proofs/package/**/*.test.ts"]),
 				...crashes.map((folder) =>
 					project("proofs-chaos", [`${folder}/**/*.test.ts`], {

@@ -39,7 +39,7 @@ export interface ExportRowsOptions<M extends Models, T extends TableName<M>>
 
 export interface ExportRows<M extends Models> {
 	/**
-	 * Writes rows as lines of JSON that {@link ImportRows.importRows} reads without
+	 * Writes rows as lines of JSON that `importRows` reads without
 	 * loss: ids, times, edges, users, and with `vectors` the vectors. All are of one
 	 * moment, in constant memory. Without a tenant they are those of all tenants,
 	 * as in `find`. The format is described in docs/move-data.md.

@@ -15,7 +15,7 @@ import { type CallScope, callScope } from "./call-options.ts";
 import { type ForeignRow, succeeds, verb } from "./verb.ts";
 
 export interface ImportRowsOptions extends CallScope {
-	/** What {@link ExportRows.exportRows} wrote: a text, or an (async) iterable of its pieces, such as a stream that reads its file. */
+	/** What `exportRows` wrote: a text, or an (async) iterable of its pieces, such as a stream that reads its file. */
 	readonly text: string | ExportText;
 	/**
 	 * `"use"`: the vectors of the export are stored as they are; those that searches

@@ -17,6 +17,9 @@ describe("the packed package", () => {
 		const others = files.filter(
 			(path) =>
 				!/^dist\/.*\.(js|cjs|d\.ts|d\.cts)$/.test(path) &&
+				!/^dist\/studio\/page\/(index\.html|assets\/[\w-]+\.(css|svg))$/.test(
+					path,
+				) &&
 				!/^(docs|deploy|samples|sql)\//.test(path) &&
 				!/^assets\/(embedded-snapshot\.(json|tar\.gz)|semantic-v1\.(bin|txt))$/.test(
 					path,

@@ -83,7 +83,11 @@ describeWithBrowser("a provider", () => {
 	beforeAll(async () => {
 		provider = await startEmbeddingServer({ delayMs: 1_500 });
 		const url = await emptyDatabase("embedded");
-		await loadFilms(url, 5);
+		await loadFilms(url, 5, {
+			provider: "openai",
+			baseUrl: provider.openaiUrl,
+			apiKey: "sk-test",
+		});
 		studio = await startStudio(url, {
 			args: ["--write"],
 			env: {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import * as z from "zod";
 import {
 	defineEntity,
+	type EmbeddingOptions,
 	type NewRow,
 	PostgresService,
 } from "../../../src/index.ts";
@@ -147,17 +148,18 @@ const madeUp: readonly ListedFilm[] = [
 	})),
 ];
 
+type FilmService = PostgresService<readonly [typeof Film, typeof Person]>;
+
 /** Runs something with a service of the film models, and closes it. */
 export async function withService<T>(
 	url: string,
-	work: (
-		service: PostgresService<readonly [typeof Film, typeof Person]>,
-	) => Promise<T>,
+	work: (service: FilmService) => Promise<T>,
+	embedding: EmbeddingOptions = { provider: "local" },
 ): Promise<T> {
 	const service = await PostgresService.connect({
 		connectionString: url,
 		models: [Film, Person],
-		embedding: { provider: "local" },
+		embedding,
 		defaultTenant: tenantId,
 	});
 	try {
@@ -168,11 +170,16 @@ export async function withService<T>(
 }
 
 /** Creates the tables and loads films and people. */
-export async function loadFilms(url: string, limit = 600): Promise<void> {
+export async function loadFilms(
+	url: string,
+	limit = 600,
+	embedding?: EmbeddingOptions,
+): Promise<void> {
 	const { films, people } = filmData(limit);
-	await withService(url, async (service) => {
+	const load = async (service: FilmService) => {
 		await service.migrate();
 		await service.batchUpsert({ tableName: "films", entities: films });
 		await service.batchUpsert({ tableName: "people", entities: people });
-	});
+	};
+	await withService(url, load, embedding);
 }

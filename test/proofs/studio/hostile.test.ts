@@ -7,6 +7,7 @@ import {
 	openPage,
 	overflow,
 	type Studio,
+	settled,
 	startStudio,
 	useBrowser,
 } from "./open-studio.ts";
@@ -72,7 +73,7 @@ describeWithBrowser.each(engines)("on the %s database", (engine) => {
 
 	test.each(states)("%s runs nothing", async (state) => {
 		await open.go(state);
-		await quiet(open.page);
+		await settled(open.page);
 		expect(await open.page.evaluate("window.attacked")).toBeUndefined();
 		expect(open.problems).toEqual([]);
 	});
@@ -89,7 +90,7 @@ describeWithBrowser.each(engines)("on the %s database", (engine) => {
 		await page.getByRole("link", { name: "Edit" }).click();
 		const name = page.getByRole("textbox", { name: /^name/ });
 		expect(await name.inputValue()).toBe(attacks[0]);
-		await quiet(page);
+		await settled(page);
 		expect(await page.evaluate("window.attacked")).toBeUndefined();
 		expect(await page.locator("script:not([src])").count()).toBe(0);
 	});
@@ -101,7 +102,7 @@ describeWithBrowser.each(engines)("on the %s database", (engine) => {
 		try {
 			for (const state of states) {
 				await narrow.go(state);
-				await quiet(narrow.page);
+				await settled(narrow.page);
 				expect([state, await overflow(narrow.page)]).toEqual([state, 0]);
 			}
 		} finally {
@@ -109,9 +110,3 @@ describeWithBrowser.each(engines)("on the %s database", (engine) => {
 		}
 	});
 });
-
-async function quiet(page: OpenPage["page"]): Promise<void> {
-	const pending = page.locator(".skeleton, [aria-busy=true]");
-	while ((await pending.count()) > 0)
-		await pending.first().waitFor({ state: "detached" });
-}

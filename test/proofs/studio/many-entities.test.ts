@@ -6,6 +6,7 @@ import {
 	type OpenPage,
 	openPage,
 	type Studio,
+	settled,
 	startStudio,
 	useBrowser,
 } from "./open-studio.ts";
@@ -56,6 +57,7 @@ describe.skipIf(server === undefined)("with 100,000 entities", () => {
 			const seen = new Set<string>();
 			for (let number = 1; number <= 5; number++) {
 				await page.getByText(`Page ${number},`).waitFor();
+				await settled(page);
 				for (const name of await rows.locator("td:first-child").allInnerTexts())
 					seen.add(name);
 				await page.getByRole("link", { name: "Next page" }).click();

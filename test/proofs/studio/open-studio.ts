@@ -129,3 +129,10 @@ export async function overflow(page: Page): Promise<number> {
 	);
 	return Math.max(0, Number(wider));
 }
+
+/** Waits until nothing is loading any more. */
+export async function settled(page: Page): Promise<void> {
+	const pending = page.locator(".skeleton, [aria-busy=true]");
+	while ((await pending.count()) > 0)
+		await pending.first().waitFor({ state: "detached" });
+}

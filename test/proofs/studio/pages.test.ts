@@ -8,6 +8,7 @@ import {
 	overflow,
 	type Studio,
 	seriousFindings,
+	settled,
 	startStudio,
 	useBrowser,
 } from "./open-studio.ts";
@@ -122,9 +123,11 @@ describeWithBrowser.each(engines)("on the %s database", (engine) => {
 		const first = await rows.first().innerText();
 		await page.getByRole("link", { name: "Next page" }).click();
 		await page.getByText("Page 2,").waitFor();
+		await settled(page);
 		expect(await rows.first().innerText()).not.toBe(first);
 		await page.getByRole("button", { name: "Back" }).click();
 		await page.getByText("Page 1,").waitFor();
+		await settled(page);
 		expect(await rows.first().innerText()).toBe(first);
 
 		await page.getByRole("button", { name: "year" }).click();
@@ -297,11 +300,4 @@ describeWithBrowser.each(engines)("on the %s database", (engine) => {
 /** The browser is there once the hooks have run. */
 function holderOf<T extends object>(holder: { readonly browser: T }) {
 	return { browser: () => holder.browser };
-}
-
-/** Nothing is loading any more. */
-async function settled(page: OpenPage["page"]): Promise<void> {
-	const pending = page.locator(".skeleton, [aria-busy=true]");
-	while ((await pending.count()) > 0)
-		await pending.first().waitFor({ state: "detached" });
 }
