@@ -10,7 +10,6 @@ export type {
 	ModelName,
 	SyncEmbeddingsOptions,
 } from "./core/embeddings.ts";
-export type { ForgetOptions, ForgetReport } from "./core/forget.ts";
 export type { SchemaLifecycle } from "./core/schema-lifecycle.ts";
 export type { BatchUpsertResult } from "./core/upsert-rows.ts";
 export type {
@@ -153,17 +152,25 @@ export type {
 	ProviderName,
 } from "./settings/connect-options.ts";
 export { ident, type Sql, type SqlValue, type Statement, sql } from "./sql.ts";
-export type { ExportProgress, ExportResult } from "./store/export-rows.ts";
-export type { ForgottenRows } from "./store/forget-rows.ts";
 export type {
+	ExportProgress,
+	ExportResult,
+	ExportText,
 	ImportedCount,
 	ImportProgress,
 	ImportResult,
-} from "./store/import-rows.ts";
+} from "./store/export-result.ts";
+export type {
+	ForgetOptions,
+	ForgetReport,
+	ForgottenRows,
+} from "./store/forget-report.ts";
 export type { MergeField } from "./store/merge.ts";
-export type { ExportText } from "./store/read-export.ts";
-export type { UpdateResult } from "./store/update-rows.ts";
-export type { UpsertProgress, UpsertResult } from "./store/upsert-result.ts";
+export type {
+	UpdateResult,
+	UpsertProgress,
+	UpsertResult,
+} from "./store/upsert-result.ts";
 export type { BatchUpsertOptions } from "./verbs/batch-upsert.ts";
 export type { BoundScope } from "./verbs/bound-scope.ts";
 export type { CallScope, ReadOptions } from "./verbs/call-options.ts";

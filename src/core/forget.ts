@@ -1,28 +1,16 @@
 import { stoppable } from "../db/stoppable.ts";
 import type { EntityTable } from "../models/registry.ts";
+import type {
+	ForgetOptions,
+	ForgetReport,
+	ForgottenRows,
+} from "../store/forget-report.ts";
 import {
-	type ForgottenRows,
 	forgetBatch,
 	forgetLeftovers,
 	nothingForgotten,
 } from "../store/forget-rows.ts";
 import type { ServiceCore } from "./service-core.ts";
-
-/** Whose data `forget` erases, and how it is followed. */
-export interface ForgetOptions {
-	readonly tenantId: string;
-	/** Only what belongs to this user; shared rows of the tenant stay. @default the whole tenant */
-	readonly userId?: string;
-	/** Called after each batch, with the rows erased so far. */
-	readonly onProgress?: (progress: { readonly done: number }) => void;
-	/** Stops before the next batch; what is erased stays erased. */
-	readonly signal?: AbortSignal;
-}
-
-/** What `forget` erased: all together, and of each table of which it erased something. */
-export interface ForgetReport extends ForgottenRows {
-	readonly tables: Readonly<Record<string, ForgottenRows>>;
-}
 
 /** @internal Erases in batches, table by table, until nothing of the owner is left. */
 export async function forget(

@@ -4,13 +4,13 @@ import { stoppable } from "../db/stoppable.ts";
 import { isSameSpace } from "../embed-sync/models.ts";
 import { RemError } from "../errors.ts";
 import { planSettings } from "../store/batch-upsert.ts";
+import type {
+	ExportText,
+	ImportProgress,
+	ImportResult,
+} from "../store/export-result.ts";
+import { importRows } from "../store/import-rows.ts";
 import {
-	type ImportProgress,
-	type ImportResult,
-	importRows,
-} from "../store/import-rows.ts";
-import {
-	type ExportText,
 	type ImportedTable,
 	type OpenedExport,
 	openExport,

@@ -2,10 +2,8 @@ import type { Handle } from "../db/database.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { validatePatch } from "../models/validate.ts";
 import type { MergeField } from "../store/merge.ts";
-import {
-	type UpdateResult,
-	updateRows as updateStored,
-} from "../store/update-rows.ts";
+import { updateRows as updateStored } from "../store/update-rows.ts";
+import type { UpdateResult } from "../store/upsert-result.ts";
 import type { ServiceCore } from "./service-core.ts";
 import { planEmbedding } from "./upsert-rows.ts";
 

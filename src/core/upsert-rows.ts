@@ -111,6 +111,7 @@ interface EmbeddingPlan {
 	readonly provider: EmbeddingProvider | undefined;
 }
 
+/** @internal */
 export async function planEmbedding(
 	core: ServiceCore,
 	{ db, table }: { readonly db: Handle; readonly table: EntityTable },

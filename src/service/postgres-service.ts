@@ -13,11 +13,7 @@ import {
 	traced,
 } from "../calls/public-methods.ts";
 import type { Embeddings } from "../core/embeddings.ts";
-import {
-	type ForgetOptions,
-	type ForgetReport,
-	forget,
-} from "../core/forget.ts";
+import { forget } from "../core/forget.ts";
 import { readLocale } from "../core/locale.ts";
 import { queueFigures } from "../core/queue-figures.ts";
 import type { SchemaLifecycle } from "../core/schema-lifecycle.ts";
@@ -74,6 +70,7 @@ import type { ConnectOptions } from "../settings/connect-options.ts";
 import { loadSettings, type Settings } from "../settings/settings.ts";
 import type { SqlValue } from "../sql.ts";
 import { preloadSqlGrammar } from "../sql-grammar.ts";
+import type { ForgetOptions, ForgetReport } from "../store/forget-report.ts";
 import { loadTelemetry } from "../telemetry/api.ts";
 import { observeQueues } from "../telemetry/metrics.ts";
 import { keepAlive } from "../util/keep-alive.ts";

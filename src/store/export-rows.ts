@@ -15,6 +15,11 @@ import {
 	exportVersion,
 	vectorData,
 } from "./export-format.ts";
+import type {
+	ExportedCount,
+	ExportProgress,
+	ExportResult,
+} from "./export-result.ts";
 
 interface ExportScope {
 	/** @default all tenants */
@@ -31,24 +36,6 @@ export interface ExportOptions extends ExportScope {
 	/** Takes the next lines; awaited before more is read. */
 	readonly write: (text: string) => unknown;
 	readonly onProgress?: ((progress: ExportProgress) => void) | undefined;
-}
-
-export interface ExportProgress {
-	/** Rows written so far, of all tables. */
-	readonly rows: number;
-}
-
-/** What was exported. */
-export interface ExportResult {
-	readonly rows: number;
-	readonly vectors: number;
-	/** Of each table, by its name. */
-	readonly tables: Readonly<Record<string, ExportedCount>>;
-}
-
-interface ExportedCount {
-	readonly rows: number;
-	readonly vectors: number;
 }
 
 /** Writes the rows of the tables, a page at a time. One snapshot: the caller's transaction has it. */

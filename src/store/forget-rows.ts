@@ -7,26 +7,13 @@ import type { EntityTable } from "../models/registry.ts";
 import { hasWords } from "../schema/word-indexes.ts";
 import { empty, ident, literal, type Sql, sql } from "../sql.ts";
 import { changeRetries } from "./change-rows.ts";
+import type { ForgottenRows } from "./forget-report.ts";
 
 /** Whose rows are erased. */
 export interface ForgottenOwner {
 	readonly tenantId: string;
 	/** Only that user's; `undefined`: the whole tenant's. */
 	readonly userId: string | undefined;
-}
-
-/** What was erased of one table. */
-export interface ForgottenRows {
-	/** Rows, soft-deleted ones included. */
-	readonly rows: number;
-	/** Vectors of every model. */
-	readonly vectors: number;
-	/** Rows' stored words. */
-	readonly words: number;
-	/** Entries of kv_store. */
-	readonly kvEntries: number;
-	/** Texts in the embedding queue, dead-lettered ones included. */
-	readonly queued: number;
 }
 
 export const nothingForgotten: ForgottenRows = {

@@ -15,6 +15,11 @@ import {
 } from "../vectors/store-vectors.ts";
 import { contentHash, isEmbeddable } from "../vectors/texts.ts";
 import type { ExportedModel } from "./export-format.ts";
+import type {
+	ImportedCount,
+	ImportProgress,
+	ImportResult,
+} from "./export-result.ts";
 import {
 	gatherFirstStatistics,
 	rowsBeforeStatistics,
@@ -31,36 +36,6 @@ export interface ImportRowsOptions {
 	readonly skipsVectors: boolean;
 	readonly onProgress?: ((progress: ImportProgress) => void) | undefined;
 	readonly signal?: AbortSignal | undefined;
-}
-
-export interface ImportProgress {
-	/** Rows written so far; all are committed at the end. */
-	readonly rows: number;
-}
-
-/** What an import wrote; all of it is committed. */
-export interface ImportResult {
-	/** Rows that did not exist. */
-	readonly inserted: number;
-	/** Rows that took the place of the stored row of their id. */
-	readonly updated: number;
-	readonly vectors: number;
-	/** Always 0: no provider is asked. */
-	readonly embeddingsGenerated: number;
-	readonly edges: number;
-	/** Texts that came without a vector: the worker or `sync` embeds those whose row has none. */
-	readonly embeddingsQueued: number;
-	/** Of each table, by its name. */
-	readonly tables: Readonly<Record<string, ImportedCount>>;
-}
-
-export interface ImportedCount {
-	readonly inserted: number;
-	readonly updated: number;
-	readonly vectors: number;
-	readonly embeddingsQueued: number;
-	/** Edges of the rows. */
-	readonly edges: number;
 }
 
 /**

@@ -15,11 +15,7 @@ import {
 	readHeader,
 	readVectorData,
 } from "./export-format.ts";
-
-/** The text of an export, in pieces of any length. */
-export type ExportText =
-	| Iterable<string | Uint8Array>
-	| AsyncIterable<string | Uint8Array>;
+import type { ExportText } from "./export-result.ts";
 
 /** A row of an export, by the texts of its columns. */
 export interface ImportedRow {

@@ -21,20 +21,10 @@ import {
 	type UpsertOptions,
 } from "./prepare.ts";
 import { RowChanged } from "./row-changed.ts";
-import type { UpsertResult } from "./upsert-result.ts";
+import type { UpdateResult } from "./upsert-result.ts";
 import { checkUnchangedSince, lockIds, lockRows } from "./write-batch.ts";
 import { type RowsChange, readUpdated, updateRowsSql } from "./write-rows.ts";
 import { writeTexts } from "./write-texts.ts";
-
-/** What an update did; all of it is committed. */
-export type UpdateResult = Pick<
-	UpsertResult,
-	| "updated"
-	| "unchanged"
-	| "embeddingsGenerated"
-	| "embeddingsReused"
-	| "embeddingsQueued"
->;
 
 export interface RowsUpdate {
 	/** Of live rows; it names their tenant, where they have one. */

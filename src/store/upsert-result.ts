@@ -28,3 +28,13 @@ export interface UpsertProgress {
 	/** Ids of the entities committed since the last call, in input order. */
 	readonly ids: readonly string[];
 }
+
+/** What an update did; all of it is committed. */
+export type UpdateResult = Pick<
+	UpsertResult,
+	| "updated"
+	| "unchanged"
+	| "embeddingsGenerated"
+	| "embeddingsReused"
+	| "embeddingsQueued"
+>;

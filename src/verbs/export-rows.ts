@@ -9,11 +9,8 @@ import {
 	progressCallback,
 	required,
 } from "../models/options.ts";
-import {
-	type ExportProgress,
-	type ExportResult,
-	exportRows as writeRows,
-} from "../store/export-rows.ts";
+import type { ExportProgress, ExportResult } from "../store/export-result.ts";
+import { exportRows as writeRows } from "../store/export-rows.ts";
 import {
 	type CallScope,
 	callScope,

@@ -9,8 +9,11 @@ import {
 	required,
 } from "../models/options.ts";
 import { exportText } from "../store/export-format.ts";
-import type { ImportProgress, ImportResult } from "../store/import-rows.ts";
-import type { ExportText } from "../store/read-export.ts";
+import type {
+	ExportText,
+	ImportProgress,
+	ImportResult,
+} from "../store/export-result.ts";
 import { type CallScope, callScope } from "./call-options.ts";
 import { type ForeignRow, succeeds, verb } from "./verb.ts";
 

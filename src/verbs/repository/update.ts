@@ -19,7 +19,7 @@ import type { OptionChecks } from "../../models/options.ts";
 import type { Patch, Row, Where } from "../../models/types.ts";
 import { findRows } from "../../store/find-rows.ts";
 import type { MergeField } from "../../store/merge.ts";
-import type { UpdateResult } from "../../store/update-rows.ts";
+import type { UpdateResult } from "../../store/upsert-result.ts";
 import { isUuid } from "../../util/uuid.ts";
 import { upsertChecks } from "../batch-upsert.ts";
 import { refuseOperators, refuseOthers } from "../bound-scope.ts";

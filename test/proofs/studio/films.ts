@@ -8,7 +8,7 @@ import {
 	PostgresService,
 } from "../../../src/index.ts";
 
-export const Film = defineEntity(
+const Film = defineEntity(
 	"films",
 	{
 		name: z.string(),
@@ -20,7 +20,7 @@ export const Film = defineEntity(
 	{ entityKeyField: "name" },
 );
 
-export const Person = defineEntity(
+const Person = defineEntity(
 	"people",
 	{ name: z.string(), films: z.number().int() },
 	{ entityKeyField: "name" },
