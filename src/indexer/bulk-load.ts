@@ -21,7 +21,7 @@ interface BulkLoadOptions {
 	readonly logger: Logger;
 	/** Loads of fewer vectors are not large. */
 	readonly minRows: number;
-	/** Nobody has asked for it: indexes that searches use stay. */
+	/** Without the option `bulk`: indexes that searches use stay. */
 	readonly isAutomatic: boolean;
 	/** The table's indexes that can be dropped. */
 	readonly indexes: readonly DeclaredIndex[];
@@ -69,7 +69,7 @@ export class BulkLoad {
 		this.#report = notDropped(`"${tableName}" has no HNSW index`);
 	}
 
-	/** `undefined`: nobody has asked, and the load was too small to ask about. */
+	/** `undefined`: the option `bulk` was not given, and the load was too small to consider. */
 	get report(): BulkReport | undefined {
 		if (this.#options.isAutomatic && !this.#isConsidered) return undefined;
 		return this.#report;

@@ -162,7 +162,7 @@ function toRank(stored: StoredRank | undefined): RankOnList {
 }
 
 const allRows = 2_147_483_647;
-/** Places by words are told up to here: rows further down have none of the rarer words. */
+/** Ranks by words are computed up to here: rows further down have none of the rarer words. */
 const textRanks = 1000;
 /** As hybrid searches compare names. */
 const leastSimilarity = 0.3;

@@ -61,7 +61,7 @@ export interface ReadOptions {
 	readonly userId?: string | null | undefined;
 }
 
-/** Reads the header, then the rows as they are asked for. Nothing is taken for right: files are edited. */
+/** Reads the header, then the rows as they are asked for. Everything is checked: files are edited. */
 export async function openExport(
 	text: ExportText,
 	registry: Pick<Registry, "get">,

@@ -27,7 +27,7 @@ export interface Known {
 	readonly isLeftOut: boolean;
 }
 
-/** Why the entity is found, or is not: what keeps it out first, then what holds it back. */
+/** Why the entity is found, or is not: first what excludes it, then what lowers its rank. */
 export function reasonsOf(known: Known): WhyReason[] {
 	const { item } = known;
 	const excluded = [...ofRow(known), ...ofTable(known), ...ofFilter(known)];
@@ -222,7 +222,7 @@ function ofNames({ settings, lists, entity }: Known): WhyReason[] {
 	return [
 		{
 			kind: "below-threshold",
-			text: `the query is ${list.value === null ? "hardly" : list.value.toFixed(2)} like its key, and ${threshold} is asked for`,
+			text: `the query is ${list.value === null ? "hardly" : list.value.toFixed(2)} like its key, and ${threshold} is required`,
 			remedy: "lower the threshold, or write more of the name",
 		},
 	];

@@ -30,7 +30,7 @@ export type ExplainRankOptions<M extends Models, T extends TableName<M>> = Omit<
 	readonly id: string;
 };
 
-/** Where a row stands in a hybrid search, and what keeps it from being found. */
+/** The rank of a row in a hybrid search, and what excludes it. */
 export interface RankExplanation {
 	/** `null` where the model has no natural key. */
 	readonly entityKey: string | null;

@@ -62,7 +62,7 @@ function withLinks(
 	if (keys.length === 0) return row;
 	const property = "graphEdges" in row ? "graphEdges" : "graph_edges";
 	const given = row[property] ?? [];
-	// What is no list is for validation to refuse.
+	// Validation refuses what is not an array.
 	if (!Array.isArray(given)) return row;
 	const added = keys.filter(
 		(key) =>
