@@ -153,6 +153,7 @@ export type {
 } from "./settings/connect-options.ts";
 export { ident, type Sql, type SqlValue, type Statement, sql } from "./sql.ts";
 export type {
+	ExportedCount,
 	ExportProgress,
 	ExportResult,
 	ExportText,

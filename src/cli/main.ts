@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { basename, relative } from "node:path";
 import { setImmediate } from "node:timers/promises";
+import { packageVersion } from "../util/package-version.ts";
 import type { Invocation } from "./options.ts";
-import { version } from "./version.ts";
 
 const signalCodes = { SIGINT: 130, SIGTERM: 143 } as const;
 
@@ -18,7 +18,7 @@ async function main(args: readonly string[]): Promise<void> {
 	const output = watchOutput();
 	const [first = ""] = args;
 	if (versionOptions.has(first)) {
-		process.stdout.write(`${version()}\n`);
+		process.stdout.write(`${packageVersion()}\n`);
 		process.exitCode = (await output.report(args)) ? 1 : 0;
 		return;
 	}

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { packageVersion } from "../util/package-version.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addDelete } from "./commands/delete.ts";
 import { addDoctor } from "./commands/doctor.ts";
@@ -26,7 +27,6 @@ import { addStudio } from "./commands/studio.ts";
 import { addTraverse } from "./commands/traverse.ts";
 import { addWorker } from "./commands/worker.ts";
 import type { Invocation } from "./options.ts";
-import { version } from "./version.ts";
 
 /** The whole command line: every command is a file in commands/. */
 export function buildProgram(invocation: Invocation): Command {
@@ -34,14 +34,14 @@ export function buildProgram(invocation: Invocation): Command {
 		.description(
 			"PostgreSQL as the memory of AI applications: entities found by name, by nearly their name and by meaning.",
 		)
-		.version(version(), "-V, --version", "print the version")
+		.version(packageVersion(), "-V, --version", "print the version")
 		.helpOption("-h, --help", "explain the command")
 		.exitOverride()
 		// Errors are printed in one place, main.ts, also as JSON.
 		.configureOutput({ outputError: () => {} })
 		.addHelpText("after", learnMore);
 	addQuickstart(program, invocation);
-	addInit(program, invocation, version());
+	addInit(program, invocation, packageVersion());
 	addMigrate(program, invocation);
 	addSchema(program, invocation);
 	addLoad(program, invocation);
@@ -61,7 +61,7 @@ export function buildProgram(invocation: Invocation): Command {
 	addIndexes(program);
 	addKv(program, invocation);
 	addWorker(program, invocation);
-	addMcp(program, invocation, version());
+	addMcp(program, invocation, packageVersion());
 	addStudio(program, invocation);
 	addEmbeddings(program, invocation);
 	addDoctor(program, invocation);

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { RemError } from "../errors.ts";
 import { silentLogger } from "../logger.ts";
+import { packageVersion } from "../util/package-version.ts";
 import { HealthWatch } from "./health/health-watch.ts";
 import { Access, localHosts } from "./http/access.ts";
 import { parseInput, readJson } from "./http/body.ts";
@@ -16,7 +17,6 @@ import { search } from "./routes/search.ts";
 import { why } from "./routes/why.ts";
 import { edit, embed, link, remove, restore, unlink } from "./routes/writes.ts";
 import type { StudioService } from "./studio-service.ts";
-import { packageVersion } from "./version.ts";
 
 export interface StudioOptions {
 	/** The only tenant that is shown. @default the service's, and requests may name others */

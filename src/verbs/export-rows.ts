@@ -1,14 +1,16 @@
 import { options } from "../calls/arguments.ts";
 import { async, counts, traced } from "../calls/public-methods.ts";
+import type { ServiceCore } from "../core/service-core.ts";
 import { insideTransaction } from "../db/open-transaction.ts";
 import { stoppable } from "../db/stoppable.ts";
-import { callersOwnErrors } from "../errors.ts";
+import { callersOwnErrors, RemError } from "../errors.ts";
 import { anyText, callback, flag, listOf, signal } from "../models/checks.ts";
 import {
 	type OptionChecks,
 	progressCallback,
 	required,
 } from "../models/options.ts";
+import type { EntityTable } from "../models/registry.ts";
 import type { ExportProgress, ExportResult } from "../store/export-result.ts";
 import { exportRows as writeRows } from "../store/export-rows.ts";
 import {
@@ -17,7 +19,6 @@ import {
 	type Models,
 	type TableName,
 } from "./call-options.ts";
-import { tablesOfCall } from "./tables-of-call.ts";
 import { verb } from "./verb.ts";
 
 export interface ExportRowsOptions<M extends Models, T extends TableName<M>>
@@ -113,3 +114,16 @@ export const exportRows = verb({
 		},
 	},
 });
+
+/** The tables that a call names, each once; all of the service's where it names none. */
+function tablesOfCall(
+	{ registry }: ServiceCore,
+	names: readonly string[] | undefined,
+): readonly EntityTable[] {
+	if (names === undefined) return registry.all();
+	if (names.length === 0)
+		throw new RemError("VALIDATION", "tables names no table", {
+			hint: "leave it out for all tables",
+		});
+	return [...new Set(names.map((name) => registry.get(name)))];
+}

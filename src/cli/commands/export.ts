@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import type { ExportCommandOptions } from "../export/export-options.ts";
+import type { ExportCommandOptions } from "../export/markdown.ts";
 import { withReader } from "../open-service.ts";
 import {
 	addHelp,

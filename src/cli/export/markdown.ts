@@ -10,11 +10,19 @@ import { isObject, membersOf } from "../../util/present.ts";
 import { UsageError } from "../failure.ts";
 import { linkedKeys, linkType } from "../markdown-links.ts";
 import { type AnyService, withReader } from "../open-service.ts";
+import type { ScopeOptions } from "../options.ts";
 import { counted } from "../output/numbers.ts";
 import { Terminal } from "../output/terminal.ts";
 import { unwritable } from "../output/unwritable.ts";
-import type { ExportCommandOptions } from "./export-options.ts";
 import { writeWhole } from "./output-file.ts";
+
+export interface ExportCommandOptions extends ScopeOptions {
+	readonly table?: readonly string[];
+	readonly output: string;
+	readonly format: "jsonl" | "markdown";
+	readonly vectors?: boolean;
+	readonly deleted?: boolean;
+}
 
 /** A file a row: its fields as front matter, its content below. */
 export async function exportMarkdown(

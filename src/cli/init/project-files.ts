@@ -69,6 +69,7 @@ const compilerOptions = `${JSON.stringify(
 		compilerOptions: {
 			target: "es2023",
 			module: "nodenext",
+			types: ["node"],
 			strict: true,
 			skipLibCheck: true,
 			outDir: "dist",

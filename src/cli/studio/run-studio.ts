@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import type { Server } from "node:http";
 import { hostname, networkInterfaces } from "node:os";
 import { listen, portOf } from "../../http/http-server.ts";
@@ -9,7 +10,6 @@ import {
 import { type AnyService, migrateAloud } from "../open-service.ts";
 import type { Invocation, ScopeOptions } from "../options.ts";
 import type { Terminal } from "../output/terminal.ts";
-import { openBrowser } from "./open-browser.ts";
 
 export interface StudioCommandOptions extends ScopeOptions {
 	readonly port?: number;
@@ -130,3 +130,22 @@ function aborted(signal: AbortSignal): Promise<void> {
 		signal.addEventListener("abort", () => resolve(), { once: true });
 	});
 }
+
+/** Opens the user's browser, where a person is at the terminal; the address is printed anyway. */
+function openBrowser(address: string): void {
+	if (process.stdout.isTTY !== true) return;
+	const [command, ...args] = commands[process.platform] ?? ["xdg-open"];
+	const child = spawn(command ?? "xdg-open", [...args, address], {
+		stdio: "ignore",
+		detached: true,
+	});
+	child.on("error", () => {
+		// There is none: the address can be opened by hand.
+	});
+	child.unref();
+}
+
+const commands: Partial<Record<NodeJS.Platform, readonly string[]>> = {
+	darwin: ["open"],
+	win32: ["explorer"],
+};
