@@ -4,7 +4,9 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
 
-const folder = fileURLToPath(new URL("../../../dist/studio", import.meta.url));
+const folder = fileURLToPath(
+	new URL("../../../dist/studio/page", import.meta.url),
+);
 const html = readFileSync(join(folder, "index.html"), "utf8");
 const assets = readdirSync(join(folder, "assets"));
 
