@@ -13,6 +13,7 @@ import { isNumeric, Value } from "../../components/value.tsx";
 import { api } from "../../lib/api.ts";
 import { counted, duration } from "../../lib/format.ts";
 import { useLoad } from "../../lib/load.ts";
+import { namesOf, textOfNames, toggled } from "../../lib/names.ts";
 import { hrefOf, hrefWith, setParams, useRoute } from "../../lib/router.ts";
 import { useScope } from "../../lib/studio.ts";
 
@@ -112,7 +113,7 @@ function shownFields(
 	const titles = table.keyFields.length === 1 ? table.keyFields : [];
 	const candidates = table.fields.filter(({ name }) => !titles.includes(name));
 	if (chosen !== undefined) {
-		const names = chosen.split(",");
+		const names = namesOf(chosen);
 		return candidates.filter(({ name }) => names.includes(name));
 	}
 	const own = candidates.filter(({ isSystem }) => !isSystem).slice(0, 5);
@@ -123,12 +124,8 @@ function shownFields(
 function Columns({ table }: { readonly table: TableModel }) {
 	const { params } = useRoute();
 	const shown = shownFields(table, params.columns).map(({ name }) => name);
-	const toggle = (name: string) => {
-		const next = shown.includes(name)
-			? shown.filter((other) => other !== name)
-			: [...shown, name];
-		setParams({ columns: next.join(",") || "none" });
-	};
+	const toggle = (name: string) =>
+		setParams({ columns: textOfNames(toggled(shown, name)) || "none" });
 	return (
 		<details class="menu">
 			<summary class="button small">Columns</summary>

@@ -11,6 +11,7 @@ import { api } from "../../lib/api.ts";
 import { count, counted } from "../../lib/format.ts";
 import { useEscape } from "../../lib/keys.ts";
 import { useLoad } from "../../lib/load.ts";
+import { namesOf, textOfNames, toggled } from "../../lib/names.ts";
 import { hrefOf, hrefWith, setParams, useRoute } from "../../lib/router.ts";
 import { useScope, useStudio } from "../../lib/studio.ts";
 import type DrawingComponent from "./drawing.tsx";
@@ -189,8 +190,8 @@ function Neighbours({ from }: { readonly from: string }) {
 	const scope = useScope();
 	const studio = useStudio();
 	const limit = studio.limits.graphNodes;
-	const expanded = listOf(params.expanded);
-	const types = listOf(params.types);
+	const expanded = namesOf(params.expanded);
+	const types = namesOf(params.types);
 	const wanted: Wanted = {
 		base: {
 			...scope,
@@ -214,10 +215,6 @@ function Neighbours({ from }: { readonly from: string }) {
 
 function deselect(): void {
 	setParams({ node: undefined });
-}
-
-function listOf(text: string | undefined): string[] {
-	return (text ?? "").split(",").filter((part) => part !== "");
 }
 
 function Shown({
@@ -244,11 +241,11 @@ function Shown({
 				</Empty>
 			</section>
 		);
-	const expanded = listOf(params.expanded);
+	const expanded = namesOf(params.expanded);
 	const choose = (node: GraphNode) =>
 		setParams({
 			node: node.entityId,
-			expanded: [...new Set([...expanded, node.entityId])].join(","),
+			expanded: textOfNames(new Set([...expanded, node.entityId])),
 		});
 	const chosen = graph.nodes.find(({ entityId }) => entityId === params.node);
 	return (
@@ -371,17 +368,13 @@ function EdgeTypes({
 	readonly answers: readonly GraphResponse[];
 }) {
 	const { params } = useRoute();
-	const chosen = listOf(params.types);
+	const chosen = namesOf(params.types);
 	const types = edgeTypesOf(answers);
 	for (const relType of chosen)
 		if (!types.some((type) => type.relType === relType))
 			types.push({ relType, count: undefined });
-	const toggle = (relType: string) => {
-		const next = chosen.includes(relType)
-			? chosen.filter((other) => other !== relType)
-			: [...chosen, relType];
-		setParams({ types: next.join(",") });
-	};
+	const toggle = (relType: string) =>
+		setParams({ types: textOfNames(toggled(chosen, relType)) });
 	if (types.length === 0) return null;
 	return (
 		<section class="card" aria-label="Edge types">

@@ -1,5 +1,6 @@
 import type { SearchMode } from "../../../../src/studio/api.ts";
 import { Segments } from "../../components/segments.tsx";
+import { namesOf, textOfNames, toggled } from "../../lib/names.ts";
 import { hrefWith, setParams, useRoute } from "../../lib/router.ts";
 import { useStudio } from "../../lib/studio.ts";
 import {
@@ -94,15 +95,9 @@ function Tables({
 	const names = tables
 		.filter(({ embedFields }) => !needsVectors || embedFields.length > 0)
 		.map(({ name }) => name);
-	const chosen = settingOf(params, prefix, "tables")
-		.split(",")
-		.filter((name) => name !== "");
-	const toggle = (name: string) => {
-		const next = chosen.includes(name)
-			? chosen.filter((other) => other !== name)
-			: [...chosen, name];
-		setParams({ [`${prefix}tables`]: next.join(",") });
-	};
+	const chosen = namesOf(settingOf(params, prefix, "tables"));
+	const toggle = (name: string) =>
+		setParams({ [`${prefix}tables`]: textOfNames(toggled(chosen, name)) });
 	return (
 		<fieldset class="field tables-field" aria-label="Tables">
 			<span>Tables</span>

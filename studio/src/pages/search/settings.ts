@@ -4,6 +4,7 @@ import type {
 	SearchMode,
 	SearchSettings,
 } from "../../../../src/studio/api.ts";
+import { namesOf } from "../../lib/names.ts";
 import type { Change, Params } from "../../lib/router.ts";
 
 // A search's settings as parameters of the address, and back. Those of the
@@ -114,12 +115,13 @@ export function searchOf(
 		name: number("weightName"),
 	});
 	const vectorMode = text("vectorMode");
+	const tables = namesOf(text("tables"));
 	return {
 		...scope,
 		query,
 		mode,
 		...defined({
-			tables: text("tables")?.split(","),
+			tables: tables.length === 0 ? undefined : tables,
 			filter: text("filter"),
 			limit: number("limit"),
 			threshold: number("threshold"),
