@@ -1,5 +1,6 @@
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { defineConfig } from "vite";
+import { defineConfig, type Plugin } from "vite";
 
 /**
  * The page as dist/studio/page: one script and one style sheet with hashes in their
@@ -12,6 +13,7 @@ export default defineConfig({
 	base: "./",
 	publicDir: false,
 	oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
+	plugins: [themeFirst()],
 	build: {
 		outDir: fileURLToPath(new URL("../dist/studio/page", import.meta.url)),
 		emptyOutDir: true,
@@ -23,3 +25,29 @@ export default defineConfig({
 		reportCompressedSize: false,
 	},
 });
+
+/** A script that is no module runs before the first paint: vite adds none by itself. */
+function themeFirst(): Plugin {
+	const name = "theme-first.js";
+	const file = new URL(`src/${name}`, import.meta.url);
+	return {
+		name: "theme-first",
+		apply: "build",
+		buildStart() {
+			const source = readFileSync(file, "utf8").replace(/^\s*\/\/.*\n/gm, "");
+			this.emitFile({ type: "asset", name, source });
+		},
+		transformIndexHtml: {
+			order: "post",
+			handler: (_, { bundle = {} }) =>
+				Object.values(bundle)
+					.filter((output) => output.type === "asset")
+					.filter(({ names }) => names.includes(name))
+					.map(({ fileName }) => ({
+						tag: "script",
+						attrs: { src: `./${fileName}` },
+						injectTo: "head",
+					})),
+		},
+	};
+}

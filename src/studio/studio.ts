@@ -121,6 +121,9 @@ class Studio {
 			path: this.#path,
 		});
 		this.#health = health ? new HealthWatch(service) : undefined;
+		this.#page.load().catch(() => {
+			// The first request reports what is missing.
+		});
 	}
 
 	close(): void {

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import type { Server } from "node:http";
 import { hostname, networkInterfaces } from "node:os";
 import { listen, portOf } from "../../http/http-server.ts";
+import { loadSqlGrammar } from "../../sql-grammar.ts";
 import {
 	nodeListener,
 	type StudioHandler,
@@ -29,6 +30,8 @@ interface StudioRun {
 export async function runStudio(run: StudioRun): Promise<void> {
 	const { options, terminal, invocation } = run;
 	await setUp(run);
+	// In the background it would hold up the page that is opened first.
+	await loadSqlGrammar();
 	const { host = "127.0.0.1" } = options;
 	if (!isLoopback(host))
 		terminal.warn(

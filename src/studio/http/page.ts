@@ -45,13 +45,19 @@ interface PageFile {
 export class Page {
 	#files: Promise<ReadonlyMap<string, PageFile>> | undefined;
 
-	/** `""` is the document; `undefined`: there is no such file. */
-	async answer(name: string): Promise<Response | undefined> {
+	/** Reads the files, so that the first request does not wait for them. */
+	async load(): Promise<ReadonlyMap<string, PageFile>> {
 		this.#files ??= readPage().catch((error: unknown) => {
 			this.#files = undefined;
 			throw error;
 		});
-		const file = (await this.#files).get(name === "" ? "index.html" : name);
+		return this.#files;
+	}
+
+	/** `""` is the document; `undefined`: there is no such file. */
+	async answer(name: string): Promise<Response | undefined> {
+		const files = await this.load();
+		const file = files.get(name === "" ? "index.html" : name);
 		if (file === undefined) return undefined;
 		// Names of assets change with their content.
 		const cache: Record<string, string> = name.startsWith("assets/")
