@@ -1,3 +1,4 @@
+import { availableParallelism, loadavg } from "node:os";
 import { defineEntity } from "remdb";
 import { type StudioHandler, studio } from "remdb/studio";
 import * as z from "zod";
@@ -7,12 +8,13 @@ import {
 	type Context,
 	type Figure,
 } from "../support/case.ts";
+import { firstPaints } from "../support/first-paint.ts";
 import { milliseconds, whole } from "../support/numbers.ts";
 import { pairedRounds, settle, timed } from "../support/paired.ts";
 import { ratios } from "../support/statistics.ts";
 import { tenantId, withWorkbench } from "../support/workbench.ts";
 
-/** What the studio adds to a search, and its list far behind the first page. */
+/** What the studio adds to a search, its list far behind the first page, and its first paint. */
 export const studioCase: BenchCase = { name: "studio", run };
 
 const Page = defineEntity(
@@ -21,6 +23,18 @@ const Page = defineEntity(
 	{ entityKeyField: "name" },
 );
 
+/** The same, as the file of `--models`. */
+const models = `
+import * as z from "zod";
+import { defineEntity } from "remdb";
+export const Page = defineEntity(
+	"bench_pages",
+	{ name: z.string(), year: z.number().int(), content: z.string().optional() },
+	{ entityKeyField: "name" },
+);
+`;
+
+const starts = 10;
 const calls = 20;
 const limit = 50;
 
@@ -35,7 +49,7 @@ async function run({
 		server,
 		[Page],
 		{ provider: "local" },
-		async (_, service) => {
+		async (database, service) => {
 			await service.batchUpsert({
 				tableName: "bench_pages",
 				entities: pages(count),
@@ -61,7 +75,19 @@ async function run({
 				},
 				{ rounds, before: () => settle(), after: async () => {} },
 			);
+			const paints = await firstPaints(database.url, models, starts);
 			return [
+				...(paints.length === 0
+					? []
+					: [
+							{
+								name: "studio: first paint − address printed",
+								values: paints,
+								unit: "ms" as const,
+								target: atMost(500),
+								detail: `median of ${paints.length} starts, load ${load()}`,
+							},
+						]),
 				{
 					name: `studio: page of ${limit} at row ${whole(count)} : the first`,
 					values: ratios(listed.last, listed.first),
@@ -81,6 +107,11 @@ async function run({
 			];
 		},
 	);
+}
+
+/** Runnable processes over the last minute, to a processor. */
+function load(): string {
+	return ((loadavg()[0] ?? 0) / availableParallelism()).toFixed(1);
 }
 
 function* pages(count: number) {
