@@ -31,9 +31,9 @@ async function answer(
 	// Express takes the path that it is mounted at out of the address.
 	if (incoming.originalUrl !== undefined) incoming.url = incoming.originalUrl;
 	const { host = "localhost" } = incoming.headers;
-	const origin = URL.canParse(`http://${host}`)
-		? `http://${host}`
-		: "http://invalid.invalid";
+	// Anything else, such as `user@host`, is refused by the check of the header.
+	const isName = /^[\w.:[\]-]+$/.test(host) && URL.canParse(`http://${host}`);
+	const origin = isName ? `http://${host}` : "http://invalid.invalid";
 	try {
 		const request = toRequest(incoming, origin, gone.signal);
 		await sendResponse(await handler(request), outgoing);
