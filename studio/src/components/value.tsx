@@ -25,7 +25,7 @@ export function Value({
 		if (type?.startsWith("timestamp")) return <Time at={value} />;
 		if (isNumeric(type)) return <>{value}</>;
 		if (type === "uuid") return <code>{value}</code>;
-		return <span class="clip">{excerpt(value)}</span>;
+		return <span class={clipOf(value)}>{excerpt(value)}</span>;
 	}
 	if (Array.isArray(value) && value.every(isSimple))
 		return value.length === 0 ? (
@@ -42,7 +42,15 @@ export function Value({
 				) : null}
 			</span>
 		);
-	return <code class="clip">{excerpt(JSON.stringify(value), 120)}</code>;
+	const json = JSON.stringify(value);
+	return <code class={clipOf(json)}>{excerpt(json, 120)}</code>;
+}
+
+/** From so many characters on, a cell needs room. */
+const longFrom = 24;
+
+function clipOf(text: string): string {
+	return text.length >= longFrom ? "clip is-long" : "clip";
 }
 
 function isSimple(value: Json): boolean {

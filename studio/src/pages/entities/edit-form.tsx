@@ -9,7 +9,7 @@ import type {
 import { Problem } from "../../components/states.tsx";
 import { isNumeric } from "../../components/value.tsx";
 import { type Failure, toFailure } from "../../lib/failure.ts";
-import { Card } from "./entity.tsx";
+import { Card, ownFirst } from "./entity.tsx";
 
 type Change = Pick<EditRequest, "fields" | "updatedAt">;
 
@@ -26,7 +26,7 @@ export function EditForm({
 	readonly saved: (change: Change) => Promise<void>;
 	readonly close: () => void;
 }) {
-	const fields = table.fields.filter(({ isEditable }) => isEditable);
+	const fields = ownFirst(table).filter(({ isEditable }) => isEditable);
 	const before = Object.fromEntries(
 		fields.map((field) => [
 			field.name,

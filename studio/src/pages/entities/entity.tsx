@@ -242,6 +242,11 @@ export function Card({
 	);
 }
 
+/** The model's own fields, then those of every table. */
+export function ownFirst({ fields }: TableModel): FieldModel[] {
+	return [...fields].sort((a, b) => Number(a.isSystem) - Number(b.isSystem));
+}
+
 /** Shown beside the fields already. */
 const shownElsewhere = new Set([
 	"id",
@@ -260,7 +265,9 @@ function Fields({
 	readonly entity: EntityDetail;
 	readonly table: TableModel;
 }) {
-	const fields = table.fields.filter(({ name }) => !shownElsewhere.has(name));
+	const fields = ownFirst(table).filter(
+		({ name }) => !shownElsewhere.has(name),
+	);
 	return (
 		<dl class="facts">
 			{fields.map((field) => (

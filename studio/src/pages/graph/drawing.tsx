@@ -1,8 +1,8 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { GraphNode } from "../../../../src/studio/api.ts";
 import { Icon } from "../../components/icons.tsx";
-import { excerpt } from "../../lib/format.ts";
 import { useStudio } from "../../lib/studio.ts";
+import { type LabelledNode, placeLabels } from "./labels.ts";
 import { layOut, type Position } from "./layout.ts";
 import type { Neighbourhood } from "./neighbourhood.ts";
 
@@ -46,9 +46,11 @@ export default function Drawing({
 	const [moved, setMoved] = useState<View>();
 	const view = moved ?? viewOfAll(positions, size);
 	const moves = useMoves(frame, view, setMoved);
-	const labels = Math.round((size.width * size.height) / pixelsOfLabel);
-	const labelled = useMemo(() => labelledNodes(graph, labels), [graph, labels]);
 	const near = useMemo(() => neighboursOf(graph, chosen), [graph, chosen]);
+	const ranked = useMemo(
+		() => byImportance(graph, [chosen, start], near),
+		[graph, chosen, start, near],
+	);
 	const place = (id: string): Position | undefined => {
 		const position = positions.get(id);
 		return position === undefined
@@ -58,6 +60,16 @@ export default function Drawing({
 					y: position.y * view.scale + view.y,
 				};
 	};
+	const radius = size.fontSize * 0.58;
+	const labels = placeLabels(
+		ranked.flatMap((node): LabelledNode[] => {
+			const { entityId: id, title } = node;
+			const at = place(id);
+			const isNeeded = id === chosen || id === start;
+			return at === undefined ? [] : [{ id, title, isNeeded, ...at }];
+		}),
+		size,
+	);
 	const toneOf = ({ entityType }: GraphNode) =>
 		tones[
 			Math.max(
@@ -110,12 +122,8 @@ export default function Drawing({
 					const at = place(node.entityId);
 					if (at === undefined) return null;
 					const isChosen = node.entityId === chosen;
-					const isLeft = at.x < size.width / 2 - 40;
-					const isLabelled =
-						isChosen ||
-						node.entityId === start ||
-						near.has(node.entityId) ||
-						labelled.has(node.entityId);
+					const label = labels.get(node.entityId);
+					const r = node.entityId === start ? radius * 1.4 : radius;
 					const states = [
 						"node",
 						toneOf(node),
@@ -141,16 +149,16 @@ export default function Drawing({
 								if (event.key === "Enter") choose(node);
 							}}
 						>
-							<circle r={node.entityId === start ? 10 : 7} />
-							{isLabelled ? (
+							<circle r={r} />
+							{label === undefined ? null : (
 								<text
-									x={(isLeft ? -1 : 1) * (node.entityId === start ? 15 : 11)}
-									y="4"
-									text-anchor={isLeft ? "end" : "start"}
+									x={(label.isLeft ? -1 : 1) * (r + 4)}
+									y="0.34em"
+									text-anchor={label.isLeft ? "end" : "start"}
 								>
-									{excerpt(node.title, 28)}
+									{label.text}
 								</text>
-							) : null}
+							)}
 							<title>{`${node.title} (${node.entityType})`}</title>
 						</g>
 					);
@@ -238,15 +246,25 @@ function useLayout(graph: Neighbourhood): ReadonlyMap<string, Position> {
 interface Size {
 	readonly width: number;
 	readonly height: number;
+	/** Of the labels. */
+	readonly fontSize: number;
 }
 
+/** As `.node text` in the style sheet, in parts of the page's. */
+const labelSize = 0.86;
+
 function useSize(ref: { readonly current: HTMLElement | null }): Size {
-	const [size, setSize] = useState<Size>({ width: 0, height: 0 });
+	const [size, setSize] = useState<Size>({ width: 0, height: 0, fontSize: 12 });
 	useEffect(() => {
 		const element = ref.current;
 		if (element === null) return;
 		const observer = new ResizeObserver(() =>
-			setSize({ width: element.clientWidth, height: element.clientHeight }),
+			setSize({
+				width: element.clientWidth,
+				height: element.clientHeight,
+				fontSize:
+					labelSize * Number.parseFloat(getComputedStyle(element).fontSize),
+			}),
 		);
 		observer.observe(element);
 		return () => observer.disconnect();
@@ -266,7 +284,8 @@ function viewOfAll(positions: ReadonlyMap<string, Position>, size: Size): View {
 	const scale = Math.min(
 		Math.max(size.width - 2 * margin, 80) / Math.max(right - left, 1),
 		Math.max(size.height - 90, 80) / Math.max(bottom - top, 1),
-		1.6,
+		// A few nodes do not fill a large screen, but they grow with it.
+		Math.max(1.6, Math.min(size.width, size.height) / 480),
 	);
 	return {
 		scale,
@@ -338,20 +357,21 @@ function useMoves(
 	};
 }
 
-const pixelsOfLabel = 9_000;
-
-/** Where all labels would cover each other: those of the nodes with the most edges. */
-function labelledNodes(
+/** In the order in which labels are given: these, their neighbours, those with the most edges. */
+function byImportance(
 	{ nodes, edges }: Neighbourhood,
-	labels: number,
-): ReadonlySet<string> {
+	first: readonly (string | undefined)[],
+	near: ReadonlySet<string>,
+): readonly GraphNode[] {
 	const degrees = new Map<string, number>();
 	for (const { source, target } of edges)
 		for (const id of [source, target])
 			degrees.set(id, (degrees.get(id) ?? 0) + 1);
-	const ids = nodes.map(({ entityId }) => entityId);
-	const degree = (id: string) => degrees.get(id) ?? 0;
-	return new Set(ids.sort((a, b) => degree(b) - degree(a)).slice(0, labels));
+	const rank = ({ entityId }: GraphNode) =>
+		(first.includes(entityId) ? 1e9 : 0) +
+		(near.has(entityId) ? 1e6 : 0) +
+		(degrees.get(entityId) ?? 0);
+	return [...nodes].sort((a, b) => rank(b) - rank(a));
 }
 
 function neighboursOf(

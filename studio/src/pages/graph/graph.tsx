@@ -336,7 +336,7 @@ function NodePanel({
 				</div>
 				<h3>{counted(edges.length, "edge")} drawn</h3>
 				<Scrolls class="scrolls" label="Edges">
-					<ul class="edge-list">
+					<ul class="edge-list is-aligned">
 						{edges.map((edge) => {
 							const isOut = edge.source === node.entityId;
 							const other = byId.get(isOut ? edge.target : edge.source);

@@ -211,7 +211,7 @@ function Indexes({ indexes: { indexes } }: { readonly indexes: IndexHealth }) {
 					{indexes.map((index) => (
 						<tr key={index.name}>
 							<td>
-								<code class="clip">{index.name}</code>
+								<code class="clip is-long">{index.name}</code>
 							</td>
 							<td>{index.table}</td>
 							<td>{index.type ?? "—"}</td>
@@ -293,7 +293,9 @@ function Statements({
 						<tr key={`${statement.at} ${statement.text}`}>
 							<td class="number">{duration(statement.durationMs)}</td>
 							<td>
-								<code class="clip">{statement.text}</code>
+								<code class="clip is-long" title={statement.text}>
+									{statement.text}
+								</code>
 								{statement.error === null ? null : (
 									<p class="reason">{statement.error}</p>
 								)}
@@ -307,7 +309,9 @@ function Statements({
 				</tbody>
 			</table>
 			{statements.length > 15 ? (
-				<p class="body muted">and {counted(statements.length - 15, "call")}</p>
+				<p class="paging muted">
+					and {counted(statements.length - 15, "quicker call")}
+				</p>
 			) : null}
 		</Scrolls>
 	);

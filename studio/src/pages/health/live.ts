@@ -51,10 +51,24 @@ export function useHealth(): {
 					timer = window.setTimeout(connect, reconnectMs);
 			};
 		};
-		connect();
-		return () => {
+		const disconnect = () => {
 			source?.close();
+			source = undefined;
 			window.clearTimeout(timer);
+		};
+		// A browser has six connections to a server, for all its tabs together:
+		// those that are not looked at must not occupy them.
+		const follow = () => {
+			if (document.visibilityState === "hidden") {
+				disconnect();
+				setLive(false);
+			} else if (source === undefined) connect();
+		};
+		follow();
+		document.addEventListener("visibilitychange", follow);
+		return () => {
+			document.removeEventListener("visibilitychange", follow);
+			disconnect();
 		};
 	}, []);
 	return { health, isLive };

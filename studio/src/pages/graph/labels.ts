@@ -1,0 +1,94 @@
+import { excerpt } from "../../lib/format.ts";
+import type { Position } from "./layout.ts";
+
+/** A node as it is drawn, in the order in which labels are given. */
+export interface LabelledNode extends Position {
+	readonly id: string;
+	readonly title: string;
+	/** It has a label even where that covers another one. */
+	readonly isNeeded: boolean;
+}
+
+export interface Label {
+	readonly text: string;
+	/** Left of its node, so that its end is beside it. */
+	readonly isLeft: boolean;
+}
+
+interface Frame {
+	readonly width: number;
+	readonly height: number;
+	/** Of the labels, in pixels. */
+	readonly fontSize: number;
+}
+
+interface Box {
+	readonly left: number;
+	readonly right: number;
+	readonly top: number;
+	readonly bottom: number;
+}
+
+const maxCharacters = 28;
+const minCharacters = 8;
+
+/** Labels that stay within the frame and do not cover each other: the first nodes come first. */
+export function placeLabels(
+	nodes: readonly LabelledNode[],
+	frame: Frame,
+): ReadonlyMap<string, Label> {
+	const labels = new Map<string, Label>();
+	const taken: Box[] = [];
+	for (const node of nodes) {
+		const label = labelOf(node, frame);
+		if (label === undefined) continue;
+		const box = boxOf(node, label, frame);
+		if (!node.isNeeded && taken.some((other) => overlap(box, other))) continue;
+		taken.push(box);
+		labels.set(node.id, label);
+	}
+	return labels;
+}
+
+/** Away from the middle where there is room, else on the other side, else shortened. */
+function labelOf(node: LabelledNode, frame: Frame): Label | undefined {
+	const text = excerpt(node.title, maxCharacters);
+	const prefersLeft = node.x < frame.width / 2 - 40;
+	const roomAt = (isLeft: boolean) =>
+		(isLeft ? node.x : frame.width - node.x) - 1.6 * frame.fontSize;
+	for (const isLeft of [prefersLeft, !prefersLeft])
+		if (widthOf(text, frame) <= roomAt(isLeft)) return { text, isLeft };
+	const isLeft = roomAt(true) > roomAt(false);
+	const fitting = Math.floor(roomAt(isLeft) / (meanWidth * frame.fontSize));
+	return fitting < minCharacters
+		? undefined
+		: { text: excerpt(node.title, fitting), isLeft };
+}
+
+function boxOf(node: Position, { text, isLeft }: Label, frame: Frame): Box {
+	const near = node.x + (isLeft ? -0.8 : 0.8) * frame.fontSize;
+	const far = near + (isLeft ? -1 : 1) * widthOf(text, frame);
+	return {
+		left: Math.min(near, far),
+		right: Math.max(near, far),
+		top: node.y - 0.6 * frame.fontSize,
+		bottom: node.y + 0.6 * frame.fontSize,
+	};
+}
+
+function overlap(a: Box, b: Box): boolean {
+	return (
+		a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom
+	);
+}
+
+/** In parts of the font's size; characters of East Asia and pictures are square. */
+const meanWidth = 0.6;
+const squareFrom = 0x2e80;
+
+function widthOf(text: string, { fontSize }: Frame): number {
+	const widths = [...text].map((character) =>
+		(character.codePointAt(0) ?? 0) >= squareFrom ? 1.1 : meanWidth,
+	);
+	return fontSize * widths.reduce((sum, width) => sum + width, 0);
+}
