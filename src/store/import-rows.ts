@@ -1,5 +1,5 @@
 import type { Handle } from "../db/database.ts";
-import { embeddingModelsRef } from "../db/embedding-queue.ts";
+import { embeddingModelsRef, settles } from "../db/embedding-queue.ts";
 import { encodeArray } from "../db/encode.ts";
 import { rowsPerStatement, sendPipelined } from "../db/pipelined.ts";
 import { tableRef } from "../db/tables.ts";
@@ -7,13 +7,15 @@ import { RemError } from "../errors.ts";
 import type { Field } from "../models/field.ts";
 import { ident, join, raw, type Sql, sql } from "../sql.ts";
 import { elementAt } from "../util/present.ts";
-import { settleTextsSql } from "../vectors/queue-texts.ts";
+import { queueTextsSql } from "../vectors/queue-texts.ts";
 import {
 	type EmbeddedText,
+	removeOutdated,
 	removeVectors,
 	storeVectors,
 } from "../vectors/store-vectors.ts";
 import { contentHash, isEmbeddable } from "../vectors/texts.ts";
+import type { CurrentText } from "../vectors/write-vectors.ts";
 import type { ExportedModel } from "./export-format.ts";
 import type {
 	ImportedCount,
@@ -30,6 +32,7 @@ import {
 	type ImportedTable,
 	type OpenedExport,
 } from "./read-export.ts";
+import { settleTexts } from "./write-texts.ts";
 
 export interface ImportRowsOptions {
 	/** Whether vectors of the export are left out, and its texts left to the worker or `sync`. */
@@ -40,8 +43,8 @@ export interface ImportRowsOptions {
 
 /**
  * Writes the rows of an export as they are, with ids, times and vectors, in the
- * caller's transaction. The triggers maintain the cache of names, the words and
- * the queue of texts, as they do for any writer.
+ * caller's transaction. The triggers maintain the cache of names and the words, as
+ * they do for any writer. Texts that come with their vectors are never queued.
  */
 export async function importRows(
 	tx: Handle,
@@ -143,18 +146,39 @@ async function writeBatch(
 	options: ImportRowsOptions,
 ): Promise<ImportedCount> {
 	checkDifferent(batch);
+	const settings = settingsOf(batch, options);
+	const write = (rows: Batch) =>
+		tx.transaction((inner) => writeRows(inner, rows, options), { settings });
 	try {
-		return await tx.transaction((inner) => writeRows(inner, batch, options));
+		return await write(batch);
 	} catch (error) {
 		if (!isRefusal(error)) throw error;
 		for (const row of batch)
 			try {
-				await tx.transaction((inner) => writeRows(inner, [row], options));
+				await write([row]);
 			} catch (cause) {
 				throw isRefusal(cause) ? refused(row, cause) : cause;
 			}
 		throw error;
 	}
+}
+
+/**
+ * The texts of the model that searches use are settled here. Queued by the
+ * triggers, and taken out of the queue again behind their vectors, 20,000 rows
+ * took 26 to 49 s, growing with the square of their number: a transaction's dead
+ * entries stay in the indexes until it ends.
+ */
+function settingsOf(
+	[{ table }]: Batch,
+	{ skipsVectors }: ImportRowsOptions,
+): Readonly<Record<string, string>> {
+	const space = skipsVectors ? undefined : activeModel(table);
+	return space === undefined ? {} : settles(table.table, space);
+}
+
+function activeModel({ models }: ImportedTable): ExportedModel | undefined {
+	return models.find(({ state }) => state === "active");
 }
 
 /** A statement can write a row once. */
@@ -200,13 +224,20 @@ async function writeRows(
 		writeRowsSql(batch),
 	);
 	if (rows.length < batch.length) throw foreignId(batch, rows);
-	const updated = rows.filter(({ inserted }) => !inserted);
+	const updated = new Set(
+		rows.flatMap(({ id, inserted }) => (inserted ? [] : id)),
+	);
+	const texts = currentTexts(batch);
 	const vectors = skipsVectors ? 0 : await writeVectors(tx, batch, updated);
+	const waiting = skipsVectors
+		? texts.filter(hasText)
+		: withoutVector(batch, texts);
+	if (!skipsVectors) await settle(tx, batch, { texts, waiting, updated });
 	return {
-		inserted: rows.length - updated.length,
-		updated: updated.length,
+		inserted: rows.length - updated.size,
+		updated: updated.size,
 		vectors,
-		embeddingsQueued: textsWithoutVector(batch, skipsVectors),
+		embeddingsQueued: waiting.length,
 		edges: batch.reduce((sum, { edges }) => sum + edges, 0),
 	};
 }
@@ -267,29 +298,55 @@ function foreignId(
 async function writeVectors(
 	tx: Handle,
 	batch: Batch,
-	updated: readonly { readonly id: string }[],
+	updated: ReadonlySet<string>,
 ): Promise<number> {
 	const [
 		{
-			table: { table, models },
+			table: { table, fields, models },
 		},
 	] = batch;
 	let written = 0;
 	for (const space of models) {
-		if (updated.length > 0)
+		if (updated.size > 0)
 			await removeVectors(tx, table, {
-				ids: updated.map(({ id }) => id),
+				ids: [...updated],
+				fields: fields.map(({ name }) => name),
 				space,
 			});
 		const texts = textsOf(batch, space);
 		await storeVectors(tx, table, { texts, space, rowLock: "new" });
 		for (const { passages } of texts) written += passages.length;
-		// The triggers queued the texts when their rows came.
-		await sendPipelined(tx, texts, {
-			build: (slice) => settleTextsSql(table, slice, space),
-		});
 	}
 	return written;
+}
+
+interface SettledTexts {
+	readonly texts: readonly CurrentText[];
+	/** Of these, the ones without a vector of the model in use. */
+	readonly waiting: readonly CurrentText[];
+	/** The ids of rows that were stored before. */
+	readonly updated: ReadonlySet<string>;
+}
+
+/** What the triggers leave to the import: vectors of older texts, and the queue. */
+async function settle(
+	tx: Handle,
+	batch: Batch,
+	{ texts, waiting, updated }: SettledTexts,
+): Promise<void> {
+	const [{ table: imported }] = batch;
+	const { table } = imported;
+	const space = activeModel(imported);
+	await removeOutdated(tx, table, {
+		texts: texts.filter(({ entityId }) => updated.has(entityId)),
+		space: undefined,
+	});
+	await settleTexts(tx, table, texts);
+	if (space !== undefined)
+		await sendPipelined(tx, waiting, {
+			build: (slice) =>
+				queueTextsSql(table, slice, { space, onlyKnown: false }),
+		});
 }
 
 /** The texts that have vectors of the model, each with those of its passages in their order. */
@@ -311,35 +368,57 @@ function textsOf(batch: Batch, space: ExportedModel): EmbeddedText[] {
 	});
 }
 
-/** How many texts of live rows have no vector of their present content in the export. */
-function textsWithoutVector(batch: Batch, skipsVectors: boolean): number {
+/** The embedded fields that the export has, with what their texts are now. */
+function currentTexts(batch: Batch): CurrentText[] {
 	const [
 		{
 			table: { table, fields },
 		},
 	] = batch;
 	const { embedFields } = table.entity;
-	if (embedFields.length === 0) return 0;
 	const deletedAt = fields.findIndex(({ name }) => name === "deletedAt");
-	let count = 0;
-	for (const { texts, vectors } of batch) {
-		if ((texts[deletedAt] ?? null) !== null) continue;
-		for (const { name } of embedFields) {
-			const at = fields.findIndex((field) => field.name === name);
+	const places = embedFields
+		.map(({ name }) => ({
+			name,
+			at: fields.findIndex((field) => field.name === name),
+		}))
+		.filter(({ at }) => at >= 0);
+	return batch.flatMap(({ id, texts }) => {
+		const isLive = (texts[deletedAt] ?? null) === null;
+		return places.map(({ name, at }): CurrentText => {
 			const text = texts[at];
-			if (!isEmbeddable(text)) continue;
-			const hash = contentHash(text);
-			const hasVector =
-				!skipsVectors &&
-				vectors.some(
-					(vector) =>
-						vector.field === name &&
-						vector.model.state !== "retired" &&
-						vector.chunk === 0 &&
-						vector.hash.equals(hash),
-				);
-			if (!hasVector) count++;
-		}
-	}
-	return count;
+			return {
+				entityId: id,
+				field: name,
+				contentHash: isLive && isEmbeddable(text) ? contentHash(text) : null,
+			};
+		});
+	});
+}
+
+function hasText({ contentHash }: CurrentText): boolean {
+	return contentHash !== null;
+}
+
+/** The texts that have no vector of their present content in the export. */
+function withoutVector(
+	batch: Batch,
+	texts: readonly CurrentText[],
+): CurrentText[] {
+	const [{ table }] = batch;
+	const active = activeModel(table);
+	const counts = (model: ExportedModel) =>
+		active === undefined ? model.state !== "retired" : model === active;
+	const rows = new Map(batch.map((row) => [row.id, row]));
+	return texts.filter(({ entityId, field, contentHash }) => {
+		if (contentHash === null) return false;
+		const { vectors = [] } = rows.get(entityId) ?? {};
+		return !vectors.some(
+			(vector) =>
+				vector.field === field &&
+				counts(vector.model) &&
+				vector.chunk === 0 &&
+				vector.hash.equals(contentHash),
+		);
+	});
 }

@@ -55,7 +55,7 @@ export async function writeTexts(
 	await removeOutdated(tx, table, { texts: outdated, space });
 	// A new row was not in the queue. A row that was not locked may have changed,
 	// and its text be queued again.
-	await settle(tx, table, [
+	await settleTexts(tx, table, [
 		...written.flatMap(({ rowLock, handled }) =>
 			rowLock === "locked" ? handled : [],
 		),
@@ -117,10 +117,11 @@ function textsOf(
 }
 
 /**
- * The queue is mostly empty, and that is checked first; not under row level
- * security, where the check would read all tenants' texts.
+ * Takes texts that have their vector out of the queue. It is mostly empty, and
+ * that is checked first; not under row level security, where the check would read
+ * all tenants' texts.
  */
-async function settle(
+export async function settleTexts(
 	tx: Handle,
 	table: EntityTable,
 	texts: readonly EntityField[],

@@ -87,18 +87,19 @@ export async function removeOutdated(
 
 interface VectorsToRemove {
 	readonly ids: readonly string[];
+	readonly fields: readonly string[];
 	readonly space: VectorSpace;
 }
 
-/** Removes the vectors of a model that rows have, whatever their texts. */
+/** Removes the vectors of a model that fields of rows have, whatever their texts. */
 export async function removeVectors(
 	tx: Handle,
 	table: EntityTable,
-	{ ids, space }: VectorsToRemove,
+	{ ids, fields, space }: VectorsToRemove,
 ): Promise<void> {
 	const { provider, model, dimensions } = space;
 	await tx.query(sql`DELETE FROM ${embeddingsRef(table)}
-WHERE entity_id = ANY (${encodeArray("uuid", ids)}::uuid[])
+WHERE entity_id = ANY (${encodeArray("uuid", ids)}::uuid[]) AND field_name = ANY (${encodeArray("text", fields)}::text[])
   AND (provider, model, dimensions) = (${provider}, ${model}, ${dimensions}::integer)`);
 }
 

@@ -244,6 +244,69 @@ test("without vectors, texts wait for them; those that the stored rows have stay
 	expect(provider.asked).toHaveLength(3);
 });
 
+test("a text whose vector the file lacks waits for it, also of a row that is stored unchanged", async () => {
+	await fill("lacking");
+	const options = { tenantId: "lacking", tables: ["notes"], vectors: true };
+	const whole = await exported(options);
+	// The row "one" has two vectors: that of its description is left out.
+	const at = linesOf(whole).findIndex((line) => line.includes('"name":"one"'));
+	const lacking = changed(
+		changed(whole, at, (line) => {
+			const { vectors, ...row } = JSON.parse(line);
+			return JSON.stringify({
+				...row,
+				vectors: vectors.filter(
+					({ field }: { field: string }) => field === "content",
+				),
+			});
+		}),
+		-1,
+		(line) => line.replace('"vectors":3', '"vectors":2'),
+	);
+	const { service, provider } = await emptyTarget();
+	const queued = async () => {
+		const { rows } = await service.execute(
+			"SELECT field_name FROM rem_embedding_queue",
+		);
+		return rows.map(({ field_name }) => field_name);
+	};
+	expect(await service.importRows({ text: lacking })).toMatchObject({
+		vectors: 2,
+		embeddingsQueued: 1,
+	});
+	expect(await queued()).toEqual(["description"]);
+	// Its vector arrives, and nothing waits; without it, it waits again.
+	await service.importRows({ text: whole });
+	expect(await queued()).toEqual([]);
+	await service.importRows({ text: lacking });
+	expect(await queued()).toEqual(["description"]);
+	await service.embeddings.sync();
+	expect(provider.asked).toEqual(["more"]);
+});
+
+test("a row that takes the place of an older one loses the older text's vectors, of every model", async () => {
+	const { service } = await emptyTarget();
+	const tenantId = "older";
+	await fill(tenantId);
+	const options = { tenantId, tables: ["notes"], vectors: true };
+	await service.importRows({ text: await exported(options) });
+	await service.execute(
+		`INSERT INTO embeddings_notes (entity_id, tenant_id, field_name, provider, model, dimensions, content_hash, embedding)
+SELECT id, tenant_id, 'content', 'old', 'm0', 1, sha256(content::bytea), '[1]' FROM notes WHERE name = 'one'`,
+	);
+	const notes = db.service.repository(Note);
+	const one = await notes.findOne({ name: "one", tenantId });
+	await notes.update(one?.id ?? "", { content: "changed" }, { tenantId });
+	await service.importRows({ text: await exported(options) });
+	const { rows } = await service.execute(
+		"SELECT model, field_name FROM embeddings_notes JOIN notes ON notes.id = entity_id WHERE name = 'one' ORDER BY field_name",
+	);
+	expect(rows).toEqual([
+		{ model: "m1", field_name: "content" },
+		{ model: "m1", field_name: "description" },
+	]);
+});
+
 test("a tenant, a user and tables narrow an export", async () => {
 	await fill("narrow");
 	await fill("broad");
