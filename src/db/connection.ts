@@ -21,6 +21,7 @@ import type {
 } from "./database.ts";
 import { internalsOf, sendOneByOne } from "./driver.ts";
 import { timestampText } from "./encode.ts";
+import { queryNamed } from "./named-query.ts";
 import {
 	describeSettings,
 	isolationSql,
@@ -28,6 +29,7 @@ import {
 	takeTransactionOptions,
 } from "./options.ts";
 import {
+	isPooled,
 	isReadOnlyByDefault,
 	localSettings,
 	type PinOptions,
@@ -315,6 +317,13 @@ function showing(settings: Readonly<Record<string, string>>): string {
 	return toText(join(statements, ""));
 }
 
+interface QueryConfig {
+	readonly text: string;
+	readonly values?: unknown[];
+	readonly name?: string | undefined;
+	readonly query_timeout?: number;
+}
+
 /** A statement of a transaction that is open already. */
 interface Inside {
 	readonly isInside?: boolean;
@@ -323,11 +332,11 @@ interface Inside {
 /** Where a connection does not retain settings, a statement is a transaction that makes them first: three messages, one round trip. */
 async function withLocalSettings(
 	client: pg.ClientBase,
-	config: pg.QueryConfig,
+	config: QueryConfig,
 	{ isInside = false }: Inside,
 ): Promise<pg.QueryResult> {
 	const settings = localSettings(client);
-	if (isInside || settings === "") return client.query(config);
+	if (isInside || settings === "") return query(client, config);
 	const sent = [
 		client.query(`BEGIN ISOLATION LEVEL READ COMMITTED${settings}`),
 		client.query(config),
@@ -350,6 +359,22 @@ async function withLocalSettings(
 	}
 }
 
+/** The driver's own way, but for what a connection prepares once. */
+function query(
+	client: pg.ClientBase,
+	config: QueryConfig,
+): Promise<pg.QueryResult> {
+	const { name, values } = config;
+	return name === undefined || values === undefined || !canName(client)
+		? client.query(config)
+		: queryNamed(client, { ...config, name, values });
+}
+
+/** Whether the connection is one to the server itself, that takes a statement before it has answered the one before. */
+function canName(client: pg.ClientBase): boolean {
+	return internalsOf(client).pipeline === true && !isPooled(client);
+}
+
 export async function send<R>(
 	client: pg.ClientBase,
 	statement: Sql | Statement,
@@ -365,10 +390,10 @@ export async function send<R>(
 		mayRefuseUnlogged(client);
 	try {
 		if (isTrial) await client.query("SAVEPOINT rem_trial");
-		const config: pg.QueryConfig = {
+		const config: QueryConfig = {
 			text,
 			values: values.map(parameter),
-			...(options.name === undefined ? {} : { name: options.name }),
+			name: options.name,
 		};
 		const answer = await untilStopped(client, options.signal, () =>
 			withTimeLimit(client, options.timeoutMs, (limit) =>

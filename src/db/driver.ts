@@ -21,11 +21,38 @@ interface ClientInternals {
 	unref(): void;
 }
 
-interface DriverConnection extends EventEmitter {
+/** A statement as the driver sends it and reads its result. */
+export interface DriverQuery {
+	name: string | undefined;
+	query_timeout: number | undefined;
+	callback: (error: Error | null, result?: pg.QueryResult) => void;
+	readonly _result: DriverResult;
+	_accumulateRows: boolean;
+	hasBeenParsed(connection: DriverConnection): boolean;
+	prepare(connection: DriverConnection): void;
+	handleRowDescription(message: object): void;
+}
+
+/** The columns of a result, and what the driver has prepared to read its rows with. */
+export interface DriverResult {
+	fields: object[];
+	_parsers: unknown;
+	_prebuiltEmptyResultObject: object | null;
+}
+
+/** The driver's class, which its published types declare without its members. */
+export const DriverQuery = pg.Query as unknown as new (
+	text: string,
+	values: readonly unknown[],
+) => DriverQuery;
+
+export interface DriverConnection extends EventEmitter {
 	readonly stream: EventEmitter & { destroy(error?: Error): void };
 	connect(port: number | string, host?: string): void;
 	requestSsl(): void;
 	cancel(processId: number, secretKey: number): void;
+	/** Asks for the columns of a result. */
+	describe(message: object): void;
 }
 
 export function internalsOf(client: pg.ClientBase): ClientInternals {

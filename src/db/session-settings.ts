@@ -93,6 +93,7 @@ export async function pinSettings(
 	const pins = [answer].flat().flatMap(({ rows }) => rows);
 	if (pins.some(({ state }) => state === "refused")) throw replicationRole();
 	if (pins.some(({ state }) => state === "frozen")) frozen.add(client);
+	if (pins.some(({ state }) => state === "pooled")) pooled.add(client);
 	const local = pins.filter(({ state }) => state === "local");
 	if (local.length > 0) unpinned.set(client, localText(local));
 }
@@ -114,6 +115,13 @@ export function isReadOnlyByDefault(client: pg.ClientBase): boolean {
 }
 
 const frozen = new WeakSet<pg.ClientBase>();
+
+/** Whether a pooler answers in the server's place, which may send each transaction to another connection. */
+export function isPooled(client: pg.ClientBase): boolean {
+	return pooled.has(client);
+}
+
+const pooled = new WeakSet<pg.ClientBase>();
 
 function localText(pins: readonly Pin[]): string {
 	const set = pins.map(
@@ -138,8 +146,8 @@ export function repinText(processId: number | undefined): string {
 interface Pin {
 	readonly name: string;
 	readonly value: string;
-	/** `local`: to be set in each transaction; `refused`: this role may not set it; `frozen`: it is not ours to set. */
-	readonly state: "session" | "local" | "refused" | "frozen";
+	/** `local`: to be set in each transaction; `refused`: this role may not set it; `frozen`: it is not ours to set; `pooled`: no setting, but a pooler. */
+	readonly state: "session" | "local" | "refused" | "frozen" | "pooled";
 }
 
 function pinText(
@@ -171,7 +179,8 @@ FROM (
   UNION ALL SELECT 'search_path', s.path, FALSE FROM (${searchPath}) AS s
   UNION ALL SELECT 'default_transaction_read_only', 'off', FALSE WHERE NOT pg_catalog.pg_is_in_recovery()
 ) AS p
-WHERE pg_catalog.current_setting(p.name) <> p.value;
+WHERE pg_catalog.current_setting(p.name) <> p.value
+UNION ALL SELECT '', '', 'pooled' WHERE NOT ${hasSession};
 COMMIT`);
 }
 

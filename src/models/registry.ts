@@ -27,6 +27,8 @@ export class Registry {
 	readonly #language: string;
 	readonly #rowSecurity: boolean;
 	readonly #tables = new Map<string, EntityTable>();
+	/** What {@link all} returns, until it changes. */
+	#all: readonly EntityTable[] | undefined;
 
 	constructor(
 		schema: string,
@@ -56,12 +58,14 @@ export class Registry {
 			hasRowSecurity: this.#rowSecurity && entity.tenantScoped,
 		};
 		this.#tables.set(entity.tableName, table);
+		this.#all = undefined;
 		return table;
 	}
 
 	/** Forgets a model that could not be applied. */
 	remove(entity: Entity): void {
 		this.#tables.delete(entity.tableName);
+		this.#all = undefined;
 	}
 
 	has(entity: Entity): boolean {
@@ -79,8 +83,10 @@ export class Registry {
 		);
 	}
 
+	/** The same list until a model is added or removed. */
 	all(): readonly EntityTable[] {
-		return [...this.#tables.values()];
+		this.#all ??= [...this.#tables.values()];
+		return this.#all;
 	}
 }
 

@@ -12,7 +12,8 @@ export function toRow(
 	return row;
 }
 
-function fromColumn(field: Field, value: unknown): unknown {
+/** The value of a column as that of its field. */
+export function fromColumn(field: Field, value: unknown): unknown {
 	if (value === null || value === undefined) return null;
 	if (!field.bigint) return value;
 	return Array.isArray(value)

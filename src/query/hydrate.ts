@@ -1,7 +1,7 @@
 import { decodeText } from "../db/decode.ts";
 import { tableRef } from "../db/tables.ts";
 import type { EntityTable } from "../models/registry.ts";
-import { toRow } from "../models/rows.ts";
+import { fromColumn } from "../models/rows.ts";
 import { empty, ident, join, literal, type Sql, sql } from "../sql.ts";
 
 /** The values of a row as their texts, in the order of the model's fields; `null`: there is no such row. */
@@ -48,10 +48,12 @@ export function readRecord(
 	{ entity }: EntityTable,
 	texts: NonNullable<RecordTexts>,
 ): Record<string, unknown> {
-	const fields = [...entity.fieldsByName.values()];
-	const values = fields.map(({ column, type }, index) => {
-		const text = texts[index] ?? null;
-		return [column, text === null ? null : decodeText(type, text)];
-	});
-	return toRow(entity, Object.fromEntries(values));
+	const row: Record<string, unknown> = {};
+	let at = 0;
+	for (const field of entity.fieldsByName.values()) {
+		const text = texts[at++] ?? null;
+		row[field.name] =
+			text === null ? null : fromColumn(field, decodeText(field.type, text));
+	}
+	return row;
 }

@@ -47,7 +47,9 @@ export class LookupQueue {
 		const sort = sortOf(request);
 		const open = this.#batches.get(sort);
 		if (open !== undefined) {
-			if (open.keys + request.entityKeys.length <= maxKeys) return open;
+			const isSame = open.request.hydrate === request.hydrate;
+			if (isSame && open.keys + request.entityKeys.length <= maxKeys)
+				return open;
 			this.#send(open);
 		}
 		const batch: Batch = { request, waiting: [], keys: 0 };
@@ -87,8 +89,7 @@ export class LookupQueue {
 /** What must be equal for two requests to share a statement. No name has a NUL, and no user is "undefined" without its quotes. */
 function sortOf({ tenantId, userId, entityType, hydrate }: LookupRequest) {
 	const user = typeof userId === "string" ? `"${userId}` : userId;
-	const tables = hydrate?.map(({ entity }) => entity.tableName);
-	return `${tenantId}\0${user}\0${entityType}\0${tables}`;
+	return `${tenantId}\0${user}\0${entityType}\0${hydrate !== undefined}`;
 }
 
 /** To each its own: what is found comes in the order of the keys. */

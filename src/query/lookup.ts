@@ -32,7 +32,7 @@ export interface LookupRequest extends ReadScope {
 	readonly entityKeys: readonly string[];
 	/** Only entities of this table. */
 	readonly entityType?: string | undefined;
-	/** Tables whose rows come along; an entity of another comes without. */
+	/** Tables whose rows come along, the same list for the same ones; an entity of another comes without. */
 	readonly hydrate?: readonly EntityTable[] | undefined;
 }
 
@@ -122,27 +122,31 @@ function toHit({ entityKeys }: LookupRequest, row: LookupRow): LookupHit {
 
 // Made once for each form of request: it takes longer than all else that is
 // done here for a lookup.
-const known = new Map<string, Statement>();
+const known = new WeakMap<readonly EntityTable[], Map<string, Statement>>();
+
+/** In the place of tables, where no rows come along. */
+const noTables: readonly EntityTable[] = [];
 
 // What no request has: NUL is refused.
 const places = { tenantId: "\0tenant", userId: "\0user", entityType: "\0type" };
 
 /** The statement over kv_store. */
 function lookupStatement(schema: string, request: LookupRequest): Statement {
-	if (request.hydrate !== undefined) return makeStatement(schema, request);
-	const { userId, entityType, entityKeys } = request;
+	const { userId, entityType, entityKeys, hydrate } = request;
 	const user = typeof userId === "string" ? places.userId : userId;
 	const type = entityType === undefined ? undefined : places.entityType;
 	const form = `${schema}\0${user}\0${type}`;
-	let made = known.get(form);
+	const forms = known.get(hydrate ?? noTables) ?? new Map<string, Statement>();
+	let made = forms.get(form);
 	if (made === undefined) {
 		made = makeStatement(schema, {
 			entityKeys: [],
 			tenantId: places.tenantId,
 			userId: user,
 			entityType: type,
+			hydrate,
 		});
-		known.set(form, made);
+		known.set(hydrate ?? noTables, forms.set(form, made));
 	}
 	const values = made.values.map((value) => {
 		if (value === places.tenantId) return request.tenantId;

@@ -84,14 +84,28 @@ function toRequest(
 	};
 }
 
+/** The tables that the cache has names of, or the one of that type; the same list while the models are the same. */
 function cachedTables(
 	{ registry }: ServiceCore,
 	entityType: string | undefined,
-): EntityTable[] {
-	const tables =
-		entityType === undefined ? registry.all() : [registry.get(entityType)];
-	return tables.filter(({ entity }) => entity.createKvTrigger);
+): readonly EntityTable[] {
+	const all = registry.all();
+	const known = tablesByType.get(all) ?? new Map();
+	tablesByType.set(all, known);
+	const tables: readonly EntityTable[] =
+		known.get(entityType) ??
+		(entityType === undefined ? all : [registry.get(entityType)]).filter(
+			({ entity }) => entity.createKvTrigger,
+		);
+	known.set(entityType, tables);
+	return tables;
 }
+
+/** By the list of all tables. */
+const tablesByType = new WeakMap<
+	readonly EntityTable[],
+	Map<string | undefined, readonly EntityTable[]>
+>();
 
 /** By the handle: those that go to the same place are sent together. A transaction has none. */
 const queues = new WeakMap<Handle, LookupQueue>();

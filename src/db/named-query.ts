@@ -1,0 +1,85 @@
+import type pg from "pg";
+import {
+	type DriverConnection,
+	DriverQuery,
+	type DriverResult,
+	internalsOf,
+} from "./driver.ts";
+
+/** A statement with a name, as the driver takes it. */
+export interface NamedStatement {
+	readonly text: string;
+	readonly values: readonly unknown[];
+	readonly name: string;
+	readonly query_timeout?: number;
+}
+
+/**
+ * Sends a statement that the connection prepares once. The driver asks for the
+ * result's columns each time and prepares again to read them, which takes as long
+ * as all else of a short read; these are remembered with the statement, as its
+ * columns cannot change: the server refuses to run it ("cached plan must not
+ * change result type"). Not behind a pooler, which prepares it again on each of
+ * its connections.
+ */
+export function queryNamed(
+	client: pg.ClientBase,
+	{ text, values, name, query_timeout }: NamedStatement,
+): Promise<pg.QueryResult> {
+	return new Promise((resolve, reject) => {
+		const query = new NamedQuery(text, values);
+		query.name = name;
+		query.query_timeout = query_timeout;
+		query.callback = (error, result) => {
+			if (result === undefined) reject(error);
+			else resolve(result);
+		};
+		internalsOf(client).query(query);
+	});
+}
+
+class NamedQuery extends DriverQuery {
+	#statements: PreparedStatements | undefined;
+
+	override prepare(connection: DriverConnection): void {
+		this.#statements = statementsOf(connection);
+		const columns = this.hasBeenParsed(connection)
+			? this.#statements.columns.get(this.name)
+			: undefined;
+		if (columns === undefined) {
+			super.prepare(connection);
+			return;
+		}
+		Object.assign(this._result, columns);
+		this._accumulateRows = true;
+		super.prepare(this.#statements.undescribed);
+	}
+
+	override handleRowDescription(message: object): void {
+		super.handleRowDescription(message);
+		const { fields, _parsers, _prebuiltEmptyResultObject } = this._result;
+		this.#statements?.columns.set(this.name, {
+			fields,
+			_parsers,
+			_prebuiltEmptyResultObject,
+		});
+	}
+}
+
+interface PreparedStatements {
+	/** Of their results, by name. */
+	readonly columns: Map<string | undefined, DriverResult>;
+	/** The connection, without the question for the columns. */
+	readonly undescribed: DriverConnection;
+}
+
+const prepared = new WeakMap<DriverConnection, PreparedStatements>();
+
+function statementsOf(connection: DriverConnection): PreparedStatements {
+	const known = prepared.get(connection);
+	if (known !== undefined) return known;
+	const undescribed = Object.create(connection, { describe: { value() {} } });
+	const statements = { columns: new Map(), undescribed };
+	prepared.set(connection, statements);
+	return statements;
+}
