@@ -18,6 +18,7 @@ import { graph } from "./cases/graph.ts";
 import { indexBuild } from "./cases/index-build.ts";
 import { kvRebuild } from "./cases/kv-rebuild.ts";
 import { kvUpkeep } from "./cases/kv-upkeep.ts";
+import { list } from "./cases/list.ts";
 import { lookup } from "./cases/lookup.ts";
 import { mcp } from "./cases/mcp.ts";
 import { oneVector } from "./cases/one-vector.ts";
@@ -49,6 +50,7 @@ const cases: readonly BenchCase[] = [
 	chunks,
 	kvUpkeep,
 	lookup,
+	list,
 	connections,
 	fuzzy,
 	fuzzyScale,

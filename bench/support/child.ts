@@ -8,6 +8,7 @@ export interface ChildRun {
 	readonly wallMs: number;
 	/** Most memory it ever had resident. */
 	readonly peakMB: number;
+	readonly cpuMs: number;
 	readonly stdout: string;
 }
 
@@ -27,7 +28,13 @@ export async function runChild(
 			cwd,
 		);
 		const wallMs = performance.now() - started;
-		return { wallMs, peakMB: Number(readFileSync(peakFile, "utf8")), stdout };
+		const [peakMB = Number.NaN, cpuMs = Number.NaN] = readFileSync(
+			peakFile,
+			"utf8",
+		)
+			.split(" ")
+			.map(Number);
+		return { wallMs, peakMB, cpuMs, stdout };
 	} finally {
 		rmSync(folder, { recursive: true });
 	}

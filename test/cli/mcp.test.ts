@@ -54,6 +54,7 @@ async function startClient(
 async function startHttp(
 	args: readonly string[],
 	env: Readonly<Record<string, string>> = {},
+	input = "",
 ): Promise<{
 	child: ChildProcess;
 	url: URL;
@@ -66,9 +67,10 @@ async function startHttp(
 		{
 			env: { ...environment, ...env },
 			cwd: temporaryFolder(),
-			stdio: ["ignore", "pipe", "pipe"],
+			stdio: ["pipe", "pipe", "pipe"],
 		},
 	);
+	child.stdin.end(input);
 	let stderr = "";
 	child.stderr.setEncoding("utf8").on("data", (text) => {
 		stderr += text;
@@ -259,6 +261,19 @@ test("without tokens, one is made and printed", async () => {
 		"traverse",
 	]);
 	await client.close();
+});
+
+test("tokens may come from standard input", async () => {
+	const tokens = JSON.stringify({ "token-of-acme-0000": { tenant: "acme" } });
+	const { url, stderr } = await startHttp(
+		["--url", "memory:", "--tokens", "-"],
+		{},
+		tokens,
+	);
+	const client = await connectHttp(url, "token-of-acme-0000", "modern");
+	expect((await client.listTools()).tools).toHaveLength(8);
+	await client.close();
+	expect(stderr()).not.toContain("can be read by others");
 });
 
 test("tokens may be in the environment", async () => {

@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import type { Command } from "commander";
 import { expect, test } from "vitest";
+import { buildProgram } from "../../src/cli/program.ts";
 import { rem } from "./run-rem.ts";
 
 const commands = [
@@ -39,6 +41,61 @@ test("query --help names every verb", async () => {
 	const { stdout } = await rem(["query", "--help"]);
 	for (const verb of ["LOOKUP", "FUZZY", "SEARCH", "TRAVERSE", "SQL"])
 		expect(stdout).toContain(verb);
+});
+
+const program = buildProgram({
+	signal: new AbortController().signal,
+	program: "rem",
+	exitCode: 0,
+	endsBySignal: false,
+});
+
+/** Every argument and option of every command that is a file or a folder, and what its help states. */
+function filesOf(command: Command, path: readonly string[] = []): string[][] {
+	const name = path.join(" ");
+	const own = [
+		...command.registeredArguments.map((argument) => [
+			`${name} <${argument.name()}>`,
+			argument.description,
+		]),
+		...command.options.map(({ long, flags, description }) => [
+			`${name} ${long} ${/[<[].*/.exec(flags)?.[0] ?? ""}`,
+			description,
+		]),
+	];
+	return [
+		...own.filter(([place = ""]) =>
+			/[<[](?:file|folder|path)s?[\]>]/.test(place),
+		),
+		...command.commands.flatMap((sub) => filesOf(sub, [...path, sub.name()])),
+	];
+}
+
+test("where a file is read or written, - is standard input or output, or the help states what it is instead", () => {
+	const rest = filesOf(program).filter(
+		([, help = ""]) =>
+			!/; - (?:is stdout|for standard input)/.test(help) &&
+			!/not stdin/.test(help),
+	);
+	expect(rest.map(([place]) => place).sort()).toEqual([
+		// Folders, and names of migrations in them.
+		"doctor --migrations <folder>",
+		"init <folder>",
+		"migrate --migrations <folder>",
+		"migrate --to <file>",
+		"migrate repair --migrations <folder>",
+		"migrate repair <file>",
+		"migrate status --migrations <folder>",
+		"schema diff --migrations <folder>",
+	]);
+	const taken = filesOf(program).filter(([, help = ""]) => / - /.test(help));
+	expect(taken.map(([place]) => place).sort()).toEqual([
+		"eval <file>",
+		"export --output <file>",
+		"load <file>",
+		"mcp --tokens <file>",
+		"schema generate --output <file>",
+	]);
 });
 
 test("--version is that of the package", async () => {

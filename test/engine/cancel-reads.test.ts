@@ -2,17 +2,19 @@ import pg from "pg";
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity } from "../../src/index.ts";
+import { rowsVerbs } from "../../src/verbs/repository/verbs.ts";
 import { verbs } from "../../src/verbs/verbs.ts";
 import { codeOf, engine, useService } from "../support/engine.ts";
 import {
 	invoke,
+	rowsVerbSamples,
 	sampleDimensions,
 	verbSamples,
 } from "../support/verb-samples.ts";
 
 const Paper = defineEntity(
 	"papers",
-	{ name: z.string(), content: z.string() },
+	{ name: z.string(), content: z.string(), sessionId: z.string().optional() },
 	{ entityKeyField: "name" },
 );
 const db = useService({
@@ -30,6 +32,25 @@ const reads = verbs
 	.filter(({ name }) => !writes.includes(name))
 	.map(({ name, scopeAt }) => [name, scopeAt] as const);
 
+const rowsSamples = rowsVerbSamples(rows);
+const rowsWrites = [
+	"upsert",
+	"update",
+	"updateMany",
+	"delete",
+	"restore",
+	"purge",
+];
+const rowsReads = rowsVerbs
+	.map(({ name }) => name)
+	.filter((name) => !rowsWrites.includes(name));
+
+/** The sample of a repository's verb with a signal; its options are the last argument. */
+function callRows(name: string, signal: AbortSignal) {
+	const { given } = rowsSamples[name as keyof typeof rowsSamples];
+	return invoke(db.service.repository(Paper), name, [...given, { signal }]);
+}
+
 /** The verb's sample with a signal among its options. */
 function call(name: string, scopeAt: number, signal: AbortSignal) {
 	const { given } = samples[name as keyof typeof samples];
@@ -43,6 +64,8 @@ beforeAll(async () => {
 	// What is asked once is known: the calls below send the read itself.
 	for (const [name, scopeAt] of reads)
 		await call(name, scopeAt, new AbortController().signal);
+	for (const name of rowsReads)
+		await callRows(name, new AbortController().signal);
 });
 
 test.each(reads)("%s with an aborted signal is CANCELLED", async (...read) => {
@@ -57,6 +80,30 @@ test.each(reads)("%s with a signal finds the same", async (name, scopeAt) => {
 	expect(JSON.stringify(await call(name, scopeAt, signal))).toBe(found);
 });
 
+test("every read of a repository is among them", () => {
+	expect(rowsReads.sort()).toEqual([
+		"count",
+		"find",
+		"findOne",
+		"findPage",
+		"getById",
+		"getBySession",
+		"iterate",
+		"vectorStates",
+	]);
+});
+
+test.each(rowsReads)(
+	"repository.%s with an aborted signal is CANCELLED, and with another one finds the same",
+	async (name) => {
+		expect(await codeOf(callRows(name, AbortSignal.abort()))).toBe("CANCELLED");
+		const { given } = rowsSamples[name as keyof typeof rowsSamples];
+		const found = await invoke(db.service.repository(Paper), name, given);
+		const { signal } = new AbortController();
+		expect(await callRows(name, signal)).toEqual(found);
+	},
+);
+
 describe.runIf(engine === "server")("on a server", () => {
 	const waiting = async () => {
 		const { rows } = await db.service.execute<{ n: number }>(
@@ -66,10 +113,23 @@ describe.runIf(engine === "server")("on a server", () => {
 	};
 
 	test.each(reads)("the statement of %s is cancelled", async (...read) => {
+		await expectCancelled((signal) => call(...read, signal));
+	});
+
+	test.each(rowsReads)(
+		"the statement of repository.%s is cancelled",
+		async (name) => {
+			await expectCancelled((signal) => callRows(name, signal));
+		},
+	);
+
+	async function expectCancelled(
+		read: (signal: AbortSignal) => Promise<unknown>,
+	) {
 		const controller = new AbortController();
 		const { client, end } = await lockTables(db.url);
 		try {
-			const code = codeOf(call(...read, controller.signal));
+			const code = codeOf(read(controller.signal));
 			await expect.poll(waiting).toBeGreaterThan(0);
 			controller.abort();
 			expect(await code).toBe("CANCELLED");
@@ -78,7 +138,7 @@ describe.runIf(engine === "server")("on a server", () => {
 			await client.query("ROLLBACK");
 			await end();
 		}
-	});
+	}
 });
 
 async function lockTables(url: string) {

@@ -246,7 +246,11 @@ test("without vectors, texts wait for them; those that the stored rows have stay
 
 test("a text whose vector the file lacks waits for it, also of a row that is stored unchanged", async () => {
 	await fill("lacking");
-	const options = { tenantId: "lacking", tables: ["notes"], vectors: true };
+	const options = {
+		tenantId: "lacking",
+		tables: ["notes"],
+		vectors: true,
+	} as const;
 	const whole = await exported(options);
 	// The row "one" has two vectors: that of its description is left out.
 	const at = linesOf(whole).findIndex((line) => line.includes('"name":"one"'));
@@ -288,7 +292,7 @@ test("a row that takes the place of an older one loses the older text's vectors,
 	const { service } = await emptyTarget();
 	const tenantId = "older";
 	await fill(tenantId);
-	const options = { tenantId, tables: ["notes"], vectors: true };
+	const options = { tenantId, tables: ["notes"], vectors: true } as const;
 	await service.importRows({ text: await exported(options) });
 	await service.execute(
 		`INSERT INTO embeddings_notes (entity_id, tenant_id, field_name, provider, model, dimensions, content_hash, embedding)

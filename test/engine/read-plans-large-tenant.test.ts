@@ -212,6 +212,28 @@ describe("the first rows of an order are read alone", () => {
 		},
 	);
 
+	const several = [
+		["year desc", "name"],
+		["createdAt desc", "id"],
+	];
+	test.each([
+		...columns.flatMap(({ name }) => [[`${name} asc`], [`${name} desc`]]),
+		...several,
+	])("a page of findPage, and the one behind it: %s %s", async (...orderBy) => {
+		const rows = orderBy[0]?.startsWith("userId") ? rowsOfTenant / 3 : 15;
+		await expectCheap(rows, async (s) => {
+			const page = (after?: string) =>
+				papers(s).findPage({ tenantId }, {
+					orderBy,
+					limit: 10,
+					...(after === undefined ? {} : { after }),
+				} as never);
+			const first = await page();
+			const second = await page(first.next);
+			expect(first.rows.length + second.rows.length).toBe(20);
+		});
+	});
+
 	test.each(["id", "id DESC", "created_at DESC", "updated_at DESC", "year"])(
 		"in the dialect: %s",
 		async (order) => {

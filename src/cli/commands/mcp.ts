@@ -28,7 +28,7 @@ export function addMcp(
 		)
 		.option(
 			"--tokens <file>",
-			"with --http: JSON file of bearer tokens with tenant, user and rights (default: MCP__TOKENS, else one that is printed)",
+			"with --http: JSON file of bearer tokens with tenant, user and rights; - for standard input (default: MCP__TOKENS, else one that is printed)",
 		)
 		.option(
 			"--issuer <url>",

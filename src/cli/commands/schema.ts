@@ -44,7 +44,7 @@ function addSchemaValidate(schema: Command, invocation: Invocation): void {
 		)
 		.requiredOption(
 			"--models <path>",
-			"file or folder of modules that export your models",
+			"file or folder, not stdin, of modules that export your models",
 		)
 		.action(async (options: ValidateOptions) => {
 			if (!(await validate(options))) invocation.exitCode = 1;

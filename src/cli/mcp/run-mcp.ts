@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { text } from "node:stream/consumers";
 import { readEnvironment } from "../../config.ts";
 import { RemError } from "../../errors.ts";
 import { anyOf, type TokenVerifier } from "../../mcp/access/access.ts";
@@ -7,6 +8,8 @@ import { tokenFile } from "../../mcp/access/token-file.ts";
 import { oneToken, tokenList } from "../../mcp/access/token-list.ts";
 import { type Identity, Memory } from "../../mcp/memory.ts";
 import { serveOnStdio } from "../../mcp/stdio.ts";
+import { hyphen } from "../load/input-file.ts";
+import { standardInput } from "../load/source.ts";
 import { type AnyService, migrateAloud } from "../open-service.ts";
 import type { Invocation, ScopeOptions } from "../options.ts";
 import type { Terminal } from "../output/terminal.ts";
@@ -114,7 +117,10 @@ async function verifierOf(
 	const { tokens, issuer, tenant } = options;
 	const { MCP__TOKENS: variable } = readEnvironment();
 	const verifiers: TokenVerifier[] = [];
-	if (tokens !== undefined) verifiers.push(tokenFile(tokens, terminal.logger));
+	if (tokens === hyphen)
+		verifiers.push(tokenList(await text(process.stdin), standardInput));
+	else if (tokens !== undefined)
+		verifiers.push(tokenFile(tokens, terminal.logger));
 	else if (variable !== undefined)
 		verifiers.push(tokenList(variable, "MCP__TOKENS"));
 	if (issuer !== undefined)
