@@ -241,9 +241,7 @@ export interface SearchResponse {
 	};
 	/** How each table was searched; with `explain`, where the mode has it. */
 	readonly tables: readonly TablePlan[];
-	/** The call that was made, to copy as code: `await service.<verb>(<options>)`. */
-	readonly call: { readonly verb: string; readonly options: JsonObject };
-	/** Texts to copy. */
+	/** Texts to copy: they find the same. Calls for several tables have a list for each. */
 	readonly code: { readonly typescript: string; readonly shell: string };
 	/** What to know about the answer, such as names that could not all be compared. */
 	readonly notes: readonly string[];

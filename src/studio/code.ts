@@ -11,36 +11,68 @@ interface CallScope {
 	readonly userId: string | null | undefined;
 }
 
-/** `await service.scope({ tenantId: "acme" }).recall({ query: "…" })` */
+/** `await service.scope({ tenantId: "acme" }).recall({ query: "…" })`; of several calls, their rows. */
 export function typescriptOf(
 	{ tenantId, userId }: CallScope,
-	{ verb, options }: ServiceCall,
+	calls: readonly ServiceCall[],
 ): string {
 	const scope = { tenantId, ...(userId === undefined ? {} : { userId }) };
-	return `await service.scope(${JSON.stringify(scope)}).${verb}(${JSON.stringify(options, null, 2)})`;
+	const bound = `service.scope(${onOneLine(scope)})`;
+	const [first = "", ...more] = calls.map(
+		({ verb, options }) => `await ${bound}.${verb}(${onLines(options)})`,
+	);
+	if (more.length === 0) return first;
+	const lines = [first, ...more].map((call) =>
+		`  ${call},`.replaceAll("\n", "\n  "),
+	);
+	return `[\n${lines.join("\n")}\n].flat()`;
+}
+
+/** `{ tenantId: "acme" }` */
+export function onOneLine(values: JsonObject): string {
+	const parts = Object.entries(values).map(
+		([name, value]) => `${name}: ${JSON.stringify(value)}`,
+	);
+	return `{ ${parts.join(", ")} }`;
+}
+
+/** A text of JSON has no line breaks: what begins a line is a name. */
+function onLines(values: JsonObject): string {
+	return JSON.stringify(values, null, 2).replace(
+		/^( *)"([A-Za-z_]\w*)": /gm,
+		"$1$2: ",
+	);
+}
+
+export interface Command {
+	/** `rem recall` */
+	readonly name: string;
+	readonly text: string;
+	/** What has no value is left out. */
+	readonly options?: readonly (readonly [option: string, value: unknown])[];
 }
 
 /** `rem recall 'a question' --tenant acme`: what the options have no form for is left out. */
 export function shellOf(
 	{ tenantId, userId }: CallScope,
-	words: readonly (string | readonly [option: string, value: unknown])[],
+	{ name, text, options = [] }: Command,
 ): string {
 	const all = [
-		...words,
+		...options,
 		["--tenant", tenantId] as const,
 		["--user", userId ?? undefined] as const,
-	];
-	return all
-		.flatMap((word) => {
-			if (typeof word === "string") return [word];
-			const [option, value] = word;
-			return value === undefined ? [] : [option, quoted(String(value))];
-		})
-		.join(" ");
+	].flatMap(([option, value]) =>
+		value === undefined ? [] : [option, quoted(String(value))],
+	);
+	// A text that looks like an option must not be read as one.
+	const words = text.startsWith("-")
+		? [name, ...all, "--", quoted(text)]
+		: [name, quoted(text), ...all];
+	return words.join(" ");
 }
 
 /** For a POSIX shell: nothing in it is special. */
-export function quoted(text: string): string {
+function quoted(text: string): string {
 	return /^[\w./:=,-]+$/.test(text)
 		? text
 		: `'${text.replaceAll("'", `'\\''`)}'`;

@@ -27,7 +27,7 @@ export interface Found {
 	readonly steps: SearchResponse["timing"]["steps"];
 	readonly omitted?: number;
 	readonly notes: readonly string[];
-	readonly call: ServiceCall;
+	readonly calls: readonly ServiceCall[];
 }
 
 type Run = (
@@ -101,7 +101,7 @@ async function runRecall(
 					],
 		omitted: result.omitted,
 		notes: [],
-		call: { verb: "recall", options: toJsonObject(options) },
+		calls: [{ verb: "recall", options: toJsonObject(options) }],
 	};
 }
 
@@ -184,7 +184,7 @@ async function runHybrid(
 		weights: used,
 		steps: [],
 		notes: [],
-		call: callOf("hybridSearch", options, settings.tables),
+		calls: callsOf("hybridSearch", options, settings.tables),
 	};
 }
 
@@ -277,7 +277,7 @@ async function runVector(
 		weights: {},
 		steps: [],
 		notes: [],
-		call: callOf("vectorSearch", options, settings.tables),
+		calls: callsOf("vectorSearch", options, settings.tables),
 	};
 }
 
@@ -319,7 +319,7 @@ async function runFuzzy(
 		notes: isBounded
 			? ["not all names that are like the query may have been compared"]
 			: [],
-		call: callOf("fuzzySearch", options, tables, "entityType"),
+		calls: callsOf("fuzzySearch", options, tables, "entityType"),
 	};
 }
 
@@ -353,7 +353,7 @@ async function runLookup(
 		weights: {},
 		steps: [],
 		notes: [],
-		call: callOf("lookupEntities", options, undefined),
+		calls: callsOf("lookupEntities", options, tables, "entityType"),
 	};
 }
 
@@ -385,15 +385,17 @@ function textOf(
 	return typeof text === "string" ? text : "";
 }
 
-function callOf(
+/** A call for each table, or one for all of them. */
+function callsOf(
 	verb: string,
 	options: object,
 	tables: readonly string[] | undefined,
 	name = "tableName",
-): ServiceCall {
-	const [only, ...more] = tables ?? [];
-	const table = only === undefined || more.length > 0 ? {} : { [name]: only };
-	return { verb, options: toJsonObject({ ...table, ...options }) };
+): ServiceCall[] {
+	const each = (some(tables) ?? [undefined]).map((table) =>
+		table === undefined ? options : { [name]: table, ...options },
+	);
+	return each.map((options) => ({ verb, options: toJsonObject(options) }));
 }
 
 function some(tables: readonly string[] | undefined) {

@@ -259,13 +259,23 @@ describe("what is shown", () => {
 		const titles = ({ items }: SearchResponse) =>
 			items.map(({ title }) => title);
 		const query = "dinosaurs in a park";
+		/** What the code finds that the page shows to be copied. */
+		const ids = async (code: string) => {
+			const run = new Function("service", `return (async () => ${code})()`);
+			const rows = await run(db.service);
+			return (rows.items ?? rows).map(
+				(row: { id?: string; entityId?: string }) => row.entityId ?? row.id,
+			);
+		};
 		for (const mode of ["recall", "hybrid", "vector", "text"]) {
 			const found = await search({ query, mode });
 			expect([mode, titles(found)[0]]).toEqual([mode, "Jurassic Park"]);
 			expect(found.items.map(({ place }) => place)).toEqual(
 				found.items.map((_, at) => at + 1),
 			);
-			expect(found.code.typescript).toContain(found.call.verb);
+			expect(await ids(found.code.typescript)).toEqual(
+				found.items.map(({ entityId }) => entityId),
+			);
 		}
 		expect(
 			titles(await search({ query: "Jurasic Prk", mode: "fuzzy" })),
@@ -288,6 +298,20 @@ describe("what is shown", () => {
 		});
 		const shares = hybrid.items[0]?.lists.map(({ share }) => share ?? 0) ?? [];
 		expect(shares.reduce((sum, share) => sum + share, 0)).toBeCloseTo(1, 6);
+		for (const settings of [
+			{ mode: "hybrid", tables: [entityType], filter: "year > 1990" },
+			{ mode: "hybrid", weights: { vector: 0, text: 1 }, limit: 1 },
+			{ mode: "vector", vectorMode: "exact", tables: [entityType] },
+			{ mode: "fuzzy", tables: ["studio_films", "studio_labels"] },
+			{ mode: "lookup", tables: ["studio_labels", "studio_films"] },
+			{ mode: "recall", tables: [entityType], maxTokens: 500 },
+		]) {
+			const found = await search({ query: "the lost world", ...settings });
+			expect([settings, await ids(found.code.typescript)]).toEqual([
+				settings,
+				found.items.map(({ entityId }) => entityId),
+			]);
+		}
 		const defaults = await search({ query, mode: "hybrid" });
 		for (const { lists } of defaults.items)
 			expect(lists.reduce((sum, { share = 0 }) => sum + share, 0)).toBeCloseTo(

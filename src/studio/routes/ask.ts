@@ -3,7 +3,7 @@ import type { Entity } from "../../models/entity.ts";
 import { limits } from "../../models/limits.ts";
 import type { FoundByQuery, QueryResult } from "../../verbs/query-result.ts";
 import type { ConsoleResponse, EntityRef, JsonObject } from "../api.ts";
-import { quoted, shellOf } from "../code.ts";
+import { onOneLine, shellOf } from "../code.ts";
 import { scopeInput } from "../input.ts";
 import { exactJson, toJsonObject } from "../json.ts";
 import type { Place } from "../place.ts";
@@ -129,7 +129,7 @@ function codeOf(place: Place, query: string): ConsoleResponse["code"] {
 	const { tenantId, userId } = place;
 	const scope = { tenantId, ...(userId === undefined ? {} : { userId }) };
 	return {
-		typescript: `await service.query(${JSON.stringify(query)}, ${JSON.stringify(scope)})`,
-		shell: shellOf(place, [`rem query ${quoted(query)}`]),
+		typescript: `await service.query(${JSON.stringify(query)}, ${onOneLine(scope)})`,
+		shell: shellOf(place, { name: "rem query", text: query }),
 	};
 }

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import type { SearchResponse } from "../api.ts";
-import { quoted, shellOf, typescriptOf } from "../code.ts";
+import { type Command, shellOf, typescriptOf } from "../code.ts";
 import { type Settings, settingsInput } from "../input.ts";
 import { type RouteCall, route } from "../route.ts";
 import { rankedLists, search as run } from "../search.ts";
@@ -14,7 +14,7 @@ export const search = route({
 		const place = call.place(given);
 		const started = performance.now();
 		const found = await run(place, settings, explain);
-		const { items, plans, steps, omitted, notes, call: made } = found;
+		const { items, plans, steps, omitted, notes, calls } = found;
 		return {
 			mode: settings.mode ?? "recall",
 			items,
@@ -22,71 +22,85 @@ export const search = route({
 			...(omitted === undefined ? {} : { omitted }),
 			timing: { serviceMs: performance.now() - started, steps },
 			tables: plans,
-			call: made,
 			code: {
-				typescript: typescriptOf(place, made),
-				shell: shell(place, settings),
+				typescript: typescriptOf(place, calls),
+				shell: commandsOf(settings)
+					.map((command) => shellOf(place, command))
+					.join("\n"),
 			},
 			notes,
 		};
 	},
 });
 
-function shell(
-	place: {
-		readonly tenantId: string;
-		readonly userId: string | null | undefined;
-	},
+/** One for each table, where the command takes one table or all of them. */
+function commandsOf(settings: Settings): Command[] {
+	const { mode = "recall", tables = [] } = settings;
+	if (mode === "recall" || tables.length < 2)
+		return [commandOf(settings, tables)];
+	return tables.map((table) => commandOf(settings, [table]));
+}
+
+function commandOf(
 	{
 		mode = "recall",
-		query,
-		tables,
-		limit,
+		query: text,
+		limit = 20,
 		filter,
 		weights,
 		threshold,
 		maxTokens,
+		vectorMode,
 	}: Settings,
-): string {
-	const text = quoted(query);
-	const table = tables?.length === 1 ? tables[0] : undefined;
+	tables: readonly string[],
+): Command {
 	const list = Object.entries(weights ?? {})
 		.filter(([, value]) => value !== undefined)
 		.map(([name, value]) => `${name}=${value}`)
 		.join(",");
+	const [table] = tables;
 	const searched = [
 		["--table", table],
 		["--condition", filter],
+		["--mode", vectorMode],
 		["--limit", limit],
 	] as const;
 	switch (mode) {
 		case "recall":
-			return shellOf(place, [
-				`rem recall ${[text, ...(tables ?? []).map((name) => `--table ${quoted(name)}`)].join(" ")}`,
-				["--limit", limit],
-				["--max-tokens", maxTokens],
-			]);
+			return {
+				name: "rem recall",
+				text,
+				options: [
+					...tables.map((table) => ["--table", table] as const),
+					["--limit", limit],
+					["--max-tokens", maxTokens],
+				],
+			};
 		case "lookup":
-			return shellOf(place, [`rem lookup ${text}`, ["--type", table]]);
+			return { name: "rem lookup", text, options: [["--type", table]] };
 		case "fuzzy":
-			return shellOf(place, [
-				`rem fuzzy ${text}`,
-				["--type", table],
-				["--threshold", threshold],
-				["--limit", limit],
-			]);
+			return {
+				name: "rem fuzzy",
+				text,
+				options: [
+					["--type", table],
+					["--threshold", threshold],
+					["--limit", limit],
+				],
+			};
 		case "vector":
-			return shellOf(place, [`rem search ${text}`, ...searched]);
+			return { name: "rem search", text, options: searched };
 		case "text":
-			return shellOf(place, [
-				`rem search ${text} --hybrid --weights vector=0,text=1,name=0`,
-				...searched,
-			]);
+			return {
+				name: "rem search --hybrid --weights vector=0,text=1,name=0",
+				text,
+				options: searched,
+			};
 		case "hybrid":
-			return shellOf(place, [
-				`rem search ${text} --hybrid`,
-				["--weights", list === "" ? undefined : list],
-				...searched,
-			]);
+			return {
+				name: "rem search --hybrid",
+				text,
+				options: [["--weights", list === "" ? undefined : list], ...searched],
+			};
 	}
 }

@@ -280,7 +280,7 @@ function viewOfAll(positions: ReadonlyMap<string, Position>, size: Size): View {
 	const ys = all.map(({ y }) => y);
 	const [left, right] = [Math.min(...xs, 0), Math.max(...xs, 0)];
 	const [top, bottom] = [Math.min(...ys, 0), Math.max(...ys, 0)];
-	const margin = Math.min(maxMargin, size.width / 5);
+	const margin = Math.min(maxMargin, size.width / 4);
 	const scale = Math.min(
 		Math.max(size.width - 2 * margin, 80) / Math.max(right - left, 1),
 		Math.max(size.height - 90, 80) / Math.max(bottom - top, 1),

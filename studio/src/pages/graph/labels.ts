@@ -32,37 +32,48 @@ interface Box {
 const maxCharacters = 28;
 const minCharacters = 8;
 
-/** Labels that stay within the frame and do not cover each other: the first nodes come first. */
+/** Labels that stay within the frame and cover neither nodes nor each other: the first nodes come first. */
 export function placeLabels(
 	nodes: readonly LabelledNode[],
 	frame: Frame,
 ): ReadonlyMap<string, Label> {
 	const labels = new Map<string, Label>();
+	const circles = nodes.map((node) => circleOf(node, frame));
 	const taken: Box[] = [];
-	for (const node of nodes) {
-		const label = labelOf(node, frame);
+	for (const [at, node] of nodes.entries()) {
+		const free = candidates(node, frame).find((label) => {
+			const box = boxOf(node, label, frame);
+			const isCovering = (other: Box) => overlap(box, other);
+			return !(
+				taken.some(isCovering) ||
+				circles.some((other, index) => index !== at && isCovering(other))
+			);
+		});
+		const label = free ?? (node.isNeeded ? candidates(node, frame)[0] : free);
 		if (label === undefined) continue;
-		const box = boxOf(node, label, frame);
-		if (!node.isNeeded && taken.some((other) => overlap(box, other))) continue;
-		taken.push(box);
+		taken.push(boxOf(node, label, frame));
 		labels.set(node.id, label);
 	}
 	return labels;
 }
 
-/** Away from the middle where there is room, else on the other side, else shortened. */
-function labelOf(node: LabelledNode, frame: Frame): Label | undefined {
-	const text = excerpt(node.title, maxCharacters);
-	const prefersLeft = node.x < frame.width / 2 - 40;
-	const roomAt = (isLeft: boolean) =>
-		(isLeft ? node.x : frame.width - node.x) - 1.6 * frame.fontSize;
-	for (const isLeft of [prefersLeft, !prefersLeft])
-		if (widthOf(text, frame) <= roomAt(isLeft)) return { text, isLeft };
-	const isLeft = roomAt(true) > roomAt(false);
-	const fitting = Math.floor(roomAt(isLeft) / (meanWidth * frame.fontSize));
-	return fitting < minCharacters
-		? undefined
-		: { text: excerpt(node.title, fitting), isLeft };
+/** Away from the middle, whole or shortened; else on the other side. */
+function candidates(node: LabelledNode, frame: Frame): Label[] {
+	const prefersLeft = node.x < frame.width / 2;
+	return [prefersLeft, !prefersLeft].flatMap((isLeft): Label[] => {
+		const room =
+			(isLeft ? node.x : frame.width - node.x) - 1.2 * frame.fontSize;
+		const whole = excerpt(node.title, maxCharacters);
+		if (widthOf(whole, frame) <= room) return [{ text: whole, isLeft }];
+		const fitting = Math.floor(room / (meanWidth * frame.fontSize));
+		if (fitting < minCharacters) return [];
+		return [{ text: excerpt(node.title, fitting), isLeft }];
+	});
+}
+
+function circleOf({ x, y }: Position, { fontSize }: Frame): Box {
+	const r = 0.58 * fontSize;
+	return { left: x - r, right: x + r, top: y - r, bottom: y + r };
 }
 
 function boxOf(node: Position, { text, isLeft }: Label, frame: Frame): Box {
