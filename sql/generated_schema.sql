@@ -91,7 +91,11 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_files" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
-ALTER TABLE "public"."embeddings_files" ALTER COLUMN embedding SET STATISTICS 0;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."embeddings_files" ALTER COLUMN embedding SET STATISTICS 0;
+  END IF;
+END $do$;
 COMMENT ON TABLE "public"."embeddings_files" IS 'remdb: embeddings of files';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_files_scope" ON "public"."embeddings_files" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_files_embeddings"() RETURNS TRIGGER
@@ -103,6 +107,7 @@ DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
   rem_present BOOLEAN[];
+  rem_old UUID[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -114,7 +119,8 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'files';
     RETURN NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'files' AND entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_old FROM old_rows;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'files' AND entity_id = ANY (rem_old);
     RETURN NULL;
   END IF;
   IF starts_with(rem_claim, 'public.files ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
@@ -123,8 +129,9 @@ BEGIN
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      SELECT array_agg(id) INTO rem_old FROM old_rows;
       PERFORM FROM "public"."rem_embedding_queue" AS q
-      WHERE q.entity_type = 'files' AND q.entity_id IN (SELECT id FROM old_rows)
+      WHERE q.entity_type = 'files' AND q.entity_id = ANY (rem_old)
       FOR UPDATE;
     END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
@@ -163,20 +170,22 @@ BEGIN
     WHERE q.entity_type = 'files' AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q
-    (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'files', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
-  JOIN "public"."rem_embedding_fields" AS f
-    ON f.entity_type = 'files' AND f.field_name = changed.field_name AND f.state <> 'removing'
-  JOIN "public"."rem_embedding_models" AS m
-    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
-      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.files', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
-  WHERE changed.is_present
-  ORDER BY changed.id, changed.field_name
+  WITH queued AS MATERIALIZED (
+    SELECT 'files', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+    JOIN "public"."rem_embedding_fields" AS f
+      ON f.entity_type = 'files' AND f.field_name = changed.field_name AND f.state <> 'removing'
+    JOIN "public"."rem_embedding_models" AS m
+      ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+        AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.files', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+    WHERE changed.is_present
+    ORDER BY changed.id, changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -229,20 +238,23 @@ BEGIN
       WHERE f.entity_type = 'files' AND true AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'files', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+  WITH queued AS MATERIALIZED (
+    SELECT 'files', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'files' AND f.state <> 'removing' AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'files' AND f.state <> 'removing' AND "old".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
-  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'files' AND m.state IN ('active', 'filling')
-  ORDER BY changed.field_name
+    JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'files' AND m.state IN ('active', 'filling')
+    ORDER BY changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -260,7 +272,7 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_files" (
   length INTEGER NOT NULL,
   -- Those that occur three times or more: the best rows of a word that very many have.
   often TEXT[],
-  words TSVECTOR NOT NULL
+  words TSVECTOR STORAGE EXTERNAL NOT NULL
 ) WITH (
   -- Words stay in the row: they are read for each row that a search ranks.
   toast_tuple_target = 8160,
@@ -268,9 +280,11 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_files" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on them take long to gather, and the queries bring their own.
-ALTER TABLE "public"."rem_words_files" ALTER COLUMN words SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_files" ALTER COLUMN often SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_files" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."rem_words_files" ALTER COLUMN words SET STATISTICS 0, ALTER COLUMN often SET STATISTICS 0;
+  END IF;
+END $do$;
 DO $do$
 DECLARE
   rem_index REGCLASS;
@@ -299,7 +313,8 @@ BEGIN
   ELSIF TG_LEVEL = 'ROW' THEN
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_words_files" WHERE entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_ids FROM old_rows;
+    DELETE FROM "public"."rem_words_files" WHERE entity_id = ANY (rem_ids);
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
@@ -337,10 +352,12 @@ ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_words_truncate";
 CREATE OR REPLACE TRIGGER "trg_files_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."files"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_files_words"();
 ALTER TABLE "public"."files" ENABLE REPLICA TRIGGER "trg_files_words_replica";
-INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
-SELECT 'files', 'english', ARRAY['name', 'content']::text[], NOT EXISTS (SELECT FROM "public"."files")
+WITH source AS MATERIALIZED (
+  SELECT 'files', 'english', ARRAY['name', 'content']::text[], NOT EXISTS (SELECT FROM "public"."files")
+)
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled) SELECT * FROM source
 ON CONFLICT (entity_type) DO UPDATE SET
-  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = excluded.updated_at,
   columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
 WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 DO $do$ BEGIN
@@ -410,8 +427,8 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM "public"."files" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
-        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key)
-        SELECT '', 'files', gone.id, '', '' FROM unnest(rem_gone) AS gone (id)
+        WITH guard AS MATERIALIZED (SELECT '', 'files', gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
+        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key) SELECT * FROM guard
         ON CONFLICT (entity_type, entity_id) DO NOTHING;
       END IF;
       DELETE FROM "public"."kv_store" WHERE entity_type = 'files' AND entity_id = ANY (rem_gone);
@@ -420,13 +437,13 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
-  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at)
-  SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_files" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
+  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_files" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id)
+  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at) SELECT * FROM entries
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
     metadata = excluded.metadata, graph_edges = excluded.graph_edges,
-    created_at = excluded.created_at, updated_at = now()
+    created_at = excluded.created_at, updated_at = excluded.updated_at
   WHERE (k.entity_key, k.tenant_id, k.user_id, k.normalized_key, k.content_summary, k.metadata, k.graph_edges, k.created_at)
     IS DISTINCT FROM (excluded.entity_key, excluded.tenant_id, excluded.user_id, excluded.normalized_key,
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
@@ -519,7 +536,11 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_image_resources" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
-ALTER TABLE "public"."embeddings_image_resources" ALTER COLUMN embedding SET STATISTICS 0;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."embeddings_image_resources" ALTER COLUMN embedding SET STATISTICS 0;
+  END IF;
+END $do$;
 COMMENT ON TABLE "public"."embeddings_image_resources" IS 'remdb: embeddings of image_resources';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_image_resources_scope" ON "public"."embeddings_image_resources" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_image_resources_embeddings"() RETURNS TRIGGER
@@ -531,6 +552,7 @@ DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
   rem_present BOOLEAN[];
+  rem_old UUID[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -542,7 +564,8 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'image_resources';
     RETURN NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'image_resources' AND entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_old FROM old_rows;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'image_resources' AND entity_id = ANY (rem_old);
     RETURN NULL;
   END IF;
   IF starts_with(rem_claim, 'public.image_resources ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
@@ -551,8 +574,9 @@ BEGIN
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      SELECT array_agg(id) INTO rem_old FROM old_rows;
       PERFORM FROM "public"."rem_embedding_queue" AS q
-      WHERE q.entity_type = 'image_resources' AND q.entity_id IN (SELECT id FROM old_rows)
+      WHERE q.entity_type = 'image_resources' AND q.entity_id = ANY (rem_old)
       FOR UPDATE;
     END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
@@ -591,20 +615,22 @@ BEGIN
     WHERE q.entity_type = 'image_resources' AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q
-    (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'image_resources', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
-  JOIN "public"."rem_embedding_fields" AS f
-    ON f.entity_type = 'image_resources' AND f.field_name = changed.field_name AND f.state <> 'removing'
-  JOIN "public"."rem_embedding_models" AS m
-    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
-      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.image_resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
-  WHERE changed.is_present
-  ORDER BY changed.id, changed.field_name
+  WITH queued AS MATERIALIZED (
+    SELECT 'image_resources', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+    JOIN "public"."rem_embedding_fields" AS f
+      ON f.entity_type = 'image_resources' AND f.field_name = changed.field_name AND f.state <> 'removing'
+    JOIN "public"."rem_embedding_models" AS m
+      ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+        AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.image_resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+    WHERE changed.is_present
+    ORDER BY changed.id, changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -657,20 +683,23 @@ BEGIN
       WHERE f.entity_type = 'image_resources' AND true AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'image_resources', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+  WITH queued AS MATERIALIZED (
+    SELECT 'image_resources', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'image_resources' AND f.state <> 'removing' AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'image_resources' AND f.state <> 'removing' AND "old".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
-  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'image_resources' AND m.state IN ('active', 'filling')
-  ORDER BY changed.field_name
+    JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'image_resources' AND m.state IN ('active', 'filling')
+    ORDER BY changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -688,7 +717,7 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_image_resources" (
   length INTEGER NOT NULL,
   -- Those that occur three times or more: the best rows of a word that very many have.
   often TEXT[],
-  words TSVECTOR NOT NULL
+  words TSVECTOR STORAGE EXTERNAL NOT NULL
 ) WITH (
   -- Words stay in the row: they are read for each row that a search ranks.
   toast_tuple_target = 8160,
@@ -696,9 +725,11 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_image_resources" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on them take long to gather, and the queries bring their own.
-ALTER TABLE "public"."rem_words_image_resources" ALTER COLUMN words SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_image_resources" ALTER COLUMN often SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_image_resources" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."rem_words_image_resources" ALTER COLUMN words SET STATISTICS 0, ALTER COLUMN often SET STATISTICS 0;
+  END IF;
+END $do$;
 DO $do$
 DECLARE
   rem_index REGCLASS;
@@ -727,7 +758,8 @@ BEGIN
   ELSIF TG_LEVEL = 'ROW' THEN
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_words_image_resources" WHERE entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_ids FROM old_rows;
+    DELETE FROM "public"."rem_words_image_resources" WHERE entity_id = ANY (rem_ids);
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
@@ -765,10 +797,12 @@ ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resource
 CREATE OR REPLACE TRIGGER "trg_image_resources_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."image_resources"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_image_resources_words"();
 ALTER TABLE "public"."image_resources" ENABLE REPLICA TRIGGER "trg_image_resources_words_replica";
-INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
-SELECT 'image_resources', 'english', ARRAY['name', 'description', 'content', 'vision_description']::text[], NOT EXISTS (SELECT FROM "public"."image_resources")
+WITH source AS MATERIALIZED (
+  SELECT 'image_resources', 'english', ARRAY['name', 'description', 'content', 'vision_description']::text[], NOT EXISTS (SELECT FROM "public"."image_resources")
+)
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled) SELECT * FROM source
 ON CONFLICT (entity_type) DO UPDATE SET
-  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = excluded.updated_at,
   columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
 WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 DO $do$ BEGIN
@@ -838,8 +872,8 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM "public"."image_resources" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
-        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key)
-        SELECT '', 'image_resources', gone.id, '', '' FROM unnest(rem_gone) AS gone (id)
+        WITH guard AS MATERIALIZED (SELECT '', 'image_resources', gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
+        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key) SELECT * FROM guard
         ON CONFLICT (entity_type, entity_id) DO NOTHING;
       END IF;
       DELETE FROM "public"."kv_store" WHERE entity_type = 'image_resources' AND entity_id = ANY (rem_gone);
@@ -848,13 +882,13 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
-  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at)
-  SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_image_resources" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
+  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_image_resources" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id)
+  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at) SELECT * FROM entries
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
     metadata = excluded.metadata, graph_edges = excluded.graph_edges,
-    created_at = excluded.created_at, updated_at = now()
+    created_at = excluded.created_at, updated_at = excluded.updated_at
   WHERE (k.entity_key, k.tenant_id, k.user_id, k.normalized_key, k.content_summary, k.metadata, k.graph_edges, k.created_at)
     IS DISTINCT FROM (excluded.entity_key, excluded.tenant_id, excluded.user_id, excluded.normalized_key,
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
@@ -936,7 +970,11 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_messages" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
-ALTER TABLE "public"."embeddings_messages" ALTER COLUMN embedding SET STATISTICS 0;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."embeddings_messages" ALTER COLUMN embedding SET STATISTICS 0;
+  END IF;
+END $do$;
 COMMENT ON TABLE "public"."embeddings_messages" IS 'remdb: embeddings of messages';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_messages_scope" ON "public"."embeddings_messages" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_messages_embeddings"() RETURNS TRIGGER
@@ -948,6 +986,7 @@ DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
   rem_present BOOLEAN[];
+  rem_old UUID[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -959,7 +998,8 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'messages';
     RETURN NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'messages' AND entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_old FROM old_rows;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'messages' AND entity_id = ANY (rem_old);
     RETURN NULL;
   END IF;
   IF starts_with(rem_claim, 'public.messages ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
@@ -968,8 +1008,9 @@ BEGIN
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      SELECT array_agg(id) INTO rem_old FROM old_rows;
       PERFORM FROM "public"."rem_embedding_queue" AS q
-      WHERE q.entity_type = 'messages' AND q.entity_id IN (SELECT id FROM old_rows)
+      WHERE q.entity_type = 'messages' AND q.entity_id = ANY (rem_old)
       FOR UPDATE;
     END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
@@ -1008,20 +1049,22 @@ BEGIN
     WHERE q.entity_type = 'messages' AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q
-    (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'messages', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
-  JOIN "public"."rem_embedding_fields" AS f
-    ON f.entity_type = 'messages' AND f.field_name = changed.field_name AND f.state <> 'removing'
-  JOIN "public"."rem_embedding_models" AS m
-    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
-      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.messages', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
-  WHERE changed.is_present
-  ORDER BY changed.id, changed.field_name
+  WITH queued AS MATERIALIZED (
+    SELECT 'messages', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+    JOIN "public"."rem_embedding_fields" AS f
+      ON f.entity_type = 'messages' AND f.field_name = changed.field_name AND f.state <> 'removing'
+    JOIN "public"."rem_embedding_models" AS m
+      ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+        AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.messages', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+    WHERE changed.is_present
+    ORDER BY changed.id, changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -1074,20 +1117,23 @@ BEGIN
       WHERE f.entity_type = 'messages' AND true AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'messages', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+  WITH queued AS MATERIALIZED (
+    SELECT 'messages', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'messages' AND f.state <> 'removing' AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'messages' AND f.state <> 'removing' AND "old".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
-  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'messages' AND m.state IN ('active', 'filling')
-  ORDER BY changed.field_name
+    JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'messages' AND m.state IN ('active', 'filling')
+    ORDER BY changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -1105,7 +1151,7 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_messages" (
   length INTEGER NOT NULL,
   -- Those that occur three times or more: the best rows of a word that very many have.
   often TEXT[],
-  words TSVECTOR NOT NULL
+  words TSVECTOR STORAGE EXTERNAL NOT NULL
 ) WITH (
   -- Words stay in the row: they are read for each row that a search ranks.
   toast_tuple_target = 8160,
@@ -1113,9 +1159,11 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_messages" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on them take long to gather, and the queries bring their own.
-ALTER TABLE "public"."rem_words_messages" ALTER COLUMN words SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_messages" ALTER COLUMN often SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_messages" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."rem_words_messages" ALTER COLUMN words SET STATISTICS 0, ALTER COLUMN often SET STATISTICS 0;
+  END IF;
+END $do$;
 DO $do$
 DECLARE
   rem_index REGCLASS;
@@ -1144,7 +1192,8 @@ BEGIN
   ELSIF TG_LEVEL = 'ROW' THEN
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_words_messages" WHERE entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_ids FROM old_rows;
+    DELETE FROM "public"."rem_words_messages" WHERE entity_id = ANY (rem_ids);
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
@@ -1182,10 +1231,12 @@ ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_words_trunca
 CREATE OR REPLACE TRIGGER "trg_messages_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."messages"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_messages_words"();
 ALTER TABLE "public"."messages" ENABLE REPLICA TRIGGER "trg_messages_words_replica";
-INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
-SELECT 'messages', 'english', ARRAY['content']::text[], NOT EXISTS (SELECT FROM "public"."messages")
+WITH source AS MATERIALIZED (
+  SELECT 'messages', 'english', ARRAY['content']::text[], NOT EXISTS (SELECT FROM "public"."messages")
+)
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled) SELECT * FROM source
 ON CONFLICT (entity_type) DO UPDATE SET
-  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = excluded.updated_at,
   columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
 WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 CREATE INDEX IF NOT EXISTS "idx_messages__created_at" ON "public"."messages" ("tenant_id", "created_at", "id");
@@ -1254,7 +1305,11 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_moments" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
-ALTER TABLE "public"."embeddings_moments" ALTER COLUMN embedding SET STATISTICS 0;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."embeddings_moments" ALTER COLUMN embedding SET STATISTICS 0;
+  END IF;
+END $do$;
 COMMENT ON TABLE "public"."embeddings_moments" IS 'remdb: embeddings of moments';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_moments_scope" ON "public"."embeddings_moments" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_moments_embeddings"() RETURNS TRIGGER
@@ -1266,6 +1321,7 @@ DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
   rem_present BOOLEAN[];
+  rem_old UUID[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -1277,7 +1333,8 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'moments';
     RETURN NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'moments' AND entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_old FROM old_rows;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'moments' AND entity_id = ANY (rem_old);
     RETURN NULL;
   END IF;
   IF starts_with(rem_claim, 'public.moments ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
@@ -1286,8 +1343,9 @@ BEGIN
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      SELECT array_agg(id) INTO rem_old FROM old_rows;
       PERFORM FROM "public"."rem_embedding_queue" AS q
-      WHERE q.entity_type = 'moments' AND q.entity_id IN (SELECT id FROM old_rows)
+      WHERE q.entity_type = 'moments' AND q.entity_id = ANY (rem_old)
       FOR UPDATE;
     END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
@@ -1326,20 +1384,22 @@ BEGIN
     WHERE q.entity_type = 'moments' AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q
-    (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'moments', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
-  JOIN "public"."rem_embedding_fields" AS f
-    ON f.entity_type = 'moments' AND f.field_name = changed.field_name AND f.state <> 'removing'
-  JOIN "public"."rem_embedding_models" AS m
-    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
-      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.moments', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
-  WHERE changed.is_present
-  ORDER BY changed.id, changed.field_name
+  WITH queued AS MATERIALIZED (
+    SELECT 'moments', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+    JOIN "public"."rem_embedding_fields" AS f
+      ON f.entity_type = 'moments' AND f.field_name = changed.field_name AND f.state <> 'removing'
+    JOIN "public"."rem_embedding_models" AS m
+      ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+        AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.moments', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+    WHERE changed.is_present
+    ORDER BY changed.id, changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -1392,20 +1452,23 @@ BEGIN
       WHERE f.entity_type = 'moments' AND true AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'moments', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+  WITH queued AS MATERIALIZED (
+    SELECT 'moments', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'moments' AND f.state <> 'removing' AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'moments' AND f.state <> 'removing' AND "old".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
-  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'moments' AND m.state IN ('active', 'filling')
-  ORDER BY changed.field_name
+    JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'moments' AND m.state IN ('active', 'filling')
+    ORDER BY changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -1423,7 +1486,7 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_moments" (
   length INTEGER NOT NULL,
   -- Those that occur three times or more: the best rows of a word that very many have.
   often TEXT[],
-  words TSVECTOR NOT NULL
+  words TSVECTOR STORAGE EXTERNAL NOT NULL
 ) WITH (
   -- Words stay in the row: they are read for each row that a search ranks.
   toast_tuple_target = 8160,
@@ -1431,9 +1494,11 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_moments" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on them take long to gather, and the queries bring their own.
-ALTER TABLE "public"."rem_words_moments" ALTER COLUMN words SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_moments" ALTER COLUMN often SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_moments" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."rem_words_moments" ALTER COLUMN words SET STATISTICS 0, ALTER COLUMN often SET STATISTICS 0;
+  END IF;
+END $do$;
 DO $do$
 DECLARE
   rem_index REGCLASS;
@@ -1462,7 +1527,8 @@ BEGIN
   ELSIF TG_LEVEL = 'ROW' THEN
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_words_moments" WHERE entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_ids FROM old_rows;
+    DELETE FROM "public"."rem_words_moments" WHERE entity_id = ANY (rem_ids);
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
@@ -1500,10 +1566,12 @@ ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_words_truncate
 CREATE OR REPLACE TRIGGER "trg_moments_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."moments"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_moments_words"();
 ALTER TABLE "public"."moments" ENABLE REPLICA TRIGGER "trg_moments_words_replica";
-INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
-SELECT 'moments', 'english', ARRAY['name', 'summary']::text[], NOT EXISTS (SELECT FROM "public"."moments")
+WITH source AS MATERIALIZED (
+  SELECT 'moments', 'english', ARRAY['name', 'summary']::text[], NOT EXISTS (SELECT FROM "public"."moments")
+)
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled) SELECT * FROM source
 ON CONFLICT (entity_type) DO UPDATE SET
-  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = excluded.updated_at,
   columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
 WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 DO $do$ BEGIN
@@ -1573,8 +1641,8 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM "public"."moments" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
-        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key)
-        SELECT '', 'moments', gone.id, '', '' FROM unnest(rem_gone) AS gone (id)
+        WITH guard AS MATERIALIZED (SELECT '', 'moments', gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
+        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key) SELECT * FROM guard
         ON CONFLICT (entity_type, entity_id) DO NOTHING;
       END IF;
       DELETE FROM "public"."kv_store" WHERE entity_type = 'moments' AND entity_id = ANY (rem_gone);
@@ -1583,13 +1651,13 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
-  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at)
-  SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_moments" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
+  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_moments" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id)
+  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at) SELECT * FROM entries
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
     metadata = excluded.metadata, graph_edges = excluded.graph_edges,
-    created_at = excluded.created_at, updated_at = now()
+    created_at = excluded.created_at, updated_at = excluded.updated_at
   WHERE (k.entity_key, k.tenant_id, k.user_id, k.normalized_key, k.content_summary, k.metadata, k.graph_edges, k.created_at)
     IS DISTINCT FROM (excluded.entity_key, excluded.tenant_id, excluded.user_id, excluded.normalized_key,
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
@@ -1678,7 +1746,11 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_ontologies" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
-ALTER TABLE "public"."embeddings_ontologies" ALTER COLUMN embedding SET STATISTICS 0;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."embeddings_ontologies" ALTER COLUMN embedding SET STATISTICS 0;
+  END IF;
+END $do$;
 COMMENT ON TABLE "public"."embeddings_ontologies" IS 'remdb: embeddings of ontologies';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_ontologies_scope" ON "public"."embeddings_ontologies" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_ontologies_embeddings"() RETURNS TRIGGER
@@ -1690,6 +1762,7 @@ DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
   rem_present BOOLEAN[];
+  rem_old UUID[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -1701,7 +1774,8 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'ontologies';
     RETURN NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'ontologies' AND entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_old FROM old_rows;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'ontologies' AND entity_id = ANY (rem_old);
     RETURN NULL;
   END IF;
   IF starts_with(rem_claim, 'public.ontologies ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
@@ -1710,8 +1784,9 @@ BEGIN
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      SELECT array_agg(id) INTO rem_old FROM old_rows;
       PERFORM FROM "public"."rem_embedding_queue" AS q
-      WHERE q.entity_type = 'ontologies' AND q.entity_id IN (SELECT id FROM old_rows)
+      WHERE q.entity_type = 'ontologies' AND q.entity_id = ANY (rem_old)
       FOR UPDATE;
     END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
@@ -1750,20 +1825,22 @@ BEGIN
     WHERE q.entity_type = 'ontologies' AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q
-    (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'ontologies', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
-  JOIN "public"."rem_embedding_fields" AS f
-    ON f.entity_type = 'ontologies' AND f.field_name = changed.field_name AND f.state <> 'removing'
-  JOIN "public"."rem_embedding_models" AS m
-    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
-      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.ontologies', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
-  WHERE changed.is_present
-  ORDER BY changed.id, changed.field_name
+  WITH queued AS MATERIALIZED (
+    SELECT 'ontologies', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+    JOIN "public"."rem_embedding_fields" AS f
+      ON f.entity_type = 'ontologies' AND f.field_name = changed.field_name AND f.state <> 'removing'
+    JOIN "public"."rem_embedding_models" AS m
+      ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+        AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.ontologies', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+    WHERE changed.is_present
+    ORDER BY changed.id, changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -1816,20 +1893,23 @@ BEGIN
       WHERE f.entity_type = 'ontologies' AND true AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'ontologies', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+  WITH queued AS MATERIALIZED (
+    SELECT 'ontologies', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'ontologies' AND f.state <> 'removing' AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'ontologies' AND f.state <> 'removing' AND "old".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
-  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'ontologies' AND m.state IN ('active', 'filling')
-  ORDER BY changed.field_name
+    JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'ontologies' AND m.state IN ('active', 'filling')
+    ORDER BY changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -1847,7 +1927,7 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_ontologies" (
   length INTEGER NOT NULL,
   -- Those that occur three times or more: the best rows of a word that very many have.
   often TEXT[],
-  words TSVECTOR NOT NULL
+  words TSVECTOR STORAGE EXTERNAL NOT NULL
 ) WITH (
   -- Words stay in the row: they are read for each row that a search ranks.
   toast_tuple_target = 8160,
@@ -1855,9 +1935,11 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_ontologies" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on them take long to gather, and the queries bring their own.
-ALTER TABLE "public"."rem_words_ontologies" ALTER COLUMN words SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_ontologies" ALTER COLUMN often SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_ontologies" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."rem_words_ontologies" ALTER COLUMN words SET STATISTICS 0, ALTER COLUMN often SET STATISTICS 0;
+  END IF;
+END $do$;
 DO $do$
 DECLARE
   rem_index REGCLASS;
@@ -1886,7 +1968,8 @@ BEGIN
   ELSIF TG_LEVEL = 'ROW' THEN
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_words_ontologies" WHERE entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_ids FROM old_rows;
+    DELETE FROM "public"."rem_words_ontologies" WHERE entity_id = ANY (rem_ids);
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
@@ -1924,10 +2007,12 @@ ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_words_tr
 CREATE OR REPLACE TRIGGER "trg_ontologies_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."ontologies"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontologies_words"();
 ALTER TABLE "public"."ontologies" ENABLE REPLICA TRIGGER "trg_ontologies_words_replica";
-INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
-SELECT 'ontologies', 'english', ARRAY['name', 'content']::text[], NOT EXISTS (SELECT FROM "public"."ontologies")
+WITH source AS MATERIALIZED (
+  SELECT 'ontologies', 'english', ARRAY['name', 'content']::text[], NOT EXISTS (SELECT FROM "public"."ontologies")
+)
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled) SELECT * FROM source
 ON CONFLICT (entity_type) DO UPDATE SET
-  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = excluded.updated_at,
   columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
 WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 DO $do$ BEGIN
@@ -1997,8 +2082,8 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM "public"."ontologies" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
-        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key)
-        SELECT '', 'ontologies', gone.id, '', '' FROM unnest(rem_gone) AS gone (id)
+        WITH guard AS MATERIALIZED (SELECT '', 'ontologies', gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
+        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key) SELECT * FROM guard
         ON CONFLICT (entity_type, entity_id) DO NOTHING;
       END IF;
       DELETE FROM "public"."kv_store" WHERE entity_type = 'ontologies' AND entity_id = ANY (rem_gone);
@@ -2007,13 +2092,13 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
-  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at)
-  SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_ontologies" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
+  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_ontologies" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id)
+  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at) SELECT * FROM entries
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
     metadata = excluded.metadata, graph_edges = excluded.graph_edges,
-    created_at = excluded.created_at, updated_at = now()
+    created_at = excluded.created_at, updated_at = excluded.updated_at
   WHERE (k.entity_key, k.tenant_id, k.user_id, k.normalized_key, k.content_summary, k.metadata, k.graph_edges, k.created_at)
     IS DISTINCT FROM (excluded.entity_key, excluded.tenant_id, excluded.user_id, excluded.normalized_key,
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
@@ -2102,7 +2187,11 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_ontology_configs" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
-ALTER TABLE "public"."embeddings_ontology_configs" ALTER COLUMN embedding SET STATISTICS 0;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."embeddings_ontology_configs" ALTER COLUMN embedding SET STATISTICS 0;
+  END IF;
+END $do$;
 COMMENT ON TABLE "public"."embeddings_ontology_configs" IS 'remdb: embeddings of ontology_configs';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_ontology_configs_scope" ON "public"."embeddings_ontology_configs" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_ontology_configs_embeddings"() RETURNS TRIGGER
@@ -2114,6 +2203,7 @@ DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
   rem_present BOOLEAN[];
+  rem_old UUID[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -2125,7 +2215,8 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'ontology_configs';
     RETURN NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'ontology_configs' AND entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_old FROM old_rows;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'ontology_configs' AND entity_id = ANY (rem_old);
     RETURN NULL;
   END IF;
   IF starts_with(rem_claim, 'public.ontology_configs ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
@@ -2134,8 +2225,9 @@ BEGIN
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      SELECT array_agg(id) INTO rem_old FROM old_rows;
       PERFORM FROM "public"."rem_embedding_queue" AS q
-      WHERE q.entity_type = 'ontology_configs' AND q.entity_id IN (SELECT id FROM old_rows)
+      WHERE q.entity_type = 'ontology_configs' AND q.entity_id = ANY (rem_old)
       FOR UPDATE;
     END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
@@ -2174,20 +2266,22 @@ BEGIN
     WHERE q.entity_type = 'ontology_configs' AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q
-    (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'ontology_configs', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
-  JOIN "public"."rem_embedding_fields" AS f
-    ON f.entity_type = 'ontology_configs' AND f.field_name = changed.field_name AND f.state <> 'removing'
-  JOIN "public"."rem_embedding_models" AS m
-    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
-      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.ontology_configs', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
-  WHERE changed.is_present
-  ORDER BY changed.id, changed.field_name
+  WITH queued AS MATERIALIZED (
+    SELECT 'ontology_configs', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+    JOIN "public"."rem_embedding_fields" AS f
+      ON f.entity_type = 'ontology_configs' AND f.field_name = changed.field_name AND f.state <> 'removing'
+    JOIN "public"."rem_embedding_models" AS m
+      ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+        AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.ontology_configs', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+    WHERE changed.is_present
+    ORDER BY changed.id, changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -2240,20 +2334,23 @@ BEGIN
       WHERE f.entity_type = 'ontology_configs' AND true AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'ontology_configs', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+  WITH queued AS MATERIALIZED (
+    SELECT 'ontology_configs', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'ontology_configs' AND f.state <> 'removing' AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'ontology_configs' AND f.state <> 'removing' AND "old".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
-  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'ontology_configs' AND m.state IN ('active', 'filling')
-  ORDER BY changed.field_name
+    JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'ontology_configs' AND m.state IN ('active', 'filling')
+    ORDER BY changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -2271,7 +2368,7 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_ontology_configs" (
   length INTEGER NOT NULL,
   -- Those that occur three times or more: the best rows of a word that very many have.
   often TEXT[],
-  words TSVECTOR NOT NULL
+  words TSVECTOR STORAGE EXTERNAL NOT NULL
 ) WITH (
   -- Words stay in the row: they are read for each row that a search ranks.
   toast_tuple_target = 8160,
@@ -2279,9 +2376,11 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_ontology_configs" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on them take long to gather, and the queries bring their own.
-ALTER TABLE "public"."rem_words_ontology_configs" ALTER COLUMN words SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_ontology_configs" ALTER COLUMN often SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_ontology_configs" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."rem_words_ontology_configs" ALTER COLUMN words SET STATISTICS 0, ALTER COLUMN often SET STATISTICS 0;
+  END IF;
+END $do$;
 DO $do$
 DECLARE
   rem_index REGCLASS;
@@ -2310,7 +2409,8 @@ BEGIN
   ELSIF TG_LEVEL = 'ROW' THEN
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_words_ontology_configs" WHERE entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_ids FROM old_rows;
+    DELETE FROM "public"."rem_words_ontology_configs" WHERE entity_id = ANY (rem_ids);
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
@@ -2348,10 +2448,12 @@ ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_conf
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."ontology_configs"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontology_configs_words"();
 ALTER TABLE "public"."ontology_configs" ENABLE REPLICA TRIGGER "trg_ontology_configs_words_replica";
-INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
-SELECT 'ontology_configs', 'english', ARRAY['name', 'description']::text[], NOT EXISTS (SELECT FROM "public"."ontology_configs")
+WITH source AS MATERIALIZED (
+  SELECT 'ontology_configs', 'english', ARRAY['name', 'description']::text[], NOT EXISTS (SELECT FROM "public"."ontology_configs")
+)
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled) SELECT * FROM source
 ON CONFLICT (entity_type) DO UPDATE SET
-  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = excluded.updated_at,
   columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
 WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 DO $do$ BEGIN
@@ -2421,8 +2523,8 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM "public"."ontology_configs" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
-        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key)
-        SELECT '', 'ontology_configs', gone.id, '', '' FROM unnest(rem_gone) AS gone (id)
+        WITH guard AS MATERIALIZED (SELECT '', 'ontology_configs', gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
+        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key) SELECT * FROM guard
         ON CONFLICT (entity_type, entity_id) DO NOTHING;
       END IF;
       DELETE FROM "public"."kv_store" WHERE entity_type = 'ontology_configs' AND entity_id = ANY (rem_gone);
@@ -2431,13 +2533,13 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
-  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at)
-  SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_ontology_configs" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
+  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_ontology_configs" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id)
+  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at) SELECT * FROM entries
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
     metadata = excluded.metadata, graph_edges = excluded.graph_edges,
-    created_at = excluded.created_at, updated_at = now()
+    created_at = excluded.created_at, updated_at = excluded.updated_at
   WHERE (k.entity_key, k.tenant_id, k.user_id, k.normalized_key, k.content_summary, k.metadata, k.graph_edges, k.created_at)
     IS DISTINCT FROM (excluded.entity_key, excluded.tenant_id, excluded.user_id, excluded.normalized_key,
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
@@ -2523,7 +2625,11 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_resources" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
-ALTER TABLE "public"."embeddings_resources" ALTER COLUMN embedding SET STATISTICS 0;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."embeddings_resources" ALTER COLUMN embedding SET STATISTICS 0;
+  END IF;
+END $do$;
 COMMENT ON TABLE "public"."embeddings_resources" IS 'remdb: embeddings of resources';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_resources_scope" ON "public"."embeddings_resources" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_resources_embeddings"() RETURNS TRIGGER
@@ -2535,6 +2641,7 @@ DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
   rem_present BOOLEAN[];
+  rem_old UUID[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -2546,7 +2653,8 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'resources';
     RETURN NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'resources' AND entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_old FROM old_rows;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'resources' AND entity_id = ANY (rem_old);
     RETURN NULL;
   END IF;
   IF starts_with(rem_claim, 'public.resources ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
@@ -2555,8 +2663,9 @@ BEGIN
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      SELECT array_agg(id) INTO rem_old FROM old_rows;
       PERFORM FROM "public"."rem_embedding_queue" AS q
-      WHERE q.entity_type = 'resources' AND q.entity_id IN (SELECT id FROM old_rows)
+      WHERE q.entity_type = 'resources' AND q.entity_id = ANY (rem_old)
       FOR UPDATE;
     END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
@@ -2595,20 +2704,22 @@ BEGIN
     WHERE q.entity_type = 'resources' AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q
-    (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'resources', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
-  JOIN "public"."rem_embedding_fields" AS f
-    ON f.entity_type = 'resources' AND f.field_name = changed.field_name AND f.state <> 'removing'
-  JOIN "public"."rem_embedding_models" AS m
-    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
-      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
-  WHERE changed.is_present
-  ORDER BY changed.id, changed.field_name
+  WITH queued AS MATERIALIZED (
+    SELECT 'resources', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+    JOIN "public"."rem_embedding_fields" AS f
+      ON f.entity_type = 'resources' AND f.field_name = changed.field_name AND f.state <> 'removing'
+    JOIN "public"."rem_embedding_models" AS m
+      ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+        AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+    WHERE changed.is_present
+    ORDER BY changed.id, changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -2661,20 +2772,23 @@ BEGIN
       WHERE f.entity_type = 'resources' AND true AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'resources', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+  WITH queued AS MATERIALIZED (
+    SELECT 'resources', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'resources' AND f.state <> 'removing' AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'resources' AND f.state <> 'removing' AND "old".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
-  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'resources' AND m.state IN ('active', 'filling')
-  ORDER BY changed.field_name
+    JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'resources' AND m.state IN ('active', 'filling')
+    ORDER BY changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -2692,7 +2806,7 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_resources" (
   length INTEGER NOT NULL,
   -- Those that occur three times or more: the best rows of a word that very many have.
   often TEXT[],
-  words TSVECTOR NOT NULL
+  words TSVECTOR STORAGE EXTERNAL NOT NULL
 ) WITH (
   -- Words stay in the row: they are read for each row that a search ranks.
   toast_tuple_target = 8160,
@@ -2700,9 +2814,11 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_resources" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on them take long to gather, and the queries bring their own.
-ALTER TABLE "public"."rem_words_resources" ALTER COLUMN words SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_resources" ALTER COLUMN often SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_resources" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."rem_words_resources" ALTER COLUMN words SET STATISTICS 0, ALTER COLUMN often SET STATISTICS 0;
+  END IF;
+END $do$;
 DO $do$
 DECLARE
   rem_index REGCLASS;
@@ -2731,7 +2847,8 @@ BEGIN
   ELSIF TG_LEVEL = 'ROW' THEN
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_words_resources" WHERE entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_ids FROM old_rows;
+    DELETE FROM "public"."rem_words_resources" WHERE entity_id = ANY (rem_ids);
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
@@ -2769,10 +2886,12 @@ ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_words_trun
 CREATE OR REPLACE TRIGGER "trg_resources_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."resources"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_resources_words"();
 ALTER TABLE "public"."resources" ENABLE REPLICA TRIGGER "trg_resources_words_replica";
-INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
-SELECT 'resources', 'english', ARRAY['name', 'description', 'content']::text[], NOT EXISTS (SELECT FROM "public"."resources")
+WITH source AS MATERIALIZED (
+  SELECT 'resources', 'english', ARRAY['name', 'description', 'content']::text[], NOT EXISTS (SELECT FROM "public"."resources")
+)
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled) SELECT * FROM source
 ON CONFLICT (entity_type) DO UPDATE SET
-  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = excluded.updated_at,
   columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
 WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 DO $do$ BEGIN
@@ -2842,8 +2961,8 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM "public"."resources" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
-        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key)
-        SELECT '', 'resources', gone.id, '', '' FROM unnest(rem_gone) AS gone (id)
+        WITH guard AS MATERIALIZED (SELECT '', 'resources', gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
+        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key) SELECT * FROM guard
         ON CONFLICT (entity_type, entity_id) DO NOTHING;
       END IF;
       DELETE FROM "public"."kv_store" WHERE entity_type = 'resources' AND entity_id = ANY (rem_gone);
@@ -2852,13 +2971,13 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
-  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at)
-  SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_resources" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
+  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_resources" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id)
+  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at) SELECT * FROM entries
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
     metadata = excluded.metadata, graph_edges = excluded.graph_edges,
-    created_at = excluded.created_at, updated_at = now()
+    created_at = excluded.created_at, updated_at = excluded.updated_at
   WHERE (k.entity_key, k.tenant_id, k.user_id, k.normalized_key, k.content_summary, k.metadata, k.graph_edges, k.created_at)
     IS DISTINCT FROM (excluded.entity_key, excluded.tenant_id, excluded.user_id, excluded.normalized_key,
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
@@ -2943,7 +3062,11 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_schemas" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
-ALTER TABLE "public"."embeddings_schemas" ALTER COLUMN embedding SET STATISTICS 0;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."embeddings_schemas" ALTER COLUMN embedding SET STATISTICS 0;
+  END IF;
+END $do$;
 COMMENT ON TABLE "public"."embeddings_schemas" IS 'remdb: embeddings of schemas';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_schemas_scope" ON "public"."embeddings_schemas" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_schemas_embeddings"() RETURNS TRIGGER
@@ -2955,6 +3078,7 @@ DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
   rem_present BOOLEAN[];
+  rem_old UUID[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -2966,7 +3090,8 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'schemas';
     RETURN NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'schemas' AND entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_old FROM old_rows;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'schemas' AND entity_id = ANY (rem_old);
     RETURN NULL;
   END IF;
   IF starts_with(rem_claim, 'public.schemas ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
@@ -2975,8 +3100,9 @@ BEGIN
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      SELECT array_agg(id) INTO rem_old FROM old_rows;
       PERFORM FROM "public"."rem_embedding_queue" AS q
-      WHERE q.entity_type = 'schemas' AND q.entity_id IN (SELECT id FROM old_rows)
+      WHERE q.entity_type = 'schemas' AND q.entity_id = ANY (rem_old)
       FOR UPDATE;
     END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
@@ -3015,20 +3141,22 @@ BEGIN
     WHERE q.entity_type = 'schemas' AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q
-    (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'schemas', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
-  JOIN "public"."rem_embedding_fields" AS f
-    ON f.entity_type = 'schemas' AND f.field_name = changed.field_name AND f.state <> 'removing'
-  JOIN "public"."rem_embedding_models" AS m
-    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
-      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.schemas', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
-  WHERE changed.is_present
-  ORDER BY changed.id, changed.field_name
+  WITH queued AS MATERIALIZED (
+    SELECT 'schemas', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+    JOIN "public"."rem_embedding_fields" AS f
+      ON f.entity_type = 'schemas' AND f.field_name = changed.field_name AND f.state <> 'removing'
+    JOIN "public"."rem_embedding_models" AS m
+      ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+        AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.schemas', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+    WHERE changed.is_present
+    ORDER BY changed.id, changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -3081,20 +3209,23 @@ BEGIN
       WHERE f.entity_type = 'schemas' AND true AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'schemas', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+  WITH queued AS MATERIALIZED (
+    SELECT 'schemas', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'schemas' AND f.state <> 'removing' AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'schemas' AND f.state <> 'removing' AND "old".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
-  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'schemas' AND m.state IN ('active', 'filling')
-  ORDER BY changed.field_name
+    JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'schemas' AND m.state IN ('active', 'filling')
+    ORDER BY changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -3112,7 +3243,7 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_schemas" (
   length INTEGER NOT NULL,
   -- Those that occur three times or more: the best rows of a word that very many have.
   often TEXT[],
-  words TSVECTOR NOT NULL
+  words TSVECTOR STORAGE EXTERNAL NOT NULL
 ) WITH (
   -- Words stay in the row: they are read for each row that a search ranks.
   toast_tuple_target = 8160,
@@ -3120,9 +3251,11 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_schemas" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on them take long to gather, and the queries bring their own.
-ALTER TABLE "public"."rem_words_schemas" ALTER COLUMN words SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_schemas" ALTER COLUMN often SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_schemas" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."rem_words_schemas" ALTER COLUMN words SET STATISTICS 0, ALTER COLUMN often SET STATISTICS 0;
+  END IF;
+END $do$;
 DO $do$
 DECLARE
   rem_index REGCLASS;
@@ -3151,7 +3284,8 @@ BEGIN
   ELSIF TG_LEVEL = 'ROW' THEN
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_words_schemas" WHERE entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_ids FROM old_rows;
+    DELETE FROM "public"."rem_words_schemas" WHERE entity_id = ANY (rem_ids);
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
@@ -3189,10 +3323,12 @@ ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_words_truncate
 CREATE OR REPLACE TRIGGER "trg_schemas_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."schemas"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_schemas_words"();
 ALTER TABLE "public"."schemas" ENABLE REPLICA TRIGGER "trg_schemas_words_replica";
-INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
-SELECT 'schemas', 'english', ARRAY['name', 'content']::text[], NOT EXISTS (SELECT FROM "public"."schemas")
+WITH source AS MATERIALIZED (
+  SELECT 'schemas', 'english', ARRAY['name', 'content']::text[], NOT EXISTS (SELECT FROM "public"."schemas")
+)
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled) SELECT * FROM source
 ON CONFLICT (entity_type) DO UPDATE SET
-  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = excluded.updated_at,
   columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
 WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 DO $do$ BEGIN
@@ -3262,8 +3398,8 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM "public"."schemas" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
-        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key)
-        SELECT '', 'schemas', gone.id, '', '' FROM unnest(rem_gone) AS gone (id)
+        WITH guard AS MATERIALIZED (SELECT '', 'schemas', gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
+        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key) SELECT * FROM guard
         ON CONFLICT (entity_type, entity_id) DO NOTHING;
       END IF;
       DELETE FROM "public"."kv_store" WHERE entity_type = 'schemas' AND entity_id = ANY (rem_gone);
@@ -3272,13 +3408,13 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
-  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at)
-  SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_schemas" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
+  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_schemas" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id)
+  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at) SELECT * FROM entries
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
     metadata = excluded.metadata, graph_edges = excluded.graph_edges,
-    created_at = excluded.created_at, updated_at = now()
+    created_at = excluded.created_at, updated_at = excluded.updated_at
   WHERE (k.entity_key, k.tenant_id, k.user_id, k.normalized_key, k.content_summary, k.metadata, k.graph_edges, k.created_at)
     IS DISTINCT FROM (excluded.entity_key, excluded.tenant_id, excluded.user_id, excluded.normalized_key,
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
@@ -3366,7 +3502,11 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_sessions" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
-ALTER TABLE "public"."embeddings_sessions" ALTER COLUMN embedding SET STATISTICS 0;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."embeddings_sessions" ALTER COLUMN embedding SET STATISTICS 0;
+  END IF;
+END $do$;
 COMMENT ON TABLE "public"."embeddings_sessions" IS 'remdb: embeddings of sessions';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_sessions_scope" ON "public"."embeddings_sessions" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_sessions_embeddings"() RETURNS TRIGGER
@@ -3378,6 +3518,7 @@ DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
   rem_present BOOLEAN[];
+  rem_old UUID[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -3389,7 +3530,8 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'sessions';
     RETURN NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'sessions' AND entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_old FROM old_rows;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'sessions' AND entity_id = ANY (rem_old);
     RETURN NULL;
   END IF;
   IF starts_with(rem_claim, 'public.sessions ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
@@ -3398,8 +3540,9 @@ BEGIN
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      SELECT array_agg(id) INTO rem_old FROM old_rows;
       PERFORM FROM "public"."rem_embedding_queue" AS q
-      WHERE q.entity_type = 'sessions' AND q.entity_id IN (SELECT id FROM old_rows)
+      WHERE q.entity_type = 'sessions' AND q.entity_id = ANY (rem_old)
       FOR UPDATE;
     END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
@@ -3438,20 +3581,22 @@ BEGIN
     WHERE q.entity_type = 'sessions' AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q
-    (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'sessions', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
-  JOIN "public"."rem_embedding_fields" AS f
-    ON f.entity_type = 'sessions' AND f.field_name = changed.field_name AND f.state <> 'removing'
-  JOIN "public"."rem_embedding_models" AS m
-    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
-      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.sessions', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
-  WHERE changed.is_present
-  ORDER BY changed.id, changed.field_name
+  WITH queued AS MATERIALIZED (
+    SELECT 'sessions', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+    JOIN "public"."rem_embedding_fields" AS f
+      ON f.entity_type = 'sessions' AND f.field_name = changed.field_name AND f.state <> 'removing'
+    JOIN "public"."rem_embedding_models" AS m
+      ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+        AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.sessions', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+    WHERE changed.is_present
+    ORDER BY changed.id, changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -3504,20 +3649,23 @@ BEGIN
       WHERE f.entity_type = 'sessions' AND true AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'sessions', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+  WITH queued AS MATERIALIZED (
+    SELECT 'sessions', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'sessions' AND f.state <> 'removing' AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'sessions' AND f.state <> 'removing' AND "old".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
-  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'sessions' AND m.state IN ('active', 'filling')
-  ORDER BY changed.field_name
+    JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'sessions' AND m.state IN ('active', 'filling')
+    ORDER BY changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -3535,7 +3683,7 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_sessions" (
   length INTEGER NOT NULL,
   -- Those that occur three times or more: the best rows of a word that very many have.
   often TEXT[],
-  words TSVECTOR NOT NULL
+  words TSVECTOR STORAGE EXTERNAL NOT NULL
 ) WITH (
   -- Words stay in the row: they are read for each row that a search ranks.
   toast_tuple_target = 8160,
@@ -3543,9 +3691,11 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_sessions" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on them take long to gather, and the queries bring their own.
-ALTER TABLE "public"."rem_words_sessions" ALTER COLUMN words SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_sessions" ALTER COLUMN often SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_sessions" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."rem_words_sessions" ALTER COLUMN words SET STATISTICS 0, ALTER COLUMN often SET STATISTICS 0;
+  END IF;
+END $do$;
 DO $do$
 DECLARE
   rem_index REGCLASS;
@@ -3574,7 +3724,8 @@ BEGIN
   ELSIF TG_LEVEL = 'ROW' THEN
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_words_sessions" WHERE entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_ids FROM old_rows;
+    DELETE FROM "public"."rem_words_sessions" WHERE entity_id = ANY (rem_ids);
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
@@ -3612,10 +3763,12 @@ ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_words_trunca
 CREATE OR REPLACE TRIGGER "trg_sessions_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."sessions"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_sessions_words"();
 ALTER TABLE "public"."sessions" ENABLE REPLICA TRIGGER "trg_sessions_words_replica";
-INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
-SELECT 'sessions', 'english', ARRAY['name', 'description']::text[], NOT EXISTS (SELECT FROM "public"."sessions")
+WITH source AS MATERIALIZED (
+  SELECT 'sessions', 'english', ARRAY['name', 'description']::text[], NOT EXISTS (SELECT FROM "public"."sessions")
+)
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled) SELECT * FROM source
 ON CONFLICT (entity_type) DO UPDATE SET
-  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = excluded.updated_at,
   columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
 WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 DO $do$ BEGIN
@@ -3685,8 +3838,8 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM "public"."sessions" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
-        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key)
-        SELECT '', 'sessions', gone.id, '', '' FROM unnest(rem_gone) AS gone (id)
+        WITH guard AS MATERIALIZED (SELECT '', 'sessions', gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
+        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key) SELECT * FROM guard
         ON CONFLICT (entity_type, entity_id) DO NOTHING;
       END IF;
       DELETE FROM "public"."kv_store" WHERE entity_type = 'sessions' AND entity_id = ANY (rem_gone);
@@ -3695,13 +3848,13 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
-  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at)
-  SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_sessions" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
+  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_sessions" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id)
+  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at) SELECT * FROM entries
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
     metadata = excluded.metadata, graph_edges = excluded.graph_edges,
-    created_at = excluded.created_at, updated_at = now()
+    created_at = excluded.created_at, updated_at = excluded.updated_at
   WHERE (k.entity_key, k.tenant_id, k.user_id, k.normalized_key, k.content_summary, k.metadata, k.graph_edges, k.created_at)
     IS DISTINCT FROM (excluded.entity_key, excluded.tenant_id, excluded.user_id, excluded.normalized_key,
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
@@ -3817,7 +3970,11 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_users" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
-ALTER TABLE "public"."embeddings_users" ALTER COLUMN embedding SET STATISTICS 0;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."embeddings_users" ALTER COLUMN embedding SET STATISTICS 0;
+  END IF;
+END $do$;
 COMMENT ON TABLE "public"."embeddings_users" IS 'remdb: embeddings of users';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_users_scope" ON "public"."embeddings_users" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_users_embeddings"() RETURNS TRIGGER
@@ -3829,6 +3986,7 @@ DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
   rem_present BOOLEAN[];
+  rem_old UUID[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -3840,7 +3998,8 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'users';
     RETURN NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'users' AND entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_old FROM old_rows;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'users' AND entity_id = ANY (rem_old);
     RETURN NULL;
   END IF;
   IF starts_with(rem_claim, 'public.users ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
@@ -3849,8 +4008,9 @@ BEGIN
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      SELECT array_agg(id) INTO rem_old FROM old_rows;
       PERFORM FROM "public"."rem_embedding_queue" AS q
-      WHERE q.entity_type = 'users' AND q.entity_id IN (SELECT id FROM old_rows)
+      WHERE q.entity_type = 'users' AND q.entity_id = ANY (rem_old)
       FOR UPDATE;
     END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
@@ -3889,20 +4049,22 @@ BEGIN
     WHERE q.entity_type = 'users' AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q
-    (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'users', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
-  JOIN "public"."rem_embedding_fields" AS f
-    ON f.entity_type = 'users' AND f.field_name = changed.field_name AND f.state <> 'removing'
-  JOIN "public"."rem_embedding_models" AS m
-    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
-      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.users', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
-  WHERE changed.is_present
-  ORDER BY changed.id, changed.field_name
+  WITH queued AS MATERIALIZED (
+    SELECT 'users', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+    JOIN "public"."rem_embedding_fields" AS f
+      ON f.entity_type = 'users' AND f.field_name = changed.field_name AND f.state <> 'removing'
+    JOIN "public"."rem_embedding_models" AS m
+      ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+        AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.users', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+    WHERE changed.is_present
+    ORDER BY changed.id, changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -3955,20 +4117,23 @@ BEGIN
       WHERE f.entity_type = 'users' AND true AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'users', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+  WITH queued AS MATERIALIZED (
+    SELECT 'users', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'users' AND f.state <> 'removing' AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'users' AND f.state <> 'removing' AND "old".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
-  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'users' AND m.state IN ('active', 'filling')
-  ORDER BY changed.field_name
+    JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'users' AND m.state IN ('active', 'filling')
+    ORDER BY changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -3986,7 +4151,7 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_users" (
   length INTEGER NOT NULL,
   -- Those that occur three times or more: the best rows of a word that very many have.
   often TEXT[],
-  words TSVECTOR NOT NULL
+  words TSVECTOR STORAGE EXTERNAL NOT NULL
 ) WITH (
   -- Words stay in the row: they are read for each row that a search ranks.
   toast_tuple_target = 8160,
@@ -3994,9 +4159,11 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_users" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on them take long to gather, and the queries bring their own.
-ALTER TABLE "public"."rem_words_users" ALTER COLUMN words SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_users" ALTER COLUMN often SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_users" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."rem_words_users" ALTER COLUMN words SET STATISTICS 0, ALTER COLUMN often SET STATISTICS 0;
+  END IF;
+END $do$;
 DO $do$
 DECLARE
   rem_index REGCLASS;
@@ -4025,7 +4192,8 @@ BEGIN
   ELSIF TG_LEVEL = 'ROW' THEN
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_words_users" WHERE entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_ids FROM old_rows;
+    DELETE FROM "public"."rem_words_users" WHERE entity_id = ANY (rem_ids);
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
@@ -4063,10 +4231,12 @@ ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_words_truncate";
 CREATE OR REPLACE TRIGGER "trg_users_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."users"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_users_words"();
 ALTER TABLE "public"."users" ENABLE REPLICA TRIGGER "trg_users_words_replica";
-INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
-SELECT 'users', 'english', ARRAY['name', 'summary']::text[], NOT EXISTS (SELECT FROM "public"."users")
+WITH source AS MATERIALIZED (
+  SELECT 'users', 'english', ARRAY['name', 'summary']::text[], NOT EXISTS (SELECT FROM "public"."users")
+)
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled) SELECT * FROM source
 ON CONFLICT (entity_type) DO UPDATE SET
-  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = excluded.updated_at,
   columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
 WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 DO $do$ BEGIN
@@ -4136,8 +4306,8 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM "public"."users" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
-        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key)
-        SELECT '', 'users', gone.id, '', '' FROM unnest(rem_gone) AS gone (id)
+        WITH guard AS MATERIALIZED (SELECT '', 'users', gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
+        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key) SELECT * FROM guard
         ON CONFLICT (entity_type, entity_id) DO NOTHING;
       END IF;
       DELETE FROM "public"."kv_store" WHERE entity_type = 'users' AND entity_id = ANY (rem_gone);
@@ -4146,13 +4316,13 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
-  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at)
-  SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_users" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
+  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_users" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id)
+  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at) SELECT * FROM entries
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
     metadata = excluded.metadata, graph_edges = excluded.graph_edges,
-    created_at = excluded.created_at, updated_at = now()
+    created_at = excluded.created_at, updated_at = excluded.updated_at
   WHERE (k.entity_key, k.tenant_id, k.user_id, k.normalized_key, k.content_summary, k.metadata, k.graph_edges, k.created_at)
     IS DISTINCT FROM (excluded.entity_key, excluded.tenant_id, excluded.user_id, excluded.normalized_key,
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);

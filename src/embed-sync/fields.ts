@@ -177,13 +177,13 @@ SELECT entity_type AS "tableName", version FROM ${versions} ORDER BY ordinal DES
 			await tx.query(sql`
 INSERT INTO ${versions} (entity_type, version) SELECT i.entity_type, i.version FROM ${models} ON CONFLICT DO NOTHING`);
 			await tx.query(sql`
-INSERT INTO ${registry} AS f (entity_type, field_name, column_name)
-SELECT o.entity_type, o.field_name, o.column_name FROM ${own}
+INSERT INTO ${registry} AS f (entity_type, field_name, column_name, updated_at)
+SELECT o.entity_type, o.field_name, o.column_name, statement_timestamp() FROM ${own}
 ON CONFLICT (entity_type, field_name) DO UPDATE SET
-  column_name = excluded.column_name, state = 'filling', updated_at = clock_timestamp()
+  column_name = excluded.column_name, state = 'filling', updated_at = excluded.updated_at
 WHERE f.state = 'removing' OR f.column_name <> excluded.column_name`);
 			await tx.query(sql`
-UPDATE ${registry} AS f SET state = 'removing', updated_at = clock_timestamp()
+UPDATE ${registry} AS f SET state = 'removing', updated_at = statement_timestamp()
 FROM ${models}
 WHERE f.entity_type = i.entity_type AND f.state <> 'removing'
   AND NOT EXISTS (SELECT FROM ${own} WHERE o.entity_type = f.entity_type AND o.field_name = f.field_name)
@@ -288,7 +288,7 @@ export async function markEmbedded(
 	{ tableName, field, stamp }: EmbeddedField,
 ): Promise<void> {
 	await db.query(sql`
-UPDATE ${embeddingFieldsRef(schema)} SET state = 'embedded', updated_at = clock_timestamp()
+UPDATE ${embeddingFieldsRef(schema)} SET state = 'embedded', updated_at = statement_timestamp()
 WHERE entity_type = ${tableName} AND field_name = ${field} AND state = 'filling' AND updated_at = ${stamp}::timestamptz`);
 }
 
@@ -301,7 +301,7 @@ export async function deleteField(
 	await db.query(sql`
 DELETE FROM ${embeddingFieldsRef(schema)}
 WHERE entity_type = ${tableName} AND field_name = ${field} AND state = 'removing' AND updated_at = ${stamp}::timestamptz
-  AND updated_at < clock_timestamp() - ${removalMs} * interval '1 millisecond'`);
+  AND updated_at < statement_timestamp() - ${removalMs} * interval '1 millisecond'`);
 }
 
 /** Writers follow within five seconds; a transaction of theirs may take longer. */

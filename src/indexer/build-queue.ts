@@ -3,7 +3,7 @@ import type { Handle } from "../db/database.ts";
 import { arrayLiteral } from "../db/encode.ts";
 import type { VectorSpace } from "../models/vector.ts";
 import type { DeclaredIndex, IndexType } from "../schema/index-types.ts";
-import { ident, type Sql, sql } from "../sql.ts";
+import { ident, raw, type Sql, sql } from "../sql.ts";
 import { type BuildFailure, notPermitted } from "./build-failure.ts";
 
 /** An index in the queue, or what became of it. */
@@ -97,9 +97,9 @@ SELECT * FROM unnest(${arrayLiteral(indexes.map(({ name }) => name))}::text[],
   ${arrayLiteral(indexes.map(({ indexType }) => indexType))}::text[],
   ${arrayLiteral(indexes.map(({ vectors }) => (vectors === undefined ? null : JSON.stringify(vectors.space))))}::jsonb[])
 ON CONFLICT (index_name) DO UPDATE SET
-  state = CASE b.state WHEN 'building' THEN b.state ELSE 'queued' END, attempts = 0, next_attempt_at = clock_timestamp(), without_workers = false,
+  state = CASE b.state WHEN 'building' THEN b.state ELSE 'queued' END, attempts = 0, next_attempt_at = excluded.next_attempt_at, without_workers = false,
   progress = NULL, error = NULL, sql_state = NULL
-WHERE b.state = 'built' OR ${again}`,
+WHERE b.state = 'built' OR ${raw(String(again))}`,
 		{ isLimited: true },
 	);
 }
@@ -112,7 +112,7 @@ export async function markStarted(
 ): Promise<void> {
 	await db.query(sql`
 UPDATE ${builds(schema)} SET state = 'building', attempts = attempts + 1,
-  progress = NULL, started_at = clock_timestamp(), finished_at = NULL
+  progress = NULL, started_at = statement_timestamp(), finished_at = NULL
 WHERE index_name = ${indexName}`);
 }
 
@@ -136,7 +136,7 @@ export async function markBuilt(
 ): Promise<void> {
 	await db.query(sql`
 UPDATE ${builds(schema)} SET state = 'built', attempts = 0, progress = NULL,
-  error = NULL, sql_state = NULL, without_workers = false, finished_at = clock_timestamp()
+  error = NULL, sql_state = NULL, without_workers = false, finished_at = statement_timestamp()
 WHERE index_name = ${indexName}`);
 }
 
@@ -166,7 +166,7 @@ export async function markLeft(
 ): Promise<void> {
 	await db.query(sql`
 UPDATE ${builds(schema)} SET state = 'queued', attempts = greatest(0, attempts - 1), progress = NULL,
-  next_attempt_at = clock_timestamp(), error = ${message}, sql_state = ${sqlState ?? null}, finished_at = clock_timestamp()
+  next_attempt_at = statement_timestamp(), error = ${message}, sql_state = ${sqlState ?? null}, finished_at = statement_timestamp()
 WHERE index_name = ${indexName}`);
 }
 
@@ -190,12 +190,12 @@ export async function markFailed(
 UPDATE ${builds(schema)} SET state = ${retryMs === undefined ? "failed" : "queued"},
   next_attempt_at = ${inMs(retryMs ?? 0)}, progress = NULL,
   error = ${message}, sql_state = ${sqlState ?? null},
-  without_workers = ${withoutWorkers || lacksMemory}, finished_at = clock_timestamp()
+  without_workers = ${withoutWorkers || lacksMemory}, finished_at = statement_timestamp()
 WHERE index_name = ${indexName}`);
 }
 
 function inMs(delayMs: number): Sql {
-	return sql`clock_timestamp() + ${delayMs}::float8 * interval '1 millisecond'`;
+	return sql`statement_timestamp() + ${delayMs}::float8 * interval '1 millisecond'`;
 }
 
 function builds(schema: string): Sql {

@@ -59,15 +59,15 @@ export class Fence {
 		const kind = `rebuild:${token}`;
 		const others = sql`SELECT FROM ${kvState(schema)} WHERE starts_with(kind, 'rebuild:')`;
 		const leave = unlessUnderWay
-			? sql`WHERE NOT EXISTS (${others} AND at > clock_timestamp() - INTERVAL '10 s')`
+			? sql`WHERE NOT EXISTS (${others} AND at > statement_timestamp() - INTERVAL '10 s')`
 			: sql``;
 		// Rebuilders that died leave their tokens behind.
 		await db.query(
-			sql`DELETE FROM ${kvState(schema)} WHERE starts_with(kind, 'rebuild:') AND at < clock_timestamp() - INTERVAL '1 h'`,
+			sql`DELETE FROM ${kvState(schema)} WHERE starts_with(kind, 'rebuild:') AND at < statement_timestamp() - INTERVAL '1 h'`,
 		);
 		const { rows } = await db.query<{ begun: string }>(sql`
-INSERT INTO ${kvState(schema)} (kind, token, filenode)
-SELECT ${kind}, ${token}::uuid, ${kvFilenode(schema)} ${leave}
+WITH begun AS MATERIALIZED (SELECT ${kind}::text, ${token}::uuid, ${kvFilenode(schema)} ${leave})
+INSERT INTO ${kvState(schema)} (kind, token, filenode) SELECT * FROM begun
 RETURNING at::text AS begun`);
 		const [row] = rows;
 		return row && new Fence(db, schema, { kind, begun: row.begun, signal });
@@ -80,7 +80,7 @@ RETURNING at::text AS begun`);
 		if (performance.now() - this.#lastSign < signOfLifeEveryMs) return;
 		this.#lastSign = performance.now();
 		const { rowCount } = await this.#db.query(
-			sql`UPDATE ${kvState(this.#schema)} SET at = clock_timestamp() WHERE ${this.#isMine}`,
+			sql`UPDATE ${kvState(this.#schema)} SET at = statement_timestamp() WHERE ${this.#isMine}`,
 		);
 		if (rowCount === 0) throw new Fenced();
 	}
@@ -116,7 +116,7 @@ WHERE database = current_database() AND prepared <= ${this.#begun}::timestamptz`
 WITH mine AS (DELETE FROM ${kvState(this.#schema)} WHERE ${this.#isMine} RETURNING token, filenode)
 INSERT INTO ${kvState(this.#schema)} (kind, token, filenode)
 SELECT 'ready', token, filenode FROM mine
-ON CONFLICT (kind) DO UPDATE SET token = excluded.token, filenode = excluded.filenode, at = clock_timestamp()`);
+ON CONFLICT (kind) DO UPDATE SET token = excluded.token, filenode = excluded.filenode, at = excluded.at`);
 		if (rowCount === 0) await this.leave();
 		return rowCount === 1;
 	}

@@ -13,6 +13,7 @@ import {
 	sql,
 	toText,
 } from "../sql.ts";
+import { unlessCitus } from "./citus.ts";
 import { createIndex } from "./indexes.ts";
 import { ours, ownershipMark } from "./ownership.ts";
 import {
@@ -69,7 +70,7 @@ export function wordsDdl(table: EntityTable): Sql {
   length INTEGER NOT NULL,
   -- Those that occur three times or more: the best rows of a word that very many have.
   often TEXT[],
-  words TSVECTOR NOT NULL
+  words TSVECTOR STORAGE EXTERNAL NOT NULL
 ) WITH (
   -- Words stay in the row: they are read for each row that a search ranks.
   toast_tuple_target = 8160,
@@ -77,10 +78,7 @@ export function wordsDdl(table: EntityTable): Sql {
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on them take long to gather, and the queries bring their own.
-ALTER TABLE ${words} ALTER COLUMN words SET STATISTICS 0;
-ALTER TABLE ${words} ALTER COLUMN often SET STATISTICS 0;
-ALTER TABLE ${words} ALTER COLUMN words SET STORAGE EXTERNAL;
-${dropIndexesNamed(schema, entity.tableName, `gin_${entity.tableName}__words__`)}COMMENT ON TABLE ${words} IS ${literal(`${ownershipMark}: words of ${entity.tableName}`)};
+${unlessCitus(sql`ALTER TABLE ${words} ALTER COLUMN words SET STATISTICS 0, ALTER COLUMN often SET STATISTICS 0;`)}${dropIndexesNamed(schema, entity.tableName, `gin_${entity.tableName}__words__`)}COMMENT ON TABLE ${words} IS ${literal(`${ownershipMark}: words of ${entity.tableName}`)};
 ${createIndex(schema, wordsScopeIndex(table))}${wordsFunction(table)}-- Else any role could attach it to a table of its own and change other rows by it.
 REVOKE ALL ON FUNCTION ${fn}() FROM PUBLIC;
 ${join(
@@ -121,10 +119,12 @@ export function registerWords(table: EntityTable): Sql {
 	const { entity, schema, language = "english" } = table;
 	const sources = wordSourcesRef(schema);
 	const columns = sql`ARRAY[${join(wordColumns(entity).map((column) => literal(column)))}]::text[]`;
-	return sql`INSERT INTO ${sources} AS s (entity_type, language, columns, is_filled)
-SELECT ${literal(entity.tableName)}, ${literal(language)}, ${columns}, NOT EXISTS (SELECT FROM ${tableRef(table)})
+	return sql`WITH source AS MATERIALIZED (
+  SELECT ${literal(entity.tableName)}, ${literal(language)}, ${columns}, NOT EXISTS (SELECT FROM ${tableRef(table)})
+)
+INSERT INTO ${sources} AS s (entity_type, language, columns, is_filled) SELECT * FROM source
 ON CONFLICT (entity_type) DO UPDATE SET
-  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = excluded.updated_at,
   columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
 WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 `;
@@ -162,7 +162,8 @@ BEGIN
   ELSIF TG_LEVEL = 'ROW' THEN
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM ${words} WHERE entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_ids FROM old_rows;
+    DELETE FROM ${words} WHERE entity_id = ANY (rem_ids);
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;

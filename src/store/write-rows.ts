@@ -78,7 +78,7 @@ export function writeRowsSql(
 INSERT INTO ${tableRef(table)} AS t (${join(columns.map(({ name }) => name))})
 SELECT ${join(columns.map(({ value }) => value))} FROM input AS i ORDER BY i.rem_ord
 ON CONFLICT ${conflictTarget(table, arbiter)} DO UPDATE SET
-  ${join([...assignments(table, columns, { arbiter, merge }), sql`updated_at = now()`], ",\n  ")}
+  ${join([...assignments(table, columns, { arbiter, merge }), sql`updated_at = excluded.updated_at`], ",\n  ")}
 ${arbiter === "id" ? sql`WHERE t.deleted_at IS NULL${entity.tenantScoped ? sql` AND t.tenant_id = excluded.tenant_id` : empty}\n` : empty}RETURNING t.id, old.id IS NULL AS inserted${join(changedTexts(entity, rows), "")}`;
 }
 
