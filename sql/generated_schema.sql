@@ -108,6 +108,7 @@ DECLARE
   rem_fields TEXT[];
   rem_present BOOLEAN[];
   rem_old UUID[];
+  rem_columns TEXT[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -145,6 +146,7 @@ BEGIN
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
+  rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
   SELECT string_agg(format(
       CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
       f.field_name, f.column_name), ', ') INTO rem_texts
@@ -153,8 +155,7 @@ BEGIN
       WHERE m.entity_type = 'files' AND m.state IN ('active', 'filling')
         AND concat_ws(' ', 'public.files', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
     AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
-    AND EXISTS (SELECT FROM pg_attribute AS a
-      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+    AND f.column_name = ANY (rem_columns);
   IF rem_texts IS NULL THEN RETURN NULL; END IF;
   EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
     ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
@@ -306,6 +307,7 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_changed TEXT;
+  rem_columns TEXT[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_words_files";
@@ -320,9 +322,9 @@ BEGIN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
   ELSE
     -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT s.columns INTO rem_columns FROM "public"."rem_word_sources" AS s WHERE s.entity_type = 'files';
     SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
-    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
-    WHERE s.entity_type = 'files' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    FROM pg_attribute AS a WHERE a.attname = ANY (rem_columns) AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
     EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
       CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
       format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
@@ -332,7 +334,7 @@ BEGIN
     DELETE FROM "public"."rem_words_files" AS w WHERE w.entity_id = ANY (rem_ids)
       AND NOT EXISTS (SELECT FROM "public"."files" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
   END IF;
-  PERFORM "public"."rem_store_words"('files', TG_RELID, '"public"."rem_words_files"'::regclass, rem_ids, true);
+  PERFORM "public"."rem_store_words"('files', '"public"."files"'::regclass, '"public"."rem_words_files"'::regclass, rem_ids, true);
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -553,6 +555,7 @@ DECLARE
   rem_fields TEXT[];
   rem_present BOOLEAN[];
   rem_old UUID[];
+  rem_columns TEXT[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -590,6 +593,7 @@ BEGIN
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
+  rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
   SELECT string_agg(format(
       CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
       f.field_name, f.column_name), ', ') INTO rem_texts
@@ -598,8 +602,7 @@ BEGIN
       WHERE m.entity_type = 'image_resources' AND m.state IN ('active', 'filling')
         AND concat_ws(' ', 'public.image_resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
     AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
-    AND EXISTS (SELECT FROM pg_attribute AS a
-      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+    AND f.column_name = ANY (rem_columns);
   IF rem_texts IS NULL THEN RETURN NULL; END IF;
   EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
     ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
@@ -751,6 +754,7 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_changed TEXT;
+  rem_columns TEXT[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_words_image_resources";
@@ -765,9 +769,9 @@ BEGIN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
   ELSE
     -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT s.columns INTO rem_columns FROM "public"."rem_word_sources" AS s WHERE s.entity_type = 'image_resources';
     SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
-    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
-    WHERE s.entity_type = 'image_resources' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    FROM pg_attribute AS a WHERE a.attname = ANY (rem_columns) AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
     EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
       CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
       format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
@@ -777,7 +781,7 @@ BEGIN
     DELETE FROM "public"."rem_words_image_resources" AS w WHERE w.entity_id = ANY (rem_ids)
       AND NOT EXISTS (SELECT FROM "public"."image_resources" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
   END IF;
-  PERFORM "public"."rem_store_words"('image_resources', TG_RELID, '"public"."rem_words_image_resources"'::regclass, rem_ids, true);
+  PERFORM "public"."rem_store_words"('image_resources', '"public"."image_resources"'::regclass, '"public"."rem_words_image_resources"'::regclass, rem_ids, true);
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -987,6 +991,7 @@ DECLARE
   rem_fields TEXT[];
   rem_present BOOLEAN[];
   rem_old UUID[];
+  rem_columns TEXT[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -1024,6 +1029,7 @@ BEGIN
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
+  rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
   SELECT string_agg(format(
       CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
       f.field_name, f.column_name), ', ') INTO rem_texts
@@ -1032,8 +1038,7 @@ BEGIN
       WHERE m.entity_type = 'messages' AND m.state IN ('active', 'filling')
         AND concat_ws(' ', 'public.messages', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
     AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
-    AND EXISTS (SELECT FROM pg_attribute AS a
-      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+    AND f.column_name = ANY (rem_columns);
   IF rem_texts IS NULL THEN RETURN NULL; END IF;
   EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
     ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
@@ -1185,6 +1190,7 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_changed TEXT;
+  rem_columns TEXT[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_words_messages";
@@ -1199,9 +1205,9 @@ BEGIN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
   ELSE
     -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT s.columns INTO rem_columns FROM "public"."rem_word_sources" AS s WHERE s.entity_type = 'messages';
     SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
-    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
-    WHERE s.entity_type = 'messages' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    FROM pg_attribute AS a WHERE a.attname = ANY (rem_columns) AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
     EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
       CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
       format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
@@ -1211,7 +1217,7 @@ BEGIN
     DELETE FROM "public"."rem_words_messages" AS w WHERE w.entity_id = ANY (rem_ids)
       AND NOT EXISTS (SELECT FROM "public"."messages" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
   END IF;
-  PERFORM "public"."rem_store_words"('messages', TG_RELID, '"public"."rem_words_messages"'::regclass, rem_ids, true);
+  PERFORM "public"."rem_store_words"('messages', '"public"."messages"'::regclass, '"public"."rem_words_messages"'::regclass, rem_ids, true);
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -1322,6 +1328,7 @@ DECLARE
   rem_fields TEXT[];
   rem_present BOOLEAN[];
   rem_old UUID[];
+  rem_columns TEXT[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -1359,6 +1366,7 @@ BEGIN
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
+  rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
   SELECT string_agg(format(
       CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
       f.field_name, f.column_name), ', ') INTO rem_texts
@@ -1367,8 +1375,7 @@ BEGIN
       WHERE m.entity_type = 'moments' AND m.state IN ('active', 'filling')
         AND concat_ws(' ', 'public.moments', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
     AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
-    AND EXISTS (SELECT FROM pg_attribute AS a
-      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+    AND f.column_name = ANY (rem_columns);
   IF rem_texts IS NULL THEN RETURN NULL; END IF;
   EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
     ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
@@ -1520,6 +1527,7 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_changed TEXT;
+  rem_columns TEXT[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_words_moments";
@@ -1534,9 +1542,9 @@ BEGIN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
   ELSE
     -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT s.columns INTO rem_columns FROM "public"."rem_word_sources" AS s WHERE s.entity_type = 'moments';
     SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
-    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
-    WHERE s.entity_type = 'moments' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    FROM pg_attribute AS a WHERE a.attname = ANY (rem_columns) AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
     EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
       CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
       format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
@@ -1546,7 +1554,7 @@ BEGIN
     DELETE FROM "public"."rem_words_moments" AS w WHERE w.entity_id = ANY (rem_ids)
       AND NOT EXISTS (SELECT FROM "public"."moments" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
   END IF;
-  PERFORM "public"."rem_store_words"('moments', TG_RELID, '"public"."rem_words_moments"'::regclass, rem_ids, true);
+  PERFORM "public"."rem_store_words"('moments', '"public"."moments"'::regclass, '"public"."rem_words_moments"'::regclass, rem_ids, true);
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -1763,6 +1771,7 @@ DECLARE
   rem_fields TEXT[];
   rem_present BOOLEAN[];
   rem_old UUID[];
+  rem_columns TEXT[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -1800,6 +1809,7 @@ BEGIN
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
+  rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
   SELECT string_agg(format(
       CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
       f.field_name, f.column_name), ', ') INTO rem_texts
@@ -1808,8 +1818,7 @@ BEGIN
       WHERE m.entity_type = 'ontologies' AND m.state IN ('active', 'filling')
         AND concat_ws(' ', 'public.ontologies', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
     AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
-    AND EXISTS (SELECT FROM pg_attribute AS a
-      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+    AND f.column_name = ANY (rem_columns);
   IF rem_texts IS NULL THEN RETURN NULL; END IF;
   EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
     ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
@@ -1961,6 +1970,7 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_changed TEXT;
+  rem_columns TEXT[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_words_ontologies";
@@ -1975,9 +1985,9 @@ BEGIN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
   ELSE
     -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT s.columns INTO rem_columns FROM "public"."rem_word_sources" AS s WHERE s.entity_type = 'ontologies';
     SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
-    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
-    WHERE s.entity_type = 'ontologies' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    FROM pg_attribute AS a WHERE a.attname = ANY (rem_columns) AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
     EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
       CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
       format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
@@ -1987,7 +1997,7 @@ BEGIN
     DELETE FROM "public"."rem_words_ontologies" AS w WHERE w.entity_id = ANY (rem_ids)
       AND NOT EXISTS (SELECT FROM "public"."ontologies" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
   END IF;
-  PERFORM "public"."rem_store_words"('ontologies', TG_RELID, '"public"."rem_words_ontologies"'::regclass, rem_ids, true);
+  PERFORM "public"."rem_store_words"('ontologies', '"public"."ontologies"'::regclass, '"public"."rem_words_ontologies"'::regclass, rem_ids, true);
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -2204,6 +2214,7 @@ DECLARE
   rem_fields TEXT[];
   rem_present BOOLEAN[];
   rem_old UUID[];
+  rem_columns TEXT[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -2241,6 +2252,7 @@ BEGIN
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
+  rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
   SELECT string_agg(format(
       CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
       f.field_name, f.column_name), ', ') INTO rem_texts
@@ -2249,8 +2261,7 @@ BEGIN
       WHERE m.entity_type = 'ontology_configs' AND m.state IN ('active', 'filling')
         AND concat_ws(' ', 'public.ontology_configs', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
     AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
-    AND EXISTS (SELECT FROM pg_attribute AS a
-      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+    AND f.column_name = ANY (rem_columns);
   IF rem_texts IS NULL THEN RETURN NULL; END IF;
   EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
     ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
@@ -2402,6 +2413,7 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_changed TEXT;
+  rem_columns TEXT[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_words_ontology_configs";
@@ -2416,9 +2428,9 @@ BEGIN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
   ELSE
     -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT s.columns INTO rem_columns FROM "public"."rem_word_sources" AS s WHERE s.entity_type = 'ontology_configs';
     SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
-    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
-    WHERE s.entity_type = 'ontology_configs' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    FROM pg_attribute AS a WHERE a.attname = ANY (rem_columns) AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
     EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
       CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
       format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
@@ -2428,7 +2440,7 @@ BEGIN
     DELETE FROM "public"."rem_words_ontology_configs" AS w WHERE w.entity_id = ANY (rem_ids)
       AND NOT EXISTS (SELECT FROM "public"."ontology_configs" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
   END IF;
-  PERFORM "public"."rem_store_words"('ontology_configs', TG_RELID, '"public"."rem_words_ontology_configs"'::regclass, rem_ids, true);
+  PERFORM "public"."rem_store_words"('ontology_configs', '"public"."ontology_configs"'::regclass, '"public"."rem_words_ontology_configs"'::regclass, rem_ids, true);
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -2642,6 +2654,7 @@ DECLARE
   rem_fields TEXT[];
   rem_present BOOLEAN[];
   rem_old UUID[];
+  rem_columns TEXT[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -2679,6 +2692,7 @@ BEGIN
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
+  rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
   SELECT string_agg(format(
       CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
       f.field_name, f.column_name), ', ') INTO rem_texts
@@ -2687,8 +2701,7 @@ BEGIN
       WHERE m.entity_type = 'resources' AND m.state IN ('active', 'filling')
         AND concat_ws(' ', 'public.resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
     AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
-    AND EXISTS (SELECT FROM pg_attribute AS a
-      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+    AND f.column_name = ANY (rem_columns);
   IF rem_texts IS NULL THEN RETURN NULL; END IF;
   EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
     ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
@@ -2840,6 +2853,7 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_changed TEXT;
+  rem_columns TEXT[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_words_resources";
@@ -2854,9 +2868,9 @@ BEGIN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
   ELSE
     -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT s.columns INTO rem_columns FROM "public"."rem_word_sources" AS s WHERE s.entity_type = 'resources';
     SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
-    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
-    WHERE s.entity_type = 'resources' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    FROM pg_attribute AS a WHERE a.attname = ANY (rem_columns) AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
     EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
       CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
       format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
@@ -2866,7 +2880,7 @@ BEGIN
     DELETE FROM "public"."rem_words_resources" AS w WHERE w.entity_id = ANY (rem_ids)
       AND NOT EXISTS (SELECT FROM "public"."resources" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
   END IF;
-  PERFORM "public"."rem_store_words"('resources', TG_RELID, '"public"."rem_words_resources"'::regclass, rem_ids, true);
+  PERFORM "public"."rem_store_words"('resources', '"public"."resources"'::regclass, '"public"."rem_words_resources"'::regclass, rem_ids, true);
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -3079,6 +3093,7 @@ DECLARE
   rem_fields TEXT[];
   rem_present BOOLEAN[];
   rem_old UUID[];
+  rem_columns TEXT[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -3116,6 +3131,7 @@ BEGIN
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
+  rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
   SELECT string_agg(format(
       CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
       f.field_name, f.column_name), ', ') INTO rem_texts
@@ -3124,8 +3140,7 @@ BEGIN
       WHERE m.entity_type = 'schemas' AND m.state IN ('active', 'filling')
         AND concat_ws(' ', 'public.schemas', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
     AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
-    AND EXISTS (SELECT FROM pg_attribute AS a
-      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+    AND f.column_name = ANY (rem_columns);
   IF rem_texts IS NULL THEN RETURN NULL; END IF;
   EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
     ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
@@ -3277,6 +3292,7 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_changed TEXT;
+  rem_columns TEXT[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_words_schemas";
@@ -3291,9 +3307,9 @@ BEGIN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
   ELSE
     -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT s.columns INTO rem_columns FROM "public"."rem_word_sources" AS s WHERE s.entity_type = 'schemas';
     SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
-    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
-    WHERE s.entity_type = 'schemas' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    FROM pg_attribute AS a WHERE a.attname = ANY (rem_columns) AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
     EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
       CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
       format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
@@ -3303,7 +3319,7 @@ BEGIN
     DELETE FROM "public"."rem_words_schemas" AS w WHERE w.entity_id = ANY (rem_ids)
       AND NOT EXISTS (SELECT FROM "public"."schemas" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
   END IF;
-  PERFORM "public"."rem_store_words"('schemas', TG_RELID, '"public"."rem_words_schemas"'::regclass, rem_ids, true);
+  PERFORM "public"."rem_store_words"('schemas', '"public"."schemas"'::regclass, '"public"."rem_words_schemas"'::regclass, rem_ids, true);
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -3519,6 +3535,7 @@ DECLARE
   rem_fields TEXT[];
   rem_present BOOLEAN[];
   rem_old UUID[];
+  rem_columns TEXT[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -3556,6 +3573,7 @@ BEGIN
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
+  rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
   SELECT string_agg(format(
       CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
       f.field_name, f.column_name), ', ') INTO rem_texts
@@ -3564,8 +3582,7 @@ BEGIN
       WHERE m.entity_type = 'sessions' AND m.state IN ('active', 'filling')
         AND concat_ws(' ', 'public.sessions', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
     AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
-    AND EXISTS (SELECT FROM pg_attribute AS a
-      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+    AND f.column_name = ANY (rem_columns);
   IF rem_texts IS NULL THEN RETURN NULL; END IF;
   EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
     ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
@@ -3717,6 +3734,7 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_changed TEXT;
+  rem_columns TEXT[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_words_sessions";
@@ -3731,9 +3749,9 @@ BEGIN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
   ELSE
     -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT s.columns INTO rem_columns FROM "public"."rem_word_sources" AS s WHERE s.entity_type = 'sessions';
     SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
-    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
-    WHERE s.entity_type = 'sessions' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    FROM pg_attribute AS a WHERE a.attname = ANY (rem_columns) AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
     EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
       CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
       format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
@@ -3743,7 +3761,7 @@ BEGIN
     DELETE FROM "public"."rem_words_sessions" AS w WHERE w.entity_id = ANY (rem_ids)
       AND NOT EXISTS (SELECT FROM "public"."sessions" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
   END IF;
-  PERFORM "public"."rem_store_words"('sessions', TG_RELID, '"public"."rem_words_sessions"'::regclass, rem_ids, true);
+  PERFORM "public"."rem_store_words"('sessions', '"public"."sessions"'::regclass, '"public"."rem_words_sessions"'::regclass, rem_ids, true);
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -3987,6 +4005,7 @@ DECLARE
   rem_fields TEXT[];
   rem_present BOOLEAN[];
   rem_old UUID[];
+  rem_columns TEXT[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -4024,6 +4043,7 @@ BEGIN
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
+  rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
   SELECT string_agg(format(
       CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
       f.field_name, f.column_name), ', ') INTO rem_texts
@@ -4032,8 +4052,7 @@ BEGIN
       WHERE m.entity_type = 'users' AND m.state IN ('active', 'filling')
         AND concat_ws(' ', 'public.users', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
     AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
-    AND EXISTS (SELECT FROM pg_attribute AS a
-      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+    AND f.column_name = ANY (rem_columns);
   IF rem_texts IS NULL THEN RETURN NULL; END IF;
   EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
     ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
@@ -4185,6 +4204,7 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_changed TEXT;
+  rem_columns TEXT[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_words_users";
@@ -4199,9 +4219,9 @@ BEGIN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
   ELSE
     -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT s.columns INTO rem_columns FROM "public"."rem_word_sources" AS s WHERE s.entity_type = 'users';
     SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
-    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
-    WHERE s.entity_type = 'users' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    FROM pg_attribute AS a WHERE a.attname = ANY (rem_columns) AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
     EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
       CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
       format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
@@ -4211,7 +4231,7 @@ BEGIN
     DELETE FROM "public"."rem_words_users" AS w WHERE w.entity_id = ANY (rem_ids)
       AND NOT EXISTS (SELECT FROM "public"."users" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
   END IF;
-  PERFORM "public"."rem_store_words"('users', TG_RELID, '"public"."rem_words_users"'::regclass, rem_ids, true);
+  PERFORM "public"."rem_store_words"('users', '"public"."users"'::regclass, '"public"."rem_words_users"'::regclass, rem_ids, true);
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.

@@ -59,10 +59,10 @@ CREATE UNLOGGED TABLE IF NOT EXISTS "public"."kv_state" (
   at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
 );
 COMMENT ON TABLE "public"."kv_state" IS 'remdb: internal';
--- The cache of a database without entities is whole.
+-- The cache of a database without entities is whole. On Citus the first rebuild marks it so.
 WITH marker AS MATERIALIZED (
   SELECT 'ready' AS kind, gen_random_uuid() AS token, pg_relation_filenode('"public"."kv_store"'::regclass) AS filenode
-  WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgname ~ '^trg_.*_kv_store')
+  WHERE to_regclass('pg_catalog.pg_dist_node') IS NULL AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgname ~ '^trg_.*_kv_store')
 )
 INSERT INTO "public"."kv_state" (kind, token, filenode) SELECT * FROM marker ON CONFLICT DO NOTHING;
 
@@ -180,15 +180,14 @@ BEGIN
   SELECT string_agg(format('left(r.%I::text, %s)', a.attname, 50000 / cardinality(rem_source.columns)), ', ' ORDER BY array_position(rem_source.columns, a.attname::text)) INTO rem_text
   FROM pg_attribute AS a
   WHERE a.attrelid = rem_table AND a.attname = ANY (rem_source.columns) AND a.attnum > 0 AND NOT a.attisdropped;
-  EXECUTE format('INSERT INTO %s AS w (entity_id, tenant_id, user_id, version, length, often, words)
-SELECT r.id, %s, r.user_id, %s, l.length, l.often, t.words FROM %s AS r
+  EXECUTE format('WITH entries AS MATERIALIZED (SELECT r.id, %s, r.user_id, %s, l.length, l.often, t.words FROM %s AS r
 CROSS JOIN LATERAL (SELECT "public"."rem_words"(%L, concat_ws('' '', %s), false) AS words OFFSET 0) AS t
 CROSS JOIN LATERAL (SELECT coalesce(sum(cardinality(u.positions)), 0)::integer AS length,
     array_agg(u.lexeme ORDER BY u.lexeme) FILTER (WHERE cardinality(u.positions) >= 3) AS often FROM unnest(t.words) AS u) AS l
-WHERE r.id = ANY ($1) AND r.deleted_at IS NULL ORDER BY r.id ON CONFLICT (entity_id) DO %s',
-    rem_words,
+WHERE r.id = ANY ($1) AND r.deleted_at IS NULL ORDER BY r.id)
+INSERT INTO %s AS w (entity_id, tenant_id, user_id, version, length, often, words) SELECT * FROM entries ON CONFLICT (entity_id) DO %s',
     CASE WHEN EXISTS (SELECT FROM pg_attribute WHERE attrelid = rem_table AND attname = 'tenant_id' AND NOT attisdropped) THEN 'r.tenant_id' ELSE quote_literal('*') END,
-    rem_source.version, rem_table, rem_source.language, coalesce(rem_text, quote_literal('')),
+    rem_source.version, rem_table, rem_source.language, coalesce(rem_text, quote_literal('')), rem_words,
     CASE WHEN rem_overwrite THEN 'UPDATE SET tenant_id = excluded.tenant_id, user_id = excluded.user_id, version = excluded.version, length = excluded.length, often = excluded.often, words = excluded.words' ELSE 'NOTHING' END)
   USING rem_ids;
 END $fn$;

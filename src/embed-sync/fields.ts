@@ -188,11 +188,25 @@ FROM ${models}
 WHERE f.entity_type = i.entity_type AND f.state <> 'removing'
   AND NOT EXISTS (SELECT FROM ${own} WHERE o.entity_type = f.entity_type AND o.field_name = f.field_name)
   AND (i.version = (SELECT v.version FROM ${versions} AS v WHERE v.entity_type = f.entity_type ORDER BY v.ordinal DESC LIMIT 1)
-    OR NOT EXISTS (SELECT FROM pg_attribute AS a WHERE a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped
-      AND a.attrelid = to_regclass(quote_ident(${schema}) || '.' || quote_ident(f.entity_type))))`);
+    OR NOT EXISTS (SELECT FROM ${await readColumns(tx, schema, changed)} WHERE c.entity_type = f.entity_type AND c.column_name = f.column_name))`);
 		},
 		{ retries: 5 },
 	);
+}
+
+/** The columns that the tables have, as rows of `c (entity_type, column_name)`. */
+async function readColumns(
+	tx: Handle,
+	schema: string,
+	tables: readonly EntityTable[],
+): Promise<Sql> {
+	const names = textArray(tables.map(({ entity }) => entity.tableName));
+	const { rows } = await tx.query<{ table: string; column: string }>(sql`
+SELECT c.relname::text AS "table", a.attname::text AS "column"
+FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
+WHERE c.relnamespace = to_regnamespace(quote_ident(${schema})) AND c.relname = ANY (${names})
+  AND a.attnum > 0 AND NOT a.attisdropped`);
+	return sql`unnest(${textArray(rows.map(({ table }) => table))}, ${textArray(rows.map(({ column }) => column))}) AS c (entity_type, column_name)`;
 }
 
 /** Whether a migration has nothing to write. A column that is gone is found by {@link registerFields} of the version without it. */
@@ -233,9 +247,14 @@ export async function removeOutdated(
 ): Promise<void> {
 	for await (const page of vectorPages(db, table, signal))
 		await db.query(sql`
-DELETE FROM ${embeddingsRef(table)} AS e USING (${page}) AS page, ${tableRef(table)} AS r
-WHERE e.id = page.id AND page.field_name = ${field.name} AND r.id = e.entity_id
-  AND e.content_hash IS DISTINCT FROM sha256(convert_to(${ident("r", field.column)}, 'UTF8'))`);
+DELETE FROM ${embeddingsRef(table)} AS e USING (
+  SELECT o.id FROM (${page}) AS page
+  JOIN ${embeddingsRef(table)} AS o ON o.id = page.id
+  JOIN ${tableRef(table)} AS r ON r.id = o.entity_id
+  WHERE page.field_name = ${field.name}
+    AND o.content_hash IS DISTINCT FROM sha256(convert_to(${ident("r", field.column)}, 'UTF8'))
+) AS outdated
+WHERE e.id = outdated.id`);
 }
 
 /** Removes the vectors of fields and what waits for them; returns how many vectors there were. */

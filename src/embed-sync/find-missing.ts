@@ -63,9 +63,11 @@ open AS MATERIALIZED (
   SELECT r.id FROM ${tableRef(table)} AS r WHERE r.id IN (SELECT m.id FROM missing AS m) FOR SHARE ${raw(wait)}
 ),
 queued AS (
-  INSERT INTO ${embeddingQueueRef(table.schema)} (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT ${table.entity.tableName}, m.id, m.field_name, m.provider, m.model, m.dimensions
-  FROM missing AS m JOIN open AS o ON o.id = m.id ORDER BY m.id, m.field_name
+  WITH texts AS MATERIALIZED (
+    SELECT ${table.entity.tableName}::text, m.id, m.field_name, m.provider, m.model, m.dimensions
+    FROM missing AS m JOIN open AS o ON o.id = m.id ORDER BY m.id, m.field_name
+  )
+  INSERT INTO ${embeddingQueueRef(table.schema)} (entity_type, entity_id, field_name, provider, model, dimensions) SELECT * FROM texts
   ON CONFLICT DO NOTHING
 )
 SELECT coalesce(sum(m.tokens), 0)::bigint AS tokens,

@@ -34,6 +34,7 @@ export async function readQueue(
 	schema: string,
 ): Promise<QueuedBuild[]> {
 	const { rows } = await db.query<QueuedBuild>(sql`
+WITH builds AS MATERIALIZED (SELECT * FROM ${builds(schema)})
 SELECT index_name AS "indexName", table_name AS "tableName", index_type AS "indexType", space,
   -- A failure of a role that may not build it is none of another role.
   CASE WHEN state = 'failed' AND sql_state = ${notPermitted} THEN 'queued' ELSE state END AS state, attempts,
@@ -41,11 +42,11 @@ SELECT index_name AS "indexName", table_name AS "tableName", index_type AS "inde
   next_attempt_at AS "nextAttemptAt",
   greatest(0, extract(epoch FROM next_attempt_at - clock_timestamp()) * 1000)::float8 AS "dueInMs",
   without_workers AS "withoutWorkers", progress, error, sql_state AS "sqlState",
-  EXISTS (SELECT FROM pg_locks AS l
+  EXISTS (SELECT 1 FROM pg_locks AS l
     WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted AND l.pid <> pg_backend_pid()
       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
       AND (l.classid::bigint << 32) | l.objid::bigint = ${lockKey(schema, sql`table_name`)}) AS "isLocked"
-FROM ${builds(schema)}
+FROM builds
 ORDER BY next_attempt_at, index_name`);
 	return rows;
 }

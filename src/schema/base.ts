@@ -1,5 +1,6 @@
 import { extensionNames } from "../db/session-settings.ts";
 import { ident, join, literal, raw, type Sql, sql, toText } from "../sql.ts";
+import { isPlain } from "./citus.ts";
 import { embeddingTablesDdl } from "./embedding-tables.ts";
 import { normalizeKeyDdl } from "./normalize-key.ts";
 import { ours } from "./ownership.ts";
@@ -190,10 +191,10 @@ CREATE ${unlogged}TABLE IF NOT EXISTS ${kvState} (
   at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
 );
 ${ours(kvState)}
--- The cache of a database without entities is whole.
+-- The cache of a database without entities is whole. On Citus the first rebuild marks it so.
 WITH marker AS MATERIALIZED (
   SELECT 'ready' AS kind, gen_random_uuid() AS token, pg_relation_filenode(${kvStoreText}::regclass) AS filenode
-  WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgname ~ '^trg_.*_kv_store')
+  WHERE ${isPlain} AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgname ~ '^trg_.*_kv_store')
 )
 INSERT INTO ${kvState} (kind, token, filenode) SELECT * FROM marker ON CONFLICT DO NOTHING;
 ${indexBuildsDdl(schema)}`;

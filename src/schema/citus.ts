@@ -1,7 +1,7 @@
 import { raw, type Sql, sql } from "../sql.ts";
 
 /** Whether the database is spread over nodes by Citus, as a condition; one look into the system catalogue. */
-const isPlain = raw("to_regclass('pg_catalog.pg_dist_node') IS NULL");
+export const isPlain = raw("to_regclass('pg_catalog.pg_dist_node') IS NULL");
 
 /** A statement that Citus refuses, and that only spares PostgreSQL work: left out there. */
 export function unlessCitus(statement: Sql): Sql {

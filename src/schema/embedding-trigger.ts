@@ -42,6 +42,7 @@ DECLARE
   rem_fields TEXT[];
   rem_present BOOLEAN[];
   rem_old UUID[];
+  rem_columns TEXT[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting(${literal(settlesSetting)}, true);
   rem_settled TEXT[] := '{}';
@@ -150,14 +151,14 @@ function readChanges(table: EntityTable): Sql {
 		`${changed}${id} AS id, f.field_name, f.after IS NOT NULL AS is_present FROM ${from} CROSS JOIN LATERAL (VALUES `;
 	const end =
 		") AS f (field_name, before, after) WHERE f.before IS DISTINCT FROM f.after) AS c";
-	return sql`  SELECT string_agg(format(
+	return sql`  rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
+  SELECT string_agg(format(
       CASE TG_OP WHEN 'INSERT' THEN ${literal(`(%1$L, NULL::text, ${text("n")})`)} ELSE ${literal(`(%1$L, ${text("o")}, ${text("n")})`)} END,
       f.field_name, f.column_name), ', ') INTO rem_texts
   FROM ${fields} AS f
   WHERE f.entity_type = ${entityType(table)} AND (f.field_name <> ALL (rem_settled) OR EXISTS (${others(table)}))
     AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
-    AND EXISTS (SELECT FROM pg_attribute AS a
-      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+    AND f.column_name = ANY (rem_columns);
   IF rem_texts IS NULL THEN RETURN NULL; END IF;
   EXECUTE CASE TG_OP WHEN 'INSERT' THEN ${literal(rows("n.id", "new_rows AS n"))}
     ELSE ${literal(rows("coalesce(n.id, o.id)", "old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id"))} END

@@ -104,12 +104,23 @@ ${join(
 
 /**
  * Whether kv_store is whole, as an expression for the very statement that reads
- * it: the marker is emptied together with the cache, and names its file.
+ * it: the marker is emptied together with the cache, and names its file. On
+ * Citus no statement sees the file that the cache is in, which is a node's: there
+ * the marker names an entry of the cache, which goes with all others.
  */
 export function kvReady(schema: string): Sql {
 	const kvStore = toText(ident(schema, "kv_store"));
-	return sql`EXISTS (SELECT FROM ${ident(schema, "kv_state")}
-    WHERE kind = 'ready' AND filenode = pg_relation_filenode(${literal(kvStore)}::regclass))`;
+	return sql`EXISTS (SELECT FROM ${ident(schema, "kv_state")} AS m
+    WHERE m.kind = 'ready' AND (m.filenode = pg_relation_filenode(${literal(kvStore)}::regclass) OR ${hasMarkEntry(schema, "m")}))`;
+}
+
+/** The type of entries that stand for the marker or for a rebuild on Citus: of no entity, and no tenant's. */
+export const markType = "";
+
+/** Whether the cache has the entry of a marker, or of a rebuild, that names no file. */
+export function hasMarkEntry(schema: string, alias: string): Sql {
+	return sql`${ident(alias, "filenode")} = 0 AND EXISTS (SELECT FROM ${ident(schema, "kv_store")} AS e
+      WHERE e.entity_type = ${literal(markType)} AND e.entity_id = ${ident(alias, "token")})`;
 }
 
 /** The triggers of a table, by the table's name, which is the entity type. */

@@ -155,6 +155,7 @@ ${functionSettings(schema)}AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_changed TEXT;
+  rem_columns TEXT[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM ${words};
@@ -169,9 +170,9 @@ BEGIN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
   ELSE
     -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT s.columns INTO rem_columns FROM ${wordSourcesRef(schema)} AS s WHERE s.entity_type = ${type};
     SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
-    FROM ${wordSourcesRef(schema)} AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
-    WHERE s.entity_type = ${type} AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    FROM pg_attribute AS a WHERE a.attname = ANY (rem_columns) AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
     EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
       CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
       format(${scope}, 'o'), format(${scope}, 'n'), rem_changed) INTO rem_ids;
@@ -181,7 +182,7 @@ BEGIN
     DELETE FROM ${words} AS w WHERE w.entity_id = ANY (rem_ids)
       AND NOT EXISTS (SELECT FROM ${tableRef(table)} AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
   END IF;
-  PERFORM ${storeWordsRef(schema)}(${type}, TG_RELID, ${literal(toText(words))}::regclass, rem_ids, true);
+  PERFORM ${storeWordsRef(schema)}(${type}, ${literal(toText(tableRef(table)))}::regclass, ${literal(toText(words))}::regclass, rem_ids, true);
   RETURN NULL;
 END $fn$;
 `;
@@ -238,14 +239,13 @@ BEGIN
   SELECT string_agg(format('left(r.%I::text, %s)', a.attname, ${raw(String(maxCharacters))} / cardinality(rem_source.columns)), ', ' ORDER BY array_position(rem_source.columns, a.attname::text)) INTO rem_text
   FROM pg_attribute AS a
   WHERE a.attrelid = rem_table AND a.attname = ANY (rem_source.columns) AND a.attnum > 0 AND NOT a.attisdropped;
-  EXECUTE format('INSERT INTO %s AS w (entity_id, tenant_id, user_id, version, length, often, words)
-SELECT r.id, %s, r.user_id, %s, l.length, l.often, t.words FROM %s AS r
+  EXECUTE format('WITH entries AS MATERIALIZED (SELECT r.id, %s, r.user_id, %s, l.length, l.often, t.words FROM %s AS r
 CROSS JOIN LATERAL (SELECT ${ident(schema, "rem_words")}(%L, concat_ws('' '', %s), false) AS words OFFSET 0) AS t
 CROSS JOIN LATERAL (${measuredWords(sql`t.words`)}) AS l
-WHERE r.id = ANY ($1) AND r.deleted_at IS NULL ORDER BY r.id ON CONFLICT (entity_id) DO %s',
-    rem_words,
+WHERE r.id = ANY ($1) AND r.deleted_at IS NULL ORDER BY r.id)
+INSERT INTO %s AS w (entity_id, tenant_id, user_id, version, length, often, words) SELECT * FROM entries ON CONFLICT (entity_id) DO %s',
     CASE WHEN EXISTS (SELECT FROM pg_attribute WHERE attrelid = rem_table AND attname = 'tenant_id' AND NOT attisdropped) THEN 'r.tenant_id' ELSE quote_literal('*') END,
-    rem_source.version, rem_table, rem_source.language, coalesce(rem_text, quote_literal('')),
+    rem_source.version, rem_table, rem_source.language, coalesce(rem_text, quote_literal('')), rem_words,
     CASE WHEN rem_overwrite THEN 'UPDATE SET tenant_id = excluded.tenant_id, user_id = excluded.user_id, version = excluded.version, length = excluded.length, often = excluded.often, words = excluded.words' ELSE 'NOTHING' END)
   USING rem_ids;
 END $fn$;

@@ -79,7 +79,7 @@ export function isUsable(
 	schema: string,
 	{ name }: { readonly name: string },
 ): Sql {
-	return sql`EXISTS (SELECT FROM pg_index AS x WHERE x.indexrelid = to_regclass(${toText(ident(schema, name))}) AND ${isValid})`;
+	return sql`EXISTS (SELECT 1 FROM pg_index AS x WHERE x.indexrelid = to_regclass(${toText(ident(schema, name))}) AND ${isValid})`;
 }
 
 type IndexPresence = "missing" | "invalid" | "valid";
