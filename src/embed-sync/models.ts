@@ -81,9 +81,11 @@ ON CONFLICT (entity_type, provider, model, dimensions) DO UPDATE SET state = 'ac
 		if (forgotten === undefined) return;
 		// What waited for the one waits for the other.
 		await tx.query(sql`
-INSERT INTO ${queue} (entity_type, entity_id, field_name, provider, model, dimensions, queued_at)
-SELECT entity_type, entity_id, field_name, ${space.provider}, ${space.model}, ${space.dimensions}::integer, queued_at
-FROM ${queue} AS q WHERE q.entity_type = ${type} AND ${isSpace("q", forgotten)}
+WITH moved AS MATERIALIZED (
+  SELECT entity_type, entity_id, field_name, ${space.provider}::text, ${space.model}::text, ${space.dimensions}::integer, queued_at
+  FROM ${queue} AS q WHERE q.entity_type = ${type} AND ${isSpace("q", forgotten)}
+)
+INSERT INTO ${queue} (entity_type, entity_id, field_name, provider, model, dimensions, queued_at) SELECT * FROM moved
 ON CONFLICT DO NOTHING`);
 		await tx.query(
 			sql`DELETE FROM ${queue} AS q WHERE q.entity_type = ${type} AND ${isSpace("q", forgotten)}`,
