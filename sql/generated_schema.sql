@@ -91,7 +91,11 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_files" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
-ALTER TABLE "public"."embeddings_files" ALTER COLUMN embedding SET STATISTICS 0;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."embeddings_files" ALTER COLUMN embedding SET STATISTICS 0;
+  END IF;
+END $do$;
 COMMENT ON TABLE "public"."embeddings_files" IS 'remdb: embeddings of files';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_files_scope" ON "public"."embeddings_files" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_files_embeddings"() RETURNS TRIGGER
@@ -103,6 +107,8 @@ DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
   rem_present BOOLEAN[];
+  rem_old UUID[];
+  rem_columns TEXT[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -114,7 +120,8 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'files';
     RETURN NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'files' AND entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_old FROM old_rows;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'files' AND entity_id = ANY (rem_old);
     RETURN NULL;
   END IF;
   IF starts_with(rem_claim, 'public.files ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
@@ -123,8 +130,9 @@ BEGIN
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      SELECT array_agg(id) INTO rem_old FROM old_rows;
       PERFORM FROM "public"."rem_embedding_queue" AS q
-      WHERE q.entity_type = 'files' AND q.entity_id IN (SELECT id FROM old_rows)
+      WHERE q.entity_type = 'files' AND q.entity_id = ANY (rem_old)
       FOR UPDATE;
     END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
@@ -138,6 +146,7 @@ BEGIN
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
+  rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
   SELECT string_agg(format(
       CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
       f.field_name, f.column_name), ', ') INTO rem_texts
@@ -146,8 +155,7 @@ BEGIN
       WHERE m.entity_type = 'files' AND m.state IN ('active', 'filling')
         AND concat_ws(' ', 'public.files', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
     AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
-    AND EXISTS (SELECT FROM pg_attribute AS a
-      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+    AND f.column_name = ANY (rem_columns);
   IF rem_texts IS NULL THEN RETURN NULL; END IF;
   EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
     ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
@@ -163,20 +171,22 @@ BEGIN
     WHERE q.entity_type = 'files' AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q
-    (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'files', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
-  JOIN "public"."rem_embedding_fields" AS f
-    ON f.entity_type = 'files' AND f.field_name = changed.field_name AND f.state <> 'removing'
-  JOIN "public"."rem_embedding_models" AS m
-    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
-      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.files', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
-  WHERE changed.is_present
-  ORDER BY changed.id, changed.field_name
+  WITH queued AS MATERIALIZED (
+    SELECT 'files', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+    JOIN "public"."rem_embedding_fields" AS f
+      ON f.entity_type = 'files' AND f.field_name = changed.field_name AND f.state <> 'removing'
+    JOIN "public"."rem_embedding_models" AS m
+      ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+        AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.files', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+    WHERE changed.is_present
+    ORDER BY changed.id, changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -229,20 +239,23 @@ BEGIN
       WHERE f.entity_type = 'files' AND true AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'files', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+  WITH queued AS MATERIALIZED (
+    SELECT 'files', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'files' AND f.state <> 'removing' AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'files' AND f.state <> 'removing' AND "old".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
-  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'files' AND m.state IN ('active', 'filling')
-  ORDER BY changed.field_name
+    JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'files' AND m.state IN ('active', 'filling')
+    ORDER BY changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -260,7 +273,7 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_files" (
   length INTEGER NOT NULL,
   -- Those that occur three times or more: the best rows of a word that very many have.
   often TEXT[],
-  words TSVECTOR NOT NULL
+  words TSVECTOR STORAGE EXTERNAL NOT NULL
 ) WITH (
   -- Words stay in the row: they are read for each row that a search ranks.
   toast_tuple_target = 8160,
@@ -268,9 +281,11 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_files" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on them take long to gather, and the queries bring their own.
-ALTER TABLE "public"."rem_words_files" ALTER COLUMN words SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_files" ALTER COLUMN often SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_files" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."rem_words_files" ALTER COLUMN words SET STATISTICS 0, ALTER COLUMN often SET STATISTICS 0;
+  END IF;
+END $do$;
 DO $do$
 DECLARE
   rem_index REGCLASS;
@@ -292,6 +307,7 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_changed TEXT;
+  rem_columns TEXT[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_words_files";
@@ -299,15 +315,16 @@ BEGIN
   ELSIF TG_LEVEL = 'ROW' THEN
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_words_files" WHERE entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_ids FROM old_rows;
+    DELETE FROM "public"."rem_words_files" WHERE entity_id = ANY (rem_ids);
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
   ELSE
     -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT s.columns INTO rem_columns FROM "public"."rem_word_sources" AS s WHERE s.entity_type = 'files';
     SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
-    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
-    WHERE s.entity_type = 'files' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    FROM pg_attribute AS a WHERE a.attname = ANY (rem_columns) AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
     EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
       CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
       format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
@@ -317,7 +334,7 @@ BEGIN
     DELETE FROM "public"."rem_words_files" AS w WHERE w.entity_id = ANY (rem_ids)
       AND NOT EXISTS (SELECT FROM "public"."files" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
   END IF;
-  PERFORM "public"."rem_store_words"('files', TG_RELID, '"public"."rem_words_files"'::regclass, rem_ids, true);
+  PERFORM "public"."rem_store_words"('files', '"public"."files"'::regclass, '"public"."rem_words_files"'::regclass, rem_ids, true);
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -337,10 +354,12 @@ ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_words_truncate";
 CREATE OR REPLACE TRIGGER "trg_files_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."files"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_files_words"();
 ALTER TABLE "public"."files" ENABLE REPLICA TRIGGER "trg_files_words_replica";
-INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
-SELECT 'files', 'english', ARRAY['name', 'content']::text[], NOT EXISTS (SELECT FROM "public"."files")
+WITH source AS MATERIALIZED (
+  SELECT 'files', 'english', ARRAY['name', 'content']::text[], NOT EXISTS (SELECT FROM "public"."files")
+)
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled) SELECT * FROM source
 ON CONFLICT (entity_type) DO UPDATE SET
-  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = excluded.updated_at,
   columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
 WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 DO $do$ BEGIN
@@ -410,8 +429,8 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM "public"."files" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
-        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key)
-        SELECT '', 'files', gone.id, '', '' FROM unnest(rem_gone) AS gone (id)
+        WITH guard AS MATERIALIZED (SELECT '', 'files', gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
+        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key) SELECT * FROM guard
         ON CONFLICT (entity_type, entity_id) DO NOTHING;
       END IF;
       DELETE FROM "public"."kv_store" WHERE entity_type = 'files' AND entity_id = ANY (rem_gone);
@@ -420,13 +439,13 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
-  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at)
-  SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_files" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
+  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_files" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id)
+  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at) SELECT * FROM entries
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
     metadata = excluded.metadata, graph_edges = excluded.graph_edges,
-    created_at = excluded.created_at, updated_at = now()
+    created_at = excluded.created_at, updated_at = excluded.updated_at
   WHERE (k.entity_key, k.tenant_id, k.user_id, k.normalized_key, k.content_summary, k.metadata, k.graph_edges, k.created_at)
     IS DISTINCT FROM (excluded.entity_key, excluded.tenant_id, excluded.user_id, excluded.normalized_key,
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
@@ -519,7 +538,11 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_image_resources" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
-ALTER TABLE "public"."embeddings_image_resources" ALTER COLUMN embedding SET STATISTICS 0;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."embeddings_image_resources" ALTER COLUMN embedding SET STATISTICS 0;
+  END IF;
+END $do$;
 COMMENT ON TABLE "public"."embeddings_image_resources" IS 'remdb: embeddings of image_resources';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_image_resources_scope" ON "public"."embeddings_image_resources" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_image_resources_embeddings"() RETURNS TRIGGER
@@ -531,6 +554,8 @@ DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
   rem_present BOOLEAN[];
+  rem_old UUID[];
+  rem_columns TEXT[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -542,7 +567,8 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'image_resources';
     RETURN NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'image_resources' AND entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_old FROM old_rows;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'image_resources' AND entity_id = ANY (rem_old);
     RETURN NULL;
   END IF;
   IF starts_with(rem_claim, 'public.image_resources ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
@@ -551,8 +577,9 @@ BEGIN
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      SELECT array_agg(id) INTO rem_old FROM old_rows;
       PERFORM FROM "public"."rem_embedding_queue" AS q
-      WHERE q.entity_type = 'image_resources' AND q.entity_id IN (SELECT id FROM old_rows)
+      WHERE q.entity_type = 'image_resources' AND q.entity_id = ANY (rem_old)
       FOR UPDATE;
     END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
@@ -566,6 +593,7 @@ BEGIN
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
+  rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
   SELECT string_agg(format(
       CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
       f.field_name, f.column_name), ', ') INTO rem_texts
@@ -574,8 +602,7 @@ BEGIN
       WHERE m.entity_type = 'image_resources' AND m.state IN ('active', 'filling')
         AND concat_ws(' ', 'public.image_resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
     AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
-    AND EXISTS (SELECT FROM pg_attribute AS a
-      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+    AND f.column_name = ANY (rem_columns);
   IF rem_texts IS NULL THEN RETURN NULL; END IF;
   EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
     ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
@@ -591,20 +618,22 @@ BEGIN
     WHERE q.entity_type = 'image_resources' AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q
-    (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'image_resources', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
-  JOIN "public"."rem_embedding_fields" AS f
-    ON f.entity_type = 'image_resources' AND f.field_name = changed.field_name AND f.state <> 'removing'
-  JOIN "public"."rem_embedding_models" AS m
-    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
-      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.image_resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
-  WHERE changed.is_present
-  ORDER BY changed.id, changed.field_name
+  WITH queued AS MATERIALIZED (
+    SELECT 'image_resources', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+    JOIN "public"."rem_embedding_fields" AS f
+      ON f.entity_type = 'image_resources' AND f.field_name = changed.field_name AND f.state <> 'removing'
+    JOIN "public"."rem_embedding_models" AS m
+      ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+        AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.image_resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+    WHERE changed.is_present
+    ORDER BY changed.id, changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -657,20 +686,23 @@ BEGIN
       WHERE f.entity_type = 'image_resources' AND true AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'image_resources', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+  WITH queued AS MATERIALIZED (
+    SELECT 'image_resources', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'image_resources' AND f.state <> 'removing' AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'image_resources' AND f.state <> 'removing' AND "old".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
-  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'image_resources' AND m.state IN ('active', 'filling')
-  ORDER BY changed.field_name
+    JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'image_resources' AND m.state IN ('active', 'filling')
+    ORDER BY changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -688,7 +720,7 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_image_resources" (
   length INTEGER NOT NULL,
   -- Those that occur three times or more: the best rows of a word that very many have.
   often TEXT[],
-  words TSVECTOR NOT NULL
+  words TSVECTOR STORAGE EXTERNAL NOT NULL
 ) WITH (
   -- Words stay in the row: they are read for each row that a search ranks.
   toast_tuple_target = 8160,
@@ -696,9 +728,11 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_image_resources" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on them take long to gather, and the queries bring their own.
-ALTER TABLE "public"."rem_words_image_resources" ALTER COLUMN words SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_image_resources" ALTER COLUMN often SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_image_resources" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."rem_words_image_resources" ALTER COLUMN words SET STATISTICS 0, ALTER COLUMN often SET STATISTICS 0;
+  END IF;
+END $do$;
 DO $do$
 DECLARE
   rem_index REGCLASS;
@@ -720,6 +754,7 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_changed TEXT;
+  rem_columns TEXT[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_words_image_resources";
@@ -727,15 +762,16 @@ BEGIN
   ELSIF TG_LEVEL = 'ROW' THEN
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_words_image_resources" WHERE entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_ids FROM old_rows;
+    DELETE FROM "public"."rem_words_image_resources" WHERE entity_id = ANY (rem_ids);
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
   ELSE
     -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT s.columns INTO rem_columns FROM "public"."rem_word_sources" AS s WHERE s.entity_type = 'image_resources';
     SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
-    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
-    WHERE s.entity_type = 'image_resources' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    FROM pg_attribute AS a WHERE a.attname = ANY (rem_columns) AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
     EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
       CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
       format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
@@ -745,7 +781,7 @@ BEGIN
     DELETE FROM "public"."rem_words_image_resources" AS w WHERE w.entity_id = ANY (rem_ids)
       AND NOT EXISTS (SELECT FROM "public"."image_resources" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
   END IF;
-  PERFORM "public"."rem_store_words"('image_resources', TG_RELID, '"public"."rem_words_image_resources"'::regclass, rem_ids, true);
+  PERFORM "public"."rem_store_words"('image_resources', '"public"."image_resources"'::regclass, '"public"."rem_words_image_resources"'::regclass, rem_ids, true);
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -765,10 +801,12 @@ ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resource
 CREATE OR REPLACE TRIGGER "trg_image_resources_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."image_resources"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_image_resources_words"();
 ALTER TABLE "public"."image_resources" ENABLE REPLICA TRIGGER "trg_image_resources_words_replica";
-INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
-SELECT 'image_resources', 'english', ARRAY['name', 'description', 'content', 'vision_description']::text[], NOT EXISTS (SELECT FROM "public"."image_resources")
+WITH source AS MATERIALIZED (
+  SELECT 'image_resources', 'english', ARRAY['name', 'description', 'content', 'vision_description']::text[], NOT EXISTS (SELECT FROM "public"."image_resources")
+)
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled) SELECT * FROM source
 ON CONFLICT (entity_type) DO UPDATE SET
-  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = excluded.updated_at,
   columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
 WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 DO $do$ BEGIN
@@ -838,8 +876,8 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM "public"."image_resources" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
-        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key)
-        SELECT '', 'image_resources', gone.id, '', '' FROM unnest(rem_gone) AS gone (id)
+        WITH guard AS MATERIALIZED (SELECT '', 'image_resources', gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
+        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key) SELECT * FROM guard
         ON CONFLICT (entity_type, entity_id) DO NOTHING;
       END IF;
       DELETE FROM "public"."kv_store" WHERE entity_type = 'image_resources' AND entity_id = ANY (rem_gone);
@@ -848,13 +886,13 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
-  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at)
-  SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_image_resources" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
+  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_image_resources" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id)
+  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at) SELECT * FROM entries
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
     metadata = excluded.metadata, graph_edges = excluded.graph_edges,
-    created_at = excluded.created_at, updated_at = now()
+    created_at = excluded.created_at, updated_at = excluded.updated_at
   WHERE (k.entity_key, k.tenant_id, k.user_id, k.normalized_key, k.content_summary, k.metadata, k.graph_edges, k.created_at)
     IS DISTINCT FROM (excluded.entity_key, excluded.tenant_id, excluded.user_id, excluded.normalized_key,
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
@@ -936,7 +974,11 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_messages" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
-ALTER TABLE "public"."embeddings_messages" ALTER COLUMN embedding SET STATISTICS 0;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."embeddings_messages" ALTER COLUMN embedding SET STATISTICS 0;
+  END IF;
+END $do$;
 COMMENT ON TABLE "public"."embeddings_messages" IS 'remdb: embeddings of messages';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_messages_scope" ON "public"."embeddings_messages" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_messages_embeddings"() RETURNS TRIGGER
@@ -948,6 +990,8 @@ DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
   rem_present BOOLEAN[];
+  rem_old UUID[];
+  rem_columns TEXT[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -959,7 +1003,8 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'messages';
     RETURN NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'messages' AND entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_old FROM old_rows;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'messages' AND entity_id = ANY (rem_old);
     RETURN NULL;
   END IF;
   IF starts_with(rem_claim, 'public.messages ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
@@ -968,8 +1013,9 @@ BEGIN
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      SELECT array_agg(id) INTO rem_old FROM old_rows;
       PERFORM FROM "public"."rem_embedding_queue" AS q
-      WHERE q.entity_type = 'messages' AND q.entity_id IN (SELECT id FROM old_rows)
+      WHERE q.entity_type = 'messages' AND q.entity_id = ANY (rem_old)
       FOR UPDATE;
     END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
@@ -983,6 +1029,7 @@ BEGIN
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
+  rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
   SELECT string_agg(format(
       CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
       f.field_name, f.column_name), ', ') INTO rem_texts
@@ -991,8 +1038,7 @@ BEGIN
       WHERE m.entity_type = 'messages' AND m.state IN ('active', 'filling')
         AND concat_ws(' ', 'public.messages', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
     AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
-    AND EXISTS (SELECT FROM pg_attribute AS a
-      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+    AND f.column_name = ANY (rem_columns);
   IF rem_texts IS NULL THEN RETURN NULL; END IF;
   EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
     ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
@@ -1008,20 +1054,22 @@ BEGIN
     WHERE q.entity_type = 'messages' AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q
-    (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'messages', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
-  JOIN "public"."rem_embedding_fields" AS f
-    ON f.entity_type = 'messages' AND f.field_name = changed.field_name AND f.state <> 'removing'
-  JOIN "public"."rem_embedding_models" AS m
-    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
-      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.messages', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
-  WHERE changed.is_present
-  ORDER BY changed.id, changed.field_name
+  WITH queued AS MATERIALIZED (
+    SELECT 'messages', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+    JOIN "public"."rem_embedding_fields" AS f
+      ON f.entity_type = 'messages' AND f.field_name = changed.field_name AND f.state <> 'removing'
+    JOIN "public"."rem_embedding_models" AS m
+      ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+        AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.messages', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+    WHERE changed.is_present
+    ORDER BY changed.id, changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -1074,20 +1122,23 @@ BEGIN
       WHERE f.entity_type = 'messages' AND true AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'messages', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+  WITH queued AS MATERIALIZED (
+    SELECT 'messages', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'messages' AND f.state <> 'removing' AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'messages' AND f.state <> 'removing' AND "old".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
-  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'messages' AND m.state IN ('active', 'filling')
-  ORDER BY changed.field_name
+    JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'messages' AND m.state IN ('active', 'filling')
+    ORDER BY changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -1105,7 +1156,7 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_messages" (
   length INTEGER NOT NULL,
   -- Those that occur three times or more: the best rows of a word that very many have.
   often TEXT[],
-  words TSVECTOR NOT NULL
+  words TSVECTOR STORAGE EXTERNAL NOT NULL
 ) WITH (
   -- Words stay in the row: they are read for each row that a search ranks.
   toast_tuple_target = 8160,
@@ -1113,9 +1164,11 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_messages" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on them take long to gather, and the queries bring their own.
-ALTER TABLE "public"."rem_words_messages" ALTER COLUMN words SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_messages" ALTER COLUMN often SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_messages" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."rem_words_messages" ALTER COLUMN words SET STATISTICS 0, ALTER COLUMN often SET STATISTICS 0;
+  END IF;
+END $do$;
 DO $do$
 DECLARE
   rem_index REGCLASS;
@@ -1137,6 +1190,7 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_changed TEXT;
+  rem_columns TEXT[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_words_messages";
@@ -1144,15 +1198,16 @@ BEGIN
   ELSIF TG_LEVEL = 'ROW' THEN
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_words_messages" WHERE entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_ids FROM old_rows;
+    DELETE FROM "public"."rem_words_messages" WHERE entity_id = ANY (rem_ids);
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
   ELSE
     -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT s.columns INTO rem_columns FROM "public"."rem_word_sources" AS s WHERE s.entity_type = 'messages';
     SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
-    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
-    WHERE s.entity_type = 'messages' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    FROM pg_attribute AS a WHERE a.attname = ANY (rem_columns) AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
     EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
       CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
       format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
@@ -1162,7 +1217,7 @@ BEGIN
     DELETE FROM "public"."rem_words_messages" AS w WHERE w.entity_id = ANY (rem_ids)
       AND NOT EXISTS (SELECT FROM "public"."messages" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
   END IF;
-  PERFORM "public"."rem_store_words"('messages', TG_RELID, '"public"."rem_words_messages"'::regclass, rem_ids, true);
+  PERFORM "public"."rem_store_words"('messages', '"public"."messages"'::regclass, '"public"."rem_words_messages"'::regclass, rem_ids, true);
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -1182,10 +1237,12 @@ ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_words_trunca
 CREATE OR REPLACE TRIGGER "trg_messages_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."messages"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_messages_words"();
 ALTER TABLE "public"."messages" ENABLE REPLICA TRIGGER "trg_messages_words_replica";
-INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
-SELECT 'messages', 'english', ARRAY['content']::text[], NOT EXISTS (SELECT FROM "public"."messages")
+WITH source AS MATERIALIZED (
+  SELECT 'messages', 'english', ARRAY['content']::text[], NOT EXISTS (SELECT FROM "public"."messages")
+)
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled) SELECT * FROM source
 ON CONFLICT (entity_type) DO UPDATE SET
-  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = excluded.updated_at,
   columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
 WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 CREATE INDEX IF NOT EXISTS "idx_messages__created_at" ON "public"."messages" ("tenant_id", "created_at", "id");
@@ -1254,7 +1311,11 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_moments" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
-ALTER TABLE "public"."embeddings_moments" ALTER COLUMN embedding SET STATISTICS 0;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."embeddings_moments" ALTER COLUMN embedding SET STATISTICS 0;
+  END IF;
+END $do$;
 COMMENT ON TABLE "public"."embeddings_moments" IS 'remdb: embeddings of moments';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_moments_scope" ON "public"."embeddings_moments" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_moments_embeddings"() RETURNS TRIGGER
@@ -1266,6 +1327,8 @@ DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
   rem_present BOOLEAN[];
+  rem_old UUID[];
+  rem_columns TEXT[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -1277,7 +1340,8 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'moments';
     RETURN NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'moments' AND entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_old FROM old_rows;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'moments' AND entity_id = ANY (rem_old);
     RETURN NULL;
   END IF;
   IF starts_with(rem_claim, 'public.moments ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
@@ -1286,8 +1350,9 @@ BEGIN
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      SELECT array_agg(id) INTO rem_old FROM old_rows;
       PERFORM FROM "public"."rem_embedding_queue" AS q
-      WHERE q.entity_type = 'moments' AND q.entity_id IN (SELECT id FROM old_rows)
+      WHERE q.entity_type = 'moments' AND q.entity_id = ANY (rem_old)
       FOR UPDATE;
     END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
@@ -1301,6 +1366,7 @@ BEGIN
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
+  rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
   SELECT string_agg(format(
       CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
       f.field_name, f.column_name), ', ') INTO rem_texts
@@ -1309,8 +1375,7 @@ BEGIN
       WHERE m.entity_type = 'moments' AND m.state IN ('active', 'filling')
         AND concat_ws(' ', 'public.moments', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
     AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
-    AND EXISTS (SELECT FROM pg_attribute AS a
-      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+    AND f.column_name = ANY (rem_columns);
   IF rem_texts IS NULL THEN RETURN NULL; END IF;
   EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
     ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
@@ -1326,20 +1391,22 @@ BEGIN
     WHERE q.entity_type = 'moments' AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q
-    (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'moments', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
-  JOIN "public"."rem_embedding_fields" AS f
-    ON f.entity_type = 'moments' AND f.field_name = changed.field_name AND f.state <> 'removing'
-  JOIN "public"."rem_embedding_models" AS m
-    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
-      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.moments', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
-  WHERE changed.is_present
-  ORDER BY changed.id, changed.field_name
+  WITH queued AS MATERIALIZED (
+    SELECT 'moments', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+    JOIN "public"."rem_embedding_fields" AS f
+      ON f.entity_type = 'moments' AND f.field_name = changed.field_name AND f.state <> 'removing'
+    JOIN "public"."rem_embedding_models" AS m
+      ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+        AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.moments', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+    WHERE changed.is_present
+    ORDER BY changed.id, changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -1392,20 +1459,23 @@ BEGIN
       WHERE f.entity_type = 'moments' AND true AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'moments', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+  WITH queued AS MATERIALIZED (
+    SELECT 'moments', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'moments' AND f.state <> 'removing' AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'moments' AND f.state <> 'removing' AND "old".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
-  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'moments' AND m.state IN ('active', 'filling')
-  ORDER BY changed.field_name
+    JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'moments' AND m.state IN ('active', 'filling')
+    ORDER BY changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -1423,7 +1493,7 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_moments" (
   length INTEGER NOT NULL,
   -- Those that occur three times or more: the best rows of a word that very many have.
   often TEXT[],
-  words TSVECTOR NOT NULL
+  words TSVECTOR STORAGE EXTERNAL NOT NULL
 ) WITH (
   -- Words stay in the row: they are read for each row that a search ranks.
   toast_tuple_target = 8160,
@@ -1431,9 +1501,11 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_moments" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on them take long to gather, and the queries bring their own.
-ALTER TABLE "public"."rem_words_moments" ALTER COLUMN words SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_moments" ALTER COLUMN often SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_moments" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."rem_words_moments" ALTER COLUMN words SET STATISTICS 0, ALTER COLUMN often SET STATISTICS 0;
+  END IF;
+END $do$;
 DO $do$
 DECLARE
   rem_index REGCLASS;
@@ -1455,6 +1527,7 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_changed TEXT;
+  rem_columns TEXT[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_words_moments";
@@ -1462,15 +1535,16 @@ BEGIN
   ELSIF TG_LEVEL = 'ROW' THEN
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_words_moments" WHERE entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_ids FROM old_rows;
+    DELETE FROM "public"."rem_words_moments" WHERE entity_id = ANY (rem_ids);
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
   ELSE
     -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT s.columns INTO rem_columns FROM "public"."rem_word_sources" AS s WHERE s.entity_type = 'moments';
     SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
-    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
-    WHERE s.entity_type = 'moments' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    FROM pg_attribute AS a WHERE a.attname = ANY (rem_columns) AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
     EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
       CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
       format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
@@ -1480,7 +1554,7 @@ BEGIN
     DELETE FROM "public"."rem_words_moments" AS w WHERE w.entity_id = ANY (rem_ids)
       AND NOT EXISTS (SELECT FROM "public"."moments" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
   END IF;
-  PERFORM "public"."rem_store_words"('moments', TG_RELID, '"public"."rem_words_moments"'::regclass, rem_ids, true);
+  PERFORM "public"."rem_store_words"('moments', '"public"."moments"'::regclass, '"public"."rem_words_moments"'::regclass, rem_ids, true);
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -1500,10 +1574,12 @@ ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_words_truncate
 CREATE OR REPLACE TRIGGER "trg_moments_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."moments"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_moments_words"();
 ALTER TABLE "public"."moments" ENABLE REPLICA TRIGGER "trg_moments_words_replica";
-INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
-SELECT 'moments', 'english', ARRAY['name', 'summary']::text[], NOT EXISTS (SELECT FROM "public"."moments")
+WITH source AS MATERIALIZED (
+  SELECT 'moments', 'english', ARRAY['name', 'summary']::text[], NOT EXISTS (SELECT FROM "public"."moments")
+)
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled) SELECT * FROM source
 ON CONFLICT (entity_type) DO UPDATE SET
-  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = excluded.updated_at,
   columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
 WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 DO $do$ BEGIN
@@ -1573,8 +1649,8 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM "public"."moments" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
-        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key)
-        SELECT '', 'moments', gone.id, '', '' FROM unnest(rem_gone) AS gone (id)
+        WITH guard AS MATERIALIZED (SELECT '', 'moments', gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
+        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key) SELECT * FROM guard
         ON CONFLICT (entity_type, entity_id) DO NOTHING;
       END IF;
       DELETE FROM "public"."kv_store" WHERE entity_type = 'moments' AND entity_id = ANY (rem_gone);
@@ -1583,13 +1659,13 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
-  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at)
-  SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_moments" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
+  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_moments" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id)
+  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at) SELECT * FROM entries
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
     metadata = excluded.metadata, graph_edges = excluded.graph_edges,
-    created_at = excluded.created_at, updated_at = now()
+    created_at = excluded.created_at, updated_at = excluded.updated_at
   WHERE (k.entity_key, k.tenant_id, k.user_id, k.normalized_key, k.content_summary, k.metadata, k.graph_edges, k.created_at)
     IS DISTINCT FROM (excluded.entity_key, excluded.tenant_id, excluded.user_id, excluded.normalized_key,
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
@@ -1678,7 +1754,11 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_ontologies" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
-ALTER TABLE "public"."embeddings_ontologies" ALTER COLUMN embedding SET STATISTICS 0;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."embeddings_ontologies" ALTER COLUMN embedding SET STATISTICS 0;
+  END IF;
+END $do$;
 COMMENT ON TABLE "public"."embeddings_ontologies" IS 'remdb: embeddings of ontologies';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_ontologies_scope" ON "public"."embeddings_ontologies" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_ontologies_embeddings"() RETURNS TRIGGER
@@ -1690,6 +1770,8 @@ DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
   rem_present BOOLEAN[];
+  rem_old UUID[];
+  rem_columns TEXT[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -1701,7 +1783,8 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'ontologies';
     RETURN NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'ontologies' AND entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_old FROM old_rows;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'ontologies' AND entity_id = ANY (rem_old);
     RETURN NULL;
   END IF;
   IF starts_with(rem_claim, 'public.ontologies ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
@@ -1710,8 +1793,9 @@ BEGIN
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      SELECT array_agg(id) INTO rem_old FROM old_rows;
       PERFORM FROM "public"."rem_embedding_queue" AS q
-      WHERE q.entity_type = 'ontologies' AND q.entity_id IN (SELECT id FROM old_rows)
+      WHERE q.entity_type = 'ontologies' AND q.entity_id = ANY (rem_old)
       FOR UPDATE;
     END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
@@ -1725,6 +1809,7 @@ BEGIN
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
+  rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
   SELECT string_agg(format(
       CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
       f.field_name, f.column_name), ', ') INTO rem_texts
@@ -1733,8 +1818,7 @@ BEGIN
       WHERE m.entity_type = 'ontologies' AND m.state IN ('active', 'filling')
         AND concat_ws(' ', 'public.ontologies', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
     AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
-    AND EXISTS (SELECT FROM pg_attribute AS a
-      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+    AND f.column_name = ANY (rem_columns);
   IF rem_texts IS NULL THEN RETURN NULL; END IF;
   EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
     ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
@@ -1750,20 +1834,22 @@ BEGIN
     WHERE q.entity_type = 'ontologies' AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q
-    (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'ontologies', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
-  JOIN "public"."rem_embedding_fields" AS f
-    ON f.entity_type = 'ontologies' AND f.field_name = changed.field_name AND f.state <> 'removing'
-  JOIN "public"."rem_embedding_models" AS m
-    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
-      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.ontologies', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
-  WHERE changed.is_present
-  ORDER BY changed.id, changed.field_name
+  WITH queued AS MATERIALIZED (
+    SELECT 'ontologies', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+    JOIN "public"."rem_embedding_fields" AS f
+      ON f.entity_type = 'ontologies' AND f.field_name = changed.field_name AND f.state <> 'removing'
+    JOIN "public"."rem_embedding_models" AS m
+      ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+        AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.ontologies', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+    WHERE changed.is_present
+    ORDER BY changed.id, changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -1816,20 +1902,23 @@ BEGIN
       WHERE f.entity_type = 'ontologies' AND true AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'ontologies', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+  WITH queued AS MATERIALIZED (
+    SELECT 'ontologies', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'ontologies' AND f.state <> 'removing' AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'ontologies' AND f.state <> 'removing' AND "old".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
-  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'ontologies' AND m.state IN ('active', 'filling')
-  ORDER BY changed.field_name
+    JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'ontologies' AND m.state IN ('active', 'filling')
+    ORDER BY changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -1847,7 +1936,7 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_ontologies" (
   length INTEGER NOT NULL,
   -- Those that occur three times or more: the best rows of a word that very many have.
   often TEXT[],
-  words TSVECTOR NOT NULL
+  words TSVECTOR STORAGE EXTERNAL NOT NULL
 ) WITH (
   -- Words stay in the row: they are read for each row that a search ranks.
   toast_tuple_target = 8160,
@@ -1855,9 +1944,11 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_ontologies" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on them take long to gather, and the queries bring their own.
-ALTER TABLE "public"."rem_words_ontologies" ALTER COLUMN words SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_ontologies" ALTER COLUMN often SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_ontologies" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."rem_words_ontologies" ALTER COLUMN words SET STATISTICS 0, ALTER COLUMN often SET STATISTICS 0;
+  END IF;
+END $do$;
 DO $do$
 DECLARE
   rem_index REGCLASS;
@@ -1879,6 +1970,7 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_changed TEXT;
+  rem_columns TEXT[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_words_ontologies";
@@ -1886,15 +1978,16 @@ BEGIN
   ELSIF TG_LEVEL = 'ROW' THEN
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_words_ontologies" WHERE entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_ids FROM old_rows;
+    DELETE FROM "public"."rem_words_ontologies" WHERE entity_id = ANY (rem_ids);
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
   ELSE
     -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT s.columns INTO rem_columns FROM "public"."rem_word_sources" AS s WHERE s.entity_type = 'ontologies';
     SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
-    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
-    WHERE s.entity_type = 'ontologies' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    FROM pg_attribute AS a WHERE a.attname = ANY (rem_columns) AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
     EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
       CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
       format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
@@ -1904,7 +1997,7 @@ BEGIN
     DELETE FROM "public"."rem_words_ontologies" AS w WHERE w.entity_id = ANY (rem_ids)
       AND NOT EXISTS (SELECT FROM "public"."ontologies" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
   END IF;
-  PERFORM "public"."rem_store_words"('ontologies', TG_RELID, '"public"."rem_words_ontologies"'::regclass, rem_ids, true);
+  PERFORM "public"."rem_store_words"('ontologies', '"public"."ontologies"'::regclass, '"public"."rem_words_ontologies"'::regclass, rem_ids, true);
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -1924,10 +2017,12 @@ ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_words_tr
 CREATE OR REPLACE TRIGGER "trg_ontologies_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."ontologies"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontologies_words"();
 ALTER TABLE "public"."ontologies" ENABLE REPLICA TRIGGER "trg_ontologies_words_replica";
-INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
-SELECT 'ontologies', 'english', ARRAY['name', 'content']::text[], NOT EXISTS (SELECT FROM "public"."ontologies")
+WITH source AS MATERIALIZED (
+  SELECT 'ontologies', 'english', ARRAY['name', 'content']::text[], NOT EXISTS (SELECT FROM "public"."ontologies")
+)
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled) SELECT * FROM source
 ON CONFLICT (entity_type) DO UPDATE SET
-  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = excluded.updated_at,
   columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
 WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 DO $do$ BEGIN
@@ -1997,8 +2092,8 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM "public"."ontologies" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
-        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key)
-        SELECT '', 'ontologies', gone.id, '', '' FROM unnest(rem_gone) AS gone (id)
+        WITH guard AS MATERIALIZED (SELECT '', 'ontologies', gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
+        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key) SELECT * FROM guard
         ON CONFLICT (entity_type, entity_id) DO NOTHING;
       END IF;
       DELETE FROM "public"."kv_store" WHERE entity_type = 'ontologies' AND entity_id = ANY (rem_gone);
@@ -2007,13 +2102,13 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
-  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at)
-  SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_ontologies" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
+  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_ontologies" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id)
+  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at) SELECT * FROM entries
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
     metadata = excluded.metadata, graph_edges = excluded.graph_edges,
-    created_at = excluded.created_at, updated_at = now()
+    created_at = excluded.created_at, updated_at = excluded.updated_at
   WHERE (k.entity_key, k.tenant_id, k.user_id, k.normalized_key, k.content_summary, k.metadata, k.graph_edges, k.created_at)
     IS DISTINCT FROM (excluded.entity_key, excluded.tenant_id, excluded.user_id, excluded.normalized_key,
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
@@ -2102,7 +2197,11 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_ontology_configs" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
-ALTER TABLE "public"."embeddings_ontology_configs" ALTER COLUMN embedding SET STATISTICS 0;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."embeddings_ontology_configs" ALTER COLUMN embedding SET STATISTICS 0;
+  END IF;
+END $do$;
 COMMENT ON TABLE "public"."embeddings_ontology_configs" IS 'remdb: embeddings of ontology_configs';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_ontology_configs_scope" ON "public"."embeddings_ontology_configs" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_ontology_configs_embeddings"() RETURNS TRIGGER
@@ -2114,6 +2213,8 @@ DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
   rem_present BOOLEAN[];
+  rem_old UUID[];
+  rem_columns TEXT[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -2125,7 +2226,8 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'ontology_configs';
     RETURN NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'ontology_configs' AND entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_old FROM old_rows;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'ontology_configs' AND entity_id = ANY (rem_old);
     RETURN NULL;
   END IF;
   IF starts_with(rem_claim, 'public.ontology_configs ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
@@ -2134,8 +2236,9 @@ BEGIN
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      SELECT array_agg(id) INTO rem_old FROM old_rows;
       PERFORM FROM "public"."rem_embedding_queue" AS q
-      WHERE q.entity_type = 'ontology_configs' AND q.entity_id IN (SELECT id FROM old_rows)
+      WHERE q.entity_type = 'ontology_configs' AND q.entity_id = ANY (rem_old)
       FOR UPDATE;
     END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
@@ -2149,6 +2252,7 @@ BEGIN
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
+  rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
   SELECT string_agg(format(
       CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
       f.field_name, f.column_name), ', ') INTO rem_texts
@@ -2157,8 +2261,7 @@ BEGIN
       WHERE m.entity_type = 'ontology_configs' AND m.state IN ('active', 'filling')
         AND concat_ws(' ', 'public.ontology_configs', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
     AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
-    AND EXISTS (SELECT FROM pg_attribute AS a
-      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+    AND f.column_name = ANY (rem_columns);
   IF rem_texts IS NULL THEN RETURN NULL; END IF;
   EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
     ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
@@ -2174,20 +2277,22 @@ BEGIN
     WHERE q.entity_type = 'ontology_configs' AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q
-    (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'ontology_configs', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
-  JOIN "public"."rem_embedding_fields" AS f
-    ON f.entity_type = 'ontology_configs' AND f.field_name = changed.field_name AND f.state <> 'removing'
-  JOIN "public"."rem_embedding_models" AS m
-    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
-      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.ontology_configs', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
-  WHERE changed.is_present
-  ORDER BY changed.id, changed.field_name
+  WITH queued AS MATERIALIZED (
+    SELECT 'ontology_configs', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+    JOIN "public"."rem_embedding_fields" AS f
+      ON f.entity_type = 'ontology_configs' AND f.field_name = changed.field_name AND f.state <> 'removing'
+    JOIN "public"."rem_embedding_models" AS m
+      ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+        AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.ontology_configs', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+    WHERE changed.is_present
+    ORDER BY changed.id, changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -2240,20 +2345,23 @@ BEGIN
       WHERE f.entity_type = 'ontology_configs' AND true AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'ontology_configs', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+  WITH queued AS MATERIALIZED (
+    SELECT 'ontology_configs', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'ontology_configs' AND f.state <> 'removing' AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'ontology_configs' AND f.state <> 'removing' AND "old".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
-  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'ontology_configs' AND m.state IN ('active', 'filling')
-  ORDER BY changed.field_name
+    JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'ontology_configs' AND m.state IN ('active', 'filling')
+    ORDER BY changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -2271,7 +2379,7 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_ontology_configs" (
   length INTEGER NOT NULL,
   -- Those that occur three times or more: the best rows of a word that very many have.
   often TEXT[],
-  words TSVECTOR NOT NULL
+  words TSVECTOR STORAGE EXTERNAL NOT NULL
 ) WITH (
   -- Words stay in the row: they are read for each row that a search ranks.
   toast_tuple_target = 8160,
@@ -2279,9 +2387,11 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_ontology_configs" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on them take long to gather, and the queries bring their own.
-ALTER TABLE "public"."rem_words_ontology_configs" ALTER COLUMN words SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_ontology_configs" ALTER COLUMN often SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_ontology_configs" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."rem_words_ontology_configs" ALTER COLUMN words SET STATISTICS 0, ALTER COLUMN often SET STATISTICS 0;
+  END IF;
+END $do$;
 DO $do$
 DECLARE
   rem_index REGCLASS;
@@ -2303,6 +2413,7 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_changed TEXT;
+  rem_columns TEXT[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_words_ontology_configs";
@@ -2310,15 +2421,16 @@ BEGIN
   ELSIF TG_LEVEL = 'ROW' THEN
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_words_ontology_configs" WHERE entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_ids FROM old_rows;
+    DELETE FROM "public"."rem_words_ontology_configs" WHERE entity_id = ANY (rem_ids);
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
   ELSE
     -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT s.columns INTO rem_columns FROM "public"."rem_word_sources" AS s WHERE s.entity_type = 'ontology_configs';
     SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
-    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
-    WHERE s.entity_type = 'ontology_configs' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    FROM pg_attribute AS a WHERE a.attname = ANY (rem_columns) AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
     EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
       CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
       format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
@@ -2328,7 +2440,7 @@ BEGIN
     DELETE FROM "public"."rem_words_ontology_configs" AS w WHERE w.entity_id = ANY (rem_ids)
       AND NOT EXISTS (SELECT FROM "public"."ontology_configs" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
   END IF;
-  PERFORM "public"."rem_store_words"('ontology_configs', TG_RELID, '"public"."rem_words_ontology_configs"'::regclass, rem_ids, true);
+  PERFORM "public"."rem_store_words"('ontology_configs', '"public"."ontology_configs"'::regclass, '"public"."rem_words_ontology_configs"'::regclass, rem_ids, true);
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -2348,10 +2460,12 @@ ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_conf
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."ontology_configs"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontology_configs_words"();
 ALTER TABLE "public"."ontology_configs" ENABLE REPLICA TRIGGER "trg_ontology_configs_words_replica";
-INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
-SELECT 'ontology_configs', 'english', ARRAY['name', 'description']::text[], NOT EXISTS (SELECT FROM "public"."ontology_configs")
+WITH source AS MATERIALIZED (
+  SELECT 'ontology_configs', 'english', ARRAY['name', 'description']::text[], NOT EXISTS (SELECT FROM "public"."ontology_configs")
+)
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled) SELECT * FROM source
 ON CONFLICT (entity_type) DO UPDATE SET
-  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = excluded.updated_at,
   columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
 WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 DO $do$ BEGIN
@@ -2421,8 +2535,8 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM "public"."ontology_configs" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
-        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key)
-        SELECT '', 'ontology_configs', gone.id, '', '' FROM unnest(rem_gone) AS gone (id)
+        WITH guard AS MATERIALIZED (SELECT '', 'ontology_configs', gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
+        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key) SELECT * FROM guard
         ON CONFLICT (entity_type, entity_id) DO NOTHING;
       END IF;
       DELETE FROM "public"."kv_store" WHERE entity_type = 'ontology_configs' AND entity_id = ANY (rem_gone);
@@ -2431,13 +2545,13 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
-  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at)
-  SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_ontology_configs" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
+  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_ontology_configs" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id)
+  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at) SELECT * FROM entries
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
     metadata = excluded.metadata, graph_edges = excluded.graph_edges,
-    created_at = excluded.created_at, updated_at = now()
+    created_at = excluded.created_at, updated_at = excluded.updated_at
   WHERE (k.entity_key, k.tenant_id, k.user_id, k.normalized_key, k.content_summary, k.metadata, k.graph_edges, k.created_at)
     IS DISTINCT FROM (excluded.entity_key, excluded.tenant_id, excluded.user_id, excluded.normalized_key,
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
@@ -2523,7 +2637,11 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_resources" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
-ALTER TABLE "public"."embeddings_resources" ALTER COLUMN embedding SET STATISTICS 0;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."embeddings_resources" ALTER COLUMN embedding SET STATISTICS 0;
+  END IF;
+END $do$;
 COMMENT ON TABLE "public"."embeddings_resources" IS 'remdb: embeddings of resources';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_resources_scope" ON "public"."embeddings_resources" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_resources_embeddings"() RETURNS TRIGGER
@@ -2535,6 +2653,8 @@ DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
   rem_present BOOLEAN[];
+  rem_old UUID[];
+  rem_columns TEXT[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -2546,7 +2666,8 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'resources';
     RETURN NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'resources' AND entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_old FROM old_rows;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'resources' AND entity_id = ANY (rem_old);
     RETURN NULL;
   END IF;
   IF starts_with(rem_claim, 'public.resources ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
@@ -2555,8 +2676,9 @@ BEGIN
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      SELECT array_agg(id) INTO rem_old FROM old_rows;
       PERFORM FROM "public"."rem_embedding_queue" AS q
-      WHERE q.entity_type = 'resources' AND q.entity_id IN (SELECT id FROM old_rows)
+      WHERE q.entity_type = 'resources' AND q.entity_id = ANY (rem_old)
       FOR UPDATE;
     END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
@@ -2570,6 +2692,7 @@ BEGIN
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
+  rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
   SELECT string_agg(format(
       CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
       f.field_name, f.column_name), ', ') INTO rem_texts
@@ -2578,8 +2701,7 @@ BEGIN
       WHERE m.entity_type = 'resources' AND m.state IN ('active', 'filling')
         AND concat_ws(' ', 'public.resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
     AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
-    AND EXISTS (SELECT FROM pg_attribute AS a
-      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+    AND f.column_name = ANY (rem_columns);
   IF rem_texts IS NULL THEN RETURN NULL; END IF;
   EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
     ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
@@ -2595,20 +2717,22 @@ BEGIN
     WHERE q.entity_type = 'resources' AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q
-    (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'resources', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
-  JOIN "public"."rem_embedding_fields" AS f
-    ON f.entity_type = 'resources' AND f.field_name = changed.field_name AND f.state <> 'removing'
-  JOIN "public"."rem_embedding_models" AS m
-    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
-      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
-  WHERE changed.is_present
-  ORDER BY changed.id, changed.field_name
+  WITH queued AS MATERIALIZED (
+    SELECT 'resources', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+    JOIN "public"."rem_embedding_fields" AS f
+      ON f.entity_type = 'resources' AND f.field_name = changed.field_name AND f.state <> 'removing'
+    JOIN "public"."rem_embedding_models" AS m
+      ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+        AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.resources', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+    WHERE changed.is_present
+    ORDER BY changed.id, changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -2661,20 +2785,23 @@ BEGIN
       WHERE f.entity_type = 'resources' AND true AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'resources', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+  WITH queued AS MATERIALIZED (
+    SELECT 'resources', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'resources' AND f.state <> 'removing' AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'resources' AND f.state <> 'removing' AND "old".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
-  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'resources' AND m.state IN ('active', 'filling')
-  ORDER BY changed.field_name
+    JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'resources' AND m.state IN ('active', 'filling')
+    ORDER BY changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -2692,7 +2819,7 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_resources" (
   length INTEGER NOT NULL,
   -- Those that occur three times or more: the best rows of a word that very many have.
   often TEXT[],
-  words TSVECTOR NOT NULL
+  words TSVECTOR STORAGE EXTERNAL NOT NULL
 ) WITH (
   -- Words stay in the row: they are read for each row that a search ranks.
   toast_tuple_target = 8160,
@@ -2700,9 +2827,11 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_resources" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on them take long to gather, and the queries bring their own.
-ALTER TABLE "public"."rem_words_resources" ALTER COLUMN words SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_resources" ALTER COLUMN often SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_resources" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."rem_words_resources" ALTER COLUMN words SET STATISTICS 0, ALTER COLUMN often SET STATISTICS 0;
+  END IF;
+END $do$;
 DO $do$
 DECLARE
   rem_index REGCLASS;
@@ -2724,6 +2853,7 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_changed TEXT;
+  rem_columns TEXT[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_words_resources";
@@ -2731,15 +2861,16 @@ BEGIN
   ELSIF TG_LEVEL = 'ROW' THEN
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_words_resources" WHERE entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_ids FROM old_rows;
+    DELETE FROM "public"."rem_words_resources" WHERE entity_id = ANY (rem_ids);
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
   ELSE
     -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT s.columns INTO rem_columns FROM "public"."rem_word_sources" AS s WHERE s.entity_type = 'resources';
     SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
-    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
-    WHERE s.entity_type = 'resources' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    FROM pg_attribute AS a WHERE a.attname = ANY (rem_columns) AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
     EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
       CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
       format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
@@ -2749,7 +2880,7 @@ BEGIN
     DELETE FROM "public"."rem_words_resources" AS w WHERE w.entity_id = ANY (rem_ids)
       AND NOT EXISTS (SELECT FROM "public"."resources" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
   END IF;
-  PERFORM "public"."rem_store_words"('resources', TG_RELID, '"public"."rem_words_resources"'::regclass, rem_ids, true);
+  PERFORM "public"."rem_store_words"('resources', '"public"."resources"'::regclass, '"public"."rem_words_resources"'::regclass, rem_ids, true);
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -2769,10 +2900,12 @@ ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_words_trun
 CREATE OR REPLACE TRIGGER "trg_resources_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."resources"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_resources_words"();
 ALTER TABLE "public"."resources" ENABLE REPLICA TRIGGER "trg_resources_words_replica";
-INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
-SELECT 'resources', 'english', ARRAY['name', 'description', 'content']::text[], NOT EXISTS (SELECT FROM "public"."resources")
+WITH source AS MATERIALIZED (
+  SELECT 'resources', 'english', ARRAY['name', 'description', 'content']::text[], NOT EXISTS (SELECT FROM "public"."resources")
+)
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled) SELECT * FROM source
 ON CONFLICT (entity_type) DO UPDATE SET
-  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = excluded.updated_at,
   columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
 WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 DO $do$ BEGIN
@@ -2842,8 +2975,8 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM "public"."resources" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
-        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key)
-        SELECT '', 'resources', gone.id, '', '' FROM unnest(rem_gone) AS gone (id)
+        WITH guard AS MATERIALIZED (SELECT '', 'resources', gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
+        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key) SELECT * FROM guard
         ON CONFLICT (entity_type, entity_id) DO NOTHING;
       END IF;
       DELETE FROM "public"."kv_store" WHERE entity_type = 'resources' AND entity_id = ANY (rem_gone);
@@ -2852,13 +2985,13 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
-  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at)
-  SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_resources" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
+  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_resources" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id)
+  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at) SELECT * FROM entries
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
     metadata = excluded.metadata, graph_edges = excluded.graph_edges,
-    created_at = excluded.created_at, updated_at = now()
+    created_at = excluded.created_at, updated_at = excluded.updated_at
   WHERE (k.entity_key, k.tenant_id, k.user_id, k.normalized_key, k.content_summary, k.metadata, k.graph_edges, k.created_at)
     IS DISTINCT FROM (excluded.entity_key, excluded.tenant_id, excluded.user_id, excluded.normalized_key,
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
@@ -2943,7 +3076,11 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_schemas" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
-ALTER TABLE "public"."embeddings_schemas" ALTER COLUMN embedding SET STATISTICS 0;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."embeddings_schemas" ALTER COLUMN embedding SET STATISTICS 0;
+  END IF;
+END $do$;
 COMMENT ON TABLE "public"."embeddings_schemas" IS 'remdb: embeddings of schemas';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_schemas_scope" ON "public"."embeddings_schemas" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_schemas_embeddings"() RETURNS TRIGGER
@@ -2955,6 +3092,8 @@ DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
   rem_present BOOLEAN[];
+  rem_old UUID[];
+  rem_columns TEXT[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -2966,7 +3105,8 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'schemas';
     RETURN NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'schemas' AND entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_old FROM old_rows;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'schemas' AND entity_id = ANY (rem_old);
     RETURN NULL;
   END IF;
   IF starts_with(rem_claim, 'public.schemas ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
@@ -2975,8 +3115,9 @@ BEGIN
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      SELECT array_agg(id) INTO rem_old FROM old_rows;
       PERFORM FROM "public"."rem_embedding_queue" AS q
-      WHERE q.entity_type = 'schemas' AND q.entity_id IN (SELECT id FROM old_rows)
+      WHERE q.entity_type = 'schemas' AND q.entity_id = ANY (rem_old)
       FOR UPDATE;
     END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
@@ -2990,6 +3131,7 @@ BEGIN
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
+  rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
   SELECT string_agg(format(
       CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
       f.field_name, f.column_name), ', ') INTO rem_texts
@@ -2998,8 +3140,7 @@ BEGIN
       WHERE m.entity_type = 'schemas' AND m.state IN ('active', 'filling')
         AND concat_ws(' ', 'public.schemas', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
     AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
-    AND EXISTS (SELECT FROM pg_attribute AS a
-      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+    AND f.column_name = ANY (rem_columns);
   IF rem_texts IS NULL THEN RETURN NULL; END IF;
   EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
     ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
@@ -3015,20 +3156,22 @@ BEGIN
     WHERE q.entity_type = 'schemas' AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q
-    (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'schemas', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
-  JOIN "public"."rem_embedding_fields" AS f
-    ON f.entity_type = 'schemas' AND f.field_name = changed.field_name AND f.state <> 'removing'
-  JOIN "public"."rem_embedding_models" AS m
-    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
-      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.schemas', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
-  WHERE changed.is_present
-  ORDER BY changed.id, changed.field_name
+  WITH queued AS MATERIALIZED (
+    SELECT 'schemas', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+    JOIN "public"."rem_embedding_fields" AS f
+      ON f.entity_type = 'schemas' AND f.field_name = changed.field_name AND f.state <> 'removing'
+    JOIN "public"."rem_embedding_models" AS m
+      ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+        AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.schemas', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+    WHERE changed.is_present
+    ORDER BY changed.id, changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -3081,20 +3224,23 @@ BEGIN
       WHERE f.entity_type = 'schemas' AND true AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'schemas', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+  WITH queued AS MATERIALIZED (
+    SELECT 'schemas', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'schemas' AND f.state <> 'removing' AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'schemas' AND f.state <> 'removing' AND "old".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
-  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'schemas' AND m.state IN ('active', 'filling')
-  ORDER BY changed.field_name
+    JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'schemas' AND m.state IN ('active', 'filling')
+    ORDER BY changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -3112,7 +3258,7 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_schemas" (
   length INTEGER NOT NULL,
   -- Those that occur three times or more: the best rows of a word that very many have.
   often TEXT[],
-  words TSVECTOR NOT NULL
+  words TSVECTOR STORAGE EXTERNAL NOT NULL
 ) WITH (
   -- Words stay in the row: they are read for each row that a search ranks.
   toast_tuple_target = 8160,
@@ -3120,9 +3266,11 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_schemas" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on them take long to gather, and the queries bring their own.
-ALTER TABLE "public"."rem_words_schemas" ALTER COLUMN words SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_schemas" ALTER COLUMN often SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_schemas" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."rem_words_schemas" ALTER COLUMN words SET STATISTICS 0, ALTER COLUMN often SET STATISTICS 0;
+  END IF;
+END $do$;
 DO $do$
 DECLARE
   rem_index REGCLASS;
@@ -3144,6 +3292,7 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_changed TEXT;
+  rem_columns TEXT[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_words_schemas";
@@ -3151,15 +3300,16 @@ BEGIN
   ELSIF TG_LEVEL = 'ROW' THEN
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_words_schemas" WHERE entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_ids FROM old_rows;
+    DELETE FROM "public"."rem_words_schemas" WHERE entity_id = ANY (rem_ids);
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
   ELSE
     -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT s.columns INTO rem_columns FROM "public"."rem_word_sources" AS s WHERE s.entity_type = 'schemas';
     SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
-    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
-    WHERE s.entity_type = 'schemas' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    FROM pg_attribute AS a WHERE a.attname = ANY (rem_columns) AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
     EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
       CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
       format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
@@ -3169,7 +3319,7 @@ BEGIN
     DELETE FROM "public"."rem_words_schemas" AS w WHERE w.entity_id = ANY (rem_ids)
       AND NOT EXISTS (SELECT FROM "public"."schemas" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
   END IF;
-  PERFORM "public"."rem_store_words"('schemas', TG_RELID, '"public"."rem_words_schemas"'::regclass, rem_ids, true);
+  PERFORM "public"."rem_store_words"('schemas', '"public"."schemas"'::regclass, '"public"."rem_words_schemas"'::regclass, rem_ids, true);
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -3189,10 +3339,12 @@ ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_words_truncate
 CREATE OR REPLACE TRIGGER "trg_schemas_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."schemas"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_schemas_words"();
 ALTER TABLE "public"."schemas" ENABLE REPLICA TRIGGER "trg_schemas_words_replica";
-INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
-SELECT 'schemas', 'english', ARRAY['name', 'content']::text[], NOT EXISTS (SELECT FROM "public"."schemas")
+WITH source AS MATERIALIZED (
+  SELECT 'schemas', 'english', ARRAY['name', 'content']::text[], NOT EXISTS (SELECT FROM "public"."schemas")
+)
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled) SELECT * FROM source
 ON CONFLICT (entity_type) DO UPDATE SET
-  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = excluded.updated_at,
   columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
 WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 DO $do$ BEGIN
@@ -3262,8 +3414,8 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM "public"."schemas" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
-        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key)
-        SELECT '', 'schemas', gone.id, '', '' FROM unnest(rem_gone) AS gone (id)
+        WITH guard AS MATERIALIZED (SELECT '', 'schemas', gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
+        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key) SELECT * FROM guard
         ON CONFLICT (entity_type, entity_id) DO NOTHING;
       END IF;
       DELETE FROM "public"."kv_store" WHERE entity_type = 'schemas' AND entity_id = ANY (rem_gone);
@@ -3272,13 +3424,13 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
-  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at)
-  SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_schemas" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
+  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_schemas" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id)
+  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at) SELECT * FROM entries
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
     metadata = excluded.metadata, graph_edges = excluded.graph_edges,
-    created_at = excluded.created_at, updated_at = now()
+    created_at = excluded.created_at, updated_at = excluded.updated_at
   WHERE (k.entity_key, k.tenant_id, k.user_id, k.normalized_key, k.content_summary, k.metadata, k.graph_edges, k.created_at)
     IS DISTINCT FROM (excluded.entity_key, excluded.tenant_id, excluded.user_id, excluded.normalized_key,
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
@@ -3366,7 +3518,11 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_sessions" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
-ALTER TABLE "public"."embeddings_sessions" ALTER COLUMN embedding SET STATISTICS 0;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."embeddings_sessions" ALTER COLUMN embedding SET STATISTICS 0;
+  END IF;
+END $do$;
 COMMENT ON TABLE "public"."embeddings_sessions" IS 'remdb: embeddings of sessions';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_sessions_scope" ON "public"."embeddings_sessions" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_sessions_embeddings"() RETURNS TRIGGER
@@ -3378,6 +3534,8 @@ DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
   rem_present BOOLEAN[];
+  rem_old UUID[];
+  rem_columns TEXT[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -3389,7 +3547,8 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'sessions';
     RETURN NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'sessions' AND entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_old FROM old_rows;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'sessions' AND entity_id = ANY (rem_old);
     RETURN NULL;
   END IF;
   IF starts_with(rem_claim, 'public.sessions ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
@@ -3398,8 +3557,9 @@ BEGIN
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      SELECT array_agg(id) INTO rem_old FROM old_rows;
       PERFORM FROM "public"."rem_embedding_queue" AS q
-      WHERE q.entity_type = 'sessions' AND q.entity_id IN (SELECT id FROM old_rows)
+      WHERE q.entity_type = 'sessions' AND q.entity_id = ANY (rem_old)
       FOR UPDATE;
     END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
@@ -3413,6 +3573,7 @@ BEGIN
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
+  rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
   SELECT string_agg(format(
       CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
       f.field_name, f.column_name), ', ') INTO rem_texts
@@ -3421,8 +3582,7 @@ BEGIN
       WHERE m.entity_type = 'sessions' AND m.state IN ('active', 'filling')
         AND concat_ws(' ', 'public.sessions', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
     AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
-    AND EXISTS (SELECT FROM pg_attribute AS a
-      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+    AND f.column_name = ANY (rem_columns);
   IF rem_texts IS NULL THEN RETURN NULL; END IF;
   EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
     ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
@@ -3438,20 +3598,22 @@ BEGIN
     WHERE q.entity_type = 'sessions' AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q
-    (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'sessions', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
-  JOIN "public"."rem_embedding_fields" AS f
-    ON f.entity_type = 'sessions' AND f.field_name = changed.field_name AND f.state <> 'removing'
-  JOIN "public"."rem_embedding_models" AS m
-    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
-      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.sessions', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
-  WHERE changed.is_present
-  ORDER BY changed.id, changed.field_name
+  WITH queued AS MATERIALIZED (
+    SELECT 'sessions', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+    JOIN "public"."rem_embedding_fields" AS f
+      ON f.entity_type = 'sessions' AND f.field_name = changed.field_name AND f.state <> 'removing'
+    JOIN "public"."rem_embedding_models" AS m
+      ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+        AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.sessions', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+    WHERE changed.is_present
+    ORDER BY changed.id, changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -3504,20 +3666,23 @@ BEGIN
       WHERE f.entity_type = 'sessions' AND true AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'sessions', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+  WITH queued AS MATERIALIZED (
+    SELECT 'sessions', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'sessions' AND f.state <> 'removing' AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'sessions' AND f.state <> 'removing' AND "old".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
-  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'sessions' AND m.state IN ('active', 'filling')
-  ORDER BY changed.field_name
+    JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'sessions' AND m.state IN ('active', 'filling')
+    ORDER BY changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -3535,7 +3700,7 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_sessions" (
   length INTEGER NOT NULL,
   -- Those that occur three times or more: the best rows of a word that very many have.
   often TEXT[],
-  words TSVECTOR NOT NULL
+  words TSVECTOR STORAGE EXTERNAL NOT NULL
 ) WITH (
   -- Words stay in the row: they are read for each row that a search ranks.
   toast_tuple_target = 8160,
@@ -3543,9 +3708,11 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_sessions" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on them take long to gather, and the queries bring their own.
-ALTER TABLE "public"."rem_words_sessions" ALTER COLUMN words SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_sessions" ALTER COLUMN often SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_sessions" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."rem_words_sessions" ALTER COLUMN words SET STATISTICS 0, ALTER COLUMN often SET STATISTICS 0;
+  END IF;
+END $do$;
 DO $do$
 DECLARE
   rem_index REGCLASS;
@@ -3567,6 +3734,7 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_changed TEXT;
+  rem_columns TEXT[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_words_sessions";
@@ -3574,15 +3742,16 @@ BEGIN
   ELSIF TG_LEVEL = 'ROW' THEN
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_words_sessions" WHERE entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_ids FROM old_rows;
+    DELETE FROM "public"."rem_words_sessions" WHERE entity_id = ANY (rem_ids);
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
   ELSE
     -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT s.columns INTO rem_columns FROM "public"."rem_word_sources" AS s WHERE s.entity_type = 'sessions';
     SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
-    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
-    WHERE s.entity_type = 'sessions' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    FROM pg_attribute AS a WHERE a.attname = ANY (rem_columns) AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
     EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
       CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
       format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
@@ -3592,7 +3761,7 @@ BEGIN
     DELETE FROM "public"."rem_words_sessions" AS w WHERE w.entity_id = ANY (rem_ids)
       AND NOT EXISTS (SELECT FROM "public"."sessions" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
   END IF;
-  PERFORM "public"."rem_store_words"('sessions', TG_RELID, '"public"."rem_words_sessions"'::regclass, rem_ids, true);
+  PERFORM "public"."rem_store_words"('sessions', '"public"."sessions"'::regclass, '"public"."rem_words_sessions"'::regclass, rem_ids, true);
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -3612,10 +3781,12 @@ ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_words_trunca
 CREATE OR REPLACE TRIGGER "trg_sessions_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."sessions"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_sessions_words"();
 ALTER TABLE "public"."sessions" ENABLE REPLICA TRIGGER "trg_sessions_words_replica";
-INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
-SELECT 'sessions', 'english', ARRAY['name', 'description']::text[], NOT EXISTS (SELECT FROM "public"."sessions")
+WITH source AS MATERIALIZED (
+  SELECT 'sessions', 'english', ARRAY['name', 'description']::text[], NOT EXISTS (SELECT FROM "public"."sessions")
+)
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled) SELECT * FROM source
 ON CONFLICT (entity_type) DO UPDATE SET
-  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = excluded.updated_at,
   columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
 WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 DO $do$ BEGIN
@@ -3685,8 +3856,8 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM "public"."sessions" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
-        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key)
-        SELECT '', 'sessions', gone.id, '', '' FROM unnest(rem_gone) AS gone (id)
+        WITH guard AS MATERIALIZED (SELECT '', 'sessions', gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
+        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key) SELECT * FROM guard
         ON CONFLICT (entity_type, entity_id) DO NOTHING;
       END IF;
       DELETE FROM "public"."kv_store" WHERE entity_type = 'sessions' AND entity_id = ANY (rem_gone);
@@ -3695,13 +3866,13 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
-  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at)
-  SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_sessions" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
+  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_sessions" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id)
+  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at) SELECT * FROM entries
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
     metadata = excluded.metadata, graph_edges = excluded.graph_edges,
-    created_at = excluded.created_at, updated_at = now()
+    created_at = excluded.created_at, updated_at = excluded.updated_at
   WHERE (k.entity_key, k.tenant_id, k.user_id, k.normalized_key, k.content_summary, k.metadata, k.graph_edges, k.created_at)
     IS DISTINCT FROM (excluded.entity_key, excluded.tenant_id, excluded.user_id, excluded.normalized_key,
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);
@@ -3817,7 +3988,11 @@ CREATE TABLE IF NOT EXISTS "public"."embeddings_users" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
-ALTER TABLE "public"."embeddings_users" ALTER COLUMN embedding SET STATISTICS 0;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."embeddings_users" ALTER COLUMN embedding SET STATISTICS 0;
+  END IF;
+END $do$;
 COMMENT ON TABLE "public"."embeddings_users" IS 'remdb: embeddings of users';
 CREATE INDEX IF NOT EXISTS "idx_embeddings_users_scope" ON "public"."embeddings_users" (tenant_id, field_name, provider, model, user_id);
 CREATE OR REPLACE FUNCTION "public"."fn_users_embeddings"() RETURNS TRIGGER
@@ -3829,6 +4004,8 @@ DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
   rem_present BOOLEAN[];
+  rem_old UUID[];
+  rem_columns TEXT[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting('remdb.settles', true);
   rem_settled TEXT[] := '{}';
@@ -3840,7 +4017,8 @@ BEGIN
     DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'users';
     RETURN NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'users' AND entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_old FROM old_rows;
+    DELETE FROM "public"."rem_embedding_queue" WHERE entity_type = 'users' AND entity_id = ANY (rem_old);
     RETURN NULL;
   END IF;
   IF starts_with(rem_claim, 'public.users ') AND pg_trigger_depth() = 1 AND NOT EXISTS (
@@ -3849,8 +4027,9 @@ BEGIN
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      SELECT array_agg(id) INTO rem_old FROM old_rows;
       PERFORM FROM "public"."rem_embedding_queue" AS q
-      WHERE q.entity_type = 'users' AND q.entity_id IN (SELECT id FROM old_rows)
+      WHERE q.entity_type = 'users' AND q.entity_id = ANY (rem_old)
       FOR UPDATE;
     END IF;
     SELECT array_agg(id ORDER BY id) INTO rem_ids
@@ -3864,6 +4043,7 @@ BEGIN
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
+  rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
   SELECT string_agg(format(
       CASE TG_OP WHEN 'INSERT' THEN '(%1$L, NULL::text, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' ELSE '(%1$L, CASE WHEN o.deleted_at IS NULL AND o.%2$I ~ $1 THEN o.%2$I::text COLLATE "C" END, CASE WHEN n.deleted_at IS NULL AND n.%2$I ~ $1 THEN n.%2$I::text COLLATE "C" END)' END,
       f.field_name, f.column_name), ', ') INTO rem_texts
@@ -3872,8 +4052,7 @@ BEGIN
       WHERE m.entity_type = 'users' AND m.state IN ('active', 'filling')
         AND concat_ws(' ', 'public.users', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim))
     AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
-    AND EXISTS (SELECT FROM pg_attribute AS a
-      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+    AND f.column_name = ANY (rem_columns);
   IF rem_texts IS NULL THEN RETURN NULL; END IF;
   EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT n.id AS id, f.field_name, f.after IS NOT NULL AS is_present FROM new_rows AS n CROSS JOIN LATERAL (VALUES '
     ELSE 'SELECT array_agg(c.id), array_agg(c.field_name), array_agg(c.is_present) FROM (SELECT coalesce(n.id, o.id) AS id, f.field_name, f.after IS NOT NULL AS is_present FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id CROSS JOIN LATERAL (VALUES ' END
@@ -3889,20 +4068,22 @@ BEGIN
     WHERE q.entity_type = 'users' AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q
-    (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'users', changed.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
-  JOIN "public"."rem_embedding_fields" AS f
-    ON f.entity_type = 'users' AND f.field_name = changed.field_name AND f.state <> 'removing'
-  JOIN "public"."rem_embedding_models" AS m
-    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
-      AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.users', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
-  WHERE changed.is_present
-  ORDER BY changed.id, changed.field_name
+  WITH queued AS MATERIALIZED (
+    SELECT 'users', changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+    JOIN "public"."rem_embedding_fields" AS f
+      ON f.entity_type = 'users' AND f.field_name = changed.field_name AND f.state <> 'removing'
+    JOIN "public"."rem_embedding_models" AS m
+      ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+        AND (changed.field_name <> ALL (rem_settled) OR concat_ws(' ', 'public.users', m.provider, m.model, m.dimensions) IS DISTINCT FROM rem_claim)
+    WHERE changed.is_present
+    ORDER BY changed.id, changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -3955,20 +4136,23 @@ BEGIN
       WHERE f.entity_type = 'users' AND true AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS t);
   END IF;
-  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT 'users', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
+  WITH queued AS MATERIALIZED (
+    SELECT 'users', NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("new") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'users' AND f.state <> 'removing' AND "new".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]' EXCEPT SELECT f.field_name, t.content FROM "public"."rem_embedding_fields" AS f
       CROSS JOIN LATERAL (SELECT to_jsonb("old") ->> f.column_name AS content) AS t
       WHERE f.entity_type = 'users' AND f.state <> 'removing' AND "old".deleted_at IS NULL
         AND t.content ~ E'[^\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]') AS changed
-  JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'users' AND m.state IN ('active', 'filling')
-  ORDER BY changed.field_name
+    JOIN "public"."rem_embedding_models" AS m ON m.entity_type = 'users' AND m.state IN ('active', 'filling')
+    ORDER BY changed.field_name
+  )
+  INSERT INTO "public"."rem_embedding_queue" AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL;
-  IF FOUND THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL;
+  IF FOUND AND to_regclass('pg_catalog.pg_dist_node') IS NULL THEN PERFORM pg_notify('rem_embedding_queue_public', ''); END IF;
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -3986,7 +4170,7 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_users" (
   length INTEGER NOT NULL,
   -- Those that occur three times or more: the best rows of a word that very many have.
   often TEXT[],
-  words TSVECTOR NOT NULL
+  words TSVECTOR STORAGE EXTERNAL NOT NULL
 ) WITH (
   -- Words stay in the row: they are read for each row that a search ranks.
   toast_tuple_target = 8160,
@@ -3994,9 +4178,11 @@ CREATE TABLE IF NOT EXISTS "public"."rem_words_users" (
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on them take long to gather, and the queries bring their own.
-ALTER TABLE "public"."rem_words_users" ALTER COLUMN words SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_users" ALTER COLUMN often SET STATISTICS 0;
-ALTER TABLE "public"."rem_words_users" ALTER COLUMN words SET STORAGE EXTERNAL;
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."rem_words_users" ALTER COLUMN words SET STATISTICS 0, ALTER COLUMN often SET STATISTICS 0;
+  END IF;
+END $do$;
 DO $do$
 DECLARE
   rem_index REGCLASS;
@@ -4018,6 +4204,7 @@ AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_changed TEXT;
+  rem_columns TEXT[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM "public"."rem_words_users";
@@ -4025,15 +4212,16 @@ BEGIN
   ELSIF TG_LEVEL = 'ROW' THEN
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM "public"."rem_words_users" WHERE entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_ids FROM old_rows;
+    DELETE FROM "public"."rem_words_users" WHERE entity_id = ANY (rem_ids);
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
   ELSE
     -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT s.columns INTO rem_columns FROM "public"."rem_word_sources" AS s WHERE s.entity_type = 'users';
     SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
-    FROM "public"."rem_word_sources" AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
-    WHERE s.entity_type = 'users' AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    FROM pg_attribute AS a WHERE a.attname = ANY (rem_columns) AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
     EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
       CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
       format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'o'), format('ROW(%1$s.tenant_id, %1$s.user_id, %1$s.deleted_at IS NULL)', 'n'), rem_changed) INTO rem_ids;
@@ -4043,7 +4231,7 @@ BEGIN
     DELETE FROM "public"."rem_words_users" AS w WHERE w.entity_id = ANY (rem_ids)
       AND NOT EXISTS (SELECT FROM "public"."users" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
   END IF;
-  PERFORM "public"."rem_store_words"('users', TG_RELID, '"public"."rem_words_users"'::regclass, rem_ids, true);
+  PERFORM "public"."rem_store_words"('users', '"public"."users"'::regclass, '"public"."rem_words_users"'::regclass, rem_ids, true);
   RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
@@ -4063,10 +4251,12 @@ ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_words_truncate";
 CREATE OR REPLACE TRIGGER "trg_users_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."users"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_users_words"();
 ALTER TABLE "public"."users" ENABLE REPLICA TRIGGER "trg_users_words_replica";
-INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled)
-SELECT 'users', 'english', ARRAY['name', 'summary']::text[], NOT EXISTS (SELECT FROM "public"."users")
+WITH source AS MATERIALIZED (
+  SELECT 'users', 'english', ARRAY['name', 'summary']::text[], NOT EXISTS (SELECT FROM "public"."users")
+)
+INSERT INTO "public"."rem_word_sources" AS s (entity_type, language, columns, is_filled) SELECT * FROM source
 ON CONFLICT (entity_type) DO UPDATE SET
-  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = excluded.updated_at,
   columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
 WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 DO $do$ BEGIN
@@ -4136,8 +4326,8 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM "public"."users" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
-        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key)
-        SELECT '', 'users', gone.id, '', '' FROM unnest(rem_gone) AS gone (id)
+        WITH guard AS MATERIALIZED (SELECT '', 'users', gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
+        INSERT INTO "public"."kv_store" (entity_key, entity_type, entity_id, tenant_id, normalized_key) SELECT * FROM guard
         ON CONFLICT (entity_type, entity_id) DO NOTHING;
       END IF;
       DELETE FROM "public"."kv_store" WHERE entity_type = 'users' AND entity_id = ANY (rem_gone);
@@ -4146,13 +4336,13 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
-  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at)
-  SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_users" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id
+  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_users" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id)
+  INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at) SELECT * FROM entries
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
     metadata = excluded.metadata, graph_edges = excluded.graph_edges,
-    created_at = excluded.created_at, updated_at = now()
+    created_at = excluded.created_at, updated_at = excluded.updated_at
   WHERE (k.entity_key, k.tenant_id, k.user_id, k.normalized_key, k.content_summary, k.metadata, k.graph_edges, k.created_at)
     IS DISTINCT FROM (excluded.entity_key, excluded.tenant_id, excluded.user_id, excluded.normalized_key,
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at);

@@ -70,6 +70,12 @@ RETURN (SELECT array_agg(DISTINCT "public"."rem_normalize_key"(edge ->> 'dst'))
   FROM jsonb_array_elements(CASE jsonb_typeof(edges) WHEN 'array' THEN edges ELSE '[]' END) AS edge
   WHERE edge ->> 'dst' IS NOT NULL);
 
+-- Whether queries can use an index: a function, because a statement that reads the
+-- catalogue beside our tables would be cut in two by Citus.
+CREATE OR REPLACE FUNCTION "public"."rem_is_usable"(rem_index TEXT) RETURNS BOOLEAN
+LANGUAGE sql STABLE STRICT
+RETURN EXISTS (SELECT FROM pg_catalog.pg_index AS x WHERE x.indexrelid = to_regclass(rem_index) AND x.indisvalid AND x.indisready);
+
 -- Edges added to those that are there: one of the same dst and rel_type takes the old one's place.
 CREATE OR REPLACE FUNCTION "public"."rem_merge_edges"(edges JSONB, added JSONB) RETURNS JSONB
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE

@@ -2,68 +2,69 @@
 -- An UNLOGGED table is emptied by a crash, a failover or a restore. kv_state is
 -- emptied with it: its row 'ready', bound to the file of kv_store, says that the
 -- cache is whole, and every LOOKUP checks it in its own statement.
+-- Its tables are made by statements of their own, not in a block: Citus spreads a
+-- table over its nodes only where the statement comes by itself.
 DO $do$
 DECLARE
   rem_lock_timeout TEXT := current_setting('lock_timeout');
 BEGIN
-  IF to_regclass('"public"."kv_store"') IS NOT NULL THEN
-    IF NOT EXISTS (SELECT FROM pg_class WHERE relpersistence <> 'u'
-      AND oid IN ('"public"."kv_store"'::regclass, '"public"."kv_state"'::regclass)) THEN RETURN; END IF;
-    -- From one persistence to the other: an empty table changes at once, a full
-    -- one would stop all writers and readers while it is copied. The rebuild
-    -- fills it again while they go on. They queue behind a lock that is waited
-    -- for: so it is asked for in short tries.
-    FOR attempt IN 1..100 LOOP
-      BEGIN
-        PERFORM set_config('lock_timeout', '100ms', TRUE);
-        LOCK TABLE "public"."kv_store", "public"."kv_state" IN ACCESS EXCLUSIVE MODE;
-        EXIT;
-      EXCEPTION WHEN lock_not_available THEN
-        IF attempt = 100 THEN RAISE; END IF;
-        PERFORM pg_sleep(0.1 + 0.2 * random());
-      END;
-    END LOOP;
-    PERFORM set_config('lock_timeout', rem_lock_timeout, TRUE);
-    TRUNCATE "public"."kv_store", "public"."kv_state";
-    ALTER TABLE "public"."kv_store" SET UNLOGGED;
-    ALTER TABLE "public"."kv_state" SET UNLOGGED;
-    RETURN;
-  END IF;
-  CREATE UNLOGGED TABLE "public"."kv_store" (
-    entity_key VARCHAR(255) NOT NULL,
-    entity_type VARCHAR(100) NOT NULL,
-    entity_id UUID NOT NULL,
-    tenant_id VARCHAR(100) NOT NULL,
-    user_id VARCHAR(100),
-    normalized_key VARCHAR(255) NOT NULL,
-    content_summary TEXT,
-    metadata JSONB NOT NULL DEFAULT '{}',
-    graph_edges JSONB NOT NULL DEFAULT '[]',
-    created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-    updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-    PRIMARY KEY (tenant_id, entity_key, entity_type, entity_id),
-    CONSTRAINT kv_store_entity UNIQUE (entity_type, entity_id)
-  ) WITH (
-    -- Half-empty pages keep updates on their page: 35 ms per 10,000 instead of 150 and growing.
-    fillfactor = 50,
-    autovacuum_vacuum_scale_factor = 0.02,
-    autovacuum_analyze_scale_factor = 0.02
-  );
-  CREATE INDEX kv_store_normalized_key ON "public"."kv_store" (tenant_id, normalized_key);
-  CREATE INDEX kv_store_fuzzy ON "public"."kv_store" USING gin (tenant_id, entity_key gin_trgm_ops);
-  COMMENT ON TABLE "public"."kv_store" IS 'remdb: internal';
-  CREATE UNLOGGED TABLE "public"."kv_state" (
-    kind TEXT PRIMARY KEY,
-    token UUID NOT NULL,
-    filenode OID NOT NULL,
-    at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
-  );
-  COMMENT ON TABLE "public"."kv_state" IS 'remdb: internal';
-  -- A new cache of a database without entities is whole.
-  INSERT INTO "public"."kv_state" (kind, token, filenode)
-  SELECT 'ready', gen_random_uuid(), pg_relation_filenode('"public"."kv_store"'::regclass)
-  WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgname ~ '^trg_.*_kv_store');
+  IF NOT EXISTS (SELECT FROM pg_class WHERE relpersistence <> 'u'
+    AND oid IN (to_regclass('"public"."kv_store"'), to_regclass('"public"."kv_state"'))) THEN RETURN; END IF;
+  -- From one persistence to the other: an empty table changes at once, a full
+  -- one would stop all writers and readers while it is copied. The rebuild
+  -- fills it again while they go on. They queue behind a lock that is waited
+  -- for: so it is asked for in short tries.
+  FOR attempt IN 1..100 LOOP
+    BEGIN
+      PERFORM set_config('lock_timeout', '100ms', TRUE);
+      LOCK TABLE "public"."kv_store", "public"."kv_state" IN ACCESS EXCLUSIVE MODE;
+      EXIT;
+    EXCEPTION WHEN lock_not_available THEN
+      IF attempt = 100 THEN RAISE; END IF;
+      PERFORM pg_sleep(0.1 + 0.2 * random());
+    END;
+  END LOOP;
+  PERFORM set_config('lock_timeout', rem_lock_timeout, TRUE);
+  TRUNCATE "public"."kv_store", "public"."kv_state";
+  ALTER TABLE "public"."kv_store" SET UNLOGGED;
+  ALTER TABLE "public"."kv_state" SET UNLOGGED;
 END $do$;
+CREATE UNLOGGED TABLE IF NOT EXISTS "public"."kv_store" (
+  entity_key VARCHAR(255) NOT NULL,
+  entity_type VARCHAR(100) NOT NULL,
+  entity_id UUID NOT NULL,
+  tenant_id VARCHAR(100) NOT NULL,
+  user_id VARCHAR(100),
+  normalized_key VARCHAR(255) NOT NULL,
+  content_summary TEXT,
+  metadata JSONB NOT NULL DEFAULT '{}',
+  graph_edges JSONB NOT NULL DEFAULT '[]',
+  created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+  updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+  PRIMARY KEY (tenant_id, entity_key, entity_type, entity_id),
+  CONSTRAINT kv_store_entity UNIQUE (entity_type, entity_id)
+) WITH (
+  -- Half-empty pages keep updates on their page: 35 ms per 10,000 instead of 150 and growing.
+  fillfactor = 50,
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
+);
+CREATE INDEX IF NOT EXISTS kv_store_normalized_key ON "public"."kv_store" (tenant_id, normalized_key);
+CREATE INDEX IF NOT EXISTS kv_store_fuzzy ON "public"."kv_store" USING gin (tenant_id, entity_key gin_trgm_ops);
+COMMENT ON TABLE "public"."kv_store" IS 'remdb: internal';
+CREATE UNLOGGED TABLE IF NOT EXISTS "public"."kv_state" (
+  kind TEXT PRIMARY KEY,
+  token UUID NOT NULL,
+  filenode OID NOT NULL,
+  at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE "public"."kv_state" IS 'remdb: internal';
+-- The cache of a database without entities is whole. On Citus the first rebuild marks it so.
+WITH marker AS MATERIALIZED (
+  SELECT 'ready' AS kind, gen_random_uuid() AS token, pg_relation_filenode('"public"."kv_store"'::regclass) AS filenode
+  WHERE to_regclass('pg_catalog.pg_dist_node') IS NULL AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgname ~ '^trg_.*_kv_store')
+)
+INSERT INTO "public"."kv_state" (kind, token, filenode) SELECT * FROM marker ON CONFLICT DO NOTHING;
 
 -- Indexes to build in the background, and what became of them; `rem index status` shows it.
 CREATE TABLE IF NOT EXISTS "public"."rem_index_builds" (
@@ -179,15 +180,14 @@ BEGIN
   SELECT string_agg(format('left(r.%I::text, %s)', a.attname, 50000 / cardinality(rem_source.columns)), ', ' ORDER BY array_position(rem_source.columns, a.attname::text)) INTO rem_text
   FROM pg_attribute AS a
   WHERE a.attrelid = rem_table AND a.attname = ANY (rem_source.columns) AND a.attnum > 0 AND NOT a.attisdropped;
-  EXECUTE format('INSERT INTO %s AS w (entity_id, tenant_id, user_id, version, length, often, words)
-SELECT r.id, %s, r.user_id, %s, l.length, l.often, t.words FROM %s AS r
+  EXECUTE format('WITH entries AS MATERIALIZED (SELECT r.id, %s, r.user_id, %s, l.length, l.often, t.words FROM %s AS r
 CROSS JOIN LATERAL (SELECT "public"."rem_words"(%L, concat_ws('' '', %s), false) AS words OFFSET 0) AS t
 CROSS JOIN LATERAL (SELECT coalesce(sum(cardinality(u.positions)), 0)::integer AS length,
     array_agg(u.lexeme ORDER BY u.lexeme) FILTER (WHERE cardinality(u.positions) >= 3) AS often FROM unnest(t.words) AS u) AS l
-WHERE r.id = ANY ($1) AND r.deleted_at IS NULL ORDER BY r.id ON CONFLICT (entity_id) DO %s',
-    rem_words,
+WHERE r.id = ANY ($1) AND r.deleted_at IS NULL ORDER BY r.id)
+INSERT INTO %s AS w (entity_id, tenant_id, user_id, version, length, often, words) SELECT * FROM entries ON CONFLICT (entity_id) DO %s',
     CASE WHEN EXISTS (SELECT FROM pg_attribute WHERE attrelid = rem_table AND attname = 'tenant_id' AND NOT attisdropped) THEN 'r.tenant_id' ELSE quote_literal('*') END,
-    rem_source.version, rem_table, rem_source.language, coalesce(rem_text, quote_literal('')),
+    rem_source.version, rem_table, rem_source.language, coalesce(rem_text, quote_literal('')), rem_words,
     CASE WHEN rem_overwrite THEN 'UPDATE SET tenant_id = excluded.tenant_id, user_id = excluded.user_id, version = excluded.version, length = excluded.length, often = excluded.often, words = excluded.words' ELSE 'NOTHING' END)
   USING rem_ids;
 END $fn$;

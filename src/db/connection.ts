@@ -5,7 +5,6 @@ import { writeJson } from "../models/json-text.ts";
 import {
 	compile,
 	ident,
-	join,
 	literal,
 	type Sql,
 	type Statement,
@@ -128,9 +127,11 @@ export async function runTransaction<T>(
 	// READ WRITE is left out: a standby refuses it.
 	const access = options.readOnly === true ? " READ ONLY" : "";
 	await tx
-		.script(
-			`BEGIN ISOLATION LEVEL ${isolation}${access}${localSettings(client)}${setting(options.settings ?? {})}`,
-		)
+		.frame([
+			`BEGIN ISOLATION LEVEL ${isolation}${access}`,
+			...localSettings(client),
+			...tx.setting(options.settings ?? {}),
+		])
 		.catch((error: unknown) => {
 			throw describeSettings(error);
 		});
@@ -200,14 +201,19 @@ class TransactionHandle implements Handle {
 			throw new RemError("VALIDATION", "work must be a function");
 		const { settings = {} } = takeTransactionOptions(options);
 		const savepoint = `rem_${++this.#depth}`;
-		const shown = await this.script(
-			`${showing(settings)}SAVEPOINT ${savepoint}${setting(settings)}`,
-		);
+		const shown = await this.frame([
+			...showing(settings),
+			`SAVEPOINT ${savepoint}`,
+			...this.setting(settings),
+		]);
 		const before = Object.assign({}, ...shown.flatMap(({ rows }) => rows));
 		try {
 			const result = await work(isLimited(options) ? this.#limited() : this);
 			// What was set would outlive the savepoint.
-			await this.script(`RELEASE SAVEPOINT ${savepoint}${setting(before)}`);
+			await this.frame([
+				`RELEASE SAVEPOINT ${savepoint}`,
+				...this.setting(before),
+			]);
 			return result;
 		} catch (error) {
 			await this.script(`ROLLBACK TO SAVEPOINT ${savepoint}`).catch(() => {
@@ -219,6 +225,37 @@ class TransactionHandle implements Handle {
 
 	vectorOid(): Promise<number> {
 		return vectorOid(this, this.#connection.observed);
+	}
+
+	/**
+	 * Statements that begin or end a part of the transaction, in one text, so that
+	 * settings cost no round trip of their own. Citus passes the whole text of
+	 * SET LOCAL on to its nodes: there each comes alone.
+	 */
+	async frame(statements: readonly string[]): Promise<Result[]> {
+		if (this.#connection.observed.isCitus !== true)
+			return this.script(statements.join("; "));
+		const results = await Promise.all(
+			statements.map((statement) => this.script(statement)),
+		);
+		return results.flat();
+	}
+
+	/** The statements of settings that are valid up to the end of the transaction. */
+	setting(settings: Readonly<Record<string, string>>): string[] {
+		return Object.entries(settings)
+			.filter(([name]) => !this.#isLeftOut(name))
+			.map(([name, value]) =>
+				toText(sql`SET LOCAL ${ident(name)} = ${literal(value)}`),
+			);
+	}
+
+	/** Citus plans a statement for the values of its parameters, and fails without them. */
+	#isLeftOut(setting: string): boolean {
+		return (
+			setting === "plan_cache_mode" &&
+			this.#connection.observed.isCitus === true
+		);
 	}
 
 	/** The same transaction, in which no statement may take longer. */
@@ -300,21 +337,13 @@ export async function rollBackIfOpen(client: pg.ClientBase): Promise<boolean> {
 	}
 }
 
-/** To be sent in one text with BEGIN: settings cost no round trip of their own. */
-function setting(settings: Readonly<Record<string, string>>): string {
-	const statements = Object.entries(settings).map(
-		([name, value]) => sql`; SET LOCAL ${ident(name)} = ${literal(value)}`,
-	);
-	return toText(join(statements, ""));
-}
-
 /** Reads a setting of our own that was never set as empty, without an error. */
-function showing(settings: Readonly<Record<string, string>>): string {
-	const statements = Object.keys(settings).map(
-		(name) =>
-			sql`SELECT coalesce(current_setting(${literal(name)}, true), '') AS ${ident(name)}; `,
+function showing(settings: Readonly<Record<string, string>>): string[] {
+	return Object.keys(settings).map((name) =>
+		toText(
+			sql`SELECT coalesce(current_setting(${literal(name)}, true), '') AS ${ident(name)}`,
+		),
 	);
-	return toText(join(statements, ""));
 }
 
 interface QueryConfig {
@@ -336,9 +365,11 @@ async function withLocalSettings(
 	{ isInside = false }: Inside,
 ): Promise<pg.QueryResult> {
 	const settings = localSettings(client);
-	if (isInside || settings === "") return query(client, config);
+	if (isInside || settings.length === 0) return query(client, config);
 	const sent = [
-		client.query(`BEGIN ISOLATION LEVEL READ COMMITTED${settings}`),
+		client.query(
+			["BEGIN ISOLATION LEVEL READ COMMITTED", ...settings].join("; "),
+		),
 		client.query(config),
 		client.query("COMMIT"),
 	] as const;
@@ -482,6 +513,8 @@ export interface ObservedDatabase {
 	readonly slow?: SlowStatements;
 	/** A pooler in between gives each transaction another connection, without the named statements. */
 	losesNames?: boolean;
+	/** Whether the server is the coordinator of a Citus cluster. */
+	isCitus?: boolean;
 }
 
 /** The options, without the name where names are lost. */

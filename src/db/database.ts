@@ -14,6 +14,8 @@ export interface Capabilities {
 	readonly listen: boolean;
 	/** Whether a statement sent by name is still there the next time. */
 	readonly namedStatements: boolean;
+	/** Whether the server is the coordinator of a Citus cluster, which has each schema on one of its nodes. */
+	readonly citus: boolean;
 }
 
 export interface Result<R = Record<string, unknown>> {

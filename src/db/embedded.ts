@@ -116,6 +116,7 @@ async function start(
 			autovacuum: false,
 			listen: false,
 			namedStatements: true,
+			citus: false,
 		},
 		logger: options.logger,
 		address: dataDir,

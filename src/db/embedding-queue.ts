@@ -31,7 +31,7 @@ export function queueChannel(schema: string): string {
 
 /** The end of an INSERT: an entry that waits already restarts in its old place, because its text has changed. */
 export const requeue = sql`ON CONFLICT (entity_type, entity_id, field_name, provider, model, dimensions) DO UPDATE SET
-    state = 'pending', attempts = 0, due_at = now(), lease_owner = NULL, reason = NULL`;
+    state = 'pending', attempts = 0, due_at = excluded.due_at, lease_owner = NULL, reason = NULL`;
 
 /**
  * The settings by which a writer claims to settle the texts of one table, model

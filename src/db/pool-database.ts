@@ -54,14 +54,17 @@ export interface PoolDatabaseOptions {
 	/** Longest time of a statement that is idempotent or limited, also in such a transaction; then it is cancelled. @default none */
 	readonly queryTimeoutMs?: number;
 	/** Opens a connection of its own; without it, a session shares the pool. */
-	readonly openSession?: (options: SessionOptions) => Promise<Session>;
+	readonly openSession?: (
+		options: SessionOptions,
+		observed: ObservedDatabase,
+	) => Promise<Session>;
 	/** What to close after the pool. */
 	readonly onClose?: () => Promise<void>;
 }
 
 /** A database behind a pool of `pg`: a server's, or the embedded one's single connection. */
 export class PoolDatabase implements Database {
-	readonly capabilities: Capabilities;
+	#capabilities: Capabilities;
 	readonly #pool: pg.Pool;
 	readonly #options: PoolDatabaseOptions;
 	readonly #observed: ObservedDatabase;
@@ -82,7 +85,7 @@ export class PoolDatabase implements Database {
 	#writes = 0;
 
 	constructor(pool: pg.Pool, options: PoolDatabaseOptions) {
-		this.capabilities = options.capabilities;
+		this.#capabilities = options.capabilities;
 		this.#pool = pool;
 		this.#options = options;
 		this.#observed = {
@@ -101,6 +104,20 @@ export class PoolDatabase implements Database {
 			});
 			this.#prepared.set(client, prepared);
 		});
+	}
+
+	get capabilities(): Capabilities {
+		return this.#capabilities;
+	}
+
+	/**
+	 * The server turned out to be the coordinator of a Citus cluster. What its
+	 * nodes notify of does not arrive, and a transaction that notifies cannot be
+	 * committed on several of them.
+	 */
+	actAsCitus(): void {
+		this.#capabilities = { ...this.#capabilities, citus: true, listen: false };
+		this.#observed.isCitus = true;
 	}
 
 	get writes(): number {
@@ -182,7 +199,7 @@ export class PoolDatabase implements Database {
 			options.onClosed?.();
 		};
 		return (
-			this.#options.openSession?.({ ...options, onClosed }) ??
+			this.#options.openSession?.({ ...options, onClosed }, this.#observed) ??
 			sharedSession(this)
 		);
 	}

@@ -24,6 +24,13 @@ import { internalsOf } from "./driver.ts";
 import { retryUnit } from "./retry.ts";
 import { toRemError } from "./sql-state.ts";
 
+interface ServerSessionOptions extends SessionOptions {
+	/** Longest wait for the connection. @default none */
+	readonly timeoutMs?: number;
+	/** As of {@link ObservedDatabase}. @default false */
+	readonly isCitus?: boolean | undefined;
+}
+
 /** A single connection to a server, one statement at a time. */
 export class ServerSession implements Session {
 	readonly #client: pg.Client;
@@ -34,9 +41,12 @@ export class ServerSession implements Session {
 
 	readonly #onClosed: (() => void) | undefined;
 
-	private constructor(client: pg.Client, { onLost, onClosed }: SessionOptions) {
+	private constructor(
+		client: pg.Client,
+		{ onLost, onClosed, isCitus = false }: ServerSessionOptions,
+	) {
 		this.#client = client;
-		this.#connection = { client, observed: {} };
+		this.#connection = { client, observed: { isCitus } };
 		this.#onClosed = onClosed;
 		let isReported = false;
 		const lose = (error: unknown) => {
@@ -55,7 +65,7 @@ export class ServerSession implements Session {
 	static async open(
 		client: pg.Client,
 		address: string,
-		options: SessionOptions & { readonly timeoutMs?: number },
+		options: ServerSessionOptions,
 	): Promise<ServerSession> {
 		const session = new ServerSession(client, options);
 		try {

@@ -51,14 +51,19 @@ export async function openServer(
 		...clientConfig(options),
 		...driverAddress(direct, options.tls),
 	};
-	const database = poolDatabase(address, options, (sessionOptions) =>
-		ServerSession.open(new ServerClient(directConfig), hostAndPort(direct), {
-			...sessionOptions,
-			timeoutMs: options.connectTimeoutMs,
-		}),
+	const database = poolDatabase(
+		address,
+		options,
+		(sessionOptions, { isCitus }) =>
+			ServerSession.open(new ServerClient(directConfig), hostAndPort(direct), {
+				...sessionOptions,
+				isCitus,
+				timeoutMs: options.connectTimeoutMs,
+			}),
 	);
 	try {
-		await checkServer(database);
+		const { isCitus } = await checkServer(database);
+		if (isCitus) database.actAsCitus();
 		return database;
 	} catch (error) {
 		await database.close();
@@ -112,6 +117,7 @@ function poolDatabase(
 			autovacuum: true,
 			listen: true,
 			namedStatements: true,
+			citus: false,
 		},
 		logger: options.logger,
 		address: hostAndPort(address),
@@ -172,13 +178,17 @@ function driverAddress(
 const oldestVersion = 180000;
 const extensions = extensionNames;
 
-async function checkServer(database: Database): Promise<void> {
+/** Refuses a server that we cannot work on; of one that we can, what it is. */
+async function checkServer(
+	database: Database,
+): Promise<{ readonly isCitus: boolean }> {
 	const { rows } = await database.query<{
 		version: number;
 		encoding: string;
 		available: string[];
 		closed: { name: string; schema: string }[] | null;
 		role: string;
+		citus: boolean;
 	}>(sql`
 SELECT current_setting('server_version_num')::integer AS version,
   current_setting('server_encoding') AS encoding,
@@ -186,9 +196,10 @@ SELECT current_setting('server_version_num')::integer AS version,
   (SELECT jsonb_agg(jsonb_build_object('name', x.extname, 'schema', n.nspname) ORDER BY x.extname)
     FROM pg_extension AS x JOIN pg_namespace AS n ON n.oid = x.extnamespace
     WHERE x.extname IN ('vector', 'pg_trgm') AND NOT has_schema_privilege(n.oid, 'USAGE')) AS closed,
-  current_user::text AS role`);
+  current_user::text AS role,
+  EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') AS citus`);
 	const [server] = rows;
-	if (server === undefined) return;
+	if (server === undefined) return { isCitus: false };
 	if (server.version < oldestVersion)
 		throw new RemError(
 			"SERVER_UNSUPPORTED",
@@ -217,6 +228,7 @@ SELECT current_setting('server_version_num')::integer AS version,
 				hint: `let the schema's owner run: ${toText(sql`GRANT USAGE ON SCHEMA ${ident(closed.schema)} TO ${ident(server.role)}`)}`,
 			},
 		);
+	return { isCitus: server.citus };
 }
 
 function installHint(missing: readonly string[]): string {

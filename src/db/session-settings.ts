@@ -95,15 +95,15 @@ export async function pinSettings(
 	if (pins.some(({ state }) => state === "frozen")) frozen.add(client);
 	if (pins.some(({ state }) => state === "pooled")) pooled.add(client);
 	const local = pins.filter(({ state }) => state === "local");
-	if (local.length > 0) unpinned.set(client, localText(local));
+	if (local.length > 0) unpinned.set(client, [localText(local)]);
 }
 
-/** What follows BEGIN on a connection that does not retain settings; else empty. */
-export function localSettings(client: pg.ClientBase): string {
-	return unpinned.get(client) ?? "";
+/** The statements that follow BEGIN on a connection that does not retain settings; else none. */
+export function localSettings(client: pg.ClientBase): readonly string[] {
+	return unpinned.get(client) ?? [];
 }
 
-const unpinned = new WeakMap<pg.ClientBase, string>();
+const unpinned = new WeakMap<pg.ClientBase, readonly string[]>();
 
 /**
  * Whether the role or the database makes every transaction read-only by default.
@@ -128,7 +128,7 @@ function localText(pins: readonly Pin[]): string {
 		({ name, value }) =>
 			sql`pg_catalog.set_config(${literal(name)}, ${literal(value)}, TRUE)`,
 	);
-	return `; ${toText(sql`SELECT ${join(set)}`)}`;
+	return toText(sql`SELECT ${join(set)}`);
 }
 
 /**

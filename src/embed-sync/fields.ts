@@ -177,22 +177,36 @@ SELECT entity_type AS "tableName", version FROM ${versions} ORDER BY ordinal DES
 			await tx.query(sql`
 INSERT INTO ${versions} (entity_type, version) SELECT i.entity_type, i.version FROM ${models} ON CONFLICT DO NOTHING`);
 			await tx.query(sql`
-INSERT INTO ${registry} AS f (entity_type, field_name, column_name)
-SELECT o.entity_type, o.field_name, o.column_name FROM ${own}
+INSERT INTO ${registry} AS f (entity_type, field_name, column_name, updated_at)
+SELECT o.entity_type, o.field_name, o.column_name, statement_timestamp() FROM ${own}
 ON CONFLICT (entity_type, field_name) DO UPDATE SET
-  column_name = excluded.column_name, state = 'filling', updated_at = clock_timestamp()
+  column_name = excluded.column_name, state = 'filling', updated_at = excluded.updated_at
 WHERE f.state = 'removing' OR f.column_name <> excluded.column_name`);
 			await tx.query(sql`
-UPDATE ${registry} AS f SET state = 'removing', updated_at = clock_timestamp()
+UPDATE ${registry} AS f SET state = 'removing', updated_at = statement_timestamp()
 FROM ${models}
 WHERE f.entity_type = i.entity_type AND f.state <> 'removing'
   AND NOT EXISTS (SELECT FROM ${own} WHERE o.entity_type = f.entity_type AND o.field_name = f.field_name)
   AND (i.version = (SELECT v.version FROM ${versions} AS v WHERE v.entity_type = f.entity_type ORDER BY v.ordinal DESC LIMIT 1)
-    OR NOT EXISTS (SELECT FROM pg_attribute AS a WHERE a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped
-      AND a.attrelid = to_regclass(quote_ident(${schema}) || '.' || quote_ident(f.entity_type))))`);
+    OR NOT EXISTS (SELECT FROM ${await readColumns(tx, schema, changed)} WHERE c.entity_type = f.entity_type AND c.column_name = f.column_name))`);
 		},
 		{ retries: 5 },
 	);
+}
+
+/** The columns that the tables have, as rows of `c (entity_type, column_name)`. */
+async function readColumns(
+	tx: Handle,
+	schema: string,
+	tables: readonly EntityTable[],
+): Promise<Sql> {
+	const names = textArray(tables.map(({ entity }) => entity.tableName));
+	const { rows } = await tx.query<{ table: string; column: string }>(sql`
+SELECT c.relname::text AS "table", a.attname::text AS "column"
+FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
+WHERE c.relnamespace = to_regnamespace(quote_ident(${schema})) AND c.relname = ANY (${names})
+  AND a.attnum > 0 AND NOT a.attisdropped`);
+	return sql`unnest(${textArray(rows.map(({ table }) => table))}, ${textArray(rows.map(({ column }) => column))}) AS c (entity_type, column_name)`;
 }
 
 /** Whether a migration has nothing to write. A column that is gone is found by {@link registerFields} of the version without it. */
@@ -233,9 +247,14 @@ export async function removeOutdated(
 ): Promise<void> {
 	for await (const page of vectorPages(db, table, signal))
 		await db.query(sql`
-DELETE FROM ${embeddingsRef(table)} AS e USING (${page}) AS page, ${tableRef(table)} AS r
-WHERE e.id = page.id AND page.field_name = ${field.name} AND r.id = e.entity_id
-  AND e.content_hash IS DISTINCT FROM sha256(convert_to(${ident("r", field.column)}, 'UTF8'))`);
+DELETE FROM ${embeddingsRef(table)} AS e USING (
+  SELECT o.id FROM (${page}) AS page
+  JOIN ${embeddingsRef(table)} AS o ON o.id = page.id
+  JOIN ${tableRef(table)} AS r ON r.id = o.entity_id
+  WHERE page.field_name = ${field.name}
+    AND o.content_hash IS DISTINCT FROM sha256(convert_to(${ident("r", field.column)}, 'UTF8'))
+) AS outdated
+WHERE e.id = outdated.id`);
 }
 
 /** Removes the vectors of fields and what waits for them; returns how many vectors there were. */
@@ -288,7 +307,7 @@ export async function markEmbedded(
 	{ tableName, field, stamp }: EmbeddedField,
 ): Promise<void> {
 	await db.query(sql`
-UPDATE ${embeddingFieldsRef(schema)} SET state = 'embedded', updated_at = clock_timestamp()
+UPDATE ${embeddingFieldsRef(schema)} SET state = 'embedded', updated_at = statement_timestamp()
 WHERE entity_type = ${tableName} AND field_name = ${field} AND state = 'filling' AND updated_at = ${stamp}::timestamptz`);
 }
 
@@ -301,7 +320,7 @@ export async function deleteField(
 	await db.query(sql`
 DELETE FROM ${embeddingFieldsRef(schema)}
 WHERE entity_type = ${tableName} AND field_name = ${field} AND state = 'removing' AND updated_at = ${stamp}::timestamptz
-  AND updated_at < clock_timestamp() - ${removalMs} * interval '1 millisecond'`);
+  AND updated_at < statement_timestamp() - ${removalMs} * interval '1 millisecond'`);
 }
 
 /** Writers follow within five seconds; a transaction of theirs may take longer. */

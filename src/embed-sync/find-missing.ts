@@ -57,21 +57,53 @@ async function queuePage(
 	{ table, space }: Target,
 	{ page, wait }: { page: Sql; wait: "SKIP LOCKED" | "" },
 ): Promise<QueuedPage> {
-	const { rows } = await db.query<QueuedPage>(sql`
-WITH missing AS MATERIALIZED (${missing(table, space, page)}),
-open AS MATERIALIZED (
-  SELECT r.id FROM ${tableRef(table)} AS r WHERE r.id IN (SELECT m.id FROM missing AS m) FOR SHARE ${raw(wait)}
-),
-queued AS (
-  INSERT INTO ${embeddingQueueRef(table.schema)} (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT ${table.entity.tableName}, m.id, m.field_name, m.provider, m.model, m.dimensions
-  FROM missing AS m JOIN open AS o ON o.id = m.id ORDER BY m.id, m.field_name
-  ON CONFLICT DO NOTHING
-)
-SELECT coalesce(sum(m.tokens), 0)::bigint AS tokens,
-  coalesce(array_agg(DISTINCT m.id) FILTER (WHERE m.id NOT IN (SELECT o.id FROM open AS o)), '{}') AS skipped
-FROM missing AS m`);
-	return rows[0] ?? { tokens: 0, skipped: [] };
+	const { rows } = await db.query<MissingText>(sql`
+SELECT m.id, m.field_name AS field, m.tokens::float8 AS tokens FROM (${missing(table, space, page)}) AS m ORDER BY m.id, m.field_name`);
+	if (rows.length === 0) return { tokens: 0, skipped: [] };
+	const ids = [...new Set(rows.map(({ id }) => id))];
+	const open = await db.transaction(async (tx) => {
+		const locked = await tx.query<{ id: string }>(sql`
+SELECT r.id FROM ${tableRef(table)} AS r WHERE r.id = ANY (${encodeArray("uuid", ids)}::uuid[]) FOR SHARE ${raw(wait)}`);
+		const free = new Set(locked.rows.map(({ id }) => id));
+		await tx.query(
+			queueSql(
+				{ table, space },
+				rows.filter(({ id }) => free.has(id)),
+			),
+		);
+		return free;
+	});
+	return {
+		tokens: rows.reduce((sum, { tokens }) => sum + tokens, 0),
+		skipped: ids.filter((id) => !open.has(id)),
+	};
+}
+
+interface MissingText {
+	readonly id: string;
+	readonly field: string;
+	/** Estimated. */
+	readonly tokens: number;
+}
+
+function queueSql(
+	{ table, space }: Target,
+	texts: readonly MissingText[],
+): Sql {
+	const { provider, model, dimensions } = space;
+	const ids = encodeArray(
+		"uuid",
+		texts.map(({ id }) => id),
+	);
+	const fields = encodeArray(
+		"text",
+		texts.map(({ field }) => field),
+	);
+	return sql`
+INSERT INTO ${embeddingQueueRef(table.schema)} (entity_type, entity_id, field_name, provider, model, dimensions)
+SELECT ${table.entity.tableName}::text, m.id, m.field_name, ${provider}::text, ${model}::text, ${dimensions}::integer
+FROM unnest(${ids}::uuid[], ${fields}::text[]) AS m (id, field_name)
+ON CONFLICT DO NOTHING`;
 }
 
 export interface TextEstimate {

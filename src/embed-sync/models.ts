@@ -71,17 +71,21 @@ WHERE m.entity_type = ${type} AND m.state = 'active' AND NOT ${isSpace("m", spac
     WHERE (e.provider, e.model, e.dimensions) = (m.provider, m.model, m.dimensions))
 RETURNING provider, model, dimensions`);
 		await tx.query(sql`
-INSERT INTO ${models} (entity_type, provider, model, dimensions, state)
-SELECT ${type}, ${space.provider}, ${space.model}, ${space.dimensions}::integer, 'active'
-WHERE NOT EXISTS (SELECT FROM ${models} WHERE entity_type = ${type} AND state = 'active')
-ON CONFLICT (entity_type, provider, model, dimensions) DO UPDATE SET state = 'active', updated_at = now()`);
+WITH adopted AS MATERIALIZED (
+  SELECT ${type}::text, ${space.provider}::text, ${space.model}::text, ${space.dimensions}::integer, 'active'
+  WHERE NOT EXISTS (SELECT FROM ${models} WHERE entity_type = ${type} AND state = 'active')
+)
+INSERT INTO ${models} (entity_type, provider, model, dimensions, state) SELECT * FROM adopted
+ON CONFLICT (entity_type, provider, model, dimensions) DO UPDATE SET state = 'active', updated_at = excluded.updated_at`);
 		const [forgotten] = rows;
 		if (forgotten === undefined) return;
 		// What waited for the one waits for the other.
 		await tx.query(sql`
-INSERT INTO ${queue} (entity_type, entity_id, field_name, provider, model, dimensions, queued_at)
-SELECT entity_type, entity_id, field_name, ${space.provider}, ${space.model}, ${space.dimensions}::integer, queued_at
-FROM ${queue} AS q WHERE q.entity_type = ${type} AND ${isSpace("q", forgotten)}
+WITH moved AS MATERIALIZED (
+  SELECT entity_type, entity_id, field_name, ${space.provider}::text, ${space.model}::text, ${space.dimensions}::integer, queued_at
+  FROM ${queue} AS q WHERE q.entity_type = ${type} AND ${isSpace("q", forgotten)}
+)
+INSERT INTO ${queue} (entity_type, entity_id, field_name, provider, model, dimensions, queued_at) SELECT * FROM moved
 ON CONFLICT DO NOTHING`);
 		await tx.query(
 			sql`DELETE FROM ${queue} AS q WHERE q.entity_type = ${type} AND ${isSpace("q", forgotten)}`,
@@ -101,11 +105,13 @@ export async function beginModel(
 ): Promise<void> {
 	const models = embeddingModelsRef(table.schema);
 	const { rowCount } = await db.query(sql`
-INSERT INTO ${models} AS m (entity_type, provider, model, dimensions, state)
-SELECT ${table.entity.tableName}, ${space.provider}, ${space.model}, ${space.dimensions}::integer,
-  CASE WHEN EXISTS (SELECT FROM ${models} WHERE entity_type = ${table.entity.tableName} AND state = 'active')
-    THEN 'filling' ELSE 'active' END
-ON CONFLICT (entity_type, provider, model, dimensions) DO UPDATE SET state = 'filling', updated_at = now()
+WITH added AS MATERIALIZED (
+  SELECT ${table.entity.tableName}::text, ${space.provider}::text, ${space.model}::text, ${space.dimensions}::integer,
+    CASE WHEN EXISTS (SELECT FROM ${models} WHERE entity_type = ${table.entity.tableName} AND state = 'active')
+      THEN 'filling' ELSE 'active' END
+)
+INSERT INTO ${models} AS m (entity_type, provider, model, dimensions, state) SELECT * FROM added
+ON CONFLICT (entity_type, provider, model, dimensions) DO UPDATE SET state = 'filling', updated_at = excluded.updated_at
 WHERE m.state = 'retired'`);
 	if (rowCount > 0) await awaitWriters(db, table, signal);
 }

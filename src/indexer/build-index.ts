@@ -1,5 +1,6 @@
 import { dropIndex, readIndexes } from "../db/catalogue/indexes.ts";
 import type { Handle } from "../db/database.ts";
+import { sendEach } from "../db/send-each.ts";
 import { boundedName } from "../models/names.ts";
 import { type DeclaredIndex, definitionOf } from "../schema/index-types.ts";
 import { createIndex } from "../schema/indexes.ts";
@@ -75,13 +76,13 @@ async function setLimits(
 			? []
 			: toText(sql`SET ${raw(name)} = ${literal(value)};`);
 	});
-	await session.script(statements.join("\n"));
+	await sendEach(session, statements.join("\n"));
 }
 
 /** The embedded database continues with the same connection. */
 async function resetLimits(session: Handle): Promise<void> {
 	const statements = Object.keys(settings).map((name) => `RESET ${name};`);
-	await session.script(statements.join("\n")).catch(() => {
+	await sendEach(session, statements.join("\n")).catch(() => {
 		// The connection is gone, and its settings with it.
 	});
 }
@@ -158,7 +159,8 @@ async function replace(
 	}
 	// Names only: no lock on the table, so no statement waits.
 	await session.transaction((tx) =>
-		tx.script(
+		sendEach(
+			tx,
 			`${rename(schema, index.name, old)}${rename(schema, next, index.name)}`,
 		),
 	);

@@ -3,7 +3,7 @@ import type { Handle } from "../db/database.ts";
 import { arrayLiteral } from "../db/encode.ts";
 import type { VectorSpace } from "../models/vector.ts";
 import type { DeclaredIndex, IndexType } from "../schema/index-types.ts";
-import { ident, type Sql, sql } from "../sql.ts";
+import { ident, raw, type Sql, sql } from "../sql.ts";
 import { type BuildFailure, notPermitted } from "./build-failure.ts";
 
 /** An index in the queue, or what became of it. */
@@ -34,6 +34,7 @@ export async function readQueue(
 	schema: string,
 ): Promise<QueuedBuild[]> {
 	const { rows } = await db.query<QueuedBuild>(sql`
+WITH builds AS MATERIALIZED (SELECT * FROM ${builds(schema)})
 SELECT index_name AS "indexName", table_name AS "tableName", index_type AS "indexType", space,
   -- A failure of a role that may not build it is none of another role.
   CASE WHEN state = 'failed' AND sql_state = ${notPermitted} THEN 'queued' ELSE state END AS state, attempts,
@@ -41,11 +42,11 @@ SELECT index_name AS "indexName", table_name AS "tableName", index_type AS "inde
   next_attempt_at AS "nextAttemptAt",
   greatest(0, extract(epoch FROM next_attempt_at - clock_timestamp()) * 1000)::float8 AS "dueInMs",
   without_workers AS "withoutWorkers", progress, error, sql_state AS "sqlState",
-  EXISTS (SELECT FROM pg_locks AS l
+  EXISTS (SELECT 1 FROM pg_locks AS l
     WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted AND l.pid <> pg_backend_pid()
       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
       AND (l.classid::bigint << 32) | l.objid::bigint = ${lockKey(schema, sql`table_name`)}) AS "isLocked"
-FROM ${builds(schema)}
+FROM builds
 ORDER BY next_attempt_at, index_name`);
 	return rows;
 }
@@ -97,9 +98,9 @@ SELECT * FROM unnest(${arrayLiteral(indexes.map(({ name }) => name))}::text[],
   ${arrayLiteral(indexes.map(({ indexType }) => indexType))}::text[],
   ${arrayLiteral(indexes.map(({ vectors }) => (vectors === undefined ? null : JSON.stringify(vectors.space))))}::jsonb[])
 ON CONFLICT (index_name) DO UPDATE SET
-  state = CASE b.state WHEN 'building' THEN b.state ELSE 'queued' END, attempts = 0, next_attempt_at = clock_timestamp(), without_workers = false,
+  state = CASE b.state WHEN 'building' THEN b.state ELSE 'queued' END, attempts = 0, next_attempt_at = excluded.next_attempt_at, without_workers = false,
   progress = NULL, error = NULL, sql_state = NULL
-WHERE b.state = 'built' OR ${again}`,
+WHERE b.state = 'built' OR ${raw(String(again))}`,
 		{ isLimited: true },
 	);
 }
@@ -112,7 +113,7 @@ export async function markStarted(
 ): Promise<void> {
 	await db.query(sql`
 UPDATE ${builds(schema)} SET state = 'building', attempts = attempts + 1,
-  progress = NULL, started_at = clock_timestamp(), finished_at = NULL
+  progress = NULL, started_at = statement_timestamp(), finished_at = NULL
 WHERE index_name = ${indexName}`);
 }
 
@@ -136,7 +137,7 @@ export async function markBuilt(
 ): Promise<void> {
 	await db.query(sql`
 UPDATE ${builds(schema)} SET state = 'built', attempts = 0, progress = NULL,
-  error = NULL, sql_state = NULL, without_workers = false, finished_at = clock_timestamp()
+  error = NULL, sql_state = NULL, without_workers = false, finished_at = statement_timestamp()
 WHERE index_name = ${indexName}`);
 }
 
@@ -166,7 +167,7 @@ export async function markLeft(
 ): Promise<void> {
 	await db.query(sql`
 UPDATE ${builds(schema)} SET state = 'queued', attempts = greatest(0, attempts - 1), progress = NULL,
-  next_attempt_at = clock_timestamp(), error = ${message}, sql_state = ${sqlState ?? null}, finished_at = clock_timestamp()
+  next_attempt_at = statement_timestamp(), error = ${message}, sql_state = ${sqlState ?? null}, finished_at = statement_timestamp()
 WHERE index_name = ${indexName}`);
 }
 
@@ -190,12 +191,12 @@ export async function markFailed(
 UPDATE ${builds(schema)} SET state = ${retryMs === undefined ? "failed" : "queued"},
   next_attempt_at = ${inMs(retryMs ?? 0)}, progress = NULL,
   error = ${message}, sql_state = ${sqlState ?? null},
-  without_workers = ${withoutWorkers || lacksMemory}, finished_at = clock_timestamp()
+  without_workers = ${withoutWorkers || lacksMemory}, finished_at = statement_timestamp()
 WHERE index_name = ${indexName}`);
 }
 
 function inMs(delayMs: number): Sql {
-	return sql`clock_timestamp() + ${delayMs}::float8 * interval '1 millisecond'`;
+	return sql`statement_timestamp() + ${delayMs}::float8 * interval '1 millisecond'`;
 }
 
 function builds(schema: string): Sql {

@@ -1,5 +1,6 @@
 import type { Handle } from "../db/database.ts";
-import { ident, join, literal, type Sql, sql, toText } from "../sql.ts";
+import { markType } from "../schema/kv-trigger.ts";
+import { ident, join, literal, raw, type Sql, sql, toText } from "../sql.ts";
 import type { KvSteps } from "./progress.ts";
 import { type CachedType, type KvSource, kvStore } from "./tables.ts";
 
@@ -102,7 +103,7 @@ async function pagesOf(tx: Handle, table: Sql, size: number): Promise<Sql> {
 		sql`SELECT reltuples::float8 AS rows FROM pg_class WHERE oid = ${toText(table)}::regclass`,
 	);
 	const share = (spare * size) / Math.max(1, rows[0]?.rows ?? 1);
-	return sql`TABLESAMPLE SYSTEM (${Math.min(100, 100 * share)}::float8)`;
+	return sql`TABLESAMPLE SYSTEM (${raw(String(Math.min(100, 100 * share)))})`;
 }
 
 const columns = [
@@ -158,9 +159,10 @@ FROM ${kvStore(schema)} WHERE ${isUnregistered(sources)} ORDER BY entity_type, e
 
 /** Whether an entry's type is none of the sources'. */
 export function isUnregistered(sources: readonly KvSource[]): Sql {
-	if (sources.length === 0) return sql`TRUE`;
+	const isEntry = sql`entity_type <> ${literal(markType)}`;
+	if (sources.length === 0) return isEntry;
 	const types = sources.map(({ entityType }) => sql`${entityType}`);
-	return sql`entity_type NOT IN (${join(types)})`;
+	return sql`${isEntry} AND entity_type NOT IN (${join(types)})`;
 }
 
 function toDifference(

@@ -1,6 +1,6 @@
 import type { Handle } from "../db/database.ts";
 import { kvColumns } from "../schema/kv-trigger.ts";
-import { type Sql, sql } from "../sql.ts";
+import { empty, type Sql, sql } from "../sql.ts";
 import { orderedWalk, seeingAll } from "./read-settings.ts";
 import { kvStore } from "./tables.ts";
 
@@ -49,8 +49,9 @@ export async function rowCopier(
 			const { rows } = await tx.query<CopiedRows>(sql`
 WITH batch AS MATERIALIZED (${select}),
 copied AS (
-  INSERT INTO ${kvStore(schema)} (${kvColumns}) SELECT ${kvColumns} FROM batch
-  ${start === undefined ? sql`ON CONFLICT DO NOTHING` : sql`WHERE ${hasNoEntry(schema, start)}`} RETURNING 1
+  WITH entries AS MATERIALIZED (SELECT ${kvColumns} FROM batch${start === undefined ? empty : sql` WHERE ${hasNoEntry(schema, start)}`})
+  INSERT INTO ${kvStore(schema)} (${kvColumns}) SELECT * FROM entries
+  ${start === undefined ? sql`ON CONFLICT DO NOTHING` : empty} RETURNING 1
 )
 SELECT (SELECT count(*) FROM batch)::integer AS found, (SELECT count(*) FROM copied)::integer AS copied,
   ${lastOfBatch} AS last`);

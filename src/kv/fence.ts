@@ -2,11 +2,14 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
+import { hasMarkEntry, markType } from "../schema/kv-trigger.ts";
 import { type Sql, sql } from "../sql.ts";
-import { kvFilenode, kvState } from "./tables.ts";
+import { kvFilenode, kvState, kvStore } from "./tables.ts";
 
 const signOfLifeEveryMs = 2000;
 const preparedTimeoutMs = 5000;
+/** On Citus the cache's file is a node's, and out of sight. */
+const noFile = sql`0::oid`;
 
 /** The cache was emptied: what was copied may be gone. */
 export class Fenced extends Error {}
@@ -15,10 +18,13 @@ interface StartedFence {
 	readonly kind: string;
 	readonly begun: string;
 	readonly signal: AbortSignal | undefined;
+	readonly citus: boolean;
 }
 
 interface FenceOptions {
 	readonly signal?: AbortSignal | undefined;
+	/** As of the database's capabilities. @default false */
+	readonly citus?: boolean | undefined;
 	/** Begins nothing while another process gives signs of life. */
 	readonly unlessUnderWay?: boolean;
 }
@@ -33,6 +39,7 @@ export class Fence {
 	readonly #schema: string;
 	readonly #kind: string;
 	readonly #signal: AbortSignal | undefined;
+	readonly #citus: boolean;
 	/** When it began, by the server's clock. */
 	readonly #begun: string;
 	#lastSign = performance.now();
@@ -40,37 +47,40 @@ export class Fence {
 	private constructor(
 		db: Handle,
 		schema: string,
-		{ kind, begun, signal }: StartedFence,
+		{ kind, begun, signal, citus }: StartedFence,
 	) {
 		this.#db = db;
 		this.#schema = schema;
 		this.#kind = kind;
 		this.#begun = begun;
 		this.#signal = signal;
+		this.#citus = citus;
 	}
 
 	/** `undefined`: another process gave a sign of life, and it is left to that one. */
 	static async begin(
 		db: Handle,
 		schema: string,
-		{ unlessUnderWay = false, signal }: FenceOptions,
+		{ unlessUnderWay = false, signal, citus = false }: FenceOptions,
 	): Promise<Fence | undefined> {
 		const token = randomUUID();
 		const kind = `rebuild:${token}`;
 		const others = sql`SELECT FROM ${kvState(schema)} WHERE starts_with(kind, 'rebuild:')`;
 		const leave = unlessUnderWay
-			? sql`WHERE NOT EXISTS (${others} AND at > clock_timestamp() - INTERVAL '10 s')`
+			? sql`WHERE NOT EXISTS (${others} AND at > statement_timestamp() - INTERVAL '10 s')`
 			: sql``;
 		// Rebuilders that died leave their tokens behind.
 		await db.query(
-			sql`DELETE FROM ${kvState(schema)} WHERE starts_with(kind, 'rebuild:') AND at < clock_timestamp() - INTERVAL '1 h'`,
+			sql`DELETE FROM ${kvState(schema)} WHERE starts_with(kind, 'rebuild:') AND at < statement_timestamp() - INTERVAL '1 h'`,
 		);
 		const { rows } = await db.query<{ begun: string }>(sql`
-INSERT INTO ${kvState(schema)} (kind, token, filenode)
-SELECT ${kind}, ${token}::uuid, ${kvFilenode(schema)} ${leave}
+WITH begun AS MATERIALIZED (SELECT ${kind}::text, ${token}::uuid, ${citus ? noFile : kvFilenode(schema)} ${leave})
+INSERT INTO ${kvState(schema)} (kind, token, filenode) SELECT * FROM begun
 RETURNING at::text AS begun`);
 		const [row] = rows;
-		return row && new Fence(db, schema, { kind, begun: row.begun, signal });
+		if (row === undefined) return undefined;
+		if (citus) await addMarkEntry(db, schema, kind);
+		return new Fence(db, schema, { kind, begun: row.begun, signal, citus });
 	}
 
 	/** Between two steps: whether to continue at all. Other processes see that it is in progress. */
@@ -80,7 +90,7 @@ RETURNING at::text AS begun`);
 		if (performance.now() - this.#lastSign < signOfLifeEveryMs) return;
 		this.#lastSign = performance.now();
 		const { rowCount } = await this.#db.query(
-			sql`UPDATE ${kvState(this.#schema)} SET at = clock_timestamp() WHERE ${this.#isMine}`,
+			sql`UPDATE ${kvState(this.#schema)} AS s SET at = statement_timestamp() WHERE ${this.#isMine}`,
 		);
 		if (rowCount === 0) throw new Fenced();
 	}
@@ -92,16 +102,17 @@ RETURNING at::text AS begun`);
 	 */
 	async awaitPrepared(): Promise<void> {
 		const lastTry = performance.now() + preparedTimeoutMs;
+		let left = await this.#readPrepared();
 		for (;;) {
 			await this.check();
-			const { rowCount } = await this.#db.query(sql`
-SELECT FROM pg_prepared_xacts
-WHERE database = current_database() AND prepared <= ${this.#begun}::timestamptz`);
-			if (rowCount === 0) return;
+			if (left.size === 0) return;
+			const now = await this.#readPrepared();
+			left = new Set([...left].filter((gid) => now.has(gid)));
+			if (left.size === 0) return;
 			if (performance.now() > lastTry)
 				throw new RemError(
 					"DATABASE",
-					`kv_store cannot be marked ready: prepared transactions are in doubt (${rowCount})`,
+					`kv_store cannot be marked ready: prepared transactions are in doubt (${left.size})`,
 					{
 						hint: "COMMIT PREPARED or ROLLBACK PREPARED what pg_prepared_xacts shows; LOOKUP answers from the primary tables until then",
 					},
@@ -113,11 +124,12 @@ WHERE database = current_database() AND prepared <= ${this.#begun}::timestamptz`
 	/** Marks the cache ready if it is the one that was begun with: same token, same file. */
 	async finish(): Promise<boolean> {
 		const { rowCount } = await this.#db.query(sql`
-WITH mine AS (DELETE FROM ${kvState(this.#schema)} WHERE ${this.#isMine} RETURNING token, filenode)
+WITH mine AS (DELETE FROM ${kvState(this.#schema)} AS s WHERE ${this.#isMine} RETURNING s.token, s.filenode)
 INSERT INTO ${kvState(this.#schema)} (kind, token, filenode)
 SELECT 'ready', token, filenode FROM mine
-ON CONFLICT (kind) DO UPDATE SET token = excluded.token, filenode = excluded.filenode, at = clock_timestamp()`);
+ON CONFLICT (kind) DO UPDATE SET token = excluded.token, filenode = excluded.filenode, at = excluded.at`);
 		if (rowCount === 0) await this.leave();
+		else if (this.#citus) await removeMarkEntries(this.#db, this.#schema);
 		return rowCount === 1;
 	}
 
@@ -132,6 +144,47 @@ ON CONFLICT (kind) DO UPDATE SET token = excluded.token, filenode = excluded.fil
 	}
 
 	get #isMine(): Sql {
-		return sql`kind = ${this.#kind} AND filenode = ${kvFilenode(this.#schema)}`;
+		const isSame = this.#citus
+			? hasMarkEntry(this.#schema, "s")
+			: sql`s.filenode = ${kvFilenode(this.#schema)}`;
+		return sql`s.kind = ${this.#kind} AND ${isSame}`;
 	}
+
+	/**
+	 * Those that may be older than the rebuild. On Citus every transaction that
+	 * wrote on a node is prepared for a moment, and the clocks of nodes differ: all
+	 * of every node are waited for, once.
+	 */
+	async #readPrepared(): Promise<Set<string>> {
+		const { rows } = await this.#db.query<{ gid: string }>(
+			this.#citus
+				? sql`
+SELECT p.nodeid || ' ' || gid AS gid
+FROM run_command_on_all_nodes($$SELECT json_agg(gid) FROM pg_catalog.pg_prepared_xacts WHERE database = pg_catalog.current_database()$$) AS p
+CROSS JOIN LATERAL json_array_elements_text(CASE WHEN p.success THEN coalesce(nullif(p.result, ''), '[]')::json ELSE '["node cannot be asked"]' END) AS gid`
+				: sql`
+SELECT gid FROM pg_prepared_xacts
+WHERE database = current_database() AND prepared <= ${this.#begun}::timestamptz`,
+		);
+		return new Set(rows.map(({ gid }) => gid));
+	}
+}
+
+/** On Citus, the entry of the cache that is gone when anything empties it. */
+async function addMarkEntry(
+	db: Handle,
+	schema: string,
+	kind: string,
+): Promise<void> {
+	await db.query(sql`
+WITH mark AS MATERIALIZED (
+  SELECT '', ${markType}, token, '', '' FROM ${kvState(schema)} WHERE kind = ${kind}
+)
+INSERT INTO ${kvStore(schema)} (entity_key, entity_type, entity_id, tenant_id, normalized_key) SELECT * FROM mark`);
+}
+
+/** Entries of markers and of rebuilds that are over. */
+async function removeMarkEntries(db: Handle, schema: string): Promise<void> {
+	await db.query(sql`
+DELETE FROM ${kvStore(schema)} WHERE entity_type = ${markType} AND entity_id NOT IN (SELECT token FROM ${kvState(schema)})`);
 }

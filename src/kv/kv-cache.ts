@@ -223,6 +223,7 @@ export class KvCache {
 		return span("kv.rebuild", rebuildSpan, () =>
 			rebuildKv(this.#db, this.#schema, {
 				...options,
+				citus: this.#db.capabilities.citus,
 				onProgress,
 				dropIndexes: this.#dropIndexes,
 			}),

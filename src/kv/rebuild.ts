@@ -22,6 +22,8 @@ export interface RebuildOptions {
 	readonly onProgress?: ((progress: KvProgress) => void) | undefined;
 	/** Stops between two batches; the next rebuild continues from there. */
 	readonly signal?: AbortSignal | undefined;
+	/** Whether the database is a Citus cluster. @default false */
+	readonly citus?: boolean | undefined;
 	/** Leaves it to another process that is rebuilding. @default false */
 	readonly unlessUnderWay?: boolean;
 	/** Drops indexes that fill slowly; what it returns is called behind the rebuild, and has them built again. */

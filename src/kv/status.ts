@@ -1,5 +1,6 @@
 import type { Handle } from "../db/database.ts";
-import { sql, toText } from "../sql.ts";
+import { markType } from "../schema/kv-trigger.ts";
+import { literal, sql, toText } from "../sql.ts";
 import { findKvProblems, type KvProblem } from "./problems.ts";
 import { isKvReady } from "./rebuild.ts";
 import { kvStore, readKvSources } from "./tables.ts";
@@ -59,6 +60,6 @@ async function countEntries(
 ): Promise<[string, number][]> {
 	const { rows } = await db.query<{ type: string; entries: number }>(sql`
 SELECT entity_type AS type, count(*)::integer AS entries
-FROM ${kvStore(schema)} GROUP BY entity_type ORDER BY entity_type`);
+FROM ${kvStore(schema)} WHERE entity_type <> ${literal(markType)} GROUP BY entity_type ORDER BY entity_type`);
 	return rows.map(({ type, entries }) => [type, entries]);
 }

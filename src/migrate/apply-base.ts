@@ -1,4 +1,5 @@
 import type { Session } from "../db/database.ts";
+import { sendEach } from "../db/send-each.ts";
 import { RemError } from "../errors.ts";
 import { type BaseOptions, baseFiles } from "../schema/base.ts";
 import { sql } from "../sql.ts";
@@ -32,7 +33,7 @@ export async function applyBase(
 		const started = performance.now();
 		try {
 			await patientTransaction(session, options, async (tx) => {
-				await tx.script(text);
+				await sendEach(tx, text);
 				await record(tx, options.schema, {
 					name,
 					sha256: sha256(text),

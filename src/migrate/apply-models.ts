@@ -1,5 +1,6 @@
 import { dropInvalidIndex } from "../db/catalogue/indexes.ts";
 import type { Handle, Session } from "../db/database.ts";
+import { sendEach } from "../db/send-each.ts";
 import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { hasWords } from "../schema/word-indexes.ts";
@@ -102,7 +103,7 @@ async function noteLeft(
 	const statements = differences.flatMap(({ whenLeft }) => whenLeft ?? []);
 	if (statements.length === 0) return;
 	try {
-		await tx.transaction((inner) => inner.script(statements.join("\n")));
+		await tx.transaction((inner) => sendEach(inner, statements.join("\n")));
 	} catch (error) {
 		// A role that does not own the table cannot; the owner's migration will.
 		if (!(error instanceof RemError && error.sqlState === "42501")) throw error;
@@ -122,7 +123,7 @@ export async function applyOnline(
 				await changeIndex(session, statement, { ...settings, schema });
 			else
 				await patientTransaction(session, settings, (tx) =>
-					tx.script(withoutFrame(statement)),
+					sendEach(tx, withoutFrame(statement)),
 				);
 	if (steps.length > 0)
 		await session.transaction((tx) =>
@@ -194,7 +195,7 @@ function refuseDrift(differences: readonly Difference[]): void {
 
 async function run(tx: Handle, name: string, text: string): Promise<void> {
 	try {
-		await tx.script(text);
+		await sendEach(tx, text);
 	} catch (error) {
 		throw stepFailed(error, name, "no model's table was changed");
 	}

@@ -4,6 +4,7 @@ import {
 	readTemporaryCatalogue,
 } from "../db/catalogue/relations.ts";
 import type { Handle } from "../db/database.ts";
+import { sendEach } from "../db/send-each.ts";
 import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { type BaseOptions, baseFiles } from "../schema/base.ts";
@@ -100,7 +101,7 @@ function temporaryText(text: string, schema: string): string {
 
 async function makeTemporary(tx: Handle, text: string): Promise<void> {
 	try {
-		await tx.script(text);
+		await sendEach(tx, text);
 	} catch (error) {
 		if (!(error instanceof RemError) || error.sqlState !== "42501") throw error;
 		throw new RemError(

@@ -46,7 +46,7 @@ INSERT INTO ${ident(schema, "rem_migrations")} (name, sha256, duration_ms, state
 VALUES (${entry.name}, ${entry.sha256}, ${entry.durationMs}, ${entry.statementsDone ?? null}, ${entry.catalogue ?? null})
 ON CONFLICT (name) DO UPDATE SET
   sha256 = excluded.sha256, duration_ms = excluded.duration_ms, statements_done = excluded.statements_done,
-  catalogue = excluded.catalogue, applied_at = now(), applied_by = current_user`);
+  catalogue = excluded.catalogue, applied_at = excluded.applied_at, applied_by = excluded.applied_by`);
 }
 
 /** Records the state of the catalogue where nothing was applied. */

@@ -1,5 +1,6 @@
 import { extensionNames } from "../db/session-settings.ts";
 import { ident, join, literal, raw, type Sql, sql, toText } from "../sql.ts";
+import { isPlain } from "./citus.ts";
 import { embeddingTablesDdl } from "./embedding-tables.ts";
 import { normalizeKeyDdl } from "./normalize-key.ts";
 import { ours } from "./ownership.ts";
@@ -55,6 +56,12 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN (SELECT array_agg(DISTINCT ${ident(schema, "rem_normalize_key")}(edge ->> 'dst'))
   FROM jsonb_array_elements(CASE jsonb_typeof(edges) WHEN 'array' THEN edges ELSE '[]' END) AS edge
   WHERE edge ->> 'dst' IS NOT NULL);
+
+-- Whether queries can use an index: a function, because a statement that reads the
+-- catalogue beside our tables would be cut in two by Citus.
+CREATE OR REPLACE FUNCTION ${ident(schema, "rem_is_usable")}(rem_index TEXT) RETURNS BOOLEAN
+LANGUAGE sql STABLE STRICT
+RETURN EXISTS (SELECT FROM pg_catalog.pg_index AS x WHERE x.indexrelid = to_regclass(rem_index) AND x.indisvalid AND x.indisready);
 
 -- Edges added to those that are there: one of the same dst and rel_type takes the old one's place.
 CREATE OR REPLACE FUNCTION ${ident(schema, "rem_merge_edges")}(edges JSONB, added JSONB) RETURNS JSONB
@@ -133,68 +140,69 @@ function kvStoreCache({ schema, kvPersistence }: BaseOptions): Sql {
 -- An UNLOGGED table is emptied by a crash, a failover or a restore. kv_state is
 -- emptied with it: its row 'ready', bound to the file of kv_store, says that the
 -- cache is whole, and every LOOKUP checks it in its own statement.
+-- Its tables are made by statements of their own, not in a block: Citus spreads a
+-- table over its nodes only where the statement comes by itself.
 DO $do$
 DECLARE
   rem_lock_timeout TEXT := current_setting('lock_timeout');
 BEGIN
-  IF to_regclass(${kvStoreText}) IS NOT NULL THEN
-    IF NOT EXISTS (SELECT FROM pg_class WHERE relpersistence <> ${relpersistence}
-      AND oid IN (${kvStoreText}::regclass, ${literal(toText(kvState))}::regclass)) THEN RETURN; END IF;
-    -- From one persistence to the other: an empty table changes at once, a full
-    -- one would stop all writers and readers while it is copied. The rebuild
-    -- fills it again while they go on. They queue behind a lock that is waited
-    -- for: so it is asked for in short tries.
-    FOR attempt IN 1..100 LOOP
-      BEGIN
-        PERFORM set_config('lock_timeout', '100ms', TRUE);
-        LOCK TABLE ${kvStore}, ${kvState} IN ACCESS EXCLUSIVE MODE;
-        EXIT;
-      EXCEPTION WHEN lock_not_available THEN
-        IF attempt = 100 THEN RAISE; END IF;
-        PERFORM pg_sleep(0.1 + 0.2 * random());
-      END;
-    END LOOP;
-    PERFORM set_config('lock_timeout', rem_lock_timeout, TRUE);
-    TRUNCATE ${kvStore}, ${kvState};
-    ALTER TABLE ${kvStore} SET ${persistence};
-    ALTER TABLE ${kvState} SET ${persistence};
-    RETURN;
-  END IF;
-  CREATE ${unlogged}TABLE ${kvStore} (
-    entity_key VARCHAR(255) NOT NULL,
-    entity_type VARCHAR(100) NOT NULL,
-    entity_id UUID NOT NULL,
-    tenant_id VARCHAR(100) NOT NULL,
-    user_id VARCHAR(100),
-    normalized_key VARCHAR(255) NOT NULL,
-    content_summary TEXT,
-    metadata JSONB NOT NULL DEFAULT '{}',
-    graph_edges JSONB NOT NULL DEFAULT '[]',
-    created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-    updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-    PRIMARY KEY (tenant_id, entity_key, entity_type, entity_id),
-    CONSTRAINT kv_store_entity UNIQUE (entity_type, entity_id)
-  ) WITH (
-    -- Half-empty pages keep updates on their page: 35 ms per 10,000 instead of 150 and growing.
-    fillfactor = 50,
-    autovacuum_vacuum_scale_factor = 0.02,
-    autovacuum_analyze_scale_factor = 0.02
-  );
-  CREATE INDEX kv_store_normalized_key ON ${kvStore} (tenant_id, normalized_key);
-  CREATE INDEX kv_store_fuzzy ON ${kvStore} USING gin (tenant_id, entity_key gin_trgm_ops);
-  ${ours(kvStore)}
-  CREATE ${unlogged}TABLE ${kvState} (
-    kind TEXT PRIMARY KEY,
-    token UUID NOT NULL,
-    filenode OID NOT NULL,
-    at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
-  );
-  ${ours(kvState)}
-  -- A new cache of a database without entities is whole.
-  INSERT INTO ${kvState} (kind, token, filenode)
-  SELECT 'ready', gen_random_uuid(), pg_relation_filenode(${kvStoreText}::regclass)
-  WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgname ~ '^trg_.*_kv_store');
+  IF NOT EXISTS (SELECT FROM pg_class WHERE relpersistence <> ${relpersistence}
+    AND oid IN (to_regclass(${kvStoreText}), to_regclass(${literal(toText(kvState))}))) THEN RETURN; END IF;
+  -- From one persistence to the other: an empty table changes at once, a full
+  -- one would stop all writers and readers while it is copied. The rebuild
+  -- fills it again while they go on. They queue behind a lock that is waited
+  -- for: so it is asked for in short tries.
+  FOR attempt IN 1..100 LOOP
+    BEGIN
+      PERFORM set_config('lock_timeout', '100ms', TRUE);
+      LOCK TABLE ${kvStore}, ${kvState} IN ACCESS EXCLUSIVE MODE;
+      EXIT;
+    EXCEPTION WHEN lock_not_available THEN
+      IF attempt = 100 THEN RAISE; END IF;
+      PERFORM pg_sleep(0.1 + 0.2 * random());
+    END;
+  END LOOP;
+  PERFORM set_config('lock_timeout', rem_lock_timeout, TRUE);
+  TRUNCATE ${kvStore}, ${kvState};
+  ALTER TABLE ${kvStore} SET ${persistence};
+  ALTER TABLE ${kvState} SET ${persistence};
 END $do$;
+CREATE ${unlogged}TABLE IF NOT EXISTS ${kvStore} (
+  entity_key VARCHAR(255) NOT NULL,
+  entity_type VARCHAR(100) NOT NULL,
+  entity_id UUID NOT NULL,
+  tenant_id VARCHAR(100) NOT NULL,
+  user_id VARCHAR(100),
+  normalized_key VARCHAR(255) NOT NULL,
+  content_summary TEXT,
+  metadata JSONB NOT NULL DEFAULT '{}',
+  graph_edges JSONB NOT NULL DEFAULT '[]',
+  created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+  updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+  PRIMARY KEY (tenant_id, entity_key, entity_type, entity_id),
+  CONSTRAINT kv_store_entity UNIQUE (entity_type, entity_id)
+) WITH (
+  -- Half-empty pages keep updates on their page: 35 ms per 10,000 instead of 150 and growing.
+  fillfactor = 50,
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_analyze_scale_factor = 0.02
+);
+CREATE INDEX IF NOT EXISTS kv_store_normalized_key ON ${kvStore} (tenant_id, normalized_key);
+CREATE INDEX IF NOT EXISTS kv_store_fuzzy ON ${kvStore} USING gin (tenant_id, entity_key gin_trgm_ops);
+${ours(kvStore)}
+CREATE ${unlogged}TABLE IF NOT EXISTS ${kvState} (
+  kind TEXT PRIMARY KEY,
+  token UUID NOT NULL,
+  filenode OID NOT NULL,
+  at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
+);
+${ours(kvState)}
+-- The cache of a database without entities is whole. On Citus the first rebuild marks it so.
+WITH marker AS MATERIALIZED (
+  SELECT 'ready' AS kind, gen_random_uuid() AS token, pg_relation_filenode(${kvStoreText}::regclass) AS filenode
+  WHERE ${isPlain} AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgname ~ '^trg_.*_kv_store')
+)
+INSERT INTO ${kvState} (kind, token, filenode) SELECT * FROM marker ON CONFLICT DO NOTHING;
 ${indexBuildsDdl(schema)}`;
 }
 

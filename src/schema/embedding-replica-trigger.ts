@@ -10,6 +10,7 @@ import { embeddingsRef } from "../db/tables.ts";
 import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { ident, literal, raw, type Sql, sql } from "../sql.ts";
+import { notifyUnlessCitus } from "./citus.ts";
 import {
 	createTrigger,
 	functionSettings,
@@ -75,13 +76,16 @@ function removeChanged(table: EntityTable): Sql {
 function queueChanged(table: EntityTable): Sql {
 	const { schema, entity } = table;
 	const current = raw("f.state <> 'removing'");
-	return sql`  INSERT INTO ${embeddingQueueRef(schema)} AS q (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT ${literal(entity.tableName)}, NEW.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM (${texts(table, "new", current)} EXCEPT ${texts(table, "old", current)}) AS changed
-  JOIN ${embeddingModelsRef(schema)} AS m ON m.entity_type = ${literal(entity.tableName)} AND m.state IN ('active', 'filling')
-  ORDER BY changed.field_name
+	return sql`  WITH queued AS MATERIALIZED (
+    SELECT ${literal(entity.tableName)}, NEW.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM (${texts(table, "new", current)} EXCEPT ${texts(table, "old", current)}) AS changed
+    JOIN ${embeddingModelsRef(schema)} AS m ON m.entity_type = ${literal(entity.tableName)} AND m.state IN ('active', 'filling')
+    ORDER BY changed.field_name
+  )
+  INSERT INTO ${embeddingQueueRef(schema)} AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ${requeue};
-  IF FOUND THEN PERFORM pg_notify(${literal(queueChannel(schema))}, ''); END IF;
+  ${notifyUnlessCitus(literal(queueChannel(schema)))}
 `;
 }
 

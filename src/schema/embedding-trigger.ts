@@ -13,6 +13,7 @@ import { embeddingsRef, tableRef } from "../db/tables.ts";
 import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
+import { notifyUnlessCitus } from "./citus.ts";
 import { vectorsArrive } from "./embedding-replica-trigger.ts";
 import {
 	createTrigger,
@@ -40,6 +41,8 @@ DECLARE
   rem_ids UUID[];
   rem_fields TEXT[];
   rem_present BOOLEAN[];
+  rem_old UUID[];
+  rem_columns TEXT[];
   rem_texts TEXT;
   rem_claim TEXT := current_setting(${literal(settlesSetting)}, true);
   rem_settled TEXT[] := '{}';
@@ -50,7 +53,8 @@ BEGIN
     DELETE FROM ${embeddingQueueRef(schema)} WHERE entity_type = ${entityType(table)};
     RETURN NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM ${embeddingQueueRef(schema)} WHERE entity_type = ${entityType(table)} AND entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_old FROM old_rows;
+    DELETE FROM ${embeddingQueueRef(schema)} WHERE entity_type = ${entityType(table)} AND entity_id = ANY (rem_old);
     RETURN NULL;
   END IF;
 ${readClaim(table)}  IF TG_OP = 'UPDATE' THEN
@@ -105,8 +109,9 @@ function readClaim(table: EntityTable): Sql {
  */
 function refuseOldSnapshot(table: EntityTable): Sql {
 	return sql`    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+      SELECT array_agg(id) INTO rem_old FROM old_rows;
       PERFORM FROM ${embeddingQueueRef(table.schema)} AS q
-      WHERE q.entity_type = ${entityType(table)} AND q.entity_id IN (SELECT id FROM old_rows)
+      WHERE q.entity_type = ${entityType(table)} AND q.entity_id = ANY (rem_old)
       FOR UPDATE;
     END IF;
 `;
@@ -146,14 +151,14 @@ function readChanges(table: EntityTable): Sql {
 		`${changed}${id} AS id, f.field_name, f.after IS NOT NULL AS is_present FROM ${from} CROSS JOIN LATERAL (VALUES `;
 	const end =
 		") AS f (field_name, before, after) WHERE f.before IS DISTINCT FROM f.after) AS c";
-	return sql`  SELECT string_agg(format(
+	return sql`  rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
+  SELECT string_agg(format(
       CASE TG_OP WHEN 'INSERT' THEN ${literal(`(%1$L, NULL::text, ${text("n")})`)} ELSE ${literal(`(%1$L, ${text("o")}, ${text("n")})`)} END,
       f.field_name, f.column_name), ', ') INTO rem_texts
   FROM ${fields} AS f
   WHERE f.entity_type = ${entityType(table)} AND (f.field_name <> ALL (rem_settled) OR EXISTS (${others(table)}))
     AND (f.state <> 'removing' OR TG_OP = 'UPDATE')
-    AND EXISTS (SELECT FROM pg_attribute AS a
-      WHERE a.attrelid = TG_RELID AND a.attname = f.column_name AND a.attnum > 0 AND NOT a.attisdropped);
+    AND f.column_name = ANY (rem_columns);
   IF rem_texts IS NULL THEN RETURN NULL; END IF;
   EXECUTE CASE TG_OP WHEN 'INSERT' THEN ${literal(rows("n.id", "new_rows AS n"))}
     ELSE ${literal(rows("coalesce(n.id, o.id)", "old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id"))} END
@@ -177,19 +182,21 @@ function removeStale(table: EntityTable): Sql {
 /** For every model, but those that the writer settles. */
 function queueTexts(table: EntityTable): Sql {
 	const { schema } = table;
-	return sql`  INSERT INTO ${embeddingQueueRef(schema)} AS q
-    (entity_type, entity_id, field_name, provider, model, dimensions)
-  SELECT ${entityType(table)}, changed.id, changed.field_name, m.provider, m.model, m.dimensions
-  FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
-  JOIN ${embeddingFieldsRef(schema)} AS f
-    ON f.entity_type = ${entityType(table)} AND f.field_name = changed.field_name AND f.state <> 'removing'
-  JOIN ${embeddingModelsRef(schema)} AS m
-    ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
-      AND (changed.field_name <> ALL (rem_settled) OR ${claimed(table)} IS DISTINCT FROM rem_claim)
-  WHERE changed.is_present
-  ORDER BY changed.id, changed.field_name
+	return sql`  WITH queued AS MATERIALIZED (
+    SELECT ${entityType(table)}, changed.id, changed.field_name, m.provider, m.model, m.dimensions
+    FROM unnest(rem_ids, rem_fields, rem_present) AS changed (id, field_name, is_present)
+    JOIN ${embeddingFieldsRef(schema)} AS f
+      ON f.entity_type = ${entityType(table)} AND f.field_name = changed.field_name AND f.state <> 'removing'
+    JOIN ${embeddingModelsRef(schema)} AS m
+      ON m.entity_type = f.entity_type AND m.state IN ('active', 'filling')
+        AND (changed.field_name <> ALL (rem_settled) OR ${claimed(table)} IS DISTINCT FROM rem_claim)
+    WHERE changed.is_present
+    ORDER BY changed.id, changed.field_name
+  )
+  INSERT INTO ${embeddingQueueRef(schema)} AS q (entity_type, entity_id, field_name, provider, model, dimensions)
+  SELECT * FROM queued
   ${requeue};
-  IF FOUND THEN PERFORM pg_notify(${literal(queueChannel(schema))}, ''); END IF;
+  ${notifyUnlessCitus(literal(queueChannel(schema)))}
 `;
 }
 

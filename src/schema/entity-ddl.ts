@@ -9,6 +9,7 @@ import type { Field } from "../models/field.ts";
 import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
+import { unlessCitus } from "./citus.ts";
 import { embeddingReplicaTriggerDdl } from "./embedding-replica-trigger.ts";
 import { embeddingTriggersDdl } from "./embedding-trigger.ts";
 import { vectorScopeIndex } from "./index-types/btree.ts";
@@ -153,7 +154,6 @@ export function embeddingsDdl(table: EntityTable): Sql {
   ${frequentAutovacuum}
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
-ALTER TABLE ${embeddings} ALTER COLUMN embedding SET STATISTICS 0;
-COMMENT ON TABLE ${embeddings} IS ${literal(`${ownershipMark}: embeddings of ${entity.tableName}`)};
+${unlessCitus(sql`ALTER TABLE ${embeddings} ALTER COLUMN embedding SET STATISTICS 0;`)}COMMENT ON TABLE ${embeddings} IS ${literal(`${ownershipMark}: embeddings of ${entity.tableName}`)};
 ${createIndex(table.schema, vectorScopeIndex(table))}${embeddingTriggersDdl(table)}${embeddingReplicaTriggerDdl(table)}${wordsDdl(table)}`;
 }

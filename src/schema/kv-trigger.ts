@@ -79,8 +79,8 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM ${tableRef(table)} AS r WHERE r.id = changed.id AND ${liveKeyed(entity, "r")});
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
-        INSERT INTO ${ident(schema, "kv_store")} (entity_key, entity_type, entity_id, tenant_id, normalized_key)
-        SELECT '', ${entityType(table)}, gone.id, '', '' FROM unnest(rem_gone) AS gone (id)
+        WITH guard AS MATERIALIZED (SELECT '', ${entityType(table)}, gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
+        INSERT INTO ${ident(schema, "kv_store")} (entity_key, entity_type, entity_id, tenant_id, normalized_key) SELECT * FROM guard
         ON CONFLICT (entity_type, entity_id) DO NOTHING;
       END IF;
       DELETE FROM ${ident(schema, "kv_store")} WHERE entity_type = ${entityType(table)} AND entity_id = ANY (rem_gone);
@@ -104,12 +104,23 @@ ${join(
 
 /**
  * Whether kv_store is whole, as an expression for the very statement that reads
- * it: the marker is emptied together with the cache, and names its file.
+ * it: the marker is emptied together with the cache, and names its file. On
+ * Citus no statement sees the file that the cache is in, which is a node's: there
+ * the marker names an entry of the cache, which goes with all others.
  */
 export function kvReady(schema: string): Sql {
 	const kvStore = toText(ident(schema, "kv_store"));
-	return sql`EXISTS (SELECT FROM ${ident(schema, "kv_state")}
-    WHERE kind = 'ready' AND filenode = pg_relation_filenode(${literal(kvStore)}::regclass))`;
+	return sql`EXISTS (SELECT FROM ${ident(schema, "kv_state")} AS m
+    WHERE m.kind = 'ready' AND (m.filenode = pg_relation_filenode(${literal(kvStore)}::regclass) OR ${hasMarkEntry(schema, "m")}))`;
+}
+
+/** The type of entries that stand for the marker or for a rebuild on Citus: of no entity, and no tenant's. */
+export const markType = "";
+
+/** Whether the cache has the entry of a marker, or of a rebuild, that names no file. */
+export function hasMarkEntry(schema: string, alias: string): Sql {
+	return sql`${ident(alias, "filenode")} = 0 AND EXISTS (SELECT FROM ${ident(schema, "kv_store")} AS e
+      WHERE e.entity_type = ${literal(markType)} AND e.entity_id = ${ident(alias, "token")})`;
 }
 
 /** The triggers of a table, by the table's name, which is the entity type. */
@@ -183,13 +194,13 @@ function kvUpsert(table: EntityTable): Sql {
 
 /** Brings the cache to the source's rows, whatever it stores of them: `rows` follows FROM. */
 export function writeEntries(schema: string, rows: Sql): Sql {
-	return sql`INSERT INTO ${ident(schema, "kv_store")} AS k (${kvColumns})
-  SELECT ${kvColumns} FROM ${rows} ORDER BY entity_id
+	return sql`WITH entries AS MATERIALIZED (SELECT ${kvColumns} FROM ${rows} ORDER BY entity_id)
+  INSERT INTO ${ident(schema, "kv_store")} AS k (${kvColumns}) SELECT * FROM entries
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
     normalized_key = excluded.normalized_key, content_summary = excluded.content_summary,
     metadata = excluded.metadata, graph_edges = excluded.graph_edges,
-    created_at = excluded.created_at, updated_at = now()
+    created_at = excluded.created_at, updated_at = excluded.updated_at
   WHERE (k.entity_key, k.tenant_id, k.user_id, k.normalized_key, k.content_summary, k.metadata, k.graph_edges, k.created_at)
     IS DISTINCT FROM (excluded.entity_key, excluded.tenant_id, excluded.user_id, excluded.normalized_key,
       excluded.content_summary, excluded.metadata, excluded.graph_edges, excluded.created_at)`;

@@ -13,6 +13,7 @@ import {
 	sql,
 	toText,
 } from "../sql.ts";
+import { unlessCitus } from "./citus.ts";
 import { createIndex } from "./indexes.ts";
 import { ours, ownershipMark } from "./ownership.ts";
 import {
@@ -69,7 +70,7 @@ export function wordsDdl(table: EntityTable): Sql {
   length INTEGER NOT NULL,
   -- Those that occur three times or more: the best rows of a word that very many have.
   often TEXT[],
-  words TSVECTOR NOT NULL
+  words TSVECTOR STORAGE EXTERNAL NOT NULL
 ) WITH (
   -- Words stay in the row: they are read for each row that a search ranks.
   toast_tuple_target = 8160,
@@ -77,10 +78,7 @@ export function wordsDdl(table: EntityTable): Sql {
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on them take long to gather, and the queries bring their own.
-ALTER TABLE ${words} ALTER COLUMN words SET STATISTICS 0;
-ALTER TABLE ${words} ALTER COLUMN often SET STATISTICS 0;
-ALTER TABLE ${words} ALTER COLUMN words SET STORAGE EXTERNAL;
-${dropIndexesNamed(schema, entity.tableName, `gin_${entity.tableName}__words__`)}COMMENT ON TABLE ${words} IS ${literal(`${ownershipMark}: words of ${entity.tableName}`)};
+${unlessCitus(sql`ALTER TABLE ${words} ALTER COLUMN words SET STATISTICS 0, ALTER COLUMN often SET STATISTICS 0;`)}${dropIndexesNamed(schema, entity.tableName, `gin_${entity.tableName}__words__`)}COMMENT ON TABLE ${words} IS ${literal(`${ownershipMark}: words of ${entity.tableName}`)};
 ${createIndex(schema, wordsScopeIndex(table))}${wordsFunction(table)}-- Else any role could attach it to a table of its own and change other rows by it.
 REVOKE ALL ON FUNCTION ${fn}() FROM PUBLIC;
 ${join(
@@ -121,10 +119,12 @@ export function registerWords(table: EntityTable): Sql {
 	const { entity, schema, language = "english" } = table;
 	const sources = wordSourcesRef(schema);
 	const columns = sql`ARRAY[${join(wordColumns(entity).map((column) => literal(column)))}]::text[]`;
-	return sql`INSERT INTO ${sources} AS s (entity_type, language, columns, is_filled)
-SELECT ${literal(entity.tableName)}, ${literal(language)}, ${columns}, NOT EXISTS (SELECT FROM ${tableRef(table)})
+	return sql`WITH source AS MATERIALIZED (
+  SELECT ${literal(entity.tableName)}, ${literal(language)}, ${columns}, NOT EXISTS (SELECT FROM ${tableRef(table)})
+)
+INSERT INTO ${sources} AS s (entity_type, language, columns, is_filled) SELECT * FROM source
 ON CONFLICT (entity_type) DO UPDATE SET
-  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = now(),
+  language = excluded.language, version = s.version + 1, filled_to = NULL, is_filled = excluded.is_filled, updated_at = excluded.updated_at,
   columns = s.columns || ARRAY(SELECT c FROM unnest(excluded.columns) AS c WHERE c <> ALL (s.columns))
 WHERE s.language <> excluded.language OR NOT s.columns @> excluded.columns;
 `;
@@ -155,6 +155,7 @@ ${functionSettings(schema)}AS $fn$
 DECLARE
   rem_ids UUID[];
   rem_changed TEXT;
+  rem_columns TEXT[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     DELETE FROM ${words};
@@ -162,15 +163,16 @@ BEGIN
   ELSIF TG_LEVEL = 'ROW' THEN
     SELECT array_agg(DISTINCT id ORDER BY id) INTO rem_ids FROM unnest(ARRAY[OLD.id, NEW.id]) AS changed (id) WHERE id IS NOT NULL;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM ${words} WHERE entity_id IN (SELECT id FROM old_rows);
+    SELECT array_agg(id) INTO rem_ids FROM old_rows;
+    DELETE FROM ${words} WHERE entity_id = ANY (rem_ids);
     RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
     SELECT array_agg(id ORDER BY id) INTO rem_ids FROM new_rows WHERE deleted_at IS NULL;
   ELSE
     -- Texts are compared by their bytes, whatever the column's collation calls equal.
+    SELECT s.columns INTO rem_columns FROM ${wordSourcesRef(schema)} AS s WHERE s.entity_type = ${type};
     SELECT string_agg(format(' OR o.%1$I::text COLLATE "C" IS DISTINCT FROM n.%1$I::text COLLATE "C"', a.attname), '' ORDER BY a.attnum) INTO rem_changed
-    FROM ${wordSourcesRef(schema)} AS s JOIN pg_attribute AS a ON a.attname = ANY (s.columns)
-    WHERE s.entity_type = ${type} AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
+    FROM pg_attribute AS a WHERE a.attname = ANY (rem_columns) AND a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped;
     EXECUTE format('SELECT array_agg(DISTINCT c.id ORDER BY c.id) FROM old_rows AS o FULL JOIN new_rows AS n ON n.id = o.id
       CROSS JOIN LATERAL (VALUES (o.id), (n.id)) AS c (id) WHERE c.id IS NOT NULL AND (%s IS DISTINCT FROM %s%s)',
       format(${scope}, 'o'), format(${scope}, 'n'), rem_changed) INTO rem_ids;
@@ -180,7 +182,7 @@ BEGIN
     DELETE FROM ${words} AS w WHERE w.entity_id = ANY (rem_ids)
       AND NOT EXISTS (SELECT FROM ${tableRef(table)} AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
   END IF;
-  PERFORM ${storeWordsRef(schema)}(${type}, TG_RELID, ${literal(toText(words))}::regclass, rem_ids, true);
+  PERFORM ${storeWordsRef(schema)}(${type}, ${literal(toText(tableRef(table)))}::regclass, ${literal(toText(words))}::regclass, rem_ids, true);
   RETURN NULL;
 END $fn$;
 `;
@@ -237,14 +239,13 @@ BEGIN
   SELECT string_agg(format('left(r.%I::text, %s)', a.attname, ${raw(String(maxCharacters))} / cardinality(rem_source.columns)), ', ' ORDER BY array_position(rem_source.columns, a.attname::text)) INTO rem_text
   FROM pg_attribute AS a
   WHERE a.attrelid = rem_table AND a.attname = ANY (rem_source.columns) AND a.attnum > 0 AND NOT a.attisdropped;
-  EXECUTE format('INSERT INTO %s AS w (entity_id, tenant_id, user_id, version, length, often, words)
-SELECT r.id, %s, r.user_id, %s, l.length, l.often, t.words FROM %s AS r
+  EXECUTE format('WITH entries AS MATERIALIZED (SELECT r.id, %s, r.user_id, %s, l.length, l.often, t.words FROM %s AS r
 CROSS JOIN LATERAL (SELECT ${ident(schema, "rem_words")}(%L, concat_ws('' '', %s), false) AS words OFFSET 0) AS t
 CROSS JOIN LATERAL (${measuredWords(sql`t.words`)}) AS l
-WHERE r.id = ANY ($1) AND r.deleted_at IS NULL ORDER BY r.id ON CONFLICT (entity_id) DO %s',
-    rem_words,
+WHERE r.id = ANY ($1) AND r.deleted_at IS NULL ORDER BY r.id)
+INSERT INTO %s AS w (entity_id, tenant_id, user_id, version, length, often, words) SELECT * FROM entries ON CONFLICT (entity_id) DO %s',
     CASE WHEN EXISTS (SELECT FROM pg_attribute WHERE attrelid = rem_table AND attname = 'tenant_id' AND NOT attisdropped) THEN 'r.tenant_id' ELSE quote_literal('*') END,
-    rem_source.version, rem_table, rem_source.language, coalesce(rem_text, quote_literal('')),
+    rem_source.version, rem_table, rem_source.language, coalesce(rem_text, quote_literal('')), rem_words,
     CASE WHEN rem_overwrite THEN 'UPDATE SET tenant_id = excluded.tenant_id, user_id = excluded.user_id, version = excluded.version, length = excluded.length, often = excluded.often, words = excluded.words' ELSE 'NOTHING' END)
   USING rem_ids;
 END $fn$;

@@ -10,7 +10,7 @@ import type { EntityTable } from "../models/registry.ts";
 import type { ValidRow } from "../models/validate.ts";
 import { keyColumns } from "../schema/entity-ddl.ts";
 import { liveKeyed } from "../schema/key.ts";
-import { empty, ident, join, raw, type Sql, sql } from "../sql.ts";
+import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
 import { elementAt } from "../util/present.ts";
 import { type MergeField, mergeSql } from "./merge.ts";
 import { fieldValue } from "./read-stored.ts";
@@ -70,15 +70,14 @@ export function writeRowsSql(
 ): Sql {
 	const { entity } = table;
 	const columns = inputColumns(entity, rows);
-	const mixed = columns.filter((column) => column.supplied === "by some");
 	return sql`WITH input AS (
-  SELECT * FROM unnest(${join([...columns.map(({ array }) => array), ...maskArray(rows, mixed)])})
-    WITH ORDINALITY AS i (${join(columns.map(({ name }) => name))}${mixed.length > 0 ? sql`, rem_supplied` : empty}, rem_ord)
+  SELECT * FROM unnest(${join(columns.map(({ array }) => array))})
+    WITH ORDINALITY AS i (${join(columns.map(({ name }) => name))}, rem_ord)
 )
 INSERT INTO ${tableRef(table)} AS t (${join(columns.map(({ name }) => name))})
 SELECT ${join(columns.map(({ value }) => value))} FROM input AS i ORDER BY i.rem_ord
 ON CONFLICT ${conflictTarget(table, arbiter)} DO UPDATE SET
-  ${join([...assignments(table, columns, { arbiter, merge }), sql`updated_at = now()`], ",\n  ")}
+  ${join([...assignments(table, columns, { arbiter, merge, rows }), sql`updated_at = excluded.updated_at`], ",\n  ")}
 ${arbiter === "id" ? sql`WHERE t.deleted_at IS NULL${entity.tenantScoped ? sql` AND t.tenant_id = excluded.tenant_id` : empty}\n` : empty}RETURNING t.id, old.id IS NULL AS inserted${join(changedTexts(entity, rows), "")}`;
 }
 
@@ -106,7 +105,7 @@ export function updateRowsSql(
   SELECT ${join(columns.map(({ value }) => value))} FROM unnest(${join(columns.map(({ array }) => array))}) AS i (${names})
 )
 UPDATE ${tableRef(table)} AS t SET
-  ${join([...assignments(table, columns, { arbiter: "id", merge }), sql`updated_at = now()`], ",\n  ")}
+  ${join([...assignments(table, columns, { arbiter: "id", merge, rows }), sql`updated_at = now()`], ",\n  ")}
 FROM locked, excluded WHERE t.id = locked.id
 RETURNING t.id${join(changedTexts(entity, rows), "")}`;
 }
@@ -259,21 +258,16 @@ function suppliedTexts(entity: Entity, rows: readonly RowToWrite[]): Field[] {
 	);
 }
 
-/** For each row, a bit for each column that only some rows supply. */
-function maskArray(
+/**
+ * The rows that supply a column, as a literal: Citus takes no parameter and no
+ * subquery there. The ids are those that the rows get, or have.
+ */
+function idsSupplying(
 	rows: readonly RowToWrite[],
-	mixed: readonly InputColumn[],
-): Sql[] {
-	if (mixed.length === 0) return [];
-	const masks = rows.map(({ row }) => {
-		const mask = Buffer.alloc(Math.ceil(mixed.length / 8));
-		mixed.forEach((column, bit) => {
-			if (column.isSupplied(row))
-				mask[bit >> 3] = (mask[bit >> 3] ?? 0) | (1 << (bit & 7));
-		});
-		return mask;
-	});
-	return [sql`${encodeArray("bytea", masks)}::bytea[]`];
+	isSupplied: InputColumn["isSupplied"],
+): Sql {
+	const ids = rows.filter(({ row }) => isSupplied(row)).map(({ id }) => id);
+	return sql`${literal(`{${ids.join(",")}}`)}::uuid[]`;
 }
 
 function conflictTarget(table: EntityTable, arbiter: Arbiter): Sql {
@@ -300,11 +294,14 @@ function newOrStored(type: Field["type"], name: Sql): Sql {
 function assignments(
 	table: EntityTable,
 	columns: readonly InputColumn[],
-	{ arbiter, merge = [] }: WriteOptions,
+	{
+		arbiter,
+		merge = [],
+		rows,
+	}: WriteOptions & { readonly rows: readonly RowToWrite[] },
 ): Sql[] {
 	const same = new Set(arbiter === "key" ? keyColumns(table) : []);
-	const mixed = columns.filter(({ supplied }) => supplied === "by some");
-	return columns.flatMap(({ column, type, name, supplied }) => {
+	return columns.flatMap(({ column, type, name, supplied, isSupplied }) => {
 		if (supplied === "by none" || same.has(column)) return [];
 		const merged = merge.find((field) => toColumn(field) === column);
 		const value =
@@ -312,9 +309,8 @@ function assignments(
 				? newOrStored(type, name)
 				: mergeSql(table.schema, merged);
 		if (supplied === "by all") return [sql`${name} = ${value}`];
-		const bit = mixed.findIndex((other) => other.column === column);
 		return [
-			sql`${name} = CASE WHEN excluded.id IN (SELECT m.id FROM input AS m WHERE get_bit(m.rem_supplied, ${raw(String(bit))}) = 1) THEN ${value} ELSE t.${name} END`,
+			sql`${name} = CASE WHEN excluded.id = ANY (${idsSupplying(rows, isSupplied)}) THEN ${value} ELSE t.${name} END`,
 		];
 	});
 }

@@ -26,15 +26,16 @@ export function queueTextsSql(
 	const known = sql`EXISTS (SELECT FROM ${embeddingModelsRef(table.schema)} AS m
     WHERE m.entity_type = ${table.entity.tableName} AND m.provider = s.provider AND m.model = s.model
       AND m.dimensions = s.dimensions AND m.state IN ('active', 'filling'))`;
-	return sql`INSERT INTO ${embeddingQueueRef(table.schema)}
-  (entity_type, entity_id, field_name, provider, model, dimensions)
-SELECT ${table.entity.tableName}, r.id, f.field_name, s.provider, s.model, s.dimensions
-FROM ${textRows(texts)}
-JOIN ${tableRef(table)} AS r ON r.id = i.entity_id
-CROSS JOIN LATERAL ${embeddableTexts(table, "r")}
-CROSS JOIN ${spaceRow(space)}
-WHERE f.field_name = i.field_name AND NOT ${hasCurrentVector(table)}${onlyKnown ? sql` AND ${known}` : empty}
-ORDER BY r.id, f.field_name
+	return sql`WITH queued AS MATERIALIZED (
+  SELECT ${table.entity.tableName}::text, r.id, f.field_name, s.provider, s.model, s.dimensions
+  FROM ${textRows(texts)}
+  JOIN ${tableRef(table)} AS r ON r.id = i.entity_id
+  CROSS JOIN LATERAL ${embeddableTexts(table, "r")}
+  CROSS JOIN ${spaceRow(space)}
+  WHERE f.field_name = i.field_name AND NOT ${hasCurrentVector(table)}${onlyKnown ? sql` AND ${known}` : empty}
+  ORDER BY r.id, f.field_name
+)
+INSERT INTO ${embeddingQueueRef(table.schema)} (entity_type, entity_id, field_name, provider, model, dimensions) SELECT * FROM queued
 ${requeue}`;
 }
 

@@ -87,7 +87,7 @@ JOIN ${owner}${rowLock === "new" ? empty : replaceOlder}${isOwn ? empty : return
 const replaceOlder = sql`
 ON CONFLICT (entity_id, field_name, provider, model, dimensions, chunk) DO UPDATE SET
   embedding = excluded.embedding, content_hash = excluded.content_hash,
-  chunk_start = excluded.chunk_start, chunk_end = excluded.chunk_end, updated_at = now()`;
+  chunk_start = excluded.chunk_start, chunk_end = excluded.chunk_end, updated_at = excluded.updated_at`;
 
 const returnStored = sql`
 RETURNING new.entity_id AS "entityId", new.field_name AS field, new.chunk, old.chunk IS NOT NULL AS "isReplaced"`;

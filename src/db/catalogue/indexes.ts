@@ -1,6 +1,7 @@
 import { ident, literal, type Sql, sql, toText } from "../../sql.ts";
 import type { Handle } from "../database.ts";
 import { arrayLiteral } from "../encode.ts";
+import { sendEach } from "../send-each.ts";
 
 /** An index as the database has it. */
 export interface StoredIndex {
@@ -78,7 +79,7 @@ export function isUsable(
 	schema: string,
 	{ name }: { readonly name: string },
 ): Sql {
-	return sql`EXISTS (SELECT FROM pg_index AS x WHERE x.indexrelid = to_regclass(${toText(ident(schema, name))}) AND ${isValid})`;
+	return sql`EXISTS (SELECT 1 FROM pg_index AS x WHERE x.indexrelid = to_regclass(${toText(ident(schema, name))}) AND ${isValid})`;
 }
 
 type IndexPresence = "missing" | "invalid" | "valid";
@@ -138,7 +139,8 @@ export async function canonicalDefinitions(
 					`CREATE INDEX rem_canonical_${at} ON rem_canonical ${text};`,
 			)
 			.join("\n");
-		await tx.script(
+		await sendEach(
+			tx,
 			`CREATE TEMPORARY TABLE rem_canonical (LIKE ${toText(ident(schema, tableName))}) ON COMMIT DROP;\n${indexes}`,
 		);
 		const { rows } = await tx.query<{ name: string; definition: string }>(sql`

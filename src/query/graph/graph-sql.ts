@@ -1,9 +1,17 @@
-import { isUsable } from "../../db/catalogue/indexes.ts";
 import { encodeArray } from "../../db/encode.ts";
 import { sharedTenant } from "../../models/limits.ts";
 import { indexName } from "../../models/names.ts";
 import type { Edge } from "../../models/types.ts";
-import { empty, ident, join, literal, raw, type Sql, sql } from "../../sql.ts";
+import {
+	empty,
+	ident,
+	join,
+	literal,
+	raw,
+	type Sql,
+	sql,
+	toText,
+} from "../../sql.ts";
 import type { Entries, EntryRow } from "../cached-read.ts";
 import { type ReadScope, tenantCondition, userCondition } from "../scope.ts";
 import type { GraphNode } from "./traversal.ts";
@@ -191,9 +199,9 @@ function candidatesSql(
 	const leads = sql` AND ${ident(schema, "rem_edge_keys")}(s.graph_edges) && ${names}`;
 	if (finder !== undefined)
 		return [sql`${select}${leads}${finderCondition(finder)}`];
-	const index = { name: indexName("gin", entityType, ["edge_keys"]) };
+	const index = indexName("gin", entityType, ["edge_keys"]);
 	// Neither depends on a row: the branch that is not wanted is not begun.
-	const isBuilt = sql`(SELECT ${isUsable(schema, index)})`;
+	const isBuilt = sql`(SELECT ${ident(schema, "rem_is_usable")}(${toText(ident(schema, index))}))`;
 	return [
 		sql`${select} AND ${isBuilt}${leads}`,
 		sql`${select} AND NOT ${isBuilt} AND s.graph_edges <> '[]'`,
