@@ -2,7 +2,9 @@ import { extensionNames } from "../db/session-settings.ts";
 import { ident, join, literal, raw, type Sql, sql, toText } from "../sql.ts";
 import { embeddingTablesDdl } from "./embedding-tables.ts";
 import { normalizeKeyDdl } from "./normalize-key.ts";
+
 import { ours } from "./ownership.ts";
+import { pendingListLimit, shortPendingList } from "./pending-list.ts";
 import { wordFunctionsDdl } from "./word-function.ts";
 import { storeWordsDdl, wordSourcesDdl } from "./words.ts";
 
@@ -181,7 +183,7 @@ BEGIN
     autovacuum_analyze_scale_factor = 0.02
   );
   CREATE INDEX kv_store_normalized_key ON ${kvStore} (tenant_id, normalized_key);
-  CREATE INDEX kv_store_fuzzy ON ${kvStore} USING gin (tenant_id, entity_key gin_trgm_ops);
+  CREATE INDEX kv_store_fuzzy ON ${kvStore} USING gin (tenant_id, entity_key gin_trgm_ops) ${shortPendingList};
   ${ours(kvStore)}
   CREATE ${unlogged}TABLE ${kvState} (
     kind TEXT PRIMARY KEY,
@@ -195,6 +197,8 @@ BEGIN
   SELECT 'ready', gen_random_uuid(), pg_relation_filenode(${kvStoreText}::regclass)
   WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgname ~ '^trg_.*_kv_store');
 END $do$;
+-- One of an earlier release.
+ALTER INDEX IF EXISTS ${ident(schema, "kv_store_fuzzy")} SET (${pendingListLimit});
 ${indexBuildsDdl(schema)}`;
 }
 
