@@ -50,7 +50,7 @@ CREATE UNLOGGED TABLE IF NOT EXISTS "public"."kv_store" (
   autovacuum_analyze_scale_factor = 0.02
 );
 CREATE INDEX IF NOT EXISTS kv_store_normalized_key ON "public"."kv_store" (tenant_id, normalized_key);
-CREATE INDEX IF NOT EXISTS kv_store_fuzzy ON "public"."kv_store" USING gin (tenant_id, entity_key gin_trgm_ops);
+CREATE INDEX IF NOT EXISTS kv_store_fuzzy ON "public"."kv_store" USING gin (tenant_id, entity_key gin_trgm_ops) WITH (gin_pending_list_limit = 256);
 COMMENT ON TABLE "public"."kv_store" IS 'remdb: internal';
 CREATE UNLOGGED TABLE IF NOT EXISTS "public"."kv_state" (
   kind TEXT PRIMARY KEY,
@@ -65,6 +65,8 @@ WITH marker AS MATERIALIZED (
   WHERE to_regclass('pg_catalog.pg_dist_node') IS NULL AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgname ~ '^trg_.*_kv_store')
 )
 INSERT INTO "public"."kv_state" (kind, token, filenode) SELECT * FROM marker ON CONFLICT DO NOTHING;
+-- One of an earlier release.
+ALTER INDEX IF EXISTS "public"."kv_store_fuzzy" SET (gin_pending_list_limit = 256);
 
 -- Indexes to build in the background, and what became of them; `rem index status` shows it.
 CREATE TABLE IF NOT EXISTS "public"."rem_index_builds" (
@@ -180,14 +182,22 @@ BEGIN
   SELECT string_agg(format('left(r.%I::text, %s)', a.attname, 50000 / cardinality(rem_source.columns)), ', ' ORDER BY array_position(rem_source.columns, a.attname::text)) INTO rem_text
   FROM pg_attribute AS a
   WHERE a.attrelid = rem_table AND a.attname = ANY (rem_source.columns) AND a.attnum > 0 AND NOT a.attisdropped;
-  EXECUTE format('WITH entries AS MATERIALIZED (SELECT r.id, %s, r.user_id, %s, l.length, l.often, t.words FROM %s AS r
-CROSS JOIN LATERAL (SELECT "public"."rem_words"(%L, concat_ws('' '', %s), false) AS words OFFSET 0) AS t
-CROSS JOIN LATERAL (SELECT coalesce(sum(cardinality(u.positions)), 0)::integer AS length,
+  EXECUTE format(E'WITH entries AS MATERIALIZED (
+SELECT t.id, t.tenant_id, t.user_id, %1$s, l.length, l.often, t.words FROM (
+  SELECT t.*, CASE WHEN (octet_length("t"."text") = char_length("t"."text") OR "t"."text" !~ E''[\\\\u0e01-\\\\u0e3a\\\\u0e40-\\\\u0e4e\\\\u0e81-\\\\u0ece\\\\u0edc-\\\\u0edf\\\\u1000-\\\\u103f\\\\u1050-\\\\u109d\\\\u1780-\\\\u17d3\\\\u3005-\\\\u3007\\\\u3041-\\\\u3096\\\\u309d-\\\\u309f\\\\u30a1-\\\\u30fa\\\\u30fc-\\\\u30ff\\\\u31f0-\\\\u31ff\\\\u3400-\\\\u4dbf\\\\u4e00-\\\\u9fff\\\\uf900-\\\\ufaff\\\\U00020000-\\\\U0003ffff\\\\u0e3b-\\\\u0e3f\\\\u0e4f-\\\\u0e80\\\\u0ecf-\\\\u0edb\\\\u0ee0-\\\\u0eff\\\\u0f00-\\\\u0fff\\\\u1040-\\\\u104f\\\\u109e-\\\\u109f\\\\u17d4-\\\\u17ff\\\\u3097-\\\\u309c\\\\u30a0\\\\u30fb\\\\uac00-\\\\ud7af\\\\uff66-\\\\uff9f\\\\u3000-\\\\u303f\\\\uff00-\\\\uffef]'') AND NOT EXISTS (SELECT FROM generate_series(128, char_length("t"."text"), 128) AS at
+    WHERE strpos(substr("t"."text", at - 128 + 1, 128), '' '') = 0)
+  THEN to_tsvector(%2$L, replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace("t"."text", ''-'', '' ''), ''/'', '' ''), ''.'', '' ''), ''_'', '' ''), ''@'', '' ''), ''<'', '' ''), ''&'', '' ''), ''+'', '' ''), ''~'', '' ''), '':'', '' ''), ''='', '' ''))
+  ELSE "public"."rem_words"(%2$L, "t"."text", false) END AS words FROM (
+    SELECT r.id, %6$s AS tenant_id, r.user_id, concat_ws('' '', %3$s) AS text FROM %4$s AS r
+    WHERE r.id = ANY ($1) AND r.deleted_at IS NULL ORDER BY r.id OFFSET 0
+  ) AS t OFFSET 0
+) AS t CROSS JOIN LATERAL (SELECT coalesce(sum(cardinality(u.positions)), 0)::integer AS length,
     array_agg(u.lexeme ORDER BY u.lexeme) FILTER (WHERE cardinality(u.positions) >= 3) AS often FROM unnest(t.words) AS u) AS l
-WHERE r.id = ANY ($1) AND r.deleted_at IS NULL ORDER BY r.id)
-INSERT INTO %s AS w (entity_id, tenant_id, user_id, version, length, often, words) SELECT * FROM entries ON CONFLICT (entity_id) DO %s',
+)
+INSERT INTO %5$s AS w (entity_id, tenant_id, user_id, version, length, often, words)
+SELECT * FROM entries ON CONFLICT (entity_id) DO %7$s',
+    rem_source.version, rem_source.language, coalesce(rem_text, quote_literal('')), rem_table, rem_words,
     CASE WHEN EXISTS (SELECT FROM pg_attribute WHERE attrelid = rem_table AND attname = 'tenant_id' AND NOT attisdropped) THEN 'r.tenant_id' ELSE quote_literal('*') END,
-    rem_source.version, rem_table, rem_source.language, coalesce(rem_text, quote_literal('')), rem_words,
     CASE WHEN rem_overwrite THEN 'UPDATE SET tenant_id = excluded.tenant_id, user_id = excluded.user_id, version = excluded.version, length = excluded.length, often = excluded.often, words = excluded.words' ELSE 'NOTHING' END)
   USING rem_ids;
 END $fn$;

@@ -4,6 +4,7 @@ import { isPlain } from "./citus.ts";
 import { embeddingTablesDdl } from "./embedding-tables.ts";
 import { normalizeKeyDdl } from "./normalize-key.ts";
 import { ours } from "./ownership.ts";
+import { pendingListLimit, shortPendingList } from "./pending-list.ts";
 import { wordFunctionsDdl } from "./word-function.ts";
 import { storeWordsDdl, wordSourcesDdl } from "./words.ts";
 
@@ -188,7 +189,7 @@ CREATE ${unlogged}TABLE IF NOT EXISTS ${kvStore} (
   autovacuum_analyze_scale_factor = 0.02
 );
 CREATE INDEX IF NOT EXISTS kv_store_normalized_key ON ${kvStore} (tenant_id, normalized_key);
-CREATE INDEX IF NOT EXISTS kv_store_fuzzy ON ${kvStore} USING gin (tenant_id, entity_key gin_trgm_ops);
+CREATE INDEX IF NOT EXISTS kv_store_fuzzy ON ${kvStore} USING gin (tenant_id, entity_key gin_trgm_ops) ${shortPendingList};
 ${ours(kvStore)}
 CREATE ${unlogged}TABLE IF NOT EXISTS ${kvState} (
   kind TEXT PRIMARY KEY,
@@ -203,6 +204,8 @@ WITH marker AS MATERIALIZED (
   WHERE ${isPlain} AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgname ~ '^trg_.*_kv_store')
 )
 INSERT INTO ${kvState} (kind, token, filenode) SELECT * FROM marker ON CONFLICT DO NOTHING;
+-- One of an earlier release.
+ALTER INDEX IF EXISTS ${ident(schema, "kv_store_fuzzy")} SET (${pendingListLimit});
 ${indexBuildsDdl(schema)}`;
 }
 

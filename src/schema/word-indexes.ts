@@ -3,6 +3,7 @@ import { boundedName, indexName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { sql } from "../sql.ts";
 import type { IndexDeclaration } from "./index-types/definition.ts";
+import { shortPendingList } from "./pending-list.ts";
 
 /** Whether rows of the entity have words to find them by. */
 export function hasWords({ createEmbeddings, embedFields }: Entity): boolean {
@@ -25,6 +26,6 @@ export function wordsIndex({ entity }: EntityTable): IndexDeclaration {
 		name: indexName("gin", entity.wordsTableName, ["words"]),
 		tableName: entity.wordsTableName,
 		isUnique: false,
-		definition: sql`USING gin (tenant_id, words, often)`,
+		definition: sql`USING gin (tenant_id, words, often) ${shortPendingList}`,
 	};
 }

@@ -23,6 +23,7 @@ import {
 	statementTriggers,
 	type TableTrigger,
 } from "./statement-triggers.ts";
+import { wordsOfColumn } from "./word-function.ts";
 import { hasWords, wordsScopeIndex } from "./word-indexes.ts";
 
 // A tsvector of more than 1 MB is an error, which a trigger would turn into a
@@ -226,6 +227,20 @@ function measuredWords(words: Sql): Sql {
  * words by now has those of its writer.
  */
 export function storeWordsDdl(schema: string): Sql {
+	const words = wordsOfColumn(schema, {
+		language: raw("%2$L"),
+		text: ident("t", "text"),
+	});
+	const insert = sql`WITH entries AS MATERIALIZED (
+SELECT t.id, t.tenant_id, t.user_id, ${raw("%1$s")}, l.length, l.often, t.words FROM (
+  SELECT t.*, ${words} AS words FROM (
+    SELECT r.id, ${raw("%6$s")} AS tenant_id, r.user_id, concat_ws(' ', ${raw("%3$s")}) AS text FROM ${raw("%4$s")} AS r
+    WHERE r.id = ANY ($1) AND r.deleted_at IS NULL ORDER BY r.id OFFSET 0
+  ) AS t OFFSET 0
+) AS t CROSS JOIN LATERAL (${measuredWords(sql`t.words`)}) AS l
+)
+INSERT INTO ${raw("%5$s")} AS w (entity_id, tenant_id, user_id, version, length, often, words)
+SELECT * FROM entries ON CONFLICT (entity_id) DO ${raw("%7$s")}`;
 	return sql`
 CREATE OR REPLACE FUNCTION ${storeWordsRef(schema)}(rem_type TEXT, rem_table REGCLASS, rem_words REGCLASS, rem_ids UUID[], rem_overwrite BOOLEAN) RETURNS VOID
 LANGUAGE plpgsql
@@ -239,13 +254,9 @@ BEGIN
   SELECT string_agg(format('left(r.%I::text, %s)', a.attname, ${raw(String(maxCharacters))} / cardinality(rem_source.columns)), ', ' ORDER BY array_position(rem_source.columns, a.attname::text)) INTO rem_text
   FROM pg_attribute AS a
   WHERE a.attrelid = rem_table AND a.attname = ANY (rem_source.columns) AND a.attnum > 0 AND NOT a.attisdropped;
-  EXECUTE format('WITH entries AS MATERIALIZED (SELECT r.id, %s, r.user_id, %s, l.length, l.often, t.words FROM %s AS r
-CROSS JOIN LATERAL (SELECT ${ident(schema, "rem_words")}(%L, concat_ws('' '', %s), false) AS words OFFSET 0) AS t
-CROSS JOIN LATERAL (${measuredWords(sql`t.words`)}) AS l
-WHERE r.id = ANY ($1) AND r.deleted_at IS NULL ORDER BY r.id)
-INSERT INTO %s AS w (entity_id, tenant_id, user_id, version, length, often, words) SELECT * FROM entries ON CONFLICT (entity_id) DO %s',
+  EXECUTE format(${literal(toText(insert))},
+    rem_source.version, rem_source.language, coalesce(rem_text, quote_literal('')), rem_table, rem_words,
     CASE WHEN EXISTS (SELECT FROM pg_attribute WHERE attrelid = rem_table AND attname = 'tenant_id' AND NOT attisdropped) THEN 'r.tenant_id' ELSE quote_literal('*') END,
-    rem_source.version, rem_table, rem_source.language, coalesce(rem_text, quote_literal('')), rem_words,
     CASE WHEN rem_overwrite THEN 'UPDATE SET tenant_id = excluded.tenant_id, user_id = excluded.user_id, version = excluded.version, length = excluded.length, often = excluded.often, words = excluded.words' ELSE 'NOTHING' END)
   USING rem_ids;
 END $fn$;

@@ -348,6 +348,42 @@ SELECT 't' || i % 2, 'n' || i, 'wing ' || i FROM generate_series(1, 6000) AS i`)
 	});
 });
 
+test("stored words are those that a query's text is made into, whatever the text", async () => {
+	const texts = {
+		plain:
+			"The lighthouse-keeper's e-mail: a_b@example.org/path?x=1&y=2 <b>bold</b> 3.14",
+		accents: "Ärger über crème brûlée — naïve façades",
+		mixed: "長期記憶 of the ＷＩＤＥ letters and ภาษาไทย",
+		long: `before ${"x".repeat(600)} after`,
+		lines: "no\tspace\nin\tthis\ntext\n".repeat(30),
+		edge: `${"a ".repeat(63)}b ${"c".repeat(255)} d`,
+	};
+	await write(texts);
+	expect(
+		await rows(`SELECT r.name, w.words = rem_words('english', r.name || ' ' || r.content, false) AS same
+FROM notes AS r JOIN ${words} AS w ON w.entity_id = r.id ORDER BY r.name`),
+	).toEqual(
+		Object.keys(texts)
+			.sort()
+			.map((name) => ({ name, same: true })),
+	);
+});
+
+test("each search reads a short list of new entries beside an index of words or names", async () => {
+	await write({ n1: "lighthouse" });
+	await db.service.indexer.repair({ missing: true });
+	await db.service.indexer.drain();
+	const gin = `SELECT c.relname AS name FROM pg_class AS c JOIN pg_am AS a ON a.oid = c.relam
+WHERE a.amname = 'gin' AND (c.relname ~ '^kv_store|notes') IS TRUE`;
+	expect(await rows(gin)).not.toEqual([]);
+	expect(
+		await rows(
+			`${gin} AND NOT coalesce('gin_pending_list_limit=256' = ANY (c.reloptions), false)`,
+		),
+	).toEqual([]);
+	expect(await db.service.indexer.repair()).toEqual([]);
+});
+
 describe("rows that were there before their words", () => {
 	async function forgetWords() {
 		await db.service.execute(`DELETE FROM ${words}`);

@@ -1,5 +1,6 @@
 import { indexName } from "../../models/names.ts";
 import { empty, ident, raw, type Sql, sql } from "../../sql.ts";
+import { shortPendingList } from "../pending-list.ts";
 import { hasWords, wordsIndex } from "../word-indexes.ts";
 import type { IndexDeclaration, IndexTypeDefinition } from "./definition.ts";
 
@@ -14,7 +15,7 @@ export const gin: IndexTypeDefinition = {
 			name: indexName("gin", entity.tableName, [column]),
 			tableName: entity.tableName,
 			isUnique: false,
-			definition: sql`USING gin (${expression})`,
+			definition: sql`USING gin (${expression}) ${shortPendingList}`,
 		});
 		const tenant = entity.tenantScoped ? raw("tenant_id, ") : empty;
 		return [

@@ -1,4 +1,5 @@
 import { ident, type Sql, sql } from "../../sql.ts";
+import { shortPendingList } from "../pending-list.ts";
 import { hasPairs, pairsOfName } from "../word-function.ts";
 import type { IndexDeclaration, IndexTypeDefinition } from "./definition.ts";
 
@@ -9,7 +10,7 @@ export function kvIndexes(schema: string): readonly IndexDeclaration[] {
 			name: "kv_store_content",
 			tableName,
 			isUnique: false,
-			definition: sql`USING gin (tenant_id, content_summary gin_trgm_ops)`,
+			definition: sql`USING gin (tenant_id, content_summary gin_trgm_ops) ${shortPendingList}`,
 		},
 		pairsIndex(schema, "kv_store_key_pairs", "entity_key"),
 		pairsIndex(schema, "kv_store_content_pairs", "content_summary"),
@@ -27,7 +28,7 @@ function pairsIndex(
 		name,
 		tableName,
 		isUnique: false,
-		definition: sql`USING gin (tenant_id, ${pairsOfName(schema, text)}) WHERE ${hasPairs(text)}`,
+		definition: sql`USING gin (tenant_id, ${pairsOfName(schema, text)}) ${shortPendingList} WHERE ${hasPairs(text)}`,
 	};
 }
 
