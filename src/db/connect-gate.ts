@@ -22,9 +22,13 @@ export class ConnectGate {
 		this.#isSuspect = true;
 	}
 
+	/** Whether the server may be asked at once. */
+	get isOpen(): boolean {
+		return !this.#isSuspect;
+	}
+
 	/** Returns when the server may be asked; throws the error of the attempt that was made. */
 	pass(): Promise<void> {
-		if (!this.#isSuspect) return Promise.resolve();
 		this.#probing ??= this.#try().finally(() => {
 			this.#probing = undefined;
 		});

@@ -289,10 +289,8 @@ class TransactionHandle implements Handle {
 		this.#end.isOver = true;
 		let command: string;
 		try {
-			({ command } = await withTimeLimit(
-				client,
-				this.#limit.timeoutMs,
-				(limit) => client.query({ text: "COMMIT", ...limit }),
+			({ command } = await withTimeLimit(client, this.#limit.timeoutMs, () =>
+				client.query("COMMIT"),
 			));
 		} catch (error) {
 			const failure = toRemError(error);
@@ -310,11 +308,13 @@ class TransactionHandle implements Handle {
 	}
 }
 
-/** A text with a BEGIN of its own must not leave its transaction to the next one. */
-export async function refuseOpenTransaction(
-	client: pg.ClientBase,
-): Promise<void> {
-	if (internalsOf(client).getTransactionStatus() !== "T") return;
+/** Whether a text with a BEGIN of its own has left its transaction to the next one. */
+export function isTransactionOpen(client: pg.ClientBase): boolean {
+	return internalsOf(client).getTransactionStatus() === "T";
+}
+
+/** Rolls it back, and reports it. */
+export async function endOpenTransaction(client: pg.ClientBase): Promise<void> {
 	await client.query("ROLLBACK");
 	throw new RemError(
 		"DATABASE",
@@ -350,7 +350,6 @@ interface QueryConfig {
 	readonly text: string;
 	readonly values?: unknown[];
 	readonly name?: string | undefined;
-	readonly query_timeout?: number;
 }
 
 /** A statement of a transaction that is open already. */
@@ -359,13 +358,22 @@ interface Inside {
 }
 
 /** Where a connection does not retain settings, a statement is a transaction that makes them first: three messages, one round trip. */
-async function withLocalSettings(
+function withLocalSettings(
 	client: pg.ClientBase,
 	config: QueryConfig,
 	{ isInside = false }: Inside,
 ): Promise<pg.QueryResult> {
-	const settings = localSettings(client);
-	if (isInside || settings.length === 0) return query(client, config);
+	const settings = isInside ? [] : localSettings(client);
+	return settings.length === 0
+		? query(client, config)
+		: inOwnTransaction(client, config, settings);
+}
+
+async function inOwnTransaction(
+	client: pg.ClientBase,
+	config: QueryConfig,
+	settings: readonly string[],
+): Promise<pg.QueryResult> {
 	const sent = [
 		client.query(
 			["BEGIN ISOLATION LEVEL READ COMMITTED", ...settings].join("; "),
@@ -427,8 +435,8 @@ export async function send<R>(
 			name: options.name,
 		};
 		const answer = await untilStopped(client, options.signal, () =>
-			withTimeLimit(client, options.timeoutMs, (limit) =>
-				withLocalSettings(client, { ...config, ...limit }, options),
+			withTimeLimit(client, options.timeoutMs, () =>
+				withLocalSettings(client, config, options),
 			),
 		);
 		if (readsUnlogged) noteUnloggedRead(client, undefined);
@@ -493,8 +501,8 @@ export async function sendScript(
 			"a script must be a string without NUL characters",
 		);
 	try {
-		const answer = await withTimeLimit(client, limit.timeoutMs, (limited) =>
-			withLocalSettings(client, { text, ...limited }, limit),
+		const answer = await withTimeLimit(client, limit.timeoutMs, () =>
+			withLocalSettings(client, { text }, limit),
 		);
 		refuseUnconfirmed(client);
 		return [answer].flat().map(({ rows, rowCount }) => ({

@@ -24,7 +24,6 @@ interface ClientInternals {
 /** A statement as the driver sends it and reads its result. */
 export interface DriverQuery {
 	name: string | undefined;
-	query_timeout: number | undefined;
 	callback: (error: Error | null, result?: pg.QueryResult) => void;
 	readonly _result: DriverResult;
 	_accumulateRows: boolean;

@@ -11,7 +11,6 @@ export interface NamedStatement {
 	readonly text: string;
 	readonly values: readonly unknown[];
 	readonly name: string;
-	readonly query_timeout?: number;
 }
 
 /**
@@ -24,12 +23,11 @@ export interface NamedStatement {
  */
 export function queryNamed(
 	client: pg.ClientBase,
-	{ text, values, name, query_timeout }: NamedStatement,
+	{ text, values, name }: NamedStatement,
 ): Promise<pg.QueryResult> {
 	return new Promise((resolve, reject) => {
 		const query = new NamedQuery(text, values);
 		query.name = name;
-		query.query_timeout = query_timeout;
 		query.callback = (error, result) => {
 			if (result === undefined) reject(error);
 			else resolve(result);

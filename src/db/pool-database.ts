@@ -7,11 +7,12 @@ import { ConnectGate } from "./connect-gate.ts";
 import {
 	type Connection,
 	cannotConnect,
+	endOpenTransaction,
 	isLimited,
+	isTransactionOpen,
 	type ObservedDatabase,
 	outcomeUnknown,
 	prepareClient,
-	refuseOpenTransaction,
 	rollBackIfOpen,
 	runTransaction,
 	send,
@@ -142,13 +143,23 @@ export class PoolDatabase implements Database {
 		return this.#track(
 			options.idempotent === true,
 			this.#retry(options, (client) =>
-				orUnknown(options.idempotent ? undefined : textOf(statement), () =>
-					this.#slow.time(statement, () =>
-						send<R>(client, statement, this.#limits(options)),
-					),
-				),
+				this.#send<R>(client, statement, options),
 			),
 		);
+	}
+
+	#send<R>(
+		client: pg.PoolClient,
+		statement: Sql | Statement,
+		options: QueryOptions,
+	): Promise<Result<R>> {
+		const timed = () =>
+			this.#slow.time(statement, () =>
+				send<R>(client, statement, this.#limits(options)),
+			);
+		return options.idempotent === true
+			? timed()
+			: orUnknown(textOf(statement), timed);
 	}
 
 	async script(text: string): Promise<Result[]> {
@@ -268,7 +279,7 @@ export class PoolDatabase implements Database {
 		let lost = false;
 		try {
 			const result = await work(client);
-			await refuseOpenTransaction(client);
+			if (isTransactionOpen(client)) await endOpenTransaction(client);
 			return result;
 		} catch (error) {
 			lost = this.#judge(error, client) || !(await rollBackIfOpen(client));
@@ -307,7 +318,7 @@ export class PoolDatabase implements Database {
 		for (;;) {
 			this.#refuseClosed();
 			try {
-				await this.#gate.pass();
+				if (!this.#gate.isOpen) await this.#gate.pass();
 				return await this.#take();
 			} catch (error) {
 				if (!isTransient(error)) throw error;
@@ -322,7 +333,8 @@ export class PoolDatabase implements Database {
 		try {
 			for (;;) {
 				const client = await this.#pool.connect();
-				await this.#prepare(client);
+				const prepared = this.#prepared.get(client);
+				if (prepared !== undefined) await this.#prepare(client, prepared);
 				this.#isProven = true;
 				const generation = this.#generations.get(client) ?? this.#generation;
 				this.#generations.set(client, generation);
@@ -354,9 +366,7 @@ export class PoolDatabase implements Database {
 		}
 	}
 
-	async #prepare(client: pg.PoolClient): Promise<void> {
-		const prepared = this.#prepared.get(client);
-		if (prepared === undefined) return;
+	async #prepare(client: pg.PoolClient, prepared: Promise<void>) {
 		try {
 			await prepared;
 			this.#prepared.delete(client);
@@ -387,15 +397,11 @@ function textOf(statement: Sql | Statement): string {
 }
 
 /** When a connection is lost during a statement outside of transactions, its outcome is unknown. */
-async function orUnknown<T>(
-	text: string | undefined,
-	work: () => Promise<T>,
-): Promise<T> {
+async function orUnknown<T>(text: string, work: () => Promise<T>): Promise<T> {
 	try {
 		return await work();
 	} catch (error) {
-		if (text === undefined || !isConnectionLost(error) || isPlainRead(text))
-			throw error;
+		if (!isConnectionLost(error) || isPlainRead(text)) throw error;
 		throw outcomeUnknown("the statement", error);
 	}
 }

@@ -4,8 +4,9 @@ import { ident, type Sql, type Statement, sql, toText } from "../sql.ts";
 import {
 	type Connection,
 	cannotConnect,
+	endOpenTransaction,
+	isTransactionOpen,
 	prepareClient,
-	refuseOpenTransaction,
 	rollBackIfOpen,
 	runTransaction,
 	send,
@@ -138,7 +139,8 @@ export class ServerSession implements Session {
 				throw new RemError("CONNECTION_FAILED", "the session is closed");
 			try {
 				const result = await work();
-				await refuseOpenTransaction(this.#client);
+				if (isTransactionOpen(this.#client))
+					await endOpenTransaction(this.#client);
 				return result;
 			} catch (error) {
 				await rollBackIfOpen(this.#client);

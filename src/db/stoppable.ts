@@ -23,12 +23,19 @@ export function stoppable(
 }
 
 /** Sends a statement; when the signal is aborted, the server is asked to cancel it. */
-export async function untilStopped<T>(
+export function untilStopped<T>(
 	client: pg.ClientBase,
 	signal: AbortSignal | undefined,
 	send: () => Promise<T>,
 ): Promise<T> {
-	if (signal === undefined) return send();
+	return signal === undefined ? send() : unlessAborted(client, signal, send);
+}
+
+async function unlessAborted<T>(
+	client: pg.ClientBase,
+	signal: AbortSignal,
+	send: () => Promise<T>,
+): Promise<T> {
 	// The embedded database answers without leaving the event loop: no timer fires.
 	await aTurn();
 	if (signal.aborted) throw stopped();

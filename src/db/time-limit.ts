@@ -1,6 +1,7 @@
 import type pg from "pg";
 import { RemError } from "../errors.ts";
 import { requestCancel } from "./cancel-request.ts";
+import { internalsOf } from "./driver.ts";
 import { toRemError } from "./sql-state.ts";
 
 /**
@@ -22,20 +23,29 @@ const cancelled = new WeakSet<pg.ClientBase>();
  * a transaction. Only where the server does not answer that either is the
  * connection discarded, as one that is lost.
  */
-export async function withTimeLimit<T>(
+export function withTimeLimit<T>(
 	client: pg.ClientBase,
 	timeoutMs: number | undefined,
-	send: (limit: { readonly query_timeout?: number }) => Promise<T>,
+	send: () => Promise<T>,
 ): Promise<T> {
-	if (timeoutMs === undefined) return send({});
-	const graceMs = graceOf(timeoutMs);
+	return timeoutMs === undefined
+		? send()
+		: endingAfter(client, timeoutMs, send);
+}
+
+async function endingAfter<T>(
+	client: pg.ClientBase,
+	timeoutMs: number,
+	send: () => Promise<T>,
+): Promise<T> {
 	let request: Promise<void> | undefined;
-	const timer = setTimeout(() => {
+	let timer = setTimeout(() => {
 		cancelled.add(client);
 		request = requestCancel(client);
+		timer = setTimeout(() => discard(client), graceOf(timeoutMs));
 	}, timeoutMs);
 	try {
-		return await send({ query_timeout: timeoutMs + graceMs });
+		return await send();
 	} catch (error) {
 		throw cancelled.has(client) ? asTimeout(error, timeoutMs) : error;
 	} finally {
@@ -44,6 +54,10 @@ export async function withTimeLimit<T>(
 		await request;
 		if (request !== undefined) cancelled.delete(client);
 	}
+}
+
+function discard(client: pg.ClientBase): void {
+	internalsOf(client).connection.stream.destroy();
 }
 
 function asTimeout(error: unknown, timeoutMs: number): unknown {

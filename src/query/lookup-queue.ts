@@ -74,10 +74,10 @@ export class LookupQueue {
 
 	#send({ request, waiting }: Batch): void {
 		const isOne = waiting.length === 1;
-		const entityKeys = isOne
-			? request.entityKeys
-			: waiting.flatMap(({ keys }) => keys);
-		this.#run({ ...request, entityKeys }).then(
+		const all = isOne
+			? request
+			: { ...request, entityKeys: waiting.flatMap(({ keys }) => keys) };
+		this.#run(all).then(
 			(found) => answer(waiting, found),
 			(error: unknown) => {
 				for (const { reject } of waiting) reject(error);
