@@ -27,6 +27,8 @@ export class Registry {
 	readonly #language: string;
 	readonly #rowSecurity: boolean;
 	readonly #tables = new Map<string, EntityTable>();
+	/** Of the same models in other schemas. */
+	readonly #copies: Registry[] = [];
 
 	constructor(
 		schema: string,
@@ -37,6 +39,17 @@ export class Registry {
 		this.#language = language;
 		this.#rowSecurity = rowSecurity;
 		for (const entity of entities) this.add(entity);
+	}
+
+	/** @internal The same models in another schema, now and later. */
+	copy(schema: string): Registry {
+		const copy = new Registry(
+			schema,
+			this.all().map(({ entity }) => entity),
+			{ language: this.#language, rowSecurity: this.#rowSecurity },
+		);
+		this.#copies.push(copy);
+		return copy;
 	}
 
 	/** Registering the same definition twice is fine; another one of that name is not. */
@@ -56,12 +69,14 @@ export class Registry {
 			hasRowSecurity: this.#rowSecurity && entity.tenantScoped,
 		};
 		this.#tables.set(entity.tableName, table);
+		for (const copy of this.#copies) copy.add(entity);
 		return table;
 	}
 
 	/** Forgets a model that could not be applied. */
 	remove(entity: Entity): void {
 		this.#tables.delete(entity.tableName);
+		for (const copy of this.#copies) copy.remove(entity);
 	}
 
 	has(entity: Entity): boolean {

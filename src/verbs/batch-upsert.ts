@@ -123,6 +123,7 @@ export const batchUpsert = verb({
 		),
 	}),
 	scopeAt: 0,
+	buckets: "tenant",
 	run: ({ core }, options: Options): Promise<BatchUpsertResult> => {
 		const table = core.registry.get(options.tableName);
 		checkEntityKeyField(table, options.entityKeyField);

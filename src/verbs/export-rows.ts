@@ -72,6 +72,7 @@ export const exportRows = verb({
 		found: counts("rows", "vectors"),
 	}),
 	scopeAt: 0,
+	buckets: "tenant",
 	run: ({ core }, call: Options): Promise<ExportResult> => {
 		// A strict service names its tenant in every call.
 		const { settings } = core;

@@ -61,6 +61,7 @@ export const importRows = verb({
 		found: counts("inserted", "updated", "vectors", "embeddingsQueued"),
 	}),
 	scopeAt: 0,
+	buckets: "tenant",
 	run: ({ core }, call: ImportRowsOptions): Promise<ImportResult> =>
 		importInto(core, call),
 	probe: {

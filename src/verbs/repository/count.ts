@@ -5,6 +5,7 @@ import type { Where } from "../../models/types.ts";
 import { countRows } from "../../store/find-rows.ts";
 import { rowsVerb } from "../verb.ts";
 import { type Filter, filterArgument } from "./find.ts";
+import { byFilter } from "./in-buckets.ts";
 import {
 	type RepositoryReadOptions,
 	readOptions,
@@ -23,6 +24,7 @@ export const count = rowsVerb({
 	method: traced(async(filterArgument, optionalOptions(readOptions)), {
 		operation: "count",
 	}),
+	buckets: byFilter,
 	run: async (
 		caller,
 		filter: Filter = {},

@@ -11,6 +11,7 @@ import {
 	filterArgument,
 	type RepositoryFindOptions,
 } from "./find.ts";
+import { byFilter } from "./in-buckets.ts";
 import {
 	type RepositoryReadOptions,
 	readOptions,
@@ -46,6 +47,7 @@ export const findOne = rowsVerb({
 		operation: "findOne",
 		found: oneOrRows,
 	}),
+	buckets: byFilter,
 	run: async (
 		caller,
 		filter: Filter = {},

@@ -10,6 +10,7 @@ import { findPage as findRowsOfPage } from "../../store/find-page.ts";
 import { resultRows } from "../call-options.ts";
 import { rowsVerb } from "../verb.ts";
 import { type Filter, filterArgument, type RepositoryOrderBy } from "./find.ts";
+import { byFilter } from "./in-buckets.ts";
 import {
 	type RepositoryReadOptions,
 	readOptions,
@@ -65,6 +66,7 @@ export const findPage = rowsVerb({
 		operation: "findPage",
 		found: ({ rows }: RowPage<unknown>) => rowsReturned(rows.length),
 	}),
+	buckets: byFilter,
 	run: async (
 		caller,
 		filter: Filter = {},

@@ -6,6 +6,7 @@ import type { OptionChecks } from "../../models/options.ts";
 import type { FieldName, Row, Where } from "../../models/types.ts";
 import { findRows } from "../../store/find-rows.ts";
 import { rowsVerb } from "../verb.ts";
+import { byFilter } from "./in-buckets.ts";
 import {
 	type RepositoryReadOptions,
 	readOptions,
@@ -63,6 +64,7 @@ export const find = rowsVerb({
 		operation: "find",
 		found: rows,
 	}),
+	buckets: byFilter,
 	run: async (
 		caller,
 		filter: Filter = {},

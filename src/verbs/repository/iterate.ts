@@ -11,6 +11,7 @@ import {
 	filterArgument,
 	type RepositoryFindOptions,
 } from "./find.ts";
+import { byFilter } from "./in-buckets.ts";
 import {
 	type RepositoryReadOptions,
 	readOptions,
@@ -38,6 +39,7 @@ const checks: OptionChecks<IterateOptions<Entity>> = {
 export const iterate = rowsVerb({
 	name: "iterate",
 	method: iterator(filterArgument, optionalOptions(checks)),
+	buckets: byFilter,
 	run: (caller, filter: Filter = {}, options: IterateOptions<Entity> = {}) =>
 		iterateRows(
 			rowsHandle(caller, options, filter.tenantId),

@@ -92,6 +92,10 @@ export const update = rowsVerb({
 		),
 		{ operation: "update", found: oneOrRows },
 	),
+	buckets: {
+		tenant: (_id: string, _patch: Fields, options?: RepositoryUpdateOptions) =>
+			options?.tenantId,
+	},
 	run: async (
 		caller,
 		id: string,
@@ -145,6 +149,10 @@ export const updateMany = rowsVerb({
 			),
 		},
 	),
+	buckets: {
+		tenant: (where: Fields, _: Fields, options: RepositoryUpdateOptions = {}) =>
+			tenantOfBoth(where, options),
+	},
 	run: async (
 		caller,
 		where: Fields,

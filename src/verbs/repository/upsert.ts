@@ -68,6 +68,10 @@ export const upsert = rowsVerb({
 		async(argument("entities", oneOrManyRows), optionalOptions(checks)),
 		{ operation: "upsert", found: oneOrRows },
 	),
+	buckets: {
+		tenant: (_: unknown, options?: RepositoryUpsertOptions) =>
+			options?.tenantId,
+	},
 	run: async (
 		caller,
 		given: object | readonly object[],
