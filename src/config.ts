@@ -34,6 +34,9 @@ export const schemaName = z
 		"expected a lower-case PostgreSQL name of at most 63 characters",
 	);
 
+/** A schema of each has some dozens of relations. */
+export const maxBuckets = 1024;
+
 export const tenantName = z
 	.string()
 	.min(1, "expected a tenant name")
@@ -124,6 +127,10 @@ export const environmentSchema = z.object({
 	POSTGRES__SCHEMA: schemaName
 		.default("public")
 		.meta({ description: "Schema of our tables" }),
+	POSTGRES__BUCKETS: wholeNumber(1, maxBuckets).optional().meta({
+		description:
+			"Number of schemas that tenants are spread over, fixed when the database is first migrated; without it, all are in one schema (docs/buckets.md)",
+	}),
 	POSTGRES__DEFAULT_TENANT: tenantName
 		.default("default")
 		.meta({ description: "Tenant of entities and calls that name none" }),

@@ -45,17 +45,20 @@ export class ServiceCore {
 		registry,
 		settings,
 		replica = db,
+		embedder = new Embedder(settings),
 	}: {
 		readonly db: Database;
 		readonly registry: Registry;
 		readonly settings: Settings;
 		readonly replica?: Handle | undefined;
+		/** @default one of its own */
+		readonly embedder?: Embedder;
 	}) {
 		this.db = db;
 		this.replica = replica;
 		this.registry = registry;
 		this.settings = settings;
-		this.embedder = new Embedder(settings);
+		this.embedder = embedder;
 		this.loadStatistics = new LoadStatistics(db, settings.logger);
 		// What these do is about all tenants.
 		const all = settings.rowLevelSecurity ? refusingDatabase(db) : db;
@@ -138,10 +141,14 @@ export class ServiceCore {
 	}
 }
 
-publicMethods<Registry>()(Registry, {
-	add: sync(argument("entity", model)),
-	remove: sync(argument("entity", model)),
-	has: sync(argument("entity", model)),
-	get: sync(argument("tableName", anyText)),
-	all: sync(),
-});
+publicMethods<Registry>()(
+	Registry,
+	{
+		add: sync(argument("entity", model)),
+		remove: sync(argument("entity", model)),
+		has: sync(argument("entity", model)),
+		get: sync(argument("tableName", anyText)),
+		all: sync(),
+	},
+	["copy"],
+);

@@ -51,10 +51,15 @@ interface MigrateSettings extends MigrateOptions {
 /** What a migration is at: `waiting` while another one runs. */
 export type MigrateProgress =
 	| { readonly kind: "waiting" }
-	| { readonly kind: "applying"; readonly name: string };
+	| {
+			readonly kind: "applying";
+			readonly name: string;
+			/** The schema, where tenants are spread over several. */
+			readonly bucket?: string;
+	  };
 
 export interface MigrateResult {
-	/** What was applied, by name: files of ours, `file:<name>`, `entity:<table>`. Empty: it was up to date. */
+	/** What was applied, by name: files of ours, `file:<name>`, `entity:<table>`; with buckets behind `<schema>/`. Empty: it was up to date. */
 	readonly applied: readonly string[];
 }
 

@@ -29,6 +29,8 @@ export class Registry {
 	readonly #tables = new Map<string, EntityTable>();
 	/** What {@link all} returns, until it changes. */
 	#all: readonly EntityTable[] | undefined;
+	/** Of the same models in other schemas. */
+	readonly #copies: Registry[] = [];
 
 	constructor(
 		schema: string,
@@ -39,6 +41,17 @@ export class Registry {
 		this.#language = language;
 		this.#rowSecurity = rowSecurity;
 		for (const entity of entities) this.add(entity);
+	}
+
+	/** @internal The same models in another schema, now and later. */
+	copy(schema: string): Registry {
+		const copy = new Registry(
+			schema,
+			this.all().map(({ entity }) => entity),
+			{ language: this.#language, rowSecurity: this.#rowSecurity },
+		);
+		this.#copies.push(copy);
+		return copy;
 	}
 
 	/** Registering the same definition twice is fine; another one of that name is not. */
@@ -59,6 +72,7 @@ export class Registry {
 		};
 		this.#tables.set(entity.tableName, table);
 		this.#all = undefined;
+		for (const copy of this.#copies) copy.add(entity);
 		return table;
 	}
 
@@ -66,6 +80,7 @@ export class Registry {
 	remove(entity: Entity): void {
 		this.#tables.delete(entity.tableName);
 		this.#all = undefined;
+		for (const copy of this.#copies) copy.remove(entity);
 	}
 
 	has(entity: Entity): boolean {

@@ -119,7 +119,7 @@ ${join(create, "")}END $do$;
 }
 
 /** `public` is there; of another schema, creating it must not be asked where it exists. */
-function createSchema(schema: string): Sql {
+export function createSchema(schema: string): Sql {
 	if (schema === "public") return sql``;
 	return sql`DO $do$ BEGIN
   IF to_regnamespace(${literal(toText(ident(schema)))}) IS NULL THEN

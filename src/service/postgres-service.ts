@@ -14,18 +14,15 @@ import {
 } from "../calls/public-methods.ts";
 import type { Embeddings } from "../core/embeddings.ts";
 import { forget } from "../core/forget.ts";
-import { readLocale } from "../core/locale.ts";
-import { queueFigures } from "../core/queue-figures.ts";
 import type { SchemaLifecycle } from "../core/schema-lifecycle.ts";
 import { ServiceCore } from "../core/service-core.ts";
-import {
-	type Capabilities,
-	type Database,
-	type DatabaseActivity,
-	type Handle,
-	limited,
-	type Result,
-	type TransactionOptions,
+import type {
+	Capabilities,
+	Database,
+	DatabaseActivity,
+	Handle,
+	Result,
+	TransactionOptions,
 } from "../db/database.ts";
 import { openEmbedded } from "../db/embedded.ts";
 import {
@@ -47,7 +44,6 @@ import {
 	checkIsolation,
 	type IsolationReport,
 } from "../isolation/check-isolation.ts";
-import { isUnderRowSecurity } from "../isolation/role-problems.ts";
 import type { KvCache } from "../kv/kv-cache.ts";
 import {
 	type MigrateOptions,
@@ -64,7 +60,7 @@ import {
 import { coreEntities } from "../models/core-entities.ts";
 import { type Entity, model } from "../models/entity.ts";
 import { progressCallback, required } from "../models/options.ts";
-import { checkDefinition, Registry } from "../models/registry.ts";
+import { checkDefinition, type Registry } from "../models/registry.ts";
 import { findLanguage } from "../query/text-language.ts";
 import type { ConnectOptions } from "../settings/connect-options.ts";
 import { loadSettings, type Settings } from "../settings/settings.ts";
@@ -78,6 +74,12 @@ import { quoted } from "../util/suggest.ts";
 import { type BoundScope, scopeChecks } from "../verbs/bound-scope.ts";
 import { type Models, tableOfCall } from "../verbs/call-options.ts";
 import { VerbMethods, type Verbs } from "../verbs/verbs.ts";
+import {
+	figuresOfQueues,
+	lookAround,
+	migrateCore,
+	openCore,
+} from "./open-core.ts";
 import { type AnyService, Repository } from "./repository.ts";
 import { openScope, type ServiceScope } from "./scope.ts";
 
@@ -127,29 +129,20 @@ export class PostgresService<
 	): Promise<PostgresService<M>> {
 		await loadTelemetry();
 		const given = await loadSettings(options);
-		const { schema, language } = given;
+		const { language } = given;
 		const models = options.models ?? coreEntities;
 		models.forEach(checkDefinition);
 		const db = await openDatabase(given);
 		const replica = openReader(db, given);
 		try {
 			await checkLanguage(db, language);
-			const rowSecurity = await isUnderRowSecurity(db, given);
-			const registry = new Registry(schema, models, { language, rowSecurity });
-			const settings = { ...given, rowLevelSecurity: rowSecurity };
-			const service = new PostgresService<M>(
-				new ServiceCore({ db, registry, settings, replica }),
-				replica,
-			);
+			const core = await openCore({ db, replica, models, settings: given });
+			const service = new PostgresService<M>(core, replica);
 			service.#stopPreloading = preloadSqlGrammar();
 			// What is about all tenants is the owner's to look after.
-			if (rowSecurity) return service;
-			// A crash may have emptied the cache since the last connection.
-			await service.kv.noticeEmptied();
-			await service.embeddings.warnOfMismatch();
-			service.#stopObserving = observeQueues(() =>
-				queueFigures(limited(db), schema),
-			);
+			if (core.settings.rowLevelSecurity) return service;
+			await lookAround(core);
+			service.#stopObserving = observeQueues(() => figuresOfQueues(core));
 			return service;
 		} catch (error) {
 			await replica?.close();
@@ -218,19 +211,8 @@ export class PostgresService<
 	 * Rows that the cache of names lacks afterwards are copied in the background;
 	 * until then reads use the tables, and are complete. `kv.ensureReady()` waits for it.
 	 */
-	async migrate(options: MigrateOptions = {}): Promise<MigrateResult> {
-		const result = await this.schema.migrate(options);
-		if (options.to === undefined) await this.#warnOfLocale();
-		await this.kv.catchUp();
-		await this.embeddings.adopt();
-		this.indexer.check();
-		return result;
-	}
-
-	async #warnOfLocale(): Promise<void> {
-		const { problems } = await readLocale(this.core.db);
-		for (const { found, remedy } of problems)
-			this.core.settings.logger.warn({ remedy }, found);
+	migrate(options: MigrateOptions = {}): Promise<MigrateResult> {
+		return migrateCore(this.core, options);
 	}
 
 	/** Adds a model and brings the database to it. */

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { languageName, schemaName, tenantName } from "../config.ts";
+import { languageName, maxBuckets, schemaName, tenantName } from "../config.ts";
 import { isAiSdkModel } from "../embeddings/ai-sdk.ts";
 import type { RetryOptions } from "../embeddings/retry.ts";
 import { type Issue, RemError } from "../errors.ts";
@@ -87,6 +87,7 @@ const connectOptions: Options<ConnectOptions> = {
 	models: checked(modelsProblem),
 	embedding: z.optional(z.unknown()),
 	schema: z.optional(schemaName),
+	buckets: whole(1, maxBuckets),
 	defaultTenant: z.optional(tenantName),
 	strictTenancy: flag,
 	rowLevelSecurity: flag,

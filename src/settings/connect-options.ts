@@ -28,6 +28,11 @@ export interface ConnectOptions<
 		| AiSdkEmbeddingModel;
 	/** Schema of our tables. @default "public" */
 	readonly schema?: string;
+	/**
+	 * Number of schemas that tenants are spread over, each with tables of its own;
+	 * fixed when the database is first migrated. See docs/buckets.md. @default none: all tenants are in `schema`
+	 */
+	readonly buckets?: number;
 	/** Tenant of entities and calls that name none. @default "default" */
 	readonly defaultTenant?: string;
 	/** Refuse entities and calls without a tenant. @default false */

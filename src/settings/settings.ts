@@ -35,7 +35,10 @@ export interface Settings {
 	readonly queryTimeoutMs: number;
 	/** Longest wait of a read for the replica to have what this service wrote. */
 	readonly readWaitMs: number;
+	/** With buckets: of the table that lists them, and the beginning of their names. */
 	readonly schema: string;
+	/** Schemas that tenants are spread over; `undefined`: all are in `schema`. */
+	readonly buckets: number | undefined;
 	readonly defaultTenant: string | null;
 	readonly rowLevelSecurity: boolean;
 	readonly coalesceLookups: boolean;
@@ -96,6 +99,7 @@ export function resolveSettings(
 			options.queryTimeoutMs ?? environment.POSTGRES__QUERY_TIMEOUT_MS,
 		readWaitMs: options.readWaitMs ?? environment.POSTGRES__READ_WAIT_MS,
 		schema: options.schema ?? environment.POSTGRES__SCHEMA,
+		buckets: options.buckets ?? environment.POSTGRES__BUCKETS,
 		defaultTenant:
 			options.strictTenancy === true
 				? null

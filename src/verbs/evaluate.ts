@@ -155,6 +155,7 @@ export const evaluate = verb({
 		found: ({ queries }: Evaluation) => ({ "remdb.queries": queries }),
 	}),
 	scopeAt: 0,
+	buckets: "tenant",
 	run: (access, call: Options) =>
 		evaluateQueries(access, call).catch((error) => {
 			throw call.signal?.aborted && isRemError(error) ? stopped(error) : error;

@@ -96,6 +96,7 @@ export const explainRank = verb({
 		table: tableOfCall,
 	}),
 	scopeAt: 0,
+	buckets: "tenant",
 	run: async (
 		{ core },
 		call: Options,

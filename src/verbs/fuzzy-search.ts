@@ -50,6 +50,7 @@ export const fuzzySearch = verb({
 		found: rows,
 	}),
 	scopeAt: 0,
+	buckets: "tenant",
 	run: async ({ core }, options: FuzzySearchOptions): Promise<FuzzyHits> => {
 		const { tenantId, entityType } = options;
 		if (entityType !== undefined) core.registry.get(entityType);

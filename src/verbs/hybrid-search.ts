@@ -133,6 +133,7 @@ export const hybridSearch = verb({
 		found: rows,
 	}),
 	scopeAt: 0,
+	buckets: "tenant",
 	run: async ({ core }, call: Options): Promise<HybridHit[]> => {
 		const { query, language = core.settings.language, rerank } = call;
 		checkWeights(call.weights ?? {});

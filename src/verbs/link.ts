@@ -40,6 +40,7 @@ export const link = verb({
 	name: "link",
 	method: traced(async(options(checks)), { operation: "link" }),
 	scopeAt: 0,
+	buckets: "tenant",
 	run: async ({ core }, call: LinkCall): Promise<LinkResult> => {
 		const edges = [call.edges].flat();
 		edges.forEach(checkEdge);

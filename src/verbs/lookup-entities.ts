@@ -39,6 +39,7 @@ export const lookupEntities = verb({
 		found: rows,
 	}),
 	scopeAt: 0,
+	buckets: "tenant",
 	run: ({ core }, { entityKeys, ...options }: Options): Promise<LookupHit[]> =>
 		findByKeys(core, entityKeys, options),
 	probe: {

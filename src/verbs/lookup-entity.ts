@@ -40,6 +40,7 @@ export const lookupEntity = verb({
 		found: oneOrRows,
 	}),
 	scopeAt: 0,
+	buckets: "tenant",
 	run: async (
 		{ core },
 		{ entityKey, ...options }: Options,

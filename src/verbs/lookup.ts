@@ -107,15 +107,16 @@ const tablesByType = new WeakMap<
 	Map<string | undefined, readonly EntityTable[]>
 >();
 
-/** By the handle: those that go to the same place are sent together. A transaction has none. */
-const queues = new WeakMap<Handle, LookupQueue>();
+/** By the core, of each of its handles: those that go to the same place are sent together. A transaction has none. */
+const queues = new WeakMap<ServiceCore, Map<Handle, LookupQueue>>();
 
 function queueOf(core: ServiceCore, handle: Handle): LookupQueue | undefined {
 	if (handle !== core.db && handle !== core.replica) return undefined;
-	const open = queues.get(handle);
+	const ofCore = queues.get(core) ?? new Map<Handle, LookupQueue>();
+	const open = ofCore.get(handle);
 	if (open !== undefined) return open;
 	const queue = new LookupQueue((request) => send(core, handle, request));
-	queues.set(handle, queue);
+	queues.set(core, ofCore.set(handle, queue));
 	return queue;
 }
 

@@ -77,6 +77,7 @@ export const query = verb({
 		},
 	),
 	scopeAt: 1,
+	buckets: "tenant",
 	run: async (
 		{ core, verbs },
 		text: string,

@@ -160,6 +160,7 @@ export const recall = verb({
 		found: ({ items }: RecallResult) => rows(items),
 	}),
 	scopeAt: 0,
+	buckets: "tenant",
 	run: async (
 		{ core },
 		call: Options,

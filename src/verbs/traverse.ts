@@ -48,6 +48,7 @@ export const traverse = verb({
 		found: ({ nodes }: Traversal) => rows(nodes),
 	}),
 	scopeAt: 0,
+	buckets: "tenant",
 	run: async ({ core }, call: TraverseCall): Promise<Traversal> => {
 		const { transaction: _, consistency: __, signal: ___, ...rest } = call;
 		const request = { ...rest, tenantId: core.tenant(call.tenantId) };

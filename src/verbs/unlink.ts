@@ -33,6 +33,7 @@ export const unlink = verb({
 	name: "unlink",
 	method: traced(async(options(checks)), { operation: "unlink" }),
 	scopeAt: 0,
+	buckets: "tenant",
 	run: async ({ core }, call: UnlinkCall): Promise<number> => {
 		const { dst, relType } = call;
 		checkEntityName("dst", dst);

@@ -111,6 +111,7 @@ export const vectorSearch = verb({
 		found: rows,
 	}),
 	scopeAt: 0,
+	buckets: "tenant",
 	run: async ({ core }, call: Options): Promise<SearchHit[]> => {
 		const { queryText: query, fieldName, minSimilarity } = call;
 		const more = { query, fieldName, minSimilarity };

@@ -1,3 +1,4 @@
+import type { Buckets } from "../buckets/buckets.ts";
 import type { PublicMethod } from "../calls/public-methods.ts";
 import type { ServiceCore } from "../core/service-core.ts";
 import type { Handle } from "../db/database.ts";
@@ -16,9 +17,25 @@ export interface Verb {
 	readonly method: PublicMethod;
 	/** The place, among its arguments, of the options that name tenant and user. */
 	readonly scopeAt: 0 | 1;
+	/** How its calls are run where tenants are spread over buckets. */
+	readonly buckets: BucketRule;
 	run(caller: Caller, ...given: unknown[]): Promise<unknown>;
 	/** Tries to reach another tenant's row. @default none: another verb's covers it */
 	readonly probe?: IsolationProbe<AnyCall>;
+}
+
+/**
+ * `tenant`: in the bucket of the call's tenant, or of the default one. A function
+ * runs a call that may concern several buckets; its arguments are those of `run`.
+ */
+export type BucketRule =
+	| "tenant"
+	| ((caller: BucketCaller, ...given: never[]) => Promise<unknown>);
+
+/** Who runs a verb where there are buckets. */
+export interface BucketCaller {
+	readonly buckets: Buckets;
+	readonly verbs: object;
 }
 
 type AnyCall = (...given: never[]) => unknown;
@@ -44,6 +61,8 @@ export interface Caller {
 export interface RowsVerb {
 	readonly name: string;
 	readonly method: PublicMethod;
+	/** How its calls are run where tenants are spread over buckets. */
+	readonly buckets: RowsRule;
 	run(rows: RowsCaller, ...given: unknown[]): unknown;
 	readonly probe?: IsolationProbe<AnyCall>;
 }
@@ -55,6 +74,18 @@ export function rowsVerb<Given extends unknown[], Result>(
 	},
 ): RowsVerb {
 	return record;
+}
+
+/** Where a repository's call is run. */
+export interface RowsRule {
+	/** The tenant that the call names; `undefined`: none. The repository's own goes before. */
+	readonly tenant: (...given: never[]) => string | undefined;
+	/** A call that names no tenant, over all buckets. @default in that of the default tenant */
+	readonly overAll?: (rows: RowsCaller, ...given: never[]) => unknown;
+	/** `overAll` also takes rows without tenants. @default false: they are read in one bucket */
+	readonly splits?: true;
+	/** It changes rows: those without tenants in all buckets. Its third argument are its options. @default false */
+	readonly changes?: true;
 }
 
 /** Whose rows a repository's verb is about. */

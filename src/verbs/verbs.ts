@@ -1,5 +1,7 @@
+import { Buckets } from "../buckets/buckets.ts";
 import { definePublic, publicMethod } from "../calls/public-methods.ts";
 import type { ServiceCore } from "../core/service-core.ts";
+import { membersOf } from "../util/present.ts";
 import { type BatchUpsert, batchUpsert } from "./batch-upsert.ts";
 import { type BoundScope, boundTo, refuseOthers } from "./bound-scope.ts";
 import type { Models } from "./call-options.ts";
@@ -17,7 +19,7 @@ import { type Recall, recall } from "./recall.ts";
 import { type Traverse, traverse } from "./traverse.ts";
 import { type Unlink, unlink } from "./unlink.ts";
 import { type VectorSearch, vectorSearch } from "./vector-search.ts";
-import type { Verb } from "./verb.ts";
+import type { BucketCaller, Verb } from "./verb.ts";
 
 /** @internal Every verb about a tenant's rows. The service, its scopes and the check of isolation have them from here. */
 export const verbs: readonly Verb[] = [
@@ -68,7 +70,7 @@ class CallableVerbs {
 
 	static {
 		for (const verb of verbs) {
-			const { name, method, scopeAt, run } = verb;
+			const { name, method, scopeAt } = verb;
 			const table = method.span?.table;
 			definePublic(
 				CallableVerbs.prototype,
@@ -92,15 +94,30 @@ class CallableVerbs {
 						},
 					},
 					function (this: CallableVerbs, ...given: unknown[]) {
-						const caller = { core: this.#core, verbs: this };
+						const core = this.#core;
 						if (this.#scope !== undefined)
 							given[scopeAt] = boundTo(this.#scope, given[scopeAt] ?? {});
-						return run(caller, ...given);
+						return core instanceof Buckets
+							? runInBuckets(verb, { buckets: core, verbs: this }, given)
+							: verb.run({ core, verbs: this }, ...given);
 					},
 				),
 			);
 		}
 	}
+}
+
+/** In the bucket of the call's tenant, unless the verb has a rule of its own. */
+function runInBuckets(
+	verb: Verb,
+	caller: BucketCaller,
+	given: readonly unknown[],
+): Promise<unknown> {
+	if (typeof verb.buckets === "function")
+		return verb.buckets(caller, ...(given as never[]));
+	const { tenantId } = membersOf(given[verb.scopeAt]);
+	const core = caller.buckets.of(tenantId as string | undefined);
+	return verb.run({ core, verbs: caller.verbs }, ...given);
 }
 
 /** A class of its own for the types: they are those of the service's models, and do not name its core. */

@@ -16,6 +16,7 @@ const layers = [
 	["store", "query", "kv", "indexer", "embed-sync", "migrate"],
 	["settings"],
 	["core"],
+	["buckets"],
 	["verbs"],
 	["isolation"],
 	["doctor"],

@@ -7,6 +7,7 @@ import { userCondition } from "../../query/scope.ts";
 import { findRows } from "../../store/find-rows.ts";
 import { isUuid } from "../../util/uuid.ts";
 import { rowsVerb } from "../verb.ts";
+import { bySecond } from "./in-buckets.ts";
 import {
 	type RepositoryReadOptions,
 	readOptions,
@@ -34,6 +35,7 @@ export const getById = rowsVerb({
 		),
 		{ operation: "getById", found: oneOrRows },
 	),
+	buckets: bySecond,
 	run: async (
 		caller,
 		id: string,

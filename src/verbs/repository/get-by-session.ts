@@ -54,6 +54,7 @@ export const getBySession = rowsVerb({
 		operation: "getBySession",
 		found: rows,
 	}),
+	buckets: { tenant: ({ tenantId }: Session) => tenantId },
 	run: async (caller, session: Session, options: SessionPage<Entity> = {}) => {
 		const { table } = caller;
 		fieldOf(table.entity, "sessionId");

@@ -92,6 +92,11 @@ export const update = rowsVerb({
 		),
 		{ operation: "update", found: oneOrRows },
 	),
+	buckets: {
+		tenant: (_id: string, _patch: Fields, options?: RepositoryUpdateOptions) =>
+			options?.tenantId,
+		changes: true,
+	},
 	run: async (
 		caller,
 		id: string,
@@ -145,6 +150,11 @@ export const updateMany = rowsVerb({
 			),
 		},
 	),
+	buckets: {
+		tenant: (where: Fields, _: Fields, options: RepositoryUpdateOptions = {}) =>
+			tenantOfBoth(where, options),
+		changes: true,
+	},
 	run: async (
 		caller,
 		where: Fields,

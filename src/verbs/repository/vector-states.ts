@@ -9,6 +9,7 @@ import { userCondition } from "../../query/scope.ts";
 import { raw, sql } from "../../sql.ts";
 import { isUuid } from "../../util/uuid.ts";
 import { rowsVerb } from "../verb.ts";
+import { bySecond } from "./in-buckets.ts";
 import {
 	type RepositoryReadOptions,
 	readOptions,
@@ -44,6 +45,7 @@ export const vectorStates = rowsVerb({
 		),
 		{ operation: "vectorStates", found: rows },
 	),
+	buckets: bySecond,
 	run: async (
 		caller,
 		id: string,

@@ -1,3 +1,4 @@
+import { Buckets } from "../../buckets/buckets.ts";
 import { definePublic, publicMethod } from "../../calls/public-methods.ts";
 import type { Entity } from "../../models/entity.ts";
 import type { RowsCaller, RowsVerb } from "../verb.ts";
@@ -15,6 +16,7 @@ import { type FindOne, findOne } from "./find-one.ts";
 import { type FindPage, findPage } from "./find-page.ts";
 import { type GetById, getById } from "./get-by-id.ts";
 import { type GetBySession, getBySession } from "./get-by-session.ts";
+import { runInBuckets } from "./in-buckets.ts";
 import { type Iterate, iterate } from "./iterate.ts";
 import { type Update, type UpdateMany, update, updateMany } from "./update.ts";
 import { type Upsert, upsert } from "./upsert.ts";
@@ -63,7 +65,8 @@ class CallableRowsVerbs {
 	}
 
 	static {
-		for (const { name, method, run } of rowsVerbs)
+		for (const verb of rowsVerbs) {
+			const { name, method, run } = verb;
 			definePublic(
 				CallableRowsVerbs.prototype,
 				name,
@@ -80,10 +83,14 @@ class CallableRowsVerbs {
 						}),
 					},
 					function (this: CallableRowsVerbs, ...given: unknown[]) {
-						return run(this.#caller, ...given);
+						const caller = this.#caller;
+						return caller.core instanceof Buckets
+							? runInBuckets(verb, caller, given)
+							: run(caller, ...given);
 					},
 				),
 			);
+		}
 	}
 }
 

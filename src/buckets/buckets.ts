@@ -1,0 +1,70 @@
+import { ServiceCore } from "../core/service-core.ts";
+import type { EntityTable } from "../models/registry.ts";
+import { elementAt } from "../util/present.ts";
+import { bucketSchemas } from "./bucket-names.ts";
+import { bucketOf } from "./bucket-of.ts";
+
+type Parts = ConstructorParameters<typeof ServiceCore>[0];
+
+/**
+ * The core of a service whose tenants are spread over several schemas, the
+ * buckets. Each has a core of its own over the same database and providers, made
+ * when it is first needed. The schema of this core has no tables: a
+ * call that was sent to it by mistake fails instead of finding less.
+ */
+export class Buckets extends ServiceCore {
+	/** By their numbers. */
+	readonly schemas: readonly string[];
+	readonly #parts: Parts;
+	readonly #cores: (ServiceCore | undefined)[] = [];
+
+	constructor(parts: Parts & { readonly buckets: number }) {
+		super(parts);
+		this.#parts = parts;
+		this.schemas = bucketSchemas(parts.settings.schema, parts.buckets);
+	}
+
+	/** The core of a tenant's bucket, or of the default tenant's; `TENANT_REQUIRED` where there is none. */
+	of(tenantId: string | undefined): ServiceCore {
+		return this.at(this.numberOf(this.tenant(tenantId)));
+	}
+
+	/** The number of a tenant's bucket. */
+	numberOf(tenantId: string): number {
+		return bucketOf(tenantId, this.schemas.length);
+	}
+
+	/** The core of the bucket of that number. */
+	at(number: number): ServiceCore {
+		const core = this.#cores[number] ?? this.#open(number);
+		this.#cores[number] = core;
+		return core;
+	}
+
+	/** The cores of all buckets, in their order. */
+	all(): readonly ServiceCore[] {
+		return this.schemas.map((_, number) => this.at(number));
+	}
+
+	/** The table in each bucket that has rows of its own: one without tenants is the same in all. */
+	tablesOf({ entity }: EntityTable): EntityTable[] {
+		const cores = entity.tenantScoped ? this.all() : [this.at(0)];
+		return cores.map(({ registry }) => registry.get(entity.tableName));
+	}
+
+	/** Those that were needed so far. */
+	opened(): readonly ServiceCore[] {
+		return this.#cores.filter((core) => core !== undefined);
+	}
+
+	#open(number: number): ServiceCore {
+		const schema = elementAt(this.schemas, number);
+		const { settings, registry } = this.#parts;
+		return new ServiceCore({
+			...this.#parts,
+			registry: registry.copy(schema),
+			settings: { ...settings, schema },
+			embedder: this.embedder,
+		});
+	}
+}

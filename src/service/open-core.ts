@@ -1,0 +1,83 @@
+import { firstSchema } from "../buckets/bucket-names.ts";
+import { Buckets } from "../buckets/buckets.ts";
+import { checkBuckets } from "../buckets/directory.ts";
+import { migrateBuckets } from "../buckets/migrate-buckets.ts";
+import { readLocale } from "../core/locale.ts";
+import { queueFigures } from "../core/queue-figures.ts";
+import { ServiceCore } from "../core/service-core.ts";
+import { type Database, type Handle, limited } from "../db/database.ts";
+import { isUnderRowSecurity } from "../isolation/role-problems.ts";
+import type { MigrateOptions, MigrateResult } from "../migrate/migrate.ts";
+import type { Entity } from "../models/entity.ts";
+import { Registry } from "../models/registry.ts";
+import type { Settings } from "../settings/settings.ts";
+import type { QueueFigures } from "../telemetry/metrics.ts";
+
+// What a service does with the one core it has, and with several where its
+// tenants are spread over buckets.
+
+interface Opened {
+	readonly db: Database;
+	readonly replica: Handle | undefined;
+	readonly models: readonly Entity[];
+	readonly settings: Settings;
+}
+
+/** The core of a service on this database; throws where its buckets are others than those of the settings. */
+export async function openCore({
+	db,
+	replica,
+	models,
+	settings: given,
+}: Opened): Promise<ServiceCore> {
+	const { schema, language, buckets } = given;
+	await checkBuckets(db, given);
+	const rowSecurity = await isUnderRowSecurity(db, {
+		...given,
+		schema: firstSchema(given),
+	});
+	const registry = new Registry(schema, models, { language, rowSecurity });
+	const settings = { ...given, rowLevelSecurity: rowSecurity };
+	const parts = { db, registry, settings, replica };
+	return buckets === undefined
+		? new ServiceCore(parts)
+		: new Buckets({ ...parts, buckets });
+}
+
+/** Looks on connecting at what may have happened since the last time. */
+export async function lookAround(core: ServiceCore): Promise<void> {
+	// Of 64 buckets that would be hundreds of statements: each is looked at when it is read.
+	if (core instanceof Buckets) return;
+	// A crash may have emptied the cache since the last connection.
+	await core.kv.noticeEmptied();
+	await core.embeddings.warnOfMismatch();
+}
+
+/** Brings the database to the models, and begins what follows it. */
+export async function migrateCore(
+	core: ServiceCore,
+	options: MigrateOptions,
+): Promise<MigrateResult> {
+	if (core instanceof Buckets) {
+		const result = await migrateBuckets(core, options);
+		if (options.to === undefined) await warnOfLocale(core);
+		return result;
+	}
+	const result = await core.schema.migrate(options);
+	if (options.to === undefined) await warnOfLocale(core);
+	await core.kv.catchUp();
+	await core.embeddings.adopt();
+	core.indexer.check();
+	return result;
+}
+
+async function warnOfLocale({ db, settings }: ServiceCore): Promise<void> {
+	const { problems } = await readLocale(db);
+	for (const { found, remedy } of problems)
+		settings.logger.warn({ remedy }, found);
+}
+
+/** How much waits in the queues of the database. */
+export function figuresOfQueues(core: ServiceCore): Promise<QueueFigures[]> {
+	return queueFigures(limited(core.db), core.settings.schema);
+}
