@@ -91,6 +91,25 @@ test("what is there stays as it is, and is named", async () => {
 	});
 });
 
+test("in what npm init wrote, its tests are run, as modules of their own", async () => {
+	const placeholder = 'echo \\"Error: no test specified\\" && exit 1';
+	for (const type of ["", '"type":"commonjs",']) {
+		const folder = temporaryFolder({
+			"package.json": `{"name":"app",${type}"scripts":{"test":"${placeholder}"}}`,
+		});
+		const { written, left } = await init(folder, "-l", "js");
+		expect(left).toEqual([]);
+		expect(written).toContain("models/note.mjs");
+		const { scripts } = readPackage(folder);
+		expect(scripts.test).toBe("node --test test/notes.test.mjs");
+		link(folder);
+		await run(process.execPath, ["--test", "test/notes.test.mjs"], {
+			cwd: folder,
+			env: { PATH: process.env.PATH ?? "" },
+		});
+	}
+});
+
 test("again, it changes nothing", async () => {
 	const folder = temporaryFolder();
 	await init(folder, "-l", "js");

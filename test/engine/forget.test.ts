@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import * as z from "zod";
-import { defineEntity } from "../../src/index.ts";
-import { codeOf, useService } from "../support/engine.ts";
+import { defineEntity, PostgresService } from "../../src/index.ts";
+import { codeOf, engine, useService } from "../support/engine.ts";
+import { login } from "../support/row-security.ts";
 
 const Note = defineEntity(
 	"notes",
@@ -18,7 +19,8 @@ const Shared = defineEntity(
 	{ name: z.string() },
 	{ entityKeyField: "name", tenantScoped: false },
 );
-const db = useService({ models: [Note, Plain, Shared] });
+const models = [Note, Plain, Shared] as const;
+const db = useService({ models });
 
 let count = 0;
 let tenantId = "";
@@ -170,5 +172,48 @@ describe("forget", () => {
 	test("is refused inside a transaction: it commits batches of its own", async () => {
 		const call = db.service.transaction(() => db.service.forget({ tenantId }));
 		expect(await codeOf(call)).toBe("VALIDATION");
+	});
+});
+
+// The last: it changes the rights on the tables for good.
+describe.runIf(engine === "server")("under row level security", () => {
+	test("an application erases its rows with all that is derived; words and names without a row are the owner's", async () => {
+		await fill(tenantId);
+		await fill(other);
+		const account = await login(db as never, models, "rem_app");
+		const app = await PostgresService.connect({
+			connectionString: account.url,
+			models,
+			rowLevelSecurity: true,
+		});
+		try {
+			expect(await app.forget({ tenantId, userId: "u" })).toMatchObject({
+				rows: 4,
+				vectors: 1,
+				queued: 1,
+			});
+			// A word and a name of another row, which is not there.
+			for (const table of [Note.wordsTableName, "kv_store"])
+				await db.service.execute(
+					`UPDATE ${table} SET entity_id = uuidv7() WHERE tenant_id = $1 AND entity_id = (SELECT id FROM notes WHERE tenant_id = $1 AND name = 'a')`,
+					[tenantId],
+				);
+			expect(await app.forget({ tenantId })).toMatchObject({
+				rows: 3,
+				vectors: 2,
+			});
+			const left = { notes: 0, plains: 0, vectors: 0, queued: 0 };
+			expect(await stored(tenantId)).toEqual({ ...left, words: 1, names: 1 });
+			expect(await db.service.forget({ tenantId })).toMatchObject({
+				rows: 0,
+				words: 1,
+				kvEntries: 1,
+			});
+			expect(await stored(tenantId)).toEqual({ ...left, words: 0, names: 0 });
+			expect(await stored(other)).toMatchObject({ notes: 5, names: 4 });
+		} finally {
+			await app.close();
+			await account.drop();
+		}
 	});
 });

@@ -7,6 +7,8 @@ import { membersOf } from "../../util/present.ts";
 import {
 	ignoredPaths,
 	type Language,
+	type ProjectKind,
+	placeholderTest,
 	projectFiles,
 	projectScripts,
 } from "./project-files.ts";
@@ -33,10 +35,14 @@ export async function initProject(
 		(isNew ? written : left).push(path);
 	// Read first: a package.json that is none stops it before anything is written.
 	const description = await readPackage(folder);
-	for (const { path, text } of projectFiles(language))
+	const kind: ProjectKind = {
+		language,
+		isModule: description === undefined || description.type === "module",
+	};
+	for (const { path, text } of projectFiles(kind))
 		note(path, await writeNew(join(folder, path), text));
 	await extendIgnored(folder, note);
-	await extendPackage(folder, description, { language, version, note });
+	await extendPackage(folder, description, { kind, version, note });
 	return { written, left };
 }
 
@@ -91,11 +97,11 @@ async function extendPackage(
 	folder: string,
 	given: Package | undefined,
 	{
-		language,
+		kind,
 		version,
 		note,
 	}: {
-		readonly language: Language;
+		readonly kind: ProjectKind;
 		readonly version: string;
 		readonly note: Note;
 	},
@@ -106,16 +112,16 @@ async function extendPackage(
 		type: "module",
 	};
 	const parts = {
-		scripts: projectScripts(language),
+		scripts: projectScripts(kind),
 		dependencies: { remdb: `^${version}`, zod: "^4.0.0" },
-		...(language === "ts"
+		...(kind.language === "ts"
 			? { devDependencies: { "@types/node": "^20.19.0", typescript: ">=5.5" } }
 			: {}),
 	};
 	const merged: Record<string, unknown> = { ...base };
 	let isChanged = given === undefined;
 	for (const [part, entries] of Object.entries(parts)) {
-		const before = isRecord(base[part]) ? base[part] : {};
+		const before = ownEntries(base[part]);
 		const missing = Object.entries(entries).filter(
 			([name]) => !Object.hasOwn(before, name),
 		);
@@ -130,6 +136,14 @@ async function extendPackage(
 			join(folder, "package.json"),
 			`${JSON.stringify(merged, null, 2)}\n`,
 		);
+}
+
+/** A part of package.json, without what `npm init` put in the place of a test. */
+function ownEntries(part: unknown): Package {
+	const entries = isRecord(part) ? part : {};
+	if (entries.test !== placeholderTest) return entries;
+	const { test: _, ...own } = entries;
+	return own;
 }
 
 /** A name that npm accepts. */

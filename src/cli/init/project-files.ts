@@ -6,30 +6,46 @@ export interface ProjectFile {
 	readonly text: string;
 }
 
+/** The kind of project: its language, and whether its package.json makes a `.js` file a module. */
+export interface ProjectKind {
+	readonly language: Language;
+	readonly isModule: boolean;
+}
+
 /** What `rem init` writes, besides entries of package.json and .gitignore. */
-export function projectFiles(language: Language): ProjectFile[] {
+export function projectFiles(kind: ProjectKind): ProjectFile[] {
+	const source = kind.language === "ts" ? "ts" : moduleExtension(kind);
+	const imported = kind.language === "ts" ? "js" : source;
 	return [
-		{ path: `models/note.${language}`, text: model },
+		{ path: `models/note.${source}`, text: model },
 		{ path: ".env.example", text: environment },
 		{ path: "migrations/README.md", text: migrations },
-		{ path: `test/notes.test.${language}`, text: projectTest },
-		...(language === "ts"
+		{ path: `test/notes.test.${source}`, text: projectTest(imported) },
+		...(kind.language === "ts"
 			? [{ path: "tsconfig.json", text: compilerOptions }]
 			: []),
 	];
 }
 
+/** The compiler writes what the package is; JavaScript is a module by its name. */
+function moduleExtension({ isModule }: ProjectKind): "js" | "mjs" {
+	return isModule ? "js" : "mjs";
+}
+
 export const ignoredPaths = [".rem/", ".env", "node_modules/"];
 
+/** What `npm init` writes as the script `test` where there is none. */
+export const placeholderTest = 'echo "Error: no test specified" && exit 1';
+
 /** Scripts of package.json, by name. */
-export function projectScripts(language: Language): Record<string, string> {
-	const built = language === "ts";
+export function projectScripts(kind: ProjectKind): Record<string, string> {
+	const built = kind.language === "ts";
 	return {
 		...(built ? { build: "tsc" } : {}),
 		migrate: "rem migrate --models models --migrations migrations",
 		test: built
 			? "tsc && node --test dist/test/notes.test.js"
-			: "node --test test/notes.test.js",
+			: `node --test test/notes.test.${moduleExtension(kind)}`,
 	};
 }
 
@@ -82,10 +98,12 @@ const compilerOptions = `${JSON.stringify(
 )}
 `;
 
-const projectTest = `import assert from "node:assert/strict";
+const projectTest = (
+	extension: string,
+) => `import assert from "node:assert/strict";
 import { test } from "node:test";
 import { PostgresService } from "remdb";
-import { Note } from "../models/note.js";
+import { Note } from "../models/note.${extension}";
 
 test("a note is found by name and by meaning", async () => {
 	const service = await PostgresService.connect({
