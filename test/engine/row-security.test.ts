@@ -495,10 +495,10 @@ describe.runIf(engine === "server")("with row level security", () => {
 			return { status: response.status, body: await response.json() };
 		};
 		try {
-			const [queued] = await db.service
+			const queued = await db.service
 				.repository(Note)
 				.upsert(note("queued"), { tenantId: "own", generateEmbeddings: false });
-			const entityId = queued?.id;
+			const entityId = queued.id;
 			const entityType = "notes";
 			const entity = { entityType, entityId };
 			const listed = await call("list", { table: "notes" });

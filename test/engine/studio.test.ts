@@ -1018,7 +1018,7 @@ describe("mounted in an application", () => {
 			const found = await ask("/admin/studio/api/search", {
 				method: "POST",
 				headers: postHeaders,
-				body: JSON.stringify({ query: "dinosaurs in a park", mode: "hybrid" }),
+				body: JSON.stringify({ query: "dinosaurs in a park", limit: 2 }),
 			});
 			expect(await found.json()).toMatchObject({
 				items: [{ title: "Jurassic Park" }, { title: "The Lost World" }],
