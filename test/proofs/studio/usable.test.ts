@@ -210,20 +210,21 @@ describeWithBrowser.each(engines)("on the %s database", (engine) => {
 		],
 	];
 
-	test("every state of the page is opened by its address", async () => {
-		for (const [state, shown] of addresses) {
+	test.each(addresses)(
+		"the address %s opens its state",
+		async (state, shown) => {
 			const fresh = await openPage(holder.browser, studio);
 			try {
 				await fresh.page.goto(new URL(`#/${stateOf(state)}`, studio.url).href);
 				await fresh.page.reload();
 				await shown(fresh.page);
 				await settled(fresh.page);
-				expect([state, fresh.problems]).toEqual([state, []]);
+				expect(fresh.problems).toEqual([]);
 			} finally {
 				await fresh.close();
 			}
-		}
-	});
+		},
+	);
 
 	function stateOf(state: string): string {
 		return state.replace("ENTITY", `entities?table=films&id=${filmId}`);
@@ -341,10 +342,9 @@ describeWithBrowser.each(engines)("on the %s database", (engine) => {
 		await page.locator("table.entities td.number").first().waitFor();
 		for (const cell of ["th.number", "td.number"])
 			expect(
-				await page
-					.locator(`table.entities ${cell}`)
-					.first()
-					.evaluate("(element) => getComputedStyle(element).textAlign"),
+				await page.evaluate(
+					`getComputedStyle(document.querySelector("table.entities ${cell}")).textAlign`,
+				),
 			).toBe("right");
 		const time = page.locator("table.entities time").first();
 		const at = new Date((await time.getAttribute("datetime")) ?? "");
@@ -423,7 +423,10 @@ async function shell(command: string, url: string): Promise<string> {
 }
 
 async function value(page: Page, name: string, expected: string) {
-	const field = page.getByLabel(name, { exact: true }).first();
+	const field = page
+		.locator("input, select, textarea")
+		.and(page.getByLabel(name, { exact: true }))
+		.first();
 	await expect.poll(() => field.inputValue()).toBe(expected);
 }
 
