@@ -9,6 +9,7 @@ import {
 } from "../../src/index.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { generatedSchema } from "../../src/schema/files.ts";
+import { studio } from "../../src/studio/index.ts";
 import { codeOf, engine, useService } from "../support/engine.ts";
 import { login } from "../support/row-security.ts";
 
@@ -465,6 +466,57 @@ describe.runIf(engine === "server")("with row level security", () => {
 			const writing = service.repository(Note).upsert(note("no"), own);
 			await expect(writing).rejects.toMatchObject({ sqlState: "42501" });
 		} finally {
+			await service.close();
+			await reader.drop();
+		}
+	});
+
+	test("the studio of a role that only reads shows one tenant's rows, vectors and queue", async () => {
+		const reader = await login(db as never, models, "rem_ro");
+		const service = await PostgresService.connect({
+			connectionString: reader.url,
+			models,
+			embedding: { provider: "local", dimensions: 16 },
+		});
+		const handler = studio(service, {
+			tenantId: "own",
+			authorize: () => true,
+			writable: true,
+		});
+		const call = async (path: string, body?: object) => {
+			const response = await handler(
+				new Request(`http://localhost/api/${path}`, {
+					...(body === undefined
+						? {}
+						: { method: "POST", body: JSON.stringify(body) }),
+					headers: { "content-type": "application/json", "x-rem-studio": "1" },
+				}),
+			);
+			return { status: response.status, body: await response.json() };
+		};
+		try {
+			const queued = await db.service
+				.repository(Note)
+				.upsert(note("queued"), { tenantId: "own", generateEmbeddings: false });
+			const entityId = queued.id;
+			const entityType = "notes";
+			const entity = { entityType, entityId };
+			const listed = await call("list", { table: "notes" });
+			expect(listed.body.rows).toHaveLength(3);
+			const shown = await call("entity", entity);
+			expect(shown.body.vectors).toMatchObject([{ state: "queued" }]);
+			const asked = { query: "about same", entity: entityId, entityType };
+			expect((await call("why", asked)).status).toBe(200);
+			expect((await call("delete", entity)).status).toBe(500);
+			const health = await call("health");
+			expect(health.body).toMatchObject({
+				pool: { ok: true },
+				statements: { ok: true },
+				embeddings: { ok: false, error: { code: "CONFIG_INVALID" } },
+			});
+		} finally {
+			handler.close();
+			await db.service.execute("DELETE FROM notes WHERE title = 'queued'");
 			await service.close();
 			await reader.drop();
 		}

@@ -1,3 +1,5 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, PostgresService } from "../../src/index.ts";
@@ -16,6 +18,7 @@ import type {
 import { routes } from "../../src/studio/api.ts";
 import { filterParts } from "../../src/studio/filter-parts.ts";
 import {
+	nodeListener,
 	type StudioHandler,
 	type StudioOptions,
 	studio,
@@ -972,6 +975,80 @@ test("a condition is split where all parts must be true", () => {
 	expect(filterParts("a = 1 OR b = 2 AND c = 3")).toEqual([
 		"a = 1 OR b = 2 AND c = 3",
 	]);
+});
+
+describe("mounted in an application", () => {
+	const options = {
+		tenantId: "mounted",
+		basePath: "/admin/studio",
+		hosts: ["127.0.0.1"],
+		authorize: (request: Request) => request.headers.get("x-role") === "admin",
+	};
+
+	test("under a path of node:http, as Express calls it", async () => {
+		await films("mounted");
+		const handler = studio(db.service, options);
+		handlers.push(handler);
+		const listener = nodeListener(handler);
+		// `app.use(path, listener)` of Express takes the path out of the address.
+		const server = createServer((request, response) => {
+			const { url = "" } = request;
+			if (!url.startsWith(options.basePath)) return response.end("the app");
+			const mounted = Object.assign(request, { originalUrl: url });
+			mounted.url = url.slice(options.basePath.length) || "/";
+			listener(mounted, response);
+		});
+		await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+		const { port } = server.address() as AddressInfo;
+		const ask = (path: string, init: RequestInit = {}) =>
+			fetch(`http://127.0.0.1:${port}${path}`, {
+				redirect: "manual",
+				...init,
+				headers: { "x-role": "admin", ...init.headers },
+			});
+		try {
+			expect(await (await ask("/")).text()).toBe("the app");
+			const moved = await ask("/admin/studio");
+			expect([moved.status, moved.headers.get("location")]).toEqual([
+				308,
+				"/admin/studio/",
+			]);
+			const page = await ask("/admin/studio/");
+			expect(await page.text()).toContain("<title>rem studio</title>");
+			const found = await ask("/admin/studio/api/search", {
+				method: "POST",
+				headers: postHeaders,
+				body: JSON.stringify({ query: "dinosaurs in a park", limit: 2 }),
+			});
+			expect(await found.json()).toMatchObject({
+				items: [{ title: "Jurassic Park" }, { title: "The Lost World" }],
+			});
+			const other = await ask("/admin/studio/", { headers: { "x-role": "" } });
+			expect(other.status).toBe(401);
+		} finally {
+			server.close();
+		}
+	});
+
+	test("as a route of Hono or Next: a function of the web's Request", async () => {
+		const handler = studio(db.service, options);
+		handlers.push(handler);
+		// app.all("/admin/studio/*", (c) => handler(c.req.raw)); in Next.js:
+		const route = { GET: handler, POST: handler };
+		const headers = { host: "127.0.0.1", "x-role": "admin" };
+		const page = await route.GET(
+			new Request("http://127.0.0.1/admin/studio/", { headers }),
+		);
+		expect(page.headers.get("content-type")).toContain("text/html");
+		const listed = await route.POST(
+			new Request("http://127.0.0.1/admin/studio/api/list", {
+				method: "POST",
+				headers: { ...headers, ...postHeaders },
+				body: JSON.stringify({ table: entityType }),
+			}),
+		);
+		expect(listed.status).toBe(200);
+	});
 });
 
 describe("health", () => {

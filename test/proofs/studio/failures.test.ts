@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { emptyDatabase } from "../../cli/run-rem.ts";
+import { emptyDatabase, engines } from "../../cli/run-rem.ts";
 import {
 	type EmbeddingServer,
 	startEmbeddingServer,
@@ -74,58 +74,61 @@ describe.skipIf(server === undefined)("a database that goes away", () => {
 	});
 });
 
-describeWithBrowser("a provider", () => {
-	const holder = useBrowser();
-	let provider: EmbeddingServer;
-	let studio: Studio;
-	let open: OpenPage;
+describeWithBrowser.each(engines)(
+	"a provider, on the %s database",
+	(engine) => {
+		const holder = useBrowser();
+		let provider: EmbeddingServer;
+		let studio: Studio;
+		let open: OpenPage;
 
-	beforeAll(async () => {
-		provider = await startEmbeddingServer({ delayMs: 1_500 });
-		const url = await emptyDatabase("embedded");
-		await loadFilms(url, 5, {
-			provider: "openai",
-			baseUrl: provider.openaiUrl,
-			apiKey: "sk-test",
+		beforeAll(async () => {
+			provider = await startEmbeddingServer({ delayMs: 1_500 });
+			const url = await emptyDatabase(engine);
+			await loadFilms(url, 5, {
+				provider: "openai",
+				baseUrl: provider.openaiUrl,
+				apiKey: "sk-test",
+			});
+			studio = await startStudio(url, {
+				args: ["--write"],
+				env: {
+					EMBEDDING__PROVIDER: "openai",
+					EMBEDDING__BASE_URL: provider.openaiUrl,
+					OPENAI_API_KEY: "sk-test",
+				},
+			});
+			open = await openPage(holder.browser, studio);
 		});
-		studio = await startStudio(url, {
-			args: ["--write"],
-			env: {
-				EMBEDDING__PROVIDER: "openai",
-				EMBEDDING__BASE_URL: provider.openaiUrl,
-				OPENAI_API_KEY: "sk-test",
-			},
+		afterAll(async () => {
+			await open?.close();
+			await studio?.stop();
+			await provider?.close();
 		});
-		open = await openPage(holder.browser, studio);
-	});
-	afterAll(async () => {
-		await open?.close();
-		await studio?.stop();
-		await provider?.close();
-	});
 
-	test("that is slow: the page says that it works, and stays usable", async () => {
-		const { page, go } = open;
-		await go("entities?table=films&filter=name+%3D+'Airplane!+(1980)'");
-		await page.getByRole("link", { name: "Airplane! (1980)" }).click();
-		await page.getByRole("link", { name: "Edit" }).click();
-		await page.getByRole("textbox", { name: /^extract/ }).fill("A new text.");
-		await page.getByRole("button", { name: "Save" }).click();
-		await page.getByText("Saving…").waitFor();
-		await page.getByRole("region", { name: "Fields" }).waitFor();
-		await page.getByText("A new text.").first().waitFor();
-		await page.keyboard.press("4");
-		await page.getByRole("heading", { name: "Health" }).waitFor();
-	});
+		test("that is slow: the page says that it works, and stays usable", async () => {
+			const { page, go } = open;
+			await go("entities?table=films&filter=name+%3D+'Airplane!+(1980)'");
+			await page.getByRole("link", { name: "Airplane! (1980)" }).click();
+			await page.getByRole("link", { name: "Edit" }).click();
+			await page.getByRole("textbox", { name: /^extract/ }).fill("A new text.");
+			await page.getByRole("button", { name: "Save" }).click();
+			await page.getByText("Saving…").waitFor();
+			await page.getByRole("region", { name: "Fields" }).waitFor();
+			await page.getByText("A new text.").first().waitFor();
+			await page.keyboard.press("4");
+			await page.getByRole("heading", { name: "Health" }).waitFor();
+		});
 
-	test("that fails: the page shows its error, and no text or key of the request", async () => {
-		const { page, go } = open;
-		provider.misbehave("key-refused", 100);
-		await go("search?q=something+new&mode=vector&tables=films");
-		const alert = page.getByRole("alert").first();
-		await alert.waitFor();
-		expect(await alert.innerText()).toMatch(/PROVIDER|provider/);
-		expect(await page.content()).not.toContain("sk-test");
-		provider.reset();
-	});
-});
+		test("that fails: the page shows its error, and no text or key of the request", async () => {
+			const { page, go } = open;
+			provider.misbehave("key-refused", 100);
+			await go("search?q=something+new&mode=vector&tables=films");
+			const alert = page.getByRole("alert").first();
+			await alert.waitFor();
+			expect(await alert.innerText()).toMatch(/PROVIDER|provider/);
+			expect(await page.content()).not.toContain("sk-test");
+			provider.reset();
+		});
+	},
+);

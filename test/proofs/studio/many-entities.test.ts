@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { emptyDatabase } from "../../cli/run-rem.ts";
+import { emptyDatabase, engines } from "../../cli/run-rem.ts";
 import { withService } from "./films.ts";
 import {
 	describeWithBrowser,
@@ -11,20 +11,19 @@ import {
 	useBrowser,
 } from "./open-studio.ts";
 
-const server = process.env.REM_TEST_DATABASE_URL;
 const entities = 100_000;
 
 /** The one that everything else leads to. */
 const hub = "Hub";
 
-describe.skipIf(server === undefined)("with 100,000 entities", () => {
-	describeWithBrowser("the studio", () => {
+describe("with 100,000 entities", () => {
+	describeWithBrowser.each(engines)("on the %s database", (engine) => {
 		const holder = useBrowser();
 		let studio: Studio;
 		let open: OpenPage;
 
 		beforeAll(async () => {
-			const url = await emptyDatabase("server");
+			const url = await emptyDatabase(engine);
 			await withService(url, async (service) => {
 				await service.migrate();
 				await service.batchUpsert({

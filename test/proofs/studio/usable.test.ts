@@ -1,0 +1,447 @@
+import { execFile } from "node:child_process";
+import { chmodSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import type { Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import {
+	emptyDatabase,
+	engines,
+	main,
+	temporaryFolder,
+} from "../../cli/run-rem.ts";
+import { loadFilms, modelsFile, tenantId, withService } from "./films.ts";
+import {
+	describeWithBrowser,
+	type OpenPage,
+	openPage,
+	overflow,
+	type Studio,
+	seriousFindings,
+	settled,
+	startStudio,
+	useBrowser,
+} from "./open-studio.ts";
+
+// Keyboard, addresses, widths, colours and copied code, on both engines.
+
+/** Types of edges that an address must not part, cut or turn. */
+const oddTypes = [
+	"a,b",
+	"a%2Cb",
+	"a&b=c",
+	"a#b",
+	"a?b+c d",
+	`quoted "one" and 'two'`,
+	"50 %",
+	"🎬,🎭",
+	"نوع,علاقة",
+	"<b>bold</b>",
+];
+
+const film = "Airplane! (1980)";
+const from = `graph?from=${encodeURIComponent(film)}`;
+
+describeWithBrowser.each(engines)("on the %s database", (engine) => {
+	const holder = useBrowser();
+	let url: string;
+	let studio: Studio;
+	let open: OpenPage;
+	let filmId: string;
+
+	beforeAll(async () => {
+		url = await emptyDatabase(engine);
+		await loadFilms(url, 60);
+		filmId = await withService(url, async (service) => {
+			await service.batchUpsert({
+				tableName: "people",
+				entities: oddTypes.map((_, at) => ({ name: `Odd ${at}`, films: at })),
+			});
+			const scope = service.scope({ tenantId });
+			const [found] = await scope.lookupEntities({ entityKeys: [film] });
+			await scope.link({
+				from: film,
+				edges: oddTypes.map((rel_type, at) => ({ dst: `Odd ${at}`, rel_type })),
+			});
+			return found?.entityId ?? "";
+		});
+		studio = await startStudio(url, { args: ["--write"] });
+		open = await openPage(holder.browser, studio);
+	});
+	afterAll(async () => {
+		await open?.close();
+		await studio?.stop();
+	});
+
+	test.each(oddTypes)(
+		"the edge type %s is filtered, and linked to",
+		async (type) => {
+			const { page, go } = open;
+			await go(from);
+			const box = page
+				.getByRole("region", { name: "Edge types" })
+				.getByRole("checkbox", { name: type, exact: false });
+			const exact = page
+				.locator("section[aria-label='Edge types'] label")
+				.filter({ hasText: type })
+				.first();
+			await exact.waitFor();
+			await box.first().check();
+			const drawn = () => page.locator(".edge title").allTextContents();
+			await expect.poll(drawn).toContain(type);
+			await expect.poll(async () => new Set(await drawn()).size).toBe(1);
+			const address = page.url();
+			const other = await openPage(holder.browser, studio);
+			try {
+				await other.page.goto(address);
+				await other.page
+					.locator(".edge title")
+					.first()
+					.waitFor({ state: "attached" });
+				expect(
+					new Set(await other.page.locator(".edge title").allTextContents()),
+				).toEqual(new Set([type]));
+			} finally {
+				await other.close();
+			}
+		},
+	);
+
+	/** Every parameter of an address, and what of it the page shows. */
+	const addresses: readonly (readonly [
+		state: string,
+		shown: (page: Page) => Promise<unknown>,
+	])[] = [
+		["search?q=parody", (page) => value(page, "Query", "parody")],
+		["search?q=parody&mode=vector", (page) => current(page, "Mode", "vector")],
+		["search?q=parody&tables=films", (page) => checked(page, "films")],
+		["search?q=parody&limit=7", (page) => value(page, "Limit", "7")],
+		[
+			"search?q=parody&maxTokens=900",
+			(page) => value(page, "Max tokens", "900"),
+		],
+		[
+			"search?q=parody&mode=hybrid&filter=year+%3D+1980",
+			(page) => value(page, "Filter", "year = 1980"),
+		],
+		[
+			"search?q=parody&mode=hybrid&vectorMode=exact",
+			(page) => value(page, "Compare vectors", "exact"),
+		],
+		[
+			"search?q=parody&mode=hybrid&weightVector=0.5&weightText=2&weightName=0",
+			async (page) => {
+				await value(page, "Weight: vector", "0.5");
+				await value(page, "Weight: text", "2");
+				await value(page, "Weight: name", "0");
+			},
+		],
+		[
+			"search?q=airplane&mode=fuzzy&threshold=0.2",
+			(page) => value(page, "Least similarity", "0.2"),
+		],
+		[
+			"search?q=parody&view=plan",
+			(page) => current(page, "View", "Plan and SQL"),
+		],
+		["search?q=parody&view=code", (page) => current(page, "View", "Code")],
+		[
+			"search?q=parody&compare=yes&b.mode=vector&b.limit=3",
+			async (page) => {
+				await current(page, "Mode of B", "vector");
+				await page.getByRole("columnheader", { name: "Move" }).waitFor();
+			},
+		],
+		[
+			`search?q=parody&why=${encodeURIComponent(film)}`,
+			(page) => page.getByTestId("verdict").waitFor(),
+		],
+		["entities?table=people", (page) => current(page, "Tables", /^people/)],
+		[
+			"entities?table=films&filter=year+%3D+1980",
+			(page) => value(page, "Filter", "year = 1980"),
+		],
+		[
+			"entities?table=films&sort=year+desc",
+			(page) => page.locator("th[aria-sort=descending]").waitFor(),
+		],
+		[
+			"entities?table=films&columns=genres,tags",
+			async (page) => {
+				await page.getByRole("columnheader", { name: "tags" }).waitFor();
+				expect(
+					await page.getByRole("columnheader", { name: "extract" }).count(),
+				).toBe(0);
+			},
+		],
+		[
+			"ENTITY",
+			(page) => page.getByRole("region", { name: "Vectors" }).waitFor(),
+		],
+		[
+			"ENTITY&edit=yes",
+			(page) => page.getByRole("button", { name: "Save" }).waitFor(),
+		],
+		[from, (page) => page.locator(".node").first().waitFor()],
+		[`${from}&direction=in`, (page) => current(page, "Direction", "In")],
+		[`${from}&depth=2`, (page) => current(page, "Depth", "2 steps")],
+		[`${from}&types=stars`, (page) => checked(page, /^stars/)],
+		["console?q=SQL+films+LIMIT+2", (page) => heading(page, "2 rows")],
+		[
+			"console?q=SQL+films+LIMIT+2&view=json",
+			(page) => current(page, "View", "JSON"),
+		],
+		[
+			"console?q=EXPLAIN+SQL+films+LIMIT+2",
+			(page) => heading(page, "Explained"),
+		],
+		["health", (page) => heading(page, "Health")],
+		[
+			"search?q=parody&user=jan",
+			(page) => page.getByText("jan").first().waitFor(),
+		],
+		[
+			"search?q=parody&shared=yes",
+			(page) =>
+				page
+					.getByText(/shared/)
+					.first()
+					.waitFor(),
+		],
+	];
+
+	test.each(addresses)(
+		"the address %s opens its state",
+		async (state, shown) => {
+			const fresh = await openPage(holder.browser, studio);
+			try {
+				await fresh.page.goto(new URL(`#/${stateOf(state)}`, studio.url).href);
+				await fresh.page.reload();
+				await shown(fresh.page);
+				await settled(fresh.page);
+				expect(fresh.problems).toEqual([]);
+			} finally {
+				await fresh.close();
+			}
+		},
+	);
+
+	function stateOf(state: string): string {
+		return state.replace("ENTITY", `entities?table=films&id=${filmId}`);
+	}
+
+	describe.each([360, 768, 1280, 3840])("%i pixels wide", (width) => {
+		test("no state scrolls sideways", async () => {
+			const wide = await openPage(holder.browser, studio, {
+				viewport: { width, height: 800 },
+			});
+			try {
+				for (const [state] of addresses) {
+					await wide.go(stateOf(state));
+					await settled(wide.page);
+					expect([state, await overflow(wide.page)]).toEqual([state, 0]);
+				}
+			} finally {
+				await wide.close();
+			}
+		});
+	});
+
+	test.each(["light", "dark"] as const)(
+		"in %s, axe finds nothing serious in any state",
+		async (colorScheme) => {
+			const themed = await openPage(holder.browser, studio, { colorScheme });
+			try {
+				for (const [state] of addresses) {
+					await themed.go(stateOf(state));
+					await settled(themed.page);
+					expect([state, await seriousFindings(themed.page)]).toEqual([
+						state,
+						[],
+					]);
+				}
+			} finally {
+				await themed.close();
+			}
+		},
+	);
+
+	const pagesWithRows: readonly (readonly [string, string, string])[] = [
+		["search?q=parody+of+disaster+films", "Query", "[data-testid=verdict]"],
+		["entities?table=films", "Filter", "section[aria-label=Fields]"],
+		["graph", "Start", ".node"],
+		["console?q=SQL+films+LIMIT+3", "Query", "section[aria-label=Fields]"],
+	];
+
+	test.each(pagesWithRows)(
+		"%s: /, j, k, Enter and Esc",
+		async (state, field, opened) => {
+			const { page, go } = open;
+			await go("health");
+			await go(state);
+			await page.locator("main [data-row]").nth(1).waitFor();
+			await settled(page);
+			const press = (key: string) => page.keyboard.press(key);
+			await press("/");
+			const focused = () => page.evaluate("document.activeElement.ariaLabel");
+			await expect.poll(focused).toBe(field);
+			await press("Escape");
+			expect(await focused()).toBeNull();
+			const row = () =>
+				page.evaluate(
+					"[...document.querySelectorAll('main [data-row]')].indexOf(document.activeElement)",
+				);
+			await press("j");
+			await press("j");
+			expect(await row()).toBe(1);
+			await press("k");
+			expect(await row()).toBe(0);
+			await press("Enter");
+			await page.locator(opened).first().waitFor();
+			await press("Escape");
+			if (opened !== ".node")
+				await page.locator(opened).first().waitFor({ state: "detached" });
+		},
+	);
+
+	test("a node is opened and left by the keyboard", async () => {
+		const { page, go } = open;
+		await go(from);
+		await page.locator(".node").first().waitFor();
+		await page.keyboard.press("j");
+		await page.keyboard.press("Enter");
+		await expect.poll(() => page.url()).toContain("node=");
+		await page.keyboard.press("Escape");
+		await expect.poll(() => page.url()).not.toContain("node=");
+	});
+
+	test("the theme is chosen, stays, and is there at the first paint", async () => {
+		const themed = await openPage(holder.browser, studio, {
+			colorScheme: "light",
+		});
+		try {
+			const { page } = themed;
+			const theme = () =>
+				page.evaluate("document.documentElement.dataset.theme");
+			const button = page.getByRole("button", { name: /^Colours/ });
+			await button.click();
+			await button.click();
+			expect(await theme()).toBe("dark");
+			await page.route("**/index-*.js", (route) => route.abort());
+			await page.reload();
+			expect(await theme()).toBe("dark");
+			await page.getByText("rem studio").waitFor();
+		} finally {
+			await themed.close();
+		}
+	});
+
+	test("numbers stand on the right, times are local with UTC on hover", async () => {
+		const { page, go } = open;
+		await go("entities?table=films&columns=year,createdAt");
+		await page.locator("table.entities td.number").first().waitFor();
+		for (const cell of ["th.number", "td.number"])
+			expect(
+				await page.evaluate(
+					`getComputedStyle(document.querySelector("table.entities ${cell}")).textAlign`,
+				),
+			).toBe("right");
+		const time = page.locator("table.entities time").first();
+		const at = new Date((await time.getAttribute("datetime")) ?? "");
+		expect(await time.getAttribute("title")).toBe(
+			`${at.toISOString().slice(0, 19).replace("T", " ")} UTC`,
+		);
+		const local = at.toLocaleTimeString("en-GB", {
+			timeZone: "America/New_York",
+		});
+		expect(await time.innerText()).toContain(local);
+	});
+
+	test("what the copy buttons copy runs, and finds what the page shows", async () => {
+		const { page, go } = open;
+		await page
+			.context()
+			.grantPermissions(["clipboard-read", "clipboard-write"]);
+		const copied = async (button: string) => {
+			await page.getByRole("button", { name: button }).first().click();
+			await page.getByText("Copied").first().waitFor();
+			return String(await page.evaluate("navigator.clipboard.readText()"));
+		};
+		await go(
+			"search?q=who's+in+a+%22parody%22%3F&mode=hybrid&limit=4&view=code",
+		);
+		await settled(page);
+		const code = await copied("Copy code");
+		await go("search?q=-parody&mode=text&limit=4&view=code");
+		await settled(page);
+		const command = await copied("Copy command");
+		await go(
+			"console?q=SQL+films+WHERE+year+%3D+1980+ORDER+BY+name+LIMIT+3&view=code",
+		);
+		await settled(page);
+		const query = await copied("Copy command");
+		const json = JSON.parse(await copied("Copy JSON"));
+		// The embedded database has one process at a time.
+		await studio.stop();
+		try {
+			const found = await withService<{ readonly name: string }[]>(
+				url,
+				(service) =>
+					new Function("service", `return (async () => ${code})()`)(service),
+			);
+			expect(found.map(({ name }) => name)).toContain(film);
+			expect(found.length).toBe(4);
+			expect(await shell(command, url)).toContain(film);
+			const answer = await shell(query, url);
+			for (const { name } of json.rows) expect(answer).toContain(name);
+		} finally {
+			await open.close();
+			studio = await startStudio(url, { args: ["--write"] });
+			open = await openPage(holder.browser, studio);
+		}
+	});
+});
+
+const folder = temporaryFolder({ "models.ts": modelsFile });
+
+/** Runs the command in a shell in which `rem` is the built one, with the database and the models. */
+async function shell(command: string, url: string): Promise<string> {
+	const bin = join(folder, "rem");
+	writeFileSync(
+		bin,
+		`#!/bin/sh\ncommand=$1; shift\nexec '${process.execPath}' '${main}' "$command" --url '${url}' --models '${join(folder, "models.ts")}' --json "$@"\n`,
+	);
+	chmodSync(bin, 0o755);
+	const { stdout } = await promisify(execFile)("sh", ["-c", command], {
+		cwd: folder,
+		env: {
+			PATH: `${folder}:${process.env.PATH}`,
+			EMBEDDING__PROVIDER: "local",
+		},
+	});
+	return stdout;
+}
+
+async function value(page: Page, name: string, expected: string) {
+	const field = page
+		.locator("input, select, textarea")
+		.and(page.getByLabel(name, { exact: true }))
+		.first();
+	await expect.poll(() => field.inputValue()).toBe(expected);
+}
+
+async function checked(page: Page, name: string | RegExp) {
+	const box = page.getByRole("checkbox", { name }).first();
+	await expect.poll(() => box.isChecked()).toBe(true);
+}
+
+async function current(page: Page, group: string, text: string | RegExp) {
+	const chosen = page
+		.getByLabel(group, { exact: true })
+		.locator("[aria-current=true]");
+	await expect.poll(() => chosen.first().innerText()).toMatch(text);
+}
+
+async function heading(page: Page, name: string) {
+	await page.getByRole("heading", { name }).waitFor();
+}
