@@ -43,6 +43,8 @@ export default defineConfig(async () => {
 			include: [...include],
 			exclude: [...exclude],
 			isolate,
+			setupFiles:
+				engine === "none" ? [] : ["test/support/check-statements.ts"],
 			env: {
 				...env,
 				REM_TEST_ENGINE: engine,
