@@ -5,7 +5,14 @@ import {
 	type Context,
 	type Figure,
 } from "../support/case.ts";
-import { castGraph, clique, dense, hub, type Node } from "../support/graphs.ts";
+import {
+	castGraph,
+	centre,
+	clique,
+	dense,
+	hub,
+	type Node,
+} from "../support/graphs.ts";
 import { Cached } from "../support/models.ts";
 import { whole } from "../support/numbers.ts";
 import { settle, timed } from "../support/paired.ts";
@@ -34,6 +41,7 @@ async function run(context: Context): Promise<Figure[]> {
 			await write(service, "films", cast.nodes);
 			await write(service, "clique", clique(members));
 			await write(service, "hub", hub(leaves));
+			await write(service, "centre", centre(leaves));
 			const sizes = context.quick
 				? ([[100, 30]] as const)
 				: ([
@@ -42,6 +50,8 @@ async function run(context: Context): Promise<Figure[]> {
 					] as const);
 			for (const [size, edges] of sizes)
 				await write(service, `dense ${size}`, dense(size, edges));
+			// The index of edges by their targets.
+			await service.indexer.repair({ missing: true });
 			await service.indexer.drain();
 			await database.client.query("VACUUM (ANALYZE)");
 			context.say(
@@ -52,7 +62,8 @@ async function run(context: Context): Promise<Figure[]> {
 				cast.people[Math.floor(random() * cast.people.length)] as string;
 			const bothDense: Figure[] = [];
 			for (const size of sizes)
-				bothDense.push(...(await bothWays(context, service, size)));
+				for (const depth of [1, 2])
+					bothDense.push(...(await bothWays(context, service, size, depth)));
 			return [
 				await measure(context, {
 					name: `co-stars at depth 2, ${cast.source}, median of ${walks}`,
@@ -101,6 +112,18 @@ async function run(context: Context): Promise<Figure[]> {
 							1,
 						),
 				}),
+				await measure(context, {
+					name: `all of the ${whole(leaves)} edges to a hub, median of 3`,
+					times: 3,
+					bound: 100,
+					walk: () =>
+						expectReach(
+							service,
+							"centre",
+							{ from: "centre", depth: 1, limit: leaves, direction: "in" },
+							leaves,
+						),
+				}),
 				...bothDense,
 			];
 		},
@@ -112,17 +135,18 @@ async function bothWays(
 	context: Context,
 	service: Service,
 	[size, edges]: readonly [size: number, edges: number],
+	depth: number,
 ): Promise<Figure[]> {
 	const walk = (direction: "out" | "in") => () =>
 		reach(service, `dense ${size}`, {
 			from: "node 3",
-			depth: 2,
+			depth,
 			limit: 1000,
 			nodeBudget: 100_000,
 			direction,
 		});
 	const name = (way: string) =>
-		`${whole(size)} × ${whole(edges)} edges, depth 2, ${way}, median of 5`;
+		`${whole(size)} × ${whole(edges)} edges, depth ${depth}, ${way}, median of 5`;
 	const along = await measure(context, {
 		name: name("along"),
 		times: 5,

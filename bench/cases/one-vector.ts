@@ -1,6 +1,7 @@
 import { performance } from "node:perf_hooks";
 import type pg from "pg";
 import type { NewRow } from "remdb";
+import { upsertBinary } from "../support/binary-rows.ts";
 import {
 	atLeast,
 	atMost,
@@ -23,9 +24,10 @@ async function run({ server, quick, rounds }: Context): Promise<Figure[]> {
 	const count = quick ? 1_000 : 10_000;
 	const rowByRowCount = quick ? 100 : 500;
 	const { bare, withVectors, provider } = prepareNotes(count);
-	const texts = withVectors
-		.slice(0, rowByRowCount)
-		.map((row) => vectorText(row.vectors?.content as Float32Array));
+	const vectors = withVectors.map(
+		(row) => row.vectors?.content as Float32Array,
+	);
+	const texts = vectors.slice(0, rowByRowCount).map(vectorText);
 
 	return withWorkbench(server, [Note], provider, async (database, service) => {
 		const ready = () =>
@@ -50,6 +52,10 @@ async function run({ server, quick, rounds }: Context): Promise<Figure[]> {
 				ready,
 				embedded,
 				server: () => staged.insert(),
+				binary: () =>
+					timed(() =>
+						upsertBinary(database.client, { rows: bare, vectors, tenantId }),
+					),
 				rowByRow: () => insertRowByRow(database.client, bare, texts),
 			},
 			{
@@ -79,6 +85,13 @@ async function run({ server, quick, rounds }: Context): Promise<Figure[]> {
 				unit: "×",
 				target: atMost(2.5),
 				detail: `${milliseconds(times.embedded)}, ${rowsPerSecond(count, times.embedded)}`,
+			},
+			{
+				name: `${what}, ready vectors ÷ the same as raw binary SQL by the driver`,
+				values: ratios(times.ready, times.binary),
+				unit: "×",
+				target: atMost(1.35),
+				detail: `${milliseconds(times.ready)}; driver ${milliseconds(times.binary)}`,
 			},
 			{
 				name: "row-at-a-time text ÷ ready vectors",

@@ -59,6 +59,16 @@ export function hub(edges: number): Node[] {
 	];
 }
 
+/** One that all others lead to. */
+export function centre(edges: number): Node[] {
+	return [
+		node("centre", [], "has"),
+		...Array.from({ length: edges }, (_, at) =>
+			node(`leaf ${at}`, ["centre"], "belongs_to"),
+		),
+	];
+}
+
 /** Each leads to many others, and is led to by as many. */
 export function dense(size: number, edges: number): Node[] {
 	return Array.from({ length: size }, (_, at) =>

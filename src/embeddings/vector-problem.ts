@@ -27,36 +27,41 @@ export function vectorProblem(
 	if (vector.length !== dimensions)
 		return mismatch(`${vector.length} dimensions, expected ${dimensions}`);
 	let sum = 0;
-	let largest = 0;
-	// By index: 4 µs for 1,536 dimensions, where the iterator took 20.
+	// By index: 1.6 µs for 1,536 dimensions, where the iterator took 20; 3.4 with
+	// the largest value, which few need.
 	for (let at = 0; at < vector.length; at++) {
 		const value = vector[at] as number;
 		sum += value * value;
-		if (value > largest) largest = value;
-		else if (-value > largest) largest = -value;
 	}
 	// Infinity and NaN both end up here, so one pass is enough.
 	if (!Number.isFinite(sum)) return mismatch("a value that is not finite");
 	if (sum === 0) return mismatch("nothing but zeros");
-	return rangeProblem(sum, largest, dimensions);
+	return rangeProblem(vector, sum, dimensions);
 }
 
 function rangeProblem(
+	vector: Float32Array,
 	sum: number,
-	largest: number,
 	dimensions: number,
 ): VectorProblem | undefined {
 	const isHalf =
 		dimensions >= halfDimensions.from && dimensions <= halfDimensions.to;
 	const minSquares = dimensions * (isHalf ? minHalfSquare : minSquare);
-	if (isHalf && largest > maxHalf)
-		return outside(
-			`a value of ${short(largest)}, above the ${maxHalf} that halfvec can store`,
-		);
+	if (isHalf && sum > maxHalf ** 2) {
+		const largest = largestOf(vector);
+		if (largest > maxHalf)
+			return outside(
+				`a value of ${short(largest)}, above the ${maxHalf} that halfvec can store`,
+			);
+	}
 	if (sum >= minSquares && sum <= maxSquares) return undefined;
 	return outside(
 		`the norm ${short(Math.sqrt(sum))}, expected ${short(Math.sqrt(minSquares))} to ${short(Math.sqrt(maxSquares))}`,
 	);
+}
+
+function largestOf(vector: Float32Array): number {
+	return vector.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
 }
 
 function mismatch(message: string): VectorProblem {
