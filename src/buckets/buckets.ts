@@ -1,4 +1,5 @@
 import { ServiceCore } from "../core/service-core.ts";
+import type { EntityTable } from "../models/registry.ts";
 import { elementAt } from "../util/present.ts";
 import { bucketSchemas } from "./bucket-names.ts";
 import { bucketOf } from "./bucket-of.ts";
@@ -25,7 +26,12 @@ export class Buckets extends ServiceCore {
 
 	/** The core of a tenant's bucket, or of the default tenant's; `TENANT_REQUIRED` where there is none. */
 	of(tenantId: string | undefined): ServiceCore {
-		return this.at(bucketOf(this.tenant(tenantId), this.schemas.length));
+		return this.at(this.numberOf(this.tenant(tenantId)));
+	}
+
+	/** The number of a tenant's bucket. */
+	numberOf(tenantId: string): number {
+		return bucketOf(tenantId, this.schemas.length);
 	}
 
 	/** The core of the bucket of that number. */
@@ -38,6 +44,12 @@ export class Buckets extends ServiceCore {
 	/** The cores of all buckets, in their order. */
 	all(): readonly ServiceCore[] {
 		return this.schemas.map((_, number) => this.at(number));
+	}
+
+	/** The table in each bucket that has rows of its own: one without tenants is the same in all. */
+	tablesOf({ entity }: EntityTable): EntityTable[] {
+		const cores = entity.tenantScoped ? this.all() : [this.at(0)];
+		return cores.map(({ registry }) => registry.get(entity.tableName));
 	}
 
 	/** Those that were needed so far. */

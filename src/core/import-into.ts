@@ -6,6 +6,7 @@ import { RemError } from "../errors.ts";
 import { planSettings } from "../store/batch-upsert.ts";
 import type {
 	ExportText,
+	ImportedCount,
 	ImportProgress,
 	ImportResult,
 } from "../store/export-result.ts";
@@ -67,8 +68,8 @@ export async function importInto(
 	return result;
 }
 
-/** Vectors that searches use must be of the model that searches use here. */
-async function checkModel(
+/** @internal Vectors that searches use must be of the model that searches use here. */
+export async function checkModel(
 	{ embeddings }: ServiceCore,
 	tx: Handle,
 	{ table, models }: ImportedTable,
@@ -94,29 +95,54 @@ interface Imported {
 }
 
 async function noteRows(
-	{ embeddings, indexer, loadStatistics }: ServiceCore,
+	core: ServiceCore,
 	db: Handle,
 	{ opened, result, call }: Imported,
 ): Promise<void> {
-	for (const { table, models } of opened.tables) {
-		const count = result.tables[table.entity.tableName];
-		if (count === undefined) continue;
-		await loadStatistics.note(db, {
-			table,
-			inserted: count.inserted,
-			tenantId: call.tenantId,
-			isOpen: call.transaction !== undefined,
-		});
-		const space =
-			call.vectors === "skip"
-				? undefined
-				: models.find(({ state }) => state === "active");
-		indexer.noteRows(
-			table,
-			space,
-			Math.max(count.inserted, count.vectors, count.edges),
-		);
+	for (const imported of opened.tables) {
+		const count = result.tables[imported.table.entity.tableName];
+		if (count !== undefined)
+			await noteImported(core, db, { imported, count, call });
 	}
+	wakeAfterImport(core, result);
+}
+
+/** @internal What is to do behind the import of a table's rows. */
+export async function noteImported(
+	{ indexer, loadStatistics }: ServiceCore,
+	db: Handle,
+	{
+		imported: { table, models },
+		count,
+		call,
+	}: {
+		readonly imported: ImportedTable;
+		readonly count: ImportedCount;
+		readonly call: ImportCall;
+	},
+): Promise<void> {
+	await loadStatistics.note(db, {
+		table,
+		inserted: count.inserted,
+		tenantId: call.tenantId,
+		isOpen: call.transaction !== undefined,
+	});
+	const space =
+		call.vectors === "skip"
+			? undefined
+			: models.find(({ state }) => state === "active");
+	indexer.noteRows(
+		table,
+		space,
+		Math.max(count.inserted, count.vectors, count.edges),
+	);
+}
+
+/** @internal */
+export function wakeAfterImport(
+	{ embeddings }: ServiceCore,
+	{ embeddingsQueued }: Pick<ImportResult, "embeddingsQueued">,
+): void {
 	embeddings.models.forget();
-	if (result.embeddingsQueued > 0) embeddings.wake();
+	if (embeddingsQueued > 0) embeddings.wake();
 }

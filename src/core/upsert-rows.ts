@@ -46,9 +46,37 @@ export async function upsertRows(
 	table: EntityTable,
 	options: UpsertRowsOptions,
 ): Promise<BatchUpsertResult> {
+	const count = new EdgeCount();
+	const write = await planWrite(core, table, options);
+	const result = await batchUpsert(
+		write.call,
+		count.of(options.entities),
+	).finally(() => write.end());
+	await write.note(result, count.edges);
+	const { report } = write;
+	return report === undefined ? result : { ...result, bulk: report };
+}
+
+/** @internal A write into one table, and what is to do behind it. */
+export interface PlannedWrite {
+	readonly call: UpsertCall;
+	/** Of the bulk load, once it has ended. */
+	readonly report: BulkReport | undefined;
+	/** After the write, whether it failed or not. */
+	end(): Promise<void>;
+	/** After the write: how many edges the rows have. */
+	note(result: UpsertResult, edges: number): Promise<void>;
+}
+
+/** @internal */
+export async function planWrite(
+	core: ServiceCore,
+	table: EntityTable,
+	options: Omit<UpsertRowsOptions, "entities">,
+): Promise<PlannedWrite> {
 	checkBulk(options);
 	const { embeddings, indexer, embedder, settings } = core;
-	const { entities, tenantId, userId, transaction } = options;
+	const { tenantId, userId, transaction } = options;
 	const db = table.entity.tenantScoped
 		? core.handle(tenantId, transaction)
 		: core.source(transaction);
@@ -59,7 +87,6 @@ export async function upsertRows(
 		isAsked === false || transaction !== undefined
 			? undefined
 			: indexer.bulkLoad(table, space, isAsked !== true);
-	const count = new EdgeCount();
 	const storeOptions: UpsertCall["options"] = {
 		scope: { tenantId, userId, defaultTenant: settings.defaultTenant },
 		provider: embedding.provider,
@@ -73,29 +100,33 @@ export async function upsertRows(
 		onProgress: options.onProgress,
 		signal: options.signal,
 	};
-	const result = await batchUpsert(
-		{ db, table: embedding.table, options: storeOptions },
-		count.of(entities),
-	).finally(() => bulk?.end());
-	const { inserted, updated, embeddingsGenerated, embeddingsQueued } = result;
-	await core.loadStatistics.note(db, {
-		table,
-		inserted,
-		tenantId: tenantId ?? settings.defaultTenant ?? undefined,
-		isOpen: transaction !== undefined,
-	});
-	if (embeddingsQueued > 0) embeddings.wake();
-	indexer.noteRows(
-		table,
-		embeds ? space : undefined,
-		Math.max(
-			inserted,
-			embeddingsGenerated,
-			inserted + updated > 0 ? count.edges : 0,
-		),
-	);
-	const report = bulk?.report;
-	return report === undefined ? result : { ...result, bulk: report };
+	return {
+		call: { db, table: embedding.table, options: storeOptions },
+		get report() {
+			return bulk?.report;
+		},
+		end: async () => bulk?.end(),
+		note: async (result, edges) => {
+			const { inserted, updated, embeddingsGenerated, embeddingsQueued } =
+				result;
+			await core.loadStatistics.note(db, {
+				table,
+				inserted,
+				tenantId: tenantId ?? settings.defaultTenant ?? undefined,
+				isOpen: transaction !== undefined,
+			});
+			if (embeddingsQueued > 0) embeddings.wake();
+			indexer.noteRows(
+				table,
+				embeds ? space : undefined,
+				Math.max(
+					inserted,
+					embeddingsGenerated,
+					inserted + updated > 0 ? edges : 0,
+				),
+			);
+		},
+	};
 }
 
 /** How the texts of a write get their vectors. */
@@ -164,7 +195,10 @@ function openProvider(
 	}
 }
 
-function checkBulk({ bulk, transaction }: UpsertRowsOptions): void {
+function checkBulk({
+	bulk,
+	transaction,
+}: Pick<UpsertRowsOptions, "bulk" | "transaction">): void {
 	if (!bulk || transaction === undefined) return;
 	throw new RemError(
 		"VALIDATION",

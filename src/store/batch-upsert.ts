@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Handle } from "../db/database.ts";
 import { settles } from "../db/embedding-queue.ts";
 import { rowsPerStatement, slices } from "../db/pipelined.ts";
 import { stoppable } from "../db/stoppable.ts";
@@ -11,8 +12,14 @@ import {
 	validationSteps,
 } from "../models/validate.ts";
 import type { VectorSpace } from "../models/vector.ts";
-import { membersOf } from "../util/present.ts";
-import { ChunkProgress, VectorForecast } from "./chunk-progress.ts";
+import { elementAt, membersOf, valueAt } from "../util/present.ts";
+import { uuidv7 } from "../util/uuid.ts";
+import {
+	add,
+	ChunkProgress,
+	nothingWritten,
+	VectorForecast,
+} from "./chunk-progress.ts";
 import {
 	gatherFirstStatistics,
 	rowsBeforeStatistics,
@@ -20,8 +27,10 @@ import {
 import {
 	type Prepared,
 	prepare,
+	type TextVectors,
 	type UpsertCall,
 	type UpsertOptions,
+	type UpsertPart,
 } from "./prepare.ts";
 import { RowChanged } from "./row-changed.ts";
 import type { UpsertResult } from "./upsert-result.ts";
@@ -137,9 +146,9 @@ async function upsertWhole(
 ): Promise<UpsertResult> {
 	const { options } = call;
 	checkCancelled(options.signal);
-	const prepared = await prepare(call, rows);
+	const prepared = await prepareParts(call, rows);
 	checkCancelled(options.signal);
-	await options.beforeWrite?.(new VectorForecast(rows.length).add(prepared));
+	await new Forecasts(rows.length).beforeWrite(prepared);
 	const result = await commit(call, prepared);
 	const { length } = rows;
 	options.onProgress?.({ done: length, total: length, ids: result.ids });
@@ -177,24 +186,25 @@ async function upsertChunks(
 	chunks: Iterable<ValidRow[]> | AsyncIterable<ValidRow[]>,
 	total: number | undefined,
 ): Promise<UpsertResult> {
-	const { db, table, options } = call;
+	const { db, options } = call;
 	const progress = new ChunkProgress(options.onProgress, total);
-	const forecast = new VectorForecast(total);
+	const forecasts = new Forecasts(total);
 	let writing: Promise<void> = Promise.resolve();
 	let written = 0;
-	const write = async (prepared: Prepared, count: number) => {
+	const write = async (prepared: PreparedBatch, count: number) => {
 		const result = await commit(call, prepared);
 		progress.committed(count, result);
 		written += count;
 		if (written === rowsBeforeStatistics)
-			await gatherFirstStatistics(db, table);
+			for (const { call } of prepared.parts)
+				await gatherFirstStatistics(db, call.table);
 	};
 	try {
 		for await (const rows of chunks) {
 			checkCancelled(options.signal);
-			const prepared = await prepare(call, rows);
+			const prepared = await prepareParts(call, rows);
 			await writing;
-			await options.beforeWrite?.(forecast.add(prepared));
+			await forecasts.beforeWrite(prepared);
 			writing = write(prepared, rows.length);
 			// Awaited with the next chunk; until then its rejection must not be unhandled.
 			writing.catch(() => {});
@@ -237,32 +247,142 @@ export function writeSettings(
 	return { ...planSettings, ...settles(table, space) };
 }
 
+/** The rows of a part, ready to be written. */
+interface PreparedPart extends UpsertPart {
+	readonly prepared: Prepared;
+}
+
+interface PreparedBatch {
+	/** As validated. */
+	readonly rows: readonly ValidRow[];
+	readonly parts: readonly PreparedPart[];
+}
+
+/** Prepares what is written into each table; a text that is in several parts is embedded once. */
+async function prepareParts(
+	call: UpsertCall,
+	rows: readonly ValidRow[],
+	known: TextVectors = new Map(),
+): Promise<PreparedBatch> {
+	const parts =
+		call.split === undefined
+			? [{ call, rows, isCopy: false }]
+			: await call.split(rows);
+	let vectors = known;
+	const ids = new Map<ValidRow, string>();
+	const newId = (row: ValidRow) => {
+		const id = ids.get(row) ?? uuidv7();
+		ids.set(row, id);
+		return id;
+	};
+	const prepared: PreparedPart[] = [];
+	for (const part of parts) {
+		const own = await prepare(part.call, part.rows, vectors);
+		vectors = own.vectors;
+		prepared.push({
+			...part,
+			prepared: call.split === undefined ? own : { ...own, newId },
+		});
+	}
+	return { rows, parts: prepared };
+}
+
+/** How many vectors each table is to get. */
+class Forecasts {
+	readonly #total: number | undefined;
+	readonly #ofTables = new Map<EntityTable, VectorForecast>();
+
+	constructor(total: number | undefined) {
+		this.#total = total;
+	}
+
+	async beforeWrite({ parts }: PreparedBatch): Promise<void> {
+		for (const { call, prepared } of parts) {
+			const { table, options } = call;
+			// Which part of a longer call a table gets is not known: only what it has got is counted.
+			const total = parts.length === 1 ? this.#total : undefined;
+			const forecast = this.#ofTables.get(table) ?? new VectorForecast(total);
+			this.#ofTables.set(table, forecast);
+			await options.beforeWrite?.(forecast.add(prepared));
+		}
+	}
+}
+
 async function commit(
 	call: UpsertCall,
-	prepared: Prepared,
+	batch: PreparedBatch,
 ): Promise<UpsertResult> {
-	const { db, table, options } = call;
-	let current = prepared;
+	const { db, table } = call;
+	let current = batch;
 	for (let attempt = 1; ; attempt++) {
 		try {
-			return await db.transaction(
-				(tx) => writeBatch(tx, table, { ...current, merge: options.merge }),
-				{
-					retries: attempts,
-					isLimited: true,
-					// Rows identified by key or id are the same rows the second time.
-					idempotent: current.rows.every(
-						({ row }) => (row.id ?? row.key) !== null,
-					),
-					settings: writeSettings(table, current.space),
-				},
-			);
+			const results = await db.transaction((tx) => writeParts(tx, current), {
+				retries: attempts,
+				isLimited: true,
+				// Rows identified by key or id are the same rows the second time.
+				idempotent: current.parts.every(({ prepared }) =>
+					prepared.rows.every(({ row }) => (row.id ?? row.key) !== null),
+				),
+				settings: settingsOf(current),
+			});
+			current.parts.forEach(({ onCommitted }, at) => {
+				onCommitted?.(elementAt(results, at));
+			});
+			return summed(current, results);
 		} catch (error) {
 			if (!(error instanceof RowChanged)) throw error;
 			if (attempt === attempts) throw tooBusy(table);
-			current = await prepare(call, prepared.input, prepared.vectors);
+			const { vectors } = batch.parts.at(-1)?.prepared ?? {};
+			current = await prepareParts(call, batch.rows, vectors);
 		}
 	}
+}
+
+/** Settings of the transaction; of several tables each part has its own. */
+function settingsOf({ parts: [only, ...more] }: PreparedBatch) {
+	return only === undefined || more.length > 0
+		? planSettings
+		: writeSettings(only.call.table, only.prepared.space);
+}
+
+async function writeParts(
+	tx: Handle,
+	{ parts }: PreparedBatch,
+): Promise<UpsertResult[]> {
+	const results: UpsertResult[] = [];
+	for (const { call, prepared } of parts) {
+		const { table, options } = call;
+		const write = (inner: Handle) =>
+			writeBatch(inner, table, { ...prepared, merge: options.merge });
+		results.push(
+			parts.length === 1
+				? await write(tx)
+				: await tx.transaction(write, {
+						settings: writeSettings(table, prepared.space),
+					}),
+		);
+	}
+	return results;
+}
+
+/** Of all parts, with the ids in the order of the input; copies are the same rows. */
+function summed(
+	{ rows, parts }: PreparedBatch,
+	results: readonly UpsertResult[],
+): UpsertResult {
+	const [only, ...more] = results;
+	if (only !== undefined && more.length === 0) return only;
+	const ids = new Map<ValidRow, string>();
+	let sum = nothingWritten;
+	parts.forEach((part, at) => {
+		if (part.isCopy) return;
+		const result = elementAt(results, at);
+		sum = add(sum, result);
+		part.rows.forEach((row, index) => {
+			ids.set(row, elementAt(result.ids, index));
+		});
+	});
+	return { ...sum, ids: rows.map((row) => valueAt(ids, row)) };
 }
 
 export function tooBusy({ entity }: EntityTable): RemError {

@@ -70,7 +70,7 @@ function withCommitted(error: unknown, committed: number): unknown {
 	return error;
 }
 
-const nothingWritten: UpsertResult = {
+export const nothingWritten: UpsertResult = {
 	inserted: 0,
 	updated: 0,
 	unchanged: 0,
@@ -82,7 +82,8 @@ const nothingWritten: UpsertResult = {
 	ids: [],
 };
 
-function add(a: UpsertResult, b: UpsertResult): UpsertResult {
+/** The sums of both, without ids. */
+export function add(a: UpsertResult, b: UpsertResult): UpsertResult {
 	return {
 		inserted: a.inserted + b.inserted,
 		updated: a.updated + b.updated,

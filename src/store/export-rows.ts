@@ -31,6 +31,7 @@ interface ExportScope {
 }
 
 export interface ExportOptions extends ExportScope {
+	/** Several of one model, in several schemas, are one table of the export. */
 	readonly tables: readonly EntityTable[];
 	readonly vectors: boolean;
 	/** Takes the next lines; awaited before more is read. */
@@ -52,14 +53,21 @@ export async function exportRows(
 		deleted,
 		tables: {},
 	};
-	for (const table of tables)
-		header.tables[table.entity.tableName] = {
+	for (const table of tables) {
+		const { tableName, createEmbeddings } = table.entity;
+		const known = header.tables[tableName]?.models ?? [];
+		const models =
+			vectors && createEmbeddings ? await readModels(tx, table, options) : [];
+		header.tables[tableName] = {
 			columns: fieldsOf(table).map(({ column }) => column),
-			models:
-				vectors && table.entity.createEmbeddings
-					? await readModels(tx, table, options)
-					: [],
+			models: [
+				...known,
+				...models.filter(
+					(model) => !known.some((other) => isSameModel(model, other)),
+				),
+			],
 		};
+	}
 	// With the first rows: a table that cannot be read leaves no output.
 	let head = `${JSON.stringify(header)}\n`;
 	const send: typeof write = (text) => {
@@ -89,10 +97,22 @@ export async function exportRows(
 		}
 		total.rows += count.rows;
 		total.vectors += count.vectors;
-		counts[tableName] = count;
+		const before = counts[tableName] ?? { rows: 0, vectors: 0 };
+		counts[tableName] = {
+			rows: before.rows + count.rows,
+			vectors: before.vectors + count.vectors,
+		};
 	}
 	await send(`${JSON.stringify({ end: total })}\n`);
 	return { ...total, tables: counts };
+}
+
+function isSameModel(a: VectorSpace, b: VectorSpace): boolean {
+	return (
+		a.provider === b.provider &&
+		a.model === b.model &&
+		a.dimensions === b.dimensions
+	);
 }
 
 function fieldsOf({ entity }: EntityTable): Field[] {

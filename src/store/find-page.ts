@@ -30,24 +30,31 @@ export async function findPage(
 	{ orderBy = "id", limit, after: given }: PageRequest,
 ): Promise<FoundRows> {
 	const terms = orderTerms(of, orderBy);
-	const after = given === undefined ? undefined : decode(given, terms);
+	const after = given === undefined ? undefined : decodeCursor(given, terms);
 	const page = { terms, limit, after };
 	const { rows, last } = await readPage(db, of, page).catch(
 		(error: unknown) => {
 			throw after === undefined ? error : asCursorProblem(error);
 		},
 	);
-	return { rows, next: last && encode(last, terms) };
+	return { rows, next: last && encodeCursor(last, terms) };
 }
 
 /** The order, and the values of the last row. */
-function encode(last: Position, terms: readonly OrderTerm[]): string {
+export function encodeCursor(
+	last: Position,
+	terms: readonly OrderTerm[],
+): string {
 	return Buffer.from(JSON.stringify([orderOf(terms), ...last])).toString(
 		"base64url",
 	);
 }
 
-function decode(after: string, terms: readonly OrderTerm[]): Position {
+/** The values of such a cursor; throws `VALIDATION` unless it is of that order. */
+export function decodeCursor(
+	after: string,
+	terms: readonly OrderTerm[],
+): Position {
 	const [order, ...values] = parsed(after);
 	const isPosition = order === orderOf(terms) && values.length === terms.length;
 	if (!isPosition || !values.every(isValue)) throw notACursor();
@@ -79,7 +86,7 @@ function isValue(value: unknown): value is string | null {
 }
 
 /** A value that is not of its column's type was not read from the table. */
-function asCursorProblem(error: unknown): unknown {
+export function asCursorProblem(error: unknown): unknown {
 	return error instanceof RemError && error.sqlState?.startsWith("22") === true
 		? notACursor()
 		: error;

@@ -53,12 +53,7 @@ function findSql(
 	return sql`SELECT ${columnsSql(of)}
 FROM ${tableRef(of.table)} AS r
 WHERE ${orderedWhere(of, terms)}${condition}
-ORDER BY ${tenantOrder(of, terms)}${orderBySql(terms, "r")}${
-		limit === undefined
-			? empty
-			: sql`
-LIMIT ${limit}`
-	}${
+ORDER BY ${tenantOrder(of, terms)}${orderBySql(terms, "r")}${limitSql(limit)}${
 		offset === undefined
 			? empty
 			: sql`
@@ -92,11 +87,14 @@ export async function* iterateRows(
 /** The columns that rows are ordered by, of one of them, as PostgreSQL writes them. */
 export type Position = readonly (string | null)[];
 
-interface Page {
+export interface Page {
 	readonly terms: readonly OrderTerm[];
 	/** The row that it begins behind. */
-	readonly after: Position | undefined;
-	readonly limit: number;
+	readonly after?: Position | undefined;
+	/** `undefined`: all of them, from the first. */
+	readonly limit: number | undefined;
+	/** A condition on the table `r` besides the filter, beginning with AND. */
+	readonly condition?: Sql | undefined;
 }
 
 /** Rows of a page, and the place of its last one unless no more can follow. */
@@ -109,26 +107,46 @@ interface FoundPage {
 export async function readPage(
 	db: Handle,
 	of: RowSet,
-	page: Page,
+	page: Page & { readonly limit: number },
 ): Promise<FoundPage> {
-	const { terms, limit } = page;
+	const placed = await readPlaced(db, of, page);
+	return {
+		rows: placed.map(({ row }) => row),
+		last: placed.length < page.limit ? undefined : placed.at(-1)?.position,
+	};
+}
+
+/** A row, and its place in an order. */
+export interface PlacedRow {
+	readonly row: Record_;
+	readonly position: Position;
+}
+
+/** The rows of a page with their places. */
+export async function readPlaced(
+	db: Handle,
+	of: RowSet,
+	page: Page,
+): Promise<PlacedRow[]> {
 	const { rows } = await db.query<Record_>(pageSql(of, page), {
 		idempotent: true,
 	});
-	const last = rows.length < limit ? undefined : rows.at(-1);
-	return {
-		rows: rows.map((record) => toRow(of.table.entity, record)),
-		last:
-			last &&
-			terms.map((_, index) => last[cursorColumn(index)] as string | null),
-	};
+	return rows.map((record) => ({
+		row: toRow(of.table.entity, record),
+		position: page.terms.map(
+			(_, index) => record[cursorColumn(index)] as string | null,
+		),
+	}));
 }
 
 /**
  * A page from the beginning, or behind a row. Behind one it is made of ranges,
  * each read only if those before it do not fill the page.
  */
-function pageSql(of: RowSet, { terms, after, limit }: Page): Sql {
+function pageSql(
+	of: RowSet,
+	{ terms, after, limit, condition: also = empty }: Page,
+): Sql {
 	const order = orderBySql(terms, "r");
 	const cursor = terms.map(
 		({ field }, index) =>
@@ -136,9 +154,8 @@ function pageSql(of: RowSet, { terms, after, limit }: Page): Sql {
 	);
 	const part = (condition: Sql) => sql`SELECT ${columnsSql(of)}, ${join(cursor)}
 FROM ${tableRef(of.table)} AS r
-WHERE ${orderedWhere(of, terms)}${condition}
-ORDER BY ${tenantOrder(of, terms)}${order}
-LIMIT ${limit}`;
+WHERE ${orderedWhere(of, terms)}${also}${condition}
+ORDER BY ${tenantOrder(of, terms)}${order}${limitSql(limit)}`;
 	if (after === undefined) return part(empty);
 	const ranges = rangesAfter(terms, after, "r");
 	const [only, ...more] = ranges;
@@ -149,7 +166,9 @@ LIMIT ${limit}`;
 			.slice(0, at)
 			.map((_, index) => sql`(SELECT count(*) FROM ${name(index)})`);
 		const isOpen =
-			at === 0 ? empty : sql` AND ${join(before, " + ")} < ${limit}`;
+			at === 0 || limit === undefined
+				? empty
+				: sql` AND ${join(before, " + ")} < ${limit}`;
 		return sql`${name(at)} AS MATERIALIZED (
 ${part(sql` AND ${range}${isOpen}`)}
 )`;
@@ -157,7 +176,13 @@ ${part(sql` AND ${range}${isOpen}`)}
 	const all = ranges.map((_, at) => sql`SELECT * FROM ${name(at)}`);
 	return sql`WITH ${join(parts)}
 SELECT * FROM (${join(all, " UNION ALL ")}) AS r
-ORDER BY ${order}
+ORDER BY ${order}${limitSql(limit)}`;
+}
+
+function limitSql(limit: number | undefined): Sql {
+	return limit === undefined
+		? empty
+		: sql`
 LIMIT ${limit}`;
 }
 
@@ -232,7 +257,7 @@ function liveWhere({ table, filter }: RowSet): Sql {
 		: sql`${where} AND r.deleted_at IS NULL`;
 }
 
-function checkCount(name: string, value: number | undefined): void {
+export function checkCount(name: string, value: number | undefined): void {
 	if (value === undefined || (Number.isSafeInteger(value) && value >= 0))
 		return;
 	throw new RemError(

@@ -36,6 +36,8 @@ export interface ImportRowsOptions {
 	readonly skipsVectors: boolean;
 	readonly onProgress?: ((progress: ImportProgress) => void) | undefined;
 	readonly signal?: AbortSignal | undefined;
+	/** Called at the end with what was written into each table. */
+	readonly onWritten?: (table: ImportedTable, count: ImportedCount) => void;
 }
 
 /**
@@ -59,7 +61,7 @@ export async function importRows(
 		const before = counts.get(table) ?? noRows;
 		const after = add(before, written);
 		counts.set(table, after);
-		total = add(total, written);
+		if (table.isCopy !== true) total = add(total, written);
 		if (
 			before.inserted < rowsBeforeStatistics &&
 			after.inserted >= rowsBeforeStatistics
@@ -67,13 +69,14 @@ export async function importRows(
 			await gatherFirstStatistics(tx, table.table);
 		options.onProgress?.({ rows: total.inserted + total.updated });
 	}
-	return {
-		...total,
-		embeddingsGenerated: 0,
-		tables: Object.fromEntries(
-			[...counts].map(([{ table }, count]) => [table.entity.tableName, count]),
-		),
-	};
+	const byName: Record<string, ImportedCount> = {};
+	for (const [table, count] of counts) {
+		options.onWritten?.(table, count);
+		if (table.isCopy === true) continue;
+		const { tableName } = table.table.entity;
+		byName[tableName] = add(byName[tableName] ?? noRows, count);
+	}
+	return { ...total, embeddingsGenerated: 0, tables: byName };
 }
 
 const noRows: ImportedCount = {

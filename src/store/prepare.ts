@@ -14,7 +14,7 @@ import type { MergeField } from "./merge.ts";
 import { type PlannedRow, planRow } from "./plan-rows.ts";
 import { readStored, type StoredRow } from "./read-stored.ts";
 import { RowChanged } from "./row-changed.ts";
-import type { UpsertProgress } from "./upsert-result.ts";
+import type { UpsertProgress, UpsertResult } from "./upsert-result.ts";
 
 export interface UpsertOptions {
 	readonly scope: RowScope;
@@ -43,6 +43,20 @@ export interface UpsertCall {
 	readonly db: Handle;
 	readonly table: EntityTable;
 	readonly options: UpsertOptions;
+	/** Where each row is written, in the order of locking. @default all into `table` */
+	readonly split?: (
+		rows: readonly ValidRow[],
+	) => Promise<readonly UpsertPart[]>;
+}
+
+/** The rows of a batch that are written into one table. */
+export interface UpsertPart {
+	readonly call: Pick<UpsertCall, "db" | "table" | "options">;
+	readonly rows: readonly ValidRow[];
+	/** Whether they are written to another table as well, and counted there. */
+	readonly isCopy: boolean;
+	/** Called once they are committed. */
+	readonly onCommitted?: (result: UpsertResult) => void;
 }
 
 /** By the hash of a text: its vector, or those of its passages. */
@@ -62,6 +76,8 @@ export interface Prepared {
 	readonly space: VectorSpace | undefined;
 	/** Vectors by the hash of their text. */
 	readonly vectors: TextVectors;
+	/** The id of a row that brings none and is new. @default another one each time */
+	readonly newId?: (row: ValidRow) => string;
 }
 
 /** Everything that needs no transaction: compare, then embed what changed. */

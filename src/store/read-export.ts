@@ -45,6 +45,8 @@ export interface ImportedTable {
 	/** The fields of the export's columns. */
 	readonly fields: readonly Field[];
 	readonly models: readonly ExportedModel[];
+	/** Its rows are written into another schema as well, and counted there. @default false */
+	readonly isCopy?: true;
 }
 
 export interface OpenedExport {

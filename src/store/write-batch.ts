@@ -30,11 +30,11 @@ export async function writeBatch(
 	table: EntityTable,
 	{ merge, ...prepared }: Prepared & { readonly merge: readonly MergeField[] },
 ): Promise<UpsertResult> {
-	const { input, rows, places } = prepared;
+	const { input, rows, places, newId = uuidv7 } = prepared;
 	// A row that is taken for stored may be deleted by now: it then needs an id
 	// of its own, so every row that is sent has a new one.
 	const ids = rows.map(({ row, isChanged, storedId }) =>
-		isChanged || storedId === undefined ? (row.id ?? uuidv7()) : storedId,
+		isChanged || storedId === undefined ? (row.id ?? newId(row)) : storedId,
 	);
 	await lockRows(tx, table, rows);
 	const inserted = await writeChangedRows(tx, table, { rows, ids, merge });

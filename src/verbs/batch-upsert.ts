@@ -1,5 +1,7 @@
+import { upsertInBuckets } from "../buckets/upsert-in-buckets.ts";
 import { options } from "../calls/arguments.ts";
 import { async, counts, traced } from "../calls/public-methods.ts";
+import type { ServiceCore } from "../core/service-core.ts";
 import { type BatchUpsertResult, upsertRows } from "../core/upsert-rows.ts";
 import { RemError } from "../errors.ts";
 import {
@@ -30,7 +32,7 @@ import {
 	type TableName,
 	tableOfCall,
 } from "./call-options.ts";
-import { succeeds, verb } from "./verb.ts";
+import { type BucketCaller, succeeds, verb } from "./verb.ts";
 
 export interface BatchUpsertOptions<M extends Models, T extends TableName<M>>
 	extends CallScope {
@@ -123,12 +125,10 @@ export const batchUpsert = verb({
 		),
 	}),
 	scopeAt: 0,
-	buckets: "tenant",
-	run: ({ core }, options: Options): Promise<BatchUpsertResult> => {
-		const table = core.registry.get(options.tableName);
-		checkEntityKeyField(table, options.entityKeyField);
-		return upsertRows(core, table, options);
-	},
+	buckets: async ({ buckets }: BucketCaller, options: Options) =>
+		upsertInBuckets(buckets, tableOf(buckets, options), options),
+	run: async ({ core }, options: Options): Promise<BatchUpsertResult> =>
+		upsertRows(core, tableOf(core, options), options),
 	probe: {
 		does: "takes over",
 		// A row of the same id: refused, or it would be taken over.
@@ -147,6 +147,16 @@ export const batchUpsert = verb({
 			),
 	},
 });
+
+/** The table of the call; its key is the model's. */
+function tableOf(
+	{ registry }: ServiceCore,
+	{ tableName, entityKeyField }: Options,
+): EntityTable {
+	const table = registry.get(tableName);
+	checkEntityKeyField(table, entityKeyField);
+	return table;
+}
 
 /** The key belongs to the model: a call that names another one means another model. */
 function checkEntityKeyField(

@@ -19,7 +19,7 @@ import {
 	type Models,
 	type TableName,
 } from "./call-options.ts";
-import { verb } from "./verb.ts";
+import { type BucketCaller, verb } from "./verb.ts";
 
 export interface ExportRowsOptions<M extends Models, T extends TableName<M>>
 	extends CallScope {
@@ -72,34 +72,26 @@ export const exportRows = verb({
 		found: counts("rows", "vectors"),
 	}),
 	scopeAt: 0,
-	buckets: "tenant",
-	run: ({ core }, call: Options): Promise<ExportResult> => {
-		// A strict service names its tenant in every call.
-		const { settings } = core;
-		const tenantId =
-			settings.defaultTenant === null || settings.rowLevelSecurity
-				? core.tenant(call.tenantId)
-				: call.tenantId;
-		const tables = tablesOfCall(core, call.tables);
-		const db = stoppable(core.handle(tenantId, call.transaction), call.signal);
-		return db.transaction(
-			(tx) =>
-				// The embedded database has one connection: a call of `write` that
-				// uses the service would wait for the export, which waits for it.
-				insideTransaction(core.db, () =>
-					writeRows(tx, {
-						tables,
-						tenantId,
-						userId: call.userId,
-						vectors: call.vectors ?? false,
-						deleted: call.deleted ?? false,
-						write: (text) => callersOwnErrors(() => call.write(text)),
-						onProgress: call.onProgress,
-					}),
-				),
-			{ isolation: "repeatable read", readOnly: true, isLimited: true },
-		);
+	buckets: async ({ buckets }: BucketCaller, call: Options) => {
+		const tenantId = tenantOfCall(buckets, call);
+		const tables = tablesOfCall(buckets, call.tables);
+		return tenantId === undefined
+			? writeTables(buckets, call, {
+					tenantId,
+					tables: tables.flatMap((table) => buckets.tablesOf(table)),
+				})
+			: writeTables(buckets, call, {
+					tenantId,
+					tables: tables.map(({ entity }) =>
+						buckets.of(tenantId).registry.get(entity.tableName),
+					),
+				});
 	},
+	run: async ({ core }, call: Options): Promise<ExportResult> =>
+		writeTables(core, call, {
+			tenantId: tenantOfCall(core, call),
+			tables: tablesOfCall(core, call.tables),
+		}),
 	probe: {
 		does: "finds",
 		reaches: async (call, { table, id }, scope) => {
@@ -115,6 +107,49 @@ export const exportRows = verb({
 		},
 	},
 });
+
+/** A strict service names its tenant in every call. */
+function tenantOfCall(
+	core: ServiceCore,
+	{ tenantId }: Options,
+): string | undefined {
+	const { defaultTenant, rowLevelSecurity } = core.settings;
+	return defaultTenant === null || rowLevelSecurity
+		? core.tenant(tenantId)
+		: tenantId;
+}
+
+/** Of one moment, whatever the number of tables. */
+function writeTables(
+	core: ServiceCore,
+	call: Options,
+	{
+		tenantId,
+		tables,
+	}: {
+		readonly tenantId: string | undefined;
+		readonly tables: readonly EntityTable[];
+	},
+): Promise<ExportResult> {
+	const db = stoppable(core.handle(tenantId, call.transaction), call.signal);
+	return db.transaction(
+		(tx) =>
+			// The embedded database has one connection: a call of `write` that
+			// uses the service would wait for the export, which waits for it.
+			insideTransaction(core.db, () =>
+				writeRows(tx, {
+					tables,
+					tenantId,
+					userId: call.userId,
+					vectors: call.vectors ?? false,
+					deleted: call.deleted ?? false,
+					write: (text) => callersOwnErrors(() => call.write(text)),
+					onProgress: call.onProgress,
+				}),
+			),
+		{ isolation: "repeatable read", readOnly: true, isLimited: true },
+	);
+}
 
 /** The tables that a call names, each once; all of the service's where it names none. */
 function tablesOfCall(

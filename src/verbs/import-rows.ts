@@ -1,3 +1,4 @@
+import { importIntoBuckets } from "../buckets/import-into-buckets.ts";
 import { options } from "../calls/arguments.ts";
 import { async, counts, traced } from "../calls/public-methods.ts";
 import { importInto } from "../core/import-into.ts";
@@ -15,7 +16,7 @@ import type {
 	ImportResult,
 } from "../store/export-result.ts";
 import { type CallScope, callScope } from "./call-options.ts";
-import { type ForeignRow, succeeds, verb } from "./verb.ts";
+import { type BucketCaller, type ForeignRow, succeeds, verb } from "./verb.ts";
 
 export interface ImportRowsOptions extends CallScope {
 	/** What `exportRows` wrote: a text, or an (async) iterable of its pieces, such as a stream that reads its file. */
@@ -61,7 +62,8 @@ export const importRows = verb({
 		found: counts("inserted", "updated", "vectors", "embeddingsQueued"),
 	}),
 	scopeAt: 0,
-	buckets: "tenant",
+	buckets: ({ buckets }: BucketCaller, call: ImportRowsOptions) =>
+		importIntoBuckets(buckets, call),
 	run: ({ core }, call: ImportRowsOptions): Promise<ImportResult> =>
 		importInto(core, call),
 	probe: {

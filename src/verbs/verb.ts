@@ -80,6 +80,12 @@ export function rowsVerb<Given extends unknown[], Result>(
 export interface RowsRule {
 	/** The tenant that the call names; `undefined`: none. The repository's own goes before. */
 	readonly tenant: (...given: never[]) => string | undefined;
+	/** A call that names no tenant, over all buckets. @default in that of the default tenant */
+	readonly overAll?: (rows: RowsCaller, ...given: never[]) => unknown;
+	/** `overAll` also takes rows without tenants. @default false: they are read in one bucket */
+	readonly splits?: true;
+	/** It changes rows: those without tenants in all buckets. Its third argument are its options. @default false */
+	readonly changes?: true;
 }
 
 /** Whose rows a repository's verb is about. */

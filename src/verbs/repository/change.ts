@@ -9,7 +9,7 @@ import {
 import type { OptionChecks } from "../../models/options.ts";
 import { type Change, changeRows } from "../../store/change-rows.ts";
 import { rowsVerb } from "../verb.ts";
-import { bySecond } from "./in-buckets.ts";
+import { changesBySecond } from "./in-buckets.ts";
 import { type InTransaction, rowsHandle, tenantOf } from "./rows.ts";
 
 // delete, restore and purge: three names of one change of rows by their ids.
@@ -69,7 +69,7 @@ const changeVerb = (change: Change) =>
 			),
 			{ operation: change },
 		),
-		buckets: bySecond,
+		buckets: changesBySecond,
 		run: async (
 			caller,
 			ids: string | readonly string[],

@@ -1,3 +1,4 @@
+import { countInBuckets } from "../../buckets/find-in-buckets.ts";
 import { optionalOptions } from "../../calls/arguments.ts";
 import { async, traced } from "../../calls/public-methods.ts";
 import type { Entity } from "../../models/entity.ts";
@@ -5,7 +6,7 @@ import type { Where } from "../../models/types.ts";
 import { countRows } from "../../store/find-rows.ts";
 import { rowsVerb } from "../verb.ts";
 import { type Filter, filterArgument } from "./find.ts";
-import { byFilter } from "./in-buckets.ts";
+import { allRows, tenantOfFilter } from "./in-buckets.ts";
 import {
 	type RepositoryReadOptions,
 	readOptions,
@@ -24,7 +25,14 @@ export const count = rowsVerb({
 	method: traced(async(filterArgument, optionalOptions(readOptions)), {
 		operation: "count",
 	}),
-	buckets: byFilter,
+	buckets: {
+		tenant: tenantOfFilter,
+		overAll: (
+			caller,
+			filter: Filter = {},
+			options: RepositoryReadOptions = {},
+		) => countInBuckets(allRows(caller, filter, options)),
+	},
 	run: async (
 		caller,
 		filter: Filter = {},

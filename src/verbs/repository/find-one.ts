@@ -1,3 +1,4 @@
+import { findInBuckets } from "../../buckets/find-in-buckets.ts";
 import { optionalOptions } from "../../calls/arguments.ts";
 import { async, oneOrRows, traced } from "../../calls/public-methods.ts";
 import { anyText, oneOrList } from "../../models/checks.ts";
@@ -11,7 +12,7 @@ import {
 	filterArgument,
 	type RepositoryFindOptions,
 } from "./find.ts";
-import { byFilter } from "./in-buckets.ts";
+import { allRows, tenantOfFilter } from "./in-buckets.ts";
 import {
 	type RepositoryReadOptions,
 	readOptions,
@@ -47,7 +48,19 @@ export const findOne = rowsVerb({
 		operation: "findOne",
 		found: oneOrRows,
 	}),
-	buckets: byFilter,
+	buckets: {
+		tenant: tenantOfFilter,
+		overAll: async (
+			caller,
+			filter: Filter = {},
+			options: FindOneOptions<Entity> = {},
+		) => {
+			const { orderBy } = options;
+			const all = allRows(caller, filter, options);
+			const [row] = await findInBuckets(all, { orderBy, limit: 1 });
+			return row;
+		},
+	},
 	run: async (
 		caller,
 		filter: Filter = {},

@@ -1,3 +1,4 @@
+import { findPageInBuckets } from "../../buckets/find-in-buckets.ts";
 import { optionalOptions } from "../../calls/arguments.ts";
 import { async, rowsReturned, traced } from "../../calls/public-methods.ts";
 import { anyText, oneOrList } from "../../models/checks.ts";
@@ -6,11 +7,14 @@ import type { OptionChecks } from "../../models/options.ts";
 import type { Row, Where } from "../../models/types.ts";
 import { conditionedFilter } from "../../query/dialect/condition.ts";
 import { checkLimit } from "../../query/scope.ts";
-import { findPage as findRowsOfPage } from "../../store/find-page.ts";
+import {
+	findPage as findRowsOfPage,
+	type PageRequest,
+} from "../../store/find-page.ts";
 import { resultRows } from "../call-options.ts";
-import { rowsVerb } from "../verb.ts";
+import { type RowsCaller, rowsVerb } from "../verb.ts";
 import { type Filter, filterArgument, type RepositoryOrderBy } from "./find.ts";
-import { byFilter } from "./in-buckets.ts";
+import { allRows, tenantOfFilter } from "./in-buckets.ts";
 import {
 	type RepositoryReadOptions,
 	readOptions,
@@ -66,21 +70,27 @@ export const findPage = rowsVerb({
 		operation: "findPage",
 		found: ({ rows }: RowPage<unknown>) => rowsReturned(rows.length),
 	}),
-	buckets: byFilter,
+	buckets: {
+		tenant: tenantOfFilter,
+		overAll: async (
+			caller,
+			filter: Filter = {},
+			options: FindPageOptions<Entity> = {},
+		) => {
+			const { filter: narrowed, page } = await pageOf(caller, filter, options);
+			return findPageInBuckets(allRows(caller, narrowed, options), page);
+		},
+	},
 	run: async (
 		caller,
-		filter: Filter = {},
+		given: Filter = {},
 		options: FindPageOptions<Entity> = {},
 	) => {
-		const { orderBy, limit = 50, after, condition } = options;
-		checkLimit(limit);
-		const { table } = caller;
-		const scoped = scopedFilter(caller, filter);
-		const narrowed = await conditionedFilter(table, { condition });
+		const { filter, page } = await pageOf(caller, given, options);
 		return findRowsOfPage(
-			rowsHandle(caller, options, filter.tenantId),
-			{ table, filter: { ...scoped, ...and(scoped, narrowed) } },
-			{ orderBy, limit, after },
+			rowsHandle(caller, options, given.tenantId),
+			{ table: caller.table, filter: scopedFilter(caller, filter) },
+			page,
 		);
 	},
 	probe: {
@@ -89,6 +99,20 @@ export const findPage = rowsVerb({
 			(await call({ tenantId, id }, { transaction })).rows.length > 0,
 	},
 });
+
+/** The filter together with the condition, and which page of its rows. */
+async function pageOf(
+	{ table }: RowsCaller,
+	filter: Filter,
+	{ orderBy, limit = 50, after, condition }: FindPageOptions<Entity>,
+): Promise<{ filter: Filter; page: PageRequest }> {
+	checkLimit(limit);
+	const narrowed = await conditionedFilter(table, { condition });
+	return {
+		filter: { ...filter, ...and(filter, narrowed) },
+		page: { orderBy, limit, after },
+	};
+}
 
 /** Both the filter's own AND and the condition. */
 function and(filter: Filter, condition: Filter | undefined): Filter {

@@ -1,3 +1,4 @@
+import { findInBuckets } from "../../buckets/find-in-buckets.ts";
 import { optional, optionalOptions } from "../../calls/arguments.ts";
 import { async, rows, traced } from "../../calls/public-methods.ts";
 import { anyText, numberOf, oneOrList, record } from "../../models/checks.ts";
@@ -6,7 +7,7 @@ import type { OptionChecks } from "../../models/options.ts";
 import type { FieldName, Row, Where } from "../../models/types.ts";
 import { findRows } from "../../store/find-rows.ts";
 import { rowsVerb } from "../verb.ts";
-import { byFilter } from "./in-buckets.ts";
+import { allRows, tenantOfFilter } from "./in-buckets.ts";
 import {
 	type RepositoryReadOptions,
 	readOptions,
@@ -64,7 +65,14 @@ export const find = rowsVerb({
 		operation: "find",
 		found: rows,
 	}),
-	buckets: byFilter,
+	buckets: {
+		tenant: tenantOfFilter,
+		overAll: (
+			caller,
+			filter: Filter = {},
+			options: RepositoryFindOptions<Entity> = {},
+		) => findInBuckets(allRows(caller, filter, options), options),
+	},
 	run: async (
 		caller,
 		filter: Filter = {},

@@ -1,19 +1,30 @@
 import type { Buckets } from "../../buckets/buckets.ts";
+import type { AllRows } from "../../buckets/find-in-buckets.ts";
 import type { ServiceCore } from "../../core/service-core.ts";
+import type { Handle } from "../../db/database.ts";
+import { membersOf } from "../../util/present.ts";
 import type { RowsCaller, RowsVerb } from "../verb.ts";
+import {
+	type RepositoryReadOptions,
+	rowsHandle,
+	scopedFilter,
+} from "./rows.ts";
 
 // How the verbs of a repository are run where tenants are spread over buckets.
 
+type Filter = Readonly<Record<string, unknown>>;
+
 /** @internal The filter, the first argument, names the tenant. */
-export const byFilter = {
-	tenant: (filter: { readonly tenantId?: unknown } | undefined) =>
-		typeof filter?.tenantId === "string" ? filter.tenantId : undefined,
-};
+export const tenantOfFilter = (filter: Filter | undefined) =>
+	typeof filter?.tenantId === "string" ? filter.tenantId : undefined;
 
 /** @internal The second argument is the tenant. */
 export const bySecond = {
 	tenant: (_: unknown, tenantId: string | undefined) => tenantId,
 };
+
+/** @internal The same, of a verb that changes rows. */
+export const changesBySecond = { ...bySecond, changes: true } as const;
 
 /** @internal */
 export function runInBuckets(
@@ -21,10 +32,69 @@ export function runInBuckets(
 	caller: RowsCaller,
 	given: readonly unknown[],
 ): unknown {
-	const tenantId =
-		caller.scope?.tenantId ?? verb.buckets.tenant(...(given as never[]));
-	const core = (caller.core as Buckets).of(tenantId);
+	const { tenant, overAll, changes = false } = verb.buckets;
+	const buckets = caller.core as Buckets;
+	const { tenantScoped } = caller.table.entity;
+	if (!tenantScoped && changes) return changeAll(verb, caller, given);
+	const named = caller.scope?.tenantId ?? tenant(...(given as never[]));
+	const isOverAll = named === undefined || !tenantScoped;
+	if (
+		overAll !== undefined &&
+		isOverAll &&
+		(tenantScoped || verb.buckets.splits)
+	)
+		return overAll(caller, ...(given as never[]));
+	// Rows without tenants are in each bucket.
+	const core =
+		named === undefined && !tenantScoped ? buckets.at(0) : buckets.of(named);
 	return verb.run(inBucket(caller, core), ...given);
+}
+
+/** @internal The rows of all buckets that a filter finds. */
+export function allRows(
+	caller: RowsCaller,
+	filter: Filter,
+	options: RepositoryReadOptions,
+): AllRows {
+	const parts = everywhere(caller, (own) => ({
+		db: rowsHandle(own, options, filter.tenantId),
+		of: { table: own.table, filter: scopedFilter(own, filter) },
+	}));
+	return { core: caller.core, transaction: options.transaction, parts };
+}
+
+/** @internal Something of each bucket, in their order. */
+export function everywhere<T>(
+	caller: RowsCaller,
+	of: (own: RowsCaller) => T,
+): T[] {
+	return (caller.core as Buckets)
+		.all()
+		.map((core) => of(inBucket(caller, core)));
+}
+
+/** Rows without tenants are changed in all buckets, in one transaction. */
+function changeAll(
+	verb: RowsVerb,
+	caller: RowsCaller,
+	given: readonly unknown[],
+): Promise<unknown> {
+	const [first, second, options] = given;
+	const inAll = async (transaction: Handle) => {
+		const results: unknown[] = [];
+		for (const core of (caller.core as Buckets).all())
+			results.push(
+				await verb.run(inBucket(caller, core), first, second, {
+					...membersOf(options),
+					transaction,
+				}),
+			);
+		return results[0];
+	};
+	const { transaction } = membersOf(options);
+	return transaction === undefined
+		? caller.core.source(undefined).transaction(inAll, { isLimited: true })
+		: (transaction as Handle).transaction(inAll);
 }
 
 /** The same rows' caller in a bucket. */

@@ -1,3 +1,4 @@
+import { iterateInBuckets } from "../../buckets/find-in-buckets.ts";
 import { optionalOptions } from "../../calls/arguments.ts";
 import { iterator } from "../../calls/public-methods.ts";
 import { anyText, oneOrList } from "../../models/checks.ts";
@@ -11,7 +12,7 @@ import {
 	filterArgument,
 	type RepositoryFindOptions,
 } from "./find.ts";
-import { byFilter } from "./in-buckets.ts";
+import { allRows, tenantOfFilter } from "./in-buckets.ts";
 import {
 	type RepositoryReadOptions,
 	readOptions,
@@ -39,7 +40,14 @@ const checks: OptionChecks<IterateOptions<Entity>> = {
 export const iterate = rowsVerb({
 	name: "iterate",
 	method: iterator(filterArgument, optionalOptions(checks)),
-	buckets: byFilter,
+	buckets: {
+		tenant: tenantOfFilter,
+		overAll: (
+			caller,
+			filter: Filter = {},
+			options: IterateOptions<Entity> = {},
+		) => iterateInBuckets(allRows(caller, filter, options), options.orderBy),
+	},
 	run: (caller, filter: Filter = {}, options: IterateOptions<Entity> = {}) =>
 		iterateRows(
 			rowsHandle(caller, options, filter.tenantId),

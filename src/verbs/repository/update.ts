@@ -95,6 +95,7 @@ export const update = rowsVerb({
 	buckets: {
 		tenant: (_id: string, _patch: Fields, options?: RepositoryUpdateOptions) =>
 			options?.tenantId,
+		changes: true,
 	},
 	run: async (
 		caller,
@@ -152,6 +153,7 @@ export const updateMany = rowsVerb({
 	buckets: {
 		tenant: (where: Fields, _: Fields, options: RepositoryUpdateOptions = {}) =>
 			tenantOfBoth(where, options),
+		changes: true,
 	},
 	run: async (
 		caller,

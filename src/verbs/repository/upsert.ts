@@ -1,3 +1,6 @@
+import type { Buckets } from "../../buckets/buckets.ts";
+import { findInBuckets } from "../../buckets/find-in-buckets.ts";
+import { upsertInBuckets } from "../../buckets/upsert-in-buckets.ts";
 import { argument, optionalOptions } from "../../calls/arguments.ts";
 import { async, oneOrRows, traced } from "../../calls/public-methods.ts";
 import { upsertRows } from "../../core/upsert-rows.ts";
@@ -11,6 +14,7 @@ import type { MergeField } from "../../store/merge.ts";
 import { upsertChecks } from "../batch-upsert.ts";
 import { callScope } from "../call-options.ts";
 import { rowsVerb } from "../verb.ts";
+import { everywhere } from "./in-buckets.ts";
 import { bound, rowsHandle } from "./rows.ts";
 
 export interface RepositoryUpsertOptions {
@@ -71,6 +75,28 @@ export const upsert = rowsVerb({
 	buckets: {
 		tenant: (_: unknown, options?: RepositoryUpsertOptions) =>
 			options?.tenantId,
+		splits: true,
+		overAll: async (
+			caller,
+			given: object | readonly object[],
+			options: RepositoryUpsertOptions = {},
+		) => {
+			const { core, table } = caller;
+			const ofScope = bound(caller, options);
+			const { ids } = await upsertInBuckets(core as Buckets, table, {
+				...ofScope,
+				entities: Array.isArray(given) ? given : [given],
+			});
+			const all = everywhere(caller, (own) => ({
+				db: rowsHandle(own, ofScope, ofScope.tenantId),
+				of: { table: own.table, filter: withIds(ids) },
+			}));
+			// Rows without tenants are the same in each bucket.
+			const parts = table.entity.tenantScoped ? all : all.slice(0, 1);
+			const { transaction } = ofScope;
+			const rows = await findInBuckets({ core, transaction, parts }, {});
+			return inOrderOf(given, ids, rows);
+		},
 	},
 	run: async (
 		caller,
@@ -83,14 +109,27 @@ export const upsert = rowsVerb({
 		const { ids } = await upsertRows(core, table, { ...ofScope, entities });
 		const rows = await findRows(
 			rowsHandle(caller, ofScope, ofScope.tenantId),
-			{ table, filter: { id: { in: [...new Set(ids)] } } },
+			{ table, filter: withIds(ids) },
 			{},
 		);
-		const byId = new Map(rows.map((row) => [row.id, row]));
-		const inOrder = ids.map((id) => byId.get(id));
-		return Array.isArray(given) ? inOrder : inOrder[0];
+		return inOrderOf(given, ids, rows);
 	},
 });
+
+function withIds(ids: readonly string[]) {
+	return { id: { in: [...new Set(ids)] } };
+}
+
+/** The stored rows in the order of the entities; of one entity its row. */
+function inOrderOf(
+	given: object | readonly object[],
+	ids: readonly string[],
+	rows: readonly Readonly<Record<string, unknown>>[],
+) {
+	const byId = new Map(rows.map((row) => [row.id, row]));
+	const inOrder = ids.map((id) => byId.get(id));
+	return Array.isArray(given) ? inOrder : inOrder[0];
+}
 
 /** Each row is checked against the model. */
 function oneOrManyRows(value: unknown): string | undefined {
