@@ -44,6 +44,7 @@ const complete: Readonly<Record<string, readonly string[]>> = {
 	traverse: ["x"],
 	"embeddings switch": ["m"],
 	"embeddings prune": ["m"],
+	"buckets move": ["0", "--to", "localhost", "--yes"],
 	"migrate repair": ["1_a.sql", "--migrations", "FOLDER"],
 };
 
