@@ -168,6 +168,9 @@ export type {
 	ImportedCount,
 	ImportProgress,
 	ImportResult,
+	RowDifference,
+	VerifiedCount,
+	VerifyRowsResult,
 } from "./store/export-result.ts";
 export type {
 	ForgetOptions,
@@ -235,3 +238,4 @@ export type {
 	VectorSearchAllOptions,
 	VectorSearchOptions,
 } from "./verbs/vector-search.ts";
+export type { VerifyRowsOptions } from "./verbs/verify-rows.ts";

@@ -24,7 +24,9 @@ export function addBuckets(program: Command): void {
 	const buckets = program
 		.command("buckets")
 		.helpGroup("Maintain:")
-		.summary("the schemas that tenants are spread over: what they contain, where they are")
+		.summary(
+			"the schemas that tenants are spread over: what they contain, where they are",
+		)
 		.description(
 			"With POSTGRES__BUCKETS, tenants are spread over that many schemas, each with tables of its own. To move rows into such a database, or out of it: rem export, then rem load --commit-every.",
 		);
