@@ -1,8 +1,17 @@
+import type { Embeddings } from "../core/embeddings.ts";
+import type { SchemaLifecycle } from "../core/schema-lifecycle.ts";
 import { ServiceCore } from "../core/service-core.ts";
+import { EmbeddingWorker } from "../embed-sync/worker.ts";
+import type { BackgroundIndexer } from "../indexer/background-indexer.ts";
+import type { KvCache } from "../kv/kv-cache.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { elementAt } from "../util/present.ts";
 import { bucketSchemas } from "./bucket-names.ts";
 import { bucketOf } from "./bucket-of.ts";
+import { embeddingsOfBuckets } from "./embeddings.ts";
+import { indexerOfBuckets } from "./indexer.ts";
+import { kvOfBuckets } from "./kv.ts";
+import { schemaOfBuckets } from "./schema.ts";
 
 type Parts = ConstructorParameters<typeof ServiceCore>[0];
 
@@ -15,13 +24,27 @@ type Parts = ConstructorParameters<typeof ServiceCore>[0];
 export class Buckets extends ServiceCore {
 	/** By their numbers. */
 	readonly schemas: readonly string[];
+	override readonly kv: KvCache;
+	override readonly embeddings: Embeddings;
+	override readonly indexer: BackgroundIndexer;
+	override readonly schema: SchemaLifecycle;
 	readonly #parts: Parts;
 	readonly #cores: (ServiceCore | undefined)[] = [];
+	readonly #worker: EmbeddingWorker;
+	readonly #building = new Set<object>();
 
 	constructor(parts: Parts & { readonly buckets: number }) {
 		super(parts);
 		this.#parts = parts;
 		this.schemas = bucketSchemas(parts.settings.schema, parts.buckets);
+		this.#worker = new EmbeddingWorker(
+			() => this.all().map(({ embeddings }) => embeddings.context),
+			parts.settings.logger,
+		);
+		this.kv = kvOfBuckets(this);
+		this.embeddings = embeddingsOfBuckets(this, this.#worker);
+		this.indexer = indexerOfBuckets(this);
+		this.schema = schemaOfBuckets(this);
 	}
 
 	/** The core of a tenant's bucket, or of the default tenant's; `TENANT_REQUIRED` where there is none. */
@@ -65,6 +88,8 @@ export class Buckets extends ServiceCore {
 			registry: registry.copy(schema),
 			settings: { ...settings, schema },
 			embedder: this.embedder,
+			worker: this.#worker,
+			building: this.#building,
 		});
 	}
 }

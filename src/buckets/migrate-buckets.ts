@@ -1,23 +1,112 @@
 import type { ServiceCore } from "../core/service-core.ts";
+import { sideBySide } from "../core/side-by-side.ts";
+import { isSameSpace, readActiveModels } from "../embed-sync/models.ts";
+import { underLock } from "../migrate/lock.ts";
 import type { MigrateOptions, MigrateResult } from "../migrate/migrate.ts";
-import type { Buckets } from "./buckets.ts";
+import type { BucketCores } from "./bucket-cores.ts";
 import { checkDirectory, createDirectory, readDirectory } from "./directory.ts";
+import { endsAll, type Failure, throwAll } from "./each.ts";
 
-/** Brings every bucket to the models. One that was begun is completed. */
+// Each takes two connections beside the pool.
+const maxAtOnce = 3;
+
+/**
+ * Brings every bucket to the models, one migration of all buckets at a time.
+ * Where nothing is to be done, a bucket costs a few reads. A bucket that was begun
+ * is completed, and one that fails does not keep the others from it.
+ */
 export async function migrateBuckets(
-	buckets: Buckets,
+	buckets: BucketCores,
 	options: MigrateOptions,
 ): Promise<MigrateResult> {
-	const { db, settings, schemas } = buckets;
+	await prepareDirectory(buckets);
+	const behind = await findBehind(buckets, options);
+	const applied =
+		behind.length === 0 ? [] : await migrateBehind(buckets, behind, options);
+	await follow(buckets, behind);
+	return { applied };
+}
+
+async function prepareDirectory({ db, settings, schemas }: BucketCores) {
 	const place = { schema: settings.schema, buckets: schemas.length };
-	checkDirectory(await readDirectory(db, place.schema), place);
+	const found = await readDirectory(db, place.schema);
+	checkDirectory(found, place);
+	if (found.directory !== undefined) return;
 	await createDirectory(db, place.schema, place.buckets);
 	// Another process may have recorded another number at the same time.
 	checkDirectory(await readDirectory(db, place.schema), place);
-	const applied: string[] = [];
-	for (const core of buckets.all())
-		applied.push(...(await migrateBucket(core, options)));
-	return { applied };
+}
+
+/** The buckets that are not up to date. */
+async function findBehind(
+	buckets: BucketCores,
+	options: MigrateOptions,
+): Promise<readonly ServiceCore[]> {
+	const { signal } = options;
+	const found = await sideBySide(
+		buckets,
+		undefined,
+		buckets.all().map((core) => async () => {
+			signal?.throwIfAborted();
+			// What cannot be gone on with is reported with the bucket's name below.
+			const isDone = await core.schema.isUpToDate(options).catch((error) => {
+				if (endsAll(error)) throw error;
+				return false;
+			});
+			return isDone ? [] : [core];
+		}),
+	);
+	return found.flat();
+}
+
+function migrateBehind(
+	buckets: BucketCores,
+	behind: readonly ServiceCore[],
+	options: MigrateOptions,
+): Promise<string[]> {
+	const { db, settings } = buckets;
+	const { signal, onProgress } = options;
+	// On one connection the buckets are migrated in turn, and by one process.
+	if (db.capabilities.maxConnections === 1)
+		return migrateAll(behind, options, { atOnce: 1, checkLock: () => {} });
+	const onWait = () => onProgress?.({ kind: "waiting" });
+	return underLock(
+		db,
+		{ schema: settings.schema, signal, onWait },
+		(_, checkLock) =>
+			migrateAll(behind, options, { atOnce: maxAtOnce, checkLock }),
+	);
+}
+
+async function migrateAll(
+	behind: readonly ServiceCore[],
+	options: MigrateOptions,
+	{ atOnce, checkLock }: { atOnce: number; checkLock: () => void },
+): Promise<string[]> {
+	const applied = new Map<ServiceCore, string[]>();
+	const failures: Failure[] = [];
+	let end: { readonly error: unknown } | undefined;
+	const migrate = async (core: ServiceCore) => {
+		if (end !== undefined) return;
+		try {
+			checkLock();
+			applied.set(core, await migrateBucket(core, options));
+		} catch (error) {
+			if (endsAll(error)) end ??= { error };
+			failures.push({ bucket: core.settings.schema, error });
+		}
+	};
+	// The first creates the extensions: two at once would fail on each other.
+	const [first, ...rest] = behind;
+	if (first !== undefined) await migrate(first);
+	const waiting = rest.values();
+	const work = async () => {
+		for (const core of waiting) await migrate(core);
+	};
+	await Promise.all(Array.from({ length: atOnce }, work));
+	if (end !== undefined) throw end.error;
+	throwAll(failures, "the other buckets are migrated");
+	return behind.flatMap((core) => applied.get(core) ?? []);
 }
 
 async function migrateBucket(
@@ -32,8 +121,62 @@ async function migrateBucket(
 				progress.kind === "waiting" ? progress : { ...progress, bucket },
 			),
 	});
-	await core.kv.catchUp();
-	await core.embeddings.adopt();
-	core.indexer.check();
 	return applied.map((name) => `${bucket}/${name}`);
+}
+
+/** What follows a migration: caches that lack rows, models of embeddings, indexes. */
+async function follow(
+	buckets: BucketCores,
+	behind: readonly ServiceCore[],
+): Promise<void> {
+	await sideBySide(
+		buckets,
+		undefined,
+		buckets.all().map(
+			({ kv }) =>
+				() =>
+					kv.catchUp(),
+		),
+	);
+	for (const { embeddings } of await findToAdopt(buckets, behind))
+		await embeddings.adopt();
+	checkInTurn(behind);
+}
+
+/** Those that were migrated, and those whose tables embed with another model than the configured one: one statement asks all. */
+async function findToAdopt(
+	buckets: BucketCores,
+	behind: readonly ServiceCore[],
+): Promise<readonly ServiceCore[]> {
+	const { db, schemas, embedder, registry } = buckets;
+	const all = buckets.all();
+	if (behind.length === all.length) return all;
+	const configured = embedder.spaceIfKnown();
+	if (configured === undefined) return behind;
+	const models = await readActiveModels(db, schemas);
+	const embedding = registry
+		.all()
+		.filter(({ entity }) => entity.embedFields.length > 0);
+	const isAsConfigured = ({ settings: { schema } }: ServiceCore) =>
+		embedding.every(({ entity }) =>
+			models.some(
+				(model) =>
+					model.schema === schema &&
+					model.tableName === entity.tableName &&
+					isSameSpace(model, configured),
+			),
+		);
+	return all.filter((core) => behind.includes(core) || !isAsConfigured(core));
+}
+
+/** In the background, one after the other: together they would take the connections of all calls. */
+function checkInTurn(cores: readonly ServiceCore[]): void {
+	const check = async () => {
+		for (const { indexer } of cores) {
+			indexer.check();
+			await indexer.checked();
+		}
+	};
+	// A check reports its own failure.
+	check().catch(() => {});
 }

@@ -123,7 +123,7 @@ function inSpan(
 }
 
 /** The names of a class's methods. */
-type MethodNames<C> = {
+export type MethodNames<C> = {
 	[Name in keyof C]: C[Name] extends (...given: never[]) => unknown
 		? Name
 		: never;

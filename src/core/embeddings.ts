@@ -96,6 +96,8 @@ export interface EmbeddingsParts {
 	readonly registry: Registry;
 	readonly settings: Settings;
 	readonly embedder: Embedder;
+	/** Works on the queues of several schemas. @default one for this schema */
+	readonly worker?: EmbeddingWorker | undefined;
 	/** Called with the number of vectors stored: they may need an index. */
 	readonly onStored: (
 		table: EntityTable,
@@ -129,7 +131,9 @@ export class Embeddings {
 		this.#parts = parts;
 		this.#limited = limited(parts.db);
 		this.models = new ModelChoice(settings.schema, embedder);
-		this.#worker = new EmbeddingWorker(this.#context, settings.logger);
+		this.#worker =
+			parts.worker ??
+			new EmbeddingWorker(() => [this.context], settings.logger);
 	}
 
 	/** Adds a provider of one's own, to be asked for by its name. */
@@ -164,7 +168,7 @@ export class Embeddings {
 			running: this.#worker.isRunning,
 			mismatched: mismatched
 				.map(({ tableName }) => tableName)
-				.filter((name) => this.#context.table(name) !== undefined),
+				.filter((name) => this.context.table(name) !== undefined),
 			fields: await readStatus(db, settings.schema, {
 				tables: await this.#embedded(),
 				models,
@@ -183,9 +187,9 @@ export class Embeddings {
 		...options
 	}: SyncEmbeddingsOptions = {}): Promise<SyncResult> {
 		if (model !== undefined) await this.#begin(model, options.signal);
-		await settleFields(this.#context, options.signal);
+		await settleFields(this.context, options.signal);
 		const targets = await this.#targets(model);
-		const result = await sync(this.#context, targets, options);
+		const result = await sync(this.context, targets, options);
 		for (const { table, space } of targets)
 			this.#parts.onStored(table, space, result.embedded);
 		return result;
@@ -243,6 +247,18 @@ export class Embeddings {
 	 */
 	async switch(name: ModelName): Promise<string[]> {
 		const space = this.#space(name);
+		const filling = await this.checkSwitch(name);
+		if (filling.length === 0) return [];
+		await this.#limited.transaction(async (tx) => {
+			for (const table of filling) await activateModel(tx, table, space);
+		});
+		this.models.forget();
+		return filling.map(({ entity }) => entity.tableName);
+	}
+
+	/** @internal the tables that {@link switch} would switch, all of whose texts have their vectors */
+	async checkSwitch(name: ModelName): Promise<EntityTable[]> {
+		const space = this.#space(name);
 		const filling = await this.#tablesIn(space, "filling");
 		if (filling.length === 0) {
 			const active = await this.#tablesIn(space, "active");
@@ -250,11 +266,7 @@ export class Embeddings {
 			throw this.#withoutVectors(space);
 		}
 		for (const table of filling) await this.#checkFilled(table, space);
-		await this.#limited.transaction(async (tx) => {
-			for (const table of filling) await activateModel(tx, table, space);
-		});
-		this.models.forget();
-		return filling.map(({ entity }) => entity.tableName);
+		return filling;
 	}
 
 	/** Removes the vectors of a model that no table uses any more; returns how many there were. */
@@ -411,7 +423,7 @@ export class Embeddings {
 
 	async #settle(signal: AbortSignal): Promise<void> {
 		try {
-			const isLeft = await settleFields(this.#context, signal);
+			const isLeft = await settleFields(this.context, signal);
 			if (!isLeft || signal.aborted) return;
 			// A writer that did not know yet may have stored another one.
 			this.#settleAgain = setTimeout(() => {
@@ -454,7 +466,8 @@ export class Embeddings {
 		return others;
 	}
 
-	get #context(): EmbedContext {
+	/** @internal */
+	get context(): EmbedContext {
 		const { db, settings } = this.#parts;
 		return {
 			db,
@@ -676,5 +689,13 @@ publicMethods<Embeddings>()(
 			{ operation: "embeddings.prune" },
 		),
 	},
-	["open", "wake", "adopt", "warnOfMismatch", "checkProvider", "plannedModels"],
+	[
+		"open",
+		"wake",
+		"adopt",
+		"warnOfMismatch",
+		"checkProvider",
+		"checkSwitch",
+		"plannedModels",
+	],
 );

@@ -10,7 +10,7 @@ export async function queueFigures(
 ): Promise<QueueFigures[]> {
 	const texts = await readQueued(db, schema);
 	const builds = await readQueue(db, schema);
-	return summed([
+	return sumFigures([
 		...texts.map(
 			({ tableName, state, count, ageMs }): QueueFigures => ({
 				queue: "embeddings",
@@ -33,7 +33,8 @@ export async function queueFigures(
 	]);
 }
 
-function summed(figures: readonly QueueFigures[]): QueueFigures[] {
+/** Of each queue, table and state one. */
+export function sumFigures(figures: readonly QueueFigures[]): QueueFigures[] {
 	const sums = new Map<string, QueueFigures>();
 	for (const one of figures) {
 		const key = JSON.stringify([one.queue, one.table, one.state]);

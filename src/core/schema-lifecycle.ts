@@ -6,6 +6,7 @@ import { diffSchema } from "../migrate/diff/diff.ts";
 import type { Difference } from "../migrate/diff/difference.ts";
 import type { Target } from "../migrate/expected.ts";
 import {
+	isMigrated,
 	type MigrateOptions,
 	type MigrateResult,
 	migrate,
@@ -75,6 +76,11 @@ export class SchemaLifecycle {
 		return repairHistory(this.#limited, this.#options.schema, options);
 	}
 
+	/** @internal whether `migrate` has nothing to do */
+	isUpToDate(options: MigrateOptions): Promise<boolean> {
+		return isMigrated(this.#db, this.#target, options);
+	}
+
 	/** @internal one at a time: on the embedded database nothing else serialises two */
 	migrate(options: MigrateOptions): Promise<MigrateResult> {
 		const { logger } = this.#options;
@@ -117,5 +123,5 @@ publicMethods<SchemaLifecycle>()(
 			}),
 		),
 	},
-	["migrate"],
+	["migrate", "isUpToDate"],
 );

@@ -2,6 +2,7 @@ import { argument } from "../calls/arguments.ts";
 import { publicMethods, sync } from "../calls/public-methods.ts";
 import type { Consistency, Database, Handle } from "../db/database.ts";
 import { refuseInsideTransaction } from "../db/open-transaction.ts";
+import type { EmbeddingWorker } from "../embed-sync/worker.ts";
 import { RemError } from "../errors.ts";
 import { BackgroundIndexer } from "../indexer/background-indexer.ts";
 import { KvCache } from "../kv/kv-cache.ts";
@@ -46,6 +47,8 @@ export class ServiceCore {
 		settings,
 		replica = db,
 		embedder = new Embedder(settings),
+		worker,
+		building,
 	}: {
 		readonly db: Database;
 		readonly registry: Registry;
@@ -53,6 +56,10 @@ export class ServiceCore {
 		readonly replica?: Handle | undefined;
 		/** @default one of its own */
 		readonly embedder?: Embedder;
+		/** The embedding worker of several cores. @default one of its own */
+		readonly worker?: EmbeddingWorker;
+		/** What several cores build indexes on. @default its own */
+		readonly building?: Set<object>;
 	}) {
 		this.db = db;
 		this.replica = replica;
@@ -72,6 +79,7 @@ export class ServiceCore {
 			registry,
 			settings,
 			embedder: this.embedder,
+			worker,
 			onStored: (table, space, vectors) =>
 				this.indexer.noteRows(table, space, vectors),
 		});
@@ -87,6 +95,7 @@ export class ServiceCore {
 				enabled: settings.backgroundIndex.enabled && !settings.rowLevelSecurity,
 			},
 			logger: settings.logger,
+			building,
 			tables: () => registry.all(),
 			space: () => this.embedder.spaceIfKnown(),
 		});

@@ -1,3 +1,4 @@
+import { Buckets } from "../buckets/buckets.ts";
 import type { ServiceCore } from "../core/service-core.ts";
 import { limited } from "../db/database.ts";
 import { RemError } from "../errors.ts";
@@ -20,6 +21,7 @@ import { checkCoverage, checkQueue } from "./embeddings.ts";
 import { checkIndexes, checkMemory } from "./indexes.ts";
 import { checkAutovacuum, checkKvStore } from "./kv-store.ts";
 import { notInTime } from "./locks.ts";
+import { mergeChecks } from "./merge-checks.ts";
 import { checkPool } from "./pool.ts";
 import { checkReplica } from "./replica.ts";
 import { checkPublications, checkSubscriptions } from "./replication.ts";
@@ -48,8 +50,9 @@ const ofTheServer: readonly NamedCheck[] = [
 	["replica", checkReplica],
 	["publications", checkPublications],
 	["subscriptions", checkSubscriptions],
-	["migrations", checkMigrations],
 ];
+
+const ofMigrations: readonly NamedCheck[] = [["migrations", checkMigrations]];
 
 /** Checks that need the tables of the first migration. */
 const ofTheTables: readonly NamedCheck[] = [
@@ -66,11 +69,63 @@ const ofTheTables: readonly NamedCheck[] = [
 	["queue", checkQueue],
 ];
 
+/** Checks of the tables that find the same in each schema of a database. */
+const ofTheDatabase: ReadonlySet<string> = new Set(["locale", "memory"]);
+
 /** @internal Looks at everything that is known to go wrong, and changes nothing. */
 export async function examine(
 	core: ServiceCore,
 	options: DoctorOptions,
 ): Promise<DoctorReport> {
+	const checks =
+		core instanceof Buckets
+			? await examineBuckets(core, options)
+			: [
+					...(await lookAt(ofTheServer, core, options)),
+					...(await examineTables(core, options)),
+				];
+	return { state: worstOf(checks), checks };
+}
+
+/** The migrations, and the tables where there are any. */
+async function examineTables(
+	core: ServiceCore,
+	options: DoctorOptions,
+	leftOut: ReadonlySet<string> = new Set(),
+): Promise<Check[]> {
+	const migrations = await lookAt(ofMigrations, core, options);
+	if (migrations.some(({ state }) => state === "failed")) return migrations;
+	const group = ofTheTables.filter(([name]) => !leftOut.has(name));
+	return [...migrations, ...(await lookAt(group, core, options))];
+}
+
+/** What is about the server once, and of each bucket what is about its tables. */
+async function examineBuckets(
+	buckets: Buckets,
+	options: DoctorOptions,
+): Promise<Check[]> {
+	const [first, ...others] = buckets.all();
+	if (first === undefined) return [];
+	const server = await lookAt(ofTheServer, first, options);
+	const tables = [
+		{
+			bucket: first.settings.schema,
+			checks: await examineTables(first, options),
+		},
+	];
+	for (const core of others)
+		tables.push({
+			bucket: core.settings.schema,
+			checks: await examineTables(core, options, ofTheDatabase),
+		});
+	return [...server, ...mergeChecks(tables)];
+}
+
+async function lookAt(
+	group: readonly NamedCheck[],
+	core: ServiceCore,
+	options: DoctorOptions,
+): Promise<Check[]> {
 	const examined: Examined = {
 		db: limited(core.db),
 		replica: core.replica,
@@ -83,16 +138,9 @@ export async function examine(
 		schema: core.schema,
 	};
 	const checks: Check[] = [];
-	const lookAt = async (group: typeof ofTheServer) => {
-		for (const check of group)
-			checks.push(...(await findings(check, examined, options)));
-	};
-	await lookAt(ofTheServer);
-	const isSetUp = !checks.some(
-		({ name, state }) => name === "migrations" && state === "failed",
-	);
-	if (isSetUp) await lookAt(ofTheTables);
-	return { state: worstOf(checks), checks };
+	for (const check of group)
+		checks.push(...(await findings(check, examined, options)));
+	return checks;
 }
 
 /** The findings of one check; one that cannot be made is reported, too. */

@@ -6,7 +6,7 @@ import {
 import { embeddingsRef } from "../db/tables.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector.ts";
-import { type Sql, sql } from "../sql.ts";
+import { join, literal, type Sql, sql } from "../sql.ts";
 
 /**
  * - `active`: searches use it, and every text has its vector or waits for it
@@ -31,6 +31,26 @@ SELECT entity_type AS "tableName", provider, model, dimensions, state
 FROM ${embeddingModelsRef(schema)} ORDER BY entity_type, created_at`,
 		{ idempotent: true },
 	);
+	return rows;
+}
+
+interface ActiveModel extends VectorSpace {
+	readonly schema: string;
+	readonly tableName: string;
+}
+
+/** The models that searches use in several schemas. */
+export async function readActiveModels(
+	db: Handle,
+	schemas: readonly string[],
+): Promise<ActiveModel[]> {
+	const reads = schemas.map(
+		(schema) =>
+			sql`SELECT ${literal(schema)} AS schema, entity_type AS "tableName", provider, model, dimensions FROM ${embeddingModelsRef(schema)} WHERE state = 'active'`,
+	);
+	const { rows } = await db.query<ActiveModel>(join(reads, "\nUNION ALL "), {
+		idempotent: true,
+	});
 	return rows;
 }
 

@@ -2,7 +2,7 @@ import type { Handle } from "../db/database.ts";
 import { embeddingQueueRef } from "../db/embedding-queue.ts";
 import { encodeArray } from "../db/encode.ts";
 import type { VectorSpace } from "../models/vector.ts";
-import { ident, join, type Sql, sql } from "../sql.ts";
+import { ident, join, literal, type Sql, sql } from "../sql.ts";
 import { backoffMs } from "../util/backoff.ts";
 import { type EntityField, textArrays, textKey } from "../vectors/texts.ts";
 
@@ -79,6 +79,22 @@ FROM partitions AS l`;
 	await freeMisdated(db, schema);
 	const freed = await db.query<PartitionRow>(read);
 	return freed.rows.map(toPartition);
+}
+
+/** Of several schemas, those in which texts wait. */
+export async function schemasThatWait(
+	db: Handle,
+	schemas: readonly string[],
+): Promise<string[]> {
+	const reads = schemas.map(
+		(schema) =>
+			sql`SELECT ${literal(schema)} AS schema WHERE EXISTS (SELECT FROM ${embeddingQueueRef(schema)} WHERE state = 'pending')`,
+	);
+	const { rows } = await db.query<{ schema: string }>(
+		join(reads, "\nUNION ALL "),
+		{ idempotent: true },
+	);
+	return rows.map(({ schema }) => schema);
 }
 
 type PartitionRow = PartitionState & { readonly isMisdated: boolean };

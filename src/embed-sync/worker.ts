@@ -2,13 +2,20 @@ import { queueChannel } from "../db/embedding-queue.ts";
 import { outsideTransactions } from "../db/open-transaction.ts";
 import { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
+import { elementAt } from "../util/present.ts";
 import {
 	concurrentLeases,
 	type PartitionFailure,
 	partitionKey,
 	workOnAny,
 } from "./drain.ts";
-import { type Partition, pauseMs, readPartitions } from "./queue.ts";
+import {
+	type Partition,
+	type PartitionState,
+	pauseMs,
+	readPartitions,
+	schemasThatWait,
+} from "./queue.ts";
 import { settleFields } from "./settle-fields.ts";
 import type { EmbedContext, LeaseResult } from "./work-on-lease.ts";
 
@@ -27,8 +34,10 @@ const fieldsPollMs = 60_000;
  * failure ends it: the queue is durable, so it tries again later.
  */
 export class EmbeddingWorker {
-	readonly #context: EmbedContext;
+	readonly #contexts: () => readonly EmbedContext[];
 	readonly #logger: Logger;
+	/** Where it begins to look, so that no schema waits for the others' queues to be empty. */
+	#turn = 0;
 	#stop: AbortController | undefined;
 	#running: Promise<unknown> = Promise.resolve();
 	readonly #sleepers = new Set<() => void>();
@@ -38,8 +47,9 @@ export class EmbeddingWorker {
 	/** Partitions whose provider gives no vectors: until when they rest, and how often that was. */
 	readonly #resting = new Map<string, { until: number; failures: number }>();
 
-	constructor(context: EmbedContext, logger: Logger) {
-		this.#context = context;
+	/** @param contexts the schemas whose queues it works on */
+	constructor(contexts: () => readonly EmbedContext[], logger: Logger) {
+		this.#contexts = contexts;
 		this.#logger = logger;
 	}
 
@@ -100,26 +110,50 @@ export class EmbeddingWorker {
 
 	/** One lease, if there is anything to take; how long to sleep before the next. */
 	async #step(signal: AbortSignal): Promise<number> {
-		const { db, schema, table } = this.#context;
 		this.#isWoken = false;
-		const partitions = (await readPartitions(db, schema))
+		const dues: number[] = [];
+		for (const context of await this.#waiting()) {
+			const partitions = await this.#partitions(context);
+			const result = await workOnAny(context, partitions, signal);
+			if (result !== undefined) {
+				if ("error" in result) this.#rest(result);
+				else {
+					this.#resting.delete(partitionKey(result.partition));
+					this.#logDeadLetters(result);
+				}
+				return 0;
+			}
+			dues.push(...partitions.map(({ dueInMs }) => dueInMs));
+		}
+		const poll = this.#isListening ? pollMs.listening : pollMs.alone;
+		const due = dues.filter((ms) => ms > 0);
+		return this.#isWoken ? 0 : Math.max(20, Math.min(poll, ...due));
+	}
+
+	/** The schemas in which texts may wait: of several, one statement asks all. */
+	async #waiting(): Promise<readonly EmbedContext[]> {
+		const contexts = this.#contexts();
+		const [first, ...more] = contexts;
+		if (first === undefined || more.length === 0) return contexts;
+		const names = contexts.map(({ schema }) => schema);
+		const found = new Set(await schemasThatWait(first.db, names));
+		const turn = this.#turn++ % contexts.length;
+		return [...contexts.slice(turn), ...contexts.slice(0, turn)].filter(
+			({ schema }) => found.has(schema),
+		);
+	}
+
+	async #partitions({
+		db,
+		schema,
+		table,
+	}: EmbedContext): Promise<PartitionState[]> {
+		return (await readPartitions(db, schema))
 			.filter((partition) => table(partition.tableName) !== undefined)
 			.map((partition) => ({
 				...partition,
 				dueInMs: Math.max(partition.dueInMs, this.#restMs(partition)),
 			}));
-		const result = await workOnAny(this.#context, partitions, signal);
-		if (result !== undefined) {
-			if ("error" in result) this.#rest(result);
-			else {
-				this.#resting.delete(partitionKey(result.partition));
-				this.#logDeadLetters(result);
-			}
-			return 0;
-		}
-		const poll = this.#isListening ? pollMs.listening : pollMs.alone;
-		const due = partitions.map(({ dueInMs }) => dueInMs).filter((ms) => ms > 0);
-		return this.#isWoken ? 0 : Math.max(20, Math.min(poll, ...due));
 	}
 
 	#logDeadLetters({
@@ -151,16 +185,19 @@ export class EmbeddingWorker {
 	/** Fields that begin or cease to embed: at the start, and every minute. */
 	async #settleFields(signal: AbortSignal): Promise<void> {
 		while (!signal.aborted) {
-			await settleFields(this.#context, signal).catch((error: unknown) => {
-				if (!signal.aborted) this.#warn(error);
-			});
+			for (const context of this.#contexts()) {
+				if (signal.aborted) return;
+				await settleFields(context, signal).catch((error: unknown) => {
+					if (!signal.aborted) this.#warn(error);
+				});
+			}
 			await this.#pause(fieldsPollMs, signal);
 		}
 	}
 
 	/** Listens on a connection of its own, and opens another one when that is lost. */
 	async #listen(signal: AbortSignal): Promise<void> {
-		if (!this.#context.db.capabilities.listen) return;
+		if (this.#contexts()[0]?.db.capabilities.listen !== true) return;
 		for (let failures = 0; !signal.aborted; failures++) {
 			const isLost = await this.#listenUntilLost(signal).catch(() => false);
 			// Polling continues without it.
@@ -171,7 +208,8 @@ export class EmbeddingWorker {
 
 	/** Returns when the connection is lost, or the worker stops. */
 	async #listenUntilLost(signal: AbortSignal): Promise<boolean> {
-		const { db, schema } = this.#context;
+		const contexts = this.#contexts();
+		const { db } = elementAt(contexts, 0);
 		let end = (_isLost: boolean) => {};
 		const ended = new Promise<boolean>((resolve) => {
 			end = resolve;
@@ -183,7 +221,8 @@ export class EmbeddingWorker {
 		signal.addEventListener("abort", () => end(false));
 		if (signal.aborted) end(false);
 		try {
-			await session.listen(queueChannel(schema), () => this.wake());
+			for (const { schema } of contexts)
+				await session.listen(queueChannel(schema), () => this.wake());
 			this.#isListening = true;
 			// What was queued while no connection listened.
 			this.wake();

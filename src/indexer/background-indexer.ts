@@ -139,6 +139,16 @@ export class BackgroundIndexer {
 		return this.#loop.run();
 	}
 
+	/** @internal Builds what is queued, once. */
+	workOff(): Promise<void> {
+		return this.#loop.start();
+	}
+
+	/** @internal Until what {@link check} began is checked. */
+	async checked(): Promise<void> {
+		await Promise.allSettled(this.#checks);
+	}
+
 	/**
 	 * Begins nothing more, and waits for builds under way. On a server those that
 	 * take longer than `waitMs` are left to it: it finishes them, and the next
@@ -501,5 +511,5 @@ publicMethods<BackgroundIndexer>()(
 		repair: async(optionalOptions<{ missing?: boolean }>({ missing: flag })),
 		check: sync(optional("table", record)),
 	},
-	["noteRows", "bulkLoad", "dropCacheIndexes"],
+	["noteRows", "bulkLoad", "dropCacheIndexes", "workOff", "checked"],
 );

@@ -44,6 +44,8 @@ export class BuildLoop {
 	readonly #look: () => Promise<IndexerView>;
 	readonly #options: TableBuilderOptions;
 	readonly #builders = new Set<TableBuilder>();
+	/** Those of all indexers of the process. */
+	readonly #all: Set<object>;
 	readonly #changed = new Signal();
 	/** Builds that this role was not permitted, by index. */
 	readonly #refused = new ExpiringCache<RemError>({ maxAgeMs: refusedMs });
@@ -63,6 +65,7 @@ export class BuildLoop {
 		this.#db = db;
 		this.#look = look;
 		this.#options = options;
+		this.#all = options.building ?? this.#builders;
 	}
 
 	get isWorking(): boolean {
@@ -206,7 +209,7 @@ export class BuildLoop {
 		const maxBuilders =
 			this.#db.capabilities.kind === "server" ? concurrency : 1;
 		for (const { tableName, dueInMs, isLocked } of open) {
-			if (this.#builders.size >= maxBuilders) return;
+			if (this.#all.size >= maxBuilders) return;
 			if (dueInMs > 0 || isLocked || busy.has(tableName)) continue;
 			busy.add(tableName);
 			this.#startBuilder(tableName, possible);
@@ -218,6 +221,7 @@ export class BuildLoop {
 		const table = { tableName, indexes };
 		const builder = new TableBuilder(this.#db, table, this.#options);
 		this.#builders.add(builder);
+		this.#all.add(builder);
 		builder
 			.work()
 			.then(
@@ -232,6 +236,7 @@ export class BuildLoop {
 			)
 			.finally(() => {
 				this.#builders.delete(builder);
+				this.#all.delete(builder);
 				this.#changed.raise();
 			});
 	}

@@ -3,7 +3,7 @@ import type { Handle } from "../db/database.ts";
 import { arrayLiteral } from "../db/encode.ts";
 import type { VectorSpace } from "../models/vector.ts";
 import type { DeclaredIndex, IndexType } from "../schema/index-types.ts";
-import { ident, type Sql, sql } from "../sql.ts";
+import { ident, join, literal, type Sql, sql } from "../sql.ts";
 import { type BuildFailure, notPermitted } from "./build-failure.ts";
 
 /** An index in the queue, or what became of it. */
@@ -48,6 +48,22 @@ SELECT index_name AS "indexName", table_name AS "tableName", index_type AS "inde
 FROM ${builds(schema)}
 ORDER BY next_attempt_at, index_name`);
 	return rows;
+}
+
+/** Of several schemas, those in which builds are queued. */
+export async function schemasWithBuilds(
+	db: Handle,
+	schemas: readonly string[],
+): Promise<string[]> {
+	const reads = schemas.map(
+		(schema) =>
+			sql`SELECT ${literal(schema)} AS schema WHERE EXISTS (SELECT FROM ${builds(schema)} WHERE state IN ('queued', 'building'))`,
+	);
+	const { rows } = await db.query<{ schema: string }>(
+		join(reads, "\nUNION ALL "),
+		{ idempotent: true },
+	);
+	return rows.map(({ schema }) => schema);
 }
 
 /** Takes the table for this connection, if no other has it: two concurrent builds on one table deadlock. */

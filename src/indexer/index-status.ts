@@ -51,6 +51,8 @@ export interface IndexStatus {
 	readonly waitsFor: BlockingTransaction | null;
 	/** The owner of the table, where it is queued and only a worker of that role may build it. */
 	readonly leftTo: string | null;
+	/** Its schema, where tenants are spread over several. */
+	readonly bucket?: string;
 }
 
 export async function readIndexStatus(

@@ -125,6 +125,16 @@ export function pendingFiles(
 	});
 }
 
+/** Whether {@link migrate} has nothing to do. */
+export async function isMigrated(
+	db: Database,
+	target: Target,
+	options: MigrateOptions,
+): Promise<boolean> {
+	const goal: Goal = { ...target, files: await filesOf(options) };
+	return isUpToDate(db, goal, options);
+}
+
 /** Without a lock: another migration that works on it leaves it as it should be, or not up to date. */
 async function isUpToDate(
 	db: Database,

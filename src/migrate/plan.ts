@@ -21,6 +21,8 @@ export interface PlannedFile {
 	readonly text: string;
 	/** The line of a dangerous statement that is not decided on: `migrate` refuses the file. */
 	readonly undecidedLine?: number;
+	/** Its schema, where tenants are spread over several. */
+	readonly bucket?: string;
 }
 
 /** Returns what `migrate` would do, and changes nothing. */

@@ -10,6 +10,8 @@ export interface Repaired {
 	readonly name: string;
 	/** `forgotten`: the ledger does not know the file any more; a file of that name would be applied. */
 	readonly done: "accepted" | "forgotten";
+	/** Its schema, where tenants are spread over several. */
+	readonly bucket?: string;
 }
 
 /**

@@ -16,6 +16,8 @@ export interface MigrationStatus {
 	readonly appliedAt: Date | undefined;
 	readonly appliedBy: string | undefined;
 	readonly durationMs: number | undefined;
+	/** Its schema, where tenants are spread over several. */
+	readonly bucket?: string;
 }
 
 /** Everything that was applied or is to be, in the order in which it is applied. */

@@ -1,16 +1,22 @@
 import { firstSchema } from "../buckets/bucket-names.ts";
 import { Buckets } from "../buckets/buckets.ts";
 import { checkBuckets } from "../buckets/directory.ts";
-import { migrateBuckets } from "../buckets/migrate-buckets.ts";
+import { forget } from "../core/forget.ts";
 import { readLocale } from "../core/locale.ts";
-import { queueFigures } from "../core/queue-figures.ts";
+import { queueFigures, sumFigures } from "../core/queue-figures.ts";
 import { ServiceCore } from "../core/service-core.ts";
+import { sideBySide } from "../core/side-by-side.ts";
 import { type Database, type Handle, limited } from "../db/database.ts";
+import {
+	checkIsolation,
+	type IsolationReport,
+} from "../isolation/check-isolation.ts";
 import { isUnderRowSecurity } from "../isolation/role-problems.ts";
 import type { MigrateOptions, MigrateResult } from "../migrate/migrate.ts";
 import type { Entity } from "../models/entity.ts";
 import { Registry } from "../models/registry.ts";
 import type { Settings } from "../settings/settings.ts";
+import type { ForgetOptions, ForgetReport } from "../store/forget-report.ts";
 import type { QueueFigures } from "../telemetry/metrics.ts";
 
 // What a service does with the one core it has, and with several where its
@@ -47,7 +53,7 @@ export async function openCore({
 /** Looks on connecting at what may have happened since the last time. */
 export async function lookAround(core: ServiceCore): Promise<void> {
 	// Of 64 buckets that would be hundreds of statements: each is looked at when it is read.
-	if (core instanceof Buckets) return;
+	if (core instanceof Buckets) return core.embeddings.warnOfMismatch();
 	// A crash may have emptied the cache since the last connection.
 	await core.kv.noticeEmptied();
 	await core.embeddings.warnOfMismatch();
@@ -58,13 +64,10 @@ export async function migrateCore(
 	core: ServiceCore,
 	options: MigrateOptions,
 ): Promise<MigrateResult> {
-	if (core instanceof Buckets) {
-		const result = await migrateBuckets(core, options);
-		if (options.to === undefined) await warnOfLocale(core);
-		return result;
-	}
 	const result = await core.schema.migrate(options);
 	if (options.to === undefined) await warnOfLocale(core);
+	// They did it for each of them.
+	if (core instanceof Buckets) return result;
 	await core.kv.catchUp();
 	await core.embeddings.adopt();
 	core.indexer.check();
@@ -78,6 +81,62 @@ async function warnOfLocale({ db, settings }: ServiceCore): Promise<void> {
 }
 
 /** How much waits in the queues of the database. */
-export function figuresOfQueues(core: ServiceCore): Promise<QueueFigures[]> {
-	return queueFigures(limited(core.db), core.settings.schema);
+export async function figuresOfQueues(
+	core: ServiceCore,
+): Promise<QueueFigures[]> {
+	const all = core instanceof Buckets ? core.all() : [core];
+	const figures = await sideBySide(
+		core,
+		undefined,
+		all.map(
+			({ db, settings }) =>
+				() =>
+					queueFigures(limited(db), settings.schema),
+		),
+	);
+	return sumFigures(figures.flat());
+}
+
+/** Erases what is in the bucket of the tenant. */
+export function forgetIn(
+	core: ServiceCore,
+	options: ForgetOptions,
+): Promise<ForgetReport> {
+	return forget(
+		core instanceof Buckets ? core.of(options.tenantId) : core,
+		options,
+	);
+}
+
+/** Tries every bucket, and names those in which something was found. */
+export async function tryIsolation(
+	core: ServiceCore,
+): Promise<IsolationReport> {
+	if (!(core instanceof Buckets)) return checkIsolation(core);
+	const reports: IsolationReport[] = [];
+	for (const bucket of core.all()) {
+		const { library, database, tables } = await checkIsolation(bucket);
+		const { schema } = bucket.settings;
+		const placed = (found: readonly string[]) =>
+			found.map((one) => `${schema}: ${one}`);
+		reports.push({
+			library: placed(library),
+			database: { ...database, problems: placed(database.problems) },
+			tables,
+		});
+	}
+	return {
+		library: reports.flatMap(({ library }) => library),
+		database: {
+			isSetUp: reports.some(({ database }) => database.isSetUp),
+			problems: reports.flatMap(({ database }) => database.problems),
+		},
+		tables: reports[0]?.tables ?? [],
+	};
+}
+
+/** What searches know of indexes is read again. */
+export function forgetStatistics(core: ServiceCore): void {
+	const all = core instanceof Buckets ? core.opened() : [core];
+	for (const { vectorStatistics } of all) vectorStatistics.forget();
 }

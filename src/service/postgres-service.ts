@@ -14,7 +14,6 @@ import {
 	traced,
 } from "../calls/public-methods.ts";
 import type { Embeddings } from "../core/embeddings.ts";
-import { forget } from "../core/forget.ts";
 import type { SchemaLifecycle } from "../core/schema-lifecycle.ts";
 import { ServiceCore } from "../core/service-core.ts";
 import type {
@@ -41,10 +40,7 @@ import {
 	type IndexRequest,
 	indexRequest,
 } from "../indexer/background-indexer.ts";
-import {
-	checkIsolation,
-	type IsolationReport,
-} from "../isolation/check-isolation.ts";
+import type { IsolationReport } from "../isolation/check-isolation.ts";
 import type { KvCache } from "../kv/kv-cache.ts";
 import {
 	type MigrateOptions,
@@ -77,9 +73,12 @@ import { type Models, tableOfCall } from "../verbs/call-options.ts";
 import { VerbMethods, type Verbs } from "../verbs/verbs.ts";
 import {
 	figuresOfQueues,
+	forgetIn,
+	forgetStatistics,
 	lookAround,
 	migrateCore,
 	openCore,
+	tryIsolation,
 } from "./open-core.ts";
 import { Placement } from "./placement.ts";
 import { type AnyService, Repository } from "./repository.ts";
@@ -246,7 +245,7 @@ export class PostgresService<
 	 */
 	async createIndexConcurrently(request: IndexRequest): Promise<void> {
 		await this.indexer.build(request);
-		this.core.vectorStatistics.forget();
+		forgetStatistics(this.core);
 	}
 
 	/**
@@ -274,7 +273,7 @@ export class PostgresService<
 	 * if (library.length + database.problems.length > 0) throw new Error("not apart")
 	 */
 	checkIsolation(): Promise<IsolationReport> {
-		return checkIsolation(this.core);
+		return tryIsolation(this.core);
 	}
 
 	/**
@@ -289,7 +288,7 @@ export class PostgresService<
 	 */
 	async forget(options: ForgetOptions): Promise<ForgetReport> {
 		refuseInsideTransaction(this.core.db);
-		return forget(this.core, options);
+		return forgetIn(this.core, options);
 	}
 
 	/**

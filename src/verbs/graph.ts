@@ -1,3 +1,4 @@
+import type { Buckets } from "../buckets/buckets.ts";
 import type { ServiceCore } from "../core/service-core.ts";
 import { RemError } from "../errors.ts";
 import type { GraphNode } from "../query/graph/traversal.ts";
@@ -55,6 +56,33 @@ export async function rowNamed(
 	if (found.matches > 1) throw ambiguous(from, found.matches, found.node);
 	const { entityType, entityId: id } = found.node;
 	return { table: registry.get(entityType), id, tenantId: scope.tenantId };
+}
+
+/**
+ * @internal
+ * Changes the edges of a row in the bucket of its tenant; those of a row without
+ * a tenant in all buckets, in one transaction.
+ */
+export async function changeLinks<Call extends CallScope & { from: string }>(
+	buckets: Buckets,
+	call: Call,
+	change: (core: ServiceCore, call: Call) => Promise<unknown>,
+): Promise<unknown> {
+	const core = buckets.of(call.tenantId);
+	const isInOne = core.registry
+		.all()
+		.every(({ entity }) => entity.tenantScoped);
+	if (isInOne) return change(core, call);
+	const { table, id } = await rowNamed(core, call.from, call);
+	if (table.entity.tenantScoped) return change(core, call);
+	return buckets
+		.handle(call.tenantId, call.transaction)
+		.transaction(async (transaction) => {
+			const results: unknown[] = [];
+			for (const one of buckets.all())
+				results.push(await change(one, { ...call, from: id, transaction }));
+			return results[0];
+		});
 }
 
 function ambiguous(from: string, matches: number, node: GraphNode): RemError {

@@ -7,8 +7,8 @@ import { type OptionChecks, required } from "../models/options.ts";
 import type { Edge } from "../models/types.ts";
 import { linkEdges } from "../store/link-edges.ts";
 import { type CallScope, callScope } from "./call-options.ts";
-import { rowNamed } from "./graph.ts";
-import { succeeds, verb } from "./verb.ts";
+import { changeLinks, rowNamed } from "./graph.ts";
+import { type BucketCaller, succeeds, type Verb, verb } from "./verb.ts";
 
 export interface LinkCall extends CallScope {
 	/** The entity that gets the edges: its key in any case, `table/key`, or its id. */
@@ -36,11 +36,14 @@ const checks: OptionChecks<LinkCall> = {
 };
 
 /** @internal */
-export const link = verb({
+export const link: Verb = verb({
 	name: "link",
 	method: traced(async(options(checks)), { operation: "link" }),
 	scopeAt: 0,
-	buckets: "tenant",
+	buckets: ({ buckets, verbs }: BucketCaller, call: LinkCall) =>
+		changeLinks(buckets, call, (core, inBucket) =>
+			link.run({ core, verbs }, inBucket),
+		),
 	run: async ({ core }, call: LinkCall): Promise<LinkResult> => {
 		const edges = [call.edges].flat();
 		edges.forEach(checkEdge);

@@ -5,8 +5,8 @@ import { type OptionChecks, required } from "../models/options.ts";
 import { checkEntityName, checkReference } from "../query/graph/traverse.ts";
 import { unlinkEdges } from "../store/link-edges.ts";
 import { type CallScope, callScope } from "./call-options.ts";
-import { rowNamed } from "./graph.ts";
-import { succeeds, verb } from "./verb.ts";
+import { changeLinks, rowNamed } from "./graph.ts";
+import { type BucketCaller, succeeds, type Verb, verb } from "./verb.ts";
 
 export interface UnlinkCall extends CallScope {
 	readonly from: string;
@@ -29,11 +29,14 @@ const checks: OptionChecks<UnlinkCall> = {
 };
 
 /** @internal */
-export const unlink = verb({
+export const unlink: Verb = verb({
 	name: "unlink",
 	method: traced(async(options(checks)), { operation: "unlink" }),
 	scopeAt: 0,
-	buckets: "tenant",
+	buckets: ({ buckets, verbs }: BucketCaller, call: UnlinkCall) =>
+		changeLinks(buckets, call, (core, inBucket) =>
+			unlink.run({ core, verbs }, inBucket),
+		),
 	run: async ({ core }, call: UnlinkCall): Promise<number> => {
 		const { dst, relType } = call;
 		checkEntityName("dst", dst);

@@ -16,6 +16,8 @@ export interface Difference {
 	readonly whenLeft?: string;
 	/** Whether remdb cannot work with the table as it is. */
 	readonly blocks: boolean;
+	/** Its schema, where tenants are spread over several. */
+	readonly bucket?: string;
 }
 
 export interface Risk {

@@ -1,0 +1,88 @@
+import type { ServiceCore } from "../core/service-core.ts";
+import { RemError } from "../errors.ts";
+import type { BucketCores } from "./bucket-cores.ts";
+
+/** What is done in each bucket, one after the other: work that takes connections of its own. */
+export async function inTurn<T>(
+	buckets: Pick<BucketCores, "all">,
+	work: (core: ServiceCore) => Promise<T>,
+): Promise<T[]> {
+	const results: T[] = [];
+	for (const core of buckets.all())
+		results.push(await named(core, () => work(core)));
+	return results;
+}
+
+export interface Failure {
+	readonly bucket: string;
+	readonly error: unknown;
+}
+
+/**
+ * The same, going on where it fails in one: what the first failed with is thrown
+ * at the end, naming all that did. A cancellation ends it at once.
+ */
+export async function inEach<T>(
+	buckets: Pick<BucketCores, "all">,
+	work: (core: ServiceCore) => Promise<T>,
+): Promise<T[]> {
+	const results: T[] = [];
+	const failures: Failure[] = [];
+	for (const core of buckets.all())
+		try {
+			results.push(await work(core));
+		} catch (error) {
+			if (endsAll(error)) throw error;
+			failures.push({ bucket: core.settings.schema, error });
+		}
+	throwAll(failures, `the other ${results.length} buckets are done`);
+	return results;
+}
+
+/** Whether the caller stopped it, or no other bucket will fare better. */
+export function endsAll(error: unknown): boolean {
+	return (
+		!(error instanceof RemError) ||
+		["CANCELLED", "CONNECTION_FAILED", "POOL_TIMEOUT"].includes(error.code)
+	);
+}
+
+/** Throws the first failure, with the names of all buckets that failed. */
+export function throwAll(failures: readonly Failure[], outcome: string): void {
+	const [first] = failures;
+	if (first === undefined) return;
+	const { bucket, error } = first;
+	const also = failures.slice(1).map((one) => one.bucket);
+	throw inBucket(
+		error,
+		also.length === 0
+			? `bucket ${bucket}`
+			: `${failures.length} buckets (${[bucket, ...also].join(", ")}); the first`,
+		outcome,
+	);
+}
+
+/** Names the bucket that failed. */
+async function named<T>(
+	{ settings }: ServiceCore,
+	work: () => Promise<T>,
+): Promise<T> {
+	try {
+		return await work();
+	} catch (error) {
+		throw inBucket(error, `bucket ${settings.schema}`);
+	}
+}
+
+function inBucket(error: unknown, place: string, outcome?: string): unknown {
+	if (!(error instanceof RemError)) return error;
+	const { code, message, hint, cause, sqlState, issues, position } = error;
+	const hints = [hint, outcome].filter((one) => one !== undefined);
+	return new RemError(code, `${place}: ${message}`, {
+		...(hints.length === 0 ? {} : { hint: hints.join("; ") }),
+		cause,
+		issues,
+		position,
+		...(sqlState === undefined ? {} : { sqlState }),
+	});
+}

@@ -1,0 +1,112 @@
+import { outsideTransactions } from "../db/open-transaction.ts";
+import { BackgroundIndexer } from "../indexer/background-indexer.ts";
+import { schemasWithBuilds } from "../indexer/build-queue.ts";
+import { pausing } from "../util/pausing.ts";
+import type { BucketCores } from "./bucket-cores.ts";
+import { inEach, inTurn } from "./each.ts";
+import { spread } from "./spread.ts";
+
+// How often an idle process looks at the queues.
+const idleMs = 30_000;
+
+/** The indexers of all buckets: one loop over them, which asks with one statement where there is work. */
+export function indexerOfBuckets(buckets: BucketCores): BackgroundIndexer {
+	let stop = new AbortController();
+	let running: Promise<void> | undefined;
+	/** Checks that were asked for, one bucket after the other. */
+	let checks: Promise<void> = Promise.resolve();
+	const visit = async (signal: AbortSignal) => {
+		const names = await schemasWithBuilds(buckets.db, buckets.schemas);
+		for (const [number, schema] of buckets.schemas.entries())
+			if (!signal.aborted && names.includes(schema))
+				await buckets.at(number).indexer.workOff();
+	};
+	const run = async (signal: AbortSignal) => {
+		while (!signal.aborted) {
+			await visit(signal).catch((error: unknown) => {
+				const message = error instanceof Error ? error.message : String(error);
+				buckets.settings.logger.warn({}, `indexes are not built: ${message}`);
+			});
+			await pausing(idleMs, signal);
+		}
+	};
+	const ofTable = (schema: string) => {
+		const number = buckets.schemas.indexOf(schema);
+		return buckets.at(Math.max(0, number)).indexer;
+	};
+	return spread(BackgroundIndexer, {
+		queueIndex: async (request) => {
+			await inEach(buckets, ({ indexer }) => indexer.queueIndex(request));
+		},
+		build: async (request) => {
+			await inEach(buckets, ({ indexer }) => indexer.build(request));
+		},
+		run: async () => {
+			if (stop.signal.aborted) stop = new AbortController();
+			const { signal } = stop;
+			running ??= outsideTransactions(() => run(signal)).finally(() => {
+				running = undefined;
+			});
+			return running;
+		},
+		workOff: () => visit(stop.signal),
+		stop: async (options = {}) => {
+			stop.abort();
+			await Promise.all(
+				buckets.opened().map(({ indexer }) => indexer.stop(options)),
+			);
+			await Promise.all([running, checks]);
+		},
+		drain: async () => {
+			await checks;
+			await inEach(buckets, ({ indexer }) => indexer.drain());
+		},
+		status: async () => {
+			const all = await inTurn(
+				buckets,
+				async ({ indexer, settings: { schema } }) => {
+					const { running, indexes } = await indexer.status();
+					return {
+						running,
+						indexes: indexes.map((index) => ({ ...index, bucket: schema })),
+					};
+				},
+			);
+			return {
+				running: all.some((one) => one.running),
+				indexes: all.flatMap(({ indexes }) => indexes),
+			};
+		},
+		repair: async (options = {}) => {
+			const all = await inEach(
+				buckets,
+				async ({ indexer, settings: { schema } }) =>
+					(await indexer.repair(options)).map((name) => `${schema}.${name}`),
+			);
+			return all.flat();
+		},
+		check: (table) => {
+			const { signal } = stop;
+			checks = checks.then(async () => {
+				for (const { indexer, registry } of buckets.all()) {
+					if (signal.aborted) return;
+					indexer.check(table && registry.get(table.entity.tableName));
+					await indexer.checked();
+				}
+			});
+		},
+		checked: () => checks,
+		noteRows: (table, space, rows) =>
+			ofTable(table.schema).noteRows(table, space, rows),
+		bulkLoad: (table, space, isAutomatic) =>
+			ofTable(table.schema).bulkLoad(table, space, isAutomatic),
+		dropCacheIndexes: async () => {
+			const all = await inTurn(buckets, ({ indexer }) =>
+				indexer.dropCacheIndexes(),
+			);
+			return async () => {
+				for (const end of all) await end();
+			};
+		},
+	});
+}

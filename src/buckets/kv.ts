@@ -1,0 +1,104 @@
+import { KvCache } from "../kv/kv-cache.ts";
+import type { KvProblem } from "../kv/problems.ts";
+import type { BucketCores } from "./bucket-cores.ts";
+import { inEach, inTurn } from "./each.ts";
+import { spread } from "./spread.ts";
+
+/** The caches of names of all buckets. */
+export function kvOfBuckets(buckets: BucketCores): KvCache {
+	return spread(KvCache, {
+		status: async () => {
+			const all = await inTurn(
+				buckets,
+				async ({ kv, settings: { schema } }) => {
+					const status = await kv.status();
+					return { ...status, problems: placed(status.problems, schema) };
+				},
+			);
+			return {
+				ready: all.every(({ ready }) => ready),
+				rebuilding: all.some(({ rebuilding }) => rebuilding),
+				persistence: all.some(({ persistence }) => persistence === "unlogged")
+					? "unlogged"
+					: "logged",
+				standby: all.some(({ standby }) => standby),
+				entries: all.some(({ entries }) => entries === null)
+					? null
+					: sumOf(all.map(({ entries }) => entries ?? {})),
+				problems: all.flatMap(({ problems }) => problems),
+			};
+		},
+		rebuild: async (options = {}) => {
+			const all = await inEach(buckets, ({ kv }) => kv.rebuild(options));
+			return { entries: all.reduce((sum, { entries }) => sum + entries, 0) };
+		},
+		ensureReady: async (options = {}) => {
+			await inEach(buckets, ({ kv }) => kv.ensureReady(options));
+		},
+		verify: async (options = {}) => {
+			const { sample, limit } = options;
+			const each =
+				sample === undefined
+					? options
+					: { ...options, sample: Math.ceil(sample / buckets.schemas.length) };
+			const all = await inTurn(
+				buckets,
+				async ({ kv, settings: { schema } }) => {
+					const result = await kv.verify(each);
+					return { ...result, problems: placed(result.problems, schema) };
+				},
+			);
+			return {
+				ready: all.every(({ ready }) => ready),
+				compared: all.reduce((sum, { compared }) => sum + compared, 0),
+				differing: all.reduce((sum, { differing }) => sum + differing, 0),
+				differences: all
+					.flatMap(({ differences }) => differences)
+					.slice(0, limit ?? defaultLimit),
+				repaired: all.reduce((sum, { repaired }) => sum + repaired, 0),
+				problems: all.flatMap(({ problems }) => problems),
+			};
+		},
+		vacuum: async () => {
+			await inEach(buckets, ({ kv }) => kv.vacuum());
+		},
+		catchUp: async () => {
+			const all = await inEach(buckets, ({ kv }) => kv.catchUp());
+			return all.includes(true);
+		},
+		settle: async () => {
+			await Promise.all(buckets.opened().map(({ kv }) => kv.settle()));
+		},
+		noticeEmptied: async () => {
+			await inEach(buckets, ({ kv }) => kv.noticeEmptied());
+		},
+		rebuildInBackground: () => {
+			for (const { kv } of buckets.all()) kv.rebuildInBackground();
+		},
+		sources: async (db) =>
+			(await inTurn(buckets, ({ kv }) => kv.sources(db))).flat(),
+	});
+}
+
+/** As of one cache. */
+const defaultLimit = 1000;
+
+function placed(
+	problems: readonly KvProblem[],
+	schema: string,
+): readonly KvProblem[] {
+	return problems.map((problem) => ({
+		...problem,
+		message: `${schema}: ${problem.message}`,
+	}));
+}
+
+function sumOf(
+	counts: readonly Readonly<Record<string, number>>[],
+): Record<string, number> {
+	const sums: Record<string, number> = {};
+	for (const one of counts)
+		for (const [name, count] of Object.entries(one))
+			sums[name] = (sums[name] ?? 0) + count;
+	return sums;
+}
