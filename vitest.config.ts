@@ -175,6 +175,7 @@ const onOneEngine = {
 
 /** Tests of test/cli with `fewEngines`: one engine in `npm test`, both as proofs. */
 const fewEngines = [
+	"buckets",
 	"doctor",
 	"embeddings",
 	"eval",
