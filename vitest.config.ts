@@ -43,8 +43,7 @@ export default defineConfig(async () => {
 			include: [...include],
 			exclude: [...exclude],
 			isolate,
-			setupFiles:
-				engine === "none" ? [] : ["test/support/check-statements.ts"],
+			setupFiles: engine === "none" ? [] : ["test/support/check-statements.ts"],
 			env: {
 				...env,
 				REM_TEST_ENGINE: engine,
@@ -177,6 +176,7 @@ const onOneEngine = {
 
 /** Tests of test/cli with `fewEngines`: one engine in `npm test`, both as proofs. */
 const fewEngines = [
+	"buckets",
 	"doctor",
 	"embeddings",
 	"eval",

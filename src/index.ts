@@ -3,6 +3,7 @@
  *
  * @module remdb
  */
+
 export type { GenerateBatchOptions } from "./core/embedder.ts";
 export type {
 	EmbeddingStatus,
@@ -142,6 +143,13 @@ export {
 	type RegisterTypeOptions,
 	registerType,
 } from "./schema/register-type.ts";
+export type {
+	BucketMoveOptions,
+	BucketMoveResult,
+	BucketStatus,
+	BucketStatusOptions,
+	Placement,
+} from "./service/placement.ts";
 export { PostgresService } from "./service/postgres-service.ts";
 export { type AnyService, Repository } from "./service/repository.ts";
 export type { ServiceScope } from "./service/scope.ts";
@@ -160,6 +168,9 @@ export type {
 	ImportedCount,
 	ImportProgress,
 	ImportResult,
+	RowDifference,
+	VerifiedCount,
+	VerifyRowsResult,
 } from "./store/export-result.ts";
 export type {
 	ForgetOptions,
@@ -227,3 +238,4 @@ export type {
 	VectorSearchAllOptions,
 	VectorSearchOptions,
 } from "./verbs/vector-search.ts";
+export type { VerifyRowsOptions } from "./verbs/verify-rows.ts";

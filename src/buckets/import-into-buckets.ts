@@ -5,6 +5,7 @@ import {
 	noteImported,
 	wakeAfterImport,
 } from "../core/import-into.ts";
+import { importInParts } from "../core/import-parts.ts";
 import { insideTransaction } from "../db/open-transaction.ts";
 import { stoppable } from "../db/stoppable.ts";
 import { planSettings } from "../store/batch-upsert.ts";
@@ -13,6 +14,7 @@ import { importRows } from "../store/import-rows.ts";
 import {
 	type ImportedRow,
 	type ImportedTable,
+	type OpenedExport,
 	openExport,
 } from "../store/read-export.ts";
 import { elementAt } from "../util/present.ts";
@@ -47,38 +49,55 @@ export async function importIntoBuckets(
 	}));
 	const skipsVectors = call.vectors === "skip";
 	const source = buckets.handle(tenantId, transaction);
-	const written = new Map<ImportedTable, ImportedCount>();
-	const result = await stoppable(source, signal).transaction(
-		(tx) =>
-			insideTransaction(buckets.db, async () => {
-				if (!skipsVectors)
-					for (const { inBuckets } of places)
-						for (const [at, table] of inBuckets.entries())
-							await checkModel(buckets.at(at), tx, table);
-				const tables = places.flatMap(({ inBuckets }) => inBuckets);
-				const rows = byBucket(buckets, opened.rows, places);
-				return importRows(
-					tx,
-					{ ...opened, tables, rows },
-					{
-						skipsVectors,
-						onProgress: call.onProgress,
-						signal,
-						onWritten: (table, count) => written.set(table, count),
-					},
-				);
-			}),
-		{ settings: planSettings, isLimited: true },
-	);
-	for (const { inBuckets } of places)
-		for (const [at, imported] of inBuckets.entries()) {
-			const count = written.get(imported);
-			if (count === undefined || count.inserted + count.updated === 0) continue;
-			const core = buckets.at(at);
-			await noteImported(core, source, { imported, count, call });
-			wakeAfterImport(core, count);
-		}
-	return result;
+	const db = stoppable(source, signal);
+	return importInParts(opened, call, async (part, onProgress) => {
+		const written = new Map<ImportedTable, ImportedCount>();
+		const result = await db.transaction(
+			(tx) =>
+				insideTransaction(buckets.db, async () => {
+					if (!skipsVectors)
+						for (const { inBuckets } of places)
+							for (const [at, table] of inBuckets.entries())
+								await checkModel(buckets.at(at), tx, table);
+					const tables = places.flatMap(({ inBuckets }) => inBuckets);
+					const rows = byBucket(buckets, part.rows, places);
+					return importRows(
+						tx,
+						{ ...part, tables, rows },
+						{
+							skipsVectors,
+							skipsEqual: call.commitEvery !== undefined,
+							onProgress,
+							signal,
+							onWritten: (table, count) => written.set(table, count),
+						},
+					);
+				}),
+			{ settings: planSettings, isLimited: true },
+		);
+		for (const { inBuckets } of places)
+			for (const [at, imported] of inBuckets.entries()) {
+				const count = written.get(imported);
+				if (count === undefined || count.inserted + count.updated === 0)
+					continue;
+				const core = buckets.at(at);
+				await noteImported(core, source, { imported, count, call });
+				wakeAfterImport(core, count);
+			}
+		return result;
+	});
+}
+
+/** The rows of an export, each with the table of the bucket that it belongs into. */
+export function routeExport(
+	buckets: Buckets,
+	{ tables, rows }: OpenedExport,
+): AsyncGenerator<ImportedRow> {
+	const places = tables.map((table) => ({
+		table,
+		inBuckets: inEachBucket(buckets, table),
+	}));
+	return byBucket(buckets, rows, places);
 }
 
 interface Place {

@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { packageVersion } from "../util/package-version.ts";
+import { addBuckets } from "./commands/buckets.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addDelete } from "./commands/delete.ts";
 import { addDoctor } from "./commands/doctor.ts";
@@ -60,6 +61,7 @@ export function buildProgram(invocation: Invocation): Command {
 	addTraverse(program);
 	addIndexes(program);
 	addKv(program, invocation);
+	addBuckets(program);
 	addWorker(program, invocation);
 	addMcp(program, invocation, packageVersion());
 	addStudio(program, invocation);

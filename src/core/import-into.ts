@@ -16,11 +16,13 @@ import {
 	type OpenedExport,
 	openExport,
 } from "../store/read-export.ts";
+import { importInParts } from "./import-parts.ts";
 import type { ServiceCore } from "./service-core.ts";
 
 export interface ImportCall {
 	readonly text: string | ExportText;
 	readonly vectors?: "use" | "skip";
+	readonly commitEvery?: number;
 	readonly tenantId?: string;
 	readonly userId?: string | null;
 	readonly transaction?: Handle;
@@ -49,23 +51,27 @@ export async function importInto(
 	);
 	const skipsVectors = call.vectors === "skip";
 	const source = core.handle(tenantId, transaction);
-	const result = await stoppable(source, signal).transaction(
-		(tx) =>
-			// The embedded database has one connection: a text that is read from it
-			// by the service would wait for the import, which waits for it.
-			insideTransaction(core.db, async () => {
-				if (!skipsVectors)
-					for (const table of opened.tables) await checkModel(core, tx, table);
-				return importRows(tx, opened, {
-					skipsVectors,
-					onProgress: call.onProgress,
-					signal,
-				});
-			}),
-		{ settings: planSettings, isLimited: true },
-	);
-	await noteRows(core, source, { opened, result, call });
-	return result;
+	const db = stoppable(source, signal);
+	return importInParts(opened, call, async (part, onProgress) => {
+		const result = await db.transaction(
+			(tx) =>
+				// The embedded database has one connection: a text that is read from it
+				// by the service would wait for the import, which waits for it.
+				insideTransaction(core.db, async () => {
+					if (!skipsVectors)
+						for (const table of part.tables) await checkModel(core, tx, table);
+					return importRows(tx, part, {
+						skipsVectors,
+						skipsEqual: call.commitEvery !== undefined,
+						onProgress,
+						signal,
+					});
+				}),
+			{ settings: planSettings, isLimited: true },
+		);
+		await noteRows(core, source, { opened: part, result, call });
+		return result;
+	});
 }
 
 /** @internal Vectors that searches use must be of the model that searches use here. */

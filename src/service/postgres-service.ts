@@ -1,4 +1,5 @@
 /// <reference lib="esnext.disposable" preserve="true" />
+
 import {
 	argument,
 	optional,
@@ -79,6 +80,7 @@ import {
 	openCore,
 	tryIsolation,
 } from "./open-core.ts";
+import { Placement } from "./placement.ts";
 import { type AnyService, Repository } from "./repository.ts";
 import { openScope, type ServiceScope } from "./scope.ts";
 
@@ -99,6 +101,7 @@ export class PostgresService<
 	/** @internal what repositories share with the service */
 	readonly core: ServiceCore;
 	readonly #replica: Replica | undefined;
+	readonly #placement: Placement;
 	#stopObserving = () => {};
 	#stopPreloading = () => {};
 
@@ -106,6 +109,7 @@ export class PostgresService<
 		super(connected(core));
 		this.core = core;
 		this.#replica = replica;
+		this.#placement = new Placement(this.core);
 	}
 
 	/**
@@ -183,6 +187,11 @@ export class PostgresService<
 	/** The embedding providers, the queue of texts that wait for vectors, and changes of model. */
 	get embeddings(): Embeddings {
 		return this.core.embeddings;
+	}
+
+	/** The buckets that tenants are spread over: their contents, and the nodes that they are on. */
+	get buckets(): Placement {
+		return this.#placement;
 	}
 
 	/**

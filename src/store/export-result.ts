@@ -22,8 +22,45 @@ export interface ExportedCount {
 }
 
 export interface ImportProgress {
-	/** Rows written so far; all are committed at the end. */
+	/** Rows written so far, or found unchanged; all are committed at the end, or in parts with `commitEvery`. */
 	readonly rows: number;
+}
+
+/** How the rows of an export compare with those of the database. */
+export interface VerifyRowsResult {
+	/** Rows of the export. */
+	readonly rows: number;
+	/** Vectors of the export; 0 where they are left out. */
+	readonly vectors: number;
+	/** Tenants whose rows are in the export. */
+	readonly tenants: number;
+	/** Rows whose id the database does not have. */
+	readonly missing: number;
+	/** Rows whose stored values, or vectors, differ. */
+	readonly differing: number;
+	/** The first hundred of both. */
+	readonly differences: readonly RowDifference[];
+	/** Of each table, by its name. */
+	readonly tables: Readonly<Record<string, VerifiedCount>>;
+}
+
+export interface VerifiedCount {
+	readonly rows: number;
+	readonly vectors: number;
+	readonly missing: number;
+	readonly differing: number;
+}
+
+export interface RowDifference {
+	readonly table: string;
+	readonly id: string;
+	/** `null`: of an entity without tenants. */
+	readonly tenantId: string | null;
+	/** Where it stands in the export, from 1. */
+	readonly line: number;
+	readonly kind: "missing" | "differs";
+	/** Names of the fields that differ; `vectors` stands for all of them. */
+	readonly fields: readonly string[];
 }
 
 /** What an import wrote; all of it is committed. */
@@ -32,6 +69,8 @@ export interface ImportResult {
 	readonly inserted: number;
 	/** Rows that took the place of the stored row of their id. */
 	readonly updated: number;
+	/** With `commitEvery`: rows that were stored as they are, and left alone. */
+	readonly unchanged: number;
 	readonly vectors: number;
 	/** Always 0: no provider is asked. */
 	readonly embeddingsGenerated: number;
@@ -45,6 +84,7 @@ export interface ImportResult {
 export interface ImportedCount {
 	readonly inserted: number;
 	readonly updated: number;
+	readonly unchanged: number;
 	readonly vectors: number;
 	readonly embeddingsQueued: number;
 	/** Edges of the rows. */

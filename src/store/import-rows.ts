@@ -1,10 +1,8 @@
 import type { Handle } from "../db/database.ts";
 import { embeddingModelsRef, settles } from "../db/embedding-queue.ts";
-import { encodeArray } from "../db/encode.ts";
-import { rowsPerStatement, sendPipelined } from "../db/pipelined.ts";
+import { sendPipelined } from "../db/pipelined.ts";
 import { tableRef } from "../db/tables.ts";
 import { RemError } from "../errors.ts";
-import type { Field } from "../models/field.ts";
 import { ident, join, raw, type Sql, sql } from "../sql.ts";
 import { elementAt } from "../util/present.ts";
 import { queueTextsSql } from "../vectors/queue-texts.ts";
@@ -16,6 +14,8 @@ import {
 } from "../vectors/store-vectors.ts";
 import { contentHash, isEmbeddable } from "../vectors/texts.ts";
 import type { CurrentText } from "../vectors/write-vectors.ts";
+import { type Batch, batches, batchInput } from "./batches.ts";
+import { equalRows } from "./compare-rows.ts";
 import type { ExportedModel } from "./export-format.ts";
 import type {
 	ImportedCount,
@@ -39,6 +39,8 @@ export interface ImportRowsOptions {
 	readonly skipsVectors: boolean;
 	readonly onProgress?: ((progress: ImportProgress) => void) | undefined;
 	readonly signal?: AbortSignal | undefined;
+	/** Whether rows that are stored as they are are left alone, at the price of a read. @default false */
+	readonly skipsEqual?: boolean;
 	/** Called at the end with what was written into each table. */
 	readonly onWritten?: (table: ImportedTable, count: ImportedCount) => void;
 }
@@ -60,7 +62,7 @@ export async function importRows(
 	for await (const batch of batches(rows)) {
 		checkCancelled(options.signal);
 		const [{ table }] = batch;
-		const written = await writeBatch(tx, batch, options);
+		const written = await writeChanged(tx, batch, options);
 		const before = counts.get(table) ?? noRows;
 		const after = add(before, written);
 		counts.set(table, after);
@@ -70,7 +72,9 @@ export async function importRows(
 			after.inserted >= rowsBeforeStatistics
 		)
 			await gatherFirstStatistics(tx, table.table);
-		options.onProgress?.({ rows: total.inserted + total.updated });
+		options.onProgress?.({
+			rows: total.inserted + total.updated + total.unchanged,
+		});
 	}
 	const byName: Record<string, ImportedCount> = {};
 	for (const [table, count] of counts) {
@@ -82,18 +86,22 @@ export async function importRows(
 	return { ...total, embeddingsGenerated: 0, tables: byName };
 }
 
-const noRows: ImportedCount = {
+/** @internal */
+export const noRows: ImportedCount = {
 	inserted: 0,
 	updated: 0,
+	unchanged: 0,
 	vectors: 0,
 	embeddingsQueued: 0,
 	edges: 0,
 };
 
-function add(a: ImportedCount, b: ImportedCount): ImportedCount {
+/** @internal */
+export function add(a: ImportedCount, b: ImportedCount): ImportedCount {
 	return {
 		inserted: a.inserted + b.inserted,
 		updated: a.updated + b.updated,
+		unchanged: a.unchanged + b.unchanged,
 		vectors: a.vectors + b.vectors,
 		embeddingsQueued: a.embeddingsQueued + b.embeddingsQueued,
 		edges: a.edges + b.edges,
@@ -107,28 +115,6 @@ function checkCancelled(signal: AbortSignal | undefined): void {
 		});
 }
 
-type Batch = [ImportedRow, ...ImportedRow[]];
-
-/** Rows of one table that follow each other. */
-async function* batches(
-	rows: AsyncIterable<ImportedRow>,
-): AsyncGenerator<Batch> {
-	let batch: Batch | undefined;
-	for await (const row of rows) {
-		if (
-			batch !== undefined &&
-			batch.length < rowsPerStatement &&
-			batch[0].table === row.table
-		) {
-			batch.push(row);
-			continue;
-		}
-		if (batch !== undefined) yield batch;
-		batch = [row];
-	}
-	if (batch !== undefined) yield batch;
-}
-
 /** Models that searches do not use yet, or any more: their vectors are there, and `prune` removes them. */
 async function registerModels(
 	tx: Handle,
@@ -140,6 +126,22 @@ async function registerModels(
 INSERT INTO ${embeddingModelsRef(table.schema)} (entity_type, provider, model, dimensions, state)
 VALUES (${table.entity.tableName}, ${provider}, ${model}, ${dimensions}::integer, 'retired')
 ON CONFLICT DO NOTHING`);
+}
+
+/** All rows, or those that are not stored as they are. */
+async function writeChanged(
+	tx: Handle,
+	batch: Batch,
+	options: ImportRowsOptions,
+): Promise<ImportedCount> {
+	if (options.skipsEqual !== true) return writeBatch(tx, batch, options);
+	const equal = await equalRows(tx, batch, options);
+	const [first, ...others] = batch.filter((row) => !equal.has(row));
+	const written =
+		first === undefined
+			? noRows
+			: await writeBatch(tx, [first, ...others], options);
+	return { ...written, unchanged: equal.size };
 }
 
 /** In a savepoint: where the database refuses a row, each is tried alone, to name its line. */
@@ -239,6 +241,7 @@ async function writeRows(
 	return {
 		inserted: rows.length - updated.size,
 		updated: updated.size,
+		unchanged: 0,
 		vectors,
 		embeddingsQueued: waiting.length,
 		edges: batch.reduce((sum, { edges }) => sum + edges, 0),
@@ -252,15 +255,7 @@ function writeRowsSql(batch: Batch): Sql {
 		},
 	] = batch;
 	const columns = fields.map(({ column }) => ident(column));
-	const arrays = fields.map(
-		(_, at) =>
-			sql`${encodeArray(
-				"text",
-				batch.map(({ texts }) => elementAt(texts, at)),
-			)}::text[]`,
-	);
-	const inputs = fields.map((_, at) => ident(`c${at}`));
-	const values = fields.map((field, at) => valueSql(field, at));
+	const { from, values } = batchInput(batch);
 	const assignments = fields
 		.filter(({ name }) => name !== "id")
 		.map(({ column }) => sql`${ident(column)} = excluded.${ident(column)}`);
@@ -270,16 +265,10 @@ WHERE t.tenant_id = excluded.tenant_id`
 		: raw("");
 	return sql`INSERT INTO ${tableRef(table)} AS t (${join(columns)})
 SELECT ${join(values)}
-FROM unnest(${join(arrays)}) WITH ORDINALITY AS i (${join(inputs)}, rem_ord) ORDER BY i.rem_ord
+FROM ${from} ORDER BY i.rem_ord
 ON CONFLICT (id) DO UPDATE SET
   ${join(assignments, ",\n  ")}${isOwn}
 RETURNING t.id, old.id IS NULL AS inserted`;
-}
-
-/** As text where that is the column's type: a cast to varchar(100) would cut the value. */
-function valueSql({ type }: Field, at: number): Sql {
-	const column = sql`i.${ident(`c${at}`)}`;
-	return type === "text" ? column : sql`${column}::${raw(type)}`;
 }
 
 function foreignId(

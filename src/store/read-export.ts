@@ -29,7 +29,7 @@ export interface ImportedRow {
 	readonly edges: number;
 }
 
-interface ImportedVector {
+export interface ImportedVector {
 	readonly field: string;
 	readonly model: ExportedModel;
 	readonly hash: Buffer;

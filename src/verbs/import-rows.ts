@@ -2,7 +2,7 @@ import { importIntoBuckets } from "../buckets/import-into-buckets.ts";
 import { options } from "../calls/arguments.ts";
 import { async, counts, traced } from "../calls/public-methods.ts";
 import { importInto } from "../core/import-into.ts";
-import { oneOf, signal, typeName } from "../models/checks.ts";
+import { oneOf, signal, typeName, wholeNumber } from "../models/checks.ts";
 import { definitionOf, isArrayType } from "../models/column-types.ts";
 import {
 	type OptionChecks,
@@ -27,6 +27,13 @@ export interface ImportRowsOptions extends CallScope {
 	 * and the texts are queued for the model of the table. @default "use"
 	 */
 	readonly vectors?: "use" | "skip";
+	/**
+	 * Commits each so many rows, instead of all at the end. A call that was stopped
+	 * is continued by the same one: rows that are stored as they are in the export
+	 * are left alone. Not with `transaction`.
+	 * @default all rows are one transaction
+	 */
+	readonly commitEvery?: number;
 	readonly onProgress?: (progress: ImportProgress) => void;
 	/** Once aborted, nothing is written. */
 	readonly signal?: AbortSignal;
@@ -36,7 +43,7 @@ export interface ImportRows {
 	/**
 	 * Writes the rows of an export as they were: ids, times, edges, users, vectors,
 	 * soft-deleted rows. No provider is asked. One transaction, in constant memory:
-	 * where a line is broken, nothing is written. A stored row of the same id is
+	 * where a line is broken, nothing is written (`commitEvery`: of that part). A stored row of the same id is
 	 * replaced. With a tenant or user, the rows must be theirs.
 	 *
 	 * @example
@@ -50,6 +57,7 @@ const checks: OptionChecks<ImportRowsOptions> = {
 	...callScope,
 	text: required(textOrPieces),
 	vectors: oneOf("use", "skip"),
+	commitEvery: wholeNumber(1),
 	onProgress: progressCallback,
 	signal,
 };
@@ -100,8 +108,8 @@ function exportOf({ table, id, key }: ForeignRow, tenantId: string): string {
 	return exportText(entity.tableName, row);
 }
 
-/** A text, or an iterable of its pieces. */
-function textOrPieces(value: unknown): string | undefined {
+/** @internal A text, or an iterable of its pieces. */
+export function textOrPieces(value: unknown): string | undefined {
 	const isIterable =
 		typeof value === "string" ||
 		(typeof value === "object" &&

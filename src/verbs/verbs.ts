@@ -20,6 +20,7 @@ import { type Traverse, traverse } from "./traverse.ts";
 import { type Unlink, unlink } from "./unlink.ts";
 import { type VectorSearch, vectorSearch } from "./vector-search.ts";
 import type { BucketCaller, Verb } from "./verb.ts";
+import { type VerifyRows, verifyRows } from "./verify-rows.ts";
 
 /** @internal Every verb about a tenant's rows. The service, its scopes and the check of isolation have them from here. */
 export const verbs: readonly Verb[] = [
@@ -38,6 +39,7 @@ export const verbs: readonly Verb[] = [
 	recall,
 	exportRows,
 	importRows,
+	verifyRows,
 ];
 
 /** The verbs as methods. */
@@ -56,7 +58,8 @@ export interface Verbs<M extends Models>
 		Query,
 		Recall<M>,
 		ExportRows<M>,
-		ImportRows {}
+		ImportRows,
+		VerifyRows {}
 
 /** An object whose methods are the verbs; with a scope, each call is about its tenant and user. */
 class CallableVerbs {

@@ -1,30 +1,10 @@
 import { join } from "node:path";
 import type { Command } from "commander";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { Invocation } from "../../src/cli/options.ts";
 import { buildProgram } from "../../src/cli/program.ts";
 import { run } from "../../src/cli/run.ts";
+import { commands, invocation } from "./commands.ts";
 import { emptyDatabase, engines, temporaryFolder } from "./run-rem.ts";
-
-const invocation = (): Invocation => ({
-	signal: new AbortController().signal,
-	program: "rem",
-	exitCode: 0,
-	endsBySignal: false,
-});
-
-/** Every command that does something, as it is typed. */
-function leaves(command: Command, path: readonly string[] = []): string[][] {
-	return command.commands
-		.filter((sub) => sub.name() !== "help")
-		.flatMap((sub) => {
-			const name = [...path, sub.name()];
-			const isGroup = sub.commands.length > 0 && sub.name() !== "migrate";
-			return [...(isGroup ? [] : [name]), ...leaves(sub, name)];
-		});
-}
-
-const commands = leaves(buildProgram(invocation()));
 
 /** What each needs so that its command line is complete. */
 const complete: Readonly<Record<string, readonly string[]>> = {
@@ -44,6 +24,7 @@ const complete: Readonly<Record<string, readonly string[]>> = {
 	traverse: ["x"],
 	"embeddings switch": ["m"],
 	"embeddings prune": ["m"],
+	"buckets move": ["0", "--to", "localhost", "--yes"],
 	"migrate repair": ["1_a.sql", "--migrations", "FOLDER"],
 };
 

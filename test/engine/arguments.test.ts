@@ -15,6 +15,7 @@ import {
 import { BackgroundIndexer } from "../../src/indexer/background-indexer.ts";
 import { KvCache } from "../../src/kv/kv-cache.ts";
 import { Registry } from "../../src/models/registry.ts";
+import { Placement } from "../../src/service/placement.ts";
 import { verbs } from "../../src/verbs/verbs.ts";
 import { codeOf, useService } from "../support/engine.ts";
 import { hostileValues } from "../support/hostile-values.ts";
@@ -141,6 +142,11 @@ const samples: Readonly<Record<string, Samples>> = {
 		switch: () => ["a model"],
 		prune: () => ["a model"],
 	},
+	Placement: {
+		// Checked before it turns out that the service has no buckets.
+		status: () => [],
+		move: () => [{ bucket: 0, to: "localhost" }],
+	},
 	Registry: {
 		add: () => [Note],
 		remove: () => [Note],
@@ -157,6 +163,7 @@ const classes = {
 	BackgroundIndexer,
 	SchemaLifecycle,
 	Embeddings,
+	Placement,
 	Registry,
 } as const;
 
@@ -170,6 +177,7 @@ const objects: Readonly<Record<ClassName, () => object>> = {
 	BackgroundIndexer: () => db.service.indexer,
 	SchemaLifecycle: () => db.service.schema,
 	Embeddings: () => db.service.embeddings,
+	Placement: () => db.service.buckets,
 	Registry: () => db.service.registry,
 };
 

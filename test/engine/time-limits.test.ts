@@ -76,6 +76,7 @@ const long = {
 	work: "waits for work of this process in the background",
 } as const;
 const noTable = "reads no table";
+const noBuckets = "the service of this test has no buckets";
 
 const papers = () => service.repository(Paper);
 const request = { tableName, indexType: "hnsw" } as const;
@@ -137,6 +138,11 @@ const calls: Record<
 		start: noTable,
 		registerProvider: noTable,
 		generateBatch: noTable,
+	},
+	Placement: {
+		// Those of the test of buckets.
+		status: noBuckets,
+		move: long.rows,
 	},
 	Registry: {
 		add: noTable,

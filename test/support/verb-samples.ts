@@ -121,6 +121,9 @@ export function verbSamples({
 			given: [{ text: exportText(tableName, { id, ...row }), tenantId }],
 			withoutEffect: [{ text: emptyExport, tenantId }],
 		},
+		verifyRows: {
+			given: [{ text: exportText(tableName, { id, ...row }), tenantId }],
+		},
 	};
 }
 

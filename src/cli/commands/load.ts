@@ -1,7 +1,12 @@
 import { type Command, Option } from "commander";
 import { parseMap } from "../load/mapping.ts";
 import type { LoadCommandOptions } from "../load/run-load.ts";
-import { addHelp, addScopeOptions, type Invocation } from "../options.ts";
+import {
+	addHelp,
+	addScopeOptions,
+	type Invocation,
+	wholeNumber,
+} from "../options.ts";
 
 /** `rem load FILE… --table T` */
 export function addLoad(program: Command, invocation: Invocation): void {
@@ -45,6 +50,16 @@ export function addLoad(program: Command, invocation: Invocation): void {
 			"--skip-vectors",
 			"leave the vectors of an export out; `rem embeddings sync` makes them",
 		)
+		.addOption(
+			new Option(
+				"--commit-every <rows>",
+				"commit an export in parts; one that was stopped goes on behind what is stored",
+			).argParser(wholeNumber(1, 1_000_000_000)),
+		)
+		.option(
+			"--verify",
+			"compare every row of an export with the stored one at the end",
+		)
 		.option(
 			"--bulk",
 			"drop the table's vector index for a load that is large against it, and build it again at the end",
@@ -66,6 +81,7 @@ export function addLoad(program: Command, invocation: Invocation): void {
 			"rem load movies.csv --table resources --map 'name={title} ({year})' --dry-run",
 			"rem load notes --table resources --watch",
 			"rem load export.jsonl",
+			"rem load export.jsonl --commit-every 10000 --verify",
 			"gunzip -c movies.csv.gz | rem load - --format csv --table resources",
 		],
 		[
@@ -82,7 +98,8 @@ const description = `Checks every row of every file, then writes them: rows, vec
 
   .json .yaml  rows, or a list of { table, rows }; one transaction for each table
   .jsonl .csv  a row a line, any number of them; committed 500 at a time
-               what \`rem export\` wrote: stored as it is, in one transaction
+               what \`rem export\` wrote: stored as it is, in one transaction, or in
+               several with --commit-every
   -            standard input; --format names its format, unless it is JSON
   .md          a row a file: front matter, the rest as content, the file's name;
                [[key]] and [text](other.md) become edges of type links_to

@@ -1,7 +1,7 @@
 import { createReadStream } from "node:fs";
 import { setImmediate } from "node:timers/promises";
 import { RemError } from "../../errors.ts";
-import type { ImportResult } from "../../index.ts";
+import type { ImportResult, VerifyRowsResult } from "../../index.ts";
 import type { Registry } from "../../models/registry.ts";
 import { openExport } from "../../store/read-export.ts";
 import { snakeNames } from "../output/json-text.ts";
@@ -55,6 +55,8 @@ export interface LoadedExport {
 	readonly checked: CheckedExport;
 	/** `undefined`: it was only checked. */
 	readonly result: ImportResult | undefined;
+	/** `undefined`: it was not compared. */
+	readonly verified: VerifyRowsResult | undefined;
 	readonly durationMs: number;
 }
 
@@ -62,30 +64,67 @@ interface ImportOptions {
 	readonly tenantId?: string;
 	readonly userId?: string;
 	readonly vectors: "use" | "skip";
+	/** `undefined`: all is one transaction. */
+	readonly commitEvery: number | undefined;
+	/** Whether the rows are compared with the file at the end. */
+	readonly verifies: boolean;
 	readonly signal: AbortSignal;
 }
 
-/** Writes all of it in one transaction. */
+/** Writes all of it, then compares it with the file where that is asked for. */
 export async function loadExport(
-	{ terminal, service }: LoadTarget,
+	target: LoadTarget,
 	checked: CheckedExport,
-	options: ImportOptions,
+	{ commitEvery, verifies, ...options }: ImportOptions,
 ): Promise<LoadedExport> {
-	const { file, rows } = checked;
-	const progress = terminal.progress(file.name, rows);
+	const { file } = checked;
 	const started = performance.now();
 	try {
-		const result = await service.importRows({
-			...options,
+		const result = await withProgress(target, checked, file.name, (read) =>
+			target.service.importRows({
+				...options,
+				...read,
+				...(commitEvery === undefined ? {} : { commitEvery }),
+			}),
+		);
+		const durationMs = performance.now() - started;
+		const verified = verifies
+			? await withProgress(target, checked, "verify", (read) =>
+					target.service.verifyRows({ ...options, ...read }),
+				)
+			: undefined;
+		return { checked, result, verified, durationMs };
+	} catch (error) {
+		throw withFile(error, file);
+	}
+}
+
+interface FileRead {
+	readonly text: ReturnType<typeof createReadStream>;
+	readonly onProgress: (progress: { readonly rows: number }) => void;
+}
+
+/** Reads the file once, with a bar. */
+async function withProgress<T>(
+	{ terminal }: LoadTarget,
+	{ file, rows }: CheckedExport,
+	label: string,
+	work: (read: FileRead) => Promise<T>,
+): Promise<T> {
+	const progress = terminal.progress(label, rows);
+	try {
+		return await work({
 			text: createReadStream(file.path),
 			onProgress: ({ rows }) => progress.update(rows),
 		});
-		return { checked, result, durationMs: performance.now() - started };
-	} catch (error) {
-		throw withFile(error, file);
 	} finally {
 		progress.stop();
 	}
+}
+
+/** Whether the database has other rows than the file. */
+export function isDifferent({ verified }: LoadedExport): boolean {
+	return verified !== undefined && verified.missing + verified.differing > 0;
 }
 
 function withFile(error: unknown, { name }: InputFile): unknown {
@@ -102,6 +141,7 @@ function withFile(error: unknown, { name }: InputFile): unknown {
 export function exportLines({
 	checked: { file, rows, vectors },
 	result,
+	verified,
 	durationMs,
 }: LoadedExport): string[] {
 	const of = `${file.name}: ${counted(rows, "row")}${vectors === 0 ? "" : ` and ${counted(vectors, "vector")}`}`;
@@ -110,18 +150,39 @@ export function exportLines({
 	const queued = result.embeddingsQueued;
 	return [
 		`${of} of an export in ${duration(durationMs)}`,
-		`  ${count(result.inserted)} inserted, ${count(result.updated)} updated; ${count(result.vectors)} vectors stored, no text embedded`,
+		`  ${count(result.inserted)} inserted, ${count(result.updated)} updated${result.unchanged === 0 ? "" : `, ${count(result.unchanged)} stored already`}; ${count(result.vectors)} vectors stored, no text embedded`,
 		...(queued === 0
 			? []
 			: [
 					`  ${counted(queued, "text")} without a vector: \`rem embeddings sync\` embeds those whose row has none`,
 				]),
+		...(verified === undefined ? [] : verifiedLines(verified)),
+	];
+}
+
+const shownDifferences = 10;
+
+function verifiedLines(verified: VerifyRowsResult): string[] {
+	const { rows, vectors, tenants, missing, differing } = verified;
+	const compared = `${counted(rows, "row")}${vectors === 0 ? "" : ` and ${counted(vectors, "vector")}`} of ${counted(tenants, "tenant")}`;
+	if (missing + differing === 0)
+		return [`  verified: ${compared} are stored as in the file`];
+	const shown = verified.differences.slice(0, shownDifferences);
+	const more = missing + differing - shown.length;
+	return [
+		`  verified: of ${compared}, ${count(missing)} are missing and ${count(differing)} differ`,
+		...shown.map(
+			({ table, id, line, kind, fields }) =>
+				`    line ${line}: ${table} ${id} ${kind === "missing" ? "is missing" : `differs in ${fields.join(", ")}`}`,
+		),
+		...(more > 0 ? [`    and ${counted(more, "more", "more")}`] : []),
 	];
 }
 
 export function exportJson({
 	checked: { file, rows, vectors },
 	result,
+	verified,
 	durationMs,
 }: LoadedExport): Record<string, unknown> {
 	if (result === undefined) return { file: file.name, rows, vectors };
@@ -132,5 +193,13 @@ export function exportJson({
 		...counts,
 		tables: Object.keys(tables),
 		durationMs: Math.round(durationMs),
+		...(verified === undefined ? {} : { verified: verifiedJson(verified) }),
 	});
+}
+
+function verifiedJson(verified: VerifyRowsResult): Record<string, unknown> {
+	return {
+		...verified,
+		differences: verified.differences.map(snakeNames),
+	};
 }

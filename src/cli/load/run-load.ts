@@ -18,6 +18,7 @@ import {
 	checkExport,
 	exportJson,
 	exportLines,
+	isDifferent,
 	type LoadedExport,
 	loadExport,
 } from "./load-export.ts";
@@ -32,6 +33,7 @@ import {
 import type { MapOption } from "./mapping.ts";
 import { openFiles } from "./open-files.ts";
 import { type LoadPlan, planLoad } from "./plan-load.ts";
+import type { RowGroup } from "./source.ts";
 import type { FileRow } from "./watch-files.ts";
 
 export interface LoadCommandOptions extends ScopeOptions {
@@ -44,6 +46,8 @@ export interface LoadCommandOptions extends ScopeOptions {
 	readonly bulk?: boolean;
 	readonly onEmbeddingError: "fail" | "queue";
 	readonly skipVectors?: boolean;
+	readonly commitEvery?: number;
+	readonly verify?: boolean;
 	readonly watch?: boolean;
 	readonly deleteRemoved?: boolean;
 }
@@ -59,9 +63,10 @@ export async function runLoad(
 	const { signal } = invocation;
 	const run = { terminal, models, options, signal };
 	if (!options.watch) {
-		await loadFiles(files, run, (work) =>
+		const { exports } = await loadFiles(files, run, (work) =>
 			withService(terminal, { ...options, entities: models }, work),
 		);
+		if (exports.some(isDifferent)) invocation.exitCode = 3;
 		return;
 	}
 	if (options.dryRun || files.includes(hyphen))
@@ -105,6 +110,7 @@ async function loadFiles(
 	const { groups, exports, remove } = await openFiles(files, options.format);
 	try {
 		if (exports.length > 0) refuseRowOptions(exports, options);
+		refuseExportOptions(groups, options);
 		const registry = new Registry(environment.POSTGRES__SCHEMA, models);
 		const checked: CheckedExport[] = [];
 		for (const file of exports)
@@ -151,7 +157,12 @@ async function loadFiles(
 function describePlans(terminal: Terminal, { plans, exports }: ToLoad): Loaded {
 	return {
 		exports: exports.map((checked) =>
-			printExport(terminal, { checked, result: undefined, durationMs: 0 }),
+			printExport(terminal, {
+				checked,
+				result: undefined,
+				verified: undefined,
+				durationMs: 0,
+			}),
 		),
 		summaries: plans.map((plan) =>
 			printSummary(terminal, { plan, loaded: undefined }),
@@ -192,6 +203,21 @@ function refuseRowOptions(
 		);
 }
 
+/** Other rows are committed in parts whatever the options, and made by the load. */
+function refuseExportOptions(
+	[first]: readonly RowGroup[],
+	{ commitEvery, verify }: LoadCommandOptions,
+): void {
+	const given = Object.entries({
+		"--commit-every": commitEvery,
+		"--verify": verify,
+	}).flatMap(([name, value]) => (value === undefined ? [] : name));
+	if (first !== undefined && given.length > 0)
+		throw new UsageError(
+			`${given.join(", ")} ${given.length === 1 ? "is" : "are"} for exports, and ${first.file} is none`,
+		);
+}
+
 interface ToLoad {
 	readonly plans: readonly LoadPlan[];
 	readonly exports: readonly CheckedExport[];
@@ -219,6 +245,8 @@ async function loadAll(
 				await loadExport(target, checked, {
 					...scopeOf(options),
 					vectors: options.skipVectors ? "skip" : "use",
+					commitEvery: options.commitEvery,
+					verifies: options.verify ?? false,
 					signal: options.signal,
 				}),
 			),
