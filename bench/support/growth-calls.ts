@@ -239,6 +239,13 @@ export const growthCalls: GrowthCalls = {
 		call: (service, { tenantId }, text: string) =>
 			service.importRows({ text, tenantId }),
 	},
+	verifyRows: {
+		about: "a row that is not stored",
+		prepare: (_, { tenantId, content }) =>
+			Promise.resolve(exportOf({ tenantId, content })),
+		call: (service, { tenantId }, text: string) =>
+			service.verifyRows({ text, tenantId }),
+	},
 	upsert: {
 		about: "a new row with its vector",
 		call: (service, row) => rowsOf(service, row).upsert(newRow(row)),
