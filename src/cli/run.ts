@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { RemError } from "../errors.ts";
 import { describeFailure, failureText } from "./failure.ts";
 import type { Invocation } from "./options.ts";
 import { buildProgram } from "./program.ts";
@@ -19,12 +20,30 @@ export async function run(
 		await program.parseAsync(args, { from: "user" });
 		return { exitCode: invocation.exitCode, failure: "" };
 	} catch (error) {
-		const failure = describeFailure(error, calledCommand(program, args));
+		const failure = describeFailure(
+			withModelsHint(error, args),
+			calledCommand(program, args),
+		);
 		return {
 			exitCode: failure.exitCode,
 			failure: failureText(failure, isJson(args)),
 		};
 	}
+}
+
+/** Without `--models` the tables are the built-in ones, which the names of one's own do not resemble. */
+function withModelsHint(error: unknown, args: readonly string[]): unknown {
+	const isUnknown =
+		error instanceof RemError &&
+		error.code === "UNKNOWN_ENTITY" &&
+		error.hint?.startsWith("did you mean") !== true;
+	if (!isUnknown || args.some((arg) => /^(?:-m|--models(?:=|$))/.test(arg)))
+		return error;
+	const { code, message, hint, cause } = error;
+	return new RemError(code, message, {
+		hint: `${hint === undefined ? "" : `${hint}; `}a table of your own needs --models PATH`,
+		cause,
+	});
 }
 
 /** Errors are printed as results are, also that of an unknown option. */

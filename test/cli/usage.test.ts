@@ -164,6 +164,19 @@ test("no command at all explains itself and is wrong usage", async () => {
 	expect(stderr).toContain("Usage: rem");
 });
 
+test("a table of one's own without --models: the hint names the option", async () => {
+	const args = ["list", "my_notes", "--url", "memory:"];
+	const { code, stderr } = await rem(args);
+	expect(code).toBe(1);
+	expect(stderr).toMatch(
+		/hint: known: .*; a table of your own needs --models PATH\n/,
+	);
+	const models = join(import.meta.dirname, "../../docs/examples/models");
+	const given = await rem([...args, "--models", models]);
+	expect(given.stderr).toContain("[UNKNOWN_ENTITY]");
+	expect(given.stderr).not.toContain("--models PATH");
+});
+
 test("an unreachable server is an error with its address and without the password", async () => {
 	const url = "postgresql://me:geheim@127.0.0.1:9/x";
 	const { code, stdout, stderr } = await rem(["lookup", "x", "--url", url]);

@@ -395,6 +395,11 @@ export async function calls(): Promise<void> {
 	await documents.find({}, { orderBy: "yaer" });
 	// @ts-expect-error no such direction
 	await documents.findOne({}, { orderBy: "year up" });
+	await documents.findPage({}, { orderBy: ["year desc", "name"] });
+	// @ts-expect-error there is no such field
+	await documents.findPage({}, { orderBy: ["year desc", "nmae"] });
+	// @ts-expect-error there is no such field
+	documents.iterate({}, { orderBy: "yaer" });
 
 	const core = await PostgresService.connect();
 	await core.batchUpsert({ tableName: "resources", entities: [{ name: "a" }] });
