@@ -49,7 +49,11 @@ describe.skipIf(server === undefined)("the health of a server", () => {
 			const { page, go } = open;
 			await go("health");
 			const part = (name: string) => page.getByRole("region", { name });
-			await part("Embeddings").locator("figure polyline").first().waitFor();
+			await part("Embeddings")
+				.locator("figure polyline")
+				.first()
+				// A line without ups and downs has no height.
+				.waitFor({ state: "attached" });
 			await part("Embeddings").getByText("queued 1").waitFor();
 			await part("Embeddings")
 				.getByText(/a second$/)

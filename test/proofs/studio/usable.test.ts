@@ -425,7 +425,8 @@ async function shell(command: string, url: string): Promise<string> {
 async function value(page: Page, name: string, expected: string) {
 	const field = page
 		.locator("input, select, textarea")
-		.and(page.getByLabel(name, { exact: true }))
+		// A select's label ends with its options.
+		.and(page.getByLabel(new RegExp(`^${name}`)))
 		.first();
 	await expect.poll(() => field.inputValue()).toBe(expected);
 }
