@@ -115,6 +115,7 @@ export default defineConfig(async () => {
 					}),
 				),
 				project("proofs-cli", ["test/proofs/cli/**/*.test.ts"]),
+				project("proofs-citus", ["test/proofs/citus/**/*.test.ts"]),
 				project("proofs-studio", ["test/proofs/studio/**/*.test.ts"]),
 				project("proofs-package", ["test/proofs/package/**/*.test.ts"]),
 				...crashes.map((folder) =>

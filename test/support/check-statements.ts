@@ -80,6 +80,7 @@ function isWrittenHere(): boolean {
 			(line) =>
 				/[\\/](?:src|test)[\\/]/.test(line) &&
 				!passesOn.test(line) &&
+				!line.includes("node_modules") &&
 				!line.includes("check-statements"),
 		);
 	return frame !== undefined && /[\\/]src[\\/]/.test(frame);
@@ -87,4 +88,4 @@ function isWrittenHere(): boolean {
 
 /** Files that send what they are given; migrations of the user's among them. */
 const passesOn =
-	/[\\/]src[\\/](?:db[\\/](?!catalogue)|calls[\\/]|service[\\/]|core[\\/](?:tenant-handle|refusing-database)|migrate[\\/](?:run-file|step)|verbs[\\/]explaining-handle|telemetry[\\/])/;
+	/[\\/]src[\\/](?:db[\\/](?!catalogue)|calls[\\/]|util[\\/]|service[\\/]|core[\\/](?:tenant-handle|refusing-database)|migrate[\\/](?:run-file|step)|verbs[\\/]explaining-handle|telemetry[\\/])/;

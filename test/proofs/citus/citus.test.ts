@@ -1,0 +1,336 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import pg from "pg";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import * as z from "zod";
+import { defineEntity, PostgresService, RemError } from "../../../src/index.ts";
+import {
+	rowsVerbSamples,
+	sampleCalls,
+	sampleDimensions,
+	verbSamples,
+} from "../../support/verb-samples.ts";
+
+// A real Citus cluster: REM_TEST_CITUS_URL is the address of a superuser at its
+// coordinator, whose password is that of the workers as well. The database has
+// the settings of deploy/citus/README.md. The suite uses schemas of its own, and
+// crashes a worker: nothing else should be on the cluster.
+
+const url = process.env.REM_TEST_CITUS_URL;
+
+test.skipIf(url !== undefined)(
+	"NO CITUS CLUSTER IS TESTED: set REM_TEST_CITUS_URL",
+	() => {
+		console.warn(
+			"\n*** the Citus suite was skipped: REM_TEST_CITUS_URL is not set\n",
+		);
+	},
+);
+
+const Note = defineEntity(
+	"notes",
+	{
+		name: z.string(),
+		content: z.string().optional(),
+		sessionId: z.string().optional(),
+	},
+	{ entityKeyField: "name" },
+);
+const tableName = "notes";
+const tenantId = "default";
+
+interface Node {
+	readonly host: string;
+	readonly port: number;
+}
+
+describe.skipIf(url === undefined)("on a Citus cluster", () => {
+	const schema = `rem_test_${process.pid}_${Date.now()}`;
+	const connectionString = url ?? "";
+	let service: PostgresService<readonly [typeof Note]>;
+	let admin: pg.Client;
+
+	beforeAll(async () => {
+		admin = new pg.Client({ connectionString });
+		await admin.connect();
+		service = await PostgresService.connect({
+			connectionString,
+			schema,
+			models: [Note],
+			embedding: { provider: "local", dimensions: sampleDimensions },
+			poolSize: 8,
+			retryTimeoutMs: 60_000,
+		});
+		await service.migrate();
+	});
+
+	afterAll(async () => {
+		await service?.close();
+		await admin.query(`DROP SCHEMA IF EXISTS "${schema}" CASCADE`);
+		await admin.end();
+	});
+
+	const workers = async (): Promise<Node[]> => {
+		const { rows } = await admin.query<Node>(
+			"SELECT nodename AS host, nodeport AS port FROM pg_dist_node WHERE shouldhaveshards AND noderole = 'primary' ORDER BY nodeid",
+		);
+		return rows;
+	};
+
+	/** Where the schema's tables are. */
+	const place = async (): Promise<Node> => {
+		const { rows } = await admin.query<Node>(
+			"SELECT DISTINCT nodename AS host, nodeport AS port FROM citus_shards WHERE table_name::text LIKE $1",
+			[`${schema}.%`],
+		);
+		expect(rows).toHaveLength(1);
+		return rows[0] as Node;
+	};
+
+	/** The worker recovers as after a crash: unlogged tables are empty then. */
+	const crash = async ({ host, port }: Node): Promise<void> => {
+		const address = new URL(connectionString);
+		address.hostname = host;
+		address.port = String(port);
+		const client = new pg.Client({ connectionString: address.href });
+		client.on("error", () => {});
+		await client.connect();
+		await client
+			.query("COPY (SELECT 1) TO PROGRAM 'kill -9 $PPID'")
+			.catch(() => {
+				// The server ends the connection.
+			});
+	};
+
+	const isReady = async () => (await service.kv.status()).ready;
+
+	test("is detected at connect", () => {
+		expect(service.capabilities).toMatchObject({ citus: true, listen: false });
+	});
+
+	test("a second migration has nothing to do, and the schema is on one worker", async () => {
+		expect((await service.migrate()).applied).toEqual([]);
+		expect(await workers()).toContainEqual(await place());
+	});
+
+	const sample = {
+		tableName,
+		tenantId,
+		id: "00000000-0000-4000-8000-000000000000",
+	};
+	test.each([...Object.keys(verbSamples(sample))])("%s", async (name) => {
+		const calls = sampleCalls(() => service, verbSamples(sample));
+		await calls[name]?.();
+	});
+
+	test.each(Object.keys(rowsVerbSamples(sample)))(
+		"%s of a repository",
+		async (name) => {
+			const calls = sampleCalls(
+				() => service.repository(Note),
+				rowsVerbSamples(sample),
+			);
+			await calls[name]?.();
+		},
+	);
+
+	test("rows of which some supply a field change that field alone", async () => {
+		await service.batchUpsert({
+			tableName,
+			tenantId,
+			entities: [{ name: "a", content: "kept" }, { name: "b" }],
+		});
+		await service.batchUpsert({
+			tableName,
+			tenantId,
+			entities: [{ name: "a" }, { name: "b", content: "new" }],
+		});
+		const rows = await service
+			.repository(Note)
+			.find({ tenantId, name: { in: ["a", "b"] } }, { orderBy: "name" });
+		expect(rows.map(({ content }) => content)).toEqual(["kept", "new"]);
+	});
+
+	test("a batch in a transaction is rolled back with it", async () => {
+		const stop = new Error("stop");
+		await service
+			.transaction(async (tx) => {
+				await service.batchUpsert({
+					tableName,
+					tenantId,
+					entities: [{ name: "rolled back" }],
+					transaction: tx,
+				});
+				throw stop;
+			})
+			.catch((error: unknown) => {
+				if (error !== stop) throw error;
+			});
+		const entityKey = "rolled back";
+		expect(await service.lookupEntity({ entityKey, tenantId })).toBeUndefined();
+	});
+
+	test("the worker embeds what is queued, and sync what no trigger saw", async () => {
+		await service.embeddings.start();
+		await service.batchUpsert({
+			tableName,
+			tenantId,
+			entities: [{ name: "queued", content: "to be embedded" }],
+			generateEmbeddings: false,
+		});
+		const queued = async () =>
+			(await service.embeddings.status()).fields.map(({ queued }) => queued);
+		await expect.poll(queued).toEqual([0]);
+		await service.embeddings.stop();
+		await admin.query(`DELETE FROM "${schema}".embeddings_notes`);
+		const { embedded } = await service.embeddings.sync();
+		expect(embedded).toBeGreaterThan(0);
+	});
+
+	test("a TRUNCATE of the cache is noticed: answers come from the tables, until it is rebuilt", async () => {
+		await expect.poll(isReady).toBe(true);
+		await admin.query(`TRUNCATE "${schema}".kv_store`);
+		expect(await isReady()).toBe(false);
+		expect(
+			await service.lookupEntity({ entityKey: "queued", tenantId }),
+		).toBeDefined();
+		await service.kv.ensureReady();
+		expect(await isReady()).toBe(true);
+		expect((await service.kv.verify()).differing).toBe(0);
+	});
+
+	test("doctor finds nothing that has failed", async () => {
+		const { checks } = await service.doctor();
+		expect(checks.filter(({ state }) => state === "failed")).toEqual([]);
+	});
+
+	test("a move of the schema under load loses nothing, and no answer is wrong", async () => {
+		await expect.poll(isReady).toBe(true);
+		const from = await place();
+		const to = (await workers()).find(({ port }) => port !== from.port);
+		const load = startLoad(service, "moved");
+		await sleep(2000);
+		await admin.query(
+			"SELECT citus_schema_move($1::regnamespace, $2, $3, 'block_writes')",
+			[schema, to?.host, to?.port],
+		);
+		await sleep(2000);
+		const figures = await load.stop();
+		console.log("move", figures);
+		expect(await place()).toEqual(to);
+		expect(figures).toMatchObject({ wrong: 0, failedReads: 0 });
+		expect(await missing(service, load.acknowledged)).toEqual([]);
+		await expect.poll(isReady).toBe(true);
+		expect((await service.kv.verify()).differing).toBe(0);
+	});
+
+	test("crashes of the worker under load lose nothing, no answer is wrong, and reads wait", async () => {
+		const load = startLoad(service, "crashed");
+		for (let round = 0; round < 3; round++) {
+			await sleep(3000);
+			await crash(await place());
+		}
+		await sleep(5000);
+		const figures = await load.stop();
+		console.log("crash", figures);
+		expect(figures).toMatchObject({ wrong: 0, failedReads: 0 });
+		expect(figures.rebuilds).toBeGreaterThan(0);
+		expect(await missing(service, load.acknowledged)).toEqual([]);
+		await expect.poll(isReady).toBe(true);
+		expect((await service.kv.verify()).differing).toBe(0);
+	});
+});
+
+type Service = PostgresService<readonly [typeof Note]>;
+
+/** Two writers and two readers, until they are stopped. */
+function startLoad(service: Service, prefix: string) {
+	const acknowledged: string[] = [];
+	const figures = {
+		written: 0,
+		failedWrites: 0,
+		read: 0,
+		failedReads: 0,
+		wrong: 0,
+		slowestReadMs: 0,
+		/** How often the cache was seen empty. */
+		rebuilds: 0,
+		errors: new Set<string>(),
+	};
+	let isStopped = false;
+	const write = async (writer: number) => {
+		for (let batch = 0; !isStopped; batch++) {
+			const entities = Array.from({ length: 5 }, (_, at) => ({
+				name: `${prefix} ${writer} ${batch} ${at}`,
+				content: `text ${batch} ${at}`,
+			}));
+			try {
+				await service.batchUpsert({ tableName, tenantId, entities });
+				acknowledged.push(...entities.map(({ name }) => name));
+				figures.written += entities.length;
+			} catch (error) {
+				figures.failedWrites++;
+				figures.errors.add(describeError(error));
+			}
+		}
+	};
+	const read = async () => {
+		while (!isStopped) {
+			const entityKey =
+				acknowledged[Math.floor(Math.random() * acknowledged.length)];
+			if (entityKey === undefined) {
+				await sleep(20);
+				continue;
+			}
+			const started = performance.now();
+			try {
+				const found = await service.lookupEntity({ entityKey, tenantId });
+				figures.read++;
+				if (found === undefined) figures.wrong++;
+			} catch (error) {
+				figures.failedReads++;
+				figures.errors.add(describeError(error));
+			}
+			figures.slowestReadMs = Math.max(
+				figures.slowestReadMs,
+				Math.round(performance.now() - started),
+			);
+		}
+	};
+	const watch = async () => {
+		let wasReady = true;
+		while (!isStopped) {
+			const { ready } = await service.kv
+				.status()
+				.catch(() => ({ ready: false }));
+			if (wasReady && !ready) figures.rebuilds++;
+			wasReady = ready;
+			await sleep(100);
+		}
+	};
+	const running = [write(1), write(2), read(), read(), watch()];
+	return {
+		acknowledged,
+		stop: async () => {
+			isStopped = true;
+			await Promise.all(running);
+			return figures;
+		},
+	};
+}
+
+function describeError(error: unknown): string {
+	return error instanceof RemError
+		? `${error.code} ${error.sqlState ?? ""} ${error.message}`
+		: String(error);
+}
+
+/** Acknowledged rows that are not there. */
+async function missing(
+	service: Service,
+	acknowledged: readonly string[],
+): Promise<string[]> {
+	const there = new Set<string>();
+	for await (const { name } of service.repository(Note).iterate({ tenantId }))
+		there.add(name);
+	return acknowledged.filter((name) => !there.has(name));
+}
