@@ -123,7 +123,6 @@ describe("an export of a database without buckets", () => {
 		await to.service.repository(Note).purge(other.id, "acme");
 		const { missing, differing, differences } = await to.service.verifyRows({
 			text,
-			tenantId: undefined,
 		});
 		expect({ missing, differing }).toEqual({ missing: 1, differing: 1 });
 		expect(differences).toContainEqual(
