@@ -113,6 +113,20 @@ export default defineConfig(async () => {
 						env: { REM_TEST_ALL_ENGINES: "1" },
 					}),
 				),
+				project("proofs-buckets-embedded", bucketed, {
+					...shared,
+					engine: "embedded",
+					env: inBuckets,
+					exclude: aboutOneSchema,
+				}),
+				...onServer(
+					project("proofs-buckets-server", bucketed, {
+						...shared,
+						engine: "server",
+						env: inBuckets,
+						exclude: aboutOneSchema,
+					}),
+				),
 				project("proofs-cli", ["test/proofs/cli/**/*.test.ts"]),
 				project("proofs-studio", ["test/proofs/studio/**/*.test.ts"]),
 				project("proofs-package", ["test/proofs/package/**/*.test.ts"]),
@@ -172,6 +186,16 @@ const onOneEngine = {
 	]),
 	embedded: inEngine(["docs", "usage-examples"]),
 };
+
+/** The tests of test/engine, with the tenants of every service spread over buckets. */
+const bucketed = ["test/engine/**/*.test.ts"];
+const inBuckets = { POSTGRES__BUCKETS: "4" };
+
+/** Those that cannot run so, and why. */
+const aboutOneSchema = inEngine([
+	// Connects with and without buckets itself.
+	"buckets",
+]);
 
 /** Tests of test/cli with `fewEngines`: one engine in `npm test`, both as proofs. */
 const fewEngines = [

@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import { type Sql, sql } from "../sql.ts";
 
 /** The name of the hash, as the database records it: another one would look for tenants elsewhere. */
 export const hashName = "sha256/32";
@@ -14,9 +13,4 @@ export const hashName = "sha256/32";
 export function bucketOf(tenantId: string, buckets: number): number {
 	const hash = createHash("sha256").update(tenantId, "utf8").digest();
 	return hash.readUInt32BE(0) % buckets;
-}
-
-/** The same of a column or a value, computed by the server. */
-export function bucketSql(tenantId: Sql, buckets: number): Sql {
-	return sql`(('x' || encode(substr(sha256(convert_to(${tenantId}, 'UTF8')), 1, 4), 'hex'))::bit(32)::bigint % ${buckets})`;
 }

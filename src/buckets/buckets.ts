@@ -90,6 +90,8 @@ export class Buckets extends ServiceCore {
 			embedder: this.embedder,
 			worker: this.#worker,
 			building: this.#building,
+			// A file of the user's is applied in each bucket.
+			searchPath: [schema, settings.schema, "public"],
 		});
 	}
 }

@@ -7,7 +7,7 @@ import { ident, sql, toText } from "../sql.ts";
 import { hashName } from "./bucket-of.ts";
 
 /** What a database records about its buckets. */
-export interface Directory {
+interface Directory {
 	readonly buckets: number;
 	readonly hash: string;
 }

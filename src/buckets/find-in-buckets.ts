@@ -23,7 +23,7 @@ import { elementAt } from "../util/present.ts";
 import { orderRows } from "./order-rows.ts";
 
 /** The rows of a bucket, and where they are read. */
-export interface BucketRows {
+interface BucketRows {
 	readonly db: Handle;
 	readonly of: RowSet;
 }

@@ -25,6 +25,8 @@ import type { HnswOptions } from "../schema/index-types/definition.ts";
 export interface SchemaLifecycleOptions extends BaseOptions {
 	readonly hnsw: HnswOptions;
 	readonly logger: Logger;
+	/** Schemas in which names of your own files are looked for first. @default the role's own */
+	readonly searchPath?: readonly string[] | undefined;
 	readonly tables: () => readonly EntityTable[];
 	/** The vectors that get HNSW indexes. */
 	readonly space: () => VectorSpace | undefined;
@@ -83,9 +85,9 @@ export class SchemaLifecycle {
 
 	/** @internal one at a time: on the embedded database nothing else serialises two */
 	migrate(options: MigrateOptions): Promise<MigrateResult> {
-		const { logger } = this.#options;
+		const { logger, searchPath } = this.#options;
 		const turn = this.#last.then(() =>
-			migrate(this.#db, this.#target, { ...options, logger }),
+			migrate(this.#db, this.#target, { ...options, logger, searchPath }),
 		);
 		this.#last = turn.catch(() => {
 			// The caller gets the error.

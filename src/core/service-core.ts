@@ -49,6 +49,7 @@ export class ServiceCore {
 		embedder = new Embedder(settings),
 		worker,
 		building,
+		searchPath,
 	}: {
 		readonly db: Database;
 		readonly registry: Registry;
@@ -60,6 +61,8 @@ export class ServiceCore {
 		readonly worker?: EmbeddingWorker;
 		/** What several cores build indexes on. @default its own */
 		readonly building?: Set<object>;
+		/** Schemas in which names of the user's migration files are looked for first. @default the role's own */
+		readonly searchPath?: readonly string[];
 	}) {
 		this.db = db;
 		this.replica = replica;
@@ -104,6 +107,7 @@ export class ServiceCore {
 			kvPersistence: settings.kvPersistence,
 			hnsw: settings.hnsw,
 			logger: settings.logger,
+			searchPath,
 			tables: () => registry.all(),
 			space: () => this.embedder.spaceIfKnown(),
 		});

@@ -3,6 +3,7 @@ import { repinText } from "../db/session-settings.ts";
 import type { Logger } from "../logger.ts";
 import { longestWaitMs, signal, text, wholeNumber } from "../models/checks.ts";
 import { type OptionChecks, progressCallback } from "../models/options.ts";
+import { ident, join, sql, toText } from "../sql.ts";
 import { applyBase, pendingBaseFiles, refuseNewer } from "./apply-base.ts";
 import { applyModels, applyOnline } from "./apply-models.ts";
 import type { Target } from "./expected.ts";
@@ -46,6 +47,8 @@ export const migrateChecks: OptionChecks<MigrateOptions> = {
 /** The caller's options, and the logger of warnings. */
 interface MigrateSettings extends MigrateOptions {
 	readonly logger?: Logger;
+	/** Schemas in which names of the files are looked for first. @default the role's own */
+	readonly searchPath?: readonly string[] | undefined;
 }
 
 /** What a migration is at: `waiting` while another one runs. */
@@ -187,6 +190,8 @@ async function applyAll(
 		refuseUndecided(pending.map(({ file }) => file));
 		for (const file of pending) {
 			begin(file.name);
+			const path = options.searchPath;
+			if (path !== undefined) await session.script(searchPathText(path));
 			await runFile(session, file, { ...options, schema });
 			await session.script(repinText(session.processId));
 			applied.push(filePrefix + file.name);
@@ -202,4 +207,9 @@ async function applyAll(
 	if (models.online.length > 0) begin("indexes");
 	await applyOnline(session, models.online, { ...options, target });
 	return [...applied, ...models.applied];
+}
+
+function searchPathText(schemas: readonly string[]): string {
+	const names = schemas.map((schema) => ident(schema));
+	return toText(sql`SET search_path TO ${join(names)}`);
 }

@@ -28,7 +28,7 @@ export interface Verb {
  * `tenant`: in the bucket of the call's tenant, or of the default one. A function
  * runs a call that may concern several buckets; its arguments are those of `run`.
  */
-export type BucketRule =
+type BucketRule =
 	| "tenant"
 	| ((caller: BucketCaller, ...given: never[]) => Promise<unknown>);
 
@@ -77,7 +77,7 @@ export function rowsVerb<Given extends unknown[], Result>(
 }
 
 /** Where a repository's call is run. */
-export interface RowsRule {
+interface RowsRule {
 	/** The tenant that the call names; `undefined`: none. The repository's own goes before. */
 	readonly tenant: (...given: never[]) => string | undefined;
 	/** A call that names no tenant, over all buckets. @default in that of the default tenant */

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -628,6 +628,29 @@ describe("the buckets of a database", () => {
 			code: "CONFIG_INVALID",
 			message: expect.stringContaining("without buckets"),
 		});
+	});
+
+	test("get files of one's own, each in its schema", async () => {
+		const migrations = await mkdtemp(join(tmpdir(), "rem-files-"));
+		try {
+			await writeFile(
+				join(migrations, "001_note.sql"),
+				"CREATE TABLE own_notes (id INT);",
+			);
+			await connected({ schema: "filed", buckets: 2 }, async (service) => {
+				const { applied } = await service.migrate({ migrations });
+				expect(applied.filter((name) => name.includes("file:"))).toEqual([
+					"filed_b00/file:001_note.sql",
+					"filed_b01/file:001_note.sql",
+				]);
+				await service.execute(
+					"SELECT FROM filed_b00.own_notes, filed_b01.own_notes",
+				);
+				expect(await service.migrate({ migrations })).toEqual({ applied: [] });
+			});
+		} finally {
+			await rm(migrations, { recursive: true, force: true });
+		}
 	});
 
 	test("get a model that is registered", async () => {
