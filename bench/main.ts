@@ -7,6 +7,7 @@
  * everything could be measured.
  */
 import { writeFileSync } from "node:fs";
+import { buckets } from "./cases/buckets.ts";
 import { bulkLoad } from "./cases/bulk-load.ts";
 import { connections } from "./cases/connections.ts";
 import { embedded } from "./cases/embedded.ts";
@@ -62,6 +63,7 @@ const cases: readonly BenchCase[] = [
 	graph,
 	indexBuild,
 	bulkLoad,
+	buckets,
 	embedded,
 	stream,
 	quickstart,

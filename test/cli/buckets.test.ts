@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
@@ -85,6 +85,7 @@ describe.each(fewEngines)("on the %s engine", (engine) => {
 		"migrate repair": async () => {
 			const own = ["--migrations", folder];
 			await json(["migrate", ...own]);
+			writeFileSync(file("0001_view.sql"), "SELECT 2;");
 			await json(["migrate", "repair", "0001_view.sql", ...own]);
 		},
 		"schema diff": async () => {
@@ -98,7 +99,7 @@ describe.each(fewEngines)("on the %s engine", (engine) => {
 				"--table",
 				"notes",
 			]);
-			expect(again).toMatchObject({ inserted: 0, updated: 0 });
+			expect(again).toMatchObject({ inserted: 0, updated: rows });
 		},
 		export: async () => {
 			const all = file(`${engine}.jsonl`);
@@ -184,10 +185,12 @@ describe.each(fewEngines)("on the %s engine", (engine) => {
 		"embeddings status": () => json(["embeddings", "status"]),
 		"embeddings sync": () => json(["embeddings", "sync"]),
 		"embeddings retry": () => json(["embeddings", "retry"]),
-		"embeddings switch": () =>
-			json(["embeddings", "switch", "lexical-v1", "--yes"], 1),
-		"embeddings prune": () =>
-			json(["embeddings", "prune", "lexical-v1", "--yes"]),
+		"embeddings switch": async () => {
+			const ended = await run(["embeddings", "switch", "lexical-v1", "--json"]);
+			expect(ended).toMatchObject({ code: 1, stdout: "" });
+			expect(JSON.parse(ended.stderr).error.message).toContain("lexical-v1");
+		},
+		"embeddings prune": () => json(["embeddings", "prune", "lexical-v1"]),
 		doctor: async () => {
 			const report = await json(["doctor"]);
 			expect(report.state).not.toBe("failed");
