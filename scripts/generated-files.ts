@@ -85,8 +85,12 @@ function allowed(schema: z.ZodType): string {
 
 /** Two files turn variables into settings; what they do not name, nobody reads. */
 function isUsed(name: string): boolean {
-	return ["settings", "database-settings"].some((file) => {
-		const settings = new URL(`../src/settings/${file}.ts`, import.meta.url);
-		return readFileSync(settings, "utf8").includes(name);
+	return [
+		"settings/settings.ts",
+		"settings/database-settings.ts",
+		"cli/open-service.ts",
+	].some((file) => {
+		const reader = new URL(`../src/${file}`, import.meta.url);
+		return readFileSync(reader, "utf8").includes(name);
 	});
 }

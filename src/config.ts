@@ -232,6 +232,10 @@ export const environmentSchema = z.object({
 			description:
 				"Longest wait of a build for other transactions, in seconds; then it is retried",
 		}),
+	MODELS__PATH: z.string().optional().meta({
+		description:
+			"For the command rem: file or folder of the modules that export your models, as --models, which goes before it; without both, the built-in models",
+	}),
 });
 
 export type Environment = z.output<typeof environmentSchema>;

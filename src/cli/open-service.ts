@@ -70,11 +70,12 @@ export async function missingFolder({
 		: database.folder;
 }
 
-/** The models of `--models`, or the built-in ones. */
-export async function modelsOf({
-	models,
-}: DatabaseOptions): Promise<readonly Entity[]> {
-	if (models !== undefined) return loadModels(models);
+/** The models of `--models` or MODELS__PATH, or the built-in ones. */
+export async function modelsOf(
+	options: DatabaseOptions,
+): Promise<readonly Entity[]> {
+	const path = options.models ?? readEnvironment().MODELS__PATH;
+	if (path !== undefined) return loadModels(path);
 	const { coreEntities } = await import("../models/core-entities.ts");
 	return coreEntities;
 }

@@ -48,7 +48,7 @@ export function addModelsOption(command: Command): Command {
 	return addOutputOptions(
 		command.option(
 			"-m, --models <path>",
-			"file or folder, not stdin, of modules that export your models (default: the built-in ones)",
+			"file or folder, not stdin, of modules that export your models (default: that of MODELS__PATH, or the built-in ones)",
 		),
 	);
 }

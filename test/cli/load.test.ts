@@ -170,7 +170,7 @@ test("rows whose file names no table need --table", async () => {
 	const { code, stderr } = await check("films.json");
 	expect(code).toBe(1);
 	expect(stderr).toBe(
-		"error: films.json: does not name a table [VALIDATION]\nhint: --table names the table of its rows\n",
+		"error: films.json: does not name a table [VALIDATION]\nhint: --table names the table of its rows; it may be left out where there is one model\n",
 	);
 });
 

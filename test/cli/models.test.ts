@@ -125,3 +125,18 @@ test("commands refuse models that are not valid", async () => {
 	expect(stderr).toContain('the models in "models" are not valid [VALIDATION]');
 	expect(stderr).toContain("models/a.ts: cannot be loaded: no database here");
 });
+
+test("MODELS__PATH names the models; the rows of a file belong to the only one", async () => {
+	const cwd = modelsFolder({ "people/person.js": person });
+	writeFileSync(join(cwd, "people.json"), '[{ "name": "Ada" }]');
+	const env = { MODELS__PATH: "models" };
+	const loaded = await rem(["load", "people.json", "--quiet"], { cwd, env });
+	expect(loaded.code).toBe(0);
+	const listed = await rem(["list", "people", "--json"], { cwd, env });
+	expect(listed.stdout).toContain("Ada");
+	const generated = await rem(["schema", "generate", "--output", "-"], {
+		cwd,
+		env,
+	});
+	expect(generated.stdout).toContain('"public"."people"');
+});

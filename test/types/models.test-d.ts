@@ -394,6 +394,12 @@ export async function calls(): Promise<void> {
 	// @ts-expect-error there is no such field
 	documents.iterate({}, { orderBy: "yaer" });
 
+	await service.traverse({ from: "a", orderBy: ["weight desc", "entityKey"] });
+	// @ts-expect-error there is no such field
+	await service.traverse({ from: "a", orderBy: "wait" });
+	// @ts-expect-error no such direction
+	await service.traverse({ from: "a", orderBy: "weight up" });
+
 	const core = await PostgresService.connect();
 	await core.batchUpsert({ tableName: "resources", entities: [{ name: "a" }] });
 	const [resource] = await core.vectorSearch({

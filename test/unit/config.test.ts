@@ -95,6 +95,7 @@ const set: Record<string, [text: string, value: unknown]> = {
 	BACKGROUND_INDEX__MEMORY_MB: ["4096", 4096],
 	BACKGROUND_INDEX__PARALLEL_WORKERS: ["0", 0],
 	BACKGROUND_INDEX__LOCK_TIMEOUT_S: ["60", 60],
+	MODELS__PATH: ["src/models", "src/models"],
 };
 
 test("the tables above and below name every variable there is", () => {

@@ -105,12 +105,13 @@ function addSchemaGenerate(schema: Command): void {
 
 async function generate(options: GenerateOptions): Promise<void> {
 	const terminal = new Terminal(options);
-	const { models = "the built-in entities", output } = options;
+	const { output } = options;
 	const entities = await modelsOf(options);
 	const { generatedSchema } = await import("../../schema/files.ts");
-	const { POSTGRES__SCHEMA: schema } = readEnvironment();
+	const { POSTGRES__SCHEMA: schema, MODELS__PATH: path } = readEnvironment();
+	const source = options.models ?? path ?? "the built-in entities";
 	const rowSecurity = options.rls === true;
-	const text = generatedSchema(entities, models, { schema, rowSecurity });
+	const text = generatedSchema(entities, source, { schema, rowSecurity });
 	if (output === "-") return terminal.raw(text);
 	await write(output, text);
 	terminal.show({ output, models: entities.length }, [

@@ -1,5 +1,10 @@
 import { type Command, Option } from "commander";
-import type { Direction, Traversal, TraverseNode } from "../../index.ts";
+import type {
+	Direction,
+	Traversal,
+	TraverseNode,
+	TraverseOrder,
+} from "../../index.ts";
 import { withReader } from "../open-service.ts";
 import {
 	addHelp,
@@ -18,7 +23,7 @@ interface TraverseCommandOptions extends ReadScopeOptions {
 	readonly limit: number;
 	readonly direction: Direction;
 	readonly type?: readonly string[];
-	readonly orderBy?: string;
+	readonly orderBy?: TraverseOrder;
 }
 
 /** `rem traverse KEY` */

@@ -71,6 +71,9 @@ const environment = `# Copy to .env, and run commands with: node --env-file=.env
 # Without a key the built-in provider "local" embeds, offline.
 # EMBEDDING__PROVIDER=openai
 # OPENAI_API_KEY=
+
+# The models of the command rem, so that it needs no --models.
+MODELS__PATH=models
 `;
 
 const migrations = `# Migrations

@@ -66,6 +66,6 @@ function tableOf(group: RowGroup, option: string | undefined): string {
 	const table = group.table ?? option;
 	if (table !== undefined) return table;
 	throw fileError({ file: group.file }, "does not name a table", {
-		hint: "--table names the table of its rows",
+		hint: "--table names the table of its rows; it may be left out where there is one model",
 	});
 }

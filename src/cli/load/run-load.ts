@@ -120,7 +120,7 @@ async function loadFiles(
 		const plans = await planLoad(groups, {
 			terminal,
 			registry,
-			table: options.table,
+			table: options.table ?? onlyTable(models),
 			maps: options.map ?? [],
 			skipsInvalid: options.skipInvalid ?? false,
 			scope: {
@@ -264,6 +264,11 @@ async function loadAll(
 	}
 	await rebuildDropped(terminal, service, summaries);
 	return { summaries, exports: loaded };
+}
+
+/** Rows that name no table belong to the one there is. */
+function onlyTable(models: readonly Entity[]): string | undefined {
+	return models.length === 1 ? models[0]?.tableName : undefined;
 }
 
 /** A load that could embed nothing fails before it creates a table. */

@@ -12,12 +12,12 @@ export type TraverseOrderField =
 	| "entityKey"
 	| "entityType";
 
-/** A field, with a direction if you like; several as a list, or in one text with commas. */
-export type TraverseOrder =
+type TraverseOrderTerm =
 	| TraverseOrderField
-	| `${TraverseOrderField} ${"asc" | "desc"}`
-	| (string & {})
-	| readonly string[];
+	| `${TraverseOrderField} ${"asc" | "desc" | "ASC" | "DESC"}`;
+
+/** A field, and a direction where it is not ascending; several as a list. */
+export type TraverseOrder = TraverseOrderTerm | readonly TraverseOrderTerm[];
 
 export interface TraverseRequest extends ReadScope {
 	/** Where to begin: a key in any spelling, `table/key`, or an id. */

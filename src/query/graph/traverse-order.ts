@@ -1,11 +1,7 @@
 import { RemError } from "../../errors.ts";
 import { keysOf } from "../../util/present.ts";
 import { quoted, suggest } from "../../util/suggest.ts";
-import type {
-	TraverseOrderField as Field,
-	TraverseNode,
-	TraverseOrder,
-} from "./traversal.ts";
+import type { TraverseOrderField as Field, TraverseNode } from "./traversal.ts";
 
 /** Edges without a weight weigh this. */
 const usualWeight = 0.5;
@@ -27,7 +23,7 @@ interface OrderTerm {
 
 /** The terms; none for the order in which nodes are met. Throws `UNKNOWN_FIELD`. */
 export function parseTraverseOrder(
-	order: TraverseOrder = "depth",
+	order: string | readonly string[] = "depth",
 ): readonly OrderTerm[] {
 	const terms = [order]
 		.flat()
