@@ -36,7 +36,7 @@ interface Named {
 }
 
 const pattern =
-	/(?<![\w./-])((?:ghcr\.io\/|docker\.io\/)?(?:cloudnative-pg|pgvector|kindest)\/[\w.-]+|node|postgres|remdb-app):([\w.$-]*[\w}])/g;
+	/(?<![\w./-])((?:ghcr\.io\/|docker\.io\/)?(?:cloudnative-pg|pgvector|kindest|citusdata)\/[\w.-]+|node|postgres|remdb-app|remdb-citus):([\w.$-]*[\w}])/g;
 
 /** Every image with its tag; those of prose in `code` too. */
 const images: readonly Named[] = files.flatMap(({ path, text }) =>
