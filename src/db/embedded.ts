@@ -167,7 +167,7 @@ async function boot(dataDir: string, timers: EngineTimers): Promise<PGlite> {
 
 /**
  * PGlite fills its buffers with zeros when it starts, so that all of them are
- * resident at once. PostgreSQL's 128MB took 60 MB and a tenth of the start's
+ * resident at once. PostgreSQL's 128MB took 67 MB and a fifth of the start's
  * processor time more than these; with 32MB, reads at random in 47 MB took three
  * times as long.
  */
