@@ -144,6 +144,7 @@ const engineAddress = {
 async function boot(dataDir: string, timers: EngineTimers): Promise<PGlite> {
 	const { PGlite, MemoryFS, extensions: ofDatabase } = await loadPGlite();
 	const extensions = { ...ofDatabase, timers: timers.extension };
+	const startParams = [...PGlite.defaultStartParams, ...ownStartParams];
 	const inMemory = dataDir.startsWith("memory:");
 	try {
 		const version = inMemory ? undefined : await versionOf(dataDir);
@@ -151,18 +152,27 @@ async function boot(dataDir: string, timers: EngineTimers): Promise<PGlite> {
 		const isNew = version === undefined;
 		const snapshot = isNew ? await readSnapshot() : undefined;
 		if (snapshot === undefined)
-			return await PGlite.create(dataDir, { extensions });
+			return await PGlite.create(dataDir, { extensions, startParams });
 		if (inMemory)
 			return await PGlite.create({
 				extensions,
+				startParams,
 				fs: await imageInMemory(MemoryFS, snapshot),
 			});
 		await unpackSnapshot(snapshot, dataDir);
-		return await PGlite.create(dataDir, { extensions });
+		return await PGlite.create(dataDir, { extensions, startParams });
 	} catch (cause) {
 		throw await doesNotStart(dataDir, cause);
 	}
 }
+
+/**
+ * PGlite fills its buffers with zeros when it starts, so that all of them are
+ * resident at once. PostgreSQL's 128MB took 67 MB and a fifth of the start's
+ * processor time more than these; with 32MB, reads at random in 47 MB took three
+ * times as long.
+ */
+const ownStartParams = ["-c", "shared_buffers=64MB"];
 
 async function loadPGlite() {
 	const [{ PGlite, MemoryFS }, { vector }, { pg_trgm }, { btree_gin }] =

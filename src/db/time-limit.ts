@@ -57,7 +57,9 @@ async function endingAfter<T>(
 }
 
 function discard(client: pg.ClientBase): void {
-	internalsOf(client).connection.stream.destroy();
+	internalsOf(client).connection.stream.destroy(
+		new Error("no answer, neither to the statement nor to its cancellation"),
+	);
 }
 
 function asTimeout(error: unknown, timeoutMs: number): unknown {

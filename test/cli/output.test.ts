@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { describeFailure, failureText } from "../../src/cli/failure.ts";
 import {
 	columnNames,
@@ -93,6 +93,28 @@ test("numbers and times read well", () => {
 });
 
 describe("progress", () => {
+	test("the time left is that of the present rate, not of the mean since the start", () => {
+		vi.useFakeTimers();
+		onTestFinished(() => {
+			vi.useRealTimers();
+		});
+		const lines: string[] = [];
+		const write = (line: string) => lines.push(line);
+		const progress = startProgress({ isTTY: false, write }, "a", 10_000);
+		onTestFinished(progress.stop);
+		// A minute for ten rows, then 100 rows a second.
+		vi.advanceTimersByTime(60_000);
+		progress.update(10);
+		for (let second = 1; second <= 30; second++) {
+			vi.advanceTimersByTime(1000);
+			progress.update(10 + second * 100);
+		}
+		expect(lines.at(-1)).toMatch(/(9\d|100)\/s, 1 min 1\d s left/);
+		// Nothing for ten minutes: no rate, and no end that could be promised.
+		vi.advanceTimersByTime(600_000);
+		expect(lines.at(-1)).not.toMatch(/left/);
+	});
+
 	const state = { label: "a.json", done: 1500, total: 3000, elapsedMs: 3000 };
 
 	test("has a share, a rate and the time that is left", () => {

@@ -51,6 +51,15 @@ onEmbedded("the embedded database in a folder", () => {
 		await (await open("twice")).close();
 	});
 
+	test("reserves half of the memory that PostgreSQL would, also when it is opened again", async () => {
+		for (let time = 0; time < 2; time++) {
+			const service = await open("buffers");
+			const { rows } = await service.execute("SHOW shared_buffers");
+			expect(rows).toEqual([{ shared_buffers: "64MB" }]);
+			await service.close();
+		}
+	});
+
 	test("has what was committed when it is opened again", async () => {
 		const first = await open("again");
 		await first.migrate();

@@ -1,5 +1,7 @@
-import { expect, test } from "vitest";
-import type { Handle } from "../../src/index.ts";
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { expect, onTestFinished, test } from "vitest";
+import { type Handle, PostgresService } from "../../src/index.ts";
 import { codeOf, engine, useService } from "../support/engine.ts";
 
 const db = useService();
@@ -54,5 +56,77 @@ test.runIf(engine === "server")(
 		expect(await codeOf(read())).toBe("DATABASE");
 		for (let time = 0; time < 3; time++)
 			expect(await read()).toEqual([{ a: "1", b: "one", c: 3 }]);
+	},
+);
+
+const describePortal = Buffer.from([0x44, 0, 0, 0, 6, 0x50, 0]);
+const backendKeyData = Buffer.from([0x4b, 0, 0, 0, 12]);
+
+/** What stands before the server: counts what the client asks it to describe, and may name another process, as a pooler does. */
+async function standBefore(url: string, { isPooler }: { isPooler: boolean }) {
+	const seen = { described: 0 };
+	const { hostname, port } = new URL(url);
+	const sockets = new Set<Socket>();
+	const proxy = createServer((client) => {
+		const server = connect(Number(port), hostname);
+		client.on("data", (bytes) => {
+			if (bytes.includes(describePortal)) seen.described++;
+			server.write(bytes);
+		});
+		server.on("data", (bytes) => {
+			const at = isPooler ? bytes.indexOf(backendKeyData) : -1;
+			if (at >= 0) bytes.writeInt32BE(7, at + backendKeyData.length);
+			client.write(bytes);
+		});
+		for (const [one, other] of [
+			[client, server],
+			[server, client],
+		] as const) {
+			sockets.add(one);
+			one.on("error", () => {});
+			one.on("close", () => other.destroy());
+		}
+	}).listen(0, "127.0.0.1");
+	await once(proxy, "listening");
+	onTestFinished(() => {
+		for (const socket of sockets) socket.destroy();
+		proxy.close();
+	});
+	const address = new URL(url);
+	address.hostname = "127.0.0.1";
+	address.port = String((proxy.address() as AddressInfo).port);
+	const service = await PostgresService.connect({
+		connectionString: address.href,
+		embedding: { provider: "local", dimensions: 16 },
+		backgroundIndex: { enabled: false },
+		poolSize: 1,
+	});
+	onTestFinished(() => service.close());
+	return { service, seen };
+}
+
+test.runIf(engine === "server").each([
+	{
+		isPooler: false,
+		where: "of the server itself are asked for once",
+		asked: 1,
+	},
+	{
+		isPooler: true,
+		where: "behind a pooler are asked for each time",
+		asked: 3,
+	},
+])(
+	"the columns of a prepared statement $where",
+	async ({ isPooler, asked }) => {
+		const { service, seen } = await standBefore(db.url, { isPooler });
+		await service.transaction(async (tx) => {
+			seen.described = 0;
+			for (let time = 0; time < 3; time++)
+				expect(await readNamed("one", "SELECT 1 AS one", tx)).toEqual([
+					{ one: 1 },
+				]);
+			expect(seen.described).toBe(asked);
+		});
 	},
 );

@@ -16,7 +16,14 @@ export interface ProgressState {
 	/** `undefined`: not known yet. */
 	readonly total: number | undefined;
 	readonly elapsedMs: number;
+	/** Where the work was when the time began that its rate is measured over. @default at its start */
+	readonly since?: ProgressPoint;
 	readonly note?: string | undefined;
+}
+
+interface ProgressPoint {
+	readonly done: number;
+	readonly elapsedMs: number;
 }
 
 /** Where progress is shown: a terminal, or a file or pipe that gets a line now and then. */
@@ -33,6 +40,9 @@ export const clearLine = "\r\x1b[K";
 
 const redrawMs = 100;
 const lineEveryMs = 5000;
+// A load is slower from the row on at which an index is built, and faster once a
+// provider has answered: the mean since its start would promise a wrong end.
+const rateOverMs = 20_000;
 
 /** Whether the stream is a terminal on which escape codes are wanted. */
 export function takesEscapes(stream: Omit<ProgressStream, "write">): boolean {
@@ -49,9 +59,14 @@ export function startProgress(
 	const started = performance.now();
 	let done = 0;
 	let note: string | undefined;
+	const points: ProgressPoint[] = [{ done: 0, elapsedMs: 0 }];
 	const show = () => {
 		const elapsedMs = performance.now() - started;
-		const state = { label, done, total, elapsedMs, note };
+		// The last one that is old enough stays.
+		while ((points[1]?.elapsedMs ?? elapsedMs) < elapsedMs - rateOverMs)
+			points.shift();
+		const [since = { done: 0, elapsedMs: 0 }] = points;
+		const state = { label, done, total, elapsedMs, since, note };
 		stream.write(
 			isTerminal
 				? `${clearLine}${progressBar(state, (stream.columns || 80) - 1)}`
@@ -63,6 +78,7 @@ export function startProgress(
 	return {
 		update: (now, text) => {
 			done = now;
+			points.push({ done, elapsedMs: performance.now() - started });
 			note = text === undefined ? undefined : plainText(text);
 		},
 		stop: () => {
@@ -88,18 +104,22 @@ export function progressLine(state: ProgressState): string {
 
 function figures(state: ProgressState): string[] {
 	const { done, total, elapsedMs, note } = state;
+	const { since = { done: 0, elapsedMs: 0 } } = state;
 	const part = share(state);
 	if (note !== undefined)
 		return [
 			...(part === undefined ? [] : [`${Math.floor(part * 100)} %`]),
 			note,
 		];
-	const perMs = done / Math.max(elapsedMs, 1);
+	const advanced = done - since.done;
+	const perMs = advanced / Math.max(elapsedMs - since.elapsedMs, 1);
 	return [
 		...(part === undefined ? [] : [`${Math.floor(part * 100)} %`]),
 		total === undefined ? count(done) : `${count(done)} of ${count(total)}`,
-		done === 0 ? duration(elapsedMs) : `${count(Math.round(perMs * 1000))}/s`,
-		...(done === 0 || total === undefined
+		advanced === 0
+			? duration(elapsedMs)
+			: `${count(Math.round(perMs * 1000))}/s`,
+		...(advanced === 0 || total === undefined
 			? []
 			: [`${duration((total - done) / perMs)} left`]),
 	];
