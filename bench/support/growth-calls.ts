@@ -281,6 +281,7 @@ export const growthCalls: GrowthCalls = {
 	},
 	iterate: {
 		about: "the first 100 rows",
+		reads: "tenant",
 		call: async (service, row) => {
 			let count = 0;
 			for await (const _ of rowsOf(service, row).iterate())

@@ -156,7 +156,7 @@ function growing(
 		if (exponents.length === 0) return [];
 		const why =
 			reads === "tenant"
-				? "it reads all rows of the tenant"
+				? "what it reads grows with the tenant"
 				: "its work does not grow with the rows";
 		return [`- \`${name}\`: ${exponents.join(", ")}; ${why}`];
 	});
