@@ -39,6 +39,11 @@ export async function growRows(
 	await loadBase(client);
 	const { provider, model, dimensions } = grownSpace;
 	const batch = 100_000;
+	// Triggers of the model are enabled as they were: a migration would repair others, and what they write.
+	const { rows: triggers } = await client.query<{ enable: string }>(
+		`SELECT format('ALTER TABLE %s ENABLE %s TRIGGER %I', tgrelid::regclass, CASE tgenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, tgname) AS enable
+FROM pg_trigger WHERE tgrelid = 'notes'::regclass AND NOT tgisinternal`,
+	);
 	for (const text of [
 		...tables.map((name) => `ALTER TABLE ${name} DISABLE TRIGGER ALL`),
 		"DROP INDEX IF EXISTS kv_store_fuzzy",
@@ -73,8 +78,9 @@ SELECT id, tenant_id, 'content', '${provider}', '${model}', ${dimensions}, '\\x0
 	for (const text of [
 		"DROP TABLE growth_batch",
 		...tables.map((name) => `ALTER TABLE ${name} ENABLE TRIGGER ALL`),
+		...triggers.map(({ enable }) => enable),
 		"SET maintenance_work_mem = '1GB'",
-		"CREATE INDEX kv_store_fuzzy ON kv_store USING gin (tenant_id, entity_key gin_trgm_ops)",
+		"CREATE INDEX kv_store_fuzzy ON kv_store USING gin (tenant_id, entity_key gin_trgm_ops) WITH (gin_pending_list_limit = 256)",
 		...["notes", "kv_store", "rem_words_notes", "embeddings_notes"].map(
 			(name) => `VACUUM (ANALYZE) ${name}`,
 		),

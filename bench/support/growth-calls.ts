@@ -23,7 +23,7 @@ export interface GrowthCall {
 	/** What the call is, where the verb's name does not state it. */
 	readonly about: string;
 	/** What its time may grow with; omitted: nothing but the depth of an index. */
-	readonly reads?: "tenant";
+	readonly reads?: "tenant" | "bounded";
 	/** What the call is made from; not timed. */
 	readonly prepare?: (
 		service: GrownService,
@@ -103,11 +103,13 @@ export const growthCalls: GrowthCalls = {
 	},
 	fuzzySearch: {
 		about: "a misspelt name",
+		reads: "bounded",
 		call: (service, row) =>
 			service.fuzzySearch({ query: misspelt(row), tenantId: row.tenantId }),
 	},
 	"fuzzySearch, word": {
 		about: "two words of a name",
+		reads: "bounded",
 		call: (service, { name, tenantId }) =>
 			service.fuzzySearch({
 				query: name.split(" ").slice(0, 2).join(" "),
@@ -117,6 +119,7 @@ export const growthCalls: GrowthCalls = {
 	},
 	"fuzzySearch, content": {
 		about: "eight words of a text",
+		reads: "bounded",
 		call: (service, row) =>
 			service.fuzzySearch({
 				query: questionOf(row),
@@ -138,6 +141,7 @@ export const growthCalls: GrowthCalls = {
 	},
 	hybridSearch: {
 		about: "eight words of a text",
+		reads: "bounded",
 		call: (service, row) =>
 			service.hybridSearch({ ...search(row), query: questionOf(row) }),
 	},
@@ -153,6 +157,7 @@ export const growthCalls: GrowthCalls = {
 	},
 	evaluate: {
 		about: "one question, by words",
+		reads: "bounded",
 		call: (service, row) =>
 			service.evaluate({
 				tableName,
@@ -163,6 +168,7 @@ export const growthCalls: GrowthCalls = {
 	},
 	recall: {
 		about: "eight words of a text",
+		reads: "bounded",
 		call: (service, row) =>
 			service.recall({
 				query: questionOf(row),
@@ -288,6 +294,7 @@ export const growthCalls: GrowthCalls = {
 	},
 	iterate: {
 		about: "the first 100 rows",
+		reads: "tenant",
 		call: async (service, row) => {
 			let count = 0;
 			for await (const _ of rowsOf(service, row).iterate())

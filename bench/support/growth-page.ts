@@ -139,6 +139,11 @@ function milliseconds(ms: number): string {
 	return ms < 10 ? ms.toFixed(1) : whole(ms);
 }
 
+const reasons = {
+	tenant: "it reads all that the tenant has of what is asked for",
+	bounded: "it reads more of an index of words or names, up to a bound",
+};
+
 /** Calls whose time grows noticeably, and whether their work does. */
 function growing(
 	figures: GrowthFigures,
@@ -155,9 +160,7 @@ function growing(
 		});
 		if (exponents.length === 0) return [];
 		const why =
-			reads === "tenant"
-				? "it reads all rows of the tenant"
-				: "its work does not grow with the rows";
+			reads === undefined ? "**its work does not grow**" : reasons[reads];
 		return [`- \`${name}\`: ${exponents.join(", ")}; ${why}`];
 	});
 	return `Calls with an exponent of ${noticeable} or more:\n\n${lines.length === 0 ? "none." : lines.join("\n")}`;

@@ -103,7 +103,7 @@ function onePanel(
 			? []
 			: [`<tspan fill="${colours[at]}" dx="5">${exponent.toFixed(2)}</tspan>`],
 	);
-	return `<text x="${left}" y="16" font-weight="600" font-size="10.5">${name}<tspan font-weight="400" font-size="9">${exponents.join("")}</tspan></text>${grid.join("")}${lines.join("")}`;
+	return `<text x="10" y="16" font-weight="600" font-size="10">${name}<tspan font-weight="400" font-size="9">${exponents.join("")}</tspan></text>${grid.join("")}${lines.join("")}`;
 }
 
 /** `10k`, `1M`, `0.1`. */

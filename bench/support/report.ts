@@ -44,7 +44,7 @@ export function table(figures: readonly Figure[]): string {
 }
 
 /** "pass", "MISSED", or nothing where there is no target. */
-function verdict({ values, target }: Figure): string {
+export function verdict({ values, target }: Figure): string {
 	if (target === undefined) return "";
 	return isReached(median(values), target) ? "pass" : "MISSED";
 }
@@ -60,13 +60,13 @@ function isReached(value: number, { kind, bound }: Target): boolean {
 	}
 }
 
-function describeTarget({ target, unit }: Figure): string {
+export function describeTarget({ target, unit }: Figure): string {
 	if (target === undefined) return "";
 	const sign = { "at most": "≤", "at least": "≥", below: "<" }[target.kind];
 	return `${sign} ${target.bound} ${unit}`;
 }
 
-function show(value: number, unit?: Unit): string {
+export function show(value: number, unit?: Unit): string {
 	const digits = Math.abs(value) < 100 && !Number.isInteger(value) ? 2 : 0;
 	const text =
 		value !== 0 && Math.abs(value) < 0.005

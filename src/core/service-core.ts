@@ -10,7 +10,6 @@ import { anyText } from "../models/checks.ts";
 import { model } from "../models/entity.ts";
 import { Registry } from "../models/registry.ts";
 import type { CacheFallback } from "../query/cached-read.ts";
-import { FuzzySamples } from "../query/fuzzy-sample.ts";
 import { VectorStatistics } from "../query/vector-statistics.ts";
 import type { Settings } from "../settings/settings.ts";
 import { quoted } from "../util/suggest.ts";
@@ -33,8 +32,6 @@ export class ServiceCore {
 	readonly kv: KvCache;
 	/** What searches know of indexes and of the sizes of their scopes. */
 	readonly vectorStatistics = new VectorStatistics();
-	/** What FUZZY knows of the names of large tenants. */
-	readonly fuzzySamples = new FuzzySamples();
 	readonly indexer: BackgroundIndexer;
 	readonly schema: SchemaLifecycle;
 	/** What reads do when the cache of names cannot answer. */

@@ -123,7 +123,7 @@ function withoutIndex(
 const budgets: Readonly<Record<FuzzyMode, Budget>> = {
 	key: { entries: 4000, postings: 200_000, some: 20_000 },
 	word: { entries: 3000, postings: 200_000, some: 20_000 },
-	content: { entries: 500, postings: 200_000, some: 20_000 },
+	content: { entries: 400, postings: 60_000, some: 20_000 },
 };
 
 /** Entries read one by one from the query's name on, and as many from the first. */
@@ -424,7 +424,7 @@ function minOf({ threshold = usualThreshold }: FuzzyQuery): number {
  * similarity is the threshold is found: similarities are of 32 bits, in which
  * 0.7 is less than the 0.7 of 64 bits that a setting is.
  */
-function asReal(threshold: number): number {
+export function asReal(threshold: number): number {
 	return Math.min(threshold, Math.fround(threshold));
 }
 

@@ -282,7 +282,7 @@ function entriesSql(
 ): Sql {
 	const scope = sql`${where} AND ${condition}${typeCondition(request)}${userCondition("k", request)}`;
 	const columns = (of: Sql) =>
-		sql`SELECT k.entity_key, k.entity_type, k.entity_id, ${of} AS score, ${tieBreak(request)} AS tie, k.metadata, k.content_summary`;
+		sql`SELECT k.entity_key, k.entity_type, k.entity_id, ${of} AS score, k.metadata, k.content_summary`;
 	if (minScore === undefined && compared === undefined)
 		return sql`${columns(score)}
   FROM ${from}
@@ -297,18 +297,30 @@ function entriesSql(
   WHERE c.score >= ${minScore ?? 0}`;
 }
 
-function bestSql({ limit = defaultLimit }: FuzzyRequest, entries: Sql): Sql {
-	return sql`SELECT u.entity_key, u.entity_type, u.entity_id, u.score, u.tie, u.metadata, u.content_summary
+function bestSql(request: FuzzyRequest, entries: Sql): Sql {
+	const { query, mode = "key", limit = defaultLimit } = request;
+	const columns = (tie: string) =>
+		raw(
+			`SELECT u.entity_key, u.entity_type, u.entity_id, u.score, ${tie} AS tie, u.metadata, u.content_summary`,
+		);
+	if (mode === "key")
+		return sql`${columns("0")}
 FROM (
   ${entries}
 ) AS u
+ORDER BY u.score DESC, u.entity_key, u.entity_type, u.entity_id
+LIMIT ${limit}`;
+	// Many names contain the same word: the one with the least besides comes first.
+	// To compare them takes as long as a score: only those that may be among the best are.
+	return sql`${columns("u.tie")}
+FROM (
+  SELECT k.*, similarity(${textOf(mode)}, ${query}) AS tie FROM (
+    ${entries}
+    ORDER BY score DESC FETCH FIRST (${limit}) ROWS WITH TIES
+  ) AS k
+) AS u
 ORDER BY u.score DESC, u.tie DESC, u.entity_key, u.entity_type, u.entity_id
 LIMIT ${limit}`;
-}
-
-/** Many names contain the same word: the one with the least besides comes first. */
-function tieBreak({ query, mode = "key" }: FuzzyRequest): Sql {
-	return mode === "key" ? raw("0") : sql`similarity(${textOf(mode)}, ${query})`;
 }
 
 function typeCondition({ entityType }: FuzzyRequest): Sql {

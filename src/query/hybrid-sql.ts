@@ -2,6 +2,7 @@ import { tableRef } from "../db/tables.ts";
 import { sharedTenant } from "../models/limits.ts";
 import { empty, join, raw, type Sql, sql } from "../sql.ts";
 import { type FusionWeights, rankOffset } from "./fusion-weights.ts";
+import type { NameList } from "./name-list.ts";
 import {
 	hitColumns,
 	indexSettings,
@@ -12,6 +13,7 @@ import { userCondition } from "./scope.ts";
 import type { NearestSearch, SearchContext } from "./search-context.ts";
 import { resetSettings, type Settings, settingsCte } from "./settings-sql.ts";
 import { type TextSearch, textCtes } from "./text-sql.ts";
+import { keyThreshold } from "./trigram-thresholds.ts";
 import type { Branch } from "./vector-plan.ts";
 import { eligibleRows, isVisible } from "./vector-scope.ts";
 
@@ -20,7 +22,7 @@ export interface HybridLists {
 	/** `undefined`: it has no weight. */
 	readonly text: TextSearch | undefined;
 	/** The query, where it is short enough to be nearly a name and names have a weight. */
-	readonly name: string | undefined;
+	readonly name: NameList | undefined;
 	readonly weights: FusionWeights;
 	/** Rows of the result; the search's `limit` is how many of each list are ranked against each other. */
 	readonly resultRows: number;
@@ -54,7 +56,7 @@ export function hybridSql(
 	const name = kvStore === undefined ? undefined : lists.name;
 	const settings = new Map([
 		...(vectors === undefined ? [] : indexSettings(vectors.branches)),
-		...(name === undefined ? [] : nameSettings),
+		...(name === undefined ? [] : nameSettings(name)),
 	]);
 	const ctes = [
 		vectors === undefined
@@ -103,17 +105,20 @@ const noVectors = `best AS (
   SELECT NULL::uuid AS entity_id, NULL::text AS field_name, NULL::integer AS chunk_start, NULL::integer AS chunk_end, NULL::float8 AS distance WHERE FALSE
 )`;
 
-/** The default of FUZZY. */
-const nameSettings: Settings = new Map([
-	["pg_trgm.similarity_threshold", "0.3"],
-]);
+function nameSettings({ threshold }: NameList): Settings {
+	return new Map([[keyThreshold, String(threshold)]]);
+}
 
 /**
  * That the query depends on `settings` makes PostgreSQL take the index: of a text
  * that it knows it expects a look-up of each trigram to take longer than to compare
  * the text with every key, which took 43 ms for 1,400 keys.
  */
-function namesCte(search: SearchContext, query: string, kvStore: Sql): Sql {
+function namesCte(
+	search: SearchContext,
+	{ query }: NameList,
+	kvStore: Sql,
+): Sql {
 	const { table, limit } = search;
 	const { tableName, tenantScoped } = table.entity;
 	const tenant = tenantScoped ? search.tenantId : sharedTenant;

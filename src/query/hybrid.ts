@@ -2,7 +2,7 @@ import { languageName } from "../config.ts";
 import { statementName } from "../db/statement-name.ts";
 import { similarEntriesRef } from "../db/tables.ts";
 import { isRemError, RemError } from "../errors.ts";
-import { characters, textProblem } from "../models/limits.ts";
+import { textProblem } from "../models/limits.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { toRow } from "../models/rows.ts";
 import { compile, ident, type Sql, sql } from "../sql.ts";
@@ -12,6 +12,7 @@ import type { HitExplanation } from "./explain.ts";
 import { findNearest, reachedBy, type WithReached } from "./find-nearest.ts";
 import { type FusionWeights, rankOffset } from "./fusion-weights.ts";
 import { type HybridLists, hybridSql } from "./hybrid-sql.ts";
+import { nameList } from "./name-list.ts";
 import { type HitRecord, isFrequent, type Match, matchOf } from "./search.ts";
 import type { NearestSearch, SearchContext } from "./search-context.ts";
 
@@ -77,18 +78,12 @@ export async function hybridSearch(
 		: (await reranked(query, hits, rerank)).slice(0, limit);
 }
 
-/** A longer query is no name: its words find the row, and its trigrams take as long as they are many. */
-const maxNameCharacters = 64;
-
-export function mayBeName(query: string): boolean {
-	return characters(query) <= maxNameCharacters;
-}
-
 /** The lists that have a weight. */
 async function listsOf(
-	{ db, table, tenantId, statistics }: HybridContext,
+	search: HybridContext,
 	{ query, language, weights }: HybridOptions,
 ) {
+	const { db, table, tenantId, statistics } = search;
 	return {
 		weights,
 		text:
@@ -99,7 +94,7 @@ async function listsOf(
 						language,
 						statistics: await statistics.texts.read(db, table, tenantId),
 					},
-		name: weights.name > 0 && mayBeName(query) ? query : undefined,
+		name: weights.name > 0 ? await nameList(search, query) : undefined,
 	};
 }
 

@@ -5,6 +5,7 @@ import { embedFieldOf } from "../models/registry.ts";
 import { vectorForms } from "../schema/index-types.ts";
 import { join, type Sql, sql } from "../sql.ts";
 import { ExpiringCache } from "../util/expiring-cache.ts";
+import { FuzzySamples } from "./fuzzy-sample.ts";
 import { TextStatistics } from "./text-statistics.ts";
 import {
 	exactUpTo,
@@ -34,6 +35,8 @@ export class VectorStatistics {
 	readonly #statistics = new ExpiringCache<readonly FieldStatistics[]>(limits);
 	/** What searches know of the words. */
 	readonly texts = new TextStatistics();
+	/** What they know of the names, as FUZZY does. */
+	readonly names = new FuzzySamples();
 
 	read(search: SearchedVectors): Promise<readonly FieldStatistics[]> {
 		return this.#statistics.getOrRead(keyOf(search), () =>

@@ -7,7 +7,8 @@ import {
 	type FusionWeights,
 	takeWeights,
 } from "../query/fusion-weights.ts";
-import { checkHybrid, depthOf, mayBeName } from "../query/hybrid.ts";
+import { checkHybrid, depthOf } from "../query/hybrid.ts";
+import { mayBeName } from "../query/name-list.ts";
 import {
 	findRowState,
 	type QueryWord,

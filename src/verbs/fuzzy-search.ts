@@ -62,7 +62,7 @@ export const fuzzySearch = verb({
 				hasRowSecurity: rowLevelSecurity,
 				fallback: core.cacheFallback,
 			},
-			core.fuzzySamples,
+			core.vectorStatistics.names,
 			{ ...options, tenantId: core.tenant(tenantId) },
 		);
 	},

@@ -362,7 +362,11 @@ async function findSimilar(
 		call.transaction,
 		spans.map(({ text: query }) => async () => {
 			const request = { query, tenantId, userId, entityType, ...similar };
-			const hits = await fuzzySearch(names, core.fuzzySamples, request);
+			const hits = await fuzzySearch(
+				names,
+				core.vectorStatistics.names,
+				request,
+			);
 			return hits.map((hit) => ({ hit, via: query }));
 		}),
 	);

@@ -212,3 +212,24 @@ function rowsRead(plan: unknown): number {
 			: 0;
 	return Math.max(own, ...Object.values(node).map(rowsRead));
 }
+
+describe("the names of a hybrid search", () => {
+	const find = async (query: string) => {
+		const hits = await db.service.hybridSearch({
+			tableName: "topics",
+			query,
+			weights: { vector: 0, text: 0, name: 1 },
+			tenantId,
+			limit: 3,
+		});
+		return hits.map(({ name }) => name);
+	};
+
+	test("are found by a query that few names are like", async () => {
+		expect((await find("Quartrly planing"))[0]).toBe("Quarterly planning");
+	});
+
+	test("are not compared with what is in nearly all of them", async () => {
+		expect(await find("report")).toEqual([]);
+	});
+});

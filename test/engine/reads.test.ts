@@ -437,7 +437,7 @@ WHERE tenant_id = $2 AND similarity(name, $1) >= $3::real ORDER BY score DESC, n
 		);
 		const entries = (tenant: string, firstValue: number) => {
 			const $ = (at: number) => `$${firstValue + at}`;
-			return `SELECT k.entity_key, k.entity_type, k.entity_id, similarity(k.entity_key, ${$(0)}) AS score, 0 AS tie, k.metadata, k.content_summary
+			return `SELECT k.entity_key, k.entity_type, k.entity_id, similarity(k.entity_key, ${$(0)}) AS score, k.metadata, k.content_summary
   FROM "public"."kv_store" AS k
   WHERE t."after0" IS NOT NULL AND k.tenant_id = ${tenant} AND (k.entity_type <> '' OR to_tsvector('simple', k.entity_key) IS NULL OR to_tsvector('simple', k.entity_key) IS NULL) AND k.entity_key % ${$(tenant === "'*'" ? 1 : 2)}::text AND ("k"."user_id" = ${$(tenant === "'*'" ? 2 : 3)} OR "k"."user_id" IS NULL)`;
 		};
@@ -446,13 +446,13 @@ WHERE tenant_id = $2 AND similarity(name, $1) >= $3::real ORDER BY score DESC, n
 		).toBe(`SELECT f.* FROM (SELECT coalesce(current_setting('pg_trgm.similarity_threshold', TRUE), '0.3') AS "before0" OFFSET 0) AS b,
 LATERAL (SELECT set_config('pg_trgm.similarity_threshold', $1, TRUE) AS "after0" WHERE b.before0 IS NOT NULL OFFSET 0) AS t,
 LATERAL (
-  (SELECT u.entity_key, u.entity_type, u.entity_id, u.score, u.tie, u.metadata, u.content_summary
+  (SELECT u.entity_key, u.entity_type, u.entity_id, u.score, 0 AS tie, u.metadata, u.content_summary
 FROM (
   ${entries("$3", 2)}
   UNION ALL
   ${entries("'*'", 6)}
 ) AS u
-ORDER BY u.score DESC, u.tie DESC, u.entity_key, u.entity_type, u.entity_id
+ORDER BY u.score DESC, u.entity_key, u.entity_type, u.entity_id
 LIMIT $9)
   UNION ALL
   SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE concat(set_config('pg_trgm.similarity_threshold', b."before0", TRUE)) IS NULL
