@@ -1,4 +1,5 @@
 import { Embeddings } from "../core/embeddings.ts";
+import { refuseInsideTransaction } from "../db/open-transaction.ts";
 import type { FieldStatus } from "../embed-sync/status.ts";
 import type { SyncProgress } from "../embed-sync/sync.ts";
 import type { EmbeddingWorker } from "../embed-sync/worker.ts";
@@ -67,6 +68,7 @@ export function embeddingsOfBuckets(
 		},
 		start: () => worker.start(),
 		stop: async () => {
+			refuseInsideTransaction(buckets.db);
 			await Promise.all([
 				worker.stop(),
 				...buckets.opened().map(({ embeddings }) => embeddings.stop()),

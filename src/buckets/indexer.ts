@@ -1,4 +1,7 @@
-import { outsideTransactions } from "../db/open-transaction.ts";
+import {
+	outsideTransactions,
+	refuseInsideTransaction,
+} from "../db/open-transaction.ts";
 import { BackgroundIndexer } from "../indexer/background-indexer.ts";
 import { schemasWithBuilds } from "../indexer/build-queue.ts";
 import { pausing } from "../util/pausing.ts";
@@ -42,6 +45,7 @@ export function indexerOfBuckets(buckets: BucketCores): BackgroundIndexer {
 			await inEach(buckets, ({ indexer }) => indexer.build(request));
 		},
 		run: async () => {
+			refuseInsideTransaction(buckets.db);
 			if (stop.signal.aborted) stop = new AbortController();
 			const { signal } = stop;
 			running ??= outsideTransactions(() => run(signal)).finally(() => {
@@ -51,6 +55,7 @@ export function indexerOfBuckets(buckets: BucketCores): BackgroundIndexer {
 		},
 		workOff: () => visit(stop.signal),
 		stop: async (options = {}) => {
+			refuseInsideTransaction(buckets.db);
 			stop.abort();
 			await Promise.all(
 				buckets.opened().map(({ indexer }) => indexer.stop(options)),

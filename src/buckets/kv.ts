@@ -1,3 +1,4 @@
+import { refuseInsideTransaction } from "../db/open-transaction.ts";
 import { KvCache } from "../kv/kv-cache.ts";
 import type { KvProblem } from "../kv/problems.ts";
 import type { BucketCores } from "./bucket-cores.ts";
@@ -67,6 +68,7 @@ export function kvOfBuckets(buckets: BucketCores): KvCache {
 			return all.includes(true);
 		},
 		settle: async () => {
+			refuseInsideTransaction(buckets.db);
 			await Promise.all(buckets.opened().map(({ kv }) => kv.settle()));
 		},
 		noticeEmptied: async () => {

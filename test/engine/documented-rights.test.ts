@@ -80,12 +80,15 @@ const ownersOnly: Readonly<Record<string, string>> = {
 const internal = [
 	"embeddings.adopt",
 	"embeddings.checkProvider",
+	"embeddings.checkSwitch",
 	"embeddings.open",
 	"embeddings.warnOfMismatch",
 	"embeddings.wake",
 	"indexer.bulkLoad",
+	"indexer.checked",
 	"indexer.dropCacheIndexes",
 	"indexer.noteRows",
+	"indexer.workOff",
 	"kv.catchUp",
 	"kv.noticeEmptied",
 	"kv.rebuildInBackground",
@@ -201,6 +204,7 @@ function calls(app: Service): Readonly<Record<string, () => unknown>> {
 			// Without files there is nothing to repair.
 			codeOf(app.schema.repair({ migrations: "nowhere", names: [] })),
 		"schema.migrate": () => app.schema.migrate({}),
+		"schema.isUpToDate": () => app.schema.isUpToDate({}),
 		"service.close": () => app.close(),
 	};
 }

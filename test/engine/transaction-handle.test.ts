@@ -84,6 +84,7 @@ const ofEmbeddings: Calls = {
 	retry: () => db.service.embeddings.retry(),
 	stop: () => db.service.embeddings.stop(),
 	switch: () => db.service.embeddings.switch("semantic-v1"),
+	checkSwitch: () => db.service.embeddings.checkSwitch("semantic-v1"),
 	prune: () => db.service.embeddings.prune("semantic-v1"),
 	adopt: () => db.service.embeddings.adopt(),
 };
@@ -93,6 +94,8 @@ const ofIndexer: Calls = {
 	check: never,
 	noteRows: never,
 	bulkLoad: never,
+	workOff: never,
+	checked: never,
 	queueIndex: () =>
 		db.service.indexer.queueIndex({ tableName, indexType: "hnsw" }),
 	build: () => db.service.indexer.build({ tableName, indexType: "hnsw" }),
@@ -122,6 +125,7 @@ const ofSchema: Calls = {
 	status: () => db.service.schema.status(),
 	repair: () => db.service.schema.repair({ migrations, names: ["0001_x.sql"] }),
 	migrate: () => db.service.schema.migrate({}),
+	isUpToDate: () => db.service.schema.isUpToDate({}),
 };
 
 const classes: readonly [string, () => object, Calls][] = [
