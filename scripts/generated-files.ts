@@ -89,6 +89,7 @@ function isUsed(name: string): boolean {
 		"settings/settings.ts",
 		"settings/database-settings.ts",
 		"cli/open-service.ts",
+		"cli/mcp/run-mcp.ts",
 	].some((file) => {
 		const reader = new URL(`../src/${file}`, import.meta.url);
 		return readFileSync(reader, "utf8").includes(name);

@@ -30,8 +30,8 @@ interface Size {
 
 const usual: Size = {
 	buckets: 64,
-	rowsOfTenant: 200,
-	upserts: 50,
+	rowsOfTenant: 100,
+	upserts: 40,
 	lookups: 1000,
 	searches: 200,
 };
@@ -134,23 +134,31 @@ async function calls(
 ): Promise<Figure[]> {
 	let next = size.rowsOfTenant;
 	const [query] = generateVectors(1, 7);
-	const kinds = {
-		upsert: async (service: Service, from: number) => {
-			for (let at = 0; at < size.upserts; at++)
-				await service.batchUpsert({
-					tableName: "notes",
-					tenantId: tenantAt(at),
-					entities: rowsOf(tenantAt(at), from, rowsOfCall),
-				});
-		},
-		mixed: async (service: Service, from: number) => {
-			await service.batchUpsert({
-				tableName: "notes",
+	// The rows of a round, made before it is measured.
+	const prepare = {
+		upsert: (from: number) =>
+			Array.from({ length: size.upserts }, (_, at) => ({
+				tenantId: tenantAt(at),
+				entities: rowsOf(tenantAt(at), from, rowsOfCall),
+			})),
+		mixed: (from: number) => [
+			{
 				entities: tenants.flatMap((tenantId) =>
 					rowsOf(tenantId, from, 5).map((row) => ({ ...row, tenantId })),
 				),
-			});
-		},
+			},
+		],
+		lookup: () => [],
+		search: () => [],
+	};
+	type Batches = ReturnType<(typeof prepare)["upsert" | "mixed"]>;
+	const write = async (service: Service, batches: Batches) => {
+		for (const batch of batches)
+			await service.batchUpsert({ tableName: "notes", ...batch });
+	};
+	const kinds = {
+		upsert: write,
+		mixed: write,
 		lookup: async (service: Service) => {
 			for (let at = 0; at < size.lookups; at++) {
 				const hit = await service.lookupEntity({
@@ -186,17 +194,20 @@ async function calls(
 		const name = kind as keyof typeof kinds;
 		let from = next;
 		let done = 0;
+		let batches: Batches = prepare[name](from);
 		const times = await pairedRounds(
 			{
-				one: () => timed(() => work(one, from)),
-				many: () => timed(() => work(many, from)),
+				one: () => timed(() => work(one, batches)),
+				many: () => timed(() => work(many, batches)),
 			},
 			{
 				rounds,
 				before: async () => undefined,
 				after: async () => {
 					// Both write the same rows, then both the next ones.
-					if (++done % 2 === 0) from += rowsOfCall;
+					if (++done % 2 === 1) return;
+					from += rowsOfCall;
+					batches = prepare[name](from);
 				},
 			},
 		);

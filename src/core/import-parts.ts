@@ -1,3 +1,4 @@
+import type { Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
 import type {
 	ImportedCount,
@@ -6,7 +7,13 @@ import type {
 } from "../store/export-result.ts";
 import { add, noRows } from "../store/import-rows.ts";
 import type { ImportedRow, OpenedExport } from "../store/read-export.ts";
-import type { ImportCall } from "./import-into.ts";
+
+interface PartsOptions {
+	/** @default all rows are one part */
+	readonly commitEvery?: number;
+	readonly transaction?: Handle;
+	readonly onProgress?: (progress: ImportProgress) => void;
+}
 
 type WritePart = (
 	part: OpenedExport,
@@ -21,7 +28,7 @@ type WritePart = (
  */
 export async function importInParts(
 	opened: OpenedExport,
-	{ commitEvery, transaction, onProgress }: ImportCall,
+	{ commitEvery, transaction, onProgress }: PartsOptions,
 	write: WritePart,
 ): Promise<ImportResult> {
 	if (commitEvery === undefined) return write(opened, onProgress);

@@ -149,7 +149,12 @@ export class Placement {
 		const mode: MoveMode = unlogged.length > 0 ? "block_writes" : "auto";
 		const isThere = from === target;
 		const started = performance.now();
-		if (!isThere) await moveSchema(db, schema, { node: target, mode });
+		if (!isThere)
+			await moveSchema(db, schema, { node: target, mode }).catch(
+				(error: unknown) => {
+					throw notMoved(error, schema, target);
+				},
+			);
 		await buckets.at(number).kv.ensureReady();
 		return {
 			bucket: number,
@@ -207,6 +212,21 @@ async function findNode(db: Database, to: string): Promise<string> {
 	throw new RemError("VALIDATION", `the cluster has no node ${node}`, {
 		hint: `nodes that may have buckets: ${nodes.join(", ")}`,
 	});
+}
+
+/** What a failure leaves behind is Citus' to clean up; the bucket is whole on one of the nodes. */
+function notMoved(error: unknown, schema: string, target: string): unknown {
+	if (!(error instanceof RemError)) return error;
+	const { code, cause, sqlState, hint } = error;
+	return new RemError(
+		code,
+		`Citus did not move ${schema} to ${target}: ${error.message}`,
+		{
+			hint: `${hint === undefined ? "" : `${hint}; `}the log of the coordinator has the reason, and buckets.status (rem buckets status) shows where the bucket is; no row is lost, and the move can be repeated`,
+			cause,
+			...(sqlState === undefined ? {} : { sqlState }),
+		},
+	);
 }
 
 const bucketNumber = wholeNumber(0);

@@ -57,6 +57,7 @@ const overSeveral = [
 	"unlink",
 	"exportRows",
 	"importRows",
+	"verifyRows",
 ];
 
 test("every verb states how it runs over buckets", () => {
@@ -99,6 +100,7 @@ const classes = {
 	BackgroundIndexer: "spread",
 	SchemaLifecycle: "spread",
 	Embeddings: "spread",
+	Placement: "about buckets themselves",
 	Registry: "one for all buckets, copied into each",
 	PostgresService: {
 		scope: "a scope's verbs are routed",
