@@ -165,7 +165,6 @@ test("the examples in TypeScript that are not run are those that need more than 
 		// Run by npm run compat, which installs the frameworks.
 		["docs/nextjs.md", "// lib/memory.ts"],
 		["docs/nextjs.md", "// app/api/recall/route.ts"],
-		["docs/scale.md", "const clusters = new Map(["],
 		["docs/serverless.md", "// handler.ts"],
 		["docs/vite.md", "// src/memory.ts"],
 		["docs/vite.md", "// src/api.ts"],
