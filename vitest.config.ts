@@ -118,14 +118,12 @@ export default defineConfig(async () => {
 					...shared,
 					engine: "embedded",
 					env: inBuckets,
-					exclude: aboutOneSchema,
 				}),
 				...onServer(
 					project("proofs-buckets-server", bucketed, {
 						...shared,
 						engine: "server",
 						env: inBuckets,
-						exclude: aboutOneSchema,
 					}),
 				),
 				project("proofs-cli", ["test/proofs/cli/**/*.test.ts"]),
@@ -189,15 +187,22 @@ const onOneEngine = {
 	embedded: inEngine(["docs", "usage-examples"]),
 };
 
-/** The tests of test/engine, with the tenants of every service spread over buckets. */
-const bucketed = ["test/engine/**/*.test.ts"];
-const inBuckets = { POSTGRES__BUCKETS: "4" };
-
-/** Those that cannot run so, and why. */
-const aboutOneSchema = inEngine([
-	// Connects with and without buckets itself.
-	"buckets",
+/**
+ * Tests of test/engine that run once more with the tenants of every service spread
+ * over buckets. The others write with SQL of their own to tables by their names,
+ * read what the catalogue has of them, or state what is of one schema.
+ */
+const bucketed = inEngine([
+	"find-page",
+	"mcp",
+	"query",
+	"repository",
+	"scope",
+	"studio",
+	"transaction-handle",
+	"update",
 ]);
+const inBuckets = { POSTGRES__BUCKETS: "4" };
 
 /** Tests of test/cli with `fewEngines`: one engine in `npm test`, both as proofs. */
 const fewEngines = [
