@@ -11,6 +11,15 @@ import { hasWords } from "../schema/word-indexes.ts";
 
 /** The tables and functions that the files of ours make, whatever the models. */
 export function baseNames(base: BaseOptions): CatalogueNames {
+	const names = known.get(base.kvPersistence) ?? readNames(base);
+	known.set(base.kvPersistence, names);
+	return names;
+}
+
+/** They are the same in every schema. */
+const known = new Map<BaseOptions["kvPersistence"], CatalogueNames>();
+
+function readNames(base: BaseOptions): CatalogueNames {
 	const text = baseFiles(base)
 		.map((file) => file.text)
 		.join("\n");

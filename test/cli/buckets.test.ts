@@ -288,7 +288,7 @@ describe.each(fewEngines)("on the %s engine", (engine) => {
 
 	test("--verify ends with 3 and names the rows that are not stored as in the file", async () => {
 		const all = file(`${engine}-changed.jsonl`);
-		await json(["export", "-o", all, "--tenant", "stark"]);
+		await json(["export", "-o", all, "-t", "notes", "-T", "stark"]);
 		const [header = "", end = ""] = readFileSync(all, "utf8").split("\n");
 		expect(end).toContain('"rows":0');
 		const id = "0190a6f0-0000-7000-8000-000000000001";

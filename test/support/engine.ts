@@ -94,7 +94,7 @@ async function showBuckets(
 	const views = rows.map(
 		({ name, schemas }) =>
 			`CREATE VIEW public."${name}" AS ${schemas
-				.map((schema) => `SELECT * FROM ${schema}."${name}"`)
+				.map((schema) => `SELECT *, xmin FROM ${schema}."${name}"`)
 				.join(" UNION ALL ")};`,
 	);
 	await service.execute(views.join("\n"));

@@ -1,5 +1,10 @@
+import { bucketSchemas } from "../../src/buckets/bucket-names.ts";
 import type { Entity, PostgresService } from "../../src/index.ts";
 import { generatedSchema } from "../../src/schema/files.ts";
+
+const { POSTGRES__BUCKETS: buckets } = process.env;
+const schemas =
+	buckets === undefined ? ["public"] : bucketSchemas("public", Number(buckets));
 
 type Role = "rem_app" | "rem_ro" | "rem_owner";
 
@@ -13,9 +18,12 @@ export async function login(
 	role: Role,
 ): Promise<{ name: string; url: string; drop(): Promise<void> }> {
 	const name = `rem_test_${process.pid}_${Date.now()}_${++logins}`;
-	await db.service.execute(
-		generatedSchema(models, "a test", { rowSecurity: true }),
-	);
+	for (const schema of schemas)
+		await db.service.execute(
+			generatedSchema(models, "a test", { schema, rowSecurity: true }),
+		);
+	if (buckets !== undefined)
+		await db.service.execute(`GRANT SELECT ON public.rem_buckets TO ${role}`);
 	await db.service.execute(
 		`CREATE ROLE ${name} LOGIN PASSWORD 'secret' IN ROLE ${role}`,
 	);
