@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { PostgresService } from "../../src/index.ts";
+import { exportText } from "../../src/store/export-format.ts";
 import { nodeArguments } from "../support/child-arguments.ts";
 import { call, newClient } from "../support/mcp.ts";
 import { commands } from "./commands.ts";
@@ -288,31 +288,15 @@ describe.each(fewEngines)("on the %s engine", (engine) => {
 
 	test("--verify ends with 3 and names the rows that are not stored as in the file", async () => {
 		const all = file(`${engine}-changed.jsonl`);
-		await json(["export", "-o", all, "--tenant", "stark"]);
-		const [header = "", end = ""] = readFileSync(all, "utf8").split("\n");
-		expect(end).toContain('"rows":0');
 		const id = "0190a6f0-0000-7000-8000-000000000001";
-		const row = `{"table":"notes","row":{"id":"${id}","tenant_id":"stark","name":"new"}}`;
-		writeFileSync(all, `${header}\n${row}\n{"end":{"rows":1,"vectors":0}}\n`);
-		const service = await PostgresService.connect({
-			connectionString: url,
-			buckets: 4,
-			models: [],
-			embedding: { provider: "local" },
-		});
-		// Whatever is written, another writer changes it before it is compared.
-		await service.execute(
-			["00", "01", "02", "03"]
-				.map(
-					(
-						bucket,
-					) => `CREATE FUNCTION public_b${bucket}.rename() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.name := 'other'; RETURN NEW; END $$;
-CREATE TRIGGER aa_rename BEFORE INSERT OR UPDATE ON public_b${bucket}.notes FOR EACH ROW WHEN (NEW.tenant_id = 'stark') EXECUTE FUNCTION public_b${bucket}.rename();`,
-				)
-				.join("\n"),
-		);
-		await service.close();
-		const ended = await run(["load", all, "--verify"]);
+		const of = (name: string) =>
+			exportText("notes", { id, tenant_id: "stark", name }).split("\n");
+		const [header, first] = of("first");
+		const [, second] = of("second");
+		const last = '{"end":{"rows":2,"vectors":0}}';
+		// The second row replaces the first.
+		writeFileSync(all, [header, first, second, last, ""].join("\n"));
+		const ended = await run(["load", all, "--commit-every", "1", "--verify"]);
 		expect(ended).toMatchObject({ code: 3 });
 		expect(ended.stdout).toContain(`line 2: notes ${id} differs in name`);
 	});
