@@ -74,7 +74,7 @@ RETURN (SELECT array_agg(DISTINCT "public"."rem_normalize_key"(edge ->> 'dst'))
 -- catalogue beside our tables would be cut in two by Citus.
 CREATE OR REPLACE FUNCTION "public"."rem_is_usable"(rem_index TEXT) RETURNS BOOLEAN
 LANGUAGE sql STABLE STRICT
-RETURN EXISTS (SELECT FROM pg_catalog.pg_index AS x WHERE x.indexrelid = to_regclass(rem_index) AND x.indisvalid AND x.indisready);
+RETURN EXISTS (SELECT FROM pg_catalog.pg_index AS x WHERE x.indexrelid = to_regclass(rem_index) AND (x.indisvalid AND x.indisready));
 
 -- Edges added to those that are there: one of the same dst and rel_type takes the old one's place.
 CREATE OR REPLACE FUNCTION "public"."rem_merge_edges"(edges JSONB, added JSONB) RETURNS JSONB

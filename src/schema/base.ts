@@ -1,3 +1,4 @@
+import { isUsableIndex } from "../db/catalogue/indexes.ts";
 import { extensionNames } from "../db/session-settings.ts";
 import { ident, join, literal, raw, type Sql, sql, toText } from "../sql.ts";
 import { isPlain } from "./citus.ts";
@@ -62,7 +63,7 @@ RETURN (SELECT array_agg(DISTINCT ${ident(schema, "rem_normalize_key")}(edge ->>
 -- catalogue beside our tables would be cut in two by Citus.
 CREATE OR REPLACE FUNCTION ${ident(schema, "rem_is_usable")}(rem_index TEXT) RETURNS BOOLEAN
 LANGUAGE sql STABLE STRICT
-RETURN EXISTS (SELECT FROM pg_catalog.pg_index AS x WHERE x.indexrelid = to_regclass(rem_index) AND x.indisvalid AND x.indisready);
+RETURN ${isUsableIndex(sql`rem_index`)};
 
 -- Edges added to those that are there: one of the same dst and rel_type takes the old one's place.
 CREATE OR REPLACE FUNCTION ${ident(schema, "rem_merge_edges")}(edges JSONB, added JSONB) RETURNS JSONB

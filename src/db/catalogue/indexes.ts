@@ -48,6 +48,11 @@ ORDER BY t.relname, i.relname`);
 
 const isValid = sql`(x.indisvalid AND x.indisready)`;
 
+/** Whether queries can use the index of a name, which is a text. */
+export function isUsableIndex(name: Sql): Sql {
+	return sql`EXISTS (SELECT FROM pg_catalog.pg_index AS x WHERE x.indexrelid = to_regclass(${name}) AND ${isValid})`;
+}
+
 /** What follows `ON` in the text of index `i`: its name may contain any word. */
 const indexText = sql`substr(pg_get_indexdef(i.oid),
     strpos(pg_get_indexdef(i.oid), quote_ident(i.relname) || ' ON ') + length(quote_ident(i.relname)) + 4)`;
