@@ -84,6 +84,7 @@ export class ServiceCore {
 				this.indexer.noteRows(table, space, vectors),
 		});
 		this.cacheFallback = {
+			marker: db.capabilities.citus ? "entry" : "file",
 			sources: (handle) => this.kv.sources(handle),
 			onNotReady: () => this.kv.rebuildInBackground(),
 		};

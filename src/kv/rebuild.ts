@@ -48,7 +48,7 @@ const uniqueViolation = "23505";
 
 export async function isKvReady(db: Handle, schema: string): Promise<boolean> {
 	const { rows } = await db.query<{ ready: boolean }>(
-		sql`SELECT ${kvReady(schema)} AS ready`,
+		sql`SELECT ${kvReady(schema, "either")} AS ready`,
 		{ readsUnlogged: true, idempotent: true },
 	);
 	return rows[0]?.ready === true;

@@ -1,7 +1,7 @@
 import type { Handle } from "../db/database.ts";
 import { statementName } from "../db/statement-name.ts";
 import { RemError } from "../errors.ts";
-import { kvReady } from "../schema/kv-trigger.ts";
+import { type KvMarker, kvReady } from "../schema/kv-trigger.ts";
 import {
 	compile,
 	ident,
@@ -16,6 +16,8 @@ import { note } from "../telemetry/span.ts";
 
 /** What a read does when the cache cannot answer. */
 export interface CacheFallback {
+	/** By what the cache is known to be whole. */
+	readonly marker: KvMarker;
 	/** Where the cache comes from, by entity type, as the reader's transaction sees it. */
 	sources(db: Handle): Promise<readonly { entityType: string; view: Sql }[]>;
 	/** Called once for each read that found the cache empty. */
@@ -76,10 +78,11 @@ export async function readCached<R>(
 
 /** The rows, or none when the cache was emptied or, on a standby, cannot be read. */
 async function readCache<R>(
-	{ db, schema, named = false }: CacheReader,
+	reader: CacheReader,
 	select: Select,
-	{ name, statement = compile(cachedSql(schema, select)) }: CachedReadOptions,
+	{ name, statement = compile(cachedSql(reader, select)) }: CachedReadOptions,
 ): Promise<{ rows?: R[]; isReadable: boolean }> {
+	const { db, named = false } = reader;
 	try {
 		const { rows } = await db.query<
 			R & { rem_ready: boolean; rem_hit: true | null }
@@ -104,9 +107,12 @@ async function readCache<R>(
 	}
 }
 
-export function cachedSql(schema: string, select: Select): Sql {
+export function cachedSql(
+	{ schema, fallback }: Pick<CacheReader, "schema" | "fallback">,
+	select: Select,
+): Sql {
 	return sql`SELECT s.rem_ready, k.*
-FROM (SELECT ${kvReady(schema)} AS rem_ready) AS s
+FROM (SELECT ${kvReady(schema, fallback.marker)} AS rem_ready) AS s
 LEFT JOIN LATERAL (SELECT TRUE AS rem_hit, m.* FROM (
 ${select({ from: ident(schema, "kv_store"), isFallback: false })}
 ) AS m) AS k ON s.rem_ready`;

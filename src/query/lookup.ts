@@ -78,7 +78,7 @@ export async function lookup(
 ): Promise<FoundKey[]> {
 	if (request.entityKeys.length === 0) return [];
 	const { schema } = reader;
-	const statement = lookupStatement(schema, request);
+	const statement = lookupStatement(reader, request);
 	// A stored plan takes half the time.
 	const rows = await readCached<LookupRow>(
 		reader,
@@ -131,15 +131,19 @@ const noTables: readonly EntityTable[] = [];
 const places = { tenantId: "\0tenant", userId: "\0user", entityType: "\0type" };
 
 /** The statement over kv_store. */
-function lookupStatement(schema: string, request: LookupRequest): Statement {
+function lookupStatement(
+	reader: CacheReader,
+	request: LookupRequest,
+): Statement {
+	const { schema, fallback } = reader;
 	const { userId, entityType, entityKeys, hydrate } = request;
 	const user = typeof userId === "string" ? places.userId : userId;
 	const type = entityType === undefined ? undefined : places.entityType;
-	const form = `${schema}\0${user}\0${type}`;
+	const form = `${schema}\0${fallback.marker}\0${user}\0${type}`;
 	const forms = known.get(hydrate ?? noTables) ?? new Map<string, Statement>();
 	let made = forms.get(form);
 	if (made === undefined) {
-		made = makeStatement(schema, {
+		made = makeStatement(reader, {
 			entityKeys: [],
 			tenantId: places.tenantId,
 			userId: user,
@@ -157,9 +161,9 @@ function lookupStatement(schema: string, request: LookupRequest): Statement {
 	return { text: made.text, values };
 }
 
-function makeStatement(schema: string, request: LookupRequest): Statement {
+function makeStatement(reader: CacheReader, request: LookupRequest): Statement {
 	return compile(
-		cachedSql(schema, (entries) => lookupSql(schema, entries, request)),
+		cachedSql(reader, (entries) => lookupSql(reader.schema, entries, request)),
 	);
 }
 

@@ -102,16 +102,27 @@ ${join(
 )}`;
 }
 
+/** What the marker of a whole cache names: the file of kv_store, or an entry of it. */
+export type KvMarker = "file" | "entry" | "either";
+
 /**
  * Whether kv_store is whole, as an expression for the very statement that reads
  * it: the marker is emptied together with the cache, and names its file. On
  * Citus no statement sees the file that the cache is in, which is a node's: there
- * the marker names an entry of the cache, which goes with all others.
+ * the marker names an entry of the cache, which goes with all others. To look for
+ * either takes 7 of the 30 microseconds that a LOOKUP takes the server.
  */
-export function kvReady(schema: string): Sql {
+export function kvReady(schema: string, marker: KvMarker): Sql {
 	const kvStore = toText(ident(schema, "kv_store"));
+	const isFile = sql`m.filenode = pg_relation_filenode(${literal(kvStore)}::regclass)`;
+	const isEntry = hasMarkEntry(schema, "m");
+	const isWhole = {
+		file: isFile,
+		entry: isEntry,
+		either: sql`(${isFile} OR ${isEntry})`,
+	}[marker];
 	return sql`EXISTS (SELECT FROM ${ident(schema, "kv_state")} AS m
-    WHERE m.kind = 'ready' AND (m.filenode = pg_relation_filenode(${literal(kvStore)}::regclass) OR ${hasMarkEntry(schema, "m")}))`;
+    WHERE m.kind = 'ready' AND ${isWhole})`;
 }
 
 /** The type of entries that stand for the marker or for a rebuild on Citus: of no entity, and no tenant's. */

@@ -493,12 +493,13 @@ CREATE TRIGGER note_rebuild AFTER INSERT ON kv_state FOR EACH ROW
 });
 
 test("a read checks the cache in its own statement", () => {
+	const reader = { schema: "public", fallback: db.service.core.cacheFallback };
 	const { text } = compile(
-		cachedSql("public", ({ from }) => sql`SELECT 1 FROM ${from} AS k`),
+		cachedSql(reader, ({ from }) => sql`SELECT 1 FROM ${from} AS k`),
 	);
 	expect(text).toBe(`SELECT s.rem_ready, k.*
-FROM (SELECT EXISTS (SELECT FROM "public"."kv_state"
-    WHERE kind = 'ready' AND filenode = pg_relation_filenode('"public"."kv_store"'::regclass)) AS rem_ready) AS s
+FROM (SELECT EXISTS (SELECT FROM "public"."kv_state" AS m
+    WHERE m.kind = 'ready' AND m.filenode = pg_relation_filenode('"public"."kv_store"'::regclass)) AS rem_ready) AS s
 LEFT JOIN LATERAL (SELECT TRUE AS rem_hit, m.* FROM (
 SELECT 1 FROM "public"."kv_store" AS k
 ) AS m) AS k ON s.rem_ready`);
