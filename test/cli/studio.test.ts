@@ -1,10 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { gzipSync } from "node:zlib";
 import { afterEach, expect, test } from "vitest";
 import {
 	emptyDatabase,
@@ -186,21 +184,4 @@ test("--host warns, and answers only to names of this machine", async () => {
 	expect(stderr()).toContain("other machines reach it");
 	const page = await openPage(url);
 	expect((await page.get("/api/bootstrap")).status).toBe(200);
-});
-
-test("the page is at most 150 KB compressed, without the graph", () => {
-	const folder = fileURLToPath(
-		new URL("../../dist/studio/page", import.meta.url),
-	);
-	const html = readFileSync(join(folder, "index.html"), "utf8");
-	const first = [...html.matchAll(/(?:src|href)="\.\/([^"]+)"/g)].map(
-		([, name = ""]) => name,
-	);
-	expect(first.length).toBeGreaterThan(1);
-	const bytes = [html, ...first.map((name) => readFileSync(join(folder, name)))]
-		.map((file) => gzipSync(file).byteLength)
-		.reduce((sum, size) => sum + size, 0);
-	expect(bytes).toBeLessThanOrEqual(150 * 1024);
-	// Nothing is inline: the page's policy forbids it.
-	expect(html).not.toMatch(/<style|<script(?![^>]*\bsrc=)|\son\w+=/);
 });
