@@ -116,7 +116,7 @@ export class KvCache {
 	async ensureReady(
 		options: Pick<RebuildOptions, "onProgress" | "signal"> = {},
 	): Promise<void> {
-		if (!(await isKvReady(this.#db, this.#schema))) await this.rebuild(options);
+		if (!(await this.#isReady())) await this.rebuild(options);
 	}
 
 	/**
@@ -125,7 +125,7 @@ export class KvCache {
 	 * was there before, and does not wait for it. Returns whether it did.
 	 */
 	async catchUp(): Promise<boolean> {
-		if (await isKvReady(this.#db, this.#schema)) return false;
+		if (await this.#isReady()) return false;
 		this.#notBefore = 0;
 		this.#rebuildBehind(
 			"kv_store is being filled: reads are answered from the tables until then",
@@ -189,8 +189,7 @@ export class KvCache {
 	/** Starts on connecting, where the cache is there and was emptied; one that is locked is left to the reads, which look themselves. */
 	async noticeEmptied(): Promise<void> {
 		try {
-			if (!(await isKvReady(this.#db, this.#schema)))
-				this.rebuildInBackground();
+			if (!(await this.#isReady())) this.rebuildInBackground();
 		} catch (error) {
 			// Before the first migration there is no cache; a standby cannot read it.
 			if (quietStates.has(sqlStateOf(error) ?? "")) return;
@@ -211,6 +210,12 @@ export class KvCache {
 			this.#rebuilding = undefined;
 		});
 		return this.#rebuilding;
+	}
+
+	/** By a marker that names the file, the right to read the cache itself is not needed. */
+	#isReady(): Promise<boolean> {
+		const marker = this.#db.capabilities.citus ? "entry" : "file";
+		return isKvReady(this.#db, this.#schema, marker);
 	}
 
 	#rebuild(options: RebuildOptions): Promise<RebuildResult | undefined> {

@@ -1,6 +1,6 @@
 import type { Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
-import { kvReady } from "../schema/kv-trigger.ts";
+import { type KvMarker, kvReady } from "../schema/kv-trigger.ts";
 import { join, type Sql, sql } from "../sql.ts";
 import {
 	type BatchStart,
@@ -46,9 +46,14 @@ const attempts = 10;
 const carefulBatches = 16;
 const uniqueViolation = "23505";
 
-export async function isKvReady(db: Handle, schema: string): Promise<boolean> {
+/** Without the kind of the marker: for what reads kv_store in any case. */
+export async function isKvReady(
+	db: Handle,
+	schema: string,
+	marker: KvMarker = "either",
+): Promise<boolean> {
 	const { rows } = await db.query<{ ready: boolean }>(
-		sql`SELECT ${kvReady(schema, "either")} AS ready`,
+		sql`SELECT ${kvReady(schema, marker)} AS ready`,
 		{ readsUnlogged: true, idempotent: true },
 	);
 	return rows[0]?.ready === true;
