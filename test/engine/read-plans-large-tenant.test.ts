@@ -60,6 +60,8 @@ FROM papers AS p, rem_embedding_models AS m WHERE p.tenant_id <> 'other' AND p.d
 	await service.indexer.build({ tableName: "papers", indexType: "gin" });
 	for (const name of ["papers", "embeddings_papers", "kv_store"])
 		await service.execute(`VACUUM (ANALYZE) ${name}`);
+	// The sample of the tenant's names is read once in five minutes.
+	await service.hybridSearch({ tableName: "papers", query: "paper", tenantId });
 });
 
 const large = new Set(["papers", "embeddings_papers", "kv_store"]);
