@@ -44,11 +44,7 @@ export async function importInto(
 	const tenantId = core.settings.rowLevelSecurity
 		? core.tenant(call.tenantId)
 		: call.tenantId;
-	const opened = await openExport(
-		typeof text === "string" ? [text] : text,
-		core.registry,
-		{ tenantId, userId },
-	);
+	const opened = await openExport(text, core.registry, { tenantId, userId });
 	const skipsVectors = call.vectors === "skip";
 	const source = core.handle(tenantId, transaction);
 	const db = stoppable(source, signal);
