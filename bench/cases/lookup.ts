@@ -47,9 +47,9 @@ async function besidePgbench(
 	}
 	const script = await pgbenchScript(named);
 	const figures: Figure[] = [];
-	for (const { clients, least } of [
-		{ clients: 1, least: 0.8 },
-		{ clients: 10, least: 1.1 },
+	for (const { clients, min } of [
+		{ clients: 1, min: 0.8 },
+		{ clients: 10, min: 1.1 },
 	]) {
 		const each = lookups / clients;
 		const rates = await pairedRounds(
@@ -72,7 +72,7 @@ async function besidePgbench(
 			name: `LOOKUP, ${clients} at once: rate ÷ pgbench -M prepared`,
 			values: ratios(rates.ours, rates.pgbench),
 			unit: "×",
-			target: atLeast(least),
+			target: atLeast(min),
 			detail: `${rate(rates.ours)}; pgbench ${rate(rates.pgbench)}`,
 		});
 	}

@@ -70,7 +70,7 @@ export async function importInto(
 	});
 }
 
-/** @internal Vectors that searches use must be of the model that searches use here. */
+/** @internal Vectors of the export's active model must be of the model that is active here. */
 export async function checkModel(
 	{ embeddings }: ServiceCore,
 	tx: Handle,
@@ -109,7 +109,7 @@ async function noteRows(
 	wakeAfterImport(core, result);
 }
 
-/** @internal What is to do behind the import of a table's rows. */
+/** @internal What has to follow the import of a table's rows. */
 export async function noteImported(
 	{ indexer, loadStatistics }: ServiceCore,
 	db: Handle,
