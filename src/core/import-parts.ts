@@ -91,7 +91,7 @@ function withCommitted(error: unknown, rows: number): unknown {
 	const { code, cause, issues, sqlState, hint = "" } = error;
 	const remedy = hint.replace(/^nothing was written(?:; )?/, "");
 	return new RemError(code, error.message, {
-		hint: `the first ${rows} rows are committed, and importing the export again continues behind them${remedy === "" ? "" : `; ${remedy}`}`,
+		hint: `the first ${rows} rows are committed, and importing the export again continues after them${remedy === "" ? "" : `; ${remedy}`}`,
 		cause,
 		issues,
 		...(sqlState === undefined ? {} : { sqlState }),
