@@ -6,7 +6,7 @@
  * The sizes follow Zipf's law: the tenant of rank r is 1 / r^exponent as large as
  * the largest. Each trial has other names of tenants, assigned by the hash that the
  * library uses; the buckets are then placed on nodes, the largest first, each on
- * the node with the least rows.
+ * the node with the fewest rows.
  */
 import { parseArgs } from "node:util";
 import { bucketOf } from "../src/buckets/bucket-of.ts";

@@ -61,8 +61,14 @@ async function run(context: Context): Promise<Figure[]> {
 				),
 			);
 			return [
-				...(await calls(context, size, one.service, many.service)),
-				...(await counts(context, size, one.service, many.service)),
+				...(await calls(context, size, {
+					one: one.service,
+					many: many.service,
+				})),
+				...(await counts(context, size, {
+					one: one.service,
+					many: many.service,
+				})),
 				...(await migrations(context, size)),
 			];
 		} finally {
@@ -125,12 +131,17 @@ function tenantAt(at: number): string {
 	return tenants[(at * 37) % tenants.length] as string;
 }
 
+/** A service without buckets, and one with them. */
+interface Services {
+	readonly one: Service;
+	readonly many: Service;
+}
+
 /** Verbs with a tenant: each goes to one schema. */
 async function calls(
 	{ rounds, say }: Context,
 	size: Size,
-	one: Service,
-	many: Service,
+	{ one, many }: Services,
 ): Promise<Figure[]> {
 	let next = size.rowsOfTenant;
 	const [query] = generateVectors(1, 7);
@@ -228,8 +239,7 @@ async function calls(
 async function counts(
 	{ rounds, say }: Context,
 	size: Size,
-	one: Service,
-	many: Service,
+	{ one, many }: Services,
 ): Promise<Figure[]> {
 	say("buckets: count");
 	const [tenantId] = tenants;

@@ -47,16 +47,18 @@ async function besidePgbench(
 	}
 	const script = await pgbenchScript(named);
 	const figures: Figure[] = [];
-	for (const { clients, least } of [
-		{ clients: 1, least: 0.8 },
-		{ clients: 10, least: 1.1 },
+	for (const { clients, min } of [
+		{ clients: 1, min: 0.8 },
+		{ clients: 10, min: 1.1 },
 	]) {
 		const each = lookups / clients;
 		const rates = await pairedRounds(
 			{
 				// Rates, not times: more is better.
 				ours: async () => {
-					const ms = await timed(() => findAll(named, clients, each));
+					const ms = await timed(() =>
+						findAll(named, { callers: clients, each }),
+					);
 					return (lookups / ms) * 1000;
 				},
 				pgbench: () =>
@@ -72,7 +74,7 @@ async function besidePgbench(
 			name: `LOOKUP, ${clients} at once: rate ÷ pgbench -M prepared`,
 			values: ratios(rates.ours, rates.pgbench),
 			unit: "×",
-			target: atLeast(least),
+			target: atLeast(min),
 			detail: `${rate(rates.ours)}; pgbench ${rate(rates.pgbench)}`,
 		});
 	}
@@ -89,7 +91,7 @@ async function besideDriver(context: Context, named: Names): Promise<Figure[]> {
 		try {
 			const times = await pairedRounds(
 				{
-					ours: () => timed(() => findAll(named, 1, lookups, hydrate)),
+					ours: () => timed(() => findAll(named, { each: lookups, hydrate })),
 					driver: () => timed(() => findAllBare(named, client, statement)),
 				},
 				{
@@ -136,9 +138,15 @@ function eachOf(ms: readonly number[]): string {
 /** So many callers, each looking up one name after the other. */
 async function findAll(
 	{ service, naming, own }: Names,
-	callers: number,
-	each: number,
-	hydrate = false,
+	{
+		callers = 1,
+		each,
+		hydrate = false,
+	}: {
+		readonly callers?: number;
+		readonly each: number;
+		readonly hydrate?: boolean;
+	},
 ): Promise<void> {
 	const numbers = someNumbers(callers * each, own);
 	await Promise.all(
@@ -201,8 +209,8 @@ async function amongMore(
 ): Promise<Figure> {
 	const times = await pairedRounds(
 		{
-			few: () => timed(() => findAll(few, 1, lookups)),
-			many: () => timed(() => findAll(many, 1, lookups)),
+			few: () => timed(() => findAll(few, { each: lookups })),
+			many: () => timed(() => findAll(many, { each: lookups })),
 		},
 		{ rounds, before: () => settle(), after: async () => {} },
 	);
@@ -222,7 +230,7 @@ async function atOnce({ rounds }: Context, named: Names): Promise<Figure> {
 	const repeats = 20;
 	const times = await pairedRounds(
 		{
-			single: () => timed(() => findAll(named, 1, keys * repeats)),
+			single: () => timed(() => findAll(named, { each: keys * repeats })),
 			together: () =>
 				timed(async () => {
 					const numbers = someNumbers(keys * repeats, own);

@@ -71,13 +71,17 @@ function onePanel(
 	{ x, y }: { readonly x: Range; readonly y: Range },
 ): string {
 	const { width, height, left, top, right, bottom } = panel;
-	const place = (value: number, range: Range, from: number, to: number) =>
+	const place = (
+		value: number,
+		range: Range,
+		[from, to]: readonly [number, number],
+	) =>
 		(
 			from +
 			((Math.log10(value) - range.from) / (range.to - range.from)) * (to - from)
 		).toFixed(1);
-	const across = (rows: number) => place(rows, x, left, width - right);
-	const up = (ms: number) => place(ms, y, height - bottom, top);
+	const across = (rows: number) => place(rows, x, [left, width - right]);
+	const up = (ms: number) => place(ms, y, [height - bottom, top]);
 	const powers = ({ from, to }: Range) =>
 		Array.from({ length: to - from + 1 }, (_, at) => 10 ** (from + at));
 	const grid = [

@@ -38,14 +38,14 @@ CREATE INDEX ON cost USING hnsw ((embedding::${type}(${dimensions})) ${type}_cos
 	const fastest = async (text: string, more: readonly unknown[]) => {
 		let sum = 0;
 		for (const query of searched) {
-			let least = Number.POSITIVE_INFINITY;
+			let fastest = Number.POSITIVE_INFINITY;
 			for (let at = 0; at < repetitions; at++) {
 				const clock = () => processor?.readServer() ?? performance.now();
 				const started = clock();
 				await client.query(text, [query, ...more]);
-				least = Math.min(least, clock() - started);
+				fastest = Math.min(fastest, clock() - started);
 			}
-			sum += least;
+			sum += fastest;
 		}
 		return (1000 * sum) / queries;
 	};

@@ -4,8 +4,8 @@ import { elementAt } from "../util/present.ts";
 const maxNameBytes = 63;
 
 /**
- * The schema of each bucket: `public_b00`, …, `public_b63`. All are of one length,
- * so that a list of schemas has their order.
+ * The schema of each bucket: `public_b00`, …, `public_b63`. All names have the same
+ * length, so that their alphabetical order is that of the numbers.
  */
 export function bucketSchemas(schema: string, buckets: number): string[] {
 	const digits = Math.max(2, String(buckets - 1).length);
@@ -17,17 +17,17 @@ export function bucketSchemas(schema: string, buckets: number): string[] {
 		(name) => Buffer.byteLength(name) > maxNameBytes,
 	);
 	if (!isTooLong) return names;
-	const most = maxNameBytes - digits - "_b".length;
+	const maxBytes = maxNameBytes - digits - "_b".length;
 	throw new RemError(
 		"CONFIG_INVALID",
 		`the schema ${schema} is too long: with the number of a bucket PostgreSQL would cut its name`,
 		{
-			hint: `with buckets, schema (POSTGRES__SCHEMA) has at most ${most} characters`,
+			hint: `with buckets, schema (POSTGRES__SCHEMA) has at most ${maxBytes} bytes`,
 		},
 	);
 }
 
-/** Where the tables are: of buckets, those of the first. */
+/** The schema that contains the tables; with buckets, that of bucket 0. */
 export function firstSchema({
 	schema,
 	buckets,

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 
-/** The name of the hash, as the database records it: another one would look for tenants elsewhere. */
+/** The name of the hash, as the database records it. With another hash, tenants would be looked up in the wrong bucket. */
 export const hashName = "sha256/32";
 
 /**

@@ -17,12 +17,12 @@ type Parts = ConstructorParameters<typeof ServiceCore>[0];
 
 /**
  * The core of a service whose tenants are spread over several schemas, the
- * buckets. Each has a core of its own over the same database and providers, made
- * when it is first needed. The schema of this core has no tables: a
- * call that was sent to it by mistake fails instead of finding less.
+ * buckets. Each bucket has a core over the same database and providers, created
+ * at its first use. The schema of this core has no tables: a call that is sent
+ * to it by mistake fails instead of finding fewer rows.
  */
 export class Buckets extends ServiceCore {
-	/** By their numbers. */
+	/** The schema of each bucket, by its number. */
 	readonly schemas: readonly string[];
 	override readonly kv: KvCache;
 	override readonly embeddings: Embeddings;
@@ -47,7 +47,7 @@ export class Buckets extends ServiceCore {
 		this.schema = schemaOfBuckets(this);
 	}
 
-	/** The core of a tenant's bucket, or of the default tenant's; `TENANT_REQUIRED` where there is none. */
+	/** The core of a tenant's bucket, by default of the default tenant's; throws `TENANT_REQUIRED` without both. */
 	of(tenantId: string | undefined): ServiceCore {
 		return this.at(this.numberOf(this.tenant(tenantId)));
 	}
@@ -64,18 +64,23 @@ export class Buckets extends ServiceCore {
 		return core;
 	}
 
+	/** Whether every entity has tenants: then a call of one tenant concerns one bucket only. */
+	get allHaveTenants(): boolean {
+		return this.registry.all().every(({ entity }) => entity.tenantScoped);
+	}
+
 	/** The cores of all buckets, in their order. */
 	all(): readonly ServiceCore[] {
 		return this.schemas.map((_, number) => this.at(number));
 	}
 
-	/** The table in each bucket that has rows of its own: one without tenants is the same in all. */
+	/** The tables with distinct rows: that of each bucket, or that of bucket 0 where an entity has no tenants, as its rows are the same in all. */
 	tablesOf({ entity }: EntityTable): EntityTable[] {
 		const cores = entity.tenantScoped ? this.all() : [this.at(0)];
 		return cores.map(({ registry }) => registry.get(entity.tableName));
 	}
 
-	/** Those that were needed so far. */
+	/** The cores that were created so far. */
 	opened(): readonly ServiceCore[] {
 		return this.#cores.filter((core) => core !== undefined);
 	}
@@ -90,7 +95,7 @@ export class Buckets extends ServiceCore {
 			embedder: this.embedder,
 			worker: this.#worker,
 			building: this.#building,
-			// A file of the user's is applied in each bucket.
+			// A migration file of the user is applied in each bucket.
 			searchPath: [schema, settings.schema, "public"],
 		});
 	}

@@ -12,9 +12,9 @@ interface Directory {
 	readonly hash: string;
 }
 
-/** What the schema of the configuration contains. */
+/** What the configured schema contains. */
 export interface FoundInSchema {
-	/** `undefined`: it has no buckets. */
+	/** `undefined`: the database has no buckets. */
 	readonly directory: Directory | undefined;
 	/** Whether it has the tables of a service without buckets. */
 	readonly hasTables: boolean;
@@ -23,7 +23,7 @@ export interface FoundInSchema {
 const directoryName = "rem_buckets";
 const ledgerName = "rem_migrations";
 
-/** One look at the catalogue; the table itself is read where there is one. */
+/** One read of the catalogue, and one of the table `rem_buckets` where it exists. */
 export async function readDirectory(
 	db: Handle,
 	schema: string,
@@ -44,7 +44,7 @@ export async function readDirectory(
 	return { directory: rows[0], hasTables };
 }
 
-/** What the configuration asks for. */
+/** The configured schema, and the configured number of buckets. */
 interface BucketSettings {
 	readonly schema: string;
 	readonly buckets: number | undefined;
@@ -67,7 +67,7 @@ export async function checkBuckets(
 		);
 }
 
-/** The same of what was read. */
+/** Throws `CONFIG_INVALID` unless what was read agrees with the configuration, or the schema is empty. */
 export function checkDirectory(
 	{ directory, hasTables }: FoundInSchema,
 	{ schema, buckets }: { readonly schema: string; readonly buckets: number },
@@ -76,7 +76,7 @@ export function checkDirectory(
 		if (!hasTables) return;
 		throw new RemError(
 			"CONFIG_INVALID",
-			`schema ${schema} has tables of a service without buckets, and buckets is ${buckets}`,
+			`schema ${schema} has tables of a service without buckets, but buckets is ${buckets}`,
 			{
 				hint: "connect without buckets (POSTGRES__BUCKETS), or with another schema (POSTGRES__SCHEMA) and move the rows by export and import",
 			},
@@ -91,7 +91,7 @@ export function checkDirectory(
 	if (directory.buckets === buckets) return;
 	throw new RemError(
 		"CONFIG_INVALID",
-		`the database has ${directory.buckets} buckets, and buckets is ${buckets}`,
+		`the database has ${directory.buckets} buckets, but buckets is ${buckets}`,
 		{
 			hint: `connect with buckets: ${directory.buckets} (POSTGRES__BUCKETS); another number needs another schema, and the rows moved by export and import`,
 		},

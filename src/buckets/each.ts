@@ -2,8 +2,11 @@ import type { ServiceCore } from "../core/service-core.ts";
 import { RemError } from "../errors.ts";
 import type { BucketCores } from "./bucket-cores.ts";
 
-/** What is done in each bucket, one after the other: work that takes connections of its own. */
-export async function inTurn<T>(
+/**
+ * Runs `work` in one bucket after the other, because it may open connections of its
+ * own. Ends at the first failure, and names its bucket.
+ */
+export async function mapBuckets<T>(
 	buckets: Pick<BucketCores, "all">,
 	work: (core: ServiceCore) => Promise<T>,
 ): Promise<T[]> {
@@ -19,10 +22,10 @@ export interface Failure {
 }
 
 /**
- * The same, going on where it fails in one: what the first failed with is thrown
- * at the end, naming all that did. A cancellation ends it at once.
+ * Runs `work` in every bucket, also after one has failed. Throws the first failure
+ * at the end, with the names of all buckets that failed. A cancellation ends it at once.
  */
-export async function inEach<T>(
+export async function mapEveryBucket<T>(
 	buckets: Pick<BucketCores, "all">,
 	work: (core: ServiceCore) => Promise<T>,
 ): Promise<T[]> {
@@ -39,7 +42,7 @@ export async function inEach<T>(
 	return results;
 }
 
-/** Whether the caller stopped it, or no other bucket will fare better. */
+/** Whether the caller cancelled the call, or the failure concerns all buckets. */
 export function endsAll(error: unknown): boolean {
 	return (
 		!(error instanceof RemError) ||
@@ -62,7 +65,7 @@ export function throwAll(failures: readonly Failure[], outcome: string): void {
 	);
 }
 
-/** Names the bucket that failed. */
+/** Adds the name of the bucket to what `work` throws. */
 async function named<T>(
 	{ settings }: ServiceCore,
 	work: () => Promise<T>,

@@ -4,7 +4,7 @@ import type { FieldStatus } from "../embed-sync/status.ts";
 import type { SyncProgress } from "../embed-sync/sync.ts";
 import type { EmbeddingWorker } from "../embed-sync/worker.ts";
 import type { BucketCores } from "./bucket-cores.ts";
-import { inEach, inTurn } from "./each.ts";
+import { mapBuckets, mapEveryBucket } from "./each.ts";
 import { spread } from "./spread.ts";
 
 /** The embeddings of all buckets: one set of providers, and one worker over all queues. */
@@ -21,7 +21,7 @@ export function embeddingsOfBuckets(
 		},
 		generateBatch: (texts, options) => embedder.generateBatch(texts, options),
 		status: async () => {
-			const all = await inTurn(buckets, ({ embeddings }) =>
+			const all = await mapBuckets(buckets, ({ embeddings }) =>
 				embeddings.status(),
 			);
 			return {
@@ -34,7 +34,7 @@ export function embeddingsOfBuckets(
 		sync: async ({ onProgress, ...options } = {}) => {
 			let before = nothing;
 			let now = nothing;
-			const all = await inEach(buckets, async ({ embeddings }) => {
+			const all = await mapEveryBucket(buckets, async ({ embeddings }) => {
 				const result = await embeddings.sync({
 					...options,
 					onProgress: (progress) => {
@@ -54,7 +54,7 @@ export function embeddingsOfBuckets(
 			}));
 		},
 		estimate: async (options = {}) => {
-			const all = await inTurn(buckets, ({ embeddings }) =>
+			const all = await mapBuckets(buckets, ({ embeddings }) =>
 				embeddings.estimate(options),
 			);
 			return all.reduce((sum, { texts, tokens }) => ({
@@ -63,7 +63,9 @@ export function embeddingsOfBuckets(
 			}));
 		},
 		retry: async () => {
-			const all = await inEach(buckets, ({ embeddings }) => embeddings.retry());
+			const all = await mapEveryBucket(buckets, ({ embeddings }) =>
+				embeddings.retry(),
+			);
 			return all.reduce((sum, count) => sum + count, 0);
 		},
 		start: () => worker.start(),
@@ -74,22 +76,24 @@ export function embeddingsOfBuckets(
 				...buckets.opened().map(({ embeddings }) => embeddings.stop()),
 			]);
 		},
-		// Where one bucket is not ready, none is switched.
+		// Unless all buckets are ready, none is switched.
 		switch: async (name) => {
-			await inTurn(buckets, ({ embeddings }) => embeddings.checkSwitch(name));
-			const all = await inEach(buckets, ({ embeddings }) =>
+			await mapBuckets(buckets, ({ embeddings }) =>
+				embeddings.checkSwitch(name),
+			);
+			const all = await mapEveryBucket(buckets, ({ embeddings }) =>
 				embeddings.switch(name),
 			);
 			return [...new Set(all.flat())];
 		},
 		checkSwitch: async (name) => {
-			const all = await inTurn(buckets, ({ embeddings }) =>
+			const all = await mapBuckets(buckets, ({ embeddings }) =>
 				embeddings.checkSwitch(name),
 			);
 			return all.flat();
 		},
 		prune: async (name, options = {}) => {
-			const all = await inEach(buckets, ({ embeddings }) =>
+			const all = await mapEveryBucket(buckets, ({ embeddings }) =>
 				embeddings.prune(name, options),
 			);
 			return all.reduce((sum, count) => sum + count, 0);
@@ -99,10 +103,10 @@ export function embeddingsOfBuckets(
 		open: (space) => first().open(space),
 		wake: () => worker.wake(),
 		adopt: async () => {
-			await inEach(buckets, ({ embeddings }) => embeddings.adopt());
+			await mapEveryBucket(buckets, ({ embeddings }) => embeddings.adopt());
 		},
 		plannedModels: async () => {
-			const all = await inTurn(buckets, ({ embeddings }) =>
+			const all = await mapBuckets(buckets, ({ embeddings }) =>
 				embeddings.plannedModels(),
 			);
 			return [
@@ -111,7 +115,7 @@ export function embeddingsOfBuckets(
 				).values(),
 			];
 		},
-		// What one bucket has, all have, unless a change of model was interrupted: doctor looks at all.
+		// All buckets use the same model, unless a change of model was interrupted: doctor checks all of them.
 		warnOfMismatch: () => first().warnOfMismatch(),
 	});
 }
@@ -127,7 +131,7 @@ function sumOf(a: SyncProgress, b: SyncProgress): SyncProgress {
 	};
 }
 
-/** Of each field and model one, with the sums of all buckets. */
+/** One status for each field, model and state, with the sums of all buckets. */
 function summedFields(fields: readonly FieldStatus[]): FieldStatus[] {
 	const sums = new Map<string, FieldStatus>();
 	for (const one of fields) {

@@ -22,7 +22,7 @@ import {
 import { elementAt } from "../util/present.ts";
 import { orderRows } from "./order-rows.ts";
 
-/** The rows of a bucket, and where they are read. */
+/** The rows of a bucket, and the handle that reads them. */
 interface BucketRows {
 	readonly db: Handle;
 	readonly of: RowSet;
@@ -31,14 +31,14 @@ interface BucketRows {
 /** The rows of all buckets that a call is about. */
 export interface AllRows {
 	readonly core: { readonly db: Database };
-	/** The caller's: then one bucket is read after the other. */
+	/** The caller's transaction: one bucket is read after the other in it. */
 	readonly transaction: Handle | undefined;
 	readonly parts: readonly BucketRows[];
 }
 
 type Row = Record<string, unknown>;
 
-/** As `findRows` of one table. */
+/** `findRows` over all buckets. */
 export async function findInBuckets(
 	all: AllRows,
 	{ orderBy = "id", limit, offset = 0, condition }: FindOptions,
@@ -46,7 +46,7 @@ export async function findInBuckets(
 	checkCount("limit", limit);
 	checkCount("offset", offset);
 	const terms = termsOf(all, orderBy);
-	// Any of a bucket's first rows may be behind the offset of all.
+	// The offset counts rows of all buckets: all rows of the result may be in one bucket.
 	const each = limit === undefined ? undefined : limit + offset;
 	const found = await readEach(all, { terms, limit: each, condition });
 	const ordered = await orderRows(handleOf(all), terms, found);
@@ -55,7 +55,7 @@ export async function findInBuckets(
 		.map(({ row }) => row);
 }
 
-/** As `findPage` of one table: a cursor is a place in the order of all rows, whichever bucket its row is in. */
+/** `findPage` over all buckets: a cursor is a position in the order of all rows, in whichever bucket its row is. */
 export async function findPageInBuckets(
 	all: AllRows,
 	{ orderBy = "id", limit, after: given }: PageRequest,
@@ -76,7 +76,7 @@ export async function findPageInBuckets(
 	};
 }
 
-/** As `countRows` of one table. */
+/** `countRows` over all buckets. */
 export async function countInBuckets(all: AllRows): Promise<number> {
 	const counts = await sideBySide(
 		all.core,
@@ -101,8 +101,8 @@ interface Source {
 }
 
 /**
- * As `iterateRows` of one table: the pages of all buckets, merged. Rows wait
- * until each bucket that is not at its end has a later one.
+ * `iterateRows` over all buckets: merges their pages. A row is returned once every
+ * bucket that is not at its end has read a later one.
  */
 export async function* iterateInBuckets(
 	all: AllRows,
@@ -143,7 +143,7 @@ export async function* iterateInBuckets(
 	}
 }
 
-/** The next page of each bucket that has few rows left: one is needed, and the others will be soon. */
+/** Reads the next page of each bucket that has at most half a page left, several at the same time. */
 async function fill(
 	all: AllRows,
 	sources: readonly Source[],
@@ -184,7 +184,7 @@ function termsOf(
 	return orderTerms(elementAt(parts, 0).of, orderBy);
 }
 
-/** What a statement about no table is sent to. */
+/** The handle for statements that read no table. */
 function handleOf({ core, transaction }: AllRows): Handle {
 	return transaction ?? core.db;
 }

@@ -20,7 +20,7 @@ import {
 import { elementAt } from "../util/present.ts";
 import type { Buckets } from "./buckets.ts";
 
-/** So many rows are read before they are written, bucket by bucket. */
+/** Rows that are read before they are grouped by bucket and written. */
 const windowRows = 4000;
 
 /** Writes each row into the bucket of its tenant, and rows without tenants into all, in one transaction. */
@@ -32,21 +32,10 @@ export async function importIntoBuckets(
 	const tenantId = buckets.settings.rowLevelSecurity
 		? buckets.tenant(call.tenantId)
 		: call.tenantId;
-	// Rows without tenants are written into every bucket.
-	const isInOne = buckets.registry
-		.all()
-		.every(({ entity }) => entity.tenantScoped);
-	if (tenantId !== undefined && isInOne)
+	if (tenantId !== undefined && buckets.allHaveTenants)
 		return importInto(buckets.of(tenantId), { ...call, tenantId });
-	const opened = await openExport(
-		typeof text === "string" ? [text] : text,
-		buckets.registry,
-		{ tenantId, userId },
-	);
-	const places = opened.tables.map((table) => ({
-		table,
-		inBuckets: inEachBucket(buckets, table),
-	}));
+	const opened = await openExport(text, buckets.registry, { tenantId, userId });
+	const places = placesOf(buckets, opened.tables);
 	const skipsVectors = call.vectors === "skip";
 	const source = buckets.handle(tenantId, transaction);
 	const db = stoppable(source, signal);
@@ -88,22 +77,25 @@ export async function importIntoBuckets(
 	});
 }
 
-/** The rows of an export, each with the table of the bucket that it belongs into. */
+/** The rows of an export, each with the table of its tenant's bucket; rows without tenants once for each bucket. */
 export function routeExport(
 	buckets: Buckets,
 	{ tables, rows }: OpenedExport,
 ): AsyncGenerator<ImportedRow> {
-	const places = tables.map((table) => ({
-		table,
-		inBuckets: inEachBucket(buckets, table),
-	}));
-	return byBucket(buckets, rows, places);
+	return byBucket(buckets, rows, placesOf(buckets, tables));
 }
 
 interface Place {
 	readonly table: ImportedTable;
-	/** By the number of the bucket. */
+	/** The same table in each bucket, by the number of the bucket. */
 	readonly inBuckets: readonly ImportedTable[];
+}
+
+function placesOf(buckets: Buckets, tables: readonly ImportedTable[]): Place[] {
+	return tables.map((table) => ({
+		table,
+		inBuckets: inEachBucket(buckets, table),
+	}));
 }
 
 function inEachBucket(
@@ -118,7 +110,7 @@ function inEachBucket(
 	}));
 }
 
-/** The rows with the tables they are written to; of a window those of one table follow each other. */
+/** The rows, each with the table it is written to, grouped by table within a window. */
 async function* byBucket(
 	buckets: Buckets,
 	rows: AsyncIterable<ImportedRow>,

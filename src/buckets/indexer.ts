@@ -4,19 +4,18 @@ import {
 } from "../db/open-transaction.ts";
 import { BackgroundIndexer } from "../indexer/background-indexer.ts";
 import { schemasWithBuilds } from "../indexer/build-queue.ts";
-import { pausing } from "../util/pausing.ts";
 import type { BucketCores } from "./bucket-cores.ts";
-import { inEach, inTurn } from "./each.ts";
+import { mapBuckets, mapEveryBucket } from "./each.ts";
 import { spread } from "./spread.ts";
 
-// How often an idle process looks at the queues.
+// How often an idle process reads the queues.
 const idleMs = 30_000;
 
-/** The indexers of all buckets: one loop over them, which asks with one statement where there is work. */
+/** The indexers of all buckets: one loop, which finds the buckets with queued builds by one statement. */
 export function indexerOfBuckets(buckets: BucketCores): BackgroundIndexer {
 	let stop = new AbortController();
 	let running: Promise<void> | undefined;
-	/** Checks that were asked for, one bucket after the other. */
+	/** The requested checks, one bucket after the other. */
 	let checks: Promise<void> = Promise.resolve();
 	const visit = async (signal: AbortSignal) => {
 		const names = await schemasWithBuilds(buckets.db, buckets.schemas);
@@ -39,10 +38,12 @@ export function indexerOfBuckets(buckets: BucketCores): BackgroundIndexer {
 	};
 	return spread(BackgroundIndexer, {
 		queueIndex: async (request) => {
-			await inEach(buckets, ({ indexer }) => indexer.queueIndex(request));
+			await mapEveryBucket(buckets, ({ indexer }) =>
+				indexer.queueIndex(request),
+			);
 		},
 		build: async (request) => {
-			await inEach(buckets, ({ indexer }) => indexer.build(request));
+			await mapEveryBucket(buckets, ({ indexer }) => indexer.build(request));
 		},
 		run: async () => {
 			refuseInsideTransaction(buckets.db);
@@ -64,10 +65,10 @@ export function indexerOfBuckets(buckets: BucketCores): BackgroundIndexer {
 		},
 		drain: async () => {
 			await checks;
-			await inEach(buckets, ({ indexer }) => indexer.drain());
+			await mapEveryBucket(buckets, ({ indexer }) => indexer.drain());
 		},
 		status: async () => {
-			const all = await inTurn(
+			const all = await mapBuckets(
 				buckets,
 				async ({ indexer, settings: { schema } }) => {
 					const { running, indexes } = await indexer.status();
@@ -83,7 +84,7 @@ export function indexerOfBuckets(buckets: BucketCores): BackgroundIndexer {
 			};
 		},
 		repair: async (options = {}) => {
-			const all = await inEach(
+			const all = await mapEveryBucket(
 				buckets,
 				async ({ indexer, settings: { schema } }) =>
 					(await indexer.repair(options)).map((name) => `${schema}.${name}`),
@@ -106,12 +107,27 @@ export function indexerOfBuckets(buckets: BucketCores): BackgroundIndexer {
 		bulkLoad: (table, space, isAutomatic) =>
 			ofTable(table.schema).bulkLoad(table, space, isAutomatic),
 		dropCacheIndexes: async () => {
-			const all = await inTurn(buckets, ({ indexer }) =>
+			const all = await mapBuckets(buckets, ({ indexer }) =>
 				indexer.dropCacheIndexes(),
 			);
 			return async () => {
 				for (const end of all) await end();
 			};
 		},
+	});
+}
+
+/** Resolves after `ms`, or when the signal is aborted; does not delay the end of the process. */
+function pausing(ms: number, signal: AbortSignal): Promise<void> {
+	return new Promise((resolve) => {
+		if (signal.aborted) return resolve();
+		const end = () => {
+			clearTimeout(timer);
+			signal.removeEventListener("abort", end);
+			resolve();
+		};
+		const timer = setTimeout(end, ms);
+		timer.unref();
+		signal.addEventListener("abort", end);
 	});
 }

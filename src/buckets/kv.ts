@@ -1,15 +1,16 @@
 import { refuseInsideTransaction } from "../db/open-transaction.ts";
 import { KvCache } from "../kv/kv-cache.ts";
 import type { KvProblem } from "../kv/problems.ts";
+import { defaultVerifyLimit } from "../kv/verify.ts";
 import type { BucketCores } from "./bucket-cores.ts";
-import { inEach, inTurn } from "./each.ts";
+import { mapBuckets, mapEveryBucket } from "./each.ts";
 import { spread } from "./spread.ts";
 
 /** The caches of names of all buckets. */
 export function kvOfBuckets(buckets: BucketCores): KvCache {
 	return spread(KvCache, {
 		status: async () => {
-			const all = await inTurn(
+			const all = await mapBuckets(
 				buckets,
 				async ({ kv, settings: { schema } }) => {
 					const status = await kv.status();
@@ -30,11 +31,13 @@ export function kvOfBuckets(buckets: BucketCores): KvCache {
 			};
 		},
 		rebuild: async (options = {}) => {
-			const all = await inEach(buckets, ({ kv }) => kv.rebuild(options));
+			const all = await mapEveryBucket(buckets, ({ kv }) =>
+				kv.rebuild(options),
+			);
 			return { entries: all.reduce((sum, { entries }) => sum + entries, 0) };
 		},
 		ensureReady: async (options = {}) => {
-			await inEach(buckets, ({ kv }) => kv.ensureReady(options));
+			await mapEveryBucket(buckets, ({ kv }) => kv.ensureReady(options));
 		},
 		verify: async (options = {}) => {
 			const { sample, limit } = options;
@@ -42,7 +45,7 @@ export function kvOfBuckets(buckets: BucketCores): KvCache {
 				sample === undefined
 					? options
 					: { ...options, sample: Math.ceil(sample / buckets.schemas.length) };
-			const all = await inTurn(
+			const all = await mapBuckets(
 				buckets,
 				async ({ kv, settings: { schema } }) => {
 					const result = await kv.verify(each);
@@ -55,16 +58,16 @@ export function kvOfBuckets(buckets: BucketCores): KvCache {
 				differing: all.reduce((sum, { differing }) => sum + differing, 0),
 				differences: all
 					.flatMap(({ differences }) => differences)
-					.slice(0, limit ?? defaultLimit),
+					.slice(0, limit ?? defaultVerifyLimit),
 				repaired: all.reduce((sum, { repaired }) => sum + repaired, 0),
 				problems: all.flatMap(({ problems }) => problems),
 			};
 		},
 		vacuum: async () => {
-			await inEach(buckets, ({ kv }) => kv.vacuum());
+			await mapEveryBucket(buckets, ({ kv }) => kv.vacuum());
 		},
 		catchUp: async () => {
-			const all = await inEach(buckets, ({ kv }) => kv.catchUp());
+			const all = await mapEveryBucket(buckets, ({ kv }) => kv.catchUp());
 			return all.includes(true);
 		},
 		settle: async () => {
@@ -72,18 +75,15 @@ export function kvOfBuckets(buckets: BucketCores): KvCache {
 			await Promise.all(buckets.opened().map(({ kv }) => kv.settle()));
 		},
 		noticeEmptied: async () => {
-			await inEach(buckets, ({ kv }) => kv.noticeEmptied());
+			await mapEveryBucket(buckets, ({ kv }) => kv.noticeEmptied());
 		},
 		rebuildInBackground: () => {
 			for (const { kv } of buckets.all()) kv.rebuildInBackground();
 		},
 		sources: async (db) =>
-			(await inTurn(buckets, ({ kv }) => kv.sources(db))).flat(),
+			(await mapBuckets(buckets, ({ kv }) => kv.sources(db))).flat(),
 	});
 }
-
-/** As of one cache. */
-const defaultLimit = 1000;
 
 function placed(
 	problems: readonly KvProblem[],

@@ -7,13 +7,13 @@ import type { BucketCores } from "./bucket-cores.ts";
 import { checkDirectory, createDirectory, readDirectory } from "./directory.ts";
 import { endsAll, type Failure, throwAll } from "./each.ts";
 
-// Each takes two connections beside the pool.
+// Each migration opens two connections besides the pool.
 const maxAtOnce = 3;
 
 /**
- * Brings every bucket to the models, one migration of all buckets at a time.
- * Where nothing is to be done, a bucket costs a few reads. A bucket that was begun
- * is completed, and one that fails does not keep the others from it.
+ * Migrates every bucket that is behind the models; one process at a time. A bucket
+ * that is up to date costs a few reads. A migration that was interrupted is
+ * completed, and a bucket that fails does not stop the others.
  */
 export async function migrateBuckets(
 	buckets: BucketCores,
@@ -48,7 +48,7 @@ async function findBehind(
 		undefined,
 		buckets.all().map((core) => async () => {
 			signal?.throwIfAborted();
-			// What cannot be gone on with is reported with the bucket's name below.
+			// The migration below fails with the same error, and names the bucket.
 			const isDone = await core.schema.isUpToDate(options).catch((error) => {
 				if (endsAll(error)) throw error;
 				return false;
@@ -66,7 +66,7 @@ function migrateBehind(
 ): Promise<string[]> {
 	const { db, settings } = buckets;
 	const { signal, onProgress } = options;
-	// On one connection the buckets are migrated in turn, and by one process.
+	// A database with one connection has one process, and migrates one bucket at a time.
 	if (db.capabilities.maxConnections === 1)
 		return migrateAll(behind, options, { atOnce: 1, checkLock: () => {} });
 	const onWait = () => onProgress?.({ kind: "waiting" });
@@ -96,7 +96,7 @@ async function migrateAll(
 			failures.push({ bucket: core.settings.schema, error });
 		}
 	};
-	// The first creates the extensions: two at once would fail on each other.
+	// The first creates the extensions: two that create them at once would fail.
 	const [first, ...rest] = behind;
 	if (first !== undefined) await migrate(first);
 	const waiting = rest.values();
@@ -124,7 +124,7 @@ async function migrateBucket(
 	return applied.map((name) => `${bucket}/${name}`);
 }
 
-/** What follows a migration: caches that lack rows, models of embeddings, indexes. */
+/** After the migration: fills caches that lack rows, adopts embedding models, checks indexes. */
 async function follow(
 	buckets: BucketCores,
 	behind: readonly ServiceCore[],
@@ -140,10 +140,10 @@ async function follow(
 	);
 	for (const { embeddings } of await findToAdopt(buckets, behind))
 		await embeddings.adopt();
-	checkInTurn(behind);
+	checkSequentially(behind);
 }
 
-/** Those that were migrated, and those whose tables embed with another model than the configured one: one statement asks all. */
+/** The buckets that were migrated, and those whose tables do not use the configured embedding model, found by one statement. */
 async function findToAdopt(
 	buckets: BucketCores,
 	behind: readonly ServiceCore[],
@@ -169,8 +169,8 @@ async function findToAdopt(
 	return all.filter((core) => behind.includes(core) || !isAsConfigured(core));
 }
 
-/** In the background, one after the other: together they would take the connections of all calls. */
-function checkInTurn(cores: readonly ServiceCore[]): void {
+/** In the background, one after the other: all at once would occupy every connection of the pool. */
+function checkSequentially(cores: readonly ServiceCore[]): void {
 	const check = async () => {
 		for (const { indexer } of cores) {
 			indexer.check();

@@ -8,9 +8,9 @@ import { elementAt } from "../util/present.ts";
 type Compare = (a: Position, b: Position) => number;
 
 /**
- * Rows of several buckets in one order. What JavaScript orders as PostgreSQL does is
- * compared here; texts, whose order is the database's collation, times and arrays
- * are ordered by the server: it gets their values, not the rows.
+ * Merges rows of several buckets into one order. Ids, booleans and whole numbers are
+ * compared here. The server orders texts (by the database's collation), times and
+ * arrays: their values are sent to it, not the rows.
  */
 export async function orderRows<Row extends Pick<PlacedRow, "position">>(
 	db: Handle,
@@ -42,7 +42,7 @@ ORDER BY ${join(order)}`,
 	return places.map(({ place }) => elementAt(rows, place - 1));
 }
 
-/** `undefined`: the server has to order. */
+/** `undefined`: the server has to order the values. */
 function comparison(terms: readonly OrderTerm[]): Compare | undefined {
 	const compares = terms.map(({ field, descending }, at) => {
 		const compare = ofTypes[field.type];

@@ -4,10 +4,10 @@ import { tableRef } from "../db/tables.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { join, type Sql, sql } from "../sql.ts";
 
-/** What the catalogue knows of a schema. */
+/** Tables, size and node of a schema, from the catalogue. */
 export interface SchemaPlace {
 	readonly schema: string;
-	/** Those of the given names that it has. */
+	/** Which of the given tables exist in it. */
 	readonly tables: readonly string[];
 	readonly unlogged: readonly string[];
 	readonly bytes: number;
@@ -15,7 +15,7 @@ export interface SchemaPlace {
 	readonly node: string | null;
 }
 
-/** Sizes and nodes of the schemas that there are, in the order of their names. */
+/** Tables, sizes and nodes of those schemas that exist, ordered by name. */
 export async function readPlaces(
 	db: Handle,
 	schemas: readonly string[],
@@ -37,7 +37,7 @@ export async function hasCitus(db: Handle): Promise<boolean> {
 	return rows[0]?.citus === true;
 }
 
-/** With Citus, the tables of this server are empty: their rows are in shards. */
+/** With Citus, the tables on the coordinator are empty: sizes are those of the shards. */
 function placesSql(
 	schemas: readonly string[],
 	tableNames: readonly string[],
@@ -62,7 +62,7 @@ GROUP BY n.oid, n.nspname ORDER BY n.nspname`;
 }
 
 interface Contents {
-	/** Soft-deleted ones, too. */
+	/** Includes soft-deleted rows. */
 	readonly rows: number;
 	readonly tenants: number;
 }
@@ -86,7 +86,7 @@ FROM (${join(counts, "\n  UNION ALL ")}) AS t`,
 	return rows[0] ?? { rows: 0, tenants: 0 };
 }
 
-/** The nodes that may have buckets. */
+/** The nodes that Citus may place buckets on, as `host:port`. */
 export async function readNodes(db: Handle): Promise<string[]> {
 	const { rows } = await db.query<{ node: string }>(
 		sql`SELECT nodename || ':' || nodeport AS node FROM pg_dist_node
@@ -96,7 +96,7 @@ WHERE noderole = 'primary' AND isactive AND shouldhaveshards ORDER BY 1`,
 	return rows.map(({ node }) => node);
 }
 
-/** Returns when the schema is on the node; what was on the other one is removed. */
+/** Returns when the schema is on the node and removed from the other. */
 export async function moveSchema(
 	db: Handle,
 	schema: string,
@@ -108,16 +108,16 @@ export async function moveSchema(
 	);
 }
 
-/** As Citus names them: `auto` replicates while others write, `block_writes` makes writes wait. */
+/** A `citus.shard_transfer_mode`: `auto` replicates during writes, `block_writes` makes writes wait. */
 export type MoveMode = "auto" | "block_writes";
 
-const usualPort = 5432;
+const defaultPort = 5432;
 
-/** `[::1]:5432` has colons of its own. */
+/** Splits at the last colon: the host of `[::1]:5432` contains colons. */
 export function splitNode(node: string): {
 	readonly host: string;
 	readonly port: number;
 } {
 	const [, host = node, port] = /^(.+?)(?::(\d+))?$/.exec(node) ?? [];
-	return { host, port: port === undefined ? usualPort : Number(port) };
+	return { host, port: port === undefined ? defaultPort : Number(port) };
 }

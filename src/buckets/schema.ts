@@ -1,15 +1,15 @@
 import { SchemaLifecycle } from "../core/schema-lifecycle.ts";
 import type { BucketCores } from "./bucket-cores.ts";
-import { inEach, inTurn } from "./each.ts";
+import { mapBuckets, mapEveryBucket } from "./each.ts";
 import { migrateBuckets } from "./migrate-buckets.ts";
 import { spread } from "./spread.ts";
 
-/** The schemas of all buckets against the models; what is found names its bucket. */
+/** The schemas of all buckets compared with the models; each result names its bucket. */
 export function schemaOfBuckets(buckets: BucketCores): SchemaLifecycle {
 	let last: Promise<unknown> = Promise.resolve();
 	return spread(SchemaLifecycle, {
 		diff: async () => {
-			const all = await inTurn(
+			const all = await mapBuckets(
 				buckets,
 				async ({ schema, settings: { schema: bucket } }) =>
 					(await schema.diff()).map((found) => ({ ...found, bucket })),
@@ -17,7 +17,7 @@ export function schemaOfBuckets(buckets: BucketCores): SchemaLifecycle {
 			return all.flat();
 		},
 		plan: async (options = {}) => {
-			const all = await inTurn(
+			const all = await mapBuckets(
 				buckets,
 				async ({ schema, settings: { schema: bucket } }) => {
 					const { files, differences } = await schema.plan(options);
@@ -33,7 +33,7 @@ export function schemaOfBuckets(buckets: BucketCores): SchemaLifecycle {
 			};
 		},
 		status: async (options = {}) => {
-			const all = await inTurn(
+			const all = await mapBuckets(
 				buckets,
 				async ({ schema, settings: { schema: bucket } }) =>
 					(await schema.status(options)).map((one) => ({ ...one, bucket })),
@@ -41,7 +41,7 @@ export function schemaOfBuckets(buckets: BucketCores): SchemaLifecycle {
 			return all.flat();
 		},
 		repair: async (options) => {
-			const all = await inEach(
+			const all = await mapEveryBucket(
 				buckets,
 				async ({ schema, settings: { schema: bucket } }) =>
 					(await schema.repair(options)).map((one) => ({ ...one, bucket })),
@@ -49,12 +49,12 @@ export function schemaOfBuckets(buckets: BucketCores): SchemaLifecycle {
 			return all.flat();
 		},
 		isUpToDate: async (options) => {
-			const all = await inTurn(buckets, ({ schema }) =>
+			const all = await mapBuckets(buckets, ({ schema }) =>
 				schema.isUpToDate(options),
 			);
 			return !all.includes(false);
 		},
-		// One at a time: on the embedded database nothing else serialises two.
+		// One call at a time: the embedded database has no lock that serialises two.
 		migrate: (options) => {
 			const turn = last.then(() => migrateBuckets(buckets, options));
 			last = turn.catch(() => {

@@ -6,10 +6,10 @@ import {
 	type Work,
 } from "../calls/public-methods.ts";
 
-/** What each method of a class does where there are buckets: one that is added has to state it. */
+/** A method over all buckets for each method of a class: a method that is added to the class does not compile without one. */
 export type Spread<C> = { readonly [Name in MethodNames<C>]: C[Name] };
 
-/** An object of the class whose methods are these; public ones check their arguments as the class's own. */
+/** An object of the class with these methods; public ones check their arguments as those of the class do. */
 export function spread<C extends object>(
 	type: { readonly name: string; readonly prototype: C },
 	methods: Spread<C>,

@@ -20,7 +20,7 @@ import type { Buckets } from "./buckets.ts";
 
 /**
  * Writes each row into the bucket of its tenant, and rows without tenants into
- * all buckets: what is one transaction without buckets is one transaction.
+ * all buckets, in as many transactions as without buckets.
  */
 export async function upsertInBuckets(
 	buckets: Buckets,
@@ -72,7 +72,7 @@ export async function upsertInBuckets(
 	}
 }
 
-/** The bucket of the first row, as it seems: rows of one tenant need the models of no other bucket. */
+/** The bucket of the first row, before it is validated: rows of one tenant need the models of that bucket only. */
 function firstBucket(buckets: Buckets, entities: unknown): number {
 	const [first] = Array.isArray(entities) ? entities : [];
 	try {
@@ -85,7 +85,7 @@ function firstBucket(buckets: Buckets, entities: unknown): number {
 	}
 }
 
-/** The rows of each bucket, by its number: two writers lock the buckets in one order. */
+/** The rows of each bucket, ordered by number, so that concurrent writers lock the buckets in the same order. */
 function byBucket(
 	{ schemas }: Buckets,
 	{

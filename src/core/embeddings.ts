@@ -96,7 +96,7 @@ export interface EmbeddingsParts {
 	readonly registry: Registry;
 	readonly settings: Settings;
 	readonly embedder: Embedder;
-	/** Works on the queues of several schemas. @default one for this schema */
+	/** The worker, where several schemas share one. @default a worker for this schema */
 	readonly worker?: EmbeddingWorker | undefined;
 	/** Called with the number of vectors stored: they may need an index. */
 	readonly onStored: (

@@ -44,11 +44,7 @@ export async function importInto(
 	const tenantId = core.settings.rowLevelSecurity
 		? core.tenant(call.tenantId)
 		: call.tenantId;
-	const opened = await openExport(
-		typeof text === "string" ? [text] : text,
-		core.registry,
-		{ tenantId, userId },
-	);
+	const opened = await openExport(text, core.registry, { tenantId, userId });
 	const skipsVectors = call.vectors === "skip";
 	const source = core.handle(tenantId, transaction);
 	const db = stoppable(source, signal);
@@ -74,7 +70,7 @@ export async function importInto(
 	});
 }
 
-/** @internal Vectors that searches use must be of the model that searches use here. */
+/** @internal Vectors of the export's active model must be of the model that is active here. */
 export async function checkModel(
 	{ embeddings }: ServiceCore,
 	tx: Handle,
@@ -113,7 +109,7 @@ async function noteRows(
 	wakeAfterImport(core, result);
 }
 
-/** @internal What is to do behind the import of a table's rows. */
+/** @internal What has to follow the import of a table's rows. */
 export async function noteImported(
 	{ indexer, loadStatistics }: ServiceCore,
 	db: Handle,

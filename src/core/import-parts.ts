@@ -22,9 +22,9 @@ type WritePart = (
 
 /**
  * @internal
- * The import in one transaction, or with `commitEvery` in one for each so many
- * rows. One that was stopped is continued by the same call: rows that are stored
- * as they are in the export are left alone.
+ * The import in one transaction, or in one for each `commitEvery` rows. The same call
+ * continues an import that was stopped: rows whose stored row is equal are not
+ * written again.
  */
 export async function importInParts(
 	opened: OpenedExport,
@@ -55,7 +55,7 @@ export async function importInParts(
 	return total ?? write(opened, onProgress);
 }
 
-/** One after the other, each read to its end before the next; at least one, which may be empty. */
+/** Parts of `size` rows. Each must be read to its end before the next; there is at least one, which may be empty. */
 async function* partsOf(
 	rows: AsyncGenerator<ImportedRow>,
 	size: number,
@@ -91,7 +91,7 @@ function withCommitted(error: unknown, rows: number): unknown {
 	const { code, cause, issues, sqlState, hint = "" } = error;
 	const remedy = hint.replace(/^nothing was written(?:; )?/, "");
 	return new RemError(code, error.message, {
-		hint: `the first ${rows} rows are committed, and importing the export again continues behind them${remedy === "" ? "" : `; ${remedy}`}`,
+		hint: `the first ${rows} rows are committed, and importing the export again continues after them${remedy === "" ? "" : `; ${remedy}`}`,
 		cause,
 		issues,
 		...(sqlState === undefined ? {} : { sqlState }),

@@ -33,7 +33,7 @@ export async function queueFigures(
 	]);
 }
 
-/** Of each queue, table and state one. */
+/** One figure for each queue, table and state, with the sums. */
 export function sumFigures(figures: readonly QueueFigures[]): QueueFigures[] {
 	const sums = new Map<string, QueueFigures>();
 	for (const one of figures) {

@@ -52,11 +52,11 @@ export class ServiceCore {
 		readonly registry: Registry;
 		readonly settings: Settings;
 		readonly replica?: Handle | undefined;
-		/** @default one of its own */
+		/** The providers, where several cores share them. @default its own */
 		readonly embedder?: Embedder;
-		/** The embedding worker of several cores. @default one of its own */
+		/** The embedding worker, where several cores share one. @default its own */
 		readonly worker?: EmbeddingWorker;
-		/** What several cores build indexes on. @default its own */
+		/** The running index builders, where several cores share them. @default its own */
 		readonly building?: Set<object>;
 		/** Schemas in which names of the user's migration files are looked for first. @default the role's own */
 		readonly searchPath?: readonly string[];

@@ -57,14 +57,14 @@ export async function upsertRows(
 	return report === undefined ? result : { ...result, bulk: report };
 }
 
-/** @internal A write into one table, and what is to do behind it. */
+/** @internal A write into one table, and what has to follow it. */
 export interface PlannedWrite {
 	readonly call: UpsertCall;
-	/** Of the bulk load, once it has ended. */
+	/** The report of the bulk load, once it has ended. */
 	readonly report: BulkReport | undefined;
-	/** After the write, whether it failed or not. */
+	/** Call it after the write, also after one that failed. */
 	end(): Promise<void>;
-	/** After the write: how many edges the rows have. */
+	/** Call it after a successful write, with the number of edges of the rows. */
 	note(result: UpsertResult, edges: number): Promise<void>;
 }
 

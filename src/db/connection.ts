@@ -229,8 +229,8 @@ class TransactionHandle implements Handle {
 
 	/**
 	 * Statements that begin or end a part of the transaction, in one text, so that
-	 * settings cost no round trip of their own. Citus passes the whole text of
-	 * SET LOCAL on to its nodes: there each comes alone.
+	 * settings cost no round trip of their own. Citus passes the whole text that
+	 * contains a SET LOCAL on to its nodes: there each statement is sent alone.
 	 */
 	async frame(statements: readonly string[]): Promise<Result[]> {
 		if (this.#connection.observed.isCitus !== true)
@@ -241,7 +241,7 @@ class TransactionHandle implements Handle {
 		return results.flat();
 	}
 
-	/** The statements of settings that are valid up to the end of the transaction. */
+	/** The SET LOCAL statements, which are valid until the end of the transaction. */
 	setting(settings: Readonly<Record<string, string>>): string[] {
 		return Object.entries(settings)
 			.filter(([name]) => !this.#isLeftOut(name))
@@ -313,7 +313,7 @@ export function isTransactionOpen(client: pg.ClientBase): boolean {
 	return internalsOf(client).getTransactionStatus() === "T";
 }
 
-/** Rolls it back, and reports it. */
+/** Rolls the transaction back, and throws `DATABASE`. */
 export async function endOpenTransaction(client: pg.ClientBase): Promise<void> {
 	await client.query("ROLLBACK");
 	throw new RemError(
@@ -337,7 +337,7 @@ export async function rollBackIfOpen(client: pg.ClientBase): Promise<boolean> {
 	}
 }
 
-/** Reads a setting of our own that was never set as empty, without an error. */
+/** Reads each setting; a custom setting that was never set is empty, not an error. */
 function showing(settings: Readonly<Record<string, string>>): string[] {
 	return Object.keys(settings).map((name) =>
 		toText(
@@ -398,7 +398,7 @@ async function inOwnTransaction(
 	}
 }
 
-/** The driver's own way, but for what a connection prepares once. */
+/** Sends a named statement with the columns cached, others by the driver's method. */
 function query(
 	client: pg.ClientBase,
 	config: QueryConfig,
@@ -409,7 +409,7 @@ function query(
 		: queryNamed(client, { ...config, name, values });
 }
 
-/** Whether the connection is one to the server itself, that takes a statement before it has answered the one before. */
+/** Whether the connection leads to the server itself, not to a pooler, and is pipelined. */
 function canName(client: pg.ClientBase): boolean {
 	return internalsOf(client).pipeline === true && !isPooled(client);
 }

@@ -112,9 +112,9 @@ export class PoolDatabase implements Database {
 	}
 
 	/**
-	 * The server turned out to be the coordinator of a Citus cluster. What its
-	 * nodes notify of does not arrive, and a transaction that notifies cannot be
-	 * committed on several of them.
+	 * Sets the capabilities of the coordinator of a Citus cluster: notifications of its
+	 * nodes do not arrive, and a transaction that notifies cannot be committed on
+	 * several nodes.
 	 */
 	actAsCitus(): void {
 		this.#capabilities = { ...this.#capabilities, citus: true, listen: false };

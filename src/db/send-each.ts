@@ -2,8 +2,8 @@ import { statementsOf } from "../util/sql-statements.ts";
 import type { Handle } from "./database.ts";
 
 /**
- * Sends the statements of a text of ours one by one: a database that is spread
- * over several servers passes the text of a statement on, and can pass on one.
+ * Sends the statements of a generated text one by one: Citus passes the text of a
+ * statement on to its nodes, and cannot pass on several at once.
  */
 export async function sendEach(
 	handle: Pick<Handle, "script">,

@@ -178,7 +178,7 @@ function driverAddress(
 const oldestVersion = 180000;
 const extensions = extensionNames;
 
-/** Refuses a server that we cannot work on; of one that we can, what it is. */
+/** Throws unless the server is supported; returns what it is. */
 async function checkServer(
 	database: Database,
 ): Promise<{ readonly isCitus: boolean }> {

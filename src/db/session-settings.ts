@@ -146,7 +146,7 @@ export function repinText(processId: number | undefined): string {
 interface Pin {
 	readonly name: string;
 	readonly value: string;
-	/** `local`: to be set in each transaction; `refused`: this role may not set it; `frozen`: it is not ours to set; `pooled`: no setting, but a pooler. */
+	/** `local`: to be set in each transaction; `refused`: this role may not set it; `frozen`: it is not ours to set; `pooled`: a pooler answers, and nothing is set. */
 	readonly state: "session" | "local" | "refused" | "frozen" | "pooled";
 }
 

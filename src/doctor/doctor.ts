@@ -69,7 +69,7 @@ const ofTheTables: readonly NamedCheck[] = [
 	["queue", checkQueue],
 ];
 
-/** Checks of the tables that find the same in each schema of a database. */
+/** Checks of the tables whose result is the same in each schema of a database. */
 const ofTheDatabase: ReadonlySet<string> = new Set(["locale", "memory"]);
 
 /** @internal Looks at everything that is known to go wrong, and changes nothing. */
@@ -87,7 +87,7 @@ export async function examine(
 	return { state: worstOf(checks), checks };
 }
 
-/** The migrations, and the tables where there are any. */
+/** Checks the migrations and, unless these failed, the tables. */
 async function examineTables(
 	core: ServiceCore,
 	options: DoctorOptions,
@@ -99,7 +99,7 @@ async function examineTables(
 	return [...migrations, ...(await lookAt(group, core, options))];
 }
 
-/** What is about the server once, and of each bucket what is about its tables. */
+/** Checks the server once, and the tables of each bucket. */
 async function examineBuckets(
 	buckets: Buckets,
 	options: DoctorOptions,

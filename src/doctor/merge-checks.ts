@@ -1,6 +1,6 @@
 import { type Check, some } from "./check.ts";
 
-/** What was found in a bucket. */
+/** The checks of a bucket. */
 export interface BucketChecks {
 	readonly bucket: string;
 	readonly checks: readonly Check[];
@@ -12,8 +12,8 @@ interface Group {
 }
 
 /**
- * The checks of all buckets in the order of the first: of each, one line for what
- * is well, and one for each problem, which names its buckets.
+ * The checks of all buckets, in the order of the first bucket: for each check, one
+ * line for the buckets without problems, and one for each problem, with its buckets.
  */
 export function mergeChecks(all: readonly BucketChecks[]): Check[] {
 	const names = new Set(
@@ -33,7 +33,7 @@ export function mergeChecks(all: readonly BucketChecks[]): Check[] {
 	});
 }
 
-/** Figures of what is well differ in each bucket. */
+/** Without the text of a check that is ok: its figures differ in each bucket. */
 function problemOf({ state, found, remedy }: Check): unknown {
 	return state === "ok" ? undefined : [found, remedy];
 }

@@ -17,6 +17,6 @@ export interface TableBuilderOptions {
 	readonly hnsw: HnswOptions;
 	readonly settings: IndexerSettings;
 	readonly logger: Logger;
-	/** The builders of several indexers: together they are no more than one's. @default its own */
+	/** Shared by several indexers, which together have as many builders as one. @default its own */
 	readonly building?: Set<object> | undefined;
 }

@@ -8,7 +8,7 @@ import { kvFilenode, kvState, kvStore } from "./tables.ts";
 
 const signOfLifeEveryMs = 2000;
 const preparedTimeoutMs = 5000;
-/** On Citus the cache's file is a node's, and out of sight. */
+/** On Citus the file of the cache is on a node, and no statement can read its number. */
 const noFile = sql`0::oid`;
 
 /** The cache was emptied: what was copied may be gone. */
@@ -151,9 +151,9 @@ ON CONFLICT (kind) DO UPDATE SET token = excluded.token, filenode = excluded.fil
 	}
 
 	/**
-	 * Those that may be older than the rebuild. On Citus every transaction that
-	 * wrote on a node is prepared for a moment, and the clocks of nodes differ: all
-	 * of every node are waited for, once.
+	 * Prepared transactions that may be older than the rebuild. On Citus every
+	 * transaction that writes on a node is prepared for a moment, and the clocks of
+	 * nodes differ: the rebuild waits once for those of all nodes.
 	 */
 	async #readPrepared(): Promise<Set<string>> {
 		const { rows } = await this.#db.query<{ gid: string }>(
@@ -170,7 +170,7 @@ WHERE database = current_database() AND prepared <= ${this.#begun}::timestamptz`
 	}
 }
 
-/** On Citus, the entry of the cache that is gone when anything empties it. */
+/** On Citus, adds the entry that proves the cache was not emptied since. */
 async function addMarkEntry(
 	db: Handle,
 	schema: string,
@@ -183,7 +183,7 @@ WITH mark AS MATERIALIZED (
 INSERT INTO ${kvStore(schema)} (entity_key, entity_type, entity_id, tenant_id, normalized_key) SELECT * FROM mark`);
 }
 
-/** Entries of markers and of rebuilds that are over. */
+/** Removes the entries of markers that were replaced and of rebuilds that ended. */
 async function removeMarkEntries(db: Handle, schema: string): Promise<void> {
 	await db.query(sql`
 DELETE FROM ${kvStore(schema)} WHERE entity_type = ${markType} AND entity_id NOT IN (SELECT token FROM ${kvState(schema)})`);

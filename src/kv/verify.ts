@@ -13,6 +13,9 @@ import { isKvReady } from "./rebuild.ts";
 import { repairDifferences } from "./repair.ts";
 import { type KvSource, readKvSources } from "./tables.ts";
 
+/** Differences that a comparison names by default. */
+export const defaultVerifyLimit = 1000;
+
 export interface VerifyOptions {
 	/** Repair the entries that differ, and no others. @default false */
 	readonly repair?: boolean | undefined;
@@ -44,7 +47,7 @@ export interface VerifyResult {
 export async function verifyKv(
 	db: Database,
 	schema: string,
-	{ repair = false, limit = 1000, ...options }: VerifyOptions,
+	{ repair = false, limit = defaultVerifyLimit, ...options }: VerifyOptions,
 ): Promise<VerifyResult> {
 	const found = await db.transaction((tx) => compareAll(tx, schema, options), {
 		isolation: "repeatable read",

@@ -62,7 +62,7 @@ export type MigrateProgress =
 	  };
 
 export interface MigrateResult {
-	/** What was applied, by name: files of ours, `file:<name>`, `entity:<table>`; with buckets behind `<schema>/`. Empty: it was up to date. */
+	/** What was applied, by name: files of this package, `file:<name>`, `entity:<table>`; with buckets behind `<schema>/`. Empty: all was up to date. */
 	readonly applied: readonly string[];
 }
 

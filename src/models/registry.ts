@@ -29,7 +29,7 @@ export class Registry {
 	readonly #tables = new Map<string, EntityTable>();
 	/** What {@link all} returns, until it changes. */
 	#all: readonly EntityTable[] | undefined;
-	/** Of the same models in other schemas. */
+	/** Registries of the same models in other schemas. */
 	readonly #copies: Registry[] = [];
 
 	constructor(

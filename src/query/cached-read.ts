@@ -16,7 +16,7 @@ import { note } from "../telemetry/span.ts";
 
 /** What a read does when the cache cannot answer. */
 export interface CacheFallback {
-	/** By what the cache is known to be whole. */
+	/** The kind of marker by which the cache is known to be complete. */
 	readonly marker: KvMarker;
 	/** Where the cache comes from, by entity type, as the reader's transaction sees it. */
 	sources(db: Handle): Promise<readonly { entityType: string; view: Sql }[]>;

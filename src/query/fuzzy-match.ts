@@ -164,7 +164,7 @@ function byIndex(
 ): Match {
 	const split = splitQuery(request.query);
 	const ways = [
-		...trigramWay(request, split, place, isShort),
+		...trigramWay(request, split, { ...place, isShort }),
 		...pairsWay(request, split, place),
 	];
 	const isFiltered = split.pairs.length > 0 && !isShort;
@@ -222,8 +222,7 @@ function anyOf(ways: readonly Condition[]): Condition {
 function trigramWay(
 	request: FuzzyQuery,
 	split: SplitQuery,
-	{ sample }: MatchPlace,
-	isShort: boolean,
+	{ sample, isShort }: MatchPlace & { readonly isShort: boolean },
 ): Way[] {
 	const { mode } = request;
 	const text = textOf(mode);

@@ -310,8 +310,8 @@ FROM (
 ) AS u
 ORDER BY u.score DESC, u.entity_key, u.entity_type, u.entity_id
 LIMIT ${limit}`;
-	// Many names contain the same word: the one with the least besides comes first.
-	// To compare them takes as long as a score: only those that may be among the best are.
+	// Many names contain the same word: the one with the fewest other trigrams comes first.
+	// A comparison takes as long as a score: only rows that may be among the best are compared.
 	return sql`${columns("u.tie")}
 FROM (
   SELECT k.*, similarity(${textOf(mode)}, ${query}) AS tie FROM (

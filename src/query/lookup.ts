@@ -32,7 +32,7 @@ export interface LookupRequest extends ReadScope {
 	readonly entityKeys: readonly string[];
 	/** Only entities of this table. */
 	readonly entityType?: string | undefined;
-	/** Tables whose rows come along, the same list for the same ones; an entity of another comes without. */
+	/** Tables whose rows are returned, as the same array for the same tables; entities of other tables are returned without a row. */
 	readonly hydrate?: readonly EntityTable[] | undefined;
 }
 
@@ -124,7 +124,7 @@ function toHit({ entityKeys }: LookupRequest, row: LookupRow): LookupHit {
 // done here for a lookup.
 const known = new WeakMap<readonly EntityTable[], Map<string, Statement>>();
 
-/** In the place of tables, where no rows come along. */
+/** The list of tables where no rows are returned. */
 const noTables: readonly EntityTable[] = [];
 
 // What no request has: NUL is refused.

@@ -4,14 +4,14 @@ import { type Budget, requiredParts } from "./fuzzy-plan.ts";
 import type { SearchContext } from "./search-context.ts";
 import { trigramsOf } from "./trigrams.ts";
 
-/** What the list of names of a hybrid search is found by. */
+/** The condition of the list of names of a hybrid search. */
 export interface NameList {
 	readonly query: string;
-	/** Least similarity of a name. */
+	/** Min. similarity of a name, above 0, at most 1. */
 	readonly threshold: number;
 }
 
-/** A longer query is no name: its words find the row, and its trigrams take as long as they are many. */
+/** A longer query is not a name: its words find the row, and the time grows with its trigrams. */
 const maxNameCharacters = 64;
 
 export function mayBeName(query: string): boolean {
@@ -31,9 +31,9 @@ const budget: Budget = { entries: 1000, postings: 10_000, some: 1000 };
 const maxShare = 0.7;
 
 /**
- * In a large tenant a name must have more in common with the query the more names
- * have something in common with it. `undefined`: the query is no name, or
- * too many have most of it.
+ * The threshold of the names for a query. In a large tenant it grows with the number
+ * of names that have trigrams in common with the query. `undefined`: the query is not
+ * a name, or too many names have most of its trigrams.
  */
 export async function nameList(
 	{ db, table, tenantId, statistics }: SearchContext,

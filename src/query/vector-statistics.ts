@@ -35,7 +35,7 @@ export class VectorStatistics {
 	readonly #statistics = new ExpiringCache<readonly FieldStatistics[]>(limits);
 	/** What searches know of the words. */
 	readonly texts = new TextStatistics();
-	/** What they know of the names, as FUZZY does. */
+	/** Samples of the names, as in FUZZY. */
 	readonly names = new FuzzySamples();
 
 	read(search: SearchedVectors): Promise<readonly FieldStatistics[]> {

@@ -108,9 +108,9 @@ export type KvMarker = "file" | "entry" | "either";
 /**
  * Whether kv_store is whole, as an expression for the very statement that reads
  * it: the marker is emptied together with the cache, and names its file. On
- * Citus no statement sees the file that the cache is in, which is a node's: there
- * the marker names an entry of the cache, which goes with all others. To look for
- * either takes 7 of the 30 microseconds that a LOOKUP takes the server.
+ * Citus that file is on a node, and no statement can read its number: there the
+ * marker names an entry of the cache, which is removed with all others. A check of
+ * `either` takes 7 of the 30 microseconds that a LOOKUP takes the server.
  */
 export function kvReady(schema: string, marker: KvMarker): Sql {
 	const kvStore = toText(ident(schema, "kv_store"));
@@ -125,7 +125,7 @@ export function kvReady(schema: string, marker: KvMarker): Sql {
     WHERE m.kind = 'ready' AND ${isWhole})`;
 }
 
-/** The type of entries that stand for the marker or for a rebuild on Citus: of no entity, and no tenant's. */
+/** The type of the entries that represent the marker or a rebuild on Citus; they belong to no entity and no tenant. */
 export const markType = "";
 
 /** Whether the cache has the entry of a marker, or of a rebuild, that names no file. */

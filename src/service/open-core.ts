@@ -19,8 +19,7 @@ import type { Settings } from "../settings/settings.ts";
 import type { ForgetOptions, ForgetReport } from "../store/forget-report.ts";
 import type { QueueFigures } from "../telemetry/metrics.ts";
 
-// What a service does with the one core it has, and with several where its
-// tenants are spread over buckets.
+// What a service does with its core, or with the cores of its buckets.
 
 interface Opened {
 	readonly db: Database;
@@ -29,7 +28,7 @@ interface Opened {
 	readonly settings: Settings;
 }
 
-/** The core of a service on this database; throws where its buckets are others than those of the settings. */
+/** The core of a service on this database; throws `CONFIG_INVALID` if its buckets differ from those of the settings. */
 export async function openCore({
 	db,
 	replica,
@@ -50,23 +49,23 @@ export async function openCore({
 		: new Buckets({ ...parts, buckets });
 }
 
-/** Looks on connecting at what may have happened since the last time. */
+/** Checks, when a service connects, what may have changed since the last connection. */
 export async function lookAround(core: ServiceCore): Promise<void> {
-	// Of 64 buckets that would be hundreds of statements: each is looked at when it is read.
+	// For 64 buckets, hundreds of statements: a read notices that the cache of its bucket was emptied.
 	if (core instanceof Buckets) return core.embeddings.warnOfMismatch();
 	// A crash may have emptied the cache since the last connection.
 	await core.kv.noticeEmptied();
 	await core.embeddings.warnOfMismatch();
 }
 
-/** Brings the database to the models, and begins what follows it. */
+/** Migrates the database, then fills its cache, adopts its embedding models and checks its indexes. */
 export async function migrateCore(
 	core: ServiceCore,
 	options: MigrateOptions,
 ): Promise<MigrateResult> {
 	const result = await core.schema.migrate(options);
 	if (options.to === undefined) await warnOfLocale(core);
-	// They did it for each of them.
+	// The migration of buckets has done the rest for each bucket.
 	if (core instanceof Buckets) return result;
 	await core.kv.catchUp();
 	await core.embeddings.adopt();
@@ -80,7 +79,7 @@ async function warnOfLocale({ db, settings }: ServiceCore): Promise<void> {
 		settings.logger.warn({ remedy }, found);
 }
 
-/** How much waits in the queues of the database. */
+/** The lengths of the queues of the database. */
 export async function figuresOfQueues(
 	core: ServiceCore,
 ): Promise<QueueFigures[]> {
@@ -97,7 +96,7 @@ export async function figuresOfQueues(
 	return sumFigures(figures.flat());
 }
 
-/** Erases what is in the bucket of the tenant. */
+/** Erases in the bucket of the tenant. */
 export function forgetIn(
 	core: ServiceCore,
 	options: ForgetOptions,
@@ -108,7 +107,7 @@ export function forgetIn(
 	);
 }
 
-/** Tries every bucket, and names those in which something was found. */
+/** Checks every bucket, and names those that have problems. */
 export async function tryIsolation(
 	core: ServiceCore,
 ): Promise<IsolationReport> {
@@ -135,7 +134,7 @@ export async function tryIsolation(
 	};
 }
 
-/** What searches know of indexes is read again. */
+/** Discards the statistics of indexes that searches have read. */
 export function forgetStatistics(core: ServiceCore): void {
 	const all = core instanceof Buckets ? core.opened() : [core];
 	for (const { vectorStatistics } of all) vectorStatistics.forget();

@@ -19,14 +19,16 @@ import { RemError } from "../errors.ts";
 import { listOf, text, wholeNumber } from "../models/checks.ts";
 import { required } from "../models/options.ts";
 
-/** A bucket: what it contains, and where it is. */
+/** What a bucket contains, and the node that it is on. */
 export interface BucketStatus {
+	/** Its number, from 0. */
 	readonly bucket: number;
 	readonly schema: string;
 	/** Rows of the models' tables, also soft-deleted ones. */
 	readonly rows: number;
+	/** Tenants that have rows in it. */
 	readonly tenants: number;
-	/** On disk, of all its tables with their indexes. */
+	/** Size on disk of all its tables with their indexes, in bytes. */
 	readonly bytes: number;
 	/** Where Citus has placed it, as `host:port`; `null` on a server without Citus. */
 	readonly node: string | null;
@@ -37,25 +39,30 @@ export interface BucketStatus {
 }
 
 export interface BucketStatusOptions {
-	/** @default all */
+	/** Numbers of the buckets to read, from 0. @default all */
 	readonly buckets?: readonly number[];
 }
 
 export interface BucketMoveOptions {
+	/** Its number, from 0. */
 	readonly bucket: number;
 	/** The node as Citus names it: `host:port`; without a port, 5432. */
 	readonly to: string;
 }
 
+/** The result of a move, whether or not one was needed. */
 export interface BucketMoveResult {
 	readonly bucket: number;
 	readonly schema: string;
+	/** The node that it was on, as `host:port`. */
 	readonly from: string;
+	/** The node that it is on, as `host:port`. */
 	readonly to: string;
-	/** `false`: it was there already. */
+	/** `false`: it was on that node already. */
 	readonly moved: boolean;
 	/** Whether writes to the bucket waited for the move, because it has unlogged tables. */
 	readonly blockedWrites: boolean;
+	/** Of the move and the check of the cache. */
 	readonly durationMs: number;
 }
 
@@ -73,7 +80,8 @@ export class Placement {
 
 	/**
 	 * Counts rows, tenants and bytes of each bucket: one statement for all of them,
-	 * then one for each, a few at the same time.
+	 * then one for each, several at the same time. `VALIDATION` if there is no bucket
+	 * of a number.
 	 *
 	 * @example
 	 * const [first] = await service.buckets.status()
@@ -125,13 +133,15 @@ export class Placement {
 	}
 
 	/**
-	 * Moves a bucket to another node of the Citus cluster, by Citus' own means, and
-	 * returns when its cache of names answers there. Where the bucket has unlogged
+	 * Moves a bucket to another node of the Citus cluster with `citus_schema_move`, and
+	 * returns when its cache of names is ready there. If the bucket has unlogged
 	 * tables (the cache, unless `kvPersistence` is `logged`), writes to it wait.
-	 * Without Citus it is `SERVER_UNSUPPORTED`.
+	 * `SERVER_UNSUPPORTED` without Citus, `VALIDATION` if there is no such bucket or
+	 * node, `SCHEMA_DRIFT` if Citus has not placed the bucket.
 	 *
 	 * @example
 	 * await service.buckets.move({ bucket: 12, to: "10.0.0.7:5432" })
+	 * // { bucket: 12, schema: "public_b12", from: "10.0.0.6:5432", to: "10.0.0.7:5432", moved: true, blockedWrites: true, durationMs: 4210 }
 	 */
 	async move({ bucket, to }: BucketMoveOptions): Promise<BucketMoveResult> {
 		const buckets = this.#buckets();
@@ -175,7 +185,7 @@ export class Placement {
 	}
 }
 
-/** What it is asked concerns all tenants. */
+/** Refuses statements under row level security, because they concern all tenants. */
 function databaseOf({ db, settings }: Buckets): Database {
 	return settings.rowLevelSecurity ? refusingDatabase(db) : db;
 }
@@ -195,7 +205,7 @@ function numbersOf(
 	return [...new Set(numbers)];
 }
 
-/** The node as Citus writes it; throws unless it may have buckets. */
+/** The node as `host:port`; throws unless Citus may place buckets on it. */
 async function findNode(db: Database, to: string): Promise<string> {
 	if (!(await hasCitus(db)))
 		throw new RemError(
@@ -214,7 +224,7 @@ async function findNode(db: Database, to: string): Promise<string> {
 	});
 }
 
-/** What a failure leaves behind is Citus' to clean up; the bucket is whole on one of the nodes. */
+/** Citus cleans up after a failed move; the bucket is complete on one of the nodes. */
 function notMoved(error: unknown, schema: string, target: string): unknown {
 	if (!(error instanceof RemError)) return error;
 	const { code, cause, sqlState, hint } = error;

@@ -253,7 +253,7 @@ interface PreparedPart extends UpsertPart {
 }
 
 interface PreparedBatch {
-	/** As validated. */
+	/** The validated rows. */
 	readonly rows: readonly ValidRow[];
 	readonly parts: readonly PreparedPart[];
 }
@@ -299,7 +299,7 @@ class Forecasts {
 	async beforeWrite({ parts }: PreparedBatch): Promise<void> {
 		for (const { call, prepared } of parts) {
 			const { table, options } = call;
-			// Which part of a longer call a table gets is not known: only what it has got is counted.
+			// How many rows of a longer call a table gets is unknown: only those so far are counted.
 			const total = parts.length === 1 ? this.#total : undefined;
 			const forecast = this.#ofTables.get(table) ?? new VectorForecast(total);
 			this.#ofTables.set(table, forecast);

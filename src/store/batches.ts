@@ -8,7 +8,7 @@ import type { ImportedRow } from "./read-export.ts";
 /** Rows of an export for one statement, all of one table. */
 export type Batch = [ImportedRow, ...ImportedRow[]];
 
-/** Rows of one table that follow each other. */
+/** Groups consecutive rows of one table. */
 export async function* batches(
 	rows: AsyncIterable<ImportedRow>,
 ): AsyncGenerator<Batch> {
@@ -28,7 +28,7 @@ export async function* batches(
 	if (batch !== undefined) yield batch;
 }
 
-/** The rows as an input of a statement, `i` with their order in `rem_ord`, and the values of the fields by their types. */
+/** The rows as `i` of a FROM clause, with their order, from 1, in `rem_ord`, and the SQL of each field's value in its type. */
 export function batchInput(batch: Batch): {
 	readonly from: Sql;
 	readonly values: readonly Sql[];
@@ -52,7 +52,7 @@ export function batchInput(batch: Batch): {
 	};
 }
 
-/** As text where that is the column's type: a cast to varchar(100) would cut the value. */
+/** Without a cast where the type is text: a cast to varchar(100) would cut the value. */
 function valueSql({ type }: Field, at: number): Sql {
 	const column = sql`i.${ident(`c${at}`)}`;
 	return type === "text" ? column : sql`${column}::${raw(type)}`;

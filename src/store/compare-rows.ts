@@ -8,11 +8,11 @@ import type { Batch } from "./batches.ts";
 import { batchInput } from "./batches.ts";
 import type { ImportedRow, ImportedVector } from "./read-export.ts";
 
-/** How the stored row of a row's id compares with it. */
+/** How a row of an export compares with the stored row of the same id. */
 export type RowComparison =
 	| { readonly kind: "equal" }
 	| { readonly kind: "missing" }
-	/** `vectors`: one of them is missing, or is another one. */
+	/** Names of the fields that differ; `vectors`: a vector is missing or differs. */
 	| { readonly kind: "differs"; readonly fields: readonly string[] };
 
 interface CompareOptions {
@@ -21,9 +21,9 @@ interface CompareOptions {
 }
 
 /**
- * Compares rows of an export with those of their ids, in their order. Values are
- * compared by the server, by their types; vectors bit by bit, by a hash, so that
- * they need not be sent. Vectors that the export does not have are left alone.
+ * Compares rows of an export with the stored rows of their ids; the results have the
+ * order of the rows. The server compares values by their types. Vectors are compared
+ * by hashes of their bits, so that none is sent; those that the export lacks are ignored.
  */
 export async function compareRows(
 	db: Handle,
@@ -61,7 +61,7 @@ JOIN ${tableRef(table)} AS t ON t.id = ${values[idAt] ?? sql`NULL`}
 ORDER BY i.rem_ord`;
 }
 
-/** Hashes of the stored vectors, by what identifies each. */
+/** Hashes of the stored vectors, by {@link vectorKey}. */
 async function readHashes(
 	db: Handle,
 	batch: Batch,
@@ -120,14 +120,14 @@ function hashOf({ hash, vector }: ImportedVector): string {
 	return `${hash.toString("hex")} ${vectorHash}`;
 }
 
-/** The rows of the batch that are stored as they are. */
+/** The rows of the batch whose stored row is equal. */
 export async function equalRows(
 	tx: Handle,
 	batch: Batch,
 	options: CompareOptions,
 ): Promise<ReadonlySet<ImportedRow>> {
 	try {
-		// In a savepoint: a value that is not of its type is the write's to report, with its line.
+		// In a savepoint: the write reports a value that is not of its type, with its line.
 		const compared = await tx.transaction((inner) =>
 			compareRows(inner, batch, options),
 		);

@@ -12,7 +12,7 @@ export interface ExportProgress {
 export interface ExportResult {
 	readonly rows: number;
 	readonly vectors: number;
-	/** Of each table, by its name. */
+	/** The counts of each table, by its name. */
 	readonly tables: Readonly<Record<string, ExportedCount>>;
 }
 
@@ -28,19 +28,19 @@ export interface ImportProgress {
 
 /** How the rows of an export compare with those of the database. */
 export interface VerifyRowsResult {
-	/** Rows of the export. */
+	/** Rows of the export; one without a tenant counts once, also with buckets. */
 	readonly rows: number;
 	/** Vectors of the export; 0 where they are left out. */
 	readonly vectors: number;
 	/** Tenants whose rows are in the export. */
 	readonly tenants: number;
-	/** Rows whose id the database does not have. */
+	/** Rows whose id is not stored. */
 	readonly missing: number;
 	/** Rows whose stored values, or vectors, differ. */
 	readonly differing: number;
-	/** The first hundred of both. */
+	/** The first 100 rows that are missing or differ. */
 	readonly differences: readonly RowDifference[];
-	/** Of each table, by its name. */
+	/** The counts of each table, by its name. */
 	readonly tables: Readonly<Record<string, VerifiedCount>>;
 }
 
@@ -54,12 +54,12 @@ export interface VerifiedCount {
 export interface RowDifference {
 	readonly table: string;
 	readonly id: string;
-	/** `null`: of an entity without tenants. */
+	/** `null`: the entity has no tenants. */
 	readonly tenantId: string | null;
-	/** Where it stands in the export, from 1. */
+	/** Its line in the export, from 1. */
 	readonly line: number;
 	readonly kind: "missing" | "differs";
-	/** Names of the fields that differ; `vectors` stands for all of them. */
+	/** Names of the fields that differ; `vectors`: one or more vectors differ. Empty if the row is missing. */
 	readonly fields: readonly string[];
 }
 
@@ -69,7 +69,7 @@ export interface ImportResult {
 	readonly inserted: number;
 	/** Rows that took the place of the stored row of their id. */
 	readonly updated: number;
-	/** With `commitEvery`: rows that were stored as they are, and left alone. */
+	/** With `commitEvery`: rows whose stored row is equal, which were not written. */
 	readonly unchanged: number;
 	readonly vectors: number;
 	/** Always 0: no provider is asked. */
@@ -77,7 +77,7 @@ export interface ImportResult {
 	readonly edges: number;
 	/** Texts that came without a vector: the worker or `sync` embeds those whose row has none. */
 	readonly embeddingsQueued: number;
-	/** Of each table, by its name. */
+	/** The counts of each table, by its name. */
 	readonly tables: Readonly<Record<string, ImportedCount>>;
 }
 

@@ -39,7 +39,7 @@ export interface ImportRowsOptions {
 	readonly skipsVectors: boolean;
 	readonly onProgress?: ((progress: ImportProgress) => void) | undefined;
 	readonly signal?: AbortSignal | undefined;
-	/** Whether rows that are stored as they are are left alone, at the price of a read. @default false */
+	/** Whether rows whose stored row is equal are not written, at the price of a read. @default false */
 	readonly skipsEqual?: boolean;
 	/** Called at the end with what was written into each table. */
 	readonly onWritten?: (table: ImportedTable, count: ImportedCount) => void;
@@ -128,7 +128,7 @@ VALUES (${table.entity.tableName}, ${provider}, ${model}, ${dimensions}::integer
 ON CONFLICT DO NOTHING`);
 }
 
-/** All rows, or those that are not stored as they are. */
+/** All rows, or those whose stored row is missing or differs. */
 async function writeChanged(
 	tx: Handle,
 	batch: Batch,
@@ -169,10 +169,10 @@ async function writeBatch(
 }
 
 /**
- * The texts of the model that searches use are settled here. Queued by the
- * triggers, and taken out of the queue again behind their vectors, 20,000 rows
- * took 26 to 49 s, growing with the square of their number: a transaction's dead
- * entries stay in the indexes until it ends.
+ * The triggers do not queue the texts of the model that searches use. When they did,
+ * and the import removed them from the queue after it had written their vectors,
+ * 20,000 rows took 26 to 49 s, growing with the square of their number: dead entries of
+ * a transaction stay in the indexes until it ends.
  */
 function settingsOf(
 	[{ table }]: Batch,

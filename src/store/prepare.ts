@@ -76,7 +76,7 @@ export interface Prepared {
 	readonly space: VectorSpace | undefined;
 	/** Vectors by the hash of their text. */
 	readonly vectors: TextVectors;
-	/** The id of a row that brings none and is new. @default another one each time */
+	/** The id of a new row without one. @default a new id for each call */
 	readonly newId?: (row: ValidRow) => string;
 }
 

@@ -65,11 +65,11 @@ export interface ReadOptions {
 
 /** Reads the header, then the rows as they are asked for. Everything is checked: files are edited. */
 export async function openExport(
-	text: ExportText,
+	text: string | ExportText,
 	registry: Pick<Registry, "get">,
 	options: ReadOptions = {},
 ): Promise<OpenedExport> {
-	const lines = linesOf(decoded(text));
+	const lines = linesOf(decoded(typeof text === "string" ? [text] : text));
 	const first = await lines.next();
 	const header = readHeader(first.done === true ? "" : first.value.text);
 	const tables = new Map(

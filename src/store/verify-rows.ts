@@ -9,10 +9,10 @@ import type {
 } from "./export-result.ts";
 import type { ImportedRow, ImportedTable } from "./read-export.ts";
 
-const shownDifferences = 100;
+const maxDifferences = 100;
 
 interface VerifyOptions {
-	/** All that the export has. */
+	/** All tables of the export. */
 	readonly tables: readonly ImportedTable[];
 	readonly skipsVectors: boolean;
 	readonly onProgress?: ((progress: ImportProgress) => void) | undefined;
@@ -46,7 +46,7 @@ export async function verifyBatches(
 			}
 			if (result === undefined || result.kind === "equal") return;
 			count[result.kind === "missing" ? "missing" : "differing"]++;
-			if (differences.length < shownDifferences)
+			if (differences.length < maxDifferences)
 				differences.push({
 					table: tableName,
 					id: row.id,

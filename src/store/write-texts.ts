@@ -117,9 +117,9 @@ function textsOf(
 }
 
 /**
- * Takes texts that have their vector out of the queue. It is mostly empty, and
- * that is checked first; not under row level security, where the check would read
- * all tenants' texts.
+ * Removes texts that have their vector from the queue. An empty queue, the usual
+ * case, is found by a check first; not under row level security, where the check would
+ * read all tenants' texts.
  */
 export async function settleTexts(
 	tx: Handle,

@@ -184,7 +184,7 @@ async function runHybrid(
 		weights: used,
 		steps: [],
 		notes: [],
-		calls: callsOf("hybridSearch", options, settings.tables),
+		calls: callsOf("hybridSearch", options, settings),
 	};
 }
 
@@ -277,7 +277,7 @@ async function runVector(
 		weights: {},
 		steps: [],
 		notes: [],
-		calls: callsOf("vectorSearch", options, settings.tables),
+		calls: callsOf("vectorSearch", options, settings),
 	};
 }
 
@@ -319,7 +319,7 @@ async function runFuzzy(
 		notes: isBounded
 			? ["not all names that are like the query may have been compared"]
 			: [],
-		calls: callsOf("fuzzySearch", options, tables, "entityType"),
+		calls: callsOf("fuzzySearch", options, { tables, name: "entityType" }),
 	};
 }
 
@@ -353,7 +353,7 @@ async function runLookup(
 		weights: {},
 		steps: [],
 		notes: [],
-		calls: callsOf("lookupEntities", options, tables, "entityType"),
+		calls: callsOf("lookupEntities", options, { tables, name: "entityType" }),
 	};
 }
 
@@ -389,8 +389,14 @@ function textOf(
 function callsOf(
 	verb: string,
 	options: object,
-	tables: readonly string[] | undefined,
-	name = "tableName",
+	{
+		tables,
+		name = "tableName",
+	}: {
+		readonly tables?: readonly string[] | undefined;
+		/** The option that names the table. */
+		readonly name?: string;
+	},
 ): ServiceCall[] {
 	const each = (some(tables) ?? [undefined]).map((table) =>
 		table === undefined ? options : { [name]: table, ...options },

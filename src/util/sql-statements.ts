@@ -1,12 +1,12 @@
 /**
- * The statements of a text written in this code base, without the semicolons: what
- * generates it has no escapes but doubled quotes, and no nested comments. For
- * texts of other authors: `splitStatements`, which loads PostgreSQL's grammar.
+ * The statements of a text that this package generates, without semicolons: it has no
+ * escapes but doubled quotes, and no nested comments. For the user's SQL use
+ * `splitStatements`, which loads PostgreSQL's grammar.
  */
 export function statementsOf(text: string): string[] {
 	const statements: string[] = [];
 	let from = 0;
-	/** Blocks of a SQL function's body that are open: BEGIN ATOMIC, and CASE within. */
+	/** Number of open blocks in the body of a SQL function: BEGIN ATOMIC, and CASE within. */
 	let open = 0;
 	const add = (to: number) => {
 		const statement = withoutLeadingSpace(text.slice(from, to));
@@ -25,7 +25,7 @@ export function statementsOf(text: string): string[] {
 	return statements;
 }
 
-/** What may contain a semicolon that ends nothing, and what opens or closes a block. */
+/** Comments and literals, whose semicolons end no statement, and words that open or close a block. */
 const tokens =
 	/--[^\n]*|\/\*[\s\S]*?\*\/|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(?<tag>[A-Za-z_]*)\$[\s\S]*?\$\k<tag>\$|\bBEGIN\s+ATOMIC\b|\bCASE\b|\bEND\b|;/gi;
 

@@ -119,7 +119,7 @@ function tenantOfCall(
 		: tenantId;
 }
 
-/** Of one moment, whatever the number of tables. */
+/** One snapshot, whatever the number of tables. */
 function writeTables(
 	core: ServiceCore,
 	call: Options,

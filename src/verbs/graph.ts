@@ -35,7 +35,7 @@ export function graphReader(
 	};
 }
 
-/** @internal The one row that the call's `from` names: a write must not guess. */
+/** @internal The one row that the call's `from` names; throws `VALIDATION` if none or several have the name. */
 export async function rowNamed(
 	core: ServiceCore,
 	from: string,
@@ -69,10 +69,7 @@ export async function changeLinks<Call extends CallScope & { from: string }>(
 	change: (core: ServiceCore, call: Call) => Promise<unknown>,
 ): Promise<unknown> {
 	const core = buckets.of(call.tenantId);
-	const isInOne = core.registry
-		.all()
-		.every(({ entity }) => entity.tenantScoped);
-	if (isInOne) return change(core, call);
+	if (buckets.allHaveTenants) return change(core, call);
 	const { table, id } = await rowNamed(core, call.from, call);
 	if (table.entity.tenantScoped) return change(core, call);
 	return buckets

@@ -28,9 +28,8 @@ export interface ImportRowsOptions extends CallScope {
 	 */
 	readonly vectors?: "use" | "skip";
 	/**
-	 * Commits each so many rows, instead of all at the end. A call that was stopped
-	 * is continued by the same one: rows that are stored as they are in the export
-	 * are left alone. Not with `transaction`.
+	 * Rows per transaction. The same call continues an import that was stopped: rows
+	 * whose stored row is equal are not written again. Not with `transaction`.
 	 * @default all rows are one transaction
 	 */
 	readonly commitEvery?: number;

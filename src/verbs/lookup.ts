@@ -84,7 +84,7 @@ function toRequest(
 	};
 }
 
-/** The tables that the cache has names of, or the one of that type; the same list while the models are the same. */
+/** The tables whose names are in the cache, or the one of that type; the same array while the models are the same. */
 function cachedTables(
 	{ registry }: ServiceCore,
 	entityType: string | undefined,
@@ -101,13 +101,13 @@ function cachedTables(
 	return tables;
 }
 
-/** By the list of all tables. */
+/** The lists by the array of all tables, then by the entity type. */
 const tablesByType = new WeakMap<
 	readonly EntityTable[],
 	Map<string | undefined, readonly EntityTable[]>
 >();
 
-/** By the core, of each of its handles: those that go to the same place are sent together. A transaction has none. */
+/** The queue of each handle of a core: lookups on the same handle are sent together. A transaction has none. */
 const queues = new WeakMap<ServiceCore, Map<Handle, LookupQueue>>();
 
 function queueOf(core: ServiceCore, handle: Handle): LookupQueue | undefined {

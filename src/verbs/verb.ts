@@ -32,7 +32,7 @@ type BucketRule =
 	| "tenant"
 	| ((caller: BucketCaller, ...given: never[]) => Promise<unknown>);
 
-/** Who runs a verb where there are buckets. */
+/** What a verb over several buckets is run with. */
 export interface BucketCaller {
 	readonly buckets: Buckets;
 	readonly verbs: object;
@@ -78,13 +78,13 @@ export function rowsVerb<Given extends unknown[], Result>(
 
 /** Where a repository's call is run. */
 interface RowsRule {
-	/** The tenant that the call names; `undefined`: none. The repository's own goes before. */
+	/** The tenant that the call names; `undefined`: none. The repository's own takes precedence. */
 	readonly tenant: (...given: never[]) => string | undefined;
-	/** A call that names no tenant, over all buckets. @default in that of the default tenant */
+	/** Runs a call that names no tenant over all buckets. @default it runs in the default tenant's bucket */
 	readonly overAll?: (rows: RowsCaller, ...given: never[]) => unknown;
-	/** `overAll` also takes rows without tenants. @default false: they are read in one bucket */
+	/** Whether `overAll` also takes rows without tenants. @default false: they are read in one bucket */
 	readonly splits?: true;
-	/** It changes rows: those without tenants in all buckets. Its third argument are its options. @default false */
+	/** Whether it changes rows: those without tenants in all buckets. Its options are the third argument. @default false */
 	readonly changes?: true;
 }
 

@@ -31,15 +31,19 @@ export interface VerifyRowsOptions extends CallScope {
 	readonly text: string | ExportText;
 	/** `"skip"`: vectors are not compared. @default "use" */
 	readonly vectors?: "use" | "skip";
+	/** Called after each batch with the number of rows compared so far. */
 	readonly onProgress?: (progress: ImportProgress) => void;
+	/** Ends the comparison with `CANCELLED`. */
 	readonly signal?: AbortSignal;
 }
 
 export interface VerifyRows {
 	/**
-	 * Compares every row of an export with the stored row of its id: all values by
-	 * their types, and vectors bit by bit. For after an import, or as a check of a
-	 * backup. Reads one moment, in constant memory; rows that the export does not have are not looked at.
+	 * Compares every row of an export with the stored row of the same id: values by
+	 * their types, vectors bit by bit. Use it after an import, or to check a backup.
+	 * Reads one snapshot, in constant memory; stored rows that the export lacks are not
+	 * compared. `VALIDATION` if the text is not an export, `TENANT_MISMATCH` if a row is
+	 * of another tenant or user than the call's.
 	 *
 	 * @example
 	 * await service.verifyRows({ text: createReadStream("rows.jsonl") })
@@ -79,11 +83,7 @@ async function compare(
 	const tenantId = core.settings.rowLevelSecurity
 		? core.tenant(call.tenantId)
 		: call.tenantId;
-	const opened = await openExport(
-		typeof text === "string" ? [text] : text,
-		core.registry,
-		{ tenantId, userId },
-	);
+	const opened = await openExport(text, core.registry, { tenantId, userId });
 	const db = stoppable(core.handle(tenantId, transaction), call.signal);
 	return db.transaction(
 		(tx) =>

@@ -1,9 +1,9 @@
-// Before the first paint, which does not wait for the page's module: the theme
-// that was chosen, as in lib/theme.ts.
+// Sets the chosen theme, as lib/theme.ts does, before the first paint, which does
+// not wait for the page's module.
 try {
 	const theme = window.localStorage.getItem("rem-studio-theme");
 	if (theme === "light" || theme === "dark")
 		document.documentElement.dataset.theme = theme;
 } catch {
-	// Without storage the system's theme it is.
+	// Without storage the page has the system's theme.
 }

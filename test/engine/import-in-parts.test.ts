@@ -64,7 +64,7 @@ describe("an export of a database without buckets", () => {
 	};
 	const rows = tenants.length * notesOf + 1;
 
-	test("is imported in parts; one that was stopped goes on behind what is committed", async () => {
+	test("is imported in parts; an import that was stopped continues after the committed rows", async () => {
 		const text = await exported();
 		const stop = new AbortController();
 		const progress: number[] = [];

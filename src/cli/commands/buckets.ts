@@ -105,7 +105,7 @@ function addMove(buckets: Command): void {
 		.command("move")
 		.summary("move a bucket to another node of a Citus cluster")
 		.description(
-			"Lets Citus move the schema of a bucket, and returns when its cache of names answers there. While a bucket with unlogged tables moves, writes to it wait: the cache is unlogged unless KV_STORE__PERSISTENCE=logged and `rem migrate` made it logged. Without unlogged tables Citus replicates while others write.",
+			"Lets Citus move the schema of a bucket, and returns when its cache of names is ready there. While a bucket with unlogged tables moves, writes to it wait: the cache is unlogged unless KV_STORE__PERSISTENCE=logged and `rem migrate` made it logged. Without unlogged tables Citus replicates while others write.",
 		)
 		.argument("<bucket>", "its number, from 0", wholeNumber(0, 1_000_000))
 		.requiredOption("--to <node>", "the node as Citus names it: host:port")
@@ -141,7 +141,7 @@ async function move(
 		const result = await service.buckets.move({ bucket, to });
 		terminal.show(snakeNames(result), [
 			result.moved
-				? `bucket ${bucket} (${result.schema}) moved from ${result.from} to ${result.to} in ${duration(result.durationMs)}; its cache of names answers`
+				? `bucket ${bucket} (${result.schema}) moved from ${result.from} to ${result.to} in ${duration(result.durationMs)}; its cache of names is ready`
 				: `bucket ${bucket} (${result.schema}) is on ${result.to} already`,
 		]);
 	});

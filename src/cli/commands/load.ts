@@ -53,7 +53,7 @@ export function addLoad(program: Command, invocation: Invocation): void {
 		.addOption(
 			new Option(
 				"--commit-every <rows>",
-				"commit an export in parts; one that was stopped goes on behind what is stored",
+				"commit an export in parts; the same command continues a load that was stopped",
 			).argParser(wholeNumber(1, 1_000_000_000)),
 		)
 		.option(

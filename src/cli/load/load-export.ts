@@ -80,16 +80,19 @@ export async function loadExport(
 	const { file } = checked;
 	const started = performance.now();
 	try {
-		const result = await withProgress(target, checked, file.name, (read) =>
-			target.service.importRows({
-				...options,
-				...read,
-				...(commitEvery === undefined ? {} : { commitEvery }),
-			}),
+		const result = await withProgress(
+			target,
+			{ checked, label: file.name },
+			(read) =>
+				target.service.importRows({
+					...options,
+					...read,
+					...(commitEvery === undefined ? {} : { commitEvery }),
+				}),
 		);
 		const durationMs = performance.now() - started;
 		const verified = verifies
-			? await withProgress(target, checked, "verify", (read) =>
+			? await withProgress(target, { checked, label: "verify" }, (read) =>
 					target.service.verifyRows({ ...options, ...read }),
 				)
 			: undefined;
@@ -107,8 +110,10 @@ interface FileRead {
 /** Reads the file once, with a bar. */
 async function withProgress<T>(
 	{ terminal }: LoadTarget,
-	{ file, rows }: CheckedExport,
-	label: string,
+	{
+		checked: { file, rows },
+		label,
+	}: { readonly checked: CheckedExport; readonly label: string },
 	work: (read: FileRead) => Promise<T>,
 ): Promise<T> {
 	const progress = terminal.progress(label, rows);
@@ -122,7 +127,7 @@ async function withProgress<T>(
 	}
 }
 
-/** Whether the database has other rows than the file. */
+/** Whether rows of the file are missing in the database, or differ. */
 export function isDifferent({ verified }: LoadedExport): boolean {
 	return verified !== undefined && verified.missing + verified.differing > 0;
 }

@@ -203,7 +203,7 @@ function refuseRowOptions(
 		);
 }
 
-/** Other rows are committed in parts whatever the options, and made by the load. */
+/** Refuses options of exports for other rows, which are always committed in parts. */
 function refuseExportOptions(
 	[first]: readonly RowGroup[],
 	{ commitEvery, verify }: LoadCommandOptions,
@@ -214,7 +214,7 @@ function refuseExportOptions(
 	}).flatMap(([name, value]) => (value === undefined ? [] : name));
 	if (first !== undefined && given.length > 0)
 		throw new UsageError(
-			`${given.join(", ")} ${given.length === 1 ? "is" : "are"} for exports, and ${first.file} is none`,
+			`${given.join(", ")} ${given.length === 1 ? "is" : "are"} for exports, and ${first.file} is not an export`,
 		);
 }
 
@@ -266,7 +266,7 @@ async function loadAll(
 	return { summaries, exports: loaded };
 }
 
-/** Rows that name no table belong to the one there is. */
+/** Rows that name no table belong to the only model. */
 function onlyTable(models: readonly Entity[]): string | undefined {
 	return models.length === 1 ? models[0]?.tableName : undefined;
 }

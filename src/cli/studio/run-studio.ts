@@ -30,7 +30,7 @@ interface StudioRun {
 export async function runStudio(run: StudioRun): Promise<void> {
 	const { options, terminal, invocation } = run;
 	await setUp(run);
-	// In the background it would hold up the page that is opened first.
+	// Loaded in the background, it would delay the first page.
 	await loadSqlGrammar();
 	const { host = "127.0.0.1" } = options;
 	if (!isLoopback(host))

@@ -10,11 +10,11 @@ import {
 	scopedFilter,
 } from "./rows.ts";
 
-// How the verbs of a repository are run where tenants are spread over buckets.
+// How a repository's verbs run with buckets.
 
 type Filter = Readonly<Record<string, unknown>>;
 
-/** @internal The filter, the first argument, names the tenant. */
+/** @internal The tenant that a filter, the first argument, names. */
 export const tenantOfFilter = (filter: Filter | undefined) =>
 	typeof filter?.tenantId === "string" ? filter.tenantId : undefined;
 
@@ -26,7 +26,7 @@ export const bySecond = {
 /** @internal The same, of a verb that changes rows. */
 export const changesBySecond = { ...bySecond, changes: true } as const;
 
-/** @internal */
+/** @internal Runs a call in its tenant's bucket, or over all buckets, by the verb's rule. */
 export function runInBuckets(
 	verb: RowsVerb,
 	caller: RowsCaller,
@@ -63,7 +63,7 @@ export function allRows(
 	return { core: caller.core, transaction: options.transaction, parts };
 }
 
-/** @internal Something of each bucket, in their order. */
+/** @internal The results of `of` for each bucket, in their order. */
 export function everywhere<T>(
 	caller: RowsCaller,
 	of: (own: RowsCaller) => T,
@@ -97,7 +97,7 @@ function changeAll(
 		: (transaction as Handle).transaction(inAll);
 }
 
-/** The same rows' caller in a bucket. */
+/** The caller, bound to the table of a bucket. */
 function inBucket(caller: RowsCaller, core: ServiceCore): RowsCaller {
 	const { tableName } = caller.table.entity;
 	return { ...caller, core, table: core.registry.get(tableName) };

@@ -1,5 +1,5 @@
 // Several names in one parameter of the address. A name may be any text, such
-// as the type of an edge: each is encoded, so that a comma in it does not part it.
+// as the type of an edge: each is encoded, so that a comma in it does not split it.
 
 export function namesOf(text: string | undefined): string[] {
 	return (text ?? "")
@@ -12,14 +12,14 @@ export function textOfNames(names: Iterable<string>): string {
 	return [...names].map(encodeURIComponent).join(",");
 }
 
-/** With a name in it, or without. */
+/** Adds the name, or removes it where it is in the list. */
 export function toggled(names: readonly string[], name: string): string[] {
 	return names.includes(name)
 		? names.filter((other) => other !== name)
 		: [...names, name];
 }
 
-/** A `%` that was typed into the address stays what it is. */
+/** A text that is not encoded, such as a typed `%`, is returned unchanged. */
 function decoded(part: string): string {
 	try {
 		return decodeURIComponent(part);

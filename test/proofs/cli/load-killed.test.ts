@@ -16,7 +16,7 @@ const tenants = 20;
 describe.runIf(engines.includes("server"))(
 	"a load into buckets that is killed",
 	() => {
-		test("goes on behind what is committed, and is complete and verified", async () => {
+		test("continues after the committed rows, and is complete and verified", async () => {
 			const folder = temporaryFolder();
 			const file = join(folder, "all.jsonl");
 			writeFileSync(file, await exportOfManyTenants());

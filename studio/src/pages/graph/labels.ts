@@ -1,17 +1,17 @@
 import { excerpt } from "../../lib/format.ts";
 import type { Position } from "./layout.ts";
 
-/** A node as it is drawn, in the order in which labels are given. */
+/** A node and its position. */
 export interface LabelledNode extends Position {
 	readonly id: string;
 	readonly title: string;
-	/** It has a label even where that covers another one. */
+	/** Whether it has a label even where that covers another label. */
 	readonly isNeeded: boolean;
 }
 
 export interface Label {
 	readonly text: string;
-	/** Left of its node, so that its end is beside it. */
+	/** Whether it is left of its node. */
 	readonly isLeft: boolean;
 }
 
@@ -32,7 +32,7 @@ interface Box {
 const maxCharacters = 28;
 const minCharacters = 8;
 
-/** Labels that stay within the frame and cover neither nodes nor each other: the first nodes come first. */
+/** Labels that stay within the frame and cover neither nodes nor each other, in the order of the nodes: earlier ones have precedence. */
 export function placeLabels(
 	nodes: readonly LabelledNode[],
 	frame: Frame,
@@ -57,7 +57,7 @@ export function placeLabels(
 	return labels;
 }
 
-/** Away from the middle, whole or shortened; else on the other side. */
+/** Possible labels: on the side away from the middle, then on the other, whole or shortened. */
 function candidates(node: LabelledNode, frame: Frame): Label[] {
 	const prefersLeft = node.x < frame.width / 2;
 	return [prefersLeft, !prefersLeft].flatMap((isLeft): Label[] => {
