@@ -102,6 +102,23 @@ export class RemError extends Error {
 	}
 }
 
+/** The same error with other parts: what the change does not name stays. */
+export function withParts(
+	error: RemError,
+	change: RemErrorOptions & { readonly message?: string },
+): RemError {
+	const { code, hint, cause, sqlState, issues, position, committed } = error;
+	return new RemError(code, change.message ?? error.message, {
+		...(hint === undefined ? {} : { hint }),
+		...(sqlState === undefined ? {} : { sqlState }),
+		...(committed === undefined ? {} : { committed }),
+		cause,
+		issues,
+		position,
+		...change,
+	});
+}
+
 /** Whether the error is ours. A value that cannot even be asked is not. */
 export function isRemError(error: unknown): error is RemError {
 	try {

@@ -1,5 +1,5 @@
 import type { ServiceCore } from "../core/service-core.ts";
-import { RemError } from "../errors.ts";
+import { RemError, withParts } from "../errors.ts";
 import type { BucketCores } from "./bucket-cores.ts";
 
 /**
@@ -79,13 +79,9 @@ async function named<T>(
 
 function inBucket(error: unknown, place: string, outcome?: string): unknown {
 	if (!(error instanceof RemError)) return error;
-	const { code, message, hint, cause, sqlState, issues, position } = error;
-	const hints = [hint, outcome].filter((one) => one !== undefined);
-	return new RemError(code, `${place}: ${message}`, {
+	const hints = [error.hint, outcome].filter((one) => one !== undefined);
+	return withParts(error, {
+		message: `${place}: ${error.message}`,
 		...(hints.length === 0 ? {} : { hint: hints.join("; ") }),
-		cause,
-		issues,
-		position,
-		...(sqlState === undefined ? {} : { sqlState }),
 	});
 }

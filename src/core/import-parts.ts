@@ -1,5 +1,5 @@
 import type { Handle } from "../db/database.ts";
-import { RemError } from "../errors.ts";
+import { RemError, withParts } from "../errors.ts";
 import type {
 	ImportedCount,
 	ImportProgress,
@@ -88,12 +88,8 @@ function addResults(a: ImportResult, b: ImportResult): ImportResult {
 
 function withCommitted(error: unknown, rows: number): unknown {
 	if (!(error instanceof RemError)) return error;
-	const { code, cause, issues, sqlState, hint = "" } = error;
-	const remedy = hint.replace(/^nothing was written(?:; )?/, "");
-	return new RemError(code, error.message, {
+	const remedy = (error.hint ?? "").replace(/^nothing was written(?:; )?/, "");
+	return withParts(error, {
 		hint: `the first ${rows} rows are committed, and importing the export again continues after them${remedy === "" ? "" : `; ${remedy}`}`,
-		cause,
-		issues,
-		...(sqlState === undefined ? {} : { sqlState }),
 	});
 }

@@ -3,7 +3,7 @@ import {
 	readIndexPresence,
 } from "../db/catalogue/indexes.ts";
 import type { Handle, Session } from "../db/database.ts";
-import { RemError } from "../errors.ts";
+import { RemError, withParts } from "../errors.ts";
 import type { SqlNode } from "../sql-grammar.ts";
 import { type FileStatus, filePrefix } from "./history.ts";
 import { type LedgerEntry, record, sha256 } from "./ledger.ts";
@@ -259,10 +259,8 @@ async function runStatement(
 function stopped(error: unknown, at: number, count: number): unknown {
 	if (!(error instanceof RemError) || error.code !== "MIGRATION_FAILED")
 		return error;
-	return new RemError(error.code, error.message, {
+	return withParts(error, {
 		hint: `${at} of its ${count} statements are applied; correct the rest and migrate again: it continues there`,
-		cause: error.cause,
-		...(error.sqlState === undefined ? {} : { sqlState: error.sqlState }),
 	});
 }
 

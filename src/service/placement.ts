@@ -15,7 +15,7 @@ import type { ServiceCore } from "../core/service-core.ts";
 import { sideBySide } from "../core/side-by-side.ts";
 import { type Database, limited } from "../db/database.ts";
 import { refuseInsideTransaction } from "../db/open-transaction.ts";
-import { RemError } from "../errors.ts";
+import { RemError, withParts } from "../errors.ts";
 import { listOf, text, wholeNumber } from "../models/checks.ts";
 import { required } from "../models/options.ts";
 
@@ -227,16 +227,11 @@ async function findNode(db: Database, to: string): Promise<string> {
 /** Citus cleans up after a failed move; the bucket is complete on one of the nodes. */
 function notMoved(error: unknown, schema: string, target: string): unknown {
 	if (!(error instanceof RemError)) return error;
-	const { code, cause, sqlState, hint } = error;
-	return new RemError(
-		code,
-		`Citus did not move ${schema} to ${target}: ${error.message}`,
-		{
-			hint: `${hint === undefined ? "" : `${hint}; `}the log of the coordinator has the reason, and buckets.status (rem buckets status) shows where the bucket is; no row is lost, and the move can be repeated`,
-			cause,
-			...(sqlState === undefined ? {} : { sqlState }),
-		},
-	);
+	const { hint, message } = error;
+	return withParts(error, {
+		message: `Citus did not move ${schema} to ${target}: ${message}`,
+		hint: `${hint === undefined ? "" : `${hint}; `}the log of the coordinator has the reason, and buckets.status (rem buckets status) shows where the bucket is; no row is lost, and the move can be repeated`,
+	});
 }
 
 const bucketNumber = wholeNumber(0);

@@ -1,4 +1,4 @@
-import { isRemError, markCallersOwn, RemError } from "../errors.ts";
+import { isRemError, markCallersOwn, withParts } from "../errors.ts";
 import type { Prepared, VectorCounts } from "./prepare.ts";
 import type { UpsertProgress, UpsertResult } from "./upsert-result.ts";
 
@@ -37,19 +37,14 @@ export class ChunkProgress {
 	/** Adds to the error how many entities are committed, also to one that the source of the entities threw. */
 	describe(error: unknown): unknown {
 		if (!isRemError(error)) return withCommitted(error, this.#done);
-		const { code, message, cause, issues, sqlState, position } = error;
 		const hint =
 			this.#done === 0
 				? "nothing was committed"
 				: `the first ${this.#done} entities are committed, the rest is not`;
 		const rest = withoutOutcome(error.hint);
-		return new RemError(code, message, {
+		return withParts(error, {
 			hint: rest === "" ? hint : `${hint}; ${rest}`,
-			cause,
-			issues,
-			position,
 			committed: this.#done,
-			...(sqlState === undefined ? {} : { sqlState }),
 		});
 	}
 }

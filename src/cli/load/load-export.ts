@@ -1,6 +1,6 @@
 import { createReadStream } from "node:fs";
 import { setImmediate } from "node:timers/promises";
-import { RemError } from "../../errors.ts";
+import { RemError, withParts } from "../../errors.ts";
 import type { ImportResult, VerifyRowsResult } from "../../index.ts";
 import type { Registry } from "../../models/registry.ts";
 import { openExport } from "../../store/read-export.ts";
@@ -134,13 +134,7 @@ export function isDifferent({ verified }: LoadedExport): boolean {
 
 function withFile(error: unknown, { name }: InputFile): unknown {
 	if (!(error instanceof RemError)) return error;
-	const { code, hint, cause, issues, sqlState } = error;
-	return new RemError(code, `${name}: ${error.message}`, {
-		...(hint === undefined ? {} : { hint }),
-		...(sqlState === undefined ? {} : { sqlState }),
-		cause,
-		issues,
-	});
+	return withParts(error, { message: `${name}: ${error.message}` });
 }
 
 export function exportLines({

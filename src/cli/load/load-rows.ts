@@ -1,6 +1,6 @@
 import { basename } from "node:path";
 import { setImmediate } from "node:timers/promises";
-import { RemError } from "../../errors.ts";
+import { RemError, withParts } from "../../errors.ts";
 import type { BatchUpsertResult } from "../../index.ts";
 import type { AnyService } from "../open-service.ts";
 import type { Terminal } from "../output/terminal.ts";
@@ -93,17 +93,14 @@ function withPlace(
 	isHalfWay: boolean,
 ): unknown {
 	if (!(error instanceof RemError)) return error;
-	const { code, message, cause, issues, sqlState } = error;
 	const hints = [
 		...(error.hint === undefined ? [] : [error.hint]),
 		...(isHalfWay
 			? ["run the same command again: what is stored already costs nothing"]
 			: []),
 	];
-	return new RemError(code, `${group.file} → ${entity.tableName}: ${message}`, {
+	return withParts(error, {
+		message: `${group.file} → ${entity.tableName}: ${error.message}`,
 		...(hints.length === 0 ? {} : { hint: hints.join("; ") }),
-		...(sqlState === undefined ? {} : { sqlState }),
-		cause,
-		issues,
 	});
 }
