@@ -1,5 +1,6 @@
 import { readRelationHeads } from "../db/catalogue/relations.ts";
 import type { Handle } from "../db/database.ts";
+import { sendEach } from "../db/send-each.ts";
 import { RemError } from "../errors.ts";
 import { createSchema } from "../schema/base.ts";
 import { ours, ownershipMark } from "../schema/ownership.ts";
@@ -106,7 +107,8 @@ export async function createDirectory(
 ): Promise<void> {
 	const table = ident(schema, directoryName);
 	await db.transaction(async (tx) => {
-		await tx.script(
+		await sendEach(
+			tx,
 			toText(sql`${createSchema(schema)}CREATE TABLE IF NOT EXISTS ${table} (
   buckets INTEGER NOT NULL,
   -- How a tenant's bucket is computed.
