@@ -82,8 +82,8 @@ describe("without the token", () => {
 			},
 			(text) =>
 				finishes(text)
-					? `INSERT INTO kv_state (kind, token, filenode)
-SELECT 'ready', gen_random_uuid(), pg_relation_filenode('kv_store') WHERE $1::text IS NOT NULL`
+					? `WITH marker AS MATERIALIZED (SELECT 'ready', gen_random_uuid(), pg_relation_filenode('kv_store') WHERE $1::text IS NOT NULL)
+INSERT INTO kv_state (kind, token, filenode) SELECT * FROM marker`
 					: text,
 		);
 		await rebuildKv(tokenless, "public");
