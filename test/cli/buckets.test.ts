@@ -49,7 +49,6 @@ export const Country = defineEntity("countries", { name: z.string() }, { entityK
 		.join("\n"),
 	"countries.json": '[{ "name": "chile" }]',
 	"queries.jsonl": '{"query":"the two note","relevant":["two"]}\n',
-	"0001_view.sql": "SELECT 1;",
 });
 const file = (name: string) => join(folder, name);
 const rows = tenants.length * 3;
@@ -84,9 +83,10 @@ describe.each(fewEngines)("on the %s engine", (engine) => {
 		},
 		"migrate status": () => json(["migrate", "status"]),
 		"migrate repair": async () => {
-			const own = ["--migrations", folder];
+			const migrations = temporaryFolder({ "0001_view.sql": "SELECT 1;" });
+			const own = ["--migrations", migrations];
 			await json(["migrate", ...own]);
-			writeFileSync(file("0001_view.sql"), "SELECT 2;");
+			writeFileSync(join(migrations, "0001_view.sql"), "SELECT 2;");
 			await json(["migrate", "repair", "0001_view.sql", ...own]);
 		},
 		"schema diff": async () => {
