@@ -102,6 +102,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_files_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -140,7 +141,7 @@ BEGIN
     IF rem_ids IS NOT NULL THEN
       DELETE FROM "public"."embeddings_files" AS e
       WHERE e.entity_id = ANY (rem_ids)
-        AND NOT EXISTS (SELECT FROM "public"."files" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
+        AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."files" AS "r" WHERE "r".id = "e"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
       UPDATE "public"."embeddings_files" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."files" WHERE id = ANY (rem_ids)) AS r
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
@@ -209,6 +210,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_files_embeddings_replica"() RETURNS TRIG
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_fields TEXT[];
@@ -303,6 +305,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_files_words"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -332,7 +335,7 @@ BEGIN
   IF rem_ids IS NULL THEN RETURN NULL; END IF;
   IF TG_OP <> 'INSERT' THEN
     DELETE FROM "public"."rem_words_files" AS w WHERE w.entity_id = ANY (rem_ids)
-      AND NOT EXISTS (SELECT FROM "public"."files" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
+      AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."files" AS "r" WHERE "r".id = "w"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
   END IF;
   PERFORM "public"."rem_store_words"('files', '"public"."files"'::regclass, '"public"."rem_words_files"'::regclass, rem_ids, true);
   RETURN NULL;
@@ -388,6 +391,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_files_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -426,7 +430,7 @@ BEGIN
 
   IF TG_OP <> 'INSERT' THEN
     SELECT array_agg(changed.id ORDER BY changed.id) INTO rem_gone FROM unnest(rem_ids) AS changed (id)
-    WHERE NOT EXISTS (SELECT FROM "public"."files" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
+    WHERE NOT EXISTS (SELECT FROM (SELECT * FROM "public"."files" AS "r" WHERE "r".id = "changed"."id" OFFSET 0) AS "r" WHERE "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
         WITH guard AS MATERIALIZED (SELECT '', 'files', gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
@@ -439,7 +443,12 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
-  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_files" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id)
+  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM (SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
+  "public"."rem_normalize_key"("r"."name") AS normalized_key,
+  'files'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
+  left(coalesce(nullif("r"."content", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
+FROM unnest(rem_ids) AS changed (id) CROSS JOIN LATERAL (SELECT * FROM "public"."files" AS "r" WHERE "r".id = "changed"."id" OFFSET 0) AS "r"
+WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL) AS source ORDER BY entity_id)
   INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at) SELECT * FROM entries
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
@@ -549,6 +558,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_image_resources_embeddings"() RETURNS TR
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -587,7 +597,7 @@ BEGIN
     IF rem_ids IS NOT NULL THEN
       DELETE FROM "public"."embeddings_image_resources" AS e
       WHERE e.entity_id = ANY (rem_ids)
-        AND NOT EXISTS (SELECT FROM "public"."image_resources" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
+        AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."image_resources" AS "r" WHERE "r".id = "e"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
       UPDATE "public"."embeddings_image_resources" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."image_resources" WHERE id = ANY (rem_ids)) AS r
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
@@ -656,6 +666,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_image_resources_embeddings_replica"() RE
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_fields TEXT[];
@@ -750,6 +761,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_image_resources_words"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -779,7 +791,7 @@ BEGIN
   IF rem_ids IS NULL THEN RETURN NULL; END IF;
   IF TG_OP <> 'INSERT' THEN
     DELETE FROM "public"."rem_words_image_resources" AS w WHERE w.entity_id = ANY (rem_ids)
-      AND NOT EXISTS (SELECT FROM "public"."image_resources" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
+      AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."image_resources" AS "r" WHERE "r".id = "w"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
   END IF;
   PERFORM "public"."rem_store_words"('image_resources', '"public"."image_resources"'::regclass, '"public"."rem_words_image_resources"'::regclass, rem_ids, true);
   RETURN NULL;
@@ -835,6 +847,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_image_resources_kv_store_upsert"() RETUR
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -873,7 +886,7 @@ BEGIN
 
   IF TG_OP <> 'INSERT' THEN
     SELECT array_agg(changed.id ORDER BY changed.id) INTO rem_gone FROM unnest(rem_ids) AS changed (id)
-    WHERE NOT EXISTS (SELECT FROM "public"."image_resources" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
+    WHERE NOT EXISTS (SELECT FROM (SELECT * FROM "public"."image_resources" AS "r" WHERE "r".id = "changed"."id" OFFSET 0) AS "r" WHERE "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
         WITH guard AS MATERIALIZED (SELECT '', 'image_resources', gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
@@ -886,7 +899,12 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
-  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_image_resources" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id)
+  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM (SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
+  "public"."rem_normalize_key"("r"."name") AS normalized_key,
+  'image_resources'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
+  left(coalesce(nullif("r"."description", ''), nullif("r"."content", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
+FROM unnest(rem_ids) AS changed (id) CROSS JOIN LATERAL (SELECT * FROM "public"."image_resources" AS "r" WHERE "r".id = "changed"."id" OFFSET 0) AS "r"
+WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL) AS source ORDER BY entity_id)
   INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at) SELECT * FROM entries
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
@@ -985,6 +1003,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_messages_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -1023,7 +1042,7 @@ BEGIN
     IF rem_ids IS NOT NULL THEN
       DELETE FROM "public"."embeddings_messages" AS e
       WHERE e.entity_id = ANY (rem_ids)
-        AND NOT EXISTS (SELECT FROM "public"."messages" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
+        AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."messages" AS "r" WHERE "r".id = "e"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
       UPDATE "public"."embeddings_messages" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."messages" WHERE id = ANY (rem_ids)) AS r
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
@@ -1092,6 +1111,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_messages_embeddings_replica"() RETURNS T
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_fields TEXT[];
@@ -1186,6 +1206,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_messages_words"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -1215,7 +1236,7 @@ BEGIN
   IF rem_ids IS NULL THEN RETURN NULL; END IF;
   IF TG_OP <> 'INSERT' THEN
     DELETE FROM "public"."rem_words_messages" AS w WHERE w.entity_id = ANY (rem_ids)
-      AND NOT EXISTS (SELECT FROM "public"."messages" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
+      AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."messages" AS "r" WHERE "r".id = "w"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
   END IF;
   PERFORM "public"."rem_store_words"('messages', '"public"."messages"'::regclass, '"public"."rem_words_messages"'::regclass, rem_ids, true);
   RETURN NULL;
@@ -1322,6 +1343,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_moments_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -1360,7 +1382,7 @@ BEGIN
     IF rem_ids IS NOT NULL THEN
       DELETE FROM "public"."embeddings_moments" AS e
       WHERE e.entity_id = ANY (rem_ids)
-        AND NOT EXISTS (SELECT FROM "public"."moments" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
+        AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."moments" AS "r" WHERE "r".id = "e"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
       UPDATE "public"."embeddings_moments" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."moments" WHERE id = ANY (rem_ids)) AS r
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
@@ -1429,6 +1451,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_moments_embeddings_replica"() RETURNS TR
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_fields TEXT[];
@@ -1523,6 +1546,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_moments_words"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -1552,7 +1576,7 @@ BEGIN
   IF rem_ids IS NULL THEN RETURN NULL; END IF;
   IF TG_OP <> 'INSERT' THEN
     DELETE FROM "public"."rem_words_moments" AS w WHERE w.entity_id = ANY (rem_ids)
-      AND NOT EXISTS (SELECT FROM "public"."moments" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
+      AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."moments" AS "r" WHERE "r".id = "w"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
   END IF;
   PERFORM "public"."rem_store_words"('moments', '"public"."moments"'::regclass, '"public"."rem_words_moments"'::regclass, rem_ids, true);
   RETURN NULL;
@@ -1608,6 +1632,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_moments_kv_store_upsert"() RETURNS TRIGG
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -1646,7 +1671,7 @@ BEGIN
 
   IF TG_OP <> 'INSERT' THEN
     SELECT array_agg(changed.id ORDER BY changed.id) INTO rem_gone FROM unnest(rem_ids) AS changed (id)
-    WHERE NOT EXISTS (SELECT FROM "public"."moments" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
+    WHERE NOT EXISTS (SELECT FROM (SELECT * FROM "public"."moments" AS "r" WHERE "r".id = "changed"."id" OFFSET 0) AS "r" WHERE "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
         WITH guard AS MATERIALIZED (SELECT '', 'moments', gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
@@ -1659,7 +1684,12 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
-  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_moments" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id)
+  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM (SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
+  "public"."rem_normalize_key"("r"."name") AS normalized_key,
+  'moments'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
+  left(coalesce(nullif("r"."summary", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
+FROM unnest(rem_ids) AS changed (id) CROSS JOIN LATERAL (SELECT * FROM "public"."moments" AS "r" WHERE "r".id = "changed"."id" OFFSET 0) AS "r"
+WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL) AS source ORDER BY entity_id)
   INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at) SELECT * FROM entries
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
@@ -1765,6 +1795,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_ontologies_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -1803,7 +1834,7 @@ BEGIN
     IF rem_ids IS NOT NULL THEN
       DELETE FROM "public"."embeddings_ontologies" AS e
       WHERE e.entity_id = ANY (rem_ids)
-        AND NOT EXISTS (SELECT FROM "public"."ontologies" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
+        AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."ontologies" AS "r" WHERE "r".id = "e"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
       UPDATE "public"."embeddings_ontologies" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."ontologies" WHERE id = ANY (rem_ids)) AS r
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
@@ -1872,6 +1903,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_ontologies_embeddings_replica"() RETURNS
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_fields TEXT[];
@@ -1966,6 +1998,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_ontologies_words"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -1995,7 +2028,7 @@ BEGIN
   IF rem_ids IS NULL THEN RETURN NULL; END IF;
   IF TG_OP <> 'INSERT' THEN
     DELETE FROM "public"."rem_words_ontologies" AS w WHERE w.entity_id = ANY (rem_ids)
-      AND NOT EXISTS (SELECT FROM "public"."ontologies" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
+      AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."ontologies" AS "r" WHERE "r".id = "w"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
   END IF;
   PERFORM "public"."rem_store_words"('ontologies', '"public"."ontologies"'::regclass, '"public"."rem_words_ontologies"'::regclass, rem_ids, true);
   RETURN NULL;
@@ -2051,6 +2084,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_ontologies_kv_store_upsert"() RETURNS TR
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -2089,7 +2123,7 @@ BEGIN
 
   IF TG_OP <> 'INSERT' THEN
     SELECT array_agg(changed.id ORDER BY changed.id) INTO rem_gone FROM unnest(rem_ids) AS changed (id)
-    WHERE NOT EXISTS (SELECT FROM "public"."ontologies" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
+    WHERE NOT EXISTS (SELECT FROM (SELECT * FROM "public"."ontologies" AS "r" WHERE "r".id = "changed"."id" OFFSET 0) AS "r" WHERE "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
         WITH guard AS MATERIALIZED (SELECT '', 'ontologies', gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
@@ -2102,7 +2136,12 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
-  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_ontologies" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id)
+  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM (SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
+  "public"."rem_normalize_key"("r"."name") AS normalized_key,
+  'ontologies'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
+  left(coalesce(nullif("r"."content", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
+FROM unnest(rem_ids) AS changed (id) CROSS JOIN LATERAL (SELECT * FROM "public"."ontologies" AS "r" WHERE "r".id = "changed"."id" OFFSET 0) AS "r"
+WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL) AS source ORDER BY entity_id)
   INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at) SELECT * FROM entries
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
@@ -2208,6 +2247,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_ontology_configs_embeddings"() RETURNS T
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -2246,7 +2286,7 @@ BEGIN
     IF rem_ids IS NOT NULL THEN
       DELETE FROM "public"."embeddings_ontology_configs" AS e
       WHERE e.entity_id = ANY (rem_ids)
-        AND NOT EXISTS (SELECT FROM "public"."ontology_configs" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
+        AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."ontology_configs" AS "r" WHERE "r".id = "e"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
       UPDATE "public"."embeddings_ontology_configs" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."ontology_configs" WHERE id = ANY (rem_ids)) AS r
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
@@ -2315,6 +2355,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_ontology_configs_embeddings_replica"() R
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_fields TEXT[];
@@ -2409,6 +2450,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_ontology_configs_words"() RETURNS TRIGGE
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -2438,7 +2480,7 @@ BEGIN
   IF rem_ids IS NULL THEN RETURN NULL; END IF;
   IF TG_OP <> 'INSERT' THEN
     DELETE FROM "public"."rem_words_ontology_configs" AS w WHERE w.entity_id = ANY (rem_ids)
-      AND NOT EXISTS (SELECT FROM "public"."ontology_configs" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
+      AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."ontology_configs" AS "r" WHERE "r".id = "w"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
   END IF;
   PERFORM "public"."rem_store_words"('ontology_configs', '"public"."ontology_configs"'::regclass, '"public"."rem_words_ontology_configs"'::regclass, rem_ids, true);
   RETURN NULL;
@@ -2494,6 +2536,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_ontology_configs_kv_store_upsert"() RETU
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -2532,7 +2575,7 @@ BEGIN
 
   IF TG_OP <> 'INSERT' THEN
     SELECT array_agg(changed.id ORDER BY changed.id) INTO rem_gone FROM unnest(rem_ids) AS changed (id)
-    WHERE NOT EXISTS (SELECT FROM "public"."ontology_configs" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
+    WHERE NOT EXISTS (SELECT FROM (SELECT * FROM "public"."ontology_configs" AS "r" WHERE "r".id = "changed"."id" OFFSET 0) AS "r" WHERE "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
         WITH guard AS MATERIALIZED (SELECT '', 'ontology_configs', gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
@@ -2545,7 +2588,12 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
-  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_ontology_configs" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id)
+  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM (SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
+  "public"."rem_normalize_key"("r"."name") AS normalized_key,
+  'ontology_configs'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
+  left(coalesce(nullif("r"."description", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
+FROM unnest(rem_ids) AS changed (id) CROSS JOIN LATERAL (SELECT * FROM "public"."ontology_configs" AS "r" WHERE "r".id = "changed"."id" OFFSET 0) AS "r"
+WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL) AS source ORDER BY entity_id)
   INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at) SELECT * FROM entries
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
@@ -2648,6 +2696,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_resources_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -2686,7 +2735,7 @@ BEGIN
     IF rem_ids IS NOT NULL THEN
       DELETE FROM "public"."embeddings_resources" AS e
       WHERE e.entity_id = ANY (rem_ids)
-        AND NOT EXISTS (SELECT FROM "public"."resources" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
+        AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."resources" AS "r" WHERE "r".id = "e"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
       UPDATE "public"."embeddings_resources" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."resources" WHERE id = ANY (rem_ids)) AS r
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
@@ -2755,6 +2804,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_resources_embeddings_replica"() RETURNS 
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_fields TEXT[];
@@ -2849,6 +2899,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_resources_words"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -2878,7 +2929,7 @@ BEGIN
   IF rem_ids IS NULL THEN RETURN NULL; END IF;
   IF TG_OP <> 'INSERT' THEN
     DELETE FROM "public"."rem_words_resources" AS w WHERE w.entity_id = ANY (rem_ids)
-      AND NOT EXISTS (SELECT FROM "public"."resources" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
+      AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."resources" AS "r" WHERE "r".id = "w"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
   END IF;
   PERFORM "public"."rem_store_words"('resources', '"public"."resources"'::regclass, '"public"."rem_words_resources"'::regclass, rem_ids, true);
   RETURN NULL;
@@ -2934,6 +2985,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_resources_kv_store_upsert"() RETURNS TRI
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -2972,7 +3024,7 @@ BEGIN
 
   IF TG_OP <> 'INSERT' THEN
     SELECT array_agg(changed.id ORDER BY changed.id) INTO rem_gone FROM unnest(rem_ids) AS changed (id)
-    WHERE NOT EXISTS (SELECT FROM "public"."resources" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
+    WHERE NOT EXISTS (SELECT FROM (SELECT * FROM "public"."resources" AS "r" WHERE "r".id = "changed"."id" OFFSET 0) AS "r" WHERE "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
         WITH guard AS MATERIALIZED (SELECT '', 'resources', gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
@@ -2985,7 +3037,12 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
-  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_resources" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id)
+  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM (SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
+  "public"."rem_normalize_key"("r"."name") AS normalized_key,
+  'resources'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
+  left(coalesce(nullif("r"."description", ''), nullif("r"."content", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
+FROM unnest(rem_ids) AS changed (id) CROSS JOIN LATERAL (SELECT * FROM "public"."resources" AS "r" WHERE "r".id = "changed"."id" OFFSET 0) AS "r"
+WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL) AS source ORDER BY entity_id)
   INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at) SELECT * FROM entries
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
@@ -3087,6 +3144,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_schemas_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -3125,7 +3183,7 @@ BEGIN
     IF rem_ids IS NOT NULL THEN
       DELETE FROM "public"."embeddings_schemas" AS e
       WHERE e.entity_id = ANY (rem_ids)
-        AND NOT EXISTS (SELECT FROM "public"."schemas" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
+        AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."schemas" AS "r" WHERE "r".id = "e"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
       UPDATE "public"."embeddings_schemas" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."schemas" WHERE id = ANY (rem_ids)) AS r
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
@@ -3194,6 +3252,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_schemas_embeddings_replica"() RETURNS TR
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_fields TEXT[];
@@ -3288,6 +3347,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_schemas_words"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -3317,7 +3377,7 @@ BEGIN
   IF rem_ids IS NULL THEN RETURN NULL; END IF;
   IF TG_OP <> 'INSERT' THEN
     DELETE FROM "public"."rem_words_schemas" AS w WHERE w.entity_id = ANY (rem_ids)
-      AND NOT EXISTS (SELECT FROM "public"."schemas" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
+      AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."schemas" AS "r" WHERE "r".id = "w"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
   END IF;
   PERFORM "public"."rem_store_words"('schemas', '"public"."schemas"'::regclass, '"public"."rem_words_schemas"'::regclass, rem_ids, true);
   RETURN NULL;
@@ -3373,6 +3433,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_schemas_kv_store_upsert"() RETURNS TRIGG
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -3411,7 +3472,7 @@ BEGIN
 
   IF TG_OP <> 'INSERT' THEN
     SELECT array_agg(changed.id ORDER BY changed.id) INTO rem_gone FROM unnest(rem_ids) AS changed (id)
-    WHERE NOT EXISTS (SELECT FROM "public"."schemas" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
+    WHERE NOT EXISTS (SELECT FROM (SELECT * FROM "public"."schemas" AS "r" WHERE "r".id = "changed"."id" OFFSET 0) AS "r" WHERE "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
         WITH guard AS MATERIALIZED (SELECT '', 'schemas', gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
@@ -3424,7 +3485,12 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
-  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_schemas" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id)
+  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM (SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
+  "public"."rem_normalize_key"("r"."name") AS normalized_key,
+  'schemas'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
+  left(coalesce(nullif("r"."content", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
+FROM unnest(rem_ids) AS changed (id) CROSS JOIN LATERAL (SELECT * FROM "public"."schemas" AS "r" WHERE "r".id = "changed"."id" OFFSET 0) AS "r"
+WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL) AS source ORDER BY entity_id)
   INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at) SELECT * FROM entries
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
@@ -3529,6 +3595,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_sessions_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -3567,7 +3634,7 @@ BEGIN
     IF rem_ids IS NOT NULL THEN
       DELETE FROM "public"."embeddings_sessions" AS e
       WHERE e.entity_id = ANY (rem_ids)
-        AND NOT EXISTS (SELECT FROM "public"."sessions" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
+        AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."sessions" AS "r" WHERE "r".id = "e"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
       UPDATE "public"."embeddings_sessions" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."sessions" WHERE id = ANY (rem_ids)) AS r
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
@@ -3636,6 +3703,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_sessions_embeddings_replica"() RETURNS T
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_fields TEXT[];
@@ -3730,6 +3798,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_sessions_words"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -3759,7 +3828,7 @@ BEGIN
   IF rem_ids IS NULL THEN RETURN NULL; END IF;
   IF TG_OP <> 'INSERT' THEN
     DELETE FROM "public"."rem_words_sessions" AS w WHERE w.entity_id = ANY (rem_ids)
-      AND NOT EXISTS (SELECT FROM "public"."sessions" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
+      AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."sessions" AS "r" WHERE "r".id = "w"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
   END IF;
   PERFORM "public"."rem_store_words"('sessions', '"public"."sessions"'::regclass, '"public"."rem_words_sessions"'::regclass, rem_ids, true);
   RETURN NULL;
@@ -3815,6 +3884,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_sessions_kv_store_upsert"() RETURNS TRIG
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -3853,7 +3923,7 @@ BEGIN
 
   IF TG_OP <> 'INSERT' THEN
     SELECT array_agg(changed.id ORDER BY changed.id) INTO rem_gone FROM unnest(rem_ids) AS changed (id)
-    WHERE NOT EXISTS (SELECT FROM "public"."sessions" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
+    WHERE NOT EXISTS (SELECT FROM (SELECT * FROM "public"."sessions" AS "r" WHERE "r".id = "changed"."id" OFFSET 0) AS "r" WHERE "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
         WITH guard AS MATERIALIZED (SELECT '', 'sessions', gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
@@ -3866,7 +3936,12 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
-  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_sessions" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id)
+  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM (SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
+  "public"."rem_normalize_key"("r"."name") AS normalized_key,
+  'sessions'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
+  left(coalesce(nullif("r"."description", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
+FROM unnest(rem_ids) AS changed (id) CROSS JOIN LATERAL (SELECT * FROM "public"."sessions" AS "r" WHERE "r".id = "changed"."id" OFFSET 0) AS "r"
+WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL) AS source ORDER BY entity_id)
   INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at) SELECT * FROM entries
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,
@@ -3999,6 +4074,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_users_embeddings"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -4037,7 +4113,7 @@ BEGIN
     IF rem_ids IS NOT NULL THEN
       DELETE FROM "public"."embeddings_users" AS e
       WHERE e.entity_id = ANY (rem_ids)
-        AND NOT EXISTS (SELECT FROM "public"."users" AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
+        AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."users" AS "r" WHERE "r".id = "e"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
       UPDATE "public"."embeddings_users" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."users" WHERE id = ANY (rem_ids)) AS r
       WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
@@ -4106,6 +4182,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_users_embeddings_replica"() RETURNS TRIG
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_fields TEXT[];
@@ -4200,6 +4277,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_users_words"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -4229,7 +4307,7 @@ BEGIN
   IF rem_ids IS NULL THEN RETURN NULL; END IF;
   IF TG_OP <> 'INSERT' THEN
     DELETE FROM "public"."rem_words_users" AS w WHERE w.entity_id = ANY (rem_ids)
-      AND NOT EXISTS (SELECT FROM "public"."users" AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
+      AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."users" AS "r" WHERE "r".id = "w"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
   END IF;
   PERFORM "public"."rem_store_words"('users', '"public"."users"'::regclass, '"public"."rem_words_users"'::regclass, rem_ids, true);
   RETURN NULL;
@@ -4285,6 +4363,7 @@ CREATE OR REPLACE FUNCTION "public"."fn_users_kv_store_upsert"() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_ids UUID[];
@@ -4323,7 +4402,7 @@ BEGIN
 
   IF TG_OP <> 'INSERT' THEN
     SELECT array_agg(changed.id ORDER BY changed.id) INTO rem_gone FROM unnest(rem_ids) AS changed (id)
-    WHERE NOT EXISTS (SELECT FROM "public"."users" AS r WHERE r.id = changed.id AND "r"."deleted_at" IS NULL);
+    WHERE NOT EXISTS (SELECT FROM (SELECT * FROM "public"."users" AS "r" WHERE "r".id = "changed"."id" OFFSET 0) AS "r" WHERE "r"."deleted_at" IS NULL);
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
         WITH guard AS MATERIALIZED (SELECT '', 'users', gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
@@ -4336,7 +4415,12 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
-  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM "public"."kv_source_users" WHERE entity_id = ANY (rem_ids) ORDER BY entity_id)
+  WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM (SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
+  "public"."rem_normalize_key"("r"."name") AS normalized_key,
+  'users'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
+  left(coalesce(nullif("r"."summary", '')), 500) AS content_summary, r.metadata, r.graph_edges, r.created_at
+FROM unnest(rem_ids) AS changed (id) CROSS JOIN LATERAL (SELECT * FROM "public"."users" AS "r" WHERE "r".id = "changed"."id" OFFSET 0) AS "r"
+WHERE r.deleted_at IS NULL AND "r"."name" IS NOT NULL) AS source ORDER BY entity_id)
   INSERT INTO "public"."kv_store" AS k (tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at) SELECT * FROM entries
   ON CONFLICT (entity_type, entity_id) DO UPDATE SET
     entity_key = excluded.entity_key, tenant_id = excluded.tenant_id, user_id = excluded.user_id,

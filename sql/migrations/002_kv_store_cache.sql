@@ -172,6 +172,7 @@ CREATE OR REPLACE FUNCTION "public"."rem_store_words"(rem_type TEXT, rem_table R
 LANGUAGE plpgsql
 SET search_path = pg_catalog, "public", pg_temp
 SET restrict_nonsystem_relation_kind = ''
+SET enable_seqscan = off
 AS $fn$
 DECLARE
   rem_text TEXT;
@@ -188,8 +189,9 @@ SELECT t.id, t.tenant_id, t.user_id, %1$s, l.length, l.often, t.words FROM (
     WHERE strpos(substr("t"."text", at - 128 + 1, 128), '' '') = 0)
   THEN to_tsvector(%2$L, replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace("t"."text", ''-'', '' ''), ''/'', '' ''), ''.'', '' ''), ''_'', '' ''), ''@'', '' ''), ''<'', '' ''), ''&'', '' ''), ''+'', '' ''), ''~'', '' ''), '':'', '' ''), ''='', '' ''))
   ELSE "public"."rem_words"(%2$L, "t"."text", false) END AS words FROM (
-    SELECT r.id, %6$s AS tenant_id, r.user_id, concat_ws('' '', %3$s) AS text FROM %4$s AS r
-    WHERE r.id = ANY ($1) AND r.deleted_at IS NULL ORDER BY r.id OFFSET 0
+    SELECT r.id, %6$s AS tenant_id, r.user_id, concat_ws('' '', %3$s) AS text
+    FROM unnest($1) AS changed (id) CROSS JOIN LATERAL (SELECT * FROM %4$s AS r WHERE r.id = changed.id OFFSET 0) AS r
+    WHERE r.deleted_at IS NULL ORDER BY r.id OFFSET 0
   ) AS t OFFSET 0
 ) AS t CROSS JOIN LATERAL (SELECT coalesce(sum(cardinality(u.positions)), 0)::integer AS length,
     array_agg(u.lexeme ORDER BY u.lexeme) FILTER (WHERE cardinality(u.positions) >= 3) AS often FROM unnest(t.words) AS u) AS l

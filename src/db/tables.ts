@@ -1,10 +1,22 @@
 import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
-import { ident, type Sql } from "../sql.ts";
+import { ident, type Sql, sql } from "../sql.ts";
 
 /** The entity's table, with its schema: no statement depends on a search_path. */
 export function tableRef({ schema, entity }: EntityTable): Sql {
 	return ident(schema, entity.tableName);
+}
+
+/**
+ * The row with the id, to follow FROM, by the primary key whatever the table's
+ * size was when the plan was made. A trigger keeps its plan for the connection's
+ * life: made while the table was small, or had no statistics, it read a whole
+ * index for every statement, or compared every row with every id. Conditions of
+ * the row belong outside: `deleted_at IS NULL` would let it choose that index.
+ */
+export function rowById(table: EntityTable, alias: string, id: Sql): Sql {
+	const row = ident(alias);
+	return sql`(SELECT * FROM ${tableRef(table)} AS ${row} WHERE ${row}.id = ${id} OFFSET 0) AS ${row}`;
 }
 
 /** The table of the entity's vectors. */

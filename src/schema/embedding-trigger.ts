@@ -9,7 +9,7 @@ import {
 	settledTable,
 	settlesSetting,
 } from "../db/embedding-queue.ts";
-import { embeddingsRef, tableRef } from "../db/tables.ts";
+import { embeddingsRef, rowById, tableRef } from "../db/tables.ts";
 import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
@@ -127,10 +127,10 @@ function followScope(table: EntityTable): Sql {
     IF rem_ids IS NOT NULL THEN
       DELETE FROM ${embeddings} AS e
       WHERE e.entity_id = ANY (rem_ids)
-        AND NOT EXISTS (SELECT FROM ${tableRef(table)} AS r WHERE r.id = e.entity_id AND r.deleted_at IS NULL);
+        AND NOT EXISTS (SELECT FROM ${rowById(table, "r", ident("e", "entity_id"))} WHERE r.deleted_at IS NULL);
       UPDATE ${embeddings} AS e SET tenant_id = r.tenant_id, user_id = r.user_id
       FROM (SELECT ${scope} FROM ${tableRef(table)} WHERE id = ANY (rem_ids)) AS r
-      WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+      WHERE e.entity_id = ANY (rem_ids) AND e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
 `;
 }
@@ -167,14 +167,18 @@ function readChanges(table: EntityTable): Sql {
 `;
 }
 
-/** Texts that were there and are not any more: their vectors go, and what waits for none. */
+/**
+ * Texts that were there and are not any more: their vectors go, and what waits for
+ * none. The ids are compared twice: as an array they are found by the index, where
+ * a join may read all of a table.
+ */
 function removeStale(table: EntityTable): Sql {
 	return sql`    DELETE FROM ${embeddingsRef(table)} AS e
     USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-    WHERE e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
+    WHERE e.entity_id = ANY (rem_ids) AND e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
     DELETE FROM ${embeddingQueueRef(table.schema)} AS q
     USING unnest(rem_ids, rem_fields, rem_present) AS gone (id, field_name, is_present)
-    WHERE q.entity_type = ${entityType(table)} AND q.entity_id = gone.id AND q.field_name = gone.field_name
+    WHERE q.entity_type = ${entityType(table)} AND q.entity_id = ANY (rem_ids) AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
 `;
 }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { tableRef } from "../db/tables.ts";
+import { rowById, tableRef } from "../db/tables.ts";
 import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
 import {
@@ -76,7 +76,7 @@ BEGIN
 
   IF TG_OP <> 'INSERT' THEN
     SELECT array_agg(changed.id ORDER BY changed.id) INTO rem_gone FROM unnest(rem_ids) AS changed (id)
-    WHERE NOT EXISTS (SELECT FROM ${tableRef(table)} AS r WHERE r.id = changed.id AND ${liveKeyed(entity, "r")});
+    WHERE NOT EXISTS (SELECT FROM ${rowById(table, "r", ident("changed", "id"))} WHERE ${liveKeyed(entity, "r")});
     IF rem_gone IS NOT NULL THEN
       IF rem_snapshot THEN
         WITH guard AS MATERIALIZED (SELECT '', ${entityType(table)}, gone.id, '', '' FROM unnest(rem_gone) AS gone (id))
@@ -199,8 +199,11 @@ function cachedRows(table: EntityTable, rows: string): Sql {
 
 /** Copies the live rows with the ids into the cache. */
 function kvUpsert(table: EntityTable): Sql {
-	const rows = sql`${kvSourceRef(table)} WHERE entity_id = ANY (rem_ids)`;
-	return writeEntries(table.schema, rows);
+	const rows = sql`unnest(rem_ids) AS changed (id) CROSS JOIN LATERAL ${rowById(table, "r", ident("changed", "id"))}`;
+	return writeEntries(
+		table.schema,
+		sql`(${kvSourceSelect(table, rows)}) AS source`,
+	);
 }
 
 /** Brings the cache to the source's rows, whatever it stores of them: `rows` follows FROM. */
@@ -248,14 +251,17 @@ COMMENT ON VIEW ${kvSourceRef(table)} IS ${literal(kvSourceComment(table))};
 `;
 }
 
-function kvSourceSelect(table: EntityTable): Sql {
+function kvSourceSelect(
+	table: EntityTable,
+	rows = sql`${tableRef(table)} AS r`,
+): Sql {
 	const { entity, schema } = table;
 	const key = keyExpression(entity, "r");
 	return sql`SELECT ${tenantExpression(entity, "r")} AS tenant_id, (${key})::varchar(255) AS entity_key,
   ${ident(schema, "rem_normalize_key")}(${key}) AS normalized_key,
   ${entityType(table)}::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
   ${summaryExpression(entity, "r")} AS content_summary, r.metadata, r.graph_edges, r.created_at
-FROM ${tableRef(table)} AS r
+FROM ${rows}
 WHERE r.deleted_at IS NULL AND ${key} IS NOT NULL`;
 }
 

@@ -1,5 +1,5 @@
 import { dropIndexesNamed } from "../db/catalogue/indexes.ts";
-import { tableRef, wordSourcesRef, wordsRef } from "../db/tables.ts";
+import { rowById, tableRef, wordSourcesRef, wordsRef } from "../db/tables.ts";
 import type { Entity } from "../models/entity.ts";
 import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
@@ -181,7 +181,7 @@ BEGIN
   IF rem_ids IS NULL THEN RETURN NULL; END IF;
   IF TG_OP <> 'INSERT' THEN
     DELETE FROM ${words} AS w WHERE w.entity_id = ANY (rem_ids)
-      AND NOT EXISTS (SELECT FROM ${tableRef(table)} AS r WHERE r.id = w.entity_id AND r.deleted_at IS NULL);
+      AND NOT EXISTS (SELECT FROM ${rowById(table, "r", ident("w", "entity_id"))} WHERE r.deleted_at IS NULL);
   END IF;
   PERFORM ${storeWordsRef(schema)}(${type}, ${literal(toText(tableRef(table)))}::regclass, ${literal(toText(words))}::regclass, rem_ids, true);
   RETURN NULL;
@@ -234,8 +234,9 @@ export function storeWordsDdl(schema: string): Sql {
 	const insert = sql`WITH entries AS MATERIALIZED (
 SELECT t.id, t.tenant_id, t.user_id, ${raw("%1$s")}, l.length, l.often, t.words FROM (
   SELECT t.*, ${words} AS words FROM (
-    SELECT r.id, ${raw("%6$s")} AS tenant_id, r.user_id, concat_ws(' ', ${raw("%3$s")}) AS text FROM ${raw("%4$s")} AS r
-    WHERE r.id = ANY ($1) AND r.deleted_at IS NULL ORDER BY r.id OFFSET 0
+    SELECT r.id, ${raw("%6$s")} AS tenant_id, r.user_id, concat_ws(' ', ${raw("%3$s")}) AS text
+    FROM unnest($1) AS changed (id) CROSS JOIN LATERAL (SELECT * FROM ${raw("%4$s")} AS r WHERE r.id = changed.id OFFSET 0) AS r
+    WHERE r.deleted_at IS NULL ORDER BY r.id OFFSET 0
   ) AS t OFFSET 0
 ) AS t CROSS JOIN LATERAL (${measuredWords(sql`t.words`)}) AS l
 )

@@ -106,3 +106,80 @@ test.each(["chunk", true] as const)(
 		expect((await entriesRead()) - before).toBeLessThan(10 * count);
 	},
 );
+
+const Plain = defineEntity(
+	"plain_events",
+	{ name: z.string(), content: z.string() },
+	{ entityKeyField: "name" },
+);
+
+// A database of its own: all that is read there is counted.
+const own = useService({
+	models: [Plain],
+	poolSize: 1,
+	embedding: { provider: "local", dimensions: 16 },
+});
+
+type Reads = Readonly<Record<string, number>>;
+
+/** Rows of tables that were scanned, and entries of indexes that were read, so far. */
+async function allReads(): Promise<Reads> {
+	await own.service.execute("SELECT pg_stat_force_next_flush()");
+	const { rows } = await own.service.execute<{ reads: Reads }>(
+		`SELECT jsonb_object_agg(name, read) AS reads FROM (
+			SELECT relname AS name, seq_tup_read AS read FROM pg_stat_user_tables
+			UNION ALL SELECT indexrelname, idx_tup_read FROM pg_stat_user_indexes)`,
+	);
+	return rows[0]?.reads ?? {};
+}
+
+/** The tables and indexes of which the work reads more than so much. */
+async function largeReads(
+	most: number,
+	work: () => Promise<unknown>,
+): Promise<Reads> {
+	const before = await allReads();
+	await work();
+	const after = Object.entries(await allReads()).map(
+		([name, read]) => [name, read - (before[name] ?? 0)] as const,
+	);
+	return Object.fromEntries(after.filter(([, read]) => read > most));
+}
+
+const writes = {
+	insert:
+		"INSERT INTO plain_events (tenant_id, name, content) VALUES ($1, 'event', 'its text')",
+	"other text":
+		"UPDATE plain_events SET content = 'another text' WHERE tenant_id = $1 AND name = 'event'",
+	"other owner":
+		"UPDATE plain_events SET user_id = 'ada' WHERE tenant_id = $1 AND name = 'event'",
+	"soft delete":
+		"UPDATE plain_events SET deleted_at = now() WHERE tenant_id = $1 AND name = 'event'",
+	restore:
+		"UPDATE plain_events SET deleted_at = NULL WHERE tenant_id = $1 AND name = 'event'",
+	delete: "DELETE FROM plain_events WHERE tenant_id = $1 AND name = 'event'",
+};
+
+test("a write in plain SQL reads what it changes, though the triggers' plans were made for an empty table", async () => {
+	for (const { relname } of (
+		await own.service.execute<{ relname: string }>(
+			"SELECT relname FROM pg_stat_user_tables",
+		)
+	).rows)
+		await own.service.execute(
+			`ALTER TABLE ${relname} SET (autovacuum_enabled = off)`,
+		);
+	const write = (statement: string) =>
+		own.service.execute(statement, [tenantId]);
+	for (let round = 0; round < 7; round++)
+		for (const statement of Object.values(writes)) await write(statement);
+	const count = 4000;
+	const load = () =>
+		write(
+			`INSERT INTO plain_events (tenant_id, name, content)
+			SELECT $1, 'event ' || i, 'text ' || i FROM generate_series(1, ${count}) AS i`,
+		);
+	expect(await largeReads(4 * count, load)).toEqual({});
+	for (const [name, statement] of Object.entries(writes))
+		expect(await largeReads(100, () => write(statement)), name).toEqual({});
+});
