@@ -144,7 +144,7 @@ BEGIN
         AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."files" AS "r" WHERE "r".id = "e"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
       UPDATE "public"."embeddings_files" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."files" WHERE id = ANY (rem_ids)) AS r
-      WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+      WHERE e.entity_id = ANY (rem_ids) AND e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
   rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
@@ -166,10 +166,10 @@ BEGIN
   IF TG_OP = 'UPDATE' THEN
     DELETE FROM "public"."embeddings_files" AS e
     USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-    WHERE e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
+    WHERE e.entity_id = ANY (rem_ids) AND e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
     DELETE FROM "public"."rem_embedding_queue" AS q
     USING unnest(rem_ids, rem_fields, rem_present) AS gone (id, field_name, is_present)
-    WHERE q.entity_type = 'files' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+    WHERE q.entity_type = 'files' AND q.entity_id = ANY (rem_ids) AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
   WITH queued AS MATERIALIZED (
@@ -600,7 +600,7 @@ BEGIN
         AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."image_resources" AS "r" WHERE "r".id = "e"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
       UPDATE "public"."embeddings_image_resources" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."image_resources" WHERE id = ANY (rem_ids)) AS r
-      WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+      WHERE e.entity_id = ANY (rem_ids) AND e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
   rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
@@ -622,10 +622,10 @@ BEGIN
   IF TG_OP = 'UPDATE' THEN
     DELETE FROM "public"."embeddings_image_resources" AS e
     USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-    WHERE e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
+    WHERE e.entity_id = ANY (rem_ids) AND e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
     DELETE FROM "public"."rem_embedding_queue" AS q
     USING unnest(rem_ids, rem_fields, rem_present) AS gone (id, field_name, is_present)
-    WHERE q.entity_type = 'image_resources' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+    WHERE q.entity_type = 'image_resources' AND q.entity_id = ANY (rem_ids) AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
   WITH queued AS MATERIALIZED (
@@ -1045,7 +1045,7 @@ BEGIN
         AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."messages" AS "r" WHERE "r".id = "e"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
       UPDATE "public"."embeddings_messages" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."messages" WHERE id = ANY (rem_ids)) AS r
-      WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+      WHERE e.entity_id = ANY (rem_ids) AND e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
   rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
@@ -1067,10 +1067,10 @@ BEGIN
   IF TG_OP = 'UPDATE' THEN
     DELETE FROM "public"."embeddings_messages" AS e
     USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-    WHERE e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
+    WHERE e.entity_id = ANY (rem_ids) AND e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
     DELETE FROM "public"."rem_embedding_queue" AS q
     USING unnest(rem_ids, rem_fields, rem_present) AS gone (id, field_name, is_present)
-    WHERE q.entity_type = 'messages' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+    WHERE q.entity_type = 'messages' AND q.entity_id = ANY (rem_ids) AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
   WITH queued AS MATERIALIZED (
@@ -1385,7 +1385,7 @@ BEGIN
         AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."moments" AS "r" WHERE "r".id = "e"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
       UPDATE "public"."embeddings_moments" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."moments" WHERE id = ANY (rem_ids)) AS r
-      WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+      WHERE e.entity_id = ANY (rem_ids) AND e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
   rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
@@ -1407,10 +1407,10 @@ BEGIN
   IF TG_OP = 'UPDATE' THEN
     DELETE FROM "public"."embeddings_moments" AS e
     USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-    WHERE e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
+    WHERE e.entity_id = ANY (rem_ids) AND e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
     DELETE FROM "public"."rem_embedding_queue" AS q
     USING unnest(rem_ids, rem_fields, rem_present) AS gone (id, field_name, is_present)
-    WHERE q.entity_type = 'moments' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+    WHERE q.entity_type = 'moments' AND q.entity_id = ANY (rem_ids) AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
   WITH queued AS MATERIALIZED (
@@ -1837,7 +1837,7 @@ BEGIN
         AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."ontologies" AS "r" WHERE "r".id = "e"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
       UPDATE "public"."embeddings_ontologies" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."ontologies" WHERE id = ANY (rem_ids)) AS r
-      WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+      WHERE e.entity_id = ANY (rem_ids) AND e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
   rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
@@ -1859,10 +1859,10 @@ BEGIN
   IF TG_OP = 'UPDATE' THEN
     DELETE FROM "public"."embeddings_ontologies" AS e
     USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-    WHERE e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
+    WHERE e.entity_id = ANY (rem_ids) AND e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
     DELETE FROM "public"."rem_embedding_queue" AS q
     USING unnest(rem_ids, rem_fields, rem_present) AS gone (id, field_name, is_present)
-    WHERE q.entity_type = 'ontologies' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+    WHERE q.entity_type = 'ontologies' AND q.entity_id = ANY (rem_ids) AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
   WITH queued AS MATERIALIZED (
@@ -2289,7 +2289,7 @@ BEGIN
         AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."ontology_configs" AS "r" WHERE "r".id = "e"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
       UPDATE "public"."embeddings_ontology_configs" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."ontology_configs" WHERE id = ANY (rem_ids)) AS r
-      WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+      WHERE e.entity_id = ANY (rem_ids) AND e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
   rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
@@ -2311,10 +2311,10 @@ BEGIN
   IF TG_OP = 'UPDATE' THEN
     DELETE FROM "public"."embeddings_ontology_configs" AS e
     USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-    WHERE e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
+    WHERE e.entity_id = ANY (rem_ids) AND e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
     DELETE FROM "public"."rem_embedding_queue" AS q
     USING unnest(rem_ids, rem_fields, rem_present) AS gone (id, field_name, is_present)
-    WHERE q.entity_type = 'ontology_configs' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+    WHERE q.entity_type = 'ontology_configs' AND q.entity_id = ANY (rem_ids) AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
   WITH queued AS MATERIALIZED (
@@ -2738,7 +2738,7 @@ BEGIN
         AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."resources" AS "r" WHERE "r".id = "e"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
       UPDATE "public"."embeddings_resources" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."resources" WHERE id = ANY (rem_ids)) AS r
-      WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+      WHERE e.entity_id = ANY (rem_ids) AND e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
   rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
@@ -2760,10 +2760,10 @@ BEGIN
   IF TG_OP = 'UPDATE' THEN
     DELETE FROM "public"."embeddings_resources" AS e
     USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-    WHERE e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
+    WHERE e.entity_id = ANY (rem_ids) AND e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
     DELETE FROM "public"."rem_embedding_queue" AS q
     USING unnest(rem_ids, rem_fields, rem_present) AS gone (id, field_name, is_present)
-    WHERE q.entity_type = 'resources' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+    WHERE q.entity_type = 'resources' AND q.entity_id = ANY (rem_ids) AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
   WITH queued AS MATERIALIZED (
@@ -3186,7 +3186,7 @@ BEGIN
         AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."schemas" AS "r" WHERE "r".id = "e"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
       UPDATE "public"."embeddings_schemas" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."schemas" WHERE id = ANY (rem_ids)) AS r
-      WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+      WHERE e.entity_id = ANY (rem_ids) AND e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
   rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
@@ -3208,10 +3208,10 @@ BEGIN
   IF TG_OP = 'UPDATE' THEN
     DELETE FROM "public"."embeddings_schemas" AS e
     USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-    WHERE e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
+    WHERE e.entity_id = ANY (rem_ids) AND e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
     DELETE FROM "public"."rem_embedding_queue" AS q
     USING unnest(rem_ids, rem_fields, rem_present) AS gone (id, field_name, is_present)
-    WHERE q.entity_type = 'schemas' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+    WHERE q.entity_type = 'schemas' AND q.entity_id = ANY (rem_ids) AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
   WITH queued AS MATERIALIZED (
@@ -3637,7 +3637,7 @@ BEGIN
         AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."sessions" AS "r" WHERE "r".id = "e"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
       UPDATE "public"."embeddings_sessions" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."sessions" WHERE id = ANY (rem_ids)) AS r
-      WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+      WHERE e.entity_id = ANY (rem_ids) AND e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
   rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
@@ -3659,10 +3659,10 @@ BEGIN
   IF TG_OP = 'UPDATE' THEN
     DELETE FROM "public"."embeddings_sessions" AS e
     USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-    WHERE e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
+    WHERE e.entity_id = ANY (rem_ids) AND e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
     DELETE FROM "public"."rem_embedding_queue" AS q
     USING unnest(rem_ids, rem_fields, rem_present) AS gone (id, field_name, is_present)
-    WHERE q.entity_type = 'sessions' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+    WHERE q.entity_type = 'sessions' AND q.entity_id = ANY (rem_ids) AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
   WITH queued AS MATERIALIZED (
@@ -4116,7 +4116,7 @@ BEGIN
         AND NOT EXISTS (SELECT FROM (SELECT * FROM "public"."users" AS "r" WHERE "r".id = "e"."entity_id" OFFSET 0) AS "r" WHERE r.deleted_at IS NULL);
       UPDATE "public"."embeddings_users" AS e SET tenant_id = r.tenant_id, user_id = r.user_id
       FROM (SELECT id, tenant_id AS tenant_id, user_id, deleted_at IS NULL AS live FROM "public"."users" WHERE id = ANY (rem_ids)) AS r
-      WHERE e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
+      WHERE e.entity_id = ANY (rem_ids) AND e.entity_id = r.id AND (e.tenant_id, e.user_id) IS DISTINCT FROM (r.tenant_id, r.user_id);
     END IF;
   END IF;
   rem_columns := ARRAY(SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped);
@@ -4138,10 +4138,10 @@ BEGIN
   IF TG_OP = 'UPDATE' THEN
     DELETE FROM "public"."embeddings_users" AS e
     USING unnest(rem_ids, rem_fields) AS gone (id, field_name)
-    WHERE e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
+    WHERE e.entity_id = ANY (rem_ids) AND e.entity_id = gone.id AND e.field_name = gone.field_name AND gone.field_name <> ALL (rem_settled);
     DELETE FROM "public"."rem_embedding_queue" AS q
     USING unnest(rem_ids, rem_fields, rem_present) AS gone (id, field_name, is_present)
-    WHERE q.entity_type = 'users' AND q.entity_id = gone.id AND q.field_name = gone.field_name
+    WHERE q.entity_type = 'users' AND q.entity_id = ANY (rem_ids) AND q.entity_id = gone.id AND q.field_name = gone.field_name
       AND NOT gone.is_present AND gone.field_name <> ALL (rem_settled);
   END IF;
   WITH queued AS MATERIALIZED (
