@@ -15,7 +15,7 @@ DECLARE
   rem_function REGPROCEDURE := to_regprocedure('"public"."rem_normalize_key"(text)');
   rem_index REGCLASS;
 BEGIN
-  IF rem_function IS NULL OR obj_description(rem_function, 'pg_proc') = 'remdb: keys 4ef3598c7fb5d36c' THEN RETURN; END IF;
+  IF rem_function IS NULL OR obj_description(rem_function, 'pg_proc') = 'remdb: keys 3589c703a72535d0' THEN RETURN; END IF;
   FOR rem_index IN
     SELECT c.oid::regclass FROM pg_depend AS d JOIN pg_class AS c ON c.oid = d.objid AND c.relkind = 'i'
     WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_proc'::regclass
@@ -31,15 +31,17 @@ END $do$;
 -- One spelling for "Sarah Chen", "sarah-chen" and "SARAH_CHEN". Only this
 -- function normalises keys, so that no two places can differ.
 CREATE OR REPLACE FUNCTION "public"."rem_normalize_key"(key TEXT) RETURNS TEXT
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-RETURN rtrim(left(ltrim(
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN octet_length(key) = length(key) THEN rtrim(left(ltrim(
+  regexp_replace(translate(lower(left(key, 2048) COLLATE pg_unicode_fast), '`', ''''), E'[\\s_-]+', '-', 'g'),
+'-'), 255), '-') ELSE rtrim(left(ltrim(
   regexp_replace(regexp_replace(
     normalize(casefold(normalize(casefold(normalize(
       regexp_replace(left(key, 2048) COLLATE pg_unicode_fast, E'[\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufff8\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0000-\\U000e0fff]+', '', 'g'),
     NFD)), NFKD)), NFKC),
   E' [\\u0301\\u0313-\\u0314]|[\\u0060\\u02b9\\u02bb-\\u02bf\\u02c8\\u02ca-\\u02cb\\u02f4\\u0559-\\u055a\\u05f3\\u07f4-\\u07f5\\u2018-\\u201b\\u2032\\u2035\\u275b-\\u275c\\ua78b-\\ua78c]', '''', 'g'), E'[\\s_\\u002d\\u02d7\\u058a\\u05be\\u1400\\u1806\\u2010-\\u2015\\u2043\\u2052-\\u2053\\u2212\\u23af\\u2448\\u2500-\\u2501\\u2796\\u2e17\\u2e1a\\u2e3a-\\u2e3b\\u2e40\\u2e5d\\u301c\\u3030\\u30a0\\U00010d6e\\U00010ead]+', '-', 'g'),
-'-'), 255), '-');
-COMMENT ON FUNCTION "public"."rem_normalize_key"(TEXT) IS 'remdb: keys 4ef3598c7fb5d36c';
+'-'), 255), '-') END;
+COMMENT ON FUNCTION "public"."rem_normalize_key"(TEXT) IS 'remdb: keys 3589c703a72535d0';
 
 
 -- Pairs of characters of the scripts that put no spaces between words.

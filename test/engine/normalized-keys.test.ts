@@ -84,6 +84,24 @@ describe("a normalised key", () => {
 		for (const key of once) expect([...key].length).toBeLessThanOrEqual(255);
 	});
 
+	test("of ASCII alone is that of the same text with something invisible in it", async () => {
+		const ascii = fc.string({ unit: "binary-ascii", maxLength: 40 });
+		const texts = [
+			...Array.from({ length: 127 }, (_, at) => String.fromCharCode(at + 1)),
+			..."-_ `'\t\n\v\f\r\x1c"
+				.split("")
+				.flatMap((a) =>
+					[..."-_ `'\t\n"].map((b) => `${a}${b}Name${b}${a}Of${a}${a}One${b}`),
+				),
+			...fc.sample(ascii, 3000).map((text) => text.replaceAll("\0", "")),
+		];
+		const [plain, mixed] = [
+			await normalized(texts),
+			await normalized(texts.map((text) => `\u200b${text}`)),
+		];
+		expect(plain).toEqual(mixed);
+	});
+
 	test("is the same of all forms of every cased code point", async () => {
 		const given: string[] = [];
 		const forms: string[] = [];
