@@ -1,5 +1,5 @@
-// The examples of docs/nextjs.md, docs/vite.md and docs/serverless.md, as they stand in the page, in
-// an empty project with the packed package: each is started, asked, changed and asked again.
+// The examples of docs/nextjs.md, docs/studio.md, docs/vite.md and docs/serverless.md, as they stand in
+// the page, in an empty project with the packed package: each is started, asked, changed and asked again.
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import {
 	appendFileSync,
@@ -31,6 +31,9 @@ export const frameworkPackages = [
 	"@types/react@19",
 	"vite@8",
 	"esbuild@0.28",
+	"hono@4",
+	"@hono/node-server@1",
+	"express@5",
 ];
 
 /** Each example that is tried. It throws an error that says what went wrong. */
@@ -39,6 +42,7 @@ export const frameworkExamples: Readonly<
 > = {
 	async "Next.js"(project) {
 		writeExample("nextjs.md", project);
+		writeExample("studio.md", project);
 		write(
 			project,
 			"app/layout.tsx",
@@ -56,13 +60,27 @@ export const frameworkExamples: Readonly<
 			if (!JSON.stringify(items).includes(content))
 				throw new Error(`recall gave ${JSON.stringify(items)}`);
 		};
+		const askAll = async (url: string) => {
+			await ask(url);
+			await askStudio(url);
+		};
 		await serve(project, [next, "dev", "--port"], async (url) => {
-			await ask(url);
+			await askAll(url);
 			append(project, "lib/memory.ts", "\n// changed\n");
-			await ask(url);
+			await askAll(url);
 		});
 		await run(process.execPath, [next, "build"], options(project));
-		await serve(project, [next, "start", "--port"], ask);
+		await serve(project, [next, "start", "--port"], askAll);
+	},
+
+	async "the studio in Hono"(project) {
+		writeExample("studio.md", project);
+		await serve(project, ["hono.mjs"], askStudio);
+	},
+
+	async "the studio in Express"(project) {
+		writeExample("studio.md", project);
+		await serve(project, ["express.mjs"], askStudio);
 	},
 
 	async Vite(project) {
@@ -117,6 +135,53 @@ process.exit();
 		await run(process.execPath, ["call.mjs"], options(project));
 	},
 };
+
+const studioHeaders = { "x-role": "admin" };
+
+/** The studio's page, its script, a read, a search and the stream, and what a stranger gets. */
+async function askStudio(url: string): Promise<void> {
+	const base = `${url}/studio/`;
+	const ask = (path: string, init: RequestInit = {}) =>
+		fetch(base + path, {
+			...init,
+			headers: { ...studioHeaders, ...init.headers },
+			signal: AbortSignal.timeout(120_000),
+		});
+	const page = await ask("");
+	const html = await page.text();
+	const script = /src="\.\/(assets\/[^"]+\.js)"/.exec(html)?.[1] ?? "";
+	if (!page.ok || script === "")
+		throw new Error(`the page: ${page.status} ${html.slice(0, 500)}`);
+	const module = await ask(script);
+	const type = module.headers.get("content-type") ?? "";
+	await module.text();
+	if (!module.ok || !type.includes("javascript"))
+		throw new Error(`${script}: ${module.status} ${type}`);
+	const typed = await fetch(`${url}/studio`, { headers: studioHeaders });
+	await typed.text();
+	if (typed.url !== base) throw new Error(`/studio leads to ${typed.url}`);
+	const described = await (await ask("api/bootstrap")).text();
+	if (!described.includes('"acme"'))
+		throw new Error(`bootstrap gave ${described}`);
+	const search = await ask("api/search", {
+		method: "POST",
+		headers: { "content-type": "application/json", "x-rem-studio": "1" },
+		body: JSON.stringify({ query: "ledger", explain: true }),
+	});
+	const found = await search.text();
+	if (!found.startsWith('{"mode":"recall"'))
+		throw new Error(`search gave ${found}`);
+	const events = (await ask("api/events")).body?.getReader();
+	const { value } = (await events?.read()) ?? {};
+	await events?.cancel();
+	const first = new TextDecoder().decode(value);
+	if (!first.startsWith("event: "))
+		throw new Error(`the stream began with ${JSON.stringify(first)}`);
+	const stranger = await fetch(`${base}api/bootstrap`);
+	await stranger.text();
+	if (stranger.status !== 401)
+		throw new Error(`a stranger got ${stranger.status}`);
+}
 
 /** Writes the blocks of a page that begin with the name of a file. */
 function writeExample(name: string, project: Project): void {

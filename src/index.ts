@@ -107,6 +107,11 @@ export type {
 	Where,
 } from "./models/types.ts";
 export type { VectorInput, VectorSpace } from "./models/vector.ts";
+export type {
+	Candidate,
+	CandidateList,
+	CandidateLists,
+} from "./query/candidates.ts";
 export { describeQueryLanguage } from "./query/dialect/describe-language.ts";
 export type {
 	FieldExplanation,
@@ -215,6 +220,7 @@ export type {
 	QueryResult,
 } from "./verbs/query-result.ts";
 export type {
+	RecallCandidate,
 	RecallExplanation,
 	RecallItem,
 	RecallOptions,

@@ -2,6 +2,7 @@ import type { Handle } from "../db/database.ts";
 import { embeddingsRef } from "../db/tables.ts";
 import { compile, type Sql, sql } from "../sql.ts";
 import { elementAt } from "../util/present.ts";
+import type { CandidateLists } from "./candidates.ts";
 import type { FusionWeights } from "./fusion-weights.ts";
 import type { Attempt, SearchContext } from "./search-context.ts";
 import type { Branch } from "./vector-plan.ts";
@@ -22,6 +23,8 @@ export interface SearchExplanation {
 	readonly timing: SearchTiming;
 	/** Of a hybrid search: for each hit, what the lists that it is on brought. */
 	readonly hits?: readonly HitExplanation[];
+	/** Of a hybrid search: each list that has a weight, with the candidates that did not reach the answer too. */
+	readonly lists?: CandidateLists;
 }
 
 export interface HitExplanation {
@@ -38,6 +41,8 @@ export interface ListExplanation {
 	readonly weight: number;
 	/** Its part of the hit's score, from 0 to 1. */
 	readonly share: number;
+	/** What the list is ordered by, as of its candidates; absent where the row has changed since the search. */
+	readonly value?: number;
 }
 
 export interface FieldExplanation {
@@ -65,6 +70,7 @@ export async function explainSearch(
 ): Promise<SearchExplanation> {
 	const last = elementAt(attempts, attempts.length - 1);
 	const searchMs = attempts.reduce((sum, { ms }) => sum + ms, 0);
+	const lists = await last.candidates?.();
 	return {
 		isExact: last.branches.every(({ how }) => how === "exact"),
 		fields: await explainFields(search, last.branches),
@@ -72,6 +78,7 @@ export async function explainSearch(
 		sql: compile(last.statement).text,
 		databasePlan: await databasePlan(search.db, last.statement),
 		timing: { embedMs, planMs: totalMs - searchMs, searchMs },
+		...(lists === undefined ? {} : { lists }),
 	};
 }
 

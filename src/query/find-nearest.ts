@@ -3,7 +3,7 @@ import type { Sql } from "../sql.ts";
 import { count } from "../telemetry/metrics.ts";
 import { note } from "../telemetry/span.ts";
 import { elementAt } from "../util/present.ts";
-import type { NearestSearch } from "./search-context.ts";
+import type { Attempt, NearestSearch } from "./search-context.ts";
 import {
 	type Branch,
 	inferredStatistics,
@@ -19,6 +19,8 @@ export interface Found<R> {
 	readonly reached: readonly Reached[];
 	/** The statement itself, for those who want to see it. */
 	readonly statement: () => Sql;
+	/** Of a hybrid search: reads what its lists have ranked. */
+	readonly candidates?: Attempt["candidates"];
 }
 
 /** A row that states what the branches have read: branch, vectors, entities. */
@@ -53,9 +55,9 @@ export async function findNearest<R>(
 	let branches = planned;
 	for (;;) {
 		const started = performance.now();
-		const { rows, reached, statement } = await run(branches);
+		const { rows, reached, statement, candidates } = await run(branches);
 		const ms = performance.now() - started;
-		onAttempt?.({ branches, statement: statement(), ms });
+		onAttempt?.({ branches, statement: statement(), ms, candidates });
 		const wider = widenAll(branches, reached, limit);
 		if (wider === undefined) {
 			notePlan(table, branches);

@@ -1,6 +1,7 @@
 import { tableRef } from "../db/tables.ts";
 import { sharedTenant } from "../models/limits.ts";
-import { empty, join, raw, type Sql, sql } from "../sql.ts";
+import { keyExpression } from "../schema/key.ts";
+import { empty, join, literal, raw, type Sql, sql } from "../sql.ts";
 import { type FusionWeights, rankOffset } from "./fusion-weights.ts";
 import type { NameList } from "./name-list.ts";
 import {
@@ -49,10 +50,81 @@ interface VectorList {
 export function hybridSql(
 	search: SearchContext,
 	lists: HybridLists,
-	{ vectors, names: kvStore }: HybridSources,
+	sources: HybridSources,
 ): Sql {
 	const { table } = search;
-	const { weights, text } = lists;
+	const { settings, ctes, ranked } = rankedSql(search, lists, sources);
+	const weighed = ranked.map(
+		({ list, columns, from }) =>
+			sql`SELECT ${literal(list)} AS list, ${lists.weights[list]}::float8 AS weight, ${columns} FROM ${from}`,
+	);
+	return sql`WITH ${settingsCte(settings)}${join(ctes, ",\n")},
+fused AS (
+  SELECT l.entity_id, sum(l.weight / (${raw(String(rankOffset))} + l.rank)) AS score,
+    min(l.rank) FILTER (WHERE l.list = 'vector') AS vector_rank,
+    min(l.rank) FILTER (WHERE l.list = 'text') AS text_rank,
+    min(l.rank) FILTER (WHERE l.list = 'name') AS name_rank
+  FROM (
+    ${join(weighed, "\n    UNION ALL ")}
+  ) AS l
+  GROUP BY l.entity_id
+  ORDER BY score DESC, l.entity_id
+  LIMIT ${lists.resultRows}
+)
+SELECT ${hitColumns(table, "b")}, f.score::double precision AS rem_score,
+  f.vector_rank AS rem_vector, f.text_rank AS rem_words, f.name_rank AS rem_name, ${sources.vectors === undefined ? raw("NULL") : reachedSql} AS rem_reached${resetSettings(settings, "fused")}
+FROM (SELECT) AS always
+LEFT JOIN (fused AS f JOIN ${tableRef(table)} AS r ON r.id = f.entity_id AND ${isVisible(search)}) ON TRUE
+LEFT JOIN best AS b ON b.entity_id = f.entity_id
+ORDER BY f.score DESC, f.entity_id`;
+}
+
+/** The same lists before they are fused: every candidate with its rank, and the value that the list is ordered by. */
+export function candidatesSql(
+	search: SearchContext,
+	lists: HybridLists,
+	sources: HybridSources,
+): Sql {
+	const { table } = search;
+	const { entity } = table;
+	const { settings, ctes, ranked } = rankedSql(search, lists, sources);
+	const listed = ranked.map(
+		({ list, columns, value, from }) =>
+			sql`SELECT ${literal(list)} AS list, ${columns}, ${value}::float8 AS value FROM ${from}`,
+	);
+	const key =
+		entity.keyFields === null ? raw("NULL::text") : keyExpression(entity, "r");
+	return sql`WITH ${settingsCte(settings)}${join(ctes, ",\n")},
+listed AS (
+  ${join(listed, "\n  UNION ALL ")}
+)
+SELECT l.list, l.entity_id AS id, ${key} AS "entityKey", l.rank::integer AS rank, l.value${resetSettings(settings, "listed")}
+FROM (SELECT) AS always
+LEFT JOIN (listed AS l JOIN ${tableRef(table)} AS r ON r.id = l.entity_id AND ${isVisible(search)}) ON TRUE
+ORDER BY l.list, l.rank`;
+}
+
+/** A list that has a weight: its rows, and what they are ordered by. */
+interface RankedSql {
+	readonly list: keyof FusionWeights;
+	/** `entity_id` and `rank`. */
+	readonly columns: Sql;
+	readonly value: Sql;
+	readonly from: Sql;
+}
+
+interface RankedLists {
+	readonly settings: Settings;
+	readonly ctes: readonly Sql[];
+	readonly ranked: readonly RankedSql[];
+}
+
+function rankedSql(
+	search: SearchContext,
+	lists: HybridLists,
+	{ vectors, names: kvStore }: HybridSources,
+): RankedLists {
+	const { text } = lists;
 	const name = kvStore === undefined ? undefined : lists.name;
 	const settings = new Map([
 		...(vectors === undefined ? [] : indexSettings(vectors.branches)),
@@ -67,38 +139,23 @@ export function hybridSql(
 			? []
 			: [namesCte(search, name, kvStore)]),
 	];
-	const ranked = [
-		sql`SELECT 'vector' AS list, ${weights.vector}::float8 AS weight, b.entity_id, row_number() OVER (ORDER BY b.distance, b.entity_id) AS rank FROM best AS b`,
-		...(text === undefined
-			? []
-			: [
-					sql`SELECT 'text', ${weights.text}::float8, entity_id, rank FROM texts`,
-				]),
-		...(name === undefined
-			? []
-			: [
-					sql`SELECT 'name', ${weights.name}::float8, entity_id, rank FROM names`,
-				]),
+	const columns = raw("entity_id, rank");
+	const ranked: RankedSql[] = [
+		{
+			list: "vector",
+			columns: raw(
+				"b.entity_id, row_number() OVER (ORDER BY b.distance, b.entity_id) AS rank",
+			),
+			value: raw("(1 - b.distance)"),
+			from: raw("best AS b"),
+		},
 	];
-	return sql`WITH ${settingsCte(settings)}${join(ctes, ",\n")},
-fused AS (
-  SELECT l.entity_id, sum(l.weight / (${raw(String(rankOffset))} + l.rank)) AS score,
-    min(l.rank) FILTER (WHERE l.list = 'vector') AS vector_rank,
-    min(l.rank) FILTER (WHERE l.list = 'text') AS text_rank,
-    min(l.rank) FILTER (WHERE l.list = 'name') AS name_rank
-  FROM (
-    ${join(ranked, "\n    UNION ALL ")}
-  ) AS l
-  GROUP BY l.entity_id
-  ORDER BY score DESC, l.entity_id
-  LIMIT ${lists.resultRows}
-)
-SELECT ${hitColumns(table, "b")}, f.score::double precision AS rem_score,
-  f.vector_rank AS rem_vector, f.text_rank AS rem_words, f.name_rank AS rem_name, ${vectors === undefined ? raw("NULL") : reachedSql} AS rem_reached${resetSettings(settings, "fused")}
-FROM (SELECT) AS always
-LEFT JOIN (fused AS f JOIN ${tableRef(table)} AS r ON r.id = f.entity_id AND ${isVisible(search)}) ON TRUE
-LEFT JOIN best AS b ON b.entity_id = f.entity_id
-ORDER BY f.score DESC, f.entity_id`;
+	const value = raw("score");
+	if (text !== undefined)
+		ranked.push({ list: "text", columns, value, from: raw("texts") });
+	if (name !== undefined)
+		ranked.push({ list: "name", columns, value, from: raw("names") });
+	return { settings, ctes, ranked };
 }
 
 const noVectors = `best AS (
@@ -128,7 +185,7 @@ function namesCte(
 			: sql`
       AND EXISTS (SELECT FROM ${tableRef(table)} AS r WHERE r.id = k.entity_id AND ${eligibleRows(search)})`;
 	return sql`names AS (
-  SELECT n.entity_id, row_number() OVER (ORDER BY n.score DESC, n.entity_id) AS rank
+  SELECT n.entity_id, n.score, row_number() OVER (ORDER BY n.score DESC, n.entity_id) AS rank
   FROM settings AS s CROSS JOIN LATERAL (
     SELECT k.entity_id, similarity(k.entity_key, ${query}) AS score FROM ${kvStore} AS k
     WHERE k.tenant_id = ${tenant} AND k.entity_type = ${tableName}

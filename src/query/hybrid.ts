@@ -8,10 +8,16 @@ import { toRow } from "../models/rows.ts";
 import { compile, ident, type Sql, sql } from "../sql.ts";
 import { elementAt, keysOf } from "../util/present.ts";
 import { type CacheFallback, readCached } from "./cached-read.ts";
+import type { Candidate, CandidateList, CandidateLists } from "./candidates.ts";
 import type { HitExplanation } from "./explain.ts";
 import { findNearest, reachedBy, type WithReached } from "./find-nearest.ts";
 import { type FusionWeights, rankOffset } from "./fusion-weights.ts";
-import { type HybridLists, hybridSql } from "./hybrid-sql.ts";
+import {
+	candidatesSql,
+	type HybridLists,
+	type HybridSources,
+	hybridSql,
+} from "./hybrid-sql.ts";
 import { nameList } from "./name-list.ts";
 import { type HitRecord, isFrequent, type Match, matchOf } from "./search.ts";
 import type { NearestSearch, SearchContext } from "./search-context.ts";
@@ -104,26 +110,21 @@ async function findFused(
 	lists: HybridLists,
 	options: HybridOptions,
 ): Promise<HybridRecord[]> {
-	const { queryEmbedding, table, onAttempt } = list;
-	const cache = ident(table.schema, "kv_store");
+	const { queryEmbedding, onAttempt } = list;
 	if (queryEmbedding === undefined || options.weights.vector === 0) {
-		const build = (names?: Sql) => hybridSql(list, lists, { names });
 		const started = performance.now();
-		const rows = await runHybrid(list, lists, { options, build });
+		const { rows, statement, candidates } = await runHybrid(list, lists, {
+			options,
+		});
 		const ms = performance.now() - started;
-		onAttempt?.({ branches: [], statement: build(cache), ms });
+		onAttempt?.({ branches: [], statement: statement(), ms, candidates });
 		return rows;
 	}
 	const near = { ...list, queryEmbedding };
 	return findNearest<HybridRecord>(near, async (branches) => {
-		const build = (names?: Sql) =>
-			hybridSql(near, lists, { vectors: { search: near, branches }, names });
-		const rows = await runHybrid(near, lists, { options, build });
-		return {
-			rows,
-			reached: reachedBy(rows, branches),
-			statement: () => build(cache),
-		};
+		const vectors = { search: near, branches };
+		const found = await runHybrid(near, lists, { options, vectors });
+		return { ...found, reached: reachedBy(found.rows, branches) };
 	});
 }
 
@@ -142,7 +143,14 @@ const rerankDepth = 60;
 export function explainHits(
 	hits: readonly HybridHit[],
 	weights: FusionWeights,
+	candidates: CandidateLists = {},
 ): HitExplanation[] {
+	const values = new Map(
+		keysOf(candidates).map((list) => [
+			list,
+			new Map(candidates[list]?.candidates.map(({ id, value }) => [id, value])),
+		]),
+	);
 	return hits.map(({ id, ranks, score }) => {
 		const { vector, text, trigram: name } = ranks;
 		const all = { vector, text, name };
@@ -151,7 +159,11 @@ export function explainHits(
 			if (rank === undefined) return [];
 			const { [list]: weight } = weights;
 			const share = weight / (rankOffset + rank) / score;
-			return [[list, { rank, weight, share }] as const];
+			const value = values.get(list)?.get(String(id));
+			const brought = { rank, weight, share };
+			return [
+				[list, value === undefined ? brought : { ...brought, value }] as const,
+			];
 		});
 		return { id: String(id), lists: Object.fromEntries(lists) };
 	});
@@ -175,32 +187,92 @@ export function checkHybrid({
 		);
 }
 
+interface HybridRun extends Pick<HybridSources, "vectors"> {
+	readonly options: HybridOptions;
+}
+
+async function runHybrid(
+	search: SearchContext,
+	lists: HybridLists,
+	{ options, vectors }: HybridRun,
+) {
+	const build = (names?: Sql) => hybridSql(search, lists, { vectors, names });
+	const name = mayBePrepared(search, lists) ? "hybrid" : undefined;
+	const rows = await readHybrid<HybridRecord>(search, lists, {
+		options,
+		build,
+		name,
+	});
+	return {
+		rows,
+		statement: () => build(ident(search.table.schema, "kv_store")),
+		candidates: () => readCandidates(search, lists, { options, vectors }),
+	};
+}
+
+/** What the lists have ranked, by a statement of its own: only who asks for it waits for it. */
+async function readCandidates(
+	search: SearchContext,
+	lists: HybridLists,
+	{ options, vectors }: HybridRun,
+): Promise<CandidateLists> {
+	const rows = await readHybrid<CandidateRecord>(search, lists, {
+		options,
+		build: (names) => candidatesSql(search, lists, { vectors, names }),
+	});
+	const weighed = keysOf(lists.weights).filter(
+		(list) => lists.weights[list] > 0,
+	);
+	return Object.fromEntries(
+		weighed.map((list): [string, CandidateList] => [
+			list,
+			{
+				weight: lists.weights[list],
+				candidates: rows
+					.filter((row) => row.list === list)
+					.map(({ id, entityKey, rank, value }) => ({
+						id,
+						entityKey,
+						rank,
+						value,
+					})),
+			},
+		]),
+	);
+}
+
+interface CandidateRecord extends Candidate {
+	/** `null` in the one row that comes when there is no candidate. */
+	readonly list: keyof FusionWeights | null;
+}
+
 /** A statement, by where it reads the names from. */
 interface HybridStatement {
 	readonly options: HybridOptions;
 	readonly build: (names?: Sql) => Sql;
+	/** Where plans are stored, under a name that begins so. */
+	readonly name?: string | undefined;
 }
 
 /** With the names in the cache, or in the tables while the cache is being rebuilt. */
-async function runHybrid(
+async function readHybrid<R extends object>(
 	search: SearchContext,
 	lists: HybridLists,
-	{ options: { query, fallback }, build }: HybridStatement,
-): Promise<HybridRecord[]> {
+	{ options: { query, fallback }, build, name }: HybridStatement,
+): Promise<R[]> {
 	const { db, table } = search;
 	const { schema, entity, hasRowSecurity } = table;
-	const name = mayBePrepared(search, lists) ? "hybrid" : undefined;
 	// Behind row level security a function finds them, once the threshold is set.
 	const similar = sql`${similarEntriesRef(schema)}('key', CASE WHEN s.is_set THEN ${query}::text END)`;
 	if (entity.createKvTrigger && lists.name !== undefined)
-		return readCached(
+		return readCached<R>(
 			{ db, schema, fallback, named: true },
 			({ from, isFallback }) =>
 				build(hasRowSecurity && !isFallback ? similar : from),
 			{ name },
 		);
 	const statement = compile(build());
-	const { rows } = await db.query<HybridRecord>(statement, {
+	const { rows } = await db.query<R>(statement, {
 		idempotent: true,
 		name: name && statementName(name, statement.text),
 	});

@@ -4,6 +4,7 @@ import { whereSql } from "../filters/where.ts";
 import { embedFieldOf, fieldNotEmbedded } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector.ts";
 import type { Sql } from "../sql.ts";
+import type { CandidateLists } from "./candidates.ts";
 import { checkLimit, checkScope } from "./scope.ts";
 import { type Branch, type SearchMode, searchModes } from "./vector-plan.ts";
 import type { SearchedVectors, VectorStatistics } from "./vector-statistics.ts";
@@ -27,6 +28,8 @@ export interface Attempt {
 	readonly branches: readonly Branch[];
 	readonly statement: Sql;
 	readonly ms: number;
+	/** Of a hybrid search: reads what its lists have ranked. */
+	readonly candidates?: (() => Promise<CandidateLists>) | undefined;
 }
 
 /** The options of a search as a call has them; what it leaves out gets the defaults here. */

@@ -221,7 +221,7 @@ export interface SearchSettings extends Scope {
 }
 
 export interface SearchRequest extends SearchSettings {
-	/** Also SQL, plan and timings of each table: the statements are run again by EXPLAIN. @default false */
+	/** Also each list as it ranked its candidates, and SQL, plan and timings of each table: the statements are run again. @default false */
 	readonly explain?: boolean;
 }
 
@@ -229,7 +229,7 @@ export interface SearchResponse {
 	readonly mode: SearchMode;
 	/** In the fused order, best first. */
 	readonly items: readonly FoundItem[];
-	/** The lists that were fused, side by side. */
+	/** The lists that were fused, side by side: of what was found; with `explain`, as they ranked their candidates. */
 	readonly lists: readonly RankedList[];
 	/** Of `recall`: items for which there was no room in `maxTokens`. */
 	readonly omitted?: number;
@@ -275,6 +275,8 @@ export interface ListPlace {
 	readonly weight?: number;
 	/** Its part of the entity's score, 0 to 1. */
 	readonly share?: number;
+	/** What the list is ordered by, where it is known: {@link RankedEntry}. */
+	readonly value?: number;
 	/** The part of the query, or the key of the entity whose edge leads here. */
 	readonly via?: string;
 	/** Of an edge. */
@@ -285,14 +287,24 @@ export interface RankedList {
 	readonly list: ListName;
 	readonly weight?: number;
 	/** By rank. */
-	readonly entries: readonly (EntityRef & {
-		readonly rank: number;
-		readonly title: string;
-		readonly share?: number;
-		readonly via?: string;
-		/** In the fused order, from 1. */
-		readonly place: number;
-	})[];
+	readonly entries: readonly RankedEntry[];
+	/** Candidates behind these, which did not reach the answer. */
+	readonly omitted: number;
+}
+
+export interface RankedEntry extends EntityRef {
+	readonly rank: number;
+	readonly title: string;
+	readonly share?: number;
+	/**
+	 * What the list is ordered by. `vector`: cosine similarity. `text`: BM25 score.
+	 * `name` and `fuzzy`: trigram similarity of the key. `edge`: what the edge passes
+	 * on of its hit's score. `null`: not known, or a list without scores.
+	 */
+	readonly value: number | null;
+	readonly via?: string;
+	/** In the fused order, from 1; `null`: it did not reach the answer. */
+	readonly place: number | null;
 }
 
 export interface TablePlan {

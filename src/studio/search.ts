@@ -1,18 +1,24 @@
 import type { Entity } from "../models/entity.ts";
 import { keyOfRow } from "../models/rows.ts";
-import type { SearchExplanation } from "../query/explain.ts";
 import { type FusionWeights, rankOffset } from "../query/fusion-weights.ts";
 import type { HybridMatch } from "../query/hybrid.ts";
 import type { RecallReason } from "../query/recall/fuse.ts";
 import type { Match } from "../query/search.ts";
 import type {
 	FoundItem,
-	ListName,
 	ListPlace,
 	SearchMode,
 	SearchResponse,
 	TablePlan,
 } from "./api.ts";
+import {
+	explanationsOf,
+	type ListedCandidate,
+	listPlace,
+	placesOf,
+	recalledCandidates,
+	tableCandidates,
+} from "./candidates.ts";
 import type { ServiceCall } from "./code.ts";
 import { rowsOf } from "./detail.ts";
 import { defined, type Settings } from "./input.ts";
@@ -26,6 +32,8 @@ export interface Found {
 	readonly weights: Partial<FusionWeights>;
 	readonly steps: SearchResponse["timing"]["steps"];
 	readonly omitted?: number;
+	/** Of a search that was explained: every list with all its candidates. */
+	readonly candidates?: readonly ListedCandidate[];
 	readonly notes: readonly string[];
 	readonly calls: readonly ServiceCall[];
 }
@@ -73,6 +81,7 @@ async function runRecall(
 		signal: place.signal,
 	});
 	const rows = await rowsOf(place, result.items);
+	const candidates = result.explain && recalledCandidates(result.explain);
 	const items = result.items.map(
 		({ entityType, entityId, entityKey, text, score, reasons }, at) => ({
 			place: at + 1,
@@ -83,7 +92,12 @@ async function runRecall(
 			text: shortened(text.replace(/^[^\n]*\n/, "")),
 			score,
 			userId: userOf(rows.get(entityId)),
-			lists: reasons.map(listPlace),
+			lists:
+				candidates === undefined
+					? reasons.map((reason) =>
+							listPlace(reason, isByName(place, entityType, reason, query)),
+						)
+					: placesOf(candidates, { entityType, entityId }),
 		}),
 	);
 	const timing = result.explain?.timing;
@@ -100,6 +114,7 @@ async function runRecall(
 						{ step: "edges", ms: timing.edgesMs },
 					],
 		omitted: result.omitted,
+		...(candidates === undefined ? {} : { candidates }),
 		notes: [],
 		calls: [{ verb: "recall", options: toJsonObject(options) }],
 	};
@@ -109,14 +124,18 @@ function userOf(row: StoredRow | undefined): string | null {
 	return typeof row?.userId === "string" ? row.userId : null;
 }
 
-function listPlace(reason: RecallReason): ListPlace {
-	const { step: list, rank } = reason;
-	return {
-		list,
-		rank,
-		...("via" in reason ? { via: reason.via } : {}),
-		...("relType" in reason ? { relType: reason.relType } : {}),
-	};
+/** Whether a reason is a place on the list of names of the table's search, which compares the whole query. */
+function isByName(
+	place: Place,
+	entityType: string,
+	reason: RecallReason,
+	query: string,
+): boolean {
+	return (
+		reason.step === "fuzzy" &&
+		reason.via === query &&
+		place.entity(entityType).embedFields.length > 0
+	);
 }
 
 type FoundRow = StoredRow & { readonly entityType?: string };
@@ -181,6 +200,7 @@ async function runHybrid(
 			lists: hybridLists(hit, used),
 		})),
 		plans: explains.flatMap(plansOf),
+		...(explain ? { candidates: explains.flatMap(tableCandidates) } : {}),
 		weights: used,
 		steps: [],
 		notes: [],
@@ -219,7 +239,7 @@ function scoreOf(ranks: HybridMatch["ranks"], weights: FusionWeights): number {
 }
 
 function hybridLists(
-	{ ranks, score }: HybridMatch,
+	{ ranks, score, similarity }: HybridMatch,
 	weights: Partial<FusionWeights>,
 ): ListPlace[] {
 	const { vector, text, trigram: name } = ranks;
@@ -235,6 +255,7 @@ function hybridLists(
 			{
 				list,
 				rank,
+				...(list === "vector" ? defined({ value: similarity }) : {}),
 				...(weight === undefined
 					? {}
 					: { weight, share: weight / (rankOffset + rank) / score }),
@@ -271,7 +292,7 @@ async function runVector(
 		items: rows.slice(0, limit).map((hit, at) => ({
 			...item(place, hit, at),
 			score: hit.similarity,
-			lists: [{ list: "vector", rank: at + 1 }],
+			lists: [{ list: "vector", rank: at + 1, value: hit.similarity }],
 		})),
 		plans: explains.flatMap(plansOf),
 		weights: {},
@@ -311,7 +332,7 @@ async function runFuzzy(
 			text: shortened(hit.contentSummary ?? ""),
 			score: hit.score,
 			userId: null,
-			lists: [{ list: "fuzzy", rank: at + 1 }],
+			lists: [{ list: "fuzzy", rank: at + 1, value: hit.score }],
 		})),
 		plans: [],
 		weights: {},
@@ -409,50 +430,7 @@ function some(tables: readonly string[] | undefined) {
 }
 
 function plansOf(explain: unknown): TablePlan[] {
-	if (typeof explain !== "object" || explain === null) return [];
-	return Object.entries(explain as Record<string, SearchExplanation>).map(
-		([table, { hits: _, ...plan }]) => ({ table, ...plan }),
+	return explanationsOf(explain).map(
+		([table, { hits: _, lists: __, ...plan }]) => ({ table, ...plan }),
 	);
-}
-
-/** Each list by its ranks; several tables have several first ones. */
-export function rankedLists({
-	items,
-	weights,
-}: Found): SearchResponse["lists"] {
-	const names = new Set<ListName>(
-		items.flatMap(({ lists }) => lists.map(({ list }) => list)),
-	);
-	const order: readonly ListName[] = [
-		"lookup",
-		"vector",
-		"text",
-		"name",
-		"fuzzy",
-		"edge",
-	];
-	return order
-		.filter((list) => names.has(list))
-		.map((list) => {
-			const weight =
-				list in weights ? weights[list as keyof FusionWeights] : undefined;
-			const entries = items.flatMap((found) => {
-				const on = found.lists.find((place) => place.list === list);
-				if (on === undefined) return [];
-				const { rank, share, via } = on;
-				const { entityType, entityId, title, place } = found;
-				return [
-					{
-						entityType,
-						entityId,
-						title,
-						place,
-						rank,
-						...defined({ share, via }),
-					},
-				];
-			});
-			entries.sort((a, b) => a.rank - b.rank || a.place - b.place);
-			return { list, entries, ...(weight === undefined ? {} : { weight }) };
-		}) as SearchResponse["lists"];
 }

@@ -152,7 +152,7 @@ export const hybridSearch = verb({
 			? hits
 			: withExplanation(hits, {
 					...explain,
-					hits: explainHits(hits, weights),
+					hits: explainHits(hits, weights, explain.lists),
 				});
 	},
 	probe: {
@@ -223,7 +223,12 @@ function explainTables(
 		const table = explain[tableName];
 		return own === undefined || table === undefined
 			? []
-			: [[tableName, { ...table, hits: explainHits(hits, own) }] as const];
+			: [
+					[
+						tableName,
+						{ ...table, hits: explainHits(hits, own, table.lists) },
+					] as const,
+				];
 	});
 	return { found, explain: Object.fromEntries(entries) };
 }

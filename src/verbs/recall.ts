@@ -95,6 +95,15 @@ export interface RecallResult<T extends string = string> {
 	readonly tokens: number;
 }
 
+/** An entity that a name or an edge led to. */
+export interface RecallCandidate extends EntityRef {
+	/** `null` where the model has no natural key. */
+	readonly entityKey: string | null;
+	readonly reason: RecallReason;
+	/** Of `fuzzy`, the trigram similarity; of `edge`, what it passes on of a hit's score; of `lookup`, 1.1 of a name and 0.55 of a mere word. */
+	readonly value: number;
+}
+
 /** What was looked for, and how long each step took, in milliseconds. */
 export interface RecallExplanation {
 	/** Parts of the query that were looked up as names. */
@@ -105,6 +114,8 @@ export interface RecallExplanation {
 	readonly tables: TableExplanations;
 	/** Edges that were followed. */
 	readonly edges: number;
+	/** What names and edges led to, by step and rank, whether it reached the answer or not. Those of the search are the `lists` of its tables. */
+	readonly candidates: readonly RecallCandidate[];
 	readonly timing: {
 		readonly namesMs: number;
 		readonly searchMs: number;
@@ -193,6 +204,9 @@ export const recall = verb({
 			fuzzyNames: names.compared,
 			tables: search.explain,
 			edges: edges.followed,
+			candidates: [...names.lookup, ...names.fuzzy, ...edges.found].map(
+				toCandidate,
+			),
 			timing: {
 				namesMs: names.ms,
 				searchMs: search.ms,
@@ -220,6 +234,20 @@ interface RecalledEntity extends EntityRef {
 	/** Of a text that was embedded in passages, the nearest. */
 	readonly passage?: string | undefined;
 	readonly graphEdges: readonly unknown[];
+}
+
+/** An entity that a name or an edge led to, with what its step's list is ordered by. */
+interface Led extends Found<RecalledEntity> {
+	readonly reasons: readonly [RecallReason];
+	readonly value: number;
+}
+
+function toCandidate({
+	entity: { entityType, entityId, entityKey },
+	reasons: [reason],
+	value,
+}: Led): RecallCandidate {
+	return { entityType, entityId, entityKey, reason, value };
 }
 
 /** What the steps read with. */
@@ -270,8 +298,8 @@ function checkRange(
 }
 
 interface Names {
-	readonly lookup: readonly Found<RecalledEntity>[];
-	readonly fuzzy: readonly Found<RecalledEntity>[];
+	readonly lookup: readonly Led[];
+	readonly fuzzy: readonly Led[];
 	readonly lookedUp: readonly string[];
 	readonly compared: readonly string[];
 	readonly ms: number;
@@ -295,11 +323,15 @@ async function findNames(reads: Reads): Promise<Names> {
 		mentioned.map(({ span }) => span),
 	);
 	return {
-		lookup: mentioned.map(({ entity, span }, at) => ({
-			entity: recalled(reads, entity),
-			share: span.isDistinct ? nameShare.distinct : nameShare.word,
-			reasons: [{ step: "lookup", rank: at + 1, via: span.text }],
-		})),
+		lookup: mentioned.map(({ entity, span }, at): Led => {
+			const share = span.isDistinct ? nameShare.distinct : nameShare.word;
+			return {
+				entity: recalled(reads, entity),
+				share,
+				value: share,
+				reasons: [{ step: "lookup", rank: at + 1, via: span.text }],
+			};
+		}),
 		fuzzy: await findSimilar(reads, unknown),
 		lookedUp: texts,
 		compared: unknown.map(({ text }) => text),
@@ -346,7 +378,7 @@ const similar = { threshold: 0.45, limit: 5 } as const;
 async function findSimilar(
 	reads: Reads,
 	spans: readonly NameSpan[],
-): Promise<Found<RecalledEntity>[]> {
+): Promise<Led[]> {
 	const { core, call, reader, tenantId, tables } = reads;
 	const names = {
 		db: reader.db,
@@ -373,13 +405,14 @@ async function findSimilar(
 	const hits = found.flat().sort((a, b) => b.hit.score - a.hit.score);
 	const ids = hits.map(({ hit }) => hit.entityId);
 	const entities = await byNames(reads, ids, 1);
-	return hits.flatMap(({ hit, via }, at): Found<RecalledEntity>[] => {
+	return hits.flatMap(({ hit, via }, at): Led[] => {
 		const entity = entities.find(({ node }) => isSame(node, hit));
 		if (entity === undefined) return [];
 		return [
 			{
 				entity: recalled(reads, entity),
 				share: shareOfSimilarity(hit.score),
+				value: hit.score,
 				reasons: [{ step: "fuzzy", rank: at + 1, via }],
 			},
 		];
@@ -469,11 +502,18 @@ async function followEdges(
 	const targets = edges.map(({ dst }) => dst);
 	// Of several with a name the one that TRAVERSE takes.
 	const entities = await byNames(reads, targets, 1);
-	const found = entities.flatMap((entity): Found<RecalledEntity>[] => {
+	const found = entities.flatMap((entity): Led[] => {
 		const edge = edges[entity.place];
 		if (edge === undefined) return [];
-		const { share, reason } = edge;
-		return [{ entity: recalled(reads, entity), share, reasons: [reason] }];
+		const { share, worth, reason } = edge;
+		return [
+			{
+				entity: recalled(reads, entity),
+				share,
+				value: worth,
+				reasons: [reason],
+			},
+		];
 	});
 	return {
 		found,

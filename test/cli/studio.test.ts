@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { chmodSync, readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -158,6 +158,55 @@ test("without --write no database is created", async () => {
 	expect(stderr()).toContain("not created");
 	expect(readdirSync(folder)).toEqual([]);
 });
+
+test.skipIf(process.platform !== "linux")(
+	"the address is opened in the browser of a person at a terminal, unless --no-open",
+	async () => {
+		const folder = temporaryFolder({
+			"xdg-open": '#!/bin/sh\necho "$1" >"$0.opened"\n',
+		});
+		chmodSync(join(folder, "xdg-open"), 0o755);
+		const opened = () =>
+			readdirSync(folder).includes("xdg-open.opened")
+				? readFileSync(join(folder, "xdg-open.opened"), "utf8").trim()
+				: "";
+		/** In a terminal; its address once it is printed. */
+		const startInTerminal = async (...args: string[]) => {
+			const command = [process.execPath, main, "studio", "--url", "memory:"];
+			const quoted = [...command, ...args].map((word) => `'${word}'`).join(" ");
+			const child = spawn("script", ["-qec", quoted, "/dev/null"], {
+				env: { ...environment, PATH: `${folder}:${environment.PATH}` },
+				cwd: temporaryFolder(),
+				stdio: ["pipe", "pipe", "inherit"],
+			});
+			const ended = new Promise((resolve) => child.on("close", resolve));
+			ends.push(() => {
+				child.kill("SIGKILL");
+				return ended;
+			});
+			let printed = "";
+			child.stdout.setEncoding("utf8").on("data", (text) => {
+				printed += text;
+			});
+			const address = /http:\S+token=[\w-]{32}/;
+			await expect.poll(() => printed).toMatch(address);
+			return {
+				address: address.exec(printed)?.[0],
+				// Ctrl+C.
+				end: async () => {
+					child.stdin.write("\x03");
+					await ended;
+				},
+			};
+		};
+		const closed = await startInTerminal("--no-open");
+		await closed.end();
+		expect(opened()).toBe("");
+		const shown = await startInTerminal();
+		await expect.poll(opened).toBe(shown.address);
+		await shown.end();
+	},
+);
 
 test("a port that is in use is reported", async () => {
 	const server = createServer();

@@ -66,6 +66,96 @@ test("the ranks are those of a hybrid search that returns every row", async () =
 	}
 });
 
+test("the lists of an explained search have every candidate with its rank and value", async () => {
+	const tenantId = "candidates";
+	const rows = await write(tenantId);
+	await write("candidates of another tenant");
+	const deleted = rows.find(({ title }) => title === "Space");
+	await films().delete(deleted?.id ?? "", tenantId);
+	for (const query of ["dinosaurs in a park", "Jurasic Park"]) {
+		const options = { tableName, query, tenantId, limit: 1 } as const;
+		const hits = await db.service.hybridSearch({ ...options, explain: true });
+		const { lists = {}, hits: explained } = hits.explain;
+		expect(hits).toHaveLength(1);
+		for (const list of ["vector", "text", "name"] as const) {
+			const candidates = [];
+			for (const { id, title: entityKey } of rows) {
+				const why = await db.service.explainRank({ ...options, id });
+				const { rank, value = Number.NaN } = why?.lists[list] ?? {};
+				if (rank !== undefined)
+					candidates.push({ id, entityKey, rank, value: close(value) });
+			}
+			candidates.sort((a, b) => a.rank - b.rank);
+			expect([query, list, lists[list]?.candidates]).toEqual([
+				query,
+				list,
+				candidates,
+			]);
+		}
+		// More than the one that is the answer.
+		expect(lists.text?.candidates.length).toBe(2);
+		expect(lists.vector?.candidates.length).toBe(2);
+		const best = lists.text?.candidates[0];
+		expect(explained?.[0]).toMatchObject({
+			id: best?.id,
+			lists: { text: { rank: 1, value: best?.value } },
+		});
+	}
+	const all = await db.service.hybridSearch({
+		query: "park",
+		tenantId,
+		explain: true,
+	});
+	expect(Object.keys(all.explain[tableName]?.lists ?? {}).sort()).toEqual([
+		"name",
+		"text",
+		"vector",
+	]);
+});
+
+const close = (value: number) => expect.closeTo(value, 6);
+
+test("a list without a weight is not among those of an explained search, one without a candidate is", async () => {
+	const tenantId = "weighed";
+	await write(tenantId);
+	const { explain } = await db.service.hybridSearch({
+		tableName,
+		tenantId,
+		query: "xylophone",
+		weights: { vector: 0, text: 2 },
+		explain: true,
+	});
+	expect(explain.lists).toEqual({
+		text: { weight: 2, candidates: [] },
+		name: { weight: 0.5, candidates: [] },
+	});
+});
+
+test("an explained search leaves the settings of its transaction as they were", async () => {
+	const tenantId = "settings";
+	await write(tenantId);
+	await db.service.transaction(async (transaction) => {
+		await transaction.query({
+			text: "SET LOCAL pg_trgm.similarity_threshold = 0.9",
+			values: [],
+		});
+		for (const query of ["Jurasic Park", "xylophone"])
+			await db.service.hybridSearch({
+				tableName,
+				tenantId,
+				query,
+				weights: { vector: 0, text: 0 },
+				explain: true,
+				transaction,
+			});
+		const { rows } = await transaction.query({
+			text: "SHOW pg_trgm.similarity_threshold",
+			values: [],
+		});
+		expect(rows).toEqual([{ "pg_trgm.similarity_threshold": "0.9" }]);
+	});
+});
+
 test("it shows the words that the row has, and the weights", async () => {
 	const tenantId = "words";
 	const [jurassic] = await write(tenantId);
@@ -202,7 +292,7 @@ test("a long text has a passage for each of its vectors", async () => {
 
 test("the service shows its connections and its slowest statements, without values", async () => {
 	await db.service.execute("SELECT pg_sleep(0.05), 'a secret'", undefined);
-	await db.service.execute("SELECT pg_sleep($1), $2::text", [0.05, "a secret"]);
+	await db.service.execute("SELECT pg_sleep($1), $2::text", [1, "a secret"]);
 	const { connections, slowest } = db.service.activity;
 	expect(connections.max).toBe(db.service.capabilities.maxConnections);
 	expect(connections.open).toBeGreaterThan(0);

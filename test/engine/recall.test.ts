@@ -355,6 +355,9 @@ describe("recall", () => {
 		expect(explain.names).toContain("Sarah Chen");
 		expect(explain.fuzzyNames).toEqual(["Zepelin Hause"]);
 		expect(Object.keys(explain.tables).sort()).toEqual(["logs", "notes"]);
+		expect(
+			explain.tables.notes?.lists?.vector?.candidates.length,
+		).toBeGreaterThan(0);
 		expect(Object.keys(explain.timing)).toEqual([
 			"namesMs",
 			"searchMs",
@@ -364,6 +367,28 @@ describe("recall", () => {
 		expect(
 			"explain" in (await db.service.recall({ query: "a", ...shared })),
 		).toBe(false);
+	});
+
+	test("explains which entities names and edges led to, also of those that it leaves out", async () => {
+		const { items, explain } = await db.service.recall({
+			query: "the payments-migration of Sarah Chenn",
+			...shared,
+			limit: 1,
+			explain: true,
+		});
+		expect(items).toHaveLength(1);
+		const led = explain.candidates.map(({ entityKey, reason, value }) => [
+			reason.step,
+			reason.rank,
+			entityKey,
+			value,
+		]);
+		expect(led).toEqual([
+			["lookup", 1, "payments-migration", 1.1],
+			["fuzzy", 1, "Sarah Chen", expect.closeTo(0.769, 3)],
+			["edge", 1, "Sarah Chen", expect.any(Number)],
+			["edge", 2, "ledger design", expect.any(Number)],
+		]);
 	});
 
 	test("refuses what cannot be asked", async () => {

@@ -323,6 +323,90 @@ describe("what is shown", () => {
 			);
 	});
 
+	test("an explained search has every list as it was ranked, with its scores, also of what was not found", async () => {
+		await films("lists");
+		const page = await open({ tenantId: "lists" });
+		const search = async (settings: object) =>
+			(
+				await page.post<SearchResponse>("search", {
+					query: "dinosaurs in a park",
+					explain: true,
+					...settings,
+				})
+			).body;
+		const hybrid = await search({ mode: "hybrid", limit: 1 });
+		expect(hybrid.items.map(({ title }) => title)).toEqual(["Jurassic Park"]);
+		const [vector] = hybrid.lists.filter(({ list }) => list === "vector");
+		expect(vector).toMatchObject({
+			weight: 1,
+			omitted: 0,
+			entries: [
+				{ title: "Jurassic Park", rank: 1, place: 1 },
+				{ rank: 2, place: null },
+				{ rank: 3, place: null },
+			],
+		});
+		const values = vector?.entries.map(({ value }) => value ?? Number.NaN);
+		expect(values).toEqual([...(values ?? [])].sort((a, b) => b - a));
+		expect(values?.[0]).toBeCloseTo(hybrid.items[0]?.similarity ?? 0, 6);
+		for (const list of ["text", "name"])
+			expect(hybrid.lists.find((one) => one.list === list)).toBeDefined();
+		const recalled = await search({
+			mode: "recall",
+			query: "Jurassic Park, dinosaurs, Silennt",
+			limit: 1,
+		});
+		expect(
+			recalled.lists.map(({ list, entries }) => [
+				list,
+				entries.some(({ value }) => value !== null),
+				entries.some(({ place }) => place === null),
+			]),
+		).toEqual([
+			["lookup", false, false],
+			["vector", true, true],
+			["text", true, true],
+			["name", true, false],
+			["fuzzy", true, true],
+			["edge", true, true],
+		]);
+		for (const [mode, list] of [
+			["vector", "vector"],
+			["fuzzy", "fuzzy"],
+		] as const) {
+			const { items, lists } = await search({ mode, query: "Jurassic Park" });
+			expect(lists.map(({ list }) => list)).toEqual([list]);
+			expect(lists[0]?.entries.map(({ value }) => value)).toEqual(
+				items.map(({ score }) => score),
+			);
+		}
+	});
+
+	test("of a list, 30 that were not found are shown, and the rest is counted", async () => {
+		const tenantId = "long lists";
+		await db.service.repository(Film).upsert(
+			Array.from({ length: 100 }, (_, at) => ({
+				title: `Film ${at}`,
+				description: `dinosaurs, number ${at}`,
+			})),
+			{ tenantId },
+		);
+		const page = await open({ tenantId });
+		const { body } = await page.post<SearchResponse>("search", {
+			query: "dinosaurs",
+			mode: "text",
+			limit: 40,
+			explain: true,
+		});
+		const [{ entries, omitted } = { entries: [], omitted: 0 }] = body.lists;
+		expect(body.items).toHaveLength(40);
+		expect(entries.map(({ rank }) => rank)).toEqual(
+			Array.from({ length: 70 }, (_, at) => at + 1),
+		);
+		expect(entries.filter(({ place }) => place === null)).toHaveLength(30);
+		expect(omitted).toBe(10);
+	});
+
 	test("an explained search has the plan of each table", async () => {
 		await films("explained");
 		const page = await open({ tenantId: "explained" });

@@ -275,8 +275,18 @@ describe("weights", () => {
 		expect(hits.explain.hits?.[0]).toEqual({
 			id: hits[0]?.id,
 			lists: {
-				vector: { rank: 1, weight: 1, share: expect.closeTo(0.25, 9) },
-				text: { rank: 1, weight: 3, share: expect.closeTo(0.75, 9) },
+				vector: {
+					rank: 1,
+					weight: 1,
+					share: expect.closeTo(0.25, 9),
+					value: expect.closeTo(hits[0]?.similarity ?? Number.NaN, 6),
+				},
+				text: {
+					rank: 1,
+					weight: 3,
+					share: expect.closeTo(0.75, 9),
+					value: expect.any(Number),
+				},
 			},
 		});
 	});
@@ -487,6 +497,24 @@ describe.runIf(engine === "server")("with row level security", () => {
 			} as never);
 			await write({ theirs: "a lighthouse" }, "other");
 			expect(await found("lighthouse", {}, app as never)).toEqual(["mine"]);
+			const ownRows = app as never as Pick<typeof db.service, "hybridSearch">;
+			const { explain } = await ownRows.hybridSearch({
+				tableName: "notes",
+				query: "mine",
+				tenantId: "t",
+				explain: true,
+			});
+			const keys = Object.entries(explain.lists ?? {}).map(
+				([list, { candidates }]) => [
+					list,
+					candidates.map(({ entityKey }) => entityKey),
+				],
+			);
+			expect(Object.fromEntries(keys)).toEqual({
+				vector: ["mine"],
+				text: ["mine"],
+				name: ["mine"],
+			});
 			expect(
 				await codeOf(
 					app.transaction(

@@ -125,6 +125,16 @@ test("only embeddings touches the network", () => {
 	]);
 });
 
+test("the studio has no SQL: what it shows comes from the service's verbs", () => {
+	const own = files.filter(({ path }) => /^(cli\/)?studio\//.test(path));
+	expect(own.length).toBeGreaterThan(20);
+	const withSql =
+		/\bsql`|\.execute\(|from "[./]*\/(db|store|schema|kv|indexer|embed-sync|sql\.ts)/;
+	expect(
+		own.filter(({ code }) => withSql.test(code)).map(({ path }) => path),
+	).toEqual([]);
+});
+
 test("only vectors stores vectors: batch upsert and worker share one flow", () => {
 	const storing = /\b(writeVectors|deleteOutdated)Sql\b/;
 	expect(outside("vectors", storing)).toEqual([]);

@@ -166,6 +166,7 @@ test("the examples in TypeScript that are not run are those that need more than 
 		["docs/nextjs.md", "// lib/memory.ts"],
 		["docs/nextjs.md", "// app/api/recall/route.ts"],
 		["docs/serverless.md", "// handler.ts"],
+		["docs/studio.md", "// app/studio/[[...path]]/route.ts"],
 		["docs/vite.md", "// src/memory.ts"],
 		["docs/vite.md", "// src/api.ts"],
 		["docs/vite.md", "// vite.config.ts"],

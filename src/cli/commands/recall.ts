@@ -128,10 +128,14 @@ async function recall(
 export function jsonItem({ reasons, ...item }: RecallItem) {
 	return {
 		...snakeNames(item),
-		reasons: reasons.map(({ ...reason }) => ({
-			...snakeNames(reason),
-			...("from" in reason ? { from: snakeNames(reason.from) } : {}),
-		})),
+		reasons: reasons.map(jsonReason),
+	};
+}
+
+function jsonReason({ ...reason }: RecallItem["reasons"][number]) {
+	return {
+		...snakeNames(reason),
+		...("from" in reason ? { from: snakeNames(reason.from) } : {}),
 	};
 }
 
@@ -168,9 +172,18 @@ function reasonText(reason: RecallItem["reasons"][number]): string {
 	}
 }
 
-function jsonExplanation({ tables, timing, ...rest }: RecallExplanation) {
+function jsonExplanation({
+	tables,
+	timing,
+	candidates,
+	...rest
+}: RecallExplanation) {
 	return {
 		...snakeNames(rest),
+		candidates: candidates.map(({ reason, ...candidate }) => ({
+			...snakeNames(candidate),
+			reason: jsonReason(reason),
+		})),
 		tables: jsonExplanations(tables),
 		timing: snakeNames(timing),
 	};

@@ -7,6 +7,8 @@ import { termsOf } from "./words.ts";
 /** An edge of one of the best hits. */
 export interface RecallEdge {
 	readonly dst: string;
+	/** What it passes on of its hit's score: its edges are ordered by it. */
+	readonly worth: number;
 	readonly share: number;
 	readonly reason: Extract<RecallReason, { step: "edge" }>;
 }
@@ -48,6 +50,7 @@ export function edgesOfBest(
 		.slice(0, maxEdges)
 		.map(({ edge, entity, worth }, at) => ({
 			dst: edge.dst,
+			worth,
 			share: worth * shareOfRank(at + 1),
 			reason: {
 				step: "edge",

@@ -2,8 +2,9 @@ import * as z from "zod";
 import type { SearchResponse } from "../api.ts";
 import { type Command, shellOf, typescriptOf } from "../code.ts";
 import { type Settings, settingsInput } from "../input.ts";
+import { rankedLists } from "../ranked-lists.ts";
 import { type RouteCall, route } from "../route.ts";
-import { rankedLists, search as run } from "../search.ts";
+import { search as run } from "../search.ts";
 
 export const search = route({
 	method: "POST",
@@ -14,13 +15,14 @@ export const search = route({
 		const place = call.place(given);
 		const started = performance.now();
 		const found = await run(place, settings, explain);
+		const serviceMs = performance.now() - started;
 		const { items, plans, steps, omitted, notes, calls } = found;
 		return {
 			mode: settings.mode ?? "recall",
 			items,
-			lists: rankedLists(found),
+			lists: await rankedLists(place, found),
 			...(omitted === undefined ? {} : { omitted }),
-			timing: { serviceMs: performance.now() - started, steps },
+			timing: { serviceMs, steps },
 			tables: plans,
 			code: {
 				typescript: typescriptOf(place, calls),

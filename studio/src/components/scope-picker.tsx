@@ -1,5 +1,5 @@
 import { useState } from "preact/hooks";
-import { setParams, useRoute } from "../lib/router.ts";
+import { type Params, setParams, useRoute } from "../lib/router.ts";
 import { useStudio } from "../lib/studio.ts";
 import { Dialog } from "./dialog.tsx";
 
@@ -39,7 +39,7 @@ export function ScopePicker() {
 
 function userText(
 	fixed: string | null | undefined,
-	{ user, shared }: Readonly<Record<string, string>>,
+	{ user, shared }: Params,
 ): string {
 	if (fixed !== undefined) return fixed ?? "shared rows";
 	if (shared === "yes") return "shared rows";

@@ -1,19 +1,19 @@
 import { useOutside } from "./outside.ts";
+import {
+	type Page,
+	type ParameterName,
+	parameters,
+	scopeParameters,
+} from "./parameters.ts";
 
 // Every state of the page is in the address's fragment, `#/entities?table=films`:
 // a link to it opens the same, wherever the studio is mounted, and no server's
 // log has what was searched for.
 
-export const pages = [
-	"search",
-	"entities",
-	"graph",
-	"health",
-	"console",
-] as const;
-export type Page = (typeof pages)[number];
+export type { Page };
+export const pages = Object.keys(parameters) as Page[];
 
-export type Params = Readonly<Record<string, string>>;
+export type Params = Readonly<Partial<Record<ParameterName, string>>>;
 
 export interface Route {
 	readonly page: Page;
@@ -21,10 +21,13 @@ export interface Route {
 }
 
 /** `undefined` or an empty text removes a parameter. */
-export type Change = Readonly<Record<string, string | undefined>>;
+export type Change = Readonly<
+	Partial<Record<ParameterName, string | undefined>>
+>;
 
-/** Whose rows are shown: they stay from page to page. */
-const lasting = ["tenant", "user", "shared"] as const;
+const lasting = Object.keys(
+	scopeParameters,
+) as (keyof typeof scopeParameters)[];
 
 const listeners = new Set<() => void>();
 let current = read();
@@ -83,9 +86,14 @@ function subscribe(listener: () => void): () => void {
 function read(): Route {
 	const [path = "", text = ""] = splitOnce(window.location.hash.slice(1), "?");
 	const name = path.replace(/^\//, "");
+	const page = pages.find((page) => page === name) ?? "search";
+	const known = { ...scopeParameters, ...parameters[page] };
+	const given = [...new URLSearchParams(text)];
 	return {
-		page: pages.find((page) => page === name) ?? "search",
-		params: Object.fromEntries(new URLSearchParams(text)),
+		page,
+		params: Object.fromEntries(
+			given.filter(([name]) => Object.hasOwn(known, name)),
+		),
 	};
 }
 

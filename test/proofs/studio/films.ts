@@ -8,7 +8,7 @@ import {
 	PostgresService,
 } from "../../../src/index.ts";
 
-const Film = defineEntity(
+export const Film = defineEntity(
 	"films",
 	{
 		name: z.string(),
@@ -20,7 +20,7 @@ const Film = defineEntity(
 	{ entityKeyField: "name" },
 );
 
-const Person = defineEntity(
+export const Person = defineEntity(
 	"people",
 	{ name: z.string(), films: z.number().int() },
 	{ entityKeyField: "name" },

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { emptyDatabase } from "../../cli/run-rem.ts";
+import { openSnapshot } from "../../support/blocker.ts";
 import { TcpProxy } from "../../support/tcp-proxy.ts";
 import { loadFilms, withService } from "./films.ts";
 import {
@@ -22,9 +23,10 @@ describe.skipIf(server === undefined)("the health of a server", () => {
 		let proxy: TcpProxy;
 		let studio: Studio;
 		let open: OpenPage;
+		let url: string;
 
 		beforeAll(async () => {
-			const url = await emptyDatabase("server");
+			url = await emptyDatabase("server");
 			await loadFilms(url, 30);
 			await withService(url, async (service) => {
 				await service.batchUpsert({
@@ -66,6 +68,31 @@ describe.skipIf(server === undefined)("the health of a server", () => {
 			await part("Indexes")
 				.getByRole("columnheader", { name: "Progress" })
 				.waitFor();
+		});
+
+		test("an index build shows its phase, how far it is and the time that is left", async () => {
+			const { page, go } = open;
+			await go("health");
+			const build = page
+				.getByRole("region", { name: "Indexes" })
+				.locator("tbody tr")
+				.filter({ hasText: "hnsw_films__extract" });
+			// What a build waits for before its index is valid.
+			const blocker = await openSnapshot(url);
+			await withService(url, async (service) => {
+				const built = service.createIndexConcurrently({
+					tableName: "films",
+					indexType: "hnsw",
+				});
+				await build.getByText("building", { exact: true }).waitFor();
+				await build
+					.getByText(/^99 % waiting for old snapshots, [\d.]+ (ms|s|min) left$/)
+					.waitFor();
+				await blocker.release();
+				await built;
+			});
+			await build.getByText("valid", { exact: true }).waitFor();
+			expect(await build.getByText(/left$/).count()).toBe(0);
 		});
 
 		test("the stream connects again by itself", async () => {

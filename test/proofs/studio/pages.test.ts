@@ -51,6 +51,40 @@ describeWithBrowser.each(engines)("on the %s database", (engine) => {
 		await studio?.stop();
 	});
 
+	test("the search is the first page, and what it lacks says what to do", async () => {
+		const first = await openPage(browser(), studio);
+		try {
+			const { page, go } = first;
+			const heading = (name: string) =>
+				page.getByRole("heading", { name }).waitFor();
+			await heading("Search");
+			await heading("Type a query, as your application or an agent would");
+			await go("search?q=xylophone&mode=lookup");
+			await heading("Nothing was found");
+			await page.getByText("The mode fuzzy finds similar names.").waitFor();
+			await go("search?q=parody&why=nothing+of+that+name");
+			await heading("No such entity");
+			await go("entities?table=films&filter=year+%3D+1066");
+			await heading("No row fulfils the filter");
+			await page.getByRole("link", { name: "Clear the filter" }).waitFor();
+			await go("entities?table=films&rows=deleted");
+			await heading("Nothing is deleted");
+			await go("entities?table=feelms");
+			await page
+				.getByText(/feelms/)
+				.first()
+				.waitFor();
+			await go("graph");
+			await heading("Which entity?");
+			await go("graph?from=nothing+of+that+name");
+			await page
+				.getByRole("link", { name: "search by similar names" })
+				.waitFor();
+		} finally {
+			await first.close();
+		}
+	});
+
 	test("the search shows the fused order, its lists and its time", async () => {
 		const { page, go } = open;
 		await go(states["a recall"]);
@@ -61,6 +95,63 @@ describeWithBrowser.each(engines)("on the %s database", (engine) => {
 		);
 		await page.getByRole("region", { name: "Vector list" }).waitFor();
 		await page.getByRole("region", { name: "Text list" }).waitFor();
+	});
+
+	test("each list shows what it ranked, with its own score, whether it was found or not", async () => {
+		const { page, go } = open;
+		await go("search?q=parody+of+disaster+films&mode=hybrid&limit=3");
+		await page.getByTestId("timing").waitFor();
+		await settled(page);
+		const fused = page.getByRole("region", { name: "Fused order" });
+		expect(await fused.getByRole("listitem").count()).toBe(3);
+		for (const [name, measure] of [
+			["Vector", "Cosine similarity"],
+			["Text", "BM25 score"],
+		] as const) {
+			const list = page.getByRole("region", { name: `${name} list` });
+			expect(await list.locator(".entry-head").innerText()).toContain(measure);
+			const entries = list.getByRole("listitem");
+			const ranks = await entries.locator(".place").allInnerTexts();
+			expect(ranks).toEqual(ranks.map((_, at) => String(at + 1)));
+			const scores = (await entries.locator(".value").allInnerTexts()).map(
+				Number,
+			);
+			expect(scores.length).toBeGreaterThan(3);
+			expect(scores).toEqual([...scores].sort((a, b) => b - a));
+			for (const cell of [".entry-head .number:nth-child(3)", "li .value"])
+				expect(
+					await page.evaluate(
+						`getComputedStyle(document.querySelector("section[aria-label='${name} list'] ${cell}")).textAlign`,
+					),
+				).toBe("right");
+			// All three results, and others that did not reach the answer.
+			expect(await entries.getByText(/^→ \d+$/).count()).toBeLessThan(4);
+			expect(await entries.getByText("—", { exact: true }).count()).toBe(
+				scores.length - (await entries.getByText(/^→ \d+$/).count()),
+			);
+		}
+		const other = page
+			.getByRole("region", { name: "Vector list" })
+			.locator(".entry.is-missing")
+			.first();
+		await other.click();
+		await page.getByTestId("verdict").waitFor();
+		expect(await page.getByTestId("verdict").innerText()).toMatch(/^Missing/);
+	});
+
+	test("a list is bounded, and what is behind is counted", async () => {
+		const { page, go } = open;
+		await go("search?q=parody+of+disaster+films&mode=hybrid&limit=40");
+		await page.getByTestId("timing").waitFor();
+		await settled(page);
+		const list = page.getByRole("region", { name: "Vector list" });
+		const missing = await list.locator("li .is-missing").count();
+		expect(missing).toBeLessThanOrEqual(30);
+		const more = list.getByText(
+			/^and \d+ candidates? more, not in the answer$/,
+		);
+		// The films that are made up are fewer.
+		expect(await more.count()).toBe(missing < 30 ? 0 : 1);
 	});
 
 	test("a result that is clicked is explained, by an address of its own", async () => {

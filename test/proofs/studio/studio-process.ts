@@ -19,13 +19,15 @@ export interface StudioOptions {
 	/** The file of the models. */
 	readonly models: string;
 	readonly args?: readonly string[];
+	/** Whether it shows the films' tenant only, or that by default. @default true */
+	readonly isTenantFixed?: boolean;
 	readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Starts the built `rem studio` on the database, and waits for its URL. */
 export async function spawnStudio(
 	databaseUrl: string,
-	{ models, args = [], env = {} }: StudioOptions,
+	{ models, args = [], env = {}, isTenantFixed = true }: StudioOptions,
 ): Promise<Studio> {
 	const { PATH = "" } = process.env;
 	const child = spawn(
@@ -40,13 +42,17 @@ export async function spawnStudio(
 			databaseUrl,
 			"--models",
 			models,
-			"--tenant",
-			tenantId,
+			...(isTenantFixed ? ["--tenant", tenantId] : []),
 			...args,
 		],
 		{
 			cwd: tmpdir(),
-			env: { PATH, EMBEDDING__PROVIDER: "local", ...env },
+			env: {
+				PATH,
+				EMBEDDING__PROVIDER: "local",
+				POSTGRES__DEFAULT_TENANT: tenantId,
+				...env,
+			},
 			stdio: ["ignore", "pipe", "pipe"],
 		},
 	);

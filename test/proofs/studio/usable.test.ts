@@ -2,7 +2,6 @@ import { execFile } from "node:child_process";
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
 	emptyDatabase,
@@ -10,7 +9,21 @@ import {
 	main,
 	temporaryFolder,
 } from "../../cli/run-rem.ts";
-import { loadFilms, modelsFile, tenantId, withService } from "./films.ts";
+import {
+	addresses,
+	film,
+	from,
+	type Placeholders,
+	stateOf,
+} from "./addresses.ts";
+import {
+	Film,
+	loadFilms,
+	modelsFile,
+	Person,
+	tenantId,
+	withService,
+} from "./films.ts";
 import {
 	describeWithBrowser,
 	type OpenPage,
@@ -39,33 +52,56 @@ const oddTypes = [
 	"<b>bold</b>",
 ];
 
-const film = "Airplane! (1980)";
-const from = `graph?from=${encodeURIComponent(film)}`;
+/** A studio whose addresses may name another tenant. */
+const start = (url: string) =>
+	startStudio(url, { args: ["--write"], isTenantFixed: false });
 
 describeWithBrowser.each(engines)("on the %s database", (engine) => {
 	const holder = useBrowser();
 	let url: string;
 	let studio: Studio;
 	let open: OpenPage;
-	let filmId: string;
+	let known: Placeholders;
 
 	beforeAll(async () => {
 		url = await emptyDatabase(engine);
 		await loadFilms(url, 60);
-		filmId = await withService(url, async (service) => {
+		known = await withService(url, async (service) => {
 			await service.batchUpsert({
 				tableName: "people",
 				entities: oddTypes.map((_, at) => ({ name: `Odd ${at}`, films: at })),
 			});
 			const scope = service.scope({ tenantId });
-			const [found] = await scope.lookupEntities({ entityKeys: [film] });
+			const people = scope.repository(Person);
+			const [odd, deleted] = await people.upsert([
+				{ name: "Odd 0", films: 0 },
+				{ name: "Deleted", films: 0 },
+				{ name: "Far away", films: 0 },
+			]);
+			await people.delete(deleted?.id ?? "");
 			await scope.link({
 				from: film,
 				edges: oddTypes.map((rel_type, at) => ({ dst: `Odd ${at}`, rel_type })),
 			});
-			return found?.entityId ?? "";
+			await scope.link({
+				from: "Odd 0",
+				edges: [{ dst: "Far away", rel_type: "knows" }],
+			});
+			const films = scope.repository(Film);
+			const [found] = await films.find({ name: film });
+			const page = await films.findPage({}, { orderBy: "name", limit: 50 });
+			const { rows } = await films.findPage(
+				{},
+				{ orderBy: "name", limit: 1, after: page.next ?? "" },
+			);
+			return {
+				FILM: found?.id ?? "",
+				ODD: odd?.id ?? "",
+				CURSOR: page.next ?? "",
+				NEXT: rows[0]?.name ?? "",
+			};
 		});
-		studio = await startStudio(url, { args: ["--write"] });
+		studio = await start(url);
 		open = await openPage(holder.browser, studio);
 	});
 	afterAll(async () => {
@@ -107,117 +143,15 @@ describeWithBrowser.each(engines)("on the %s database", (engine) => {
 		},
 	);
 
-	/** Every parameter of an address, and what of it the page shows. */
-	const addresses: readonly (readonly [
-		state: string,
-		shown: (page: Page) => Promise<unknown>,
-	])[] = [
-		["search?q=parody", (page) => value(page, "Query", "parody")],
-		["search?q=parody&mode=vector", (page) => current(page, "Mode", "vector")],
-		["search?q=parody&tables=films", (page) => checked(page, "films")],
-		["search?q=parody&limit=7", (page) => value(page, "Limit", "7")],
-		[
-			"search?q=parody&maxTokens=900",
-			(page) => value(page, "Max tokens", "900"),
-		],
-		[
-			"search?q=parody&mode=hybrid&filter=year+%3D+1980",
-			(page) => value(page, "Filter", "year = 1980"),
-		],
-		[
-			"search?q=parody&mode=hybrid&vectorMode=exact",
-			(page) => value(page, "Compare vectors", "exact"),
-		],
-		[
-			"search?q=parody&mode=hybrid&weightVector=0.5&weightText=2&weightName=0",
-			async (page) => {
-				await value(page, "Weight: vector", "0.5");
-				await value(page, "Weight: text", "2");
-				await value(page, "Weight: name", "0");
-			},
-		],
-		[
-			"search?q=airplane&mode=fuzzy&threshold=0.2",
-			(page) => value(page, "Least similarity", "0.2"),
-		],
-		[
-			"search?q=parody&view=plan",
-			(page) => current(page, "View", "Plan and SQL"),
-		],
-		["search?q=parody&view=code", (page) => current(page, "View", "Code")],
-		[
-			"search?q=parody&compare=yes&b.mode=vector&b.limit=3",
-			async (page) => {
-				await current(page, "Mode of B", "vector");
-				await page.getByRole("columnheader", { name: "Move" }).waitFor();
-			},
-		],
-		[
-			`search?q=parody&why=${encodeURIComponent(film)}`,
-			(page) => page.getByTestId("verdict").waitFor(),
-		],
-		["entities?table=people", (page) => current(page, "Tables", /^people/)],
-		[
-			"entities?table=films&filter=year+%3D+1980",
-			(page) => value(page, "Filter", "year = 1980"),
-		],
-		[
-			"entities?table=films&sort=year+desc",
-			(page) => page.locator("th[aria-sort=descending]").waitFor(),
-		],
-		[
-			"entities?table=films&columns=genres,tags",
-			async (page) => {
-				await page.getByRole("columnheader", { name: "tags" }).waitFor();
-				expect(
-					await page.getByRole("columnheader", { name: "extract" }).count(),
-				).toBe(0);
-			},
-		],
-		[
-			"ENTITY",
-			(page) => page.getByRole("region", { name: "Vectors" }).waitFor(),
-		],
-		[
-			"ENTITY&edit=yes",
-			(page) => page.getByRole("button", { name: "Save" }).waitFor(),
-		],
-		[from, (page) => page.locator(".node").first().waitFor()],
-		[`${from}&direction=in`, (page) => current(page, "Direction", "In")],
-		[`${from}&depth=2`, (page) => current(page, "Depth", "2 steps")],
-		[`${from}&types=stars`, (page) => checked(page, /^stars/)],
-		["console?q=SQL+films+LIMIT+2", (page) => heading(page, "2 rows")],
-		[
-			"console?q=SQL+films+LIMIT+2&view=json",
-			(page) => current(page, "View", "JSON"),
-		],
-		[
-			"console?q=EXPLAIN+SQL+films+LIMIT+2",
-			(page) => heading(page, "Explained"),
-		],
-		["health", (page) => heading(page, "Health")],
-		[
-			"search?q=parody&user=jan",
-			(page) => page.getByText("jan").first().waitFor(),
-		],
-		[
-			"search?q=parody&shared=yes",
-			(page) =>
-				page
-					.getByText(/shared/)
-					.first()
-					.waitFor(),
-		],
-	];
-
 	test.each(addresses)(
 		"the address %s opens its state",
 		async (state, shown) => {
 			const fresh = await openPage(holder.browser, studio);
 			try {
-				await fresh.page.goto(new URL(`#/${stateOf(state)}`, studio.url).href);
+				const address = `#/${stateOf(state, known)}`;
+				await fresh.page.goto(new URL(address, studio.url).href);
 				await fresh.page.reload();
-				await shown(fresh.page);
+				await shown(fresh.page, known);
 				await settled(fresh.page);
 				expect(fresh.problems).toEqual([]);
 			} finally {
@@ -226,10 +160,6 @@ describeWithBrowser.each(engines)("on the %s database", (engine) => {
 		},
 	);
 
-	function stateOf(state: string): string {
-		return state.replace("ENTITY", `entities?table=films&id=${filmId}`);
-	}
-
 	describe.each([360, 768, 1280, 3840])("%i pixels wide", (width) => {
 		test("no state scrolls sideways", async () => {
 			const wide = await openPage(holder.browser, studio, {
@@ -237,7 +167,7 @@ describeWithBrowser.each(engines)("on the %s database", (engine) => {
 			});
 			try {
 				for (const [state] of addresses) {
-					await wide.go(stateOf(state));
+					await wide.go(stateOf(state, known));
 					await settled(wide.page);
 					expect([state, await overflow(wide.page)]).toEqual([state, 0]);
 				}
@@ -253,7 +183,7 @@ describeWithBrowser.each(engines)("on the %s database", (engine) => {
 			const themed = await openPage(holder.browser, studio, { colorScheme });
 			try {
 				for (const [state] of addresses) {
-					await themed.go(stateOf(state));
+					await themed.go(stateOf(state, known));
 					await settled(themed.page);
 					expect([state, await seriousFindings(themed.page)]).toEqual([
 						state,
@@ -396,7 +326,7 @@ describeWithBrowser.each(engines)("on the %s database", (engine) => {
 			for (const { name } of json.rows) expect(answer).toContain(name);
 		} finally {
 			await open.close();
-			studio = await startStudio(url, { args: ["--write"] });
+			studio = await start(url);
 			open = await openPage(holder.browser, studio);
 		}
 	});
@@ -420,29 +350,4 @@ async function shell(command: string, url: string): Promise<string> {
 		},
 	});
 	return stdout;
-}
-
-async function value(page: Page, name: string, expected: string) {
-	const field = page
-		.locator("input, select, textarea")
-		// A select's label ends with its options.
-		.and(page.getByLabel(new RegExp(`^${name}`)))
-		.first();
-	await expect.poll(() => field.inputValue()).toBe(expected);
-}
-
-async function checked(page: Page, name: string | RegExp) {
-	const box = page.getByRole("checkbox", { name }).first();
-	await expect.poll(() => box.isChecked()).toBe(true);
-}
-
-async function current(page: Page, group: string, text: string | RegExp) {
-	const chosen = page
-		.getByLabel(group, { exact: true })
-		.locator("[aria-current=true]");
-	await expect.poll(() => chosen.first().innerText()).toMatch(text);
-}
-
-async function heading(page: Page, name: string) {
-	await page.getByRole("heading", { name }).waitFor();
 }

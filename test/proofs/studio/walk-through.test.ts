@@ -33,6 +33,18 @@ describeWithBrowser.each(engines)("on the %s database", (engine) => {
 				"DELETE FROM embeddings_films WHERE entity_id = (SELECT id FROM films WHERE name = $1)",
 				[film],
 			);
+			await service.batchUpsert({
+				tableName: "films",
+				generateEmbeddings: false,
+				entities: ["Queued film", "Refused film"].map((name) => ({
+					name,
+					extract: `${name} waits for its vector.`,
+					year: 1989,
+				})),
+			});
+			await service.execute(
+				"UPDATE rem_embedding_queue SET state = 'dead', reason = 'the text was refused' WHERE entity_id = (SELECT id FROM films WHERE name = 'Refused film')",
+			);
 		});
 		studio = await startStudio(url, { args: ["--write"] });
 		open = await openPage(holder.browser, studio);
@@ -95,6 +107,25 @@ describeWithBrowser.each(engines)("on the %s database", (engine) => {
 			.getByRole("region", { name: "Fields" })
 			.getByText("8.1")
 			.waitFor();
+	});
+
+	test("an entity shows texts that wait or were refused, with the reason, and embeds them again", async () => {
+		const { page, go } = open;
+		for (const [name, state, reason] of [
+			["Queued film", "queued", undefined],
+			["Refused film", "dead letter", "the text was refused"],
+		] as const) {
+			await go(
+				`entities?table=films&filter=${encodeURIComponent(`name = '${name}'`)}`,
+			);
+			await page.getByRole("link", { name }).click();
+			const vectors = page.getByRole("region", { name: "Vectors" });
+			await vectors.getByText(state, { exact: true }).waitFor();
+			if (reason !== undefined) await vectors.getByText(reason).waitFor();
+			await vectors.getByRole("button", { name: "Embed now" }).click();
+			await vectors.getByText("present", { exact: true }).waitFor();
+			expect(await vectors.getByText(state, { exact: true }).count()).toBe(0);
+		}
 	});
 
 	test("edges are added and removed", async () => {

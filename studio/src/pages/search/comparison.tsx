@@ -1,22 +1,18 @@
 import type { FoundItem, SearchResponse } from "../../../../src/studio/api.ts";
 import { Scrolls } from "../../components/scrolls.tsx";
 import { Loading, Problem } from "../../components/states.tsx";
-import { api } from "../../lib/api.ts";
 import { counted, duration, score } from "../../lib/format.ts";
 import { type Loaded, useLoad } from "../../lib/load.ts";
 import { hrefWith, useRoute } from "../../lib/router.ts";
 import { useScope } from "../../lib/studio.ts";
+import { type Searched, searchFor } from "./searched.ts";
 import { searchOf } from "./settings.ts";
 
 /** The same query with two settings: who moved. */
-export function Comparison({
-	first,
-}: {
-	readonly first: Loaded<SearchResponse>;
-}) {
+export function Comparison({ first }: { readonly first: Loaded<Searched> }) {
 	const { params } = useRoute();
 	const scope = useScope();
-	const second = useLoad(searchOf(params, "b.", scope), api.search);
+	const second = useLoad(searchOf(params, "b.", scope), searchFor);
 	return (
 		<>
 			{[first, second].map(({ failure, reload }, at) =>
@@ -25,7 +21,7 @@ export function Comparison({
 				),
 			)}
 			{first.value !== undefined && second.value !== undefined ? (
-				<Moves a={first.value} b={second.value} />
+				<Moves a={first.value.answer} b={second.value.answer} />
 			) : first.failure === undefined && second.failure === undefined ? (
 				<Loading label="Searching twice" />
 			) : null}

@@ -1,15 +1,18 @@
 import type {
 	FoundItem,
+	RankedEntry,
 	RankedList,
 	SearchResponse,
 } from "../../../../src/studio/api.ts";
 import { Code, JsonView } from "../../components/code.tsx";
 import { Scrolls } from "../../components/scrolls.tsx";
 import { Segments } from "../../components/segments.tsx";
-import { Empty } from "../../components/states.tsx";
+import { Empty, Problem, Show } from "../../components/states.tsx";
 import { counted, duration, excerpt, score } from "../../lib/format.ts";
+import { type Loaded, useLoad } from "../../lib/load.ts";
 import { hrefWith, useRoute } from "../../lib/router.ts";
 import { Plans } from "./plans.tsx";
+import { explain, type Searched } from "./searched.ts";
 import { listTexts, toneOf } from "./settings.ts";
 
 const views = [
@@ -19,14 +22,24 @@ const views = [
 ] as const;
 type View = (typeof views)[number]["value"];
 
-export function Results({ answer }: { readonly answer: SearchResponse }) {
+export function Results({
+	searched: { answer, settings, answeredAt },
+}: {
+	readonly searched: Searched;
+}) {
 	const { params } = useRoute();
 	const view: View =
 		views.find(({ value }) => value === params.view)?.value ?? "lists";
+	const explained = useLoad(
+		view === "code" ? undefined : { settings, answeredAt },
+		explain,
+	);
 	return (
 		<>
 			<div class="row apart">
-				<Timing answer={answer} />
+				<Timing
+					answer={view === "plan" ? (explained.value ?? answer) : answer}
+				/>
 				<Segments
 					label="View"
 					options={views}
@@ -42,11 +55,13 @@ export function Results({ answer }: { readonly answer: SearchResponse }) {
 				</div>
 			))}
 			{view === "plan" ? (
-				<Plans tables={answer.tables} />
+				<Show loaded={explained} label="Explaining the search">
+					{({ tables }) => <Plans tables={tables} />}
+				</Show>
 			) : view === "code" ? (
 				<CallAsCode answer={answer} />
 			) : (
-				<Lists answer={answer} />
+				<Lists answer={answer} explained={explained} />
 			)}
 		</>
 	);
@@ -96,11 +111,16 @@ function CallAsCode({ answer }: { readonly answer: SearchResponse }) {
 	);
 }
 
+/** As they are in the answer, until it is explained: then with what else they have ranked. */
 function Lists({
-	answer: { items, lists, mode },
+	answer,
+	explained: { value, failure, isLoading, reload },
 }: {
 	readonly answer: SearchResponse;
+	readonly explained: Loaded<SearchResponse>;
 }) {
+	const { items, lists, mode } =
+		isLoading || failure !== undefined ? answer : (value ?? answer);
 	if (items.length === 0)
 		return (
 			<section class="card">
@@ -114,12 +134,17 @@ function Lists({
 			</section>
 		);
 	return (
-		<Scrolls class="lists" label="Ranked lists">
-			<Fused items={items} />
-			{lists.map((list) => (
-				<Ranked key={list.list} list={list} />
-			))}
-		</Scrolls>
+		<div class="stack" aria-busy={isLoading}>
+			{failure === undefined ? null : (
+				<Problem failure={failure} retry={reload} />
+			)}
+			<Scrolls class="lists" label="Ranked lists">
+				<Fused items={items} />
+				{lists.map((list) => (
+					<Ranked key={list.list} list={list} />
+				))}
+			</Scrolls>
+		</div>
 	);
 }
 
@@ -212,8 +237,10 @@ function ScoreBar({
 }
 
 function Ranked({ list }: { readonly list: RankedList }) {
-	const link = useChosen();
-	const { title, note } = listTexts[list.list];
+	const { title, note, measure } = listTexts[list.list];
+	const { weight, entries, omitted } = list;
+	const hasTables =
+		new Set(entries.map(({ entityType }) => entityType)).size > 1;
 	return (
 		<section
 			class={`card list ${toneOf[list.list]}`}
@@ -223,30 +250,76 @@ function Ranked({ list }: { readonly list: RankedList }) {
 				<h2 title={note}>{title}</h2>
 				<span
 					class="muted"
-					title={list.weight === undefined ? undefined : "its weight"}
+					title={weight === undefined ? undefined : "its weight"}
 				>
-					{list.weight === undefined ? note : `× ${list.weight}`}
+					{weight === undefined ? note : `× ${weight}`}
 				</span>
 			</header>
-			{list.entries.length === 0 ? (
+			{entries.length === 0 ? (
 				<p class="nothing muted">found nothing</p>
 			) : (
-				<ol>
-					{list.entries.map((entry) => (
-						<li
-							key={`${entry.entityType}/${entry.entityId}/${entry.rank}/${entry.via}`}
-						>
-							<a class="entry" {...link(entry)} title={entry.via}>
-								<span class="place">{entry.rank}</span>
-								<span class="entry-title">{entry.title}</span>
-								<span class="number muted" title="Place in the fused order">
-									→ {entry.place}
-								</span>
-							</a>
-						</li>
-					))}
-				</ol>
+				<div class="entries">
+					<p class="entry entry-head muted">
+						<span class="number">Rank</span>
+						<span>Entity</span>
+						<span class="number">{measure ?? ""}</span>
+						<span class="number" title="Place in the fused order">
+							Place
+						</span>
+					</p>
+					<ol>
+						{entries.map((entry) => (
+							<li
+								key={`${entry.entityType}/${entry.entityId}/${entry.rank}/${entry.via}`}
+							>
+								<Entry entry={entry} measure={measure} hasTables={hasTables} />
+							</li>
+						))}
+					</ol>
+				</div>
 			)}
+			{omitted > 0 ? (
+				<p class="nothing muted">
+					and {counted(omitted, "candidate")} more, not in the answer
+				</p>
+			) : null}
 		</section>
+	);
+}
+
+function Entry({
+	entry,
+	measure,
+	hasTables,
+}: {
+	readonly entry: RankedEntry;
+	readonly measure: string | undefined;
+	/** Whether the list has entities of several tables. */
+	readonly hasTables: boolean;
+}) {
+	const link = useChosen();
+	const { rank, title, entityType, value, place, via } = entry;
+	const isFound = place !== null;
+	return (
+		<a
+			class={isFound ? "entry" : "entry is-missing"}
+			{...link(entry)}
+			title={via}
+		>
+			<span class="place">{rank}</span>
+			<span class="entry-title">
+				{title}
+				{hasTables ? <span class="muted"> {entityType}</span> : null}
+			</span>
+			<span class="number mono value" title={measure}>
+				{value === null ? "" : value.toFixed(3)}
+			</span>
+			<span
+				class="number muted"
+				title={isFound ? "Place in the fused order" : "Not in the answer"}
+			>
+				{isFound ? `→ ${place}` : "—"}
+			</span>
+		</a>
 	);
 }

@@ -7,6 +7,7 @@ import { hrefOf, setParams, useRoute } from "../../lib/router.ts";
 import { useScope, useStudio } from "../../lib/studio.ts";
 import { Comparison } from "./comparison.tsx";
 import { Results } from "./results.tsx";
+import { searchFor } from "./searched.ts";
 import { copiedToB, searchOf } from "./settings.ts";
 import { SettingsForm } from "./settings-form.tsx";
 import { EntityForm, WhyPanel } from "./why-panel.tsx";
@@ -17,11 +18,7 @@ export function SearchPage() {
 	const scope = useScope();
 	const isComparing = params.compare === "yes";
 	const settings = searchOf(params, "", scope);
-	const needsPlan = params.view === "plan" && !isComparing;
-	const found = useLoad(
-		settings && { ...settings, explain: needsPlan },
-		api.search,
-	);
+	const found = useLoad(settings, searchFor);
 	const { why } = params;
 	useEscape(why === undefined ? undefined : closeWhy);
 	return (
@@ -47,7 +44,7 @@ export function SearchPage() {
 							</div>
 						) : null}
 						<Show loaded={found} label="Searching">
-							{(answer) => <Results answer={answer} />}
+							{(searched) => <Results searched={searched} />}
 						</Show>
 					</div>
 					{why === undefined ? null : (

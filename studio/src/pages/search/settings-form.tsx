@@ -1,13 +1,13 @@
 import type { SearchMode } from "../../../../src/studio/api.ts";
 import { Segments } from "../../components/segments.tsx";
 import { namesOf, textOfNames, toggled } from "../../lib/names.ts";
+import type { SettingName } from "../../lib/parameters.ts";
 import { hrefWith, setParams, useRoute } from "../../lib/router.ts";
 import { useStudio } from "../../lib/studio.ts";
 import {
 	modeOf,
 	modeTexts,
 	type Prefix,
-	type SettingName,
 	settingOf,
 	takes,
 } from "./settings.ts";

@@ -5,26 +5,13 @@ import type {
 	SearchSettings,
 } from "../../../../src/studio/api.ts";
 import { namesOf } from "../../lib/names.ts";
+import { type SettingName, settingNames } from "../../lib/parameters.ts";
 import type { Change, Params } from "../../lib/router.ts";
 
 // A search's settings as parameters of the address, and back. Those of the
 // second search of a comparison begin with "b.".
 
 export type Prefix = "" | "b.";
-
-const settingNames = [
-	"mode",
-	"tables",
-	"limit",
-	"filter",
-	"threshold",
-	"maxTokens",
-	"vectorMode",
-	"weightVector",
-	"weightText",
-	"weightName",
-] as const;
-export type SettingName = (typeof settingNames)[number];
 
 /** What each mode takes besides tables and a limit. */
 const settingsOfMode: Readonly<Record<SearchMode, readonly SettingName[]>> = {
@@ -51,14 +38,38 @@ export const modeTexts: Readonly<Record<SearchMode, string>> = {
 };
 
 export const listTexts: Readonly<
-	Record<ListName, { readonly title: string; readonly note: string }>
+	Record<
+		ListName,
+		{
+			readonly title: string;
+			readonly note: string;
+			/** What the list is ordered by; none has no score. */
+			readonly measure?: string;
+		}
+	>
 > = {
-	vector: { title: "Vector", note: "near by meaning" },
-	text: { title: "Text", note: "has the words" },
-	name: { title: "Name", note: "is called nearly so" },
+	vector: {
+		title: "Vector",
+		note: "near by meaning",
+		measure: "Cosine similarity",
+	},
+	text: { title: "Text", note: "has the words", measure: "BM25 score" },
+	name: {
+		title: "Name",
+		note: "is called nearly so",
+		measure: "Trigram similarity",
+	},
 	lookup: { title: "Lookup", note: "the query names it" },
-	fuzzy: { title: "Fuzzy", note: "a word is nearly its name" },
-	edge: { title: "Edge", note: "an edge leads to it" },
+	fuzzy: {
+		title: "Fuzzy",
+		note: "a word is nearly its name",
+		measure: "Trigram similarity",
+	},
+	edge: {
+		title: "Edge",
+		note: "an edge leads to it",
+		measure: "Score passed on",
+	},
 };
 
 export const toneOf: Readonly<Record<ListName, string>> = {
@@ -73,7 +84,7 @@ export const toneOf: Readonly<Record<ListName, string>> = {
 const modes = Object.keys(settingsOfMode) as SearchMode[];
 
 export function modeOf(params: Params, prefix: Prefix): SearchMode {
-	const named = params[`${prefix}mode`];
+	const named = settingOf(params, prefix, "mode");
 	return modes.find((mode) => mode === named) ?? "recall";
 }
 
@@ -82,7 +93,8 @@ export function settingOf(
 	prefix: Prefix,
 	name: SettingName,
 ): string {
-	return params[prefix + name] ?? "";
+	const parameter = `${prefix}${name}` as const;
+	return params[parameter] ?? "";
 }
 
 /** The same settings for the second search. */
