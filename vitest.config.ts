@@ -1,6 +1,11 @@
 import { defineConfig } from "vitest/config";
 import { findChromium } from "./scripts/chromium.ts";
 import { acquireTestServer, findPostgres } from "./scripts/postgres-server.ts";
+import {
+	bucketedProofs,
+	inOneBucket,
+	withoutBuckets,
+} from "./test/support/bucketed-tests.ts";
 
 /**
  * `npm test` runs the projects unit, embedded, server and cli; `npm run proofs`
@@ -43,7 +48,10 @@ export default defineConfig(async () => {
 			include: [...include],
 			exclude: [...exclude],
 			isolate,
-			setupFiles: engine === "none" ? [] : ["test/support/check-statements.ts"],
+			setupFiles: [
+				...(engine === "none" ? [] : ["test/support/check-statements.ts"]),
+				...("POSTGRES__BUCKETS" in env ? ["test/support/in-buckets.ts"] : []),
+			],
 			env: {
 				...env,
 				REM_TEST_ENGINE: engine,
@@ -114,18 +122,24 @@ export default defineConfig(async () => {
 						env: { REM_TEST_ALL_ENGINES: "1" },
 					}),
 				),
-				project("proofs-buckets-embedded", bucketed, {
-					...shared,
-					engine: "embedded",
-					env: inBuckets,
-				}),
-				...onServer(
-					project("proofs-buckets-server", bucketed, {
+				...withBuckets.map(({ name, include, exclude = [], buckets }) =>
+					project(`${name}-embedded`, include, {
 						...shared,
-						engine: "server",
-						env: inBuckets,
+						engine: "embedded",
+						env: { POSTGRES__BUCKETS: buckets },
+						exclude: [...exclude],
 					}),
 				),
+				...onServer(
+					withBuckets.map(({ name, include, exclude = [], buckets }) =>
+						project(`${name}-server`, include, {
+							...shared,
+							engine: "server",
+							env: { POSTGRES__BUCKETS: buckets },
+							exclude: [...exclude],
+						}),
+					),
+				).flat(),
 				project("proofs-cli", ["test/proofs/cli/**/*.test.ts"]),
 				project("proofs-citus", ["test/proofs/citus/**/*.test.ts"]),
 				project("proofs-studio", ["test/proofs/studio/**/*.test.ts"]),
@@ -188,21 +202,31 @@ const onOneEngine = {
 };
 
 /**
- * Tests of test/engine that run once more with the tenants of every service spread
- * over buckets. The others write with SQL of their own to tables by their names,
- * read what the catalogue has of them, or state what is of one schema.
+ * The tests of test/engine with buckets: all of them but those that
+ * test/support/bucketed-tests.ts names, by `npm run proofs:buckets`; `npm run proofs`
+ * runs a part of them.
  */
-const bucketed = inEngine([
-	"find-page",
-	"mcp",
-	"query",
-	"repository",
-	"scope",
-	"studio",
-	"transaction-handle",
-	"update",
-]);
-const inBuckets = { POSTGRES__BUCKETS: "4" };
+const withBuckets = [
+	{
+		name: "buckets-spread",
+		buckets: "3",
+		include: ["test/engine/**/*.test.ts"],
+		exclude: inEngine([
+			...Object.keys(inOneBucket),
+			...Object.keys(withoutBuckets),
+		]),
+	},
+	{
+		name: "buckets-one",
+		buckets: "1",
+		include: inEngine(Object.keys(inOneBucket)),
+	},
+	{
+		name: "proofs-buckets",
+		buckets: "3",
+		include: inEngine(bucketedProofs),
+	},
+];
 
 /** Tests of test/cli with `fewEngines`: one engine in `npm test`, both as proofs. */
 const fewEngines = [

@@ -4,7 +4,8 @@ import { sendEach } from "../db/send-each.ts";
 import { RemError } from "../errors.ts";
 import { createSchema } from "../schema/base.ts";
 import { ours, ownershipMark } from "../schema/ownership.ts";
-import { ident, sql, toText } from "../sql.ts";
+import { roles } from "../schema/row-security.ts";
+import { ident, join, type Sql, sql, toText } from "../sql.ts";
 import { hashName } from "./bucket-of.ts";
 
 /** What a database records about its buckets. */
@@ -39,7 +40,7 @@ export async function readDirectory(
 	const hasTables = found.some(({ name }) => name === ledgerName);
 	if (directory === undefined) return { directory: undefined, hasTables };
 	const { rows } = await db.query<Directory>(
-		sql`SELECT buckets, hash FROM ${ident(schema, directoryName)}`,
+		sql`SELECT buckets, hash FROM ${directoryRef(schema)}`,
 		{ idempotent: true },
 	);
 	return { directory: rows[0], hasTables };
@@ -105,7 +106,7 @@ export async function createDirectory(
 	schema: string,
 	buckets: number,
 ): Promise<void> {
-	const table = ident(schema, directoryName);
+	const table = directoryRef(schema);
 	await db.transaction(async (tx) => {
 		await sendEach(
 			tx,
@@ -122,3 +123,13 @@ ${ours(table)}`),
 INSERT INTO ${table} (buckets, hash) VALUES (${buckets}, ${hashName}) ON CONFLICT DO NOTHING`);
 	});
 }
+
+/** What the roles of row level security may in the configured schema: a connection reads how many buckets there are. */
+export function directoryRightsDdl(schema: string): Sql {
+	const readers = join(Object.values(roles).map((name) => ident(name)));
+	return sql`GRANT USAGE ON SCHEMA ${ident(schema)} TO ${readers};
+GRANT SELECT ON ${directoryRef(schema)} TO ${readers};
+`;
+}
+
+const directoryRef = (schema: string) => ident(schema, directoryName);

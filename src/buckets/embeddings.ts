@@ -34,17 +34,20 @@ export function embeddingsOfBuckets(
 		sync: async ({ onProgress, ...options } = {}) => {
 			let before = nothing;
 			let now = nothing;
-			const all = await mapEveryBucket(buckets, async ({ embeddings }) => {
-				const result = await embeddings.sync({
-					...options,
-					onProgress: (progress) => {
-						now = sumOf(before, progress);
-						onProgress?.(now);
-					},
-				});
-				before = now;
-				return result;
-			});
+			const all = await mapEveryBucket(buckets, ({ embeddings }) =>
+				embeddings
+					.sync({
+						...options,
+						onProgress: (progress) => {
+							now = sumOf(before, progress);
+							onProgress?.(now);
+						},
+					})
+					// What a bucket did before it failed counts.
+					.finally(() => {
+						before = now;
+					}),
+			);
 			return all.reduce((sum, one) => ({
 				embedded: sum.embedded + one.embedded,
 				settled: sum.settled + one.settled,

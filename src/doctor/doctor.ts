@@ -19,6 +19,7 @@ import {
 } from "./connection.ts";
 import { checkCoverage, checkQueue } from "./embeddings.ts";
 import { checkIndexes, checkMemory } from "./indexes.ts";
+import { checkInterruptedMoves } from "./interrupted-moves.ts";
 import { checkAutovacuum, checkKvStore } from "./kv-store.ts";
 import { notInTime } from "./locks.ts";
 import { mergeChecks } from "./merge-checks.ts";
@@ -50,6 +51,7 @@ const ofTheServer: readonly NamedCheck[] = [
 	["replica", checkReplica],
 	["publications", checkPublications],
 	["subscriptions", checkSubscriptions],
+	["interrupted moves", checkInterruptedMoves],
 ];
 
 const ofMigrations: readonly NamedCheck[] = [["migrations", checkMigrations]];

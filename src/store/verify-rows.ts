@@ -29,6 +29,8 @@ export async function verifyBatches(
 	for (const { table } of options.tables)
 		tables[table.entity.tableName] = nothing;
 	const tenants = new Set<string>();
+	/** Lines of rows without tenants that were counted: they are compared once for each bucket. */
+	const counted = new Set<number>();
 	const differences: RowDifference[] = [];
 	let total = nothing;
 	for await (const batch of batches(rows)) {
@@ -45,6 +47,10 @@ export async function verifyBatches(
 				count.vectors += skipsVectors ? 0 : row.vectors.length;
 			}
 			if (result === undefined || result.kind === "equal") return;
+			if (!table.table.entity.tenantScoped) {
+				if (counted.has(row.line)) return;
+				counted.add(row.line);
+			}
 			count[result.kind === "missing" ? "missing" : "differing"]++;
 			if (differences.length < maxDifferences)
 				differences.push({

@@ -84,7 +84,7 @@ interface RowsRule {
 	readonly overAll?: (rows: RowsCaller, ...given: never[]) => unknown;
 	/** Whether `overAll` also takes rows without tenants. @default false: they are read in one bucket */
 	readonly splits?: true;
-	/** Whether it changes rows: those without tenants in all buckets. Its options are the third argument. @default false */
+	/** Whether it changes rows: those without tenants in all buckets. Its options have a transaction. @default false */
 	readonly changes?: true;
 }
 

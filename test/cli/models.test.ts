@@ -109,6 +109,21 @@ test("schema generate writes the same file for the same models", async () => {
 	expect(readFileSync(join(valid, "sql/out.sql"), "utf8")).toBe(stdout);
 });
 
+test("schema generate writes the schema of each bucket, and the rights to find them", async () => {
+	const { stdout } = await rem(
+		["schema", "generate", "--models", "models", "--rls"],
+		{ cwd: valid, env: { POSTGRES__BUCKETS: "2" } },
+	);
+	for (const schema of ["public_b00", "public_b01"])
+		expect(stdout).toContain(
+			`CREATE TABLE IF NOT EXISTS "${schema}"."documents"`,
+		);
+	expect(stdout).not.toContain('"public"."documents"');
+	expect(stdout).toContain(
+		'GRANT SELECT ON "public"."rem_buckets" TO "rem_owner", "rem_app", "rem_ro";',
+	);
+});
+
 test("a pipe that closes early ends the output without a word", async () => {
 	const result = await rem(["schema", "generate"], {
 		onStart: (child) => child.stdout?.destroy(),

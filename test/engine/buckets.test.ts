@@ -405,6 +405,41 @@ describe("an export", () => {
 		}
 	});
 
+	test("is compared with every bucket, and a row without a tenant counts once", async () => {
+		let text = "";
+		await db.service.exportRows({
+			tables: ["terms"],
+			write: (lines) => {
+				text += lines;
+			},
+		});
+		const [term, other] = await terms().find({}, { orderBy: "name" });
+		for (const schema of ["public_b01", "public_b02"])
+			await db.service.execute(`DELETE FROM ${schema}.terms WHERE id = $1`, [
+				term?.id ?? "",
+			]);
+		await db.service.execute(
+			"UPDATE public_b01.terms SET meaning = 'differs' WHERE id = $1",
+			[other?.id ?? ""],
+		);
+		const found = await db.service.verifyRows({ text });
+		expect(found).toMatchObject({
+			rows: 2,
+			missing: 1,
+			differing: 1,
+			tables: { terms: { rows: 2, missing: 1, differing: 1 } },
+		});
+		expect(found.differences.map(({ id, kind }) => [id, kind])).toEqual([
+			[term?.id, "missing"],
+			[other?.id, "differs"],
+		]);
+		await db.service.importRows({ text });
+		expect(await db.service.verifyRows({ text })).toMatchObject({
+			missing: 0,
+			differing: 0,
+		});
+	});
+
 	test("of a tenant has its rows alone", async () => {
 		let text = "";
 		const { rows } = await db.service.exportRows({
@@ -450,6 +485,33 @@ describe("work over all buckets", () => {
 			queued: 0,
 		});
 		expect(await db.service.embeddings.estimate()).toMatchObject({ texts: 0 });
+	});
+
+	test("sync counts on after a bucket that failed", async () => {
+		await db.service.batchUpsert({
+			tableName: "notes",
+			entities: oneEach("counted", { text: "one bucket refuses it" }),
+			generateEmbeddings: false,
+		});
+		await db.service.execute(
+			"ALTER TABLE public_b01.embeddings_notes ADD CONSTRAINT none CHECK (FALSE) NOT VALID",
+		);
+		const seen: { done: number; total: number }[] = [];
+		await expect(
+			db.service.embeddings.sync({
+				onProgress: ({ done, total }) => seen.push({ done, total }),
+			}),
+		).rejects.toMatchObject({ message: expect.stringContaining("public_b01") });
+		for (const [at, { done, total }] of seen.entries()) {
+			expect(done).toBeGreaterThanOrEqual(seen[at - 1]?.done ?? 0);
+			expect(total).toBeGreaterThanOrEqual(seen[at - 1]?.total ?? 0);
+		}
+		expect(seen.at(-1)?.total).toBe(9);
+		await db.service.execute(
+			"ALTER TABLE public_b01.embeddings_notes DROP CONSTRAINT none",
+		);
+		await db.service.embeddings.retry();
+		await db.service.embeddings.sync();
 	});
 
 	test("the indexer builds in each", async () => {

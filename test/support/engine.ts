@@ -25,6 +25,11 @@ export async function createDatabase(): Promise<{
 		server,
 		`CREATE DATABASE ${name} ENCODING 'UTF8' TEMPLATE template0`,
 	);
+	if (isInOneBucket)
+		await asAdmin(
+			server,
+			`ALTER DATABASE ${name} SET search_path = ${searchPath}`,
+		);
 	const url = new URL(server);
 	url.pathname = `/${name}`;
 	return {
@@ -34,6 +39,10 @@ export async function createDatabase(): Promise<{
 }
 
 let databases = 0;
+
+/** With one bucket, where statements of a test find its tables: test/support/in-buckets.ts. */
+export const searchPath = '"$user", public_b00, public';
+const isInOneBucket = process.env.POSTGRES__BUCKETS === "1";
 
 async function asAdmin(url: string, text: string): Promise<void> {
 	const client = new pg.Client({ connectionString: url });
@@ -69,35 +78,12 @@ export function useService<const M extends Models = typeof coreEntities>(
 			...options,
 		});
 		await holder.service.migrate();
-		if (process.env.POSTGRES__BUCKETS !== undefined)
-			await showBuckets(holder.service);
 	});
 	afterAll(async () => {
 		await holder.service?.close();
 		await drop?.();
 	});
 	return holder;
-}
-
-/**
- * In the projects whose tenants are spread over buckets: views of all of them,
- * where a test's own SQL looks for the tables.
- */
-async function showBuckets(
-	service: Pick<PostgresService, "execute" | "schema">,
-): Promise<void> {
-	const { rows } = await service.execute<{ name: string; schemas: string[] }>(
-		`SELECT c.relname::text AS name, array_agg(n.nspname::text ORDER BY n.nspname) AS schemas
-		FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-		WHERE n.nspname ~ '^public_b\\d+$' AND c.relkind = 'r' GROUP BY c.relname`,
-	);
-	const views = rows.map(
-		({ name, schemas }) =>
-			`CREATE VIEW public."${name}" AS ${schemas
-				.map((schema) => `SELECT *, xmin FROM ${schema}."${name}"`)
-				.join(" UNION ALL ")};`,
-	);
-	await service.execute(views.join("\n"));
 }
 
 /** The code of the RemError that the promise fails with. */

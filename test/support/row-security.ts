@@ -1,6 +1,8 @@
 import { bucketSchemas } from "../../src/buckets/bucket-names.ts";
+import { directoryRightsDdl } from "../../src/buckets/directory.ts";
 import type { Entity, PostgresService } from "../../src/index.ts";
 import { generatedSchema } from "../../src/schema/files.ts";
+import { toText } from "../../src/sql.ts";
 
 const { POSTGRES__BUCKETS: buckets } = process.env;
 const schemas =
@@ -23,7 +25,7 @@ export async function login(
 			generatedSchema(models, "a test", { schema, rowSecurity: true }),
 		);
 	if (buckets !== undefined)
-		await db.service.execute(`GRANT SELECT ON public.rem_buckets TO ${role}`);
+		await db.service.execute(toText(directoryRightsDdl("public")));
 	await db.service.execute(
 		`CREATE ROLE ${name} LOGIN PASSWORD 'secret' IN ROLE ${role}`,
 	);

@@ -37,6 +37,17 @@ test("a schema whose name would be cut is refused", () => {
 	);
 });
 
+test("a verb that changes rows without tenants takes a transaction", () => {
+	for (const { name, method, buckets } of rowsVerbs)
+		if (buckets.changes === true)
+			expect([
+				name,
+				method.parameters.filter(({ table }) =>
+					table?.names.includes("transaction"),
+				).length,
+			]).toEqual([name, 1]);
+});
+
 /** Verbs that run in the bucket of the call's tenant, whatever the call. */
 const ofOneTenant = [
 	"lookupEntity",

@@ -3,6 +3,8 @@ import { dirname } from "node:path";
 import type { Command } from "commander";
 import { readEnvironment } from "../../config.ts";
 import { RemError } from "../../errors.ts";
+import type { Entity } from "../../models/entity.ts";
+import { toText } from "../../sql.ts";
 import { membersOf } from "../../util/present.ts";
 import { describeProblem } from "../models/model-problems.ts";
 import { modelsOf } from "../open-service.ts";
@@ -88,7 +90,7 @@ function addSchemaGenerate(schema: Command): void {
 		.command("generate")
 		.summary("write the models' schema as a file for psql")
 		.description(
-			"Writes the models' tables, vectors, triggers and indexes as SQL. The same models give the same text. psql runs it after sql/migrations/001_setup_extensions.sql and 002_kv_store_cache.sql.",
+			"Writes the models' tables, vectors, triggers and indexes as SQL. The same models give the same text. psql runs it after sql/migrations/001_setup_extensions.sql and 002_kv_store_cache.sql; with POSTGRES__BUCKETS, after rem migrate: it contains the schema of each bucket.",
 		)
 		.option("--output <file>", "file to write; - is stdout", "-")
 		.option("--rls", "add roles, rights and policies of row level security")
@@ -99,7 +101,7 @@ function addSchemaGenerate(schema: Command): void {
 			"rem schema generate --models src/models --output sql/schema.sql",
 			"rem schema generate --models src/models/document.ts | psql -d remdb",
 		],
-		["POSTGRES__SCHEMA"],
+		["POSTGRES__SCHEMA", "POSTGRES__BUCKETS"],
 	);
 }
 
@@ -108,15 +110,48 @@ async function generate(options: GenerateOptions): Promise<void> {
 	const { output } = options;
 	const entities = await modelsOf(options);
 	const { generatedSchema } = await import("../../schema/files.ts");
-	const { POSTGRES__SCHEMA: schema, MODELS__PATH: path } = readEnvironment();
+	const {
+		POSTGRES__SCHEMA: schema,
+		POSTGRES__BUCKETS: buckets,
+		MODELS__PATH: path,
+	} = readEnvironment();
 	const source = options.models ?? path ?? "the built-in entities";
 	const rowSecurity = options.rls === true;
-	const text = generatedSchema(entities, source, { schema, rowSecurity });
+	const text =
+		buckets === undefined
+			? generatedSchema(entities, source, { schema, rowSecurity })
+			: await schemaOfBuckets(entities, source, {
+					schema,
+					buckets,
+					rowSecurity,
+				});
 	if (output === "-") return terminal.raw(text);
 	await write(output, text);
 	terminal.show({ output, models: entities.length }, [
 		`wrote ${output}: ${counted(entities.length, "model")}`,
 	]);
+}
+
+/** The schema of each bucket; with roles, also their rights to find the buckets. */
+async function schemaOfBuckets(
+	entities: readonly Entity[],
+	source: string,
+	{ schema, buckets, rowSecurity }: GeneratedBuckets,
+): Promise<string> {
+	const { generatedSchema } = await import("../../schema/files.ts");
+	const { bucketSchemas } = await import("../../buckets/bucket-names.ts");
+	const { directoryRightsDdl } = await import("../../buckets/directory.ts");
+	const texts = bucketSchemas(schema, buckets).map((bucket) =>
+		generatedSchema(entities, source, { schema: bucket, rowSecurity }),
+	);
+	if (rowSecurity) texts.push(toText(directoryRightsDdl(schema)));
+	return texts.join("\n");
+}
+
+interface GeneratedBuckets {
+	readonly schema: string;
+	readonly buckets: number;
+	readonly rowSecurity: boolean;
 }
 
 async function write(file: string, text: string): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Buckets } from "../../buckets/buckets.ts";
 import type { AllRows } from "../../buckets/find-in-buckets.ts";
+import type { Argument } from "../../calls/arguments.ts";
 import type { ServiceCore } from "../../core/service-core.ts";
 import type { Handle } from "../../db/database.ts";
 import { membersOf } from "../../util/present.ts";
@@ -79,23 +80,28 @@ function changeAll(
 	caller: RowsCaller,
 	given: readonly unknown[],
 ): Promise<unknown> {
-	const [first, second, options] = given;
+	const at = verb.method.parameters.findIndex(takesTransaction);
+	const options = membersOf(given[at]);
 	const inAll = async (transaction: Handle) => {
 		const results: unknown[] = [];
 		for (const core of (caller.core as Buckets).all())
 			results.push(
-				await verb.run(inBucket(caller, core), first, second, {
-					...membersOf(options),
-					transaction,
-				}),
+				await verb.run(
+					inBucket(caller, core),
+					...given.with(at, { ...options, transaction }),
+				),
 			);
 		return results[0];
 	};
-	const { transaction } = membersOf(options);
+	const { transaction } = options;
 	return transaction === undefined
 		? caller.core.source(undefined).transaction(inAll, { isLimited: true })
 		: (transaction as Handle).transaction(inAll);
 }
+
+/** Whether an argument is an object of options that has a transaction. */
+const takesTransaction = ({ table }: Argument) =>
+	table?.names.includes("transaction") === true;
 
 /** The caller, bound to the table of a bucket. */
 function inBucket(caller: RowsCaller, core: ServiceCore): RowsCaller {
