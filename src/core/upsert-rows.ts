@@ -73,12 +73,13 @@ export async function planWrite(
 	core: ServiceCore,
 	table: EntityTable,
 	options: Omit<UpsertRowsOptions, "entities">,
+	{ spansBuckets = false }: { readonly spansBuckets?: boolean } = {},
 ): Promise<PlannedWrite> {
 	checkBulk(options);
 	const { embeddings, indexer, embedder, settings } = core;
 	const { tenantId, userId, transaction } = options;
 	const db = table.entity.tenantScoped
-		? core.handle(tenantId, transaction)
+		? core[spansBuckets ? "handle" : "nearHandle"](tenantId, transaction)
 		: core.source(transaction);
 	const embedding = await planEmbedding(core, { db, table }, options);
 	const { space, embeds, queuesFailures } = embedding;
