@@ -374,7 +374,7 @@ DO $do$ BEGIN
   END IF;
   LOCK TABLE "public"."kv_state" IN SHARE ROW EXCLUSIVE MODE;
   DELETE FROM "public"."kv_state";
-  DELETE FROM "public"."kv_store" WHERE entity_type = 'files';
+  DELETE FROM "public"."kv_store" WHERE entity_type IN ('', 'files');
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_files" WITH (security_invoker = true) AS
 SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
@@ -821,7 +821,7 @@ DO $do$ BEGIN
   END IF;
   LOCK TABLE "public"."kv_state" IN SHARE ROW EXCLUSIVE MODE;
   DELETE FROM "public"."kv_state";
-  DELETE FROM "public"."kv_store" WHERE entity_type = 'image_resources';
+  DELETE FROM "public"."kv_store" WHERE entity_type IN ('', 'image_resources');
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_image_resources" WITH (security_invoker = true) AS
 SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
@@ -1594,7 +1594,7 @@ DO $do$ BEGIN
   END IF;
   LOCK TABLE "public"."kv_state" IN SHARE ROW EXCLUSIVE MODE;
   DELETE FROM "public"."kv_state";
-  DELETE FROM "public"."kv_store" WHERE entity_type = 'moments';
+  DELETE FROM "public"."kv_store" WHERE entity_type IN ('', 'moments');
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_moments" WITH (security_invoker = true) AS
 SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
@@ -2037,7 +2037,7 @@ DO $do$ BEGIN
   END IF;
   LOCK TABLE "public"."kv_state" IN SHARE ROW EXCLUSIVE MODE;
   DELETE FROM "public"."kv_state";
-  DELETE FROM "public"."kv_store" WHERE entity_type = 'ontologies';
+  DELETE FROM "public"."kv_store" WHERE entity_type IN ('', 'ontologies');
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_ontologies" WITH (security_invoker = true) AS
 SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
@@ -2480,7 +2480,7 @@ DO $do$ BEGIN
   END IF;
   LOCK TABLE "public"."kv_state" IN SHARE ROW EXCLUSIVE MODE;
   DELETE FROM "public"."kv_state";
-  DELETE FROM "public"."kv_store" WHERE entity_type = 'ontology_configs';
+  DELETE FROM "public"."kv_store" WHERE entity_type IN ('', 'ontology_configs');
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_ontology_configs" WITH (security_invoker = true) AS
 SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
@@ -2920,7 +2920,7 @@ DO $do$ BEGIN
   END IF;
   LOCK TABLE "public"."kv_state" IN SHARE ROW EXCLUSIVE MODE;
   DELETE FROM "public"."kv_state";
-  DELETE FROM "public"."kv_store" WHERE entity_type = 'resources';
+  DELETE FROM "public"."kv_store" WHERE entity_type IN ('', 'resources');
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_resources" WITH (security_invoker = true) AS
 SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
@@ -3359,7 +3359,7 @@ DO $do$ BEGIN
   END IF;
   LOCK TABLE "public"."kv_state" IN SHARE ROW EXCLUSIVE MODE;
   DELETE FROM "public"."kv_state";
-  DELETE FROM "public"."kv_store" WHERE entity_type = 'schemas';
+  DELETE FROM "public"."kv_store" WHERE entity_type IN ('', 'schemas');
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_schemas" WITH (security_invoker = true) AS
 SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
@@ -3801,7 +3801,7 @@ DO $do$ BEGIN
   END IF;
   LOCK TABLE "public"."kv_state" IN SHARE ROW EXCLUSIVE MODE;
   DELETE FROM "public"."kv_state";
-  DELETE FROM "public"."kv_store" WHERE entity_type = 'sessions';
+  DELETE FROM "public"."kv_store" WHERE entity_type IN ('', 'sessions');
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_sessions" WITH (security_invoker = true) AS
 SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
@@ -4271,7 +4271,7 @@ DO $do$ BEGIN
   END IF;
   LOCK TABLE "public"."kv_state" IN SHARE ROW EXCLUSIVE MODE;
   DELETE FROM "public"."kv_state";
-  DELETE FROM "public"."kv_store" WHERE entity_type = 'users';
+  DELETE FROM "public"."kv_store" WHERE entity_type IN ('', 'users');
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_users" WITH (security_invoker = true) AS
 SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,

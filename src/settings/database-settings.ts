@@ -53,7 +53,7 @@ function nodeAddresses(
 	text: string,
 	at: (place: string) => ServerAddress,
 ): (node: string) => ServerAddress | undefined {
-	if (text === "direct") return at;
+	if (text === "direct") return (node) => at(asPlace(node));
 	const addresses = new Map<string, ServerAddress>();
 	for (const item of text.split(",")) {
 		const [, node, place] = /^\s*([^=\s]+:\d+)=([^=\s]+)\s*$/.exec(item) ?? [];
@@ -69,6 +69,11 @@ function nodeAddresses(
 		addresses.set(node, at(place));
 	}
 	return (node) => addresses.get(node);
+}
+
+/** A node as Citus names it, `host:port`: an address of IPv6 has no brackets there. */
+function asPlace(node: string): string {
+	return node.replace(/^(.*:.*)(:\d+)$/, "[$1]$2");
 }
 
 function named(
