@@ -377,7 +377,7 @@ DO $do$ BEGIN
   END IF;
   LOCK TABLE "public"."kv_state" IN SHARE ROW EXCLUSIVE MODE;
   DELETE FROM "public"."kv_state";
-  DELETE FROM "public"."kv_store" WHERE entity_type = 'files';
+  DELETE FROM "public"."kv_store" WHERE entity_type IN ('', 'files');
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_files" WITH (security_invoker = true) AS
 SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
@@ -833,7 +833,7 @@ DO $do$ BEGIN
   END IF;
   LOCK TABLE "public"."kv_state" IN SHARE ROW EXCLUSIVE MODE;
   DELETE FROM "public"."kv_state";
-  DELETE FROM "public"."kv_store" WHERE entity_type = 'image_resources';
+  DELETE FROM "public"."kv_store" WHERE entity_type IN ('', 'image_resources');
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_image_resources" WITH (security_invoker = true) AS
 SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
@@ -1618,7 +1618,7 @@ DO $do$ BEGIN
   END IF;
   LOCK TABLE "public"."kv_state" IN SHARE ROW EXCLUSIVE MODE;
   DELETE FROM "public"."kv_state";
-  DELETE FROM "public"."kv_store" WHERE entity_type = 'moments';
+  DELETE FROM "public"."kv_store" WHERE entity_type IN ('', 'moments');
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_moments" WITH (security_invoker = true) AS
 SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
@@ -2070,7 +2070,7 @@ DO $do$ BEGIN
   END IF;
   LOCK TABLE "public"."kv_state" IN SHARE ROW EXCLUSIVE MODE;
   DELETE FROM "public"."kv_state";
-  DELETE FROM "public"."kv_store" WHERE entity_type = 'ontologies';
+  DELETE FROM "public"."kv_store" WHERE entity_type IN ('', 'ontologies');
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_ontologies" WITH (security_invoker = true) AS
 SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
@@ -2522,7 +2522,7 @@ DO $do$ BEGIN
   END IF;
   LOCK TABLE "public"."kv_state" IN SHARE ROW EXCLUSIVE MODE;
   DELETE FROM "public"."kv_state";
-  DELETE FROM "public"."kv_store" WHERE entity_type = 'ontology_configs';
+  DELETE FROM "public"."kv_store" WHERE entity_type IN ('', 'ontology_configs');
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_ontology_configs" WITH (security_invoker = true) AS
 SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
@@ -2971,7 +2971,7 @@ DO $do$ BEGIN
   END IF;
   LOCK TABLE "public"."kv_state" IN SHARE ROW EXCLUSIVE MODE;
   DELETE FROM "public"."kv_state";
-  DELETE FROM "public"."kv_store" WHERE entity_type = 'resources';
+  DELETE FROM "public"."kv_store" WHERE entity_type IN ('', 'resources');
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_resources" WITH (security_invoker = true) AS
 SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
@@ -3419,7 +3419,7 @@ DO $do$ BEGIN
   END IF;
   LOCK TABLE "public"."kv_state" IN SHARE ROW EXCLUSIVE MODE;
   DELETE FROM "public"."kv_state";
-  DELETE FROM "public"."kv_store" WHERE entity_type = 'schemas';
+  DELETE FROM "public"."kv_store" WHERE entity_type IN ('', 'schemas');
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_schemas" WITH (security_invoker = true) AS
 SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
@@ -3870,7 +3870,7 @@ DO $do$ BEGIN
   END IF;
   LOCK TABLE "public"."kv_state" IN SHARE ROW EXCLUSIVE MODE;
   DELETE FROM "public"."kv_state";
-  DELETE FROM "public"."kv_store" WHERE entity_type = 'sessions';
+  DELETE FROM "public"."kv_store" WHERE entity_type IN ('', 'sessions');
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_sessions" WITH (security_invoker = true) AS
 SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
@@ -4349,7 +4349,7 @@ DO $do$ BEGIN
   END IF;
   LOCK TABLE "public"."kv_state" IN SHARE ROW EXCLUSIVE MODE;
   DELETE FROM "public"."kv_state";
-  DELETE FROM "public"."kv_store" WHERE entity_type = 'users';
+  DELETE FROM "public"."kv_store" WHERE entity_type IN ('', 'users');
 END $do$;
 CREATE OR REPLACE VIEW "public"."kv_source_users" WITH (security_invoker = true) AS
 SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,

@@ -98,6 +98,10 @@ export const environmentSchema = z.object({
 		description:
 			"Longest wait, in milliseconds, of such a read for the replica to have what this process wrote; then the primary answers",
 	}),
+	POSTGRES__CITUS_NODES: z.string().optional().meta({
+		description:
+			"On Citus, send calls about one bucket to its node directly: direct, by the address that Citus has of it, or a list of node=address, each host:port; without it, everything goes to the coordinator",
+	}),
 	POSTGRES__SSLMODE: z
 		.enum(sslModes, `expected one of ${sslModes.join(", ")}`)
 		.optional()

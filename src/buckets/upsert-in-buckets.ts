@@ -38,7 +38,9 @@ export async function upsertInBuckets(
 	const writeInto = async (number: number) => {
 		const write =
 			writes.get(number) ??
-			(await planWrite(buckets.at(number), tableIn(number), options));
+			(await planWrite(buckets.at(number), tableIn(number), options, {
+				spansBuckets: true,
+			}));
 		writes.set(number, write);
 		return write;
 	};

@@ -1,5 +1,6 @@
 import { argument } from "../calls/arguments.ts";
 import { publicMethods, sync } from "../calls/public-methods.ts";
+import type { CitusNodes } from "../db/citus-nodes.ts";
 import type { Consistency, Database, Handle } from "../db/database.ts";
 import { refuseInsideTransaction } from "../db/open-transaction.ts";
 import type { EmbeddingWorker } from "../embed-sync/worker.ts";
@@ -25,6 +26,10 @@ export class ServiceCore {
 	readonly db: Database;
 	/** A replica; without one, the database itself. */
 	readonly replica: Handle;
+	/** The node of a Citus cluster that has the schema, if calls are sent to it directly. */
+	readonly node: Handle | undefined;
+	/** The nodes of the cluster, where calls are sent to them directly. */
+	readonly nodes: CitusNodes | undefined;
 	readonly registry: Registry;
 	readonly settings: Settings;
 	readonly embedder: Embedder;
@@ -43,6 +48,7 @@ export class ServiceCore {
 		registry,
 		settings,
 		replica = db,
+		nodes,
 		embedder = new Embedder(settings),
 		worker,
 		building,
@@ -52,6 +58,8 @@ export class ServiceCore {
 		readonly registry: Registry;
 		readonly settings: Settings;
 		readonly replica?: Handle | undefined;
+		/** The nodes of a Citus cluster that calls are sent to directly. @default none */
+		readonly nodes?: CitusNodes | undefined;
 		/** The providers, where several cores share them. @default its own */
 		readonly embedder?: Embedder;
 		/** The embedding worker, where several cores share one. @default its own */
@@ -63,6 +71,8 @@ export class ServiceCore {
 	}) {
 		this.db = db;
 		this.replica = replica;
+		this.nodes = nodes;
+		this.node = nodes?.of(settings.schema);
 		this.registry = registry;
 		this.settings = settings;
 		this.embedder = embedder;
@@ -121,7 +131,25 @@ export class ServiceCore {
 		transaction?: Handle,
 		consistency?: Consistency,
 	): Handle {
-		const handle = this.source(transaction, consistency);
+		return this.#ofTenant(tenantId, this.source(transaction, consistency));
+	}
+
+	/** The same for a call whose statements all concern this schema: on Citus they may go to its node directly. */
+	nearHandle(
+		tenantId: string | undefined,
+		transaction?: Handle,
+		consistency?: Consistency,
+	): Handle {
+		return this.#ofTenant(tenantId, this.near(transaction, consistency));
+	}
+
+	/** The caller's transaction; else the replica, the node of the schema or the database. */
+	near(transaction: Handle | undefined, consistency?: Consistency): Handle {
+		const source = this.source(transaction, consistency);
+		return source === this.db ? (this.node ?? source) : source;
+	}
+
+	#ofTenant(tenantId: string | undefined, handle: Handle): Handle {
 		return this.settings.rowLevelSecurity
 			? tenantHandle(handle, this.tenant(tenantId))
 			: handle;

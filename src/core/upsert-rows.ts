@@ -73,13 +73,12 @@ export async function planWrite(
 	core: ServiceCore,
 	table: EntityTable,
 	options: Omit<UpsertRowsOptions, "entities">,
+	{ spansBuckets = false }: { readonly spansBuckets?: boolean } = {},
 ): Promise<PlannedWrite> {
 	checkBulk(options);
 	const { embeddings, indexer, embedder, settings } = core;
 	const { tenantId, userId, transaction } = options;
-	const db = table.entity.tenantScoped
-		? core.handle(tenantId, transaction)
-		: core.source(transaction);
+	const db = handleOf(core, table, { tenantId, transaction, spansBuckets });
 	const embedding = await planEmbedding(core, { db, table }, options);
 	const { space, embeds, queuesFailures } = embedding;
 	const { bulk: isAsked } = options;
@@ -127,6 +126,24 @@ export async function planWrite(
 			);
 		},
 	};
+}
+
+/** One that spans buckets is a transaction of the coordinator on Citus. */
+function handleOf(
+	core: ServiceCore,
+	{ entity }: EntityTable,
+	{
+		tenantId,
+		transaction,
+		spansBuckets,
+	}: Pick<UpsertRowsOptions, "tenantId" | "transaction"> & {
+		readonly spansBuckets: boolean;
+	},
+): Handle {
+	if (!entity.tenantScoped) return core.source(transaction);
+	return spansBuckets
+		? core.handle(tenantId, transaction)
+		: core.nearHandle(tenantId, transaction);
 }
 
 /** How the texts of a write get their vectors. */

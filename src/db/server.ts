@@ -8,6 +8,7 @@ import {
 	refuseWithoutTls,
 	requireChannelBinding,
 } from "./channel-binding.ts";
+import { CitusNodes } from "./citus-nodes.ts";
 import type { Database } from "./database.ts";
 import { resultTypes } from "./decode.ts";
 import { PoolDatabase, type PoolDatabaseOptions } from "./pool-database.ts";
@@ -71,7 +72,7 @@ export async function openServer(
 	}
 }
 
-// Who waits for a replica had better ask the primary.
+// Who waits for a replica or a node had better ask the primary or the coordinator.
 const maxReplicaConnectMs = 2000;
 
 /**
@@ -91,6 +92,36 @@ export function openReplica(
 	});
 	const place = { address: hostAndPort(address), waitMs, logger };
 	return new Replica(primary, pool, place);
+}
+
+/**
+ * The nodes of the cluster that the coordinator belongs to. None is connected to
+ * here; `undefined` where the server is no coordinator.
+ */
+export function openNodes(
+	coordinator: Database,
+	addressOf: (node: string) => ServerAddress | undefined,
+	options: ServerOptions,
+): CitusNodes | undefined {
+	if (!coordinator.capabilities.citus) return undefined;
+	const { connectTimeoutMs, logger, poolSize } = options;
+	return new CitusNodes(coordinator, {
+		maxConnections: poolSize,
+		logger,
+		open: (node, connections) => {
+			const address = addressOf(node);
+			if (address === undefined) return undefined;
+			const pool = poolDatabase(address, {
+				...options,
+				poolSize: connections,
+				connectTimeoutMs: Math.min(connectTimeoutMs, maxReplicaConnectMs),
+				// The coordinator is tried instead.
+				retryTimeoutMs: 0,
+			});
+			pool.actAsCitus();
+			return pool;
+		},
+	});
 }
 
 function poolDatabase(

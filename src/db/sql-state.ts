@@ -47,6 +47,16 @@ export function toRemError(error: unknown): RemError {
 			},
 		);
 	if (sqlState === undefined) return unreachable(failure, cause);
+	if (isNodeLost(failure))
+		return new RemError(
+			"CONNECTION_FAILED",
+			"the coordinator lost its connection to a node of the cluster",
+			{
+				hint: "the node restarts or fails over: run it again once the node answers",
+				cause,
+				sqlState,
+			},
+		);
 	const known = recognise(sqlState);
 	return new RemError(
 		known.code,
@@ -63,6 +73,33 @@ export function toRemError(error: unknown): RemError {
 function isWrongCount({ code, routine }: DatabaseFailure): boolean {
 	return code === "08P01" && routine === "exec_bind_message";
 }
+
+const internalError = "XX000";
+
+/**
+ * The coordinator of a Citus cluster lost its connection to a node, and what was
+ * not committed there. Citus reports this as an internal error. A failure that a
+ * node itself reports with this SQLSTATE comes from the same routine: the text is
+ * all that distinguishes it from one of the client library of the coordinator.
+ */
+function isNodeLost({ code, routine = "", message }: DatabaseFailure): boolean {
+	if (code !== internalError) return false;
+	return (
+		routinesOfLostNodes.has(routine) ||
+		(routine === "ReportResultError" && ofClientLibrary.test(message.trim()))
+	);
+}
+
+/** These report a failed connection, a failed PREPARE and a failed COMMIT of a node. */
+const routinesOfLostNodes = new Set([
+	"MarkRemoteTransactionFailed",
+	"CheckRemoteTransactionsHealth",
+	"FinishRemoteTransactionPrepare",
+	"ErrorIfPostCommitFailedShardPlacements",
+]);
+
+const ofClientLibrary =
+	/^$|^server closed the connection|^could not (receive data from|send data to) server|^SSL (SYSCALL )?error|^SSL connection has been closed|^no connection to the server|^connection (not open|pointer is NULL|to server )|^lost synchronization with server|terminated abnormally/;
 
 /** No SQLSTATE: the server had no part in it, or none any more. */
 function unreachable({ code, message }: DatabaseFailure, cause: Error) {
@@ -107,6 +144,8 @@ export function isTransient(error: unknown): boolean {
 		return (
 			transientStates.has(sqlState) ||
 			sqlState.startsWith("08") ||
+			// Of a node of a Citus cluster.
+			(sqlState === internalError && code === "CONNECTION_FAILED") ||
 			isStalePlan(error) ||
 			isStatementLost(error)
 		);

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Handle } from "../db/database.ts";
 import { RemError } from "../errors.ts";
-import { hasMarkEntry, markType } from "../schema/kv-trigger.ts";
+import { hasMarkEntry, markType, readyKey } from "../schema/kv-trigger.ts";
 import { type Sql, sql } from "../sql.ts";
 import { kvFilenode, kvState, kvStore } from "./tables.ts";
 
@@ -129,7 +129,10 @@ INSERT INTO ${kvState(this.#schema)} (kind, token, filenode)
 SELECT 'ready', token, filenode FROM mine
 ON CONFLICT (kind) DO UPDATE SET token = excluded.token, filenode = excluded.filenode, at = excluded.at`);
 		if (rowCount === 0) await this.leave();
-		else if (this.#citus) await removeMarkEntries(this.#db, this.#schema);
+		else if (this.#citus) {
+			await removeMarkEntries(this.#db, this.#schema);
+			await markEntryReady(this.#db, this.#schema);
+		}
 		return rowCount === 1;
 	}
 
@@ -181,6 +184,13 @@ WITH mark AS MATERIALIZED (
   SELECT '', ${markType}, token, '', '' FROM ${kvState(schema)} WHERE kind = ${kind}
 )
 INSERT INTO ${kvStore(schema)} (entity_key, entity_type, entity_id, tenant_id, normalized_key) SELECT * FROM mark`);
+}
+
+/** Has the entry prove alone that the cache is whole. Whoever deletes the marker deletes the entry with it. */
+async function markEntryReady(db: Handle, schema: string): Promise<void> {
+	await db.query(sql`
+UPDATE ${kvStore(schema)} SET entity_key = ${readyKey}
+WHERE entity_type = ${markType} AND entity_id IN (SELECT token FROM ${kvState(schema)} WHERE kind = 'ready')`);
 }
 
 /** Removes the entries of markers that were replaced and of rebuilds that ended. */

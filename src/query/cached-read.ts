@@ -1,11 +1,17 @@
 import type { Handle } from "../db/database.ts";
 import { statementName } from "../db/statement-name.ts";
 import { RemError } from "../errors.ts";
-import { type KvMarker, kvReady } from "../schema/kv-trigger.ts";
+import {
+	type KvMarker,
+	kvReady,
+	markType,
+	readyKey,
+} from "../schema/kv-trigger.ts";
 import {
 	compile,
 	ident,
 	join,
+	literal,
 	raw,
 	type Sql,
 	type Statement,
@@ -100,12 +106,45 @@ async function readCache<R>(
 			isReadable: true,
 		};
 	} catch (error) {
-		// A standby has no UNLOGGED tables.
-		if (error instanceof RemError && error.sqlState === "0A000")
-			return { isReadable: false };
+		if (isUnreadable(error)) return { isReadable: false };
 		throw error;
 	}
 }
+
+/** A standby has no UNLOGGED tables. */
+function isUnreadable(error: unknown): boolean {
+	return error instanceof RemError && error.sqlState === "0A000";
+}
+
+/**
+ * On Citus, the entries of a tenant that meet the condition, by a statement of
+ * one table without subqueries, and with them the marker's entry. The coordinator
+ * does not plan such a statement, and a node that gets it directly stores its
+ * plan: 0.3 ms instead of 1.5 of a statement that is planned each time. `undefined`:
+ * the cache is not known to be whole, and {@link readCached} answers.
+ */
+export async function readEntries<R extends EntryRow>(
+	{ db, named = false }: CacheReader,
+	name: string,
+	statement: Statement,
+): Promise<R[] | undefined> {
+	try {
+		const { rows } = await db.query<R>(statement, {
+			readsUnlogged: true,
+			idempotent: true,
+			name: named ? statementName(name, statement.text) : undefined,
+		});
+		const entries = rows.filter((row) => row.entity_type !== markType);
+		return entries.length < rows.length ? entries : undefined;
+	} catch (error) {
+		if (isUnreadable(error)) return undefined;
+		throw error;
+	}
+}
+
+/** The entry of a marker that proves by itself that the cache is whole. */
+export const isReadyMark = sql`k.tenant_id = '' AND k.normalized_key = ''
+  AND k.entity_type = ${literal(markType)} AND k.entity_key = ${literal(readyKey)}`;
 
 export function cachedSql(
 	{ schema, fallback }: Pick<CacheReader, "schema" | "fallback">,

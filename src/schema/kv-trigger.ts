@@ -128,6 +128,9 @@ export function kvReady(schema: string, marker: KvMarker): Sql {
 /** The type of the entries that represent the marker or a rebuild on Citus; they belong to no entity and no tenant. */
 export const markType = "";
 
+/** The key of a marker's entry once the cache is whole: then the entry alone proves it. */
+export const readyKey = "ready";
+
 /** Whether the cache has the entry of a marker, or of a rebuild, that names no file. */
 export function hasMarkEntry(schema: string, alias: string): Sql {
 	return sql`${ident(alias, "filenode")} = 0 AND EXISTS (SELECT FROM ${ident(schema, "kv_store")} AS e
@@ -167,7 +170,7 @@ function forgetStaleCache(table: EntityTable): Sql {
   END IF;
   LOCK TABLE ${kvState} IN SHARE ROW EXCLUSIVE MODE;
   DELETE FROM ${kvState};
-  DELETE FROM ${ident(schema, "kv_store")} WHERE entity_type = ${literal(entity.tableName)};
+  DELETE FROM ${ident(schema, "kv_store")} WHERE entity_type IN (${literal(markType)}, ${literal(entity.tableName)});
 END $do$;
 `;
 }

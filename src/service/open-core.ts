@@ -6,6 +6,7 @@ import { readLocale } from "../core/locale.ts";
 import { queueFigures, sumFigures } from "../core/queue-figures.ts";
 import { ServiceCore } from "../core/service-core.ts";
 import { sideBySide } from "../core/side-by-side.ts";
+import type { CitusNodes } from "../db/citus-nodes.ts";
 import { type Database, type Handle, limited } from "../db/database.ts";
 import {
 	checkIsolation,
@@ -24,6 +25,7 @@ import type { QueueFigures } from "../telemetry/metrics.ts";
 interface Opened {
 	readonly db: Database;
 	readonly replica: Handle | undefined;
+	readonly nodes: CitusNodes | undefined;
 	readonly models: readonly Entity[];
 	readonly settings: Settings;
 }
@@ -32,6 +34,7 @@ interface Opened {
 export async function openCore({
 	db,
 	replica,
+	nodes,
 	models,
 	settings: given,
 }: Opened): Promise<ServiceCore> {
@@ -43,7 +46,7 @@ export async function openCore({
 	});
 	const registry = new Registry(schema, models, { language, rowSecurity });
 	const settings = { ...given, rowLevelSecurity: rowSecurity };
-	const parts = { db, registry, settings, replica };
+	const parts = { db, registry, settings, replica, nodes };
 	return buckets === undefined
 		? new ServiceCore(parts)
 		: new Buckets({ ...parts, buckets });

@@ -165,6 +165,7 @@ export class Placement {
 					throw notMoved(error, schema, target);
 				},
 			);
+		buckets.nodes?.forget();
 		await buckets.at(number).kv.ensureReady();
 		return {
 			bucket: number,

@@ -16,6 +16,7 @@ import {
 import type { Embeddings } from "../core/embeddings.ts";
 import type { SchemaLifecycle } from "../core/schema-lifecycle.ts";
 import { ServiceCore } from "../core/service-core.ts";
+import type { CitusNodes } from "../db/citus-nodes.ts";
 import type {
 	Capabilities,
 	Database,
@@ -31,7 +32,7 @@ import {
 } from "../db/open-transaction.ts";
 import { transactionChecks } from "../db/options.ts";
 import type { Replica } from "../db/replica.ts";
-import { openReplica, openServer } from "../db/server.ts";
+import { openNodes, openReplica, openServer } from "../db/server.ts";
 import type { DoctorOptions } from "../doctor/check.ts";
 import { type DoctorReport, examine } from "../doctor/doctor.ts";
 import { asRemError, RemError, reading } from "../errors.ts";
@@ -139,7 +140,14 @@ export class PostgresService<
 		const replica = openReader(db, given);
 		try {
 			await checkLanguage(db, language);
-			const core = await openCore({ db, replica, models, settings: given });
+			const nodes = openDirect(db, given);
+			const core = await openCore({
+				db,
+				replica,
+				nodes,
+				models,
+				settings: given,
+			});
 			const service = new PostgresService<M>(core, replica);
 			service.#stopPreloading = preloadSqlGrammar();
 			// What is about all tenants is the owner's to look after.
@@ -332,6 +340,7 @@ export class PostgresService<
 		await this.embeddings.stop();
 		await this.kv.settle();
 		await this.#replica?.close();
+		await this.core.nodes?.close();
 		await this.core.db.close();
 	}
 
@@ -431,6 +440,14 @@ function openReader(db: Database, settings: Settings): Replica | undefined {
 	return database.kind === "embedded" || database.readAddress === undefined
 		? undefined
 		: openReplica(db, database.readAddress, { ...settings, waitMs });
+}
+
+/** The nodes of a Citus cluster, where calls are to be sent to them directly. */
+function openDirect(db: Database, settings: Settings): CitusNodes | undefined {
+	const { database } = settings;
+	return database.kind === "embedded" || database.nodeAddress === undefined
+		? undefined
+		: openNodes(db, database.nodeAddress, settings);
 }
 
 /** About a user's own SQL only the database's error is known. */

@@ -83,6 +83,7 @@ const connectOptions: Options<ConnectOptions> = {
 	connectionString: z.optional(z.string("expected a string")),
 	readHost: text,
 	readWaitMs: whole(0, 60_000),
+	citusNodes: text,
 	poolSize: whole(1, 1000),
 	models: checked(modelsProblem),
 	embedding: z.optional(z.unknown()),

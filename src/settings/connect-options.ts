@@ -17,6 +17,12 @@ export interface ConnectOptions<
 	readonly readHost?: string;
 	/** Longest wait of a read for the replica to have what this service wrote, in milliseconds. @default 500 */
 	readonly readWaitMs?: number;
+	/**
+	 * On Citus, send calls about one bucket to its node directly: `"direct"`, by the
+	 * address that Citus has of it, or a list of `node=address`, each `host:port`. See docs/scale.md.
+	 * @default everything goes to the coordinator
+	 */
+	readonly citusNodes?: string;
 	/** @default 20; the embedded database always has 1 */
 	readonly poolSize?: number;
 	/** The entities there are. @default the built-in ones */

@@ -18,6 +18,8 @@ export type DatabaseSettings =
 			readonly directAddress?: ServerAddress;
 			/** A replica, for reads that allow it. */
 			readonly readAddress?: ServerAddress;
+			/** Where a node of a Citus cluster is reached directly; `undefined`: by the coordinator alone. */
+			readonly nodeAddress?: (node: string) => ServerAddress | undefined;
 	  }
 	| { readonly kind: "embedded"; readonly folder: string | undefined };
 
@@ -34,12 +36,44 @@ export function resolveDatabase(
 	if (options.readHost !== undefined) checkPlace(options.readHost, "readHost");
 	else if (readHost !== undefined) checkPlace(readHost, "POSTGRES__READ_HOST");
 	if (directHost !== undefined) checkPlace(directHost, "POSTGRES__DIRECT_HOST");
+	const citusNodes = options.citusNodes ?? own?.POSTGRES__CITUS_NODES;
 	const at = (host: string) => elsewhere(database.address, host);
 	return {
 		...database,
 		...(directHost === undefined ? {} : { directAddress: at(directHost) }),
 		...(readHost === undefined ? {} : { readAddress: at(readHost) }),
+		...(citusNodes === undefined
+			? {}
+			: { nodeAddress: nodeAddresses(citusNodes, at) }),
 	};
+}
+
+/** `direct`, or `node=address` for each node, separated by commas. */
+function nodeAddresses(
+	text: string,
+	at: (place: string) => ServerAddress,
+): (node: string) => ServerAddress | undefined {
+	if (text === "direct") return (node) => at(asPlace(node));
+	const addresses = new Map<string, ServerAddress>();
+	for (const item of text.split(",")) {
+		const [, node, place] = /^\s*([^=\s]+:\d+)=([^=\s]+)\s*$/.exec(item) ?? [];
+		if (node === undefined || place === undefined)
+			throw new RemError(
+				"CONFIG_INVALID",
+				"citusNodes (POSTGRES__CITUS_NODES) is neither direct nor a list of node=address",
+				{
+					hint: "write each node as Citus names it (rem buckets status), such as 10.0.0.6:5432=db6.example.org:5432, separated by commas",
+				},
+			);
+		checkPlace(place, "POSTGRES__CITUS_NODES");
+		addresses.set(node, at(place));
+	}
+	return (node) => addresses.get(node);
+}
+
+/** A node as Citus names it, `host:port`: an address of IPv6 has no brackets there. */
+function asPlace(node: string): string {
+	return node.replace(/^(.*:.*)(:\d+)$/, "[$1]$2");
 }
 
 function named(

@@ -61,6 +61,7 @@ const set: Record<string, [text: string, value: unknown]> = {
 	POSTGRES__DIRECT_HOST: ["direct", "direct"],
 	POSTGRES__READ_HOST: ["replica", "replica"],
 	POSTGRES__READ_WAIT_MS: ["0", 0],
+	POSTGRES__CITUS_NODES: ["direct", "direct"],
 	POSTGRES__SSLMODE: ["verify-full", "verify-full"],
 	POSTGRES__SSLROOTCERT: ["/etc/ca.crt", "/etc/ca.crt"],
 	POSTGRES__POOL_SIZE: ["7", 7],
@@ -300,6 +301,25 @@ describe("the database", () => {
 		expect(settingsOf(options).database).toEqual(expected);
 	});
 
+	test("nodes of a Citus cluster are reached by their own addresses, or by those of a list", () => {
+		const connectionString = "postgres://u:p@coordinator:1/d";
+		const addresses = (citusNodes: string, node: string) => {
+			const { database } = settingsOf({ connectionString, citusNodes });
+			return database.kind === "server" && database.nodeAddress?.(node);
+		};
+		const at = (place: string) => ({
+			connectionString: `postgres://u:p@${place}/d`,
+		});
+		expect(addresses("direct", "10.0.0.6:5432")).toEqual(at("10.0.0.6:5432"));
+		expect(addresses("direct", "fd00::6:5432")).toEqual(at("[fd00::6]:5432"));
+		const list = "10.0.0.6:5432=db6:6432, fd00::7:5432=[::1]:6433";
+		expect(addresses(list, "10.0.0.6:5432")).toEqual(at("db6:6432"));
+		expect(addresses(list, "fd00::7:5432")).toEqual(at("[::1]:6433"));
+		expect(addresses(list, "10.0.0.8:5432")).toBeUndefined();
+		const { database } = settingsOf({ connectionString });
+		expect(database).not.toHaveProperty("nodeAddress");
+	});
+
 	test("hosts of the environment are not those of another connection string", () => {
 		const variables = {
 			POSTGRES__HOST: "h",
@@ -415,6 +435,11 @@ describe("other settings", () => {
 		{ poolSize: Number.NaN },
 		{ poolSize: 2.5 },
 		{ readHost: "" },
+		{ connectionString: "postgres://h/d", citusNodes: "" },
+		{ connectionString: "postgres://h/d", citusNodes: "all" },
+		{ connectionString: "postgres://h/d", citusNodes: "a:1=b:2,c" },
+		{ connectionString: "postgres://h/d", citusNodes: "a:1=b,c" },
+		{ connectionString: "postgres://h/d", citusNodes: "a:1=b:x" },
 		{ readWaitMs: -1 },
 		{ connectTimeoutMs: -1 },
 		{ schema: 'rem"; DROP SCHEMA public; --' },

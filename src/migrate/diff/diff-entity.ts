@@ -7,6 +7,7 @@ import {
 	kvSourceName,
 	kvTriggerDdl,
 	kvTriggers,
+	markType,
 } from "../../schema/kv-trigger.ts";
 import { registerType } from "../../schema/register-type.ts";
 import { statementTriggers } from "../../schema/statement-triggers.ts";
@@ -166,7 +167,9 @@ function viewProblems(
 
 /** Rows that were written past the triggers are in the tables only: the cache is rebuilt. */
 function rebuildCacheText(table: EntityTable, schemaText: SchemaText): string {
-	return `DELETE FROM ${schemaText.name("kv_state")};\n${toText(kvTriggerDdl(table))}`;
+	return `DELETE FROM ${schemaText.name("kv_state")};
+DELETE FROM ${schemaText.name("kv_store")} WHERE entity_type = '${markType}';
+${toText(kvTriggerDdl(table))}`;
 }
 
 function diffEmbeddings(
