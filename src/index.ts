@@ -134,7 +134,12 @@ export type {
 	TraverseOrder,
 	TraverseOrderField,
 } from "./query/graph/traversal.ts";
-export type { HybridMatch, HybridRanks, Rerank } from "./query/hybrid.ts";
+export type {
+	HybridMatch,
+	HybridRanks,
+	PartialWords,
+	Rerank,
+} from "./query/hybrid.ts";
 export type { LookupHit } from "./query/lookup.ts";
 export type { EntityRef, RecallReason } from "./query/recall/fuse.ts";
 export type { QueryWord, RankOnList } from "./query/row-ranks.ts";

@@ -85,8 +85,8 @@ export class FuzzySamples {
 		db: Handle,
 		names: SampledNames,
 	): Promise<FuzzySample | undefined> {
-		const { tenantId, column } = names;
-		const key = JSON.stringify([tenantId, column]);
+		const { tenantId } = names;
+		const key = keyOf(names);
 		const known = this.#large.get(key);
 		if (known !== undefined || this.#small.get(tenantId)) return known;
 		try {
@@ -104,6 +104,16 @@ export class FuzzySamples {
 		}
 		return undefined;
 	}
+
+	/** The next search reads the tenant's size again. */
+	forget(names: SampledNames): void {
+		this.#large.delete(keyOf(names));
+		this.#small.delete(names.tenantId);
+	}
+}
+
+function keyOf({ tenantId, column }: SampledNames): string {
+	return JSON.stringify([tenantId, column]);
 }
 
 interface CacheSize {

@@ -162,7 +162,7 @@ const noVectors = `best AS (
   SELECT NULL::uuid AS entity_id, NULL::text AS field_name, NULL::integer AS chunk_start, NULL::integer AS chunk_end, NULL::float8 AS distance WHERE FALSE
 )`;
 
-function nameSettings({ threshold }: NameList): Settings {
+export function nameSettings({ threshold }: NameList): Settings {
 	return new Map([[keyThreshold, String(threshold)]]);
 }
 

@@ -21,6 +21,7 @@ import {
 import { nameList } from "./name-list.ts";
 import { type HitRecord, isFrequent, type Match, matchOf } from "./search.ts";
 import type { NearestSearch, SearchContext } from "./search-context.ts";
+import { isPartial } from "./text-sql.ts";
 
 /** Scores the hits again, in their order: the highest comes first. */
 export type Rerank<Hit> = (
@@ -63,11 +64,23 @@ export type HybridMatch = Partial<Match> & {
 
 export type HybridHit = Record<string, unknown> & HybridMatch;
 
+/** What a hybrid search could not read. */
+export interface PartialWords {
+	/**
+	 * Only while a tenant of more than 5,000 rows gets its words, or gets them in
+	 * another way: rows without any were not ranked by words, and rows may have been
+	 * found by former ones.
+	 */
+	partialWords?: true;
+}
+
+export type HybridHits = HybridHit[] & PartialWords;
+
 /** Rows of the scope that a query finds by meaning, by words and by name, fused by weighted reciprocal rank. */
 export async function hybridSearch(
 	search: HybridContext,
 	options: HybridOptions,
-): Promise<HybridHit[]> {
+): Promise<HybridHits> {
 	const { table, limit } = search;
 	const { rerank, query } = options;
 	const depth = depthOf(limit, rerank === undefined ? minDepth : rerankDepth);
@@ -78,10 +91,14 @@ export async function hybridSearch(
 		resultRows: rerank === undefined ? limit : depth,
 	};
 	const rows = await findFused(list, lists, options);
-	const hits = rows.flatMap((record) => toHit(table, record) ?? []);
-	return rerank === undefined
-		? hits
-		: (await reranked(query, hits, rerank)).slice(0, limit);
+	const found = rows.flatMap((record) => toHit(table, record) ?? []);
+	const hits: HybridHits =
+		rerank === undefined
+			? found
+			: (await reranked(query, found, rerank)).slice(0, limit);
+	if (lists.text !== undefined && isPartial(lists.text))
+		hits.partialWords = true;
+	return hits;
 }
 
 /** The lists that have a weight. */

@@ -1,22 +1,34 @@
 import { encodeVector } from "../db/encode.ts";
-import { embeddingsRef, tableRef } from "../db/tables.ts";
+import { embeddingsRef, similarEntriesRef, tableRef } from "../db/tables.ts";
 import { whereSql } from "../filters/where.ts";
 import { sharedTenant } from "../models/limits.ts";
 import { keyExpression } from "../schema/key.ts";
 import { wordsOf } from "../schema/word-function.ts";
 import { textOfColumns, wordColumns } from "../schema/words.ts";
-import { literal, raw, type Sql, sql } from "../sql.ts";
+import { empty, literal, raw, type Sql, sql } from "../sql.ts";
 import { type CacheFallback, readCached } from "./cached-read.ts";
-import { nearestCtes } from "./nearest-sql.ts";
+import {
+	type Found,
+	findNearest,
+	reachedBy,
+	type WithReached,
+} from "./find-nearest.ts";
+import { nameSettings } from "./hybrid-sql.ts";
+import { type NameList, nameList } from "./name-list.ts";
+import { indexSettings, nearestCtes, reachedSql } from "./nearest-sql.ts";
 import { userCondition } from "./scope.ts";
 import type { NearestSearch, SearchContext } from "./search-context.ts";
+import { resetSettings, settingsCte } from "./settings-sql.ts";
 import { textCtes } from "./text-sql.ts";
+import { type Branch, planSearch } from "./vector-plan.ts";
 import { eligibleRows, vectorsByEntity } from "./vector-scope.ts";
 
 /** A row's place on a list that a hybrid search fuses. */
 export interface RankOnList {
-	/** From 1, among all rows that are searched; `undefined`: it is not on the list. */
+	/** From 1, among all rows that are searched; `undefined`: it is not on the list, or {@link beyond}. */
 	readonly rank: number | undefined;
+	/** Only where an index was asked and has nearer rows than the row, so many at least: its rank is greater. */
+	readonly beyond?: number;
 	/** What the list is ordered by: cosine similarity and similarity of the key, also of a row that is not on the list; BM25 of one that is. */
 	readonly value: number | undefined;
 }
@@ -68,21 +80,65 @@ function filterOnly({ table, where }: Omit<SearchContext, "db">): Sql {
 	return where === undefined ? raw("TRUE") : whereSql(table, where, "r");
 }
 
-/** Its place by meaning: every vector of the scope is compared. */
+/**
+ * Its place by meaning. Where the search compares every vector of the scope, all of
+ * them are ranked; where it asks an index, the nearest {@link maxByIndex}.
+ */
 export async function rankByVector(
 	search: NearestSearch,
 	id: string,
 ): Promise<RankOnList> {
-	const all = { ...search, limit: allRows };
-	const { rows } = await search.db.query<StoredRank>(
-		sql`WITH ${nearestCtes(all, [{ how: "exact", fields: search.fields, take: undefined }])},
+	const nearest = { ...search, limit: maxByIndex };
+	const planned = planSearch(await search.statistics.read(nearest), nearest);
+	if (planned.every(({ how }) => how === "exact")) {
+		const all = {
+			how: "exact",
+			fields: search.fields,
+			take: undefined,
+		} as const;
+		const { rows } = await runVectorRank(
+			{ ...search, limit: allRows },
+			[all],
+			id,
+		);
+		return toRank(rows[0]);
+	}
+	const [found] = await findNearest(nearest, (branches) =>
+		runVectorRank(nearest, branches, id),
+	);
+	const rank = toRank(found);
+	return rank.rank === undefined &&
+		rank.value !== undefined &&
+		found?.ranked === maxByIndex
+		? { ...rank, beyond: maxByIndex }
+		: rank;
+}
+
+interface VectorRank extends StoredRank, WithReached {
+	/** How many rows have a rank. */
+	readonly ranked: number;
+}
+
+async function runVectorRank(
+	search: NearestSearch,
+	branches: readonly Branch[],
+	id: string,
+): Promise<Found<VectorRank>> {
+	const { db, table, queryEmbedding } = search;
+	const settings = indexSettings(branches);
+	const statement = sql`WITH ${settingsCte(settings)}${nearestCtes(search, branches)},
 ranked AS (SELECT b.entity_id, row_number() OVER (ORDER BY b.distance, b.entity_id)::integer AS rank FROM best AS b)
 SELECT (SELECT r.rank FROM ranked AS r WHERE r.entity_id = ${id}::uuid) AS rank,
-  (SELECT 1 - min(e.embedding <=> ${encodeVector(search.queryEmbedding)}::vector) FROM ${embeddingsRef(search.table)} AS e
-    WHERE ${vectorsByEntity(search)} AND e.entity_id = ${id}::uuid) AS value`,
-		{ idempotent: true },
-	);
-	return toRank(rows[0]);
+  (SELECT count(*)::integer FROM ranked) AS ranked,
+  (SELECT 1 - min(e.embedding <=> ${encodeVector(queryEmbedding)}::vector) FROM ${embeddingsRef(table)} AS e
+    WHERE ${vectorsByEntity(search)} AND e.entity_id = ${id}::uuid) AS value,
+  ${reachedSql} AS rem_reached${resetSettings(settings, "near")}`;
+	const { rows } = await db.query<VectorRank>(statement, { idempotent: true });
+	return {
+		rows,
+		reached: reachedBy(rows, branches),
+		statement: () => statement,
+	};
 }
 
 interface RankedText extends RankOnList {
@@ -116,7 +172,7 @@ ORDER BY w.no`,
 	};
 }
 
-/** Its place by how much the query is like its key. */
+/** Its place by how much the query is like its key, among the names that the search compares. */
 export async function rankByName(
 	search: SearchContext,
 	{
@@ -126,27 +182,71 @@ export async function rankByName(
 	id: string,
 ): Promise<RankOnList> {
 	const { db, table } = search;
-	const { tableName, tenantScoped, createKvTrigger } = table.entity;
-	if (!createKvTrigger) return { rank: undefined, value: undefined };
-	const tenant = tenantScoped ? search.tenantId : sharedTenant;
-	const filter =
-		search.where === undefined
-			? raw("TRUE")
-			: sql`EXISTS (SELECT FROM ${tableRef(table)} AS r WHERE r.id = k.entity_id AND ${eligibleRows(search)})`;
-	const select = ({ from }: { readonly from: Sql }) => sql`
-SELECT n.score AS value, CASE WHEN n.score >= ${raw(String(leastSimilarity))} AND n.is_searched THEN n.rank END AS rank FROM (
-  SELECT s.*, (row_number() OVER (ORDER BY s.is_searched DESC, s.score DESC, s.entity_id))::integer AS rank FROM (
-    SELECT k.entity_id, similarity(k.entity_key, ${query}::text) AS score, ${filter} AS is_searched
-    FROM ${from} AS k
-    WHERE k.tenant_id = ${tenant} AND k.entity_type = ${tableName}${userCondition("k", search)}
-      AND (similarity(k.entity_key, ${query}::text) >= ${raw(String(leastSimilarity))} OR k.entity_id = ${id}::uuid)
-  ) AS s
-) AS n WHERE n.entity_id = ${id}::uuid`;
+	const { schema, entity, hasRowSecurity } = table;
+	if (!entity.createKvTrigger) return { rank: undefined, value: undefined };
+	const list = await nameList(search, query);
 	const rows = await readCached<StoredRank>(
-		{ db, schema: table.schema, fallback },
-		select,
+		{ db, schema, fallback },
+		({ from, isFallback }) =>
+			list === undefined
+				? nameValueSql(search, { query, id, from })
+				: nameRankSql(search, list, {
+						id,
+						from,
+						// Behind row level security a function finds them, once the threshold is set.
+						similar:
+							hasRowSecurity && !isFallback
+								? sql`${similarEntriesRef(schema)}('key', CASE WHEN s.is_set THEN ${query}::text END)`
+								: from,
+					}),
 	);
 	return toRank(rows[0]);
+}
+
+interface NamedRow {
+	readonly id: string;
+	readonly from: Sql;
+}
+
+function nameValueSql(
+	search: SearchContext,
+	{ query, id, from }: NamedRow & { readonly query: string },
+): Sql {
+	return sql`SELECT similarity(k.entity_key, ${query}::text) AS value, NULL::integer AS rank
+FROM ${from} AS k WHERE ${namesOf(search)} AND k.entity_id = ${id}::uuid`;
+}
+
+function nameRankSql(
+	search: SearchContext,
+	list: NameList,
+	{ id, from, similar }: NamedRow & { readonly similar: Sql },
+): Sql {
+	const query = sql`${list.query}::text`;
+	const settings = nameSettings(list);
+	const isSearched =
+		search.where === undefined
+			? empty
+			: sql` AND EXISTS (SELECT FROM ${tableRef(search.table)} AS r WHERE r.id = k.entity_id AND ${eligibleRows(search)})`;
+	const isLike = sql`k.entity_key % CASE WHEN s.is_set THEN ${query} END`;
+	return sql`WITH ${settingsCte(settings)}own AS MATERIALIZED (
+  SELECT similarity(k.entity_key, ${query}) AS value, ${isLike}${isSearched} AS is_on_list
+  FROM settings AS s CROSS JOIN ${from} AS k WHERE ${namesOf(search)} AND k.entity_id = ${id}::uuid
+), better AS MATERIALIZED (
+  SELECT count(*)::integer AS rows FROM settings AS s CROSS JOIN LATERAL (
+    SELECT FROM ${similar} AS k CROSS JOIN own AS o
+    WHERE o.is_on_list AND ${namesOf(search)} AND ${isLike}${isSearched}
+      AND (similarity(k.entity_key, ${query}), ${id}::uuid) > (o.value, k.entity_id)
+  ) AS b
+)
+SELECT o.value, CASE WHEN o.is_on_list THEN b.rows + 1 END AS rank${resetSettings(settings, "better")}
+FROM (SELECT) AS always LEFT JOIN own AS o ON TRUE CROSS JOIN better AS b`;
+}
+
+/** The entries `k` that a search may list. */
+function namesOf(search: SearchContext): Sql {
+	const { tableName, tenantScoped } = search.table.entity;
+	const tenant = tenantScoped ? search.tenantId : sharedTenant;
+	return sql`k.tenant_id = ${tenant} AND k.entity_type = ${tableName}${userCondition("k", search)}`;
 }
 
 interface StoredRank {
@@ -162,7 +262,7 @@ function toRank(stored: StoredRank | undefined): RankOnList {
 }
 
 const allRows = 2_147_483_647;
+/** As far as an index is asked for ranks by meaning: ten times as far as most searches look. */
+const maxByIndex = 500;
 /** Ranks by words are computed up to here: rows further down have none of the rarer words. */
 const textRanks = 1000;
-/** As hybrid searches compare names. */
-const leastSimilarity = 0.3;

@@ -40,8 +40,7 @@ const b = 0.75;
  */
 export function textCtes(scope: TextScope, search: TextSearch): Sql {
 	const { statistics } = search;
-	const isStored =
-		statistics.isFilled && statistics.language === search.language;
+	const isStored = readsStoredWords(search);
 	const isIndexed = isStored && usesIndex(scope, statistics);
 	const ofScope = isIndexed
 		? indexedPostings(scope, statistics)
@@ -96,6 +95,17 @@ export function textCtes(scope: TextScope, search: TextSearch): Sql {
   ORDER BY rank
   LIMIT ${scope.limit}
 )`;
+}
+
+/** Whether words are read as they are stored: all of them, or as many as there are while the others are too many to be computed. */
+function readsStoredWords({ statistics, language }: TextSearch): boolean {
+	const { isFilled, isPartial } = statistics;
+	return (isFilled || isPartial) && statistics.language === language;
+}
+
+/** Whether rows are missing that have the words, and rows found that had them once. */
+export function isPartial(search: TextSearch): boolean {
+	return readsStoredWords(search) && search.statistics.isPartial;
 }
 
 /** Behind row level security PostgreSQL uses no index for words: they are read row by row. */

@@ -1,11 +1,11 @@
 import { isUsable } from "../db/catalogue/indexes.ts";
 import type { Handle, QueryOptions } from "../db/database.ts";
-import { wordSourcesRef, wordsRef } from "../db/tables.ts";
+import { tableRef, wordSourcesRef, wordsRef } from "../db/tables.ts";
 import { isRemError } from "../errors.ts";
 import { sharedTenant } from "../models/limits.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { wordsIndex } from "../schema/word-indexes.ts";
-import { ident, type Sql, sql } from "../sql.ts";
+import { empty, ident, type Sql, sql } from "../sql.ts";
 import { ExpiringCache } from "../util/expiring-cache.ts";
 
 /** What a search of words is planned by. */
@@ -16,6 +16,8 @@ export interface WordStatistics {
 	readonly version: number;
 	/** Whether every row has its words; while the indexer is at it, the others are computed. */
 	readonly isFilled: boolean;
+	/** While not every row has them: whether the tenant has too many rows for those of the others to be computed for each search. */
+	readonly isPartial: boolean;
 	readonly isIndexed: boolean;
 	/** Of a tenant of more rows than are counted for each search. */
 	readonly large: LargeTenant | undefined;
@@ -43,6 +45,8 @@ interface LargeTenant {
 const smallTenantRows = 2000;
 /** Beyond it PostgreSQL's estimate is taken. */
 const maxCounted = 20_000;
+/** To compute the words of so many rows takes a second. */
+const maxComputed = 5000;
 const sampleRows = 1000;
 /** A word in fewer rows of the sample is not known to be frequent. */
 const minInSample = 3;
@@ -75,9 +79,11 @@ export class TextStatistics {
 			async () => ({
 				large: await readTenant(db, table, tenant),
 				usual: await readUsual(db, table, tenant),
+				isPartial: !source.isFilled && (await hasManyRows(db, table, tenant)),
 			}),
 		);
-		return { ...source, ...ofTenant };
+		const isPartial = ofTenant.isPartial && !source.isFilled;
+		return { ...source, ...ofTenant, isPartial };
 	}
 
 	forget(): void {
@@ -86,7 +92,7 @@ export class TextStatistics {
 	}
 }
 
-type TenantStatistics = Pick<WordStatistics, "large" | "usual">;
+type TenantStatistics = Pick<WordStatistics, "large" | "usual" | "isPartial">;
 type SourceStatistics = Omit<WordStatistics, keyof TenantStatistics>;
 
 async function readSource(db: Handle, table: EntityTable) {
@@ -136,6 +142,22 @@ FROM (SELECT length FROM ${words} LIMIT ${maxCounted + 1}) AS c`,
 		averageLength: rows[0]?.averageLength ?? 1,
 		frequent: await readFrequent(db, words, total),
 	};
+}
+
+/** Whether the tenant has more rows than words are computed of. */
+async function hasManyRows(
+	db: Handle,
+	table: EntityTable,
+	tenant: string,
+): Promise<boolean> {
+	const own = table.entity.tenantScoped
+		? sql`WHERE r.tenant_id = ${tenant}`
+		: empty;
+	const { rows } = await db.query<{ isMany: boolean }>(
+		sql`SELECT count(*) > ${maxComputed} AS "isMany" FROM (SELECT FROM ${tableRef(table)} AS r ${own} LIMIT ${maxComputed + 1}) AS c`,
+		{ idempotent: true },
+	);
+	return rows[0]?.isMany === true;
 }
 
 /** Half of the sample are the tenant's first rows, half its last. */

@@ -397,8 +397,10 @@ export interface WhyReason {
 
 export interface WhyList {
 	readonly list: ListName;
-	/** From 1, among all rows of the scope in its table; `null`: it is not on the list. */
+	/** From 1, among all rows of the scope in its table; `null`: it is not on the list, or `beyond`. */
 	readonly rank: number | null;
+	/** Its rank is greater, and was not counted further. */
+	readonly beyond?: number;
 	/** How long the list is that is fused: a greater rank does not count. */
 	readonly depth?: number;
 	readonly weight?: number;

@@ -231,12 +231,13 @@ function ofNames({ settings, lists, entity }: Known): WhyReason[] {
 function ofRanks({ lists, settings }: Known): WhyReason[] {
 	const { limit = 20 } = settings;
 	const ranked = lists.filter(
-		({ rank, weight }) => rank !== null && weight !== 0,
+		({ rank, beyond, weight }) =>
+			(rank !== null || beyond !== undefined) && weight !== 0,
 	);
 	if (ranked.length === 0) return [];
 	const places = ranked.map(
-		({ list, rank, depth }) =>
-			`number ${rank} ${phrases[list]}${depth !== undefined && rank !== null && rank > depth ? ` (only ${depth} count)` : ""}`,
+		({ list, rank, beyond, depth }) =>
+			`${rank === null ? `beyond number ${beyond}` : `number ${rank}`} ${phrases[list]}${depth !== undefined && rank !== null && rank > depth ? ` (only ${depth} count)` : ""}`,
 	);
 	return [
 		{

@@ -40,7 +40,7 @@ export interface RankExplanation {
 	readonly deletedAt: Date | null;
 	/** Whether `where` and `condition` let it through. */
 	readonly fulfilsFilter: boolean;
-	/** Its place on each list, whatever the limit; none of a row that is deleted or filtered out. */
+	/** Its place on each list, whatever the limit; none of a row that is deleted or filtered out. A vector farther than the 500 nearest that an index finds is `beyond` them. */
 	readonly lists: Readonly<Record<keyof FusionWeights, ExplainedRank>>;
 	/** So many of each list are fused: a greater rank brings nothing. */
 	readonly depth: number;
@@ -129,7 +129,7 @@ export const explainRank = verb({
 			? await rankByName(search, { query, fallback: core.cacheFallback }, id)
 			: notRanked;
 		const onList = (list: keyof FusionWeights, found: RankOnList) => ({
-			...(isSearched ? found : { ...found, rank: undefined }),
+			...(isSearched ? found : { rank: undefined, value: found.value }),
 			weight: weights[list],
 		});
 		return {

@@ -16,7 +16,9 @@ import {
 	explainHits,
 	type HybridContext,
 	type HybridHit,
+	type HybridHits,
 	type HybridMatch,
+	type PartialWords,
 	type Rerank,
 	hybridSearch as searchHybrid,
 } from "../query/hybrid.ts";
@@ -89,12 +91,14 @@ export interface HybridSearch<M extends Models> {
 	hybridSearch(
 		options: HybridSearchAllOptions<M> & { readonly explain: true },
 	): Promise<
-		(RowOfAny<M> & HybridMatch)[] & { readonly explain: TableExplanations }
+		(RowOfAny<M> & HybridMatch)[] &
+			PartialWords & { readonly explain: TableExplanations }
 	>;
 	hybridSearch(
 		options: HybridSearchAllOptions<M> & { readonly explain?: boolean },
 	): Promise<
-		(RowOfAny<M> & HybridMatch)[] & { readonly explain?: TableExplanations }
+		(RowOfAny<M> & HybridMatch)[] &
+			PartialWords & { readonly explain?: TableExplanations }
 	>;
 	/**
 	 * Rows of the table that a query finds by meaning, by its words and by being
@@ -106,7 +110,7 @@ export interface HybridSearch<M extends Models> {
 	 */
 	hybridSearch<T extends TableName<M>, X extends boolean = false>(
 		options: HybridSearchOptions<M, T> & { readonly explain?: X },
-	): Promise<HybridRow<EntityOf<M, T>>[] & ExplainedIf<X>>;
+	): Promise<HybridRow<EntityOf<M, T>>[] & PartialWords & ExplainedIf<X>>;
 }
 
 interface Options extends SearchCall {
@@ -173,10 +177,12 @@ export const hybridSearch = verb({
 async function searchAll(
 	core: ServiceCore,
 	call: Options,
-): Promise<HybridHit[]> {
+): Promise<HybridHits> {
 	const { found, explain } = await hybridTables(core, call);
 	const { limit = 10 } = call;
-	const hits = mergeHybrid(found, limit);
+	const hits: HybridHits = mergeHybrid(found, limit);
+	if (found.some((table) => "partialWords" in table.hits))
+		hits.partialWords = true;
 	return explain === undefined ? hits : withExplanation(hits, explain);
 }
 

@@ -1,9 +1,10 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, type FuzzyMode } from "../../src/index.ts";
-import { fuzzySql, queryOf, securedFuzzySql } from "../../src/query/fuzzy.ts";
 import { matchOf } from "../../src/query/fuzzy-match.ts";
+import { queryOf } from "../../src/query/fuzzy-request.ts";
 import { FuzzySamples } from "../../src/query/fuzzy-sample.ts";
+import { fuzzySql, securedFuzzySql } from "../../src/query/fuzzy-sql.ts";
 import { compile, ident } from "../../src/sql.ts";
 import { useService } from "../support/engine.ts";
 

@@ -305,7 +305,8 @@ test("the fallback of LOOKUP reads an index, and FUZZY the tenant's rows only", 
 	await run("ANALYZE books");
 	await run("ANALYZE pages");
 	const { lookupSql } = await import("../../src/query/lookup.ts");
-	const { fuzzySql, queryOf } = await import("../../src/query/fuzzy.ts");
+	const { fuzzySql } = await import("../../src/query/fuzzy-sql.ts");
+	const { queryOf } = await import("../../src/query/fuzzy-request.ts");
 	const { matchOf } = await import("../../src/query/fuzzy-match.ts");
 	const from = sql`(SELECT * FROM kv_source_books UNION ALL SELECT * FROM kv_source_pages)`;
 	const scope = { tenantId: "many 7" };

@@ -1,8 +1,9 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, type Edge } from "../../src/index.ts";
-import { fuzzySql, queryOf } from "../../src/query/fuzzy.ts";
 import { matchOf } from "../../src/query/fuzzy-match.ts";
+import { queryOf } from "../../src/query/fuzzy-request.ts";
+import { fuzzySql } from "../../src/query/fuzzy-sql.ts";
 import { lookupSql } from "../../src/query/lookup.ts";
 import { searchSql } from "../../src/query/search.ts";
 import { compile, ident } from "../../src/sql.ts";

@@ -166,7 +166,12 @@ async function search(
 			const hits = await (table === undefined
 				? service.hybridSearch(hybrid)
 				: service.hybridSearch({ ...hybrid, tableName: table }));
-			return show(terminal, tables, hits, hybridColumns(tables));
+			show(terminal, tables, hits, hybridColumns(tables));
+			if (hits.partialWords === true)
+				terminal.notice(
+					"the words of older rows are still being stored: not all of them were ranked by words",
+				);
+			return;
 		}
 		const near = {
 			...common,

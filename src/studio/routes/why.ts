@@ -214,10 +214,11 @@ async function listsOf(
 		rank === undefined
 			? []
 			: listsOfMode[mode].map((list): WhyList => {
-					const { rank: at, value, weight } = rank.lists[list];
+					const { rank: at, beyond, value, weight } = rank.lists[list];
 					return {
 						list,
 						rank: at ?? null,
+						...(beyond === undefined ? {} : { beyond }),
 						value: value ?? null,
 						weight,
 						depth: mode === "vector" ? limit : rank.depth,

@@ -256,7 +256,11 @@ function Lists({ answer }: { readonly answer: WhyResponse }) {
 									<p class="muted">{list.reason}</p>
 								)}
 							</td>
-							<td class="number">{count(list.rank)}</td>
+							<td class="number">
+								{list.beyond === undefined
+									? count(list.rank)
+									: `> ${count(list.beyond)}`}
+							</td>
 							<td class="number">{count(list.depth)}</td>
 							<td class="number mono">
 								{list.value === null ? "—" : list.value.toFixed(3)}
