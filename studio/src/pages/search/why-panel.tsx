@@ -262,7 +262,7 @@ function Lists({ answer }: { readonly answer: WhyResponse }) {
 									: `> ${count(list.beyond)}`}
 							</td>
 							<td class="number">{count(list.depth)}</td>
-							<td class="number mono">
+							<td class="number mono" title={listTexts[list.list].measure}>
 								{list.value === null ? "—" : list.value.toFixed(3)}
 							</td>
 						</tr>
