@@ -134,19 +134,15 @@ export class ServiceCore {
 		return this.#ofTenant(tenantId, this.source(transaction, consistency));
 	}
 
-	/** The same for a call whose statements all concern this schema: on Citus they may go to its node directly. */
-	nearHandle(
-		tenantId: string | undefined,
-		transaction?: Handle,
-		consistency?: Consistency,
-	): Handle {
-		return this.#ofTenant(tenantId, this.near(transaction, consistency));
-	}
-
-	/** The caller's transaction; else the replica, the node of the schema or the database. */
-	near(transaction: Handle | undefined, consistency?: Consistency): Handle {
-		const source = this.source(transaction, consistency);
-		return source === this.db ? (this.node ?? source) : source;
+	/**
+	 * The same for statements that read and write tables of this schema alone: on
+	 * Citus they may go to its node directly. A node's catalogue is not the
+	 * coordinator's: it lacks comments, among others.
+	 */
+	nearHandle(tenantId: string | undefined, transaction?: Handle): Handle {
+		const source = this.source(transaction);
+		const near = source === this.db ? (this.node ?? source) : source;
+		return this.#ofTenant(tenantId, near);
 	}
 
 	#ofTenant(tenantId: string | undefined, handle: Handle): Handle {

@@ -78,7 +78,11 @@ export async function planWrite(
 	checkBulk(options);
 	const { embeddings, indexer, embedder, settings } = core;
 	const { tenantId, userId, transaction } = options;
-	const db = handleOf(core, table, { tenantId, transaction, spansBuckets });
+	const db = table.entity.tenantScoped
+		? core.handle(tenantId, transaction)
+		: core.source(transaction);
+	const isOfOne = table.entity.tenantScoped && !spansBuckets;
+	const near = isOfOne ? core.nearHandle(tenantId, transaction) : db;
 	const embedding = await planEmbedding(core, { db, table }, options);
 	const { space, embeds, queuesFailures } = embedding;
 	const { bulk: isAsked } = options;
@@ -100,7 +104,7 @@ export async function planWrite(
 		signal: options.signal,
 	};
 	return {
-		call: { db, table: embedding.table, options: storeOptions },
+		call: { db: near, table: embedding.table, options: storeOptions },
 		get report() {
 			return bulk?.report;
 		},
@@ -126,24 +130,6 @@ export async function planWrite(
 			);
 		},
 	};
-}
-
-/** One that spans buckets is a transaction of the coordinator on Citus. */
-function handleOf(
-	core: ServiceCore,
-	{ entity }: EntityTable,
-	{
-		tenantId,
-		transaction,
-		spansBuckets,
-	}: Pick<UpsertRowsOptions, "tenantId" | "transaction"> & {
-		readonly spansBuckets: boolean;
-	},
-): Handle {
-	if (!entity.tenantScoped) return core.source(transaction);
-	return spansBuckets
-		? core.handle(tenantId, transaction)
-		: core.nearHandle(tenantId, transaction);
 }
 
 /** How the texts of a write get their vectors. */

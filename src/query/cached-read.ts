@@ -33,6 +33,8 @@ export interface CacheFallback {
 /** What reads kv_store, and what it does when the cache cannot answer. */
 export interface CacheReader {
 	readonly db: Handle;
+	/** What statements about kv_store alone are sent to. @default db */
+	readonly near?: Handle;
 	readonly schema: string;
 	readonly fallback: CacheFallback;
 	/** Whether the connection stores the plans of named statements. @default false */
@@ -124,12 +126,12 @@ function isUnreadable(error: unknown): boolean {
  * the cache is not known to be whole, and {@link readCached} answers.
  */
 export async function readEntries<R extends EntryRow>(
-	{ db, named = false }: CacheReader,
+	{ db, near = db, named = false }: CacheReader,
 	name: string,
 	statement: Statement,
 ): Promise<R[] | undefined> {
 	try {
-		const { rows } = await db.query<R>(statement, {
+		const { rows } = await near.query<R>(statement, {
 			readsUnlogged: true,
 			idempotent: true,
 			name: named ? statementName(name, statement.text) : undefined,

@@ -65,7 +65,7 @@ export function readHandle(
 	core: ServiceCore,
 	{ tenantId, transaction, consistency, signal }: ReadOptions,
 ): Handle {
-	return stoppable(core.nearHandle(tenantId, transaction, consistency), signal);
+	return stoppable(core.handle(tenantId, transaction, consistency), signal);
 }
 
 /** @internal The span's table of a call that names one; whatever else a caller passes may be anything. */

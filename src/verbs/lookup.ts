@@ -56,7 +56,7 @@ export async function findByKeys(
 ): Promise<LookupHit[]> {
 	const request = toRequest(core, entityKeys, options);
 	checkLookup(request);
-	const handle = core.near(options.transaction, options.consistency);
+	const handle = core.source(options.transaction, options.consistency);
 	const { signal } = options;
 	// A statement that answers other calls too is not cancelled for one of them.
 	const queue =
@@ -111,7 +111,7 @@ const tablesByType = new WeakMap<
 const queues = new WeakMap<ServiceCore, Map<Handle, LookupQueue>>();
 
 function queueOf(core: ServiceCore, handle: Handle): LookupQueue | undefined {
-	if (![core.db, core.node, core.replica].includes(handle)) return undefined;
+	if (handle !== core.db && handle !== core.replica) return undefined;
 	const ofCore = queues.get(core) ?? new Map<Handle, LookupQueue>();
 	const open = ofCore.get(handle);
 	if (open !== undefined) return open;
@@ -128,5 +128,9 @@ function send(
 	const db = core.handle(request.tenantId, handle);
 	const { schema } = core.settings;
 	const named = core.db.capabilities.namedStatements;
-	return lookup({ db, schema, fallback: core.cacheFallback, named }, request);
+	const near = handle === core.db ? core.nearHandle(request.tenantId) : db;
+	return lookup(
+		{ db, near, schema, fallback: core.cacheFallback, named },
+		request,
+	);
 }

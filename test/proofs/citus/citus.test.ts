@@ -46,25 +46,32 @@ interface Node {
 describe.skipIf(url === undefined)("on a Citus cluster", () => {
 	const schema = `rem_test_${process.pid}_${Date.now()}`;
 	const connectionString = url ?? "";
-	let service: PostgresService<readonly [typeof Note]>;
+	let service: Service;
+	/** The same, sending calls about one schema to its node. */
+	let direct: Service;
 	let admin: pg.Client;
-
-	beforeAll(async () => {
-		admin = new pg.Client({ connectionString });
-		await admin.connect();
-		service = await PostgresService.connect({
+	const open = (citusNodes?: string) =>
+		PostgresService.connect({
 			connectionString,
 			schema,
 			models: [Note],
 			embedding: { provider: "local", dimensions: sampleDimensions },
 			poolSize: 8,
 			retryTimeoutMs: 60_000,
+			...(citusNodes === undefined ? {} : { citusNodes }),
 		});
+
+	beforeAll(async () => {
+		admin = new pg.Client({ connectionString });
+		await admin.connect();
+		service = await open();
 		await service.migrate();
+		direct = await open("direct");
 	});
 
 	afterAll(async () => {
 		await service?.close();
+		await direct?.close();
 		await admin.end();
 		// The connections of the other one to a crashed worker are of no more use.
 		const other = await connected(connectionString);
@@ -89,12 +96,29 @@ describe.skipIf(url === undefined)("on a Citus cluster", () => {
 		return rows[0] as Node;
 	};
 
-	/** The worker recovers as after a crash: unlogged tables are empty then. */
-	const crash = async ({ host, port }: Node): Promise<void> => {
+	const onNode = ({ host, port }: Node): string => {
 		const address = new URL(connectionString);
 		address.hostname = host;
 		address.port = String(port);
-		const client = await connected(address.href);
+		return address.href;
+	};
+
+	/** Connections of this library to the database on a node; those of the coordinator have another name. */
+	const connectionsTo = async (node: Node): Promise<number> => {
+		const client = await connected(onNode(node));
+		try {
+			const { rows } = await client.query<{ connections: number }>(
+				"SELECT count(*)::integer AS connections FROM pg_stat_activity WHERE application_name = 'remdb' AND datname = current_database()",
+			);
+			return rows[0]?.connections ?? 0;
+		} finally {
+			await client.end();
+		}
+	};
+
+	/** The worker recovers as after a crash: unlogged tables are empty then. */
+	const crash = async (node: Node): Promise<void> => {
+		const client = await connected(onNode(node));
 		await client
 			.query("COPY (SELECT 1) TO PROGRAM 'kill -9 $PPID'")
 			.catch(() => {
@@ -103,6 +127,11 @@ describe.skipIf(url === undefined)("on a Citus cluster", () => {
 	};
 
 	const isReady = async () => (await service.kv.status()).ready;
+	/** A rebuild that a crash ended is started again by the next read. */
+	const isRebuilt = async () => {
+		await service.lookupEntity({ entityKey: "queued", tenantId });
+		return isReady();
+	};
 
 	test("is detected at connect", () => {
 		expect(service.capabilities).toMatchObject({ citus: true, listen: false });
@@ -133,6 +162,104 @@ describe.skipIf(url === undefined)("on a Citus cluster", () => {
 			await calls[name]?.();
 		},
 	);
+
+	test("calls about one schema are sent to its node, where that is configured", async () => {
+		const node = await place();
+		expect(await connectionsTo(node)).toBe(0);
+		const entityKey = "sent directly";
+		const use = async () => {
+			await direct.batchUpsert({
+				tableName,
+				tenantId,
+				entities: [{ name: entityKey }],
+			});
+			const found = await direct.lookupEntity({ entityKey, tenantId });
+			expect(found?.entityKey).toBe(entityKey);
+			return connectionsTo(node);
+		};
+		await expect.poll(use).toBeGreaterThan(0);
+		expect(await service.lookupEntity({ entityKey, tenantId })).toBeDefined();
+	});
+
+	test.each([...Object.keys(verbSamples(sample))])(
+		"%s, sent to the node",
+		async (name) => {
+			const calls = sampleCalls(() => direct, verbSamples(sample));
+			await calls[name]?.();
+		},
+	);
+
+	test("tenants of several nodes are written together, and read after a move", async () => {
+		const spread = await PostgresService.connect({
+			connectionString,
+			schema: `${schema}_s`,
+			buckets: 4,
+			models: [Note],
+			embedding: { provider: "local", dimensions: sampleDimensions },
+			citusNodes: "direct",
+		});
+		try {
+			await spread.migrate();
+			const tenants = Array.from({ length: 12 }, (_, at) => `tenant ${at}`);
+			const write = (text: string) =>
+				spread.batchUpsert({
+					tableName,
+					entities: tenants.map((tenantId) => ({
+						name: `of ${tenantId}`,
+						content: text,
+						tenantId,
+					})),
+				});
+			await write("first");
+			const stop = new Error("stop");
+			await spread
+				.transaction(async (transaction) => {
+					for (const tenantId of tenants)
+						await spread.batchUpsert({
+							tableName,
+							tenantId,
+							entities: [{ name: `of ${tenantId}`, content: "rolled back" }],
+							transaction,
+						});
+					throw stop;
+				})
+				.catch((error: unknown) => {
+					if (error !== stop) throw error;
+				});
+			const contents = () =>
+				Promise.all(
+					tenants.map(async (tenantId) => {
+						const found = await spread.lookupEntity({
+							entityKey: `of ${tenantId}`,
+							tenantId,
+						});
+						return found?.contentSummary;
+					}),
+				);
+			const each = (text: string) => tenants.map(() => text);
+			expect(await contents()).toEqual(each("first"));
+			const [{ node } = { node: null }, ...others] =
+				await spread.buckets.status();
+			const to = others.find((other) => other.node !== node)?.node ?? "";
+			await spread.buckets.move({ bucket: 0, to });
+			expect(await contents()).toEqual(each("first"));
+			for (const tenantId of tenants)
+				await spread.batchUpsert({
+					tableName,
+					tenantId,
+					entities: [{ name: `of ${tenantId}`, content: "second" }],
+				});
+			expect(await contents()).toEqual(each("second"));
+			await write("third");
+			expect(await contents()).toEqual(each("third"));
+		} finally {
+			await spread.close();
+			for (const bucket of ["", "_b00", "_b01", "_b02", "_b03"])
+				await admin.query(
+					`DROP SCHEMA IF EXISTS "${schema}_s${bucket}" CASCADE`,
+				);
+		}
+	});
 
 	test("rows of which some supply a field change that field alone", async () => {
 		await service.batchUpsert({
@@ -204,55 +331,66 @@ describe.skipIf(url === undefined)("on a Citus cluster", () => {
 		expect(checks.filter(({ state }) => state === "failed")).toEqual([]);
 	});
 
-	test("a move of the schema under load loses nothing, and no answer is wrong", async () => {
-		await expect.poll(isReady).toBe(true);
-		const from = await place();
-		const to = (await workers()).find(({ port }) => port !== from.port);
-		const load = startLoad(service, "moved");
-		try {
-			await sleep(2000);
-			await admin.query(
-				"SELECT citus_schema_move($1::regnamespace, $2, $3, 'block_writes')",
-				[schema, to?.host, to?.port],
-			);
-			await sleep(2000);
-		} finally {
-			await load.stop();
-		}
-		const { figures } = load;
-		console.log("move", figures);
-		expect(await place()).toEqual(to);
-		expect(figures).toMatchObject({ wrong: 0, failedReads: 0 });
-		expect(await missing(service, load.acknowledged)).toEqual([]);
-		await expect.poll(isReady).toBe(true);
-		expect((await service.kv.verify()).differing).toBe(0);
-	});
+	const ways = [
+		["through the coordinator", () => service],
+		["to the node", () => direct],
+	] as const;
 
-	test("crashes of the worker under load lose nothing, no answer is wrong, and reads wait", async () => {
-		// While the worker recovers, the coordinator cannot say.
-		const node = await place();
-		const load = startLoad(service, "crashed");
-		try {
-			for (let round = 0; round < 3; round++) {
-				await sleep(4000);
-				await crash(node);
+	test.each(ways)(
+		"a move of the schema under load %s loses nothing, and no answer is wrong",
+		async (way, used) => {
+			await expect.poll(isReady).toBe(true);
+			const from = await place();
+			const to = (await workers()).find(({ port }) => port !== from.port);
+			const load = startLoad(used(), `moved ${way}`);
+			try {
+				await sleep(2000);
+				await admin.query(
+					"SELECT citus_schema_move($1::regnamespace, $2, $3, 'block_writes')",
+					[schema, to?.host, to?.port],
+				);
+				await sleep(2000);
+			} finally {
+				await load.stop();
 			}
-			await sleep(5000);
-		} finally {
-			await load.stop();
-		}
-		const { figures } = load;
-		console.log("crash", figures);
-		expect(figures).toMatchObject({ wrong: 0, failedReads: 0 });
-		// Whether a write was applied can be unknown; every other failure is a defect.
-		const codes = [...figures.errors].map((error) => error.split(" ")[0]);
-		expect(["CONNECTION_FAILED", "OUTCOME_UNKNOWN"]).toEqual(
-			expect.arrayContaining(codes),
-		);
-		expect(await missing(service, load.acknowledged)).toEqual([]);
-		await expect.poll(isReady).toBe(true);
-		expect((await service.kv.verify()).differing).toBe(0);
-	});
+			const { figures } = load;
+			console.log("move", way, figures);
+			expect(await place()).toEqual(to);
+			expect(figures).toMatchObject({ wrong: 0, failedReads: 0 });
+			expect(await missing(service, load.acknowledged)).toEqual([]);
+			await expect.poll(isReady).toBe(true);
+			expect((await service.kv.verify()).differing).toBe(0);
+		},
+	);
+
+	test.each(ways)(
+		"crashes of the worker under load %s lose nothing, no answer is wrong, and reads wait",
+		async (way, used) => {
+			// While the worker recovers, the coordinator cannot say.
+			const node = await place();
+			const load = startLoad(used(), `crashed ${way}`);
+			try {
+				for (let round = 0; round < 3; round++) {
+					await sleep(4000);
+					await crash(node);
+				}
+				await sleep(5000);
+			} finally {
+				await load.stop();
+			}
+			const { figures } = load;
+			console.log("crash", way, figures);
+			expect(figures).toMatchObject({ wrong: 0, failedReads: 0 });
+			// Whether a write was applied can be unknown; every other failure is a defect.
+			const codes = [...figures.errors].map((error) => error.split(" ")[0]);
+			expect(["CONNECTION_FAILED", "OUTCOME_UNKNOWN"]).toEqual(
+				expect.arrayContaining(codes),
+			);
+			expect(await missing(service, load.acknowledged)).toEqual([]);
+			await expect.poll(isRebuilt).toBe(true);
+			expect((await service.kv.verify()).differing).toBe(0);
+		},
+	);
 });
 
 /** A connection of its own, once the server takes one. */
