@@ -81,7 +81,7 @@ async function readContents(
 			if (!isFallback)
 				return contentsSql(schema, request, match, {
 					hasRowSecurity,
-					limit: match.compared ?? maxRead,
+					limit: maxRead,
 				});
 			// The tables have no index of their summaries: all of them are compared.
 			read.isScored = true;
@@ -99,7 +99,7 @@ function eachOnce(contents: readonly ContentRow[]): ContentRow[] {
 }
 
 /** Beyond those that are asked for: what is a letter, and so a score, depends on the database. */
-const margin = 16;
+const margin = 6;
 
 function bestOf(
 	contents: readonly ContentRow[],

@@ -8,6 +8,7 @@ import {
 	requiredParts,
 	type Sampled,
 } from "./fuzzy-plan.ts";
+import { rareRuns } from "./fuzzy-runs.ts";
 import type { ComparedColumn, FuzzySample } from "./fuzzy-sample.ts";
 import {
 	keyThreshold,
@@ -42,7 +43,7 @@ export interface Match {
 	readonly minScore?: number;
 	/** By which indexes the entries are found, if by any. */
 	readonly indexes: readonly IndexUse[];
-	/** Entries are read in the order of their names instead. */
+	/** Entries are read in the order of their names instead; of summaries, besides what the indexes find. */
 	readonly walk?: Walk;
 	/** So many of the entries that fulfil the condition are compared. */
 	readonly compared?: number;
@@ -118,23 +119,36 @@ export function matchOf(
 			: byIndex(request, place, mode === "key" && letters <= 2 && isOpen);
 	const isComparedByReader =
 		mode === "content" && letters > 0 && splitQuery(query).pairs.length === 0;
-	return isComparedByReader ? comparedByReader(match, place) : match;
+	return isComparedByReader
+		? comparedByReader(query, match, place.sample)
+		: match;
 }
 
 /** Trigrams of summaries, which PostgreSQL compares in 60 to 100 µs, the reader in 5. */
-function comparedByReader(match: Match, { schema, sample }: MatchPlace): Match {
+function comparedByReader(
+	query: string,
+	match: Match,
+	sample: FuzzySample | undefined,
+): Match {
 	if (sample === undefined) return { ...match, compares: "all" };
 	const { bound, walk, ...rest } = match;
-	if (walk !== undefined)
+	if (walk !== undefined) {
+		const { runs, threshold } = rareRuns(query, {
+			sample,
+			entries: maxRunEntries,
+		});
 		return {
-			thresholds: new Map(),
+			thresholds: new Map(
+				runs.length === 0 ? [] : [[wordThreshold, asReal(threshold)]],
+			),
 			condition: sql`${textOf("content")} IS NOT NULL`,
 			score: rest.score,
-			indexes: [],
+			indexes: runs.map((run) => ({ kind: "content", query: run })),
 			walk: { ...walk, entries: maxContentsWalked },
 			compares: "found",
 			bound: {},
 		};
+	}
 	const more = bound?.more;
 	return {
 		...rest,
@@ -146,7 +160,7 @@ function comparedByReader(match: Match, { schema, sample }: MatchPlace): Match {
 						...bound,
 						...(more === undefined
 							? {}
-							: { more: comparedByReader(more, { schema, sample }) }),
+							: { more: comparedByReader(query, more, sample) }),
 					},
 				}),
 	};
@@ -168,11 +182,11 @@ function withoutIndex(
 	};
 }
 
-/** What takes less than 300 ms. A summary has up to 500 characters: word_similarity() takes 100 µs for it. */
+/** What takes less than 300 ms. A summary has up to 500 characters: PostgreSQL takes 100 µs for each that the index finds. */
 const budgets: Readonly<Record<FuzzyMode, Budget>> = {
 	key: { entries: 4000, postings: 200_000, some: 20_000 },
 	word: { entries: 3000, postings: 200_000, some: 20_000 },
-	content: { entries: 400, postings: 60_000, some: 20_000 },
+	content: { entries: 120, postings: 60_000, some: 20_000 },
 };
 
 /** Entries read one by one from the query's name on, and as many from the first. */
@@ -180,6 +194,9 @@ const maxWalked = 2000;
 
 /** Of summaries: an order of names has little to do with them. */
 const maxContentsWalked = 500;
+
+/** In so many summaries a run of the query's words may be that is looked for by itself. */
+export const maxRunEntries = 100;
 
 /** So many of those read shall have enough in common with the query to be compared. */
 const enoughWalked = 50;

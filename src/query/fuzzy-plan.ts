@@ -39,12 +39,12 @@ export function requiredParts(
 	const found = parts.map((part) => ({ part, texts: having(part) }));
 	const known = found.map(({ part, texts }) => ({ part, count: sum(texts) }));
 	const rarest = known.toSorted((a, b) => a.count - b.count);
-	const inCommon = countInCommon(found.map(({ texts }) => texts));
+	const withSoMany = countFrom(countInCommon(found.map(({ texts }) => texts)));
 	for (let count = Math.max(1, atLeast); count <= parts.length; count++) {
 		const selective = rarest.slice(0, parts.length - count + 1);
 		const postings =
 			selective.reduce((all, part) => all + part.count, 0) * scale;
-		const entries = inCommon.filter((common) => common >= count).length * scale;
+		const entries = (withSoMany[count] ?? 0) * scale;
 		const isWithin =
 			count === parts.length
 				? entries <= budget.some
@@ -63,18 +63,31 @@ export function commonParts(
 ): number {
 	const inCommon = countInCommon(parts.map(having));
 	const enough = Math.max(1, Math.ceil(share * inCommon.length));
-	const [count = 0] = inCommon.toSorted((a, b) => b - a).slice(enough - 1);
+	const count = countFrom(inCommon).findLastIndex((texts) => texts >= enough);
 	return Math.max(atLeast, count);
 }
 
 /** For each text, how many of the parts it has. */
-function countInCommon(found: readonly Uint8Array[]): number[] {
-	const [first] = found;
-	return Array.from(first ?? [], (_, at) =>
-		found.reduce((count, texts) => count + (texts[at] ?? 0), 0),
-	);
+function countInCommon(found: readonly Uint8Array[]): Uint16Array {
+	const inCommon = new Uint16Array(found[0]?.length ?? 0);
+	for (const texts of found)
+		for (let at = 0; at < texts.length; at++)
+			inCommon[at] = (inCommon[at] as number) + (texts[at] as number);
+	return inCommon;
+}
+
+/** For each number of parts, how many texts have so many or more. */
+function countFrom(inCommon: Uint16Array): number[] {
+	const texts: number[] = [];
+	for (const count of inCommon) while (texts.length <= count) texts.push(0);
+	for (const count of inCommon) texts[count] = (texts[count] as number) + 1;
+	for (let count = texts.length - 2; count >= 0; count--)
+		texts[count] = (texts[count] as number) + (texts[count + 1] as number);
+	return texts;
 }
 
 function sum(texts: Uint8Array): number {
-	return texts.reduce((count, has) => count + has, 0);
+	let count = 0;
+	for (const has of texts) count += has;
+	return count;
 }

@@ -2,7 +2,7 @@ import { arrayLiteral } from "../db/encode.ts";
 import { similarEntriesRef } from "../db/tables.ts";
 import { sharedTenant } from "../models/limits.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
-import { type Match, scoreOf, textOf } from "./fuzzy-match.ts";
+import { type Match, maxRunEntries, scoreOf, textOf } from "./fuzzy-match.ts";
 import { defaultLimit, type FuzzyRequest, queryOf } from "./fuzzy-request.ts";
 import { tenantCondition, userCondition } from "./scope.ts";
 import { withThresholds } from "./trigram-thresholds.ts";
@@ -65,49 +65,65 @@ export interface ContentRow {
 	readonly text: string;
 }
 
-/** Up to so many summaries, and of what else. */
 interface ReadContents {
 	readonly hasRowSecurity: boolean;
+	/** Up to so many of a tenant. */
 	readonly limit: number;
 }
 
-/** Summaries of the scope that the match lets through, not compared yet. */
+/**
+ * Summaries of the scope that the match lets through, not compared yet: all, those
+ * that the index finds, or some in the order of names besides.
+ */
 export function contentsSql(
 	schema: string,
 	request: FuzzyRequest,
 	match: Match,
 	{ hasRowSecurity, limit }: ReadContents,
 ): Sql {
-	const columns = raw(
-		"SELECT k.entity_type, k.entity_id, k.content_summary AS text",
-	);
-	const most = raw(String(limit));
-	const { condition, thresholds, indexes } =
-		match.compares === "all" ? everyContent : match;
-	const scope = sql`${condition}${typeCondition(request)}${userCondition("k", request)}`;
 	const kvStore = ident(schema, "kv_store");
-	return withThresholds(thresholds, 3, (isSet) => {
-		if (hasRowSecurity && indexes.length > 0)
-			return sql`${columns}
-FROM ${similarEntries(schema, match, isSet)} AS k
-WHERE ${isSet} AND ${tenantCondition("k", request)} AND ${scope}
-LIMIT ${most}`;
-		const first = indexes.length > 0 ? indexFirst : empty;
-		return inEachTenant(
-			request,
-			(tenant) => sql`(${columns}
-  FROM ${walkedOf(kvStore, tenant, match)} AS k
-  WHERE ${isSet} AND k.tenant_id = ${tenant}${first} AND ${scope}
-  LIMIT ${most})`,
-		);
+	const scope = sql`${typeCondition(request)}${userCondition("k", request)}`;
+	const select = (from: Sql, where: Sql, most: number) =>
+		sql`(SELECT k.entity_type, k.entity_id, k.content_summary AS text
+  FROM ${from} AS k
+  WHERE ${where}${scope} LIMIT ${raw(String(most))})`;
+	const anyOf = (tenant: Sql, from: Sql) =>
+		select(from, sql`k.tenant_id = ${tenant} AND ${anyContent}`, limit);
+	if (match.compares === "all")
+		return inEachTenant(request, (tenant) => anyOf(tenant, kvStore));
+	const most =
+		match.compared ?? (match.walk === undefined ? limit : maxRunEntries);
+	return withThresholds(match.thresholds, 3, (isSet) => {
+		const found = match.indexes.map(({ query }) => {
+			// Of a text that it knows PostgreSQL would estimate how many are like it: as long as 200 comparisons.
+			const like = sql`CASE WHEN ${isSet} THEN ${query}::text END`;
+			return hasRowSecurity
+				? select(
+						sql`${similarEntriesRef(schema)}('content', ${like}, ${raw(String(most))})`,
+						sql`${isSet} AND ${tenantCondition("k", request)}`,
+						most,
+					)
+				: inEachTenant(request, (tenant) =>
+						select(
+							kvStore,
+							sql`${isSet} AND k.tenant_id = ${tenant}${indexFirst} AND k.content_summary %> ${like}`,
+							most,
+						),
+					);
+		});
+		const walked =
+			match.walk === undefined
+				? []
+				: [
+						inEachTenant(request, (tenant) =>
+							anyOf(tenant, walkedOf(kvStore, tenant, match)),
+						),
+					];
+		return join([...found, ...walked], "\n  UNION ALL\n  ");
 	});
 }
 
-const everyContent: Pick<Match, "condition" | "thresholds" | "indexes"> = {
-	condition: sql`${textOf("content")} IS NOT NULL`,
-	thresholds: new Map(),
-	indexes: [],
-};
+const anyContent = raw("k.content_summary IS NOT NULL");
 
 /** The best of some entries. */
 export function scoredSql(

@@ -1,6 +1,9 @@
 import { expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity } from "../../src/index.ts";
+import { rankByVector } from "../../src/query/row-ranks.ts";
+import type { VectorStatistics } from "../../src/query/vector-statistics.ts";
+import { queryVector, resolveSearch } from "../../src/verbs/search.ts";
 import { codeOf, useService } from "../support/engine.ts";
 import { FakeProvider } from "../support/fake-provider.ts";
 
@@ -154,6 +157,51 @@ test("an explained search leaves the settings of its transaction as they were", 
 		});
 		expect(rows).toEqual([{ "pg_trgm.similarity_threshold": "0.9" }]);
 	});
+});
+
+test("where the search asks an index, a row that is not among the nearest 500 is beyond them", async () => {
+	const tenantId = "many";
+	await films().upsert(
+		Array.from({ length: 620 }, (_, n) => ({
+			title: `Film ${n}`,
+			description: `description ${n}`,
+		})),
+		{ tenantId },
+	);
+	const call = { tableName, tenantId, query: "description 7" } as const;
+	const resolved = await resolveSearch(db.service.core, call, call);
+	const { vector } = await queryVector(resolved);
+	const hits = await db.service.vectorSearch({
+		tableName,
+		tenantId,
+		queryEmbedding: vector,
+		limit: 620,
+	});
+	const statistics = {
+		read: async () => [
+			{
+				field: "description",
+				vectors: 1_000_000,
+				index: { kind: "hnsw", vectors: 1_000_000 },
+				perEntity: 1,
+			},
+		],
+		record: () => {},
+	} as unknown as VectorStatistics;
+	const search = { ...resolved.search, queryEmbedding: vector, statistics };
+	for (const at of [0, 40, 499])
+		expect(await rankByVector(search, hits[at]?.id ?? "")).toEqual({
+			rank: at + 1,
+			value: expect.closeTo(hits[at]?.similarity as number, 6),
+		});
+	const last = hits.at(-1);
+	expect(await rankByVector(search, last?.id ?? "")).toEqual({
+		rank: undefined,
+		value: expect.closeTo(last?.similarity as number, 6),
+		beyond: 500,
+	});
+	const why = await db.service.explainRank({ ...call, id: last?.id ?? "" });
+	expect(why?.lists.vector).toMatchObject({ rank: 620 });
 });
 
 test("it shows the words that the row has, and the weights", async () => {

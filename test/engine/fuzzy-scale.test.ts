@@ -158,6 +158,23 @@ describe("a query that has much in common with every name", () => {
 	});
 });
 
+test("a tenant that has grown since its size was read is searched as the large one it is", async () => {
+	const { service } = db;
+	const grown = { mode: "content", tenantId: "grown" } as const;
+	await service.batchUpsert({
+		tableName: "topics",
+		tenantId: "grown",
+		entities: [{ name: "first", summary: "the first one" }],
+	});
+	expect(await find("first one", grown)).toHaveLength(1);
+	await service.execute(
+		`INSERT INTO topics (tenant_id, name, summary) SELECT 'grown', 'n' || n, CASE WHEN n = 4500 THEN 'a budget for the spring' ELSE 'about ' || md5(n::text) END
+FROM generate_series(1, 4500) AS n`,
+	);
+	const [best] = await find("budgt spring", grown);
+	expect(best?.entityKey).toBe("n4500");
+});
+
 describe("what is read is bounded", () => {
 	test.each<[FuzzyMode, string]>([
 		["key", "report of md5"],

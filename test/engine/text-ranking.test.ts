@@ -430,6 +430,38 @@ FROM notes ORDER BY id LIMIT 200 ON CONFLICT DO NOTHING`);
 		expect(await found("lighthouse 317")).toContain("n317");
 	});
 
+	test("in a tenant with many of them are left out, and the result is marked", async () => {
+		await db.service.execute(`INSERT INTO notes (tenant_id, name, content)
+SELECT 't', 'n' || n, 'lighthouse ' || n FROM generate_series(1, 5100) AS n`);
+		const search = () =>
+			db.service.hybridSearch({
+				tableName: "notes",
+				tenantId: "t",
+				query: "lighthouse 317",
+				weights: { vector: 0, name: 0 },
+			});
+		db.service.core.vectorStatistics.forget();
+		expect((await search()).partialWords).toBeUndefined();
+		// Words in another way: those of the first rows are the former ones, the others have none.
+		await db.service.execute(
+			"UPDATE rem_word_sources SET is_filled = false, filled_to = NULL, version = version + 1",
+		);
+		await db.service.execute(
+			`DELETE FROM ${words} WHERE entity_id IN (SELECT id FROM notes WHERE substr(name, 2)::integer > 400)`,
+		);
+		db.service.core.vectorStatistics.forget();
+		const some = await search();
+		expect(some.partialWords).toBe(true);
+		expect(some[0]?.name).toBe("n317");
+		const names = (await found("lighthouse 4321")).map((name) => name);
+		expect(names).not.toContain("n4321");
+		await db.service.indexer.drain();
+		db.service.core.vectorStatistics.forget();
+		const all = await search();
+		expect(all.partialWords).toBeUndefined();
+		expect(await found("lighthouse 4321")).toContain("n4321");
+	});
+
 	test("get their table by a migration that drops the earlier index", async () => {
 		await write({ a: "a lighthouse" });
 		await db.service.execute(`DROP TABLE ${words};
