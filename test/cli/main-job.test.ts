@@ -204,6 +204,33 @@ describe.each(engines)("on the %s", (engine) => {
 			hits: expect.any(Array),
 			explain: { is_exact: true, sql: expect.stringContaining("SELECT") },
 		});
+		const fused = await run(...args, "acme", "--hybrid", "--explain", "--json");
+		const { lists } = JSON.parse(fused.stdout).explain;
+		expect(lists.text.candidates[0]).toEqual({
+			id: expect.any(String),
+			entity_key: "note-1",
+			rank: 1,
+			value: expect.any(Number),
+		});
+		const recalled = await run(
+			"recall",
+			"note-1",
+			"--tenant",
+			"acme",
+			"--explain",
+			"--json",
+		);
+		const { candidates, tables } = JSON.parse(recalled.stdout).explain;
+		expect(candidates).toContainEqual({
+			entity_type: "resources",
+			entity_id: expect.any(String),
+			entity_key: "note-1",
+			reason: { step: "lookup", rank: 1, via: "note-1" },
+			value: 1.1,
+		});
+		expect(tables.resources.lists.text.candidates[0]).toMatchObject({
+			entity_key: "note-1",
+		});
 		const wrong = await run(...args, "acme", "--where", "year=1");
 		expect(wrong.code).toBe(2);
 	});

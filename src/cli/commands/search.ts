@@ -24,10 +24,11 @@ import {
 } from "../options.ts";
 import {
 	explanationLines,
+	jsonExplanation,
 	jsonExplanations,
 	tableExplanationLines,
 } from "../output/explanation.ts";
-import { columnNames, snakeNames } from "../output/json-text.ts";
+import { columnNames } from "../output/json-text.ts";
 import { type Column, tableLines } from "../output/table.ts";
 import { Terminal } from "../output/terminal.ts";
 
@@ -218,7 +219,7 @@ function show<Hit extends Readonly<Record<string, unknown>>>(
 	const { explain } = hits;
 	if (explain === undefined) terminal.show(rows, lines);
 	else if (isOfOneTable(explain))
-		terminal.show({ hits: rows, explain: snakeNames(explain) }, [
+		terminal.show({ hits: rows, explain: jsonExplanation(explain) }, [
 			...lines,
 			...explanationLines(explain),
 		]);

@@ -38,9 +38,21 @@ export function jsonExplanations(
 	return Object.fromEntries(
 		Object.entries(explanations).map(([table, explanation]) => [
 			table,
-			snakeNames(explanation),
+			jsonExplanation(explanation),
 		]),
 	);
+}
+
+export function jsonExplanation({
+	lists,
+	...explanation
+}: SearchExplanation): Record<string, unknown> {
+	if (lists === undefined) return snakeNames(explanation);
+	const named = Object.entries(lists).map(([list, { weight, candidates }]) => [
+		list,
+		{ weight, candidates: candidates.map(snakeNames) },
+	]);
+	return { ...snakeNames(explanation), lists: Object.fromEntries(named) };
 }
 
 function ms(value: number): string {
