@@ -371,6 +371,8 @@ describe.skipIf(url === undefined)("on a Citus cluster", () => {
 			const load = startLoad(used(), `crashed ${way}`);
 			try {
 				for (let round = 0; round < 3; round++) {
+					// Under load again: a recovery can take longer than the pause.
+					await (await connected(onNode(node))).end();
 					await sleep(4000);
 					await crash(node);
 				}
