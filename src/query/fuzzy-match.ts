@@ -186,8 +186,15 @@ function withoutIndex(
 const budgets: Readonly<Record<FuzzyMode, Budget>> = {
 	key: { entries: 4000, postings: 200_000, some: 20_000 },
 	word: { entries: 3000, postings: 200_000, some: 20_000 },
-	content: { entries: 120, postings: 60_000, some: 20_000 },
+	content: { entries: 400, postings: 60_000, some: 20_000 },
 };
+
+/** Of summaries that the reader compares: those with the query's rarest words are looked for besides. */
+const readBudget: Budget = { ...budgets.content, entries: 120 };
+
+function budgetOf(mode: FuzzyMode, { pairs }: SplitQuery): Budget {
+	return mode === "content" && pairs.length === 0 ? readBudget : budgets[mode];
+}
 
 /** Entries read one by one from the query's name on, and as many from the first. */
 const maxWalked = 2000;
@@ -232,6 +239,7 @@ function byIndex(
 	isShort: boolean,
 ): Match {
 	const split = splitQuery(request.query);
+	const budget = budgetOf(request.mode, split);
 	const ways = [
 		...trigramWay(request, split, { ...place, isShort }),
 		...pairsWay(request, split, place),
@@ -246,7 +254,7 @@ function byIndex(
 		indexes: [],
 		walk: walkOf(request, place),
 		// Usually a second statement.
-		compared: budgets[request.mode].entries / 2,
+		compared: budget.entries / 2,
 		bound: {},
 	};
 	const tightened = ways.flatMap((way) => way.tightened ?? []);
@@ -262,7 +270,7 @@ function byIndex(
 		score,
 		...(isFiltered || completeFrom !== undefined ? least : {}),
 		indexes: ways.map(({ index }) => index),
-		...(isSome ? { compared: budgets[request.mode].entries } : {}),
+		...(isSome ? { compared: budget.entries } : {}),
 		...(isSome || completeFrom !== undefined
 			? {
 					bound: {
@@ -301,7 +309,7 @@ function trigramWay(
 	const parts = trigramsOf(query);
 	const wanted = Math.ceil((isShort ? usualThreshold : share) * parts.length);
 	const plan = planWay(parts, wanted, {
-		mode,
+		budget: budgetOf(mode, split),
 		sample,
 		having: (part) => sample?.withTrigram(part) ?? new Uint8Array(),
 	});
@@ -362,7 +370,7 @@ function pairsWay(
 	const isMixed = mode !== "key" && lettersOf(split.rest) > 0;
 	const wanted = isMixed ? 1 : Math.ceil(minOf(request) * pairs.length);
 	const plan = planWay(pairs, wanted, {
-		mode,
+		budget: budgetOf(mode, split),
 		sample,
 		having: (pair) => sample?.withPair(pair) ?? new Uint8Array(),
 	});
@@ -401,11 +409,10 @@ function planWay(
 	parts: readonly string[],
 	wanted: number,
 	{
-		mode,
+		budget,
 		sample,
 		having,
-	}: Pick<Sampled, "having"> & {
-		readonly mode: FuzzyMode;
+	}: Pick<Sampled, "having" | "budget"> & {
 		readonly sample: FuzzySample | undefined;
 	},
 ): PlannedWay {
@@ -417,7 +424,6 @@ function planWay(
 		walkedCount: count,
 	};
 	if (sample === undefined) return usual;
-	const budget = budgets[mode];
 	const required = requiredParts(parts, count, {
 		budget,
 		scale: sample.scale,
