@@ -32,9 +32,16 @@ async function prepareDirectory({ db, settings, schemas }: BucketCores) {
 	const found = await readDirectory(db, place.schema);
 	checkDirectory(found, place);
 	if (found.directory !== undefined) return;
-	await createDirectory(db, place.schema, place.buckets);
-	// Another process may have recorded another number at the same time.
-	checkDirectory(await readDirectory(db, place.schema), place);
+	const failure = await createDirectory(db, place.schema, place.buckets).then(
+		() => undefined,
+		(error: unknown) => ({ error }),
+	);
+	// Of two processes that create it at the same time one fails, and finds that
+	// of the other, which may have another number.
+	const created = await readDirectory(db, place.schema);
+	if (failure !== undefined && created.directory === undefined)
+		throw failure.error;
+	checkDirectory(created, place);
 }
 
 /** The buckets that are not up to date. */

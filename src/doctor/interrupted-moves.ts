@@ -2,7 +2,7 @@ import { sql } from "../sql.ts";
 import { type Finding, ok, type RunCheck, some, warning } from "./check.ts";
 
 /** What a node reports of moves of shards: names of objects, or why it did not answer. */
-export interface NodeReport {
+interface NodeReport {
 	/** `host:port` */
 	readonly node: string;
 	readonly success: boolean;

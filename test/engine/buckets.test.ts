@@ -8,7 +8,12 @@ import {
 	defineEntity,
 	PostgresService,
 } from "../../src/index.ts";
-import { codeOf, createDatabase, useService } from "../support/engine.ts";
+import {
+	codeOf,
+	createDatabase,
+	engine,
+	useService,
+} from "../support/engine.ts";
 
 const Note = defineEntity(
 	"notes",
@@ -654,6 +659,22 @@ describe("the buckets of a database", () => {
 			expect(await service.migrate()).toEqual({ applied: [] });
 		});
 	});
+
+	test.runIf(engine === "server")(
+		"are created once by migrators that begin at the same time",
+		async () => {
+			const migrators = await Promise.all(
+				[1, 2, 3, 4].map(() =>
+					connected({ schema: "race", buckets: 2 }, (service) =>
+						service.migrate(),
+					),
+				),
+			);
+			const applied = migrators.flatMap((one) => one.applied);
+			expect(applied.length).toBeGreaterThan(0);
+			expect(new Set(applied).size).toBe(applied.length);
+		},
+	);
 
 	test("are no other number", async () => {
 		for (const other of [2, 4])

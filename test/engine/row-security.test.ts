@@ -12,7 +12,7 @@ import { generatedSchema } from "../../src/schema/files.ts";
 import { studio } from "../../src/studio/index.ts";
 import { membersOf } from "../../src/util/present.ts";
 import { codeOf, engine, useService } from "../support/engine.ts";
-import { login } from "../support/row-security.ts";
+import { login, setUpRowSecurity } from "../support/row-security.ts";
 
 const Note = defineEntity(
 	"notes",
@@ -73,9 +73,7 @@ describe.runIf(engine === "server")("with row level security", () => {
 
 	beforeAll(async () => {
 		// Twice: it is run again after each new model.
-		await db.service.execute(
-			generatedSchema(models, "a test", { rowSecurity: true }),
-		);
+		await setUpRowSecurity(db as never, models);
 		account = await login(db as never, models, "rem_app");
 		app = await PostgresService.connect({
 			connectionString: account.url,
@@ -334,9 +332,7 @@ describe.runIf(engine === "server")("with row level security", () => {
 		await db.service.execute(
 			"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO rem_app",
 		);
-		await db.service.execute(
-			generatedSchema(models, "a test", { rowSecurity: true }),
-		);
+		await setUpRowSecurity(db as never, models);
 		await db.service.execute("CREATE TABLE later (tenant_id TEXT)");
 		expect(
 			await app

@@ -2,8 +2,8 @@ import { randomUUID } from "node:crypto";
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, type RemError } from "../../src/index.ts";
-import { generatedSchema } from "../../src/schema/files.ts";
 import { engine, useService } from "../support/engine.ts";
+import { setUpRowSecurity } from "../support/row-security.ts";
 
 // What one tenant's own SQL can do through the role of applications. Tables,
 // columns and functions come from the catalogue: a new one is tried as well.
@@ -55,9 +55,7 @@ let before: ReadonlyMap<string, readonly Json[]>;
 
 beforeAll(async () => {
 	const { service } = db;
-	await service.execute(
-		generatedSchema(models, "a test", { rowSecurity: true }),
-	);
+	await setUpRowSecurity({ service: service as never }, models);
 	const edges = [{ dst: "elsewhere", rel_type: "knows", weight: 1 }];
 	for (const tenantId of [own, foreign])
 		for (const tableName of ["notes", "tasks"] as const) {
@@ -374,9 +372,7 @@ test.runIf(engine === "server")(
 		await db.service.execute(
 			"GRANT ALL ON rem_embedding_models, rem_index_builds, rem_migrations, kv_state TO rem_app",
 		);
-		await db.service.execute(
-			generatedSchema(models, "a test", { rowSecurity: true }),
-		);
+		await setUpRowSecurity(db as never, models);
 		for (const name of [
 			"rem_embedding_models",
 			"rem_index_builds",

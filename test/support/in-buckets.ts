@@ -97,7 +97,7 @@ function sent(
 		: isOne
 			? as(
 					text.replaceAll(
-						/\bpublic\b(?!\.rem_buckets|_b)/g,
+						/\bpublic\b(?!"?\."?rem_buckets)/g,
 						String(schemas[0]),
 					),
 				)

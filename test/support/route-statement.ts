@@ -8,7 +8,7 @@ await loadModule();
 
 type Tree = Readonly<Record<string, unknown>>;
 
-export interface Buckets {
+interface Buckets {
 	/** By the number of the bucket. */
 	readonly schemas: readonly string[];
 	/** The schema that the test names, if any. */

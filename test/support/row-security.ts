@@ -10,22 +10,32 @@ const schemas =
 
 type Role = "rem_app" | "rem_ro" | "rem_owner";
 
-/**
- * Sets row level security up, as the generated schema does, and makes a login of
- * the role; `drop` it at the end.
- */
+interface Db {
+	readonly service: PostgresService<never>;
+	readonly url: string;
+}
+
+/** Sets row level security up, as the generated schema does, with buckets in each of them. */
+export async function setUpRowSecurity(
+	{ service }: Pick<Db, "service">,
+	models: readonly Entity[],
+): Promise<void> {
+	for (const schema of schemas)
+		await service.execute(
+			generatedSchema(models, "a test", { schema, rowSecurity: true }),
+		);
+	if (buckets !== undefined)
+		await service.execute(toText(directoryRightsDdl("public")));
+}
+
+/** Sets row level security up, and makes a login of the role; `drop` it at the end. */
 export async function login(
-	db: { readonly service: PostgresService<never>; readonly url: string },
+	db: Db,
 	models: readonly Entity[],
 	role: Role,
 ): Promise<{ name: string; url: string; drop(): Promise<void> }> {
 	const name = `rem_test_${process.pid}_${Date.now()}_${++logins}`;
-	for (const schema of schemas)
-		await db.service.execute(
-			generatedSchema(models, "a test", { schema, rowSecurity: true }),
-		);
-	if (buckets !== undefined)
-		await db.service.execute(toText(directoryRightsDdl("public")));
+	await setUpRowSecurity(db, models);
 	await db.service.execute(
 		`CREATE ROLE ${name} LOGIN PASSWORD 'secret' IN ROLE ${role}`,
 	);

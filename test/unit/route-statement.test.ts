@@ -1,0 +1,54 @@
+import { expect, test } from "vitest";
+import { routeStatement } from "../support/route-statement.ts";
+
+const buckets = {
+	schema: "public",
+	schemas: ["public_b00", "public_b01"],
+	relations: new Set(["notes", "kv_store"]),
+};
+const route = (text: string, values?: readonly unknown[]) =>
+	routeStatement(text, values, buckets);
+
+test("a read becomes one of all buckets' rows", () => {
+	expect(route("SELECT count(*) FROM notes AS n WHERE n.rank = 1")).toEqual([
+		'SELECT count(*) FROM (SELECT * FROM "public_b00"."notes" UNION ALL SELECT * FROM "public_b01"."notes") AS n WHERE n.rank = 1',
+	]);
+	expect(route('SELECT xmin FROM "public"."notes"')).toEqual([
+		'SELECT xmin FROM (SELECT *, xmin FROM "public_b00"."notes" UNION ALL SELECT *, xmin FROM "public_b01"."notes") AS "notes"',
+	]);
+});
+
+test("an INSERT goes into the bucket of its tenant", () => {
+	// acme-corp is in bucket 0 of two, default in bucket 1.
+	expect(
+		route("INSERT INTO notes (id, tenant_id) VALUES (1, 'acme-corp')"),
+	).toEqual([
+		`INSERT INTO "public_b00"."notes" (id, tenant_id) VALUES (1, 'acme-corp')`,
+	]);
+	expect(
+		route("INSERT INTO notes (tenant_id) SELECT $1 FROM kv_store", ["default"]),
+	).toEqual([
+		'INSERT INTO "public_b01"."notes" (tenant_id) SELECT $1 FROM "public_b01"."kv_store"',
+	]);
+});
+
+test("any other statement is repeated in each bucket", () => {
+	expect(route("DELETE FROM notes WHERE id = $1", [1])).toEqual([
+		'DELETE FROM "public_b00"."notes" WHERE id = $1',
+		'DELETE FROM "public_b01"."notes" WHERE id = $1',
+	]);
+	expect(route("DROP TABLE public.notes")).toEqual([
+		'DROP TABLE "public_b00"."notes"',
+		'DROP TABLE "public_b01"."notes"',
+	]);
+	expect(route("TRUNCATE kv_store; ANALYZE notes")).toEqual([
+		'TRUNCATE "public_b00"."kv_store";\nTRUNCATE "public_b01"."kv_store";\nANALYZE "public_b00"."notes";\nANALYZE "public_b01"."notes"',
+	]);
+});
+
+test("a statement about no table of a bucket is sent as it is", () => {
+	expect(route("SELECT 1")).toBeUndefined();
+	expect(route("SELECT * FROM other.notes")).toBeUndefined();
+	expect(route("WITH notes AS (SELECT 1) SELECT * FROM notes")).toBeUndefined();
+	expect(route("no SQL at all")).toBeUndefined();
+});
