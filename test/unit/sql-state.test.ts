@@ -3,6 +3,7 @@ import {
 	isConnectionLost,
 	isTransient,
 	toRemError,
+	unconfirmedCommit,
 } from "../../src/db/sql-state.ts";
 
 const reported = (fields: {
@@ -93,4 +94,12 @@ test.each([
 	expect(error).toMatchObject({ code: "DATABASE", sqlState: "XX000" });
 	expect(isConnectionLost(error)).toBe(false);
 	expect(isTransient(error)).toBe(false);
+});
+
+test("a commit that a node did not confirm is reported, other notices are not", () => {
+	const of = (routine?: string) => unconfirmedCommit({ routine })?.problem;
+	expect(of("FinishRemoteTransactionCommit")).toMatch(/node of the cluster/);
+	expect(of("SyncRepWaitForLSN")).toMatch(/standby/);
+	expect(of("ReportResultError")).toBeUndefined();
+	expect(of()).toBeUndefined();
 });
