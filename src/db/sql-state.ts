@@ -75,6 +75,7 @@ function isWrongCount({ code, routine }: DatabaseFailure): boolean {
 }
 
 const internalError = "XX000";
+const ioError = "58030";
 
 /**
  * The coordinator of a Citus cluster lost its connection to a node, and what was
@@ -83,6 +84,7 @@ const internalError = "XX000";
  * all that distinguishes it from one of the client library of the coordinator.
  */
 function isNodeLost({ code, routine = "", message }: DatabaseFailure): boolean {
+	if (code === ioError) return routinesOfLostCopies.has(routine);
 	if (code !== internalError) return false;
 	return (
 		routinesOfLostNodes.has(routine) ||
@@ -96,6 +98,12 @@ const routinesOfLostNodes = new Set([
 	"CheckRemoteTransactionsHealth",
 	"FinishRemoteTransactionPrepare",
 	"ErrorIfPostCommitFailedShardPlacements",
+]);
+
+/** Rows that Citus sends to a node by COPY, as of some INSERT … SELECT. */
+const routinesOfLostCopies = new Set([
+	"SendCopyDataToPlacement",
+	"EndRemoteCopy",
 ]);
 
 const ofClientLibrary =
@@ -145,7 +153,8 @@ export function isTransient(error: unknown): boolean {
 			transientStates.has(sqlState) ||
 			sqlState.startsWith("08") ||
 			// Of a node of a Citus cluster.
-			(sqlState === internalError && code === "CONNECTION_FAILED") ||
+			((sqlState === internalError || sqlState === ioError) &&
+				code === "CONNECTION_FAILED") ||
 			isStalePlan(error) ||
 			isStatementLost(error)
 		);

@@ -103,3 +103,15 @@ test("a commit that a node did not confirm is reported, other notices are not", 
 	expect(of("ReportResultError")).toBeUndefined();
 	expect(of()).toBeUndefined();
 });
+
+test("rows that a lost node did not take by COPY are a lost connection, other errors of files are not", () => {
+	const message = "failed to COPY to shard 102018 on 10.0.0.6:5432";
+	for (const routine of ["SendCopyDataToPlacement", "EndRemoteCopy"]) {
+		const error = reported({ code: "58030", routine, message });
+		expect(error.code).toBe("CONNECTION_FAILED");
+		expect(isTransient(error)).toBe(true);
+	}
+	const other = reported({ code: "58030", routine: "mdread", message: "x" });
+	expect(other.code).toBe("DATABASE");
+	expect(isTransient(other)).toBe(false);
+});
