@@ -38,10 +38,11 @@ import type { SlowStatements } from "./slow-statements.ts";
 import {
 	isConnectionLost,
 	isReadOnlyServer,
-	isUnconfirmedCommit,
 	readOnlyBySetting,
 	runsOutsideTransactions,
 	toRemError,
+	type UnconfirmedCommit,
+	unconfirmedCommit,
 } from "./sql-state.ts";
 import {
 	mayRefuseUnlogged,
@@ -66,24 +67,21 @@ export function prepareClient(
 ): Promise<void> {
 	sendOneByOne(client);
 	client.on("notice", (notice) => {
-		if (isUnconfirmedCommit(notice)) unconfirmed.add(client);
+		const found = unconfirmedCommit(notice);
+		if (found !== undefined) unconfirmed.set(client, found);
 	});
 	return pinSettings(client, options);
 }
 
-/** Connections whose last statement was committed here, and may not have reached a standby. */
-const unconfirmed = new WeakSet<pg.ClientBase>();
+/** Connections whose last statement was committed here, and may not have reached a standby or a node. */
+const unconfirmed = new WeakMap<pg.ClientBase, UnconfirmedCommit>();
 
 function refuseUnconfirmed(client: pg.ClientBase): void {
-	if (!unconfirmed.delete(client)) return;
-	throw new RemError(
-		"OUTCOME_UNKNOWN",
-		"the wait for a synchronous standby was cancelled: what was committed may be lost in a failover",
-		{
-			hint: "write it again once the standby is back",
-			sqlState: "01000",
-		},
-	);
+	const found = unconfirmed.get(client);
+	if (found === undefined) return;
+	unconfirmed.delete(client);
+	const { problem, hint } = found;
+	throw new RemError("OUTCOME_UNKNOWN", problem, { hint, sqlState: "01000" });
 }
 
 /** A failure before anything was sent is a failure to connect. */

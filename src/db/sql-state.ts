@@ -75,6 +75,7 @@ function isWrongCount({ code, routine }: DatabaseFailure): boolean {
 }
 
 const internalError = "XX000";
+const ioError = "58030";
 
 /**
  * The coordinator of a Citus cluster lost its connection to a node, and what was
@@ -83,6 +84,7 @@ const internalError = "XX000";
  * all that distinguishes it from one of the client library of the coordinator.
  */
 function isNodeLost({ code, routine = "", message }: DatabaseFailure): boolean {
+	if (code === ioError) return routinesOfLostCopies.has(routine);
 	if (code !== internalError) return false;
 	return (
 		routinesOfLostNodes.has(routine) ||
@@ -96,6 +98,12 @@ const routinesOfLostNodes = new Set([
 	"CheckRemoteTransactionsHealth",
 	"FinishRemoteTransactionPrepare",
 	"ErrorIfPostCommitFailedShardPlacements",
+]);
+
+/** Rows that Citus sends to a node by COPY, as of some INSERT … SELECT. */
+const routinesOfLostCopies = new Set([
+	"SendCopyDataToPlacement",
+	"EndRemoteCopy",
 ]);
 
 const ofClientLibrary =
@@ -145,7 +153,8 @@ export function isTransient(error: unknown): boolean {
 			transientStates.has(sqlState) ||
 			sqlState.startsWith("08") ||
 			// Of a node of a Citus cluster.
-			(sqlState === internalError && code === "CONNECTION_FAILED") ||
+			((sqlState === internalError || sqlState === ioError) &&
+				code === "CONNECTION_FAILED") ||
 			isStalePlan(error) ||
 			isStatementLost(error)
 		);
@@ -208,12 +217,40 @@ export function isStatementLost(error: unknown): boolean {
 	);
 }
 
-/** COMMIT returned, but the wait for a standby's answer had been cancelled. */
-export function isUnconfirmedCommit(notice: {
-	readonly routine?: string | undefined;
-}): boolean {
-	return notice.routine === "SyncRepWaitForLSN";
+/** Why what a COMMIT has written may be lost, or not be visible yet. */
+export interface UnconfirmedCommit {
+	readonly problem: string;
+	readonly hint: string;
 }
+
+/** COMMIT returned, but a standby or a node of the cluster did not confirm it. */
+export function unconfirmedCommit(notice: {
+	readonly routine?: string | undefined;
+}): UnconfirmedCommit | undefined {
+	return notice.routine === undefined
+		? undefined
+		: unconfirmedCommits.get(notice.routine);
+}
+
+const unconfirmedCommits = new Map<string, UnconfirmedCommit>([
+	[
+		"SyncRepWaitForLSN",
+		{
+			problem:
+				"the wait for a synchronous standby was cancelled: what was committed may be lost in a failover",
+			hint: "write it again once the standby is back",
+		},
+	],
+	// Citus has recorded the commit, and the node has prepared it.
+	[
+		"FinishRemoteTransactionCommit",
+		{
+			problem:
+				"a node of the cluster was lost during COMMIT: what was committed becomes visible once the cluster has recovered it",
+			hint: "Citus does so by itself, each citus.recover_2pc_interval; writing it again waits for that",
+		},
+	],
+]);
 
 /** The statement was refused in a transaction, before it did anything: VACUUM, CREATE INDEX CONCURRENTLY. */
 export function runsOutsideTransactions(error: unknown): boolean {

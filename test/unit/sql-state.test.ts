@@ -3,6 +3,7 @@ import {
 	isConnectionLost,
 	isTransient,
 	toRemError,
+	unconfirmedCommit,
 } from "../../src/db/sql-state.ts";
 
 const reported = (fields: {
@@ -93,4 +94,24 @@ test.each([
 	expect(error).toMatchObject({ code: "DATABASE", sqlState: "XX000" });
 	expect(isConnectionLost(error)).toBe(false);
 	expect(isTransient(error)).toBe(false);
+});
+
+test("a commit that a node did not confirm is reported, other notices are not", () => {
+	const of = (routine?: string) => unconfirmedCommit({ routine })?.problem;
+	expect(of("FinishRemoteTransactionCommit")).toMatch(/node of the cluster/);
+	expect(of("SyncRepWaitForLSN")).toMatch(/standby/);
+	expect(of("ReportResultError")).toBeUndefined();
+	expect(of()).toBeUndefined();
+});
+
+test("rows that a lost node did not take by COPY are a lost connection, other errors of files are not", () => {
+	const message = "failed to COPY to shard 102018 on 10.0.0.6:5432";
+	for (const routine of ["SendCopyDataToPlacement", "EndRemoteCopy"]) {
+		const error = reported({ code: "58030", routine, message });
+		expect(error.code).toBe("CONNECTION_FAILED");
+		expect(isTransient(error)).toBe(true);
+	}
+	const other = reported({ code: "58030", routine: "mdread", message: "x" });
+	expect(other.code).toBe("DATABASE");
+	expect(isTransient(other)).toBe(false);
 });

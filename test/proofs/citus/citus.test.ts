@@ -406,8 +406,9 @@ async function connected(connectionString: string): Promise<pg.Client> {
 			await client.connect();
 			return client;
 		} catch (error) {
-			// It recovers.
-			if ((error as { code?: unknown }).code !== "57P03") throw error;
+			// It recovers, or crashes.
+			const { code } = error as { code?: unknown };
+			if (code !== "57P03" && code !== "ECONNRESET") throw error;
 			await sleep(100);
 		}
 	}
