@@ -117,9 +117,8 @@ test.runIf(engine === "server")(
 			try {
 				const behind = await bucketsBehind(service, migrations);
 				const { applied } = await service.migrate({ migrations });
-				expect(new Set(applied.map((name) => name.split("/")[0]))).toEqual(
-					behind,
-				);
+				for (const name of applied)
+					expect(behind).toContain(name.split("/")[0]);
 				expect(await bucketsBehind(service, migrations)).toEqual(new Set());
 				expect(await service.schema.diff()).toEqual([]);
 				expect(await service.migrate({ migrations })).toEqual({ applied: [] });
@@ -165,9 +164,12 @@ async function bucketsBehind(
 ): Promise<Set<string>> {
 	const status = await service.schema.status({ migrations });
 	const behind = status.filter(({ state }) => state !== "applied");
-	const unfinished = behind.map(({ bucket, name }) => `${bucket}/${name}`);
-	for (const { bucket, table } of await service.schema.diff())
-		expect(unfinished).toContain(`${bucket}/entity:${table}`);
+	// Tables of no model are those of the files of remdb.
+	const unfinished = behind.map(({ bucket, name, kind }) =>
+		kind === "remdb" ? `${bucket}/remdb` : `${bucket}/${name}`,
+	);
+	for (const { bucket, table, messages } of await service.schema.diff())
+		expect(unfinished, messages.join("; ")).toContain(`${bucket}/${table}`);
 	return new Set(behind.map(({ bucket }) => String(bucket)));
 }
 
