@@ -443,6 +443,8 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
+  -- Reads go by it while there is no cache, and the next rebuild: without it nothing is written.
+  PERFORM FROM "public"."kv_source_files" LIMIT 0;
   WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM (SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
   "public"."rem_normalize_key"("r"."name") AS normalized_key,
   'files'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
@@ -899,6 +901,8 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
+  -- Reads go by it while there is no cache, and the next rebuild: without it nothing is written.
+  PERFORM FROM "public"."kv_source_image_resources" LIMIT 0;
   WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM (SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
   "public"."rem_normalize_key"("r"."name") AS normalized_key,
   'image_resources'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
@@ -1684,6 +1688,8 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
+  -- Reads go by it while there is no cache, and the next rebuild: without it nothing is written.
+  PERFORM FROM "public"."kv_source_moments" LIMIT 0;
   WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM (SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
   "public"."rem_normalize_key"("r"."name") AS normalized_key,
   'moments'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
@@ -2136,6 +2142,8 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
+  -- Reads go by it while there is no cache, and the next rebuild: without it nothing is written.
+  PERFORM FROM "public"."kv_source_ontologies" LIMIT 0;
   WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM (SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
   "public"."rem_normalize_key"("r"."name") AS normalized_key,
   'ontologies'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
@@ -2588,6 +2596,8 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
+  -- Reads go by it while there is no cache, and the next rebuild: without it nothing is written.
+  PERFORM FROM "public"."kv_source_ontology_configs" LIMIT 0;
   WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM (SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
   "public"."rem_normalize_key"("r"."name") AS normalized_key,
   'ontology_configs'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
@@ -3037,6 +3047,8 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
+  -- Reads go by it while there is no cache, and the next rebuild: without it nothing is written.
+  PERFORM FROM "public"."kv_source_resources" LIMIT 0;
   WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM (SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
   "public"."rem_normalize_key"("r"."name") AS normalized_key,
   'resources'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
@@ -3485,6 +3497,8 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
+  -- Reads go by it while there is no cache, and the next rebuild: without it nothing is written.
+  PERFORM FROM "public"."kv_source_schemas" LIMIT 0;
   WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM (SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
   "public"."rem_normalize_key"("r"."name") AS normalized_key,
   'schemas'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
@@ -3936,6 +3950,8 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
+  -- Reads go by it while there is no cache, and the next rebuild: without it nothing is written.
+  PERFORM FROM "public"."kv_source_sessions" LIMIT 0;
   WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM (SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
   "public"."rem_normalize_key"("r"."name") AS normalized_key,
   'sessions'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,
@@ -4415,6 +4431,8 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
+  -- Reads go by it while there is no cache, and the next rebuild: without it nothing is written.
+  PERFORM FROM "public"."kv_source_users" LIMIT 0;
   WITH entries AS MATERIALIZED (SELECT tenant_id, entity_key, normalized_key, entity_type, entity_id, user_id, content_summary, metadata, graph_edges, created_at FROM (SELECT "r"."tenant_id" AS tenant_id, ("r"."name")::varchar(255) AS entity_key,
   "public"."rem_normalize_key"("r"."name") AS normalized_key,
   'users'::varchar(100) AS entity_type, r.id AS entity_id, r.user_id,

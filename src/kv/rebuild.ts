@@ -218,20 +218,40 @@ async function copyMissing(
 ): Promise<number> {
 	let copied = 0;
 	let after = firstId;
+	let inVain = 0;
 	const findMissing = await missingFinder(db, schema, source);
 	for (;;) {
 		await fence.check();
 		const { last, missing } = await findMissing(after);
+		const before = copied;
 		for (const id of missing) {
 			await fence.check();
 			const one = sql`SELECT * FROM ${source.view} WHERE entity_id = ${id}::uuid FOR SHARE`;
 			const row = await copy(one);
 			copied += row?.copied ?? 0;
 		}
-		if (missing.length > 0) continue;
+		if (missing.length > 0) {
+			inVain = copied > before ? 0 : inVain + 1;
+			if (inVain > attempts) throw notCopied(source, missing);
+			continue;
+		}
 		if (last === null) return copied;
 		after = last;
 	}
+}
+
+/** Each look found them missing, and each copy found an entry that is in their way. */
+function notCopied(
+	{ entityType }: KvSource,
+	missing: readonly string[],
+): RemError {
+	return new RemError(
+		"DATABASE",
+		`${missing.length} rows of ${entityType} have no entry in kv_store and get none, such as ${missing[0]}`,
+		{
+			hint: "another program has changed what the cache is filled from: run `rem migrate`, then rebuild again",
+		},
+	);
 }
 
 interface MissingRows {

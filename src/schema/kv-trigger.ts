@@ -89,6 +89,8 @@ BEGIN
     RAISE EXCEPTION 'a row of % was inserted again concurrently', TG_TABLE_NAME USING ERRCODE = '40001';
   END IF;
 
+  -- Reads go by it while there is no cache, and the next rebuild: without it nothing is written.
+  PERFORM FROM ${kvSourceRef(table)} LIMIT 0;
   ${kvUpsert(table)};
   RETURN NULL;
 END $fn$;

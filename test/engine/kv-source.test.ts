@@ -1,10 +1,10 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, PostgresService } from "../../src/index.ts";
-import { createDatabase, engine } from "../support/engine.ts";
+import { createDatabase, engine, useService } from "../support/engine.ts";
 
 test("a model whose summary comes from another field has its old rows cached again", async () => {
 	const folder = mkdtempSync(join(tmpdir(), "rem-"));
@@ -42,4 +42,32 @@ test("a model whose summary comes from another field has its old rows cached aga
 	await after.close();
 	await database.drop();
 	rmSync(folder, { recursive: true });
+});
+
+const Sheet = defineEntity(
+	"sheets",
+	{ name: z.string() },
+	{ entityKeyField: "name" },
+);
+
+describe("a source that another program has changed", () => {
+	const db = useService({ models: [Sheet] });
+
+	test("ends a rebuild with an error, and is repaired by migrate", async () => {
+		await db.service.batchUpsert({
+			tableName: "sheets",
+			entities: [{ name: "one" }],
+		});
+		await db.service.execute(
+			"COMMENT ON VIEW kv_source_sheets IS 'remdb: cache source of another (0123456789abcdef)'",
+		);
+		await expect(db.service.kv.rebuild()).rejects.toMatchObject({
+			code: "DATABASE",
+			message: expect.stringMatching(/1 rows of another have no entry/),
+			hint: expect.stringContaining("rem migrate"),
+		});
+		await db.service.migrate();
+		await db.service.kv.rebuild();
+		expect(await db.service.kv.verify()).toMatchObject({ differing: 0 });
+	});
 });

@@ -113,6 +113,8 @@ async function routed(
 	text: string,
 	values: readonly unknown[] | undefined,
 ): Promise<Answer> {
+	// What a test wrote for one bucket.
+	if (schemas.some((one) => text.includes(one))) return as(text);
 	const relations = await readRelations(send);
 	if (relations.size === 0) return as(text);
 	const texts = routeStatement(text, values, { schemas, schema, relations });
