@@ -157,7 +157,7 @@ async function bothWays(
 		await measure(context, {
 			name: name("against"),
 			times: 5,
-			bound: 3 * median(along.values),
+			bound: Math.round(3 * median(along.values)),
 			walk: walk("in"),
 		}),
 	];
