@@ -169,7 +169,7 @@ class NodeHandle implements Handle {
 		this.#coordinator = coordinator;
 	}
 
-	/** Only what may be sent again: of any other statement a failure would not tell whether it was sent. */
+	/** Only what may be sent again: whether any other statement was sent is unknown after a failure. */
 	query<R>(statement: Sql | Statement, options: QueryOptions = {}) {
 		const send = (db: Database): Promise<Result<R>> =>
 			db.query<R>(statement, options);

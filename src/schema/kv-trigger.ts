@@ -240,7 +240,7 @@ function kvSourceComment(table: EntityTable): string {
 	return `${kvSourceMark}${table.entity.tableName} (${hash.digest("hex").slice(0, 16)})`;
 }
 
-/** The view of what the cache stores of the entity: what triggers, rebuild and fallback read. */
+/** The view of what the cache stores of the entity: what rebuild and fallback read. */
 export function kvSourceRef(table: EntityTable): Sql {
 	return ident(table.schema, kvSourceName(table));
 }
