@@ -2,8 +2,7 @@ import { refuseInsideTransaction } from "../db/open-transaction.ts";
 import { KvCache } from "../kv/kv-cache.ts";
 import type { KvProblem } from "../kv/problems.ts";
 import { defaultVerifyLimit } from "../kv/verify.ts";
-import type { BucketCores } from "./bucket-cores.ts";
-import { mapBuckets, mapEveryBucket } from "./each.ts";
+import { type BucketCores, mapBuckets, mapEveryBucket } from "./each.ts";
 import { spread } from "./spread.ts";
 
 /** The caches of names of all buckets. */

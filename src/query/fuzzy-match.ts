@@ -1,5 +1,5 @@
 import { arrayLiteral } from "../db/encode.ts";
-import type { SimilarBy } from "../schema/held-functions.ts";
+import type { SimilarBy } from "../schema/owner-functions.ts";
 import { hasPairs, pairsOfName } from "../schema/word-function.ts";
 import { ident, join, raw, type Sql, sql } from "../sql.ts";
 import {
@@ -13,9 +13,9 @@ import type { ComparedColumn, FuzzySample } from "./fuzzy-sample.ts";
 import {
 	keyThreshold,
 	type TrigramThresholds,
+	trigramsOf,
 	wordThreshold,
 } from "./trigram-thresholds.ts";
-import { trigramsOf } from "./trigrams.ts";
 import { pairsQuery, type SplitQuery, splitQuery } from "./unspaced-text.ts";
 
 /** What the query is compared with: the whole key, the words of it most like the query, or those of the summary. */

@@ -1,5 +1,5 @@
 import type { FuzzySample } from "./fuzzy-sample.ts";
-import { trigramsOf } from "./trigrams.ts";
+import { trigramsOf } from "./trigram-thresholds.ts";
 
 /** Runs of a query's words, and how much of its trigrams a text must have in common with one. */
 export interface RareRuns {

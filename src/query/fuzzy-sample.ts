@@ -4,7 +4,7 @@ import { RemError } from "../errors.ts";
 import { sharedTenant } from "../models/limits.ts";
 import { ident, literal, raw, sql, toText } from "../sql.ts";
 import { ExpiringCache } from "../util/expiring-cache.ts";
-import { trigramForm } from "./trigrams.ts";
+import { trigramForm } from "./trigram-thresholds.ts";
 
 /** What FUZZY compares with: names, or summaries. */
 export type ComparedColumn = "entity_key" | "content_summary";

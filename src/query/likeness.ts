@@ -62,7 +62,7 @@ export class Comparison {
 		const text = this.#nextText();
 		let count = 0;
 		for (let at = 0; at < length; at++) {
-			const trigram = trigrams[at] as number;
+			const trigram = intAt(trigrams, at);
 			if (isCommon[trigram] === 0 || places[trigram] === text) continue;
 			places[trigram] = text;
 			count++;
@@ -81,14 +81,14 @@ export class Comparison {
 		const text = this.#nextText();
 		let count = 0;
 		for (let at = 0; at < length; at++) {
-			const trigram = trigrams[at] as number;
-			let place = places[trigram] as number;
+			const trigram = intAt(trigrams, at);
+			let place = intAt(places, trigram);
 			if (place < text) {
 				place = text + count++;
 				places[trigram] = place;
 			}
 			numbers[at] = place - text;
-			isOfQuery[at] = isCommon[trigram] as number;
+			isOfQuery[at] = byteAt(isCommon, trigram);
 		}
 		return count;
 	}
@@ -121,15 +121,15 @@ export class Comparison {
 		let distinct = 0;
 		let common = 0;
 		for (let end = 0; end < length; end++) {
-			const number = numbers[end] as number;
+			const number = intAt(numbers, end);
 			const isOne = isOfQuery[end] === 1;
-			if ((lastPlace[number] as number) < start) {
+			if (intAt(lastPlace, number) < start) {
 				distinct++;
 				if (isOne) common++;
 			}
 			lastPlace[number] = end;
 			for (; distinct > most; start++)
-				if (lastPlace[numbers[start] as number] === start) {
+				if (lastPlace[intAt(numbers, start)] === start) {
 					distinct--;
 					if (isOfQuery[start] === 1) common--;
 				}
@@ -139,7 +139,7 @@ export class Comparison {
 			for (let place = start; restCommon >= wanted; place++) {
 				if (restCommon >= least * (count + restDistinct - restCommon))
 					return true;
-				if (lastPlace[numbers[place] as number] === place) {
+				if (lastPlace[intAt(numbers, place)] === place) {
 					restDistinct--;
 					if (isOfQuery[place] === 1) restCommon--;
 				}
@@ -166,8 +166,8 @@ export class Comparison {
 		for (let end = 0; end < length; end++) {
 			const isOne = isOfQuery[end] === 1;
 			if (start < 0 && !isOne) continue;
-			const number = numbers[end] as number;
-			if ((lastPlace[number] as number) < 0) {
+			const number = intAt(numbers, end);
+			if (intAt(lastPlace, number) < 0) {
 				distinct++;
 				if (isOne) common++;
 			}
@@ -186,14 +186,14 @@ export class Comparison {
 					common = restCommon;
 					distinct = restDistinct;
 				}
-				if (lastPlace[numbers[place] as number] === place) {
+				if (lastPlace[intAt(numbers, place)] === place) {
 					restDistinct--;
 					if (isOfQuery[place] === 1) restCommon--;
 				}
 			}
 			best = Math.max(best, likeness(common, count, distinct));
 			for (let place = before; place < start; place++) {
-				const left = numbers[place] as number;
+				const left = intAt(numbers, place);
 				if (lastPlace[left] === place) lastPlace[left] = -1;
 			}
 		}
@@ -215,7 +215,7 @@ export class Comparison {
 				this.#readOther(text.toLowerCase());
 				return;
 			}
-			const three = letters[mark] as number;
+			const three = byteAt(letters, mark);
 			if (three > 0) {
 				trigrams[length++] = (one << 12) | (two << 6) | three;
 				one = two;
@@ -289,10 +289,20 @@ const letters = Uint8Array.from(
 	(_, mark) => Number.parseInt(String.fromCharCode(mark), 36) + 1 || 0,
 );
 
+// One for each kind of array, so that the compiler of the engine knows the kind.
+
+function intAt(list: Int32Array, at: number): number {
+	return list[at] as number;
+}
+
+function byteAt(list: Uint8Array, at: number): number {
+	return list[at] as number;
+}
+
 /** The number of a letter, beyond ASCII its code point and more; 0: it is none. */
 function letterOf(character: string): number {
 	const mark = character.codePointAt(0) as number;
-	if (mark < asciiCharacters) return letters[mark] as number;
+	if (mark < asciiCharacters) return byteAt(letters, mark);
 	return /[\p{L}\p{N}\p{M}]/u.test(character) ? mark : 0;
 }
 
@@ -317,7 +327,7 @@ export interface Compare {
 const maxEqual = 200;
 
 /** The texts most like the query, best first. */
-export function mostLike<T extends Compared>(
+export function maxLike<T extends Compared>(
 	texts: readonly T[],
 	{ query, count, minScore }: Compare,
 ): (T & Likeness)[] {

@@ -20,7 +20,7 @@ import {
 	type TextVectors,
 	type UpsertOptions,
 } from "./prepare.ts";
-import { RowChanged } from "./row-changed.ts";
+import { RowChanged } from "./read-stored.ts";
 import type { UpdateResult } from "./upsert-result.ts";
 import { checkUnchangedSince, lockIds, lockRows } from "./write-batch.ts";
 import { type RowsChange, readUpdated, updateRowsSql } from "./write-rows.ts";

@@ -1,11 +1,29 @@
 import { RemError } from "../errors.ts";
 import type { Entity } from "../models/entity.ts";
 import { keyOfRow } from "../models/rows.ts";
-import type { Repository } from "../service/repository.ts";
+import type { PostgresService } from "../service/postgres-service.ts";
+import type { AnyService, Repository } from "../service/repository.ts";
 import type { MemoryScope } from "../tools/tool.ts";
 import { isUuid } from "../util/uuid.ts";
+import type { BoundScope } from "../verbs/bound-scope.ts";
+import type { Models } from "../verbs/call-options.ts";
 import { HttpProblem } from "./http/problem.ts";
-import type { StudioService } from "./studio-service.ts";
+
+/** What the studio uses of a service, whatever its models. */
+export interface StudioService
+	extends AnyService,
+		Pick<
+			PostgresService<Models>,
+			| "capabilities"
+			| "activity"
+			| "registry"
+			| "kv"
+			| "indexer"
+			| "embeddings"
+			| "doctor"
+		> {
+	scope(scope: BoundScope): unknown;
+}
 
 /** Whose rows the studio shows at most. */
 export interface StudioScope {

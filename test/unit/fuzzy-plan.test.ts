@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { requiredParts } from "../../src/query/fuzzy-plan.ts";
 import { FuzzySample } from "../../src/query/fuzzy-sample.ts";
-import { trigramsOf } from "../../src/query/trigrams.ts";
+import { trigramsOf } from "../../src/query/trigram-thresholds.ts";
 import { splitQuery } from "../../src/query/unspaced-text.ts";
 
 const budget = { entries: 10, postings: 100, some: 50 };

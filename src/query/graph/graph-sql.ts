@@ -158,7 +158,7 @@ targets AS MATERIALIZED (
   WHERE f.entity_type = t.entity_type AND f.entity_id = t.entity_id
 ),
 sought AS MATERIALIZED (
-  SELECT count(*) <= ${raw(String(mostSought))} AND bool_and(NOT pg_input_is_valid(t.dst, 'jsonb')) AS are_few, jsonb_build_object('dst', jsonb_agg(t.dst)) AS targets FROM targets AS t
+  SELECT count(*) <= ${raw(String(maxSought))} AND bool_and(NOT pg_input_is_valid(t.dst, 'jsonb')) AS are_few, jsonb_build_object('dst', jsonb_agg(t.dst)) AS targets FROM targets AS t
 ),
 inbound AS MATERIALIZED (
   SELECT k.*, CASE WHEN s.are_few THEN jsonb_path_query_array(${edgesIn("k.graph_edges")}, ${literal(leadsToSought)}, s.targets)
@@ -266,7 +266,7 @@ function edgesIn(column: string): Sql {
 }
 
 /** More are compared with each edge by a join. */
-const mostSought = 8;
+const maxSought = 8;
 
 /** Compares texts only: a target that is valid JSON may stand there as a number. */
 const leadsToSought = "strict $[*] ? (@.dst == $dst[*])";
