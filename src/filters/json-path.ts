@@ -109,8 +109,9 @@ export function containedInPath({
 	path,
 	eq,
 }: Readonly<Record<string, unknown>>): unknown {
-	return eq !== undefined && isScalar(eq) && (path as Path).every(isKey)
-		? nested(path as Path, eq)
+	const steps = path as Path;
+	return eq !== undefined && isScalar(eq) && steps.every(isKey)
+		? nested(steps, eq)
 		: undefined;
 }
 

@@ -149,7 +149,7 @@ export async function rowsOf(
 			.map(({ entityId }) => entityId);
 		const found: readonly StoredRow[] = await place
 			.rows(place.entity(type))
-			.find({ id: { in: ids } } as never);
+			.find({ id: { in: ids } });
 		for (const row of found) rows.set(String(row.id), row);
 	}
 	return rows;

@@ -39,8 +39,29 @@ interface GivenScope {
 
 export type StoredRow = Readonly<Record<string, unknown>>;
 
-/** Rows of any model. */
-type AnyRepository = Repository<Entity>;
+type Any = Repository<Entity>;
+type Values = Readonly<Record<string, unknown>>;
+type PageOptions = Omit<NonNullable<Parameters<Any["findPage"]>[1]>, "orderBy">;
+
+/** Rows of any model: which fields there are, is known at run time. */
+interface AnyRepository extends Omit<Any, "find" | "findPage" | "update"> {
+	find(
+		filter: Values,
+		options?: Parameters<Any["find"]>[1],
+	): Promise<StoredRow[]>;
+	findPage(
+		filter: Values,
+		options: PageOptions & { readonly orderBy?: string },
+	): Promise<{
+		readonly rows: readonly StoredRow[];
+		readonly next: string | undefined;
+	}>;
+	update(
+		id: string,
+		values: Values,
+		options?: Parameters<Any["update"]>[2],
+	): Promise<unknown>;
+}
 
 /** The service as one request sees it: one tenant, and perhaps one user. */
 export class Place {
@@ -91,12 +112,12 @@ export class Place {
 	): Promise<StoredRow | undefined> {
 		if (!isUuid(id)) return undefined;
 		const rows = this.rows(entity, scope);
-		const [live] = await rows.find({ id } as never);
+		const [live] = await rows.find({ id });
 		if (live !== undefined) return live;
 		const [deleted] = await rows.find({
 			id,
 			deletedAt: { isNull: false },
-		} as never);
+		});
 		return deleted;
 	}
 }

@@ -1,3 +1,4 @@
+import { keysOf } from "../../util/present.ts";
 import type { HealthEvent, HealthPartName, HealthSnapshot } from "../api.ts";
 import { HttpProblem, problemOf } from "../http/problem.ts";
 import type { StudioService } from "../place.ts";
@@ -17,7 +18,7 @@ const everyMs: Readonly<Record<HealthPartName, number>> = {
 	pool: 2000,
 	statements: 2000,
 };
-const names = Object.keys(everyMs) as HealthPartName[];
+const names = keysOf(everyMs);
 /** At most a tenth of the time is spent on reading a part. */
 const restFactor = 9;
 /** A proxy closes a connection on which nothing is sent. */

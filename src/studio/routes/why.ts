@@ -165,7 +165,7 @@ async function judgedFilters(
 			{
 				id: row.id,
 				...(row.deletedAt === null ? {} : { deletedAt: { isNull: false } }),
-			} as never,
+			},
 			{ condition: text, limit: 1 },
 		);
 		judged.push({ text, isFulfilled: rows.length > 0 });
