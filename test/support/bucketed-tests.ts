@@ -4,7 +4,6 @@
 /** They run with one bucket, and why: SQL that a test writes cannot be sent to several. */
 export const inOneBucket: Readonly<Record<string, string>> = {
 	"bulk-load": "it changes the indexes of one schema",
-	cache: "it changes the cache of one schema inside transactions of its own",
 	doctor: "it breaks one table, and expects one line for it",
 	"embedding-queue": "it changes rows by COPY and in transactions of its own",
 	export: "an id is unique within a bucket only",

@@ -1,8 +1,7 @@
 import pg from "pg";
-import { bucketSchemas } from "../../src/buckets/bucket-names.ts";
 import { PostgresService } from "../../src/index.ts";
-import { searchPath } from "./engine.ts";
 import { routeStatement } from "./route-statement.ts";
+import { isInOneBucket, schemas, searchPath } from "./schemas.ts";
 
 // For the projects whose tenants are spread over buckets: the SQL that a test
 // writes itself, by `execute` or on a connection of its own, names the tables as
@@ -10,9 +9,6 @@ import { routeStatement } from "./route-statement.ts";
 
 const { POSTGRES__BUCKETS: number } = process.env;
 const schema = "public";
-const schemas = bucketSchemas(schema, Number(number));
-/** With one bucket its schema takes the place of the other: any statement can be sent. */
-const isOne = schemas.length === 1;
 
 interface Answer {
 	readonly rows: unknown[];
@@ -33,7 +29,7 @@ function install(): void {
 	replace(service, "execute", function (this: unknown, text, values) {
 		return sent((...given) => execute.apply(this, given), text, values);
 	} satisfies typeof execute);
-	if (isOne) setSearchPaths();
+	if (isInOneBucket) setSearchPaths();
 	const driver = pg.Client.prototype as unknown as {
 		query: (this: pg.Client, ...given: unknown[]) => unknown;
 	};
@@ -94,7 +90,7 @@ function sent(
 		values === undefined ? send(own) : send(own, values.map(inOne));
 	return typeof text !== "string" || isOfTheSession.test(text)
 		? as(text)
-		: isOne
+		: isInOneBucket
 			? as(
 					text.replaceAll(
 						/\bpublic\b(?!"?\."?rem_buckets)/g,
@@ -105,7 +101,7 @@ function sent(
 }
 
 const inOne = (value: unknown) =>
-	isOne && value === schema ? schemas[0] : value;
+	isInOneBucket && value === schema ? schemas[0] : value;
 
 async function routed(
 	as: (text: string) => Promise<Answer>,
@@ -132,7 +128,7 @@ async function routed(
 
 /** Sent as they are, also where the transaction has failed. */
 const isOfTheSession =
-	/^\s*(?:BEGIN|START|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET|RESET|SHOW|LISTEN|NOTIFY|PREPARE TRANSACTION)\b[^;]*;?\s*$/i;
+	/^\s*(?:(?:BEGIN|START|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET|RESET|SHOW|LISTEN|NOTIFY|PREPARE TRANSACTION)\b[^;]*(?:;\s*|$))+$/i;
 
 async function readRelations(send: Send): Promise<ReadonlySet<string>> {
 	const { rows } = await send(

@@ -21,7 +21,8 @@ interface Buckets {
  * The statements to send instead, of which the results are to be put together.
  * A read becomes one of all buckets' rows; an INSERT goes into the bucket of its
  * tenant, that of `default` where it has none; any other statement is repeated in
- * each bucket. `undefined`: it concerns no table of a bucket.
+ * each bucket, as is a read that names a relation as a text (`'notes'::regclass`).
+ * `undefined`: it concerns no relation of a bucket.
  */
 export function routeStatement(
 	text: string,
@@ -79,7 +80,7 @@ function routeOne(
 		relations.has(name),
 	);
 	if (names.length === 0) return { isRouted: false, texts: [text] };
-	if (isRead(tree)) {
+	if (isRead(tree) && !names.some(({ isText }) => isText)) {
 		const hidden = ["xmin", "ctid", "tableoid"].filter((name) =>
 			new RegExp(`\\b${name}\\b`).test(text),
 		);
@@ -98,7 +99,10 @@ function routeOne(
 		};
 	}
 	const into = (schema: string) =>
-		replaceNames(text, names, ({ name }) => `"${schema}"."${name}"`);
+		replaceNames(text, names, ({ name, isText }) => {
+			const own = `"${schema}"."${name}"`;
+			return isText ? `'${own}'` : own;
+		});
 	const own = "InsertStmt" in tree ? tenantOf(tree, values) : undefined;
 	return {
 		isRouted: true,
@@ -122,6 +126,8 @@ interface Name {
 	readonly from: number;
 	readonly to: number;
 	readonly hasAlias: boolean;
+	/** It is a text with the name of a relation. */
+	readonly isText: boolean;
 }
 
 function namesIn({ tree, text, at }: Statement, buckets: Buckets): Name[] {
@@ -129,13 +135,13 @@ function namesIn({ tree, text, at }: Statement, buckets: Buckets): Name[] {
 		nodes(tree, "CommonTableExpr").map(({ ctename }) => ctename),
 	);
 	const bytes = Buffer.from(text);
+	const place = (location: unknown) =>
+		bytes.subarray(0, Number(location ?? 0) - at).toString().length;
 	const found = relationsOf(tree).flatMap(
 		({ relname, schemaname, location, alias }): Name[] => {
 			const isOurs = schemaname === undefined || schemaname === buckets.schema;
 			if (!isOurs || (schemaname === undefined && ctes.has(relname))) return [];
-			const from = bytes
-				.subarray(0, Number(location ?? 0) - at)
-				.toString().length;
+			const from = place(location);
 			const [written = ""] = named.exec(text.slice(from)) ?? [];
 			return [
 				{
@@ -143,16 +149,53 @@ function namesIn({ tree, text, at }: Statement, buckets: Buckets): Name[] {
 					from,
 					to: from + written.length,
 					hasAlias: alias !== undefined,
+					isText: false,
 				},
 			];
 		},
 	);
+	const texts = textsOf(tree).flatMap(({ sval, location }): Name[] => {
+		const [, schemaname, quoted, name = quoted] =
+			namedInText.exec(String(sval)) ?? [];
+		const isOurs = schemaname === undefined || schemaname === buckets.schema;
+		const from = place(location);
+		const to = from + String(sval).length + 2;
+		const isPlain = text.slice(from, to) === `'${sval}'`;
+		return name === undefined || !isOurs || !isPlain
+			? []
+			: [{ name, from, to, hasAlias: false, isText: true }];
+	});
 	return found.length > 0 || !isWithoutPlaces(tree)
-		? found
+		? [...found, ...texts]
 		: writtenNames(text, buckets);
 }
 
 const named = /^(?:(?:"[^"]+"|\w+)\s*\.\s*)?(?:"[^"]+"|\w+)/;
+const namedInText = /^(?:"?(\w+)"?\.)?(?:"([^"]+)"|(\w+))$/;
+
+/** The texts that name relations: those cast to `regclass`, and arguments of functions about relations. */
+function textsOf(tree: Tree): { sval: unknown; location: unknown }[] {
+	const casts = nodes(tree, "TypeCast").filter(({ typeName }) =>
+		nodes(typeName, "String").some(({ sval }) => sval === "regclass"),
+	);
+	const calls = nodes(tree, "FuncCall").filter(({ funcname }) =>
+		nodes(funcname, "String").some(({ sval }) =>
+			aboutRelations.test(String(sval)),
+		),
+	);
+	const given = [
+		...casts.map(({ arg }) => [arg]),
+		...calls.map(({ args }) => args),
+	].flat() as { A_Const?: { sval?: Tree; location?: number } }[];
+	return given.flatMap(({ A_Const: constant }) =>
+		constant?.sval === undefined
+			? []
+			: [{ sval: constant.sval.sval, location: constant.location }],
+	);
+}
+
+const aboutRelations =
+	/^(?:to_regclass|pg_(?:total_)?(?:relation|table|indexes)_(?:size|filenode))$/;
 
 /** Statements whose syntax tree does not have the places of names. */
 const isWithoutPlaces = (tree: Tree) =>
@@ -163,11 +206,11 @@ function writtenNames(
 	{ schema, relations }: Buckets,
 ): readonly Name[] & Name[] {
 	const pattern = new RegExp(
-		`(?<![\\w."'])(?:"?${schema}"?\\.)?"?(\\w+)"?(?![\\w"'(])`,
+		`(?<![\\w."'])(?:"?${schema}"?\\.)?(?:"([^"]+)"|(\\w+))(?![\\w"'(])`,
 		"g",
 	);
 	return [...text.matchAll(pattern)].flatMap((match): Name[] => {
-		const [written, name = ""] = match;
+		const [written, quoted = "", name = quoted] = match;
 		return relations.has(name)
 			? [
 					{
@@ -175,6 +218,7 @@ function writtenNames(
 						from: match.index,
 						to: match.index + written.length,
 						hasAlias: false,
+						isText: false,
 					},
 				]
 			: [];
@@ -203,11 +247,14 @@ function tenantOf(
 		readonly cols?: readonly {
 			readonly ResTarget: { readonly name: string };
 		}[];
+		readonly selectStmt?: Tree;
 	};
 	const at = (insert.cols ?? []).findIndex(
 		({ ResTarget }) => ResTarget.name === "tenant_id",
 	);
-	if (at < 0) return "default";
+	// Without a tenant, rows that are read in a bucket stay in it.
+	if (at < 0)
+		return relationsOf(insert.selectStmt).length > 0 ? undefined : "default";
 	const [rows] = nodes(tree, "valuesLists");
 	const lists = nodes(rows, "List") as unknown as { items?: unknown[] }[];
 	const targets = nodes(tree, "targetList")[0];
