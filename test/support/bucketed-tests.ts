@@ -28,9 +28,7 @@ export const withoutBuckets: Readonly<Record<string, string>> = {
 	"db-embedded": "it tests connections, which know no buckets",
 	docs: "the examples of the documentation state results without buckets",
 	"embedded-lock": "it tests the lock of a folder, which knows no buckets",
-	"documented-rights": "the documented rights are those of one schema",
 	"grammar-preload": "it opens no database",
-	"hostile-settings": "it sets the search path itself",
 	langchain: "it compares what is asked of the tables of one schema",
 	"logical-replication":
 		"it replicates tables of one schema to another database",

@@ -15,6 +15,13 @@ export function schemaOf(tenantId = "default"): string {
 	return schemas[bucketOf(tenantId, schemas.length)] as string;
 }
 
+/** A tenant of each schema. */
+export const tenantOfEach: readonly string[] = schemas.map((schema) => {
+	let n = 0;
+	while (schemaOf(`tenant ${n}`) !== schema) n++;
+	return `tenant ${n}`;
+});
+
 /** A name of a relation as results have it: once, or with each schema where they are buckets. */
 export const inSchemas = (name: string): string[] =>
 	buckets === undefined ? [name] : schemas.map((schema) => `${schema}.${name}`);
