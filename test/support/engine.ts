@@ -85,12 +85,29 @@ export function useService<const M extends Models = typeof coreEntities>(
 	return holder;
 }
 
-/** What internal functions about a tenant take: with buckets, that of its bucket. */
-export function coreOf(
-	{ core }: { readonly core: ServiceCore },
-	tenantId = "default",
-): ServiceCore {
+interface WithCore {
+	readonly core: ServiceCore;
+}
+
+/** The core that has the tables: with buckets, that of the tenant's bucket. */
+export function coreOf({ core }: WithCore, tenantId = "default"): ServiceCore {
 	return core instanceof Buckets ? core.of(tenantId) : core;
+}
+
+/** The cores that have tables: with buckets, one for each. */
+export function coresOf({ core }: WithCore): readonly ServiceCore[] {
+	return core instanceof Buckets ? core.all() : [core];
+}
+
+/** Another tenant, whose rows are in the same tables. */
+export function neighbourOf({ core }: WithCore, tenantId: string): string {
+	for (let at = 0; ; at++) {
+		const other = `${tenantId} neighbour ${at}`;
+		const isBeside =
+			!(core instanceof Buckets) ||
+			core.numberOf(other) === core.numberOf(tenantId);
+		if (isBeside) return other;
+	}
 }
 
 /** The code of the RemError that the promise fails with. */

@@ -15,14 +15,16 @@ interface Buckets {
 	readonly schema: string;
 	/** Every relation of a bucket. */
 	readonly relations: ReadonlySet<string>;
+	/** Every function of a bucket. */
+	readonly routines: ReadonlySet<string>;
 }
 
 /**
  * The statements to send instead, of which the results are to be put together.
  * A read becomes one of all buckets' rows; an INSERT goes into the bucket of its
- * tenant, that of `default` where it has none; any other statement is repeated in
- * each bucket, as is a read that names a relation as a text (`'notes'::regclass`).
- * `undefined`: it concerns no relation of a bucket.
+ * tenant, that of `default` where it has none; any other statement, and a read that
+ * has a table's name in a literal, is repeated in each bucket. `undefined`: it
+ * concerns no table and no function of a bucket.
  */
 export function routeStatement(
 	text: string,
@@ -76,11 +78,14 @@ function routeOne(
 ): Routed {
 	const { tree, text } = statement;
 	const { schemas, relations } = buckets;
-	const names = namesIn(statement, buckets).filter(({ name }) =>
-		relations.has(name),
-	);
+	const names = [
+		...namesIn(statement, buckets).filter(({ name }) => relations.has(name)),
+		...routinesIn(text, buckets),
+		...literalsIn(text, buckets),
+	];
 	if (names.length === 0) return { isRouted: false, texts: [text] };
-	if (isRead(tree) && !names.some(({ isText }) => isText)) {
+	const hasLiterals = names.some(({ kind }) => kind === "literal");
+	if (isRead(tree) && !hasLiterals) {
 		const hidden = ["xmin", "ctid", "tableoid"].filter((name) =>
 			new RegExp(`\\b${name}\\b`).test(text),
 		);
@@ -92,17 +97,21 @@ function routeOne(
 		return {
 			isRouted: true,
 			texts: [
-				replaceNames(text, names, ({ name, hasAlias }) =>
-					hasAlias ? all(name) : `${all(name)} AS "${name}"`,
+				replaceNames(text, names, ({ name, kind, hasAlias }) =>
+					kind === "routine"
+						? // It reads no table, or the test is not run with several buckets.
+							`"${schemas[0]}"."${name}"`
+						: hasAlias
+							? all(name)
+							: `${all(name)} AS "${name}"`,
 				),
 			],
 		};
 	}
 	const into = (schema: string) =>
-		replaceNames(text, names, ({ name, isText }) => {
-			const own = `"${schema}"."${name}"`;
-			return isText ? `'${own}'` : own;
-		});
+		replaceNames(text, names, ({ name, kind }) =>
+			kind === "literal" ? `'"${schema}"."${name}"'` : `"${schema}"."${name}"`,
+		);
 	const own = "InsertStmt" in tree ? tenantOf(tree, values) : undefined;
 	return {
 		isRouted: true,
@@ -122,12 +131,12 @@ function isRead(tree: Tree): boolean {
 
 interface Name {
 	readonly name: string;
+	/** Of a table in the statement, of a function, or of a relation in a literal. */
+	readonly kind: "relation" | "routine" | "literal";
 	/** Its place in the statement's text, of the name with its schema, as characters. */
 	readonly from: number;
 	readonly to: number;
 	readonly hasAlias: boolean;
-	/** It is a text with the name of a relation. */
-	readonly isText: boolean;
 }
 
 function namesIn({ tree, text, at }: Statement, buckets: Buckets): Name[] {
@@ -135,67 +144,31 @@ function namesIn({ tree, text, at }: Statement, buckets: Buckets): Name[] {
 		nodes(tree, "CommonTableExpr").map(({ ctename }) => ctename),
 	);
 	const bytes = Buffer.from(text);
-	const place = (location: unknown) =>
-		bytes.subarray(0, Number(location ?? 0) - at).toString().length;
 	const found = relationsOf(tree).flatMap(
 		({ relname, schemaname, location, alias }): Name[] => {
 			const isOurs = schemaname === undefined || schemaname === buckets.schema;
 			if (!isOurs || (schemaname === undefined && ctes.has(relname))) return [];
-			const from = place(location);
+			const from = bytes
+				.subarray(0, Number(location ?? 0) - at)
+				.toString().length;
 			const [written = ""] = named.exec(text.slice(from)) ?? [];
 			return [
 				{
 					name: String(relname),
+					kind: "relation",
 					from,
 					to: from + written.length,
 					hasAlias: alias !== undefined,
-					isText: false,
 				},
 			];
 		},
 	);
-	const texts = textsOf(tree).flatMap(({ sval, location }): Name[] => {
-		const [, schemaname, quoted, name = quoted] =
-			namedInText.exec(String(sval)) ?? [];
-		const isOurs = schemaname === undefined || schemaname === buckets.schema;
-		const from = place(location);
-		const to = from + String(sval).length + 2;
-		const isPlain = text.slice(from, to) === `'${sval}'`;
-		return name === undefined || !isOurs || !isPlain
-			? []
-			: [{ name, from, to, hasAlias: false, isText: true }];
-	});
 	return found.length > 0 || !isWithoutPlaces(tree)
-		? [...found, ...texts]
+		? found
 		: writtenNames(text, buckets);
 }
 
 const named = /^(?:(?:"[^"]+"|\w+)\s*\.\s*)?(?:"[^"]+"|\w+)/;
-const namedInText = /^(?:"?(\w+)"?\.)?(?:"([^"]+)"|(\w+))$/;
-
-/** The texts that name relations: those cast to `regclass`, and arguments of functions about relations. */
-function textsOf(tree: Tree): { sval: unknown; location: unknown }[] {
-	const casts = nodes(tree, "TypeCast").filter(({ typeName }) =>
-		nodes(typeName, "String").some(({ sval }) => sval === "regclass"),
-	);
-	const calls = nodes(tree, "FuncCall").filter(({ funcname }) =>
-		nodes(funcname, "String").some(({ sval }) =>
-			aboutRelations.test(String(sval)),
-		),
-	);
-	const given = [
-		...casts.map(({ arg }) => [arg]),
-		...calls.map(({ args }) => args),
-	].flat() as { A_Const?: { sval?: Tree; location?: number } }[];
-	return given.flatMap(({ A_Const: constant }) =>
-		constant?.sval === undefined
-			? []
-			: [{ sval: constant.sval.sval, location: constant.location }],
-	);
-}
-
-const aboutRelations =
-	/^(?:to_regclass|pg_(?:total_)?(?:relation|table|indexes)_(?:size|filenode))$/;
 
 /** Statements whose syntax tree does not have the places of names. */
 const isWithoutPlaces = (tree: Tree) =>
@@ -215,12 +188,50 @@ function writtenNames(
 			? [
 					{
 						name,
+						kind: "relation",
 						from: match.index,
 						to: match.index + written.length,
 						hasAlias: false,
-						isText: false,
 					},
 				]
+			: [];
+	});
+}
+
+/** Functions by their name before a parenthesis. */
+function routinesIn(text: string, { schema, routines }: Buckets): Name[] {
+	const pattern = new RegExp(
+		`(?<![\\w."'])(?:"?${schema}"?\\.)?"?(\\w+)"?(?=\\s*\\()`,
+		"g",
+	);
+	return matches(text, pattern, "routine", routines);
+}
+
+/**
+ * Relations by their name in a literal of the type `regclass`, or as the argument of
+ * a function about relations; also inside a function's body.
+ */
+function literalsIn(text: string, { schema, relations }: Buckets): Name[] {
+	const literal = `'(?:"?${schema}"?\\.)?(?:"([^"']+)"|(\\w+))'`;
+	const pattern = new RegExp(
+		`${literal}(?=::regclass)|(?<=(?:regclass|pg_\\w+_(?:size|filenode))\\()${literal}`,
+		"g",
+	);
+	return matches(text, pattern, "literal", relations);
+}
+
+function matches(
+	text: string,
+	pattern: RegExp,
+	kind: Name["kind"],
+	known: ReadonlySet<string>,
+): Name[] {
+	return [...text.matchAll(pattern)].flatMap((match): Name[] => {
+		const [written, ...groups] = match;
+		const name = groups.find((one) => one !== undefined) ?? "";
+		const from = match.index;
+		return known.has(name)
+			? [{ name, kind, from, to: from + written.length, hasAlias: false }]
 			: [];
 	});
 }

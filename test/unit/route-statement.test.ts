@@ -5,6 +5,7 @@ const buckets = {
 	schema: "public",
 	schemas: ["public_b00", "public_b01"],
 	relations: new Set(["notes", "kv_store", "hnsw-notes"]),
+	routines: new Set(["rem_words"]),
 };
 const route = (text: string, values?: readonly unknown[]) =>
 	routeStatement(text, values, buckets);
@@ -65,6 +66,29 @@ test("a name in quotes, and one in a text, is that of each bucket", () => {
 				`SELECT 'notes', pg_relation_filenode('"${schema}"."kv_store"') FROM pg_class WHERE oid = '"${schema}"."hnsw-notes"'::regclass OR oid = 'other'::regclass`,
 		),
 	);
+});
+
+test("a function is that of a bucket", () => {
+	expect(route("SELECT rem_words('english', n.text) FROM notes AS n")).toEqual([
+		`SELECT "public_b00"."rem_words"('english', n.text) FROM (SELECT * FROM "public_b00"."notes" UNION ALL SELECT * FROM "public_b01"."notes") AS n`,
+	]);
+	expect(route("DROP FUNCTION public.rem_words(text, text)")).toEqual([
+		'DROP FUNCTION "public_b00"."rem_words"(text, text)',
+		'DROP FUNCTION "public_b01"."rem_words"(text, text)',
+	]);
+});
+
+test("a statement with a table's name in a literal is repeated in each bucket", () => {
+	expect(
+		route("SELECT FROM pg_index WHERE indrelid = 'public.notes'::regclass"),
+	).toEqual([
+		`SELECT FROM pg_index WHERE indrelid = '"public_b00"."notes"'::regclass`,
+		`SELECT FROM pg_index WHERE indrelid = '"public_b01"."notes"'::regclass`,
+	]);
+	expect(route("DO $$ BEGIN PERFORM 'notes'::regclass; END $$")).toEqual([
+		`DO $$ BEGIN PERFORM '"public_b00"."notes"'::regclass; END $$`,
+		`DO $$ BEGIN PERFORM '"public_b01"."notes"'::regclass; END $$`,
+	]);
 });
 
 test("a statement about no table of a bucket is sent as it is", () => {
