@@ -2,7 +2,10 @@ import {
 	outsideTransactions,
 	refuseInsideTransaction,
 } from "../db/open-transaction.ts";
-import { BackgroundIndexer } from "../indexer/background-indexer.ts";
+import {
+	BackgroundIndexer,
+	type IndexRequest,
+} from "../indexer/background-indexer.ts";
 import { schemasWithBuilds } from "../indexer/build-queue.ts";
 import { type BucketCores, mapBuckets, mapEveryBucket } from "./each.ts";
 import { spread } from "./spread.ts";
@@ -35,13 +38,14 @@ export function indexerOfBuckets(buckets: BucketCores): BackgroundIndexer {
 		const number = buckets.schemas.indexOf(schema);
 		return buckets.at(Math.max(0, number)).indexer;
 	};
+	const queueIndex = async (request: IndexRequest) => {
+		await mapEveryBucket(buckets, ({ indexer }) => indexer.queueIndex(request));
+	};
 	return spread(BackgroundIndexer, {
-		queueIndex: async (request) => {
-			await mapEveryBucket(buckets, ({ indexer }) =>
-				indexer.queueIndex(request),
-			);
-		},
+		queueIndex,
 		build: async (request) => {
+			// A stop before the turn of a bucket leaves its build in the queue.
+			await queueIndex(request);
 			await mapEveryBucket(buckets, ({ indexer }) => indexer.build(request));
 		},
 		run: async () => {

@@ -2,6 +2,7 @@ import { expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, PostgresService } from "../../src/index.ts";
 import { createDatabase } from "../support/engine.ts";
+import { schemaOf } from "../support/schemas.ts";
 
 // A cache that is filled again, and its indexes of contents.
 
@@ -12,6 +13,7 @@ const Page = defineEntity(
 );
 const tenantId = "t";
 const index = "kv_store_content";
+const schema = schemaOf(tenantId);
 
 async function open({ rows, enabled }: { rows: number; enabled: boolean }) {
 	const database = await createDatabase();
@@ -41,13 +43,16 @@ type Service = Awaited<ReturnType<typeof open>>;
 
 async function stateOf(service: Service): Promise<string | undefined> {
 	const { indexes } = await service.indexer.status();
-	return indexes.find(({ indexName }) => indexName === index)?.state;
+	return indexes.find(
+		({ indexName, bucket = schema }) =>
+			indexName === index && bucket === schema,
+	)?.state;
 }
 
 async function exists(service: Service): Promise<boolean> {
 	const { rows } = await service.execute<{ there: boolean }>(
 		"SELECT to_regclass($1) IS NOT NULL AS there",
-		[index],
+		[`${schema}.${index}`],
 	);
 	return rows[0]?.there === true;
 }

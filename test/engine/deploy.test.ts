@@ -16,6 +16,7 @@ import {
 	useService,
 } from "../support/engine.ts";
 import { psql } from "../support/psql.ts";
+import { schemas } from "../support/schemas.ts";
 
 // The SQL of deploy/: metrics and grants, run on a migrated database.
 
@@ -68,7 +69,7 @@ test("the metrics show an emptied cache, a failed index, queued and dead-lettere
 	await service.execute(
 		"UPDATE pg_index SET indisvalid = FALSE WHERE indexrelid = 'left_over'::regclass",
 	);
-	expect(await metricsOf("rem_indexes")).toEqual({ invalid: 1 });
+	expect(await metricsOf("rem_indexes")).toEqual({ invalid: schemas.length });
 	await service.execute("DROP INDEX left_over");
 
 	expect(await metricsOf("rem_embedding_queue")).toEqual({
@@ -106,6 +107,9 @@ test.runIf(onServer)(
 		await client.connect();
 		await client.query(grants);
 		await client.query(grants); // after every migration
+		await client.query("SET ROLE pg_monitor");
+		for (const { query } of Object.values(queries))
+			expect((await client.query(query)).rows).toHaveLength(1);
 		await client.end();
 
 		const url = new URL(db.url);
@@ -142,9 +146,10 @@ test.runIf(onServer)(
 		await app.close();
 
 		const { rows } = await db.service.execute(
-			`SELECT relname::text FROM pg_class
-			WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v') AND has_table_privilege('pg_monitor', oid, 'SELECT')
+			`SELECT DISTINCT relname::text FROM pg_class
+			WHERE relnamespace = ANY ($1::text[]::regnamespace[]) AND relkind IN ('r', 'v') AND has_table_privilege('pg_monitor', oid, 'SELECT')
 			ORDER BY 1`,
+			[`{${schemas.join()}}`],
 		);
 		expect(rows.map(({ relname }) => relname)).toEqual([
 			"kv_state",

@@ -95,7 +95,9 @@ function run(
 	const script = `
 import { createJiti } from "jiti";
 import * as z from "zod";
-const { defineEntity, PostgresService } = await createJiti(import.meta.url).import("./src/index.ts");
+const jiti = createJiti(import.meta.url);
+await jiti.import("./test/support/in-buckets.ts");
+const { defineEntity, PostgresService } = await jiti.import("./src/index.ts");
 const Page = defineEntity("pages", { name: z.string(), content: z.string().optional() }, { entityKeyField: "name" });
 const service = await PostgresService.connect({ connectionString: ${JSON.stringify(url)}, models: [Page], embedding: { provider: "local" } });
 ${statements}`;

@@ -4,7 +4,7 @@ import { defineEntity } from "../../src/index.ts";
 import { rankByVector } from "../../src/query/row-ranks.ts";
 import type { VectorStatistics } from "../../src/query/vector-statistics.ts";
 import { queryVector, resolveSearch } from "../../src/verbs/search.ts";
-import { codeOf, useService } from "../support/engine.ts";
+import { codeOf, coreOf, useService } from "../support/engine.ts";
 import { FakeProvider } from "../support/fake-provider.ts";
 
 const Film = defineEntity(
@@ -169,7 +169,11 @@ test("where the search asks an index, a row that is not among the nearest 500 is
 		{ tenantId },
 	);
 	const call = { tableName, tenantId, query: "description 7" } as const;
-	const resolved = await resolveSearch(db.service.core, call, call);
+	const resolved = await resolveSearch(
+		coreOf(db.service, tenantId),
+		call,
+		call,
+	);
 	const { vector } = await queryVector(resolved);
 	const hits = await db.service.vectorSearch({
 		tableName,

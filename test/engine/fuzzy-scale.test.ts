@@ -7,6 +7,7 @@ import { FuzzySamples } from "../../src/query/fuzzy-sample.ts";
 import { fuzzySql, securedFuzzySql } from "../../src/query/fuzzy-sql.ts";
 import { compile, ident } from "../../src/sql.ts";
 import { useService } from "../support/engine.ts";
+import { schemaOf } from "../support/schemas.ts";
 
 // A tenant with more names than can be compared one by one.
 
@@ -18,6 +19,7 @@ const Topic = defineEntity(
 const db = useService({ models: [Topic] });
 const tenantId = "large";
 const size = 25_000;
+const schema = schemaOf(tenantId);
 
 beforeAll(async () => {
 	const { service } = db;
@@ -186,7 +188,7 @@ describe("what is read is bounded", () => {
 	])("in mode %s by %s", async (mode, query) => {
 		const request = { query, mode, tenantId };
 		const names = {
-			schema: "public",
+			schema,
 			tenantId,
 			column: mode === "content" ? "content_summary" : "entity_key",
 		} as const;
@@ -195,14 +197,12 @@ describe("what is read is bounded", () => {
 		await db.service.transaction(async (transaction) => {
 			const sample = await samples.read(transaction, names);
 			expect(sample?.size).toBeGreaterThan(100);
-			const match = matchOf(queryOf(request), { schema: "public", sample });
+			const match = matchOf(queryOf(request), { schema, sample });
 			for (const one of [match, match.bound?.more])
 				if (one !== undefined)
 					statements.push(
-						compile(fuzzySql(ident("public", "kv_store"), request, one)),
-						compile(
-							securedFuzzySql("public", request, { ...one, indexes: [] }),
-						),
+						compile(fuzzySql(ident(schema, "kv_store"), request, one)),
+						compile(securedFuzzySql(schema, request, { ...one, indexes: [] })),
 					);
 		});
 		expect(statements.length).toBeGreaterThan(0);

@@ -6,6 +6,7 @@ import * as z from "zod";
 import { defineEntity, PostgresService, RemError } from "../../src/index.ts";
 import { openSnapshot, openWriter } from "../support/blocker.ts";
 import { engine, useService } from "../support/engine.ts";
+import { inSchemas, schemaOf, schemas } from "../support/schemas.ts";
 
 // Everything that can happen to a build while others use the database; the
 // embedded one has no others.
@@ -44,9 +45,13 @@ describe.runIf(engine === "server")("a build", () => {
 	const another = () =>
 		PostgresService.connect({ ...options, connectionString: db.url });
 
-	async function status(indexName = hnsw) {
+	/** Of several buckets, that which is being built, or that of the tenant. */
+	async function status(indexName = hnsw, tenantId = "default") {
 		const { indexes } = await db.service.indexer.status();
-		return indexes.find((index) => index.indexName === indexName);
+		const all = indexes.filter((index) => index.indexName === indexName);
+		const isOfTenant = ({ bucket = schemaOf(tenantId) }) =>
+			bucket === schemaOf(tenantId);
+		return all.find(({ phase }) => phase !== null) ?? all.find(isOfTenant);
 	}
 
 	async function untilWaiting(phase: string) {
@@ -65,9 +70,11 @@ describe.runIf(engine === "server")("a build", () => {
 
 	async function expectWhole() {
 		const { indexes } = await db.service.indexer.status();
-		expect(indexes.find(({ indexName }) => indexName === hnsw)?.state).toBe(
-			"valid",
-		);
+		expect(
+			indexes
+				.filter(({ indexName }) => indexName === hnsw)
+				.map(({ state }) => state),
+		).toEqual(schemas.map(() => "valid"));
 		const { rows } = await db.service.execute(
 			`SELECT relname, indisvalid FROM pg_index JOIN pg_class ON oid = indexrelid
        WHERE NOT indisvalid OR relname ~ '(__next|__old|_cc(new|old)[0-9]*)$'`,
@@ -130,7 +137,7 @@ describe.runIf(engine === "server")("a build", () => {
 			attempts: 4,
 		});
 		await blocker.release();
-		expect(await impatient.indexer.repair()).toEqual([hnsw]);
+		expect(await impatient.indexer.repair()).toEqual(inSchemas(hnsw));
 		await impatient.indexer.drain();
 		await impatient.close();
 		await expectWhole();
@@ -208,7 +215,7 @@ describe.runIf(engine === "server")("a build", () => {
 				})),
 			});
 			await service.indexer.drain();
-			expect(await status()).toMatchObject({ state: "valid" });
+			expect(await status(hnsw, "loaded")).toMatchObject({ state: "valid" });
 			const queue = async () => {
 				const { rows } = await db.service.execute(
 					"SELECT index_name, finished_at FROM rem_index_builds ORDER BY 1",
@@ -253,7 +260,7 @@ describe.runIf(engine === "server")("a build", () => {
 		];
 		const running = async () => {
 			const { rows } = await db.service.execute<{ name: string }>(
-				"SELECT relid::regclass::text AS name FROM pg_stat_progress_create_index WHERE datname = current_database()",
+				"SELECT relname AS name FROM pg_stat_progress_create_index JOIN pg_class ON oid = relid WHERE datname = current_database()",
 			);
 			return rows.map(({ name }) => name).sort();
 		};
@@ -266,16 +273,18 @@ describe.runIf(engine === "server")("a build", () => {
 	});
 
 	test("that psql has begun is not touched, only waited for", async () => {
-		const blocker = await openWriter(db.url, "embeddings_pages");
+		const table = `${schemaOf()}.embeddings_pages`;
+		const index = `${schemaOf()}."${hnsw}"`;
+		const blocker = await openWriter(db.url, table);
 		const psql = new pg.Client({ connectionString: db.url });
 		await psql.connect();
 		const foreign = psql.query(
-			`CREATE INDEX CONCURRENTLY "${hnsw}" ON embeddings_pages USING hnsw ((embedding::vector(8)) vector_cosine_ops)
+			`CREATE INDEX CONCURRENTLY "${hnsw}" ON ${table} USING hnsw ((embedding::vector(8)) vector_cosine_ops)
        WITH (m = 16, ef_construction = 64) WHERE field_name = 'content' AND provider = 'local' AND model = 'lexical-v1' AND dimensions = 8`,
 		);
 		await untilWaiting("waiting for writers");
 		const { rows } = await db.service.execute<{ oid: number }>(
-			`SELECT '"${hnsw}"'::regclass::oid AS oid`,
+			`SELECT '${index}'::regclass::oid AS oid`,
 		);
 		const build = db.service.createIndexConcurrently(hnswRequest);
 		await expect
@@ -286,7 +295,7 @@ describe.runIf(engine === "server")("a build", () => {
 		await psql.end();
 		await build;
 		const after = await db.service.execute(
-			`SELECT '"${hnsw}"'::regclass::oid AS oid`,
+			`SELECT '${index}'::regclass::oid AS oid`,
 		);
 		expect(after.rows).toEqual(rows);
 		await expectWhole();

@@ -148,7 +148,11 @@ const service = await PostgresService.connect({
 	connectTimeoutMs: 1000,
 });
 const register = (embed) => service.embeddings.registerProvider({ name: "local", model: "semantic-v1", dimensions: 612, limits: { maxTexts: 10 }, embed });
-const queue = (count) => service.execute("INSERT INTO pages (tenant_id, name, content) SELECT 'default', gen_random_uuid()::text, 'text ' || gen_random_uuid() FROM generate_series(1, " + count + ")");
+const queue = (count) => service.batchUpsert({
+	tableName: "pages",
+	entities: Array.from({ length: count }, () => ({ name: crypto.randomUUID(), content: "text " + crypto.randomUUID() })),
+	generateEmbeddings: false,
+});
 // A machine that has other work to do lengthens everything but this.
 const idleMs = () => performance.eventLoopUtilization().idle;
 const codeOf = (promise) => promise.then(() => "no error", (error) => error.code);

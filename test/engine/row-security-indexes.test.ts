@@ -7,7 +7,7 @@ import { matchOf } from "../../src/query/fuzzy-match.ts";
 import { queryOf } from "../../src/query/fuzzy-request.ts";
 import { fuzzySql, securedFuzzySql } from "../../src/query/fuzzy-sql.ts";
 import { compile, ident, type Sql, sql } from "../../src/sql.ts";
-import { engine, useService } from "../support/engine.ts";
+import { coreOf, engine, useService } from "../support/engine.ts";
 import { login } from "../support/row-security.ts";
 
 const Note = defineEntity(
@@ -18,6 +18,7 @@ const Note = defineEntity(
 const models = [Note] as const;
 const db = useService({ models });
 const tenantId = "t1";
+const schemaOf = () => coreOf(db.service, tenantId).settings.schema;
 
 // The embedded database has one role, and that a superuser: policies apply to no role there.
 describe.runIf(engine === "server")("with row level security", () => {
@@ -75,8 +76,8 @@ SET rem.tenant_id = '${tenantId}'`);
 
 	const fuzzy = { tenantId, query: `note of ${"c4ca4238a0b923820dcc"}` };
 	const found = (where: object, hasRowSecurity: boolean) =>
-		plansOf(sql`SELECT r.id FROM notes AS r WHERE r.tenant_id = ${tenantId} AND r.deleted_at IS NULL
-AND ${whereSql({ schema: "public", entity: Note, hasRowSecurity }, where as never, "r")}`);
+		plansOf(sql`SELECT r.id FROM ${ident(schemaOf(), "notes")} AS r WHERE r.tenant_id = ${tenantId} AND r.deleted_at IS NULL
+AND ${whereSql({ schema: schemaOf(), entity: Note, hasRowSecurity }, where as never, "r")}`);
 
 	test.each(["key", "word", "content"] as const)(
 		"FUZZY by %s uses its index",
@@ -84,15 +85,15 @@ AND ${whereSql({ schema: "public", entity: Note, hasRowSecurity }, where as neve
 			const index = mode === "content" ? "kv_store_content" : "kv_store_fuzzy";
 			const request = { ...fuzzy, mode, threshold: 0.5 };
 			const match = matchOf(queryOf(request), {
-				schema: "public",
+				schema: schemaOf(),
 				sample: undefined,
 			});
-			const held = await plansOf(securedFuzzySql("public", request, match));
+			const held = await plansOf(securedFuzzySql(schemaOf(), request, match));
 			expect(held.plan).toContain(`Bitmap Index Scan on ${index}`);
 			expect(held.plan).toMatch(/Index Cond: .* %>? /);
 			// Without the function only the tenant is looked for, so this test can fail.
 			const plain = await plansOf(
-				fuzzySql(ident("public", "kv_store"), request, match),
+				fuzzySql(ident(schemaOf(), "kv_store"), request, match),
 			);
 			expect(plain.plan).not.toMatch(/Index Cond: .* %>? /);
 			expect(held.rows).toEqual(plain.rows);
@@ -106,10 +107,10 @@ AND ${whereSql({ schema: "public", entity: Note, hasRowSecurity }, where as neve
 				mode === "content" ? "kv_store_content_pairs" : "kv_store_key_pairs";
 			const request = { tenantId, query: "记忆", mode };
 			const match = matchOf(queryOf(request), {
-				schema: "public",
+				schema: schemaOf(),
 				sample: undefined,
 			});
-			const held = await plansOf(securedFuzzySql("public", request, match));
+			const held = await plansOf(securedFuzzySql(schemaOf(), request, match));
 			expect(held.plan).toContain(`Bitmap Index Scan on ${index}`);
 			expect(held.rows).toMatchObject(
 				mode === "word" ? [{ entity_key: "长期记忆系统" }] : [],

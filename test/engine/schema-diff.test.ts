@@ -5,7 +5,7 @@ import { diffSchema, readOwnCatalogue } from "../../src/migrate/diff/diff.ts";
 import type { Difference } from "../../src/migrate/diff/difference.ts";
 import { Registry } from "../../src/models/registry.ts";
 import { generatedSchema } from "../../src/schema/files.ts";
-import { useService } from "../support/engine.ts";
+import { coreOf, useService } from "../support/engine.ts";
 import { randomModel } from "../support/random-models.ts";
 
 /** More runs by hand: REM_TEST_RUNS=300. */
@@ -18,11 +18,14 @@ const db = useService({
 });
 
 const space = { provider: "local", model: "lexical-v1", dimensions: 8 };
-const base = { schema: "public", kvPersistence: "unlogged" } as const;
+const schemaOf = () => coreOf(db.service).settings.schema;
+const base = () => ({ schema: schemaOf(), kvPersistence: "unlogged" }) as const;
+const generated = (entity: Entity) =>
+	generatedSchema([entity], "a test", { schema: schemaOf() });
 
 const diff = (...entities: Entity[]) =>
-	diffSchema(db.service.core.db, new Registry("public", entities).all(), {
-		...base,
+	diffSchema(db.service.core.db, new Registry(schemaOf(), entities).all(), {
+		...base(),
 		embedding: space,
 	});
 
@@ -40,14 +43,15 @@ async function apply(differences: readonly Difference[]): Promise<void> {
 
 const catalogueOf = (entity: Entity) =>
 	db.service.transaction((tx) =>
-		readOwnCatalogue(tx, new Registry("public", [entity]).all(), base),
+		readOwnCatalogue(tx, new Registry(schemaOf(), [entity]).all(), base()),
 	);
 
 async function drop(tableName: string): Promise<void> {
+	const schema = schemaOf();
 	await db.service.execute(`
-DROP TABLE IF EXISTS "embeddings_${tableName}", "rem_words_${tableName}";
-DROP TABLE IF EXISTS "${tableName}" CASCADE;
-DELETE FROM kv_store`);
+DROP TABLE IF EXISTS ${schema}."embeddings_${tableName}", ${schema}."rem_words_${tableName}";
+DROP TABLE IF EXISTS ${schema}."${tableName}" CASCADE;
+DELETE FROM ${schema}.kv_store`);
 }
 
 describe("any model", () => {
@@ -57,9 +61,10 @@ describe("any model", () => {
 			await fc.assert(
 				fc.asyncProperty(randomModel("things"), async (model) => {
 					await drop("things");
-					await db.service.execute(generatedSchema([model], "a test"));
+					await db.service.execute(generated(model));
 					expect(await diff(model)).toEqual([]);
 					const { backgroundIndexes } = registerType(model, {
+						schema: schemaOf(),
 						embedding: space,
 					}).sql;
 					await db.service.execute(
@@ -82,13 +87,13 @@ describe("any model", () => {
 					randomModel("things"),
 					async (before, after) => {
 						await drop("things");
-						await db.service.execute(generatedSchema([before], "a test"));
+						await db.service.execute(generated(before));
 						await apply(await diff(after));
 						expect(await diff(after)).toEqual([]);
 						// What the comparison does not see, the catalogue does.
 						const changed = await catalogueOf(after);
 						await drop("things");
-						await db.service.execute(generatedSchema([after], "a test"));
+						await db.service.execute(generated(after));
 						expect(changed).toEqual(await catalogueOf(after));
 					},
 				),

@@ -6,7 +6,7 @@ import { hnswIndex } from "../../src/schema/index-types/hnsw.ts";
 import { createIndex } from "../../src/schema/indexes.ts";
 import { wordsIndex } from "../../src/schema/word-indexes.ts";
 import { toText } from "../../src/sql.ts";
-import { useService } from "../support/engine.ts";
+import { coresOf, useService } from "../support/engine.ts";
 
 // Random searches of random rows, compared with brute force in JavaScript.
 const runs = Number(process.env.REM_TEST_RUNS ?? 100);
@@ -104,18 +104,25 @@ beforeAll(async () => {
 });
 
 async function buildIndexes(): Promise<void> {
-	const table = db.service.registry.get("papers");
 	const options = { m: 8, efConstruction: 40 };
-	const indexes = [
-		...Paper.embedFields.map((field) =>
-			hnswIndex(table, field, space, options),
-		),
-		wordsIndex(table),
-	];
-	for (const index of indexes)
-		await db.service.execute(toText(createIndex("public", index)));
+	for (const { registry, settings } of coresOf(db.service)) {
+		const table = registry.get("papers");
+		const indexes = [
+			...Paper.embedFields.map((field) =>
+				hnswIndex(table, field, space, options),
+			),
+			wordsIndex(table),
+		];
+		for (const index of indexes)
+			await db.service.execute(toText(createIndex(settings.schema, index)));
+	}
 	await db.service.execute("ANALYZE");
-	db.service.core.vectorStatistics.forget();
+	forgetStatistics();
+}
+
+function forgetStatistics(): void {
+	for (const { vectorStatistics } of coresOf(db.service))
+		vectorStatistics.forget();
 }
 
 const scope = {
@@ -278,7 +285,7 @@ describe.each(["without", "with"])("hybrid, %s an index of words", (which) => {
 		if (which === "with") return buildIndexes();
 		const { name } = wordsIndex(db.service.registry.get("papers"));
 		await db.service.execute(`DROP INDEX IF EXISTS "${name}"`);
-		db.service.core.vectorStatistics.forget();
+		forgetStatistics();
 	});
 
 	test(`${runs} random searches give the three lists, fused`, async () => {

@@ -8,7 +8,7 @@ import {
 import { hnswIndex } from "../../src/schema/index-types/hnsw.ts";
 import { createIndex } from "../../src/schema/indexes.ts";
 import { toText } from "../../src/sql.ts";
-import { codeOf, engine, useService } from "../support/engine.ts";
+import { codeOf, coresOf, engine, useService } from "../support/engine.ts";
 
 const dimensions = 24;
 const space = { provider: "local", model: "lexical-v1", dimensions };
@@ -45,15 +45,24 @@ beforeAll(async () => {
 });
 
 async function buildIndex(options: { quantized?: boolean } = {}) {
-	const table = db.service.registry.get("pages");
-	const index = hnswIndex(table, Page.embedFields[0] as never, space, {
-		m: 16,
-		efConstruction: 64,
-		...options,
-	});
-	await db.service.execute(toText(createIndex("public", index)));
-	db.service.core.vectorStatistics.forget();
-	return index.name;
+	const names: string[] = [];
+	for (const { registry, settings } of coresOf(db.service)) {
+		const table = registry.get("pages");
+		const index = hnswIndex(table, Page.embedFields[0] as never, space, {
+			m: 16,
+			efConstruction: 64,
+			...options,
+		});
+		await db.service.execute(toText(createIndex(settings.schema, index)));
+		names.push(index.name);
+	}
+	forgetStatistics();
+	return names[0] as string;
+}
+
+function forgetStatistics(): void {
+	for (const { vectorStatistics } of coresOf(db.service))
+		vectorStatistics.forget();
 }
 
 type Options = Partial<Parameters<typeof db.service.vectorSearch<"pages">>[0]>;
@@ -90,7 +99,7 @@ describe("how a search is made", () => {
 		await db.service.execute(
 			`UPDATE pg_index SET indisvalid = FALSE WHERE indexrelid = '${name}'::regclass`,
 		);
-		db.service.core.vectorStatistics.forget();
+		forgetStatistics();
 		expect(await planOf({ mode: "approximate" })).toEqual(["exact"]);
 		expect(await search()).toHaveLength(10);
 		await db.service.execute(`DROP INDEX "${name}"`);

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, PostgresService } from "../../src/index.ts";
-import { codeOf, engine, useService } from "../support/engine.ts";
+import { codeOf, coresOf, engine, useService } from "../support/engine.ts";
 import { login } from "../support/row-security.ts";
 
 const Note = defineEntity(
@@ -52,9 +52,16 @@ async function rows<R>(text: string): Promise<R[]> {
 	return (await db.service.execute(text)).rows as R[];
 }
 
+function forgetStatistics(
+	service: Parameters<typeof coresOf>[0] = db.service,
+): void {
+	for (const { vectorStatistics } of coresOf(service))
+		vectorStatistics.forget();
+}
+
 beforeEach(async () => {
 	await db.service.execute("DELETE FROM notes");
-	db.service.core.vectorStatistics.forget();
+	forgetStatistics();
 });
 
 describe("the order", () => {
@@ -119,7 +126,7 @@ FROM generate_series(1, 3000) AS n`);
 			rare: "common zeppelin",
 		});
 		await db.service.indexer.build({ tableName: "notes", indexType: "gin" });
-		db.service.core.vectorStatistics.forget();
+		forgetStatistics();
 		const explained = await db.service.hybridSearch({
 			tableName: "notes",
 			query: "common usual",
@@ -332,7 +339,7 @@ describe("a prepared statement", () => {
 SELECT CASE WHEN i <= 3000 THEN 'large' ELSE 't' || i END, 'n' || i, 'wing ' || i FROM generate_series(1, 5000) AS i`);
 		await db.service.execute(`ANALYZE ${words}`);
 		await db.service.execute("ANALYZE kv_store");
-		db.service.core.vectorStatistics.forget();
+		forgetStatistics();
 		const before = await prepared();
 		expect(await search({ tenantId: "large" })).toHaveLength(10);
 		expect(await prepared()).toBe(before);
@@ -349,7 +356,7 @@ SELECT CASE WHEN i <= 3000 THEN 'large' ELSE 't' || i END, 'n' || i, 'wing ' || 
 SELECT 't' || i % 2, 'n' || i, 'wing ' || i FROM generate_series(1, 6000) AS i`);
 		await db.service.execute(`ANALYZE ${words}`);
 		await db.service.execute("ANALYZE kv_store");
-		db.service.core.vectorStatistics.forget();
+		forgetStatistics();
 		const before = (await prepared()) ?? 0;
 		for (let at = 1; at <= 8; at++) {
 			expect(await search({ tenantId: `t${at % 2}` })).toHaveLength(10);
@@ -400,7 +407,7 @@ describe("rows that were there before their words", () => {
 		await db.service.execute(
 			"UPDATE rem_word_sources SET is_filled = false, filled_to = NULL",
 		);
-		db.service.core.vectorStatistics.forget();
+		forgetStatistics();
 	}
 
 	test("are found before, while and after the indexer gets to them", async () => {
@@ -420,7 +427,7 @@ FROM notes ORDER BY id LIMIT 200 ON CONFLICT DO NOTHING`);
 		expect(await found("lighthouse 317")).toContain("n317");
 		expect(await found("lighthouse 7")).toContain("n7");
 		await db.service.indexer.drain();
-		db.service.core.vectorStatistics.forget();
+		forgetStatistics();
 		expect(await rows("SELECT is_filled FROM rem_word_sources")).toEqual([
 			{ is_filled: true },
 		]);
@@ -440,7 +447,7 @@ SELECT 't', 'n' || n, 'lighthouse ' || n FROM generate_series(1, 5100) AS n`);
 				query: "lighthouse 317",
 				weights: { vector: 0, name: 0 },
 			});
-		db.service.core.vectorStatistics.forget();
+		forgetStatistics();
 		expect((await search()).partialWords).toBeUndefined();
 		// Words in another way: those of the first rows are the former ones, the others have none.
 		await db.service.execute(
@@ -449,14 +456,14 @@ SELECT 't', 'n' || n, 'lighthouse ' || n FROM generate_series(1, 5100) AS n`);
 		await db.service.execute(
 			`DELETE FROM ${words} WHERE entity_id IN (SELECT id FROM notes WHERE substr(name, 2)::integer > 400)`,
 		);
-		db.service.core.vectorStatistics.forget();
+		forgetStatistics();
 		const some = await search();
 		expect(some.partialWords).toBe(true);
 		expect(some[0]?.name).toBe("n317");
 		const names = (await found("lighthouse 4321")).map((name) => name);
 		expect(names).not.toContain("n4321");
 		await db.service.indexer.drain();
-		db.service.core.vectorStatistics.forget();
+		forgetStatistics();
 		const all = await search();
 		expect(all.partialWords).toBeUndefined();
 		expect(await found("lighthouse 4321")).toContain("n4321");
@@ -472,7 +479,7 @@ CREATE INDEX gin_notes__words__english__name__content ON notes USING gin (tenant
 			"DELETE FROM rem_migrations WHERE name = 'entity:notes'",
 		);
 		await db.service.migrate();
-		db.service.core.vectorStatistics.forget();
+		forgetStatistics();
 		expect(await found("lighthouse")).toEqual(["a"]);
 		expect(
 			await rows(
@@ -500,7 +507,7 @@ CREATE INDEX gin_notes__words__english__name__content ON notes USING gin (tenant
 				await german.migrate();
 				expect(await found("Haus", {}, german as never)).toEqual(["a"]);
 				await german.indexer.drain();
-				german.core.vectorStatistics.forget();
+				forgetStatistics(german);
 				expect(await found("Haus", {}, german as never)).toEqual(["a"]);
 			} finally {
 				await german.close();

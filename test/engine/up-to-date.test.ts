@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, PostgresService } from "../../src/index.ts";
-import { engine, useService } from "../support/engine.ts";
+import { coresOf, engine, useService } from "../support/engine.ts";
 
 const Note = defineEntity(
 	"notes",
@@ -119,8 +119,16 @@ describe.skipIf(engine === "embedded")(
 			const database = new URL(db.url).pathname.slice(1);
 			await db.service.execute(`CREATE ROLE ${role} LOGIN PASSWORD 'x';
 REVOKE TEMPORARY ON DATABASE ${database} FROM PUBLIC;
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO ${role};
-REVOKE INSERT, UPDATE ON rem_migrations FROM ${role}`);
+${["public", ...coresOf(db.service).map(({ settings }) => settings.schema)]
+	.map(
+		(schema) => `GRANT USAGE ON SCHEMA ${schema} TO ${role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${schema} TO ${role};
+`,
+	)
+	.join("")}`);
+			await db.service.execute(
+				`REVOKE INSERT, UPDATE ON rem_migrations FROM ${role}`,
+			);
 			const asRole = new URL(db.url);
 			asRole.username = role;
 			asRole.password = "x";

@@ -15,7 +15,7 @@ import { batchUpsert } from "../../src/store/batch-upsert.ts";
 import type { UpsertOptions } from "../../src/store/prepare.ts";
 import { readStored } from "../../src/store/read-stored.ts";
 import { writeRowsSql } from "../../src/store/write-rows.ts";
-import { codeOf, useService } from "../support/engine.ts";
+import { codeOf, coreOf, neighbourOf, useService } from "../support/engine.ts";
 
 const Page = defineEntity(
 	"pages",
@@ -86,6 +86,8 @@ const upsert = (
 		...(options.tenantId === undefined ? { tenantId } : {}),
 		...options,
 	});
+
+const table = () => coreOf(db.service, tenantId).registry.get("pages");
 
 /** Live and deleted rows of the test's tenant, by name. */
 async function stored() {
@@ -483,19 +485,20 @@ describe("an explicit id", () => {
 	test("of another tenant is DUPLICATE_KEY, and that row is left alone", async () => {
 		const [given] = (await upsert([{ name: "theirs", content: "x" }])).ids;
 		const before = await stored();
+		const other = neighbourOf(db.service, tenantId);
 		const code = await codeOf(
 			upsert(
 				[
 					{ name: "mine" },
 					{ id: given as string, name: "stolen", content: "y" },
 				],
-				{ tenantId: "thief" },
+				{ tenantId: other },
 			),
 		);
 		expect(code).toBe("DUPLICATE_KEY");
 		expect(await stored()).toEqual(before);
 		expect(asked).toEqual([["x"]]);
-		const thief = { tenantId: "thief", entityKeys: ["mine", "stolen"] };
+		const thief = { tenantId: other, entityKeys: ["mine", "stolen"] };
 		expect(await db.service.lookupEntities(thief)).toEqual([]);
 	});
 
@@ -618,9 +621,8 @@ describe("vectors", () => {
 
 	test("of another model stand beside them", async () => {
 		const other = { provider: "other", model: "m", dimensions: 3 };
-		const table = db.service.registry.get("pages");
 		const options = optionsOf({ provider: undefined, space: other });
-		await batchUpsert({ db: db.service.core.db, table, options }, [
+		await batchUpsert({ db: db.service.core.db, table: table(), options }, [
 			{
 				name: "a",
 				content: "text",
@@ -780,7 +782,7 @@ describe("statements", () => {
 		await batchUpsert(
 			{
 				db: recording(db.service.core.db, sent),
-				table: db.service.registry.get("pages"),
+				table: table(),
 				options: optionsOf(),
 			},
 			entities,
@@ -813,7 +815,6 @@ describe("statements", () => {
 		expect(sent).toHaveLength(9);
 	});
 
-	const table = () => db.service.registry.get("pages");
 	const rowsOf = (entities: NewPage[]) =>
 		validateRows(Page, entities, { defaultTenant: "t" });
 	const toWrite = (entities: NewPage[]) =>
@@ -829,7 +830,7 @@ describe("statements", () => {
   SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[])
     WITH ORDINALITY AS i ("id", "tenant_id", "user_id", "name", "year", "state", rem_ord)
 )
-INSERT INTO "public"."pages" AS t ("id", "tenant_id", "user_id", "name", "year", "state")
+INSERT INTO "${table().schema}"."pages" AS t ("id", "tenant_id", "user_id", "name", "year", "state")
 SELECT i."id", i."tenant_id", i."user_id", i."name", i."year", i."state" FROM input AS i ORDER BY i.rem_ord
 ON CONFLICT ("tenant_id", "user_id", "name") WHERE "deleted_at" IS NULL DO UPDATE SET
   "year" = excluded."year",
@@ -873,11 +874,11 @@ RETURNING`);
 			`SELECT i.rem_ord, t.id, t.tenant_id AS tenant_id, t.user_id,
   t.deleted_at IS NOT NULL AS is_deleted, "t"."name" IS NOT NULL AS has_key, sha256(convert_to("t"."content", 'UTF8')) AS "v0", "t"."year" AS "v1",
   (SELECT jsonb_object_agg(e.field_name, jsonb_build_object('hash', encode(e.content_hash, 'hex'), 'print', NULL))
-    FROM "public"."embeddings_pages" AS e
+    FROM "${table().schema}"."embeddings_pages" AS e
     WHERE e.entity_id = t.id AND e.provider = $1 AND e.model = $2
       AND e.dimensions = $3 AND e.chunk = 0) AS vectors
 FROM unnest($4::text[], $5::text[], $6::text[]) WITH ORDINALITY AS i ("tenant_id", "user_id", "name", rem_ord)
-JOIN "public"."pages" AS t ON t."tenant_id" = i."tenant_id" AND t."name" = i."name" AND t.user_id IS NULL AND t.deleted_at IS NULL`,
+JOIN "${table().schema}"."pages" AS t ON t."tenant_id" = i."tenant_id" AND t."name" = i."name" AND t.user_id IS NULL AND t.deleted_at IS NULL`,
 		]);
 	});
 });
@@ -1092,7 +1093,7 @@ describe("other writers", () => {
 		batchUpsert(
 			{
 				db: after(change),
-				table: db.service.registry.get("pages"),
+				table: table(),
 				options: optionsOf(more),
 			},
 			entities,

@@ -4,18 +4,15 @@
 /** They run with one bucket, and why: SQL that a test writes cannot be sent to several. */
 export const inOneBucket: Readonly<Record<string, string>> = {
 	"bulk-load": "it changes the indexes of one schema",
-	cache: "it changes the cache of one schema inside transactions of its own",
 	doctor: "it breaks one table, and expects one line for it",
 	"embedding-queue": "it changes rows by COPY and in transactions of its own",
 	export: "an id is unique within a bucket only",
 	"kv-verify": "it breaks the cache of one schema, and expects one line for it",
-	lookup: "it compares a row with one that a transaction of its own wrote",
 	"model-versions": "it compares the relations of one schema",
 	"read-plans": "it counts the pages that one schema reads",
 	"renamed-field": "it runs statements that are offered for one schema",
 	"row-security":
 		"it calls functions of one schema, and it opens transactions of its own",
-	"search-oracle": "its oracle computes scores from the words of one schema",
 	telemetry: "it counts the statements of a call about all tenants",
 	"tenant-rights": "it tries all relations of one schema",
 	"time-limits": "it locks each table of one schema",
@@ -29,20 +26,14 @@ export const withoutBuckets: Readonly<Record<string, string>> = {
 	"db-embedded": "it tests connections, which know no buckets",
 	docs: "the examples of the documentation state results without buckets",
 	"embedded-lock": "it tests the lock of a folder, which knows no buckets",
-	"documented-rights": "the documented rights are those of one schema",
 	"grammar-preload": "it opens no database",
-	"hostile-settings": "it sets the search path itself",
-	langchain: "it compares what is asked of the tables of one schema",
 	"logical-replication":
 		"it replicates tables of one schema to another database",
 	migrate: "it expects the names and the number of what one schema applies",
 	migrations: "it expects the names and the number of what one schema applies",
-	"normalized-keys": "it calls functions of one schema by their name",
 	psql: "the shipped SQL files are for one schema",
+	"rights-in-buckets": "it states the number of buckets itself",
 	schema: "it tests the SQL of one schema",
-	search: "it passes the table of one schema to internal functions",
-	"text-ranking": "it passes the table of one schema to internal functions",
-	upsert: "it passes the table of one schema to internal functions",
 	"usage-examples":
 		"the examples of the documentation state results without buckets",
 };

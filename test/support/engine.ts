@@ -1,11 +1,14 @@
 import pg from "pg";
 import { afterAll, beforeAll } from "vitest";
+import { Buckets } from "../../src/buckets/buckets.ts";
+import type { ServiceCore } from "../../src/core/service-core.ts";
 import {
 	type ConnectOptions,
 	type coreEntities,
 	type Entity,
 	PostgresService,
 } from "../../src/index.ts";
+import { isInOneBucket, searchPath } from "./schemas.ts";
 
 /** The engine this run of the file is for. */
 export const engine = process.env.REM_TEST_ENGINE as "embedded" | "server";
@@ -39,10 +42,6 @@ export async function createDatabase(): Promise<{
 }
 
 let databases = 0;
-
-/** With one bucket, where statements of a test find its tables: test/support/in-buckets.ts. */
-export const searchPath = '"$user", public_b00, public';
-const isInOneBucket = process.env.POSTGRES__BUCKETS === "1";
 
 async function asAdmin(url: string, text: string): Promise<void> {
 	const client = new pg.Client({ connectionString: url });
@@ -84,6 +83,31 @@ export function useService<const M extends Models = typeof coreEntities>(
 		await drop?.();
 	});
 	return holder;
+}
+
+interface WithCore {
+	readonly core: ServiceCore;
+}
+
+/** The core that has the tables: with buckets, that of the tenant's bucket. */
+export function coreOf({ core }: WithCore, tenantId = "default"): ServiceCore {
+	return core instanceof Buckets ? core.of(tenantId) : core;
+}
+
+/** The cores that have tables: with buckets, one for each. */
+export function coresOf({ core }: WithCore): readonly ServiceCore[] {
+	return core instanceof Buckets ? core.all() : [core];
+}
+
+/** Another tenant, whose rows are in the same tables. */
+export function neighbourOf({ core }: WithCore, tenantId: string): string {
+	for (let at = 0; ; at++) {
+		const other = `${tenantId} neighbour ${at}`;
+		const isBeside =
+			!(core instanceof Buckets) ||
+			core.numberOf(other) === core.numberOf(tenantId);
+		if (isBeside) return other;
+	}
 }
 
 /** The code of the RemError that the promise fails with. */

@@ -1,18 +1,17 @@
 import pg from "pg";
-import { bucketSchemas } from "../../src/buckets/bucket-names.ts";
+import type { Handle, QueryOptions, Result } from "../../src/db/database.ts";
 import { PostgresService } from "../../src/index.ts";
-import { searchPath } from "./engine.ts";
+import type { Sql, Statement } from "../../src/sql.ts";
 import { routeStatement } from "./route-statement.ts";
+import { isInOneBucket, schemas, searchPath } from "./schemas.ts";
 
 // For the projects whose tenants are spread over buckets: the SQL that a test
-// writes itself, by `execute` or on a connection of its own, names the tables as
-// without buckets. Here it is sent to the tables of the buckets.
+// writes itself, by `execute`, on the handle of a transaction or on a connection of
+// its own, names the tables as without buckets. Here it is sent to the tables of the
+// buckets.
 
 const { POSTGRES__BUCKETS: number } = process.env;
 const schema = "public";
-const schemas = bucketSchemas(schema, Number(number));
-/** With one bucket its schema takes the place of the other: any statement can be sent. */
-const isOne = schemas.length === 1;
 
 interface Answer {
 	readonly rows: unknown[];
@@ -33,7 +32,15 @@ function install(): void {
 	replace(service, "execute", function (this: unknown, text, values) {
 		return sent((...given) => execute.apply(this, given), text, values);
 	} satisfies typeof execute);
-	if (isOne) setSearchPaths();
+	const { transaction } = PostgresService.prototype;
+	replace(PostgresService.prototype, "transaction", function (
+		this: PostgresService<never>,
+		work: (tx: Handle) => Promise<unknown>,
+		...options: []
+	) {
+		return transaction.call(this, inRoutedHandle(work), ...options);
+	} as typeof transaction);
+	if (isInOneBucket) setSearchPaths();
 	const driver = pg.Client.prototype as unknown as {
 		query: (this: pg.Client, ...given: unknown[]) => unknown;
 	};
@@ -59,6 +66,41 @@ function replace<T extends object, K extends keyof T & string>(
 		...Object.getOwnPropertyDescriptor(owner, name),
 		value: method,
 	});
+}
+
+/** The handle of a transaction, which a test uses itself and passes to calls. */
+function routedHandle(tx: Handle): Handle {
+	const send = (options?: QueryOptions): Send =>
+		((text, values = []) =>
+			tx.query({ text, values } as Statement, options)) as Send;
+	return {
+		query: async (statement, options) =>
+			(isStatement(statement)
+				? await sent(send(options), statement.text, statement.values)
+				: await tx.query(statement, options)) as never,
+		script: async (text) => {
+			if (typeof text !== "string") return tx.script(text);
+			const own = directText(text);
+			const texts =
+				own === undefined ? await textsOf(text, undefined, send()) : [own];
+			const results: Result[] = [];
+			for (const one of texts) results.push(...(await tx.script(one)));
+			return results;
+		},
+		transaction: (work, options) =>
+			tx.transaction(inRoutedHandle(work), options),
+		vectorOid: () => tx.vectorOid(),
+	};
+}
+
+/** What is no function, and no statement, is for the library to refuse. */
+function inRoutedHandle<T>(work: (tx: Handle) => T): (tx: Handle) => T {
+	return typeof work === "function" ? (tx) => work(routedHandle(tx)) : work;
+}
+
+function isStatement(given: Sql | Statement): given is Statement {
+	const { text, values } = (given ?? {}) as Partial<Statement>;
+	return typeof text === "string" && Array.isArray(values);
 }
 
 function isOfTheLibrary(client: pg.Client): boolean {
@@ -90,22 +132,29 @@ function sent(
 	text: string,
 	values: readonly unknown[] | undefined,
 ): Promise<Answer> {
+	// A hostile list has too many places to look at.
+	const given =
+		isInOneBucket && Array.isArray(values) && values.length < 1000
+			? values.map(inOne)
+			: values;
 	const as = (own: string) =>
-		values === undefined ? send(own) : send(own, values.map(inOne));
-	return typeof text !== "string" || isOfTheSession.test(text)
-		? as(text)
-		: isOne
-			? as(
-					text.replaceAll(
-						/\bpublic\b(?!"?\."?rem_buckets)/g,
-						String(schemas[0]),
-					),
-				)
-			: routed(as, send, text, values);
+		values === undefined ? send(own) : send(own, given);
+	// Statements that are not awaited are sent in their order.
+	const own = typeof text === "string" ? directText(text) : text;
+	return own === undefined ? routed(as, send, text, values) : as(own);
 }
 
-const inOne = (value: unknown) =>
-	isOne && value === schema ? schemas[0] : value;
+/** The text of a statement that is sent once, `undefined` where that depends on the tables. */
+function directText(text: string): string | undefined {
+	if (isOfTheSession.test(text)) return text;
+	if (isInOneBucket) return text.replaceAll(ownSchema, String(schemas[0]));
+	// What the library sends in a test's transaction, and what a test wrote for one bucket.
+	return schemas.some((one) => text.includes(one)) ? text : undefined;
+}
+
+const ownSchema = /\bpublic\b(?!"?\."?rem_buckets)/g;
+
+const inOne = (value: unknown) => (value === schema ? schemas[0] : value);
 
 async function routed(
 	as: (text: string) => Promise<Answer>,
@@ -113,14 +162,9 @@ async function routed(
 	text: string,
 	values: readonly unknown[] | undefined,
 ): Promise<Answer> {
-	// What a test wrote for one bucket.
-	if (schemas.some((one) => text.includes(one))) return as(text);
-	const relations = await readRelations(send);
-	if (relations.size === 0) return as(text);
-	const texts = routeStatement(text, values, { schemas, schema, relations });
-	if (texts === undefined) return as(text);
 	const answers: Answer[] = [];
-	for (const one of texts) answers.push(await as(one));
+	for (const one of await textsOf(text, values, send))
+		answers.push(await as(one));
 	const [first] = answers;
 	if (answers.length === 1 && first !== undefined) return first;
 	return {
@@ -130,14 +174,35 @@ async function routed(
 	};
 }
 
+/** The texts to send instead. */
+async function textsOf(
+	text: string,
+	values: readonly unknown[] | undefined,
+	send: Send,
+): Promise<readonly string[]> {
+	const { relations, routines } = await readNames(send);
+	if (relations.size === 0) return [text];
+	const given = { schemas, schema, relations, routines };
+	return routeStatement(text, values, given) ?? [text];
+}
+
 /** Sent as they are, also where the transaction has failed. */
 const isOfTheSession =
-	/^\s*(?:BEGIN|START|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET|RESET|SHOW|LISTEN|NOTIFY|PREPARE TRANSACTION)\b[^;]*;?\s*$/i;
+	/^\s*(?:(?:BEGIN|START|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET|RESET|SHOW|LISTEN|NOTIFY|PREPARE TRANSACTION)\b[^;]*(?:;\s*|$))+$/i;
 
-async function readRelations(send: Send): Promise<ReadonlySet<string>> {
+async function readNames(send: Send) {
 	const { rows } = await send(
-		"SELECT relname::text AS name FROM pg_class WHERE relnamespace = to_regnamespace($1)",
+		`SELECT relname::text AS name, true AS "isRelation" FROM pg_class WHERE relnamespace = to_regnamespace($1)
+		UNION ALL SELECT proname::text, false FROM pg_proc AS p WHERE pronamespace = to_regnamespace($1)
+			AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')`,
 		[schemas[0]],
 	);
-	return new Set((rows as { name: string }[]).map(({ name }) => name));
+	const names = rows as { name: string; isRelation: boolean }[];
+	const of = (isRelation: boolean) =>
+		new Set(
+			names
+				.filter((one) => one.isRelation === isRelation)
+				.map(({ name }) => name),
+		);
+	return { relations: of(true), routines: of(false) };
 }

@@ -15,13 +15,16 @@ interface Buckets {
 	readonly schema: string;
 	/** Every relation of a bucket. */
 	readonly relations: ReadonlySet<string>;
+	/** Every function of a bucket. */
+	readonly routines: ReadonlySet<string>;
 }
 
 /**
  * The statements to send instead, of which the results are to be put together.
  * A read becomes one of all buckets' rows; an INSERT goes into the bucket of its
- * tenant, that of `default` where it has none; any other statement is repeated in
- * each bucket. `undefined`: it concerns no table of a bucket.
+ * tenant, that of `default` where it has none; any other statement, and a read that
+ * has a table's name in a literal, is repeated in each bucket. `undefined`: it
+ * concerns no table and no function of a bucket.
  */
 export function routeStatement(
 	text: string,
@@ -75,11 +78,14 @@ function routeOne(
 ): Routed {
 	const { tree, text } = statement;
 	const { schemas, relations } = buckets;
-	const names = namesIn(statement, buckets).filter(({ name }) =>
-		relations.has(name),
-	);
+	const names = [
+		...namesIn(statement, buckets).filter(({ name }) => relations.has(name)),
+		...routinesIn(text, buckets),
+		...literalsIn(text, buckets),
+	];
 	if (names.length === 0) return { isRouted: false, texts: [text] };
-	if (isRead(tree)) {
+	const hasLiterals = names.some(({ kind }) => kind === "literal");
+	if (isRead(tree) && !hasLiterals) {
 		const hidden = ["xmin", "ctid", "tableoid"].filter((name) =>
 			new RegExp(`\\b${name}\\b`).test(text),
 		);
@@ -91,14 +97,21 @@ function routeOne(
 		return {
 			isRouted: true,
 			texts: [
-				replaceNames(text, names, ({ name, hasAlias }) =>
-					hasAlias ? all(name) : `${all(name)} AS "${name}"`,
+				replaceNames(text, names, ({ name, kind, hasAlias }) =>
+					kind === "routine"
+						? // It reads no table, or the test is not run with several buckets.
+							`"${schemas[0]}"."${name}"`
+						: hasAlias
+							? all(name)
+							: `${all(name)} AS "${name}"`,
 				),
 			],
 		};
 	}
 	const into = (schema: string) =>
-		replaceNames(text, names, ({ name }) => `"${schema}"."${name}"`);
+		replaceNames(text, names, ({ name, kind }) =>
+			kind === "literal" ? `'"${schema}"."${name}"'` : `"${schema}"."${name}"`,
+		);
 	const own = "InsertStmt" in tree ? tenantOf(tree, values) : undefined;
 	return {
 		isRouted: true,
@@ -118,6 +131,8 @@ function isRead(tree: Tree): boolean {
 
 interface Name {
 	readonly name: string;
+	/** Of a table in the statement, of a function, or of a relation in a literal. */
+	readonly kind: "relation" | "routine" | "literal";
 	/** Its place in the statement's text, of the name with its schema, as characters. */
 	readonly from: number;
 	readonly to: number;
@@ -140,6 +155,7 @@ function namesIn({ tree, text, at }: Statement, buckets: Buckets): Name[] {
 			return [
 				{
 					name: String(relname),
+					kind: "relation",
 					from,
 					to: from + written.length,
 					hasAlias: alias !== undefined,
@@ -163,20 +179,59 @@ function writtenNames(
 	{ schema, relations }: Buckets,
 ): readonly Name[] & Name[] {
 	const pattern = new RegExp(
-		`(?<![\\w."'])(?:"?${schema}"?\\.)?"?(\\w+)"?(?![\\w"'(])`,
+		`(?<![\\w."'])(?:"?${schema}"?\\.)?(?:"([^"]+)"|(\\w+))(?![\\w"'(])`,
 		"g",
 	);
 	return [...text.matchAll(pattern)].flatMap((match): Name[] => {
-		const [written, name = ""] = match;
+		const [written, quoted = "", name = quoted] = match;
 		return relations.has(name)
 			? [
 					{
 						name,
+						kind: "relation",
 						from: match.index,
 						to: match.index + written.length,
 						hasAlias: false,
 					},
 				]
+			: [];
+	});
+}
+
+/** Functions by their name before a parenthesis. */
+function routinesIn(text: string, { schema, routines }: Buckets): Name[] {
+	const pattern = new RegExp(
+		`(?<![\\w."'])(?:"?${schema}"?\\.)?"?(\\w+)"?(?=\\s*\\()`,
+		"g",
+	);
+	return matches(text, pattern, "routine", routines);
+}
+
+/**
+ * Relations by their name in a literal of the type `regclass`, or as the argument of
+ * a function about relations; also inside a function's body.
+ */
+function literalsIn(text: string, { schema, relations }: Buckets): Name[] {
+	const literal = `'(?:"?${schema}"?\\.)?(?:"([^"']+)"|(\\w+))'`;
+	const pattern = new RegExp(
+		`${literal}(?=::regclass)|(?<=(?:regclass|pg_\\w+_(?:size|filenode))\\()${literal}`,
+		"g",
+	);
+	return matches(text, pattern, "literal", relations);
+}
+
+function matches(
+	text: string,
+	pattern: RegExp,
+	kind: Name["kind"],
+	known: ReadonlySet<string>,
+): Name[] {
+	return [...text.matchAll(pattern)].flatMap((match): Name[] => {
+		const [written, ...groups] = match;
+		const name = groups.find((one) => one !== undefined) ?? "";
+		const from = match.index;
+		return known.has(name)
+			? [{ name, kind, from, to: from + written.length, hasAlias: false }]
 			: [];
 	});
 }
@@ -203,11 +258,14 @@ function tenantOf(
 		readonly cols?: readonly {
 			readonly ResTarget: { readonly name: string };
 		}[];
+		readonly selectStmt?: Tree;
 	};
 	const at = (insert.cols ?? []).findIndex(
 		({ ResTarget }) => ResTarget.name === "tenant_id",
 	);
-	if (at < 0) return "default";
+	// Without a tenant, rows that are read in a bucket stay in it.
+	if (at < 0)
+		return relationsOf(insert.selectStmt).length > 0 ? undefined : "default";
 	const [rows] = nodes(tree, "valuesLists");
 	const lists = nodes(rows, "List") as unknown as { items?: unknown[] }[];
 	const targets = nodes(tree, "targetList")[0];

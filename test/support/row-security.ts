@@ -1,12 +1,8 @@
-import { bucketSchemas } from "../../src/buckets/bucket-names.ts";
 import { directoryRightsDdl } from "../../src/buckets/directory.ts";
 import type { Entity, PostgresService } from "../../src/index.ts";
 import { generatedSchema } from "../../src/schema/files.ts";
 import { toText } from "../../src/sql.ts";
-
-const { POSTGRES__BUCKETS: buckets } = process.env;
-const schemas =
-	buckets === undefined ? ["public"] : bucketSchemas("public", Number(buckets));
+import { schemas } from "./schemas.ts";
 
 type Role = "rem_app" | "rem_ro" | "rem_owner";
 
@@ -24,7 +20,7 @@ export async function setUpRowSecurity(
 		await service.execute(
 			generatedSchema(models, "a test", { schema, rowSecurity: true }),
 		);
-	if (buckets !== undefined)
+	if (!schemas.includes("public"))
 		await service.execute(toText(directoryRightsDdl("public")));
 }
 

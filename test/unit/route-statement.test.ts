@@ -4,7 +4,8 @@ import { routeStatement } from "../support/route-statement.ts";
 const buckets = {
 	schema: "public",
 	schemas: ["public_b00", "public_b01"],
-	relations: new Set(["notes", "kv_store"]),
+	relations: new Set(["notes", "kv_store", "hnsw-notes"]),
+	routines: new Set(["rem_words"]),
 };
 const route = (text: string, values?: readonly unknown[]) =>
 	routeStatement(text, values, buckets);
@@ -30,6 +31,10 @@ test("an INSERT goes into the bucket of its tenant", () => {
 	).toEqual([
 		'INSERT INTO "public_b01"."notes" (tenant_id) SELECT $1 FROM "public_b01"."kv_store"',
 	]);
+	expect(route("INSERT INTO kv_store (id) SELECT id FROM notes")).toEqual([
+		'INSERT INTO "public_b00"."kv_store" (id) SELECT id FROM "public_b00"."notes"',
+		'INSERT INTO "public_b01"."kv_store" (id) SELECT id FROM "public_b01"."notes"',
+	]);
 });
 
 test("any other statement is repeated in each bucket", () => {
@@ -43,6 +48,46 @@ test("any other statement is repeated in each bucket", () => {
 	]);
 	expect(route("TRUNCATE kv_store; ANALYZE notes")).toEqual([
 		'TRUNCATE "public_b00"."kv_store";\nTRUNCATE "public_b01"."kv_store";\nANALYZE "public_b00"."notes";\nANALYZE "public_b01"."notes"',
+	]);
+});
+
+test("a name in quotes, and one in a text, is that of each bucket", () => {
+	expect(route('DROP INDEX IF EXISTS "hnsw-notes"')).toEqual([
+		'DROP INDEX IF EXISTS "public_b00"."hnsw-notes"',
+		'DROP INDEX IF EXISTS "public_b01"."hnsw-notes"',
+	]);
+	expect(
+		route(
+			`SELECT 'notes', pg_relation_filenode('kv_store') FROM pg_class WHERE oid = '"hnsw-notes"'::regclass OR oid = 'other'::regclass`,
+		),
+	).toEqual(
+		["public_b00", "public_b01"].map(
+			(schema) =>
+				`SELECT 'notes', pg_relation_filenode('"${schema}"."kv_store"') FROM pg_class WHERE oid = '"${schema}"."hnsw-notes"'::regclass OR oid = 'other'::regclass`,
+		),
+	);
+});
+
+test("a function is that of a bucket", () => {
+	expect(route("SELECT rem_words('english', n.text) FROM notes AS n")).toEqual([
+		`SELECT "public_b00"."rem_words"('english', n.text) FROM (SELECT * FROM "public_b00"."notes" UNION ALL SELECT * FROM "public_b01"."notes") AS n`,
+	]);
+	expect(route("DROP FUNCTION public.rem_words(text, text)")).toEqual([
+		'DROP FUNCTION "public_b00"."rem_words"(text, text)',
+		'DROP FUNCTION "public_b01"."rem_words"(text, text)',
+	]);
+});
+
+test("a statement with a table's name in a literal is repeated in each bucket", () => {
+	expect(
+		route("SELECT FROM pg_index WHERE indrelid = 'public.notes'::regclass"),
+	).toEqual([
+		`SELECT FROM pg_index WHERE indrelid = '"public_b00"."notes"'::regclass`,
+		`SELECT FROM pg_index WHERE indrelid = '"public_b01"."notes"'::regclass`,
+	]);
+	expect(route("DO $$ BEGIN PERFORM 'notes'::regclass; END $$")).toEqual([
+		`DO $$ BEGIN PERFORM '"public_b00"."notes"'::regclass; END $$`,
+		`DO $$ BEGIN PERFORM '"public_b01"."notes"'::regclass; END $$`,
 	]);
 });
 

@@ -13,6 +13,7 @@ BEGIN
     -- The schema that records the buckets has no other tables.
     CONTINUE WHEN to_regclass(format('%I.kv_store', rem_schema)) IS NULL;
     -- What the metrics read; no row content is in these.
+    EXECUTE format('GRANT USAGE ON SCHEMA %I TO pg_monitor', rem_schema);
     EXECUTE format('GRANT SELECT ON %1$I.kv_state, %1$I.rem_embedding_queue TO pg_monitor', rem_schema);
     -- With row level security, "rem schema generate --rls" says what the role may.
     CONTINUE WHEN (SELECT relrowsecurity FROM pg_class WHERE oid = to_regclass(format('%I.kv_store', rem_schema)));
