@@ -258,6 +258,9 @@ function tenantOf(
 	const at = (insert.cols ?? []).findIndex(
 		({ ResTarget }) => ResTarget.name === "tenant_id",
 	);
+	// A copy of rows goes where they are.
+	if (insert.cols === undefined && nodes(tree, "fromClause").length > 0)
+		return undefined;
 	if (at < 0) return "default";
 	const [rows] = nodes(tree, "valuesLists");
 	const lists = nodes(rows, "List") as unknown as { items?: unknown[] }[];
