@@ -37,6 +37,13 @@ test("an INSERT goes into the bucket of its tenant", () => {
 	]);
 });
 
+test("a copy of all columns is made in each bucket", () => {
+	expect(route("INSERT INTO notes SELECT * FROM notes")).toEqual([
+		'INSERT INTO "public_b00"."notes" SELECT * FROM "public_b00"."notes"',
+		'INSERT INTO "public_b01"."notes" SELECT * FROM "public_b01"."notes"',
+	]);
+});
+
 test("any other statement is repeated in each bucket", () => {
 	expect(route("DELETE FROM notes WHERE id = $1", [1])).toEqual([
 		'DELETE FROM "public_b00"."notes" WHERE id = $1',
