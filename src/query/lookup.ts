@@ -106,19 +106,22 @@ export async function lookup(
 			keyIndex: row.rem_ord - 1,
 			hit: toHit(request, row),
 		}));
-	const tables = new Map(
-		hydrate.map((table) => [table.entity.tableName, table]),
-	);
-	return rows.flatMap((row): FoundKey[] => {
+	const found: FoundKey[] = [];
+	for (const row of rows) {
 		const hit = toHit(request, row);
-		const table = tables.get(row.entity_type);
-		if (table === undefined) return [{ keyIndex: row.rem_ord - 1, hit }];
+		const keyIndex = row.rem_ord - 1;
+		const table = hydrate.find(
+			({ entity }) => entity.tableName === row.entity_type,
+		);
 		const texts = row.rem_record ?? null;
-		// Its row is deleted or another's: the cache was wrong about it.
-		if (texts === null) return [];
-		const record = readRecord(table, texts);
-		return [{ keyIndex: row.rem_ord - 1, hit: { ...hit, record } }];
-	});
+		if (table === undefined) found.push({ keyIndex, hit });
+		// Else its row is deleted or another's: the cache was wrong about it.
+		else if (texts !== null) {
+			const record = readRecord(table, texts);
+			found.push({ keyIndex, hit: { ...hit, record } });
+		}
+	}
+	return found;
 }
 
 interface LookupRow extends EntryRow {
