@@ -19,7 +19,6 @@ import {
 	isReadyMark,
 	readCached,
 	readEntries,
-	toEntry,
 } from "./cached-read.ts";
 import { type RecordTexts, readRecord, recordSql } from "./hydrate.ts";
 import {
@@ -117,8 +116,8 @@ export async function lookup(
 		if (table === undefined) found.push({ keyIndex, hit });
 		// Else its row is deleted or another's: the cache was wrong about it.
 		else if (texts !== null) {
-			const record = readRecord(table, texts);
-			found.push({ keyIndex, hit: { ...hit, record } });
+			hit.record = readRecord(table, texts);
+			found.push({ keyIndex, hit });
 		}
 	}
 	return found;
@@ -130,10 +129,19 @@ interface LookupRow extends EntryRow {
 	readonly rem_record?: RecordTexts;
 }
 
-function toHit({ entityKeys }: LookupRequest, row: LookupRow): LookupHit {
+// By its properties: with those of another object spread into it, it took eight times as long.
+function toHit(
+	{ entityKeys }: LookupRequest,
+	row: LookupRow,
+): LookupHit & { record?: Record<string, unknown> } {
 	return {
 		requestedKey: elementAt(entityKeys, row.rem_ord - 1),
-		...toEntry(row),
+		entityKey: row.entity_key,
+		entityType: row.entity_type,
+		entityId: row.entity_id,
+		userId: row.user_id,
+		metadata: row.metadata,
+		contentSummary: row.content_summary,
 		graphEdges: row.graph_edges,
 	};
 }

@@ -319,15 +319,31 @@ class Walk {
 				this.#dangling.push({ from: parent.entityKey, edge });
 				continue;
 			}
-			const node = toEntry(row as EntryRow);
+			const found = row as EntryRow;
 			if (matches > 1)
-				this.#note(edge.dst, direction === "out" ? node : parent, matches);
-			const id = idOf(node);
+				this.#note(
+					edge.dst,
+					direction === "out" ? toEntry(found) : parent,
+					matches,
+				);
+			const id = `${found.entity_type}/${found.entity_id}`;
 			if (this.#paths.has(id)) continue;
 			const before = this.#paths.get(idOf(parent)) ?? [];
-			const path = [...before, node.entityKey];
+			const path = [...before, found.entity_key];
 			this.#paths.set(id, path);
-			this.nodes.push({ ...node, depth, path, edge, direction });
+			// By its properties: with those of another object spread into it, it took eight times as long.
+			this.nodes.push({
+				entityKey: found.entity_key,
+				entityType: found.entity_type,
+				entityId: found.entity_id,
+				userId: found.user_id,
+				metadata: found.metadata,
+				contentSummary: found.content_summary,
+				depth,
+				path,
+				edge,
+				direction,
+			});
 		}
 	}
 
