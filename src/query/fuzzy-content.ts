@@ -14,7 +14,7 @@ import {
 	fuzzySql,
 	scoredSql,
 } from "./fuzzy-sql.ts";
-import { type Likeness, maxLike } from "./likeness.ts";
+import { type Likeness, mostLike } from "./likeness.ts";
 
 /** What reads the cache, and whether row level security applies to it. */
 export interface FuzzyReader extends CacheReader {
@@ -106,7 +106,7 @@ function bestOf(
 	request: FuzzyRequest,
 ): (ContentRow & Likeness)[] {
 	const { query, limit = defaultLimit } = request;
-	return maxLike(contents, {
+	return mostLike(contents, {
 		query,
 		count: limit + margin,
 		minScore: minOf(queryOf(request)),

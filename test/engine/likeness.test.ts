@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import {
 	Comparison,
 	type Likeness,
-	maxLike,
+	mostLike,
 } from "../../src/query/likeness.ts";
 import { useService } from "../support/engine.ts";
 
@@ -83,7 +83,7 @@ test("the best of many texts are those that a comparison of all finds, with all 
 			.filter(({ score }) => score >= 0.3)
 			.sort((a, b) => b.score - a.score || b.tie - a.tie);
 		for (const count of [1, 10, 40, 1000]) {
-			const best = maxLike(all, { query, count, minScore: 0.3 });
+			const best = mostLike(all, { query, count, minScore: 0.3 });
 			const last = scores[count - 1];
 			expect(best.map(({ score, tie }) => ({ score, tie }))).toEqual(
 				scores.filter(
