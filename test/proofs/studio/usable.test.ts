@@ -28,6 +28,7 @@ import {
 	describeWithBrowser,
 	type OpenPage,
 	openPage,
+	openTab,
 	overflow,
 	type Studio,
 	seriousFindings,
@@ -154,7 +155,7 @@ describeWithBrowser.each(engines)("on the %s database", (engine) => {
 			await expect.poll(drawn).toContain(type);
 			await expect.poll(async () => new Set(await drawn()).size).toBe(1);
 			const address = page.url();
-			const other = await openPage(holder.browser, studio);
+			const other = await openTab(page.context());
 			try {
 				await other.page.goto(address);
 				await other.page
@@ -173,11 +174,10 @@ describeWithBrowser.each(engines)("on the %s database", (engine) => {
 	test.each(addresses)(
 		"the address %s opens its state",
 		async (state, shown) => {
-			const fresh = await openPage(holder.browser, studio);
+			const fresh = await openTab(open.page.context());
 			try {
 				const address = `#/${stateOf(state, known)}`;
-				await fresh.page.goto(new URL(address, studio.url).href);
-				await fresh.page.reload();
+				await fresh.page.goto(new URL(`/${address}`, studio.url).href);
 				await shown(fresh.page, known);
 				await settled(fresh.page);
 				expect(fresh.problems).toEqual([]);
