@@ -179,23 +179,10 @@ function writtenNames(
 	{ schema, relations }: Buckets,
 ): readonly Name[] & Name[] {
 	const pattern = new RegExp(
-		`(?<![\\w."'])(?:"?${schema}"?\\.)?"?(\\w+)"?(?![\\w"'(])`,
+		`(?<![\\w."'])(?:"?${schema}"?\\.)?(?:"([^"]+)"|(\\w+))(?![\\w"'(])`,
 		"g",
 	);
-	return [...text.matchAll(pattern)].flatMap((match): Name[] => {
-		const [written, name = ""] = match;
-		return relations.has(name)
-			? [
-					{
-						name,
-						kind: "relation",
-						from: match.index,
-						to: match.index + written.length,
-						hasAlias: false,
-					},
-				]
-			: [];
-	});
+	return matches(text, pattern, "relation", relations);
 }
 
 /** Functions by their name before a parenthesis. */
@@ -210,7 +197,7 @@ function routinesIn(text: string, { schema, routines }: Buckets): Name[] {
 /** Relations by their name in a literal of the type `regclass`, also inside a function's body. */
 function literalsIn(text: string, { schema, relations }: Buckets): Name[] {
 	const pattern = new RegExp(
-		`'(?:"?${schema}"?\\.)?"?(\\w+)"?'(?=::regclass)|(?<=regclass\\()'(?:"?${schema}"?\\.)?"?(\\w+)"?'`,
+		`'(?:"?${schema}"?\\.)?"?([\\w-]+)"?'(?=::regclass)|(?<=regclass\\()'(?:"?${schema}"?\\.)?"?([\\w-]+)"?'`,
 		"g",
 	);
 	return matches(text, pattern, "literal", relations);
