@@ -4,6 +4,7 @@ import {
 	type MaxMarginalRelevanceSearchOptions,
 	VectorStore,
 } from "@langchain/core/vectorstores";
+import { coreOfTenant } from "../buckets/core-of-tenant.ts";
 import { RemError } from "../errors.ts";
 import type { Entity } from "../models/entity.ts";
 import type { Field } from "../models/field.ts";
@@ -163,7 +164,7 @@ export class RemVectorStore extends VectorStore {
 		};
 		const hits = await this.#scope.vectorSearch(call);
 		const { search } = await resolveSearch(
-			service.core,
+			coreOfTenant(service.core, tenantId),
 			{ ...call, tenantId, ...(userId == null ? {} : { userId }) },
 			{ query: undefined, fieldName: this.#textField },
 		);

@@ -1,5 +1,6 @@
 import { firstSchema } from "../buckets/bucket-names.ts";
 import { Buckets } from "../buckets/buckets.ts";
+import { coreOfTenant } from "../buckets/core-of-tenant.ts";
 import { checkBuckets } from "../buckets/directory.ts";
 import { forget } from "../core/forget.ts";
 import { readLocale } from "../core/locale.ts";
@@ -104,10 +105,7 @@ export function forgetIn(
 	core: ServiceCore,
 	options: ForgetOptions,
 ): Promise<ForgetReport> {
-	return forget(
-		core instanceof Buckets ? core.of(options.tenantId) : core,
-		options,
-	);
+	return forget(coreOfTenant(core, options.tenantId), options);
 }
 
 /** Checks every bucket, and names those that have problems. */

@@ -23,8 +23,9 @@ const db = useService({
 	backgroundIndex: { enabled: false },
 });
 
+// In one bucket of three: a connection has as many statements as without.
 const large = "large";
-const small = "small";
+const small = "few";
 
 beforeAll(async () => {
 	const pages = (count: number, of: string) =>

@@ -13,8 +13,10 @@ export const inOneBucket: Readonly<Record<string, string>> = {
 	"renamed-field": "it runs statements that are offered for one schema",
 	"row-security":
 		"it calls functions of one schema, and it opens transactions of its own",
+	"row-security-indexes": "it inserts rows of many tenants by one statement",
 	telemetry: "it counts the statements of a call about all tenants",
 	"tenant-rights": "it tries all relations of one schema",
+	"text-ranking": "it inserts rows of many tenants by one statement",
 	"time-limits": "it locks each table of one schema",
 };
 
@@ -41,6 +43,7 @@ export const withoutBuckets: Readonly<Record<string, string>> = {
 /** Those that `npm run proofs` runs with three buckets: every public call, in about three minutes. */
 export const bucketedProofs: readonly string[] = [
 	"find-page",
+	"langchain",
 	"mcp",
 	"query",
 	"repository",

@@ -1,6 +1,7 @@
 import pg from "pg";
 import { afterAll, beforeAll } from "vitest";
 import { Buckets } from "../../src/buckets/buckets.ts";
+import { coreOfTenant } from "../../src/buckets/core-of-tenant.ts";
 import type { ServiceCore } from "../../src/core/service-core.ts";
 import {
 	type ConnectOptions,
@@ -91,7 +92,7 @@ interface WithCore {
 
 /** The core that has the tables: with buckets, that of the tenant's bucket. */
 export function coreOf({ core }: WithCore, tenantId = "default"): ServiceCore {
-	return core instanceof Buckets ? core.of(tenantId) : core;
+	return coreOfTenant(core, tenantId);
 }
 
 /** The cores that have tables: with buckets, one for each. */

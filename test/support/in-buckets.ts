@@ -76,7 +76,7 @@ function routedHandle(tx: Handle): Handle {
 	return {
 		query: async (statement, options) =>
 			(isStatement(statement)
-				? await sent(send(options), statement.text, statement.values)
+				? await sent(send(options), statement.text, statement.values, send())
 				: await tx.query(statement, options)) as never,
 		script: async (text) => {
 			if (typeof text !== "string") return tx.script(text);
@@ -131,6 +131,7 @@ function sent(
 	send: Send,
 	text: string,
 	values: readonly unknown[] | undefined,
+	ask = send,
 ): Promise<Answer> {
 	// A hostile list has too many places to look at.
 	const given =
@@ -141,7 +142,7 @@ function sent(
 		values === undefined ? send(own) : send(own, given);
 	// Statements that are not awaited are sent in their order.
 	const own = typeof text === "string" ? directText(text) : text;
-	return own === undefined ? routed(as, send, text, values) : as(own);
+	return own === undefined ? routed(as, ask, text, values) : as(own);
 }
 
 /** The text of a statement that is sent once, `undefined` where that depends on the tables. */
@@ -158,12 +159,12 @@ const inOne = (value: unknown) => (value === schema ? schemas[0] : value);
 
 async function routed(
 	as: (text: string) => Promise<Answer>,
-	send: Send,
+	ask: Send,
 	text: string,
 	values: readonly unknown[] | undefined,
 ): Promise<Answer> {
 	const answers: Answer[] = [];
-	for (const one of await textsOf(text, values, send))
+	for (const one of await textsOf(text, values, ask))
 		answers.push(await as(one));
 	const [first] = answers;
 	if (answers.length === 1 && first !== undefined) return first;
@@ -178,9 +179,9 @@ async function routed(
 async function textsOf(
 	text: string,
 	values: readonly unknown[] | undefined,
-	send: Send,
+	ask: Send,
 ): Promise<readonly string[]> {
-	const { relations, routines } = await readNames(send);
+	const { relations, routines } = await readNames(ask);
 	if (relations.size === 0) return [text];
 	const given = { schemas, schema, relations, routines };
 	return routeStatement(text, values, given) ?? [text];
@@ -190,8 +191,8 @@ async function textsOf(
 const isOfTheSession =
 	/^\s*(?:(?:BEGIN|START|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET|RESET|SHOW|LISTEN|NOTIFY|PREPARE TRANSACTION)\b[^;]*(?:;\s*|$))+$/i;
 
-async function readNames(send: Send) {
-	const { rows } = await send(
+async function readNames(ask: Send) {
+	const { rows } = await ask(
 		`SELECT relname::text AS name, true AS "isRelation" FROM pg_class WHERE relnamespace = to_regnamespace($1)
 		UNION ALL SELECT proname::text, false FROM pg_proc AS p WHERE pronamespace = to_regnamespace($1)
 			AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')`,
