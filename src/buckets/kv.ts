@@ -1,6 +1,7 @@
 import { refuseInsideTransaction } from "../db/open-transaction.ts";
 import { KvCache } from "../kv/kv-cache.ts";
 import type { KvProblem } from "../kv/problems.ts";
+import type { KvProgress } from "../kv/progress.ts";
 import { defaultVerifyLimit } from "../kv/verify.ts";
 import { type BucketCores, mapBuckets, mapEveryBucket } from "./each.ts";
 import { spread } from "./spread.ts";
@@ -29,17 +30,26 @@ export function kvOfBuckets(buckets: BucketCores): KvCache {
 				problems: all.flatMap(({ problems }) => problems),
 			};
 		},
-		rebuild: async (options = {}) => {
+		rebuild: async ({ onProgress, ...options } = {}) => {
+			const progress = summed(onProgress);
 			const all = await mapEveryBucket(buckets, ({ kv }) =>
-				kv.rebuild(options),
+				kv
+					.rebuild({ ...options, onProgress: progress.report })
+					.finally(progress.end),
 			);
 			return { entries: all.reduce((sum, { entries }) => sum + entries, 0) };
 		},
-		ensureReady: async (options = {}) => {
-			await mapEveryBucket(buckets, ({ kv }) => kv.ensureReady(options));
+		ensureReady: async ({ onProgress, ...options } = {}) => {
+			const progress = summed(onProgress);
+			await mapEveryBucket(buckets, ({ kv }) =>
+				kv
+					.ensureReady({ ...options, onProgress: progress.report })
+					.finally(progress.end),
+			);
 		},
-		verify: async (options = {}) => {
+		verify: async ({ onProgress, ...options } = {}) => {
 			const { sample, limit } = options;
+			const progress = summed(onProgress);
 			const each =
 				sample === undefined
 					? options
@@ -47,7 +57,9 @@ export function kvOfBuckets(buckets: BucketCores): KvCache {
 			const all = await mapBuckets(
 				buckets,
 				async ({ kv, settings: { schema } }) => {
-					const result = await kv.verify(each);
+					const result = await kv
+						.verify({ ...each, onProgress: progress.report })
+						.finally(progress.end);
 					return { ...result, problems: placed(result.problems, schema) };
 				},
 			);
@@ -82,6 +94,21 @@ export function kvOfBuckets(buckets: BucketCores): KvCache {
 		sources: async (db) =>
 			(await mapBuckets(buckets, ({ kv }) => kv.sources(db))).flat(),
 	});
+}
+
+/** What one bucket after the other reports, with the rows of those before it; `end` after each. */
+function summed(onProgress: ((progress: KvProgress) => void) | undefined) {
+	let before = { done: 0, total: 0 };
+	let now = before;
+	const report = (progress: KvProgress) => {
+		const { done, total } = progress;
+		now = { done: before.done + done, total: before.total + total };
+		onProgress?.({ ...progress, ...now });
+	};
+	const end = () => {
+		before = now;
+	};
+	return { report: onProgress && report, end };
 }
 
 function placed(

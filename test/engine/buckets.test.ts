@@ -6,6 +6,7 @@ import * as z from "zod";
 import {
 	type ConnectOptions,
 	defineEntity,
+	type KvProgress,
 	PostgresService,
 } from "../../src/index.ts";
 import {
@@ -541,6 +542,22 @@ describe("work over all buckets", () => {
 		const { ready, entries } = await db.service.kv.status();
 		expect(ready).toBe(true);
 		expect(entries?.notes).toBe(await notes().count());
+	});
+
+	test("the cache of names reports the rows of all buckets so far", async () => {
+		const { kv } = db.service;
+		const { compared } = await kv.verify();
+		const calls = [
+			(onProgress: (progress: KvProgress) => void) => kv.verify({ onProgress }),
+			(onProgress: (progress: KvProgress) => void) =>
+				kv.rebuild({ onProgress }),
+		];
+		for (const call of calls) {
+			const seen: number[] = [];
+			await call(({ done }) => seen.push(done));
+			expect(seen).toEqual(seen.toSorted((a, b) => a - b));
+			expect(seen.at(-1)).toBe(compared);
+		}
 	});
 
 	test("doctor has one line for what is well", async () => {

@@ -182,20 +182,7 @@ function writtenNames(
 		`(?<![\\w."'])(?:"?${schema}"?\\.)?(?:"([^"]+)"|(\\w+))(?![\\w"'(])`,
 		"g",
 	);
-	return [...text.matchAll(pattern)].flatMap((match): Name[] => {
-		const [written, quoted = "", name = quoted] = match;
-		return relations.has(name)
-			? [
-					{
-						name,
-						kind: "relation",
-						from: match.index,
-						to: match.index + written.length,
-						hasAlias: false,
-					},
-				]
-			: [];
-	});
+	return matches(text, pattern, "relation", relations);
 }
 
 /** Functions by their name before a parenthesis. */

@@ -1,5 +1,5 @@
 import { directoryRightsDdl } from "../../src/buckets/directory.ts";
-import type { Entity, PostgresService } from "../../src/index.ts";
+import type { Entity, PostgresService, RemError } from "../../src/index.ts";
 import { generatedSchema } from "../../src/schema/files.ts";
 import { toText } from "../../src/sql.ts";
 import { schemas } from "./schemas.ts";
@@ -17,11 +17,24 @@ export async function setUpRowSecurity(
 	models: readonly Entity[],
 ): Promise<void> {
 	for (const schema of schemas)
-		await service.execute(
+		await applied(
+			service,
 			generatedSchema(models, "a test", { schema, rowSecurity: true }),
 		);
 	if (!schemas.includes("public"))
 		await service.execute(toText(directoryRightsDdl("public")));
+}
+
+/** Again after a deadlock with a check of indexes in the background: the text locks table after table. */
+async function applied(
+	service: Db["service"],
+	text: string,
+	attempts = 5,
+): Promise<void> {
+	await service.execute(text).catch((error: RemError) => {
+		if (error.sqlState !== "40P01" || attempts === 1) throw error;
+		return applied(service, text, attempts - 1);
+	});
 }
 
 /** Sets row level security up, and makes a login of the role; `drop` it at the end. */

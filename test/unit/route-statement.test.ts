@@ -4,7 +4,7 @@ import { routeStatement } from "../support/route-statement.ts";
 const buckets = {
 	schema: "public",
 	schemas: ["public_b00", "public_b01"],
-	relations: new Set(["notes", "kv_store", "hnsw-notes"]),
+	relations: new Set(["notes", "kv_store", "hnsw-notes", "hnsw_notes-v1"]),
 	routines: new Set(["rem_words"]),
 };
 const route = (text: string, values?: readonly unknown[]) =>
@@ -53,6 +53,10 @@ test("any other statement is repeated in each bucket", () => {
 		'DROP TABLE "public_b00"."notes"',
 		'DROP TABLE "public_b01"."notes"',
 	]);
+	expect(route('DROP INDEX "hnsw_notes-v1"')).toEqual([
+		'DROP INDEX "public_b00"."hnsw_notes-v1"',
+		'DROP INDEX "public_b01"."hnsw_notes-v1"',
+	]);
 	expect(route("TRUNCATE kv_store; ANALYZE notes")).toEqual([
 		'TRUNCATE "public_b00"."kv_store";\nTRUNCATE "public_b01"."kv_store";\nANALYZE "public_b00"."notes";\nANALYZE "public_b01"."notes"',
 	]);
@@ -91,6 +95,10 @@ test("a statement with a table's name in a literal is repeated in each bucket", 
 	).toEqual([
 		`SELECT FROM pg_index WHERE indrelid = '"public_b00"."notes"'::regclass`,
 		`SELECT FROM pg_index WHERE indrelid = '"public_b01"."notes"'::regclass`,
+	]);
+	expect(route("SELECT to_regclass('hnsw_notes-v1')")).toEqual([
+		`SELECT to_regclass('"public_b00"."hnsw_notes-v1"')`,
+		`SELECT to_regclass('"public_b01"."hnsw_notes-v1"')`,
 	]);
 	expect(route("DO $$ BEGIN PERFORM 'notes'::regclass; END $$")).toEqual([
 		`DO $$ BEGIN PERFORM '"public_b00"."notes"'::regclass; END $$`,
