@@ -153,14 +153,13 @@ names AS MATERIALIZED (
   LATERAL (VALUES (${norm}(f.entity_key)), (${norm}(f.entity_type || '/' || f.entity_key)), (f.entity_id::text)) AS v (name)
 ),
 pointing AS MATERIALIZED (
-  SELECT k.no, ${entityColumns("k")}, ${unpackedEdges} AS edges
-  FROM (SELECT row_number() OVER () AS no, k.* FROM (
+  SELECT row_number() OVER () AS no, k.* FROM (
     ${join(candidates, "\n    UNION ALL\n    ")}
-  ) AS k) AS k
+  ) AS k
 ),
 q AS MATERIALIZED (
   SELECT row_number() OVER () AS no, d.dst, ${formsOf("d.dst", context)} FROM (
-    SELECT DISTINCT e.edge ->> 'dst' AS dst FROM (SELECT jsonb_array_elements(${edgesIn("k.edges")}) AS edge FROM pointing AS k OFFSET 0) AS e OFFSET 0
+    SELECT DISTINCT e.edge ->> 'dst' AS dst FROM (SELECT jsonb_array_elements(${edgesIn("k.graph_edges")}) AS edge FROM pointing AS k OFFSET 0) AS e OFFSET 0
   ) AS d
   WHERE ${norm}(d.dst) IN (SELECT unnest(n.names) FROM names AS n)
 )${named.cte},
@@ -173,8 +172,8 @@ sought AS MATERIALIZED (
   SELECT count(*) <= ${raw(String(maxSought))} AND bool_and(NOT pg_input_is_valid(t.dst, 'jsonb')) AS are_few, jsonb_build_object('dst', jsonb_agg(t.dst)) AS targets FROM targets AS t
 ),
 inbound AS MATERIALIZED (
-  SELECT k.no, ${entityColumns("k")}, CASE WHEN s.are_few THEN jsonb_path_query_array(${edgesIn("k.edges")}, ${literal(leadsToSought)}, s.targets)
-    ELSE ${edgesIn("k.edges")} END AS edges
+  SELECT k.no, ${entityColumns("k")}, CASE WHEN s.are_few THEN jsonb_path_query_array(${edgesIn("k.graph_edges")}, ${literal(leadsToSought)}, s.targets)
+    ELSE ${edgesIn("k.graph_edges")} END AS edges
   FROM pointing AS k, sought AS s
 ),
 firsts AS (
@@ -276,14 +275,6 @@ function edgesIn(column: string): Sql {
 		`CASE jsonb_typeof(${column}) WHEN 'array' THEN ${column} ELSE '[]' END`,
 	);
 }
-
-/**
- * A long list is stored compressed. To unpack it once is a third of the work of a
- * step: it is opened twice. Of very long ones the copies would fill the disk.
- */
-const unpackedEdges = raw(
-	"CASE WHEN pg_column_size(k.graph_edges) <= 4096 THEN k.graph_edges #> '{}' ELSE k.graph_edges END",
-);
 
 /** More are compared with each edge by a join. */
 const maxSought = 8;
