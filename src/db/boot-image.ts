@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import { gunzip, type ZlibOptions } from "node:zlib";
 import type { MemoryFS } from "@electric-sql/pglite";
 import { packageFile } from "../util/package-file.ts";
+import { fileCreator } from "./engine-files.ts";
 
 /**
  * PGlite after initdb with our extensions: booting from it takes a fraction of
@@ -74,13 +75,15 @@ export function imageInMemory(
 		override async init(...[pglite, options]: Parameters<MemoryFS["init"]>) {
 			const { emscriptenOpts } = await super.init(pglite, options);
 			const unpack: PreRun = ({ FS }) => {
+				const create = fileCreator(FS);
 				for (const { path, isFolder, content } of entriesOf(snapshot)) {
 					const target = posix.join(dataFolder, path);
-					FS.mkdirTree(isFolder ? target : posix.dirname(target));
-					if (isFolder) continue;
+					if (isFolder) {
+						FS.mkdirTree(target);
+						continue;
+					}
 					const { buffer, byteOffset, length } = content;
-					const file = new Uint8Array(buffer, byteOffset, length);
-					FS.writeFile(target, file, { canOwn: true });
+					create(target, new Uint8Array(buffer, byteOffset, length));
 				}
 			};
 			const preRun = [...(emscriptenOpts.preRun ?? []), unpack];

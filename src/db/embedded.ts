@@ -16,6 +16,7 @@ import { resultTypes } from "./decode.ts";
 import { EmbeddedEngine } from "./embedded-engine.ts";
 import { doesNotStart } from "./embedded-failure.ts";
 import { type FolderLock, lockFolder, makeFolder } from "./embedded-lock.ts";
+import { engineFiles } from "./engine-files.ts";
 import { compileProgram } from "./engine-program.ts";
 import { EngineStream } from "./engine-stream.ts";
 import { EngineTimers } from "./engine-timers.ts";
@@ -199,7 +200,11 @@ async function boot(
 		const program = await parts.program;
 		const engine = new Engine({
 			...files,
-			extensions: { ...extensions, timers: timers.extension },
+			extensions: {
+				...extensions,
+				files: engineFiles,
+				timers: timers.extension,
+			},
 			startParams: [...PGlite.defaultStartParams, ...ownStartParams],
 			...(program === undefined ? {} : { pgliteWasmModule: program as never }),
 		});
