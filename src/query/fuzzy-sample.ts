@@ -1,7 +1,9 @@
+import { isUsable } from "../db/catalogue/indexes.ts";
 import type { Handle } from "../db/database.ts";
 import { arrayLiteral } from "../db/encode.ts";
 import { RemError } from "../errors.ts";
 import { sharedTenant } from "../models/limits.ts";
+import { contentIndex } from "../schema/index-types/trigram.ts";
 import { ident, literal, raw, sql, toText } from "../sql.ts";
 import { ExpiringCache } from "../util/expiring-cache.ts";
 import { trigramForm } from "./trigrams.ts";
@@ -80,6 +82,8 @@ export class FuzzySamples {
 		maxEntries: 1000,
 	});
 
+	readonly #hasContentIndex = new ExpiringCache<boolean>({ maxAgeMs: 30_000 });
+
 	/** `undefined`: so few entries that all may be compared, or no cache to read them from. */
 	async read(
 		db: Handle,
@@ -103,6 +107,22 @@ export class FuzzySamples {
 				throw error;
 		}
 		return undefined;
+	}
+
+	/** Whether summaries have their index, which is built in the background. */
+	hasContentIndex(db: Handle, schema: string): Promise<boolean> {
+		return this.#hasContentIndex.getOrRead(schema, async () => {
+			const { rows } = await db.query<{ is: boolean }>(
+				sql`SELECT ${isUsable(schema, contentIndex)} AS "is"`,
+				{ idempotent: true },
+			);
+			return rows[0]?.is === true;
+		});
+	}
+
+	/** After an index was built or dropped. */
+	forgetIndexes(): void {
+		this.#hasContentIndex.clear();
 	}
 
 	/** The next search reads the tenant's size again. */
