@@ -5,6 +5,7 @@ import { ident, join, raw, type Sql, sql } from "../sql.ts";
 import {
 	type Budget,
 	commonParts,
+	noEntries,
 	requiredParts,
 	type Sampled,
 } from "./fuzzy-plan.ts";
@@ -339,7 +340,7 @@ function trigramWay(
 	const plan = planWay(parts, wanted, {
 		budget: budgetOf(mode, split),
 		sample,
-		having: (part) => sample?.withTrigram(part) ?? new Uint8Array(),
+		having: (part) => sample?.withTrigram(part) ?? noEntries,
 	});
 	const word = (threshold: number): Found => ({
 		kind: mode === "content" ? "content" : "word",
@@ -400,7 +401,7 @@ function pairsWay(
 	const plan = planWay(pairs, wanted, {
 		budget: budgetOf(mode, split),
 		sample,
-		having: (pair) => sample?.withPair(pair) ?? new Uint8Array(),
+		having: (pair) => sample?.withPair(pair) ?? noEntries,
 	});
 	const query = plan.isEach
 		? pairsQuery(pairs, "&")

@@ -1,3 +1,4 @@
+import { countInCommon } from "./fuzzy-plan.ts";
 import type { FuzzySample } from "./fuzzy-sample.ts";
 import { trigramsOf } from "./trigrams.ts";
 
@@ -75,11 +76,8 @@ function entriesWith(
 ): number {
 	const trigrams = trigramsOf(run);
 	const wanted = Math.ceil(threshold * trigrams.length);
-	const inCommon = new Uint8Array(sample.size);
-	for (const trigram of trigrams) {
-		const texts = sample.withTrigram(trigram);
-		for (let at = 0; at < texts.length; at++)
-			inCommon[at] = (inCommon[at] ?? 0) + (texts[at] ?? 0);
-	}
+	const inCommon = countInCommon(
+		trigrams.map((trigram) => sample.withTrigram(trigram)),
+	);
 	return inCommon.filter((count) => count >= wanted).length * sample.scale;
 }

@@ -6,6 +6,7 @@ import { sharedTenant } from "../models/limits.ts";
 import { contentIndex } from "../schema/index-types/trigram.ts";
 import { ident, literal, raw, sql, toText } from "../sql.ts";
 import { ExpiringCache } from "../util/expiring-cache.ts";
+import { type Having, havingOf } from "./fuzzy-plan.ts";
 import { trigramForm } from "./trigrams.ts";
 
 /** What FUZZY compares with: names, or summaries. */
@@ -27,7 +28,7 @@ export class FuzzySample {
 	readonly #texts: readonly string[];
 	#trigramForms: readonly string[] | undefined;
 	#normalForms: readonly string[] | undefined;
-	readonly #found = new Map<string, Uint8Array>();
+	readonly #found = new Map<string, Having>();
 
 	constructor(texts: readonly string[], entries: number) {
 		this.#texts = texts;
@@ -36,14 +37,14 @@ export class FuzzySample {
 		this.scale = entries / Math.max(1, texts.length);
 	}
 
-	/** For each text 1 if it has the trigram, else 0. */
-	withTrigram(trigram: string): Uint8Array {
+	/** Which texts have the trigram. */
+	withTrigram(trigram: string): Having {
 		this.#trigramForms ??= this.#texts.map(trigramForm);
 		return this.#containing(this.#trigramForms, trigram, `3${trigram}`);
 	}
 
-	/** For each text 1 if it has the neighbouring letters, else 0. */
-	withPair(pair: string): Uint8Array {
+	/** Which texts have the neighbouring letters. */
+	withPair(pair: string): Having {
 		this.#normalForms ??= this.#texts.map((text) => text.normalize("NFKC"));
 		return this.#containing(this.#normalForms, pair, `2${pair}`);
 	}
@@ -51,9 +52,7 @@ export class FuzzySample {
 	#containing(forms: readonly string[], part: string, key: string) {
 		const known = this.#found.get(key);
 		if (known !== undefined) return known;
-		const found = Uint8Array.from(forms, (form) =>
-			form.includes(part) ? 1 : 0,
-		);
+		const found = havingOf(forms, (form) => form.includes(part));
 		if (this.#found.size >= maxParts) this.#found.clear();
 		this.#found.set(key, found);
 		return found;

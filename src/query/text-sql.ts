@@ -6,7 +6,11 @@ import { textOfColumns, wordColumns } from "../schema/words.ts";
 import { empty, literal, raw, type Sql, sql } from "../sql.ts";
 import { userCondition } from "./scope.ts";
 import type { SearchContext } from "./search-context.ts";
-import type { WordStatistics } from "./text-statistics.ts";
+import {
+	maxRowsOfWord,
+	startOf,
+	type WordStatistics,
+} from "./text-statistics.ts";
 import { eligibleRows } from "./vector-scope.ts";
 
 /** A search of a table by words. */
@@ -22,8 +26,6 @@ type TextScope = Pick<
 >;
 
 const maxWords = 32;
-/** Rows of one word that are read; of a word that is in more, those that have it often or with the other words. */
-const maxRowsOfWord = 200;
 /** Rows that are ranked by all words of the query, frequent ones too. */
 const candidates = 120;
 
@@ -132,17 +134,12 @@ function frequentWords(
 	const starts = new Set(
 		(query.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []).map(startOf),
 	);
-	const known = [...(isIndexed ? (large?.frequent ?? []) : [])].filter(
-		([word, rows]) => rows > maxRowsOfWord && starts.has(startOf(word)),
-	);
+	const known = isIndexed
+		? [...starts].flatMap((start) => large?.frequent.get(start) ?? [])
+		: [];
 	if (known.length === 0)
 		return sql`(SELECT NULL::text, NULL::float8 WHERE FALSE)`;
-	return sql`unnest(${arrayLiteral(known.map(([word]) => word))}::text[], ${arrayLiteral(known.map(([, rows]) => String(rows)))}::float8[])`;
-}
-
-/** Stems begin as their words do; one that does not is counted like a word that is not known. */
-function startOf(word: string): string {
-	return word.slice(0, 2);
+	return sql`unnest(${arrayLiteral(known.map(({ word }) => word))}::text[], ${arrayLiteral(known.map(({ rows }) => String(rows)))}::float8[])`;
 }
 
 function tenantOf({ table, tenantId }: TextScope): string {
