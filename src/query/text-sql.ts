@@ -182,11 +182,11 @@ function indexedPostings(scope: TextScope, { large }: WordStatistics): Sql {
       SELECT w.query FROM query_words AS w WHERE w.known IS NOT NULL ORDER BY w.known, w.no LIMIT ${raw(String(count))}) AS k) LIMIT ${limit})`;
 	return sql`${ofRare}
   UNION ALL
-  SELECT DISTINCT w.no, e.entity_id, e.length, ${counted} FROM (
+  SELECT w.no, e.entity_id, e.length, ${counted} FROM (SELECT DISTINCT ON (d.entity_id) d.* FROM (
     (SELECT e.entity_id, e.length, e.words FROM ${words} AND e.often && (SELECT array_agg(w.lexeme) FROM query_words AS w WHERE w.known IS NOT NULL) LIMIT ${limit})
     UNION ALL
     (SELECT t.* FROM (${together(3)} UNION ALL ${together(2)} UNION ALL ${together(1)}) AS t LIMIT ${limit})
-  ) AS e
+  ) AS d ORDER BY d.entity_id) AS e
   CROSS JOIN LATERAL (SELECT w.no, w.query FROM query_words AS w WHERE w.known IS NOT NULL AND e.words @@ w.query OFFSET 0) AS w`;
 }
 
