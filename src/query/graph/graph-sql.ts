@@ -96,8 +96,7 @@ ORDER BY k.no, k.entity_type, k.entity_id`;
 /**
  * Where the edges of the frontier lead: each target once, by its first edge, in
  * the order of the edges. What a target is compared with is computed once for each,
- * and the entities of all targets are put in order together: by a subquery for each
- * target, with an order of its own, a hub of 10,000 edges took twice as long.
+ * and the entities of all targets are put in order together: docs/decisions/0089.
  */
 export function outSql(
 	entries: Entries,
