@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { packageFile } from "../../util/package-file.ts";
 import { HttpProblem } from "./problem.ts";
 
@@ -86,7 +86,7 @@ async function readPage(): Promise<Map<string, PageFile>> {
 		const path = join(entry.parentPath, entry.name);
 		const type = types[entry.name.split(".").at(-1) ?? ""];
 		if (!entry.isFile() || type === undefined) continue;
-		const name = path.slice(folder.length).replaceAll("\\", "/");
+		const name = relative(folder, path).replaceAll("\\", "/");
 		files.set(name, { body: new Uint8Array(await readFile(path)), type });
 	}
 	return files;
