@@ -47,7 +47,7 @@ export async function findContents(
 	const { bound } = match;
 	const found = await readContents(reader, request, match);
 	if (found.kind === "scored") return { rows: found.rows };
-	let { contents } = found;
+	let contents = eachOnce(found.contents);
 	let best = bestOf(contents, request);
 	if (bound?.more !== undefined && !hasBest(best, bound, limit)) {
 		const more = await readContents(reader, request, bound.more);
@@ -94,6 +94,7 @@ async function readContents(
 		: { kind: "contents", contents: rows };
 }
 
+/** An entry may be found by its words and read in the order of names. */
 function eachOnce(contents: readonly ContentRow[]): ContentRow[] {
 	return [...new Map(contents.map((row) => [row.entity_id, row])).values()];
 }

@@ -159,8 +159,8 @@ function comparedByReader(
 
 /**
  * Entries with the query's rarest words, and some in the order of names. PostgreSQL
- * compares each entry that the index finds by the likeness of a run, in 100 µs, and
- * in 10 if it looks for the words themselves: so it does for those of many entries.
+ * compares each entry that the index finds by the likeness of a run again, in 100 µs;
+ * not if it looks for the words themselves: so it does for those of many entries.
  * Those of few, which may be misspelt, are found by their likeness.
  */
 function withRareWords(
