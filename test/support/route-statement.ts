@@ -201,7 +201,7 @@ function routinesIn(text: string, { schema, routines }: Buckets): Name[] {
 function literalsIn(text: string, { schema, relations }: Buckets): Name[] {
 	const literal = `'(?:"?${schema}"?\\.)?(?:"([^"']+)"|([\\w-]+))'`;
 	const pattern = new RegExp(
-		`${literal}(?=::regclass)|(?<=(?:regclass|pg_\\w+_(?:size|filenode))\\()${literal}`,
+		`${literal}(?=::regclass)|(?<=(?:regclass|has_table_privilege|pg_\\w+_(?:size|filenode))\\()${literal}`,
 		"g",
 	);
 	return matches(text, pattern, "literal", relations);
