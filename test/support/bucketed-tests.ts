@@ -29,6 +29,7 @@ export const withoutBuckets: Readonly<Record<string, string>> = {
 	docs: "the examples of the documentation state results without buckets",
 	"embedded-lock": "it tests the lock of a folder, which knows no buckets",
 	"grammar-preload": "it opens no database",
+	"hostile-settings": "it sets the search path itself",
 	"logical-replication":
 		"it replicates tables of one schema to another database",
 	migrate: "it expects the names and the number of what one schema applies",
