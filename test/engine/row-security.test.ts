@@ -311,7 +311,7 @@ describe.runIf(engine === "server")("with row level security", () => {
 		const schema = schemaOf("loading");
 		const unanalyzed = async () => {
 			const { rows } = await db.service.execute<{ name: string }>(
-				"SELECT relname::text AS name FROM pg_class WHERE relname IN ('notes', 'kv_store') AND reltuples < 0 ORDER BY 1",
+				`SELECT relname::text AS name FROM pg_class WHERE relnamespace = '${schema}'::regnamespace AND relname IN ('notes', 'kv_store') AND reltuples < 0 ORDER BY 1`,
 			);
 			return rows.map(({ name }) => name);
 		};

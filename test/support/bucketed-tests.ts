@@ -11,8 +11,6 @@ export const inOneBucket: Readonly<Record<string, string>> = {
 	"model-versions": "it compares the relations of one schema",
 	"read-plans": "it counts the pages that one schema reads",
 	"renamed-field": "it runs statements that are offered for one schema",
-	"row-security":
-		"it calls functions of one schema, and it opens transactions of its own",
 	"row-security-indexes": "it inserts rows of many tenants by one statement",
 	telemetry: "it counts the statements of a call about all tenants",
 	"tenant-rights": "it tries all relations of one schema",
