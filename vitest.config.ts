@@ -238,6 +238,8 @@ const fewEngines = [
 	"kv",
 	"many-faults",
 	"query",
+	"rows",
+	"streams",
 ].map((name) => `test/cli/${name}.test.ts`);
 
 /** Tests of test/engine and test/unit that run longer as a proof. */

@@ -107,11 +107,6 @@ export type {
 	Where,
 } from "./models/types.ts";
 export type { VectorInput, VectorSpace } from "./models/vector.ts";
-export type {
-	Candidate,
-	CandidateList,
-	CandidateLists,
-} from "./query/candidates.ts";
 export { describeQueryLanguage } from "./query/dialect/describe-language.ts";
 export type {
 	FieldExplanation,
@@ -144,6 +139,11 @@ export type { LookupHit } from "./query/lookup.ts";
 export type { EntityRef, RecallReason } from "./query/recall/fuse.ts";
 export type { QueryWord, RankOnList } from "./query/row-ranks.ts";
 export type { Match, SearchHit } from "./query/search.ts";
+export type {
+	Candidate,
+	CandidateList,
+	CandidateLists,
+} from "./query/search-context.ts";
 export type { SearchMode } from "./query/vector-plan.ts";
 export type { HnswOptions } from "./schema/index-types/definition.ts";
 export type { IndexType } from "./schema/index-types.ts";
@@ -186,7 +186,7 @@ export type {
 	ForgetOptions,
 	ForgetReport,
 	ForgottenRows,
-} from "./store/forget-report.ts";
+} from "./store/forget-rows.ts";
 export type { MergeField } from "./store/merge.ts";
 export type {
 	UpdateResult,

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,19 +8,20 @@ import {
 	type Context,
 	type Figure,
 } from "../support/case.ts";
-import { childPath, runChild } from "../support/child.ts";
+import { type ChildRun, childPath, runChild } from "../support/child.ts";
 import { settle } from "../support/paired.ts";
 
 /** What a newcomer waits for: the quickstart, and opening the embedded database. */
 export const quickstart: BenchCase = { name: "quickstart", run };
 
-const command = fileURLToPath(
-	new URL("../../dist/cli/main.js", import.meta.url),
-);
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const command = join(root, "dist/cli/main.js");
 
 async function run({ quick, rounds }: Context): Promise<Figure[]> {
 	const wall: number[] = [];
 	const peak: number[] = [];
+	const readme: number[] = [];
+	const readmePeak: number[] = [];
 	const first: number[] = [];
 	const again: number[] = [];
 	const lookup: number[] = [];
@@ -33,6 +34,10 @@ async function run({ quick, rounds }: Context): Promise<Figure[]> {
 			const run = await runChild(command, ["quickstart"], folder);
 			wall.push(run.wallMs);
 			peak.push(run.peakMB);
+			await settle();
+			const program = await runReadmeProgram();
+			readme.push(program.wallMs);
+			readmePeak.push(program.peakMB);
 			first.push(await openEmbedded(join(folder, "database")));
 			again.push(await openEmbedded(join(folder, "database")));
 			const ask = [
@@ -63,7 +68,24 @@ async function run({ quick, rounds }: Context): Promise<Figure[]> {
 			values: wall,
 			unit: "ms",
 		},
-		{ name: "rem quickstart: peak memory", values: peak, unit: "MB" },
+		{
+			name: "rem quickstart: peak memory",
+			values: peak,
+			unit: "MB",
+			target: below(400),
+		},
+		{
+			name: "the README's first program: whole process",
+			values: readme,
+			unit: "ms",
+			target: below(1_500),
+		},
+		{
+			name: "the README's first program: peak memory",
+			values: readmePeak,
+			unit: "MB",
+			target: below(400),
+		},
 		{
 			name: "embedded database in a folder: first open",
 			values: first,
@@ -74,7 +96,7 @@ async function run({ quick, rounds }: Context): Promise<Figure[]> {
 			name: "embedded database in a folder: opened again",
 			values: again,
 			unit: "ms",
-			target: below(600),
+			target: below(500),
 		},
 		{
 			name: "rem lookup on that folder: whole process",
@@ -95,6 +117,13 @@ async function run({ quick, rounds }: Context): Promise<Figure[]> {
 			target: below(1.5),
 		},
 	];
+}
+
+/** In the folder of the package, which it imports by its name. */
+function runReadmeProgram(): Promise<ChildRun> {
+	const text = readFileSync(join(root, "README.md"), "utf8");
+	const [, program = ""] = /^```ts\n(.*?)^```/ms.exec(text) ?? [];
+	return runChild("--input-type=module", ["--eval", program], root);
 }
 
 async function openEmbedded(folder: string): Promise<number> {

@@ -42,7 +42,7 @@ function figuresOf(runs: readonly BenchRun[]): string {
 		];
 		return `| ${cells.join(" | ")} |`;
 	});
-	return `${runs.map(describe).join("\n")}
+	return `${describeRuns(runs)}
 
 | what | target | median | range |
 | ---- | ------ | ------ | ----- |
@@ -52,7 +52,26 @@ Missed targets are in bold.
 `;
 }
 
-function describe(run: BenchRun): string {
-	const { at, quick, node, processors, load, server } = run;
-	return `${at.slice(0, 10)}${quick ? ", with `--quick`" : ""}: ${server.version}, Node.js ${node}, ${processors.length} × ${processors[0]}, load average ${load[0]?.toFixed(1)}.`;
+/** The machines that were measured on, each with its days and its load averages. */
+function describeRuns(runs: readonly BenchRun[]): string {
+	const groups = new Map<string, BenchRun[]>();
+	for (const run of runs) {
+		const { quick, node, processors, server } = run;
+		const machine = `${server.version}, Node.js ${node}, ${processors.length} × ${processors[0]}${quick ? ", with `--quick`" : ""}`;
+		groups.set(machine, [...(groups.get(machine) ?? []), run]);
+	}
+	return [...groups]
+		.map(([machine, runs]) => {
+			const days = [...new Set(runs.map(({ at }) => at.slice(0, 10)))].sort();
+			const loads = runs.map(({ load }) => load[0] ?? 0);
+			return `${days.join(", ")}: ${machine}; load averages at the end of the runs ${range(loads)}.`;
+		})
+		.join("\n");
+}
+
+function range(values: readonly number[]): string {
+	const [min, max] = [Math.min(...values), Math.max(...values)].map((value) =>
+		value.toFixed(1),
+	);
+	return min === max ? `${min}` : `${min} to ${max}`;
 }

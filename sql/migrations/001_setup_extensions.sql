@@ -103,7 +103,7 @@ CREATE TABLE IF NOT EXISTS "public"."rem_migrations" (
   sha256 TEXT NOT NULL,
   applied_at TIMESTAMPTZ NOT NULL DEFAULT now(),
   applied_by TEXT NOT NULL DEFAULT current_user,
-  -- NULL while a file that is no transaction is under way: statements_done says how far.
+  -- NULL while a file that is no transaction is under way: statements_done is the number of those that ran.
   duration_ms INTEGER,
   statements_done INTEGER,
   -- What the catalogue said of the table afterwards, in short.

@@ -1,6 +1,6 @@
 -- kv_store: every live entity by its natural key, kept by triggers.
 -- An UNLOGGED table is emptied by a crash, a failover or a restore. kv_state is
--- emptied with it: its row 'ready', bound to the file of kv_store, says that the
+-- emptied with it: its row 'ready', bound to the file of kv_store, states that the
 -- cache is whole, and every LOOKUP checks it in its own statement.
 -- Its tables are made by statements of their own, not in a block: Citus spreads a
 -- table over its nodes only where the statement comes by itself.
@@ -124,7 +124,7 @@ CREATE TABLE IF NOT EXISTS "public"."rem_embedding_versions" (
 );
 COMMENT ON TABLE "public"."rem_embedding_versions" IS 'remdb: internal';
 -- rem_embedding_queue: texts without the vector of their present content, once
--- for each entity, field and model. It holds no text.
+-- for each entity, field and model. It contains no text.
 CREATE TABLE IF NOT EXISTS "public"."rem_embedding_queue" (
   entity_type VARCHAR(100) NOT NULL,
   entity_id UUID NOT NULL,

@@ -3,8 +3,7 @@ import { refuseInsideTransaction } from "../db/open-transaction.ts";
 import type { FieldStatus } from "../embed-sync/status.ts";
 import type { SyncProgress } from "../embed-sync/sync.ts";
 import type { EmbeddingWorker } from "../embed-sync/worker.ts";
-import type { BucketCores } from "./bucket-cores.ts";
-import { mapBuckets, mapEveryBucket } from "./each.ts";
+import { type BucketCores, mapBuckets, mapEveryBucket } from "./each.ts";
 import { spread } from "./spread.ts";
 
 /** The embeddings of all buckets: one set of providers, and one worker over all queues. */

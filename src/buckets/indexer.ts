@@ -7,8 +7,7 @@ import {
 	type IndexRequest,
 } from "../indexer/background-indexer.ts";
 import { schemasWithBuilds } from "../indexer/build-queue.ts";
-import type { BucketCores } from "./bucket-cores.ts";
-import { mapBuckets, mapEveryBucket } from "./each.ts";
+import { type BucketCores, mapBuckets, mapEveryBucket } from "./each.ts";
 import { spread } from "./spread.ts";
 
 // How often an idle process reads the queues.

@@ -3,8 +3,7 @@ import { KvCache } from "../kv/kv-cache.ts";
 import type { KvProblem } from "../kv/problems.ts";
 import type { KvProgress } from "../kv/progress.ts";
 import { defaultVerifyLimit } from "../kv/verify.ts";
-import type { BucketCores } from "./bucket-cores.ts";
-import { mapBuckets, mapEveryBucket } from "./each.ts";
+import { type BucketCores, mapBuckets, mapEveryBucket } from "./each.ts";
 import { spread } from "./spread.ts";
 
 /** The caches of names of all buckets. */

@@ -3,9 +3,8 @@ import { sideBySide } from "../core/side-by-side.ts";
 import { isSameSpace, readActiveModels } from "../embed-sync/models.ts";
 import { underLock } from "../migrate/lock.ts";
 import type { MigrateOptions, MigrateResult } from "../migrate/migrate.ts";
-import type { BucketCores } from "./bucket-cores.ts";
 import { checkDirectory, createDirectory, readDirectory } from "./directory.ts";
-import { endsAll, type Failure, throwAll } from "./each.ts";
+import { type BucketCores, endsAll, type Failure, throwAll } from "./each.ts";
 
 // Each migration opens two connections besides the pool.
 const maxAtOnce = 3;

@@ -1,6 +1,5 @@
 import { SchemaLifecycle } from "../core/schema-lifecycle.ts";
-import type { BucketCores } from "./bucket-cores.ts";
-import { mapBuckets, mapEveryBucket } from "./each.ts";
+import { type BucketCores, mapBuckets, mapEveryBucket } from "./each.ts";
 import { migrateBuckets } from "./migrate-buckets.ts";
 import { spread } from "./spread.ts";
 

@@ -1,11 +1,9 @@
 import { stoppable } from "../db/stoppable.ts";
 import type { EntityTable } from "../models/registry.ts";
-import type {
-	ForgetOptions,
-	ForgetReport,
-	ForgottenRows,
-} from "../store/forget-report.ts";
 import {
+	type ForgetOptions,
+	type ForgetReport,
+	type ForgottenRows,
 	forgetBatch,
 	forgetLeftovers,
 	nothingForgotten,

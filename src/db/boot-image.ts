@@ -1,43 +1,52 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { readFile, rename, rm } from "node:fs/promises";
 import { dirname, join, posix } from "node:path";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { gunzip } from "node:zlib";
+import { gunzip, type ZlibOptions } from "node:zlib";
 import type { MemoryFS } from "@electric-sql/pglite";
+import { packageFile } from "../util/package-file.ts";
+import { fileCreator } from "./engine-files.ts";
 
 /**
  * PGlite after initdb with our extensions: booting from it takes a fraction of
- * the time. `undefined` in a CommonJS bundle, where no module knows its address.
+ * the time. `undefined` in a bundle, which does not contain it.
  */
 export function snapshotPath(): string | undefined {
-	const here: string | undefined = import.meta.url;
-	if (here === undefined) return undefined;
-	return fileURLToPath(new URL("../../assets/embedded-snapshot.tar.gz", here));
-}
-
-/** The image as it is shipped; `undefined` in a checkout that was not built, and in a bundle. */
-export async function readSnapshot(): Promise<Buffer | undefined> {
-	const path = snapshotPath();
-	if (path === undefined) return undefined;
-	return readFile(path).catch(() => undefined);
+	return packageFile("assets/embedded-snapshot.tar.gz");
 }
 
 /**
- * Unpacks the image into a folder that is not there yet. PGlite would load it
+ * The image as an archive, unpacked in one piece: in the pieces that `gunzip` makes of
+ * its own accord it would be in memory twice. `undefined` in a checkout that was not
+ * built, and in a bundle.
+ */
+export async function readSnapshot(): Promise<Buffer | undefined> {
+	const path = snapshotPath();
+	if (path === undefined) return undefined;
+	const packed = await readFile(path).catch(() => undefined);
+	if (packed === undefined) return undefined;
+	// The last four bytes of a gzip file. A piece that is full is followed by another.
+	const size = packed.readUInt32LE(packed.length - 4);
+	return promisify<Buffer, ZlibOptions, Buffer>(gunzip)(packed, {
+		chunkSize: size + 1,
+	});
+}
+
+/**
+ * Writes the image into a folder that is not there yet. PGlite would load it
  * itself in 2.7 s; unpacked, it opens the folder like an old one: 1.1 s in all.
- * The folder appears whole or not at all.
+ * The folder appears whole or not at all. Without an image PGlite makes the folder.
  */
 export async function unpackSnapshot(
-	snapshot: Buffer,
 	folder: string,
+	snapshot: Buffer | undefined,
 ): Promise<void> {
+	if (snapshot === undefined) return;
 	const draft = `${folder}.new`;
 	await rm(draft, { recursive: true, force: true });
-	const tar = await promisify(gunzip)(snapshot);
 	const made = new Set<string>();
 	try {
-		for (const { path, isFolder, content } of entriesOf(tar)) {
+		for (const { path, isFolder, content } of entriesOf(snapshot)) {
 			const target = join(draft, path);
 			const parent = isFolder ? target : dirname(target);
 			if (!made.has(parent)) mkdirSync(parent, { recursive: true });
@@ -58,22 +67,23 @@ export async function unpackSnapshot(
  * in 1.1 s of processor time, mostly for its reader of archives; this takes 0.3 s.
  * The unpacked archive is this database's own: its files are views of it.
  */
-export async function imageInMemory(
+export function imageInMemory(
 	MemoryFs: typeof MemoryFS,
 	snapshot: Buffer,
-): Promise<MemoryFS> {
-	const tar = await promisify(gunzip)(snapshot);
+): MemoryFS {
 	class ImageInMemory extends MemoryFs {
 		override async init(...[pglite, options]: Parameters<MemoryFS["init"]>) {
 			const { emscriptenOpts } = await super.init(pglite, options);
 			const unpack: PreRun = ({ FS }) => {
-				for (const { path, isFolder, content } of entriesOf(tar)) {
+				const create = fileCreator(FS);
+				for (const { path, isFolder, content } of entriesOf(snapshot)) {
 					const target = posix.join(dataFolder, path);
-					FS.mkdirTree(isFolder ? target : posix.dirname(target));
-					if (isFolder) continue;
+					if (isFolder) {
+						FS.mkdirTree(target);
+						continue;
+					}
 					const { buffer, byteOffset, length } = content;
-					const file = new Uint8Array(buffer, byteOffset, length);
-					FS.writeFile(target, file, { canOwn: true });
+					create(target, new Uint8Array(buffer, byteOffset, length));
 				}
 			};
 			const preRun = [...(emscriptenOpts.preRun ?? []), unpack];

@@ -32,6 +32,7 @@ export class EmbeddedEngine {
 	readonly #timers: EngineTimers;
 	/** `undefined`: in memory. */
 	readonly #folder: EngineFolder | undefined;
+	#isUsed = false;
 	#aborted: unknown;
 	#failure: RemError | undefined;
 
@@ -72,6 +73,10 @@ export class EmbeddedEngine {
 
 	/** Ends what an earlier connection left behind: a transaction, settings, named statements. */
 	async reset(): Promise<void> {
+		this.check();
+		const isUsed = this.#isUsed;
+		this.#isUsed = true;
+		if (!isUsed) return;
 		await this.send(simpleQuery("ROLLBACK"));
 		await this.send(simpleQuery("DISCARD ALL"));
 	}

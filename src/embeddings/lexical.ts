@@ -52,12 +52,12 @@ function words(text: string): string[] {
 	return normalisedText(text).match(/[\p{L}\p{N}]+/gu) ?? [];
 }
 
-/** In lower case, and without differences that are not seen. */
+/** In lower case, and without differences that are invisible. */
 export function normalisedText(text: string): string {
 	return text.replace(longMarks, "$&\u034f").normalize("NFKC").toLowerCase();
 }
 
-/** Of the word with its ends marked; one of one or two letters says no more by them. */
+/** Of the word with its ends marked; one of one or two letters gains nothing by them. */
 export function* trigramHashes(word: string): Generator<number> {
 	if (word.length < 3) return;
 	const marked = `^${word}$`;

@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { RemError } from "../errors.ts";
+import { packageFile } from "../util/package-file.ts";
 import { membersOf } from "../util/present.ts";
 
 /** Vectors of words, the most frequent first; made by scripts/word-vectors.mjs. */
@@ -61,7 +62,8 @@ function* candidates(): Generator<string> {
 	const here: string | undefined = import.meta.url;
 	// A bundle that is CommonJS has no address, and a folder instead.
 	const folder = here === undefined ? __dirname : dirname(fileURLToPath(here));
-	yield join(folder, "../../assets", fileName);
+	const packaged = packageFile(`assets/${fileName}`);
+	if (packaged !== undefined) yield packaged;
 	yield join(folder, fileName);
 	try {
 		const { resolve } = createRequire(join(process.cwd(), "/"));

@@ -32,6 +32,7 @@ import {
 	openBuilds,
 	queuedBuilds,
 } from "./build-loop.ts";
+import type { TableBuilderOptions } from "./build-memory.ts";
 import { enqueue, readQueue } from "./build-queue.ts";
 import { BulkLoad } from "./bulk-load.ts";
 import {
@@ -44,7 +45,6 @@ import { fillWords } from "./fill-words.ts";
 import { indexesThatPay } from "./index-need.ts";
 import { readIndexStates } from "./index-state.ts";
 import { type IndexStatus, readIndexStatus } from "./index-status.ts";
-import type { TableBuilderOptions } from "./settings.ts";
 
 /** Which indexes a call is about. */
 export interface IndexRequest {

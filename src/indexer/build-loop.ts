@@ -5,9 +5,9 @@ import type { DeclaredIndex } from "../schema/index-types.ts";
 import { backoffMs } from "../util/backoff.ts";
 import { ExpiringCache } from "../util/expiring-cache.ts";
 import { indexFailed, leftToOwner } from "./build-failure.ts";
+import type { TableBuilderOptions } from "./build-memory.ts";
 import type { QueuedBuild } from "./build-queue.ts";
 import type { Declaration } from "./declared-indexes.ts";
-import type { TableBuilderOptions } from "./settings.ts";
 import { TableBuilder } from "./table-builder.ts";
 
 /** What there is to build, and what the models ask for. */

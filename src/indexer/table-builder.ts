@@ -10,7 +10,11 @@ import {
 	notPermitted,
 } from "./build-failure.ts";
 import { buildIndex, TableBusy } from "./build-index.ts";
-import { memoryWarning, planMemory } from "./build-memory.ts";
+import {
+	memoryWarning,
+	planMemory,
+	type TableBuilderOptions,
+} from "./build-memory.ts";
 import { describeBlocker, readRunningBuilds } from "./build-progress.ts";
 import {
 	markBuilt,
@@ -24,7 +28,6 @@ import {
 	tryLockTable,
 	unlockTable,
 } from "./build-queue.ts";
-import type { TableBuilderOptions } from "./settings.ts";
 
 // The first attempt, and those after 2, 4 and 8 seconds.
 const maxAttempts = 4;

@@ -38,7 +38,19 @@ export async function setTenant(tx: Handle, tenantId: string): Promise<void> {
 	await tx.query(sql`SELECT set_config(${tenantSetting}, ${tenantId}, TRUE)`);
 }
 
-/** A row with as little in it as the table takes. */
+const named = "rem canary";
+
+/** In the columns that every table has, so that a read by any of them finds the row. */
+const systemValues: readonly (readonly [column: string, value: Sql])[] = [
+	["metadata", sql`${`{"${named}": true}`}::jsonb`],
+	["tags", sql`ARRAY[${named}]::text[]`],
+	[
+		"graph_edges",
+		sql`${`[{"dst": "${named} target", "rel_type": "${named}"}]`}::jsonb`,
+	],
+];
+
+/** A row with values in the columns of every table, and otherwise as few as its own takes. */
 export async function insertCanary(
 	tx: Handle,
 	{ table, space }: CanaryPlace,
@@ -46,14 +58,24 @@ export async function insertCanary(
 ): Promise<Canary> {
 	const { entity } = table;
 	const id = randomUUID();
-	const key = `rem canary ${randomBytes(6).toString("hex")}`;
+	const key = `${named} ${randomBytes(6).toString("hex")}`;
 	const filled = entity.fields.filter(
 		(field) =>
 			entity.keyFields?.includes(field) ||
 			!(field.nullable || field.defaultValue !== undefined),
 	);
-	const columns = ["id", "tenant_id", ...filled.map(({ column }) => column)];
-	const values = [sql`${id}::uuid`, sql`${tenantId}`, ...filled.map(filling)];
+	const columns = [
+		"id",
+		"tenant_id",
+		...systemValues.map(([column]) => column),
+		...filled.map(({ column }) => column),
+	];
+	const values = [
+		sql`${id}::uuid`,
+		sql`${tenantId}`,
+		...systemValues.map(([, value]) => value),
+		...filled.map(filling),
+	];
 	await tx.query(sql`INSERT INTO ${tableRef(table)} (${join(columns.map((name) => ident(name)))})
 VALUES (${join(values)})`);
 	const [field] = entity.embedFields;

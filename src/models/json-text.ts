@@ -13,9 +13,17 @@ import {
  */
 export function parseJson(text: string): unknown {
 	const value: unknown = JSON.parse(text);
-	if (!mayBeInexact.test(text)) return value;
+	if (isOfTexts(value) || !mayBeInexact.test(text)) return value;
 	const marked = markInexact(text);
 	return marked === undefined ? value : readMarks(JSON.parse(marked));
+}
+
+/** Whether it is a list of texts, as the values of a row are returned: there is no number in it. */
+function isOfTexts(value: unknown): boolean {
+	if (!Array.isArray(value)) return false;
+	for (const item of value)
+		if (typeof item !== "string" && item !== null) return false;
+	return true;
 }
 
 // Up to 15 digits with an exponent below 100 always are exact.

@@ -1,5 +1,5 @@
 import type { Handle } from "../db/database.ts";
-import { statementName } from "../db/statement-name.ts";
+import { statementName } from "../db/named-query.ts";
 import { RemError } from "../errors.ts";
 import {
 	type KvMarker,

@@ -2,9 +2,12 @@ import type { Handle } from "../db/database.ts";
 import { embeddingsRef } from "../db/tables.ts";
 import { compile, type Sql, sql } from "../sql.ts";
 import { elementAt } from "../util/present.ts";
-import type { CandidateLists } from "./candidates.ts";
 import type { FusionWeights } from "./fusion-weights.ts";
-import type { Attempt, SearchContext } from "./search-context.ts";
+import type {
+	Attempt,
+	CandidateLists,
+	SearchContext,
+} from "./search-context.ts";
 import type { Branch } from "./vector-plan.ts";
 import { vectorScope } from "./vector-scope.ts";
 

@@ -1,21 +1,22 @@
 import { arrayLiteral } from "../db/encode.ts";
-import type { SimilarBy } from "../schema/held-functions.ts";
+import type { SimilarBy } from "../schema/owner-functions.ts";
 import { hasPairs, pairsOfName } from "../schema/word-function.ts";
 import { ident, join, raw, type Sql, sql } from "../sql.ts";
 import {
 	type Budget,
 	commonParts,
+	noEntries,
 	requiredParts,
 	type Sampled,
 } from "./fuzzy-plan.ts";
-import { rareRuns } from "./fuzzy-runs.ts";
+import { type RareRun, rareRuns } from "./fuzzy-runs.ts";
 import type { ComparedColumn, FuzzySample } from "./fuzzy-sample.ts";
 import {
 	keyThreshold,
 	type TrigramThresholds,
+	trigramsOf,
 	wordThreshold,
 } from "./trigram-thresholds.ts";
-import { trigramsOf } from "./trigrams.ts";
 import { pairsQuery, type SplitQuery, splitQuery } from "./unspaced-text.ts";
 
 /** What the query is compared with: the whole key, the words of it most like the query, or those of the summary. */
@@ -43,6 +44,10 @@ export interface Match {
 	readonly minScore?: number;
 	/** By which indexes the entries are found, if by any. */
 	readonly indexes: readonly IndexUse[];
+	/** Words, in this order, by which the index of the contents finds entries besides. */
+	readonly contains?: readonly (readonly string[])[];
+	/** While the index of the contents is missing: words, all of one of which an entry has. */
+	readonly scanned?: readonly (readonly string[])[];
 	/** Entries are read in the order of their names instead; of summaries, besides what the indexes find. */
 	readonly walk?: Walk;
 	/** So many of the entries that fulfil the condition are compared. */
@@ -94,16 +99,18 @@ export interface MatchPlace {
 	readonly schema: string;
 	/** Of a tenant that is too large for every entry that an index finds to be compared. */
 	readonly sample: FuzzySample | undefined;
+	/** Whether there is an index of the contents. @default true */
+	readonly isIndexed?: boolean;
+	/** @default false */
+	readonly hasRowSecurity?: boolean;
 }
 
-export function matchOf(
-	request: FuzzyQuery,
-	{ schema, sample }: MatchPlace,
-): Match {
+export function matchOf(request: FuzzyQuery, given: MatchPlace): Match {
 	const { query, mode, threshold } = request;
+	const { sample } = given;
 	const isSmall =
 		sample !== undefined && sample.entries <= budgets[mode].entries;
-	const place = { schema, sample: isSmall ? undefined : sample };
+	const place = { ...given, sample: isSmall ? undefined : sample };
 	const isOpen = threshold === undefined && query.trim() !== "";
 	const letters = query.match(/[\p{L}\p{N}]/gu)?.length ?? 0;
 	if (letters === 0 && isOpen)
@@ -119,36 +126,20 @@ export function matchOf(
 			: byIndex(request, place, mode === "key" && letters <= 2 && isOpen);
 	const isComparedByReader =
 		mode === "content" && letters > 0 && splitQuery(query).pairs.length === 0;
-	return isComparedByReader
-		? comparedByReader(query, match, place.sample)
-		: match;
+	return isComparedByReader ? comparedByReader(request, match, place) : match;
 }
 
 /** Trigrams of summaries, which PostgreSQL compares in 60 to 100 µs, the reader in 5. */
 function comparedByReader(
-	query: string,
+	request: FuzzyQuery,
 	match: Match,
-	sample: FuzzySample | undefined,
+	place: MatchPlace,
 ): Match {
+	const { sample, isIndexed = true } = place;
 	if (sample === undefined) return { ...match, compares: "all" };
 	const { bound, walk, ...rest } = match;
-	if (walk !== undefined) {
-		const { runs, threshold } = rareRuns(query, {
-			sample,
-			entries: maxRunEntries,
-		});
-		return {
-			thresholds: new Map(
-				runs.length === 0 ? [] : [[wordThreshold, asReal(threshold)]],
-			),
-			condition: sql`${textOf("content")} IS NOT NULL`,
-			score: rest.score,
-			indexes: runs.map((run) => ({ kind: "content", query: run })),
-			walk: { ...walk, entries: maxContentsWalked },
-			compares: "found",
-			bound: {},
-		};
-	}
+	if (walk !== undefined || !isIndexed)
+		return withRareWords(request, rest.score, { ...place, sample });
 	const more = bound?.more;
 	return {
 		...rest,
@@ -160,9 +151,44 @@ function comparedByReader(
 						...bound,
 						...(more === undefined
 							? {}
-							: { more: comparedByReader(query, more, sample) }),
+							: { more: comparedByReader(request, more, place) }),
 					},
 				}),
+	};
+}
+
+/**
+ * Entries with the query's rarest words, and some in the order of names. PostgreSQL
+ * compares each entry that the index finds by the likeness of a run, in 100 µs, and
+ * in 10 if it looks for the words themselves: so it does for those of many entries.
+ * Those of few, which may be misspelt, are found by their likeness.
+ */
+function withRareWords(
+	request: FuzzyQuery,
+	score: Sql,
+	place: MatchPlace & { readonly sample: FuzzySample },
+): Match {
+	const { sample, isIndexed = true, hasRowSecurity = false } = place;
+	const { runs, threshold } = rareRuns(request.query, {
+		sample,
+		entries: maxRunEntries,
+	});
+	const isAlike = ({ entries }: RareRun) =>
+		isIndexed && (hasRowSecurity || entries <= maxAlike);
+	const alike = runs.filter(isAlike);
+	const wordsOf = ({ text }: RareRun) => text.split(" ");
+	const others = runs.filter((run) => !isAlike(run)).map(wordsOf);
+	return {
+		thresholds: new Map(
+			alike.length === 0 ? [] : [[wordThreshold, asReal(threshold)]],
+		),
+		condition: sql`${textOf("content")} IS NOT NULL`,
+		score,
+		indexes: alike.map(({ text }) => ({ kind: "content", query: text })),
+		...(isIndexed ? { contains: others } : { scanned: others }),
+		walk: { ...walkOf(request, place), entries: maxContentsWalked },
+		compares: "found",
+		bound: {},
 	};
 }
 
@@ -204,6 +230,9 @@ const maxContentsWalked = 500;
 
 /** In so many summaries a run of the query's words may be that is looked for by itself. */
 export const maxRunEntries = 100;
+
+/** In so many, a run of words is looked for by its likeness. */
+const maxAlike = 10;
 
 /** So many of those read shall have enough in common with the query to be compared. */
 const enoughWalked = 50;
@@ -311,7 +340,7 @@ function trigramWay(
 	const plan = planWay(parts, wanted, {
 		budget: budgetOf(mode, split),
 		sample,
-		having: (part) => sample?.withTrigram(part) ?? new Uint8Array(),
+		having: (part) => sample?.withTrigram(part) ?? noEntries,
 	});
 	const word = (threshold: number): Found => ({
 		kind: mode === "content" ? "content" : "word",
@@ -372,7 +401,7 @@ function pairsWay(
 	const plan = planWay(pairs, wanted, {
 		budget: budgetOf(mode, split),
 		sample,
-		having: (pair) => sample?.withPair(pair) ?? new Uint8Array(),
+		having: (pair) => sample?.withPair(pair) ?? noEntries,
 	});
 	const query = plan.isEach
 		? pairsQuery(pairs, "&")

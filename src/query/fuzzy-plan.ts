@@ -23,8 +23,39 @@ export interface Sampled {
 	readonly budget: Budget;
 	/** Entries that one of the sample stands for. */
 	readonly scale: number;
-	/** For each entry of the sample 1 if it has the part, else 0. */
-	having(part: string): Uint8Array;
+	having(part: string): Having;
+}
+
+/** Which entries of a sample have a part. */
+export interface Having {
+	/** Four entries in each number, a byte for each: 1 if it has the part, else 0. */
+	readonly lanes: Int32Array;
+	/** Entries of the sample. */
+	readonly size: number;
+	/** Entries that have the part. */
+	readonly count: number;
+}
+
+export const noEntries: Having = {
+	lanes: new Int32Array(0),
+	size: 0,
+	count: 0,
+};
+
+export function havingOf(
+	texts: readonly string[],
+	has: (text: string) => boolean,
+): Having {
+	const size = texts.length;
+	const lanes = new Int32Array(Math.ceil(size / 4));
+	const entries = new Uint8Array(lanes.buffer);
+	let count = 0;
+	for (let at = 0; at < size; at++) {
+		if (!has(texts[at] as string)) continue;
+		entries[at] = 1;
+		count++;
+	}
+	return { lanes, size, count };
 }
 
 /**
@@ -36,10 +67,13 @@ export function requiredParts(
 	atLeast: number,
 	{ budget, scale, having }: Sampled,
 ): Required | undefined {
-	const found = parts.map((part) => ({ part, texts: having(part) }));
-	const known = found.map(({ part, texts }) => ({ part, count: sum(texts) }));
+	const found = parts.map((part) => having(part));
+	const known = parts.map((part, at) => ({
+		part,
+		count: found[at]?.count ?? 0,
+	}));
 	const rarest = known.toSorted((a, b) => a.count - b.count);
-	const withSoMany = countFrom(countInCommon(found.map(({ texts }) => texts)));
+	const withSoMany = countFrom(countInCommon(found), parts.length);
 	for (let count = Math.max(1, atLeast); count <= parts.length; count++) {
 		const selective = rarest.slice(0, parts.length - count + 1);
 		const postings =
@@ -61,33 +95,41 @@ export function commonParts(
 	atLeast: number,
 	{ share, having }: Pick<Sampled, "having"> & { readonly share: number },
 ): number {
-	const inCommon = countInCommon(parts.map(having));
+	const inCommon = countInCommon(parts.map((part) => having(part)));
 	const enough = Math.max(1, Math.ceil(share * inCommon.length));
-	const count = countFrom(inCommon).findLastIndex((texts) => texts >= enough);
+	const count = countFrom(inCommon, parts.length).findLastIndex(
+		(texts) => texts >= enough,
+	);
 	return Math.max(atLeast, count);
 }
 
-/** For each text, how many of the parts it has. */
-function countInCommon(found: readonly Uint8Array[]): Uint16Array {
-	const inCommon = new Uint16Array(found[0]?.length ?? 0);
-	for (const texts of found)
-		for (let at = 0; at < texts.length; at++)
-			inCommon[at] = (inCommon[at] as number) + (texts[at] as number);
+/** A byte counts no further. */
+const maxInByte = 255;
+
+/** For each entry, how many of the parts it has. */
+export function countInCommon(found: readonly Having[]): Uint16Array {
+	const { size, lanes } = found[0] ?? noEntries;
+	const { length } = lanes;
+	const inCommon = new Uint16Array(size);
+	for (let from = 0; from < found.length; from += maxInByte) {
+		// Four entries at a time.
+		const sums = new Int32Array(length);
+		for (const part of found.slice(from, from + maxInByte))
+			for (let at = 0; at < length; at++)
+				sums[at] = ((sums[at] as number) + (part.lanes[at] as number)) | 0;
+		const counts = new Uint8Array(sums.buffer);
+		for (let at = 0; at < size; at++)
+			inCommon[at] = (inCommon[at] as number) + (counts[at] as number);
+	}
 	return inCommon;
 }
 
-/** For each number of parts, how many texts have so many or more. */
-function countFrom(inCommon: Uint16Array): number[] {
-	const texts: number[] = [];
-	for (const count of inCommon) while (texts.length <= count) texts.push(0);
-	for (const count of inCommon) texts[count] = (texts[count] as number) + 1;
-	for (let count = texts.length - 2; count >= 0; count--)
-		texts[count] = (texts[count] as number) + (texts[count + 1] as number);
-	return texts;
-}
-
-function sum(texts: Uint8Array): number {
-	let count = 0;
-	for (const has of texts) count += has;
-	return count;
+/** For each number of parts, how many entries have so many or more. */
+function countFrom(inCommon: Uint16Array, parts: number): number[] {
+	const entries = new Array<number>(parts + 1).fill(0);
+	for (const count of inCommon) entries[count] = (entries[count] as number) + 1;
+	for (let count = parts - 1; count >= 0; count--)
+		entries[count] =
+			(entries[count] as number) + (entries[count + 1] as number);
+	return entries;
 }

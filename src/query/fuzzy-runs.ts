@@ -1,10 +1,17 @@
+import { countInCommon } from "./fuzzy-plan.ts";
 import type { FuzzySample } from "./fuzzy-sample.ts";
-import { trigramsOf } from "./trigrams.ts";
+import { trigramsOf } from "./trigram-thresholds.ts";
 
 /** Runs of a query's words, and how much of its trigrams a text must have in common with one. */
 export interface RareRuns {
-	readonly runs: readonly string[];
+	readonly runs: readonly RareRun[];
 	readonly threshold: number;
+}
+
+export interface RareRun {
+	readonly text: string;
+	/** In about so many entries. */
+	readonly entries: number;
 }
 
 /** Which runs are rare: those in so many entries at most. */
@@ -37,14 +44,14 @@ function runsOf(
 	query: string,
 	{ sample, entries }: Rare,
 	threshold: number,
-): string[] {
+): RareRun[] {
 	const words = query.match(/[\p{L}\p{N}\p{M}]+/gu)?.slice(0, maxWords) ?? [];
 	const runs = words.flatMap((_, from) => {
 		for (let to = from + 1; to <= from + maxWordsOfRun; to++) {
 			if (to > words.length) break;
 			const text = words.slice(from, to).join(" ");
-			if (entriesWith(text, sample, threshold) <= entries)
-				return [{ from, to, text }];
+			const found = entriesWith(text, sample, threshold);
+			if (found <= entries) return [{ from, to, text, entries: found }];
 		}
 		return [];
 	});
@@ -58,7 +65,7 @@ function runsOf(
 	return shortest
 		.toSorted((a, b) => b.text.length - a.text.length)
 		.slice(0, maxRuns)
-		.map(({ text }) => text);
+		.map(({ text, entries }) => ({ text, entries }));
 }
 
 /** In about how many entries the index finds the run. */
@@ -69,11 +76,8 @@ function entriesWith(
 ): number {
 	const trigrams = trigramsOf(run);
 	const wanted = Math.ceil(threshold * trigrams.length);
-	const inCommon = new Uint8Array(sample.size);
-	for (const trigram of trigrams) {
-		const texts = sample.withTrigram(trigram);
-		for (let at = 0; at < texts.length; at++)
-			inCommon[at] = (inCommon[at] ?? 0) + (texts[at] ?? 0);
-	}
+	const inCommon = countInCommon(
+		trigrams.map((trigram) => sample.withTrigram(trigram)),
+	);
 	return inCommon.filter((count) => count >= wanted).length * sample.scale;
 }

@@ -1,10 +1,13 @@
+import { isUsable } from "../db/catalogue/indexes.ts";
 import type { Handle } from "../db/database.ts";
 import { arrayLiteral } from "../db/encode.ts";
 import { RemError } from "../errors.ts";
 import { sharedTenant } from "../models/limits.ts";
+import { contentIndex } from "../schema/index-types/trigram.ts";
 import { ident, literal, raw, sql, toText } from "../sql.ts";
 import { ExpiringCache } from "../util/expiring-cache.ts";
-import { trigramForm } from "./trigrams.ts";
+import { type Having, havingOf } from "./fuzzy-plan.ts";
+import { trigramForm } from "./trigram-thresholds.ts";
 
 /** What FUZZY compares with: names, or summaries. */
 export type ComparedColumn = "entity_key" | "content_summary";
@@ -25,7 +28,7 @@ export class FuzzySample {
 	readonly #texts: readonly string[];
 	#trigramForms: readonly string[] | undefined;
 	#normalForms: readonly string[] | undefined;
-	readonly #found = new Map<string, Uint8Array>();
+	readonly #found = new Map<string, Having>();
 
 	constructor(texts: readonly string[], entries: number) {
 		this.#texts = texts;
@@ -34,14 +37,14 @@ export class FuzzySample {
 		this.scale = entries / Math.max(1, texts.length);
 	}
 
-	/** For each text 1 if it has the trigram, else 0. */
-	withTrigram(trigram: string): Uint8Array {
+	/** Which texts have the trigram. */
+	withTrigram(trigram: string): Having {
 		this.#trigramForms ??= this.#texts.map(trigramForm);
 		return this.#containing(this.#trigramForms, trigram, `3${trigram}`);
 	}
 
-	/** For each text 1 if it has the neighbouring letters, else 0. */
-	withPair(pair: string): Uint8Array {
+	/** Which texts have the neighbouring letters. */
+	withPair(pair: string): Having {
 		this.#normalForms ??= this.#texts.map((text) => text.normalize("NFKC"));
 		return this.#containing(this.#normalForms, pair, `2${pair}`);
 	}
@@ -49,9 +52,7 @@ export class FuzzySample {
 	#containing(forms: readonly string[], part: string, key: string) {
 		const known = this.#found.get(key);
 		if (known !== undefined) return known;
-		const found = Uint8Array.from(forms, (form) =>
-			form.includes(part) ? 1 : 0,
-		);
+		const found = havingOf(forms, (form) => form.includes(part));
 		if (this.#found.size >= maxParts) this.#found.clear();
 		this.#found.set(key, found);
 		return found;
@@ -80,6 +81,8 @@ export class FuzzySamples {
 		maxEntries: 1000,
 	});
 
+	readonly #hasContentIndex = new ExpiringCache<boolean>({ maxAgeMs: 30_000 });
+
 	/** `undefined`: so few entries that all may be compared, or no cache to read them from. */
 	async read(
 		db: Handle,
@@ -103,6 +106,22 @@ export class FuzzySamples {
 				throw error;
 		}
 		return undefined;
+	}
+
+	/** Whether summaries have their index, which is built in the background. */
+	hasContentIndex(db: Handle, schema: string): Promise<boolean> {
+		return this.#hasContentIndex.getOrRead(schema, async () => {
+			const { rows } = await db.query<{ is: boolean }>(
+				sql`SELECT ${isUsable(schema, contentIndex)} AS "is"`,
+				{ idempotent: true },
+			);
+			return rows[0]?.is === true;
+		});
+	}
+
+	/** After an index was built or dropped. */
+	forgetIndexes(): void {
+		this.#hasContentIndex.clear();
 	}
 
 	/** The next search reads the tenant's size again. */

@@ -51,11 +51,20 @@ export async function fuzzySearch(
 ): Promise<FuzzyHits> {
 	checkFuzzy(request);
 	const { tenantId, mode = "key" } = request;
-	const { db, schema } = reader;
+	const { db, schema, hasRowSecurity } = reader;
 	const names = { schema, tenantId, column: columnOf(mode) };
 	const find = async () => {
 		const sample = await samples.read(db, names);
-		const match = matchOf(queryOf(request), { schema, sample });
+		const isIndexed =
+			mode !== "content" ||
+			sample === undefined ||
+			(await samples.hasContentIndex(db, schema));
+		const match = matchOf(queryOf(request), {
+			schema,
+			sample,
+			isIndexed,
+			hasRowSecurity,
+		});
 		return match.compares === undefined
 			? findBest(reader, request, match)
 			: findContents(reader, request, match);

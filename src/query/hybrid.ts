@@ -1,5 +1,5 @@
 import { languageName } from "../config.ts";
-import { statementName } from "../db/statement-name.ts";
+import { statementName } from "../db/named-query.ts";
 import { similarEntriesRef } from "../db/tables.ts";
 import { isRemError, RemError } from "../errors.ts";
 import { textProblem } from "../models/limits.ts";
@@ -8,7 +8,6 @@ import { toRow } from "../models/rows.ts";
 import { compile, ident, type Sql, sql } from "../sql.ts";
 import { elementAt, keysOf } from "../util/present.ts";
 import { type CacheFallback, readCached } from "./cached-read.ts";
-import type { Candidate, CandidateList, CandidateLists } from "./candidates.ts";
 import type { HitExplanation } from "./explain.ts";
 import { findNearest, reachedBy, type WithReached } from "./find-nearest.ts";
 import { type FusionWeights, rankOffset } from "./fusion-weights.ts";
@@ -20,7 +19,13 @@ import {
 } from "./hybrid-sql.ts";
 import { nameList } from "./name-list.ts";
 import { type HitRecord, isFrequent, type Match, matchOf } from "./search.ts";
-import type { NearestSearch, SearchContext } from "./search-context.ts";
+import type {
+	Candidate,
+	CandidateList,
+	CandidateLists,
+	NearestSearch,
+	SearchContext,
+} from "./search-context.ts";
 import { isPartial } from "./text-sql.ts";
 
 /** Scores the hits again, in their order: the highest comes first. */

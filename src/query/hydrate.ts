@@ -1,5 +1,6 @@
-import { decodeText } from "../db/decode.ts";
+import { decoderOf } from "../db/decode.ts";
 import { tableRef } from "../db/tables.ts";
+import type { Entity } from "../models/entity.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { fromColumn } from "../models/rows.ts";
 import { empty, ident, join, literal, type Sql, sql } from "../sql.ts";
@@ -48,12 +49,31 @@ export function readRecord(
 	{ entity }: EntityTable,
 	texts: NonNullable<RecordTexts>,
 ): Record<string, unknown> {
+	let readers = known.get(entity);
+	if (readers === undefined) {
+		readers = [...entity.fieldsByName.values()].map((field) => {
+			const decode = decoderOf(field.type);
+			return {
+				name: field.name,
+				read: field.bigint ? (text) => fromColumn(field, decode(text)) : decode,
+			};
+		});
+		known.set(entity, readers);
+	}
 	const row: Record<string, unknown> = {};
 	let at = 0;
-	for (const field of entity.fieldsByName.values()) {
+	for (const { name, read } of readers) {
 		const text = texts[at++] ?? null;
-		row[field.name] =
-			text === null ? null : fromColumn(field, decodeText(field.type, text));
+		row[name] = text === null ? null : read(text);
 	}
 	return row;
 }
+
+/** Reads the text of a field's value. */
+interface FieldReader {
+	readonly name: string;
+	readonly read: (text: string) => unknown;
+}
+
+// Made once for each entity: to look for each value's decoder took longer than to decode it.
+const known = new WeakMap<Entity, readonly FieldReader[]>();

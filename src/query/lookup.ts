@@ -19,7 +19,6 @@ import {
 	isReadyMark,
 	readCached,
 	readEntries,
-	toEntry,
 } from "./cached-read.ts";
 import { type RecordTexts, readRecord, recordSql } from "./hydrate.ts";
 import {
@@ -106,19 +105,22 @@ export async function lookup(
 			keyIndex: row.rem_ord - 1,
 			hit: toHit(request, row),
 		}));
-	const tables = new Map(
-		hydrate.map((table) => [table.entity.tableName, table]),
-	);
-	return rows.flatMap((row): FoundKey[] => {
+	const found: FoundKey[] = [];
+	for (const row of rows) {
 		const hit = toHit(request, row);
-		const table = tables.get(row.entity_type);
-		if (table === undefined) return [{ keyIndex: row.rem_ord - 1, hit }];
+		const keyIndex = row.rem_ord - 1;
+		const table = hydrate.find(
+			({ entity }) => entity.tableName === row.entity_type,
+		);
 		const texts = row.rem_record ?? null;
-		// Its row is deleted or another's: the cache was wrong about it.
-		if (texts === null) return [];
-		const record = readRecord(table, texts);
-		return [{ keyIndex: row.rem_ord - 1, hit: { ...hit, record } }];
-	});
+		if (table === undefined) found.push({ keyIndex, hit });
+		// Else its row is deleted or another's: the cache was wrong about it.
+		else if (texts !== null) {
+			hit.record = readRecord(table, texts);
+			found.push({ keyIndex, hit });
+		}
+	}
+	return found;
 }
 
 interface LookupRow extends EntryRow {
@@ -127,10 +129,19 @@ interface LookupRow extends EntryRow {
 	readonly rem_record?: RecordTexts;
 }
 
-function toHit({ entityKeys }: LookupRequest, row: LookupRow): LookupHit {
+// By its properties: with those of another object spread into it, it took eight times as long.
+function toHit(
+	{ entityKeys }: LookupRequest,
+	row: LookupRow,
+): LookupHit & { record?: Record<string, unknown> } {
 	return {
 		requestedKey: elementAt(entityKeys, row.rem_ord - 1),
-		...toEntry(row),
+		entityKey: row.entity_key,
+		entityType: row.entity_type,
+		entityId: row.entity_id,
+		userId: row.user_id,
+		metadata: row.metadata,
+		contentSummary: row.content_summary,
 		graphEdges: row.graph_edges,
 	};
 }

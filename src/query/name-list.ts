@@ -2,7 +2,7 @@ import { characters, sharedTenant } from "../models/limits.ts";
 import { asReal, usualThreshold } from "./fuzzy-match.ts";
 import { type Budget, requiredParts } from "./fuzzy-plan.ts";
 import type { SearchContext } from "./search-context.ts";
-import { trigramsOf } from "./trigrams.ts";
+import { trigramsOf } from "./trigram-thresholds.ts";
 
 /** The condition of the list of names of a hybrid search. */
 export interface NameList {

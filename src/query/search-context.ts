@@ -4,7 +4,7 @@ import { whereSql } from "../filters/where.ts";
 import { embedFieldOf, fieldNotEmbedded } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector.ts";
 import type { Sql } from "../sql.ts";
-import type { CandidateLists } from "./candidates.ts";
+import type { FusionWeights } from "./fusion-weights.ts";
 import { checkLimit, checkScope } from "./scope.ts";
 import { type Branch, type SearchMode, searchModes } from "./vector-plan.ts";
 import type { SearchedVectors, VectorStatistics } from "./vector-statistics.ts";
@@ -130,4 +130,26 @@ function checkVector(
 			problem.code,
 			`the query's vector has ${problem.message} (model ${model})`,
 		);
+}
+
+/** The lists of a hybrid search that have a weight, as they ranked their candidates before these were fused. */
+export type CandidateLists = Readonly<
+	Partial<Record<keyof FusionWeights, CandidateList>>
+>;
+
+export interface CandidateList {
+	readonly weight: number;
+	/** By rank; as many as are fused: 30, or twice `limit`; with `rerank` 60. */
+	readonly candidates: readonly Candidate[];
+}
+
+/** A row on a list, whether it reached the answer or not. */
+export interface Candidate {
+	readonly id: string;
+	/** `null` where the model has no natural key. */
+	readonly entityKey: string | null;
+	/** From 1. */
+	readonly rank: number;
+	/** What the list is ordered by: cosine similarity, BM25 score, or trigram similarity of the key. */
+	readonly value: number;
 }

@@ -1,4 +1,4 @@
-import { statementName } from "../db/statement-name.ts";
+import { statementName } from "../db/named-query.ts";
 import { tableRef } from "../db/tables.ts";
 import { toRow } from "../models/rows.ts";
 import { compile, type Sql, sql } from "../sql.ts";

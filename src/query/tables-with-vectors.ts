@@ -1,5 +1,5 @@
 import type { Handle } from "../db/database.ts";
-import { statementName } from "../db/statement-name.ts";
+import { statementName } from "../db/named-query.ts";
 import { embeddingsRef } from "../db/tables.ts";
 import { compile, join, raw, type Sql, sql } from "../sql.ts";
 import { type VectorRange, vectorScope } from "./vector-scope.ts";

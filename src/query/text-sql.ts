@@ -6,7 +6,11 @@ import { textOfColumns, wordColumns } from "../schema/words.ts";
 import { empty, literal, raw, type Sql, sql } from "../sql.ts";
 import { userCondition } from "./scope.ts";
 import type { SearchContext } from "./search-context.ts";
-import type { WordStatistics } from "./text-statistics.ts";
+import {
+	maxRowsOfWord,
+	startOf,
+	type WordStatistics,
+} from "./text-statistics.ts";
 import { eligibleRows } from "./vector-scope.ts";
 
 /** A search of a table by words. */
@@ -22,8 +26,6 @@ type TextScope = Pick<
 >;
 
 const maxWords = 32;
-/** Rows of one word that are read; of a word that is in more, those that have it often or with the other words. */
-const maxRowsOfWord = 200;
 /** Rows that are ranked by all words of the query, frequent ones too. */
 const candidates = 120;
 
@@ -132,17 +134,12 @@ function frequentWords(
 	const starts = new Set(
 		(query.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []).map(startOf),
 	);
-	const known = [...(isIndexed ? (large?.frequent ?? []) : [])].filter(
-		([word, rows]) => rows > maxRowsOfWord && starts.has(startOf(word)),
-	);
+	const known = isIndexed
+		? [...starts].flatMap((start) => large?.frequent.get(start) ?? [])
+		: [];
 	if (known.length === 0)
 		return sql`(SELECT NULL::text, NULL::float8 WHERE FALSE)`;
-	return sql`unnest(${arrayLiteral(known.map(([word]) => word))}::text[], ${arrayLiteral(known.map(([, rows]) => String(rows)))}::float8[])`;
-}
-
-/** Stems begin as their words do; one that does not is counted like a word that is not known. */
-function startOf(word: string): string {
-	return word.slice(0, 2);
+	return sql`unnest(${arrayLiteral(known.map(({ word }) => word))}::text[], ${arrayLiteral(known.map(({ rows }) => String(rows)))}::float8[])`;
 }
 
 function tenantOf({ table, tenantId }: TextScope): string {
@@ -185,11 +182,11 @@ function indexedPostings(scope: TextScope, { large }: WordStatistics): Sql {
       SELECT w.query FROM query_words AS w WHERE w.known IS NOT NULL ORDER BY w.known, w.no LIMIT ${raw(String(count))}) AS k) LIMIT ${limit})`;
 	return sql`${ofRare}
   UNION ALL
-  SELECT DISTINCT w.no, e.entity_id, e.length, ${counted} FROM (
+  SELECT w.no, e.entity_id, e.length, ${counted} FROM (SELECT DISTINCT ON (d.entity_id) d.* FROM (
     (SELECT e.entity_id, e.length, e.words FROM ${words} AND e.often && (SELECT array_agg(w.lexeme) FROM query_words AS w WHERE w.known IS NOT NULL) LIMIT ${limit})
     UNION ALL
     (SELECT t.* FROM (${together(3)} UNION ALL ${together(2)} UNION ALL ${together(1)}) AS t LIMIT ${limit})
-  ) AS e
+  ) AS d ORDER BY d.entity_id) AS e
   CROSS JOIN LATERAL (SELECT w.no, w.query FROM query_words AS w WHERE w.known IS NOT NULL AND e.words @@ w.query OFFSET 0) AS w`;
 }
 

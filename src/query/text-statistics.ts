@@ -37,9 +37,17 @@ interface UsualSize {
 interface LargeTenant {
 	readonly rows: number;
 	readonly averageLength: number;
-	/** Words of a sample of its rows, and how many of its rows have them, as the sample has it. */
-	readonly frequent: ReadonlyMap<string, number>;
+	/** Words of a sample of its rows that are in more rows than are read of a word, by their first letters, and in how many rows they are. */
+	readonly frequent: ReadonlyMap<string, readonly FrequentWord[]>;
 }
+
+interface FrequentWord {
+	readonly word: string;
+	readonly rows: number;
+}
+
+/** Rows of one word that are read; of a word that is in more, those that have it often or with the other words. */
+export const maxRowsOfWord = 200;
 
 /** Up to so many rows of a tenant are read for each search: that takes as long as to plan by what is known of them. */
 const smallTenantRows = 2000;
@@ -165,7 +173,7 @@ async function readFrequent(
 	db: Handle,
 	words: Sql,
 	total: number,
-): Promise<Map<string, number>> {
+): Promise<Map<string, FrequentWord[]>> {
 	const half = (order: Sql) =>
 		sql`(SELECT words FROM ${words} ORDER BY entity_id ${order} LIMIT ${sampleRows / 2})`;
 	const { rows } = await db.query<{ lexeme: string; rows: number }>(
@@ -175,7 +183,22 @@ GROUP BY u.lexeme HAVING count(*) >= ${minInSample}`,
 		{ idempotent: true },
 	);
 	const share = total / Math.min(sampleRows, total);
-	return new Map(rows.map((row) => [row.lexeme, Math.round(row.rows * share)]));
+	const known = rows.map(({ lexeme: word, rows }) => ({
+		word,
+		rows: Math.round(rows * share),
+	}));
+	const frequent = new Map<string, FrequentWord[]>();
+	for (const one of known) {
+		if (one.rows <= maxRowsOfWord) continue;
+		const start = startOf(one.word);
+		frequent.set(start, [...(frequent.get(start) ?? []), one]);
+	}
+	return frequent;
+}
+
+/** Stems begin as their words do; one that does not is counted like a word that is not known. */
+export function startOf(word: string): string {
+	return word.slice(0, 2);
 }
 
 async function readUsual(

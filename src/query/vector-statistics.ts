@@ -56,6 +56,7 @@ export class VectorStatistics {
 	forget(): void {
 		this.#statistics.clear();
 		this.texts.forget();
+		this.names.forgetIndexes();
 	}
 }
 

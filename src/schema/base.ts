@@ -90,7 +90,7 @@ CREATE TABLE IF NOT EXISTS ${ident(schema, "rem_migrations")} (
   sha256 TEXT NOT NULL,
   applied_at TIMESTAMPTZ NOT NULL DEFAULT now(),
   applied_by TEXT NOT NULL DEFAULT current_user,
-  -- NULL while a file that is no transaction is under way: statements_done says how far.
+  -- NULL while a file that is no transaction is under way: statements_done is the number of those that ran.
   duration_ms INTEGER,
   statements_done INTEGER,
   -- What the catalogue said of the table afterwards, in short.
@@ -140,7 +140,7 @@ function kvStoreCache({ schema, kvPersistence }: BaseOptions): Sql {
 	const relpersistence = literal(isUnlogged ? "u" : "p");
 	return sql`-- kv_store: every live entity by its natural key, kept by triggers.
 -- An UNLOGGED table is emptied by a crash, a failover or a restore. kv_state is
--- emptied with it: its row 'ready', bound to the file of kv_store, says that the
+-- emptied with it: its row 'ready', bound to the file of kv_store, states that the
 -- cache is whole, and every LOOKUP checks it in its own statement.
 -- Its tables are made by statements of their own, not in a block: Citus spreads a
 -- table over its nodes only where the statement comes by itself.

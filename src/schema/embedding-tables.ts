@@ -50,7 +50,7 @@ CREATE TABLE IF NOT EXISTS ${versions} (
 );
 ${ours(versions)}
 -- rem_embedding_queue: texts without the vector of their present content, once
--- for each entity, field and model. It holds no text.
+-- for each entity, field and model. It contains no text.
 CREATE TABLE IF NOT EXISTS ${queue} (
   entity_type VARCHAR(100) NOT NULL,
   entity_id UUID NOT NULL,

@@ -9,7 +9,7 @@ import { limits } from "../models/limits.ts";
 import { ident, literal, raw, type Sql, sql, toText } from "../sql.ts";
 
 /**
- * Characters that cannot be seen: Unicode's property Default_Ignorable_Code_Point
+ * Invisible characters: Unicode's property Default_Ignorable_Code_Point
  * (soft hyphen, zero-width space and joiners, byte order mark, variation
  * selectors, tags). A key that a model writes has them now and then.
  */
@@ -19,7 +19,7 @@ const invisible =
 /**
  * One form for every way to write a key: Unicode's compatibility caseless match
  * (The Unicode Standard, D146: NFD, fold, NFKD, fold; the result in NFKC), without
- * what cannot be seen, with one apostrophe, and with one hyphen for each run of
+ * invisible characters, with one apostrophe, and with one hyphen for each run of
  * spaces, underscores and dashes. Apostrophes are replaced in the NFKC form, where
  * a spacing accent is a space and a mark: so a key and its NFKC form are one.
  *

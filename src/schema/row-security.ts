@@ -4,12 +4,12 @@ import { sharedTenant } from "../models/limits.ts";
 import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
+import { kvSourceRef } from "./kv-trigger.ts";
 import {
 	firstStatisticsDdl,
 	holdingDdl,
 	similarEntriesDdl,
-} from "./held-functions.ts";
-import { kvSourceRef } from "./kv-trigger.ts";
+} from "./owner-functions.ts";
 import { ownershipMark } from "./ownership.ts";
 import { hasWords } from "./word-indexes.ts";
 
@@ -35,7 +35,7 @@ export function rowSecurityDdl(
 ): Sql {
 	return sql`${createRoles(schema)}
 ${takeOwnership(schema)}
-${internalRightsDdl(schema)}${tenantPolicies(ident(schema, "kv_store"), ownOrShared, ownTenant)}${queuePolicies(embeddingQueueRef(schema))}${similarEntriesDdl(schema, heldBy)}${firstStatisticsDdl(schema, heldBy.owner, roles.app)}
+${internalRightsDdl(schema)}${tenantPolicies(ident(schema, "kv_store"), ownOrShared, ownTenant)}${queuePolicies(embeddingQueueRef(schema))}${similarEntriesDdl(schema, protection)}${firstStatisticsDdl(schema, protection.owner, roles.app)}
 ${join(tables.map(entityRowSecurityDdl), "\n")}`;
 }
 
@@ -44,7 +44,7 @@ export function entityRowSecurityDdl(table: EntityTable): Sql {
 	const { entity } = table;
 	const readers = sql`${ident(roles.app)}, ${ident(roles.readOnly)}`;
 	const policies = entity.tenantScoped
-		? sql`${tenantPolicies(tableRef(table), ownTenant, ownTenant)}${holdingDdl(table, heldBy)}`
+		? sql`${tenantPolicies(tableRef(table), ownTenant, ownTenant)}${holdingDdl(table, protection)}`
 		: empty;
 	const cached = entity.createKvTrigger
 		? sql`REVOKE ALL ON ${kvSourceRef(table)} FROM ${readers};
@@ -113,7 +113,7 @@ const current = sql`nullif(current_setting(${literal(tenantSetting)}, true), '')
 const ownTenant = sql`tenant_id = ${current}`;
 const ownOrShared = sql`tenant_id IN (${current}, ${literal(sharedTenant)})`;
 
-const heldBy = {
+const protection = {
 	owner: roles.owner,
 	readers: [roles.app, roles.readOnly],
 	tenant: current,

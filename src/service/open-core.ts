@@ -18,7 +18,7 @@ import type { MigrateOptions, MigrateResult } from "../migrate/migrate.ts";
 import type { Entity } from "../models/entity.ts";
 import { Registry } from "../models/registry.ts";
 import type { Settings } from "../settings/settings.ts";
-import type { ForgetOptions, ForgetReport } from "../store/forget-report.ts";
+import type { ForgetOptions, ForgetReport } from "../store/forget-rows.ts";
 import type { QueueFigures } from "../telemetry/metrics.ts";
 
 // What a service does with its core, or with the cores of its buckets.

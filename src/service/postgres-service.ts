@@ -64,7 +64,7 @@ import type { ConnectOptions } from "../settings/connect-options.ts";
 import { loadSettings, type Settings } from "../settings/settings.ts";
 import type { SqlValue } from "../sql.ts";
 import { preloadSqlGrammar } from "../sql-grammar.ts";
-import type { ForgetOptions, ForgetReport } from "../store/forget-report.ts";
+import type { ForgetOptions, ForgetReport } from "../store/forget-rows.ts";
 import { loadTelemetry } from "../telemetry/api.ts";
 import { observeQueues } from "../telemetry/metrics.ts";
 import { keepAlive } from "../util/keep-alive.ts";

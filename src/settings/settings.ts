@@ -12,7 +12,7 @@ import type { ProviderSettings } from "../embeddings/resolve-provider.ts";
 import { findDimensions } from "../embeddings/transformers.ts";
 import { modelsByCard } from "../embeddings/transformers-card.ts";
 import { RemError } from "../errors.ts";
-import type { IndexerSettings } from "../indexer/settings.ts";
+import type { IndexerSettings } from "../indexer/build-memory.ts";
 import { type Logger, shielded, silentLogger } from "../logger.ts";
 import type { HnswOptions } from "../schema/index-types/definition.ts";
 import { checkConnectOptions } from "./check-connect-options.ts";

@@ -32,7 +32,7 @@ import {
 	type UpsertOptions,
 	type UpsertPart,
 } from "./prepare.ts";
-import { RowChanged } from "./row-changed.ts";
+import { RowChanged } from "./read-stored.ts";
 import type { UpsertResult } from "./upsert-result.ts";
 import { writeBatch } from "./write-batch.ts";
 

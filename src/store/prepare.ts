@@ -12,8 +12,7 @@ import { elementAt } from "../util/present.ts";
 import { distinctRows, distinctStored } from "./distinct-rows.ts";
 import type { MergeField } from "./merge.ts";
 import { type PlannedRow, planRow } from "./plan-rows.ts";
-import { readStored, type StoredRow } from "./read-stored.ts";
-import { RowChanged } from "./row-changed.ts";
+import { RowChanged, readStored, type StoredRow } from "./read-stored.ts";
 import type { UpsertProgress, UpsertResult } from "./upsert-result.ts";
 
 export interface UpsertOptions {

@@ -20,7 +20,7 @@ import {
 	type TextVectors,
 	type UpsertOptions,
 } from "./prepare.ts";
-import { RowChanged } from "./row-changed.ts";
+import { RowChanged } from "./read-stored.ts";
 import type { UpdateResult } from "./upsert-result.ts";
 import { checkUnchangedSince, lockIds, lockRows } from "./write-batch.ts";
 import { type RowsChange, readUpdated, updateRowsSql } from "./write-rows.ts";
@@ -131,7 +131,7 @@ async function checkLocked(
 	{ rows }: Prepared,
 	patch: ValidPatch,
 ): Promise<void> {
-	const ids = rows.map(({ storedId }) => storedId as string).sort();
+	const ids = storedIds(rows).sort();
 	await lockIds(tx, table, ids);
 	for (const slice of slices(ids))
 		for (const row of await findRows(
@@ -142,6 +142,10 @@ async function checkLocked(
 			patchedKey(table.entity, row, patch);
 }
 
+function storedIds(rows: Prepared["rows"]): string[] {
+	return rows.flatMap(({ storedId }) => storedId ?? []);
+}
+
 async function writeUpdate(
 	tx: Handle,
 	table: EntityTable,
@@ -149,7 +153,7 @@ async function writeUpdate(
 	change: RowsChange,
 ): Promise<UpdateResult> {
 	const { rows } = prepared;
-	const ids = rows.map(({ storedId }) => storedId as string);
+	const ids = storedIds(rows);
 	await lockRows(tx, table, rows);
 	await writeChanged(tx, table, rows, change);
 	const texts = await writeTexts(tx, table, { ...prepared, ids });

@@ -13,8 +13,7 @@ import {
 import type { MergeField } from "./merge.ts";
 import type { PlannedRow } from "./plan-rows.ts";
 import type { Prepared } from "./prepare.ts";
-import { isFoundByKey } from "./read-stored.ts";
-import { RowChanged } from "./row-changed.ts";
+import { isFoundByKey, RowChanged } from "./read-stored.ts";
 import type { UpsertResult } from "./upsert-result.ts";
 import {
 	type Arbiter,

@@ -254,7 +254,7 @@ export interface FoundItem extends EntityRef {
 	readonly entityKey: string | null;
 	/** What to call it: its key, its name, or its id. */
 	readonly title: string;
-	/** The beginning of what it says: the best passage where there is one. */
+	/** The beginning of its text: the best passage where there is one. */
 	readonly text: string;
 	/** The field that `text` is of. */
 	readonly field?: string;

@@ -13,7 +13,7 @@ import type {
 import { exactJson, isoTime, toJsonObject } from "./json.ts";
 import { type Place, type StoredRow, titleOf } from "./place.ts";
 
-const mostInEdges = 200;
+const maxInEdges = 200;
 
 /** All there is to show of an entity; `undefined`: the scope has none of that id. */
 export async function readDetail(
@@ -78,7 +78,7 @@ async function readEdges(place: Place, from: string): Promise<Edges> {
 	const counted = await walk("both", { depth: 0 });
 	return {
 		out: await walk("out", { depth: 1, limit: 1000 }),
-		in: await walk("in", { depth: 1, limit: mostInEdges }),
+		in: await walk("in", { depth: 1, limit: maxInEdges }),
 		counts: counted.edges,
 	};
 }
@@ -134,7 +134,7 @@ async function inEdges(
 			return { from, ...parts };
 		});
 	});
-	return found.slice(0, mostInEdges);
+	return found.slice(0, maxInEdges);
 }
 
 /** Their rows by id, one statement for each table. */
@@ -149,7 +149,7 @@ export async function rowsOf(
 			.map(({ entityId }) => entityId);
 		const found: readonly StoredRow[] = await place
 			.rows(place.entity(type))
-			.find({ id: { in: ids } } as never);
+			.find({ id: { in: ids } });
 		for (const row of found) rows.set(String(row.id), row);
 	}
 	return rows;

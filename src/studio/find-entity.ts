@@ -63,11 +63,12 @@ async function findDeleted(
 	for (const entity of entities) {
 		const [field, ...more] = entity.keyFields ?? [];
 		if (field?.type !== "text" || more.length > 0) continue;
-		const [row] = await place
-			.rows(entity, place.tenant)
-			.find({ [field.name]: key, deletedAt: { isNull: false } } as never, {
+		const [row] = await place.rows(entity, place.tenant).find(
+			{ [field.name]: key, deletedAt: { isNull: false } },
+			{
 				limit: 1,
-			});
+			},
+		);
 		if (row !== undefined) return { entity, row };
 	}
 	return undefined;

@@ -4,5 +4,5 @@
  * @module remdb/studio
  */
 export { type NodeListener, nodeListener } from "./node-listener.ts";
+export type { StudioService } from "./place.ts";
 export { type StudioHandler, type StudioOptions, studio } from "./studio.ts";
-export type { StudioService } from "./studio-service.ts";

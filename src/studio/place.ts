@@ -1,11 +1,29 @@
 import { RemError } from "../errors.ts";
 import type { Entity } from "../models/entity.ts";
 import { keyOfRow } from "../models/rows.ts";
-import type { Repository } from "../service/repository.ts";
+import type { PostgresService } from "../service/postgres-service.ts";
+import type { AnyService, Repository } from "../service/repository.ts";
 import type { MemoryScope } from "../tools/tool.ts";
 import { isUuid } from "../util/uuid.ts";
+import type { BoundScope } from "../verbs/bound-scope.ts";
+import type { Models } from "../verbs/call-options.ts";
 import { HttpProblem } from "./http/problem.ts";
-import type { StudioService } from "./studio-service.ts";
+
+/** What the studio uses of a service, whatever its models. */
+export interface StudioService
+	extends AnyService,
+		Pick<
+			PostgresService<Models>,
+			| "capabilities"
+			| "activity"
+			| "registry"
+			| "kv"
+			| "indexer"
+			| "embeddings"
+			| "doctor"
+		> {
+	scope(scope: BoundScope): unknown;
+}
 
 /** Whose rows the studio shows at most. */
 export interface StudioScope {
@@ -21,8 +39,29 @@ interface GivenScope {
 
 export type StoredRow = Readonly<Record<string, unknown>>;
 
-/** Rows of any model. */
-type AnyRepository = Repository<Entity>;
+type Any = Repository<Entity>;
+type Values = Readonly<Record<string, unknown>>;
+type PageOptions = Omit<NonNullable<Parameters<Any["findPage"]>[1]>, "orderBy">;
+
+/** Rows of any model: which fields there are, is known at run time. */
+interface AnyRepository extends Omit<Any, "find" | "findPage" | "update"> {
+	find(
+		filter: Values,
+		options?: Parameters<Any["find"]>[1],
+	): Promise<StoredRow[]>;
+	findPage(
+		filter: Values,
+		options: PageOptions & { readonly orderBy?: string },
+	): Promise<{
+		readonly rows: readonly StoredRow[];
+		readonly next: string | undefined;
+	}>;
+	update(
+		id: string,
+		values: Values,
+		options?: Parameters<Any["update"]>[2],
+	): Promise<unknown>;
+}
 
 /** The service as one request sees it: one tenant, and perhaps one user. */
 export class Place {
@@ -73,12 +112,12 @@ export class Place {
 	): Promise<StoredRow | undefined> {
 		if (!isUuid(id)) return undefined;
 		const rows = this.rows(entity, scope);
-		const [live] = await rows.find({ id } as never);
+		const [live] = await rows.find({ id });
 		if (live !== undefined) return live;
 		const [deleted] = await rows.find({
 			id,
 			deletedAt: { isNull: false },
-		} as never);
+		});
 		return deleted;
 	}
 }

@@ -1,7 +1,5 @@
 import type * as z from "zod";
-import type { StudioScope } from "./place.ts";
-import { Place } from "./place.ts";
-import type { StudioService } from "./studio-service.ts";
+import { Place, type StudioScope, type StudioService } from "./place.ts";
 
 /** A path of the API: what it takes, and what it answers. */
 export interface Route<Input = never> {

@@ -142,6 +142,14 @@ type FoundRow = StoredRow & { readonly entityType?: string };
 type HybridFound = FoundRow & HybridMatch;
 type VectorFound = FoundRow & Match;
 
+/** The rows of a search whose tables are known at run time. */
+function foundBy<Row extends FoundRow>(
+	search: (options: never) => Promise<unknown>,
+	options: object,
+): Promise<Row[]> {
+	return search(options as never) as Promise<Row[]>;
+}
+
 /** One table, all of them, or each of some. */
 async function inTables<Row>(
 	tables: readonly string[] | undefined,
@@ -183,12 +191,12 @@ async function runHybrid(
 	const { rows, explains } = await inTables<HybridFound>(
 		settings.tables,
 		(tableName) =>
-			place.scope.hybridSearch({
+			foundBy<HybridFound>(place.scope.hybridSearch, {
 				...options,
 				explain,
 				signal,
 				...(tableName === undefined ? {} : { tableName }),
-			} as never) as unknown as Promise<HybridFound[]>,
+			}),
 		({ score }) => score,
 	);
 	const hits = rows.slice(0, limit);
@@ -280,12 +288,12 @@ async function runVector(
 	const { rows, explains } = await inTables<VectorFound>(
 		settings.tables,
 		(tableName) =>
-			place.scope.vectorSearch({
+			foundBy<VectorFound>(place.scope.vectorSearch, {
 				...options,
 				explain,
 				signal,
 				...(tableName === undefined ? {} : { tableName }),
-			} as never) as unknown as Promise<VectorFound[]>,
+			}),
 		({ similarity }) => similarity,
 	);
 	return {

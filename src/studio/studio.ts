@@ -7,6 +7,7 @@ import { Access, localHosts } from "./http/access.ts";
 import { parseInput, readJson } from "./http/body.ts";
 import { Page, securityHeaders } from "./http/page.ts";
 import { HttpProblem, notFound, problemOf } from "./http/problem.ts";
+import type { StudioService } from "./place.ts";
 import { type Route, routeCall, type StudioSettings } from "./route.ts";
 import { ask } from "./routes/ask.ts";
 import { bootstrap, counts, writeHint } from "./routes/bootstrap.ts";
@@ -16,7 +17,6 @@ import { graph } from "./routes/graph.ts";
 import { search } from "./routes/search.ts";
 import { why } from "./routes/why.ts";
 import { edit, embed, link, remove, restore, unlink } from "./routes/writes.ts";
-import type { StudioService } from "./studio-service.ts";
 
 export interface StudioOptions {
 	/** The only tenant that is shown. @default the service's, and requests may name others */

@@ -1,11 +1,9 @@
 import { readFileSync } from "node:fs";
+import { packageFile } from "./package-file.ts";
 
 /** Of the package; a bundle has no such file. */
 export function packageVersion(): string {
-	try {
-		const file = new URL("../../package.json", import.meta.url);
-		return String(JSON.parse(readFileSync(file, "utf8")).version);
-	} catch {
-		return "unknown";
-	}
+	const path = packageFile("package.json");
+	if (path === undefined) return "unknown";
+	return String(JSON.parse(readFileSync(path, "utf8")).version);
 }

@@ -39,12 +39,12 @@ describe.each(fewEngines)("rem index on the %s", (engine) => {
 		expect(code).toBe(0);
 		expect(stdout).toMatch(/^index +table +state +size\n/);
 		expect(stdout).toMatch(/idx_plants__created_at +plants +valid +\d/);
+		const indexes = await status();
+		const deferred = indexes.filter(({ state }) => state === "deferred");
 		expect(stdout).toContain(
-			"9 indexes wait until their tables have enough rows to pay\n",
+			`${deferred.length} indexes wait until their tables have enough rows to pay\n`,
 		);
-		const index = (await status()).find(({ index_name }) =>
-			hnsw.test(index_name),
-		);
+		const index = indexes.find(({ index_name }) => hnsw.test(index_name));
 		expect(index).toEqual({
 			index_name: expect.any(String),
 			table_name: "embeddings_plants",
@@ -65,10 +65,13 @@ describe.each(fewEngines)("rem index on the %s", (engine) => {
 	});
 
 	test("build makes them all the same, and says which", async () => {
+		const deferred = (await status()).filter(
+			({ state }) => state === "deferred",
+		);
 		const { code, stdout } = await run("index", "build");
 		expect(code).toBe(0);
 		expect(stdout).toContain("built gin_plants__edge_keys\n");
-		expect(stdout).toMatch(/\n9 indexes built\n$/);
+		expect(stdout.endsWith(`\n${deferred.length} indexes built\n`)).toBe(true);
 		const states = (await status()).map(({ state }) => state);
 		expect(new Set(states)).toEqual(new Set(["valid"]));
 		expect((await run("index", "build")).stdout).toBe("nothing to do\n");

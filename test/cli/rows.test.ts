@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import {
 	emptyDatabase,
-	engines,
+	fewEngines,
 	main,
 	rem,
 	temporaryFolder,
@@ -25,7 +25,7 @@ export const Film = defineEntity("films", {
 export const Person = defineEntity("people", { name: z.string() }, { entityKeyField: "name", createEmbeddings: false });`,
 });
 
-describe.each(engines)("on the %s database", (engine) => {
+describe.each(fewEngines)("on the %s database", (engine) => {
 	let url = "";
 	const run = (...args: readonly string[]) =>
 		rem([...args, "--url", url, "--models", models], {

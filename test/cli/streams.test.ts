@@ -6,7 +6,7 @@ import { nodeArguments } from "../support/child-arguments.ts";
 import { startEmbeddingServer } from "../support/embedding-server.ts";
 import {
 	emptyDatabase,
-	engines,
+	fewEngines,
 	main,
 	rem,
 	remProcess,
@@ -86,7 +86,7 @@ describe("a reader that ends early", () => {
 	);
 });
 
-describe.each(engines)(
+describe.each(fewEngines)(
 	"SIGINT during a load into the %s database",
 	(engine) => {
 		test.each([

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -12,6 +12,7 @@ import {
 	onTestFinished,
 	test,
 } from "vitest";
+import { readSnapshot, unpackSnapshot } from "../../src/db/boot-image.ts";
 import { PostgresService, Resource } from "../../src/index.ts";
 import { nodeArguments } from "../support/child-arguments.ts";
 import { codeOf, engine } from "../support/engine.ts";
@@ -49,6 +50,24 @@ onEmbedded("the embedded database in a folder", () => {
 		await service.close();
 		expect(existsSync(lockFile("twice"))).toBe(false);
 		await (await open("twice")).close();
+	});
+
+	test("has the files that PGlite brings: time zones and dictionaries", async () => {
+		const service = await open("files");
+		const { rows } = await service.execute(
+			"SELECT timestamp '2026-07-01 12:00' AT TIME ZONE 'Europe/Berlin' = timestamptz '2026-07-01 10:00Z' AS zone, (SELECT count(*) > 400 FROM pg_timezone_names) AS zones, to_tsvector('english', 'running')::text AS words",
+		);
+		expect(rows).toEqual([{ zone: true, zones: true, words: "'run':1" }]);
+		await service.close();
+	});
+
+	test("begins as the image of a server that was shut down", async () => {
+		const unpacked = join(folders, "image");
+		await unpackSnapshot(unpacked, await readSnapshot());
+		const control = await readFile(join(unpacked, "global/pg_control"));
+		const shutDown = 1; // DBState in pg_control.h
+		// Behind the identifier, the two versions and their padding.
+		expect(control.readUInt32LE(16)).toBe(shutDown);
 	});
 
 	test("reserves half of the memory that PostgreSQL would, also when it is opened again", async () => {

@@ -1,18 +1,6 @@
-import { spawn } from "node:child_process";
-import {
-	chmodSync,
-	mkdirSync,
-	mkdtempSync,
-	readdirSync,
-	readFileSync,
-	realpathSync,
-	rmSync,
-	symlinkSync,
-	writeFileSync,
-} from "node:fs";
+import { mkdtempSync, realpathSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { format, inspect } from "node:util";
 import { context, trace } from "@opentelemetry/api";
 import * as sdkTraceNode from "@opentelemetry/sdk-trace-node";
@@ -22,19 +10,17 @@ import * as zod from "zod";
 import * as remdb from "../../src/index.ts";
 import * as remdbLangchain from "../../src/langchain/index.ts";
 import * as remdbStudio from "../../src/studio/index.ts";
-
-// What README.md and docs/*.md show is run here; CONTRIBUTING.md describes how
-// they are written.
-import { nodeArguments } from "../support/child-arguments.ts";
+import {
+	type Block,
+	blocksOf,
+	expectText,
+	pages,
+	root,
+} from "../support/documentation.ts";
 import { createDatabase, engine } from "../support/engine.ts";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
-const pages = [
-	"README.md",
-	...readdirSync(join(root, "docs"))
-		.filter((name) => name.endsWith(".md"))
-		.map((name) => `docs/${name}`),
-];
+// What README.md and docs/*.md show as TypeScript is run here, and their commands by
+// test/proofs/cli/docs-commands.test.ts.
 
 /** A folder on a server is none: this page is about the other engine. */
 const embeddedOnly = ["docs/embedded.md"];
@@ -80,42 +66,6 @@ test.each(withExamples)(
 		await runExamples(page);
 	},
 );
-
-const withCommands = pages.filter(
-	(page) => blocksOf(page, "console").length > 0,
-);
-
-// Where a reader first runs them, in ./.rem; test/cli runs `rem` on both engines.
-test.runIf(engine === "embedded").each(withCommands)(
-	"the commands of %s print the documented output",
-	async (page) => {
-		await runCommands(page);
-	},
-);
-
-interface Block {
-	readonly text: string;
-	/** The page's line that the block begins after. */
-	readonly line: number;
-	/** What stands in a text block right behind it. */
-	readonly output: string | undefined;
-}
-
-/** The page's fenced blocks of exactly this info string. */
-function blocksOf(page: string, info: string): Block[] {
-	const markdown = readFileSync(join(root, page), "utf8");
-	const fence = new RegExp(
-		`^\`\`\`${info}\\n([\\s\\S]*?)^\`\`\`\\n(?:\\s*^\`\`\`text\\n([\\s\\S]*?)^\`\`\`)?`,
-		"gm",
-	);
-	return [...markdown.matchAll(fence)].map(
-		({ 1: text = "", 2: output, index }) => ({
-			text,
-			line: markdown.slice(0, index).split("\n").length,
-			output,
-		}),
-	);
-}
 
 const modules: Readonly<Record<string, unknown>> = {
 	remdb,
@@ -230,71 +180,4 @@ function expectationsOf(source: ts.SourceFile): Expectation[] {
 	};
 	visit(source);
 	return found;
-}
-
-/** Runs each line that begins with `$` in a shell; the lines below are its output. */
-async function runCommands(page: string): Promise<void> {
-	const path = `${makeCommand()}${delimiter}${process.env.PATH}`;
-	const environment = { ...process.env, PATH: path };
-	let exitCode = 0;
-	for (const { text, line } of blocksOf(page, "console"))
-		for (const [, command = "", output = ""] of text.matchAll(
-			/^\$ (.*)\n((?:(?!\$ ).*\n)*)/gm,
-		)) {
-			const result = await shell(`(exit ${exitCode}); ${command}`, environment);
-			exitCode = result.exitCode;
-			expectText(result.output, output, `${page}:${line}: ${command}`);
-		}
-}
-
-/** `rem` as it is built. */
-function makeCommand(): string {
-	const bin = join(folder, "bin");
-	mkdirSync(bin);
-	writeFileSync(
-		join(bin, "rem"),
-		`#!/bin/sh\nexec "${process.execPath}" ${nodeArguments.join(" ")} "${join(root, "dist/cli/main.js")}" "$@"\n`,
-	);
-	chmodSync(join(bin, "rem"), 0o755);
-	return bin;
-}
-
-/** stdout and stderr as a terminal shows them: one after the other. */
-function shell(
-	command: string,
-	env: NodeJS.ProcessEnv,
-): Promise<{ output: string; exitCode: number }> {
-	const child = spawn("sh", ["-c", `exec 2>&1; ${command}`], {
-		env,
-		stdio: ["ignore", "pipe", "inherit"],
-	});
-	let output = "";
-	child.stdout.setEncoding("utf8").on("data", (text) => {
-		output += text;
-	});
-	return new Promise((resolve, reject) => {
-		child.on("error", reject);
-		child.on("close", (code) =>
-			resolve({ output: withoutProgress(output), exitCode: code ?? 1 }),
-		);
-	});
-}
-
-/** A command that takes long, on a slow machine, says every few seconds how far it is. */
-function withoutProgress(output: string): string {
-	return output.replace(
-		/^.+: (\d+ %, )?[\d,]+( of [\d,]+)?, .+(\/s| s).*\n/gm,
-		"",
-	);
-}
-
-/** `…` in the page stands for any text: what differs from run to run. */
-function expectText(actual: string, expected: string, place: string): void {
-	const pattern = expected
-		.trimEnd()
-		.split("…")
-		.map((part) => part.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"))
-		.join("[\\s\\S]*?");
-	if (new RegExp(`^${pattern}$`).test(actual.trimEnd())) return;
-	expect(actual.trimEnd(), place).toBe(expected.trimEnd());
 }

@@ -5,6 +5,7 @@ import {
 	type IndexStatus,
 	PostgresService,
 } from "../../src/index.ts";
+import { indexTypeNames, indexTypes } from "../../src/schema/index-types.ts";
 import { openWriter } from "../support/blocker.ts";
 import {
 	codeOf,
@@ -98,21 +99,16 @@ test("status lists every index of the models, deferred ones too", async () => {
 });
 
 test("createIndexConcurrently builds the table's indexes of a type", async () => {
-	await db.service.createIndexConcurrently({
-		tableName: "pages",
-		indexType: "gin",
-	});
-	await db.service.createIndexConcurrently({
-		tableName: "pages",
-		indexType: "trgm",
-	});
-	await db.service.createIndexConcurrently({
-		tableName: "pages",
-		indexType: "hnsw",
-	});
+	const { indexes: before } = await db.service.indexer.status();
+	for (const indexType of indexTypeNames)
+		if (indexTypes[indexType].builtBy === "indexer")
+			await db.service.createIndexConcurrently({
+				tableName: "pages",
+				indexType,
+			});
 	const { indexes } = await db.service.indexer.status();
 	expect(indexes.filter(({ state }) => state !== "valid")).toEqual([]);
-	expect(indexes).toHaveLength(17 * schemas.length);
+	expect(indexes).toHaveLength(before.length);
 });
 
 test("what an index computes is analyzed with it: the planner knows it at once", async () => {
@@ -182,9 +178,7 @@ test("an invalid index is repaired, and what REINDEX left is dropped", async () 
 	await db.service.indexer.drain();
 	expect(await invalidIndexes(db.service)).toEqual([]);
 	const { indexes } = await db.service.indexer.status();
-	expect(indexes.map(({ state }) => state)).toEqual(
-		Array(17 * schemas.length).fill("valid"),
-	);
+	expect(indexes.map(({ state }) => state)).toEqual(indexes.map(() => "valid"));
 });
 
 test("what a cancelled REINDEX left beside a valid index is dropped", async () => {

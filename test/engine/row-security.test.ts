@@ -7,10 +7,14 @@ import {
 	type RemError,
 	registerType,
 } from "../../src/index.ts";
+import { insertCanary } from "../../src/isolation/canaries.ts";
+import { tryVerbs } from "../../src/isolation/try-verbs.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { generatedSchema } from "../../src/schema/files.ts";
 import { studio } from "../../src/studio/index.ts";
 import { membersOf } from "../../src/util/present.ts";
+import { rowsVerbs } from "../../src/verbs/repository/verbs.ts";
+import { verbs } from "../../src/verbs/verbs.ts";
 import { codeOf, engine, useService } from "../support/engine.ts";
 import { login, setUpRowSecurity } from "../support/row-security.ts";
 import { schemaOf, schemas } from "../support/schemas.ts";
@@ -41,6 +45,27 @@ test("the library alone isolates tenants, and the check confirms it", async () =
 		tables: ["notes"],
 	});
 	expect(await db.service.repository(Note).count()).toBe(0);
+});
+
+test("every read of the check finds the row of its own tenant", async () => {
+	const { core } = db.service;
+	const table = core.registry.get("notes");
+	const tenantId = "rem-canary";
+	const space = core.embedder.spaceIfKnown();
+	await expect(
+		core.db.transaction(async (transaction) => {
+			const row = await insertCanary(transaction, { table, space }, tenantId);
+			const scope = { tenantId, transaction };
+			const reached = await tryVerbs(core, "reads", { row, scope });
+			const reads = [...verbs, ...rowsVerbs].filter(
+				({ probe }) => probe?.does === "finds" || probe?.does === "counts",
+			);
+			expect(reached.map((text) => text.split(" ")[0]).sort()).toEqual(
+				reads.map(({ name }) => name).sort(),
+			);
+			throw new Error("rolled back");
+		}),
+	).rejects.toThrow("rolled back");
 });
 
 test("a connection to which no policy applies is refused", async () => {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, PostgresService } from "../../src/index.ts";
+import { verbs } from "../../src/verbs/verbs.ts";
 import { codeOf, engine, useService } from "../support/engine.ts";
 import { login } from "../support/row-security.ts";
 
@@ -192,6 +193,19 @@ const reads: Record<
 		return "rows" in result ? (result.rows as Found) : [];
 	},
 };
+
+test("every verb that finds rows is among the reads, but those that tests of their own try", () => {
+	const tried = new Set(
+		Object.keys(reads).map((name) => name.replace(/,.*/, "")),
+	);
+	const finding = verbs
+		.filter(({ probe }) => probe?.does === "finds")
+		.map(({ name }) => name);
+	expect(finding.filter((name) => !tried.has(name))).toEqual([
+		"explainRank",
+		"exportRows",
+	]);
+});
 
 const ownersOf = (found: Found) =>
 	new Set(found.map(({ metadata }) => (metadata as { owner: string }).owner));

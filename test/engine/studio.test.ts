@@ -3,26 +3,26 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, PostgresService } from "../../src/index.ts";
-import type {
-	Bootstrap,
-	CompleteResponse,
-	ConsoleResponse,
-	EntityDetail,
-	ErrorResponse,
-	GraphResponse,
-	HealthSnapshot,
-	ListResponse,
-	SearchResponse,
-	WhyResponse,
+import {
+	type Bootstrap,
+	type CompleteResponse,
+	type ConsoleResponse,
+	type EntityDetail,
+	type ErrorResponse,
+	type GraphResponse,
+	type HealthSnapshot,
+	type ListResponse,
+	routes,
+	type SearchResponse,
+	type WhyResponse,
 } from "../../src/studio/api.ts";
-import { routes } from "../../src/studio/api.ts";
-import { filterParts } from "../../src/studio/filter-parts.ts";
 import {
 	nodeListener,
 	type StudioHandler,
 	type StudioOptions,
 	studio,
 } from "../../src/studio/index.ts";
+import { filterParts } from "../../src/studio/why-reasons.ts";
 import { createDatabase, useService } from "../support/engine.ts";
 import { FakeProvider } from "../support/fake-provider.ts";
 

@@ -444,6 +444,208 @@ test("all of a node's edges are one page where all are wanted", async () => {
 		}
 });
 
+describe("a node with edges to every kind of target", () => {
+	const tenantId = "kinds";
+	const ids = new Map<string, string>();
+	const idOf = (key: string) => ids.get(key) ?? "";
+	const walk = (options: Partial<TraverseCall> = {}) =>
+		db.service.traverse({ from: "hub", limit: 1000, tenantId, ...options });
+
+	beforeAll(async () => {
+		await write(
+			"people",
+			[
+				{ name: "Ann Lee" },
+				{ name: "Twin", userId: "me" },
+				{ name: "Twin" },
+				{ name: "Gone" },
+				{ name: "Bo/Cy" },
+				{ name: "projects/Apollo" },
+				{ name: "by id" },
+			],
+			tenantId,
+		);
+		await write(
+			"projects",
+			[{ name: "Apollo" }, { name: "Ann Lee" }],
+			tenantId,
+		);
+		await write("places", [{ name: "Rome" }], tenantId);
+		for (const other of ["kinds of another", "kinds 2"])
+			await write(
+				"people",
+				[{ name: "Ann Lee" }, { name: "Foreign" }, { name: "Nowhere 7" }],
+				other,
+			);
+		for (const key of ["Ann Lee", "by id", "Bo/Cy"]) {
+			const [hit] = await db.service.lookupEntities({
+				entityKeys: [key],
+				entityType: "people",
+				tenantId,
+			});
+			ids.set(key, hit?.entityId ?? "");
+		}
+		const [foreign] = await db.service.lookupEntities({
+			entityKeys: ["Foreign"],
+			tenantId: "kinds of another",
+		});
+		ids.set("Foreign", foreign?.entityId ?? "");
+		// Whose key is the id of another one.
+		await write("people", [{ name: idOf("by id") }], tenantId);
+		const { service } = db;
+		const [gone] = await service
+			.repository(Person)
+			.find({ tenantId, name: "Gone" });
+		await service.repository(Person).delete(gone?.id ?? "", tenantId);
+		const noise = Array.from({ length: 600 }, (_, at) =>
+			edge(`Nowhere ${at}`, "none"),
+		);
+		await write(
+			"people",
+			[
+				{
+					name: "hub",
+					graphEdges: [
+						...noise.slice(0, 300),
+						edge("ANN_LEE", "in any case", { weight: 0.3 }),
+						edge("people/ann lee"),
+						edge("projects/ann-lee"),
+						edge(idOf("by id").toUpperCase(), "by id"),
+						edge("Ann Lee", "second name"),
+						edge("Ann Lee", "met before"),
+						edge("Bo/Cy"),
+						edge("projects/Apollo"),
+						edge("Rome"),
+						edge("places/Rome", "met before"),
+						edge("hub", "itself"),
+						edge("Twin"),
+						edge("Gone"),
+						edge("people/Gone"),
+						edge("Foreign"),
+						edge(idOf("Foreign"), "of another tenant"),
+						edge("projects/Rome"),
+						...noise.slice(300),
+					],
+				},
+			],
+			tenantId,
+		);
+		await db.service.execute(
+			`UPDATE people SET graph_edges = graph_edges || '[{"dst": "---", "rel_type": "dashes"}, {"dst": "/", "rel_type": "slash"}]' WHERE tenant_id = '${tenantId}' AND name = 'hub'`,
+		);
+	});
+
+	test("meets them in the order of its edges, each once, by id, key or table/key", async () => {
+		const { nodes, dangling, ambiguous } = await walk();
+		expect(
+			nodes.map(({ entityType, entityKey, userId, edge: { rel_type } }) =>
+				[`${entityType}/${entityKey}`, userId, rel_type].join(" "),
+			),
+		).toEqual([
+			"projects/Ann Lee  in any case",
+			"people/Ann Lee  knows",
+			"people/by id  by id",
+			"people/Bo/Cy  knows",
+			"people/projects/Apollo  knows",
+			"places/Rome  knows",
+			"people/Twin  knows",
+		]);
+		expect(nodes[0]?.edge).toEqual(
+			edge("ANN_LEE", "in any case", { weight: 0.3 }),
+		);
+		expect(dangling.map(({ edge: { dst } }) => dst)).toEqual([
+			...Array.from({ length: 300 }, (_, at) => `Nowhere ${at}`),
+			"Gone",
+			"people/Gone",
+			"Foreign",
+			idOf("Foreign"),
+			"projects/Rome",
+			...Array.from({ length: 300 }, (_, at) => `Nowhere ${300 + at}`),
+			"---",
+			"/",
+		]);
+		expect(ambiguous).toEqual([
+			{ dst: "ANN_LEE", matches: 2, taken: "projects/Ann Lee" },
+			{
+				dst: idOf("by id").toUpperCase(),
+				matches: 2,
+				taken: "people/by id",
+			},
+			{ dst: "Ann Lee", matches: 2, taken: "projects/Ann Lee" },
+			{ dst: "projects/Apollo", matches: 2, taken: "people/projects/Apollo" },
+			{ dst: "Twin", matches: 2, taken: "people/Twin" },
+		]);
+	});
+
+	test("prefers a user's own, and does not see another's", async () => {
+		const twin = async (userId: string | null) => {
+			const { nodes, ambiguous } = await walk({ userId });
+			return [
+				nodes.find(({ entityKey }) => entityKey === "Twin")?.userId,
+				ambiguous.find(({ dst }) => dst === "Twin")?.matches,
+			];
+		};
+		expect(await twin("me")).toEqual(["me", 2]);
+		expect(await twin("another")).toEqual([null, undefined]);
+		expect(await twin(null)).toEqual([null, undefined]);
+	});
+
+	test("gives the first ones alone, and counts what it looked at", async () => {
+		expect(keys(await walk({ limit: 2 }))).toEqual(["Ann Lee", "Ann Lee"]);
+		const some = await walk({ nodeBudget: 301 });
+		expect(keys(some)).toEqual(["Ann Lee"]);
+		expect(some.isComplete).toBe(false);
+		expect(some.dangling).toHaveLength(300);
+	});
+
+	test("is found against each of them, and from no other", async () => {
+		const into = async (from: string) =>
+			(await walk({ from, direction: "in" })).nodes.map(
+				({ entityKey, edge: { dst } }) => [entityKey, dst],
+			);
+		expect(await into("people/Ann Lee")).toEqual([["hub", "people/ann lee"]]);
+		// Of several edges to it the first type.
+		expect(await into("projects/Ann Lee")).toEqual([["hub", "ANN_LEE"]]);
+		expect(await into(idOf("by id"))).toEqual([
+			["hub", idOf("by id").toUpperCase()],
+		]);
+		expect(await into("Rome")).toEqual([["hub", "Rome"]]);
+		// Of the two projects/Apollo the person's key is the better match.
+		expect(
+			await into(
+				(
+					await db.service.lookupEntity({
+						entityKey: "Apollo",
+						entityType: "projects",
+						tenantId,
+					})
+				)?.entityId ?? "",
+			),
+		).toEqual([]);
+		for (const tenant of ["kinds of another", "kinds 2"])
+			expect(
+				keys(
+					await walk({ from: "Ann Lee", direction: "in", tenantId: tenant }),
+				),
+			).toEqual([]);
+	});
+
+	test("finds the same without the cache", async () => {
+		const calls = [
+			{},
+			{ userId: "me" },
+			{ from: "people/Ann Lee", direction: "in" },
+			{ from: "hub", direction: "both", depth: 2 },
+		] as const;
+		for (const call of calls) {
+			const cached = await walk(call);
+			await db.service.execute("DELETE FROM kv_state; DELETE FROM kv_store");
+			expect(await walk(call)).toEqual(cached);
+			await db.service.kv.ensureReady();
+		}
+	});
+});
+
 describe("link and unlink", () => {
 	const tenantId = "links";
 	const edgesOf = async (entityKey: string) =>

@@ -32,10 +32,18 @@ The end.
 `;
 
 test("the figures of a run take the place of those on the page", () => {
-	const later = { ...run, figures: [{ ...run.figures[1], values: [8] }] };
+	const later = {
+		...run,
+		at: "2026-01-03T00:00:00.000Z",
+		load: [1.25, 0, 0],
+		figures: [{ ...run.figures[1], values: [8] }],
+	};
 	const written = withFigures(page, [run, later] as BenchRun[]);
 	expect(written).toContain("| ours ÷ SQL | ≤ 1.5 × | **2 ×** | 1 – 3 |");
 	expect(written).toContain("| memory | – | 8 MB |  |");
+	expect(written).toContain(
+		"2026-01-02, 2026-01-03: PostgreSQL 18, Node.js v22.0.0, 2 × a processor; load averages at the end of the runs 0.5 to 1.3.",
+	);
 	expect(written).not.toContain("earlier figures");
 	expect(written.startsWith("# Benchmarks\n")).toBe(true);
 	expect(written.endsWith("\nThe end.\n")).toBe(true);

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { encodeArray } from "../../src/db/encode.ts";
+import { castableTypes } from "../../src/filters/sql-text/value-types.ts";
 import { scalarTypeEntries } from "../../src/models/column-types.ts";
 import { defineEntity } from "../../src/models/entity.ts";
 import { columnDdl } from "../../src/schema/entity-ddl.ts";
@@ -9,10 +10,10 @@ import { toText } from "../../src/sql.ts";
 // Whatever has to hold for every type of column, so that a new one that forgets
 // a part of its definition fails here. test/engine/round-trip.test.ts asks the engines.
 
-const docs = readFileSync(
-	new URL("../../docs/entities.md", import.meta.url),
-	"utf8",
-);
+const pageOf = (name: string) =>
+	readFileSync(new URL(`../../docs/${name}.md`, import.meta.url), "utf8");
+const docs = pageOf("entities");
+const [casts = ""] = /^\| casts .*$/m.exec(pageOf("query-language")) ?? [];
 
 /** A schema that each type is found by. */
 function fieldOf(name: string) {
@@ -50,6 +51,10 @@ describe.each(scalarTypeEntries)("%s", (name, type) => {
 		const [, column = ""] = /^"value" (.+?)(?: NOT NULL.*)?$/.exec(ddl) ?? [];
 		expect(docs).toContain(`\`${column}\``);
 	});
+});
+
+test.each(castableTypes)("the cast to %s is in the documentation", (name) => {
+	expect(casts).toContain(`\`::${name}\``);
 });
 
 test("no two types share an OID or a name in casts", () => {

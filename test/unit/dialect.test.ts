@@ -210,7 +210,7 @@ describe("a mistake is reported with its position and a valid text", () => {
 		['SEARCH "x" LIMT 5', 12, /found "LIMT"/, 'did you mean "LIMIT"?'],
 		['SEARCH "x" LIMIT five', 18, /a whole number after LIMIT/, undefined],
 		['SEARCH "x" LIMIT -5', 18, /a whole number after LIMIT/, undefined],
-		['SEARCH "x" LIMIT 5 LIMIT 6', 20, /says again/, undefined],
+		['SEARCH "x" LIMIT 5 LIMIT 6', 20, /is given twice/, undefined],
 		['FUZZY "x" THRESHOLD high', 21, /a number after THRESHOLD/, undefined],
 		["TRAVERSE a b c", 15, /expected WITH LOOKUP "key"/, undefined],
 		["TRAVERSE a WITH LOOKUP b DIRECTION up", 36, /out, in or both/, undefined],

@@ -1,14 +1,25 @@
 import { describe, expect, test } from "vitest";
-import { requiredParts } from "../../src/query/fuzzy-plan.ts";
+import {
+	countInCommon,
+	type Having,
+	havingOf,
+	requiredParts,
+} from "../../src/query/fuzzy-plan.ts";
 import { FuzzySample } from "../../src/query/fuzzy-sample.ts";
-import { trigramsOf } from "../../src/query/trigrams.ts";
+import { trigramsOf } from "../../src/query/trigram-thresholds.ts";
 import { splitQuery } from "../../src/query/unspaced-text.ts";
 
 const budget = { entries: 10, postings: 100, some: 50 };
 
 /** Texts "0" to "99": each part is in as many of them as it says. */
+const texts = Array.from({ length: 100 }, (_, at) => String(at));
 const having = (part: string) =>
-	Uint8Array.from({ length: 100 }, (_, at) => (at < Number(part) ? 1 : 0));
+	havingOf(texts, (text) => Number(text) < Number(part));
+
+/** For each text 1 if it has the part, else 0. */
+const flagsOf = ({ lanes, size }: Having) => [
+	...new Uint8Array(lanes.buffer, 0, size),
+];
 
 describe("how many parts an entry must have in common", () => {
 	test("as many as are asked for, where that is within the budget", () => {
@@ -50,6 +61,15 @@ describe("how many parts an entry must have in common", () => {
 	});
 });
 
+test("texts are counted by how many parts they have, also of more parts than a byte counts", () => {
+	const parts = Array.from({ length: 300 }, (_, at) => having(String(at % 4)));
+	expect([...countInCommon(parts)].slice(0, 5)).toEqual([225, 150, 75, 0, 0]);
+	expect([
+		...countInCommon(Array.from({ length: 600 }, () => having("2"))),
+	]).toEqual([600, 600, ...Array.from({ length: 98 }, () => 0)]);
+	expect([...countInCommon([])]).toEqual([]);
+});
+
 describe("a sample", () => {
 	const sample = new FuzzySample(
 		["Sarah Chen", "O'Neill, Ed", "长期记忆"],
@@ -65,22 +85,22 @@ describe("a sample", () => {
 		(text) => {
 			const own = text.includes("sarah") ? 0 : 1;
 			for (const trigram of trigramsOf(text))
-				expect([trigram, sample.withTrigram(trigram)[own]]).toEqual([
+				expect([trigram, flagsOf(sample.withTrigram(trigram))[own]]).toEqual([
 					trigram,
 					1,
 				]);
-			expect([...sample.withTrigram("  x")]).toEqual([0, 0, 0]);
+			expect(flagsOf(sample.withTrigram("  x"))).toEqual([0, 0, 0]);
 		},
 	);
 
 	test("tells the beginning of a word from its middle", () => {
-		expect([...sample.withTrigram(" ar")]).toEqual([0, 0, 0]);
-		expect([...sample.withTrigram("ara")]).toEqual([1, 0, 0]);
-		expect([...sample.withTrigram("ll ")]).toEqual([0, 1, 0]);
+		expect(flagsOf(sample.withTrigram(" ar"))).toEqual([0, 0, 0]);
+		expect(flagsOf(sample.withTrigram("ara"))).toEqual([1, 0, 0]);
+		expect(flagsOf(sample.withTrigram("ll "))).toEqual([0, 1, 0]);
 	});
 
 	test("has neighbouring letters", () => {
-		expect([...sample.withPair("记忆")]).toEqual([0, 0, 1]);
+		expect(flagsOf(sample.withPair("记忆"))).toEqual([0, 0, 1]);
 	});
 });
 

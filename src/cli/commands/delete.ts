@@ -4,9 +4,13 @@ import { addHelp, addScopeOptions, type ScopeOptions } from "../options.ts";
 import { counted } from "../output/numbers.ts";
 import { Terminal } from "../output/terminal.ts";
 import { isConfirmed } from "../rows/confirm.ts";
-import { type NamedRow, namedRows, theRowNamed } from "../rows/named-rows.ts";
+import {
+	type NamedRow,
+	namedRows,
+	scopeOfRows,
+	theRowNamed,
+} from "../rows/named-rows.ts";
 import { jsonRow, refuseMissing, rowName } from "../rows/row-text.ts";
-import { scopeOfRows } from "../rows/scope-of-rows.ts";
 
 interface DeleteCommandOptions extends ScopeOptions {
 	readonly table?: string;

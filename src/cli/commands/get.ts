@@ -2,9 +2,8 @@ import type { Command } from "commander";
 import { withReader } from "../open-service.ts";
 import { addHelp, addScopeOptions, type ScopeOptions } from "../options.ts";
 import { Terminal } from "../output/terminal.ts";
-import { type NamedRow, namedRows } from "../rows/named-rows.ts";
+import { type NamedRow, namedRows, scopeOfRows } from "../rows/named-rows.ts";
 import { jsonRow, rowLines } from "../rows/row-text.ts";
-import { scopeOfRows } from "../rows/scope-of-rows.ts";
 
 interface GetCommandOptions extends ScopeOptions {
 	readonly table?: string;

@@ -10,7 +10,7 @@ import { columnNames } from "../output/json-text.ts";
 import { rowColumns } from "../output/row-columns.ts";
 import { tableLines } from "../output/table.ts";
 import { Terminal } from "../output/terminal.ts";
-import { scopeOfRows } from "../rows/scope-of-rows.ts";
+import { scopeOfRows } from "../rows/named-rows.ts";
 
 interface ListCommandOptions extends ReadScopeOptions {
 	readonly where?: string;

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { beginShort } from "../open-service.ts";
 import { addHelp, addOutputOptions, type Invocation } from "../options.ts";
 import { type OutputOptions, Terminal } from "../output/terminal.ts";
 
@@ -19,6 +20,7 @@ export function addQuickstart(program: Command, invocation: Invocation): void {
 		)
 		.option("--url <url>", "another database than one in memory", inMemory)
 		.action(async (options: QuickstartOptions) => {
+			await beginShort(options);
 			const { runSample } = await import("../quickstart/run-sample.ts");
 			const { sampleJson, sampleLines } = await import(
 				"../quickstart/sample-text.ts"

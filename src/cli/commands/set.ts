@@ -12,9 +12,8 @@ import {
 import { withService } from "../open-service.ts";
 import { addHelp, addScopeOptions, type ScopeOptions } from "../options.ts";
 import { Terminal } from "../output/terminal.ts";
-import { theRowNamed } from "../rows/named-rows.ts";
+import { scopeOfRows, theRowNamed } from "../rows/named-rows.ts";
 import { fieldNamed, jsonRow, rowLines } from "../rows/row-text.ts";
-import { scopeOfRows } from "../rows/scope-of-rows.ts";
 
 interface SetCommandOptions extends ScopeOptions {
 	readonly table?: string;

@@ -1,16 +1,15 @@
 import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { readEnvironment } from "../../config.ts";
 import { semanticModel } from "../../embeddings/local.ts";
 import type { FuzzyHit, LookupHit, UpsertResult } from "../../index.ts";
 import { Resource } from "../../models/core-entities.ts";
+import { packageFile } from "../../util/package-file.ts";
 import type { AnySearchHit } from "../commands/search.ts";
 import { RowShaper } from "../load/shape-row.ts";
 
 /** The sample that is shipped with the package: the knowledge of a company that does not exist. */
-export const samplePath = fileURLToPath(
-	new URL("../../../samples/quickstart.json", import.meta.url),
-);
+export const samplePath =
+	packageFile("samples/quickstart.json") ?? "samples/quickstart.json";
 
 /** Tenant of the sample's rows, out of the way of all others. */
 export const sampleTenant = "quickstart";

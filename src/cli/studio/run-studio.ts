@@ -35,7 +35,7 @@ export async function runStudio(run: StudioRun): Promise<void> {
 	const { host = "127.0.0.1" } = options;
 	if (!isLoopback(host))
 		terminal.warn(
-			`the studio listens on ${host}: other machines reach it, over plain HTTP, and whoever has the token sees the memory`,
+			`the studio listens on ${host}: other machines reach it, over plain HTTP, and every client that has the token sees the memory`,
 		);
 	const server = await listen({
 		port: options.port ?? 0,

@@ -5,6 +5,7 @@ import { type Context, refusedAt } from "./context.ts";
 import { toTime } from "./unify.ts";
 import type { Operand, Value } from "./value.ts";
 import {
+	castableTypes,
 	dialectOf,
 	listTypeOf,
 	nameOfType,
@@ -29,7 +30,7 @@ export function castType(context: Context, name: TypeName): ValueType {
 		throw refusedAt(
 			context.positionAt(name.location),
 			"a filter casts to no such type",
-			"text, int, numeric, float, boolean, timestamptz, date, interval, uuid, jsonb and lists of them",
+			`${castableTypes.join(", ")} and lists of them`,
 		);
 	return name.arrayBounds === undefined ? type : listTypeOf(type);
 }

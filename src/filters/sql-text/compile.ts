@@ -14,7 +14,7 @@ import { limits } from "../../models/limits.ts";
 import { empty, ident, join, raw, type Sql, sql } from "../../sql.ts";
 import type { SqlNode } from "../../sql-grammar.ts";
 import { elementAt, membersOf, valueAt } from "../../util/present.ts";
-import { throughIndex } from "../indexed-json.ts";
+import { throughIndex } from "../json-path.ts";
 import { cast, castType } from "./casts.ts";
 import { findColumn } from "./columns.ts";
 import { type Context, refusedAt } from "./context.ts";

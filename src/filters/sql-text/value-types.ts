@@ -62,6 +62,11 @@ const byCastName: ReadonlyMap<string, ScalarValueType> = new Map(
 	),
 );
 
+/** The types that a cast may name. */
+export const castableTypes: readonly string[] = Object.entries(dialectTypes)
+	.filter(([, { castNames }]) => castNames.length > 0)
+	.map(([name]) => name);
+
 /** The type of lists of the type; of JSON and of lists there are none. */
 export function listTypeOf(type: ValueType): ValueType {
 	return `${type}[]` as ValueType;

@@ -15,10 +15,7 @@ export function readClauses(
 		const clause = clauseOf(token, clauses);
 		if (clause === undefined) throw unexpected(cursor, clauses);
 		if (Object.hasOwn(parts, clause.part))
-			throw syntaxError(
-				`${keywordOf(token)} says again what was said before`,
-				token.start,
-			);
+			throw syntaxError(`${keywordOf(token)} is given twice`, token.start);
 		cursor.take();
 		parts[clause.part] = clause.read(cursor, token.value, clauses);
 	}

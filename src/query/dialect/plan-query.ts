@@ -13,7 +13,7 @@ import { quoted, suggest } from "../../util/suggest.ts";
 import type { QueryPlan } from "./query-plan.ts";
 import type { KnownNames, Part, RemQuery, SqlPart } from "./rem-query.ts";
 
-/** Whether SQL is to be read, which takes the grammar. */
+/** Whether the query contains SQL, which takes the grammar. */
 export function needsGrammar(query: RemQuery): boolean {
 	return (
 		(query.kind === "search" && query.where !== undefined) ||

@@ -60,9 +60,12 @@ export function startSql(
 	context: NameContext,
 ): Sql {
 	const named = namedEntries(entries, context);
-	return sql`WITH q AS (SELECT ${text}::text AS dst)${named.cte}
-SELECT ${nodeColumns}, n.matches
-FROM q, LATERAL (${targetSql(named.from, context)}) AS n`;
+	return sql`WITH q AS MATERIALIZED (
+  SELECT 1 AS no, t.dst, ${formsOf("t.dst", context)} FROM (SELECT ${text}::text AS dst) AS t
+)${named.cte}
+SELECT ${nodeColumns}, n.matches::integer AS matches
+FROM (${matchesSql(named, context, raw("q.no"))}) AS n
+WHERE n.place = 1 AND n.matches > 0`;
 }
 
 /** What is read of the entities that texts name. */
@@ -81,35 +84,42 @@ export function namedSql(
 ): Sql {
 	const named = namedEntries(entries, context);
 	return sql`WITH q AS MATERIALIZED (
-  SELECT q.dst, q.rem_ord FROM unnest(${encodeArray("text", texts)}::text[]) WITH ORDINALITY AS q (dst, rem_ord)
+  SELECT t.no, t.dst, ${formsOf("t.dst", context)}
+  FROM unnest(${encodeArray("text", texts)}::text[]) WITH ORDINALITY AS t (dst, no)
 )${named.cte}
-SELECT k.rem_ord, k.entity_key, k.entity_type, k.entity_id, k.user_id, k.metadata, k.content_summary, ${record} AS rem_record
-FROM (
-  SELECT q.rem_ord, n.* FROM q, LATERAL (${targetSql(named.from, context, perText)}) AS n
-) AS k
-ORDER BY k.rem_ord, k.entity_type, k.entity_id`;
+SELECT k.no::integer AS rem_ord, k.entity_key, k.entity_type, k.entity_id, k.user_id, k.metadata, k.content_summary, ${record} AS rem_record
+FROM (${matchesSql(named, context, raw("q.no"))}) AS k
+WHERE k.place <= ${raw(String(perText))} AND k.matches > 0
+ORDER BY k.no, k.entity_type, k.entity_id`;
 }
 
-/** Where the edges of the frontier lead: each target once, by its first edge. */
+/**
+ * Where the edges of the frontier lead: each target once, by its first edge, in
+ * the order of the edges. What a target is compared with is computed once for each,
+ * and the entities of all targets are put in order together: docs/decisions/0089.
+ */
 export function outSql(
 	entries: Entries,
 	frontier: readonly GraphNode[],
 	context: PageContext,
 ): Sql {
 	const named = namedEntries(entries, context);
-	return sql`WITH q AS (
-  SELECT * FROM (
-    SELECT DISTINCT ON (e.edge ->> 'dst') f.rem_ord, e.place, e.edge, e.edge ->> 'dst' AS dst
-    FROM ${edgesOf(entries, frontier, context)}
-    ORDER BY e.edge ->> 'dst', f.rem_ord, e.place
-  ) AS d
-  ORDER BY d.rem_ord, d.place
-  LIMIT ${context.limit} OFFSET ${context.offset}
+	return sql`WITH q AS MATERIALIZED (
+  SELECT p.*, ${formsOf("p.dst", context)} FROM (
+    SELECT * FROM (
+      SELECT DISTINCT ON ((e.edge ->> 'dst') COLLATE "C") f.rem_ord::bigint << 32 | e.place AS no, f.rem_ord, e.edge, e.edge ->> 'dst' AS dst
+      FROM ${edgesOf(entries, frontier, context)}
+      ORDER BY (e.edge ->> 'dst') COLLATE "C", no
+    ) AS d
+    ORDER BY d.no
+    LIMIT ${context.limit} OFFSET ${context.offset}
+  ) AS p
+  ORDER BY p.no
 )${named.cte}
-SELECT q.rem_ord, q.edge, ${nodeColumns}, coalesce(n.matches, 0)::integer AS matches
-FROM q
-LEFT JOIN LATERAL (${targetSql(named.from, context)}) AS n ON TRUE
-ORDER BY q.rem_ord, q.place`;
+SELECT n.rem_ord, n.edge, ${nodeColumns}, n.matches::integer AS matches
+FROM (${matchesSql(named, context, raw("q.no, q.rem_ord, q.edge"))}) AS n
+WHERE n.place = 1
+ORDER BY n.no`;
 }
 
 /**
@@ -147,21 +157,21 @@ pointing AS MATERIALIZED (
   ) AS k
 ),
 q AS MATERIALIZED (
-  SELECT d.dst FROM (
+  SELECT row_number() OVER () AS no, d.dst, ${formsOf("d.dst", context)} FROM (
     SELECT DISTINCT e.edge ->> 'dst' AS dst FROM (SELECT jsonb_array_elements(${edgesIn("k.graph_edges")}) AS edge FROM pointing AS k OFFSET 0) AS e OFFSET 0
   ) AS d
   WHERE ${norm}(d.dst) IN (SELECT unnest(n.names) FROM names AS n)
 )${named.cte},
 targets AS MATERIALIZED (
-  SELECT q.dst, f.rem_ord, t.matches
-  FROM q, LATERAL (${targetSql(named.from, context)}) AS t, frontier AS f
-  WHERE f.entity_type = t.entity_type AND f.entity_id = t.entity_id
+  SELECT t.dst, f.rem_ord, t.matches
+  FROM (${matchesSql(named, context, raw("q.no, q.dst"))}) AS t, frontier AS f
+  WHERE t.place = 1 AND f.entity_type = t.entity_type AND f.entity_id = t.entity_id
 ),
 sought AS MATERIALIZED (
-  SELECT count(*) <= ${raw(String(mostSought))} AND bool_and(NOT pg_input_is_valid(t.dst, 'jsonb')) AS are_few, jsonb_build_object('dst', jsonb_agg(t.dst)) AS targets FROM targets AS t
+  SELECT count(*) <= ${raw(String(maxSought))} AND bool_and(NOT pg_input_is_valid(t.dst, 'jsonb')) AS are_few, jsonb_build_object('dst', jsonb_agg(t.dst)) AS targets FROM targets AS t
 ),
 inbound AS MATERIALIZED (
-  SELECT k.*, CASE WHEN s.are_few THEN jsonb_path_query_array(${edgesIn("k.graph_edges")}, ${literal(leadsToSought)}, s.targets)
+  SELECT k.no, ${entityColumns("k")}, CASE WHEN s.are_few THEN jsonb_path_query_array(${edgesIn("k.graph_edges")}, ${literal(leadsToSought)}, s.targets)
     ELSE ${edgesIn("k.graph_edges")} END AS edges
   FROM pointing AS k, sought AS s
 ),
@@ -266,7 +276,7 @@ function edgesIn(column: string): Sql {
 }
 
 /** More are compared with each edge by a join. */
-const mostSought = 8;
+const maxSought = 8;
 
 /** Compares texts only: a target that is valid JSON may stand there as a number. */
 const leadsToSought = "strict $[*] ? (@.dst == $dst[*])";
@@ -282,59 +292,115 @@ function ofTypes(type: Sql, { edgeTypes }: GraphContext): Sql {
 		: sql` AND ${type} = ANY (${encodeArray("text", edgeTypes)}::text[])`;
 }
 
+/** The entries that the texts of `q` can name. */
+interface NamedEntries {
+	/** What is read before `q` is compared with them. */
+	readonly cte: Sql;
+	readonly from: Sql;
+	/** The condition on the tenant of an entry `k`. */
+	readonly isVisible: Sql;
+}
+
 /**
- * The entries that the texts of `q` can name. In place of the cache they are
- * gathered first: one by one, each would be a scan of all tables (500 ms).
+ * From the cache each text is looked up by the index, twice where there are
+ * entries that every tenant sees: whether there are any is asked once. In place of
+ * the cache the entries are gathered first: one by one, each would be a scan of all
+ * tables (500 ms).
  */
 function namedEntries(
 	{ from, isFallback }: Entries,
-	{ schema, scope }: NameContext,
-): { readonly cte: Sql; readonly from: Sql } {
-	if (!isFallback) return { cte: empty, from };
-	const norm = ident(schema, "rem_normalize_key");
+	{ scope }: NameContext,
+): NamedEntries {
+	const own = tenantCondition("k", scope);
+	const users = userCondition("k", scope);
+	if (!isFallback)
+		return {
+			cte: sql`,
+tenants AS MATERIALIZED (
+  SELECT CASE WHEN EXISTS (SELECT FROM ${from} AS k WHERE k.tenant_id = ${literal(sharedTenant)}) THEN ARRAY[${scope.tenantId}, ${literal(sharedTenant)}]
+    ELSE ARRAY[${scope.tenantId}] END AS ids
+)`,
+			from,
+			isVisible: sql`k.tenant_id = ANY ((SELECT t.ids FROM tenants AS t)::text[])${users}`,
+		};
 	const entries = (condition: Sql) =>
-		sql`SELECT k.* FROM ${from} AS k WHERE ${tenantCondition("k", scope)} AND ${condition}`;
+		sql`SELECT k.* FROM ${from} AS k WHERE ${own} AND ${condition}`;
 	return {
 		cte: sql`,
 named AS MATERIALIZED (
-  ${entries(sql`k.normalized_key = ANY (ARRAY(SELECT ${norm}(q.dst) FROM q UNION SELECT ${norm}(${afterSlash}) FROM q WHERE q.dst LIKE '%/%'))`)}
+  ${entries(sql`k.normalized_key = ANY (ARRAY(SELECT q.name FROM q UNION SELECT q.table_key FROM q))`)}
   UNION
-  ${entries(sql`k.entity_id = ANY (ARRAY(SELECT q.dst::uuid FROM (SELECT q.dst FROM q WHERE ${isUuid} OFFSET 0) AS q))`)}
+  ${entries(sql`k.entity_id = ANY (ARRAY(SELECT q.id FROM q))`)}
 )`,
 		from: raw("named"),
+		isVisible: sql`${own}${users}`,
 	};
 }
 
 /**
- * The entity that the text `q.dst` names: by id, by key in any spelling, or as
- * `table/key`; of several the one that LOOKUP would give first, and how many.
+ * Each text of `q` with the entities that it names, by id, by key in any spelling
+ * or as `table/key`: the place of each in the order in which LOOKUP would give
+ * them, and how many there are. A text that names none comes once, with 0 matches.
+ *
+ * The subquery reads the index for each text, however many rows the planner takes
+ * the tenant to have: a join may read all of them. The texts are in the order of
+ * `no`, so that the few entities of each are sorted as they come.
  */
-function targetSql(from: Sql, { schema, scope }: NameContext, limit = 1): Sql {
-	// Another program may have written keys and edges of dashes alone: the empty form names nothing.
-	const named = (text: Sql) =>
-		sql`nullif(${ident(schema, "rem_normalize_key")}(${text}), '')`;
-	const visible = sql`${tenantCondition("k", scope)}${userCondition("k", scope)}`;
+function matchesSql(
+	{ from, isVisible }: NamedEntries,
+	{ scope }: NameContext,
+	columns: Sql,
+): Sql {
 	const match = (rank: number, condition: Sql) =>
-		sql`SELECT ${raw(String(rank))} AS rank, k.* FROM ${from} AS k WHERE ${visible} AND ${condition}`;
+		sql`SELECT ${raw(String(rank))} AS rank, ${entityColumns("k")}, k.tenant_id, k.created_at FROM ${from} AS k WHERE ${isVisible} AND ${condition}`;
 	const own =
 		typeof scope.userId === "string"
 			? sql`m.user_id IS NOT DISTINCT FROM ${scope.userId} DESC, `
 			: empty;
 	return sql`
-  SELECT m.entity_key, m.entity_type, m.entity_id, m.tenant_id, m.user_id, m.metadata, m.content_summary, count(*) OVER () AS matches
-  FROM (
-    ${match(0, sql`${isUuid} AND k.entity_id = CASE WHEN ${isUuid} THEN q.dst::uuid END`)}
+  SELECT ${columns}, ${entityColumns("m")}, m.tenant_id, row_number() OVER named AS place, count(m.entity_id) OVER named AS matches
+  FROM q
+  LEFT JOIN LATERAL (
+    ${match(0, sql`q.id IS NOT NULL AND k.entity_id = q.id`)}
     UNION ALL
-    ${match(1, sql`k.normalized_key = ${named(raw("q.dst"))} AND k.entity_id::text <> lower(q.dst)`)}
+    ${match(1, sql`k.normalized_key = q.name AND k.entity_id IS DISTINCT FROM q.id`)}
     UNION ALL
-    ${match(2, sql`q.dst LIKE '%/%' AND k.entity_type = split_part(q.dst, '/', 1) AND k.normalized_key = ${named(afterSlash)}`)}
-  ) AS m
-  ORDER BY m.rank, m.entity_key = q.dst DESC, ${own}m.user_id IS NULL DESC, m.created_at DESC, m.entity_type, m.entity_id
-  LIMIT ${raw(String(limit))}`;
+    ${match(2, sql`q.table_name IS NOT NULL AND k.entity_type = q.table_name AND k.normalized_key = q.table_key`)}
+  ) AS m ON TRUE
+  WINDOW named AS (
+    PARTITION BY q.no
+    ORDER BY m.rank, m.entity_key = q.dst DESC, ${own}m.user_id IS NULL DESC, m.created_at DESC, m.entity_type, m.entity_id
+    ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+  )`;
 }
 
-const afterSlash = raw("substr(q.dst, strpos(q.dst, '/') + 1)");
+/** What a text is compared with: as an id, as a key, and as `table/key`. */
+function formsOf(column: string, { schema }: NameContext): Sql {
+	const text = raw(column);
+	// Another program may have written keys and edges of dashes alone: the empty form names nothing.
+	const normalized = (key: Sql) =>
+		sql`nullif(${ident(schema, "rem_normalize_key")}(${key}), '')`;
+	return sql`CASE WHEN ${isUuid(text)} THEN ${text}::uuid END AS id, ${normalized(text)} AS name,
+    CASE WHEN ${text} LIKE '%/%' THEN split_part(${text}, '/', 1) END AS table_name, CASE WHEN ${text} LIKE '%/%' THEN ${normalized(afterSlash(text))} END AS table_key`;
+}
 
-const isUuid = raw(
-	"q.dst ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'",
-);
+function entityColumns(alias: string): Sql {
+	return join(
+		[
+			"entity_key",
+			"entity_type",
+			"entity_id",
+			"user_id",
+			"metadata",
+			"content_summary",
+		].map((column) => ident(alias, column)),
+	);
+}
+
+function afterSlash(text: Sql): Sql {
+	return sql`substr(${text}, strpos(${text}, '/') + 1)`;
+}
+
+function isUuid(text: Sql): Sql {
+	return sql`length(${text}) = 36 AND ${text} ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'`;
+}

@@ -79,8 +79,8 @@ export async function traverse(
 		const before = walk.nodes.length;
 		// In the order in which they are met, what comes after the limit is cut off.
 		const enough = order.length === 0 ? limit : Number.POSITIVE_INFINITY;
-		for await (const steps of readSteps(reader, frontier, walk)) {
-			walk.take(steps, frontier, step);
+		for await (const page of readSteps(reader, frontier, walk)) {
+			walk.take(page, frontier, step);
 			if (walk.nodes.length >= enough || !walk.isComplete) break;
 		}
 		if (walk.nodes.length >= enough || !walk.isComplete) break;
@@ -181,7 +181,7 @@ async function* readSteps(
 	reader: GraphReader,
 	frontier: readonly GraphNode[],
 	walk: Walk,
-): AsyncGenerator<Step[]> {
+): AsyncGenerator<Page> {
 	const { request } = walk;
 	const { direction = defaults.direction, limit: wanted = defaults.limit } =
 		request;
@@ -199,7 +199,7 @@ async function* readSteps(
 				(entries) => outSql(entries, frontier, page),
 				planned,
 			);
-			yield rows.map((row): Step => ({ row, direction: "out" }));
+			yield { rows, direction: "out" };
 			if (rows.length < limit) break;
 			offset += limit;
 		}
@@ -214,7 +214,7 @@ async function* readSteps(
 			const limit = isFirst ? Math.min(firstPage, rest) : rest;
 			const page = { ...context, limit, offset };
 			const rows = await readIncoming(reader, frontier, page);
-			yield rows.map((row): Step => ({ row, direction: "in" }));
+			yield { rows, direction: "in" };
 			if (!isFirst || rows.length < limit) break;
 			offset = limit;
 		}
@@ -274,8 +274,9 @@ async function countEdges(
 	return counts.sort((a, b) => b.count - a.count);
 }
 
-interface Step {
-	readonly row: StepRow;
+/** Edges of a step, all followed in one direction. */
+interface Page {
+	readonly rows: readonly StepRow[];
 	readonly direction: "out" | "in";
 }
 
@@ -297,34 +298,52 @@ class Walk {
 
 	begin({ node, matches }: NamedNode, text: string): void {
 		this.#paths.set(idOf(node), [node.entityKey]);
-		this.#note(text, node, matches);
+		if (matches > 1) this.#note(text, node, matches);
 	}
 
 	/** Stores what is new. */
 	take(
-		steps: readonly Step[],
+		{ rows, direction }: Page,
 		frontier: readonly GraphNode[],
 		depth: number,
 	): void {
-		for (const { row, direction } of steps) {
+		for (const row of rows) {
 			if (this.budget === 0) {
 				this.isComplete = false;
 				return;
 			}
 			this.budget--;
 			const parent = elementAt(frontier, row.rem_ord);
-			if (row.matches === 0) {
-				this.#dangling.push({ from: parent.entityKey, edge: row.edge });
+			const { edge, matches } = row;
+			if (matches === 0) {
+				this.#dangling.push({ from: parent.entityKey, edge });
 				continue;
 			}
-			const node = toEntry(row as EntryRow);
-			const target = direction === "out" ? node : parent;
-			this.#note(row.edge.dst, target, row.matches);
-			if (this.#paths.has(idOf(node))) continue;
+			const found = row as EntryRow;
+			if (matches > 1)
+				this.#note(
+					edge.dst,
+					direction === "out" ? toEntry(found) : parent,
+					matches,
+				);
+			const id = `${found.entity_type}/${found.entity_id}`;
+			if (this.#paths.has(id)) continue;
 			const before = this.#paths.get(idOf(parent)) ?? [];
-			const path = [...before, node.entityKey];
-			this.#paths.set(idOf(node), path);
-			this.nodes.push({ ...node, depth, path, edge: row.edge, direction });
+			const path = [...before, found.entity_key];
+			this.#paths.set(id, path);
+			// By its properties: with those of another object spread into it, it took eight times as long.
+			this.nodes.push({
+				entityKey: found.entity_key,
+				entityType: found.entity_type,
+				entityId: found.entity_id,
+				userId: found.user_id,
+				metadata: found.metadata,
+				contentSummary: found.content_summary,
+				depth,
+				path,
+				edge,
+				direction,
+			});
 		}
 	}
 
@@ -344,7 +363,6 @@ class Walk {
 	}
 
 	#note(dst: string, target: GraphNode, matches: number): void {
-		if (matches < 2) return;
 		const taken = `${target.entityType}/${target.entityKey}`;
 		this.#ambiguous.set(dst, { dst, matches, taken });
 	}

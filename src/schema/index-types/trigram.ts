@@ -3,11 +3,14 @@ import { shortPendingList } from "../pending-list.ts";
 import { hasPairs, pairsOfName } from "../word-function.ts";
 import type { IndexDeclaration, IndexTypeDefinition } from "./definition.ts";
 
+/** The index of the summaries. */
+export const contentIndex = { name: "kv_store_content" } as const;
+
 /** What FUZZY searches in the cache; all entities share it. Beside these, names have an index from the start. */
 export function kvIndexes(schema: string): readonly IndexDeclaration[] {
 	return [
 		{
-			name: "kv_store_content",
+			...contentIndex,
 			tableName,
 			isUnique: false,
 			definition: sql`USING gin (tenant_id, content_summary gin_trgm_ops) ${shortPendingList}`,

@@ -1,12 +1,14 @@
+import { keysOf } from "../../util/present.ts";
 import type { HealthEvent, HealthPartName, HealthSnapshot } from "../api.ts";
 import { HttpProblem, problemOf } from "../http/problem.ts";
-import type { StudioService } from "../studio-service.ts";
+import type { StudioService } from "../place.ts";
+
 import { QueueHistory } from "./queue-history.ts";
 import { partReaders } from "./read-parts.ts";
 
 type Part = NonNullable<HealthSnapshot[HealthPartName]>;
 
-const mostClients = 20;
+const maxClients = 20;
 /** How often each part is read; one that takes long is read less often. */
 const everyMs: Readonly<Record<HealthPartName, number>> = {
 	checks: 30_000,
@@ -16,7 +18,7 @@ const everyMs: Readonly<Record<HealthPartName, number>> = {
 	pool: 2000,
 	statements: 2000,
 };
-const names = Object.keys(everyMs) as HealthPartName[];
+const names = keysOf(everyMs);
 /** At most a tenth of the time is spent on reading a part. */
 const restFactor = 9;
 /** A proxy closes a connection on which nothing is sent. */
@@ -50,10 +52,10 @@ export class HealthWatch {
 
 	/** A stream of server-sent events, until the client goes or the studio ends. */
 	open(signal: AbortSignal): ReadableStream<Uint8Array> {
-		if (this.#clients.size >= mostClients)
+		if (this.#clients.size >= maxClients)
 			throw new HttpProblem(503, {
 				code: "TOO_MANY",
-				message: `${mostClients} pages watch the health already`,
+				message: `${maxClients} pages watch the health already`,
 				hint: "close one of them",
 			});
 		const client = new HealthClient(() => this.#leave(client));

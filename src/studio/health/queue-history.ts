@@ -7,7 +7,7 @@ interface Sample {
 	readonly dead: number;
 }
 
-const mostSamples = 300;
+const maxSamples = 300;
 const rateMs = 60_000;
 
 /** How the queue of texts went, as long as it was looked at. */
@@ -28,7 +28,7 @@ export class QueueHistory {
 			queued: sum("queued"),
 			dead: sum("dead"),
 		});
-		if (this.#samples.length > mostSamples) this.#samples.shift();
+		if (this.#samples.length > maxSamples) this.#samples.shift();
 	}
 
 	figures(): Pick<EmbeddingHealth, "history" | "perSecond" | "etaMs"> {

@@ -8,7 +8,8 @@ import type {
 	StatementHealth,
 } from "../api.ts";
 import { isoTime } from "../json.ts";
-import type { StudioService } from "../studio-service.ts";
+import type { StudioService } from "../place.ts";
+
 import type { QueueHistory } from "./queue-history.ts";
 
 /** How each part of the health is read, by the service's own methods. */

@@ -22,7 +22,7 @@ export const localHosts = ["127.0.0.1", "localhost", "[::1]"];
 /** A header that no form can send, and no script of another origin without a preflight. */
 const ownHeader = "x-rem-studio";
 
-/** Checks who calls: Host and Origin, then the cookie or what the application says. */
+/** Checks who calls: Host and Origin, then the cookie or the decision of the application. */
 export class Access {
 	readonly #options: AccessOptions;
 	/** Cookies do not know ports: each token has one of its own. */

@@ -3,7 +3,7 @@ import { RemError } from "../../errors.ts";
 import { HttpProblem } from "./problem.ts";
 
 /** Bytes of a request: a long text that is edited has room. */
-const mostBytes = 4 * 1024 * 1024;
+const maxBytes = 4 * 1024 * 1024;
 
 /** The JSON of the request, as the route takes it. Throws 413 or 400. */
 export async function readJson(request: Request): Promise<unknown> {
@@ -17,7 +17,7 @@ export async function readJson(request: Request): Promise<unknown> {
 
 async function readText(request: Request): Promise<string> {
 	const announced = Number(request.headers.get("content-length") ?? 0);
-	if (announced > mostBytes) throw tooLarge();
+	if (announced > maxBytes) throw tooLarge();
 	const chunks: Uint8Array[] = [];
 	let bytes = 0;
 	const reader = request.body?.getReader();
@@ -25,7 +25,7 @@ async function readText(request: Request): Promise<string> {
 		const part = await reader?.read();
 		if (part?.value === undefined) break;
 		bytes += part.value.byteLength;
-		if (bytes > mostBytes) {
+		if (bytes > maxBytes) {
 			await reader?.cancel();
 			throw tooLarge();
 		}
@@ -37,7 +37,7 @@ async function readText(request: Request): Promise<string> {
 function tooLarge(): HttpProblem {
 	return new HttpProblem(413, {
 		code: "TOO_LARGE",
-		message: `a request has at most ${mostBytes} bytes`,
+		message: `a request has at most ${maxBytes} bytes`,
 	});
 }
 

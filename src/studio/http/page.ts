@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join, relative } from "node:path";
+import { packageFile } from "../../util/package-file.ts";
 import { HttpProblem } from "./problem.ts";
 
 /** Nothing but the studio's own files runs, and nothing may show it in a frame. */
@@ -69,14 +69,9 @@ export class Page {
 	}
 }
 
-/** Beside the compiled file; while it is run from its source, where the build puts it. */
-const folders = ["../page/", "../../../dist/studio/page/"].map((path) =>
-	fileURLToPath(new URL(path, import.meta.url)),
-);
-
 async function readPage(): Promise<Map<string, PageFile>> {
-	const folder = folders.find((path) => existsSync(join(path, "index.html")));
-	if (folder === undefined)
+	const folder = packageFile("dist/studio/page");
+	if (folder === undefined || !existsSync(join(folder, "index.html")))
 		throw new HttpProblem(500, {
 			code: "INTERNAL",
 			message: "the studio's page is not among the package's files",
@@ -91,7 +86,7 @@ async function readPage(): Promise<Map<string, PageFile>> {
 		const path = join(entry.parentPath, entry.name);
 		const type = types[entry.name.split(".").at(-1) ?? ""];
 		if (!entry.isFile() || type === undefined) continue;
-		const name = path.slice(folder.length).replaceAll("\\", "/");
+		const name = relative(folder, path).replaceAll("\\", "/");
 		files.set(name, { body: new Uint8Array(await readFile(path)), type });
 	}
 	return files;

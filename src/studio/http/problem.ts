@@ -29,7 +29,7 @@ export function problemOf(error: unknown): HttpProblem {
 	});
 }
 
-const mostIssues = 100;
+const maxIssues = 100;
 
 function errorJson(error: RemError): ErrorResponse["error"] {
 	const { code, message, hint, position, issues } = error;
@@ -41,7 +41,7 @@ function errorJson(error: RemError): ErrorResponse["error"] {
 		...(issues.length === 0
 			? {}
 			: {
-					issues: issues.slice(0, mostIssues).map(({ field, message }) => ({
+					issues: issues.slice(0, maxIssues).map(({ field, message }) => ({
 						...(field === undefined ? {} : { field }),
 						message,
 					})),

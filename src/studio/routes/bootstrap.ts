@@ -8,8 +8,8 @@ import type {
 	TableModel,
 } from "../api.ts";
 import { scopeInput, searchModes, studioLimits } from "../input.ts";
+import type { StudioService } from "../place.ts";
 import { type RouteCall, route } from "../route.ts";
-import type { StudioService } from "../studio-service.ts";
 
 export const bootstrap = route({
 	method: "GET",

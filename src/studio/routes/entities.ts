@@ -30,8 +30,8 @@ export const list = route({
 		const page = await place
 			.rows(entity)
 			.findPage(
-				(rows === "deleted" ? { deletedAt: { isNull: false } } : {}) as never,
-				defined({ orderBy: orderBy as never, limit, after, condition }),
+				rows === "deleted" ? { deletedAt: { isNull: false } } : {},
+				defined({ orderBy, limit, after, condition }),
 			);
 		return {
 			rows: page.rows.map((row) => listedRow(entity, row)),

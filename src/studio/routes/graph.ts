@@ -7,7 +7,7 @@ import { type StoredRow, titleOf } from "../place.ts";
 import { type RouteCall, route } from "../route.ts";
 
 /** So many are counted beyond those that are drawn. */
-const mostCounted = 2000;
+const maxCounted = 2000;
 
 export const graph = route({
 	method: "POST",
@@ -28,7 +28,7 @@ export const graph = route({
 		const found = await place.scope.traverse({
 			...walk,
 			depth,
-			limit: mostCounted,
+			limit: maxCounted,
 			signal: call.signal,
 		});
 		const counted = await place.scope.traverse({
@@ -76,7 +76,7 @@ export const graph = route({
 			}),
 			edgeCounts: counted.edges,
 			more: reached.length - drawn.length,
-			isComplete: found.isComplete && found.nodes.length < mostCounted,
+			isComplete: found.isComplete && found.nodes.length < maxCounted,
 			dangling: found.dangling.map(({ from, edge }) => ({
 				from,
 				dst: String(edge.dst),

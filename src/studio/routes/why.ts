@@ -4,7 +4,6 @@ import { keyOfRow } from "../../models/rows.ts";
 import type { RankExplanation } from "../../verbs/explain-rank.ts";
 import type { VectorState, WhyList, WhyResponse } from "../api.ts";
 import { vectorState } from "../detail.ts";
-import { filterParts } from "../filter-parts.ts";
 import { findEntity, type NamedEntity } from "../find-entity.ts";
 import {
 	defined,
@@ -16,7 +15,7 @@ import { isoTime } from "../json.ts";
 import { type Place, titleOf } from "../place.ts";
 import { type RouteCall, route } from "../route.ts";
 import { type Found, search } from "../search.ts";
-import { type Known, reasonsOf } from "../why-reasons.ts";
+import { filterParts, type Known, reasonsOf } from "../why-reasons.ts";
 
 export const why = route({
 	method: "POST",
@@ -166,7 +165,7 @@ async function judgedFilters(
 			{
 				id: row.id,
 				...(row.deletedAt === null ? {} : { deletedAt: { isNull: false } }),
-			} as never,
+			},
 			{ condition: text, limit: 1 },
 		);
 		judged.push({ text, isFulfilled: rows.length > 0 });

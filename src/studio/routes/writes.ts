@@ -37,7 +37,7 @@ export const edit = route({
 		// Fields that are not edited stay as they are now, whoever changed them.
 		await place
 			.rows(entity)
-			.update(given.entityId, rowFromJson(entity, given.fields) as never, {
+			.update(given.entityId, rowFromJson(entity, given.fields), {
 				onEmbeddingError: "queue",
 			});
 		return detailOf(place, given);
@@ -145,9 +145,7 @@ export const embed = route({
 		const place = call.place(given);
 		const { entity, row } = await liveRow(place, given);
 		const texts = entity.embedFields.map(({ name }) => [name, row[name]]);
-		await place
-			.rows(entity)
-			.update(given.entityId, Object.fromEntries(texts) as never);
+		await place.rows(entity).update(given.entityId, Object.fromEntries(texts));
 		return detailOf(place, given);
 	},
 });

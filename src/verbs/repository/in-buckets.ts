@@ -34,7 +34,7 @@ export function runInBuckets(
 	given: readonly unknown[],
 ): unknown {
 	const { tenant, overAll, changes = false } = verb.buckets;
-	const buckets = caller.core as Buckets;
+	const buckets = bucketsOf(caller);
 	const { tenantScoped } = caller.table.entity;
 	if (!tenantScoped && changes) return changeAll(verb, caller, given);
 	const named = caller.scope?.tenantId ?? tenant(...(given as never[]));
@@ -69,9 +69,14 @@ export function everywhere<T>(
 	caller: RowsCaller,
 	of: (own: RowsCaller) => T,
 ): T[] {
-	return (caller.core as Buckets)
+	return bucketsOf(caller)
 		.all()
 		.map((core) => of(inBucket(caller, core)));
+}
+
+/** What a repository is bound to where the service has buckets. */
+function bucketsOf({ core }: RowsCaller): Buckets {
+	return core as Buckets;
 }
 
 /** Rows without tenants are changed in all buckets, in one transaction. */
@@ -84,7 +89,7 @@ function changeAll(
 	const options = membersOf(given[at]);
 	const inAll = async (transaction: Handle) => {
 		const results: unknown[] = [];
-		for (const core of (caller.core as Buckets).all())
+		for (const core of bucketsOf(caller).all())
 			results.push(
 				await verb.run(
 					inBucket(caller, core),

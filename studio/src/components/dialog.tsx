@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { Icon } from "./icons.tsx";
 
 /** The browser's own dialog: it has the focus, and Escape closes it. */
@@ -13,7 +13,7 @@ export function Dialog({
 	readonly children: ComponentChildren;
 }) {
 	const ref = useRef<HTMLDialogElement>(null);
-	useEffect(() => {
+	useLayoutEffect(() => {
 		ref.current?.showModal();
 	}, []);
 	return (

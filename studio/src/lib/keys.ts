@@ -1,5 +1,8 @@
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import { navigate, pages } from "./router.ts";
+
+// The keys that a person presses next find what the last one opened: handlers are
+// put in place with the page (useLayoutEffect), not after the browser has painted it.
 
 // j and k move the focus among the elements marked `data-row`; Enter is what
 // the browser does with the link or button that has it.
@@ -26,7 +29,7 @@ export function switchKeys(on: boolean): void {
 const closers: (() => void)[] = [];
 
 export function useEscape(close: (() => void) | undefined): void {
-	useEffect(() => {
+	useLayoutEffect(() => {
 		if (close === undefined) return;
 		closers.push(close);
 		return () => {
@@ -37,7 +40,7 @@ export function useEscape(close: (() => void) | undefined): void {
 }
 
 export function useShortcuts(openHelp: () => void): void {
-	useEffect(() => {
+	useLayoutEffect(() => {
 		const press = (event: KeyboardEvent) => onKey(event, openHelp);
 		window.addEventListener("keydown", press);
 		return () => window.removeEventListener("keydown", press);

@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 
 /** A value that lives outside the components: they are drawn again when it changes. */
 export function useOutside<T>(
@@ -6,6 +6,6 @@ export function useOutside<T>(
 	read: () => T,
 ): T {
 	const [, redraw] = useState(0);
-	useEffect(() => subscribe(() => redraw((times) => times + 1)), []);
+	useLayoutEffect(() => subscribe(() => redraw((times) => times + 1)), []);
 	return read();
 }

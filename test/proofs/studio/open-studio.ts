@@ -1,6 +1,11 @@
 import { join } from "node:path";
 import axe from "axe-core";
-import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import type {
+	Browser,
+	BrowserContext,
+	BrowserContextOptions,
+	Page,
+} from "playwright-core";
 import { afterAll, beforeAll, describe } from "vitest";
 import { findChromium, launchChromium } from "../../../scripts/chromium.ts";
 import { temporaryFolder } from "../../cli/run-rem.ts";
@@ -64,6 +69,15 @@ export async function openPage(
 		...options,
 	});
 	context.setDefaultTimeout(60_000);
+	const opened = await openTab(context);
+	const { page } = opened;
+	await page.goto(studio.url);
+	await page.getByRole("heading", { level: 1 }).waitFor();
+	return { ...opened, close: () => context.close() };
+}
+
+/** One more page of a browser that is signed in. */
+export async function openTab(context: BrowserContext): Promise<OpenPage> {
 	const page = await context.newPage();
 	const problems: string[] = [];
 	page.on("pageerror", (error) => problems.push(String(error)));
@@ -76,15 +90,13 @@ export async function openPage(
 		problems.push(`dialog: ${dialog.message()}`);
 		dialog.dismiss();
 	});
-	await page.goto(studio.url);
-	await page.getByRole("heading", { level: 1 }).waitFor();
 	return {
 		page,
 		problems,
 		go: async (state) => {
 			await page.evaluate(changeAddress(`#/${state}`));
 		},
-		close: () => context.close(),
+		close: () => page.close(),
 	};
 }
 

@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import type { ConsoleResponse } from "../../../../src/studio/api.ts";
 import { Code, JsonView } from "../../components/code.tsx";
 import { CopyButton } from "../../components/copy.tsx";
@@ -18,7 +18,7 @@ export function ConsolePage() {
 	const { params } = useRoute();
 	const scope = useScope();
 	const [text, setText] = useState(params.q ?? "");
-	useEffect(() => setText(params.q ?? ""), [params.q]);
+	useLayoutEffect(() => setText(params.q ?? ""), [params.q]);
 	const answered = useLoad(
 		params.q === undefined ? undefined : { ...scope, query: params.q },
 		api.console,

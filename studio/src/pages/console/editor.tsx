@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { CompleteResponse } from "../../../../src/studio/api.ts";
 import { api } from "../../lib/api.ts";
 import { useScope } from "../../lib/studio.ts";
@@ -119,7 +119,7 @@ function useCompletion(
 		setOffered(undefined);
 	};
 	useEffect(() => close, []);
-	useEffect(() => {
+	useLayoutEffect(() => {
 		// The caret stands behind what was accepted once the text is in place.
 		if (caret.current === undefined) return;
 		area.current?.setSelectionRange(caret.current, caret.current);

@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import type {
 	FieldModel,
 	ListRequest,
@@ -69,7 +69,7 @@ const firstPage = { cursor: undefined, pageNumber: undefined } as const;
 function FilterForm({ table }: { readonly table: TableModel }) {
 	const { params } = useRoute();
 	const [text, setText] = useState(params.filter ?? "");
-	useEffect(() => setText(params.filter ?? ""), [params.filter]);
+	useLayoutEffect(() => setText(params.filter ?? ""), [params.filter]);
 	const submit = (event: Event) => {
 		event.preventDefault();
 		setParams({ ...firstPage, filter: text.trim() });

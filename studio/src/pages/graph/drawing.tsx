@@ -1,4 +1,10 @@
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import {
+	useEffect,
+	useLayoutEffect,
+	useMemo,
+	useRef,
+	useState,
+} from "preact/hooks";
 import type { GraphNode } from "../../../../src/studio/api.ts";
 import { Icon } from "../../components/icons.tsx";
 import { useStudio } from "../../lib/studio.ts";
@@ -318,7 +324,7 @@ function useMoves(
 	const now = useRef(view);
 	now.current = view;
 	const drag = useRef<Position | undefined>(undefined);
-	useEffect(() => {
+	useLayoutEffect(() => {
 		const element = frame.current;
 		if (element === null) return;
 		const zoom = (event: WheelEvent) => {

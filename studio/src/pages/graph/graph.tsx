@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useState } from "preact/hooks";
 import type {
 	GraphNode,
 	GraphRequest,
@@ -63,7 +63,7 @@ function depthOf(text: string | undefined): Depth {
 function StartForm() {
 	const { params } = useRoute();
 	const [text, setText] = useState(params.from ?? "");
-	useEffect(() => setText(params.from ?? ""), [params.from]);
+	useLayoutEffect(() => setText(params.from ?? ""), [params.from]);
 	const submit = (event: Event) => {
 		event.preventDefault();
 		setParams({

@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import { Empty, Show } from "../../components/states.tsx";
 import { api } from "../../lib/api.ts";
 import { useEscape } from "../../lib/keys.ts";
@@ -69,7 +69,7 @@ function QueryForm({ isComparing }: { readonly isComparing: boolean }) {
 	const { params } = useRoute();
 	const studio = useStudio();
 	const [query, setQuery] = useState(params.q ?? "");
-	useEffect(() => setQuery(params.q ?? ""), [params.q]);
+	useLayoutEffect(() => setQuery(params.q ?? ""), [params.q]);
 	const submit = (event: Event) => {
 		event.preventDefault();
 		setParams({ q: query.trim() });

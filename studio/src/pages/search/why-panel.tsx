@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import type {
 	SearchSettings,
 	WhyReason,
@@ -69,7 +69,7 @@ export function EntityForm() {
 	// What was clicked is an id: nothing to read.
 	const named = whyType === undefined ? (why ?? "") : "";
 	const [text, setText] = useState(named);
-	useEffect(() => setText(named), [named]);
+	useLayoutEffect(() => setText(named), [named]);
 	const submit = (event: Event) => {
 		event.preventDefault();
 		setParams({ why: text.trim(), whyType: undefined });
