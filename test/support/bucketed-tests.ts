@@ -10,6 +10,7 @@ export const inOneBucket: Readonly<Record<string, string>> = {
 	"kv-verify": "it breaks the cache of one schema, and expects one line for it",
 	"model-versions": "it compares the relations of one schema",
 	"read-plans": "it counts the pages that one schema reads",
+	"register-type": "it runs texts that are generated for one schema",
 	"renamed-field": "it runs statements that are offered for one schema",
 	"row-security-indexes": "it inserts rows of many tenants by one statement",
 	telemetry: "it counts the statements of a call about all tenants",
