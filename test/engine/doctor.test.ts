@@ -11,6 +11,7 @@ import {
 	PostgresService,
 } from "../../src/index.ts";
 import { createDatabase, engine, useService } from "../support/engine.ts";
+import { bucketGrants } from "../support/schemas.ts";
 
 const Note = defineEntity(
 	"notes",
@@ -436,7 +437,7 @@ describe.skipIf(engine === "embedded")("of the server, the doctor", () => {
 		]);
 		const role = `rem_doctor_${process.pid}_${Date.now()}`;
 		await db.service.execute(`CREATE ROLE ${role} LOGIN BYPASSRLS PASSWORD 'x';
-GRANT SELECT ON ALL TABLES IN SCHEMA public TO ${role}`);
+GRANT SELECT ON ALL TABLES IN SCHEMA public TO ${role}; ${bucketGrants(role)}`);
 		const asRole = new URL(db.url);
 		asRole.username = role;
 		asRole.password = "x";
@@ -455,7 +456,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA public TO ${role}`);
 	test("says what a role may not look at", async () => {
 		const role = `rem_doctor_${process.pid}_${Date.now()}`;
 		await db.service.execute(`CREATE ROLE ${role} LOGIN PASSWORD 'x';
-GRANT SELECT ON rem_migrations, kv_state, rem_embedding_models TO ${role}`);
+GRANT SELECT ON rem_migrations, kv_state, rem_embedding_models TO ${role}; ${bucketGrants(role)}`);
 		const asRole = new URL(db.url);
 		asRole.username = role;
 		asRole.password = "x";

@@ -14,7 +14,7 @@ import { textOf } from "../support/deploy/manifests.ts";
 import { codeOf, engine, useService } from "../support/engine.ts";
 import { FakeProvider } from "../support/fake-provider.ts";
 import { methodNames } from "../support/public-methods.ts";
-import { schemas } from "../support/schemas.ts";
+import { bucketGrants, schemas } from "../support/schemas.ts";
 import {
 	rowsVerbSamples,
 	sampleCalls,
@@ -53,11 +53,7 @@ async function login(name: string, grants: string): Promise<string> {
 	try {
 		await client.query(`CREATE ROLE ${name} LOGIN PASSWORD 'secret'`);
 		await client.query(grants.replace(/\bapp\b/g, name));
-		// What docs/buckets.md adds.
-		if (grants === documented && !schemas.includes("public"))
-			await client.query(
-				`${schemas.map((schema) => `GRANT USAGE ON SCHEMA ${schema} TO ${name}`).join(";")}; GRANT SELECT ON public.rem_buckets TO ${name}`,
-			);
+		if (grants === documented) await client.query(bucketGrants(name));
 	} finally {
 		await client.end();
 	}

@@ -171,7 +171,9 @@ test("an invalid index is repaired, and what REINDEX left is dropped", async () 
 		usable: false,
 	});
 	expect(await db.service.indexer.repair()).toEqual(
-		expect.arrayContaining([hnsw, "idx_pages__year"].flatMap(inSchemas)),
+		expect.arrayContaining(
+			[hnsw, "idx_pages__year"].flatMap((name) => inSchemas(name)),
+		),
 	);
 	await db.service.indexer.drain();
 	expect(await invalidIndexes(db.service)).toEqual([]);

@@ -4,7 +4,8 @@ import { defineEntity } from "../../src/index.ts";
 import { migrate } from "../../src/migrate/migrate.ts";
 import { kvTriggers } from "../../src/schema/kv-trigger.ts";
 import { compile, sql } from "../../src/sql.ts";
-import { useService } from "../support/engine.ts";
+import { coreOf, useService } from "../support/engine.ts";
+import { inSchemas, schemaOf } from "../support/schemas.ts";
 
 const Book = defineEntity(
 	"books",
@@ -147,14 +148,20 @@ describe("verify", () => {
 		const [problem] = (await db.service.kv.verify()).problems;
 		expect(problem).toMatchObject({
 			kind: "trigger",
-			message: "trigger trg_books_kv_store_update of books is disabled",
+			message: inSchemas(
+				"trigger trg_books_kv_store_update of books is disabled",
+				": ",
+			)[0],
 		});
 		await run(problem?.hint.split(";")[0] ?? "");
 		expect((await db.service.kv.status()).problems).toEqual([]);
 		await run("DROP TRIGGER trg_books_kv_store_delete ON books");
-		expect((await db.service.kv.status()).problems).toMatchObject([
-			{ message: "table books has no trigger trg_books_kv_store_delete" },
-		]);
+		expect((await db.service.kv.status()).problems).toMatchObject(
+			inSchemas(
+				"table books has no trigger trg_books_kv_store_delete",
+				": ",
+			).map((message) => ({ message })),
+		);
 		const { registerType } = await import("../../src/index.ts");
 		await db.service.execute(registerType(Book).sql.kvTrigger);
 		expect((await db.service.kv.status()).problems).toEqual([]);
@@ -176,10 +183,16 @@ describe("verify", () => {
 			await run("UPDATE books SET name = 'Renamed' WHERE name = 'Book 2'");
 			await run("INSERT INTO books (tenant_id, name) VALUES ('other', 'New')");
 			for (const reported of [db.service.kv.verify(), db.service.kv.status()])
-				expect((await reported).problems).toEqual([
-					{ kind: "trigger", message, hint: expect.anything() },
-				]);
-			expect((await db.service.migrate()).applied).toEqual(["entity:books"]);
+				expect((await reported).problems).toEqual(
+					inSchemas(message ?? "", ": ").map((message) => ({
+						kind: "trigger",
+						message,
+						hint: expect.anything(),
+					})),
+				);
+			expect((await db.service.migrate()).applied).toEqual(
+				inSchemas("entity:books", "/"),
+			);
 			await db.service.kv.ensureReady();
 			expect(await db.service.kv.verify()).toMatchObject({
 				differing: 0,
@@ -257,8 +270,8 @@ describe("a rebuild", () => {
 describe("the persistence", () => {
 	const switchTo = (kvPersistence: "logged" | "unlogged") =>
 		migrate(db.service.core.db, {
-			tables: db.service.registry.all(),
-			options: { schema: "public", kvPersistence },
+			tables: coreOf(db.service, tenantId).registry.all(),
+			options: { schema: schemaOf(tenantId), kvPersistence },
 		});
 	const persistences = async () => {
 		const { rows } = await run(

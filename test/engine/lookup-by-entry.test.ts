@@ -3,7 +3,7 @@ import * as z from "zod";
 import type { Handle } from "../../src/db/database.ts";
 import { defineEntity } from "../../src/index.ts";
 import { lookup } from "../../src/query/lookup.ts";
-import { useService } from "../support/engine.ts";
+import { coreOf, useService } from "../support/engine.ts";
 
 // On Citus a lookup of one key reads one table, and an entry of the cache proves
 // that it is whole. The statement is the same on any server.
@@ -15,6 +15,7 @@ const Note = defineEntity(
 );
 const db = useService({ models: [Note] });
 const tenantId = "acme";
+const schemaOf = () => coreOf(db.service, tenantId).settings.schema;
 const token = "00000000-0000-4000-8000-000000000001";
 
 beforeAll(async () => {
@@ -27,13 +28,13 @@ beforeAll(async () => {
 		],
 	});
 	await db.service.execute(
-		`INSERT INTO kv_store (entity_key, entity_type, entity_id, tenant_id, normalized_key) VALUES ('', '', '${token}', '', '')`,
+		`INSERT INTO ${schemaOf()}.kv_store (entity_key, entity_type, entity_id, tenant_id, normalized_key) VALUES ('', '', '${token}', '', '')`,
 	);
 });
 
 /** What a lookup finds, the statements it sent, and whether it noticed that the cache is not known to be whole. */
 async function find(entityKeys: string[], options: object = {}) {
-	const { core } = db.service;
+	const core = coreOf(db.service, tenantId);
 	const texts: string[] = [];
 	let isNoticed = false;
 	const recording: Handle = {
@@ -62,7 +63,7 @@ async function find(entityKeys: string[], options: object = {}) {
 
 const markAs = (key: string) =>
 	db.service.execute(
-		`UPDATE kv_store SET entity_key = '${key}' WHERE entity_id = '${token}'`,
+		`UPDATE ${schemaOf()}.kv_store SET entity_key = '${key}' WHERE entity_id = '${token}'`,
 	);
 
 test("one statement of one table finds every spelling of a key, the exact one first", async () => {

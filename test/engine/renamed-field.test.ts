@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, type Entity, PostgresService } from "../../src/index.ts";
-import { createDatabase, engine } from "../support/engine.ts";
+import { coreOf, createDatabase, engine } from "../support/engine.ts";
 
 const model = (shape: Record<string, z.ZodType>) =>
 	defineEntity(
@@ -249,8 +249,9 @@ UNION ALL SELECT name FROM rem_migrations WHERE name = 'entity:films'`);
 		await storeFilm();
 		await service.register(Movie);
 		await service.migrate();
+		const { schema } = coreOf(service).settings;
 		expect(warnings()).toEqual([
-			'table "movies" is new, and "films", which has its columns, is in no model here; if it was renamed, drop the new one while it is empty (DROP TABLE "public"."movies", "public"."embeddings_movies", "public"."rem_words_movies" CASCADE;) and run the statements of `rem schema diff`',
+			`table "movies" is new, and "films", which has its columns, is in no model here; if it was renamed, drop the new one while it is empty (DROP TABLE "${schema}"."movies", "${schema}"."embeddings_movies", "${schema}"."rem_words_movies" CASCADE;) and run the statements of \`rem schema diff\``,
 		]);
 		expect(await service.schema.diff()).toEqual([]);
 		expect(await service.repository(Movie).count()).toBe(0);

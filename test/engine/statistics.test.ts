@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity } from "../../src/index.ts";
-import { useService } from "../support/engine.ts";
+import { coreOf, useService } from "../support/engine.ts";
 
 const Paper = defineEntity(
 	"papers",
@@ -17,10 +17,11 @@ const db = useService({
 const tables = ["papers", "embeddings_papers", "kv_store"];
 
 async function estimated(tableName: string, tenantId: string) {
+	const { schema } = coreOf(db.service, tenantId).settings;
 	const { rows } = await db.service.execute<{
 		"QUERY PLAN": [{ Plan: { "Plan Rows": number } }];
 	}>(
-		`EXPLAIN (FORMAT JSON) SELECT FROM ${tableName} WHERE tenant_id = '${tenantId}'`,
+		`EXPLAIN (FORMAT JSON) SELECT FROM ${schema}.${tableName} WHERE tenant_id = '${tenantId}'`,
 	);
 	return rows[0]?.["QUERY PLAN"][0].Plan["Plan Rows"] ?? 0;
 }

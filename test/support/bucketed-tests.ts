@@ -10,9 +10,8 @@ export const inOneBucket: Readonly<Record<string, string>> = {
 	"kv-verify": "it breaks the cache of one schema, and expects one line for it",
 	"model-versions": "it compares the relations of one schema",
 	"read-plans": "it counts the pages that one schema reads",
+	"register-type": "it runs texts that are generated for one schema",
 	"renamed-field": "it runs statements that are offered for one schema",
-	"row-security":
-		"it calls functions of one schema, and it opens transactions of its own",
 	"row-security-indexes": "it inserts rows of many tenants by one statement",
 	telemetry: "it counts the statements of a call about all tenants",
 	"tenant-rights": "it tries all relations of one schema",
@@ -29,6 +28,7 @@ export const withoutBuckets: Readonly<Record<string, string>> = {
 	docs: "the examples of the documentation state results without buckets",
 	"embedded-lock": "it tests the lock of a folder, which knows no buckets",
 	"grammar-preload": "it opens no database",
+	"hostile-settings": "it sets the search path itself",
 	"logical-replication":
 		"it replicates tables of one schema to another database",
 	migrate: "it expects the names and the number of what one schema applies",

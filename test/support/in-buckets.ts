@@ -181,15 +181,19 @@ async function textsOf(
 	values: readonly unknown[] | undefined,
 	ask: Send,
 ): Promise<readonly string[]> {
+	if (!mayNameTables.test(text)) return [text];
 	const { relations, routines } = await readNames(ask);
 	if (relations.size === 0) return [text];
 	const given = { schemas, schema, relations, routines };
 	return routeStatement(text, values, given) ?? [text];
 }
 
-/** Sent as they are, also where the transaction has failed. */
+const mayNameTables =
+	/\b(?:FROM|INTO|UPDATE|TABLE|INDEX|ON|TRUNCATE|ANALYZE|VACUUM|VIEW|regclass)\b|\(/i;
+
+/** Sent as they are, also where the transaction has failed: of the session, or of a database, whose search path names both schemas. */
 const isOfTheSession =
-	/^\s*(?:(?:BEGIN|START|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET|RESET|SHOW|LISTEN|NOTIFY|PREPARE TRANSACTION)\b[^;]*(?:;\s*|$))+$/i;
+	/^\s*(?:(?:BEGIN|START|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET|RESET|SHOW|LISTEN|NOTIFY|PREPARE TRANSACTION|(?:CREATE|ALTER|DROP) DATABASE)\b[^;]*(?:;\s*|$))+$/i;
 
 async function readNames(ask: Send) {
 	const { rows } = await ask(

@@ -199,9 +199,9 @@ function routinesIn(text: string, { schema, routines }: Buckets): Name[] {
  * a function about relations; also inside a function's body.
  */
 function literalsIn(text: string, { schema, relations }: Buckets): Name[] {
-	const literal = `'(?:"?${schema}"?\\.)?(?:"([^"']+)"|(\\w+))'`;
+	const literal = `'(?:"?${schema}"?\\.)?(?:"([^"']+)"|([\\w-]+))'`;
 	const pattern = new RegExp(
-		`${literal}(?=::regclass)|(?<=(?:regclass|pg_\\w+_(?:size|filenode))\\()${literal}`,
+		`${literal}(?=::regclass)|(?<=(?:regclass|has_table_privilege|pg_\\w+_(?:size|filenode))\\()${literal}`,
 		"g",
 	);
 	return matches(text, pattern, "literal", relations);

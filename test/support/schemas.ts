@@ -22,9 +22,17 @@ export const tenantOfEach: readonly string[] = schemas.map((schema) => {
 	return `tenant ${n}`;
 });
 
-/** A name of a relation as results have it: once, or with each schema where they are buckets. */
-export const inSchemas = (name: string): string[] =>
-	buckets === undefined ? [name] : schemas.map((schema) => `${schema}.${name}`);
+/** A name or a message as results have it: once, or with each schema where they are buckets. */
+export const inSchemas = (name: string, separator = "."): string[] =>
+	buckets === undefined
+		? [name]
+		: schemas.map((schema) => `${schema}${separator}${name}`);
+
+/** What a role needs besides where there are buckets: docs/buckets.md. */
+export const bucketGrants = (role: string): string =>
+	buckets === undefined
+		? ""
+		: `${schemas.map((schema) => `GRANT USAGE ON SCHEMA ${schema} TO ${role}; `).join("")}GRANT SELECT ON public.rem_buckets TO ${role}`;
 
 /** With one bucket, where statements of a test find its tables: test/support/in-buckets.ts. */
 export const searchPath = '"$user", public_b00, public';
