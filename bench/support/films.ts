@@ -22,7 +22,8 @@ export function filmTexts(count: number): SearchText[] {
 		.flatMap((name): Film[] =>
 			JSON.parse(readFileSync(`${folder}/${name}.json`, "utf8")),
 		)
-		.filter(({ extract = "" }) => extract !== "");
+		// A key has 255 characters at most.
+		.filter(({ title, extract = "" }) => extract !== "" && title.length < 240);
 	return Array.from({ length: count }, (_, at) => {
 		const film = films[at % films.length];
 		const { title = "", year = 0, extract = "" } = film ?? {};

@@ -116,10 +116,10 @@ export function countInCommon(found: readonly Having[]): Uint16Array {
 		const sums = new Int32Array(length);
 		for (const part of found.slice(from, from + maxInByte))
 			for (let at = 0; at < length; at++)
-				sums[at] = ((sums[at] as number) + (part.lanes[at] as number)) | 0;
+				sums[at] = ((sums[at] ?? 0) + (part.lanes[at] ?? 0)) | 0;
 		const counts = new Uint8Array(sums.buffer);
 		for (let at = 0; at < size; at++)
-			inCommon[at] = (inCommon[at] as number) + (counts[at] as number);
+			inCommon[at] = (inCommon[at] ?? 0) + (counts[at] ?? 0);
 	}
 	return inCommon;
 }
@@ -127,9 +127,8 @@ export function countInCommon(found: readonly Having[]): Uint16Array {
 /** For each number of parts, how many entries have so many or more. */
 function countFrom(inCommon: Uint16Array, parts: number): number[] {
 	const entries = new Array<number>(parts + 1).fill(0);
-	for (const count of inCommon) entries[count] = (entries[count] as number) + 1;
+	for (const count of inCommon) entries[count] = (entries[count] ?? 0) + 1;
 	for (let count = parts - 1; count >= 0; count--)
-		entries[count] =
-			(entries[count] as number) + (entries[count + 1] as number);
+		entries[count] = (entries[count] ?? 0) + (entries[count + 1] ?? 0);
 	return entries;
 }

@@ -1,3 +1,5 @@
+import { elementAt } from "../util/present.ts";
+
 /** How like a text a query is, as pg_trgm computes it. */
 export interface Likeness {
 	/** `word_similarity(query, text)`. */
@@ -61,7 +63,7 @@ export class Comparison {
 		const text = this.#nextText();
 		let count = 0;
 		for (let at = 0; at < length; at++) {
-			const trigram = trigrams[at] as number;
+			const trigram = intAt(trigrams, at);
 			if (isCommon[trigram] === 0 || places[trigram] === text) continue;
 			places[trigram] = text;
 			count++;
@@ -80,14 +82,14 @@ export class Comparison {
 		const text = this.#nextText();
 		let count = 0;
 		for (let at = 0; at < length; at++) {
-			const trigram = trigrams[at] as number;
-			let place = places[trigram] as number;
+			const trigram = intAt(trigrams, at);
+			let place = intAt(places, trigram);
 			if (place < text) {
 				place = text + count++;
 				places[trigram] = place;
 			}
 			numbers[at] = place - text;
-			isOfQuery[at] = isCommon[trigram] as number;
+			isOfQuery[at] = byteAt(isCommon, trigram);
 		}
 		return count;
 	}
@@ -124,15 +126,15 @@ export class Comparison {
 		// What is lacking at least; at first, of nothing.
 		let lacking = least * count;
 		for (let end = 0; end < length; end++) {
-			const trigram = trigrams[end] as number;
+			const trigram = intAt(trigrams, end);
 			const isOne = isCommon[trigram] === 1;
-			if ((places[trigram] as number) < text + start) {
+			if (intAt(places, trigram) < text + start) {
 				distinct++;
 				if (isOne) common++;
 			}
 			places[trigram] = text + end;
 			for (; distinct > most; start++) {
-				const first = trigrams[start] as number;
+				const first = intAt(trigrams, start);
 				if (places[first] === text + start) {
 					distinct--;
 					if (isCommon[first] === 1) common--;
@@ -143,7 +145,7 @@ export class Comparison {
 			let endCommon = 0;
 			let endDistinct = 0;
 			for (let place = end; place >= start; place--) {
-				const first = trigrams[place] as number;
+				const first = intAt(trigrams, place);
 				if (places[first] !== text + place) continue;
 				endDistinct++;
 				if (isCommon[first] === 1) endCommon++;
@@ -176,8 +178,8 @@ export class Comparison {
 		for (let end = 0; end < length; end++) {
 			const isOne = isOfQuery[end] === 1;
 			if (start < 0 && !isOne) continue;
-			const number = numbers[end] as number;
-			if ((lastPlace[number] as number) < 0) {
+			const number = intAt(numbers, end);
+			if (intAt(lastPlace, number) < 0) {
 				distinct++;
 				if (isOne) common++;
 			}
@@ -196,14 +198,14 @@ export class Comparison {
 					common = restCommon;
 					distinct = restDistinct;
 				}
-				if (lastPlace[numbers[place] as number] === place) {
+				if (lastPlace[intAt(numbers, place)] === place) {
 					restDistinct--;
 					if (isOfQuery[place] === 1) restCommon--;
 				}
 			}
 			best = Math.max(best, likeness(common, count, distinct));
 			for (let place = before; place < start; place++) {
-				const left = numbers[place] as number;
+				const left = intAt(numbers, place);
 				if (lastPlace[left] === place) lastPlace[left] = -1;
 			}
 		}
@@ -225,7 +227,7 @@ export class Comparison {
 				this.#readOther(text.toLowerCase());
 				return;
 			}
-			const three = letters[mark] as number;
+			const three = byteAt(letters, mark);
 			if (three > 0) {
 				trigrams[length++] = asciiTrigram(one, two, three);
 				one = two;
@@ -306,10 +308,20 @@ const letters = Uint8Array.from(
 	(_, mark) => Number.parseInt(String.fromCharCode(mark), 36) + 1 || 0,
 );
 
+// One for each kind of array, so that the compiler of the engine knows the kind.
+
+function intAt(list: Int32Array, at: number): number {
+	return list[at] as number;
+}
+
+function byteAt(list: Uint8Array, at: number): number {
+	return list[at] as number;
+}
+
 /** The number of a letter, beyond ASCII its code point and more; 0: it is none. */
 function letterOf(character: string): number {
-	const mark = character.codePointAt(0) as number;
-	if (mark < asciiCharacters) return letters[mark] as number;
+	const mark = character.codePointAt(0) ?? 0;
+	if (mark < asciiCharacters) return byteAt(letters, mark);
 	return /[\p{L}\p{N}\p{M}]/u.test(character) ? mark : 0;
 }
 
@@ -351,7 +363,7 @@ export function mostLike<T extends Compared>(
 		while (
 			best.length > count &&
 			(best.length > count + maxEqual ||
-				byLikeness(last, best[best.length - 1] as Likeness) < 0)
+				byLikeness(last, elementAt(best, best.length - 1)) < 0)
 		)
 			best.pop();
 	}
@@ -364,7 +376,7 @@ function insert<T extends Likeness>(best: T[], one: T): void {
 	let to = best.length;
 	while (from < to) {
 		const middle = (from + to) >> 1;
-		if (byLikeness(best[middle] as T, one) <= 0) from = middle + 1;
+		if (byLikeness(elementAt(best, middle), one) <= 0) from = middle + 1;
 		else to = middle;
 	}
 	best.splice(from, 0, one);

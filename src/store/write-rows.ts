@@ -55,7 +55,7 @@ export function readWritten(
 		);
 	const texts = suppliedTexts(entity, rows);
 	return result.rows.map((record) =>
-		toWritten(record, texts, record.inserted as boolean),
+		toWritten(record, texts, record.inserted === true),
 	);
 }
 
@@ -134,7 +134,7 @@ function toWritten(
 	inserted: boolean,
 ): WrittenRow {
 	return {
-		id: record.id as string,
+		id: String(record.id),
 		inserted,
 		changedTexts: texts
 			.filter((_, index) => record[`changed${index}`] === true)
