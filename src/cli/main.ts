@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { basename, relative } from "node:path";
 import { setImmediate } from "node:timers/promises";
-import { packageVersion } from "../util/package-version.ts";
+import { packageVersion } from "../util/package-file.ts";
 import type { Invocation } from "./options.ts";
 
 const signalCodes = { SIGINT: 130, SIGTERM: 143 } as const;

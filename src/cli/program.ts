@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { packageVersion } from "../util/package-version.ts";
+import { packageVersion } from "../util/package-file.ts";
 import { addBuckets } from "./commands/buckets.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addDelete } from "./commands/delete.ts";

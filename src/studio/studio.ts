@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { RemError } from "../errors.ts";
 import { silentLogger } from "../logger.ts";
-import { packageVersion } from "../util/package-version.ts";
+import { packageVersion } from "../util/package-file.ts";
 import { HealthWatch } from "./health/health-watch.ts";
 import { Access, localHosts } from "./http/access.ts";
 import { parseInput, readJson } from "./http/body.ts";

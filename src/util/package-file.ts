@@ -32,3 +32,10 @@ function manifestIn(path: string): { readonly name?: unknown } | undefined {
 		return undefined;
 	}
 }
+
+/** Of the package; a bundle has no such file. */
+export function packageVersion(): string {
+	const path = packageFile("package.json");
+	if (path === undefined) return "unknown";
+	return String(JSON.parse(readFileSync(path, "utf8")).version);
+}

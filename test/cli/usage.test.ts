@@ -119,7 +119,6 @@ test("--version loads nothing but the program's start", () => {
 	];
 	expect(loadedBy("src/cli/main.ts")).toEqual([
 		"src/cli/main.ts",
-		"src/util/package-version.ts",
 		"src/util/package-file.ts",
 	]);
 });
