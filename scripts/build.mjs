@@ -47,6 +47,8 @@ await bundle({
 	format: "esm",
 	platform: "node",
 	packages: "external",
+	// A class that names itself would else be called _PostgresService.
+	keepNames: true,
 	logLevel: "warning",
 });
 

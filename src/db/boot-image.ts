@@ -115,7 +115,7 @@ function* entriesOf(tar: Buffer): Generator<TarEntry> {
 		const size = Number.parseInt(textAt(tar, at + 124, 12) || "0", 8);
 		const start = at + blockSize;
 		yield {
-			path: join(textAt(tar, at + 345, 155), textAt(tar, at, 100)),
+			path: posix.join(textAt(tar, at + 345, 155), textAt(tar, at, 100)),
 			isFolder: textAt(tar, at + 156, 1) === "5",
 			content: tar.subarray(start, start + size),
 		};

@@ -215,7 +215,8 @@ async function boot(
 		if (dataDir !== inMemory) {
 			const version = await versionOf(dataDir);
 			if (version !== undefined) checkVersion(dataDir, version);
-			else await unpackSnapshot(dataDir, await parts.snapshot);
+			else
+				await unpackSnapshot(dataDir, await (parts.snapshot ?? readSnapshot()));
 			return await open({ dataDir });
 		}
 		const snapshot = await parts.snapshot;

@@ -64,6 +64,8 @@ function* candidates(): Generator<string> {
 	const folder = here === undefined ? __dirname : dirname(fileURLToPath(here));
 	const packaged = packageFile(`assets/${fileName}`);
 	if (packaged !== undefined) yield packaged;
+	// From dist/chunks, written so that tools which collect a program's files find it.
+	yield join(folder, "../../assets", fileName);
 	yield join(folder, fileName);
 	try {
 		const { resolve } = createRequire(join(process.cwd(), "/"));

@@ -8,7 +8,7 @@ export interface KvProgress {
 	readonly entityType: string;
 	/** Rows of all types so far. */
 	readonly done: number;
-	/** Rows there were when it began. */
+	/** Rows there were when it began; with buckets, in those that it has begun so far. */
 	readonly total: number;
 }
 

@@ -59,7 +59,8 @@ export async function findContents(
 	return {
 		rows,
 		bound: hasBest(rows, bound, limit) ? undefined : bound,
-		isCut: match.compares === "all" && contents.length >= maxRead,
+		isCut:
+			match.compares === "all" && contents.length >= (match.reads ?? maxRead),
 	};
 }
 
@@ -81,7 +82,7 @@ async function readContents(
 			if (!isFallback)
 				return contentsSql(schema, request, match, {
 					hasRowSecurity,
-					limit: maxRead,
+					limit: match.reads ?? maxRead,
 				});
 			// The tables have no index of their summaries: all of them are compared.
 			read.isScored = true;

@@ -46,12 +46,12 @@ export interface Match {
 	readonly indexes: readonly IndexUse[];
 	/** Words, in this order, by which the index of the contents finds entries besides. */
 	readonly contains?: readonly (readonly string[])[];
-	/** While the index of the contents is missing: words, all of one of which an entry has. */
-	readonly scanned?: readonly (readonly string[])[];
 	/** Entries are read in the order of their names instead; of summaries, besides what the indexes find. */
 	readonly walk?: Walk;
 	/** So many of the entries that fulfil the condition are compared. */
 	readonly compared?: number;
+	/** So many entries are read for the reader to compare. @default more than an index finds */
+	readonly reads?: number;
 	/** Where not every entry with the least score can be found. */
 	readonly bound?: Bound;
 	/** The scores are computed by the reader: of all entries of the scope, or of those that fulfil the condition. */
@@ -138,7 +138,8 @@ function comparedByReader(
 	const { sample, isIndexed = true } = place;
 	if (sample === undefined) return { ...match, compares: "all" };
 	const { bound, walk, ...rest } = match;
-	if (walk !== undefined || !isIndexed)
+	if (!isIndexed) return readInOrder(request, match, { ...place, sample });
+	if (walk !== undefined)
 		return withRareWords(request, rest.score, { ...place, sample });
 	const more = bound?.more;
 	return {
@@ -157,6 +158,29 @@ function comparedByReader(
 	};
 }
 
+/** Without an index of the contents: all of the entries, or of very many those that are next to the query in the order of names. */
+function readInOrder(
+	request: FuzzyQuery,
+	{ bound, walk, indexes, thresholds, ...rest }: Match,
+	place: MatchPlace & { readonly sample: FuzzySample },
+): Match {
+	const read = {
+		...rest,
+		thresholds: new Map(),
+		indexes: [],
+		condition: sql`${textOf("content")} IS NOT NULL`,
+	};
+	if (place.sample.entries <= maxUnindexed)
+		return { ...read, compares: "all", reads: 1.5 * maxUnindexed };
+	return {
+		...read,
+		walk: { ...walkOf(request, place), entries: maxUnindexed / 2 },
+		reads: maxUnindexed,
+		compares: "found",
+		bound: {},
+	};
+}
+
 /**
  * Entries with the query's rarest words, and some in the order of names. PostgreSQL
  * compares each entry that the index finds by the likeness of a run again, in 100 µs;
@@ -168,15 +192,18 @@ function withRareWords(
 	score: Sql,
 	place: MatchPlace & { readonly sample: FuzzySample },
 ): Match {
-	const { sample, isIndexed = true, hasRowSecurity = false } = place;
+	const { sample, hasRowSecurity = false } = place;
 	const { runs, threshold } = rareRuns(request.query, {
 		sample,
 		entries: maxRunEntries,
 	});
-	const isAlike = ({ entries }: RareRun) =>
-		isIndexed && (hasRowSecurity || entries <= maxAlike);
-	const alike = runs.filter(isAlike);
 	const wordsOf = ({ text }: RareRun) => text.split(" ");
+	// Of a word of two letters the index knows no trigram but at the word's ends.
+	const isAlike = (run: RareRun) =>
+		hasRowSecurity ||
+		run.entries <= maxAlike ||
+		wordsOf(run).some((word) => word.length < 3);
+	const alike = runs.filter(isAlike);
 	const others = runs.filter((run) => !isAlike(run)).map(wordsOf);
 	return {
 		thresholds: new Map(
@@ -185,7 +212,7 @@ function withRareWords(
 		condition: sql`${textOf("content")} IS NOT NULL`,
 		score,
 		indexes: alike.map(({ text }) => ({ kind: "content", query: text })),
-		...(isIndexed ? { contains: others } : { scanned: others }),
+		contains: others,
 		walk: { ...walkOf(request, place), entries: maxContentsWalked },
 		compares: "found",
 		bound: {},
@@ -227,6 +254,9 @@ const maxWalked = 2000;
 
 /** Of summaries: an order of names has little to do with them. */
 const maxContentsWalked = 500;
+
+/** Without an index, for the reader to compare: 10,000 take 0.1 s. */
+const maxUnindexed = 20_000;
 
 /** In so many summaries a run of the query's words may be that is looked for by itself. */
 export const maxRunEntries = 100;

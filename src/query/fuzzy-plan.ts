@@ -29,7 +29,7 @@ export interface Sampled {
 /** Which entries of a sample have a part. */
 export interface Having {
 	/** Four entries in each number, a byte for each: 1 if it has the part, else 0. */
-	readonly lanes: Int32Array;
+	readonly packed: Int32Array;
 	/** Entries of the sample. */
 	readonly size: number;
 	/** Entries that have the part. */
@@ -37,7 +37,7 @@ export interface Having {
 }
 
 export const noEntries: Having = {
-	lanes: new Int32Array(0),
+	packed: new Int32Array(0),
 	size: 0,
 	count: 0,
 };
@@ -47,15 +47,15 @@ export function havingOf(
 	has: (text: string) => boolean,
 ): Having {
 	const size = texts.length;
-	const lanes = new Int32Array(Math.ceil(size / 4));
-	const entries = new Uint8Array(lanes.buffer);
+	const packed = new Int32Array(Math.ceil(size / 4));
+	const entries = new Uint8Array(packed.buffer);
 	let count = 0;
 	for (let at = 0; at < size; at++) {
 		if (!has(texts[at] as string)) continue;
 		entries[at] = 1;
 		count++;
 	}
-	return { lanes, size, count };
+	return { packed, size, count };
 }
 
 /**
@@ -108,15 +108,15 @@ const maxInByte = 255;
 
 /** For each entry, how many of the parts it has. */
 export function countInCommon(found: readonly Having[]): Uint16Array {
-	const { size, lanes } = found[0] ?? noEntries;
-	const { length } = lanes;
+	const { size, packed } = found[0] ?? noEntries;
+	const { length } = packed;
 	const inCommon = new Uint16Array(size);
 	for (let from = 0; from < found.length; from += maxInByte) {
 		// Four entries at a time.
 		const sums = new Int32Array(length);
 		for (const part of found.slice(from, from + maxInByte))
 			for (let at = 0; at < length; at++)
-				sums[at] = ((sums[at] ?? 0) + (part.lanes[at] ?? 0)) | 0;
+				sums[at] = ((sums[at] ?? 0) + (part.packed[at] ?? 0)) | 0;
 		const counts = new Uint8Array(sums.buffer);
 		for (let at = 0; at < size; at++)
 			inCommon[at] = (inCommon[at] ?? 0) + (counts[at] ?? 0);

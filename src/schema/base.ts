@@ -138,7 +138,7 @@ function kvStoreCache({ schema, kvPersistence }: BaseOptions): Sql {
 	const unlogged = raw(isUnlogged ? "UNLOGGED " : "");
 	const persistence = raw(isUnlogged ? "UNLOGGED" : "LOGGED");
 	const relpersistence = literal(isUnlogged ? "u" : "p");
-	return sql`-- kv_store: every live entity by its natural key, kept by triggers.
+	return sql`-- kv_store: every live entity by its natural key, maintained by triggers.
 -- An UNLOGGED table is emptied by a crash, a failover or a restore. kv_state is
 -- emptied with it: its row 'ready', bound to the file of kv_store, states that the
 -- cache is whole, and every LOOKUP checks it in its own statement.

@@ -16,11 +16,16 @@ let folder: { readonly path: string | undefined } | undefined;
 /** The nearest folder above this code with the package's own manifest. */
 function findFolder(): string | undefined {
 	const here: string | undefined = import.meta.url;
-	// A bundle that is CommonJS has no address.
-	if (here === undefined) return undefined;
-	for (let at = dirname(fileURLToPath(here)); ; at = dirname(at)) {
-		if (manifestIn(at)?.name === "remdb") return at;
-		if (at === dirname(at)) return undefined;
+	// A bundle has no address, or one that is no file.
+	if (here?.startsWith("file:") !== true) return undefined;
+	try {
+		for (let at = dirname(fileURLToPath(here)); ; at = dirname(at)) {
+			if (manifestIn(at)?.name === "remdb") return at;
+			if (at === dirname(at)) return undefined;
+		}
+	} catch {
+		// On Windows, an address that a bundler made up has no drive.
+		return undefined;
 	}
 }
 

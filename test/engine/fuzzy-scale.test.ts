@@ -1,6 +1,10 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
-import { defineEntity, type FuzzyMode } from "../../src/index.ts";
+import {
+	defineEntity,
+	type FuzzyHits,
+	type FuzzyMode,
+} from "../../src/index.ts";
 import { matchOf } from "../../src/query/fuzzy-match.ts";
 import { queryOf } from "../../src/query/fuzzy-request.ts";
 import { FuzzySamples } from "../../src/query/fuzzy-sample.ts";
@@ -39,11 +43,25 @@ FROM generate_series(1, $2::int) AS n`,
 			{ name: "Zebra crossing", summary: "Where 斑马 walk; report it" },
 		],
 	});
+	beforeIndex = await service.fuzzySearch({
+		query: "budgt spring",
+		mode: "content",
+		tenantId,
+	});
 	await service.createIndexConcurrently({
 		tableName: "topics",
 		indexType: "trgm",
 	});
 	await service.execute("ANALYZE kv_store");
+});
+
+let beforeIndex: FuzzyHits;
+
+test("before the index of the contents is built, the contents next to the query by name are compared, and the result is marked", () => {
+	expect(beforeIndex.map(({ entityKey }) => entityKey)).toContain(
+		"Quarterly planning",
+	);
+	expect(beforeIndex.bounded).toEqual({});
 });
 
 const find = (

@@ -3,15 +3,13 @@ import * as z from "zod";
 import { defineEntity } from "../../src/index.ts";
 import { useService } from "../support/engine.ts";
 
-// A large tenant before the background has built the index of its contents.
+// A large tenant before the background has built the index of its contents, and with it.
 
-const Report = defineEntity(
-	"reports",
-	{ name: z.string(), summary: z.string().optional() },
-	{ entityKeyField: "name" },
-);
+const summarised = { name: z.string(), summary: z.string().optional() };
+const Report = defineEntity("reports", summarised, { entityKeyField: "name" });
+const Letter = defineEntity("letters", summarised, { entityKeyField: "name" });
 const db = useService({
-	models: [Report],
+	models: [Report, Letter],
 	backgroundIndex: { enabled: false },
 });
 const tenantId = "large";
@@ -20,51 +18,72 @@ beforeAll(async () => {
 	const { service } = db;
 	await service.execute(
 		`INSERT INTO reports (tenant_id, name, summary)
-SELECT t, 'report ' || n, 'The report of the week ' || md5(t || n::text)
+SELECT t, 'report ' || n, 'The report of a generation, of week ' || md5(t || n::text)
 FROM generate_series(1, 3000) AS n, unnest(ARRAY[$1, 'other']) AS t`,
 		[tenantId],
 	);
-	for (const tenant of [tenantId, "other"])
+	for (const tenant of [tenantId, "other"]) {
 		await service.batchUpsert({
 			tableName: "reports",
 			tenantId: tenant,
 			entities: [
-				{ name: "migration", summary: "Postgres moves to the new cluster." },
+				{ name: "migration", summary: "PostgreSQL moves to the new cluster." },
 				{ name: "summer", summary: "Holidays: the zeppelin lands in July" },
+				{ name: "zoo", summary: "A rat was seen beside the elephant." },
 			],
 		});
+		await service.batchUpsert({
+			tableName: "letters",
+			tenantId: tenant,
+			entities: [{ name: "zz letter", summary: "The report of a summer" }],
+		});
+	}
 });
 
-const find = (query: string) =>
-	db.service.fuzzySearch({ query, mode: "content", tenantId });
+const find = (query: string, entityType?: string) =>
+	db.service.fuzzySearch({
+		query,
+		mode: "content",
+		tenantId,
+		...(entityType === undefined ? {} : { entityType }),
+	});
 
-test.each([
+const found: readonly (readonly [string, string])[] = [
 	["moves to the new cluster", "migration"],
-	["postgres moves", "migration"],
+	["moves to the new clustr", "migration"],
+	["postgresql moves", "migration"],
 	["the ZEPPELIN lands", "summer"],
-])(
-	"%s is found by its rarest words, and the result is marked",
+	["a rat", "zoo"],
+];
+
+test.each(found)(
+	"without the index, %s is found among all",
 	async (query, name) => {
 		const hits = await find(query);
 		expect(hits[0]).toMatchObject({ entityKey: name, entityType: "reports" });
 		expect(hits.filter(({ entityKey }) => entityKey === name)).toHaveLength(1);
-		expect(hits.bounded).toEqual({});
+		expect(hits.bounded).toBeUndefined();
 	},
 );
 
-test("words that every summary has are found in some of them, each time the same", async () => {
-	const hits = await find("report of the week");
+test("words that every summary has are found, each time the same", async () => {
+	const hits = await find("report of a generation");
 	expect(hits).toHaveLength(10);
-	expect(hits.bounded).toEqual({});
-	expect(await find("report of the week")).toEqual(hits);
+	expect(hits.bounded).toBeUndefined();
+	expect(await find("report of a generation")).toEqual(hits);
 });
 
-test("once the index is built, all of them are found", async () => {
+test("a type with few entities is found among many of another", async () => {
+	const hits = await find("the report of a summer", "letters");
+	expect(hits.map(({ entityKey }) => entityKey)).toEqual(["zz letter"]);
+});
+
+test.each(found)("with the index, %s is found", async (query, name) => {
 	await db.service.createIndexConcurrently({
 		tableName: "reports",
 		indexType: "trgm",
 	});
-	const hits = await find("moves to the new clustr");
-	expect(hits[0]?.entityKey).toBe("migration");
-	expect(hits.bounded).toBeUndefined();
+	const hits = await find(query);
+	expect(hits[0]?.entityKey).toBe(name);
+	expect(hits.filter(({ entityKey }) => entityKey === name)).toHaveLength(1);
 });

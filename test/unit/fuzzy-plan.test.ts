@@ -17,8 +17,8 @@ const having = (part: string) =>
 	havingOf(texts, (text) => Number(text) < Number(part));
 
 /** For each text 1 if it has the part, else 0. */
-const flagsOf = ({ lanes, size }: Having) => [
-	...new Uint8Array(lanes.buffer, 0, size),
+const flagsOf = ({ packed, size }: Having) => [
+	...new Uint8Array(packed.buffer, 0, size),
 ];
 
 describe("how many parts an entry must have in common", () => {

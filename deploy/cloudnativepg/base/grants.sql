@@ -15,7 +15,7 @@ BEGIN
     -- What the metrics read; no row content is in these.
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO pg_monitor', rem_schema);
     EXECUTE format('GRANT SELECT ON %1$I.kv_state, %1$I.rem_embedding_queue TO pg_monitor', rem_schema);
-    -- With row level security, "rem schema generate --rls" says what the role may.
+    -- With row level security, "rem schema generate --rls" grants what the role may.
     CONTINUE WHEN (SELECT relrowsecurity FROM pg_class WHERE oid = to_regclass(format('%I.kv_store', rem_schema)));
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE, MAINTAIN ON ALL TABLES IN SCHEMA %I TO rem_app', rem_schema);
     EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA %I GRANT SELECT, INSERT, UPDATE, DELETE, MAINTAIN ON TABLES TO rem_app', rem_schema);

@@ -317,7 +317,8 @@ function namedEntries(
 		return {
 			cte: sql`,
 tenants AS MATERIALIZED (
-  SELECT CASE WHEN EXISTS (SELECT FROM ${from} AS k WHERE k.tenant_id = ${literal(sharedTenant)}) THEN ARRAY[${scope.tenantId}, ${literal(sharedTenant)}]
+  SELECT CASE WHEN (SELECT k.tenant_id FROM ${from} AS k WHERE k.tenant_id = ${literal(sharedTenant)}
+    ORDER BY k.normalized_key LIMIT 1) IS NOT NULL THEN ARRAY[${scope.tenantId}, ${literal(sharedTenant)}]
     ELSE ARRAY[${scope.tenantId}] END AS ids
 )`,
 			from,

@@ -129,6 +129,17 @@ import("remdb").then((imported) => {
 		expect(stderr).toBe("");
 	});
 
+	test("have functions and classes of their own names", async () => {
+		const program = `
+const exported = Object.entries(require("remdb"));
+const renamed = exported.filter(([name, value]) => typeof value === "function" && value.name !== name);
+console.log(JSON.stringify(renamed.map(([name, { name: other }]) => [name, other])));`;
+		const { stdout } = await run(process.execPath, ["-e", program], {
+			cwd: project.folder,
+		});
+		expect(stdout).toBe("[]\n");
+	});
+
 	test("declare the same names", () => {
 		const types = readFileSync(
 			join(project.folder, "node_modules/remdb/dist/index.d.cts"),
