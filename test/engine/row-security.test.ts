@@ -15,7 +15,7 @@ import { studio } from "../../src/studio/index.ts";
 import { membersOf } from "../../src/util/present.ts";
 import { rowsVerbs } from "../../src/verbs/repository/verbs.ts";
 import { verbs } from "../../src/verbs/verbs.ts";
-import { codeOf, engine, useService } from "../support/engine.ts";
+import { codeOf, coreOf, engine, useService } from "../support/engine.ts";
 import { login, setUpRowSecurity } from "../support/row-security.ts";
 import { schemaOf, schemas } from "../support/schemas.ts";
 
@@ -48,9 +48,9 @@ test("the library alone isolates tenants, and the check confirms it", async () =
 });
 
 test("every read of the check finds the row of its own tenant", async () => {
-	const { core } = db.service;
-	const table = core.registry.get("notes");
 	const tenantId = "rem-canary";
+	const core = coreOf(db.service, tenantId);
+	const table = core.registry.get("notes");
 	const space = core.embedder.spaceIfKnown();
 	await expect(
 		core.db.transaction(async (transaction) => {

@@ -99,8 +99,13 @@ function inRoutedHandle<T>(work: (tx: Handle) => T): (tx: Handle) => T {
 }
 
 function isStatement(given: Sql | Statement): given is Statement {
-	const { text, values } = (given ?? {}) as Partial<Statement>;
-	return typeof text === "string" && Array.isArray(values);
+	try {
+		const { text, values } = (given ?? {}) as Partial<Statement>;
+		return typeof text === "string" && Array.isArray(values);
+	} catch {
+		// A hostile value, such as a revoked proxy: the library refuses it.
+		return false;
+	}
 }
 
 function isOfTheLibrary(client: pg.Client): boolean {
