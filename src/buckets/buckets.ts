@@ -94,6 +94,7 @@ export class Buckets extends ServiceCore {
 			settings: { ...settings, schema },
 			embedder: this.embedder,
 			worker: this.#worker,
+			formerModel: () => this.embeddings.formerModel(),
 			building: this.#building,
 			// A migration file of the user is applied in each bucket.
 			searchPath: [schema, settings.schema, "public"],

@@ -107,6 +107,14 @@ export function embeddingsOfBuckets(
 		adopt: async () => {
 			await mapEveryBucket(buckets, ({ embeddings }) => embeddings.adopt());
 		},
+		// All buckets have the same model: the former one as soon as any has vectors of it.
+		formerModel: async () => {
+			for (const { embeddings } of buckets.all()) {
+				const former = await embeddings.formerModel();
+				if (former !== undefined) return former;
+			}
+			return undefined;
+		},
 		plannedModels: async () => {
 			const all = await mapBuckets(buckets, ({ embeddings }) =>
 				embeddings.plannedModels(),

@@ -98,6 +98,8 @@ export interface EmbeddingsParts {
 	readonly embedder: Embedder;
 	/** The worker, where several schemas share one. @default a worker for this schema */
 	readonly worker?: EmbeddingWorker | undefined;
+	/** The former model of a database of several schemas. @default that of this one */
+	readonly formerModel?: (() => Promise<VectorSpace | undefined>) | undefined;
 	/** Called with the number of vectors stored: they may need an index. */
 	readonly onStored: (
 		table: EntityTable,
@@ -344,10 +346,16 @@ export class Embeddings {
 
 	/** A database that began with the former model of `local` stays with it, unless the configuration names a model. */
 	async #continueWithFormerModel(): Promise<void> {
-		const { embedder } = this.#parts;
+		const { embedder, formerModel } = this.#parts;
 		if (!embedder.isModelOpen) return;
-		const [former] = await this.#inFormerModel().catch(notReadable);
+		const former = await (formerModel?.() ?? this.formerModel());
 		embedder.continueWith(former);
+	}
+
+	/** @internal the former model of `local`, where a table of this schema has vectors of it */
+	async formerModel(): Promise<VectorSpace | undefined> {
+		const [former] = await this.#inFormerModel().catch(notReadable);
+		return former;
 	}
 
 	/** The former model, once for each table that has vectors of it. */
@@ -697,5 +705,6 @@ publicMethods<Embeddings>()(
 		"checkProvider",
 		"checkSwitch",
 		"plannedModels",
+		"formerModel",
 	],
 );

@@ -15,7 +15,7 @@ import { VectorStatistics } from "../query/vector-statistics.ts";
 import type { Settings } from "../settings/settings.ts";
 import { quoted } from "../util/suggest.ts";
 import { Embedder } from "./embedder.ts";
-import { Embeddings } from "./embeddings.ts";
+import { Embeddings, type EmbeddingsParts } from "./embeddings.ts";
 import { LoadStatistics } from "./load-statistics.ts";
 import { refusingDatabase } from "./refusing-database.ts";
 import { SchemaLifecycle } from "./schema-lifecycle.ts";
@@ -51,6 +51,7 @@ export class ServiceCore {
 		nodes,
 		embedder = new Embedder(settings),
 		worker,
+		formerModel,
 		building,
 		searchPath,
 	}: {
@@ -64,6 +65,8 @@ export class ServiceCore {
 		readonly embedder?: Embedder;
 		/** The embedding worker, where several cores share one. @default its own */
 		readonly worker?: EmbeddingWorker;
+		/** The former embedding model of a database of several schemas. @default that of this one */
+		readonly formerModel?: EmbeddingsParts["formerModel"];
 		/** The running index builders, where several cores share them. @default its own */
 		readonly building?: Set<object>;
 		/** Schemas in which names of the user's migration files are looked for first. @default the role's own */
@@ -90,6 +93,7 @@ export class ServiceCore {
 			settings,
 			embedder: this.embedder,
 			worker,
+			formerModel,
 			onStored: (table, space, vectors) =>
 				this.indexer.noteRows(table, space, vectors),
 		});

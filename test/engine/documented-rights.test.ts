@@ -153,6 +153,7 @@ function calls(app: Service): Readonly<Record<string, () => unknown>> {
 		"embeddings.status": () => app.embeddings.status(),
 		"embeddings.estimate": () => app.embeddings.estimate(),
 		"embeddings.plannedModels": () => app.embeddings.plannedModels(),
+		"embeddings.formerModel": () => app.embeddings.formerModel(),
 		"embeddings.sync": async () => {
 			await app.embeddings.sync();
 			await app.embeddings.sync({

@@ -81,6 +81,7 @@ const ofEmbeddings: Calls = {
 	sync: () => db.service.embeddings.sync(),
 	estimate: () => db.service.embeddings.estimate(),
 	plannedModels: () => db.service.embeddings.plannedModels(),
+	formerModel: () => db.service.embeddings.formerModel(),
 	retry: () => db.service.embeddings.retry(),
 	stop: () => db.service.embeddings.stop(),
 	switch: () => db.service.embeddings.switch("semantic-v1"),
