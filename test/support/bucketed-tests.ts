@@ -8,6 +8,7 @@ export const inOneBucket: Readonly<Record<string, string>> = {
 	"embedding-queue": "it changes rows by COPY and in transactions of its own",
 	export: "an id is unique within a bucket only",
 	"kv-verify": "it breaks the cache of one schema, and expects one line for it",
+	model: "an id is unique within a bucket only",
 	"model-versions": "it compares the relations of one schema",
 	"read-plans": "it counts the pages that one schema reads",
 	"register-type": "it runs texts that are generated for one schema",
