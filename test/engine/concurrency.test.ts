@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, type RemError } from "../../src/index.ts";
 import { engine, useService } from "../support/engine.ts";
+import { schemaOf } from "../support/schemas.ts";
 
 const Page = defineEntity(
 	"pages",
@@ -110,6 +111,28 @@ test("writers that bring ids and writers that bring keys get along", async () =>
 	]);
 	expect(await rowsOf(tenantId)).toHaveLength(60);
 	expect(await wrongVectors(tenantId)).toBe(0);
+});
+
+test("a row that is deleted before it is read back is returned", async () => {
+	const tenantId = "deleted at once";
+	const table = `${schemaOf(tenantId)}.pages`;
+	// As another client's delete would, between the commit and the reading.
+	await db.service.execute(`
+CREATE FUNCTION ${schemaOf(tenantId)}.delete_at_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  UPDATE ${table} SET deleted_at = now() WHERE id = NEW.id AND deleted_at IS NULL;
+  RETURN NULL;
+END $$`);
+	await db.service.execute(
+		`CREATE CONSTRAINT TRIGGER delete_at_once AFTER INSERT ON ${table} DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW WHEN (NEW.tenant_id = '${tenantId}') EXECUTE FUNCTION ${schemaOf(tenantId)}.delete_at_once()`,
+	);
+	const pages = db.service.repository(Page);
+	const written = await pages.upsert({ name: "gone", tenantId });
+	expect(written).toMatchObject({
+		name: "gone",
+		deletedAt: expect.any(Date),
+	});
+	expect(await pages.find({ tenantId })).toEqual([]);
 });
 
 test("a row deleted and written at the same time is one or the other, and reports which", async () => {

@@ -14,6 +14,7 @@ import type { MergeField } from "../../store/merge.ts";
 import { upsertChecks } from "../batch-upsert.ts";
 import { callScope } from "../call-options.ts";
 import { rowsVerb } from "../verb.ts";
+import type { Filter } from "./find.ts";
 import { everywhere } from "./in-buckets.ts";
 import { bound, rowsHandle } from "./rows.ts";
 
@@ -87,14 +88,16 @@ export const upsert = rowsVerb({
 				...ofScope,
 				entities: Array.isArray(given) ? given : [given],
 			});
-			const all = everywhere(caller, (own) => ({
-				db: rowsHandle(own, ofScope, ofScope.tenantId),
-				of: { table: own.table, filter: withIds(ids) },
-			}));
-			// Rows without tenants are the same in each bucket.
-			const parts = table.entity.tenantScoped ? all : all.slice(0, 1);
 			const { transaction } = ofScope;
-			const rows = await findInBuckets({ core, transaction, parts }, {});
+			const rows = await readWritten(ids, (filter) => {
+				const all = everywhere(caller, (own) => ({
+					db: rowsHandle(own, ofScope, ofScope.tenantId),
+					of: { table: own.table, filter },
+				}));
+				// Rows without tenants are the same in each bucket.
+				const parts = table.entity.tenantScoped ? all : all.slice(0, 1);
+				return findInBuckets({ core, transaction, parts }, {});
+			});
 			return inOrderOf(given, ids, rows);
 		},
 	},
@@ -107,24 +110,38 @@ export const upsert = rowsVerb({
 		const entities = Array.isArray(given) ? given : [given];
 		const ofScope = bound(caller, options);
 		const { ids } = await upsertRows(core, table, { ...ofScope, entities });
-		const rows = await findRows(
-			rowsHandle(caller, ofScope, ofScope.tenantId),
-			{ table, filter: withIds(ids) },
-			{},
+		const db = rowsHandle(caller, ofScope, ofScope.tenantId);
+		const rows = await readWritten(ids, (filter) =>
+			findRows(db, { table, filter }, {}),
 		);
 		return inOrderOf(given, ids, rows);
 	},
 });
 
-function withIds(ids: readonly string[]) {
-	return { id: { in: [...new Set(ids)] } };
+type StoredRow = Readonly<Record<string, unknown>>;
+
+/** The rows of the ids, those too that another call has deleted since they were written. */
+async function readWritten(
+	ids: readonly string[],
+	read: (filter: Filter) => Promise<readonly StoredRow[]>,
+): Promise<readonly StoredRow[]> {
+	const wanted = [...new Set(ids)];
+	const live = await read({ id: { in: wanted } });
+	if (live.length === wanted.length) return live;
+	const found = new Set(live.map(({ id }) => id));
+	const missing = wanted.filter((id) => !found.has(id));
+	const deleted = await read({
+		id: { in: missing },
+		deletedAt: { isNull: false },
+	});
+	return [...live, ...deleted];
 }
 
 /** The stored rows in the order of the entities; of one entity its row. */
 function inOrderOf(
 	given: object | readonly object[],
 	ids: readonly string[],
-	rows: readonly Readonly<Record<string, unknown>>[],
+	rows: readonly StoredRow[],
 ) {
 	const byId = new Map(rows.map((row) => [row.id, row]));
 	const inOrder = ids.map((id) => byId.get(id));
