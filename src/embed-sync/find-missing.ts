@@ -61,9 +61,9 @@ async function queuePage(
 SELECT m.id, m.field_name AS field, m.tokens::float8 AS tokens FROM (${missing(table, space, page)}) AS m ORDER BY m.id, m.field_name`);
 	if (rows.length === 0) return { tokens: 0, skipped: [] };
 	const ids = [...new Set(rows.map(({ id }) => id))];
-	const open = await db.transaction(async (tx) => {
+	const lockAndQueue = async (tx: Handle) => {
 		const locked = await tx.query<{ id: string }>(sql`
-SELECT r.id FROM ${tableRef(table)} AS r WHERE r.id = ANY (${encodeArray("uuid", ids)}::uuid[]) FOR SHARE ${raw(wait)}`);
+SELECT r.id FROM ${tableRef(table)} AS r WHERE r.id = ANY (${encodeArray("uuid", ids)}::uuid[]) ORDER BY r.id FOR SHARE ${raw(wait)}`);
 		const free = new Set(locked.rows.map(({ id }) => id));
 		await tx.query(
 			queueSql(
@@ -72,12 +72,16 @@ SELECT r.id FROM ${tableRef(table)} AS r WHERE r.id = ANY (${encodeArray("uuid",
 			),
 		);
 		return free;
-	});
+	};
+	const open = await db.transaction(lockAndQueue, { retries });
 	return {
 		tokens: rows.reduce((sum, { tokens }) => sum + tokens, 0),
 		skipped: ids.filter((id) => !open.has(id)),
 	};
 }
+
+/** A client that writes the rows by a statement of its own may lock them in another order. */
+const retries = 5;
 
 interface MissingText {
 	readonly id: string;
@@ -183,7 +187,7 @@ export async function removeOrphans(
 		"uuid",
 		rows.map(({ id }) => id),
 	);
-	return db.transaction(async (tx) => {
+	const lockAndDelete = async (tx: Handle) => {
 		// A client that restores the text waits until the vector is gone, and then queues it.
 		const locked = await tx.query<{ id: string }>(
 			sql`SELECT r.id FROM ${tableRef(table)} AS r WHERE r.id = ANY (${ids}::uuid[]) FOR SHARE SKIP LOCKED`,
@@ -196,5 +200,6 @@ export async function removeOrphans(
 			sql`DELETE FROM ${embeddings} AS e WHERE e.entity_id = ANY (${lockedIds}::uuid[]) AND ${isOrphan}`,
 		);
 		return rowCount;
-	});
+	};
+	return db.transaction(lockAndDelete, { retries });
 }
