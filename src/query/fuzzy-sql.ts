@@ -138,14 +138,16 @@ function patternOf(words: readonly string[]): string {
 }
 
 /**
- * As words of their own: "rat" is no part of "generation", of which the limit would
- * leave room for nothing else. Where a word ends, is known of ASCII in every locale.
+ * As words of their own, by pg_trgm's boundaries: "rat" is one of "rat_trap" and no part
+ * of "generation", which would fill the limit. Of a word with other letters than those
+ * of ASCII not every locale knows where it ends.
  */
 function asWords(words: readonly string[]): Sql {
 	const known = words.filter((word) => /^[\x20-\x7e]+$/.test(word));
 	return join(
 		known.map(
-			(word) => sql` AND k.content_summary ~* ${hidden(`\\m${word}\\M`)}`,
+			(word) =>
+				sql` AND k.content_summary ~* ${hidden(`(^|[^[:alnum:]])${word}([^[:alnum:]]|$)`)}`,
 		),
 		"",
 	);

@@ -22,6 +22,12 @@ SELECT t, 'report ' || n, 'The report of a generation, of week ' || md5(t || n::
 FROM generate_series(1, 3000) AS n, unnest(ARRAY[$1, 'other']) AS t`,
 		[tenantId],
 	);
+	await service.execute(
+		`INSERT INTO reports (tenant_id, name, summary)
+SELECT $1, 'trap ' || n, 'The report of a generation, of rat_trap ' || md5(n::text)
+FROM generate_series(1, 20) AS n`,
+		[tenantId],
+	);
 	for (const tenant of [tenantId, "other"]) {
 		await service.batchUpsert({
 			tableName: "reports",
@@ -86,4 +92,11 @@ test.each(found)("with the index, %s is found", async (query, name) => {
 	const hits = await find(query);
 	expect(hits[0]?.entityKey).toBe(name);
 	expect(hits.filter(({ entityKey }) => entityKey === name)).toHaveLength(1);
+});
+
+test("with the index, a word of several summaries is found by itself, and not inside another", async () => {
+	const hits = await find("the report of a generation, of rat trap");
+	expect(hits.map(({ entityKey }) => entityKey?.slice(0, 5))).toEqual(
+		Array(10).fill("trap "),
+	);
 });

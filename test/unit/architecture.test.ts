@@ -144,6 +144,27 @@ test("pauses double in one place", () => {
 	expect(outside("util/backoff.ts", /\b2 \*\* *[a-zA-Z(]/)).toEqual([]);
 });
 
+/** Files with a lock of one row, or of rows that are locked already, for each such lock. */
+const locksWithoutOrder: Readonly<Record<string, number>> = {
+	"indexer/fill-words.ts": 1,
+	"kv/rebuild.ts": 1,
+	"kv/repair.ts": 1,
+	"schema/embedding-trigger.ts": 1,
+};
+
+test("rows are locked in order, or those skipped that are locked: or two writers wait for each other", () => {
+	const found: Record<string, number> = {};
+	for (const { path, code } of files)
+		for (const { index } of code.matchAll(
+			/\bFOR (?:SHARE|UPDATE|NO KEY UPDATE)\b(?!(?: OF \w+)?(?: SKIP LOCKED|\$\{raw\(rowLock))/g,
+		)) {
+			const statement = code.slice(Math.max(0, index - 100), index);
+			if (!/\bORDER BY [^;]*$/.test(statement))
+				found[path] = (found[path] ?? 0) + 1;
+		}
+	expect(found).toEqual(locksWithoutOrder);
+});
+
 test("only config.ts reads process.env", () => {
 	expect(outside("config.ts", /process\.env|["'](node:)?process["']/)).toEqual(
 		[],
