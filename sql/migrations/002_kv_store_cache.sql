@@ -185,16 +185,16 @@ BEGIN
   WHERE a.attrelid = rem_table AND a.attname = ANY (rem_source.columns) AND a.attnum > 0 AND NOT a.attisdropped;
   EXECUTE format(E'WITH entries AS MATERIALIZED (
 SELECT t.id, t.tenant_id, t.user_id, %1$s, l.length, l.often, t.words FROM (
-  SELECT t.*, CASE WHEN (octet_length("t"."text") = char_length("t"."text") OR "t"."text" !~ E''[\\\\u0e01-\\\\u0e3a\\\\u0e40-\\\\u0e4e\\\\u0e81-\\\\u0ece\\\\u0edc-\\\\u0edf\\\\u1000-\\\\u103f\\\\u1050-\\\\u109d\\\\u1780-\\\\u17d3\\\\u3005-\\\\u3007\\\\u3041-\\\\u3096\\\\u309d-\\\\u309f\\\\u30a1-\\\\u30fa\\\\u30fc-\\\\u30ff\\\\u31f0-\\\\u31ff\\\\u3400-\\\\u4dbf\\\\u4e00-\\\\u9fff\\\\uf900-\\\\ufaff\\\\U00020000-\\\\U0003ffff\\\\u0e3b-\\\\u0e3f\\\\u0e4f-\\\\u0e80\\\\u0ecf-\\\\u0edb\\\\u0ee0-\\\\u0eff\\\\u0f00-\\\\u0fff\\\\u1040-\\\\u104f\\\\u109e-\\\\u109f\\\\u17d4-\\\\u17ff\\\\u3097-\\\\u309c\\\\u30a0\\\\u30fb\\\\uac00-\\\\ud7af\\\\uff66-\\\\uff9f\\\\u3000-\\\\u303f\\\\uff00-\\\\uffef]'') AND NOT EXISTS (SELECT FROM generate_series(128, char_length("t"."text"), 128) AS at
-    WHERE strpos(substr("t"."text", at - 128 + 1, 128), '' '') = 0)
+  SELECT t.*, CASE WHEN (octet_length("t"."text") = char_length("t"."text") OR "t"."text" !~ E''[\\\\u0e01-\\\\u0e3a\\\\u0e40-\\\\u0e4e\\\\u0e81-\\\\u0ece\\\\u0edc-\\\\u0edf\\\\u1000-\\\\u103f\\\\u1050-\\\\u109d\\\\u1780-\\\\u17d3\\\\u3005-\\\\u3007\\\\u3041-\\\\u3096\\\\u309d-\\\\u309f\\\\u30a1-\\\\u30fa\\\\u30fc-\\\\u30ff\\\\u31f0-\\\\u31ff\\\\u3400-\\\\u4dbf\\\\u4e00-\\\\u9fff\\\\uf900-\\\\ufaff\\\\U00020000-\\\\U0003ffff\\\\u0e3b-\\\\u0e3f\\\\u0e4f-\\\\u0e80\\\\u0ecf-\\\\u0edb\\\\u0ee0-\\\\u0eff\\\\u0f00-\\\\u0fff\\\\u1040-\\\\u104f\\\\u109e-\\\\u109f\\\\u17d4-\\\\u17ff\\\\u3097-\\\\u309c\\\\u30a0\\\\u30fb\\\\uac00-\\\\ud7af\\\\uff66-\\\\uff9f\\\\u3000-\\\\u303f\\\\uff00-\\\\uffef]'') AND NOT EXISTS (SELECT FROM (SELECT convert_to("t"."text", ''UTF8'') AS bytes OFFSET 0) AS encoded, generate_series(1, octet_length("t"."text") - 128 + 1, 128) AS at
+    WHERE position('' ''::bytea IN substr(encoded.bytes, at, 128)) = 0)
   THEN to_tsvector(%2$L, replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace("t"."text", ''-'', '' ''), ''/'', '' ''), ''.'', '' ''), ''_'', '' ''), ''@'', '' ''), ''<'', '' ''), ''&'', '' ''), ''+'', '' ''), ''~'', '' ''), '':'', '' ''), ''='', '' ''))
   ELSE "public"."rem_words"(%2$L, "t"."text", false) END AS words FROM (
     SELECT r.id, %6$s AS tenant_id, r.user_id, concat_ws('' '', %3$s) AS text
-    FROM unnest($1) AS changed (id) CROSS JOIN LATERAL (SELECT * FROM %4$s AS r WHERE r.id = changed.id OFFSET 0) AS r
-    WHERE r.deleted_at IS NULL ORDER BY r.id OFFSET 0
+    FROM (SELECT c.id FROM unnest($1) AS c (id) ORDER BY c.id) AS changed CROSS JOIN LATERAL (SELECT * FROM %4$s AS r WHERE r.id = changed.id OFFSET 0) AS r
+    WHERE r.deleted_at IS NULL ORDER BY changed.id OFFSET 0
   ) AS t OFFSET 0
 ) AS t CROSS JOIN LATERAL (SELECT coalesce(sum(cardinality(u.positions)), 0)::integer AS length,
-    array_agg(u.lexeme ORDER BY u.lexeme) FILTER (WHERE cardinality(u.positions) >= 3) AS often FROM unnest(t.words) AS u) AS l
+    array_agg(u.lexeme) FILTER (WHERE cardinality(u.positions) >= 3) AS often FROM unnest(t.words) AS u) AS l
 )
 INSERT INTO %5$s AS w (entity_id, tenant_id, user_id, version, length, often, words)
 SELECT * FROM entries ON CONFLICT (entity_id) DO %7$s',

@@ -3,7 +3,7 @@ import type { SchemaLifecycle } from "../core/schema-lifecycle.ts";
 import { ServiceCore } from "../core/service-core.ts";
 import { EmbeddingWorker } from "../embed-sync/worker.ts";
 import type { BackgroundIndexer } from "../indexer/background-indexer.ts";
-import type { KvCache } from "../kv/kv-cache.ts";
+import { type KvCache, RebuildTurns } from "../kv/kv-cache.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { elementAt } from "../util/present.ts";
 import { bucketSchemas } from "./bucket-names.ts";
@@ -32,6 +32,7 @@ export class Buckets extends ServiceCore {
 	readonly #cores: (ServiceCore | undefined)[] = [];
 	readonly #worker: EmbeddingWorker;
 	readonly #building = new Set<object>();
+	readonly #rebuildTurns = new RebuildTurns();
 
 	constructor(parts: Parts & { readonly buckets: number }) {
 		super(parts);
@@ -94,8 +95,8 @@ export class Buckets extends ServiceCore {
 			settings: { ...settings, schema },
 			embedder: this.embedder,
 			worker: this.#worker,
-			formerModel: () => this.embeddings.formerModel(),
 			building: this.#building,
+			rebuildTurns: this.#rebuildTurns,
 			// A migration file of the user is applied in each bucket.
 			searchPath: [schema, settings.schema, "public"],
 		});

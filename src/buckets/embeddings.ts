@@ -1,4 +1,5 @@
 import { Embeddings } from "../core/embeddings.ts";
+import { readOtherModels } from "../core/other-models.ts";
 import { refuseInsideTransaction } from "../db/open-transaction.ts";
 import type { FieldStatus } from "../embed-sync/status.ts";
 import type { SyncProgress } from "../embed-sync/sync.ts";
@@ -105,19 +106,15 @@ export function embeddingsOfBuckets(
 		open: (space) => first().open(space),
 		wake: () => worker.wake(),
 		adopt: async () => {
-			await mapEveryBucket(buckets, ({ embeddings }) => embeddings.adopt());
-		},
-		// All buckets have the same model: the former one as soon as any has vectors of it.
-		formerModel: async () => {
-			for (const { embeddings } of buckets.all()) {
-				const former = await embeddings.formerModel();
-				if (former !== undefined) return former;
-			}
-			return undefined;
+			const others = await readOtherModels(buckets);
+			await mapEveryBucket(buckets, ({ embeddings }) =>
+				embeddings.adopt(others),
+			);
 		},
 		plannedModels: async () => {
+			const others = await readOtherModels(buckets);
 			const all = await mapBuckets(buckets, ({ embeddings }) =>
-				embeddings.plannedModels(),
+				embeddings.plannedModels(others),
 			);
 			return [
 				...new Map(
@@ -125,8 +122,8 @@ export function embeddingsOfBuckets(
 				).values(),
 			];
 		},
-		// All buckets use the same model, unless a change of model was interrupted: doctor checks all of them.
-		warnOfMismatch: () => first().warnOfMismatch(),
+		warnOfMismatch: async () =>
+			first().warnOfMismatch(await readOtherModels(buckets)),
 	});
 }
 

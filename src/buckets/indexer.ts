@@ -1,3 +1,4 @@
+import type { ServiceCore } from "../core/service-core.ts";
 import {
 	outsideTransactions,
 	refuseInsideTransaction,
@@ -7,6 +8,7 @@ import {
 	type IndexRequest,
 } from "../indexer/background-indexer.ts";
 import { schemasWithBuilds } from "../indexer/build-queue.ts";
+import type { EntityTable } from "../models/registry.ts";
 import { type BucketCores, mapBuckets, mapEveryBucket } from "./each.ts";
 import { spread } from "./spread.ts";
 
@@ -17,8 +19,6 @@ const idleMs = 30_000;
 export function indexerOfBuckets(buckets: BucketCores): BackgroundIndexer {
 	let stop = new AbortController();
 	let running: Promise<void> | undefined;
-	/** The requested checks, one bucket after the other. */
-	let checks: Promise<void> = Promise.resolve();
 	const visit = async (signal: AbortSignal) => {
 		const names = await schemasWithBuilds(buckets.db, buckets.schemas);
 		for (const [number, schema] of buckets.schemas.entries())
@@ -64,10 +64,9 @@ export function indexerOfBuckets(buckets: BucketCores): BackgroundIndexer {
 			await Promise.all(
 				buckets.opened().map(({ indexer }) => indexer.stop(options)),
 			);
-			await Promise.all([running, checks]);
+			await running;
 		},
 		drain: async () => {
-			await checks;
 			await mapEveryBucket(buckets, ({ indexer }) => indexer.drain());
 		},
 		status: async () => {
@@ -95,16 +94,9 @@ export function indexerOfBuckets(buckets: BucketCores): BackgroundIndexer {
 			return all.flat();
 		},
 		check: (table) => {
-			const { signal } = stop;
-			checks = checks.then(async () => {
-				for (const { indexer, registry } of buckets.all()) {
-					if (signal.aborted) return;
-					indexer.check(table && registry.get(table.entity.tableName));
-					await indexer.checked();
-				}
-			});
+			checkInTurn(buckets.all(), Promise.resolve(), table);
 		},
-		checked: () => checks,
+		checkAfter: (turn, table) => checkInTurn(buckets.all(), turn, table),
 		noteRows: (table, space, rows) =>
 			ofTable(table.schema).noteRows(table, space, rows),
 		bulkLoad: (table, space, isAutomatic) =>
@@ -118,6 +110,21 @@ export function indexerOfBuckets(buckets: BucketCores): BackgroundIndexer {
 			};
 		},
 	});
+}
+
+/** Checks in the background, one bucket after the other: all at once would occupy every connection of the pool. */
+export function checkInTurn(
+	cores: readonly ServiceCore[],
+	turn: Promise<void>,
+	table?: EntityTable,
+): Promise<void> {
+	let last = turn;
+	for (const { indexer, registry } of cores)
+		last = indexer.checkAfter(
+			last,
+			table && registry.get(table.entity.tableName),
+		);
+	return last;
 }
 
 /** Resolves after `ms`, or when the signal is aborted; does not delay the end of the process. */

@@ -1,3 +1,8 @@
+import {
+	chooseModels,
+	type OtherModel,
+	readOtherModels,
+} from "../core/other-models.ts";
 import type { ServiceCore } from "../core/service-core.ts";
 import { sideBySide } from "../core/side-by-side.ts";
 import { isSameSpace, readActiveModels } from "../embed-sync/models.ts";
@@ -5,6 +10,7 @@ import { underLock } from "../migrate/lock.ts";
 import type { MigrateOptions, MigrateResult } from "../migrate/migrate.ts";
 import { checkDirectory, createDirectory, readDirectory } from "./directory.ts";
 import { type BucketCores, endsAll, type Failure, throwAll } from "./each.ts";
+import { checkInTurn } from "./indexer.ts";
 
 // Each migration opens two connections besides the pool.
 const maxAtOnce = 3;
@@ -144,45 +150,35 @@ async function follow(
 					kv.catchUp(),
 		),
 	);
-	for (const { embeddings } of await findToAdopt(buckets, behind))
-		await embeddings.adopt();
-	checkSequentially(behind);
+	const others = await readOtherModels(buckets);
+	for (const { embeddings } of await findToAdopt(buckets, behind, others))
+		await embeddings.adopt(others);
+	checkInTurn(behind, Promise.resolve());
 }
 
-/** The buckets that were migrated, and those whose tables do not use the configured embedding model, found by one statement. */
+/** The buckets that were migrated, and those whose tables do not use the embedding model they are to have, found by one statement. */
 async function findToAdopt(
 	buckets: BucketCores,
 	behind: readonly ServiceCore[],
+	others: readonly OtherModel[],
 ): Promise<readonly ServiceCore[]> {
 	const { db, schemas, embedder, registry } = buckets;
 	const all = buckets.all();
 	if (behind.length === all.length) return all;
-	const configured = embedder.spaceIfKnown();
-	if (configured === undefined) return behind;
 	const models = await readActiveModels(db, schemas);
-	const embedding = registry
-		.all()
-		.filter(({ entity }) => entity.embedFields.length > 0);
-	const isAsConfigured = ({ settings: { schema } }: ServiceCore) =>
-		embedding.every(({ entity }) =>
+	const modelOf = chooseModels(embedder, others);
+	const embedding = registry.all().flatMap(({ entity }) => {
+		const space = entity.embedFields.length === 0 ? undefined : modelOf(entity);
+		return space === undefined ? [] : [{ entity, space }];
+	});
+	const isAsChosen = ({ settings: { schema } }: ServiceCore) =>
+		embedding.every(({ entity, space }) =>
 			models.some(
 				(model) =>
 					model.schema === schema &&
 					model.tableName === entity.tableName &&
-					isSameSpace(model, configured),
+					isSameSpace(model, space),
 			),
 		);
-	return all.filter((core) => behind.includes(core) || !isAsConfigured(core));
-}
-
-/** In the background, one after the other: all at once would occupy every connection of the pool. */
-function checkSequentially(cores: readonly ServiceCore[]): void {
-	const check = async () => {
-		for (const { indexer } of cores) {
-			indexer.check();
-			await indexer.checked();
-		}
-	};
-	// A check reports its own failure.
-	check().catch(() => {});
+	return all.filter((core) => behind.includes(core) || !isAsChosen(core));
 }

@@ -29,9 +29,8 @@ export interface GenerateBatchOptions extends ProviderChoice {
 /** The providers of a service, each opened when it is first needed. */
 export class Embedder {
 	readonly #settings: Settings;
+	readonly #named: ProviderSettings;
 	#default: ProviderSettings;
-	/** Whether the configuration names `local` and none of its models. */
-	readonly isModelOpen: boolean;
 	readonly #registry = new ProviderRegistry();
 	readonly #open = new Map<string, EmbeddingProvider>();
 	readonly #paces = new Map<string, Pace>();
@@ -42,10 +41,9 @@ export class Embedder {
 		this.#settings = settings;
 		if ("embed" in embedding) {
 			this.#registry.register(embedding);
-			this.#default = { provider: embedding.name, model: embedding.model };
-		} else this.#default = embedding;
-		const { provider, model } = this.#default;
-		this.isModelOpen = provider === "local" && model === undefined;
+			this.#named = { provider: embedding.name, model: embedding.model };
+		} else this.#named = embedding;
+		this.#default = this.#named;
 	}
 
 	/**
@@ -53,15 +51,15 @@ export class Embedder {
 	 * configuration names one, new tables get the same. `undefined`: it has none.
 	 */
 	continueWith(former: VectorSpace | undefined): void {
-		const { embedding } = this.#settings;
-		if (!this.isModelOpen || "embed" in embedding) return;
+		const named = this.#named;
+		if (named.provider !== "local" || named.model !== undefined) return;
 		this.#default =
 			former === undefined
-				? embedding
+				? named
 				: {
-						...embedding,
+						...named,
 						model: former.model,
-						dimensions: embedding.dimensions ?? former.dimensions,
+						dimensions: named.dimensions ?? former.dimensions,
 					};
 	}
 
@@ -88,8 +86,17 @@ export class Embedder {
 
 	/** The same; `undefined` where the model's vectors are not known yet. */
 	spaceIfKnown(choice: ProviderChoice = {}): VectorSpace | undefined {
+		return this.#spaceIfKnown(this.#choose(choice));
+	}
+
+	/** Where vectors of the configuration belong, also where {@link continueWith} took another model. */
+	namedSpace(): VectorSpace | undefined {
+		return this.#spaceIfKnown(this.#named);
+	}
+
+	#spaceIfKnown(chosen: ProviderSettings): VectorSpace | undefined {
 		try {
-			return this.space(choice);
+			return this.#registry.space(chosen);
 		} catch {
 			return undefined; // A call that embeds with it reports what it lacks.
 		}

@@ -36,7 +36,6 @@ import type {
 	OpenProvider,
 } from "../embed-sync/work-on-lease.ts";
 import { EmbeddingWorker } from "../embed-sync/worker.ts";
-import { lexicalModel } from "../embeddings/local.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import { RemError } from "../errors.ts";
 import {
@@ -56,6 +55,13 @@ import { hnswIndex } from "../schema/index-types/hnsw.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { Embedder, GenerateBatchOptions } from "./embedder.ts";
 import { ModelChoice } from "./model-choice.ts";
+import {
+	chooseModels,
+	formerModel,
+	notReadable,
+	type OtherModel,
+	readOtherModels,
+} from "./other-models.ts";
 
 /** A model by its name; provider and length where they are not the service's own. */
 export type ModelName =
@@ -98,8 +104,6 @@ export interface EmbeddingsParts {
 	readonly embedder: Embedder;
 	/** The worker, where several schemas share one. @default a worker for this schema */
 	readonly worker?: EmbeddingWorker | undefined;
-	/** The former model of a database of several schemas. @default that of this one */
-	readonly formerModel?: (() => Promise<VectorSpace | undefined>) | undefined;
 	/** Called with the number of vectors stored: they may need an index. */
 	readonly onStored: (
 		table: EntityTable,
@@ -332,8 +336,8 @@ export class Embeddings {
 	 * among them are queued, and the vectors of one that is none any more removed;
 	 * that goes on in the background where it takes longer.
 	 */
-	async adopt(): Promise<void> {
-		await this.#adoptModels();
+	async adopt(others?: readonly OtherModel[]): Promise<void> {
+		await this.#adoptModels(others ?? (await this.#others()));
 		const { db, registry, settings } = this.#parts;
 		const fields = await readFields(db, settings.schema);
 		await registerFields(db, settings.schema, {
@@ -344,44 +348,22 @@ export class Embeddings {
 		await this.#settleSoon();
 	}
 
-	/** A database that began with the former model of `local` stays with it, unless the configuration names a model. */
-	async #continueWithFormerModel(): Promise<void> {
-		const { embedder, formerModel } = this.#parts;
-		if (!embedder.isModelOpen) return;
-		const former = await (formerModel?.() ?? this.formerModel());
-		embedder.continueWith(former);
+	/** The models of this schema, where it has no buckets. */
+	#others(): Promise<OtherModel[]> {
+		const { settings } = this.#parts;
+		return readOtherModels({ ...this.#parts, schemas: [settings.schema] });
 	}
 
-	/** @internal the former model of `local`, where a table of this schema has vectors of it */
-	async formerModel(): Promise<VectorSpace | undefined> {
-		const [former] = await this.#inFormerModel().catch(notReadable);
-		return former;
-	}
-
-	/** The former model, once for each table that has vectors of it. */
-	async #inFormerModel(): Promise<VectorSpace[]> {
-		const { db } = this.#parts;
-		const found: VectorSpace[] = [];
-		for (const table of this.#tables) {
-			const active = await this.models.active(db, table);
-			if (active?.provider !== "local" || active.model !== lexicalModel)
-				continue;
-			// A role that may not read them finds the model in use.
-			if (await hasVectors(db, table, active).catch(isForbidden))
-				found.push(active);
-		}
-		return found;
-	}
-
-	async #adoptModels(): Promise<void> {
+	async #adoptModels(others: readonly OtherModel[]): Promise<void> {
 		this.models.forget();
-		await this.#continueWithFormerModel();
-		const space = this.#parts.embedder.spaceIfKnown();
-		if (space === undefined) return;
+		const { db, embedder } = this.#parts;
+		const modelOf = chooseModels(embedder, others);
 		for (const table of this.#tables) {
-			const active = await this.models.active(this.#parts.db, table);
+			const space = modelOf(table.entity);
+			if (space === undefined) continue;
+			const active = await this.models.active(db, table);
 			if (active === undefined || !isSameSpace(active, space))
-				await adoptModel(this.#parts.db, table, space);
+				await adoptModel(db, table, space);
 		}
 	}
 
@@ -389,17 +371,17 @@ export class Embeddings {
 	 * @internal what the next migration does to the models of tables that exist:
 	 * one without vectors gives way to the configured model
 	 */
-	async plannedModels(): Promise<PlannedModel[]> {
-		const { db } = this.#parts;
+	async plannedModels(others?: readonly OtherModel[]): Promise<PlannedModel[]> {
+		const { db, embedder } = this.#parts;
 		this.models.forget();
-		await this.#continueWithFormerModel();
-		const to = this.#parts.embedder.spaceIfKnown();
-		if (to === undefined) return [];
+		const modelOf = chooseModels(embedder, others ?? (await this.#others()));
 		const all = await this.models.all(db).catch(notReadable);
 		const fields = await this.models.fields(db).catch(() => undefined);
 		const planned: PlannedModel[] = [];
 		for (const table of this.#tables) {
 			const { tableName } = table.entity;
+			const to = modelOf(table.entity);
+			if (to === undefined) continue;
 			const own = all.filter((model) => model.tableName === tableName);
 			const from = own.find(({ state }) => state === "active");
 			const isSwitched =
@@ -448,30 +430,20 @@ export class Embeddings {
 	}
 
 	/** @internal warns when the stored vectors are of another model than the configured one */
-	async warnOfMismatch(): Promise<void> {
+	async warnOfMismatch(found?: readonly OtherModel[]): Promise<void> {
 		const { settings, embedder } = this.#parts;
-		await this.#continueWithFormerModel();
+		const others = found ?? (await this.#others());
+		embedder.continueWith(formerModel(others));
 		const configured = embedder.spaceIfKnown();
 		if (configured === undefined) return;
-		const others = await this.#mismatched(configured).catch(notReadable);
-		if (others.length > 0)
+		const different = others
+			.filter((other) => !isSameSpace(other, configured))
+			.map((other) => `"${other.tableName}" in ${describe(other)}`);
+		if (different.length > 0)
 			settings.logger.warn(
 				{ provider: configured.provider, model: configured.model },
-				`the configured model is ${describe(configured)}, but vectors are stored of ${others.join(", ")}: these are searched and written until \`rem embeddings sync --model ${configured.model}\` and \`rem embeddings switch ${configured.model}\``,
+				`the configured model is ${describe(configured)}, but vectors are stored of ${different.join(", ")}: these are searched and written until \`rem embeddings sync --model ${configured.model}\` and \`rem embeddings switch ${configured.model}\``,
 			);
-	}
-
-	async #mismatched(configured: VectorSpace): Promise<string[]> {
-		const { db } = this.#parts;
-		const others: string[] = [];
-		for (const table of this.#tables) {
-			const active = await this.models.active(db, table);
-			if (active === undefined || isSameSpace(active, configured)) continue;
-			// A model without vectors gives way at the next migration.
-			if (await hasVectors(db, table, active))
-				others.push(`"${table.entity.tableName}" in ${describe(active)}`);
-		}
-		return others;
 	}
 
 	/** @internal */
@@ -618,21 +590,6 @@ export class Embeddings {
 	}
 }
 
-/** Whether the role may not read the vectors; any other failure is thrown. */
-function isForbidden(error: unknown): true {
-	if (error instanceof RemError && error.sqlState === "42501") return true;
-	throw error;
-}
-
-/** Before the first migration there is nothing to differ from; a locked table must not prevent a connection. */
-function notReadable(error: unknown): never[] {
-	if (!(error instanceof RemError)) throw error;
-	const { code, sqlState } = error;
-	if (sqlState === "42P01" || sqlState === "3F000") return [];
-	if (code === "QUERY_TIMEOUT") return [];
-	throw error;
-}
-
 /** `openai text-embedding-3-small (1536)` */
 function describe({ provider, model, dimensions }: VectorSpace): string {
 	return `${provider} ${model} (${dimensions})`;
@@ -705,6 +662,5 @@ publicMethods<Embeddings>()(
 		"checkProvider",
 		"checkSwitch",
 		"plannedModels",
-		"formerModel",
 	],
 );

@@ -6,7 +6,7 @@ import { refuseInsideTransaction } from "../db/open-transaction.ts";
 import type { EmbeddingWorker } from "../embed-sync/worker.ts";
 import { RemError } from "../errors.ts";
 import { BackgroundIndexer } from "../indexer/background-indexer.ts";
-import { KvCache } from "../kv/kv-cache.ts";
+import { KvCache, type RebuildTurns } from "../kv/kv-cache.ts";
 import { anyText } from "../models/checks.ts";
 import { model } from "../models/entity.ts";
 import { Registry } from "../models/registry.ts";
@@ -15,7 +15,7 @@ import { VectorStatistics } from "../query/vector-statistics.ts";
 import type { Settings } from "../settings/settings.ts";
 import { quoted } from "../util/suggest.ts";
 import { Embedder } from "./embedder.ts";
-import { Embeddings, type EmbeddingsParts } from "./embeddings.ts";
+import { Embeddings } from "./embeddings.ts";
 import { LoadStatistics } from "./load-statistics.ts";
 import { refusingDatabase } from "./refusing-database.ts";
 import { SchemaLifecycle } from "./schema-lifecycle.ts";
@@ -51,8 +51,8 @@ export class ServiceCore {
 		nodes,
 		embedder = new Embedder(settings),
 		worker,
-		formerModel,
 		building,
+		rebuildTurns,
 		searchPath,
 	}: {
 		readonly db: Database;
@@ -65,10 +65,10 @@ export class ServiceCore {
 		readonly embedder?: Embedder;
 		/** The embedding worker, where several cores share one. @default its own */
 		readonly worker?: EmbeddingWorker;
-		/** The former embedding model of a database of several schemas. @default that of this one */
-		readonly formerModel?: EmbeddingsParts["formerModel"];
 		/** The running index builders, where several cores share them. @default its own */
 		readonly building?: Set<object>;
+		/** The turns of background rebuilds of the cache, where several cores share them. @default its own */
+		readonly rebuildTurns?: RebuildTurns;
 		/** Schemas in which names of the user's migration files are looked for first. @default the role's own */
 		readonly searchPath?: readonly string[];
 	}) {
@@ -86,6 +86,7 @@ export class ServiceCore {
 			schema: settings.schema,
 			logger: settings.logger,
 			dropIndexes: () => this.indexer.dropCacheIndexes(),
+			turns: rebuildTurns,
 		});
 		this.embeddings = new Embeddings({
 			db: all,
@@ -93,7 +94,6 @@ export class ServiceCore {
 			settings,
 			embedder: this.embedder,
 			worker,
-			formerModel,
 			onStored: (table, space, vectors) =>
 				this.indexer.noteRows(table, space, vectors),
 		});
@@ -111,6 +111,7 @@ export class ServiceCore {
 			},
 			logger: settings.logger,
 			building,
+			onBuilt: () => this.vectorStatistics.forget(),
 			tables: () => registry.all(),
 			space: () => this.embedder.spaceIfKnown(),
 		});

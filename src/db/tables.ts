@@ -20,7 +20,10 @@ export function rowById(table: EntityTable, alias: string, id: Sql): Sql {
 }
 
 /** The table of the entity's vectors. */
-export function embeddingsRef({ schema, entity }: EntityTable): Sql {
+export function embeddingsRef({
+	schema,
+	entity,
+}: Pick<EntityTable, "schema" | "entity">): Sql {
 	return ident(schema, entity.embeddingsTableName);
 }
 

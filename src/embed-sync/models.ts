@@ -63,7 +63,7 @@ export interface Target {
 /** Whether the table has vectors of the model. */
 export async function hasVectors(
 	db: Handle,
-	table: EntityTable,
+	table: Pick<EntityTable, "schema" | "entity">,
 	space: VectorSpace,
 ): Promise<boolean> {
 	const { rowCount } = await db.query(

@@ -144,11 +144,6 @@ export class BackgroundIndexer {
 		return this.#loop.start();
 	}
 
-	/** @internal Until what {@link check} began is checked. */
-	async checked(): Promise<void> {
-		await Promise.allSettled(this.#checks);
-	}
-
 	/**
 	 * Begins nothing more, and waits for builds under way. On a server those that
 	 * take longer than `waitMs` are left to it: it finishes them, and the next
@@ -216,12 +211,21 @@ export class BackgroundIndexer {
 	 * changed, of one table or of all, and builds it.
 	 */
 	check(table?: EntityTable): void {
-		if (!this.#options.settings.enabled || this.#loop.isStopping) return;
-		const check = outsideTransactions(() => this.#checkNow(table))
+		this.checkAfter(Promise.resolve(), table);
+	}
+
+	/** @internal The same, once `turn` has ended; resolves when it is checked. {@link drain} and {@link stop} wait for it from now on. */
+	checkAfter(turn: Promise<void>, table?: EntityTable): Promise<void> {
+		if (!this.#options.settings.enabled || this.#loop.isStopping) return turn;
+		const check = outsideTransactions(async () => {
+			await turn;
+			if (!this.#loop.isStopping) await this.#checkNow(table);
+		})
 			// On a standby, or before the first migration, another server or process builds indexes.
 			.catch((error: unknown) => this.#warn("indexes are not checked", error))
 			.finally(() => this.#checks.delete(check));
 		this.#checks.add(check);
+		return check;
 	}
 
 	/**
@@ -345,8 +349,9 @@ export class BackgroundIndexer {
 			tables,
 			() => this.#loop.isStopping,
 		);
-		if (hasFilled)
-			this.#options.logger.info({}, "the words of existing rows are stored");
+		if (!hasFilled) return;
+		this.#options.onBuilt();
+		this.#options.logger.info({}, "the words of existing rows are stored");
 	}
 
 	async #checkNow(table: EntityTable | undefined): Promise<void> {
@@ -511,5 +516,5 @@ publicMethods<BackgroundIndexer>()(
 		repair: async(optionalOptions<{ missing?: boolean }>({ missing: flag })),
 		check: sync(optional("table", record)),
 	},
-	["noteRows", "bulkLoad", "dropCacheIndexes", "workOff", "checked"],
+	["noteRows", "bulkLoad", "dropCacheIndexes", "workOff", "checkAfter"],
 );

@@ -22,6 +22,8 @@ export interface TableBuilderOptions {
 	readonly logger: Logger;
 	/** Shared by several indexers, which together have as many builders as one. @default its own */
 	readonly building?: Set<object> | undefined;
+	/** Called when searches may be planned otherwise: an index is built, or words are stored. */
+	readonly onBuilt: () => void;
 }
 
 const mebibyte = 1024 * 1024;

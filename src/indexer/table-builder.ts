@@ -133,6 +133,7 @@ export class TableBuilder {
 				await watch.end();
 			}
 			await markBuilt(this.#db, schema, build);
+			this.#options.onBuilt();
 			const seconds = ((performance.now() - started) / 1000).toFixed(1);
 			logger.info(
 				about(build),

@@ -34,6 +34,33 @@ const pauseMs = 1000;
 interface KvCacheOptions extends Pick<RebuildOptions, "dropIndexes"> {
 	readonly schema: string;
 	readonly logger: Logger;
+	/** The turns of background rebuilds, where several caches share a database. @default one of its own */
+	readonly turns?: RebuildTurns | undefined;
+}
+
+/** Each occupies a connection of the pool; one that waits for a lock does not stop the others. */
+const rebuildsAtOnce = 3;
+
+/** Lets few rebuilds run in the background at a time, in the order in which they are asked for. */
+export class RebuildTurns {
+	#free = rebuildsAtOnce;
+	readonly #waiting: (() => void)[] = [];
+
+	/** Runs `work` when it is its turn. */
+	async next<T>(work: () => Promise<T>): Promise<T> {
+		if (this.#free > 0) this.#free--;
+		else
+			await new Promise<void>((resolve) => {
+				this.#waiting.push(resolve);
+			});
+		try {
+			return await work();
+		} finally {
+			const next = this.#waiting.shift();
+			if (next === undefined) this.#free++;
+			else next();
+		}
+	}
 }
 
 /** Detects that the cache was emptied, and rebuilds it, once at a time. */
@@ -43,18 +70,25 @@ export class KvCache {
 	readonly #logger: Logger;
 	readonly #dropIndexes: RebuildOptions["dropIndexes"];
 	readonly #listeners = new Set<(progress: KvProgress) => void>();
+	readonly #turns: RebuildTurns;
 	#rebuilding: Promise<RebuildResult | undefined> | undefined;
+	/** The background rebuild, from the time that it waits for its turn. */
+	#behind: Promise<void> | undefined;
 	/** Stops the rebuild that runs. */
 	#stopping = new AbortController();
 	#notBefore = 0;
 	#isLogged = false;
 
 	/** @internal */
-	constructor(db: Database, { schema, logger, dropIndexes }: KvCacheOptions) {
+	constructor(
+		db: Database,
+		{ schema, logger, dropIndexes, turns = new RebuildTurns() }: KvCacheOptions,
+	) {
 		this.#db = db;
 		this.#schema = schema;
 		this.#logger = logger;
 		this.#dropIndexes = dropIndexes;
+		this.#turns = turns;
 	}
 
 	/** Whether it is in use, how many entries it has, and what threatens it. Counts all entries: for people, not for every request. */
@@ -161,21 +195,28 @@ export class KvCache {
 	}
 
 	#rebuildBehind(reason: string, level: "info" | "warn"): void {
-		if (this.#rebuilding !== undefined || Date.now() < this.#notBefore) return;
+		if (this.#rebuilding !== undefined || this.#behind !== undefined) return;
+		if (Date.now() < this.#notBefore) return;
 		this.#logOnce(reason, level);
-		this.#start({ unlessUnderWay: true }).then(
-			(result) => {
-				// Another process rebuilds it: reads check again, but not each one.
-				if (result === undefined) this.#notBefore = Date.now() + pauseMs;
-				else this.#logRebuilt(result);
-			},
-			(error: unknown) => this.#noteFailure(error),
-		);
+		this.#behind = this.#turns
+			.next(() => this.#start({ unlessUnderWay: true }))
+			.then(
+				(result) => {
+					// Another process rebuilds it: reads check again, but not each one.
+					if (result === undefined) this.#notBefore = Date.now() + pauseMs;
+					else this.#logRebuilt(result);
+				},
+				(error: unknown) => this.#noteFailure(error),
+			)
+			.finally(() => {
+				this.#behind = undefined;
+			});
 	}
 
-	/** Waits for a rebuild that runs here, so that closing does not cut it off. */
+	/** Waits for a rebuild that runs here, or waits for its turn, so that closing does not cut it off. */
 	async settle(): Promise<void> {
 		refuseInsideTransaction(this.#db);
+		await this.#behind;
 		await this.#rebuilding?.catch(() => {
 			// It was reported where it was started.
 		});

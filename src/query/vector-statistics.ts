@@ -52,7 +52,7 @@ export class VectorStatistics {
 		this.#statistics.set(keyOf(search), statistics);
 	}
 
-	/** After an index was built or dropped. */
+	/** After an index was built, or words were stored. */
 	forget(): void {
 		this.#statistics.clear();
 		this.texts.forget();

@@ -89,9 +89,6 @@ function splitRuns(text: Sql): Sql {
 	return sql`regexp_replace(${text}, ${longRun}, ${literal("\\& ")}, 'g')`;
 }
 
-/** A run of 255 characters without spaces contains a whole one of the blocks of so many that a text has. */
-const block = raw(String((maxWordLength + 1) / 2));
-
 /**
  * The words of a document, as the function makes them, without its call: that
  * takes as long as half of the parser's work. `text` is a column, of whose
@@ -101,11 +98,20 @@ export function wordsOfColumn(
 	schema: string,
 	{ language, text }: { readonly language: Sql; readonly text: Sql },
 ): Sql {
-	const mayHaveLongRun = sql`EXISTS (SELECT FROM generate_series(${block}, char_length(${text}), ${block}) AS at
-    WHERE strpos(substr(${text}, at - ${block} + 1, ${block}), ' ') = 0)`;
-	return sql`CASE WHEN (octet_length(${text}) = char_length(${text}) OR ${text} !~ ${literal(`[${pairedOrWideSql}]`)}) AND NOT ${mayHaveLongRun}
+	return sql`CASE WHEN (octet_length(${text}) = char_length(${text}) OR ${text} !~ ${literal(`[${pairedOrWideSql}]`)}) AND NOT ${mayHaveLongRun(text)}
   THEN to_tsvector(${language}, ${withoutSeparators(text)})
   ELSE ${wordsOf(schema, { language, text })} END`;
+}
+
+/**
+ * A run of 255 characters without spaces contains a whole one of the blocks of so
+ * many bytes that a text has. 3 µs for 1,100 characters: a regular expression
+ * takes 14, and a part of a text, which is counted in characters, 30.
+ */
+function mayHaveLongRun(text: Sql): Sql {
+	const block = raw(String((maxWordLength + 1) / 2));
+	return sql`EXISTS (SELECT FROM (SELECT convert_to(${text}, 'UTF8') AS bytes OFFSET 0) AS encoded, generate_series(1, octet_length(${text}) - ${block} + 1, ${block}) AS at
+    WHERE position(' '::bytea IN substr(encoded.bytes, at, ${block})) = 0)`;
 }
 
 /** The call of it. */

@@ -134,9 +134,3 @@ export async function tryIsolation(
 		tables: reports[0]?.tables ?? [],
 	};
 }
-
-/** Discards the statistics of indexes that searches have read. */
-export function forgetStatistics(core: ServiceCore): void {
-	const all = core instanceof Buckets ? core.opened() : [core];
-	for (const { vectorStatistics } of all) vectorStatistics.forget();
-}

@@ -75,7 +75,6 @@ import { VerbMethods, type Verbs } from "../verbs/verbs.ts";
 import {
 	figuresOfQueues,
 	forgetIn,
-	forgetStatistics,
 	lookAround,
 	migrateCore,
 	openCore,
@@ -253,7 +252,6 @@ export class PostgresService<
 	 */
 	async createIndexConcurrently(request: IndexRequest): Promise<void> {
 		await this.indexer.build(request);
-		forgetStatistics(this.core);
 	}
 
 	/**

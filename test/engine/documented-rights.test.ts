@@ -87,7 +87,7 @@ const internal = [
 	"embeddings.warnOfMismatch",
 	"embeddings.wake",
 	"indexer.bulkLoad",
-	"indexer.checked",
+	"indexer.checkAfter",
 	"indexer.dropCacheIndexes",
 	"indexer.noteRows",
 	"indexer.workOff",
@@ -153,7 +153,6 @@ function calls(app: Service): Readonly<Record<string, () => unknown>> {
 		"embeddings.status": () => app.embeddings.status(),
 		"embeddings.estimate": () => app.embeddings.estimate(),
 		"embeddings.plannedModels": () => app.embeddings.plannedModels(),
-		"embeddings.formerModel": () => app.embeddings.formerModel(),
 		"embeddings.sync": async () => {
 			await app.embeddings.sync();
 			await app.embeddings.sync({

@@ -94,6 +94,18 @@ describe("how a search is made", () => {
 		}
 	});
 
+	test("an index that the background indexer has built is used by the next search", async () => {
+		expect(await planOf()).toEqual(["exact"]);
+		const built = await db.service.indexer.repair({ missing: true });
+		await db.service.indexer.drain();
+		expect(await planOf()).toEqual(["hnsw"]);
+		for (const name of built) {
+			const quoted = name.split(".").map((part) => `"${part}"`);
+			await db.service.execute(`DROP INDEX ${quoted.join(".")}`);
+		}
+		forgetStatistics();
+	});
+
 	test("an invalid index is none", async () => {
 		const name = await buildIndex();
 		expect(await planOf({ mode: "approximate" })).toEqual(["hnsw"]);

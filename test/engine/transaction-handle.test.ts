@@ -81,7 +81,6 @@ const ofEmbeddings: Calls = {
 	sync: () => db.service.embeddings.sync(),
 	estimate: () => db.service.embeddings.estimate(),
 	plannedModels: () => db.service.embeddings.plannedModels(),
-	formerModel: () => db.service.embeddings.formerModel(),
 	retry: () => db.service.embeddings.retry(),
 	stop: () => db.service.embeddings.stop(),
 	switch: () => db.service.embeddings.switch("semantic-v1"),
@@ -96,7 +95,7 @@ const ofIndexer: Calls = {
 	noteRows: never,
 	bulkLoad: never,
 	workOff: never,
-	checked: never,
+	checkAfter: never,
 	queueIndex: () =>
 		db.service.indexer.queueIndex({ tableName, indexType: "hnsw" }),
 	build: () => db.service.indexer.build({ tableName, indexType: "hnsw" }),
