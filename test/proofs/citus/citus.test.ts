@@ -103,6 +103,15 @@ describe.skipIf(url === undefined)("on a Citus cluster", () => {
 		return address.href;
 	};
 
+	const runOn = async (node: Node, statements: readonly string[]) => {
+		const client = await connected(onNode(node));
+		try {
+			for (const statement of statements) await client.query(statement);
+		} finally {
+			await client.end();
+		}
+	};
+
 	/** Connections of this library to the database on a node; those of the coordinator have another name. */
 	const connectionsTo = async (node: Node): Promise<number> => {
 		const client = await connected(onNode(node));
@@ -329,6 +338,48 @@ describe.skipIf(url === undefined)("on a Citus cluster", () => {
 	test("doctor finds nothing that has failed", async () => {
 		const { checks } = await service.doctor();
 		expect(checks.filter(({ state }) => state === "failed")).toEqual([]);
+	});
+
+	test("doctor names what an interrupted move has left on the nodes, and its remedy removes it", async () => {
+		const [source, target] = await workers();
+		if (source === undefined || target === undefined)
+			throw new Error("the cluster has fewer than two workers");
+		// As Citus creates them for a move: the source publishes, the target subscribes.
+		const name = (kind: string) =>
+			`citus_shard_move_${kind}_2_10_${process.pid}`;
+		await runOn(source, [
+			"SET citus.enable_ddl_propagation TO off",
+			`CREATE PUBLICATION ${name("publication")}`,
+			`SELECT pg_create_logical_replication_slot('${name("slot")}', 'pgoutput')`,
+		]);
+		await runOn(target, [
+			"SET citus.enable_ddl_propagation TO off",
+			`CREATE SUBSCRIPTION ${name("subscription")} CONNECTION 'host=127.0.0.1 port=1' PUBLICATION ${name("publication")} WITH (connect = false, slot_name = '${name("slot")}')`,
+		]);
+		const moves = async () =>
+			(await service.doctor()).checks.filter(
+				(check) => check.name === "interrupted moves",
+			);
+		const found = await moves();
+		expect(found.map((check) => [check.state, check.found])).toEqual([
+			[
+				"warning",
+				`${source.host}:${source.port} has replication slot ${name("slot")}, publication ${name("publication")} of a move that was interrupted`,
+			],
+			[
+				"warning",
+				`${target.host}:${target.port} has subscription ${name("subscription")} of a move that was interrupted`,
+			],
+		]);
+		for (const [at, node] of [source, target].entries()) {
+			const remedy = found[at]?.remedy ?? "";
+			const place = `on ${node.host}:${node.port}: `;
+			await runOn(node, [
+				"SET citus.enable_ddl_propagation TO off",
+				...remedy.slice(remedy.indexOf(place) + place.length).split("; "),
+			]);
+		}
+		expect(await moves()).toMatchObject([{ state: "ok", found: "none" }]);
 	});
 
 	const ways = [
