@@ -260,10 +260,16 @@ export function lookupSql(
 		request.hydrate === undefined
 			? raw("")
 			: sql`, ${recordSql(request.hydrate)} AS rem_record`;
+	const found = sql`${tenantCondition("k", request)}${byIndex}
+  AND k.normalized_key = ${normalize}(q.key)${typeCondition(request)}${userCondition("k", request)}`;
+	// Each key is looked up by itself. As a join the plan of a small cache reads all
+	// of it, and stored plans outlive the cache's growth.
+	const matches = isFallback
+		? sql`JOIN ${from} AS k ON ${found}`
+		: sql`CROSS JOIN LATERAL (SELECT k.* FROM ${from} AS k WHERE ${found} OFFSET 0) AS k`;
 	return sql`SELECT q.rem_ord, ${entryColumns}${record}
 FROM unnest(${keys}) WITH ORDINALITY AS q (key, rem_ord)
-JOIN ${from} AS k ON ${tenantCondition("k", request)}${byIndex}
-  AND k.normalized_key = ${normalize}(q.key)${typeCondition(request)}${userCondition("k", request)}
+${matches}
 ORDER BY q.rem_ord, k.entity_key = q.key DESC, ${ownFirst(request)}k.user_id IS NULL DESC, k.created_at DESC, k.entity_type, k.entity_id`;
 }
 

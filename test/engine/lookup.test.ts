@@ -7,7 +7,8 @@ import {
 	PostgresService,
 	RemError,
 } from "../../src/index.ts";
-import { codeOf, engine, useService } from "../support/engine.ts";
+import { codeOf, coresOf, engine, useService } from "../support/engine.ts";
+import { readPlans } from "../support/read-plans.ts";
 
 const Everything = defineEntity(
 	"everything",
@@ -422,3 +423,23 @@ test.runIf(engine === "server")(
 		expect(rows).toEqual([{ custom_plans: 5, generic_plans: 5 }]);
 	},
 );
+
+test("a name in a small cache is found by the index as well: stored plans outlive its growth", async () => {
+	await db.service.batchUpsert({
+		tableName: "plain",
+		entities: Array.from({ length: 200 }, (_, at) => ({ name: `small ${at}` })),
+		tenantId: "small",
+	});
+	for (const { settings } of coresOf(db.service))
+		await db.service.execute(`ANALYZE ${settings.schema}.kv_store`);
+	const names = ["small 7", "small 8"];
+	for (const find of [
+		() => db.service.lookupEntity({ entityKey: "small 7", tenantId: "small" }),
+		() => db.service.lookupEntities({ entityKeys: names, tenantId: "small" }),
+	]) {
+		const [plan, ...others] = await readPlans(db.service, find);
+		expect(others).toEqual([]);
+		expect(plan?.rows).toBeGreaterThan(0);
+		expect(plan?.scanned).not.toContain("kv_store");
+	}
+});
