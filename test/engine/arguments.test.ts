@@ -560,38 +560,41 @@ describe("a function of the caller's that throws", () => {
 
 	test("a getter of a row, also of a stream, and rerank are the cause of VALIDATION", async () => {
 		const calls = [
-			db.service.batchUpsert({
-				tableName: "notes",
-				entities: (function* () {
-					yield {
-						get name(): string {
-							return broken();
+			() =>
+				db.service.batchUpsert({
+					tableName: "notes",
+					entities: (function* () {
+						yield {
+							get name(): string {
+								return broken();
+							},
+						};
+					})(),
+					tenantId,
+				}),
+			() =>
+				db.service.batchUpsert({
+					tableName: "notes",
+					entities: [
+						{
+							get name(): string {
+								return broken();
+							},
 						},
-					};
-				})(),
-				tenantId,
-			}),
-			db.service.batchUpsert({
-				tableName: "notes",
-				entities: [
-					{
-						get name(): string {
-							return broken();
-						},
-					},
-				],
-				tenantId,
-			}),
-			db.service.hybridSearch({
-				tableName: "notes",
-				query: "note",
-				queryEmbedding: vector,
-				rerank: broken,
-				tenantId,
-			}),
+					],
+					tenantId,
+				}),
+			() =>
+				db.service.hybridSearch({
+					tableName: "notes",
+					query: "note",
+					queryEmbedding: vector,
+					rerank: broken,
+					tenantId,
+				}),
 		];
 		for (const call of calls)
-			await expect(call).rejects.toMatchObject({ code: "VALIDATION", cause });
+			await expect(call()).rejects.toMatchObject({ code: "VALIDATION", cause });
 	});
 
 	test("the work of a transaction comes through as it is", async () => {
