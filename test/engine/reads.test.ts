@@ -205,8 +205,8 @@ describe("LOOKUP", () => {
 			whole.text,
 		).toBe(`SELECT q.rem_ord, k.entity_key, k.entity_type, k.entity_id, k.user_id, k.metadata, k.content_summary, k.graph_edges
 FROM unnest((SELECT $1::text[])) WITH ORDINALITY AS q (key, rem_ord)
-JOIN "public"."kv_store" AS k ON "k"."tenant_id" IN ($2, '*')
-  AND k.normalized_key = "public"."rem_normalize_key"(q.key)
+CROSS JOIN LATERAL (SELECT k.* FROM "public"."kv_store" AS k WHERE "k"."tenant_id" IN ($2, '*')
+  AND k.normalized_key = "public"."rem_normalize_key"(q.key) OFFSET 0) AS k
 ORDER BY q.rem_ord, k.entity_key = q.key DESC, k.user_id IS NULL DESC, k.created_at DESC, k.entity_type, k.entity_id`);
 		expect(whole.values.slice(1)).toEqual(["t"]);
 		const own = compile(
