@@ -5,12 +5,9 @@ import { defineEntity } from "../../src/index.ts";
 import { rowsVerbs } from "../../src/verbs/repository/verbs.ts";
 import { verbs } from "../../src/verbs/verbs.ts";
 import { codeOf, engine, useService } from "../support/engine.ts";
-import {
-	invoke,
-	rowsVerbSamples,
-	sampleDimensions,
-	verbSamples,
-} from "../support/verb-samples.ts";
+import { rowsVerbSamples } from "../support/rows-verb-samples.ts";
+import { invoke } from "../support/sample-calls.ts";
+import { sampleDimensions, verbSamples } from "../support/verb-samples.ts";
 
 const Paper = defineEntity(
 	"papers",

@@ -6,11 +6,9 @@ import * as z from "zod";
 import { defineEntity, type Handle, PostgresService } from "../../src/index.ts";
 import { codeOf, engine, useService } from "../support/engine.ts";
 import { publicMethods } from "../support/public-methods.ts";
-import {
-	rowsVerbSamples,
-	sampleCalls,
-	verbSamples,
-} from "../support/verb-samples.ts";
+import { rowsVerbSamples } from "../support/rows-verb-samples.ts";
+import { sampleCalls } from "../support/sample-calls.ts";
+import { verbSamples } from "../support/verb-samples.ts";
 
 // Every public method ends within `queryTimeoutMs` while its table is locked, or
 // says here why it does not. On the embedded database nothing can be cancelled:
