@@ -27,7 +27,7 @@ export interface SampleRows {
  * Finds the rows of a scope. In `notes` each tenant and user has a row named "note" with
  * the content "the same words", whose edge `of` leads to "hub", a row of each tenant.
  */
-export interface ScopedRead {
+interface ScopedRead {
 	readonly variant?: string;
 	/** `scope` is what the call names, nothing in a bound scope. */
 	readonly call: (
