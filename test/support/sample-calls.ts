@@ -29,6 +29,8 @@ export interface SampleRows {
  */
 interface ScopedRead {
 	readonly variant?: string;
+	/** Which of the scope's rows it returns. @default "all" */
+	readonly returns?: "all" | "one" | "reachable";
 	/** `scope` is what the call names, nothing in a bound scope. */
 	readonly call: (
 		verbs: Verbs<ScopeModels>,

@@ -70,6 +70,7 @@ export const verbCalls: Readonly<
 		],
 		reads: [
 			{
+				returns: "one",
 				call: async (verbs, scope) => {
 					const hit = await verbs.lookupEntity({ entityKey: "note", ...scope });
 					return hit === undefined ? [] : [hit];
@@ -397,6 +398,7 @@ export const verbCalls: Readonly<
 		],
 		reads: [
 			{
+				returns: "reachable",
 				call: async (verbs, scope) => {
 					const { nodes } = await verbs.traverse({
 						from: "hub",
