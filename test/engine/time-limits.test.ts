@@ -285,7 +285,7 @@ describe.runIf(engine === "server")("doctor", () => {
 				...options,
 				connectionString: db.url,
 				connectTimeoutMs: 30_000,
-				queryTimeoutMs: 2000,
+				queryTimeoutMs: 1000,
 				poolSize: 2,
 			});
 			try {
@@ -304,7 +304,7 @@ describe.runIf(engine === "server")("doctor", () => {
 					expect(check).toMatchObject({
 						state: "warning",
 						found: expect.stringMatching(
-							/^not looked at: .* 2000 ms.*(idle in transaction)/,
+							/^not looked at: .* 1000 ms.*(idle in transaction)/,
 						),
 						remedy: expect.stringContaining("pg_terminate_backend("),
 					});
