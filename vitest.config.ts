@@ -79,7 +79,10 @@ export default defineConfig(async () => {
 			hookTimeout: 300_000,
 			teardownTimeout: 60_000,
 			expect: { poll: { timeout: 120_000 } },
-			setupFiles: ["test/support/no-deprecation.ts"],
+			setupFiles: [
+				"test/support/no-deprecation.ts",
+				"test/support/after-file.ts",
+			],
 			typecheck: { enabled: false },
 			projects: [
 				project("unit", ["test/unit/**/*.test.ts"], shared),

@@ -9,13 +9,13 @@ import { parseArgs } from "node:util";
 import pg from "pg";
 import { PostgresService } from "remdb";
 import { openBenchServer } from "./support/bench-server.ts";
+import type {
+	GrownRow,
+	GrownService,
+	GrowthCall,
+} from "./support/grown-row.ts";
 import { Grown, grownSpace, growRows } from "./support/grown-rows.ts";
-import {
-	type GrownRow,
-	type GrownService,
-	type GrowthCall,
-	growthCalls,
-} from "./support/growth-calls.ts";
+import { growthCalls, rowsOf } from "./support/growth-calls.ts";
 import {
 	type GrowthFigures,
 	type GrowthTime,
@@ -215,7 +215,11 @@ async function measureCall(
 	const end = performance.now() + maxMs;
 	// Two of them warm up.
 	for (const [at, row] of [...samples.slice(0, 2), ...samples].entries()) {
-		const prepared = (await prepare?.(service, row)) as never;
+		const prepared = (await prepare?.(
+			service,
+			row,
+			rowsOf(service, row),
+		)) as never;
 		const before = processor?.read();
 		const started = performance.now();
 		await call(service, row, prepared);

@@ -1,4 +1,4 @@
-import type { GrowthCall } from "./growth-calls.ts";
+import type { GrowthCall } from "./grown-row.ts";
 import { whole } from "./numbers.ts";
 
 /** What calls took, by size. */

@@ -58,14 +58,22 @@ export async function drain(
 	for (const partition of await waiting())
 		await endPauses(context.db, context.schema, partition);
 	let sum = nothingDone;
+	// What this call has leased ends long before the poll of what others have.
+	let progress = new AbortController();
 	const work = async () => {
 		for (;;) {
 			checkCancelled(signal);
+			const { signal: progressed } = progress;
 			const partitions = await waiting();
 			if (partitions.length === 0) return;
 			const result = await workOnAny(context, partitions, signal);
-			if (result === undefined) await sleep(pollMs(partitions), signal);
-			else if ("error" in result)
+			if (result === undefined) {
+				await sleepUntil(pollMs(partitions), progressed, signal);
+				continue;
+			}
+			progress.abort();
+			progress = new AbortController();
+			if ("error" in result)
 				closed.set(partitionKey(result.partition), result.error);
 			else {
 				sum = add(sum, result);
@@ -78,6 +86,17 @@ export async function drain(
 	for (const end of ended) if (end.status === "rejected") throw end.reason;
 	for (const error of closed.values()) throw error;
 	return sum;
+}
+
+/** Waits, but no longer than until `progressed` is aborted; rejects with `CANCELLED` when `signal` is. */
+async function sleepUntil(
+	ms: number,
+	progressed: AbortSignal,
+	signal: AbortSignal | undefined,
+): Promise<void> {
+	const either =
+		signal === undefined ? progressed : AbortSignal.any([progressed, signal]);
+	await sleep(ms, either).catch(() => checkCancelled(signal));
 }
 
 /** Texts of one lease: several calls to a provider, a few statements. */

@@ -1,8 +1,10 @@
 import type { ServiceCore } from "../core/service-core.ts";
 import type { Models } from "../verbs/call-options.ts";
-import { RowsMethods, rowsVerbs } from "../verbs/repository/verbs.ts";
+import { RowsMethods } from "../verbs/repository/rows-methods.ts";
+import { rowsVerbs } from "../verbs/repository/verbs.ts";
 import type { ForeignRow, IsolationProbe, ProbeScope } from "../verbs/verb.ts";
-import { VerbMethods, verbs } from "../verbs/verbs.ts";
+import { VerbMethods } from "../verbs/verb-methods.ts";
+import { verbs } from "../verbs/verbs.ts";
 
 /** Reads find; writes change. */
 export type ProbeKind = "reads" | "writes";

@@ -71,7 +71,8 @@ import { keepAlive } from "../util/keep-alive.ts";
 import { quoted } from "../util/suggest.ts";
 import { type BoundScope, scopeChecks } from "../verbs/bound-scope.ts";
 import { type Models, tableOfCall } from "../verbs/call-options.ts";
-import { VerbMethods, type Verbs } from "../verbs/verbs.ts";
+import { VerbMethods } from "../verbs/verb-methods.ts";
+import type { Verbs } from "../verbs/verbs.ts";
 import {
 	figuresOfQueues,
 	forgetIn,

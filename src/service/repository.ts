@@ -5,7 +5,7 @@ import type { EntityTable, Registry } from "../models/registry.ts";
 import { membersOf } from "../util/present.ts";
 import { quoted } from "../util/suggest.ts";
 import { type BoundScope, takeScope } from "../verbs/bound-scope.ts";
-import { RowsMethods } from "../verbs/repository/verbs.ts";
+import { RowsMethods } from "../verbs/repository/rows-methods.ts";
 import type { RowsCaller } from "../verbs/verb.ts";
 
 /**

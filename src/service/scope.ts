@@ -2,7 +2,8 @@ import type { Entity } from "../models/entity.ts";
 import type { Registry } from "../models/registry.ts";
 import { checkScope } from "../query/scope.ts";
 import type { BoundScope } from "../verbs/bound-scope.ts";
-import { VerbMethods, type Verbs, verbs } from "../verbs/verbs.ts";
+import { VerbMethods } from "../verbs/verb-methods.ts";
+import { type Verbs, verbs } from "../verbs/verbs.ts";
 import { type AnyService, Repository } from "./repository.ts";
 
 /**

@@ -1,9 +1,4 @@
-import { Buckets } from "../buckets/buckets.ts";
-import { definePublic, publicMethod } from "../calls/public-methods.ts";
-import type { ServiceCore } from "../core/service-core.ts";
-import { membersOf } from "../util/present.ts";
 import { type BatchUpsert, batchUpsert } from "./batch-upsert.ts";
-import { type BoundScope, boundTo, refuseOthers } from "./bound-scope.ts";
 import type { Models } from "./call-options.ts";
 import { type Evaluate, evaluate } from "./evaluate.ts";
 import { type ExplainRank, explainRank } from "./explain-rank.ts";
@@ -19,7 +14,7 @@ import { type Recall, recall } from "./recall.ts";
 import { type Traverse, traverse } from "./traverse.ts";
 import { type Unlink, unlink } from "./unlink.ts";
 import { type VectorSearch, vectorSearch } from "./vector-search.ts";
-import type { BucketCaller, Verb } from "./verb.ts";
+import type { Verb } from "./verb.ts";
 import { type VerifyRows, verifyRows } from "./verify-rows.ts";
 
 /** @internal Every verb about a tenant's rows. The service, its scopes and the check of isolation have them from here. */
@@ -42,7 +37,7 @@ export const verbs: readonly Verb[] = [
 	verifyRows,
 ];
 
-/** The verbs as methods. */
+/** The verbs as methods: of the service, and of a scope of it. */
 export interface Verbs<M extends Models>
 	extends BatchUpsert<M>,
 		LookupEntity<M>,
@@ -61,70 +56,51 @@ export interface Verbs<M extends Models>
 		ImportRows,
 		VerifyRows {}
 
-/** An object whose methods are the verbs; with a scope, each call is about its tenant and user. */
-class CallableVerbs {
-	readonly #core: ServiceCore;
-	readonly #scope: BoundScope | undefined;
-
-	constructor(core: ServiceCore, scope?: BoundScope) {
-		this.#core = core;
-		this.#scope = scope;
-	}
-
-	static {
-		for (const verb of verbs) {
-			const { name, method, scopeAt } = verb;
-			const table = method.span?.table;
-			definePublic(
-				CallableVerbs.prototype,
-				name,
-				publicMethod(
-					name,
-					{
-						...method,
-						...(method.span && {
-							span: {
-								...method.span,
-								table: (self: CallableVerbs, options: unknown) =>
-									table?.(self.#core, options),
-							},
-						}),
-						// Checked before it is bound: a list, or an object in the tenant's
-						// place, must not be taken apart.
-						before: (self: CallableVerbs, given) => {
-							if (self.#scope !== undefined)
-								refuseOthers(self.#scope, given[scopeAt]);
-						},
-					},
-					function (this: CallableVerbs, ...given: unknown[]) {
-						const core = this.#core;
-						if (this.#scope !== undefined)
-							given[scopeAt] = boundTo(this.#scope, given[scopeAt] ?? {});
-						return core instanceof Buckets
-							? runInBuckets(verb, { buckets: core, verbs: this }, given)
-							: verb.run({ core, verbs: this }, ...given);
-					},
-				),
-			);
-		}
-	}
-}
-
-/** In the bucket of the call's tenant, unless the verb has a rule of its own. */
-function runInBuckets(
-	verb: Verb,
-	caller: BucketCaller,
-	given: readonly unknown[],
-): Promise<unknown> {
-	if (typeof verb.buckets === "function")
-		return verb.buckets(caller, ...(given as never[]));
-	const { tenantId } = membersOf(given[verb.scopeAt]);
-	const core = caller.buckets.of(tenantId as string | undefined);
-	return verb.run({ core, verbs: caller.verbs }, ...given);
-}
-
-/** A class of its own for the types: they are those of the service's models, and do not name its core. */
-export const VerbMethods = CallableVerbs as unknown as new <M extends Models>(
-	core: object,
-	scope?: BoundScope,
-) => Verbs<M>;
+// The types that the signatures name; src/index.ts exports what this file does.
+export type { BatchUpsertOptions } from "./batch-upsert.ts";
+export type { BoundScope } from "./bound-scope.ts";
+export type { CallScope, ReadOptions } from "./call-options.ts";
+export type {
+	EvaluateOptions,
+	Evaluation,
+	EvaluationProgress,
+	ModeQuality,
+} from "./evaluate.ts";
+export type { EvaluationMode } from "./evaluation-modes.ts";
+export type {
+	ExplainedRank,
+	ExplainRankOptions,
+	RankExplanation,
+} from "./explain-rank.ts";
+export type { ExportRowsOptions } from "./export-rows.ts";
+export type { FuzzySearchOptions } from "./fuzzy-search.ts";
+export type {
+	HybridRow,
+	HybridSearchAllOptions,
+	HybridSearchOptions,
+} from "./hybrid-search.ts";
+export type { ImportRowsOptions } from "./import-rows.ts";
+export type { LinkCall, LinkResult } from "./link.ts";
+export type { LookupOptions } from "./lookup.ts";
+export type {
+	ExplainedStatement,
+	FoundByQuery,
+	QueryExplanation,
+	QueryResult,
+} from "./query-result.ts";
+export type {
+	RecallCandidate,
+	RecallExplanation,
+	RecallItem,
+	RecallOptions,
+	RecallResult,
+} from "./recall.ts";
+export type { AllTablesOptions } from "./search.ts";
+export type { RowOfAny, TableExplanations } from "./search-tables.ts";
+export type { TraverseCall } from "./traverse.ts";
+export type { UnlinkCall } from "./unlink.ts";
+export type {
+	VectorSearchAllOptions,
+	VectorSearchOptions,
+} from "./vector-search.ts";
+export type { VerifyRowsOptions } from "./verify-rows.ts";

@@ -1,16 +1,22 @@
 import { describe, expect, test } from "vitest";
-import { emptyDatabase, engines, execute, fewEngines, rem } from "./run-rem.ts";
+import {
+	emptyDatabase,
+	engines,
+	execute,
+	fewEngines,
+	migratedDatabase,
+	rem,
+} from "./run-rem.ts";
 
 describe.each(fewEngines)(
 	"rem doctor --isolation on the %s database",
 	(engine) => {
 		test("reports for every table that tenants are isolated, and leaves nothing", async () => {
-			const url = await emptyDatabase(engine);
+			const url = await migratedDatabase(engine);
 			const run = (...args: string[]) =>
 				rem([...args, "--url", url, "--quiet"], {
 					env: { EMBEDDING__PROVIDER: "local" },
 				});
-			await run("migrate");
 			expect(await run("doctor", "--isolation")).toEqual({
 				code: 0,
 				stdout: `every read and write isolates the tenants of 12 tables
@@ -34,10 +40,9 @@ row level security is not set up (optional: rem schema generate --rls)
 
 describe.runIf(engines.includes("server"))("with row level security", () => {
 	test("a superuser is found, and the command ends with 1", async () => {
-		const url = await emptyDatabase("server");
+		const url = await migratedDatabase("server");
 		const run = (...args: string[]) =>
 			rem(args, { env: { EMBEDDING__PROVIDER: "local" } });
-		await run("migrate", "--url", url, "--quiet");
 		const { stdout } = await run("schema", "generate", "--rls");
 		await execute(url, stdout);
 		const found = await run("doctor", "--isolation", "--url", url, "--json");

@@ -11,6 +11,7 @@ import { describe, expect, test } from "vitest";
 import {
 	emptyDatabase,
 	engines,
+	migratedDatabase,
 	remProcess,
 	rem as run,
 	temporaryFolder,
@@ -38,7 +39,7 @@ const load = (url: string, folder: string) =>
 describe.each(engines)("on the %s engine", (engine) => {
 	test("an export is loaded as it was, and no text is embedded", async () => {
 		const folder = temporaryFolder({ "rows.jsonl": rows });
-		const url = await emptyDatabase(engine);
+		const url = await migratedDatabase(engine);
 		expect(await load(url, folder)).toMatchObject({ code: 0 });
 		const file = join(folder, "all.jsonl");
 		const exported = await rem([
@@ -69,7 +70,7 @@ describe.each(engines)("on the %s engine", (engine) => {
 
 	test("an export that is cut off is refused, and nothing is written", async () => {
 		const folder = temporaryFolder({ "rows.jsonl": rows });
-		const url = await emptyDatabase(engine);
+		const url = await migratedDatabase(engine);
 		await load(url, folder);
 		const { stdout } = await rem([
 			"export",
@@ -104,7 +105,7 @@ describe.each(engines)("on the %s engine", (engine) => {
 
 test("options about rows are refused for an export", async () => {
 	const folder = temporaryFolder({ "rows.jsonl": rows });
-	const url = await emptyDatabase("embedded");
+	const url = await migratedDatabase("embedded");
 	await load(url, folder);
 	const file = join(folder, "all.jsonl");
 	await rem(["export", "-o", file, "--url", url]);
@@ -125,7 +126,7 @@ test("options about rows are refused for an export", async () => {
 describe.runIf(existsSync("/dev/full"))("a disk that is full", () => {
 	test("is 1, with the reason, and leaves the older file", async () => {
 		const folder = temporaryFolder({ "rows.jsonl": rows });
-		const url = await emptyDatabase("embedded");
+		const url = await migratedDatabase("embedded");
 		await load(url, folder);
 		const direct = await remProcess([
 			"export",
@@ -268,7 +269,7 @@ describe("Markdown", () => {
 			'metadata: {"n":12345678901234567890}',
 		);
 		// The edge of the link that the exported name does not resolve is in the front matter.
-		const again = await emptyDatabase("embedded");
+		const again = await migratedDatabase("embedded");
 		expect(JSON.parse((await loadNotes(again, out)).stdout)).toMatchObject({
 			inserted: 3,
 		});
@@ -296,7 +297,7 @@ describe("Markdown", () => {
 
 	test("--watch loads what changes, survives a broken file, and ends with the signal", async () => {
 		const folder = temporaryFolder(notes);
-		const url = await emptyDatabase("embedded");
+		const url = await migratedDatabase("embedded");
 		let output = "";
 		const seen = (text: RegExp) => expect.poll(() => output).toMatch(text);
 		let stop = () => {};

@@ -9,6 +9,7 @@ import {
 	emptyDatabase,
 	engines,
 	main,
+	migratedDatabase,
 	rem,
 	remProcess,
 	temporaryFolder,
@@ -95,13 +96,8 @@ const entities = [
 ];
 
 /** The database of the engine, with its tables: a server is its owner's to migrate. */
-async function database(engine: string): Promise<string> {
-	const url = await emptyDatabase(engine);
-	if (engine === "server")
-		expect(
-			await rem(["migrate", "--url", url], { env: environment }),
-		).toMatchObject({ code: 0 });
-	return url;
+function database(engine: string): Promise<string> {
+	return engine === "server" ? migratedDatabase(engine) : emptyDatabase(engine);
 }
 
 describe.each(engines)("on %s", (engine) => {

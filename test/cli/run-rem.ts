@@ -1,19 +1,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
-import { afterAll } from "vitest";
+import { afterFile } from "../support/after-file.ts";
 import { nodeArguments } from "../support/child-arguments.ts";
 import { runInProcess } from "./in-process.mjs";
-
-// Registered here, at the top: inside a hook or a test it would not be heard.
-
-const cleanUps: (() => unknown)[] = [];
-afterAll(async () => {
-	for (const cleanUp of cleanUps) await cleanUp();
-});
 
 /** The built program: `npm test` builds it first. */
 export const main = fileURLToPath(
@@ -88,7 +82,7 @@ export function temporaryFolder(
 	const folder = mkdtempSync(join(tmpdir(), "rem-cli-"));
 	for (const [name, text] of Object.entries(files))
 		writeFileSync(join(folder, name), text);
-	cleanUps.push(() => rmSync(folder, { recursive: true, force: true }));
+	afterFile(() => rmSync(folder, { recursive: true, force: true }));
 	return folder;
 }
 
@@ -107,17 +101,52 @@ export const fewEngines =
 
 /** The address of an empty database of the engine; it goes when the file's tests are done. */
 export async function emptyDatabase(engine: string): Promise<string> {
-	if (engine === "embedded") return `file:${join(temporaryFolder(), "db")}`;
+	return engine === "embedded"
+		? `file:${join(temporaryFolder(), "db")}`
+		: serverDatabase("template0");
+}
+
+/**
+ * The address of a database with the tables of the built-in entities, of the provider
+ * `local`, as `rem migrate` makes it; it is made once for the file, and copied.
+ */
+export async function migratedDatabase(engine: string): Promise<string> {
+	const original = originals.get(engine) ?? migrated(engine);
+	if (!originals.has(engine)) {
+		originals.set(engine, original);
+		afterFile(() => originals.delete(engine));
+	}
+	const url = await original;
+	if (engine === "server")
+		return serverDatabase(new URL(url).pathname.slice(1));
+	const copy = await emptyDatabase(engine);
+	await cp(folderOf(url), folderOf(copy), { recursive: true });
+	return copy;
+}
+
+const originals = new Map<string, Promise<string>>();
+
+async function migrated(engine: string): Promise<string> {
+	const url = await emptyDatabase(engine);
+	const env = { EMBEDDING__PROVIDER: "local" };
+	const { code, stderr } = await rem(["migrate", "--url", url], { env });
+	if (code !== 0) throw new Error(stderr);
+	return url;
+}
+
+const folderOf = (url: string) => url.slice("file:".length);
+
+async function serverDatabase(template: string): Promise<string> {
 	const server = new URL(process.env.REM_TEST_DATABASE_URL ?? "");
-	const name = `rem_cli_${process.pid}_${Date.now()}`;
-	await execute(server.href, `CREATE DATABASE ${name} TEMPLATE template0`);
-	cleanUps.push(() =>
-		execute(server.href, `DROP DATABASE ${name} WITH (FORCE)`),
-	);
+	const name = `rem_cli_${process.pid}_${Date.now()}_${++databases}`;
+	await execute(server.href, `CREATE DATABASE ${name} TEMPLATE ${template}`);
+	afterFile(() => execute(server.href, `DROP DATABASE ${name} WITH (FORCE)`));
 	const url = new URL(server);
 	url.pathname = `/${name}`;
 	return url.href;
 }
+
+let databases = 0;
 
 export async function execute(url: string, text: string): Promise<void> {
 	const client = new pg.Client({ connectionString: url });

@@ -6,7 +6,13 @@ import { tmpdir } from "node:os";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { PostgresService } from "../../src/index.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
-import { emptyDatabase, engines, main, rem } from "./run-rem.ts";
+import {
+	emptyDatabase,
+	engines,
+	main,
+	migratedDatabase,
+	rem,
+} from "./run-rem.ts";
 
 // What a worker does on an idle machine in a second.
 const soon = { interval: 50 };
@@ -59,14 +65,13 @@ async function startWorker(
 }
 
 async function migratedService(engine: string) {
-	const url = await emptyDatabase(engine);
+	const url = await migratedDatabase(engine);
 	const service = await PostgresService.connect({
 		connectionString: url,
 		embedding: { provider: "local" },
 		backgroundIndex: { enabled: false },
 	});
 	onTestFinished(() => service.close());
-	await service.migrate();
 	return { url, service };
 }
 

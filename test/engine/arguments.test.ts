@@ -24,15 +24,14 @@ import {
 	methodNames,
 	publicMethods,
 } from "../support/public-methods.ts";
+import { rowsVerbSamples } from "../support/rows-verb-samples.ts";
 import {
 	invoke,
-	rowsVerbSamples,
 	type SampleRows,
-	sampleDimensions,
 	settled,
-	type VerbSample,
-	verbSamples,
-} from "../support/verb-samples.ts";
+	type VerbArguments,
+} from "../support/sample-calls.ts";
+import { sampleDimensions, verbSamples } from "../support/verb-samples.ts";
 
 const Note = defineEntity(
 	"notes",
@@ -79,7 +78,7 @@ type Samples = Readonly<Record<string, () => unknown[]>>;
 
 /** Calls of the verbs that change no row. */
 function ofVerbs(
-	table: (rows: SampleRows) => Readonly<Record<string, VerbSample>>,
+	table: (rows: SampleRows) => Readonly<Record<string, VerbArguments>>,
 ): Samples {
 	const sample = (name: string) => {
 		const rows = { tableName: "notes", tenantId, id: ids[tenantId] as string };

@@ -14,12 +14,10 @@ import { textOf } from "../support/deploy/manifests.ts";
 import { codeOf, engine, useService } from "../support/engine.ts";
 import { FakeProvider } from "../support/fake-provider.ts";
 import { methodNames } from "../support/public-methods.ts";
+import { rowsVerbSamples } from "../support/rows-verb-samples.ts";
+import { sampleCalls } from "../support/sample-calls.ts";
 import { bucketGrants, schemas } from "../support/schemas.ts";
-import {
-	rowsVerbSamples,
-	sampleCalls,
-	verbSamples,
-} from "../support/verb-samples.ts";
+import { verbSamples } from "../support/verb-samples.ts";
 
 // The rights that docs/operations.md and deploy/ give an application, and every
 // public verb with exactly these. The lists of verbs come from the classes: a

@@ -1,6 +1,6 @@
 import { AsyncResource } from "node:async_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import * as z from "zod";
 import { defineEntity, type NewRow, PostgresService } from "../../src/index.ts";
 import { codeOf, engine, useService } from "../support/engine.ts";
@@ -445,6 +445,21 @@ ${all("ENABLE ALWAYS")}`);
 			"UPDATE rem_embedding_queue SET lease_owner = gen_random_uuid(), due_at = now() + interval '300 ms'",
 		);
 		expect(await sync()).toMatchObject({ embedded: 1 });
+	});
+
+	test("ends with its own last text, and does not wait for its next look at the queue", async () => {
+		await insert("a", "one");
+		const start = setTimeout;
+		// The poll of what others have leased never ends.
+		const spy = vi
+			.spyOn(globalThis, "setTimeout")
+			.mockImplementation(((run: () => void, ms?: number) =>
+				start(run, ms === 500 ? 2 ** 31 - 1 : ms)) as typeof setTimeout);
+		try {
+			expect(await sync()).toMatchObject({ embedded: 1 });
+		} finally {
+			spy.mockRestore();
+		}
 	});
 
 	test("of two services shares the work", async () => {

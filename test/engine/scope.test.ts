@@ -1,24 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import * as z from "zod";
-import { defineEntity, PostgresService } from "../../src/index.ts";
-import { verbs } from "../../src/verbs/verbs.ts";
+import { PostgresService } from "../../src/index.ts";
+import { type Verbs, verbs } from "../../src/verbs/verbs.ts";
 import { codeOf, engine, useService } from "../support/engine.ts";
 import { login } from "../support/row-security.ts";
+import { byVariant, type FoundRows } from "../support/sample-calls.ts";
+import { Common, Note, type ScopeModels } from "../support/scope-models.ts";
+import { verbCalls } from "../support/verb-samples.ts";
 
-const Note = defineEntity(
-	"notes",
-	{
-		name: z.string(),
-		content: z.string().optional(),
-		sessionId: z.string().optional(),
-	},
-	{ entityKeyField: "name" },
-);
-const Common = defineEntity(
-	"common",
-	{ name: z.string(), content: z.string().optional() },
-	{ entityKeyField: "name", tenantScoped: false },
-);
 const options = {
 	models: [Note, Common],
 	embedding: { provider: "local", dimensions: 16 },
@@ -102,112 +90,34 @@ interface Scope {
 	readonly userId?: string | null;
 }
 
-type Found = readonly { readonly metadata: unknown }[];
-type Api = Pick<
-	typeof db.service,
-	| "lookupEntities"
-	| "lookupEntity"
-	| "fuzzySearch"
-	| "vectorSearch"
-	| "hybridSearch"
-	| "evaluate"
-	| "recall"
-	| "traverse"
-	| "query"
->;
-
-const asFound = ({ items }: Awaited<ReturnType<Api["recall"]>>): Found =>
-	items.map(({ entityId }) => ({
-		metadata: { owner: ownersById.get(entityId) },
-	}));
-
 /** Every read there is; `scope` is what each call names, nothing in a bound scope. */
-const reads: Record<
-	string,
-	(api: Api, scope: Partial<Scope>) => Promise<Found>
-> = {
-	lookupEntities: (api, scope) =>
-		api.lookupEntities({ entityKeys: ["NOTE", "hub"], ...scope }),
-	"lookupEntities, hydrated": async (api, scope) => {
-		const hits = await api.lookupEntities({
-			entityKeys: ["note"],
-			hydrate: true,
-			...scope,
-		});
-		return hits.map(({ record }) => record as { metadata: unknown });
-	},
-	lookupEntity: async (api, scope) => {
-		const hit = await api.lookupEntity({ entityKey: "note", ...scope });
-		return hit === undefined ? [] : [hit];
-	},
-	fuzzySearch: (api, scope) =>
-		api.fuzzySearch({ query: "note", threshold: 0.1, ...scope }),
-	"fuzzySearch, by words": (api, scope) =>
-		api.fuzzySearch({ query: "note", mode: "word", ...scope }),
-	"fuzzySearch, by content": (api, scope) =>
-		api.fuzzySearch({ query: "same words", mode: "content", ...scope }),
-	vectorSearch: (api, scope) =>
-		api.vectorSearch({
-			tableName: "notes",
-			queryText: "the same words",
-			limit: 100,
-			...scope,
-		}),
-	"vectorSearch, with a filter on the tenant": (api, scope) =>
-		api.vectorSearch({
-			tableName: "notes",
-			queryText: "the same words",
-			where: { OR: [{ tenantId: "a" }, { tenantId: "b" }] },
-			...scope,
-		}),
-	hybridSearch: (api, scope) =>
-		api.hybridSearch({ tableName: "notes", query: "same words", ...scope }),
-	evaluate: async (api, scope) => {
-		const { unknownKeys } = await api.evaluate({
-			tableName: "notes",
-			queries: [{ query: "same words", relevant: [...ids.values()] }],
-			modes: ["vector"],
-			...scope,
-		});
-		return [...ids]
-			.filter(([, id]) => !unknownKeys.includes(id))
-			.map(([owner]) => ({ metadata: { owner } }));
-	},
-	"vectorSearch, every table": (api, scope) =>
-		api.vectorSearch({ queryText: "the same words", limit: 100, ...scope }),
-	"hybridSearch, every table": (api, scope) =>
-		api.hybridSearch({ query: "same words", ...scope }),
-	"recall, by name and edges": async (api, scope) =>
-		asFound(await api.recall({ query: "note, hub", limit: 100, ...scope })),
-	"recall, by words": async (api, scope) =>
-		asFound(await api.recall({ query: "the same words", ...scope })),
-	traverse: async (api, scope) =>
-		(await api.traverse({ from: "hub", direction: "both", depth: 3, ...scope }))
-			.nodes,
-	"query, SQL": async (api, scope) => {
-		const result = await api.query("SQL notes WHERE 1 = 1 OR TRUE", scope);
-		return "rows" in result ? (result.rows as Found) : [];
-	},
-	"query, FUZZY": async (api, scope) => {
-		const result = await api.query('FUZZY "note"', scope);
-		return "rows" in result ? (result.rows as Found) : [];
-	},
-};
+const reads = Object.fromEntries(
+	Object.entries(verbCalls).flatMap(([name, { reads = [] }]) =>
+		byVariant(name, reads).map(([title, { returns = "all", call }]) => [
+			title,
+			{
+				returns,
+				read: (api: Verbs<ScopeModels>, scope: Partial<Scope>) =>
+					call(api, scope, { ids, ownersById }),
+			},
+		]),
+	),
+);
 
-test("every verb that finds rows is among the reads, but those that tests of their own try", () => {
-	const tried = new Set(
-		Object.keys(reads).map((name) => name.replace(/,.*/, "")),
-	);
+test("every verb that finds rows has reads, but those that tests of their own try", () => {
 	const finding = verbs
 		.filter(({ probe }) => probe?.does === "finds")
 		.map(({ name }) => name);
+	const tried = new Set(
+		Object.keys(reads).map((name) => name.replace(/,.*/, "")),
+	);
 	expect(finding.filter((name) => !tried.has(name))).toEqual([
 		"explainRank",
 		"exportRows",
 	]);
 });
 
-const ownersOf = (found: Found) =>
+const ownersOf = (found: FoundRows) =>
 	new Set(found.map(({ metadata }) => (metadata as { owner: string }).owner));
 
 function seenBy({ tenantId, userId }: Scope): Set<string> {
@@ -233,7 +143,7 @@ const scopes: Scope[] = [
 describe.each(walls)("with %s", (wall) => {
 	const service = () => services.get(wall) as typeof db.service;
 
-	describe.each(Object.entries(reads))("%s", (name, read) => {
+	describe.each(Object.entries(reads))("%s", (_, { returns, read }) => {
 		test("sees what is the tenant's and the user's, all of it where it gives many, by itself and in a scope", async () => {
 			for (const scope of scopes)
 				for (const found of [
@@ -243,11 +153,11 @@ describe.each(walls)("with %s", (wall) => {
 				]) {
 					const expected = seenBy(scope);
 					const seen = ownersOf(found);
-					if (name === "lookupEntity")
+					if (returns === "one")
 						expect(seen.size, JSON.stringify(scope)).toBe(
 							Math.min(1, expected.size),
 						);
-					else if (!name.startsWith("traverse"))
+					else if (returns === "all")
 						expect(seen, JSON.stringify(scope)).toEqual(expected);
 					for (const owner of seen) expect(expected).toContain(owner);
 				}
@@ -272,9 +182,9 @@ describe.each(walls)("with %s", (wall) => {
 				{ tenantId: "a", userId: "v" },
 				{ userId: "" },
 			])
-				expect(await codeOf(read(scope as Api, other))).toBe("TENANT_MISMATCH");
-			expect(ownersOf(await read(scope as Api, { userId: null }))).toEqual(
-				name === "traverse"
+				expect(await codeOf(read(scope, other))).toBe("TENANT_MISMATCH");
+			expect(ownersOf(await read(scope, { userId: null }))).toEqual(
+				returns === "reachable"
 					? new Set(["a/null"])
 					: seenBy({ tenantId: "a", userId: null }),
 			);
@@ -403,7 +313,9 @@ test.each(walls)(
 				string,
 				(api: never, scope: object) => Promise<unknown>
 			> = {
-				...reads,
+				...Object.fromEntries(
+					Object.entries(reads).map(([name, { read }]) => [name, read]),
+				),
 				link: (api: unknown) =>
 					(api as typeof service).link({ from: "note", edges: [] }) as never,
 				unlink: (api: unknown) =>

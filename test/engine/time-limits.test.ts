@@ -6,11 +6,9 @@ import * as z from "zod";
 import { defineEntity, type Handle, PostgresService } from "../../src/index.ts";
 import { codeOf, engine, useService } from "../support/engine.ts";
 import { publicMethods } from "../support/public-methods.ts";
-import {
-	rowsVerbSamples,
-	sampleCalls,
-	verbSamples,
-} from "../support/verb-samples.ts";
+import { rowsVerbSamples } from "../support/rows-verb-samples.ts";
+import { sampleCalls } from "../support/sample-calls.ts";
+import { verbSamples } from "../support/verb-samples.ts";
 
 // Every public method ends within `queryTimeoutMs` while its table is locked, or
 // says here why it does not. On the embedded database nothing can be cancelled:
@@ -287,7 +285,7 @@ describe.runIf(engine === "server")("doctor", () => {
 				...options,
 				connectionString: db.url,
 				connectTimeoutMs: 30_000,
-				queryTimeoutMs: 2000,
+				queryTimeoutMs: 1000,
 				poolSize: 2,
 			});
 			try {
@@ -306,7 +304,7 @@ describe.runIf(engine === "server")("doctor", () => {
 					expect(check).toMatchObject({
 						state: "warning",
 						found: expect.stringMatching(
-							/^not looked at: .* 2000 ms.*(idle in transaction)/,
+							/^not looked at: .* 1000 ms.*(idle in transaction)/,
 						),
 						remedy: expect.stringContaining("pg_terminate_backend("),
 					});

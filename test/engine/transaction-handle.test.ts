@@ -13,12 +13,10 @@ import {
 import { createDatabase, engine, useService } from "../support/engine.ts";
 import { hostileValues } from "../support/hostile-values.ts";
 import { methodNames } from "../support/public-methods.ts";
+import { rowsVerbSamples } from "../support/rows-verb-samples.ts";
+import { sampleCalls } from "../support/sample-calls.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
-import {
-	rowsVerbSamples,
-	sampleCalls,
-	verbSamples,
-} from "../support/verb-samples.ts";
+import { verbSamples } from "../support/verb-samples.ts";
 
 // Within transaction() every call belongs on its handle. One that is made
 // without it would wait for the transaction for ever on the embedded database,

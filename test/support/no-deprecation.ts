@@ -5,11 +5,13 @@ import { afterAll, expect } from "vitest";
 
 const found: string[] = [];
 
-process.on("warning", ({ name, message, stack = "" }) => {
+const onWarning = ({ name, message, stack = "" }: Error) => {
 	const isOurs = /[\\/]src[\\/]\w+[\\/][\w-]+\.ts/.test(stack);
 	if (name === "DeprecationWarning" && isOurs) found.push(message);
-});
+};
+process.on("warning", onWarning);
 
 afterAll(() => {
+	process.off("warning", onWarning);
 	expect(found, "deprecated calls of a dependency").toEqual([]);
 });

@@ -1,31 +1,485 @@
+import { randomUUID } from "node:crypto";
+import {
+	type GrownService,
+	grownTable,
+	misspelt,
+	type NewRow,
+	nearRow,
+	newRow,
+	questionOf,
+	written,
+} from "../../bench/support/grown-row.ts";
 import {
 	exportFormat,
 	exportText,
 	exportVersion,
 } from "../../src/store/export-format.ts";
 import type { Models } from "../../src/verbs/call-options.ts";
-import type { RowsVerbs } from "../../src/verbs/repository/verbs.ts";
 import type { Verbs } from "../../src/verbs/verbs.ts";
+import {
+	argumentsOf,
+	type FoundRows,
+	type SampleRows,
+	type VerbArguments,
+	type VerbSample,
+} from "./sample-calls.ts";
 
-// How each public verb is called. The tests that try every verb (hostile
-// arguments, the transaction's handle, time limits, rights) read these tables,
-// in their order: a verb without an entry does not compile.
+/** The dimensions of the vectors in the samples. */
+export const sampleDimensions = 8;
 
-/** The arguments of a verb. */
-export interface VerbSample {
-	/** A call that does what the verb is for. */
-	readonly given: readonly unknown[];
-	/** A call that changes no row and asks no provider, where `given` would. */
-	readonly withoutEffect?: readonly unknown[];
-}
+const queryEmbedding = new Float32Array(sampleDimensions).fill(1);
 
-/** Which rows the calls are about: those that `batchUpsert`, the first of them, writes. */
-export interface SampleRows {
-	/** A table whose key is `name`, with a field `content` that is embedded. */
-	readonly tableName: string;
-	readonly tenantId: string;
-	/** The id of the row named "one". */
-	readonly id: string;
+/** Of every verb of the service, in the order in which tests call them; one without an entry does not compile. */
+export const verbCalls: Readonly<
+	Record<keyof Verbs<Models>, VerbSample<GrownService>>
+> = {
+	batchUpsert: {
+		given: ({ tableName, tenantId, id }) => [
+			{
+				tableName,
+				entities: [
+					{ id, name: "one", content: "the first text" },
+					{ name: "two", content: "more text" },
+				],
+				tenantId,
+			},
+		],
+		withoutEffect: ({ tableName, tenantId }) => [
+			{ tableName, entities: [], tenantId },
+		],
+		growth: [
+			{
+				about: "10 new rows with vectors",
+				call: (service, row) =>
+					service.batchUpsert({
+						tableName: grownTable,
+						entities: Array.from({ length: 10 }, () => newRow(row)),
+						tenantId: row.tenantId,
+					}),
+			},
+		],
+	},
+	lookupEntity: {
+		given: ({ tenantId }) => [{ entityKey: "one", tenantId }],
+		growth: [
+			{
+				about: "a name",
+				call: (service, { name, tenantId }) =>
+					service.lookupEntity({ entityKey: name, tenantId }),
+			},
+		],
+		reads: [
+			{
+				returns: "one",
+				call: async (verbs, scope) => {
+					const hit = await verbs.lookupEntity({ entityKey: "note", ...scope });
+					return hit === undefined ? [] : [hit];
+				},
+			},
+		],
+	},
+	lookupEntities: {
+		given: ({ tenantId }) => [{ entityKeys: ["one", "two"], tenantId }],
+		growth: [
+			{
+				about: "a name and one that does not exist",
+				call: (service, { name, tenantId }) =>
+					service.lookupEntities({
+						entityKeys: [name, `no ${name}`],
+						tenantId,
+					}),
+			},
+		],
+		reads: [
+			{
+				call: (verbs, scope) =>
+					verbs.lookupEntities({ entityKeys: ["NOTE", "hub"], ...scope }),
+			},
+			{
+				variant: "hydrated",
+				call: async (verbs, scope) => {
+					const hits = await verbs.lookupEntities({
+						entityKeys: ["note"],
+						hydrate: true,
+						...scope,
+					});
+					return hits.map(({ record }) => record as FoundRows[number]);
+				},
+			},
+		],
+	},
+	fuzzySearch: {
+		given: ({ tenantId }) => [{ query: "one", tenantId }],
+		growth: [
+			{
+				about: "a misspelt name",
+				reads: "bounded",
+				call: (service, row) =>
+					service.fuzzySearch({ query: misspelt(row), tenantId: row.tenantId }),
+			},
+			{
+				variant: "word",
+				about: "two words of a name",
+				reads: "bounded",
+				call: (service, { name, tenantId }) =>
+					service.fuzzySearch({
+						query: name.split(" ").slice(0, 2).join(" "),
+						mode: "word",
+						tenantId,
+					}),
+			},
+			{
+				variant: "content",
+				about: "eight words of a text",
+				reads: "bounded",
+				call: (service, row) =>
+					service.fuzzySearch({
+						query: questionOf(row),
+						mode: "content",
+						tenantId: row.tenantId,
+					}),
+			},
+		],
+		reads: [
+			{
+				call: (verbs, scope) =>
+					verbs.fuzzySearch({ query: "note", threshold: 0.1, ...scope }),
+			},
+			{
+				variant: "by words",
+				call: (verbs, scope) =>
+					verbs.fuzzySearch({ query: "note", mode: "word", ...scope }),
+			},
+			{
+				variant: "by content",
+				call: (verbs, scope) =>
+					verbs.fuzzySearch({ query: "same words", mode: "content", ...scope }),
+			},
+		],
+	},
+	vectorSearch: {
+		given: ({ tableName, tenantId }) => [
+			{ tableName, queryText: "first", tenantId },
+		],
+		withoutEffect: ({ tableName, tenantId }) => [
+			{ tableName, queryEmbedding, tenantId },
+		],
+		growth: [
+			{
+				about: "10 rows",
+				call: (service, row) => service.vectorSearch(nearRow(row)),
+			},
+			{
+				variant: "filter",
+				about:
+					"10 rows of those that a filter on a range of names lets through",
+				call: (service, row) =>
+					service.vectorSearch({
+						...nearRow(row),
+						where: { name: { gte: row.name, lt: `${row.name}~` } },
+					}),
+			},
+		],
+		reads: [
+			{
+				call: (verbs, scope) =>
+					verbs.vectorSearch({
+						tableName: "notes",
+						queryText: "the same words",
+						limit: 100,
+						...scope,
+					}),
+			},
+			{
+				variant: "with a filter on the tenant",
+				call: (verbs, scope) =>
+					verbs.vectorSearch({
+						tableName: "notes",
+						queryText: "the same words",
+						where: { OR: [{ tenantId: "a" }, { tenantId: "b" }] },
+						...scope,
+					}),
+			},
+			{
+				variant: "every table",
+				call: (verbs, scope) =>
+					verbs.vectorSearch({
+						queryText: "the same words",
+						limit: 100,
+						...scope,
+					}),
+			},
+		],
+	},
+	hybridSearch: {
+		given: ({ tableName, tenantId }) => [
+			{ tableName, query: "first", tenantId },
+		],
+		withoutEffect: ({ tableName, tenantId }) => [
+			{ tableName, query: "first", queryEmbedding, tenantId },
+		],
+		growth: [
+			{
+				about: "eight words of a text",
+				reads: "bounded",
+				call: (service, row) =>
+					service.hybridSearch({ ...nearRow(row), query: questionOf(row) }),
+			},
+		],
+		reads: [
+			{
+				call: (verbs, scope) =>
+					verbs.hybridSearch({
+						tableName: "notes",
+						query: "same words",
+						...scope,
+					}),
+			},
+			{
+				variant: "every table",
+				call: (verbs, scope) =>
+					verbs.hybridSearch({ query: "same words", ...scope }),
+			},
+		],
+	},
+	explainRank: {
+		given: ({ tableName, tenantId, id }) => [
+			{ tableName, id, query: "first", tenantId },
+		],
+		withoutEffect: ({ tableName, tenantId, id }) => [
+			{ tableName, id, query: "first", queryEmbedding, tenantId },
+		],
+		growth: [
+			{
+				about: "the row that a question is from",
+				reads: "tenant",
+				call: (service, row) =>
+					service.explainRank({
+						...nearRow(row),
+						query: questionOf(row),
+						id: row.id,
+					}),
+			},
+		],
+	},
+	recall: {
+		given: ({ tenantId }) => [{ query: "first", tenantId }],
+		withoutEffect: ({ tenantId }) => [
+			{ query: "first", queryEmbedding, tenantId },
+		],
+		growth: [
+			{
+				about: "eight words of a text",
+				reads: "bounded",
+				call: (service, row) =>
+					service.recall({
+						query: questionOf(row),
+						queryEmbedding: row.vector,
+						tables: [grownTable],
+						tenantId: row.tenantId,
+					}),
+			},
+		],
+		reads: [
+			{ variant: "by name and edges", query: "note, hub", limit: 100 },
+			{ variant: "by words", query: "the same words" },
+		].map(({ variant, ...options }) => ({
+			variant,
+			call: async (verbs, scope, { ownersById }) => {
+				const { items } = await verbs.recall({ ...options, ...scope });
+				return items.map(({ entityId }) => ({
+					metadata: { owner: ownersById.get(entityId) },
+				}));
+			},
+		})),
+	},
+	evaluate: {
+		given: ({ tableName, tenantId }) => [
+			{
+				tableName,
+				queries: [{ query: "first", relevant: ["one"] }],
+				tenantId,
+			},
+		],
+		withoutEffect: ({ tableName, tenantId }) => [
+			{
+				tableName,
+				queries: [{ query: "first", relevant: ["nothing"] }],
+				tenantId,
+			},
+		],
+		growth: [
+			{
+				about: "one question, by words",
+				reads: "bounded",
+				call: (service, row) =>
+					service.evaluate({
+						tableName: grownTable,
+						queries: [{ query: questionOf(row), relevant: [row.name] }],
+						modes: ["text"],
+						tenantId: row.tenantId,
+					}),
+			},
+		],
+		reads: [
+			{
+				call: async (verbs, scope, { ids }) => {
+					const { unknownKeys } = await verbs.evaluate({
+						tableName: "notes",
+						queries: [{ query: "same words", relevant: [...ids.values()] }],
+						modes: ["vector"],
+						...scope,
+					});
+					return [...ids]
+						.filter(([, id]) => !unknownKeys.includes(id))
+						.map(([owner]) => ({ metadata: { owner } }));
+				},
+			},
+		],
+	},
+	query: {
+		given: ({ tableName, tenantId }) => [
+			`SQL ${tableName} WHERE TRUE`,
+			{ tenantId },
+		],
+		growth: [
+			{
+				about: "SQL with a condition on the name",
+				call: (service, { name, tenantId }) =>
+					service.query(
+						`SQL ${grownTable} WHERE name = '${name.replaceAll("'", "''")}'`,
+						{ tenantId },
+					),
+			},
+		],
+		reads: [
+			{ variant: "SQL", text: "SQL notes WHERE 1 = 1 OR TRUE" },
+			{ variant: "FUZZY", text: 'FUZZY "note"' },
+		].map(({ variant, text }) => ({
+			variant,
+			call: async (verbs, scope) => {
+				const result = await verbs.query(text, scope);
+				return "rows" in result ? (result.rows as FoundRows) : [];
+			},
+		})),
+	},
+	link: {
+		given: ({ tenantId }) => [
+			{ from: "one", edges: [{ dst: "two", rel_type: "knows" }], tenantId },
+		],
+		withoutEffect: ({ tenantId }) => [{ from: "one", edges: [], tenantId }],
+		growth: [
+			{
+				about: "an edge of a new row",
+				prepare: written,
+				call: (service, { name, tenantId }, made: NewRow) =>
+					service.link({
+						from: made.name,
+						edges: [{ dst: name, rel_type: "seen" }],
+						tenantId,
+					}),
+			},
+		],
+	},
+	traverse: {
+		given: ({ tenantId }) => [{ from: "one", tenantId }],
+		growth: [
+			{
+				about: "two steps out",
+				call: (service, { name, tenantId }) =>
+					service.traverse({ from: name, depth: 2, tenantId }),
+			},
+			{
+				variant: "inbound",
+				about: "one step against the edges",
+				call: (service, { name, tenantId }) =>
+					service.traverse({ from: name, direction: "in", tenantId }),
+			},
+		],
+		reads: [
+			{
+				returns: "reachable",
+				call: async (verbs, scope) => {
+					const { nodes } = await verbs.traverse({
+						from: "hub",
+						direction: "both",
+						depth: 3,
+						...scope,
+					});
+					return nodes;
+				},
+			},
+		],
+	},
+	unlink: {
+		given: ({ tenantId }) => [{ from: "one", dst: "two", tenantId }],
+		withoutEffect: ({ tenantId }) => [
+			{ from: "one", dst: "nothing", tenantId },
+		],
+		growth: [
+			{
+				about: "that edge again",
+				prepare: async (service, row) => {
+					const made = await written(service, row);
+					await service.link({
+						from: made.name,
+						edges: [{ dst: row.name, rel_type: "seen" }],
+						tenantId: row.tenantId,
+					});
+					return made;
+				},
+				call: (service, { name, tenantId }, made: NewRow) =>
+					service.unlink({ from: made.name, dst: name, tenantId }),
+			},
+		],
+	},
+	exportRows: {
+		given: ({ tableName, tenantId }) => [
+			{ tables: [tableName], vectors: true, write: () => {}, tenantId },
+		],
+		growth: [
+			{
+				about: "all rows of the tenant",
+				reads: "tenant",
+				call: (service, { tenantId }) =>
+					service.exportRows({
+						write: () => {},
+						tables: [grownTable],
+						tenantId,
+					}),
+			},
+		],
+	},
+	importRows: {
+		given: (rows) => [{ text: exportOfOne(rows), tenantId: rows.tenantId }],
+		withoutEffect: ({ tenantId }) => [{ text: emptyExport, tenantId }],
+		growth: [
+			{
+				about: "a new row",
+				prepare: async (_, row) => exportOfNew(row),
+				call: (service, { tenantId }, text: string) =>
+					service.importRows({ text, tenantId }),
+			},
+		],
+	},
+	verifyRows: {
+		given: (rows) => [{ text: exportOfOne(rows), tenantId: rows.tenantId }],
+		growth: [
+			{
+				about: "a row that is not stored",
+				prepare: async (_, row) => exportOfNew(row),
+				call: (service, { tenantId }, text: string) =>
+					service.verifyRows({ text, tenantId }),
+			},
+		],
+	},
+};
+
+/** The arguments of each verb, for calls about these rows. */
+export function verbSamples(
+	rows: SampleRows,
+): Readonly<Record<keyof Verbs<Models>, VerbArguments>> {
+	return argumentsOf(verbCalls, rows);
 }
 
 const emptyExport = `${JSON.stringify({
@@ -39,165 +493,26 @@ const emptyExport = `${JSON.stringify({
 {"end":{"rows":0,"vectors":0}}
 `;
 
-/** The dimensions of the vectors in the samples. */
-export const sampleDimensions = 8;
+const exportOfOne = ({ tableName, tenantId, id }: SampleRows) =>
+	exportText(tableName, {
+		id,
+		tenant_id: tenantId,
+		name: "one",
+		content: "the first text",
+	});
 
-const queryEmbedding = new Float32Array(sampleDimensions).fill(1);
-
-export function verbSamples({
-	tableName,
+function exportOfNew({
 	tenantId,
-	id,
-}: SampleRows): Readonly<Record<keyof Verbs<Models>, VerbSample>> {
-	const edges = [{ dst: "two", rel_type: "knows" }];
-	const row = { tenant_id: tenantId, name: "one", content: "the first text" };
-	return {
-		batchUpsert: {
-			given: [
-				{
-					tableName,
-					entities: [
-						{ id, name: "one", content: "the first text" },
-						{ name: "two", content: "more text" },
-					],
-					tenantId,
-				},
-			],
-			withoutEffect: [{ tableName, entities: [], tenantId }],
-		},
-		lookupEntity: { given: [{ entityKey: "one", tenantId }] },
-		lookupEntities: { given: [{ entityKeys: ["one", "two"], tenantId }] },
-		fuzzySearch: { given: [{ query: "one", tenantId }] },
-		vectorSearch: {
-			given: [{ tableName, queryText: "first", tenantId }],
-			withoutEffect: [{ tableName, queryEmbedding, tenantId }],
-		},
-		hybridSearch: {
-			given: [{ tableName, query: "first", tenantId }],
-			withoutEffect: [{ tableName, query: "first", queryEmbedding, tenantId }],
-		},
-		explainRank: {
-			given: [{ tableName, id, query: "first", tenantId }],
-			withoutEffect: [
-				{ tableName, id, query: "first", queryEmbedding, tenantId },
-			],
-		},
-		recall: {
-			given: [{ query: "first", tenantId }],
-			withoutEffect: [{ query: "first", queryEmbedding, tenantId }],
-		},
-		evaluate: {
-			given: [
-				{
-					tableName,
-					queries: [{ query: "first", relevant: ["one"] }],
-					tenantId,
-				},
-			],
-			withoutEffect: [
-				{
-					tableName,
-					queries: [{ query: "first", relevant: ["nothing"] }],
-					tenantId,
-				},
-			],
-		},
-		query: { given: [`SQL ${tableName} WHERE TRUE`, { tenantId }] },
-		link: {
-			given: [{ from: "one", edges, tenantId }],
-			withoutEffect: [{ from: "one", edges: [], tenantId }],
-		},
-		traverse: { given: [{ from: "one", tenantId }] },
-		unlink: {
-			given: [{ from: "one", dst: "two", tenantId }],
-			withoutEffect: [{ from: "one", dst: "nothing", tenantId }],
-		},
-		exportRows: {
-			given: [
-				{ tables: [tableName], vectors: true, write: () => {}, tenantId },
-			],
-		},
-		importRows: {
-			given: [{ text: exportText(tableName, { id, ...row }), tenantId }],
-			withoutEffect: [{ text: emptyExport, tenantId }],
-		},
-		verifyRows: {
-			given: [{ text: exportText(tableName, { id, ...row }), tenantId }],
-		},
-	};
-}
-
-/** The verbs of a repository. */
-export function rowsVerbSamples({
-	tenantId,
-	id,
-}: Omit<SampleRows, "tableName">): Readonly<
-	Record<keyof RowsVerbs<Models[number]>, VerbSample>
-> {
-	const change = { given: [id, tenantId], withoutEffect: [[], tenantId] };
-	return {
-		upsert: {
-			given: [{ name: "three", content: "and more" }, { tenantId }],
-			withoutEffect: [[], { tenantId }],
-		},
-		update: {
-			given: [id, { content: "the first text" }, { tenantId }],
-			withoutEffect: [
-				"00000000-0000-0000-0000-000000000000",
-				{ content: "no text" },
-				{ tenantId, generateEmbeddings: false },
-			],
-		},
-		updateMany: {
-			given: [{ name: "three" }, { content: "and more" }, { tenantId }],
-			// An empty filter is all rows of the tenant.
-			withoutEffect: [
-				{ name: "nothing" },
-				{ content: "no text" },
-				{ tenantId: "a tenant without rows", generateEmbeddings: false },
-			],
-		},
-		find: { given: [{ tenantId }] },
-		findOne: { given: [{ tenantId }] },
-		findPage: { given: [{ tenantId }] },
-		iterate: { given: [{ tenantId }] },
-		count: { given: [{ tenantId }] },
-		getById: { given: [id, tenantId] },
-		getBySession: { given: [{ sessionId: "s", tenantId }] },
-		vectorStates: { given: [id, tenantId] },
-		delete: change,
-		restore: change,
-		purge: change,
-	};
-}
-
-/** A call of each, by the verb's name; an iterator is read to its end. */
-export function sampleCalls(
-	target: () => object,
-	samples: Readonly<Record<string, VerbSample>>,
-): Record<string, () => Promise<unknown>> {
-	return Object.fromEntries(
-		Object.entries(samples).map(([name, { given }]) => [
-			name,
-			() => invoke(target(), name, given),
-		]),
-	);
-}
-
-export function invoke(
-	target: object,
-	name: string,
-	given: readonly unknown[],
-): Promise<unknown> {
-	return settled(() => Reflect.apply(Reflect.get(target, name), target, given));
-}
-
-/** The result, with every row of an iterator; what is thrown at once is a rejection. */
-export async function settled(call: () => unknown): Promise<unknown> {
-	const result = await call();
-	if (typeof result !== "object" || result === null) return result;
-	if (!(Symbol.asyncIterator in result)) return result;
-	const rows: unknown[] = [];
-	for await (const row of result as AsyncIterable<unknown>) rows.push(row);
-	return rows;
+	content,
+}: {
+	readonly tenantId: string;
+	readonly content: string;
+}): string {
+	const id = randomUUID();
+	return exportText(grownTable, {
+		id,
+		tenant_id: tenantId,
+		name: `imported ${id}`,
+		content,
+	});
 }

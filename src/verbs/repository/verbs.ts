@@ -1,7 +1,5 @@
-import { Buckets } from "../../buckets/buckets.ts";
-import { definePublic, publicMethod } from "../../calls/public-methods.ts";
 import type { Entity } from "../../models/entity.ts";
-import type { RowsCaller, RowsVerb } from "../verb.ts";
+import type { RowsVerb } from "../verb.ts";
 import {
 	type Delete,
 	deleteRows,
@@ -16,7 +14,6 @@ import { type FindOne, findOne } from "./find-one.ts";
 import { type FindPage, findPage } from "./find-page.ts";
 import { type GetById, getById } from "./get-by-id.ts";
 import { type GetBySession, getBySession } from "./get-by-session.ts";
-import { runInBuckets } from "./in-buckets.ts";
 import { type Iterate, iterate } from "./iterate.ts";
 import { type Update, type UpdateMany, update, updateMany } from "./update.ts";
 import { type Upsert, upsert } from "./upsert.ts";
@@ -40,7 +37,7 @@ export const rowsVerbs: readonly RowsVerb[] = [
 	purgeRows,
 ];
 
-/** The verbs as methods. */
+/** The verbs of one entity's rows, as methods of a repository. */
 export interface RowsVerbs<E extends Entity>
 	extends Upsert<E>,
 		Update<E>,
@@ -57,46 +54,14 @@ export interface RowsVerbs<E extends Entity>
 		Restore,
 		Purge {}
 
-class CallableRowsVerbs {
-	readonly #caller: RowsCaller;
-
-	constructor(caller: RowsCaller) {
-		this.#caller = caller;
-	}
-
-	static {
-		for (const verb of rowsVerbs) {
-			const { name, method, run } = verb;
-			definePublic(
-				CallableRowsVerbs.prototype,
-				name,
-				publicMethod(
-					name,
-					{
-						...method,
-						...(method.span && {
-							span: {
-								...method.span,
-								table: (self: CallableRowsVerbs) =>
-									self.#caller.table.entity.tableName,
-							},
-						}),
-					},
-					function (this: CallableRowsVerbs, ...given: unknown[]) {
-						const caller = this.#caller;
-						return caller.core instanceof Buckets
-							? runInBuckets(verb, caller, given)
-							: run(caller, ...given);
-					},
-				),
-			);
-		}
-	}
-}
-
-/** A class of its own for the types: they are those of the entity, and do not name the service's core. */
-export const RowsMethods = CallableRowsVerbs as unknown as new <
-	E extends Entity,
->(
-	caller: object,
-) => RowsVerbs<E>;
+// The types that the signatures name; src/index.ts exports what this file does.
+export type {
+	RepositoryFindOptions,
+	RepositoryOrderBy,
+} from "./find.ts";
+export type { FindOneOptions } from "./find-one.ts";
+export type { FindPageOptions, RowPage } from "./find-page.ts";
+export type { Session as RepositorySession } from "./get-by-session.ts";
+export type { RepositoryReadOptions } from "./rows.ts";
+export type { RepositoryUpdateOptions } from "./update.ts";
+export type { RepositoryUpsertOptions } from "./upsert.ts";

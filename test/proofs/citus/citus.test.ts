@@ -3,12 +3,9 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, PostgresService, RemError } from "../../../src/index.ts";
-import {
-	rowsVerbSamples,
-	sampleCalls,
-	sampleDimensions,
-	verbSamples,
-} from "../../support/verb-samples.ts";
+import { rowsVerbSamples } from "../../support/rows-verb-samples.ts";
+import { sampleCalls } from "../../support/sample-calls.ts";
+import { sampleDimensions, verbSamples } from "../../support/verb-samples.ts";
 
 // A real Citus cluster: REM_TEST_CITUS_URL is the address of a superuser at its
 // coordinator, whose password is that of the workers as well. The database has

@@ -1,0 +1,76 @@
+import { Buckets } from "../buckets/buckets.ts";
+import { definePublic, publicMethod } from "../calls/public-methods.ts";
+import type { ServiceCore } from "../core/service-core.ts";
+import { membersOf } from "../util/present.ts";
+import { type BoundScope, boundTo, refuseOthers } from "./bound-scope.ts";
+import type { Models } from "./call-options.ts";
+import type { BucketCaller, Verb } from "./verb.ts";
+import { type Verbs, verbs } from "./verbs.ts";
+
+/** An object whose methods are the verbs; with a scope, each call is about its tenant and user. */
+class CallableVerbs {
+	readonly #core: ServiceCore;
+	readonly #scope: BoundScope | undefined;
+
+	constructor(core: ServiceCore, scope?: BoundScope) {
+		this.#core = core;
+		this.#scope = scope;
+	}
+
+	static {
+		for (const verb of verbs) {
+			const { name, method, scopeAt } = verb;
+			const table = method.span?.table;
+			definePublic(
+				CallableVerbs.prototype,
+				name,
+				publicMethod(
+					name,
+					{
+						...method,
+						...(method.span && {
+							span: {
+								...method.span,
+								table: (self: CallableVerbs, options: unknown) =>
+									table?.(self.#core, options),
+							},
+						}),
+						// Checked before it is bound: a list, or an object in the tenant's
+						// place, must not be taken apart.
+						before: (self: CallableVerbs, given) => {
+							if (self.#scope !== undefined)
+								refuseOthers(self.#scope, given[scopeAt]);
+						},
+					},
+					function (this: CallableVerbs, ...given: unknown[]) {
+						const core = this.#core;
+						if (this.#scope !== undefined)
+							given[scopeAt] = boundTo(this.#scope, given[scopeAt] ?? {});
+						return core instanceof Buckets
+							? runInBuckets(verb, { buckets: core, verbs: this }, given)
+							: verb.run({ core, verbs: this }, ...given);
+					},
+				),
+			);
+		}
+	}
+}
+
+/** In the bucket of the call's tenant, unless the verb has a rule of its own. */
+function runInBuckets(
+	verb: Verb,
+	caller: BucketCaller,
+	given: readonly unknown[],
+): Promise<unknown> {
+	if (typeof verb.buckets === "function")
+		return verb.buckets(caller, ...(given as never[]));
+	const { tenantId } = membersOf(given[verb.scopeAt]);
+	const core = caller.buckets.of(tenantId as string | undefined);
+	return verb.run({ core, verbs: caller.verbs }, ...given);
+}
+
+/** A class of its own for the types: they are those of the service's models, and do not name its core. */
+export const VerbMethods = CallableVerbs as unknown as new <M extends Models>(
+	core: object,
+	scope?: BoundScope,
+) => Verbs<M>;
