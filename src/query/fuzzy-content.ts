@@ -89,6 +89,8 @@ async function readContents(
 			const all = matchOf(queryOf(request), { schema, sample: undefined });
 			return fuzzySql(from, request, all);
 		},
+		// The words that an index is asked for are part of the statement: of those there is no end.
+		match.compares === "all" ? { name: "contents" } : {},
 	);
 	return read.isScored
 		? { kind: "scored", rows }
@@ -121,7 +123,9 @@ function score(
 	entries: readonly ContentRow[],
 ): Promise<FuzzyRow[]> {
 	const minScore = minOf(queryOf(request));
-	return readCached(reader, ({ from }) =>
-		scoredSql(from, request, { entries, minScore }),
+	return readCached(
+		reader,
+		({ from }) => scoredSql(from, request, { entries, minScore }),
+		{ name: "scored" },
 	);
 }
