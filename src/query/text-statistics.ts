@@ -32,7 +32,7 @@ interface LargeTenant {
 	readonly frequent: ReadonlyMap<string, readonly FrequentWord[]>;
 }
 
-interface FrequentWord {
+export interface FrequentWord {
 	readonly word: string;
 	readonly rows: number;
 }
