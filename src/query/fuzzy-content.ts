@@ -47,7 +47,8 @@ export async function findContents(
 	const { bound } = match;
 	const found = await readContents(reader, request, match);
 	if (found.kind === "scored") return { rows: found.rows };
-	let contents = eachOnce(found.contents);
+	let contents =
+		match.compares === "all" ? found.contents : eachOnce(found.contents);
 	let best = bestOf(contents, request);
 	if (bound?.more !== undefined && !hasBest(best, bound, limit)) {
 		const more = await readContents(reader, request, bound.more);
