@@ -47,7 +47,8 @@ export async function findContents(
 	const { bound } = match;
 	const found = await readContents(reader, request, match);
 	if (found.kind === "scored") return { rows: found.rows };
-	let contents = eachOnce(found.contents);
+	let contents =
+		match.compares === "all" ? found.contents : eachOnce(found.contents);
 	let best = bestOf(contents, request);
 	if (bound?.more !== undefined && !hasBest(best, bound, limit)) {
 		const more = await readContents(reader, request, bound.more);
@@ -89,6 +90,8 @@ async function readContents(
 			const all = matchOf(queryOf(request), { schema, sample: undefined });
 			return fuzzySql(from, request, all);
 		},
+		// The words that an index is asked for are part of the statement: of those there is no end.
+		match.compares === "all" ? { name: "contents" } : {},
 	);
 	return read.isScored
 		? { kind: "scored", rows }
@@ -121,7 +124,9 @@ function score(
 	entries: readonly ContentRow[],
 ): Promise<FuzzyRow[]> {
 	const minScore = minOf(queryOf(request));
-	return readCached(reader, ({ from }) =>
-		scoredSql(from, request, { entries, minScore }),
+	return readCached(
+		reader,
+		({ from }) => scoredSql(from, request, { entries, minScore }),
+		{ name: "scored" },
 	);
 }

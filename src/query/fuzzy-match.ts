@@ -374,7 +374,7 @@ function trigramWay(
 	});
 	const word = (threshold: number): Found => ({
 		kind: mode === "content" ? "content" : "word",
-		condition: sql`${text} %> ${query}::text`,
+		condition: sql`${text} %> ${hidden(query)}`,
 		thresholds: new Map([[wordThreshold, asReal(threshold)]]),
 	});
 	const usual =
@@ -396,6 +396,11 @@ function trigramWay(
 	return [{ ...plan, ...found, index: { kind, query }, walked }];
 }
 
+/** Of a text that it knows PostgreSQL would estimate how many are like it: as long as 200 comparisons. */
+export function hidden(text: string): Sql {
+	return sql`(SELECT ${text}::text)`;
+}
+
 interface Found extends Condition {
 	readonly kind: SimilarBy;
 }
@@ -404,12 +409,12 @@ interface Found extends Condition {
 function likeKey(request: FuzzyQuery, isShort: boolean): Found {
 	const text = textOf("key");
 	const { query } = request;
-	const condition = sql`${text} % ${query}::text`;
+	const condition = sql`${text} % ${hidden(query)}`;
 	const least = minOf(request);
 	return isShort
 		? {
 				kind: "either",
-				condition: sql`(${condition} OR ${text} %> ${query}::text)`,
+				condition: sql`(${condition} OR ${text} %> ${hidden(query)})`,
 				thresholds: new Map([
 					[keyThreshold, least],
 					[wordThreshold, beginsLikeThreshold],

@@ -8,6 +8,7 @@ import { ident, literal, raw, sql, toText } from "../sql.ts";
 import { ExpiringCache } from "../util/expiring-cache.ts";
 import { type Having, havingOf } from "./fuzzy-plan.ts";
 import { trigramForm } from "./trigram-thresholds.ts";
+import { isUsualSize } from "./usual-size.ts";
 
 /** What FUZZY compares with: names, or summaries. */
 export type ComparedColumn = "entity_key" | "content_summary";
@@ -81,6 +82,11 @@ export class FuzzySamples {
 		maxEntries: 1000,
 	});
 
+	readonly #usual = new ExpiringCache<boolean>({
+		maxAgeMs: 30_000,
+		maxEntries: 1000,
+	});
+
 	readonly #hasContentIndex = new ExpiringCache<boolean>({ maxAgeMs: 30_000 });
 
 	/** `undefined`: so few entries that all may be compared, or no cache to read them from. */
@@ -106,6 +112,27 @@ export class FuzzySamples {
 				throw error;
 		}
 		return undefined;
+	}
+
+	/** Whether a plan made for any tenant suits this one. */
+	isUsual(
+		db: Handle,
+		{ schema, tenantId }: Omit<SampledNames, "column">,
+	): Promise<boolean> {
+		return this.#usual.getOrRead(tenantId, async () => {
+			try {
+				return await isUsualSize(db, {
+					ref: ident(schema, "kv_store"),
+					tenant: tenantId,
+					readsUnlogged: true,
+				});
+			} catch (error) {
+				// A standby has no UNLOGGED tables.
+				if (error instanceof RemError && error.sqlState === "0A000")
+					return false;
+				throw error;
+			}
+		});
 	}
 
 	/** Whether summaries have their index, which is built in the background. */

@@ -2,7 +2,13 @@ import { arrayLiteral } from "../db/encode.ts";
 import { similarEntriesRef } from "../db/tables.ts";
 import { sharedTenant } from "../models/limits.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
-import { type Match, maxRunEntries, scoreOf, textOf } from "./fuzzy-match.ts";
+import {
+	hidden,
+	type Match,
+	maxRunEntries,
+	scoreOf,
+	textOf,
+} from "./fuzzy-match.ts";
 import { defaultLimit, type FuzzyRequest, queryOf } from "./fuzzy-request.ts";
 import { tenantCondition, userCondition } from "./scope.ts";
 import { withThresholds } from "./trigram-thresholds.ts";
@@ -151,11 +157,6 @@ function asWords(words: readonly string[]): Sql {
 		),
 		"",
 	);
-}
-
-/** Of a text that it knows PostgreSQL would estimate how many are like it. */
-function hidden(text: string): Sql {
-	return sql`(SELECT ${text}::text)`;
 }
 
 const anyContent = raw("k.content_summary IS NOT NULL");

@@ -19,6 +19,7 @@ import {
 } from "./fuzzy-request.ts";
 import type { FuzzySamples } from "./fuzzy-sample.ts";
 import { type FuzzyRow, fuzzySql, securedFuzzySql } from "./fuzzy-sql.ts";
+import { splitQuery } from "./unspaced-text.ts";
 
 /** An entity whose key, or summary, is like the query. */
 export interface FuzzyHit {
@@ -54,6 +55,7 @@ export async function fuzzySearch(
 	const { db, schema, hasRowSecurity } = reader;
 	const names = { schema, tenantId, column: columnOf(mode) };
 	const find = async () => {
+		const named = await samples.isUsual(db, names);
 		const sample = await samples.read(db, names);
 		const isIndexed =
 			mode !== "content" ||
@@ -66,8 +68,8 @@ export async function fuzzySearch(
 			hasRowSecurity,
 		});
 		return match.compares === undefined
-			? findBest(reader, request, match)
-			: findContents(reader, request, match);
+			? findBest({ ...reader, named }, request, match)
+			: findContents({ ...reader, named }, request, match);
 	};
 	let found = await find();
 	if (found.isCut === true) {
@@ -108,17 +110,26 @@ async function findRows(
 ): Promise<{ rows: FuzzyRow[]; bound: Bound | undefined }> {
 	const { schema, hasRowSecurity } = reader;
 	let { bound } = match;
-	const rows = await readCached<FuzzyRow>(reader, ({ from, isFallback }) => {
-		if (!isFallback)
-			return hasRowSecurity
-				? securedFuzzySql(schema, request, match)
-				: fuzzySql(from, request, match);
-		// The tables have no index of their names: all of them are compared.
-		bound = undefined;
-		const all = matchOf(queryOf(request), { schema, sample: undefined });
-		return fuzzySql(from, request, all);
-	});
+	const rows = await readCached<FuzzyRow>(
+		reader,
+		({ from, isFallback }) => {
+			if (!isFallback)
+				return hasRowSecurity
+					? securedFuzzySql(schema, request, match)
+					: fuzzySql(from, request, match);
+			// The tables have no index of their names: all of them are compared.
+			bound = undefined;
+			const all = matchOf(queryOf(request), { schema, sample: undefined });
+			return fuzzySql(from, request, all);
+		},
+		{ name: nameOf(request) },
+	);
 	return { rows, bound };
+}
+
+/** The number of a query's pairs is part of its statement: of those there is no end. */
+function nameOf({ query }: FuzzyRequest): string | undefined {
+	return splitQuery(query).pairs.length === 0 ? "fuzzy" : undefined;
 }
 
 /** Each entity once, in the order in which a statement returns them. */

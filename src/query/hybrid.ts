@@ -2,7 +2,7 @@ import { languageName } from "../config.ts";
 import { statementName } from "../db/named-query.ts";
 import { similarEntriesRef } from "../db/tables.ts";
 import { isRemError, RemError } from "../errors.ts";
-import { textProblem } from "../models/limits.ts";
+import { sharedTenant, textProblem } from "../models/limits.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { toRow } from "../models/rows.ts";
 import { compile, ident, type Sql, sql } from "../sql.ts";
@@ -219,7 +219,7 @@ async function runHybrid(
 	{ options, vectors }: HybridRun,
 ) {
 	const build = (names?: Sql) => hybridSql(search, lists, { vectors, names });
-	const name = mayBePrepared(search, lists) ? "hybrid" : undefined;
+	const name = (await mayBePrepared(search, lists)) ? "hybrid" : undefined;
 	const rows = await readHybrid<HybridRecord>(search, lists, {
 		options,
 		build,
@@ -305,13 +305,16 @@ async function readHybrid<R extends object>(
  * To read and plan the statement takes longer than to run it: 3 ms of 5, for
  * 1,400 rows. So a connection stores it, where the same plan suits every tenant.
  */
-function mayBePrepared(
+async function mayBePrepared(
 	search: SearchContext,
 	{ text, name }: HybridLists,
-): boolean {
-	if (!isFrequent(search) || text === undefined) return false;
-	const { usual } = text.statistics;
-	return usual.words && (name === undefined || usual.names);
+): Promise<boolean> {
+	if (!isFrequent(search) || text?.statistics.isUsual !== true) return false;
+	const { db, table, statistics } = search;
+	const { schema, entity } = table;
+	if (name === undefined || !entity.createKvTrigger) return true;
+	const tenantId = entity.tenantScoped ? search.tenantId : sharedTenant;
+	return statistics.names.isUsual(db, { schema, tenantId });
 }
 
 interface HybridRecord extends HitRecord, WithReached {

@@ -44,8 +44,10 @@ export class Comparison {
 	compare(text: string, minScore = 0): Likeness | undefined {
 		const count = this.#count;
 		this.#read(text);
-		if (minScore > 0 && !this.#mayReach(minScore)) return undefined;
 		const common = count === 0 ? 0 : this.#common();
+		// No extent has more in common with the query. Scores are of 32 bits.
+		if (common < minScore * count * (1 - 1e-6)) return undefined;
+		if (minScore > 0 && !this.#mayReach(minScore)) return undefined;
 		if (common === 0) return { score: 0, tie: 0 };
 		const distinct = this.#distinct();
 		return {

@@ -7,6 +7,7 @@ import { empty, literal, raw, type Sql, sql } from "../sql.ts";
 import { userCondition } from "./scope.ts";
 import type { SearchContext } from "./search-context.ts";
 import {
+	type FrequentWord,
 	maxRowsOfWord,
 	startOf,
 	type WordStatistics,
@@ -44,10 +45,16 @@ export function textCtes(scope: TextScope, search: TextSearch): Sql {
 	const { statistics } = search;
 	const isStored = readsStoredWords(search);
 	const isIndexed = isStored && usesIndex(scope, statistics);
+	const known = knownWords(search, {
+		minRows: isIndexed ? 0 : minFrequent * (statistics.large?.rows ?? 0),
+	});
+	const isInParts =
+		isStored && !isIndexed && known.length > 0 && scope.where === undefined;
 	const ofScope = isIndexed
 		? indexedPostings(scope, statistics)
 		: scannedPostings(
 				isStored ? storedRows(scope) : computedRows(scope, search),
+				isInParts ? sql` WHERE NOT w.is_frequent` : empty,
 			);
 	const postings =
 		isStored && scope.where !== undefined
@@ -61,15 +68,15 @@ export function textCtes(scope: TextScope, search: TextSearch): Sql {
 			: sql`SELECT ${statistics.large.rows}::float8 AS rows, ${statistics.large.averageLength}::float8 AS average`;
 	return sql`query_words AS MATERIALIZED (
   SELECT row_number() OVER () AS no, w.* FROM (
-    SELECT w.lexeme, k.rows AS known, ('''' || replace(replace(w.lexeme, E'\\\\', E'\\\\\\\\'), '''', '''''') || ''''
+    SELECT w.lexeme, ${isInParts ? raw(knownAsFrequent) : raw("k.rows AS known")}, ('''' || replace(replace(w.lexeme, E'\\\\', E'\\\\\\\\'), '''', '''''') || ''''
       || CASE WHEN w.lexeme ~ ${isSingleCharacter} THEN ':*' ELSE '' END)::tsquery AS query
     FROM unnest(${wordsOf(scope.table.schema, {
 			language: sql`${literal(search.language)}::regconfig`,
 			text: sql`${textOf(search.query)}::text`,
 			isQuery: true,
 		})}) AS w
-    LEFT JOIN ${frequentWords(search, isIndexed)} AS k (lexeme, rows) ON k.lexeme = w.lexeme
-    ORDER BY k.rows NULLS FIRST, w.positions[1], w.lexeme
+    LEFT JOIN ${isIndexed || isInParts ? wordList(known) : wordList([])} AS k (lexeme, rows) ON k.lexeme = w.lexeme
+    ORDER BY ${isInParts ? empty : raw("k.rows NULLS FIRST, ")}w.positions[1], w.lexeme
     LIMIT ${raw(String(maxWords))}
   ) AS w
 ), ${scope.where === undefined ? empty : filteredRows(scope)}postings AS MATERIALIZED (
@@ -80,18 +87,18 @@ export function textCtes(scope: TextScope, search: TextSearch): Sql {
   SELECT w.no, w.query, w.known IS NOT NULL OR c.rows >= ${raw(String(isIndexed ? maxRowsOfWord : "'Infinity'::float8"))} AS is_cut,
     ln(1 + (greatest(s.rows, n.rows) - n.rows + 0.5) / (n.rows + 0.5)) AS weight
   FROM query_words AS w CROSS JOIN statistics AS s
-  LEFT JOIN (SELECT p.no, count(*)::float8 AS rows FROM postings AS p GROUP BY p.no) AS c ON c.no = w.no
+  LEFT JOIN (${isInParts ? countedInParts(scope) : raw("SELECT p.no, count(*)::float8 AS rows FROM postings AS p GROUP BY p.no")}) AS c ON c.no = w.no
   CROSS JOIN LATERAL (SELECT coalesce(w.known, c.rows) AS rows) AS n
   WHERE n.rows > 0
 ), average AS MATERIALIZED (
   SELECT coalesce(nullif((SELECT s.average FROM statistics AS s), 0), (SELECT avg(p.length) FROM postings AS p))::float8 AS length
-), found AS MATERIALIZED (
-  SELECT p.entity_id, sum(w.weight * ${saturation("p")}) AS score
-  FROM postings AS p JOIN weighed_words AS w ON w.no = p.no CROSS JOIN average AS a
-  GROUP BY p.entity_id
-  ORDER BY score DESC, p.entity_id
-  LIMIT ${raw(String(Math.max(candidates, 2 * scope.limit)))}
-), texts AS (
+), ${
+		isInParts
+			? foundInParts(scope)
+			: sql`found AS MATERIALIZED (
+  ${bestOf(scope, raw("postings"))}
+)`
+	}, texts AS (
   SELECT t.entity_id, t.score, row_number() OVER (ORDER BY t.score DESC, t.entity_id) AS rank
   FROM (${isIndexed ? rescored(scope) : raw("SELECT f.entity_id, round(f.score::numeric, 6) AS score FROM found AS f")}) AS t
   ORDER BY rank
@@ -126,17 +133,20 @@ function textOf(query: string): string {
 	return query.slice(0, maxQueryCharacters).toWellFormed();
 }
 
-/** Words of the query that the sample knows to be in more rows than are read of one. */
-function frequentWords(
+/** Words of the query, and some that begin as these do, which the sample knows to be in more rows than are read of one. */
+function knownWords(
 	{ query, statistics: { large } }: TextSearch,
-	isIndexed: boolean,
-): Sql {
+	{ minRows }: { readonly minRows: number },
+): FrequentWord[] {
 	const starts = new Set(
 		(query.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []).map(startOf),
 	);
-	const known = isIndexed
-		? [...starts].flatMap((start) => large?.frequent.get(start) ?? [])
-		: [];
+	return [...starts]
+		.flatMap((start) => large?.frequent.get(start) ?? [])
+		.filter(({ rows }) => rows >= minRows);
+}
+
+function wordList(known: readonly FrequentWord[]): Sql {
 	if (known.length === 0)
 		return sql`(SELECT NULL::text, NULL::float8 WHERE FALSE)`;
 	return sql`unnest(${arrayLiteral(known.map(({ word }) => word))}::text[], ${arrayLiteral(known.map(({ rows }) => String(rows)))}::float8[])`;
@@ -202,15 +212,70 @@ function rescored(scope: TextScope): Sql {
 }
 
 /** Each row read once, and of those that contain any of the words each word. */
-function scannedPostings(rows: Sql): Sql {
+function scannedPostings(rows: Sql, ofWords = empty): Sql {
 	return sql`SELECT w.no, e.entity_id, e.length, ${counted}
-  FROM (SELECT string_agg(w.query::text, ' | ')::tsquery AS query FROM query_words AS w) AS any_word
+  FROM (SELECT string_agg(w.query::text, ' | ')::tsquery AS query FROM query_words AS w${ofWords}) AS any_word
   CROSS JOIN LATERAL (${rows}) AS e
   CROSS JOIN LATERAL (SELECT w.no, w.query FROM query_words AS w WHERE e.words @@ w.query OFFSET 0) AS w`;
 }
 
 function storedRows(scope: TextScope): Sql {
 	return sql`SELECT e.entity_id, e.length, e.words FROM ${wordsRef(scope.table)} AS e WHERE ${inScope(scope)} AND e.words @@ any_word.query`;
+}
+
+/**
+ * Words in more of a tenant's rows than this share are frequent, where no index finds
+ * the others: their rows are nearly all rows, and to count each of their words takes
+ * most of the search.
+ */
+const minFrequent = 0.2;
+
+/** Where all of the query's words are frequent, none is. */
+const knownAsFrequent =
+	"NULL::float8 AS known, k.rows IS NOT NULL AND NOT bool_and(k.rows IS NOT NULL) OVER () AS is_frequent";
+
+/** In how many rows each word is, where postings are those of rows with a word that is not frequent. */
+function countedInParts(scope: TextScope): Sql {
+	return sql`SELECT p.no, count(*)::float8 AS rows FROM postings AS p JOIN query_words AS q ON q.no = p.no AND NOT q.is_frequent GROUP BY p.no
+    UNION ALL
+    SELECT q.no, (SELECT count(*) FROM ${wordsRef(scope.table)} AS e WHERE ${inScope(scope)} AND e.words @@ q.query)::float8 FROM query_words AS q WHERE q.is_frequent`;
+}
+
+/**
+ * The best of the rows with a word that is not frequent. Those that have frequent ones
+ * alone are read only where they may be among the best: the score of each is
+ * below k1 + 1 times the weight of these words.
+ */
+function foundInParts(scope: TextScope): Sql {
+	const { table, limit } = scope;
+	return sql`found_first AS MATERIALIZED (
+  ${bestOf(scope, raw("postings"))}
+), others AS MATERIALIZED (
+  SELECT w.no, e.entity_id, e.length, ${counted}
+  FROM (SELECT string_agg(w.query::text, ' | ') FILTER (WHERE w.is_frequent)::tsquery AS frequent,
+    string_agg(w.query::text, ' | ') FILTER (WHERE NOT w.is_frequent)::tsquery AS others FROM query_words AS w) AS any_word
+  CROSS JOIN LATERAL (SELECT e.entity_id, e.length, e.words FROM ${wordsRef(table)} AS e WHERE ${inScope(scope)} AND e.words @@ any_word.frequent AND NOT e.words @@ any_word.others) AS e
+  CROSS JOIN LATERAL (SELECT w.no, w.query FROM query_words AS w WHERE w.is_frequent AND e.words @@ w.query OFFSET 0) AS w
+  WHERE EXISTS (SELECT FROM query_words AS w WHERE w.is_frequent) AND (SELECT count(*) FROM found_first AS f WHERE f.score > (
+    SELECT ${raw(String(k1 + 1))} * sum(w.weight) + 0.00001 FROM weighed_words AS w JOIN query_words AS q ON q.no = w.no AND q.is_frequent)) < ${limit}
+), found AS MATERIALIZED (
+  SELECT f.* FROM (SELECT f.* FROM found_first AS f UNION ALL (${bestOf(scope, raw("others"))})) AS f
+  ORDER BY f.score DESC, f.entity_id
+  LIMIT ${raw(String(candidatesOf(scope)))}
+)`;
+}
+
+/** Rows by the score of their postings, those of rows far down left out. */
+function bestOf(scope: TextScope, postings: Sql): Sql {
+	return sql`SELECT p.entity_id, sum(w.weight * ${saturation("p")}) AS score
+  FROM ${postings} AS p JOIN weighed_words AS w ON w.no = p.no CROSS JOIN average AS a
+  GROUP BY p.entity_id
+  ORDER BY score DESC, p.entity_id
+  LIMIT ${raw(String(candidatesOf(scope)))}`;
+}
+
+function candidatesOf({ limit }: TextScope): number {
+	return Math.max(candidates, 2 * limit);
 }
 
 /**

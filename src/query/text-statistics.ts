@@ -1,12 +1,12 @@
 import { isUsable } from "../db/catalogue/indexes.ts";
-import type { Handle, QueryOptions } from "../db/database.ts";
+import type { Handle } from "../db/database.ts";
 import { tableRef, wordSourcesRef, wordsRef } from "../db/tables.ts";
-import { isRemError } from "../errors.ts";
 import { sharedTenant } from "../models/limits.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { wordsIndex } from "../schema/word-indexes.ts";
-import { empty, ident, type Sql, sql } from "../sql.ts";
+import { empty, type Sql, sql } from "../sql.ts";
 import { ExpiringCache } from "../util/expiring-cache.ts";
+import { estimatedRows, isUsualSize } from "./usual-size.ts";
 
 /** What a search of words is planned by. */
 export interface WordStatistics {
@@ -22,16 +22,7 @@ export interface WordStatistics {
 	/** Of a tenant of more rows than are counted for each search. */
 	readonly large: LargeTenant | undefined;
 	/** Whether a plan made for any tenant suits this one. */
-	readonly usual: UsualSize;
-}
-
-/**
- * A prepared statement is planned for a tenant of average size. In one far larger
- * than that, PostgreSQL would read all of its rows where it should ask an index.
- */
-interface UsualSize {
-	readonly words: boolean;
-	readonly names: boolean;
+	readonly isUsual: boolean;
 }
 
 interface LargeTenant {
@@ -41,7 +32,7 @@ interface LargeTenant {
 	readonly frequent: ReadonlyMap<string, readonly FrequentWord[]>;
 }
 
-interface FrequentWord {
+export interface FrequentWord {
 	readonly word: string;
 	readonly rows: number;
 }
@@ -86,7 +77,7 @@ export class TextStatistics {
 			JSON.stringify([tableName, tenant]),
 			async () => ({
 				large: await readTenant(db, table, tenant),
-				usual: await readUsual(db, table, tenant),
+				isUsual: await isUsualSize(db, { ref: wordsRef(table), tenant }),
 				isPartial: !source.isFilled && (await hasManyRows(db, table, tenant)),
 			}),
 		);
@@ -100,7 +91,7 @@ export class TextStatistics {
 	}
 }
 
-type TenantStatistics = Pick<WordStatistics, "large" | "usual" | "isPartial">;
+type TenantStatistics = Pick<WordStatistics, "large" | "isUsual" | "isPartial">;
 type SourceStatistics = Omit<WordStatistics, keyof TenantStatistics>;
 
 async function readSource(db: Handle, table: EntityTable) {
@@ -199,59 +190,4 @@ GROUP BY u.lexeme HAVING count(*) >= ${minInSample}`,
 /** Stems begin as their words do; one that does not is counted like a word that is not known. */
 export function startOf(word: string): string {
 	return word.slice(0, 2);
-}
-
-async function readUsual(
-	db: Handle,
-	table: EntityTable,
-	tenant: string,
-): Promise<UsualSize> {
-	const { schema, entity } = table;
-	const words = await isUsual(db, { ref: wordsRef(table), tenant });
-	if (!entity.createKvTrigger) return { words, names: true };
-	try {
-		const ref = ident(schema, "kv_store");
-		const readsUnlogged = true;
-		return { words, names: await isUsual(db, { ref, tenant, readsUnlogged }) };
-	} catch (error) {
-		// A standby has no UNLOGGED tables.
-		if (isRemError(error) && error.sqlState === "0A000")
-			return { words, names: false };
-		throw error;
-	}
-}
-
-/** Rows that PostgreSQL looks for in an index, whichever plan it makes. */
-const alwaysIndexed = 250;
-
-interface TenantRows {
-	readonly ref: Sql;
-	readonly tenant: string;
-	readonly readsUnlogged?: boolean;
-}
-
-/** Whether it expects of any tenant as many rows as of this one, roughly. */
-async function isUsual(
-	db: Handle,
-	{ ref, tenant, readsUnlogged = false }: TenantRows,
-): Promise<boolean> {
-	const estimate = (value: Sql) =>
-		estimatedRows(db, sql`SELECT FROM ${ref} WHERE tenant_id = ${value}`, {
-			readsUnlogged,
-		});
-	// What a subquery returns is not known when the plan is made, as is a parameter of a prepared statement.
-	const ofAny = await estimate(sql`(SELECT ${tenant}::text)`);
-	if (ofAny >= alwaysIndexed) return true;
-	return (await estimate(sql`${tenant}`)) <= 2 * ofAny;
-}
-
-async function estimatedRows(
-	db: Handle,
-	statement: Sql,
-	options: Pick<QueryOptions, "readsUnlogged"> = {},
-): Promise<number> {
-	const { rows } = await db.query<{
-		"QUERY PLAN": [{ Plan: { "Plan Rows": number } }];
-	}>(sql`EXPLAIN (FORMAT JSON) ${statement}`, { ...options, idempotent: true });
-	return rows[0]?.["QUERY PLAN"][0].Plan["Plan Rows"] ?? 0;
 }

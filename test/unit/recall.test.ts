@@ -68,6 +68,11 @@ describe("names in a query", () => {
 			[],
 		);
 		expect(unknown("sara chenn", [])).toEqual(["sara chenn"]);
+		expect(unknown("see Chenn. They and The Zepelin. It flew", [])).toEqual([
+			"Chenn. They",
+			"The Zepelin. It",
+		]);
+		expect(unknown("the ship flew. The crew of it slept", [])).toEqual([]);
 		expect(unknown("x A1 is B2 is C3 is D4 and more words", [])).toHaveLength(
 			3,
 		);

@@ -73,7 +73,8 @@ export function unknownNames(
 	}
 	const words = units.filter((unit) => !isStopWord(unit.text));
 	const isShort = words.length <= 3 && !words.some(isKnown);
-	return [...(isShort ? [words] : []), ...runs]
+	const named = runs.filter((run) => !run.every(beginsSentence));
+	return [...(isShort ? [words] : []), ...named]
 		.flatMap((run) => {
 			const [first] = run;
 			const last = run.at(-1);
@@ -207,6 +208,11 @@ function isDistinctRun(run: readonly Unit[]): boolean {
 	return (
 		only.isUnspaced || (only.isNameLike && !(only.isFirst && isPlain(only)))
 	);
+}
+
+/** "The", as it stands after a full stop. */
+function beginsSentence(unit: Unit): boolean {
+	return isPlain(unit) && isStopWord(unit.text);
 }
 
 /** "Flow", but not "API", "doc-42" or "iPhone". */
