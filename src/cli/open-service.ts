@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { readEnvironment } from "../config.ts";
-import { compileProgram } from "../db/engine-program.ts";
+import { compileProgram, expectFewCalls } from "../db/engine-program.ts";
 import { RemError } from "../errors.ts";
 import type { PostgresService } from "../index.ts";
 import type { Entity } from "../models/entity.ts";
@@ -126,6 +126,7 @@ export async function withoutCreating<T>(
 function compileQuickly(): void {
 	setFlagsFromString("--liftoff-only");
 	setFlagsFromString("--wasm-lazy-validation");
+	expectFewCalls();
 }
 
 /** The same for commands that need the tables, which a database in memory gets. */

@@ -17,7 +17,7 @@ import { EmbeddedEngine } from "./embedded-engine.ts";
 import { doesNotStart } from "./embedded-failure.ts";
 import { type FolderLock, lockFolder, makeFolder } from "./embedded-lock.ts";
 import { engineFiles } from "./engine-files.ts";
-import { compileProgram } from "./engine-program.ts";
+import { compileProgram, engineParameters } from "./engine-program.ts";
 import { EngineStream } from "./engine-stream.ts";
 import { EngineTimers } from "./engine-timers.ts";
 import { PoolDatabase } from "./pool-database.ts";
@@ -205,7 +205,7 @@ async function boot(
 				files: engineFiles,
 				timers: timers.extension,
 			},
-			startParams: [...PGlite.defaultStartParams, ...ownStartParams],
+			startParams: [...PGlite.defaultStartParams, ...engineParameters()],
 			...(program === undefined ? {} : { pgliteWasmModule: program as never }),
 		});
 		await engine.waitReady;
@@ -226,14 +226,6 @@ async function boot(
 		throw await doesNotStart(dataDir, cause);
 	}
 }
-
-/**
- * PGlite fills its buffers with zeros when it starts, so that all of them are
- * resident at once. PostgreSQL's 128MB took 67 MB and a fifth of the start's
- * processor time more than these; with 32MB, reads at random in 47 MB took three
- * times as long.
- */
-const ownStartParams = ["-c", "shared_buffers=64MB"];
 
 async function loadPGlite() {
 	const [{ PGlite, MemoryFS }, { vector }, { pg_trgm }, { btree_gin }] =

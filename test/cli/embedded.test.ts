@@ -37,6 +37,21 @@ test("without an address the embedded database in ./.rem is set up on first use"
 	expect(existsSync(join(folder, ".rem/data"))).toBe(true);
 });
 
+test("a lookup does not load the modules of fetch, which it has no use for", async () => {
+	const folder = temporaryFolder({
+		"list.cjs": `process.on("exit", () => {
+			const loaded = process.moduleLoadList.filter((name) => name.includes("undici/undici"));
+			process.stderr.write(JSON.stringify({ loaded }));
+		});`,
+	});
+	const { code, stderr } = await remProcess(["lookup", "x"], {
+		cwd: folder,
+		env: { NODE_OPTIONS: `--require ${join(folder, "list.cjs")}` },
+	});
+	expect(code).toBe(0);
+	expect(stderr).toContain('{"loaded":[]}');
+});
+
 test("SIGTERM stops a load between chunks; what is committed stays and is reported", async () => {
 	const row = (at: number) =>
 		`{"name":"doc ${at}","content":"text number ${at}"}\n`;

@@ -11,6 +11,7 @@ import {
 	expect,
 	onTestFinished,
 	test,
+	vi,
 } from "vitest";
 import { readSnapshot, unpackSnapshot } from "../../src/db/boot-image.ts";
 import { PostgresService, Resource } from "../../src/index.ts";
@@ -77,6 +78,22 @@ onEmbedded("the embedded database in a folder", () => {
 			expect(rows).toEqual([{ shared_buffers: "64MB" }]);
 			await service.close();
 		}
+	});
+
+	test("reserves less in a process that expects few calls", async () => {
+		vi.resetModules();
+		onTestFinished(() => {
+			vi.resetModules();
+		});
+		const { expectFewCalls } = await import("../../src/db/engine-program.ts");
+		const { PostgresService } = await import("../../src/index.ts");
+		expectFewCalls();
+		const service = await PostgresService.connect({
+			connectionString: `file:${join(folders, "few")}`,
+		});
+		const { rows } = await service.execute("SHOW shared_buffers");
+		expect(rows).toEqual([{ shared_buffers: "16MB" }]);
+		await service.close();
 	});
 
 	test("has what was committed when it is opened again", async () => {

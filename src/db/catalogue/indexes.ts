@@ -30,19 +30,25 @@ export async function readIndexes(
 	tableNames: readonly string[],
 ): Promise<StoredIndex[]> {
 	const { rows } = await db.query<StoredIndex>(sql`
-SELECT t.relname AS "tableName", i.relname AS name, m.amname AS "accessMethod",
-  ${isValid} AS "isValid", x.indisunique AS "isUnique", ${indexText} AS definition,
-  pg_get_expr(x.indpred, x.indrelid) AS predicate, x.indexprs IS NOT NULL AS "hasExpressions",
-  coalesce(pg_relation_size(i.oid), 0)::float8 AS "sizeBytes", pg_has_role(i.relowner, 'USAGE') AS "isOwn"
-FROM pg_index x
-JOIN pg_class i ON i.oid = x.indexrelid
-JOIN pg_class t ON t.oid = x.indrelid
-JOIN pg_am m ON m.oid = i.relam
-WHERE t.relnamespace = to_regnamespace(${toText(ident(schema))})
-  AND t.relname = ANY (${arrayLiteral([...new Set(tableNames)])}::text[])
-  -- An index that is dropped at the same time has no text.
-  AND pg_get_indexdef(i.oid) IS NOT NULL
-ORDER BY t.relname, i.relname`);
+SELECT f."tableName", f.name, f."accessMethod", f."isValid", f."isUnique",
+  ${behindName(sql`f.text`, sql`f.name`)} AS definition, f.predicate, f."hasExpressions", f."sizeBytes", f."isOwn"
+FROM (
+  SELECT t.relname AS "tableName", i.relname AS name, m.amname AS "accessMethod",
+    ${isValid} AS "isValid", x.indisunique AS "isUnique", pg_get_indexdef(i.oid) AS text,
+    pg_get_expr(x.indpred, x.indrelid) AS predicate, x.indexprs IS NOT NULL AS "hasExpressions",
+    coalesce(pg_relation_size(i.oid), 0)::float8 AS "sizeBytes", pg_has_role(i.relowner, 'USAGE') AS "isOwn"
+  FROM pg_index x
+  JOIN pg_class i ON i.oid = x.indexrelid
+  JOIN pg_class t ON t.oid = x.indrelid
+  JOIN pg_am m ON m.oid = i.relam
+  WHERE t.relnamespace = to_regnamespace(${toText(ident(schema))})
+    AND t.relname = ANY (${arrayLiteral([...new Set(tableNames)])}::text[])
+  -- Each text is made once: it takes longer than all the rest.
+  OFFSET 0
+) AS f
+-- An index that is dropped at the same time has no text.
+WHERE f.text IS NOT NULL
+ORDER BY f."tableName", f.name`);
 	return rows.map((row) => ({ ...row, definition: fromUsing(row.definition) }));
 }
 
@@ -53,9 +59,10 @@ export function isUsableIndex(name: Sql): Sql {
 	return sql`EXISTS (SELECT FROM pg_catalog.pg_index AS x WHERE x.indexrelid = to_regclass(${name}) AND ${isValid})`;
 }
 
-/** What follows `ON` in the text of index `i`: its name may contain any word. */
-const indexText = sql`substr(pg_get_indexdef(i.oid),
-    strpos(pg_get_indexdef(i.oid), quote_ident(i.relname) || ' ON ') + length(quote_ident(i.relname)) + 4)`;
+/** What follows `ON` in the text of an index: its name may contain any word. */
+function behindName(text: Sql, name: Sql): Sql {
+	return sql`substr(${text}, strpos(${text}, quote_ident(${name}) || ' ON ') + length(quote_ident(${name})) + 4)`;
+}
 
 function fromUsing(text: string): string {
 	return text.slice(text.indexOf(" USING ") + 1);
@@ -149,7 +156,7 @@ export async function canonicalDefinitions(
 			`CREATE TEMPORARY TABLE rem_canonical (LIKE ${toText(ident(schema, tableName))}) ON COMMIT DROP;\n${indexes}`,
 		);
 		const { rows } = await tx.query<{ name: string; definition: string }>(sql`
-SELECT i.relname AS name, ${indexText} AS definition
+SELECT i.relname AS name, ${behindName(sql`pg_get_indexdef(i.oid)`, sql`i.relname`)} AS definition
 FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
 WHERE x.indrelid = 'pg_temp.rem_canonical'::regclass`);
 		return definitions.map((_, at) => {
