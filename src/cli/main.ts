@@ -16,7 +16,7 @@ await main(process.argv.slice(2));
 
 /**
  * As Node.js does from version 21 on. Without it, `pg` looks for Cloudflare's runtime by
- * making a `Response`, for which Node.js 20 loads all of `fetch`: 35 ms of a command's 700.
+ * making a `Response`, for which Node.js 20 loads all of `fetch`.
  */
 function describeRuntime(): void {
 	if ("navigator" in globalThis) return;
