@@ -186,7 +186,7 @@ const inEngine = (names: readonly string[]) =>
 	names.map((name) => `test/engine/${name}.test.ts`);
 
 /**
- * Tests of test/engine whose subject is a provider, a protocol, a tool or a result that
+ * Tests of test/engine whose subject is a provider, a protocol, a page, a tool or a result that
  * is compared with another one of the same engine: `npm test` runs them on the named
  * engine, or on the only one there is, and `npm run proofs` on the other.
  */
@@ -214,6 +214,7 @@ const onOneEngine = {
 		"register-type",
 		"search-dimensions",
 		"search-oracle",
+		"studio",
 		"telemetry",
 		"text-ranking",
 		"upsert-abort",
