@@ -18,20 +18,8 @@ import {
  * REM_TEST_REQUIRE_BROWSER without a Chromium for `proofs-studio`.
  */
 export default defineConfig(async () => {
-	const server = await acquireTestServer();
-	if ("reason" in server)
-		sayWhatIsMissing(
-			server.reason,
-			"THE SERVER HALF OF THE SUITE DOES NOT RUN: set REM_TEST_DATABASE_URL or install docker",
-		);
-	const installation = await findPostgres();
-	if ("reason" in installation)
-		sayWhatIsMissing(
-			installation.reason,
-			"NO SERVER IS CRASHED: install PostgreSQL 18 with pgvector, or docker",
-		);
-	warnWithoutBrowser();
-	const url = "url" in server ? server.url : undefined;
+	machine.remTestMachine ??= lookAtMachine();
+	const { url, canCrashServers } = await machine.remTestMachine;
 	const project = (
 		name: string,
 		include: readonly string[],
@@ -60,7 +48,7 @@ export default defineConfig(async () => {
 		},
 	});
 	const onServer = <P>(one: P): P[] => (url === undefined ? [] : [one]);
-	const crashes = "reason" in installation ? [] : ["test/proofs/chaos"];
+	const crashes = canCrashServers ? ["test/proofs/chaos"] : [];
 	const { embedded, server: ofServer } = onOneEngine;
 	const engineProofs = [
 		"test/proofs/engine/**/*.test.ts",
@@ -157,6 +145,35 @@ export default defineConfig(async () => {
 	};
 });
 
+/** What the tests can run on. */
+interface Machine {
+	readonly url: string | undefined;
+	readonly canCrashServers: boolean;
+}
+
+/** Of the process: vitest evaluates this file once more for each project, and each would start a server. */
+const machine = globalThis as { remTestMachine?: Promise<Machine> };
+
+async function lookAtMachine(): Promise<Machine> {
+	const server = await acquireTestServer();
+	if ("reason" in server)
+		sayWhatIsMissing(
+			server.reason,
+			"THE SERVER HALF OF THE SUITE DOES NOT RUN: set REM_TEST_DATABASE_URL or install docker",
+		);
+	const installation = await findPostgres();
+	if ("reason" in installation)
+		sayWhatIsMissing(
+			installation.reason,
+			"NO SERVER IS CRASHED: install PostgreSQL 18 with pgvector, or docker",
+		);
+	warnWithoutBrowser();
+	return {
+		url: "url" in server ? server.url : undefined,
+		canCrashServers: !("reason" in installation),
+	};
+}
+
 interface ProjectOptions {
 	readonly engine?: "embedded" | "server" | "none";
 	readonly env?: Readonly<Record<string, string>>;
@@ -169,7 +186,7 @@ const inEngine = (names: readonly string[]) =>
 	names.map((name) => `test/engine/${name}.test.ts`);
 
 /**
- * Tests of test/engine whose subject is a provider, a protocol, a tool or a result that
+ * Tests of test/engine whose subject is a provider, a protocol, a page, a tool or a result that
  * is compared with another one of the same engine: `npm test` runs them on the named
  * engine, or on the only one there is, and `npm run proofs` on the other.
  */
@@ -197,6 +214,7 @@ const onOneEngine = {
 		"register-type",
 		"search-dimensions",
 		"search-oracle",
+		"studio",
 		"telemetry",
 		"text-ranking",
 		"upsert-abort",
