@@ -142,6 +142,86 @@ FROM generate_series(1, 3000) AS n`);
 	});
 });
 
+describe("without an index the order of a large tenant", () => {
+	/** The words of each row, its name among them: none of them has a stem of its own. */
+	const documents = new Map(
+		Array.from({ length: 2600 }, (_, n) => [
+			`row ${n}`,
+			[
+				...["row", String(n)],
+				...(n % 5 < 3 ? ["alpha"] : []),
+				...(n % 3 === 0 ? Array(1 + (n % 4)).fill("gamma") : []),
+				...(n % 50 === 7 ? Array(1 + (n % 3)).fill("omega") : []),
+				...(n % 900 === 11 ? ["sigma"] : []),
+				...Array.from({ length: n % 11 }, (_, at) => `f${n}x${at}`),
+			],
+		]),
+	);
+	const average =
+		[...documents.values()].reduce((sum, words) => sum + words.length, 0) /
+		documents.size;
+
+	/** BM25 of every row with any of the words, the greatest first. */
+	function scores(query: readonly string[]): Map<string, number> {
+		const weights = query.map((word) => {
+			const rows = [...documents.values()].filter((d) => d.includes(word));
+			return Math.log(
+				1 + (documents.size - rows.length + 0.5) / (rows.length + 0.5),
+			);
+		});
+		const scored = [...documents].map(([name, words]): [string, number] => {
+			const norm = 1.2 * (1 - 0.75 + (0.75 * words.length) / average);
+			const score = query.reduce((sum, word, at) => {
+				const n = words.filter((other) => other === word).length;
+				return sum + ((weights[at] ?? 0) * n * 2.2) / (n + norm);
+			}, 0);
+			return [name, score];
+		});
+		return new Map(
+			scored.filter(([, s]) => s > 0).sort(([, a], [, b]) => b - a),
+		);
+	}
+
+	test.each([
+		["many rows have the rare word", "omega alpha"],
+		["few rows have the rare word", "sigma gamma alpha"],
+		["every word is frequent", "gamma alpha"],
+		["no word is frequent", "omega sigma"],
+		["a word is in no row", "gamma nothing"],
+	])("is that of all of its rows where %s", async (_, query) => {
+		await write(
+			Object.fromEntries(
+				[...documents].map(([name, [, , ...content]]) => [
+					name,
+					content.join(" ") || "-",
+				]),
+			),
+		);
+		await db.service.execute(`DROP INDEX IF EXISTS gin_${words}__words`);
+		forgetStatistics();
+		const hits = await db.service.hybridSearch({
+			tableName: "notes",
+			query,
+			tenantId: "t",
+			weights: onlyText,
+			limit: 60,
+			explain: true,
+		});
+		expect(hits.explain.sql).toContain("rem_words_notes");
+		expect(hits.explain.sql.includes("found_first")).toBe(
+			/alpha|gamma/.test(query),
+		);
+		const expected = scores(query.split(" "));
+		const candidates = hits.explain.lists?.text?.candidates ?? [];
+		expect(candidates.length).toBe(Math.min(120, expected.size));
+		for (const [at, score] of [...expected.values()].slice(0, 120).entries()) {
+			const { entityKey, value } = candidates[at] ?? {};
+			expect(value).toBeCloseTo(score, 4);
+			expect(expected.get(String(entityKey))).toBeCloseTo(score, 4);
+		}
+	});
+});
+
 describe("words follow their rows", () => {
 	test("through updates, soft deletes, restores and deletes", async () => {
 		await write({ a: "first tulip", b: "second tulip" });
@@ -324,9 +404,9 @@ describe("queries", () => {
 });
 
 describe("a prepared statement", () => {
-	const prepared = async () => {
+	const prepared = async (kind = "hybrid") => {
 		const [counted] = await rows<{ uses: number }>(
-			"SELECT coalesce(sum(custom_plans + generic_plans), 0)::integer AS uses FROM pg_prepared_statements WHERE name LIKE 'rem_hybrid_%'",
+			`SELECT coalesce(sum(custom_plans + generic_plans), 0)::integer AS uses FROM pg_prepared_statements WHERE name LIKE 'rem_${kind}_%'`,
 		);
 		return counted?.uses;
 	};
@@ -349,6 +429,29 @@ SELECT CASE WHEN i <= 3000 THEN 'large' ELSE 't' || i END, 'n' || i, 'wing ' || 
 		await search({ tenantId: "t3001", where: { year: 1 } });
 		await search({ tenantId: "t3001", limit: 101 });
 		expect(await prepared()).toBe((before ?? 0) + 3);
+	});
+
+	test("answers FUZZY in tenants of the usual size, but not in one far larger", async () => {
+		await db.service.execute(`INSERT INTO notes (tenant_id, name, content)
+SELECT CASE WHEN i <= 1500 THEN 'large' ELSE 't' || i END, 'lighthouse ' || i, 'a wing' FROM generate_series(1, 3000) AS i`);
+		await db.service.execute("ANALYZE kv_store");
+		forgetStatistics();
+		const queries = { key: "lighthouse", content: "a wing" };
+		const fuzzy = async (tenantId: string, mode: "key" | "content") =>
+			(await db.service.fuzzySearch({ query: queries[mode], mode, tenantId }))
+				.length;
+		const kinds = ["fuzzy", "contents", "scored"];
+		const before = await Promise.all(kinds.map(prepared));
+		expect(await fuzzy("large", "key")).toBe(10);
+		expect(await fuzzy("large", "content")).toBe(10);
+		expect(await Promise.all(kinds.map(prepared))).toEqual(before);
+		expect(await fuzzy("t2001", "key")).toBe(1);
+		expect(await fuzzy("t2002", "key")).toBe(1);
+		expect(await fuzzy("t2003", "content")).toBe(1);
+		const after = await Promise.all(kinds.map(prepared));
+		expect(after.map((uses, at) => (uses ?? 0) - (before[at] ?? 0))).toEqual([
+			2, 1, 1,
+		]);
 	});
 
 	test("answers every search where each tenant has many rows", async () => {
