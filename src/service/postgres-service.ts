@@ -27,6 +27,7 @@ import type {
 } from "../db/database.ts";
 import { openEmbedded } from "../db/embedded.ts";
 import {
+	handleOfDatabase,
 	insideTransaction,
 	refuseInsideTransaction,
 } from "../db/open-transaction.ts";
@@ -324,7 +325,7 @@ export class PostgresService<
 	): Promise<T> {
 		const { db } = this.core;
 		return db.transaction(
-			(tx) => insideTransaction(db, async () => work(tx)),
+			(tx) => insideTransaction(db, async () => work(handleOfDatabase(tx, db))),
 			options,
 		);
 	}
