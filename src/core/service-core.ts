@@ -2,7 +2,10 @@ import { argument } from "../calls/arguments.ts";
 import { publicMethods, sync } from "../calls/public-methods.ts";
 import type { CitusNodes } from "../db/citus-nodes.ts";
 import type { Consistency, Database, Handle } from "../db/database.ts";
-import { refuseInsideTransaction } from "../db/open-transaction.ts";
+import {
+	refuseHandleOfAnother,
+	refuseInsideTransaction,
+} from "../db/open-transaction.ts";
 import type { EmbeddingWorker } from "../embed-sync/worker.ts";
 import { RemError } from "../errors.ts";
 import { BackgroundIndexer } from "../indexer/background-indexer.ts";
@@ -166,7 +169,10 @@ export class ServiceCore {
 				"VALIDATION",
 				`consistency is ${quoted(String(consistency))}, expected primary or replica`,
 			);
-		if (transaction !== undefined) return transaction;
+		if (transaction !== undefined) {
+			refuseHandleOfAnother(this.db, transaction);
+			return transaction;
+		}
 		refuseInsideTransaction(this.db);
 		return consistency === "replica" ? this.replica : this.db;
 	}

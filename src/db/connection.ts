@@ -21,6 +21,7 @@ import type {
 import { internalsOf, sendOneByOne } from "./driver.ts";
 import { timestampText } from "./encode.ts";
 import { queryNamed } from "./named-query.ts";
+import { savepointOf } from "./open-transaction.ts";
 import {
 	describeSettings,
 	isolationSql,
@@ -258,7 +259,10 @@ class TransactionHandle implements Handle {
 
 	/** The same transaction, in which no statement may take longer. */
 	#limited(): TransactionHandle {
-		return new TransactionHandle(this.#connection, true, this.#end);
+		return savepointOf(
+			new TransactionHandle(this.#connection, true, this.#end),
+			this,
+		);
 	}
 
 	/** The connection is another caller's by then: what is sent would be part of that caller's work. */

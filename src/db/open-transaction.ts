@@ -24,6 +24,37 @@ export async function insideTransaction<T>(
 	}
 }
 
+/** By a transaction's handle that was passed to a user's work: its database. */
+const databases = new WeakMap<object, object>();
+
+/** The handle belongs to that database: a call of another service refuses it. */
+export function handleOfDatabase<H extends object>(
+	handle: H,
+	database: object,
+): H {
+	databases.set(handle, database);
+	return handle;
+}
+
+/** The handle of a savepoint belongs to the database of the transaction's. */
+export function savepointOf<H extends object>(handle: H, outer: object): H {
+	const database = databases.get(outer);
+	return database === undefined ? handle : handleOfDatabase(handle, database);
+}
+
+/** Its statements would read and write the rows of the other service's database. */
+export function refuseHandleOfAnother(database: object, handle: object): void {
+	const own = databases.get(handle) ?? database;
+	if (own === database) return;
+	throw new RemError(
+		"VALIDATION",
+		"transaction is the handle of another service: the call would read and write that service's database",
+		{
+			hint: "pass the handle that transaction() of the service that is called passes to its work",
+		},
+	);
+}
+
 /** Runs background work, whatever starts it: it is not part of the caller's transaction. */
 export function outsideTransactions<T>(work: () => T): T {
 	return context.getStore() === undefined

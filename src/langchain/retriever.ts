@@ -7,7 +7,7 @@ import type { Entity } from "../models/entity.ts";
 import type { RecallReason } from "../query/recall/fuse.ts";
 import type { PostgresService } from "../service/postgres-service.ts";
 import type { ServiceScope } from "../service/scope.ts";
-import type { BoundScope } from "../verbs/bound-scope.ts";
+import { type BoundScope, scopeAmong } from "../verbs/bound-scope.ts";
 
 export interface RemRetrieverInput extends BaseRetrieverInput, BoundScope {
 	readonly service: PostgresService<readonly Entity[]>;
@@ -49,20 +49,18 @@ export class RemRetriever extends BaseRetriever<RecalledMetadata> {
 		return "RemRetriever";
 	}
 
-	constructor({
-		service,
-		tenantId,
-		userId,
-		entityTypes,
-		k,
-		maxTokens,
-		...input
-	}: RemRetrieverInput) {
+	constructor(given: RemRetrieverInput) {
+		const {
+			service,
+			tenantId: _tenantId,
+			userId: _userId,
+			entityTypes,
+			k,
+			maxTokens,
+			...input
+		} = given;
 		super(input);
-		this.#scope = service.scope({
-			tenantId,
-			...(userId === undefined ? {} : { userId }),
-		});
+		this.#scope = service.scope(scopeAmong(given));
 		this.#options = {
 			...(entityTypes === undefined ? {} : { tables: entityTypes }),
 			...(k === undefined ? {} : { limit: k }),

@@ -18,7 +18,7 @@ import type { ServiceScope } from "../service/scope.ts";
 import { elementAt, membersOf } from "../util/present.ts";
 import { quoted } from "../util/suggest.ts";
 import { uuidv7 } from "../util/uuid.ts";
-import type { BoundScope } from "../verbs/bound-scope.ts";
+import { type BoundScope, scopeAmong } from "../verbs/bound-scope.ts";
 import { resolveSearch } from "../verbs/search.ts";
 import { checkSource, RemEmbeddings } from "./embeddings.ts";
 import { type RemFilter, toWhere } from "./where.ts";
@@ -63,7 +63,7 @@ export class RemVectorStore extends VectorStore {
 	readonly #textField: string;
 
 	constructor(config: RemVectorStoreConfig) {
-		const { service, entity, tenantId, userId } = config;
+		const { service, entity } = config;
 		super(
 			new RemEmbeddings((texts, purpose) =>
 				service.core.embedder.generateBatch(texts, { purpose }),
@@ -71,10 +71,7 @@ export class RemVectorStore extends VectorStore {
 			{},
 		);
 		this.#config = config;
-		this.#scope = service.scope({
-			tenantId,
-			...(userId === undefined ? {} : { userId }),
-		});
+		this.#scope = service.scope(scopeAmong(config));
 		this.#textField = textFieldOf(entity, config.textField);
 		keyFieldOf(entity);
 	}

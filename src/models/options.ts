@@ -14,14 +14,31 @@ interface ConvertedCheck {
 	convert(value: unknown): unknown;
 }
 
+/** A check of an option without which the call concerns more rows. */
+interface NarrowingCheck {
+	readonly check: Check;
+	/** What to do where it is given as `undefined`. */
+	readonly undefinedHint: string;
+}
+
+type AnyCheck = Check | RequiredCheck | ConvertedCheck | NarrowingCheck;
+
 /** One entry for each option: a new option without one does not compile. */
 export type OptionChecks<T> = {
-	readonly [Name in keyof T]-?: Check | RequiredCheck | ConvertedCheck;
+	readonly [Name in keyof T]-?: AnyCheck;
 };
 
 /** Of an option that a call cannot do without. */
 export function required(check: Check): RequiredCheck {
 	return { required: check };
+}
+
+/**
+ * Of an option that narrows the call. Leaving it out is a decision; `undefined`, as
+ * of `request.user?.id`, is a value that is missing, and is refused.
+ */
+export function narrowing(check: Check, undefinedHint: string): NarrowingCheck {
+	return { check, undefinedHint };
 }
 
 /** A call's options as a table: what is read, how it is checked; any other option is refused. */
@@ -38,13 +55,17 @@ interface OptionEntry {
 	readonly check: Check;
 	readonly isRequired: boolean;
 	readonly convert: ((value: unknown) => unknown) | undefined;
+	readonly undefinedHint: string | undefined;
 }
 
 export function optionTable<T>(checks: OptionChecks<T>): OptionTable<T> {
-	const entries = Object.entries<Check | RequiredCheck | ConvertedCheck>(
-		checks,
-	).map(([name, check]): OptionEntry => {
-		const entry = { name, isRequired: false, convert: undefined };
+	const entries = Object.entries<AnyCheck>(checks).map(([name, check]) => {
+		const entry: Omit<OptionEntry, "check"> = {
+			name,
+			isRequired: false,
+			convert: undefined,
+			undefinedHint: undefined,
+		};
 		if (typeof check === "function") return { ...entry, check };
 		return "required" in check
 			? { ...entry, check: check.required, isRequired: true }
@@ -73,10 +94,12 @@ export function takeOptions<T>(
 	for (const name of namesIn(given))
 		if (!known.has(name)) throw unknownOption(name, names, call);
 	const taken: Record<string, unknown> = {};
-	for (const { name, check, isRequired, convert } of entries) {
+	for (const { name, check, isRequired, convert, undefinedHint } of entries) {
 		const value = given[name];
 		if (value === undefined) {
 			if (isRequired) throw new RemError("VALIDATION", `${call} needs ${name}`);
+			if (undefinedHint !== undefined)
+				refuseUndefined(given, name, { call, hint: undefinedHint });
 			continue;
 		}
 		const problem = holesProblem(value) ?? check(value);
@@ -85,6 +108,18 @@ export function takeOptions<T>(
 		taken[name] = convert === undefined ? value : convert(value);
 	}
 	return taken as T;
+}
+
+/** Throws `VALIDATION` for an option that is given, as `undefined`. */
+export function refuseUndefined<T extends object>(
+	given: T,
+	name: keyof T & string,
+	{ call, hint }: { readonly call: string; readonly hint: string },
+): void {
+	if (name in given && given[name] === undefined)
+		throw new RemError("VALIDATION", `${name} of ${call} is undefined`, {
+			hint,
+		});
 }
 
 /** The names of all that the object can be asked for, symbols and what it inherits included. */

@@ -27,6 +27,7 @@ import type {
 } from "../db/database.ts";
 import { openEmbedded } from "../db/embedded.ts";
 import {
+	handleOfDatabase,
 	insideTransaction,
 	refuseInsideTransaction,
 } from "../db/open-transaction.ts";
@@ -57,7 +58,7 @@ import {
 } from "../models/checks.ts";
 import { coreEntities } from "../models/core-entities.ts";
 import { type Entity, model } from "../models/entity.ts";
-import { progressCallback, required } from "../models/options.ts";
+import { narrowing, progressCallback, required } from "../models/options.ts";
 import { checkDefinition, type Registry } from "../models/registry.ts";
 import { findLanguage } from "../query/text-language.ts";
 import type { ConnectOptions } from "../settings/connect-options.ts";
@@ -324,7 +325,7 @@ export class PostgresService<
 	): Promise<T> {
 		const { db } = this.core;
 		return db.transaction(
-			(tx) => insideTransaction(db, async () => work(tx)),
+			(tx) => insideTransaction(db, async () => work(handleOfDatabase(tx, db))),
 			options,
 		);
 	}
@@ -376,7 +377,10 @@ publicMethods<Omit<PostgresService<Models>, keyof Verbs<Models>>>()(
 			async(
 				options<ForgetOptions>({
 					tenantId: required(tenantName),
-					userId: text,
+					userId: narrowing(
+						tenantName,
+						"pass the user's id, or leave userId out to erase the whole tenant",
+					),
 					onProgress: progressCallback,
 					signal,
 				}),

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { RemError } from "../errors.ts";
 import { silentLogger } from "../logger.ts";
+import { refuseUndefined } from "../models/options.ts";
 import { packageVersion } from "../util/package-file.ts";
 import { HealthWatch } from "./health/health-watch.ts";
 import { Access, localHosts } from "./http/access.ts";
@@ -97,6 +98,14 @@ class Studio {
 
 	constructor(service: StudioService, options: StudioOptions) {
 		const { tenantId, userId, writable = false, health = true } = options;
+		refuseUndefined(options, "tenantId", {
+			call: "studio",
+			hint: "pass the tenant, or leave tenantId out: requests then name one",
+		});
+		refuseUndefined(options, "userId", {
+			call: "studio",
+			hint: "pass the user's id, null for shared rows only, or leave userId out for all users of the tenant",
+		});
 		this.token =
 			options.authorize === undefined
 				? (options.token ?? randomBytes(24).toString("base64url"))

@@ -2,6 +2,7 @@ import { RemError } from "../errors.ts";
 import { isRecord, tenantName, userName } from "../models/checks.ts";
 import { textProblem } from "../models/limits.ts";
 import {
+	narrowing,
 	type OptionChecks,
 	optionTable,
 	required,
@@ -18,7 +19,10 @@ export interface BoundScope {
 
 export const scopeChecks: OptionChecks<BoundScope> = {
 	tenantId: required(tenantName),
-	userId: userName,
+	userId: narrowing(
+		userName,
+		"pass the user's id, null for shared rows only, or leave userId out for all users of the tenant",
+	),
 };
 
 const scopeTable = optionTable(scopeChecks);
@@ -26,6 +30,12 @@ const scopeTable = optionTable(scopeChecks);
 /** The scope of a repository; throws `VALIDATION` unless it is one. */
 export function takeScope(given: unknown): BoundScope {
 	return takeOptions(given, scopeTable, "new Repository");
+}
+
+/** The scope among other options; a user that is given as `undefined` stays one, which `service.scope` refuses. */
+export function scopeAmong(given: BoundScope): BoundScope {
+	const { tenantId } = given;
+	return "userId" in given ? { tenantId, userId: given.userId } : { tenantId };
 }
 
 interface CallScope {

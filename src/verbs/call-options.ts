@@ -11,7 +11,7 @@ import {
 } from "../models/checks.ts";
 import type { Entity } from "../models/entity.ts";
 import { limits } from "../models/limits.ts";
-import type { OptionChecks } from "../models/options.ts";
+import { narrowing, type OptionChecks } from "../models/options.ts";
 
 export type Models = readonly Entity[];
 export type TableName<M extends Models> = M[number]["tableName"];
@@ -45,6 +45,19 @@ export const callScope: OptionChecks<CallScope> = {
 	tenantId: tenantName,
 	userId: userName,
 	transaction: transactionHandle,
+};
+
+/** Of calls that, where no tenant or user is given, take the rows of all of them. */
+export const wholeScope: OptionChecks<CallScope> = {
+	...callScope,
+	tenantId: narrowing(
+		tenantName,
+		"pass the tenant, or leave tenantId out for the rows of all tenants",
+	),
+	userId: narrowing(
+		userName,
+		"pass the user's id, or leave userId out for the rows of all users",
+	),
 };
 
 /** A number of rows to return. */

@@ -15,9 +15,9 @@ import type { ExportProgress, ExportResult } from "../store/export-result.ts";
 import { exportRows as writeRows } from "../store/export-rows.ts";
 import {
 	type CallScope,
-	callScope,
 	type Models,
 	type TableName,
+	wholeScope,
 } from "./call-options.ts";
 import { type BucketCaller, verb } from "./verb.ts";
 
@@ -55,7 +55,7 @@ export interface ExportRows<M extends Models> {
 type Options = ExportRowsOptions<Models, string>;
 
 const checks: OptionChecks<Options> = {
-	...callScope,
+	...wholeScope,
 	write: required(callback),
 	tables: listOf(anyText),
 	vectors: flag,

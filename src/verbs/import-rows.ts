@@ -15,7 +15,7 @@ import type {
 	ImportProgress,
 	ImportResult,
 } from "../store/export-result.ts";
-import { type CallScope, callScope } from "./call-options.ts";
+import { type CallScope, wholeScope } from "./call-options.ts";
 import { type BucketCaller, type ForeignRow, succeeds, verb } from "./verb.ts";
 
 export interface ImportRowsOptions extends CallScope {
@@ -53,7 +53,7 @@ export interface ImportRows {
 }
 
 const checks: OptionChecks<ImportRowsOptions> = {
-	...callScope,
+	...wholeScope,
 	text: required(textOrPieces),
 	vectors: oneOf("use", "skip"),
 	commitEvery: wholeNumber(1),

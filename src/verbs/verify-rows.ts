@@ -22,7 +22,7 @@ import {
 	openExport,
 } from "../store/read-export.ts";
 import { verifyBatches } from "../store/verify-rows.ts";
-import { type CallScope, callScope } from "./call-options.ts";
+import { type CallScope, wholeScope } from "./call-options.ts";
 import { textOrPieces } from "./import-rows.ts";
 import { type BucketCaller, verb } from "./verb.ts";
 
@@ -53,7 +53,7 @@ export interface VerifyRows {
 }
 
 const checks: OptionChecks<VerifyRowsOptions> = {
-	...callScope,
+	...wholeScope,
 	text: required(textOrPieces),
 	vectors: oneOf("use", "skip"),
 	onProgress: progressCallback,

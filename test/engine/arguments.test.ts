@@ -413,6 +413,62 @@ describe("a hostile value", () => {
 	});
 });
 
+describe("a tenant or user that is given as undefined", () => {
+	/** Where leaving it out takes in the rows of all tenants or users. */
+	const widening = [
+		...["tenantId", "userId"].flatMap((name) =>
+			["exportRows", "importRows", "verifyRows"].flatMap((verb) => [
+				`PostgresService.${verb} ${name}`,
+				`scope.${verb} ${name}`,
+			]),
+		),
+		"PostgresService.forget userId",
+		"PostgresService.scope userId",
+	];
+
+	test("is refused, with the remedy, by every method that would take in all of them, and taken by the others", async () => {
+		const refused: string[] = [];
+		for (const { name: method, method: given, call, sample } of withArguments) {
+			const at = given.parameters.findIndex(({ table }) => table !== undefined);
+			for (const name of ["tenantId", "userId"]) {
+				const argument = given.parameters[at];
+				if (!argument?.table?.names.includes(name)) continue;
+				const args = sample();
+				const { [name]: _, ...others } = (args[at] ?? {}) as Record<
+					string,
+					unknown
+				>;
+				args[at] = { ...others, [name]: undefined };
+				const error = await call(args).then(
+					() => undefined,
+					(error: unknown) => error,
+				);
+				if (
+					!(error instanceof RemError && / is undefined$/.test(error.message))
+				)
+					continue;
+				expect(error).toMatchObject({
+					code: "VALIDATION",
+					message: `${name} of ${method.replace(/.*\./, "")} is undefined`,
+					hint: expect.stringContaining(`leave ${name} out`),
+				});
+				refused.push(`${method} ${name}`);
+			}
+		}
+		expect(refused.toSorted()).toEqual(widening.toSorted());
+	});
+
+	test("is refused by a repository that is opened for a scope", async () => {
+		const scope = { tenantId, userId: undefined } as never;
+		await expect(
+			settled(() => new Repository(Note, db.service, scope)),
+		).rejects.toMatchObject({
+			code: "VALIDATION",
+			message: "userId of new Repository is undefined",
+		});
+	});
+});
+
 describe("an unknown option", () => {
 	/** `tenant_id`, `limiit` */
 	const slip = (name: string) => {

@@ -163,10 +163,19 @@ describe("forget", () => {
 	});
 
 	test("needs a tenant, and takes no user that can be none", async () => {
-		for (const options of [{}, { tenantId: "" }, { tenantId, userId: null }])
+		await fill(tenantId);
+		const before = await stored(tenantId);
+		for (const options of [
+			{},
+			{ tenantId: "" },
+			{ tenantId, userId: null },
+			{ tenantId, userId: "" },
+			{ tenantId, userId: undefined },
+		])
 			expect(await codeOf(db.service.forget(options as never))).toBe(
 				"VALIDATION",
 			);
+		expect(await stored(tenantId)).toEqual(before);
 	});
 
 	test("is refused inside a transaction: it commits batches of its own", async () => {

@@ -309,6 +309,20 @@ describe("a retriever over recall", () => {
 	});
 });
 
+test("a store and a retriever refuse a user that is given as undefined", () => {
+	const config = {
+		service: db.service,
+		entity: Note,
+		tenantId: "x",
+		userId: undefined,
+	} as never;
+	for (const open of [
+		() => new RemVectorStore(config),
+		() => new RemRetriever(config),
+	])
+		expect(open).toThrow(expect.objectContaining({ code: "VALIDATION" }));
+});
+
 describe("a store", () => {
 	test("says what it cannot be made of", () => {
 		const make =

@@ -981,6 +981,13 @@ describe("who may call", () => {
 		expect(one.token).toMatch(/^[\w-]{32}$/);
 		expect(one.token).not.toBe(other.token);
 		expect(() => studio(db.service, { token: "short" })).toThrow(/too short/);
+		for (const name of ["tenantId", "userId"])
+			expect(() => studio(db.service, { [name]: undefined })).toThrow(
+				expect.objectContaining({
+					code: "VALIDATION",
+					message: `${name} of studio is undefined`,
+				}),
+			);
 	});
 
 	test("every response forbids scripts of others, frames and guessing of types", async () => {

@@ -4,17 +4,24 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import * as z from "zod";
+import type { PublicMethod } from "../../src/calls/public-methods.ts";
 import {
 	defineEntity,
 	type Handle,
 	PostgresService,
 	RemError,
 } from "../../src/index.ts";
+import { rowsVerbs } from "../../src/verbs/repository/verbs.ts";
+import { verbs } from "../../src/verbs/verbs.ts";
 import { createDatabase, engine, useService } from "../support/engine.ts";
 import { hostileValues } from "../support/hostile-values.ts";
 import { methodNames } from "../support/public-methods.ts";
 import { rowsVerbSamples } from "../support/rows-verb-samples.ts";
-import { sampleCalls } from "../support/sample-calls.ts";
+import {
+	invoke,
+	sampleCalls,
+	type VerbArguments,
+} from "../support/sample-calls.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
 import { verbSamples } from "../support/verb-samples.ts";
 
@@ -315,16 +322,87 @@ describe("a handle whose transaction has ended", () => {
 	});
 });
 
-test("another service is another database: its calls are its own", async () => {
+/** Another service: on a server, on the same database. */
+async function openOther(more: { readonly buckets?: number } = {}) {
 	const { url, drop } =
-		engine === "embedded"
+		engine === "embedded" || more.buckets !== undefined
 			? await createDatabase()
 			: { url: db.url, drop: null };
 	const other = await PostgresService.connect({
 		connectionString: url,
 		models: [Note],
 		embedding: { provider: "local" },
+		...more,
 	});
+	return { other, drop };
+}
+
+describe.each([{}, { buckets: 2 }])("the handle of another service", (more) => {
+	/** Every call that takes a handle, with that one. */
+	const foreignCalls = (other: PostgresService<[typeof Note]>, tx: Handle) => {
+		const withHandle = (
+			target: object,
+			all: readonly { name: string; method: PublicMethod }[],
+			samples: Readonly<Record<string, VerbArguments>>,
+		) =>
+			all.map(({ name, method }) => {
+				const at = method.parameters.findIndex(({ table }) =>
+					table?.names.includes("transaction"),
+				);
+				const given = [...(samples[name]?.given ?? [])];
+				given[at] = { ...(given[at] as object), transaction: tx };
+				return { name, at, call: () => invoke(target, name, given) };
+			});
+		const scope = other.scope({ tenantId: "default" });
+		return [
+			...withHandle(other, verbs, verbSamples(sampleRows)),
+			...withHandle(scope, verbs, verbSamples(sampleRows)),
+			...[other, scope].flatMap((service) =>
+				withHandle(
+					service.repository(Note),
+					rowsVerbs,
+					rowsVerbSamples(sampleRows),
+				),
+			),
+		];
+	};
+
+	test(`is refused by every method that takes one${more.buckets === undefined ? "" : ", with buckets"}`, async () => {
+		const { other, drop } = await openOther(more);
+		try {
+			await other.migrate();
+			await db.service.transaction(async (tx) => {
+				for (const outer of [tx, "savepoint"] as const)
+					await tx.transaction(
+						async (savepoint) => {
+							const handle = outer === tx ? tx : savepoint;
+							for (const { name, at, call } of foreignCalls(other, handle)) {
+								expect(at, name).toBeGreaterThanOrEqual(0);
+								await expect(call(), name).rejects.toMatchObject({
+									code: "VALIDATION",
+									message: expect.stringContaining("handle of another service"),
+									hint: expect.stringContaining("transaction()"),
+								});
+							}
+						},
+						{ idempotent: true },
+					);
+				// The service's own, and its scopes, take it.
+				const own = db.service.scope({ tenantId: "default" });
+				expect(await own.repository(Note).count({}, { transaction: tx })).toBe(
+					0,
+				);
+			});
+			expect(await notes().count()).toBe(0);
+		} finally {
+			await other.close();
+			await drop?.();
+		}
+	});
+});
+
+test("another service is another database: its calls are its own", async () => {
+	const { other, drop } = await openOther();
 	try {
 		await other.migrate();
 		await db.service.transaction(async () => {
