@@ -2,6 +2,8 @@
 export interface FoundInTable<Hit> {
 	readonly tableName: string;
 	readonly hits: readonly Hit[];
+	/** Whether the query's vector was compared with the table's. */
+	readonly isCompared: boolean;
 }
 
 /** A hit of a search of several tables: `entityType` is the table that its row is of. */

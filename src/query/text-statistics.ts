@@ -70,9 +70,7 @@ export class TextStatistics {
 	): Promise<WordStatistics> {
 		const { tableName, tenantScoped } = table.entity;
 		const tenant = tenantScoped ? tenantId : sharedTenant;
-		const source = await this.#sources.getOrRead(tableName, () =>
-			readSource(db, table),
-		);
+		const source = await this.#source(db, table);
 		const ofTenant = await this.#tenants.getOrRead(
 			JSON.stringify([tableName, tenant]),
 			async () => ({
@@ -83,6 +81,18 @@ export class TextStatistics {
 		);
 		const isPartial = ofTenant.isPartial && !source.isFilled;
 		return { ...source, ...ofTenant, isPartial };
+	}
+
+	/** Whether every row has its words. */
+	async isFilled(db: Handle, table: EntityTable): Promise<boolean> {
+		const { isFilled } = await this.#source(db, table);
+		return isFilled;
+	}
+
+	#source(db: Handle, table: EntityTable): Promise<SourceStatistics> {
+		return this.#sources.getOrRead(table.entity.tableName, () =>
+			readSource(db, table),
+		);
 	}
 
 	forget(): void {

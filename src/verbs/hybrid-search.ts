@@ -84,9 +84,9 @@ export interface HybridSearchAllOptions<M extends Models>
 
 export interface HybridSearch<M extends Models> {
 	/**
-	 * Without a table, every one in which the scope has vectors of the model: one
-	 * statement each, the best hits of all tables first, each with its table as
-	 * `entityType`; `ranks` are those in its table.
+	 * Without a table, every one in which the scope has rows, those without vectors
+	 * of the model by words and names alone: one statement each, the best hits of all
+	 * tables first, each with its table as `entityType`; `ranks` are those in its table.
 	 */
 	hybridSearch(
 		options: HybridSearchAllOptions<M> & { readonly explain: true },
@@ -213,7 +213,7 @@ export async function hybridTables(
 	};
 	const tables = await searchTables(core, rest, {
 		text: { query },
-		find: weights?.vector === 0 ? { texts: find } : { near: find },
+		find: weights?.vector === 0 ? { texts: find } : { near: find, texts: find },
 	});
 	return explainTables(tables, weighed);
 }

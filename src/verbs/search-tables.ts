@@ -1,5 +1,6 @@
 import type { ServiceCore } from "../core/service-core.ts";
 import { sideBySide } from "../core/side-by-side.ts";
+import type { Handle } from "../db/database.ts";
 import { isSameSpace, type TableModel } from "../embed-sync/models.ts";
 import { RemError } from "../errors.ts";
 import type { Entity } from "../models/entity.ts";
@@ -9,7 +10,7 @@ import type { VectorSpace } from "../models/vector.ts";
 import type { SearchExplanation } from "../query/explain.ts";
 import type { FoundInTable } from "../query/merge-tables.ts";
 import type { NearestSearch, SearchContext } from "../query/search-context.ts";
-import { tablesWithVectors } from "../query/tables-with-vectors.ts";
+import { type SearchedBy, searchedTables } from "../query/searched-tables.ts";
 import { elementAt } from "../util/present.ts";
 import { suggest } from "../util/suggest.ts";
 import { type Models, readHandle } from "./call-options.ts";
@@ -44,44 +45,59 @@ export type TablesCall = Omit<SearchCall, "tableName"> & {
 /** @internal What is searched for in each table, and how. */
 export interface TablesSearch<Hit> {
 	readonly text: SearchedText;
-	/** With the query's vector, or with none. */
-	readonly find:
-		| { readonly near: (search: NearestSearch) => Promise<Hit[]> }
-		| { readonly texts: (search: SearchContext) => Promise<Hit[]> };
+	/** With the query's vector; with none, tables without vectors of it; or either, as a table has them. */
+	readonly find: Partial<FindHits<Hit>>;
 }
 
-/** @internal What was found in each table that has vectors of the model. */
+interface FindHits<Hit> {
+	readonly near: (search: NearestSearch) => Promise<Hit[]>;
+	readonly texts: (search: SearchContext) => Promise<Hit[]>;
+}
+
+/** @internal What was found in each table that was searched. */
 export interface TablesFound<Hit> {
 	readonly found: readonly FoundInTable<Hit>[];
 	readonly explain: TableExplanations | undefined;
 }
 
+/** A table's search, and whether vectors are compared. */
+interface TableSearch {
+	readonly resolved: ResolvedSearch;
+	readonly by: SearchedBy;
+}
+
 /**
  * @internal Searches every table in which the scope has vectors of the call's
- * model: a statement that finds them, one for the query's vector if it
- * has to be made, and one for each of them, side by side where there are
- * connections for it.
+ * model, and where texts can be searched without, every other one in which it has
+ * rows: a statement that finds them, one for the query's vector if it has to be
+ * made, and one for each of them, side by side where there are connections for it.
  */
 export async function searchTables<Hit>(
 	core: ServiceCore,
 	call: TablesCall,
 	{ text, find }: TablesSearch<Hit>,
 ): Promise<TablesFound<Hit>> {
-	const resolved = await resolveTables(core, call, text);
-	const searches = await withVectors(core, call, resolved);
-	const [first] = searches;
-	if (first === undefined)
+	const resolved = await resolveTables(core, call, { text, find });
+	const searches = await withRows(core, call, {
+		searches: resolved,
+		texts: find.texts !== undefined,
+	});
+	if (searches.length === 0)
 		return { found: [], explain: call.explain ? {} : undefined };
-	const findIn = await finder(first, find);
+	const findIn = await finder(searches, find);
 	const results = await sideBySide(
 		core,
 		call.transaction,
 		searches.map((search) => () => findIn(search)),
 	);
-	const named = results.map((result, at) => ({
-		tableName: nameOf(elementAt(searches, at)),
-		...result,
-	}));
+	const named = results.map((result, at) => {
+		const { resolved, by } = elementAt(searches, at);
+		return {
+			tableName: resolved.search.table.entity.tableName,
+			isCompared: by === "vectors",
+			...result,
+		};
+	});
 	const explain = Object.fromEntries(
 		named.flatMap(({ tableName, explain }) =>
 			explain === undefined ? [] : [[tableName, explain]],
@@ -90,42 +106,51 @@ export async function searchTables<Hit>(
 	return { found: named, explain: call.explain ? explain : undefined };
 }
 
-/** One vector for all tables. */
+/** One vector for all tables that have any. */
 async function finder<Hit>(
-	first: ResolvedSearch,
-	find: TablesSearch<Hit>["find"],
-): Promise<(search: ResolvedSearch) => Promise<ExplainedHits<Hit>>> {
-	if ("texts" in find) return (search) => findTexts(search, find.texts);
-	const vector = await queryVector(first);
-	return (search) => findNear(search, vector, find.near);
+	searches: readonly TableSearch[],
+	{ near, texts }: Partial<FindHits<Hit>>,
+): Promise<(search: TableSearch) => Promise<ExplainedHits<Hit>>> {
+	const compared = searches.find(({ by }) => by === "vectors");
+	const vector = compared && (await queryVector(compared.resolved));
+	return async ({ resolved, by }) => {
+		if (by === "vectors" && near !== undefined && vector !== undefined)
+			return findNear(resolved, vector, near);
+		return texts === undefined
+			? { hits: [], explain: undefined }
+			: findTexts(resolved, texts);
+	};
 }
 
-function nameOf({ search }: ResolvedSearch): string {
-	return search.table.entity.tableName;
-}
-
-/** The call as a search of each table of the model; throws for what no table could be searched with. */
-async function resolveTables(
+/**
+ * The call as a search of each table, by its vectors where they are of the model;
+ * throws for what no table could be searched with.
+ */
+async function resolveTables<Hit>(
 	core: ServiceCore,
 	call: TablesCall,
-	text: SearchedText,
-): Promise<ResolvedSearch[]> {
+	{ text, find }: TablesSearch<Hit>,
+): Promise<TableSearch[]> {
 	const { tables = searchable(core, text.fieldName), ...rest } = call;
 	if (tables.length === 0) return [];
 	const db = core.handle(call.tenantId, call.transaction);
 	const models = await core.embeddings.models.all(db);
 	const space = spaceOf(core, call, { tables, models });
 	const named = call.provider !== undefined || call.model !== undefined;
-	const inSpace = tables.filter(({ entity }) => {
-		const active = activeOf(models, entity);
-		return named || active === undefined || isSameSpace(active, space);
-	});
-	const searches: ResolvedSearch[] = [];
+	const { queryEmbedding: _, ...withoutVector } = rest;
+	const searches: TableSearch[] = [];
 	let problem: unknown;
-	for (const { entity } of inSpace) {
+	for (const { entity } of tables) {
 		const { tableName } = entity;
+		const active = activeOf(models, entity);
+		const isOfModel =
+			named || active === undefined || isSameSpace(active, space);
+		const by = isOfModel && find.near !== undefined ? "vectors" : "texts";
+		if (by === "texts" && find.texts === undefined) continue;
+		const own = isOfModel ? rest : withoutVector;
 		try {
-			searches.push(await resolveSearch(core, { ...rest, tableName }, text));
+			const resolved = await resolveSearch(core, { ...own, tableName }, text);
+			searches.push({ resolved, by });
 		} catch (error) {
 			// No row of the table can fulfil a condition on a field that it lacks.
 			if (!isUnknownField(error)) throw error;
@@ -213,16 +238,43 @@ function activeOf(
 	);
 }
 
+interface SearchesToRun {
+	readonly searches: readonly TableSearch[];
+	/** Whether a table without vectors can be searched. */
+	readonly texts: boolean;
+}
+
 /** Asked only where there is a choice: of one table, the search itself finds out. */
-async function withVectors(
+async function withRows(
 	core: ServiceCore,
 	call: TablesCall,
-	searches: readonly ResolvedSearch[],
-): Promise<ResolvedSearch[]> {
+	{ searches, texts }: SearchesToRun,
+): Promise<TableSearch[]> {
 	if (searches.length < 2) return [...searches];
 	const db = readHandle(core, call);
-	const named = core.db.capabilities.namedStatements;
-	const ranges = searches.map((search) => search.search);
-	const having = new Set(await tablesWithVectors(db, ranges, { named }));
-	return searches.filter(({ search }) => having.has(search));
+	const { namedStatements: named } = core.db.capabilities;
+	const ranges = searches.map(({ resolved: { search }, by }) => ({
+		...search,
+		by: by === "texts" || !texts ? ([by] as const) : both,
+	}));
+	const searchedBy = await searchedTables(db, ranges, { named });
+	const found: TableSearch[] = [];
+	for (const [at, { resolved }] of searches.entries()) {
+		const { [at]: by } = searchedBy;
+		if (by !== undefined) found.push({ resolved, by });
+		else if (texts && !(await hasAllWords(core, db, resolved)))
+			found.push({ resolved, by: "texts" });
+	}
+	return found;
+}
+
+const both = ["vectors", "texts"] as const;
+
+/** While not all rows have their words, a table without any may have rows. */
+function hasAllWords(
+	{ vectorStatistics }: ServiceCore,
+	db: Handle,
+	{ search: { table } }: ResolvedSearch,
+): Promise<boolean> {
+	return vectorStatistics.texts.isFilled(db, table);
 }

@@ -44,7 +44,7 @@ export interface SearchOptions<M extends Models, T extends TableName<M>>
 	readonly where?: Where<EntityOf<M, T>>;
 }
 
-/** Of a search in every table with vectors of the model. */
+/** Of a search in every table. */
 export interface AllTablesOptions<M extends Models> extends SearchScope {
 	readonly tableName?: undefined;
 	/** Tables that lack one of its fields are left out. */
@@ -102,7 +102,7 @@ type Explained<Hits> = Hits & { readonly explain?: SearchExplanation };
 
 /** @internal What every search reports of itself, whatever its table. */
 export type SearchCall = SearchScope & {
-	/** @default every table with vectors of the model */
+	/** @default every table */
 	readonly tableName?: string;
 	readonly where?: unknown;
 	readonly explain?: boolean | undefined;

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import type { Client } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { afterEach, describe, expect, test } from "vitest";
@@ -95,12 +96,108 @@ const entities = [
 	{ name: "battery", content: "The battery of the rover lasts nine hours." },
 ];
 
+/** `rem mcp` with these messages as its whole input, which ends right behind the last. */
+async function answersTo(
+	args: readonly string[],
+	messages: readonly object[],
+): Promise<{
+	code: number | null;
+	stderr: string;
+	answers: readonly {
+		readonly id: number;
+		readonly result?: { readonly isError?: boolean };
+	}[];
+}> {
+	const child = spawn(
+		process.execPath,
+		[...nodeArguments, main, "mcp", ...args],
+		{
+			env: environment,
+			cwd: temporaryFolder(),
+			stdio: ["pipe", "pipe", "pipe"],
+		},
+	);
+	ends.push(() => child.kill("SIGKILL"));
+	child.stdin.end(messages.map((one) => `${JSON.stringify(one)}\n`).join(""));
+	const [stdout, stderr, code] = await Promise.all([
+		text(child.stdout),
+		text(child.stderr),
+		new Promise<number | null>((resolve) => child.on("close", resolve)),
+	]);
+	const answers = stdout
+		.split("\n")
+		.filter((line) => line !== "")
+		.map((line) => JSON.parse(line));
+	return { code, stderr, answers };
+}
+
+const opening = [
+	{
+		jsonrpc: "2.0",
+		id: 1,
+		method: "initialize",
+		params: {
+			protocolVersion: "2025-06-18",
+			capabilities: {},
+			clientInfo: { name: "pipe", version: "1" },
+		},
+	},
+	{ jsonrpc: "2.0", method: "notifications/initialized" },
+];
+
 /** The database of the engine, with its tables: a server is its owner's to migrate. */
 function database(engine: string): Promise<string> {
 	return engine === "server" ? migratedDatabase(engine) : emptyDatabase(engine);
 }
 
+test("a call that the client has cancelled is not waited for at the end of the input", async () => {
+	const url = await emptyDatabase("embedded");
+	const ended = await answersTo(
+		["--url", url],
+		[
+			...opening,
+			{
+				jsonrpc: "2.0",
+				id: 2,
+				method: "tools/call",
+				params: { name: "recall", arguments: { query: "the battery" } },
+			},
+			{
+				jsonrpc: "2.0",
+				method: "notifications/cancelled",
+				params: { requestId: 2 },
+			},
+		],
+	);
+	expect(ended.code, ended.stderr).toBe(0);
+	expect(ended.answers.map(({ id }) => id)).toEqual([1]);
+});
+
 describe.each(engines)("on %s", (engine) => {
+	test("what was asked before the end of the input is done and answered", async () => {
+		const url = await database(engine);
+		const call = (id: number, name: string, args: object) => ({
+			jsonrpc: "2.0",
+			id,
+			method: "tools/call",
+			params: { name, arguments: args },
+		});
+		const asked = [
+			call(2, "remember", { table: "resources", entities }),
+			call(3, "recall", { query: "the battery" }),
+			{ jsonrpc: "2.0", id: 4, method: "tools/list" },
+		];
+		const options = ["--url", url, "--tenant", "acme"];
+		const ended = await answersTo(options, [...opening, ...asked]);
+		expect(ended.code, ended.stderr).toBe(0);
+		expect(ended.answers.map(({ id }) => id).sort()).toEqual([1, 2, 3, 4]);
+		expect(ended.answers.find(({ id }) => id === 2)?.result?.isError).not.toBe(
+			true,
+		);
+		const found = await rem(["lookup", "battery", ...options, "--json"]);
+		expect(JSON.parse(found.stdout)).toHaveLength(1);
+	});
+
 	test.each(eras)(
 		"a client remembers and recalls over stdin and stdout: %s",
 		async (era) => {

@@ -243,8 +243,16 @@ test("hits of tables are weighed by the table's nearest row", () => {
 	});
 	const merged = mergeHybrid(
 		[
-			{ tableName: "b", hits: [hit("b1", 0.03, 0.2), hit("b2", 0.02)] },
-			{ tableName: "a", hits: [hit("a1", 0.03, 0.8), hit("a2", 0.02, 0.1)] },
+			{
+				tableName: "b",
+				isCompared: true,
+				hits: [hit("b1", 0.03, 0.2), hit("b2", 0.02)],
+			},
+			{
+				tableName: "a",
+				isCompared: true,
+				hits: [hit("a1", 0.03, 0.8), hit("a2", 0.02, 0.1)],
+			},
 		],
 		3,
 	);
@@ -254,8 +262,24 @@ test("hits of tables are weighed by the table's nearest row", () => {
 		["b1", "b"],
 	]);
 	const [one] = mergeHybrid(
-		[{ tableName: "a", hits: [hit("a", 0.01, -0.5)] }],
+		[{ tableName: "a", isCompared: true, hits: [hit("a", 0.01, -0.5)] }],
 		1,
 	);
 	expect(one?.score).toBe(0.01);
+});
+
+test("hits of a table without vectors are not taken for far ones", () => {
+	const hit = (id: string, score: number, similarity?: number) => ({
+		id,
+		score,
+		ranks: {},
+		...(similarity === undefined ? {} : { similarity }),
+	});
+	const texts = { tableName: "a", isCompared: false, hits: [hit("a1", 0.09)] };
+	const near = [hit("b1", 0.18, 0.8), hit("b2", 0.08, 0.7)];
+	const compared = { tableName: "b", isCompared: true, hits: near };
+	const ids = mergeHybrid([texts, compared], 3).map(({ id }) => id);
+	expect(ids).toEqual(["b1", "a1", "b2"]);
+	const [alone] = mergeHybrid([texts], 1);
+	expect(alone?.score).toBe(0.09);
 });
