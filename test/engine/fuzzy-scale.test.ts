@@ -20,7 +20,8 @@ const Topic = defineEntity(
 	{ name: z.string(), summary: z.string().optional() },
 	{ entityKeyField: "name" },
 );
-const db = useService({ models: [Topic] });
+// Its index of the contents is to be built when the test says so.
+const db = useService({ models: [Topic], backgroundIndex: { enabled: false } });
 const tenantId = "large";
 const size = 25_000;
 const schema = schemaOf(tenantId);
