@@ -440,7 +440,7 @@ WHERE tenant_id = $2 AND similarity(name, $1) >= $3::real ORDER BY score DESC, n
 			const $ = (at: number) => `$${firstValue + at}`;
 			return `SELECT k.entity_key, k.entity_type, k.entity_id, similarity(k.entity_key, ${$(0)}) AS score, k.metadata, k.content_summary
   FROM "public"."kv_store" AS k
-  WHERE t."after0" IS NOT NULL AND k.tenant_id = ${tenant} AND (k.entity_type <> '' OR to_tsvector('simple', k.entity_key) IS NULL OR to_tsvector('simple', k.entity_key) IS NULL) AND k.entity_key % ${$(tenant === "'*'" ? 1 : 2)}::text AND ("k"."user_id" = ${$(tenant === "'*'" ? 2 : 3)} OR "k"."user_id" IS NULL)`;
+  WHERE t."after0" IS NOT NULL AND k.tenant_id = ${tenant} AND (k.entity_type <> '' OR to_tsvector('simple', k.entity_key) IS NULL OR to_tsvector('simple', k.entity_key) IS NULL) AND k.entity_key % (SELECT ${$(tenant === "'*'" ? 1 : 2)}::text) AND ("k"."user_id" = ${$(tenant === "'*'" ? 2 : 3)} OR "k"."user_id" IS NULL)`;
 		};
 		expect(
 			text,
