@@ -37,6 +37,7 @@ import type {
 } from "../embed-sync/work-on-lease.ts";
 import { EmbeddingWorker } from "../embed-sync/worker.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
+import { builtInProviders } from "../embeddings/resolve-provider.ts";
 import { RemError } from "../errors.ts";
 import {
 	anyText,
@@ -480,7 +481,9 @@ export class Embeddings {
 		const configured = embedder.spaceIfKnown();
 		if (configured === undefined) return;
 		for (const { tableName, isUsed, ...space } of differing) {
-			const problem = isUsed ? undefined : this.whyNot(space);
+			// A provider of one's own may be registered after this.
+			if (isUsed || !builtInProviders.includes(space.provider)) continue;
+			const problem = this.whyNot(space);
 			if (problem === undefined) continue;
 			const { message, hint } = unusedModel({ tableName, space, configured });
 			settings.logger.warn(
