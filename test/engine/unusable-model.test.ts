@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import * as z from "zod";
 import {
 	defineEntity,
+	type EmbeddingOptions,
 	type EmbeddingProvider,
 	PostgresService,
 } from "../../src/index.ts";
@@ -16,7 +17,6 @@ const Person = defineEntity(
 	{ name: z.string(), content: z.string().optional() },
 	{ entityKeyField: "name" },
 );
-const local = { provider: "local", dimensions: 8 } as const;
 
 let database: Awaited<ReturnType<typeof createDatabase>>;
 let service: Awaited<ReturnType<typeof connect>>;
@@ -34,7 +34,7 @@ afterEach(async () => {
 	await database.drop();
 });
 
-function connect(embedding: EmbeddingProvider | typeof local) {
+function connect(embedding: EmbeddingProvider | EmbeddingOptions) {
 	const quiet = () => {};
 	return PostgresService.connect({
 		connectionString: database.url,
@@ -64,6 +64,10 @@ const write = () =>
 		tableName: "people",
 		entities: [{ name: "a", content: "one" }],
 	});
+
+/** As a program in JavaScript may name it. */
+const named = (provider: string) =>
+	({ provider, dimensions: 8 }) as EmbeddingOptions;
 
 const isSet =
 	'table "people" is set to openai m2 (8) in the database, this service to theirs m1 (8)';
@@ -112,7 +116,7 @@ test("the doctor warns of it before there are vectors, and is content after the 
 			remedy: expect.stringContaining("EMBEDDING__PROVIDER=theirs"),
 		},
 	]);
-	await setTo("local", "hash-v0");
+	await setTo("local", "lexical-v1");
 	expect(await checks()).toMatchObject([{ state: "warning" }]);
 	await service.migrate();
 	expect(await checks()).toMatchObject([{ state: "ok" }]);
@@ -125,8 +129,33 @@ test("a connection warns of it, not of one that can be used here", async () => {
 		expect.stringContaining(`${isSet}: provider "openai" has no key; while`),
 	]);
 	warned = [];
-	service.embeddings.registerProvider(new FakeProvider("other", "m3", 8));
-	await setTo("other", "m3");
+	await setTo("local", "lexical-v1");
+	await service.embeddings.warnOfMismatch();
+	await setTo("registered later", "m3");
 	await service.embeddings.warnOfMismatch();
 	expect(warned).toEqual([]);
+});
+
+test("an unknown provider is a warning at the connection if it is near a known name, and at the migration in any case", async () => {
+	await service.close();
+	for (const [provider, count, hint] of [
+		["opnai", 2, 'did you mean "openai"?'],
+		["theirs", 1, "known: cohere, local, openai, transformers"],
+	] as const) {
+		warned = [];
+		service = await connect(named(provider));
+		await service.migrate();
+		expect(warned).toEqual(
+			Array(count).fill(
+				`unknown embedding provider "${provider}": texts cannot be embedded (${hint}); a provider of your own is registered with embeddings.registerProvider()`,
+			),
+		);
+		await service.close();
+	}
+	warned = [];
+	service = await connect(named("theirs"));
+	service.embeddings.registerProvider(new FakeProvider("theirs", "m1", 8));
+	await service.migrate();
+	expect(warned).toEqual([]);
+	await expect(write()).resolves.toMatchObject({ embeddingsGenerated: 1 });
 });
