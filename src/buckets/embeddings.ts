@@ -1,5 +1,5 @@
 import { Embeddings } from "../core/embeddings.ts";
-import { readOtherModels } from "../core/other-models.ts";
+import { readDifferingModels, readOtherModels } from "../core/other-models.ts";
 import { refuseInsideTransaction } from "../db/open-transaction.ts";
 import type { FieldStatus } from "../embed-sync/status.ts";
 import type { SyncProgress } from "../embed-sync/sync.ts";
@@ -104,6 +104,8 @@ export function embeddingsOfBuckets(
 		checkProvider: ({ entity }) =>
 			first().checkProvider(buckets.at(0).registry.get(entity.tableName)),
 		open: (space) => first().open(space),
+		openFor: (table, space) => first().openFor(table, space),
+		whyNot: (space) => first().whyNot(space),
 		wake: () => worker.wake(),
 		adopt: async () => {
 			const others = await readOtherModels(buckets);
@@ -123,7 +125,7 @@ export function embeddingsOfBuckets(
 			];
 		},
 		warnOfMismatch: async () =>
-			first().warnOfMismatch(await readOtherModels(buckets)),
+			first().warnOfMismatch(await readDifferingModels(buckets)),
 	});
 }
 

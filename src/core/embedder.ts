@@ -10,6 +10,7 @@ import type {
 } from "../embeddings/provider.ts";
 import { ProviderRegistry } from "../embeddings/provider-registry.ts";
 import type { ProviderSettings } from "../embeddings/resolve-provider.ts";
+import type { RemError } from "../errors.ts";
 import type { VectorSpace } from "../models/vector.ts";
 import type { Settings } from "../settings/settings.ts";
 
@@ -67,6 +68,11 @@ export class Embedder {
 	registerProvider(provider: EmbeddingProvider): void {
 		this.#registry.register(provider);
 		this.#open.clear();
+	}
+
+	/** Why the configured name is none of a provider that is built in or registered so far; `undefined`: it is. */
+	unknownProvider(): RemError | undefined {
+		return this.#registry.unknownName(this.#named.provider);
 	}
 
 	/** The provider, or `PROVIDER_NOT_CONFIGURED` naming what it lacks. */

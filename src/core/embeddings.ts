@@ -37,6 +37,7 @@ import type {
 } from "../embed-sync/work-on-lease.ts";
 import { EmbeddingWorker } from "../embed-sync/worker.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
+import { builtInProviders } from "../embeddings/resolve-provider.ts";
 import { RemError } from "../errors.ts";
 import {
 	anyText,
@@ -57,9 +58,11 @@ import type { Embedder, GenerateBatchOptions } from "./embedder.ts";
 import { ModelChoice } from "./model-choice.ts";
 import {
 	chooseModels,
+	type DifferingModel,
 	formerModel,
 	notReadable,
 	type OtherModel,
+	readDifferingModels,
 	readOtherModels,
 } from "./other-models.ts";
 
@@ -306,7 +309,29 @@ export class Embeddings {
 		} catch (error) {
 			const active = await this.models.active(db, table).catch(() => undefined);
 			if (active === undefined) throw error;
-			this.open(active);
+			await this.openFor(table, active);
+		}
+	}
+
+	/**
+	 * @internal the provider of a space that texts of the table, or a query of it,
+	 * are embedded in: where the table is set to another model than this service,
+	 * the error names both
+	 */
+	async openFor(table: EntityTable, space: VectorSpace): Promise<OpenProvider> {
+		try {
+			return this.open(space);
+		} catch (error) {
+			const { db, embedder } = this.#parts;
+			const configured = embedder.spaceIfKnown();
+			const active = await this.models.active(db, table).catch(() => undefined);
+			const isSetTo =
+				active !== undefined &&
+				isSameSpace(active, space) &&
+				configured !== undefined &&
+				!isSameSpace(configured, space);
+			if (!isSetTo || !(error instanceof RemError)) throw error;
+			throw otherModel({ table, error, active, configured });
 		}
 	}
 
@@ -323,6 +348,16 @@ export class Embeddings {
 				},
 			);
 		return { provider, calls: embedder.calls(space) };
+	}
+
+	/** @internal why nothing can be embedded in the space here; `undefined`: it can */
+	whyNot(space: VectorSpace): string | undefined {
+		try {
+			this.open(space);
+			return undefined;
+		} catch (error) {
+			return toMessage(error);
+		}
 	}
 
 	/** @internal something was queued here: the worker need not wait for a notification */
@@ -429,13 +464,33 @@ export class Embeddings {
 		}
 	}
 
-	/** @internal warns when the stored vectors are of another model than the configured one */
-	async warnOfMismatch(found?: readonly OtherModel[]): Promise<void> {
+	/**
+	 * @internal warns when the stored vectors are of another model than the
+	 * configured one, or a table without vectors is set to one that cannot be used here
+	 */
+	async warnOfMismatch(found?: readonly DifferingModel[]): Promise<void> {
 		const { settings, embedder } = this.#parts;
-		const others = found ?? (await this.#others());
+		const differing =
+			found ??
+			(await readDifferingModels({
+				...this.#parts,
+				schemas: [settings.schema],
+			}));
+		const others = differing.filter(({ isUsed }) => isUsed);
 		embedder.continueWith(formerModel(others));
 		const configured = embedder.spaceIfKnown();
 		if (configured === undefined) return;
+		for (const { tableName, isUsed, ...space } of differing) {
+			// A provider of one's own may be registered after this.
+			if (isUsed || !builtInProviders.includes(space.provider)) continue;
+			const problem = this.whyNot(space);
+			if (problem === undefined) continue;
+			const { message, hint } = unusedModel({ tableName, space, configured });
+			settings.logger.warn(
+				{ provider: space.provider, model: space.model },
+				`${message}: ${problem}; ${hint}`,
+			);
+		}
 		const different = others
 			.filter((other) => !isSameSpace(other, configured))
 			.map((other) => `"${other.tableName}" in ${describe(other)}`);
@@ -591,6 +646,54 @@ export class Embeddings {
 }
 
 /** `openai text-embedding-3-small (1536)` */
+/** A table that is set to a model which cannot be used here, and differs from the configured one. */
+function otherModel({
+	table: {
+		entity: { tableName },
+	},
+	error,
+	active,
+	configured,
+}: {
+	readonly table: EntityTable;
+	readonly error: RemError;
+	readonly active: VectorSpace;
+	readonly configured: VectorSpace;
+}): RemError {
+	const { message, hint } = unusedModel({
+		tableName,
+		space: active,
+		configured,
+	});
+	return new RemError(error.code, `${message}: ${error.message}`, {
+		hint: `${hint}; ${ofVectors(configured)}`,
+		cause: error,
+	});
+}
+
+function unusedModel({
+	tableName,
+	space,
+	configured,
+}: {
+	readonly tableName: string;
+	readonly space: VectorSpace;
+	readonly configured: VectorSpace;
+}): { readonly message: string; readonly hint: string } {
+	return {
+		message: `table "${tableName}" is set to ${describe(space)} in the database, this service to ${describe(configured)}`,
+		hint: `while the table has no vectors, migrate() of this service sets it to the configured model, as does rem migrate with EMBEDDING__PROVIDER=${configured.provider}`,
+	};
+}
+
+function ofVectors({ model }: VectorSpace): string {
+	return `once it has vectors: rem embeddings sync --model ${model} and rem embeddings switch ${model}`;
+}
+
+function toMessage(error: unknown): string {
+	return error instanceof RemError ? error.message : String(error);
+}
+
 function describe({ provider, model, dimensions }: VectorSpace): string {
 	return `${provider} ${model} (${dimensions})`;
 }
@@ -656,6 +759,8 @@ publicMethods<Embeddings>()(
 	},
 	[
 		"open",
+		"openFor",
+		"whyNot",
 		"wake",
 		"adopt",
 		"warnOfMismatch",

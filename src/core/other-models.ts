@@ -16,6 +16,12 @@ export interface OtherModel extends VectorSpace {
 	readonly tableName: string;
 }
 
+/** Also one that the table is only set to. */
+export interface DifferingModel extends OtherModel {
+	/** Whether the table has vectors of it. */
+	readonly isUsed: boolean;
+}
+
 interface Place {
 	readonly db: Database;
 	readonly registry: Registry;
@@ -28,30 +34,37 @@ interface Place {
  * The models of the tables that differ from the configured one, each once for a
  * table: the same for all buckets, as soon as one has vectors of it.
  */
-export async function readOtherModels({
+export async function readOtherModels(place: Place): Promise<OtherModel[]> {
+	const differing = await readDifferingModels(place);
+	return differing.flatMap(({ isUsed, ...model }) => (isUsed ? [model] : []));
+}
+
+/** The same, with those that a table has no vectors of. */
+export async function readDifferingModels({
 	db,
 	registry,
 	embedder,
 	schemas,
-}: Place): Promise<OtherModel[]> {
+}: Place): Promise<DifferingModel[]> {
 	const named = embedder.namedSpace();
 	const active = await readActiveModels(db, schemas).catch(notReadable);
-	const others: OtherModel[] = [];
+	const others: DifferingModel[] = [];
 	for (const { schema, ...model } of active) {
 		const entity = registry
 			.all()
 			.find((one) => one.entity.tableName === model.tableName)?.entity;
 		if (entity === undefined || entity.embedFields.length === 0) continue;
 		if (named !== undefined && isSameSpace(named, model)) continue;
-		const isKnown = others.some(
+		const known = others.findIndex(
 			(other) =>
 				other.tableName === model.tableName && isSameSpace(other, model),
 		);
-		if (isKnown) continue;
+		if (others[known]?.isUsed === true) continue;
 		const isUsed = await hasVectors(db, { schema, entity }, model).catch(
 			whenUnreadable,
 		);
-		if (isUsed) others.push(model);
+		if (known < 0) others.push({ ...model, isUsed });
+		else others[known] = { ...model, isUsed };
 	}
 	return others;
 }

@@ -180,18 +180,26 @@ export async function planEmbedding(
 			models.isConfigured(space),
 		embeds,
 		queuesFailures,
-		provider: embeds ? openProvider(core, space, queuesFailures) : undefined,
+		provider: embeds
+			? await openProvider(core, { table, space, queuesFailures })
+			: undefined,
 	};
 }
 
+interface Target {
+	readonly table: EntityTable;
+	readonly space: VectorSpace;
+	readonly queuesFailures: boolean;
+}
+
 /** Without a provider that can be asked, everything is queued, if that is wanted. */
-function openProvider(
+async function openProvider(
 	{ embeddings }: ServiceCore,
-	space: VectorSpace,
-	queuesFailures: boolean,
-): EmbeddingProvider | undefined {
+	{ table, space, queuesFailures }: Target,
+): Promise<EmbeddingProvider | undefined> {
 	try {
-		return embeddings.open(space).provider;
+		const { provider } = await embeddings.openFor(table, space);
+		return provider;
 	} catch (error) {
 		if (queuesFailures && isProviderError(error)) return undefined;
 		throw error;

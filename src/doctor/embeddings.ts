@@ -1,3 +1,4 @@
+import type { EmbeddingStatus } from "../core/embeddings.ts";
 import {
 	type FieldStatus,
 	type Queued,
@@ -23,7 +24,8 @@ export const checkCoverage: RunCheck = async (core) => {
 		.all()
 		.some(({ entity }) => entity.embedFields.length > 0);
 	if (!embeds) return [];
-	const { fields } = await core.embeddings.status();
+	const status = await core.embeddings.status();
+	const { fields } = status;
 	const groups = new Map<string, FieldStatus[]>();
 	for (const field of fields) {
 		const { tableName, provider, model, dimensions } = field;
@@ -33,6 +35,7 @@ export const checkCoverage: RunCheck = async (core) => {
 	}
 	const findings = [
 		...[...groups].map(([name, group]) => coverage(name, group)),
+		...unusableModels(core, status),
 		...betterModel(core, fields),
 	];
 	if (core.embedder.spaceIfKnown() === undefined)
@@ -45,6 +48,48 @@ export const checkCoverage: RunCheck = async (core) => {
 		];
 	return findings.length === 0 ? ok("no texts yet") : findings;
 };
+
+/** Tables that are set to another model than the configured one before they have vectors, or to one that cannot be asked here. */
+function unusableModels(
+	{ embeddings }: Pick<Examined, "embeddings">,
+	{ fields, mismatched, configured }: EmbeddingStatus,
+): Finding[] {
+	if (configured === undefined) return [];
+	const tables = new Map<string, FieldStatus[]>();
+	for (const field of fields) {
+		if (field.state !== "active") continue;
+		const { tableName, provider, model, dimensions } = field;
+		const name = `${tableName} is set to ${provider}/${model} (${dimensions})`;
+		tables.set(name, [...(tables.get(name) ?? []), field]);
+	}
+	return [...tables].flatMap(([name, ofTable]) => {
+		const [field] = ofTable;
+		if (field === undefined) return [];
+		const { tableName, provider, model, dimensions } = field;
+		const problem = embeddings.whyNot({ provider, model, dimensions });
+		const differs = mismatched.includes(tableName);
+		const isEmpty = ofTable.every(({ embedded }) => embedded === 0);
+		if (problem === undefined && !(differs && isEmpty)) return [];
+		const found = [
+			name,
+			...(differs
+				? [`the configuration to ${configured.provider}/${configured.model}`]
+				: []),
+			...(problem === undefined ? [] : [problem]),
+		].join("; ");
+		if (!differs)
+			return warning(
+				found,
+				"set the provider's key, or EMBEDDING__PROVIDER (docs/embeddings.md)",
+			);
+		return warning(
+			found,
+			isEmpty
+				? `rem migrate with EMBEDDING__PROVIDER=${configured.provider}, or migrate() of the service`
+				: `configure ${provider} here (docs/embeddings.md), or rem embeddings sync --model ${configured.model} && rem embeddings switch ${configured.model}`,
+		);
+	});
+}
 
 /** Texts of a database that began when `local` had only its former model. */
 function betterModel(

@@ -174,6 +174,7 @@ SELECT entity_type AS "tableName", version FROM ${versions} ORDER BY ordinal DES
 		async (tx) => {
 			// One at a time: two versions may migrate at once.
 			await tx.query(sql`LOCK TABLE ${versions} IN SHARE ROW EXCLUSIVE MODE`);
+			const columns = await readColumns(tx, schema, changed);
 			await tx.query(sql`
 INSERT INTO ${versions} (entity_type, version) SELECT i.entity_type, i.version FROM ${models} ON CONFLICT DO NOTHING`);
 			await tx.query(sql`
@@ -188,7 +189,14 @@ FROM ${models}
 WHERE f.entity_type = i.entity_type AND f.state <> 'removing'
   AND NOT EXISTS (SELECT FROM ${own} WHERE o.entity_type = f.entity_type AND o.field_name = f.field_name)
   AND (i.version = (SELECT v.version FROM ${versions} AS v WHERE v.entity_type = f.entity_type ORDER BY v.ordinal DESC LIMIT 1)
-    OR NOT EXISTS (SELECT FROM ${await readColumns(tx, schema, changed)} WHERE c.entity_type = f.entity_type AND c.column_name = f.column_name))`);
+    OR NOT EXISTS (SELECT FROM ${columns} WHERE c.entity_type = f.entity_type AND c.column_name = f.column_name))`);
+			// Where a column was renamed, another one may have its name now, and other texts.
+			await tx.query(sql`
+UPDATE ${registry} AS f SET state = 'filling', updated_at = statement_timestamp()
+FROM ${models}
+WHERE f.entity_type = i.entity_type AND f.state = 'embedded'
+  AND EXISTS (SELECT FROM ${registry} AS o WHERE o.entity_type = f.entity_type AND o.state = 'removing'
+    AND NOT EXISTS (SELECT FROM ${columns} WHERE c.entity_type = o.entity_type AND c.column_name = o.column_name))`);
 		},
 		{ retries: 5 },
 	);

@@ -146,7 +146,7 @@ WHERE ${page} AND NOT ${hasCurrentVector(table)}`;
 }
 
 /** The conditions of one page of rows after the other, in the order of their ids. */
-async function* pagesOf(
+export async function* pagesOf(
 	db: Handle,
 	table: EntityTable,
 	signal: AbortSignal | undefined,

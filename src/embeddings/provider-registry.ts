@@ -32,6 +32,14 @@ export class ProviderRegistry {
 		return { provider: own.name, model: own.model, dimensions: own.dimensions };
 	}
 
+	/** Why no provider has the name yet; `undefined`: one has. */
+	unknownName(provider: string): RemError | undefined {
+		const isKnown =
+			builtInProviders.includes(provider) ||
+			this.#own.some(({ name }) => name === provider);
+		return isKnown ? undefined : this.#unknown(provider);
+	}
+
 	/** Without a model, the one registered last. */
 	#find({ provider, model }: ProviderSettings): EmbeddingProvider | undefined {
 		const own = this.#own.find(

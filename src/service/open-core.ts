@@ -9,6 +9,7 @@ import { ServiceCore } from "../core/service-core.ts";
 import { sideBySide } from "../core/side-by-side.ts";
 import type { CitusNodes } from "../db/citus-nodes.ts";
 import { type Database, type Handle, limited } from "../db/database.ts";
+import type { RemError } from "../errors.ts";
 import {
 	checkIsolation,
 	type IsolationReport,
@@ -55,6 +56,9 @@ export async function openCore({
 
 /** Checks, when a service connects, what may have changed since the last connection. */
 export async function lookAround(core: ServiceCore): Promise<void> {
+	// Another name may be that of a provider which is registered after this.
+	const unknown = core.embedder.unknownProvider();
+	if (unknown?.hint?.startsWith("did you mean")) warnOfProvider(core, unknown);
 	// For 64 buckets, hundreds of statements: a read notices that the cache of its bucket was emptied.
 	if (core instanceof Buckets) return core.embeddings.warnOfMismatch();
 	// A crash may have emptied the cache since the last connection.
@@ -68,13 +72,30 @@ export async function migrateCore(
 	options: MigrateOptions,
 ): Promise<MigrateResult> {
 	const result = await core.schema.migrate(options);
-	if (options.to === undefined) await warnOfLocale(core);
+	if (options.to === undefined) {
+		await warnOfLocale(core);
+		const unknown = core.embedder.unknownProvider();
+		if (unknown !== undefined) warnOfProvider(core, unknown);
+	}
 	// The migration of buckets has done the rest for each bucket.
 	if (core instanceof Buckets) return result;
 	await core.kv.catchUp();
 	await core.embeddings.adopt();
 	core.indexer.check();
 	return result;
+}
+
+/** A service whose models embed nothing needs no provider. */
+function warnOfProvider(
+	{ registry, settings }: ServiceCore,
+	{ message, hint }: RemError,
+): void {
+	if (!registry.all().some(({ entity }) => entity.embedFields.length > 0))
+		return;
+	settings.logger.warn(
+		{},
+		`${message}: texts cannot be embedded${hint === undefined ? "" : ` (${hint})`}; a provider of your own is registered with embeddings.registerProvider()`,
+	);
 }
 
 async function warnOfLocale({ db, settings }: ServiceCore): Promise<void> {

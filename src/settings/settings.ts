@@ -81,6 +81,9 @@ export function resolveSettings(
 	checkConnectOptions(options);
 	const database = resolveDatabase(options, environment);
 	const embedding = resolveEmbedding(options, environment, database.kind);
+	const logger =
+		options.logger === undefined ? silentLogger : shielded(options.logger);
+	if (isUndefined(options)) warnOfUndefined(logger, database);
 	return {
 		database,
 		tls: {
@@ -117,9 +120,28 @@ export function resolveSettings(
 		language: options.language ?? environment.FULL_TEXT__LANGUAGE,
 		...embedding,
 		backgroundIndex: resolveBackgroundIndex(options, environment),
-		logger:
-			options.logger === undefined ? silentLogger : shielded(options.logger),
+		logger,
 	};
+}
+
+/** As of `connectionString: process.env.NAME`, where the variable is not set. */
+function isUndefined(options: ConnectOptions): boolean {
+	return (
+		"connectionString" in options && options.connectionString === undefined
+	);
+}
+
+function warnOfUndefined(logger: Logger, database: DatabaseSettings): void {
+	const used =
+		database.kind === "server"
+			? "the server that the environment names"
+			: database.folder === undefined
+				? "an embedded database in memory, as the environment has it,"
+				: `the embedded database in ${database.folder}`;
+	logger.warn(
+		{},
+		`the option connectionString is given, but undefined: ${used} is used; leave the option out if that is meant`,
+	);
 }
 
 function resolveBackgroundIndex(

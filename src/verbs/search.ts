@@ -255,11 +255,11 @@ const queryVectors = new QueryVectors();
 
 async function embedQuery({
 	core,
-	search: { space },
+	search: { space, table },
 	query,
 }: Omit<ResolvedSearch, "attempts">): Promise<Float32Array> {
 	checkHasText(query);
-	const { provider } = core.embeddings.open(space);
+	const { provider } = await core.embeddings.openFor(table, space);
 	return queryVectors.get(provider, query, async () => {
 		const vectors = await core.embedder.generateBatch([query], {
 			...space,

@@ -168,3 +168,17 @@ test.runIf(engines.includes("server"))(
 		await client.end();
 	},
 );
+
+test("rem migrate fails with a provider that no one calls so, and creates nothing", async () => {
+	const url = await emptyDatabase("embedded");
+	for (const more of [[], ["--dry-run"]]) {
+		const { code, stderr } = await rem(
+			["migrate", "--models", "models.ts", "--url", url, ...more],
+			{ cwd: folder, env: { EMBEDDING__PROVIDER: "opnai" } },
+		);
+		expect(code).not.toBe(0);
+		expect(stderr).toContain('unknown embedding provider "opnai"');
+		expect(stderr).toContain('did you mean "openai"?');
+		expect(stderr).toContain("EMBEDDING__PROVIDER=module:");
+	}
+});

@@ -35,6 +35,8 @@ const versions = {
 		{ ...key, createEmbeddings: false },
 	),
 	heading: page({ content: embedded(), heading: embedded() }),
+	shifted: page({ heading: embedded(), title: embedded() }),
+	split: page({ heading: embedded(), lead: embedded(), title: embedded() }),
 } satisfies Record<string, Entity>;
 type Version = keyof typeof versions;
 
@@ -128,6 +130,13 @@ async function vectors(): Promise<string[]> {
 	const rows = await psql<{ text: string }>(`
 SELECT p.name || '.' || e.field_name AS text FROM embeddings_pages AS e JOIN pages AS p ON p.id = e.entity_id ORDER BY 1`);
 	return rows.map(({ text }) => text);
+}
+
+/** Each vector of the field, whatever the field is called. */
+async function stored(field: string): Promise<unknown[]> {
+	return psql(`
+SELECT entity_id, model, chunk, chunk_start, chunk_end, content_hash, embedding::text
+FROM embeddings_pages WHERE field_name = '${field}' ORDER BY entity_id, model, chunk`);
 }
 
 async function waiting(): Promise<string[]> {
@@ -341,6 +350,123 @@ describe("a column", () => {
 			.toEqual(["a.content", "a.heading", "b.content", "b.heading"]);
 		expect(await broken(["content", "heading"])).toEqual([]);
 	});
+
+	/** The texts that the provider was asked for since the last call. */
+	const asked = () => fake.asked.splice(0);
+
+	test("that is renamed with its field takes its vectors with it, of every model", async () => {
+		const both = await at("both");
+		const next = new FakeProvider("fake", "m2", 8);
+		both.embeddings.registerProvider(next);
+		const space = { provider: "fake", model: "m2", dimensions: 8 };
+		await both.embeddings.sync({ model: space });
+		const before = await stored("title");
+		asked();
+		await psql("ALTER TABLE pages RENAME COLUMN title TO heading");
+		await migrate("heading");
+		await expect.poll(() => stored("heading")).toEqual(before);
+		expect(await stored("title")).toEqual([]);
+		expect(await waiting()).toEqual([]);
+		expect(asked()).toEqual([]);
+		expect(await broken(["content", "heading"])).toEqual([]);
+		const [hit] = await (await at("heading")).vectorSearch({
+			tableName: "pages",
+			queryText: "One",
+		});
+		expect(hit).toMatchObject({ name: "a" });
+	});
+
+	test("that is renamed takes along the vectors of unchanged texts only", async () => {
+		await upsert("both", [{ name: "c", content: "three", title: "Three" }]);
+		await psql("ALTER TABLE pages RENAME COLUMN title TO heading");
+		await psql("UPDATE pages SET heading = 'New' WHERE name = 'a'");
+		await psql("UPDATE pages SET deleted_at = now() WHERE name = 'c'");
+		await migrate("heading");
+		await expect.poll(waiting).toEqual(["a.heading"]);
+		await expect.poll(vectors).toEqual(["a.content", "b.content", "b.heading"]);
+		expect(await broken(["content", "heading"])).toEqual([]);
+	});
+
+	test("that is renamed to one whose texts were queued before takes them out of the queue", async () => {
+		await psql("ALTER TABLE pages RENAME COLUMN title TO heading");
+		await psql(`INSERT INTO rem_embedding_fields (entity_type, field_name, column_name) VALUES ('pages', 'heading', 'heading');
+INSERT INTO rem_embedding_queue (entity_type, entity_id, field_name, provider, model, dimensions)
+SELECT 'pages', id, 'heading', 'fake', 'm1', 8 FROM pages`);
+		await migrate("heading");
+		await expect.poll(waiting).toEqual([]);
+		await expect
+			.poll(vectors)
+			.toEqual(["a.content", "a.heading", "b.content", "b.heading"]);
+	});
+
+	test("takes the name of another one that is renamed as well, and the vectors go with the texts", async () => {
+		asked();
+		await psql("ALTER TABLE pages RENAME COLUMN title TO heading");
+		await psql("ALTER TABLE pages RENAME COLUMN content TO title");
+		await migrate("shifted");
+		await expect
+			.poll(vectors)
+			.toEqual(["a.heading", "a.title", "b.heading", "b.title"]);
+		expect(await broken(["heading", "title"])).toEqual([]);
+		await (await at("shifted")).embeddings.sync();
+		expect(asked()).toEqual([]);
+	});
+
+	test("that is split gives its vectors to the parts with the same text", async () => {
+		await psql(`ALTER TABLE pages ADD COLUMN heading TEXT;
+UPDATE pages SET heading = content WHERE name = 'a';
+UPDATE pages SET heading = 'part', content = 'other' WHERE name = 'b';
+ALTER TABLE pages RENAME COLUMN content TO lead`);
+		await migrate("split");
+		await expect.poll(waiting).toEqual(["b.heading", "b.lead"]);
+		await expect
+			.poll(vectors)
+			.toEqual(["a.heading", "a.lead", "a.title", "b.title"]);
+		expect(await broken(["heading", "lead", "title"])).toEqual([]);
+	});
+
+	test("that is renamed takes along all passages of a text", async () => {
+		const title = "A sentence of a title. ".repeat(4000);
+		await upsert("both", [{ name: "a", title }]);
+		const before = await stored("title");
+		expect(before.length).toBeGreaterThan(1);
+		await psql("ALTER TABLE pages RENAME COLUMN title TO heading");
+		await migrate("heading");
+		await expect.poll(() => stored("heading")).toEqual(before);
+		expect(await waiting()).toEqual([]);
+	});
+
+	test.runIf(engine === "server")(
+		"that is renamed while a client has locked a row loses no text, and stores no outdated vector",
+		async () => {
+			const both = await at("both");
+			await psql("ALTER TABLE pages RENAME COLUMN title TO heading");
+			await psql(`UPDATE rem_embedding_fields SET state = 'removing' WHERE field_name = 'title';
+INSERT INTO rem_embedding_fields (entity_type, field_name, column_name) VALUES ('pages', 'heading', 'heading')`);
+			const heading = await at("heading");
+			const moved = async () =>
+				(
+					await heading.execute(
+						"SELECT name FROM pages JOIN embeddings_pages ON entity_id = pages.id WHERE field_name = 'heading'",
+					)
+				).rows;
+			let syncing: Promise<unknown> | undefined;
+			await both.transaction(async (tx) => {
+				await tx.script("SELECT FROM pages WHERE name = 'a' FOR UPDATE");
+				syncing = heading.embeddings.sync();
+				await expect.poll(moved).toEqual([{ name: "b" }]);
+				await tx.script("UPDATE pages SET heading = 'New' WHERE name = 'a'");
+			});
+			await syncing;
+			expect(await vectors()).toEqual([
+				"a.content",
+				"a.heading",
+				"b.content",
+				"b.heading",
+			]);
+			expect(await broken(["content", "heading"])).toEqual([]);
+		},
+	);
 
 	test("that is dropped takes its vectors with it", async () => {
 		await psql("ALTER TABLE pages DROP COLUMN title");

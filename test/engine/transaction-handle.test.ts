@@ -79,6 +79,8 @@ const ofEmbeddings: Calls = {
 	generateBatch: never,
 	start: never,
 	open: never,
+	openFor: never, // unless the provider of the table's model cannot be asked
+	whyNot: never,
 	wake: never,
 	warnOfMismatch: () => db.service.embeddings.warnOfMismatch(),
 	checkProvider: never, // unless there is no key for the configured provider

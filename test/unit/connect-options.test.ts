@@ -161,3 +161,34 @@ function errorOf(options: unknown): RemError {
 	}
 	return expect.unreachable(`it did not fail: ${inspect(options)}`);
 }
+
+describe("connectionString", () => {
+	const warningsOf = (options: object, environment = {}) => {
+		const warnings: string[] = [];
+		const quiet = () => {};
+		const warn = (_: object, text: string) => warnings.push(text);
+		const logger = { debug: quiet, info: quiet, warn, error: quiet };
+		resolveSettings({ ...options, logger }, readEnvironment(environment));
+		return warnings;
+	};
+
+	test("that is given as undefined is one warning that names it and what is opened", () => {
+		const undefinedString = { connectionString: undefined };
+		expect(warningsOf(undefinedString)).toEqual([
+			"the option connectionString is given, but undefined: the embedded database in ./.rem is used; leave the option out if that is meant",
+		]);
+		expect(
+			warningsOf(undefinedString, { POSTGRES__HOST: "db.example.org" }),
+		).toEqual([
+			expect.stringContaining("the server that the environment names"),
+		]);
+		expect(warningsOf(undefinedString, { DATABASE_URL: "memory:" })).toEqual([
+			expect.stringContaining("in memory"),
+		]);
+	});
+
+	test("that is left out, or given, is none", () => {
+		expect(warningsOf({})).toEqual([]);
+		expect(warningsOf({ connectionString: "memory:" })).toEqual([]);
+	});
+});

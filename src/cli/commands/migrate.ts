@@ -68,12 +68,14 @@ async function migrate(
 	const { migrations, to, dryRun = false, lockTimeout } = options;
 	if (dryRun)
 		return withoutCreating(terminal, options, async (service) => {
+			checkProviderName(service);
 			const plan = await service.schema.plan({ migrations, to });
 			if (isRefused(plan)) invocation.exitCode = 3;
 			const models = to === undefined ? await plannedModels(service) : [];
 			terminal.show({ plan, models }, describePlan(plan, models));
 		});
 	await withService(terminal, options, async (service) => {
+		checkProviderName(service);
 		const models = to === undefined ? await plannedModels(service) : [];
 		const { applied } = await service.migrate({
 			migrations,
@@ -89,6 +91,18 @@ async function migrate(
 		});
 		await fillCache(terminal, service, invocation.signal);
 		terminal.show({ applied, models }, describeApplied(applied, models));
+	});
+}
+
+/** The tables would be left without a model: no code registers a provider in the command. */
+function checkProviderName({ core, registry }: AnyService): void {
+	const unknown = core.embedder.unknownProvider();
+	const embeds = registry
+		.all()
+		.some(({ entity }) => entity.embedFields.length > 0);
+	if (unknown === undefined || !embeds) return;
+	throw new RemError(unknown.code, unknown.message, {
+		hint: `${unknown.hint ?? "set EMBEDDING__PROVIDER"}; a provider of your own is EMBEDDING__PROVIDER=module:./provider.js`,
 	});
 }
 
