@@ -346,13 +346,14 @@ describe.each(walls)("with %s", (wall) => {
 			});
 
 			test("shared rows are written by any user's scope, and by that of shared rows no user's", async () => {
-				const scope = service().scope({ tenantId: "shared", userId: "u" });
+				const tenantId = `shared, ${wall}`;
+				const scope = service().scope({ tenantId, userId: "u" });
 				const notes = scope.repository(Note);
 				const made = await notes.upsert({ name: "ours", userId: null });
 				expect(made.userId).toBe(null);
 				await notes.upsert({ id: made.id, name: "ours", userId: "u" });
 				expect((await notes.getById(made.id))?.userId).toBe("u");
-				const shared = service().scope({ tenantId: "shared", userId: null });
+				const shared = service().scope({ tenantId, userId: null });
 				await shared.batchUpsert({
 					tableName: "notes",
 					entities: [{ name: "ours" }],
@@ -366,7 +367,7 @@ describe.each(walls)("with %s", (wall) => {
 							shared.batchUpsert({ tableName: "notes", entities: [row] }),
 						),
 					).toBe(code);
-				const ofTenant = service().scope({ tenantId: "shared" });
+				const ofTenant = service().scope({ tenantId });
 				const other = await ofTenant
 					.repository(Note)
 					.upsert({ name: "x", userId: "v" });
