@@ -56,6 +56,7 @@ export async function importIntoBuckets(
 						{
 							skipsVectors,
 							skipsEqual: call.commitEvery !== undefined,
+							userId,
 							onProgress,
 							signal,
 							onWritten: (table, count) => written.set(table, count),

@@ -52,7 +52,10 @@ function taker(name: string, check: Check) {
 
 /** An object of options that the call cannot do without. */
 export function options<T>(checks: OptionChecks<T>): Argument {
-	const table = optionTable(checks);
+	return optionsOf(optionTable(checks));
+}
+
+function optionsOf(table: OptionTable): Argument {
 	return {
 		name: "options",
 		isOptional: false,
@@ -63,7 +66,12 @@ export function options<T>(checks: OptionChecks<T>): Argument {
 
 /** An object of options that may be left out. */
 export function optionalOptions<T>(checks: OptionChecks<T>): Argument {
-	const required = options(checks);
+	return optionalOptionsOf(optionTable(checks));
+}
+
+/** The same, of a table that others use as well. */
+export function optionalOptionsOf(table: OptionTable): Argument {
+	const required = optionsOf(table);
 	return {
 		...required,
 		isOptional: true,

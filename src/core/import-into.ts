@@ -59,6 +59,7 @@ export async function importInto(
 					return importRows(tx, part, {
 						skipsVectors,
 						skipsEqual: call.commitEvery !== undefined,
+						userId,
 						onProgress,
 						signal,
 					});

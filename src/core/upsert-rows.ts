@@ -17,6 +17,8 @@ export interface UpsertRowsOptions {
 	readonly entities: Iterable<unknown> | AsyncIterable<unknown>;
 	readonly tenantId?: string | undefined;
 	readonly userId?: string | null | undefined;
+	/** User of the scope that the call is made in: rows are that user's, or shared. @default any user's */
+	readonly boundUser?: string | null | undefined;
 	readonly generateEmbeddings?: boolean | undefined;
 	readonly embeddingProvider?: string | undefined;
 	readonly embeddingModel?: string | undefined;
@@ -77,7 +79,7 @@ export async function planWrite(
 ): Promise<PlannedWrite> {
 	checkBulk(options);
 	const { embeddings, indexer, embedder, settings } = core;
-	const { tenantId, userId, transaction } = options;
+	const { tenantId, userId, boundUser, transaction } = options;
 	const db = table.entity.tenantScoped
 		? core.handle(tenantId, transaction)
 		: core.source(transaction);
@@ -91,7 +93,12 @@ export async function planWrite(
 			? undefined
 			: indexer.bulkLoad(table, space, isAsked !== true);
 	const storeOptions: UpsertCall["options"] = {
-		scope: { tenantId, userId, defaultTenant: settings.defaultTenant },
+		scope: {
+			tenantId,
+			userId,
+			boundUser,
+			defaultTenant: settings.defaultTenant,
+		},
 		provider: embedding.provider,
 		space,
 		isSpaceClear: embedding.isSpaceClear,

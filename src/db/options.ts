@@ -10,11 +10,7 @@ import {
 	wholeNumber,
 } from "../models/checks.ts";
 import { textProblem } from "../models/limits.ts";
-import {
-	type OptionChecks,
-	optionTable,
-	takeOptions,
-} from "../models/options.ts";
+import { optionTable, takeOptions } from "../models/options.ts";
 import type { QueryOptions, TransactionOptions } from "./database.ts";
 
 /** The only words that can stand behind ISOLATION LEVEL. */
@@ -27,16 +23,17 @@ const isolationLevels = {
 /** Each attempt runs the whole work again. */
 const maxRetries = 100;
 
-export const transactionChecks: OptionChecks<TransactionOptions> = {
-	isolation: oneOf(...Object.keys(isolationLevels)),
-	readOnly: flag,
-	retries: wholeNumber(0, maxRetries),
-	idempotent: flag,
-	isLimited: flag,
-	settings,
-};
-
-const transactionTable = optionTable(transactionChecks);
+export const transactionTable = optionTable<TransactionOptions>(
+	{
+		isolation: oneOf(...Object.keys(isolationLevels)),
+		readOnly: flag,
+		retries: wholeNumber(0, maxRetries),
+		idempotent: flag,
+		isLimited: flag,
+		settings,
+	},
+	["idempotent", "isLimited", "settings"],
+);
 
 /** Throws `VALIDATION` for anything that is not an option of a transaction, or of another type. */
 export function takeTransactionOptions(
@@ -87,23 +84,26 @@ function settings(value: unknown): ReturnType<Check> {
 /** Of the name of a prepared statement: the driver complains about longer ones on its own. */
 const maxNameBytes = 63;
 
-const queryTable = optionTable<QueryOptions>({
-	name: (value) => {
-		if (typeof value !== "string" || value === "")
-			return "must be a text that is not empty";
-		if (Buffer.byteLength(value) > maxNameBytes)
-			return `must have at most ${maxNameBytes} bytes`;
-		if (value in Object.prototype)
-			return "is a member of every JavaScript object";
-		return textProblem(value);
+const queryTable = optionTable<QueryOptions>(
+	{
+		name: (value) => {
+			if (typeof value !== "string" || value === "")
+				return "must be a text that is not empty";
+			if (Buffer.byteLength(value) > maxNameBytes)
+				return `must have at most ${maxNameBytes} bytes`;
+			if (value in Object.prototype)
+				return "is a member of every JavaScript object";
+			return textProblem(value);
+		},
+		readsUnlogged: flag,
+		idempotent: flag,
+		isLimited: flag,
+		retries: wholeNumber(0, maxRetries),
+		signal,
+		timeoutMs: wholeNumber(1, longestWaitMs),
 	},
-	readsUnlogged: flag,
-	idempotent: flag,
-	isLimited: flag,
-	retries: wholeNumber(0, maxRetries),
-	signal,
-	timeoutMs: wholeNumber(1, longestWaitMs),
-});
+	["name", "readsUnlogged", "idempotent", "isLimited", "retries"],
+);
 
 /** Throws `VALIDATION` for anything that is not an option of a statement, or of another type. */
 export function takeQueryOptions(options: QueryOptions): QueryOptions {

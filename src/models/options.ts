@@ -46,6 +46,8 @@ export interface OptionTable<T = unknown> {
 	/** Of which options it is; a type only. */
 	readonly of?: T;
 	readonly names: readonly string[];
+	/** Those that messages name: not what only this package passes. */
+	readonly listed: readonly string[];
 	readonly known: ReadonlySet<unknown>;
 	readonly entries: readonly OptionEntry[];
 }
@@ -58,7 +60,10 @@ interface OptionEntry {
 	readonly undefinedHint: string | undefined;
 }
 
-export function optionTable<T>(checks: OptionChecks<T>): OptionTable<T> {
+export function optionTable<T>(
+	checks: OptionChecks<T>,
+	unlisted: readonly (keyof T & string)[] = [],
+): OptionTable<T> {
 	const entries = Object.entries<AnyCheck>(checks).map(([name, check]) => {
 		const entry: Omit<OptionEntry, "check"> = {
 			name,
@@ -72,7 +77,9 @@ export function optionTable<T>(checks: OptionChecks<T>): OptionTable<T> {
 			: { ...entry, ...check };
 	});
 	const names = entries.map(({ name }) => name);
-	return { names, known: new Set(names), entries };
+	const internal: readonly string[] = unlisted;
+	const listed = names.filter((name) => !internal.includes(name));
+	return { names, listed, known: new Set(names), entries };
 }
 
 /**
@@ -82,17 +89,17 @@ export function optionTable<T>(checks: OptionChecks<T>): OptionTable<T> {
  */
 export function takeOptions<T>(
 	given: unknown,
-	{ names, known, entries }: OptionTable<T>,
+	{ listed, known, entries }: OptionTable<T>,
 	call: string,
 ): T {
 	if (!isRecord(given))
 		throw new RemError(
 			"VALIDATION",
 			`the options of ${call} must be an object, not ${typeName(given)}`,
-			{ hint: `options: ${names.join(", ")}` },
+			{ hint: `options: ${listed.join(", ")}` },
 		);
 	for (const name of namesIn(given))
-		if (!known.has(name)) throw unknownOption(name, names, call);
+		if (!known.has(name)) throw unknownOption(name, listed, call);
 	const taken: Record<string, unknown> = {};
 	for (const { name, check, isRequired, convert, undefinedHint } of entries) {
 		const value = given[name];

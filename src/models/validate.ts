@@ -49,6 +49,8 @@ export interface RowScope {
 	readonly tenantId?: string | undefined;
 	/** User of rows that name none. */
 	readonly userId?: string | null | undefined;
+	/** User of a scope: a row may be that user's or shared; `null`: shared. @default any user's */
+	readonly boundUser?: string | null | undefined;
 	/** Tenant of rows when neither they nor the call name one; `null`: refused. */
 	readonly defaultTenant: string | null;
 	/** Place of the first of the rows in the caller's input. @default 0 */
@@ -259,6 +261,7 @@ function validateRow(
 	];
 	const tenant = rowTenant(entity, given, scope);
 	if (typeof tenant !== "string") problems.push({ ...tenant, index });
+	problems.push(...userProblems(given, scope, index));
 	const key = keyOfRow(entity, output);
 	problems.push(...keyProblems(entity, key, index));
 	if (problems.length > 0 || typeof tenant !== "string") return problems;
@@ -540,6 +543,24 @@ function vectorProblems(
 		});
 	}
 	return problems;
+}
+
+/** In a user's scope a row is that user's, or shared. */
+function userProblems(
+	{ userId }: Readonly<Record<string, unknown>>,
+	{ boundUser }: RowScope,
+	index: number,
+): Problem[] {
+	if (boundUser === undefined || typeof userId !== "string") return [];
+	if (userId === boundUser) return [];
+	return [
+		{
+			kind: "tenant",
+			index,
+			field: "userId",
+			message: `user "${userId}" is not the scope's`,
+		},
+	];
 }
 
 function rowTenant(

@@ -4,6 +4,7 @@ import {
 	argument,
 	optional,
 	optionalOptions,
+	optionalOptionsOf,
 	options,
 } from "../calls/arguments.ts";
 import {
@@ -31,7 +32,7 @@ import {
 	insideTransaction,
 	refuseInsideTransaction,
 } from "../db/open-transaction.ts";
-import { transactionChecks } from "../db/options.ts";
+import { transactionTable } from "../db/options.ts";
 import type { Replica } from "../db/replica.ts";
 import { openNodes, openReplica, openServer } from "../db/server.ts";
 import type { DoctorOptions } from "../doctor/check.ts";
@@ -395,7 +396,7 @@ publicMethods<Omit<PostgresService<Models>, keyof Verbs<Models>>>()(
 			},
 		),
 		transaction: {
-			...async(argument("work", callback), optionalOptions(transactionChecks)),
+			...async(argument("work", callback), optionalOptionsOf(transactionTable)),
 			runsWork: true,
 			span: { operation: "transaction" },
 		},

@@ -353,7 +353,11 @@ async function writeParts(
 	for (const { call, prepared } of parts) {
 		const { table, options } = call;
 		const write = (inner: Handle) =>
-			writeBatch(inner, table, { ...prepared, merge: options.merge });
+			writeBatch(inner, table, {
+				...prepared,
+				merge: options.merge,
+				boundUser: options.scope.boundUser,
+			});
 		results.push(
 			parts.length === 1
 				? await write(tx)

@@ -32,6 +32,7 @@ import {
 	type ImportedTable,
 	type OpenedExport,
 } from "./read-export.ts";
+import { ofUser } from "./write-rows.ts";
 import { settleTexts } from "./write-texts.ts";
 
 export interface ImportRowsOptions {
@@ -41,6 +42,8 @@ export interface ImportRowsOptions {
 	readonly signal?: AbortSignal | undefined;
 	/** Whether rows whose stored row is equal are not written, at the price of a read. @default false */
 	readonly skipsEqual?: boolean;
+	/** As of the call: stored rows of other users are not replaced. @default any user's */
+	readonly userId?: string | null | undefined;
 	/** Called at the end with what was written into each table. */
 	readonly onWritten?: (table: ImportedTable, count: ImportedCount) => void;
 }
@@ -223,10 +226,10 @@ function refused({ line, table }: ImportedRow, error: RemError): RemError {
 async function writeRows(
 	tx: Handle,
 	batch: Batch,
-	{ skipsVectors }: ImportRowsOptions,
+	{ skipsVectors, userId }: ImportRowsOptions,
 ): Promise<ImportedCount> {
 	const { rows } = await tx.query<{ id: string; inserted: boolean }>(
-		writeRowsSql(batch),
+		writeRowsSql(batch, userId),
 	);
 	if (rows.length < batch.length) throw foreignId(batch, rows);
 	const updated = new Set(
@@ -248,7 +251,7 @@ async function writeRows(
 	};
 }
 
-function writeRowsSql(batch: Batch): Sql {
+function writeRowsSql(batch: Batch, userId: string | null | undefined): Sql {
 	const [
 		{
 			table: { table, fields },
@@ -259,15 +262,15 @@ function writeRowsSql(batch: Batch): Sql {
 	const assignments = fields
 		.filter(({ name }) => name !== "id")
 		.map(({ column }) => sql`${ident(column)} = excluded.${ident(column)}`);
-	const isOwn = table.entity.tenantScoped
-		? sql`
-WHERE t.tenant_id = excluded.tenant_id`
-		: raw("");
+	const isOfTenant = table.entity.tenantScoped
+		? sql`t.tenant_id = excluded.tenant_id`
+		: raw("TRUE");
 	return sql`INSERT INTO ${tableRef(table)} AS t (${join(columns)})
 SELECT ${join(values)}
 FROM ${from} ORDER BY i.rem_ord
 ON CONFLICT (id) DO UPDATE SET
-  ${join(assignments, ",\n  ")}${isOwn}
+  ${join(assignments, ",\n  ")}
+WHERE ${isOfTenant}${ofUser(userId)}
 RETURNING t.id, old.id IS NULL AS inserted`;
 }
 
@@ -281,7 +284,7 @@ function foreignId(
 		"DUPLICATE_KEY",
 		`line ${line}: its id is already taken`,
 		{
-			hint: "nothing was written; a row of another tenant has it",
+			hint: "nothing was written; a row of another tenant has it, or of another user than the call's",
 		},
 	);
 }

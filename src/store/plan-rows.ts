@@ -62,15 +62,17 @@ export interface RowPlanOptions {
 	/** Whether texts without a current vector get one. */
 	readonly embed: boolean;
 	readonly merge: readonly MergeField[];
+	/** As of the rows' scope: whose rows they may be. */
+	readonly boundUser: string | null | undefined;
 }
 
 /** Compares a row with what is stored, and plans what of it is written and embedded. */
 export function planRow(
 	{ entity }: EntityTable,
 	{ row, stored }: ComparedRow,
-	{ embed, merge }: RowPlanOptions,
+	{ embed, merge, boundUser }: RowPlanOptions,
 ): PlannedRow {
-	checkTakenId(row, stored);
+	checkTakenId(row, stored, boundUser);
 	checkUnwritable(entity, row, stored);
 	const texts: TextToEmbed[] = [];
 	const touched: TouchedText[] = [];
@@ -143,10 +145,18 @@ function isSameHash(
 		: before === hash;
 }
 
-/** An id of another tenant, or of a deleted row, is not the caller's to write. */
-function checkTakenId(row: ValidRow, stored: StoredRow | undefined): void {
+/** An id of another tenant, of a user beside the scope's, or of a deleted row, is not the caller's to write. */
+function checkTakenId(
+	row: ValidRow,
+	stored: StoredRow | undefined,
+	boundUser: string | null | undefined,
+): void {
 	if (row.id === undefined || stored === undefined) return;
-	if (stored.tenantId === row.tenantId && !stored.isDeleted) return;
+	const isOfUser =
+		boundUser === undefined ||
+		stored.userId === null ||
+		stored.userId === boundUser;
+	if (stored.tenantId === row.tenantId && isOfUser && !stored.isDeleted) return;
 	throw new RemError(
 		"DUPLICATE_KEY",
 		`entity ${row.index}: its id is already taken`,

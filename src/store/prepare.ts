@@ -97,6 +97,7 @@ export async function prepare(
 			{
 				embed: options.provider !== undefined || options.queuesFailures,
 				merge: options.merge,
+				boundUser: options.scope.boundUser,
 			},
 		);
 		plans.set(row, planned);

@@ -27,7 +27,11 @@ import { writeTexts } from "./write-texts.ts";
 export async function writeBatch(
 	tx: Handle,
 	table: EntityTable,
-	{ merge, ...prepared }: Prepared & { readonly merge: readonly MergeField[] },
+	{
+		merge,
+		boundUser,
+		...prepared
+	}: Prepared & Pick<RowsToWrite, "merge" | "boundUser">,
 ): Promise<UpsertResult> {
 	const { input, rows, places, newId = uuidv7 } = prepared;
 	// A row that is taken for stored may be deleted by now: it then needs an id
@@ -36,7 +40,12 @@ export async function writeBatch(
 		isChanged || storedId === undefined ? (row.id ?? newId(row)) : storedId,
 	);
 	await lockRows(tx, table, rows);
-	const inserted = await writeChangedRows(tx, table, { rows, ids, merge });
+	const inserted = await writeChangedRows(tx, table, {
+		rows,
+		ids,
+		merge,
+		boundUser,
+	});
 	const texts = await writeTexts(tx, table, { ...prepared, ids });
 	return {
 		inserted,
@@ -98,13 +107,15 @@ interface RowsToWrite {
 	/** Of each row. */
 	readonly ids: string[];
 	readonly merge: readonly MergeField[];
+	/** As of the rows' scope: whose rows they may be. */
+	readonly boundUser: string | null | undefined;
 }
 
 /** Returns how many were new; `ids` become those that the database has. */
 async function writeChangedRows(
 	tx: Handle,
 	table: EntityTable,
-	{ rows, ids, merge }: RowsToWrite,
+	{ rows, ids, merge, boundUser }: RowsToWrite,
 ): Promise<number> {
 	const changed = rows.flatMap((planned, index) => {
 		const { row, isChanged } = planned;
@@ -115,7 +126,8 @@ async function writeChangedRows(
 	let inserted = 0;
 	const send = (rows: typeof changed, arbiter: Arbiter) =>
 		sendPipelined(tx, rows, {
-			build: (slice) => writeRowsSql(table, slice, { arbiter, merge }),
+			build: (slice) =>
+				writeRowsSql(table, slice, { arbiter, merge, boundUser }),
 			onResult: (result, slice) => {
 				const written = readWritten(table, slice, result);
 				slice.forEach(({ planned, index }, at) => {

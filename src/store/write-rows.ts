@@ -35,6 +35,8 @@ export interface WriteOptions {
 	readonly arbiter: Arbiter;
 	/** Fields that are added to instead of replaced. */
 	readonly merge?: readonly MergeField[];
+	/** As of the rows' scope: an id finds only that user's rows and shared ones. @default any user's */
+	readonly boundUser?: string | null | undefined;
 }
 
 /** The result of {@link writeRowsSql}, row by row in the order of the input. */
@@ -66,7 +68,7 @@ export function readWritten(
 export function writeRowsSql(
 	table: EntityTable,
 	rows: readonly RowToWrite[],
-	{ arbiter, merge = [] }: WriteOptions,
+	{ arbiter, merge = [], boundUser }: WriteOptions,
 ): Sql {
 	const { entity } = table;
 	const columns = inputColumns(entity, rows);
@@ -78,7 +80,15 @@ INSERT INTO ${tableRef(table)} AS t (${join(columns.map(({ name }) => name))})
 SELECT ${join(columns.map(({ value }) => value))} FROM input AS i ORDER BY i.rem_ord
 ON CONFLICT ${conflictTarget(table, arbiter)} DO UPDATE SET
   ${join([...assignments(table, columns, { arbiter, merge, rows }), sql`updated_at = excluded.updated_at`], ",\n  ")}
-${arbiter === "id" ? sql`WHERE t.deleted_at IS NULL${entity.tenantScoped ? sql` AND t.tenant_id = excluded.tenant_id` : empty}\n` : empty}RETURNING t.id, old.id IS NULL AS inserted${join(changedTexts(entity, rows), "")}`;
+${arbiter === "id" ? sql`WHERE t.deleted_at IS NULL${entity.tenantScoped ? sql` AND t.tenant_id = excluded.tenant_id` : empty}${ofUser(boundUser)}\n` : empty}RETURNING t.id, old.id IS NULL AS inserted${join(changedTexts(entity, rows), "")}`;
+}
+
+/** @internal Of the row that exists: whether it is the user's, or shared; nothing for any user's. Citus takes no parameter there. */
+export function ofUser(userId: string | null | undefined): Sql {
+	if (userId === undefined) return empty;
+	return userId === null
+		? sql` AND t.user_id IS NULL`
+		: sql` AND (t.user_id = ${literal(userId)} OR t.user_id IS NULL)`;
 }
 
 /**

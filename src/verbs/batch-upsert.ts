@@ -125,10 +125,16 @@ export const batchUpsert = verb({
 		),
 	}),
 	scopeAt: 0,
-	buckets: async ({ buckets }: BucketCaller, options: Options) =>
-		upsertInBuckets(buckets, tableOf(buckets, options), options),
-	run: async ({ core }, options: Options): Promise<BatchUpsertResult> =>
-		upsertRows(core, tableOf(core, options), options),
+	buckets: async ({ buckets, scope }: BucketCaller, options: Options) =>
+		upsertInBuckets(buckets, tableOf(buckets, options), {
+			...options,
+			boundUser: scope?.userId,
+		}),
+	run: async ({ core, scope }, options: Options): Promise<BatchUpsertResult> =>
+		upsertRows(core, tableOf(core, options), {
+			...options,
+			boundUser: scope?.userId,
+		}),
 	probe: {
 		does: "takes over",
 		// A row of the same id: refused, or it would be taken over.

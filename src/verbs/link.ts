@@ -40,9 +40,9 @@ export const link: Verb = verb({
 	name: "link",
 	method: traced(async(options(checks)), { operation: "link" }),
 	scopeAt: 0,
-	buckets: ({ buckets, verbs }: BucketCaller, call: LinkCall) =>
+	buckets: ({ buckets, verbs, scope }: BucketCaller, call: LinkCall) =>
 		changeLinks(buckets, call, (core, inBucket) =>
-			link.run({ core, verbs }, inBucket),
+			link.run({ core, verbs, scope }, inBucket),
 		),
 	run: async ({ core }, call: LinkCall): Promise<LinkResult> => {
 		const edges = [call.edges].flat();

@@ -33,9 +33,9 @@ export const unlink: Verb = verb({
 	name: "unlink",
 	method: traced(async(options(checks)), { operation: "unlink" }),
 	scopeAt: 0,
-	buckets: ({ buckets, verbs }: BucketCaller, call: UnlinkCall) =>
+	buckets: ({ buckets, verbs, scope }: BucketCaller, call: UnlinkCall) =>
 		changeLinks(buckets, call, (core, inBucket) =>
-			unlink.run({ core, verbs }, inBucket),
+			unlink.run({ core, verbs, scope }, inBucket),
 		),
 	run: async ({ core }, call: UnlinkCall): Promise<number> => {
 		const { dst, relType } = call;

@@ -44,11 +44,12 @@ class CallableVerbs {
 					},
 					function (this: CallableVerbs, ...given: unknown[]) {
 						const core = this.#core;
-						if (this.#scope !== undefined)
-							given[scopeAt] = boundTo(this.#scope, given[scopeAt] ?? {});
+						const scope = this.#scope;
+						if (scope !== undefined)
+							given[scopeAt] = boundTo(scope, given[scopeAt] ?? {});
 						return core instanceof Buckets
-							? runInBuckets(verb, { buckets: core, verbs: this }, given)
-							: verb.run({ core, verbs: this }, ...given);
+							? runInBuckets(verb, { buckets: core, verbs: this, scope }, given)
+							: verb.run({ core, verbs: this, scope }, ...given);
 					},
 				),
 			);
@@ -66,7 +67,8 @@ function runInBuckets(
 		return verb.buckets(caller, ...(given as never[]));
 	const { tenantId } = membersOf(given[verb.scopeAt]);
 	const core = caller.buckets.of(tenantId as string | undefined);
-	return verb.run({ core, verbs: caller.verbs }, ...given);
+	const { verbs, scope } = caller;
+	return verb.run({ core, verbs, scope }, ...given);
 }
 
 /** A class of its own for the types: they are those of the service's models, and do not name its core. */

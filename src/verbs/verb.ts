@@ -36,6 +36,8 @@ type BucketRule =
 export interface BucketCaller {
 	readonly buckets: Buckets;
 	readonly verbs: object;
+	/** As of {@link Caller}. */
+	readonly scope: BoundScope | undefined;
 }
 
 type AnyCall = (...given: never[]) => unknown;
@@ -55,6 +57,8 @@ export interface Caller {
 	readonly core: ServiceCore;
 	/** The object whose method was called: a verb that is made of others calls them here. */
 	readonly verbs: object;
+	/** The tenant, and optionally the user, that its calls are bound to; they name it, too. */
+	readonly scope: BoundScope | undefined;
 }
 
 /** A verb of a repository: of one entity's rows. */

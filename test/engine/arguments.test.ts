@@ -487,7 +487,7 @@ describe("an unknown option", () => {
 			.map((one) => [one.name, one] as const),
 	)("of %s is refused with the nearest known one", async (_, one) => {
 		const calls = one.method.parameters.flatMap(({ table }, at) =>
-			(table?.names ?? []).map((name) => {
+			(table?.listed ?? []).map((name) => {
 				const given = one.sample();
 				given[at] = { ...(given[at] as object), [slip(name)]: "x" };
 				return [name, () => one.call(given)] as const;
@@ -551,6 +551,27 @@ describe("an unknown option", () => {
 			message: 'unknown option "zzzzzzzzzzzz" of link',
 			hint: "known: edges, from, tenantId, transaction, userId",
 		});
+	});
+
+	test("of a transaction, and of a statement on its handle, is refused with the public ones", async () => {
+		const work = async () => {};
+		for (const call of [
+			() => db.service.transaction(work, { isolationLevel: "x" } as never),
+			() =>
+				db.service.transaction((tx) =>
+					tx.transaction(work, { isolationLevel: "x" } as never),
+				),
+		])
+			await expect(call()).rejects.toMatchObject({
+				code: "VALIDATION",
+				message: 'unknown option "isolationLevel" of transaction',
+				hint: "known: isolation, readOnly, retries",
+			});
+		await expect(
+			db.service.transaction((tx) =>
+				tx.query({ text: "SELECT 1", values: [] }, { zzzz: 1 } as never),
+			),
+		).rejects.toMatchObject({ hint: "known: signal, timeoutMs" });
 	});
 
 	test("of an inherited or frozen object is no way around the tenant", async () => {

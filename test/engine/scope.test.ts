@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { PostgresService } from "../../src/index.ts";
+import { PostgresService, RemError, type Repository } from "../../src/index.ts";
+import { exportText } from "../../src/store/export-format.ts";
+import { rowsVerbs } from "../../src/verbs/repository/verbs.ts";
 import { type Verbs, verbs } from "../../src/verbs/verbs.ts";
 import { codeOf, engine, useService } from "../support/engine.ts";
 import { login } from "../support/row-security.ts";
@@ -221,6 +223,156 @@ describe.each(walls)("with %s", (wall) => {
 					}),
 				),
 			).toBe("TENANT_MISMATCH");
+		});
+
+		describe("of a user writes that user's rows and shared ones only:", () => {
+			const tenantId = "users";
+			/** Of each verb that writes: calls that would write a row of the user `v`, and what they are answered. */
+			const tries: Readonly<
+				Record<
+					string,
+					(
+						verbs: Verbs<ScopeModels>,
+						notes: Repository<typeof Note>,
+						ids: { readonly mine: string; readonly theirs: string },
+					) => readonly (readonly [answer: unknown, () => Promise<unknown>])[]
+				>
+			> = {
+				batchUpsert: (verbs, _, { mine, theirs }) =>
+					[
+						[{ name: "theirs", userId: "v" }],
+						[{ name: "new" }, { name: "new", userId: "v" }],
+						[{ id: mine, name: "mine", userId: "v" }],
+						[{ id: theirs, name: "theirs" }],
+						[{ id: theirs, name: "theirs", userId: null }],
+					].map((entities, at) => [
+						at < 3 ? "TENANT_MISMATCH" : "DUPLICATE_KEY",
+						() => verbs.batchUpsert({ tableName: "notes", entities }),
+					]),
+				upsert: (_, notes, { theirs }) => [
+					[
+						"TENANT_MISMATCH",
+						() => notes.upsert({ name: "theirs", userId: "v" }),
+					],
+					["DUPLICATE_KEY", () => notes.upsert({ id: theirs, name: "x" })],
+				],
+				importRows: (verbs, _, { theirs }) =>
+					["u", "v"].map((user_id) => [
+						user_id === "u" ? "DUPLICATE_KEY" : "TENANT_MISMATCH",
+						() =>
+							verbs.importRows({
+								text: exportText("notes", {
+									id: theirs,
+									tenant_id: tenantId,
+									user_id,
+									name: "theirs",
+								}),
+							}),
+					]),
+				link: (verbs) => [
+					[
+						"VALIDATION",
+						() =>
+							verbs.link({
+								from: "theirs",
+								edges: { dst: "x", rel_type: "r" },
+							}),
+					],
+				],
+				unlink: (verbs) => [
+					["VALIDATION", () => verbs.unlink({ from: "theirs", dst: "hub" })],
+				],
+				update: (_, notes, { mine, theirs }) => [
+					["TENANT_MISMATCH", () => notes.update(mine, { userId: "v" })],
+					[undefined, () => notes.update(theirs, { tags: ["t"] })],
+				],
+				updateMany: (_, notes, { theirs }) => [
+					[
+						"TENANT_MISMATCH",
+						() => notes.updateMany({ name: "mine" }, { userId: "v" }),
+					],
+					[
+						expect.objectContaining({ updated: 0 }),
+						() => notes.updateMany({ id: theirs }, { tags: ["t"] }),
+					],
+				],
+				delete: (_, notes, { theirs }) => [[false, () => notes.delete(theirs)]],
+				restore: (_, notes, { theirs }) => [
+					[false, () => notes.restore(theirs)],
+				],
+				purge: (_, notes, { theirs }) => [[false, () => notes.purge(theirs)]],
+			};
+
+			test("every verb that writes is tried", () => {
+				const writing = [...verbs, ...rowsVerbs].filter(
+					({ name, probe }) =>
+						name === "upsert" ||
+						probe?.does === "changes" ||
+						probe?.does === "takes over",
+				);
+				expect(Object.keys(tries).toSorted()).toEqual(
+					writing.map(({ name }) => name).toSorted(),
+				);
+			});
+
+			test.each(Object.entries(tries))("%s", async (_, calls) => {
+				const all = service().repository(Note);
+				const [mine, theirs] = await all.upsert(
+					[
+						{ name: "mine", userId: "u" },
+						{
+							name: "theirs",
+							userId: "v",
+							graphEdges: [{ dst: "hub", rel_type: "of" }],
+						},
+					],
+					{ tenantId },
+				);
+				const rows = () => all.find({ tenantId }, { orderBy: "id asc" });
+				const before = await rows();
+				const scope = service().scope({ tenantId, userId: "u" });
+				const ids = { mine: mine?.id as string, theirs: theirs?.id as string };
+				for (const [answer, call] of calls(
+					scope,
+					scope.repository(Note),
+					ids,
+				)) {
+					const given = await call().catch((error: unknown) =>
+						error instanceof RemError ? error.code : error,
+					);
+					expect(given).toEqual(answer);
+				}
+				expect(await rows()).toEqual(before);
+			});
+
+			test("shared rows are written by any user's scope, and by that of shared rows no user's", async () => {
+				const tenantId = `shared, ${wall}`;
+				const scope = service().scope({ tenantId, userId: "u" });
+				const notes = scope.repository(Note);
+				const made = await notes.upsert({ name: "ours", userId: null });
+				expect(made.userId).toBe(null);
+				await notes.upsert({ id: made.id, name: "ours", userId: "u" });
+				expect((await notes.getById(made.id))?.userId).toBe("u");
+				const shared = service().scope({ tenantId, userId: null });
+				await shared.batchUpsert({
+					tableName: "notes",
+					entities: [{ name: "ours" }],
+				});
+				for (const [code, row] of [
+					["TENANT_MISMATCH", { name: "x", userId: "u" }],
+					["DUPLICATE_KEY", { id: made.id, name: "x" }],
+				] as const)
+					expect(
+						await codeOf(
+							shared.batchUpsert({ tableName: "notes", entities: [row] }),
+						),
+					).toBe(code);
+				const ofTenant = service().scope({ tenantId });
+				const other = await ofTenant
+					.repository(Note)
+					.upsert({ name: "x", userId: "v" });
+				expect(other.userId).toBe("v");
+			});
 		});
 
 		test("binds the repository: filters, ids, sessions and changes", async () => {

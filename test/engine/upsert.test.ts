@@ -863,6 +863,24 @@ RETURNING`);
 		expect(text).not.toContain('"tenant_id" = excluded');
 	});
 
+	test.each([
+		["u'", "(t.user_id = 'u''' OR t.user_id IS NULL)"],
+		[null, "t.user_id IS NULL"],
+	])(
+		"by id in the scope of %s never touch another user's row",
+		(boundUser, condition) => {
+			const { text } = compile(
+				writeRowsSql(table(), toWrite([{ name: "a" }]), {
+					arbiter: "id",
+					boundUser,
+				}),
+			);
+			expect(text).toContain(
+				`AND t.tenant_id = excluded.tenant_id AND ${condition}\nRETURNING`,
+			);
+		},
+	);
+
 	test("read what is stored, texts as their hash", async () => {
 		const sent: string[] = [];
 		await readStored(recording(db.service.core.db, sent), table(), {

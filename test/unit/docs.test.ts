@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import { buildProgram } from "../../src/cli/program.ts";
 import { environmentSchema } from "../../src/config.ts";
 import { errorCodes } from "../../src/errors.ts";
+import { publicMethods } from "../support/public-methods.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const read = (path: string) => readFileSync(join(root, path), "utf8");
@@ -22,6 +23,19 @@ const pages = [
 	...docs,
 	...filesIn("deploy", ".md"),
 ];
+
+test("every option that messages list is in the docs", () => {
+	const all = [...docs, "README.md"].map(read).join("\n");
+	const missing = Object.entries(publicMethods).flatMap(([type, methods]) =>
+		Object.entries(methods).flatMap(([name, { parameters }]) =>
+			parameters
+				.flatMap(({ table }) => table?.listed ?? [])
+				.filter((option) => !new RegExp(`\\b${option}\\b`).test(all))
+				.map((option) => `${type}.${name}: ${option}`),
+		),
+	);
+	expect(missing).toEqual([]);
+});
 
 describe("docs/errors.md", () => {
 	const page = read("docs/errors.md");

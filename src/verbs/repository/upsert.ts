@@ -86,6 +86,7 @@ export const upsert = rowsVerb({
 			const ofScope = bound(caller, options);
 			const { ids } = await upsertInBuckets(core as Buckets, table, {
 				...ofScope,
+				boundUser: caller.scope?.userId,
 				entities: Array.isArray(given) ? given : [given],
 			});
 			const { transaction } = ofScope;
@@ -109,7 +110,11 @@ export const upsert = rowsVerb({
 		const { core, table } = caller;
 		const entities = Array.isArray(given) ? given : [given];
 		const ofScope = bound(caller, options);
-		const { ids } = await upsertRows(core, table, { ...ofScope, entities });
+		const { ids } = await upsertRows(core, table, {
+			...ofScope,
+			boundUser: caller.scope?.userId,
+			entities,
+		});
 		const db = rowsHandle(caller, ofScope, ofScope.tenantId);
 		const rows = await readWritten(ids, (filter) =>
 			findRows(db, { table, filter }, {}),
