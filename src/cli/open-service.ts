@@ -11,6 +11,11 @@ import { loadModels } from "./models/load-models.ts";
 import type { DatabaseOptions } from "./options.ts";
 import { counted } from "./output/numbers.ts";
 import type { Terminal } from "./output/terminal.ts";
+import {
+	errorOfOtherModels,
+	namesModels,
+	warnOfOtherModels,
+} from "./undescribed-tables.ts";
 
 /** A service whose models are known only now. */
 export type AnyService = PostgresService<readonly Entity[]>;
@@ -18,9 +23,11 @@ export type AnyService = PostgresService<readonly Entity[]>;
 interface ServiceOptions extends DatabaseOptions {
 	/** The models, where they are loaded already. */
 	readonly entities?: readonly Entity[];
+	/** Is meant to create tables, or reports those that no model describes itself. @default false */
+	readonly takesAnyTables?: boolean;
 }
 
-interface ReaderOptions extends DatabaseOptions {
+interface ReaderOptions extends ServiceOptions {
 	/** Makes so many reads that optimised code is worth its time. @default false */
 	readonly isLong?: boolean;
 }
@@ -33,10 +40,36 @@ export async function withService<T>(
 ): Promise<T> {
 	const service = await openService(terminal, options);
 	try {
-		return await work(service);
+		if (options.takesAnyTables === true) return await work(service);
+		return await withOwnTables(terminal, options, { service, work });
 	} finally {
 		await service.close();
 	}
+}
+
+interface ServiceWork<T> {
+	readonly service: AnyService;
+	readonly work: (service: AnyService) => Promise<T>;
+}
+
+/** A forgotten `--models` is named: in the error of a missing table, else in a warning. */
+async function withOwnTables<T>(
+	terminal: Terminal,
+	options: ServiceOptions,
+	{ service, work }: ServiceWork<T>,
+): Promise<T> {
+	const result = await work(service).catch(async (error: unknown) => {
+		if (!isMissingTable(error)) throw error;
+		throw (await errorOfOtherModels(error, service, options)) ?? error;
+	});
+	// With a path, a missing table is an error of the command itself: a read is saved.
+	if (!namesModels(options))
+		await warnOfOtherModels(terminal, service, options);
+	return result;
+}
+
+function isMissingTable(error: unknown): error is RemError {
+	return error instanceof RemError && error.code === "SCHEMA_DRIFT";
 }
 
 /** Opens the database; the caller closes it. */
@@ -147,8 +180,8 @@ export async function withReader<T>(
 
 /**
  * Opens for commands that write and need the tables. The embedded database is
- * set up when it turns out that it is not (asking each time would cost 0.2 s); a
- * server is its owner's.
+ * set up when it turns out that it is not (asking each time would cost 0.2 s), unless
+ * it has the tables of other models; a server is its owner's.
  */
 export async function withTables<T>(
 	terminal: Terminal,
@@ -159,14 +192,29 @@ export async function withTables<T>(
 		try {
 			return await work(service);
 		} catch (error) {
-			const isSetUp = !(
-				error instanceof RemError && error.code === "SCHEMA_DRIFT"
-			);
-			if (isSetUp || service.capabilities.kind !== "embedded") throw error;
-			await migrateAloud(terminal, service);
+			if (!isMissingTable(error) || service.capabilities.kind !== "embedded")
+				throw error;
+			await setUpTables(terminal, service, { options, error });
 			return work(service);
 		}
 	});
+}
+
+interface MissingTables {
+	readonly options: DatabaseOptions;
+	/** The error that shows it. */
+	readonly error: RemError;
+}
+
+/** Sets up the embedded database for what needs its tables, but not where it has those of other models. */
+export async function setUpTables(
+	terminal: Terminal,
+	service: AnyService,
+	{ options, error }: MissingTables,
+): Promise<void> {
+	const otherModels = await errorOfOtherModels(error, service, options);
+	if (otherModels !== undefined) throw otherModels;
+	await migrateAloud(terminal, service);
 }
 
 /** Brings the database to the models and prints what it created. */

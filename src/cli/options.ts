@@ -44,13 +44,14 @@ export function addDatabaseOptions(command: Command): Command {
 	return addModelsOption(command.option("-d, --url <url>", url));
 }
 
-export function addModelsOption(command: Command): Command {
-	return addOutputOptions(
-		command.option(
-			"-m, --models <path>",
-			"file or folder, not stdin, of modules that export your models (default: that of MODELS__PATH, or the built-in ones)",
-		),
-	);
+const modelsOfAnyCommand =
+	"file or folder, not stdin, of modules that export your models (default: that of MODELS__PATH, or the built-in ones)";
+
+export function addModelsOption(
+	command: Command,
+	description: string = modelsOfAnyCommand,
+): Command {
+	return addOutputOptions(command.option("-m, --models <path>", description));
 }
 
 export function addOutputOptions(command: Command): Command {
@@ -59,9 +60,9 @@ export function addOutputOptions(command: Command): Command {
 		.option("-q, --quiet", "no notices and no progress on stderr");
 }
 
-export function limitOption(defaultLimit: number): Option {
+export function limitOption(defaultLimit: number, maximum = 10_000): Option {
 	return new Option("-n, --limit <n>", "maximum number of results")
-		.argParser(wholeNumber(1, 10_000))
+		.argParser(wholeNumber(1, maximum))
 		.default(defaultLimit);
 }
 

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import { RemError } from "../errors.ts";
+import { readEnvironment } from "../config.ts";
+import { RemError, withParts } from "../errors.ts";
 import { describeFailure, failureText } from "./failure.ts";
 import type { Invocation } from "./options.ts";
 import { buildProgram } from "./program.ts";
@@ -31,19 +32,26 @@ export async function run(
 	}
 }
 
-/** Without `--models` the tables are the built-in ones, which the names of one's own do not resemble. */
+/** Without models of the caller's, a suggestion is a built-in table: the one that is meant may be among the others. */
 function withModelsHint(error: unknown, args: readonly string[]): unknown {
 	const isUnknown =
-		error instanceof RemError &&
-		error.code === "UNKNOWN_ENTITY" &&
-		error.hint?.startsWith("did you mean") !== true;
-	if (!isUnknown || args.some((arg) => /^(?:-m|--models(?:=|$))/.test(arg)))
-		return error;
-	const { code, message, hint, cause } = error;
-	return new RemError(code, message, {
-		hint: `${hint === undefined ? "" : `${hint}; `}a table of your own needs --models PATH`,
-		cause,
+		error instanceof RemError && error.code === "UNKNOWN_ENTITY";
+	if (!isUnknown || namesModels(args)) return error;
+	const advice = "a table of your own needs --models PATH";
+	const { hint = "" } = error;
+	if (hint === "") return withParts(error, { hint: advice });
+	return withParts(error, {
+		hint: hint.endsWith("?")
+			? `${hint} A${advice.slice(1)}`
+			: `${hint}; ${advice}`,
 	});
+}
+
+function namesModels(args: readonly string[]): boolean {
+	return (
+		args.some((arg) => /^(?:-m|--models(?:=|$))/.test(arg)) ||
+		readEnvironment().MODELS__PATH !== undefined
+	);
 }
 
 /** Errors are printed as results are, also that of an unknown option. */

@@ -3,7 +3,7 @@ export function suggest(
 	name: string,
 	known: readonly string[],
 ): string | undefined {
-	const nearest = nearestName(name, known);
+	const nearest = nearestName(name, known) ?? longerName(name, known);
 	if (nearest !== undefined) return `did you mean "${nearest}"?`;
 	return known.length === 0
 		? undefined
@@ -38,15 +38,46 @@ function nearestName(
 	return best?.name;
 }
 
-/** Levenshtein distance, one row of the matrix at a time. */
+const shortestBeginning = 3;
+
+/** The only known name that begins with this one as its first words: `table` of `tableName`. */
+function longerName(
+	name: string,
+	known: readonly string[],
+): string | undefined {
+	if (name.length < shortestBeginning) return undefined;
+	const longer = known.filter(
+		(candidate) =>
+			candidate.startsWith(name) &&
+			/^[A-Z_-]/.test(candidate.slice(name.length)),
+	);
+	return longer.length === 1 ? longer[0] : undefined;
+}
+
+/**
+ * The fewest edits that make one text the other: a character more, less or another, or
+ * two neighbours exchanged ("optimal string alignment"). Three rows of the matrix at a time.
+ */
 export function editDistance(a: string, b: string): number {
+	let before: readonly number[] = [];
 	let row = Array.from({ length: b.length + 1 }, (_, j) => j);
 	for (let i = 1; i <= a.length; i++) {
 		const next = [i];
 		for (let j = 1; j <= b.length; j++) {
 			const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-			next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+			const isExchanged =
+				i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+			const exchanged = isExchanged ? (before[j - 2] ?? 0) + 1 : replaced;
+			next.push(
+				Math.min(
+					replaced,
+					exchanged,
+					(row[j] ?? 0) + 1,
+					(next[j - 1] ?? 0) + 1,
+				),
+			);
 		}
+		before = row;
 		row = next;
 	}
 	return row[b.length] ?? 0;

@@ -154,4 +154,12 @@ test("MODELS__PATH names the models; the rows of a file belong to the only one",
 		env,
 	});
 	expect(generated.stdout).toContain('"public"."people"');
+	const validated = await rem(["schema", "validate"], { cwd, env });
+	expect(validated).toMatchObject({ code: 0, stdout: "1 model is valid\n" });
+});
+
+test("schema validate without any models is wrong usage", async () => {
+	const { code, stderr } = await rem(["schema", "validate"]);
+	expect(code).toBe(2);
+	expect(stderr).toContain("hint: pass --models PATH, or set MODELS__PATH\n");
 });

@@ -98,6 +98,40 @@ test("where a file is read or written, - is standard input or output, or the hel
 	]);
 });
 
+/** Short forms that docs/cli.md calls common. */
+const shortForms: Readonly<Record<string, string>> = {
+	"--url": "-d",
+	"--models": "-m",
+	"--tenant": "-T",
+	"--user": "-u",
+	"--table": "-t",
+	"--limit": "-n",
+	"--json": "-j",
+	"--quiet": "-q",
+	"--yes": "-y",
+};
+
+test("a common option has its short form in every command, which means nothing else", () => {
+	const wrong = (command: Command, path: readonly string[]): string[] => [
+		...command.options.flatMap(({ short, long, flags }) => {
+			const expected = shortForms[long ?? ""];
+			const isCommon = Object.values(shortForms).includes(short ?? "");
+			// The table of names, which is `--table` elsewhere.
+			const isTable = flags === "-t, --type <table>";
+			return short === expected || (expected === undefined && !isCommon)
+				? []
+				: isTable
+					? []
+					: [`${path.join(" ")} ${flags}`];
+		}),
+		...command.commands.flatMap((sub) => wrong(sub, [...path, sub.name()])),
+	];
+	expect(wrong(program, ["rem"])).toEqual([]);
+	const docs = readFileSync("docs/cli.md", "utf8").replace(/\s+/g, " ");
+	for (const [long, short] of Object.entries(shortForms))
+		expect(docs).toMatch(new RegExp(`\`${short}\`(?: for)? \`${long}\``));
+});
+
 test("--version is that of the package", async () => {
 	const { version } = JSON.parse(readFileSync("package.json", "utf8"));
 	for (const option of ["--version", "-V"])

@@ -14,6 +14,7 @@ import {
 } from "../options.ts";
 import { counted } from "../output/numbers.ts";
 import { type Line, Terminal } from "../output/terminal.ts";
+import { warnOfUndescribed } from "../undescribed-tables.ts";
 
 interface DoctorOptions extends DatabaseOptions {
 	readonly isolation?: boolean;
@@ -59,8 +60,16 @@ async function examine(
 	const folder = await missingFolder(options);
 	const report =
 		folder === undefined
-			? await withService(terminal, options, (service) =>
-					service.doctor({ migrations }),
+			? await withService(
+					terminal,
+					{ ...options, takesAnyTables: true },
+					async (service) => {
+						const report = await service.doctor({ migrations });
+						const [connection] = report.checks;
+						if (connection?.state !== "failed")
+							await warnOfUndescribed(terminal, service, options);
+						return report;
+					},
 				).catch(notConnected)
 			: failedConnection(
 					`there is no embedded database in ${folder}`,

@@ -49,7 +49,7 @@ export function addEval(program: Command, invocation: Invocation): void {
 			".json, .jsonl or .csv of queries and the keys, or ids, of the rows that answer them; - for standard input",
 		)
 		.option(
-			"--table <table>",
+			"-t, --table <table>",
 			"table to search in (default: resources, or the only one with embedded texts)",
 		)
 		.addOption(

@@ -10,6 +10,7 @@ import {
 import { snakeNames } from "../output/json-text.ts";
 import { counted } from "../output/numbers.ts";
 import { Terminal } from "../output/terminal.ts";
+import { refuseUndescribed } from "../undescribed-tables.ts";
 
 /** `rem export --table T -o FILE` */
 export function addExport(program: Command, { signal }: Invocation): void {
@@ -74,6 +75,8 @@ async function exportLines(
 	const { table, output, vectors, deleted } = options;
 	const { writeWhole } = await import("../export/output-file.ts");
 	const result = await withReader(terminal, options, async (service) => {
+		if (table === undefined)
+			await refuseUndescribed(terminal, service, options);
 		const progress = terminal.progress("export", undefined);
 		try {
 			return await writeWhole(output, ({ write }) =>

@@ -11,6 +11,7 @@ import { snakeNames } from "../output/json-text.ts";
 import { counted } from "../output/numbers.ts";
 import { Terminal } from "../output/terminal.ts";
 import { isConfirmed } from "../rows/confirm.ts";
+import { refuseUndescribed } from "../undescribed-tables.ts";
 
 interface ForgetCommandOptions extends ScopeOptions {
 	readonly yes?: boolean;
@@ -48,7 +49,9 @@ async function forget(
 			"whose data is to be erased is missing\n(pass --user, --tenant or both)",
 		);
 	const isAsked = isConfirmed(options, "forget");
-	await withService(terminal, options, async (service) => {
+	const any = { ...options, takesAnyTables: true };
+	await withService(terminal, any, async (service) => {
+		await refuseUndescribed(terminal, service, options);
 		const tenantId = service.core.tenant(tenant);
 		const whose = `${user === undefined ? "" : `user "${user}" of `}tenant "${tenantId}"`;
 		if (!(await isAsked(`erase everything of ${whose} for good?`))) {

@@ -44,7 +44,7 @@ export function addFuzzy(program: Command): void {
 			).choices(fuzzyModes),
 		)
 		.addOption(limitOption(10))
-		.option("--type <table>", "only entities of this table")
+		.option("-t, --type <table>", "only entities of this table")
 		.action(fuzzy);
 	addHelp(
 		addReadOptions(command),

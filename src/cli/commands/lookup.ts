@@ -29,7 +29,7 @@ export function addLookup(program: Command): void {
 			'Finds entities by their natural key: "Sarah Chen", "sarah-chen" and SARAH_CHEN are one name.',
 		)
 		.argument("<key...>", "names to look up, all in one statement")
-		.option("--type <table>", "only entities of this table")
+		.option("-t, --type <table>", "only entities of this table")
 		.option("--hydrate", "show the whole row of each")
 		.action(lookup);
 	addHelp(

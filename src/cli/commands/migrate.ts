@@ -74,7 +74,8 @@ async function migrate(
 			const models = to === undefined ? await plannedModels(service) : [];
 			terminal.show({ plan, models }, describePlan(plan, models));
 		});
-	await withService(terminal, options, async (service) => {
+	const any = { ...options, takesAnyTables: true };
+	await withService(terminal, any, async (service) => {
 		checkProviderName(service);
 		const models = to === undefined ? await plannedModels(service) : [];
 		const { applied } = await service.migrate({

@@ -18,7 +18,7 @@ export function addQuickstart(program: Command, invocation: Invocation): void {
 		.description(
 			"Loads a small sample of entities (validated, embedded, upserted, names cached) and finds them by name, by nearly their name and by meaning. In memory: nothing stays behind.",
 		)
-		.option("--url <url>", "another database than one in memory", inMemory)
+		.option("-d, --url <url>", "another database than one in memory", inMemory)
 		.action(async (options: QuickstartOptions) => {
 			await beginShort(options);
 			const { runSample } = await import("../quickstart/run-sample.ts");

@@ -5,6 +5,7 @@ import { withReader } from "../open-service.ts";
 import {
 	addHelp,
 	addReadOptions,
+	limitOption,
 	type ReadScopeOptions,
 	readScopeOf,
 	wholeNumber,
@@ -38,14 +39,10 @@ export function addRecall(program: Command): void {
 		)
 		.argument("<text>", "a question, a message or a topic")
 		.option(
-			"--table <table...>",
+			"-t, --table <table...>",
 			"only entities of these tables (default: all)",
 		)
-		.addOption(
-			new Option("--limit <n>", "most items")
-				.argParser(wholeNumber(1, limits.recallItems))
-				.default(10),
-		)
+		.addOption(limitOption(10, limits.recallItems))
 		.addOption(
 			new Option("--max-tokens <n>", "tokens of all texts together, estimated")
 				.argParser(wholeNumber(1, limits.recallTokens))

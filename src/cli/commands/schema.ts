@@ -6,14 +6,10 @@ import { RemError } from "../../errors.ts";
 import type { Entity } from "../../models/entity.ts";
 import { toText } from "../../sql.ts";
 import { membersOf } from "../../util/present.ts";
+import { UsageError } from "../failure.ts";
 import { describeProblem } from "../models/model-problems.ts";
 import { modelsOf } from "../open-service.ts";
-import {
-	addHelp,
-	addModelsOption,
-	addOutputOptions,
-	type Invocation,
-} from "../options.ts";
+import { addHelp, addModelsOption, type Invocation } from "../options.ts";
 import { counted } from "../output/numbers.ts";
 import { type OutputOptions, Terminal } from "../output/terminal.ts";
 import { addSchemaDiff } from "./schema-diff.ts";
@@ -33,7 +29,7 @@ export function addSchema(program: Command, invocation: Invocation): void {
 }
 
 interface ValidateOptions extends OutputOptions {
-	readonly models: string;
+	readonly models?: string;
 }
 
 /** `rem schema validate --models PATH` */
@@ -44,23 +40,31 @@ function addSchemaValidate(schema: Command, invocation: Invocation): void {
 		.description(
 			"Names everything that prevents a model from being a table, with file, model and field. Exit code 0: all are valid; 1: some are not.",
 		)
-		.requiredOption(
-			"--models <path>",
-			"file or folder, not stdin, of modules that export your models",
-		)
 		.action(async (options: ValidateOptions) => {
 			if (!(await validate(options))) invocation.exitCode = 1;
 		});
-	addHelp(addOutputOptions(command), [
-		"rem schema validate --models src/models",
-		"rem schema validate --models src/models/document.ts --json",
-	]);
+	addHelp(
+		addModelsOption(
+			command,
+			"file or folder, not stdin, of modules that export your models (default: that of MODELS__PATH)",
+		),
+		[
+			"rem schema validate --models src/models",
+			"rem schema validate --models src/models/document.ts --json",
+		],
+		["MODELS__PATH"],
+	);
 }
 
 /** Whether all are valid. */
 async function validate(options: ValidateOptions): Promise<boolean> {
+	const path = options.models ?? readEnvironment().MODELS__PATH;
+	if (path === undefined)
+		throw new UsageError(
+			"the models to check are missing\n(pass --models PATH, or set MODELS__PATH)",
+		);
 	const { findModels } = await import("../models/load-models.ts");
-	const { models, problems } = await findModels(options.models);
+	const { models, problems } = await findModels(path);
 	const summary =
 		problems.length === 0
 			? `${counted(models.length, "model is", "models are")} valid`

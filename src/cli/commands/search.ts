@@ -57,7 +57,7 @@ export function addSearch(program: Command): void {
 		)
 		.argument("<text>", "what to search for")
 		.option(
-			"--table <table>",
+			"-t, --table <table>",
 			"table to search in (default: every table with embedded texts)",
 		)
 		.option(

@@ -8,6 +8,7 @@ import {
 	wholeNumber,
 } from "../options.ts";
 import { Terminal } from "../output/terminal.ts";
+import { warnOfOtherModels } from "../undescribed-tables.ts";
 import { HealthServer } from "../worker/health-server.ts";
 import { ReadinessCheck } from "../worker/readiness.ts";
 import { connectPatiently, runWorker } from "../worker/run-worker.ts";
@@ -67,6 +68,7 @@ async function work(
 		if (service === undefined) return;
 		try {
 			readiness.use(service);
+			await warnOfOtherModels(terminal, service, options);
 			terminal.notice("working: embedding queue, index builds, kv_store");
 			await runWorker(service, terminal, signal);
 		} finally {

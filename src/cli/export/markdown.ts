@@ -14,6 +14,7 @@ import type { ScopeOptions } from "../options.ts";
 import { counted } from "../output/numbers.ts";
 import { Terminal } from "../output/terminal.ts";
 import { unwritable } from "../output/unwritable.ts";
+import { refuseUndescribed } from "../undescribed-tables.ts";
 import { writeWhole } from "./output-file.ts";
 
 export interface ExportCommandOptions extends ScopeOptions {
@@ -38,6 +39,8 @@ export async function exportMarkdown(
 		);
 	const terminal = new Terminal(options);
 	const counts = await withReader(terminal, options, async (service) => {
+		if (options.table === undefined)
+			await refuseUndescribed(terminal, service, options);
 		const names =
 			options.table ??
 			service.registry.all().map(({ entity }) => entity.tableName);

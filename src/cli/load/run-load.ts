@@ -64,7 +64,11 @@ export async function runLoad(
 	const run = { terminal, models, options, signal };
 	if (!options.watch) {
 		const { exports } = await loadFiles(files, run, (work) =>
-			withService(terminal, { ...options, entities: models }, work),
+			withService(
+				terminal,
+				{ ...options, entities: models, takesAnyTables: true },
+				work,
+			),
 		);
 		if (exports.some(isDifferent)) invocation.exitCode = 3;
 		return;
@@ -76,19 +80,22 @@ export async function runLoad(
 				: "standard input (-) cannot be watched",
 		);
 	const { watchFiles } = await import("./watch-files.ts");
-	await withService(terminal, { ...options, entities: models }, (service) =>
-		watchFiles(files, {
-			terminal,
-			invocation,
-			load: async (changed) =>
-				rowsOfFiles(await loadFiles(changed, run, (work) => work(service))),
-			...(options.deleteRemoved
-				? {
-						remove: ({ entity, id }) =>
-							service.repository(entity).delete(id, options.tenant),
-					}
-				: {}),
-		}),
+	await withService(
+		terminal,
+		{ ...options, entities: models, takesAnyTables: true },
+		(service) =>
+			watchFiles(files, {
+				terminal,
+				invocation,
+				load: async (changed) =>
+					rowsOfFiles(await loadFiles(changed, run, (work) => work(service))),
+				...(options.deleteRemoved
+					? {
+							remove: ({ entity, id }) =>
+								service.repository(entity).delete(id, options.tenant),
+						}
+					: {}),
+			}),
 	);
 }
 

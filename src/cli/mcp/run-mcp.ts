@@ -10,9 +10,10 @@ import { type Identity, Memory } from "../../mcp/memory.ts";
 import { serveOnStdio } from "../../mcp/stdio.ts";
 import { hyphen } from "../load/input-file.ts";
 import { standardInput } from "../load/source.ts";
-import { type AnyService, migrateAloud } from "../open-service.ts";
+import { type AnyService, setUpTables } from "../open-service.ts";
 import type { Invocation, ScopeOptions } from "../options.ts";
 import type { Terminal } from "../output/terminal.ts";
+import { warnOfOtherModels } from "../undescribed-tables.ts";
 
 /** Options of `rem mcp`. */
 export interface McpCommandOptions extends ScopeOptions {
@@ -37,6 +38,7 @@ export interface McpRun {
 /** Serves the memory until the client, or a signal, ends it. */
 export async function runMcp(run: McpRun): Promise<void> {
 	const { service, options, terminal, version } = run;
+	await warnOfOtherModels(terminal, service, options);
 	const memory = new Memory({
 		service,
 		version,
@@ -46,9 +48,7 @@ export async function runMcp(run: McpRun): Promise<void> {
 		maxTokens: options.maxTokens,
 		prepare:
 			service.capabilities.kind === "embedded"
-				? async () => {
-						await migrateAloud(terminal, service);
-					}
+				? (error) => setUpTables(terminal, service, { options, error })
 				: undefined,
 	});
 	if (options.http === undefined) await runOnStdio(run, memory);

@@ -11,6 +11,7 @@ import {
 import { type AnyService, migrateAloud } from "../open-service.ts";
 import type { Invocation, ScopeOptions } from "../options.ts";
 import type { Terminal } from "../output/terminal.ts";
+import { warnOfOtherModels } from "../undescribed-tables.ts";
 
 export interface StudioCommandOptions extends ScopeOptions {
 	readonly port?: number;
@@ -58,6 +59,7 @@ export async function runStudio(run: StudioRun): Promise<void> {
 
 /** A database without its tables shows nothing; the embedded one is set up where it may be written. */
 async function setUp({ service, options, terminal }: StudioRun): Promise<void> {
+	if (await warnOfOtherModels(terminal, service, options)) return;
 	if (service.capabilities.kind !== "embedded") return;
 	const files = await service.schema.status();
 	if (files.every(({ state }) => state === "applied")) return;
