@@ -72,7 +72,7 @@ function readCursor(text: string, fingerprint: string): number {
 
 /** A page of results, with how to read on. */
 export interface PageAnswer extends BoundedItems {
-	/** Results that were found and did not fit. */
+	/** Results, among the page's `limit`, that did not fit. */
 	readonly omitted: number;
 	readonly cursor?: string;
 }
@@ -85,23 +85,31 @@ export interface MoreResults {
 	readonly isOpen?: boolean;
 	/** Results that it can be asked for. @default limits.resultRows */
 	readonly most?: number;
+	/** The first of the page's results, as many as fit. @default whole ones */
+	readonly pack?: typeof boundedItems;
 }
 
 /** The page's items out of the results from the first. */
 export function pageOf(
 	page: Page,
 	found: readonly Item[],
-	{ omitted = 0, isOpen = false, most = limits.resultRows }: MoreResults = {},
+	{
+		omitted = 0,
+		isOpen = false,
+		most = limits.resultRows,
+		pack = boundedItems,
+	}: MoreResults = {},
 ): PageAnswer {
 	const here = found.slice(page.offset, page.offset + page.limit);
-	const { items, tokens } = boundedItems(here, page.maxTokens);
+	const { items, tokens } = pack(here, page.maxTokens);
 	const end = page.offset + items.length;
 	const left = Math.max(found.length - end, 0) + omitted;
+	const allowed = Math.min(left, page.limit - items.length);
 	const isLast = (left === 0 && !isOpen) || end >= most || items.length === 0;
 	return {
 		items,
 		tokens,
-		omitted: left,
+		omitted: Math.max(allowed, 0),
 		...(isLast ? {} : { cursor: page.cursorAt(items.length) }),
 	};
 }

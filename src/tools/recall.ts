@@ -1,5 +1,7 @@
 import * as z from "zod";
+import { limits } from "../models/limits.ts";
 import { entityUri } from "./entity-uri.ts";
+import { fittedTexts } from "./fitted-texts.ts";
 import { page, someTables, tableNamed, text } from "./input.ts";
 import { listAnswer } from "./list-answer.ts";
 import { fusedLimit, openPage, type Page, pageOf } from "./page.ts";
@@ -27,13 +29,12 @@ export const recall = tool({
 		for (const name of input.tables ?? []) tableNamed(access, name);
 		const tables =
 			input.tables ?? (access.isRestricted ? access.tables : undefined);
-		// Those of the pages before get their room again.
-		const { count, room } = roomOf(here);
-		const limit = fusedLimit(here.offset + count, maxItems);
+		const limit = fusedLimit(here.offset + here.limit, maxItems);
 		const found = await scope.recall({
 			query,
 			limit,
-			maxTokens: room * limit,
+			// Those of the pages before get their room again.
+			maxTokens: Math.min(roomOf(here) * limit, limits.recallTokens),
 			...(tables === undefined ? {} : { tables }),
 			...(since === undefined ? {} : { since: new Date(since) }),
 			...untilAborted(signal),
@@ -49,21 +50,18 @@ export const recall = tool({
 		}));
 		const { omitted } = found;
 		const isOpen = items.length + omitted === limit;
-		return listAnswer(pageOf(here, items, { omitted, isOpen, most: maxItems }));
+		const pack = fittedTexts(query);
+		const more = { omitted, isOpen, most: maxItems, pack };
+		return listAnswer(pageOf(here, items, more));
 	},
 });
 
 /** As many items as recall can return. */
 const maxItems = 200;
-/** Tokens of an item's URI, score and reasons. */
-const frameTokens = 60;
 /** Recall cuts no text shorter than that while there is room. */
 const minTokens = 100;
 
-/** How many items a page has room for, and how many tokens the text of each. */
-function roomOf({ limit, maxTokens }: Page) {
-	const most = Math.floor(maxTokens / (minTokens + frameTokens));
-	const count = Math.min(limit, Math.max(most, 1));
-	const room = Math.max(Math.floor(maxTokens / count) - frameTokens, 1);
-	return { count, room: Math.max(room, Math.ceil(maxTokens / count / 2)) };
+/** How many tokens the text of each item has at least, before those of the page share its room. */
+function roomOf({ limit, maxTokens }: Page): number {
+	return Math.max(Math.ceil(maxTokens / limit), minTokens);
 }

@@ -5,6 +5,7 @@ import { limits } from "../models/limits.ts";
 import { keyOfRow } from "../models/rows.ts";
 import { cutText } from "./bounded-items.ts";
 import { entityUri } from "./entity-uri.ts";
+import { fittedTexts } from "./fitted-texts.ts";
 import { oneTable, page, tableNamed, text } from "./input.ts";
 import { listAnswer } from "./list-answer.ts";
 import { fusedLimit, openPage, pageOf } from "./page.ts";
@@ -47,7 +48,8 @@ export const search = tool({
 			text: previewOf(entity, row),
 			score: Number(row.score.toFixed(4)),
 		}));
-		return listAnswer(pageOf(here, items));
+		const pack = fittedTexts(input.query);
+		return listAnswer(pageOf(here, items, { pack }));
 	},
 });
 

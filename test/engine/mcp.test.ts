@@ -787,6 +787,58 @@ describe("answers are as long as they may be", () => {
 		expect(JSON.stringify(content.items).length / 3).toBeLessThan(300);
 	});
 
+	test.each([
+		["recall", { query: "gardens of the palace", tables: ["documents"] }],
+		["search", { query: "gardens of the palace", table: "documents" }],
+	])(
+		"%s cuts long texts to passages where that makes room for the limit's items",
+		async (name, args) => {
+			const filler =
+				"It has many rooms, and a long history of its own. ".repeat(40);
+			await call(acme, "remember", {
+				table: "documents",
+				entities: ["east", "north", "south", "west"].map((side) => ({
+					name: `palace ${side}`,
+					content: `${filler}\n\nThe gardens of the palace lie in the ${side}.\n\n${filler}`,
+				})),
+			});
+			const { content } = await call(acme, name, {
+				...args,
+				limit: 3,
+				maxTokens: 330,
+			});
+			expect(content.items).toHaveLength(3);
+			expect(content.omitted).toBe(0);
+			expect(content.cursor).toBeTruthy();
+			for (const item of content.items) {
+				expect(item.isCut ?? item.text.includes("more characters")).toBe(true);
+				if (name === "recall") expect(item.text).toContain("gardens");
+			}
+			expect(JSON.stringify(content.items).length / 3).toBeLessThan(331);
+			const few = await call(acme, name, { ...args, limit: 3, maxTokens: 120 });
+			expect(few.content.items.length).toBeGreaterThan(0);
+			expect(few.content.items.length + few.content.omitted).toBe(3);
+		},
+	);
+
+	test.each(lists)(
+		"%s counts as omitted what its limit allowed",
+		async (name, args) => {
+			if (name === "query" || name === "get") return;
+			const limited = { ...args, limit: 5 };
+			const { content } = await call(acme, name, {
+				...limited,
+				maxTokens: 200,
+			});
+			expect(content.items.length).toBeLessThan(5);
+			expect(content.items.length + content.omitted).toBe(5);
+			const all = await call(acme, name, { ...limited, maxTokens: 4000 });
+			expect(all.content.items).toHaveLength(5);
+			expect(all.content.omitted).toBe(0);
+			expect(all.content.cursor).toBeTruthy();
+		},
+	);
+
 	test("get shows a long text part by part", async () => {
 		let text = "";
 		let from = 0;

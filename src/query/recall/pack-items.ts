@@ -11,8 +11,14 @@ export interface Packed<Item> {
 	readonly items: readonly (Item & FittedText)[];
 	/** Items without room. */
 	readonly omitted: number;
-	/** Of all texts together, estimated. */
+	/** Of all texts together, and of what surrounds them, estimated. */
 	readonly tokens: number;
+}
+
+interface PackedItem {
+	readonly source: ItemText;
+	/** Of what surrounds the text, where that counts. @default 0 */
+	readonly frameTokens?: number;
 }
 
 export interface PackOptions {
@@ -21,7 +27,7 @@ export interface PackOptions {
 	readonly terms: readonly string[];
 }
 
-/** As long as there is so much room for it, a text is not cut shorter than this. */
+/** As long as there is so much room for it, a text with its surroundings is not cut shorter than this. */
 const minShare = 100;
 
 /**
@@ -29,19 +35,24 @@ const minShare = 100;
  * equal share leave the rest of it to the longer ones; a longer one is cut to
  * its passage. An item for which there is no room is omitted, and counted.
  */
-export function packItems<Item extends { readonly source: ItemText }>(
+export function packItems<Item extends PackedItem>(
 	items: readonly Item[],
 	{ maxTokens, terms }: PackOptions,
 ): Packed<Omit<Item, "source">> {
-	const sizes = items.map(({ source }) => estimateTokens(wholeText(source)));
+	const sizes = items.map(
+		({ source, frameTokens = 0 }) =>
+			frameTokens + estimateTokens(wholeText(source)),
+	);
 	const packed: (Omit<Item, "source"> & FittedText)[] = [];
 	let left = maxTokens;
 	for (const [at, { source, ...item }] of items.entries()) {
+		const { frameTokens = 0 } = item;
 		const share = Math.max(equalShare(left, sizes.slice(at)), minShare);
-		const fitted = fitText(source, Math.min(share, left), terms);
+		const room = Math.min(share, left) - frameTokens;
+		const fitted = fitText(source, room, terms);
 		if (fitted === undefined) continue;
 		packed.push({ ...item, ...fitted });
-		left -= fitted.tokens;
+		left -= fitted.tokens + frameTokens;
 	}
 	return {
 		items: packed,
