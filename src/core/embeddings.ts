@@ -645,7 +645,6 @@ export class Embeddings {
 	}
 }
 
-/** `openai text-embedding-3-small (1536)` */
 /** A table that is set to a model which cannot be used here, and differs from the configured one. */
 function otherModel({
 	table: {
@@ -694,6 +693,7 @@ function toMessage(error: unknown): string {
 	return error instanceof RemError ? error.message : String(error);
 }
 
+/** `openai text-embedding-3-small (1536)` */
 function describe({ provider, model, dimensions }: VectorSpace): string {
 	return `${provider} ${model} (${dimensions})`;
 }
