@@ -9,6 +9,7 @@ import { ServiceCore } from "../core/service-core.ts";
 import { sideBySide } from "../core/side-by-side.ts";
 import type { CitusNodes } from "../db/citus-nodes.ts";
 import { type Database, type Handle, limited } from "../db/database.ts";
+import { refuseInsideTransaction } from "../db/open-transaction.ts";
 import type { RemError } from "../errors.ts";
 import {
 	checkIsolation,
@@ -16,7 +17,14 @@ import {
 } from "../isolation/check-isolation.ts";
 import { isUnderRowSecurity } from "../isolation/role-problems.ts";
 import type { MigrateOptions, MigrateResult } from "../migrate/migrate.ts";
+import { signal, tenantName } from "../models/checks.ts";
 import type { Entity } from "../models/entity.ts";
+import {
+	narrowing,
+	type OptionChecks,
+	progressCallback,
+	required,
+} from "../models/options.ts";
 import { Registry } from "../models/registry.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { ForgetOptions, ForgetReport } from "../store/forget-rows.ts";
@@ -121,11 +129,22 @@ export async function figuresOfQueues(
 	return sumFigures(figures.flat());
 }
 
+export const forgetChecks: OptionChecks<ForgetOptions> = {
+	tenantId: required(tenantName),
+	userId: narrowing(
+		tenantName,
+		"pass the user's id, or leave userId out to erase the whole tenant",
+	),
+	onProgress: progressCallback,
+	signal,
+};
+
 /** Erases in the bucket of the tenant. */
 export function forgetIn(
 	core: ServiceCore,
 	options: ForgetOptions,
 ): Promise<ForgetReport> {
+	refuseInsideTransaction(core.db);
 	return forget(coreOfTenant(core, options.tenantId), options);
 }
 

@@ -50,16 +50,9 @@ import {
 	type MigrateResult,
 	migrateChecks,
 } from "../migrate/migrate.ts";
-import {
-	callback,
-	listOf,
-	signal,
-	tenantName,
-	text,
-} from "../models/checks.ts";
+import { callback, listOf, text } from "../models/checks.ts";
 import { coreEntities } from "../models/core-entities.ts";
 import { type Entity, model } from "../models/entity.ts";
-import { narrowing, progressCallback, required } from "../models/options.ts";
 import { checkDefinition, type Registry } from "../models/registry.ts";
 import { findLanguage } from "../query/text-language.ts";
 import type { ConnectOptions } from "../settings/connect-options.ts";
@@ -77,6 +70,7 @@ import { VerbMethods } from "../verbs/verb-methods.ts";
 import type { Verbs } from "../verbs/verbs.ts";
 import {
 	figuresOfQueues,
+	forgetChecks,
 	forgetIn,
 	lookAround,
 	migrateCore,
@@ -296,7 +290,6 @@ export class PostgresService<
 	 * const { rows, tables } = await service.forget({ tenantId: "acme-corp", userId: "user123" })
 	 */
 	async forget(options: ForgetOptions): Promise<ForgetReport> {
-		refuseInsideTransaction(this.core.db);
 		return forgetIn(this.core, options);
 	}
 
@@ -374,20 +367,9 @@ publicMethods<Omit<PostgresService<Models>, keyof Verbs<Models>>>()(
 			},
 		),
 		checkIsolation: async(),
-		forget: traced(
-			async(
-				options<ForgetOptions>({
-					tenantId: required(tenantName),
-					userId: narrowing(
-						tenantName,
-						"pass the user's id, or leave userId out to erase the whole tenant",
-					),
-					onProgress: progressCallback,
-					signal,
-				}),
-			),
-			{ operation: "forget" },
-		),
+		forget: traced(async(options(forgetChecks)), {
+			operation: "forget",
+		}),
 		execute: traced(
 			async(argument("text", text), optional("values", sqlValues)),
 			{

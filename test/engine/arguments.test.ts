@@ -16,6 +16,7 @@ import { BackgroundIndexer } from "../../src/indexer/background-indexer.ts";
 import { KvCache } from "../../src/kv/kv-cache.ts";
 import { Registry } from "../../src/models/registry.ts";
 import { Placement } from "../../src/service/placement.ts";
+import { scopeForget } from "../../src/service/scope.ts";
 import { verbs } from "../../src/verbs/verbs.ts";
 import { codeOf, useService } from "../support/engine.ts";
 import { hostileValues } from "../support/hostile-values.ts";
@@ -205,7 +206,20 @@ const scopedCases: readonly Case[] = verbs.map(({ name, method }) => ({
 	call: (given) => invoke(db.service.scope({ tenantId }), name, given),
 }));
 
-const withArguments = [...cases, ...scopedCases].filter(
+/** Of a tenant whose rows may be erased. */
+const scopeForgetCase: Case = {
+	name: "scope.forget",
+	method: scopeForget,
+	sample: () => [{}],
+	call: (given) =>
+		invoke(
+			db.service.scope({ tenantId: "a tenant to forget" }),
+			"forget",
+			given,
+		),
+};
+
+const withArguments = [...cases, ...scopedCases, scopeForgetCase].filter(
 	({ method }) => method.parameters.length > 0,
 );
 
@@ -231,7 +245,11 @@ describe("the table of public methods", () => {
 			typeof value === "function" ? [`scope.${name}`] : [],
 		);
 		expect(methods.toSorted()).toEqual(
-			[...scopedCases.map(({ name }) => name), "scope.repository"].toSorted(),
+			[
+				...scopedCases.map(({ name }) => name),
+				scopeForgetCase.name,
+				"scope.repository",
+			].toSorted(),
 		);
 	});
 });
@@ -423,6 +441,7 @@ describe("a tenant or user that is given as undefined", () => {
 			]),
 		),
 		"PostgresService.forget userId",
+		"scope.forget userId",
 		"PostgresService.scope userId",
 	];
 
@@ -530,7 +549,11 @@ describe("an unknown option", () => {
 		).toEqual([]);
 	});
 
-	test.each([...cases, ...scopedCases].map((one) => [one.name, one] as const))(
+	test.each(
+		[...cases, ...scopedCases, scopeForgetCase].map(
+			(one) => [one.name, one] as const,
+		),
+	)(
 		"cannot stand behind the last argument of %s",
 		async (_, { method, call }) => {
 			const given = [...method.parameters.map(() => undefined), { limit: 1 }];

@@ -178,6 +178,49 @@ describe("forget", () => {
 		expect(await stored(tenantId)).toEqual(before);
 	});
 
+	test("of a scope erases what is its user's, or its tenant's, and no other's", async () => {
+		await fill(tenantId);
+		await fill(other);
+		const before = await stored(other);
+		const ofUser = db.service.scope({ tenantId, userId: "u" });
+		const { forget } = ofUser;
+		const own = await forget({ tenantId, userId: "u" });
+		await db.service.forget({ tenantId: other, userId: "u" });
+		expect(await stored(tenantId)).toEqual(await stored(other));
+		expect(own.rows).toBeGreaterThan(0);
+		expect(await forget()).toMatchObject({ rows: 0 });
+		await db.service.forget({ tenantId: other });
+		await fill(other);
+		const scope = db.service.scope({ tenantId });
+		const done: number[] = [];
+		const onProgress = (progress: { readonly done: number }) => {
+			done.push(progress.done);
+		};
+		expect((await scope.forget({ onProgress })).rows).toBe(done.at(-1));
+		expect(await stored(tenantId)).toMatchObject({ notes: 0, plains: 0 });
+		expect(await stored(other)).toEqual(before);
+	});
+
+	test("of a scope names no other tenant or user, and needs one that can be erased", async () => {
+		await fill(tenantId);
+		const before = await stored(tenantId);
+		const ofUser = db.service.scope({ tenantId, userId: "u" });
+		const ofTenant = db.service.scope({ tenantId });
+		const shared = db.service.scope({ tenantId, userId: null });
+		for (const [call, code] of [
+			[() => ofUser.forget({ tenantId: other }), "TENANT_MISMATCH"],
+			[() => ofUser.forget({ userId: "v" }), "TENANT_MISMATCH"],
+			[() => ofUser.forget({ userId: null } as never), "VALIDATION"],
+			[() => ofTenant.forget({ userId: undefined } as never), "VALIDATION"],
+			[() => ofTenant.forget({ tenantId: other }), "TENANT_MISMATCH"],
+			[() => shared.forget(), "VALIDATION"],
+			[() => shared.forget({ userId: "u" }), "TENANT_MISMATCH"],
+			[() => db.service.transaction(() => ofUser.forget()), "VALIDATION"],
+		] as const)
+			expect(await codeOf(call())).toBe(code);
+		expect(await stored(tenantId)).toEqual(before);
+	});
+
 	test("is refused inside a transaction: it commits batches of its own", async () => {
 		const call = db.service.transaction(() => db.service.forget({ tenantId }));
 		expect(await codeOf(call)).toBe("VALIDATION");
