@@ -102,6 +102,12 @@ export class RemError extends Error {
 	}
 }
 
+/** The same error with one more remedy. */
+export function withHint(error: RemError, more: string): RemError {
+	const hint = error.hint === undefined ? more : `${error.hint}; ${more}`;
+	return withParts(error, { hint });
+}
+
 /** The same error with other parts: what the change does not name stays. */
 export function withParts(
 	error: RemError,

@@ -1,7 +1,7 @@
 import type { Handle } from "../db/database.ts";
 import { knownFields } from "../embed-sync/fields.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
-import { isProviderError, RemError } from "../errors.ts";
+import { isProviderError, RemError, withHint } from "../errors.ts";
 import type { BulkReport } from "../indexer/bulk-load.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector.ts";
@@ -208,8 +208,9 @@ async function openProvider(
 		const { provider } = await embeddings.openFor(table, space);
 		return provider;
 	} catch (error) {
-		if (queuesFailures && isProviderError(error)) return undefined;
-		throw error;
+		if (!isProviderError(error)) throw error;
+		if (queuesFailures) return undefined;
+		throw withHint(error, "or pass generateEmbeddings: false");
 	}
 }
 

@@ -124,7 +124,7 @@ function requireKey(
 		"PROVIDER_NOT_CONFIGURED",
 		`provider "${name}" has no key`,
 		{
-			hint: `set ${variable} or EMBEDDING__API_KEY, or EMBEDDING__PROVIDER=local to work offline, or pass generateEmbeddings: false`,
+			hint: `set ${variable} or EMBEDDING__API_KEY, or EMBEDDING__PROVIDER=local to work offline`,
 		},
 	);
 }

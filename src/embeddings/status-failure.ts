@@ -118,7 +118,7 @@ const meanings = {
 	down: {
 		kind: "down",
 		message: "answered with an error",
-		hint: "try again later; nothing was stored for these texts",
+		hint: "try again later",
 	},
 	text: { kind: "text", message: "refused the text" },
 	unknown: { kind: "broken", message: "answered with an error" },

@@ -86,7 +86,7 @@ export function unreachable(code: string | undefined): CallFailure {
 	return new CallFailure(
 		"down",
 		`could not be reached${code === undefined ? "" : ` (${code})`}`,
-		{ hint: "check its address and the network; nothing was stored" },
+		{ hint: "check its address and the network" },
 	);
 }
 
@@ -95,7 +95,7 @@ export function brokenOff(code: string | undefined): CallFailure {
 	return new CallFailure(
 		"down",
 		`broke off its answer${code === undefined ? "" : ` (${code})`}`,
-		{ hint: "try again later; nothing was stored for these texts" },
+		{ hint: "try again later" },
 	);
 }
 

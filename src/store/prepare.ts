@@ -4,7 +4,7 @@ import type { CallOptions } from "../embeddings/embedding-run.ts";
 import { isProviders } from "../embeddings/failure.ts";
 import type { EmbeddingProvider } from "../embeddings/provider.ts";
 import { vectorProblem } from "../embeddings/vector-problem.ts";
-import { type Issue, RemError } from "../errors.ts";
+import { type Issue, isProviderError, RemError, withHint } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { RowScope, ValidRow } from "../models/validate.ts";
 import type { PassageVector, VectorSpace } from "../models/vector.ts";
@@ -153,6 +153,10 @@ async function embedMissing(
 		const vectors = await generateForTexts(provider, texts, {
 			...calls,
 			issueOf: (place) => ownerOf(elementAt(hashes, place)),
+		}).catch((error: unknown) => {
+			throw isProviderError(error)
+				? withHint(error, "nothing was stored for these texts")
+				: error;
 		});
 		hashes.forEach((hash, index) => {
 			made.set(hash, elementAt(vectors, index));

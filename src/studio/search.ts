@@ -4,6 +4,7 @@ import { type FusionWeights, rankOffset } from "../query/fusion-weights.ts";
 import type { HybridMatch } from "../query/hybrid.ts";
 import type { RecallReason } from "../query/recall/fuse.ts";
 import type { Match } from "../query/search.ts";
+import type { MissingStep } from "../verbs/recall.ts";
 import type {
 	FoundItem,
 	ListPlace,
@@ -115,9 +116,19 @@ async function runRecall(
 					],
 		omitted: result.omitted,
 		...(candidates === undefined ? {} : { candidates }),
-		notes: [],
+		notes: missingNotes(result.incomplete),
 		calls: [{ verb: "recall", options: toJsonObject(options) }],
 	};
+}
+
+/** What a recall answered without. */
+export function missingNotes(
+	incomplete: readonly MissingStep[] = [],
+): readonly string[] {
+	return incomplete.map(
+		({ message }) =>
+			`found by names and words alone, not by meaning: ${message}`,
+	);
 }
 
 function userOf(row: StoredRow | undefined): string | null {

@@ -29,7 +29,10 @@ export const query = tool({
 		const here = openPage("query", { ...input, limit: 10_000 }, maxTokens);
 		const result = await scope.query(input.query, untilAborted(signal));
 		const rows = rowsOf(result, access);
-		return listAnswer(pageOf(here, rows), { kind: result.kind });
+		const { kind } = result;
+		const isPart = kind === "recall" && result.incomplete !== undefined;
+		const more = isPart ? { incomplete: result.incomplete } : {};
+		return listAnswer(pageOf(here, rows), { kind, ...more });
 	},
 });
 

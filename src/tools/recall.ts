@@ -52,7 +52,11 @@ export const recall = tool({
 		const isOpen = items.length + omitted === limit;
 		const pack = fittedTexts(query);
 		const more = { omitted, isOpen, most: maxItems, pack };
-		return listAnswer(pageOf(here, items, more));
+		const { incomplete } = found;
+		return listAnswer(
+			pageOf(here, items, more),
+			incomplete === undefined ? {} : { incomplete },
+		);
 	},
 });
 

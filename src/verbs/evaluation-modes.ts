@@ -1,8 +1,10 @@
 import type { Consistency, Handle } from "../db/database.ts";
+import { RemError } from "../errors.ts";
 import { limits } from "../models/limits.ts";
 import type { FusionWeights } from "../query/fusion-weights.ts";
 import type { ReadScope } from "../query/scope.ts";
 import { keysOf } from "../util/present.ts";
+import type { RecallResult } from "./recall.ts";
 
 // How each mode of an evaluation searches: a mode is its entry here.
 
@@ -41,7 +43,11 @@ export interface EvaluatedVerbs {
 			| "consistency"
 			| "signal"
 		> & { readonly tables: readonly string[]; readonly maxTokens: number },
-	): Promise<{ readonly items: readonly { readonly entityId: string }[] }>;
+	): Promise<
+		Pick<RecallResult, "incomplete"> & {
+			readonly items: readonly { readonly entityId: string }[];
+		}
+	>;
 }
 
 interface Found {
@@ -65,7 +71,7 @@ const modes = {
 	recall: async (verbs, search) => {
 		const { tableName, query, limit } = search;
 		const { tenantId, userId, transaction, consistency, signal } = search;
-		const { items } = await verbs.recall({
+		const { items, incomplete } = await verbs.recall({
 			query,
 			tables: [tableName],
 			limit: Math.min(limit, limits.recallItems),
@@ -76,6 +82,10 @@ const modes = {
 			consistency,
 			signal,
 		});
+		// Figures of names and words alone would be taken for those of recall.
+		const [missing] = incomplete ?? [];
+		if (missing !== undefined)
+			throw new RemError(missing.code, missing.message);
 		return items.map(({ entityId }) => entityId);
 	},
 } satisfies Record<string, FindIds>;

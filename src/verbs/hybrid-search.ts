@@ -190,6 +190,7 @@ async function searchAll(
 export async function hybridTables(
 	core: ServiceCore,
 	call: TablesCall & Pick<Options, "query" | "language" | "weights" | "rerank">,
+	{ isVectorOptional }: { readonly isVectorOptional?: boolean } = {},
 ): Promise<TablesFound<HybridHit>> {
 	const { language = core.settings.language, ...given } = call;
 	const { query, weights, rerank, ...rest } = given;
@@ -213,6 +214,7 @@ export async function hybridTables(
 	};
 	const tables = await searchTables(core, rest, {
 		text: { query },
+		isVectorOptional,
 		find: weights?.vector === 0 ? { texts: find } : { near: find, texts: find },
 	});
 	return explainTables(tables, weighed);
@@ -220,10 +222,11 @@ export async function hybridTables(
 
 /** With what each list brought to each hit. */
 function explainTables(
-	{ found, explain }: TablesFound<HybridHit>,
+	tables: TablesFound<HybridHit>,
 	weights: ReadonlyMap<string, FusionWeights>,
 ): TablesFound<HybridHit> {
-	if (explain === undefined) return { found, explain };
+	const { found, explain } = tables;
+	if (explain === undefined) return tables;
 	const entries = found.flatMap(({ tableName, hits }) => {
 		const own = weights.get(tableName);
 		const table = explain[tableName];
@@ -236,7 +239,7 @@ function explainTables(
 					] as const,
 				];
 	});
-	return { found, explain: Object.fromEntries(entries) };
+	return { ...tables, explain: Object.fromEntries(entries) };
 }
 
 const knownLanguages = new WeakMap<ServiceCore, Set<string>>();

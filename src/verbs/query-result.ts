@@ -2,7 +2,7 @@ import type { FuzzyBound, FuzzyHit } from "../query/fuzzy.ts";
 import type { Traversal } from "../query/graph/traversal.ts";
 import type { LookupHit } from "../query/lookup.ts";
 import type { SearchHit } from "../query/search.ts";
-import type { RecallItem } from "./recall.ts";
+import type { MissingStep, RecallItem } from "./recall.ts";
 
 /** The answer to a query of the REM dialect, distinguished by `kind`. */
 export type QueryResult = FoundByQuery | QueryExplanation;
@@ -29,6 +29,8 @@ export type FoundByQuery =
 			readonly omitted: number;
 			/** Of all texts together, estimated. */
 			readonly tokens: number;
+			/** Only where a step could not be taken: what is missing, and why. */
+			readonly incomplete?: readonly MissingStep[];
 	  }
 	| (Omit<Traversal, "nodes"> & {
 			readonly kind: "traverse";

@@ -2,7 +2,7 @@ import { options } from "../calls/arguments.ts";
 import { async, rows, traced } from "../calls/public-methods.ts";
 import type { ServiceCore } from "../core/service-core.ts";
 import { sideBySide } from "../core/side-by-side.ts";
-import { RemError } from "../errors.ts";
+import { type ErrorCode, RemError } from "../errors.ts";
 import {
 	anyText,
 	flag,
@@ -93,6 +93,18 @@ export interface RecallResult<T extends string = string> {
 	readonly omitted: number;
 	/** Of all texts together, estimated: never more than `maxTokens`. */
 	readonly tokens: number;
+	/** Only where a step could not be taken: what is missing, and why. */
+	readonly incomplete?: readonly MissingStep[];
+}
+
+/** A step that recall answered without. */
+export interface MissingStep {
+	/** The provider gave no vector of the query: names, words and edges found the items. */
+	readonly step: "vector";
+	/** Of the error: `PROVIDER_FAILED`, `PROVIDER_RATE_LIMITED` or `PROVIDER_NOT_CONFIGURED`. */
+	readonly code: ErrorCode;
+	/** Of the error. */
+	readonly message: string;
 }
 
 /** An entity that a name or an edge led to. */
@@ -198,7 +210,8 @@ export const recall = verb({
 			})),
 			{ maxTokens, terms: termsOf(call.query) },
 		);
-		if (search.explain === undefined) return packed;
+		const result = { ...packed, ...incompleteOf(core, search) };
+		if (search.explain === undefined) return result;
 		const explain: RecallExplanation = {
 			names: names.lookedUp,
 			fuzzyNames: names.compared,
@@ -214,7 +227,7 @@ export const recall = verb({
 				totalMs: performance.now() - started,
 			},
 		};
-		return { ...packed, explain };
+		return { ...result, explain };
 	},
 	probe: {
 		does: "finds",
@@ -426,7 +439,23 @@ function isSame(a: EntityRef, b: Pick<FuzzyHit, keyof EntityRef>): boolean {
 interface SearchFound {
 	readonly found: readonly Found<RecalledEntity>[];
 	readonly explain: TableExplanations | undefined;
+	/** Why no vectors were compared. */
+	readonly failure: RemError | undefined;
 	readonly ms: number;
+}
+
+/** Names and words still answer where the provider does not. */
+function incompleteOf(
+	{ settings }: ServiceCore,
+	{ failure }: SearchFound,
+): Pick<RecallResult, "incomplete"> {
+	if (failure === undefined) return {};
+	const { code, message } = failure;
+	settings.logger.warn(
+		{ code },
+		`recall answered without vectors, by names and words: ${message}`,
+	);
+	return { incomplete: [{ step: "vector", code, message }] };
 }
 
 async function searchAll(reads: Reads): Promise<SearchFound> {
@@ -437,15 +466,19 @@ async function searchAll(reads: Reads): Promise<SearchFound> {
 	const tables = reads.tables.filter(
 		({ entity }) => entity.embedFields.length > 0,
 	);
-	const { found, explain }: TablesFound<HybridHit> = await hybridTables(
-		reads.core,
-		{
-			...rest,
-			tables,
-			limit,
-			...(since === undefined ? {} : { where: { updatedAt: { gte: since } } }),
-		},
-	);
+	const { found, explain, failure }: TablesFound<HybridHit> =
+		await hybridTables(
+			reads.core,
+			{
+				...rest,
+				tables,
+				limit,
+				...(since === undefined
+					? {}
+					: { where: { updatedAt: { gte: since } } }),
+			},
+			{ isVectorOptional: true },
+		);
 	const byName = new Map(
 		tables.map((table) => [table.entity.tableName, table]),
 	);
@@ -456,6 +489,7 @@ async function searchAll(reads: Reads): Promise<SearchFound> {
 			reasons: reasonsOf(hit, call.query),
 		})),
 		explain,
+		failure,
 		ms: performance.now() - started,
 	};
 }

@@ -2,7 +2,7 @@ import type { ServiceCore } from "../core/service-core.ts";
 import { sideBySide } from "../core/side-by-side.ts";
 import type { Handle } from "../db/database.ts";
 import { isSameSpace, type TableModel } from "../embed-sync/models.ts";
-import { RemError } from "../errors.ts";
+import { isProviderError, RemError } from "../errors.ts";
 import type { Entity } from "../models/entity.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { Row } from "../models/types.ts";
@@ -18,6 +18,7 @@ import {
 	type ExplainedHits,
 	findNear,
 	findTexts,
+	type QueryVector,
 	queryVector,
 	type ResolvedSearch,
 	resolveSearch,
@@ -47,6 +48,8 @@ export interface TablesSearch<Hit> {
 	readonly text: SearchedText;
 	/** With the query's vector; with none, tables without vectors of it; or either, as a table has them. */
 	readonly find: Partial<FindHits<Hit>>;
+	/** Whether the tables are searched by texts alone where the provider makes no vector of the query. @default false */
+	readonly isVectorOptional?: boolean | undefined;
 }
 
 interface FindHits<Hit> {
@@ -58,6 +61,8 @@ interface FindHits<Hit> {
 export interface TablesFound<Hit> {
 	readonly found: readonly FoundInTable<Hit>[];
 	readonly explain: TableExplanations | undefined;
+	/** Why no vectors were compared, although tables have them. */
+	readonly failure?: RemError | undefined;
 }
 
 /** A table's search, and whether vectors are compared. */
@@ -75,20 +80,22 @@ interface TableSearch {
 export async function searchTables<Hit>(
 	core: ServiceCore,
 	call: TablesCall,
-	{ text, find }: TablesSearch<Hit>,
+	{ text, find, isVectorOptional }: TablesSearch<Hit>,
 ): Promise<TablesFound<Hit>> {
 	const resolved = await resolveTables(core, call, { text, find });
-	const searches = await withRows(core, call, {
+	const planned = await withRows(core, call, {
 		searches: resolved,
 		texts: find.texts !== undefined,
 	});
-	if (searches.length === 0)
+	if (planned.length === 0)
 		return { found: [], explain: call.explain ? {} : undefined };
-	const findIn = await finder(searches, find);
+	const { searches, vector, failure } = await withVector(planned, {
+		isOptional: isVectorOptional === true,
+	});
 	const results = await sideBySide(
 		core,
 		call.transaction,
-		searches.map((search) => () => findIn(search)),
+		searches.map((search) => () => findIn(search, { find, vector })),
 	);
 	const named = results.map((result, at) => {
 		const { resolved, by } = elementAt(searches, at);
@@ -103,23 +110,49 @@ export async function searchTables<Hit>(
 			explain === undefined ? [] : [[tableName, explain]],
 		),
 	);
-	return { found: named, explain: call.explain ? explain : undefined };
+	return { found: named, explain: call.explain ? explain : undefined, failure };
 }
 
-/** One vector for all tables that have any. */
-async function finder<Hit>(
+interface SearchesWithVector {
+	readonly searches: readonly TableSearch[];
+	readonly vector: QueryVector | undefined;
+	readonly failure?: RemError;
+}
+
+/** One vector for all tables that have any; without it, where it may be missing, all are searched by texts. */
+async function withVector(
 	searches: readonly TableSearch[],
-	{ near, texts }: Partial<FindHits<Hit>>,
-): Promise<(search: TableSearch) => Promise<ExplainedHits<Hit>>> {
-	const compared = searches.find(({ by }) => by === "vectors");
-	const vector = compared && (await queryVector(compared.resolved));
-	return async ({ resolved, by }) => {
-		if (by === "vectors" && near !== undefined && vector !== undefined)
-			return findNear(resolved, vector, near);
-		return texts === undefined
-			? { hits: [], explain: undefined }
-			: findTexts(resolved, texts);
-	};
+	{ isOptional }: { readonly isOptional: boolean },
+): Promise<SearchesWithVector> {
+	const compared = searches.find(({ by }) => by === "vectors")?.resolved;
+	// What the configuration lacks is no outage.
+	if (compared !== undefined && compared.queryEmbedding === undefined)
+		compared.core.embeddings.open(compared.search.space);
+	try {
+		const vector = compared && (await queryVector(compared));
+		return { searches, vector };
+	} catch (failure) {
+		if (!isOptional || !isProviderError(failure)) throw failure;
+		const byTexts = searches.map(
+			({ resolved }): TableSearch => ({ resolved, by: "texts" }),
+		);
+		return { searches: byTexts, vector: undefined, failure };
+	}
+}
+
+interface FindIn<Hit> extends Pick<TablesSearch<Hit>, "find"> {
+	readonly vector: QueryVector | undefined;
+}
+
+async function findIn<Hit>(
+	{ resolved, by }: TableSearch,
+	{ find: { near, texts }, vector }: FindIn<Hit>,
+): Promise<ExplainedHits<Hit>> {
+	if (by === "vectors" && near !== undefined && vector !== undefined)
+		return findNear(resolved, vector, near);
+	return texts === undefined
+		? { hits: [], explain: undefined }
+		: findTexts(resolved, texts);
 }
 
 /**

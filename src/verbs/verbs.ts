@@ -89,6 +89,7 @@ export type {
 	QueryResult,
 } from "./query-result.ts";
 export type {
+	MissingStep,
 	RecallCandidate,
 	RecallExplanation,
 	RecallItem,

@@ -355,7 +355,19 @@ describe("of embeddings, the doctor", () => {
 			mend: "UPDATE rem_word_sources SET is_filled = true WHERE entity_type = 'notes'",
 			says: {
 				state: "warning",
-				found: "notes: 1 of 1 rows have their words",
+				found: "notes: all 1 rows have their words, but are not marked",
+				remedy: "rem index build",
+			},
+		});
+		// As after a migration that renamed a column.
+		await expectToBeFound("words", {
+			spoil:
+				"UPDATE rem_word_sources SET is_filled = false, version = version + 1 WHERE entity_type = 'notes'",
+			mend: "UPDATE rem_word_sources SET is_filled = true, version = version - 1 WHERE entity_type = 'notes'",
+			says: {
+				state: "warning",
+				found:
+					"notes: 0 of 1 rows have their words (1 have those of an earlier version), searches compute the others",
 				remedy: "rem index build",
 			},
 		});

@@ -88,7 +88,7 @@ async function recall(
 ): Promise<void> {
 	const terminal = new Terminal(options);
 	const { table, limit, maxTokens, since, explain = false } = options;
-	const { items, omitted, tokens, ...found } = await withReader(
+	const { items, omitted, tokens, incomplete, ...found } = await withReader(
 		terminal,
 		options,
 		(service) =>
@@ -108,6 +108,7 @@ async function recall(
 			items: items.map(jsonItem),
 			omitted,
 			tokens,
+			...(incomplete === undefined ? {} : { incomplete }),
 			...(explained && { explain: jsonExplanation(explained) }),
 		},
 		[

@@ -8,6 +8,7 @@ import { scopeInput } from "../input.ts";
 import { exactJson, toJsonObject } from "../json.ts";
 import type { Place } from "../place.ts";
 import { type RouteCall, route } from "../route.ts";
+import { missingNotes } from "../search.ts";
 
 export const ask = route({
 	method: "POST",
@@ -109,9 +110,12 @@ function notesOf(result: FoundByQuery): string[] {
 				? []
 				: ["not all names that are like the text may have been compared"];
 		case "recall":
-			return result.omitted === 0
-				? []
-				: [`${result.omitted} more had no room in the tokens`];
+			return [
+				...missingNotes(result.incomplete),
+				...(result.omitted === 0
+					? []
+					: [`${result.omitted} more had no room in the tokens`]),
+			];
 		case "traverse":
 			return [
 				...(result.from === undefined ? ["no entity has that name"] : []),
