@@ -240,6 +240,7 @@ const fewEngines = [
 	"indexes",
 	"kv",
 	"many-faults",
+	"named-tenant",
 	"query",
 	"rows",
 	"streams",
