@@ -258,6 +258,7 @@ const fewEngines = [
 	"indexes",
 	"kv",
 	"many-faults",
+	"named-tenant",
 	"query",
 	"rows",
 	"streams",

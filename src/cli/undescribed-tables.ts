@@ -69,6 +69,18 @@ export async function warnOfOtherModels(
 	return true;
 }
 
+/** The same of a database that has the tables of the models too, where a result is empty. */
+export async function noticeUndescribed(
+	terminal: Terminal,
+	service: AnyService,
+	options: DatabaseOptions,
+): Promise<void> {
+	if (namesModels(options)) return;
+	const { undescribed, isIncomplete } = await readEntityTables(service);
+	if (undescribed.length > 0 && !isIncomplete)
+		terminal.notice(`${describeUndescribed(undescribed)}: ${remedy(options)}`);
+}
+
 /** Warns of every table of entities that the models do not describe. */
 export async function warnOfUndescribed(
 	terminal: Terminal,

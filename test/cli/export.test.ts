@@ -328,7 +328,7 @@ describe("Markdown", () => {
 		await seen(/error: .*four\.md/);
 		output = "";
 		writeFileSync(join(folder, "four.md"), "See [[two]].\n");
-		await seen(/four\.md → resources: 1 row/);
+		await seen(/four\.md → resources of tenant "[^"]+": 1 row/);
 		output = "";
 		rmSync(join(folder, "two.md"));
 		await seen(/two\.md is removed: its row is soft-deleted/);

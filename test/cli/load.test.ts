@@ -39,7 +39,7 @@ test("a dry run reports rows that share a key and rows without a text", async ()
 	const { code, stdout, stderr } = await check("films.json", ...mapped);
 	expect(code).toBe(0);
 	expect(stdout.split("\n")).toEqual([
-		"films.json → resources: 3 rows can be loaded; nothing was written",
+		'films.json → resources of tenant "default": 3 rows can be loaded; nothing was written',
 		"  1 row has the name of a later row: the later one counts (to keep both, build the name from several properties, as in --map 'name={title} ({year})')",
 		"  2 rows have no text to embed: found by name, not by meaning",
 		"",
@@ -83,9 +83,9 @@ test("several files, tables and formats in one run end with a total", async () =
 	);
 	expect(code).toBe(0);
 	expect(stdout.split("\n").filter((line) => !line.startsWith(" "))).toEqual([
-		"mixed.yaml → users: 1 row can be loaded; nothing was written",
-		"mixed.yaml → resources: 1 row can be loaded; nothing was written",
-		"note.md and 1 more → resources: 2 rows can be loaded; nothing was written",
+		'mixed.yaml → users of tenant "default": 1 row can be loaded; nothing was written',
+		'mixed.yaml → resources of tenant "default": 1 row can be loaded; nothing was written',
+		'note.md and 1 more → resources of tenant "default": 2 rows can be loaded; nothing was written',
 		"total: 4 rows of 2 files",
 		"",
 	]);

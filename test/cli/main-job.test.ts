@@ -56,7 +56,9 @@ describe.each(engines)("on the %s", (engine) => {
 		expect(stderr).toMatch(
 			/^(?:creating the embedded database in \S+\n)?set up the database: 2 base files, \d+ tables/,
 		);
-		expect(stdout).toMatch(/^people\.csv → users: 4 rows in /);
+		expect(stdout).toMatch(
+			/^people\.csv → users of tenant "[^"]+": 4 rows in /,
+		);
 		expect(stdout).toContain(
 			"  4 inserted, 0 updated, 4 texts embedded, 4 names to look up\n",
 		);
@@ -252,7 +254,7 @@ describe.each(engines)("on the %s", (engine) => {
 		expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
 		expect(JSON.parse(stderr).error).toMatchObject({
 			code: "UNKNOWN_ENTITY",
-			hint: 'did you mean "resources"?',
+			hint: 'did you mean "resources"? A table of your own needs --models PATH',
 		});
 	});
 

@@ -10,6 +10,7 @@ import {
 import { snakeNames } from "../output/json-text.ts";
 import { counted } from "../output/numbers.ts";
 import { Terminal } from "../output/terminal.ts";
+import { noticeNothing } from "../rows/tenant-of-nothing.ts";
 import { refuseUndescribed } from "../undescribed-tables.ts";
 
 /** `rem export --table T -o FILE` */
@@ -79,7 +80,7 @@ async function exportLines(
 			await refuseUndescribed(terminal, service, options);
 		const progress = terminal.progress("export", undefined);
 		try {
-			return await writeWhole(output, ({ write }) =>
+			const result = await writeWhole(output, ({ write }) =>
 				service.exportRows({
 					write,
 					...scopeOf(options),
@@ -90,6 +91,13 @@ async function exportLines(
 					signal,
 				}),
 			);
+			const { tenant } = options;
+			if (result.rows === 0 && tenant !== undefined)
+				await noticeNothing(terminal, service, {
+					options,
+					text: "there was no row to export",
+				});
+			return result;
 		} finally {
 			progress.stop();
 		}

@@ -13,6 +13,7 @@ import {
 import { snakeNames } from "../output/json-text.ts";
 import { type Column, tableLines } from "../output/table.ts";
 import { Terminal } from "../output/terminal.ts";
+import { noticeNothing } from "../rows/tenant-of-nothing.ts";
 
 interface FuzzyCommandOptions extends ReadScopeOptions {
 	readonly limit: number;
@@ -63,24 +64,27 @@ async function fuzzy(
 ): Promise<void> {
 	const terminal = new Terminal(options);
 	const { limit, threshold, type, mode } = options;
-	const hits = await withReader(terminal, options, (service) =>
-		service.fuzzySearch({
+	const hits = await withReader(terminal, options, async (service) => {
+		const hits = await service.fuzzySearch({
 			query,
 			limit,
 			...readScopeOf(options),
 			...(threshold === undefined ? {} : { threshold }),
 			...(type === undefined ? {} : { entityType: type }),
 			...(mode === undefined ? {} : { mode }),
-		}),
-	);
+		});
+		if (hits.length === 0)
+			await noticeNothing(terminal, service, {
+				options,
+				text: `no name is like "${query}"`,
+			});
+		return hits;
+	});
 	terminal.show(
 		hits.map(snakeNames),
 		tableLines(hits, fuzzyColumns, terminal.width),
 	);
-	if (hits.length === 0)
-		terminal.notice(
-			`no name is like "${query}": a lower --threshold finds more`,
-		);
+	if (hits.length === 0) terminal.notice("a lower --threshold finds more");
 	noticeBound(terminal, hits.bounded);
 }
 

@@ -4,6 +4,7 @@ import { addHelp, addScopeOptions, type ScopeOptions } from "../options.ts";
 import { Terminal } from "../output/terminal.ts";
 import { type NamedRow, namedRows, scopeOfRows } from "../rows/named-rows.ts";
 import { jsonRow, rowLines } from "../rows/row-text.ts";
+import { noticeNothing } from "../rows/tenant-of-nothing.ts";
 
 interface GetCommandOptions extends ScopeOptions {
 	readonly table?: string;
@@ -45,6 +46,11 @@ async function get(
 			found.push(...rows);
 			if (rows.length === 0) missing.push(name);
 		}
+		if (found.length === 0)
+			await noticeNothing(terminal, service, {
+				options,
+				text: "nothing was found",
+			});
 	});
 	terminal.show(
 		found.map(jsonRow),

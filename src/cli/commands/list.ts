@@ -11,6 +11,7 @@ import { rowColumns } from "../output/row-columns.ts";
 import { tableLines } from "../output/table.ts";
 import { Terminal } from "../output/terminal.ts";
 import { scopeOfRows } from "../rows/named-rows.ts";
+import { noticeNothing } from "../rows/tenant-of-nothing.ts";
 
 interface ListCommandOptions extends ReadScopeOptions {
 	readonly where?: string;
@@ -81,7 +82,11 @@ async function list(
 			},
 			tableLines(rows, rowColumns(entity), terminal.width),
 		);
-		if (rows.length === 0) terminal.notice("there are no such rows");
+		if (rows.length === 0)
+			await noticeNothing(terminal, service, {
+				options,
+				text: "there are no such rows",
+			});
 		if (next !== undefined)
 			terminal.notice(`there are more: --after ${next} shows the next page`);
 	});

@@ -13,6 +13,7 @@ import { columnNames, jsonText, snakeNames } from "../output/json-text.ts";
 import { oneLine } from "../output/plain-text.ts";
 import { heading, type Line, Terminal } from "../output/terminal.ts";
 import { cut } from "../output/text-width.ts";
+import { noticeNothing } from "../rows/tenant-of-nothing.ts";
 
 interface LookupCommandOptions extends ReadScopeOptions {
 	readonly type?: string;
@@ -51,15 +52,20 @@ async function lookup(
 	const { hits, registry } = await withReader(
 		terminal,
 		options,
-		async (service) => ({
-			hits: (await service.lookupEntities({
+		async (service) => {
+			const hits = (await service.lookupEntities({
 				entityKeys: keys,
 				...readScopeOf(options),
 				...(options.type === undefined ? {} : { entityType: options.type }),
 				hydrate: options.hydrate === true,
-			})) as LookupHit[],
-			registry: service.registry,
-		}),
+			})) as LookupHit[];
+			if (hits.length === 0)
+				await noticeNothing(terminal, service, {
+					options,
+					text: "nothing was found",
+				});
+			return { hits, registry: service.registry };
+		},
 	);
 	const found = new Set(hits.map(({ requestedKey }) => requestedKey));
 	const missing = keys.filter((key) => !found.has(key));

@@ -13,6 +13,7 @@ import { counted, duration } from "../output/numbers.ts";
 import { cellText, rowColumns } from "../output/row-columns.ts";
 import { tableLines } from "../output/table.ts";
 import { heading, type Line, Terminal } from "../output/terminal.ts";
+import { noticeNothing } from "../rows/tenant-of-nothing.ts";
 import { fuzzyColumns, noticeBound } from "./fuzzy.ts";
 import { describeHit } from "./lookup.ts";
 import { jsonItem, recallLines } from "./recall.ts";
@@ -76,7 +77,10 @@ async function query(
 		if (result.kind === "traverse")
 			noticeTraversal(terminal, { ...result, nodes: result.rows });
 		else if ("rows" in result && result.rows.length === 0)
-			terminal.notice("nothing was found");
+			await noticeNothing(terminal, service, {
+				options,
+				text: "nothing was found",
+			});
 		if (result.kind === "fuzzy") noticeBound(terminal, result.bounded);
 	});
 }

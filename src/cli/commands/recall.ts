@@ -19,6 +19,7 @@ import { counted, duration } from "../output/numbers.ts";
 import { plainText } from "../output/plain-text.ts";
 import { heading, type Line, Terminal } from "../output/terminal.ts";
 import { cut } from "../output/text-width.ts";
+import { noticeNothing } from "../rows/tenant-of-nothing.ts";
 
 interface RecallCommandOptions extends ReadScopeOptions {
 	readonly table?: readonly string[];
@@ -91,8 +92,8 @@ async function recall(
 	const { items, omitted, tokens, incomplete, ...found } = await withReader(
 		terminal,
 		options,
-		(service) =>
-			service.recall({
+		async (service) => {
+			const found = await service.recall({
 				query,
 				limit,
 				maxTokens,
@@ -100,7 +101,14 @@ async function recall(
 				...readScopeOf(options),
 				...(table === undefined ? {} : { tables: table }),
 				...(since === undefined ? {} : { since }),
-			}),
+			});
+			if (found.items.length === 0 && found.omitted === 0)
+				await noticeNothing(terminal, service, {
+					options,
+					text: "nothing was found",
+				});
+			return found;
+		},
 	);
 	const explained = found.explain;
 	terminal.show(
@@ -116,7 +124,6 @@ async function recall(
 			...(explained === undefined ? [] : explanationLines(explained)),
 		],
 	);
-	if (items.length === 0 && omitted === 0) terminal.notice("nothing was found");
 	if (omitted > 0)
 		terminal.notice(
 			`no room for ${counted(omitted, "item")}: a higher --max-tokens shows more`,

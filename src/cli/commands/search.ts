@@ -31,6 +31,7 @@ import {
 import { columnNames } from "../output/json-text.ts";
 import { type Column, tableLines } from "../output/table.ts";
 import { Terminal } from "../output/terminal.ts";
+import { noticeNothing } from "../rows/tenant-of-nothing.ts";
 
 interface SearchCommandOptions extends ReadScopeOptions {
 	readonly table?: string;
@@ -145,6 +146,7 @@ async function search(
 	const { field, limit, minSimilarity, where, mode, efSearch } = options;
 	const { condition } = options;
 	const { explain = false } = options;
+	const nothing = { options, text: "nothing was found" };
 	await withReader(terminal, options, async (service) => {
 		const { table } = options;
 		const tables = tablesOfHits(service.registry, table);
@@ -168,6 +170,7 @@ async function search(
 				? service.hybridSearch(hybrid)
 				: service.hybridSearch({ ...hybrid, tableName: table }));
 			show(terminal, tables, hits, hybridColumns(tables));
+			if (hits.length === 0) await noticeNothing(terminal, service, nothing);
 			if (hits.partialWords === true)
 				terminal.notice(
 					"the words of older rows are still being stored: not all of them were ranked by words",
@@ -184,6 +187,7 @@ async function search(
 			? service.vectorSearch(near)
 			: service.vectorSearch({ ...near, tableName: table }));
 		show(terminal, tables, hits, searchColumns(tables));
+		if (hits.length === 0) await noticeNothing(terminal, service, nothing);
 	});
 }
 

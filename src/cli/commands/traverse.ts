@@ -17,6 +17,7 @@ import {
 import { snakeNames } from "../output/json-text.ts";
 import { type Column, tableLines } from "../output/table.ts";
 import { type Line, Terminal } from "../output/terminal.ts";
+import { noticeNothing } from "../rows/tenant-of-nothing.ts";
 
 interface TraverseCommandOptions extends ReadScopeOptions {
 	readonly depth: number;
@@ -70,8 +71,8 @@ async function traverse(
 ): Promise<void> {
 	const terminal = new Terminal(options);
 	const { depth, limit, direction, type, orderBy } = options;
-	const found = await withReader(terminal, options, (service) =>
-		service.traverse({
+	const found = await withReader(terminal, options, async (service) => {
+		const found = await service.traverse({
 			from,
 			depth,
 			limit,
@@ -79,8 +80,14 @@ async function traverse(
 			...readScopeOf(options),
 			...(type === undefined ? {} : { edgeTypes: type }),
 			...(orderBy === undefined ? {} : { orderBy }),
-		}),
-	);
+		});
+		if (found.from === undefined)
+			await noticeNothing(terminal, service, {
+				options,
+				text: "nothing was found",
+			});
+		return found;
+	});
 	terminal.show(jsonTraversal(found), traversalLines(found, terminal.width));
 	noticeTraversal(terminal, found, from);
 }

@@ -27,6 +27,8 @@ export interface CheckedRows {
 	readonly withoutText: number;
 	/** Rows whose key is shortened. */
 	readonly shortened: number;
+	/** Tenants of the rows; none of a table without tenants. */
+	readonly tenants: ReadonlySet<string>;
 	/** Properties that no field takes. */
 	readonly leftOut: readonly string[];
 }
@@ -97,6 +99,7 @@ class Check {
 	readonly #invalid = new Set<number>();
 	#waiting: SourceRow[] = [];
 	#rows = 0;
+	readonly #tenants = new Set<string>();
 	#withoutText = 0;
 	#shortened = 0;
 
@@ -131,6 +134,7 @@ class Check {
 			issues: this.#inOrder(),
 			withoutText: this.#withoutText,
 			shortened: this.#shortened,
+			tenants: this.#tenants,
 			leftOut: [...this.#unknown.keys()],
 		};
 	}
@@ -203,6 +207,7 @@ class Check {
 
 	#note(row: ValidRow): void {
 		this.#identities.add(row);
+		if (this.#options.entity.tenantScoped) this.#tenants.add(row.tenantId);
 		const hasText = this.#options.entity.embedFields.some(
 			({ name }) => (row.supplied[name] ?? row.defaults[name] ?? "") !== "",
 		);

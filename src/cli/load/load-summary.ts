@@ -51,10 +51,11 @@ const nothing = { ids: [] };
 export function summaryLines({ plan, loaded }: GroupSummary): string[] {
 	const { group, entity, checked } = plan;
 	const rows = counted(checked.rows, "row");
+	const target = `${entity.tableName}${ofTenants(checked.tenants)}`;
 	return [
 		loaded === undefined
-			? `${group.file} → ${entity.tableName}: ${rows} can be loaded; nothing was written`
-			: `${group.file} → ${entity.tableName}: ${rows} in ${duration(loaded.durationMs)} (${rate(checked.rows, loaded.durationMs)})`,
+			? `${group.file} → ${target}: ${rows} can be loaded; nothing was written`
+			: `${group.file} → ${target}: ${rows} in ${duration(loaded.durationMs)} (${rate(checked.rows, loaded.durationMs)})`,
 		...(loaded === undefined ? [] : [`  ${resultLine(loaded.result)}`]),
 		...bulkLine(loaded),
 		...skippedLines(plan),
@@ -62,6 +63,15 @@ export function summaryLines({ plan, loaded }: GroupSummary): string[] {
 		...withoutTextLine(plan),
 		...shortenedLine(plan),
 	];
+}
+
+/** Whose rows they are: the tenant is seldom in the file. */
+function ofTenants(tenants: ReadonlySet<string>): string {
+	const [tenant] = tenants;
+	if (tenant === undefined) return "";
+	return tenants.size === 1
+		? ` of tenant "${tenant}"`
+		: ` of ${counted(tenants.size, "tenant")}`;
 }
 
 /** A last line when there were several files. */

@@ -40,14 +40,15 @@ export class Terminal {
 	readonly isJson: boolean;
 	/** Columns of a line of results. */
 	readonly width: number;
-	readonly #hasNotices: boolean;
+	/** Whether notices are printed at all. */
+	readonly hasNotices: boolean;
 	#hasBar = false;
 
 	constructor({ json = false, quiet = false }: OutputOptions) {
 		this.isJson = json;
 		this.width = process.stdout.columns || usualWidth;
 		// A program that reads JSON reads the error on stderr as JSON as well.
-		this.#hasNotices = !quiet && (!json || process.stderr.isTTY === true);
+		this.hasNotices = !quiet && (!json || process.stderr.isTTY === true);
 	}
 
 	/** The result: as JSON, or as the lines for people. */
@@ -66,7 +67,7 @@ export class Terminal {
 	}
 
 	notice(text: string): void {
-		if (this.#hasNotices) this.#error({ text, style: "dim" });
+		if (this.hasNotices) this.#error({ text, style: "dim" });
 	}
 
 	warn(text: string): void {
@@ -74,7 +75,7 @@ export class Terminal {
 	}
 
 	progress(label: string, total: number | undefined): Progress {
-		if (!this.#hasNotices) return { update: () => {}, stop: () => {} };
+		if (!this.hasNotices) return { update: () => {}, stop: () => {} };
 		const progress = startProgress(process.stderr, plainText(label), total);
 		this.#hasBar = takesEscapes(process.stderr);
 		return {
