@@ -98,6 +98,21 @@ describe.each(fewEngines)("rem embeddings on the %s", (engine) => {
 		expect(prune.stdout).toBe("2 vectors of text-embedding-3-small removed\n");
 		// The configuration still names the old one.
 		expect(prune.stderr).toContain("the configured model is openai");
+		// Of no use to a command that embeds nothing and compares no vectors.
+		for (const command of [
+			["lookup", "x"],
+			["list", "plants"],
+			["get", "plants/x"],
+			["fuzzy", "x"],
+			["traverse", "x"],
+			["kv", "status"],
+			["schema", "diff"],
+			["indexes"],
+			["export", "-o", "-"],
+		]) {
+			const { stderr } = await run(...command);
+			expect(stderr, command[0]).not.toContain("the configured model is");
+		}
 		const status = await rem(
 			["embeddings", "status", "--json", "--models", "models.ts", "--url", url],
 			{

@@ -73,24 +73,28 @@ async function exportLines(
 	const terminal = new Terminal(options);
 	const { table, output, vectors, deleted } = options;
 	const { writeWhole } = await import("../export/output-file.ts");
-	const result = await withReader(terminal, options, async (service) => {
-		const progress = terminal.progress("export", undefined);
-		try {
-			return await writeWhole(output, ({ write }) =>
-				service.exportRows({
-					write,
-					...scopeOf(options),
-					...(table === undefined ? {} : { tables: table }),
-					vectors: vectors ?? false,
-					deleted: deleted ?? false,
-					onProgress: ({ rows }) => progress.update(rows),
-					signal,
-				}),
-			);
-		} finally {
-			progress.stop();
-		}
-	});
+	const result = await withReader(
+		terminal,
+		{ ...options, embeds: false },
+		async (service) => {
+			const progress = terminal.progress("export", undefined);
+			try {
+				return await writeWhole(output, ({ write }) =>
+					service.exportRows({
+						write,
+						...scopeOf(options),
+						...(table === undefined ? {} : { tables: table }),
+						vectors: vectors ?? false,
+						deleted: deleted ?? false,
+						onProgress: ({ rows }) => progress.update(rows),
+						signal,
+					}),
+				);
+			} finally {
+				progress.stop();
+			}
+		},
+	);
 	const lines = Object.entries(result.tables).map(
 		([name, { rows, vectors }]) =>
 			`${name}: ${counted(rows, "row")}${vectors === 0 ? "" : `, ${counted(vectors, "vector")}`}`,

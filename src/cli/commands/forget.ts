@@ -48,37 +48,41 @@ async function forget(
 			"whose data is to be erased is missing\n(pass --user, --tenant or both)",
 		);
 	const isAsked = isConfirmed(options, "forget");
-	await withService(terminal, options, async (service) => {
-		const tenantId = service.core.tenant(tenant);
-		const whose = `${user === undefined ? "" : `user "${user}" of `}tenant "${tenantId}"`;
-		if (!(await isAsked(`erase everything of ${whose} for good?`))) {
-			terminal.notice("nothing was erased");
-			return;
-		}
-		const bar = terminal.progress("forget", undefined);
-		const { tables, ...total } = await service
-			.forget({
-				tenantId,
-				...(user === undefined ? {} : { userId: user }),
-				onProgress: ({ done }) => bar.update(done),
-				signal,
-			})
-			.finally(bar.stop);
-		const named = Object.entries(tables);
-		terminal.show(
-			{
-				...snakeNames(total),
-				tables: Object.fromEntries(
-					named.map(([name, counts]) => [name, snakeNames(counts)]),
-				),
-			},
-			[
-				...named.map(
-					([name, { rows, vectors }]) =>
-						`${name}: ${counted(rows, "row")}, ${counted(vectors, "vector")}`,
-				),
-				`${counted(total.rows, "row")} of ${whose} erased`,
-			],
-		);
-	});
+	await withService(
+		terminal,
+		{ ...options, embeds: false },
+		async (service) => {
+			const tenantId = service.core.tenant(tenant);
+			const whose = `${user === undefined ? "" : `user "${user}" of `}tenant "${tenantId}"`;
+			if (!(await isAsked(`erase everything of ${whose} for good?`))) {
+				terminal.notice("nothing was erased");
+				return;
+			}
+			const bar = terminal.progress("forget", undefined);
+			const { tables, ...total } = await service
+				.forget({
+					tenantId,
+					...(user === undefined ? {} : { userId: user }),
+					onProgress: ({ done }) => bar.update(done),
+					signal,
+				})
+				.finally(bar.stop);
+			const named = Object.entries(tables);
+			terminal.show(
+				{
+					...snakeNames(total),
+					tables: Object.fromEntries(
+						named.map(([name, counts]) => [name, snakeNames(counts)]),
+					),
+				},
+				[
+					...named.map(
+						([name, { rows, vectors }]) =>
+							`${name}: ${counted(rows, "row")}, ${counted(vectors, "vector")}`,
+					),
+					`${counted(total.rows, "row")} of ${whose} erased`,
+				],
+			);
+		},
+	);
 }

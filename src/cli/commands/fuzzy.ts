@@ -63,15 +63,18 @@ async function fuzzy(
 ): Promise<void> {
 	const terminal = new Terminal(options);
 	const { limit, threshold, type, mode } = options;
-	const hits = await withReader(terminal, options, (service) =>
-		service.fuzzySearch({
-			query,
-			limit,
-			...readScopeOf(options),
-			...(threshold === undefined ? {} : { threshold }),
-			...(type === undefined ? {} : { entityType: type }),
-			...(mode === undefined ? {} : { mode }),
-		}),
+	const hits = await withReader(
+		terminal,
+		{ ...options, embeds: false },
+		(service) =>
+			service.fuzzySearch({
+				query,
+				limit,
+				...readScopeOf(options),
+				...(threshold === undefined ? {} : { threshold }),
+				...(type === undefined ? {} : { entityType: type }),
+				...(mode === undefined ? {} : { mode }),
+			}),
 	);
 	terminal.show(
 		hits.map(snakeNames),

@@ -50,7 +50,7 @@ async function lookup(
 	const terminal = new Terminal(options);
 	const { hits, registry } = await withReader(
 		terminal,
-		options,
+		{ ...options, embeds: false },
 		async (service) => ({
 			hits: (await service.lookupEntities({
 				entityKeys: keys,

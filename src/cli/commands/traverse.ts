@@ -70,16 +70,19 @@ async function traverse(
 ): Promise<void> {
 	const terminal = new Terminal(options);
 	const { depth, limit, direction, type, orderBy } = options;
-	const found = await withReader(terminal, options, (service) =>
-		service.traverse({
-			from,
-			depth,
-			limit,
-			direction,
-			...readScopeOf(options),
-			...(type === undefined ? {} : { edgeTypes: type }),
-			...(orderBy === undefined ? {} : { orderBy }),
-		}),
+	const found = await withReader(
+		terminal,
+		{ ...options, embeds: false },
+		(service) =>
+			service.traverse({
+				from,
+				depth,
+				limit,
+				direction,
+				...readScopeOf(options),
+				...(type === undefined ? {} : { edgeTypes: type }),
+				...(orderBy === undefined ? {} : { orderBy }),
+			}),
 	);
 	terminal.show(jsonTraversal(found), traversalLines(found, terminal.width));
 	noticeTraversal(terminal, found, from);
