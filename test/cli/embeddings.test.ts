@@ -79,6 +79,24 @@ describe.each(fewEngines)("rem embeddings on the %s", (engine) => {
 		expect(sync.stderr).toContain("1 text to embed, about 2 tokens");
 	});
 
+	test("rem recall answers by names while the provider is down, and states it", async () => {
+		server.outage(true);
+		try {
+			const { code, stdout, stderr } = await run("recall", "oak", "--json");
+			expect(code, stderr).toBe(0);
+			expect(JSON.parse(stdout)).toMatchObject({
+				items: [{ entity_key: "oak" }],
+				incomplete: [{ step: "vector", code: "PROVIDER_FAILED" }],
+			});
+			expect(stderr).toContain("recall answered without vectors");
+			const search = await run("search", "oak", "--table", "plants");
+			expect(search.code).toBe(1);
+			expect(search.stderr).not.toContain("stored for");
+		} finally {
+			server.outage(false);
+		}
+	});
+
 	test("a model is filled, switched to and the former one pruned", async () => {
 		const large = "text-embedding-3-large";
 		const early = await run("embeddings", "switch", large);
