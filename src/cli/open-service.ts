@@ -5,6 +5,7 @@ import { readEnvironment } from "../config.ts";
 import { compileProgram, expectFewCalls } from "../db/engine-program.ts";
 import { RemError } from "../errors.ts";
 import type { PostgresService } from "../index.ts";
+import type { Logger } from "../logger.ts";
 import type { Entity } from "../models/entity.ts";
 import type { DatabaseSettings } from "../settings/database-settings.ts";
 import { loadModels } from "./models/load-models.ts";
@@ -20,7 +21,12 @@ import {
 /** A service whose models are known only now. */
 export type AnyService = PostgresService<readonly Entity[]>;
 
-interface ServiceOptions extends DatabaseOptions {
+interface OpenOptions extends DatabaseOptions {
+	/** Whether the command embeds or compares vectors: only then their model is worth a notice. @default true */
+	readonly embeds?: boolean;
+}
+
+interface ServiceOptions extends OpenOptions {
 	/** The models, where they are loaded already. */
 	readonly entities?: readonly Entity[];
 	/** Is meant to create tables, or reports those that no model describes itself. @default false */
@@ -85,9 +91,22 @@ export async function openService(
 		terminal.notice(`creating the embedded database in ${folder}`);
 	return PostgresService.connect({
 		models: options.entities ?? (await modelsOf(options)),
-		logger: terminal.logger,
+		logger:
+			options.embeds === false
+				? withoutModelNotice(terminal.logger)
+				: terminal.logger,
 		...(options.url === undefined ? {} : { connectionString: options.url }),
 	});
+}
+
+/** Without the warning that vectors are stored of another model than the configured one. */
+function withoutModelNotice(logger: Logger): Logger {
+	return {
+		...logger,
+		warn: (fields, message) => {
+			if (fields.isOtherModel !== true) logger.warn(fields, message);
+		},
+	};
 }
 
 /** Begins to compile the embedded database, if it is meant: it takes as long as importing the rest. */

@@ -496,7 +496,11 @@ export class Embeddings {
 			.map((other) => `"${other.tableName}" in ${describe(other)}`);
 		if (different.length > 0)
 			settings.logger.warn(
-				{ provider: configured.provider, model: configured.model },
+				{
+					provider: configured.provider,
+					model: configured.model,
+					isOtherModel: true,
+				},
 				`the configured model is ${describe(configured)}, but vectors are stored of ${different.join(", ")}: these are searched and written until \`rem embeddings sync --model ${configured.model}\` and \`rem embeddings switch ${configured.model}\``,
 			);
 	}

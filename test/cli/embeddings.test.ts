@@ -79,6 +79,24 @@ describe.each(fewEngines)("rem embeddings on the %s", (engine) => {
 		expect(sync.stderr).toContain("1 text to embed, about 2 tokens");
 	});
 
+	test("rem recall answers by names while the provider is down, and states it", async () => {
+		server.outage(true);
+		try {
+			const { code, stdout, stderr } = await run("recall", "oak", "--json");
+			expect(code, stderr).toBe(0);
+			expect(JSON.parse(stdout)).toMatchObject({
+				items: [{ entity_key: "oak" }],
+				incomplete: [{ step: "vector", code: "PROVIDER_FAILED" }],
+			});
+			expect(stderr).toContain("recall answered without vectors");
+			const search = await run("search", "oak", "--table", "plants");
+			expect(search.code).toBe(1);
+			expect(search.stderr).not.toContain("stored for");
+		} finally {
+			server.outage(false);
+		}
+	});
+
 	test("a model is filled, switched to and the former one pruned", async () => {
 		const large = "text-embedding-3-large";
 		const early = await run("embeddings", "switch", large);
@@ -98,6 +116,21 @@ describe.each(fewEngines)("rem embeddings on the %s", (engine) => {
 		expect(prune.stdout).toBe("2 vectors of text-embedding-3-small removed\n");
 		// The configuration still names the old one.
 		expect(prune.stderr).toContain("the configured model is openai");
+		// Of no use to a command that embeds nothing and compares no vectors.
+		for (const command of [
+			["lookup", "x"],
+			["list", "plants"],
+			["get", "plants/x"],
+			["fuzzy", "x"],
+			["traverse", "x"],
+			["kv", "status"],
+			["schema", "diff"],
+			["indexes"],
+			["export", "-o", "-"],
+		]) {
+			const { stderr } = await run(...command);
+			expect(stderr, command[0]).not.toContain("the configured model is");
+		}
 		const status = await rem(
 			["embeddings", "status", "--json", "--models", "models.ts", "--url", url],
 			{

@@ -45,8 +45,10 @@ function addStatus(buckets: Command): void {
 		.action(async (options: DatabaseOptions) => {
 			const terminal = new Terminal(options);
 			const reader = { ...options, isLong: true };
-			const found = await withoutCreating(terminal, reader, (service) =>
-				service.buckets.status(),
+			const found = await withoutCreating(
+				terminal,
+				{ ...reader, embeds: false },
+				(service) => service.buckets.status(),
 			);
 			terminal.show(
 				{ buckets: found.map(snakeNames) },
@@ -128,23 +130,27 @@ async function move(
 	const terminal = new Terminal(options);
 	const isAsked = isConfirmed(options, "buckets move");
 	const { to } = options;
-	await withService(terminal, options, async (service) => {
-		const [found] = await service.buckets.status({ buckets: [bucket] });
-		// Without Citus, the move reports what is missing.
-		if (found !== undefined && found.node !== null) {
-			for (const line of planLines(found, to)) terminal.notice(line);
-			if (!(await isAsked(`move bucket ${bucket} to ${to}?`))) {
-				terminal.notice("nothing was moved");
-				return;
+	await withService(
+		terminal,
+		{ ...options, embeds: false },
+		async (service) => {
+			const [found] = await service.buckets.status({ buckets: [bucket] });
+			// Without Citus, the move reports what is missing.
+			if (found !== undefined && found.node !== null) {
+				for (const line of planLines(found, to)) terminal.notice(line);
+				if (!(await isAsked(`move bucket ${bucket} to ${to}?`))) {
+					terminal.notice("nothing was moved");
+					return;
+				}
 			}
-		}
-		const result = await service.buckets.move({ bucket, to });
-		terminal.show(snakeNames(result), [
-			result.moved
-				? `bucket ${bucket} (${result.schema}) moved from ${result.from} to ${result.to} in ${duration(result.durationMs)}; its cache of names is ready`
-				: `bucket ${bucket} (${result.schema}) is on ${result.to} already`,
-		]);
-	});
+			const result = await service.buckets.move({ bucket, to });
+			terminal.show(snakeNames(result), [
+				result.moved
+					? `bucket ${bucket} (${result.schema}) moved from ${result.from} to ${result.to} in ${duration(result.durationMs)}; its cache of names is ready`
+					: `bucket ${bucket} (${result.schema}) is on ${result.to} already`,
+			]);
+		},
+	);
 }
 
 /** What the move is about, and what it needs. */

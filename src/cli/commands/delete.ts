@@ -46,31 +46,35 @@ async function deleteRows(
 ): Promise<void> {
 	const terminal = new Terminal(options);
 	const isAsked = isConfirmed(options, "delete");
-	await withService(terminal, options, async (service) => {
-		const scope = scopeOfRows(service, options);
-		const rows = new Map<string, NamedRow>();
-		const missing: string[] = [];
-		for (const name of new Set(names)) {
-			const found = await namedRows(scope, name, options.table);
-			if (found.length === 0) missing.push(name);
-			else {
-				const row = await theRowNamed(scope, name, options.table);
-				rows.set(row.id, row);
+	await withService(
+		terminal,
+		{ ...options, embeds: false },
+		async (service) => {
+			const scope = scopeOfRows(service, options);
+			const rows = new Map<string, NamedRow>();
+			const missing: string[] = [];
+			for (const name of new Set(names)) {
+				const found = await namedRows(scope, name, options.table);
+				if (found.length === 0) missing.push(name);
+				else {
+					const row = await theRowNamed(scope, name, options.table);
+					rows.set(row.id, row);
+				}
 			}
-		}
-		refuseMissing(missing);
-		const all = [...rows.values()];
-		for (const row of all) terminal.notice(rowName(row));
-		if (!(await isAsked(`delete ${counted(all.length, "row")}?`))) {
-			terminal.notice("nothing was deleted");
-			return;
-		}
-		await service.transaction(async (transaction) => {
-			for (const { entity, id } of all)
-				await scope.repository(entity).delete(id, undefined, { transaction });
-		});
-		terminal.show({ deleted: all.map(jsonRow) }, [
-			`${counted(all.length, "row")} deleted`,
-		]);
-	});
+			refuseMissing(missing);
+			const all = [...rows.values()];
+			for (const row of all) terminal.notice(rowName(row));
+			if (!(await isAsked(`delete ${counted(all.length, "row")}?`))) {
+				terminal.notice("nothing was deleted");
+				return;
+			}
+			await service.transaction(async (transaction) => {
+				for (const { entity, id } of all)
+					await scope.repository(entity).delete(id, undefined, { transaction });
+			});
+			terminal.show({ deleted: all.map(jsonRow) }, [
+				`${counted(all.length, "row")} deleted`,
+			]);
+		},
+	);
 }

@@ -75,33 +75,37 @@ async function exportLines(
 	const terminal = new Terminal(options);
 	const { table, output, vectors, deleted } = options;
 	const { writeWhole } = await import("../export/output-file.ts");
-	const result = await withReader(terminal, options, async (service) => {
-		if (table === undefined)
-			await refuseUndescribed(terminal, service, options);
-		const progress = terminal.progress("export", undefined);
-		try {
-			const result = await writeWhole(output, ({ write }) =>
-				service.exportRows({
-					write,
-					...scopeOf(options),
-					...(table === undefined ? {} : { tables: table }),
-					vectors: vectors ?? false,
-					deleted: deleted ?? false,
-					onProgress: ({ rows }) => progress.update(rows),
-					signal,
-				}),
-			);
-			const { tenant } = options;
-			if (result.rows === 0 && tenant !== undefined)
-				await noticeNothing(terminal, service, {
-					options,
-					text: "there was no row to export",
-				});
-			return result;
-		} finally {
-			progress.stop();
-		}
-	});
+	const result = await withReader(
+		terminal,
+		{ ...options, embeds: false },
+		async (service) => {
+			if (table === undefined)
+				await refuseUndescribed(terminal, service, options);
+			const progress = terminal.progress("export", undefined);
+			try {
+				const result = await writeWhole(output, ({ write }) =>
+					service.exportRows({
+						write,
+						...scopeOf(options),
+						...(table === undefined ? {} : { tables: table }),
+						vectors: vectors ?? false,
+						deleted: deleted ?? false,
+						onProgress: ({ rows }) => progress.update(rows),
+						signal,
+					}),
+				);
+				const { tenant } = options;
+				if (result.rows === 0 && tenant !== undefined)
+					await noticeNothing(terminal, service, {
+						options,
+						text: "there was no row to export",
+					});
+				return result;
+			} finally {
+				progress.stop();
+			}
+		},
+	);
 	const lines = Object.entries(result.tables).map(
 		([name, { rows, vectors }]) =>
 			`${name}: ${counted(rows, "row")}${vectors === 0 ? "" : `, ${counted(vectors, "vector")}`}`,

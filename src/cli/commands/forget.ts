@@ -49,7 +49,7 @@ async function forget(
 			"whose data is to be erased is missing\n(pass --user, --tenant or both)",
 		);
 	const isAsked = isConfirmed(options, "forget");
-	const any = { ...options, takesAnyTables: true };
+	const any = { ...options, takesAnyTables: true, embeds: false };
 	await withService(terminal, any, async (service) => {
 		await refuseUndescribed(terminal, service, options);
 		const tenantId = service.core.tenant(tenant);

@@ -64,22 +64,26 @@ async function fuzzy(
 ): Promise<void> {
 	const terminal = new Terminal(options);
 	const { limit, threshold, type, mode } = options;
-	const hits = await withReader(terminal, options, async (service) => {
-		const hits = await service.fuzzySearch({
-			query,
-			limit,
-			...readScopeOf(options),
-			...(threshold === undefined ? {} : { threshold }),
-			...(type === undefined ? {} : { entityType: type }),
-			...(mode === undefined ? {} : { mode }),
-		});
-		if (hits.length === 0)
-			await noticeNothing(terminal, service, {
-				options,
-				text: `no name is like "${query}"`,
+	const hits = await withReader(
+		terminal,
+		{ ...options, embeds: false },
+		async (service) => {
+			const hits = await service.fuzzySearch({
+				query,
+				limit,
+				...readScopeOf(options),
+				...(threshold === undefined ? {} : { threshold }),
+				...(type === undefined ? {} : { entityType: type }),
+				...(mode === undefined ? {} : { mode }),
 			});
-		return hits;
-	});
+			if (hits.length === 0)
+				await noticeNothing(terminal, service, {
+					options,
+					text: `no name is like "${query}"`,
+				});
+			return hits;
+		},
+	);
 	terminal.show(
 		hits.map(snakeNames),
 		tableLines(hits, fuzzyColumns, terminal.width),

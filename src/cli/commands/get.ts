@@ -39,7 +39,7 @@ async function get(
 	const terminal = new Terminal(options);
 	const found: NamedRow[] = [];
 	const missing: string[] = [];
-	await withReader(terminal, options, async (service) => {
+	await withReader(terminal, { ...options, embeds: false }, async (service) => {
 		const scope = scopeOfRows(service, options);
 		for (const name of names) {
 			const rows = await namedRows(scope, name, options.table);

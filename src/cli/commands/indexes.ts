@@ -43,8 +43,10 @@ function addIndexStatus(parent: Command): void {
 
 async function status(options: DatabaseOptions): Promise<void> {
 	const terminal = new Terminal(options);
-	const { indexes } = await withoutCreating(terminal, options, (service) =>
-		service.indexer.status(),
+	const { indexes } = await withoutCreating(
+		terminal,
+		{ ...options, embeds: false },
+		(service) => service.indexer.status(),
 	);
 	terminal.show(
 		{ indexes: indexes.map(indexJson) },
@@ -129,11 +131,15 @@ async function build(
 	missing: boolean,
 ): Promise<void> {
 	const terminal = new Terminal(options);
-	const built = await withService(terminal, options, async (service) => {
-		const names = await service.indexer.repair({ missing });
-		await drainAloud(terminal, service, names.length);
-		return names;
-	});
+	const built = await withService(
+		terminal,
+		{ ...options, embeds: false },
+		async (service) => {
+			const names = await service.indexer.repair({ missing });
+			await drainAloud(terminal, service, names.length);
+			return names;
+		},
+	);
 	terminal.show({ built }, [
 		...built.map((name) => `built ${name}`),
 		built.length === 0

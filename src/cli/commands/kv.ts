@@ -41,8 +41,10 @@ function addKvStatus(kv: Command): void {
 		)
 		.action(async (options: DatabaseOptions) => {
 			const terminal = new Terminal(options);
-			const status = await withoutCreating(terminal, options, (service) =>
-				service.kv.status(),
+			const status = await withoutCreating(
+				terminal,
+				{ ...options, embeds: false },
+				(service) => service.kv.status(),
 			);
 			terminal.show(status, describeStatus(status));
 		});
@@ -93,17 +95,21 @@ async function rebuild(
 	signal: AbortSignal,
 ): Promise<void> {
 	const terminal = new Terminal(options);
-	const result = await withService(terminal, options, async (service) => {
-		const bar = terminal.lateProgress("rebuild");
-		try {
-			return await service.kv.rebuild({
-				signal,
-				onProgress: bar.onProgress,
-			});
-		} finally {
-			bar.stop();
-		}
-	});
+	const result = await withService(
+		terminal,
+		{ ...options, embeds: false },
+		async (service) => {
+			const bar = terminal.lateProgress("rebuild");
+			try {
+				return await service.kv.rebuild({
+					signal,
+					onProgress: bar.onProgress,
+				});
+			} finally {
+				bar.stop();
+			}
+		},
+	);
 	terminal.show(result, [
 		result.entries === 0
 			? "ready: nothing was missing"
@@ -144,21 +150,25 @@ async function verify(
 	const terminal = new Terminal(options);
 	const open = options.repair ? withService : withoutCreating;
 	const reader = { ...options, isLong: true };
-	const result = await open(terminal, reader, async (service) => {
-		// One that was emptied has nothing to compare.
-		await service.kv.ensureReady();
-		const bar = terminal.lateProgress("verify");
-		try {
-			return await service.kv.verify({
-				repair: options.repair,
-				limit: options.limit,
-				signal,
-				onProgress: bar.onProgress,
-			});
-		} finally {
-			bar.stop();
-		}
-	});
+	const result = await open(
+		terminal,
+		{ ...reader, embeds: false },
+		async (service) => {
+			// One that was emptied has nothing to compare.
+			await service.kv.ensureReady();
+			const bar = terminal.lateProgress("verify");
+			try {
+				return await service.kv.verify({
+					repair: options.repair,
+					limit: options.limit,
+					signal,
+					onProgress: bar.onProgress,
+				});
+			} finally {
+				bar.stop();
+			}
+		},
+	);
 	const { differences, problems, ...numbers } = result;
 	terminal.show(
 		{

@@ -59,7 +59,7 @@ async function list(
 	options: ListCommandOptions,
 ): Promise<void> {
 	const terminal = new Terminal(options);
-	await withReader(terminal, options, async (service) => {
+	await withReader(terminal, { ...options, embeds: false }, async (service) => {
 		const { entity } = service.registry.get(tableName);
 		const { limit, where, after, consistency } = options;
 		const { rows, next } = await scopeOfRows(service, options)

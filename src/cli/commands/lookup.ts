@@ -51,7 +51,7 @@ async function lookup(
 	const terminal = new Terminal(options);
 	const { hits, registry } = await withReader(
 		terminal,
-		options,
+		{ ...options, embeds: false },
 		async (service) => {
 			const hits = (await service.lookupEntities({
 				entityKeys: keys,

@@ -30,8 +30,10 @@ async function status(_: unknown, command: Command): Promise<void> {
 	const options = onTarget(command.optsWithGlobals<MigrateCommandOptions>());
 	const terminal = new Terminal(options);
 	const { migrations } = options;
-	const rows = await withoutCreating(terminal, options, (service) =>
-		service.schema.status({ migrations }),
+	const rows = await withoutCreating(
+		terminal,
+		{ ...options, embeds: false },
+		(service) => service.schema.status({ migrations }),
 	);
 	terminal.show(
 		rows.map(snakeNames),
@@ -77,8 +79,10 @@ async function repair(
 	if (migrations === undefined)
 		throw new UsageError("repair needs --migrations: the folder of your files");
 	const terminal = new Terminal(options);
-	const repaired = await withService(terminal, options, (service) =>
-		service.schema.repair({ migrations, names }),
+	const repaired = await withService(
+		terminal,
+		{ ...options, embeds: false },
+		(service) => service.schema.repair({ migrations, names }),
 	);
 	terminal.show(
 		{ repaired },

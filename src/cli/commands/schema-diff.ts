@@ -54,8 +54,10 @@ async function diff(options: DiffOptions): Promise<boolean> {
 	if (write !== undefined && migrations === undefined)
 		throw new UsageError("--write needs --migrations: the folder to write to");
 	const terminal = new Terminal(options);
-	const differences = await withoutCreating(terminal, options, (service) =>
-		service.schema.diff(),
+	const differences = await withoutCreating(
+		terminal,
+		{ ...options, embeds: false },
+		(service) => service.schema.diff(),
 	);
 	const written =
 		write === undefined || migrations === undefined || differences.length === 0

@@ -71,23 +71,27 @@ async function traverse(
 ): Promise<void> {
 	const terminal = new Terminal(options);
 	const { depth, limit, direction, type, orderBy } = options;
-	const found = await withReader(terminal, options, async (service) => {
-		const found = await service.traverse({
-			from,
-			depth,
-			limit,
-			direction,
-			...readScopeOf(options),
-			...(type === undefined ? {} : { edgeTypes: type }),
-			...(orderBy === undefined ? {} : { orderBy }),
-		});
-		if (found.from === undefined)
-			await noticeNothing(terminal, service, {
-				options,
-				text: "nothing was found",
+	const found = await withReader(
+		terminal,
+		{ ...options, embeds: false },
+		async (service) => {
+			const found = await service.traverse({
+				from,
+				depth,
+				limit,
+				direction,
+				...readScopeOf(options),
+				...(type === undefined ? {} : { edgeTypes: type }),
+				...(orderBy === undefined ? {} : { orderBy }),
 			});
-		return found;
-	});
+			if (found.from === undefined)
+				await noticeNothing(terminal, service, {
+					options,
+					text: "nothing was found",
+				});
+			return found;
+		},
+	);
 	terminal.show(jsonTraversal(found), traversalLines(found, terminal.width));
 	noticeTraversal(terminal, found, from);
 }

@@ -38,26 +38,30 @@ export async function exportMarkdown(
 			`--format markdown has no place for ${vectors ? "vectors" : "deleted rows"}: leave out --format`,
 		);
 	const terminal = new Terminal(options);
-	const counts = await withReader(terminal, options, async (service) => {
-		if (options.table === undefined)
-			await refuseUndescribed(terminal, service, options);
-		const names =
-			options.table ??
-			service.registry.all().map(({ entity }) => entity.tableName);
-		const entities = names.map((name) => service.registry.get(name).entity);
-		const written: Record<string, number> = {};
-		for (const entity of entities) {
-			// The only table needs no folder of its own.
-			const folder =
-				entities.length === 1 ? output : join(output, entity.tableName);
-			written[entity.tableName] = await writeTable(
-				{ service, entity, folder },
-				options,
-				signal,
-			);
-		}
-		return written;
-	});
+	const counts = await withReader(
+		terminal,
+		{ ...options, embeds: false },
+		async (service) => {
+			if (options.table === undefined)
+				await refuseUndescribed(terminal, service, options);
+			const names =
+				options.table ??
+				service.registry.all().map(({ entity }) => entity.tableName);
+			const entities = names.map((name) => service.registry.get(name).entity);
+			const written: Record<string, number> = {};
+			for (const entity of entities) {
+				// The only table needs no folder of its own.
+				const folder =
+					entities.length === 1 ? output : join(output, entity.tableName);
+				written[entity.tableName] = await writeTable(
+					{ service, entity, folder },
+					options,
+					signal,
+				);
+			}
+			return written;
+		},
+	);
 	const found = Object.entries(counts).filter(([, rows]) => rows > 0);
 	terminal.show(
 		{ folder: output, tables: Object.fromEntries(found) },
