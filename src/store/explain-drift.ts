@@ -56,10 +56,11 @@ interface FoundColumn {
 	readonly isRight: boolean | null;
 }
 
+/** `undefined`: there is no such table. */
 async function readDifferences(
 	db: Handle,
 	table: EntityTable,
-): Promise<string[]> {
+): Promise<string[] | undefined> {
 	const relation = toText(tableRef(table));
 	const fields = fieldsOf(table);
 	const names = encodeArray(
@@ -72,7 +73,8 @@ SELECT m.name, format_type(a.atttypid, a.atttypmod) AS type, format_type(to_regt
 FROM unnest(${names}::text[], ${types}::text[]) WITH ORDINALITY AS m (name, type, place)
 LEFT JOIN pg_attribute AS a ON a.attrelid = to_regclass(${relation}) AND a.attname = m.name AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY m.place`);
-	if (rows.every(({ type }) => type === null)) return ["it does not exist"];
+	// The database's words name the table with its schema.
+	if (rows.every(({ type }) => type === null)) return undefined;
 	const columns = rows.flatMap(({ name, type, expected, isRight }) => {
 		if (type === null) return [`column "${name}" is missing`];
 		return isRight === true

@@ -55,7 +55,7 @@ const changes = {
 		"ALTER TABLE no_column DROP COLUMN year",
 		'column "year" is missing',
 	],
-	no_table: ["DROP TABLE no_table CASCADE", "it does not exist"],
+	no_table: ["DROP TABLE no_table CASCADE", 'relation "'],
 	required: [
 		"ALTER TABLE required ADD COLUMN isbn text NOT NULL",
 		'column "isbn" must not be null',
