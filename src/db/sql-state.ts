@@ -302,7 +302,7 @@ function recognise(sqlState: string): Recognised {
 		case "3F000":
 			return {
 				code: "SCHEMA_DRIFT",
-				hint: "run `rem migrate` or service.migrate() first",
+				hint: "run `rem migrate` or service.migrate() first (`rem schema diff` shows what differs)",
 			};
 		// A column is missing; no unique index for ON CONFLICT: the model has another key; or another type.
 		case "42703":

@@ -118,6 +118,9 @@ function betterModel(
 	];
 }
 
+/** Where most texts of a table wait so long, no process seems to embed them. */
+const noticedAgeMs = 3 * 60_000;
+
 function coverage(name: string, fields: readonly FieldStatus[]): Finding {
 	const sum = (of: "texts" | "embedded" | "queued" | "dead") =>
 		fields.reduce((total, field) => total + field[of], 0);
@@ -125,7 +128,14 @@ function coverage(name: string, fields: readonly FieldStatus[]): Finding {
 	const embedded = sum("embedded");
 	const percent = Math.floor((100 * embedded) / texts);
 	const found = `${name}: ${percent} % of ${texts} texts`;
-	const lost = texts - embedded - sum("queued") - sum("dead");
+	const queued = sum("queued");
+	const lost = texts - embedded - queued - sum("dead");
+	const oldestMs = Math.max(0, ...fields.map(({ oldestMs }) => oldestMs ?? 0));
+	if (lost <= 0 && queued * 2 > texts && oldestMs > noticedAgeMs)
+		return warning(
+			`${found}; ${queued} wait for their vector, the oldest for ${inWords(oldestMs)}`,
+			"run rem worker, or rem embeddings sync",
+		);
 	if (lost <= 0) return ok(found);
 	return warning(
 		`${found}; ${lost} have no vector, and do not wait for one`,

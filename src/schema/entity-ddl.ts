@@ -62,7 +62,10 @@ export function columnDdl(field: Field): Sql {
 }
 
 /** The type of the column. Tenants and users are short, as kv_store has them. */
-function columnType({ name, type }: Field): string {
+export function columnType({
+	name,
+	type,
+}: Pick<Field, "name" | "type">): string {
 	if (name === "tenantId" || name === "userId") return "varchar(100)";
 	const ddl = definitionOf(type).ddl ?? elementTypeOf(type);
 	return isArrayType(type) ? `${ddl}[]` : ddl;
@@ -110,7 +113,7 @@ function keyIndex(table: EntityTable): Sql {
 `;
 }
 
-function keyIndexName({ entity }: EntityTable): string {
+export function keyIndexName({ entity }: EntityTable): string {
 	return boundedName(`uq_${entity.tableName}`);
 }
 

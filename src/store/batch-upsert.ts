@@ -20,6 +20,7 @@ import {
 	nothingWritten,
 	VectorForecast,
 } from "./chunk-progress.ts";
+import { explainDrift } from "./explain-drift.ts";
 import {
 	gatherFirstStatistics,
 	rowsBeforeStatistics,
@@ -54,7 +55,8 @@ export async function batchUpsert(
 		checkCancelled(signal);
 		return await upsertAny({ ...call, db: stoppable(db, signal) }, entities);
 	} catch (error) {
-		throw signal?.aborted === true ? asCancelled(error) : asDrift(table, error);
+		if (signal?.aborted === true) throw asCancelled(error);
+		throw await explainDrift(db, table, asDrift(table, error));
 	}
 }
 

@@ -410,6 +410,24 @@ describe("of embeddings, the doctor", () => {
 		});
 	});
 
+	test("finds a table most of whose texts wait, before the queue is old", async () => {
+		await db.service.execute(
+			"INSERT INTO notes (tenant_id, name, content) VALUES ('t', 'a', 'some text')",
+		);
+		expect(await stateOf("embeddings")).toBe("ok");
+		await expectToBeFound("embeddings", {
+			spoil:
+				"UPDATE rem_embedding_queue SET queued_at = now() - interval '4 minutes'",
+			mend: "UPDATE rem_embedding_queue SET queued_at = now()",
+			says: {
+				state: "warning",
+				found: "0 % of 1 texts; 1 wait for their vector, the oldest for 4 min",
+				remedy: "rem worker",
+			},
+		});
+		expect(await stateOf("queue")).toBe("ok");
+	});
+
 	test("finds texts that were given up", async () => {
 		await db.service.execute(
 			"INSERT INTO notes (tenant_id, name, content) VALUES ('t', 'a', 'some text')",

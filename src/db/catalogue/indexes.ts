@@ -185,3 +185,17 @@ BEGIN
 END $do$;
 `;
 }
+
+/** The columns of a table's index, in its order; none: there is no such index, or it is invalid. */
+export async function readIndexColumns(
+	db: Handle,
+	table: string,
+	index: string,
+): Promise<string[]> {
+	const { rows } = await db.query<{ columns: string[] }>(sql`
+SELECT ARRAY(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, place)
+  JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum ORDER BY k.place) AS columns
+FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
+WHERE i.indrelid = to_regclass(${table}) AND c.relname = ${index} AND i.indisvalid`);
+	return rows[0]?.columns ?? [];
+}

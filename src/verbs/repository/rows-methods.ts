@@ -1,6 +1,7 @@
 import { Buckets } from "../../buckets/buckets.ts";
 import { definePublic, publicMethod } from "../../calls/public-methods.ts";
 import type { Entity } from "../../models/entity.ts";
+import { explainDrift } from "../../store/explain-drift.ts";
 import type { RowsCaller } from "../verb.ts";
 import { runInBuckets } from "./in-buckets.ts";
 import { type RowsVerbs, rowsVerbs } from "./verbs.ts";
@@ -32,14 +33,51 @@ class CallableRowsVerbs {
 					},
 					function (this: CallableRowsVerbs, ...given: unknown[]) {
 						const caller = this.#caller;
-						return caller.core instanceof Buckets
-							? runInBuckets(verb, caller, given)
-							: run(caller, ...given);
+						return explaining(caller, () =>
+							caller.core instanceof Buckets
+								? runInBuckets(verb, caller, given)
+								: run(caller, ...given),
+						);
 					},
 				),
 			);
 		}
 	}
+}
+
+/** What the call returns, or throws with what differs from the model. */
+function explaining(caller: RowsCaller, run: () => unknown): unknown {
+	const result = run();
+	if (result instanceof Promise)
+		return result.catch(async (error: unknown) => {
+			throw await explained(caller, error);
+		});
+	return isIterable(result) ? iterated(caller, result) : result;
+}
+
+function isIterable(result: unknown): result is AsyncIterable<unknown> {
+	return (
+		typeof result === "object" &&
+		result !== null &&
+		Symbol.asyncIterator in result
+	);
+}
+
+async function* iterated(caller: RowsCaller, rows: AsyncIterable<unknown>) {
+	try {
+		yield* rows;
+	} catch (error) {
+		throw await explained(caller, error);
+	}
+}
+
+/** The buckets' tables are alike. */
+function explained(
+	{ core, table: { entity } }: RowsCaller,
+	error: unknown,
+): Promise<unknown> {
+	const { db, registry } = core instanceof Buckets ? core.at(0) : core;
+	return explainDrift(db, registry.get(entity.tableName), error);
 }
 
 /** A class of its own for the types: they are those of the entity, and do not name the service's core. */
