@@ -376,7 +376,8 @@ publicMethods<Omit<PostgresService<Models>, keyof Verbs<Models>>>()(
 			async(
 				options<ForgetOptions>({
 					tenantId: required(tenantName),
-					userId: text,
+					// A user is named by the same rules.
+					userId: tenantName,
 					onProgress: progressCallback,
 					signal,
 				}),

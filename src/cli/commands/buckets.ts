@@ -1,6 +1,11 @@
 import type { Command } from "commander";
+import { RemError } from "../../errors.ts";
 import type { BucketStatus } from "../../index.ts";
-import { withoutCreating, withService } from "../open-service.ts";
+import {
+	type AnyService,
+	withoutCreating,
+	withService,
+} from "../open-service.ts";
 import {
 	addDatabaseOptions,
 	addHelp,
@@ -46,7 +51,7 @@ function addStatus(buckets: Command): void {
 			const terminal = new Terminal(options);
 			const reader = { ...options, isLong: true };
 			const found = await withoutCreating(terminal, reader, (service) =>
-				service.buckets.status(),
+				statusOf(service),
 			);
 			terminal.show(
 				{ buckets: found.map(snakeNames) },
@@ -60,6 +65,18 @@ function addStatus(buckets: Command): void {
 			"rem buckets status --json | jq '.buckets | max_by(.bytes)'",
 		],
 		variables,
+	);
+}
+
+/** Buckets without any table do not exist yet: a migration creates all of them. */
+async function statusOf(service: AnyService): Promise<BucketStatus[]> {
+	const found = await service.buckets.status();
+	const { length } = service.registry.all();
+	if (found.some(({ missing }) => missing.length < length)) return found;
+	throw new RemError(
+		"SCHEMA_DRIFT",
+		`none of the ${counted(found.length, "bucket")} has the tables of the models`,
+		{ hint: "run `rem migrate` first" },
 	);
 }
 
