@@ -86,11 +86,13 @@ export async function openService(
 	await beginOpening(options);
 	// Loaded here: `rem --help` need not wait for drivers and engines.
 	const { PostgresService } = await import("../index.ts");
+	// Before the folder: models that are refused leave nothing behind.
+	const models = options.entities ?? (await modelsOf(options));
 	const folder = await missingFolder(options);
 	if (folder !== undefined)
 		terminal.notice(`creating the embedded database in ${folder}`);
 	return PostgresService.connect({
-		models: options.entities ?? (await modelsOf(options)),
+		models,
 		logger:
 			options.embeds === false
 				? withoutModelNotice(terminal.logger)

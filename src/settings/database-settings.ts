@@ -113,7 +113,14 @@ function fromUrl(url: string): DatabaseSettings {
 			"has its scheme in capitals",
 			"write postgresql:// in lower case",
 		);
-	throw refused("has an unknown form", forms);
+	throw refused("has an unknown form", `${folderHint(url)}${forms}`);
+}
+
+/** What looks like a path, in which no password can be, is repeated as the address of a folder. */
+function folderHint(url: string): string {
+	return url !== "" && /^[\w./-]{1,200}$/.test(url)
+		? `did you mean file:${url}? `
+		: "";
 }
 
 const forms =

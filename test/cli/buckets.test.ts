@@ -307,6 +307,16 @@ describe.each(fewEngines)("on the %s engine", (engine) => {
 			expect(await run([...args, ...option])).toMatchObject({ code: 2 });
 	});
 
+	test("status of buckets that do not exist is an error", async () => {
+		const empty = await emptyDatabase(engine);
+		const args = ["buckets", "status", "--url", empty, ...models];
+		const ended = await rem(args, { env });
+		expect(ended).toMatchObject({ code: 1, stdout: "" });
+		expect(ended.stderr).toContain(
+			"none of the 4 buckets has the tables of the models [SCHEMA_DRIFT]",
+		);
+	});
+
 	test("another number of buckets is refused", async () => {
 		const ended = await rem(["list", "notes", "--url", url, ...models], {
 			env: { ...env, POSTGRES__BUCKETS: "8" },

@@ -51,6 +51,12 @@ test.each(engines.slice(-1))(
 
 		const withFolder = (...args: string[]) =>
 			run(...args, "--migrations", "migrations");
+		const twice = ["schema", "diff", "--write", "again"];
+		const refusedAgain = await withFolder(...twice, "--include-dangerous");
+		expect(refusedAgain.code).toBe(1);
+		expect(refusedAgain.stderr).toContain(
+			"0001_year_as_text.sql has the same statements; nothing was written",
+		);
 		const dry = await withFolder("migrate", "--dry-run");
 		expect(dry.stdout).toContain("would apply 0001_year_as_text.sql\n");
 		const applied = await withFolder("migrate");
@@ -101,6 +107,15 @@ test("what is dangerous is commented out, unless asked for", async () => {
 -- rem: undecided
 -- ALTER TABLE "public"."films" DROP COLUMN IF EXISTS "year";
 `);
+	const twice = ["schema", "diff", "--write", "again", "--migrations", "sql"];
+	expect(await run(...twice)).toMatchObject({
+		code: 1,
+		stdout: "",
+		stderr: expect.stringMatching(
+			/^error: 0001_less\.sql, line 3: .*nothing was written/,
+		),
+	});
+	expect(readdirSync(join(cwd, "sql"))).toEqual(["0001_less.sql"]);
 	const withoutFolder = await run("schema", "diff", "--write", "more");
 	expect(withoutFolder.code).toBe(2);
 

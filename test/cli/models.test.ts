@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { rem, temporaryFolder } from "./run-rem.ts";
@@ -138,6 +138,8 @@ test("commands refuse models that are not valid", async () => {
 	});
 	expect(code).toBe(1);
 	expect(stderr).toContain('the models in "models" are not valid [VALIDATION]');
+	expect(stderr).not.toContain("creating the embedded database");
+	expect(existsSync(join(cwd, ".rem"))).toBe(false);
 	expect(stderr).toContain("models/a.ts: cannot be loaded: no database here");
 });
 

@@ -65,6 +65,12 @@ async function fill(tenantId: string): Promise<void> {
 }
 
 describe("forget", () => {
+	test("refuses an empty user, which no row has", async () => {
+		await expect(
+			db.service.forget({ tenantId: "acme", userId: "" }),
+		).rejects.toMatchObject({ code: "VALIDATION" });
+	});
+
 	test("erases everything of a tenant, nothing of another, and counts it", async () => {
 		await fill(tenantId);
 		await fill(other);

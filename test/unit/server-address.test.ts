@@ -275,7 +275,9 @@ const refusedFolders: readonly (readonly [
 	[":memory:", /unknown form/, /memory:/],
 	["memory", /unknown form/, /memory:/],
 	["", /unknown form/, /memory:/],
-	["./data", /unknown form/, /file:PATH/],
+	["./data", /unknown form/, /^did you mean file:\.\/data\? expected/],
+	["/var/lib/mem", /unknown form/, /^did you mean file:\/var\/lib\/mem\?/],
+	["user:secret@host/films", /unknown form/, /^expected postgresql/],
 ];
 
 test.each(refusedFolders)("%j is no embedded database", (url, part, hint) => {

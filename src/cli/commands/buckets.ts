@@ -1,6 +1,11 @@
 import type { Command } from "commander";
+import { RemError } from "../../errors.ts";
 import type { BucketStatus } from "../../index.ts";
-import { withoutCreating, withService } from "../open-service.ts";
+import {
+	type AnyService,
+	withoutCreating,
+	withService,
+} from "../open-service.ts";
 import {
 	addDatabaseOptions,
 	addHelp,
@@ -48,7 +53,7 @@ function addStatus(buckets: Command): void {
 			const found = await withoutCreating(
 				terminal,
 				{ ...reader, embeds: false },
-				(service) => service.buckets.status(),
+				(service) => statusOf(service),
 			);
 			terminal.show(
 				{ buckets: found.map(snakeNames) },
@@ -62,6 +67,18 @@ function addStatus(buckets: Command): void {
 			"rem buckets status --json | jq '.buckets | max_by(.bytes)'",
 		],
 		variables,
+	);
+}
+
+/** Buckets without any table do not exist yet: a migration creates all of them. */
+async function statusOf(service: AnyService): Promise<BucketStatus[]> {
+	const found = await service.buckets.status();
+	const { length } = service.registry.all();
+	if (found.some(({ missing }) => missing.length < length)) return found;
+	throw new RemError(
+		"SCHEMA_DRIFT",
+		`none of the ${counted(found.length, "bucket")} has the tables of the models`,
+		{ hint: "run `rem migrate` first" },
 	);
 }
 

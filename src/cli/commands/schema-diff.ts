@@ -1,7 +1,8 @@
+import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import type { Difference } from "../../migrate/diff/difference.ts";
 import { UsageError } from "../failure.ts";
-import { withoutCreating } from "../open-service.ts";
+import { type AnyService, withoutCreating } from "../open-service.ts";
 import {
 	addDatabaseOptions,
 	addHelp,
@@ -54,10 +55,14 @@ async function diff(options: DiffOptions): Promise<boolean> {
 	if (write !== undefined && migrations === undefined)
 		throw new UsageError("--write needs --migrations: the folder to write to");
 	const terminal = new Terminal(options);
-	const differences = await withoutCreating(
+	const { differences, pending } = await withoutCreating(
 		terminal,
 		{ ...options, embeds: false },
-		(service) => service.schema.diff(),
+		async (service) => ({
+			differences: await service.schema.diff(),
+			pending:
+				write === undefined ? [] : await pendingFiles(service, migrations),
+		}),
 	);
 	const written =
 		write === undefined || migrations === undefined || differences.length === 0
@@ -65,6 +70,7 @@ async function diff(options: DiffOptions): Promise<boolean> {
 			: await writeMigration(differences, {
 					name: write,
 					folder: migrations,
+					pending,
 					includeDangerous,
 				});
 	const { renderDifferences } = await import("../../migrate/diff/render.ts");
@@ -73,6 +79,18 @@ async function diff(options: DiffOptions): Promise<boolean> {
 		describe(differences, written, renderDifferences),
 	);
 	return differences.length === 0;
+}
+
+/** Files of the folder that are not applied yet. */
+async function pendingFiles(
+	service: AnyService,
+	migrations: string | undefined,
+): Promise<string[]> {
+	if (migrations === undefined || !existsSync(migrations)) return [];
+	const files = await service.schema.status({ migrations });
+	return files.flatMap(({ name, kind, state }) =>
+		kind === "file" && state === "pending" ? name : [],
+	);
 }
 
 function describe(

@@ -3,20 +3,55 @@ import { join } from "node:path";
 import { RemError } from "../../errors.ts";
 import type { Difference } from "../../migrate/diff/difference.ts";
 import { renderMigration } from "../../migrate/diff/render.ts";
-import { numberOf, readMigrationFiles } from "../../migrate/migration-file.ts";
+import {
+	type MigrationFile,
+	numberOf,
+	readMigrationFiles,
+} from "../../migrate/migration-file.ts";
 import { membersOf } from "../../util/present.ts";
 import { UsageError } from "../failure.ts";
 
 export interface WriteOptions {
 	readonly name: string;
 	readonly folder: string;
+	/** Names of its files that are not applied yet. */
+	readonly pending: readonly string[];
 	readonly includeDangerous: boolean;
+}
+
+/** Refuses to write what waits in a file already: applied twice, the second would fail. */
+function refuseSame(
+	waiting: readonly MigrationFile[],
+	files: readonly { readonly text: string }[],
+): void {
+	const undecided = waiting.find(
+		({ undecidedLine }) => undecidedLine !== undefined,
+	);
+	if (undecided !== undefined)
+		throw new RemError(
+			"VALIDATION",
+			`${undecided.name}, line ${undecided.undecidedLine}: a dangerous statement is not decided on; nothing was written`,
+			{
+				hint: "decide on it and run `rem migrate`, or delete the file, and write again",
+			},
+		);
+	const same = waiting.find((file) =>
+		files.some(({ text }) => text === file.text),
+	);
+	if (same !== undefined)
+		throw new RemError(
+			"VALIDATION",
+			`${same.name} has the same statements; nothing was written`,
+			{
+				hint: "run `rem migrate` with these --migrations, or delete the file, and write again",
+			},
+		);
 }
 
 /** Writes one file, or two where some statements cannot be in a transaction; returns their paths. */
 export async function writeMigration(
 	differences: readonly Difference[],
-	{ name, folder, includeDangerous }: WriteOptions,
+	{ name, folder, pending, includeDangerous }: WriteOptions,
 ): Promise<string[]> {
 	if (!/^[A-Za-z0-9][\w-]*$/.test(name))
 		throw new UsageError("--write takes a name of letters, digits, - and _");
@@ -28,6 +63,10 @@ export async function writeMigration(
 	try {
 		await mkdir(folder, { recursive: true });
 		const existing = await readMigrationFiles(folder);
+		refuseSame(
+			existing.filter((file) => pending.includes(file.name)),
+			files,
+		);
 		const last = numberOf(existing.at(-1)?.name ?? "0");
 		const paths: string[] = [];
 		for (const [at, { suffix, text }] of files.entries()) {
