@@ -116,9 +116,9 @@ function fromUrl(url: string): DatabaseSettings {
 	throw refused("has an unknown form", `${folderHint(url)}${forms}`);
 }
 
-/** What looks like a path, in which no password can be, is repeated as the address of a folder. */
+/** A path is repeated as the address of a folder; a single word may be a password. */
 function folderHint(url: string): string {
-	return url !== "" && /^[\w./-]{1,200}$/.test(url)
+	return /^\.{0,2}\/[\w./-]{1,200}$/.test(url)
 		? `did you mean file:${url}? `
 		: "";
 }
