@@ -124,8 +124,11 @@ export function embeddingsOfBuckets(
 				).values(),
 			];
 		},
-		warnOfMismatch: async () =>
-			first().warnOfMismatch(await readDifferingModels(buckets)),
+		warnOfMismatch: async () => {
+			// Else hundreds of tables would be read for nothing.
+			if (embedder.namedSpace() === undefined) return;
+			await first().warnOfMismatch(await readDifferingModels(buckets));
+		},
 	});
 }
 

@@ -66,11 +66,14 @@ async function withOwnTables<T>(
 ): Promise<T> {
 	const result = await work(service).catch(async (error: unknown) => {
 		if (!isMissingTable(error)) throw error;
-		throw (await errorOfOtherModels(error, service, options)) ?? error;
+		const explained = errorOfOtherModels(error, service, options);
+		throw (await explained.catch(() => undefined)) ?? error;
 	});
 	// With a path, a missing table is an error of the command itself: a read is saved.
 	if (!namesModels(options))
-		await warnOfOtherModels(terminal, service, options);
+		await warnOfOtherModels(terminal, service, options).catch(() => {
+			// The command has succeeded.
+		});
 	return result;
 }
 

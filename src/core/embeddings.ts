@@ -470,6 +470,8 @@ export class Embeddings {
 	 */
 	async warnOfMismatch(found?: readonly DifferingModel[]): Promise<void> {
 		const { settings, embedder } = this.#parts;
+		// A provider of one's own may be registered after this.
+		if (embedder.namedSpace() === undefined) return;
 		const differing =
 			found ??
 			(await readDifferingModels({

@@ -1,7 +1,7 @@
 import type { Database } from "../db/database.ts";
 import {
-	hasVectors,
 	isSameSpace,
+	partitionsWithVectors,
 	readActiveModels,
 } from "../embed-sync/models.ts";
 import { lexicalModel } from "../embeddings/local.ts";
@@ -39,7 +39,7 @@ export async function readOtherModels(place: Place): Promise<OtherModel[]> {
 	return differing.flatMap(({ isUsed, ...model }) => (isUsed ? [model] : []));
 }
 
-/** The same, with those that a table has no vectors of. */
+/** The same, with those that a table has no vectors of: a statement for all schemas, and one for each that may have vectors of them. */
 export async function readDifferingModels({
 	db,
 	registry,
@@ -47,26 +47,46 @@ export async function readDifferingModels({
 	schemas,
 }: Place): Promise<DifferingModel[]> {
 	const named = embedder.namedSpace();
-	const active = await readActiveModels(db, schemas).catch(notReadable);
-	const others: DifferingModel[] = [];
-	for (const { schema, ...model } of active) {
-		const entity = registry
+	const entities = new Map(
+		registry
 			.all()
-			.find((one) => one.entity.tableName === model.tableName)?.entity;
-		if (entity === undefined || entity.embedFields.length === 0) continue;
-		if (named !== undefined && isSameSpace(named, model)) continue;
-		const known = others.findIndex(
-			(other) =>
-				other.tableName === model.tableName && isSameSpace(other, model),
-		);
-		if (others[known]?.isUsed === true) continue;
-		const isUsed = await hasVectors(db, { schema, entity }, model).catch(
-			whenUnreadable,
-		);
-		if (known < 0) others.push({ ...model, isUsed });
-		else others[known] = { ...model, isUsed };
+			.filter(({ entity }) => entity.embedFields.length > 0)
+			.map(({ entity }) => [entity.tableName, entity]),
+	);
+	const active = await readActiveModels(db, schemas).catch(notReadable);
+	const found = new Map<string, DifferingModel>();
+	for (const schema of schemas) {
+		const partitions = active.flatMap(({ schema: place, ...space }) => {
+			const entity = entities.get(space.tableName);
+			const isOther =
+				place === schema && (named === undefined || !isSameSpace(named, space));
+			const isKnown = found.get(keyOf(space))?.isUsed === true;
+			return entity === undefined || !isOther || isKnown
+				? []
+				: [{ table: { schema, entity }, space }];
+		});
+		if (partitions.length === 0) continue;
+		const used = await readUsed(db, partitions);
+		for (const [at, { space }] of partitions.entries())
+			found.set(keyOf(space), { ...space, isUsed: used.has(at) });
 	}
-	return others;
+	return [...found.values()];
+}
+
+function keyOf({ tableName, provider, model, dimensions }: OtherModel): string {
+	return JSON.stringify([tableName, provider, model, dimensions]);
+}
+
+/** Of which of these there are vectors, by their place; of all, where the role may not read them. */
+function readUsed(
+	db: Database,
+	partitions: Parameters<typeof partitionsWithVectors>[1],
+): Promise<ReadonlySet<number>> {
+	return partitionsWithVectors(db, partitions).catch((error: unknown) => {
+		if (error instanceof RemError && error.sqlState === "42501")
+			return new Set(partitions.keys());
+		return new Set(notReadable(error));
+	});
 }
 
 /** The former model of `local`, where a table has vectors of it. */
@@ -91,12 +111,6 @@ export function chooseModels(
 	const configured = embedder.spaceIfKnown();
 	return ({ tableName }) =>
 		others.find((other) => other.tableName === tableName) ?? configured;
-}
-
-/** For `catch`: a role that may not read the vectors finds the model in use. */
-function whenUnreadable(error: unknown): boolean {
-	if (error instanceof RemError && error.sqlState === "42501") return true;
-	return notReadable(error).length > 0;
 }
 
 /** For `catch`: before the first migration there is nothing to differ from; a locked table must not prevent a connection. */

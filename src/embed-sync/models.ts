@@ -6,7 +6,7 @@ import {
 import { embeddingsRef } from "../db/tables.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector.ts";
-import { join, literal, type Sql, sql } from "../sql.ts";
+import { join, literal, raw, type Sql, sql } from "../sql.ts";
 
 /**
  * - `active`: searches use it, and every text has its vector or waits for it
@@ -60,17 +60,33 @@ export interface Target {
 	readonly space: VectorSpace;
 }
 
+interface Partition {
+	readonly table: Pick<EntityTable, "schema" | "entity">;
+	readonly space: VectorSpace;
+}
+
+/** Which of the tables have vectors of the model beside them, by their place. */
+export async function partitionsWithVectors(
+	db: Handle,
+	partitions: readonly Partition[],
+): Promise<Set<number>> {
+	const parts = partitions.map(
+		({ table, space }, at) =>
+			sql`SELECT ${raw(String(at))} AS at WHERE EXISTS (SELECT FROM ${embeddingsRef(table)} AS e WHERE ${isSpace("e", space)})`,
+	);
+	const { rows } = await db.query<{ at: number }>(join(parts, "\nUNION ALL "), {
+		idempotent: true,
+	});
+	return new Set(rows.map(({ at }) => at));
+}
+
 /** Whether the table has vectors of the model. */
 export async function hasVectors(
 	db: Handle,
-	table: Pick<EntityTable, "schema" | "entity">,
+	table: EntityTable,
 	space: VectorSpace,
 ): Promise<boolean> {
-	const { rowCount } = await db.query(
-		sql`SELECT FROM ${embeddingsRef(table)} AS e WHERE ${isSpace("e", space)} LIMIT 1`,
-		{ idempotent: true },
-	);
-	return rowCount > 0;
+	return (await partitionsWithVectors(db, [{ table, space }])).has(0);
 }
 
 /** Makes the model the table's active one, if it has none, or one that has no vector and no successor yet. */

@@ -75,7 +75,7 @@ async function fill(
 	const lost = fields.filter(
 		({ state, column }) => state === "removing" || !columns.has(column),
 	);
-	if (lost.length > 0)
+	if (lost.length > 0 && filling.length > 0)
 		await followRenames(
 			db,
 			{

@@ -1,4 +1,4 @@
-import type { JSONRPCMessage, RequestId } from "@modelcontextprotocol/server";
+import type { JSONRPCMessage } from "@modelcontextprotocol/server";
 import {
 	StdioServerTransport,
 	serveStdio,
@@ -51,7 +51,7 @@ export function serveOnStdio(
 class AnsweringTransport extends StdioServerTransport {
 	/** Resolves when it is closed, by whichever end. */
 	readonly ended: Promise<void>;
-	readonly #unanswered = new Set<RequestId>();
+	readonly #unanswered = new Set<unknown>();
 	readonly #waiting = new Set<() => void>();
 	#isStopped = false;
 	#end = () => {};
@@ -98,13 +98,13 @@ class AnsweringTransport extends StdioServerTransport {
 		const { method, params } = message;
 		// One that is cancelled gets no answer, and a subscription none before it ends.
 		if (method === "notifications/cancelled")
-			this.#settle(membersOf(params).requestId as RequestId | undefined);
+			this.#settle(membersOf(params).requestId);
 		else if ("id" in message && method !== "subscriptions/listen")
 			this.#unanswered.add(message.id);
 	}
 
-	#settle(id: RequestId | undefined): void {
-		if (id !== undefined) this.#unanswered.delete(id);
+	#settle(id: unknown): void {
+		this.#unanswered.delete(id);
 		if (this.#unanswered.size === 0) this.#release();
 	}
 

@@ -55,7 +55,7 @@ export async function fuzzySearch(
 	const { db, schema, hasRowSecurity } = reader;
 	const names = { schema, tenantId, column: columnOf(mode) };
 	const find = async () => {
-		const named = await samples.isUsual(db, names);
+		const named = reader.named === true && (await samples.isUsual(db, names));
 		const sample = await samples.read(db, names);
 		const isIndexed =
 			mode !== "content" ||

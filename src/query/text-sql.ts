@@ -67,8 +67,8 @@ export function textCtes(scope: TextScope, search: TextSearch): Sql {
 			? countedStatistics(scope, isStored)
 			: sql`SELECT ${statistics.large.rows}::float8 AS rows, ${statistics.large.averageLength}::float8 AS average`;
 	return sql`query_words AS MATERIALIZED (
-  SELECT row_number() OVER () AS no, w.* FROM (
-    SELECT w.lexeme, ${isInParts ? raw(knownAsFrequent) : raw("k.rows AS known")}, ('''' || replace(replace(w.lexeme, E'\\\\', E'\\\\\\\\'), '''', '''''') || ''''
+  SELECT row_number() OVER () AS no, w.*${isInParts ? raw(frequentAmongAll) : empty} FROM (
+    SELECT w.lexeme, ${raw(isInParts ? "NULL::float8 AS known, k.rows IS NOT NULL AS is_known" : "k.rows AS known")}, ('''' || replace(replace(w.lexeme, E'\\\\', E'\\\\\\\\'), '''', '''''') || ''''
       || CASE WHEN w.lexeme ~ ${isSingleCharacter} THEN ':*' ELSE '' END)::tsquery AS query
     FROM unnest(${wordsOf(scope.table.schema, {
 			language: sql`${literal(search.language)}::regconfig`,
@@ -230,9 +230,9 @@ function storedRows(scope: TextScope): Sql {
  */
 const minFrequent = 0.2;
 
-/** Where all of the query's words are frequent, none is. */
-const knownAsFrequent =
-	"NULL::float8 AS known, k.rows IS NOT NULL AND NOT bool_and(k.rows IS NOT NULL) OVER () AS is_frequent";
+/** Where all words that are searched for are frequent, none is. */
+const frequentAmongAll =
+	", w.is_known AND NOT bool_and(w.is_known) OVER () AS is_frequent";
 
 /** In how many rows each word is, where postings are those of rows with a word that is not frequent. */
 function countedInParts(scope: TextScope): Sql {

@@ -25,12 +25,16 @@ export async function explainDrift(
 	if (error.message.startsWith(name)) return error;
 	// A transaction that has failed cannot look: then the database's words remain.
 	const found = await readDifferences(db, table).catch(() => undefined);
-	if (found?.length === 0) return error;
-	if (found === undefined && error.code !== "SCHEMA_DRIFT") return error;
+	// A value is refused for the type of its column, not for a key or another column.
+	const isValue = error.sqlState?.startsWith("22") === true;
+	const differences =
+		found && (isValue ? found.columns : [...found.columns, ...found.others]);
+	if (differences?.length === 0) return error;
+	if (differences === undefined && error.code !== "SCHEMA_DRIFT") return error;
 	const { cause, sqlState, committed } = error;
 	return new RemError(
 		"SCHEMA_DRIFT",
-		`${name} differs from its model: ${found?.join("; ") ?? error.message}`,
+		`${name} differs from its model: ${differences?.join("; ") ?? error.message}`,
 		{
 			hint: "run `rem schema diff`, which prints the statements that bring the table to the model, or `rem migrate` (service.migrate()), which takes those that are safe",
 			cause,
@@ -49,6 +53,12 @@ function mayBeDrift({ code, sqlState }: RemError): boolean {
 	return sqlState !== "42501" && /^(22|42|23502)/.test(sqlState);
 }
 
+interface Differences {
+	/** Columns that are missing, or of another type. */
+	readonly columns: readonly string[];
+	readonly others: readonly string[];
+}
+
 interface FoundColumn {
 	readonly name: string;
 	readonly type: string | null;
@@ -60,7 +70,7 @@ interface FoundColumn {
 async function readDifferences(
 	db: Handle,
 	table: EntityTable,
-): Promise<string[] | undefined> {
+): Promise<Differences | undefined> {
 	const relation = toText(tableRef(table));
 	const fields = fieldsOf(table);
 	const names = encodeArray(
@@ -81,11 +91,11 @@ ORDER BY m.place`);
 			? []
 			: [`column "${name}" is ${type}, expected ${expected}`];
 	});
-	return [
-		...columns,
+	const others = [
 		...(await unknownRequired(db, table)),
 		...(await keyDifference(db, table)),
 	];
+	return { columns, others };
 }
 
 /** Also those that every model has. */

@@ -2,10 +2,6 @@ import { packItems } from "../query/recall/pack-items.ts";
 import { termsOf } from "../query/recall/words.ts";
 import { type BoundedItems, boundedItems, type Item } from "./bounded-items.ts";
 
-interface TextItem extends Item {
-	readonly text: string;
-}
-
 /**
  * As many of the items as fit into the tokens, their long texts cut to the passage
  * with most of the query's words as in recall; what surrounds a text counts as well.
@@ -13,11 +9,10 @@ interface TextItem extends Item {
 export function fittedTexts(query: string) {
 	const terms = termsOf(query);
 	return (all: readonly Item[], maxTokens: number): BoundedItems => {
-		const given = all as readonly TextItem[];
 		let budget = maxTokens;
 		// A text as JSON has some more characters than it is estimated by.
 		for (let attempt = 0; attempt < maxAttempts; attempt++) {
-			const fitted = packed(given, budget, terms);
+			const fitted = packed(all, budget, terms);
 			const { items, tokens } = boundedItems(fitted, Number.POSITIVE_INFINITY);
 			if (items.length > 0 && tokens <= maxTokens) return { items, tokens };
 			budget -= Math.max(tokens - maxTokens, 1);
@@ -30,10 +25,10 @@ const maxAttempts = 4;
 
 /** Those from the first without a gap. */
 function packed(
-	items: readonly TextItem[],
+	items: readonly Item[],
 	maxTokens: number,
 	terms: readonly string[],
-): TextItem[] {
+): Item[] {
 	const sources = items.map((item, place) => ({
 		place,
 		item,
@@ -51,7 +46,8 @@ function packed(
 }
 
 /** The key in the first line stays there. */
-function sourceOf({ key, text }: TextItem) {
+function sourceOf({ key, text: given }: Item) {
+	const text = typeof given === "string" ? given : "";
 	const isHead = typeof key === "string" && text.startsWith(`${key}\n`);
 	return isHead
 		? { key, body: text.slice(key.length + 1) }

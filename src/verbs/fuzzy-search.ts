@@ -61,6 +61,7 @@ export const fuzzySearch = verb({
 				schema,
 				hasRowSecurity: rowLevelSecurity,
 				fallback: core.cacheFallback,
+				named: core.db.capabilities.namedStatements,
 			},
 			core.vectorStatistics.names,
 			{ ...options, tenantId: core.tenant(tenantId) },

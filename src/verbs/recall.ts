@@ -398,6 +398,7 @@ async function findSimilar(
 		schema: core.settings.schema,
 		hasRowSecurity: core.settings.rowLevelSecurity,
 		fallback: core.cacheFallback,
+		named: core.db.capabilities.namedStatements,
 	};
 	const [only, ...more] = tables;
 	const { userId } = call;

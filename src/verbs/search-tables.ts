@@ -127,7 +127,10 @@ async function withVector(
 	const compared = searches.find(({ by }) => by === "vectors")?.resolved;
 	// What the configuration lacks is no outage.
 	if (compared !== undefined && compared.queryEmbedding === undefined)
-		compared.core.embeddings.open(compared.search.space);
+		await compared.core.embeddings.openFor(
+			compared.search.table,
+			compared.search.space,
+		);
 	try {
 		const vector = compared && (await queryVector(compared));
 		return { searches, vector };
