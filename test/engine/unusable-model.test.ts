@@ -76,7 +76,8 @@ test("a write and a search name both models, and the remedy works while there ar
 	await setTo("openai", "m2");
 	const search = () =>
 		service.vectorSearch({ tableName: "people", queryText: "one" });
-	for (const call of [write, search])
+	const searchAll = () => service.hybridSearch({ query: "one" });
+	for (const call of [write, search, searchAll])
 		await expect(call()).rejects.toMatchObject({
 			code: "PROVIDER_NOT_CONFIGURED",
 			message: expect.stringContaining(

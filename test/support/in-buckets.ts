@@ -1,5 +1,6 @@
 import pg from "pg";
 import type { Handle, QueryOptions, Result } from "../../src/db/database.ts";
+import { savepointOf } from "../../src/db/open-transaction.ts";
 import { PostgresService } from "../../src/index.ts";
 import type { Sql, Statement } from "../../src/sql.ts";
 import { routeStatement } from "./route-statement.ts";
@@ -73,7 +74,7 @@ function routedHandle(tx: Handle): Handle {
 	const send = (options?: QueryOptions): Send =>
 		((text, values = []) =>
 			tx.query({ text, values } as Statement, options)) as Send;
-	return {
+	const routed: Handle = {
 		query: async (statement, options) =>
 			(isStatement(statement)
 				? await sent(send(options), statement.text, statement.values, send())
@@ -91,6 +92,8 @@ function routedHandle(tx: Handle): Handle {
 			tx.transaction(inRoutedHandle(work), options),
 		vectorOid: () => tx.vectorOid(),
 	};
+	// It is a handle of the same service.
+	return savepointOf(routed, tx);
 }
 
 /** What is no function, and no statement, is for the library to refuse. */
