@@ -49,7 +49,7 @@ export const checkCoverage: RunCheck = async (core) => {
 	return findings.length === 0 ? ok("no texts yet") : findings;
 };
 
-/** Tables that are set to another model than the configured one before they have vectors, or to one that cannot be asked here. */
+/** Tables that are set to a model which cannot be asked here. */
 function unusableModels(
 	{ embeddings }: Pick<Examined, "embeddings">,
 	{ fields, mismatched, configured }: EmbeddingStatus,
@@ -69,13 +69,13 @@ function unusableModels(
 		const problem = embeddings.whyNot({ provider, model, dimensions });
 		const differs = mismatched.includes(tableName);
 		const isEmpty = ofTable.every(({ embedded }) => embedded === 0);
-		if (problem === undefined && !(differs && isEmpty)) return [];
+		if (problem === undefined) return [];
 		const found = [
 			name,
 			...(differs
 				? [`the configuration to ${configured.provider}/${configured.model}`]
 				: []),
-			...(problem === undefined ? [] : [problem]),
+			problem,
 		].join("; ");
 		if (!differs)
 			return warning(
