@@ -51,9 +51,9 @@ function vectorsOf(range: VectorRange): Sql {
 }
 
 /**
- * Every row has an entry there, also one without a word. Of the tenant, whoever's it
- * is: the index does not know the user, and a search that finds none of the user's
- * costs less than to look for one here. The order lets the index answer.
+ * Every row has an entry there, also one without a word. Rows of all users
+ * of the tenant count: the index does not have the user, and a search that finds
+ * none of the user's costs less than to look for one here. The order lets the index answer.
  */
 function wordsOf({ table, tenantId }: VectorRange): Sql {
 	const tenant = table.entity.tenantScoped ? tenantId : sharedTenant;
