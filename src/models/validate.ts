@@ -545,12 +545,27 @@ function vectorProblems(
 	return problems;
 }
 
-/** In a user's scope a row is that user's, or shared. */
+/**
+ * In a user's scope a row is that user's, or shared. Of a strict service a missing
+ * value does not share it: the call names the user, or nothing does.
+ */
 function userProblems(
-	{ userId }: Readonly<Record<string, unknown>>,
-	{ boundUser }: RowScope,
+	given: Readonly<Record<string, unknown>>,
+	{ boundUser, userId: ofCall, defaultTenant }: RowScope,
 	index: number,
 ): Problem[] {
+	const { userId } = given;
+	const isMissing = userId === undefined && Object.hasOwn(given, "userId");
+	if (isMissing && ofCall === undefined && defaultTenant === null)
+		return [
+			{
+				kind: "value",
+				index,
+				field: "userId",
+				message:
+					"is undefined: name the user, pass null for a shared row, or leave it out",
+			},
+		];
 	if (boundUser === undefined || typeof userId !== "string") return [];
 	if (userId === boundUser) return [];
 	return [

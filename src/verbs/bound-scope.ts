@@ -5,6 +5,7 @@ import {
 	narrowing,
 	type OptionChecks,
 	optionTable,
+	refuseUndefined,
 	required,
 	takeOptions,
 } from "../models/options.ts";
@@ -36,6 +37,34 @@ export function takeScope(given: unknown): BoundScope {
 export function scopeAmong(given: BoundScope): BoundScope {
 	const { tenantId } = given;
 	return "userId" in given ? { tenantId, userId: given.userId } : { tenantId };
+}
+
+/** Whose calls they are: of a service, or of a scope or repository of it. */
+interface StrictCaller {
+	readonly core: {
+		readonly settings: { readonly defaultTenant: string | null };
+	};
+	readonly scope: BoundScope | undefined;
+}
+
+/**
+ * Throws `VALIDATION`, of a strict service, for a user that is given as
+ * `undefined`: left out, the call is about all users, or writes what all of them
+ * share, and a missing value must not decide that. A user's scope binds its own.
+ */
+export function refuseMissingUser(
+	{ core, scope }: StrictCaller,
+	options: unknown,
+	call: string,
+): void {
+	// Without a default tenant the service is strict.
+	if (core.settings.defaultTenant !== null) return;
+	if (scope?.userId !== undefined || !isRecord(options)) return;
+	const named: { readonly userId?: unknown } = options;
+	refuseUndefined(named, "userId", {
+		call,
+		hint: "pass the user's id, null for shared rows, or leave userId out",
+	});
 }
 
 interface CallScope {

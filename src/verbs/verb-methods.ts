@@ -2,7 +2,12 @@ import { Buckets } from "../buckets/buckets.ts";
 import { definePublic, publicMethod } from "../calls/public-methods.ts";
 import type { ServiceCore } from "../core/service-core.ts";
 import { membersOf } from "../util/present.ts";
-import { type BoundScope, boundTo, refuseOthers } from "./bound-scope.ts";
+import {
+	type BoundScope,
+	boundTo,
+	refuseMissingUser,
+	refuseOthers,
+} from "./bound-scope.ts";
 import type { Models } from "./call-options.ts";
 import type { BucketCaller, Verb } from "./verb.ts";
 import { type Verbs, verbs } from "./verbs.ts";
@@ -38,8 +43,10 @@ class CallableVerbs {
 						// Checked before it is bound: a list, or an object in the tenant's
 						// place, must not be taken apart.
 						before: (self: CallableVerbs, given) => {
-							if (self.#scope !== undefined)
-								refuseOthers(self.#scope, given[scopeAt]);
+							const core = self.#core;
+							const scope = self.#scope;
+							if (scope !== undefined) refuseOthers(scope, given[scopeAt]);
+							refuseMissingUser({ core, scope }, given[scopeAt], name);
 						},
 					},
 					function (this: CallableVerbs, ...given: unknown[]) {

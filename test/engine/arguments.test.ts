@@ -17,6 +17,7 @@ import { KvCache } from "../../src/kv/kv-cache.ts";
 import { Registry } from "../../src/models/registry.ts";
 import { Placement } from "../../src/service/placement.ts";
 import { scopeForget } from "../../src/service/scope.ts";
+import { rowsVerbs } from "../../src/verbs/repository/verbs.ts";
 import { verbs } from "../../src/verbs/verbs.ts";
 import { codeOf, useService } from "../support/engine.ts";
 import { hostileValues } from "../support/hostile-values.ts";
@@ -753,39 +754,164 @@ describe("a number out of its bounds", () => {
 });
 
 describe("under strict tenancy", () => {
-	test("a filter's tenant is one tenant, no operator", async () => {
-		const strict = await PostgresService.connect({
+	let strict: PostgresService<readonly [typeof Note]>;
+	/** Of rows that a database on its own has, too. */
+	const ofStrict = { tenantId: "strict" };
+
+	beforeAll(async () => {
+		strict = await PostgresService.connect({
 			connectionString: db.url,
 			models: [Note],
 			strictTenancy: true,
 			embedding: { provider: "local", dimensions: 8 },
 		});
-		try {
-			await strict.migrate();
-			const notes = strict.repository(Note);
-			for (const [name, value] of hostileValues) {
-				if (
-					typeof value === "string" &&
-					/^(SQL|a name|a method|a blank|a number as text)/.test(name)
-				)
-					continue;
-				const filter = { tenantId: value } as never;
-				for (const call of [
-					() => notes.find(filter),
-					() => notes.count(filter),
-					() => settled(() => notes.iterate(filter)),
-				])
-					expect(await codeOf(call()), name).toBe("VALIDATION");
-			}
-			expect(await codeOf(notes.find({ OR: [{ tenantId }] }))).toBe(
-				"TENANT_REQUIRED",
-			);
-			expect(await codeOf(notes.getById(ids[tenantId] as string))).toBe(
-				"TENANT_REQUIRED",
-			);
-		} finally {
-			await strict.close();
+		await strict.migrate();
+		await strict.batchUpsert({
+			tableName: "notes",
+			entities: [
+				{ name: "one", content: "of the tenant" },
+				{ name: "two", userId: "u" },
+			],
+			...ofStrict,
+		});
+	});
+
+	afterAll(async () => {
+		await strict.forget(ofStrict);
+		await strict.close();
+	});
+
+	test("a filter's tenant is one tenant, no operator", async () => {
+		const notes = strict.repository(Note);
+		for (const [name, value] of hostileValues) {
+			if (
+				typeof value === "string" &&
+				/^(SQL|a name|a method|a blank|a number as text)/.test(name)
+			)
+				continue;
+			const filter = { tenantId: value } as never;
+			for (const call of [
+				() => notes.find(filter),
+				() => notes.count(filter),
+				() => settled(() => notes.iterate(filter)),
+			])
+				expect(await codeOf(call()), name).toBe("VALIDATION");
 		}
+		expect(await codeOf(notes.find({ OR: [{ tenantId }] }))).toBe(
+			"TENANT_REQUIRED",
+		);
+		expect(await codeOf(notes.getById(ids[tenantId] as string))).toBe(
+			"TENANT_REQUIRED",
+		);
+	});
+
+	/** Every verb that takes a user, of the service, a scope and a repository. */
+	const ofUsers = (
+		[
+			["PostgresService", "service"],
+			["PostgresService", "scope"],
+			["Repository", "repository"],
+			["Repository", "repository of a scope"],
+		] as const
+	).flatMap(([className, kind]) =>
+		(className === "Repository" ? rowsVerbs : verbs).flatMap(
+			({ name, method: { parameters } }) => {
+				const at = parameters.findIndex(({ table }) =>
+					table?.names.includes("userId"),
+				);
+				const sample = samples[className]?.[name];
+				return at < 0 || sample === undefined
+					? []
+					: [{ kind, name, at, sample }];
+			},
+		),
+	);
+
+	const openedAs = (kind: string, scope: BoundScope) => {
+		if (kind === "service") return strict;
+		if (kind === "scope") return strict.scope(scope);
+		return kind === "repository"
+			? strict.repository(Note)
+			: strict.scope(scope).repository(Note);
+	};
+
+	test("a user given as undefined is refused by every call of the tenant's, with the remedy", async () => {
+		for (const { kind, name, at, sample } of ofUsers) {
+			const given = sample();
+			given[at] = { ...(given[at] as object), userId: undefined };
+			const opened = openedAs(kind, { tenantId });
+			await expect(
+				invoke(opened, name, given),
+				`${kind} ${name}`,
+			).rejects.toMatchObject({
+				code: "VALIDATION",
+				message: `userId of ${name} is undefined`,
+				hint: expect.stringContaining("leave userId out"),
+			});
+		}
+		const names = ofUsers.map(({ kind, name }) => `${kind} ${name}`);
+		expect(names).toEqual(
+			expect.arrayContaining([
+				"service recall",
+				"service batchUpsert",
+				"scope query",
+				"repository upsert",
+				"repository of a scope getBySession",
+			]),
+		);
+	});
+
+	test("a user's scope takes undefined for its own user", async () => {
+		const of = strict.scope({ ...ofStrict, userId: "u" });
+		const found = await of.lookupEntity({
+			entityKey: "two",
+			userId: undefined,
+		} as never);
+		expect(found?.userId).toBe("u");
+	});
+
+	test("evaluate, recall and query work without a user", async () => {
+		const query = "of the tenant";
+		await expect(strict.recall({ query, ...ofStrict })).resolves.toBeDefined();
+		await expect(
+			strict.query(`SEARCH "${query}" IN notes`, ofStrict),
+		).resolves.toBeDefined();
+		const { queries } = await strict.evaluate({
+			tableName: "notes",
+			...ofStrict,
+			queries: [{ query, relevant: ["one"] }],
+		});
+		expect(queries).toBe(1);
+	});
+
+	test("a row's user given as undefined is refused where the row would be shared, and nothing is written", async () => {
+		const row = { name: "of a missing user", userId: undefined } as never;
+		const notes = strict.repository(Note);
+		const writes = {
+			upsert: () => notes.upsert(row, ofStrict),
+			batchUpsert: () =>
+				strict.batchUpsert({
+					tableName: "notes",
+					entities: [{ name: "fine", userId: "u" }, row],
+					...ofStrict,
+				}),
+			scope: () => strict.scope(ofStrict).repository(Note).upsert(row),
+		};
+		for (const write of Object.values(writes))
+			await expect(write()).rejects.toMatchObject({
+				code: "VALIDATION",
+				message: expect.stringContaining(
+					"userId: is undefined: name the user, pass null for a shared row, or leave it out",
+				),
+			});
+		const written = {
+			name: { in: ["of a missing user", "fine"] },
+			...ofStrict,
+		};
+		expect(await notes.count(written)).toBe(0);
+		const owned = await notes.upsert(row, { ...ofStrict, userId: "u" });
+		expect(owned.userId).toBe("u");
+		await notes.purge(owned.id, ofStrict.tenantId);
 	});
 });
 

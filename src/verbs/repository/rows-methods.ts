@@ -2,6 +2,7 @@ import { Buckets } from "../../buckets/buckets.ts";
 import { definePublic, publicMethod } from "../../calls/public-methods.ts";
 import type { Entity } from "../../models/entity.ts";
 import { explainDrift } from "../../store/explain-drift.ts";
+import { refuseMissingUser } from "../bound-scope.ts";
 import type { RowsCaller } from "../verb.ts";
 import { runInBuckets } from "./in-buckets.ts";
 import { type RowsVerbs, rowsVerbs } from "./verbs.ts";
@@ -16,6 +17,9 @@ class CallableRowsVerbs {
 	static {
 		for (const verb of rowsVerbs) {
 			const { name, method, run } = verb;
+			const ofUser = method.parameters.findIndex(({ table }) =>
+				table?.names.includes("userId"),
+			);
 			definePublic(
 				CallableRowsVerbs.prototype,
 				name,
@@ -30,6 +34,8 @@ class CallableRowsVerbs {
 									self.#caller.table.entity.tableName,
 							},
 						}),
+						before: (self: CallableRowsVerbs, given) =>
+							refuseMissingUser(self.#caller, given[ofUser], name),
 					},
 					function (this: CallableRowsVerbs, ...given: unknown[]) {
 						const caller = this.#caller;
