@@ -117,7 +117,7 @@ export type {
 } from "./query/explain.ts";
 export type { FusionWeights } from "./query/fusion-weights.ts";
 export type { FuzzyBound, FuzzyHit, FuzzyHits } from "./query/fuzzy.ts";
-export type { FuzzyMode } from "./query/fuzzy-match.ts";
+export type { FuzzyMode } from "./query/fuzzy-score.ts";
 export type {
 	AmbiguousTarget,
 	DanglingEdge,
