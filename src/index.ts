@@ -8,9 +8,9 @@ export type { GenerateBatchOptions } from "./core/embedder.ts";
 export type {
 	EmbeddingStatus,
 	Embeddings,
-	ModelName,
 	SyncEmbeddingsOptions,
 } from "./core/embeddings.ts";
+export type { ModelName } from "./core/model-tables.ts";
 export type { SchemaLifecycle } from "./core/schema-lifecycle.ts";
 export type { BatchUpsertResult } from "./core/upsert-rows.ts";
 export type {
