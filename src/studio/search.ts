@@ -11,7 +11,7 @@ import type {
 	SearchMode,
 	SearchResponse,
 	TablePlan,
-} from "./api.ts";
+} from "./api/search.ts";
 import {
 	explanationsOf,
 	type ListedCandidate,
