@@ -50,7 +50,10 @@ export function placesOf(
 	);
 }
 
-export function listPlace(reason: RecallReason, isByName = false): ListPlace {
+export function listPlace(
+	reason: RecallReason,
+	{ isByName = false }: { readonly isByName?: boolean } = {},
+): ListPlace {
 	const { step, rank } = reason;
 	return {
 		list: isByName ? "name" : step,
