@@ -8,9 +8,9 @@ export type { GenerateBatchOptions } from "./core/embedder.ts";
 export type {
 	EmbeddingStatus,
 	Embeddings,
-	ModelName,
 	SyncEmbeddingsOptions,
 } from "./core/embeddings.ts";
+export type { ModelName } from "./core/model-tables.ts";
 export type { SchemaLifecycle } from "./core/schema-lifecycle.ts";
 export type { BatchUpsertResult } from "./core/upsert-rows.ts";
 export type {
@@ -117,7 +117,7 @@ export type {
 } from "./query/explain.ts";
 export type { FusionWeights } from "./query/fusion-weights.ts";
 export type { FuzzyBound, FuzzyHit, FuzzyHits } from "./query/fuzzy.ts";
-export type { FuzzyMode } from "./query/fuzzy-match.ts";
+export type { FuzzyMode } from "./query/fuzzy-score.ts";
 export type {
 	AmbiguousTarget,
 	DanglingEdge,

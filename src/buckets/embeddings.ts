@@ -103,7 +103,6 @@ export function embeddingsOfBuckets(
 		},
 		checkProvider: ({ entity }) =>
 			first().checkProvider(buckets.at(0).registry.get(entity.tableName)),
-		open: (space) => first().open(space),
 		openFor: (table, space) => first().openFor(table, space),
 		whyNot: (space) => first().whyNot(space),
 		wake: () => worker.wake(),

@@ -1,6 +1,6 @@
 import type { Handle } from "../db/database.ts";
 import type { EntityTable } from "../models/registry.ts";
-import { validatePatch } from "../models/validate.ts";
+import { validatePatch } from "../models/validate-patch.ts";
 import type { MergeField } from "../store/merge.ts";
 import { updateRows as updateStored } from "../store/update-rows.ts";
 import type { UpdateResult } from "../store/upsert-result.ts";

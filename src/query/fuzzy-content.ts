@@ -1,12 +1,7 @@
 import { type CacheReader, readCached } from "./cached-read.ts";
-import {
-	type Bound,
-	hasBest,
-	type Match,
-	matchOf,
-	minOf,
-} from "./fuzzy-match.ts";
+import { type Bound, hasBest, type Match, matchOf } from "./fuzzy-match.ts";
 import { defaultLimit, type FuzzyRequest, queryOf } from "./fuzzy-request.ts";
+import { minOf } from "./fuzzy-score.ts";
 import {
 	type ContentRow,
 	contentsSql,

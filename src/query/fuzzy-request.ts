@@ -5,7 +5,7 @@ import {
 	type FuzzyQuery,
 	fuzzyModes,
 	usualThreshold,
-} from "./fuzzy-match.ts";
+} from "./fuzzy-score.ts";
 import { checkLimit, checkScope, type ReadScope } from "./scope.ts";
 
 export interface FuzzyRequest extends ReadScope {

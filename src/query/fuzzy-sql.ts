@@ -2,14 +2,10 @@ import { arrayLiteral } from "../db/encode.ts";
 import { similarEntriesRef } from "../db/tables.ts";
 import { sharedTenant } from "../models/limits.ts";
 import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
-import {
-	hidden,
-	type Match,
-	maxRunEntries,
-	scoreOf,
-	textOf,
-} from "./fuzzy-match.ts";
+import { type Match, maxRunEntries } from "./fuzzy-match.ts";
 import { defaultLimit, type FuzzyRequest, queryOf } from "./fuzzy-request.ts";
+import { scoreOf, textOf } from "./fuzzy-score.ts";
+import { hidden } from "./fuzzy-ways.ts";
 import { tenantCondition, userCondition } from "./scope.ts";
 import { withThresholds } from "./trigram-thresholds.ts";
 import { splitQuery } from "./unspaced-text.ts";

@@ -4,13 +4,7 @@ import {
 	type FuzzyReader,
 	findContents,
 } from "./fuzzy-content.ts";
-import {
-	type Bound,
-	columnOf,
-	hasBest,
-	type Match,
-	matchOf,
-} from "./fuzzy-match.ts";
+import { type Bound, hasBest, type Match, matchOf } from "./fuzzy-match.ts";
 import {
 	checkFuzzy,
 	defaultLimit,
@@ -18,6 +12,7 @@ import {
 	queryOf,
 } from "./fuzzy-request.ts";
 import type { FuzzySamples } from "./fuzzy-sample.ts";
+import { columnOf } from "./fuzzy-score.ts";
 import { type FuzzyRow, fuzzySql, securedFuzzySql } from "./fuzzy-sql.ts";
 import { splitQuery } from "./unspaced-text.ts";
 

@@ -1,6 +1,6 @@
 import { characters, sharedTenant } from "../models/limits.ts";
-import { asReal, usualThreshold } from "./fuzzy-match.ts";
 import { type Budget, requiredParts } from "./fuzzy-plan.ts";
+import { asReal, usualThreshold } from "./fuzzy-score.ts";
 import type { SearchContext } from "./search-context.ts";
 import { trigramsOf } from "./trigram-thresholds.ts";
 

@@ -4,11 +4,8 @@ import { tableRef } from "../db/tables.ts";
 import { whereSql } from "../filters/where.ts";
 import { sharedTenant } from "../models/limits.ts";
 import type { EntityTable } from "../models/registry.ts";
-import {
-	patchedKey,
-	type ValidPatch,
-	type ValidRow,
-} from "../models/validate.ts";
+import type { ValidRow } from "../models/validate.ts";
+import { patchedKey, type ValidPatch } from "../models/validate-patch.ts";
 import { type Sql, sql } from "../sql.ts";
 import { valueAt } from "../util/present.ts";
 import { asDrift, attempts, tooBusy, writeSettings } from "./batch-upsert.ts";

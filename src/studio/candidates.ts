@@ -2,7 +2,8 @@ import type { SearchExplanation } from "../query/explain.ts";
 import type { RecallReason } from "../query/recall/fuse.ts";
 import { keysOf } from "../util/present.ts";
 import type { RecallExplanation } from "../verbs/recall.ts";
-import type { EntityRef, ListPlace } from "./api.ts";
+import type { EntityRef } from "./api/common.ts";
+import type { ListPlace } from "./api/search.ts";
 
 /** An entity on a list, whether it reached the answer or not. */
 export interface ListedCandidate extends ListPlace, EntityRef {
@@ -49,7 +50,10 @@ export function placesOf(
 	);
 }
 
-export function listPlace(reason: RecallReason, isByName = false): ListPlace {
+export function listPlace(
+	reason: RecallReason,
+	{ isByName = false }: { readonly isByName?: boolean } = {},
+): ListPlace {
 	const { step, rank } = reason;
 	return {
 		list: isByName ? "name" : step,

@@ -1,4 +1,4 @@
-import type { JsonObject } from "./api.ts";
+import type { JsonObject } from "./api/common.ts";
 
 /** A call of the service, to be copied as code. */
 export interface ServiceCall {

@@ -2,14 +2,13 @@ import type { VectorState as StoredState } from "../embed-sync/vector-states.ts"
 import { keyOfRow } from "../models/rows.ts";
 import type { Edge } from "../models/types.ts";
 import type { Traversal } from "../query/graph/traversal.ts";
+import type { EntityRef, JsonObject } from "./api/common.ts";
 import type {
 	EntityDetail,
-	EntityRef,
 	InEdge,
-	JsonObject,
 	OutEdge,
 	VectorState,
-} from "./api.ts";
+} from "./api/entities.ts";
 import { exactJson, isoTime, toJsonObject } from "./json.ts";
 import { type Place, type StoredRow, titleOf } from "./place.ts";
 

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { limits } from "../models/limits.ts";
-import type { EntityRequest, SearchSettings } from "./api.ts";
+import type { EntityRequest } from "./api/entities.ts";
+import type { SearchSettings } from "./api/search.ts";
 
 // What requests have in common.
 

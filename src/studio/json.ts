@@ -1,6 +1,6 @@
 import { writeJson } from "../models/json-text.ts";
 import { plainJson } from "../tools/plain-json.ts";
-import type { JsonObject } from "./api.ts";
+import type { JsonObject } from "./api/common.ts";
 
 /** The value as JSON has it: times as texts, and integers beyond 2^53 as texts of digits. */
 export function toJsonObject(value: object): JsonObject {

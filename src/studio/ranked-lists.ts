@@ -1,11 +1,11 @@
 import type { FusionWeights } from "../query/fusion-weights.ts";
+import type { EntityRef } from "./api/common.ts";
 import type {
-	EntityRef,
 	FoundItem,
 	ListName,
 	RankedEntry,
 	RankedList,
-} from "./api.ts";
+} from "./api/search.ts";
 import type { ListedCandidate } from "./candidates.ts";
 import { rowsOf } from "./detail.ts";
 import { defined } from "./input.ts";

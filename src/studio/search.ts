@@ -1,17 +1,16 @@
 import type { Entity } from "../models/entity.ts";
 import { keyOfRow } from "../models/rows.ts";
-import { type FusionWeights, rankOffset } from "../query/fusion-weights.ts";
+import type { FusionWeights } from "../query/fusion-weights.ts";
 import type { HybridMatch } from "../query/hybrid.ts";
 import type { RecallReason } from "../query/recall/fuse.ts";
 import type { Match } from "../query/search.ts";
 import type { MissingStep } from "../verbs/recall.ts";
 import type {
 	FoundItem,
-	ListPlace,
 	SearchMode,
 	SearchResponse,
 	TablePlan,
-} from "./api.ts";
+} from "./api/search.ts";
 import {
 	explanationsOf,
 	type ListedCandidate,
@@ -22,6 +21,7 @@ import {
 } from "./candidates.ts";
 import type { ServiceCall } from "./code.ts";
 import { rowsOf } from "./detail.ts";
+import { hybridLists, weightsOf } from "./fused-places.ts";
 import { defined, type Settings } from "./input.ts";
 import { shortened, toJsonObject } from "./json.ts";
 import { type Place, type StoredRow, titleOf } from "./place.ts";
@@ -39,32 +39,36 @@ export interface Found {
 	readonly calls: readonly ServiceCall[];
 }
 
-type Run = (
-	place: Place,
-	settings: Settings & { readonly limit: number },
-	explain: boolean,
-) => Promise<Found>;
+interface Request extends Settings {
+	readonly limit: number;
+	readonly explain: boolean;
+}
+
+/** What its mode has none of may be absent. */
+type FoundInMode = Pick<Found, "items" | "calls"> & Partial<Found>;
+
+type Run = (place: Place, request: Request) => Promise<FoundInMode>;
 
 /** Runs the search in its mode, by one of the service's verbs. */
-export function search(
+export async function search(
 	place: Place,
 	settings: Settings,
 	explain: boolean,
 ): Promise<Found> {
 	const { mode = "recall", limit = 20 } = settings;
 	for (const table of settings.tables ?? []) place.entity(table);
-	return runs[mode](place, { ...settings, limit }, explain);
+	const found = await runs[mode](place, { ...settings, limit, explain });
+	return { plans: [], weights: {}, steps: [], notes: [], ...found };
 }
 
 const runs: Readonly<Record<SearchMode, Run>> = {
 	recall: runRecall,
-	hybrid: (place, settings, explain) => runHybrid(place, settings, explain),
-	text: (place, settings, explain) =>
-		runHybrid(
-			place,
-			{ ...settings, weights: { vector: 0, text: 1, name: 0 } },
-			explain,
-		),
+	hybrid: runHybrid,
+	text: (place, request) =>
+		runHybrid(place, {
+			...request,
+			weights: { vector: 0, text: 1, name: 0 },
+		}),
 	vector: runVector,
 	fuzzy: runFuzzy,
 	lookup: runLookup,
@@ -72,9 +76,8 @@ const runs: Readonly<Record<SearchMode, Run>> = {
 
 async function runRecall(
 	place: Place,
-	{ query, tables, limit, maxTokens }: Settings & { limit: number },
-	explain: boolean,
-): Promise<Found> {
+	{ query, tables, limit, maxTokens, explain }: Request,
+): Promise<FoundInMode> {
 	const options = defined({ query, tables: some(tables), limit, maxTokens });
 	const result = await place.scope.recall({
 		...options,
@@ -83,6 +86,11 @@ async function runRecall(
 	});
 	const rows = await rowsOf(place, result.items);
 	const candidates = result.explain && recalledCandidates(result.explain);
+	// A place on the list of names of the table's search, which compares the whole query.
+	const isWholeQuery = (reason: RecallReason) =>
+		reason.step === "fuzzy" && reason.via === query;
+	const hasVectors = (table: string) =>
+		place.entity(table).embedFields.length > 0;
 	const items = result.items.map(
 		({ entityType, entityId, entityKey, text, score, reasons }, at) => ({
 			place: at + 1,
@@ -96,7 +104,9 @@ async function runRecall(
 			lists:
 				candidates === undefined
 					? reasons.map((reason) =>
-							listPlace(reason, isByName(place, entityType, reason, query)),
+							listPlace(reason, {
+								isByName: isWholeQuery(reason) && hasVectors(entityType),
+							}),
 						)
 					: placesOf(candidates, { entityType, entityId }),
 		}),
@@ -105,7 +115,6 @@ async function runRecall(
 	return {
 		items,
 		plans: plansOf(result.explain?.tables),
-		weights: {},
 		steps:
 			timing === undefined
 				? []
@@ -135,22 +144,10 @@ function userOf(row: StoredRow | undefined): string | null {
 	return typeof row?.userId === "string" ? row.userId : null;
 }
 
-/** Whether a reason is a place on the list of names of the table's search, which compares the whole query. */
-function isByName(
-	place: Place,
-	entityType: string,
-	reason: RecallReason,
-	query: string,
-): boolean {
-	return (
-		reason.step === "fuzzy" &&
-		reason.via === query &&
-		place.entity(entityType).embedFields.length > 0
-	);
-}
-
 type FoundRow = StoredRow & { readonly entityType?: string };
+
 type HybridFound = FoundRow & HybridMatch;
+
 type VectorFound = FoundRow & Match;
 
 /** The rows of a search whose tables are known at run time. */
@@ -185,12 +182,44 @@ async function inTables<Row>(
 	return { rows, explains };
 }
 
-async function runHybrid(
+/** The rows that a verb finds in the tables, best first, with how it searched them. */
+async function searchRows<Row extends FoundRow>(
 	place: Place,
-	settings: Settings & { limit: number },
-	explain: boolean,
-): Promise<Found> {
-	const { query, weights, filter: condition, limit, vectorMode } = settings;
+	verb: "hybridSearch" | "vectorSearch",
+	{
+		options,
+		request: { tables, limit, explain },
+		scoreOf,
+	}: {
+		readonly options: object;
+		readonly request: Request;
+		readonly scoreOf: (row: Row) => number;
+	},
+) {
+	const { signal } = place;
+	const { rows, explains } = await inTables<Row>(
+		tables,
+		(tableName) =>
+			foundBy<Row>(place.scope[verb], {
+				...options,
+				explain,
+				signal,
+				...(tableName === undefined ? {} : { tableName }),
+			}),
+		scoreOf,
+	);
+	return {
+		hits: rows.slice(0, limit),
+		explains,
+		found: {
+			plans: explains.flatMap(plansOf),
+			calls: callsOf(verb, options, { tables }),
+		},
+	};
+}
+
+async function runHybrid(place: Place, request: Request): Promise<FoundInMode> {
+	const { query, weights, filter: condition, limit, vectorMode } = request;
 	const options = defined({
 		query,
 		weights: weights && defined(weights),
@@ -198,133 +227,48 @@ async function runHybrid(
 		limit,
 		mode: vectorMode,
 	});
-	const { signal } = place;
-	const { rows, explains } = await inTables<HybridFound>(
-		settings.tables,
-		(tableName) =>
-			foundBy<HybridFound>(place.scope.hybridSearch, {
-				...options,
-				explain,
-				signal,
-				...(tableName === undefined ? {} : { tableName }),
-			}),
-		({ score }) => score,
+	const { hits, explains, found } = await searchRows<HybridFound>(
+		place,
+		"hybridSearch",
+		{ options, request, scoreOf: ({ score }) => score },
 	);
-	const hits = rows.slice(0, limit);
 	const used = weightsOf(hits, weights ?? {});
 	return {
+		...found,
 		items: hits.map((hit, at) => ({
 			...item(place, hit, at),
 			score: hit.score,
 			lists: hybridLists(hit, used),
 		})),
-		plans: explains.flatMap(plansOf),
-		...(explain ? { candidates: explains.flatMap(tableCandidates) } : {}),
+		...(request.explain
+			? { candidates: explains.flatMap(tableCandidates) }
+			: {}),
 		weights: used,
-		steps: [],
-		notes: [],
-		calls: callsOf("hybridSearch", options, settings),
 	};
 }
 
-/**
- * The weights that count where the call says nothing depend on the model: they
- * are those by which a hit's ranks make its score.
- */
-function weightsOf(
-	hits: readonly HybridMatch[],
-	given: { readonly [K in keyof FusionWeights]?: number | undefined },
-): Partial<FusionWeights> {
-	const { vector, text = 1, name = 0.5 } = given;
-	if (vector !== undefined) return { vector, text, name };
-	const fits = [1, 0.25, 0.1].find((weight) =>
-		hits.some(
-			({ ranks, score }) =>
-				ranks.vector !== undefined &&
-				Math.abs(scoreOf(ranks, { vector: weight, text, name }) - score) < 1e-6,
-		),
-	);
-	return fits === undefined ? { text, name } : { vector: fits, text, name };
-}
-
-function scoreOf(ranks: HybridMatch["ranks"], weights: FusionWeights): number {
-	const part = (rank: number | undefined, weight: number) =>
-		rank === undefined ? 0 : weight / (rankOffset + rank);
-	return (
-		part(ranks.vector, weights.vector) +
-		part(ranks.text, weights.text) +
-		part(ranks.trigram, weights.name)
-	);
-}
-
-function hybridLists(
-	{ ranks, score, similarity }: HybridMatch,
-	weights: Partial<FusionWeights>,
-): ListPlace[] {
-	const { vector, text, trigram: name } = ranks;
-	const all = [
-		["vector", vector],
-		["text", text],
-		["name", name],
-	] as const;
-	return all.flatMap(([list, rank]): ListPlace[] => {
-		if (rank === undefined) return [];
-		const weight = weights[list];
-		return [
-			{
-				list,
-				rank,
-				...(list === "vector" ? defined({ value: similarity }) : {}),
-				...(weight === undefined
-					? {}
-					: { weight, share: weight / (rankOffset + rank) / score }),
-			},
-		];
+async function runVector(place: Place, request: Request): Promise<FoundInMode> {
+	const { query, filter: condition, limit, vectorMode: mode } = request;
+	const options = defined({ queryText: query, condition, limit, mode });
+	const { hits, found } = await searchRows<VectorFound>(place, "vectorSearch", {
+		options,
+		request,
+		scoreOf: ({ similarity }) => similarity,
 	});
-}
-
-async function runVector(
-	place: Place,
-	settings: Settings & { limit: number },
-	explain: boolean,
-): Promise<Found> {
-	const {
-		query: queryText,
-		filter: condition,
-		limit,
-		vectorMode: mode,
-	} = settings;
-	const options = defined({ queryText, condition, limit, mode });
-	const { signal } = place;
-	const { rows, explains } = await inTables<VectorFound>(
-		settings.tables,
-		(tableName) =>
-			foundBy<VectorFound>(place.scope.vectorSearch, {
-				...options,
-				explain,
-				signal,
-				...(tableName === undefined ? {} : { tableName }),
-			}),
-		({ similarity }) => similarity,
-	);
 	return {
-		items: rows.slice(0, limit).map((hit, at) => ({
+		...found,
+		items: hits.map((hit, at) => ({
 			...item(place, hit, at),
 			score: hit.similarity,
 			lists: [{ list: "vector", rank: at + 1, value: hit.similarity }],
 		})),
-		plans: explains.flatMap(plansOf),
-		weights: {},
-		steps: [],
-		notes: [],
-		calls: callsOf("vectorSearch", options, settings),
 	};
 }
 
 async function runFuzzy(
 	place: Place,
-	{ query, threshold, limit, tables }: Settings & { limit: number },
-): Promise<Found> {
+	{ query, threshold, limit, tables }: Request,
+): Promise<FoundInMode> {
 	const options = defined({ query, threshold, limit });
 	const { signal } = place;
 	let isBounded = false;
@@ -343,19 +287,11 @@ async function runFuzzy(
 	);
 	return {
 		items: rows.slice(0, limit).map((hit, at) => ({
-			place: at + 1,
-			entityType: hit.entityType,
-			entityId: hit.entityId,
-			entityKey: hit.entityKey,
-			title: hit.entityKey,
-			text: shortened(hit.contentSummary ?? ""),
+			...namedItem(hit, at),
 			score: hit.score,
 			userId: null,
 			lists: [{ list: "fuzzy", rank: at + 1, value: hit.score }],
 		})),
-		plans: [],
-		weights: {},
-		steps: [],
 		notes: isBounded
 			? ["not all names that are like the query may have been compared"]
 			: [],
@@ -365,8 +301,8 @@ async function runFuzzy(
 
 async function runLookup(
 	place: Place,
-	{ query, limit, tables }: Settings & { limit: number },
-): Promise<Found> {
+	{ query, limit, tables }: Request,
+): Promise<FoundInMode> {
 	const options = { entityKeys: [query] };
 	const hits = await place.scope.lookupEntities({
 		...options,
@@ -379,21 +315,37 @@ async function runLookup(
 	);
 	return {
 		items: found.slice(0, limit).map((hit, at) => ({
-			place: at + 1,
-			entityType: hit.entityType,
-			entityId: hit.entityId,
-			entityKey: hit.entityKey,
-			title: hit.entityKey,
-			text: shortened(hit.contentSummary ?? ""),
+			...namedItem(hit, at),
 			score: 1,
 			userId: hit.userId,
 			lists: [{ list: "lookup", rank: at + 1, via: hit.requestedKey }],
 		})),
-		plans: [],
-		weights: {},
-		steps: [],
-		notes: [],
 		calls: callsOf("lookupEntities", options, { tables, name: "entityType" }),
+	};
+}
+
+/** An entry of the names' cache, without its score. */
+function namedItem(
+	{
+		entityType,
+		entityId,
+		entityKey,
+		contentSummary,
+	}: {
+		readonly entityType: string;
+		readonly entityId: string;
+		readonly entityKey: string;
+		readonly contentSummary: string | null;
+	},
+	at: number,
+) {
+	return {
+		place: at + 1,
+		entityType,
+		entityId,
+		entityKey,
+		title: entityKey,
+		text: shortened(contentSummary ?? ""),
 	};
 }
 
@@ -410,7 +362,7 @@ function item(place: Place, hit: FoundRow & Partial<Match>, at: number) {
 		text: shortened(text),
 		...(hit.matchedField === undefined ? {} : { field: hit.matchedField }),
 		...(hit.similarity === undefined ? {} : { similarity: hit.similarity }),
-		userId: typeof hit.userId === "string" ? hit.userId : null,
+		userId: userOf(hit),
 	};
 }
 

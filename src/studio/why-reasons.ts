@@ -1,12 +1,12 @@
 import type { Entity } from "../models/entity.ts";
 import type { RankExplanation } from "../verbs/explain-rank.ts";
+import type { VectorState } from "./api/entities.ts";
 import type {
 	FoundItem,
-	VectorState,
 	WhyList,
 	WhyReason,
 	WhyResponse,
-} from "./api.ts";
+} from "./api/search.ts";
 import type { Settings } from "./input.ts";
 import type { StoredRow } from "./place.ts";
 

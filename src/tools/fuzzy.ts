@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { fuzzyModes } from "../query/fuzzy-match.ts";
+import { fuzzyModes } from "../query/fuzzy-score.ts";
 import { entityUri } from "./entity-uri.ts";
 import { page, someTables, tableNamed, text } from "./input.ts";
 import { listAnswer } from "./list-answer.ts";

@@ -3,7 +3,7 @@ import { async, rows, traced } from "../calls/public-methods.ts";
 import { anyText, numberOf, oneOf } from "../models/checks.ts";
 import { type OptionChecks, required } from "../models/options.ts";
 import { type FuzzyHits, fuzzySearch as searchNames } from "../query/fuzzy.ts";
-import { type FuzzyMode, fuzzyModes } from "../query/fuzzy-match.ts";
+import { type FuzzyMode, fuzzyModes } from "../query/fuzzy-score.ts";
 import {
 	type ReadOptions,
 	readHandle,

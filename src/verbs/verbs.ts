@@ -93,9 +93,9 @@ export type {
 	RecallCandidate,
 	RecallExplanation,
 	RecallItem,
-	RecallOptions,
 	RecallResult,
 } from "./recall.ts";
+export type { RecallOptions } from "./recall-reads.ts";
 export type { AllTablesOptions } from "./search.ts";
 export type { RowOfAny, TableExplanations } from "./search-tables.ts";
 export type { TraverseCall } from "./traverse.ts";

@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useState } from "preact/hooks";
-import type { Bootstrap } from "../../src/studio/api.ts";
+import type { Bootstrap } from "../../src/studio/api/bootstrap.ts";
 import { Help } from "./components/help.tsx";
 import { Icon, Logo } from "./components/icons.tsx";
 import { ScopePicker } from "./components/scope-picker.tsx";

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { routes } from "../../src/studio/api.ts";
+import { routes } from "../../src/studio/api/routes.ts";
 import { main, temporaryFolder } from "./run-rem.ts";
 
 // What the documentation promises under "Security", by requests over HTTP to the command.

@@ -3,19 +3,23 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, PostgresService } from "../../src/index.ts";
-import {
-	type Bootstrap,
-	type CompleteResponse,
-	type ConsoleResponse,
-	type EntityDetail,
-	type ErrorResponse,
-	type GraphResponse,
-	type HealthSnapshot,
-	type ListResponse,
-	routes,
-	type SearchResponse,
-	type WhyResponse,
-} from "../../src/studio/api.ts";
+import type { Bootstrap } from "../../src/studio/api/bootstrap.ts";
+import type { ErrorResponse } from "../../src/studio/api/common.ts";
+import type {
+	CompleteResponse,
+	ConsoleResponse,
+} from "../../src/studio/api/console.ts";
+import type {
+	EntityDetail,
+	GraphResponse,
+	ListResponse,
+} from "../../src/studio/api/entities.ts";
+import type { HealthSnapshot } from "../../src/studio/api/health.ts";
+import { routes } from "../../src/studio/api/routes.ts";
+import type {
+	SearchResponse,
+	WhyResponse,
+} from "../../src/studio/api/search.ts";
 import {
 	nodeListener,
 	type StudioHandler,

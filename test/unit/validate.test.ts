@@ -2,11 +2,8 @@ import { describe, expect, test } from "vitest";
 import * as z from "zod";
 import { RemError } from "../../src/errors.ts";
 import { defineEntity } from "../../src/models/entity.ts";
-import {
-	type RowScope,
-	type ValidRow,
-	validateRows,
-} from "../../src/models/validate.ts";
+import type { RowScope } from "../../src/models/row-problems.ts";
+import { type ValidRow, validateRows } from "../../src/models/validate.ts";
 
 const Document = defineEntity(
 	"documents",

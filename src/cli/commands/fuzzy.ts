@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
 import type { FuzzyBound, FuzzyHit, FuzzyMode } from "../../index.ts";
-import { fuzzyModes } from "../../query/fuzzy-match.ts";
+import { fuzzyModes } from "../../query/fuzzy-score.ts";
 import { withReader } from "../open-service.ts";
 import {
 	addHelp,

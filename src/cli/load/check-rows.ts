@@ -1,11 +1,8 @@
 import { setImmediate } from "node:timers/promises";
 import { type ErrorCode, type Issue, RemError } from "../../errors.ts";
 import type { Entity } from "../../models/entity.ts";
-import {
-	type RowScope,
-	type ValidRow,
-	validateRows,
-} from "../../models/validate.ts";
+import type { RowScope } from "../../models/row-problems.ts";
+import { type ValidRow, validateRows } from "../../models/validate.ts";
 import { suggest } from "../../util/suggest.ts";
 import { counted } from "../output/numbers.ts";
 import type { RowShaper, ShapedRow } from "./shape-row.ts";

@@ -1,7 +1,7 @@
 import { basename } from "node:path";
 import type { Entity } from "../../models/entity.ts";
 import type { Registry } from "../../models/registry.ts";
-import type { RowScope } from "../../models/validate.ts";
+import type { RowScope } from "../../models/row-problems.ts";
 import type { Terminal } from "../output/terminal.ts";
 import { type CheckedRows, checkRows } from "./check-rows.ts";
 import type { MapOption } from "./mapping.ts";

@@ -1,5 +1,9 @@
 import { keysOf } from "../../util/present.ts";
-import type { HealthEvent, HealthPartName, HealthSnapshot } from "../api.ts";
+import type {
+	HealthEvent,
+	HealthPartName,
+	HealthSnapshot,
+} from "../api/health.ts";
 import { HttpProblem, problemOf } from "../http/problem.ts";
 import type { StudioService } from "../place.ts";
 

@@ -1,4 +1,4 @@
-import type { EmbeddingHealth } from "../api.ts";
+import type { EmbeddingHealth } from "../api/health.ts";
 
 interface Sample {
 	readonly time: number;

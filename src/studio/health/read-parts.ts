@@ -6,7 +6,7 @@ import type {
 	IndexHealth,
 	PoolHealth,
 	StatementHealth,
-} from "../api.ts";
+} from "../api/health.ts";
 import { isoTime } from "../json.ts";
 import type { StudioService } from "../place.ts";
 

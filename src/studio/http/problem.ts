@@ -1,5 +1,5 @@
 import { RemError } from "../../errors.ts";
-import type { ErrorResponse } from "../api.ts";
+import type { ErrorResponse } from "../api/common.ts";
 
 /** What a request is answered with that cannot be served, beside the errors of the service. */
 export class HttpProblem extends Error {

@@ -6,7 +6,7 @@ import type {
 	CountsResponse,
 	FieldModel,
 	TableModel,
-} from "../api.ts";
+} from "../api/bootstrap.ts";
 import { scopeInput, searchModes, studioLimits } from "../input.ts";
 import type { StudioService } from "../place.ts";
 import { type RouteCall, route } from "../route.ts";

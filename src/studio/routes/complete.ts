@@ -2,7 +2,7 @@ import * as z from "zod";
 import type { Entity } from "../../models/entity.ts";
 import { limits } from "../../models/limits.ts";
 import { completeKey } from "../../tools/complete-name.ts";
-import type { CompleteResponse } from "../api.ts";
+import type { CompleteResponse } from "../api/console.ts";
 import { scopeInput } from "../input.ts";
 import type { Place } from "../place.ts";
 import { type RouteCall, route } from "../route.ts";

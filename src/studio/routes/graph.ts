@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { GraphEdge, GraphNode, GraphResponse } from "../api.ts";
+import type { GraphEdge, GraphNode, GraphResponse } from "../api/entities.ts";
 import { edgeParts, edgesOf, rowsOf } from "../detail.ts";
 import { defined, scopeInput, studioLimits } from "../input.ts";
 import { shortened } from "../json.ts";

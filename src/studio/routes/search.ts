@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { SearchResponse } from "../api.ts";
+import type { SearchResponse } from "../api/search.ts";
 import { type Command, shellOf, typescriptOf } from "../code.ts";
 import { type Settings, settingsInput } from "../input.ts";
 import { rankedLists } from "../ranked-lists.ts";

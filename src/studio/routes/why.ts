@@ -2,7 +2,8 @@ import * as z from "zod";
 import { RemError } from "../../errors.ts";
 import { keyOfRow } from "../../models/rows.ts";
 import type { RankExplanation } from "../../verbs/explain-rank.ts";
-import type { VectorState, WhyList, WhyResponse } from "../api.ts";
+import type { VectorState } from "../api/entities.ts";
+import type { WhyList, WhyResponse } from "../api/search.ts";
 import { vectorState } from "../detail.ts";
 import { findEntity, type NamedEntity } from "../find-entity.ts";
 import {

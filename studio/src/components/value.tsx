@@ -1,4 +1,4 @@
-import type { Json } from "../../../src/studio/api.ts";
+import type { Json } from "../../../src/studio/api/common.ts";
 import { excerpt } from "../lib/format.ts";
 import { Time } from "./time.tsx";
 

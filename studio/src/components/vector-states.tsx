@@ -1,4 +1,4 @@
-import type { VectorState } from "../../../src/studio/api.ts";
+import type { VectorState } from "../../../src/studio/api/entities.ts";
 import { counted } from "../lib/format.ts";
 import { Time } from "./time.tsx";
 

@@ -1,48 +1,27 @@
-import type {
-	Bootstrap,
-	CompleteRequest,
-	CompleteResponse,
-	ConsoleRequest,
-	ConsoleResponse,
-	CountsResponse,
-	EditRequest,
-	EntityDetail,
-	EntityRequest,
-	ErrorResponse,
-	GraphRequest,
-	GraphResponse,
-	LinkRequest,
-	ListRequest,
-	ListResponse,
-	Scope,
-	SearchRequest,
-	SearchResponse,
-	UnlinkRequest,
-	WhyRequest,
-	WhyResponse,
-} from "../../../src/studio/api.ts";
+import type { ErrorResponse, Scope } from "../../../src/studio/api/common.ts";
+import type { Calls } from "../../../src/studio/api/routes.ts";
 import { Failure } from "./failure.ts";
 
 type Signal = AbortSignal | undefined;
 
 /** One method for each path of the studio's API. */
 export const api = {
-	bootstrap: (signal?: Signal) => get<Bootstrap>("bootstrap", {}, signal),
+	bootstrap: (signal?: Signal) => get("bootstrap", {}, signal),
 	counts: (scope: Scope, signal?: Signal) =>
-		get<CountsResponse>("counts", queryOf(scope), signal),
-	search: poster<SearchRequest, SearchResponse>("search"),
-	why: poster<WhyRequest, WhyResponse>("why"),
-	list: poster<ListRequest, ListResponse>("list"),
-	entity: poster<EntityRequest, EntityDetail>("entity"),
-	edit: poster<EditRequest, EntityDetail>("edit"),
-	delete: poster<EntityRequest, EntityDetail>("delete"),
-	restore: poster<EntityRequest, EntityDetail>("restore"),
-	link: poster<LinkRequest, EntityDetail>("link"),
-	unlink: poster<UnlinkRequest, EntityDetail>("unlink"),
-	embed: poster<EntityRequest, EntityDetail>("embed"),
-	graph: poster<GraphRequest, GraphResponse>("graph"),
-	console: poster<ConsoleRequest, ConsoleResponse>("console"),
-	complete: poster<CompleteRequest, CompleteResponse>("complete"),
+		get("counts", queryOf(scope), signal),
+	search: poster("search"),
+	why: poster("why"),
+	list: poster("list"),
+	entity: poster("entity"),
+	edit: poster("edit"),
+	delete: poster("delete"),
+	restore: poster("restore"),
+	link: poster("link"),
+	unlink: poster("unlink"),
+	embed: poster("embed"),
+	graph: poster("graph"),
+	console: poster("console"),
+	complete: poster("complete"),
 } as const;
 
 function queryOf({ tenantId, userId }: Scope): Record<string, string> {
@@ -52,19 +31,30 @@ function queryOf({ tenantId, userId }: Scope): Record<string, string> {
 	};
 }
 
-function get<Response>(
-	path: string,
+type Posted = {
+	[Name in keyof Calls]: Calls[Name] extends { readonly request: unknown }
+		? Name
+		: never;
+}[keyof Calls];
+
+type Answer<Name extends keyof Calls> = Calls[Name]["response"];
+
+function get<Name extends keyof Calls>(
+	path: Name,
 	query: Readonly<Record<string, string>>,
 	signal: Signal,
-): Promise<Response> {
+): Promise<Answer<Name>> {
 	const search = new URLSearchParams(query).toString();
 	return call(`api/${path}${search === "" ? "" : `?${search}`}`, {
 		...(signal === undefined ? {} : { signal }),
 	});
 }
 
-function poster<Request, Response>(path: string) {
-	return (request: Request, signal?: Signal): Promise<Response> =>
+function poster<Name extends Posted>(path: Name) {
+	return (
+		request: Calls[Name]["request"],
+		signal?: Signal,
+	): Promise<Answer<Name>> =>
 		call(`api/${path}`, {
 			method: "POST",
 			headers: { "content-type": "application/json", "x-rem-studio": "1" },

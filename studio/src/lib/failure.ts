@@ -1,4 +1,4 @@
-import type { ErrorResponse } from "../../../src/studio/api.ts";
+import type { ErrorResponse } from "../../../src/studio/api/common.ts";
 
 type Details = ErrorResponse["error"] & { readonly status: number };
 

@@ -1,6 +1,10 @@
 import { createContext } from "preact";
 import { useContext } from "preact/hooks";
-import type { Bootstrap, Scope, TableModel } from "../../../src/studio/api.ts";
+import type {
+	Bootstrap,
+	TableModel,
+} from "../../../src/studio/api/bootstrap.ts";
+import type { Scope } from "../../../src/studio/api/common.ts";
 import { type Params, useRoute } from "./router.ts";
 
 /** What the page was told at its start. */

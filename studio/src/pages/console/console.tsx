@@ -1,5 +1,5 @@
 import { useLayoutEffect, useState } from "preact/hooks";
-import type { ConsoleResponse } from "../../../../src/studio/api.ts";
+import type { ConsoleResponse } from "../../../../src/studio/api/console.ts";
 import { Code, JsonView } from "../../components/code.tsx";
 import { CopyButton } from "../../components/copy.tsx";
 import { Scrolls } from "../../components/scrolls.tsx";

@@ -1,5 +1,5 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import type { CompleteResponse } from "../../../../src/studio/api.ts";
+import type { CompleteResponse } from "../../../../src/studio/api/console.ts";
 import { api } from "../../lib/api.ts";
 import { useScope } from "../../lib/studio.ts";
 

@@ -2,7 +2,7 @@ import { useState } from "preact/hooks";
 import type {
 	EntityDetail,
 	EntityRequest,
-} from "../../../../src/studio/api.ts";
+} from "../../../../src/studio/api/entities.ts";
 import { api } from "../../lib/api.ts";
 import { count, counted } from "../../lib/format.ts";
 import { hrefOf } from "../../lib/router.ts";

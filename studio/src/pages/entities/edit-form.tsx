@@ -1,11 +1,13 @@
 import { useState } from "preact/hooks";
 import type {
+	FieldModel,
+	TableModel,
+} from "../../../../src/studio/api/bootstrap.ts";
+import type { Json } from "../../../../src/studio/api/common.ts";
+import type {
 	EditRequest,
 	EntityDetail,
-	FieldModel,
-	Json,
-	TableModel,
-} from "../../../../src/studio/api.ts";
+} from "../../../../src/studio/api/entities.ts";
 import { Problem } from "../../components/states.tsx";
 import { isNumeric } from "../../components/value.tsx";
 import { type Failure, toFailure } from "../../lib/failure.ts";

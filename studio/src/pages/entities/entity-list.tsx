@@ -1,10 +1,12 @@
 import { useLayoutEffect, useState } from "preact/hooks";
 import type {
 	FieldModel,
+	TableModel,
+} from "../../../../src/studio/api/bootstrap.ts";
+import type {
 	ListRequest,
 	ListResponse,
-	TableModel,
-} from "../../../../src/studio/api.ts";
+} from "../../../../src/studio/api/entities.ts";
 import { CopyButton } from "../../components/copy.tsx";
 import { Scrolls } from "../../components/scrolls.tsx";
 import { Segments } from "../../components/segments.tsx";

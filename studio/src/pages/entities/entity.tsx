@@ -1,12 +1,14 @@
 import type { ComponentChildren } from "preact";
 import { useCallback, useState } from "preact/hooks";
 import type {
+	FieldModel,
+	TableModel,
+} from "../../../../src/studio/api/bootstrap.ts";
+import type { Json } from "../../../../src/studio/api/common.ts";
+import type {
 	EntityDetail,
 	EntityRequest,
-	FieldModel,
-	Json,
-	TableModel,
-} from "../../../../src/studio/api.ts";
+} from "../../../../src/studio/api/entities.ts";
 import { JsonView } from "../../components/code.tsx";
 import { ConfirmButton } from "../../components/confirm-button.tsx";
 import { Empty, Problem, Show, sentence } from "../../components/states.tsx";

@@ -5,7 +5,7 @@ import {
 	useRef,
 	useState,
 } from "preact/hooks";
-import type { GraphNode } from "../../../../src/studio/api.ts";
+import type { GraphNode } from "../../../../src/studio/api/entities.ts";
 import { Icon } from "../../components/icons.tsx";
 import { useStudio } from "../../lib/studio.ts";
 import { type LabelledNode, placeLabels } from "./labels.ts";

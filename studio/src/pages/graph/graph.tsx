@@ -3,7 +3,7 @@ import type {
 	GraphNode,
 	GraphRequest,
 	GraphResponse,
-} from "../../../../src/studio/api.ts";
+} from "../../../../src/studio/api/entities.ts";
 import { Scrolls } from "../../components/scrolls.tsx";
 import { Segments } from "../../components/segments.tsx";
 import { Empty, Loading, Show } from "../../components/states.tsx";

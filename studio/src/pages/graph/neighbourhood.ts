@@ -2,7 +2,7 @@ import type {
 	GraphEdge,
 	GraphNode,
 	GraphResponse,
-} from "../../../../src/studio/api.ts";
+} from "../../../../src/studio/api/entities.ts";
 
 /** What is drawn of several answers together, and how much is not. */
 export interface Neighbourhood {

@@ -1,4 +1,4 @@
-import type { EmbeddingHealth } from "../../../../src/studio/api.ts";
+import type { EmbeddingHealth } from "../../../../src/studio/api/health.ts";
 import { Scrolls } from "../../components/scrolls.tsx";
 import { count, duration, percent } from "../../lib/format.ts";
 

@@ -6,7 +6,7 @@ import type {
 	IndexHealth,
 	PoolHealth,
 	StatementHealth,
-} from "../../../../src/studio/api.ts";
+} from "../../../../src/studio/api/health.ts";
 import { Scrolls } from "../../components/scrolls.tsx";
 import { Empty, Loading, Problem, sentence } from "../../components/states.tsx";
 import { Time } from "../../components/time.tsx";

@@ -3,7 +3,7 @@ import type {
 	HealthEvent,
 	HealthPartName,
 	HealthSnapshot,
-} from "../../../../src/studio/api.ts";
+} from "../../../../src/studio/api/health.ts";
 
 const parts: readonly HealthPartName[] = [
 	"checks",

@@ -1,4 +1,7 @@
-import type { FoundItem, SearchResponse } from "../../../../src/studio/api.ts";
+import type {
+	FoundItem,
+	SearchResponse,
+} from "../../../../src/studio/api/search.ts";
 import { Scrolls } from "../../components/scrolls.tsx";
 import { Loading, Problem } from "../../components/states.tsx";
 import { counted, duration, score } from "../../lib/format.ts";

@@ -1,4 +1,4 @@
-import type { TablePlan } from "../../../../src/studio/api.ts";
+import type { TablePlan } from "../../../../src/studio/api/search.ts";
 import { Code } from "../../components/code.tsx";
 import { Scrolls } from "../../components/scrolls.tsx";
 import { Empty } from "../../components/states.tsx";

@@ -3,7 +3,7 @@ import type {
 	RankedEntry,
 	RankedList,
 	SearchResponse,
-} from "../../../../src/studio/api.ts";
+} from "../../../../src/studio/api/search.ts";
 import { Code, JsonView } from "../../components/code.tsx";
 import { Scrolls } from "../../components/scrolls.tsx";
 import { Segments } from "../../components/segments.tsx";

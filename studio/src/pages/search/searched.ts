@@ -1,7 +1,7 @@
 import type {
 	SearchResponse,
 	SearchSettings,
-} from "../../../../src/studio/api.ts";
+} from "../../../../src/studio/api/search.ts";
 import { api } from "../../lib/api.ts";
 
 /** An answer with the settings that it answers: the form may have newer ones already. */

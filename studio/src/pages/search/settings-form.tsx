@@ -1,4 +1,4 @@
-import type { SearchMode } from "../../../../src/studio/api.ts";
+import type { SearchMode } from "../../../../src/studio/api/search.ts";
 import { Segments } from "../../components/segments.tsx";
 import { namesOf, textOfNames, toggled } from "../../lib/names.ts";
 import type { SettingName } from "../../lib/parameters.ts";

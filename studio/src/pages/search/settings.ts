@@ -1,9 +1,9 @@
+import type { Scope } from "../../../../src/studio/api/common.ts";
 import type {
 	ListName,
-	Scope,
 	SearchMode,
 	SearchSettings,
-} from "../../../../src/studio/api.ts";
+} from "../../../../src/studio/api/search.ts";
 import { namesOf } from "../../lib/names.ts";
 import { type SettingName, settingNames } from "../../lib/parameters.ts";
 import type { Change, Params } from "../../lib/router.ts";

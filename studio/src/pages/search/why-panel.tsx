@@ -3,7 +3,7 @@ import type {
 	SearchSettings,
 	WhyReason,
 	WhyResponse,
-} from "../../../../src/studio/api.ts";
+} from "../../../../src/studio/api/search.ts";
 import { Icon } from "../../components/icons.tsx";
 import { Empty, Problem, Show, sentence } from "../../components/states.tsx";
 import { VectorStates } from "../../components/vector-states.tsx";
