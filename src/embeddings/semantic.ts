@@ -21,6 +21,10 @@ export interface SemanticOptions {
  * the text, and the number at the end, which is 0 in every query, is what is missing
  * to length 1. It has the effect of the length in BM25, and of all that was tried it
  * improved the results most (docs/decisions/0067-meaning-without-a-key.md).
+ *
+ * Of a query, the meaning counts as much as of its words are known: a question in
+ * another language has a few names and a preposition in the table, which do not
+ * stand for the whole (docs/decisions/0094-queries-that-a-model-does-not-know.md).
  */
 export function semanticVector(
 	text: string,
@@ -28,17 +32,18 @@ export function semanticVector(
 ): Float32Array {
 	const terms = termsOf(text, words);
 	const isDocument = purpose === "document";
+	const meant = isDocument ? meaningShare : meaningShare * knownShare(terms);
 	const vector = new Float64Array(dimensions);
 	const meaning = vector.subarray(0, words.length);
 	const spelling = vector.subarray(words.length, -1);
 	addMeaning(meaning, terms, words);
 	addSpelling(spelling, terms);
 	scale(meaning, {
-		share: meaningShare,
+		share: meant,
 		missing: isDocument ? meaningMissing : 0,
 	});
 	scale(spelling, {
-		share: 1 - meaningShare,
+		share: 1 - meant,
 		missing: isDocument ? spellingMissing : 0,
 	});
 	const squares = sumOfSquares(vector);
@@ -48,6 +53,18 @@ export function semanticVector(
 	else if (!isDocument) multiply(vector, 1 / Math.sqrt(squares));
 	else vector[dimensions - 1] = Math.sqrt(1 - squares);
 	return new Float32Array(vector);
+}
+
+/** Numbers of the vectors of words. */
+const meaningLength = 100;
+
+/**
+ * How much of a query `semantic-v1` knows, 0 to 1, by the vector it made of it: the
+ * part of its words that has meanings, frequent ones counting less.
+ */
+export function knownShareOf(query: Float32Array): number {
+	const squares = sumOfSquares(query.subarray(0, meaningLength));
+	return Math.min(1, squares / meaningShare);
 }
 
 // Measured on five collections, three of documents and two of conversations.
@@ -113,6 +130,16 @@ function* pairsOf(run: string): Generator<string> {
 	if (characters.length === 1) yield run;
 	for (let at = 0; at + 1 < characters.length; at++)
 		yield `${characters[at]}${characters[at + 1]}`;
+}
+
+function knownShare(terms: readonly Term[]): number {
+	let all = 0;
+	let known = 0;
+	for (const { row, weight } of terms) {
+		all += weight;
+		if (row !== undefined) known += weight;
+	}
+	return all === 0 ? 0 : known / all;
 }
 
 const endings = ["s", "es", "ed", "d", "ing", "ly", "er"];
@@ -194,7 +221,7 @@ function scale(
 	multiply(part, Math.sqrt(share / (squares + missing * missing)));
 }
 
-function sumOfSquares(vector: Float64Array): number {
+function sumOfSquares(vector: Float64Array | Float32Array): number {
 	let sum = 0;
 	for (let at = 0; at < vector.length; at++) {
 		const value = vector[at] ?? 0;

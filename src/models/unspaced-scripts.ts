@@ -55,10 +55,19 @@ export const pairedSql = sqlClass([...letters, ...besides]);
 export const pairedOrWideSql = sqlClass([...letters, ...besides, ...wide]);
 
 /** Runs of letters in a name, for JavaScript. */
-export const unspacedRun = new RegExp(
-	`[${classOf(letters, (code) => `\\u{${code.toString(16)}}`)}]+`,
-	"gu",
-);
+export const unspacedRun = new RegExp(`[${scriptClass(letters)}]+`, "gu");
+
+const paired = new RegExp(`[${scriptClass([...letters, ...besides])}]`, "u");
+
+/** Whether a part of the text is read in pairs, whose letters `pairedSql` has. */
+export function hasPairedLetters(text: string): boolean {
+	return paired.test(text);
+}
+
+/** The inside of a class of JavaScript. */
+function scriptClass(ranges: readonly Range[]): string {
+	return classOf(ranges, (code) => `\\u{${code.toString(16)}}`);
+}
 
 /** The inside of a class of JavaScript: the same scripts by their names. */
 export const unspacedScripts =

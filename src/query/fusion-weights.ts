@@ -1,3 +1,5 @@
+import { lexicalModel, semanticModel } from "../embeddings/local.ts";
+import { knownShareOf } from "../embeddings/semantic.ts";
 import { RemError } from "../errors.ts";
 import type { VectorSpace } from "../models/vector.ts";
 import { quoted, suggest } from "../util/suggest.ts";
@@ -17,23 +19,41 @@ const lists = ["vector", "text", "name"] as const;
 /** A list's rank counts as weight / (rankOffset + rank). */
 export const rankOffset = 10;
 
-/**
- * The weights of a call without any. Measured (decision 68): vectors that
- * compare spellings add little to words ranked by BM25, those of word meanings
- * more; of a provider's model they count as much as the words.
- */
-function defaultWeights({ provider, model }: VectorSpace): FusionWeights {
-	const weights = { text: 1, name: 0.5 };
-	if (provider !== "local") return { vector: 1, ...weights };
-	return { vector: model.startsWith("lexical") ? 0.1 : 0.25, ...weights };
+/** What the vectors of a search are, and the query's, where it has one. */
+export interface WeighedVectors {
+	readonly space: VectorSpace;
+	readonly queryEmbedding?: Float32Array | undefined;
 }
+
+/**
+ * The weights of a call without any. Measured (decisions 68 and 94): vectors that
+ * compare spellings add little to words ranked by BM25, those of word meanings
+ * more, as far as the model knows the query's words; of a provider's model they
+ * count as much as the words.
+ */
+function defaultWeights(vectors: WeighedVectors): FusionWeights {
+	return { vector: vectorWeight(vectors), text: 1, name: 0.5 };
+}
+
+function vectorWeight({ space, queryEmbedding }: WeighedVectors): number {
+	const { provider, model } = space;
+	if (provider !== "local") return 1;
+	if (model === lexicalModel) return 0.1;
+	if (model !== semanticModel || queryEmbedding === undefined)
+		return unknownQuery + knownQuery;
+	return unknownQuery + knownQuery * knownShareOf(queryEmbedding) ** 2;
+}
+
+/** With which the vectors count where the model knows none of the query's words, and what is added where it knows all. */
+const unknownQuery = 0.05;
+const knownQuery = 0.2;
 
 /** The weights of a call. Throws as {@link checkWeights} does. */
 export function takeWeights(
 	given: Partial<FusionWeights> | undefined,
-	space: VectorSpace,
+	vectors: WeighedVectors,
 ): FusionWeights {
-	const { vector, text, name } = defaultWeights(space);
+	const { vector, text, name } = defaultWeights(vectors);
 	if (given === undefined) return { vector, text, name };
 	checkWeights(given);
 	return {

@@ -1,6 +1,7 @@
 import { arrayLiteral } from "../db/encode.ts";
 import { tableRef, wordsRef } from "../db/tables.ts";
 import { sharedTenant } from "../models/limits.ts";
+import { hasPairedLetters } from "../models/unspaced-scripts.ts";
 import { isSingleCharacter, wordsOf } from "../schema/word-function.ts";
 import { textOfColumns, wordColumns } from "../schema/words.ts";
 import { empty, literal, raw, type Sql, sql } from "../sql.ts";
@@ -26,7 +27,13 @@ type TextScope = Pick<
 	"table" | "tenantId" | "userId" | "where" | "limit"
 >;
 
+/** Words of a query that are looked for: the first. */
 const maxWords = 32;
+/**
+ * Of a query in pairs of letters: a word is several of them, and a question in Thai has 45.
+ * With 32 pairs nDCG@10 of such questions was 0.901, with 64 it was 0.948 (decision 94).
+ */
+const maxPairs = 96;
 /** Rows that are ranked by all words of the query, frequent ones too. */
 const candidates = 120;
 
@@ -77,7 +84,7 @@ export function textCtes(scope: TextScope, search: TextSearch): Sql {
 		})}) AS w
     LEFT JOIN ${isIndexed || isInParts ? wordList(known) : wordList([])} AS k (lexeme, rows) ON k.lexeme = w.lexeme
     ORDER BY ${isInParts ? empty : raw("k.rows NULLS FIRST, ")}w.positions[1], w.lexeme
-    LIMIT ${raw(String(maxWords))}
+    LIMIT ${raw(String(hasPairedLetters(search.query) ? maxPairs : maxWords))}
   ) AS w
 ), ${scope.where === undefined ? empty : filteredRows(scope)}postings AS MATERIALIZED (
   ${postings}

@@ -4,8 +4,10 @@ import type { ListPlace } from "./api/search.ts";
 import { defined } from "./input.ts";
 
 /**
- * The weights that count where the call says nothing depend on the model: they
- * are those by which a hit's ranks make its score.
+ * The weight of the vectors depends on the model and the query where the call
+ * gives none: it is the one by which ranks make scores. Hits of several tables
+ * have scores that are multiplied by a factor of their table, 1 in the nearest one:
+ * the weight that most hits agree on is that one.
  */
 export function weightsOf(
 	hits: readonly HybridMatch[],
@@ -13,14 +15,23 @@ export function weightsOf(
 ): Partial<FusionWeights> {
 	const { vector, text = 1, name = 0.5 } = given;
 	if (vector !== undefined) return { vector, text, name };
-	const fits = [1, 0.25, 0.1].find((weight) =>
-		hits.some(
-			({ ranks, score }) =>
-				ranks.vector !== undefined &&
-				Math.abs(scoreOf(ranks, { vector: weight, text, name }) - score) < 1e-6,
-		),
-	);
-	return fits === undefined ? { text, name } : { vector: fits, text, name };
+	const counts = new Map<number, number>();
+	for (const { ranks, score } of hits) {
+		if (ranks.vector === undefined) continue;
+		const rest = score - scoreOf(ranks, { vector: 0, text, name });
+		const weight = rounded(rest * (rankOffset + ranks.vector));
+		if (weight >= 0) counts.set(weight, (counts.get(weight) ?? 0) + 1);
+	}
+	const most = Math.max(...counts.values());
+	const found = [...counts].find(([, count]) => count === most);
+	return found === undefined
+		? { text, name }
+		: { vector: found[0], text, name };
+}
+
+/** Scores are sums of floats. */
+function rounded(weight: number): number {
+	return Number(weight.toFixed(6));
 }
 
 function scoreOf(ranks: HybridMatch["ranks"], weights: FusionWeights): number {

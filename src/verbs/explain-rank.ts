@@ -111,7 +111,12 @@ export const explainRank = verb({
 		if (!isUuid(id)) return undefined;
 		const row = await findRowState(search, id);
 		if (row === undefined) return undefined;
-		const weights = takeWeights(call.weights, search.space);
+		const queryEmbedding =
+			call.weights?.vector === 0
+				? undefined
+				: (await queryVector(resolved)).vector;
+		const { space } = search;
+		const weights = takeWeights(call.weights, { space, queryEmbedding });
 		const { isSearched, ...state } = row;
 		const { words, ...byText } = await rankByText(
 			search,
@@ -119,12 +124,9 @@ export const explainRank = verb({
 			id,
 		);
 		const byVector =
-			weights.vector === 0
+			queryEmbedding === undefined
 				? notRanked
-				: await rankByVector(
-						{ ...search, queryEmbedding: (await queryVector(resolved)).vector },
-						id,
-					);
+				: await rankByVector({ ...search, queryEmbedding }, id);
 		const byName = mayBeName(query)
 			? await rankByName(search, { query, fallback: core.cacheFallback }, id)
 			: notRanked;

@@ -64,7 +64,7 @@ export interface HybridSearchOptions<M extends Models, T extends TableName<M>>
 	readonly language?: string;
 	/**
 	 * How much each list counts; 0 leaves one out.
-	 * @default `{ vector: 1, text: 1, name: 0.5 }`; with the provider `local` vectors count 0.25, those of `lexical-v1` 0.1
+	 * @default `{ vector: 1, text: 1, name: 0.5 }`; with the provider `local` vectors count 0.05 to 0.25, the more of the query's words `semantic-v1` knows, those of `lexical-v1` 0.1
 	 */
 	readonly weights?: Partial<FusionWeights>;
 	/** Scores the best 60 (or twice `limit`) again: a cross-encoder, or rules of your own. */
@@ -145,13 +145,19 @@ export const hybridSearch = verb({
 		const resolved = await resolveSearch(core, call, { query });
 		checkHybrid({ query, language });
 		await checkLanguage(core, resolved.search.db, language);
-		const weights = takeWeights(call.weights, resolved.search.space);
+		const near =
+			call.weights?.vector === 0 ? undefined : await queryVector(resolved);
+		const { space } = resolved.search;
+		const weights = takeWeights(call.weights, {
+			space,
+			queryEmbedding: near?.vector,
+		});
 		const fallback = core.cacheFallback;
 		const find = (search: HybridContext) =>
 			searchHybrid(search, { query, language, weights, rerank, fallback });
-		const { hits, explain } = await (weights.vector === 0
+		const { hits, explain } = await (near === undefined
 			? findTexts(resolved, find)
-			: findNear(resolved, await queryVector(resolved), find));
+			: findNear(resolved, near, find));
 		return explain === undefined
 			? hits
 			: withExplanation(hits, {
@@ -208,7 +214,7 @@ export async function hybridTables(
 					text,
 					hits.map((hit) => ({ ...hit, entityType })),
 				));
-		const own = takeWeights(weights, search.space);
+		const own = takeWeights(weights, search);
 		weighed.set(entityType, own);
 		return searchHybrid(search, { ...options, weights: own, rerank: named });
 	};

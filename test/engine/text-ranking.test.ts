@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import * as z from "zod";
+import { localProvider } from "../../src/embeddings/local.ts";
 import { defineEntity, PostgresService } from "../../src/index.ts";
 import { codeOf, coresOf, engine, useService } from "../support/engine.ts";
 import { login } from "../support/row-security.ts";
@@ -386,7 +387,70 @@ describe("weights", () => {
 	});
 });
 
+describe("the weight of the vectors, where the call gives none,", () => {
+	async function weight(
+		query: string,
+		options: Partial<Search> = {},
+	): Promise<number> {
+		const hits = await db.service.hybridSearch({
+			tableName: "notes",
+			query,
+			tenantId: "t",
+			explain: true,
+			...options,
+		});
+		return hits.explain?.hits?.[0]?.lists.vector?.weight ?? Number.NaN;
+	}
+
+	test("is the higher, the more of the query's words the model knows", async () => {
+		await write({
+			alpha: "the keeper of the lighthouse",
+			beta: "灯台守の日記",
+		});
+		expect(await weight("who keeps the lighthouse?")).toBeCloseTo(0.25, 6);
+		expect(await weight("灯台守の日記")).toBeCloseTo(0.05, 6);
+		const half = await weight("lighthouse 灯台守");
+		expect(half).toBeGreaterThan(0.06);
+		expect(half).toBeLessThan(0.24);
+	});
+
+	test("is the same with the query's vector, in every table and in the explanation of a rank", async () => {
+		await write({ alpha: "the lighthouse 灯台守" });
+		const query = "lighthouse 灯台守";
+		const own = await weight(query);
+		const [queryEmbedding] = await localProvider({
+			model: "semantic-v1",
+			dimensions: 612,
+		}).embed([query], { purpose: "query" });
+		expect(
+			await weight(query, { queryEmbedding: queryEmbedding as Float32Array }),
+		).toBe(own);
+		const all = await db.service.hybridSearch({
+			query,
+			tenantId: "t",
+			explain: true,
+		});
+		const [hit] = all.explain.notes?.hits ?? [];
+		expect(hit?.lists.vector?.weight).toBe(own);
+		const rank = await db.service.explainRank({
+			tableName: "notes",
+			id: String(hit?.id),
+			query,
+			tenantId: "t",
+		});
+		expect(rank?.lists.vector?.weight).toBe(own);
+	});
+});
+
 describe("queries", () => {
+	test("in a script without spaces are read beyond their 32nd pair", async () => {
+		const beginning = "ผู้ดูแลประภาคารบนเกาะเขียนบันทึกทุกคืน";
+		const end = "ว่ามีเรือผ่านกี่ลำ";
+		await write({ first: beginning, last: `กะลาสีถาม${end}` });
+		expect(await found(beginning + end)).toEqual(["first", "last"]);
+		expect(await found(end)).toEqual(["last"]);
+	});
+
 	test("of stop words alone find by the other lists, and throw nothing", async () => {
 		await write({ the: "a lighthouse" });
 		expect(await found("the of and")).toEqual([]);

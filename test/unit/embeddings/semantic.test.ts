@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { localProvider } from "../../../src/embeddings/local.ts";
 import type { EmbeddingPurpose } from "../../../src/embeddings/provider.ts";
+import { knownShareOf } from "../../../src/embeddings/semantic.ts";
 import { vectorProblem } from "../../../src/embeddings/vector-problem.ts";
 import { stemOf } from "../../../src/embeddings/word-stem.ts";
 import {
@@ -36,7 +37,7 @@ test("a text has the same vector today and on any machine", async () => {
 		0.05246, -0.02374, -0.02563, -0.08064, -0.04031, 0.0405, 0.04857, 0.72888,
 	]);
 	expect(pinned(query)).toEqual([
-		0.06353, -0.02875, -0.03104, -0.09765, -0.06776, 0.06808, 0.08164, 0,
+		0.04728, -0.02139, -0.0231, -0.07267, -0.07546, 0.07581, 0.09092, 0,
 	]);
 });
 
@@ -166,6 +167,37 @@ test("only documents use the last number", async () => {
 		await vectorOf("a longer text with many more words about rivers and seas"),
 	];
 	expect(short[611]).toBeGreaterThan(long[611] ?? 0);
+});
+
+describe("how much of a query is known", () => {
+	const known = async (query: string) =>
+		knownShareOf(await vectorOf(query, "query"));
+
+	test.each([
+		["all of it", "who keeps the lighthouse?", 1],
+		["none of it", "灯台守の日記", 0],
+		["not even a word", "?!", 0],
+	])("%s", async (_, query, share) => {
+		expect(await known(query)).toBeCloseTo(share, 5);
+	});
+
+	test("a part of it, rare words more than frequent ones", async () => {
+		const share = await known("lighthouse xqzzkv");
+		expect(share).toBeGreaterThan(0.4);
+		expect(share).toBeLessThan(0.6);
+		expect(await known("the xqzzkv")).toBeLessThan(0.1);
+	});
+
+	test("is read from vectors of other lengths, too", async () => {
+		const [vector] = await localProvider({
+			model: "semantic-v1",
+			dimensions: 128,
+		}).embed(["lighthouse xqzzkv"], { purpose: "query" });
+		expect(knownShareOf(vector as Float32Array)).toBeCloseTo(
+			await known("lighthouse xqzzkv"),
+			5,
+		);
+	});
 });
 
 test("has the length that is asked for", async () => {
