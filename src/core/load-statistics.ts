@@ -5,8 +5,11 @@ import type { Logger } from "../logger.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { ident, join, sql } from "../sql.ts";
 import { gatherTenantStatistics } from "../store/first-statistics.ts";
+import { emptyPendingLists } from "../store/pending-lists.ts";
 
 const rowsPerAnalyze = 1000;
+/** Below it a list is too short to be noticed, and often sorted in with others' entries. */
+const rowsPerCleaning = 1000;
 
 /** A write that has just ended. */
 interface Load {
@@ -19,12 +22,16 @@ interface Load {
 	readonly isOpen: boolean;
 }
 
-/** Updates the planner's statistics after loads: plans made for an empty table are slow ones when it is full. */
+/**
+ * Updates the planner's statistics after loads, as plans made for an empty table are
+ * slow ones when it is full, and sorts new entries into the indexes of names and words.
+ */
 export class LoadStatistics {
 	readonly #db: Database;
 	readonly #logger: Logger;
 	#newRows = 0;
 	readonly #tenantRows = new RowCounts();
+	readonly #listedRows = new RowCounts();
 
 	constructor(db: Database, logger: Logger) {
 		this.#db = db;
@@ -35,6 +42,22 @@ export class LoadStatistics {
 		this.#newRows += load.inserted;
 		if (this.#db.capabilities.autovacuum) await this.#analyzeNewTenant(load);
 		else await this.#analyze(db, load.table);
+		await this.#emptyPendingLists(load);
+	}
+
+	/** Behind the load, not within: one statement for all of its entries. */
+	async #emptyPendingLists({ table, inserted, isOpen }: Load): Promise<void> {
+		if (inserted === 0) return;
+		const { tableName } = table.entity;
+		const rows = this.#listedRows.add(tableName, inserted);
+		if (rows < rowsPerCleaning || isOpen) return;
+		this.#listedRows.delete(tableName);
+		try {
+			await emptyPendingLists(this.#db, table);
+		} catch (error) {
+			// What was loaded is committed: searches read its list until VACUUM does this.
+			this.#warn(error, tableName, "its indexes could not be cleaned");
+		}
 	}
 
 	/** Where no autovacuum does it. */
@@ -74,11 +97,15 @@ export class LoadStatistics {
 			});
 		} catch (error) {
 			// What was loaded is committed: it is only planned for less well.
-			this.#logger.warn(
-				isRemError(error) ? { code: error.code, sqlState: error.sqlState } : {},
-				`"${tableName}" could not be analysed after a load`,
-			);
+			this.#warn(error, tableName, "it could not be analysed");
 		}
+	}
+
+	#warn(error: unknown, tableName: string, problem: string): void {
+		this.#logger.warn(
+			isRemError(error) ? { code: error.code, sqlState: error.sqlState } : {},
+			`after a load of "${tableName}" ${problem}`,
+		);
 	}
 }
 

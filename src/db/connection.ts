@@ -14,6 +14,7 @@ import {
 import { cancelSettled } from "./cancel-request.ts";
 import type {
 	Handle,
+	PlanMode,
 	QueryOptions,
 	Result,
 	TransactionOptions,
@@ -28,6 +29,7 @@ import {
 	takeQueryOptions,
 	takeTransactionOptions,
 } from "./options.ts";
+import { setPlanMode } from "./plan-mode.ts";
 import {
 	isPooled,
 	isReadOnlyByDefault,
@@ -125,6 +127,7 @@ export async function runTransaction<T>(
 	const isolation = isolationSql(options.isolation);
 	// READ WRITE is left out: a standby refuses it.
 	const access = options.readOnly === true ? " READ ONLY" : "";
+	planAs(client);
 	await tx
 		.frame([
 			`BEGIN ISOLATION LEVEL ${isolation}${access}`,
@@ -352,6 +355,7 @@ interface QueryConfig {
 	readonly text: string;
 	readonly values?: unknown[];
 	readonly name?: string | undefined;
+	readonly plan?: PlanMode | undefined;
 }
 
 /** A statement of a transaction that is open already. */
@@ -365,10 +369,21 @@ function withLocalSettings(
 	config: QueryConfig,
 	{ isInside = false }: Inside,
 ): Promise<pg.QueryResult> {
+	if (!isInside) planAs(client, config);
 	const settings = isInside ? [] : localSettings(client);
 	return settings.length === 0
 		? query(client, config)
 		: inOwnTransaction(client, config, settings);
+}
+
+/** Texts, transactions and statements without a name are planned for their values; so is what triggers run. */
+function planAs(
+	client: pg.ClientBase,
+	{ name, plan }: Pick<QueryConfig, "name" | "plan"> = {},
+): void {
+	if (!canName(client)) return;
+	const mode = name === undefined ? "auto" : plan;
+	if (mode !== undefined) setPlanMode(client, mode);
 }
 
 async function inOwnTransaction(
@@ -405,10 +420,11 @@ function query(
 	client: pg.ClientBase,
 	config: QueryConfig,
 ): Promise<pg.QueryResult> {
-	const { name, values } = config;
+	const { plan: _, ...sent } = config;
+	const { name, values } = sent;
 	return name === undefined || values === undefined || !canName(client)
-		? client.query(config)
-		: queryNamed(client, { ...config, name, values });
+		? client.query(sent)
+		: queryNamed(client, { ...sent, name, values });
 }
 
 /** Whether the connection leads to the server itself, not to a pooler, and is pipelined. */
@@ -435,6 +451,7 @@ export async function send<R>(
 			text,
 			values: values.map(parameter),
 			name: options.name,
+			plan: options.plan,
 		};
 		const answer = await untilStopped(client, options.signal, () =>
 			withTimeLimit(client, options.timeoutMs, () =>
@@ -527,13 +544,19 @@ export interface ObservedDatabase {
 	isCitus?: boolean;
 }
 
-/** The options, without the name where names are lost. */
+/** The options, without the name where names are lost, and without the plan where Citus needs the values. */
 export function withName(
 	options: QueryOptions = {},
-	{ losesNames = false }: ObservedDatabase,
+	{ losesNames = false, isCitus = false }: ObservedDatabase,
 ): QueryOptions {
 	const isLost = losesNames && options.name !== undefined;
-	return isLost ? { ...options, name: undefined } : options;
+	const isPlanned = isCitus && options.plan !== undefined;
+	if (!isLost && !isPlanned) return options;
+	return {
+		...options,
+		...(isLost && { name: undefined }),
+		...(isPlanned && { plan: undefined }),
+	};
 }
 
 export async function vectorOid(

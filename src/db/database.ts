@@ -28,6 +28,12 @@ export interface QueryOptions {
 	/** Plan it once per connection. Only where the plan need not follow the tenant's size. */
 	readonly name?: string | undefined;
 	/**
+	 * How one with a name is planned: `generic` at once by the plan for any values,
+	 * `auto` as PostgreSQL chooses, which plans the first five executions on each
+	 * connection for their values. @default either, as the connection is set
+	 */
+	readonly plan?: PlanMode | undefined;
+	/**
 	 * It reads an UNLOGGED table, which a standby cannot: there it fails with
 	 * SQLSTATE 0A000, as a rule without being sent.
 	 */
@@ -51,6 +57,8 @@ export interface QueryOptions {
 	/** Longest time that it may take; then it is cancelled on the server: `QUERY_TIMEOUT`. @default none */
 	readonly timeoutMs?: number;
 }
+
+export type PlanMode = "generic" | "auto";
 
 export interface TransactionOptions {
 	/** @default "read committed" */

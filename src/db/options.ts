@@ -95,6 +95,7 @@ const queryTable = optionTable<QueryOptions>(
 				return "is a member of every JavaScript object";
 			return textProblem(value);
 		},
+		plan: oneOf("generic", "auto"),
 		readsUnlogged: flag,
 		idempotent: flag,
 		isLimited: flag,
@@ -102,7 +103,7 @@ const queryTable = optionTable<QueryOptions>(
 		signal,
 		timeoutMs: wholeNumber(1, longestWaitMs),
 	},
-	["name", "readsUnlogged", "idempotent", "isLimited", "retries"],
+	["name", "plan", "readsUnlogged", "idempotent", "isLimited", "retries"],
 );
 
 /** Throws `VALIDATION` for anything that is not an option of a statement, or of another type. */

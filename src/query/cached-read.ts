@@ -1,4 +1,4 @@
-import type { Handle } from "../db/database.ts";
+import type { Handle, PlanMode } from "../db/database.ts";
 import { statementName } from "../db/named-query.ts";
 import { RemError } from "../errors.ts";
 import {
@@ -54,6 +54,8 @@ export interface CachedReadOptions {
 	readonly statement?: Statement | undefined;
 	/** Where plans are stored: plan it once per connection, under a name that begins so. Only where the plan need not follow the tenant's size. */
 	readonly name?: string | undefined;
+	/** How one with a name is planned. @default either */
+	readonly plan?: PlanMode | undefined;
 }
 
 /**
@@ -88,7 +90,11 @@ export async function readCached<R>(
 async function readCache<R>(
 	reader: CacheReader,
 	select: Select,
-	{ name, statement = compile(cachedSql(reader, select)) }: CachedReadOptions,
+	{
+		name,
+		plan,
+		statement = compile(cachedSql(reader, select)),
+	}: CachedReadOptions,
 ): Promise<{ rows?: R[]; isReadable: boolean }> {
 	const { db, named = false } = reader;
 	try {
@@ -101,6 +107,7 @@ async function readCache<R>(
 				named && name !== undefined
 					? statementName(name, statement.text)
 					: undefined,
+			plan,
 		});
 		if (rows[0]?.rem_ready !== true) return { isReadable: true };
 		return {

@@ -86,7 +86,7 @@ async function readContents(
 			return fuzzySql(from, request, all);
 		},
 		// The words that an index is asked for are part of the statement: of those there is no end.
-		match.compares === "all" ? { name: "contents" } : {},
+		match.compares === "all" ? { name: "contents", plan: "generic" } : {},
 	);
 	return read.isScored
 		? { kind: "scored", rows }
@@ -122,6 +122,6 @@ function score(
 	return readCached(
 		reader,
 		({ from }) => scoredSql(from, request, { entries, minScore }),
-		{ name: "scored" },
+		{ name: "scored", plan: "generic" },
 	);
 }

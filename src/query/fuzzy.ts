@@ -117,7 +117,7 @@ async function findRows(
 			const all = matchOf(queryOf(request), { schema, sample: undefined });
 			return fuzzySql(from, request, all);
 		},
-		{ name: nameOf(request) },
+		{ name: nameOf(request), plan: "generic" },
 	);
 	return { rows, bound };
 }

@@ -291,12 +291,13 @@ async function readHybrid<R extends object>(
 			{ db, schema, fallback, named: true },
 			({ from, isFallback }) =>
 				build(hasRowSecurity && !isFallback ? similar : from),
-			{ name },
+			{ name, plan: "generic" },
 		);
 	const statement = compile(build());
 	const { rows } = await db.query<R>(statement, {
 		idempotent: true,
 		name: name && statementName(name, statement.text),
+		plan: "generic",
 	});
 	return rows;
 }

@@ -41,6 +41,7 @@ export async function vectorSearch(
 			name: isFrequent(search)
 				? statementName("search", compiled.text)
 				: undefined,
+			plan: "auto",
 		});
 		const reached = isPlain(search, branches)
 			? [reachedVectors(rows)]

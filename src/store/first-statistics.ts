@@ -119,6 +119,7 @@ export function writtenTables(table: EntityTable): Sql[] {
 	];
 }
 
-function oidOf(table: Sql): Sql {
+/** The table's, or `NULL`. */
+export function oidOf(table: Sql): Sql {
 	return sql`to_regclass(${literal(toText(table))})`;
 }

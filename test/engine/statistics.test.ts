@@ -77,3 +77,17 @@ test("of a tenant that comes in small batches as well, also where some are a tra
 	for (const name of tables)
 		expect(await estimated(name, "slow"), name).toBeGreaterThan(700);
 });
+
+test("after a load the index of names has no list of entries that each search reads", async () => {
+	const { schema } = coreOf(db.service, "listed").settings;
+	const listed = async () => {
+		const { rows } = await db.service.execute<{ pages: number }>(
+			`SELECT gin_clean_pending_list('${schema}.kv_store_fuzzy')::int AS pages`,
+		);
+		return rows[0]?.pages ?? 0;
+	};
+	await load("listed", 1000);
+	expect(await listed()).toBe(0);
+	await load("few", 100);
+	expect(await listed()).toBeGreaterThan(0);
+});

@@ -1,8 +1,15 @@
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
+import type { Handle } from "../../src/db/database.ts";
 import { localProvider } from "../../src/embeddings/local.ts";
 import { defineEntity, PostgresService } from "../../src/index.ts";
-import { codeOf, coresOf, engine, useService } from "../support/engine.ts";
+import {
+	codeOf,
+	coreOf,
+	coresOf,
+	engine,
+	useService,
+} from "../support/engine.ts";
 import { login } from "../support/row-security.ts";
 
 const Note = defineEntity(
@@ -501,6 +508,60 @@ SELECT CASE WHEN i <= 3000 THEN 'large' ELSE 't' || i END, 'n' || i, 'wing ' || 
 		await search({ tenantId: "t3001", limit: 101 });
 		expect(await prepared()).toBe((before ?? 0) + 3);
 	});
+
+	test.runIf(engine === "server")(
+		"has the plan for any values from the first search on, and no other statement has",
+		async () => {
+			await write({ n1: "a wing", n2: "a flutter" });
+			const service = await PostgresService.connect({
+				connectionString: db.url,
+				models,
+				poolSize: 1,
+			});
+			onTestFinished(() => service.close());
+			const mode = async (handle: Pick<Handle, "query">) =>
+				(
+					await handle.query<{ mode: string }>({
+						text: "SELECT current_setting('plan_cache_mode') AS mode WHERE $1",
+						values: [true],
+					})
+				).rows[0]?.mode;
+			const plansOf = async (kind: string) =>
+				(
+					await service.execute(
+						`SELECT sum(custom_plans)::int AS custom, sum(generic_plans)::int AS generic FROM pg_prepared_statements WHERE name LIKE 'rem_${kind}_%'`,
+					)
+				).rows[0];
+			const hybrid = (transaction?: Handle) =>
+				service.hybridSearch({
+					tableName: "notes",
+					query: "wing flutter",
+					tenantId: "t",
+					...(transaction && { transaction }),
+				});
+			const first = await hybrid();
+			expect(first).toHaveLength(2);
+			expect(await hybrid()).toEqual(first);
+			await service.fuzzySearch({ query: "n1", tenantId: "t" });
+			expect(await plansOf("hybrid")).toEqual({ custom: 0, generic: 2 });
+			expect(await plansOf("fuzzy")).toEqual({ custom: 0, generic: 1 });
+			await hybrid();
+			expect(await mode(coreOf(service, "t").db)).toBe("auto");
+			await hybrid();
+			await service.transaction(async (transaction) => {
+				expect(await mode(transaction)).toBe("auto");
+				expect(await hybrid(transaction)).toEqual(first);
+				expect(await mode(transaction)).toBe("auto");
+			});
+			await hybrid();
+			await service.vectorSearch({
+				tableName: "notes",
+				queryText: "wing",
+				tenantId: "t",
+			});
+			expect(await plansOf("search")).toEqual({ custom: 1, generic: 0 });
+		},
+	);
 
 	test("answers FUZZY in tenants of the usual size, but not in one far larger", async () => {
 		await db.service.execute(`INSERT INTO notes (tenant_id, name, content)
