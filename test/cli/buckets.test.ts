@@ -255,7 +255,7 @@ describe.each(fewEngines)("on the %s engine", (engine) => {
 	async function until(args: readonly string[], ready: RegExp) {
 		const child = spawn(
 			process.execPath,
-			[main, ...args, "--url", url, ...models],
+			[...nodeArguments, main, ...args, "--url", url, ...models],
 			{
 				cwd: tmpdir(),
 				env: { PATH: process.env.PATH, ...env },

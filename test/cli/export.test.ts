@@ -8,6 +8,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { nodeArguments } from "../support/child-arguments.ts";
 import {
 	emptyDatabase,
 	engines,
@@ -170,12 +171,16 @@ describe.runIf(existsSync("/dev/full"))("a disk that is full", () => {
 		const { openSync } = await import("node:fs");
 		const { main } = await import("./run-rem.ts");
 		for (const args of [["--help"], ["export", "--url", "memory:"]]) {
-			const { status, stderr } = spawnSync(process.execPath, [main, ...args], {
-				stdio: ["ignore", openSync("/dev/full", "w"), "pipe"],
-				encoding: "utf8",
-				env: { PATH: process.env.PATH },
-				cwd: temporaryFolder(),
-			});
+			const { status, stderr } = spawnSync(
+				process.execPath,
+				[...nodeArguments, main, ...args],
+				{
+					stdio: ["ignore", openSync("/dev/full", "w"), "pipe"],
+					encoding: "utf8",
+					env: { PATH: process.env.PATH },
+					cwd: temporaryFolder(),
+				},
+			);
 			expect({ status, stderr }).toMatchObject({
 				status: 1,
 				stderr: expect.stringContaining(

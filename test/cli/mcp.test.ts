@@ -145,10 +145,13 @@ const opening = [
 	{ jsonrpc: "2.0", method: "notifications/initialized" },
 ];
 
-/** The database of the engine, with its tables: a server is its owner's to migrate. */
-function database(engine: string): Promise<string> {
+/** A server is its owner's to migrate; a folder gets its tables here. */
+function unpreparedDatabase(engine: string): Promise<string> {
 	return engine === "server" ? migratedDatabase(engine) : emptyDatabase(engine);
 }
+
+/** A folder that has the tables, for what is not about how they are made. */
+const preparedFolder = () => migratedDatabase("embedded");
 
 test("a call that the client has cancelled is not waited for at the end of the input", async () => {
 	const url = await emptyDatabase("embedded");
@@ -175,7 +178,7 @@ test("a call that the client has cancelled is not waited for at the end of the i
 
 describe.each(engines)("on %s", (engine) => {
 	test("what was asked before the end of the input is done and answered", async () => {
-		const url = await database(engine);
+		const url = await unpreparedDatabase(engine);
 		const call = (id: number, name: string, args: object) => ({
 			jsonrpc: "2.0",
 			id,
@@ -201,7 +204,7 @@ describe.each(engines)("on %s", (engine) => {
 	test.each(eras)(
 		"a client remembers and recalls over stdin and stdout: %s",
 		async (era) => {
-			const url = await database(engine);
+			const url = await migratedDatabase(engine);
 			const { client } = await startClient(
 				["--url", url, "--tenant", "acme", "--user", "sarah"],
 				era,
@@ -244,7 +247,7 @@ describe.each(engines)("on %s", (engine) => {
 	);
 
 	test("two clients remember and recall over HTTP, each its own", async () => {
-		const url = await database(engine);
+		const url = await migratedDatabase(engine);
 		const tokens = {
 			"token-of-acme-0000": { tenant: "acme" },
 			"token-of-other-000": { tenant: "other", rights: "read" },
@@ -305,7 +308,7 @@ export const Fact = defineEntity("facts", { name: z.string(), content: z.string(
 });
 
 test("an embedded folder that another process has is a clear error", async () => {
-	const url = await emptyDatabase("embedded");
+	const url = await preparedFolder();
 	await startClient(["--url", url]);
 	const { code, stdout, stderr } = await remProcess(["mcp", "--url", url], {
 		env: environment,
@@ -320,7 +323,7 @@ test("ends when its client goes, and on a signal", async () => {
 		env: environment,
 	});
 	expect({ code, stderr }).toMatchObject({ code: 0 });
-	const { transport } = await startClient(["--url", "memory:"]);
+	const { transport } = await startClient(["--url", await preparedFolder()]);
 	const { pid } = transport;
 	process.kill(pid as number, "SIGTERM");
 	await expect
@@ -337,7 +340,7 @@ test("ends when its client goes, and on a signal", async () => {
 test("without tokens, one is made and printed", async () => {
 	const { url, stderr } = await startHttp([
 		"--url",
-		"memory:",
+		await preparedFolder(),
 		"--tenant",
 		"acme",
 		"--read-only",
@@ -359,7 +362,7 @@ test("without tokens, one is made and printed", async () => {
 test("tokens may come from standard input", async () => {
 	const tokens = JSON.stringify({ "token-of-acme-0000": { tenant: "acme" } });
 	const { url, stderr } = await startHttp(
-		["--url", "memory:", "--tokens", "-"],
+		["--url", await preparedFolder(), "--tokens", "-"],
 		{},
 		tokens,
 	);
@@ -370,7 +373,7 @@ test("tokens may come from standard input", async () => {
 });
 
 test("tokens may be in the environment", async () => {
-	const { url } = await startHttp(["--url", "memory:"], {
+	const { url } = await startHttp(["--url", await preparedFolder()], {
 		MCP__TOKENS: JSON.stringify({ "token-of-acme-0000": { tenant: "acme" } }),
 	});
 	const client = await connectHttp(url, "token-of-acme-0000", "modern");
@@ -400,7 +403,7 @@ test.each([
 	],
 	[["--http", "0", "--resource", "x", "--url", "memory:"], 1, "--resource"],
 ])("rem mcp %j is refused", async (args, code, message) => {
-	const ended = await remProcess(["mcp", ...args], { env: environment });
+	const ended = await rem(["mcp", ...args], { env: environment });
 	expect(ended).toMatchObject({ code, stdout: "" });
 	expect(ended.stderr).toContain(message);
 });

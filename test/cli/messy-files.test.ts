@@ -8,6 +8,7 @@ import { checkRows, readRows } from "../../src/cli/load/check-rows.ts";
 import { openFiles } from "../../src/cli/load/open-files.ts";
 import { RowShaper } from "../../src/cli/load/shape-row.ts";
 import { defineEntity } from "../../src/index.ts";
+import { nodeArguments } from "../support/child-arguments.ts";
 import { messyCells, messyFiles } from "./messy-files.ts";
 import { emptyDatabase, main, rem, temporaryFolder } from "./run-rem.ts";
 
@@ -174,7 +175,7 @@ describe("standard input", () => {
 
 	test("a pipe that the shell names is loaded too", async () => {
 		const folder = temporaryFolder({ "rows.txt": "name\nx\ny\n" });
-		const command = `"$0" "$1" load <(cat "$2") --format csv --table resources --dry-run --json`;
+		const command = `"$0" ${nodeArguments.join(" ")} "$1" load <(cat "$2") --format csv --table resources --dry-run --json`;
 		const { stdout } = await run("bash", [
 			"-c",
 			command,
@@ -224,7 +225,7 @@ function copies(): string[] {
 }
 
 function remWithInput(args: readonly string[], input: string) {
-	return run(process.execPath, [main, ...args], input);
+	return run(process.execPath, [...nodeArguments, main, ...args], input);
 }
 
 function run(

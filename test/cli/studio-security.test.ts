@@ -3,6 +3,7 @@ import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { routes } from "../../src/studio/api/routes.ts";
+import { nodeArguments } from "../support/child-arguments.ts";
 import { main, temporaryFolder } from "./run-rem.ts";
 
 // What the documentation promises under "Security", by requests over HTTP to the command.
@@ -22,7 +23,7 @@ let cookie = "";
 beforeAll(async () => {
 	child = spawn(
 		process.execPath,
-		[main, "studio", "--no-open", "--tenant", "own"],
+		[...nodeArguments, main, "studio", "--no-open", "--tenant", "own"],
 		{
 			env: { PATH: process.env.PATH ?? "", EMBEDDING__PROVIDER: "local" },
 			cwd: temporaryFolder(),

@@ -4,6 +4,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
+import { nodeArguments } from "../support/child-arguments.ts";
 import {
 	emptyDatabase,
 	engines,
@@ -32,11 +33,15 @@ interface Running {
 
 /** `rem studio` in a process of its own, once it has printed its address. */
 async function start(args: readonly string[]): Promise<Running> {
-	const child = spawn(process.execPath, [main, "studio", ...args], {
-		env: environment,
-		cwd: temporaryFolder(),
-		stdio: ["ignore", "pipe", "pipe"],
-	});
+	const child = spawn(
+		process.execPath,
+		[...nodeArguments, main, "studio", ...args],
+		{
+			env: environment,
+			cwd: temporaryFolder(),
+			stdio: ["ignore", "pipe", "pipe"],
+		},
+	);
 	let stdout = "";
 	let stderr = "";
 	child.stdout.setEncoding("utf8").on("data", (text) => {
@@ -172,7 +177,8 @@ test.skipIf(process.platform !== "linux")(
 				: "";
 		/** In a terminal; its address once it is printed. */
 		const startInTerminal = async (...args: string[]) => {
-			const command = [process.execPath, main, "studio", "--url", "memory:"];
+			const node = [process.execPath, ...nodeArguments];
+			const command = [...node, main, "studio", "--url", "memory:"];
 			const quoted = [...command, ...args].map((word) => `'${word}'`).join(" ");
 			const child = spawn("script", ["-qec", quoted, "/dev/null"], {
 				env: { ...environment, PATH: `${folder}:${environment.PATH}` },

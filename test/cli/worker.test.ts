@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { PostgresService } from "../../src/index.ts";
+import { nodeArguments } from "../support/child-arguments.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
 import {
 	emptyDatabase,
@@ -33,7 +34,7 @@ async function startWorker(
 ): Promise<Worker> {
 	const child = spawn(
 		process.execPath,
-		[main, "worker", "--url", url, "--health-port", "0"],
+		[...nodeArguments, main, "worker", "--url", url, "--health-port", "0"],
 		{
 			cwd: tmpdir(),
 			env: { PATH: process.env.PATH, EMBEDDING__PROVIDER: "local", ...env },

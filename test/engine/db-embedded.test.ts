@@ -17,6 +17,7 @@ import { readSnapshot, unpackSnapshot } from "../../src/db/boot-image.ts";
 import { PostgresService, Resource } from "../../src/index.ts";
 import { nodeArguments } from "../support/child-arguments.ts";
 import { codeOf, engine } from "../support/engine.ts";
+import { bundleUrl } from "../support/library-bundle.ts";
 
 const onEmbedded = describe.runIf(engine === "embedded");
 
@@ -182,8 +183,7 @@ onEmbedded("the folder of a process that is killed", () => {
 /** Opens the folder in a process of its own, writes 301 rows and waits. */
 async function openInChild(folder: string): Promise<ChildProcess> {
 	const script = `
-import { createJiti } from "jiti";
-const { PostgresService, Resource } = await createJiti(import.meta.url).import("./src/index.ts");
+import { PostgresService, Resource } from "${await bundleUrl("src/index.ts")}";
 const service = await PostgresService.connect({
 	connectionString: "file:" + process.argv[1],
 	models: [Resource],

@@ -15,6 +15,7 @@ import {
 	engine,
 	useService,
 } from "../support/engine.ts";
+import { bundleUrl } from "../support/library-bundle.ts";
 
 const optional = {
 	ref: z.uuid(),
@@ -663,10 +664,9 @@ describe.runIf(engine === "server")("a server that cannot be reached", () => {
 		}
 	});
 
-	test("does not prevent the process from exiting", () => {
+	test("does not prevent the process from exiting", async () => {
 		const script = `
-import { createJiti } from "jiti";
-const { PostgresService } = await createJiti(import.meta.url).import("./src/index.ts");
+import { PostgresService } from "${await bundleUrl("src/index.ts")}";
 const { code } = await PostgresService.connect({ connectionString: "postgres://u:p@127.0.0.1:1/d" }).catch((e) => e);
 process.stdout.write(code);`;
 		const { stdout, status } = spawnSync(

@@ -33,6 +33,7 @@ import { PostgresService, Resource } from "../../src/index.ts";
 // thread, container or copy of the package it is; and no other may be.
 import { nodeArguments } from "../support/child-arguments.ts";
 import { codeOf, engine } from "../support/engine.ts";
+import { bundleUrl } from "../support/library-bundle.ts";
 
 const onEmbedded = describe.runIf(engine === "embedded");
 
@@ -44,8 +45,13 @@ const canUnshare =
 	0;
 
 let folders: string;
+/** For child processes. */
+let library: string;
+let lockModule: string;
 
 beforeAll(async () => {
+	library = await bundleUrl("src/index.ts");
+	lockModule = await bundleUrl("src/db/embedded-lock.ts");
 	folders = await mkdtemp(join(tmpdir(), "rem-lock-"));
 });
 
@@ -361,8 +367,7 @@ onEmbedded("without flock", () => {
 		mkdirSync(at(name), { recursive: true });
 		const script = `
 import { openSync } from "node:fs";
-import { createJiti } from "jiti";
-const { lockByFile } = await createJiti(import.meta.url).import("./src/db/embedded-lock.ts");
+import { lockByFile } from "${lockModule}";
 openSync(process.argv[1], "a");
 try {
 	await lockByFile(process.argv[1], "db");
@@ -456,8 +461,7 @@ function startChild(
 	stays = true,
 ): { child: ChildProcess; line: Promise<string> } {
 	const script = `
-import { createJiti } from "jiti";
-const { PostgresService } = await createJiti(import.meta.url).import("./src/index.ts");
+import { PostgresService } from "${library}";
 try {
 	await PostgresService.connect({ connectionString: "file:" + process.argv[1] });
 	console.log("open as " + process.pid);

@@ -9,6 +9,7 @@ import { silentLogger } from "../../src/logger.ts";
 import { nodeArguments } from "../support/child-arguments.ts";
 import { createDatabase, engine } from "../support/engine.ts";
 import { FakeProvider } from "../support/fake-provider.ts";
+import { bundleUrl } from "../support/library-bundle.ts";
 
 // One process after the other on a database that stays.
 
@@ -89,15 +90,13 @@ test("a service that is configured for another model than the stored one logs th
 });
 
 /** Runs statements with a `service` on the database, to the end of the process. */
-function run(
+async function run(
 	statements: string,
 ): Promise<{ output: string; code: number | null }> {
+	const library = await bundleUrl("test/support/in-buckets.ts", "src/index.ts");
 	const script = `
-import { createJiti } from "jiti";
 import * as z from "zod";
-const jiti = createJiti(import.meta.url);
-await jiti.import("./test/support/in-buckets.ts");
-const { defineEntity, PostgresService } = await jiti.import("./src/index.ts");
+import { defineEntity, PostgresService } from "${library}";
 const Page = defineEntity("pages", { name: z.string(), content: z.string().optional() }, { entityKeyField: "name" });
 const service = await PostgresService.connect({ connectionString: ${JSON.stringify(url)}, models: [Page], embedding: { provider: "local" } });
 ${statements}`;

@@ -6,6 +6,7 @@ import * as z from "zod";
 import { defineEntity, PostgresService, RemError } from "../../src/index.ts";
 import { openSnapshot, openWriter } from "../support/blocker.ts";
 import { engine, useService } from "../support/engine.ts";
+import { bundleUrl } from "../support/library-bundle.ts";
 import { inSchemas, schemaOf, schemas } from "../support/schemas.ts";
 
 // Everything that can happen to a build while others use the database; the
@@ -384,7 +385,7 @@ CREATE EVENT TRIGGER no_shared_memory ON ddl_command_start WHEN TAG IN ('CREATE 
 			const blocker = await openWriter(db.url, "embeddings_pages");
 			const child = spawn(
 				process.execPath,
-				["--input-type=module", "-e", builderProcess],
+				["--input-type=module", "-e", await builderProcess()],
 				{
 					env: { ...process.env, DATABASE_URL: db.url, HOW: how },
 					stdio: ["ignore", "ignore", "inherit"],
@@ -442,10 +443,9 @@ CREATE EVENT TRIGGER no_shared_memory ON ddl_command_start WHEN TAG IN ('CREATE 
 });
 
 /** Starts a build and does not wait for it. */
-const builderProcess = `
-import { createJiti } from "jiti";
-const { PostgresService, defineEntity } = await createJiti(import.meta.url).import("./src/index.ts");
-const z = await import("zod");
+const builderProcess = async () => `
+import * as z from "zod";
+import { PostgresService, defineEntity } from "${await bundleUrl("src/index.ts")}";
 const Page = defineEntity("pages", { name: z.string(), content: z.string() }, { entityKeyField: "name" });
 const service = await PostgresService.connect({ models: [Page], embedding: { provider: "local", dimensions: 8 } });
 await service.indexer.queueIndex({ tableName: "pages", indexType: "hnsw" });

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 // does not end while a caller waits for a call of ours.
 import { nodeArguments } from "../support/child-arguments.ts";
 import { createDatabase, engine } from "../support/engine.ts";
+import { bundleUrl } from "../support/library-bundle.ts";
 
 let url: string;
 let drop: () => Promise<void>;
@@ -131,14 +132,13 @@ console.log("done");`,
 });
 
 /** Runs statements with a `service` on the database, to the end of the process. */
-function run(statements: string): Promise<{
+async function run(statements: string): Promise<{
 	output: string;
 	code: number | null;
 }> {
 	const script = `
-import { createJiti } from "jiti";
 import * as z from "zod";
-const { defineEntity, PostgresService } = await createJiti(import.meta.url).import("./src/index.ts");
+import { defineEntity, PostgresService } from "${await bundleUrl("src/index.ts")}";
 const Page = defineEntity("pages", { name: z.string(), content: z.string().optional() }, { entityKeyField: "name" });
 const service = await PostgresService.connect({
 	connectionString: ${JSON.stringify(url)},
