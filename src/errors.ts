@@ -155,7 +155,9 @@ export async function callersOwnErrors<T>(
 
 /** The error as a public method throws it: what code of the caller's threw is its cause. */
 export function asRemError(error: unknown, call: string): unknown {
-	if (isRemError(error) || callersOwn.has(error as object)) return error;
+	if (isRemError(error)) return error;
+	if (typeof error === "object" && error !== null && callersOwn.has(error))
+		return error;
 	return new RemError(
 		"VALIDATION",
 		`${call} cannot use a value that was passed to it: an error was thrown while it was read`,

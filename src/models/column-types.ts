@@ -43,7 +43,12 @@ export function isArrayType(type: string): type is ColumnType & `${string}[]` {
 
 /** Of an array the type of its elements, else the type itself. */
 export function elementTypeOf(type: ColumnType): ScalarType {
-	return (isArrayType(type) ? type.slice(0, -2) : type) as ScalarType;
+	return isArrayType(type) ? itemType(type) : type;
+}
+
+/** Of `text[]`: `text`. */
+export function itemType<T extends string>(type: `${T}[]`): T {
+	return type.slice(0, -2) as T;
 }
 
 /** Whether rows can be ordered by a column of the type as by one value. */
