@@ -4,7 +4,7 @@ import type { ListPlace } from "./api/search.ts";
 import { defined } from "./input.ts";
 
 /**
- * The weights that count where the call says nothing depend on the model: they
+ * The weights that count where the call names none depend on the model: they
  * are those by which a hit's ranks make its score.
  */
 export function weightsOf(
