@@ -197,7 +197,7 @@ export const maxIssues = 10_000;
 const bytesOfBeginning = 1500;
 const bytesOfEnd = 450;
 
-/** The text, or its beginning and its end: the problem stands in one of them. */
+/** The text, or its beginning and its end: the problem is in one of them. */
 function bounded(given: string): string {
 	const text = typeof given === "string" ? given : "(no message)";
 	// UTF-8 has at most 3 bytes for a UTF-16 unit.

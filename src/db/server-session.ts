@@ -62,7 +62,7 @@ export class ServerSession implements Session {
 		);
 	}
 
-	/** Connects; `address` stands for the server in messages. */
+	/** Connects; `address` represents the server in messages. */
 	static async open(
 		client: pg.Client,
 		address: string,

@@ -156,7 +156,7 @@ function isIterable(object: object): object is Iterable<unknown> {
 	return Symbol.iterator in object;
 }
 
-/** What stands under the first of the usual names. */
+/** What is under the first of the usual names. */
 export function namedVector(object: object): unknown {
 	const members = object as Readonly<Record<string, unknown>>;
 	for (const name of vectorNames)
@@ -193,7 +193,7 @@ function fromText(text: string, reading: Reading): Float32Array {
 		: noVector("a text that is not base64");
 }
 
-/** How many bytes base64 stands for: what is not in its alphabet would be skipped in silence. */
+/** How many bytes base64 represents: what is not in its alphabet would be skipped in silence. */
 function bytesOf(text: string): number {
 	let end = text.length;
 	while (text[end - 1] === "=") end--;

@@ -10,7 +10,7 @@ import { uuid } from "./column-types/uuid.ts";
 
 /**
  * Every type of column by its name in SQL. The first one that is described by a
- * schema is the column's: a narrower type stands before a wider one, JSON last.
+ * schema is the column's: a narrower type precedes a wider one, JSON last.
  */
 export const scalarTypes = {
 	bigint,

@@ -54,7 +54,7 @@ export class HealthWatch {
 		) as unknown as HealthSnapshot;
 	}
 
-	/** A stream of server-sent events, until the client goes or the studio ends. */
+	/** A stream of server-sent events, until the client disconnects or the studio ends. */
 	open(signal: AbortSignal): ReadableStream<Uint8Array> {
 		if (this.#clients.size >= maxClients)
 			throw new HttpProblem(503, {
