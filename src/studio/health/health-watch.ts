@@ -40,10 +40,6 @@ export class HealthWatch {
 		this.#read = partReaders(service, new QueueHistory());
 	}
 
-	get clients(): number {
-		return this.#clients.size;
-	}
-
 	/** Every part as it is now; while clients look, as it was read for them. */
 	async snapshot(): Promise<HealthSnapshot> {
 		for (const name of names)
