@@ -155,7 +155,9 @@ export async function callersOwnErrors<T>(
 
 /** The error as a public method throws it: what code of the caller's threw is its cause. */
 export function asRemError(error: unknown, call: string): unknown {
-	if (isRemError(error) || callersOwn.has(error as object)) return error;
+	if (isRemError(error)) return error;
+	if (typeof error === "object" && error !== null && callersOwn.has(error))
+		return error;
 	return new RemError(
 		"VALIDATION",
 		`${call} cannot use a value that was passed to it: an error was thrown while it was read`,
@@ -195,7 +197,7 @@ export const maxIssues = 10_000;
 const bytesOfBeginning = 1500;
 const bytesOfEnd = 450;
 
-/** The text, or its beginning and its end: the problem stands in one of them. */
+/** The text, or its beginning and its end: the problem is in one of them. */
 function bounded(given: string): string {
 	const text = typeof given === "string" ? given : "(no message)";
 	// UTF-8 has at most 3 bytes for a UTF-16 unit.

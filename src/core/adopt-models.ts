@@ -42,7 +42,7 @@ export class ModelAdoption {
 	 * After a migration: a table without vectors takes the configured
 	 * model, and the models' fields are noted. Older texts of a field that is new
 	 * among them are queued, and the vectors of one that is none any more removed;
-	 * that goes on in the background where it takes longer.
+	 * that is done in the background where it takes longer.
 	 */
 	async adopt(others?: readonly OtherModel[]): Promise<void> {
 		await this.#adoptModels(others ?? (await this.#others()));
@@ -103,7 +103,7 @@ export class ModelAdoption {
 		return planned;
 	}
 
-	/** Ends what goes on in the background. */
+	/** Ends what runs in the background. */
 	async stop(): Promise<void> {
 		clearTimeout(this.#settleAgain);
 		this.#settleStop.abort();

@@ -78,7 +78,7 @@ export class Embeddings {
 	/** @internal */
 	readonly models: ModelChoice;
 	readonly #parts: EmbeddingsParts;
-	/** For all but {@link sync}, {@link prune} and what goes on in the background. */
+	/** For all but {@link sync}, {@link prune} and what runs in the background. */
 	readonly #limited: Database;
 	readonly #worker: EmbeddingWorker;
 	readonly #providers: ModelProviders;

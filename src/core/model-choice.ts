@@ -10,7 +10,7 @@ import type { VectorSpace } from "../models/vector.ts";
 import { ExpiringCache } from "../util/expiring-cache.ts";
 import type { Embedder, ProviderChoice } from "./embedder.ts";
 
-/** Another process may switch; until then its vectors and ours stand side by side. */
+/** Another process may switch; until then its vectors and ours are side by side. */
 const maxAgeMs = 5000;
 
 /**

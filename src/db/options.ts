@@ -13,7 +13,7 @@ import { textProblem } from "../models/limits.ts";
 import { optionTable, takeOptions } from "../models/options.ts";
 import type { QueryOptions, TransactionOptions } from "./database.ts";
 
-/** The only words that can stand behind ISOLATION LEVEL. */
+/** The only words that can be behind ISOLATION LEVEL. */
 const isolationLevels = {
 	"read committed": "READ COMMITTED",
 	"repeatable read": "REPEATABLE READ",

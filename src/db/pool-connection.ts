@@ -1,11 +1,5 @@
 import type { Sql, Statement } from "../sql.ts";
-import {
-	type Connection,
-	runTransaction,
-	send,
-	sendScript,
-	vectorOid,
-} from "./connection.ts";
+import { type Connection, vectorOid } from "./connection.ts";
 import type {
 	Handle,
 	QueryOptions,
@@ -13,6 +7,8 @@ import type {
 	TransactionOptions,
 } from "./database.ts";
 import { internalsOf } from "./driver.ts";
+import { send, sendScript } from "./send.ts";
+import { runTransaction } from "./transaction.ts";
 
 /** One connection of a pool while it is checked out; nothing is run again on another. */
 export class PoolConnection implements Handle {

@@ -7,16 +7,8 @@ import { ConnectGate } from "./connect-gate.ts";
 import {
 	type Connection,
 	cannotConnect,
-	endOpenTransaction,
-	isLimited,
-	isTransactionOpen,
 	type ObservedDatabase,
-	outcomeUnknown,
 	prepareClient,
-	rollBackIfOpen,
-	runTransaction,
-	send,
-	sendScript,
 	vectorOid,
 	withName,
 } from "./connection.ts";
@@ -35,6 +27,7 @@ import { internalsOf } from "./driver.ts";
 import { refuseInsideTransaction } from "./open-transaction.ts";
 import { PoolConnection } from "./pool-connection.ts";
 import { type RetryUnit, retryUnit } from "./retry.ts";
+import { send, sendScript } from "./send.ts";
 import { SlowStatements } from "./slow-statements.ts";
 import {
 	isConnectionLost,
@@ -44,6 +37,14 @@ import {
 	isTransient,
 	toRemError,
 } from "./sql-state.ts";
+import {
+	endOpenTransaction,
+	isLimited,
+	isTransactionOpen,
+	outcomeUnknown,
+	rollBackIfOpen,
+	runTransaction,
+} from "./transaction.ts";
 
 export interface PoolDatabaseOptions {
 	readonly capabilities: Capabilities;

@@ -4,13 +4,7 @@ import { ident, type Sql, type Statement, sql, toText } from "../sql.ts";
 import {
 	type Connection,
 	cannotConnect,
-	endOpenTransaction,
-	isTransactionOpen,
 	prepareClient,
-	rollBackIfOpen,
-	runTransaction,
-	send,
-	sendScript,
 	vectorOid,
 } from "./connection.ts";
 import type {
@@ -23,7 +17,14 @@ import type {
 } from "./database.ts";
 import { internalsOf } from "./driver.ts";
 import { retryUnit } from "./retry.ts";
+import { send, sendScript } from "./send.ts";
 import { toRemError } from "./sql-state.ts";
+import {
+	endOpenTransaction,
+	isTransactionOpen,
+	rollBackIfOpen,
+	runTransaction,
+} from "./transaction.ts";
 
 interface ServerSessionOptions extends SessionOptions {
 	/** Longest wait for the connection. @default none */
@@ -62,7 +63,7 @@ export class ServerSession implements Session {
 		);
 	}
 
-	/** Connects; `address` stands for the server in messages. */
+	/** Connects; `address` represents the server in messages. */
 	static async open(
 		client: pg.Client,
 		address: string,

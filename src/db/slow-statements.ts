@@ -1,4 +1,5 @@
 import { compile, type Sql, type Statement } from "../sql.ts";
+import { membersOf } from "../util/present.ts";
 
 /** A statement of this process, as long as it took. */
 export interface SlowStatement {
@@ -57,16 +58,14 @@ export class SlowStatements {
 			this.#forget();
 			if (this.#statements.length >= maxStatements) return;
 		}
-		const { sqlState, code } = (error ?? {}) as {
-			sqlState?: string;
-			code?: string;
-		};
+		const { sqlState, code } = membersOf(error);
 		this.#statements.push({
 			at: new Date(Date.now() - durationMs),
 			text: textOf(statement),
 			durationMs,
 			rowCount,
-			error: error === undefined ? undefined : (sqlState ?? code ?? "failed"),
+			error:
+				error === undefined ? undefined : String(sqlState ?? code ?? "failed"),
 		});
 		this.#statements.sort((a, b) => b.durationMs - a.durationMs);
 		this.#statements.length = Math.min(this.#statements.length, maxStatements);

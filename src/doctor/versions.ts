@@ -20,7 +20,7 @@ LEFT JOIN pg_available_extensions a ON a.name = n.name
 ORDER BY n.place`);
 }
 
-// Since then a search goes on in the index until it has enough rows of the tenant.
+// Since then a search continues in the index until it has enough rows of the tenant.
 const oldestVector = [0, 8, 0];
 
 export const checkVersions: RunCheck = async ({ db }) => {

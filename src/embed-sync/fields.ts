@@ -69,7 +69,7 @@ FROM (VALUES (to_regclass(${fields})), (to_regclass(${versions}))) AS t (oid)`);
 
 /**
  * The table with the fields that have vectors in the database: also those that
- * only another version of the model knows. Work on the queue goes by it.
+ * only another version of the model knows. Work on the queue is decided by it.
  */
 export function asRegistered(
 	table: EntityTable,

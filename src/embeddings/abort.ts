@@ -10,7 +10,7 @@ function cancelled(): RemError {
 	return new RemError("CANCELLED", "the embedding call was cancelled");
 }
 
-/** The result, unless the signal is aborted first; the work goes on. */
+/** The result, unless the signal is aborted first; the work continues. */
 export async function unlessAborted<T>(
 	work: Promise<T>,
 	signal: AbortSignal | undefined,

@@ -1,4 +1,5 @@
 import { endianness } from "node:os";
+import { types } from "node:util";
 import { CallFailure } from "./failure.ts";
 
 /** In the place of a vector that cannot be read: empty, with what came instead. */
@@ -132,16 +133,15 @@ function isBuffer(value: unknown): value is ArrayBuffer | SharedArrayBuffer {
 /** Node's Buffer and a DataView are bytes, any other typed array is numbers. */
 function fromView(view: ArrayBufferView, reading: Reading): Float32Array {
 	const { buffer, byteOffset, byteLength } = view;
-	if (Buffer.isBuffer(view) || view instanceof DataView)
+	if (Buffer.isBuffer(view) || !types.isTypedArray(view))
 		return fromBytes(Buffer.from(buffer, byteOffset, byteLength), reading);
-	return Float32Array.from(view as unknown as ArrayLike<number>, Number);
+	return Float32Array.from<number | bigint>(view, Number);
 }
 
 /** `{ embedding: … }`, `{ values: … }`, an iterable, or what JSON makes of a typed array: `{ "0": …, "1": … }`. */
 function fromObject(object: object, reading: Reading): Float32Array {
 	if (reading.depth < maxDepth) {
-		if (Symbol.iterator in object)
-			return fromList(firstOf(object as Iterable<unknown>), reading);
+		if (isIterable(object)) return fromList(firstOf(object), reading);
 		const named = namedVector(object);
 		if (named !== undefined) return read(named, deeper(reading));
 	}
@@ -152,7 +152,11 @@ function fromObject(object: object, reading: Reading): Float32Array {
 	return noVector(`an object${membersOf(names)}`);
 }
 
-/** What stands under the first of the usual names. */
+function isIterable(object: object): object is Iterable<unknown> {
+	return Symbol.iterator in object;
+}
+
+/** What is under the first of the usual names. */
 export function namedVector(object: object): unknown {
 	const members = object as Readonly<Record<string, unknown>>;
 	for (const name of vectorNames)
@@ -189,7 +193,7 @@ function fromText(text: string, reading: Reading): Float32Array {
 		: noVector("a text that is not base64");
 }
 
-/** How many bytes base64 stands for: what is not in its alphabet would be skipped in silence. */
+/** How many bytes base64 represents: what is not in its alphabet would be skipped in silence. */
 function bytesOf(text: string): number {
 	let end = text.length;
 	while (text[end - 1] === "=") end--;

@@ -5,14 +5,19 @@ import { bounded, checkCancelled, sleep } from "./abort.ts";
 import { NoVector } from "./decode-vector.ts";
 import { CallFailure, type FailureKind, mismatch } from "./failure.ts";
 import { type InferredLimit, inferredLimit } from "./inferred-limit.ts";
+import {
+	aboutTexts,
+	failureIn,
+	isUnread,
+	lengthHint,
+	type Missing,
+	mayBeTexts,
+	ofTexts,
+	withLength,
+} from "./missing-vectors.ts";
 import { Pace } from "./pace.ts";
-import type { Batch } from "./pack.ts";
-import { estimateTokens } from "./pack.ts";
-import type {
-	EmbeddingLimits,
-	EmbeddingProvider,
-	EmbeddingPurpose,
-} from "./provider.ts";
+import { type Batch, estimateTokens } from "./pack.ts";
+import type { EmbeddingProvider, EmbeddingPurpose } from "./provider.ts";
 import { vectorsOf } from "./read-items.ts";
 import {
 	type RetryOptions,
@@ -21,7 +26,6 @@ import {
 	retryPolicy,
 } from "./retry.ts";
 import { failureOf } from "./thrown-failure.ts";
-import { vectorProblem } from "./vector-problem.ts";
 
 export interface EmbedOptions {
 	readonly purpose: EmbeddingPurpose;
@@ -435,109 +439,11 @@ interface Turn {
 	readonly isSilent: boolean;
 }
 
-/**
- * Whether the provider may be fine but for these texts: it fails, and asks for no
- * patience. An answer that cannot be read is a single text's own.
- */
-function mayBeTexts({ texts, failure, isSettled }: Missing): boolean {
-	const { kind, retryAfterMs } = failure;
-	if (kind === "answer") return texts.length > 1 && !isSettled;
-	return kind === "down" && retryAfterMs === undefined;
-}
-
 function isProbe(texts: readonly string[]): boolean {
 	return texts.length === 1 && texts[0] === probe;
-}
-
-/**
- * A failure of the provider that only these texts meet. A refusal and an error
- * 500 are believed; what may pass with time, a limited rate, a lost
- * connection or an answer that did not come, only when it happens again and again.
- */
-function ofTexts({
-	kind,
-	message,
-	status,
-	hint,
-	maxTexts,
-	isLength,
-	isOtherLength,
-}: CallFailure): CallFailure {
-	const isRefusal = kind !== "down" && kind !== "answer" && kind !== "busy";
-	const isSure =
-		isRefusal ||
-		isOtherLength ||
-		status === 402 ||
-		status === 500 ||
-		status === 501;
-	// The verdict on key, model or account was none.
-	const isVerdict = isRefusal || kind === "busy";
-	return new CallFailure(
-		isSure ? "text" : "answer",
-		`${isVerdict && status !== undefined ? `refused the text (status ${status})` : message}, and gives other texts their vectors`,
-		{
-			...(status === undefined ? { hint } : { status }),
-			maxTexts,
-			isLength,
-		},
-	);
-}
-
-function aboutTexts(missing: Missing): Missing {
-	return {
-		...missing,
-		failure: ofTexts(missing.failure),
-		isSettled: false,
-		isAboutTexts: true,
-	};
-}
-
-/** The texts a call left without a vector, and why. */
-interface Missing {
-	readonly texts: readonly string[];
-	readonly failure: CallFailure;
-	/** Whether each has a failure of its own, that of its vector. */
-	readonly isSettled: boolean;
-	/** Whether that is known already. */
-	readonly isAboutTexts?: boolean;
-	/** Whether a plain word was asked for and failed as well. */
-	readonly failsAlike?: boolean;
 }
 
 function sized(texts: readonly string[]): Batch {
 	const tokens = texts.reduce((sum, text) => sum + estimateTokens(text), 0);
 	return { texts, tokens };
-}
-
-const lengthHint = "check that model and dimensions are right";
-
-function isUnread(vector: Float32Array): boolean {
-	return vector instanceof NoVector && vector.failure.kind === "answer";
-}
-
-function failureIn(
-	vector: Float32Array,
-	dimensions: number,
-): CallFailure | undefined {
-	if (vector instanceof NoVector) return vector.failure;
-	const problem = vectorProblem(vector, dimensions);
-	if (problem === undefined) return undefined;
-	return new CallFailure(
-		"answer",
-		`answered with a vector of ${problem.message}`,
-		{ hint: lengthHint, isOtherLength: vector.length !== dimensions },
-	);
-}
-
-/** A refused text that is probably too long is reported as that; its words are not repeated. */
-function withLength(
-	failure: CallFailure,
-	text: string,
-	{ maxTokensPerText = Number.POSITIVE_INFINITY }: EmbeddingLimits,
-): CallFailure {
-	const tokens = estimateTokens(text);
-	if (failure.kind !== "text" || tokens <= maxTokensPerText) return failure;
-	return new CallFailure("text", failure.message, {
-		hint: `the text has about ${tokens} tokens, the model takes ${maxTokensPerText}: shorten it`,
-	});
 }

@@ -285,7 +285,7 @@ function messagesOf({
 	);
 }
 
-// What counts stands at the beginning; the rest may be a whole text.
+// What counts is at the beginning; the rest may be a whole text.
 const longestMessage = 500;
 
 function reasonOf(

@@ -1,7 +1,7 @@
 import { type ErrorCode, type Issue, RemError } from "../errors.ts";
 
 /**
- * What stands between a text and its vector:
+ * What is between a text and its vector:
  * - `setup`: the key, the address or the model is not accepted
  * - `busy`: too many calls (429), or the account's credit is used up
  * - `down`: not reached, an error of the server (5xx), no answer in time

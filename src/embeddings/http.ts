@@ -70,7 +70,7 @@ export async function postJson(request: JsonRequest): Promise<object> {
 	return answer;
 }
 
-/** The title stands for the page. */
+/** The title represents the page. */
 function pageOf(text: string): object {
 	return {
 		message: text,

@@ -16,7 +16,7 @@ const overlapShare = 8;
  * The text in passages of at most that many tokens (estimated), each as long as
  * can be: up to the last paragraph's end in its second half, else the last
  * sentence's, else the last word's, else the last character's. Neighbours share
- * whole sentences or words, so that what stands at a cut is found too. White
+ * whole sentences or words, so that what is at a cut is found too. White
  * space around a passage is left out, nothing else is.
  */
 export function splitText(text: string, maxTokens: number): Passage[] {
@@ -60,7 +60,7 @@ interface Span {
 	readonly end: number;
 }
 
-/** Where the passage begins that goes on with the text at the end of another. */
+/** Where the passage begins that continues with the text at the end of another. */
 function startOfOverlap(text: string, before: Span, budget: number): number {
 	const { start, end } = before;
 	const earliest = back(text, before, budget / overlapShare);

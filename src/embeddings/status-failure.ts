@@ -9,7 +9,7 @@ interface AnswerBody {
 }
 
 /**
- * The failure that an HTTP status stands for, and what the body reports of its
+ * The failure that an HTTP status represents, and what the body reports of its
  * reason. Proxies wrap one in the other: an empty account in a 403, a refused
  * text in a 500, any error in a 200.
  */

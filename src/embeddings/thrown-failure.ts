@@ -71,7 +71,7 @@ function parsed(text: unknown): unknown {
 	}
 }
 
-/** A provider may throw our own error: its words are meant to be read. */
+/** A provider may throw our own error: its message is meant for the user. */
 function ownFailure({ code, message, hint }: RemError): CallFailure {
 	const kind =
 		code === "PROVIDER_NOT_CONFIGURED"

@@ -51,7 +51,7 @@ export function portOf(server: Server): number {
 	return (server.address() as AddressInfo).port;
 }
 
-/** The request as the web's: its signal is aborted when the client goes away. */
+/** The request as the web's: its signal is aborted when the client disconnects. */
 export function toRequest(
 	incoming: IncomingMessage,
 	origin: string,

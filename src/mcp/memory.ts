@@ -15,7 +15,7 @@ export interface Identity extends BoundScope {
 	readonly name: string;
 }
 
-/** A service that can be seen as one tenant. */
+/** A service that is offered as the memory of one tenant. */
 interface ScopedService extends AnyService {
 	scope(scope: BoundScope): unknown;
 }

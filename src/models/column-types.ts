@@ -10,7 +10,7 @@ import { uuid } from "./column-types/uuid.ts";
 
 /**
  * Every type of column by its name in SQL. The first one that is described by a
- * schema is the column's: a narrower type stands before a wider one, JSON last.
+ * schema is the column's: a narrower type precedes a wider one, JSON last.
  */
 export const scalarTypes = {
 	bigint,
@@ -43,7 +43,12 @@ export function isArrayType(type: string): type is ColumnType & `${string}[]` {
 
 /** Of an array the type of its elements, else the type itself. */
 export function elementTypeOf(type: ColumnType): ScalarType {
-	return (isArrayType(type) ? type.slice(0, -2) : type) as ScalarType;
+	return isArrayType(type) ? itemType(type) : type;
+}
+
+/** Of `text[]`: `text`. */
+export function itemType<T extends string>(type: `${T}[]`): T {
+	return type.slice(0, -2) as T;
 }
 
 /** Whether rows can be ordered by a column of the type as by one value. */

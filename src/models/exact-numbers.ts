@@ -173,8 +173,7 @@ function restored(given: unknown, checked: unknown, output: unknown): unknown {
 }
 
 function copyOf(value: Record<string, unknown>): Record<string, unknown> {
-	const copy: unknown = Array.isArray(value) ? [...value] : { ...value };
-	return copy as Record<string, unknown>;
+	return Array.isArray(value) ? Object.assign([], value) : { ...value };
 }
 
 /** A list, or an object without a class. */

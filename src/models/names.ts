@@ -31,7 +31,7 @@ export function indexName(
 }
 
 /**
- * A name as it stands when PostgreSQL takes it whole, else its beginning and a
+ * A name as it is when PostgreSQL takes it whole, else its beginning and a
  * hash of the rest: the same name for the same parts, always at most 63 bytes.
  */
 export function boundedName(name: string): string {

@@ -51,7 +51,7 @@ const wide: readonly Range[] = [
 /** The inside of a class of PostgreSQL: what is read in pairs. */
 export const pairedSql = sqlClass([...letters, ...besides]);
 
-/** The same, and what stands between runs of it. */
+/** The same, and what is between runs of it. */
 export const pairedOrWideSql = sqlClass([...letters, ...besides, ...wide]);
 
 /** Runs of letters in a name, for JavaScript. */

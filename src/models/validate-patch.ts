@@ -22,7 +22,7 @@ import {
 	systemInput,
 } from "./row-schema.ts";
 import { keyOfRow } from "./rows.ts";
-import { type GivenVectors, splitSupplied, toVectors } from "./validate.ts";
+import { splitSupplied, toVectors } from "./validate.ts";
 
 /** What a patch changes of every row that it is about. */
 export interface ValidPatch {
@@ -95,7 +95,7 @@ export function validatePatch(
 	return {
 		supplied: changed,
 		unwritable: unwritable.map(({ name }) => name),
-		vectors: toVectors(output.vectors as GivenVectors | undefined),
+		vectors: toVectors(output.vectors),
 		userId:
 			row.userId === undefined
 				? undefined

@@ -136,18 +136,16 @@ function validateRow(
 		key,
 		...splitSupplied(entity, given, output),
 		unwritable: unwritable.map(({ name }) => name),
-		vectors: toVectors(output.vectors as GivenVectors | undefined),
+		vectors: toVectors(output.vectors),
 	};
 }
 
-export type GivenVectors = Readonly<Record<string, VectorInput>>;
-
-export function toVectors(
-	given: GivenVectors = {},
-): Record<string, Float32Array> {
+export function toVectors(given: unknown): Record<string, Float32Array> {
+	// zod has checked them.
+	const checked = (given ?? {}) as Readonly<Record<string, VectorInput>>;
 	const vectors: Record<string, Float32Array> = {};
-	for (const name in given) {
-		const vector = given[name];
+	for (const name in checked) {
+		const vector = checked[name];
 		if (vector !== undefined) vectors[name] = toVector(vector);
 	}
 	return vectors;

@@ -16,7 +16,7 @@ export interface SchemaFile {
 }
 
 export interface BaseOptions {
-	/** Schema our tables stand in. */
+	/** Schema of our tables. */
 	readonly schema: string;
 	/** `logged`: kv_store can be read on standbys, for 9 % on inserts. */
 	readonly kvPersistence: "unlogged" | "logged";

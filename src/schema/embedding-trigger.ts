@@ -102,7 +102,7 @@ function readClaim(table: EntityTable): Sql {
 }
 
 /**
- * A transaction that keeps its snapshot cannot see, and so not remove, a vector
+ * A transaction with one snapshot cannot see, and so not remove, a vector
  * that a worker stored since. But the worker took the text out of the queue: to
  * lock what the snapshot still shows there fails with 40001, and the writer
  * begins again.

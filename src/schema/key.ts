@@ -28,7 +28,7 @@ export function liveKeyed(entity: Entity, alias?: string): Sql {
 	);
 }
 
-/** The row's tenant; rows without one stand under `*`, which every tenant reads. */
+/** The row's tenant; rows without one are stored under `*`, which every tenant reads. */
 export function tenantExpression(entity: Entity, alias: string): Sql {
 	return entity.tenantScoped
 		? ident(alias, "tenant_id")

@@ -124,7 +124,7 @@ const optionsTable = optionTable<RegisterTypeOptions>({
 	tenantScoped: flag,
 	createEmbeddings: flag,
 	createKvTrigger: flag,
-	// Quoted wherever it stands: any name that PostgreSQL takes whole.
+	// Quoted wherever it is: any name that PostgreSQL takes whole.
 	schema: (value) =>
 		typeof value === "string" &&
 		value !== "" &&

@@ -42,7 +42,7 @@ export function hasPairs(name: Sql): Sql {
 
 /**
  * The words of a text, of a document and of a query alike. Of scripts without
- * spaces, each two characters that stand side by side are a word, found whatever
+ * spaces, each two characters that are side by side are a word, found whatever
  * the database's locale takes for a letter; the last character of a run is one
  * more, so that a query of one character finds it everywhere. Other texts do not
  * pay for it: where bytes and characters are as many, there is none of them.

@@ -232,7 +232,7 @@ export function storeWordsDdl(schema: string): Sql {
 		language: raw("%2$L"),
 		text: ident("t", "text"),
 	});
-	// The ids are sorted, not the texts: a nested loop keeps their order.
+	// The ids are sorted, not the texts: a nested loop preserves their order.
 	const insert = sql`WITH entries AS MATERIALIZED (
 SELECT t.id, t.tenant_id, t.user_id, ${raw("%1$s")}, l.length, l.often, t.words FROM (
   SELECT t.*, ${words} AS words FROM (

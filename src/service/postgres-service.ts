@@ -178,7 +178,7 @@ export class PostgresService<
 		return this.core.kv;
 	}
 
-	/** Builds indexes in the background: its queue, and how every index stands. */
+	/** Builds indexes in the background: its queue, and the state of every index. */
 	get indexer(): BackgroundIndexer {
 		return this.core.indexer;
 	}

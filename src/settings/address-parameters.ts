@@ -165,7 +165,7 @@ function unknownParameter(name: string): ParameterProblem {
 		};
 	const nearest = suggest(name, names);
 	return {
-		// A part of a password may stand here: only what can be a name is repeated.
+		// A part of a password may be here: only what can be a name is repeated.
 		problem: /^\w{1,63}$/.test(name)
 			? `has an unknown parameter ${quoted(name)}`
 			: "has an unknown parameter",

@@ -85,7 +85,7 @@ export function checkPlace(place: string, name: string): void {
 	checkHostName(place.replace(/:\d*$/, ""), name, undefined);
 }
 
-/** What stands before the first `/` or `?` is no host and port, or the host stands behind it. */
+/** What is before the first `/` or `?` is no host and port, or the host is behind it. */
 function isCutPassword(authority: string, behind: string): boolean {
 	if (!behind.includes("@")) return false;
 	const isHostAndPort = /^(\[[^\]]*\]|[^:]*)(:\d{0,5})?$/.test(authority);

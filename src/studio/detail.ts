@@ -2,7 +2,7 @@ import type { VectorState as StoredState } from "../embed-sync/vector-states.ts"
 import { keyOfRow } from "../models/rows.ts";
 import type { Edge } from "../models/types.ts";
 import type { Traversal } from "../query/graph/traversal.ts";
-import type { EntityRef, JsonObject } from "./api/common.ts";
+import type { EntityRef } from "./api/common.ts";
 import type {
 	EntityDetail,
 	InEdge,
@@ -84,7 +84,7 @@ async function readEdges(place: Place, from: string): Promise<Edges> {
 
 export function edgesOf(row: StoredRow): readonly Edge[] {
 	const { graphEdges } = row;
-	return Array.isArray(graphEdges) ? (graphEdges as readonly Edge[]) : [];
+	return Array.isArray(graphEdges) ? graphEdges : [];
 }
 
 /** What is shown of an edge as it is stored, by whatever program. */
@@ -96,7 +96,7 @@ export function edgeParts(edge: Edge) {
 		relType: String(rel_type),
 		weight: typeof weight === "number" ? weight : null,
 		createdAt: typeof created_at === "string" ? created_at : null,
-		properties: (isObject ? toJsonObject(properties) : {}) as JsonObject,
+		properties: isObject ? toJsonObject(properties) : {},
 	};
 }
 

@@ -63,7 +63,7 @@ interface AnyRepository extends Omit<Any, "find" | "findPage" | "update"> {
 	): Promise<unknown>;
 }
 
-/** The service as one request sees it: one tenant, and perhaps one user. */
+/** The service as one request sees it: one tenant, and optionally one user. */
 export class Place {
 	readonly service: StudioService;
 	readonly scope: MemoryScope;

@@ -1,4 +1,3 @@
-import type { FusionWeights } from "../query/fusion-weights.ts";
 import type { EntityRef } from "./api/common.ts";
 import type {
 	FoundItem,
@@ -51,7 +50,8 @@ export async function rankedLists(
 }
 
 function weightOf({ weights }: Found, list: ListName): number | undefined {
-	return list in weights ? weights[list as keyof FusionWeights] : undefined;
+	const known: Partial<Record<ListName, number>> = weights;
+	return known[list];
 }
 
 /** What was found, where nothing else is known of the lists. */

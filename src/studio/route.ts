@@ -1,12 +1,19 @@
 import type * as z from "zod";
+import { parseInput } from "./http/body.ts";
 import { Place, type StudioScope, type StudioService } from "./place.ts";
 
-/** A path of the API: what it takes, and what it answers. */
-export interface Route<Input = never> {
+/** A path of the API. */
+export interface Route {
 	readonly method: "GET" | "POST";
 	readonly path: string;
 	/** Refused by a studio that is read-only. @default false */
 	readonly isWrite?: boolean;
+	/** The answer to what a client sent, which is checked first. */
+	answer(call: RouteCall, given: unknown): Promise<object>;
+}
+
+/** What a path takes, and what it answers. */
+interface RouteRecord<Input> extends Omit<Route, "answer"> {
 	readonly input: z.ZodType<Input>;
 	run(call: RouteCall, input: Input): Promise<object>;
 }
@@ -30,8 +37,15 @@ export interface StudioSettings extends StudioScope {
 }
 
 /** The record of a route; the type of its input is inferred. */
-export function route<Input>(record: Route<Input>): Route {
-	return record as unknown as Route;
+export function route<Input>({
+	input,
+	run,
+	...record
+}: RouteRecord<Input>): Route {
+	return {
+		...record,
+		answer: async (call, given) => run(call, parseInput(input, given)),
+	};
 }
 
 export function routeCall(

@@ -4,6 +4,7 @@ import type { FusionWeights } from "../query/fusion-weights.ts";
 import type { HybridMatch } from "../query/hybrid.ts";
 import type { RecallReason } from "../query/recall/fuse.ts";
 import type { Match } from "../query/search.ts";
+import { membersOf } from "../util/present.ts";
 import type { MissingStep } from "../verbs/recall.ts";
 import type {
 	FoundItem,
@@ -170,7 +171,7 @@ async function inTables<Row>(
 	const explains: unknown[] = [];
 	for (const tableName of names) {
 		const found = await run(tableName);
-		const { explain } = found as { explain?: unknown };
+		const { explain } = membersOf(found);
 		explains.push(
 			tableName === undefined || explain === undefined
 				? explain

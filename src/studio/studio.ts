@@ -5,7 +5,7 @@ import { refuseUndefined } from "../models/options.ts";
 import { packageVersion } from "../util/package-file.ts";
 import { HealthWatch } from "./health/health-watch.ts";
 import { Access, localHosts } from "./http/access.ts";
-import { parseInput, readJson } from "./http/body.ts";
+import { readJson } from "./http/body.ts";
 import { Page, securityHeaders } from "./http/page.ts";
 import { HttpProblem, notFound, problemOf } from "./http/problem.ts";
 import type { StudioService } from "./place.ts";
@@ -153,7 +153,9 @@ class Studio {
 	#refuse(error: unknown, isPage: boolean): Response {
 		const problem = problemOf(error);
 		if (problem.error.code === "INTERNAL")
-			this.#log(`studio: a request failed: ${(error as Error).message}`);
+			this.#log(
+				`studio: a request failed: ${error instanceof Error ? error.message : String(error)}`,
+			);
 		const { status, error: shown } = problem;
 		if (!isPage) return Response.json({ error: shown }, { status });
 		const { message, hint } = shown;
@@ -213,9 +215,7 @@ class Studio {
 				? await readJson(request)
 				: Object.fromEntries(searchParams);
 		const call = routeCall(this.#service, this.#settings, request.signal);
-		return Response.json(
-			await route.run(call, parseInput(route.input, given) as never),
-		);
+		return Response.json(await route.answer(call, given));
 	}
 
 	async #showHealth(request: Request, path: string): Promise<Response> {

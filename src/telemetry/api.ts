@@ -11,7 +11,7 @@ const scope = "remdb";
 let api: typeof Api | undefined;
 let loading: Promise<void> | undefined;
 
-/** Before the first use; a program without OpenTelemetry goes on without it. */
+/** Before the first use; a program without OpenTelemetry continues without it. */
 export function loadTelemetry(): Promise<void> {
 	loading ??= loadApi(importApi).then((loaded) => {
 		api = loaded;

@@ -13,21 +13,18 @@ export const usualMaxTokens = 4000;
  * `CANCELLED` as soon as the signal is aborted.
  */
 export async function callTool(
-	{ tool, input, names }: OfferedTool,
+	{ tool, prepare, names }: OfferedTool,
 	call: ToolCall,
 	given: unknown,
 ): Promise<ToolAnswer> {
 	try {
 		checkScopeNames(tool.name, given);
 		checkDepth(tool.name, given);
-		const parsed = input.safeParse(given ?? {});
-		if (!parsed.success)
-			throw invalidArguments(tool.name, parsed.error.issues, names);
+		const prepared = prepare(given ?? {});
+		if ("issues" in prepared)
+			throw invalidArguments(tool.name, prepared.issues, names);
 		if (call.signal?.aborted) throw cancelled();
-		return await unlessAborted(
-			tool.run(call, parsed.data as never),
-			call.signal,
-		);
+		return await unlessAborted(prepared.run(call), call.signal);
 	} catch (error) {
 		throw toolError(error, tool.name);
 	}

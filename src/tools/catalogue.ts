@@ -13,7 +13,7 @@ import { query } from "./query.ts";
 import { recall } from "./recall.ts";
 import { remember } from "./remember.ts";
 import { search } from "./search.ts";
-import type { ArgumentsSchema, Tool, ToolAccess } from "./tool.ts";
+import type { ArgumentsSchema, OpenTool, Tool, ToolAccess } from "./tool.ts";
 import { traverse } from "./traverse.ts";
 
 /** Every tool there is: MCP and the AI SDK have them from here. */
@@ -48,7 +48,7 @@ export type Surface = (typeof surfaces)[number];
 export interface OfferedTool {
 	readonly tool: Tool;
 	readonly schema: ArgumentsSchema;
-	readonly input: z.ZodType<unknown>;
+	readonly prepare: OpenTool["prepare"];
 	/** Names of its arguments. */
 	readonly names: readonly string[];
 }
@@ -100,11 +100,11 @@ function unknownTable(name: string, known: readonly string[]): RemError {
 
 /** Its schema is made when it is listed: a client may call tools that it knows. */
 function offer(tool: Tool, access: ToolAccess): OfferedTool {
-	const input: z.ZodType<unknown> = tool.input(access);
+	const { input, prepare } = tool.open(access);
 	let schema: ArgumentsSchema | undefined;
 	return {
 		tool,
-		input,
+		prepare,
 		get schema() {
 			schema ??= schemaOf(tool, input, access);
 			return schema;
@@ -117,7 +117,7 @@ function offer(tool: Tool, access: ToolAccess): OfferedTool {
 
 function schemaOf(
 	tool: Tool,
-	input: z.ZodType<unknown>,
+	input: z.ZodType,
 	access: ToolAccess,
 ): ArgumentsSchema {
 	const { $schema: _, ...made } = z.toJSONSchema(input, { io: "input" });

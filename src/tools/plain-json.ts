@@ -1,7 +1,7 @@
 import { writeJson } from "../models/json-text.ts";
 import { membersOf } from "../util/present.ts";
 
-/** The value as JSON has it: dates as texts, and numbers that JavaScript cannot hold exactly as texts. */
+/** The value as JSON has it: dates as texts, and numbers that JavaScript cannot represent exactly as texts. */
 export function plainJson(value: unknown): unknown {
 	return JSON.parse(
 		JSON.stringify(value, (_, item: unknown) =>

@@ -55,7 +55,7 @@ export interface ToolBehaviour {
 }
 
 /** A tool, written once for MCP and the AI SDK. */
-export interface Tool<Input = never> {
+export interface Tool {
 	readonly name: string;
 	readonly title: string;
 	/** For a model: what it is for, and when to use another tool. */
@@ -63,16 +63,49 @@ export interface Tool<Input = never> {
 	readonly behaviour: ToolBehaviour;
 	/** Only of the full surface. @default false */
 	readonly isExtra?: boolean;
-	/** What its arguments must be; names of tables are checked here. */
-	input(access: ToolAccess): z.ZodType<Input>;
+	/** The tool with the arguments that the access allows. */
+	open(access: ToolAccess): OpenTool;
 	/** Completes the JSON Schema that is made of `input`. */
 	finishSchema?(schema: ArgumentsSchema, access: ToolAccess): ArgumentsSchema;
+}
+
+export interface OpenTool {
+	readonly input: z.ZodType;
+	/** The call with these arguments, or what is wrong with them. */
+	prepare(
+		given: unknown,
+	):
+		| { readonly issues: readonly z.core.$ZodIssue[] }
+		| { readonly run: (call: ToolCall) => Promise<ToolAnswer> };
+}
+
+interface ToolRecord<Input> extends Omit<Tool, "open"> {
+	/** What its arguments must be; names of tables are checked here. */
+	input(access: ToolAccess): z.ZodType<Input>;
 	run(call: ToolCall, input: Input): Promise<ToolAnswer>;
 }
 
 /** The record of a tool; the type of its input is inferred. */
-export function tool<Input>(record: Tool<Input>): Tool {
-	return record as unknown as Tool;
+export function tool<Input>({
+	input: inputOf,
+	run,
+	...record
+}: ToolRecord<Input>): Tool {
+	return {
+		...record,
+		open: (access) => {
+			const input = inputOf(access);
+			return {
+				input,
+				prepare: (given) => {
+					const { data, error } = input.safeParse(given);
+					return error === undefined
+						? { run: (call) => run(call, data) }
+						: { issues: error.issues };
+				},
+			};
+		},
+	};
 }
 
 export const reads: ToolBehaviour = {

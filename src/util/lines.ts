@@ -6,7 +6,7 @@ export interface Line {
 
 /**
  * The lines of a text that comes in pieces, ended by LF, CRLF or CR. Unlike
- * node:readline it does not split at U+2028, which may stand inside a JSON string.
+ * node:readline it does not split at U+2028, which may be inside a JSON string.
  */
 export async function* linesOf(
 	text: Iterable<string> | AsyncIterable<string>,

@@ -16,6 +16,7 @@ import type { GraphReader } from "../query/graph/traverse.ts";
 import { findNamed, type NamedEntity } from "../query/recall/find-named.ts";
 import type { EntityRef, Found, RecallReason } from "../query/recall/fuse.ts";
 import { checkScope } from "../query/scope.ts";
+import { elementAt } from "../util/present.ts";
 import { type ReadOptions, readOptions } from "./call-options.ts";
 import { graphReader } from "./graph.ts";
 import { checkHasText, checkQueryText } from "./search.ts";
@@ -128,12 +129,12 @@ export function recalledEntity(
 	{ node, row }: NamedEntity,
 ) {
 	const { entityType, entityId, entityKey } = node;
-	const table = tables.find(({ entity }) => entity.tableName === entityType);
+	const at = tables.findIndex(({ entity }) => entity.tableName === entityType);
 	return {
 		entityType,
 		entityId,
 		entityKey,
-		table: table as EntityTable,
+		table: elementAt(tables, at),
 		row,
 		graphEdges: edgesIn(row),
 	};

@@ -73,7 +73,9 @@ function runInBuckets(
 	if (typeof verb.buckets === "function")
 		return verb.buckets(caller, ...(given as never[]));
 	const { tenantId } = membersOf(given[verb.scopeAt]);
-	const core = caller.buckets.of(tenantId as string | undefined);
+	const core = caller.buckets.of(
+		typeof tenantId === "string" ? tenantId : undefined,
+	);
 	const { verbs, scope } = caller;
 	return verb.run({ core, verbs, scope }, ...given);
 }

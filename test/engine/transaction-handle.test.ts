@@ -78,7 +78,6 @@ const ofEmbeddings: Calls = {
 	registerProvider: never,
 	generateBatch: never,
 	start: never,
-	open: never,
 	openFor: never, // unless the provider of the table's model cannot be asked
 	whyNot: never,
 	wake: never,

@@ -1,5 +1,6 @@
 import { arrayLiteral } from "../../db/encode.ts";
 import { isBigintText } from "../../models/column-types/bigint.ts";
+import { type ColumnType, itemType } from "../../models/column-types.ts";
 import { limits } from "../../models/limits.ts";
 import { raw, sql } from "../../sql.ts";
 import { refusedAt } from "./context.ts";
@@ -71,10 +72,13 @@ function textOf(constant: Constant | ConstantList, type: ValueType): string {
 
 const listFormat = "ARRAY['a', 'b'] or '{a,b}'";
 
-function arrayText(constant: Constant | ConstantList, type: ValueType): string {
+function arrayText(
+	constant: Constant | ConstantList,
+	type: ColumnType & `${string}[]`,
+): string {
 	const items =
 		constant.kind === "list" ? constant.items : parseArray(constant, type);
-	const element = type.slice(0, -2) as ValueType;
+	const element = itemType(type);
 	if (items.length > limits.filterListLength)
 		throw refusedAt(
 			constant.position,

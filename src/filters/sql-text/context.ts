@@ -2,7 +2,7 @@ import { RemError } from "../../errors.ts";
 import type { Entity } from "../../models/entity.ts";
 import type { EntityTable } from "../../models/registry.ts";
 
-/** SQL that a user wrote, and where each of its characters stands in what they wrote. */
+/** SQL that a user wrote, and where each of its characters is in what they wrote. */
 export interface SqlText {
 	readonly value: string;
 	at(index: number): number;
@@ -14,7 +14,7 @@ export interface Context {
 	readonly entity: Entity;
 	/** The table's name in the statement that the SQL becomes a part of. */
 	readonly alias: string;
-	/** Where something stands in what the user wrote, counted from 1; the grammar counts bytes. */
+	/** Where something is in what the user wrote, counted from 1; the grammar counts bytes. */
 	positionAt(location: number | undefined): number;
 }
 

@@ -156,7 +156,7 @@ const extractable = [
 	"epoch",
 ];
 
-/** A unit is one of ours, as it stands here: never what was typed. */
+/** A unit is one of ours, as it is here: never what was typed. */
 function unitSql(unit: Operand | undefined, known: readonly string[]): Sql {
 	const name =
 		unit?.kind === "text"

@@ -1,3 +1,4 @@
+import { itemType } from "../../models/column-types.ts";
 import { limits } from "../../models/limits.ts";
 import { empty, raw, type Sql, sql } from "../../sql.ts";
 import { valueAt } from "../../util/present.ts";
@@ -6,7 +7,7 @@ import { refusedAt } from "./context.ts";
 import { sameFamily } from "./operators.ts";
 import { as, settle } from "./unify.ts";
 import type { Constant, Operand, Value } from "./value.ts";
-import { isList, listTypeOf, type ValueType } from "./value-types.ts";
+import { isList, listTypeOf } from "./value-types.ts";
 
 /** A value that is compared with those of a list. */
 export interface Membership {
@@ -51,7 +52,7 @@ export function matchesAny(
 		return boolean(position, sql`(${value.sql} = ANY (${list.sql}))`);
 	}
 	if (!isList(right.type)) throw refusedAt(right.position, "ANY takes a list");
-	const value = as(left, right.type.slice(0, -2) as ValueType);
+	const value = as(left, itemType(right.type));
 	// An index on the list knows @>.
 	return boolean(position, sql`(${right.sql} @> ARRAY[${value.sql}])`);
 }

@@ -25,10 +25,6 @@ export class Sessions {
 		this.#calls = calls;
 	}
 
-	get count(): number {
-		return this.#open.size;
-	}
-
 	async handle(request: Request, identity: Identity): Promise<Response> {
 		const id = request.headers.get("mcp-session-id");
 		if (id === null) return this.#begin(request, identity);

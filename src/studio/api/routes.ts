@@ -42,7 +42,7 @@ import type {
  * Authentication. `rem studio` opens `/?token=T`; the server answers 303 to `./`
  * with an HttpOnly, SameSite=Strict cookie, and from then on the cookie is
  * enough. Without either, `api/…` answers 401 `UNAUTHORIZED` and the page a short
- * text that says to open the printed address. A fetch of the page needs nothing
+ * text that asks to open the printed address. A fetch of the page needs nothing
  * special: same-origin requests carry the cookie. In an application that mounts
  * the studio, `authorize` takes the cookie's place.
  *

@@ -40,10 +40,6 @@ export class HealthWatch {
 		this.#read = partReaders(service, new QueueHistory());
 	}
 
-	get clients(): number {
-		return this.#clients.size;
-	}
-
 	/** Every part as it is now; while clients look, as it was read for them. */
 	async snapshot(): Promise<HealthSnapshot> {
 		for (const name of names)
@@ -54,7 +50,7 @@ export class HealthWatch {
 		) as unknown as HealthSnapshot;
 	}
 
-	/** A stream of server-sent events, until the client goes or the studio ends. */
+	/** A stream of server-sent events, until the client disconnects or the studio ends. */
 	open(signal: AbortSignal): ReadableStream<Uint8Array> {
 		if (this.#clients.size >= maxClients)
 			throw new HttpProblem(503, {

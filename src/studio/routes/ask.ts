@@ -66,7 +66,7 @@ function refOf(result: FoundByQuery, row: JsonObject): EntityRef | null {
 		: null;
 }
 
-/** What stands in front: what a row is called by, and why it was found. */
+/** What is in front: what a row is called by, and why it was found. */
 const firstColumns = [
 	"entityType",
 	"entityKey",

@@ -28,12 +28,12 @@ export const complete = route({
 
 const shown = 30;
 
-/** What stands before the cursor. */
+/** What is before the cursor. */
 interface Typed {
 	/** Where the word begins that is being written. */
 	readonly from: number;
 	readonly word: string;
-	/** Whether it stands in quotes. */
+	/** Whether it is in quotes. */
 	readonly isQuoted: boolean;
 	/** Words before it, in capitals. */
 	readonly before: readonly string[];

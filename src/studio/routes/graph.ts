@@ -139,12 +139,12 @@ function edgesBetween(
 	const ids = new Map<string, string>();
 	for (const { entityId, entityKey, entityType } of [...nodes].reverse())
 		for (const name of [entityKey, `${entityType}/${entityKey}`, entityId])
-			ids.set(spelling(name), entityId);
+			ids.set(comparedName(name), entityId);
 	const drawn = new Set(nodes.map(({ entityId }) => entityId));
 	return nodes.flatMap(({ entityId: source }) =>
 		edgesOf(rows.get(source) ?? {}).flatMap((edge): GraphEdge[] => {
 			const { dst, relType, weight } = edgeParts(edge);
-			const target = targets.get(dst) ?? ids.get(spelling(dst));
+			const target = targets.get(dst) ?? ids.get(comparedName(dst));
 			if (target === undefined || !drawn.has(target)) return [];
 			if (types !== undefined && types.length > 0 && !types.includes(relType))
 				return [];
@@ -154,7 +154,7 @@ function edgesBetween(
 }
 
 /** "Sarah Chen", "sarah-chen" and "SARAH_CHEN" are one name; the database has more such rules. */
-function spelling(name: string): string {
+function comparedName(name: string): string {
 	return name
 		.normalize("NFKC")
 		.toLowerCase()

@@ -13,17 +13,36 @@ import type { Place, StoredRow } from "../place.ts";
 import { type RouteCall, route } from "../route.ts";
 import { editableSystemFields } from "./bootstrap.ts";
 
-export const edit = route({
-	method: "POST",
-	path: "edit",
-	isWrite: true,
-	input: z.strictObject({
-		...entityInput,
+const oneEntity = z.strictObject(entityInput);
+
+/** A write of one entity; the answer is the entity as it is then. */
+function write<Input extends z.output<typeof oneEntity>>(
+	path: string,
+	input: z.ZodType<Input>,
+	work: (place: Place, given: Input) => Promise<unknown>,
+) {
+	return route({
+		method: "POST",
+		path,
+		isWrite: true,
+		input,
+		run: async (call: RouteCall, given): Promise<EntityDetail> => {
+			const place = call.place(given);
+			await work(place, given);
+			const detail = await readDetail(place, given);
+			if (detail !== undefined) return detail;
+			throw notFound("no entity of this tenant and user has that id");
+		},
+	});
+}
+
+export const edit = write(
+	"edit",
+	oneEntity.extend({
 		fields: z.record(z.string(), z.unknown()),
 		updatedAt: z.string().max(100).optional(),
 	}),
-	run: async (call: RouteCall, given): Promise<EntityDetail> => {
-		const place = call.place(given);
+	async (place, given) => {
 		const { entity, row } = await liveRow(place, given);
 		checkFields(entity, given.fields);
 		if (
@@ -35,15 +54,14 @@ export const edit = route({
 				message: "the entity has changed since it was read",
 				hint: "read it again, and edit what is there now",
 			});
-		// Fields that are not edited stay as they are now, whoever changed them.
+		// Fields that are not edited stay as they are now, also where another client changed them.
 		await place
 			.rows(entity)
 			.update(given.entityId, rowFromJson(entity, given.fields), {
 				onEmbeddingError: "queue",
 			});
-		return detailOf(place, given);
 	},
-});
+);
 
 function checkFields(entity: Entity, fields: StoredRow): void {
 	const known = [
@@ -65,46 +83,26 @@ function checkFields(entity: Entity, fields: StoredRow): void {
 	);
 }
 
-export const remove = route({
-	method: "POST",
-	path: "delete",
-	isWrite: true,
-	input: z.strictObject(entityInput),
-	run: async (call: RouteCall, given): Promise<EntityDetail> => {
-		const place = call.place(given);
-		await place.rows(place.entity(given.entityType)).delete(given.entityId);
-		return detailOf(place, given);
-	},
-});
+export const remove = write("delete", oneEntity, (place, given) =>
+	place.rows(place.entity(given.entityType)).delete(given.entityId),
+);
 
-export const restore = route({
-	method: "POST",
-	path: "restore",
-	isWrite: true,
-	input: z.strictObject(entityInput),
-	run: async (call: RouteCall, given): Promise<EntityDetail> => {
-		const place = call.place(given);
-		await place.rows(place.entity(given.entityType)).restore(given.entityId);
-		return detailOf(place, given);
-	},
-});
+export const restore = write("restore", oneEntity, (place, given) =>
+	place.rows(place.entity(given.entityType)).restore(given.entityId),
+);
 
 const relType = z.string().min(1).max(400);
 const dst = z.string().min(1).max(2048);
 
-export const link = route({
-	method: "POST",
-	path: "link",
-	isWrite: true,
-	input: z.strictObject({
-		...entityInput,
+export const link = write(
+	"link",
+	oneEntity.extend({
 		dst,
 		relType,
 		weight: z.number().min(0).max(1).optional(),
 		properties: z.record(z.string(), z.unknown()).optional(),
 	}),
-	run: async (call: RouteCall, given): Promise<EntityDetail> => {
-		const place = call.place(given);
+	async (place, given) => {
 		const { row } = await liveRow(place, given);
 		const { weight, properties } = given;
 		await place.scope.link({
@@ -115,40 +113,27 @@ export const link = route({
 				...defined({ weight, properties }),
 			},
 		});
-		return detailOf(place, given);
 	},
-});
+);
 
-export const unlink = route({
-	method: "POST",
-	path: "unlink",
-	isWrite: true,
-	input: z.strictObject({ ...entityInput, dst, relType: relType.optional() }),
-	run: async (call: RouteCall, given): Promise<EntityDetail> => {
-		const place = call.place(given);
+export const unlink = write(
+	"unlink",
+	oneEntity.extend({ dst, relType: relType.optional() }),
+	async (place, given) => {
 		const { row } = await liveRow(place, given);
 		await place.scope.unlink({
 			from: String(row.id),
 			dst: given.dst,
 			...defined({ relType: given.relType }),
 		});
-		return detailOf(place, given);
 	},
-});
+);
 
 /** Writes the texts again as they are: a write embeds those that have no vector. */
-export const embed = route({
-	method: "POST",
-	path: "embed",
-	isWrite: true,
-	input: z.strictObject(entityInput),
-	run: async (call: RouteCall, given): Promise<EntityDetail> => {
-		const place = call.place(given);
-		const { entity, row } = await liveRow(place, given);
-		const texts = entity.embedFields.map(({ name }) => [name, row[name]]);
-		await place.rows(entity).update(given.entityId, Object.fromEntries(texts));
-		return detailOf(place, given);
-	},
+export const embed = write("embed", oneEntity, async (place, given) => {
+	const { entity, row } = await liveRow(place, given);
+	const texts = entity.embedFields.map(({ name }) => [name, row[name]]);
+	await place.rows(entity).update(given.entityId, Object.fromEntries(texts));
 });
 
 async function liveRow(
@@ -164,10 +149,4 @@ async function liveRow(
 		message: "the entity is deleted",
 		hint: "restore it first",
 	});
-}
-
-async function detailOf(place: Place, ref: EntityRef): Promise<EntityDetail> {
-	const detail = await readDetail(place, ref);
-	if (detail !== undefined) return detail;
-	throw notFound("no entity of this tenant and user has that id");
 }

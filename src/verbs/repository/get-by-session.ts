@@ -32,7 +32,7 @@ type SessionPage<E> = Omit<RepositoryFindOptions<E>, "orderBy">;
 export interface GetBySession<E extends Entity> {
 	/**
 	 * A session's rows in the order they were created; for models with a
-	 * `sessionId`. `last` reads the latest ones only: what a chat shows, and goes on from.
+	 * `sessionId`. `last` reads the latest ones only: what a chat shows, and continues from.
 	 *
 	 * @example
 	 * await messages.getBySession({ sessionId: "s-1", userId: "user123", last: 20 })

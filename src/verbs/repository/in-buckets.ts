@@ -74,8 +74,8 @@ export function everywhere<T>(
 		.map((core) => of(inBucket(caller, core)));
 }
 
-/** What a repository is bound to where the service has buckets. */
-function bucketsOf({ core }: RowsCaller): Buckets {
+/** @internal What a repository is bound to where the service has buckets. */
+export function bucketsOf({ core }: RowsCaller): Buckets {
 	return core as Buckets;
 }
 

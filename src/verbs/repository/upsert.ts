@@ -1,4 +1,3 @@
-import type { Buckets } from "../../buckets/buckets.ts";
 import { findInBuckets } from "../../buckets/find-in-buckets.ts";
 import { upsertInBuckets } from "../../buckets/upsert-in-buckets.ts";
 import { argument, optionalOptions } from "../../calls/arguments.ts";
@@ -15,7 +14,7 @@ import { upsertChecks } from "../batch-upsert.ts";
 import { callScope } from "../call-options.ts";
 import { rowsVerb } from "../verb.ts";
 import type { Filter } from "./find.ts";
-import { everywhere } from "./in-buckets.ts";
+import { bucketsOf, everywhere } from "./in-buckets.ts";
 import { bound, rowsHandle } from "./rows.ts";
 
 export interface RepositoryUpsertOptions {
@@ -84,7 +83,7 @@ export const upsert = rowsVerb({
 		) => {
 			const { core, table } = caller;
 			const ofScope = bound(caller, options);
-			const { ids } = await upsertInBuckets(core as Buckets, table, {
+			const { ids } = await upsertInBuckets(bucketsOf(caller), table, {
 				...ofScope,
 				boundUser: caller.scope?.userId,
 				entities: Array.isArray(given) ? given : [given],
