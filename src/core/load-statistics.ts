@@ -1,11 +1,14 @@
+import { emptyPendingLists } from "../db/catalogue/indexes.ts";
 import type { Database, Handle } from "../db/database.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
 import { isRemError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { ident, join, sql } from "../sql.ts";
-import { gatherTenantStatistics } from "../store/first-statistics.ts";
-import { emptyPendingLists } from "../store/pending-lists.ts";
+import {
+	gatherTenantStatistics,
+	writtenTables,
+} from "../store/first-statistics.ts";
 
 const rowsPerAnalyze = 1000;
 /** Below it a list is too short to be noticed, and often sorted in with others' entries. */
@@ -53,7 +56,7 @@ export class LoadStatistics {
 		if (rows < rowsPerCleaning || isOpen) return;
 		this.#listedRows.delete(tableName);
 		try {
-			await emptyPendingLists(this.#db, table);
+			await emptyPendingLists(this.#db, writtenTables(table));
 		} catch (error) {
 			// What was loaded is committed: searches read its list until VACUUM does this.
 			this.#warn(error, tableName, "its indexes could not be cleaned");

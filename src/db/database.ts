@@ -32,7 +32,7 @@ export interface QueryOptions {
 	 * `auto` as PostgreSQL chooses, which plans the first five executions on each
 	 * connection for their values. @default either, as the connection is set
 	 */
-	readonly plan?: PlanMode | undefined;
+	readonly plan?: "generic" | "auto" | undefined;
 	/**
 	 * It reads an UNLOGGED table, which a standby cannot: there it fails with
 	 * SQLSTATE 0A000, as a rule without being sent.
@@ -58,7 +58,8 @@ export interface QueryOptions {
 	readonly timeoutMs?: number;
 }
 
-export type PlanMode = "generic" | "auto";
+/** @internal How a statement with a name is planned. */
+export type PlanMode = NonNullable<QueryOptions["plan"]>;
 
 export interface TransactionOptions {
 	/** @default "read committed" */

@@ -119,7 +119,6 @@ export function writtenTables(table: EntityTable): Sql[] {
 	];
 }
 
-/** The table's, or `NULL`. */
-export function oidOf(table: Sql): Sql {
+function oidOf(table: Sql): Sql {
 	return sql`to_regclass(${literal(toText(table))})`;
 }

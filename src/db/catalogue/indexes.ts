@@ -1,4 +1,4 @@
-import { ident, literal, type Sql, sql, toText } from "../../sql.ts";
+import { ident, join, literal, type Sql, sql, toText } from "../../sql.ts";
 import type { Handle } from "../database.ts";
 import { arrayLiteral } from "../encode.ts";
 import { sendEach } from "../send-each.ts";
@@ -198,4 +198,26 @@ SELECT ARRAY(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALIT
 FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
 WHERE i.indrelid = to_regclass(${table}) AND c.relname = ${index} AND i.indisvalid`);
 	return rows[0]?.columns ?? [];
+}
+
+/**
+ * Sorts new entries of the tables' GIN indexes in, as VACUUM does. Until then they wait
+ * in a list of up to 256 kB that each search reads as a whole: among 1,400 names
+ * 1.2 ms of a hybrid search instead of 0.4. Only an index's owner may do it; for
+ * others autovacuum does.
+ */
+export async function emptyPendingLists(
+	db: Handle,
+	tables: readonly Sql[],
+): Promise<void> {
+	const oids = tables.map(
+		(table) => sql`to_regclass(${literal(toText(table))})`,
+	);
+	await db.query(
+		sql`SELECT gin_clean_pending_list(c.oid)
+FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_am AS a ON a.oid = c.relam
+WHERE i.indrelid IN (${join(oids)}) AND a.amname = 'gin'
+  AND i.indisvalid AND pg_has_role(c.relowner, 'USAGE')`,
+		{ isLimited: true },
+	);
 }
