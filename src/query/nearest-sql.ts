@@ -1,5 +1,6 @@
 import { encodeVector } from "../db/encode.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
+import type { Entity } from "../models/entity.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorIndexForm } from "../schema/index-types/definition.ts";
 import { vectorForms } from "../schema/index-types.ts";
@@ -129,6 +130,18 @@ function vectorOf({ queryEmbedding }: NearestSearch): Sql {
 
 /** What is read of a hit: the row's columns, and which passage of it was nearest. */
 export function hitColumns({ entity }: EntityTable, near: string): Sql {
+	const known = columnsOfHits.get(entity)?.get(near);
+	if (known !== undefined) return known;
+	const columns = readHitColumns(entity, near);
+	const ofEntity = columnsOfHits.get(entity) ?? new Map<string, Sql>();
+	columnsOfHits.set(entity, ofEntity.set(near, columns));
+	return columns;
+}
+
+/** Their text is the same in each search. */
+const columnsOfHits = new WeakMap<Entity, Map<string, Sql>>();
+
+function readHitColumns(entity: Entity, near: string): Sql {
 	const columns = [...entity.fieldsByName.values()].map(({ column }) =>
 		ident("r", column),
 	);

@@ -73,8 +73,8 @@ const search = (options: Options = {}) =>
 		queryText: "page about birds 3",
 		fieldName: "content",
 		tenantId: large,
-		// At the usual 100 an index pays from 2,000 vectors on: too many to build here.
-		efSearch: 20,
+		// At the usual 100 an index pays from 3,000 vectors on: too many to build here.
+		efSearch: 16,
 		...options,
 		explain: true,
 	});

@@ -24,9 +24,11 @@ const plan = (
 describe("an index is used", () => {
 	test.each<[string, number, number | undefined, "exact" | "hnsw"]>([
 		["not where there is none", 1e6, undefined, "exact"],
-		["not for 1,000 vectors", 1_000, 1_000, "exact"],
-		["for 1,001", 1_001, 1_001, "hnsw"],
+		["not for 1,500 vectors", 1_500, 1_500, "exact"],
+		["for 1,501", 1_501, 1_501, "hnsw"],
 		["for 1,582 of 5,000", 1_582, 5_000, "hnsw"],
+		["not for 4,819 of 50,000", 4_819, 50_000, "exact"],
+		["for 9,639 of 50,000", 9_639, 50_000, "hnsw"],
 		["not for 6,000 of a million", 6_000, 1e6, "exact"],
 		["for 30,000 of a million", 30_000, 1e6, "hnsw"],
 		["not for 30,000 of ten million", 30_000, 1e7, "exact"],
