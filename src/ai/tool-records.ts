@@ -8,6 +8,7 @@ import {
 	wholeNumber,
 } from "../models/checks.ts";
 import {
+	narrowing,
 	type OptionChecks,
 	optionTable,
 	takeOptions,
@@ -35,7 +36,10 @@ export interface RemToolsOptions {
 
 const checks: OptionChecks<RemToolsOptions> = {
 	readOnly: flag,
-	tables: listOf(anyText),
+	tables: narrowing(
+		listOf(anyText),
+		"name the tables, or leave tables out for every table of the service",
+	),
 	maxTokens: wholeNumber(200, 1_000_000),
 	surface: oneOf(...surfaces),
 };

@@ -189,7 +189,7 @@ async function evaluateQueries(
 			tableName,
 			limit: k,
 			tenantId: tenant,
-			userId,
+			...(userId === undefined ? {} : { userId }),
 			transaction,
 			consistency,
 			provider,

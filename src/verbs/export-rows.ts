@@ -6,6 +6,7 @@ import { stoppable } from "../db/stoppable.ts";
 import { callersOwnErrors, RemError } from "../errors.ts";
 import { anyText, callback, flag, listOf, signal } from "../models/checks.ts";
 import {
+	narrowing,
 	type OptionChecks,
 	progressCallback,
 	required,
@@ -57,7 +58,10 @@ type Options = ExportRowsOptions<Models, string>;
 const checks: OptionChecks<Options> = {
 	...wholeScope,
 	write: required(callback),
-	tables: listOf(anyText),
+	tables: narrowing(
+		listOf(anyText),
+		"name the tables, or leave tables out for all of them",
+	),
 	vectors: flag,
 	deleted: flag,
 	onProgress: progressCallback,
