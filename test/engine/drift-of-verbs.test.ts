@@ -40,9 +40,7 @@ const column = (name: string) =>
 		`^(bucket \\w+: )?table "notes" differs from its model: (.*; )?column "${name}" is missing`,
 	);
 const relation = (name: string) =>
-	new RegExp(
-		`(^|: )relation "\\w+\\.${name}" does not exist`,
-	);
+	new RegExp(`(^|: )relation "\\w+\\.${name}" does not exist`);
 
 const reads = ["vectorSearch", "hybridSearch", "recall", "evaluate"];
 const rowReads = ["rows.find", "rows.getById", "exportRows", "query SQL"];
