@@ -8,7 +8,6 @@ import {
 	wholeNumber,
 } from "../models/checks.ts";
 import {
-	narrowing,
 	type OptionChecks,
 	optionTable,
 	takeOptions,
@@ -36,10 +35,7 @@ export interface RemToolsOptions {
 
 const checks: OptionChecks<RemToolsOptions> = {
 	readOnly: flag,
-	tables: narrowing(
-		listOf(anyText),
-		"name the tables, or leave tables out for every table of the service",
-	),
+	tables: listOf(anyText),
 	maxTokens: wholeNumber(200, 1_000_000),
 	surface: oneOf(...surfaces),
 };

@@ -8,7 +8,6 @@ import { coreOfTenant } from "../buckets/core-of-tenant.ts";
 import { RemError } from "../errors.ts";
 import type { Entity } from "../models/entity.ts";
 import type { Field } from "../models/field.ts";
-import { refuseUndefined } from "../models/options.ts";
 import { toVector } from "../models/vector.ts";
 import {
 	chooseDiverse,
@@ -104,13 +103,7 @@ export class RemVectorStore extends VectorStore {
 	}
 
 	/** Deletes the documents of the ids, or those that a filter finds. */
-	override async delete(params: DeleteParams = {}): Promise<void> {
-		for (const name of ["ids", "filter"] as const)
-			refuseUndefined(params, name, {
-				call: "delete",
-				hint: `pass ${name}, or leave ${name} out`,
-			});
-		const { ids, filter } = params;
+	override async delete({ ids, filter }: DeleteParams = {}): Promise<void> {
 		if (ids === undefined && filter === undefined)
 			throw new RemError("VALIDATION", "delete needs ids or a filter", {
 				hint: 'store.delete({ ids: ["doc-1"] }) or store.delete({ filter: { source: "wiki" } })',

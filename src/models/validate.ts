@@ -546,28 +546,11 @@ function vectorProblems(
 }
 
 /** In a user's scope a row is that user's, or shared. */
-/** A missing value must not share the row: the call's user is the only other one that it can have. */
 function userProblems(
-	given: Readonly<Record<string, unknown>>,
-	scope: RowScope,
+	{ userId }: Readonly<Record<string, unknown>>,
+	{ boundUser }: RowScope,
 	index: number,
 ): Problem[] {
-	const { userId } = given;
-	const { boundUser } = scope;
-	if (
-		userId === undefined &&
-		scope.userId === undefined &&
-		Object.hasOwn(given, "userId")
-	)
-		return [
-			{
-				kind: "value",
-				index,
-				field: "userId",
-				message:
-					"is undefined: name the user, pass null for a shared row, or leave it out",
-			},
-		];
 	if (boundUser === undefined || typeof userId !== "string") return [];
 	if (userId === boundUser) return [];
 	return [

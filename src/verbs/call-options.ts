@@ -41,15 +41,9 @@ export interface ReadOptions extends CallScope {
 	readonly signal?: AbortSignal;
 }
 
-/** Without one, reads return the rows of all users, and writes are of rows that all share. */
-export const callUser = narrowing(
-	userName,
-	"pass the user's id, null for shared rows, or leave userId out",
-);
-
 export const callScope: OptionChecks<CallScope> = {
 	tenantId: tenantName,
-	userId: callUser,
+	userId: userName,
 	transaction: transactionHandle,
 };
 

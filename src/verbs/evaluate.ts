@@ -189,7 +189,7 @@ async function evaluateQueries(
 			tableName,
 			limit: k,
 			tenantId: tenant,
-			...(userId === undefined ? {} : { userId }),
+			userId,
 			transaction,
 			consistency,
 			provider,

@@ -77,7 +77,7 @@ const modes = {
 			limit: Math.min(limit, limits.recallItems),
 			maxTokens: limits.recallTokens,
 			tenantId,
-			...(userId === undefined ? {} : { userId }),
+			userId,
 			transaction,
 			consistency,
 			signal,

@@ -6,7 +6,6 @@ import { stoppable } from "../db/stoppable.ts";
 import { callersOwnErrors, RemError } from "../errors.ts";
 import { anyText, callback, flag, listOf, signal } from "../models/checks.ts";
 import {
-	narrowing,
 	type OptionChecks,
 	progressCallback,
 	required,
@@ -58,10 +57,7 @@ type Options = ExportRowsOptions<Models, string>;
 const checks: OptionChecks<Options> = {
 	...wholeScope,
 	write: required(callback),
-	tables: narrowing(
-		listOf(anyText),
-		"name the tables, or leave tables out for all of them",
-	),
+	tables: listOf(anyText),
 	vectors: flag,
 	deleted: flag,
 	onProgress: progressCallback,

@@ -91,7 +91,7 @@ export const query = verb({
 		};
 		return answer(parts, text, {
 			tenantId: core.tenant(tenantId),
-			...(userId === undefined ? {} : { userId }),
+			userId,
 			transaction,
 			consistency,
 			signal,

@@ -150,8 +150,5 @@ describe("remTools", () => {
 			'unknown table "fcts"',
 		);
 		expect(() => remTools(scope(), { maxTokens: 0 })).toThrow("maxTokens");
-		expect(() => remTools(scope(), { tables: undefined } as never)).toThrow(
-			"tables of remTools is undefined",
-		);
 	});
 });

@@ -431,45 +431,27 @@ describe("a hostile value", () => {
 	});
 });
 
-describe("an option of whose rows that is given as undefined", () => {
-	const argumentWith = (
-		{ parameters }: (typeof withArguments)[number]["method"],
-		name: string,
-	) => parameters.findIndex(({ table }) => table?.names.includes(name));
-
-	const having = (name: string) =>
-		withArguments.filter(({ method }) => argumentWith(method, name) >= 0);
-
-	const both = (verbs: readonly string[], name: string) =>
-		verbs.flatMap((verb) => [
-			`PostgresService.${verb} ${name}`,
-			`scope.${verb} ${name}`,
-		]);
-
-	/** Everywhere for a user; else where leaving it out takes in all tenants, or writes all tables into a file. */
-	const refusing = [
-		...having("userId").map(({ name }) => `${name} userId`),
-		...both(["exportRows", "importRows", "verifyRows"], "tenantId"),
-		...both(["exportRows"], "tables"),
+describe("a tenant or user that is given as undefined", () => {
+	/** Where leaving it out takes in the rows of all tenants or users. */
+	const widening = [
+		...["tenantId", "userId"].flatMap((name) =>
+			["exportRows", "importRows", "verifyRows"].flatMap((verb) => [
+				`PostgresService.${verb} ${name}`,
+				`scope.${verb} ${name}`,
+			]),
+		),
+		"PostgresService.forget userId",
+		"scope.forget userId",
+		"PostgresService.scope userId",
 	];
 
-	/** Those of a tenant without the value are of the default tenant; conditions and tables never reach another's rows. */
-	const narrowingOptions = [
-		"userId",
-		"tenantId",
-		"tables",
-		"tableName",
-		"where",
-		"entityType",
-	];
-
-	test("is refused, with the remedy, where a missing value would share, erase or disclose rows", async () => {
+	test("is refused, with the remedy, by every method that would take in all of them, and taken by the others", async () => {
 		const refused: string[] = [];
-		for (const name of narrowingOptions)
-			for (const { name: method, method: given, call, sample } of having(
-				name,
-			)) {
-				const at = argumentWith(given, name);
+		for (const { name: method, method: given, call, sample } of withArguments) {
+			const at = given.parameters.findIndex(({ table }) => table !== undefined);
+			for (const name of ["tenantId", "userId"]) {
+				const argument = given.parameters[at];
+				if (!argument?.table?.names.includes(name)) continue;
 				const args = sample();
 				const { [name]: _, ...others } = (args[at] ?? {}) as Record<
 					string,
@@ -491,42 +473,8 @@ describe("an option of whose rows that is given as undefined", () => {
 				});
 				refused.push(`${method} ${name}`);
 			}
-		expect(refused.toSorted()).toEqual(refusing.toSorted());
-		for (const verb of ["batchUpsert", "recall", "link", "query"])
-			expect(refusing).toContain(`PostgresService.${verb} userId`);
-		expect(refusing).toContain("Repository.upsert userId");
-	});
-
-	test("is refused of a row that would be shared", async () => {
-		const row = { name: "of a missing user", userId: undefined } as never;
-		const notes = db.service.repository(Note);
-		const writes = {
-			upsert: () => notes.upsert(row, { tenantId }),
-			batchUpsert: () =>
-				db.service.batchUpsert({
-					tableName: "notes",
-					entities: [{ name: "fine", userId: "u" }, row],
-					tenantId,
-				}),
-			"scope of the tenant": () =>
-				db.service.scope({ tenantId }).repository(Note).upsert(row),
-		};
-		for (const write of Object.values(writes))
-			await expect(write()).rejects.toMatchObject({
-				code: "VALIDATION",
-				message: expect.stringContaining(
-					"userId: is undefined: name the user, pass null for a shared row, or leave it out",
-				),
-			});
-		expect(
-			await notes.count({
-				name: { in: ["of a missing user", "fine"] },
-				tenantId,
-			}),
-		).toBe(0);
-		const owned = await notes.upsert(row, { tenantId, userId: "u" });
-		expect(owned.userId).toBe("u");
-		await notes.purge(owned.id, tenantId);
+		}
+		expect(refused.toSorted()).toEqual(widening.toSorted());
 	});
 
 	test("is refused by a repository that is opened for a scope", async () => {

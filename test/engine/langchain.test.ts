@@ -309,24 +309,6 @@ describe("a retriever over recall", () => {
 	});
 });
 
-test("a store deletes nothing by ids or a filter that are given as undefined", async () => {
-	const tenantId = "delete undefined";
-	const store = new RemVectorStore({
-		service: db.service,
-		entity: Note,
-		tenantId,
-	});
-	for (const params of [
-		{ ids: undefined },
-		{ ids: ["a"], filter: undefined },
-		{ ids: undefined, filter: { name: "a" } },
-	])
-		await expect(store.delete(params as never)).rejects.toMatchObject({
-			code: "VALIDATION",
-			message: expect.stringMatching(/^(ids|filter) of delete is undefined$/),
-		});
-});
-
 test("a store and a retriever refuse a user that is given as undefined", () => {
 	const config = {
 		service: db.service,

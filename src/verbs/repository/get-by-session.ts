@@ -1,14 +1,18 @@
 import { optionalOptions, options } from "../../calls/arguments.ts";
 import { async, rows, traced } from "../../calls/public-methods.ts";
 import { RemError } from "../../errors.ts";
-import { tenantName, text, wholeNumber } from "../../models/checks.ts";
+import {
+	tenantName,
+	text,
+	userName,
+	wholeNumber,
+} from "../../models/checks.ts";
 import type { Entity } from "../../models/entity.ts";
 import { type OptionChecks, required } from "../../models/options.ts";
 import { fieldOf } from "../../models/registry.ts";
 import type { Row } from "../../models/types.ts";
 import { userCondition } from "../../query/scope.ts";
 import { findRows } from "../../store/find-rows.ts";
-import { callUser } from "../call-options.ts";
 import { rowsVerb } from "../verb.ts";
 import { pageOptions, type RepositoryFindOptions } from "./find.ts";
 import { bound, rowsHandle, tenantOf } from "./rows.ts";
@@ -39,7 +43,7 @@ export interface GetBySession<E extends Entity> {
 const checks: OptionChecks<Session> = {
 	sessionId: required(text),
 	tenantId: tenantName,
-	userId: callUser,
+	userId: userName,
 	last: wholeNumber(0),
 };
 
