@@ -35,6 +35,7 @@ import {
 import { progressCallback, withParts } from "../models/options.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector.ts";
+import { explainDrift } from "../store/explain-drift.ts";
 import { ModelAdoption, type PlannedModel } from "./adopt-models.ts";
 import type { GenerateBatchOptions } from "./embedder.ts";
 import { ModelChoice } from "./model-choice.ts";
@@ -119,7 +120,11 @@ export class Embeddings {
 	}
 
 	/** How many texts there are, have their vector, wait for it, or are dead-lettered. It reads every text. */
-	async status(): Promise<EmbeddingStatus> {
+	status(): Promise<EmbeddingStatus> {
+		return this.#explained(this.#status());
+	}
+
+	async #status(): Promise<EmbeddingStatus> {
 		const { settings, embedder } = this.#parts;
 		const db = this.#limited;
 		this.models.forget();
@@ -146,10 +151,14 @@ export class Embeddings {
 	 * that searches use, until {@link switch}. Cut off, it is resumed by calling it
 	 * again. Throws `PROVIDER_…` if a provider gives no vectors, `CANCELLED`.
 	 */
-	async sync({
+	sync(options: SyncEmbeddingsOptions = {}): Promise<SyncResult> {
+		return this.#explained(this.#sync(options));
+	}
+
+	async #sync({
 		model,
 		...options
-	}: SyncEmbeddingsOptions = {}): Promise<SyncResult> {
+	}: SyncEmbeddingsOptions): Promise<SyncResult> {
 		if (model !== undefined) await this.#tables.begin(model, options.signal);
 		await settleFields(this.context, options.signal);
 		const targets = await this.#tables.targets(model);
@@ -160,13 +169,16 @@ export class Embeddings {
 	}
 
 	/** What {@link sync} would embed; tokens are estimated, rather too many than too few. */
-	async estimate({
+	estimate(
+		options: Pick<SyncEmbeddingsOptions, "model" | "signal"> = {},
+	): Promise<TextEstimate> {
+		return this.#explained(this.#estimate(options));
+	}
+
+	async #estimate({
 		model,
 		signal,
-	}: Pick<
-		SyncEmbeddingsOptions,
-		"model" | "signal"
-	> = {}): Promise<TextEstimate> {
+	}: Pick<SyncEmbeddingsOptions, "model" | "signal">): Promise<TextEstimate> {
 		let sum: TextEstimate = { texts: 0, tokens: 0 };
 		for (const { table, space } of await this.#tables.targets(model)) {
 			const { texts, tokens } = await estimateMissing(
@@ -177,6 +189,16 @@ export class Embeddings {
 			sum = { texts: sum.texts + texts, tokens: sum.tokens + tokens };
 		}
 		return sum;
+	}
+
+	/** An error with what differs from the models, where something does. */
+	#explained<T>(work: Promise<T>): Promise<T> {
+		return work.catch(async (error: unknown) => {
+			const tables = this.#parts.registry
+				.all()
+				.filter(({ entity }) => entity.embedFields.length > 0);
+			throw await explainDrift(this.#limited, tables, error);
+		});
 	}
 
 	/**

@@ -1,5 +1,6 @@
 import { stoppable } from "../db/stoppable.ts";
 import type { EntityTable } from "../models/registry.ts";
+import { explainDrift } from "../store/explain-drift.ts";
 import {
 	type ForgetOptions,
 	type ForgetReport,
@@ -11,7 +12,16 @@ import {
 import type { ServiceCore } from "./service-core.ts";
 
 /** @internal Erases in batches, table by table, until nothing of the owner is left. */
-export async function forget(
+export function forget(
+	core: ServiceCore,
+	options: ForgetOptions,
+): Promise<ForgetReport> {
+	return forgetAll(core, options).catch(async (error: unknown) => {
+		throw await explainDrift(core.db, core.registry.all(), error);
+	});
+}
+
+async function forgetAll(
 	core: ServiceCore,
 	{ tenantId, userId, onProgress, signal }: ForgetOptions,
 ): Promise<ForgetReport> {

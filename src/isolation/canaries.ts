@@ -55,6 +55,7 @@ export async function insertCanary(
 	tx: Handle,
 	{ table, space }: CanaryPlace,
 	tenantId: string,
+	userId: string | null = null,
 ): Promise<Canary> {
 	const { entity } = table;
 	const id = randomUUID();
@@ -67,12 +68,14 @@ export async function insertCanary(
 	const columns = [
 		"id",
 		"tenant_id",
+		"user_id",
 		...systemValues.map(([column]) => column),
 		...filled.map(({ column }) => column),
 	];
 	const values = [
 		sql`${id}::uuid`,
 		sql`${tenantId}`,
+		sql`${userId}::text`,
 		...systemValues.map(([, value]) => value),
 		...filled.map(filling),
 	];
@@ -82,8 +85,8 @@ VALUES (${join(values)})`);
 	if (space !== undefined && field !== undefined) {
 		const { provider, model, dimensions } = space;
 		await tx.query(sql`INSERT INTO ${embeddingsRef(table)}
-  (entity_id, tenant_id, field_name, provider, model, dimensions, content_hash, embedding)
-VALUES (${id}::uuid, ${tenantId}, ${field.name}, ${provider}, ${model}, ${dimensions}, ${Buffer.alloc(32)}, ${encodeVector(canaryVector(dimensions))}::vector)`);
+  (entity_id, tenant_id, user_id, field_name, provider, model, dimensions, content_hash, embedding)
+VALUES (${id}::uuid, ${tenantId}, ${userId}::text, ${field.name}, ${provider}, ${model}, ${dimensions}, ${Buffer.alloc(32)}, ${encodeVector(canaryVector(dimensions))}::vector)`);
 	}
 	const isNamed = entity.createKvTrigger && entity.keyFields?.length === 1;
 	return {

@@ -15,7 +15,7 @@ import { readTableWalls } from "./table-problems.ts";
 import { tryVerbs } from "./try-verbs.ts";
 
 export interface IsolationReport {
-	/** Ways in which the library itself gave, or changed, another tenant's row: there must be none. */
+	/** Ways in which the library itself gave, or changed, another tenant's or another user's row: there must be none. */
 	readonly library: readonly string[];
 	/** The second wall, row level security. */
 	readonly database: {
@@ -32,8 +32,9 @@ export interface IsolationReport {
  * @internal
  * Tries whether tenants are isolated: a row of a made-up tenant in every
  * table, and another tenant that looks for it through every read and write of
- * the library, and then with SQL that has no condition at all. Everything is
- * rolled back.
+ * the library, and then with SQL that has no condition at all; and a row of a
+ * user, which another user of the tenant, and a scope of shared rows, look for.
+ * Everything is rolled back.
  */
 export async function checkIsolation(
 	core: ServiceCore,
@@ -55,7 +56,10 @@ export async function checkIsolation(
 	const library: string[] = [];
 	for (const table of tables) {
 		const tried = await tryTable(core, db, { table, space, isSetUp });
-		library.push(...tried.library);
+		library.push(
+			...tried.library,
+			...(await tryUsers(core, db, { table, space })),
+		);
 		problems.push(...tried.database);
 	}
 	return {
@@ -88,6 +92,35 @@ async function tryTable(
 		if (isSetUp) database = await trySql(tx, canary, foreign);
 	});
 	return { library, database };
+}
+
+/** What another user of the tenant, and a session without a user, reach of a user's row. */
+async function tryUsers(
+	core: ServiceCore,
+	db: Database,
+	place: CanaryPlace,
+): Promise<string[]> {
+	const { own: tenantId } = canaryTenants();
+	const { tableName } = place.table.entity;
+	const found: string[] = [];
+	await rolledBack(db, async (transaction) => {
+		await setTenant(transaction, tenantId);
+		const owner = "rem-canary-owner";
+		const row = await insertCanary(transaction, place, tenantId, owner);
+		const scope = { tenantId, transaction };
+		for (const [userId, who] of [
+			["rem-canary-user", "another user"],
+			[null, "a scope of shared rows"],
+		] as const)
+			for (const kind of ["reads", "writes"] as const) {
+				const reached = await tryVerbs(core, kind, { row, scope, userId });
+				found.push(...reached.map((text) => `as ${who}: ${text} of a user`));
+			}
+		const seen = await tryVerbs(core, "reads", { row, scope, userId: owner });
+		if (seen.length === 0)
+			found.push(`the check cannot see its user's row of ${tableName}`);
+	});
+	return found;
 }
 
 /** Reads that cannot find the row for its own tenant would find nothing wrong either. */

@@ -11,14 +11,23 @@ export type ProbeKind = "reads" | "writes";
 
 const reading: readonly IsolationProbe<never>["does"][] = ["finds", "counts"];
 
-/** Tries every verb of the kind on the row, as the scope's tenant; each entry names the one that reached it. */
+interface Attempt {
+	readonly row: ForeignRow;
+	readonly scope: ProbeScope;
+	/** With one, the verbs are those of the user's scope; `null`: of a scope of shared rows. @default the service's */
+	readonly userId?: string | null;
+}
+
+/** Tries every verb of the kind on the row, as the scope's tenant or user; each entry names the one that reached it. */
 export async function tryVerbs(
 	core: ServiceCore,
 	kind: ProbeKind,
-	{ row, scope }: { readonly row: ForeignRow; readonly scope: ProbeScope },
+	{ row, scope, userId }: Attempt,
 ): Promise<string[]> {
-	const service = new VerbMethods<Models>(core);
-	const rows = new RowsMethods({ core, table: row.table, scope: undefined });
+	const bound =
+		userId === undefined ? undefined : { tenantId: scope.tenantId, userId };
+	const service = new VerbMethods<Models>(core, bound);
+	const rows = new RowsMethods({ core, table: row.table, scope: bound });
 	const reached: string[] = [];
 	for (const [owner, all] of [
 		[service, verbs],

@@ -56,7 +56,7 @@ export async function batchUpsert(
 		return await upsertAny({ ...call, db: stoppable(db, signal) }, entities);
 	} catch (error) {
 		if (signal?.aborted === true) throw asCancelled(error);
-		throw await explainDrift(db, table, asDrift(table, error));
+		throw await explainDrift(db, [table], asDrift(table, error));
 	}
 }
 

@@ -7,41 +7,65 @@ import { systemFields } from "../models/entity.ts";
 import type { Field } from "../models/field.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { columnType, keyColumns, keyIndexName } from "../schema/entity-ddl.ts";
+import { triggerFunctions } from "../schema/trigger-functions.ts";
 import { sql, toText } from "../sql.ts";
+import { elementAt } from "../util/present.ts";
 
 /**
- * The error of a statement on the table, as `SCHEMA_DRIFT` that names what
- * differs from the model where something does: what the database itself reports
- * of it depends on the statement, and often names neither table nor column. The
- * table is looked at only after an error that a difference may cause.
+ * The error of statements on these tables, as `SCHEMA_DRIFT` that names what
+ * differs from the models where something does: what the database itself reports
+ * of it depends on the statement, and often names neither table nor column; it is
+ * the error's cause. The tables are looked at only after an error that a
+ * difference may cause.
  */
 export async function explainDrift(
 	db: Handle,
-	table: EntityTable,
+	tables: readonly EntityTable[],
 	error: unknown,
 ): Promise<unknown> {
 	if (!(error instanceof RemError) || !mayBeDrift(error)) return error;
-	const name = `table "${table.entity.tableName}"`;
-	if (error.message.startsWith(name)) return error;
-	// A transaction that has failed cannot look: then the database's words remain.
-	const found = await readDifferences(db, table).catch(() => undefined);
+	if (tables.some((table) => error.message.startsWith(titleOf(table))))
+		return error;
 	// A value is refused for the type of its column, not for a key or another column.
 	const isValue = error.sqlState?.startsWith("22") === true;
-	const differences =
-		found && (isValue ? found.columns : [...found.columns, ...found.others]);
-	if (differences?.length === 0) return error;
-	if (differences === undefined && error.code !== "SCHEMA_DRIFT") return error;
-	const { cause, sqlState, committed } = error;
-	return new RemError(
-		"SCHEMA_DRIFT",
-		`${name} differs from its model: ${differences?.join("; ") ?? error.message}`,
-		{
-			hint: "run `rem schema diff`, which prints the statements that bring the table to the model, or `rem migrate` (service.migrate()), which takes those that are safe",
-			cause,
-			...(sqlState === undefined ? {} : { sqlState }),
-			...(committed === undefined ? {} : { committed }),
-		},
-	);
+	const only = tables.length === 1 ? tables[0] : undefined;
+	if (isValue && only === undefined) return error;
+	// A transaction that has failed cannot look: then the database's words remain.
+	const found = await readDrift(db, tables, isValue).catch(() => undefined);
+	if (found !== undefined) {
+		const shown = found.slice(0, shownTables);
+		const more = found.length - shown.length;
+		return found.length === 0
+			? error
+			: asDrift(
+					error,
+					`${shown.join("; ")}${more > 0 ? `; and ${more} more` : ""}`,
+				);
+	}
+	return only === undefined || error.code !== "SCHEMA_DRIFT"
+		? error
+		: asDrift(
+				error,
+				`${titleOf(only)} differs from its model: ${error.message}`,
+			);
+}
+
+const shownTables = 3;
+
+function titleOf({ entity }: EntityTable): string {
+	return `table "${entity.tableName}"`;
+}
+
+function asDrift(
+	{ cause, sqlState, committed }: RemError,
+	message: string,
+): RemError {
+	return new RemError("SCHEMA_DRIFT", message, {
+		hint: "run `rem schema diff`, which prints the statements that bring the table to the model, or `rem migrate` (service.migrate()), which takes those that are safe",
+		cause,
+		...(sqlState === undefined ? {} : { sqlState }),
+		...(committed === undefined ? {} : { committed }),
+	});
 }
 
 /**
@@ -53,49 +77,111 @@ function mayBeDrift({ code, sqlState }: RemError): boolean {
 	return sqlState !== "42501" && /^(22|42|23502)/.test(sqlState);
 }
 
-interface Differences {
-	/** Columns that are missing, or of another type. */
-	readonly columns: readonly string[];
-	readonly others: readonly string[];
+/** A sentence for each table that differs from its model. */
+async function readDrift(
+	db: Handle,
+	tables: readonly EntityTable[],
+	isValue: boolean,
+): Promise<string[]> {
+	const columns = await readColumns(db, tables);
+	// Without any of them the database was not migrated: that is what is reported.
+	if (tables.length > 1 && tables.every((table) => !columns.has(table)))
+		return [];
+	const functions = isValue ? undefined : await readFunctions(db, tables);
+	const [only] = tables;
+	const others =
+		isValue || tables.length !== 1 || only === undefined
+			? []
+			: [
+					...(await unknownRequired(db, only)),
+					...(await keyDifference(db, only)),
+				];
+	return tables.flatMap((table) => {
+		const title = titleOf(table);
+		const own = columns.get(table);
+		if (own === undefined)
+			return `${title} differs from its model: relation "${table.schema}.${table.entity.tableName}" does not exist`;
+		const found = [...own, ...others];
+		if (found.length > 0)
+			return `${title} differs from its model: ${found.join("; ")}`;
+		const former = functions?.get(table) ?? [];
+		return former.length === 0
+			? []
+			: `${title} has triggers of another version of its model: ${former.join(", ")}`;
+	});
 }
 
 interface FoundColumn {
+	readonly at: number;
 	readonly name: string;
 	readonly type: string | null;
 	readonly expected: string;
 	readonly isRight: boolean | null;
 }
 
-/** `undefined`: there is no such table. */
-async function readDifferences(
+/** Of each table, columns that are missing or of another type; nothing of one that does not exist. */
+async function readColumns(
 	db: Handle,
-	table: EntityTable,
-): Promise<Differences | undefined> {
-	const relation = toText(tableRef(table));
-	const fields = fieldsOf(table);
+	tables: readonly EntityTable[],
+): Promise<Map<EntityTable, string[]>> {
+	const fields = tables.flatMap((table, at) =>
+		fieldsOf(table).map((field) => ({
+			at,
+			relation: toText(tableRef(table)),
+			name: field.column,
+			type: columnType(field),
+		})),
+	);
+	const texts = (part: "relation" | "name" | "type") =>
+		encodeArray(
+			"text",
+			fields.map((field) => field[part]),
+		);
+	const places = encodeArray(
+		"integer",
+		fields.map(({ at }) => at),
+	);
+	const { rows } = await db.query<FoundColumn>(sql`
+SELECT m.at, m.name, format_type(a.atttypid, a.atttypmod) AS type, format_type(to_regtype(m.type), NULL) AS expected, a.atttypid = to_regtype(m.type)::oid AS "isRight"
+FROM unnest(${places}::integer[], ${texts("relation")}::text[], ${texts("name")}::text[], ${texts("type")}::text[]) WITH ORDINALITY AS m (at, relation, name, type, place)
+JOIN pg_class AS c ON c.oid = to_regclass(m.relation)
+LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = m.name AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY m.place`);
+	const found = new Map<EntityTable, string[]>();
+	for (const { at, name, type, expected, isRight } of rows) {
+		const table = elementAt(tables, at);
+		const own = found.get(table) ?? [];
+		found.set(table, own);
+		if (type === null) own.push(`column "${name}" is missing`);
+		else if (isRight !== true)
+			own.push(`column "${name}" is ${type}, expected ${expected}`);
+	}
+	return found;
+}
+
+/** Of each table, trigger functions that are not the model's: they name columns that a table had before. */
+async function readFunctions(
+	db: Handle,
+	tables: readonly EntityTable[],
+): Promise<Map<EntityTable, string[]>> {
+	const functions = tables.flatMap((table) =>
+		triggerFunctions(table).map((one) => ({ ...one, table })),
+	);
+	const schema = tables[0]?.schema ?? "";
 	const names = encodeArray(
 		"text",
-		fields.map(({ column }) => column),
+		functions.map(({ name }) => name),
 	);
-	const types = encodeArray("text", fields.map(columnType));
-	const { rows } = await db.query<FoundColumn>(sql`
-SELECT m.name, format_type(a.atttypid, a.atttypmod) AS type, format_type(to_regtype(m.type), NULL) AS expected, a.atttypid = to_regtype(m.type)::oid AS "isRight"
-FROM unnest(${names}::text[], ${types}::text[]) WITH ORDINALITY AS m (name, type, place)
-LEFT JOIN pg_attribute AS a ON a.attrelid = to_regclass(${relation}) AND a.attname = m.name AND a.attnum > 0 AND NOT a.attisdropped
-ORDER BY m.place`);
-	// The database's words name the table with its schema.
-	if (rows.every(({ type }) => type === null)) return undefined;
-	const columns = rows.flatMap(({ name, type, expected, isRight }) => {
-		if (type === null) return [`column "${name}" is missing`];
-		return isRight === true
-			? []
-			: [`column "${name}" is ${type}, expected ${expected}`];
-	});
-	const others = [
-		...(await unknownRequired(db, table)),
-		...(await keyDifference(db, table)),
-	];
-	return { columns, others };
+	const { rows } = await db.query<{ name: string; body: string }>(sql`
+SELECT p.proname::text AS name, p.prosrc AS body FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+WHERE n.nspname = ${schema} AND p.proname::text = ANY (${names}::text[])`);
+	const live = new Map(rows.map(({ name, body }) => [name, body]));
+	const found = new Map<EntityTable, string[]>();
+	for (const { table, name, body } of functions) {
+		if (live.get(name)?.trim() === body.trim()) continue;
+		found.set(table, [...(found.get(table) ?? []), name]);
+	}
+	return found;
 }
 
 /** Also those that every model has. */

@@ -1,6 +1,7 @@
 import { Buckets } from "../buckets/buckets.ts";
 import { definePublic, publicMethod } from "../calls/public-methods.ts";
 import type { ServiceCore } from "../core/service-core.ts";
+import { explainDrift } from "../store/explain-drift.ts";
 import { membersOf } from "../util/present.ts";
 import {
 	type BoundScope,
@@ -54,14 +55,39 @@ class CallableVerbs {
 						const scope = this.#scope;
 						if (scope !== undefined)
 							given[scopeAt] = boundTo(scope, given[scopeAt] ?? {});
-						return core instanceof Buckets
-							? runInBuckets(verb, { buckets: core, verbs: this, scope }, given)
-							: verb.run({ core, verbs: this, scope }, ...given);
+						const result =
+							core instanceof Buckets
+								? runInBuckets(
+										verb,
+										{ buckets: core, verbs: this, scope },
+										given,
+									)
+								: verb.run({ core, verbs: this, scope }, ...given);
+						return result.catch(async (error: unknown) => {
+							throw await explained(core, given, error);
+						});
 					},
 				),
 			);
 		}
 	}
+}
+
+/** The error with what differs from the models, of the tables that the call names, or of all. */
+function explained(
+	core: ServiceCore,
+	given: readonly unknown[],
+	error: unknown,
+): Promise<unknown> {
+	// The buckets' tables are alike.
+	const { db, registry } = core instanceof Buckets ? core.at(0) : core;
+	const { tableName, tables } = Object.assign({}, ...given.map(membersOf));
+	const named = [tableName ?? tables ?? []].flat();
+	const all = registry.all();
+	const concerned = all.filter(({ entity }) =>
+		named.includes(entity.tableName),
+	);
+	return explainDrift(db, concerned.length === 0 ? all : concerned, error);
 }
 
 /** In the bucket of the call's tenant, unless the verb has a rule of its own. */

@@ -68,6 +68,55 @@ test("every read of the check finds the row of its own tenant", async () => {
 	).rejects.toThrow("rolled back");
 });
 
+test("the check finds reads that give a user's row to another user", async () => {
+	const breaches = {
+		// Another program's trigger, which shares what users have.
+		kv_store: ["lookupEntities", "fuzzySearch", "traverse"],
+		embeddings_notes: ["vectorSearch"],
+	};
+	for (const [table, readers] of Object.entries(breaches)) {
+		await db.service.execute(`CREATE FUNCTION share() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.user_id := NULL; RETURN NEW; END';
+CREATE TRIGGER share BEFORE INSERT ON ${table} FOR EACH ROW EXECUTE FUNCTION share()`);
+		try {
+			const { library } = await db.service.checkIsolation();
+			for (const who of ["another user", "a scope of shared rows"])
+				for (const reader of readers)
+					expect(library.join("\n")).toContain(
+						`as ${who}: ${reader} finds a row of notes of a user`,
+					);
+			expect(library.join("\n")).not.toContain("find finds");
+		} finally {
+			await db.service.execute("DROP FUNCTION share CASCADE");
+		}
+	}
+});
+
+test("every read of the check finds a user's row in the user's scope", async () => {
+	const tenantId = "rem-canary";
+	const core = coreOf(db.service, tenantId);
+	const table = core.registry.get("notes");
+	const space = core.embedder.spaceIfKnown();
+	await expect(
+		core.db.transaction(async (transaction) => {
+			const place = { table, space };
+			const row = await insertCanary(transaction, place, tenantId, "u");
+			const scope = { tenantId, transaction };
+			const reached = await tryVerbs(core, "reads", {
+				row,
+				scope,
+				userId: "u",
+			});
+			const reads = [...verbs, ...rowsVerbs].filter(
+				({ probe }) => probe?.does === "finds" || probe?.does === "counts",
+			);
+			expect(reached.map((text) => text.split(" ")[0]).sort()).toEqual(
+				reads.map(({ name }) => name).sort(),
+			);
+			throw new Error("rolled back");
+		}),
+	).rejects.toThrow("rolled back");
+});
+
 test("a connection to which no policy applies is refused", async () => {
 	const connecting = PostgresService.connect({
 		connectionString: db.url,

@@ -5,6 +5,7 @@
 export const inOneBucket: Readonly<Record<string, string>> = {
 	"bulk-load": "it changes the indexes of one schema",
 	doctor: "it breaks one table, and expects one line for it",
+	"drift-of-verbs": "it runs texts that are generated for one schema",
 	"embedding-queue": "it changes rows by COPY and in transactions of its own",
 	export: "an id is unique within a bucket only",
 	"kv-verify": "it breaks the cache of one schema, and expects one line for it",

@@ -28,7 +28,7 @@ export function addDoctor(program: Command, invocation: Invocation): void {
 		.helpGroup("Set up:")
 		.summary("run every health check")
 		.description(
-			"A line for each check, ok, warning or failed, with what to do: connection, versions, extensions, clock, pool, pooler, standby, replica, subscriptions, migrations, schema, tenancy, cache of names, autovacuum, indexes, memory, embeddings and their queue. Changes nothing. Exit code 1 if anything failed. With --isolation instead: inserts a row of a made-up tenant into every table, tries to reach it as another tenant through every read and write, and rolls it back; where row level security is set up, tries plain SQL too, and checks roles, owners and policies. Exit code 1 if anything is found.",
+			"A line for each check, ok, warning or failed, with what to do: connection, versions, extensions, clock, pool, pooler, standby, replica, subscriptions, migrations, schema, tenancy, cache of names, autovacuum, indexes, memory, embeddings and their queue. Changes nothing. Exit code 1 if anything failed. With --isolation instead: inserts a row of a made-up tenant into every table, tries to reach it as another tenant, and a user's as another user, through every read and write, and rolls it back; where row level security is set up, tries plain SQL too, and checks roles, owners and policies. Exit code 1 if anything is found.",
 		)
 		.option(
 			"--migrations <folder>",

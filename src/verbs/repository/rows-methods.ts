@@ -83,7 +83,7 @@ function explained(
 	error: unknown,
 ): Promise<unknown> {
 	const { db, registry } = core instanceof Buckets ? core.at(0) : core;
-	return explainDrift(db, registry.get(entity.tableName), error);
+	return explainDrift(db, [registry.get(entity.tableName)], error);
 }
 
 /** A class of its own for the types: they are those of the entity, and do not name the service's core. */

@@ -1,0 +1,205 @@
+import { describe, expect, test } from "vitest";
+import * as z from "zod";
+import {
+	defineEntity,
+	PostgresService,
+	RemError,
+	registerType,
+} from "../../src/index.ts";
+import { createDatabase } from "../support/engine.ts";
+import { rowsVerbSamples } from "../support/rows-verb-samples.ts";
+import { invoke } from "../support/sample-calls.ts";
+import { sampleDimensions, verbSamples } from "../support/verb-samples.ts";
+
+// A database that differs from the models: whatever a call meets first, its error
+// is SCHEMA_DRIFT, names the table or the column, and the remedy.
+
+const note = (text: "content" | "description") =>
+	defineEntity(
+		"notes",
+		{
+			name: z.string(),
+			[text]: z.string().optional(),
+			year: z.int().optional(),
+			sessionId: z.string().optional(),
+		},
+		{ entityKeyField: "name" },
+	);
+const Note = note("content");
+
+interface Drift {
+	readonly change: string;
+	/** What the messages of all calls that fail name. */
+	readonly names: RegExp;
+	/** Calls that fail, among others. */
+	readonly fail: readonly string[];
+}
+
+const column = (name: string) =>
+	new RegExp(
+		`^(bucket \\w+: )?table "notes" differs from its model: (.*; )?column "${name}" is missing`,
+	);
+const relation = (name: string) =>
+	new RegExp(`(^|: )relation "\\w+\\.${name}" does not exist`);
+
+const reads = ["vectorSearch", "hybridSearch", "recall", "evaluate"];
+const rowReads = ["rows.find", "rows.getById", "exportRows", "query SQL"];
+
+const drifts: Readonly<Record<string, Drift>> = {
+	"a dropped field with vectors": {
+		change: "ALTER TABLE notes DROP COLUMN content CASCADE",
+		names: column("content"),
+		fail: [
+			...reads,
+			...rowReads,
+			"batchUpsert",
+			"link",
+			"unlink",
+			"importRows",
+			"verifyRows",
+			"rows.upsert",
+			"rows.update",
+			"rows.delete",
+			"embeddings.status",
+			"embeddings.sync",
+		],
+	},
+	"a renamed field with vectors": {
+		change: "ALTER TABLE notes RENAME COLUMN content TO body",
+		names: column("content"),
+		fail: [...reads, ...rowReads, "batchUpsert", "link", "rows.upsert"],
+	},
+	"a renamed field without vectors": {
+		change: "ALTER TABLE notes RENAME COLUMN year TO released",
+		names: column("year"),
+		fail: [...reads, ...rowReads],
+	},
+	"a renamed natural key": {
+		change: "ALTER TABLE notes RENAME COLUMN name TO title",
+		names: column("name"),
+		fail: [...reads, ...rowReads, "batchUpsert", "link", "explainRank"],
+	},
+	"a renamed system column": {
+		change: "ALTER TABLE notes RENAME COLUMN deleted_at TO gone_at",
+		names: column("deleted_at"),
+		fail: [...reads, ...rowReads, "batchUpsert", "link", "rows.delete"],
+	},
+	"a field of another type": {
+		change:
+			"DROP VIEW kv_source_notes; ALTER TABLE notes ALTER COLUMN content TYPE jsonb USING to_jsonb(content)",
+		names:
+			/^(bucket \w+: )?table "notes" differs from its model: column "content" is jsonb, expected text/,
+		fail: [...reads, "batchUpsert", "link", "importRows", "verifyRows"],
+	},
+	"triggers of another version of the model": {
+		change: `ALTER TABLE notes RENAME COLUMN content TO description;
+${registerType(note("description")).sql.kvTrigger}
+ALTER TABLE notes RENAME COLUMN description TO content`,
+		names:
+			/^table "notes" has triggers of another version of its model: fn_notes_kv_store_upsert$/,
+		fail: ["batchUpsert", "link", "rows.upsert", "rows.delete", "importRows"],
+	},
+	"a dropped table": {
+		change: "DROP TABLE notes CASCADE",
+		names: relation("notes"),
+		fail: [...reads, ...rowReads, "batchUpsert", "forget", "explainRank"],
+	},
+	"a dropped table of vectors": {
+		change: "DROP TABLE embeddings_notes CASCADE",
+		names: relation("embeddings_notes"),
+		fail: [...reads, "batchUpsert", "rows.upsert", "embeddings.status"],
+	},
+	"a dropped kv_store": {
+		change: "DROP TABLE kv_store CASCADE",
+		names: relation("kv_store"),
+		fail: ["lookupEntity", "fuzzySearch", "traverse", "batchUpsert", "recall"],
+	},
+	"a dropped table of words": {
+		change: "DROP TABLE rem_words_notes CASCADE",
+		names: relation("rem_words_notes"),
+		fail: ["hybridSearch", "recall", "batchUpsert", "rows.upsert"],
+	},
+	"a dropped function of words": {
+		change: "DROP FUNCTION rem_store_words CASCADE",
+		names: /function \w+\.rem_store_words\(.*\) does not exist/,
+		fail: ["batchUpsert", "rows.upsert"],
+	},
+};
+
+describe.each(Object.entries(drifts))("%s", (_, { change, names, fail }) => {
+	test("is named, with the remedy, by every call that meets it", async () => {
+		const { url, drop } = await createDatabase();
+		const service = await PostgresService.connect({
+			connectionString: url,
+			models: [Note],
+			embedding: { provider: "local", dimensions: sampleDimensions },
+			backgroundIndex: { enabled: false },
+		});
+		try {
+			await service.migrate();
+			const tenantId = "default";
+			const { ids } = await service.batchUpsert({
+				tableName: "notes",
+				entities: [
+					{ name: "one", content: "the first text", sessionId: "s" },
+					{ name: "two", content: "a former text", sessionId: "s" },
+				] as never,
+				tenantId,
+			});
+			const rows = { tableName: "notes", tenantId, id: ids[0] as string };
+			const repository = service.repository(Note);
+			const calls = new Map<string, () => Promise<unknown>>([
+				...Object.entries(verbSamples(rows)).map(
+					([name, { given }]) =>
+						[name, () => invoke(service, name, given)] as const,
+				),
+				...Object.entries(rowsVerbSamples(rows)).map(
+					([name, { given }]) =>
+						[`rows.${name}`, () => invoke(repository, name, given)] as const,
+				),
+				["query SQL", () => service.query("SQL notes LIMIT 1", { tenantId })],
+				[
+					"EXPLAIN",
+					() => service.query('EXPLAIN SEARCH "first" IN notes', { tenantId }),
+				],
+				["forget", () => service.forget({ tenantId: "another" })],
+				["embeddings.status", () => service.embeddings.status()],
+				["embeddings.sync", () => service.embeddings.sync()],
+			]);
+			await service.execute(change);
+			const before = await written(service);
+			const failed: string[] = [];
+			for (const [name, call] of calls) {
+				const error = await call().then(
+					() => undefined,
+					(error: unknown) => error,
+				);
+				if (error === undefined) continue;
+				failed.push(name);
+				expect(error, name).toBeInstanceOf(RemError);
+				const { code, message, hint } = error as RemError;
+				expect({ code, message, hint }, name).toEqual({
+					code: "SCHEMA_DRIFT",
+					message: expect.stringMatching(names),
+					hint: expect.stringContaining("rem migrate"),
+				});
+			}
+			expect(failed).toEqual(expect.arrayContaining([...fail]));
+			if (fail.includes("batchUpsert") && fail.includes("rows.upsert"))
+				expect(await written(service)).toBe(before);
+		} finally {
+			await service.close();
+			await drop();
+		}
+	});
+});
+
+/** How many rows there are: a write that fails leaves none. */
+async function written(service: {
+	execute(text: string): Promise<{ rows: unknown[] }>;
+}): Promise<string> {
+	const { rows } = await service
+		.execute("SELECT count(*) FROM notes WHERE name IN ('three', 'two')")
+		.catch(() => ({ rows: [] }));
+	return JSON.stringify(rows);
+}
