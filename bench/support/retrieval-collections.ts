@@ -1,4 +1,5 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { JudgedQuery } from "remdb";
 
@@ -14,12 +15,20 @@ interface CollectionDocument {
 	readonly content: string;
 }
 
-/** The repository's own, and those of REM_TEST_DATA, if it is set. */
+/** The repository's own, and every file of `retrieval` in REM_TEST_DATA, if it is set. */
 export function readCollections(): Collection[] {
-	return [
-		readOwn(),
-		...["cranfield", "cacm", "npl"].flatMap((name) => readClassic(name)),
-	];
+	return [readOwn(), ...filesOfTestData().map(readFile)];
+}
+
+function filesOfTestData(): string[] {
+	const data = process.env.REM_TEST_DATA;
+	if (data === undefined) return [];
+	const folder = join(data, "retrieval");
+	if (!existsSync(folder)) return [];
+	return readdirSync(folder)
+		.filter((name) => name.endsWith(".json"))
+		.sort()
+		.map((name) => join(folder, name));
 }
 
 /** At most `count` queries of the collection, evenly spread: the same in every run. */
@@ -54,10 +63,10 @@ function readOwn(): Collection {
 	};
 }
 
-interface ClassicFile {
+interface CollectionFile {
 	readonly documents: readonly {
 		readonly id: string;
-		readonly title: string;
+		readonly title?: string;
 		readonly text: string;
 	}[];
 	readonly queries: readonly {
@@ -66,30 +75,25 @@ interface ClassicFile {
 	}[];
 }
 
-function readClassic(name: string): Collection[] {
-	const folder = process.env.REM_TEST_DATA;
-	const file = `${folder}/retrieval/${name}.json`;
-	if (folder === undefined || !existsSync(file)) return [];
-	const { documents, queries }: ClassicFile = JSON.parse(
+function readFile(file: string): Collection {
+	const { documents, queries }: CollectionFile = JSON.parse(
 		readFileSync(file, "utf8"),
 	);
-	return [
-		{
-			name,
-			documents: documents.map(({ id, title, text }) => ({
-				name: id,
-				// Some texts begin with their title.
-				content: text.startsWith(title) ? text : `${title} ${text}`,
-			})),
-			// A question that occurs twice counts once.
-			queries: [
-				...new Map(
-					queries.map(({ text, relevant }) => [
-						text,
-						{ query: text, relevant: [...new Set(relevant)] },
-					]),
-				).values(),
-			],
-		},
-	];
+	return {
+		name: basename(file, ".json"),
+		documents: documents.map(({ id, title = "", text }) => ({
+			name: id,
+			// Some texts begin with their title.
+			content: text.startsWith(title) ? text : `${title} ${text}`,
+		})),
+		// A question that occurs twice counts once.
+		queries: [
+			...new Map(
+				queries.map(({ text, relevant }) => [
+					text,
+					{ query: text, relevant: [...new Set(relevant)] },
+				]),
+			).values(),
+		],
+	};
 }

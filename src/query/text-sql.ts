@@ -33,7 +33,7 @@ const maxWords = 32;
  * Of a query in pairs of letters: a word is several of them, and a question in Thai has 45.
  * With 32 pairs nDCG@10 of such questions was 0.901, with 64 it was 0.948 (decision 94).
  */
-const maxPairs = 96;
+const maxPairs = 64;
 /** Rows that are ranked by all words of the query, frequent ones too. */
 const candidates = 120;
 
