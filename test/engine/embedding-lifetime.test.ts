@@ -93,10 +93,7 @@ test("a service that is configured for another model than the stored one logs th
 async function run(
 	statements: string,
 ): Promise<{ output: string; code: number | null }> {
-	const library = await bundleUrl(
-		"test/support/in-buckets.ts",
-		"src/index.ts",
-	);
+	const library = await bundleUrl("test/support/in-buckets.ts", "src/index.ts");
 	const script = `
 import * as z from "zod";
 import { defineEntity, PostgresService } from "${library}";
