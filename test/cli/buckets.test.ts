@@ -63,7 +63,7 @@ describe.each(fewEngines)("on the %s engine", (engine) => {
 	/** The document on stdout; the command has to end with the code. */
 	async function json(args: readonly string[], code = 0) {
 		const ended = await run([...args, "--json"]);
-		expect(ended, args.join(" ")).toMatchObject({ code });
+		expect(ended, `${args.join(" ")}: ${ended.stderr}`).toMatchObject({ code });
 		return JSON.parse(ended.stdout);
 	}
 

@@ -10,7 +10,6 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { nodeArguments } from "../support/child-arguments.ts";
 import {
-	emptyDatabase,
 	engines,
 	migratedDatabase,
 	remProcess,
@@ -55,7 +54,7 @@ describe.each(engines)("on the %s engine", (engine) => {
 		expect(exported).toMatchObject({ code: 0 });
 		expect(JSON.parse(exported.stdout)).toMatchObject({ rows: 2, vectors: 2 });
 		expect(readdirSync(folder).sort()).toEqual(["all.jsonl", "rows.jsonl"]);
-		const to = await emptyDatabase("embedded");
+		const to = await migratedDatabase("embedded");
 		const loaded = await rem(["load", file, "--url", to, "--json"]);
 		expect(loaded).toMatchObject({ code: 0 });
 		expect(JSON.parse(loaded.stdout)).toMatchObject({
@@ -81,7 +80,7 @@ describe.each(engines)("on the %s engine", (engine) => {
 			url,
 		]);
 		const file = join(folder, "half.jsonl");
-		const to = await emptyDatabase("embedded");
+		const to = await migratedDatabase("embedded");
 		for (const [text, message] of [
 			[
 				stdout.slice(0, -40),
@@ -232,7 +231,7 @@ describe("Markdown", () => {
 		);
 		writeFileSync(join(folder, ".hidden", "x.md"), "no");
 		writeFileSync(join(folder, "x.txt"), "no");
-		const url = await emptyDatabase("embedded");
+		const url = await migratedDatabase("embedded");
 		// A name with a colon has to be quoted: the file and its line are named.
 		const broken = await loadNotes(url, folder);
 		expect(broken).toMatchObject({

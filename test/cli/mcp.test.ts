@@ -5,7 +5,7 @@ import type { Client } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { afterEach, describe, expect, test } from "vitest";
 import { nodeArguments } from "../support/child-arguments.ts";
-import { call, connectHttp, eras, newClient } from "../support/mcp.ts";
+import { call, connectHttp, eras, newClient, patient } from "../support/mcp.ts";
 import {
 	emptyDatabase,
 	engines,
@@ -47,7 +47,7 @@ async function startClient(
 		stderr += text;
 	});
 	const client = newClient(era);
-	await client.connect(transport);
+	await client.connect(transport, patient);
 	ends.push(() => client.close());
 	return { client, transport, stderr: () => stderr };
 }

@@ -78,7 +78,7 @@ async function at(version: Version): Promise<Service> {
 	const service = (await PostgresService.connect({
 		connectionString: url,
 		models: [versions[version] as Entity],
-		embedding: fake,
+		embedding: { provider: fake, retry: { baseMs: 1 } },
 		poolSize: 4,
 		backgroundIndex: { enabled: false },
 	})) as unknown as Service;

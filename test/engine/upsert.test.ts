@@ -59,7 +59,10 @@ const provider: EmbeddingProvider = {
 	},
 };
 
-const db = useService({ models: [Page, Tagged, Loose], embedding: provider });
+const db = useService({
+	models: [Page, Tagged, Loose],
+	embedding: { provider, retry: { baseMs: 1 } },
+});
 
 let tenantId: string;
 let tenants = 0;

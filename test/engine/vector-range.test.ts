@@ -34,7 +34,7 @@ const services = lengths.map((dimensions) => ({
 	dimensions,
 	db: useService({
 		models: [Item],
-		embedding: provider(dimensions),
+		embedding: { provider: provider(dimensions), retry: { baseMs: 1 } },
 	}),
 }));
 

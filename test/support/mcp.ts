@@ -75,9 +75,13 @@ export async function connectHttp(
 		new StreamableHTTPClientTransport(url, {
 			requestInit: { headers: { authorization: `Bearer ${token}` } },
 		}),
+		patient,
 	);
 	return client;
 }
+
+/** Its default of a minute is too short for a machine with ten times the work it has cores. */
+export const patient = { timeout: 240_000 };
 
 export function newClient(era: Era): Client {
 	return new Client(
@@ -103,7 +107,7 @@ export async function call(
 ): Promise<Answer> {
 	const result = await client.callTool(
 		{ name, arguments: { ...args } },
-		options,
+		{ ...patient, ...options },
 	);
 	const [block] = result.content;
 	return {
