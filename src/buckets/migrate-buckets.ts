@@ -5,9 +5,10 @@ import {
 } from "../core/other-models.ts";
 import type { ServiceCore } from "../core/service-core.ts";
 import { sideBySide } from "../core/side-by-side.ts";
-import { isSameSpace, readActiveModels } from "../embed-sync/models.ts";
+import { readActiveModels } from "../embed-sync/models.ts";
 import { underLock } from "../migrate/lock.ts";
 import type { MigrateOptions, MigrateResult } from "../migrate/migrate.ts";
+import { isSameSpace } from "../models/vector.ts";
 import { checkDirectory, createDirectory, readDirectory } from "./directory.ts";
 import { type BucketCores, endsAll, type Failure, throwAll } from "./each.ts";
 import { checkInTurn } from "./indexer.ts";

@@ -1,10 +1,11 @@
 import { readFields, registerFields } from "../embed-sync/fields.ts";
-import { adoptModel, hasVectors, isSameSpace } from "../embed-sync/models.ts";
+import { adoptModel, hasVectors } from "../embed-sync/models.ts";
 import { settleFields } from "../embed-sync/settle-fields.ts";
 import type { EmbedContext } from "../embed-sync/work-on-lease.ts";
 import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector.ts";
+import { isSameSpace } from "../models/vector.ts";
 import type { ModelParts } from "./model-providers.ts";
 import {
 	chooseModels,

@@ -1,8 +1,8 @@
 import type { Handle } from "../db/database.ts";
 import { insideTransaction } from "../db/open-transaction.ts";
 import { stoppable } from "../db/stoppable.ts";
-import { isSameSpace } from "../embed-sync/models.ts";
 import { RemError } from "../errors.ts";
+import { isSameSpace } from "../models/vector.ts";
 import { planSettings } from "../store/batch-upsert.ts";
 import type {
 	ExportText,

@@ -1,12 +1,9 @@
 import type { Handle } from "../db/database.ts";
 import { type EmbeddedField, readFields } from "../embed-sync/fields.ts";
-import {
-	isSameSpace,
-	readModels,
-	type TableModel,
-} from "../embed-sync/models.ts";
+import { readModels, type TableModel } from "../embed-sync/models.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector.ts";
+import { isSameSpace } from "../models/vector.ts";
 import { ExpiringCache } from "../util/expiring-cache.ts";
 import type { Embedder, ProviderChoice } from "./embedder.ts";
 

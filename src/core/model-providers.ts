@@ -1,10 +1,9 @@
 import type { Database } from "../db/database.ts";
-import { isSameSpace } from "../embed-sync/models.ts";
 import type { OpenProvider } from "../embed-sync/work-on-lease.ts";
 import { builtInProviders } from "../embeddings/resolve-provider.ts";
 import { RemError } from "../errors.ts";
 import type { EntityTable, Registry } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector.ts";
+import { isSameSpace, spaceText, type VectorSpace } from "../models/vector.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { Embedder } from "./embedder.ts";
 import type { ModelChoice } from "./model-choice.ts";
@@ -185,13 +184,4 @@ function ofVectors({ model }: VectorSpace): string {
 
 function toMessage(error: unknown): string {
 	return error instanceof RemError ? error.message : String(error);
-}
-
-/** `openai text-embedding-3-small (1536)` */
-export function spaceText({
-	provider,
-	model,
-	dimensions,
-}: VectorSpace): string {
-	return `${provider} ${model} (${dimensions})`;
 }

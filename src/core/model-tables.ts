@@ -5,7 +5,6 @@ import { estimateMissing } from "../embed-sync/find-missing.ts";
 import {
 	activateModel,
 	beginModel,
-	isSameSpace,
 	removeModel,
 	type TableModel,
 	type Target,
@@ -14,12 +13,9 @@ import { countTexts } from "../embed-sync/queue.ts";
 import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector.ts";
+import { isSameSpace, spaceText } from "../models/vector.ts";
 import { hnswIndex } from "../schema/index-types/hnsw.ts";
-import {
-	type ModelParts,
-	type ModelProviders,
-	spaceText,
-} from "./model-providers.ts";
+import type { ModelParts, ModelProviders } from "./model-providers.ts";
 
 /** A model by its name; provider and length where they are not the service's own. */
 export type ModelName =

@@ -1,6 +1,5 @@
 import type { Database } from "../db/database.ts";
 import {
-	isSameSpace,
 	partitionsWithVectors,
 	readActiveModels,
 } from "../embed-sync/models.ts";
@@ -9,6 +8,7 @@ import { RemError } from "../errors.ts";
 import type { Entity } from "../models/entity.ts";
 import type { Registry } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector.ts";
+import { isSameSpace } from "../models/vector.ts";
 import type { Embedder } from "./embedder.ts";
 
 /** A model that a table uses and has vectors of, and that the configuration does not name. */

@@ -216,14 +216,6 @@ DELETE FROM ${embeddingsRef(table)} WHERE id IN (
 	}
 }
 
-export function isSameSpace(a: VectorSpace, b: VectorSpace): boolean {
-	return (
-		a.provider === b.provider &&
-		a.model === b.model &&
-		a.dimensions === b.dimensions
-	);
-}
-
 /** The rows of a space, of whatever has its three columns. */
 export function isSpace(
 	alias: "m" | "q" | "e",

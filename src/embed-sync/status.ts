@@ -7,13 +7,9 @@ import {
 import { embeddingsRef, tableRef } from "../db/tables.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { VectorSpace } from "../models/vector.ts";
+import { isSameSpace } from "../models/vector.ts";
 import { sql } from "../sql.ts";
-import {
-	isSameSpace,
-	isSpace,
-	type ModelState,
-	type TableModel,
-} from "./models.ts";
+import { isSpace, type ModelState, type TableModel } from "./models.ts";
 
 /** The state of one field's texts, under one model. */
 export interface FieldStatus extends VectorSpace {

@@ -16,7 +16,7 @@ import {
 } from "../models/checks.ts";
 import { type OptionChecks, required } from "../models/options.ts";
 import type { EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector.ts";
+import { isSameSpace, type VectorSpace } from "../models/vector.ts";
 import {
 	type DeclaredIndex,
 	definitionOf,
@@ -45,6 +45,7 @@ import { fillWords } from "./fill-words.ts";
 import { indexesThatPay } from "./index-need.ts";
 import { readIndexStates } from "./index-state.ts";
 import { type IndexStatus, readIndexStatus } from "./index-status.ts";
+import { LoadWatch } from "./load-watch.ts";
 
 /** Which indexes a call is about. */
 export interface IndexRequest {
@@ -74,15 +75,6 @@ export const indexRequest: OptionChecks<IndexRequest> = {
 
 const readOnly = "25006";
 const cacheTable = "kv_store";
-// A load is over when nothing came for so long; after ten minutes it is none.
-const quietMs = 2000;
-const maxLoadMs = 600_000;
-
-interface Load {
-	readonly table: EntityTable;
-	readonly timer: NodeJS.Timeout;
-	readonly since: number;
-}
 
 /**
  * Builds indexes while the application writes: what is missing, what a crash
@@ -96,10 +88,8 @@ export class BackgroundIndexer {
 	readonly #options: BackgroundIndexerOptions;
 	readonly #loop: BuildLoop;
 	readonly #usedSpaces = new Map<string, VectorSpace[]>();
-	readonly #newRows = new Map<string, number>();
 	readonly #checks = new Set<Promise<void>>();
-	/** Tables that are being loaded, as it seems. */
-	readonly #loads = new Map<string, Load>();
+	readonly #loads: LoadWatch;
 	/** Tables of vectors that are loaded without their index: how many loads. */
 	readonly #loading = new Map<string, number>();
 
@@ -108,6 +98,10 @@ export class BackgroundIndexer {
 		this.#db = db;
 		this.#limited = limited(db);
 		this.#options = options;
+		this.#loads = new LoadWatch(
+			Math.ceil(options.settings.minRows / 4),
+			(table) => this.check(table),
+		);
 		// What builds in the background waits for tables that are locked.
 		this.#loop = new BuildLoop(db, () => this.#look({ db }), options);
 	}
@@ -236,12 +230,7 @@ export class BackgroundIndexer {
 	 */
 	noteRows(table: EntityTable, space: VectorSpace | undefined, rows: number) {
 		if (space !== undefined) this.#remember(table, space);
-		if (!this.#options.settings.enabled) return;
-		const { tableName } = table.entity;
-		const rowsSoFar = (this.#newRows.get(tableName) ?? 0) + rows;
-		const isEnough = rowsSoFar >= Math.ceil(this.#options.settings.minRows / 4);
-		this.#newRows.set(tableName, isEnough ? 0 : rowsSoFar);
-		if (isEnough || this.#loads.has(tableName)) this.#checkWhenQuiet(table);
+		if (this.#options.settings.enabled) this.#loads.note(table, rows);
 	}
 
 	/**
@@ -254,26 +243,18 @@ export class BackgroundIndexer {
 		space: VectorSpace | undefined,
 		isAutomatic: boolean,
 	): BulkLoad | undefined {
-		const { schema, hnsw, logger, settings } = this.#options;
+		const { hnsw, settings } = this.#options;
 		if (isAutomatic && !settings.enabled) return undefined;
-		const { embeddingsTableName } = table.entity;
 		const { possible } = declareIndexes(
 			[table],
 			() => (space === undefined ? [] : [space]),
 			hnsw,
 		);
-		return new BulkLoad(this.#db, embeddingsTableName, {
-			schema,
-			logger,
-			minRows: settings.minRows,
-			isAutomatic,
-			indexes: possible.filter(
-				(index) => definitionOf(index).vectors !== undefined,
-			),
-			enqueue: (indexes) => this.#enqueue(indexes, true),
-			blockBuilders: () => this.#blockBuilders(embeddingsTableName),
-			releaseBuilders: () => this.#releaseBuilders(embeddingsTableName),
-		});
+		const indexes = possible.filter(
+			(index) => definitionOf(index).vectors !== undefined,
+		);
+		const { embeddingsTableName } = table.entity;
+		return this.#openLoad(embeddingsTableName, { isAutomatic, indexes });
 	}
 
 	/**
@@ -283,21 +264,34 @@ export class BackgroundIndexer {
 	 * what is returned is called. Where no indexer runs they stay.
 	 */
 	async dropCacheIndexes(): Promise<() => Promise<void>> {
-		const { schema, hnsw, logger, settings, tables } = this.#options;
+		const { hnsw, settings, tables } = this.#options;
 		if (!settings.enabled) return async () => {};
 		const { possible } = declareIndexes(tables(), () => [], hnsw);
-		const load = new BulkLoad(this.#db, cacheTable, {
-			schema,
-			logger,
-			minRows: settings.minRows,
+		const load = this.#openLoad(cacheTable, {
 			isAutomatic: true,
 			indexes: possible.filter(({ tableName }) => tableName === cacheTable),
-			enqueue: (indexes) => this.#enqueue(indexes, true),
-			blockBuilders: () => this.#blockBuilders(cacheTable),
-			releaseBuilders: () => this.#releaseBuilders(cacheTable),
 		});
 		await load.dropIndexesToFill();
 		return () => load.end();
+	}
+
+	#openLoad(
+		tableName: string,
+		load: {
+			readonly isAutomatic: boolean;
+			readonly indexes: readonly DeclaredIndex[];
+		},
+	): BulkLoad {
+		const { schema, logger, settings } = this.#options;
+		return new BulkLoad(this.#db, tableName, {
+			...load,
+			schema,
+			logger,
+			minRows: settings.minRows,
+			enqueue: (indexes) => this.#enqueue(indexes, true),
+			blockBuilders: () => this.#blockBuilders(tableName),
+			releaseBuilders: () => this.#releaseBuilders(tableName),
+		});
 	}
 
 	#blockBuilders(tableName: string): boolean {
@@ -314,32 +308,13 @@ export class BackgroundIndexer {
 		this.#startIfEnabled();
 	}
 
-	#checkWhenQuiet(table: EntityTable): void {
-		const { tableName } = table.entity;
-		const load = this.#loads.get(tableName);
-		clearTimeout(load?.timer);
-		const since = load?.since ?? performance.now();
-		const left = since + maxLoadMs - performance.now();
-		const timer = setTimeout(
-			() => {
-				this.#loads.delete(tableName);
-				this.check(table);
-			},
-			Math.max(0, Math.min(quietMs, left)),
-		);
-		timer.unref();
-		this.#loads.set(tableName, { table, timer, since });
-	}
-
 	/** What was loaded last goes into the queue, for the next run of any process. */
-	async #queueAfterLoads(): Promise<void> {
-		for (const { table, timer } of this.#loads.values()) {
-			clearTimeout(timer);
-			await this.#checkNow(table).catch(() => {
+	#queueAfterLoads(): Promise<void> {
+		return this.#loads.end((table) =>
+			this.#checkNow(table).catch(() => {
 				// The next migration looks again.
-			});
-		}
-		this.#loads.clear();
+			}),
+		);
 	}
 
 	/** Rows that were there before their triggers get their words. */
@@ -477,12 +452,7 @@ export class BackgroundIndexer {
 
 	#remember({ entity }: EntityTable, space: VectorSpace): void {
 		const used = this.#usedSpaces.get(entity.tableName) ?? [];
-		const isKnown = used.some(
-			({ provider, model, dimensions }) =>
-				provider === space.provider &&
-				model === space.model &&
-				dimensions === space.dimensions,
-		);
+		const isKnown = used.some((one) => isSameSpace(one, space));
 		if (!isKnown) this.#usedSpaces.set(entity.tableName, [...used, space]);
 	}
 

@@ -20,3 +20,20 @@ export interface VectorSpace {
 	readonly model: string;
 	readonly dimensions: number;
 }
+
+export function isSameSpace(a: VectorSpace, b: VectorSpace): boolean {
+	return (
+		a.provider === b.provider &&
+		a.model === b.model &&
+		a.dimensions === b.dimensions
+	);
+}
+
+/** `openai text-embedding-3-small (1536)` */
+export function spaceText({
+	provider,
+	model,
+	dimensions,
+}: VectorSpace): string {
+	return `${provider} ${model} (${dimensions})`;
+}

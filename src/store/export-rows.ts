@@ -4,7 +4,7 @@ import { arrayLiteral, encodeArray } from "../db/encode.ts";
 import { embeddingsRef, tableRef } from "../db/tables.ts";
 import type { Field } from "../models/field.ts";
 import type { EntityTable } from "../models/registry.ts";
-import type { VectorSpace } from "../models/vector.ts";
+import { isSameSpace, type VectorSpace } from "../models/vector.ts";
 import { empty, ident, join, raw, type Sql, sql } from "../sql.ts";
 import { elementAt } from "../util/present.ts";
 import { jsonOfText } from "./column-json.ts";
@@ -63,7 +63,7 @@ export async function exportRows(
 			models: [
 				...known,
 				...models.filter(
-					(model) => !known.some((other) => isSameModel(model, other)),
+					(model) => !known.some((other) => isSameSpace(model, other)),
 				),
 			],
 		};
@@ -105,14 +105,6 @@ export async function exportRows(
 	}
 	await send(`${JSON.stringify({ end: total })}\n`);
 	return { ...total, tables: counts };
-}
-
-function isSameModel(a: VectorSpace, b: VectorSpace): boolean {
-	return (
-		a.provider === b.provider &&
-		a.model === b.model &&
-		a.dimensions === b.dimensions
-	);
 }
 
 function fieldsOf({ entity }: EntityTable): Field[] {
@@ -252,12 +244,7 @@ function vectorJson(
 	{ field, hash, chunk, start, end, sent, ...space }: ReadVector,
 	models: readonly ExportedModel[],
 ): string {
-	const model = models.findIndex(
-		({ provider, model, dimensions }) =>
-			provider === space.provider &&
-			model === space.model &&
-			dimensions === space.dimensions,
-	);
+	const model = models.findIndex((one) => isSameSpace(one, space));
 	const passage = {
 		...(chunk === 0 ? {} : { chunk }),
 		...(start === null ? {} : { start }),

@@ -1,12 +1,13 @@
 import type { ServiceCore } from "../core/service-core.ts";
 import { sideBySide } from "../core/side-by-side.ts";
 import type { Handle } from "../db/database.ts";
-import { isSameSpace, type TableModel } from "../embed-sync/models.ts";
+import type { TableModel } from "../embed-sync/models.ts";
 import { isProviderError, RemError } from "../errors.ts";
 import type { Entity } from "../models/entity.ts";
 import type { EntityTable } from "../models/registry.ts";
 import type { Row } from "../models/types.ts";
 import type { VectorSpace } from "../models/vector.ts";
+import { isSameSpace } from "../models/vector.ts";
 import type { SearchExplanation } from "../query/explain.ts";
 import type { FoundInTable } from "../query/merge-tables.ts";
 import type { NearestSearch, SearchContext } from "../query/search-context.ts";

@@ -81,7 +81,6 @@ const internal = [
 	"embeddings.adopt",
 	"embeddings.checkProvider",
 	"embeddings.checkSwitch",
-	"embeddings.open",
 	"embeddings.openFor",
 	"embeddings.warnOfMismatch",
 	"embeddings.wake",

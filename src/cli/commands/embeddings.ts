@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { EmbeddingStatus, FieldStatus } from "../../index.ts";
+import { spaceText } from "../../models/vector.ts";
 import { withReader } from "../open-service.ts";
 import {
 	addDatabaseOptions,
@@ -102,8 +103,7 @@ const columns: readonly Column<FieldStatus>[] = [
 	},
 	{
 		title: "MODEL",
-		value: ({ provider, model, dimensions }) =>
-			`${provider} ${model} (${dimensions})`,
+		value: spaceText,
 	},
 	{ title: "STATE", value: ({ state }) => state ?? "" },
 	number("TEXTS", ({ texts }) => texts),

@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import { RemError } from "../../errors.ts";
 import type { MigrationPlan } from "../../migrate/plan.ts";
-import type { VectorSpace } from "../../models/vector.ts";
+import { spaceText } from "../../models/vector.ts";
 import {
 	type AnyService,
 	withoutCreating,
@@ -158,17 +158,15 @@ interface ModelSwitch {
 
 async function plannedModels(service: AnyService): Promise<ModelSwitch[]> {
 	const planned = await service.embeddings.plannedModels();
-	const name = ({ provider, model, dimensions }: VectorSpace) =>
-		`${provider} ${model} (${dimensions})`;
-	const former = new Set(planned.map(({ from }) => from && name(from)));
+	const former = new Set(planned.map(({ from }) => from && spaceText(from)));
 	return [...former].map((from) => {
 		const group = planned.filter(
-			(one) => (one.from && name(one.from)) === from,
+			(one) => (one.from && spaceText(one.from)) === from,
 		);
 		return {
 			tables: group.map(({ tableName }) => tableName),
 			from: from ?? null,
-			to: group.map(({ to }) => name(to))[0] ?? "",
+			to: group.map(({ to }) => spaceText(to))[0] ?? "",
 		};
 	});
 }
