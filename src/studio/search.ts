@@ -25,6 +25,7 @@ import { rowsOf } from "./detail.ts";
 import { defined, type Settings } from "./input.ts";
 import { shortened, toJsonObject } from "./json.ts";
 import { type Place, type StoredRow, titleOf } from "./place.ts";
+import { usedWeights } from "./used-weights.ts";
 
 /** What a search found, before it is laid out. */
 export interface Found {
@@ -211,7 +212,7 @@ async function runHybrid(
 		({ score }) => score,
 	);
 	const hits = rows.slice(0, limit);
-	const used = weightsOf(hits, weights ?? {});
+	const used = usedWeights(hits, weights ?? {});
 	return {
 		items: hits.map((hit, at) => ({
 			...item(place, hit, at),
@@ -225,47 +226,6 @@ async function runHybrid(
 		notes: [],
 		calls: callsOf("hybridSearch", options, settings),
 	};
-}
-
-/**
- * The weight of the vectors depends on the model and the query where the call
- * gives none: it is the one by which ranks make scores. Hits of several tables
- * have scores that are multiplied by a factor of their table, 1 in the nearest one:
- * the weight that most hits agree on is that one.
- */
-function weightsOf(
-	hits: readonly HybridMatch[],
-	given: { readonly [K in keyof FusionWeights]?: number | undefined },
-): Partial<FusionWeights> {
-	const { vector, text = 1, name = 0.5 } = given;
-	if (vector !== undefined) return { vector, text, name };
-	const counts = new Map<number, number>();
-	for (const { ranks, score } of hits) {
-		if (ranks.vector === undefined) continue;
-		const rest = score - scoreOf(ranks, { vector: 0, text, name });
-		const weight = rounded(rest * (rankOffset + ranks.vector));
-		if (weight >= 0) counts.set(weight, (counts.get(weight) ?? 0) + 1);
-	}
-	const most = Math.max(...counts.values());
-	const found = [...counts].find(([, count]) => count === most);
-	return found === undefined
-		? { text, name }
-		: { vector: found[0], text, name };
-}
-
-/** Scores are sums of floats. */
-function rounded(weight: number): number {
-	return Number(weight.toFixed(6));
-}
-
-function scoreOf(ranks: HybridMatch["ranks"], weights: FusionWeights): number {
-	const part = (rank: number | undefined, weight: number) =>
-		rank === undefined ? 0 : weight / (rankOffset + rank);
-	return (
-		part(ranks.vector, weights.vector) +
-		part(ranks.text, weights.text) +
-		part(ranks.trigram, weights.name)
-	);
 }
 
 function hybridLists(
