@@ -3,14 +3,16 @@ import type { HybridMatch } from "../query/hybrid.ts";
 import type { ListPlace } from "./api/search.ts";
 import { defined } from "./input.ts";
 
+type Scored = Pick<HybridMatch, "ranks" | "score">;
+
 /**
  * The weight of the vectors depends on the model and the query where the call
  * gives none: it is the one by which ranks make scores. Hits of several tables
  * have scores that are multiplied by a factor of their table, 1 in the nearest one:
  * the weight that most hits agree on is that one.
  */
-export function weightsOf(
-	hits: readonly HybridMatch[],
+export function usedWeights(
+	hits: readonly Scored[],
 	given: { readonly [K in keyof FusionWeights]?: number | undefined },
 ): Partial<FusionWeights> {
 	const { vector, text = 1, name = 0.5 } = given;

@@ -22,7 +22,7 @@ import {
 } from "./candidates.ts";
 import type { ServiceCall } from "./code.ts";
 import { rowsOf } from "./detail.ts";
-import { hybridLists, weightsOf } from "./fused-places.ts";
+import { hybridLists, usedWeights } from "./fused-places.ts";
 import { defined, type Settings } from "./input.ts";
 import { shortened, toJsonObject } from "./json.ts";
 import { type Place, type StoredRow, titleOf } from "./place.ts";
@@ -233,7 +233,7 @@ async function runHybrid(place: Place, request: Request): Promise<FoundInMode> {
 		"hybridSearch",
 		{ options, request, scoreOf: ({ score }) => score },
 	);
-	const used = weightsOf(hits, weights ?? {});
+	const used = usedWeights(hits, weights ?? {});
 	return {
 		...found,
 		items: hits.map((hit, at) => ({
