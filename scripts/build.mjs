@@ -13,51 +13,16 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build as bundle } from "esbuild";
 import { createJiti } from "jiti";
-import { finishTypes } from "./published-types.mjs";
+import { forgetBuild, isBuilt, recordBuild } from "./build-record.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const require = createRequire(import.meta.url);
 
-rmSync(join(root, "dist"), { recursive: true, force: true });
-const tsc = join(
-	dirname(require.resolve("typescript-7/package.json")),
-	"bin/tsc",
-);
-execFileSync(process.execPath, [tsc, "-p", join(root, "tsconfig.build.json")], {
-	stdio: "inherit",
-});
-finishTypes(join(root, "dist"));
-
-// 400 files took 0.2 s more to load than these (docs/decisions/0090): what several
-// entries share is in chunks, so that each module exists once.
-await bundle({
-	absWorkingDir: root,
-	entryPoints: [
-		"src/index.ts",
-		"src/ai/index.ts",
-		"src/langchain/index.ts",
-		"src/studio/index.ts",
-		"src/cli/main.ts",
-	],
-	outbase: "src",
-	outdir: "dist",
-	chunkNames: "chunks/[name]-[hash]",
-	bundle: true,
-	splitting: true,
-	format: "esm",
-	platform: "node",
-	packages: "external",
-	// A class that names itself would else be called _PostgresService.
-	keepNames: true,
-	logLevel: "warning",
-});
-
-const { build } = await import("vite");
-await build({
-	configFile: join(root, "studio/vite.config.ts"),
-	logLevel: "warn",
-	build: { outDir: join(root, "dist/studio/page"), emptyOutDir: true },
-});
+if (!isBuilt(root)) {
+	forgetBuild(root);
+	await buildDist();
+	recordBuild(root);
+}
 
 // The image belongs to one version of PGlite and one way to make it: another one
 // needs its own.
@@ -77,4 +42,52 @@ if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== engine) {
 	mkdirSync(dirname(snapshotPath()), { recursive: true });
 	writeFileSync(snapshotPath(), await makeSnapshot());
 	writeFileSync(stamp, engine);
+}
+
+async function buildDist() {
+	rmSync(join(root, "dist"), { recursive: true, force: true });
+	const tsc = join(
+		dirname(require.resolve("typescript-7/package.json")),
+		"bin/tsc",
+	);
+	execFileSync(
+		process.execPath,
+		[tsc, "-p", join(root, "tsconfig.build.json")],
+		{
+			stdio: "inherit",
+		},
+	);
+	const { finishTypes } = await import("./published-types.mjs");
+	finishTypes(join(root, "dist"));
+
+	// 400 files took 0.2 s more to load than these (docs/decisions/0090): what several
+	// entries share is in chunks, so that each module exists once.
+	await bundle({
+		absWorkingDir: root,
+		entryPoints: [
+			"src/index.ts",
+			"src/ai/index.ts",
+			"src/langchain/index.ts",
+			"src/studio/index.ts",
+			"src/cli/main.ts",
+		],
+		outbase: "src",
+		outdir: "dist",
+		chunkNames: "chunks/[name]-[hash]",
+		bundle: true,
+		splitting: true,
+		format: "esm",
+		platform: "node",
+		packages: "external",
+		// A class that names itself would else be called _PostgresService.
+		keepNames: true,
+		logLevel: "warning",
+	});
+
+	const { build } = await import("vite");
+	await build({
+		configFile: join(root, "studio/vite.config.ts"),
+		logLevel: "warn",
+		build: { outDir: join(root, "dist/studio/page"), emptyOutDir: true },
+	});
 }

@@ -1,0 +1,60 @@
+// Whether dist/ is what a build of the present sources wrote: .ci/run comes to a build four
+// times, by `npm run quickstart`, `npm test`, `npm run compat` and `npm run proofs`.
+import { createHash } from "node:crypto";
+import {
+	existsSync,
+	mkdirSync,
+	readdirSync,
+	readFileSync,
+	rmSync,
+	statSync,
+	writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+
+const sources = [
+	"src",
+	"studio",
+	"scripts/build.mjs",
+	"scripts/build-record.mjs",
+	"scripts/published-types.mjs",
+	"tsconfig.json",
+	"tsconfig.build.json",
+	"package.json",
+	"package-lock.json",
+];
+
+/** Beside the packages that the build uses: it goes with them. */
+const recordPath = (root) => join(root, "node_modules/.cache/remdb-build");
+
+export function isBuilt(root) {
+	const path = recordPath(root);
+	return existsSync(path) && readFileSync(path, "utf8") === contentOf(root);
+}
+
+export function recordBuild(root) {
+	const path = recordPath(root);
+	mkdirSync(dirname(path), { recursive: true });
+	writeFileSync(path, contentOf(root));
+}
+
+export function forgetBuild(root) {
+	rmSync(recordPath(root), { force: true });
+}
+
+function contentOf(root) {
+	const hash = createHash("sha256").update(process.version);
+	for (const name of [...sources, "dist"])
+		for (const path of filesOf(join(root, name)))
+			hash.update(`${path}\0`).update(readFileSync(path)).update("\0");
+	return hash.digest("hex");
+}
+
+function filesOf(path) {
+	if (!existsSync(path)) return [];
+	if (!statSync(path).isDirectory()) return [path];
+	return readdirSync(path, { recursive: true, withFileTypes: true })
+		.filter((entry) => entry.isFile())
+		.map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+		.sort();
+}
