@@ -42,7 +42,7 @@ export interface ReadOptions extends CallScope {
 }
 
 /** Without one, reads return the rows of all users, and writes are of rows that all share. */
-export const callUser = narrowing(
+export const callUser: OptionChecks<CallScope>["userId"] = narrowing(
 	userName,
 	"pass the user's id, null for shared rows, or leave userId out",
 );
