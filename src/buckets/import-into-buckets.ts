@@ -34,7 +34,13 @@ export async function importIntoBuckets(
 		: call.tenantId;
 	if (tenantId !== undefined && buckets.allHaveTenants)
 		return importInto(buckets.of(tenantId), { ...call, tenantId });
-	const opened = await openExport(text, buckets.registry, { tenantId, userId });
+	const { fromTenant, newIds } = call;
+	const opened = await openExport(text, buckets.registry, {
+		tenantId,
+		userId,
+		fromTenant,
+		newIds,
+	});
 	const places = placesOf(buckets, opened.tables);
 	const skipsVectors = call.vectors === "skip";
 	const source = buckets.handle(tenantId, transaction);

@@ -25,6 +25,8 @@ export interface ImportCall {
 	readonly commitEvery?: number;
 	readonly tenantId?: string;
 	readonly userId?: string | null;
+	readonly fromTenant?: string;
+	readonly newIds?: boolean;
 	readonly transaction?: Handle;
 	readonly onProgress?: (progress: ImportProgress) => void;
 	readonly signal?: AbortSignal;
@@ -44,7 +46,13 @@ export async function importInto(
 	const tenantId = core.settings.rowLevelSecurity
 		? core.tenant(call.tenantId)
 		: call.tenantId;
-	const opened = await openExport(text, core.registry, { tenantId, userId });
+	const { fromTenant, newIds } = call;
+	const opened = await openExport(text, core.registry, {
+		tenantId,
+		userId,
+		fromTenant,
+		newIds,
+	});
 	const skipsVectors = call.vectors === "skip";
 	const source = core.handle(tenantId, transaction);
 	const db = stoppable(source, signal);

@@ -10,7 +10,7 @@ import { sideBySide } from "../core/side-by-side.ts";
 import type { CitusNodes } from "../db/citus-nodes.ts";
 import { type Database, type Handle, limited } from "../db/database.ts";
 import { refuseInsideTransaction } from "../db/open-transaction.ts";
-import type { RemError } from "../errors.ts";
+import { isProviderError, type RemError } from "../errors.ts";
 import {
 	checkIsolation,
 	type IsolationReport,
@@ -84,6 +84,7 @@ export async function migrateCore(
 		await warnOfLocale(core);
 		const unknown = core.embedder.unknownProvider();
 		if (unknown !== undefined) warnOfProvider(core, unknown);
+		else warnOfMissingKey(core);
 	}
 	// The migration of buckets has done the rest for each bucket.
 	if (core instanceof Buckets) return result;
@@ -104,6 +105,22 @@ function warnOfProvider(
 		{},
 		`${message}: texts cannot be embedded${hint === undefined ? "" : ` (${hint})`}; a provider of your own is registered with embeddings.registerProvider()`,
 	);
+}
+
+/** Tables were set to the model of this provider: the first write of a text would be the first to report what it lacks. */
+function warnOfMissingKey({ registry, embedder, settings }: ServiceCore): void {
+	if (!registry.all().some(({ entity }) => entity.embedFields.length > 0))
+		return;
+	try {
+		embedder.provider();
+	} catch (error) {
+		if (!isProviderError(error)) throw error;
+		const { code, message, hint } = error;
+		settings.logger.warn(
+			{ code },
+			`texts cannot be embedded yet: ${message}${hint === undefined ? "" : ` (${hint})`}; with another provider (EMBEDDING__PROVIDER=local needs no key), migrate again: tables without vectors take its model`,
+		);
+	}
 }
 
 async function warnOfLocale({ db, settings }: ServiceCore): Promise<void> {

@@ -284,7 +284,7 @@ function foreignId(
 		"DUPLICATE_KEY",
 		`line ${line}: its id is already taken`,
 		{
-			hint: "nothing was written; a row of another tenant has it, or of another user than the call's",
+			hint: "nothing was written; a row of another tenant has it, or of another user than the call's: a copy for another tenant of the same database takes fromTenant and newIds (rem load --from-tenant TENANT --new-ids)",
 		},
 	);
 }

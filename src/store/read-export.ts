@@ -4,7 +4,7 @@ import { rawMembers } from "../models/json-text.ts";
 import type { EntityTable, Registry } from "../models/registry.ts";
 import { type Line, linesOf } from "../util/lines.ts";
 import { suggest } from "../util/suggest.ts";
-import { isUuid } from "../util/uuid.ts";
+import { derivedUuid, isUuid } from "../util/uuid.ts";
 import { textOfJson } from "./column-json.ts";
 import {
 	type ExportedModel,
@@ -56,7 +56,18 @@ export interface OpenedExport {
 	readonly rows: AsyncGenerator<ImportedRow>;
 }
 
-export interface ReadOptions {
+/** Rows of one tenant as those of another. */
+export interface NewTenant {
+	/** The tenant whose rows the file has: they become the call's tenant's. @default rows remain their tenant's */
+	readonly fromTenant?: string | undefined;
+	/**
+	 * Gives each row an id that is derived from its own and the call's tenant: for a
+	 * copy beside the original. @default false
+	 */
+	readonly newIds?: boolean | undefined;
+}
+
+export interface ReadOptions extends NewTenant {
 	/** Whose rows they must be. @default any tenant's */
 	readonly tenantId?: string | undefined;
 	/** Whose rows they must be: the user's own, or shared; `null`: shared. @default any user's */
@@ -69,6 +80,7 @@ export async function openExport(
 	registry: Pick<Registry, "get">,
 	options: ReadOptions = {},
 ): Promise<OpenedExport> {
+	checkNewTenant(options);
 	const lines = linesOf(decoded(typeof text === "string" ? [text] : text));
 	const first = await lines.next();
 	const header = readHeader(first.done === true ? "" : first.value.text);
@@ -85,6 +97,17 @@ export async function openExport(
 		tables: [...tables.values()],
 		rows: readRows(lines, tables, options),
 	};
+}
+
+function checkNewTenant({ tenantId, fromTenant, newIds }: ReadOptions): void {
+	if (fromTenant !== undefined && tenantId === undefined)
+		throw new RemError("VALIDATION", "fromTenant needs a tenant to go to", {
+			hint: "pass tenantId (--tenant) as well",
+		});
+	if (newIds === true && fromTenant === undefined)
+		throw new RemError("VALIDATION", "newIds needs fromTenant", {
+			hint: "rows that remain their tenant's keep their ids: pass the tenant of the file's rows as fromTenant (--from-tenant), or leave newIds out",
+		});
 }
 
 /** Bytes are UTF-8, or no export. */
@@ -232,21 +255,32 @@ function readRow(
 		);
 	const written = rawMembers(rawMembers(text)?.get("row") ?? "{}") ?? new Map();
 	const texts = columnTexts(table, written, line);
-	const byName = (name: string) => {
-		const at = table.fields.findIndex((field) => field.name === name);
-		return at < 0 ? undefined : texts[at];
-	};
-	const id = byName("id");
-	if (typeof id !== "string" || !isUuid(id))
+	const placeOfField = (name: string) =>
+		table.fields.findIndex((field) => field.name === name);
+	const byName = (name: string) => texts[placeOfField(name)];
+	const given = byName("id");
+	if (typeof given !== "string" || !isUuid(given))
 		throw broken(line, "has no id that is a UUID", "id");
 	checkScope(
 		{ tenantId: byName("tenantId"), userId: byName("userId"), line },
 		options,
 	);
+	const { tenantId, fromTenant, newIds } = options;
+	let id = given.toLowerCase();
+	// Rows without tenants are the same for all.
+	if (
+		fromTenant !== undefined &&
+		tenantId !== undefined &&
+		table.table.entity.tenantScoped
+	) {
+		texts[placeOfField("tenantId")] = tenantId;
+		if (newIds === true) id = derivedUuid(id, tenantId);
+		texts[placeOfField("id")] = id;
+	}
 	return {
 		line,
 		table,
-		id: id.toLowerCase(),
+		id,
 		texts,
 		edges: Array.isArray(parsed.data.row.graph_edges)
 			? parsed.data.row.graph_edges.length
@@ -306,22 +340,26 @@ function checkScope(
 		readonly userId: string | null | undefined;
 		readonly line: number;
 	},
-	{ tenantId, userId }: ReadOptions,
+	{ tenantId, userId, fromTenant }: ReadOptions,
 ): void {
+	const expected = fromTenant ?? tenantId;
 	const isOther =
-		tenantId !== undefined &&
+		expected !== undefined &&
 		row.tenantId !== undefined &&
-		row.tenantId !== tenantId;
+		row.tenantId !== expected;
 	const user = row.userId ?? null;
 	const isOtherUser = userId !== undefined && user !== null && user !== userId;
 	if (!isOther && !isOtherUser) return;
 	throw new RemError(
 		"TENANT_MISMATCH",
 		isOther
-			? `line ${row.line}: tenant "${row.tenantId}" is not the call's "${tenantId}"`
+			? `line ${row.line}: tenant "${row.tenantId}" is not ${fromTenant === undefined ? "the call's" : "the one that rows are taken from,"} "${expected}"`
 			: `line ${row.line}: a row of another user than the call's`,
 		{
-			hint: "nothing was written; import without a tenant and user to take the rows' own, or export one tenant's alone",
+			hint:
+				isOther && fromTenant === undefined
+					? `nothing was written; to make the rows of "${row.tenantId}" those of "${tenantId}", pass fromTenant: "${row.tenantId}" (rem load --from-tenant), or import without a tenant to leave them theirs`
+					: "nothing was written; import without a tenant and user to take the rows' own, or export one tenant's alone",
 			issues: [
 				{
 					field: isOther ? "tenantId" : "userId",

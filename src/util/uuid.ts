@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 
 /**
  * A new UUID of version 7 (RFC 9562): milliseconds, a count, 62 random bits. Made
@@ -25,6 +25,20 @@ function advance(now: number): void {
 		lastMs++;
 		counter = 0;
 	}
+}
+
+/**
+ * A UUID that a UUID and a text always give. Of version 7 it has the other's time,
+ * so that indexes have both in the same order; else it is of version 8.
+ */
+export function derivedUuid(id: string, text: string): string {
+	const hash = createHash("sha256").update(`${id}\0${text}`).digest("hex");
+	const isTimed = id[14] === "7";
+	const head = isTimed
+		? id.slice(0, 18)
+		: `${hash.slice(0, 8)}-${hash.slice(8, 12)}-8${hash.slice(12, 15)}`;
+	const variant = "89ab"[Number.parseInt(hash.slice(15, 16), 16) % 4];
+	return `${head}-${variant}${hash.slice(16, 19)}-${hash.slice(19, 31)}`;
 }
 
 /** Whether PostgreSQL would take the text as a UUID in its usual form. */

@@ -2,7 +2,14 @@ import { importIntoBuckets } from "../buckets/import-into-buckets.ts";
 import { options } from "../calls/arguments.ts";
 import { async, counts, traced } from "../calls/public-methods.ts";
 import { importInto } from "../core/import-into.ts";
-import { oneOf, signal, typeName, wholeNumber } from "../models/checks.ts";
+import {
+	flag,
+	oneOf,
+	signal,
+	tenantName,
+	typeName,
+	wholeNumber,
+} from "../models/checks.ts";
 import { definitionOf, isArrayType } from "../models/column-types.ts";
 import {
 	type OptionChecks,
@@ -27,6 +34,16 @@ export interface ImportRowsOptions extends CallScope {
 	 * and the texts are queued for the model of the table. @default "use"
 	 */
 	readonly vectors?: "use" | "skip";
+	/**
+	 * The tenant whose rows the export has: they become those of `tenantId`, which has to
+	 * be given. Rows of another one are refused. @default rows remain their tenant's
+	 */
+	readonly fromTenant?: string;
+	/**
+	 * With `fromTenant`: each row gets an id that is derived from its own and `tenantId`,
+	 * the same one in every import. For a copy in a database that has the rows already. @default false
+	 */
+	readonly newIds?: boolean;
 	/**
 	 * Rows per transaction. The same call continues an import that was stopped: rows
 	 * whose stored row is equal are not written again. Not with `transaction`.
@@ -56,6 +73,8 @@ const checks: OptionChecks<ImportRowsOptions> = {
 	...wholeScope,
 	text: required(textOrPieces),
 	vectors: oneOf("use", "skip"),
+	fromTenant: tenantName,
+	newIds: flag,
 	commitEvery: wholeNumber(1),
 	onProgress: progressCallback,
 	signal,

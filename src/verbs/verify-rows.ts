@@ -5,7 +5,7 @@ import { async, counts, traced } from "../calls/public-methods.ts";
 import type { ServiceCore } from "../core/service-core.ts";
 import { insideTransaction } from "../db/open-transaction.ts";
 import { stoppable } from "../db/stoppable.ts";
-import { oneOf, signal } from "../models/checks.ts";
+import { flag, oneOf, signal, tenantName } from "../models/checks.ts";
 import {
 	type OptionChecks,
 	progressCallback,
@@ -31,6 +31,10 @@ export interface VerifyRowsOptions extends CallScope {
 	readonly text: string | ExportText;
 	/** `"skip"`: vectors are not compared. @default "use" */
 	readonly vectors?: "use" | "skip";
+	/** As of the import that it checks. @default rows are compared with their own tenant's */
+	readonly fromTenant?: string;
+	/** As of the import that it checks. @default false */
+	readonly newIds?: boolean;
 	/** Called after each batch with the number of rows compared so far. */
 	readonly onProgress?: (progress: ImportProgress) => void;
 	/** Ends the comparison with `CANCELLED`. */
@@ -56,6 +60,8 @@ const checks: OptionChecks<VerifyRowsOptions> = {
 	...wholeScope,
 	text: required(textOrPieces),
 	vectors: oneOf("use", "skip"),
+	fromTenant: tenantName,
+	newIds: flag,
 	onProgress: progressCallback,
 	signal,
 };
@@ -83,7 +89,13 @@ async function compare(
 	const tenantId = core.settings.rowLevelSecurity
 		? core.tenant(call.tenantId)
 		: call.tenantId;
-	const opened = await openExport(text, core.registry, { tenantId, userId });
+	const { fromTenant, newIds } = call;
+	const opened = await openExport(text, core.registry, {
+		tenantId,
+		userId,
+		fromTenant,
+		newIds,
+	});
 	const db = stoppable(core.handle(tenantId, transaction), call.signal);
 	return db.transaction(
 		(tx) =>

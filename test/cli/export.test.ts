@@ -37,6 +37,44 @@ const load = (url: string, folder: string) =>
 	]);
 
 describe.each(engines)("on the %s engine", (engine) => {
+	test("an export of a tenant is loaded for another one, beside it", async () => {
+		const folder = temporaryFolder({ "rows.jsonl": rows });
+		const url = await migratedDatabase(engine);
+		expect(await load(url, folder)).toMatchObject({ code: 0 });
+		const file = join(folder, "t.jsonl");
+		const of = ["--tenant", "t", "--vectors", "-o", file, "--url", url];
+		expect(await rem(["export", ...of])).toMatchObject({ code: 0 });
+		const to = ["load", file, "--tenant", "other", "--url", url];
+		const refused = await rem(to);
+		expect(refused).toMatchObject({ code: 1, stdout: "" });
+		expect(refused.stderr).toContain("rem load --from-tenant");
+		const taken = await rem([...to, "--from-tenant", "t"]);
+		expect(taken.code).toBe(1);
+		expect(taken.stderr).toContain("--new-ids");
+		const moved = [...to, "--from-tenant", "t", "--new-ids"];
+		const loaded = await rem([...moved, "--verify", "--json"]);
+		expect(loaded).toMatchObject({ code: 0 });
+		expect(JSON.parse(loaded.stdout)).toMatchObject({
+			inserted: 2,
+			files: [{ verified: { rows: 2, missing: 0, differing: 0 } }],
+		});
+		expect(
+			await rem(["lookup", "one", "--tenant", "other", "--url", url]),
+		).toMatchObject({ code: 0, stdout: expect.stringContaining("one") });
+		expect(
+			await rem([
+				"load",
+				join(folder, "rows.jsonl"),
+				"--table",
+				"resources",
+				"--from-tenant",
+				"t",
+				"--url",
+				url,
+			]),
+		).toMatchObject({ code: 2 });
+	});
+
 	test("an export is loaded as it was, and no text is embedded", async () => {
 		const folder = temporaryFolder({ "rows.jsonl": rows });
 		const url = await migratedDatabase(engine);

@@ -193,3 +193,40 @@ test.runIf(engine === "server")(
 		await drop();
 	},
 );
+
+test("a migration warns of a provider without a key, and one with another provider sets the tables to it", async () => {
+	const empty = await createDatabase();
+	const keyless = await PostgresService.connect({
+		connectionString: empty.url,
+		models,
+		embedding: { provider: "openai" },
+		logger,
+	});
+	try {
+		await keyless.migrate();
+		expect(warnings).toEqual([
+			expect.stringMatching(
+				/^texts cannot be embedded yet: provider "openai" has no key \(.*OPENAI_API_KEY.*\); with another provider \(EMBEDDING__PROVIDER=local needs no key\), migrate again/,
+			),
+		]);
+		if (engine === "embedded") return;
+		warnings.length = 0;
+		const local = await PostgresService.connect({
+			connectionString: empty.url,
+			models,
+			embedding: { provider: "local" },
+			logger,
+		});
+		await local.migrate();
+		expect(warnings.join("\n")).not.toContain("texts cannot be embedded yet");
+		const { embeddingsGenerated } = await local.batchUpsert({
+			tableName: "pages",
+			entities: [{ name: "a", content: "some words" }],
+		});
+		expect(embeddingsGenerated).toBe(1);
+		await local.close();
+	} finally {
+		await keyless.close();
+		await empty.drop();
+	}
+});

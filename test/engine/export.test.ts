@@ -353,6 +353,96 @@ test("a tenant, a user and tables narrow an export", async () => {
 	);
 });
 
+describe("an export for another tenant", () => {
+	const loaded = (tenantId: string) =>
+		db.service
+			.repository(Note)
+			.find({ tenantId }, { orderBy: "name" })
+			.then((rows) =>
+				rows.map(({ id: _, tenantId: __, ...row }) => ({
+					...row,
+					updatedAt: 0,
+				})),
+			);
+
+	test("beside the original has new ids, the same each time, with vectors, names and edges", async () => {
+		const [from, to] = ["original", "copy"];
+		await fill(from);
+		const text = await exported({
+			tenantId: from,
+			tables: ["notes"],
+			vectors: true,
+		});
+		const move = { text, fromTenant: from, tenantId: to, newIds: true };
+		expect(await db.service.importRows(move)).toMatchObject({
+			inserted: 3,
+			embeddingsQueued: 0,
+		});
+		expect(await loaded(to)).toEqual(await loaded(from));
+		expect(await db.service.importRows(move)).toMatchObject({
+			inserted: 0,
+			updated: 3,
+		});
+		expect(
+			await db.service.importRows({ ...move, commitEvery: 2 }),
+		).toMatchObject({ unchanged: 3 });
+		expect(await db.service.verifyRows(move)).toMatchObject({
+			rows: 3,
+			missing: 0,
+			differing: 0,
+		});
+		const { nodes } = await db.service.traverse({ from: "one", tenantId: to });
+		expect(nodes.map(({ entityKey }) => entityKey)).toContain("two");
+		const [nearest] = await db.service.vectorSearch({
+			tableName: "notes",
+			queryText: "first",
+			fieldName: "content",
+			tenantId: to,
+		});
+		expect(nearest?.tenantId).toBe(to);
+		expect(await db.service.repository(Note).count({ tenantId: from })).toBe(3);
+	});
+
+	test("of another database retains its ids", async () => {
+		await fill("here");
+		const text = await exported({ tenantId: "here", tables: ["notes"] });
+		const { service } = await emptyTarget();
+		await service.importRows({ text, fromTenant: "here", tenantId: "there" });
+		const ids = async (of: Service, tenantId: string) =>
+			(await of.repository(Note).find({ tenantId }, { orderBy: "name" })).map(
+				({ id }) => id,
+			);
+		expect(await ids(service, "there")).toEqual(await ids(db.service, "here"));
+		expect(await ids(service, "here")).toEqual([]);
+	});
+
+	test("is refused, with the remedy, where it would mix tenants or take ids", async () => {
+		await fill("mine");
+		const text = await exported({ tenantId: "mine", tables: ["notes"] });
+		const tenantId = "yours";
+		await expect(
+			db.service.importRows({ text, tenantId }),
+		).rejects.toMatchObject({
+			code: "TENANT_MISMATCH",
+			hint: expect.stringContaining('fromTenant: "mine"'),
+		});
+		await expect(
+			db.service.importRows({ text, tenantId, fromTenant: "a third" }),
+		).rejects.toMatchObject({ code: "TENANT_MISMATCH" });
+		await expect(
+			db.service.importRows({ text, tenantId, fromTenant: "mine" }),
+		).rejects.toMatchObject({
+			code: "DUPLICATE_KEY",
+			hint: expect.stringContaining("newIds"),
+		});
+		for (const options of [{ fromTenant: "mine" }, { tenantId, newIds: true }])
+			await expect(
+				db.service.importRows({ text, ...options }),
+			).rejects.toMatchObject({ code: "VALIDATION" });
+		expect(await db.service.repository(Note).count({ tenantId })).toBe(0);
+	});
+});
+
 test("an export is of one moment, and its pages are complete", async () => {
 	const tenantId = "moment";
 	const entities = Array.from({ length: 1201 }, (_, at) => ({

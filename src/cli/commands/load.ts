@@ -50,6 +50,14 @@ export function addLoad(program: Command, invocation: Invocation): void {
 			"--skip-vectors",
 			"leave the vectors of an export out; `rem embeddings sync` makes them",
 		)
+		.option(
+			"--from-tenant <tenant>",
+			"make the rows of this tenant in an export those of --tenant",
+		)
+		.option(
+			"--new-ids",
+			"with --from-tenant: derive new ids, for a copy in the same database",
+		)
 		.addOption(
 			new Option(
 				"--commit-every <rows>",
@@ -82,6 +90,7 @@ export function addLoad(program: Command, invocation: Invocation): void {
 			"rem load notes --table resources --watch",
 			"rem load export.jsonl",
 			"rem load export.jsonl --commit-every 10000 --verify",
+			"rem load acme.jsonl --from-tenant acme --tenant staging --new-ids",
 			"gunzip -c movies.csv.gz | rem load - --format csv --table resources",
 		],
 		[

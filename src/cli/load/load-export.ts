@@ -16,9 +16,17 @@ export interface CheckedExport {
 	readonly vectors: number;
 }
 
+/** Whose rows they must be, or become. */
+export interface ExportScope {
+	readonly tenantId?: string;
+	readonly userId?: string;
+	readonly fromTenant?: string;
+	readonly newIds?: boolean;
+}
+
 interface CheckOptions {
 	readonly registry: Registry;
-	readonly scope: { readonly tenantId?: string; readonly userId?: string };
+	readonly scope: ExportScope;
 	readonly signal: AbortSignal;
 }
 
@@ -60,9 +68,7 @@ export interface LoadedExport {
 	readonly durationMs: number;
 }
 
-interface ImportOptions {
-	readonly tenantId?: string;
-	readonly userId?: string;
+interface ImportOptions extends ExportScope {
 	readonly vectors: "use" | "skip";
 	/** `undefined`: all is one transaction. */
 	readonly commitEvery: number | undefined;

@@ -16,6 +16,7 @@ import { type Format, hyphen, type InputFile } from "./input-file.ts";
 import {
 	type CheckedExport,
 	checkExport,
+	type ExportScope,
 	exportJson,
 	exportLines,
 	isDifferent,
@@ -46,6 +47,8 @@ export interface LoadCommandOptions extends ScopeOptions {
 	readonly bulk?: boolean;
 	readonly onEmbeddingError: "fail" | "queue";
 	readonly skipVectors?: boolean;
+	readonly fromTenant?: string;
+	readonly newIds?: boolean;
 	readonly commitEvery?: number;
 	readonly verify?: boolean;
 	readonly watch?: boolean;
@@ -122,7 +125,11 @@ async function loadFiles(
 		const checked: CheckedExport[] = [];
 		for (const file of exports)
 			checked.push(
-				await checkExport(file, { registry, scope: scopeOf(options), signal }),
+				await checkExport(file, {
+					registry,
+					scope: exportScope(options),
+					signal,
+				}),
 			);
 		const plans = await planLoad(groups, {
 			terminal,
@@ -193,6 +200,15 @@ function rowsOfFiles({ summaries }: Loaded): Map<string, FileRow> {
 	return found;
 }
 
+function exportScope(options: LoadCommandOptions): ExportScope {
+	const { fromTenant, newIds } = options;
+	return {
+		...scopeOf(options),
+		...(fromTenant === undefined ? {} : { fromTenant }),
+		...(newIds === undefined ? {} : { newIds }),
+	};
+}
+
 /** An export has its tables, columns and values: nothing about them is to be chosen. */
 function refuseRowOptions(
 	[first]: readonly InputFile[],
@@ -213,9 +229,11 @@ function refuseRowOptions(
 /** Refuses options of exports for other rows, which are always committed in parts. */
 function refuseExportOptions(
 	[first]: readonly RowGroup[],
-	{ commitEvery, verify }: LoadCommandOptions,
+	{ commitEvery, verify, fromTenant, newIds }: LoadCommandOptions,
 ): void {
 	const given = Object.entries({
+		"--from-tenant": fromTenant,
+		"--new-ids": newIds,
 		"--commit-every": commitEvery,
 		"--verify": verify,
 	}).flatMap(([name, value]) => (value === undefined ? [] : name));
@@ -250,7 +268,7 @@ async function loadAll(
 			printExport(
 				terminal,
 				await loadExport(target, checked, {
-					...scopeOf(options),
+					...exportScope(options),
 					vectors: options.skipVectors ? "skip" : "use",
 					commitEvery: options.commitEvery,
 					verifies: options.verify ?? false,
