@@ -24,6 +24,9 @@ const sources = [
 	"package-lock.json",
 ];
 
+/** What a build writes. */
+const written = ["dist", "assets"];
+
 /** Beside the packages that the build uses: it goes with them. */
 const recordPath = (root) => join(root, "node_modules/.cache/remdb-build");
 
@@ -44,7 +47,7 @@ export function forgetBuild(root) {
 
 function contentOf(root) {
 	const hash = createHash("sha256").update(process.version);
-	for (const name of [...sources, "dist"])
+	for (const name of [...sources, ...written])
 		for (const path of filesOf(join(root, name)))
 			hash.update(`${path}\0`).update(readFileSync(path)).update("\0");
 	return hash.digest("hex");
