@@ -35,6 +35,16 @@ describe.each(fewEngines)("on the %s", (engine) => {
 		expect(code).toBe(0);
 	});
 
+	test("traverse by a mistyped type finds nothing, and names the types there are", async () => {
+		const ended = await run("traverse", "note-2", "--type", "befor");
+		expect(ended).toMatchObject({ code: 0, stdout: "" });
+		expect(ended.stderr).toContain('its edges are of the types "before"');
+		const right = await run("traverse", "note-2", "--type", "before");
+		expect(right.stderr).not.toContain("of the types");
+		const leaf = await run("traverse", "note-1", "--type", "before");
+		expect(leaf.stderr).not.toContain("of the types");
+	});
+
 	test("query prints a table of the columns that have values", async () => {
 		const { code, stdout } = await run(
 			"query",

@@ -5,7 +5,7 @@ import type {
 	TraverseNode,
 	TraverseOrder,
 } from "../../index.ts";
-import { withReader } from "../open-service.ts";
+import { type AnyService, withReader } from "../open-service.ts";
 import {
 	addHelp,
 	addReadOptions,
@@ -89,12 +89,36 @@ async function traverse(
 					options,
 					text: "nothing was found",
 				});
+			else if (type !== undefined && found.nodes.length === 0)
+				await noticeTypes(terminal, service, {
+					from,
+					direction,
+					...readScopeOf(options),
+				});
 			return found;
 		},
 	);
 	terminal.show(jsonTraversal(found), traversalLines(found, terminal.width));
 	noticeTraversal(terminal, found, from);
 }
+
+/** The types that the entity's edges have: a mistyped one finds nothing. They are counted, as with --depth 0. */
+async function noticeTypes(
+	terminal: Terminal,
+	service: AnyService,
+	of: { readonly from: string; readonly direction: Direction },
+): Promise<void> {
+	const { edges } = await service.traverse({ ...of, depth: 0 });
+	const types = [...new Set(edges.map(({ relType }) => relType))].sort();
+	if (types.length === 0) return;
+	const shown = types.slice(0, shownTypes).map((type) => `"${type}"`);
+	const more = types.length - shown.length;
+	terminal.notice(
+		`its edges are of the types ${shown.join(", ")}${more > 0 ? ` and ${more} more` : ""}`,
+	);
+}
+
+const shownTypes = 10;
 
 /** As JSON prints it. */
 export function jsonTraversal(found: Traversal): Record<string, unknown> {
