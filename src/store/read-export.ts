@@ -57,7 +57,7 @@ export interface OpenedExport {
 }
 
 /** Rows of one tenant as those of another. */
-export interface NewTenant {
+interface NewTenant {
 	/** The tenant whose rows the file has: they become the call's tenant's. @default rows remain their tenant's */
 	readonly fromTenant?: string | undefined;
 	/**
