@@ -77,6 +77,42 @@ describe.each(fewEngines)("rem index on the %s", (engine) => {
 		expect((await run("index", "build")).stdout).toBe("nothing to do\n");
 	});
 
+	test("a load names the command that builds the indexes it left, unless it is quiet", async () => {
+		const fresh = await emptyDatabase(engine);
+		const load = (...args: string[]) =>
+			rem(
+				["load", "more.json", "--table", "plants", ...args].concat(
+					"--models",
+					"models.ts",
+					"--url",
+					fresh,
+				),
+				{
+					cwd: folder,
+					env: {
+						...env,
+						BACKGROUND_INDEX__MIN_ROWS: "1",
+						BACKGROUND_INDEX__ENABLED: "false",
+					},
+				},
+			);
+		const first = await load();
+		expect(first).toMatchObject({ code: 0 });
+		expect(first.stderr).toMatch(
+			/\d+ indexes are not built yet.*`rem index build`/,
+		);
+		for (const option of ["--quiet", "--json"])
+			expect((await load(option)).stderr).not.toContain("not built yet");
+		const built = ["index", "build", "--models", "models.ts", "--url", fresh];
+		expect(
+			await rem(built, {
+				cwd: folder,
+				env: { ...env, BACKGROUND_INDEX__MIN_ROWS: "1" },
+			}),
+		).toMatchObject({ code: 0 });
+		expect((await load()).stderr).not.toContain("not built yet");
+	});
+
 	test("load --bulk drops the vector index for its time, says so, and leaves it valid", async () => {
 		const load = (...args: string[]) =>
 			rem(

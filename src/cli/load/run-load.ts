@@ -11,6 +11,7 @@ import {
 } from "../open-service.ts";
 import { type Invocation, type ScopeOptions, scopeOf } from "../options.ts";
 import { drainAloud } from "../output/index-progress.ts";
+import { counted } from "../output/numbers.ts";
 import { Terminal } from "../output/terminal.ts";
 import { type Format, hyphen, type InputFile } from "./input-file.ts";
 import {
@@ -288,6 +289,8 @@ async function loadAll(
 		summaries.push(printSummary(terminal, { plan, loaded }));
 	}
 	await rebuildDropped(terminal, service, summaries);
+	if (terminal.hasNotices && !terminal.isJson)
+		await noticeIndexes(terminal, service);
 	return { summaries, exports: loaded };
 }
 
@@ -310,6 +313,22 @@ async function checkProviders(
 }
 
 /** A command that dropped indexes builds them itself. */
+/** Indexes that a load left to be built: a command ends before a build would. */
+async function noticeIndexes(
+	terminal: Terminal,
+	service: AnyService,
+): Promise<void> {
+	// A role may load rows without seeing the builds.
+	const status = await service.indexer.status().catch(() => undefined);
+	const open = (status?.indexes ?? []).filter(({ state }) =>
+		["missing", "queued", "building", "failed"].includes(state),
+	);
+	if (open.length === 0) return;
+	terminal.notice(
+		`${counted(open.length, "index", "indexes")} ${open.length === 1 ? "is" : "are"} not built yet, and reads work without: \`rem index build\` builds now, \`rem worker\` in the background`,
+	);
+}
+
 async function rebuildDropped(
 	terminal: Terminal,
 	service: AnyService,
