@@ -312,7 +312,6 @@ async function checkProviders(
 		);
 }
 
-/** A command that dropped indexes builds them itself. */
 /** Indexes that a load left to be built: a command ends before a build would. */
 async function noticeIndexes(
 	terminal: Terminal,
@@ -329,6 +328,7 @@ async function noticeIndexes(
 	);
 }
 
+/** A command that dropped indexes builds them itself. */
 async function rebuildDropped(
 	terminal: Terminal,
 	service: AnyService,
