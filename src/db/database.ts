@@ -58,7 +58,7 @@ export interface QueryOptions {
 	readonly timeoutMs?: number;
 }
 
-/** @internal How a statement with a name is planned. */
+/** How a statement with a name is planned. */
 export type PlanMode = NonNullable<QueryOptions["plan"]>;
 
 export interface TransactionOptions {
