@@ -135,6 +135,7 @@ export async function noteImported(
 	await loadStatistics.note(db, {
 		table,
 		inserted: count.inserted,
+		updated: count.updated,
 		tenantId: call.tenantId,
 		isOpen: call.transaction !== undefined,
 	});

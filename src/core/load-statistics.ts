@@ -19,6 +19,7 @@ interface Load {
 	readonly table: EntityTable;
 	/** Rows that did not exist before. */
 	readonly inserted: number;
+	readonly updated: number;
 	/** The tenant of its rows, where all are of one. */
 	readonly tenantId: string | undefined;
 	/** Whether the caller's transaction has yet to commit them. */
@@ -49,10 +50,11 @@ export class LoadStatistics {
 	}
 
 	/** Behind the load, not within: one statement for all of its entries. */
-	async #emptyPendingLists({ table, inserted, isOpen }: Load): Promise<void> {
-		if (inserted === 0) return;
+	async #emptyPendingLists(load: Load): Promise<void> {
+		const { table, inserted, updated, isOpen } = load;
+		if (inserted + updated === 0) return;
 		const { tableName } = table.entity;
-		const rows = this.#listedRows.add(tableName, inserted);
+		const rows = this.#listedRows.add(tableName, inserted + updated);
 		if (rows < rowsPerCleaning || isOpen) return;
 		this.#listedRows.delete(tableName);
 		try {

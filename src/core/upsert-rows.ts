@@ -122,6 +122,7 @@ export async function planWrite(
 			await core.loadStatistics.note(db, {
 				table,
 				inserted,
+				updated,
 				tenantId: tenantId ?? settings.defaultTenant ?? undefined,
 				isOpen: transaction !== undefined,
 			});

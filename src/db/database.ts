@@ -29,8 +29,8 @@ export interface QueryOptions {
 	readonly name?: string | undefined;
 	/**
 	 * How one with a name is planned: `generic` at once by the plan for any values,
-	 * `auto` as PostgreSQL chooses, which plans the first five executions on each
-	 * connection for their values. @default either, as the connection is set
+	 * `auto` as the role is set, by default for their values the first five times on
+	 * each connection. @default either, as the connection was set last
 	 */
 	readonly plan?: "generic" | "auto" | undefined;
 	/**

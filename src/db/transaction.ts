@@ -24,6 +24,7 @@ import {
 	takeQueryOptions,
 	takeTransactionOptions,
 } from "./options.ts";
+import { forgetPlanMode } from "./plan-mode.ts";
 import { planAs, refuseUnconfirmed, send, sendScript } from "./send.ts";
 import { localSettings } from "./session-settings.ts";
 import { isConnectionLost, toRemError } from "./sql-state.ts";
@@ -247,6 +248,7 @@ export function isTransactionOpen(client: pg.ClientBase): boolean {
 /** Rolls the transaction back, and throws `DATABASE`. */
 export async function endOpenTransaction(client: pg.ClientBase): Promise<void> {
 	await client.query("ROLLBACK");
+	forgetPlanMode(client);
 	throw new RemError(
 		"DATABASE",
 		"the text left a transaction open: it was rolled back",
@@ -261,7 +263,10 @@ export async function rollBackIfOpen(client: pg.ClientBase): Promise<boolean> {
 		// An error arrives before the status of the transaction that it left open: an
 		// empty statement is answered after that.
 		if (!driver.readyForQuery) await client.query("");
-		if (driver.getTransactionStatus() !== "I") await client.query("ROLLBACK");
+		if (driver.getTransactionStatus() !== "I") {
+			await client.query("ROLLBACK");
+			forgetPlanMode(client);
+		}
 		return true;
 	} catch {
 		return false;

@@ -59,12 +59,15 @@ export function semanticVector(
 const meaningLength = 100;
 
 /**
- * How much of a query `semantic-v1` knows, 0 to 1, by the vector it made of it: the
- * part of its words that has meanings, frequent ones counting less.
+ * How much of a query `semantic-v1` knows, 0 to 1, by its vector of any length: the
+ * part of its words that has meanings, frequent ones counting less. A document's
+ * vector, which a caller may search with, does not tell: 1.
  */
 export function knownShareOf(query: Float32Array): number {
-	const squares = sumOfSquares(query.subarray(0, meaningLength));
-	return Math.min(1, squares / meaningShare);
+	const squares = sumOfSquares(query);
+	if (squares === 0 || query.at(-1) !== 0) return 1;
+	const meaning = sumOfSquares(query.subarray(0, meaningLength));
+	return Math.min(1, meaning / squares / meaningShare);
 }
 
 // Measured on five collections, three of documents and two of conversations.

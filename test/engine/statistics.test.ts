@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
 import * as z from "zod";
-import { defineEntity } from "../../src/index.ts";
-import { coreOf, useService } from "../support/engine.ts";
+import { emptyPendingLists } from "../../src/db/catalogue/indexes.ts";
+import { defineEntity, PostgresService } from "../../src/index.ts";
+import { ident } from "../../src/sql.ts";
+import { coreOf, engine, useService } from "../support/engine.ts";
 
 const Paper = defineEntity(
 	"papers",
@@ -91,3 +93,22 @@ test("after a load the index of names has no list of entries that each search re
 	await load("few", 100);
 	expect(await listed()).toBeGreaterThan(0);
 });
+
+test.skipIf(engine === "embedded")(
+	"an index that somebody else has locked is left to VACUUM, and no write waits for it",
+	async () => {
+		const { db: own, settings } = coreOf(db.service, "listed");
+		const other = await PostgresService.connect({
+			connectionString: db.url,
+			models: [],
+		});
+		try {
+			await other.transaction(async (tx) => {
+				await tx.script(`REINDEX INDEX "${settings.schema}".kv_store_fuzzy`);
+				await emptyPendingLists(own, [ident(settings.schema, "kv_store")]);
+			});
+		} finally {
+			await other.close();
+		}
+	},
+);

@@ -1,6 +1,9 @@
+import pg from "pg";
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
 import type { Handle } from "../../src/db/database.ts";
+import { setPlanMode } from "../../src/db/plan-mode.ts";
+import { rollBackIfOpen } from "../../src/db/transaction.ts";
 import { localProvider } from "../../src/embeddings/local.ts";
 import { defineEntity, PostgresService } from "../../src/index.ts";
 import {
@@ -560,6 +563,30 @@ SELECT CASE WHEN i <= 3000 THEN 'large' ELSE 't' || i END, 'n' || i, 'wing ' || 
 				tenantId: "t",
 			});
 			expect(await plansOf("search")).toEqual({ custom: 1, generic: 0 });
+		},
+	);
+
+	test.runIf(engine === "server")(
+		"has its plan again after a change of it was undone or refused",
+		async () => {
+			const client = new pg.Client({ connectionString: db.url });
+			await client.connect();
+			onTestFinished(() => client.end());
+			const mode = async () =>
+				(await client.query("SHOW plan_cache_mode")).rows[0].plan_cache_mode;
+			await client.query("BEGIN");
+			setPlanMode(client, "generic");
+			await rollBackIfOpen(client);
+			expect(await mode()).toBe("auto");
+			setPlanMode(client, "generic");
+			expect(await mode()).toBe("force_generic_plan");
+			await client.query("BEGIN");
+			await expect(client.query("SELECT 1 / 0")).rejects.toThrow();
+			setPlanMode(client, "auto");
+			await client.query("ROLLBACK");
+			expect(await mode()).toBe("force_generic_plan");
+			setPlanMode(client, "auto");
+			expect(await mode()).toBe("auto");
 		},
 	);
 

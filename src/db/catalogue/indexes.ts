@@ -1,3 +1,4 @@
+import { RemError } from "../../errors.ts";
 import { ident, join, literal, type Sql, sql, toText } from "../../sql.ts";
 import type { Handle } from "../database.ts";
 import { arrayLiteral } from "../encode.ts";
@@ -202,9 +203,10 @@ WHERE i.indrelid = to_regclass(${table}) AND c.relname = ${index} AND i.indisval
 
 /**
  * Sorts new entries of the tables' GIN indexes in, as VACUUM does. Until then they wait
- * in a list of up to 256 kB that each search reads as a whole: among 1,400 names
- * 1.2 ms of a hybrid search instead of 0.4. Only an index's owner may do it; for
- * others autovacuum does.
+ * in a list of up to 256 kB (4 MB of an index without `shortPendingList`) that each
+ * search reads as a whole: among 1,400 names 1.2 ms of a hybrid search instead of 0.4.
+ * Only an index's owner may do it; for others autovacuum does, and for indexes that
+ * somebody else has locked.
  */
 export async function emptyPendingLists(
 	db: Handle,
@@ -213,11 +215,21 @@ export async function emptyPendingLists(
 	const oids = tables.map(
 		(table) => sql`to_regclass(${literal(toText(table))})`,
 	);
-	await db.query(
-		sql`SELECT gin_clean_pending_list(c.oid)
+	try {
+		await db.transaction(
+			(tx) =>
+				tx.query(sql`SELECT gin_clean_pending_list(c.oid)
 FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_am AS a ON a.oid = c.relam
-WHERE i.indrelid IN (${join(oids)}) AND a.amname = 'gin'
-  AND i.indisvalid AND pg_has_role(c.relowner, 'USAGE')`,
-		{ isLimited: true },
-	);
+WHERE i.indrelid IN (${join(oids)}) AND a.amname = 'gin' AND c.relkind = 'i'
+  AND i.indisvalid AND pg_has_role(c.relowner, 'USAGE')`),
+			{ isLimited: true, settings: { lock_timeout: lockTimeout } },
+		);
+	} catch (error) {
+		if (!(error instanceof RemError && error.sqlState === lockNotAvailable))
+			throw error;
+	}
 }
+
+/** The write whose entries they are waits for it. */
+const lockTimeout = "100ms";
+const lockNotAvailable = "55P03";

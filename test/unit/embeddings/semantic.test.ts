@@ -188,7 +188,18 @@ describe("how much of a query is known", () => {
 		expect(await known("the xqzzkv")).toBeLessThan(0.1);
 	});
 
-	test("is read from vectors of other lengths, too", async () => {
+	test("does not depend on the vector's length, and is all of a document's", async () => {
+		const vector = await vectorOf("lighthouse xqzzkv", "query");
+		for (const factor of [0.1, 10])
+			expect(knownShareOf(vector.map((value) => value * factor))).toBeCloseTo(
+				knownShareOf(vector),
+				5,
+			);
+		expect(knownShareOf(await vectorOf("lighthouse xqzzkv"))).toBe(1);
+		expect(knownShareOf(new Float32Array(612))).toBe(1);
+	});
+
+	test("is read from vectors of fewer numbers, too", async () => {
 		const [vector] = await localProvider({
 			model: "semantic-v1",
 			dimensions: 128,
