@@ -138,7 +138,10 @@ function* pairsOf(run: string): Generator<string> {
 function knownShare(terms: readonly Term[]): number {
 	let all = 0;
 	let known = 0;
-	for (const { row, weight } of terms) {
+	for (const { word, row, weight } of terms) {
+		// The table has no words of one letter: "a" would count as a rare word.
+		if (row === undefined && word.length === 1 && !hasUnspaced.test(word))
+			continue;
 		all += weight;
 		if (row !== undefined) known += weight;
 	}

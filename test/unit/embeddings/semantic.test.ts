@@ -175,6 +175,7 @@ describe("how much of a query is known", () => {
 
 	test.each([
 		["all of it", "who keeps the lighthouse?", 1],
+		["all of it, words of one letter or not", "a policeman in a taxi", 1],
 		["none of it", "灯台守の日記", 0],
 		["not even a word", "?!", 0],
 	])("%s", async (_, query, share) => {
