@@ -45,9 +45,17 @@ export function forgetBuild(root) {
 	rmSync(recordPath(root), { force: true });
 }
 
+export function hashOfSources(root) {
+	return hashOf(root, sources);
+}
+
 function contentOf(root) {
+	return hashOf(root, [...sources, ...written]);
+}
+
+function hashOf(root, names) {
 	const hash = createHash("sha256").update(process.version);
-	for (const name of [...sources, ...written])
+	for (const name of names)
 		for (const path of filesOf(join(root, name)))
 			hash.update(`${path}\0`).update(readFileSync(path)).update("\0");
 	return hash.digest("hex");

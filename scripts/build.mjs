@@ -13,15 +13,20 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build as bundle } from "esbuild";
 import { createJiti } from "jiti";
-import { forgetBuild, isBuilt, recordBuild } from "./build-record.mjs";
+import {
+	forgetBuild,
+	hashOfSources,
+	isBuilt,
+	recordBuild,
+} from "./build-record.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const require = createRequire(import.meta.url);
 
+const sources = hashOfSources(root);
 if (!isBuilt(root)) {
 	forgetBuild(root);
 	await buildDist();
-	recordBuild(root);
 }
 
 // The image belongs to one version of PGlite and one way to make it: another one
@@ -43,6 +48,9 @@ if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== engine) {
 	writeFileSync(snapshotPath(), await makeSnapshot());
 	writeFileSync(stamp, engine);
 }
+// A source that was saved during the build may be in dist or not.
+if (hashOfSources(root) === sources) recordBuild(root);
+else forgetBuild(root);
 
 async function buildDist() {
 	rmSync(join(root, "dist"), { recursive: true, force: true });

@@ -141,6 +141,11 @@ export function markCallersOwn(error: object): void {
 	callersOwn.add(error);
 }
 
+/** Whether code of the caller's threw it. */
+export function isCallersOwn(error: unknown): boolean {
+	return typeof error === "object" && error !== null && callersOwn.has(error);
+}
+
 /** Runs a function of the caller's, or its iterator's; what that throws comes through as it is. */
 export async function callersOwnErrors<T>(
 	work: () => T | Promise<T>,
@@ -156,8 +161,7 @@ export async function callersOwnErrors<T>(
 /** The error as a public method throws it: what code of the caller's threw is its cause. */
 export function asRemError(error: unknown, call: string): unknown {
 	if (isRemError(error)) return error;
-	if (typeof error === "object" && error !== null && callersOwn.has(error))
-		return error;
+	if (isCallersOwn(error)) return error;
 	return new RemError(
 		"VALIDATION",
 		`${call} cannot use a value that was passed to it: an error was thrown while it was read`,

@@ -114,7 +114,8 @@ function warnOfMissingKey({ registry, embedder, settings }: ServiceCore): void {
 	try {
 		embedder.provider();
 	} catch (error) {
-		if (!isProviderError(error)) throw error;
+		// A migration does not need the provider: the call that does reports any other failure.
+		if (!isProviderError(error)) return;
 		const { code, message, hint } = error;
 		settings.logger.warn(
 			{ code },

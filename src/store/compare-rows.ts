@@ -15,7 +15,15 @@ export type RowComparison =
 	/** Names of the fields that differ; `vectors`: a vector is missing or differs. */
 	| { readonly kind: "differs"; readonly fields: readonly string[] };
 
-interface CompareOptions {
+/** Whose stored rows an export is compared with: those of others are as if they did not exist. */
+export interface ComparedScope {
+	/** @default any tenant's */
+	readonly tenantId?: string | undefined;
+	/** That user's and shared ones; `null`: shared ones. @default any user's */
+	readonly userId?: string | null | undefined;
+}
+
+interface CompareOptions extends ComparedScope {
 	/** Whether vectors of the export are left out of the comparison. */
 	readonly skipsVectors: boolean;
 }
@@ -28,11 +36,11 @@ interface CompareOptions {
 export async function compareRows(
 	db: Handle,
 	batch: Batch,
-	{ skipsVectors }: CompareOptions,
+	{ skipsVectors, ...scope }: CompareOptions,
 ): Promise<RowComparison[]> {
 	const fields = batch[0].table.fields;
 	const { rows } = await db.query<{ at: number; differing: number[] }>(
-		compareSql(batch),
+		compareSql(batch, scope),
 	);
 	const found = new Map(rows.map(({ at, differing }) => [at, differing]));
 	const stored = skipsVectors ? undefined : await readHashes(db, batch);
@@ -47,8 +55,16 @@ export async function compareRows(
 	});
 }
 
-function compareSql(batch: Batch) {
+function compareSql(batch: Batch, { tenantId, userId }: ComparedScope) {
 	const { table, fields } = batch[0].table;
+	const ofTenant =
+		tenantId === undefined || !table.entity.tenantScoped
+			? sql``
+			: sql` AND t.tenant_id = ${tenantId}`;
+	const ofUser =
+		userId === undefined
+			? sql``
+			: sql` AND (t.user_id IS NULL OR t.user_id = ${userId})`;
 	const { from, values } = batchInput(batch);
 	const idAt = fields.findIndex(({ name }) => name === "id");
 	const differing = fields.map(
@@ -57,7 +73,7 @@ function compareSql(batch: Batch) {
 	);
 	return sql`SELECT i.rem_ord::integer AS at, to_jsonb(array_remove(ARRAY[${join(differing)}], NULL)) AS differing
 FROM ${from}
-JOIN ${tableRef(table)} AS t ON t.id = ${values[idAt] ?? sql`NULL`}
+JOIN ${tableRef(table)} AS t ON t.id = ${values[idAt] ?? sql`NULL`}${ofTenant}${ofUser}
 ORDER BY i.rem_ord`;
 }
 

@@ -2,7 +2,7 @@ import { readIndexColumns } from "../db/catalogue/indexes.ts";
 import type { Handle } from "../db/database.ts";
 import { encodeArray } from "../db/encode.ts";
 import { tableRef } from "../db/tables.ts";
-import { RemError } from "../errors.ts";
+import { isCallersOwn, RemError } from "../errors.ts";
 import { systemFields } from "../models/entity.ts";
 import type { Field } from "../models/field.ts";
 import type { EntityTable } from "../models/registry.ts";
@@ -24,14 +24,21 @@ export async function explainDrift(
 	error: unknown,
 ): Promise<unknown> {
 	if (!(error instanceof RemError) || !mayBeDrift(error)) return error;
+	// A verb may be made of others, which have looked.
+	if (isCallersOwn(error) || examined.has(error)) return error;
+	examined.add(error);
 	if (tables.some((table) => error.message.startsWith(titleOf(table))))
 		return error;
 	// A value is refused for the type of its column, not for a key or another column.
 	const isValue = error.sqlState?.startsWith("22") === true;
 	const only = tables.length === 1 ? tables[0] : undefined;
-	if (isValue && only === undefined) return error;
+	if (only === undefined && /^2/.test(error.sqlState ?? "")) return error;
 	// A transaction that has failed cannot look: then the database's words remain.
-	const found = await readDrift(db, tables, isValue).catch(() => undefined);
+	const found = await readDrift(db, tables, {
+		isValue,
+		// Of many tables the one that is missing, or else it is one of remdb's own.
+		isRelation: only === undefined && error.sqlState === undefinedTable,
+	}).catch(() => undefined);
 	if (found !== undefined) {
 		const shown = found.slice(0, shownTables);
 		const more = found.length - shown.length;
@@ -51,6 +58,9 @@ export async function explainDrift(
 }
 
 const shownTables = 3;
+const undefinedTable = "42P01";
+
+const examined = new WeakSet<RemError>();
 
 function titleOf({ entity }: EntityTable): string {
 	return `table "${entity.tableName}"`;
@@ -70,9 +80,11 @@ function asDrift(
 
 /**
  * Names, types and operators (42), values that another type refuses (22), and a
- * column that the model does not know (23502); not a missing privilege.
+ * column that the model does not know (23502); not a missing privilege, nor what is
+ * known to be a fault of the call.
  */
 function mayBeDrift({ code, sqlState }: RemError): boolean {
+	if (code !== "DATABASE" && code !== "SCHEMA_DRIFT") return false;
 	if (sqlState === undefined) return code === "SCHEMA_DRIFT";
 	return sqlState !== "42501" && /^(22|42|23502)/.test(sqlState);
 }
@@ -81,7 +93,7 @@ function mayBeDrift({ code, sqlState }: RemError): boolean {
 async function readDrift(
 	db: Handle,
 	tables: readonly EntityTable[],
-	isValue: boolean,
+	{ isValue, isRelation }: { isValue: boolean; isRelation: boolean },
 ): Promise<string[]> {
 	const columns = await readColumns(db, tables);
 	// Without any of them the database was not migrated: that is what is reported.
@@ -101,6 +113,7 @@ async function readDrift(
 		const own = columns.get(table);
 		if (own === undefined)
 			return `${title} differs from its model: relation "${table.schema}.${table.entity.tableName}" does not exist`;
+		if (isRelation) return [];
 		const found = [...own, ...others];
 		if (found.length > 0)
 			return `${title} differs from its model: ${found.join("; ")}`;

@@ -104,6 +104,10 @@ function checkNewTenant({ tenantId, fromTenant, newIds }: ReadOptions): void {
 		throw new RemError("VALIDATION", "fromTenant needs a tenant to go to", {
 			hint: "pass tenantId (--tenant) as well",
 		});
+	if (newIds === true && fromTenant !== undefined && fromTenant === tenantId)
+		throw new RemError("VALIDATION", "newIds needs another tenant", {
+			hint: "rows that remain their tenant's keep their ids: name the tenant to copy to as tenantId (--tenant), or leave fromTenant and newIds out",
+		});
 	if (newIds === true && fromTenant === undefined)
 		throw new RemError("VALIDATION", "newIds needs fromTenant", {
 			hint: "rows that remain their tenant's keep their ids: pass the tenant of the file's rows as fromTenant (--from-tenant), or leave newIds out",

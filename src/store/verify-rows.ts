@@ -1,6 +1,6 @@
 import type { Handle } from "../db/database.ts";
 import { batches } from "./batches.ts";
-import { compareRows } from "./compare-rows.ts";
+import { type ComparedScope, compareRows } from "./compare-rows.ts";
 import type {
 	ImportProgress,
 	RowDifference,
@@ -11,7 +11,7 @@ import type { ImportedRow, ImportedTable } from "./read-export.ts";
 
 const maxDifferences = 100;
 
-interface VerifyOptions {
+interface VerifyOptions extends ComparedScope {
 	/** All tables of the export. */
 	readonly tables: readonly ImportedTable[];
 	readonly skipsVectors: boolean;
@@ -24,7 +24,8 @@ export async function verifyBatches(
 	rows: AsyncIterable<ImportedRow>,
 	options: VerifyOptions,
 ): Promise<VerifyRowsResult> {
-	const { skipsVectors, onProgress } = options;
+	const { skipsVectors, tenantId, userId, onProgress } = options;
+	const compared = { skipsVectors, tenantId, userId };
 	const tables: Record<string, VerifiedCount> = {};
 	for (const { table } of options.tables)
 		tables[table.entity.tableName] = nothing;
@@ -36,10 +37,10 @@ export async function verifyBatches(
 	for await (const batch of batches(rows)) {
 		const [{ table }] = batch;
 		const { tableName } = table.table.entity;
-		const compared = await compareRows(db, batch, { skipsVectors });
+		const results = await compareRows(db, batch, compared);
 		const count = { ...nothing };
 		batch.forEach((row, at) => {
-			const result = compared[at];
+			const result = results[at];
 			const tenantId = tenantOf(row);
 			if (tenantId !== null) tenants.add(tenantId);
 			if (table.isCopy !== true) {

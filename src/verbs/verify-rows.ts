@@ -102,6 +102,8 @@ async function compare(
 			insideTransaction(core.db, () =>
 				verifyBatches(tx, rowsOf(opened), {
 					tables: opened.tables,
+					tenantId,
+					userId,
 					skipsVectors: call.vectors === "skip",
 					onProgress,
 				}),

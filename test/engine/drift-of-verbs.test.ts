@@ -194,6 +194,54 @@ describe.each(Object.entries(drifts))("%s", (_, { change, names, fail }) => {
 	});
 });
 
+test("an error of one table is not explained by what differs in another", async () => {
+	const { url, drop } = await createDatabase();
+	const Film = defineEntity("films", {
+		title: z.string(),
+		year: z.int().optional(),
+	});
+	const service = await PostgresService.connect({
+		connectionString: url,
+		models: [Note, Film],
+		embedding: { provider: "local", dimensions: sampleDimensions },
+		backgroundIndex: { enabled: false },
+	});
+	try {
+		await service.migrate();
+		const tenantId = "default";
+		await service.batchUpsert({
+			tableName: "notes",
+			entities: [{ name: "one" }] as never,
+			tenantId,
+		});
+		let text = "";
+		await service.exportRows({
+			tables: ["notes"],
+			tenantId,
+			write: (part) => {
+				text += part;
+			},
+		});
+		await service.execute("ALTER TABLE films DROP COLUMN year");
+		await expect(
+			service.importRows({ text: text.replace('"one"', "null") }),
+		).rejects.toMatchObject({
+			code: "VALIDATION",
+			message: expect.stringContaining("line 2"),
+		});
+		await service.execute("DROP TABLE kv_store CASCADE");
+		await expect(
+			service.lookupEntity({ entityKey: "one", tenantId }),
+		).rejects.toMatchObject({
+			code: "SCHEMA_DRIFT",
+			message: expect.stringContaining("kv_store"),
+		});
+	} finally {
+		await service.close();
+		await drop();
+	}
+});
+
 /** How many rows there are: a write that fails leaves none. */
 async function written(service: {
 	execute(text: string): Promise<{ rows: unknown[] }>;

@@ -1,6 +1,7 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
 import {
+	type BoundScope,
 	type ConnectOptions,
 	defineEntity,
 	PostgresService,
@@ -435,12 +436,46 @@ describe("an export for another tenant", () => {
 			code: "DUPLICATE_KEY",
 			hint: expect.stringContaining("newIds"),
 		});
-		for (const options of [{ fromTenant: "mine" }, { tenantId, newIds: true }])
+		for (const options of [
+			{ fromTenant: "mine" },
+			{ tenantId, newIds: true },
+			{ fromTenant: "mine", tenantId: "mine", newIds: true },
+		])
 			await expect(
 				db.service.importRows({ text, ...options }),
 			).rejects.toMatchObject({ code: "VALIDATION" });
 		expect(await db.service.repository(Note).count({ tenantId })).toBe(0);
 	});
+});
+
+test("verifyRows knows nothing of rows of other tenants, nor of other users", async () => {
+	const owner = { tenantId: "owner", userId: "ann" };
+	await db.service.scope(owner).batchUpsert({
+		tableName: "notes",
+		entities: [{ name: "secret", content: "of ann" }],
+	});
+	const text = await exported({
+		tenantId: "owner",
+		tables: ["notes"],
+		vectors: true,
+	});
+	const found = async (scope: BoundScope, change: (text: string) => string) => {
+		const result = await db.service
+			.scope(scope)
+			.verifyRows({ text: change(text) });
+		return result.differences.map(({ kind, fields }) => ({ kind, fields }));
+	};
+	const missing = [{ kind: "missing", fields: [] }];
+	const claimed = (text: string) => text.replaceAll('"owner"', '"thief"');
+	const shared = (text: string) => text.replaceAll('"ann"', "null");
+	const as = { tenantId: "thief" };
+	expect(await found(as, claimed)).toEqual(missing);
+	expect(await found({ ...owner, userId: "bob" }, shared)).toEqual(missing);
+	expect(await found({ ...owner, userId: null }, shared)).toEqual(missing);
+	expect(await found(owner, (text) => text)).toEqual([]);
+	expect(await found({ tenantId: "owner" }, shared)).toEqual([
+		{ kind: "differs", fields: ["userId"] },
+	]);
 });
 
 test("an export is of one moment, and its pages are complete", async () => {

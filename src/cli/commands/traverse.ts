@@ -89,7 +89,12 @@ async function traverse(
 					options,
 					text: "nothing was found",
 				});
-			else if (type !== undefined && found.nodes.length === 0)
+			else if (
+				type !== undefined &&
+				nothingFound(found) &&
+				terminal.hasNotices &&
+				!terminal.isJson
+			)
 				await noticeTypes(terminal, service, {
 					from,
 					direction,
@@ -102,13 +107,28 @@ async function traverse(
 	noticeTraversal(terminal, found, from);
 }
 
+function nothingFound({
+	nodes,
+	edges,
+	dangling,
+	ambiguous,
+}: Traversal): boolean {
+	return [nodes, edges, dangling, ambiguous].every(
+		({ length }) => length === 0,
+	);
+}
+
 /** The types that the entity's edges have: a mistyped one finds nothing. They are counted, as with --depth 0. */
 async function noticeTypes(
 	terminal: Terminal,
 	service: AnyService,
 	of: { readonly from: string; readonly direction: Direction },
 ): Promise<void> {
-	const { edges } = await service.traverse({ ...of, depth: 0 });
+	// Without it the result is what it is.
+	const counted = await service
+		.traverse({ ...of, depth: 0 })
+		.catch(() => undefined);
+	const edges = counted?.edges ?? [];
 	const types = [...new Set(edges.map(({ relType }) => relType))].sort();
 	if (types.length === 0) return;
 	const shown = types.slice(0, shownTypes).map((type) => `"${type}"`);
