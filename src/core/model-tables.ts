@@ -26,7 +26,7 @@ export type ModelName =
 			readonly dimensions?: number | undefined;
 	  };
 
-/** The tables that have vectors: of which models, and how a table changes from one to another. */
+/** @internal The tables that have vectors: of which models, and how a table changes from one to another. */
 export class ModelTables {
 	readonly #parts: ModelParts;
 	readonly #providers: ModelProviders;

@@ -67,7 +67,7 @@ export interface Led extends Found<RecalledEntity> {
 	readonly value: number;
 }
 
-/** What the steps read with. */
+/** @internal What the steps read with. */
 export interface RecallReads {
 	readonly core: ServiceCore;
 	readonly call: RecallCall;
@@ -76,7 +76,7 @@ export interface RecallReads {
 	readonly tables: readonly EntityTable[];
 }
 
-/** Throws for what cannot be recalled with. */
+/** @internal Throws for what cannot be recalled with. */
 export function readsOf(core: ServiceCore, call: RecallCall): RecallReads {
 	const { query, userId } = call;
 	checkHasText(query, "pass what to recall as query");
@@ -114,6 +114,7 @@ function checkRange(
 		);
 }
 
+/** @internal */
 export function byNames(
 	{ reader, tenantId, tables, call }: RecallReads,
 	texts: readonly string[],
@@ -124,6 +125,7 @@ export function byNames(
 	return findNamed(reader, texts, { scope, tables, since, perText });
 }
 
+/** @internal */
 export function recalledEntity(
 	{ tables }: RecallReads,
 	{ node, row }: NamedEntity,
@@ -140,6 +142,7 @@ export function recalledEntity(
 	};
 }
 
+/** @internal */
 export function edgesIn({
 	graphEdges,
 }: Readonly<Record<string, unknown>>): readonly unknown[] {
