@@ -61,7 +61,7 @@ const meaningLength = 100;
 /**
  * How much of a query `semantic-v1` knows, 0 to 1, by its vector of any length: the
  * part of its words that has meanings, frequent ones counting less. A document's
- * vector, which a caller may search with, does not tell: 1.
+ * vector, which a caller may search with, says nothing about it: 1.
  */
 export function knownShareOf(query: Float32Array): number {
 	const squares = sumOfSquares(query);

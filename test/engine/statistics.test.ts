@@ -95,7 +95,7 @@ test("after a load the index of names has no list of entries that each search re
 });
 
 test.skipIf(engine === "embedded")(
-	"an index that somebody else has locked is left to VACUUM, and no write waits for it",
+	"an index that another session has locked is left to VACUUM, and no write waits for it",
 	async () => {
 		const { db: own, settings } = coreOf(db.service, "listed");
 		const other = await PostgresService.connect({

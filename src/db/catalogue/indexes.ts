@@ -206,7 +206,7 @@ WHERE i.indrelid = to_regclass(${table}) AND c.relname = ${index} AND i.indisval
  * in a list of up to 256 kB (4 MB of an index without `shortPendingList`) that each
  * search reads as a whole: among 1,400 names 1.2 ms of a hybrid search instead of 0.4.
  * Only an index's owner may do it; for others autovacuum does, and for indexes that
- * somebody else has locked.
+ * another session has locked.
  */
 export async function emptyPendingLists(
 	db: Handle,
