@@ -34,12 +34,9 @@ export async function importIntoBuckets(
 		: call.tenantId;
 	if (tenantId !== undefined && buckets.allHaveTenants)
 		return importInto(buckets.of(tenantId), { ...call, tenantId });
-	const { fromTenant, newIds } = call;
 	const opened = await openExport(text, buckets.registry, {
+		...call,
 		tenantId,
-		userId,
-		fromTenant,
-		newIds,
 	});
 	const places = placesOf(buckets, opened.tables);
 	const skipsVectors = call.vectors === "skip";

@@ -46,13 +46,7 @@ export async function importInto(
 	const tenantId = core.settings.rowLevelSecurity
 		? core.tenant(call.tenantId)
 		: call.tenantId;
-	const { fromTenant, newIds } = call;
-	const opened = await openExport(text, core.registry, {
-		tenantId,
-		userId,
-		fromTenant,
-		newIds,
-	});
+	const opened = await openExport(text, core.registry, { ...call, tenantId });
 	const skipsVectors = call.vectors === "skip";
 	const source = core.handle(tenantId, transaction);
 	const db = stoppable(source, signal);

@@ -108,8 +108,11 @@ export const importRows = verb({
 	},
 });
 
-/** An export of a row of that id, with what the model needs of it, in the tenant that tries. */
-function exportOf({ table, id, key }: ForeignRow, tenantId: string): string {
+/** @internal An export of a row of that id, with what the model needs of it, in the tenant that tries. */
+export function exportOf(
+	{ table, id, key }: ForeignRow,
+	tenantId: string,
+): string {
 	const { entity } = table;
 	const needed = entity.fields.filter(
 		({ nullable, defaultValue }) => !nullable && defaultValue === undefined,

@@ -23,7 +23,7 @@ import {
 } from "../store/read-export.ts";
 import { verifyBatches } from "../store/verify-rows.ts";
 import { type CallScope, wholeScope } from "./call-options.ts";
-import { textOrPieces } from "./import-rows.ts";
+import { exportOf, textOrPieces } from "./import-rows.ts";
 import { type BucketCaller, verb } from "./verb.ts";
 
 export interface VerifyRowsOptions extends CallScope {
@@ -78,6 +78,14 @@ export const verifyRows = verb({
 		compare(buckets, call, (opened) => routeExport(buckets, opened)),
 	run: ({ core }, call: VerifyRowsOptions): Promise<VerifyRowsResult> =>
 		compare(core, call, ({ rows }) => rows),
+	probe: {
+		does: "finds",
+		reaches: async (call, row, { tenantId, transaction }) => {
+			const text = exportOf(row, tenantId);
+			const { missing } = await call({ text, tenantId, transaction });
+			return missing === 0;
+		},
+	},
 });
 
 async function compare(
@@ -89,13 +97,7 @@ async function compare(
 	const tenantId = core.settings.rowLevelSecurity
 		? core.tenant(call.tenantId)
 		: call.tenantId;
-	const { fromTenant, newIds } = call;
-	const opened = await openExport(text, core.registry, {
-		tenantId,
-		userId,
-		fromTenant,
-		newIds,
-	});
+	const opened = await openExport(text, core.registry, { ...call, tenantId });
 	const db = stoppable(core.handle(tenantId, transaction), call.signal);
 	return db.transaction(
 		(tx) =>
