@@ -116,6 +116,7 @@ test("every verb that finds rows has reads, but those that tests of their own tr
 	expect(finding.filter((name) => !tried.has(name))).toEqual([
 		"explainRank",
 		"exportRows",
+		"verifyRows",
 	]);
 });
 
