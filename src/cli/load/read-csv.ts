@@ -65,6 +65,8 @@ async function* readRecords(
 		raw: true,
 		record_delimiter: ["\r\n", "\n", "\r"],
 		relax_column_count: true,
+		// For a line with another number of cells the parser makes an error, 40 µs: blank ones may be many.
+		skip_empty_lines: true,
 		// Misplaced quotation marks are found below: the parser's own errors quote all of the cell, each time.
 		relax_quotes: true,
 	});
@@ -72,10 +74,12 @@ async function* readRecords(
 	pipeline(Readable.from(bytesOf(file, ends, bytes)), parser, () => {});
 	let header: readonly string[] | undefined;
 	try {
-		for await (const found of parser) {
-			const { record, raw, info }: CsvRecord = found;
+		for await (const found of parser as AsyncIterable<CsvRecord>) {
+			const { record, info } = found;
+			// The empty lines before it, which the parser passed over, are part of what it read.
+			const raw = found.raw.replace(/^[\r\n]+/, "");
 			const line = ends.lineAt(info.bytes - Buffer.byteLength(raw));
-			if (isBlank(found)) continue;
+			if (isBlank(record, raw)) continue;
 			// The part of a record before the end that was asked for.
 			if (bytes !== undefined && !/[\r\n]$/.test(raw)) break;
 			const problem = quoteProblem(raw, line);
@@ -116,7 +120,8 @@ async function* bytesOf(
 	}
 }
 
-function isBlank({ record, raw }: CsvRecord): boolean {
+/** Of spaces alone. */
+function isBlank(record: readonly string[], raw: string): boolean {
 	return record.length <= 1 && raw.trim() === "";
 }
 
