@@ -42,6 +42,8 @@ export interface ServerOptions {
 	readonly settings?: Readonly<Record<string, string>>;
 	/** On 127.0.0.1. @default a free one */
 	readonly port?: number;
+	/** Its files are in memory, where there is room for them. @default false */
+	readonly isInMemory?: boolean;
 }
 
 export interface CopyOptions extends ServerOptions {
@@ -69,7 +71,10 @@ export async function acquireTestServer(): Promise<TestServer | Missing> {
 	const url = process.env.REM_TEST_DATABASE_URL;
 	if (url) return { url, stop: async () => {} };
 	try {
-		const server = await startServer({ settings: TEST_SETTINGS });
+		const server = await startServer({
+			settings: TEST_SETTINGS,
+			isInMemory: true,
+		});
 		return { url: server.url, stop: () => server.remove() };
 	} catch (error) {
 		return { reason: messageOf(error) };
@@ -90,6 +95,8 @@ const TEST_SETTINGS = {
 	// wait for the disk: 0.4 to 2.4 s on a busy machine, 0.02 s without.
 	fsync: "off",
 	full_page_writes: "off",
+	// It may be in memory.
+	max_wal_size: "256MB",
 };
 const STOP_SIGNALS = {
 	smart: "SIGTERM",
@@ -117,6 +124,7 @@ async function createAndStart(
 		port,
 		password,
 		copyOf: copied?.source,
+		isInMemory: options.isInMemory ?? false,
 		settings: { ...DEFAULT_SETTINGS, ...options.settings },
 		endsWithParent: name !== BACKGROUND,
 	});

@@ -194,16 +194,17 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_files_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_files_embeddings_insert" AFTER INSERT ON "public"."files"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_embeddings"();
-ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_embeddings_insert";
 CREATE OR REPLACE TRIGGER "trg_files_embeddings_update" AFTER UPDATE ON "public"."files"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_embeddings"();
-ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_embeddings_update";
 CREATE OR REPLACE TRIGGER "trg_files_embeddings_delete" AFTER DELETE ON "public"."files"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_embeddings"();
-ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_embeddings_delete";
 CREATE OR REPLACE TRIGGER "trg_files_embeddings_truncate" AFTER TRUNCATE ON "public"."files"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_embeddings"();
-ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_embeddings_truncate";
+ALTER TABLE "public"."files"
+  ENABLE ALWAYS TRIGGER "trg_files_embeddings_insert",
+  ENABLE ALWAYS TRIGGER "trg_files_embeddings_update",
+  ENABLE ALWAYS TRIGGER "trg_files_embeddings_delete",
+  ENABLE ALWAYS TRIGGER "trg_files_embeddings_truncate";
 INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
 VALUES ('files', 'content', 'content') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_files_embeddings_replica"() RETURNS TRIGGER
@@ -264,7 +265,8 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_files_embeddings_replica"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_files_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."files"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_files_embeddings_replica"();
-ALTER TABLE "public"."files" ENABLE REPLICA TRIGGER "trg_files_embeddings_replica";
+ALTER TABLE "public"."files"
+  ENABLE REPLICA TRIGGER "trg_files_embeddings_replica";
 CREATE TABLE IF NOT EXISTS "public"."rem_words_files" (
   entity_id UUID PRIMARY KEY,
   tenant_id VARCHAR(100) NOT NULL,
@@ -344,19 +346,20 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_files_words"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_files_words_insert" AFTER INSERT ON "public"."files"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_words"();
-ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_words_insert";
 CREATE OR REPLACE TRIGGER "trg_files_words_update" AFTER UPDATE ON "public"."files"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_words"();
-ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_words_update";
 CREATE OR REPLACE TRIGGER "trg_files_words_delete" AFTER DELETE ON "public"."files"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_words"();
-ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_words_delete";
 CREATE OR REPLACE TRIGGER "trg_files_words_truncate" AFTER TRUNCATE ON "public"."files"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_words"();
-ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_words_truncate";
 CREATE OR REPLACE TRIGGER "trg_files_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."files"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_files_words"();
-ALTER TABLE "public"."files" ENABLE REPLICA TRIGGER "trg_files_words_replica";
+ALTER TABLE "public"."files"
+  ENABLE ALWAYS TRIGGER "trg_files_words_insert",
+  ENABLE ALWAYS TRIGGER "trg_files_words_update",
+  ENABLE ALWAYS TRIGGER "trg_files_words_delete",
+  ENABLE ALWAYS TRIGGER "trg_files_words_truncate",
+  ENABLE REPLICA TRIGGER "trg_files_words_replica";
 WITH source AS MATERIALIZED (
   SELECT 'files', 'english', ARRAY['name', 'content']::text[], NOT EXISTS (SELECT FROM "public"."files")
 )
@@ -466,19 +469,20 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_files_kv_store_upsert"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_files_kv_store_insert" AFTER INSERT ON "public"."files"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_kv_store_upsert"();
-ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_kv_store_insert";
 CREATE OR REPLACE TRIGGER "trg_files_kv_store_update" AFTER UPDATE ON "public"."files"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_kv_store_upsert"();
-ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_kv_store_update";
 CREATE OR REPLACE TRIGGER "trg_files_kv_store_delete" AFTER DELETE ON "public"."files"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_kv_store_upsert"();
-ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_kv_store_delete";
 CREATE OR REPLACE TRIGGER "trg_files_kv_store_truncate" AFTER TRUNCATE ON "public"."files"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_kv_store_upsert"();
-ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_kv_store_truncate";
 CREATE OR REPLACE TRIGGER "trg_files_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."files"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_files_kv_store_upsert"();
-ALTER TABLE "public"."files" ENABLE REPLICA TRIGGER "trg_files_kv_store_replica";
+ALTER TABLE "public"."files"
+  ENABLE ALWAYS TRIGGER "trg_files_kv_store_insert",
+  ENABLE ALWAYS TRIGGER "trg_files_kv_store_update",
+  ENABLE ALWAYS TRIGGER "trg_files_kv_store_delete",
+  ENABLE ALWAYS TRIGGER "trg_files_kv_store_truncate",
+  ENABLE REPLICA TRIGGER "trg_files_kv_store_replica";
 CREATE INDEX IF NOT EXISTS "idx_files__created_at" ON "public"."files" ("tenant_id", "created_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_files__updated_at" ON "public"."files" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_files__id" ON "public"."files" ("tenant_id", "id");
@@ -652,16 +656,17 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_image_resources_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_image_resources_embeddings_insert" AFTER INSERT ON "public"."image_resources"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_embeddings"();
-ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_insert";
 CREATE OR REPLACE TRIGGER "trg_image_resources_embeddings_update" AFTER UPDATE ON "public"."image_resources"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_embeddings"();
-ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_update";
 CREATE OR REPLACE TRIGGER "trg_image_resources_embeddings_delete" AFTER DELETE ON "public"."image_resources"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_embeddings"();
-ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_delete";
 CREATE OR REPLACE TRIGGER "trg_image_resources_embeddings_truncate" AFTER TRUNCATE ON "public"."image_resources"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_embeddings"();
-ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_truncate";
+ALTER TABLE "public"."image_resources"
+  ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_insert",
+  ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_update",
+  ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_delete",
+  ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_truncate";
 INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
 VALUES ('image_resources', 'description', 'description'), ('image_resources', 'content', 'content'), ('image_resources', 'visionDescription', 'vision_description') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_image_resources_embeddings_replica"() RETURNS TRIGGER
@@ -722,7 +727,8 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_image_resources_embeddings_replica"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_image_resources_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."image_resources"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_image_resources_embeddings_replica"();
-ALTER TABLE "public"."image_resources" ENABLE REPLICA TRIGGER "trg_image_resources_embeddings_replica";
+ALTER TABLE "public"."image_resources"
+  ENABLE REPLICA TRIGGER "trg_image_resources_embeddings_replica";
 CREATE TABLE IF NOT EXISTS "public"."rem_words_image_resources" (
   entity_id UUID PRIMARY KEY,
   tenant_id VARCHAR(100) NOT NULL,
@@ -802,19 +808,20 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_image_resources_words"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_image_resources_words_insert" AFTER INSERT ON "public"."image_resources"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_words"();
-ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_words_insert";
 CREATE OR REPLACE TRIGGER "trg_image_resources_words_update" AFTER UPDATE ON "public"."image_resources"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_words"();
-ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_words_update";
 CREATE OR REPLACE TRIGGER "trg_image_resources_words_delete" AFTER DELETE ON "public"."image_resources"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_words"();
-ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_words_delete";
 CREATE OR REPLACE TRIGGER "trg_image_resources_words_truncate" AFTER TRUNCATE ON "public"."image_resources"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_words"();
-ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_words_truncate";
 CREATE OR REPLACE TRIGGER "trg_image_resources_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."image_resources"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_image_resources_words"();
-ALTER TABLE "public"."image_resources" ENABLE REPLICA TRIGGER "trg_image_resources_words_replica";
+ALTER TABLE "public"."image_resources"
+  ENABLE ALWAYS TRIGGER "trg_image_resources_words_insert",
+  ENABLE ALWAYS TRIGGER "trg_image_resources_words_update",
+  ENABLE ALWAYS TRIGGER "trg_image_resources_words_delete",
+  ENABLE ALWAYS TRIGGER "trg_image_resources_words_truncate",
+  ENABLE REPLICA TRIGGER "trg_image_resources_words_replica";
 WITH source AS MATERIALIZED (
   SELECT 'image_resources', 'english', ARRAY['name', 'description', 'content', 'vision_description']::text[], NOT EXISTS (SELECT FROM "public"."image_resources")
 )
@@ -924,19 +931,20 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_image_resources_kv_store_upsert"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_image_resources_kv_store_insert" AFTER INSERT ON "public"."image_resources"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_kv_store_upsert"();
-ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_kv_store_insert";
 CREATE OR REPLACE TRIGGER "trg_image_resources_kv_store_update" AFTER UPDATE ON "public"."image_resources"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_kv_store_upsert"();
-ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_kv_store_update";
 CREATE OR REPLACE TRIGGER "trg_image_resources_kv_store_delete" AFTER DELETE ON "public"."image_resources"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_kv_store_upsert"();
-ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_kv_store_delete";
 CREATE OR REPLACE TRIGGER "trg_image_resources_kv_store_truncate" AFTER TRUNCATE ON "public"."image_resources"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_kv_store_upsert"();
-ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_kv_store_truncate";
 CREATE OR REPLACE TRIGGER "trg_image_resources_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."image_resources"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_image_resources_kv_store_upsert"();
-ALTER TABLE "public"."image_resources" ENABLE REPLICA TRIGGER "trg_image_resources_kv_store_replica";
+ALTER TABLE "public"."image_resources"
+  ENABLE ALWAYS TRIGGER "trg_image_resources_kv_store_insert",
+  ENABLE ALWAYS TRIGGER "trg_image_resources_kv_store_update",
+  ENABLE ALWAYS TRIGGER "trg_image_resources_kv_store_delete",
+  ENABLE ALWAYS TRIGGER "trg_image_resources_kv_store_truncate",
+  ENABLE REPLICA TRIGGER "trg_image_resources_kv_store_replica";
 CREATE INDEX IF NOT EXISTS "idx_image_resources__created_at" ON "public"."image_resources" ("tenant_id", "created_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_image_resources__updated_at" ON "public"."image_resources" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_image_resources__id" ON "public"."image_resources" ("tenant_id", "id");
@@ -1099,16 +1107,17 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_messages_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_messages_embeddings_insert" AFTER INSERT ON "public"."messages"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_embeddings"();
-ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_embeddings_insert";
 CREATE OR REPLACE TRIGGER "trg_messages_embeddings_update" AFTER UPDATE ON "public"."messages"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_embeddings"();
-ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_embeddings_update";
 CREATE OR REPLACE TRIGGER "trg_messages_embeddings_delete" AFTER DELETE ON "public"."messages"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_embeddings"();
-ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_embeddings_delete";
 CREATE OR REPLACE TRIGGER "trg_messages_embeddings_truncate" AFTER TRUNCATE ON "public"."messages"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_embeddings"();
-ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_embeddings_truncate";
+ALTER TABLE "public"."messages"
+  ENABLE ALWAYS TRIGGER "trg_messages_embeddings_insert",
+  ENABLE ALWAYS TRIGGER "trg_messages_embeddings_update",
+  ENABLE ALWAYS TRIGGER "trg_messages_embeddings_delete",
+  ENABLE ALWAYS TRIGGER "trg_messages_embeddings_truncate";
 INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
 VALUES ('messages', 'content', 'content') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_messages_embeddings_replica"() RETURNS TRIGGER
@@ -1169,7 +1178,8 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_messages_embeddings_replica"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_messages_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."messages"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_messages_embeddings_replica"();
-ALTER TABLE "public"."messages" ENABLE REPLICA TRIGGER "trg_messages_embeddings_replica";
+ALTER TABLE "public"."messages"
+  ENABLE REPLICA TRIGGER "trg_messages_embeddings_replica";
 CREATE TABLE IF NOT EXISTS "public"."rem_words_messages" (
   entity_id UUID PRIMARY KEY,
   tenant_id VARCHAR(100) NOT NULL,
@@ -1249,19 +1259,20 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_messages_words"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_messages_words_insert" AFTER INSERT ON "public"."messages"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_words"();
-ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_words_insert";
 CREATE OR REPLACE TRIGGER "trg_messages_words_update" AFTER UPDATE ON "public"."messages"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_words"();
-ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_words_update";
 CREATE OR REPLACE TRIGGER "trg_messages_words_delete" AFTER DELETE ON "public"."messages"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_words"();
-ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_words_delete";
 CREATE OR REPLACE TRIGGER "trg_messages_words_truncate" AFTER TRUNCATE ON "public"."messages"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_words"();
-ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_words_truncate";
 CREATE OR REPLACE TRIGGER "trg_messages_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."messages"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_messages_words"();
-ALTER TABLE "public"."messages" ENABLE REPLICA TRIGGER "trg_messages_words_replica";
+ALTER TABLE "public"."messages"
+  ENABLE ALWAYS TRIGGER "trg_messages_words_insert",
+  ENABLE ALWAYS TRIGGER "trg_messages_words_update",
+  ENABLE ALWAYS TRIGGER "trg_messages_words_delete",
+  ENABLE ALWAYS TRIGGER "trg_messages_words_truncate",
+  ENABLE REPLICA TRIGGER "trg_messages_words_replica";
 WITH source AS MATERIALIZED (
   SELECT 'messages', 'english', ARRAY['content']::text[], NOT EXISTS (SELECT FROM "public"."messages")
 )
@@ -1439,16 +1450,17 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_moments_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_moments_embeddings_insert" AFTER INSERT ON "public"."moments"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_embeddings"();
-ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_embeddings_insert";
 CREATE OR REPLACE TRIGGER "trg_moments_embeddings_update" AFTER UPDATE ON "public"."moments"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_embeddings"();
-ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_embeddings_update";
 CREATE OR REPLACE TRIGGER "trg_moments_embeddings_delete" AFTER DELETE ON "public"."moments"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_embeddings"();
-ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_embeddings_delete";
 CREATE OR REPLACE TRIGGER "trg_moments_embeddings_truncate" AFTER TRUNCATE ON "public"."moments"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_embeddings"();
-ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_embeddings_truncate";
+ALTER TABLE "public"."moments"
+  ENABLE ALWAYS TRIGGER "trg_moments_embeddings_insert",
+  ENABLE ALWAYS TRIGGER "trg_moments_embeddings_update",
+  ENABLE ALWAYS TRIGGER "trg_moments_embeddings_delete",
+  ENABLE ALWAYS TRIGGER "trg_moments_embeddings_truncate";
 INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
 VALUES ('moments', 'summary', 'summary') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_moments_embeddings_replica"() RETURNS TRIGGER
@@ -1509,7 +1521,8 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_moments_embeddings_replica"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_moments_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."moments"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_moments_embeddings_replica"();
-ALTER TABLE "public"."moments" ENABLE REPLICA TRIGGER "trg_moments_embeddings_replica";
+ALTER TABLE "public"."moments"
+  ENABLE REPLICA TRIGGER "trg_moments_embeddings_replica";
 CREATE TABLE IF NOT EXISTS "public"."rem_words_moments" (
   entity_id UUID PRIMARY KEY,
   tenant_id VARCHAR(100) NOT NULL,
@@ -1589,19 +1602,20 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_moments_words"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_moments_words_insert" AFTER INSERT ON "public"."moments"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_words"();
-ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_words_insert";
 CREATE OR REPLACE TRIGGER "trg_moments_words_update" AFTER UPDATE ON "public"."moments"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_words"();
-ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_words_update";
 CREATE OR REPLACE TRIGGER "trg_moments_words_delete" AFTER DELETE ON "public"."moments"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_words"();
-ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_words_delete";
 CREATE OR REPLACE TRIGGER "trg_moments_words_truncate" AFTER TRUNCATE ON "public"."moments"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_words"();
-ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_words_truncate";
 CREATE OR REPLACE TRIGGER "trg_moments_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."moments"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_moments_words"();
-ALTER TABLE "public"."moments" ENABLE REPLICA TRIGGER "trg_moments_words_replica";
+ALTER TABLE "public"."moments"
+  ENABLE ALWAYS TRIGGER "trg_moments_words_insert",
+  ENABLE ALWAYS TRIGGER "trg_moments_words_update",
+  ENABLE ALWAYS TRIGGER "trg_moments_words_delete",
+  ENABLE ALWAYS TRIGGER "trg_moments_words_truncate",
+  ENABLE REPLICA TRIGGER "trg_moments_words_replica";
 WITH source AS MATERIALIZED (
   SELECT 'moments', 'english', ARRAY['name', 'summary']::text[], NOT EXISTS (SELECT FROM "public"."moments")
 )
@@ -1711,19 +1725,20 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_moments_kv_store_upsert"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_moments_kv_store_insert" AFTER INSERT ON "public"."moments"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_kv_store_upsert"();
-ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_kv_store_insert";
 CREATE OR REPLACE TRIGGER "trg_moments_kv_store_update" AFTER UPDATE ON "public"."moments"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_kv_store_upsert"();
-ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_kv_store_update";
 CREATE OR REPLACE TRIGGER "trg_moments_kv_store_delete" AFTER DELETE ON "public"."moments"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_kv_store_upsert"();
-ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_kv_store_delete";
 CREATE OR REPLACE TRIGGER "trg_moments_kv_store_truncate" AFTER TRUNCATE ON "public"."moments"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_kv_store_upsert"();
-ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_kv_store_truncate";
 CREATE OR REPLACE TRIGGER "trg_moments_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."moments"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_moments_kv_store_upsert"();
-ALTER TABLE "public"."moments" ENABLE REPLICA TRIGGER "trg_moments_kv_store_replica";
+ALTER TABLE "public"."moments"
+  ENABLE ALWAYS TRIGGER "trg_moments_kv_store_insert",
+  ENABLE ALWAYS TRIGGER "trg_moments_kv_store_update",
+  ENABLE ALWAYS TRIGGER "trg_moments_kv_store_delete",
+  ENABLE ALWAYS TRIGGER "trg_moments_kv_store_truncate",
+  ENABLE REPLICA TRIGGER "trg_moments_kv_store_replica";
 CREATE INDEX IF NOT EXISTS "idx_moments__created_at" ON "public"."moments" ("tenant_id", "created_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_moments__updated_at" ON "public"."moments" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_moments__id" ON "public"."moments" ("tenant_id", "id");
@@ -1893,16 +1908,17 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_ontologies_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_ontologies_embeddings_insert" AFTER INSERT ON "public"."ontologies"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_embeddings"();
-ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_insert";
 CREATE OR REPLACE TRIGGER "trg_ontologies_embeddings_update" AFTER UPDATE ON "public"."ontologies"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_embeddings"();
-ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_update";
 CREATE OR REPLACE TRIGGER "trg_ontologies_embeddings_delete" AFTER DELETE ON "public"."ontologies"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_embeddings"();
-ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_delete";
 CREATE OR REPLACE TRIGGER "trg_ontologies_embeddings_truncate" AFTER TRUNCATE ON "public"."ontologies"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_embeddings"();
-ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_truncate";
+ALTER TABLE "public"."ontologies"
+  ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_insert",
+  ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_update",
+  ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_delete",
+  ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_truncate";
 INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
 VALUES ('ontologies', 'content', 'content') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_ontologies_embeddings_replica"() RETURNS TRIGGER
@@ -1963,7 +1979,8 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_ontologies_embeddings_replica"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_ontologies_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."ontologies"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontologies_embeddings_replica"();
-ALTER TABLE "public"."ontologies" ENABLE REPLICA TRIGGER "trg_ontologies_embeddings_replica";
+ALTER TABLE "public"."ontologies"
+  ENABLE REPLICA TRIGGER "trg_ontologies_embeddings_replica";
 CREATE TABLE IF NOT EXISTS "public"."rem_words_ontologies" (
   entity_id UUID PRIMARY KEY,
   tenant_id VARCHAR(100) NOT NULL,
@@ -2043,19 +2060,20 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_ontologies_words"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_ontologies_words_insert" AFTER INSERT ON "public"."ontologies"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_words"();
-ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_words_insert";
 CREATE OR REPLACE TRIGGER "trg_ontologies_words_update" AFTER UPDATE ON "public"."ontologies"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_words"();
-ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_words_update";
 CREATE OR REPLACE TRIGGER "trg_ontologies_words_delete" AFTER DELETE ON "public"."ontologies"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_words"();
-ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_words_delete";
 CREATE OR REPLACE TRIGGER "trg_ontologies_words_truncate" AFTER TRUNCATE ON "public"."ontologies"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_words"();
-ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_words_truncate";
 CREATE OR REPLACE TRIGGER "trg_ontologies_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."ontologies"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontologies_words"();
-ALTER TABLE "public"."ontologies" ENABLE REPLICA TRIGGER "trg_ontologies_words_replica";
+ALTER TABLE "public"."ontologies"
+  ENABLE ALWAYS TRIGGER "trg_ontologies_words_insert",
+  ENABLE ALWAYS TRIGGER "trg_ontologies_words_update",
+  ENABLE ALWAYS TRIGGER "trg_ontologies_words_delete",
+  ENABLE ALWAYS TRIGGER "trg_ontologies_words_truncate",
+  ENABLE REPLICA TRIGGER "trg_ontologies_words_replica";
 WITH source AS MATERIALIZED (
   SELECT 'ontologies', 'english', ARRAY['name', 'content']::text[], NOT EXISTS (SELECT FROM "public"."ontologies")
 )
@@ -2165,19 +2183,20 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_ontologies_kv_store_upsert"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_ontologies_kv_store_insert" AFTER INSERT ON "public"."ontologies"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_kv_store_upsert"();
-ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store_insert";
 CREATE OR REPLACE TRIGGER "trg_ontologies_kv_store_update" AFTER UPDATE ON "public"."ontologies"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_kv_store_upsert"();
-ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store_update";
 CREATE OR REPLACE TRIGGER "trg_ontologies_kv_store_delete" AFTER DELETE ON "public"."ontologies"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_kv_store_upsert"();
-ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store_delete";
 CREATE OR REPLACE TRIGGER "trg_ontologies_kv_store_truncate" AFTER TRUNCATE ON "public"."ontologies"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_kv_store_upsert"();
-ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store_truncate";
 CREATE OR REPLACE TRIGGER "trg_ontologies_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."ontologies"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontologies_kv_store_upsert"();
-ALTER TABLE "public"."ontologies" ENABLE REPLICA TRIGGER "trg_ontologies_kv_store_replica";
+ALTER TABLE "public"."ontologies"
+  ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store_insert",
+  ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store_update",
+  ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store_delete",
+  ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store_truncate",
+  ENABLE REPLICA TRIGGER "trg_ontologies_kv_store_replica";
 CREATE INDEX IF NOT EXISTS "idx_ontologies__created_at" ON "public"."ontologies" ("tenant_id", "created_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_ontologies__updated_at" ON "public"."ontologies" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_ontologies__id" ON "public"."ontologies" ("tenant_id", "id");
@@ -2347,16 +2366,17 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_ontology_configs_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_embeddings_insert" AFTER INSERT ON "public"."ontology_configs"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_embeddings"();
-ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_insert";
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_embeddings_update" AFTER UPDATE ON "public"."ontology_configs"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_embeddings"();
-ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_update";
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_embeddings_delete" AFTER DELETE ON "public"."ontology_configs"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_embeddings"();
-ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_delete";
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_embeddings_truncate" AFTER TRUNCATE ON "public"."ontology_configs"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_embeddings"();
-ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_truncate";
+ALTER TABLE "public"."ontology_configs"
+  ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_insert",
+  ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_update",
+  ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_delete",
+  ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_truncate";
 INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
 VALUES ('ontology_configs', 'description', 'description') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_ontology_configs_embeddings_replica"() RETURNS TRIGGER
@@ -2417,7 +2437,8 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_ontology_configs_embeddings_replica"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."ontology_configs"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontology_configs_embeddings_replica"();
-ALTER TABLE "public"."ontology_configs" ENABLE REPLICA TRIGGER "trg_ontology_configs_embeddings_replica";
+ALTER TABLE "public"."ontology_configs"
+  ENABLE REPLICA TRIGGER "trg_ontology_configs_embeddings_replica";
 CREATE TABLE IF NOT EXISTS "public"."rem_words_ontology_configs" (
   entity_id UUID PRIMARY KEY,
   tenant_id VARCHAR(100) NOT NULL,
@@ -2497,19 +2518,20 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_ontology_configs_words"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_words_insert" AFTER INSERT ON "public"."ontology_configs"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_words"();
-ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_words_insert";
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_words_update" AFTER UPDATE ON "public"."ontology_configs"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_words"();
-ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_words_update";
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_words_delete" AFTER DELETE ON "public"."ontology_configs"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_words"();
-ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_words_delete";
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_words_truncate" AFTER TRUNCATE ON "public"."ontology_configs"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_words"();
-ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_words_truncate";
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."ontology_configs"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontology_configs_words"();
-ALTER TABLE "public"."ontology_configs" ENABLE REPLICA TRIGGER "trg_ontology_configs_words_replica";
+ALTER TABLE "public"."ontology_configs"
+  ENABLE ALWAYS TRIGGER "trg_ontology_configs_words_insert",
+  ENABLE ALWAYS TRIGGER "trg_ontology_configs_words_update",
+  ENABLE ALWAYS TRIGGER "trg_ontology_configs_words_delete",
+  ENABLE ALWAYS TRIGGER "trg_ontology_configs_words_truncate",
+  ENABLE REPLICA TRIGGER "trg_ontology_configs_words_replica";
 WITH source AS MATERIALIZED (
   SELECT 'ontology_configs', 'english', ARRAY['name', 'description']::text[], NOT EXISTS (SELECT FROM "public"."ontology_configs")
 )
@@ -2619,19 +2641,20 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_ontology_configs_kv_store_upsert"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_kv_store_insert" AFTER INSERT ON "public"."ontology_configs"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_kv_store_upsert"();
-ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_kv_store_insert";
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_kv_store_update" AFTER UPDATE ON "public"."ontology_configs"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_kv_store_upsert"();
-ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_kv_store_update";
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_kv_store_delete" AFTER DELETE ON "public"."ontology_configs"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_kv_store_upsert"();
-ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_kv_store_delete";
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_kv_store_truncate" AFTER TRUNCATE ON "public"."ontology_configs"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_kv_store_upsert"();
-ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_kv_store_truncate";
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."ontology_configs"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontology_configs_kv_store_upsert"();
-ALTER TABLE "public"."ontology_configs" ENABLE REPLICA TRIGGER "trg_ontology_configs_kv_store_replica";
+ALTER TABLE "public"."ontology_configs"
+  ENABLE ALWAYS TRIGGER "trg_ontology_configs_kv_store_insert",
+  ENABLE ALWAYS TRIGGER "trg_ontology_configs_kv_store_update",
+  ENABLE ALWAYS TRIGGER "trg_ontology_configs_kv_store_delete",
+  ENABLE ALWAYS TRIGGER "trg_ontology_configs_kv_store_truncate",
+  ENABLE REPLICA TRIGGER "trg_ontology_configs_kv_store_replica";
 CREATE INDEX IF NOT EXISTS "idx_ontology_configs__created_at" ON "public"."ontology_configs" ("tenant_id", "created_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_ontology_configs__updated_at" ON "public"."ontology_configs" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_ontology_configs__id" ON "public"."ontology_configs" ("tenant_id", "id");
@@ -2798,16 +2821,17 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_resources_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_resources_embeddings_insert" AFTER INSERT ON "public"."resources"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_embeddings"();
-ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_embeddings_insert";
 CREATE OR REPLACE TRIGGER "trg_resources_embeddings_update" AFTER UPDATE ON "public"."resources"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_embeddings"();
-ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_embeddings_update";
 CREATE OR REPLACE TRIGGER "trg_resources_embeddings_delete" AFTER DELETE ON "public"."resources"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_embeddings"();
-ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_embeddings_delete";
 CREATE OR REPLACE TRIGGER "trg_resources_embeddings_truncate" AFTER TRUNCATE ON "public"."resources"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_embeddings"();
-ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_embeddings_truncate";
+ALTER TABLE "public"."resources"
+  ENABLE ALWAYS TRIGGER "trg_resources_embeddings_insert",
+  ENABLE ALWAYS TRIGGER "trg_resources_embeddings_update",
+  ENABLE ALWAYS TRIGGER "trg_resources_embeddings_delete",
+  ENABLE ALWAYS TRIGGER "trg_resources_embeddings_truncate";
 INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
 VALUES ('resources', 'description', 'description'), ('resources', 'content', 'content') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_resources_embeddings_replica"() RETURNS TRIGGER
@@ -2868,7 +2892,8 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_resources_embeddings_replica"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_resources_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."resources"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_resources_embeddings_replica"();
-ALTER TABLE "public"."resources" ENABLE REPLICA TRIGGER "trg_resources_embeddings_replica";
+ALTER TABLE "public"."resources"
+  ENABLE REPLICA TRIGGER "trg_resources_embeddings_replica";
 CREATE TABLE IF NOT EXISTS "public"."rem_words_resources" (
   entity_id UUID PRIMARY KEY,
   tenant_id VARCHAR(100) NOT NULL,
@@ -2948,19 +2973,20 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_resources_words"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_resources_words_insert" AFTER INSERT ON "public"."resources"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_words"();
-ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_words_insert";
 CREATE OR REPLACE TRIGGER "trg_resources_words_update" AFTER UPDATE ON "public"."resources"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_words"();
-ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_words_update";
 CREATE OR REPLACE TRIGGER "trg_resources_words_delete" AFTER DELETE ON "public"."resources"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_words"();
-ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_words_delete";
 CREATE OR REPLACE TRIGGER "trg_resources_words_truncate" AFTER TRUNCATE ON "public"."resources"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_words"();
-ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_words_truncate";
 CREATE OR REPLACE TRIGGER "trg_resources_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."resources"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_resources_words"();
-ALTER TABLE "public"."resources" ENABLE REPLICA TRIGGER "trg_resources_words_replica";
+ALTER TABLE "public"."resources"
+  ENABLE ALWAYS TRIGGER "trg_resources_words_insert",
+  ENABLE ALWAYS TRIGGER "trg_resources_words_update",
+  ENABLE ALWAYS TRIGGER "trg_resources_words_delete",
+  ENABLE ALWAYS TRIGGER "trg_resources_words_truncate",
+  ENABLE REPLICA TRIGGER "trg_resources_words_replica";
 WITH source AS MATERIALIZED (
   SELECT 'resources', 'english', ARRAY['name', 'description', 'content']::text[], NOT EXISTS (SELECT FROM "public"."resources")
 )
@@ -3070,19 +3096,20 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_resources_kv_store_upsert"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_resources_kv_store_insert" AFTER INSERT ON "public"."resources"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_kv_store_upsert"();
-ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_kv_store_insert";
 CREATE OR REPLACE TRIGGER "trg_resources_kv_store_update" AFTER UPDATE ON "public"."resources"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_kv_store_upsert"();
-ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_kv_store_update";
 CREATE OR REPLACE TRIGGER "trg_resources_kv_store_delete" AFTER DELETE ON "public"."resources"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_kv_store_upsert"();
-ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_kv_store_delete";
 CREATE OR REPLACE TRIGGER "trg_resources_kv_store_truncate" AFTER TRUNCATE ON "public"."resources"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_kv_store_upsert"();
-ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_kv_store_truncate";
 CREATE OR REPLACE TRIGGER "trg_resources_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."resources"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_resources_kv_store_upsert"();
-ALTER TABLE "public"."resources" ENABLE REPLICA TRIGGER "trg_resources_kv_store_replica";
+ALTER TABLE "public"."resources"
+  ENABLE ALWAYS TRIGGER "trg_resources_kv_store_insert",
+  ENABLE ALWAYS TRIGGER "trg_resources_kv_store_update",
+  ENABLE ALWAYS TRIGGER "trg_resources_kv_store_delete",
+  ENABLE ALWAYS TRIGGER "trg_resources_kv_store_truncate",
+  ENABLE REPLICA TRIGGER "trg_resources_kv_store_replica";
 CREATE INDEX IF NOT EXISTS "idx_resources__created_at" ON "public"."resources" ("tenant_id", "created_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_resources__updated_at" ON "public"."resources" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_resources__id" ON "public"."resources" ("tenant_id", "id");
@@ -3248,16 +3275,17 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_schemas_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_schemas_embeddings_insert" AFTER INSERT ON "public"."schemas"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_embeddings"();
-ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_insert";
 CREATE OR REPLACE TRIGGER "trg_schemas_embeddings_update" AFTER UPDATE ON "public"."schemas"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_embeddings"();
-ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_update";
 CREATE OR REPLACE TRIGGER "trg_schemas_embeddings_delete" AFTER DELETE ON "public"."schemas"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_embeddings"();
-ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_delete";
 CREATE OR REPLACE TRIGGER "trg_schemas_embeddings_truncate" AFTER TRUNCATE ON "public"."schemas"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_embeddings"();
-ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_truncate";
+ALTER TABLE "public"."schemas"
+  ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_insert",
+  ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_update",
+  ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_delete",
+  ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_truncate";
 INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
 VALUES ('schemas', 'content', 'content') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_schemas_embeddings_replica"() RETURNS TRIGGER
@@ -3318,7 +3346,8 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_schemas_embeddings_replica"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_schemas_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."schemas"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_schemas_embeddings_replica"();
-ALTER TABLE "public"."schemas" ENABLE REPLICA TRIGGER "trg_schemas_embeddings_replica";
+ALTER TABLE "public"."schemas"
+  ENABLE REPLICA TRIGGER "trg_schemas_embeddings_replica";
 CREATE TABLE IF NOT EXISTS "public"."rem_words_schemas" (
   entity_id UUID PRIMARY KEY,
   tenant_id VARCHAR(100) NOT NULL,
@@ -3398,19 +3427,20 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_schemas_words"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_schemas_words_insert" AFTER INSERT ON "public"."schemas"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_words"();
-ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_words_insert";
 CREATE OR REPLACE TRIGGER "trg_schemas_words_update" AFTER UPDATE ON "public"."schemas"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_words"();
-ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_words_update";
 CREATE OR REPLACE TRIGGER "trg_schemas_words_delete" AFTER DELETE ON "public"."schemas"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_words"();
-ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_words_delete";
 CREATE OR REPLACE TRIGGER "trg_schemas_words_truncate" AFTER TRUNCATE ON "public"."schemas"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_words"();
-ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_words_truncate";
 CREATE OR REPLACE TRIGGER "trg_schemas_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."schemas"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_schemas_words"();
-ALTER TABLE "public"."schemas" ENABLE REPLICA TRIGGER "trg_schemas_words_replica";
+ALTER TABLE "public"."schemas"
+  ENABLE ALWAYS TRIGGER "trg_schemas_words_insert",
+  ENABLE ALWAYS TRIGGER "trg_schemas_words_update",
+  ENABLE ALWAYS TRIGGER "trg_schemas_words_delete",
+  ENABLE ALWAYS TRIGGER "trg_schemas_words_truncate",
+  ENABLE REPLICA TRIGGER "trg_schemas_words_replica";
 WITH source AS MATERIALIZED (
   SELECT 'schemas', 'english', ARRAY['name', 'content']::text[], NOT EXISTS (SELECT FROM "public"."schemas")
 )
@@ -3520,19 +3550,20 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_schemas_kv_store_upsert"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_schemas_kv_store_insert" AFTER INSERT ON "public"."schemas"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_kv_store_upsert"();
-ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_insert";
 CREATE OR REPLACE TRIGGER "trg_schemas_kv_store_update" AFTER UPDATE ON "public"."schemas"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_kv_store_upsert"();
-ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_update";
 CREATE OR REPLACE TRIGGER "trg_schemas_kv_store_delete" AFTER DELETE ON "public"."schemas"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_kv_store_upsert"();
-ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_delete";
 CREATE OR REPLACE TRIGGER "trg_schemas_kv_store_truncate" AFTER TRUNCATE ON "public"."schemas"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_kv_store_upsert"();
-ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_truncate";
 CREATE OR REPLACE TRIGGER "trg_schemas_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."schemas"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_schemas_kv_store_upsert"();
-ALTER TABLE "public"."schemas" ENABLE REPLICA TRIGGER "trg_schemas_kv_store_replica";
+ALTER TABLE "public"."schemas"
+  ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_insert",
+  ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_update",
+  ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_delete",
+  ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_truncate",
+  ENABLE REPLICA TRIGGER "trg_schemas_kv_store_replica";
 CREATE INDEX IF NOT EXISTS "idx_schemas__created_at" ON "public"."schemas" ("tenant_id", "created_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_schemas__updated_at" ON "public"."schemas" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_schemas__id" ON "public"."schemas" ("tenant_id", "id");
@@ -3701,16 +3732,17 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_sessions_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_sessions_embeddings_insert" AFTER INSERT ON "public"."sessions"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_embeddings"();
-ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_insert";
 CREATE OR REPLACE TRIGGER "trg_sessions_embeddings_update" AFTER UPDATE ON "public"."sessions"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_embeddings"();
-ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_update";
 CREATE OR REPLACE TRIGGER "trg_sessions_embeddings_delete" AFTER DELETE ON "public"."sessions"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_embeddings"();
-ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_delete";
 CREATE OR REPLACE TRIGGER "trg_sessions_embeddings_truncate" AFTER TRUNCATE ON "public"."sessions"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_embeddings"();
-ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_truncate";
+ALTER TABLE "public"."sessions"
+  ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_insert",
+  ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_update",
+  ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_delete",
+  ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_truncate";
 INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
 VALUES ('sessions', 'description', 'description') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_sessions_embeddings_replica"() RETURNS TRIGGER
@@ -3771,7 +3803,8 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_sessions_embeddings_replica"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_sessions_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."sessions"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_sessions_embeddings_replica"();
-ALTER TABLE "public"."sessions" ENABLE REPLICA TRIGGER "trg_sessions_embeddings_replica";
+ALTER TABLE "public"."sessions"
+  ENABLE REPLICA TRIGGER "trg_sessions_embeddings_replica";
 CREATE TABLE IF NOT EXISTS "public"."rem_words_sessions" (
   entity_id UUID PRIMARY KEY,
   tenant_id VARCHAR(100) NOT NULL,
@@ -3851,19 +3884,20 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_sessions_words"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_sessions_words_insert" AFTER INSERT ON "public"."sessions"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_words"();
-ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_words_insert";
 CREATE OR REPLACE TRIGGER "trg_sessions_words_update" AFTER UPDATE ON "public"."sessions"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_words"();
-ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_words_update";
 CREATE OR REPLACE TRIGGER "trg_sessions_words_delete" AFTER DELETE ON "public"."sessions"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_words"();
-ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_words_delete";
 CREATE OR REPLACE TRIGGER "trg_sessions_words_truncate" AFTER TRUNCATE ON "public"."sessions"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_words"();
-ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_words_truncate";
 CREATE OR REPLACE TRIGGER "trg_sessions_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."sessions"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_sessions_words"();
-ALTER TABLE "public"."sessions" ENABLE REPLICA TRIGGER "trg_sessions_words_replica";
+ALTER TABLE "public"."sessions"
+  ENABLE ALWAYS TRIGGER "trg_sessions_words_insert",
+  ENABLE ALWAYS TRIGGER "trg_sessions_words_update",
+  ENABLE ALWAYS TRIGGER "trg_sessions_words_delete",
+  ENABLE ALWAYS TRIGGER "trg_sessions_words_truncate",
+  ENABLE REPLICA TRIGGER "trg_sessions_words_replica";
 WITH source AS MATERIALIZED (
   SELECT 'sessions', 'english', ARRAY['name', 'description']::text[], NOT EXISTS (SELECT FROM "public"."sessions")
 )
@@ -3973,19 +4007,20 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_sessions_kv_store_upsert"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_sessions_kv_store_insert" AFTER INSERT ON "public"."sessions"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_kv_store_upsert"();
-ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_insert";
 CREATE OR REPLACE TRIGGER "trg_sessions_kv_store_update" AFTER UPDATE ON "public"."sessions"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_kv_store_upsert"();
-ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_update";
 CREATE OR REPLACE TRIGGER "trg_sessions_kv_store_delete" AFTER DELETE ON "public"."sessions"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_kv_store_upsert"();
-ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_delete";
 CREATE OR REPLACE TRIGGER "trg_sessions_kv_store_truncate" AFTER TRUNCATE ON "public"."sessions"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_kv_store_upsert"();
-ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_truncate";
 CREATE OR REPLACE TRIGGER "trg_sessions_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."sessions"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_sessions_kv_store_upsert"();
-ALTER TABLE "public"."sessions" ENABLE REPLICA TRIGGER "trg_sessions_kv_store_replica";
+ALTER TABLE "public"."sessions"
+  ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_insert",
+  ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_update",
+  ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_delete",
+  ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_truncate",
+  ENABLE REPLICA TRIGGER "trg_sessions_kv_store_replica";
 CREATE INDEX IF NOT EXISTS "idx_sessions__created_at" ON "public"."sessions" ("tenant_id", "created_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_sessions__updated_at" ON "public"."sessions" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_sessions__id" ON "public"."sessions" ("tenant_id", "id");
@@ -4182,16 +4217,17 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_users_embeddings"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_users_embeddings_insert" AFTER INSERT ON "public"."users"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_embeddings"();
-ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_embeddings_insert";
 CREATE OR REPLACE TRIGGER "trg_users_embeddings_update" AFTER UPDATE ON "public"."users"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_embeddings"();
-ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_embeddings_update";
 CREATE OR REPLACE TRIGGER "trg_users_embeddings_delete" AFTER DELETE ON "public"."users"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_embeddings"();
-ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_embeddings_delete";
 CREATE OR REPLACE TRIGGER "trg_users_embeddings_truncate" AFTER TRUNCATE ON "public"."users"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_embeddings"();
-ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_embeddings_truncate";
+ALTER TABLE "public"."users"
+  ENABLE ALWAYS TRIGGER "trg_users_embeddings_insert",
+  ENABLE ALWAYS TRIGGER "trg_users_embeddings_update",
+  ENABLE ALWAYS TRIGGER "trg_users_embeddings_delete",
+  ENABLE ALWAYS TRIGGER "trg_users_embeddings_truncate";
 INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
 VALUES ('users', 'summary', 'summary') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_users_embeddings_replica"() RETURNS TRIGGER
@@ -4252,7 +4288,8 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_users_embeddings_replica"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_users_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."users"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_users_embeddings_replica"();
-ALTER TABLE "public"."users" ENABLE REPLICA TRIGGER "trg_users_embeddings_replica";
+ALTER TABLE "public"."users"
+  ENABLE REPLICA TRIGGER "trg_users_embeddings_replica";
 CREATE TABLE IF NOT EXISTS "public"."rem_words_users" (
   entity_id UUID PRIMARY KEY,
   tenant_id VARCHAR(100) NOT NULL,
@@ -4332,19 +4369,20 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_users_words"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_users_words_insert" AFTER INSERT ON "public"."users"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_words"();
-ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_words_insert";
 CREATE OR REPLACE TRIGGER "trg_users_words_update" AFTER UPDATE ON "public"."users"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_words"();
-ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_words_update";
 CREATE OR REPLACE TRIGGER "trg_users_words_delete" AFTER DELETE ON "public"."users"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_words"();
-ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_words_delete";
 CREATE OR REPLACE TRIGGER "trg_users_words_truncate" AFTER TRUNCATE ON "public"."users"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_words"();
-ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_words_truncate";
 CREATE OR REPLACE TRIGGER "trg_users_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."users"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_users_words"();
-ALTER TABLE "public"."users" ENABLE REPLICA TRIGGER "trg_users_words_replica";
+ALTER TABLE "public"."users"
+  ENABLE ALWAYS TRIGGER "trg_users_words_insert",
+  ENABLE ALWAYS TRIGGER "trg_users_words_update",
+  ENABLE ALWAYS TRIGGER "trg_users_words_delete",
+  ENABLE ALWAYS TRIGGER "trg_users_words_truncate",
+  ENABLE REPLICA TRIGGER "trg_users_words_replica";
 WITH source AS MATERIALIZED (
   SELECT 'users', 'english', ARRAY['name', 'summary']::text[], NOT EXISTS (SELECT FROM "public"."users")
 )
@@ -4454,19 +4492,20 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_users_kv_store_upsert"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_users_kv_store_insert" AFTER INSERT ON "public"."users"
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_kv_store_upsert"();
-ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_kv_store_insert";
 CREATE OR REPLACE TRIGGER "trg_users_kv_store_update" AFTER UPDATE ON "public"."users"
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_kv_store_upsert"();
-ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_kv_store_update";
 CREATE OR REPLACE TRIGGER "trg_users_kv_store_delete" AFTER DELETE ON "public"."users"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_kv_store_upsert"();
-ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_kv_store_delete";
 CREATE OR REPLACE TRIGGER "trg_users_kv_store_truncate" AFTER TRUNCATE ON "public"."users"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_kv_store_upsert"();
-ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_kv_store_truncate";
 CREATE OR REPLACE TRIGGER "trg_users_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."users"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_users_kv_store_upsert"();
-ALTER TABLE "public"."users" ENABLE REPLICA TRIGGER "trg_users_kv_store_replica";
+ALTER TABLE "public"."users"
+  ENABLE ALWAYS TRIGGER "trg_users_kv_store_insert",
+  ENABLE ALWAYS TRIGGER "trg_users_kv_store_update",
+  ENABLE ALWAYS TRIGGER "trg_users_kv_store_delete",
+  ENABLE ALWAYS TRIGGER "trg_users_kv_store_truncate",
+  ENABLE REPLICA TRIGGER "trg_users_kv_store_replica";
 CREATE INDEX IF NOT EXISTS "idx_users__created_at" ON "public"."users" ("tenant_id", "created_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_users__updated_at" ON "public"."users" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_users__id" ON "public"."users" ("tenant_id", "id");

@@ -24,9 +24,14 @@ export interface Programs {
 	readonly bin: string;
 	/** The folder that the programs see as `/`. */
 	readonly root: string;
+	/** What the programs see of {@link MEMORY}. */
+	readonly memory: string;
 	/** The command to put before a program: it enters `root` and drops root's rights. */
 	readonly prefix: readonly string[];
 }
+
+/** Where Linux has files in memory. */
+export const MEMORY = "/dev/shm";
 
 export interface DockerImage {
 	readonly kind: "docker";
@@ -113,12 +118,13 @@ function findLocal(): Installation | Missing {
 	if (!bin) {
 		return { reason: `no local binaries of version ${MAJOR} with pgvector` };
 	}
-	if (!isRoot()) return { kind: "programs", bin, root: "/", prefix: [] };
+	const place = { kind: "programs", bin, root: "/", memory: MEMORY } as const;
+	if (!isRoot()) return { ...place, prefix: [] };
 	// PostgreSQL refuses to run as root.
 	const [command = "", ...args] = AS_POSTGRES;
 	return output(command, [...args, "true"]) === undefined
 		? { reason: `${bin} is here, but no way to run it as user postgres` }
-		: { kind: "programs", bin, root: "/", prefix: AS_POSTGRES };
+		: { ...place, prefix: AS_POSTGRES };
 }
 
 function isComplete(bin: string): boolean {
@@ -157,6 +163,7 @@ async function findOrInstallDebian(): Promise<Installation | Missing> {
 		kind: "programs",
 		bin: DEBIAN_BIN,
 		root,
+		memory: "/mnt",
 		prefix: [...enter, ...AS_POSTGRES],
 	};
 }
@@ -167,9 +174,12 @@ function isRoot(): boolean {
 
 /**
  * Every server gets a /dev/shm of its own, in memory as on any machine, and the
- * private mount namespace takes it away with the server's last process.
+ * private mount namespace takes it away with the server's last process. The
+ * machine's own, for data in memory, is /mnt.
  */
-const ENTER = 'mount -t tmpfs tmpfs "$1/dev/shm" && exec chroot "$@"';
+const ENTER = `
+if [ -d ${MEMORY} ]; then mount --bind ${MEMORY} "$1/mnt"; fi
+mount -t tmpfs tmpfs "$1/dev/shm" && exec chroot "$@"`;
 
 /** Returns the end of the installer's output when it failed. */
 async function installDebian(root: string): Promise<string | undefined> {

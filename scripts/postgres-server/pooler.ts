@@ -30,8 +30,9 @@ export interface PoolerPlace {
 	/** The folder that the program sees as `/`, and the command that enters it. */
 	readonly root: string;
 	readonly prefix: readonly string[];
-	/** The server's folder, seen from inside: the pooler's files go with it. */
+	/** The server's folder, seen from inside and from outside: the pooler's files go with it. */
 	readonly folder: string;
+	readonly outside: string;
 	readonly serverPort: number;
 	readonly password: string;
 }
@@ -56,7 +57,7 @@ export async function startPooler(
 	if (!existsSync(join(place.root, PROGRAM)))
 		throw new Error(`there is no ${PROGRAM}: install pgbouncer`);
 	const folder = join(place.folder, "socket");
-	const file = (name: string) => join(place.root, folder, name);
+	const file = (name: string) => join(place.outside, "socket", name);
 	writeFor(file("users.txt"), `"postgres" "${place.password}"\n`);
 	writeFor(
 		file("pgbouncer.ini"),

@@ -4,10 +4,10 @@ import {
 	mkdirSync,
 	readdirSync,
 	readFileSync,
-	readlinkSync,
-	realpathSync,
 	renameSync,
 	rmSync,
+	type Stats,
+	statSync,
 	writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -129,19 +129,20 @@ function recordsFolder(): string {
  */
 export function endSurvivors(dataFolder: string): void {
 	if (!HAS_PROC || !existsSync(dataFolder)) return;
-	const folder = realpathSync(dataFolder);
+	const folder = statSync(dataFolder);
 	for (const pid of readdirSync("/proc").filter(Number).map(Number)) {
-		if (worksIn(pid) === folder) signalIfThere(pid, "SIGKILL");
+		if (worksIn(pid, folder)) signalIfThere(pid, "SIGKILL");
 	}
 }
 
-/** The data folder that a PostgreSQL process works in; undefined for others. */
-function worksIn(pid: number): string | undefined {
-	if (readIfThere(`/proc/${pid}/comm`) !== "postgres\n") return undefined;
+/** Whether a PostgreSQL process works in the data folder, whatever path leads it there. */
+function worksIn(pid: number, folder: Stats): boolean {
+	if (readIfThere(`/proc/${pid}/comm`) !== "postgres\n") return false;
 	try {
-		return readlinkSync(`/proc/${pid}/cwd`);
+		const { dev, ino } = statSync(`/proc/${pid}/cwd`);
+		return dev === folder.dev && ino === folder.ino;
 	} catch {
-		return undefined; // it has ended, or belongs to another user
+		return false; // it has ended, or belongs to another user
 	}
 }
 

@@ -6,12 +6,15 @@ import {
 	existsSync,
 	openSync,
 	readFileSync,
+	statfsSync,
 } from "node:fs";
+import { freemem } from "node:os";
 import { join } from "node:path";
 import {
 	type DockerImage,
 	failureOf,
 	type Installation,
+	MEMORY,
 	output,
 	type Programs,
 } from "./installation.ts";
@@ -32,6 +35,8 @@ export interface ServerPlan {
 	readonly endsWithParent: boolean;
 	/** A running server whose files this one begins with, instead of empty ones. */
 	readonly copyOf?: CopySource | undefined;
+	/** Whether its files are in memory, where there is room for them. */
+	readonly isInMemory: boolean;
 }
 
 export interface CopySource {
@@ -89,9 +94,13 @@ class ProcessRunner implements Runner {
 	constructor(programs: Programs, plan: ServerPlan) {
 		this.#programs = programs;
 		this.#plan = plan;
-		// On disk, where /tmp may be in memory; short, for the socket's name.
-		this.#inside = `/var/tmp/${newName()}`;
-		this.#outside = join(programs.root, this.#inside);
+		const name = newName();
+		// Short, for the socket's name; on disk, where /tmp may be in memory.
+		const disk = `/var/tmp/${name}`;
+		[this.#inside, this.#outside] =
+			plan.isInMemory && hasMemory()
+				? [join(programs.memory, name), join(MEMORY, name)]
+				: [disk, join(programs.root, disk)];
 		this.dataFolder = join(this.#outside, "data");
 	}
 
@@ -176,6 +185,7 @@ class ProcessRunner implements Runner {
 					...(this.#plan.endsWithParent ? endWithParent() : []),
 				],
 				folder: this.#inside,
+				outside: this.#outside,
 				serverPort: this.#plan.port,
 				password: this.#plan.password,
 			},
@@ -197,6 +207,19 @@ class ProcessRunner implements Runner {
 			: "";
 	}
 }
+
+/**
+ * Whether the databases of a test run fit in memory beside the processes that use
+ * them: they take up to 1 GB.
+ */
+function hasMemory(): boolean {
+	if (process.platform !== "linux" || !existsSync(MEMORY)) return false;
+	const { type, bavail, bsize } = statfsSync(MEMORY);
+	const room = 4 * 2 ** 30;
+	return type === TMPFS && Math.min(bavail * bsize, freemem()) > room;
+}
+
+const TMPFS = 0x01021994;
 
 /** In: the server's folder, PostgreSQL's, initdb's options. Runs as postgres. */
 const CREATE = `

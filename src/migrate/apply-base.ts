@@ -8,6 +8,7 @@ import { type Ledger, record, sha256 } from "./ledger.ts";
 import { baseNames, checkOwnership } from "./ownership.ts";
 import {
 	type LockTimeoutOptions,
+	ownObjects,
 	patientTransaction,
 	stepFailed,
 } from "./step.ts";
@@ -32,7 +33,8 @@ export async function applyBase(
 	for (const { name, text } of pendingBaseFiles(ledger, options)) {
 		const started = performance.now();
 		try {
-			await patientTransaction(session, options, async (tx) => {
+			const made = { ...options, settings: ownObjects };
+			await patientTransaction(session, made, async (tx) => {
 				await sendEach(tx, text);
 				await record(tx, options.schema, {
 					name,

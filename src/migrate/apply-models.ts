@@ -7,7 +7,7 @@ import { hasWords } from "../schema/word-indexes.ts";
 import { registerWords } from "../schema/words.ts";
 import { toText } from "../sql.ts";
 import { diffSchema, findRenamed } from "./diff/diff.ts";
-import { entityText } from "./diff/diff-entity.ts";
+import { entityText, newEntityText } from "./diff/diff-entity.ts";
 import type { Difference } from "./diff/difference.ts";
 import { renameWarning } from "./diff/renamed-tables.ts";
 import type { Target } from "./expected.ts";
@@ -21,6 +21,7 @@ import {
 import { relationsOf } from "./ownership.ts";
 import {
 	type LockTimeoutOptions,
+	ownObjects,
 	patiently,
 	patientTransaction,
 	stepFailed,
@@ -44,7 +45,8 @@ export function applyModels(
 		readonly isBaseNew: boolean;
 	},
 ): Promise<AppliedModels> {
-	return patientTransaction(session, settings, async (tx) => {
+	const made = { ...settings, settings: ownObjects };
+	return patientTransaction(session, made, async (tx) => {
 		const started = performance.now();
 		const ledger = await readLedger(tx, options.schema);
 		const state = await readModelState(tx, { tables, options }, ledger);
@@ -62,7 +64,13 @@ export function applyModels(
 		if (isDone && !(await mayRecord(tx, options.schema)))
 			return { applied: [], online: [], warnings: [] };
 		for (const table of absent)
-			await run(tx, ledgerName(table), entityText(table));
+			await run(
+				tx,
+				ledgerName(table),
+				state.withoutRemains.has(table)
+					? newEntityText(table)
+					: entityText(table),
+			);
 		for (const { table, phase, statements } of safe)
 			if (phase === "transaction")
 				await run(tx, `table "${table}"`, statements.join("\n"));

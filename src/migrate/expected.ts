@@ -12,6 +12,7 @@ import {
 	type RegisterTypeOptions,
 	registerType,
 } from "../schema/register-type.ts";
+import { ownObjects } from "./step.ts";
 
 /** What the schema depends on besides the models. */
 export interface DiffOptions
@@ -124,10 +125,13 @@ async function rolledBack<T>(
 	const undo = new Error("undo");
 	let done: { result: T } | undefined;
 	await tx
-		.transaction(async (inner) => {
-			done = { result: await work(inner) };
-			throw undo;
-		})
+		.transaction(
+			async (inner) => {
+				done = { result: await work(inner) };
+				throw undo;
+			},
+			{ settings: ownObjects },
+		)
 		.catch((error: unknown) => {
 			if (error !== undo) throw error;
 		});

@@ -21,6 +21,8 @@ import { baseNames, checkOwnership, relationsOf } from "./ownership.ts";
 export interface ModelState {
 	/** Models whose tables are not there at all. */
 	readonly absent: readonly EntityTable[];
+	/** Those of them of which nothing else is there either. */
+	readonly withoutRemains: ReadonlySet<EntityTable>;
 	/** Models that changed, or whose tables did, since the last migration. */
 	readonly changed: readonly EntityTable[];
 	/** Whether our own tables or functions did. */
@@ -42,6 +44,11 @@ export async function readModelState(
 		ledger.get(ledgerName(table))?.catalogue === entityFingerprint(live, table);
 	return {
 		absent: tables.filter(isAbsent),
+		withoutRemains: new Set(
+			tables.filter((table) =>
+				relationsOf(table).every((name) => !live.relations.has(name)),
+			),
+		),
 		changed: tables.filter((table) => !isAbsent(table) && !isUnchanged(table)),
 		isBaseChanged:
 			ledger.get(lastBaseFile(options))?.catalogue !==

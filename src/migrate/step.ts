@@ -16,6 +16,17 @@ export interface LockTimeoutOptions {
 const defaults = { lockTimeoutMs: 500, lockAttempts: 60 };
 const backoff = { firstMs: 100, maxMs: 1500 };
 
+interface StepOptions extends LockTimeoutOptions {
+	/** Settings of the transaction, with those that every step has. @default none */
+	readonly settings?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Settings of a transaction that makes our own objects: PostgreSQL compiles a function
+ * when it is first called, and not once more when it is created.
+ */
+export const ownObjects = { check_function_bodies: "off" };
+
 /**
  * Runs the work in a transaction that leaves the queue for a lock after a
  * moment, and tries again: one that waited behind a long read blocked all other
@@ -23,11 +34,15 @@ const backoff = { firstMs: 100, maxMs: 1500 };
  */
 export function patientTransaction<T>(
 	db: Handle,
-	options: LockTimeoutOptions,
+	options: StepOptions,
 	work: (tx: Handle) => Promise<T>,
 ): Promise<T> {
 	const { lockTimeoutMs } = withDefaults(options);
-	const settings = { lock_timeout: `${lockTimeoutMs}`, statement_timeout: "0" };
+	const settings = {
+		lock_timeout: `${lockTimeoutMs}`,
+		statement_timeout: "0",
+		...options.settings,
+	};
 	return patiently(options, () => db.transaction(work, { settings }));
 }
 

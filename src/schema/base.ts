@@ -24,6 +24,16 @@ export interface BaseOptions {
 
 /** What everything else needs, in order; every statement may run again. */
 export function baseFiles(options: BaseOptions): readonly SchemaFile[] {
+	const { schema, kvPersistence } = options;
+	if (last?.schema !== schema || last.kvPersistence !== kvPersistence)
+		last = { schema, kvPersistence, files: makeFiles(options) };
+	return last.files;
+}
+
+/** A migration asks for them eight times. */
+let last: (BaseOptions & { files: readonly SchemaFile[] }) | undefined;
+
+function makeFiles(options: BaseOptions): readonly SchemaFile[] {
 	return [
 		{
 			name: "001_setup_extensions.sql",

@@ -12,7 +12,7 @@ import type { EntityTable } from "../models/registry.ts";
 import { ident, literal, raw, type Sql, sql } from "../sql.ts";
 import { notifyUnlessCitus } from "./citus.ts";
 import {
-	createTrigger,
+	createTriggers,
 	functionSettings,
 	replicaTrigger,
 } from "./statement-triggers.ts";
@@ -53,7 +53,7 @@ ${queueChanged(table)}  RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
 REVOKE ALL ON FUNCTION ${fn}() FROM PUBLIC;
-${createTrigger(table, replicaTrigger(tableName, "embeddings"), fn)}`;
+${createTriggers(table, [replicaTrigger(tableName, "embeddings")], fn)}`;
 }
 
 /** Whether a subscription of this database applies the vectors of the table. */

@@ -16,7 +16,7 @@ import { empty, ident, join, literal, raw, type Sql, sql } from "../sql.ts";
 import { notifyUnlessCitus } from "./citus.ts";
 import { vectorsArrive } from "./embedding-replica-trigger.ts";
 import {
-	createTrigger,
+	createTriggers,
 	functionSettings,
 	statementTriggers,
 } from "./statement-triggers.ts";
@@ -66,11 +66,10 @@ ${queueTexts(table)}  RETURN NULL;
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
 REVOKE ALL ON FUNCTION ${fn}() FROM PUBLIC;
-${join(
-	statementTriggers(table.entity.tableName, "embeddings").map((trigger) =>
-		createTrigger(table, trigger, fn),
-	),
-	"",
+${createTriggers(
+	table,
+	statementTriggers(table.entity.tableName, "embeddings"),
+	fn,
 )}${registerFields(table)}`;
 }
 

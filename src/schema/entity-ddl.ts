@@ -15,7 +15,7 @@ import { embeddingTriggersDdl } from "./embedding-trigger.ts";
 import { vectorScopeIndex } from "./index-types/btree.ts";
 import { createIndex } from "./indexes.ts";
 import { keyExpression, liveKeyed } from "./key.ts";
-import { ownershipMark } from "./ownership.ts";
+import { type EntityDdlOptions, ownershipMark } from "./ownership.ts";
 import { wordsDdl } from "./words.ts";
 
 /** The comment of an entity's table. */
@@ -127,7 +127,10 @@ export function keyColumns({ entity }: EntityTable): string[] {
 }
 
 /** The table of vectors, and the triggers that maintain it. */
-export function embeddingsDdl(table: EntityTable): Sql {
+export function embeddingsDdl(
+	table: EntityTable,
+	options: EntityDdlOptions = {},
+): Sql {
 	const { entity } = table;
 	if (!entity.createEmbeddings) return empty;
 	const embeddings = embeddingsRef(table);
@@ -158,5 +161,5 @@ export function embeddingsDdl(table: EntityTable): Sql {
 );
 -- Statistics on vectors say nothing to the planner, and take long to make.
 ${unlessCitus(sql`ALTER TABLE ${embeddings} ALTER COLUMN embedding SET STATISTICS 0;`)}COMMENT ON TABLE ${embeddings} IS ${literal(`${ownershipMark}: embeddings of ${entity.tableName}`)};
-${createIndex(table.schema, vectorScopeIndex(table))}${embeddingTriggersDdl(table)}${embeddingReplicaTriggerDdl(table)}${wordsDdl(table)}`;
+${createIndex(table.schema, vectorScopeIndex(table))}${embeddingTriggersDdl(table)}${embeddingReplicaTriggerDdl(table)}${wordsDdl(table, options)}`;
 }

@@ -18,9 +18,9 @@ import {
 	summaryExpression,
 	tenantExpression,
 } from "./key.ts";
-import { ownershipMark } from "./ownership.ts";
+import { type EntityDdlOptions, ownershipMark } from "./ownership.ts";
 import {
-	createTrigger,
+	createTriggers,
 	functionSettings,
 	replicaTrigger,
 	statementTriggers,
@@ -40,11 +40,15 @@ import {
  * The apply worker of a subscription fires row triggers only: one more trigger
  * is there for it, and sleeps everywhere else.
  */
-export function kvTriggerDdl(table: EntityTable): Sql {
+export function kvTriggerDdl(
+	table: EntityTable,
+	{ isNew = false }: EntityDdlOptions = {},
+): Sql {
 	const { entity, schema } = table;
 	if (!entity.createKvTrigger) return empty;
 	const fn = kvFunctionRef(table);
-	return sql`${forgetStaleCache(table)}${kvSourceDdl(table)}CREATE OR REPLACE FUNCTION ${fn}() RETURNS TRIGGER
+	const forget = isNew ? empty : forgetStaleCache(table);
+	return sql`${forget}${kvSourceDdl(table)}CREATE OR REPLACE FUNCTION ${fn}() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 ${functionSettings(schema)}AS $fn$
 DECLARE
@@ -96,12 +100,7 @@ BEGIN
 END $fn$;
 -- Else any role could attach it to a table of its own and change other rows by it.
 REVOKE ALL ON FUNCTION ${fn}() FROM PUBLIC;
-${join(
-	kvTriggers(entity.tableName).map((trigger) =>
-		createTrigger(table, trigger, fn),
-	),
-	"",
-)}`;
+${createTriggers(table, kvTriggers(entity.tableName), fn)}`;
 }
 
 /** What the marker of a whole cache names: the file of kv_store, or an entry of it. */

@@ -1,7 +1,7 @@
 import { tableRef } from "../db/tables.ts";
 import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
-import { ident, raw, type Sql, sql } from "../sql.ts";
+import { ident, join, raw, type Sql, sql } from "../sql.ts";
 
 /** A trigger that runs after rows of a table were changed. */
 export interface TableTrigger {
@@ -61,15 +61,34 @@ SET enable_seqscan = off
 `;
 }
 
-export function createTrigger(
+/**
+ * The triggers that call a function. Which of them fire always is one statement: after each,
+ * PostgreSQL reads all that the catalogue has of the table again.
+ */
+export function createTriggers(
 	table: EntityTable,
-	{ name, event, tables, enabled }: TableTrigger,
+	triggers: readonly TableTrigger[],
+	fn: Sql,
+): Sql {
+	const enabled = triggers.map(
+		({ name, enabled }) => sql`ENABLE ${raw(enabled)} TRIGGER ${ident(name)}`,
+	);
+	return sql`${join(
+		triggers.map((trigger) => createTrigger(table, trigger, fn)),
+		"",
+	)}ALTER TABLE ${tableRef(table)}
+  ${join(enabled, ",\n  ")};
+`;
+}
+
+function createTrigger(
+	table: EntityTable,
+	{ name, event, tables }: TableTrigger,
 	fn: Sql,
 ): Sql {
 	const level =
 		tables === undefined ? "FOR EACH ROW" : `${tables} FOR EACH STATEMENT`;
 	return sql`CREATE OR REPLACE TRIGGER ${ident(name)} AFTER ${raw(event)} ON ${tableRef(table)}
   ${raw(level.trim())} EXECUTE FUNCTION ${fn}();
-ALTER TABLE ${tableRef(table)} ENABLE ${raw(enabled)} TRIGGER ${ident(name)};
 `;
 }

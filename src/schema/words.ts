@@ -15,9 +15,9 @@ import {
 } from "../sql.ts";
 import { unlessCitus } from "./citus.ts";
 import { createIndex } from "./indexes.ts";
-import { ours, ownershipMark } from "./ownership.ts";
+import { type EntityDdlOptions, ours, ownershipMark } from "./ownership.ts";
 import {
-	createTrigger,
+	createTriggers,
 	functionSettings,
 	replicaTrigger,
 	statementTriggers,
@@ -56,11 +56,21 @@ ${ours(sources)}
  * by. Earlier releases computed the words for an index on the entity's own table:
  * nothing reads it any more, and each write paid for it.
  */
-export function wordsDdl(table: EntityTable): Sql {
+export function wordsDdl(
+	table: EntityTable,
+	{ isNew = false }: EntityDdlOptions = {},
+): Sql {
 	const { entity, schema } = table;
 	if (!hasWords(entity)) return empty;
 	const words = wordsRef(table);
 	const fn = ident(schema, wordsFunctionName(entity.tableName));
+	const dropFormer = isNew
+		? empty
+		: dropIndexesNamed(
+				schema,
+				entity.tableName,
+				`gin_${entity.tableName}__words__`,
+			);
 	return sql`CREATE TABLE IF NOT EXISTS ${words} (
   entity_id UUID PRIMARY KEY,
   tenant_id VARCHAR(100) NOT NULL,
@@ -79,15 +89,10 @@ export function wordsDdl(table: EntityTable): Sql {
   autovacuum_analyze_scale_factor = 0.02
 );
 -- Statistics on them take long to gather, and the queries bring their own.
-${unlessCitus(sql`ALTER TABLE ${words} ALTER COLUMN words SET STATISTICS 0, ALTER COLUMN often SET STATISTICS 0;`)}${dropIndexesNamed(schema, entity.tableName, `gin_${entity.tableName}__words__`)}COMMENT ON TABLE ${words} IS ${literal(`${ownershipMark}: words of ${entity.tableName}`)};
+${unlessCitus(sql`ALTER TABLE ${words} ALTER COLUMN words SET STATISTICS 0, ALTER COLUMN often SET STATISTICS 0;`)}${dropFormer}COMMENT ON TABLE ${words} IS ${literal(`${ownershipMark}: words of ${entity.tableName}`)};
 ${createIndex(schema, wordsScopeIndex(table))}${wordsFunction(table)}-- Else any role could attach it to a table of its own and change other rows by it.
 REVOKE ALL ON FUNCTION ${fn}() FROM PUBLIC;
-${join(
-	wordsTriggers(entity.tableName).map((trigger) =>
-		createTrigger(table, trigger, fn),
-	),
-	"",
-)}${registerWords(table)}`;
+${createTriggers(table, wordsTriggers(entity.tableName), fn)}${registerWords(table)}`;
 }
 
 export function wordsFunctionName(tableName: string): string {

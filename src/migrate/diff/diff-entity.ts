@@ -1,7 +1,8 @@
 import type { Catalogue, Relation } from "../../db/catalogue/relations.ts";
 import { boundedName } from "../../models/names.ts";
 import type { EntityTable } from "../../models/registry.ts";
-import { embeddingsDdl } from "../../schema/entity-ddl.ts";
+import { embeddingsDdl, tableDdl } from "../../schema/entity-ddl.ts";
+import { indexesDdl } from "../../schema/indexes.ts";
 import {
 	dropKvTriggerDdl,
 	kvSourceName,
@@ -9,7 +10,7 @@ import {
 	kvTriggers,
 	markType,
 } from "../../schema/kv-trigger.ts";
-import { registerType } from "../../schema/register-type.ts";
+import type { EntityDdlOptions } from "../../schema/ownership.ts";
 import { statementTriggers } from "../../schema/statement-triggers.ts";
 import { hasWords } from "../../schema/word-indexes.ts";
 import {
@@ -19,7 +20,7 @@ import {
 	wordsFunctionName,
 	wordsTriggers,
 } from "../../schema/words.ts";
-import { toText } from "../../sql.ts";
+import { sql, toText } from "../../sql.ts";
 import { compareRelation } from "./compare-relation.ts";
 import { triggerProblem } from "./compare-triggers.ts";
 import {
@@ -55,16 +56,24 @@ export function diffEntity(table: EntityTable, sides: DiffSides): Difference[] {
 }
 
 /** All that makes an entity, but for what is built after the load. */
-export function entityText({
-	entity,
-	schema,
-	language = "english",
-}: EntityTable): string {
-	const { backgroundIndexes: _, ...texts } = registerType(entity, {
-		schema,
-		language,
-	}).sql;
-	return Object.values(texts).join("");
+export function entityText(table: EntityTable): string {
+	const text = texts.get(table) ?? makeText(table);
+	texts.set(table, text);
+	return text;
+}
+
+const texts = new WeakMap<EntityTable, string>();
+
+/** The same where nothing of the entity is there. */
+export function newEntityText(table: EntityTable): string {
+	return makeText(table, { isNew: true });
+}
+
+/** Indexes come before triggers: for each, PostgreSQL reads again what the table has by then. */
+function makeText(table: EntityTable, options?: EntityDdlOptions): string {
+	return toText(
+		sql`${tableDdl(table)}${indexesDdl(table)}${embeddingsDdl(table, options)}${kvTriggerDdl(table, options)}`,
+	);
 }
 
 function diffMainTable(
