@@ -200,11 +200,16 @@ CREATE OR REPLACE TRIGGER "trg_files_embeddings_delete" AFTER DELETE ON "public"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_embeddings"();
 CREATE OR REPLACE TRIGGER "trg_files_embeddings_truncate" AFTER TRUNCATE ON "public"."files"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_embeddings"();
-ALTER TABLE "public"."files"
-  ENABLE ALWAYS TRIGGER "trg_files_embeddings_insert",
-  ENABLE ALWAYS TRIGGER "trg_files_embeddings_update",
-  ENABLE ALWAYS TRIGGER "trg_files_embeddings_delete",
-  ENABLE ALWAYS TRIGGER "trg_files_embeddings_truncate";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_embeddings_insert", ENABLE ALWAYS TRIGGER "trg_files_embeddings_update", ENABLE ALWAYS TRIGGER "trg_files_embeddings_delete", ENABLE ALWAYS TRIGGER "trg_files_embeddings_truncate";
+  ELSE
+    ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_embeddings_insert";
+    ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_embeddings_update";
+    ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_embeddings_delete";
+    ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_embeddings_truncate";
+  END IF;
+END $do$;
 INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
 VALUES ('files', 'content', 'content') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_files_embeddings_replica"() RETURNS TRIGGER
@@ -265,8 +270,7 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_files_embeddings_replica"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_files_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."files"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_files_embeddings_replica"();
-ALTER TABLE "public"."files"
-  ENABLE REPLICA TRIGGER "trg_files_embeddings_replica";
+ALTER TABLE "public"."files" ENABLE REPLICA TRIGGER "trg_files_embeddings_replica";
 CREATE TABLE IF NOT EXISTS "public"."rem_words_files" (
   entity_id UUID PRIMARY KEY,
   tenant_id VARCHAR(100) NOT NULL,
@@ -354,12 +358,17 @@ CREATE OR REPLACE TRIGGER "trg_files_words_truncate" AFTER TRUNCATE ON "public".
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_words"();
 CREATE OR REPLACE TRIGGER "trg_files_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."files"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_files_words"();
-ALTER TABLE "public"."files"
-  ENABLE ALWAYS TRIGGER "trg_files_words_insert",
-  ENABLE ALWAYS TRIGGER "trg_files_words_update",
-  ENABLE ALWAYS TRIGGER "trg_files_words_delete",
-  ENABLE ALWAYS TRIGGER "trg_files_words_truncate",
-  ENABLE REPLICA TRIGGER "trg_files_words_replica";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_words_insert", ENABLE ALWAYS TRIGGER "trg_files_words_update", ENABLE ALWAYS TRIGGER "trg_files_words_delete", ENABLE ALWAYS TRIGGER "trg_files_words_truncate", ENABLE REPLICA TRIGGER "trg_files_words_replica";
+  ELSE
+    ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_words_insert";
+    ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_words_update";
+    ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_words_delete";
+    ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_words_truncate";
+    ALTER TABLE "public"."files" ENABLE REPLICA TRIGGER "trg_files_words_replica";
+  END IF;
+END $do$;
 WITH source AS MATERIALIZED (
   SELECT 'files', 'english', ARRAY['name', 'content']::text[], NOT EXISTS (SELECT FROM "public"."files")
 )
@@ -477,12 +486,17 @@ CREATE OR REPLACE TRIGGER "trg_files_kv_store_truncate" AFTER TRUNCATE ON "publi
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_files_kv_store_upsert"();
 CREATE OR REPLACE TRIGGER "trg_files_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."files"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_files_kv_store_upsert"();
-ALTER TABLE "public"."files"
-  ENABLE ALWAYS TRIGGER "trg_files_kv_store_insert",
-  ENABLE ALWAYS TRIGGER "trg_files_kv_store_update",
-  ENABLE ALWAYS TRIGGER "trg_files_kv_store_delete",
-  ENABLE ALWAYS TRIGGER "trg_files_kv_store_truncate",
-  ENABLE REPLICA TRIGGER "trg_files_kv_store_replica";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_kv_store_insert", ENABLE ALWAYS TRIGGER "trg_files_kv_store_update", ENABLE ALWAYS TRIGGER "trg_files_kv_store_delete", ENABLE ALWAYS TRIGGER "trg_files_kv_store_truncate", ENABLE REPLICA TRIGGER "trg_files_kv_store_replica";
+  ELSE
+    ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_kv_store_insert";
+    ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_kv_store_update";
+    ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_kv_store_delete";
+    ALTER TABLE "public"."files" ENABLE ALWAYS TRIGGER "trg_files_kv_store_truncate";
+    ALTER TABLE "public"."files" ENABLE REPLICA TRIGGER "trg_files_kv_store_replica";
+  END IF;
+END $do$;
 CREATE INDEX IF NOT EXISTS "idx_files__created_at" ON "public"."files" ("tenant_id", "created_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_files__updated_at" ON "public"."files" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_files__id" ON "public"."files" ("tenant_id", "id");
@@ -662,11 +676,16 @@ CREATE OR REPLACE TRIGGER "trg_image_resources_embeddings_delete" AFTER DELETE O
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_embeddings"();
 CREATE OR REPLACE TRIGGER "trg_image_resources_embeddings_truncate" AFTER TRUNCATE ON "public"."image_resources"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_embeddings"();
-ALTER TABLE "public"."image_resources"
-  ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_insert",
-  ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_update",
-  ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_delete",
-  ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_truncate";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_insert", ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_update", ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_delete", ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_truncate";
+  ELSE
+    ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_insert";
+    ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_update";
+    ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_delete";
+    ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_embeddings_truncate";
+  END IF;
+END $do$;
 INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
 VALUES ('image_resources', 'description', 'description'), ('image_resources', 'content', 'content'), ('image_resources', 'visionDescription', 'vision_description') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_image_resources_embeddings_replica"() RETURNS TRIGGER
@@ -727,8 +746,7 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_image_resources_embeddings_replica"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_image_resources_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."image_resources"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_image_resources_embeddings_replica"();
-ALTER TABLE "public"."image_resources"
-  ENABLE REPLICA TRIGGER "trg_image_resources_embeddings_replica";
+ALTER TABLE "public"."image_resources" ENABLE REPLICA TRIGGER "trg_image_resources_embeddings_replica";
 CREATE TABLE IF NOT EXISTS "public"."rem_words_image_resources" (
   entity_id UUID PRIMARY KEY,
   tenant_id VARCHAR(100) NOT NULL,
@@ -816,12 +834,17 @@ CREATE OR REPLACE TRIGGER "trg_image_resources_words_truncate" AFTER TRUNCATE ON
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_words"();
 CREATE OR REPLACE TRIGGER "trg_image_resources_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."image_resources"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_image_resources_words"();
-ALTER TABLE "public"."image_resources"
-  ENABLE ALWAYS TRIGGER "trg_image_resources_words_insert",
-  ENABLE ALWAYS TRIGGER "trg_image_resources_words_update",
-  ENABLE ALWAYS TRIGGER "trg_image_resources_words_delete",
-  ENABLE ALWAYS TRIGGER "trg_image_resources_words_truncate",
-  ENABLE REPLICA TRIGGER "trg_image_resources_words_replica";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_words_insert", ENABLE ALWAYS TRIGGER "trg_image_resources_words_update", ENABLE ALWAYS TRIGGER "trg_image_resources_words_delete", ENABLE ALWAYS TRIGGER "trg_image_resources_words_truncate", ENABLE REPLICA TRIGGER "trg_image_resources_words_replica";
+  ELSE
+    ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_words_insert";
+    ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_words_update";
+    ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_words_delete";
+    ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_words_truncate";
+    ALTER TABLE "public"."image_resources" ENABLE REPLICA TRIGGER "trg_image_resources_words_replica";
+  END IF;
+END $do$;
 WITH source AS MATERIALIZED (
   SELECT 'image_resources', 'english', ARRAY['name', 'description', 'content', 'vision_description']::text[], NOT EXISTS (SELECT FROM "public"."image_resources")
 )
@@ -939,12 +962,17 @@ CREATE OR REPLACE TRIGGER "trg_image_resources_kv_store_truncate" AFTER TRUNCATE
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_image_resources_kv_store_upsert"();
 CREATE OR REPLACE TRIGGER "trg_image_resources_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."image_resources"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_image_resources_kv_store_upsert"();
-ALTER TABLE "public"."image_resources"
-  ENABLE ALWAYS TRIGGER "trg_image_resources_kv_store_insert",
-  ENABLE ALWAYS TRIGGER "trg_image_resources_kv_store_update",
-  ENABLE ALWAYS TRIGGER "trg_image_resources_kv_store_delete",
-  ENABLE ALWAYS TRIGGER "trg_image_resources_kv_store_truncate",
-  ENABLE REPLICA TRIGGER "trg_image_resources_kv_store_replica";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_kv_store_insert", ENABLE ALWAYS TRIGGER "trg_image_resources_kv_store_update", ENABLE ALWAYS TRIGGER "trg_image_resources_kv_store_delete", ENABLE ALWAYS TRIGGER "trg_image_resources_kv_store_truncate", ENABLE REPLICA TRIGGER "trg_image_resources_kv_store_replica";
+  ELSE
+    ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_kv_store_insert";
+    ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_kv_store_update";
+    ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_kv_store_delete";
+    ALTER TABLE "public"."image_resources" ENABLE ALWAYS TRIGGER "trg_image_resources_kv_store_truncate";
+    ALTER TABLE "public"."image_resources" ENABLE REPLICA TRIGGER "trg_image_resources_kv_store_replica";
+  END IF;
+END $do$;
 CREATE INDEX IF NOT EXISTS "idx_image_resources__created_at" ON "public"."image_resources" ("tenant_id", "created_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_image_resources__updated_at" ON "public"."image_resources" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_image_resources__id" ON "public"."image_resources" ("tenant_id", "id");
@@ -1113,11 +1141,16 @@ CREATE OR REPLACE TRIGGER "trg_messages_embeddings_delete" AFTER DELETE ON "publ
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_embeddings"();
 CREATE OR REPLACE TRIGGER "trg_messages_embeddings_truncate" AFTER TRUNCATE ON "public"."messages"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_embeddings"();
-ALTER TABLE "public"."messages"
-  ENABLE ALWAYS TRIGGER "trg_messages_embeddings_insert",
-  ENABLE ALWAYS TRIGGER "trg_messages_embeddings_update",
-  ENABLE ALWAYS TRIGGER "trg_messages_embeddings_delete",
-  ENABLE ALWAYS TRIGGER "trg_messages_embeddings_truncate";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_embeddings_insert", ENABLE ALWAYS TRIGGER "trg_messages_embeddings_update", ENABLE ALWAYS TRIGGER "trg_messages_embeddings_delete", ENABLE ALWAYS TRIGGER "trg_messages_embeddings_truncate";
+  ELSE
+    ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_embeddings_insert";
+    ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_embeddings_update";
+    ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_embeddings_delete";
+    ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_embeddings_truncate";
+  END IF;
+END $do$;
 INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
 VALUES ('messages', 'content', 'content') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_messages_embeddings_replica"() RETURNS TRIGGER
@@ -1178,8 +1211,7 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_messages_embeddings_replica"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_messages_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."messages"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_messages_embeddings_replica"();
-ALTER TABLE "public"."messages"
-  ENABLE REPLICA TRIGGER "trg_messages_embeddings_replica";
+ALTER TABLE "public"."messages" ENABLE REPLICA TRIGGER "trg_messages_embeddings_replica";
 CREATE TABLE IF NOT EXISTS "public"."rem_words_messages" (
   entity_id UUID PRIMARY KEY,
   tenant_id VARCHAR(100) NOT NULL,
@@ -1267,12 +1299,17 @@ CREATE OR REPLACE TRIGGER "trg_messages_words_truncate" AFTER TRUNCATE ON "publi
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_messages_words"();
 CREATE OR REPLACE TRIGGER "trg_messages_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."messages"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_messages_words"();
-ALTER TABLE "public"."messages"
-  ENABLE ALWAYS TRIGGER "trg_messages_words_insert",
-  ENABLE ALWAYS TRIGGER "trg_messages_words_update",
-  ENABLE ALWAYS TRIGGER "trg_messages_words_delete",
-  ENABLE ALWAYS TRIGGER "trg_messages_words_truncate",
-  ENABLE REPLICA TRIGGER "trg_messages_words_replica";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_words_insert", ENABLE ALWAYS TRIGGER "trg_messages_words_update", ENABLE ALWAYS TRIGGER "trg_messages_words_delete", ENABLE ALWAYS TRIGGER "trg_messages_words_truncate", ENABLE REPLICA TRIGGER "trg_messages_words_replica";
+  ELSE
+    ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_words_insert";
+    ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_words_update";
+    ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_words_delete";
+    ALTER TABLE "public"."messages" ENABLE ALWAYS TRIGGER "trg_messages_words_truncate";
+    ALTER TABLE "public"."messages" ENABLE REPLICA TRIGGER "trg_messages_words_replica";
+  END IF;
+END $do$;
 WITH source AS MATERIALIZED (
   SELECT 'messages', 'english', ARRAY['content']::text[], NOT EXISTS (SELECT FROM "public"."messages")
 )
@@ -1456,11 +1493,16 @@ CREATE OR REPLACE TRIGGER "trg_moments_embeddings_delete" AFTER DELETE ON "publi
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_embeddings"();
 CREATE OR REPLACE TRIGGER "trg_moments_embeddings_truncate" AFTER TRUNCATE ON "public"."moments"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_embeddings"();
-ALTER TABLE "public"."moments"
-  ENABLE ALWAYS TRIGGER "trg_moments_embeddings_insert",
-  ENABLE ALWAYS TRIGGER "trg_moments_embeddings_update",
-  ENABLE ALWAYS TRIGGER "trg_moments_embeddings_delete",
-  ENABLE ALWAYS TRIGGER "trg_moments_embeddings_truncate";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_embeddings_insert", ENABLE ALWAYS TRIGGER "trg_moments_embeddings_update", ENABLE ALWAYS TRIGGER "trg_moments_embeddings_delete", ENABLE ALWAYS TRIGGER "trg_moments_embeddings_truncate";
+  ELSE
+    ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_embeddings_insert";
+    ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_embeddings_update";
+    ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_embeddings_delete";
+    ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_embeddings_truncate";
+  END IF;
+END $do$;
 INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
 VALUES ('moments', 'summary', 'summary') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_moments_embeddings_replica"() RETURNS TRIGGER
@@ -1521,8 +1563,7 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_moments_embeddings_replica"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_moments_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."moments"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_moments_embeddings_replica"();
-ALTER TABLE "public"."moments"
-  ENABLE REPLICA TRIGGER "trg_moments_embeddings_replica";
+ALTER TABLE "public"."moments" ENABLE REPLICA TRIGGER "trg_moments_embeddings_replica";
 CREATE TABLE IF NOT EXISTS "public"."rem_words_moments" (
   entity_id UUID PRIMARY KEY,
   tenant_id VARCHAR(100) NOT NULL,
@@ -1610,12 +1651,17 @@ CREATE OR REPLACE TRIGGER "trg_moments_words_truncate" AFTER TRUNCATE ON "public
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_words"();
 CREATE OR REPLACE TRIGGER "trg_moments_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."moments"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_moments_words"();
-ALTER TABLE "public"."moments"
-  ENABLE ALWAYS TRIGGER "trg_moments_words_insert",
-  ENABLE ALWAYS TRIGGER "trg_moments_words_update",
-  ENABLE ALWAYS TRIGGER "trg_moments_words_delete",
-  ENABLE ALWAYS TRIGGER "trg_moments_words_truncate",
-  ENABLE REPLICA TRIGGER "trg_moments_words_replica";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_words_insert", ENABLE ALWAYS TRIGGER "trg_moments_words_update", ENABLE ALWAYS TRIGGER "trg_moments_words_delete", ENABLE ALWAYS TRIGGER "trg_moments_words_truncate", ENABLE REPLICA TRIGGER "trg_moments_words_replica";
+  ELSE
+    ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_words_insert";
+    ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_words_update";
+    ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_words_delete";
+    ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_words_truncate";
+    ALTER TABLE "public"."moments" ENABLE REPLICA TRIGGER "trg_moments_words_replica";
+  END IF;
+END $do$;
 WITH source AS MATERIALIZED (
   SELECT 'moments', 'english', ARRAY['name', 'summary']::text[], NOT EXISTS (SELECT FROM "public"."moments")
 )
@@ -1733,12 +1779,17 @@ CREATE OR REPLACE TRIGGER "trg_moments_kv_store_truncate" AFTER TRUNCATE ON "pub
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_moments_kv_store_upsert"();
 CREATE OR REPLACE TRIGGER "trg_moments_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."moments"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_moments_kv_store_upsert"();
-ALTER TABLE "public"."moments"
-  ENABLE ALWAYS TRIGGER "trg_moments_kv_store_insert",
-  ENABLE ALWAYS TRIGGER "trg_moments_kv_store_update",
-  ENABLE ALWAYS TRIGGER "trg_moments_kv_store_delete",
-  ENABLE ALWAYS TRIGGER "trg_moments_kv_store_truncate",
-  ENABLE REPLICA TRIGGER "trg_moments_kv_store_replica";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_kv_store_insert", ENABLE ALWAYS TRIGGER "trg_moments_kv_store_update", ENABLE ALWAYS TRIGGER "trg_moments_kv_store_delete", ENABLE ALWAYS TRIGGER "trg_moments_kv_store_truncate", ENABLE REPLICA TRIGGER "trg_moments_kv_store_replica";
+  ELSE
+    ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_kv_store_insert";
+    ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_kv_store_update";
+    ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_kv_store_delete";
+    ALTER TABLE "public"."moments" ENABLE ALWAYS TRIGGER "trg_moments_kv_store_truncate";
+    ALTER TABLE "public"."moments" ENABLE REPLICA TRIGGER "trg_moments_kv_store_replica";
+  END IF;
+END $do$;
 CREATE INDEX IF NOT EXISTS "idx_moments__created_at" ON "public"."moments" ("tenant_id", "created_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_moments__updated_at" ON "public"."moments" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_moments__id" ON "public"."moments" ("tenant_id", "id");
@@ -1914,11 +1965,16 @@ CREATE OR REPLACE TRIGGER "trg_ontologies_embeddings_delete" AFTER DELETE ON "pu
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_embeddings"();
 CREATE OR REPLACE TRIGGER "trg_ontologies_embeddings_truncate" AFTER TRUNCATE ON "public"."ontologies"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_embeddings"();
-ALTER TABLE "public"."ontologies"
-  ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_insert",
-  ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_update",
-  ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_delete",
-  ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_truncate";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_insert", ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_update", ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_delete", ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_truncate";
+  ELSE
+    ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_insert";
+    ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_update";
+    ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_delete";
+    ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_embeddings_truncate";
+  END IF;
+END $do$;
 INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
 VALUES ('ontologies', 'content', 'content') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_ontologies_embeddings_replica"() RETURNS TRIGGER
@@ -1979,8 +2035,7 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_ontologies_embeddings_replica"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_ontologies_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."ontologies"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontologies_embeddings_replica"();
-ALTER TABLE "public"."ontologies"
-  ENABLE REPLICA TRIGGER "trg_ontologies_embeddings_replica";
+ALTER TABLE "public"."ontologies" ENABLE REPLICA TRIGGER "trg_ontologies_embeddings_replica";
 CREATE TABLE IF NOT EXISTS "public"."rem_words_ontologies" (
   entity_id UUID PRIMARY KEY,
   tenant_id VARCHAR(100) NOT NULL,
@@ -2068,12 +2123,17 @@ CREATE OR REPLACE TRIGGER "trg_ontologies_words_truncate" AFTER TRUNCATE ON "pub
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_words"();
 CREATE OR REPLACE TRIGGER "trg_ontologies_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."ontologies"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontologies_words"();
-ALTER TABLE "public"."ontologies"
-  ENABLE ALWAYS TRIGGER "trg_ontologies_words_insert",
-  ENABLE ALWAYS TRIGGER "trg_ontologies_words_update",
-  ENABLE ALWAYS TRIGGER "trg_ontologies_words_delete",
-  ENABLE ALWAYS TRIGGER "trg_ontologies_words_truncate",
-  ENABLE REPLICA TRIGGER "trg_ontologies_words_replica";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_words_insert", ENABLE ALWAYS TRIGGER "trg_ontologies_words_update", ENABLE ALWAYS TRIGGER "trg_ontologies_words_delete", ENABLE ALWAYS TRIGGER "trg_ontologies_words_truncate", ENABLE REPLICA TRIGGER "trg_ontologies_words_replica";
+  ELSE
+    ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_words_insert";
+    ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_words_update";
+    ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_words_delete";
+    ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_words_truncate";
+    ALTER TABLE "public"."ontologies" ENABLE REPLICA TRIGGER "trg_ontologies_words_replica";
+  END IF;
+END $do$;
 WITH source AS MATERIALIZED (
   SELECT 'ontologies', 'english', ARRAY['name', 'content']::text[], NOT EXISTS (SELECT FROM "public"."ontologies")
 )
@@ -2191,12 +2251,17 @@ CREATE OR REPLACE TRIGGER "trg_ontologies_kv_store_truncate" AFTER TRUNCATE ON "
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontologies_kv_store_upsert"();
 CREATE OR REPLACE TRIGGER "trg_ontologies_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."ontologies"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontologies_kv_store_upsert"();
-ALTER TABLE "public"."ontologies"
-  ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store_insert",
-  ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store_update",
-  ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store_delete",
-  ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store_truncate",
-  ENABLE REPLICA TRIGGER "trg_ontologies_kv_store_replica";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store_insert", ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store_update", ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store_delete", ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store_truncate", ENABLE REPLICA TRIGGER "trg_ontologies_kv_store_replica";
+  ELSE
+    ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store_insert";
+    ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store_update";
+    ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store_delete";
+    ALTER TABLE "public"."ontologies" ENABLE ALWAYS TRIGGER "trg_ontologies_kv_store_truncate";
+    ALTER TABLE "public"."ontologies" ENABLE REPLICA TRIGGER "trg_ontologies_kv_store_replica";
+  END IF;
+END $do$;
 CREATE INDEX IF NOT EXISTS "idx_ontologies__created_at" ON "public"."ontologies" ("tenant_id", "created_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_ontologies__updated_at" ON "public"."ontologies" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_ontologies__id" ON "public"."ontologies" ("tenant_id", "id");
@@ -2372,11 +2437,16 @@ CREATE OR REPLACE TRIGGER "trg_ontology_configs_embeddings_delete" AFTER DELETE 
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_embeddings"();
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_embeddings_truncate" AFTER TRUNCATE ON "public"."ontology_configs"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_embeddings"();
-ALTER TABLE "public"."ontology_configs"
-  ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_insert",
-  ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_update",
-  ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_delete",
-  ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_truncate";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_insert", ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_update", ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_delete", ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_truncate";
+  ELSE
+    ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_insert";
+    ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_update";
+    ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_delete";
+    ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_embeddings_truncate";
+  END IF;
+END $do$;
 INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
 VALUES ('ontology_configs', 'description', 'description') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_ontology_configs_embeddings_replica"() RETURNS TRIGGER
@@ -2437,8 +2507,7 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_ontology_configs_embeddings_replica"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."ontology_configs"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontology_configs_embeddings_replica"();
-ALTER TABLE "public"."ontology_configs"
-  ENABLE REPLICA TRIGGER "trg_ontology_configs_embeddings_replica";
+ALTER TABLE "public"."ontology_configs" ENABLE REPLICA TRIGGER "trg_ontology_configs_embeddings_replica";
 CREATE TABLE IF NOT EXISTS "public"."rem_words_ontology_configs" (
   entity_id UUID PRIMARY KEY,
   tenant_id VARCHAR(100) NOT NULL,
@@ -2526,12 +2595,17 @@ CREATE OR REPLACE TRIGGER "trg_ontology_configs_words_truncate" AFTER TRUNCATE O
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_words"();
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."ontology_configs"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontology_configs_words"();
-ALTER TABLE "public"."ontology_configs"
-  ENABLE ALWAYS TRIGGER "trg_ontology_configs_words_insert",
-  ENABLE ALWAYS TRIGGER "trg_ontology_configs_words_update",
-  ENABLE ALWAYS TRIGGER "trg_ontology_configs_words_delete",
-  ENABLE ALWAYS TRIGGER "trg_ontology_configs_words_truncate",
-  ENABLE REPLICA TRIGGER "trg_ontology_configs_words_replica";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_words_insert", ENABLE ALWAYS TRIGGER "trg_ontology_configs_words_update", ENABLE ALWAYS TRIGGER "trg_ontology_configs_words_delete", ENABLE ALWAYS TRIGGER "trg_ontology_configs_words_truncate", ENABLE REPLICA TRIGGER "trg_ontology_configs_words_replica";
+  ELSE
+    ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_words_insert";
+    ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_words_update";
+    ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_words_delete";
+    ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_words_truncate";
+    ALTER TABLE "public"."ontology_configs" ENABLE REPLICA TRIGGER "trg_ontology_configs_words_replica";
+  END IF;
+END $do$;
 WITH source AS MATERIALIZED (
   SELECT 'ontology_configs', 'english', ARRAY['name', 'description']::text[], NOT EXISTS (SELECT FROM "public"."ontology_configs")
 )
@@ -2649,12 +2723,17 @@ CREATE OR REPLACE TRIGGER "trg_ontology_configs_kv_store_truncate" AFTER TRUNCAT
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_ontology_configs_kv_store_upsert"();
 CREATE OR REPLACE TRIGGER "trg_ontology_configs_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."ontology_configs"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_ontology_configs_kv_store_upsert"();
-ALTER TABLE "public"."ontology_configs"
-  ENABLE ALWAYS TRIGGER "trg_ontology_configs_kv_store_insert",
-  ENABLE ALWAYS TRIGGER "trg_ontology_configs_kv_store_update",
-  ENABLE ALWAYS TRIGGER "trg_ontology_configs_kv_store_delete",
-  ENABLE ALWAYS TRIGGER "trg_ontology_configs_kv_store_truncate",
-  ENABLE REPLICA TRIGGER "trg_ontology_configs_kv_store_replica";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_kv_store_insert", ENABLE ALWAYS TRIGGER "trg_ontology_configs_kv_store_update", ENABLE ALWAYS TRIGGER "trg_ontology_configs_kv_store_delete", ENABLE ALWAYS TRIGGER "trg_ontology_configs_kv_store_truncate", ENABLE REPLICA TRIGGER "trg_ontology_configs_kv_store_replica";
+  ELSE
+    ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_kv_store_insert";
+    ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_kv_store_update";
+    ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_kv_store_delete";
+    ALTER TABLE "public"."ontology_configs" ENABLE ALWAYS TRIGGER "trg_ontology_configs_kv_store_truncate";
+    ALTER TABLE "public"."ontology_configs" ENABLE REPLICA TRIGGER "trg_ontology_configs_kv_store_replica";
+  END IF;
+END $do$;
 CREATE INDEX IF NOT EXISTS "idx_ontology_configs__created_at" ON "public"."ontology_configs" ("tenant_id", "created_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_ontology_configs__updated_at" ON "public"."ontology_configs" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_ontology_configs__id" ON "public"."ontology_configs" ("tenant_id", "id");
@@ -2827,11 +2906,16 @@ CREATE OR REPLACE TRIGGER "trg_resources_embeddings_delete" AFTER DELETE ON "pub
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_embeddings"();
 CREATE OR REPLACE TRIGGER "trg_resources_embeddings_truncate" AFTER TRUNCATE ON "public"."resources"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_embeddings"();
-ALTER TABLE "public"."resources"
-  ENABLE ALWAYS TRIGGER "trg_resources_embeddings_insert",
-  ENABLE ALWAYS TRIGGER "trg_resources_embeddings_update",
-  ENABLE ALWAYS TRIGGER "trg_resources_embeddings_delete",
-  ENABLE ALWAYS TRIGGER "trg_resources_embeddings_truncate";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_embeddings_insert", ENABLE ALWAYS TRIGGER "trg_resources_embeddings_update", ENABLE ALWAYS TRIGGER "trg_resources_embeddings_delete", ENABLE ALWAYS TRIGGER "trg_resources_embeddings_truncate";
+  ELSE
+    ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_embeddings_insert";
+    ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_embeddings_update";
+    ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_embeddings_delete";
+    ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_embeddings_truncate";
+  END IF;
+END $do$;
 INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
 VALUES ('resources', 'description', 'description'), ('resources', 'content', 'content') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_resources_embeddings_replica"() RETURNS TRIGGER
@@ -2892,8 +2976,7 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_resources_embeddings_replica"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_resources_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."resources"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_resources_embeddings_replica"();
-ALTER TABLE "public"."resources"
-  ENABLE REPLICA TRIGGER "trg_resources_embeddings_replica";
+ALTER TABLE "public"."resources" ENABLE REPLICA TRIGGER "trg_resources_embeddings_replica";
 CREATE TABLE IF NOT EXISTS "public"."rem_words_resources" (
   entity_id UUID PRIMARY KEY,
   tenant_id VARCHAR(100) NOT NULL,
@@ -2981,12 +3064,17 @@ CREATE OR REPLACE TRIGGER "trg_resources_words_truncate" AFTER TRUNCATE ON "publ
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_words"();
 CREATE OR REPLACE TRIGGER "trg_resources_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."resources"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_resources_words"();
-ALTER TABLE "public"."resources"
-  ENABLE ALWAYS TRIGGER "trg_resources_words_insert",
-  ENABLE ALWAYS TRIGGER "trg_resources_words_update",
-  ENABLE ALWAYS TRIGGER "trg_resources_words_delete",
-  ENABLE ALWAYS TRIGGER "trg_resources_words_truncate",
-  ENABLE REPLICA TRIGGER "trg_resources_words_replica";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_words_insert", ENABLE ALWAYS TRIGGER "trg_resources_words_update", ENABLE ALWAYS TRIGGER "trg_resources_words_delete", ENABLE ALWAYS TRIGGER "trg_resources_words_truncate", ENABLE REPLICA TRIGGER "trg_resources_words_replica";
+  ELSE
+    ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_words_insert";
+    ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_words_update";
+    ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_words_delete";
+    ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_words_truncate";
+    ALTER TABLE "public"."resources" ENABLE REPLICA TRIGGER "trg_resources_words_replica";
+  END IF;
+END $do$;
 WITH source AS MATERIALIZED (
   SELECT 'resources', 'english', ARRAY['name', 'description', 'content']::text[], NOT EXISTS (SELECT FROM "public"."resources")
 )
@@ -3104,12 +3192,17 @@ CREATE OR REPLACE TRIGGER "trg_resources_kv_store_truncate" AFTER TRUNCATE ON "p
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_resources_kv_store_upsert"();
 CREATE OR REPLACE TRIGGER "trg_resources_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."resources"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_resources_kv_store_upsert"();
-ALTER TABLE "public"."resources"
-  ENABLE ALWAYS TRIGGER "trg_resources_kv_store_insert",
-  ENABLE ALWAYS TRIGGER "trg_resources_kv_store_update",
-  ENABLE ALWAYS TRIGGER "trg_resources_kv_store_delete",
-  ENABLE ALWAYS TRIGGER "trg_resources_kv_store_truncate",
-  ENABLE REPLICA TRIGGER "trg_resources_kv_store_replica";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_kv_store_insert", ENABLE ALWAYS TRIGGER "trg_resources_kv_store_update", ENABLE ALWAYS TRIGGER "trg_resources_kv_store_delete", ENABLE ALWAYS TRIGGER "trg_resources_kv_store_truncate", ENABLE REPLICA TRIGGER "trg_resources_kv_store_replica";
+  ELSE
+    ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_kv_store_insert";
+    ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_kv_store_update";
+    ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_kv_store_delete";
+    ALTER TABLE "public"."resources" ENABLE ALWAYS TRIGGER "trg_resources_kv_store_truncate";
+    ALTER TABLE "public"."resources" ENABLE REPLICA TRIGGER "trg_resources_kv_store_replica";
+  END IF;
+END $do$;
 CREATE INDEX IF NOT EXISTS "idx_resources__created_at" ON "public"."resources" ("tenant_id", "created_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_resources__updated_at" ON "public"."resources" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_resources__id" ON "public"."resources" ("tenant_id", "id");
@@ -3281,11 +3374,16 @@ CREATE OR REPLACE TRIGGER "trg_schemas_embeddings_delete" AFTER DELETE ON "publi
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_embeddings"();
 CREATE OR REPLACE TRIGGER "trg_schemas_embeddings_truncate" AFTER TRUNCATE ON "public"."schemas"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_embeddings"();
-ALTER TABLE "public"."schemas"
-  ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_insert",
-  ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_update",
-  ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_delete",
-  ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_truncate";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_insert", ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_update", ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_delete", ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_truncate";
+  ELSE
+    ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_insert";
+    ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_update";
+    ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_delete";
+    ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_embeddings_truncate";
+  END IF;
+END $do$;
 INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
 VALUES ('schemas', 'content', 'content') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_schemas_embeddings_replica"() RETURNS TRIGGER
@@ -3346,8 +3444,7 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_schemas_embeddings_replica"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_schemas_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."schemas"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_schemas_embeddings_replica"();
-ALTER TABLE "public"."schemas"
-  ENABLE REPLICA TRIGGER "trg_schemas_embeddings_replica";
+ALTER TABLE "public"."schemas" ENABLE REPLICA TRIGGER "trg_schemas_embeddings_replica";
 CREATE TABLE IF NOT EXISTS "public"."rem_words_schemas" (
   entity_id UUID PRIMARY KEY,
   tenant_id VARCHAR(100) NOT NULL,
@@ -3435,12 +3532,17 @@ CREATE OR REPLACE TRIGGER "trg_schemas_words_truncate" AFTER TRUNCATE ON "public
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_words"();
 CREATE OR REPLACE TRIGGER "trg_schemas_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."schemas"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_schemas_words"();
-ALTER TABLE "public"."schemas"
-  ENABLE ALWAYS TRIGGER "trg_schemas_words_insert",
-  ENABLE ALWAYS TRIGGER "trg_schemas_words_update",
-  ENABLE ALWAYS TRIGGER "trg_schemas_words_delete",
-  ENABLE ALWAYS TRIGGER "trg_schemas_words_truncate",
-  ENABLE REPLICA TRIGGER "trg_schemas_words_replica";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_words_insert", ENABLE ALWAYS TRIGGER "trg_schemas_words_update", ENABLE ALWAYS TRIGGER "trg_schemas_words_delete", ENABLE ALWAYS TRIGGER "trg_schemas_words_truncate", ENABLE REPLICA TRIGGER "trg_schemas_words_replica";
+  ELSE
+    ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_words_insert";
+    ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_words_update";
+    ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_words_delete";
+    ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_words_truncate";
+    ALTER TABLE "public"."schemas" ENABLE REPLICA TRIGGER "trg_schemas_words_replica";
+  END IF;
+END $do$;
 WITH source AS MATERIALIZED (
   SELECT 'schemas', 'english', ARRAY['name', 'content']::text[], NOT EXISTS (SELECT FROM "public"."schemas")
 )
@@ -3558,12 +3660,17 @@ CREATE OR REPLACE TRIGGER "trg_schemas_kv_store_truncate" AFTER TRUNCATE ON "pub
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_schemas_kv_store_upsert"();
 CREATE OR REPLACE TRIGGER "trg_schemas_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."schemas"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_schemas_kv_store_upsert"();
-ALTER TABLE "public"."schemas"
-  ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_insert",
-  ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_update",
-  ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_delete",
-  ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_truncate",
-  ENABLE REPLICA TRIGGER "trg_schemas_kv_store_replica";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_insert", ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_update", ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_delete", ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_truncate", ENABLE REPLICA TRIGGER "trg_schemas_kv_store_replica";
+  ELSE
+    ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_insert";
+    ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_update";
+    ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_delete";
+    ALTER TABLE "public"."schemas" ENABLE ALWAYS TRIGGER "trg_schemas_kv_store_truncate";
+    ALTER TABLE "public"."schemas" ENABLE REPLICA TRIGGER "trg_schemas_kv_store_replica";
+  END IF;
+END $do$;
 CREATE INDEX IF NOT EXISTS "idx_schemas__created_at" ON "public"."schemas" ("tenant_id", "created_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_schemas__updated_at" ON "public"."schemas" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_schemas__id" ON "public"."schemas" ("tenant_id", "id");
@@ -3738,11 +3845,16 @@ CREATE OR REPLACE TRIGGER "trg_sessions_embeddings_delete" AFTER DELETE ON "publ
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_embeddings"();
 CREATE OR REPLACE TRIGGER "trg_sessions_embeddings_truncate" AFTER TRUNCATE ON "public"."sessions"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_embeddings"();
-ALTER TABLE "public"."sessions"
-  ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_insert",
-  ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_update",
-  ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_delete",
-  ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_truncate";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_insert", ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_update", ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_delete", ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_truncate";
+  ELSE
+    ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_insert";
+    ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_update";
+    ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_delete";
+    ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_embeddings_truncate";
+  END IF;
+END $do$;
 INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
 VALUES ('sessions', 'description', 'description') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_sessions_embeddings_replica"() RETURNS TRIGGER
@@ -3803,8 +3915,7 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_sessions_embeddings_replica"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_sessions_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."sessions"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_sessions_embeddings_replica"();
-ALTER TABLE "public"."sessions"
-  ENABLE REPLICA TRIGGER "trg_sessions_embeddings_replica";
+ALTER TABLE "public"."sessions" ENABLE REPLICA TRIGGER "trg_sessions_embeddings_replica";
 CREATE TABLE IF NOT EXISTS "public"."rem_words_sessions" (
   entity_id UUID PRIMARY KEY,
   tenant_id VARCHAR(100) NOT NULL,
@@ -3892,12 +4003,17 @@ CREATE OR REPLACE TRIGGER "trg_sessions_words_truncate" AFTER TRUNCATE ON "publi
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_words"();
 CREATE OR REPLACE TRIGGER "trg_sessions_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."sessions"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_sessions_words"();
-ALTER TABLE "public"."sessions"
-  ENABLE ALWAYS TRIGGER "trg_sessions_words_insert",
-  ENABLE ALWAYS TRIGGER "trg_sessions_words_update",
-  ENABLE ALWAYS TRIGGER "trg_sessions_words_delete",
-  ENABLE ALWAYS TRIGGER "trg_sessions_words_truncate",
-  ENABLE REPLICA TRIGGER "trg_sessions_words_replica";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_words_insert", ENABLE ALWAYS TRIGGER "trg_sessions_words_update", ENABLE ALWAYS TRIGGER "trg_sessions_words_delete", ENABLE ALWAYS TRIGGER "trg_sessions_words_truncate", ENABLE REPLICA TRIGGER "trg_sessions_words_replica";
+  ELSE
+    ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_words_insert";
+    ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_words_update";
+    ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_words_delete";
+    ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_words_truncate";
+    ALTER TABLE "public"."sessions" ENABLE REPLICA TRIGGER "trg_sessions_words_replica";
+  END IF;
+END $do$;
 WITH source AS MATERIALIZED (
   SELECT 'sessions', 'english', ARRAY['name', 'description']::text[], NOT EXISTS (SELECT FROM "public"."sessions")
 )
@@ -4015,12 +4131,17 @@ CREATE OR REPLACE TRIGGER "trg_sessions_kv_store_truncate" AFTER TRUNCATE ON "pu
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_sessions_kv_store_upsert"();
 CREATE OR REPLACE TRIGGER "trg_sessions_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."sessions"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_sessions_kv_store_upsert"();
-ALTER TABLE "public"."sessions"
-  ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_insert",
-  ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_update",
-  ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_delete",
-  ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_truncate",
-  ENABLE REPLICA TRIGGER "trg_sessions_kv_store_replica";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_insert", ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_update", ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_delete", ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_truncate", ENABLE REPLICA TRIGGER "trg_sessions_kv_store_replica";
+  ELSE
+    ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_insert";
+    ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_update";
+    ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_delete";
+    ALTER TABLE "public"."sessions" ENABLE ALWAYS TRIGGER "trg_sessions_kv_store_truncate";
+    ALTER TABLE "public"."sessions" ENABLE REPLICA TRIGGER "trg_sessions_kv_store_replica";
+  END IF;
+END $do$;
 CREATE INDEX IF NOT EXISTS "idx_sessions__created_at" ON "public"."sessions" ("tenant_id", "created_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_sessions__updated_at" ON "public"."sessions" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_sessions__id" ON "public"."sessions" ("tenant_id", "id");
@@ -4223,11 +4344,16 @@ CREATE OR REPLACE TRIGGER "trg_users_embeddings_delete" AFTER DELETE ON "public"
   REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_embeddings"();
 CREATE OR REPLACE TRIGGER "trg_users_embeddings_truncate" AFTER TRUNCATE ON "public"."users"
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_embeddings"();
-ALTER TABLE "public"."users"
-  ENABLE ALWAYS TRIGGER "trg_users_embeddings_insert",
-  ENABLE ALWAYS TRIGGER "trg_users_embeddings_update",
-  ENABLE ALWAYS TRIGGER "trg_users_embeddings_delete",
-  ENABLE ALWAYS TRIGGER "trg_users_embeddings_truncate";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_embeddings_insert", ENABLE ALWAYS TRIGGER "trg_users_embeddings_update", ENABLE ALWAYS TRIGGER "trg_users_embeddings_delete", ENABLE ALWAYS TRIGGER "trg_users_embeddings_truncate";
+  ELSE
+    ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_embeddings_insert";
+    ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_embeddings_update";
+    ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_embeddings_delete";
+    ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_embeddings_truncate";
+  END IF;
+END $do$;
 INSERT INTO "public"."rem_embedding_fields" (entity_type, field_name, column_name)
 VALUES ('users', 'summary', 'summary') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION "public"."fn_users_embeddings_replica"() RETURNS TRIGGER
@@ -4288,8 +4414,7 @@ END $fn$;
 REVOKE ALL ON FUNCTION "public"."fn_users_embeddings_replica"() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER "trg_users_embeddings_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."users"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_users_embeddings_replica"();
-ALTER TABLE "public"."users"
-  ENABLE REPLICA TRIGGER "trg_users_embeddings_replica";
+ALTER TABLE "public"."users" ENABLE REPLICA TRIGGER "trg_users_embeddings_replica";
 CREATE TABLE IF NOT EXISTS "public"."rem_words_users" (
   entity_id UUID PRIMARY KEY,
   tenant_id VARCHAR(100) NOT NULL,
@@ -4377,12 +4502,17 @@ CREATE OR REPLACE TRIGGER "trg_users_words_truncate" AFTER TRUNCATE ON "public".
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_words"();
 CREATE OR REPLACE TRIGGER "trg_users_words_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."users"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_users_words"();
-ALTER TABLE "public"."users"
-  ENABLE ALWAYS TRIGGER "trg_users_words_insert",
-  ENABLE ALWAYS TRIGGER "trg_users_words_update",
-  ENABLE ALWAYS TRIGGER "trg_users_words_delete",
-  ENABLE ALWAYS TRIGGER "trg_users_words_truncate",
-  ENABLE REPLICA TRIGGER "trg_users_words_replica";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_words_insert", ENABLE ALWAYS TRIGGER "trg_users_words_update", ENABLE ALWAYS TRIGGER "trg_users_words_delete", ENABLE ALWAYS TRIGGER "trg_users_words_truncate", ENABLE REPLICA TRIGGER "trg_users_words_replica";
+  ELSE
+    ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_words_insert";
+    ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_words_update";
+    ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_words_delete";
+    ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_words_truncate";
+    ALTER TABLE "public"."users" ENABLE REPLICA TRIGGER "trg_users_words_replica";
+  END IF;
+END $do$;
 WITH source AS MATERIALIZED (
   SELECT 'users', 'english', ARRAY['name', 'summary']::text[], NOT EXISTS (SELECT FROM "public"."users")
 )
@@ -4500,12 +4630,17 @@ CREATE OR REPLACE TRIGGER "trg_users_kv_store_truncate" AFTER TRUNCATE ON "publi
   FOR EACH STATEMENT EXECUTE FUNCTION "public"."fn_users_kv_store_upsert"();
 CREATE OR REPLACE TRIGGER "trg_users_kv_store_replica" AFTER INSERT OR UPDATE OR DELETE ON "public"."users"
   FOR EACH ROW EXECUTE FUNCTION "public"."fn_users_kv_store_upsert"();
-ALTER TABLE "public"."users"
-  ENABLE ALWAYS TRIGGER "trg_users_kv_store_insert",
-  ENABLE ALWAYS TRIGGER "trg_users_kv_store_update",
-  ENABLE ALWAYS TRIGGER "trg_users_kv_store_delete",
-  ENABLE ALWAYS TRIGGER "trg_users_kv_store_truncate",
-  ENABLE REPLICA TRIGGER "trg_users_kv_store_replica";
+DO $do$ BEGIN
+  IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+    ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_kv_store_insert", ENABLE ALWAYS TRIGGER "trg_users_kv_store_update", ENABLE ALWAYS TRIGGER "trg_users_kv_store_delete", ENABLE ALWAYS TRIGGER "trg_users_kv_store_truncate", ENABLE REPLICA TRIGGER "trg_users_kv_store_replica";
+  ELSE
+    ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_kv_store_insert";
+    ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_kv_store_update";
+    ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_kv_store_delete";
+    ALTER TABLE "public"."users" ENABLE ALWAYS TRIGGER "trg_users_kv_store_truncate";
+    ALTER TABLE "public"."users" ENABLE REPLICA TRIGGER "trg_users_kv_store_replica";
+  END IF;
+END $do$;
 CREATE INDEX IF NOT EXISTS "idx_users__created_at" ON "public"."users" ("tenant_id", "created_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_users__updated_at" ON "public"."users" ("tenant_id", "updated_at", "id");
 CREATE INDEX IF NOT EXISTS "idx_users__id" ON "public"."users" ("tenant_id", "id");

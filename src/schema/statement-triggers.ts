@@ -2,6 +2,7 @@ import { tableRef } from "../db/tables.ts";
 import { boundedName } from "../models/names.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { ident, join, raw, type Sql, sql } from "../sql.ts";
+import { isPlain } from "./citus.ts";
 
 /** A trigger that runs after rows of a table were changed. */
 export interface TableTrigger {
@@ -61,23 +62,38 @@ SET enable_seqscan = off
 `;
 }
 
-/**
- * The triggers that call a function. Which of them fire always is one statement: after each,
- * PostgreSQL reads all that the catalogue has of the table again.
- */
+/** The triggers that call a function. */
 export function createTriggers(
 	table: EntityTable,
 	triggers: readonly TableTrigger[],
 	fn: Sql,
 ): Sql {
+	const created = triggers.map((trigger) => createTrigger(table, trigger, fn));
+	return sql`${join(created, "")}${enableTriggers(table, triggers)}`;
+}
+
+/**
+ * Which triggers fire is one statement where it can be: after each, PostgreSQL reads all
+ * that the catalogue has of the table again. Citus takes them one by one.
+ */
+function enableTriggers(
+	table: EntityTable,
+	triggers: readonly TableTrigger[],
+): Sql {
 	const enabled = triggers.map(
 		({ name, enabled }) => sql`ENABLE ${raw(enabled)} TRIGGER ${ident(name)}`,
 	);
-	return sql`${join(
-		triggers.map((trigger) => createTrigger(table, trigger, fn)),
-		"",
-	)}ALTER TABLE ${tableRef(table)}
-  ${join(enabled, ",\n  ")};
+	const each = enabled.map(
+		(change) => sql`ALTER TABLE ${tableRef(table)} ${change};`,
+	);
+	if (each.length === 1) return sql`${join(each, "")}\n`;
+	return sql`DO $do$ BEGIN
+  IF ${isPlain} THEN
+    ALTER TABLE ${tableRef(table)} ${join(enabled, ", ")};
+  ELSE
+    ${join(each, "\n    ")}
+  END IF;
+END $do$;
 `;
 }
 

@@ -10,7 +10,7 @@ await loadModule();
 
 /** Statements without these words break no rule. */
 const concerned =
-	/\b(?:INSERT|UPDATE|DELETE|DO|FUNCTION|TABLESAMPLE|NOTIFY|LISTEN)\b|;/i;
+	/\b(?:INSERT|UPDATE|DELETE|DO|FUNCTION|TABLESAMPLE|NOTIFY|LISTEN|TRIGGER)\b|;/i;
 
 /** The rules that a text which is sent to the server breaks; most texts cost a look. */
 export function brokenRules(text: string): string[] {
@@ -39,6 +39,8 @@ function ofStatement(statement: Tree): string[] {
 	if ("DoStmt" in statement) return ofBlock(statement.DoStmt as Tree);
 	if ("CreateFunctionStmt" in statement)
 		return ofFunction(statement.CreateFunctionStmt as Tree);
+	if ("AlterTableStmt" in statement)
+		return ofAlterTable(statement.AlterTableStmt as Tree);
 	return ofQuery(statement);
 }
 
@@ -101,6 +103,16 @@ function isOuter(relname: unknown): boolean {
 	return ["batch", "missing", "mine", "current", "input"].includes(
 		String(relname),
 	);
+}
+
+function ofAlterTable(change: Tree): string[] {
+	const commands = nodes(change.cmds, "AlterTableCmd");
+	const isOfTrigger = commands.some(({ subtype }) =>
+		String(subtype).endsWith("Trig"),
+	);
+	return isOfTrigger && commands.length > 1
+		? ["one change a statement where a trigger is enabled"]
+		: [];
 }
 
 function ofBlock(block: Tree): string[] {

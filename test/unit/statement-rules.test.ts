@@ -46,6 +46,10 @@ test.each([
 		"INSERT INTO t (a) SELECT u.a FROM u",
 	],
 	[
+		"one change a statement where a trigger is enabled",
+		"ALTER TABLE t ENABLE ALWAYS TRIGGER a, ENABLE ALWAYS TRIGGER b",
+	],
+	[
 		"no CREATE TABLE in DO",
 		"DO $do$ BEGIN CREATE UNLOGGED TABLE t (a int); END $do$",
 	],
