@@ -36,6 +36,8 @@ export default defineConfig(async () => {
 			include: [...include],
 			exclude: [...exclude],
 			isolate,
+			globalSetup:
+				engine === "server" ? ["test/support/template-database.ts"] : [],
 			setupFiles: [
 				...(engine === "none" ? [] : ["test/support/check-statements.ts"]),
 				...("POSTGRES__BUCKETS" in env ? ["test/support/in-buckets.ts"] : []),

@@ -11,3 +11,25 @@ export async function sendEach(
 ): Promise<void> {
 	for (const statement of statementsOf(text)) await handle.script(statement);
 }
+
+const statementsInFlight = 32;
+
+/**
+ * The same in a transaction, without waiting for each answer. What is sent behind a
+ * statement that fails is refused: the transaction has failed by then.
+ */
+export async function sendInTransaction(
+	tx: Handle,
+	text: string,
+): Promise<void> {
+	const inFlight: Promise<unknown>[] = [];
+	for (const statement of statementsOf(text)) {
+		if (inFlight.length === statementsInFlight) await inFlight.shift();
+		const sent = tx.script(statement);
+		sent.catch(() => {
+			// Thrown where it is awaited; those behind it fail because of it.
+		});
+		inFlight.push(sent);
+	}
+	for (const sent of inFlight) await sent;
+}

@@ -1,9 +1,10 @@
+import { readRelationHeads } from "../db/catalogue/relations.ts";
 import type { Session } from "../db/database.ts";
-import { sendEach } from "../db/send-each.ts";
+import { sendInTransaction } from "../db/send-each.ts";
 import { RemError } from "../errors.ts";
 import { type BaseOptions, baseFiles } from "../schema/base.ts";
 import { sql } from "../sql.ts";
-import { readFingerprints } from "./fingerprint.ts";
+import { readFunctionTraces } from "./fingerprint.ts";
 import { type Ledger, record, sha256 } from "./ledger.ts";
 import { baseNames, checkOwnership } from "./ownership.ts";
 import {
@@ -27,15 +28,20 @@ export async function applyBase(
 	options: BaseOptions & LockTimeoutOptions,
 ): Promise<AppliedBase> {
 	refuseNewer(ledger, options);
-	const before = await readFingerprints(session, [], options);
-	checkOwnership([], baseNames(options).relations, before);
+	const names = baseNames(options).relations;
+	const before = await readRelationHeads(session, options.schema, { names });
+	checkOwnership([], names, {
+		relations: new Map(before.map((one) => [one.name, one])),
+	});
+	const isNew =
+		before.length === 0 && (await readFunctionTraces(session, options)) === "";
 	const applied: string[] = [];
 	for (const { name, text } of pendingBaseFiles(ledger, options)) {
 		const started = performance.now();
 		try {
 			const made = { ...options, settings: ownObjects };
 			await patientTransaction(session, made, async (tx) => {
-				await sendEach(tx, text);
+				await sendInTransaction(tx, text);
 				await record(tx, options.schema, {
 					name,
 					sha256: sha256(text),
@@ -47,10 +53,7 @@ export async function applyBase(
 		}
 		applied.push(name);
 	}
-	return {
-		applied,
-		isNew: before.relations.size === 0 && before.functions === "",
-	};
+	return { applied, isNew };
 }
 
 export function pendingBaseFiles(ledger: Ledger, base: BaseOptions) {

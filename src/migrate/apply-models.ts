@@ -1,6 +1,6 @@
 import { dropInvalidIndex } from "../db/catalogue/indexes.ts";
 import type { Handle, Session } from "../db/database.ts";
-import { sendEach } from "../db/send-each.ts";
+import { sendEach, sendInTransaction } from "../db/send-each.ts";
 import { RemError } from "../errors.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { hasWords } from "../schema/word-indexes.ts";
@@ -17,6 +17,7 @@ import {
 	ledgerName,
 	noteModels,
 	readModelState,
+	readNewState,
 } from "./model-state.ts";
 import { relationsOf } from "./ownership.ts";
 import {
@@ -49,7 +50,10 @@ export function applyModels(
 	return patientTransaction(session, made, async (tx) => {
 		const started = performance.now();
 		const ledger = await readLedger(tx, options.schema);
-		const state = await readModelState(tx, { tables, options }, ledger);
+		const target = { tables, options };
+		const state =
+			(settings.isBaseNew ? await readNewState(tx, target) : undefined) ??
+			(await readModelState(tx, target, ledger));
 		const { absent, changed } = state;
 		const isBaseChanged = state.isBaseChanged && !settings.isBaseNew;
 		const differences =
@@ -85,11 +89,11 @@ export function applyModels(
 		await noteLeft(tx, differences);
 		const durationMs = Math.round(performance.now() - started);
 		const online = safe.filter(({ phase }) => phase === "online");
-		await noteModels(
-			tx,
-			{ tables, options },
-			{ durationMs, unfinished: new Set(online.map(({ table }) => table)) },
-		);
+		await noteModels(tx, target, {
+			ledger,
+			durationMs,
+			unfinished: new Set(online.map(({ table }) => table)),
+		});
 		const repaired = new Set(safe.map(({ table }) => table));
 		const isApplied = (table: EntityTable) =>
 			absent.includes(table) ||
@@ -134,8 +138,9 @@ export async function applyOnline(
 					sendEach(tx, withoutFrame(statement)),
 				);
 	if (steps.length > 0)
-		await session.transaction((tx) =>
+		await session.transaction(async (tx) =>
 			noteModels(tx, settings.target, {
+				ledger: await readLedger(tx, schema),
 				durationMs: 0,
 				unfinished: new Set(),
 			}),
@@ -203,7 +208,7 @@ function refuseDrift(differences: readonly Difference[]): void {
 
 async function run(tx: Handle, name: string, text: string): Promise<void> {
 	try {
-		await sendEach(tx, text);
+		await sendInTransaction(tx, text);
 	} catch (error) {
 		throw stepFailed(error, name, "no model's table was changed");
 	}

@@ -25,14 +25,22 @@ export async function readFingerprints(
 	const own = baseNames(base);
 	const names = [...own.relations, ...tables.flatMap(relationsOf)];
 	const relations = await readRelationTraces(tx, base.schema, names);
+	return {
+		relations: new Map(relations.map((one) => [one.name, one])),
+		functions: await readFunctionTraces(tx, base),
+	};
+}
+
+/** Which rows describe our functions; empty: there is none. */
+export async function readFunctionTraces(
+	tx: Pick<Handle, "query">,
+	base: BaseOptions,
+): Promise<string> {
 	const found = await tx.query<{ rows: string | null }>(sql`
 SELECT string_agg(p.oid || ' ' || p.xmin, ',' ORDER BY p.oid) AS rows FROM pg_proc p
 WHERE p.pronamespace = to_regnamespace(${toText(ident(base.schema))})
-  AND p.proname = ANY (${arrayLiteral(own.functions)}::text[])`);
-	return {
-		relations: new Map(relations.map((one) => [one.name, one])),
-		functions: found.rows[0]?.rows ?? "",
-	};
+  AND p.proname = ANY (${arrayLiteral(baseNames(base).functions)}::text[])`);
+	return found.rows[0]?.rows ?? "";
 }
 
 export function entityFingerprint(

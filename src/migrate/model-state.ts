@@ -1,3 +1,4 @@
+import { readRelationHeads } from "../db/catalogue/relations.ts";
 import type { Handle } from "../db/database.ts";
 import type { EntityTable } from "../models/registry.ts";
 import { type BaseOptions, baseFiles } from "../schema/base.ts";
@@ -8,13 +9,7 @@ import {
 	entityFingerprint,
 	readFingerprints,
 } from "./fingerprint.ts";
-import {
-	type Ledger,
-	readLedger,
-	record,
-	recordCatalogue,
-	sha256,
-} from "./ledger.ts";
+import { type Ledger, record, recordCatalogue, sha256 } from "./ledger.ts";
 import { baseNames, checkOwnership, relationsOf } from "./ownership.ts";
 
 /** How the database differs from the models since the last migration. */
@@ -27,6 +22,22 @@ export interface ModelState {
 	readonly changed: readonly EntityTable[];
 	/** Whether our own tables or functions did. */
 	readonly isBaseChanged: boolean;
+}
+
+/** Where our own tables were made just now. `undefined`: some relation of a model was there before. */
+export async function readNewState(
+	tx: Handle,
+	{ tables, options }: Target,
+): Promise<ModelState | undefined> {
+	const names = tables.flatMap(relationsOf);
+	const found = await readRelationHeads(tx, options.schema, { names });
+	if (found.length > 0) return undefined;
+	return {
+		absent: tables,
+		withoutRemains: new Set(tables),
+		changed: [],
+		isBaseChanged: false,
+	};
 }
 
 /** Where nothing changed, two short reads show that there is nothing to do. */
@@ -57,6 +68,8 @@ export async function readModelState(
 }
 
 interface NoteOptions {
+	/** As it was read in the same transaction. */
+	readonly ledger: Ledger;
 	readonly durationMs: number;
 	/** Tables, ours too, with steps still to be taken: the next migration compares these again. */
 	readonly unfinished: ReadonlySet<string>;
@@ -68,11 +81,10 @@ const notComparedYet = "";
 export async function noteModels(
 	tx: Handle,
 	{ tables, options }: Target,
-	{ durationMs, unfinished }: NoteOptions,
+	{ ledger, durationMs, unfinished }: NoteOptions,
 ): Promise<void> {
 	const { schema } = options;
 	const live = await readFingerprints(tx, tables, options);
-	const ledger = await readLedger(tx, schema);
 	for (const table of tables) {
 		const name = ledgerName(table);
 		const isUnfinished = relationsOf(table).some((one) => unfinished.has(one));

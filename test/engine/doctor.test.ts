@@ -81,7 +81,7 @@ async function connect<const M extends readonly Entity[]>(
 }
 
 async function openEmpty(models: readonly Entity[] = [Note]) {
-	const { url, drop } = await createDatabase();
+	const { url, drop } = await createDatabase({ hasExtensions: false });
 	onTestFinished(drop);
 	return connect(url, { models });
 }

@@ -284,7 +284,7 @@ async function asUser<R>(url: string, ...texts: string[]): Promise<R[]> {
 
 /** A database that is opened again and again, also on the embedded engine. */
 async function openDatabase() {
-	if (engine === "server") return createDatabase();
+	if (engine === "server") return createDatabase({ hasExtensions: false });
 	const folder = await mkdtemp(join(tmpdir(), "rem-hostile-"));
 	const drop = () => rm(folder, { recursive: true, force: true });
 	return { url: `file:${folder}`, drop };

@@ -49,7 +49,7 @@ const insert = (table: string, name: string) =>
 
 describe("migrate", () => {
 	test("returns what it applied, and the second time nothing", async () => {
-		const database = await createDatabase();
+		const database = await createDatabase({ hasExtensions: false });
 		onTestFinished(() => database.drop());
 		const service = await PostgresService.connect({
 			connectionString: database.url,

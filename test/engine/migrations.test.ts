@@ -40,7 +40,7 @@ const connect = async (url: string, models: readonly Entity[] = []) => {
 };
 
 async function open(models: readonly Entity[] = []) {
-	const { url, drop } = await createDatabase();
+	const { url, drop } = await createDatabase({ hasExtensions: false });
 	onTestFinished(drop);
 	return { url, service: await connect(url, models) };
 }

@@ -1,5 +1,5 @@
 import pg from "pg";
-import { afterAll, beforeAll } from "vitest";
+import { afterAll, beforeAll, inject } from "vitest";
 import { Buckets } from "../../src/buckets/buckets.ts";
 import { coreOfTenant } from "../../src/buckets/core-of-tenant.ts";
 import type { ServiceCore } from "../../src/core/service-core.ts";
@@ -16,8 +16,15 @@ export const engine = process.env.REM_TEST_ENGINE as "embedded" | "server";
 
 type Models = readonly Entity[];
 
-/** A database of its own, empty, on the engine of this run; `drop` it at the end. */
-export async function createDatabase(): Promise<{
+/**
+ * A database of its own on the engine of this run, empty but for the extensions; `drop`
+ * it at the end. A test of how they are created asks for one without them.
+ */
+export async function createDatabase({
+	hasExtensions = true,
+}: {
+	readonly hasExtensions?: boolean;
+} = {}): Promise<{
 	url: string;
 	drop(): Promise<void>;
 }> {
@@ -25,9 +32,10 @@ export async function createDatabase(): Promise<{
 		return { url: "memory:", drop: async () => undefined };
 	const server = process.env.REM_TEST_DATABASE_URL as string;
 	const name = `rem_test_${process.pid}_${Date.now()}_${++databases}`;
+	const withExtensions = hasExtensions ? inject("templateDatabase") : undefined;
 	await asAdmin(
 		server,
-		`CREATE DATABASE ${name} ENCODING 'UTF8' TEMPLATE template0`,
+		`CREATE DATABASE ${name} ENCODING 'UTF8' TEMPLATE ${withExtensions ?? "template0"}`,
 	);
 	if (isInOneBucket)
 		await asAdmin(
