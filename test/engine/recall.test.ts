@@ -392,6 +392,12 @@ describe("recall", () => {
 		expect(
 			explain.tables.notes?.lists?.vector?.candidates.length,
 		).toBeGreaterThan(0);
+		const { weights, lists } = explain.tables.notes ?? {};
+		expect(weights).toMatchObject({ text: 1, name: 0.5 });
+		// Of the words of the query the offline model knows a part.
+		expect(weights?.vector).toBeGreaterThanOrEqual(0.05);
+		expect(weights?.vector).toBeLessThan(0.25);
+		expect(lists?.vector?.weight).toBe(weights?.vector);
 		expect(Object.keys(explain.timing)).toEqual([
 			"namesMs",
 			"searchMs",
