@@ -13,7 +13,7 @@ export interface RemRetrieverInput extends BaseRetrieverInput, BoundScope {
 	readonly service: PostgresService<readonly Entity[]>;
 	/** Only entities of these tables. @default all */
 	readonly entityTypes?: readonly string[];
-	/** Documents, 1 to 200. @default 10 */
+	/** Documents, 1 to 200. @default 10; with `maxTokens` alone as many as fit */
 	readonly k?: number;
 	/** Tokens of all texts together, estimated. @default 4000 */
 	readonly maxTokens?: number;

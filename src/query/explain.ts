@@ -24,6 +24,8 @@ export interface SearchExplanation {
 	/** PostgreSQL's own plan of it, as EXPLAIN (ANALYZE) shows it; vectors are left out. */
 	readonly databasePlan: string;
 	readonly timing: SearchTiming;
+	/** Of a hybrid search: how much each list counted, the defaults included; `vector` is 0 where no vectors were compared. */
+	readonly weights?: FusionWeights;
 	/** Of a hybrid search: for each hit, what the lists that it is on brought. */
 	readonly hits?: readonly HitExplanation[];
 	/** Of a hybrid search: each list that has a weight, with the candidates that did not reach the answer too. */

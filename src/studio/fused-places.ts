@@ -1,53 +1,23 @@
 import { type FusionWeights, rankOffset } from "../query/fusion-weights.ts";
 import type { HybridMatch } from "../query/hybrid.ts";
+import { elementAt } from "../util/present.ts";
 import type { ListPlace } from "./api/search.ts";
 import { defined } from "./input.ts";
 
-type Scored = Pick<HybridMatch, "ranks" | "score">;
-
-/**
- * The weight of the vectors depends on the model and the query where the call
- * gives none: it is the one by which ranks make scores. Hits of several tables
- * have scores that are multiplied by a factor of their table, 1 in the nearest one:
- * the weight that most hits agree on is that one.
- */
-export function usedWeights(
-	hits: readonly Scored[],
-	given: { readonly [K in keyof FusionWeights]?: number | undefined },
-): Partial<FusionWeights> {
-	const { vector, text = 1, name = 0.5 } = given;
-	if (vector !== undefined) return { vector, text, name };
-	const counts = new Map<number, number>();
-	for (const { ranks, score } of hits) {
-		if (ranks.vector === undefined) continue;
-		const rest = score - scoreOf(ranks, { vector: 0, text, name });
-		const weight = rounded(rest * (rankOffset + ranks.vector));
-		if (weight >= 0) counts.set(weight, (counts.get(weight) ?? 0) + 1);
-	}
-	const most = Math.max(...counts.values());
-	const found = [...counts].find(([, count]) => count === most);
-	return found === undefined
-		? { text, name }
-		: { vector: found[0], text, name };
+/** The weights that are known before a search is explained: the default of the vectors depends on model and query. */
+export function givenWeights({
+	vector,
+	text = 1,
+	name = 0.5,
+}: {
+	readonly [K in keyof FusionWeights]?: number | undefined;
+}): Partial<FusionWeights> {
+	return defined({ vector, text, name });
 }
 
-/** Scores are sums of floats. */
-function rounded(weight: number): number {
-	return Number(weight.toFixed(6));
-}
-
-function scoreOf(ranks: HybridMatch["ranks"], weights: FusionWeights): number {
-	const part = (rank: number | undefined, weight: number) =>
-		rank === undefined ? 0 : weight / (rankOffset + rank);
-	return (
-		part(ranks.vector, weights.vector) +
-		part(ranks.text, weights.text) +
-		part(ranks.trigram, weights.name)
-	);
-}
-
+/** Where a hit is on each list, and where every weight is known, the list's part of its score. */
 export function hybridLists(
-	{ ranks, score, similarity }: HybridMatch,
+	{ ranks, similarity }: Pick<HybridMatch, "ranks" | "similarity">,
 	weights: Partial<FusionWeights>,
 ): ListPlace[] {
 	const { vector, text, trigram: name } = ranks;
@@ -56,18 +26,21 @@ export function hybridLists(
 		["text", text],
 		["name", name],
 	] as const;
-	return all.flatMap(([list, rank]): ListPlace[] => {
-		if (rank === undefined) return [];
-		const weight = weights[list];
-		return [
-			{
-				list,
-				rank,
-				...(list === "vector" ? defined({ value: similarity }) : {}),
-				...(weight === undefined
-					? {}
-					: { weight, share: weight / (rankOffset + rank) / score }),
-			},
-		];
+	const on = all.flatMap(([list, rank]) =>
+		rank === undefined ? [] : [{ list, rank, weight: weights[list] }],
+	);
+	const parts = on.map(
+		({ rank, weight = Number.NaN }) => weight / (rankOffset + rank),
+	);
+	const score = parts.reduce((sum, part) => sum + part, 0);
+	return on.map(({ list, rank, weight }, at): ListPlace => {
+		const share = elementAt(parts, at) / score;
+		return {
+			list,
+			rank,
+			...(list === "vector" ? defined({ value: similarity }) : {}),
+			...defined({ weight }),
+			...(Number.isFinite(share) ? { share } : {}),
+		};
 	});
 }

@@ -22,7 +22,7 @@ import {
 } from "./candidates.ts";
 import type { ServiceCall } from "./code.ts";
 import { rowsOf } from "./detail.ts";
-import { hybridLists, usedWeights } from "./fused-places.ts";
+import { givenWeights, hybridLists } from "./fused-places.ts";
 import { defined, type Settings } from "./input.ts";
 import { shortened, toJsonObject } from "./json.ts";
 import { type Place, type StoredRow, titleOf } from "./place.ts";
@@ -233,18 +233,24 @@ async function runHybrid(place: Place, request: Request): Promise<FoundInMode> {
 		"hybridSearch",
 		{ options, request, scoreOf: ({ score }) => score },
 	);
-	const used = usedWeights(hits, weights ?? {});
+	const used = new Map(
+		explains
+			.flatMap(explanationsOf)
+			.map(([table, { weights }]) => [table, weights]),
+	);
+	const given = givenWeights(weights ?? {});
+	const [first = given] = used.values();
 	return {
 		...found,
 		items: hits.map((hit, at) => ({
 			...item(place, hit, at),
 			score: hit.score,
-			lists: hybridLists(hit, used),
+			lists: hybridLists(hit, used.get(hit.entityType) ?? given),
 		})),
 		...(request.explain
 			? { candidates: explains.flatMap(tableCandidates) }
 			: {}),
-		weights: used,
+		weights: first,
 	};
 }
 

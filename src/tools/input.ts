@@ -6,12 +6,15 @@ import type { ToolAccess } from "./tool.ts";
 
 // Arguments that several tools take, with what a model must know about them.
 
+/** As many results as a page can have. */
+export const largestLimit = 100;
+
 /** Of a list: how many, how long, and where to read on. */
 export const page = {
 	limit: z
 		.int()
 		.min(1)
-		.max(100)
+		.max(largestLimit)
 		.optional()
 		.describe("most results, 10 by default"),
 	maxTokens: z

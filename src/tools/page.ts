@@ -22,7 +22,7 @@ export interface Page {
 	cursorAt(results: number): string;
 }
 
-const usualLimit = 10;
+export const usualLimit = 10;
 
 /** Throws `VALIDATION` where the cursor is not one of this very call. */
 export function openPage(

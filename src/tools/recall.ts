@@ -2,9 +2,16 @@ import * as z from "zod";
 import { limits } from "../models/limits.ts";
 import { entityUri } from "./entity-uri.ts";
 import { fittedTexts } from "./fitted-texts.ts";
-import { page, someTables, tableNamed, text } from "./input.ts";
+import { largestLimit, page, someTables, tableNamed, text } from "./input.ts";
 import { listAnswer } from "./list-answer.ts";
-import { fusedLimit, openPage, type Page, pageOf } from "./page.ts";
+import {
+	fusedLimit,
+	openPage,
+	type Page,
+	type PageInput,
+	pageOf,
+	usualLimit,
+} from "./page.ts";
 import { reads, tool, untilAborted } from "./tool.ts";
 
 export const recall = tool({
@@ -22,9 +29,12 @@ export const recall = tool({
 				.optional()
 				.describe("only what was stored since then"),
 			...page,
+			limit: page.limit.describe(
+				"most results: 10 by default, with maxTokens alone as many as fit",
+			),
 		}),
 	async run({ scope, access, maxTokens, signal }, input) {
-		const here = openPage("recall", input, maxTokens);
+		const here = openPage("recall", { ...input, ...limitOf(input) }, maxTokens);
 		const { query, since } = input;
 		for (const name of input.tables ?? []) tableNamed(access, name);
 		const tables =
@@ -50,7 +60,7 @@ export const recall = tool({
 		}));
 		const { omitted } = found;
 		const isOpen = items.length + omitted === limit;
-		const pack = fittedTexts(query);
+		const pack = fittedTexts(query, input.limit ?? usualLimit);
 		const more = { omitted, isOpen, most: maxItems, pack };
 		const { incomplete } = found;
 		return listAnswer(
@@ -62,10 +72,22 @@ export const recall = tool({
 
 /** As many items as recall can return. */
 const maxItems = 200;
+
+/** An item as JSON has hardly fewer tokens. */
+const minTokensOfItem = 40;
+
+/** Where tokens alone are given, they decide how many items a page has. */
+function limitOf({ limit, maxTokens }: PageInput): { limit?: number } {
+	if (limit !== undefined || maxTokens === undefined) return {};
+	const fitting = Math.floor(maxTokens / minTokensOfItem);
+	return { limit: Math.min(Math.max(fitting, usualLimit), largestLimit) };
+}
+
 /** Recall cuts no text shorter than that while there is room. */
 const minTokens = 100;
 
 /** How many tokens the text of each item has at least, before those of the page share its room. */
 function roomOf({ limit, maxTokens }: Page): number {
-	return Math.max(Math.ceil(maxTokens / limit), minTokens);
+	const sharing = Math.min(limit, usualLimit);
+	return Math.max(Math.ceil(maxTokens / sharing), minTokens);
 }

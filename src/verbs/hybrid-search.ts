@@ -10,6 +10,7 @@ import {
 	checkWeights,
 	type FusionWeights,
 	takeWeights,
+	type WeighedVectors,
 } from "../query/fusion-weights.ts";
 import {
 	checkHybrid,
@@ -148,10 +149,7 @@ export const hybridSearch = verb({
 		const near =
 			call.weights?.vector === 0 ? undefined : await queryVector(resolved);
 		const { space } = resolved.search;
-		const weights = takeWeights(call.weights, {
-			space,
-			queryEmbedding: near?.vector,
-		});
+		const weights = weightsOf(call, { space, queryEmbedding: near?.vector });
 		const fallback = core.cacheFallback;
 		const find = (search: HybridContext) =>
 			searchHybrid(search, { query, language, weights, rerank, fallback });
@@ -162,6 +160,7 @@ export const hybridSearch = verb({
 			? hits
 			: withExplanation(hits, {
 					...explain,
+					weights,
 					hits: explainHits(hits, weights, explain.lists),
 				});
 	},
@@ -179,6 +178,15 @@ export const hybridSearch = verb({
 			).length > 0,
 	},
 });
+
+/** Those of the call; vectors that are not compared count nothing. */
+function weightsOf(
+	{ weights }: { readonly weights?: Partial<FusionWeights> | undefined },
+	vectors: WeighedVectors,
+): FusionWeights {
+	const all = takeWeights(weights, vectors);
+	return vectors.queryEmbedding === undefined ? { ...all, vector: 0 } : all;
+}
 
 async function searchAll(
 	core: ServiceCore,
@@ -214,7 +222,7 @@ export async function hybridTables(
 					text,
 					hits.map((hit) => ({ ...hit, entityType })),
 				));
-		const own = takeWeights(weights, search);
+		const own = weightsOf({ weights }, search);
 		weighed.set(entityType, own);
 		return searchHybrid(search, { ...options, weights: own, rerank: named });
 	};
@@ -241,7 +249,11 @@ function explainTables(
 			: [
 					[
 						tableName,
-						{ ...table, hits: explainHits(hits, own, table.lists) },
+						{
+							...table,
+							weights: own,
+							hits: explainHits(hits, own, table.lists),
+						},
 					] as const,
 				];
 	});

@@ -28,7 +28,7 @@ export interface RecallOptions<T extends string = string> extends ReadOptions {
 	readonly queryEmbedding?: VectorInput;
 	/** Only entities of these tables. @default all */
 	readonly tables?: readonly T[];
-	/** Items, 1 to 200. @default 10 */
+	/** Items, 1 to 200. @default 10; with `maxTokens` alone as many as fit, one for each 20 tokens at most */
 	readonly limit?: number;
 	/** Tokens of all texts together, estimated. @default 4000 */
 	readonly maxTokens?: number;
@@ -37,6 +37,32 @@ export interface RecallOptions<T extends string = string> extends ReadOptions {
 }
 
 export const recallDefaults = { limit: 10, maxTokens: 4000 } as const;
+
+/** How many items there may be, in how many tokens. */
+interface RecallSize {
+	readonly limit: number;
+	readonly maxTokens: number;
+}
+
+/** Hardly a text with its key has fewer; for each item more the lists are read deeper. */
+const minTokensOfItem = 20;
+
+/** @internal Where tokens alone are given, they decide how many items there are. */
+export function sizeOfRecall({
+	limit,
+	maxTokens,
+}: Pick<RecallOptions, "limit" | "maxTokens">): RecallSize {
+	if (maxTokens === undefined)
+		return {
+			limit: limit ?? recallDefaults.limit,
+			maxTokens: recallDefaults.maxTokens,
+		};
+	const fitting = Math.min(
+		Math.max(Math.floor(maxTokens / minTokensOfItem), recallDefaults.limit),
+		limits.recallItems,
+	);
+	return { limit: limit ?? fitting, maxTokens };
+}
 
 export type RecallCall = RecallOptions & { readonly explain?: boolean };
 

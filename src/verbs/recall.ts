@@ -34,6 +34,7 @@ import {
 	recallChecks,
 	recallDefaults,
 	recalledEntity,
+	sizeOfRecall,
 } from "./recall-reads.ts";
 import type { TableExplanations, TablesFound } from "./search-tables.ts";
 import { verb } from "./verb.ts";
@@ -59,7 +60,7 @@ export interface RecallItem<T extends string = string> {
 export interface RecallResult<T extends string = string> {
 	/** Best first. */
 	readonly items: readonly RecallItem<T>[];
-	/** Items, among the best `limit`, for which there was no room. */
+	/** Items for which there was no room, among the best `limit` (or, without it, among those that `maxTokens` asks for). */
 	readonly omitted: number;
 	/** Of all texts together, estimated: never more than `maxTokens`. */
 	readonly tokens: number;
@@ -144,10 +145,7 @@ export const recall = verb({
 		call: RecallCall,
 	): Promise<RecallResult & ExplainedIf<boolean>> => {
 		const started = performance.now();
-		const {
-			limit = recallDefaults.limit,
-			maxTokens = recallDefaults.maxTokens,
-		} = call;
+		const { limit, maxTokens } = sizeOfRecall(call);
 		const reads = readsOf(core, call);
 		const [names, search] = (await sideBySide<Names | SearchFound>(
 			core,
@@ -166,7 +164,11 @@ export const recall = verb({
 				reasons,
 				source: textOf(entity),
 			})),
-			{ maxTokens, terms: termsOf(call.query) },
+			{
+				maxTokens,
+				terms: termsOf(call.query),
+				first: call.limit ?? recallDefaults.limit,
+			},
 		);
 		const result = { ...packed, ...incompleteOf(core, search) };
 		if (search.explain === undefined) return result;
@@ -231,7 +233,7 @@ async function searchAll(reads: RecallReads): Promise<SearchFound> {
 	const started = performance.now();
 	const { call } = reads;
 	const { tables: _, maxTokens: __, since, ...rest } = call;
-	const { limit = recallDefaults.limit } = call;
+	const { limit } = sizeOfRecall(call);
 	const tables = reads.tables.filter(
 		({ entity }) => entity.embedFields.length > 0,
 	);

@@ -132,6 +132,7 @@ test("a list without a weight is not among those of an explained search, one wit
 		text: { weight: 2, candidates: [] },
 		name: { weight: 0.5, candidates: [] },
 	});
+	expect(explain.weights).toEqual({ vector: 0, text: 2, name: 0.5 });
 });
 
 test("an explained search leaves the settings of its transaction as they were", async () => {

@@ -821,6 +821,20 @@ describe("answers are as long as they may be", () => {
 		},
 	);
 
+	test("recall returns as many items as the tokens have room for where they alone are given", async () => {
+		const args = { query: "member", tables: ["people"] };
+		const usual = await call(acme, "recall", args);
+		expect(usual.content.items).toHaveLength(10);
+		const many = await call(acme, "recall", { ...args, maxTokens: 4000 });
+		expect(many.content.items.length).toBeGreaterThan(20);
+		const few = await call(acme, "recall", {
+			...args,
+			maxTokens: 4000,
+			limit: 3,
+		});
+		expect(few.content.items).toHaveLength(3);
+	});
+
 	test.each(lists)(
 		"%s counts as omitted what its limit allowed",
 		async (name, args) => {

@@ -283,6 +283,40 @@ describe("recall", () => {
 		).toMatchObject({ items: [], tokens: 0 });
 	});
 
+	test("returns as many items as the tokens have room for where they alone are given", async () => {
+		const { service } = db;
+		const many = { tenantId: "many", userId: null } as const;
+		await service.batchUpsert({
+			tableName: "logs",
+			...many,
+			entities: Array.from({ length: 60 }, (_, at) => ({
+				content: `The lighthouse keeper wrote entry ${at}.`,
+			})),
+		});
+		const query = "lighthouse keeper";
+		const usual = await service.recall({ query, ...many });
+		expect(usual.items).toHaveLength(10);
+		const all = await service.recall({ query, ...many, maxTokens: 4000 });
+		expect(all.items).toHaveLength(60);
+		expect(all.omitted).toBe(0);
+		const some = await service.scope(many).recall({ query, maxTokens: 400 });
+		expect(some.items.length).toBeGreaterThan(10);
+		expect(some.tokens).toBeLessThanOrEqual(400);
+		expect(some.items.length + some.omitted).toBe(20);
+		const limited = await service.recall({
+			query,
+			...many,
+			limit: 3,
+			maxTokens: 4000,
+		});
+		expect(limited.items).toHaveLength(3);
+		const scope = service.scope(many);
+		const asked = await scope.query(`RECALL "${query}" MAX TOKENS 4000`);
+		expect("rows" in asked && asked.rows).toHaveLength(60);
+		const both = await scope.query(`RECALL "${query}" LIMIT 4 MAX TOKENS 4000`);
+		expect("rows" in both && both.rows).toHaveLength(4);
+	});
+
 	test("returns what was written since a time", async () => {
 		const { service } = db;
 		const own = { tenantId: "times", userId: null } as const;
@@ -358,6 +392,12 @@ describe("recall", () => {
 		expect(
 			explain.tables.notes?.lists?.vector?.candidates.length,
 		).toBeGreaterThan(0);
+		const { weights, lists } = explain.tables.notes ?? {};
+		expect(weights).toMatchObject({ text: 1, name: 0.5 });
+		// Of the words of the query the offline model knows a part.
+		expect(weights?.vector).toBeGreaterThanOrEqual(0.05);
+		expect(weights?.vector).toBeLessThan(0.25);
+		expect(lists?.vector?.weight).toBe(weights?.vector);
 		expect(Object.keys(explain.timing)).toEqual([
 			"namesMs",
 			"searchMs",

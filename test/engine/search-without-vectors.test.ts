@@ -116,6 +116,10 @@ test("the explanation has a part for each table that was searched", async () => 
 	});
 	expect(Object.keys(hits.explain).sort()).toEqual(["films", "logs", "memos"]);
 	expect(hits.explain.films?.lists?.text?.candidates).toHaveLength(1);
+	for (const { weights, fields } of Object.values(hits.explain)) {
+		const vector = fields.length > 0 ? expect.any(Number) : 0;
+		expect(weights).toEqual({ vector, text: 1, name: 0.5 });
+	}
 });
 
 test("rows whose words are not stored yet are found as well", async () => {

@@ -319,7 +319,17 @@ describe("what is shown", () => {
 				found.items.map(({ entityId }) => entityId),
 			]);
 		}
-		const defaults = await search({ query, mode: "hybrid" });
+		const soon = await search({ query, mode: "hybrid" });
+		const onVectors = soon.items[0]?.lists.find(
+			({ list }) => list === "vector",
+		);
+		expect(onVectors).toMatchObject({ rank: 1 });
+		expect(onVectors).not.toHaveProperty("weight");
+		expect(onVectors).not.toHaveProperty("share");
+		const defaults = await search({ query, mode: "hybrid", explain: true });
+		expect(
+			defaults.items[0]?.lists.find(({ list }) => list === "vector")?.weight,
+		).toBe(1);
 		for (const { lists } of defaults.items)
 			expect(lists.reduce((sum, { share = 0 }) => sum + share, 0)).toBeCloseTo(
 				1,

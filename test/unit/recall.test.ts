@@ -87,6 +87,30 @@ test("terms are words that say something, and pairs of characters", () => {
 	expect(termsOf("長期記憶")).toEqual(["長期", "期記", "記憶"]);
 });
 
+test("items share the tokens that the first ones leave", () => {
+	const body = "A sentence of some length about gardens. ".repeat(20);
+	const items = Array.from({ length: 8 }, (_, at) => ({
+		at,
+		source: { key: null, body },
+	}));
+	const whole = estimateTokens(body.trim());
+	const maxTokens = 2 * whole + 250;
+	const equal = packItems(items, { maxTokens, terms: [] });
+	expect(equal.items.some(({ isWhole }) => isWhole)).toBe(false);
+	const { items: packed, ...rest } = packItems(items, {
+		maxTokens,
+		terms: [],
+		first: 2,
+	});
+	expect(packed.map(({ isWhole }) => isWhole).slice(0, 3)).toEqual([
+		true,
+		true,
+		false,
+	]);
+	expect(packed.length + rest.omitted).toBe(8);
+	expect(rest.tokens).toBeLessThanOrEqual(maxTokens);
+});
+
 const entity = (entityId: string) => ({ entityType: "notes", entityId });
 const found = (
 	entityId: string,

@@ -5,7 +5,6 @@ import { withReader } from "../open-service.ts";
 import {
 	addHelp,
 	addReadOptions,
-	limitOption,
 	type ReadScopeOptions,
 	readScopeOf,
 	wholeNumber,
@@ -23,8 +22,8 @@ import { noticeNothing } from "../rows/tenant-of-nothing.ts";
 
 interface RecallCommandOptions extends ReadScopeOptions {
 	readonly table?: readonly string[];
-	readonly limit: number;
-	readonly maxTokens: number;
+	readonly limit?: number;
+	readonly maxTokens?: number;
 	readonly since?: Date;
 	readonly explain?: boolean;
 }
@@ -43,11 +42,17 @@ export function addRecall(program: Command): void {
 			"-t, --table <table...>",
 			"only entities of these tables (default: all)",
 		)
-		.addOption(limitOption(10, limits.recallItems))
 		.addOption(
-			new Option("--max-tokens <n>", "tokens of all texts together, estimated")
-				.argParser(wholeNumber(1, limits.recallTokens))
-				.default(4000),
+			new Option(
+				"-n, --limit <n>",
+				"maximum number of results (default: 10; with --max-tokens alone as many as fit)",
+			).argParser(wholeNumber(1, limits.recallItems)),
+		)
+		.addOption(
+			new Option(
+				"--max-tokens <n>",
+				"tokens of all texts together, estimated (default: 4000)",
+			).argParser(wholeNumber(1, limits.recallTokens)),
 		)
 		.addOption(
 			new Option(
@@ -95,10 +100,10 @@ async function recall(
 		async (service) => {
 			const found = await service.recall({
 				query,
-				limit,
-				maxTokens,
 				explain,
 				...readScopeOf(options),
+				...(limit === undefined ? {} : { limit }),
+				...(maxTokens === undefined ? {} : { maxTokens }),
 				...(table === undefined ? {} : { tables: table }),
 				...(since === undefined ? {} : { since }),
 			});

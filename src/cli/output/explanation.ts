@@ -1,10 +1,14 @@
-import type { SearchExplanation, TableExplanations } from "../../index.ts";
+import type {
+	FusionWeights,
+	SearchExplanation,
+	TableExplanations,
+} from "../../index.ts";
 import { snakeNames } from "./json-text.ts";
 import { heading, type Line } from "./terminal.ts";
 
 /** How a search was made, below its hits. */
 export function explanationLines(explanation: SearchExplanation): Line[] {
-	const { isExact, fields, statements, sql, databasePlan, timing } =
+	const { isExact, fields, statements, sql, databasePlan, timing, weights } =
 		explanation;
 	const { embedMs, planMs, searchMs } = timing;
 	return [
@@ -15,6 +19,7 @@ export function explanationLines(explanation: SearchExplanation): Line[] {
 			({ field, plan, vectors, efSearch }) =>
 				`  ${field}: ${plan}, ${vectors} vectors in the scope${efSearch === undefined ? "" : `, ${efSearch} candidates`}`,
 		),
+		...(weights === undefined ? [] : [`  weights ${weightsText(weights)}`]),
 		`  embedding ${ms(embedMs)}, planning ${ms(planMs)}, searching ${ms(searchMs)}`,
 		heading("sql"),
 		...indented(sql),
@@ -53,6 +58,12 @@ export function jsonExplanation({
 		{ weight, candidates: candidates.map(snakeNames) },
 	]);
 	return { ...snakeNames(explanation), lists: Object.fromEntries(named) };
+}
+
+function weightsText({ vector, text, name }: FusionWeights): string {
+	return Object.entries({ vector, text, name })
+		.map(([list, weight]) => `${list}=${Number(weight.toFixed(3))}`)
+		.join(",");
 }
 
 function ms(value: number): string {

@@ -131,13 +131,15 @@ function planRecall(query: Recall, registry: Registry): QueryPlan {
 		(part) => tableOf(part, registry).entity.tableName,
 	);
 	const { recallItems, recallTokens } = limits;
+	const limit = inRange(query.limit, "LIMIT", [1, recallItems]);
+	const maxTokens = inRange(query.maxTokens, "MAX TOKENS", [1, recallTokens]);
 	return {
 		kind: "recall",
 		query: query.text,
 		...(tables === undefined ? {} : { tables }),
-		limit: inRange(query.limit, "LIMIT", [1, recallItems]) ?? 10,
-		maxTokens:
-			inRange(query.maxTokens, "MAX TOKENS", [1, recallTokens]) ?? 4000,
+		...(limit === undefined && maxTokens !== undefined
+			? { maxTokens }
+			: { limit: limit ?? 10, maxTokens: maxTokens ?? 4000 }),
 	};
 }
 

@@ -2,7 +2,7 @@ import type { SqlFilter } from "../../filters/sql-text/sql-filter.ts";
 import { compile, type Sql } from "../../sql.ts";
 import type { Direction } from "./rem-query.ts";
 
-/** What a query does: the read it is, with every name known and every limit set. */
+/** What a query does: the read it is, with every name known and its limits set. */
 export type QueryPlan =
 	| {
 			readonly kind: "lookup";
@@ -30,7 +30,8 @@ export type QueryPlan =
 			readonly kind: "recall";
 			readonly query: string;
 			readonly tables?: readonly string[];
-			readonly limit: number;
+			/** Omitted where the tokens alone are given: as many as fit. */
+			readonly limit?: number;
 			readonly maxTokens: number;
 	  }
 	| {

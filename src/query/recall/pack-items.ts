@@ -25,6 +25,8 @@ export interface PackOptions {
 	readonly maxTokens: number;
 	/** Words of the query, by which passages are chosen. */
 	readonly terms: readonly string[];
+	/** So many items share the tokens before the others do. @default all */
+	readonly first?: number;
 }
 
 /** As long as there is so much room for it, a text with its surroundings is not cut shorter than this. */
@@ -37,8 +39,24 @@ const minShare = 100;
  */
 export function packItems<Item extends PackedItem>(
 	items: readonly Item[],
-	{ maxTokens, terms }: PackOptions,
+	{ maxTokens, terms, first = items.length }: PackOptions,
 ): Packed<Omit<Item, "source">> {
+	const head = packEqually(items.slice(0, first), maxTokens, terms);
+	const left = maxTokens - head.tokens;
+	const tail = packEqually(items.slice(first), left, terms);
+	const packed = [...head.items, ...tail.items];
+	return {
+		items: packed,
+		omitted: items.length - packed.length,
+		tokens: head.tokens + tail.tokens,
+	};
+}
+
+function packEqually<Item extends PackedItem>(
+	items: readonly Item[],
+	maxTokens: number,
+	terms: readonly string[],
+): Omit<Packed<Omit<Item, "source">>, "omitted"> {
 	const sizes = items.map(
 		({ source, frameTokens = 0 }) =>
 			frameTokens + estimateTokens(wholeText(source)),
@@ -54,11 +72,7 @@ export function packItems<Item extends PackedItem>(
 		packed.push({ ...item, ...fitted });
 		left -= fitted.tokens + frameTokens;
 	}
-	return {
-		items: packed,
-		omitted: items.length - packed.length,
-		tokens: maxTokens - left,
-	};
+	return { items: packed, tokens: maxTokens - left };
 }
 
 /** The most that each may have, so that all of them fit: what the short ones leave is the long ones'. */
