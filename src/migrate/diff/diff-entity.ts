@@ -1,4 +1,5 @@
 import type { Catalogue, Relation } from "../../db/catalogue/relations.ts";
+import type { Entity } from "../../models/entity.ts";
 import { boundedName } from "../../models/names.ts";
 import type { EntityTable } from "../../models/registry.ts";
 import { embeddingsDdl, tableDdl } from "../../schema/entity-ddl.ts";
@@ -57,12 +58,23 @@ export function diffEntity(table: EntityTable, sides: DiffSides): Difference[] {
 
 /** All that makes an entity, but for what is built after the load. */
 export function entityText(table: EntityTable): string {
-	const text = texts.get(table) ?? makeText(table);
-	texts.set(table, text);
+	const { schema, entity, language } = table;
+	const known = texts.get(entity);
+	if (known?.schema === schema && known.language === language)
+		return known.text;
+	const text = makeText(table);
+	texts.set(entity, { schema, language, text });
 	return text;
 }
 
-const texts = new WeakMap<EntityTable, string>();
+/** The last text of each model: a migration compares it several times. */
+const texts = new WeakMap<Entity, EntityTextOf>();
+
+interface EntityTextOf {
+	readonly schema: string;
+	readonly language: string | undefined;
+	readonly text: string;
+}
 
 /** The same where nothing of the entity is there. */
 export function newEntityText(table: EntityTable): string {
