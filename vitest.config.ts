@@ -63,6 +63,8 @@ export default defineConfig(async () => {
 			pool: "forks" as const,
 			// A test waits for the server, a timer or a process now and then.
 			maxWorkers: 3,
+			// The projects load the same modules, and each would transform them again.
+			experimental: { fsModuleCache: true },
 			// A machine may have ten times the work that it has cores: a limit is
 			// there to end what hangs, not to measure.
 			testTimeout: 300_000,
