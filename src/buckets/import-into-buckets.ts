@@ -58,7 +58,6 @@ export async function importIntoBuckets(
 						{ ...part, tables, rows },
 						{
 							skipsVectors,
-							skipsEqual: call.commitEvery !== undefined,
 							userId,
 							onProgress,
 							signal,

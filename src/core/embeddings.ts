@@ -208,7 +208,9 @@ export class Embeddings {
 	async retry(): Promise<number> {
 		const { db, settings, registry } = this.#parts;
 		const names = registry.all().map(({ entity }) => entity.tableName);
-		const retried = await retryDeadLettered(db, settings.schema, names);
+		const retried = await this.#explained(
+			retryDeadLettered(db, settings.schema, names),
+		);
 		this.#worker.retry();
 		return retried;
 	}
@@ -230,12 +232,12 @@ export class Embeddings {
 	 * their vector.
 	 */
 	switch(name: ModelName): Promise<string[]> {
-		return this.#tables.switch(name);
+		return this.#explained(this.#tables.switch(name));
 	}
 
 	/** @internal the tables that {@link switch} would switch, all of whose texts have their vectors */
 	checkSwitch(name: ModelName): Promise<EntityTable[]> {
-		return this.#tables.checkSwitch(name);
+		return this.#explained(this.#tables.checkSwitch(name));
 	}
 
 	/** Removes the vectors of a model that no table uses any more; returns how many there were. */
@@ -243,7 +245,7 @@ export class Embeddings {
 		name: ModelName,
 		{ signal }: { readonly signal?: AbortSignal | undefined } = {},
 	): Promise<number> {
-		return this.#tables.prune(name, signal);
+		return this.#explained(this.#tables.prune(name, signal));
 	}
 
 	/** @internal {@link ModelProviders.check} */

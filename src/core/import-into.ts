@@ -60,7 +60,6 @@ export async function importInto(
 						for (const table of part.tables) await checkModel(core, tx, table);
 					return importRows(tx, part, {
 						skipsVectors,
-						skipsEqual: call.commitEvery !== undefined,
 						userId,
 						onProgress,
 						signal,

@@ -16,6 +16,7 @@ import { Registry } from "../models/registry.ts";
 import type { CacheFallback } from "../query/cached-read.ts";
 import { VectorStatistics } from "../query/vector-statistics.ts";
 import type { Settings } from "../settings/settings.ts";
+import { explainDrift } from "../store/explain-drift.ts";
 import { quoted } from "../util/suggest.ts";
 import { Embedder } from "./embedder.ts";
 import { Embeddings } from "./embeddings.ts";
@@ -117,6 +118,7 @@ export class ServiceCore {
 			onBuilt: () => this.vectorStatistics.forget(),
 			tables: () => registry.all(),
 			space: () => this.embedder.spaceIfKnown(),
+			explain: (error) => explainDrift(all, registry.all(), error),
 		});
 		this.schema = new SchemaLifecycle(all, {
 			schema: settings.schema,

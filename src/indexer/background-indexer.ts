@@ -66,6 +66,8 @@ export interface BackgroundIndexerOptions extends TableBuilderOptions {
 	readonly tables: () => readonly EntityTable[];
 	/** Where the service's own vectors are. */
 	readonly space: () => VectorSpace | undefined;
+	/** The error with what differs from the models, where something does. */
+	readonly explain: (error: unknown) => Promise<unknown>;
 }
 
 export const indexRequest: OptionChecks<IndexRequest> = {
@@ -115,22 +117,28 @@ export class BackgroundIndexer {
 	 * @example
 	 * await service.indexer.queueIndex({ tableName: "documents", indexType: "hnsw" })
 	 */
-	async queueIndex(request: IndexRequest): Promise<void> {
-		await this.#enqueue(await this.#requested(request), true);
-		this.#startIfEnabled();
+	queueIndex(request: IndexRequest): Promise<void> {
+		return this.#explained(async () => {
+			await this.#enqueue(await this.#requested(request), true);
+			this.#startIfEnabled();
+		});
 	}
 
 	/** Builds the table's indexes of that type now; throws `INDEX_FAILED` with the reason why one is not built. */
-	async build(request: IndexRequest): Promise<void> {
-		const indexes = await this.#requested(request);
-		await this.#enqueue(indexes, true);
-		await this.#loop.settle(indexes.map(({ name }) => name));
+	build(request: IndexRequest): Promise<void> {
+		return this.#explained(async () => {
+			const indexes = await this.#requested(request);
+			await this.#enqueue(indexes, true);
+			await this.#loop.settle(indexes.map(({ name }) => name));
+		});
 	}
 
 	/** Builds whatever is queued, now and later, until `stop()`; resolves then. */
-	async run(): Promise<void> {
-		refuseInsideTransaction(this.#db);
-		return this.#loop.run();
+	run(): Promise<void> {
+		return this.#explained(async () => {
+			refuseInsideTransaction(this.#db);
+			await this.#loop.run();
+		});
 	}
 
 	/** @internal Builds what is queued, once. */
@@ -155,25 +163,28 @@ export class BackgroundIndexer {
 	 * second attempts. Throws `INDEX_FAILED` for those that failed for good, and
 	 * for those that only the owner of their table may build.
 	 */
-	async drain(): Promise<void> {
-		// What was loaded last is checked now: nothing of it is queued later.
-		await this.#queueAfterLoads();
-		await Promise.allSettled(this.#checks);
-		await this.#fillWords();
-		const open = queuedBuilds(await this.#look());
-		await this.#loop.settle(open.map(({ indexName }) => indexName));
+	drain(): Promise<void> {
+		return this.#explained(async () => {
+			// What was loaded last is checked now: nothing of it is queued later.
+			await this.#queueAfterLoads();
+			await Promise.allSettled(this.#checks);
+			await this.#fillWords();
+			const open = queuedBuilds(await this.#look());
+			await this.#loop.settle(open.map(({ indexName }) => indexName));
+		});
 	}
 
 	/** Every index that should be there: its state, size, progress, and what it waits for. */
-	async status(): Promise<IndexerStatus> {
+	status(): Promise<IndexerStatus> {
 		const { schema, settings } = this.#options;
-		return {
+		return this.#explained(async () => ({
 			running: this.#loop.isWorking,
 			indexes: await readIndexStatus(this.#limited, await this.#look(), {
 				schema,
 				minRows: settings.minRows,
+				explain: this.#options.explain,
 			}),
-		};
+		}));
 	}
 
 	/**
@@ -181,11 +192,11 @@ export class BackgroundIndexer {
 	 * is not there yet, however small its table, as long as it is not empty.
 	 * Returns the names.
 	 */
-	async repair({
-		missing = false,
-	}: {
-		missing?: boolean;
-	} = {}): Promise<string[]> {
+	repair(options: { missing?: boolean } = {}): Promise<string[]> {
+		return this.#explained(() => this.#repair(options));
+	}
+
+	async #repair({ missing = false }: { missing?: boolean }): Promise<string[]> {
 		const { queue, possible } = await this.#look();
 		const failed = new Set(
 			queue.flatMap(({ indexName, state }) =>
@@ -216,7 +227,12 @@ export class BackgroundIndexer {
 			if (!this.#loop.isStopping) await this.#checkNow(table);
 		})
 			// On a standby, or before the first migration, another server or process builds indexes.
-			.catch((error: unknown) => this.#warn("indexes are not checked", error))
+			.catch(async (error: unknown) =>
+				this.#warn(
+					"indexes are not checked",
+					await this.#options.explain(error),
+				),
+			)
 			.finally(() => this.#checks.delete(check));
 		this.#checks.add(check);
 		return check;
@@ -273,6 +289,12 @@ export class BackgroundIndexer {
 		});
 		await load.dropIndexesToFill();
 		return () => load.end();
+	}
+
+	#explained<T>(work: () => Promise<T>): Promise<T> {
+		return work().catch(async (error: unknown) => {
+			throw await this.#options.explain(error);
+		});
 	}
 
 	#openLoad(

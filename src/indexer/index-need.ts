@@ -31,14 +31,20 @@ WHERE ${minRows} <= (SELECT count(*) FROM (SELECT ${entriesOf(schema, index)} LI
 export async function indexNeed(
 	db: Handle,
 	indexes: readonly DeclaredIndex[],
-	threshold: Threshold,
+	{
+		explain,
+		...threshold
+	}: Threshold & {
+		/** The error with what differs from the models. */
+		readonly explain: (error: unknown) => Promise<unknown>;
+	},
 ): Promise<{
 	readonly paying: readonly DeclaredIndex[];
-	readonly problems: ReadonlyMap<DeclaredIndex, string>;
+	readonly problems: ReadonlyMap<DeclaredIndex, RemError>;
 }> {
 	const count = (some: readonly DeclaredIndex[]) =>
 		indexesThatPay(db, some, threshold);
-	const problems = new Map<DeclaredIndex, string>();
+	const problems = new Map<DeclaredIndex, RemError>();
 	try {
 		return { paying: await count(indexes), problems };
 	} catch (error) {
@@ -50,7 +56,8 @@ export async function indexNeed(
 			paying.push(...(await count([index])));
 		} catch (error) {
 			if (!isDrift(error)) throw error;
-			problems.set(index, `${error.message}: rem migrate adds it`);
+			const explained = await explain(error);
+			problems.set(index, isDrift(explained) ? explained : error);
 		}
 	return { paying, problems };
 }

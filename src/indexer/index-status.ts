@@ -1,5 +1,6 @@
 import type { StoredIndex } from "../db/catalogue/indexes.ts";
 import type { Handle } from "../db/database.ts";
+import type { RemError } from "../errors.ts";
 import type { DeclaredIndex, IndexType } from "../schema/index-types.ts";
 import {
 	type BlockingTransaction,
@@ -62,7 +63,7 @@ export async function readIndexStatus(
 		impossible,
 		queue,
 	}: Declaration & { readonly queue: readonly QueuedBuild[] },
-	{ schema, minRows }: { readonly schema: string; readonly minRows: number },
+	{ schema, ...more }: Parameters<typeof indexNeed>[2],
 ): Promise<IndexStatus[]> {
 	const { compared, others } = await readIndexStates(db, schema, possible);
 	const running = await readRunningBuilds(db, schema);
@@ -71,7 +72,7 @@ export async function readIndexStatus(
 		compared
 			.filter(({ state }) => state === "missing")
 			.map(({ declared }) => declared),
-		{ schema, minRows },
+		{ schema, ...more },
 	);
 	return [
 		...compared.map((index) =>
@@ -105,12 +106,14 @@ const notInProgress = {
 	leftTo: null,
 };
 
+const remedy = "rem migrate adds what is missing";
+
 interface Known {
 	readonly queue: readonly QueuedBuild[];
 	readonly running: readonly RunningBuild[];
 	readonly pays: boolean;
 	/** Why that is not known. */
-	readonly problem: string | undefined;
+	readonly problem: RemError | undefined;
 }
 
 function statusOf(
@@ -134,7 +137,8 @@ function statusOf(
 				: shownState(state, job, pays || problem !== undefined),
 		usable: state === "valid" || state === "changed",
 		sizeBytes: live?.sizeBytes ?? 0,
-		error: problem ?? null,
+		error: problem === undefined ? null : `${problem.message}: ${remedy}`,
+		sqlState: problem?.sqlState ?? null,
 		...(job === undefined || job.state === "built" || state === "valid"
 			? {}
 			: {

@@ -51,17 +51,24 @@ export async function batchUpsert(
 	checkEntities(entities);
 	const { db, table, options } = call;
 	const { signal } = options;
+	const tables = new Set([table]);
+	const watched = { ...call, db: stoppable(db, signal), tables };
 	try {
 		checkCancelled(signal);
-		return await upsertAny({ ...call, db: stoppable(db, signal) }, entities);
+		return await upsertAny(watched, entities);
 	} catch (error) {
 		if (signal?.aborted === true) throw asCancelled(error);
-		throw await explainDrift(db, [table], asDrift(table, error));
+		throw await explainDrift(db, [...tables], asDrift(table, error));
 	}
 }
 
+/** With the tables that rows are written into, of all buckets that the call has reached. */
+interface WatchedCall extends UpsertCall {
+	readonly tables: Set<EntityTable>;
+}
+
 async function upsertAny(
-	call: UpsertCall,
+	call: WatchedCall,
 	entities: Iterable<unknown> | AsyncIterable<unknown>,
 ): Promise<UpsertResult> {
 	const { table, options } = call;
@@ -143,7 +150,7 @@ function checkEntities(entities: unknown): void {
 
 /** One transaction for all rows. */
 async function upsertWhole(
-	call: UpsertCall,
+	call: WatchedCall,
 	rows: readonly ValidRow[],
 ): Promise<UpsertResult> {
 	const { options } = call;
@@ -184,7 +191,7 @@ async function* validatedChunks(
 
 /** Each chunk is committed on its own, while the next one is read, validated and embedded. */
 async function upsertChunks(
-	call: UpsertCall,
+	call: WatchedCall,
 	chunks: Iterable<ValidRow[]> | AsyncIterable<ValidRow[]>,
 	total: number | undefined,
 ): Promise<UpsertResult> {
@@ -262,7 +269,7 @@ interface PreparedBatch {
 
 /** Prepares what is written into each table; a text that is in several parts is embedded once. */
 async function prepareParts(
-	call: UpsertCall,
+	call: WatchedCall,
 	rows: readonly ValidRow[],
 	known: TextVectors = new Map(),
 ): Promise<PreparedBatch> {
@@ -279,6 +286,7 @@ async function prepareParts(
 	};
 	const prepared: PreparedPart[] = [];
 	for (const part of parts) {
+		call.tables.add(part.call.table);
 		const own = await prepare(part.call, part.rows, vectors);
 		vectors = own.vectors;
 		prepared.push({
@@ -311,7 +319,7 @@ class Forecasts {
 }
 
 async function commit(
-	call: UpsertCall,
+	call: WatchedCall,
 	batch: PreparedBatch,
 ): Promise<UpsertResult> {
 	const { db, table } = call;

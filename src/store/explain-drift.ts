@@ -16,7 +16,8 @@ import { elementAt } from "../util/present.ts";
  * differs from the models where something does: what the database itself reports
  * of it depends on the statement, and often names neither table nor column; it is
  * the error's cause. The tables are looked at only after an error that a
- * difference may cause.
+ * difference may cause. Of tables of several buckets the first bucket with a
+ * difference is named.
  */
 export async function explainDrift(
 	db: Handle,
@@ -29,10 +30,27 @@ export async function explainDrift(
 	examined.add(error);
 	if (tables.some((table) => error.message.startsWith(titleOf(table))))
 		return error;
+	const schemas = new Set(tables.map(({ schema }) => schema));
+	for (const schema of schemas) {
+		const own = tables.filter((table) => table.schema === schema);
+		const drift = await driftOf(db, own, error);
+		if (drift === undefined) continue;
+		const place = schemas.size > 1 ? `bucket ${schema}: ` : "";
+		return asDrift(error, `${place}${drift}`);
+	}
+	return error;
+}
+
+/** What differs in the tables of one schema and may cause the error. */
+async function driftOf(
+	db: Handle,
+	tables: readonly EntityTable[],
+	error: RemError,
+): Promise<string | undefined> {
 	// A value is refused for the type of its column, not for a key or another column.
 	const isValue = error.sqlState?.startsWith("22") === true;
 	const only = tables.length === 1 ? tables[0] : undefined;
-	if (only === undefined && /^2/.test(error.sqlState ?? "")) return error;
+	if (only === undefined && /^2/.test(error.sqlState ?? "")) return undefined;
 	// A transaction that has failed cannot look: then the database's words remain.
 	const found = await readDrift(db, tables, {
 		isValue,
@@ -43,18 +61,12 @@ export async function explainDrift(
 		const shown = found.slice(0, shownTables);
 		const more = found.length - shown.length;
 		return found.length === 0
-			? error
-			: asDrift(
-					error,
-					`${shown.join("; ")}${more > 0 ? `; and ${more} more` : ""}`,
-				);
+			? undefined
+			: `${shown.join("; ")}${more > 0 ? `; and ${more} more` : ""}`;
 	}
 	return only === undefined || error.code !== "SCHEMA_DRIFT"
-		? error
-		: asDrift(
-				error,
-				`${titleOf(only)} differs from its model: ${error.message}`,
-			);
+		? undefined
+		: `${titleOf(only)} differs from its model: ${error.message}`;
 }
 
 const shownTables = 3;

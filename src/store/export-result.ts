@@ -67,9 +67,9 @@ export interface RowDifference {
 export interface ImportResult {
 	/** Rows that did not exist. */
 	readonly inserted: number;
-	/** Rows that took the place of the stored row of their id. */
+	/** Rows that took the place of a stored row of their id that differed. */
 	readonly updated: number;
-	/** With `commitEvery`: rows whose stored row is equal, which were not written. */
+	/** Rows whose stored row is equal, vectors included, which were not written. */
 	readonly unchanged: number;
 	readonly vectors: number;
 	/** Always 0: no provider is asked. */

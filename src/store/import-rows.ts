@@ -1,5 +1,6 @@
 import type { Handle } from "../db/database.ts";
 import { embeddingModelsRef, settles } from "../db/embedding-queue.ts";
+import { encodeArray } from "../db/encode.ts";
 import { sendPipelined } from "../db/pipelined.ts";
 import { tableRef } from "../db/tables.ts";
 import { RemError } from "../errors.ts";
@@ -40,8 +41,6 @@ export interface ImportRowsOptions {
 	readonly skipsVectors: boolean;
 	readonly onProgress?: ((progress: ImportProgress) => void) | undefined;
 	readonly signal?: AbortSignal | undefined;
-	/** Whether rows whose stored row is equal are not written, at the price of a read. @default false */
-	readonly skipsEqual?: boolean;
 	/** As of the call: stored rows of other users are not replaced. @default any user's */
 	readonly userId?: string | null | undefined;
 	/** Called at the end with what was written into each table. */
@@ -131,20 +130,40 @@ VALUES (${table.entity.tableName}, ${provider}, ${model}, ${dimensions}::integer
 ON CONFLICT DO NOTHING`);
 }
 
-/** All rows, or those whose stored row is missing or differs. */
+/** The rows whose stored row is missing or differs. */
 async function writeChanged(
 	tx: Handle,
 	batch: Batch,
 	options: ImportRowsOptions,
 ): Promise<ImportedCount> {
-	if (options.skipsEqual !== true) return writeBatch(tx, batch, options);
-	const equal = await equalRows(tx, batch, options);
+	const equal = await findEqual(tx, batch, options);
 	const [first, ...others] = batch.filter((row) => !equal.has(row));
 	const written =
 		first === undefined
 			? noRows
 			: await writeBatch(tx, [first, ...others], options);
 	return { ...written, unchanged: equal.size };
+}
+
+/** Values are sent to be compared only where rows of their ids are stored: an import into an empty table writes them at once. */
+async function findEqual(
+	tx: Handle,
+	batch: Batch,
+	options: ImportRowsOptions,
+): Promise<ReadonlySet<ImportedRow>> {
+	const { table } = batch[0].table;
+	const ids = encodeArray(
+		"uuid",
+		batch.map(({ id }) => id),
+	);
+	const { rows } = await tx.query<{ id: string }>(
+		sql`SELECT t.id FROM ${tableRef(table)} AS t WHERE t.id = ANY (${ids}::uuid[])`,
+	);
+	const stored = new Set(rows.map(({ id }) => id));
+	const [first, ...others] = batch.filter(({ id }) => stored.has(id));
+	return first === undefined
+		? new Set()
+		: equalRows(tx, [first, ...others], options);
 }
 
 /** In a savepoint: where the database refuses a row, each is tried alone, to name its line. */

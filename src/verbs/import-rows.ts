@@ -60,11 +60,11 @@ export interface ImportRows {
 	 * Writes the rows of an export as they were: ids, times, edges, users, vectors,
 	 * soft-deleted rows. No provider is asked. One transaction, in constant memory:
 	 * where a line is broken, nothing is written (`commitEvery`: of that part). A stored row of the same id is
-	 * replaced. With a tenant or user, the rows must be theirs.
+	 * replaced where it differs. With a tenant or user, the rows must be theirs.
 	 *
 	 * @example
 	 * await service.importRows({ text: createReadStream("rows.jsonl") })
-	 * // { inserted: 2, updated: 0, vectors: 2, embeddingsGenerated: 0, embeddingsQueued: 0, tables: { … } }
+	 * // { inserted: 2, updated: 0, unchanged: 0, vectors: 2, embeddingsGenerated: 0, embeddingsQueued: 0, tables: { … } }
 	 */
 	importRows(options: ImportRowsOptions): Promise<ImportResult>;
 }
@@ -85,7 +85,13 @@ export const importRows = verb({
 	name: "importRows",
 	method: traced(async(options(checks)), {
 		operation: "importRows",
-		found: counts("inserted", "updated", "vectors", "embeddingsQueued"),
+		found: counts(
+			"inserted",
+			"updated",
+			"unchanged",
+			"vectors",
+			"embeddingsQueued",
+		),
 	}),
 	scopeAt: 0,
 	buckets: ({ buckets }: BucketCaller, call: ImportRowsOptions) =>

@@ -2,7 +2,7 @@ import { Buckets } from "../buckets/buckets.ts";
 import { definePublic, publicMethod } from "../calls/public-methods.ts";
 import type { ServiceCore } from "../core/service-core.ts";
 import { explainDrift } from "../store/explain-drift.ts";
-import { membersOf } from "../util/present.ts";
+import { elementAt, membersOf } from "../util/present.ts";
 import {
 	type BoundScope,
 	boundTo,
@@ -64,7 +64,7 @@ class CallableVerbs {
 									)
 								: verb.run({ core, verbs: this, scope }, ...given);
 						return result.catch(async (error: unknown) => {
-							throw await explained(core, given, error);
+							throw await explained(coresOf(verb, core, given), given, error);
 						});
 					},
 				),
@@ -73,21 +73,37 @@ class CallableVerbs {
 	}
 }
 
-/** The error with what differs from the models, of the tables that the call names, or of all. */
+/** The error with what differs from the models, of the tables that the call names, or of all, in these buckets. */
 function explained(
-	core: ServiceCore,
+	cores: readonly ServiceCore[],
 	given: readonly unknown[],
 	error: unknown,
 ): Promise<unknown> {
-	// The buckets' tables are alike.
-	const { db, registry } = core instanceof Buckets ? core.at(0) : core;
+	const { db } = elementAt(cores, 0);
 	const { tableName, tables } = Object.assign({}, ...given.map(membersOf));
 	const named = [tableName ?? tables ?? []].flat();
-	const all = registry.all();
+	const all = cores.flatMap(({ registry }) => registry.all());
 	const concerned = all.filter(({ entity }) =>
 		named.includes(entity.tableName),
 	);
 	return explainDrift(db, concerned.length === 0 ? all : concerned, error);
+}
+
+/** Of the buckets that the call may have reached, its tenant's first. */
+function coresOf(
+	verb: Verb,
+	core: ServiceCore,
+	given: readonly unknown[],
+): readonly ServiceCore[] {
+	if (!(core instanceof Buckets)) return [core];
+	const { tenantId } = membersOf(given[verb.scopeAt]);
+	const tenant =
+		typeof tenantId === "string" ? tenantId : core.settings.defaultTenant;
+	const all = core.all();
+	if (tenant === null) return all;
+	const own = core.of(tenant);
+	const isOfTenant = typeof verb.buckets !== "function";
+	return isOfTenant ? [own] : [own, ...all.filter((one) => one !== own)];
 }
 
 /** In the bucket of the call's tenant, unless the verb has a rule of its own. */

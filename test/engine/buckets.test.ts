@@ -404,7 +404,7 @@ describe("an export", () => {
 			});
 			expect(hit?.entityKey).toBe("own");
 			const again = await other.importRows({ text });
-			expect(again).toMatchObject({ inserted: 0, updated: exported.rows });
+			expect(again).toMatchObject({ inserted: 0, unchanged: exported.rows });
 		} finally {
 			await other.close();
 			await database.drop();

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import * as z from "zod";
+import { publicClasses } from "../../src/calls/public-methods.ts";
 import {
 	defineEntity,
 	PostgresService,
@@ -163,8 +164,7 @@ describe.each(Object.entries(drifts))("%s", (_, { change, names, fail }) => {
 					() => service.query('EXPLAIN SEARCH "first" IN notes', { tenantId }),
 				],
 				["forget", () => service.forget({ tenantId: "another" })],
-				["embeddings.status", () => service.embeddings.status()],
-				["embeddings.sync", () => service.embeddings.sync()],
+				...maintenanceOf(service),
 			]);
 			await service.execute(change);
 			const before = await written(service);
@@ -192,6 +192,141 @@ describe.each(Object.entries(drifts))("%s", (_, { change, names, fail }) => {
 			await drop();
 		}
 	});
+});
+
+/** The public methods of the indexer and the embeddings that read or write the database. */
+function maintenanceOf({
+	indexer,
+	embeddings,
+}: PostgresService<readonly [typeof Note]>): [
+	string,
+	() => Promise<unknown>,
+][] {
+	const index = { tableName: "notes", indexType: "gin" } as const;
+	const model = { provider: "local", model: "lexical-v1", dimensions: 8 };
+	const calls = {
+		indexer: {
+			queueIndex: () => indexer.queueIndex(index),
+			status: () => indexer.status(),
+			repair: () => indexer.repair({ missing: true }),
+		},
+		embeddings: {
+			status: () => embeddings.status(),
+			estimate: () => embeddings.estimate(),
+			retry: () => embeddings.retry(),
+			sync: () => embeddings.sync(),
+			switch: () => orRefused(embeddings.switch(model)),
+			prune: () => orRefused(embeddings.prune(model)),
+		},
+	};
+	// No table is read by the call itself, or what fails is an attempt to build: INDEX_FAILED.
+	const others = {
+		indexer: ["run", "stop", "check", "build", "drain"],
+		embeddings: ["registerProvider", "generateBatch", "start", "stop"],
+	};
+	for (const [place, { type }] of [
+		["indexer", { type: "BackgroundIndexer" }],
+		["embeddings", { type: "Embeddings" }],
+	] as const) {
+		const { methods = {} } =
+			publicClasses().find((one) => one.type.name === type) ?? {};
+		expect([...Object.keys(calls[place]), ...others[place]].sort()).toEqual(
+			Object.keys(methods).sort(),
+		);
+	}
+	return Object.entries(calls).flatMap(([place, ofPlace]) =>
+		Object.entries<() => Promise<unknown>>(ofPlace).map(
+			([name, call]): [string, () => Promise<unknown>] => [
+				`${place}.${name}`,
+				call,
+			],
+		),
+	);
+}
+
+/** A model that no table has may not be switched to, or pruned while it is used. */
+function orRefused(call: Promise<unknown>): Promise<unknown> {
+	return call.catch((error: RemError) => {
+		if (error.code !== "VALIDATION") throw error;
+	});
+}
+
+test("the status of an index names the table and the column that it waits for", async () => {
+	const { url, drop } = await createDatabase();
+	const service = await PostgresService.connect({
+		connectionString: url,
+		models: [Note],
+		embedding: { provider: "local", dimensions: sampleDimensions },
+		backgroundIndex: { enabled: false },
+	});
+	try {
+		await service.migrate();
+		await service.execute("ALTER TABLE notes DROP COLUMN graph_edges CASCADE");
+		const { indexes } = await service.indexer.status();
+		expect(indexes.flatMap(({ error }) => error ?? [])).toContain(
+			'table "notes" differs from its model: column "graph_edges" is missing: rem migrate adds what is missing',
+		);
+	} finally {
+		await service.close();
+		await drop();
+	}
+});
+
+test("with buckets it is that of the bucket in which the call failed", async () => {
+	const { url, drop } = await createDatabase();
+	const service = await PostgresService.connect({
+		connectionString: url,
+		models: [Note],
+		buckets: 3,
+		defaultTenant: "t0",
+		embedding: { provider: "local", dimensions: sampleDimensions },
+		backgroundIndex: { enabled: false },
+	});
+	try {
+		await service.migrate();
+		const tenants = ["t0", "t1", "t2", "t3", "t4", "t5", "t6", "t7"];
+		await service.batchUpsert({
+			tableName: "notes",
+			entities: tenants.map((tenantId) => ({ name: "one", tenantId })) as never,
+		});
+		const { rows } = await service.execute<{ tenant: string }>(
+			"SELECT tenant_id AS tenant FROM public_b02.notes ORDER BY tenant_id",
+		);
+		const tenantId = rows[0]?.tenant as string;
+		await service.execute("ALTER TABLE public_b02.notes DROP COLUMN year");
+		const messageOf = (call: Promise<unknown>) =>
+			call.then(
+				() => "no error",
+				({ code, message }: RemError) => `${code}: ${message}`,
+			);
+		const repository = service.repository(Note);
+		const missing =
+			'table "notes" differs from its model: column "year" is missing';
+		// Calls of one tenant are in one bucket, the others name theirs.
+		for (const call of [
+			() =>
+				service.vectorSearch({ tableName: "notes", queryText: "a", tenantId }),
+			() => repository.find({ tenantId }),
+		])
+			expect(await messageOf(call())).toBe(`SCHEMA_DRIFT: ${missing}`);
+		for (const call of [
+			() => repository.find({}),
+			() =>
+				repository.upsert(
+					tenants.map((tenantId) => ({
+						name: "two",
+						tenantId,
+						year: 1,
+					})) as never,
+				),
+		])
+			expect(await messageOf(call())).toBe(
+				`SCHEMA_DRIFT: bucket public_b02: ${missing}`,
+			);
+	} finally {
+		await service.close();
+		await drop();
+	}
 });
 
 test("an error of one table is not explained by what differs in another", async () => {

@@ -144,7 +144,12 @@ test("rows, edges, vectors, users and the cache are the same, and no provider is
 	).toMatchObject({ entityKey: "one", graphEdges: [{ dst: "two" }] });
 	// Once more: the rows are the same rows.
 	const again = await service.importRows({ text });
-	expect(again).toMatchObject({ inserted: 0, updated: result.inserted });
+	expect(again).toMatchObject({
+		inserted: 0,
+		updated: 0,
+		unchanged: result.inserted,
+		vectors: 0,
+	});
 	expect(await storedRows(service)).toEqual(await storedRows(db.service));
 });
 
@@ -245,7 +250,7 @@ test("without vectors, texts wait for them; those that the stored rows have stay
 	expect(provider.asked).toHaveLength(3);
 });
 
-test("a text whose vector the file lacks waits for it, also of a row that is stored unchanged", async () => {
+test("a text whose vector the file lacks waits for it, unless the stored row has it", async () => {
 	await fill("lacking");
 	const options = {
 		tenantId: "lacking",
@@ -280,9 +285,21 @@ test("a text whose vector the file lacks waits for it, also of a row that is sto
 		embeddingsQueued: 1,
 	});
 	expect(await queued()).toEqual(["description"]);
-	// Its vector arrives, and nothing waits; without it, it waits again.
-	await service.importRows({ text: whole });
+	expect(await service.importRows({ text: lacking })).toMatchObject({
+		updated: 0,
+		embeddingsQueued: 0,
+	});
+	expect(await queued()).toEqual(["description"]);
+	// Its vector arrives, and nothing waits; a file without it leaves it there.
+	expect(await service.importRows({ text: whole })).toMatchObject({
+		updated: 1,
+	});
 	expect(await queued()).toEqual([]);
+	await service.importRows({ text: lacking });
+	expect(await queued()).toEqual([]);
+	await service.embeddings.sync();
+	expect(provider.asked).toEqual([]);
+	await service.execute("DELETE FROM embeddings_notes");
 	await service.importRows({ text: lacking });
 	expect(await queued()).toEqual(["description"]);
 	await service.embeddings.sync();
@@ -345,7 +362,7 @@ test("a tenant, a user and tables narrow an export", async () => {
 	expect(await codeOf(scope.importRows({ text: await exported() }))).toBe(
 		"TENANT_MISMATCH",
 	);
-	expect(await scope.importRows({ text })).toMatchObject({ updated: 3 });
+	expect(await scope.importRows({ text })).toMatchObject({ unchanged: 3 });
 	const ofUser = db.service.scope({ tenantId: "narrow", userId: "you" });
 	expect(await codeOf(ofUser.importRows({ text }))).toBe("TENANT_MISMATCH");
 	const strict = await emptyTarget({ strictTenancy: true });
@@ -382,7 +399,8 @@ describe("an export for another tenant", () => {
 		expect(await loaded(to)).toEqual(await loaded(from));
 		expect(await db.service.importRows(move)).toMatchObject({
 			inserted: 0,
-			updated: 3,
+			updated: 0,
+			unchanged: 3,
 		});
 		expect(
 			await db.service.importRows({ ...move, commitEvery: 2 }),
