@@ -132,6 +132,51 @@ describe("migrate", () => {
 		expect(await codeOf(db.service.register(Other))).toBe("VALIDATION");
 	});
 
+	test("names the statement of a step that fails in its midst, and applies nothing of it", async () => {
+		const before = defineEntity("midst_before", { name: text }, byName);
+		const failing = defineEntity("midst_fails", { name: text }, byName);
+		await db.service.execute(
+			"CREATE FUNCTION fn_midst_fails_kv_store_upsert() RETURNS INTEGER LANGUAGE sql RETURN 1",
+		);
+		const error = await errorOf(migrateTo(before, failing));
+		expect(error).toMatchObject({
+			code: "MIGRATION_FAILED",
+			// Not 25P02, with which those behind it are refused.
+			sqlState: "42P13",
+			message: expect.stringContaining("entity:midst_fails: cannot change"),
+		});
+		const { rows } = await db.service.execute(
+			"SELECT to_regclass('midst_before') AS before, to_regclass('midst_fails') AS failing, (SELECT count(*)::int FROM rem_migrations WHERE name LIKE 'entity:midst%') AS noted",
+		);
+		expect(rows).toEqual([{ before: null, failing: null, noted: 0 }]);
+		await db.service.execute("DROP FUNCTION fn_midst_fails_kv_store_upsert()");
+		expect((await migrateTo(before, failing)).applied).toEqual([
+			"entity:midst_before",
+			"entity:midst_fails",
+		]);
+	});
+
+	test("makes a table that was dropped again, beside what it left behind", async () => {
+		const dropped = defineEntity(
+			"dropped_tables",
+			{ name: text, content: text.meta({ embed: true }) },
+			byName,
+		);
+		await migrateTo(dropped);
+		await db.service.execute("DROP TABLE dropped_tables CASCADE");
+		expect((await migrateTo(dropped)).applied).toEqual([
+			"entity:dropped_tables",
+		]);
+		await db.service.execute(
+			"INSERT INTO dropped_tables (tenant_id, name, content) VALUES ('t', 'Second', 'A word')",
+		);
+		const { rows } = await db.service.execute(
+			"SELECT entity_key FROM kv_store WHERE entity_type = 'dropped_tables'",
+		);
+		expect(rows).toEqual([{ entity_key: "Second" }]);
+		expect((await migrateTo(dropped)).applied).toEqual([]);
+	});
+
 	test("throws every problem of a model before anything is done", async () => {
 		const Bad = defineEntity(
 			"bads",
