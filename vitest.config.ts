@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 import { findChromium } from "./scripts/chromium.ts";
 import { acquireTestServer, findPostgres } from "./scripts/postgres-server.ts";
 import {
@@ -76,6 +77,7 @@ export default defineConfig(async () => {
 				"test/support/after-file.ts",
 			],
 			typecheck: { enabled: false },
+			sequence: { sequencer: LongProjectsFirst },
 			projects: [
 				project("unit", ["test/unit/**/*.test.ts"], shared),
 				project("embedded", ["test/engine/**/*.test.ts"], {
@@ -114,7 +116,7 @@ export default defineConfig(async () => {
 				...onServer(
 					project("proofs-second-cli", fewEngines, {
 						...shared,
-						env: { REM_TEST_ALL_ENGINES: "1" },
+						env: { REM_TEST_SECOND_ENGINE: "1" },
 					}),
 				),
 				...withBuckets.map(({ name, include, exclude = [], buckets }) =>
@@ -148,6 +150,24 @@ export default defineConfig(async () => {
 		},
 	};
 });
+
+/**
+ * The projects whose files take minutes: behind the others, by the names of the
+ * projects, one file of 5 minutes is the last and runs alone.
+ */
+const longProjects = ["proofs-studio", "proofs-package", "proofs-unit"];
+
+class LongProjectsFirst extends BaseSequencer {
+	override async sort(files: TestSpecification[]) {
+		const sorted = await super.sort(files);
+		const isLong = ({ project }: TestSpecification) =>
+			longProjects.includes(project.name);
+		return [
+			...sorted.filter(isLong),
+			...sorted.filter((file) => !isLong(file)),
+		];
+	}
+}
 
 /** What the tests can run on. */
 interface Machine {
@@ -253,7 +273,7 @@ const withBuckets = [
 	},
 ];
 
-/** Tests of test/cli with `fewEngines`: one engine in `npm test`, both as proofs. */
+/** Tests of test/cli with `fewEngines`: one engine in `npm test`, the other as proofs. */
 const fewEngines = [
 	"buckets",
 	"doctor",

@@ -93,11 +93,13 @@ export const engines: readonly ("embedded" | "server")[] =
 		: ["embedded", "server"];
 
 /**
- * For a command that does the same on each engine: a server if there is one, and both
- * in `npm run proofs`. A file that uses it is listed in vitest.config.ts.
+ * For a command that does the same on each engine: a server if there is one, and the
+ * other one in `npm run proofs`. A file that uses it is listed in vitest.config.ts.
  */
 export const fewEngines =
-	process.env.REM_TEST_ALL_ENGINES === undefined ? engines.slice(-1) : engines;
+	process.env.REM_TEST_SECOND_ENGINE === undefined
+		? engines.slice(-1)
+		: engines.slice(0, -1);
 
 /** The address of an empty database of the engine; it goes when the file's tests are done. */
 export async function emptyDatabase(engine: string): Promise<string> {

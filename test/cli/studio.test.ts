@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { nodeArguments } from "../support/child-arguments.ts";
 import {
-	emptyDatabase,
 	engines,
 	main,
+	migratedDatabase,
 	rem,
 	remProcess,
 	temporaryFolder,
@@ -93,10 +93,8 @@ const rows = temporaryFolder({
 test.each(engines)(
 	"rem studio shows the %s database's memory, and ends by a signal",
 	async (engine) => {
-		const database = await emptyDatabase(engine);
+		const database = await migratedDatabase(engine);
 		const scope = ["--url", database, "--tenant", "acme"];
-		const migrated = await rem(["migrate", "--url", database]);
-		expect(migrated).toMatchObject({ code: 0 });
 		const loaded = await rem(
 			["load", join(rows, "rows.jsonl"), "--table", "resources", ...scope],
 			{ env: { EMBEDDING__PROVIDER: "local" } },
