@@ -4,7 +4,7 @@ import {
 	type MaxMarginalRelevanceSearchOptions,
 	VectorStore,
 } from "@langchain/core/vectorstores";
-import { coreOfTenant } from "../buckets/core-of-tenant.ts";
+import { coreOfTenant } from "../buckets/buckets.ts";
 import { RemError } from "../errors.ts";
 import type { Entity } from "../models/entity.ts";
 import type { Field } from "../models/field.ts";

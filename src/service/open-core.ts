@@ -1,6 +1,5 @@
 import { firstSchema } from "../buckets/bucket-names.ts";
-import { Buckets } from "../buckets/buckets.ts";
-import { coreOfTenant } from "../buckets/core-of-tenant.ts";
+import { Buckets, coreOfTenant } from "../buckets/buckets.ts";
 import { checkBuckets } from "../buckets/directory.ts";
 import { forget } from "../core/forget.ts";
 import { readLocale } from "../core/locale.ts";

@@ -1,3 +1,5 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { emptyDatabase, fewEngines, rem, temporaryFolder } from "./run-rem.ts";
 
@@ -39,10 +41,35 @@ describe.each(fewEngines)("on the %s", (engine) => {
 		const ended = await run("traverse", "note-2", "--type", "befor");
 		expect(ended).toMatchObject({ code: 0, stdout: "" });
 		expect(ended.stderr).toContain('its edges are of the types "before"');
+		const asked = await run("query", 'TRAVERSE befor WITH LOOKUP "note-2"');
+		expect(asked).toMatchObject({ code: 0, stdout: "" });
+		expect(asked.stderr).toContain('its edges are of the types "before"');
+		const all = await run("query", 'TRAVERSE before WITH LOOKUP "note-2"');
+		expect(all.stderr).not.toContain("of the types");
 		const right = await run("traverse", "note-2", "--type", "before");
 		expect(right.stderr).not.toContain("of the types");
 		const leaf = await run("traverse", "note-1", "--type", "before");
 		expect(leaf.stderr).not.toContain("of the types");
+	});
+
+	test("recall returns as many items as fit where --max-tokens alone is given", async () => {
+		const rows = Array.from({ length: 15 }, (_, at) => ({
+			name: `hive-${at}`,
+			content: `Bees of hive ${at}`,
+		}));
+		writeFileSync(join(folder, "hives.json"), JSON.stringify(rows));
+		const bees = (...args: string[]) =>
+			rem([...args, "--url", url, "--tenant", "bees", "--json"], {
+				cwd: folder,
+				env: { EMBEDDING__PROVIDER: "local" },
+			});
+		await bees("load", "hives.json", "--table", "resources");
+		const count = async (...args: string[]) =>
+			JSON.parse((await bees("recall", "bees of a hive", ...args)).stdout).items
+				.length;
+		expect(await count()).toBe(10);
+		expect(await count("--max-tokens", "4000")).toBe(15);
+		expect(await count("--max-tokens", "4000", "--limit", "3")).toBe(3);
 	});
 
 	test("query prints a table of the columns that have values", async () => {

@@ -336,6 +336,11 @@ describe("WHERE", () => {
 		expect(await failureOf("SQL documents WHERE raiting > 3")).toMatchObject({
 			hint: 'did you mean "rating"?',
 		});
+		expect(await failureOf("SEARCH x FIELD contnt")).toMatchObject({
+			code: "UNKNOWN_FIELD",
+			message: 'no table has an embedded field "contnt", at character 16',
+			hint: 'did you mean "content"?',
+		});
 		expect((await failureOf("SEARCH x FIELD name")).code).toBe(
 			"FIELD_NOT_EMBEDDED",
 		);

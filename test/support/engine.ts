@@ -1,7 +1,6 @@
 import pg from "pg";
 import { afterAll, beforeAll, inject } from "vitest";
-import { Buckets } from "../../src/buckets/buckets.ts";
-import { coreOfTenant } from "../../src/buckets/core-of-tenant.ts";
+import { Buckets, coreOfTenant } from "../../src/buckets/buckets.ts";
 import type { ServiceCore } from "../../src/core/service-core.ts";
 import {
 	type ConnectOptions,

@@ -1,5 +1,7 @@
 import type { Command } from "commander";
 import type { QueryExplanation, QueryResult } from "../../index.ts";
+import { parseQuery } from "../../query/dialect/parse-query.ts";
+import { namesOf } from "../../query/dialect/plan-query.ts";
 import { UsageError } from "../failure.ts";
 import { type AnyService, modelsOf, withReader } from "../open-service.ts";
 import {
@@ -18,7 +20,13 @@ import { fuzzyColumns, noticeBound } from "./fuzzy.ts";
 import { describeHit } from "./lookup.ts";
 import { jsonItem, recallLines } from "./recall.ts";
 import { type AnySearchHit, searchColumns, tablesOfHits } from "./search.ts";
-import { jsonTraversal, noticeTraversal, traversalLines } from "./traverse.ts";
+import {
+	jsonTraversal,
+	nothingFound,
+	noticeTraversal,
+	noticeTypes,
+	traversalLines,
+} from "./traverse.ts";
 
 interface QueryCommandOptions extends ReadScopeOptions {
 	readonly explain?: boolean;
@@ -74,9 +82,23 @@ async function query(
 			jsonOf(result, service),
 			linesOf(result, service, terminal.width),
 		);
-		if (result.kind === "traverse")
-			noticeTraversal(terminal, { ...result, nodes: result.rows });
-		else if ("rows" in result && result.rows.length === 0)
+		if (result.kind === "traverse") {
+			const found = { ...result, nodes: result.rows };
+			const asked = parseQuery(text, namesOf(service.registry)).query;
+			// A mistyped type finds nothing.
+			if (
+				asked.kind === "traverse" &&
+				asked.types.some((type) => type !== "*") &&
+				found.from !== undefined &&
+				nothingFound(found)
+			)
+				await noticeTypes(terminal, service, {
+					from: asked.from,
+					direction: asked.direction ?? "out",
+					...readScopeOf(options),
+				});
+			noticeTraversal(terminal, found);
+		} else if ("rows" in result && result.rows.length === 0)
 			await noticeNothing(terminal, service, {
 				options,
 				text: "nothing was found",

@@ -89,12 +89,7 @@ async function traverse(
 					options,
 					text: "nothing was found",
 				});
-			else if (
-				type !== undefined &&
-				nothingFound(found) &&
-				terminal.hasNotices &&
-				!terminal.isJson
-			)
+			else if (type !== undefined && nothingFound(found))
 				await noticeTypes(terminal, service, {
 					from,
 					direction,
@@ -107,7 +102,7 @@ async function traverse(
 	noticeTraversal(terminal, found, from);
 }
 
-function nothingFound({
+export function nothingFound({
 	nodes,
 	edges,
 	dangling,
@@ -119,11 +114,12 @@ function nothingFound({
 }
 
 /** The types that the entity's edges have: a mistyped one finds nothing. They are counted, as with --depth 0. */
-async function noticeTypes(
+export async function noticeTypes(
 	terminal: Terminal,
 	service: AnyService,
 	of: { readonly from: string; readonly direction: Direction },
 ): Promise<void> {
+	if (!terminal.hasNotices || terminal.isJson) return;
 	// Without it the result is what it is.
 	const counted = await service
 		.traverse({ ...of, depth: 0 })

@@ -109,6 +109,7 @@ function inEveryTable(
 	const tables = registry
 		.all()
 		.filter(({ entity }) => entity.embedFields.length > 0);
+	if (query.field !== undefined) checkSomeField(query.field, tables);
 	let problem: unknown;
 	for (const table of tables)
 		try {
@@ -120,6 +121,25 @@ function inEveryTable(
 		}
 	if (problem !== undefined) throw problem;
 	return {};
+}
+
+/** Throws unless a table has the embedded field; the hint is the nearest of all tables. */
+function checkSomeField(part: Part, tables: readonly EntityTable[]): void {
+	const fields = tables.flatMap(({ entity }) => [
+		...entity.fieldsByName.values(),
+	]);
+	const isKnown = fields.some(
+		({ name, column }) => name === part.value || column === part.value,
+	);
+	if (isKnown) return;
+	const names = tables.flatMap(({ entity }) =>
+		entity.embedFields.map(({ name }) => name),
+	);
+	throw unknown(part, {
+		code: "UNKNOWN_FIELD",
+		message: `no table has an embedded field ${quoted(part.value)}`,
+		names: [...new Set(names)],
+	});
 }
 
 function isUnknownField(error: unknown): boolean {
