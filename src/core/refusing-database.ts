@@ -12,7 +12,7 @@ export function refusingDatabase(db: Database): Database {
 	const refuse = async (): Promise<never> => {
 		throw new RemError(
 			"CONFIG_INVALID",
-			"this is about all tenants, and row level security shows this connection one",
+			"migrations, indexes, the cache and the queue are those of all tenants, and row level security shows this connection one tenant",
 			{ hint: `connect as a member of ${roles.owner}`, sqlState: "42501" },
 		);
 	};

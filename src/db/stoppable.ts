@@ -52,6 +52,17 @@ async function unlessAborted<T>(
 	}
 }
 
+/** The rows until the signal is aborted: also those that were read before it was. */
+export async function* untilAborted<T>(
+	rows: AsyncIterable<T>,
+	signal: AbortSignal | undefined,
+): AsyncGenerator<T> {
+	for await (const row of rows) {
+		if (signal?.aborted === true) throw stopped();
+		yield row;
+	}
+}
+
 function stopped(): RemError {
 	return new RemError("CANCELLED", "the call was cancelled");
 }

@@ -51,9 +51,9 @@ function bound(value: unknown): string | number | boolean | Date {
 }
 
 function checkValue(field: Field, value: unknown, type: ColumnType): void {
-	const { accepts, expected } = definitionOf(type).filter;
+	const { accepts, expected, hint } = definitionOf(type).filter;
 	if (!isArrayType(type) && !accepts(value))
-		throw refused(field, `takes ${expected}`);
+		throw refused(field, `takes ${expected}`, hint);
 	const problem = valueProblem(value);
 	if (problem !== undefined) throw refused(field, problem.message);
 }

@@ -2,6 +2,7 @@ import * as z from "zod";
 import { definitionOf, isArrayType } from "./column-types.ts";
 import type { Entity } from "./entity.ts";
 import type { Field } from "./field.ts";
+import { isJsonNumber } from "./json-number.ts";
 
 /**
  * A value of JSON as the field's type: JSON has neither dates nor bigints. What
@@ -66,7 +67,7 @@ function filtersFromJson(entity: Entity, value: unknown): unknown {
 }
 
 function condition(field: Field, value: unknown): unknown {
-	if (!isObject(value)) return scalar(field, value);
+	if (!isObject(value) || isJsonNumber(value)) return scalar(field, value);
 	return Object.fromEntries(
 		Object.entries(value).map(([operator, operand]) => [
 			operator,

@@ -21,6 +21,8 @@ export const Film = defineEntity("films", {
 	genres: z.array(z.string()).default([]),
 	data: z.record(z.string(), z.unknown()).optional(),
 	seenAt: z.date().optional(),
+	shelf_mark: z.string().optional(),
+	sourceURI: z.string().optional(),
 }, { entityKeyField: "title" });
 export const Person = defineEntity("people", { name: z.string() }, { entityKeyField: "name", createEmbeddings: false });`,
 });
@@ -103,6 +105,63 @@ describe.each(fewEngines)("on the %s database", (engine) => {
 		const { stdout, stderr } = await run("list", "films", "-n", "2");
 		expect(stdout).toMatch(/^TITLE +PLOT +YEAR.*\nFilm 0 .*\nFilm 1 .*\n$/);
 		expect(stderr).toContain("--after");
+	});
+
+	test("list orders by each field, under its own name and its column's", async () => {
+		for (const order of [
+			"shelf_mark desc",
+			"source_uri",
+			"sourceURI DESC, seen_at",
+			"is_seen, seenAt desc,shelf_mark",
+		])
+			expect(
+				(await json("list", "films", "-o", order, "-n", "1")).rows,
+			).toHaveLength(1);
+	});
+
+	test("search compares times of a JSON filter, and takes names of columns", async () => {
+		const found = async (where: object, ...options: string[]) => {
+			const hits: { title: string }[] = await json(
+				"search",
+				"a film",
+				"--where",
+				JSON.stringify(where),
+				...options,
+			);
+			return hits.map(({ title }) => title).toSorted();
+		};
+		const all = await found({}, "-t", "films");
+		expect(all.length).toBeGreaterThan(0);
+		const past = { gte: "2020-01-01" };
+		for (const table of [["-t", "films"], []])
+			for (const mode of [["--hybrid"], []]) {
+				const options = [...table, ...mode];
+				expect(await found({ createdAt: past }, ...options)).toEqual(all);
+				expect(await found({ created_at: past }, ...options)).toEqual(all);
+				expect(
+					await found({ created_at: { lt: "2020-01-01" } }, ...options),
+				).toEqual([]);
+				expect(
+					await found({ NOT: [{ created_at: past }] }, ...options),
+				).toEqual([]);
+				expect(
+					await found({ OR: [{ seen_at: "2024-05-01" }] }, ...options),
+				).toEqual([]);
+			}
+		for (const [where, code] of [
+			[{ createdAt: "yesterday" }, "FILTER_REFUSED"],
+			[{ createdAt: past, created_at: { lt: "2020-01-01" } }, "UNKNOWN_FIELD"],
+		] as const)
+			expect(
+				await failed(
+					"search",
+					"a film",
+					"-t",
+					"films",
+					"--where",
+					JSON.stringify(where),
+				),
+			).toMatchObject({ exit: 1, code });
 	});
 
 	test("list of a tenant without rows, and with a bad condition, order or page", async () => {

@@ -95,6 +95,26 @@ test.each(rowsReads)(
 	},
 );
 
+test("iterate gives no further row once the signal is aborted, be it read already", async () => {
+	const papers = db.service.repository(Paper);
+	const tenantId = "aborted";
+	await papers.upsert(
+		["a", "b", "c"].map((name) => ({ name, content: name })),
+		{ tenantId, generateEmbeddings: false },
+	);
+	const controller = new AbortController();
+	const { signal } = controller;
+	const names: string[] = [];
+	const reading = async () => {
+		for await (const { name } of papers.iterate({ tenantId }, { signal })) {
+			names.push(name);
+			controller.abort();
+		}
+	};
+	expect(await codeOf(reading())).toBe("CANCELLED");
+	expect(names).toEqual(["a"]);
+});
+
 describe.runIf(engine === "server")("on a server", () => {
 	const waiting = async () => {
 		const { rows } = await db.service.execute<{ n: number }>(

@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import type { Entity } from "../../models/entity.ts";
 import { withReader } from "../open-service.ts";
 import {
 	addHelp,
@@ -11,6 +12,7 @@ import { rowColumns } from "../output/row-columns.ts";
 import { tableLines } from "../output/table.ts";
 import { Terminal } from "../output/terminal.ts";
 import { scopeOfRows } from "../rows/named-rows.ts";
+import { fieldNamed } from "../rows/row-text.ts";
 import { noticeNothing } from "../rows/tenant-of-nothing.ts";
 
 interface ListCommandOptions extends ReadScopeOptions {
@@ -68,7 +70,7 @@ async function list(
 				{},
 				{
 					limit,
-					orderBy: fieldOrder(options.orderBy ?? "id") as never,
+					orderBy: fieldOrder(entity, options.orderBy ?? "id") as never,
 					...(where === undefined ? {} : { condition: where }),
 					...(after === undefined ? {} : { after }),
 					...(consistency === undefined ? {} : { consistency }),
@@ -90,13 +92,13 @@ async function list(
 		if (next !== undefined)
 			terminal.notice(`there are more: --after ${next} shows the next page`);
 	});
-
-	function fieldOrder(text: string): string[] {
-		return text.split(",").map((term) => camelCase(term.trim()));
-	}
 }
 
 /** `created_at desc` → `createdAt desc`: an order may name columns. */
-function camelCase(term: string): string {
-	return term.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+function fieldOrder(entity: Entity, text: string): string[] {
+	return text
+		.split(",")
+		.map((term) =>
+			term.trim().replace(/^\w+/, (name) => fieldNamed(entity, name)),
+		);
 }

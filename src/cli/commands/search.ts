@@ -11,7 +11,7 @@ import { keyOfRow } from "../../models/rows.ts";
 import type { FusionWeights } from "../../query/fusion-weights.ts";
 import { searchModes } from "../../query/vector-plan.ts";
 import { membersOf } from "../../util/present.ts";
-import { withReader } from "../open-service.ts";
+import { type AnyService, withReader } from "../open-service.ts";
 import {
 	addHelp,
 	addReadOptions,
@@ -31,6 +31,7 @@ import {
 import { columnNames } from "../output/json-text.ts";
 import { type Column, tableLines } from "../output/table.ts";
 import { Terminal } from "../output/terminal.ts";
+import { jsonFilter } from "../rows/json-filter.ts";
 import { noticeNothing } from "../rows/tenant-of-nothing.ts";
 
 interface SearchCommandOptions extends ReadScopeOptions {
@@ -128,6 +129,16 @@ function filter(text: string): Record<string, unknown> {
 	}
 }
 
+/** The models whose rows are searched. */
+function entitiesOf(
+	{ registry }: AnyService,
+	{ only }: TablesOfHits,
+): readonly Entity[] {
+	return only === undefined
+		? registry.all().map(({ entity }) => entity)
+		: [only];
+}
+
 /** A row of any table with what made it a hit. */
 export type AnySearchHit = Readonly<Record<string, unknown>> & {
 	readonly similarity: number;
@@ -154,7 +165,9 @@ async function search(
 			limit,
 			explain,
 			...readScopeOf(options),
-			...(where === undefined ? {} : { where }),
+			...(where === undefined
+				? {}
+				: { where: jsonFilter(entitiesOf(service, tables), where) as never }),
 			...(condition === undefined ? {} : { condition }),
 			...(mode === undefined ? {} : { mode }),
 			...(efSearch === undefined ? {} : { efSearch }),

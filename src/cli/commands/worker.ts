@@ -1,5 +1,7 @@
 import type { Command } from "commander";
-import { openService } from "../open-service.ts";
+import { RemError } from "../../errors.ts";
+import { roles } from "../../schema/row-security.ts";
+import { type AnyService, openService } from "../open-service.ts";
 import {
 	addDatabaseOptions,
 	addHelp,
@@ -67,6 +69,7 @@ async function work(
 		);
 		if (service === undefined) return;
 		try {
+			refuseRowSecurity(service);
 			readiness.use(service);
 			await warnOfOtherModels(terminal, service, options);
 			terminal.notice("working: embedding queue, index builds, kv_store");
@@ -79,6 +82,16 @@ async function work(
 	} finally {
 		await health?.close();
 	}
+}
+
+/** Such a connection sees one tenant: its worker would try forever, and do nothing. */
+function refuseRowSecurity(service: AnyService): void {
+	if (!service.core.settings.rowLevelSecurity) return;
+	throw new RemError(
+		"CONFIG_INVALID",
+		"a worker serves all tenants, and row level security shows this connection one tenant",
+		{ hint: `connect as a member of ${roles.owner}` },
+	);
 }
 
 async function startHealth(

@@ -262,7 +262,9 @@ async function loadAll(
 	const { terminal, service } = target;
 	if (options.embeddings && options.onEmbeddingError === "fail")
 		await checkProviders(service, plans);
-	await migrateAloud(terminal, service);
+	// Under row level security the tables are the owner's; rows of the tenant can be loaded into those that exist.
+	if (!service.core.settings.rowLevelSecurity)
+		await migrateAloud(terminal, service);
 	const loaded: LoadedExport[] = [];
 	for (const checked of exports)
 		loaded.push(

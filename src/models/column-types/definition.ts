@@ -86,6 +86,8 @@ interface FilterType {
 	readonly operators: readonly FilterOperator[];
 	/** What an error message calls a value: `takes a Date`. */
 	readonly expected: string;
+	/** How to write it, where the message alone leaves that open. */
+	readonly hint?: string;
 	accepts(value: unknown): boolean;
 }
 

@@ -32,6 +32,7 @@ export const timestamptz: TypeDefinition = {
 	filter: {
 		operators: comparisons,
 		expected: "a Date",
+		hint: "pass a Date; in a filter of JSON, a time in ISO 8601 such as 2026-03-01T12:00:00Z",
 		accepts: (value) => value instanceof Date,
 	},
 	dialect: {

@@ -1,6 +1,7 @@
 import { iterateInBuckets } from "../../buckets/find-in-buckets.ts";
 import { optionalOptions } from "../../calls/arguments.ts";
 import { iterator } from "../../calls/public-methods.ts";
+import { untilAborted } from "../../db/stoppable.ts";
 import { anyText, oneOrList } from "../../models/checks.ts";
 import type { Entity } from "../../models/entity.ts";
 import type { OptionChecks } from "../../models/options.ts";
@@ -46,12 +47,19 @@ export const iterate = rowsVerb({
 			caller,
 			filter: Filter = {},
 			options: IterateOptions<Entity> = {},
-		) => iterateInBuckets(allRows(caller, filter, options), options.orderBy),
+		) =>
+			untilAborted(
+				iterateInBuckets(allRows(caller, filter, options), options.orderBy),
+				options.signal,
+			),
 	},
 	run: (caller, filter: Filter = {}, options: IterateOptions<Entity> = {}) =>
-		iterateRows(
-			rowsHandle(caller, options, filter.tenantId),
-			{ table: caller.table, filter: scopedFilter(caller, filter) },
-			options.orderBy,
+		untilAborted(
+			iterateRows(
+				rowsHandle(caller, options, filter.tenantId),
+				{ table: caller.table, filter: scopedFilter(caller, filter) },
+				options.orderBy,
+			),
+			options.signal,
 		),
 });
