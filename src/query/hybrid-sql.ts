@@ -3,7 +3,7 @@ import { sharedTenant } from "../models/limits.ts";
 import { keyExpression } from "../schema/key.ts";
 import { empty, join, literal, raw, type Sql, sql } from "../sql.ts";
 import { type FusionWeights, rankOffset } from "./fusion-weights.ts";
-import type { NameList } from "./name-list.ts";
+import { mayBeAsLike, type NameList, namesWithRuns } from "./name-list.ts";
 import {
 	hitColumns,
 	indexSettings,
@@ -162,8 +162,20 @@ const noVectors = `best AS (
   SELECT NULL::uuid AS entity_id, NULL::text AS field_name, NULL::integer AS chunk_start, NULL::integer AS chunk_end, NULL::float8 AS distance WHERE FALSE
 )`;
 
-export function nameSettings({ threshold }: NameList): Settings {
-	return new Map([[keyThreshold, String(threshold)]]);
+export function nameSettings({ threshold, runs }: NameList): Settings {
+	return runs === undefined
+		? new Map([[keyThreshold, String(threshold)]])
+		: new Map();
+}
+
+function namesCte(search: SearchContext, list: NameList, kvStore: Sql): Sql {
+	return sql`names AS (
+  SELECT n.entity_id, n.score, row_number() OVER () AS rank FROM (
+    ${list.runs === undefined ? likeNames(search, list, kvStore) : namesOfRuns(search, list, { runs: list.runs, kvStore })}
+    ORDER BY score DESC, entity_id
+    LIMIT ${search.limit}
+  ) AS n
+)`;
 }
 
 /**
@@ -171,27 +183,42 @@ export function nameSettings({ threshold }: NameList): Settings {
  * that it knows it expects a look-up of each trigram to take longer than to compare
  * the text with every key, which took 43 ms for 1,400 keys.
  */
-function namesCte(
+function likeNames(
 	search: SearchContext,
 	{ query }: NameList,
 	kvStore: Sql,
 ): Sql {
-	const { table, limit } = search;
-	const { tableName, tenantScoped } = table.entity;
+	return sql`SELECT k.* FROM settings AS s CROSS JOIN LATERAL (
+      SELECT k.entity_id, similarity(k.entity_key, ${query}) AS score FROM ${kvStore} AS k
+      WHERE ${namesOf(search)} AND k.entity_key % CASE WHEN s.is_set THEN ${query}::text END${filterOfNames(search)}
+    ) AS k`;
+}
+
+function namesOfRuns(
+	search: SearchContext,
+	{ query, threshold }: NameList,
+	{
+		runs,
+		kvStore,
+	}: { readonly runs: readonly string[]; readonly kvStore: Sql },
+): Sql {
+	const from = namesWithRuns(runs, { from: kvStore, scope: namesOf(search) });
+	return sql`SELECT k.entity_id, k.score FROM (
+      SELECT DISTINCT k.entity_id, similarity(k.entity_key, ${query}) AS score FROM ${from}
+      WHERE ${mayBeAsLike(query, threshold)}${filterOfNames(search)}
+    ) AS k WHERE k.score >= ${threshold}::float8`;
+}
+
+/** The entries `k` of the scope's rows. */
+export function namesOf(search: SearchContext): Sql {
+	const { tableName, tenantScoped } = search.table.entity;
 	const tenant = tenantScoped ? search.tenantId : sharedTenant;
-	const filter =
-		search.where === undefined
-			? empty
-			: sql`
-      AND EXISTS (SELECT FROM ${tableRef(table)} AS r WHERE r.id = k.entity_id AND ${eligibleRows(search)})`;
-	return sql`names AS (
-  SELECT n.entity_id, n.score, row_number() OVER (ORDER BY n.score DESC, n.entity_id) AS rank
-  FROM settings AS s CROSS JOIN LATERAL (
-    SELECT k.entity_id, similarity(k.entity_key, ${query}) AS score FROM ${kvStore} AS k
-    WHERE k.tenant_id = ${tenant} AND k.entity_type = ${tableName}
-      AND k.entity_key % CASE WHEN s.is_set THEN ${query}::text END${userCondition("k", search)}${filter}
-    ORDER BY score DESC, k.entity_id
-    LIMIT ${limit}
-  ) AS n
-)`;
+	return sql`k.tenant_id = ${tenant} AND k.entity_type = ${tableName}${userCondition("k", search)}`;
+}
+
+function filterOfNames(search: SearchContext): Sql {
+	return search.where === undefined
+		? empty
+		: sql`
+      AND EXISTS (SELECT FROM ${tableRef(search.table)} AS r WHERE r.id = k.entity_id AND ${eligibleRows(search)})`;
 }

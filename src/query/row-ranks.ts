@@ -1,7 +1,6 @@
-import { encodeVector } from "../db/encode.ts";
+import { arrayLiteral, encodeVector } from "../db/encode.ts";
 import { embeddingsRef, similarEntriesRef, tableRef } from "../db/tables.ts";
 import { whereSql } from "../filters/where.ts";
-import { sharedTenant } from "../models/limits.ts";
 import { keyExpression } from "../schema/key.ts";
 import { wordsOf } from "../schema/word-function.ts";
 import { textOfColumns, wordColumns } from "../schema/words.ts";
@@ -13,8 +12,8 @@ import {
 	reachedBy,
 	type WithReached,
 } from "./find-nearest.ts";
-import { nameSettings } from "./hybrid-sql.ts";
-import { type NameList, nameList } from "./name-list.ts";
+import { nameSettings, namesOf } from "./hybrid-sql.ts";
+import { type NameList, nameList, namesWithRuns } from "./name-list.ts";
 import { indexSettings, nearestCtes, reachedSql } from "./nearest-sql.ts";
 import { userCondition } from "./scope.ts";
 import type { NearestSearch, SearchContext } from "./search-context.ts";
@@ -227,26 +226,28 @@ function nameRankSql(
 		search.where === undefined
 			? empty
 			: sql` AND EXISTS (SELECT FROM ${tableRef(search.table)} AS r WHERE r.id = k.entity_id AND ${eligibleRows(search)})`;
-	const isLike = sql`k.entity_key % CASE WHEN s.is_set THEN ${query} END`;
+	const { runs, threshold } = list;
+	const isLike =
+		runs === undefined
+			? sql`k.entity_key % CASE WHEN s.is_set THEN ${query} END`
+			: sql`k.entity_key ILIKE ANY (${arrayLiteral(runs)}::text[]) AND similarity(k.entity_key, ${query}) >= ${threshold}::float8`;
+	const set = runs === undefined ? raw("settings") : raw("(SELECT)");
+	const others =
+		runs === undefined
+			? sql`${similar} AS k`
+			: namesWithRuns(runs, { from: similar, scope: namesOf(search) });
 	return sql`WITH ${settingsCte(settings)}own AS MATERIALIZED (
   SELECT similarity(k.entity_key, ${query}) AS value, ${isLike}${isSearched} AS is_on_list
-  FROM settings AS s CROSS JOIN ${from} AS k WHERE ${namesOf(search)} AND k.entity_id = ${id}::uuid
+  FROM ${set} AS s CROSS JOIN ${from} AS k WHERE ${namesOf(search)} AND k.entity_id = ${id}::uuid
 ), better AS MATERIALIZED (
-  SELECT count(*)::integer AS rows FROM settings AS s CROSS JOIN LATERAL (
-    SELECT FROM ${similar} AS k CROSS JOIN own AS o
+  SELECT count(*)::integer AS rows FROM ${set} AS s CROSS JOIN LATERAL (
+    SELECT DISTINCT k.entity_id FROM ${others} CROSS JOIN own AS o
     WHERE o.is_on_list AND ${namesOf(search)} AND ${isLike}${isSearched}
       AND (similarity(k.entity_key, ${query}), ${id}::uuid) > (o.value, k.entity_id)
   ) AS b
 )
 SELECT o.value, CASE WHEN o.is_on_list THEN b.rows + 1 END AS rank${resetSettings(settings, "better")}
 FROM (SELECT) AS always LEFT JOIN own AS o ON TRUE CROSS JOIN better AS b`;
-}
-
-/** The entries `k` that a search may list. */
-function namesOf(search: SearchContext): Sql {
-	const { tableName, tenantScoped } = search.table.entity;
-	const tenant = tenantScoped ? search.tenantId : sharedTenant;
-	return sql`k.tenant_id = ${tenant} AND k.entity_type = ${tableName}${userCondition("k", search)}`;
 }
 
 interface StoredRank {

@@ -1,19 +1,29 @@
 import { arrayLiteral } from "../db/encode.ts";
 import { tableRef, wordsRef } from "../db/tables.ts";
-import { sharedTenant } from "../models/limits.ts";
 import { hasPairedLetters } from "../models/unspaced-scripts.ts";
 import { isSingleCharacter, wordsOf } from "../schema/word-function.ts";
 import { textOfColumns, wordColumns } from "../schema/words.ts";
 import { empty, literal, raw, type Sql, sql } from "../sql.ts";
-import { userCondition } from "./scope.ts";
-import type { SearchContext } from "./search-context.ts";
+import { indexedWords } from "./indexed-words.ts";
 import {
 	type FrequentWord,
-	maxRowsOfWord,
 	startOf,
 	type WordStatistics,
 } from "./text-statistics.ts";
 import { eligibleRows } from "./vector-scope.ts";
+import {
+	candidatesOf,
+	comparable,
+	counted,
+	fewRows,
+	inScope,
+	margin,
+	maxSaturation,
+	saturation,
+	scannedPostings,
+	type TextScope,
+	tenantOf,
+} from "./word-postings.ts";
 
 /** A search of a table by words. */
 export interface TextSearch {
@@ -22,11 +32,6 @@ export interface TextSearch {
 	readonly statistics: WordStatistics;
 }
 
-type TextScope = Pick<
-	SearchContext,
-	"table" | "tenantId" | "userId" | "where" | "limit"
->;
-
 /** Words of a query that are looked for: the first. */
 const maxWords = 32;
 /**
@@ -34,12 +39,6 @@ const maxWords = 32;
  * With 32 pairs nDCG@10 of such questions was 0.901, with 64 it was 0.948 (decision 94).
  */
 const maxPairs = 64;
-/** Rows that are ranked by all words of the query, frequent ones too. */
-const candidates = 120;
-
-/** As in Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009). */
-const k1 = 1.2;
-const b = 0.75;
 
 /**
  * A CTE `texts` of the rows that contain any of the query's words, with `rank` and
@@ -51,28 +50,21 @@ const b = 0.75;
 export function textCtes(scope: TextScope, search: TextSearch): Sql {
 	const { statistics } = search;
 	const isStored = readsStoredWords(search);
-	const isIndexed = isStored && usesIndex(scope, statistics);
+	const indexed =
+		isStored && usesIndex(scope, statistics) ? statistics.large : undefined;
 	const known = knownWords(search, {
-		minRows: isIndexed ? 0 : minFrequent * (statistics.large?.rows ?? 0),
+		minRows:
+			indexed === undefined ? minFrequent * (statistics.large?.rows ?? 0) : 0,
 	});
 	const isInParts =
-		isStored && !isIndexed && known.length > 0 && scope.where === undefined;
-	const ofScope = isIndexed
-		? indexedPostings(scope, statistics)
-		: scannedPostings(
-				isStored ? storedRows(scope) : computedRows(scope, search),
-				isInParts ? sql` WHERE NOT w.is_frequent` : empty,
-			);
-	const postings =
-		isStored && scope.where !== undefined
-			? sql`${scannedPostings(fewRows(scope))}
-  UNION ALL
-  ${ofScope}`
-			: ofScope;
-	const statisticsSql =
-		statistics.large === undefined
-			? countedStatistics(scope, isStored)
-			: sql`SELECT ${statistics.large.rows}::float8 AS rows, ${statistics.large.averageLength}::float8 AS average`;
+		isStored &&
+		indexed === undefined &&
+		known.length > 0 &&
+		scope.where === undefined;
+	const ranked =
+		indexed === undefined
+			? scannedWords(scope, search, { isStored, isInParts })
+			: indexedWords(scope, indexed);
 	return sql`query_words AS MATERIALIZED (
   SELECT row_number() OVER () AS no, w.*${isInParts ? raw(frequentAmongAll) : empty} FROM (
     SELECT w.lexeme, ${raw(isInParts ? "NULL::float8 AS known, k.rows IS NOT NULL AS is_known" : "k.rows AS known")}, ('''' || replace(replace(w.lexeme, E'\\\\', E'\\\\\\\\'), '''', '''''') || ''''
@@ -82,34 +74,64 @@ export function textCtes(scope: TextScope, search: TextSearch): Sql {
 			text: sql`${textOf(search.query)}::text`,
 			isQuery: true,
 		})}) AS w
-    LEFT JOIN ${isIndexed || isInParts ? wordList(known) : wordList([])} AS k (lexeme, rows) ON k.lexeme = w.lexeme
+    LEFT JOIN ${indexed !== undefined || isInParts ? wordList(known) : wordList([])} AS k (lexeme, rows) ON k.lexeme = w.lexeme
     ORDER BY ${isInParts ? empty : raw("k.rows NULLS FIRST, ")}w.positions[1], w.lexeme
     LIMIT ${raw(String(hasPairedLetters(search.query) ? maxPairs : maxWords))}
   ) AS w
-), ${scope.where === undefined ? empty : filteredRows(scope)}postings AS MATERIALIZED (
+), ${scope.where === undefined ? empty : filteredRows(scope)}${ranked}`;
+}
+
+interface Scan {
+	/** Whether the stored words are read. */
+	readonly isStored: boolean;
+	/** Whether rows of frequent words alone come last. */
+	readonly isInParts: boolean;
+}
+
+/** The CTEs behind `query_words` that rank rows which are read one by one. */
+function scannedWords(
+	scope: TextScope,
+	search: TextSearch,
+	{ isStored, isInParts }: Scan,
+): Sql {
+	const { large } = search.statistics;
+	const ofScope = scannedPostings(
+		isStored ? storedRows(scope) : computedRows(scope, search),
+		{ ofWords: isInParts ? sql` WHERE NOT w.is_frequent` : empty },
+	);
+	const postings =
+		isStored && scope.where !== undefined
+			? sql`${scannedPostings(fewRows(scope))}
+  UNION ALL
+  ${ofScope}`
+			: ofScope;
+	const statistics =
+		large === undefined
+			? countedStatistics(scope, isStored)
+			: sql`SELECT ${large.rows}::float8 AS rows, ${large.averageLength}::float8 AS average`;
+	const found = isInParts
+		? foundInParts(scope)
+		: sql`found AS MATERIALIZED (
+  ${bestOf(scope, raw("postings"))}
+)`;
+	return sql`postings AS MATERIALIZED (
   ${postings}
 ), statistics AS MATERIALIZED (
-  ${statisticsSql}
+  ${statistics}
 ), weighed_words AS MATERIALIZED (
-  SELECT w.no, w.query, w.known IS NOT NULL OR c.rows >= ${raw(String(isIndexed ? maxRowsOfWord : "'Infinity'::float8"))} AS is_cut,
-    ln(1 + (greatest(s.rows, n.rows) - n.rows + 0.5) / (n.rows + 0.5)) AS weight
+  SELECT w.no, ln(1 + (greatest(s.rows, n.rows) - n.rows + 0.5) / (n.rows + 0.5)) AS weight
   FROM query_words AS w CROSS JOIN statistics AS s
   LEFT JOIN (${isInParts ? countedInParts(scope) : raw("SELECT p.no, count(*)::float8 AS rows FROM postings AS p GROUP BY p.no")}) AS c ON c.no = w.no
   CROSS JOIN LATERAL (SELECT coalesce(w.known, c.rows) AS rows) AS n
   WHERE n.rows > 0
 ), average AS MATERIALIZED (
   SELECT coalesce(nullif((SELECT s.average FROM statistics AS s), 0), (SELECT avg(p.length) FROM postings AS p))::float8 AS length
-), ${
-		isInParts
-			? foundInParts(scope)
-			: sql`found AS MATERIALIZED (
-  ${bestOf(scope, raw("postings"))}
-)`
-	}, texts AS (
-  SELECT t.entity_id, t.score, row_number() OVER (ORDER BY t.score DESC, t.entity_id) AS rank
-  FROM (${isIndexed ? rescored(scope) : raw("SELECT f.entity_id, round(f.score::numeric, 6) AS score FROM found AS f")}) AS t
-  ORDER BY rank
-  LIMIT ${scope.limit}
+), ${found}, texts AS (
+  SELECT t.entity_id, t.score, row_number() OVER () AS rank FROM (
+    SELECT f.entity_id, ${comparable("f.score")} AS score FROM found AS f
+    ORDER BY score DESC, f.entity_id
+    LIMIT ${scope.limit}
+  ) AS t
 )`;
 }
 
@@ -159,73 +181,6 @@ function wordList(known: readonly FrequentWord[]): Sql {
 	return sql`unnest(${arrayLiteral(known.map(({ word }) => word))}::text[], ${arrayLiteral(known.map(({ rows }) => String(rows)))}::float8[])`;
 }
 
-function tenantOf({ table, tenantId }: TextScope): string {
-	return table.entity.tenantScoped ? tenantId : sharedTenant;
-}
-
-/** Stored words `e` of the scope's rows. */
-function inScope(scope: TextScope): Sql {
-	const { table, where } = scope;
-	const filter =
-		where === undefined
-			? empty
-			: sql` AND NOT (SELECT f.is_few FROM few AS f) AND EXISTS (SELECT FROM ${tableRef(table)} AS r WHERE r.id = e.entity_id AND ${eligibleRows(scope)})`;
-	return sql`e.tenant_id = ${tenantOf(scope)}${userCondition("e", scope)}${filter}`;
-}
-
-/**
- * How often the row has the word. `ts_rank` of a single word is the sum of 1 / i²
- * over its n occurrences, divided by π² / 6. What is left to 1 is 1 / (n + ½) /
- * (π² / 6) within 3 %: so n is that, rounded.
- */
-const counted = raw(
-	"round(0.6079271 / greatest(1 - ts_rank('{1,1,1,1}'::real[], e.words, w.query)::float8, 0.001) - 0.5) AS occurrences",
-);
-
-/**
- * Which rows contain which words, from the index. Of a word that is in more rows
- * than are read, those that contain it three times or more, and those with the
- * query's other frequent words as well, stand for all: a row far up has one of both.
- */
-function indexedPostings(scope: TextScope, { large }: WordStatistics): Sql {
-	const words = sql`${wordsRef(scope.table)} AS e WHERE ${inScope(scope)}`;
-	const limit = raw(String(maxRowsOfWord));
-	const ofRare = sql`SELECT w.no, p.entity_id, p.length, p.occurrences FROM query_words AS w CROSS JOIN LATERAL (
-    SELECT e.entity_id, e.length, ${counted} FROM ${words} AND e.words @@ w.query LIMIT ${limit}
-  ) AS p WHERE w.known IS NULL`;
-	if (large === undefined || large.frequent.size === 0) return ofRare;
-	const together = (count: number) =>
-		sql`(SELECT e.entity_id, e.length, e.words FROM ${words} AND e.words @@ (SELECT string_agg(k.query::text, ' & ')::tsquery FROM (
-      SELECT w.query FROM query_words AS w WHERE w.known IS NOT NULL ORDER BY w.known, w.no LIMIT ${raw(String(count))}) AS k) LIMIT ${limit})`;
-	return sql`${ofRare}
-  UNION ALL
-  SELECT w.no, e.entity_id, e.length, ${counted} FROM (SELECT DISTINCT ON (d.entity_id) d.* FROM (
-    (SELECT e.entity_id, e.length, e.words FROM ${words} AND e.often && (SELECT array_agg(w.lexeme) FROM query_words AS w WHERE w.known IS NOT NULL) LIMIT ${limit})
-    UNION ALL
-    (SELECT t.* FROM (${together(3)} UNION ALL ${together(2)} UNION ALL ${together(1)}) AS t LIMIT ${limit})
-  ) AS d ORDER BY d.entity_id) AS e
-  CROSS JOIN LATERAL (SELECT w.no, w.query FROM query_words AS w WHERE w.known IS NOT NULL AND e.words @@ w.query OFFSET 0) AS w`;
-}
-
-/** Of rows whose frequent words were not all read, the whole score. */
-function rescored(scope: TextScope): Sql {
-	return sql`SELECT f.entity_id, round(sum(w.weight * ${saturation("w")})::numeric, 6) AS score
-    FROM found AS f JOIN ${wordsRef(scope.table)} AS e ON e.entity_id = f.entity_id CROSS JOIN average AS a
-    CROSS JOIN LATERAL (SELECT w.weight, e.length, ${counted} FROM weighed_words AS w WHERE e.words @@ w.query OFFSET 0) AS w
-    WHERE (SELECT bool_or(w.is_cut) FROM weighed_words AS w)
-    GROUP BY f.entity_id
-    UNION ALL
-    SELECT f.entity_id, round(f.score::numeric, 6) FROM found AS f WHERE NOT (SELECT bool_or(w.is_cut) FROM weighed_words AS w)`;
-}
-
-/** Each row read once, and of those that contain any of the words each word. */
-function scannedPostings(rows: Sql, ofWords = empty): Sql {
-	return sql`SELECT w.no, e.entity_id, e.length, ${counted}
-  FROM (SELECT string_agg(w.query::text, ' | ')::tsquery AS query FROM query_words AS w${ofWords}) AS any_word
-  CROSS JOIN LATERAL (${rows}) AS e
-  CROSS JOIN LATERAL (SELECT w.no, w.query FROM query_words AS w WHERE e.words @@ w.query OFFSET 0) AS w`;
-}
-
 function storedRows(scope: TextScope): Sql {
 	return sql`SELECT e.entity_id, e.length, e.words FROM ${wordsRef(scope.table)} AS e WHERE ${inScope(scope)} AND e.words @@ any_word.query`;
 }
@@ -258,13 +213,13 @@ function foundInParts(scope: TextScope): Sql {
 	return sql`found_first AS MATERIALIZED (
   ${bestOf(scope, raw("postings"))}
 ), others AS MATERIALIZED (
-  SELECT w.no, e.entity_id, e.length, ${counted}
+  SELECT w.no, e.entity_id, e.length, ${counted("e")}
   FROM (SELECT string_agg(w.query::text, ' | ') FILTER (WHERE w.is_frequent)::tsquery AS frequent,
     string_agg(w.query::text, ' | ') FILTER (WHERE NOT w.is_frequent)::tsquery AS others FROM query_words AS w) AS any_word
   CROSS JOIN LATERAL (SELECT e.entity_id, e.length, e.words FROM ${wordsRef(table)} AS e WHERE ${inScope(scope)} AND e.words @@ any_word.frequent AND NOT e.words @@ any_word.others) AS e
   CROSS JOIN LATERAL (SELECT w.no, w.query FROM query_words AS w WHERE w.is_frequent AND e.words @@ w.query OFFSET 0) AS w
   WHERE EXISTS (SELECT FROM query_words AS w WHERE w.is_frequent) AND (SELECT count(*) FROM found_first AS f WHERE f.score > (
-    SELECT ${raw(String(k1 + 1))} * sum(w.weight) + 0.00001 FROM weighed_words AS w JOIN query_words AS q ON q.no = w.no AND q.is_frequent)) < ${limit}
+    SELECT ${raw(String(maxSaturation))} * sum(w.weight) + ${margin} FROM weighed_words AS w JOIN query_words AS q ON q.no = w.no AND q.is_frequent)) < ${limit}
 ), found AS MATERIALIZED (
   SELECT f.* FROM (SELECT f.* FROM found_first AS f UNION ALL (${bestOf(scope, raw("others"))})) AS f
   ORDER BY f.score DESC, f.entity_id
@@ -274,15 +229,11 @@ function foundInParts(scope: TextScope): Sql {
 
 /** Rows by the score of their postings, those of rows far down left out. */
 function bestOf(scope: TextScope, postings: Sql): Sql {
-	return sql`SELECT p.entity_id, sum(w.weight * ${saturation("p")}) AS score
+	return sql`SELECT p.entity_id, sum(w.weight * ${saturation("p", raw("a.length"))}) AS score
   FROM ${postings} AS p JOIN weighed_words AS w ON w.no = p.no CROSS JOIN average AS a
   GROUP BY p.entity_id
   ORDER BY score DESC, p.entity_id
   LIMIT ${raw(String(candidatesOf(scope)))}`;
-}
-
-function candidatesOf({ limit }: TextScope): number {
-	return Math.max(candidates, 2 * limit);
 }
 
 /**
@@ -297,11 +248,6 @@ function filteredRows(scope: TextScope): Sql {
 ), few AS MATERIALIZED (
   SELECT count(*) <= ${raw(String(maxFiltered))} AS is_few FROM filtered
 ), `;
-}
-
-function fewRows({ table }: TextScope): Sql {
-	return sql`SELECT e.entity_id, e.length, e.words FROM ${wordsRef(table)} AS e
-    WHERE (SELECT f.is_few FROM few AS f) AND e.entity_id = ANY (ARRAY(SELECT f.id FROM filtered AS f)) AND e.words @@ any_word.query`;
 }
 
 /** Words that are not stored, or of another language, are made for the search. */
@@ -331,12 +277,4 @@ function countedStatistics(scope: TextScope, isStored: boolean): Sql {
 		return sql`SELECT count(*)::float8 AS rows, avg(e.length)::float8 AS average FROM ${wordsRef(scope.table)} AS e WHERE e.tenant_id = ${tenantOf(scope)}`;
 	const { table, tenantId } = scope;
 	return sql`SELECT count(*)::float8 AS rows, NULL::float8 AS average FROM ${tableRef(table)} AS r WHERE ${eligibleRows({ table, tenantId, where: undefined })}`;
-}
-
-/** The part of a word's weight that it brings: more for each occurrence, less and less so, and less in a long text. */
-function saturation(posting: string): Sql {
-	const n = `${posting}.occurrences`;
-	return raw(
-		`(${k1 + 1} * ${n} / (${n} + ${k1 * (1 - b)} + ${(k1 * b).toFixed(3)}::float8 * ${posting}.length / a.length))`,
-	);
 }

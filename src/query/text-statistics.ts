@@ -25,7 +25,7 @@ export interface WordStatistics {
 	readonly isUsual: boolean;
 }
 
-interface LargeTenant {
+export interface LargeTenant {
 	readonly rows: number;
 	readonly averageLength: number;
 	/** Words of a sample of its rows that are in more rows than are read of a word, by their first letters, and in how many rows they are. */

@@ -69,6 +69,7 @@ export function trigramsOf(text: string): string[] {
 	return [...new Set(found)];
 }
 
-function wordsOf(text: string): string[] {
+/** The words that trigrams are made of. */
+export function wordsOf(text: string): string[] {
 	return text.toLowerCase().match(/[\p{L}\p{N}\p{M}]+/gu) ?? [];
 }

@@ -269,4 +269,19 @@ describe("the names of a hybrid search", () => {
 	test("are not compared with what is in nearly all of them", async () => {
 		expect(await find("report")).toEqual([]);
 	});
+
+	test("of a question are looked for by its rare words, and have their ranks", async () => {
+		const question = {
+			tableName: "topics",
+			query: "report a b c d e f 1 2 3 4 5 6 Quarterly planning",
+			weights: { vector: 0, text: 0, name: 1 },
+			tenantId,
+		} as const;
+		const hits = await db.service.hybridSearch({ ...question, explain: true });
+		expect(hits.explain.sql).toContain("ILIKE");
+		expect(hits.map(({ name }) => name)).toEqual(["Quarterly planning"]);
+		const id = String(hits[0]?.id);
+		const why = await db.service.explainRank({ ...question, id });
+		expect(why?.lists.name).toMatchObject({ rank: 1 });
+	});
 });

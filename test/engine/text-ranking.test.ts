@@ -151,6 +151,27 @@ FROM generate_series(1, 3000) AS n`);
 		expect((await found("common zeppelin"))[0]).toBe("rare");
 		expect(await found("common")).toHaveLength(10);
 	});
+
+	test("of rows with a rare word is by all words of the query, from the index", async () => {
+		// The rare word in nearly as many rows as are read of one, and in none of the sample; the last have a frequent word as well.
+		await db.service.execute(`INSERT INTO notes (tenant_id, name, content)
+SELECT 't', 'row ' || n, CASE WHEN n NOT BETWEEN 1501 AND 1650 THEN 'red green blue white black grey pink ' || CASE WHEN n % 2 = 0 THEN 'usual' ELSE 'other' END
+  WHEN n <= 1647 THEN 'zeppelin quiet' ELSE 'zeppelin usual quiet' END
+FROM generate_series(1, 3150) AS n`);
+		await db.service.indexer.build({ tableName: "notes", indexType: "gin" });
+		forgetStatistics();
+		const best = await found("usual zeppelin");
+		expect(best.slice(0, 3).sort()).toEqual([
+			"row 1648",
+			"row 1649",
+			"row 1650",
+		]);
+		// Rows of the frequent word alone score less than any of the rare one.
+		expect(best.slice(3)).toHaveLength(7);
+		expect(best.map((name) => Math.abs(Number(name.slice(4)) - 1575))).toEqual(
+			best.map(() => expect.toSatisfy((distance: number) => distance <= 75)),
+		);
+	});
 });
 
 describe("without an index the order of a large tenant", () => {
