@@ -84,9 +84,19 @@ export function toProblems(
 			kind: "value",
 			...at(index),
 			field,
-			message: decapitalise(issue.message),
+			message: isInvalidDate(issue)
+				? "is not a valid date"
+				: decapitalise(issue.message),
 		},
 	];
+}
+
+/** `new Date("next week")`, of which zod's own text is "expected date, received Date". */
+function isInvalidDate(issue: z.core.$ZodIssue): boolean {
+	return (
+		issue.code === "invalid_type" &&
+		issue.message === "Invalid input: expected date, received Date"
+	);
 }
 
 function decapitalise(text: string): string {

@@ -87,11 +87,7 @@ export function validatePatch(
 		Object.entries(supplied).filter(([name]) => !ignoredByPatch.includes(name)),
 	);
 	if (Object.keys(changed).length === 0 && row.userId === undefined)
-		throw new RemError(
-			"VALIDATION",
-			`the patch for "${entity.tableName}" is empty`,
-			{ hint: "name at least one field and its new value; null clears one" },
-		);
+		throw emptyPatch(entity, row);
 	return {
 		supplied: changed,
 		unwritable: unwritable.map(({ name }) => name),
@@ -145,5 +141,22 @@ function asOutput(entity: Entity, row: Readonly<Row>): Row {
 				z.safeParse(schema, null).success
 			);
 		}),
+	);
+}
+
+/** Also of fields that an update never changes: without them nothing is left. */
+function emptyPatch(
+	{ tableName }: Entity,
+	row: Readonly<Record<string, unknown>>,
+): RemError {
+	const ignored = ["id", "tenantId", ...ignoredByPatch].filter(
+		(name) => row[name] !== undefined,
+	);
+	return new RemError(
+		"VALIDATION",
+		ignored.length === 0
+			? `the patch for "${tableName}" is empty`
+			: `the patch for "${tableName}" is empty without ${ignored.join(", ")}, which an update does not change`,
+		{ hint: "name at least one field and its new value; null clears one" },
 	);
 }

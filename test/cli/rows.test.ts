@@ -148,6 +148,11 @@ describe.each(fewEngines)("on the %s database", (engine) => {
 					await found({ OR: [{ seen_at: "2024-05-01" }] }, ...options),
 				).toEqual([]);
 			}
+		const none = ["search", "a film", "--where", '{"year":1}'];
+		expect((await run(...none)).stderr).toContain("fulfils the filter");
+		expect((await run("search", "a film", "-T", "none")).stderr).not.toContain(
+			"filter",
+		);
 		for (const [where, code] of [
 			[{ createdAt: "yesterday" }, "FILTER_REFUSED"],
 			[{ createdAt: past, created_at: { lt: "2020-01-01" } }, "UNKNOWN_FIELD"],

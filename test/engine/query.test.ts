@@ -2,6 +2,9 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { defineEntity, type QueryResult, RemError } from "../../src/index.ts";
+import { SqlFilter, sqlOrder } from "../../src/filters/sql-text/sql-filter.ts";
+import { Registry } from "../../src/models/registry.ts";
+import { loadSqlGrammar } from "../../src/sql-grammar.ts";
 import { codeOf, engine, useService } from "../support/engine.ts";
 import { queryText } from "../support/query-text.ts";
 
@@ -325,6 +328,42 @@ describe("WHERE", () => {
 		expect((await failureOf(`SQL documents ${order}`)).code).toBe(
 			"FILTER_REFUSED",
 		);
+	});
+
+	test("where a column's name is a keyword of SQL, the hint is to quote it", async () => {
+		const { rows } = await db.service.execute<{ word: string }>(
+			"SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T') AND word !~ '^(current_|local)(date|time|timestamp)$'",
+		);
+		expect(rows.length).toBeGreaterThan(80);
+		const names = rows.map(({ word }) => word);
+		const fields = names.map((name) => [name, z.int().optional()] as const);
+		const model = defineEntity("words_of_sql", Object.fromEntries(fields));
+		const table = new Registry("public", [model]).get("words_of_sql");
+		const grammar = await loadSqlGrammar();
+		const text = (value: string) => ({ value, at: (at: number) => at });
+		for (const name of names) {
+			new SqlFilter(grammar, table, text(`id IS NULL OR "${name}" = 1`));
+			for (const value of [`${name} = 1`, `"${name}" = 1 OR ${name} = 1`])
+				expect(() => new SqlFilter(grammar, table, text(value))).toThrow(
+					expect.objectContaining({
+						hint: expect.stringContaining(`double quotes, "${name}"`),
+					}),
+				);
+			expect(() =>
+				sqlOrder(grammar, { table, text: text(`id, ${name}`) }, "r"),
+			).toThrow(
+				expect.objectContaining({
+					hint: expect.stringContaining(`double quotes, "${name}"`),
+				}),
+			);
+		}
+	});
+
+	test("a keyword that is no column is not taken for one", async () => {
+		for (const condition of ["user = 'a'", "name = order", "year = 1 AND"])
+			expect(
+				(await failureOf(`SQL documents WHERE ${condition}`)).hint ?? "",
+			).not.toContain("keyword of SQL");
 	});
 
 	test("an unknown name comes with the closest", async () => {

@@ -302,9 +302,9 @@ describe("update", () => {
 		"an empty patch": [{}, "VALIDATION", "is empty"],
 		"a patch of absent values": [{ year: undefined }, "VALIDATION", "is empty"],
 		"a patch of times alone": [
-			{ createdAt: new Date() },
+			{ createdAt: new Date(), updatedAt: new Date() },
 			"VALIDATION",
-			"is empty",
+			"is empty without createdAt, updatedAt",
 		],
 		"another id": [
 			{ id: "00000000-0000-0000-0000-000000000001", year: 1 },

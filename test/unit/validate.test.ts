@@ -582,3 +582,13 @@ describe("models that need care", () => {
 		expect(a).not.toBe(b);
 	});
 });
+
+test("an invalid date is named as such, not as another type", () => {
+	const at = new Date("next week");
+	expect(failure(() => validateOne({ at })).message).toContain(
+		"at: is not a valid date",
+	);
+	expect(failure(() => validateOne({ at: "2026-03-01" })).message).toContain(
+		"at: invalid input: expected date, received string",
+	);
+});

@@ -129,6 +129,17 @@ function filter(text: string): Record<string, unknown> {
 	}
 }
 
+/** With a filter, that nothing fulfils may be all there is to it. */
+function describeNothing(
+	{ only }: TablesOfHits,
+	{ where, condition }: SearchCommandOptions,
+): string {
+	const place = only === undefined ? "" : ` in "${only.tableName}"`;
+	return where === undefined && condition === undefined
+		? `nothing${place} is embedded and near enough to that`
+		: `nothing${place} fulfils the filter, and is embedded and near enough to that`;
+}
+
 /** The models whose rows are searched. */
 function entitiesOf(
 	{ registry }: AnyService,
@@ -183,7 +194,7 @@ async function search(
 				? service.hybridSearch(hybrid)
 				: service.hybridSearch({ ...hybrid, tableName: table }));
 			show(terminal, tables, hits, hybridColumns(tables));
-			if (hits.length === 0) await noticeNothing(terminal, service, nothing);
+			if (hits.length === 0) await nothingFound();
 			if (hits.partialWords === true)
 				terminal.notice(
 					"the words of older rows are still being stored: not all of them were ranked by words",
@@ -200,7 +211,12 @@ async function search(
 			? service.vectorSearch(near)
 			: service.vectorSearch({ ...near, tableName: table }));
 		show(terminal, tables, hits, searchColumns(tables));
-		if (hits.length === 0) await noticeNothing(terminal, service, nothing);
+		if (hits.length === 0) await nothingFound();
+
+		async function nothingFound(): Promise<void> {
+			terminal.notice(describeNothing(tables, options));
+			await noticeNothing(terminal, service, nothing);
+		}
 	});
 }
 
@@ -225,7 +241,7 @@ export function tablesOfHits(
 
 function show<Hit extends Readonly<Record<string, unknown>>>(
 	terminal: Terminal,
-	{ only, entityOf }: TablesOfHits,
+	{ entityOf }: TablesOfHits,
 	hits: readonly Hit[] & {
 		readonly explain?: SearchExplanation | TableExplanations;
 	},
@@ -245,12 +261,6 @@ function show<Hit extends Readonly<Record<string, unknown>>>(
 			...lines,
 			...tableExplanationLines(explain),
 		]);
-	if (hits.length === 0)
-		terminal.notice(
-			only === undefined
-				? "nothing is embedded and near enough to that"
-				: `nothing in "${only.tableName}" is embedded and near enough to that`,
-		);
 }
 
 function isOfOneTable(

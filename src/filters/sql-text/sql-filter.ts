@@ -14,6 +14,7 @@ import {
 	refusedAt,
 	type SqlText,
 } from "./context.ts";
+import { hintingAtKeywords } from "./keyword-columns.ts";
 import { as } from "./unify.ts";
 import type { Operand } from "./value.ts";
 
@@ -34,16 +35,22 @@ export class SqlFilter {
 		this.#table = table;
 		this.#text = text;
 		const source: Source = { table, text, clause: "WHERE" };
-		const { whereClause } = readSelect(grammar, source);
-		this.#node = whereClause;
-		this.toSql("r");
+		this.#node = hintingAtKeywords(grammar, named(source), () => {
+			const { whereClause } = readSelect(grammar, source);
+			this.#compile(whereClause, "r", table);
+			return whereClause;
+		});
 	}
 
 	/** The condition on the table of that alias. */
 	toSql(alias: string, table = this.#table): Sql {
+		return this.#compile(this.#node, alias, table);
+	}
+
+	#compile(node: SqlNode | undefined, alias: string, table: EntityTable): Sql {
 		const source: Source = { table, text: this.#text, clause: "WHERE" };
 		const context = contextOf(source, alias);
-		return as(compileNode(context, this.#node), "boolean").sql;
+		return as(compileNode(context, node), "boolean").sql;
 	}
 }
 
@@ -58,15 +65,19 @@ export function sqlOrder(
 	alias: string,
 ): Sql {
 	const source: Source = { table, text, clause: "ORDER BY" };
-	const { sortClause = [] } = readSelect(grammar, source);
-	const context = contextOf(source, alias);
+	return hintingAtKeywords(grammar, named(source), () =>
+		orderOf(readSelect(grammar, source), contextOf(source, alias)),
+	);
+}
+
+function orderOf({ sortClause = [] }: SelectStmt, context: Context): Sql {
 	const terms = sortClause.flatMap((node) =>
 		"SortBy" in node ? [node.SortBy] : [],
 	);
 	const isDescending = terms.at(-1)?.sortby_dir === "SORTBY_DESC";
 	return join([
 		...terms.map((term) => orderTerm(context, term)),
-		sql`${ident(alias, "id")}${raw(isDescending ? " DESC" : "")}`,
+		sql`${ident(context.alias, "id")}${raw(isDescending ? " DESC" : "")}`,
 	]);
 }
 
@@ -99,6 +110,10 @@ interface Source {
 	readonly table: EntityTable;
 	readonly text: SqlText;
 	readonly clause: Clause;
+}
+
+function named({ table, text }: Source) {
+	return { entity: table.entity, text };
 }
 
 function contextOf({ table, text, clause }: Source, alias: string): Context {

@@ -37,7 +37,7 @@ RECALL "text" [IN table, table] [LIMIT 10] [MAX TOKENS 4000]      what there is 
 TRAVERSE [type, type] WITH LOOKUP "key" [DEPTH 1] [DIRECTION out|in|both] [ORDER BY weight DESC] [LIMIT 50]      what an entity is linked to; DEPTH 0 counts its links
 SQL table [WHERE condition] [ORDER BY column DESC] [LIMIT 100] [OFFSET 0]      rows by their columns
 
-Put texts and keys in double quotes. A condition is PostgreSQL without functions of your own, joins or subqueries:
+Put texts and keys in double quotes, and columns whose name is a keyword of SQL: "order" > 3. A condition is PostgreSQL without functions of your own, joins or subqueries:
 = <> < <= > >= AND OR NOT IN BETWEEN LIKE ILIKE IS NULL; lists: tags @> ARRAY['a'], tags && ARRAY['a','b'];
 JSON: metadata->>'key' = 'x', (metadata->>'n')::int > 3; times: created_at > now() - interval '7 days'.
 Start with RECALL for a question, LOOKUP when you know a name, FUZZY when you half know it, SEARCH for a topic, SQL for exact conditions.

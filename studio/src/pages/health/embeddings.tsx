@@ -20,7 +20,7 @@ export function Embeddings({
 				<span class={embeddings.isRunning ? "badge good" : "badge"}>
 					{embeddings.isRunning
 						? "the studio works on the queue"
-						: "the queue is another process's"}
+						: "the studio does not work on the queue"}
 				</span>
 				{perSecond === null ? null : (
 					<span class="badge accent">{perSecond.toFixed(1)} a second</span>
