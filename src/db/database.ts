@@ -28,11 +28,11 @@ export interface QueryOptions {
 	/** Plan it once per connection. Only where the plan need not follow the tenant's size. */
 	readonly name?: string | undefined;
 	/**
-	 * How one with a name is planned: `generic` at once by the plan for any values,
-	 * `auto` as the role is set, by default for their values the first five times on
-	 * each connection. @default either, as the connection was set last
+	 * How one with a name is planned, outside transactions: `generic` at once by the
+	 * plan for any values.
+	 * @default as the role is set: by default for their values the first five times on each connection
 	 */
-	readonly plan?: "generic" | "auto" | undefined;
+	readonly plan?: "generic" | undefined;
 	/**
 	 * It reads an UNLOGGED table, which a standby cannot: there it fails with
 	 * SQLSTATE 0A000, as a rule without being sent.
@@ -57,9 +57,6 @@ export interface QueryOptions {
 	/** Longest time that it may take; then it is cancelled on the server: `QUERY_TIMEOUT`. @default none */
 	readonly timeoutMs?: number;
 }
-
-/** How a statement with a name is planned. */
-export type PlanMode = NonNullable<QueryOptions["plan"]>;
 
 export interface TransactionOptions {
 	/** @default "read committed" */

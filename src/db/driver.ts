@@ -30,6 +30,7 @@ export interface DriverQuery {
 	hasBeenParsed(connection: DriverConnection): boolean;
 	prepare(connection: DriverConnection): void;
 	handleRowDescription(message: object): void;
+	handleCommandComplete(message: object, connection: DriverConnection): void;
 }
 
 /** The columns of a result, and what the driver has prepared to read its rows with. */
@@ -52,6 +53,10 @@ export interface DriverConnection extends EventEmitter {
 	cancel(processId: number, secretKey: number): void;
 	/** Asks for the columns of a result. */
 	describe(message: object): void;
+	/** Gives a prepared statement its values. */
+	bind(message: object): void;
+	/** Runs the statement that was given its values last. */
+	execute(message: object): void;
 }
 
 export function internalsOf(client: pg.ClientBase): ClientInternals {

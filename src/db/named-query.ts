@@ -12,6 +12,8 @@ export interface NamedStatement {
 	readonly text: string;
 	readonly values: readonly unknown[];
 	readonly name: string;
+	/** Whether it is planned at once for any values. @default PostgreSQL plans the first five executions for theirs, and then chooses */
+	readonly isGeneric?: boolean;
 }
 
 /**
@@ -24,11 +26,13 @@ export interface NamedStatement {
  */
 export function queryNamed(
 	client: pg.ClientBase,
-	{ text, values, name }: NamedStatement,
+	{ text, values, name, isGeneric = false }: NamedStatement,
 ): Promise<pg.QueryResult> {
+	if (isGeneric) prepareGenericPlan(client);
 	return new Promise((resolve, reject) => {
 		const query = new NamedQuery(text, values);
 		query.name = name;
+		query.isGeneric = isGeneric;
 		query.callback = (error, result) => {
 			if (result === undefined) reject(error);
 			else resolve(result);
@@ -37,10 +41,40 @@ export function queryNamed(
 	});
 }
 
+/**
+ * The setting of a statement that is planned for any values. It is run in front of
+ * the statement, before the message that ends both: so it ends with them, and no
+ * other statement is planned by it, also where a pooler gives the connection to
+ * another client then. SET LOCAL would warn that there is no transaction.
+ */
+const genericPlan = {
+	name: "rem_generic_plan",
+	text: "SELECT WHERE pg_catalog.set_config('plan_cache_mode', 'force_generic_plan', TRUE) IS NULL",
+};
+
+/** The setting's own statement travels with the first one that is planned so. */
+function prepareGenericPlan(client: pg.ClientBase): void {
+	const { connection } = internalsOf(client);
+	const statements = statementsOf(connection);
+	if (statements.hasGenericPlan) return;
+	statements.hasGenericPlan = true;
+	client.query({ ...genericPlan, values: [] }).catch(() => {
+		// The connection is gone, which the statement behind it reports.
+		statements.hasGenericPlan = false;
+	});
+}
+
 class NamedQuery extends DriverQuery {
+	isGeneric = false;
 	#statements: PreparedStatements | undefined;
+	#isSetting = false;
 
 	override prepare(connection: DriverConnection): void {
+		if (this.isGeneric) {
+			this.#isSetting = true;
+			connection.bind({ statement: genericPlan.name, values: [] });
+			connection.execute({});
+		}
 		this.#statements = statementsOf(connection);
 		const columns = this.hasBeenParsed(connection)
 			? this.#statements.columns.get(this.name)
@@ -52,6 +86,15 @@ class NamedQuery extends DriverQuery {
 		Object.assign(this._result, columns);
 		this._accumulateRows = true;
 		super.prepare(this.#statements.undescribed);
+	}
+
+	/** That of the setting is not the statement's. */
+	override handleCommandComplete(
+		message: object,
+		connection: DriverConnection,
+	): void {
+		if (this.#isSetting) this.#isSetting = false;
+		else super.handleCommandComplete(message, connection);
 	}
 
 	override handleRowDescription(message: object): void {
@@ -70,6 +113,8 @@ interface PreparedStatements {
 	readonly columns: Map<string | undefined, DriverResult>;
 	/** The connection, without its request for the columns. */
 	readonly undescribed: DriverConnection;
+	/** Whether {@link genericPlan} is prepared. */
+	hasGenericPlan: boolean;
 }
 
 const prepared = new WeakMap<DriverConnection, PreparedStatements>();
@@ -78,7 +123,11 @@ function statementsOf(connection: DriverConnection): PreparedStatements {
 	const known = prepared.get(connection);
 	if (known !== undefined) return known;
 	const undescribed = Object.create(connection, { describe: { value() {} } });
-	const statements = { columns: new Map(), undescribed };
+	const statements = {
+		columns: new Map(),
+		undescribed,
+		hasGenericPlan: false,
+	};
 	prepared.set(connection, statements);
 	return statements;
 }

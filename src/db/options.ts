@@ -95,7 +95,7 @@ const queryTable = optionTable<QueryOptions>(
 				return "is a member of every JavaScript object";
 			return textProblem(value);
 		},
-		plan: oneOf("generic", "auto"),
+		plan: oneOf("generic"),
 		readsUnlogged: flag,
 		idempotent: flag,
 		isLimited: flag,

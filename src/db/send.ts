@@ -3,11 +3,10 @@ import { RemError } from "../errors.ts";
 import { isJsonNumber } from "../models/json-number.ts";
 import { writeJson } from "../models/json-text.ts";
 import { compile, type Sql, type Statement } from "../sql.ts";
-import type { PlanMode, QueryOptions, Result } from "./database.ts";
+import type { QueryOptions, Result } from "./database.ts";
 import { internalsOf } from "./driver.ts";
 import { timestampText } from "./encode.ts";
 import { queryNamed } from "./named-query.ts";
-import { setPlanMode } from "./plan-mode.ts";
 import {
 	isPooled,
 	isReadOnlyByDefault,
@@ -47,7 +46,7 @@ export async function send<R>(
 			text,
 			values: values.map(parameter),
 			name: options.name,
-			plan: options.plan,
+			isGeneric: options.plan === "generic" && options.isInside !== true,
 		};
 		const answer = await untilStopped(client, options.signal, () =>
 			withTimeLimit(client, options.timeoutMs, () =>
@@ -133,7 +132,8 @@ interface QueryConfig {
 	readonly text: string;
 	readonly values?: unknown[];
 	readonly name?: string | undefined;
-	readonly plan?: PlanMode | undefined;
+	/** In a transaction the setting would last until its end. */
+	readonly isGeneric?: boolean;
 }
 
 /** A statement of a transaction that is open already. */
@@ -147,21 +147,10 @@ function withLocalSettings(
 	config: QueryConfig,
 	{ isInside = false }: Inside,
 ): Promise<pg.QueryResult> {
-	if (!isInside) planAs(client, config);
 	const settings = isInside ? [] : localSettings(client);
 	return settings.length === 0
 		? query(client, config)
 		: inOwnTransaction(client, config, settings);
-}
-
-/** Texts, transactions and statements without a name are planned for their values; so is what triggers run. */
-export function planAs(
-	client: pg.ClientBase,
-	{ name, plan }: Pick<QueryConfig, "name" | "plan"> = {},
-): void {
-	if (!canName(client)) return;
-	const mode = name === undefined ? "auto" : plan;
-	if (mode !== undefined) setPlanMode(client, mode);
 }
 
 async function inOwnTransaction(
@@ -198,11 +187,11 @@ function query(
 	client: pg.ClientBase,
 	config: QueryConfig,
 ): Promise<pg.QueryResult> {
-	const { plan: _, ...sent } = config;
+	const { isGeneric = false, ...sent } = config;
 	const { name, values } = sent;
 	return name === undefined || values === undefined || !canName(client)
 		? client.query(sent)
-		: queryNamed(client, { ...sent, name, values });
+		: queryNamed(client, { ...sent, name, values, isGeneric });
 }
 
 /** Whether the connection leads to the server itself, not to a pooler, and is pipelined. */

@@ -24,8 +24,7 @@ import {
 	takeQueryOptions,
 	takeTransactionOptions,
 } from "./options.ts";
-import { forgetPlanMode } from "./plan-mode.ts";
-import { planAs, refuseUnconfirmed, send, sendScript } from "./send.ts";
+import { refuseUnconfirmed, send, sendScript } from "./send.ts";
 import { localSettings } from "./session-settings.ts";
 import { isConnectionLost, toRemError } from "./sql-state.ts";
 import { withTimeLimit } from "./time-limit.ts";
@@ -54,7 +53,6 @@ export async function runTransaction<T>(
 	const isolation = isolationSql(options.isolation);
 	// READ WRITE is left out: a standby refuses it.
 	const access = options.readOnly === true ? " READ ONLY" : "";
-	planAs(client);
 	await tx
 		.frame([
 			`BEGIN ISOLATION LEVEL ${isolation}${access}`,
@@ -248,7 +246,6 @@ export function isTransactionOpen(client: pg.ClientBase): boolean {
 /** Rolls the transaction back, and throws `DATABASE`. */
 export async function endOpenTransaction(client: pg.ClientBase): Promise<void> {
 	await client.query("ROLLBACK");
-	forgetPlanMode(client);
 	throw new RemError(
 		"DATABASE",
 		"the text left a transaction open: it was rolled back",
@@ -263,10 +260,7 @@ export async function rollBackIfOpen(client: pg.ClientBase): Promise<boolean> {
 		// An error arrives before the status of the transaction that it left open: an
 		// empty statement is answered after that.
 		if (!driver.readyForQuery) await client.query("");
-		if (driver.getTransactionStatus() !== "I") {
-			await client.query("ROLLBACK");
-			forgetPlanMode(client);
-		}
+		if (driver.getTransactionStatus() !== "I") await client.query("ROLLBACK");
 		return true;
 	} catch {
 		return false;

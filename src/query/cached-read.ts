@@ -1,4 +1,4 @@
-import type { Handle, PlanMode } from "../db/database.ts";
+import type { Handle, QueryOptions } from "../db/database.ts";
 import { statementName } from "../db/named-query.ts";
 import { RemError } from "../errors.ts";
 import {
@@ -54,8 +54,8 @@ export interface CachedReadOptions {
 	readonly statement?: Statement | undefined;
 	/** Where plans are stored: plan it once per connection, under a name that begins so. Only where the plan need not follow the tenant's size. */
 	readonly name?: string | undefined;
-	/** How one with a name is planned. @default either */
-	readonly plan?: PlanMode | undefined;
+	/** How one with a name is planned. */
+	readonly plan?: QueryOptions["plan"];
 }
 
 /**

@@ -8,7 +8,7 @@ import { ident, literal, raw, sql, toText } from "../sql.ts";
 import { ExpiringCache } from "../util/expiring-cache.ts";
 import { type Having, havingOf } from "./fuzzy-plan.ts";
 import { trigramForm } from "./trigram-thresholds.ts";
-import { isUsualSize } from "./usual-size.ts";
+import { UsualSizes } from "./usual-size.ts";
 
 /** What FUZZY compares with: names, or summaries. */
 export type ComparedColumn = "entity_key" | "content_summary";
@@ -82,10 +82,7 @@ export class FuzzySamples {
 		maxEntries: 1000,
 	});
 
-	readonly #usual = new ExpiringCache<boolean>({
-		maxAgeMs: 30_000,
-		maxEntries: 1000,
-	});
+	readonly #sizes = new UsualSizes();
 
 	readonly #hasContentIndex = new ExpiringCache<boolean>({ maxAgeMs: 30_000 });
 
@@ -115,24 +112,21 @@ export class FuzzySamples {
 	}
 
 	/** Whether a plan made for any tenant suits this one. */
-	isUsual(
+	async isUsual(
 		db: Handle,
 		{ schema, tenantId }: Omit<SampledNames, "column">,
 	): Promise<boolean> {
-		return this.#usual.getOrRead(tenantId, async () => {
-			try {
-				return await isUsualSize(db, {
-					ref: ident(schema, "kv_store"),
-					tenant: tenantId,
-					readsUnlogged: true,
-				});
-			} catch (error) {
-				// A standby has no UNLOGGED tables.
-				if (error instanceof RemError && error.sqlState === "0A000")
-					return false;
-				throw error;
-			}
-		});
+		try {
+			return await this.#sizes.isUsual(db, {
+				ref: ident(schema, "kv_store"),
+				tenant: tenantId,
+				readsUnlogged: true,
+			});
+		} catch (error) {
+			// A standby has no UNLOGGED tables.
+			if (error instanceof RemError && error.sqlState === "0A000") return false;
+			throw error;
+		}
 	}
 
 	/** Whether summaries have their index, which is built in the background. */
@@ -146,8 +140,9 @@ export class FuzzySamples {
 		});
 	}
 
-	/** After an index was built or dropped. */
+	/** After an index was built or dropped, or rows were loaded. */
 	forgetIndexes(): void {
+		this.#sizes.forget();
 		this.#hasContentIndex.clear();
 	}
 

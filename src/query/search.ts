@@ -41,7 +41,6 @@ export async function vectorSearch(
 			name: isFrequent(search)
 				? statementName("search", compiled.text)
 				: undefined,
-			plan: "auto",
 		});
 		const reached = isPlain(search, branches)
 			? [reachedVectors(rows)]

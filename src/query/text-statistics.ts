@@ -6,7 +6,7 @@ import type { EntityTable } from "../models/registry.ts";
 import { wordsIndex } from "../schema/word-indexes.ts";
 import { empty, type Sql, sql } from "../sql.ts";
 import { ExpiringCache } from "../util/expiring-cache.ts";
-import { estimatedRows, isUsualSize } from "./usual-size.ts";
+import { estimatedRows, UsualSizes } from "./usual-size.ts";
 
 /** What a search of words is planned by. */
 export interface WordStatistics {
@@ -57,6 +57,7 @@ const maxAgeMs = 30_000;
  * away.
  */
 export class TextStatistics {
+	readonly #sizes = new UsualSizes();
 	readonly #sources = new ExpiringCache<SourceStatistics>({ maxAgeMs });
 	readonly #tenants = new ExpiringCache<TenantStatistics>({
 		maxAgeMs,
@@ -75,7 +76,10 @@ export class TextStatistics {
 			JSON.stringify([tableName, tenant]),
 			async () => ({
 				large: await readTenant(db, table, tenant),
-				isUsual: await isUsualSize(db, { ref: wordsRef(table), tenant }),
+				isUsual: await this.#sizes.isUsual(db, {
+					ref: wordsRef(table),
+					tenant,
+				}),
 				isPartial: !source.isFilled && (await hasManyRows(db, table, tenant)),
 			}),
 		);
@@ -96,6 +100,7 @@ export class TextStatistics {
 	}
 
 	forget(): void {
+		this.#sizes.forget();
 		this.#sources.clear();
 		this.#tenants.clear();
 	}

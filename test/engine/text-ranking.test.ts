@@ -2,10 +2,11 @@ import pg from "pg";
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
 import type { Handle } from "../../src/db/database.ts";
-import { setPlanMode } from "../../src/db/plan-mode.ts";
-import { rollBackIfOpen } from "../../src/db/transaction.ts";
+import { send } from "../../src/db/send.ts";
 import { localProvider } from "../../src/embeddings/local.ts";
 import { defineEntity, PostgresService } from "../../src/index.ts";
+import { UsualSizes } from "../../src/query/usual-size.ts";
+import { ident, toText } from "../../src/sql.ts";
 import {
 	codeOf,
 	coreOf,
@@ -588,28 +589,85 @@ SELECT CASE WHEN i <= 3000 THEN 'large' ELSE 't' || i END, 'n' || i, 'wing ' || 
 	);
 
 	test.runIf(engine === "server")(
-		"has its plan again after a change of it was undone or refused",
+		"leaves the session as it was, whose next client another may be",
 		async () => {
-			const client = new pg.Client({ connectionString: db.url });
+			const client = new pg.Client({
+				connectionString: db.url,
+				pipeline: true,
+			} as pg.ClientConfig);
 			await client.connect();
 			onTestFinished(() => client.end());
 			const mode = async () =>
 				(await client.query("SHOW plan_cache_mode")).rows[0].plan_cache_mode;
-			await client.query("BEGIN");
-			setPlanMode(client, "generic");
-			await rollBackIfOpen(client);
+			const text =
+				"SELECT current_setting('plan_cache_mode') AS mode, $1::text AS value";
+			const named = (name: string, value: string, plan?: "generic") =>
+				send(client, { text, values: [value] }, { name, plan });
+			for (const value of ["a", "b"]) {
+				const { rows } = await named("generic", value, "generic");
+				expect(rows).toEqual([{ mode: "force_generic_plan", value }]);
+				expect(await mode()).toBe("auto");
+			}
+			// What follows in the same packet is planned as the session is.
+			const [generic, own] = await Promise.all([
+				named("generic", "c", "generic"),
+				named("own", "d"),
+			]);
+			expect(generic.rows).toEqual([
+				{ mode: "force_generic_plan", value: "c" },
+			]);
+			expect(own.rows).toEqual([{ mode: "auto", value: "d" }]);
+			// A statement that fails leaves nothing either.
+			const failing = { text: "SELECT 1 / $1::int AS ratio", values: [0] };
+			await expect(
+				send(client, failing, { name: "failing", plan: "generic" }),
+			).rejects.toMatchObject({ sqlState: "22012" });
 			expect(await mode()).toBe("auto");
-			setPlanMode(client, "generic");
-			expect(await mode()).toBe("force_generic_plan");
-			await client.query("BEGIN");
-			await expect(client.query("SELECT 1 / 0")).rejects.toThrow();
-			setPlanMode(client, "auto");
-			await client.query("ROLLBACK");
-			expect(await mode()).toBe("force_generic_plan");
-			setPlanMode(client, "auto");
-			expect(await mode()).toBe("auto");
+			expect(
+				(
+					await send(
+						client,
+						{ ...failing, values: [1] },
+						{ name: "failing", plan: "generic" },
+					)
+				).rows,
+			).toEqual([{ ratio: 1 }]);
+			const plans = await client.query(
+				"SELECT name, custom_plans::int AS custom, generic_plans::int AS generic FROM pg_prepared_statements WHERE name IN ('generic', 'own') ORDER BY name",
+			);
+			expect(plans.rows).toEqual([
+				{ name: "generic", custom: 0, generic: 3 },
+				{ name: "own", custom: 1, generic: 0 },
+			]);
 		},
 	);
+
+	test("is decided for all tenants of a table at once", async () => {
+		const { schema } = coreOf(db.service, "t").settings;
+		const ref = ident(schema, "sizes");
+		await db.service.execute(`CREATE TABLE ${toText(ref)} (tenant_id text);
+INSERT INTO ${toText(ref)} SELECT CASE WHEN i <= 3000 THEN 'large' ELSE 't' || i % 100 END FROM generate_series(1, 5000) AS i;
+ANALYZE ${toText(ref)}`);
+		onTestFinished(async () => {
+			await db.service.execute(`DROP TABLE ${toText(ref)}`);
+		});
+		const core = coreOf(db.service, "t");
+		let statements = 0;
+		const counted = {
+			query: (...given: Parameters<Handle["query"]>) => {
+				statements++;
+				return core.db.query(...given);
+			},
+		} as Handle;
+		const sizes = new UsualSizes();
+		for (let at = 0; at < 100; at++)
+			expect(await sizes.isUsual(counted, { ref, tenant: `t${at}` })).toBe(
+				true,
+			);
+		expect(await sizes.isUsual(counted, { ref, tenant: "large" })).toBe(false);
+		expect(await sizes.isUsual(counted, { ref, tenant: "unknown" })).toBe(true);
+		expect(statements).toBe(3);
+	});
 
 	test("answers FUZZY in tenants of the usual size, but not in one far larger", async () => {
 		await db.service.execute(`INSERT INTO notes (tenant_id, name, content)
