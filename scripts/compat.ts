@@ -60,7 +60,9 @@ const runtimes: readonly Runtime[] = [
 
 const only = process.argv.slice(2);
 const failures: string[] = [];
+let databases = 0;
 const project = mkdtempSync(join(tmpdir(), "rem compat-"));
+const frameworks = mkdtempSync(join(tmpdir(), "rem frameworks-"));
 const server = await acquireTestServer();
 try {
 	if ("reason" in server) {
@@ -69,12 +71,16 @@ try {
 		console.log(`*** only the embedded engine is tried: ${server.reason}`);
 	}
 	const packed = await pack();
-	if (runtimes.some(isAsked)) await makeProject(packed);
-	for (const runtime of runtimes.filter(isAsked)) await tryRuntime(runtime);
-	if (isAsked({ name: "frameworks" })) await tryFrameworks(packed);
+	// Beside one another: each waits for npm and for its processes.
+	const tried = await Promise.allSettled([
+		tryRuntimes(packed),
+		isAsked({ name: "frameworks" }) ? tryFrameworks(packed) : undefined,
+	]);
+	for (const one of tried) if (one.status === "rejected") throw one.reason;
 } finally {
 	if ("url" in server) await server.stop();
-	rmSync(project, { recursive: true, force: true });
+	for (const folder of [project, frameworks])
+		rmSync(folder, { recursive: true, force: true });
 }
 for (const failure of failures) console.error(`\n${failure}`);
 process.exitCode = failures.length === 0 ? 0 : 1;
@@ -92,6 +98,12 @@ async function pack(): Promise<string> {
 	);
 	const [{ filename }] = JSON.parse(stdout) as [{ filename: string }];
 	return join(project, filename);
+}
+
+async function tryRuntimes(packed: string): Promise<void> {
+	const asked = runtimes.filter(isAsked);
+	if (asked.length > 0) await makeProject(packed);
+	for (const runtime of asked) await tryRuntime(runtime);
 }
 
 async function makeProject(packed: string): Promise<void> {
@@ -125,8 +137,7 @@ async function tryRuntime(runtime: Runtime): Promise<void> {
 }
 
 async function tryFrameworks(packed: string): Promise<void> {
-	const folder = join(project, "frameworks");
-	await mkdir(folder);
+	const folder = frameworks;
 	await install(folder, [packed, "zod@4", ...frameworkPackages]);
 	await run("npm", ["pkg", "set", "type=module"], { cwd: folder });
 	for (const [name, attemptIn] of Object.entries(frameworkExamples)) {
@@ -135,7 +146,7 @@ async function tryFrameworks(packed: string): Promise<void> {
 		const start = performance.now();
 		const env: NodeJS.ProcessEnv = {
 			PATH: process.env.PATH,
-			HOME: project,
+			HOME: folder,
 			NEXT_TELEMETRY_DISABLED: "1",
 			EMBEDDING__PROVIDER: "local",
 			POSTGRES__CONNECTION_STRING: url,
@@ -210,7 +221,7 @@ async function install(
 }
 
 async function createDatabase(url: string): Promise<string> {
-	const name = `remdb_compat_${process.pid}_${Date.now()}`;
+	const name = `remdb_compat_${process.pid}_${Date.now()}_${++databases}`;
 	await execute(url, `CREATE DATABASE ${name} TEMPLATE template0`);
 	const created = new URL(url);
 	created.pathname = `/${name}`;

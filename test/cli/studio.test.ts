@@ -169,6 +169,7 @@ test.skipIf(process.platform !== "linux")(
 			"xdg-open": '#!/bin/sh\necho "$1" >"$0.opened"\n',
 		});
 		chmodSync(join(folder, "xdg-open"), 0o755);
+		const database = await migratedDatabase("embedded");
 		const opened = () =>
 			readdirSync(folder).includes("xdg-open.opened")
 				? readFileSync(join(folder, "xdg-open.opened"), "utf8").trim()
@@ -176,7 +177,7 @@ test.skipIf(process.platform !== "linux")(
 		/** In a terminal; its address once it is printed. */
 		const startInTerminal = async (...args: string[]) => {
 			const node = [process.execPath, ...nodeArguments];
-			const command = [...node, main, "studio", "--url", "memory:"];
+			const command = [...node, main, "studio", "--url", database];
 			const quoted = [...command, ...args].map((word) => `'${word}'`).join(" ");
 			const child = spawn("script", ["-qec", quoted, "/dev/null"], {
 				env: { ...environment, PATH: `${folder}:${environment.PATH}` },
@@ -229,7 +230,7 @@ test("a port that is in use is reported", async () => {
 test("--host warns, and answers only to names of this machine", async () => {
 	const { url, stderr } = await start([
 		"--url",
-		"memory:",
+		await migratedDatabase("embedded"),
 		"--no-open",
 		"--host",
 		"0.0.0.0",
