@@ -7,6 +7,7 @@ import {
 	fewEngines,
 	main,
 	rem,
+	remProcess,
 	temporaryFolder,
 } from "./run-rem.ts";
 
@@ -167,6 +168,24 @@ describe.each(fewEngines)("on the %s database", (engine) => {
 					JSON.stringify(where),
 				),
 			).toMatchObject({ exit: 1, code });
+	});
+
+	test("recall reads a time without a zone as UTC, wherever it runs", async () => {
+		const hour = 3_600_000;
+		const found = async (zone: string, since: string) => {
+			const args = ["recall", "Film 1", "--since", since, "--json"];
+			const { code, stdout } = await remProcess(
+				[...args, "--url", url, "--models", models],
+				{ env: { EMBEDDING__PROVIDER: "local", TZ: zone } },
+			);
+			return code === 0 ? JSON.parse(stdout).items.length > 0 : code;
+		};
+		const at = (ms: number) =>
+			new Date(Date.now() + ms).toISOString().slice(0, 16);
+		expect(await found("America/New_York", at(-hour))).toBe(true);
+		expect(await found("Asia/Tokyo", at(hour))).toBe(false);
+		expect(await found("Asia/Tokyo", "March 3")).toBe(2);
+		expect(await found("Asia/Tokyo", "2026-02-31")).toBe(2);
 	});
 
 	test("list of a tenant without rows, and with a bad condition, order or page", async () => {

@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { RecallExplanation, RecallItem } from "../../index.ts";
+import { definitionOf } from "../../models/column-types.ts";
 import { limits } from "../../models/limits.ts";
 import { withReader } from "../open-service.ts";
 import {
@@ -79,9 +80,10 @@ export function addRecall(program: Command): void {
 	);
 }
 
+/** As times in files are read: in UTC where they name no zone, whatever the zone of this machine. */
 function time(text: string): Date {
-	const date = new Date(text);
-	if (Number.isNaN(date.getTime()))
+	const date = definitionOf("timestamptz").cell.read(text, false);
+	if (!(date instanceof Date))
 		throw new InvalidArgumentError(
 			"Expected a date or a time, such as 2026-11-01 or 2026-11-01T12:00:00Z.",
 		);
