@@ -199,6 +199,14 @@ describe("CSV", () => {
 		],
 		['a\n"x\n', "line 2: a quotation mark that opens here is never closed"],
 		[
+			'a\n1\n\n\r\n"x\n',
+			"line 5: a quotation mark that opens here is never closed",
+		],
+		[
+			'\n\na,b\n\n1,"x\n',
+			"line 5: a quotation mark that opens here is never closed",
+		],
+		[
 			'a\n"x"y\n',
 			"line 2: a quotation mark is inside a quoted cell: double it",
 		],

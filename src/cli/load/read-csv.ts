@@ -59,6 +59,7 @@ async function* readRecords(
 	bytes?: number,
 ): AsyncGenerator<SourceRow> {
 	const ends = new LineEnds();
+	let emptyLines = 0;
 	const parser = parse({
 		bom: true,
 		info: true,
@@ -69,6 +70,10 @@ async function* readRecords(
 		skip_empty_lines: true,
 		// Misplaced quotation marks are found below: the parser's own errors quote all of the cell, each time.
 		relax_quotes: true,
+		on_record: (record, { empty_lines }) => {
+			emptyLines = empty_lines;
+			return record;
+		},
 	});
 	// Errors arrive below: pipeline destroys the parser with them.
 	pipeline(Readable.from(bytesOf(file, ends, bytes)), parser, () => {});
@@ -94,8 +99,10 @@ async function* readRecords(
 		}
 	} catch (error) {
 		if (!(error instanceof CsvError)) throw error;
-		const { code, bytes: offset } = error;
-		const line = ends.lineAt(Number(offset));
+		const { code, bytes: offset, column, empty_lines } = error;
+		// Up to the end of the last cell: empty lines before the first one are not counted.
+		const passedOver = column === 0 ? Number(empty_lines) - emptyLines : 0;
+		const line = ends.lineAt(Number(offset)) + passedOver;
 		throw code === "CSV_QUOTE_NOT_CLOSED"
 			? new UnclosedQuote(Number(offset), line, ends.lastLine)
 			: fileError({ file: file.name, line }, "is not valid CSV", {
