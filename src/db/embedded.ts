@@ -118,6 +118,8 @@ async function start(
 			super({
 				...engineAddress,
 				stream,
+				// Statements that do not wait for each other reach the engine in one piece.
+				pipeline: true,
 				types: resultTypes,
 			});
 		}

@@ -6,6 +6,7 @@ import { compile, type Sql, type Statement } from "../sql.ts";
 import type { QueryOptions, Result } from "./database.ts";
 import { internalsOf } from "./driver.ts";
 import { timestampText } from "./encode.ts";
+import { EngineStream } from "./engine-stream.ts";
 import { queryNamed } from "./named-query.ts";
 import {
 	isPooled,
@@ -194,9 +195,14 @@ function query(
 		: queryNamed(client, { ...sent, name, values, isGeneric });
 }
 
-/** Whether the connection leads to the server itself, not to a pooler, and is pipelined. */
+/** Whether the connection leads to a server itself, not to a pooler, and is pipelined. */
 function canName(client: pg.ClientBase): boolean {
-	return internalsOf(client).pipeline === true && !isPooled(client);
+	const { pipeline, connection } = internalsOf(client);
+	return (
+		pipeline === true &&
+		!isPooled(client) &&
+		!(connection.stream instanceof EngineStream)
+	);
 }
 
 /** Connections whose last statement was committed here, and may not have reached a standby or a node. */
