@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { RemError } from "../../src/errors.ts";
+import { describeQueryLanguage } from "../../src/query/dialect/describe-language.ts";
 import { parseQuery } from "../../src/query/dialect/parse-query.ts";
 import type { RemQuery } from "../../src/query/dialect/rem-query.ts";
 
@@ -242,4 +243,10 @@ describe("a mistake is reported with its position and a valid text", () => {
 		expect(failureOf("LOOKUP \ud800").code).toBe("QUERY_SYNTAX");
 		expect(failureOf(undefined as never).code).toBe("VALIDATION");
 	});
+});
+
+test("the description states what MAX TOKENS without LIMIT returns", () => {
+	expect(describeQueryLanguage([])).toMatch(
+		/^RECALL .*MAX TOKENS without LIMIT: as many as fit$/m,
+	);
 });

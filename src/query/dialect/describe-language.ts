@@ -33,7 +33,7 @@ const language = `REM query language. Write exactly one query, on one line.
 LOOKUP "key" [IN table]                    entities by name, any spelling; LOOKUP ["a", "b"] for several
 FUZZY "text" [IN table] [THRESHOLD 0.3] [LIMIT 10]      entities by nearly their name
 SEARCH "text" [IN table] [FIELD field] [WHERE condition] [MIN 0.3] [LIMIT 10]      rows by meaning, without IN those of all tables
-RECALL "text" [IN table, table] [LIMIT 10] [MAX TOKENS 4000]      what there is about a question: names in it, topics and linked entities together, in so many tokens
+RECALL "text" [IN table, table] [LIMIT 10] [MAX TOKENS 4000]      what there is about a question: names in it, topics and linked entities together, in so many tokens; MAX TOKENS without LIMIT: as many as fit
 TRAVERSE [type, type] WITH LOOKUP "key" [DEPTH 1] [DIRECTION out|in|both] [ORDER BY weight DESC] [LIMIT 50]      what an entity is linked to; DEPTH 0 counts its links
 SQL table [WHERE condition] [ORDER BY column DESC] [LIMIT 100] [OFFSET 0]      rows by their columns
 
