@@ -383,7 +383,10 @@ DO $do$ BEGIN
     RETURN;
   END IF;
   LOCK TABLE "public"."files" IN SHARE ROW EXCLUSIVE MODE;
-  IF NOT EXISTS (SELECT FROM "public"."files") THEN RETURN; END IF;
+  IF NOT EXISTS (SELECT FROM "public"."files") THEN
+    DELETE FROM "public"."kv_store" WHERE entity_type = 'files';
+    RETURN;
+  END IF;
   IF to_regclass('"public"."kv_source_files"') IS NOT NULL THEN
     ALTER VIEW "public"."kv_source_files" SET (security_invoker = true);
   END IF;
@@ -859,7 +862,10 @@ DO $do$ BEGIN
     RETURN;
   END IF;
   LOCK TABLE "public"."image_resources" IN SHARE ROW EXCLUSIVE MODE;
-  IF NOT EXISTS (SELECT FROM "public"."image_resources") THEN RETURN; END IF;
+  IF NOT EXISTS (SELECT FROM "public"."image_resources") THEN
+    DELETE FROM "public"."kv_store" WHERE entity_type = 'image_resources';
+    RETURN;
+  END IF;
   IF to_regclass('"public"."kv_source_image_resources"') IS NOT NULL THEN
     ALTER VIEW "public"."kv_source_image_resources" SET (security_invoker = true);
   END IF;
@@ -1676,7 +1682,10 @@ DO $do$ BEGIN
     RETURN;
   END IF;
   LOCK TABLE "public"."moments" IN SHARE ROW EXCLUSIVE MODE;
-  IF NOT EXISTS (SELECT FROM "public"."moments") THEN RETURN; END IF;
+  IF NOT EXISTS (SELECT FROM "public"."moments") THEN
+    DELETE FROM "public"."kv_store" WHERE entity_type = 'moments';
+    RETURN;
+  END IF;
   IF to_regclass('"public"."kv_source_moments"') IS NOT NULL THEN
     ALTER VIEW "public"."kv_source_moments" SET (security_invoker = true);
   END IF;
@@ -2148,7 +2157,10 @@ DO $do$ BEGIN
     RETURN;
   END IF;
   LOCK TABLE "public"."ontologies" IN SHARE ROW EXCLUSIVE MODE;
-  IF NOT EXISTS (SELECT FROM "public"."ontologies") THEN RETURN; END IF;
+  IF NOT EXISTS (SELECT FROM "public"."ontologies") THEN
+    DELETE FROM "public"."kv_store" WHERE entity_type = 'ontologies';
+    RETURN;
+  END IF;
   IF to_regclass('"public"."kv_source_ontologies"') IS NOT NULL THEN
     ALTER VIEW "public"."kv_source_ontologies" SET (security_invoker = true);
   END IF;
@@ -2620,7 +2632,10 @@ DO $do$ BEGIN
     RETURN;
   END IF;
   LOCK TABLE "public"."ontology_configs" IN SHARE ROW EXCLUSIVE MODE;
-  IF NOT EXISTS (SELECT FROM "public"."ontology_configs") THEN RETURN; END IF;
+  IF NOT EXISTS (SELECT FROM "public"."ontology_configs") THEN
+    DELETE FROM "public"."kv_store" WHERE entity_type = 'ontology_configs';
+    RETURN;
+  END IF;
   IF to_regclass('"public"."kv_source_ontology_configs"') IS NOT NULL THEN
     ALTER VIEW "public"."kv_source_ontology_configs" SET (security_invoker = true);
   END IF;
@@ -3089,7 +3104,10 @@ DO $do$ BEGIN
     RETURN;
   END IF;
   LOCK TABLE "public"."resources" IN SHARE ROW EXCLUSIVE MODE;
-  IF NOT EXISTS (SELECT FROM "public"."resources") THEN RETURN; END IF;
+  IF NOT EXISTS (SELECT FROM "public"."resources") THEN
+    DELETE FROM "public"."kv_store" WHERE entity_type = 'resources';
+    RETURN;
+  END IF;
   IF to_regclass('"public"."kv_source_resources"') IS NOT NULL THEN
     ALTER VIEW "public"."kv_source_resources" SET (security_invoker = true);
   END IF;
@@ -3557,7 +3575,10 @@ DO $do$ BEGIN
     RETURN;
   END IF;
   LOCK TABLE "public"."schemas" IN SHARE ROW EXCLUSIVE MODE;
-  IF NOT EXISTS (SELECT FROM "public"."schemas") THEN RETURN; END IF;
+  IF NOT EXISTS (SELECT FROM "public"."schemas") THEN
+    DELETE FROM "public"."kv_store" WHERE entity_type = 'schemas';
+    RETURN;
+  END IF;
   IF to_regclass('"public"."kv_source_schemas"') IS NOT NULL THEN
     ALTER VIEW "public"."kv_source_schemas" SET (security_invoker = true);
   END IF;
@@ -4028,7 +4049,10 @@ DO $do$ BEGIN
     RETURN;
   END IF;
   LOCK TABLE "public"."sessions" IN SHARE ROW EXCLUSIVE MODE;
-  IF NOT EXISTS (SELECT FROM "public"."sessions") THEN RETURN; END IF;
+  IF NOT EXISTS (SELECT FROM "public"."sessions") THEN
+    DELETE FROM "public"."kv_store" WHERE entity_type = 'sessions';
+    RETURN;
+  END IF;
   IF to_regclass('"public"."kv_source_sessions"') IS NOT NULL THEN
     ALTER VIEW "public"."kv_source_sessions" SET (security_invoker = true);
   END IF;
@@ -4527,7 +4551,10 @@ DO $do$ BEGIN
     RETURN;
   END IF;
   LOCK TABLE "public"."users" IN SHARE ROW EXCLUSIVE MODE;
-  IF NOT EXISTS (SELECT FROM "public"."users") THEN RETURN; END IF;
+  IF NOT EXISTS (SELECT FROM "public"."users") THEN
+    DELETE FROM "public"."kv_store" WHERE entity_type = 'users';
+    RETURN;
+  END IF;
   IF to_regclass('"public"."kv_source_users"') IS NOT NULL THEN
     ALTER VIEW "public"."kv_source_users" SET (security_invoker = true);
   END IF;

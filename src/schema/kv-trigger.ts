@@ -47,7 +47,7 @@ export function kvTriggerDdl(
 	const { entity, schema } = table;
 	if (!entity.createKvTrigger) return empty;
 	const fn = kvFunctionRef(table);
-	const forget = isNew ? empty : forgetStaleCache(table);
+	const forget = isNew ? forgetDropped(table) : forgetStaleCache(table);
 	return sql`${forget}${kvSourceDdl(table)}CREATE OR REPLACE FUNCTION ${fn}() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER
 ${functionSettings(schema)}AS $fn$
@@ -165,7 +165,9 @@ function forgetStaleCache(table: EntityTable): Sql {
     RETURN;
   END IF;
   LOCK TABLE ${tableRef(table)} IN SHARE ROW EXCLUSIVE MODE;
-  IF NOT EXISTS (SELECT FROM ${tableRef(table)}) THEN RETURN; END IF;
+  IF NOT EXISTS (SELECT FROM ${tableRef(table)}) THEN
+    ${forgetDropped(table)}    RETURN;
+  END IF;
   IF to_regclass(${view}) IS NOT NULL THEN
     ALTER VIEW ${kvSourceRef(table)} SET (security_invoker = true);
   END IF;
@@ -176,17 +178,22 @@ END $do$;
 `;
 }
 
+/** DROP TABLE fires no trigger: the entries of a table that was dropped are there until it is made again. */
+function forgetDropped({ entity, schema }: EntityTable): Sql {
+	return sql`DELETE FROM ${ident(schema, "kv_store")} WHERE entity_type = ${literal(entity.tableName)};
+`;
+}
+
 /** Takes away what {@link kvTriggerDdl} made, of a model that has no cache any more. */
 export function dropKvTriggerDdl(table: EntityTable): Sql {
-	const { entity, schema } = table;
+	const { entity } = table;
 	const triggers = kvTriggers(entity.tableName).map(
 		({ name }) =>
 			sql`DROP TRIGGER IF EXISTS ${ident(name)} ON ${tableRef(table)};\n`,
 	);
 	return sql`${join(triggers, "")}DROP FUNCTION IF EXISTS ${kvFunctionRef(table)}();
 DROP VIEW IF EXISTS ${kvSourceRef(table)};
-DELETE FROM ${ident(schema, "kv_store")} WHERE entity_type = ${literal(entity.tableName)};
-`;
+${forgetDropped(table)}`;
 }
 
 function kvFunctionRef({ entity, schema }: EntityTable): Sql {

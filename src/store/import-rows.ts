@@ -136,6 +136,7 @@ async function writeChanged(
 	batch: Batch,
 	options: ImportRowsOptions,
 ): Promise<ImportedCount> {
+	checkDifferent(batch);
 	const equal = await findEqual(tx, batch, options);
 	const [first, ...others] = batch.filter((row) => !equal.has(row));
 	const written =
@@ -172,7 +173,6 @@ async function writeBatch(
 	batch: Batch,
 	options: ImportRowsOptions,
 ): Promise<ImportedCount> {
-	checkDifferent(batch);
 	const settings = settingsOf(batch, options);
 	const write = (rows: Batch) =>
 		tx.transaction((inner) => writeRows(inner, rows, options), { settings });
@@ -208,7 +208,7 @@ function activeModel({ models }: ImportedTable): ExportedModel | undefined {
 	return models.find(({ state }) => state === "active");
 }
 
-/** A statement can write a row once. */
+/** A row has one line: of two, it would be open which is right. */
 function checkDifferent(batch: Batch): void {
 	const lines = new Map<string, number>();
 	for (const { id, line } of batch) {

@@ -721,6 +721,25 @@ describe("an import of which something is wrong writes nothing, and names the li
 			await codeOf(service.importRows({ text: changed(text, 2, () => first) })),
 		).toBe("VALIDATION");
 	});
+
+	test("an id twice, once with what is stored", async () => {
+		await fill("twice stored");
+		const text = await exported({
+			tenantId: "twice stored",
+			tables: ["notes"],
+		});
+		const [, first = ""] = linesOf(text);
+		const other = first.replace('"content":"', '"content":"Another ');
+		expect(other).not.toBe(first);
+		const twice = [
+			changed(text, 1, () => other),
+			changed(text, 2, () => other),
+		].map((lines, at) => changed(lines, 2 - at, () => first));
+		for (const lines of twice)
+			expect(await codeOf(db.service.importRows({ text: lines }))).toBe(
+				"VALIDATION",
+			);
+	});
 });
 
 test("the text comes in any pieces", async () => {

@@ -156,22 +156,27 @@ describe("migrate", () => {
 		]);
 	});
 
-	test("makes a table that was dropped again, beside what it left behind", async () => {
+	test.each([
+		["its vectors, beside what it left behind", "dropped_vectors", true],
+		["names alone, as if it had never been there", "dropped_names", false],
+	])("makes a dropped table again, with %s", async (_, table, embed) => {
 		const dropped = defineEntity(
-			"dropped_tables",
-			{ name: text, content: text.meta({ embed: true }) },
+			table,
+			{ name: text, content: text.meta({ embed }) },
 			byName,
 		);
 		await migrateTo(dropped);
-		await db.service.execute("DROP TABLE dropped_tables CASCADE");
-		expect((await migrateTo(dropped)).applied).toEqual([
-			"entity:dropped_tables",
-		]);
-		await db.service.execute(
-			"INSERT INTO dropped_tables (tenant_id, name, content) VALUES ('t', 'Second', 'A word')",
-		);
+		const add = (name: string) =>
+			db.service.execute(
+				`INSERT INTO ${table} (tenant_id, name, content) VALUES ('t', '${name}', 'A word')`,
+			);
+		await add("First");
+		// It fires no trigger.
+		await db.service.execute(`DROP TABLE ${table} CASCADE`);
+		expect((await migrateTo(dropped)).applied).toEqual([`entity:${table}`]);
+		await add("Second");
 		const { rows } = await db.service.execute(
-			"SELECT entity_key FROM kv_store WHERE entity_type = 'dropped_tables'",
+			`SELECT entity_key FROM kv_store WHERE entity_type = '${table}'`,
 		);
 		expect(rows).toEqual([{ entity_key: "Second" }]);
 		expect((await migrateTo(dropped)).applied).toEqual([]);
