@@ -9,6 +9,7 @@ import {
 	inScope,
 	margin,
 	maxSaturation,
+	rowsOfScope,
 	saturation,
 	scannedPostings,
 	type TextScope,
@@ -33,10 +34,10 @@ export function indexedWords(scope: TextScope, large: LargeTenant): Sql {
   ${postingsOf(scope)}
 ), weighed_words AS MATERIALIZED (
   SELECT w.no, w.lexeme, w.query, w.known IS NOT NULL AS is_frequent, w.known IS NOT NULL OR n.rows >= ${maxRows} AS is_cut,
-    ln(1 + (greatest(${large.rows}::float8, n.rows) - n.rows + 0.5) / (n.rows + 0.5)) AS weight
+    ln(1 + (greatest(n.of_all, n.rows) - n.rows + 0.5) / (n.rows + 0.5)) AS weight
   FROM query_words AS w
   LEFT JOIN (SELECT p.no, count(*)::float8 AS rows FROM postings AS p GROUP BY p.no) AS c ON c.no = w.no
-  CROSS JOIN LATERAL (SELECT coalesce(w.known, c.rows) AS rows) AS n
+  CROSS JOIN LATERAL (SELECT ${rowsOfWord(scope)} AS rows, ${rowsOfScope(scope, sql`${large.rows}::float8`)} AS of_all) AS n
   WHERE n.rows > 0
 ), found AS MATERIALIZED (
   SELECT p.entity_id, any_value(p.length) AS length, any_value(p.words) AS words, sum(w.weight * ${saturation("p", averageLength)}) AS score
@@ -56,6 +57,14 @@ export function indexedWords(scope: TextScope, large: LargeTenant): Sql {
     LIMIT ${scope.limit}
   ) AS t
 )`;
+}
+
+/** Of few rows that fulfil a filter the frequent words are counted, too. */
+function rowsOfWord({ where }: TextScope): Sql {
+	const known = raw("coalesce(w.known, c.rows)");
+	return where === undefined
+		? known
+		: sql`CASE WHEN (SELECT f.is_few FROM few AS f) THEN c.rows ELSE ${known} END`;
 }
 
 const maxRows = raw(String(maxRowsOfWord));

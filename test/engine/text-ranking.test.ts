@@ -318,6 +318,31 @@ describe("words follow their rows", () => {
 			await found("lighthouse", { where: { year: { gt: 1950 } } }),
 		).toEqual(["new"]);
 	});
+
+	test.each([
+		{ where: "read one by one", count: 1500, isIndexed: false },
+		{ where: "read from the index", count: 3000, isIndexed: true },
+	])(
+		"with a word in each row of the scope, which weighs nothing, $where",
+		async ({ count, isIndexed }) => {
+			// Each row has the word "common", often and in a short text, but the one that has the rare word.
+			await db.service.execute(`INSERT INTO notes (tenant_id, user_id, name, content, year)
+SELECT 't', CASE WHEN n % 100 <> 0 THEN 'u' ELSE 'u1' END, 'row ' || n, 'common common common', n % 100 FROM generate_series(1, ${count}) AS n
+UNION ALL SELECT 't', 'u1', 'rare', 'common zeppelin' || repeat(' long text', 20), 0`);
+			if (isIndexed)
+				await db.service.indexer.build({
+					tableName: "notes",
+					indexType: "gin",
+				});
+			forgetStatistics();
+			const ofFilter = { where: { year: { eq: 0 } } } as const;
+			expect((await found("common zeppelin", ofFilter))[0]).toBe("rare");
+			if (!isIndexed)
+				expect((await found("common zeppelin", { userId: "u1" }))[0]).toBe(
+					"rare",
+				);
+		},
+	);
 });
 
 describe("languages", () => {
