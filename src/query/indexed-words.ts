@@ -107,15 +107,18 @@ function decidingWords(scope: TextScope): Sql {
 
 /**
  * Of rows with frequent words those that have a deciding one three times or more, and those
- * that have the rarest of them together: a row far up has one of both.
+ * that have the rarest of them together: a row far up has one of both. Each of these is
+ * read once: the rows with the three rarest are the first with the two rarest as well,
+ * and 200 rows would be few different ones.
  */
 function rowsOfFrequent(scope: TextScope): Sql {
 	const columns = sql`SELECT e.entity_id, e.length, e.words FROM ${wordsIn(scope)}`;
 	const together = [3, 2, 1].map((count) => {
 		const words = raw(String(count));
-		return sql`(${columns} AND e.words @@ (SELECT string_agg(k.query::text, ' & ')::tsquery FROM (
-        SELECT w.query FROM weighed_words AS w WHERE w.is_frequent AND EXISTS (SELECT FROM deciding) ORDER BY w.weight DESC, w.no LIMIT ${words}
-      ) AS k HAVING count(*) = ${words}) LIMIT ${maxRows})`;
+		const read = raw(String(Math.min(count + 1, 3)));
+		return sql`(${columns} AND e.words @@ (SELECT string_agg(CASE WHEN k.nth > ${words} THEN '!' ELSE '' END || k.query::text, ' & ')::tsquery FROM (
+        SELECT w.query, row_number() OVER (ORDER BY w.weight DESC, w.no) AS nth FROM weighed_words AS w WHERE w.is_frequent AND EXISTS (SELECT FROM deciding) ORDER BY nth LIMIT ${read}
+      ) AS k HAVING count(*) >= ${words}) LIMIT ${maxRows})`;
 	});
 	return sql`SELECT DISTINCT ON (d.entity_id) d.* FROM (
       (${columns} AND e.often && (SELECT array_agg(w.lexeme) FROM deciding AS w) LIMIT ${maxRows})

@@ -153,6 +153,20 @@ FROM generate_series(1, 3000) AS n`);
 		expect(await found("common")).toHaveLength(10);
 	});
 
+	test("of frequent words is of as many rows as are asked for, from the index", async () => {
+		// The first rows have all three words, and would be found for one and for two of them again.
+		await db.service.execute(`INSERT INTO notes (tenant_id, name, content)
+SELECT 't', 'row ' || n, CASE WHEN n <= 70 THEN 'red green blue' WHEN n <= 300 THEN 'red' WHEN n <= 700 THEN 'green' WHEN n <= 1300 THEN 'blue' ELSE 'other' END
+FROM generate_series(1, 3000) AS n`);
+		await db.service.indexer.build({ tableName: "notes", indexType: "gin" });
+		forgetStatistics();
+		const names = await found("red green blue", { limit: 100 });
+		expect(new Set(names).size).toBe(100);
+		expect(
+			names.slice(0, 70).every((name) => Number(name.slice(4)) <= 70),
+		).toBe(true);
+	});
+
 	test("of rows with a rare word is by all words of the query, from the index", async () => {
 		// The rare word in nearly as many rows as are read of one, and in none of the sample; the last have a frequent word as well.
 		await db.service.execute(`INSERT INTO notes (tenant_id, name, content)
