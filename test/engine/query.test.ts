@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
-import { defineEntity, type QueryResult, RemError } from "../../src/index.ts";
 import { SqlFilter, sqlOrder } from "../../src/filters/sql-text/sql-filter.ts";
+import { defineEntity, type QueryResult, RemError } from "../../src/index.ts";
 import { Registry } from "../../src/models/registry.ts";
 import { loadSqlGrammar } from "../../src/sql-grammar.ts";
 import { codeOf, engine, useService } from "../support/engine.ts";
