@@ -9,6 +9,7 @@ import {
 	inScope,
 	margin,
 	maxSaturation,
+	rowsOfScope,
 	saturation,
 	scannedPostings,
 	type TextScope,
@@ -33,10 +34,10 @@ export function indexedWords(scope: TextScope, large: LargeTenant): Sql {
   ${postingsOf(scope)}
 ), weighed_words AS MATERIALIZED (
   SELECT w.no, w.lexeme, w.query, w.known IS NOT NULL AS is_frequent, w.known IS NOT NULL OR n.rows >= ${maxRows} AS is_cut,
-    ln(1 + (greatest(${large.rows}::float8, n.rows) - n.rows + 0.5) / (n.rows + 0.5)) AS weight
+    ln(1 + (greatest(n.of_all, n.rows) - n.rows + 0.5) / (n.rows + 0.5)) AS weight
   FROM query_words AS w
   LEFT JOIN (SELECT p.no, count(*)::float8 AS rows FROM postings AS p GROUP BY p.no) AS c ON c.no = w.no
-  CROSS JOIN LATERAL (SELECT coalesce(w.known, c.rows) AS rows) AS n
+  CROSS JOIN LATERAL (SELECT ${rowsOfWord(scope)} AS rows, ${rowsOfScope(scope, sql`${large.rows}::float8`)} AS of_all) AS n
   WHERE n.rows > 0
 ), found AS MATERIALIZED (
   SELECT p.entity_id, any_value(p.length) AS length, any_value(p.words) AS words, sum(w.weight * ${saturation("p", averageLength)}) AS score
@@ -56,6 +57,14 @@ export function indexedWords(scope: TextScope, large: LargeTenant): Sql {
     LIMIT ${scope.limit}
   ) AS t
 )`;
+}
+
+/** Of few rows that fulfil a filter the frequent words are counted, too. */
+function rowsOfWord({ where }: TextScope): Sql {
+	const known = raw("coalesce(w.known, c.rows)");
+	return where === undefined
+		? known
+		: sql`CASE WHEN (SELECT f.is_few FROM few AS f) THEN c.rows ELSE ${known} END`;
 }
 
 const maxRows = raw(String(maxRowsOfWord));
@@ -98,15 +107,18 @@ function decidingWords(scope: TextScope): Sql {
 
 /**
  * Of rows with frequent words those that have a deciding one three times or more, and those
- * that have the rarest of them together: a row far up has one of both.
+ * that have the rarest of them together: a row far up has one of both. Each of these is
+ * read once: the rows with the three rarest are the first with the two rarest as well,
+ * and 200 rows would be few different ones.
  */
 function rowsOfFrequent(scope: TextScope): Sql {
 	const columns = sql`SELECT e.entity_id, e.length, e.words FROM ${wordsIn(scope)}`;
 	const together = [3, 2, 1].map((count) => {
 		const words = raw(String(count));
-		return sql`(${columns} AND e.words @@ (SELECT string_agg(k.query::text, ' & ')::tsquery FROM (
-        SELECT w.query FROM weighed_words AS w WHERE w.is_frequent AND EXISTS (SELECT FROM deciding) ORDER BY w.weight DESC, w.no LIMIT ${words}
-      ) AS k HAVING count(*) = ${words}) LIMIT ${maxRows})`;
+		const read = raw(String(Math.min(count + 1, 3)));
+		return sql`(${columns} AND e.words @@ (SELECT string_agg(CASE WHEN k.nth > ${words} THEN '!' ELSE '' END || k.query::text, ' & ')::tsquery FROM (
+        SELECT w.query, row_number() OVER (ORDER BY w.weight DESC, w.no) AS nth FROM weighed_words AS w WHERE w.is_frequent AND EXISTS (SELECT FROM deciding) ORDER BY nth LIMIT ${read}
+      ) AS k HAVING count(*) >= ${words}) LIMIT ${maxRows})`;
 	});
 	return sql`SELECT DISTINCT ON (d.entity_id) d.* FROM (
       (${columns} AND e.often && (SELECT array_agg(w.lexeme) FROM deciding AS w) LIMIT ${maxRows})

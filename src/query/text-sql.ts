@@ -5,6 +5,7 @@ import { isSingleCharacter, wordsOf } from "../schema/word-function.ts";
 import { textOfColumns, wordColumns } from "../schema/words.ts";
 import { empty, literal, raw, type Sql, sql } from "../sql.ts";
 import { indexedWords } from "./indexed-words.ts";
+import { userCondition } from "./scope.ts";
 import {
 	type FrequentWord,
 	startOf,
@@ -19,6 +20,7 @@ import {
 	inScope,
 	margin,
 	maxSaturation,
+	rowsOfScope,
 	saturation,
 	scannedPostings,
 	type TextScope,
@@ -108,7 +110,7 @@ function scannedWords(
 	const statistics =
 		large === undefined
 			? countedStatistics(scope, isStored)
-			: sql`SELECT ${large.rows}::float8 AS rows, ${large.averageLength}::float8 AS average`;
+			: sql`SELECT ${rowsOfScope(scope, sql`${large.rows}::float8`)} AS rows, ${large.averageLength}::float8 AS average`;
 	const found = isInParts
 		? foundInParts(scope)
 		: sql`found AS MATERIALIZED (
@@ -246,7 +248,7 @@ function filteredRows(scope: TextScope): Sql {
 	return sql`filtered AS MATERIALIZED (
   SELECT r.id FROM ${tableRef(scope.table)} AS r WHERE ${eligibleRows(scope)} LIMIT ${raw(String(maxFiltered + 1))}
 ), few AS MATERIALIZED (
-  SELECT count(*) <= ${raw(String(maxFiltered))} AS is_few FROM filtered
+  SELECT count(*)::float8 AS rows, count(*) <= ${raw(String(maxFiltered))} AS is_few FROM filtered
 ), `;
 }
 
@@ -274,7 +276,9 @@ function computedRows(
 /** Of a tenant that is read whole: so many rows are counted in no time. */
 function countedStatistics(scope: TextScope, isStored: boolean): Sql {
 	if (isStored)
-		return sql`SELECT count(*)::float8 AS rows, avg(e.length)::float8 AS average FROM ${wordsRef(scope.table)} AS e WHERE e.tenant_id = ${tenantOf(scope)}`;
-	const { table, tenantId } = scope;
-	return sql`SELECT count(*)::float8 AS rows, NULL::float8 AS average FROM ${tableRef(table)} AS r WHERE ${eligibleRows({ table, tenantId, where: undefined })}`;
+		return sql`SELECT ${rowsOfScope(scope, raw("c.rows"))} AS rows, c.average
+  FROM (SELECT (count(*) FILTER (WHERE TRUE${userCondition("e", scope)}))::float8 AS rows, avg(e.length)::float8 AS average
+    FROM ${wordsRef(scope.table)} AS e WHERE e.tenant_id = ${tenantOf(scope)}) AS c`;
+	const all = sql`(SELECT count(*) FROM ${tableRef(scope.table)} AS r WHERE ${eligibleRows({ ...scope, where: undefined })})::float8`;
+	return sql`SELECT ${rowsOfScope(scope, all)} AS rows, NULL::float8 AS average`;
 }

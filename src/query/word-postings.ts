@@ -40,6 +40,17 @@ export function inScope(scope: TextScope): Sql {
 }
 
 /**
+ * The rows among which a word is rare or not. Of few rows that fulfil a filter each word
+ * is counted: among all of the tenant's, a word that each of them has would weigh like
+ * one that hardly any has.
+ */
+export function rowsOfScope({ where }: TextScope, ofTenant: Sql): Sql {
+	return where === undefined
+		? ofTenant
+		: sql`(SELECT CASE WHEN f.is_few THEN f.rows ELSE ${ofTenant} END FROM few AS f)`;
+}
+
+/**
  * How often the row has the word. `ts_rank` of a single word is the sum of 1 / i²
  * over its n occurrences, divided by π² / 6. What is left to 1 is 1 / (n + ½) /
  * (π² / 6) within 3 %: so n is that, rounded.

@@ -359,7 +359,7 @@ WHERE p.tenant_id = $1 AND p.deleted_at IS NULL`,
 			lexemes.reduce((sum, lexeme) => {
 				const tf = counts[lexeme] ?? 0;
 				const df = facts.filter((row) => row.counts[lexeme] !== undefined);
-				const rest = documents.length - df.length + 0.5;
+				const rest = facts.length - df.length + 0.5;
 				const idf = Math.log(1 + rest / (df.length + 0.5));
 				const norm = 0.3 + (0.9 * length) / average;
 				return sum + (idf * 2.2 * tf) / (tf + norm);

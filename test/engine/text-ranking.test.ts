@@ -153,6 +153,20 @@ FROM generate_series(1, 3000) AS n`);
 		expect(await found("common")).toHaveLength(10);
 	});
 
+	test("of frequent words is of as many rows as are asked for, from the index", async () => {
+		// The first rows have all three words, and would be found for one and for two of them again.
+		await db.service.execute(`INSERT INTO notes (tenant_id, name, content)
+SELECT 't', 'row ' || n, CASE WHEN n <= 70 THEN 'red green blue' WHEN n <= 300 THEN 'red' WHEN n <= 700 THEN 'green' WHEN n <= 1300 THEN 'blue' ELSE 'other' END
+FROM generate_series(1, 3000) AS n`);
+		await db.service.indexer.build({ tableName: "notes", indexType: "gin" });
+		forgetStatistics();
+		const names = await found("red green blue", { limit: 100 });
+		expect(new Set(names).size).toBe(100);
+		expect(
+			names.slice(0, 70).every((name) => Number(name.slice(4)) <= 70),
+		).toBe(true);
+	});
+
 	test("of rows with a rare word is by all words of the query, from the index", async () => {
 		// The rare word in nearly as many rows as are read of one, and in none of the sample; the last have a frequent word as well.
 		await db.service.execute(`INSERT INTO notes (tenant_id, name, content)
@@ -318,6 +332,31 @@ describe("words follow their rows", () => {
 			await found("lighthouse", { where: { year: { gt: 1950 } } }),
 		).toEqual(["new"]);
 	});
+
+	test.each([
+		{ where: "read one by one", count: 1500, isIndexed: false },
+		{ where: "read from the index", count: 3000, isIndexed: true },
+	])(
+		"with a word in each row of the scope, which weighs nothing, $where",
+		async ({ count, isIndexed }) => {
+			// Each row has the word "common", often and in a short text, but the one that has the rare word.
+			await db.service.execute(`INSERT INTO notes (tenant_id, user_id, name, content, year)
+SELECT 't', CASE WHEN n % 100 <> 0 THEN 'u' ELSE 'u1' END, 'row ' || n, 'common common common', n % 100 FROM generate_series(1, ${count}) AS n
+UNION ALL SELECT 't', 'u1', 'rare', 'common zeppelin' || repeat(' long text', 20), 0`);
+			if (isIndexed)
+				await db.service.indexer.build({
+					tableName: "notes",
+					indexType: "gin",
+				});
+			forgetStatistics();
+			const ofFilter = { where: { year: { eq: 0 } } } as const;
+			expect((await found("common zeppelin", ofFilter))[0]).toBe("rare");
+			if (!isIndexed)
+				expect((await found("common zeppelin", { userId: "u1" }))[0]).toBe(
+					"rare",
+				);
+		},
+	);
 });
 
 describe("languages", () => {
